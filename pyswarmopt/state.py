@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from .flights import Flights
 from .lender import Lender
 from .random_bits import RandomBits
 
@@ -26,8 +27,9 @@ Bools = npt.NDArray[np.bool_]
 NUMPY_DTYPES = (torch.float64, torch.float32)
 LENT_FROM = 2**18  # numbers; up to there a copy costs less than the memory that a loan saves is worth
 FEW_COLUMNS = 512  # up to which a masked copy of all rows beats one copy per row
-OPTIONAL = ("memory", "bits")  # fields that a saved state need not have
+OPTIONAL = ("memory", "bits", "flights")  # fields that a saved state need not have
 MEMORY = "memory."  # prefix of the entries of `State.memory` in a saved state
+FLIGHTS = "flights."  # that of the fields of `State.flights`
 
 
 class Arrays(NamedTuple):
@@ -77,6 +79,7 @@ class State:
         memory: what parts of the recipe remember from move to move, by name: for example the links of a random
             topology. An entry is replaced, never edited. Forgotten when the whole swarm restarts.
         bits: where random factors per coordinate come from, once some were drawn.
+        flights: who is out to be evaluated, if particles move one by one; None if they move together.
     """
 
     positions: Tensor
@@ -102,6 +105,7 @@ class State:
     maximize: bool = False
     memory: dict[str, Tensor] = field(default_factory=dict)
     bits: RandomBits | None = None
+    flights: Flights | None = None
 
     def __post_init__(self) -> None:
         self._kept: tuple[tuple[int, ...], Arrays, tuple[Tensor, ...]] | None = None
@@ -131,14 +135,23 @@ class State:
     def repopulate(self, positions: Tensor, velocities: Tensor) -> None:
         """Put another population in place of the present one; the best and the worst of all are kept.
 
+        With particles in flight nothing is done yet but that no more of them take off: whoever asked for it is asked
+        again after each landing.
+
         Args:
             positions: (M, D), evaluated next; M need not be N. Taken over.
             velocities: (M, D), taken over.
         """
+        if self.flights is not None and self.flights.out.any():
+            self.flights.grounded = True
+            return
         fresh = State.start(positions, velocities, self.maximize)
         for name in POPULATION:
             setattr(self, name, getattr(fresh, name))
         self.born = self.generation
+        if self.flights is not None:
+            self.flights = Flights.of(len(positions), self.flights.handed, self.flights.told)
+            self.flights.begin_round(self.leader_cost, self.best_cost)
 
     def arrays(self) -> Arrays:
         """The large tensors in NumPy, where `in_numpy`; kept, since to make them costs as much as to use them."""
@@ -216,11 +229,17 @@ class State:
             self._take_bests(improved)
             np.copyto(self.best_costs, costs, where=improved)
 
-    def send_back(self, rows: Bools) -> None:
-        """x <- p, v <- 0 for some particles, (N,) mask."""
+    def reclaim(self) -> None:
+        """Have the positions in memory that nobody else holds, so that they may be edited."""
         room = self.room()
         if room is not self.positions:
             self.positions = room.copy_(self.positions)
+
+    def send_back(self, rows: Bools) -> None:
+        """x <- p, v <- 0 for some particles, (N,) mask; those in flight are left alone."""
+        if self.flights is not None:
+            rows = rows & ~self.flights.out
+        self.reclaim()
         if self.in_numpy:
             x, v, p, _ = self.arrays()
             _copy_rows(p, x, rows)
@@ -244,18 +263,26 @@ class State:
         return torch.from_numpy(self.arrays().x[i].copy()) if self.in_numpy else self.positions[i].clone()
 
     def _remember_best(self, costs: Floats) -> None:
+        before = self.leader_cost, self.best_cost
         i = int(costs.argmin())
-        cost = float(costs[i])
+        self.lead(i, float(costs[i]))
+        self.count_stagnation(*before)
+
+    def lead(self, i: int, cost: float) -> None:
+        """Let g, and the best of all, be particle i's position if its cost is lower."""
         if cost < self.leader_cost:
             self.leader_cost, self.leader_position = cost, self._copy_of(i)
             self.leader_stagnation = 0
-        elif self.age > 0:
-            self.leader_stagnation += 1
         if cost < self.best_cost:
             # The same tensor as the leader's, which is replaced and never edited: no second copy of D numbers.
             self.best_cost, self.best_position = cost, self.leader_position
             self.best_stagnation = 0
-        elif self.generation > 0:
+
+    def count_stagnation(self, leader_cost: float, best_cost: float) -> None:
+        """Count a round, which began with these costs, in which g or the best of all did not improve."""
+        if self.leader_cost >= leader_cost and self.age > 0:
+            self.leader_stagnation += 1
+        if self.best_cost >= best_cost and self.generation > 0:
             self.best_stagnation += 1
 
     def _remember_worst(self, costs: Floats, last_wins: bool) -> None:
@@ -271,6 +298,8 @@ class State:
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in OPTIONAL}
         if self.bits is not None:
             values["bits"] = self.bits.state()
+        if self.flights is not None:
+            values |= {FLIGHTS + name: value for name, value in self.flights.to_dict().items()}
         values |= {MEMORY + name: value for name, value in self.memory.items()}
         for name, value in values.items():
             if isinstance(value, np.ndarray):
@@ -298,10 +327,15 @@ class State:
             elif isinstance(value, Tensor):
                 value = value.cpu().numpy().copy()
             values[name] = value
-        remembered = {name: value for name, value in saved.items() if name.startswith(MEMORY)}
-        memory = {name.removeprefix(MEMORY): value.to(device, copy=True) for name, value in remembered.items()}
+        memory = {name: value.to(device, copy=True) for name, value in _under(MEMORY, saved).items()}
+        flights = _under(FLIGHTS, saved)
         bits = RandomBits.from_state(saved["bits"]) if "bits" in saved else None
-        return cls(**values, memory=memory, bits=bits)
+        return cls(**values, memory=memory, bits=bits, flights=Flights.from_dict(flights) if flights else None)
+
+
+def _under(prefix: str, saved: dict[str, Any]) -> dict[str, Any]:
+    """The entries whose names begin with the prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in saved.items() if name.startswith(prefix)}
 
 
 def _copy_rows(source: npt.NDArray[Any], target: npt.NDArray[Any], rows: Bools) -> None:

@@ -17,9 +17,11 @@ from . import checkpoint, recipes, stopping
 from .arrays import as_mask, as_matrix, as_values
 from .boundary import Box, make_box
 from .compose import Recipe
+from .flights import Flights
 from .motion import move
 from .optimizer import Point
 from .restart import RestartSwarm
+from .solo import move_one, remember_one
 from .state import Bools, Floats, State
 
 
@@ -30,12 +32,12 @@ class Ticket:
     Attributes:
         x: the position, (D,), a copy.
         particle: which particle it belongs to.
-        generation: which round of evaluations it belongs to.
+        number: that of the round of evaluations it belongs to; of a ticket from `Swarm.ask_one` its own.
     """
 
     x: Tensor
     particle: int
-    generation: int
+    number: int
 
 
 class Swarm:
@@ -130,7 +132,8 @@ class Swarm:
     def tickets(self) -> list[Ticket]:
         """The positions to evaluate one by one, to be told in any order; those told already are left out.
 
-        The swarm moves when the last one of a round was told, so the order makes no difference.
+        The swarm moves when the last one of a round was told, so the order makes no difference. A swarm that is
+        asked by `ask_one` answers with what is in flight: after loading it, what is to be evaluated again.
 
         Example:
             >>> s = Swarm(bounds=[(-5, 5)] * 2, population=3, seed=0)
@@ -139,10 +142,46 @@ class Swarm:
             >>> s.evaluations
             3
         """
-        self._prepare()
         st = self._state
-        waiting = np.flatnonzero(~st.arrived)
-        return [Ticket(st.positions[i].clone(), int(i), st.generation) for i in waiting]
+        if st.flights is not None:
+            return [self._ticket(int(i), int(st.flights.numbers[i])) for i in np.flatnonzero(st.flights.out)]
+        self._prepare()
+        return [self._ticket(int(i), st.generation) for i in np.flatnonzero(~st.arrived)]
+
+    def ask_one(self) -> Ticket | None:
+        """The next position to evaluate, from a swarm whose particles move one by one: none waits for the others.
+
+        The particle that has waited longest moves, on the bests that are known now, and is in flight until its
+        ticket is told. Particles count their own stagnation; an iteration, by which schedules, patience and stop
+        rules count, is over after every N values. The run follows from the seed and the order of the tells. A swarm
+        once asked this way is always asked this way.
+
+        Returns:
+            A ticket; None if another value must be told first, because all particles are in flight, or because
+            those that are must land before the whole swarm restarts.
+
+        Raises:
+            ValueError: positions that `ask` or `tickets` gave were not told yet.
+
+        Example:
+            Three workers, of which the third is twice as slow:
+
+            >>> s = Swarm(bounds=[(-5, 5)] * 2, population=6, seed=0)
+            >>> busy = [s.ask_one() for _ in range(3)]
+            >>> for step in range(1000):
+            ...     for worker in (0, 1, 2) if step % 2 else (0, 1):
+            ...         s.tell(busy[worker], float((busy[worker].x ** 2).sum()))
+            ...         busy[worker] = s.ask_one()
+            >>> s.best.value < 1e-6, s.evaluations, s.iteration, len(s.tickets())
+            (True, 2500, 415, 3)
+        """
+        flights = self._flights()
+        i = flights.next()
+        if i is None:
+            return None
+        if flights.landed[i] >= 0:  # else it is evaluated where it starts
+            move_one(self.recipe, self._state, i, self._box, self._generator)
+        return self._ticket(i, flights.take_off(i))
 
     def tell(
         self,
@@ -161,9 +200,13 @@ class Swarm:
                 score again).
 
         Raises:
-            ValueError: nothing was asked for, wrong shapes, or positions that are not finite.
+            ValueError: nothing was asked for, wrong shapes, positions that are not finite, or a ticket that was told
+                already.
         """
         st = self._state
+        if st.flights is not None:
+            self._land(st.flights, positions, values)
+            return
         if not st.pending:
             raise ValueError("tell() without ask(): each round of positions can be told once")
         if isinstance(positions, Ticket):
@@ -184,6 +227,8 @@ class Swarm:
     def _prepare(self) -> None:
         """Make sure there are positions that wait for their values."""
         st = self._state
+        if st.flights is not None:
+            raise ValueError("this swarm is asked one by one: go on with ask_one()")
         if not st.pending:
             if st.age > 0:
                 self._move()
@@ -195,8 +240,8 @@ class Swarm:
 
     def _tell_ticket(self, ticket: Ticket, value: npt.ArrayLike | Tensor) -> None:
         st = self._state
-        if ticket.generation != st.generation:
-            raise ValueError(f"a ticket of round {ticket.generation}, but the swarm is at round {st.generation}")
+        if ticket.number != st.generation:
+            raise ValueError(f"a ticket of round {ticket.number}, but the swarm is at round {st.generation}")
         if st.arrived[ticket.particle]:
             raise ValueError(f"the ticket of particle {ticket.particle} was told already")
         st.incoming[ticket.particle] = self._costs(value, ())
@@ -205,12 +250,41 @@ class Swarm:
             self._complete(st.incoming.copy(), None)
             st.arrived[:] = False
 
+    def _ticket(self, particle: int, number: int) -> Ticket:
+        return Ticket(self._state.positions[particle].clone(), particle, number)
+
+    def _flights(self) -> Flights:
+        """Who is in flight; from the first call on particles move one by one."""
+        st = self._state
+        if st.flights is None:
+            if st.pending:
+                raise ValueError("a round of positions is not told yet: tell it, then ask_one()")
+            st.reclaim()
+            n = len(st.positions)
+            st.flights = Flights.of(n, handed=st.generation + 1)  # a number that no ticket of a round ever had
+            st.flights.begin_round(st.leader_cost, st.best_cost)
+            if st.age > 0:  # all of them were evaluated, in their order
+                st.flights.landed[:], st.flights.told = np.arange(n), n
+        return st.flights
+
+    def _land(self, flights: Flights, ticket: Any, value: npt.ArrayLike | Tensor) -> None:
+        if not isinstance(ticket, Ticket):
+            raise ValueError("this swarm is asked one by one: tell the tickets that ask_one() gave")
+        cost = float(self._costs(value, ()))
+        first = flights.land(ticket.particle, ticket.number)
+        remember_one(self._state, ticket.particle, cost, first)
+        flights.grounded = False
+        self._restart()
+
     def _complete(self, costs: Floats, evaluated: Bools | None) -> None:
         st = self._state
         st.remember(costs, evaluated, self.recipe.repeat_dropped, self.recipe.last_worst_wins)
         st.pending = False
+        self._restart()
+
+    def _restart(self) -> None:
         for restart in self.recipe.restart:
-            restart(st, self._fresh)
+            restart(self._state, self._fresh)
 
     def _fresh(self, count: int) -> tuple[Tensor, Tensor]:
         """Starting positions and velocities of a new population, (count, D) each."""
