@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -89,6 +90,7 @@ class Evaluator:
         self.tensors: bool | None = None
         self.max_evals = max_evals
         self._fun = fun
+        self._known: _Call | None = None
         self.shape = () if outputs is None else (outputs,)
         self._forgive, self._retries = _read_on_error(on_error)
         self.workers = Workers(workers)
@@ -117,6 +119,25 @@ class Evaluator:
         for _ in range(self._retries):
             self._evaluate(points, [i for i, outcome in outcomes.items() if self._failed(outcome)], outcomes)
         return self._values(len(points), outcomes)
+
+    def begin(self, x: Floats) -> Future[Outcome]:
+        """Begin a call at one point, (D,), on a worker, for an objective whose form is known; see `end`."""
+        self.calls += 1
+        return self.workers.submit(self._one(), x)
+
+    def end(self, outcome: Outcome, tries: int) -> float | None:
+        """The value of a point whose call has begun for the `tries`-th time.
+
+        Returns:
+            The value, NaN if the call failed; None if it is to be made again.
+
+        Raises:
+            ValueError: `fun` returned something that is not a number.
+            Exception: what `fun` raised, if `on_error` says so.
+        """
+        if tries <= self._retries and self.left and self._failed(outcome):
+            return None
+        return float(self._values(1, {0: outcome})[0][0])
 
     def confirm(self, x: Floats, value: float, known: bool = True) -> float:
         """``fun(x)`` as the user will get it.
@@ -207,7 +228,13 @@ class Evaluator:
 
     def _one_by_one(self, points: Floats) -> list[Outcome]:
         self.calls += len(points)
-        return self.workers.map(_Call(self._fun, bool(self.tensors)), list(points))
+        return self.workers.map(self._one(), list(points))
+
+    def _one(self) -> _Call:
+        """The same object every time, so that workers elsewhere need be sent it once."""
+        if self._known is None:
+            self._known = _Call(self._fun, bool(self.tensors))
+        return self._known
 
     def _batch(self, points: Floats) -> list[Outcome]:
         self.calls += len(points)

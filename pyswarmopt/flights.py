@@ -87,7 +87,8 @@ class Flights:
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Flights:
         """The inverse of `to_dict`; arrays may come as tensors."""
-        return cls(**{k: v.cpu().numpy().copy() if isinstance(v, Tensor) else v for k, v in saved.items()})
+        values: dict[str, Any] = {k: v.cpu().numpy().copy() if isinstance(v, Tensor) else v for k, v in saved.items()}
+        return cls(**values)
 
 
 __all__ = ["Flights"]

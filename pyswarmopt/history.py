@@ -93,6 +93,7 @@ class History:
         values: npt.ArrayLike,
         points: npt.NDArray[np.float64] | None = None,
         evaluated: npt.NDArray[np.bool_] | None = None,
+        particles: npt.NDArray[np.int64] | None = None,
     ) -> None:
         """Record an iteration.
 
@@ -103,6 +104,7 @@ class History:
             values: (N,) values of its evaluations; means are those of the finite ones.
             points: (N, D) positions, needed for "particles" only.
             evaluated: (N,) mask of the particles to be recorded; default: all.
+            particles: (N,) their numbers; default: in order.
         """
         unchanged = self.granularity == "best" and self._records and best == self._records[-1].best
         if iteration % self._stride or unchanged:
@@ -118,7 +120,8 @@ class History:
             return
         if self.granularity == "particles" and points is not None:
             rows = range(len(points)) if evaluated is None else np.flatnonzero(evaluated).tolist()
-            self._records += [ParticleRecord(iteration, i, float(values[i]), points[i].copy()) for i in rows]
+            numbers = range(len(points)) if particles is None else particles.tolist()
+            self._records += [ParticleRecord(iteration, numbers[i], float(values[i]), points[i].copy()) for i in rows]
         else:
             finite = values[np.isfinite(values)]
             mean, spread = (float(finite.mean()), float(finite.std())) if finite.size else (np.nan, np.nan)

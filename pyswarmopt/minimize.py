@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy.typing as npt
 
+from .asynchronous import AsynchronousSearch
 from .compose import Recipe
 from .evaluation import Objective, OnError
 from .history import Granularity
@@ -36,6 +37,7 @@ def minimize(
     categorical: npt.ArrayLike | None = None,
     noisy: bool = False,
     history: Granularity = "iteration",
+    asynchronous: bool = False,
 ) -> Result:
     """Find the point of a box where `fun` is smallest.
 
@@ -76,6 +78,10 @@ def minimize(
             many to evaluate the chosen one afresh, for `Result.fun` and `Result.fun_stderr`. `target` then means the
             mean, by two standard errors.
         history: "iteration", "best" (only improvements), "particles" (every evaluation), or k: every k-th iteration.
+        asynchronous: a particle moves as soon as its own value is there, on what is known by then, so that workers
+            of unequal speed are always busy. An iteration is then as many evaluations as there are particles, and
+            what has begun is waited for in the end. The result depends on the order in which the workers answer,
+            unless there is one. `fun` must take one point at a time; not with `noisy`, nor with a map as workers.
 
     Raises:
         ValueError: arguments that do not make sense or do not fit the checkpoint.
@@ -93,7 +99,7 @@ def minimize(
         >>> abs(r.fun - 0.5) < 0.01, r.maxcv
         (True, 0.0)
     """
-    return Search(**locals(), maximize=False).run()
+    return _search(**locals(), maximize=False)
 
 
 def maximize(
@@ -117,6 +123,7 @@ def maximize(
     categorical: npt.ArrayLike | None = None,
     noisy: bool = False,
     history: Granularity = "iteration",
+    asynchronous: bool = False,
 ) -> Result:
     """Find the point of a box where `fun` is largest; everything else as in `minimize`.
 
@@ -126,7 +133,11 @@ def maximize(
         >>> round(r.fun, 3), round(float(r.x[0]), 3)
         (3.0, 1.0)
     """
-    return Search(**locals(), maximize=True).run()
+    return _search(**locals(), maximize=True)
+
+
+def _search(asynchronous: bool, **arguments: Any) -> Result:
+    return (AsynchronousSearch if asynchronous else Search)(**arguments).run()
 
 
 __all__ = ["maximize", "minimize"]

@@ -98,19 +98,17 @@ class Search:
             seed=seed,
         )
         self._checkpoint = None if checkpoint is None else Path(checkpoint)
-        self._problem = json.dumps(
-            {
-                "bounds": [box.low.tolist(), box.high.tolist()],
-                "population": len(self._swarm.positions),
-                "maximize": maximize,
-                "seed": None if seed is None else int(seed),
-                "x0": None if start is None else start.tolist(),
-                "integrality": self._coding.integers.tolist(),
-                "categorical": self._coding.categories.tolist(),
-                "constraints": bool(self._constraints),
-                "noisy": noisy,
-            }
-        )
+        self._problem: dict[str, Any] = {
+            "bounds": [box.low.tolist(), box.high.tolist()],
+            "population": len(self._swarm.positions),
+            "maximize": maximize,
+            "seed": None if seed is None else int(seed),
+            "x0": None if start is None else start.tolist(),
+            "integrality": self._coding.integers.tolist(),
+            "categorical": self._coding.categories.tolist(),
+            "constraints": bool(self._constraints),
+            "noisy": noisy,
+        }
 
     # ---- the loop ----
 
@@ -125,6 +123,7 @@ class Search:
                 stop = self._reasons()
                 if self._callback is not None and self._wants_to_stop(self._callback, stop):
                     stop = {**stop, "callback": 1.0}
+            stop = self._finish(stop)
             if self._progress:
                 sys.stderr.write("\n")
             return self._result(stop, final=True)
@@ -141,13 +140,20 @@ class Search:
             self._resampler.forget(swarm)
         values = np.where(evaluated & feasible, self._sign * costs, math.nan)
         self._history.add(swarm.iteration, self._evaluator.calls, self._best_value(), values, points, evaluated)
+        self._write_down(swarm.iteration)
+
+    def _write_down(self, iteration: int) -> None:
+        """What is on disk and on the screen after an iteration."""
         if self._checkpoint is not None:
             self._save(self._checkpoint)
         if self._progress:
-            evaluations, best = self._evaluator.calls, self._best_value()
-            line = f"iteration {swarm.iteration}  evaluations {evaluations}  best {best:.6g}"
+            line = f"iteration {iteration}  evaluations {self._evaluator.calls}  best {self._best_value():.6g}"
             sys.stderr.write(f"\r{line:<78}")
             sys.stderr.flush()
+
+    def _finish(self, stop: dict[str, float]) -> dict[str, float]:
+        """Wait for what is still under way; the reasons to stop as they are after that."""
+        return stop
 
     def _costs(self, points: Floats) -> tuple[Floats, Bools, Bools]:
         """Costs in Deb's order, (N,), and masks of the points that were judged at all and that are feasible.
@@ -242,16 +248,19 @@ class Search:
         state = {**self._swarm.state_dict(), **self._evaluator.state_dict(), **self._history.state_dict()}
         if self._resampler is not None:
             state |= self._resampler.state_dict()
-        checkpoints.write(path, {**state, "problem": self._problem})
+        checkpoints.write(path, {**state, "problem": json.dumps(self._problem)})
 
     def _resume(self, path: Path) -> None:
         saved = checkpoints.read(path)
         if "problem" not in saved:
             raise ValueError(f"{path}: a checkpoint, but not one of minimize or maximize; give another path")
-        before, now = json.loads(saved["problem"]), json.loads(self._problem)
-        differs = [key for key in now if before.get(key) != now[key]]
+        before, now = json.loads(saved["problem"]), self._problem
+        differs = [key for key in {**before, **now} if before.get(key) != now.get(key)]
         if differs:
             raise ValueError(f"{path}: written by a search with other {', '.join(differs)}; give another path")
+        self._restore(saved)
+
+    def _restore(self, saved: dict[str, Any]) -> None:
         self._swarm.load_state_dict(saved)
         self._evaluator.load_state_dict(saved)
         self._history.load_state_dict(saved)

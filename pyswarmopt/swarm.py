@@ -348,6 +348,12 @@ class Swarm:
         return self._state.iteration
 
     @property
+    def rounds(self) -> int:
+        """Rounds told so far, that of the starting positions included: for particles that move together how often
+        they were told, for those that move one by one how often another N values were told."""
+        return self._state.generation
+
+    @property
     def evaluations(self) -> int:
         """Values told so far, those of dropped particles not counted."""
         return self._state.evaluations

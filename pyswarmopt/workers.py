@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import pickle
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 X = TypeVar("X")
@@ -40,6 +40,7 @@ class Workers:
 
     def __init__(self, spec: int | str | MapLike) -> None:
         self._map: MapLike | None = None
+        self._ray: _Ray | None = None
         self._executor: Executor | None = None
         if callable(spec):
             self.kind, self.count = "map", 1
@@ -47,7 +48,7 @@ class Workers:
         else:
             self.kind, self.count = _parse(spec)
         if self.kind == "ray":
-            self._map = _ray_map()
+            self._ray = _Ray()
 
     def check(self, function: Callable[[Any], Any]) -> None:
         """Whether `function` can be sent to where it will run.
@@ -71,9 +72,28 @@ class Workers:
             return list(self._map(function, items))
         if self.kind == "serial":
             return [function(item) for item in items]
+        if self._ray is not None:
+            return self._ray.map(function, items)
+        return list(self._pool().map(function, items))
+
+    def submit(self, function: Callable[[X], Y], item: X) -> Future[Y]:
+        """Begin a call and go on; a worker that is this thread makes it at once. Not for a map of the user's own."""
+        if self.kind == "serial":
+            future: Future[Y] = Future()
+            future.set_result(function(item))
+            return future
+        if self._ray is not None:
+            return self._ray.submit(function, item)
+        return self._pool().submit(function, item)
+
+    def capacity(self) -> int:
+        """How many calls can be under way at once; a Ray cluster may grow and shrink."""
+        return self.count if self._ray is None else self._ray.capacity()
+
+    def _pool(self) -> Executor:
         if self._executor is None:
             self._executor = self._open()
-        return list(self._executor.map(function, items))
+        return self._executor
 
     def _open(self) -> Executor:
         if self.kind == "threads":
@@ -111,20 +131,35 @@ def _parse(spec: int | str) -> tuple[str, int]:
     return kind, int(number) if colon else os.cpu_count() or 1
 
 
-def _ray_map() -> MapLike:
-    try:
-        import ray
-    except ImportError as error:
-        raise ImportError("workers='ray' needs Ray, which is not installed: pip install ray") from error
+class _Ray:
+    """Calls on the cluster that Ray is connected to; at the first one a cluster is started where there is none."""
 
-    def map_with_ray(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        if not ray.is_initialized():
-            ray.init()
-        task = ray.remote(_apply)
-        sent = ray.put(function)
-        return list(ray.get([task.remote(sent, item) for item in items]))
+    def __init__(self) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise ImportError("workers='ray' needs Ray, which is not installed: pip install ray") from error
+        self._ray: Any = ray
+        self._task: Any = ray.remote(_apply)
+        self._sent: tuple[Any, Any] = (None, None)  # a function and where Ray keeps it
 
-    return map_with_ray
+    def submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
+        if self._sent[0] is not function:
+            self._connect()
+            self._sent = function, self._ray.put(function)
+        future: Future[Any] = self._task.remote(self._sent[1], item).future()
+        return future
+
+    def map(self, function: Callable[[Any], Any], items: list[Any]) -> list[Any]:
+        return [future.result() for future in [self.submit(function, item) for item in items]]
+
+    def capacity(self) -> int:
+        self._connect()
+        return max(int(self._ray.cluster_resources().get("CPU", 1)), 1)
+
+    def _connect(self) -> None:
+        if not self._ray.is_initialized():
+            self._ray.init()
 
 
 def _apply(function: Callable[[Any], Any], item: Any) -> Any:
