@@ -1,0 +1,235 @@
+"""`minimize(asynchronous=True)`: budgets, bests, failures, slow workers, resume."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+
+import pyswarmopt as pso
+
+BOX = [(-5.0, 5.0)] * 3
+
+
+def bowl(x):
+    return float(np.sum((x - 1.0) ** 2))
+
+
+class Watched:
+    """An objective that notes its points and values; the wait at a point follows from the point."""
+
+    def __init__(self, fun=bowl, delay=0.0):
+        self.fun, self.delay, self.seen, self.lock = fun, delay, [], threading.Lock()
+
+    def __call__(self, x):
+        if self.delay:
+            time.sleep(self.delay * (abs(x[0] * 1e6) % 1))
+        value = self.fun(x)
+        with self.lock:
+            self.seen.append((value, x.copy()))
+        return value
+
+
+def search(fun=bowl, **options):
+    return pso.minimize(fun, BOX, asynchronous=True, **{"seed": 3, "population": 6, **options})
+
+
+@pytest.mark.parametrize("workers", [1, 4, "threads:9"])
+@pytest.mark.parametrize("max_evals", [1, 5, 6, 7, 100])
+def test_the_budget_is_kept_and_the_best_is_the_best_seen(workers, max_evals):
+    fun = Watched(delay=0.002)
+    r = search(fun, workers=workers, max_evals=max_evals)
+    assert len(fun.seen) == r.nfev == max_evals and r.stop == {"max_evals": max_evals}
+    value, x = min(fun.seen, key=lambda pair: pair[0])
+    assert r.fun == value == bowl(r.x) and np.array_equal(r.x, x)
+    assert [h.iteration for h in r.history] == list(range(math.ceil(max_evals / 6)))
+    assert r.history[-1].best == value and r.history[-1].evaluations == max_evals
+
+
+def test_with_one_worker_the_seed_decides():
+    a, b, other = search(max_evals=300), search(max_evals=300), search(max_evals=300, seed=4)
+    assert np.array_equal(a.x, b.x) and list(a.history) == list(b.history) and not np.array_equal(a.x, other.x)
+    assert a.fun < 0.1
+
+
+def test_maximize_is_minimize_of_minus_f():
+    low = search(max_evals=200)
+    high = pso.maximize(lambda x: -bowl(x), BOX, asynchronous=True, seed=3, population=6, max_evals=200)
+    assert np.array_equal(low.x, high.x) and low.fun == -high.fun
+
+
+def test_a_slow_call_holds_up_nobody_else():
+    """One call never ends until the others have made four rounds; whole rounds would wait for it for ever."""
+    enough, calls = threading.Event(), Counter()
+
+    def fun(x):
+        calls["begun"] += 1
+        if calls["begun"] == 3:
+            assert enough.wait(timeout=60)
+            return -1.0
+        calls["ended"] += 1
+        if calls["ended"] == 24:
+            enough.set()
+        return bowl(x)
+
+    r = search(fun, workers=3, max_evals=40)
+    assert r.fun == -1.0 and r.nfev == 40 and calls["ended"] == 39
+
+
+def test_history_of_particles_says_who_was_where():
+    fun = Watched(delay=0.002)
+    r = search(fun, workers=3, max_evals=60, history="particles")
+    assert sorted((h.value, *h.x) for h in r.history) == sorted((v, *x) for v, x in fun.seen)
+    assert Counter(h.iteration for h in r.history) == dict.fromkeys(range(10), 6)
+    assert set(Counter(h.particle for h in r.history)) == set(range(6))
+
+
+def test_stop_rules_and_callback():
+    seen = []
+    r = search(max_iter=4, callback=lambda so_far: seen.append(so_far.nit))
+    assert r.nit == 4 and r.nfev == 30 and seen == [0, 1, 2, 3, 4] and "max_iter" in r.stop
+    r = search(max_evals=500, callback=lambda so_far: so_far.nit == 2)
+    assert r.stop == {"callback": 1.0} and r.nit == 2
+    fun = Watched()
+    r = search(fun, target=0.5)
+    assert r.success and r.fun <= 0.5 and r.nfev == len(fun.seen)
+    assert all(value > 0.5 for value, _ in fun.seen[:-1])  # no evaluation is begun after the target was reached
+
+
+def test_what_is_under_way_when_the_search_ends_counts():
+    """The target is reached while two others are under way; one of those is better still."""
+    reached = threading.Event()
+    values = iter([9.0, 9.0, 0.5, 0.25, 9.0])
+    lock = threading.Lock()
+
+    def fun(x):
+        with lock:
+            value = next(values)
+        if value == 0.25 or (value == 9.0 and reached.is_set()):
+            reached.wait(timeout=60)
+            time.sleep(0.05)
+        if value == 0.5:
+            reached.set()
+        return value
+
+    r = pso.minimize(fun, BOX, asynchronous=True, seed=0, population=5, workers=2, target=0.5, max_evals=5)
+    assert r.fun == 0.25 and r.success and "target" in r.stop and r.nfev >= 4
+
+
+# --- failures ---
+
+
+def holes(x):
+    if x[0] < 0:
+        raise RuntimeError("left")
+    return math.nan if x[1] < 0 else bowl(x)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_failures_follow_on_error(workers):
+    before = threading.active_count()
+    with pytest.raises(RuntimeError, match="left"):
+        search(holes, workers=workers, max_evals=100)
+    assert threading.active_count() == before
+    r = search(holes, workers=workers, max_evals=200, population=20, on_error="worst")
+    assert r.nfev == 200 and r.success and r.fun == bowl(r.x) and (r.x[:2] >= 0).all()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_call_is_made_again(workers):
+    tries: Counter = Counter()
+    lock = threading.Lock()
+
+    def flaky(x):
+        with lock:
+            tries[x.tobytes()] += 1
+            first = tries[x.tobytes()] == 1 and len(tries) % 3 == 0 and len(tries) < 60
+        if first:
+            raise OSError("lost")
+        return bowl(x)
+
+    r = search(flaky, workers=workers, max_evals=100, on_error=("retry", 1))
+    assert r.nfev == sum(tries.values()) == 100 and set(tries.values()) == {1, 2} and r.success
+    with pytest.raises(RuntimeError, match="left"):
+        search(holes, workers=workers, max_evals=100, on_error=("retry", 2))
+
+
+def test_constraints_and_integers():
+    fun = Watched()
+    r = search(fun, workers=2, max_evals=300, constraints=lambda x: x[0] + 1, integrality=[True, False, False])
+    assert r.maxcv == 0 and r.x[0] == -1 and all(x[0] <= -1 and x[0] == round(x[0]) for _, x in fun.seen)
+    assert r.nfev == len(fun.seen) < 300
+    never = search(fun, max_evals=50, constraints=lambda x: 1.0)
+    assert not never.success and never.maxcv == 1.0
+
+
+def test_what_does_not_go_together_is_refused_before_any_call():
+    fun = Watched()
+    for options, message in [
+        ({"noisy": True}, "noisy"),
+        ({"vectorized": True}, "one point at a time"),
+        ({"workers": map}, "threads, processes"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            search(fun, **options)
+    assert not fun.seen
+    with pytest.raises(ValueError, match="only many at once"):
+        search(lambda x: np.sum(x**2, axis=1))
+
+
+# --- resume ---
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("at", [8, 30, 47])
+def test_a_killed_search_goes_on_to_the_bit(tmp_path, at):
+    def fatal(x):
+        if len(fun.seen) == at:
+            raise Killed
+        return bowl(x)
+
+    fun, path = Watched(fatal), tmp_path / "c.npz"
+    with pytest.raises(Killed):
+        search(fun, max_evals=80, checkpoint=path)
+    rest = Watched()
+    resumed, whole = search(rest, max_evals=80, checkpoint=path), search(max_evals=80)
+    assert np.array_equal(resumed.x, whole.x) and list(resumed.history) == list(whole.history)
+    assert resumed.nfev == whole.nfev == 80 and len(rest.seen) == 80 - at // 6 * 6
+
+
+def test_what_was_in_flight_is_evaluated_again(tmp_path):
+    """Three calls begin, one of them hangs over several iterations; then the program dies."""
+    path, release, hung, done = tmp_path / "c.npz", threading.Event(), [], []
+
+    def fun(x):
+        if len(done) == 7 and not hung:
+            hung.append(x.copy())
+            release.wait(timeout=60)
+            raise Killed
+        if len(done) >= 25:
+            release.set()
+        done.append(x.copy())
+        return bowl(x)
+
+    with pytest.raises(Killed):
+        search(fun, workers=2, max_evals=60, checkpoint=path)
+    rest = Watched()
+    r = search(rest, workers=2, max_evals=60, checkpoint=path)
+    assert any(np.array_equal(x, hung[0]) for _, x in rest.seen)
+    # the checkpoint is that of the last whole iteration: what was told up to there is not evaluated again
+    assert r.nfev == 60 and len(rest.seen) == 60 - 24 and r.stop == {"max_evals": 60}
+    with pytest.raises(ValueError, match="other asynchronous"):
+        pso.minimize(bowl, BOX, seed=3, population=6, max_evals=60, checkpoint=path)
+
+
+@pytest.mark.slow
+def test_processes():
+    r = search(bowl, workers="processes:2", max_evals=60)
+    assert r.nfev == 60 and r.fun == bowl(r.x)
