@@ -186,22 +186,12 @@ class Resampler:
 
     def _revise(self, swarm: Swarm, bests: Floats) -> None:
         """Put the sample means in the place of the values that the swarm remembers for its bests."""
-        saved = swarm.state_dict()
-        costs = saved["best_costs"].numpy()
+        values = swarm.personal_best_values
         for i, x in enumerate(bests):
             if x.tobytes() in self._samples:
-                costs[i] = self.sample(x).mean
-        i = int(costs.argmin())
-        if math.isfinite(costs[i]):
-            saved["leader_cost"], saved["leader_position"] = float(costs[i]), saved["best_positions"][i]
-            best = self._decode(saved["best_position"].numpy()[None])[0]
-            # The best of all may be that of an earlier population.
-            before = self.sample(best).mean if best.tobytes() in self._samples else saved["best_cost"]
-            gone = not any(np.array_equal(best, x) for x in bests)
-            keeps = gone and before <= costs[i]
-            saved["best_cost"] = before if keeps else float(costs[i])
-            saved["best_position"] = saved["best_position"] if keeps else saved["best_positions"][i].clone()
-        swarm.load_state_dict(saved)
+                values[i] = self._sign * self.sample(x).mean
+        best = self._decode(swarm.best.x.numpy()[None])[0]
+        swarm.revalue(values, self._sign * self.sample(best).mean if best.tobytes() in self._samples else None)
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors from which `load_state_dict` restores the samples."""

@@ -285,6 +285,22 @@ class State:
         if self.best_cost >= best_cost and self.generation > 0:
             self.best_stagnation += 1
 
+    def revalue(self, best_costs: Floats, best_cost: float) -> None:
+        """Put other costs in the place of those of p, and let g and the best of all follow.
+
+        Args:
+            best_costs: (N,) costs at p, finite or +inf, taken over.
+            best_cost: cost at the best of all, which stays what it is if no p is there any more and none is better.
+        """
+        self.best_costs = best_costs
+        i = int(best_costs.argmin())
+        self.leader_cost, self.leader_position = float(best_costs[i]), self.best_positions[i].clone()
+        elsewhere = not bool((self.best_positions == self.best_position).all(dim=1).any())
+        if elsewhere and best_cost <= self.leader_cost:
+            self.best_cost = best_cost
+        else:
+            self.best_cost, self.best_position = self.leader_cost, self.leader_position
+
     def _remember_worst(self, costs: Floats, last_wins: bool) -> None:
         i = int(costs.argmax())
         worst = float(costs[i])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -219,6 +220,34 @@ class Swarm:
         evaluated = None if dropped is None else ~as_mask(dropped, n)
         self._adopt(positions)
         self._complete(costs, evaluated)
+
+    def revalue(self, values: npt.ArrayLike | Tensor, best: float | None = None) -> None:
+        """Say what the personal bests are worth after evaluating them again, as a noisy objective asks for.
+
+        The best of the swarm and the best of all follow, for better or worse: without it a lucky value stays for
+        ever. Positions, stagnation counts and the worst stay as they are.
+
+        Args:
+            values: (N,) values of `personal_bests`, in the user's sense; one that is not finite counts as the worst
+                possible.
+            best: value of `Swarm.best.x`; needed only if no particle has its personal best there any more, as after
+                a restart of the swarm. Default: what it was.
+
+        Raises:
+            ValueError: not one value for each particle.
+
+        Example:
+            >>> s = Swarm(positions=[[0.0], [1.0]], seed=0)
+            >>> s.tell(s.ask(), [-3.0, 1.0])  # the first was lucky
+            >>> s.revalue([2.0, 1.5])
+            >>> s.best.value, s.best.x.item()
+            (1.5, 1.0)
+        """
+        st = self._state
+        costs = self._costs(values, (len(st.positions),))
+        costs[~np.isfinite(costs)] = math.inf
+        best_cost = st.best_cost if best is None else st.user_value(best)
+        st.revalue(costs, best_cost if math.isfinite(best_cost) else math.inf)
 
     def stop(self) -> dict[str, float]:
         """The recipe's reasons to stop with the values that gave them; empty to go on."""
