@@ -72,6 +72,22 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     return {**values, **tensors}
 
 
+def read_search(path: str | os.PathLike[str], problem: Mapping[str, Any]) -> dict[str, Any]:
+    """The checkpoint of a search for the same problem, which was written with ``"problem": json.dumps(problem)``.
+
+    Raises:
+        ValueError: none of a search, or of one with another problem; the message names what differs.
+    """
+    saved = read(path)
+    if "problem" not in saved:
+        raise ValueError(f"{path}: a checkpoint, but not one of minimize, maximize or minimize_multi")
+    before = json.loads(saved["problem"])
+    differs = [key for key in {**before, **problem} if before.get(key) != problem.get(key)]
+    if differs:
+        raise ValueError(f"{path}: written by a search with other {', '.join(differs)}; give another path")
+    return saved
+
+
 def _to_numpy(tensor: Tensor) -> np.ndarray:
     tensor = tensor.detach().cpu().contiguous()
     # NumPy has no bfloat16: its bits travel as integers.
@@ -88,4 +104,4 @@ def _sync_directory(directory: Path) -> None:
             os.close(descriptor)
 
 
-__all__ = ["read", "write"]
+__all__ = ["read", "read_search", "write"]

@@ -251,14 +251,7 @@ class Search:
         checkpoints.write(path, {**state, "problem": json.dumps(self._problem)})
 
     def _resume(self, path: Path) -> None:
-        saved = checkpoints.read(path)
-        if "problem" not in saved:
-            raise ValueError(f"{path}: a checkpoint, but not one of minimize or maximize; give another path")
-        before, now = json.loads(saved["problem"]), self._problem
-        differs = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-        if differs:
-            raise ValueError(f"{path}: written by a search with other {', '.join(differs)}; give another path")
-        self._restore(saved)
+        self._restore(checkpoints.read_search(path, self._problem))
 
     def _restore(self, saved: dict[str, Any]) -> None:
         self._swarm.load_state_dict(saved)

@@ -46,20 +46,6 @@ def test_processes_make_the_same_search():
     assert same(given, pso.minimize(bowl, BOX, max_evals=200, seed=5))
 
 
-@pytest.mark.slow
-def test_ray_makes_the_same_search():
-    ray = pytest.importorskip("ray")
-
-    def fun(x):  # of this function's own: Ray's workers cannot import the tests
-        return float(((x - 1.0) ** 2).sum())
-
-    serial = pso.minimize(fun, BOX, max_evals=100, seed=5)
-    try:
-        assert same(pso.minimize(fun, BOX, max_evals=100, seed=5, workers="ray"), serial)
-    finally:
-        ray.shutdown()
-
-
 def test_without_ray_there_is_a_clear_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ImportError, match="pip install ray"):

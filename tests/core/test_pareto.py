@@ -156,3 +156,36 @@ def test_callback_and_start():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         minimize_multi(lambda x: (x[0], -x[0]), **{"bounds": [(0, 1)], "n_objectives": 2, **arguments})
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("at", [3, 40, 173])
+@pytest.mark.parametrize("how", [{}, {"constraints": lambda x: x[0] - 1, "integrality": [True, False]}])
+def test_a_killed_search_goes_on_to_the_bit(tmp_path, at, how):
+    calls = []
+
+    def fun(x):
+        calls.append(1)
+        if len(calls) == at:
+            raise Killed
+        return x[0] ** 2 + x[1], (x[0] - 2) ** 2 + x[1] ** 2
+
+    def search(fun, max_evals=200, **more):
+        return minimize_multi(
+            fun, [(-4, 4)] * 2, 2, population=20, archive=15, max_evals=max_evals, seed=3, **how, **more
+        )
+
+    path = tmp_path / "c.npz"
+    with pytest.raises(Killed):
+        search(fun, checkpoint=path)
+    resumed = search(fun, checkpoint=path)
+    whole = search(lambda x: (x[0] ** 2 + x[1], (x[0] - 2) ** 2 + x[1] ** 2))
+    assert np.array_equal(resumed.x, whole.x) and np.array_equal(resumed.fun, whole.fun)
+    assert (resumed.nfev, resumed.nit, resumed.message) == (whole.nfev, whole.nit, whole.message)
+    assert search(fun, checkpoint=path).nfev == whole.nfev  # finished: nothing is called again
+    assert search(fun, max_evals=240, checkpoint=path).nit > whole.nit
+    with pytest.raises(ValueError, match="other population"):
+        minimize_multi(fun, [(-4, 4)] * 2, 2, population=21, archive=15, seed=3, **how, checkpoint=path)

@@ -1,0 +1,79 @@
+"""Ray for real: a cluster of two nodes on this machine, one of which is killed in mid-search."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+import pyswarmopt as pso
+
+ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'pyswarmopt[ray]'")
+pytestmark = pytest.mark.slow
+
+BOX = [(-5.0, 5.0)] * 3
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    ray.init(address=cluster.address, log_to_driver=False)
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def make_bowl(delay=0.0):
+    """A function that Ray sends as it is: its workers cannot import the tests."""
+
+    def bowl(x):
+        import time
+
+        time.sleep(delay)
+        return float(((x - 1.0) ** 2).sum())
+
+    return bowl
+
+
+def same(a: pso.Result, b: pso.Result) -> bool:
+    return np.array_equal(a.x, b.x) and (a.fun, a.nfev) == (b.fun, b.nfev) and list(a.history) == list(b.history)
+
+
+def test_ray_makes_the_same_search(cluster):
+    bowl = make_bowl()
+    serial = pso.minimize(bowl, BOX, max_evals=100, seed=5)
+    assert same(pso.minimize(bowl, BOX, max_evals=100, seed=5, workers="ray"), serial)
+
+
+def test_failures_follow_on_error(cluster):
+    def holes(x):
+        if x[0] < 0:
+            raise RuntimeError("left")
+        return float((x**2).sum())
+
+    with pytest.raises(RuntimeError, match="left"):
+        pso.minimize(holes, BOX, max_evals=50, seed=5, workers="ray")
+    for asynchronous in (False, True):
+        r = pso.minimize(holes, BOX, max_evals=60, seed=5, workers="ray", on_error="worst", asynchronous=asynchronous)
+        assert r.success and r.nfev == 60 and r.fun == holes(r.x)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_node_comes_and_is_killed_in_mid_search(cluster, asynchronous):
+    node = cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    options = {"max_evals": 120, "population": 6, "seed": 5}
+    bowl, killer = make_bowl(delay=0.02), []
+
+    def kill(so_far):
+        if so_far.nit == 5:
+            killer.append(threading.Thread(target=cluster.remove_node, args=(node,)))
+            killer[0].start()
+
+    r = pso.minimize(bowl, BOX, workers="ray", callback=kill, asynchronous=asynchronous, **options)
+    killer[0].join()
+    assert r.nfev == 120 and r.fun == bowl(r.x) < 0.1
+    assert asynchronous or same(r, pso.minimize(bowl, BOX, **options))
