@@ -111,7 +111,10 @@ def make_box(bounds: Any, dim: int | None, dtype: torch.dtype, device: torch.dev
     try:
         low, high = np.broadcast_to(low, (size,)), np.broadcast_to(high, (size,))
     except ValueError:
-        raise ValueError(f"bounds for {max(low.size, high.size)} coordinates, but the dimension is {size}") from None
+        given = max(low.size, high.size)
+        raise ValueError(
+            f"bounds for {given} coordinates, but the dimension is {size} (that of dim, positions or x0)"
+        ) from None
     wrong = np.flatnonzero(~(np.isfinite(low) & np.isfinite(high) & (low <= high)))
     if wrong.size:
         i = int(wrong[0])

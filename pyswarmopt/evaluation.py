@@ -194,6 +194,11 @@ class Evaluator:
                 values = np.asarray(found.value, dtype=np.float64)
                 self._settle(True, [Outcome(value, None) for value in values], outcomes)
                 return None
+            if failure is not None and failure.error is not None and found.error is None:
+                failure.error.add_note(
+                    f"On points of shape {batch.shape} fun returned shape {np.shape(found.value)}; one that takes many "
+                    f"points must return shape {(len(batch), *self.shape)}."
+                )
             failure = failure or found
         return failure
 
@@ -210,7 +215,8 @@ class Evaluator:
         outcomes.update(enumerate(found))
 
     def _refuse(self, points: Floats, asked: bool | None, value: Any) -> None:
-        many = f"return shape {('m', *self.shape)}, {self._wanted} for each, given points of shape (m, D)"
+        shape = ", ".join(["m", *map(str, self.shape)]) if self.shape else "m,"
+        many = f"return shape ({shape}), {self._wanted} for each, given points of shape (m, D)"
         one = f"give {self._wanted} for a point of shape (D,)"
         wanted = f"{one}, or {many}" if asked is None else many if asked else one
         given = points[: min(len(points), self.left)].shape if asked else points[0].shape

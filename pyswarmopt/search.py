@@ -286,7 +286,12 @@ def _start(x0: Start, limit: int) -> Floats:
         return x0.x[None]
     if isinstance(x0, str | os.PathLike):
         return _bests_of(checkpoints.read(x0))[:limit]
-    start = np.atleast_2d(np.asarray(x0, dtype=np.float64))
+    try:
+        start = np.atleast_2d(np.asarray(x0, dtype=np.float64))
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"x0={x0!r}: use a point, several, the Result of another run or the path of a checkpoint"
+        ) from None
     if start.ndim != 2 or start.size == 0:
         raise ValueError(f"x0 must have shape (D,) or (n, D), got {np.shape(x0)}")
     return start

@@ -87,7 +87,7 @@ class Swarm:
     ) -> None:
         self.recipe = recipes.get(recipe) if isinstance(recipe, str) else recipe
         dtype = torch.float64 if dtype is None else dtype
-        device = torch.device("cpu" if device is None else device)
+        device = _usable("cpu" if device is None else device)
         if not dtype.is_floating_point:
             raise ValueError(f"dtype={dtype}: positions need a floating dtype")
         self._generator = torch.Generator()
@@ -451,6 +451,20 @@ class Swarm:
         swarm = cls(positions=like, velocities=like, bounds=bounds, recipe=recipe, dtype=like.dtype, device=device)
         swarm.load_state_dict(saved)
         return swarm
+
+
+def _usable(device: torch.device | str) -> torch.device:
+    """The device, if it holds numbers here and now.
+
+    Raises:
+        ValueError: it does not.
+    """
+    try:
+        torch.ones(1, device=device).cpu()
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"device={str(device)!r} cannot be used: {reason}") from error
+    return torch.device(device)
 
 
 def _same_dim(dim: int | None, found: int) -> int:

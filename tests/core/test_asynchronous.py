@@ -235,7 +235,7 @@ def test_a_value_that_is_not_finite_never_becomes_a_best_or_worst(data):
 # --- restarts of the whole swarm ---
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(workers=st.integers(1, 6), seed=st.integers(0, 99))
 def test_a_swarm_that_restarts_waits_for_those_in_flight(workers, seed):
     recipe = replace(pso.recipes.constriction(population=4), restart=(RestartSwarm(patience=3, growth=2.0),))
@@ -290,6 +290,13 @@ def test_a_loaded_swarm_with_particles_in_flight_goes_on_as_if_nothing_had_happe
     half.run(after)
     assert same(whole.swarm, half.swarm)
     assert all(torch.equal(s.x, t.x) for s, t in zip(whole.handed, half.handed, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_other_dtypes(dtype):
+    swarm = fresh(dtype=dtype)
+    fleet = Fleet(swarm, 3, 0).run(60)
+    assert all(t.x.dtype == dtype for t in fleet.handed) and swarm.best.value == min(v for _, v in fleet.told)
 
 
 def test_a_swarm_may_begin_with_whole_rounds():

@@ -147,3 +147,18 @@ def test_noise_is_normal_and_repeatable():
     assert abs(values.mean() - 2) < 4 * 3 / math.sqrt(20_000) and abs(values.std() / 3 - 1) < 0.03
     assert np.array_equal(noisy(pso.functions.sphere, 3.0, seed=1)(torch.tensor(points)).numpy(), values)
     assert isinstance(float(f([1.0, 2.0])), float)
+
+
+def test_a_column_of_values_is_explained():
+    with pytest.raises(Exception, match="axis 1 is out of bounds") as caught:
+        pso.minimize(lambda x: (x**2).sum(1, keepdims=True), [(-5, 5)] * 3, population=8, seed=0)
+    assert "(8, 1)" in caught.value.__notes__[0] and "(8,)" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize(
+    ("x0", "message"), [("swarm", "Result of another run"), ([1.0, 2.0], "3 coordinates, but the")]
+)
+def test_a_start_that_is_none_is_refused(x0, message):
+    x0 = pso.Swarm(bounds=[(-5, 5)] * 3) if x0 == "swarm" else x0
+    with pytest.raises(ValueError, match=message):
+        pso.minimize(pso.functions.sphere, [(-5, 5)] * 3, x0=x0)
