@@ -16,6 +16,7 @@ from torch import Tensor
 from . import boundary as boundaries
 from .boundary import Box
 from .compose import Recipe
+from .flights import Flights
 from .state import State
 from .topology import ByInformants
 from .velocity import EVERY, Snapshot
@@ -71,21 +72,38 @@ def remember_one(state: State, i: int, cost: float, first: bool) -> None:
         cost: one that is not finite counts as the worst possible and never becomes p, g or w.
         first: this is its starting position, so that it cannot have stagnated.
     """
-    improved = math.isfinite(cost) and cost < state.best_costs[i]
+    finite = math.isfinite(cost)
+    improved = finite and cost < state.best_costs[i]
     state.costs[i] = cost
     if improved:
         state.best_positions[i], state.best_costs[i] = state.positions[i], cost
-        state.lead(i, cost)
     if not first:
         state.stagnation[i] = 0 if improved else state.stagnation[i] + 1
-    if math.isfinite(cost) and cost > state.worst_cost:
-        state.worst_cost, state.worst_position = cost, state.positions[i].clone()
+    if finite:
+        _remember_extremes(state, state.positions[i].clone(), cost)
     state.evaluations += 1
     flights = state.flights
     if flights is not None and flights.in_round >= len(state.costs):
-        state.count_stagnation(flights.leader_cost, flights.best_cost)
-        state.generation += 1
-        flights.begin_round(state.leader_cost, state.best_cost)
+        _end_round(state, flights)
+
+
+def _remember_extremes(state: State, x: Tensor, cost: float) -> None:
+    if cost < state.leader_cost:
+        state.leader_cost, state.leader_position, state.leader_stagnation = cost, x, 0
+    if cost < state.best_cost:
+        state.best_cost, state.best_position, state.best_stagnation = cost, x, 0
+    if cost > state.worst_cost:
+        state.worst_cost, state.worst_position = cost, x
+
+
+def _end_round(state: State, flights: Flights) -> None:
+    """Count a round, and whether g and the best of all improved in it."""
+    if state.leader_cost >= flights.leader_cost and state.age > 0:
+        state.leader_stagnation += 1
+    if state.best_cost >= flights.best_cost and state.generation > 0:
+        state.best_stagnation += 1
+    state.generation += 1
+    flights.begin_round(state.leader_cost, state.best_cost)
 
 
 __all__ = ["move_one", "remember_one"]

@@ -263,26 +263,18 @@ class State:
         return torch.from_numpy(self.arrays().x[i].copy()) if self.in_numpy else self.positions[i].clone()
 
     def _remember_best(self, costs: Floats) -> None:
-        before = self.leader_cost, self.best_cost
         i = int(costs.argmin())
-        self.lead(i, float(costs[i]))
-        self.count_stagnation(*before)
-
-    def lead(self, i: int, cost: float) -> None:
-        """Let g, and the best of all, be particle i's position if its cost is lower."""
+        cost = float(costs[i])
         if cost < self.leader_cost:
             self.leader_cost, self.leader_position = cost, self._copy_of(i)
             self.leader_stagnation = 0
+        elif self.age > 0:
+            self.leader_stagnation += 1
         if cost < self.best_cost:
             # The same tensor as the leader's, which is replaced and never edited: no second copy of D numbers.
             self.best_cost, self.best_position = cost, self.leader_position
             self.best_stagnation = 0
-
-    def count_stagnation(self, leader_cost: float, best_cost: float) -> None:
-        """Count a round, which began with these costs, in which g or the best of all did not improve."""
-        if self.leader_cost >= leader_cost and self.age > 0:
-            self.leader_stagnation += 1
-        if self.best_cost >= best_cost and self.generation > 0:
+        elif self.generation > 0:
             self.best_stagnation += 1
 
     def revalue(self, best_costs: Floats, best_cost: float) -> None:
