@@ -1,11 +1,11 @@
 """How busy a swarm keeps many workers, in whole rounds and one by one: a simulation with a clock of its own.
 
-    python benchmarks/scaling.py [--times RUN/history.jsonl ...] [--workers 8,64,512] [--evaluations 40] [--seeds 5]
+    python benchmarks/scaling.py [--times RUN/history.jsonl ...] [--workers 8,64,512] [--particles 1] [--seeds 5]
 
 Nothing is waited for: an evaluation takes as long as the simulated clock says. Its seconds are drawn from those that
 `swarm-llm search` wrote down (--times), or from a lognormal distribution with mean 1 (--spread: the standard deviation
-of its logarithm). Half of the workers may be slower (--slow: by which factor). The swarm is the real one, with as many
-particles as workers; it minimises Rosenbrock's function in 10 dimensions, --evaluations for each particle.
+of its logarithm). Half of the workers may be slower (--slow: by which factor). The swarm is the real one, with so many
+--particles for each worker; it minimises Rosenbrock's function in 10 dimensions, --evaluations for each particle.
 
 Columns: efficiency, the share of the workers' time in which they evaluate; the same time's best value, the median over
 seeds of the best that each way has found when the faster one ends; CPU time of ask and tell for one evaluation.
@@ -68,10 +68,9 @@ class Run:
         return min((value for at, value in self.trace if at <= moment), default=float("inf"))
 
 
-def simulate(clock: Clock, evaluations: int, asynchronous: bool, seed: int) -> Run:
-    workers = len(clock.slowness)
-    swarm = pso.Swarm(bounds=[(-5, 5)] * DIM, population=workers, seed=seed)
-    trace, waiting, left = [], [], evaluations * workers
+def simulate(clock: Clock, population: int, evaluations: int, asynchronous: bool, seed: int) -> Run:
+    swarm = pso.Swarm(bounds=[(-5, 5)] * DIM, population=population, seed=seed)
+    trace, waiting, left = [], [], evaluations * population
     cpu = 0.0
     while left or clock.events:
         start = time.process_time()
@@ -91,7 +90,7 @@ def simulate(clock: Clock, evaluations: int, asynchronous: bool, seed: int) -> R
         swarm.tell(ticket, value)
         cpu += time.process_time() - start
         trace.append((clock.now, swarm.best.value))
-    return Run(clock.worked / (workers * clock.now), cpu / len(trace), trace)
+    return Run(clock.worked / (len(clock.slowness) * clock.now), cpu / len(trace), trace)
 
 
 def recorded(paths: list[Path]) -> np.ndarray:
@@ -105,6 +104,7 @@ def main() -> None:
     parser.add_argument("--spread", type=float, default=0.5)
     parser.add_argument("--slow", type=float, default=1.0)
     parser.add_argument("--workers", default="8,64,512")
+    parser.add_argument("--particles", type=int, default=1)
     parser.add_argument("--evaluations", type=int, default=40)
     parser.add_argument("--seeds", type=int, default=5)
     args = parser.parse_args()
@@ -120,7 +120,7 @@ def main() -> None:
         for seed in range(args.seeds):
             for way in runs:
                 clock = Clock(seconds, slowness, np.random.default_rng(seed))
-                runs[way].append(simulate(clock, args.evaluations, way, seed))
+                runs[way].append(simulate(clock, workers * args.particles, args.evaluations, way, seed))
             moment = min(runs[way][-1].trace[-1][0] for way in runs)
             for way in runs:
                 bests[way].append(runs[way][-1].best_at(moment))
