@@ -63,10 +63,10 @@ def test_flat_view_refuses_what_does_not_fit():
 
 
 FUNCTIONS = list(pso.functions.ALL.values())
+IN_DIMENSIONS = [(f, dim) for f in FUNCTIONS for dim in (2, 5, 10) if f.defined_in(dim)]
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.name)
-@pytest.mark.parametrize("dim", [2, 5, 10])
+@pytest.mark.parametrize(("function", "dim"), IN_DIMENSIONS, ids=lambda v: getattr(v, "name", str(v)))
 def test_toy_functions_have_their_optimum_where_they_say(function, dim):
     x, f = function.optimum(dim), function.optimal_value(dim)
     assert function(x) == pytest.approx(f, abs=1e-9 * max(1, abs(f)))
@@ -76,11 +76,22 @@ def test_toy_functions_have_their_optimum_where_they_say(function, dim):
     far = rng.uniform(low, high, (500, dim))
     near = x + rng.normal(0, 1e-3, (500, dim))
     assert (function(far) > f).all() and (function(near) > f - 1e-9 * max(1, abs(f))).all()
+    # Every combination of steps of many sizes, which a random cloud would not meet.
+    steps = [sign * (high - low) * 10.0**-k for k in range(1, 9) for sign in (-1, 1)] + [0.0]
+    lines = np.concatenate([x + np.array(steps)[:, None] * axis for axis in np.eye(dim)] + [x + np.c_[steps]])
+    assert (function(lines) > f - 1e-9 * max(1, abs(f))).all()
+
+
+def test_toy_functions_refuse_dimensions_in_which_they_are_not_defined():
+    with pytest.raises(ValueError, match="himmelblau needs points of 2 coordinates"):
+        pso.functions.himmelblau(np.zeros(3))
+    with pytest.raises(ValueError, match="lunacek needs points of at least 2 coordinates"):
+        pso.functions.lunacek(np.zeros(1))
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.name)
 def test_toy_functions_agree_between_numpy_torch_and_shapes(function):
-    x = np.random.default_rng(1).uniform(*function.domain, (3, 4, 6))
+    x = np.random.default_rng(1).uniform(*function.domain, (3, 4, function.max_dim or 6))
     values = function(x)
     assert values.shape == (3, 4)
     torch.testing.assert_close(function(torch.tensor(x)), torch.tensor(values), rtol=1e-12, atol=1e-12)
@@ -106,6 +117,29 @@ def test_toy_functions_at_points_worked_by_hand():
     assert f.styblinski_tang([1.0, 2.0]) == (1 - 16 + 5 + 16 - 64 + 10) / 2
     assert f.salomon([3.0, 4.0]) == pytest.approx(0.5)
     assert f.schwefel([0.0, 0.0]) == pytest.approx(837.9657745448674)
+    assert f.sum_squares([1.0, 2.0, 3.0]) == 1 + 2 * 4 + 3 * 9
+    assert f.schwefel_1_2([1.0, 2.0, -5.0]) == 1 + 9 + 4
+    assert f.schwefel_2_21([1.0, -7.0, 3.0]) == 7
+    assert f.schwefel_2_22([1.0, -2.0, 3.0]) == 6 + 6
+    assert f.alpine([np.pi / 2, -np.pi / 2]) == pytest.approx(1.1 * np.pi / 2 + 0.9 * np.pi / 2)
+    assert f.schaffer_f7([3.0, 4.0]) == pytest.approx(5 * (1 + np.sin(50 * 5**0.2) ** 2) ** 2)
+    assert f.happy_cat([0.0, 0.0, 0.0, 0.0]) == pytest.approx(4**0.25 + 0.5)
+    assert f.qing([2.0, 3.0]) == 9 + 49
+    # a^k cos(2 pi 3^k / 2) = -a^k at x = 0, and cos(pi 3^k) = -1 too; at x = 1/2 the cosines are all 1
+    assert f.weierstrass([0.5]) == pytest.approx(2 * (2 - 0.5**20))
+    assert f.lunacek([-2.5, 2.5]) == pytest.approx(2 + _lunacek_other_funnel(-2.5, 2.5))
+    assert f.himmelblau([0.0, 0.0]) == 121 + 49
+    assert f.beale([1.0, 2.0]) == 2.5**2 + 5.25**2 + 9.625**2
+    assert f.goldstein_price([0.0, 0.0]) == (1 + 19) * (30 + 0)
+    assert f.six_hump_camel([1.0, 1.0]) == pytest.approx(4 - 2.1 + 1 / 3 + 1)
+    assert f.easom([np.pi, 0.0]) == pytest.approx(np.exp(-(np.pi**2)))
+
+
+def _lunacek_other_funnel(*x):
+    """s sum (x_i - m)^2 in two dimensions, from the formulas of Lunacek et al. 2008; the cosines vanish at +-2.5."""
+    s = 1 - 1 / (2 * np.sqrt(22) - 8.2)
+    m = -np.sqrt((2.5**2 - 1) / s)
+    return sum(s * (xi - m) ** 2 for xi in x)
 
 
 def test_rosenbrock_agrees_with_scipy():
