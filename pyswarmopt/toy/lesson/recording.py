@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ...recorder import Step, record
 from .settings import Settings
 
-DIGITS = 12  # significant digits in the page
+DIGITS = 8  # significant digits in the page
 
 
 def recording(settings: Settings, moves: int, seed: int) -> list[dict[str, Any]]:
@@ -31,10 +31,10 @@ def recording(settings: Settings, moves: int, seed: int) -> list[dict[str, Any]]
         positions=[list(point) for point in settings.experts] or None,
         seed=seed,
     )
-    return [_frame(now, after, settings) for now, after in pairwise([*steps, None]) if now is not None]
+    return [_frame(now, after) for now, after in pairwise([*steps, None]) if now is not None]
 
 
-def _frame(now: Step, after: Step | None, settings: Settings) -> dict[str, Any]:
+def _frame(now: Step, after: Step | None) -> dict[str, Any]:
     """State after a round, and the move to the next one."""
     origin = now.x if after is None or after.origin is None else after.origin
     return {
@@ -49,23 +49,17 @@ def _frame(now: Step, after: Step | None, settings: Settings) -> dict[str, Any]:
         "worst": None if after is None or after.w is None else numbers(after.w),
         "restarted": now.restarted.tolist(),
         "origin": numbers(origin),
-        "move": None if after is None else _move(after, origin, settings),
+        "move": None if after is None else _move(after),
     }
 
 
-def _move(step: Step, origin: npt.NDArray[np.float64], settings: Settings) -> dict[str, Any]:
-    total = np.sum(list(step.forces.values()), axis=0)
-    weights = {name: getattr(settings, name) for name in step.forces}
+def _move(step: Step) -> dict[str, Any]:
     return {
         "g": numbers(np.asarray(step.g)),
         "forces": {name: numbers(force) for name, force in step.forces.items()},
-        "coefficients": {
-            name: numbers(np.broadcast_to(weights[name] * factor, step.x.shape)) for name, factor in step.factors.items()
-        },
         "factors": {name: numbers(factor) for name, factor in step.factors.items()},
         "length": number(step.length),
         "v": numbers(step.v),
-        "reach": numbers(origin + step.length * total),
         "x": numbers(step.x),
     }
 

@@ -19,10 +19,18 @@ from ..wrappers import shifted
 
 TOPOLOGIES = ("global", "ring", "von_neumann")
 BOUNDARIES = ("none", "clip", "confine", "reflect", "periodic")
-# The landscapes that the page can compute itself.
-LANDSCAPES = ("sphere", "rosenbrock", "rastrigin", "ackley", "himmelblau", "six_hump_camel", "lunacek")
-
 Point = tuple[float, float]
+
+# The landscapes that the page can compute itself, and all of their best points.
+LANDSCAPES: dict[str, tuple[Point, ...]] = {
+    "sphere": ((0.0, 0.0),),
+    "rosenbrock": ((1.0, 1.0),),
+    "rastrigin": ((0.0, 0.0),),
+    "ackley": ((0.0, 0.0),),
+    "himmelblau": ((3.0, 2.0), (-2.805118, 3.131313), (-3.779310, -3.283186), (3.584428, -1.848127)),
+    "six_hump_camel": ((0.089842, -0.712656), (-0.089842, 0.712656)),
+    "lunacek": ((2.5, 2.5),),
+}
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,11 @@ class Settings:
     def function(self) -> ToyFunction:
         """The landscape as a test function."""
         return shifted(ALL[self.landscape], self.shift)
+
+    def optima(self) -> list[Point]:
+        """The best points of the landscape."""
+        dx, dy = self.shift
+        return [(x + dx, y + dy) for x, y in LANDSCAPES[self.landscape]]
 
     def recipe(self) -> Recipe:
         """The library's recipe for these settings."""

@@ -1,0 +1,51 @@
+"""The lines of the library that make a step, taken from the files that are running."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ... import boundary, motion, restart, schedule, topology, velocity
+from ...state import State
+
+ROOT = Path(__file__).parents[3]
+
+# Part of the step that the page highlights -> what to show of it.
+PARTS: dict[str, tuple[Any, ...]] = {
+    "inertia": (velocity.inertia,),
+    "cognitive": (velocity.cognitive,),
+    "social": (velocity.social,),
+    "repel": (velocity.repel,),
+    "velocity": (velocity.SumOfTerms.on,),
+    "position": (motion.move,),
+    "step length": (schedule.Exponential,),
+    "memory": (State._remember_personal, State._remember_best),
+    "restart": (restart.RestartAtBest.__call__,),
+    "topology: everybody": (topology.Global,),
+    "topology: ring": (topology.Ring, topology.Lattice.informants),
+    "topology: lattice": (topology.VonNeumann,),
+    **{f"wall: {rule.__name__}": (rule,) for rule in (boundary.clip, boundary.confine, boundary.reflect, boundary.periodic)},
+}
+
+
+def excerpts() -> dict[str, list[dict[str, Any]]]:
+    """For each part its pieces of source: file, first line and text.
+
+    Example:
+        >>> piece = excerpts()["cognitive"][0]
+        >>> piece["file"], piece["text"].splitlines()[0]
+        ('pyswarmopt/velocity.py', "def cognitive(weight: float | Schedule, random: Randomness = "scalar") -> Term:")
+    """
+    return {part: [_excerpt(thing) for thing in things] for part, things in PARTS.items()}
+
+
+def _excerpt(thing: Callable[..., Any] | type | ModuleType) -> dict[str, Any]:
+    lines, first = inspect.getsourcelines(thing)
+    file = Path(inspect.getsourcefile(thing) or "").resolve().relative_to(ROOT)
+    return {"file": file.as_posix(), "line": first, "text": inspect.cleandoc("\n" + "".join(lines)).rstrip()}
+
+
+__all__ = ["excerpts"]

@@ -1,0 +1,497 @@
+// The lesson's page: chapters, steps, numbers, sliders, questions. The swarm is in swarm.js, the pictures in draw.js.
+"use strict";
+
+(() => {
+  const DATA = JSON.parse(document.getElementById("data").textContent);
+  const $ = (id) => document.getElementById(id);
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+  const WORDS = {
+    topology: { global: "everybody", ring: "ring", von_neumann: "lattice" },
+    boundary: { none: "no walls", clip: "stop", confine: "stop and turn", reflect: "bounce", periodic: "around" },
+    random: { element: "one per coordinate", scalar: "one per particle", none: "none (r = 1)" },
+  };
+  const CONTROLS = [
+    { key: "inertia", name: "Inertia w", max: 1.2, step: 0.01, term: true },
+    { key: "cognitive", name: "Cognitive c₁", max: 3, step: 0.01, term: true },
+    { key: "social", name: "Social c₂", max: 3, step: 0.01, term: true },
+    { key: "repel", name: "Repel c₃", max: 1, step: 0.01, term: true },
+    { key: "step", name: "Step length λ", min: 0.1, max: 1.5, step: 0.01 },
+    { key: "decay", name: "λ shrinks by", min: 0.8, max: 1, step: 0.01 },
+    { key: "particles", name: "Particles", min: 3, max: 40, step: 1 },
+    { key: "restart", name: "Back to p after … moves (0: never)", max: 20, step: 1 },
+    { key: "topology", name: "Who hears of whom", choices: DATA.topologies },
+    { key: "boundary", name: "At the walls", choices: DATA.boundaries },
+    { key: "random", name: "Random numbers r", choices: ["element", "scalar", "none"] },
+    { key: "landscape", name: "Landscape", choices: Object.keys(DATA.landscapes) },
+    { key: "normalise", name: "Divide by the sum of coefficients" },
+  ];
+  const DIFFERENCE = { inertia: "v", cognitive: "p − x", social: "g − x", repel: "x − w" };
+  const SYMBOL = { inertia: "w", cognitive: "c₁ r₁", social: "c₂ r₂", repel: "c₃ r₃" };
+
+  const model = {
+    number: 0, chapter: null, settings: null, frames: [], recorded: true, seed: null, optima: [],
+    t: 0, selected: 0, arrows: "one", playing: false, flight: null,
+  };
+
+  // ---- small helpers ----
+
+  const element = (tag, attributes = {}, ...children) => {
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (name in node) node[name] = value;
+      else node.setAttribute(name, value);
+    }
+    node.append(...children);
+    return node;
+  };
+
+  // HTML that comes from the lesson's own texts.
+  const rich = (tag, html) => element(tag, { innerHTML: html });
+
+  const shown = (value) => {
+    if (!Number.isFinite(value)) return "–";
+    const size = Math.abs(value);
+    if (size !== 0 && (size < 1e-3 || size >= 1e4)) return value.toExponential(1).replace("-", "−").replace("e−", "e−");
+    return value.toFixed(3).replace("-", "−");
+  };
+  const pair = (x) => `${shown(x[0])}, ${shown(x[1])}`;
+
+  const terms = () => Swarm.TERMS.filter((term) => model.settings[term] > 0 || term !== "repel");
+
+  // ---- chapters and runs ----
+
+  const open = (number) => {
+    stop();
+    model.number = number;
+    model.chapter = DATA.chapters[number];
+    model.chapter.frames.forEach((frame) => complete(frame, model.chapter.settings));
+    model.arrows = number === 0 ? "all" : "one";
+    $("arrows").value = model.arrows;
+    $("number").textContent = `Chapter ${number + 1} of ${DATA.chapters.length}`;
+    $("title").textContent = model.chapter.title;
+    $("text").replaceChildren(...model.chapter.text.map((text) => rich("p", text)));
+    [...$("chapters").querySelectorAll("button")].forEach((button, k) => {
+      if (k === number) button.setAttribute("aria-current", "step");
+      else button.removeAttribute("aria-current");
+    });
+    model.selected = model.chapter.follow;
+    questions();
+    exercises();
+    restore();
+  };
+
+  // What of a recorded move follows from its other numbers is not in the file.
+  const complete = (frame, settings) => {
+    const { move, origin } = frame;
+    if (!move || move.reach) return;
+    const sum = (i, d) => Swarm.TERMS.reduce((s, term) => s + move.forces[term][i][d], 0);
+    move.reach = origin.map((x, i) => x.map((a, d) => a + move.length * sum(i, d)));
+    move.coefficients = Object.fromEntries(
+      Swarm.TERMS.map((term) => [term, move.factors[term].map((r) => r.map((a) => settings[term] * a))]));
+  };
+
+  // The recording as the library made it.
+  const restore = () => {
+    stop();
+    Object.assign(model, { settings: structuredClone(model.chapter.settings), seed: null, t: 0, frames: model.chapter.frames, recorded: true });
+    renew();
+  };
+
+  // The settings were changed: the page moves the swarm itself. It begins where the recording begins and uses the
+  // library's random numbers as long as they fit, so that what differs is the change and not luck.
+  const recompute = () => {
+    const { settings, chapter } = model, was = chapter.settings;
+    const alike = (...keys) => keys.every((key) => JSON.stringify(settings[key]) === JSON.stringify(was[key]));
+    const random = Swarm.generator(model.seed === null ? 1 : model.seed);
+    const moves = chapter.frames.length - 1;
+    const same = model.seed === null && alike("particles", "low", "high", "experts");
+    const first = same ? { x: chapter.frames[0].x, v: chapter.frames[0].v } : Swarm.populate(settings, random);
+    const recorded = same && alike("random", "normalise") ? chapter.frames.slice(0, moves).map((f) => f.move.factors) : [];
+    model.frames = Swarm.run(first.x, first.v, settings, moves, recorded, random);
+    model.recorded = false;
+    model.t = Math.min(model.t, moves);
+    model.selected = Math.min(model.selected, settings.particles - 1);
+    renew();
+  };
+
+  const change = (changes) => {
+    Object.assign(model.settings, changes);
+    if (changes.landscape) {
+      const own = changes.landscape === model.chapter.settings.landscape;
+      const side = { rastrigin: 5.12, lunacek: 5.12 }[changes.landscape] || 5;
+      Object.assign(model.settings, own ? pick(model.chapter.settings, ["shift", "low", "high"]) : { shift: [0, 0], low: -side, high: side });
+    }
+    recompute();
+  };
+  const pick = (from, keys) => Object.fromEntries(keys.map((key) => [key, from[key]]));
+
+  // ---- steps ----
+
+  const go = (t) => {
+    cancelAnimationFrame(model.flight);
+    model.t = Math.max(0, Math.min(t, model.frames.length - 1));
+    render();
+  };
+
+  const forward = (then) => {
+    if (!model.frames[model.t].move) return stop();
+    cancelAnimationFrame(model.flight);
+    if (still.matches) {
+      go(model.t + 1);
+      return then && setTimeout(() => model.playing && then(), 600);
+    }
+    const begun = performance.now(), length = 380;
+    const fly = (now) => {
+      const u = Math.min((now - begun) / length, 1);
+      if (u < 1) {
+        Draw.view($("view"), model, u * u * (3 - 2 * u));
+        model.flight = requestAnimationFrame(fly);
+      } else {
+        go(model.t + 1);
+        if (then) setTimeout(() => model.playing && then(), 260);
+      }
+    };
+    model.flight = requestAnimationFrame(fly);
+  };
+
+  const play = () => {
+    if (model.playing) return stop();
+    if (model.t >= model.frames.length - 1) go(0);
+    model.playing = true;
+    $("play").textContent = "Pause";
+    const on = () => forward(on);
+    on();
+  };
+
+  const stop = () => {
+    model.playing = false;
+    cancelAnimationFrame(model.flight);
+    $("play").textContent = "Play";
+  };
+
+  // ---- what is shown ----
+
+  // Another run: everything that does not depend on the step.
+  const renew = () => {
+    const { settings, chapter } = model;
+    model.optima = DATA.landscapes[settings.landscape].map(([x, y]) => [x + settings.shift[0], y + settings.shift[1]]);
+    $("time").max = model.frames.length - 1;
+    $("badge").textContent = model.recorded ? "recorded by the library" : "computed in this page";
+    $("badge").classList.toggle("own", !model.recorded);
+    $("origin").textContent = model.recorded
+      ? "You see a run of the library. Move a slider, and the page moves the swarm by the same rule" +
+        " from the same start with the same random numbers."
+      : model.seed === null
+        ? "Same start, same random numbers where they fit, your settings. The grey curves are the recording."
+        : "Other start, other random numbers. The grey curves are the recording.";
+    $("particle").replaceChildren(...model.frames[0].x.map((_, i) => element("option", { value: i, textContent: i + 1 })));
+    $("particle").value = model.selected;
+    controls();
+    equation();
+    parts();
+    legend();
+    const narrow = settings.random === "element" && !settings.normalise && settings.step === 1 && settings.repel === 0;
+    $("mapBox").hidden = !narrow;
+    if (narrow) stability();
+    $("statistics").replaceChildren();
+    $("reset").disabled = model.recorded;
+    $("about").textContent = `pyswarmopt ${DATA.version}; this run: ${chapter.settings.particles} particles, seed ${chapter.seed}.`;
+    render();
+  };
+
+  const stability = () => {
+    const { inertia: w, cognitive: c1, social: c2 } = model.settings, limit = Draw.limit(w);
+    Draw.map($("map"), model.settings);
+    const stable = w < 1 && c1 + c2 < limit;
+    const text =
+      w >= 1
+        ? `w = ${w}: no pulls are small enough from 1 on.`
+        : `w = ${w}: the limit is ${limit.toFixed(2)}; c₁ + c₂ = ${(c1 + c2).toFixed(2)}, so the swarm ` +
+          `${stable ? "settles." : "does not settle by itself."}`;
+    $("mapText").textContent = text + (c1 === c2 ? "" : " (The curve is exact for c₁ = c₂.)");
+    $("map").setAttribute("aria-label", text);
+  };
+
+  // Everything that depends on the step.
+  const render = () => {
+    const frame = model.frames[model.t];
+    $("time").value = model.t;
+    $("clock").textContent = `step ${model.t} of ${model.frames.length - 1}`;
+    $("back").disabled = $("first").disabled = model.t === 0;
+    $("next").disabled = !frame.move;
+    Draw.view($("view"), model, 0);
+    numbers(frame);
+    say(frame);
+    charts();
+    if (model.t >= model.frames.length - 1) stop();
+  };
+
+  const charts = () => {
+    const f = Swarm.landscape(model.settings), zero = f(model.optima[0].map((x, d) => x));
+    const gaps = (frames) => frames.map((frame) => Math.max(frame.best - zero, 1e-12));
+    const spreads = (frames) => frames.map((frame) => Swarm.spread(frame.x));
+    const ghost = !model.recorded && model.settings.landscape === model.chapter.settings.landscape ? model.chapter.frames : null;
+    for (const [id, of, log] of [["bestChart", gaps, true], ["spreadChart", spreads, false]]) {
+      const series = of(model.frames);
+      Draw.chart($(id), series, ghost && of(ghost), model.t, log);
+      $(id).setAttribute("aria-label", `${series[model.t].toPrecision(3)} at step ${model.t}; ${series.at(-1).toPrecision(3)} in the end`);
+    }
+  };
+
+  const say = (frame) => {
+    const i = model.selected, before = model.frames[model.t - 1];
+    let text = `Particle ${i + 1} is at (${pair(frame.x[i])}), value ${shown(frame.f[i])}`;
+    if (before && frame.pf[i] < before.pf[i]) text += ": a new best of its own";
+    if (before && frame.best < before.best && frame.f[i] === frame.best) text += " and of the swarm";
+    if (frame.restarted[i]) text += "; nothing new for too long, so it goes back to its best";
+    text += `. Swarm’s best: ${shown(frame.best)}.`;
+    $("status").textContent = text;
+    const name = model.settings.landscape.replaceAll("_", " ");
+    $("view").setAttribute("aria-label", `Landscape ${name} with ${frame.x.length} particles at step ${model.t}. ${text}`);
+  };
+
+  const legend = () => {
+    const entries = [
+      ["●", "accent", "followed particle"], ["◇", "cognitive", "its best, p"], ["○", "social", "the best it hears of, g"],
+      ["→", "inertia", "inertia"], ["→", "cognitive", "cognitive"], ["→", "social", "social"], ["⇢", "sum", "sum: the move"],
+      ["★", "ink", "best point (they do not know it)"],
+    ];
+    if (model.settings.repel > 0) entries.splice(6, 0, ["→", "repel", "repel"], ["×", "repel", "worst seen, w"]);
+    if (model.settings.experts.length) entries.push(["□", "ink", "experts"]);
+    $("legend").replaceChildren(...entries.map(([mark, paint, text]) =>
+      element("li", {}, element("i", { textContent: mark, style: `color: var(--${paint})` }), text)));
+  };
+
+  const equation = () => {
+    const { settings } = model, parts = [];
+    for (const term of terms()) {
+      const text = `${settings[term]}${term === "inertia" && !settings.normalise ? "" : " r"}${term === "inertia" ? " v" : ` (${DIFFERENCE[term]})`}`;
+      const button = element("button", { type: "button", className: term, textContent: text, title: `${term}: show its source` });
+      button.onclick = () => ($("sourceBox").open = true, showPart(term));
+      button.dataset.part = term;
+      parts.push(parts.length ? " + " : "", button);
+    }
+    const button = (text, part) => {
+      const node = element("button", { type: "button", textContent: text, title: "show its source" });
+      node.dataset.part = part;
+      node.onclick = () => ($("sourceBox").open = true, showPart(part));
+      return node;
+    };
+    const length = settings.step === 1 && settings.decay === 1 ? "" : "λ ";
+    $("equation").replaceChildren(
+      button("v′", "velocity"), " = ", ...(settings.normalise ? ["( "] : []), ...parts,
+      ...(settings.normalise ? [" ) / C"] : []), element("br"), button("x′", "position"), ` = x + ${length}v′`,
+    );
+  };
+
+  const numbers = (frame) => {
+    const i = model.selected, { move } = frame, x = frame.origin[i];
+    const cells = (tag, texts) => texts.map((text) => element(tag, { textContent: text }));
+    const row = (head, name, ...texts) => element("tr", { className: name }, element("th", { textContent: head, scope: "row" }), ...cells("td", texts));
+    if (!move) return $("numbers").replaceChildren(element("caption", { textContent: "The run is over." }));
+    const differences = {
+      inertia: frame.v[i],
+      cognitive: frame.p[i].map((p, d) => p - x[d]),
+      social: move.g[i].map((g, d) => g - x[d]),
+      repel: x.map((a, d) => a - (frame.worst || x)[d]),
+    };
+    const scalar = move.factors.social[i].length === 1;
+    const coefficient = (term) => (scalar || term === "inertia" ? shown(move.coefficients[term][i][0]) : pair(move.coefficients[term][i]));
+    const rows = terms().map((term) =>
+      row(`${SYMBOL[term]} · ${term === "inertia" ? "v" : `(${DIFFERENCE[term]})`}`, term, coefficient(term), pair(differences[term]), pair(move.forces[term][i])));
+    const sum = [0, 1].map((d) => Swarm.TERMS.reduce((s, term) => s + move.forces[term][i][d], 0));
+    const after = model.frames[model.t + 1];
+    rows.push(row("v′: their sum", "total", "", "", pair(sum)));
+    rows.push(row(`x + ${move.length === 1 ? "" : shown(move.length) + " "}v′`, "", "", pair(x), pair(move.reach[i])));
+    if (pair(move.x[i]) !== pair(move.reach[i])) rows.push(row("after the wall", "", "", "", pair(move.x[i])));
+    rows.push(row("value there", "", "", shown(frame.f[i]), `${shown(after.f[i])}${after.pf[i] < frame.pf[i] ? " — a new p" : ""}`));
+    const head = element("thead", {}, element("tr", {}, ...["term", "coefficient", "times", "gives"].map((text) => element("th", { textContent: text, scope: "col" }))));
+    $("numbers").replaceChildren(head, element("tbody", {}, ...rows));
+  };
+
+  // ---- source ----
+
+  const parts = () => {
+    const { topology, boundary, restart } = model.settings;
+    const names = [...terms(), "velocity", "position", "memory", `topology: ${WORDS.topology[topology]}`];
+    if (boundary !== "none") names.push(`wall: ${boundary}`);
+    if (model.settings.step !== 1 || model.settings.decay !== 1) names.push("step length");
+    if (restart) names.push("restart");
+    const before = $("part").value;
+    $("part").replaceChildren(...names.map((name) => element("option", { value: name, textContent: name })));
+    showPart(names.includes(before) ? before : "velocity");
+  };
+
+  const showPart = (part) => {
+    $("part").value = part;
+    $("source").replaceChildren(...DATA.source[part].flatMap(({ file, line, text }) => [
+      element("p", { className: "file", textContent: `${file}, line ${line}` }),
+      element("pre", { tabIndex: 0 }, element("code", { textContent: text })),
+    ]));
+    for (const button of $("equation").querySelectorAll("button")) {
+      button.setAttribute("aria-pressed", String($("sourceBox").open && button.dataset.part === part));
+    }
+  };
+
+  // ---- sliders ----
+
+  const widgets = new Map();
+
+  const build = () => {
+    for (const control of CONTROLS) {
+      const id = `set-${control.key}`, output = element("output", { htmlFor: id });
+      let input;
+      if (control.choices) {
+        const word = (choice) => (WORDS[control.key] || {})[choice] || choice.replaceAll("_", " ");
+        input = element("select", { id }, ...control.choices.map((c) => element("option", { value: c, textContent: word(c) })));
+      } else if (control.key === "normalise") input = element("input", { id, type: "checkbox" });
+      else {
+        input = element("input", { id, type: "range" });
+        Object.assign(input, { min: control.min || 0, max: control.max, step: control.step });
+      }
+      const read = () => (control.choices ? input.value : input.type === "checkbox" ? input.checked : Number(input.value));
+      input.oninput = () => change({ [control.key]: read() });
+      const label = element("label", { htmlFor: id, textContent: control.name, className: control.term ? control.key : "" });
+      const box = element("div", { className: "control" }, label, ...(input.type === "range" ? [output, input] : [input]));
+      widgets.set(control.key, { box, input, output });
+      $("controls").append(box);
+    }
+  };
+
+  const controls = () => {
+    for (const [key, { box, input, output }] of widgets) {
+      const value = model.settings[key];
+      if (input.type === "checkbox") input.checked = value;
+      else input.value = value;
+      output.textContent = value;
+      box.classList.toggle("changed", value !== model.chapter.settings[key]);
+    }
+  };
+
+  const percent = (share) => `${Math.round(100 * share)}%`;
+
+  // The chapter's settings and those of now, each with 200 seeds.
+  const statistics = () => {
+    const moves = model.chapter.frames.length - 1, own = JSON.stringify(model.settings) !== JSON.stringify(model.chapter.settings);
+    const optima = ({ landscape, shift }) => DATA.landscapes[landscape].map(([x, y]) => [x + shift[0], y + shift[1]]);
+    const row = (name, settings) => {
+      const r = Swarm.many(settings, optima(settings), 200, moves);
+      const texts = [percent(r.found / r.seeds), r.interval.map(percent).join(" to "), r.spread.toPrecision(2)];
+      return element("tr", {}, element("th", { textContent: name, scope: "row" }), ...texts.map((text) => element("td", { textContent: text })));
+    };
+    const heads = ["200 swarms", "find a best point", "95% interval", "median spread"];
+    const head = element("thead", {}, element("tr", {}, ...heads.map((text) => element("th", { textContent: text, scope: "col" }))));
+    const rows = [row("this chapter’s settings", model.chapter.settings)];
+    if (own) rows.push(row("your settings", model.settings));
+    $("statistics").replaceChildren(head, element("tbody", {}, ...rows));
+  };
+
+  // ---- questions and exercises ----
+
+  const questions = () => $("questions").replaceChildren(...model.chapter.questions.map(ask));
+
+  const ask = (question) => {
+    const why = element("div", { className: "why", hidden: true });
+    why.setAttribute("aria-live", "polite");
+    const buttons = question.choices.map((text, k) => {
+      const button = element("button", { type: "button", textContent: text });
+      button.onclick = () => {
+        buttons.forEach((other, j) => {
+          other.classList.toggle("right", j === question.answer);
+          other.classList.toggle("wrong", j === k && k !== question.answer);
+          other.setAttribute("aria-pressed", String(j === k));
+        });
+        why.hidden = false;
+        why.firstChild.firstChild.textContent = k === question.answer ? "Right. " : `Not so: “${question.choices[question.answer]}”. `;
+      };
+      return button;
+    });
+    why.append(element("p", {}, element("strong", { textContent: "" }), rich("span", question.why)));
+    const tryIt = element("button", { type: "button", textContent: Object.keys(question.change).length ? "Change it and play" : "Play it" });
+    tryIt.onclick = () => {
+      restore();
+      if (Object.keys(question.change).length) change(question.change);
+      $("view").scrollIntoView({ block: "nearest", behavior: still.matches ? "auto" : "smooth" });
+      play();
+    };
+    why.append(tryIt);
+    const box = element("div", { className: "choices" }, ...buttons);
+    return element("fieldset", {}, element("legend", { textContent: question.ask }), box, why);
+  };
+
+  const exercises = () =>
+    $("exercises").replaceChildren(...model.chapter.exercises.map(({ task, answer }) =>
+      element("li", {}, task, element("details", {}, element("summary", { textContent: "Answer" }), rich("p", answer)))));
+
+  // ---- wiring ----
+
+  const follow = (i) => {
+    model.selected = i;
+    $("particle").value = i;
+    render();
+  };
+
+  const nearest = (event) => {
+    const box = $("view").getBoundingClientRect(), at = Draw.projection(model.settings, box.width);
+    const click = [event.clientX - box.left, event.clientY - box.top];
+    const distance = (x) => Math.hypot(...at(x).map((c, d) => c - click[d]));
+    const { x } = model.frames[model.t];
+    return x.reduce((best, _, i) => (distance(x[i]) < distance(x[best]) ? i : best), 0);
+  };
+
+  const step = (by) => {
+    const was = model.playing;
+    stop();
+    if (by > 0 && !was) forward();
+    else go(model.t + by);
+  };
+
+  const KEYS = {
+    ArrowRight: () => step(1), ArrowLeft: () => step(-1), Home: () => (stop(), go(0)), End: () => (stop(), go(Infinity)),
+    " ": play, n: () => follow((model.selected + 1) % model.frames[0].x.length),
+  };
+
+  const onKey = (event) => {
+    const busy = event.target.closest("input, select, textarea, pre, .scroll");
+    const pressing = event.key === " " && event.target.closest("button, summary");
+    if (busy || pressing || event.ctrlKey || event.metaKey || event.altKey) return;
+    const chapter = Number(event.key) - 1;
+    const action = DATA.chapters[chapter] ? () => open(chapter) : KEYS[event.key] || KEYS[event.key.toLowerCase()];
+    if (!action) return;
+    event.preventDefault();
+    action();
+  };
+
+  const theme = (name) => {
+    document.documentElement.dataset.theme = name;
+    if (model.chapter) renew();
+  };
+
+  build();
+  DATA.chapters.forEach((chapter, k) => {
+    const button = element("button", { type: "button", textContent: `${k + 1}  ${chapter.title}` });
+    button.onclick = () => open(k);
+    $("chapters").append(element("li", {}, button));
+  });
+  $("first").onclick = () => (stop(), go(0));
+  $("back").onclick = () => step(-1);
+  $("next").onclick = () => step(1);
+  $("play").onclick = play;
+  $("time").oninput = () => (stop(), go(Number($("time").value)));
+  $("particle").onchange = () => follow(Number($("particle").value));
+  $("arrows").onchange = () => ((model.arrows = $("arrows").value), render());
+  $("part").onchange = () => showPart($("part").value);
+  $("sourceBox").ontoggle = () => showPart($("part").value);
+  $("reset").onclick = restore;
+  $("luck").onclick = () => ((model.seed = (model.seed || 100) + 1), recompute());
+  $("many").onclick = statistics;
+  $("view").onclick = (event) => follow(nearest(event));
+  $("theme").onclick = () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+  document.addEventListener("keydown", onKey);
+  addEventListener("resize", () => model.chapter && renew());
+  // #3 opens chapter 3, #3.10 at step 10, #3.10.dark in dark colours: for links in a lecture's notes.
+  const [chapter, at, look] = location.hash.slice(1).split(".");
+  theme(look || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
+  open(DATA.chapters[chapter - 1] ? chapter - 1 : 0);
+  if (at) go(Number(at));
+})();
