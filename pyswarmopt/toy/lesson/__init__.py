@@ -54,4 +54,4 @@ def _read(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-__all__ = ["CHAPTERS", "SCRIPTS", "Settings", "data", "page"]
+__all__ = ["CHAPTERS", "SCRIPTS", "Chapter", "Settings", "data", "excerpts", "page", "recording"]

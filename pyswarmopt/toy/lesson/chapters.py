@@ -119,9 +119,9 @@ GOSSIP = Chapter(
         "is faster, and more often trapped.",
     ),
     settings=Settings(
-        "rastrigin", (1.0, -2.0), -5.12, 5.12, particles=16, inertia=0.73, cognitive=1.5, social=1.5, topology="ring"
+        "rastrigin", (1.0, -2.0), -5.12, 5.12, particles=16, inertia=0.5, cognitive=1.5, social=1.5, topology="ring"
     ),
-    moves=45,
+    moves=60,
     seed=7,
     follow=3,
     questions=(
@@ -134,24 +134,26 @@ GOSSIP = Chapter(
             {"topology": "global"},
         ),
         Question(
-            "Take inertia away: 0 instead of 0.73. What happens?",
+            "Take inertia away: 0 instead of 0.5. What happens?",
             (
-                "The swarm contracts at once, and finds the best valley less often",
+                "The swarm finds the best valley less often",
                 "Nothing: inertia only smooths the paths",
                 "The particles fly off",
             ),
             0,
-            "Without momentum a particle jumps to a random point between and around p and g, never far past them. The "
-            "swarm shrinks into the first valleys it found.",
+            "Without momentum a particle jumps to a random point around p and g and never flies on past them. Of 1000 "
+            "swarms 652 found the best valley; with inertia 0.5 it was 798.",
             {"inertia": 0.0},
         ),
     ),
     exercises=(
         Exercise(
-            "Let 200 swarms run for each topology (“Try 200 swarms”). Do the intervals overlap? What would you need to "
-            "call one better?",
-            "A single run says nothing: look at shares with their intervals. Where two 95% intervals do not overlap, the "
-            "difference is not luck of the seeds; where they do, run more seeds.",
+            "Let 200 swarms run on the ring and with everybody connected (“Try 200 swarms”). Do the intervals overlap? Do "
+            "they with inertia 0.4 and both pulls 1.2? With inertia 0.73?",
+            "A single run says nothing: look at shares with their intervals. Of 1000 swarms the ring finds the best valley "
+            "in 80% and everybody in 72%; 200 are hardly enough to tell. With inertia 0.4 and pulls 1.2 it is 71% against "
+            "51%. With inertia 0.73 it is 84% against 86%, and the ring has no advantage on this landscape: a swarm that "
+            "keeps its momentum does not agree so soon anyway.",
         ),
         Exercise(
             "How many moves does it take at least until all 16 particles of a ring know of a new best?",
@@ -251,16 +253,16 @@ EXPERTS = Chapter(
             ("Closer", "Wider apart", "As before"),
             1,
             "The push x − w grows with the distance from the worst point, so a large weight drives the particles outwards "
-            "while the other pulls become smaller shares. A little of it keeps the swarm from settling in the first "
-            "valley.",
+            "while the other pulls become smaller shares. Without any the swarm contracts to a point. Do not conclude that "
+            "more is better: on this landscape 794 of 1000 swarms find the best point without it, and 628 with 0.05.",
             {"repel": 0.6},
         ),
         Question(
-            "All random numbers are switched off. What is lost?",
-            ("Nothing: the formula is the same", "Particles repeat fixed mixtures and explore less"),
-            1,
-            "With r = 1 every particle takes the same shares of its pulls at every move. The random shares are what makes "
-            "it try different mixtures of p, g and its own direction.",
+            "All random numbers are switched off. A swarm is started twice from the same points. What differs?",
+            ("The paths", "Only the last digits", "Nothing"),
+            2,
+            "With r = 1 the rest of the run follows from the start. And that is all that changes here: with r 628 of 1000 "
+            "swarms find the best point, without it 626.",
             {"random": "none"},
         ),
     ),
@@ -272,9 +274,10 @@ EXPERTS = Chapter(
             "particles beyond the experts.",
         ),
         Exercise(
-            "Switch the restart off. Look at the spread at the end.",
-            "A stagnant particle that is not sent back keeps averaging p, g and itself. The restart puts it exactly on p, "
-            "at rest, so that its next moves start from the best place it knows.",
+            "Switch the restart off. Look at the spread at the end, and try 200 swarms.",
+            "The restart puts a stagnant particle exactly on p, at rest; without it the swarm ends closer together (median "
+            "spread 0.22 instead of 0.35 in 1000 swarms). The share that finds the best point hardly changes here: 60% "
+            "without, 63% with it.",
         ),
     ),
 )
