@@ -11,6 +11,7 @@ from . import (
     initialise,
     interop,
     pareto,
+    plot,
     recipes,
     restart,
     schedule,
@@ -26,6 +27,7 @@ from .history import History, ParticleRecord, Record
 from .minimize import maximize, minimize
 from .multi import MultiResult, minimize_multi
 from .optimizer import Optimizer, Point
+from .recorder import Step, record
 from .result import Result
 from .swarm import Swarm, Ticket
 from .toy import functions, wrappers
@@ -46,6 +48,7 @@ __all__ = [
     "Record",
     "Result",
     "Snapshot",
+    "Step",
     "Swarm",
     "Term",
     "Ticket",
@@ -65,7 +68,9 @@ __all__ = [
     "minimize_multi",
     "module_type_of",
     "pareto",
+    "plot",
     "recipes",
+    "record",
     "repel",
     "restart",
     "schedule",

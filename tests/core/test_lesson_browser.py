@@ -25,7 +25,7 @@ addEventListener("error", (event) => errors.push(event.message));
 console.error = (...words) => errors.push(words.join(" "));
 addEventListener("load", () => {
   const $ = (id) => document.getElementById(id), seen = {};
-  const key = (name) => document.body.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true, cancelable: true }));
+  const key = (name) => document.body.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true }));
   const set = (id, value) => {
     const input = $(id);
     if (input.type === "checkbox") input.checked = value; else input.value = value;

@@ -27,7 +27,10 @@ PARTS: dict[str, tuple[Any, ...]] = {
     "topology: everybody": (topology.Global,),
     "topology: ring": (topology.Ring, topology.Lattice.informants),
     "topology: lattice": (topology.VonNeumann,),
-    **{f"wall: {rule.__name__}": (rule,) for rule in (boundary.clip, boundary.confine, boundary.reflect, boundary.periodic)},
+    "wall: clip": (boundary.clip,),
+    "wall: confine": (boundary.confine,),
+    "wall: reflect": (boundary.reflect,),
+    "wall: periodic": (boundary.periodic,),
 }
 
 

@@ -1,0 +1,26 @@
+"""The command `pyswarmopt`: one file per command, listed in `app.py`. Needs typer (extra: toy)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run `pyswarmopt` and exit: 0 done, 2 wrong input (one line on stderr), 130 interrupted.
+
+    Args:
+        argv: the arguments without the program's name; None takes them from `sys.argv`.
+    """
+    try:
+        from .app import run
+    except ImportError as error:
+        if error.name not in ("typer", "rich"):
+            raise
+        sys.stderr.write("error: the command needs typer and rich: pip install 'pyswarmopt[toy]'\n")
+        raise SystemExit(2) from None
+    raise SystemExit(run(sys.argv[1:] if argv is None else list(argv)))
+
+
+__all__ = ["main"]

@@ -1,0 +1,70 @@
+"""The commands, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from . import compare, lesson, run_function, show
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "lesson": lesson.command,
+    "run": run_function.command,
+    "compare": compare.command,
+    "list": show.command,
+}
+
+app = typer.Typer(
+    name="pyswarmopt",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: pyswarmopt run rastrigin --dim 2 --recipe constriction --seed 1 --animate swarm.gif",
+)
+for _name, _function in COMMANDS.items():
+    app.command(_name)(_function)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from .. import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def pyswarmopt(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Learn particle swarm optimisation, watch it, and compare its variants."""
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line; the exit code. Bad input, which the library tells by a ValueError, is one line on stderr."""
+    try:
+        code = app(args=arguments or ["--help"], prog_name="pyswarmopt", standalone_mode=False)
+    except typer.TyperException as error:  # what the parser refuses
+        text = error.format_message() if hasattr(error, "format_message") else str(error)
+        help_of = getattr(getattr(error, "ctx", None), "command_path", "pyswarmopt")
+        return _complain(f"{text} (see {help_of} --help)")
+    except (ValueError, OSError) as error:
+        return _complain(str(error))
+    except ImportError as error:
+        return _complain(f"{error.name or error} is needed for this: pip install 'pyswarmopt[toy]'")
+    except (typer.Abort, KeyboardInterrupt):
+        return 130
+    return code if isinstance(code, int) else 0
+
+
+def _complain(text: str) -> int:
+    sys.stderr.write(f"error: {' '.join(text.split())}\n")
+    return 2
+
+
+__all__ = ["COMMANDS", "app", "run"]

@@ -1,0 +1,31 @@
+"""`pyswarmopt lesson`: the interactive lesson as one HTML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write it.")] = Path("pso-lesson.html"),
+    open_it: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
+) -> None:
+    """Write the step-by-step lesson: one page that works without a network, and open it.
+
+    Example: pyswarmopt lesson --out lesson.html --no-open
+    """
+    import webbrowser
+
+    from ..toy.lesson import page
+
+    if out.suffix != ".html":
+        raise ValueError(f"--out {out}: the lesson is a page; let the name end in .html")
+    if not out.absolute().parent.is_dir():
+        raise ValueError(f"--out {out}: its folder does not exist; create it first")
+    text = page()
+    out.write_text(text, encoding="utf-8")
+    typer.echo(f"wrote {out} ({len(text.encode()) / 1e6:.1f} MB, one file, works offline)")
+    if open_it and not webbrowser.open(out.absolute().as_uri()):
+        typer.echo(f"no browser was found: open {out} yourself")

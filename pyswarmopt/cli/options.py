@@ -1,0 +1,38 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Annotated
+
+import typer
+
+DEFAULT = "default"  # recipe=None of `minimize`
+
+Dim = Annotated[int, typer.Option(min=1, metavar="D", help="Dimensions.")]
+Particles = Annotated[int | None, typer.Option(min=1, metavar="N", help="Particles (the recipe's own number).")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def known_recipe(name: str) -> str:
+    """The name as the library writes it.
+
+    Raises:
+        ValueError: no such recipe.
+
+    Example:
+        >>> known_recipe("model-swarms")
+        'model_swarms'
+    """
+    from ..recipes import RECIPES
+
+    names = [DEFAULT, *RECIPES]
+    wanted = name.replace("-", "_")
+    if wanted not in names:
+        near = difflib.get_close_matches(wanted, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"use {', '.join(names)}"
+        raise ValueError(f"no recipe is called {name!r}; {hint}")
+    return wanted
+
+
+__all__ = ["DEFAULT", "Dim", "Json", "Particles", "known_recipe"]

@@ -1,0 +1,110 @@
+"""`pyswarmopt list`: the test functions and the recipes."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import Json
+
+if TYPE_CHECKING:
+    from ..toy.function import ToyFunction
+
+SHEETS = ("all", "functions", "recipes")
+
+
+def command(
+    what: Annotated[str, typer.Argument(metavar="[functions|recipes|NAME]", help="All, a kind, or one.")] = "all",
+    pictures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a picture of each function of two coordinates.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List test functions (formula, optimum, domain, source) and recipes (equation, source).
+
+    Example: pyswarmopt list functions --pictures landscapes
+    """
+    functions, recipes = _chosen(what)
+    if as_json:
+        typer.echo(json.dumps({"functions": functions, "recipes": recipes}))
+    else:
+        for entry in functions:
+            _print(entry["name"], [entry["formula"], _where(entry), entry["source"]])
+        for entry in recipes:
+            _print(entry["name"], [entry["title"], entry["equation"]])
+    if pictures is not None:
+        count = _draw([entry["name"] for entry in functions], pictures)
+        if not as_json:
+            typer.echo(f"wrote {count} pictures to {pictures}")
+
+
+def _chosen(what: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    from ..recipes import RECIPES
+    from ..toy.functions import ALL
+
+    name = what.replace("-", "_")
+    if name not in (*SHEETS, *ALL, *RECIPES):
+        import difflib
+
+        near = difflib.get_close_matches(name, [*SHEETS, *ALL, *RECIPES], n=1)
+        raise ValueError(f"nothing is called {what!r}; {f'did you mean {near[0]}?' if near else 'see pyswarmopt list'}")
+    functions = [_about(f) for f in ALL.values() if name in ("all", "functions", f.name)]
+    recipes = [_recipe(key, inspect.getdoc(f) or "") for key, f in RECIPES.items() if name in ("all", "recipes", key)]
+    return functions, recipes
+
+
+def _about(function: ToyFunction) -> dict[str, Any]:
+    dim = max(function.min_dim, 2)
+    return {
+        "name": function.name,
+        "formula": function.formula,
+        "dimensions": function.dimensions(),
+        "domain": list(function.domain),
+        "optimum": function.optimum(dim).tolist(),
+        "optimal_value": function.optimal_value(dim),
+        "in_dimension": dim,
+        "source": function.source,
+    }
+
+
+def _recipe(name: str, doc: str) -> dict[str, Any]:
+    """Title with source, and the equation: the first two paragraphs of the recipe's documentation."""
+    title, equation, *_ = (" ".join(paragraph.split()) for paragraph in doc.split("\n\n"))
+    return {"name": name, "title": title, "equation": equation.replace("``", "")}
+
+
+def _where(entry: dict[str, Any]) -> str:
+    optimum = ", ".join(f"{x:.6g}" for x in entry["optimum"])
+    low, high = entry["domain"]
+    return (
+        f"optimum {entry['optimal_value']:.6g} at ({optimum}); domain [{low:g}, {high:g}]; "
+        f"dimensions: {entry['dimensions']}"
+    )
+
+
+def _print(name: str, lines: list[str]) -> None:
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    console.print(Text(name, style="bold"))
+    for line in lines:
+        console.print(Padding(Text(line), (0, 0, 0, 2)))
+
+
+def _draw(names: list[str], folder: Path) -> int:
+    from ..plot import landscape
+    from ..toy.functions import ALL
+
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = [ALL[name] for name in names if ALL[name].defined_in(2)]
+    for function in drawn:
+        ax = landscape(function)
+        ax.set_title(function.name)
+        ax.figure.savefig(folder / f"{function.name}.png", dpi=100)  # type: ignore[union-attr]
+    return len(drawn)
