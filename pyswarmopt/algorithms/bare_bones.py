@@ -28,8 +28,9 @@ def bare_bones(topology: str = "ring", population: int = 40) -> Recipe:
     """Bare bones PSO: Kennedy 2003, IEEE Swarm Intelligence Symposium, without a velocity and without a
     coefficient.
 
-    Each particle goes to a normally distributed point between its best p and its neighbourhood's best g (see
-    `gaussian_between`). A particle that is the best of its neighbourhood has p = g and waits there.
+    ``x <- N((p + g) / 2, |p - g|)`` per coordinate: a normally distributed point between its best p and its
+    neighbourhood's best g (see `gaussian_between`). A particle that is the best of its neighbourhood has p = g and
+    waits there.
 
     Args:
         topology: "ring", "global", "von_neumann" or "random".

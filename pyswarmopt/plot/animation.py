@@ -15,7 +15,7 @@ from .plane import landscape
 from .trace import trace
 
 FRAMES = 150  # the most; longer searches are shown in larger steps
-TAIL = 6  # rounds that a particle's trail is long
+TAIL = 2  # rounds that a particle's trail is long
 KINDS = (".gif", ".mp4", ".html")
 
 

@@ -21,7 +21,7 @@ class Problem:
 
     Attributes:
         name: as it was asked for.
-        function: to be minimised.
+        function: to be minimised, (..., D) -> (...).
         bounds: one (low, high) per coordinate.
         optimum: the smallest value, or None where it is not known.
     """
@@ -53,7 +53,7 @@ def problem(name: str, dim: int, seed: int = 0) -> Problem:
         from ..interop import nevergrad
 
         theirs = nevergrad.function(name.removeprefix(NEVERGRAD), dim, seed)
-        return Problem(name, theirs, theirs.bounds, None)
+        return Problem(name, lambda x: np.apply_along_axis(theirs, -1, x), theirs.bounds, None)
     *wrappers, core = name.replace("-", "_").split(":")
     function = _toy(core)
     if not function.defined_in(dim):

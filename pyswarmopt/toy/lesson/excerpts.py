@@ -39,8 +39,8 @@ def excerpts() -> dict[str, list[dict[str, Any]]]:
 
     Example:
         >>> piece = excerpts()["cognitive"][0]
-        >>> piece["file"], piece["text"].splitlines()[0]
-        ('pyswarmopt/velocity.py', "def cognitive(weight: float | Schedule, random: Randomness = "scalar") -> Term:")
+        >>> piece["file"], piece["text"].splitlines()[-1].strip()
+        ('pyswarmopt/velocity.py', 'return Term("cognitive", weight, lambda s: s.p - s.x, random, looks_at="element")')
     """
     return {part: [_excerpt(thing) for thing in things] for part, things in PARTS.items()}
 
