@@ -302,7 +302,7 @@ const Draw = (() => {
   const limit = (w) => (24 * (1 - w * w)) / (7 - 5 * w);
 
   const map = (canvas, settings) => {
-    const { g, width, height } = prepare(canvas), left = 24, bottom = height - 22, top = 6, right = width - 6;
+    const { g, width, height } = prepare(canvas), left = 24, bottom = height - 30, top = 6, right = width - 6;
     const x = (w) => left + ((right - left) * w) / 1.2, y = (c) => bottom - ((bottom - top) * c) / 6;
     g.fillStyle = g.strokeStyle = colour("good");
     g.globalAlpha = 0.22;
@@ -320,7 +320,7 @@ const Draw = (() => {
     g.font = "11px system-ui, sans-serif";
     g.textAlign = "center";
     for (const w of [0, 0.5, 1]) g.fillText(w, x(w), bottom + 11);
-    g.fillText("inertia w", (left + right) / 2, bottom + 20);
+    g.fillText("inertia w", (left + right) / 2, bottom + 26);
     g.textAlign = "right";
     for (const c of [2, 4, 6]) g.fillText(c, left - 4, y(c) + 4);
     g.textAlign = "left";

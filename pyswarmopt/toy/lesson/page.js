@@ -462,9 +462,16 @@
     action();
   };
 
+  // The same in another size or other colours.
+  const redraw = () => {
+    if (!model.chapter) return;
+    if (!$("mapBox").hidden) stability();
+    render();
+  };
+
   const theme = (name) => {
     document.documentElement.dataset.theme = name;
-    if (model.chapter) renew();
+    redraw();
   };
 
   build();
@@ -488,7 +495,7 @@
   $("view").onclick = (event) => follow(nearest(event));
   $("theme").onclick = () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
   document.addEventListener("keydown", onKey);
-  addEventListener("resize", () => model.chapter && renew());
+  addEventListener("resize", redraw);
   // #3 opens chapter 3, #3.10 at step 10, #3.10.dark in dark colours: for links in a lecture's notes.
   const [chapter, at, look] = location.hash.slice(1).split(".");
   theme(look || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
