@@ -93,12 +93,12 @@ def recorded(settings: Settings, moves: int, seed: int) -> list[Step]:
     )
 
 
-@limits(max_examples=60, deadline=None)
+@limits(max_examples=50, deadline=None)
 @given(settings=SETTINGS, seed=st.integers(0, 1000))
-def test_page_and_library_give_the_same_trajectory(settings: Settings, seed: int) -> None:
+def test_page_and_library_give_the_same_trajectory(settings: Settings, seed: int, js: Page) -> None:
     steps = recorded(settings, 12, seed)
     factors = [{name: factor.tolist() for name, factor in step.factors.items()} for step in steps[1:]]
-    frames = Page()(
+    frames = js(
         "Swarm.run(x, v, s, 12, factors, null)",
         x=steps[0].x.tolist(),
         v=steps[0].v.tolist(),

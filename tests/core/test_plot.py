@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -119,9 +117,3 @@ def test_median_interval_covers_at_least_95_percent_and_is_the_shortest(n: int) 
     k = int(low)
     assert high == n + 1 - k
     assert coverage(k) >= 0.95 > coverage(k + 1)
-
-
-def test_matplotlib_is_imported_on_use_only() -> None:
-    code = "import sys, pyswarmopt as pso; pso.plot.trace; print('matplotlib' in sys.modules)"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert out.strip() == "False"
