@@ -13,7 +13,7 @@ from .excerpts import excerpts
 from .recording import recording
 from .settings import BOUNDARIES, LANDSCAPES, TOPOLOGIES, Settings
 
-SCRIPTS = ("swarm.js", "draw.js", "page.js")
+SCRIPTS = ("swarm.js", "draw.js", "dom.js", "panel.js", "page.js")
 
 
 def page() -> str:

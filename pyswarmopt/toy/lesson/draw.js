@@ -328,5 +328,5 @@ const Draw = (() => {
     disc(g, [x(settings.inertia), y(settings.cognitive + settings.social)], 5.5, colour("accent"));
   };
 
-  return { view, chart, map, limit, projection, colour };
+  return { view, chart, map, limit, projection };
 })();

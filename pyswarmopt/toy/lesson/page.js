@@ -1,15 +1,10 @@
-// The lesson's page: chapters, steps, numbers, sliders, questions. The swarm is in swarm.js, the pictures in draw.js.
+// The lesson's page: chapters, steps, sliders, questions. The swarm is in swarm.js, the pictures in draw.js, the numbers
+// and texts that follow the swarm in panel.js.
 "use strict";
 
 (() => {
-  const DATA = JSON.parse(document.getElementById("data").textContent);
-  const $ = (id) => document.getElementById(id);
+  const { DATA, $, WORDS, element, rich } = Dom;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
-  const WORDS = {
-    topology: { global: "everybody", ring: "ring", von_neumann: "lattice" },
-    boundary: { none: "no walls", clip: "stop", confine: "stop and turn", reflect: "bounce", periodic: "around" },
-    random: { element: "one per coordinate", scalar: "one per particle", none: "none (r = 1)" },
-  };
   const CONTROLS = [
     { key: "inertia", name: "Inertia w", max: 1.2, step: 0.01, term: true },
     { key: "cognitive", name: "Cognitive c₁", max: 3, step: 0.01, term: true },
@@ -25,38 +20,11 @@
     { key: "landscape", name: "Landscape", choices: Object.keys(DATA.landscapes) },
     { key: "normalise", name: "Divide by the sum of coefficients" },
   ];
-  const DIFFERENCE = { inertia: "v", cognitive: "p − x", social: "g − x", repel: "x − w" };
-  const SYMBOL = { inertia: "w", cognitive: "c₁ r₁", social: "c₂ r₂", repel: "c₃ r₃" };
 
   const model = {
     number: 0, chapter: null, settings: null, frames: [], recorded: true, seed: null, optima: [],
     t: 0, selected: 0, arrows: "one", playing: false, flight: null,
   };
-
-  // ---- small helpers ----
-
-  const element = (tag, attributes = {}, ...children) => {
-    const node = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) {
-      if (name in node) node[name] = value;
-      else node.setAttribute(name, value);
-    }
-    node.append(...children);
-    return node;
-  };
-
-  // HTML that comes from the lesson's own texts.
-  const rich = (tag, html) => element(tag, { innerHTML: html });
-
-  const shown = (value) => {
-    if (!Number.isFinite(value)) return "–";
-    const size = Math.abs(value);
-    if (size !== 0 && (size < 1e-3 || size >= 1e4)) return value.toExponential(1).replace("-", "−").replace("e−", "e−");
-    return value.toFixed(3).replace("-", "−");
-  };
-  const pair = (x) => `${shown(x[0])}, ${shown(x[1])}`;
-
-  const terms = () => Swarm.TERMS.filter((term) => model.settings[term] > 0 || term !== "repel");
 
   // ---- chapters and runs ----
 
@@ -187,9 +155,9 @@
     $("particle").replaceChildren(...model.frames[0].x.map((_, i) => element("option", { value: i, textContent: i + 1 })));
     $("particle").value = model.selected;
     controls();
-    equation();
-    parts();
-    legend();
+    Panel.equation(model);
+    Panel.parts(model);
+    Panel.legend(model);
     const narrow = settings.random === "element" && !settings.normalise && settings.step === 1 && settings.repel === 0;
     $("mapBox").hidden = !narrow;
     if (narrow) stability();
@@ -220,8 +188,8 @@
     $("back").disabled = $("first").disabled = model.t === 0;
     $("next").disabled = !frame.move;
     Draw.view($("view"), model, 0);
-    numbers(frame);
-    say(frame);
+    Panel.numbers(model, frame);
+    Panel.say(model, frame);
     charts();
     if (model.t >= model.frames.length - 1) stop();
   };
@@ -235,101 +203,6 @@
       const series = of(model.frames);
       Draw.chart($(id), series, ghost && of(ghost), model.t, log);
       $(id).setAttribute("aria-label", `${series[model.t].toPrecision(3)} at step ${model.t}; ${series.at(-1).toPrecision(3)} in the end`);
-    }
-  };
-
-  const say = (frame) => {
-    const i = model.selected, before = model.frames[model.t - 1];
-    let text = `Particle ${i + 1} is at (${pair(frame.x[i])}), value ${shown(frame.f[i])}`;
-    if (before && frame.pf[i] < before.pf[i]) text += ": a new best of its own";
-    if (before && frame.best < before.best && frame.f[i] === frame.best) text += " and of the swarm";
-    if (frame.restarted[i]) text += "; nothing new for too long, so it goes back to its best";
-    text += `. Swarm’s best: ${shown(frame.best)}.`;
-    $("status").textContent = text;
-    const name = model.settings.landscape.replaceAll("_", " ");
-    $("view").setAttribute("aria-label", `Landscape ${name} with ${frame.x.length} particles at step ${model.t}. ${text}`);
-  };
-
-  const legend = () => {
-    const entries = [
-      ["●", "accent", "followed particle"], ["◇", "cognitive", "its best, p"], ["○", "social", "the best it hears of, g"],
-      ["→", "inertia", "inertia"], ["→", "cognitive", "cognitive"], ["→", "social", "social"], ["⇢", "sum", "sum: the move"],
-      ["★", "ink", "best point (they do not know it)"],
-    ];
-    if (model.settings.repel > 0) entries.splice(6, 0, ["→", "repel", "repel"], ["×", "repel", "worst seen, w"]);
-    if (model.settings.experts.length) entries.push(["□", "ink", "experts"]);
-    $("legend").replaceChildren(...entries.map(([mark, paint, text]) =>
-      element("li", {}, element("i", { textContent: mark, style: `color: var(--${paint})` }), text)));
-  };
-
-  const equation = () => {
-    const { settings } = model, parts = [];
-    for (const term of terms()) {
-      const text = `${settings[term]}${term === "inertia" && !settings.normalise ? "" : " r"}${term === "inertia" ? " v" : ` (${DIFFERENCE[term]})`}`;
-      const button = element("button", { type: "button", className: term, textContent: text, title: `${term}: show its source` });
-      button.onclick = () => ($("sourceBox").open = true, showPart(term));
-      button.dataset.part = term;
-      parts.push(parts.length ? " + " : "", button);
-    }
-    const button = (text, part) => {
-      const node = element("button", { type: "button", textContent: text, title: "show its source" });
-      node.dataset.part = part;
-      node.onclick = () => ($("sourceBox").open = true, showPart(part));
-      return node;
-    };
-    const length = settings.step === 1 && settings.decay === 1 ? "" : "λ ";
-    $("equation").replaceChildren(
-      button("v′", "velocity"), " = ", ...(settings.normalise ? ["( "] : []), ...parts,
-      ...(settings.normalise ? [" ) / C"] : []), element("br"), button("x′", "position"), ` = x + ${length}v′`,
-    );
-  };
-
-  const numbers = (frame) => {
-    const i = model.selected, { move } = frame, x = frame.origin[i];
-    const cells = (tag, texts) => texts.map((text) => element(tag, { textContent: text }));
-    const row = (head, name, ...texts) => element("tr", { className: name }, element("th", { textContent: head, scope: "row" }), ...cells("td", texts));
-    if (!move) return $("numbers").replaceChildren(element("caption", { textContent: "The run is over." }));
-    const differences = {
-      inertia: frame.v[i],
-      cognitive: frame.p[i].map((p, d) => p - x[d]),
-      social: move.g[i].map((g, d) => g - x[d]),
-      repel: x.map((a, d) => a - (frame.worst || x)[d]),
-    };
-    const scalar = move.factors.social[i].length === 1;
-    const coefficient = (term) => (scalar || term === "inertia" ? shown(move.coefficients[term][i][0]) : pair(move.coefficients[term][i]));
-    const rows = terms().map((term) =>
-      row(`${SYMBOL[term]} · ${term === "inertia" ? "v" : `(${DIFFERENCE[term]})`}`, term, coefficient(term), pair(differences[term]), pair(move.forces[term][i])));
-    const sum = [0, 1].map((d) => Swarm.TERMS.reduce((s, term) => s + move.forces[term][i][d], 0));
-    const after = model.frames[model.t + 1];
-    rows.push(row("v′: their sum", "total", "", "", pair(sum)));
-    rows.push(row(`x + ${move.length === 1 ? "" : shown(move.length) + " "}v′`, "", "", pair(x), pair(move.reach[i])));
-    if (pair(move.x[i]) !== pair(move.reach[i])) rows.push(row("after the wall", "", "", "", pair(move.x[i])));
-    rows.push(row("value there", "", "", shown(frame.f[i]), `${shown(after.f[i])}${after.pf[i] < frame.pf[i] ? " — a new p" : ""}`));
-    const head = element("thead", {}, element("tr", {}, ...["term", "coefficient", "times", "gives"].map((text) => element("th", { textContent: text, scope: "col" }))));
-    $("numbers").replaceChildren(head, element("tbody", {}, ...rows));
-  };
-
-  // ---- source ----
-
-  const parts = () => {
-    const { topology, boundary, restart } = model.settings;
-    const names = [...terms(), "velocity", "position", "memory", `topology: ${WORDS.topology[topology]}`];
-    if (boundary !== "none") names.push(`wall: ${boundary}`);
-    if (model.settings.step !== 1 || model.settings.decay !== 1) names.push("step length");
-    if (restart) names.push("restart");
-    const before = $("part").value;
-    $("part").replaceChildren(...names.map((name) => element("option", { value: name, textContent: name })));
-    showPart(names.includes(before) ? before : "velocity");
-  };
-
-  const showPart = (part) => {
-    $("part").value = part;
-    $("source").replaceChildren(...DATA.source[part].flatMap(({ file, line, text }) => [
-      element("p", { className: "file", textContent: `${file}, line ${line}` }),
-      element("pre", { tabIndex: 0 }, element("code", { textContent: text })),
-    ]));
-    for (const button of $("equation").querySelectorAll("button")) {
-      button.setAttribute("aria-pressed", String($("sourceBox").open && button.dataset.part === part));
     }
   };
 
@@ -487,8 +360,8 @@
   $("time").oninput = () => (stop(), go(Number($("time").value)));
   $("particle").onchange = () => follow(Number($("particle").value));
   $("arrows").onchange = () => ((model.arrows = $("arrows").value), render());
-  $("part").onchange = () => showPart($("part").value);
-  $("sourceBox").ontoggle = () => showPart($("part").value);
+  $("part").onchange = () => Panel.showPart($("part").value);
+  $("sourceBox").ontoggle = () => Panel.showPart($("part").value);
   $("reset").onclick = restore;
   $("luck").onclick = () => ((model.seed = (model.seed || 100) + 1), recompute());
   $("many").onclick = statistics;

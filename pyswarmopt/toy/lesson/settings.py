@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from ... import boundary as boundaries
 from ... import velocity
@@ -102,10 +102,6 @@ class Settings:
             populate=Interpolate() if self.experts else uniform,
             launch=TowardsPartner(self.launch),
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """As the page reads it."""
-        return asdict(self)
 
 
 __all__ = ["BOUNDARIES", "LANDSCAPES", "TOPOLOGIES", "Settings"]

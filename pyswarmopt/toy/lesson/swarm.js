@@ -210,7 +210,5 @@ const Swarm = (() => {
     return [Math.max(middle - half, 0), Math.min(middle + half, 1)];
   };
 
-  return {
-    TERMS, LANDSCAPES, WALLS, landscape, neighbours, plan, remember, run, draw, generator, populate, spread, many, wilson,
-  };
+  return { TERMS, landscape, neighbours, plan, run, generator, populate, spread, many, wilson };
 })();
