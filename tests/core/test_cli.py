@@ -14,6 +14,7 @@ pytest.importorskip("matplotlib", reason="pictures need matplotlib (extra: toy)"
 import pyswarmopt as pso
 from pyswarmopt.cli import main
 from pyswarmopt.cli.app import COMMANDS
+from pyswarmopt.plot.animation import _ffmpeg
 from pyswarmopt.toy.problems import problem
 
 
@@ -67,6 +68,13 @@ def test_animations_have_a_frame_per_round(kind: str, tmp_path: Path, capsys: py
     else:
         text = path.read_text()
         assert text.count("data:image/png;base64") == 4 and "<script" in text
+
+
+@pytest.mark.skipif(_ffmpeg() is None, reason="no ffmpeg on the PATH and no imageio-ffmpeg")
+def test_animation_as_mp4(tmp_path: Path) -> None:
+    path = tmp_path / "swarm.mp4"
+    assert run(*f"run sphere --particles 5 --max-evals 20 --animate {path}".split()) == 0
+    assert path.read_bytes()[4:8] == b"ftyp"
 
 
 def test_compare_gives_medians_over_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
