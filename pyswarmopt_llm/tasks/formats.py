@@ -32,11 +32,13 @@ class RawTask:
         name: of the task.
         prompt: template of the user turn, or None.
         splits: ``dev`` and ``test`` -> (where, item) pairs in the file's order.
+        metric: how the file wants its answers scored, or None.
     """
 
     name: str
     prompt: str | None
     splits: dict[str, list[tuple[str, Item]]]
+    metric: str | None = None
 
 
 def read_file(path: Path) -> RawTask:
@@ -46,7 +48,7 @@ def read_file(path: Path) -> RawTask:
         UserError: the file is missing, unreadable, of another kind, or wrong at a named place.
     """
     if not os.path.exists(path):
-        sources = "builtin:NAME, hub:DATASET or lm-eval:NAME"
+        sources = "builtin:NAME, hub:DATASET, published:NAME or lm-eval:NAME"
         raise UserError(f"{path}: no such task file; give the path of one, or {sources}")
     reader = _READERS.get(path.suffix.lower())
     if reader is None or not os.path.isfile(path):
@@ -76,13 +78,28 @@ def _read_json(path: Path, text: str) -> RawTask:
             raise UserError(f'{path}: "{split}" must be a list of items')
         places = (f"{path}: {split} item {i}" for i in range(1, len(records) + 1))
         splits[split] = list(_located(split, zip(places, records, strict=True)))
-    prompt = content.get("prompt")
-    if prompt is not None:
-        if not isinstance(prompt, str):
-            raise UserError(f'{path}: "prompt" must be a text with {{question}} in it')
-        check_template(prompt, str(path))
     dataset = content.get("dataset")
-    return RawTask(dataset if isinstance(dataset, str) and dataset else path.stem, prompt, splits)
+    name = dataset if isinstance(dataset, str) and dataset else path.stem
+    return RawTask(name, _prompt(content, path), splits, _optional_text(content, "metric", path))
+
+
+def _prompt(content: dict[str, object], path: Path) -> str | None:
+    """The file's template; the reference's ``icl_prompt``, a worked example, goes before the default one."""
+    example = _optional_text(content, "icl_prompt", path)
+    prompt = _optional_text(content, "prompt", path)
+    if prompt is None and example is not None:
+        escaped = example.replace("{", "{{").replace("}", "}}")
+        return f"{escaped}\nQuestion: {{question}}\n{{choices}}\nThe answer is"
+    if prompt is not None:
+        check_template(prompt, str(path))
+    return prompt
+
+
+def _optional_text(content: dict[str, object], key: str, path: Path) -> str | None:
+    value = content.get(key)
+    if value is not None and not isinstance(value, str):
+        raise UserError(f'{path}: "{key}" must be a text')
+    return value
 
 
 def _read_jsonl(path: Path, text: str) -> RawTask:
@@ -96,7 +113,8 @@ def _read_csv(path: Path, text: str) -> RawTask:
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         header = reader.fieldnames or []
-        require_columns(header, ("question", "answer", "split"), f"{path}: line 1")
+        wanted = ("prompt", "split") if "prompt" in header and "question" not in header else ("question", "answer", "split")
+        require_columns(header, wanted, f"{path}: line 1")
         repeated = next((name for name in header if header.count(name) > 1), None)
         if repeated is not None:
             raise UserError(f'{path}: line 1: two columns are named "{repeated}"; rename one')

@@ -11,7 +11,7 @@ from .formats import RawTask
 from .items import parse_item
 
 # Default sizes, those of the Model Swarms reference.
-_DEV, _TEST = 200, 1000
+DEV, TEST = 200, 1000
 
 # Of the splits with answers, the first of these is the test set and the second guides the search.
 _SPLIT_ORDER = ("test", "validation", "valid", "dev", "train")
@@ -37,14 +37,14 @@ def read_hub(name: str, dev: int | None = None, test: int | None = None) -> RawT
         UserError: `datasets` is not installed, the set cannot be reached, or its columns are not understood.
     """
     dataset, _, config = name.partition(":")
-    splits = _download(dataset, config or None)
+    splits = download(dataset, config or None)
     labelled = [split for split in _SPLIT_ORDER if split in splits and _has_answers(splits[split])]
     if len(labelled) < 2:
         raise UserError(
             f"hub:{name}: needs two splits with answers among {', '.join(_SPLIT_ORDER)} "
             f"(found: {', '.join(splits)}); export what you need to a JSON file"
         )
-    sizes = {"dev": _DEV if dev is None else dev, "test": _TEST if test is None else test}
+    sizes = {"dev": DEV if dev is None else dev, "test": TEST if test is None else test}
     chosen = {"dev": labelled[1], "test": labelled[0]}
     located = {}
     for split, n in sizes.items():
@@ -55,7 +55,12 @@ def read_hub(name: str, dev: int | None = None, test: int | None = None) -> RawT
     return RawTask(dataset.rpartition("/")[2], None, located)
 
 
-def _download(dataset: str, config: str | None) -> Mapping[str, Any]:
+def download(dataset: str, config: str | None) -> Mapping[str, Any]:
+    """Split name -> rows of a hub data set, from the cache where it is there.
+
+    Raises:
+        UserError: `datasets` is not installed, or the set cannot be reached.
+    """
     try:
         import datasets
     except ImportError as e:
@@ -144,4 +149,4 @@ def _first(columns: Iterable[str], names: Sequence[str]) -> str | None:
     return next((name for name in names if name in present), None)
 
 
-__all__ = ["read_hub"]
+__all__ = ["DEV", "TEST", "download", "read_hub"]

@@ -10,14 +10,16 @@ from string import ascii_uppercase
 from ..errors import UserError
 from .types import Item
 
-_RESERVED = ("question", "choices", "answer", "id", "split")
+_RESERVED = ("question", "prompt", "choices", "answer", "id", "split")
 
 
 def parse_item(raw: object, where: str, default_id: str) -> Item:
     """An item from a record with ``question``, ``answer`` and, if it is multiple choice, ``choices``.
 
+    A record with ``prompt`` in place of ``question`` is put to the model as it is, and needs no ``answer``.
+
     Args:
-        raw: the record; ``choices`` is a mapping from letters or a list, ``answer`` a letter or, where that
+        raw: the record; ``answers`` may list other right answers; ``choices`` is a mapping from letters or a list, ``answer`` a letter or, where that
             is unambiguous, the text of a choice. ``id`` is optional; the rest goes to `Item.meta`.
         where: file and line, for messages.
         default_id: the id of a record that has none.
@@ -28,13 +30,16 @@ def parse_item(raw: object, where: str, default_id: str) -> Item:
 
     Example:
         >>> parse_item({"question": "2+2?", "choices": ["4", "5"], "answer": "4"}, "mine.json: dev 1", "1")
-        Item(id='1', question='2+2?', choices={'A': '4', 'B': '5'}, answer='A', meta={})
+        Item(id='1', question='2+2?', choices={'A': '4', 'B': '5'}, answer='A', meta={}, plain=False)
     """
     if not isinstance(raw, Mapping):
         raise UserError(f"{where}: an item is an object with question and answer, not {_kind(raw)}")
-    require_columns(raw, ("question", "answer"), where)
-    question = _text(raw["question"], "question", where)
-    answer = _text(raw["answer"], "answer", where)
+    plain = "prompt" in raw and "question" not in raw
+    asked = "prompt" if plain else "question"
+    require_columns(raw, (asked,) if plain else (asked, "answer"), where)
+    question = _text(raw[asked], asked, where)
+    answer = "" if plain and raw.get("answer") is None else _text(raw["answer"], "answer", where)
+    _check_answers(raw.get("answers"), where)
     choices = _choices(raw.get("choices"), where)
     if choices is not None:
         answer = _right_letter(answer, choices, where)
@@ -45,6 +50,7 @@ def parse_item(raw: object, where: str, default_id: str) -> Item:
         choices=choices,
         answer=answer,
         meta={str(k): _meta(v) for k, v in raw.items() if k not in _RESERVED and v is not None},
+        plain=plain,
     )
 
 
@@ -60,6 +66,11 @@ def require_columns(found: Collection[str], wanted: tuple[str, ...], where: str)
             close = difflib.get_close_matches(column, names, n=1)
             hint = f'rename "{close[0]}"' if close else "add it"
             raise UserError(f'{where}: no "{column}" (found: {", ".join(names) or "nothing"}); {hint}')
+
+
+def _check_answers(raw: object, where: str) -> None:
+    if raw is not None and not (isinstance(raw, list) and all(isinstance(text, str) for text in raw)):
+        raise UserError(f'{where}: "answers" must be a list of texts, not {_kind(raw)}')
 
 
 def _choices(raw: object, where: str) -> dict[str, str] | None:

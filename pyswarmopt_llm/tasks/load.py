@@ -9,6 +9,7 @@ from ..errors import UserError
 from .builtin import builtin_task
 from .formats import RawTask, read_file
 from .hub import read_hub
+from .published import read_published
 from .types import Task
 from .validate import check
 
@@ -21,7 +22,8 @@ def load_task(
     """Load and check a task.
 
     Args:
-        spec: a path (``.json``, ``.jsonl``, ``.csv``), ``builtin:NAME[:SEED]`` or ``hub:DATASET[:CONFIG]``.
+        spec: a path (``.json``, ``.jsonl``, ``.csv``), ``builtin:NAME[:SEED]``, ``hub:DATASET[:CONFIG]`` or
+            ``published:NAME[:PATH]``.
         dev: use the first `dev` items of the dev split (a generated task makes that many).
         test: likewise for test.
         allow_overlap: accept questions that are in dev and in test.
@@ -41,10 +43,9 @@ def load_task(
     if kind == "builtin":
         name, seed = _name_and_seed(spec, rest)
         return builtin_task(name, seed, dev, test)
-    if kind == "lm-eval":
-        raise UserError(f"{spec}: this version does not run lm-evaluation-harness; export the task to JSON")
-    raw = read_hub(rest, dev, test) if kind == "hub" else read_file(Path(spec))
-    source = spec if kind == "hub" else str(Path(spec))
+    readers = {"hub": read_hub, "published": read_published}
+    raw = readers[kind](rest, dev, test) if kind in readers else read_file(Path(spec))
+    source = spec if kind in readers else str(Path(spec))
     check(raw, source, allow_overlap)
     return _task(raw, source).limited(_available(raw, "dev", dev), _available(raw, "test", test))
 
@@ -60,7 +61,7 @@ def _name_and_seed(spec: str, rest: str) -> tuple[str, int]:
 
 def _task(raw: RawTask, source: str) -> Task:
     dev, test = (tuple(item for _, item in raw.splits[split]) for split in ("dev", "test"))
-    return Task(raw.name, dev, test, raw.prompt, source)
+    return Task(raw.name, dev, test, raw.prompt, source, metric=raw.metric)
 
 
 def _available(raw: RawTask, split: str, wanted: int | None) -> int | None:

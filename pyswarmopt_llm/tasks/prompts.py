@@ -27,7 +27,7 @@ def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> 
         item: the question.
         scoring: ``letter`` shows the lettered options and ends with ``The answer is``; ``likelihood`` shows
             the question alone, since each option's text is scored as the reply; ``generate`` is ``letter``
-            where there are choices, else ``likelihood``.
+            where there are choices, else ``likelihood``. A plain prompt is put as it is.
         template: a user turn with ``{question}`` and, if wanted, ``{choices}`` (one ``A: ...`` line each);
             it replaces the default whatever the scoring. Literal braces are doubled.
 
@@ -52,6 +52,8 @@ def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> 
     choices = "" if item.choices is None else "\n".join(f"{k}: {v}" for k, v in item.choices.items())
     if template is not None:
         return _fill(template, {"question": item.question, "choices": choices})
+    if item.plain and item.choices is None:
+        return item.question
     if scoring == "likelihood" or item.choices is None:
         return f"Question: {item.question}"
     return f"{INSTRUCTION}\nQuestion: {item.question}\n{choices}\nThe answer is"

@@ -16,8 +16,10 @@ class Item:
         id: name of the item within its split.
         question: the text of the question, without a leading ``Question:``.
         choices: letter -> text for multiple choice, None for open questions.
-        answer: the letter of the right choice, or the right answer itself where there are no choices.
+        answer: the letter of the right choice, or the right answer itself where there are no choices; empty where
+            there is no right answer and a reward, a judge or a classifier scores what the model writes.
         meta: whatever else the source said about the item (for example its ``domain``).
+        plain: the question is a whole prompt, put to the model as it is.
 
     Example:
         >>> item = Item("1", "What is two plus two?", {"A": "four", "B": "five"}, "A")
@@ -30,6 +32,18 @@ class Item:
     choices: dict[str, str] | None
     answer: str
     meta: Mapping[str, str] = field(default_factory=dict)
+    plain: bool = False
+
+    @property
+    def references(self) -> list[str]:
+        """All texts that count as right: `answer_text`, then the ``answers`` of the source (a JSON list).
+
+        Example:
+            >>> Item("1", "Who wrote Faust?", None, "Goethe", {"answers": '["J. W. Goethe"]'}).references
+            ['Goethe', 'J. W. Goethe']
+        """
+        first = [self.answer_text] if self.answer else []
+        return list(dict.fromkeys([*first, *json.loads(self.meta.get("answers", "[]"))]))
 
     @property
     def answer_text(self) -> str:
@@ -46,6 +60,7 @@ class Task:
         dev: items that guide the search.
         test: held-out items.
         prompt: template of the user turn with ``{question}`` and ``{choices}``, or None for the default.
+        metric: how its answers are scored, a name of `pyswarmopt_llm.utilities.metrics`, or None for accuracy.
         source: where it came from, as the user wrote it.
         fingerprint: SHA-256 (hex) of the content of dev and test; left empty, it is computed. Equal content
             has an equal fingerprint, wherever the file lies and however it is laid out.
@@ -63,6 +78,7 @@ class Task:
     prompt: str | None = None
     source: str = ""
     fingerprint: str = ""
+    metric: str | None = None
 
     def __post_init__(self) -> None:
         if not self.fingerprint:
@@ -94,7 +110,10 @@ class Task:
 
 def _fingerprint(dev: tuple[Item, ...], test: tuple[Item, ...]) -> str:
     content = {
-        split: [[item.id, item.question, item.choices, item.answer, dict(item.meta)] for item in items]
+        split: [
+            [item.id, item.question, item.choices, item.answer, dict(item.meta)] + ["plain"] * item.plain
+            for item in items
+        ]
         for split, items in (("dev", dev), ("test", test))
     }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))

@@ -42,10 +42,13 @@ def _check_ids(raw: RawTask, split: str) -> None:
 
 
 def _id_space(name: str, item: Item) -> str:
-    """Ids of HellaSwag (Zellers et al. 2019) are row numbers of one of its two sources, so they repeat.
+    """Some files of the Model Swarms reference repeat ids that their sources do not mean to be unique.
 
-    Texts from WikiHow are told from ActivityNet captions by their ``[header]``.
+    Those of HellaSwag (Zellers et al. 2019) are row numbers of one of its two sources; texts from WikiHow are told
+    from ActivityNet captions by their ``[header]``. GSM8k's are all 0, the crosswords' are drawn with repetition.
     """
+    if name in ("GSM8k", "knowledge_crosswords"):
+        return item.question
     return str(item.question.startswith("[header]")) if name == "hellaswag" else ""
 
 

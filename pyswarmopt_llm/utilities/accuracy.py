@@ -59,10 +59,13 @@ class Accuracy:
 
     def __call__(self, engine: Engine) -> Score:
         """Ask all items; one value per item."""
-        answers = self.answers(engine)
+        return score_of(self.judge(self.answers(engine)))
+
+    def judge(self, answers: Sequence[str]) -> list[float]:
+        """1 for each right one of `answers`, else 0."""
         if self.scoring == "generate":
-            return score_of([float(is_correct(i, a)) for i, a in zip(self.items, answers, strict=True)])
-        return score_of([float(i.answer == a) for i, a in zip(self.items, answers, strict=True)])
+            return [float(is_correct(i, a)) for i, a in zip(self.items, answers, strict=True)]
+        return [float(i.answer == a) for i, a in zip(self.items, answers, strict=True)]
 
     def answers(self, engine: Engine) -> list[str]:
         """The chosen letter of each item ("" where there is none), or what the model wrote (``generate``)."""

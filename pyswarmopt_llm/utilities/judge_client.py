@@ -1,0 +1,240 @@
+"""Chat completions of an OpenAI-compatible endpoint: retries, rate limit, timeout, token count, and a cache on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyswarmopt_llm.errors import UserError
+from pyswarmopt_llm.experts.fingerprint import canonical
+
+_AGAIN = frozenset({408, 409, 429, 500, 502, 503, 504})  # what may pass by itself
+_LONGEST_WAIT = 60.0
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where the judge is, from the environment only: nothing of it is written to a run, least of all the key.
+
+    Attributes:
+        url: base URL, such as http://127.0.0.1:8000/v1.
+        model: its name there.
+        key: sent as a bearer token; empty for none.
+        per_minute: most requests a minute.
+        prices: per million prompt and completion tokens, or None.
+        timeout: seconds for one request.
+        attempts: how often a request is tried.
+    """
+
+    url: str
+    model: str
+    key: str = ""
+    per_minute: float = 600.0
+    prices: tuple[float, float] | None = None
+    timeout: float = 60.0
+    attempts: int = 5
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str] | None = None) -> Endpoint:
+        """From ``SWARM_LLM_JUDGE_URL``, ``_MODEL`` and, if wanted, ``_KEY``, ``_PER_MINUTE``, ``_PRICES``, ``_TIMEOUT``.
+
+        Raises:
+            UserError: one is missing or no number.
+
+        Example:
+            >>> Endpoint.from_environment({"SWARM_LLM_JUDGE_URL": "http://127.0.0.1:8000/v1/",
+            ...                            "SWARM_LLM_JUDGE_MODEL": "m", "SWARM_LLM_JUDGE_PRICES": "0.5,1.5"}).prices
+            (0.5, 1.5)
+        """
+        given = {k.removeprefix(_PREFIX): v for k, v in (os.environ if env is None else env).items() if k.startswith(_PREFIX)}
+        for name in ("URL", "MODEL"):
+            if not given.get(name):
+                raise UserError(f"--metric judge: {_PREFIX}{name} is not set; set it to the endpoint's {name.lower()}")
+        prices = _numbers(given, "PRICES", 2)
+        minute, timeout = _numbers(given, "PER_MINUTE", 1), _numbers(given, "TIMEOUT", 1)
+        return cls(
+            given["URL"].rstrip("/"),
+            given["MODEL"],
+            given.get("KEY", ""),
+            minute[0] if minute else cls.per_minute,
+            (prices[0], prices[1]) if prices else None,
+            timeout[0] if timeout else cls.timeout,
+        )
+
+
+_PREFIX = "SWARM_LLM_JUDGE_"
+
+
+class Completions:
+    """Asks an endpoint, greedily; the same request is never sent twice.
+
+    Args:
+        endpoint: where.
+        cache: a JSONL file that keeps the answers by the exact request; None: in memory.
+        max_tokens: of an answer.
+        sleep: waits; a test's own.
+
+    Attributes:
+        usage: requests sent by this process, and the prompt and completion tokens the endpoint counted for them.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        cache: Path | None = None,
+        max_tokens: int = 256,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        try:
+            import httpx
+        except ImportError as error:
+            raise UserError('a judge needs httpx; install it with: pip install "pyswarmopt[judge]"') from error
+        headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
+        self._http, self._errors = httpx.Client(timeout=endpoint.timeout, headers=headers), httpx.TransportError
+        self._endpoint, self._cache, self._max_tokens, self._sleep = endpoint, cache, max_tokens, sleep
+        self._lock, self._next = threading.Lock(), 0.0
+        self.usage = {"requests": 0, "prompt_tokens": 0, "completion_tokens": 0}
+        self._known = _read_cache(cache)
+
+    @property
+    def cost(self) -> float | None:
+        """What the requests of this process cost, in the currency of the prices; None without prices."""
+        if self._endpoint.prices is None:
+            return None
+        counts = (self.usage["prompt_tokens"], self.usage["completion_tokens"])
+        return sum(n * price for n, price in zip(counts, self._endpoint.prices, strict=True)) / 1e6
+
+    def __call__(self, prompts: Sequence[str]) -> list[str]:
+        """The answers to user turns, in their order.
+
+        Raises:
+            UserError: the endpoint refuses, does not answer, or answers in another protocol.
+        """
+        wanted = list(dict.fromkeys(prompts))
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            found = dict(zip(wanted, pool.map(self._answer, wanted), strict=True))
+        return [found[prompt] for prompt in prompts]
+
+    def _answer(self, prompt: str) -> str:
+        body = {
+            "model": self._endpoint.model,
+            "messages": [{"role": "user", "content": prompt}],
+            "temperature": 0,
+            "max_tokens": self._max_tokens,
+        }
+        key = hashlib.sha256(canonical([self._endpoint.url, body])).hexdigest()
+        with self._lock:
+            if key in self._known:
+                return self._known[key]
+        reply = self._send(body)
+        text = self._text(reply)
+        with self._lock:
+            self._keep(key, text, reply.get("usage"))
+        return text
+
+    def _send(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        url = f"{self._endpoint.url}/chat/completions"
+        for attempt in range(self._endpoint.attempts):
+            self._take_turn()
+            wait = min(2.0**attempt, _LONGEST_WAIT)
+            try:
+                reply = self._http.post(url, json=body)
+            except self._errors as error:
+                problem = f"{type(error).__name__}: {error}".rstrip(": ")
+            else:
+                if reply.status_code == 200:
+                    return self._json(reply)
+                problem = f"status {reply.status_code}: {reply.text[:200]}"
+                if reply.status_code not in _AGAIN:
+                    raise UserError(f"the judge at {url} refuses ({problem}); check the {_PREFIX} variables")
+                wait = _retry_after(reply.headers.get("retry-after"), wait)
+            if attempt + 1 < self._endpoint.attempts:
+                self._sleep(wait)
+        raise UserError(
+            f"the judge at {url} did not answer in {self._endpoint.attempts} attempts ({problem}); what was scored is "
+            "kept: resume the run when it is back"
+        )
+
+    def _take_turn(self) -> None:
+        """Wait until the rate limit allows one more request."""
+        with self._lock:
+            now = time.monotonic()
+            turn = max(self._next, now)
+            self._next = turn + 60.0 / self._endpoint.per_minute
+        if turn > now:
+            self._sleep(turn - now)
+
+    def _json(self, reply: Any) -> dict[str, Any]:
+        try:
+            found = reply.json()
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise UserError(f"the judge at {self._endpoint.url} answers no JSON object; check {_PREFIX}URL (it ends in /v1)")
+        return found
+
+    def _text(self, reply: Mapping[str, Any]) -> str:
+        try:
+            text = reply["choices"][0]["message"]["content"]
+        except (KeyError, IndexError, TypeError):
+            text = None
+        if not isinstance(text, str):
+            raise UserError(f"the judge at {self._endpoint.url} answers without choices; check {_PREFIX}URL and _MODEL")
+        return text
+
+    def _keep(self, key: str, text: str, usage: Any) -> None:
+        counts = usage if isinstance(usage, dict) else {}
+        self.usage["requests"] += 1
+        for name in ("prompt_tokens", "completion_tokens"):
+            value = counts.get(name, 0)
+            self.usage[name] += value if isinstance(value, int) else 0
+        self._known[key] = text
+        if self._cache is not None:
+            with self._cache.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"key": key, "text": text}) + "\n")
+
+
+def _read_cache(path: Path | None) -> dict[str, str]:
+    """Answers kept by an earlier process; a last line that was cut off is left out."""
+    if path is None or not path.exists():
+        return {}
+    found = {}
+    for line in path.read_text(encoding="utf-8").split("\n"):
+        try:
+            row = json.loads(line)
+            found[row["key"]] = row["text"]
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found
+
+
+def _retry_after(header: str | None, otherwise: float) -> float:
+    try:
+        return min(max(float(header or ""), 0.0), _LONGEST_WAIT)
+    except ValueError:
+        return otherwise
+
+
+def _numbers(given: Mapping[str, str], name: str, count: int) -> list[float]:
+    """The positive numbers of a variable; none where it is not set."""
+    text = given.get(name, "")
+    if not text:
+        return []
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if len(found) != count or not all(value >= 0 for value in found) or (count == 1 and found[0] == 0):
+        raise UserError(f"{_PREFIX}{name}={text}: give {count} positive number{'s' * (count > 1)}, separated by commas")
+    return found
+
+
+__all__ = ["Completions", "Endpoint"]
