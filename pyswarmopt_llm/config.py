@@ -29,6 +29,10 @@ class SearchConfig:
         scoring: ``auto``, ``letter``, ``likelihood`` or ``generate``.
         exact_flat: move the flat LoRA factors themselves instead of coefficients (space ``factor``).
         allow_overlap: accept items that are in dev and in test.
+        metrics: how answers are scored, ``NAME`` for all tasks or ``TASK=NAME``; see `utilities.metrics`.
+        utilities: functions of the engine, ``module:function``, each one more task.
+        combine: one number from several tasks: ``harmonic``, ``arithmetic``, ``minimum`` or ``weighted:2,1``.
+        confirm: dev items kept out of the search, on which its best candidates are scored again (None: none).
 
     Example:
         >>> SearchConfig(base="b", experts=("x", "y"), tasks=("t.json",), out="run").particles
@@ -54,3 +58,7 @@ class SearchConfig:
     scoring: str = "auto"
     exact_flat: bool = False
     allow_overlap: bool = False
+    metrics: tuple[str, ...] = ()
+    utilities: tuple[str, ...] = ()
+    combine: str = "harmonic"
+    confirm: int | None = None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pyswarmopt_llm.engines.hardware import pick_device
 from pyswarmopt_llm.engines.transformers_engine import TransformersEngine
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.interfaces import Score
 from pyswarmopt_llm.job import check_askable, open_model
+from pyswarmopt_llm.objectives import LM_EVAL, scorings_of
 from pyswarmopt_llm.tasks import Scoring, Task, load_task
-from pyswarmopt_llm.utilities import Accuracy, interval
+from pyswarmopt_llm.utilities import interval
+from pyswarmopt_llm.utilities.metrics import METRICS, Metric, find_metric
 from pyswarmopt_llm.utilities.scoring import beats_chance, possible_scorings, trial_of
 
 
@@ -22,12 +25,14 @@ class EvalResult:
         score: value, per item, standard error.
         interval: 95% interval of the value.
         scoring: how it was asked.
+        metric: how it was scored.
     """
 
     task: str
     score: Score
     interval: tuple[float, float]
-    scoring: Scoring
+    scoring: str
+    metric: str = "accuracy"
 
     @property
     def n(self) -> int:
@@ -47,8 +52,11 @@ def evaluate_model(
     threads: int | None = None,
     limit: int | None = None,
     allow_overlap: bool = False,
+    metric: str | None = None,
 ) -> EvalResult:
     """Score `adapter` (or the bare base) on a split of a task, merged as a search merges its candidates.
+
+    `metric` is a name of `pyswarmopt_llm.utilities.metrics`; None takes the task's own, else accuracy.
 
     Raises:
         UserError: whatever is wrong with the input, in one line.
@@ -56,18 +64,32 @@ def evaluate_model(
     if split not in ("dev", "test"):
         raise UserError(f"--split {split}: unknown; use dev or test")
     possible_scorings(scoring, ())  # a wrong name is found before the model is loaded
+    if task.startswith(LM_EVAL):
+        return _evaluate_harness(open_model(base, adapter, dtype, device, threads), task, split, limit)
     limits = {"dev": None, "test": None, split: limit}
     loaded = load_task(task, dev=limits["dev"], test=limits["test"], allow_overlap=allow_overlap)
+    how = find_metric(metric or loaded.metric or "accuracy", device=str(pick_device(device)))
+    how.check(loaded.split(split), f"{loaded.source}: {split}")
     engine = open_model(base, adapter, dtype, device, threads)
-    check_askable(loaded, scoring, engine, (split,))
-    return score_task(engine, loaded, split, scoring)
+    check_askable(loaded, scoring, engine, (split,), how)
+    return score_task(engine, loaded, split, scoring, how)
 
 
-def score_task(engine: TransformersEngine, task: Task, split: str, scoring: str = "auto") -> EvalResult:
+def _evaluate_harness(engine: TransformersEngine, task: str, split: str, limit: int | None) -> EvalResult:
+    from pyswarmopt_llm.utilities.lm_eval_task import LmEvalTask
+
+    asked = LmEvalTask(task.removeprefix(LM_EVAL), limit, limit)
+    score = asked(engine, split)
+    return EvalResult(asked.name, score, interval(score.per_item), "own", "lm-eval")
+
+
+def score_task(
+    engine: TransformersEngine, task: Task, split: str, scoring: str = "auto", metric: Metric = METRICS["accuracy"]
+) -> EvalResult:
     """Score what the engine has loaded; ``auto`` asks for letters where this very model beats chance on dev."""
-    how, *others = possible_scorings(scoring, task.dev)
+    how, *others = scorings_of(metric, scoring, task)
     if others:
         trial = trial_of(task, engine.chat)
         how = "letter" if beats_chance(trial.items, [trial(engine)]) else "likelihood"
-    score = Accuracy(task.split(split), how, engine.chat, task.prompt)(engine)
-    return EvalResult(task.name, score, interval(score.per_item), how)
+    score = metric.build(task.split(split), how, engine.chat, task.prompt)(engine)
+    return EvalResult(task.name, score, interval(score.per_item), how, metric.name)

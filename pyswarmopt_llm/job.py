@@ -19,10 +19,11 @@ from pyswarmopt_llm.experts import BaseModel, load_model, resolve_base
 from pyswarmopt_llm.experts.adapter import load_adapter, load_factors
 from pyswarmopt_llm.experts.fingerprint import canonical
 from pyswarmopt_llm.experts.preflight import inspect_experts
-from pyswarmopt_llm.interfaces import Patch, Space
+from pyswarmopt_llm.interfaces import Patch, Space, Utility
+from pyswarmopt_llm.objectives import Objectives, load_objectives, scorings_of
 from pyswarmopt_llm.spaces import build_space
-from pyswarmopt_llm.tasks import Scoring, Task, load_task
-from pyswarmopt_llm.utilities import Accuracy
+from pyswarmopt_llm.tasks import Scoring, Task
+from pyswarmopt_llm.utilities.metrics import METRICS, Metric
 from pyswarmopt_llm.utilities.scoring import possible_scorings
 
 _PACKAGES = ("pyswarmopt", "torch", "numpy", "transformers", "peft", "safetensors")
@@ -34,7 +35,7 @@ class Job:
 
     Attributes:
         config: what was asked.
-        tasks: name -> task, in the order given.
+        objectives: what is maximised.
         base: the base model's whereabouts.
         space: holds the experts' weights.
         engine: holds the resident base.
@@ -42,19 +43,20 @@ class Job:
     """
 
     config: SearchConfig
-    tasks: Mapping[str, Task]
+    objectives: Objectives
     base: BaseModel
     space: Space
     engine: TransformersEngine
     fingerprints: Mapping[str, Any]
 
-    def utilities(self, split: str, scorings: Mapping[str, Scoring]) -> dict[str, Accuracy]:
-        """Task name -> accuracy on that split; tasks whose split is empty are left out."""
-        return {
-            name: Accuracy(task.split(split), scorings[name], self.engine.chat, task.prompt)
-            for name, task in self.tasks.items()
-            if task.split(split)
-        }
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """Name -> task, in the order given."""
+        return self.objectives.tasks
+
+    def utilities(self, split: str, scorings: Mapping[str, Scoring]) -> dict[str, Utility]:
+        """Name -> what is asked on ``dev``, ``test`` or ``fresh``; see `Objectives.utilities`."""
+        return self.objectives.utilities(split, scorings, self.engine.chat)
 
     @property
     def particles(self) -> int:
@@ -79,20 +81,21 @@ def prepare(config: SearchConfig) -> Job:
         UserError: the first thing that is wrong.
     """
     check_settings(config)  # first, since it is cheap
-    tasks = load_tasks(config.tasks, config.dev, config.test, config.allow_overlap)
+    objectives = load_objectives(config)
     base = resolve_base(config.base)
     report = inspect_experts(config.experts, base)
     report.require(config.space)
     space = build_space(config.space, [load_adapter(info) for info in report.experts], config.exact_flat)
     engine = load_engine(base, config.dtype, config.device, config.threads)
-    for task in tasks.values():
-        check_askable(task, config.scoring, engine)
+    for name, task in objectives.tasks.items():
+        check_askable(task, config.scoring, engine, metric=objectives.metrics[name])
     fingerprints = {
         "base": base.fingerprint,
         "experts": {info.name: info.fingerprint for info in report.experts},
-        "tasks": {name: _fingerprint(task) for name, task in tasks.items()},
+        "tasks": {name: _fingerprint(task) for name, task in objectives.tasks.items()}
+        | {name: external.fingerprint for name, external in objectives.externals.items()},
     }
-    return Job(config, tasks, base, space, engine, fingerprints)
+    return Job(config, objectives, base, space, engine, fingerprints)
 
 
 def check_settings(config: SearchConfig) -> None:
@@ -115,7 +118,11 @@ def check_settings(config: SearchConfig) -> None:
 
 
 def check_askable(
-    task: Task, scoring: str, engine: TransformersEngine, splits: Sequence[str] = ("dev", "test")
+    task: Task,
+    scoring: str,
+    engine: TransformersEngine,
+    splits: Sequence[str] = ("dev", "test"),
+    metric: Metric = METRICS["accuracy"],
 ) -> None:
     """Prove that every item of these splits can be put to this model, long before its turn comes.
 
@@ -123,10 +130,10 @@ def check_askable(
         UserError: names the task's source and the item.
     """
     window = getattr(engine.model.config.get_text_config(), "max_position_embeddings", None)
-    for how in possible_scorings(scoring, task.dev):
+    for how in scorings_of(metric, scoring, task):
         for split in splits:
             try:
-                asked = Accuracy(task.split(split), how, engine.chat, task.prompt)
+                asked = metric.build(task.split(split), how, engine.chat, task.prompt)
             except UserError as error:
                 raise UserError(f"{task.source}: {split} {error}") from error
             for item, text, new in asked.texts():
@@ -146,23 +153,6 @@ def check_askable(
 def _fingerprint(task: Task) -> str:
     """Of a task's items and of its prompt: a changed prompt changes every score."""
     return hashlib.sha256(canonical([task.fingerprint, task.prompt])).hexdigest()
-
-
-def load_tasks(specs: Sequence[str], dev: int | None, test: int | None, allow_overlap: bool) -> dict[str, Task]:
-    """Name -> task.
-
-    Raises:
-        UserError: a task is wrong, none is given, or two have one name.
-    """
-    tasks: dict[str, Task] = {}
-    for spec in specs:
-        task = load_task(spec, dev=dev, test=test, allow_overlap=allow_overlap)
-        if task.name in tasks:
-            raise UserError(f"--task {spec}: a second task is called {task.name}; rename the file")
-        tasks[task.name] = task
-    if not tasks:
-        raise UserError("no task; give one with --task")
-    return tasks
 
 
 def load_engine(base: BaseModel, dtype: str, device: str, threads: int | None) -> TransformersEngine:

@@ -12,7 +12,7 @@ from torch import Tensor
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.interfaces import Engine, Score, Space, Utility
 from pyswarmopt_llm.runs import Run, position_key
-from pyswarmopt_llm.utilities.combine import harmonic
+from pyswarmopt_llm.utilities.combine import Combine, harmonic
 from pyswarmopt_llm.utilities.stats import score_of
 
 OnRow = Callable[[Mapping[str, Any]], None]
@@ -28,6 +28,7 @@ class Objective:
         utilities: task name -> what is asked.
         phase: keeps rows of different questions apart (``search``, ``letter``).
         on_row: told about every new row.
+        combine: one number from the tasks' scores.
     """
 
     def __init__(
@@ -38,9 +39,11 @@ class Objective:
         utilities: Mapping[str, Utility],
         phase: str = "search",
         on_row: OnRow | None = None,
+        combine: Combine = harmonic,
     ) -> None:
         self._run, self._space, self._engine = run, space, engine
         self._utilities, self._phase, self._on_row = dict(utilities), phase, on_row
+        self._combine = combine
         self._known = {row["key"]: row for row in run.rows if row["phase"] == phase}
 
     @property
@@ -60,7 +63,15 @@ class Objective:
     def scores(self, position: Tensor, iteration: int, particle: int) -> dict[str, Score]:
         """The score of each task at a position."""
         row = self._row(position, iteration, particle)
-        return {name: score_of(unpack(row["items"][name])) for name in self._utilities}
+        return {name: task_score(row, name) for name in self._utilities}
+
+    def known(self, position: Tensor) -> dict[str, Any]:
+        """The journal's line of a position that was scored.
+
+        Raises:
+            KeyError: it was not.
+        """
+        return self._known[position_key(position)]
 
     def _row(self, position: Tensor, iteration: int, particle: int) -> dict[str, Any]:
         key = position_key(position)
@@ -68,9 +79,11 @@ class Objective:
             start = time.perf_counter()
             self._engine.load(self._space.realise(position))
             scores = {name: utility(self._engine) for name, utility in self._utilities.items()}
-            total = harmonic(list(scores.values()))
+            total = self._combine(list(scores.values()))
             if not math.isfinite(total.value):
-                raise UserError(f"particle {particle}, iteration {iteration}: the score is {total.value}")
+                raise UserError(
+                    f"particle {particle}, iteration {iteration}: the score is {total.value}; mend its metric, resume"
+                )
             row = {
                 "phase": self._phase,
                 "iteration": iteration,
@@ -82,11 +95,36 @@ class Objective:
                 "seconds": round(time.perf_counter() - start, 4),
                 "items": {name: pack(score.per_item) for name, score in scores.items()},
             }
+            if own := own_values(scores):
+                row["values"] = own
             self._run.append(row)
             self._known[key] = row
             if self._on_row is not None:
                 self._on_row(row)
         return self._known[key]
+
+
+def own_values(scores: Mapping[str, Score]) -> dict[str, list[float]]:
+    """Value, standard error and count of those scores that are not the mean of their items."""
+    return {
+        name: [score.value, score.stderr, score.n]
+        for name, score in scores.items()
+        if not score.per_item or score.value != score_of(score.per_item).value
+    }
+
+
+def task_score(row: Mapping[str, Any], name: str) -> Score:
+    """A task's score from a line of the journal."""
+    items = tuple(unpack(row["items"][name]))
+    if name in row.get("values", {}):
+        value, stderr, n = row["values"][name]
+        return Score(float(value), items, int(n), float(stderr))
+    return score_of(items)
+
+
+def task_value(row: Mapping[str, Any], name: str) -> float:
+    """A task's value from a line of the journal."""
+    return task_score(row, name).value
 
 
 def pack(per_item: tuple[float, ...]) -> str | list[float]:

@@ -108,7 +108,8 @@ class Run:
         """The configuration the run was begun with."""
         stored = dict(self.about["config"])
         try:
-            return SearchConfig(**{**stored, "experts": tuple(stored["experts"]), "tasks": tuple(stored["tasks"])})
+            plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+            return SearchConfig(**plain)
         except (KeyError, TypeError) as error:
             raise UserError(f"{self.path / 'run.json'}: its config is damaged ({error}); restore the file") from error
 

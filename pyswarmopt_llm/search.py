@@ -17,19 +17,21 @@ from typing import Any
 import torch
 
 import pyswarmopt as pso
+from pyswarmopt_llm.choice import Choice, choose, save_front
 from pyswarmopt_llm.config import SearchConfig
 from pyswarmopt_llm.events import Event, OnEvent
 from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
+from pyswarmopt_llm.honest import findings
 from pyswarmopt_llm.interfaces import Patch, Score
 from pyswarmopt_llm.job import Job, optimizer, prepare, versions
+from pyswarmopt_llm.leaders import Candidate, Leaders
 from pyswarmopt_llm.objective import Objective
 from pyswarmopt_llm.reporting.card import model_card
 from pyswarmopt_llm.reporting.report import render_report
 from pyswarmopt_llm.runs import Checkpoint, Run, about_run, check_new
 from pyswarmopt_llm.tasks import Scoring
 from pyswarmopt_llm.utilities.accuracy import Accuracy
-from pyswarmopt_llm.utilities.combine import harmonic
-from pyswarmopt_llm.utilities.scoring import beats_chance, option_counts, possible_scorings, trial_of
+from pyswarmopt_llm.utilities.scoring import beats_chance, option_counts, trial_of
 from pyswarmopt_llm.utilities.stats import interval
 
 log = logging.getLogger(__name__)
@@ -96,20 +98,27 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
         objective = _objective(job, run, scorings, tell)
         singles = [objective.scores(x, 0, i) for i, x in enumerate(job.space.vertices())]
         _warn_if_chance(job, singles, scorings, tell)
-        _loop(job, run, swarm, objective, tell)
-        result = _finish(job, run, swarm, singles, scorings)
+        leaders = Leaders(job.objectives.names)
+        _loop(job, run, swarm, objective, leaders, tell)
+        best = Candidate(swarm.best.x, swarm.best.value, {})
+        chosen = choose(job, run, leaders, best, scorings)
+        result = _finish(job, run, swarm, chosen, singles, scorings)
+        if len(job.objectives.names) > 1:
+            result["front"] = save_front(job, run, leaders, chosen.position)
         result["seconds"] = round(earlier + time.perf_counter() - start, 3)
         _publish(run, result)
     tell(Event("done", {"result": result}))
     return SearchResult(run.path, result)
 
 
-def _loop(job: Job, run: Run, swarm: pso.Optimizer, objective: Objective, tell: OnEvent) -> None:
+def _loop(job: Job, run: Run, swarm: pso.Optimizer, objective: Objective, leaders: Leaders, tell: OnEvent) -> None:
     """Ask, score, tell, until the swarm has a reason to stop."""
     checkpoint = Checkpoint(run.path / "checkpoint" / "swarm.npz")
     for iteration in count():
         positions = swarm.ask()
         values = [objective(x, iteration, i) for i, x in enumerate(positions)]
+        for x in positions:
+            leaders.add(x, objective.known(x))
         swarm.tell(positions, values)
         if isinstance(swarm, pso.Swarm):
             checkpoint.keep(swarm)
@@ -126,7 +135,7 @@ def _choose_scoring(job: Job, run: Run, tell: OnEvent) -> dict[str, Scoring]:
     scorings: dict[str, Scoring] = {}
     letters: dict[str, Accuracy] = {}
     for name, task in job.tasks.items():
-        how, *others = possible_scorings(job.config.scoring, task.dev)
+        how, *others = job.objectives.scorings(name, job.config.scoring)
         if others:
             letters[name] = trial_of(task, job.engine.chat)
         else:
@@ -152,6 +161,8 @@ def _warn_if_chance(
     job: Job, singles: Sequence[Mapping[str, Score]], scorings: Mapping[str, Scoring], tell: OnEvent
 ) -> None:
     for name, task in job.tasks.items():
+        if job.objectives.metrics[name].name != "accuracy":
+            continue
         if option_counts(task.dev) and not beats_chance(task.dev, [scores[name] for scores in singles]):
             best = max(scores[name].value for scores in singles)
             text = (
@@ -166,7 +177,7 @@ def _objective(job: Job, run: Run, scorings: Mapping[str, Scoring], tell: OnEven
     data = {
         "run": str(run.path),
         "experts": list(job.space.expert_names),
-        "tasks": list(job.tasks),
+        "tasks": list(job.objectives.names),
         "particles": job.particles,
         "max_iter": job.config.max_iter,
         "dev_items": job.dev_items,
@@ -185,7 +196,8 @@ def _objective(job: Job, run: Run, scorings: Mapping[str, Scoring], tell: OnEven
         shown = {name: row[name] for name in ("iteration", "particle", "value", "seconds")}
         tell(Event("evaluation", {**shown, "best": best, **_spent(job, objective)}))
 
-    objective = Objective(run, job.space, job.engine, job.utilities("dev", scorings), on_row=on_row)
+    asked = job.utilities("dev", scorings)
+    objective = Objective(run, job.space, job.engine, asked, on_row=on_row, combine=job.objectives.combine)
     best = max((row["value"] for row in objective.rows), default=best)
     return objective
 
@@ -201,17 +213,18 @@ def _finish(
     job: Job,
     run: Run,
     swarm: pso.Optimizer,
+    chosen: Choice,
     singles: Sequence[Mapping[str, Score]],
     scorings: Mapping[str, Scoring],
 ) -> dict[str, Any]:
     """Write ``best/``, read it back, score it; score best single expert and uniform average on test."""
-    best = swarm.best.x
+    best, combine = chosen.position, job.objectives.combine
     folder = run.path / "best"
     if folder.exists():  # an earlier process was stopped after writing it
         shutil.rmtree(folder)
     job.space.save(best, folder)
     files = Patch(low_rank=load_factors(read_adapter(folder)))
-    values = [harmonic(list(scores.values())).value for scores in singles]
+    values = [combine(list(scores.values())).value for scores in singles]
     single = values.index(max(values))
     vertices = job.space.vertices()
     contestants = {
@@ -221,7 +234,9 @@ def _finish(
     }
     result: dict[str, Any] = {"best_single": job.space.expert_names[single]}
     intervals: dict[str, Any] = {}
-    tasks: dict[str, Any] = {name: {} for name in job.tasks}
+    stderrs: dict[str, Any] = {}
+    tasks: dict[str, Any] = {name: {} for name in job.objectives.names}
+    found: dict[tuple[str, str], Mapping[str, Score]] = {}
     asked = {split: job.utilities(split, scorings) for split in ("dev", "test")}
     for label, patch in contestants.items():
         job.engine.load(patch)
@@ -232,15 +247,20 @@ def _finish(
                 scores = singles[single]  # the search has asked this already
             else:
                 scores = {name: ask(job.engine) for name, ask in utilities.items()}
-            total = harmonic(list(scores.values()))
+            found[label, split] = scores
+            total = combine(list(scores.values()))
+            stderrs[f"{label}_{split}"] = None if math.isnan(total.stderr) else total.stderr
             result[f"{label}_{split}"] = total.value
             intervals[f"{label}_{split}"] = _interval(total, len(scores))
             for name, score in scores.items():
                 tasks[name][f"{label}_{split}"] = score.value
-    if result["best_dev"] != swarm.best.value:
-        log.warning("best/ scores %s, the search saw %s", result["best_dev"], swarm.best.value)
+    if result["best_dev"] != chosen.value:
+        log.warning("best/ scores %s, the search saw %s", result["best_dev"], chosen.value)
     result |= {
         "intervals": intervals,
+        "stderr": stderrs,
+        "metrics": {name: metric.name for name, metric in job.objectives.metrics.items()},
+        **findings(found),
         "coefficients": dict(zip(job.space.expert_names, job.space.coefficients(best).tolist(), strict=True)),
         "evaluations": len(run.rows),
         "item_evaluations": sum(row["n"] for row in run.rows),
@@ -249,8 +269,10 @@ def _finish(
         "scoring": _one(scorings),
         "stop": swarm.stop(),
     }
-    if len(job.tasks) > 1:
-        result["tasks"] = {name: {**tasks[name], "scoring": scorings[name]} for name in job.tasks}
+    if chosen.confirm is not None:
+        result["confirm"] = chosen.confirm
+    if len(tasks) > 1:
+        result["tasks"] = {name: {**tasks[name], "scoring": scorings.get(name, "own")} for name in tasks}
     return result
 
 
@@ -263,16 +285,22 @@ def _publish(run: Run, result: Mapping[str, Any]) -> None:
 
 
 def _interval(score: Score, n_tasks: int) -> list[float] | None:
-    """95%: by items for one task; by the standard error (normal, cut to 0..1) for a mean over tasks, if it has one."""
-    if n_tasks == 1:
+    """95%: by items for one task; else by the standard error (normal), if there is one.
+
+    Where all items are between 0 and 1 the interval is cut to that.
+    """
+    if n_tasks == 1 and score.n > 1 and len(score.per_item) == score.n:
         return list(interval(score.per_item))
     if math.isnan(score.stderr):
         return None
-    return [max(0.0, score.value - 1.96 * score.stderr), min(1.0, score.value + 1.96 * score.stderr)]
+    low, high = score.value - 1.96 * score.stderr, score.value + 1.96 * score.stderr
+    if all(0.0 <= value <= 1.0 for value in score.per_item):
+        return [max(0.0, low), min(1.0, high)]
+    return [low, high]
 
 
 def _one(scorings: Mapping[str, Scoring]) -> str:
-    kinds = set(scorings.values())
+    kinds: set[str] = {*scorings.values()} or {"own"}
     return kinds.pop() if len(kinds) == 1 else "mixed"
 
 

@@ -12,13 +12,16 @@ from pyswarmopt_llm.cli._options import Base, Device, Dtype, Json, Overlap, Scor
 
 def command(
     base: Base,
-    task: Annotated[str, typer.Option(metavar="T", help="JSON, JSONL or CSV file, or builtin:NAME.")],
+    task: Annotated[str, typer.Option(metavar="T", help="File, builtin:, hub: or published:NAME.")],
     adapter: Annotated[
         str | None, typer.Option(metavar="A", help="LoRA adapter, such as RUN/best (the bare base).")
     ] = None,
     split: Annotated[str, typer.Option(metavar="S", help="dev or test.")] = "test",
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use only the first N items.")] = None,
     scoring: Scoring = "auto",
+    metric: Annotated[
+        str | None, typer.Option(metavar="M", help="accuracy, f1, bleu, reward:MODEL, judge, ... (the task's own).")
+    ] = None,
     allow_overlap: Overlap = False,
     dtype: Dtype = "auto",
     device: Device = "auto",
@@ -42,6 +45,7 @@ def command(
         threads=threads,
         limit=limit,
         allow_overlap=allow_overlap,
+        metric=metric,
     )
     low, high = found.interval
     if as_json:
@@ -55,10 +59,11 @@ def command(
             "stderr": found.score.stderr,
             "n": found.n,
             "scoring": found.scoring,
+            "metric": found.metric,
         }
         typer.echo(json.dumps(record))
         return
     typer.echo(
-        f"{found.task} {split}: {found.score.value:.3f} (95% interval {low:.3f} to {high:.3f}, "
+        f"{found.task} {split}: {found.metric} {found.score.value:.3f} (95% interval {low:.3f} to {high:.3f}, "
         f"{found.n} items, {found.scoring} scoring)"
     )

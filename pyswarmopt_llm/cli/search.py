@@ -28,10 +28,24 @@ Default = SearchConfig
 def command(
     base: Base,
     experts: Experts,
-    task: Annotated[
-        list[str], typer.Option(metavar="T", help="JSON, JSONL or CSV file or builtin:NAME; repeatable.")
-    ],
     out: Annotated[str, typer.Option(metavar="RUN", help="Run directory to create.")],
+    task: Annotated[
+        list[str] | None,
+        typer.Option(metavar="T", help="File, builtin:, hub:, published: or lm-eval:NAME; repeatable."),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(metavar="M", help="accuracy, f1, bleu, reward:MODEL, judge, ... or TASK=METRIC; repeatable."),
+    ] = None,
+    utility: Annotated[
+        list[str] | None, typer.Option(metavar="M:F", help="Python function of the engine; repeatable.")
+    ] = None,
+    combine: Annotated[
+        str, typer.Option(metavar="C", help="Several tasks: harmonic, arithmetic, minimum, weighted:2,1.")
+    ] = Default.combine,
+    confirm: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Keep N dev items to score the leaders again.")
+    ] = Default.confirm,
     space: Annotated[str, typer.Option(metavar="S", help="factor or delta.")] = Default.space,
     optimizer: Annotated[str, typer.Option(metavar="O", help="model-swarms.")] = Default.optimizer,
     particles: Annotated[int, typer.Option(min=1, metavar="N", help="Particles.")] = Default.particles,
@@ -39,12 +53,8 @@ def command(
     patience: Annotated[
         int, typer.Option(min=1, metavar="C", help="Stop after C iterations without a new best.")
     ] = Default.patience,
-    dev: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Use the first N dev items.")
-    ] = Default.dev,
-    test: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Use the first N test items.")
-    ] = Default.test,
+    dev: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N dev items.")] = Default.dev,
+    test: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N test items.")] = Default.test,
     seed: Annotated[int, typer.Option(min=0, metavar="S", help="Same seed, same run.")] = Default.seed,
     compat: Annotated[
         str, typer.Option(metavar="C", help="paper, or reference: the authors' code where it differs.")
@@ -68,7 +78,11 @@ def command(
     settings = SearchConfig(
         base=base,
         experts=tuple(experts),
-        tasks=tuple(task),
+        tasks=tuple(task or ()),
+        metrics=tuple(metric or ()),
+        utilities=tuple(utility or ()),
+        combine=combine,
+        confirm=confirm,
         out=out,
         space=space,
         optimizer=optimizer,

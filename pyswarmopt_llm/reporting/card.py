@@ -41,6 +41,9 @@ def code(value: object) -> str:
     return f"{fence} {text} {fence}" if "`" in text else f"`{text}`"
 
 
+_OPTION = {"metrics": "metric", "utilities": "utility"}  # options that may be repeated
+
+
 def command_line(config: Mapping[str, Any]) -> str:
     """The `swarm-llm search` that a `SearchConfig` (as a dict) stands for, without what is default.
 
@@ -55,9 +58,12 @@ def command_line(config: Mapping[str, Any]) -> str:
         words += ["--task", task]
     words += ["--out", config["out"]]
     for key, value in config.items():
-        if key in ("base", "experts", "tasks", "out") or value == getattr(SearchConfig, key):
+        default = getattr(SearchConfig, key)
+        if key in ("base", "experts", "tasks", "out") or value == default or (value == [] and default == ()):
             continue
-        words += [f"--{key.replace('_', '-')}"] + ([] if value is True else [str(value)])
+        option = f"--{_OPTION.get(key, key.replace('_', '-'))}"
+        for one in value if isinstance(value, list | tuple) else [value]:
+            words += [option] + ([] if one is True else [str(one)])
     return shlex.join(words)
 
 

@@ -113,7 +113,9 @@ def _read_csv(path: Path, text: str) -> RawTask:
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         header = reader.fieldnames or []
-        wanted = ("prompt", "split") if "prompt" in header and "question" not in header else ("question", "answer", "split")
+        wanted = (
+            ("prompt", "split") if "prompt" in header and "question" not in header else ("question", "answer", "split")
+        )
         require_columns(header, wanted, f"{path}: line 1")
         repeated = next((name for name in header if header.count(name) > 1), None)
         if repeated is not None:

@@ -49,9 +49,7 @@ def read_hub(name: str, dev: int | None = None, test: int | None = None) -> RawT
     located = {}
     for split, n in sizes.items():
         records = _records(splits[chosen[split]], n, f"hub:{name}: {chosen[split]}")
-        located[split] = [
-            (where, parse_item(record, where, f"{chosen[split]}-{i}")) for i, where, record in records
-        ]
+        located[split] = [(where, parse_item(record, where, f"{chosen[split]}-{i}")) for i, where, record in records]
     return RawTask(dataset.rpartition("/")[2], None, located)
 
 

@@ -19,8 +19,9 @@ def parse_item(raw: object, where: str, default_id: str) -> Item:
     A record with ``prompt`` in place of ``question`` is put to the model as it is, and needs no ``answer``.
 
     Args:
-        raw: the record; ``answers`` may list other right answers; ``choices`` is a mapping from letters or a list, ``answer`` a letter or, where that
-            is unambiguous, the text of a choice. ``id`` is optional; the rest goes to `Item.meta`.
+        raw: the record; ``choices`` is a mapping from letters or a list, ``answer`` a letter or, where that is
+            unambiguous, the text of a choice. ``answers`` may list further right answers, ``id`` is optional; the
+            rest goes to `Item.meta`.
         where: file and line, for messages.
         default_id: the id of a record that has none.
 

@@ -16,9 +16,7 @@ from .validate import check
 log = logging.getLogger(__name__)
 
 
-def load_task(
-    spec: str, *, dev: int | None = None, test: int | None = None, allow_overlap: bool = False
-) -> Task:
+def load_task(spec: str, *, dev: int | None = None, test: int | None = None, allow_overlap: bool = False) -> Task:
     """Load and check a task.
 
     Args:
@@ -43,6 +41,8 @@ def load_task(
     if kind == "builtin":
         name, seed = _name_and_seed(spec, rest)
         return builtin_task(name, seed, dev, test)
+    if kind == "lm-eval":
+        raise UserError(f"{spec}: a task of lm-evaluation-harness has no items here; give it to search or eval")
     readers = {"hub": read_hub, "published": read_published}
     raw = readers[kind](rest, dev, test) if kind in readers else read_file(Path(spec))
     source = spec if kind in readers else str(Path(spec))

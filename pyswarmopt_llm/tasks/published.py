@@ -119,7 +119,12 @@ def _mmlu(row: Row) -> Record:
     if "choices" in row:
         answer = row["answer"]
         letter = "ABCD"[answer] if isinstance(answer, int) else answer
-        return {"question": row["question"], "choices": list(row["choices"]), "answer": letter, "domain": row["subject"]}
+        return {
+            "question": row["question"],
+            "choices": list(row["choices"]),
+            "answer": letter,
+            "domain": row["subject"],
+        }
     question, *choices, answer = row["columns"]
     return {"question": question, "choices": choices, "answer": answer, "domain": Path(row["file"]).stem}
 
@@ -160,7 +165,9 @@ def _knowledge_crosswords(row: Row) -> Record:
     """
     facts = "; ".join(f"({s}, {r}, {t})" for s, r, t in zip(row["source"], row["relation"], row["target"], strict=True))
     blanks, right = row["blanks"], tuple(row["answer_all"])
-    wrong = [combination for combination in itertools.product(*(row["options"][b] for b in blanks)) if combination != right]
+    wrong = [
+        combination for combination in itertools.product(*(row["options"][b] for b in blanks)) if combination != right
+    ]
     rng = _own_generator(facts)
     texts = [
         "; ".join(f"{blank}: {value}" for blank, value in zip(blanks, combination, strict=True))

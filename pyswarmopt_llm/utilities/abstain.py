@@ -101,7 +101,9 @@ def abstain_metrics(correct: Sequence[bool], abstained: Sequence[bool]) -> Absta
         (0.5, 0.0, 0.5)
     """
     if not correct or len(correct) != len(abstained):
-        raise ValueError(f"{len(correct)} answers and {len(abstained)} decisions: give as many of each, and at least one")
+        raise ValueError(
+            f"{len(correct)} answers and {len(abstained)} decisions: give as many of each, and at least one"
+        )
     pairs = list(zip(correct, abstained, strict=True))
     right, withheld_right = pairs.count((True, False)), pairs.count((True, True))
     wrong, withheld_wrong = pairs.count((False, False)), pairs.count((False, True))

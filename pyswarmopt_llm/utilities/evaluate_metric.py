@@ -40,7 +40,9 @@ class EvaluateMetric:
             self._metric: Any = evaluate.load(str(path) if path.exists() else name, cache_dir=self._cache.name)
         except (ImportError, OSError, ValueError, RuntimeError, TypeError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise UserError(f"--metric evaluate:{spec}: {reason}; give a metric's folder, or its name online") from error
+            raise UserError(
+                f"--metric evaluate:{spec}: {reason}; give a metric's folder, or its name online"
+            ) from error
 
     def __call__(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """One value per item."""
@@ -63,7 +65,9 @@ class EvaluateMetric:
             key = next(iter(found))
         if key is None or key not in found:
             names = ", ".join(found)
-            raise UserError(f"--metric evaluate:{self._name}: gives {names}; say which: evaluate:{self._metric.name}#NAME")
+            raise UserError(
+                f"--metric evaluate:{self._name}: gives {names}; say which: evaluate:{self._metric.name}#NAME"
+            )
         value = float(found[key])
         if not math.isfinite(value):
             raise UserError(

@@ -7,6 +7,7 @@ kind of problem is read from the question, the graph from its edges, and of the 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 
@@ -67,7 +68,7 @@ def _shortest_path(item: Item, text: str) -> bool:
     if ends is None or not path:
         return length is not None and _number(text) == length
     edges = _weights(item.question)
-    steps = [edges.get(step) for step in zip(path, path[1:], strict=False)]
+    steps = [edges.get(step) for step in itertools.pairwise(path)]
     if (path[0], path[-1]) != (int(ends[1]), int(ends[2])) or None in steps:
         return False
     return sum(step for step in steps if step is not None) == length
@@ -83,7 +84,7 @@ def _hamilton(item: Item, text: str) -> bool:
         return _says_yes(text) is False
     path, edges = _longest_sequence(text), _both_ways(_PAIR.findall(item.question))
     nodes = {node for edge in edges for node in edge}
-    return sorted(path) == sorted(nodes) and all(step in edges for step in zip(path, path[1:], strict=False))
+    return sorted(path) == sorted(nodes) and all(step in edges for step in itertools.pairwise(path))
 
 
 def _topology(item: Item, text: str) -> bool:

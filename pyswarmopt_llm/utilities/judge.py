@@ -109,7 +109,9 @@ def _points(answer: str, item: Item) -> float:
     """1 if A is better, 0 if B is."""
     match = _CHOICE.search(answer)
     if match is None:
-        raise UserError(f"the judge named no better reply for item {item.id} but said {answer[:80]!r}; use a better judge")
+        raise UserError(
+            f"the judge named no better reply for item {item.id} but said {answer[:80]!r}; use a better judge"
+        )
     return {"a": 1.0, "b": 0.0}.get(match[1].lower(), 0.5)
 
 

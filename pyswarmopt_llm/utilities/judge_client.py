@@ -44,7 +44,7 @@ class Endpoint:
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] | None = None) -> Endpoint:
-        """From ``SWARM_LLM_JUDGE_URL``, ``_MODEL`` and, if wanted, ``_KEY``, ``_PER_MINUTE``, ``_PRICES``, ``_TIMEOUT``.
+        """From ``SWARM_LLM_JUDGE_URL``, ``_MODEL`` and, optional, ``_KEY``, ``_PER_MINUTE``, ``_PRICES``, ``_TIMEOUT``.
 
         Raises:
             UserError: one is missing or no number.
@@ -54,7 +54,9 @@ class Endpoint:
             ...                            "SWARM_LLM_JUDGE_MODEL": "m", "SWARM_LLM_JUDGE_PRICES": "0.5,1.5"}).prices
             (0.5, 1.5)
         """
-        given = {k.removeprefix(_PREFIX): v for k, v in (os.environ if env is None else env).items() if k.startswith(_PREFIX)}
+        given = {
+            k.removeprefix(_PREFIX): v for k, v in (os.environ if env is None else env).items() if k.startswith(_PREFIX)
+        }
         for name in ("URL", "MODEL"):
             if not given.get(name):
                 raise UserError(f"--metric judge: {_PREFIX}{name} is not set; set it to the endpoint's {name.lower()}")
@@ -178,7 +180,9 @@ class Completions:
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise UserError(f"the judge at {self._endpoint.url} answers no JSON object; check {_PREFIX}URL (it ends in /v1)")
+            raise UserError(
+                f"the judge at {self._endpoint.url} answers no JSON object; check {_PREFIX}URL (it ends in /v1)"
+            )
         return found
 
     def _text(self, reply: Mapping[str, Any]) -> str:

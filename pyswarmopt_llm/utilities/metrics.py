@@ -1,4 +1,4 @@
-"""What a task's answers are scored by: the names behind ``--metric``. A new metric is one function and one line here."""
+"""What a task's answers are scored by: the names behind ``--metric``. A new one is a function and a line here."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ class Metric:
                 )
 
 
-def written(name: str, score: ScoreTexts, needs: Needs = "answer", new: int = MAX_NEW_TOKENS, signed: bool = False) -> Metric:
+def written(
+    name: str, score: ScoreTexts, needs: Needs = "answer", new: int = MAX_NEW_TOKENS, signed: bool = False
+) -> Metric:
     """A metric of written answers to questions put through the chat template."""
 
     def build(items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None) -> Asked:

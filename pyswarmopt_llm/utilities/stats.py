@@ -32,8 +32,7 @@ def score_of(per_item: Sequence[float]) -> Score:
 def interval(per_item: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
     """A confidence interval of the mean over items.
 
-    Wilson's score interval (Wilson 1927) where every item is right or wrong, else the BCa bootstrap
-    (Efron 1987; 2,000 resamples, fixed seed).
+    Wilson's score interval (Wilson 1927) where every item is right or wrong, else `bootstrap_interval`.
 
     Example:
         >>> low, high = interval([1.0] * 8 + [0.0] * 2)
@@ -45,6 +44,18 @@ def interval(per_item: Sequence[float], confidence: float = 0.95) -> tuple[float
         test = stats.binomtest(int(values.sum()), values.size)
         found = test.proportion_ci(confidence, method="wilson")
         return float(found.low), float(found.high)
+    return bootstrap_interval(values, confidence)
+
+
+def bootstrap_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
+    """A confidence interval of the mean of any values, by the BCa bootstrap (Efron 1987; 2,000 resamples, fixed seed).
+
+    Example:
+        >>> low, high = bootstrap_interval([-1.0, 0.0, 0.0, 1.0, 1.0, 1.0])
+        >>> low < 1 / 3 < high
+        True
+    """
+    values = np.asarray(values, dtype=np.float64)
     if np.ptp(values) == 0.0:
         return float(values[0]), float(values[0])
     rng = np.random.default_rng(0)

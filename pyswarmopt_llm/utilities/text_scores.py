@@ -79,12 +79,9 @@ def rouge_l(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
     return _best(items, texts, lambda reference, text: float(scorer.score(reference, text)["rougeL"].fmeasure))
 
 
-def _best(
-    items: Sequence[Item], texts: Sequence[str], compare: Callable[[str, str], float]
-) -> list[float]:
+def _best(items: Sequence[Item], texts: Sequence[str], compare: Callable[[str, str], float]) -> list[float]:
     return [
-        max(compare(reference, text) for reference in item.references)
-        for item, text in zip(items, texts, strict=True)
+        max(compare(reference, text) for reference in item.references) for item, text in zip(items, texts, strict=True)
     ]
 
 
