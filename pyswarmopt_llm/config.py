@@ -32,6 +32,7 @@ class SearchConfig:
         metrics: how answers are scored, ``NAME`` for all tasks or ``TASK=NAME``; see `utilities.metrics`.
         utilities: functions of the engine, ``module:function``, each one more task.
         combine: one number from several tasks: ``harmonic``, ``arithmetic``, ``minimum`` or ``weighted:2,1``.
+        settings: coefficients of Model Swarms, ``NAME=VALUE``; see `pyswarmopt.recipes.model_swarms`.
         confirm: dev items kept out of the search, on which its best candidates are scored again (None: none).
 
     Example:
@@ -61,4 +62,5 @@ class SearchConfig:
     metrics: tuple[str, ...] = ()
     utilities: tuple[str, ...] = ()
     combine: str = "harmonic"
+    settings: tuple[str, ...] = ()
     confirm: int | None = None

@@ -10,7 +10,7 @@ from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.interfaces import Score
 from pyswarmopt_llm.job import check_askable, open_model
 from pyswarmopt_llm.objectives import LM_EVAL, scorings_of
-from pyswarmopt_llm.tasks import Scoring, Task, load_task
+from pyswarmopt_llm.tasks import Task, load_task
 from pyswarmopt_llm.utilities import interval
 from pyswarmopt_llm.utilities.metrics import METRICS, Metric, find_metric
 from pyswarmopt_llm.utilities.scoring import beats_chance, possible_scorings, trial_of

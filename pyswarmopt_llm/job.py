@@ -21,6 +21,7 @@ from pyswarmopt_llm.experts.fingerprint import canonical
 from pyswarmopt_llm.experts.preflight import inspect_experts
 from pyswarmopt_llm.interfaces import Patch, Space, Utility
 from pyswarmopt_llm.objectives import Objectives, load_objectives, scorings_of
+from pyswarmopt_llm.recipe_options import recipe_options
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.tasks import Scoring, Task
 from pyswarmopt_llm.utilities.metrics import METRICS, Metric
@@ -197,6 +198,7 @@ def optimizer(config: SearchConfig, vertices: torch.Tensor) -> pso.Optimizer:
         patience=config.patience,
         max_iter=config.max_iter,
         compat="reference" if config.compat == "reference" else "paper",
+        **recipe_options(config.settings),
     )
     return pso.Swarm(
         positions=vertices,

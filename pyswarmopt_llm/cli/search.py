@@ -43,6 +43,10 @@ def command(
     combine: Annotated[
         str, typer.Option(metavar="C", help="Several tasks: harmonic, arithmetic, minimum, weighted:2,1.")
     ] = Default.combine,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="K=V", help="Coefficients: inertia=0.1, repel=0, ...; repeatable."),
+    ] = None,
     confirm: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Keep N dev items to score the leaders again.")
     ] = Default.confirm,
@@ -82,6 +86,7 @@ def command(
         metrics=tuple(metric or ()),
         utilities=tuple(utility or ()),
         combine=combine,
+        settings=tuple(setting or ()),
         confirm=confirm,
         out=out,
         space=space,

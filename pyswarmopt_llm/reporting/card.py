@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from pyswarmopt_llm.reporting.table import by_weight, score_rows, score_text, verdict
+from pyswarmopt_llm.reporting.table import by_weight, remarks, score_rows, score_text, verdict
 
 # Whatever Markdown could read as structure inside a line of text (what counts only at its start is not here).
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
@@ -41,7 +41,7 @@ def code(value: object) -> str:
     return f"{fence} {text} {fence}" if "`" in text else f"`{text}`"
 
 
-_OPTION = {"metrics": "metric", "utilities": "utility"}  # options that may be repeated
+_OPTION = {"metrics": "metric", "utilities": "utility", "settings": "set"}  # options that may be repeated
 
 
 def command_line(config: Mapping[str, Any]) -> str:
@@ -58,8 +58,7 @@ def command_line(config: Mapping[str, Any]) -> str:
         words += ["--task", task]
     words += ["--out", config["out"]]
     for key, value in config.items():
-        default = getattr(SearchConfig, key)
-        if key in ("base", "experts", "tasks", "out") or value == default or (value == [] and default == ()):
+        if key in ("base", "experts", "tasks", "out") or value in (getattr(SearchConfig, key), []):
             continue
         option = f"--{_OPTION.get(key, key.replace('_', '-'))}"
         for one in value if isinstance(value, list | tuple) else [value]:
@@ -112,11 +111,12 @@ def model_card(run: Mapping[str, Any], result: Mapping[str, Any]) -> str:
         _scores(result),
         f"{verdict(result)} Dev chose the mixture, so its dev score is optimistic; the search never saw "
         f"test. Scoring: {plain(result['scoring'])}.",
+        "\n".join(f"- {plain(line)}" for line in remarks(result)),
         "## Experts and their weights",
         _experts(result),
         f"Mixed in the space {code(config.get('space', 'factor'))}.",
         "## Data",
-        "\n".join(f"- {code(task)}" for task in config["tasks"]),
+        "\n".join(f"- {code(task)}" for task in [*config["tasks"], *config.get("utilities", ())]),
         "## How to make it again",
         # An indented block cannot be closed from inside, whatever the paths hold.
         "    " + " ".join(command_line(config).splitlines()),

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pyswarmopt_llm.reporting.card import command_line
-from pyswarmopt_llm.reporting.table import by_weight, cost_text, score_rows, score_text, verdict
+from pyswarmopt_llm.reporting.table import by_weight, cost_text, remarks, score_rows, score_text, verdict
 
 WIDTH, HEIGHT, PAD = 640.0, 220.0, 36.0
 
@@ -80,8 +80,9 @@ def render_report(
     )
     return environment.get_template("report.html.j2").render(
         base=run.get("base_name") or run["config"]["base"],
-        tasks=run["config"]["tasks"],
+        tasks=[*run["config"]["tasks"], *run["config"].get("utilities", ())],
         verdict=verdict(result),
+        remarks=remarks(result),
         rows=[
             (row.label, score_text(row.dev, row.dev_interval), score_text(row.test, row.test_interval))
             for row in score_rows(result)

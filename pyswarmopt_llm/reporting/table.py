@@ -74,6 +74,40 @@ def verdict(result: Mapping[str, Any]) -> str:
     return f"{text}; the 95% intervals on test {'overlap' if overlap else 'do not overlap'}."
 
 
+def remarks(result: Mapping[str, Any]) -> list[str]:
+    """What one has to know about the scores: paired tests, how far dev flatters, what was confirmed, warnings.
+
+    Example:
+        >>> remarks({"best_dev": 0.8, "best_test": 0.75, "paired": {"quiz": {"test": {
+        ...     "difference": 0.05, "interval": [0.01, 0.09], "p_value": 0.02, "n": 300, "items_needed": 200}}}})
+        ['On the same 300 test items: +0.050 [+0.010, +0.090], p = 0.02 (paired permutation test).',
+         'Dev minus test of the swarm: +0.050.']
+    """
+    lines = []
+    paired = result.get("paired", {})
+    for name, splits in paired.items():
+        if "test" in splits:
+            found = splits["test"]
+            low, high = found["interval"]
+            lead = f"{name}, on" if len(paired) > 1 else "On"
+            lines.append(
+                f"{lead} the same {found['n']} test items: {found['difference']:+.3f} [{low:+.3f}, {high:+.3f}], "
+                f"p = {found['p_value']:.2g} (paired permutation test)."
+            )
+    if result.get("best_test") is not None:
+        lines.append(f"Dev minus test of the swarm: {result['best_dev'] - result['best_test']:+.3f}.")
+    if "confirm" in result:
+        confirm = result["confirm"]
+        chosen = confirm["candidates"][confirm["chosen"]]
+        lines.append(
+            f"Of {len(confirm['candidates'])} leaders scored again on {confirm['items']} fresh dev items, number "
+            f"{confirm['chosen'] + 1} was best: {chosen['fresh']:.3f} there, {chosen['dev']:.3f} in the search."
+        )
+    if "front" in result:
+        lines.append(f"{len(result['front']['points'])} more points of the front over tasks are in front/.")
+    return [*lines, *result.get("notes", [])]
+
+
 def cost_text(result: Mapping[str, Any]) -> str:
     """What the run spent, and why it stopped."""
     stop = result["stop"]
@@ -113,6 +147,6 @@ def print_result(console: Console, run: Path, result: Mapping[str, Any]) -> None
     """Print the closing table, the verdict, the mixture, the cost and where the files are."""
     console.print(result_table(result))
     mixture = ", ".join(f"{name} {weight:+.2f}" for name, weight in by_weight(result["coefficients"]))
-    lines = (verdict(result), f"Mixture: {mixture}", f"Cost: {cost_text(result)}", f"Adapter: {run / 'best'}")
-    for line in lines:
+    closing = (f"Mixture: {mixture}", f"Cost: {cost_text(result)}", f"Adapter: {run / 'best'}")
+    for line in (verdict(result), *remarks(result), *closing):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -77,7 +77,7 @@ class LmEvalTask:
             metric = self._metric or next(iter(task.higher_is_better()))
             if metric not in samples[0] or not task.higher_is_better().get(metric, True):
                 known = ", ".join(m for m, better in task.higher_is_better().items() if better)
-                raise UserError(f"lm-eval:{self._spec}: no metric {metric} to maximise; write lm-eval:NAME#METRIC: {known}")
+                raise UserError(f"lm-eval:{self._spec}: no metric {metric} to maximise; name one behind #: {known}")
             first = samples[0]["filter"]
             values += [_number(self._spec, s[metric]) for s in samples if s["filter"] == first]
         return score_of(values)
