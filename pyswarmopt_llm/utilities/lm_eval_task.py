@@ -75,7 +75,9 @@ class LmEvalTask:
         for key, task in self._tasks[split].items():
             samples = found["samples"][key]
             metric = self._metric or next(iter(task.higher_is_better()))
-            if metric not in samples[0] or not task.higher_is_better().get(metric, True):
+            # Whether an option is what the model would have written is not asked of our engine.
+            greedy = metric == "exact_match" and task.OUTPUT_TYPE == "multiple_choice"
+            if metric not in samples[0] or greedy or not task.higher_is_better().get(metric, True):
                 known = ", ".join(m for m, better in task.higher_is_better().items() if better)
                 raise UserError(f"lm-eval:{self._spec}: no metric {metric} to maximise; name one behind #: {known}")
             first = samples[0]["filter"]

@@ -89,7 +89,8 @@ def test_ratings(serve: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("Rating: 7/10", 7), ("**Rating:** 8.5", 8.5), ("rating - 10 / 10, flawless", 10), ("Rating: 1", 1)]
+    ("text", "value"),
+    [("Rating: 7/10", 7), ("**Rating:** 8.5", 8.5), ("rating - 10 / 10, flawless", 10), ("Rating: 1", 1)],
 )
 def test_readable_ratings(text: str, value: float) -> None:
     assert Judge(lambda prompts: [text]).ratings(ITEMS[:1], ["x"]) == [value]
@@ -125,7 +126,9 @@ def test_tokens_and_costs_are_counted(serve: Any) -> None:
 
 def test_what_may_pass_is_tried_again(serve: Any) -> None:
     def reply(prompt: str, n: int) -> Answer:
-        return answer("Rating: 5/10") if n == 3 else answer("", 429, **{"Retry-After": "7"}) if n == 1 else answer("", 503)
+        return (
+            answer("Rating: 5/10") if n == 3 else answer("", 429, **{"Retry-After": "7"}) if n == 1 else answer("", 503)
+        )
 
     waits: list[float] = []
     assert Judge(client(serve(reply), waits=waits)).ratings(ITEMS[:1], ["x"]) == [5.0]
@@ -179,7 +182,10 @@ def test_the_rate_limit_spaces_requests(serve: Any) -> None:
 
 def test_win_rate_with_swapped_positions() -> None:
     def prefers_longer(prompts: Any) -> list[str]:
-        return ["Better: A" if p.index("Reply B") - p.index("Reply A") > len(p) - p.index("Reply B") - 90 else "Better: B" for p in prompts]
+        return [
+            "Better: A" if p.index("Reply B") - p.index("Reply A") > len(p) - p.index("Reply B") - 90 else "Better: B"
+            for p in prompts
+        ]
 
     score = Judge(prefers_longer).win_rate(ITEMS, ["long " * 80, "x", "long " * 80], ["y", "long " * 80, "y"])
     assert score.per_item == (1.0, 0.0, 1.0)

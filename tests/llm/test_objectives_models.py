@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from test_utilities import FakeEngine
 
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.experts import resolve_base
@@ -16,7 +17,6 @@ from pyswarmopt_llm.tasks import Item
 from pyswarmopt_llm.utilities.abstain import Abstention
 from pyswarmopt_llm.utilities.likelihoods import InversePerplexity, Truthfulness
 from pyswarmopt_llm.utilities.reward import controllability, load_reward
-from test_utilities import FakeEngine
 
 PROMPTS = [Item(str(i), text, None, "", plain=True) for i, text in enumerate(("Hello", "Why is the sky blue?", "2+2"))]
 

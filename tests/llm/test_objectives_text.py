@@ -126,7 +126,9 @@ def test_every_shortest_path_counts_and_no_other(seed: int) -> None:
     if not nx.has_path(graph, start, end):
         return
     length = nx.shortest_path_length(graph, start, end, weight="weight")
-    item = Item("1", question, None, f"The shortest path from node {start} to node {end} is 0,1 with a total weight of {length}")
+    item = Item(
+        "1", question, None, f"The shortest path from node {start} to node {end} is 0,1 with a total weight of {length}"
+    )
     for path in nx.all_simple_paths(graph, start, end):
         found = sum(graph.edges[step]["weight"] for step in itertools.pairwise(path))
         text = f"The shortest path is {','.join(map(str, path))} with a total weight of {length}."
@@ -165,7 +167,9 @@ def test_every_maximum_matching_counts_and_no_other() -> None:
     graph = nx.Graph([(f"a{a}", f"j{j}") for a, j in wishes])
     size = len(nx.max_weight_matching(graph, maxcardinality=True))
     question = "\n".join(f"Applicant {a} is interested in job {j}." for a, j in wishes)
-    question += "\nQ: Find an assignment of jobs to applicants in such that the maximum number of applicants find a job."
+    question += (
+        "\nQ: Find an assignment of jobs to applicants in such that the maximum number of applicants find a job."
+    )
     gold = "applicant 0: job 1\napplicant 1: job 0\napplicant 2: job 2\n3 applicants can find the job."
     item = Item("1", question, None, gold)
     for n in range(1, 4):
@@ -187,11 +191,15 @@ def test_every_maximum_matching_counts_and_no_other() -> None:
     ],
 )
 def test_verdicts(gold: str, text: str, right: float) -> None:
-    assert graph_answers([Item("1", "(0,1)\nQ: Is there a path between node 0 and node 1?", None, gold)], [text]) == [right]
+    assert graph_answers([Item("1", "(0,1)\nQ: Is there a path between node 0 and node 1?", None, gold)], [text]) == [
+        right
+    ]
 
 
 def test_flows_and_embeddings() -> None:
-    flow = Item("1", "Q: What is the maximum flow from node 0 to node 2?", None, "The maximum flow from node 0 to node 2 is 7.")
+    flow = Item(
+        "1", "Q: What is the maximum flow from node 0 to node 2?", None, "The maximum flow from node 0 to node 2 is 7."
+    )
     assert graph_answers([flow, flow], ["It is 7.", "The maximum flow from node 0 to node 2 is 9."]) == [1.0, 0.0]
     gold = "The answer is:\nnode 0: [3,3]\nnode 1: [1,0]\n"
     layer = Item("1", "Q: What's the embedding of each node after two layers?", None, gold)

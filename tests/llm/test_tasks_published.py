@@ -120,11 +120,17 @@ def test_hub_forms(monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("datasets")
     tables: dict[str, dict[str, list[dict[str, Any]]]] = {
         "cais/mmlu": {
-            split: [{"question": f"{split} {i}", "choices": list("wxyz"), "answer": i % 4, "subject": "law"} for i in range(4)]
+            split: [
+                {"question": f"{split} {i}", "choices": list("wxyz"), "answer": i % 4, "subject": "law"}
+                for i in range(4)
+            ]
             for split in ("test", "validation")
         },
         "TIGER-Lab/MMLU-Pro": {
-            split: [{"question": f"{split} {i}", "options": ["p", "q", "N/A"], "answer": "B", "category": "law"} for i in range(2)]
+            split: [
+                {"question": f"{split} {i}", "options": ["p", "q", "N/A"], "answer": "B", "category": "law"}
+                for i in range(2)
+            ]
             for split in ("test", "validation")
         },
         "truthfulqa/truthful_qa": {
