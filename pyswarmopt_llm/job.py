@@ -175,15 +175,21 @@ def open_model(base: str, adapter: str | None, dtype: str, device: str, threads:
     Raises:
         UserError: the base or the adapter cannot be used.
     """
-    found = resolve_base(base)
-    patch = Patch()
-    if adapter is not None:
-        report = inspect_experts([adapter], found)
-        report.require("delta")
-        patch = Patch(low_rank=load_factors(report.experts[0]))
-    engine = load_engine(found, dtype, device, threads)
+    patch = Patch() if adapter is None else adapter_patch(base, adapter)
+    engine = load_engine(resolve_base(base), dtype, device, threads)
     engine.load(patch)
     return engine
+
+
+def adapter_patch(base: str, adapter: str) -> Patch:
+    """What an adapter changes in a base.
+
+    Raises:
+        UserError: it does not fit.
+    """
+    report = inspect_experts([adapter], resolve_base(base))
+    report.require("delta")
+    return Patch(low_rank=load_factors(report.experts[0]))
 
 
 def optimizer(config: SearchConfig, vertices: torch.Tensor) -> pso.Optimizer:

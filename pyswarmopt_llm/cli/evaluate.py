@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,6 +22,9 @@ def command(
     metric: Annotated[
         str | None, typer.Option(metavar="M", help="accuracy, f1, bleu, reward:MODEL, judge, ... (the task's own).")
     ] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="A2", help="Another adapter: print how often A beats it (judge).")
+    ] = None,
     allow_overlap: Overlap = False,
     dtype: Dtype = "auto",
     device: Device = "auto",
@@ -32,21 +35,17 @@ def command(
 
     Example: swarm-llm eval --base B --adapter runs/first/best --task questions.json --split test
     """
-    from pyswarmopt_llm.evaluate import evaluate_model
+    options: dict[str, Any] = {"dtype": dtype, "device": device, "threads": threads, "limit": limit}
+    if against is not None:
+        from pyswarmopt_llm.versus import win_rate
 
-    found = evaluate_model(
-        base,
-        adapter,
-        task,
-        split,
-        scoring=scoring,
-        dtype=dtype,
-        device=device,
-        threads=threads,
-        limit=limit,
-        allow_overlap=allow_overlap,
-        metric=metric,
-    )
+        found = win_rate(base, adapter, against, task, split, metric=metric or "judge", **options)
+    else:
+        from pyswarmopt_llm.evaluate import evaluate_model
+
+        found = evaluate_model(
+            base, adapter, task, split, scoring=scoring, allow_overlap=allow_overlap, metric=metric, **options
+        )
     low, high = found.interval
     if as_json:
         record = {

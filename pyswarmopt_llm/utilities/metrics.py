@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import Literal
 
 from pyswarmopt_llm.errors import UserError
+from pyswarmopt_llm.interfaces import Score
 from pyswarmopt_llm.tasks import Item, Scoring
 from pyswarmopt_llm.utilities import text_scores, toxicity
 from pyswarmopt_llm.utilities.abstain import Abstention
 from pyswarmopt_llm.utilities.accuracy import MAX_NEW_TOKENS, Accuracy
 from pyswarmopt_llm.utilities.asked import Asked, Chat, ScoreTexts, Written
 from pyswarmopt_llm.utilities.graph_answers import graph_answers
+from pyswarmopt_llm.utilities.judge import JUDGED_TOKENS, Judge
 from pyswarmopt_llm.utilities.likelihoods import InversePerplexity, Truthfulness
+from pyswarmopt_llm.utilities.stats import score_of
 
 Needs = Literal["nothing", "answer", "choices"]
+Compare = Callable[[Sequence[Item], Sequence[str], Sequence[str]], Score]
 Build = Callable[[Sequence[Item], Scoring, Chat, str | None], Asked]
 
 
@@ -31,6 +35,7 @@ class Metric:
         scoring: how it asks; None: as ``--scoring`` says, by letters, by the options' text, or by writing.
         needs: what every item must have.
         signed: whether a value may be zero or negative, so that a harmonic mean makes no sense.
+        compare: items and two models' texts -> how often the first is better; None where no texts are written.
     """
 
     name: str
@@ -38,6 +43,7 @@ class Metric:
     scoring: Scoring | None = None
     needs: Needs = "nothing"
     signed: bool = False
+    compare: Compare | None = None
 
     def check(self, items: Sequence[Item], where: str) -> None:
         """Refuse items that this metric cannot score.
@@ -56,14 +62,23 @@ class Metric:
 
 
 def written(
-    name: str, score: ScoreTexts, needs: Needs = "answer", new: int = MAX_NEW_TOKENS, signed: bool = False
+    name: str,
+    score: ScoreTexts,
+    needs: Needs = "answer",
+    new: int = MAX_NEW_TOKENS,
+    signed: bool = False,
+    compare: Compare | None = None,
 ) -> Metric:
-    """A metric of written answers to questions put through the chat template."""
+    """A metric of written answers to questions put through the chat template; by default the higher score wins."""
 
     def build(items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None) -> Asked:
         return Written(items, score, chat, template, new)
 
-    return Metric(name, build, "generate", needs, signed)
+    def by_score(items: Sequence[Item], ours: Sequence[str], theirs: Sequence[str]) -> Score:
+        pairs = zip(score(items, ours), score(items, theirs), strict=True)
+        return score_of([1.0 if a > b else 0.5 if a == b else 0.0 for a, b in pairs])
+
+    return Metric(name, build, "generate", needs, signed, compare or by_score)
 
 
 def _continued(items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None) -> Asked:
@@ -95,7 +110,15 @@ METRICS: dict[str, Metric] = {
 }
 
 # Metrics with an argument behind a colon: imported when used, since they load models or libraries.
-FAMILIES = ("evaluate:NAME", "reward:MODEL", "verbose:MODEL", "concise:MODEL", "judge", "judge:RUBRIC.txt")
+FAMILIES = (
+    "evaluate:NAME",
+    "reward:MODEL",
+    "verbose:MODEL",
+    "concise:MODEL",
+    "judge",
+    "judge:RUBRIC.txt",
+    "local-judge:MODEL",
+)
 
 
 def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Metric:
@@ -127,13 +150,21 @@ def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Me
         score = {"reward": model.scores, "verbose": model.verbose, "concise": model.concise}[family]
         return written(spec, score, "nothing", REWARD_TOKENS, signed=family == "reward")
     if family == "judge":
-        from pyswarmopt_llm.utilities.judge import JUDGED_TOKENS, load_judge
+        from pyswarmopt_llm.utilities.judge import load_judge
 
-        return written(spec, load_judge(argument or None, cache).ratings, "nothing", JUDGED_TOKENS)
+        return _judged(spec, load_judge(argument or None, cache))
+    if family == "local-judge" and argument:
+        from pyswarmopt_llm.utilities.local_judge import load_local_judge
+
+        return _judged(spec, load_local_judge(argument, device))
     known = [*METRICS, *FAMILIES]
     near = difflib.get_close_matches(spec, known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"use one of {', '.join(known)}"
     raise UserError(f"--metric {spec}: unknown; {hint}")
+
+
+def _judged(spec: str, judge: Judge) -> Metric:
+    return written(spec, judge.ratings, "nothing", JUDGED_TOKENS, compare=judge.win_rate)
 
 
 def metric_specs(wanted: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:

@@ -137,14 +137,14 @@ def test_what_may_pass_is_tried_again(serve: Any) -> None:
 
 def test_a_judge_that_stays_away(serve: Any) -> None:
     server = serve(lambda prompt, n: answer("", 500))
-    with pytest.raises(UserError, match="did not answer in 3 attempts .*resume"):
+    with pytest.raises(UserError, match=r"did not answer in 3 attempts .*resume"):
         Judge(client(server)).ratings(ITEMS[:1], ["x"])
     assert len(server.requests) == 3
 
 
 def test_a_judge_that_is_not_there() -> None:
     complete = Completions(Endpoint("http://127.0.0.1:9", "m", attempts=2), sleep=lambda s: None)
-    with pytest.raises(UserError, match="did not answer in 2 attempts .Connect"):
+    with pytest.raises(UserError, match=r"did not answer in 2 attempts .Connect"):
         complete(["x"])
 
 
@@ -152,7 +152,7 @@ def test_a_slow_judge_times_out(serve: Any) -> None:
     wait = threading.Event()
     server = serve(lambda prompt, n: (wait.wait(5), answer("late"))[1])
     try:
-        with pytest.raises(UserError, match="did not answer in 1 attempts .*Timeout"):
+        with pytest.raises(UserError, match=r"did not answer in 1 attempts .*Timeout"):
             client(server, attempts=1, timeout=0.05)(["x"])
     finally:
         wait.set()

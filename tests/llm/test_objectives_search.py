@@ -211,3 +211,34 @@ def test_metrics_check_their_items() -> None:
     metric.check([Item("1", "?", None, "x")], "f: dev")
     with pytest.raises(UserError, match="f: dev item 1: no answer"):
         metric.check([Item("1", "?", None, "")], "f: dev")
+
+
+def test_win_rate_of_two_adapters(setting: SearchConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    items = [{"question": f"Word {i}?", "answer": "x"} for i in range(4)]
+    task = write_task(tmp_path / "open.json", items, [{"question": f"Other {i}?", "answer": "y"} for i in range(4)])
+    ours, theirs = setting.experts[:2]
+
+    def rate(one: str, other: str, metric: str = "chrf") -> float:
+        words = [
+            "eval",
+            "--base",
+            setting.base,
+            "--adapter",
+            one,
+            "--against",
+            other,
+            "--task",
+            task,
+            "--metric",
+            metric,
+        ]
+        code, out, err = swarm_llm(capsys, *words, "--threads", "1", "--json")
+        assert code == 0, err
+        return float(json.loads(out)["value"])
+
+    assert rate(ours, ours) == 0.5
+    assert rate(ours, theirs) + rate(theirs, ours) == pytest.approx(1.0)
+    code, _, err = swarm_llm(
+        capsys, "eval", "--base", setting.base, "--against", theirs, "--task", task, "--metric", "accuracy"
+    )
+    assert code == 2 and "compares no written answers" in err

@@ -175,10 +175,10 @@ def test_bad_sources(tmp_path: Path, name: str, rows: list[Any] | None, message:
 
 
 def test_missing_and_broken_files(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no .json, .jsonl"):
+    with pytest.raises(UserError, match=r"no .json, .jsonl"):
         load_task(f"published:gsm8k:{tmp_path}")
     (tmp_path / "test.json").write_text("{")
-    with pytest.raises(UserError, match="test.json: cannot be read"):
+    with pytest.raises(UserError, match=r"test.json: cannot be read"):
         load_task(f"published:gsm8k:{tmp_path}")
 
 
