@@ -269,6 +269,9 @@ def _finish(
         "scoring": _one(scorings),
         "stop": swarm.stop(),
     }
+    spent = {m.name: m.usage() for m in job.objectives.metrics.values() if m.usage is not None}
+    if spent:
+        result["judge"] = spent
     if chosen.confirm is not None:
         result["confirm"] = chosen.confirm
     if len(tasks) > 1:

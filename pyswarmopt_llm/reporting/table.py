@@ -105,6 +105,10 @@ def remarks(result: Mapping[str, Any]) -> list[str]:
         )
     if "front" in result:
         lines.append(f"{len(result['front']['points'])} more points of the front over tasks are in front/.")
+    for name, spent in result.get("judge", {}).items():
+        cost = f", cost {spent['cost']:.4g}" if "cost" in spent else ""
+        tokens = spent["prompt_tokens"] + spent["completion_tokens"]
+        lines.append(f"{name}: {spent['requests']} requests, {tokens} tokens{cost}.")
     return [*lines, *result.get("notes", [])]
 
 

@@ -78,8 +78,8 @@ class Judge:
         )
 
 
-def load_judge(rubric: str | None = None, cache: Path | None = None) -> Judge:
-    """The judge that the environment names (`Endpoint.from_environment`).
+def load_judge(rubric: str | None = None, cache: Path | None = None) -> tuple[Judge, Completions]:
+    """The judge that the environment names (`Endpoint.from_environment`), and its line to the endpoint.
 
     Args:
         rubric: a text file with what is good; None: `RUBRIC`.
@@ -94,7 +94,8 @@ def load_judge(rubric: str | None = None, cache: Path | None = None) -> Judge:
             text = Path(rubric).expanduser().read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"--metric judge:{rubric}: cannot be read ({error}); give a text file") from error
-    return Judge(Completions(Endpoint.from_environment(), cache), text)
+    completions = Completions(Endpoint.from_environment(), cache)
+    return Judge(completions, text), completions
 
 
 def _rating(answer: str, item: Item) -> float:

@@ -73,6 +73,7 @@ class Endpoint:
 
 
 _PREFIX = "SWARM_LLM_JUDGE_"
+_COUNTS = ("prompt_tokens", "completion_tokens")
 
 
 class Completions:
@@ -85,7 +86,8 @@ class Completions:
         sleep: waits; a test's own.
 
     Attributes:
-        usage: requests sent by this process, and the prompt and completion tokens the endpoint counted for them.
+        usage: requests answered, and the prompt and completion tokens that the endpoint counted for them, those in
+            the cache included.
     """
 
     def __init__(
@@ -103,16 +105,17 @@ class Completions:
         self._http, self._errors = httpx.Client(timeout=endpoint.timeout, headers=headers), httpx.TransportError
         self._endpoint, self._cache, self._max_tokens, self._sleep = endpoint, cache, max_tokens, sleep
         self._lock, self._next = threading.Lock(), 0.0
-        self.usage = {"requests": 0, "prompt_tokens": 0, "completion_tokens": 0}
-        self._known = _read_cache(cache)
+        self.usage = dict.fromkeys(("requests", *_COUNTS), 0)
+        self._known: dict[str, str] = {}
+        for row in _read_cache(cache):
+            self._remember(row["key"], row["text"], row["usage"])
 
-    @property
-    def cost(self) -> float | None:
-        """What the requests of this process cost, in the currency of the prices; None without prices."""
+    def spent(self) -> dict[str, Any]:
+        """`usage`, and ``cost`` in the currency of the prices, where there are prices."""
         if self._endpoint.prices is None:
-            return None
-        counts = (self.usage["prompt_tokens"], self.usage["completion_tokens"])
-        return sum(n * price for n, price in zip(counts, self._endpoint.prices, strict=True)) / 1e6
+            return dict(self.usage)
+        pairs = zip((self.usage[name] for name in _COUNTS), self._endpoint.prices, strict=True)
+        return {**self.usage, "cost": sum(n * price for n, price in pairs) / 1e6}
 
     def __call__(self, prompts: Sequence[str]) -> list[str]:
         """The answers to user turns, in their order.
@@ -195,29 +198,35 @@ class Completions:
         return text
 
     def _keep(self, key: str, text: str, usage: Any) -> None:
-        counts = usage if isinstance(usage, dict) else {}
-        self.usage["requests"] += 1
-        for name in ("prompt_tokens", "completion_tokens"):
-            value = counts.get(name, 0)
-            self.usage[name] += value if isinstance(value, int) else 0
-        self._known[key] = text
+        given = usage if isinstance(usage, dict) else {}
+        counts = [n if isinstance(n := given.get(name), int) else 0 for name in _COUNTS]
+        self._remember(key, text, counts)
         if self._cache is not None:
             with self._cache.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"key": key, "text": text}) + "\n")
+                file.write(json.dumps({"key": key, "text": text, "usage": counts}) + "\n")
+
+    def _remember(self, key: str, text: str, counts: Sequence[int]) -> None:
+        self._known[key] = text
+        for name, n in zip(self.usage, (1, *counts), strict=True):
+            self.usage[name] += n
 
 
-def _read_cache(path: Path | None) -> dict[str, str]:
-    """Answers kept by an earlier process; a last line that was cut off is left out."""
+def _read_cache(path: Path | None) -> list[dict[str, Any]]:
+    """Answers kept by an earlier process; a line that was cut off is left out, and ended for the next one."""
     if path is None or not path.exists():
-        return {}
-    found = {}
-    for line in path.read_text(encoding="utf-8").split("\n"):
+        return []
+    lines, rows = path.read_text(encoding="utf-8").split("\n"), []
+    for line in lines:
         try:
             row = json.loads(line)
-            found[row["key"]] = row["text"]
-        except (ValueError, KeyError, TypeError):
+        except ValueError:
             continue
-    return found
+        if isinstance(row, dict) and row.keys() == {"key", "text", "usage"}:
+            rows.append(row)
+    if lines[-1]:
+        with path.open("a", encoding="utf-8") as file:
+            file.write("\n")
+    return rows
 
 
 def _retry_after(header: str | None, otherwise: float) -> float:

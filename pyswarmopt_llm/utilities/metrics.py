@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.interfaces import Score
@@ -36,6 +36,7 @@ class Metric:
         needs: what every item must have.
         signed: whether a value may be zero or negative, so that a harmonic mean makes no sense.
         compare: items and two models' texts -> how often the first is better; None where no texts are written.
+        usage: what it has spent, for ``result.json``; None where it costs nothing but time.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Metric:
     needs: Needs = "nothing"
     signed: bool = False
     compare: Compare | None = None
+    usage: Callable[[], dict[str, Any]] | None = None
 
     def check(self, items: Sequence[Item], where: str) -> None:
         """Refuse items that this metric cannot score.
@@ -152,7 +154,8 @@ def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Me
     if family == "judge":
         from pyswarmopt_llm.utilities.judge import load_judge
 
-        return _judged(spec, load_judge(argument or None, cache))
+        judge, completions = load_judge(argument or None, cache)
+        return _judged(spec, judge, completions.spent)
     if family == "local-judge" and argument:
         from pyswarmopt_llm.utilities.local_judge import load_local_judge
 
@@ -163,8 +166,9 @@ def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Me
     raise UserError(f"--metric {spec}: unknown; {hint}")
 
 
-def _judged(spec: str, judge: Judge) -> Metric:
-    return written(spec, judge.ratings, "nothing", JUDGED_TOKENS, compare=judge.win_rate)
+def _judged(spec: str, judge: Judge, usage: Callable[[], dict[str, Any]] | None = None) -> Metric:
+    metric = written(spec, judge.ratings, "nothing", JUDGED_TOKENS, compare=judge.win_rate)
+    return replace(metric, usage=usage)
 
 
 def metric_specs(wanted: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:

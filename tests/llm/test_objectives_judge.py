@@ -109,7 +109,7 @@ def test_the_same_request_is_sent_once_also_after_a_restart(serve: Any, tmp_path
     first = Judge(client(server, cache)).ratings(ITEMS[:2], ["x", "y"])
     again = client(server, cache)
     assert Judge(again).ratings(ITEMS[:2], ["x", "y"]) == first
-    assert len(server.requests) == 2 and again.usage["requests"] == 0
+    assert len(server.requests) == 2 and again.usage["requests"] == 2
     Judge(again).ratings(ITEMS[:1], ["z"])
     Judge(client(server, cache), rubric="another").ratings(ITEMS[:1], ["x"])
     assert len(server.requests) == 4
@@ -121,7 +121,7 @@ def test_tokens_and_costs_are_counted(serve: Any) -> None:
     complete = client(serve(lambda prompt, n: answer("Rating: 5/10")), prices=(1.0, 2.0))
     Judge(complete).ratings(ITEMS, ["x"] * 3)
     assert complete.usage == {"requests": 3, "prompt_tokens": 30, "completion_tokens": 15}
-    assert complete.cost == pytest.approx((30 * 1.0 + 15 * 2.0) / 1e6)
+    assert complete.spent() == {**complete.usage, "cost": pytest.approx((30 * 1.0 + 15 * 2.0) / 1e6)}
 
 
 def test_what_may_pass_is_tried_again(serve: Any) -> None:
