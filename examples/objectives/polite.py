@@ -1,0 +1,24 @@
+"""A utility of one's own: how much likelier a polite reply is than a rude one.
+
+    swarm-llm search ... --utility polite:politeness
+"""
+
+from __future__ import annotations
+
+from math import exp
+
+from pyswarmopt_llm.interfaces import Engine, Score
+from pyswarmopt_llm.utilities.stats import score_of
+
+REQUESTS = {
+    "dev": ("Can you help me?", "What time is it?", "Where is the station?"),
+    "test": ("May I ask you something?", "Could you open the door?", "Is this seat free?"),
+}
+POLITE, RUDE = "Of course, with pleasure.", "Leave me alone."
+
+
+def politeness(engine: Engine, split: str) -> Score:
+    """Per request the share of probability of the polite reply."""
+    contexts = [engine.chat(request) for request in REQUESTS[split]]
+    found = engine.loglikelihood([(context, reply) for context in contexts for reply in (POLITE, RUDE)])
+    return score_of([1 / (1 + exp(rude - polite)) for polite, rude in zip(found[::2], found[1::2], strict=True)])
