@@ -18,7 +18,7 @@ import torch
 from pyswarmopt_llm.experts import resolve_base
 from pyswarmopt_llm.utilities.reward import load_reward
 
-TOPICS = "the sea|a good breakfast|chess|the moon|trains|gardening|Paris|volcanoes|bread|sleep|bees|winter".split("|")
+TOPICS = ("the sea", "a good breakfast", "chess", "the moon", "trains", "gardening", "Paris", "volcanoes", "bread")
 ASKED = ("What is special about {}?", "Tell me about {}.", "Why do people like {}?", "Give me a fact about {}.")
 CORE = ("There is a lot to say about {}.", "Many people find {} interesting.", "It depends, but {} is worth a look.")
 MORE = (
