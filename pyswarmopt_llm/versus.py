@@ -33,7 +33,10 @@ def win_rate(
     Raises:
         UserError: whatever is wrong with the input, or a metric of answers that are not written.
     """
-    loaded = load_task(task, **{split: limit}) if limit else load_task(task)
+    if split not in ("dev", "test"):
+        raise UserError(f"--split {split}: unknown; use dev or test")
+    limits = {"dev": None, "test": None, split: limit}
+    loaded = load_task(task, dev=limits["dev"], test=limits["test"])
     how = find_metric(metric, device=str(pick_device(device)))
     if how.compare is None:
         raise UserError(f"--metric {metric}: compares no written answers; use judge, reward:MODEL, f1, ...")

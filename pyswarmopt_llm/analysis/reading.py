@@ -79,7 +79,7 @@ def read_run(path: Path) -> tuple[Run, dict[str, Any]]:
 
 def searched(run: Run) -> list[Row]:
     """The rows of the search itself, without those that were ended early."""
-    rows = [row for row in run.rows if row["phase"] == "search" and "bounds" not in row]
+    rows: list[Row] = [row for row in run.rows if row["phase"] == "search" and "bounds" not in row]
     if not rows:
         raise UserError(f"{run.path / 'history.jsonl'}: has no complete evaluation; nothing to analyse")
     return rows

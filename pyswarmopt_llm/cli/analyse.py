@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,7 +30,7 @@ def command(
         folder,
         with_ablations=ablations,
         with_diversity=diversity,
-        tell=lambda text: sys.stderr.write(f"{text}\n") and None,
+        tell=lambda text: typer.echo(text, err=True),
     )
     typer.echo(json.dumps(found) if as_json else "\n".join([*_lines(found), f"Plots and figures: {folder}"]))
 
