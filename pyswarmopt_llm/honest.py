@@ -112,9 +112,10 @@ def findings(scores: Mapping[tuple[str, str], Mapping[str, Score]]) -> dict[str,
         for name in ours:
             a, b = ours[name].per_item, theirs[name].per_item
             if len(a) == len(b) > 1:
-                paired.setdefault(name, {})[split] = asdict(compare_paired(a, b))
-    for name, found in paired.items():
-        notes += _notes(name if len(paired) > 1 else "", found)
+                found = compare_paired(a, b)
+                paired.setdefault(name, {})[split] = {**asdict(found), "interval": list(found.interval)}
+    for name, splits in paired.items():
+        notes += _notes(name if len(paired) > 1 else "", splits)
     return {"paired": paired, "notes": notes}
 
 

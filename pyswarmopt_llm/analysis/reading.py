@@ -33,10 +33,10 @@ class Emergence:
     never: int
 
     @property
-    def share(self) -> float:
-        """Of the items that no expert got right the share that the best does; NaN where there is none."""
+    def share(self) -> float | None:
+        """Of the items that no expert got right the share that the best does; None where there is none."""
         unknown = self.emerged + self.never
-        return self.emerged / unknown if unknown else float("nan")
+        return self.emerged / unknown if unknown else None
 
 
 @dataclass(frozen=True)
