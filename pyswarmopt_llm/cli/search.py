@@ -31,24 +31,24 @@ def command(
     out: Annotated[str, typer.Option(metavar="RUN", help="Run directory to create.")],
     task: Annotated[
         list[str] | None,
-        typer.Option(metavar="T", help="File, builtin:, hub:, published: or lm-eval:NAME; repeatable."),
+        typer.Option(metavar="T", help="File, builtin:, hub:, published:, lm-eval:NAME."),
     ] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option(metavar="M", help="accuracy, f1, bleu, reward:MODEL, judge, ... or TASK=METRIC; repeatable."),
+        typer.Option(metavar="M", help="accuracy, f1, reward:MODEL, judge, ... (the task's)."),
     ] = None,
     utility: Annotated[
-        list[str] | None, typer.Option(metavar="M:F", help="Python function of the engine; repeatable.")
+        list[str] | None, typer.Option(metavar="M:F", help="Python function of the engine; repeatable.", hidden=True)
     ] = None,
     combine: Annotated[
-        str, typer.Option(metavar="C", help="Several tasks: harmonic, arithmetic, minimum, weighted:2,1.")
+        str, typer.Option(metavar="C", help="harmonic, arithmetic, minimum or weighted:2,1.", hidden=True)
     ] = Default.combine,
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="K=V", help="Coefficients: inertia=0.1, repel=0, ...; repeatable."),
+        typer.Option("--set", metavar="K=V", help="Coefficients: inertia=0.1, ...; repeatable.", hidden=True),
     ] = None,
     confirm: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Keep N dev items to score the leaders again.")
+        int | None, typer.Option(min=1, metavar="N", help="Keep N dev items to score the leaders again.", hidden=True)
     ] = Default.confirm,
     space: Annotated[str, typer.Option(metavar="S", help="factor or delta.")] = Default.space,
     optimizer: Annotated[str, typer.Option(metavar="O", help="model-swarms.")] = Default.optimizer,
@@ -76,6 +76,8 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Let a swarm of experts look for a better one; RUN/best is the adapter it found.
+
+    More options: docs/objectives.md (--utility, --combine, --confirm, --set).
 
     Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
     """

@@ -55,6 +55,7 @@ EVALUATED = types.SimpleNamespace(
     scoring="likelihood",
     n=500,
     task="science",
+    metric="accuracy",
 )
 
 
@@ -101,6 +102,7 @@ def test_eval_json(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
         "stderr": 0.02,
         "n": 500,
         "scoring": "likelihood",
+        "metric": "accuracy",
     }
 
 
