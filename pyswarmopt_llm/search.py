@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,14 @@ import torch
 import pyswarmopt as pso
 from pyswarmopt_llm.choice import Choice, choose, save_front
 from pyswarmopt_llm.config import SearchConfig
+from pyswarmopt_llm.effort import Drops, rules_for
 from pyswarmopt_llm.events import Event, OnEvent
-from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.honest import findings
-from pyswarmopt_llm.interfaces import Patch, Score
+from pyswarmopt_llm.interfaces import Score
 from pyswarmopt_llm.job import Job, optimizer, prepare, versions
 from pyswarmopt_llm.leaders import Candidate, Leaders
 from pyswarmopt_llm.objective import Objective
+from pyswarmopt_llm.output import coefficients_by_group, items_saved, save_truncated
 from pyswarmopt_llm.reporting.card import model_card
 from pyswarmopt_llm.reporting.report import render_report
 from pyswarmopt_llm.runs import Checkpoint, Run, about_run, check_new
@@ -67,7 +67,8 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
     path = Path(config.out).expanduser()
     check_new(path)
     job = prepare(config)
-    about = about_run(config, job.fingerprints, base_name=job.base.name, versions=versions())
+    more = {"calibration": dict(job.trial)} if job.trial else {}
+    about = about_run(job.config, job.fingerprints, base_name=job.base.name, versions=versions(), **more)
     return _work(job, Run.create(path, about), on_event)
 
 
@@ -94,15 +95,15 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
     with run.locked():
         earlier = sum(row["seconds"] for row in run.rows)  # spent by a process that was stopped
         scorings = _choose_scoring(job, run, tell)
-        swarm = optimizer(job.config, job.space.vertices())
+        swarm = optimizer(job.config, job.space.starts(job.particles, job.config.seed))
         objective = _objective(job, run, scorings, tell)
         singles = [objective.scores(x, 0, i) for i, x in enumerate(job.space.vertices())]
         _warn_if_chance(job, singles, scorings, tell)
         leaders = Leaders(job.objectives.names)
-        _loop(job, run, swarm, objective, leaders, tell)
+        stop = _loop(job, run, swarm, objective, leaders, tell)
         best = Candidate(swarm.best.x, swarm.best.value, {})
         chosen = choose(job, run, leaders, best, scorings)
-        result = _finish(job, run, swarm, chosen, singles, scorings)
+        result = _finish(job, run, chosen, singles, scorings) | {"stop": stop}
         if len(job.objectives.names) > 1:
             result["front"] = save_front(job, run, leaders, chosen.position)
         result["seconds"] = round(earlier + time.perf_counter() - start, 3)
@@ -111,20 +112,34 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
     return SearchResult(run.path, result)
 
 
-def _loop(job: Job, run: Run, swarm: pso.Optimizer, objective: Objective, leaders: Leaders, tell: OnEvent) -> None:
-    """Ask, score, tell, until the swarm has a reason to stop."""
+def _loop(
+    job: Job, run: Run, swarm: pso.Optimizer, objective: Objective, leaders: Leaders, tell: OnEvent
+) -> dict[str, float]:
+    """Ask, score, tell, until the swarm or the budget has a reason to stop; returns the reasons."""
     checkpoint = Checkpoint(run.path / "checkpoint" / "swarm.npz")
-    for iteration in count():
+    config, drops, budget = job.config, Drops(job.config), job.budget
+    asked: list[int] = []
+    reasons: dict[str, float] = {}
+    while not reasons:
+        iteration = len(asked)
         positions = swarm.ask()
-        values = [objective(x, iteration, i) for i, x in enumerate(positions)]
-        for x in positions:
-            leaders.add(x, objective.known(x))
-        swarm.tell(positions, values)
+        dropped = drops(iteration, len(positions))
+        values = [
+            math.nan if dropped[i] else objective(x, iteration, i, rules_for(config, swarm, objective, i))
+            for i, x in enumerate(positions)
+        ]
+        for x, out in zip(positions, dropped, strict=True):
+            if not out:
+                leaders.add(x, objective.known(x))
         if isinstance(swarm, pso.Swarm):
+            swarm.tell(positions, values, dropped if dropped.any() else None)
             checkpoint.keep(swarm)
+        else:
+            swarm.tell(positions, values)
         tell(Event("iteration", {"iteration": iteration, "best": swarm.best.value, **_spent(job, objective)}))
-        if swarm.stop():
-            break
+        asked.append(objective.item_evaluations)
+        reasons = {**swarm.stop(), **budget.spent(asked, objective.seconds)}
+    return reasons
 
 
 # What to ask
@@ -212,7 +227,6 @@ def _spent(job: Job, objective: Objective) -> dict[str, int]:
 def _finish(
     job: Job,
     run: Run,
-    swarm: pso.Optimizer,
     chosen: Choice,
     singles: Sequence[Mapping[str, Score]],
     scorings: Mapping[str, Scoring],
@@ -222,8 +236,12 @@ def _finish(
     folder = run.path / "best"
     if folder.exists():  # an earlier process was stopped after writing it
         shutil.rmtree(folder)
-    job.space.save(best, folder)
-    files = Patch(low_rank=load_factors(read_adapter(folder)))
+    cut: dict[str, float] = {}
+    if job.config.output_rank is None:
+        job.space.save(best, folder)
+    else:
+        cut = save_truncated(job.space, best, job.config.output_rank, job.adapters, folder)
+    files = job.space.read(folder)
     values = [combine(list(scores.values())).value for scores in singles]
     single = values.index(max(values))
     vertices = job.space.vertices()
@@ -254,7 +272,9 @@ def _finish(
             intervals[f"{label}_{split}"] = _interval(total, len(scores))
             for name, score in scores.items():
                 tasks[name][f"{label}_{split}"] = score.value
-    if result["best_dev"] != chosen.value:
+    if cut:
+        result["truncation"] = {**cut, "dev_before": chosen.value}
+    elif result["best_dev"] != chosen.value:
         log.warning("best/ scores %s, the search saw %s", result["best_dev"], chosen.value)
     result |= {
         "intervals": intervals,
@@ -262,12 +282,14 @@ def _finish(
         "metrics": {name: metric.name for name, metric in job.objectives.metrics.items()},
         **findings(found),
         "coefficients": dict(zip(job.space.expert_names, job.space.coefficients(best).tolist(), strict=True)),
+        **({"coefficients_by_group": groups} if (groups := coefficients_by_group(job.space, best)) else {}),
         "evaluations": len(run.rows),
         "item_evaluations": sum(row["n"] for row in run.rows),
+        # Functions and harness tasks are always asked whole.
+        "items_saved": 0.0 if job.objectives.externals else items_saved(run.rows, job.dev_items),
         "seconds_scoring": round(sum(row["seconds"] for row in run.rows), 3),
         "peak_memory_bytes": _peak_memory(),
         "scoring": _one(scorings),
-        "stop": swarm.stop(),
     }
     spent = {m.name: m.usage() for m in job.objectives.metrics.values() if m.usage is not None}
     if spent:

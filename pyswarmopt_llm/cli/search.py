@@ -50,7 +50,7 @@ def command(
     confirm: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Keep N dev items to score the leaders again.", hidden=True)
     ] = Default.confirm,
-    space: Annotated[str, typer.Option(metavar="S", help="factor or delta.")] = Default.space,
+    space: Annotated[str, typer.Option(metavar="S", help="factor, delta or full (whole models).")] = Default.space,
     optimizer: Annotated[str, typer.Option(metavar="O", help="model-swarms.")] = Default.optimizer,
     particles: Annotated[int, typer.Option(min=1, metavar="N", help="Particles.")] = Default.particles,
     max_iter: Annotated[int, typer.Option(min=0, metavar="K", help="Most iterations.")] = Default.max_iter,
@@ -66,18 +66,49 @@ def command(
     exact_flat: Annotated[
         bool, typer.Option("--exact-flat", help="Move the flat factors, not coefficients.")
     ] = Default.exact_flat,
+    granularity: Annotated[
+        str, typer.Option(metavar="G", help="Coefficients per model, block or module.", hidden=True)
+    ] = Default.granularity,
+    output_rank: Annotated[
+        int | None, typer.Option(min=1, metavar="R", help="Truncate the result to rank R (delta).", hidden=True)
+    ] = Default.output_rank,
+    early_stop: Annotated[
+        str, typer.Option(metavar="E", help="exact (same search), bound (on the worst too) or off.", hidden=True)
+    ] = Default.early_stop,
+    racing: Annotated[
+        float | None, typer.Option(metavar="P", help="Give up candidates that are worse at test level P.", hidden=True)
+    ] = Default.racing,
+    drop_k: Annotated[
+        float, typer.Option(metavar="P", help="Leave out an iteration's evaluations at random.", hidden=True)
+    ] = Default.drop_k,
+    drop_n: Annotated[
+        float, typer.Option(metavar="P", help="Leave out single evaluations at random.", hidden=True)
+    ] = Default.drop_n,
+    budget_minutes: Annotated[
+        float | None, typer.Option(metavar="M", help="Let evaluations take M minutes in all.")
+    ] = Default.budget_minutes,
+    budget_items: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Ask N items in the search.", hidden=True)
+    ] = Default.budget_items,
     scoring: Scoring = Default.scoring,
     allow_overlap: Overlap = Default.allow_overlap,
     dtype: Dtype = Default.dtype,
     device: Device = Default.device,
     threads: Threads = Default.threads,
+    batch_tokens: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Padded tokens in a forward pass.", hidden=True)
+    ] = Default.batch_tokens,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Choose threads, dtype and batch by a short trial.", hidden=True)
+    ] = Default.calibrate,
     config: Config = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Let a swarm of experts look for a better one; RUN/best is the adapter it found.
 
-    More options: docs/objectives.md (--utility, --combine, --confirm, --set).
+    More options: docs/objectives.md (--utility, --combine, --confirm, --set), docs/spaces.md (--granularity, ...) and
+    docs/less-work.md (--early-stop, ...).
 
     Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
     """
@@ -106,6 +137,16 @@ def command(
         scoring=scoring,
         exact_flat=exact_flat,
         allow_overlap=allow_overlap,
+        granularity=granularity,
+        output_rank=output_rank,
+        batch_tokens=batch_tokens,
+        calibrate=calibrate,
+        early_stop=early_stop,
+        racing=racing,
+        drop_k=drop_k,
+        drop_n=drop_n,
+        budget_minutes=budget_minutes,
+        budget_items=budget_items,
     )
     from pyswarmopt_llm.search import search
 

@@ -117,8 +117,10 @@ def cost_text(result: Mapping[str, Any]) -> str:
     stop = result["stop"]
     reason = ", ".join(f"{key} {value}" for key, value in stop.items()) if isinstance(stop, Mapping) else stop
     share = result["seconds_scoring"] / result["seconds"] if result["seconds"] else 0.0
+    saved = result.get("items_saved", 0.0)
     return (
         f"{result['evaluations']} evaluations ({result['item_evaluations']} items, "
+        f"{f'{saved:.0%} saved by stopping early, ' if saved else ''}"
         f"{result['scoring']} scoring) in {duration(result['seconds'])}, {share:.0%} of it scoring; "
         f"peak memory {result['peak_memory_bytes'] / 2**30:.1f} GiB; stopped by {reason or 'nothing'}"
     )
@@ -141,9 +143,7 @@ def result_table(result: Mapping[str, Any]) -> Table:
     table.add_column("dev", justify="right", no_wrap=True)
     table.add_column("test (held out)", justify="right", no_wrap=True)
     for row in score_rows(result):
-        table.add_row(
-            escape(row.label), score_text(row.dev, row.dev_interval), score_text(row.test, row.test_interval)
-        )
+        table.add_row(escape(row.label), score_text(row.dev, row.dev_interval), score_text(row.test, row.test_interval))
     return table
 
 
@@ -151,6 +151,6 @@ def print_result(console: Console, run: Path, result: Mapping[str, Any]) -> None
     """Print the closing table, the verdict, the mixture, the cost and where the files are."""
     console.print(result_table(result))
     mixture = ", ".join(f"{name} {weight:+.2f}" for name, weight in by_weight(result["coefficients"]))
-    closing = (f"Mixture: {mixture}", f"Cost: {cost_text(result)}", f"Adapter: {run / 'best'}")
+    closing = (f"Mixture: {mixture}", f"Cost: {cost_text(result)}", f"Files: {run / 'best'}")
     for line in (verdict(result), *remarks(result), *closing):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -31,7 +31,7 @@ def harmonic(scores: Sequence[Score]) -> Score:
         return scores[0]
     if any(score.value <= 0 for score in scores):
         return _together(scores, 0.0, math.nan)
-    value = len(scores) / sum(1 / score.value for score in scores)
+    value = len(scores) / math.fsum(1 / score.value for score in scores)
     parts = (score.stderr * value**2 / (len(scores) * score.value**2) for score in scores)
     return _together(scores, value, math.hypot(*parts))
 
