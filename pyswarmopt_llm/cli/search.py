@@ -64,7 +64,7 @@ def command(
         str, typer.Option(metavar="C", help="paper, or reference: the authors' code where it differs.")
     ] = Default.compat,
     exact_flat: Annotated[
-        bool, typer.Option("--exact-flat", help="Move the flat factors, not coefficients.")
+        bool, typer.Option("--exact-flat", help="Move the flat factors, not coefficients.", hidden=True)
     ] = Default.exact_flat,
     granularity: Annotated[
         str, typer.Option(metavar="G", help="Coefficients per model, block or module.", hidden=True)
@@ -107,7 +107,7 @@ def command(
 ) -> None:
     """Let a swarm of experts look for a better one; RUN/best is the adapter it found.
 
-    More options: docs/objectives.md (--utility, --combine, --confirm, --set), docs/spaces.md (--granularity, ...) and
+    More options: docs/objectives.md (--utility, --combine, ...), docs/spaces.md (--exact-flat, ...),
     docs/less-work.md (--early-stop, ...).
 
     Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
