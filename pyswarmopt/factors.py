@@ -156,9 +156,10 @@ class Factors:
         """All that it takes to go on."""
         saved = {"scalars": torch.from_numpy(self._scalars.copy()), "used": torch.tensor(self._used)}
         if self.bits is not None:
-            ahead = self._numbers is not None and self._before is not None
-            saved["bits"] = self._before.clone() if ahead else self.bits.state()
-            saved["ahead"] = torch.tensor(self._numbers.shape if ahead else ())
+            if self._numbers is None or self._before is None:
+                saved |= {"bits": self.bits.state(), "ahead": torch.tensor(())}
+            else:
+                saved |= {"bits": self._before.clone(), "ahead": torch.tensor(self._numbers.shape)}
         return saved
 
     @classmethod
@@ -171,7 +172,7 @@ class Factors:
         made._used = int(saved["used"])
         if "bits" in saved:
             made._before, made.bits = saved["bits"].cpu().clone(), RandomBits.from_state(saved["bits"])
-            count, *shape = saved["ahead"].tolist() or (0,)
+            count, *shape = saved["ahead"].long().tolist() or (0,)
             made._numbers = made.bits.take_each(count, tuple(shape)) if count else None
         return made
 

@@ -381,7 +381,7 @@ def _copy_rows(source: npt.NDArray[Any], target: npt.NDArray[Any], rows: Bools) 
         np.copyto(target, source, where=rows[:, None])
     else:
         for i in np.flatnonzero(rows):
-            target[i] = source[min(i, len(source) - 1)]
+            target[i] = source[i if len(source) > 1 else 0]
 
 
 # What `Arrays` shows.

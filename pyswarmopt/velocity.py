@@ -134,7 +134,7 @@ class BlockRule(Protocol):
     def sum(self) -> SumOfTerms:
         """The terms for which coefficients are to be drawn."""
 
-    def on(self, block: Snapshot, coefficients: Sequence[Any]) -> Any:
+    def on(self, block: Snapshot, coefficients: Any) -> Any:
         """Velocities of a block, (rows, columns), in an array that is nobody else's."""
 
 
@@ -229,12 +229,12 @@ class SumOfTerms:
             found[k] = factor
         return list(_normalised(np.stack(np.broadcast_arrays(*found)), axis=0)) if self.normalise else found
 
-    def on(self, block: Snapshot, coefficients: Sequence[Any]) -> Any:
+    def on(self, block: Snapshot, coefficients: Any) -> Any:
         """Velocities of a block, NumPy or torch as the block.
 
         Args:
             block: (rows, columns) of the swarm.
-            coefficients: of each term, what broadcasts to that shape.
+            coefficients: a sequence, of each term what broadcasts to that shape.
         """
         if isinstance(block.x, Tensor):
             coefficients = torch.from_numpy(coefficients).to(block.x)
@@ -286,7 +286,7 @@ class Clamped:
         """The terms of the other rule, which must be one for blocks."""
         return cast(BlockRule, self.rule).sum
 
-    def on(self, block: Snapshot, coefficients: Sequence[Any]) -> Any:
+    def on(self, block: Snapshot, coefficients: Any) -> Any:
         """The other rule's velocities of a block, cut."""
         return cast(BlockRule, self.rule).on(block, coefficients).clip(-self.limit, self.limit)
 

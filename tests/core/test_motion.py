@@ -117,6 +117,7 @@ def test_a_large_swarm_moves_without_temporaries_of_its_size():
     swarm = pso.Swarm(bounds=(-5, 5), dim=dim, population=n, recipe="model_swarms", seed=0, dtype=torch.float32)
     values = np.arange(n, dtype=float)
     swarm.tell(swarm.ask(), values)
+    swarm.tell(swarm.ask(), values)  # a move, which loads Numba where it is installed
     tracemalloc.start()
     swarm.ask()
     swarm.tell(swarm.ask(), values[::-1])
