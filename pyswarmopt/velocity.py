@@ -11,7 +11,7 @@ itself, as those of this file do, also works on a part of the swarm. A new term 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, cast, get_args
 
