@@ -33,6 +33,19 @@ Floats = npt.NDArray[np.float64]
 WORST = 1e20  # told to nevergrad for a value that is not finite; it cuts off at 5e20
 
 
+def one_at_a_time(name: str) -> bool:
+    """Whether an optimiser of nevergrad's has to be told of each point before it gives the next.
+
+    Raises:
+        ValueError: nevergrad has no optimiser of that name.
+    """
+    if name not in ng.optimizers.registry:
+        near = difflib.get_close_matches(name, ng.optimizers.registry, n=3, cutoff=0.5)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise ValueError(f"nevergrad has no optimiser {name!r}{hint}")
+    return bool(ng.optimizers.registry[name].no_parallelization)
+
+
 class NevergradOptimizer:
     """Any of nevergrad's optimisers as a `pyswarmopt.Optimizer`.
 
@@ -70,15 +83,11 @@ class NevergradOptimizer:
         seed: int | None = None,
         maximize: bool = False,
     ) -> None:
-        if name not in ng.optimizers.registry:
-            near = difflib.get_close_matches(name, ng.optimizers.registry, n=3, cutoff=0.5)
-            hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            raise ValueError(f"nevergrad has no optimiser {name!r}{hint}")
+        if one_at_a_time(name) and population > 1:
+            raise ValueError(f"{name} takes one point at a time: population must be 1, not {population}")
         for what, number in (("population", population), ("budget", 1 if budget is None else budget)):
             if number < 1:
                 raise ValueError(f"{what}={number}: it must be at least 1")
-        if ng.optimizers.registry[name].no_parallelization and population > 1:
-            raise ValueError(f"{name} takes one point at a time: population must be 1, not {population}")
         device = torch.device("cpu")
         start = None if positions is None else as_matrix("positions", positions, torch.float64, device)
         self._positions = None if start is None else start.numpy()
@@ -255,4 +264,4 @@ def function(name: str, block_dimension: int, seed: int = 0, **options: Any) -> 
         np.random.set_state(before)
 
 
-__all__ = ["NevergradFunction", "NevergradOptimizer", "SwarmOptimizer", "function", "register"]
+__all__ = ["NevergradFunction", "NevergradOptimizer", "SwarmOptimizer", "function", "one_at_a_time", "register"]
