@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from torch import Tensor
@@ -73,6 +75,16 @@ def make_optimizer(
     )
 
 
+@contextmanager
+def released(optimizer: pso.Optimizer) -> Iterator[pso.Optimizer]:
+    """Close the optimizer in the end, where it has something to close (see `NevergradOptimizer.close`)."""
+    try:
+        yield optimizer
+    finally:
+        if hasattr(optimizer, "close"):
+            optimizer.close()
+
+
 def _nevergrad(name: str, vertices: Tensor, population: int, evaluations: int, seed: int) -> pso.Optimizer:
     from pyswarmopt.interop.nevergrad import NevergradOptimizer, one_at_a_time
 
@@ -85,4 +97,4 @@ def _nevergrad(name: str, vertices: Tensor, population: int, evaluations: int, s
         raise UserError(f"--optimizer {NEVERGRAD}{name}: {error}") from error
 
 
-__all__ = ["NEVERGRAD", "PYCMA", "make_optimizer", "optimizer_names"]
+__all__ = ["NEVERGRAD", "PYCMA", "make_optimizer", "optimizer_names", "released"]

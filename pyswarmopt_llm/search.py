@@ -23,6 +23,7 @@ from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.interfaces import Patch, Score
 from pyswarmopt_llm.job import Job, optimizer, prepare, versions
 from pyswarmopt_llm.objective import Objective
+from pyswarmopt_llm.optimizers import released
 from pyswarmopt_llm.reporting.card import model_card
 from pyswarmopt_llm.reporting.report import render_report
 from pyswarmopt_llm.runs import Checkpoint, Run, about_run, check_new
@@ -92,12 +93,12 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
     with run.locked():
         earlier = sum(row["seconds"] for row in run.rows)  # spent by a process that was stopped
         scorings = _choose_scoring(job, run, tell)
-        swarm = optimizer(job.config, job.space.vertices())
-        objective = _objective(job, run, scorings, tell)
-        singles = [objective.scores(x, 0, i) for i, x in enumerate(job.space.vertices())]
-        _warn_if_chance(job, singles, scorings, tell)
-        _loop(job, run, swarm, objective, tell)
-        result = _finish(job, run, swarm, singles, scorings)
+        with released(optimizer(job.config, job.space.vertices())) as swarm:
+            objective = _objective(job, run, scorings, tell)
+            singles = [objective.scores(x, 0, i) for i, x in enumerate(job.space.vertices())]
+            _warn_if_chance(job, singles, scorings, tell)
+            _loop(job, run, swarm, objective, tell)
+            result = _finish(job, run, swarm, singles, scorings)
         result["seconds"] = round(earlier + time.perf_counter() - start, 3)
         _publish(run, result)
     tell(Event("done", {"result": result}))

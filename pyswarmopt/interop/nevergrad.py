@@ -7,6 +7,7 @@ one of their own for as long as they run.
 from __future__ import annotations
 
 import difflib
+import gc
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,11 +18,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+_state = np.random.get_state()
 try:
     import nevergrad as ng
     from nevergrad.common.errors import TellNotAskedNotSupportedError
 except ImportError as error:
     raise ImportError("pyswarmopt.interop.nevergrad needs nevergrad: pip install nevergrad") from error
+finally:
+    np.random.set_state(_state)  # importing it draws from NumPy's global generator
 
 from ..arrays import as_matrix, as_values
 from ..boundary import make_box
@@ -175,6 +179,15 @@ class NevergradOptimizer:
         """``{"max_evals": n}`` once the budget is spent."""
         spent = self._budget is not None and len(self._told) >= self._budget
         return {"max_evals": len(self._told)} if spent else {}
+
+    def close(self) -> None:
+        """Let go of nevergrad's optimiser; nothing can be asked or told after that.
+
+        Some of them (COBYLA, and NGOpt where it chooses that) run in a thread of their own, which keeps a program from
+        ending for as long as anything, a traceback for example, holds on to the optimiser.
+        """
+        self._optimizer, self._pending = None, []
+        gc.collect()
 
     def state_dict(self) -> dict[str, Any]:
         """The settings, and the values told so far."""

@@ -36,14 +36,15 @@ def softened(gram: Tensor, alpha: float = ALPHA) -> Tensor:
     return alpha * gram + (1 - alpha) * torch.diag(gram.diagonal())
 
 
-def merge_module(parts: Sequence[Factors | None], grams: Sequence[Tensor]) -> LowRank:
+def merge_module(parts: Sequence[Factors | None], grams: Sequence[Tensor], alpha: float = ALPHA) -> LowRank:
     """The merged change of one module.
 
     Args:
         parts: each expert's factors, or None where it changes nothing there.
         grams: (in, in) float64 sums of x^T x over the inputs in each expert's model.
+        alpha: see `softened`.
     """
-    soft = [softened(gram) for gram in grams]
+    soft = [softened(gram, alpha) for gram in grams]
     total = torch.stack(soft).sum(0)
     total += _RIDGE * total.diagonal().mean().clamp(min=1e-12) * torch.eye(len(total), dtype=total.dtype)
     present = [(part, gram) for part, gram in zip(parts, soft, strict=True) if part is not None]

@@ -10,6 +10,7 @@ from torch import Tensor
 import pyswarmopt as pso
 from pyswarmopt_llm.baselines.method import Trial
 from pyswarmopt_llm.interfaces import Patch
+from pyswarmopt_llm.optimizers import released
 
 
 def best_found(
@@ -27,10 +28,11 @@ def best_found(
         value: position -> what is maximised; it books one scoring. Default: the dev score.
     """
     judge = value or (lambda x: trial.score(realise(x)).value)
-    while trial.left > 0 and not optimizer.stop():
-        positions = optimizer.ask()
-        optimizer.tell(positions, [judge(x) if trial.left > 0 else math.nan for x in positions])
-    return realise(optimizer.best.x)
+    with released(optimizer):
+        while trial.left > 0 and not optimizer.stop():
+            positions = optimizer.ask()
+            optimizer.tell(positions, [judge(x) if trial.left > 0 else math.nan for x in positions])
+        return realise(optimizer.best.x)
 
 
 __all__ = ["best_found"]
