@@ -22,6 +22,7 @@ _state = np.random.get_state()
 try:
     import nevergrad as ng
     from nevergrad.common.errors import TellNotAskedNotSupportedError
+    from nevergrad.optimization import metamodel
 except ImportError as error:
     raise ImportError("pyswarmopt.interop.nevergrad needs nevergrad: pip install nevergrad") from error
 finally:
@@ -48,6 +49,14 @@ def one_at_a_time(name: str) -> bool:
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise ValueError(f"nevergrad has no optimiser {name!r}{hint}")
     return bool(ng.optimizers.registry[name].no_parallelization)
+
+
+def _as_float(value: Any) -> float:
+    return float(np.asarray(value).item())
+
+
+# Since NumPy 2.4 `float` refuses an array of one element, which nevergrad's metamodels (NGOpt's, say) hand to it.
+metamodel.float = _as_float
 
 
 class NevergradOptimizer:
