@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The laboratory: a language model of a million parameters, its experts, six tasks, and all methods on them.
 
-Everything is made here, in minutes on one core: a Llama-like base that has seen ten skills a little, ten LoRA experts of
-two skills each, three full fine-tunes, and six tasks whose items need the skills of several experts, alone and one
+Everything is made here, in minutes on one core: a Llama-like base that has seen ten skills a little, ten LoRA experts
+of two skills each, three full fine-tunes, and six tasks whose items need the skills of several experts, alone and one
 after the other. A candidate costs a tenth of a second. Then `pyswarmopt_llm.compare` runs on it.
 
 Defaults are chosen on the tasks of --choose and claims tested on the others: look at one half only while you decide.
@@ -26,12 +26,19 @@ from typing import Any
 import torch
 from lab_skills import LETTERS, SKILLS, chats, items
 
-BASE_STEPS, BASE_BATCH, EXPERT_EXAMPLES, EXPERT_EPOCHS = 900, 64, 1500, 3.0
+BASE_STEPS, BASE_BATCH, EXPERT_EXAMPLES, EXPERT_EPOCHS = 220, 64, 800, 2.0
 DEV, TEST = 100, 500
 
 NAMES = list(SKILLS)
 SINGLES = [(name,) for name in NAMES]
-PAIRS = [("reverse", "next"), ("sort", "reverse"), ("rotate", "back"), ("swap", "mirror"), ("next", "rotate"), ("halves", "next")]
+PAIRS = [
+    ("reverse", "next"),
+    ("sort", "reverse"),
+    ("rotate", "back"),
+    ("swap", "mirror"),
+    ("next", "rotate"),
+    ("halves", "next"),
+]
 # Expert i has skill i and the one three further on; so every skill has two experts.
 EXPERTS = {f"{NAMES[i]}-{NAMES[(i + 3) % 10]}": [(NAMES[i],), (NAMES[(i + 3) % 10],)] for i in range(10)}
 FULL = {"letters": SINGLES[3:5] + SINGLES[6:7], "places": SINGLES[:3], "picks": SINGLES[7:10]}
@@ -80,7 +87,7 @@ def train(model: Any, tokenizer: Any, examples: Sequence[Any], steps: int, lr: f
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = lr * min(1.0, (step + 1) / 50) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / steps)))
-        batch = left_padded(rng.sample(encoded, BASE_BATCH), tokenizer.pad_token_id)
+        batch = left_padded(rng.sample(encoded, min(BASE_BATCH, len(encoded))), tokenizer.pad_token_id)
         logits = model(input_ids=batch.ids, attention_mask=batch.attention, position_ids=batch.positions).logits
         wanted = batch.answers[:, 1:]
         loss = torch.nn.functional.cross_entropy(logits[:, :-1][wanted], batch.ids[:, 1:][wanted])
@@ -135,7 +142,8 @@ def make_expert(base: Path, out: Path, kinds: Sequence[tuple[str, ...]], seed: i
         seed=seed,
         dtype=torch.float32,
     )
-    print(f"{out.name}: held-out loss {done.heldout_loss_base:.3f} -> {done.heldout_loss_expert:.3f}, {done.seconds:.0f} s", flush=True)
+    before, after = done.heldout_loss_base, done.heldout_loss_expert
+    print(f"{out.name}: held-out loss {before:.3f} -> {after:.3f}, {done.seconds:.0f} s", flush=True)
 
 
 def make_full(base: Path, out: Path, kinds: Sequence[tuple[str, ...]], seed: int) -> None:
@@ -144,7 +152,7 @@ def make_full(base: Path, out: Path, kinds: Sequence[tuple[str, ...]], seed: int
 
     tokenizer = AutoTokenizer.from_pretrained(base)
     model = AutoModelForCausalLM.from_pretrained(base)
-    loss = train(model, tokenizer, chats(kinds, EXPERT_EXAMPLES, seed), 120, 5e-4, seed)
+    loss = train(model, tokenizer, chats(kinds, EXPERT_EXAMPLES, seed), 60, 5e-4, seed)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     print(f"{out.name}: loss {loss:.3f}", flush=True)

@@ -48,7 +48,9 @@ def partition_of(question: str) -> str:
     return "train" if percent < 60 else "dev" if percent < 75 else "test"
 
 
-def questions(kinds: Sequence[tuple[str, ...]], partition: str, seed: int) -> Iterator[tuple[tuple[str, ...], Word, str]]:
+def questions(
+    kinds: Sequence[tuple[str, ...]], partition: str, seed: int
+) -> Iterator[tuple[tuple[str, ...], Word, str]]:
     """Endless (skills, letters, question) of one partition, the kinds taking turns."""
     rng = random.Random(f"{kinds}:{partition}:{seed}")
     while True:
@@ -91,5 +93,10 @@ def items(kinds: Sequence[tuple[str, ...]], partition: str, n: int, seed: int) -
         rng.shuffle(texts)
         choices = dict(zip("ABCD", texts, strict=True))
         letter = next(k for k, text in choices.items() if text == " ".join(right))
-        found[question] = {"id": f"{partition}-{len(found)}", "question": question, "choices": choices, "answer": letter}
+        found[question] = {
+            "id": f"{partition}-{len(found)}",
+            "question": question,
+            "choices": choices,
+            "answer": letter,
+        }
     return list(found.values())

@@ -18,19 +18,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-_state = np.random.get_state()
-try:
-    import nevergrad as ng
-    from nevergrad.common.errors import TellNotAskedNotSupportedError
-    from nevergrad.optimization import metamodel
-except ImportError as error:
-    raise ImportError("pyswarmopt.interop.nevergrad needs nevergrad: pip install nevergrad") from error
-finally:
-    np.random.set_state(_state)  # importing it draws from NumPy's global generator
-
 from ..arrays import as_matrix, as_values
 from ..boundary import make_box
 from ..optimizer import Point
+from ._nevergrad import TellNotAskedNotSupportedError, ng
 from .nevergrad_swarm import SwarmOptimizer, register
 
 Floats = npt.NDArray[np.float64]
@@ -49,14 +40,6 @@ def one_at_a_time(name: str) -> bool:
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise ValueError(f"nevergrad has no optimiser {name!r}{hint}")
     return bool(ng.optimizers.registry[name].no_parallelization)
-
-
-def _as_float(value: Any) -> float:
-    return float(np.asarray(value).item())
-
-
-# Since NumPy 2.4 `float` refuses an array of one element, which nevergrad's metamodels (NGOpt's, say) hand to it.
-metamodel.float = _as_float
 
 
 class NevergradOptimizer:

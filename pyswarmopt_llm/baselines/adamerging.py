@@ -61,7 +61,9 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     trial.load(Patch())
     model: Any = trial.model
     parts = {f"{module}.weight": concatenated(part) for module, part in by_module(experts)}
-    on_device = {name: (b.to(model.device), a.to(model.device), o.to(model.device)) for name, (b, a, o) in parts.items()}
+    on_device = {
+        name: (b.to(model.device), a.to(model.device), o.to(model.device)) for name, (b, a, o) in parts.items()
+    }
     base = {name: model.get_parameter(name).detach() for name in parts}
     prompts = trial.prompts("")
     batches = cycle(list(token_batches(trial.tokenizer, prompts, model.device)))

@@ -2,9 +2,9 @@
 
 Gururangan et al. 2023, arXiv 2303.14177: tf-idf vectors, k-means; at test time P(token) = sum_j P(j | input) P_j(token)
 with P(j | input) in proportion to exp(-dist(input, centre_j)^2 / T). There, an expert is trained on each cluster. Here
-the experts are given, so the dev questions are clustered, as many clusters as experts at most, and a cluster's expert is
-the one with the most right answers on its dev items (among equals the better one on all of dev, then the first).
-T = 0.1.
+the experts are given, so the dev questions are clustered, as many clusters as experts at most, and a cluster's expert
+is the one with the most right answers on its dev items (among equals the better one on all of dev, then the first).
+T = 0.1, our choice.
 """
 
 from __future__ import annotations

@@ -142,4 +142,14 @@ def _total_rank(parts: Sequence[Factors | None]) -> int:
     return sum(part.a.shape[0] for part in parts if part is not None)
 
 
-__all__ = ["Coefficients", "Rule", "by_module", "collect", "combine", "concatenated", "dense_changes", "gram_matrix", "mix"]
+__all__ = [
+    "Coefficients",
+    "Rule",
+    "by_module",
+    "collect",
+    "combine",
+    "concatenated",
+    "dense_changes",
+    "gram_matrix",
+    "mix",
+]

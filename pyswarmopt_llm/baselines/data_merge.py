@@ -34,7 +34,7 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
             raise UserError(f"data-merge: no data of the expert {expert.info.name}; give them with --data NAME=FILE")
         chats += list(own)
     random.Random(settings.seed).shuffle(chats)
-    module, shape = next(iter(experts[0].info.modules.items()))
+    shape = next(iter(experts[0].info.modules.values()))
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "union"
         train_expert(

@@ -13,7 +13,6 @@ from pyswarmopt_llm.baselines.method import Need
 from pyswarmopt_llm.engines.transformers_engine import TransformersEngine
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.interfaces import Patch
-from pyswarmopt_llm.tasks import Item
 from pyswarmopt_llm.utilities.accuracy import Accuracy
 
 # Numbers held at once while distributions over the vocabulary are fused: half a GiB of float32.
@@ -141,8 +140,6 @@ class Ensemble:
 def contexts_of(pairs: Pairs) -> list[str]:
     """The different contexts, in order."""
     return list(dict.fromkeys(context for context, _ in pairs))
-
-
 
 
 def _after_first_word(text: str) -> tuple[str, str]:

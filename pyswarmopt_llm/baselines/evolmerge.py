@@ -54,9 +54,7 @@ def candidate(experts: Sequence[Adapter], settings: Settings, u: Tensor) -> Patc
     """The merge at a point of CMA-ES, (2 n,)."""
     weights, densities = decode(u)
     generator = settings.generator()
-    return combine(
-        experts, settings, lambda changes, _: dare_ties(changes, weights, densities, generator)
-    ).patch
+    return combine(experts, settings, lambda changes, _: dare_ties(changes, weights, densities, generator)).patch
 
 
 def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:

@@ -30,7 +30,9 @@ class TokenBatch:
         return self.mask.sum(1) - 1
 
 
-def token_batches(tokenizer: Any, texts: Sequence[str], device: torch.device, size: int = BATCH) -> Iterator[TokenBatch]:
+def token_batches(
+    tokenizer: Any, texts: Sequence[str], device: torch.device, size: int = BATCH
+) -> Iterator[TokenBatch]:
     """The texts in their order, `size` at a time; a chat template has written the special tokens already."""
     plain = tokenizer.chat_template is None
     for start in range(0, len(texts), size):

@@ -44,9 +44,7 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     optimizer = NevergradOptimizer(
         "NGOpt", [(-LIMIT, LIMIT)] * n, start, budget=max(trial.left, 1), seed=settings.seed, maximize=True
     )
-    return Merged(
-        best_found(optimizer, trial, space.realise, lambda w: -trial.loss(space.realise(w)) - penalty(w))
-    )
+    return Merged(best_found(optimizer, trial, space.realise, lambda w: -trial.loss(space.realise(w)) - penalty(w)))
 
 
 METHOD = Method(

@@ -28,23 +28,19 @@ Default = SearchConfig
 def command(
     base: Base,
     experts: Experts,
-    task: Annotated[
-        list[str], typer.Option(metavar="T", help="JSON, JSONL or CSV file or builtin:NAME; repeatable.")
-    ],
+    task: Annotated[list[str], typer.Option(metavar="T", help="JSON, JSONL or CSV file or builtin:NAME; repeatable.")],
     out: Annotated[str, typer.Option(metavar="RUN", help="Run directory to create.")],
     space: Annotated[str, typer.Option(metavar="S", help="factor or delta.")] = Default.space,
-    optimizer: Annotated[str, typer.Option(metavar="O", help="model-swarms, constriction, ..., pycma or nevergrad:NAME.")] = Default.optimizer,
+    optimizer: Annotated[
+        str, typer.Option(metavar="O", help="model-swarms, constriction, ..., pycma or nevergrad:NAME.")
+    ] = Default.optimizer,
     particles: Annotated[int, typer.Option(min=1, metavar="N", help="Particles.")] = Default.particles,
     max_iter: Annotated[int, typer.Option(min=0, metavar="K", help="Most iterations.")] = Default.max_iter,
     patience: Annotated[
         int, typer.Option(min=1, metavar="C", help="Stop after C iterations without a new best.")
     ] = Default.patience,
-    dev: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Use the first N dev items.")
-    ] = Default.dev,
-    test: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Use the first N test items.")
-    ] = Default.test,
+    dev: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N dev items.")] = Default.dev,
+    test: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N test items.")] = Default.test,
     seed: Annotated[int, typer.Option(min=0, metavar="S", help="Same seed, same run.")] = Default.seed,
     compat: Annotated[
         str, typer.Option(metavar="C", help="paper, or reference: the authors' code where it differs.")

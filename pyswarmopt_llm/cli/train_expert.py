@@ -24,9 +24,7 @@ def step_display(quiet: bool) -> Iterator[Callable[[int, int, float], None] | No
         return
     with Progress(console=Console(stderr=True)) as bar:
         row = bar.add_task("loss -", total=None)
-        yield lambda step, steps, loss: bar.update(
-            row, completed=step, total=steps, description=f"loss {loss:.3f}"
-        )
+        yield lambda step, steps, loss: bar.update(row, completed=step, total=steps, description=f"loss {loss:.3f}")
 
 
 def command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def plot(methods: Mapping[str, Any]) -> dict[str, Any] | None:
     lines = []
     for i, (name, curve) in enumerate(curves.items()):
         corners = [place(*curve[0])]
-        for (_, before), (x, y) in zip(curve, curve[1:], strict=False):
+        for (_, before), (x, y) in pairwise(curve):
             corners += [place(x, before), place(x, y)]
         corners.append(place(end, curve[-1][1]))
         style = {"colour": _COLOURS[i % len(_COLOURS)], "dash": _DASHES[i // len(_COLOURS) % len(_DASHES)]}

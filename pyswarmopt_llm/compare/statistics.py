@@ -15,7 +15,7 @@ def replicates(scores: Floats, rng: np.random.Generator) -> Floats:
     """Bootstrap means, (`RESAMPLES`,), of scores resampled by seeds and by items.
 
     Both are drawn with replacement, the items alike for all seeds, so that the spread of the means holds what another
-    seed and what other questions would change (Davison & Hinkley 1997, section 3.8, crossed factors).
+    seed and what other questions would change (Davison & Hinkley 1997, on data with several sources of variation).
 
     Args:
         scores: (seeds, items).

@@ -45,7 +45,9 @@ def over_tasks(result: Mapping[str, Any]) -> list[list[str]]:
     for method, row in result["methods"].items():
         gain = "-" if row["gain"] is None else f"{row['gain']:+.1%}"
         scores = [score_text(row[split], row.get(f"{split}_interval")) for split in ("dev", "test")]
-        rows.append([method, *scores, gain, str(row["wins"]), f"{row['item_evaluations']:,.0f}", f"{row['seconds']:,.1f}"])
+        rows.append(
+            [method, *scores, gain, str(row["wins"]), f"{row['item_evaluations']:,.0f}", f"{row['seconds']:,.1f}"]
+        )
     return rows
 
 

@@ -32,9 +32,7 @@ def read_examples(path: Path) -> list[Any]:
         try:
             examples.append(json.loads(line))
         except json.JSONDecodeError as error:
-            raise UserError(
-                f"{path}: line {number}: not valid JSON ({error.msg}); one object a line"
-            ) from error
+            raise UserError(f"{path}: line {number}: not valid JSON ({error.msg}); one object a line") from error
     if not examples:
         raise UserError(f'{path}: holds no examples; write one {{"messages": [...]}} a line')
     return examples

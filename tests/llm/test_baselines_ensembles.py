@@ -32,6 +32,12 @@ def panel(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.Te
     return Panel(engine, {path.name: as_patch(load_adapter(read_adapter(path))) for path in loud})
 
 
+class Sheet(SimpleNamespace):
+    """Items with what is answered to them, as an `Accuracy` has them."""
+
+    __hash__ = object.__hash__
+
+
 def distributions(panel: Panel, patch: Patch, context: str, continuation: str) -> tuple[np.ndarray, list[int]]:
     """Probabilities along a continuation, (T, V), by one plain forward pass."""
     panel.engine.load(patch)
@@ -104,14 +110,16 @@ def test_pack_opt_of_two_is_the_best_of_the_grid_and_of_three_is_greedy(seed: in
     order = np.argsort(alone)
     weights = np.eye(3)[order[0]]
     for k in order[1:]:
-        weights = min((t * weights + (1 - t) * np.eye(3)[k] for t in grid), key=lambda w: perplexity(w, logprobs, tokens))
+        weights = min(
+            (t * weights + (1 - t) * np.eye(3)[k] for t in grid), key=lambda w: perplexity(w, logprobs, tokens)
+        )
     three = pack_opt.weights_of(torch.from_numpy(logprobs).float(), torch.from_numpy(tokens)).double().numpy()
     assert perplexity(three, logprobs, tokens) == pytest.approx(perplexity(weights, logprobs, tokens), rel=1e-5)
 
 
 def test_an_expert_alone_speaks_for_itself(panel: Panel) -> None:
     one = Panel(panel.engine, {"ant": panel._patches[0]})
-    asked = SimpleNamespace(items=[SimpleNamespace(question="red one", answer="A")], answers=lambda engine: ["A"])
+    asked = Sheet(items=[SimpleNamespace(question="red one", answer="A")], answers=lambda engine: ["A"])
     panel.engine.load(panel._patches[0])
     expected = panel.engine.loglikelihood(PAIRS)
     for name in ("pack-sim", "pack-opt", "cbtm"):
@@ -137,16 +145,20 @@ def test_each_cluster_has_the_expert_that_is_best_on_it() -> None:
 def test_clusters_are_found_and_new_texts_go_to_the_nearest() -> None:
     texts = ["apple pear plum", "pear apple", "plum pear", "road car bus", "bus car", "car road"]
     clusters = cbtm.Clusters(texts, 2, seed=0)
-    assert len(set(clusters.labels[:3])) == len(set(clusters.labels[3:])) == 1 and clusters.labels[0] != clusters.labels[3]
+    assert (
+        len(set(clusters.labels[:3])) == len(set(clusters.labels[3:])) == 1 and clusters.labels[0] != clusters.labels[3]
+    )
     fruit, traffic = clusters.labels[0], clusters.labels[3]
     p = clusters.probabilities(["plum apple", "bus road", "nothing known"])
     assert p.sum(1) == pytest.approx(np.ones(3)) and p[0, fruit] > 0.9 and p[1, traffic] > 0.9
 
 
 def test_cbtm_mixes_probabilities_by_the_inputs_cluster(panel: Panel) -> None:
-    items = [SimpleNamespace(question=q, answer=a) for q, a in [("red one", "A"), ("red fish", "B"), ("red one two", "A")]]
+    items = [
+        SimpleNamespace(question=q, answer=a) for q, a in [("red one", "A"), ("red fish", "B"), ("red one two", "A")]
+    ]
     sheets = iter([["A", "C", "A"], ["C", "B", "C"], ["C", "C", "C"]])
-    asked = SimpleNamespace(items=items, answers=lambda engine: next(sheets))
+    asked = Sheet(items=items, answers=lambda engine: next(sheets))
     voice = cbtm.fit(panel, asked, 0)
     clusters = cbtm.Clusters([item.question for item in items], 3, 0)
     chosen = cbtm.experts_of(clusters.labels, np.array([[1, 0, 1], [0, 1, 0], [0, 0, 0]], dtype=float))
@@ -181,7 +193,9 @@ def test_fused_options_are_chosen_as_a_model_chooses(panel: Panel, tmp_path: Pat
 
 
 def test_open_questions_are_for_votes_only(panel: Panel) -> None:
-    asked = SimpleNamespace(scoring="generate", items=[SimpleNamespace(question="?", answer="x")], answers=lambda e: ["y"])
+    asked = SimpleNamespace(
+        scoring="generate", items=[SimpleNamespace(question="?", answer="x")], answers=lambda e: ["y"]
+    )
     assert [name for name in ENSEMBLES if load_ensemble(name).open_questions] == ["prediction-merge"]
     with pytest.raises(UserError, match="items with choices"):
         load_ensemble("pack-opt").fit(panel, asked, 0).answers(asked)

@@ -66,7 +66,9 @@ def test_regmean_with_full_softening_is_an_average_by_input_coordinate() -> None
     """alpha = 0 leaves the diagonals: each input coordinate is averaged by its own energy."""
     parts = [Factors(b=torch.ones(1, 1), a=torch.tensor([[1.0, 1.0]]), scale=1.0), None]
     grams = [torch.tensor([[3.0, 9.0], [9.0, 1.0]]).double(), torch.tensor([[1.0, 0.0], [0.0, 1.0]]).double()]
-    assert regmean.merge_module(parts, grams, alpha=0.0).dense().numpy() == pytest.approx(np.array([[0.75, 0.5]]), rel=1e-4)
+    assert regmean.merge_module(parts, grams, alpha=0.0).dense().numpy() == pytest.approx(
+        np.array([[0.75, 0.5]]), rel=1e-4
+    )
 
 
 def test_regmean_sees_the_inputs_of_the_experts_own_model(engine: TransformersEngine, experts: list[Adapter]) -> None:
@@ -122,7 +124,10 @@ def test_adamerging_follows_adam_on_the_entropy(engine: TransformersEngine, expe
     pristine = {m: engine.model.get_submodule(m).weight.detach().clone() for m in modules}
 
     def entropy(weights: torch.Tensor) -> torch.Tensor:
-        own = {f"{m}.weight": pristine[m] + (w[:, None, None] * dense[m]).sum(0) for w, m in zip(weights, modules, strict=True)}
+        own = {
+            f"{m}.weight": pristine[m] + (w[:, None, None] * dense[m]).sum(0)
+            for w, m in zip(weights, modules, strict=True)
+        }
         total = torch.zeros(())
         for prompt in PROMPTS:  # one by one: nothing is padded here
             ids = torch.tensor([engine.tokenizer(prompt, add_special_tokens=False)["input_ids"]])

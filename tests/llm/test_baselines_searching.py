@@ -135,7 +135,10 @@ def test_evolmerge_candidates_are_dare_ties_entry_by_entry(experts: list[Adapter
         expected = torch.zeros(rows, columns)
         for r in range(rows):
             for c in range(columns):
-                kept = [float(d[r, c]) / p if float(drawn[i, r, c]) < p else 0.0 for i, (d, p) in enumerate(zip(dense, densities, strict=True))]
+                kept = [
+                    float(d[r, c]) / p if float(drawn[i, r, c]) < p else 0.0
+                    for i, (d, p) in enumerate(zip(dense, densities, strict=True))
+                ]
                 sign = 1.0 if sum(kept) >= 0 else -1.0
                 agree = [w * x for w, x in zip(weights, kept, strict=True) if x * sign > 0]
                 expected[r, c] = sum(agree) / max(len(agree), 1)
@@ -224,7 +227,9 @@ def test_attraction_prefers_the_one_that_solves_what_the_first_does_not() -> Non
     assert np.mean([b == 0 for a, b in pairs if a == 2]) == pytest.approx(0.5, abs=0.07)
 
 
-def test_data_merge_trains_on_the_union(experts: list[Adapter], monkeypatch: pytest.MonkeyPatch, tiny_base: Path) -> None:
+def test_data_merge_trains_on_the_union(
+    experts: list[Adapter], monkeypatch: pytest.MonkeyPatch, tiny_base: Path
+) -> None:
     from pyswarmopt_llm.baselines import data_merge
     from pyswarmopt_llm.errors import UserError
     from pyswarmopt_llm.experts import train
@@ -249,7 +254,9 @@ def test_data_merge_trains_on_the_union(experts: list[Adapter], monkeypatch: pyt
     monkeypatch.setattr(train, "train_expert", instead)
     found = data_merge.execute(experts, replace(load_method("data-merge").settings(3), trial=trial))
     assert torch.equal(flat(found.patch), flat(as_patch(experts[2])))
-    assert sorted((c["of"], c["i"]) for c in asked["chats"]) == [(n, str(i)) for n in ("ant", "bee", "cat") for i in range(4)]
+    assert sorted((c["of"], c["i"]) for c in asked["chats"]) == [
+        (n, str(i)) for n in ("ant", "bee", "cat") for i in range(4)
+    ]
     assert (asked["rank"], asked["alpha"], asked["targets"]) == (4, 8, ["k_proj", "o_proj", "q_proj", "v_proj"])
     trial.lacking = "bee"
     with pytest.raises(UserError, match="no data of the expert bee"):
