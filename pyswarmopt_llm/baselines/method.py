@@ -45,11 +45,13 @@ class Trial(Protocol):
         model: a transformers causal LM, with whatever patch was loaded or scored last.
         tokenizer: the model's tokenizer.
         base: where the model came from.
+        spent: item evaluations so far.
     """
 
     model: Any
     tokenizer: Any
     base: BaseModel
+    spent: int
 
     @property
     def left(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING
 from pyswarmopt_llm.cli._options import Base, Config, Device, Dtype, Experts, Json, Overlap, Quiet, Scoring, Threads
 from pyswarmopt_llm.errors import UserError
 
@@ -25,7 +27,7 @@ def command(
     experts: Experts,
     task: Annotated[list[str], typer.Option(metavar="T", help="File or builtin:NAME; each is compared by itself.")],
     out: Annotated[str, typer.Option(metavar="DIR", help="Where to write; the same again goes on with it.")],
-    methods: Annotated[str, typer.Option(metavar="M,M", help="all, or names; --methods list shows them.")] = "all",
+    methods: Annotated[str, typer.Option(metavar="M,M", help="all, or some of the names above.")] = "all",
     seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Seeds 0 to N-1 of methods that draw.")] = 3,
     budget_items: Annotated[
         int, typer.Option(min=1, metavar="N", help="Dev items each may ask per task and seed.")
@@ -49,10 +51,6 @@ def command(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Compare ways to combine experts: same experts, items, seeds and budget; DIR/compare.md is the table.
-
-    Example: swarm-llm compare --base B --experts adapters/* --task questions.json --methods all --out comparison
-    """
     from pyswarmopt_llm.compare import CompareConfig, compare
     from pyswarmopt_llm.compare.table import markdown
 
@@ -120,3 +118,19 @@ def _found(step: Step) -> str:
     scores = [(split, unpack(row[split])) for split in ("dev", "test") if row.get(split) is not None]
     words = [f"{split} {sum(values) / len(values):.3f}" for split, values in scores]
     return f"{', '.join(words)} ({row['items']:,} items, {row['seconds']:.1f} s)"
+
+
+command.__doc__ = """Compare ways to combine experts: same items, seeds and budget; DIR/compare.md is the table.
+
+Example: swarm-llm compare --base B --experts adapters/* --task questions.json --methods all --out comparison
+
+\b
+""" + "\n\n\b\n".join(
+    "\n".join(textwrap.wrap(f"{heading}: {', '.join(names)}", 76, subsequent_indent="  ", break_on_hyphens=False))
+    for heading, names in (
+        ("Fixed rules", METHODS),
+        ("Searching", SEARCHING),
+        ("Ensembles", ENSEMBLES),
+        ("Optimizers", ("model-swarms", "constriction", "fips", "...", "pycma", "nevergrad:NAME")),
+    )
+)

@@ -120,7 +120,7 @@ class BudgetedTrial:
     def __init__(self, bench: Bench, budget: int) -> None:
         self._bench, self._budget = bench, budget
         self.model, self.tokenizer, self.base = bench.engine.model, bench.engine.tokenizer, bench.base
-        self.items = 0
+        self.spent = 0
         self.seconds_known = 0.0  # of scorings, whenever they were done
         self.seconds_here = 0.0  # of scorings, as this process waited for them
         self.trace: list[tuple[int, float]] = []
@@ -128,13 +128,13 @@ class BudgetedTrial:
     @property
     def left(self) -> int:
         """How often the budget still pays for all dev items."""
-        return (self._budget - self.items) // self._bench.dev_items
+        return (self._budget - self.spent) // self._bench.dev_items
 
     def score(self, patch: Patch) -> Score:
         """The dev score."""
         score = self._pay(lambda: self._bench.score(patch, "dev"))
         best = max(score.value, self.trace[-1][1]) if self.trace else score.value
-        self.trace.append((self.items, best))
+        self.trace.append((self.spent, best))
         return score
 
     def loss(self, patch: Patch) -> float:
@@ -144,7 +144,7 @@ class BudgetedTrial:
     def _pay(self, ask: Callable[[], tuple[Found, float]]) -> Found:
         if self.left < 1:
             raise RuntimeError("the budget of item evaluations is spent")
-        self.items += self._bench.dev_items
+        self.spent += self._bench.dev_items
         start = time.perf_counter()
         found, seconds = ask()
         self.seconds_here += time.perf_counter() - start
@@ -169,7 +169,7 @@ class BudgetedTrial:
     @property
     def items_left(self) -> int:
         """Item evaluations that the budget still pays for."""
-        return self._budget - self.items
+        return self._budget - self.spent
 
     def spend(self, items: int) -> None:
         """Book passes over single items.
@@ -179,7 +179,7 @@ class BudgetedTrial:
         """
         if items > self.items_left:
             raise RuntimeError("the budget of item evaluations is spent")
-        self.items += items
+        self.spent += items
 
 
 __all__ = ["Bench", "BudgetedTrial"]

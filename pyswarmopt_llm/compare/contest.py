@@ -100,7 +100,7 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
     with opened(config, fingerprints, versions()) as store:
         benches = []
         for task in tasks.values():
-            scoring = _scoring(task, config.scoring, engine, experts, store)
+            scoring = choose_scoring(task, config.scoring, engine, experts, store)
             benches.append(Bench(base, engine, experts, task, scoring, store, chats))
         left_out = _left_out(contestants, benches)
         _run_all(config, store, list(_entries(contestants, benches, config.seeds)), on_step or (lambda step: None))
@@ -156,8 +156,11 @@ def _left_out(contestants: Sequence[Contestant], benches: Sequence[Bench]) -> di
     return {who.name: why for who in contestants for bench in benches if (why := why_not(who, bench)) is not None}
 
 
-def _scoring(task: Task, wanted: str, engine: Any, experts: Sequence[Any], store: Store) -> Scoring:
-    """How a task is asked; ``auto`` tries the experts on letters first, as a search does. Written down once."""
+def choose_scoring(task: Task, wanted: str, engine: Any, experts: Sequence[Any], store: Store) -> Scoring:
+    """How a task is asked; ``auto`` tries the experts on letters first, as a search does. Written down once.
+
+    The trial is in nobody's budget.
+    """
     from pyswarmopt_llm.baselines.best_single import as_patch
 
     how, *others = possible_scorings(wanted, task.dev)
@@ -209,4 +212,4 @@ def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
     return found
 
 
-__all__ = ["Step", "compare"]
+__all__ = ["Step", "choose_scoring", "compare"]

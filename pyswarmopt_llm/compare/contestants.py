@@ -135,7 +135,7 @@ def run(who: Contestant, bench: Bench, seed: int, budget: int, space: str, parti
         patch = method.execute(bench.experts, _with_trial(given, trial)).patch
     seconds = time.perf_counter() - start - trial.seconds_here + trial.seconds_known
     scores = {split: bench.score(patch, split)[0] for split in bench.asked}
-    return Outcome(scores["dev"], scores.get("test"), trial.items, seconds, tuple(trial.trace), 1)
+    return Outcome(scores["dev"], scores.get("test"), trial.spent, seconds, tuple(trial.trace), 1)
 
 
 def _with_trial(settings: Settings, trial: BudgetedTrial) -> Settings:
@@ -163,7 +163,7 @@ def _run_ensemble(who: Contestant, bench: Bench, trial: BudgetedTrial, seed: int
     voice = method.fit(bench.panel, bench.asked["dev"], seed)
     seconds = time.perf_counter() - start
     scores = {split: bench.voice_score(voice, split) for split in bench.asked}
-    return Outcome(scores["dev"], scores.get("test"), trial.items, seconds, (), len(bench.experts))
+    return Outcome(scores["dev"], scores.get("test"), trial.spent, seconds, (), len(bench.experts))
 
 
 PATIENCE = 10  # as in `SearchConfig`

@@ -42,18 +42,19 @@ def patch_key(patch: Patch) -> str:
 
 
 class Store:
-    """An open directory.
+    """An open directory, or memory alone.
 
     Attributes:
-        path: the directory.
+        path: the directory; None keeps nothing beyond the process.
         scores: (task, kind, key) -> row of ``scores.jsonl``; kinds are ``dev``, ``test`` and ``loss``.
         outcomes: (task, method, seed) -> row of ``outcomes.jsonl``.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None = None) -> None:
         self.path = path
-        self.scores = {(row["task"], row["kind"], row["key"]): row for row in _read(path / "scores.jsonl")}
-        self.outcomes = {(row["task"], row["method"], row["seed"]): row for row in _read(path / "outcomes.jsonl")}
+        scores, outcomes = ([] if path is None else _read(path / f"{name}.jsonl") for name in ("scores", "outcomes"))
+        self.scores = {(row["task"], row["kind"], row["key"]): row for row in scores}
+        self.outcomes = {(row["task"], row["method"], row["seed"]): row for row in outcomes}
 
     def add_score(self, row: Mapping[str, Any]) -> None:
         """Write a row of ``scores.jsonl``."""
@@ -66,6 +67,8 @@ class Store:
         self.outcomes[row["task"], row["method"], row["seed"]] = dict(row)
 
     def _append(self, name: str, row: Mapping[str, Any]) -> None:
+        if self.path is None:
+            return
         with (self.path / name).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
             file.flush()

@@ -212,3 +212,45 @@ def test_another_comparison_is_not_written_over(given: dict[str, Any], capsys: p
     (notes / "mine.txt").write_text("mine")
     code, _, err = swarm_llm(capsys, *words(given, out=notes))
     assert code == 2 and "holds something else than a comparison" in err
+
+
+# The same methods in `merge`
+
+
+@pytest.mark.parametrize("method", ["greedy-soup", "natural-niches"])
+def test_merge_writes_what_a_searching_method_finds(
+    method: str, given: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The adapter scores on test what the comparison says of that method."""
+    common = ["--base", given["base"], "--experts", *given["experts"]]
+    options = ["--method", method, "--task", given["tasks"][0], "--budget-items", "80"]
+    code, out, err = swarm_llm(capsys, "merge", *common, *options, "--out", tmp_path / "merged")
+    assert code == 0, err
+    assert f"wrote {tmp_path / 'merged'}: {method} of 3 experts" in out
+    assert "item evaluations" in (tmp_path / "merged" / "README.md").read_text()
+    asked = {**given, "methods": (method,), "seeds": 1, "scoring": "auto"}
+    row = compare(CompareConfig(**asked))["methods"][method]
+    task = ["--task", given["tasks"][0], "--json", "--scoring", json.loads(stored(given, "compare.json"))["scoring"]]
+    code, out, _ = swarm_llm(capsys, "eval", "--base", given["base"], "--adapter", tmp_path / "merged", *task)
+    assert json.loads(out)["value"] == pytest.approx(row["test"])
+
+
+def stored(given: dict[str, Any], name: str) -> str:
+    return (Path(given["out"]) / name).read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--method", "lorahub"], "--method lorahub: looks at dev items; give --task"),
+        (["--method", "ties", "--task", "words.json"], "ties is a fixed rule and looks at no task"),
+        (["--method", "data-merge"], "use swarm-llm train-expert"),
+    ],
+)
+def test_merge_says_what_a_method_lacks(
+    options: list[str], said: str, given: dict[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    common = ["--base", given["base"], "--experts", *given["experts"], "--out", tmp_path / "merged"]
+    code, out, err = swarm_llm(capsys, "merge", *common, *options)
+    assert (code, out) == (2, "") and said in err and err.count("\n") == 1
+    assert not (tmp_path / "merged").exists()

@@ -18,7 +18,10 @@ from pyswarmopt_llm.compare.statistics import interval, paired_permutation, repl
 @settings(max_examples=60, deadline=None)
 def test_the_exact_test_is_brute_force(differences: list[float]) -> None:
     observed = abs(sum(differences))
-    sums = [abs(sum(s * d for s, d in zip(signs, differences, strict=True))) for signs in product((-1, 1), repeat=len(differences))]
+    sums = [
+        abs(sum(s * d for s, d in zip(signs, differences, strict=True)))
+        for signs in product((-1, 1), repeat=len(differences))
+    ]
     expected = np.mean([total >= observed - 1e-9 for total in sums])
     assert paired_permutation(np.array(differences), np.random.default_rng(0)) == pytest.approx(expected)
 
@@ -27,7 +30,11 @@ def test_the_drawn_test_agrees_with_scipy() -> None:
     rng = np.random.default_rng(1)
     x, y = rng.random(60) < 0.6, rng.random(60) < 0.45
     theirs = stats.permutation_test(
-        (x.astype(float), y.astype(float)), lambda a, b: (a - b).sum(), permutation_type="samples", n_resamples=20_000, rng=rng
+        (x.astype(float), y.astype(float)),
+        lambda a, b: (a - b).sum(),
+        permutation_type="samples",
+        n_resamples=20_000,
+        rng=rng,
     )
     ours = paired_permutation(x.astype(float) - y, np.random.default_rng(2))
     assert ours == pytest.approx(theirs.pvalue, abs=0.02)

@@ -46,7 +46,9 @@ def test_each_searches_from_the_experts_and_ends(name: str) -> None:
 
 def test_threads_that_nevergrad_started_are_gone() -> None:
     before = threading.active_count()
-    with released(make_optimizer("nevergrad:Cobyla", VERTICES, population=6, max_iter=9, patience=3, seed=0)) as optimizer:
+    with released(
+        make_optimizer("nevergrad:Cobyla", VERTICES, population=6, max_iter=9, patience=3, seed=0)
+    ) as optimizer:
         x = optimizer.ask()
         assert x.shape == (1, 4)  # one point at a time
         optimizer.tell(x, [value(x[0])])
@@ -116,9 +118,7 @@ def test_pycma_resumes_to_the_bit_and_leaves_the_global_state_alone() -> None:
 
 
 @pytest.mark.parametrize("name", ["nevergrad:CMA", "pycma", "constriction"])
-def test_a_search_takes_it_and_resumes(
-    name: str, tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
-) -> None:
+def test_a_search_takes_it_and_resumes(name: str, tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> None:
     experts = louder(tiny_experts, tmp_path / "experts")
     task = write_task(tmp_path / "words.json", questions(6, 1), questions(6, 2))
     config = small(tiny_base, experts, [task], tmp_path / "run", optimizer=name)
