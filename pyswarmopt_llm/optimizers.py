@@ -15,11 +15,13 @@ from pyswarmopt_llm.errors import UserError
 
 NEVERGRAD = "nevergrad:"
 PYCMA = "pycma"
+OWN = "pso"  # the library's own choice, as `pyswarmopt.minimize` makes it with recipe=None
+_OWN_RECIPE = "constriction"
 
 
 def optimizer_names() -> tuple[str, ...]:
-    """The names of swarms and of pycma; ``nevergrad:NAME`` goes beside them."""
-    return (*(name.replace("_", "-") for name in sorted(pso.recipes.RECIPES)), PYCMA)
+    """The names of swarms and pycma; ``nevergrad:NAME`` goes beside them."""
+    return (*(name.replace("_", "-") for name in sorted(pso.recipes.RECIPES)), OWN, PYCMA)
 
 
 def make_optimizer(
@@ -35,7 +37,7 @@ def make_optimizer(
     """An optimizer that maximises and looks at the experts first.
 
     Args:
-        name: a recipe of `pyswarmopt.recipes`, ``pycma``, or ``nevergrad:NAME``.
+        name: a recipe of `pyswarmopt.recipes`, ``pso`` (the library's own choice), ``pycma``, or ``nevergrad:NAME``.
         vertices: (n, D), the experts' positions.
         population: positions in a round, at least n; an optimiser that takes one point at a time gets one.
         max_iter: rounds after the first.
@@ -59,7 +61,7 @@ def make_optimizer(
         from pyswarmopt.interop.pycma import PycmaOptimizer
 
         return PycmaOptimizer(vertices, population, evaluations, seed, maximize=True)
-    recipe_name = name.replace("-", "_")
+    recipe_name = _OWN_RECIPE if name == OWN else name.replace("-", "_")
     if recipe_name not in pso.recipes.RECIPES:
         near = difflib.get_close_matches(name, optimizer_names(), n=1)
         hint = f"did you mean {near[0]}?" if near else f"use {', '.join(optimizer_names())} or nevergrad:NAME"

@@ -15,7 +15,7 @@ import pytest
 from pyswarmopt_llm.baselines import METHODS, ties
 from pyswarmopt_llm.baselines.method import Method, Options
 from pyswarmopt_llm.cli import main
-from pyswarmopt_llm.cli.train_expert import load_examples, read_examples
+from pyswarmopt_llm.experts.examples import load_examples, read_examples
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.merge import merge_experts
 
@@ -189,12 +189,12 @@ def test_merge_refuses_in_one_line_and_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_merge_refuses_methods_that_need_more_than_experts(
+def test_merge_refuses_methods_that_need_a_task_without_one(
     tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searching = Method("tuned", "-", ("delta",), ties.execute, needs=frozenset({"dev", "seed"}))
     monkeypatch.setattr("pyswarmopt_llm.merge.load_method", lambda name: searching)
-    with pytest.raises(UserError, match="--method tuned: needs dev, and merge has the experts alone"):
+    with pytest.raises(UserError, match="--method tuned: looks at dev items; give --task"):
         merge_experts(str(tiny_base), [str(path) for path in tiny_experts], "tuned", None, tmp_path / "new")
 
 
