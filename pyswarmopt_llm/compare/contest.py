@@ -103,10 +103,19 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
             scoring = choose_scoring(task, config.scoring, engine, experts, store)
             benches.append(Bench(base, engine, experts, task, scoring, store, chats))
         left_out = _left_out(contestants, benches)
-        _run_all(config, store, list(_entries(contestants, benches, config.seeds)), on_step or (lambda step: None))
-        result = summarise(config, store, {b.task.name: b.scoring for b in benches}, left_out, len(experts))
-        write_tables(Path(config.out).expanduser(), result)
-    return result
+        entries = list(_entries(contestants, benches, config.seeds))
+        if not entries:
+            raise UserError(f"--methods: none can take part; {'; '.join(map(': '.join, left_out.items()))}")
+        try:
+            _run_all(config, store, entries, on_step or (lambda step: None))
+        finally:  # a comparison that is stopped shows what it has
+            scorings = {
+                b.task.name: b.scoring for b in benches if any(task == b.task.name for task, *_ in store.outcomes)
+            }
+            if scorings:
+                result = summarise(config, store, scorings, left_out, len(experts))
+                write_tables(Path(config.out).expanduser(), result)
+        return result
 
 
 def _run_all(config: CompareConfig, store: Store, entries: Sequence[_Entry], tell: OnStep) -> None:
