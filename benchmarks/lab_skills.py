@@ -82,6 +82,8 @@ def items(kinds: Sequence[tuple[str, ...]], partition: str, n: int, seed: int) -
     found: dict[str, dict[str, Any]] = {}
     while len(found) < n:
         kind, word, question = next(stream)
+        if question in found:
+            continue
         right = answer(kind, word)
         options = {right}
         while len(options) < 4:

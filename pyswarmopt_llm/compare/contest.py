@@ -24,6 +24,7 @@ from pyswarmopt_llm.experts.fingerprint import canonical
 from pyswarmopt_llm.experts.preflight import inspect_experts
 from pyswarmopt_llm.job import check_askable, load_engine, load_tasks, versions
 from pyswarmopt_llm.objective import pack
+from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.tasks import Scoring, Task
 from pyswarmopt_llm.utilities.scoring import beats_chance, possible_scorings, trial_of
 
@@ -79,6 +80,7 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
     report = inspect_experts(config.experts, base)
     report.require(config.space)
     experts = [load_adapter(info) for info in report.experts]
+    build_space(config.space, experts)  # refuses what it cannot mix, before anything is written
     chats = _load_chats(config, [info.name for info in report.experts])
     most = min(len(task.dev) for task in tasks.values())
     contestants = ordered(config.methods, len(experts), most, config.budget_items)
