@@ -19,6 +19,10 @@ from ..arrays import as_matrix, as_values
 from ..optimizer import Point
 
 
+# A share of right answers has plateaus: equal values are no reason to stop.
+_ON_PLATEAUS = {"tolfun": 0, "tolfunhist": 0, "tolflatfitness": 10**9, "tolstagnation": 10**9}
+
+
 class PycmaOptimizer:
     """pycma's `CMAEvolutionStrategy` with ask, tell and stop.
 
@@ -33,7 +37,8 @@ class PycmaOptimizer:
     Raises:
         ValueError: a single position, equal positions, or a population or budget below 1.
 
-    The starting positions count as the best so far, but CMA-ES itself is not told of them: it did not draw them.
+    The starting positions count as the best so far, but CMA-ES itself is not told of them: it did not draw them. Of
+    pycma's own reasons to stop, those that come of equal values are switched off.
     Saving keeps the values told; loading asks and tells all of them again.
 
     Source: Hansen 2016, arXiv 1604.00772.
@@ -71,7 +76,7 @@ class PycmaOptimizer:
 
     def _begin(self, seed: int) -> None:
         self._seed = seed
-        options: dict[str, Any] = {"seed": np.nan, "verbose": -9, "randn": self._randn}
+        options: dict[str, Any] = {"seed": np.nan, "verbose": -9, "randn": self._randn, **_ON_PLATEAUS}
         if self._population is not None:
             options["popsize"] = self._population
         self._random = np.random.default_rng(seed)
