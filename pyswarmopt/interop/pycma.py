@@ -18,7 +18,6 @@ except ImportError as error:
 from ..arrays import as_matrix, as_values
 from ..optimizer import Point
 
-
 # A share of right answers has plateaus: equal values are no reason to stop.
 _ON_PLATEAUS = {"tolfun": 0, "tolfunhist": 0, "tolflatfitness": 10**9, "tolstagnation": 10**9}
 
