@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.baselines.ensemble import Ensemble, Panel
-from pyswarmopt_llm.baselines.pack import fuse, fused
+from pyswarmopt_llm.baselines.pack import fused
 
 GRID = torch.linspace(0, 1, 21)
 
@@ -32,8 +32,8 @@ def weights_of(logprobs: Tensor, tokens: Tensor) -> Tensor:
     weights[order[0]] = 1.0
     mixture = logprobs[order[0]]
     for k in order[1:]:
-        pair = torch.stack([mixture, logprobs[k]])
-        fits = [float(fuse(pair, torch.stack([keep, 1 - keep]))[at, tokens].mean()) for keep in GRID]
+        mixtures = GRID[:, None, None] * mixture + (1 - GRID)[:, None, None] * logprobs[k]
+        fits = (mixtures[:, at, tokens] - mixtures.logsumexp(-1)).mean(1).tolist()
         # Among equals the one that keeps most.
         keep = GRID[max(range(len(fits)), key=lambda i: (fits[i], i))]
         weights = keep * weights

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,19 @@ import typer
 from rich.console import Console
 
 from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING
-from pyswarmopt_llm.cli._options import Base, Config, Device, Dtype, Experts, Json, Overlap, Quiet, Scoring, Threads
+from pyswarmopt_llm.cli._options import (
+    Base,
+    Config,
+    Device,
+    Dtype,
+    Experts,
+    Json,
+    Overlap,
+    Quiet,
+    Scoring,
+    Threads,
+    names_block,
+)
 from pyswarmopt_llm.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,20 +36,18 @@ if TYPE_CHECKING:
 def command(
     base: Base,
     experts: Experts,
-    task: Annotated[list[str], typer.Option(metavar="T", help="File or builtin:NAME; each is compared by itself.")],
-    out: Annotated[str, typer.Option(metavar="DIR", help="Where to write; the same again goes on with it.")],
+    task: Annotated[list[str], typer.Option(metavar="T", help="File or builtin:NAME; each by itself.")],
+    out: Annotated[str, typer.Option(metavar="DIR", help="To create, or to go on with.")],
     methods: Annotated[str, typer.Option(metavar="M,M", help="all, or some of the names above.")] = "all",
     seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Seeds 0 to N-1 of methods that draw.")] = 3,
     budget_items: Annotated[
         int, typer.Option(min=1, metavar="N", help="Dev items each may ask per task and seed.")
     ] = 8000,
     space: Annotated[str, typer.Option(metavar="S", help="factor or delta: what optimizers mix.")] = "factor",
-    particles: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Population of optimizers (as many as experts).")
-    ] = None,
+    particles: Annotated[int | None, typer.Option(min=1, metavar="N", help="Population (as many as experts).")] = None,
     data: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=D", help="Training chats of an expert: JSONL or builtin:NAME; repeatable."),
+        typer.Option(metavar="NAME=D", help="An expert's training chats: JSONL or builtin:NAME."),
     ] = None,
     dev: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N dev items.")] = None,
     test: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N test items.")] = None,
@@ -122,15 +131,13 @@ def _found(step: Step) -> str:
 
 command.__doc__ = """Compare ways to combine experts: same items, seeds and budget; DIR/compare.md is the table.
 
-Example: swarm-llm compare --base B --experts adapters/* --task questions.json --methods all --out comparison
-
 \b
-""" + "\n\n\b\n".join(
-    "\n".join(textwrap.wrap(f"{heading}: {', '.join(names)}", 76, subsequent_indent="  ", break_on_hyphens=False))
-    for heading, names in (
-        ("Fixed rules", METHODS),
-        ("Searching", SEARCHING),
-        ("Ensembles", ENSEMBLES),
-        ("Optimizers", ("model-swarms", "constriction", "fips", "...", "pycma", "nevergrad:NAME")),
-    )
+Example: swarm-llm compare --base B --experts adapters/* --task questions.json --out comparison
+""" + "\n".join(
+    [
+        *names_block("Fixed rules", METHODS),
+        *names_block("Searching", SEARCHING),
+        *names_block("Ensembles", ENSEMBLES),
+        *names_block("Optimizers", ("model-swarms", "constriction", "fips", "...", "pycma", "nevergrad:NAME")),
+    ]
 )

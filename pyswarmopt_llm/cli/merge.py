@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pyswarmopt_llm.baselines import METHODS, SEARCHING
-from pyswarmopt_llm.cli._options import Base, Experts
+from pyswarmopt_llm.cli._options import Base, Experts, names_block
 from pyswarmopt_llm.errors import UserError
 
 
@@ -17,7 +17,7 @@ def command(
     out: Annotated[str, typer.Option(metavar="ADAPTER", help="Adapter directory to create.")],
     method: Annotated[str, typer.Option(metavar="M", help="A name of the table above.")] = "uniform-soup",
     space: Annotated[
-        str | None, typer.Option(metavar="S", help="factor or delta (A and B, or B A); default: the method's own.")
+        str | None, typer.Option(metavar="S", help="factor (A and B) or delta (B A); else its own.")
     ] = None,
     weights: Annotated[
         str | None, typer.Option(metavar="W,W", help="One number per expert, or one for all: 0.5,0.3,0.2.")
@@ -53,13 +53,11 @@ def _numbers(text: str | None) -> tuple[float, ...] | None:
 # The help shows the table of methods; \b keeps its lines as they are.
 command.__doc__ = """Combine experts: by a fixed rule, or by a method that looks at a task's dev items.
 
-Example: swarm-llm merge --base B --experts adapters/* --method ties --out merged
-
 \b
-""" + "\n\n\b\n".join(
-    heading + "\n".join(f"  {name:<16} {summary}" for name, summary in table.items())
-    for heading, table in (
-        ("", METHODS),
-        ("With --task:\n", {name: text for name, text in SEARCHING.items() if name != "data-merge"}),
-    )
+Example: swarm-llm merge --base B --experts adapters/* --method ties --out merged
+""" + "\n".join(
+    [
+        *(f"  {name:<16} {summary}" for name, summary in METHODS.items()),
+        *names_block("With --task", [name for name in SEARCHING if name != "data-merge"]),
+    ]
 )

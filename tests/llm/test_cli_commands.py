@@ -112,7 +112,7 @@ def test_merge_passes_on_every_expert_and_option(fake: Any, capsys: pytest.Captu
     words = "merge --base B --experts x y --method ties --space delta --weights -0.5,2 --density .1 --rank 24 --out O"
     assert run(*words.split()) == 0
     options = Options(weights=(-0.5, 2.0), density=0.1, rank=24)
-    assert calls == [(("B", ["x", "y"], "ties", "delta", "O", options), {})]
+    assert calls == [(("B", ["x", "y"], "ties", "delta", "O", options, None, 8000), {})]
     told = "wrote O: ties of 2 experts (delta space), rank 2, 24; nothing was truncated\n"
     assert capsys.readouterr().out == told
 
@@ -122,8 +122,8 @@ def test_merge_leaves_to_the_method_what_is_not_given(fake: Any) -> None:
     assert run("merge", "--base", "B", "--experts", "x", "y", "--out", "O") == 0
     assert run("merge", "--base", "B", "--experts", "x", "y", "--out", "O", "--t", "0.2", "--seed", "0") == 0
     assert [args[2:] for args, _ in calls] == [
-        ("uniform-soup", None, "O", Options()),
-        ("uniform-soup", None, "O", Options(t=0.2, seed=0)),
+        ("uniform-soup", None, "O", Options(), None, 8000),
+        ("uniform-soup", None, "O", Options(t=0.2, seed=0), None, 8000),
     ]
 
 
