@@ -24,12 +24,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lab_skills import LETTERS, SKILLS, chats, items
+from lab_skills import LETTERS, NAMES, chats, items
 
 BASE_STEPS, BASE_BATCH, EXPERT_EXAMPLES, EXPERT_EPOCHS = 220, 64, 800, 2.0
 DEV, TEST = 100, 500
 
-NAMES = list(SKILLS)
 SINGLES = [(name,) for name in NAMES]
 PAIRS = [
     ("reverse", "next"),
@@ -39,13 +38,13 @@ PAIRS = [
     ("next", "rotate"),
     ("halves", "next"),
 ]
-# Expert i has skill i and the one three further on; so every skill has two experts.
+# Expert i has skill i and the one three further on: every skill has two experts, and no expert has a whole task.
 EXPERTS = {f"{NAMES[i]}-{NAMES[(i + 3) % 10]}": [(NAMES[i],), (NAMES[(i + 3) % 10],)] for i in range(10)}
 FULL = {"letters": SINGLES[3:5] + SINGLES[6:7], "places": SINGLES[:3], "picks": SINGLES[7:10]}
 TASKS: dict[str, list[tuple[str, ...]]] = {
     "t1": [("reverse",), ("sort",), ("mirror",)],
     "t2": [("next",), ("swap",), ("largest",), ("halves",)],
-    "t3": [("reverse", "next"), ("reverse",), ("next",)],
+    "t3": [("sort", "reverse"), ("sort",), ("reverse",), ("mirror",)],
     "t4": [("rotate",), ("back",), ("first",)],
     "t5": [("swap", "mirror"), ("swap",), ("mirror",), ("sort",)],
     "t6": [("rotate", "back"), ("halves", "next"), ("halves",), ("rotate",)],

@@ -29,6 +29,8 @@ SKILLS: dict[str, Callable[[Word], Word]] = {
     "halves": lambda word: word[len(word) // 2 :] + word[: len(word) // 2],
 }
 
+NAMES = list(SKILLS)
+
 
 def answer(skills: Sequence[str], word: Word) -> Word:
     """The word after the skills, one after the other.
@@ -74,9 +76,19 @@ def chats(kinds: Sequence[tuple[str, ...]], n: int, seed: int) -> list[dict[str,
     return found
 
 
+def _spoilt(rng: random.Random, word: Word) -> Word:
+    """The word with two letters exchanged or one replaced."""
+    letters, (i, j) = list(word), rng.sample(range(LENGTH), 2)
+    if rng.random() < 0.5:
+        letters[i], letters[j] = letters[j], letters[i]
+    else:
+        letters[i] = rng.choice(LETTERS)
+    return tuple(letters)
+
+
 def items(kinds: Sequence[tuple[str, ...]], partition: str, n: int, seed: int) -> list[dict[str, Any]]:
-    """Multiple-choice items; wrong options are what other skills would have given, then the answer with two letters
-    exchanged or one replaced."""
+    """Multiple-choice items. A wrong option is the right one, or what another skill would give, spoilt a little: to
+    know the answer roughly is not enough."""
     rng = random.Random(f"options:{kinds}:{partition}:{seed}")
     stream = questions(kinds, partition, seed)
     found: dict[str, dict[str, Any]] = {}
@@ -87,10 +99,8 @@ def items(kinds: Sequence[tuple[str, ...]], partition: str, n: int, seed: int) -
         right = answer(kind, word)
         options = {right}
         while len(options) < 4:
-            other = list(rng.choice([answer([skill], word) for skill in SKILLS] + [right]))
-            if rng.random() < 0.5:
-                other[rng.randrange(LENGTH)] = rng.choice(LETTERS)
-            options.add(tuple(other))
+            skill = rng.choice(NAMES)
+            options.add(_spoilt(rng, answer([skill], word) if rng.random() < 1 / 3 else right))
         texts = [" ".join(option) for option in options]
         rng.shuffle(texts)
         choices = dict(zip("ABCD", texts, strict=True))

@@ -2,8 +2,9 @@
 """All methods on real tasks: the table of docs/results.md beside the one of the Model Swarms paper.
 
 An ordinary comparison (`swarm-llm compare`) with the settings of that table: 200 dev and up to 1000 test items, 3
-seeds, 8,000 dev items per method, task and seed. It is resumable: the same command goes on where it stopped. About three hours
-of two cores for six searching methods on SmolLM2-135M; the fixed rules cost next to nothing.
+seeds, 8,000 dev items per method, task and seed. It is resumable: the same command goes on where it stopped. An
+estimate, not yet run: three hours of two cores for six searching methods on SmolLM2-135M; the fixed rules cost next to
+nothing.
 
     python benchmarks/paper_table.py --experts EXPERTS --tasks TASKS --out runs/paper
     python benchmarks/paper_table.py --experts EXPERTS --tasks TASKS --out runs/paper --methods all

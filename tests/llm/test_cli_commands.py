@@ -15,8 +15,8 @@ import pytest
 from pyswarmopt_llm.baselines import METHODS, ties
 from pyswarmopt_llm.baselines.method import Method, Options
 from pyswarmopt_llm.cli import main
-from pyswarmopt_llm.experts.examples import load_examples, read_examples
 from pyswarmopt_llm.errors import UserError
+from pyswarmopt_llm.experts.examples import load_examples, read_examples
 from pyswarmopt_llm.merge import merge_experts
 
 
