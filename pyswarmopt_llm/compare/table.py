@@ -69,7 +69,7 @@ def _table(headings: tuple[str, ...], rows: list[list[str]]) -> str:
         yield f"| {' | '.join(headings)} |"
         yield f"|---|{'---:|' * (len(headings) - 1)}"
         for row in rows:
-            yield f"| {' | '.join(plain(cell) for cell in row)} |"
+            yield f"| {' | '.join([plain(row[0]), *row[1:]])} |"
 
     return "\n".join(lines())
 
