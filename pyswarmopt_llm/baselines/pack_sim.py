@@ -20,6 +20,7 @@ def weights_of(token_logprobs: Tensor) -> Tensor:
     """(n,) weights of the experts from the log-probabilities of the prompt's tokens, (n, T).
 
     Example:
+        >>> import torch
         >>> [round(w, 4) for w in weights_of(torch.tensor([[0.5, 0.5], [0.25, 0.25]]).log()).tolist()]  # PPL 2, 4
         [0.6667, 0.3333]
     """
