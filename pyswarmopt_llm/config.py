@@ -15,7 +15,7 @@ class SearchConfig:
         tasks: task files or ``builtin:NAME``; see `pyswarmopt_llm.tasks`.
         out: run directory to create.
         space: ``factor`` or ``delta`` (DESIGN: how a coefficient vector becomes a model).
-        optimizer: ``model-swarms``.
+        optimizer: ``model-swarms``, another recipe of `pyswarmopt.recipes`, ``pso``, ``pycma`` or ``nevergrad:NAME``.
         particles: N, population of the swarm.
         max_iter: K, most moves of the swarm.
         patience: c, moves without a new global best after which it stops.
