@@ -5,15 +5,19 @@
 All live in one process and take turns, so that a busy neighbour disturbs all alike, and CPU time is counted. A cell
 is the fastest turn and, in brackets, how many times the bound that is: five passes (read x, v, p; write x, v) over
 N x D float32 at the bandwidth of a copy of that size, measured in the same turns. The sphere's own time is taken off.
-Peers: pip install pyswarms pygmo evox nevergrad (those that are missing are left out).
+A second table divides ours by the peers. Peers: pip install pyswarms pygmo evox nevergrad (those that are missing are
+left out). With Numba, ours uses it for large swarms; --no-numba measures without.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
+import sys
 import tempfile
 import time
+import timeit
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +27,7 @@ import numpy as np
 import torch
 
 import pyswarmopt as pso
+from pyswarmopt import fused
 
 LOW, HIGH = -5.0, 5.0
 Run = Callable[[int], None]  # does so many iterations
@@ -33,10 +38,7 @@ class Sphere:
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        start = time.process_time()
-        for _ in range(1000):
-            time.process_time()
-        self.clock = (time.process_time() - start) / 1000  # what asking for the time costs
+        self.clock = min(timeit.repeat(time.process_time, number=1000, repeat=20)) / 1000  # what asking for it costs
 
     def rows(self, x: Any) -> Any:
         """(N, D) NumPy or torch -> (N,), without a temporary of that size."""
@@ -203,8 +205,14 @@ def measure(n: int, dim: int, turns: int, turn_seconds: float) -> dict[str, floa
     return fastest
 
 
-def peak_memory(n: int, dim: int) -> float:
-    """Highest resident size in a loop of Model Swarms, beyond that before it, as a multiple of x, v and p."""
+def peak_memory(n: int, dim: int, held: bool) -> float:
+    """Highest resident size in a loop of Model Swarms, beyond that before it, as a multiple of x, v and p.
+
+    Args:
+        n: particles.
+        dim: coordinates.
+        held: whether the loop holds on to the former positions while it asks for new ones.
+    """
 
     def resident() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -216,6 +224,8 @@ def peak_memory(n: int, dim: int) -> float:
         x = swarm.ask()
         swarm.tell(x, f.rows(x))
         peak = max(peak, resident())
+        if not held:
+            del x
     return (peak - before) / (3 * n * dim * 4)
 
 
@@ -235,23 +245,42 @@ def table(results: dict[int, dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
+def ratios(results: dict[int, dict[str, float]]) -> str:
+    """Ours over pagmo and over the fastest of the other packages."""
+    lines = ["| over pagmo, over the fastest Python peer | " + " | ".join(f"D = {dim:,}" for dim in results) + " |"]
+    lines.append("|---" * (len(results) + 1) + "|")
+    for name in (name for name in next(iter(results.values())) if name.startswith("ours")):
+        cells = []
+        for found in results.values():
+            python = min((found[peer] for peer in ("pyswarms", "EvoX", "nevergrad") if peer in found), default=math.nan)
+            cells.append(f"{found[name] / found.get('pagmo', math.nan):.2f}, {found[name] / python:.2f}")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dims", default="2,10,100,10000,1000000")
     parser.add_argument("--population", type=int, default=20)
-    parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--turn-seconds", type=float, default=0.1)
+    parser.add_argument("--turns", type=int, default=20)
+    parser.add_argument("--turn-seconds", type=float, default=0.02)
+    parser.add_argument("--no-numba", action="store_true")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     out = None if options.out is None else options.out.resolve()
     os.chdir(tempfile.mkdtemp())  # pyswarms writes a log where it runs
     torch.set_num_threads(1)
     dims = [int(dim) for dim in options.dims.split(",")]
-    memory = peak_memory(options.population, max(dims))
+    if options.no_numba:
+        fused.COMPILED_FROM = sys.maxsize
+    ours(pso.recipes.model_swarms(), torch.float32, 4, 2**17, Sphere())(2)  # loads what is loaded on use
+    memory = [peak_memory(options.population, max(dims), held) for held in (False, True)]
     results = {dim: measure(options.population, dim, options.turns, options.turn_seconds) for dim in dims}
-    text = f"N = {options.population}, torch {torch.__version__}, NumPy {np.__version__}, one thread.\n\n"
-    text += f"{table(results)}\n\n"
-    text += f"Peak memory of Model Swarms at D = {max(dims):,}: {memory:.2f} times x, v and p.\n"
+    numba = "without Numba" if options.no_numba or fused.compiled() is None else "with Numba"
+    text = f"N = {options.population}, torch {torch.__version__}, NumPy {np.__version__}, {numba}, one thread.\n\n"
+    text += f"{table(results)}\n\n{ratios(results)}\n\n"
+    text += f"Peak memory of Model Swarms at D = {max(dims):,}: {memory[0]:.2f} times x, v and p; "
+    text += f"{memory[1]:.2f} if the former positions are held while new ones are asked for.\n"
     if out is not None:
         out.write_text(text)
     print(text)

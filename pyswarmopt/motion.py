@@ -18,13 +18,15 @@ import torch
 from torch import Tensor
 
 from . import boundary as boundaries
+from . import fused
 from .boundary import Boundary, Box
 from .compose import Recipe
 from .state import Ints, State
-from .topology import ByInformants
-from .velocity import EVERY, BlockRule, Snapshot
+from .topology import ByInformants, Global
+from .velocity import EVERY, FEW_COORDINATES, BlockRule, Snapshot
 
 WHOLE = (EVERY, EVERY)
+SMALL = 2**12  # numbers in a swarm, up to which all factors are drawn before the move
 BLOCK = 2**16  # numbers in a block; it and its temporaries are to fit a cache of 1 or 2 MiB
 
 
@@ -42,50 +44,112 @@ def move(recipe: Recipe, state: State, box: Box | None, generator: torch.Generat
     step = recipe.schedule(number)
     if recipe.boundary is boundaries.none:
         box = None
-    if getattr(recipe.velocity, "looks_at", "all") != "all" and state.in_numpy:
-        _by_blocks(recipe, state, number, step, box, generator, room)
+    looks_at = getattr(recipe.velocity, "looks_at", "all")
+    if looks_at == "all" or not state.in_numpy:
+        _in_torch(recipe, state, number, step, box, generator, room)
+    elif state.positions.numel() <= min(SMALL, BLOCK):
+        _at_once(recipe, state, number, step, box, generator, room)
     else:
-        x = state.positions
-        g = recipe.topology(state, generator)
-        snapshot = Snapshot(x, state.velocities, state.best_positions, g, state.worst_position.unsqueeze(0))
-        v = recipe.velocity(snapshot, number, generator)
-        moved = x + step * v
-        if box is not None:
-            moved, v = recipe.boundary(moved, v, box, generator)
-        room.copy_(moved)
-        state.velocities.copy_(v)
+        _by_blocks(recipe, state, number, step, box, generator, room)
     state.positions = room
+
+
+def _in_torch(
+    recipe: Recipe, state: State, number: int, step: float, box: Box | None, generator: torch.Generator, room: Tensor
+) -> None:
+    x = state.positions
+    g = recipe.topology(state, generator)
+    snapshot = Snapshot(x, state.velocities, state.best_positions, g, state.worst_position.unsqueeze(0))
+    if hasattr(recipe.velocity, "sum"):
+        rule = cast(BlockRule, recipe.velocity)
+        shape = x.shape[0], x.shape[1]
+        v = rule.on(snapshot, state.factors.next(rule.sum, shape, np.float64, number, generator, whole=True))
+    else:
+        v = recipe.velocity(snapshot, number, generator)
+    moved = x + step * v
+    if box is not None:
+        moved, v = recipe.boundary(moved, v, box, generator)
+    room.copy_(moved)
+    state.velocities.copy_(v)
+
+
+def _at_once(
+    recipe: Recipe, state: State, number: int, step: float, box: Box | None, generator: torch.Generator, room: Tensor
+) -> None:
+    x, v, p, g, w = state.arrays()
+    out = x if room is state.positions else room.numpy()
+    rule = cast(BlockRule, recipe.velocity)
+    topology = recipe.topology
+    informants = getattr(topology, "informants", None)  # to look for a base class takes ten times as long
+    if informants is not None:
+        g = p.take(informants(state, generator), axis=0)
+    elif type(topology) is not Global:
+        g = topology(state, generator).numpy()
+    if x.shape[1] <= FEW_COORDINATES:  # rows of few numbers are slow to broadcast
+        same = _zeros(len(x))
+        g, w = (g if len(g) > 1 else g.take(same, axis=0)), w.take(same, axis=0)
+    coefficients = state.factors.next(rule.sum, x.shape, x.dtype, number, generator, whole=True)
+    new_v = rule.on(Snapshot(x, v, p, g, w), coefficients)
+    np.add(x, new_v if step == 1 else step * new_v, out=out)
+    if box is not None and not _within(out, box.core):
+        _contain(out, new_v, EVERY, box, recipe.boundary, generator)
+    np.copyto(v, new_v)
+
+
+@functools.lru_cache(maxsize=32)
+def _zeros(n: int) -> Ints:
+    return np.zeros(n, dtype=np.int64)
+
+
+def _within(x: Any, core: tuple[float, float]) -> bool:
+    """Whether all coordinates are between two numbers."""
+    flat = x.reshape(-1)
+    return bool(flat.item(flat.argmin()) >= core[0] and flat.item(flat.argmax()) <= core[1])
+
+
+def _contain(x: Any, v: Any, columns: slice, box: Box, boundary: Boundary, generator: torch.Generator) -> None:
+    """Let the boundary deal with what is outside."""
+    low, high = (wall[columns] for wall in box.walls)
+    outside = np.flatnonzero((x < low) | (x > high))  # many times faster than nonzero
+    if outside.size:
+        _bring_in(outside, x, v, boundary, low, high, generator)
 
 
 def _by_blocks(
     recipe: Recipe, state: State, number: int, step: float, box: Box | None, generator: torch.Generator, room: Tensor
 ) -> None:
-    x, v, p, w = state.arrays()
+    x, v, p, heard, w = state.arrays()
     out = x if room is state.positions else room.numpy()
     rule = cast(BlockRule, recipe.velocity)
     topology = recipe.topology
     # Informants are looked up block by block: all that they know at once would be as large as the swarm.
-    heard: Any
+    informed = isinstance(topology, ByInformants)
     if isinstance(topology, ByInformants):
-        informed, heard = True, topology.informants(state, generator)
-    else:
-        informed, heard = False, topology(state, generator).numpy()
-    draw = rule.draw(len(x), number, generator, state.bits)
-    state.bits = draw.bits
-    for block in _blocks(*x.shape, rule.looks_at):
+        heard = topology.informants(state, generator)
+    elif not isinstance(topology, Global):
+        heard = topology(state, generator).numpy()
+    coefficients = state.factors.next(rule.sum, x.shape, x.dtype, number, generator, whole=False)
+    bits = state.factors.bits if rule.sum.per_coordinate else None
+    blocks = _blocks(*x.shape, rule.looks_at)
+    if fused.can_move(rule, x):
+        core = (-math.inf, math.inf) if box is None else box.core
+        whole = Snapshot(x, v, p, p if informed else heard, w)
+        who = heard if informed else None
+        for k in fused.move(rule.sum, whole, who, out, coefficients, bits, step, core, blocks):
+            if box is not None:
+                _contain(out[blocks[k]], v[blocks[k]], blocks[k][1], box, recipe.boundary, generator)
+        return
+    for block in blocks:
         rows, columns = block
-        if block is WHOLE:  # an index costs as much as an operation on a small swarm
-            snapshot = Snapshot(x, v, p, p.take(heard, axis=0) if informed else heard, w)
-        else:
-            g = _bests(p, heard[rows], columns) if informed else _attractors(heard, block)
-            snapshot = Snapshot(x[block], v[block], p[block], g, w[:, columns])
-        new_v = rule.on(snapshot, draw, rows)
+        g = _bests(p, heard[rows], columns) if informed else _attractors(heard, block)
+        snapshot = Snapshot(x[block], v[block], p[block], g, w[:, columns])
+        c: Any = coefficients[:, rows]
+        if bits is not None:
+            c = rule.sum.with_bits(c, bits, snapshot.x.shape[1])
+        new_v = rule.on(snapshot, c)
         new_x = snapshot.x + (new_v if step == 1 else step * new_v)
-        if box is not None and not (new_x.min() >= box.core[0] and new_x.max() <= box.core[1]):
-            low, high = (wall[columns] for wall in box.walls)
-            outside = np.flatnonzero((new_x < low) | (new_x > high))  # many times faster than nonzero
-            if outside.size:
-                _bring_in(outside, new_x, new_v, recipe.boundary, low, high, generator)
+        if box is not None and not _within(new_x, box.core):
+            _contain(new_x, new_v, columns, box, recipe.boundary, generator)
         out[block], v[block] = new_x, new_v
 
 

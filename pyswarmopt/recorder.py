@@ -18,9 +18,8 @@ from torch import Tensor
 
 from .compose import Recipe
 from .motion import BLOCK
-from .random_bits import FULL_SCALE, RandomBits
 from .swarm import Swarm
-from .velocity import EVERY, BlockRule, Clamped, Draw, Scope, Snapshot, SumOfTerms, VelocityRule
+from .velocity import BlockRule, Clamped, Scope, Snapshot, SumOfTerms
 
 Floats = npt.NDArray[np.float64]
 Objective = Callable[[Any], Any]
@@ -86,8 +85,10 @@ def record(fun: Objective, recipe: Recipe, moves: int, **swarm: Any) -> list[Ste
         >>> bool(np.allclose(sum(steps[1].forces.values()), steps[1].v))  # no wall was hit
         True
     """
-    watched = _Watched(recipe.velocity)
-    s = Swarm(recipe=replace(recipe, velocity=watched), **swarm)
+    rule = recipe.velocity
+    is_sum = isinstance(rule.rule if isinstance(rule, Clamped) else rule, SumOfTerms)
+    watched = _WatchedSum(recipe) if is_sum else _Watched(recipe)
+    s = Swarm(recipe=replace(recipe, velocity=watched, schedule=watched.schedule), **swarm)
     if s.positions.numel() > BLOCK:
         raise ValueError(f"a recording of {s.positions.numel():,} numbers per move: at most {BLOCK:,} can be watched")
     steps: list[Step] = []
@@ -119,7 +120,7 @@ def _round(s: Swarm, fun: Objective, watched: _Watched, number: int) -> Step:
     return replace(
         step,
         origin=origin,
-        length=float(s.recipe.schedule(watched.move)),
+        length=watched.length,
         g=np.broadcast_to(_copy(seen.g), evaluated.shape),
         w=_copy(seen.w)[0],
         forces=watched.forces,
@@ -128,60 +129,49 @@ def _round(s: Swarm, fun: Objective, watched: _Watched, number: int) -> Step:
 
 
 class _Watched:
-    """A velocity rule that passes on what another one says, and notes how it came about."""
+    """A recipe's velocity rule and schedule, which pass on what those say and note it."""
 
-    def __init__(self, rule: VelocityRule) -> None:
-        self._rule = rule
-        inner = rule.rule if isinstance(rule, Clamped) else rule
-        self._sum = inner if isinstance(inner, SumOfTerms) else None
-        if self._sum and self._sum.normalise and any(term.random == "element" for term in self._sum.terms):
-            raise ValueError("a normalised sum with a factor per coordinate cannot be recorded: use one per particle")
-        self.looks_at: Scope = getattr(rule, "looks_at", "all")
-        self.move = 0
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self.looks_at: Scope = getattr(recipe.velocity, "looks_at", "all")
+        self.move, self.length = 0, 1.0
         self.seen: Snapshot | None = None
         self.forces: dict[str, Floats] = {}
         self.factors: dict[str, Floats] = {}
 
+    def schedule(self, move: int) -> float:
+        self.move, self.length = move, float(self._recipe.schedule(move))
+        return self.length
+
     def __call__(self, snapshot: Snapshot, move: int, generator: torch.Generator) -> Any:
-        if self._sum is None:
-            self.move, self.seen = move, _kept(snapshot)
-            return self._rule(snapshot, move, generator)
-        return self.on(snapshot, self.draw(len(snapshot.x), move, generator))
+        self.seen = _kept(snapshot)
+        return self._recipe.velocity(snapshot, move, generator)
 
-    def draw(self, n: int, move: int, generator: torch.Generator, bits: RandomBits | None = None) -> Draw:
-        self.move = move
-        return cast(BlockRule, self._rule).draw(n, move, generator, bits)
 
-    def on(self, block: Snapshot, draw: Draw, rows: slice = EVERY) -> Any:
-        if self._sum is not None:
-            self.seen = _kept(block)
-            self._note(self._sum, block, draw)
-        return cast(BlockRule, self._rule).on(block, draw, rows)
+class _WatchedSum(_Watched):
+    """That of a sum of terms, whose forces are noted one by one."""
 
-    def _note(self, rule: SumOfTerms, block: Snapshot, draw: Draw) -> None:
-        state = None if draw.bits is None else draw.bits.state()
-        per_coordinate = [term.name for term in rule.terms if term.random == "element"]
-        drawn: dict[str, Floats] = {}
-        if state is not None and per_coordinate:
-            numbers = RandomBits.from_state(state).take((len(per_coordinate), *block.x.shape)) / FULL_SCALE
-            drawn = dict(zip(per_coordinate, numbers, strict=True))
-        self.forces, self.factors = {}, {}
-        for k, term in enumerate(rule.terms):
-            bits = None if state is None else RandomBits.from_state(state)
-            alone = _only(draw.coefficients, k)
-            self.forces[term.name] = _copy(rule.on(block, Draw(alone, bits)))
+    @property
+    def sum(self) -> SumOfTerms:
+        return cast(BlockRule, self._recipe.velocity).sum
+
+    def on(self, block: Snapshot, coefficients: Any) -> Any:
+        self.seen, self.forces, self.factors = _kept(block), {}, {}
+        # C differs between coordinates where one of the factors does.
+        mixed = self.sum.normalise and bool(self.sum.per_coordinate)
+        for k, term in enumerate(self.sum.terms):
+            self.forces[term.name] = _copy(self.sum.on(block, _only(coefficients, k)))
             weight = term.weight(self.move) if callable(term.weight) else term.weight
-            share = np.broadcast_to(np.reshape(draw.coefficients[k], (-1, 1)), (len(block.x), 1))
-            self.factors[term.name] = drawn.get(term.name, share / weight if weight else np.zeros_like(share))
+            share = _copy(coefficients[k] if mixed or term.random == "element" else coefficients[k][:, :1])
+            self.factors[term.name] = share / weight if weight else np.zeros_like(share)
+        return cast(BlockRule, self._recipe.velocity).on(block, coefficients)
 
 
-def _only(coefficients: Any, k: int) -> Any:
-    """The coefficients of a draw, all but the k-th set to 0."""
-    if isinstance(coefficients, np.ndarray):
-        alone = np.zeros_like(coefficients)
-        alone[k] = coefficients[k]
-        return alone
-    return [c if i == k else 0.0 for i, c in enumerate(coefficients)]
+def _only(coefficients: npt.NDArray[Any], k: int) -> npt.NDArray[Any]:
+    """The coefficients of a move, all but those of term k set to 0."""
+    alone = np.zeros_like(coefficients)
+    alone[k] = coefficients[k]
+    return alone
 
 
 def _kept(snapshot: Snapshot) -> Snapshot:

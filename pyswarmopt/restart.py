@@ -46,7 +46,7 @@ class RestartAtBest:
             return
         state.send_back(due)
         if self.once:
-            state.stagnation[due] = 0
+            np.putmask(state.stagnation, due, 0)
 
 
 @dataclass(frozen=True)

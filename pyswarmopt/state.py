@@ -16,9 +16,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from .factors import Factors
 from .flights import Flights
 from .lender import Lender
-from .random_bits import RandomBits
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -26,10 +26,14 @@ Bools = npt.NDArray[np.bool_]
 
 NUMPY_DTYPES = (torch.float64, torch.float32)
 LENT_FROM = 2**18  # numbers; up to there a copy costs less than the memory that a loan saves is worth
+FEW_NUMBERS = 2**12  # up to which a comparison in Python beats one in torch
 FEW_COLUMNS = 512  # up to which a masked copy of all rows beats one copy per row
-OPTIONAL = ("memory", "bits", "flights")  # fields that a saved state need not have
+ONE = np.array(1)  # NumPy takes it in a third of the time of a number of Python's
+ZERO = np.zeros((1, 1), np.float32)
+OPTIONAL = ("memory", "factors", "flights")  # fields that a saved state need not have
 MEMORY = "memory."  # prefix of the entries of `State.memory` in a saved state
-FLIGHTS = "flights."  # that of the fields of `State.flights`
+FACTORS = "factors."  # of those of `State.factors`
+FLIGHTS = "flights."  # of the fields of `State.flights`
 
 
 class Arrays(NamedTuple):
@@ -39,12 +43,14 @@ class Arrays(NamedTuple):
         x: positions, (N, D).
         v: velocities, (N, D).
         p: personal bests, (N, D).
+        g: the best of the present population, (1, D).
         w: the worst point, (1, D).
     """
 
     x: npt.NDArray[Any]
     v: npt.NDArray[Any]
     p: npt.NDArray[Any]
+    g: npt.NDArray[Any]
     w: npt.NDArray[Any]
 
 
@@ -78,7 +84,7 @@ class State:
         maximize: whether the user's values are negated costs.
         memory: what parts of the recipe remember from move to move, by name: for example the links of a random
             topology. An entry is replaced, never edited. Forgotten when the whole swarm restarts.
-        bits: where random factors per coordinate come from, once some were drawn.
+        factors: the random factors of the coming moves, as far as they were drawn.
         flights: who is out to be evaluated, if particles move one by one; None if they move together.
     """
 
@@ -104,11 +110,13 @@ class State:
     pending: bool = False
     maximize: bool = False
     memory: dict[str, Tensor] = field(default_factory=dict)
-    bits: RandomBits | None = None
+    factors: Factors = field(default_factory=Factors)
     flights: Flights | None = None
 
     def __post_init__(self) -> None:
-        self._kept: tuple[tuple[int, ...], Arrays, tuple[Tensor, ...]] | None = None
+        self._shown: tuple[Any, ...] = (None,) * len(LARGE)  # the tensors of which `_arrays` are views
+        self._arrays: Arrays
+        self._handed: tuple[Tensor | None, npt.NDArray[Any]] = None, np.empty(0)
         self._lender = Lender()
         # Whether NumPy can work on the tensors: those on the CPU, of a dtype that it has.
         self.in_numpy = self.positions.dtype in NUMPY_DTYPES and self.positions.device.type == "cpu"
@@ -148,6 +156,7 @@ class State:
         fresh = State.start(positions, velocities, self.maximize)
         for name in POPULATION:
             setattr(self, name, getattr(fresh, name))
+        self.factors.forget()
         self.born = self.generation
         if self.flights is not None:
             self.flights = Flights.of(len(positions), self.flights.handed, self.flights.told)
@@ -155,20 +164,33 @@ class State:
 
     def arrays(self) -> Arrays:
         """The large tensors in NumPy, where `in_numpy`; kept, since to make them costs as much as to use them."""
-        tensors = self.positions, self.velocities, self.best_positions, self.worst_position
-        # Tensors compare by element, so their identities are compared; `_kept` holds on to them.
-        key = tuple(map(id, tensors))
-        if self._kept is None or self._kept[0] != key:
-            x, v, p, w = (tensor.numpy() for tensor in tensors)
-            self._kept = key, Arrays(x, v, p, w[None]), tensors
-        return self._kept[1]
+        x, v, p, g, w = self._shown
+        if not (
+            x is self.positions
+            and v is self.velocities
+            and p is self.best_positions
+            and g is self.leader_position
+            and w is self.worst_position
+        ):
+            self._shown = x, v, p, g, w = tuple(getattr(self, name) for name in LARGE)
+            self._arrays = Arrays(x.numpy(), v.numpy(), p.numpy(), g.numpy()[None], w.numpy()[None])
+        return self._arrays
 
     def hand_out(self) -> Tensor:
         """The positions for somebody else: a copy, or a loan where that would be large (see `Lender`)."""
         if not self.in_numpy:
             return self.positions.clone()
         x = self.arrays().x
-        return torch.from_numpy(x.copy()) if x.size < LENT_FROM else self._lender.lend(self.positions)
+        if x.size >= LENT_FROM:
+            return self._lender.lend(self.positions)
+        copy = x.copy()
+        self._handed = torch.from_numpy(copy), copy
+        return self._handed[0]
+
+    def got_back(self, told: Any) -> bool:
+        """Whether that is the copy of the present positions that was handed out last, unedited."""
+        handed, copy = self._handed
+        return handed is told and copy.size <= FEW_NUMBERS and copy.tobytes() == self.arrays().x.tobytes()
 
     def room(self) -> Tensor:
         """Memory for the next positions: that of the present ones unless somebody holds them."""
@@ -207,27 +229,28 @@ class State:
             costs = np.where(evaluated, costs, self.costs)
             counted = None if repeat_dropped else evaluated
         self.costs = costs
-        finite = np.isfinite(costs)
-        if counted is not None:
-            finite &= counted
-        if np.count_nonzero(finite) == len(costs):  # the usual case, without copies
-            low = high = costs
+        best, worst = costs.argmin(), costs.argmax()
+        # A comparison with NaN is false, and both numbers are that of a NaN if there is one.
+        usual = counted is None and costs.item(best) > -math.inf and costs.item(worst) < math.inf
+        if usual:
+            self._remember_personal(costs, None)
+            self._remember_extremes(costs, costs, best, worst, last_worst_wins)
         else:
+            finite = np.isfinite(costs) if counted is None else np.isfinite(costs) & counted
             low, high = np.where(finite, costs, math.inf), np.where(finite, costs, -math.inf)
-        self._remember_personal(low, counted)
-        self._remember_best(low)
-        self._remember_worst(high, last_worst_wins)
+            self._remember_personal(low, counted)
+            self._remember_extremes(low, high, low.argmin(), high.argmax(), last_worst_wins)
         self.generation += 1
         self.evaluations += len(costs) if evaluated is None else int(evaluated.sum())
 
     def _remember_personal(self, costs: Floats, counted: Bools | None) -> None:
         improved = costs < self.best_costs
         if self.age > 0:  # the starting positions are p, so nothing has stagnated yet
-            self.stagnation += 1 if counted is None else counted
+            np.add(self.stagnation, ONE if counted is None else counted, out=self.stagnation)
             np.putmask(self.stagnation, improved, 0)
         if np.count_nonzero(improved):
             self._take_bests(improved)
-            np.copyto(self.best_costs, costs, where=improved)
+            np.minimum(self.best_costs, costs, out=self.best_costs)
 
     def reclaim(self) -> None:
         """Have the positions in memory that nobody else holds, so that they may be edited."""
@@ -241,9 +264,9 @@ class State:
             rows = rows & ~self.flights.out
         self.reclaim()
         if self.in_numpy:
-            x, v, p, _ = self.arrays()
+            x, v, p, _, _ = self.arrays()
             _copy_rows(p, x, rows)
-            v[rows] = 0.0
+            _copy_rows(ZERO, v, rows)
         else:
             chosen = torch.from_numpy(np.flatnonzero(rows)).to(self.positions.device)
             self.positions[chosen] = self.best_positions[chosen]
@@ -252,30 +275,33 @@ class State:
     def _take_bests(self, improved: Bools) -> None:
         """p <- x for some particles."""
         if self.in_numpy:
-            x, _, p, _ = self.arrays()
+            x, _, p, _, _ = self.arrays()
             _copy_rows(x, p, improved)
         else:
             rows = torch.from_numpy(np.flatnonzero(improved)).to(self.positions.device)
             self.best_positions[rows] = self.positions[rows]
 
-    def _copy_of(self, i: int) -> Tensor:
-        """A copy of particle i's position, (D,)."""
-        return torch.from_numpy(self.arrays().x[i].copy()) if self.in_numpy else self.positions[i].clone()
-
-    def _remember_best(self, costs: Floats) -> None:
-        i = int(costs.argmin())
-        cost = float(costs[i])
+    def _remember_extremes(self, low: Floats, high: Floats, best: Any, worst: Any, last_worst_wins: bool) -> None:
+        """Update g, the best of all and w, given the numbers of the lowest and of the highest costs."""
+        cost = low.item(best)
         if cost < self.leader_cost:
-            self.leader_cost, self.leader_position = cost, self._copy_of(i)
+            self.leader_cost = cost
+            self._copy_position(best, self.leader_position)
             self.leader_stagnation = 0
         elif self.age > 0:
             self.leader_stagnation += 1
         if cost < self.best_cost:
-            # The same tensor as the leader's, which is replaced and never edited: no second copy of D numbers.
+            # The same tensor as the leader's: no second copy of D numbers. A new population has a new leader.
             self.best_cost, self.best_position = cost, self.leader_position
             self.best_stagnation = 0
         elif self.generation > 0:
             self.best_stagnation += 1
+        cost = high.item(worst)
+        if cost > self.worst_cost:
+            if last_worst_wins:
+                worst = np.flatnonzero(high == cost)[-1]
+            self.worst_cost = cost
+            self._copy_position(worst, self.worst_position)
 
     def revalue(self, best_costs: Floats, best_cost: float) -> None:
         """Put other costs in the place of those of p, and let g and the best of all follow.
@@ -293,22 +319,21 @@ class State:
         else:
             self.best_cost, self.best_position = self.leader_cost, self.leader_position
 
-    def _remember_worst(self, costs: Floats, last_wins: bool) -> None:
-        i = int(costs.argmax())
-        worst = float(costs[i])
-        if worst > self.worst_cost:
-            if last_wins:
-                i = int(np.flatnonzero(costs == worst)[-1])
-            self.worst_cost, self.worst_position = worst, self._copy_of(i)
+    def _copy_position(self, i: int, target: Tensor) -> None:
+        """Copy particle i's position to the leader's or the worst one's, (D,)."""
+        if self.in_numpy:
+            a = self.arrays()
+            np.copyto(a.g[0] if target is self.leader_position else a.w[0], a.x[i])
+        else:
+            target.copy_(self.positions[i])
 
     def to_dict(self) -> dict[str, Any]:
         """A copy of every field: arrays as tensors, the rest as int, float or bool; `memory` entry by entry."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in OPTIONAL}
-        if self.bits is not None:
-            values["bits"] = self.bits.state()
         if self.flights is not None:
             values |= {FLIGHTS + name: value for name, value in self.flights.to_dict().items()}
         values |= {MEMORY + name: value for name, value in self.memory.items()}
+        values |= {FACTORS + name: value for name, value in self.factors.state().items()}
         for name, value in values.items():
             if isinstance(value, np.ndarray):
                 values[name] = torch.from_numpy(value.copy())
@@ -337,8 +362,12 @@ class State:
             values[name] = value
         memory = {name: value.to(device, copy=True) for name, value in _under(MEMORY, saved).items()}
         flights = _under(FLIGHTS, saved)
-        bits = RandomBits.from_state(saved["bits"]) if "bits" in saved else None
-        return cls(**values, memory=memory, bits=bits, flights=Flights.from_dict(flights) if flights else None)
+        return cls(
+            **values,
+            memory=memory,
+            factors=Factors.from_state(_under(FACTORS, saved)),
+            flights=Flights.from_dict(flights) if flights else None,
+        )
 
 
 def _under(prefix: str, saved: dict[str, Any]) -> dict[str, Any]:
@@ -347,13 +376,16 @@ def _under(prefix: str, saved: dict[str, Any]) -> dict[str, Any]:
 
 
 def _copy_rows(source: npt.NDArray[Any], target: npt.NDArray[Any], rows: Bools) -> None:
-    """Copy some rows, (N,) mask, without a temporary."""
-    if source.shape[1] < FEW_COLUMNS:
+    """Copy some rows, (N,) mask, without a temporary; a source of one row or number is copied to all of them."""
+    if target.shape[1] < FEW_COLUMNS:
         np.copyto(target, source, where=rows[:, None])
     else:
         for i in np.flatnonzero(rows):
-            target[i] = source[i]
+            target[i] = source[i if len(source) > 1 else 0]
 
+
+# What `Arrays` shows.
+LARGE = ("positions", "velocities", "best_positions", "leader_position", "worst_position")
 
 # What belongs to the present population and is made anew with it.
 POPULATION = (

@@ -213,9 +213,9 @@ class Swarm:
         if isinstance(positions, Ticket):
             self._tell_ticket(positions, values)
             return
-        if st.arrived.any():
+        if np.count_nonzero(st.arrived):
             raise ValueError("this round is being told by tickets: tell the remaining ones (see tickets())")
-        n = len(st.positions)
+        n = len(st.costs)
         costs = self._costs(values, (n,))
         evaluated = None if dropped is None else ~as_mask(dropped, n)
         self._adopt(positions)
@@ -325,6 +325,8 @@ class Swarm:
         return -array if self._state.maximize else array
 
     def _adopt(self, told: Tensor | npt.ArrayLike) -> None:
+        if self._state.got_back(told):
+            return
         current = self._state.positions
         if isinstance(told, Tensor) and told.dtype == current.dtype and told.device == current.device:
             lent = told.data_ptr() == current.data_ptr() and told.shape == current.shape

@@ -11,7 +11,7 @@ itself, as those of this file do, also works on a part of the swarm. A new term 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, cast, get_args
 
@@ -20,11 +20,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .random_bits import FULL_SCALE, RandomBits
-from .schedule import Schedule, as_schedule
+from .factors import FULL_SCALE, Factors, RandomBits
+from .schedule import Schedule
 
 Randomness = Literal["none", "scalar", "element"]
 EVERY = slice(None)
+FEW_COORDINATES = 16
 Scope = Literal["element", "column", "all"]
 
 
@@ -79,59 +80,67 @@ class Term:
             raise ValueError(f"looks_at={self.looks_at!r} of term {self.name!r}: use 'element', 'column' or 'all'")
 
 
+def along(s: Snapshot) -> Any:
+    """v."""
+    return s.v
+
+
+def to_own_best(s: Snapshot) -> Any:
+    """p - x."""
+    return s.p - s.x
+
+
+def to_known_best(s: Snapshot) -> Any:
+    """g - x."""
+    return s.g - s.x
+
+
+def from_worst(s: Snapshot) -> Any:
+    """x - w."""
+    return s.x - s.w
+
+
+DIRECTIONS = [along, to_own_best, to_known_best, from_worst]
+
+
 def inertia(weight: float | Schedule, random: Randomness = "none") -> Term:
     """Keep going: v."""
-    return Term("inertia", weight, lambda s: s.v, random, looks_at="element")
+    return Term("inertia", weight, along, random, looks_at="element")
 
 
 def cognitive(weight: float | Schedule, random: Randomness = "scalar") -> Term:
     """Back to the personal best: p - x."""
-    return Term("cognitive", weight, lambda s: s.p - s.x, random, looks_at="element")
+    return Term("cognitive", weight, to_own_best, random, looks_at="element")
 
 
 def social(weight: float | Schedule, random: Randomness = "scalar") -> Term:
     """Towards the best that the neighbours know: g - x."""
-    return Term("social", weight, lambda s: s.g - s.x, random, looks_at="element")
+    return Term("social", weight, to_known_best, random, looks_at="element")
 
 
 def repel(weight: float | Schedule, random: Randomness = "scalar") -> Term:
     """Away from the worst point seen: x - w (Feng et al. 2024, Algorithm 1)."""
-    return Term("repel", weight, lambda s: s.x - s.w, random, looks_at="element")
-
-
-class Draw(NamedTuple):
-    """The random numbers of one move.
-
-    Attributes:
-        coefficients: a sequence, ``r * weight`` of each term: (N, 1) float64 in NumPy, or a number where all
-            particles have the same; for a term with a factor per coordinate its weight alone.
-        bits: where the factors per coordinate come from; None where no term has any.
-    """
-
-    coefficients: Any
-    bits: RandomBits | None
+    return Term("repel", weight, from_worst, random, looks_at="element")
 
 
 class BlockRule(Protocol):
     """A velocity rule that can be asked for a part of the swarm at a time, unless it `looks_at` "all" of it."""
 
-    looks_at: Scope
+    @property
+    def looks_at(self) -> Scope:
+        """The most that one of the terms looks at."""
 
-    def draw(self, n: int, move: int, generator: torch.Generator, bits: RandomBits | None = None) -> Draw:
-        """The random numbers of a move of n particles; `bits` is where the draw before this one took them from."""
+    @property
+    def sum(self) -> SumOfTerms:
+        """The terms for which coefficients are to be drawn."""
 
-    def on(self, block: Snapshot, draw: Draw, rows: slice = EVERY) -> Any:
+    def on(self, block: Snapshot, coefficients: Any) -> Any:
         """Velocities of a block, (rows, columns), in an array that is nobody else's."""
 
 
 @dataclass(frozen=True)
 class SumOfTerms:
-    """The velocity as a sum over terms of ``r * weight * direction``.
-
-    The scalar factors of all terms come from one float64 draw of shape (N, number of scalar terms), in the order
-    of the terms, whatever D and the dtype: so a swarm on n coefficients and one on a million weights see the same
-    random numbers. Factors per coordinate are drawn after that, block by block and in it term by term, with the 16
-    bits of `RandomBits`.
+    """The velocity as a sum over terms of ``r * weight * direction``; the factors r as in `factors.Factors`.
 
     Attributes:
         terms: the terms, in the order of their random draws.
@@ -153,89 +162,97 @@ class SumOfTerms:
         """The most that one of the terms looks at."""
         return max((term.looks_at for term in self.terms), key=get_args(Scope).index)
 
-    @functools.cached_property
-    def _weights(self) -> npt.NDArray[np.float64] | None:
-        """The weights, (terms,), where they are the same at every move."""
-        weights = [term.weight for term in self.terms]
-        return None if any(map(callable, weights)) else np.array(weights, dtype=np.float64)
+    @property
+    def sum(self) -> SumOfTerms:
+        """This very sum."""
+        return self
 
     @functools.cached_property
-    def _rows(self) -> tuple[list[int], list[int]]:
-        """Which terms have a factor per particle, and which one per coordinate."""
-        kinds = list(enumerate(term.random for term in self.terms))
-        return [k for k, kind in kinds if kind == "scalar"], [k for k, kind in kinds if kind == "element"]
+    def per_particle(self) -> list[int]:
+        """Numbers of the terms with a random factor per particle."""
+        return [k for k, term in enumerate(self.terms) if term.random == "scalar"]
+
+    @functools.cached_property
+    def per_coordinate(self) -> list[int]:
+        """Numbers of the terms with a random factor per coordinate."""
+        return [k for k, term in enumerate(self.terms) if term.random == "element"]
 
     def __call__(self, snapshot: Snapshot, move: int, generator: torch.Generator) -> Any:
-        return self.on(snapshot, self.draw(len(snapshot.x), move, generator))
+        coefficients = Factors(1).next(self, tuple(snapshot.x.shape), np.float64, move, generator, whole=True)
+        return self.on(snapshot, coefficients)
 
-    def draw(self, n: int, move: int, generator: torch.Generator, bits: RandomBits | None = None) -> Draw:
-        """The random numbers of one move of n particles; without `bits` a stream of its own is begun."""
-        weights = self._weights
-        if weights is None:
-            weights = np.array([as_schedule(term.weight)(move) for term in self.terms])
-        per_particle, per_coordinate = self._rows
-        if per_coordinate and bits is None:
-            bits = RandomBits(generator)
-        if not per_particle and not self.normalise:
-            return Draw(weights.tolist(), bits)
-        table = torch.rand((n, len(per_particle)), generator=generator, dtype=torch.float64).numpy()
-        if len(per_particle) < len(weights):
-            draw, table = table, np.ones((n, len(weights)))
-            table[:, per_particle] = draw
-        table *= weights
-        if self.normalise and not per_coordinate:
-            table = _normalised(table)
-        return Draw(table.T[..., None], bits)
+    def coefficients(
+        self, first: int, scalars: npt.NDArray[np.float64], bits: npt.NDArray[np.uint16] | None, dim: int, dtype: Any
+    ) -> npt.NDArray[Any]:
+        """``r * weight`` of each term for some moves from number `first` on.
 
-    def on(self, block: Snapshot, draw: Draw, rows: slice = EVERY) -> Any:
-        """Velocities of a block, NumPy or torch as the block; `rows` tells which particles it holds."""
-        coefficients = draw.coefficients
-        if isinstance(coefficients, np.ndarray):
-            coefficients = _as(coefficients if rows is EVERY else coefficients[:, rows], block.x)
-        if draw.bits is not None and self._rows[1]:
-            coefficients = self._with_factors(coefficients, draw.bits, block.x)
+        Args:
+            first: number of the first move.
+            scalars: (moves, N, scalar terms) factors per particle.
+            bits: (moves, element terms, N, D) factors per coordinate; None if there are none, or if they are
+                multiplied, and the coefficients normalised, later: see `with_bits`.
+            dim: D; 1 if the answer may be the same for all coordinates.
+            dtype: NumPy dtype of the answer.
+
+        Returns:
+            (moves, terms, N, D), or (moves, terms, N, 1).
+        """
+        moves, n, _ = scalars.shape
+        weights = np.empty((moves, len(self.terms), 1, 1))
+        for k, term in enumerate(self.terms):
+            weight = term.weight
+            weights[:, k, 0, 0] = [weight(first + j) for j in range(moves)] if callable(weight) else weight
+        if not self.per_coordinate:
+            table = np.ones((moves, len(self.terms), n))
+            table[:, self.per_particle] = scalars.transpose(0, 2, 1)
+            table *= weights[..., 0]
+            table = (_normalised(table, axis=1) if self.normalise else table).astype(dtype)[..., None]
+            # Two operands of one shape are multiplied in a third of the time, up to about so many coordinates.
+            return np.repeat(table, dim, axis=3) if 1 < dim <= FEW_COORDINATES else table
+        table = np.empty((moves, len(self.terms), n, dim), dtype)
+        table[...] = weights
+        for j, k in enumerate(self.per_particle):
+            table[:, k] *= scalars[:, :, j, None]
+        if bits is None:
+            return table
+        for j, k in enumerate(self.per_coordinate):
+            np.multiply(bits[:, j], weights[:, k] / FULL_SCALE, out=table[:, k], casting="same_kind")
+        return _normalised(table, axis=1) if self.normalise else table
+
+    def with_bits(self, coefficients: npt.NDArray[Any], bits: RandomBits, dim: int) -> list[Any]:
+        """Coefficients of a block of D coordinates, (terms, N, 1), times factors per coordinate."""
+        found = list(coefficients)
+        rows = self.per_coordinate
+        drawn = bits.take((len(rows), coefficients.shape[1], dim)).astype(coefficients.dtype)
+        for k, factor in zip(rows, drawn, strict=True):
+            factor *= found[k] * (1 / FULL_SCALE)
+            found[k] = factor
+        return list(_normalised(np.stack(np.broadcast_arrays(*found)), axis=0)) if self.normalise else found
+
+    def on(self, block: Snapshot, coefficients: Any) -> Any:
+        """Velocities of a block, NumPy or torch as the block.
+
+        Args:
+            block: (rows, columns) of the swarm.
+            coefficients: a sequence, of each term what broadcasts to that shape.
+        """
+        if isinstance(block.x, Tensor):
+            coefficients = torch.from_numpy(coefficients).to(block.x)
         velocity: Any = None
         for term, c in zip(self.terms, coefficients, strict=True):
-            pull = term.direction(block)
-            if term.random == "element":
-                c *= pull  # the factors are ours, and in the cache
-                pull = c
-            else:
-                pull = c * pull
+            pull = c * term.direction(block)
             if velocity is None:
                 velocity = pull
-            elif velocity.shape == pull.shape:
-                velocity += pull
             else:
-                velocity = velocity + pull
+                velocity += pull
         return velocity
 
-    def _with_factors(self, coefficients: Sequence[Any], bits: RandomBits, x: Any) -> Sequence[Any]:
-        """The coefficients, those of terms with a factor per coordinate as arrays like x."""
-        rows = self._rows[1]
-        factors = _as(bits.take((len(rows), *x.shape)), x)
-        coefficients = list(coefficients)
-        for k, factor in zip(rows, factors, strict=True):
-            factor *= coefficients[k] / FULL_SCALE
-            coefficients[k] = factor
-        return _normalised(coefficients) if self.normalise else coefficients
 
-
-def _as(numbers: npt.NDArray[Any], x: Any) -> Any:
-    """Numbers as what x is: a NumPy array of its dtype, or a tensor on its device."""
-    if isinstance(x, Tensor):
-        return torch.from_numpy(numbers.astype(np.float64)).to(x)
-    return numbers.astype(x.dtype, copy=False)
-
-
-def _normalised(coefficients: Any) -> Any:
-    """Divided by their sum over terms; no velocity rather than 0 / 0 where all draws were exactly 0."""
-    if isinstance(coefficients, np.ndarray):  # (N, terms)
-        total = coefficients.sum(axis=1, keepdims=True)
-        np.putmask(total, total == 0, 1.0)
-        return coefficients / total
-    total = sum(coefficients)
-    return [c / (total + (total == 0)) for c in coefficients]
+def _normalised(coefficients: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
+    """Divided by their sum over terms, an axis; no velocity rather than 0 / 0 where all draws were exactly 0."""
+    total = coefficients.sum(axis=axis, keepdims=True)
+    np.putmask(total, total == 0, 1.0)
+    return coefficients / total
 
 
 @dataclass(frozen=True)
@@ -264,19 +281,19 @@ class Clamped:
     def __call__(self, snapshot: Snapshot, move: int, generator: torch.Generator) -> Any:
         return self.rule(snapshot, move, generator).clip(-self.limit, self.limit)
 
-    def draw(self, n: int, move: int, generator: torch.Generator, bits: RandomBits | None = None) -> Draw:
-        """The random numbers of the other rule, which must be one for blocks."""
-        return cast(BlockRule, self.rule).draw(n, move, generator, bits)
+    @property
+    def sum(self) -> SumOfTerms:
+        """The terms of the other rule, which must be one for blocks."""
+        return cast(BlockRule, self.rule).sum
 
-    def on(self, block: Snapshot, draw: Draw, rows: slice = EVERY) -> Any:
+    def on(self, block: Snapshot, coefficients: Any) -> Any:
         """The other rule's velocities of a block, cut."""
-        return cast(BlockRule, self.rule).on(block, draw, rows).clip(-self.limit, self.limit)
+        return cast(BlockRule, self.rule).on(block, coefficients).clip(-self.limit, self.limit)
 
 
 __all__ = [
     "BlockRule",
     "Clamped",
-    "Draw",
     "Snapshot",
     "SumOfTerms",
     "Term",

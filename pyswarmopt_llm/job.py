@@ -25,7 +25,7 @@ from pyswarmopt_llm.experts.preflight import inspect_experts
 from pyswarmopt_llm.experts.stored import StoredTensors
 from pyswarmopt_llm.interfaces import Patch, Space, Utility
 from pyswarmopt_llm.objectives import Objectives, load_objectives, scorings_of
-from pyswarmopt_llm.recipe_options import recipe_options
+from pyswarmopt_llm.optimizers import make_optimizer
 from pyswarmopt_llm.spaces import build_space, check_space
 from pyswarmopt_llm.spaces.full import FullSpace
 from pyswarmopt_llm.tasks import Scoring, Task
@@ -196,6 +196,8 @@ def check_askable(
         UserError: names the task's source and the item.
     """
     window = getattr(engine.model.config.get_text_config(), "max_position_embeddings", None)
+    for split in splits:
+        metric.check(task.split(split), f"{task.source}: {split}")
     for how in scorings_of(metric, scoring, task):
         for split in splits:
             try:
@@ -275,21 +277,15 @@ def optimizer(config: SearchConfig, vertices: torch.Tensor) -> pso.Optimizer:
     Raises:
         UserError: an unknown optimizer.
     """
-    if config.optimizer != "model-swarms":
-        raise UserError(f"--optimizer {config.optimizer}: unknown; this version has model-swarms")
-    recipe = pso.recipes.model_swarms(
-        patience=config.patience,
-        max_iter=config.max_iter,
-        compat="reference" if config.compat == "reference" else "paper",
-        **recipe_options(config.settings),
-    )
-    return pso.Swarm(
-        positions=vertices,
+    return make_optimizer(
+        config.optimizer,
+        vertices,
         population=max(config.particles, len(vertices)),
-        recipe=recipe,
-        maximize=True,
+        max_iter=config.max_iter,
+        patience=config.patience,
         seed=config.seed,
-        dtype=vertices.dtype,
+        compat=config.compat,
+        settings=config.settings,
     )
 
 

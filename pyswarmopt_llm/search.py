@@ -25,6 +25,7 @@ from pyswarmopt_llm.interfaces import Score
 from pyswarmopt_llm.job import Job, optimizer, prepare, versions
 from pyswarmopt_llm.leaders import Candidate, Leaders
 from pyswarmopt_llm.objective import Objective
+from pyswarmopt_llm.optimizers import released
 from pyswarmopt_llm.output import coefficients_by_group, items_saved, save_truncated
 from pyswarmopt_llm.reporting.card import model_card
 from pyswarmopt_llm.reporting.report import render_report
@@ -95,15 +96,15 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
     with run.locked():
         earlier = sum(row["seconds"] for row in run.rows)  # spent by a process that was stopped
         scorings = _choose_scoring(job, run, tell)
-        swarm = optimizer(job.config, job.space.starts(job.particles, job.config.seed))
-        objective = _objective(job, run, scorings, tell)
-        singles = [objective.scores(x, 0, i) for i, x in enumerate(job.space.vertices())]
-        _warn_if_chance(job, singles, scorings, tell)
-        leaders = Leaders(job.objectives.names)
-        stop = _loop(job, run, swarm, objective, leaders, tell)
-        best = Candidate(swarm.best.x, swarm.best.value, {})
-        chosen = choose(job, run, leaders, best, scorings)
-        result = _finish(job, run, chosen, singles, scorings) | {"stop": stop}
+        with released(optimizer(job.config, job.space.starts(job.particles, job.config.seed))) as swarm:
+            objective = _objective(job, run, scorings, tell)
+            singles = [objective.scores(x, 0, i) for i, x in enumerate(job.space.vertices())]
+            _warn_if_chance(job, singles, scorings, tell)
+            leaders = Leaders(job.objectives.names)
+            stop = _loop(job, run, swarm, objective, leaders, tell)
+            best = Candidate(swarm.best.x, swarm.best.value, {})
+            chosen = choose(job, run, leaders, best, scorings)
+            result = _finish(job, run, chosen, singles, scorings) | {"stop": stop}
         if len(job.objectives.names) > 1:
             result["front"] = save_front(job, run, leaders, chosen.position)
         result["seconds"] = round(earlier + time.perf_counter() - start, 3)

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from pyswarmopt_llm.cli import analyse, demo, evaluate, generate, inspect, merge, resume, search, train_expert
+from pyswarmopt_llm.cli import analyse, compare, demo, evaluate, generate, inspect, merge, resume, search, train_expert
 from pyswarmopt_llm.cli._options import SwarmCommand
 from pyswarmopt_llm.errors import UserError
 
@@ -24,6 +24,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "generate": generate.command,
     "merge": merge.command,
     "analyse": analyse.command,
+    "compare": compare.command,
     "train-expert": train_expert.command,
     "demo": demo.command,
 }

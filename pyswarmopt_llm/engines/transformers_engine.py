@@ -113,6 +113,35 @@ class TransformersEngine:
                 found[part.target_pair] = logits[part.target_head].float().log_softmax(-1).cpu()
         return found
 
+    def token_logprobs(self, pairs: Sequence[tuple[str, str]]) -> list[Tensor]:
+        """Natural-log probability of every token of each continuation: (T,) float32 on the CPU for each pair.
+
+        Raises:
+            UserError: if a pair is longer than the model's context window.
+        """
+        found: list[Tensor] = [torch.empty(0)] * len(pairs)
+        for batch, logits in self._forward(self._plan(tuple(pairs))):
+            logprobs = logits.float().log_softmax(-1)[batch.target_head, batch.target_token].cpu()
+            for pair in batch.target_pair.unique().tolist():
+                found[pair] = logprobs[batch.target_pair == pair]
+        return found
+
+    def distributions(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[Tensor, Tensor]]:
+        """For each pair the natural-log distributions along its continuation, (T, V) float32, and its tokens, (T,).
+
+        On the CPU; memory grows with the vocabulary, so ask for few pairs at a time.
+
+        Raises:
+            UserError: if a pair is longer than the model's context window.
+        """
+        found = [(torch.empty(0), torch.empty(0, dtype=torch.int64))] * len(pairs)
+        for batch, logits in self._forward(self._plan(tuple(pairs))):
+            logprobs = logits.float().log_softmax(-1).cpu()
+            for pair in batch.target_pair.unique().tolist():
+                own = batch.target_pair == pair
+                found[pair] = logprobs[batch.target_head[own]], batch.target_token[own]
+        return found
+
     # Text
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:

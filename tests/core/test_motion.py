@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
-from pyswarmopt import boundary, motion, state
+from pyswarmopt import boundary, fused, motion, state
 from pyswarmopt.algorithms.clpso import Exemplars
+from pyswarmopt.factors import FULL_SCALE, Factors, RandomBits
 from pyswarmopt.lender import Lender
-from pyswarmopt.random_bits import FULL_SCALE, RandomBits
 from pyswarmopt.velocity import SumOfTerms
 
 TOPOLOGIES = [*pso.topology.TOPOLOGIES.values(), Exemplars(gap=2)]
@@ -117,6 +117,7 @@ def test_a_large_swarm_moves_without_temporaries_of_its_size():
     swarm = pso.Swarm(bounds=(-5, 5), dim=dim, population=n, recipe="model_swarms", seed=0, dtype=torch.float32)
     values = np.arange(n, dtype=float)
     swarm.tell(swarm.ask(), values)
+    swarm.tell(swarm.ask(), values)  # a move, which loads Numba where it is installed
     tracemalloc.start()
     swarm.ask()
     swarm.tell(swarm.ask(), values[::-1])
@@ -180,3 +181,78 @@ def test_bits_are_uniform_in_each_of_the_four_places_of_a_draw():
     np.testing.assert_allclose(np.cov(u.T), np.eye(4) / 12, atol=0.002)
     counts = np.bincount(bits.ravel() >> 8, minlength=256)  # 255 degrees of freedom: 255 + 5 sqrt(510)
     assert ((counts - bits.size / 256) ** 2 / (bits.size / 256)).sum() < 368
+
+
+# --- factors drawn ahead ---
+
+
+def test_factors_drawn_for_many_moves_are_those_of_a_draw_for_each_move():
+    rule = SumOfTerms((pso.inertia(pso.schedule.Linear(0.9, 0.4, 100)), pso.cognitive(1.5), pso.social(2.0)))
+    generator = torch.Generator().manual_seed(5)
+    ahead, again = Factors(), torch.Generator().manual_seed(5)
+    for move in range(150):
+        found = ahead.next(rule, (4, 30), np.float64, move, generator, whole=True)
+        r = torch.rand((4, 2), generator=again, dtype=torch.float64).numpy()
+        expected = [np.full(4, 0.9 - 0.5 * min(move / 100, 1)), 1.5 * r[:, 0], 2.0 * r[:, 1]]
+        np.testing.assert_allclose(found, np.array(expected)[..., None], rtol=1e-15)
+
+
+def test_factors_go_on_from_their_state_between_two_draws():
+    rule = SumOfTerms((pso.inertia(0.7, "scalar"), pso.social(2.0, "element")), normalise=True)
+
+    def next_of(factors: Factors, move: int) -> np.ndarray:
+        return factors.next(rule, (3, 5), np.float64, move, generator, whole=True).copy()
+
+    generator, factors = torch.Generator().manual_seed(1), Factors()
+    for move in range(70):  # more than are drawn at once
+        next_of(factors, move)
+    saved, at = factors.state(), generator.get_state()
+    expected = [next_of(factors, move) for move in range(70, 200)]
+    generator.set_state(at)
+    resumed = Factors.from_state(saved)
+    np.testing.assert_array_equal([next_of(resumed, move) for move in range(70, 200)], expected)
+    assert (np.array(expected).sum(axis=1) == pytest.approx(1.0)) and len(np.unique(expected)) > 130 * 3
+
+
+def test_positions_edited_in_place_are_told_as_edited():
+    swarm = pso.Swarm(bounds=[(-5, 5)] * 3, population=4, seed=0)
+    x = swarm.ask()
+    x[1, 2] = 0.25
+    swarm.tell(x, [1.0, 0.0, 2.0, 3.0])
+    assert float(swarm.best.x[2]) == 0.25 and torch.equal(swarm.positions, x)
+
+
+# --- the compiled pass ---
+
+FUSED = {
+    "factors per particle, normalised": pso.recipes.model_swarms(),
+    "factors per coordinate, ring": pso.recipes.constriction(),
+    "both, walls that draw": pso.compose(
+        (pso.inertia(0.7), pso.cognitive(1.4), pso.social(1.9, "element")), boundary=boundary.resample, schedule=0.8
+    ),
+    "no inertia, exemplars": pso.compose((pso.social(1.6, "element"), pso.repel(0.1)), Exemplars(gap=2)),
+}
+
+
+@pytest.mark.parametrize("how", ["as it stands", "compiled"])
+@pytest.mark.parametrize("size", [10**6, 1, 4, 17])
+@pytest.mark.parametrize("name", FUSED)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_one_pass_gives_what_the_passes_of_numpy_give_to_the_bit(block, monkeypatch, how, size, name, dtype):
+    block(size)
+    monkeypatch.setattr(motion, "SMALL", 0)
+    if how == "compiled":
+        pytest.importorskip("numba")
+    else:
+        monkeypatch.setattr(fused, "compiled", lambda: fused.one_pass)
+
+    def run(compiled_from: int) -> pso.Swarm:
+        monkeypatch.setattr(fused, "COMPILED_FROM", compiled_from)
+        bounds = [(-2, 2), (0, 3), (-1, 9), (-5, 0), (3, 3)]
+        swarm = pso.Swarm(bounds=bounds, population=7, recipe=FUSED[name], seed=3, dtype=dtype)
+        with np.errstate(over="ignore"):  # SFC64 counts modulo 2^64
+            return drive(swarm, 12)
+
+    fast, plain = run(0), run(10**9)
+    assert torch.equal(fast.positions, plain.positions) and torch.equal(fast.velocities, plain.velocities)
+    assert torch.equal(fast.ask(), plain.ask())  # the random numbers have come as far

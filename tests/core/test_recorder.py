@@ -69,14 +69,18 @@ def test_factors_of_a_normalised_sum_are_shares() -> None:
         assert step.length == pytest.approx(0.8 * 0.95 ** (step.number - 1))
 
 
+def test_factors_of_a_normalised_sum_are_shares_in_each_coordinate() -> None:
+    mixed = pso.compose([pso.inertia(0.5), pso.social(1.0, "element")], normalise=True)
+    for step in record(pso.functions.sphere, mixed, 8, **BOX)[1:]:
+        assert step.factors["social"].shape == (7, 3)
+        np.testing.assert_allclose(0.5 * step.factors["inertia"] + step.factors["social"], 1.0)
+
+
 def test_rules_that_are_no_sum_have_a_trajectory_but_no_forces() -> None:
     step = record(pso.functions.sphere, pso.recipes.spso2011(), 2, **BOX)[-1]
     assert step.forces == {} and step.g is not None
 
 
-def test_recordings_of_large_swarms_and_unknowable_factors_are_refused() -> None:
+def test_recordings_of_large_swarms_are_refused() -> None:
     with pytest.raises(ValueError, match="at most 65,536"):
         record(pso.functions.sphere, pso.recipes.constriction(), 1, bounds=[(-1, 1)] * 40000, population=2)
-    mixed = pso.compose([pso.inertia(0.5), pso.social(1.0, "element")], normalise=True)
-    with pytest.raises(ValueError, match="use one per particle"):
-        record(pso.functions.sphere, mixed, 1, **BOX)

@@ -15,14 +15,14 @@ ROOT = Path(__file__).parents[3]
 
 # Part of the step that the page highlights -> what to show of it.
 PARTS: dict[str, tuple[Any, ...]] = {
-    "inertia": (velocity.inertia,),
-    "cognitive": (velocity.cognitive,),
-    "social": (velocity.social,),
-    "repel": (velocity.repel,),
+    "inertia": (velocity.inertia, velocity.along),
+    "cognitive": (velocity.cognitive, velocity.to_own_best),
+    "social": (velocity.social, velocity.to_known_best),
+    "repel": (velocity.repel, velocity.from_worst),
     "velocity": (velocity.SumOfTerms.on,),
-    "position": (motion.move,),
+    "position": (motion._at_once,),
     "step length": (schedule.Exponential,),
-    "memory": (State._remember_personal, State._remember_best),
+    "memory": (State._remember_personal, State._remember_extremes),
     "restart": (restart.RestartAtBest.__call__,),
     "topology: everybody": (topology.Global,),
     "topology: ring": (topology.Ring, topology.Lattice.informants),
@@ -38,9 +38,9 @@ def excerpts() -> dict[str, list[dict[str, Any]]]:
     """For each part its pieces of source: file, first line and text.
 
     Example:
-        >>> piece = excerpts()["cognitive"][0]
+        >>> piece = excerpts()["cognitive"][1]
         >>> piece["file"], piece["text"].splitlines()[-1].strip()
-        ('pyswarmopt/velocity.py', 'return Term("cognitive", weight, lambda s: s.p - s.x, random, looks_at="element")')
+        ('pyswarmopt/velocity.py', 'return s.p - s.x')
     """
     return {part: [_excerpt(thing) for thing in things] for part, things in PARTS.items()}
 
