@@ -6,12 +6,14 @@ told; the run writes it down. Nothing else crosses the rooms.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,34 @@ class LowRank:
         return self.b @ self.a
 
 
+class Computed(Mapping[str, T]):
+    """A mapping whose values are made when they are asked for and not kept: one weight at a time in memory.
+
+    Args:
+        shapes: name -> shape of the weight that the value is for, known without making it.
+        make: name -> value.
+
+    Example:
+        >>> squares = Computed({"2": (1,), "3": (1,)}, lambda name: int(name) ** 2)
+        >>> dict(squares)
+        {'2': 4, '3': 9}
+    """
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]], make: Callable[[str], T]) -> None:
+        self.shapes, self._make = shapes, make
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self.shapes:
+            raise KeyError(name)
+        return self._make(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.shapes)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+
 @dataclass(frozen=True)
 class Patch:
     """A realised candidate: how it differs from the resident base.
@@ -44,7 +74,7 @@ class Patch:
     Keys are parameter names of the base model as `named_parameters()` gives them, for example
     ``model.layers.0.self_attn.q_proj.weight``. The engine merges `low_rank` into a copy of the base's value in
     float32 and rounds once to the model's dtype, as peft's `merge_and_unload` does; `dense` replaces a value.
-    An empty patch is the base itself.
+    An empty patch is the base itself. Either mapping may be `Computed`.
     """
 
     low_rank: Mapping[str, LowRank] = field(default_factory=dict)
@@ -69,6 +99,12 @@ class Engine(Protocol):
     def chat(self, user: str) -> str:
         """`user` as a user turn of the model's chat template, ready for the assistant's turn."""
 
+    def loglikelihood_parts(self, pairs: Sequence[tuple[str, str]]) -> list[Part[float]]:
+        """`loglikelihood` batch by batch; all pairs of one context are in one part."""
+
+    def generate_parts(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[Part[str]]:
+        """`generate` batch by batch."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -88,6 +124,42 @@ class Score:
 
 
 Utility = Callable[[Engine], Score]
+
+
+@dataclass(frozen=True)
+class Part(Generic[T]):
+    """Some of a list of questions, asked together.
+
+    Attributes:
+        indices: which of the questions.
+        ask: puts them to the candidate that is loaded when it is called; one answer per index.
+    """
+
+    indices: tuple[int, ...]
+    ask: Callable[[], list[T]]
+
+
+@runtime_checkable
+class ByParts(Protocol):
+    """A utility that is the mean over items of values in a known range, and can be asked part by part.
+
+    The parts are the same for every candidate, and a part's values are, to the bit, those that the whole gives,
+    whichever parts are asked and in whatever order: so an evaluation may stop early without changing anything.
+
+    Attributes:
+        n: number of items.
+        lowest, highest: what the value of an item can be.
+    """
+
+    n: int
+    lowest: float
+    highest: float
+
+    def __call__(self, engine: Engine) -> Score:
+        """Ask all items."""
+
+    def parts(self, engine: Engine) -> list[Part[float]]:
+        """The items, each in exactly one part."""
 
 
 class Space(Protocol):
@@ -110,10 +182,13 @@ class Space(Protocol):
         """The candidate at `position` (shape (size,))."""
 
     def save(self, position: Tensor, out: Path) -> None:
-        """Write the candidate as a PEFT adapter directory (float32 safetensors) that plain `peft` loads.
+        """Write the candidate as a directory that other tools load: a PEFT adapter (float32) or a whole model.
 
-        `realise` of the saved adapter's weights gives the same patch to the bit.
+        `read` of it gives the same patch as `realise`, to the bit.
         """
 
+    def read(self, folder: Path) -> Patch:
+        """The patch that the files in `folder`, written by `save`, hold."""
 
-__all__ = ["Engine", "LowRank", "Patch", "Score", "Space", "Utility"]
+
+__all__ = ["ByParts", "Computed", "Engine", "LowRank", "Part", "Patch", "Score", "Space", "Utility"]

@@ -9,7 +9,8 @@ Three savings, none of which changes a probability beyond rounding:
    section 4.2, with options in place of speculated tokens);
 3. the last token of a continuation is only predicted, never fed.
 
-Rows are sorted by length and cut into batches by padded tokens.
+Rows are sorted by length and cut into batches by padded tokens, and by the keys that those tokens look at, which a
+long shared prefix multiplies.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ import torch
 from torch import Tensor
 
 TokenPair = tuple[tuple[int, ...], tuple[int, ...]]
+
+# Keys (prefix and row, for every row) per token of the budget. A key costs a layer's worth of memory while a token
+# costs that and its activations, so keys may be many, but not without limit: each row lends the prefix anew.
+_KEYS_PER_TOKEN = 8
 
 
 @dataclass(frozen=True)
@@ -45,14 +50,17 @@ class Batch:
     """Rows padded to one length, as tensors on the CPU.
 
     Attributes:
+        rows: what it was made of.
         input_ids: (B, L) int64, right-padded.
         position_ids: (B, L) int64, depth in the tree, prefix included.
         trees: per row (c, n, seen): tokens c..n are the inner nodes, and seen (n - c, n - c) bool says which nodes
             a node may see (its ancestors and itself). Everything else of the row is causal.
         heads: (M,) int64 into the flattened (B * L) positions: where a prediction is needed.
         target_head: (T,) int64 into `heads`; target_token: (T,) int64; target_pair: (T,) int64.
+        pairs: (P,) int64, the pairs that are scored here, ascending; no other batch scores them.
     """
 
+    rows: tuple[Row, ...]
     input_ids: Tensor
     position_ids: Tensor
     trees: tuple[tuple[int, int, Tensor], ...]
@@ -60,6 +68,12 @@ class Batch:
     target_head: Tensor
     target_token: Tensor
     target_pair: Tensor
+    pairs: Tensor
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens fed, padding excluded."""
+        return sum(len(row.tokens) for row in self.rows)
 
     def allowed(self) -> Tensor:
         """Which tokens of its row a token may see: (B, L, L) bool. Built on use: it is quadratic in L."""
@@ -163,6 +177,8 @@ def shared_prefix(contexts: Sequence[tuple[int, ...]]) -> int:
 def build_plan(pairs: Sequence[TokenPair], batch_tokens: int, pad: int) -> Plan:
     """Batches for `pairs`, at most `batch_tokens` padded tokens each (a longer row is a batch of its own).
 
+    With a prefix that is long against the rows, batches are smaller: see `_KEYS_PER_TOKEN`.
+
     A pair with an empty continuation asks for the distribution after its context: its one target has token 0.
     """
     groups: dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]] = {}
@@ -175,13 +191,15 @@ def build_plan(pairs: Sequence[TokenPair], batch_tokens: int, pad: int) -> Plan:
     batches, start = [], 0
     while start < len(rows):
         width = len(rows[start].tokens)
-        stop = start + max(1, batch_tokens // width)
-        batches.append(_batch(rows[start:stop], n_prefix, pad))
+        cost = max(width, (n_prefix + width) / _KEYS_PER_TOKEN)
+        stop = start + max(1, int(batch_tokens / cost))
+        batches.append(make_batch(rows[start:stop], n_prefix, pad))
         start = stop
     return Plan(prefix, tuple(batches), len(pairs), n_prefix + sum(len(row.tokens) for row in rows))
 
 
-def _batch(rows: Sequence[Row], n_prefix: int, pad: int) -> Batch:
+def make_batch(rows: Sequence[Row], n_prefix: int, pad: int) -> Batch:
+    """Rows padded to the longest; `n_prefix` tokens come before each of them."""
     width = max(len(row.tokens) for row in rows)
     input_ids = torch.full((len(rows), width), pad, dtype=torch.int64)
     position_ids = torch.zeros((len(rows), width), dtype=torch.int64)
@@ -203,12 +221,15 @@ def _batch(rows: Sequence[Row], n_prefix: int, pad: int) -> Batch:
             target_head.append(heads.setdefault(r * width + at, len(heads)))
             target_token.append(token)
             target_pair.append(pair)
+    pairs = torch.tensor(target_pair, dtype=torch.int64)
     return Batch(
+        tuple(rows),
         input_ids,
         position_ids,
         tuple(trees),
         torch.tensor(list(heads), dtype=torch.int64),
         torch.tensor(target_head, dtype=torch.int64),
         torch.tensor(target_token, dtype=torch.int64),
-        torch.tensor(target_pair, dtype=torch.int64),
+        pairs,
+        pairs.unique(),
     )

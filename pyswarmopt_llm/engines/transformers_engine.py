@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import cache, partial
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,13 +15,20 @@ from transformers.cache_utils import DynamicCache
 
 from pyswarmopt_llm.engines.attention import attention_mask, attention_windows
 from pyswarmopt_llm.engines.generation import greedy
-from pyswarmopt_llm.engines.plan import Batch, Plan, TokenPair, build_plan, encode_pair
+from pyswarmopt_llm.engines.hardware import out_of_memory
+from pyswarmopt_llm.engines.plan import Batch, Plan, TokenPair, build_plan, encode_pair, make_batch
 from pyswarmopt_llm.engines.prefix_cache import PrefixCache
+from pyswarmopt_llm.engines.weights import PatchedWeights
 from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.interfaces import LowRank, Patch
+from pyswarmopt_llm.interfaces import Part, Patch
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 # Positions normalised at once: their float32 logits stay in the cache of a CPU (four times faster), small on a GPU.
 _HEAD_ROWS = {"cpu": 16, "cuda": 1024}
+# Plans kept: dev and test of several tasks come back for every candidate, a prompt of a person's does not.
+_PLANS = 32
 
 
 class TransformersEngine:
@@ -28,7 +38,8 @@ class TransformersEngine:
         model: a transformers causal LM in eval mode, on its device; its weights are changed in place by `load`
             and put back, to the bit, by ``load(Patch())``.
         tokenizer: the model's tokenizer, with a pad token.
-        batch_tokens: padded tokens in one forward pass.
+        batch_tokens: padded tokens in one forward pass; halved where memory runs out.
+        stored: the base's weights once more, read on access; see `PatchedWeights`.
 
     Raises:
         UserError: if the architecture cannot run planned batches (see `attention_windows`).
@@ -37,55 +48,22 @@ class TransformersEngine:
         tokens_fed: tokens sent through the model so far, padding excluded.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, batch_tokens: int = 1024) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, batch_tokens: int = 1024, stored: Mapping[str, Tensor] | None = None
+    ) -> None:
         self.model, self.tokenizer = model, tokenizer
         self.batch_tokens = batch_tokens
         self.tokens_fed = 0
-        self._parameters: dict[str, Tensor] = dict(model.named_parameters())
-        self._pristine: dict[str, Tensor] = {}
-        self._patched: set[str] = set()
-        self._plans: dict[tuple[tuple[str, str], ...], Plan] = {}
+        self._weights = PatchedWeights(model, stored)
+        self._plans: OrderedDict[tuple[tuple[str, str], ...], Plan] = OrderedDict()
+        self._short_of_memory = False
         self._windows = attention_windows(model)
         # A chat template writes its special tokens itself.
         self._lead = leading_specials(tokenizer) if tokenizer.chat_template is None else []
 
-    # Weights
-
-    @torch.inference_mode()
     def load(self, patch: Patch) -> None:
-        """Make the resident model ``base + patch`` (float32 sum, one rounding to the model's dtype).
-
-        Raises:
-            KeyError: if the base has no parameter of that name.
-            ValueError: if a shape does not fit, or a name is in both parts of the patch. Nothing is changed then.
-        """
-        self._check_fits(patch)
-        wanted = patch.low_rank.keys() | patch.dense.keys()
-        for name in self._patched - wanted:
-            self._parameters[name].copy_(self._pristine[name])
-        for name in wanted - self._pristine.keys():
-            self._pristine[name] = self._parameters[name].clone()
-        self._patched = wanted  # before the first change, so that an interrupted load can still be taken out
-        for name, value in patch.dense.items():
-            self._parameters[name].copy_(value)
-        for name, change in patch.low_rank.items():
-            parameter = self._parameters[name]
-            factors = LowRank(b=change.b.to(parameter.device), a=change.a.to(parameter.device))
-            parameter.copy_(self._pristine[name] + factors.dense())
-
-    def _check_fits(self, patch: Patch) -> None:
-        shapes = {name: tuple(value.shape) for name, value in patch.dense.items()}
-        for name, change in patch.low_rank.items():
-            if name in shapes:
-                raise ValueError(f"{name}: a patch has both a value and a low-rank change for it; give one of them")
-            if change.b.shape[1] != change.a.shape[0]:
-                raise ValueError(f"{name}: factors of rank {change.b.shape[1]} and {change.a.shape[0]}")
-            shapes[name] = (change.b.shape[0], change.a.shape[1])
-        for name, shape in shapes.items():
-            if name not in self._parameters:
-                raise KeyError(f"{name}: the base has no such parameter")
-            if shape != tuple(self._parameters[name].shape):
-                raise ValueError(f"{name}: a change of shape {shape} for {tuple(self._parameters[name].shape)} weights")
+        """Make the resident model ``base + patch``; see `PatchedWeights.load`."""
+        self._weights.load(patch)
 
     # Likelihoods
 
@@ -97,16 +75,29 @@ class TransformersEngine:
         Raises:
             UserError: if a pair is longer than the model's context window.
         """
+        return _together(self.loglikelihood_parts(pairs), len(pairs))
+
+    def loglikelihood_parts(self, pairs: Sequence[tuple[str, str]]) -> list[Part[float]]:
+        """`loglikelihood` batch by batch; what all contexts begin with is computed with the first batch asked.
+
+        Raises:
+            UserError: if a pair is longer than the model's context window.
+        """
         if any(not continuation for _, continuation in pairs):
             raise ValueError("a continuation is empty: there is nothing to score")
         plan = self._plan(tuple(pairs))
-        totals = torch.zeros(plan.n_pairs, dtype=torch.float64)
-        for batch, logits in self._forward(plan):
-            chosen = logits[batch.target_head, batch.target_token].float().cpu()
-            parts = logits.split(_HEAD_ROWS[logits.device.type])
-            normaliser = torch.cat([part.float().logsumexp(-1) for part in parts]).cpu()
-            totals.index_add_(0, batch.target_pair, (chosen - normaliser[batch.target_head]).double())
-        return totals.tolist()
+        prefix = cache(lambda: self._prefix(plan))
+
+        def ask(batch: Batch) -> list[float]:
+            totals = torch.zeros(plan.n_pairs, dtype=torch.float64)
+            for part, logits in self._forward(batch, plan, prefix):
+                chosen = logits[part.target_head, part.target_token].float().cpu()
+                rows = logits.split(_HEAD_ROWS[logits.device.type])
+                normaliser = torch.cat([row.float().logsumexp(-1) for row in rows]).cpu()
+                totals.index_add_(0, part.target_pair, (chosen - normaliser[part.target_head]).double())
+            return totals[batch.pairs].tolist()
+
+        return [Part(tuple(batch.pairs.tolist()), partial(ask, batch)) for batch in plan.batches]
 
     def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
         """Natural-log distribution of the next token after each prompt: (N, V) float32 on the CPU.
@@ -115,8 +106,11 @@ class TransformersEngine:
             UserError: if a prompt is longer than the model's context window.
         """
         found = torch.empty(len(prompts), self.model.get_output_embeddings().weight.shape[0])
-        for batch, logits in self._forward(self._plan(tuple((prompt, "") for prompt in prompts))):
-            found[batch.target_pair] = logits[batch.target_head].float().log_softmax(-1).cpu()
+        plan = self._plan(tuple((prompt, "") for prompt in prompts))
+        prefix = cache(lambda: self._prefix(plan))
+        for batch in plan.batches:
+            for part, logits in self._forward(batch, plan, prefix):
+                found[part.target_pair] = logits[part.target_head].float().log_softmax(-1).cpu()
         return found
 
     # Text
@@ -127,19 +121,36 @@ class TransformersEngine:
         Raises:
             UserError: if a prompt and `max_new_tokens` do not fit into the model's context window.
         """
+        return _together(self.generate_parts(prompts, max_new_tokens), len(prompts))
+
+    def generate_parts(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[Part[str]]:
+        """`generate` batch by batch, prompts of like length together.
+
+        Raises:
+            UserError: if a prompt and `max_new_tokens` do not fit into the model's context window.
+        """
         encoded = [self._encode_prompt(prompt) for prompt in prompts]
         for prompt, ids in zip(prompts, encoded, strict=True):
             self._check_length(len(ids) + max_new_tokens, prompt)
-        texts = [""] * len(encoded)
+        parts = []
         order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]), reverse=True)
         while order:
             width = len(encoded[order[0]]) + max_new_tokens
             now, order = order[: max(1, self.batch_tokens // width)], order[max(1, self.batch_tokens // width) :]
-            found = greedy(self.model, [encoded[i] for i in now], max_new_tokens, self._pad(), self._stops())
-            self.tokens_fed += sum(len(encoded[i]) for i in now) + sum(map(len, found))
-            for i, new in zip(now, found, strict=True):
-                texts[i] = self.tokenizer.decode(new, skip_special_tokens=True)
-        return texts
+            ask = partial(self._write, [encoded[i] for i in now], max_new_tokens)
+            parts.append(Part(tuple(now), ask))
+        return parts
+
+    def _write(self, prompts: Sequence[tuple[int, ...]], max_new_tokens: int) -> list[str]:
+        try:
+            found = greedy(self.model, prompts, max_new_tokens, self._pad(), self._stops())
+        except RuntimeError as error:
+            self._smaller_batches(error, len(prompts))
+        else:
+            self.tokens_fed += sum(map(len, prompts)) + sum(map(len, found))
+            return [self.tokenizer.decode(new, skip_special_tokens=True) for new in found]
+        half = len(prompts) // 2
+        return self._write(prompts[:half], max_new_tokens) + self._write(prompts[half:], max_new_tokens)
 
     def chat(self, user: str) -> str:
         """`user` as a user turn of the chat template, ready for the assistant's turn.
@@ -155,33 +166,69 @@ class TransformersEngine:
 
     def _plan(self, pairs: tuple[tuple[str, str], ...]) -> Plan:
         """Tokenised once per run: the same pairs come back for every candidate."""
-        if pairs not in self._plans:
-            encoded: list[TokenPair] = []
-            for context, continuation in pairs:
-                if continuation:
-                    encoded.append(encode_pair(self._encode, context, continuation))
-                else:
-                    encoded.append((self._encode_prompt(context), ()))
-                self._check_length(sum(map(len, encoded[-1])), context)
-            self._plans[pairs] = build_plan(encoded, self.batch_tokens, self._pad())
+        if pairs in self._plans:
+            self._plans.move_to_end(pairs)
+            return self._plans[pairs]
+        encoded: list[TokenPair] = []
+        for context, continuation in pairs:
+            if continuation:
+                encoded.append(encode_pair(self._encode, context, continuation))
+            else:
+                encoded.append((self._encode_prompt(context), ()))
+            self._check_length(sum(map(len, encoded[-1])), context)
+        self._plans[pairs] = build_plan(encoded, self.batch_tokens, self._pad())
+        if len(self._plans) > _PLANS:
+            self._plans.popitem(last=False)
         return self._plans[pairs]
 
-    @torch.inference_mode()
-    def _forward(self, plan: Plan) -> Iterator[tuple[Batch, Tensor]]:
-        """For each batch the logits at its heads, (M, V), in the model's dtype."""
-        self.tokens_fed += plan.n_tokens
-        cache = self._prefix(plan)
-        for batch in plan.batches:
-            with self._vocabulary_only_at(batch.heads):
-                out = self.model(
-                    input_ids=batch.input_ids.to(self.model.device),
-                    position_ids=batch.position_ids.to(self.model.device),
-                    attention_mask=self._mask(batch, len(plan.prefix)),
-                    past_key_values=cache,
-                    use_cache=cache is not None,
-                )
-            yield batch, out.logits[0]
+    def _forward(
+        self, batch: Batch, plan: Plan, prefix: Callable[[], PrefixCache | None]
+    ) -> Iterator[tuple[Batch, Tensor]]:
+        """The logits at a batch's heads, (M, V), in the model's dtype; in halves where memory is short."""
+        try:
+            logits = self._logits(batch, plan, prefix())
+        except RuntimeError as error:
+            self._smaller_batches(error, len(batch.rows))
+        else:
+            self.tokens_fed += batch.n_tokens
+            yield batch, logits
+            return
+        half = len(batch.rows) // 2
+        for rows in (batch.rows[:half], batch.rows[half:]):
+            yield from self._forward(make_batch(rows, len(plan.prefix), self._pad()), plan, prefix)
 
+    @torch.inference_mode()
+    def _logits(self, batch: Batch, plan: Plan, prefix: PrefixCache | None) -> Tensor:
+        with self._vocabulary_only_at(batch.heads):
+            out = self.model(
+                input_ids=batch.input_ids.to(self.model.device),
+                position_ids=batch.position_ids.to(self.model.device),
+                attention_mask=self._mask(batch, len(plan.prefix)),
+                past_key_values=prefix,
+                use_cache=prefix is not None,
+            )
+        logits: Tensor = out.logits[0]
+        return logits
+
+    def _smaller_batches(self, error: RuntimeError, rows: int) -> None:
+        """After an error: if it was memory, make later batches half as large and say so once; else raise it.
+
+        Raises:
+            UserError: a single row does not fit.
+        """
+        if not out_of_memory(error):
+            raise error
+        if rows == 1:
+            raise UserError("out of memory with a single item in the batch; use a smaller base or shorter items")
+        if not self._short_of_memory:
+            log.warning("out of memory at %d tokens a batch: going on with smaller ones", self.batch_tokens)
+            self._short_of_memory = True
+            self.batch_tokens = max(self.batch_tokens // 2, 1)
+            self._plans.clear()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    @torch.inference_mode()
     def _prefix(self, plan: Plan) -> PrefixCache | None:
         """Keys and values of what all contexts begin with."""
         if not plan.prefix:
@@ -189,6 +236,7 @@ class TransformersEngine:
         # Made without the config, the cache keeps all of the prefix, also in layers with a sliding window.
         filled = DynamicCache()
         ids = torch.tensor([plan.prefix], device=self.model.device)
+        self.tokens_fed += len(plan.prefix)
         self.model.base_model(input_ids=ids, past_key_values=filled, use_cache=True)
         return PrefixCache(filled)
 
@@ -241,6 +289,12 @@ class TransformersEngine:
                 f"the item that begins {text[:40]!r} needs {n} tokens, the model's context window holds {window}; "
                 "shorten the item"
             )
+
+
+def _together(parts: Sequence[Part[T]], n: int) -> list[T]:
+    """The answers to all `n` questions, in their order."""
+    found = {i: answer for part in parts for i, answer in zip(part.indices, part.ask(), strict=True)}
+    return [found[i] for i in range(n)]
 
 
 def leading_specials(tokenizer: Any) -> list[int]:
