@@ -11,10 +11,12 @@ class SearchConfig:
 
     Attributes:
         base: directory, hub id, or ``embedded:smollm2-135m``.
-        experts: directories of PEFT LoRA adapters of that base.
+        experts: directories of PEFT LoRA adapters of that base, or of whole fine-tuned models (space ``full``).
         tasks: task files or ``builtin:NAME``; see `pyswarmopt_llm.tasks`.
         out: run directory to create.
-        space: ``factor`` or ``delta`` (DESIGN: how a coefficient vector becomes a model).
+        space: ``factor``, ``delta`` or ``full`` (docs/spaces.md: how a coefficient vector becomes a model).
+        granularity: one coefficient per expert (``model``), per layer block (``block``) or module type (``module``).
+        output_rank: rank to which the result is truncated before it is scored (space ``delta``; None: the sum).
         optimizer: ``model-swarms``.
         particles: N, population of the swarm.
         max_iter: K, most moves of the swarm.
@@ -29,6 +31,16 @@ class SearchConfig:
         scoring: ``auto``, ``letter``, ``likelihood`` or ``generate``.
         exact_flat: move the flat LoRA factors themselves instead of coefficients (space ``factor``).
         allow_overlap: accept items that are in dev and in test.
+        batch_tokens: padded tokens in one forward pass.
+        calibrate: choose threads, dtype and batch_tokens by a short trial, where they are left at their defaults.
+        early_stop: when an evaluation may end before its last item: ``exact`` (as soon as the value can neither be
+            better than the particle's best nor worse than the worst: same search), ``bound`` (the worst need not be
+            known exactly: fewer items, the repel term sees an upper bound) or ``off``.
+        racing: level of the test by which a candidate is given up as worse than its particle's best (None: no races).
+        drop_k: probability to leave out the evaluations of a whole iteration (Drop-K of the paper).
+        drop_n: probability to leave out a single evaluation (Drop-N).
+        budget_minutes: stop so that the evaluations take no longer (None: no limit).
+        budget_items: stop before the search has asked more items than this (None: no limit).
 
     Example:
         >>> SearchConfig(base="b", experts=("x", "y"), tasks=("t.json",), out="run").particles
@@ -54,3 +66,13 @@ class SearchConfig:
     scoring: str = "auto"
     exact_flat: bool = False
     allow_overlap: bool = False
+    granularity: str = "model"
+    output_rank: int | None = None
+    batch_tokens: int = 1024
+    calibrate: bool = False
+    early_stop: str = "exact"
+    racing: float | None = None
+    drop_k: float = 0.0
+    drop_n: float = 0.0
+    budget_minutes: float | None = None
+    budget_items: int | None = None

@@ -175,6 +175,9 @@ class Space(Protocol):
     def vertices(self) -> Tensor:
         """The experts themselves as positions: (n_experts, size), float64."""
 
+    def starts(self, count: int, seed: int) -> Tensor:
+        """Positions for an optimizer to begin with: the experts, and up to `count` in all where it needs more."""
+
     def coefficients(self, position: Tensor) -> Tensor:
         """The (n_experts,) mixing weights that a position stands for, float64 (for reports and cards)."""
 

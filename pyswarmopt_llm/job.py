@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -12,15 +12,20 @@ import torch
 
 import pyswarmopt as pso
 from pyswarmopt_llm.config import SearchConfig
+from pyswarmopt_llm.effort import Budget, check_effort
+from pyswarmopt_llm.engines.calibration import calibrated
 from pyswarmopt_llm.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.engines.transformers_engine import TransformersEngine
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.experts import BaseModel, load_model, resolve_base
-from pyswarmopt_llm.experts.adapter import load_adapter, load_factors
+from pyswarmopt_llm.experts.adapter import AdapterFile, AdapterInfo, load_factors
 from pyswarmopt_llm.experts.fingerprint import canonical
+from pyswarmopt_llm.experts.models import ModelInfo, inspect_models
 from pyswarmopt_llm.experts.preflight import inspect_experts
+from pyswarmopt_llm.experts.stored import StoredTensors
 from pyswarmopt_llm.interfaces import Patch, Space
-from pyswarmopt_llm.spaces import build_space
+from pyswarmopt_llm.spaces import build_space, check_space
+from pyswarmopt_llm.spaces.full import FullSpace
 from pyswarmopt_llm.tasks import Scoring, Task, load_task
 from pyswarmopt_llm.utilities import Accuracy
 from pyswarmopt_llm.utilities.scoring import possible_scorings
@@ -39,6 +44,8 @@ class Job:
         space: holds the experts' weights.
         engine: holds the resident base.
         fingerprints: of base, experts and tasks, for ``run.json``.
+        experts: what the space was made of.
+        trial: what a calibration measured, for ``run.json``; empty without one.
     """
 
     config: SearchConfig
@@ -47,6 +54,8 @@ class Job:
     space: Space
     engine: TransformersEngine
     fingerprints: Mapping[str, Any]
+    experts: Sequence[AdapterInfo | ModelInfo] = ()
+    trial: Mapping[str, Any] = field(default_factory=dict)
 
     def utilities(self, split: str, scorings: Mapping[str, Scoring]) -> dict[str, Accuracy]:
         """Task name -> accuracy on that split; tasks whose split is empty are left out."""
@@ -71,6 +80,14 @@ class Job:
         """Items of one evaluation."""
         return sum(len(task.dev) for task in self.tasks.values())
 
+    @property
+    def budget(self) -> Budget:
+        """What the search may spend."""
+        minutes = self.config.budget_minutes
+        # Closing asks best and average on dev, and best, average and best single expert on test.
+        closing = 2 * self.dev_items + 3 * sum(len(task.test) for task in self.tasks.values())
+        return Budget(None if minutes is None else 60 * minutes, self.config.budget_items, closing)
+
 
 def prepare(config: SearchConfig) -> Job:
     """Load tasks, experts and base; whatever is wrong is said here, in one line, with nothing written.
@@ -81,18 +98,49 @@ def prepare(config: SearchConfig) -> Job:
     check_settings(config)  # first, since it is cheap
     tasks = load_tasks(config.tasks, config.dev, config.test, config.allow_overlap)
     base = resolve_base(config.base)
-    report = inspect_experts(config.experts, base)
-    report.require(config.space)
-    space = build_space(config.space, [load_adapter(info) for info in report.experts], config.exact_flat)
-    engine = load_engine(base, config.dtype, config.device, config.threads)
+    experts = find_experts(config, base)
+    config, trial = calibrated(config, base) if config.calibrate else (config, {})
+    engine = load_engine(base, config.dtype, config.device, config.threads, config.batch_tokens)
+    space = open_space(config, base, experts, engine)
     for task in tasks.values():
         check_askable(task, config.scoring, engine)
+    _check_budget(config, tasks)
     fingerprints = {
         "base": base.fingerprint,
-        "experts": {info.name: info.fingerprint for info in report.experts},
+        "experts": {info.name: info.fingerprint for info in experts},
         "tasks": {name: _fingerprint(task) for name, task in tasks.items()},
     }
-    return Job(config, tasks, base, space, engine, fingerprints)
+    return Job(config, tasks, base, space, engine, fingerprints, experts, trial)
+
+
+def find_experts(config: SearchConfig, base: BaseModel) -> Sequence[AdapterInfo | ModelInfo]:
+    """The experts, proven to fit the base and each other as the space needs it.
+
+    Raises:
+        UserError: one does not.
+    """
+    check_space(config.space, config.exact_flat, config.granularity)
+    if config.space == "full":
+        return inspect_models(config.experts, base)
+    report = inspect_experts(config.experts, base)
+    report.require(config.space)
+    return report.experts
+
+
+def open_space(
+    config: SearchConfig, base: BaseModel, experts: Sequence[AdapterInfo | ModelInfo], engine: TransformersEngine
+) -> Space:
+    """The space over the experts that `find_experts` found; adapters are read one at a time, models not at all.
+
+    Raises:
+        UserError: an expert's weights are damaged.
+    """
+    models = [info for info in experts if isinstance(info, ModelInfo)]
+    if models:
+        parameters = [name for name, _ in engine.model.named_parameters()]
+        return FullSpace(base, models, parameters, config.granularity)
+    files = [AdapterFile(info) for info in experts if isinstance(info, AdapterInfo)]
+    return build_space(config.space, files, config.exact_flat, config.granularity)
 
 
 def check_settings(config: SearchConfig) -> None:
@@ -103,7 +151,7 @@ def check_settings(config: SearchConfig) -> None:
     """
     if len(config.experts) < 2:
         raise UserError(f"--experts: {len(config.experts)} given, a search mixes at least 2; name more of them")
-    least = {"particles": 1, "max_iter": 0, "patience": 1, "seed": 0, "threads": 1}
+    least = {"particles": 1, "max_iter": 0, "patience": 1, "seed": 0, "threads": 1, "batch_tokens": 1, "output_rank": 1}
     for name, lowest in least.items():
         value = getattr(config, name)
         if value is not None and not lowest <= value < 2**63:
@@ -111,7 +159,19 @@ def check_settings(config: SearchConfig) -> None:
     if config.compat not in ("paper", "reference"):
         raise UserError(f"--compat {config.compat}: unknown; use paper or reference")
     possible_scorings(config.scoring, ())
-    optimizer(config, torch.eye(len(config.experts), dtype=torch.float64))
+    if config.output_rank is not None and config.space != "delta":
+        raise UserError(f"--output-rank {config.output_rank}: goes with --space delta only; leave it out")
+    check_effort(config, optimizer(config, torch.eye(len(config.experts), dtype=torch.float64)))
+
+
+def _check_budget(config: SearchConfig, tasks: Mapping[str, Task]) -> None:
+    particles = max(config.particles, len(config.experts))
+    items = sum(len(task.dev) for task in tasks.values())
+    if config.budget_items is not None and config.budget_items < particles * items:
+        raise UserError(
+            f"--budget-items {config.budget_items}: the starting swarm alone takes {particles} x {items} = "
+            f"{particles * items}; raise it, or lower --particles or --dev"
+        )
 
 
 def check_askable(
@@ -165,8 +225,13 @@ def load_tasks(specs: Sequence[str], dev: int | None, test: int | None, allow_ov
     return tasks
 
 
-def load_engine(base: BaseModel, dtype: str, device: str, threads: int | None) -> TransformersEngine:
+def load_engine(
+    base: BaseModel, dtype: str, device: str, threads: int | None, batch_tokens: int = 1024
+) -> TransformersEngine:
     """The resident base.
+
+    On a CPU the base's own values are read from its files again when a candidate needs them; on a GPU, where that
+    would be slow against its arithmetic, those that candidates change are kept beside it.
 
     Raises:
         UserError: no such device or dtype, or the model cannot be loaded.
@@ -175,7 +240,8 @@ def load_engine(base: BaseModel, dtype: str, device: str, threads: int | None) -
         torch.set_num_threads(threads)
     where = pick_device(device)
     model, tokenizer = load_model(base, pick_dtype(dtype, where), where)
-    return TransformersEngine(model, tokenizer)
+    stored = StoredTensors(base.weight_files) if where.type == "cpu" else None
+    return TransformersEngine(model, tokenizer, batch_tokens, stored)
 
 
 def open_model(base: str, adapter: str | None, dtype: str, device: str, threads: int | None) -> TransformersEngine:
@@ -196,7 +262,7 @@ def open_model(base: str, adapter: str | None, dtype: str, device: str, threads:
 
 
 def optimizer(config: SearchConfig, vertices: torch.Tensor) -> pso.Optimizer:
-    """The optimizer that starts from the experts' positions, (n, D).
+    """The optimizer that starts from the experts' positions, (n, D), or from more (see `Space.starts`).
 
     Raises:
         UserError: an unknown optimizer.

@@ -23,6 +23,7 @@ from pyswarmopt_llm.config import SearchConfig
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.experts.files import atomic_directory
 
+_SAVED_NUMBERS = 2**20  # positions of a swarm that is saved whole
 FORMAT = 1  # of run.json and history.jsonl
 _COLUMNS = frozenset({"phase", "iteration", "particle", "key", "coefficients", "value", "n", "seconds", "items"})
 
@@ -191,20 +192,25 @@ class Checkpoint:
 
     A resumed run replays the journal. When it comes to where the checkpoint was written, it has to be there to
     the bit; anything else means that this machine or these versions do not compute what the run began with.
+    Of a swarm on flat weights only a digest is kept: the state would be gigabytes, written in every iteration.
 
     Args:
-        file: where it lies.
+        file: where it lies (.npz); the digest lies beside it (.json).
 
     Raises:
         UserError: there is one, but damaged.
     """
 
     def __init__(self, file: Path) -> None:
-        self._file = file
+        self._file, self._digest_file = file, file.with_suffix(".json")
+        self._earlier: dict[str, Any] | None = None
         try:
-            self._earlier = pso.Swarm.load(file) if file.exists() else None
-        except ValueError as error:
-            raise UserError(f"{error}; remove the file: resume does not need it") from error
+            if file.exists():
+                self._earlier = _witness(pso.Swarm.load(file))
+            elif self._digest_file.exists():
+                self._earlier = {str(k): v for k, v in json.loads(self._digest_file.read_text("utf-8")).items()}
+        except (ValueError, AttributeError) as error:
+            raise UserError(f"{error}; remove the files in {file.parent}: resume does not need them") from error
 
     def keep(self, swarm: pso.Swarm) -> None:
         """Save the swarm, or while it is behind an earlier process, only compare.
@@ -213,15 +219,29 @@ class Checkpoint:
             UserError: the replayed swarm is not the one that was saved.
         """
         if self._earlier is not None:
-            if swarm.iteration < self._earlier.iteration:
+            if swarm.iteration < self._earlier.get("iteration", 0):
                 return
-            if not _same_state(self._earlier.state_dict(), swarm.state_dict()):
+            if _witness(swarm) != self._earlier:
                 raise UserError(
                     f"{self._file}: iteration {swarm.iteration} is not what it was; resume with the versions in "
                     "run.json on the same machine, or begin a new run"
                 )
             self._earlier = None
-        swarm.save(self._file)
+        if swarm.positions.numel() <= _SAVED_NUMBERS:
+            swarm.save(self._file)
+        else:
+            write_json(self._digest_file, _witness(swarm))
+
+
+def _witness(swarm: pso.Swarm) -> dict[str, Any]:
+    """The iteration and a digest of everything that decides what a swarm does next, to the bit."""
+    digest = hashlib.blake2b(digest_size=16)
+    for tensor in (swarm.positions, swarm.velocities, swarm.personal_bests):
+        digest.update(str((tensor.dtype, tuple(tensor.shape))).encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy())
+    digest.update(swarm.personal_best_values.tobytes())
+    digest.update(repr([swarm.best.value, swarm.worst.value, swarm.evaluations]).encode())
+    return {"iteration": swarm.iteration, "digest": digest.hexdigest()}
 
 
 def check_new(path: Path) -> None:
@@ -244,16 +264,6 @@ def check_new(path: Path) -> None:
 def about_run(config: SearchConfig, fingerprints: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """What ``run.json`` holds beside the format."""
     return {"config": asdict(config), "fingerprints": dict(fingerprints), "seeds": {"search": config.seed}, **more}
-
-
-def _same_state(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two states are equal to the bit (NaN equals NaN)."""
-
-    def plain(state: Mapping[str, Any]) -> dict[str, Any]:
-        bits = {k: (v.dtype, v.shape, v.cpu().numpy().tobytes()) for k, v in state.items() if isinstance(v, Tensor)}
-        return {**state, **bits}
-
-    return plain(one) == plain(other)
 
 
 def _read_journal(path: Path) -> tuple[list[dict[str, Any]], int]:

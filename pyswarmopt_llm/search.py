@@ -10,22 +10,25 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import pyswarmopt as pso
+from pyswarmopt_llm.baselines.truncate import truncate_low_rank
 from pyswarmopt_llm.config import SearchConfig
+from pyswarmopt_llm.effort import Drops, rules_for
 from pyswarmopt_llm.events import Event, OnEvent
-from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
+from pyswarmopt_llm.experts.adapter import AdapterInfo
 from pyswarmopt_llm.interfaces import Patch, Score
 from pyswarmopt_llm.job import Job, optimizer, prepare, versions
 from pyswarmopt_llm.objective import Objective
 from pyswarmopt_llm.reporting.card import model_card
 from pyswarmopt_llm.reporting.report import render_report
 from pyswarmopt_llm.runs import Checkpoint, Run, about_run, check_new
+from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
+from pyswarmopt_llm.spaces.save import save_patch
 from pyswarmopt_llm.tasks import Scoring
 from pyswarmopt_llm.utilities.accuracy import Accuracy
 from pyswarmopt_llm.utilities.combine import harmonic
@@ -65,7 +68,8 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
     path = Path(config.out).expanduser()
     check_new(path)
     job = prepare(config)
-    about = about_run(config, job.fingerprints, base_name=job.base.name, versions=versions())
+    more = {"calibration": dict(job.trial)} if job.trial else {}
+    about = about_run(job.config, job.fingerprints, base_name=job.base.name, versions=versions(), **more)
     return _work(job, Run.create(path, about), on_event)
 
 
@@ -92,30 +96,41 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
     with run.locked():
         earlier = sum(row["seconds"] for row in run.rows)  # spent by a process that was stopped
         scorings = _choose_scoring(job, run, tell)
-        swarm = optimizer(job.config, job.space.vertices())
+        swarm = optimizer(job.config, job.space.starts(job.particles, job.config.seed))
         objective = _objective(job, run, scorings, tell)
         singles = [objective.scores(x, 0, i) for i, x in enumerate(job.space.vertices())]
         _warn_if_chance(job, singles, scorings, tell)
-        _loop(job, run, swarm, objective, tell)
-        result = _finish(job, run, swarm, singles, scorings)
+        stop = _loop(job, run, swarm, objective, tell)
+        result = _finish(job, run, swarm, singles, scorings) | {"stop": stop}
         result["seconds"] = round(earlier + time.perf_counter() - start, 3)
         _publish(run, result)
     tell(Event("done", {"result": result}))
     return SearchResult(run.path, result)
 
 
-def _loop(job: Job, run: Run, swarm: pso.Optimizer, objective: Objective, tell: OnEvent) -> None:
-    """Ask, score, tell, until the swarm has a reason to stop."""
+def _loop(job: Job, run: Run, swarm: pso.Optimizer, objective: Objective, tell: OnEvent) -> dict[str, float]:
+    """Ask, score, tell, until the swarm or the budget has a reason to stop; returns the reasons."""
     checkpoint = Checkpoint(run.path / "checkpoint" / "swarm.npz")
-    for iteration in count():
+    config, drops, budget = job.config, Drops(job.config), job.budget
+    asked: list[int] = []
+    reasons: dict[str, float] = {}
+    while not reasons:
+        iteration = len(asked)
         positions = swarm.ask()
-        values = [objective(x, iteration, i) for i, x in enumerate(positions)]
-        swarm.tell(positions, values)
+        dropped = drops(iteration, len(positions))
+        values = [
+            math.nan if dropped[i] else objective(x, iteration, i, rules_for(config, swarm, objective, i))
+            for i, x in enumerate(positions)
+        ]
         if isinstance(swarm, pso.Swarm):
+            swarm.tell(positions, values, dropped if dropped.any() else None)
             checkpoint.keep(swarm)
+        else:
+            swarm.tell(positions, values)
         tell(Event("iteration", {"iteration": iteration, "best": swarm.best.value, **_spent(job, objective)}))
-        if swarm.stop():
-            break
+        asked.append(objective.item_evaluations)
+        reasons = {**swarm.stop(), **budget.spent(asked, objective.seconds)}
+    return reasons
 
 
 # What to ask
@@ -209,8 +224,8 @@ def _finish(
     folder = run.path / "best"
     if folder.exists():  # an earlier process was stopped after writing it
         shutil.rmtree(folder)
-    job.space.save(best, folder)
-    files = Patch(low_rank=load_factors(read_adapter(folder)))
+    cut = _save(job, best, folder)
+    files = job.space.read(folder)
     values = [harmonic(list(scores.values())).value for scores in singles]
     single = values.index(max(values))
     vertices = job.space.vertices()
@@ -237,21 +252,54 @@ def _finish(
             intervals[f"{label}_{split}"] = _interval(total, len(scores))
             for name, score in scores.items():
                 tasks[name][f"{label}_{split}"] = score.value
-    if result["best_dev"] != swarm.best.value:
+    if cut:
+        result["truncation"] = {**cut, "dev_before": swarm.best.value}
+    elif result["best_dev"] != swarm.best.value:
         log.warning("best/ scores %s, the search saw %s", result["best_dev"], swarm.best.value)
     result |= {
         "intervals": intervals,
         "coefficients": dict(zip(job.space.expert_names, job.space.coefficients(best).tolist(), strict=True)),
+        **_by_group(job, best),
         "evaluations": len(run.rows),
         "item_evaluations": sum(row["n"] for row in run.rows),
+        "items_saved": _items_saved(job, run),
         "seconds_scoring": round(sum(row["seconds"] for row in run.rows), 3),
         "peak_memory_bytes": _peak_memory(),
         "scoring": _one(scorings),
-        "stop": swarm.stop(),
     }
     if len(job.tasks) > 1:
         result["tasks"] = {name: {**tasks[name], "scoring": scorings[name]} for name in job.tasks}
     return result
+
+
+def _save(job: Job, position: torch.Tensor, folder: Path) -> dict[str, float]:
+    """Write the candidate; where a rank was asked for, truncated to it: then returns what that lost."""
+    rank = job.config.output_rank
+    if rank is None:
+        job.space.save(position, folder)
+        return {}
+    infos = [info for info in job.experts if isinstance(info, AdapterInfo)]
+    patch = job.space.realise(position)
+    cut = {name: truncate_low_rank(change, rank) for name, change in patch.low_rank.items()}
+    save_patch(Patch(low_rank={name: part.change for name, part in cut.items()}), infos, folder)
+    lost, whole = (sum(getattr(part, field) for part in cut.values()) for field in ("lost", "whole"))
+    return {"rank": rank, "relative_error": math.sqrt(lost / whole) if whole else 0.0}
+
+
+def _by_group(job: Job, position: torch.Tensor) -> dict[str, Any]:
+    """The coefficients of every group of weights, where the space has several."""
+    space = job.space
+    if not isinstance(space, CoefficientSpace) or len(space.group_names) == 1:
+        return {}
+    rows = zip(space.group_names, space.by_group(position).tolist(), strict=True)
+    return {"coefficients_by_group": {group: dict(zip(space.expert_names, row, strict=True)) for group, row in rows}}
+
+
+def _items_saved(job: Job, run: Run) -> float:
+    """Share of the items of all evaluated positions that early stops made it unnecessary to ask."""
+    rows = [row for row in run.rows if row["phase"] == "search"]
+    whole = len({row["key"] for row in rows}) * job.dev_items
+    return round(1 - sum(row["n"] for row in rows) / whole, 4)
 
 
 def _publish(run: Run, result: Mapping[str, Any]) -> None:

@@ -28,23 +28,17 @@ Default = SearchConfig
 def command(
     base: Base,
     experts: Experts,
-    task: Annotated[
-        list[str], typer.Option(metavar="T", help="JSON, JSONL or CSV file or builtin:NAME; repeatable.")
-    ],
+    task: Annotated[list[str], typer.Option(metavar="T", help="JSON, JSONL or CSV file or builtin:NAME; repeatable.")],
     out: Annotated[str, typer.Option(metavar="RUN", help="Run directory to create.")],
-    space: Annotated[str, typer.Option(metavar="S", help="factor or delta.")] = Default.space,
+    space: Annotated[str, typer.Option(metavar="S", help="factor, delta or full (whole models).")] = Default.space,
     optimizer: Annotated[str, typer.Option(metavar="O", help="model-swarms.")] = Default.optimizer,
     particles: Annotated[int, typer.Option(min=1, metavar="N", help="Particles.")] = Default.particles,
     max_iter: Annotated[int, typer.Option(min=0, metavar="K", help="Most iterations.")] = Default.max_iter,
     patience: Annotated[
         int, typer.Option(min=1, metavar="C", help="Stop after C iterations without a new best.")
     ] = Default.patience,
-    dev: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Use the first N dev items.")
-    ] = Default.dev,
-    test: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Use the first N test items.")
-    ] = Default.test,
+    dev: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N dev items.")] = Default.dev,
+    test: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N test items.")] = Default.test,
     seed: Annotated[int, typer.Option(min=0, metavar="S", help="Same seed, same run.")] = Default.seed,
     compat: Annotated[
         str, typer.Option(metavar="C", help="paper, or reference: the authors' code where it differs.")
@@ -52,11 +46,41 @@ def command(
     exact_flat: Annotated[
         bool, typer.Option("--exact-flat", help="Move the flat factors, not coefficients.")
     ] = Default.exact_flat,
+    granularity: Annotated[
+        str, typer.Option(metavar="G", help="Coefficients per model, block or module.")
+    ] = Default.granularity,
+    output_rank: Annotated[
+        int | None, typer.Option(min=1, metavar="R", help="Truncate the result to rank R (delta).")
+    ] = Default.output_rank,
+    early_stop: Annotated[
+        str, typer.Option(metavar="E", help="exact (same search), bound (on the worst too) or off.")
+    ] = Default.early_stop,
+    racing: Annotated[
+        float | None, typer.Option(metavar="P", help="Give up candidates that are worse at test level P.")
+    ] = Default.racing,
+    drop_k: Annotated[
+        float, typer.Option(metavar="P", help="Leave out an iteration's evaluations at random.")
+    ] = Default.drop_k,
+    drop_n: Annotated[
+        float, typer.Option(metavar="P", help="Leave out single evaluations at random.")
+    ] = Default.drop_n,
+    budget_minutes: Annotated[
+        float | None, typer.Option(metavar="M", help="Let evaluations take M minutes in all.")
+    ] = Default.budget_minutes,
+    budget_items: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Ask N items in the search.")
+    ] = Default.budget_items,
     scoring: Scoring = Default.scoring,
     allow_overlap: Overlap = Default.allow_overlap,
     dtype: Dtype = Default.dtype,
     device: Device = Default.device,
     threads: Threads = Default.threads,
+    batch_tokens: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Padded tokens in a forward pass.")
+    ] = Default.batch_tokens,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Choose threads, dtype and batch by a short trial.")
+    ] = Default.calibrate,
     config: Config = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -85,6 +109,16 @@ def command(
         scoring=scoring,
         exact_flat=exact_flat,
         allow_overlap=allow_overlap,
+        granularity=granularity,
+        output_rank=output_rank,
+        batch_tokens=batch_tokens,
+        calibrate=calibrate,
+        early_stop=early_stop,
+        racing=racing,
+        drop_k=drop_k,
+        drop_n=drop_n,
+        budget_minutes=budget_minutes,
+        budget_items=budget_items,
     )
     from pyswarmopt_llm.search import search
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import safetensors
 import torch
@@ -110,6 +110,30 @@ class Adapter:
 
     info: AdapterInfo
     factors: Mapping[str, Factors]
+
+
+class Expert(Protocol):
+    """What a space needs of an expert: an `Adapter`, or an `AdapterFile`."""
+
+    @property
+    def info(self) -> AdapterInfo:
+        """What it is."""
+
+    @property
+    def factors(self) -> Mapping[str, Factors]:
+        """Module name -> factors, in the order of `info.modules`."""
+
+
+@dataclass(frozen=True)
+class AdapterFile:
+    """An adapter whose factors are read whenever they are asked for, and not kept."""
+
+    info: AdapterInfo
+
+    @property
+    def factors(self) -> Mapping[str, Factors]:
+        """See `load_adapter`."""
+        return load_adapter(self.info).factors
 
 
 def read_adapter(spec: str | Path, name: str | None = None) -> AdapterInfo:

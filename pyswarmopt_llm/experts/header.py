@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -25,10 +25,15 @@ _LONGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library its
 
 @dataclass(frozen=True)
 class TensorHeader:
-    """Shape and dtype of one stored tensor; `dtype` as the format spells it, such as ``BF16``."""
+    """One stored tensor: its shape, its dtype as the format spells it (such as ``BF16``), and where it begins.
+
+    Attributes:
+        start: byte of the file, 0 where that is not known; it is no part of what the tensor is.
+    """
 
     shape: tuple[int, ...]
     dtype: str
+    start: int = field(default=0, compare=False)
 
 
 def read_header(path: Path) -> dict[str, TensorHeader]:
@@ -53,10 +58,10 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
     if not isinstance(entries, dict):
         raise UserError(f"{path}: its header is not a JSON object; copy or export it again")
     entries.pop("__metadata__", None)
-    return _checked(path, entries, size - 8 - length)
+    return _checked(path, entries, 8 + length, size - 8 - length)
 
 
-def _checked(path: Path, entries: Mapping[str, Any], data_bytes: int) -> dict[str, TensorHeader]:
+def _checked(path: Path, entries: Mapping[str, Any], data_start: int, data_bytes: int) -> dict[str, TensorHeader]:
     """The entries, each proven to lie within `data_bytes` and all together to fill them exactly."""
     header: dict[str, TensorHeader] = {}
     spans: list[tuple[int, int]] = []
@@ -67,7 +72,7 @@ def _checked(path: Path, entries: Mapping[str, Any], data_bytes: int) -> dict[st
                 f"{path}: tensor {name!r} ends at byte {span[1]} of only {data_bytes}: "
                 "the file is truncated or corrupt; copy or export it again"
             )
-        header[name] = tensor
+        header[name] = replace(tensor, start=data_start + span[0])
         spans.append(span)
     end = 0
     for start, stop in sorted(spans):

@@ -93,7 +93,7 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
     rows: list[Row] = []
     experts: list[AdapterInfo] = []
     problems: list[Problem] = []
-    for path, name in zip(paths, _unique_names(paths), strict=True):
+    for path, name in zip(paths, unique_names(paths), strict=True):
         try:
             info = read_adapter(path, name)
         except UserError as error:
@@ -112,7 +112,7 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
     return PreflightReport(tuple(rows), tuple(problems), tuple(experts))
 
 
-def _unique_names(paths: Sequence[str | Path]) -> list[str]:
+def unique_names(paths: Sequence[str | Path]) -> list[str]:
     """The last part of each path; where two agree, the part before it too, then a number."""
     parts = [Path(path).expanduser().resolve().parts for path in paths]
     names = [part[-1] for part in parts]

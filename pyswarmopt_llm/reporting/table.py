@@ -79,8 +79,10 @@ def cost_text(result: Mapping[str, Any]) -> str:
     stop = result["stop"]
     reason = ", ".join(f"{key} {value}" for key, value in stop.items()) if isinstance(stop, Mapping) else stop
     share = result["seconds_scoring"] / result["seconds"] if result["seconds"] else 0.0
+    saved = result.get("items_saved", 0.0)
     return (
         f"{result['evaluations']} evaluations ({result['item_evaluations']} items, "
+        f"{f'{saved:.0%} saved by stopping early, ' if saved else ''}"
         f"{result['scoring']} scoring) in {duration(result['seconds'])}, {share:.0%} of it scoring; "
         f"peak memory {result['peak_memory_bytes'] / 2**30:.1f} GiB; stopped by {reason or 'nothing'}"
     )
@@ -103,9 +105,7 @@ def result_table(result: Mapping[str, Any]) -> Table:
     table.add_column("dev", justify="right", no_wrap=True)
     table.add_column("test (held out)", justify="right", no_wrap=True)
     for row in score_rows(result):
-        table.add_row(
-            escape(row.label), score_text(row.dev, row.dev_interval), score_text(row.test, row.test_interval)
-        )
+        table.add_row(escape(row.label), score_text(row.dev, row.dev_interval), score_text(row.test, row.test_interval))
     return table
 
 

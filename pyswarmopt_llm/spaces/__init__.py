@@ -8,37 +8,53 @@ from collections.abc import Callable, Sequence
 import torch
 
 from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.experts.adapter import Adapter
+from pyswarmopt_llm.experts.adapter import Expert
 from pyswarmopt_llm.interfaces import Space
+from pyswarmopt_llm.spaces.coefficients import check_granularity
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 from pyswarmopt_llm.spaces.factor import FactorSpace, FlatFactorSpace
 
-SPACES: dict[str, Callable[[Sequence[Adapter]], Space]] = {"factor": FactorSpace, "delta": DeltaSpace}
-_PLANNED = ("full", "token")
+SPACES: dict[str, Callable[[Sequence[Expert], str], Space]] = {"factor": FactorSpace, "delta": DeltaSpace}
 
 
-def build_space(name: str, experts: Sequence[Adapter], exact_flat: bool = False) -> Space:
-    """The space of that name over these experts.
+def check_space(name: str, exact_flat: bool, granularity: str) -> None:
+    """Refuse what no space offers.
+
+    Raises:
+        UserError: no such space or granularity, or `exact_flat` where it does not belong.
+    """
+    known = (*SPACES, "full")
+    if name == "token":
+        raise UserError(f"--space {name}: is not built yet; use one of: {', '.join(known)}")
+    if name not in known:
+        guess = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {guess[0]}?" if guess else f"use one of: {', '.join(known)}"
+        raise UserError(f"--space {name}: no such space; {hint}")
+    check_granularity(granularity)
+    if exact_flat and name != "factor":
+        raise UserError(f"--exact-flat: goes with --space factor only, not with {name}; leave it out")
+    if exact_flat and granularity != "model":
+        raise UserError(f"--exact-flat: has no coefficients, so no --granularity {granularity}; leave one of them out")
+
+
+def build_space(name: str, experts: Sequence[Expert], exact_flat: bool = False, granularity: str = "model") -> Space:
+    """The space of that name over these adapters.
 
     Args:
         name: a key of `SPACES`.
-        experts: loaded adapters.
+        experts: adapters; those of type `AdapterFile` are read one at a time.
         exact_flat: `factor` only: positions are the flat LoRA weights themselves instead of coefficients.
+        granularity: which weights share their coefficients; see `CoefficientSpace`.
 
     Raises:
         UserError: no such space, no experts, or experts that it cannot mix.
     """
-    if name in _PLANNED:
-        raise UserError(f"--space {name}: is not built yet; use one of: {', '.join(SPACES)}")
+    check_space(name, exact_flat, granularity)
     if name not in SPACES:
-        guess = difflib.get_close_matches(name, SPACES, n=1)
-        hint = f"did you mean {guess[0]}?" if guess else f"use one of: {', '.join(SPACES)}"
-        raise UserError(f"--space {name}: no such space; {hint}")
+        raise UserError(f"--space {name}: mixes whole models, not adapters; use one of: {', '.join(SPACES)}")
     if not experts:
         raise UserError("no experts given; name their directories with --experts")
-    if exact_flat and name != "factor":
-        raise UserError(f"--exact-flat: goes with --space factor only, not with {name}; leave it out")
-    return FlatFactorSpace(experts) if exact_flat else SPACES[name](experts)
+    return FlatFactorSpace(experts) if exact_flat else SPACES[name](experts, granularity)
 
 
 def uniform_position(space: Space) -> torch.Tensor:
@@ -46,4 +62,12 @@ def uniform_position(space: Space) -> torch.Tensor:
     return space.vertices().mean(0)
 
 
-__all__ = ["SPACES", "DeltaSpace", "FactorSpace", "FlatFactorSpace", "build_space", "uniform_position"]
+__all__ = [
+    "SPACES",
+    "DeltaSpace",
+    "FactorSpace",
+    "FlatFactorSpace",
+    "build_space",
+    "check_space",
+    "uniform_position",
+]

@@ -7,46 +7,74 @@ are a LoRA of rank sum r_i. This is adding task vectors (Ilharco et al. 2023, ar
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.experts.adapter import Adapter
-from pyswarmopt_llm.interfaces import LowRank, Patch
+from pyswarmopt_llm.experts.adapter import AdapterInfo, Expert
+from pyswarmopt_llm.interfaces import Computed, LowRank, Patch
 from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
+from pyswarmopt_llm.spaces.save import read_patch, save_patch
 
 
 class DeltaSpace(CoefficientSpace):
-    """Coefficients of weight changes as positions: n numbers for n experts, each expert a unit vector.
+    """Coefficients of weight changes as positions.
 
     Args:
-        experts: loaded adapters of one base. A module that one does not adapt counts as unchanged by it.
+        experts: adapters of one base, read one after another. A module that one does not adapt counts as unchanged
+            by it.
+        granularity: see `CoefficientSpace`.
     """
 
     name = "delta"
 
-    def __init__(self, experts: Sequence[Adapter]) -> None:
-        super().__init__([expert.info for expert in experts])
-        self._modules = {
-            module: _Concatenated(experts, module)
-            for module in sorted({module for expert in experts for module in expert.factors})
-        }
+    def __init__(self, experts: Sequence[Expert], granularity: str = "model") -> None:
+        self._infos = [expert.info for expert in experts]
+        shapes = {f"{m}.weight": s.weight_shape for info in self._infos for m, s in info.modules.items()}
+        self._shapes = dict(sorted(shapes.items()))
+        super().__init__([info.name for info in self._infos], self._shapes, granularity)
+        self._modules = {name: _Concatenated(self._infos, name.removesuffix(".weight")) for name in self._shapes}
+        for i, expert in enumerate(experts):
+            for module, factors in expert.factors.items():
+                self._modules[f"{module}.weight"].fill(i, factors.b * factors.scale, factors.a)
 
     def realise(self, position: Tensor) -> Patch:
         """The mixed change, float32, of rank sum r_i; the patches share their `a`."""
-        weights = self.coefficients(position).to(torch.float32)
-        return Patch(low_rank={f"{name}.weight": module.low_rank(weights) for name, module in self._modules.items()})
+        weights = self._weights(position)
+
+        def change(parameter: str) -> LowRank:
+            return self._modules[parameter].low_rank(weights(parameter))
+
+        return Patch(low_rank=Computed(self._shapes, change))
+
+    def save(self, position: Tensor, out: Path) -> None:
+        """Write a PEFT adapter of rank sum r_i; see `Space.save`.
+
+        Raises:
+            UserError: `out` exists already.
+        """
+        save_patch(self.realise(position), self._infos, out)
+
+    def read(self, folder: Path) -> Patch:
+        """The patch of a saved adapter."""
+        return read_patch(folder)
 
 
 class _Concatenated:
     """The experts' factors of one module side by side."""
 
-    def __init__(self, experts: Sequence[Adapter], module: str) -> None:
-        parts = [(i, expert.factors[module]) for i, expert in enumerate(experts) if module in expert.factors]
-        self._b = torch.cat([factors.b * factors.scale for _, factors in parts], dim=1)
-        self._a = torch.cat([factors.a for _, factors in parts], dim=0)
-        # The expert that each column of b belongs to.
-        self._owner = torch.cat([torch.full((factors.a.shape[0],), i) for i, factors in parts])
+    def __init__(self, infos: Sequence[AdapterInfo], module: str) -> None:
+        ranks = {i: info.modules[module].rank for i, info in enumerate(infos) if module in info.modules}
+        out, into = next(info.modules[module].weight_shape for info in infos if module in info.modules)
+        self._owner = torch.cat([torch.full((rank,), i) for i, rank in ranks.items()])  # whose each column of b is
+        self._b = torch.empty(out, len(self._owner))
+        self._a = torch.empty(len(self._owner), into)
+
+    def fill(self, expert: int, b: Tensor, a: Tensor) -> None:
+        """Put in the factors of one expert."""
+        columns = self._owner == expert
+        self._b[:, columns], self._a[columns] = b, a
 
     def low_rank(self, weights: Tensor) -> LowRank:
         """The change at the given weights of the experts, (n,) float32."""

@@ -7,7 +7,7 @@ is; `FactorSpace` moves those, `FlatFactorSpace` the weights, and both realise t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -15,41 +15,44 @@ from torch import Tensor
 
 from pyswarmopt.flat import FlatView
 from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.experts.adapter import Adapter
-from pyswarmopt_llm.interfaces import LowRank, Patch
+from pyswarmopt_llm.experts.adapter import AdapterInfo, Expert
+from pyswarmopt_llm.interfaces import Computed, LowRank, Patch
 from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
 from pyswarmopt_llm.spaces.position import as_vector
-from pyswarmopt_llm.spaces.save import save_patch
+from pyswarmopt_llm.spaces.save import read_patch, save_patch
 
 
 class _Stacked:
     """The experts' raw factors, one flat float32 row each, and the way back from a row to a patch."""
 
-    def __init__(self, experts: Sequence[Adapter]) -> None:
-        _require_equal_modules(experts)
-        self._modules = experts[0].info.modules
-        named = [_named(expert) for expert in experts]
-        self.layout = FlatView(named[0])
+    def __init__(self, experts: Sequence[Expert]) -> None:
+        _require_equal_modules([expert.info for expert in experts])
+        self.modules = experts[0].info.modules
+        self.shapes = {f"{module}.weight": shape.weight_shape for module, shape in self.modules.items()}
+        first = _named(experts[0])
+        self.layout = FlatView(first)
         self.rows = torch.empty(len(experts), self.layout.size)
-        for row, tensors in zip(self.rows, named, strict=True):
-            self.layout.flatten(tensors, out=row)
+        self.layout.flatten(first, out=self.rows[0])
+        del first  # one expert at a time beside the rows
+        for row, expert in zip(self.rows[1:], experts[1:], strict=True):
+            self.layout.flatten(_named(expert), out=row)
 
-    def patch(self, flat: Tensor) -> Patch:
-        """The adapter whose raw factors are `flat`, (P,) float32; the patch shares no memory with it."""
-        views = self.layout.views(flat)
-        return Patch(
-            low_rank={
-                f"{module}.weight": LowRank(b=views[f"{module}.B"] * shape.scale, a=views[f"{module}.A"].clone())
-                for module, shape in self._modules.items()
-            }
+    def low_rank(self, parameter: str, part: Callable[[slice], Tensor]) -> LowRank:
+        """The change of one weight; `part` gives a part of the flat vector, a new tensor."""
+        module = parameter.removesuffix(".weight")
+        b, a = (
+            part(self.layout.spans[f"{module}.{factor}"]).view(self.layout.shapes[f"{module}.{factor}"])
+            for factor in "BA"
         )
+        return LowRank(b=b * self.modules[module].scale, a=a)
 
 
 class FactorSpace(CoefficientSpace):
-    """Coefficients as positions: n numbers for n experts, each expert a unit vector.
+    """Coefficients of LoRA factors as positions.
 
     Args:
-        experts: loaded adapters with the same modules, ranks and scales.
+        experts: adapters with the same modules, ranks and scales, read one after another.
+        granularity: see `CoefficientSpace`.
 
     Raises:
         UserError: ranks, scales or modules differ (`delta` can mix those).
@@ -57,13 +60,31 @@ class FactorSpace(CoefficientSpace):
 
     name = "factor"
 
-    def __init__(self, experts: Sequence[Adapter]) -> None:
-        super().__init__([expert.info for expert in experts])
+    def __init__(self, experts: Sequence[Expert], granularity: str = "model") -> None:
+        self._infos = [expert.info for expert in experts]
         self._stacked = _Stacked(experts)
+        super().__init__([info.name for info in self._infos], self._stacked.shapes, granularity)
 
     def realise(self, position: Tensor) -> Patch:
         """The averaged adapter, float32."""
-        return self._stacked.patch(self.coefficients(position).to(torch.float32) @ self._stacked.rows)
+        weights, stacked = self._weights(position), self._stacked
+
+        def change(parameter: str) -> LowRank:
+            return stacked.low_rank(parameter, lambda span: weights(parameter) @ stacked.rows[:, span])
+
+        return Patch(low_rank=Computed(stacked.shapes, change))
+
+    def save(self, position: Tensor, out: Path) -> None:
+        """Write a PEFT adapter of the experts' rank; see `Space.save`.
+
+        Raises:
+            UserError: `out` exists already.
+        """
+        save_patch(self.realise(position), self._infos, out)
+
+    def read(self, folder: Path) -> Patch:
+        """The patch of a saved adapter."""
+        return read_patch(folder)
 
 
 class FlatFactorSpace:
@@ -78,7 +99,7 @@ class FlatFactorSpace:
 
     name = "factor"
 
-    def __init__(self, experts: Sequence[Adapter]) -> None:
+    def __init__(self, experts: Sequence[Expert]) -> None:
         self._infos = [expert.info for expert in experts]
         self.expert_names = tuple(info.name for info in self._infos)
         self._stacked = _Stacked(experts)
@@ -111,7 +132,10 @@ class FlatFactorSpace:
 
     def realise(self, position: Tensor) -> Patch:
         """The adapter with these raw factors, float32."""
-        return self._stacked.patch(as_vector(position, self.size).to(torch.float32).contiguous())
+        flat, stacked = as_vector(position, self.size).to(torch.float32), self._stacked
+        return Patch(
+            low_rank={name: stacked.low_rank(name, lambda span: flat[span].clone()) for name in stacked.shapes}
+        )
 
     def save(self, position: Tensor, out: Path) -> None:
         """Write a PEFT adapter of the experts' rank; see `Space.save`.
@@ -121,8 +145,16 @@ class FlatFactorSpace:
         """
         save_patch(self.realise(position), self._infos, out)
 
+    def read(self, folder: Path) -> Patch:
+        """The patch of a saved adapter."""
+        return read_patch(folder)
 
-def _named(expert: Adapter) -> dict[str, Tensor]:
+    def starts(self, count: int, seed: int) -> Tensor:
+        """The experts; the optimizer fills up the population."""
+        return self.vertices()
+
+
+def _named(expert: Expert) -> dict[str, Tensor]:
     """``<module>.A`` and ``<module>.B`` -> raw factor, in the order of the modules."""
     named: dict[str, Tensor] = {}
     for module, factors in expert.factors.items():
@@ -130,11 +162,11 @@ def _named(expert: Adapter) -> dict[str, Tensor]:
     return named
 
 
-def _require_equal_modules(experts: Sequence[Adapter]) -> None:
-    first = experts[0].info
-    for expert in experts[1:]:
-        if dict(expert.info.modules) != dict(first.modules):
+def _require_equal_modules(infos: Sequence[AdapterInfo]) -> None:
+    first = infos[0]
+    for info in infos[1:]:
+        if dict(info.modules) != dict(first.modules):
             raise UserError(
-                f"{expert.info.name}: its rank, alpha or modules differ from those of {first.name}, so their "
+                f"{info.name}: its rank, alpha or modules differ from those of {first.name}, so their "
                 "factors cannot be averaged; use --space delta"
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pyswarmopt_llm.experts.adapter import AdapterInfo
+from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.experts.write import write_adapter
 from pyswarmopt_llm.interfaces import Patch
 
@@ -30,3 +30,12 @@ def save_patch(patch: Patch, experts: Sequence[AdapterInfo], out: Path) -> None:
         base_model_name=next((e.base_model_name for e in experts if e.base_model_name), ""),
         target_modules={target for expert in experts for target in expert.target_modules},
     )
+
+
+def read_patch(folder: Path) -> Patch:
+    """The patch of an adapter that `save_patch` wrote.
+
+    Raises:
+        UserError: the files are not those of an adapter.
+    """
+    return Patch(low_rank=load_factors(read_adapter(folder)))

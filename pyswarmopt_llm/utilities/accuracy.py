@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
-from pyswarmopt_llm.interfaces import Engine, Score
+from pyswarmopt_llm.interfaces import Engine, Part, Score
 from pyswarmopt_llm.tasks import Item, Scoring, is_correct, render_prompt
 from pyswarmopt_llm.utilities.stats import score_of
 
@@ -13,7 +14,7 @@ MAX_NEW_TOKENS = 128  # of a generated answer: a worked GSM8K solution fits
 
 
 class Accuracy:
-    """A `Utility`: the mean over items of right (1) or wrong (0).
+    """A `Utility`, also `ByParts`: the mean over items of right (1) or wrong (0).
 
     * ``letter``: the options are shown with letters; the letter with the highest next-token probability counts.
     * ``likelihood``: only the question is shown; the option whose text has the highest log-likelihood per byte
@@ -32,6 +33,8 @@ class Accuracy:
         UserError: if an item without choices is to be scored by its options.
     """
 
+    lowest, highest = 0.0, 1.0
+
     def __init__(
         self, items: Sequence[Item], scoring: Scoring, chat: Callable[[str], str], template: str | None = None
     ) -> None:
@@ -39,8 +42,10 @@ class Accuracy:
         self._prompts = [chat(render_prompt(item, scoring, template)) for item in self.items]
         self._pairs: list[tuple[str, str]] = []
         self._lengths: list[float] = []
+        self._spans: list[range] = []  # the pairs of each item
         if scoring != "generate":
             for item, prompt in zip(self.items, self._prompts, strict=True):
+                self._spans.append(range(len(self._pairs), len(self._pairs) + len(item.choices or {})))
                 for letter, text in (item.choices or {}).items():
                     self._pairs.append((prompt, letter if scoring == "letter" else text))
                     self._lengths.append(1.0 if scoring == "letter" else float(len(text.encode())))
@@ -57,23 +62,52 @@ class Accuracy:
                 context, continuation = next(pairs)
                 yield item, context + continuation, 0
 
+    @property
+    def n(self) -> int:
+        """Number of items."""
+        return len(self.items)
+
     def __call__(self, engine: Engine) -> Score:
         """Ask all items; one value per item."""
-        answers = self.answers(engine)
+        return score_of(
+            [self._value(item, answer) for item, answer in zip(self.items, self.answers(engine), strict=True)]
+        )
+
+    def parts(self, engine: Engine) -> list[Part[float]]:
+        """The items as the engine batches them."""
         if self.scoring == "generate":
-            return score_of([float(is_correct(i, a)) for i, a in zip(self.items, answers, strict=True)])
-        return score_of([float(i.answer == a) for i, a in zip(self.items, answers, strict=True)])
+            return [
+                Part(part.indices, partial(self._values, part.indices, part.ask))
+                for part in engine.generate_parts(self._prompts, MAX_NEW_TOKENS)
+            ]
+        # The options of an item share their context, so they are in one part.
+        return [
+            Part(here, partial(self._values, here, partial(self._chosen_in, here, part)))
+            for part in engine.loglikelihood_parts(self._pairs)
+            for here in [tuple(i for i, pairs in enumerate(self._spans) if pairs[0] in set(part.indices))]
+        ]
 
     def answers(self, engine: Engine) -> list[str]:
         """The chosen letter of each item ("" where there is none), or what the model wrote (``generate``)."""
         if self.scoring == "generate":
             return engine.generate(self._prompts, max_new_tokens=MAX_NEW_TOKENS)
         found = engine.loglikelihood(self._pairs)
-        values = iter([value / length for value, length in zip(found, self._lengths, strict=True)])
-        chosen = []
-        for item in self.items:
-            scores = {letter: next(values) for letter in item.choices or {}}
-            # A model whose likelihoods are not numbers (float16 overflows, say) chooses nothing.
-            broken = any(math.isnan(value) for value in scores.values())
-            chosen.append("" if broken else max(scores, key=lambda letter: scores[letter]))
-        return chosen
+        return [self._choice(i, found) for i in range(self.n)]
+
+    def _values(self, indices: Sequence[int], ask: Callable[[], list[str]]) -> list[float]:
+        return [self._value(self.items[i], answer) for i, answer in zip(indices, ask(), strict=True)]
+
+    def _value(self, item: Item, answer: str) -> float:
+        return float(is_correct(item, answer) if self.scoring == "generate" else item.answer == answer)
+
+    def _chosen_in(self, indices: Sequence[int], part: Part[float]) -> list[str]:
+        found = dict(zip(part.indices, part.ask(), strict=True))
+        return [self._choice(i, found) for i in indices]
+
+    def _choice(self, i: int, found: Sequence[float] | Mapping[int, float]) -> str:
+        """The letter that item i chooses by the log-likelihoods of all pairs, or at least of its own."""
+        letters = self.items[i].choices or {}
+        scores = {letter: found[k] / self._lengths[k] for letter, k in zip(letters, self._spans[i], strict=True)}
+        # A model whose likelihoods are not numbers (float16 overflows, say) chooses nothing.
+        broken = any(math.isnan(value) for value in scores.values())
+        return "" if broken else max(scores, key=lambda letter: scores[letter])

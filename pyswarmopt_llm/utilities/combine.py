@@ -29,6 +29,6 @@ def harmonic(scores: Sequence[Score]) -> Score:
     n = sum(score.n for score in scores)
     if any(score.value <= 0 for score in scores):
         return Score(0.0, per_item, n, math.nan)
-    value = len(scores) / sum(1 / score.value for score in scores)
+    value = len(scores) / math.fsum(1 / score.value for score in scores)
     parts = (score.stderr * value**2 / (len(scores) * score.value**2) for score in scores)
     return Score(value, per_item, n, math.hypot(*parts))

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from pyswarmopt_llm.interfaces import Score
 
 
-def score_of(per_item: Sequence[float]) -> Score:
+def score_of(per_item: Sequence[float] | npt.NDArray[np.float64]) -> Score:
     """The mean over items with its standard error (sample standard deviation over sqrt n).
 
     Raises:

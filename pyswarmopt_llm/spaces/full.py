@@ -1,0 +1,107 @@
+"""Whole models are averaged, theta = sum c_i theta_i: full fine-tunes of one base, embeddings and norms included.
+
+Averaging the weights of fine-tunes: Wortsman et al. 2022 ("Model soups", arXiv 2203.05482). The experts stay in their
+files: a candidate is summed one weight at a time while it is put on the resident base, so that memory holds the base
+and that weight, however many experts there are. Each candidate reads all experts with a coefficient other than 0.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.errors import UserError
+from pyswarmopt_llm.experts.base import BaseModel
+from pyswarmopt_llm.experts.files import atomic_directory
+from pyswarmopt_llm.experts.models import ModelInfo
+from pyswarmopt_llm.experts.stored import StoredTensors
+from pyswarmopt_llm.interfaces import Computed, Patch
+from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
+
+# What lies beside the weights and makes them a model that others can load.
+_COMPANIONS = ("*.json", "*.jinja", "*.model", "*.txt")
+
+
+class FullSpace(CoefficientSpace):
+    """Coefficients of whole models as positions.
+
+    Sums are formed in float32 and rounded to the dtype in which the base is stored, so that a saved candidate is the
+    candidate that was scored, to the bit.
+
+    Args:
+        base: the model that all of them were fine-tuned from; `save` writes files like its files.
+        models: what `inspect_models` found.
+        parameters: the resident model's parameter names.
+        granularity: see `CoefficientSpace`.
+
+    Raises:
+        UserError: the files do not name a parameter as the loaded model does.
+    """
+
+    name = "full"
+
+    def __init__(
+        self, base: BaseModel, models: Sequence[ModelInfo], parameters: Collection[str], granularity: str = "model"
+    ) -> None:
+        self._base, self._models = base, list(models)
+        self._stored = StoredTensors(base.weight_files)
+        missing = sorted(set(parameters) - self._stored.keys())
+        if missing:
+            raise UserError(
+                f"{base.spec}: its files lack {missing[0]} under that name, so models cannot be mixed from files; "
+                "load it and save it with save_pretrained"
+            )
+        # What is stored but no parameter, such as a second copy of tied embeddings, follows from the others.
+        self._shapes = {name: self._stored.shapes[name] for name in self._stored if name in set(parameters)}
+        super().__init__([model.name for model in models], self._shapes, granularity)
+
+    def realise(self, position: Tensor) -> Patch:
+        """The mixed model; each weight is summed when it is asked for."""
+        weights = self._weights(position)
+
+        def value(parameter: str) -> Tensor:
+            total = torch.zeros(self._shapes[parameter])
+            for weight, model in zip(weights(parameter).tolist(), self._models, strict=True):
+                if weight:
+                    total.add_(model.tensors[parameter].to(torch.float32), alpha=weight)
+            return total.to(self._stored.dtype(parameter))
+
+        return Patch(dense=Computed(self._shapes, value))
+
+    def save(self, position: Tensor, out: Path) -> None:
+        """Write a model directory with the base's configuration and tokenizer, one shard in memory at a time.
+
+        Raises:
+            UserError: `out` exists already.
+        """
+        values = self.realise(position).dense
+        shards: dict[str, list[str]] = defaultdict(list)
+        for parameter in self._shapes:
+            shards[self._stored.file_of(parameter).name].append(parameter)
+        with atomic_directory(Path(out)) as folder:
+            for pattern in _COMPANIONS:
+                for file in self._base.path.glob(pattern):
+                    if not file.name.endswith(".index.json"):
+                        shutil.copyfile(file, folder / file.name)
+            total = 0
+            for shard, parameters in shards.items():
+                tensors = {parameter: values[parameter] for parameter in parameters}
+                total += sum(tensor.nbytes for tensor in tensors.values())
+                safetensors.torch.save_file(tensors, folder / shard, metadata={"format": "pt"})
+                del tensors
+            if len(shards) > 1:
+                places = {parameter: shard for shard, parameters in shards.items() for parameter in parameters}
+                index = {"metadata": {"total_size": total}, "weight_map": places}
+                (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2), encoding="utf-8")
+
+    def read(self, folder: Path) -> Patch:
+        """The patch of a saved model."""
+        stored = StoredTensors(sorted(folder.glob("*.safetensors")))
+        return Patch(dense=Computed(stored.shapes, stored.__getitem__))
