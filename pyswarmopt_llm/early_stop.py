@@ -17,7 +17,6 @@ import numpy.typing as npt
 from scipy import stats
 
 from pyswarmopt_llm.interfaces import ByParts, Part, Score
-from pyswarmopt_llm.utilities.stats import score_of
 
 Values = npt.NDArray[np.float64]  # one per item; NaN where it was not asked
 Combine = Callable[[Sequence[Score]], Score]
@@ -67,8 +66,13 @@ class Evaluation:
         complete evaluation. Floating-point sums are monotone in each term, so the bounds hold to the last bit.
         """
         low, high = (
-            self.combine([score_of(np.where(np.isnan(v), self.ranges[name][k], v)) for name, v in self.values.items()])
-            for k in (0, 1)
+            self.combine(
+                [
+                    _mean_only(np.where(np.isnan(values), self.ranges[name][end], values))
+                    for name, values in self.values.items()
+                ]
+            )
+            for end in (0, 1)
         )
         return low.value, high.value
 
@@ -123,14 +127,22 @@ class Race:
         won, lost = int((signs == 1).sum()), int((signs == -1).sum())
         if won >= lost or stats.binom.cdf(won, won + lost, 0.5) > self.level:
             return None
-        scores = []
-        for name, difference in differences.items():
-            known = difference[~np.isnan(difference)]
-            score = score_of(self.rival[name])
-            scores.append(Score(score.value + (known.mean() if known.size else 0.0), (), score.n, 0.0))
+        # On a task that was not asked yet the two count as equal.
+        expected = {
+            name: values + (0.0 if np.isnan(differences[name]).all() else np.nanmean(differences[name]))
+            for name, values in self.rival.items()
+        }
+        rival, estimate = (
+            evaluation.combine([_mean_only(values) for values in task.values()]).value
+            for task in (self.rival, expected)
+        )
         low, high = evaluation.bounds()
-        rival = evaluation.combine([score_of(values) for values in self.rival.values()]).value
-        return float(np.clip(evaluation.combine(scores).value, low, min(high, rival)))
+        return float(np.clip(estimate, low, min(high, rival)))
+
+
+def _mean_only(values: Values) -> Score:
+    """The score of these values without what only a person wants to know of it."""
+    return Score(float(values.mean()), (), values.size, 0.0)
 
 
 class Telling:

@@ -56,7 +56,7 @@ def rules_for(config: SearchConfig, optimizer: pso.Optimizer, objective: Objecti
 
 
 class Drops:
-    """Which evaluations are left out: Drop-K and Drop-N (Feng et al. 2024, section 5, "accelerating").
+    """Which evaluations are left out: Drop-K and Drop-N of Feng et al. 2024 (arXiv 2410.11163).
 
     Drop-K leaves out a whole iteration with probability `drop_k`, Drop-N a single particle's evaluation with
     probability `drop_n`. The particles move on all the same. The starting swarm is always evaluated. Draws are the
@@ -66,7 +66,7 @@ class Drops:
         >>> config = SearchConfig("b", ("x", "y"), ("t",), "r", drop_n=0.5)
         >>> drops = Drops(config)
         >>> drops(0, 4).tolist(), drops(1, 4).tolist()
-        ([False, False, False, False], [False, True, False, True])
+        ([False, False, False, False], [False, False, False, True])
     """
 
     def __init__(self, config: SearchConfig) -> None:
