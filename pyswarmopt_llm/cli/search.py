@@ -47,28 +47,28 @@ def command(
         bool, typer.Option("--exact-flat", help="Move the flat factors, not coefficients.")
     ] = Default.exact_flat,
     granularity: Annotated[
-        str, typer.Option(metavar="G", help="Coefficients per model, block or module.")
+        str, typer.Option(metavar="G", help="Coefficients per model, block or module.", hidden=True)
     ] = Default.granularity,
     output_rank: Annotated[
-        int | None, typer.Option(min=1, metavar="R", help="Truncate the result to rank R (delta).")
+        int | None, typer.Option(min=1, metavar="R", help="Truncate the result to rank R (delta).", hidden=True)
     ] = Default.output_rank,
     early_stop: Annotated[
-        str, typer.Option(metavar="E", help="exact (same search), bound (on the worst too) or off.")
+        str, typer.Option(metavar="E", help="exact (same search), bound (on the worst too) or off.", hidden=True)
     ] = Default.early_stop,
     racing: Annotated[
-        float | None, typer.Option(metavar="P", help="Give up candidates that are worse at test level P.")
+        float | None, typer.Option(metavar="P", help="Give up candidates that are worse at test level P.", hidden=True)
     ] = Default.racing,
     drop_k: Annotated[
-        float, typer.Option(metavar="P", help="Leave out an iteration's evaluations at random.")
+        float, typer.Option(metavar="P", help="Leave out an iteration's evaluations at random.", hidden=True)
     ] = Default.drop_k,
     drop_n: Annotated[
-        float, typer.Option(metavar="P", help="Leave out single evaluations at random.")
+        float, typer.Option(metavar="P", help="Leave out single evaluations at random.", hidden=True)
     ] = Default.drop_n,
     budget_minutes: Annotated[
         float | None, typer.Option(metavar="M", help="Let evaluations take M minutes in all.")
     ] = Default.budget_minutes,
     budget_items: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Ask N items in the search.")
+        int | None, typer.Option(min=1, metavar="N", help="Ask N items in the search.", hidden=True)
     ] = Default.budget_items,
     scoring: Scoring = Default.scoring,
     allow_overlap: Overlap = Default.allow_overlap,
@@ -76,16 +76,18 @@ def command(
     device: Device = Default.device,
     threads: Threads = Default.threads,
     batch_tokens: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Padded tokens in a forward pass.")
+        int, typer.Option(min=1, metavar="N", help="Padded tokens in a forward pass.", hidden=True)
     ] = Default.batch_tokens,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Choose threads, dtype and batch by a short trial.")
+        bool, typer.Option("--calibrate", help="Choose threads, dtype and batch by a short trial.", hidden=True)
     ] = Default.calibrate,
     config: Config = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Let a swarm of experts look for a better one; RUN/best is the adapter it found.
+
+    More options: docs/spaces.md (--granularity, ...) and docs/less-work.md (--early-stop, ...).
 
     Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
     """
