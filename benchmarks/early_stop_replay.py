@@ -126,7 +126,6 @@ def main() -> None:
             engine._plans.clear()
             parts = [part.indices for part in asked.parts(engine)]
             cuts[f"{len(parts)} ({tokens} tokens)"] = parts
-        cuts["one per item"] = [(i,) for i in range(asked.n)]
         for label, parts in cuts.items():
             for rule, more in RULES.items():
                 every, last, iterations = shares(run, parts, more)
