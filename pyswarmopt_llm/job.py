@@ -66,6 +66,11 @@ class Job:
         }
 
     @property
+    def adapters(self) -> list[AdapterInfo]:
+        """The experts, where they are adapters."""
+        return [info for info in self.experts if isinstance(info, AdapterInfo)]
+
+    @property
     def particles(self) -> int:
         """Population of the swarm: never fewer than the experts."""
         return max(self.config.particles, len(self.space.expert_names))

@@ -238,7 +238,7 @@ def _witness(swarm: pso.Swarm) -> dict[str, Any]:
     digest = hashlib.blake2b(digest_size=16)
     for tensor in (swarm.positions, swarm.velocities, swarm.personal_bests):
         digest.update(str((tensor.dtype, tuple(tensor.shape))).encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy())
+        digest.update(tensor.detach().cpu().contiguous().numpy().data)
     digest.update(swarm.personal_best_values.tobytes())
     digest.update(repr([swarm.best.value, swarm.worst.value, swarm.evaluations]).encode())
     return {"iteration": swarm.iteration, "digest": digest.hexdigest()}

@@ -16,19 +16,16 @@ from typing import Any
 import torch
 
 import pyswarmopt as pso
-from pyswarmopt_llm.baselines.truncate import truncate_low_rank
 from pyswarmopt_llm.config import SearchConfig
 from pyswarmopt_llm.effort import Drops, rules_for
 from pyswarmopt_llm.events import Event, OnEvent
-from pyswarmopt_llm.experts.adapter import AdapterInfo
-from pyswarmopt_llm.interfaces import Patch, Score
+from pyswarmopt_llm.interfaces import Score
 from pyswarmopt_llm.job import Job, optimizer, prepare, versions
 from pyswarmopt_llm.objective import Objective
+from pyswarmopt_llm.output import coefficients_by_group, items_saved, save_truncated
 from pyswarmopt_llm.reporting.card import model_card
 from pyswarmopt_llm.reporting.report import render_report
 from pyswarmopt_llm.runs import Checkpoint, Run, about_run, check_new
-from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
-from pyswarmopt_llm.spaces.save import save_patch
 from pyswarmopt_llm.tasks import Scoring
 from pyswarmopt_llm.utilities.accuracy import Accuracy
 from pyswarmopt_llm.utilities.combine import harmonic
@@ -224,7 +221,11 @@ def _finish(
     folder = run.path / "best"
     if folder.exists():  # an earlier process was stopped after writing it
         shutil.rmtree(folder)
-    cut = _save(job, best, folder)
+    cut: dict[str, float] = {}
+    if job.config.output_rank is None:
+        job.space.save(best, folder)
+    else:
+        cut = save_truncated(job.space, best, job.config.output_rank, job.adapters, folder)
     files = job.space.read(folder)
     values = [harmonic(list(scores.values())).value for scores in singles]
     single = values.index(max(values))
@@ -259,10 +260,10 @@ def _finish(
     result |= {
         "intervals": intervals,
         "coefficients": dict(zip(job.space.expert_names, job.space.coefficients(best).tolist(), strict=True)),
-        **_by_group(job, best),
+        **({"coefficients_by_group": groups} if (groups := coefficients_by_group(job.space, best)) else {}),
         "evaluations": len(run.rows),
         "item_evaluations": sum(row["n"] for row in run.rows),
-        "items_saved": _items_saved(job, run),
+        "items_saved": items_saved(run.rows, job.dev_items),
         "seconds_scoring": round(sum(row["seconds"] for row in run.rows), 3),
         "peak_memory_bytes": _peak_memory(),
         "scoring": _one(scorings),
@@ -270,36 +271,6 @@ def _finish(
     if len(job.tasks) > 1:
         result["tasks"] = {name: {**tasks[name], "scoring": scorings[name]} for name in job.tasks}
     return result
-
-
-def _save(job: Job, position: torch.Tensor, folder: Path) -> dict[str, float]:
-    """Write the candidate; where a rank was asked for, truncated to it: then returns what that lost."""
-    rank = job.config.output_rank
-    if rank is None:
-        job.space.save(position, folder)
-        return {}
-    infos = [info for info in job.experts if isinstance(info, AdapterInfo)]
-    patch = job.space.realise(position)
-    cut = {name: truncate_low_rank(change, rank) for name, change in patch.low_rank.items()}
-    save_patch(Patch(low_rank={name: part.change for name, part in cut.items()}), infos, folder)
-    lost, whole = (sum(getattr(part, field) for part in cut.values()) for field in ("lost", "whole"))
-    return {"rank": rank, "relative_error": math.sqrt(lost / whole) if whole else 0.0}
-
-
-def _by_group(job: Job, position: torch.Tensor) -> dict[str, Any]:
-    """The coefficients of every group of weights, where the space has several."""
-    space = job.space
-    if not isinstance(space, CoefficientSpace) or len(space.group_names) == 1:
-        return {}
-    rows = zip(space.group_names, space.by_group(position).tolist(), strict=True)
-    return {"coefficients_by_group": {group: dict(zip(space.expert_names, row, strict=True)) for group, row in rows}}
-
-
-def _items_saved(job: Job, run: Run) -> float:
-    """Share of the items of all evaluated positions that early stops made it unnecessary to ask."""
-    rows = [row for row in run.rows if row["phase"] == "search"]
-    whole = len({row["key"] for row in rows}) * job.dev_items
-    return round(1 - sum(row["n"] for row in rows) / whole, 4)
 
 
 def _publish(run: Run, result: Mapping[str, Any]) -> None:

@@ -12,19 +12,20 @@ from pyswarmopt_llm.cli._options import Device, Dtype, Threads
 from pyswarmopt_llm.errors import UserError
 
 
-def result_of(run: Path) -> tuple[str, str]:
-    """(base, adapter) of a finished run.
+def result_of(run: Path) -> tuple[str, str | None]:
+    """(base, adapter) of a finished run; of one over whole models (its best model, None).
 
     Raises:
         UserError: not a run directory, or one that has not ended yet.
     """
     try:
-        base = json.loads((run / "run.json").read_text(encoding="utf-8"))["config"]["base"]
+        config = json.loads((run / "run.json").read_text(encoding="utf-8"))["config"]
+        base, whole = config["base"], config.get("space") == "full"
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{run}: not a run directory (no readable run.json); check --run") from error
     if not (run / "best").is_dir():
         raise UserError(f"{run}: has no best/ yet; finish it with: swarm-llm resume {run}")
-    return str(base), str(run / "best")
+    return (str(run / "best"), None) if whole else (str(base), str(run / "best"))
 
 
 def command(

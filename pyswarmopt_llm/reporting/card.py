@@ -61,9 +61,10 @@ def command_line(config: Mapping[str, Any]) -> str:
     return shlex.join(words)
 
 
-def _front_matter(base: str) -> str:
-    tags = ["lora", "model-swarms", "pyswarmopt"]
-    header = {"base_model": " ".join(base.split()), "library_name": "peft", "tags": tags}
+def _front_matter(base: str, whole: bool) -> str:
+    tags = [*([] if whole else ["lora"]), "model-swarms", "pyswarmopt"]
+    library = "transformers" if whole else "peft"
+    header = {"base_model": " ".join(base.split()), "library_name": library, "tags": tags}
     return f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---"
 
 
@@ -95,11 +96,13 @@ def model_card(run: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     """
     config = run["config"]
     base = str(run.get("base_name") or config["base"])
+    whole = config.get("space") == "full"
     versions = ", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items())
     parts = [
-        _front_matter(base),
-        "# An adapter found by a swarm of experts",
-        f"A LoRA adapter for {code(base)}: the mixture of {len(result['coefficients'])} experts that a "
+        _front_matter(base, whole),
+        f"# {'A model' if whole else 'An adapter'} found by a swarm of experts",
+        f"{'A model like' if whole else 'A LoRA adapter for'} {code(base)}: the mixture of "
+        f"{len(result['coefficients'])} experts that a "
         "search with Model Swarms (Feng et al., 2024, arXiv:2410.11163) found in "
         f"{result['evaluations']} evaluations. Nothing was trained.",
         "## Scores",

@@ -113,6 +113,6 @@ def print_result(console: Console, run: Path, result: Mapping[str, Any]) -> None
     """Print the closing table, the verdict, the mixture, the cost and where the files are."""
     console.print(result_table(result))
     mixture = ", ".join(f"{name} {weight:+.2f}" for name, weight in by_weight(result["coefficients"]))
-    lines = (verdict(result), f"Mixture: {mixture}", f"Cost: {cost_text(result)}", f"Adapter: {run / 'best'}")
+    lines = (verdict(result), f"Mixture: {mixture}", f"Cost: {cost_text(result)}", f"Files: {run / 'best'}")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
