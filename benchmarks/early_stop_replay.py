@@ -45,6 +45,7 @@ class Recorded:
     """Space, engine and utility in one: what the journal says of a position."""
 
     lowest, highest = 0.0, 1.0
+    loglikelihood_parts = generate_parts = NotImplemented  # an engine by parts, of which nothing is asked
 
     def __init__(self, values: dict[str, list[float]], n_experts: int, parts: list[tuple[int, ...]]) -> None:
         self.expert_names = tuple(map(str, range(n_experts)))

@@ -99,12 +99,6 @@ class Engine(Protocol):
     def chat(self, user: str) -> str:
         """`user` as a user turn of the model's chat template, ready for the assistant's turn."""
 
-    def loglikelihood_parts(self, pairs: Sequence[tuple[str, str]]) -> list[Part[float]]:
-        """`loglikelihood` batch by batch; all pairs of one context are in one part."""
-
-    def generate_parts(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[Part[str]]:
-        """`generate` batch by batch."""
-
 
 @dataclass(frozen=True)
 class Score:
@@ -140,6 +134,17 @@ class Part(Generic[T]):
 
 
 @runtime_checkable
+class EngineByParts(Protocol):
+    """What an `Engine` offers beside, if its questions can be asked batch by batch."""
+
+    def loglikelihood_parts(self, pairs: Sequence[tuple[str, str]]) -> list[Part[float]]:
+        """`loglikelihood` batch by batch; all pairs of one context are in one part."""
+
+    def generate_parts(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[Part[str]]:
+        """`generate` batch by batch."""
+
+
+@runtime_checkable
 class ByParts(Protocol):
     """A utility that is the mean over items of values in a known range, and can be asked part by part.
 
@@ -158,7 +163,7 @@ class ByParts(Protocol):
     def __call__(self, engine: Engine) -> Score:
         """Ask all items."""
 
-    def parts(self, engine: Engine) -> list[Part[float]]:
+    def parts(self, engine: EngineByParts) -> list[Part[float]]:
         """The items, each in exactly one part."""
 
 
@@ -194,4 +199,4 @@ class Space(Protocol):
         """The patch that the files in `folder`, written by `save`, hold."""
 
 
-__all__ = ["ByParts", "Computed", "Engine", "LowRank", "Part", "Patch", "Score", "Space", "Utility"]
+__all__ = ["ByParts", "Computed", "Engine", "EngineByParts", "LowRank", "Part", "Patch", "Score", "Space", "Utility"]

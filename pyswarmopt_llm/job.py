@@ -105,7 +105,7 @@ def prepare(config: SearchConfig) -> Job:
     base = resolve_base(config.base)
     experts = find_experts(config, base)
     config, trial = calibrated(config, base) if config.calibrate else (config, {})
-    engine = load_engine(base, config.dtype, config.device, config.threads, config.batch_tokens)
+    engine = load_engine(base, config.dtype, config.device, config.threads, config.batch_tokens, config.space == "full")
     space = open_space(config, base, experts, engine)
     for task in tasks.values():
         check_askable(task, config.scoring, engine)
@@ -231,12 +231,18 @@ def load_tasks(specs: Sequence[str], dev: int | None, test: int | None, allow_ov
 
 
 def load_engine(
-    base: BaseModel, dtype: str, device: str, threads: int | None, batch_tokens: int = 1024
+    base: BaseModel,
+    dtype: str,
+    device: str,
+    threads: int | None,
+    batch_tokens: int = 1024,
+    whole_models: bool = False,
 ) -> TransformersEngine:
     """The resident base.
 
     On a CPU the base's own values are read from its files again when a candidate needs them; on a GPU, where that
-    would be slow against its arithmetic, those that candidates change are kept beside it.
+    would be slow against its arithmetic, those that candidates change are kept beside it, unless candidates are
+    `whole_models`, which replace all of them.
 
     Raises:
         UserError: no such device or dtype, or the model cannot be loaded.
@@ -245,7 +251,7 @@ def load_engine(
         torch.set_num_threads(threads)
     where = pick_device(device)
     model, tokenizer = load_model(base, pick_dtype(dtype, where), where)
-    stored = StoredTensors(base.weight_files) if where.type == "cpu" else None
+    stored = StoredTensors(base.weight_files) if where.type == "cpu" or whole_models else None
     return TransformersEngine(model, tokenizer, batch_tokens, stored)
 
 

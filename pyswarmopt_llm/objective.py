@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.early_stop import Evaluation, Rule, Telling, Values
 from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.interfaces import ByParts, Engine, Score, Space, Utility
+from pyswarmopt_llm.interfaces import ByParts, Engine, EngineByParts, Score, Space, Utility
 from pyswarmopt_llm.runs import Run, position_key
 from pyswarmopt_llm.utilities.combine import harmonic
 from pyswarmopt_llm.utilities.stats import score_of
@@ -50,6 +50,7 @@ class Objective:
     ) -> None:
         self._run, self._space, self._engine = run, space, engine
         self._utilities, self._phase, self._on_row = dict(utilities), phase, on_row
+        self._parted = engine if isinstance(engine, EngineByParts) else None
         self._by_parts = {name: asked for name, asked in self._utilities.items() if isinstance(asked, ByParts)}
         self._known: dict[str, dict[str, Any]] = {}
         self._ahead: dict[str, deque[dict[str, Any]]] = defaultdict(deque)  # rows that a resumed run has not come to
@@ -90,7 +91,7 @@ class Objective:
         known = self._known.get(key)
         if known is not None and "bounds" not in known:
             return known
-        if len(self._by_parts) < len(self._utilities):
+        if self._parted is None or len(self._by_parts) < len(self._utilities):
             rules = ()
         if known is not None and (told := _told(self._evaluation(known), rules)) is not None:
             return {**known, "value": told}
@@ -150,7 +151,7 @@ class Objective:
         parts = [
             (name, part)
             for name, asked in self._by_parts.items()
-            for part in asked.parts(self._engine)
+            for part in (asked.parts(self._parted) if self._parted is not None else ())
             if np.isnan(evaluation.values[name][list(part.indices)]).any()
         ]
         order = self._telling.order(evaluation, parts, rules)

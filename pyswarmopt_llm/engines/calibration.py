@@ -32,7 +32,7 @@ def calibrated(config: SearchConfig, base: BaseModel) -> tuple[SearchConfig, dic
         base: the model that will run.
 
     Returns:
-        The configuration, and what was measured, by option.
+        The configuration with `calibrate` done, and what was measured, by option.
     """
     device = pick_device(config.device)
     found: dict[str, Any] = {}
@@ -49,7 +49,7 @@ def calibrated(config: SearchConfig, base: BaseModel) -> tuple[SearchConfig, dic
     if config.batch_tokens == SearchConfig.batch_tokens:
         found["batch_tokens"] = _seconds_per_token(lambda tokens: _pass_seconds(model, tokens))
         config = replace(config, batch_tokens=smallest_worth_it(found["batch_tokens"]))
-    return config, found
+    return replace(config, calibrate=False), found  # a resumed run has nothing left to choose
 
 
 def smallest_worth_it(seconds_per_token: Mapping[int, float]) -> int:

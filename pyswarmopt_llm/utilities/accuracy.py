@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
-from pyswarmopt_llm.interfaces import Engine, Part, Score
+from pyswarmopt_llm.interfaces import Engine, EngineByParts, Part, Score
 from pyswarmopt_llm.tasks import Item, Scoring, is_correct, render_prompt
 from pyswarmopt_llm.utilities.stats import score_of
 
@@ -73,7 +73,7 @@ class Accuracy:
             [self._value(item, answer) for item, answer in zip(self.items, self.answers(engine), strict=True)]
         )
 
-    def parts(self, engine: Engine) -> list[Part[float]]:
+    def parts(self, engine: EngineByParts) -> list[Part[float]]:
         """The items as the engine batches them."""
         if self.scoring == "generate":
             return [

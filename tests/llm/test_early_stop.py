@@ -118,6 +118,8 @@ class Position:
     def load(self, patch: Patch) -> None:
         self.x = patch.dense["x"]
 
+    loglikelihood_parts = generate_parts = NotImplemented  # it has them, as an engine that can be asked by parts
+
 
 class Thresholds:
     """Item k is right where w_k . x > b_k: a smooth task, cheap enough for whole searches."""
