@@ -17,7 +17,7 @@ class SearchConfig:
         space: ``factor``, ``delta`` or ``full`` (docs/spaces.md: how a coefficient vector becomes a model).
         granularity: one coefficient per expert (``model``), per layer block (``block``) or module type (``module``).
         output_rank: rank to which the result is truncated before it is scored (space ``delta``; None: the sum).
-        optimizer: ``model-swarms``.
+        optimizer: ``model-swarms``, another recipe of `pyswarmopt.recipes`, ``pso``, ``pycma`` or ``nevergrad:NAME``.
         particles: N, population of the swarm.
         max_iter: K, most moves of the swarm.
         patience: c, moves without a new global best after which it stops.

@@ -24,6 +24,7 @@ from pyswarmopt_llm.experts.models import ModelInfo, inspect_models
 from pyswarmopt_llm.experts.preflight import inspect_experts
 from pyswarmopt_llm.experts.stored import StoredTensors
 from pyswarmopt_llm.interfaces import Patch, Space
+from pyswarmopt_llm.optimizers import make_optimizer
 from pyswarmopt_llm.spaces import build_space, check_space
 from pyswarmopt_llm.spaces.full import FullSpace
 from pyswarmopt_llm.tasks import Scoring, Task, load_task
@@ -278,20 +279,14 @@ def optimizer(config: SearchConfig, vertices: torch.Tensor) -> pso.Optimizer:
     Raises:
         UserError: an unknown optimizer.
     """
-    if config.optimizer != "model-swarms":
-        raise UserError(f"--optimizer {config.optimizer}: unknown; this version has model-swarms")
-    recipe = pso.recipes.model_swarms(
-        patience=config.patience,
-        max_iter=config.max_iter,
-        compat="reference" if config.compat == "reference" else "paper",
-    )
-    return pso.Swarm(
-        positions=vertices,
+    return make_optimizer(
+        config.optimizer,
+        vertices,
         population=max(config.particles, len(vertices)),
-        recipe=recipe,
-        maximize=True,
+        max_iter=config.max_iter,
+        patience=config.patience,
         seed=config.seed,
-        dtype=vertices.dtype,
+        compat=config.compat,
     )
 
 

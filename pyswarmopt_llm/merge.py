@@ -1,23 +1,28 @@
-"""Combine experts by a fixed rule into one adapter."""
+"""Combine experts into one adapter: by a fixed rule, or by a method that searches on a task's dev items."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 
 from pyswarmopt_llm.baselines import load_method
 from pyswarmopt_llm.baselines.method import Merged, Method, Options, Settings
+from pyswarmopt_llm.compare.bench import Bench, BudgetedTrial
+from pyswarmopt_llm.compare.contest import choose_scoring
+from pyswarmopt_llm.compare.store import Store
 from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.experts import resolve_base
-from pyswarmopt_llm.experts.adapter import AdapterInfo, load_adapter
+from pyswarmopt_llm.experts import BaseModel, resolve_base
+from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo, load_adapter
 from pyswarmopt_llm.experts.files import check_free
 from pyswarmopt_llm.experts.preflight import inspect_experts
 from pyswarmopt_llm.experts.write import write_adapter
+from pyswarmopt_llm.job import check_askable, load_engine
 from pyswarmopt_llm.reporting.card import code, plain
+from pyswarmopt_llm.tasks import Task, load_task
 
 # Float32 factors cannot say more: below this an error is rounding.
 _ROUNDING = 1e-5
@@ -33,6 +38,7 @@ class MergeResult:
         ranks: the LoRA ranks that occur in the adapter, ascending.
         error: relative Frobenius error of the adapter against what the method defines; 0 if it is exact.
         worst: the module where that error is largest and its own error; None if it is exact.
+        items: dev items that were asked to find it.
     """
 
     method: str
@@ -40,6 +46,7 @@ class MergeResult:
     ranks: tuple[int, ...]
     error: float
     worst: tuple[str, float] | None
+    items: int = 0
 
     def loss(self) -> str:
         """What truncation to the rank lost, in words."""
@@ -56,6 +63,8 @@ def merge_experts(
     space: str | None,
     out: str | Path,
     options: Options | None = None,
+    task: str | None = None,
+    budget_items: int = 8000,
 ) -> MergeResult:
     """Write the merge of `experts` to `out` as a PEFT adapter with a card.
 
@@ -66,30 +75,52 @@ def merge_experts(
         space: ``factor`` combines the LoRA factors, ``delta`` the weight changes; None is the method's own.
         out: directory to create.
         options: weights, density, t, rank, seed, where the method takes them.
+        task: whose dev items a searching method looks at (a key of `baselines.SEARCHING`).
+        budget_items: how many dev items it may ask.
 
     Raises:
         UserError: an unknown method, an option that does not fit, experts that do not fit, or `out` exists.
     """
     rule = load_method(method)
-    lacking = sorted(rule.needs - {"seed"})
-    if lacking:
-        have = "merge has the experts alone; choose another (swarm-llm merge --help)"
-        raise UserError(f"--method {method}: needs {' and '.join(lacking)}, and {have}")
+    if method == "data-merge":
+        raise UserError(
+            "--method data-merge: trains on all experts' data; use swarm-llm train-expert with several --data"
+        )
+    if rule.needs - {"seed"} and task is None:
+        raise UserError(f"--method {method}: looks at dev items; give --task")
+    if task is not None and not rule.needs - {"seed"}:
+        raise UserError(f"--task {task}: {method} is a fixed rule and looks at no task; leave it out")
     settings = rule.settings(len(experts), space, options)
     folder = Path(out).expanduser()
     check_free(folder)
-    report = inspect_experts(experts, resolve_base(base))
+    loaded = None if task is None else load_task(task)
+    found = resolve_base(base)
+    report = inspect_experts(experts, found)
     report.require(settings.space)
-    merged = rule.execute([load_adapter(info) for info in report.experts], settings)
+    adapters = [load_adapter(info) for info in report.experts]
+    if loaded is not None:
+        settings = replace(settings, trial=_trial(found, adapters, loaded, budget_items))
+    merged = rule.execute(adapters, settings)
     result = _result(rule, settings, merged)
     write_adapter(
         folder,
         {name.removesuffix(".weight"): (change.b, change.a) for name, change in merged.patch.low_rank.items()},
         base_model_name=next((info.base_model_name for info in report.experts if info.base_model_name), ""),
         target_modules={target for info in report.experts for target in info.target_modules},
-        card=merge_card(base, experts, report.experts, rule, settings, result),
+        card=merge_card(base, experts, report.experts, rule, settings, result, task),
     )
     return result
+
+
+def _trial(base: BaseModel, experts: Sequence[Adapter], task: Task, budget_items: int) -> BudgetedTrial:
+    """The task's dev items, as a search would ask them."""
+    if len(task.dev) > budget_items:
+        raise UserError(f"--budget-items {budget_items}: below the {len(task.dev)} dev items of {task.name}; raise it")
+    engine = load_engine(base, "auto", "auto", None)
+    check_askable(task, "auto", engine, ("dev",))
+    store = Store()
+    scoring = choose_scoring(task, "auto", engine, experts, store)
+    return BudgetedTrial(Bench(base, engine, experts, task, scoring, store, {}), budget_items)
 
 
 def _result(rule: Method, settings: Settings, merged: Merged) -> MergeResult:
@@ -100,6 +131,7 @@ def _result(rule: Method, settings: Settings, merged: Merged) -> MergeResult:
         ranks=tuple(sorted({change.a.shape[0] for change in merged.patch.low_rank.values()})),
         error=0.0 if exact else merged.error,
         worst=None if exact else max(merged.errors.items(), key=lambda item: item[1]),
+        items=settings.trial.spent if settings.trial is not None else 0,
     )
 
 
@@ -110,6 +142,7 @@ def merge_card(
     rule: Method,
     settings: Settings,
     result: MergeResult,
+    task: str | None = None,
 ) -> str:
     """README.md of a merged adapter: what it is made of, how, what was lost, and the command that makes it again."""
     name = next((info.base_model_name for info in experts if info.base_model_name), base)
@@ -121,14 +154,14 @@ def merge_card(
             [
                 f"---\n{front}---",
                 f"# {len(experts)} experts merged by {rule.name}",
-                f"A LoRA adapter for {code(name)}, made from others by a fixed rule; nothing was trained or scored.",
+                f"A LoRA adapter for {code(name)}, made from others by {_how(result, task)}.",
                 f"Method: {rule.name} ({plain(rule.paper)}), in {settings.space} space"
                 + "".join(f", {words}" for words in _given(rule, settings))
                 + f". Rank {', '.join(map(str, result.ranks))}; {plain(result.loss())}.",
                 "## Experts",
                 "\n".join(_expert_lines(experts, rule, settings)),
                 "## How to make it again",
-                "    " + " ".join(_command(base, paths, rule, settings).splitlines()),
+                "    " + " ".join(_command(base, paths, rule, settings, task).splitlines()),
             ]
         )
         + "\n"
@@ -148,7 +181,13 @@ def _expert_lines(experts: Sequence[AdapterInfo], rule: Method, settings: Settin
     return ["| expert | weight |", "|---|---|", *(f"| {plain(info.name)} | {weight:g} |" for info, weight in rows)]
 
 
-def _command(base: str, paths: Sequence[str], rule: Method, settings: Settings) -> str:
+def _how(result: MergeResult, task: str | None) -> str:
+    if task is None:
+        return "a fixed rule; nothing was trained or scored"
+    return f"a method that looked at the dev items of {code(task)}; {result.items:,} item evaluations"
+
+
+def _command(base: str, paths: Sequence[str], rule: Method, settings: Settings, task: str | None) -> str:
     words = ["swarm-llm", "merge", "--base", base, "--experts", *map(str, paths), "--method", rule.name]
     words += ["--space", settings.space]
     if rule.weight is not None:
@@ -159,6 +198,8 @@ def _command(base: str, paths: Sequence[str], rule: Method, settings: Settings) 
         words += ["--rank", str(settings.rank)]
     if "seed" in rule.needs:
         words += ["--seed", str(settings.seed)]
+    if task is not None:
+        words += ["--task", task]
     return shlex.join([*words, "--out", "ADAPTER"])
 
 

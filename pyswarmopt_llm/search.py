@@ -22,6 +22,7 @@ from pyswarmopt_llm.events import Event, OnEvent
 from pyswarmopt_llm.interfaces import Score
 from pyswarmopt_llm.job import Job, optimizer, prepare, versions
 from pyswarmopt_llm.objective import Objective
+from pyswarmopt_llm.optimizers import released
 from pyswarmopt_llm.output import coefficients_by_group, items_saved, save_truncated
 from pyswarmopt_llm.reporting.card import model_card
 from pyswarmopt_llm.reporting.report import render_report
@@ -93,12 +94,12 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
     with run.locked():
         earlier = sum(row["seconds"] for row in run.rows)  # spent by a process that was stopped
         scorings = _choose_scoring(job, run, tell)
-        swarm = optimizer(job.config, job.space.starts(job.particles, job.config.seed))
-        objective = _objective(job, run, scorings, tell)
-        singles = [objective.scores(x, 0, i) for i, x in enumerate(job.space.vertices())]
-        _warn_if_chance(job, singles, scorings, tell)
-        stop = _loop(job, run, swarm, objective, tell)
-        result = _finish(job, run, swarm, singles, scorings) | {"stop": stop}
+        with released(optimizer(job.config, job.space.starts(job.particles, job.config.seed))) as swarm:
+            objective = _objective(job, run, scorings, tell)
+            singles = [objective.scores(x, 0, i) for i, x in enumerate(job.space.vertices())]
+            _warn_if_chance(job, singles, scorings, tell)
+            stop = _loop(job, run, swarm, objective, tell)
+            result = _finish(job, run, swarm, singles, scorings) | {"stop": stop}
         result["seconds"] = round(earlier + time.perf_counter() - start, 3)
         _publish(run, result)
     tell(Event("done", {"result": result}))

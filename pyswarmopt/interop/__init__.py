@@ -1,11 +1,11 @@
-"""Other libraries, loaded on use: `pyswarmopt.interop.nevergrad`."""
+"""Other libraries, loaded on use: `pyswarmopt.interop.nevergrad` and `pyswarmopt.interop.pycma`."""
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
 
-__all__ = ["nevergrad"]
+__all__ = ["nevergrad", "pycma"]
 
 
 def __getattr__(name: str) -> Any:

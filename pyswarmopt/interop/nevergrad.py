@@ -7,6 +7,7 @@ one of their own for as long as they run.
 from __future__ import annotations
 
 import difflib
+import gc
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,20 +18,28 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-try:
-    import nevergrad as ng
-    from nevergrad.common.errors import TellNotAskedNotSupportedError
-except ImportError as error:
-    raise ImportError("pyswarmopt.interop.nevergrad needs nevergrad: pip install nevergrad") from error
-
 from ..arrays import as_matrix, as_values
 from ..boundary import make_box
 from ..optimizer import Point
+from ._nevergrad import TellNotAskedNotSupportedError, ng
 from .nevergrad_swarm import SwarmOptimizer, register
 
 Floats = npt.NDArray[np.float64]
 
 WORST = 1e20  # told to nevergrad for a value that is not finite; it cuts off at 5e20
+
+
+def one_at_a_time(name: str) -> bool:
+    """Whether an optimiser of nevergrad's has to be told of each point before it gives the next.
+
+    Raises:
+        ValueError: nevergrad has no optimiser of that name.
+    """
+    if name not in ng.optimizers.registry:
+        near = difflib.get_close_matches(name, ng.optimizers.registry, n=3, cutoff=0.5)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise ValueError(f"nevergrad has no optimiser {name!r}{hint}")
+    return bool(ng.optimizers.registry[name].no_parallelization)
 
 
 class NevergradOptimizer:
@@ -70,15 +79,11 @@ class NevergradOptimizer:
         seed: int | None = None,
         maximize: bool = False,
     ) -> None:
-        if name not in ng.optimizers.registry:
-            near = difflib.get_close_matches(name, ng.optimizers.registry, n=3, cutoff=0.5)
-            hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            raise ValueError(f"nevergrad has no optimiser {name!r}{hint}")
+        if one_at_a_time(name) and population > 1:
+            raise ValueError(f"{name} takes one point at a time: population must be 1, not {population}")
         for what, number in (("population", population), ("budget", 1 if budget is None else budget)):
             if number < 1:
                 raise ValueError(f"{what}={number}: it must be at least 1")
-        if ng.optimizers.registry[name].no_parallelization and population > 1:
-            raise ValueError(f"{name} takes one point at a time: population must be 1, not {population}")
         device = torch.device("cpu")
         start = None if positions is None else as_matrix("positions", positions, torch.float64, device)
         self._positions = None if start is None else start.numpy()
@@ -166,6 +171,15 @@ class NevergradOptimizer:
         """``{"max_evals": n}`` once the budget is spent."""
         spent = self._budget is not None and len(self._told) >= self._budget
         return {"max_evals": len(self._told)} if spent else {}
+
+    def close(self) -> None:
+        """Let go of nevergrad's optimiser; nothing can be asked or told after that.
+
+        Some of them (COBYLA, and NGOpt where it chooses that) run in a thread of their own, which keeps a program from
+        ending for as long as anything, a traceback for example, holds on to the optimiser.
+        """
+        self._optimizer, self._pending = None, []
+        gc.collect()
 
     def state_dict(self) -> dict[str, Any]:
         """The settings, and the values told so far."""
@@ -255,4 +269,4 @@ def function(name: str, block_dimension: int, seed: int = 0, **options: Any) -> 
         np.random.set_state(before)
 
 
-__all__ = ["NevergradFunction", "NevergradOptimizer", "SwarmOptimizer", "function", "register"]
+__all__ = ["NevergradFunction", "NevergradOptimizer", "SwarmOptimizer", "function", "one_at_a_time", "register"]

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import nevergrad as ng
 import numpy as np
 import numpy.typing as npt
 import torch
-from nevergrad.optimization import base
-from nevergrad.parametrization.helpers import Normalizer
 
 from .. import boundary, recipes
 from ..compose import Recipe
 from ..swarm import Swarm
+from ._nevergrad import Normalizer, base, ng
 
 Floats = npt.NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""Rivals: the published ways to combine LoRA experts. One file per method, one line in `METHODS`.
+"""Rivals: the published ways to combine LoRA experts. One file per method, one line in a table below.
 
 A method declares what it needs, then executes. Its file defines `METHOD`, a `method.Method`:
 
@@ -8,11 +8,11 @@ A method declares what it needs, then executes. Its file defines `METHOD`, a `me
   of it; ``"dev"`` for methods that score candidates, ``"data"`` for those that look at training or dev texts.
 - ``execute(experts, settings) -> Merged``: the patch, and what truncation to a rank lost.
 
-`swarm-llm merge` runs those that need no more than a seed; what the others need is a field of `Settings` that
-only their caller fills.
+`METHODS` need no more than a seed. What `SEARCHING` methods need beyond is `Settings.trial`, which `swarm-llm compare`
+fills. `ENSEMBLES` run all experts on every item instead of merging them: theirs is an `ensemble.Ensemble`.
 
-To add one: a file ``<name with _>.py`` in this folder and a line in the table below. Importing this package loads no
-torch, so that ``--help`` can show the table at once.
+To add one: a file ``<name with _>.py`` in this folder and a line in a table below. Importing this package loads no
+torch, so that ``--help`` can show the tables at once.
 
 Example:
     >>> load_method("ties").density
@@ -26,11 +26,13 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from pyswarmopt_llm.errors import UserError
 
 if TYPE_CHECKING:
+    from pyswarmopt_llm.baselines.ensemble import Ensemble
     from pyswarmopt_llm.baselines.method import Method
 
 METHODS = {
@@ -48,19 +50,50 @@ METHODS = {
     "knots": "align by a common SVD, then ties (Stoica 2024)",
 }
 
+SEARCHING = {
+    "best-single": "the expert that is best on dev",
+    "greedy-soup": "average of those that help on dev (Wortsman 2022)",
+    "regmean": "nearest outputs in least squares (Jin 2023)",
+    "fisher": "average by Fisher information (Matena 2022)",
+    "adamerging": "gradient descent on entropy (Yang 2024)",
+    "lorahub": "weights by NGOpt on the loss (Huang 2023)",
+    "evolmerge": "CMA-ES over DARE-TIES (Akiba 2024)",
+    "pso-merging": "a swarm of base, experts, sparse experts (Zhang 2025)",
+    "natural-niches": "competition and attraction, M2N2 (Abrantes 2025)",
+    "data-merge": "one adapter trained on all data",
+}
+
+ENSEMBLES = {
+    "prediction-merge": "plurality vote of all experts",
+    "pack-sim": "logits weighted by perplexity (Mavromatis 2024)",
+    "pack-opt": "logits for least perplexity (Mavromatis 2024)",
+    "cbtm": "experts by cluster of the input (Gururangan 2023)",
+}
+
 
 def load_method(name: str) -> Method:
-    """The method of that name.
+    """The method of that name out of `METHODS` or `SEARCHING`.
 
     Raises:
         UserError: there is none; names the nearest, or all.
     """
-    if name not in METHODS:
-        near = difflib.get_close_matches(name, METHODS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"use one of: {', '.join(METHODS)}"
+    known = {**METHODS, **SEARCHING}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"use one of: {', '.join(known)}"
         raise UserError(f"--method {name}: unknown; {hint}")
-    found: Method = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").METHOD
+    found: Method = _module(name).METHOD
     return found
 
 
-__all__ = ["METHODS", "load_method"]
+def load_ensemble(name: str) -> Ensemble:
+    """The ensemble of that name, a key of `ENSEMBLES`."""
+    found: Ensemble = _module(name).METHOD
+    return found
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+
+
+__all__ = ["ENSEMBLES", "METHODS", "SEARCHING", "load_ensemble", "load_method"]

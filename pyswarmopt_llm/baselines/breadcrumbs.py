@@ -1,6 +1,6 @@
 """Model breadcrumbs: drop the few largest entries and the many small ones, sum what lies between.
 
-Davari & Belilovsky 2023, arXiv 2312.06795, section 3: a mask per layer keeps the entries whose magnitude lies between
+Davari & Belilovsky 2023, arXiv 2312.06795: a mask per layer keeps the entries whose magnitude lies between
 two percentiles, beta and gamma; theta = theta_0 + alpha sum_i m_i * tau_i. Outliers are 0.6% here, density is the
 share between the percentiles (15%), the weight alpha (0.2): the values from which the authors' released code searches.
 """

@@ -46,7 +46,7 @@ def combine(experts: Sequence[Adapter], settings: Settings, rule: Rule) -> Merge
         for_a = for_b * weights.sign()
         return _on_factors(experts, lambda stack: rule(stack, for_a), lambda stack: rule(stack, for_b))
     return collect(
-        (module, truncate_dense(rule(_dense(parts), weights), settings.rank or _total_rank(parts)))
+        (module, truncate_dense(rule(dense_changes(parts), weights), settings.rank or _total_rank(parts)))
         for module, parts in by_module(experts)
     )
 
@@ -82,6 +82,14 @@ def concatenated(parts: Sequence[Factors | None]) -> tuple[Tensor, Tensor, Tenso
     return b, a, owner
 
 
+def gram_matrix(b: Tensor, a: Tensor, owner: Tensor, n: int) -> Tensor:
+    """Inner products of the experts' changes in one module, (n, n) float64, from what `concatenated` gives."""
+    member = torch.nn.functional.one_hot(owner, n).to(torch.float64)
+    wide_b, wide_a = b.to(torch.float64), a.to(torch.float64)
+    # <b_i a_i, b_j a_j> = sum over entries of (b_i^T b_j) * (a_i a_j^T), summed over the columns of i and of j.
+    return member.T @ ((wide_b.T @ wide_b) * (wide_a @ wide_a.T)) @ member
+
+
 def collect(modules: Iterator[tuple[str, Truncated]]) -> Merged:
     """The patch of all modules, and the error that truncation made in each and in all."""
     changes, errors = {}, {}
@@ -96,10 +104,7 @@ def collect(modules: Iterator[tuple[str, Truncated]]) -> Merged:
 
 def _mixed(parts: Sequence[Factors | None], rank: int | None, coefficients: Coefficients) -> Truncated:
     b, a, owner = concatenated(parts)
-    member = torch.nn.functional.one_hot(owner, len(parts)).to(torch.float64)
-    wide_b, wide_a = b.to(torch.float64), a.to(torch.float64)
-    # <b_i a_i, b_j a_j> = sum over entries of (b_i^T b_j) * (a_i a_j^T), summed over the columns of i and of j.
-    gram = member.T @ ((wide_b.T @ wide_b) * (wide_a @ wide_a.T)) @ member
+    gram = gram_matrix(b, a, owner, len(parts))
     weights = coefficients(gram)
     change = LowRank(b=b * weights.to(torch.float32)[owner], a=a)
     if rank is None or rank >= len(a):
@@ -126,8 +131,8 @@ def _on_factors(
     return Merged(Patch(low_rank=changes))
 
 
-def _dense(parts: Sequence[Factors | None]) -> Tensor:
-    """The changes of all experts, (n, out, in) float32."""
+def dense_changes(parts: Sequence[Factors | None]) -> Tensor:
+    """The changes of all experts in one module, (n, out, in) float32."""
     known = next(part for part in parts if part is not None)
     zeros = torch.zeros(known.b.shape[0], known.a.shape[1])
     return torch.stack([zeros if part is None else part.low_rank().dense() for part in parts])
@@ -137,4 +142,14 @@ def _total_rank(parts: Sequence[Factors | None]) -> int:
     return sum(part.a.shape[0] for part in parts if part is not None)
 
 
-__all__ = ["Coefficients", "Rule", "by_module", "collect", "combine", "concatenated", "mix"]
+__all__ = [
+    "Coefficients",
+    "Rule",
+    "by_module",
+    "collect",
+    "combine",
+    "concatenated",
+    "dense_changes",
+    "gram_matrix",
+    "mix",
+]

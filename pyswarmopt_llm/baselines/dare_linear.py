@@ -1,6 +1,6 @@
 """DARE, linear: drop entries of each expert at random, rescale the rest, then a weighted sum.
 
-Yu et al. 2024, arXiv 2311.03099, section 3.2: m ~ Bernoulli(p), tau~ = (1 - m) * tau / (1 - p), which keeps the
+Yu et al. 2024, arXiv 2311.03099: m ~ Bernoulli(p), tau~ = (1 - m) * tau / (1 - p), which keeps the
 expectation; merged by task arithmetic (Ilharco et al. 2023), so the default weight is that of `task_arithmetic`.
 Density is 1 - p. The paper picks p on validation data between .1 and .9; the default here is the middle.
 """

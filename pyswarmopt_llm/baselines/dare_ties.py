@@ -1,6 +1,6 @@
 """DARE, TIES: drop entries at random, rescale the rest, then elect signs and average the experts that agree.
 
-Yu et al. 2024, arXiv 2311.03099, section 3.3: DARE as a plug-in before TIES (Yadav et al. 2023, arXiv 2306.01708).
+Yu et al. 2024, arXiv 2311.03099: DARE as a plug-in before TIES (Yadav et al. 2023, arXiv 2306.01708).
 The random drop takes the place of the trimming, as in peft. Density is 1 - p; the default is that of `dare_linear`.
 """
 

@@ -1,6 +1,6 @@
 """DELLA: drop small entries more often than large ones, rescale, elect signs, average the experts that agree.
 
-Deep, Bhardwaj & Poria 2024, arXiv 2406.11617, section 3. Drop (MAGPRUNE): within a row, entries are ranked by
+Deep, Bhardwaj & Poria 2024, arXiv 2406.11617. Drop (MAGPRUNE): within a row, entries are ranked by
 magnitude; drop rates rise linearly from p - epsilon/2 for the largest to p + epsilon/2 for the smallest, and what
 stays is divided by 1 - p_i. Elect and fuse are those of TIES, times lambda.
 

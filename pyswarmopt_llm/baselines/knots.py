@@ -1,6 +1,6 @@
 """KnOTS: experts in one common basis, from the SVD of all their changes side by side; there, TIES.
 
-Stoica et al. 2024, arXiv 2410.19735, section 4: [dW_1 | ... | dW_n] = U Sigma [V_1 | ... | V_n]^T gives all experts the
+Stoica et al. 2024, arXiv 2410.19735: [dW_1 | ... | dW_n] = U Sigma [V_1 | ... | V_n]^T gives all experts the
 same output basis U; the aligned parts Sigma V_i^T are merged and put back, dW = U merge(Sigma V_i^T). The merge is
 TIES (KnOTS-TIES), with Sigma on V as in the authors' released configurations; the density of those for language
 models, 1, and lambda 1 are the defaults. The result has at most the sum of the experts' ranks, so it is exact.

@@ -1,6 +1,6 @@
 """Magnitude pruning: keep the largest entries of each expert, then a weighted sum.
 
-The trimming of TIES (Yadav et al. 2023, arXiv 2306.01708, section 4) without its election, and the combination that
+The trimming of TIES (Yadav et al. 2023, arXiv 2306.01708) without its election, and the combination that
 peft calls ``magnitude_prune``: sum_i w_i keep(tau_i). Nothing is rescaled. The default weight is that of
 `task_arithmetic`, the default density that of `ties`.
 """

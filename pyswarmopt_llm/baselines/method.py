@@ -6,14 +6,15 @@ import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.experts.adapter import Adapter
-from pyswarmopt_llm.interfaces import Patch
+from pyswarmopt_llm.experts.base import BaseModel
+from pyswarmopt_llm.interfaces import Patch, Score
 
 Need = Literal["seed", "dev", "data"]
 
@@ -37,6 +38,60 @@ class Options:
     seed: int | None = None
 
 
+class Trial(Protocol):
+    """What a method that looks at items or texts is given: a resident model and a budget of scorings.
+
+    Attributes:
+        model: a transformers causal LM, with whatever patch was loaded or scored last.
+        tokenizer: the model's tokenizer.
+        base: where the model came from.
+        spent: item evaluations so far.
+    """
+
+    model: Any
+    tokenizer: Any
+    base: BaseModel
+    spent: int
+
+    @property
+    def left(self) -> int:
+        """How often the budget still pays for all dev items."""
+
+    def score(self, patch: Patch) -> Score:
+        """The candidate's score on the dev items; one scoring.
+
+        Raises:
+            RuntimeError: the budget is spent.
+        """
+
+    def loss(self, patch: Patch) -> float:
+        """Mean over dev items of -ln P(right answer | question), in nats; one scoring.
+
+        Raises:
+            RuntimeError: the budget is spent.
+        """
+
+    def load(self, patch: Patch) -> None:
+        """Make the model ``base + patch``."""
+
+    def prompts(self, expert: str) -> Sequence[str]:
+        """Texts that end where the answer begins: of the expert's own data where those were given, else of dev."""
+
+    def examples(self, expert: str) -> Sequence[Mapping[str, Any]]:
+        """The expert's own training chats; empty where none were given."""
+
+    @property
+    def items_left(self) -> int:
+        """Item evaluations that the budget still pays for."""
+
+    def spend(self, items: int) -> None:
+        """Book passes over single items; one forward and backward counts as three.
+
+        Raises:
+            RuntimeError: the budget lacks them.
+        """
+
+
 @dataclass(frozen=True)
 class Settings:
     """What a method is given beside the experts: `Options`, checked and complete.
@@ -47,6 +102,7 @@ class Settings:
         density: in (0, 1]; 1 where the method takes none.
         rank: rank to truncate to, or None for the sum of the experts' ranks.
         seed: seed of `generator`.
+        trial: what methods that need ``dev`` or ``data`` look at; None for the others.
     """
 
     space: str
@@ -54,10 +110,21 @@ class Settings:
     density: float = 1.0
     rank: int | None = None
     seed: int = 0
+    trial: Trial | None = None
 
     def generator(self) -> torch.Generator:
         """A fresh generator, so that the same settings give the same result."""
         return torch.Generator().manual_seed(self.seed)
+
+    def need_trial(self) -> Trial:
+        """The trial of a method that cannot do without.
+
+        Raises:
+            ValueError: the caller gave none.
+        """
+        if self.trial is None:
+            raise ValueError("this method scores candidates: give it a trial")
+        return self.trial
 
 
 @dataclass(frozen=True)
@@ -190,4 +257,4 @@ def _first(*values: float | None) -> float:
     return next(value for value in values if value is not None)
 
 
-__all__ = ["Merged", "Method", "Need", "Options", "Settings"]
+__all__ = ["Merged", "Method", "Need", "Options", "Settings", "Trial"]

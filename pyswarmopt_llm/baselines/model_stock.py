@@ -1,6 +1,6 @@
 """Model Stock: the average of the experts, moved towards the base the more the experts disagree.
 
-Jang, Yun & Han 2024, arXiv 2403.19522, section 4 and its generalisation to N models: per layer, with theta the angle
+Jang, Yun & Han 2024, arXiv 2403.19522 and its generalisation to N models: per layer, with theta the angle
 between two experts seen from the base, w = t w_avg + (1 - t) w_0, t = N cos(theta) / (1 + (N - 1) cos(theta)). That is
 the foot of the perpendicular from the centre of the experts' shell to the plane through base and experts, if all
 pairs have the same angle; where they differ, cos(theta) is the mean over the pairs.

@@ -1,6 +1,6 @@
 """Slerp: along the great circle from one expert to another, experts taken in turn.
 
-Shoemake 1985 (SIGGRAPH, section 3.3): slerp(x, y; t) = sin((1-t) Omega) / sin(Omega) x + sin(t Omega) / sin(Omega) y,
+Shoemake 1985 (SIGGRAPH): slerp(x, y; t) = sin((1-t) Omega) / sin(Omega) x + sin(t Omega) / sin(Omega) y,
 where Omega is the angle between x and y. As is usual for weights, Omega is that of the directions and the sum is of
 the vectors as they are, so their norms are interpolated too. One module is one vector: dW in ``delta`` space, A and B
 each in ``factor`` space.

@@ -1,6 +1,6 @@
 """Task arithmetic: a weighted sum of the experts' changes.
 
-Ilharco et al. 2023, arXiv 2212.04089, section 2: theta = theta_0 + lambda sum_i tau_i with tau_i = theta_i - theta_0.
+Ilharco et al. 2023, arXiv 2212.04089: theta = theta_0 + lambda sum_i tau_i with tau_i = theta_i - theta_0.
 The default lambda = 0.4 is what Yadav et al. (2023, arXiv 2306.01708) use where there are no validation data. In
 ``factor`` space it is the combination that peft calls ``linear``.
 """

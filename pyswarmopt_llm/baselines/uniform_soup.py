@@ -1,6 +1,6 @@
 """Uniform soup: the plain average of all experts.
 
-Wortsman et al. 2022, arXiv 2203.05482, section 2 (there of whole fine-tuned models): theta = (1/n) sum theta_i. In
+Wortsman et al. 2022, arXiv 2203.05482 (there of whole fine-tuned models): theta = (1/n) sum theta_i. In
 ``factor`` space A = (1/n) sum A_i and B = (1/n) sum B_i, as a swarm's search averages them; in ``delta`` space
 dW = (1/n) sum dW_i, which is the average of the models.
 """

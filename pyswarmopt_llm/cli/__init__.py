@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from pyswarmopt_llm.cli import demo, evaluate, generate, inspect, merge, resume, search, train_expert
+from pyswarmopt_llm.cli import compare, demo, evaluate, generate, inspect, merge, resume, search, train_expert
 from pyswarmopt_llm.cli._options import SwarmCommand
 from pyswarmopt_llm.errors import UserError
 
@@ -23,6 +23,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "inspect": inspect.command,
     "generate": generate.command,
     "merge": merge.command,
+    "compare": compare.command,
     "train-expert": train_expert.command,
     "demo": demo.command,
 }

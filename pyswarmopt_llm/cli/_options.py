@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import textwrap
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,6 +47,16 @@ class SwarmCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Spread the variadic options, then parse as usual."""
         return super().parse_args(ctx, spread(args))
+
+
+def names_block(heading: str, names: Iterable[str], width: int = 92) -> list[str]:
+    """A heading and names, as lines of a help text.
+
+    Example:
+        >>> names_block("Two", ["one", "two"])
+        ['Two: one, two']
+    """
+    return textwrap.wrap(f"{heading}: {', '.join(names)}", width, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def read_config(path: Path) -> dict[str, Any]:

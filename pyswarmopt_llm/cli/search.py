@@ -31,7 +31,9 @@ def command(
     task: Annotated[list[str], typer.Option(metavar="T", help="JSON, JSONL or CSV file or builtin:NAME; repeatable.")],
     out: Annotated[str, typer.Option(metavar="RUN", help="Run directory to create.")],
     space: Annotated[str, typer.Option(metavar="S", help="factor, delta or full (whole models).")] = Default.space,
-    optimizer: Annotated[str, typer.Option(metavar="O", help="model-swarms.")] = Default.optimizer,
+    optimizer: Annotated[
+        str, typer.Option(metavar="O", help="model-swarms, constriction, ..., pycma or nevergrad:NAME.")
+    ] = Default.optimizer,
     particles: Annotated[int, typer.Option(min=1, metavar="N", help="Particles.")] = Default.particles,
     max_iter: Annotated[int, typer.Option(min=0, metavar="K", help="Most iterations.")] = Default.max_iter,
     patience: Annotated[

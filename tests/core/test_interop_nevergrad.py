@@ -170,8 +170,14 @@ def drive(optimizer, rounds=None):
     return optimizer
 
 
-# not NGOpt and other users of its metamodel, which fail with NumPy 2.4 in nevergrad 1.0.12
+# NGOpt, slower than these, has a test of its own below.
 OPTIMIZERS = ["CMA", "DE", "PSO", "OnePlusOne", "TwoPointsDE", "ScrHammersleySearch", "PySwarmOptConstriction"]
+
+
+def test_ngopt_and_its_metamodels_work_with_this_numpy_and_can_be_let_go(global_state):
+    optimizer = drive(nevergrad.NevergradOptimizer("NGOpt", [(-2, 3)] * 3, budget=400, seed=0))
+    assert optimizer.stop() == {"max_evals": 400} and optimizer.best.value < 1e-3
+    optimizer.close()
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -15,8 +15,8 @@ import pytest
 from pyswarmopt_llm.baselines import METHODS, ties
 from pyswarmopt_llm.baselines.method import Method, Options
 from pyswarmopt_llm.cli import main
-from pyswarmopt_llm.cli.train_expert import load_examples, read_examples
 from pyswarmopt_llm.errors import UserError
+from pyswarmopt_llm.experts.examples import load_examples, read_examples
 from pyswarmopt_llm.merge import merge_experts
 
 
@@ -112,7 +112,7 @@ def test_merge_passes_on_every_expert_and_option(fake: Any, capsys: pytest.Captu
     words = "merge --base B --experts x y --method ties --space delta --weights -0.5,2 --density .1 --rank 24 --out O"
     assert run(*words.split()) == 0
     options = Options(weights=(-0.5, 2.0), density=0.1, rank=24)
-    assert calls == [(("B", ["x", "y"], "ties", "delta", "O", options), {})]
+    assert calls == [(("B", ["x", "y"], "ties", "delta", "O", options, None, 8000), {})]
     told = "wrote O: ties of 2 experts (delta space), rank 2, 24; nothing was truncated\n"
     assert capsys.readouterr().out == told
 
@@ -122,8 +122,8 @@ def test_merge_leaves_to_the_method_what_is_not_given(fake: Any) -> None:
     assert run("merge", "--base", "B", "--experts", "x", "y", "--out", "O") == 0
     assert run("merge", "--base", "B", "--experts", "x", "y", "--out", "O", "--t", "0.2", "--seed", "0") == 0
     assert [args[2:] for args, _ in calls] == [
-        ("uniform-soup", None, "O", Options()),
-        ("uniform-soup", None, "O", Options(t=0.2, seed=0)),
+        ("uniform-soup", None, "O", Options(), None, 8000),
+        ("uniform-soup", None, "O", Options(t=0.2, seed=0), None, 8000),
     ]
 
 
@@ -189,12 +189,12 @@ def test_merge_refuses_in_one_line_and_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_merge_refuses_methods_that_need_more_than_experts(
+def test_merge_refuses_methods_that_need_a_task_without_one(
     tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searching = Method("tuned", "-", ("delta",), ties.execute, needs=frozenset({"dev", "seed"}))
     monkeypatch.setattr("pyswarmopt_llm.merge.load_method", lambda name: searching)
-    with pytest.raises(UserError, match="--method tuned: needs dev, and merge has the experts alone"):
+    with pytest.raises(UserError, match="--method tuned: looks at dev items; give --task"):
         merge_experts(str(tiny_base), [str(path) for path in tiny_experts], "tuned", None, tmp_path / "new")
 
 

@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""All methods on real tasks: the table of docs/results.md beside the one of the Model Swarms paper.
+
+An ordinary comparison (`swarm-llm compare`) with the settings of that table: 200 dev and up to 1000 test items, 3
+seeds, 8,000 dev items per method, task and seed. It is resumable: the same command goes on where it stopped. An
+estimate, not yet run: three hours of two cores for six searching methods on SmolLM2-135M; the fixed rules cost next to
+nothing.
+
+    python benchmarks/paper_table.py --experts EXPERTS --tasks TASKS --out runs/paper
+    python benchmarks/paper_table.py --experts EXPERTS --tasks TASKS --out runs/paper --methods all
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+# Of different kinds, with short items.
+NAMES = ("intent", "science", "completion", "generalist")
+
+# The paper's own rivals, and the optimizers of the same coefficients that have to be beaten.
+METHODS = (
+    "best-single,prediction-merge,uniform-soup,slerp,dare-ties,model-stock,greedy-soup,pack-sim,cbtm,evolmerge,lorahub,"
+    "ties,task-arithmetic,pso-merging,natural-niches,model-swarms,constriction,pycma,nevergrad:CMA,nevergrad:RandomSearch"
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--base", default="embedded:smollm2-135m")
+    parser.add_argument("--experts", type=Path, required=True, help="folder with one adapter directory per expert")
+    parser.add_argument("--tasks", type=Path, required=True, help="folder with NAME.json")
+    parser.add_argument("--names", nargs="+", default=list(NAMES))
+    parser.add_argument("--methods", default=METHODS, help="names with commas between them, or all")
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--space", default="factor")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--budget-items", type=int, default=8000)
+    parser.add_argument("--dev", type=int, default=200)
+    parser.add_argument("--test", type=int, default=1000)
+    parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--device", default="auto")
+    args = parser.parse_args()
+
+    from pyswarmopt_llm.cli import main as swarm_llm
+
+    words = ["compare", "--base", args.base, "--out", args.out, "--methods", args.methods, "--space", args.space]
+    words += ["--experts", *(str(path) for path in sorted(args.experts.iterdir()) if path.is_dir())]
+    for name in args.names:
+        words += ["--task", str(args.tasks / f"{name}.json")]
+    for option in ("seeds", "budget_items", "dev", "test", "threads", "device"):
+        value = getattr(args, option)
+        if value is not None:
+            words += [f"--{option.replace('_', '-')}", str(value)]
+    swarm_llm(words)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Texts through the resident model, for methods that look inside it: activations, gradients, entropies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+BATCH = 8  # texts at once
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """Texts padded on the right.
+
+    Attributes:
+        ids: (N, T) int64.
+        mask: (N, T) int64, 1 on tokens and 0 on padding.
+    """
+
+    ids: Tensor
+    mask: Tensor
+
+    @property
+    def last(self) -> Tensor:
+        """(N,) column of each text's last token."""
+        return self.mask.sum(1) - 1
+
+
+def token_batches(
+    tokenizer: Any, texts: Sequence[str], device: torch.device, size: int = BATCH
+) -> Iterator[TokenBatch]:
+    """The texts in their order, `size` at a time; a chat template has written the special tokens already."""
+    plain = tokenizer.chat_template is None
+    for start in range(0, len(texts), size):
+        rows = [tokenizer(text, add_special_tokens=plain)["input_ids"] for text in texts[start : start + size]]
+        width = max(map(len, rows))
+        ids = torch.tensor([[*row, *[tokenizer.pad_token_id] * (width - len(row))] for row in rows], device=device)
+        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=device)
+        yield TokenBatch(ids, mask)
+
+
+def answer_logits(model: Any, batch: TokenBatch, parameters: dict[str, Tensor] | None = None) -> Tensor:
+    """Logits of the token after each text, (N, V) float32; with other parameters in place of the model's own.
+
+    Gradients flow to `parameters`, if the caller lets them.
+    """
+    given = {"input_ids": batch.ids, "attention_mask": batch.mask, "use_cache": False}
+    out = torch.func.functional_call(model, parameters or {}, (), given)
+    return out.logits[torch.arange(len(batch.ids), device=batch.ids.device), batch.last].float()
+
+
+__all__ = ["TokenBatch", "answer_logits", "token_batches"]
