@@ -50,6 +50,4 @@ def command(
         raise UserError("say what answers: --run RUN, or --base B with --adapter A")
     from pyswarmopt_llm.generate import generate_text
 
-    typer.echo(
-        generate_text(base, adapter, prompt, max_new_tokens, dtype=dtype, device=device, threads=threads)
-    )
+    typer.echo(generate_text(base, adapter, prompt, max_new_tokens, dtype=dtype, device=device, threads=threads))

@@ -106,11 +106,8 @@ class TransformersEngine:
             UserError: if a prompt is longer than the model's context window.
         """
         found = torch.empty(len(prompts), self.model.get_output_embeddings().weight.shape[0])
-        plan = self._plan(tuple((prompt, "") for prompt in prompts))
-        prefix = cache(lambda: self._prefix(plan))
-        for batch in plan.batches:
-            for part, logits in self._forward(batch, plan, prefix):
-                found[part.target_pair] = logits[part.target_head].float().log_softmax(-1).cpu()
+        for batch, logits in self._forward_all([(prompt, "") for prompt in prompts]):
+            found[batch.target_pair] = logits[batch.target_head].float().log_softmax(-1).cpu()
         return found
 
     def token_logprobs(self, pairs: Sequence[tuple[str, str]]) -> list[Tensor]:
@@ -120,7 +117,7 @@ class TransformersEngine:
             UserError: if a pair is longer than the model's context window.
         """
         found: list[Tensor] = [torch.empty(0)] * len(pairs)
-        for batch, logits in self._forward(self._plan(tuple(pairs))):
+        for batch, logits in self._forward_all(pairs):
             logprobs = logits.float().log_softmax(-1)[batch.target_head, batch.target_token].cpu()
             for pair in batch.target_pair.unique().tolist():
                 found[pair] = logprobs[batch.target_pair == pair]
@@ -135,7 +132,7 @@ class TransformersEngine:
             UserError: if a pair is longer than the model's context window.
         """
         found = [(torch.empty(0), torch.empty(0, dtype=torch.int64))] * len(pairs)
-        for batch, logits in self._forward(self._plan(tuple(pairs))):
+        for batch, logits in self._forward_all(pairs):
             logprobs = logits.float().log_softmax(-1).cpu()
             for pair in batch.target_pair.unique().tolist():
                 own = batch.target_pair == pair
@@ -209,6 +206,13 @@ class TransformersEngine:
         if len(self._plans) > _PLANS:
             self._plans.popitem(last=False)
         return self._plans[pairs]
+
+    def _forward_all(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[Batch, Tensor]]:
+        """All batches that hold these pairs, each with the logits at its heads."""
+        plan = self._plan(tuple(pairs))
+        prefix = cache(lambda: self._prefix(plan))
+        for batch in plan.batches:
+            yield from self._forward(batch, plan, prefix)
 
     def _forward(
         self, batch: Batch, plan: Plan, prefix: Callable[[], PrefixCache | None]
