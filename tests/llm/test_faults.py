@@ -26,8 +26,8 @@ Driver = Callable[..., Json]
 @pytest.fixture(scope="module")
 def config(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> SearchConfig:
     folder = tmp_path_factory.mktemp("faults")
-    task = write_task(folder / "words.json", questions(16, 1), questions(8, 2))
-    return small(tiny_base, louder(tiny_experts, folder / "loud"), [task], OUT, particles=4, max_iter=3)
+    task = write_task(folder / "words.json", questions(8, 1), questions(4, 2))
+    return small(tiny_base, louder(tiny_experts, folder / "loud"), [task], OUT, particles=3, max_iter=3)
 
 
 @pytest.fixture(scope="module")
