@@ -5,11 +5,14 @@ The journal is the truth: `resume` replays the search and takes known scores fro
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import shlex
+import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,10 +25,14 @@ import pyswarmopt as pso
 from pyswarmopt_llm.config import SearchConfig
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.experts.files import atomic_directory
+from pyswarmopt_llm.journal import read_journal
 
 _SAVED_NUMBERS = 2**20  # positions of a swarm that is saved whole
 FORMAT = 1  # of run.json and history.jsonl
-_COLUMNS = frozenset({"phase", "iteration", "particle", "key", "coefficients", "value", "n", "seconds", "items"})
+# What the storage of a run may answer in mid-search: full, over quota, too large, read-only, taken away, broken.
+_STORAGE = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.EIO)
+)
 
 
 def position_key(position: Tensor) -> str:
@@ -63,7 +70,7 @@ class Run:
     def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
         self.path, self.about = path, about
         self._journal = path / "history.jsonl"
-        self.rows, _ = _read_journal(self._journal)
+        self.rows, _ = read_journal(self._journal)
 
     @classmethod
     def create(cls, path: Path, about: Mapping[str, Any]) -> Run:
@@ -150,20 +157,35 @@ class Run:
     def locked(self) -> Iterator[None]:
         """Keep a second process off this run, and mend the journal if its last line was cut off.
 
+        The lock is the operating system's and dies with its holder, so that a stale one cannot be.
+
         Raises:
-            UserError: if one is at it already, or the directory cannot be written.
+            UserError: if one is at it already, or the directory cannot be written, now or later.
         """
-        lock = FileLock(self.path / ".lock", timeout=0)
+        lock, owner = FileLock(self.path / ".lock", timeout=0), self.path / ".owner"
         try:
             lock.acquire()
         except Timeout as error:
-            raise UserError(f"{self.path}: another process is at work on this run; wait for it or stop it") from error
+            who = owner.read_text(encoding="utf-8") if owner.exists() else "unknown"
+            raise UserError(
+                f"{self.path}: another process is at work on this run ({who}); wait for it or stop it"
+            ) from error
         except OSError as error:
             raise UserError(f"{self.path}: cannot write there ({error.strerror}); check its permissions") from error
         try:
+            owner.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
             self._mend_journal()
             yield
+        except OSError as error:
+            if error.errno not in _STORAGE:
+                raise
+            raise UserError(
+                f"{self.path}: cannot write there ({error.strerror}); every score so far is kept: put that right, "
+                f"then go on with `swarm-llm resume {shlex.quote(str(self.path))}`"
+            ) from error
         finally:
+            with suppress(OSError):
+                owner.unlink(missing_ok=True)
             lock.release()
 
     def _mend_journal(self) -> None:
@@ -171,7 +193,7 @@ class Run:
 
         Only under the lock: to anyone else a half-written line is one that the other process is writing.
         """
-        self.rows, size = _read_journal(self._journal)
+        self.rows, size = read_journal(self._journal)
         if self._journal.exists() and self._journal.stat().st_size > size:
             os.truncate(self._journal, size)
 
@@ -235,7 +257,7 @@ class Checkpoint:
 
 
 def _witness(swarm: pso.Swarm) -> dict[str, Any]:
-    """The iteration and a digest of everything that decides what a swarm does next, to the bit."""
+    """The iteration and a digest of where a swarm is, how it moves and what it remembers, to the bit."""
     digest = hashlib.blake2b(digest_size=16)
     for tensor in (swarm.positions, swarm.velocities, swarm.personal_bests):
         digest.update(str((tensor.dtype, tuple(tensor.shape))).encode())
@@ -265,25 +287,3 @@ def check_new(path: Path) -> None:
 def about_run(config: SearchConfig, fingerprints: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """What ``run.json`` holds beside the format."""
     return {"config": asdict(config), "fingerprints": dict(fingerprints), "seeds": {"search": config.seed}, **more}
-
-
-def _read_journal(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """Rows of the journal, and how many bytes they take; a last line without its end is left out.
-
-    Raises:
-        UserError: a line before that is damaged.
-    """
-    if not path.exists():
-        return [], 0
-    data = path.read_bytes()
-    size = data.rfind(b"\n") + 1
-    rows = []
-    for number, line in enumerate(data[:size].splitlines(), start=1):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        if not isinstance(row, dict) or not row.keys() >= _COLUMNS:
-            raise UserError(f"{path}: line {number}: damaged; restore it, or remove this line and those after it")
-        rows.append(row)
-    return rows, size
