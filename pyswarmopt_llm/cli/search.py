@@ -109,8 +109,7 @@ def command(
 ) -> None:
     """Let a swarm of experts look for a better one; RUN/best is the adapter it found.
 
-    More options: docs/objectives.md (--utility, --combine, ...), docs/spaces.md (--exact-flat, ...),
-    docs/less-work.md (--early-stop, ...).
+    More options (--utility, --combine, --early-stop, ...): docs/objectives.md, spaces.md, less-work.md.
 
     Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
     """
