@@ -115,7 +115,7 @@ Config = Annotated[
         help="TOML or JSON with these options by their long names; the command line wins.",
     ),
 ]
-Base = Annotated[str, typer.Option(metavar="B", help="Base: directory, hub id or embedded:smollm2-135m.")]
+Base = Annotated[str, typer.Option(metavar="B", help="Directory, hub id or embedded:smollm2-135m.")]
 Experts = Annotated[list[str], typer.Option(metavar="DIR...", help="LoRA adapters of that base.")]
 Dtype = Annotated[str, typer.Option(metavar="D", help="auto, bfloat16, float16 or float32.")]
 Device = Annotated[str, typer.Option(metavar="D", help="auto, cpu, cuda, cuda:1, ...")]
