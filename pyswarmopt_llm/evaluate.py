@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyswarmopt_llm.engines.transformers_engine import TransformersEngine
 from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.interfaces import Score
+from pyswarmopt_llm.interfaces import Engine, Score
 from pyswarmopt_llm.job import check_askable, open_model
 from pyswarmopt_llm.tasks import Scoring, Task, load_task
 from pyswarmopt_llm.utilities import Accuracy, interval
@@ -63,7 +62,7 @@ def evaluate_model(
     return score_task(engine, loaded, split, scoring)
 
 
-def score_task(engine: TransformersEngine, task: Task, split: str, scoring: str = "auto") -> EvalResult:
+def score_task(engine: Engine, task: Task, split: str, scoring: str = "auto") -> EvalResult:
     """Score what the engine has loaded; ``auto`` asks for letters where this very model beats chance on dev."""
     how, *others = possible_scorings(scoring, task.dev)
     if others:

@@ -26,11 +26,13 @@ Default = SearchConfig
 
 
 def command(
-    base: Base,
     experts: Experts,
     task: Annotated[list[str], typer.Option(metavar="T", help="JSON, JSONL or CSV file or builtin:NAME; repeatable.")],
     out: Annotated[str, typer.Option(metavar="RUN", help="Run directory to create.")],
-    space: Annotated[str, typer.Option(metavar="S", help="factor, delta or full (whole models).")] = Default.space,
+    base: Base = "",
+    space: Annotated[
+        str, typer.Option(metavar="S", help="factor, delta, full (whole models) or token (any models).")
+    ] = Default.space,
     optimizer: Annotated[
         str, typer.Option(metavar="O", help="model-swarms, constriction, ..., pycma or nevergrad:NAME.")
     ] = Default.optimizer,
@@ -72,6 +74,9 @@ def command(
     budget_items: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Ask N items in the search.", hidden=True)
     ] = Default.budget_items,
+    contrast: Annotated[
+        bool, typer.Option("--contrast", help="Space token: negative weights speak against a token.")
+    ] = Default.contrast,
     scoring: Scoring = Default.scoring,
     allow_overlap: Overlap = Default.allow_overlap,
     dtype: Dtype = Default.dtype,
@@ -112,6 +117,7 @@ def command(
         compat=compat,
         scoring=scoring,
         exact_flat=exact_flat,
+        contrast=contrast,
         allow_overlap=allow_overlap,
         granularity=granularity,
         output_rank=output_rank,
