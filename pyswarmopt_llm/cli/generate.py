@@ -20,7 +20,7 @@ def result_of(run: Path) -> tuple[str, str | None]:
     """
     try:
         config = json.loads((run / "run.json").read_text(encoding="utf-8"))["config"]
-        base, whole = config["base"], config.get("space") == "full"
+        base, whole = config["base"], config.get("space") in ("full", "token")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{run}: not a run directory (no readable run.json); check --run") from error
     if not (run / "best").is_dir():
