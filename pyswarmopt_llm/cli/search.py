@@ -30,9 +30,7 @@ def command(
     task: Annotated[list[str], typer.Option(metavar="T", help="JSON, JSONL or CSV file or builtin:NAME; repeatable.")],
     out: Annotated[str, typer.Option(metavar="RUN", help="Run directory to create.")],
     base: Base = "",
-    space: Annotated[
-        str, typer.Option(metavar="S", help="factor, delta, full (whole models) or token (any models).")
-    ] = Default.space,
+    space: Annotated[str, typer.Option(metavar="S", help="factor, delta, full (models) or token (any).")] = Default.space,
     optimizer: Annotated[
         str, typer.Option(metavar="O", help="model-swarms, constriction, ..., pycma or nevergrad:NAME.")
     ] = Default.optimizer,
@@ -75,7 +73,7 @@ def command(
         int | None, typer.Option(min=1, metavar="N", help="Ask N items in the search.", hidden=True)
     ] = Default.budget_items,
     contrast: Annotated[
-        bool, typer.Option("--contrast", help="Space token: negative weights speak against a token.")
+        bool, typer.Option("--contrast", help="Space token: negative weights speak against a token.", hidden=True)
     ] = Default.contrast,
     scoring: Scoring = Default.scoring,
     allow_overlap: Overlap = Default.allow_overlap,

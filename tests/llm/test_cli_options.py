@@ -80,7 +80,8 @@ def test_every_option_of_search_reaches_its_field(seen: list[SearchConfig]) -> N
     assert seen == [
         SearchConfig(
             *("B", ("x",), ("t",), "r", "delta", "pso", 7, 8, 9, 10, 11, 12),
-            *("float32", "cpu", 13, "reference", "letter", True, True, True),
+            *("float32", "cpu", 13, "reference", "letter", True, True),
+            contrast=True,
         )
     ]
 
