@@ -30,7 +30,7 @@ def command(
     task: Annotated[list[str], typer.Option(metavar="T", help="JSON, JSONL or CSV file or builtin:NAME; repeatable.")],
     out: Annotated[str, typer.Option(metavar="RUN", help="Run directory to create.")],
     base: Base = "",
-    space: Annotated[str, typer.Option(metavar="S", help="factor, delta, full (models) or token (any).")] = Default.space,
+    space: Annotated[str, typer.Option(metavar="S", help="factor, delta, full or token.")] = Default.space,
     optimizer: Annotated[
         str, typer.Option(metavar="O", help="model-swarms, constriction, ..., pycma or nevergrad:NAME.")
     ] = Default.optimizer,
