@@ -2,7 +2,7 @@
 
     python benchmarks/bbob.py --solvers pyswarmopt,pycma-bipop --dims 5,20 --instances 1-3 --out runs/bbob
     python benchmarks/bbob.py --control --solvers pyswarmopt,pagmo-pso --dims 10 --instances 1-5 --out runs/bbob
-    python benchmarks/bbob.py --report docs/evidence --out runs/bbob
+    python benchmarks/bbob.py --report docs/evidence.md --out runs/bbob
 
 A run ends when the budget of BUDGET x D evaluations is used or when f - f_opt <= 1e-8; a solver that returns earlier is
 started again with another seed. Each run appends a line to OUT/SOLVER-dD.jsonl, and runs that are there are not made
@@ -28,7 +28,7 @@ from bbob_problems import Floats, Problem, bbob, control
 from bbob_report import TARGETS, area, report, solved
 from bbob_solvers import PEERS, Solver, find
 
-RECIPES = ("", ":swarm", ":constriction", ":spso2011")
+RECIPES = ("", ":covariant", ":constriction", ":spso2011")
 DEFAULT = [f"pyswarmopt{recipe}" for recipe in RECIPES] + list(PEERS)
 
 
@@ -94,7 +94,8 @@ def measure(name: str, dim: int, instances: list[int], multiplier: float, moved:
             file.flush()
     mine = [r for r in records if r["i"] in instances and r["budget"] == budget]
     microseconds = 1e6 * sum(r["seconds"] for r in mine) / sum(r["evaluations"] for r in mine)
-    print(f"{name} {dim}-D: area {area(mine):.4f}, hit {solved(mine):.4f}, {microseconds:.1f} us per evaluation", flush=True)
+    scores = f"area {area(mine):.4f}, hit {solved(mine):.4f}"
+    print(f"{name} {dim}-D: {scores}, {microseconds:.1f} us per evaluation", flush=True)
 
 
 def numbers(text: str) -> list[int]:
@@ -111,7 +112,7 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=1000, help="evaluations per dimension")
     parser.add_argument("--control", action="store_true", help="rotated functions, optimum at the centre or anywhere")
     parser.add_argument("--out", type=Path, default=Path("runs/bbob"), help="folder of the runs")
-    parser.add_argument("--report", type=Path, help="instead of runs: tables and plots of the folder, into this one")
+    parser.add_argument("--report", type=Path, help="instead of runs: write their tables and plots into this page")
     a = parser.parse_args()
     if a.report:
         report(a.out, a.report)

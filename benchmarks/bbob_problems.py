@@ -72,7 +72,8 @@ def rastrigin(z: Floats) -> float:
 
 def ackley(z: Floats) -> float:
     z = 6 * z  # +-30 on the box
-    return float(20 + math.e - 20 * math.exp(-0.2 * math.sqrt((z @ z) / len(z))) - math.exp(np.cos(2 * math.pi * z).mean()))
+    bowl, waves = math.exp(-0.2 * math.sqrt((z @ z) / len(z))), math.exp(np.cos(2 * math.pi * z).mean())
+    return 20 + math.e - 20 * bowl - waves
 
 
 def griewank(z: Floats) -> float:

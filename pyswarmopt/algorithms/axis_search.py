@@ -1,9 +1,9 @@
 """Searches along the coordinate axes, for functions that are a sum of functions of one coordinate each.
 
 Whether a function is one can be tested: for points x, y and any set S of coordinates, exchanging S between them leaves
-f(x) + f(y) as it was. Then each coordinate can be searched by itself, over many local minima, by STEP (Swarzberg, Seront
-& Bersini 1994, IEEE CEC): look into the interval that would need the least curvature to hold something better, here at
-the vertex of that parabola. Every other step refines the best point by interpolation instead.
+f(x) + f(y) as it was. Then each coordinate can be searched by itself, over many local minima, by STEP (Swarzberg,
+Seront & Bersini 1994, IEEE CEC): look into the interval that would need the least curvature to hold something better,
+here at the vertex of that parabola. Every other step refines the best point by interpolation instead.
 """
 
 from __future__ import annotations

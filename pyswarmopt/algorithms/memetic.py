@@ -268,7 +268,7 @@ class MemeticSwarm:
         return saved
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Go back to a saved state, to the bit: what follows is what followed then.
+        """Go back to a saved state, to the bit: what follows is what followed then. The limits stay those given.
 
         Raises:
             ValueError: not the state of a memetic swarm.
@@ -281,7 +281,6 @@ class MemeticSwarm:
         self._random.bit_generator.state = saved["random"]
         self._start = saved["start"].cpu().numpy().copy()
         self._best_x, self._best_cost = saved["best_position"].cpu().clone(), float(saved["best_costs"][0])
-        self._max_evals, self._max_iter, self._target = saved["limits"]
         self._turn, self._rounds, self._evaluations = saved["turn"], saved["rounds"], saved["evaluations"]
         self._spent, self._granted, self._population = dict(saved["spent"]), saved["granted"], saved["population"]
         self._asked = saved["asked"].cpu().clone() if "asked" in saved else None
@@ -301,7 +300,8 @@ class MemeticSwarm:
         saved = checkpoint.read(path)
         if "low" not in saved:
             raise ValueError(f"{path}: not the checkpoint of a memetic swarm")
-        search = cls((saved["low"], saved["high"]))
+        max_evals, max_iter, target = saved["limits"]
+        search = cls((saved["low"], saved["high"]), max_evals=max_evals, max_iter=max_iter, target=target)
         search.load_state_dict(saved)
         return search
 

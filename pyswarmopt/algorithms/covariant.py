@@ -1,0 +1,84 @@
+"""The best pure swarm here: a small global-best swarm whose random factors know no axes, restarted ever larger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..compose import Recipe, compose
+from ..restart import RestartSwarm
+from ..topology import named
+from ..velocity import Snapshot
+
+
+@dataclass(frozen=True)
+class EigenFactors:
+    """The velocity of PSO with its random factors drawn along the eigenvectors of the personal bests' covariance.
+
+    ``v <- w v + U [c1 r1 * U'(p - x) + c2 r2 * U'(g - x)]``, U the eigenvectors in columns, r1, r2 ~ U(0, 1) for each
+    particle and eigenvector, * by element. Factors per coordinate make PSO depend on the axes (Wilke, Kok &
+    Groenwold 2007, Int. J. Numer. Meth. Eng. 70): here they follow the valley that the swarm lies in.
+
+    Attributes:
+        inertia: w.
+        cognitive: c1.
+        social: c2.
+    """
+
+    inertia: float
+    cognitive: float
+    social: float
+
+    def __call__(self, snapshot: Snapshot, move: int, generator: torch.Generator) -> Tensor:
+        x = snapshot.x
+        factors = torch.rand((2, *x.shape), generator=generator, dtype=torch.float64).to(x)
+        return self.given(snapshot, factors)
+
+    def given(self, s: Snapshot, factors: Tensor) -> Tensor:
+        """The velocity for given factors, (2, N, D)."""
+        centred = s.p - s.p.mean(dim=0)
+        axes = torch.linalg.eigh(centred.T @ centred).eigenvectors
+        pull = self.cognitive * factors[0] * ((s.p - s.x) @ axes) + self.social * factors[1] * ((s.g - s.x) @ axes)
+        return self.inertia * s.v + pull @ axes.T
+
+
+def covariant(
+    inertia: float = 0.7298,
+    cognitive: float = 1.49618,
+    social: float = 1.49618,
+    population: int = 10,
+    growth: float = 1.5,
+    patience: int = 50,
+) -> Recipe:
+    """A global-best swarm with `EigenFactors`, and a larger one in its place whenever it stagnates (`RestartSwarm`).
+
+    Args:
+        inertia: w; the defaults are the constriction coefficients of Clerc & Kennedy 2002.
+        cognitive: c1.
+        social: c2.
+        population: particles of the first swarm.
+        growth: factor of the population at a restart.
+        patience: iterations without a new best that call for one.
+
+    Raises:
+        ValueError: see `RestartSwarm`.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> pso.minimize(pso.functions.rosenbrock, [(-5, 5)] * 3, recipe="covariant", max_evals=3000, seed=0).fun < 1e-6
+        True
+    """
+    options = dict(locals())
+    recipe = compose(
+        name="covariant",
+        velocity=EigenFactors(inertia, cognitive, social),
+        topology=named("global"),
+        restart=RestartSwarm(patience=patience, growth=growth),
+        population=population,
+    )
+    return replace(recipe, options=options)
+
+
+__all__ = ["EigenFactors", "covariant"]
