@@ -18,7 +18,7 @@ from .phase import NONE, Floats, Phase
 EPS = float(np.finfo(np.float64).eps)
 LARGEST_CONDITION = 1e14
 SMALLEST_SPREAD = 1e-13  # of the box
-TRIVIAL_RANGE = 1e-13  # of the costs, as a share of their range in the first iteration
+TRIVIAL_RANGE = 1e-16  # of the costs, as a share of their range in the first iteration
 
 
 def default_population(dim: int) -> int:

@@ -7,7 +7,7 @@ What takes its turn, in this order:
 2. `SeparabilityTest`, five evaluations, and only if it says so `AxisSearch`.
 3. `CovarianceSwarm` with a population that doubles at each restart (IPOP: Auger & Hansen 2005, IEEE CEC), beside
    quasi-Newton restarts from random points, which take the place of the many small runs of BIPOP (Hansen 2009, GECCO
-   workshop): for every two evaluations of the swarm they get one.
+   workshop): half as many evaluations as the swarm while the best point is theirs, else an eighth.
 
 The first descent is cut short after 100 D evaluations and goes on as if it were a restart.
 """
@@ -34,7 +34,7 @@ from .phase import Floats, Phase
 from .quasi_newton import QuasiNewton
 
 FIRST_DESCENT = 100  # evaluations per dimension that the first descent has for itself
-DESCENT_SHARE = 0.5  # evaluations of later descents for each one of the swarm
+SHARE_AHEAD, SHARE_BEHIND = 0.5, 0.125  # evaluations of later descents for each one of the swarm
 SIGMA = 0.2  # first step size of the swarm, as a share of the box
 GROWTH = 2  # of its population at a restart
 OFF_CENTRE = 0.01  # of the box: in the very middle a symmetrical function has no slope
@@ -93,7 +93,7 @@ class MemeticSwarm:
         self._asked: Tensor | None = None
         self._start = np.empty((0, len(self._low))) if start is None else start.numpy().copy()
         self._best_x = start[0].clone() if start is not None else torch.from_numpy((self._low + self._high) / 2)
-        self._best_cost = math.inf
+        self._best_cost, self._best_by = math.inf, ""
         self._rounds = self._evaluations = 0
         self._spent = {"descent": 0, "swarm": 0}
         self._granted = 0  # evaluations of the first descent
@@ -139,7 +139,7 @@ class MemeticSwarm:
         costs = np.where(evaluated & np.isfinite(costs), costs, math.inf)
         i = int(costs.argmin())
         if costs[i] < self._best_cost:
-            self._best_cost, self._best_x = float(costs[i]), asked[i].clone()
+            self._best_cost, self._best_x, self._best_by = float(costs[i]), asked[i].clone(), self._turn
         self._rounds += 1
         self._evaluations += int(evaluated.sum())
         self._asked = None
@@ -185,7 +185,8 @@ class MemeticSwarm:
         axes = self._phases.get("axes")
         if isinstance(test, SeparabilityTest) and test.separable and not (axes is not None and axes.done):
             return "axes"
-        owed = DESCENT_SHARE * self._spent["swarm"] - (self._spent["descent"] - self._granted)
+        share = SHARE_AHEAD if self._best_by == "descent" else SHARE_BEHIND
+        owed = share * self._spent["swarm"] - (self._spent["descent"] - self._granted)
         return "descent" if owed > 0 else "swarm"
 
     def _begin(self, name: str) -> Phase:
@@ -255,6 +256,7 @@ class MemeticSwarm:
             "limits": [self._max_evals, self._max_iter, self._target],
             "phases": sorted(self._phases),
             "turn": self._turn,
+            "best_by": self._best_by,
             "rounds": self._rounds,
             "evaluations": self._evaluations,
             "spent": dict(self._spent),
@@ -281,6 +283,7 @@ class MemeticSwarm:
         self._random.bit_generator.state = saved["random"]
         self._start = saved["start"].cpu().numpy().copy()
         self._best_x, self._best_cost = saved["best_position"].cpu().clone(), float(saved["best_costs"][0])
+        self._best_by = saved["best_by"]
         self._turn, self._rounds, self._evaluations = saved["turn"], saved["rounds"], saved["evaluations"]
         self._spent, self._granted, self._population = dict(saved["spent"]), saved["granted"], saved["population"]
         self._asked = saved["asked"].cpu().clone() if "asked" in saved else None

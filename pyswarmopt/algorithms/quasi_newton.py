@@ -104,6 +104,9 @@ class QuasiNewton(Phase):
         points = self.batch
         if len(points) > len(self.x):
             self.cost, costs, points = float(costs[0]), costs[1:], points[1:]
+        if not (np.isfinite(costs).all() and math.isfinite(self.cost)):
+            self.done = True
+            return
         moves, rises = points - self.x, costs - self.cost
         try:
             if len(self.inverse):
@@ -155,10 +158,10 @@ class QuasiNewton(Phase):
     def _learn_newton(self, costs: Floats) -> None:
         n = len(self.x)
         a, b = self._newton_moves()
-        rises = costs - self.cost
-        if not np.isfinite(rises).all():
+        if not np.isfinite(costs).all():
             self.done = True
             return
+        rises = costs - self.cost
         rise_a, rise_b = rises[:n], rises[n : 2 * n]
         i, j = np.triu_indices(n, 1)
         hessian = np.diag(2 * (rise_a / a - rise_b / b) / (a - b))
