@@ -47,12 +47,14 @@ class SeparabilityTest(Phase):
         return np.array(points)
 
     def learn(self, costs: Floats) -> None:
+        self.done = True
+        if not (np.isfinite(costs).all() and math.isfinite(self.cost)):
+            return
         other, pairs = float(costs[0]), costs[1:].reshape(EXCHANGES, 2)
         spread = max(abs(self.cost - other), float(np.abs(pairs[:, 0] - pairs[:, 1]).max()))
         size = max(abs(self.cost), float(np.abs(costs).max()))
         error = np.abs(self.cost + other - pairs.sum(axis=1))
-        self.separable = bool((error <= AGREEMENT * spread + 1e-14 * size).all() and math.isfinite(size))
-        self.done = True
+        self.separable = bool((error <= AGREEMENT * spread + 1e-14 * size).all())
 
 
 @dataclass

@@ -150,7 +150,8 @@ class CovarianceSwarm(Phase):
         self.bests.append(float(costs[0]))
         self.medians.append(middle)
         if self.iteration == 1:
-            self.first_range = min(float(costs[-1] - costs[0]), 1e300)
+            finite = costs[np.isfinite(costs)]
+            self.first_range = float(finite[-1] - finite[0]) if len(finite) else 0.0
         recent = self.bests[-(10 + math.ceil(30 * dim / self.population)) :]
         trivial = max(TRIVIAL_RANGE * self.first_range, 8 * EPS * abs(self.bests[-1]))
         flat = len(recent) < len(self.bests) and max(*recent, middle) - min(recent) <= trivial

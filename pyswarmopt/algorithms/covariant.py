@@ -1,4 +1,4 @@
-"""The best pure swarm here: a small global-best swarm whose random factors know no axes, restarted ever larger."""
+"""The best pure swarm here: small, with random factors that know no axes, restarted ever larger."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from .. import boundary
 from ..compose import Recipe, compose
 from ..restart import RestartSwarm
-from ..topology import named
+from ..topology import BetterInformants
 from ..velocity import Snapshot
 
 
@@ -17,19 +18,21 @@ from ..velocity import Snapshot
 class EigenFactors:
     """The velocity of PSO with its random factors drawn along the eigenvectors of the personal bests' covariance.
 
-    ``v <- w v + U [c1 r1 * U'(p - x) + c2 r2 * U'(g - x)]``, U the eigenvectors in columns, r1, r2 ~ U(0, 1) for each
+    ``v <- (w - d / D) v + U [c1 r1 * U'(p - x) + c2 r2 * U'(g - x)]``, U the eigenvectors in columns, r1, r2 ~ U(0, 1) for each
     particle and eigenvector, * by element. Factors per coordinate make PSO depend on the axes (Wilke, Kok &
     Groenwold 2007, Int. J. Numer. Meth. Eng. 70): here they follow the valley that the swarm lies in.
 
     Attributes:
-        inertia: w.
+        inertia: w, in many coordinates.
         cognitive: c1.
         social: c2.
+        damping: d; in few coordinates a swarm can do with less inertia.
     """
 
     inertia: float
     cognitive: float
     social: float
+    damping: float = 0.0
 
     def __call__(self, snapshot: Snapshot, move: int, generator: torch.Generator) -> Tensor:
         x = snapshot.x
@@ -41,23 +44,30 @@ class EigenFactors:
         centred = s.p - s.p.mean(dim=0)
         axes = torch.linalg.eigh(centred.T @ centred).eigenvectors
         pull = self.cognitive * factors[0] * ((s.p - s.x) @ axes) + self.social * factors[1] * ((s.g - s.x) @ axes)
-        return self.inertia * s.v + pull @ axes.T
+        return (self.inertia - self.damping / s.x.shape[1]) * s.v + pull @ axes.T
 
 
 def covariant(
-    inertia: float = 0.7298,
-    cognitive: float = 1.49618,
-    social: float = 1.49618,
+    inertia: float = 0.67,
+    cognitive: float = 1.62,
+    social: float = 1.62,
+    damping: float = 0.2,
+    share: float = 0.3,
     population: int = 10,
     growth: float = 1.5,
     patience: int = 50,
 ) -> Recipe:
-    """A global-best swarm with `EigenFactors`, and a larger one in its place whenever it stagnates (`RestartSwarm`).
+    """PSO with `EigenFactors` that follows better ones (`BetterInformants`) and stops at walls; a larger swarm takes its
+    place whenever it stagnates (`RestartSwarm`).
+
+    The defaults were chosen on other instances of bbob than docs/evidence.md reports.
 
     Args:
-        inertia: w; the defaults are the constriction coefficients of Clerc & Kennedy 2002.
+        inertia: w, in many coordinates.
         cognitive: c1.
         social: c2.
+        damping: see `EigenFactors`.
+        share: see `BetterInformants`.
         population: particles of the first swarm.
         growth: factor of the population at a restart.
         patience: iterations without a new best that call for one.
@@ -73,8 +83,9 @@ def covariant(
     options = dict(locals())
     recipe = compose(
         name="covariant",
-        velocity=EigenFactors(inertia, cognitive, social),
-        topology=named("global"),
+        velocity=EigenFactors(inertia, cognitive, social, damping),
+        topology=BetterInformants(share),
+        boundary=boundary.clip,
         restart=RestartSwarm(patience=patience, growth=growth),
         population=population,
     )

@@ -347,14 +347,14 @@ def test_eigen_factors_are_what_they_say():
     x, v, p = random.standard_normal((3, 5, 3))
     g, factors = p[:1], random.random((2, 5, 3))
     axes = np.linalg.eigh(np.cov(p.T)).eigenvectors
-    expected = 0.7 * v
+    expected = (0.7 - 0.3 / 3) * v
     for i in range(5):
         for k in range(3):
             u = axes[:, k]
             expected[i] += 1.4 * factors[0, i, k] * ((p[i] - x[i]) @ u) * u
             expected[i] += 1.6 * factors[1, i, k] * ((g[0] - x[i]) @ u) * u
     s = Snapshot(*map(torch.from_numpy, (x, v, p, g, p[:1])))
-    found = EigenFactors(0.7, 1.4, 1.6).given(s, torch.from_numpy(factors))
+    found = EigenFactors(0.7, 1.4, 1.6, damping=0.3).given(s, torch.from_numpy(factors))
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-9, atol=1e-12)
 
 
