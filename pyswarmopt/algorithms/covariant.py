@@ -18,8 +18,8 @@ from ..velocity import Snapshot
 class EigenFactors:
     """The velocity of PSO with its random factors drawn along the eigenvectors of the personal bests' covariance.
 
-    ``v <- (w - d / D) v + U [c1 r1 * U'(p - x) + c2 r2 * U'(g - x)]``, U the eigenvectors in columns, r1, r2 ~ U(0, 1) for each
-    particle and eigenvector, * by element. Factors per coordinate make PSO depend on the axes (Wilke, Kok &
+    ``v <- (w - d / D) v + U [c1 r1 * U'(p - x) + c2 r2 * U'(g - x)]``, U the eigenvectors in columns, r1, r2 ~ U(0, 1)
+    for each particle and eigenvector, * by element. Factors per coordinate make PSO depend on the axes (Wilke, Kok &
     Groenwold 2007, Int. J. Numer. Meth. Eng. 70): here they follow the valley that the swarm lies in.
 
     Attributes:
@@ -57,8 +57,8 @@ def covariant(
     growth: float = 1.5,
     patience: int = 50,
 ) -> Recipe:
-    """PSO with `EigenFactors` that follows better ones (`BetterInformants`) and stops at walls; a larger swarm takes its
-    place whenever it stagnates (`RestartSwarm`).
+    """PSO with `EigenFactors`, informed by better ones (`BetterInformants`), that stops at walls; a larger swarm takes
+    its place whenever it stagnates (`RestartSwarm`).
 
     The defaults were chosen on other instances of bbob than docs/evidence.md reports.
 

@@ -373,7 +373,7 @@ def test_eigen_factors_turn_with_the_swarm(seed):
 
 # --- the regression gate ---
 
-AREAS = {None: 0.0, "covariant": 0.0}
+AREAS = {None: 0.477, "covariant": 0.125}  # as measured when they were chosen
 
 
 @pytest.mark.parametrize("recipe", AREAS)
@@ -388,4 +388,4 @@ def test_a_short_run_is_as_good_as_it_was(recipe):
         ours(fun, dim, budget, seed, recipe)
 
     found = area([measure(solver, problem, 1000) for problem in control(5, [1])])
-    assert found > AREAS[recipe] - 0.01
+    assert found > 0.93 * AREAS[recipe]  # another BLAS rounds otherwise, and runs part from there
