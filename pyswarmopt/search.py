@@ -129,6 +129,7 @@ class Search:
         self._problem = json.dumps(
             {
                 "bounds": [box.low.tolist(), box.high.tolist()],
+                "recipe": "memetic" if made is None else made.name,
                 "population": len(self._swarm.positions) if isinstance(self._swarm, Swarm) else None,
                 "maximize": maximize,
                 "seed": None if seed is None else int(seed),
