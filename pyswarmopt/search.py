@@ -41,6 +41,8 @@ DECISIVE_DRAWS = 10  # without these a mean does not count as reaching the targe
 class Search:
     """One search; its arguments are those of `minimize`, and all are checked before the first evaluation."""
 
+    _in_rounds = True  # whole batches are asked for and told
+
     def __init__(
         self,
         fun: Objective,
@@ -70,7 +72,7 @@ class Search:
         if max_iter is not None and max_iter < 0:
             raise ValueError(f"max_iter={max_iter}: it must not be negative")
         made = recipes.get(recipe) if isinstance(recipe, str) else recipe
-        if made is None and (population is not None or noisy):
+        if made is None and (population is not None or noisy or not self._in_rounds):
             made = _constriction(population, max_evals)
         start = None if x0 is None else _start(x0, max((population or _population(made)) // 2, 1))
         box = make_box(bounds, None if start is None else start.shape[1], torch.float64, torch.device("cpu"))
@@ -113,10 +115,10 @@ class Search:
                 seed=seed,
             )
         self._checkpoint = None if checkpoint is None else Path(checkpoint)
-<<<<<<< HEAD
         self._problem: dict[str, Any] = {
             "bounds": [box.low.tolist(), box.high.tolist()],
-            "population": len(self._swarm.positions),
+            "recipe": "memetic" if made is None else made.name,
+            "population": len(self._swarm.positions) if isinstance(self._swarm, Swarm) else None,
             "maximize": maximize,
             "seed": None if seed is None else int(seed),
             "x0": None if start is None else start.tolist(),
@@ -125,22 +127,6 @@ class Search:
             "constraints": bool(self._constraints),
             "noisy": noisy,
         }
-=======
-        self._problem = json.dumps(
-            {
-                "bounds": [box.low.tolist(), box.high.tolist()],
-                "recipe": "memetic" if made is None else made.name,
-                "population": len(self._swarm.positions) if isinstance(self._swarm, Swarm) else None,
-                "maximize": maximize,
-                "seed": None if seed is None else int(seed),
-                "x0": None if start is None else start.tolist(),
-                "integrality": self._coding.integers.tolist(),
-                "categorical": self._coding.categories.tolist(),
-                "constraints": bool(self._constraints),
-                "noisy": noisy,
-            }
-        )
->>>>>>> ddcfa77 (recipe=None: the memetic search; covariant recipe, bbob report, tests, docs)
 
     # ---- the loop ----
 
@@ -300,7 +286,7 @@ def _population(recipe: Recipe | None) -> int:
 
 
 def _constriction(population: int | None, max_evals: int | None) -> Recipe:
-    """What `recipe=None` means where there is noise, or a number of particles; small for a small budget."""
+    """What `recipe=None` means where descents cannot be used; small for a small budget."""
     affordable = 40 if max_evals is None else min(40, max(5, max_evals // 20))
     return recipes.constriction(population=affordable if population is None else population)
 
