@@ -10,7 +10,9 @@ from ..topology import named
 from ..velocity import cognitive, inertia, social
 
 
-def constriction(phi1: float = 2.05, phi2: float = 2.05, topology: str = "ring", population: int = 40) -> Recipe:
+def constriction(
+    phi1: float = 2.05, phi2: float = 2.05, topology: str = "ring", population: int = 40
+) -> Recipe:
     """PSO with the constriction coefficient: Clerc & Kennedy 2002, IEEE TEC 6(1), equations 3 and 4 with
     kappa = 1.
 

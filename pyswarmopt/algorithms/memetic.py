@@ -26,12 +26,13 @@ from torch import Tensor
 
 from .. import checkpoint
 from ..arrays import as_mask, as_matrix, as_values
-from ..boundary import Box, make_box
+from ..boundary import make_box
 from ..optimizer import Point
 from .axis_search import AxisSearch, SeparabilityTest
 from .covariance_swarm import CovarianceSwarm, default_population
 from .phase import Floats, Phase
 from .quasi_newton import QuasiNewton
+from .unit_box import UnitBox
 
 FIRST_DESCENT = 100  # evaluations per dimension that the first descent has for itself
 SHARE_AHEAD, SHARE_BEHIND = 0.5, 0.125  # evaluations of later descents for each one of the swarm
@@ -84,31 +85,28 @@ class MemeticSwarm:
     ) -> None:
         cpu = torch.device("cpu")
         start = None if positions is None else as_matrix("positions", positions, torch.float64, cpu)
-        self._set_box(make_box(bounds, None if start is None else start.shape[1], torch.float64, cpu))
+        box = make_box(bounds, None if start is None else start.shape[1], torch.float64, cpu)
+        self._box = UnitBox(box.low.numpy(), box.high.numpy())
         self._random = np.random.default_rng(seed)
         self._sign = -1.0 if maximize else 1.0
         self._max_evals, self._max_iter, self._target = max_evals, max_iter, target
         self._phases: dict[str, Phase] = {}
         self._turn = "start"
         self._asked: Tensor | None = None
-        self._start = np.empty((0, len(self._low))) if start is None else start.numpy().copy()
-        self._best_x = start[0].clone() if start is not None else torch.from_numpy((self._low + self._high) / 2)
+        self._start = np.empty((0, len(box.low))) if start is None else start.numpy().copy()
+        self._best_x = start[0].clone() if start is not None else (box.low + box.high) / 2
         self._best_cost, self._best_by = math.inf, ""
         self._rounds = self._evaluations = 0
         self._spent = {"descent": 0, "swarm": 0}
         self._granted = 0  # evaluations of the first descent
         self._population = 0  # of the present swarm
 
-    def _set_box(self, box: Box) -> None:
-        self._low, self._high = box.low.numpy(), box.high.numpy()
-        self._free = np.flatnonzero(self._high > self._low)
-
     # ---- the loop ----
 
     def ask(self) -> Tensor:
         """Positions to evaluate, (m, D) float64; the same ones until they are told."""
         if self._asked is None:
-            x = self._start if self._turn == "start" and len(self._start) else self._decode(self._propose())
+            x = self._start if self._turn == "start" and len(self._start) else self._box.decode(self._propose())
             self._asked = torch.from_numpy(x.copy())
         return self._asked.clone()
 
@@ -163,7 +161,7 @@ class MemeticSwarm:
 
     def _propose(self) -> Floats:
         """Points of the unit box from the phase whose turn it is, (m, free coordinates)."""
-        if not len(self._free):
+        if not self._box.dim:
             return np.empty((1, 0))
         if self._turn == "start":
             self._turn = "descent"
@@ -174,12 +172,12 @@ class MemeticSwarm:
 
     def _next_turn(self) -> str:
         test = self._phases.get("test")
-        if not len(self._free):
+        if not self._box.dim:
             return "start"
         if test is None:
             descent = self._phases.get("descent")
             self._granted = self._spent["descent"]
-            if descent is None or not (descent.done or self._granted >= FIRST_DESCENT * len(self._free)):
+            if descent is None or not (descent.done or self._granted >= FIRST_DESCENT * self._box.dim):
                 return "descent"
             return "test"
         axes = self._phases.get("axes")
@@ -190,7 +188,7 @@ class MemeticSwarm:
         return "descent" if owed > 0 else "swarm"
 
     def _begin(self, name: str) -> Phase:
-        dim = len(self._free)
+        dim = self._box.dim
         if name == "descent":
             first = name not in self._phases
             hessian = (dim + 1) * (dim + 2) // 2
@@ -199,9 +197,9 @@ class MemeticSwarm:
             x = self._first_point() if first else self._random.random(dim)
             return QuasiNewton(x, affordable, self._best_cost if known else math.inf)
         if name == "test":
-            return SeparabilityTest(self._encode(self._best_x.numpy()), self._best_cost)
+            return SeparabilityTest(self._box.encode(self._best_x.numpy()), self._best_cost)
         if name == "axes":
-            return AxisSearch(self._encode(self._best_x.numpy()), self._best_cost)
+            return AxisSearch(self._box.encode(self._best_x.numpy()), self._best_cost)
         first = self._population == 0
         self._population = default_population(dim) if first else GROWTH * self._population
         mean = self._first_point() if first and len(self._start) else self._random.random(dim)
@@ -209,19 +207,8 @@ class MemeticSwarm:
 
     def _first_point(self) -> Floats:
         if len(self._start):
-            return self._encode(self._best_x.numpy())
-        return 0.5 + OFF_CENTRE * self._random.uniform(-1, 1, len(self._free))
-
-    def _decode(self, unit: Floats) -> Floats:
-        """Points of the unit box in the box of the user."""
-        low, high = self._low[self._free], self._high[self._free]
-        x = np.tile(self._low, (len(unit), 1))
-        x[:, self._free] = np.clip(low + unit * (high - low), low, high)
-        return x
-
-    def _encode(self, x: Floats) -> Floats:
-        low, high = self._low[self._free], self._high[self._free]
-        return np.clip((x[self._free] - low) / (high - low), 0.0, 1.0)
+            return self._box.encode(self._best_x.numpy())
+        return 0.5 + OFF_CENTRE * self._random.uniform(-1, 1, self._box.dim)
 
     # ---- what there is to see ----
 
@@ -245,8 +232,8 @@ class MemeticSwarm:
     def state_dict(self) -> dict[str, Any]:
         """All that a resume needs: tensors (copies), numbers and strings."""
         saved: dict[str, Any] = {
-            "low": torch.from_numpy(self._low.copy()),
-            "high": torch.from_numpy(self._high.copy()),
+            "low": torch.from_numpy(self._box.low.copy()),
+            "high": torch.from_numpy(self._box.high.copy()),
             "sign": self._sign,
             "random": self._random.bit_generator.state,
             "start": torch.from_numpy(self._start.copy()),
@@ -278,7 +265,7 @@ class MemeticSwarm:
         missing = sorted({"turn", "phases", "granted"} - saved.keys())
         if missing:
             raise ValueError(f"not a memetic swarm's state: {', '.join(missing)} missing; use what state_dict() gave")
-        self._set_box(Box(saved["low"].cpu().clone(), saved["high"].cpu().clone()))
+        self._box = UnitBox(saved["low"].cpu().numpy().copy(), saved["high"].cpu().numpy().copy())
         self._sign = saved["sign"]
         self._random.bit_generator.state = saved["random"]
         self._start = saved["start"].cpu().numpy().copy()
