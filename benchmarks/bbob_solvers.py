@@ -24,6 +24,14 @@ def ours(fun: Objective, dim: int, budget: int, seed: int, recipe: str | None = 
     pyswarmopt.minimize(fun, [(LOW, HIGH)] * dim, recipe=recipe, max_evals=budget, seed=seed, vectorized=False)
 
 
+def anywhere(fun: Objective, dim: int, budget: int, seed: int) -> None:
+    """The default search, but from a random point in the place of the middle of the box."""
+    import pyswarmopt
+
+    x0 = np.random.default_rng(seed).uniform(LOW, HIGH, dim)
+    pyswarmopt.minimize(fun, [(LOW, HIGH)] * dim, x0=x0, max_evals=budget, seed=seed, vectorized=False)
+
+
 def random_search(fun: Objective, dim: int, budget: int, seed: int) -> None:
     random = np.random.default_rng(seed)
     for _ in range(budget):
@@ -84,7 +92,7 @@ PEERS: dict[str, Solver] = {
 
 
 def find(name: str) -> Solver:
-    """A peer, `pyswarmopt` (the default, recipe=None) or `pyswarmopt:RECIPE`.
+    """A peer, `pyswarmopt` (the default, recipe=None), `pyswarmopt:anywhere` (see above) or `pyswarmopt:RECIPE`.
 
     Raises:
         ValueError: no such solver.
@@ -94,4 +102,4 @@ def find(name: str) -> Solver:
     package, _, recipe = name.partition(":")
     if package != "pyswarmopt":
         raise ValueError(f"no solver is called {name!r}; there are {', '.join(PEERS)}, pyswarmopt[:RECIPE]")
-    return lambda *a: ours(*a, recipe=recipe or None)
+    return anywhere if recipe == "anywhere" else lambda *a: ours(*a, recipe=recipe or None)

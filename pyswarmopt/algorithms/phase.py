@@ -40,7 +40,8 @@ class Phase(ABC):
     def tell(self, costs: Floats) -> None:
         """Costs of the points asked for, (m,), lower is better, +inf where there is none."""
         self.spent += len(costs)
-        self.learn(costs)
+        with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):  # costs may be anything
+            self.learn(costs)
 
     @abstractmethod
     def propose(self, random: np.random.Generator) -> Floats:

@@ -115,11 +115,12 @@ class QuasiNewton(Phase):
         except np.linalg.LinAlgError:
             self.done = True
             return
-        if not np.isfinite(gradient).all() or not gradient.any():
+        size = float(np.linalg.norm(gradient))
+        if not 0 < size < math.inf:
             self.done = True
             return
         if not len(self.inverse):
-            self.inverse = np.eye(len(self.x)) * FIRST_STEP / float(np.linalg.norm(gradient))
+            self.inverse = np.eye(len(self.x)) * (FIRST_STEP / size)
         elif len(self.before):
             self._update(self.x - self.before[0], gradient - self.before[1])
         self._head(gradient)
@@ -129,12 +130,16 @@ class QuasiNewton(Phase):
         sy = float(s @ y)
         if sy <= 1e-10 * float(np.linalg.norm(s) * np.linalg.norm(y)):
             return
-        if not self.scaled:
-            self.inverse *= sy / float(y @ self.inverse @ y)
-            self.scaled = True
         hy = self.inverse @ y
-        cross = np.outer(hy, s)
-        self.inverse = self.inverse + np.outer(s, s) * ((sy + float(y @ hy)) / sy**2) - (cross + cross.T) / sy
+        yhy = float(y @ hy)
+        if not self.scaled and yhy > 0:
+            self.inverse, hy, yhy = self.inverse * (sy / yhy), hy * (sy / yhy), sy
+            self.scaled = True
+        u = s / sy
+        cross = np.outer(hy, u)
+        updated = self.inverse + (sy + yhy) * np.outer(u, u) - (cross + cross.T)
+        if np.isfinite(updated).all():
+            self.inverse = updated
 
     # ---- the Hessian ----
 
