@@ -111,7 +111,7 @@ class QuasiNewton(Phase):
         try:
             if len(self.inverse):
                 rises = rises - 0.5 * (moves * np.linalg.solve(self.inverse, moves.T).T).sum(axis=1)
-            gradient = np.linalg.solve(moves, rises)
+            gradient = np.linalg.solve(moves, rises).astype(np.float64, copy=False)
         except np.linalg.LinAlgError:
             self.done = True
             return
