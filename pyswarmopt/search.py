@@ -78,12 +78,11 @@ class Search:
         box = make_box(bounds, None if start is None else start.shape[1], torch.float64, torch.device("cpu"))
         dim = len(box.low)
         _check_start(start, box)
-        if made is None and dim > MATRIX_DIM:
-            made = _constriction(population, max_evals)
         self._constraints = Constraints(constraints, dim)
         self._coding = make_coding(box, integrality, categorical)
-        rough = bool(self._constraints) or self._coding.integers.any() or self._coding.categories.any()
-        if made is None and rough:
+        if made is None and (dim > MATRIX_DIM or self._constraints):  # a small swarm may find nothing feasible
+            made = _constriction(population, max_evals)
+        if made is None and (self._coding.integers.any() or self._coding.categories.any()):
             made = recipes.covariant()
         if max_evals is None and max_iter is None and not (made is not None and made.stop):
             max_evals = 1000 * dim

@@ -320,7 +320,7 @@ def bowl(x):
         ({"noisy": True}, "constriction"),
         ({"integrality": [True, False]}, "covariant"),
         ({"categorical": [True, False]}, "covariant"),
-        ({"constraints": lambda x: 1 - x.sum()}, "covariant"),
+        ({"constraints": lambda x: 1 - x.sum()}, "constriction"),
     ],
 )
 def test_the_default_suits_the_problem(options, name):
