@@ -48,8 +48,8 @@ def minimize(
         bounds: D pairs (low, high) as in SciPy, or (low, high) arrays; see `pyswarmopt.boundary.make_box`.
         recipe: a name, a `Recipe`, or None: what does best in docs/evidence.md. That is `MemeticSwarm` (descents by
             differences beside a swarm that adapts its covariance) for a deterministic function of up to 100 real
-            coordinates; `recipes.covariant` with integers or categories; and `recipes.constriction` with constraints, or
-            where the function is noisy, `population` is given, the search is asynchronous, or D is larger.
+            coordinates; `recipes.covariant` with integers or categories; and `recipes.constriction` with constraints,
+            noise, a given `population`, an asynchronous search, or a larger D.
         population: particles; default: the recipe's. `MemeticSwarm` chooses its own; the constriction swarm has 40
             then, less for budgets below 800 evaluations, so that at least 20 iterations fit, but never below 5.
         max_evals: the most calls of `fun`, never exceeded. Default: 1000 * D if `max_iter` is not given
