@@ -57,10 +57,15 @@ def covariant(
     growth: float = 1.5,
     patience: int = 50,
 ) -> Recipe:
-    """PSO with `EigenFactors`, informed by better ones (`BetterInformants`), that stops at walls; a larger swarm takes
-    its place whenever it stagnates (`RestartSwarm`).
+    """PSO along the swarm's own axes, after Wilke, Kok & Groenwold 2007, Int. J. Numer. Meth. Eng. 70, with restarts
+    of a growing swarm after Auger & Hansen 2005.
 
-    The defaults were chosen on other instances of bbob than docs/evidence.md reports.
+    ``v <- (w - d / D) v + U [c1 r1 * U'(p - x) + c2 r2 * U'(g - x)]``, ``x <- x + v``, U the eigenvectors of the
+    personal bests' covariance (`EigenFactors`).
+
+    g is the best of a random one of the better particles (`BetterInformants`), particles stop at walls, and a larger
+    swarm takes the place of one that stagnates (`RestartSwarm`). The defaults were chosen on other instances of bbob
+    than docs/evidence.md reports.
 
     Args:
         inertia: w, in many coordinates.
