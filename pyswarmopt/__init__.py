@@ -19,6 +19,7 @@ from . import (
     topology,
     velocity,
 )
+from .algorithms.memetic import MemeticSwarm
 from .boundary import Box
 from .compose import Recipe, compose
 from .diagnostics import Diagnosis, diagnose
@@ -40,6 +41,7 @@ __all__ = [
     "Diagnosis",
     "FlatView",
     "History",
+    "MemeticSwarm",
     "MultiResult",
     "Optimizer",
     "ParticleRecord",

@@ -12,7 +12,7 @@ import numpy as np
 from .constraints import ranked
 from .evaluation import Floats, Outcome
 from .search import Search
-from .swarm import Ticket
+from .swarm import Swarm, Ticket
 
 
 class _Call(NamedTuple):
@@ -32,6 +32,9 @@ class AsynchronousSearch(Search):
     Raises:
         ValueError: arguments that do not go together with it.
     """
+
+    _in_rounds = False
+    _swarm: Swarm  # particles move one by one
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)

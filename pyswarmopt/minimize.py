@@ -46,10 +46,12 @@ def minimize(
             AttributeError on arrays is tried with torch tensors (CPU, float64). A value that is not finite counts
             as the worst possible.
         bounds: D pairs (low, high) as in SciPy, or (low, high) arrays; see `pyswarmopt.boundary.make_box`.
-        recipe: a name, a `Recipe`, or None: constriction PSO on a ring (see
-            `pyswarmopt.recipes.constriction`).
-        population: particles; default: the recipe's. With recipe=None 40, less for budgets below 800
-            evaluations, so that at least 20 iterations fit, but never below 5.
+        recipe: a name, a `Recipe`, or None: what does best in docs/evidence.md. That is `MemeticSwarm` (descents by
+            differences beside a swarm that adapts its covariance) for a deterministic function of up to 100 real
+            coordinates; `recipes.covariant` with integers or categories; and `recipes.constriction` with constraints,
+            noise, a given `population`, an asynchronous search, or a larger D.
+        population: particles; default: the recipe's. `MemeticSwarm` chooses its own; the constriction swarm has 40
+            then, less for budgets below 800 evaluations, so that at least 20 iterations fit, but never below 5.
         max_evals: the most calls of `fun`, never exceeded. Default: 1000 * D if `max_iter` is not given
             either and the recipe has no stop rule of its own. With constraints, points that break one count too.
         max_iter: the most moves; takes the place of the recipe's own limit.
@@ -90,7 +92,7 @@ def minimize(
     Example:
         >>> import pyswarmopt as pso
         >>> r = pso.minimize(pso.functions.rosenbrock, [(-5, 5)] * 2, max_evals=8000, seed=1)
-        >>> r.fun < 1e-4, r.nfev, r.stop
+        >>> r.fun < 1e-12, r.nfev, r.stop
         (True, 8000, {'max_evals': 8000})
 
         With the sum of the coordinates at least 1:

@@ -8,6 +8,7 @@ from typing import Any
 from .algorithms.bare_bones import bare_bones
 from .algorithms.clpso import clpso
 from .algorithms.constriction import constriction
+from .algorithms.covariant import covariant
 from .algorithms.fips import fips
 from .algorithms.inertia_weight import inertia_weight
 from .algorithms.model_swarms import model_swarms
@@ -18,6 +19,7 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "bare_bones": bare_bones,
     "clpso": clpso,
     "constriction": constriction,
+    "covariant": covariant,
     "fips": fips,
     "inertia_weight": inertia_weight,
     "model_swarms": model_swarms,
@@ -46,6 +48,7 @@ __all__ = [
     "bare_bones",
     "clpso",
     "constriction",
+    "covariant",
     "fips",
     "get",
     "inertia_weight",

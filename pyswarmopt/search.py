@@ -17,6 +17,7 @@ import torch
 
 from . import checkpoint as checkpoints
 from . import recipes
+from .algorithms.memetic import MemeticSwarm
 from .boundary import Box, make_box
 from .compose import Recipe
 from .constraints import INFEASIBLE, Constraints, ranked
@@ -33,11 +34,14 @@ Callback = Callable[[Result], bool | None]
 Start = npt.ArrayLike | Result | str | os.PathLike[str]
 
 FINAL_DRAWS = 100  # the most evaluations with which a noisy search chooses its result, and with which it reports it
+MATRIX_DIM = 100  # the most coordinates for which the default keeps matrices of D x D numbers
 DECISIVE_DRAWS = 10  # without these a mean does not count as reaching the target
 
 
 class Search:
     """One search; its arguments are those of `minimize`, and all are checked before the first evaluation."""
+
+    _in_rounds = True  # whole batches are asked for and told
 
     def __init__(
         self,
@@ -67,40 +71,53 @@ class Search:
             raise ValueError(f"max_evals={max_evals}: it must be at least 1")
         if max_iter is not None and max_iter < 0:
             raise ValueError(f"max_iter={max_iter}: it must not be negative")
-        made = _recipe(recipe, population, max_evals)
-        start = None if x0 is None else _start(x0, max((population or made.population) // 2, 1))
+        made = recipes.get(recipe) if isinstance(recipe, str) else recipe
+        if made is None and (population is not None or noisy or not self._in_rounds):
+            made = _constriction(population, max_evals)
+        start = None if x0 is None else _start(x0, max((population or _population(made)) // 2, 1))
         box = make_box(bounds, None if start is None else start.shape[1], torch.float64, torch.device("cpu"))
         dim = len(box.low)
         _check_start(start, box)
-        if max_evals is None and max_iter is None and not made.stop:
+        self._constraints = Constraints(constraints, dim)
+        self._coding = make_coding(box, integrality, categorical)
+        if made is None and (dim > MATRIX_DIM or self._constraints):  # a small swarm may find nothing feasible
+            made = _constriction(population, max_evals)
+        if made is None and (self._coding.integers.any() or self._coding.categories.any()):
+            made = recipes.covariant()
+        if max_evals is None and max_iter is None and not (made is not None and made.stop):
             max_evals = 1000 * dim
-        if start is not None and population is None:
-            population = max(made.population, len(start))
         self._max_evals = max_evals
         self._target = target
         self._callback = callback
         self._progress = progress
         self._sign = -1.0 if maximize else 1.0  # costs are lower for better
-        self._coding = make_coding(box, integrality, categorical)
-        self._constraints = Constraints(constraints, dim)
         self._history = History(history)
         self._resampler = Resampler(self._coding.decode, maximize) if noisy else None
         self._reserve = 2 * min(max_evals // 10, FINAL_DRAWS) if noisy and max_evals else 0
         limit = math.inf if max_evals is None else max_evals - self._reserve
         self._evaluator = Evaluator(fun, vectorized, workers, on_error, limit)
-        self._swarm = Swarm(
-            bounds=self._coding.bounds(),
-            population=population,
-            positions=None if start is None else self._coding.encode(start),
-            # A single lucky draw must not count as the target, so a noisy search looks at means itself.
-            recipe=replace(made, stop=_stop_rules(made, max_iter, None if noisy else target)),
-            maximize=maximize,
-            seed=seed,
-        )
+        self._swarm: Swarm | MemeticSwarm
+        # A single lucky draw must not count as the target, so a noisy search looks at means itself.
+        goal = None if noisy else target
+        encoded = None if start is None else self._coding.encode(start)
+        if made is None:
+            self._swarm = MemeticSwarm(self._coding.bounds(), encoded, maximize, seed, max_evals, max_iter, goal)
+        else:
+            if start is not None and population is None:
+                population = max(made.population, len(start))
+            self._swarm = Swarm(
+                bounds=self._coding.bounds(),
+                population=population,
+                positions=encoded,
+                recipe=replace(made, stop=_stop_rules(made, max_iter, goal)),
+                maximize=maximize,
+                seed=seed,
+            )
         self._checkpoint = None if checkpoint is None else Path(checkpoint)
         self._problem: dict[str, Any] = {
             "bounds": [box.low.tolist(), box.high.tolist()],
-            "population": len(self._swarm.positions),
+            "recipe": "memetic" if made is None else made.name,
+            "population": len(self._swarm.positions) if isinstance(self._swarm, Swarm) else None,
             "maximize": maximize,
             "seed": None if seed is None else int(seed),
             "x0": None if start is None else start.tolist(),
@@ -133,10 +150,10 @@ class Search:
         x = swarm.ask()
         points = self._coding.decode(x.numpy())
         costs, evaluated, feasible = self._costs(points)
-        if self._resampler is not None:
+        if self._resampler is not None and isinstance(swarm, Swarm):
             costs = self._resampler.judge(swarm, points, costs, self._draw, evaluated & feasible)
         swarm.tell(x, self._sign * costs, dropped=~evaluated)
-        if self._resampler is not None:
+        if self._resampler is not None and isinstance(swarm, Swarm):
             self._resampler.forget(swarm)
         values = np.where(evaluated & feasible, self._sign * costs, math.nan)
         self._history.add(swarm.iteration, self._evaluator.calls, self._best_value(), values, points, evaluated)
@@ -232,7 +249,8 @@ class Search:
         """Choose among the bests by some more draws: the last round's may be lucky ones."""
         count = self._final_draws()
         self._evaluator.max_evals += self._reserve
-        resampler.settle(self._swarm, self._draw, count)
+        if isinstance(self._swarm, Swarm):
+            resampler.settle(self._swarm, self._draw, count)
 
     def _final_sample(self, x: Floats, resampler: Resampler) -> Sample:
         """Fresh draws at the chosen point: those that had it chosen were lucky ones."""
@@ -261,11 +279,13 @@ class Search:
             self._resampler.load_state_dict(saved)
 
 
-def _recipe(recipe: str | Recipe | None, population: int | None, max_evals: int | None) -> Recipe:
-    if isinstance(recipe, Recipe):
-        return recipe
-    if isinstance(recipe, str):
-        return recipes.get(recipe)
+def _population(recipe: Recipe | None) -> int:
+    """How many starting points are of use."""
+    return 40 if recipe is None else recipe.population
+
+
+def _constriction(population: int | None, max_evals: int | None) -> Recipe:
+    """What `recipe=None` means where descents cannot be used; small for a small budget."""
     affordable = 40 if max_evals is None else min(40, max(5, max_evals // 20))
     return recipes.constriction(population=affordable if population is None else population)
 

@@ -144,16 +144,45 @@ class RandomInformants(ByInformants):
         return order[best_heard]
 
 
+@dataclass(frozen=True)
+class BetterInformants(ByInformants):
+    """Each particle hears, anew at every move, of a random one among the foremost `share` of those not behind it.
+
+    The particle of rank r (the best has 0) hears of one of rank 0 to ``ceil(share (r + 1)) - 1``: nearly as fast as
+    the global best, but the swarm heads for several places at once. The idea is the tournament of evolutionary
+    algorithms, and that of learning from any better one (Cheng & Jin 2015, Information Sciences 291).
+
+    Attributes:
+        share: in (0, 1]; the smaller, the nearer to `Global`.
+
+    Raises:
+        ValueError: a share outside of (0, 1].
+    """
+
+    share: float = 0.3
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise ValueError(f"share={self.share}: it must be above 0 and at most 1")
+
+    def informants(self, state: State, generator: torch.Generator) -> Ints:
+        order = state.best_costs.argsort(kind="stable")  # best first
+        rank = order.argsort()
+        u = torch.rand(len(order), generator=generator, dtype=torch.float64).numpy()
+        return order[(u * self.share * (rank + 1)).astype(np.int64)]
+
+
 TOPOLOGIES: dict[str, Topology] = {
     "global": Global(),
     "ring": Ring(),
     "von_neumann": VonNeumann(),
     "random": RandomInformants(),
+    "better": BetterInformants(),
 }
 
 
 def named(name: str) -> Topology:
-    """The topology of that name: "global", "ring", "von_neumann" or "random".
+    """The topology of that name: "global", "ring", "von_neumann", "random" or "better".
 
     Raises:
         ValueError: no such topology.
@@ -171,6 +200,7 @@ def _shifted(n: int, offsets: tuple[int, ...]) -> Ints:
 
 __all__ = [
     "TOPOLOGIES",
+    "BetterInformants",
     "ByInformants",
     "Global",
     "Lattice",

@@ -10,11 +10,13 @@ class SearchConfig:
     """The configuration of `swarm-llm search`; stored whole in ``run.json``.
 
     Attributes:
-        base: directory, hub id, or ``embedded:smollm2-135m``.
-        experts: directories of PEFT LoRA adapters of that base, or of whole fine-tuned models (space ``full``).
+        base: directory, hub id, or ``embedded:smollm2-135m``; space ``token`` alone does without ("").
+        experts: directories of PEFT LoRA adapters of that base, of whole fine-tuned models (space ``full``), or of any
+            of both (space ``token``).
         tasks: task files or ``builtin:NAME``; see `pyswarmopt_llm.tasks`.
         out: run directory to create.
-        space: ``factor``, ``delta`` or ``full`` (docs/spaces.md: how a coefficient vector becomes a model).
+        space: ``factor``, ``delta``, ``full`` or ``token`` (docs/spaces.md, docs/tokens.md: how a coefficient vector
+            becomes a model).
         granularity: one coefficient per expert (``model``), per layer block (``block``) or module type (``module``).
         output_rank: rank to which the result is truncated before it is scored (space ``delta``; None: the sum).
         optimizer: ``model-swarms``, another recipe of `pyswarmopt.recipes`, ``pso``, ``pycma`` or ``nevergrad:NAME``.
@@ -46,6 +48,7 @@ class SearchConfig:
         drop_n: probability to leave out a single evaluation (Drop-N).
         budget_minutes: stop so that the evaluations take no longer (None: no limit).
         budget_items: stop before the search has asked more items than this (None: no limit).
+        contrast: let negative coefficients speak against a token instead of counting as 0 (space ``token``).
 
     Example:
         >>> SearchConfig(base="b", experts=("x", "y"), tasks=("t.json",), out="run").particles
@@ -86,3 +89,4 @@ class SearchConfig:
     drop_n: float = 0.0
     budget_minutes: float | None = None
     budget_items: int | None = None
+    contrast: bool = False

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pyswarmopt_llm.engines.hardware import pick_device
-from pyswarmopt_llm.engines.transformers_engine import TransformersEngine
 from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.interfaces import Score
+from pyswarmopt_llm.interfaces import Engine, Score
 from pyswarmopt_llm.job import check_askable, open_model
 from pyswarmopt_llm.objectives import LM_EVAL, scorings_of
 from pyswarmopt_llm.tasks import Task, load_task
+from pyswarmopt_llm.tokens.files import holds_mixture
 from pyswarmopt_llm.utilities import interval
 from pyswarmopt_llm.utilities.metrics import METRICS, Metric, find_metric
 from pyswarmopt_llm.utilities.scoring import beats_chance, possible_scorings, trial_of
@@ -65,6 +65,8 @@ def evaluate_model(
         raise UserError(f"--split {split}: unknown; use dev or test")
     possible_scorings(scoring, ())  # a wrong name is found before the model is loaded
     if task.startswith(LM_EVAL):
+        if holds_mixture(base):
+            raise UserError(f"--task {task}: the harness asks one model, not the mixture {base}; use a task file")
         return _evaluate_harness(open_model(base, adapter, dtype, device, threads), task, split, limit)
     limits = {"dev": None, "test": None, split: limit}
     loaded = load_task(task, dev=limits["dev"], test=limits["test"], allow_overlap=allow_overlap)
@@ -75,7 +77,7 @@ def evaluate_model(
     return score_task(engine, loaded, split, scoring, how)
 
 
-def _evaluate_harness(engine: TransformersEngine, task: str, split: str, limit: int | None) -> EvalResult:
+def _evaluate_harness(engine: Engine, task: str, split: str, limit: int | None) -> EvalResult:
     from pyswarmopt_llm.utilities.lm_eval_task import LmEvalTask
 
     asked = LmEvalTask(task.removeprefix(LM_EVAL), limit, limit)
@@ -84,7 +86,7 @@ def _evaluate_harness(engine: TransformersEngine, task: str, split: str, limit: 
 
 
 def score_task(
-    engine: TransformersEngine, task: Task, split: str, scoring: str = "auto", metric: Metric = METRICS["accuracy"]
+    engine: Engine, task: Task, split: str, scoring: str = "auto", metric: Metric = METRICS["accuracy"]
 ) -> EvalResult:
     """Score what the engine has loaded; ``auto`` asks for letters where this very model beats chance on dev."""
     how, *others = scorings_of(metric, scoring, task)

@@ -69,16 +69,18 @@ class Computed(Mapping[str, T]):
 
 @dataclass(frozen=True)
 class Patch:
-    """A realised candidate: how it differs from the resident base.
+    """A realised candidate: how it differs from what is resident.
 
     Keys are parameter names of the base model as `named_parameters()` gives them, for example
     ``model.layers.0.self_attn.q_proj.weight``. The engine merges `low_rank` into a copy of the base's value in
     float32 and rounds once to the model's dtype, as peft's `merge_and_unload` does; `dense` replaces a value.
-    An empty patch is the base itself. Either mapping may be `Computed`.
+    An empty patch is the base itself. Either mapping may be `Computed`. `mixture` is for an engine with several models
+    resident: the weights of their next-token distributions, summing to 1.
     """
 
     low_rank: Mapping[str, LowRank] = field(default_factory=dict)
     dense: Mapping[str, Tensor] = field(default_factory=dict)
+    mixture: tuple[float, ...] = ()
 
 
 class Engine(Protocol):
@@ -190,7 +192,7 @@ class Space(Protocol):
         """The candidate at `position` (shape (size,))."""
 
     def save(self, position: Tensor, out: Path) -> None:
-        """Write the candidate as a directory that other tools load: a PEFT adapter (float32) or a whole model.
+        """Write the candidate as a directory that other tools load: a PEFT adapter (float32), a model or a mixture.
 
         `read` of it gives the same patch as `realise`, to the bit.
         """

@@ -28,7 +28,11 @@ from pyswarmopt_llm.objectives import Objectives, load_objectives, scorings_of
 from pyswarmopt_llm.optimizers import make_optimizer
 from pyswarmopt_llm.spaces import build_space, check_space
 from pyswarmopt_llm.spaces.full import FullSpace
+from pyswarmopt_llm.spaces.token import TokenSpace
 from pyswarmopt_llm.tasks import Scoring, Task
+from pyswarmopt_llm.tokens.engine import MixtureEngine, open_mixture
+from pyswarmopt_llm.tokens.files import holds_mixture
+from pyswarmopt_llm.tokens.members import find_members, load_members
 from pyswarmopt_llm.utilities.metrics import METRICS, Metric
 from pyswarmopt_llm.utilities.scoring import possible_scorings
 
@@ -42,9 +46,9 @@ class Job:
     Attributes:
         config: what was asked.
         objectives: what is maximised.
-        base: the base model's whereabouts.
-        space: holds the experts' weights.
-        engine: holds the resident base.
+        base_name: the base's public name; "" where the experts have several.
+        space: holds the experts' weights, or knows where they are.
+        engine: holds the resident base, or all experts.
         fingerprints: of base, experts and tasks, for ``run.json``.
         experts: what the space was made of.
         trial: what a calibration measured, for ``run.json``; empty without one.
@@ -52,9 +56,9 @@ class Job:
 
     config: SearchConfig
     objectives: Objectives
-    base: BaseModel
+    base_name: str
     space: Space
-    engine: TransformersEngine
+    engine: TransformersEngine | MixtureEngine
     fingerprints: Mapping[str, Any]
     experts: Sequence[AdapterInfo | ModelInfo] = ()
     trial: Mapping[str, Any] = field(default_factory=dict)
@@ -105,21 +109,42 @@ def prepare(config: SearchConfig) -> Job:
     """
     check_settings(config)  # first, since it is cheap
     objectives = load_objectives(config)
+    _check_budget(config, objectives.tasks)
+    job = (_mixture_job if config.space == "token" else _weights_job)(config, objectives)
+    for name, task in objectives.tasks.items():
+        check_askable(task, config.scoring, job.engine, metric=objectives.metrics[name])
+    return job
+
+
+def _weights_job(config: SearchConfig, objectives: Objectives) -> Job:
+    """Adapters or models of one base, which alone is resident."""
     base = resolve_base(config.base)
     experts = find_experts(config, base)
     config, trial = calibrated(config, base) if config.calibrate else (config, {})
     engine = load_engine(base, config.dtype, config.device, config.threads, config.batch_tokens, config.space == "full")
     space = open_space(config, base, experts, engine)
-    for name, task in objectives.tasks.items():
-        check_askable(task, config.scoring, engine, metric=objectives.metrics[name])
-    _check_budget(config, objectives.tasks)
-    fingerprints = {
+    prints = {
         "base": base.fingerprint,
         "experts": {info.name: info.fingerprint for info in experts},
-        "tasks": {name: _fingerprint(task) for name, task in objectives.tasks.items()}
-        | {name: external.fingerprint for name, external in objectives.externals.items()},
+        "tasks": _task_prints(objectives),
     }
-    return Job(config, objectives, base, space, engine, fingerprints, experts, trial)
+    return Job(config, objectives, base.name, space, engine, prints, experts, trial)
+
+
+def _mixture_job(config: SearchConfig, objectives: Objectives) -> Job:
+    """Models and adapters of any bases, all resident side by side."""
+    if objectives.externals:
+        name = next(iter(objectives.externals))
+        raise UserError(f"--space token: {name} asks one model, not a mixture of several; give task files")
+    members = find_members(config.experts, config.base or None)
+    engine = MixtureEngine(load_members(members, config.dtype, config.device, config.threads))
+    bases = {member.base.name for member in members}
+    prints = {
+        "experts": {member.name: member.fingerprint for member in members},
+        "tasks": _task_prints(objectives),
+    }
+    name = bases.pop() if len(bases) == 1 else ""
+    return Job(config, objectives, name, TokenSpace(members, config.contrast), engine, prints)
 
 
 def find_experts(config: SearchConfig, base: BaseModel) -> Sequence[AdapterInfo | ModelInfo]:
@@ -128,7 +153,6 @@ def find_experts(config: SearchConfig, base: BaseModel) -> Sequence[AdapterInfo 
     Raises:
         UserError: one does not.
     """
-    check_space(config.space, config.exact_flat, config.granularity)
     if config.space == "full":
         return inspect_models(config.experts, base)
     report = inspect_experts(config.experts, base)
@@ -168,6 +192,13 @@ def check_settings(config: SearchConfig) -> None:
     if config.compat not in ("paper", "reference"):
         raise UserError(f"--compat {config.compat}: unknown; use paper or reference")
     possible_scorings(config.scoring, ())
+    check_space(config.space, config.exact_flat, config.granularity)
+    if config.space != "token" and config.contrast:
+        raise UserError(f"--contrast: goes with --space token only, not with {config.space}; leave it out")
+    if config.space != "token" and not config.base:
+        raise UserError("--base: missing; name the model that the experts are adapters of")
+    if config.space == "token" and config.calibrate:
+        raise UserError("--calibrate: tries one base, space token has several models; leave it out")
     if config.output_rank is not None and config.space != "delta":
         raise UserError(f"--output-rank {config.output_rank}: goes with --space delta only; leave it out")
     check_effort(config, optimizer(config, torch.eye(len(config.experts), dtype=torch.float64)))
@@ -186,25 +217,30 @@ def _check_budget(config: SearchConfig, tasks: Mapping[str, Task]) -> None:
 def check_askable(
     task: Task,
     scoring: str,
-    engine: TransformersEngine,
+    engine: TransformersEngine | MixtureEngine,
     splits: Sequence[str] = ("dev", "test"),
     metric: Metric = METRICS["accuracy"],
+    asked: str = "the base",
 ) -> None:
     """Prove that every item of these splits can be put to this model, long before its turn comes.
 
     Raises:
-        UserError: names the task's source and the item.
+        UserError: names the task's source, the item and whose context window is too short for it.
     """
+    if isinstance(engine, MixtureEngine):
+        for name, member in engine.members.items():
+            check_askable(task, scoring, member, splits, metric, name)
+        return
     window = getattr(engine.model.config.get_text_config(), "max_position_embeddings", None)
     for split in splits:
         metric.check(task.split(split), f"{task.source}: {split}")
     for how in scorings_of(metric, scoring, task):
         for split in splits:
             try:
-                asked = metric.build(task.split(split), how, engine.chat, task.prompt)
+                questions = metric.build(task.split(split), how, engine.chat, task.prompt)
             except UserError as error:
                 raise UserError(f"{task.source}: {split} {error}") from error
-            for item, text, new in asked.texts():
+            for item, text, new in questions.texts():
                 # A token takes a byte or more of text (twice as many allowed for, where a tokenizer rewrites
                 # it), so that the few long items alone have to be tokenised here.
                 if window is None or 2 * len(text.encode()) + new <= window:
@@ -213,9 +249,15 @@ def check_askable(
                 needed = len(engine.tokenizer(text, add_special_tokens=plain)["input_ids"]) + new
                 if needed > window:
                     raise UserError(
-                        f"{task.source}: {split} item {item.id}: {how} scoring needs {needed} tokens, the base's "
+                        f"{task.source}: {split} item {item.id}: {how} scoring needs {needed} tokens, {asked}'s "
                         f"context window holds {window}; shorten the item or remove it"
                     )
+
+
+def _task_prints(objectives: Objectives) -> dict[str, str]:
+    """Name of what is maximised -> its fingerprint."""
+    own = {name: _fingerprint(task) for name, task in objectives.tasks.items()}
+    return own | {name: external.fingerprint for name, external in objectives.externals.items()}
 
 
 def _fingerprint(task: Task) -> str:
@@ -248,12 +290,18 @@ def load_engine(
     return TransformersEngine(model, tokenizer, batch_tokens, stored)
 
 
-def open_model(base: str, adapter: str | None, dtype: str, device: str, threads: int | None) -> TransformersEngine:
-    """A base model, or an adapter merged into it, ready to be asked.
+def open_model(
+    base: str, adapter: str | None, dtype: str, device: str, threads: int | None
+) -> TransformersEngine | MixtureEngine:
+    """A base model, an adapter merged into it, or the mixture in a directory such as RUN/best, ready to be asked.
 
     Raises:
         UserError: the base or the adapter cannot be used.
     """
+    if holds_mixture(base):
+        if adapter is not None:
+            raise UserError(f"{base}: is a mixture of several models, which takes no adapter; leave out --adapter")
+        return open_mixture(base, dtype, device, threads)
     patch = Patch() if adapter is None else adapter_patch(base, adapter)
     engine = load_engine(resolve_base(base), dtype, device, threads)
     engine.load(patch)

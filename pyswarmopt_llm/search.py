@@ -69,7 +69,7 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
     check_new(path)
     job = prepare(config)
     more = {"calibration": dict(job.trial)} if job.trial else {}
-    about = about_run(job.config, job.fingerprints, base_name=job.base.name, versions=versions(), **more)
+    about = about_run(job.config, job.fingerprints, base_name=job.base_name, versions=versions(), **more)
     return _work(job, Run.create(path, about), on_event)
 
 
@@ -198,7 +198,7 @@ def _objective(job: Job, run: Run, scorings: Mapping[str, Scoring], tell: OnEven
         "max_iter": job.config.max_iter,
         "dev_items": job.dev_items,
         "scoring": _one(scorings),
-        "dtype": str(job.engine.model.dtype).removeprefix("torch."),
+        "dtype": str(job.engine.dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "evaluations_planned": job.planned,
     }

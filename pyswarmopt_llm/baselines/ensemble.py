@@ -49,7 +49,7 @@ class Panel:
         """For each pair the log-probability of each of its tokens by each expert, (n, T)."""
         key = tuple(pairs)
         if key not in self._logprobs:
-            found = [self.engine.token_logprobs(pairs) for _ in self._each()]
+            found = [[scores.logprobs.float() for scores in self.engine.score_tokens(pairs)] for _ in self._each()]
             self._logprobs[key] = [torch.stack(rows) for rows in zip(*found, strict=True)]
         return self._logprobs[key]
 

@@ -116,7 +116,7 @@ Config = Annotated[
     ),
 ]
 Base = Annotated[str, typer.Option(metavar="B", help="Directory, hub id or embedded:smollm2-135m.")]
-Experts = Annotated[list[str], typer.Option(metavar="DIR...", help="LoRA adapters of that base.")]
+Experts = Annotated[list[str], typer.Option(metavar="DIR...", help="LoRA adapters; --space token takes models too.")]
 Dtype = Annotated[str, typer.Option(metavar="D", help="auto, bfloat16, float16 or float32.")]
 Device = Annotated[str, typer.Option(metavar="D", help="auto, cpu, cuda, cuda:1, ...")]
 Threads = Annotated[int | None, typer.Option(min=1, metavar="N", help="CPU threads (torch's choice).")]

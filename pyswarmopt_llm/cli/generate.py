@@ -13,14 +13,14 @@ from pyswarmopt_llm.errors import UserError
 
 
 def result_of(run: Path) -> tuple[str, str | None]:
-    """(base, adapter) of a finished run; of one over whole models (its best model, None).
+    """(base, adapter) of a finished run; of one over whole models (its best model or mixture, None).
 
     Raises:
         UserError: not a run directory, or one that has not ended yet.
     """
     try:
         config = json.loads((run / "run.json").read_text(encoding="utf-8"))["config"]
-        base, whole = config["base"], config.get("space") == "full"
+        base, whole = config["base"], config.get("space") in ("full", "token")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{run}: not a run directory (no readable run.json); check --run") from error
     if not (run / "best").is_dir():
@@ -31,14 +31,19 @@ def result_of(run: Path) -> tuple[str, str | None]:
 def command(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What to ask.")],
     run: Annotated[Path | None, typer.Option(metavar="RUN", help="A finished run: base and best/.")] = None,
-    base: Annotated[str | None, typer.Option(metavar="B", help="Base model, instead of --run.")] = None,
+    base: Annotated[
+        str | None, typer.Option(metavar="B", help="Base model or mixture, instead of --run.")
+    ] = None,
     adapter: Annotated[str | None, typer.Option(metavar="A", help="LoRA adapter on --base.")] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, metavar="N", help="Most tokens to write.")] = 128,
+    fusion: Annotated[
+        str, typer.Option(metavar="F", help="Of a mixture: auto, exact, bytes, union, top-k, edit-distance, relative.")
+    ] = "auto",
     dtype: Dtype = "auto",
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Answer a prompt, greedily, with the base's chat template.
+    """Answer a prompt, greedily, with the base's chat template; a mixture of models writes as it goes.
 
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """
@@ -50,4 +55,9 @@ def command(
         raise UserError("say what answers: --run RUN, or --base B with --adapter A")
     from pyswarmopt_llm.generate import generate_text
 
-    typer.echo(generate_text(base, adapter, prompt, max_new_tokens, dtype=dtype, device=device, threads=threads))
+    answer = generate_text(
+        base, adapter, prompt, max_new_tokens, fusion=fusion, dtype=dtype, device=device, threads=threads
+    )
+    for piece in answer:
+        typer.echo(piece, nl=False)
+    typer.echo()

@@ -26,7 +26,6 @@ Default = SearchConfig
 
 
 def command(
-    base: Base,
     experts: Experts,
     out: Annotated[str, typer.Option(metavar="RUN", help="Run directory to create.")],
     task: Annotated[
@@ -50,7 +49,8 @@ def command(
     confirm: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Keep N dev items to score the leaders again.", hidden=True)
     ] = Default.confirm,
-    space: Annotated[str, typer.Option(metavar="S", help="factor, delta or full (whole models).")] = Default.space,
+    base: Base = "",
+    space: Annotated[str, typer.Option(metavar="S", help="factor, delta, full or token.")] = Default.space,
     optimizer: Annotated[
         str, typer.Option(metavar="O", help="model-swarms, constriction, ..., pycma or nevergrad:NAME.")
     ] = Default.optimizer,
@@ -92,6 +92,9 @@ def command(
     budget_items: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Ask N items in the search.", hidden=True)
     ] = Default.budget_items,
+    contrast: Annotated[
+        bool, typer.Option("--contrast", help="Space token: negative weights speak against a token.", hidden=True)
+    ] = Default.contrast,
     scoring: Scoring = Default.scoring,
     allow_overlap: Overlap = Default.allow_overlap,
     dtype: Dtype = Default.dtype,
@@ -137,6 +140,7 @@ def command(
         compat=compat,
         scoring=scoring,
         exact_flat=exact_flat,
+        contrast=contrast,
         allow_overlap=allow_overlap,
         granularity=granularity,
         output_rank=output_rank,

@@ -1,22 +1,98 @@
-"""Greedy decoding of a batch with one key-value cache; a finished sequence leaves the batch."""
+"""Greedy decoding of a batch with one key-value cache per model; a finished sequence leaves the batch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
+Choose = Callable[[Sequence[Tensor]], Tensor]
 
-@torch.inference_mode()
+
+class Decoder:
+    """One model that reads a batch of prompts and then a token at a time.
+
+    Prompts are padded on the left, so that all rows grow at the same column; padding is masked and the
+    position ids count real tokens only, so a prompt's text does not depend on its batch.
+
+    Args:
+        model: a transformers causal LM.
+        prompts: token ids, any lengths.
+        pad: id used as padding.
+    """
+
+    def __init__(self, model: Any, prompts: Sequence[Sequence[int]], pad: int) -> None:
+        width = max(len(ids) for ids in prompts)
+        self._model = model
+        self._ids = torch.tensor([[pad] * (width - len(p)) + list(p) for p in prompts], device=model.device)
+        self._mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=model.device)
+        self._position = (self._mask.cumsum(-1) - 1).clamp(min=0)
+        self._cache = DynamicCache(config=model.config)
+        # As a tensor: an integer makes transformers take a slice, which the output layer's product runs row by row.
+        self._last = torch.tensor([-1], device=model.device)
+
+    @torch.inference_mode()
+    def logits(self) -> Tensor:
+        """Read what is pending; the logits of the next token, (B, V)."""
+        out = self._model(
+            input_ids=self._ids,
+            attention_mask=self._mask,
+            position_ids=self._position,
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=self._last,
+        )
+        return out.logits[:, -1]
+
+    @torch.inference_mode()
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these rows only, (K,) int64."""
+        rows = rows.to(self._mask.device)
+        self._cache.batch_select_indices(rows)
+        self._mask, self._position = self._mask[rows], self._position[rows]
+
+    def push(self, tokens: Tensor) -> None:
+        """The next token of each row, (B,) int64."""
+        self._ids = tokens[:, None].to(self._mask.device)
+        self._mask = torch.cat([self._mask, torch.ones_like(self._ids)], dim=1)
+        self._position = self._position[:, -1:] + 1
+
+
+def decode(
+    decoders: Sequence[Decoder], n: int, choose: Choose, stops: frozenset[int], max_new_tokens: int
+) -> Iterator[dict[int, int]]:
+    """Let models with one vocabulary write `n` sequences together: after each step the new token of each open row.
+
+    Args:
+        decoders: of the models, all with the same rows.
+        n: number of rows.
+        choose: the models' logits, each (B, V) -> next tokens (B,).
+        stops: ids that end a sequence; they are not given.
+        max_new_tokens: most tokens per row.
+    """
+    rows = list(range(n))
+    for _ in range(max_new_tokens):
+        token = choose([decoder.logits() for decoder in decoders])
+        going = [k for k, t in enumerate(token.tolist()) if t not in stops]
+        yield {rows[k]: int(token[k]) for k in going}
+        if not going:
+            return
+        if len(going) < len(rows):
+            kept = torch.tensor(going, device=token.device)
+            for decoder in decoders:
+                decoder.keep(kept)
+            token, rows = token[kept], [rows[k] for k in going]
+        for decoder in decoders:
+            decoder.push(token)
+
+
 def greedy(
     model: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int, pad: int, stops: frozenset[int]
 ) -> list[list[int]]:
     """The most likely next token, again and again, until a stop token or `max_new_tokens`.
-
-    Prompts are padded on the left, so that all rows grow at the same column; padding is masked and the
-    position ids count real tokens only, so a prompt's text does not depend on its batch.
 
     Args:
         model: a transformers causal LM.
@@ -28,37 +104,9 @@ def greedy(
     Returns:
         New token ids per prompt.
     """
-    device = model.device
-    width = max(len(ids) for ids in prompts)
-    ids = torch.tensor([[pad] * (width - len(p)) + list(p) for p in prompts], device=device)
-    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
-    position = (mask.cumsum(-1) - 1).clamp(min=0)
-    cache = DynamicCache(config=model.config)
     found: list[list[int]] = [[] for _ in prompts]
-    rows = list(range(len(prompts)))
-    # As a tensor: an integer makes transformers take a slice, which the output layer's product then runs row by row.
-    last = torch.tensor([-1], device=device)
-    for _ in range(max_new_tokens):
-        out = model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=position,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=last,
-        )
-        token = out.logits[:, -1].argmax(-1)
-        going = [k for k, t in enumerate(token.tolist()) if t not in stops]
-        for k in going:
-            found[rows[k]].append(int(token[k]))
-        if not going:
-            break
-        if len(going) < len(rows):
-            keep = torch.tensor(going, device=device)
-            cache.batch_select_indices(keep)
-            token, mask, position = token[keep], mask[keep], position[keep]
-            rows = [rows[k] for k in going]
-        ids = token[:, None]
-        mask = torch.cat([mask, torch.ones_like(ids)], dim=1)
-        position = position[:, -1:] + 1
+    decoder = Decoder(model, prompts, pad)
+    for step in decode([decoder], len(prompts), lambda logits: logits[0].argmax(-1), stops, max_new_tokens):
+        for row, token in step.items():
+            found[row].append(token)
     return found

@@ -6,6 +6,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, TypeVar
 
@@ -29,6 +30,19 @@ T = TypeVar("T")
 _HEAD_ROWS = {"cpu": 16, "cuda": 1024}
 # Plans kept: dev and test of several tasks come back for every candidate, a prompt of a person's does not.
 _PLANS = 32
+
+
+@dataclass(frozen=True)
+class TokenScores:
+    """A continuation token by token.
+
+    Attributes:
+        tokens: their ids, T of them.
+        logprobs: natural log of P(token | all before it), (T,) float64.
+    """
+
+    tokens: tuple[int, ...]
+    logprobs: Tensor
 
 
 class TransformersEngine:
@@ -61,6 +75,11 @@ class TransformersEngine:
         # A chat template writes its special tokens itself.
         self._lead = leading_specials(tokenizer) if tokenizer.chat_template is None else []
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the model's weights."""
+        return self.model.dtype
+
     def load(self, patch: Patch) -> None:
         """Make the resident model ``base + patch``; see `PatchedWeights.load`."""
         self._weights.load(patch)
@@ -91,10 +110,7 @@ class TransformersEngine:
         def ask(batch: Batch) -> list[float]:
             totals = torch.zeros(plan.n_pairs, dtype=torch.float64)
             for part, logits in self._forward(batch, plan, prefix):
-                chosen = logits[part.target_head, part.target_token].float().cpu()
-                rows = logits.split(_HEAD_ROWS[logits.device.type])
-                normaliser = torch.cat([row.float().logsumexp(-1) for row in rows]).cpu()
-                totals.index_add_(0, part.target_pair, (chosen - normaliser[part.target_head]).double())
+                totals.index_add_(0, part.target_pair, _target_logprobs(part, logits))
             return totals[batch.pairs].tolist()
 
         return [Part(tuple(batch.pairs.tolist()), partial(ask, batch)) for batch in plan.batches]
@@ -110,18 +126,21 @@ class TransformersEngine:
             found[batch.target_pair] = logits[batch.target_head].float().log_softmax(-1).cpu()
         return found
 
-    def token_logprobs(self, pairs: Sequence[tuple[str, str]]) -> list[Tensor]:
-        """Natural-log probability of every token of each continuation: (T,) float32 on the CPU for each pair.
+    def score_tokens(self, pairs: Sequence[tuple[str, str]]) -> tuple[TokenScores, ...]:
+        """What `loglikelihood` sums: for each pair the continuation's tokens and the natural log of each one's P.
 
         Raises:
             UserError: if a pair is longer than the model's context window.
         """
-        found: list[Tensor] = [torch.empty(0)] * len(pairs)
-        for batch, logits in self._forward_all(pairs):
-            logprobs = logits.float().log_softmax(-1)[batch.target_head, batch.target_token].cpu()
-            for pair in batch.target_pair.unique().tolist():
-                found[pair] = logprobs[batch.target_pair == pair]
-        return found
+        if not pairs:
+            return ()
+        found = [(batch, _target_logprobs(batch, logits)) for batch, logits in self._forward_all(pairs)]
+        owner = torch.cat([batch.target_pair for batch, _ in found])
+        by_pair = owner.argsort(stable=True)  # within a pair the order of its tokens stays
+        counts = owner.bincount(minlength=len(pairs)).tolist()
+        tokens = torch.cat([batch.target_token for batch, _ in found])[by_pair].split(counts)
+        logprobs = torch.cat([values for _, values in found])[by_pair].split(counts)
+        return tuple(TokenScores(tuple(t.tolist()), v) for t, v in zip(tokens, logprobs, strict=True))
 
     def distributions(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[Tensor, Tensor]]:
         """For each pair the natural-log distributions along its continuation, (T, V) float32, and its tokens, (T,).
@@ -155,9 +174,9 @@ class TransformersEngine:
         Raises:
             UserError: if a prompt and `max_new_tokens` do not fit into the model's context window.
         """
-        encoded = [self._encode_prompt(prompt) for prompt in prompts]
+        encoded = [self.encode_prompt(prompt) for prompt in prompts]
         for prompt, ids in zip(prompts, encoded, strict=True):
-            self._check_length(len(ids) + max_new_tokens, prompt)
+            self.check_length(len(ids) + max_new_tokens, prompt)
         parts = []
         order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]), reverse=True)
         while order:
@@ -169,7 +188,7 @@ class TransformersEngine:
 
     def _write(self, prompts: Sequence[tuple[int, ...]], max_new_tokens: int) -> list[str]:
         try:
-            found = greedy(self.model, prompts, max_new_tokens, self._pad(), self._stops())
+            found = greedy(self.model, prompts, max_new_tokens, self._pad(), self.stops())
         except RuntimeError as error:
             self._smaller_batches(error, len(prompts))
         else:
@@ -200,8 +219,8 @@ class TransformersEngine:
             if continuation:
                 encoded.append(encode_pair(self._encode, context, continuation))
             else:
-                encoded.append((self._encode_prompt(context), ()))
-            self._check_length(sum(map(len, encoded[-1])), context)
+                encoded.append((self.encode_prompt(context), ()))
+            self.check_length(sum(map(len, encoded[-1])), context)
         self._plans[pairs] = build_plan(encoded, self.batch_tokens, self._pad())
         if len(self._plans) > _PLANS:
             self._plans.popitem(last=False)
@@ -300,7 +319,8 @@ class TransformersEngine:
         ids = [int(i) for i in self.tokenizer(text, add_special_tokens=False)["input_ids"]]
         return ids if ids[: len(self._lead)] == self._lead else self._lead + ids
 
-    def _encode_prompt(self, prompt: str) -> tuple[int, ...]:
+    def encode_prompt(self, prompt: str) -> tuple[int, ...]:
+        """Token ids of a prompt, with the special tokens that begin a text."""
         ids = self._encode(prompt)
         if not ids:
             raise ValueError("a prompt is empty: there is nothing to continue")
@@ -309,19 +329,28 @@ class TransformersEngine:
     def _pad(self) -> int:
         return int(self.tokenizer.pad_token_id)
 
-    def _stops(self) -> frozenset[int]:
+    def stops(self) -> frozenset[int]:
         """Tokens that end a turn: the tokenizer's and those of the model's generation config."""
         named = self.model.generation_config.eos_token_id
         listed = named if isinstance(named, list) else [named]
         return frozenset(int(i) for i in [self.tokenizer.eos_token_id, *listed] if i is not None)
 
-    def _check_length(self, n: int, text: str) -> None:
+    def check_length(self, n: int, text: str) -> None:
+        """Raise `UserError` if `n` tokens, of an item that begins with `text`, do not fit into the context window."""
         window = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         if window is not None and n > window:
             raise UserError(
                 f"the item that begins {text[:40]!r} needs {n} tokens, the model's context window holds {window}; "
                 "shorten the item"
             )
+
+
+def _target_logprobs(batch: Batch, logits: Tensor) -> Tensor:
+    """Log-probabilities of a batch's targets, (T,) float64, from the logits at its heads."""
+    chosen = logits[batch.target_head, batch.target_token].float().cpu()
+    rows = logits.split(_HEAD_ROWS[logits.device.type])
+    normaliser = torch.cat([row.float().logsumexp(-1) for row in rows]).cpu()
+    return (chosen - normaliser[batch.target_head]).double()
 
 
 def _together(parts: Sequence[Part[T]], n: int) -> list[T]:

@@ -68,6 +68,19 @@ def embedded_model(spec: str) -> EmbeddedModel:
     return MODELS[key]
 
 
+def spec_of(name: str) -> str | None:
+    """The ``embedded:NAME`` of the hub id `name`, if the package that carries that model is installed.
+
+    Example:
+        >>> spec_of("meta-llama/Llama-3.1-8B-Instruct") is None
+        True
+    """
+    for key, model in MODELS.items():
+        if model.name == name and importlib.util.find_spec(model.module) is not None:
+            return f"{PREFIX}{key}"
+    return None
+
+
 def materialise(model: EmbeddedModel) -> Path:
     """The directory with the model as bf16 safetensors; made on the first call, by one process only.
 

@@ -1,4 +1,4 @@
-"""The model card that lies beside an adapter: where it came from, what it scores, how to make it again."""
+"""The model card that lies beside an adapter or a mixture: where it came from, what it scores, how to make it again."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def command_line(config: Mapping[str, Any]) -> str:
     """
     from pyswarmopt_llm.config import SearchConfig
 
-    words = ["swarm-llm", "search", "--base", config["base"], "--experts", *config["experts"]]
+    base = ["--base", config["base"]] if config["base"] else []
+    words = ["swarm-llm", "search", *base, "--experts", *config["experts"]]
     for task in config["tasks"]:
         words += ["--task", task]
     words += ["--out", config["out"]]
@@ -71,6 +72,21 @@ def _front_matter(base: str, whole: bool) -> str:
     library = "transformers" if whole else "peft"
     header = {"base_model": " ".join(base.split()), "library_name": library, "tags": tags}
     return f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---"
+
+
+def _weights(base: str, whole: bool, found: str) -> list[str]:
+    kind, article = ("A model", "A model like") if whole else ("An adapter", "A LoRA adapter for")
+    title = f"# {kind} found by a swarm of experts"
+    return [_front_matter(base, whole), title, f"{article} {code(base)}: the mixture of {found}"]
+
+
+def _mixture(found: str) -> list[str]:
+    return [
+        "# A mixture of models found by a swarm",
+        f"A weighted sum of the next-token distributions of {found} `mixture.json` names the models, which stay where "
+        "they are; in the place of a base model this directory stands for all of them:",
+        '    swarm-llm generate --base THIS_DIRECTORY "What do you want to know?"',
+    ]
 
 
 def _scores(result: Mapping[str, Any]) -> str:
@@ -103,13 +119,12 @@ def model_card(run: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     base = str(run.get("base_name") or config["base"])
     whole = config.get("space") == "full"
     versions = ", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items())
+    found = (
+        f"{len(result['coefficients'])} experts that a search with Model Swarms (Feng et al., 2024, arXiv:2410.11163) "
+        f"found in {result['evaluations']} evaluations. Nothing was trained."
+    )
     parts = [
-        _front_matter(base, whole),
-        f"# {'A model' if whole else 'An adapter'} found by a swarm of experts",
-        f"{'A model like' if whole else 'A LoRA adapter for'} {code(base)}: the mixture of "
-        f"{len(result['coefficients'])} experts that a "
-        "search with Model Swarms (Feng et al., 2024, arXiv:2410.11163) found in "
-        f"{result['evaluations']} evaluations. Nothing was trained.",
+        *(_mixture(found) if config.get("space") == "token" else _weights(base, whole, found)),
         "## Scores",
         _scores(result),
         f"{verdict(result)} Dev chose the mixture, so its dev score is optimistic; the search never saw "

@@ -23,9 +23,7 @@ def check_space(name: str, exact_flat: bool, granularity: str) -> None:
     Raises:
         UserError: no such space or granularity, or `exact_flat` where it does not belong.
     """
-    known = (*SPACES, "full")
-    if name == "token":
-        raise UserError(f"--space {name}: is not built yet; use one of: {', '.join(known)}")
+    known = (*SPACES, "full", "token")
     if name not in known:
         guess = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {guess[0]}?" if guess else f"use one of: {', '.join(known)}"
@@ -33,6 +31,8 @@ def check_space(name: str, exact_flat: bool, granularity: str) -> None:
     check_granularity(granularity)
     if exact_flat and name != "factor":
         raise UserError(f"--exact-flat: goes with --space factor only, not with {name}; leave it out")
+    if name == "token" and granularity != "model":
+        raise UserError(f"--granularity {granularity}: goes with spaces of weights only, not with token; leave it out")
     if exact_flat and granularity != "model":
         raise UserError(f"--exact-flat: has no coefficients, so no --granularity {granularity}; leave one of them out")
 

@@ -108,7 +108,7 @@ def test_list_knows_every_function_and_recipe(tmp_path: Path, capsys: pytest.Cap
         assert float(function(entry["optimum"])) == pytest.approx(entry["optimal_value"], abs=1e-9)
         assert entry["formula"] and entry["source"]
     for entry in out["recipes"]:
-        assert any(year in entry["title"] for year in ("1998", "2002", "2003", "2004", "2006", "2012", "2024"))
+        assert any(year in entry["title"] for year in ("1998", "2002", "2003", "2004", "2006", "2007", "2012", "2024"))
         assert "x" in entry["equation"] and len(entry["equation"]) > 20
     assert run("list", "beale", "--pictures", str(tmp_path / "p")) == 0
     assert "[-4.5, 4.5]" in capsys.readouterr().out

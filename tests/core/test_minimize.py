@@ -278,7 +278,7 @@ def test_a_checkpoint_of_another_search_is_refused(tmp_path):
             pso.minimize(bowl, **{"bounds": BOX, "max_evals": 100, "seed": 7, "checkpoint": path, **change})
     with pytest.raises(ValueError, match="maximize"):
         pso.maximize(bowl, BOX, max_evals=100, seed=7, checkpoint=path)
-    with pytest.raises(ValueError, match="model_swarms"):
+    with pytest.raises(ValueError, match="other recipe, population"):
         pso.minimize(bowl, BOX, "model_swarms", population=5, max_evals=100, seed=7, checkpoint=path)
     pso.Swarm(bounds=BOX).save(path)
     with pytest.raises(ValueError, match="not one of minimize"):

@@ -46,9 +46,12 @@ def some(shape: tuple[int, ...], seed: int) -> torch.Tensor:
 @given(shift=st.lists(st.floats(-100, 100), min_size=3, max_size=3), seed=st.integers(0, 1000))
 def test_a_shifted_problem_gives_a_shifted_run(name, shift, seed):
     offset, start, v = torch.tensor(shift, dtype=torch.float64), some((6, 3), seed), some((6, 3), seed + 1)
-    here = drive(pso.Swarm(positions=start, velocities=v, recipe=name, seed=seed), bowl, 8)
+    box, moved = torch.tensor([[-999.0] * 3, [999.0] * 3]).double(), torch.stack([offset - 999, offset + 999])
+    here = drive(pso.Swarm(bounds=tuple(box), positions=start, velocities=v, recipe=name, seed=seed), bowl, 8)
     there = drive(
-        pso.Swarm(positions=start + offset, velocities=v, recipe=name, seed=seed), lambda x: bowl(x - offset), 8
+        pso.Swarm(bounds=tuple(moved), positions=start + offset, velocities=v, recipe=name, seed=seed),
+        lambda x: bowl(x - offset),
+        8,
     )
     torch.testing.assert_close(there.ask() - offset, here.ask(), rtol=0, atol=1e-7)
 

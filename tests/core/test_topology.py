@@ -57,6 +57,24 @@ def test_a_lattice_hears_of_the_best_neighbour_and_prefers_itself(rule, costs):
         assert all(i in near[j] for j in near[i])  # who is a neighbour has a neighbour
 
 
+@settings(max_examples=50, deadline=None)
+@given(costs=costs, share=st.floats(0.05, 1.0), seed=st.integers(0, 99))
+def test_nobody_hears_of_one_behind_it(costs, share, seed):
+    found = heard(topology.BetterInformants(share), state_with(costs), seed)
+    order = sorted(range(len(costs)), key=lambda i: (costs[i], i))
+    for i, informant in enumerate(found):
+        assert order.index(informant) <= share * (order.index(i) + 1)
+
+
+def test_better_informants_are_drawn_evenly():
+    state = state_with([float(i) for i in range(10)])
+    drawn = np.array([heard(topology.BetterInformants(0.3), state, seed)[9] for seed in range(600)])
+    counts = np.bincount(drawn, minlength=10)  # ranks 0 to 2: 200 each, standard deviation 11.5
+    assert counts[3:].sum() == 0 and (abs(counts[:3] - 200) < 60).all()
+    with pytest.raises(ValueError, match="share=0"):
+        topology.BetterInformants(0.0)
+
+
 def test_a_von_neumann_neighbour_is_one_step_away_on_the_lattice():
     for n in (16, 25, 36):
         width = round(n**0.5)

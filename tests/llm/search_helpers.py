@@ -47,7 +47,9 @@ def louder(experts: Sequence[Path], folder: Path, alpha: int = 48) -> list[Path]
     return copies
 
 
-def small(base: Path, experts: Sequence[Path], tasks: Sequence[Path], out: Path | str, **more: Any) -> SearchConfig:
+def small(
+    base: Path | str, experts: Sequence[Path], tasks: Sequence[Path], out: Path | str, **more: Any
+) -> SearchConfig:
     """A search of well under a second on the tiny base."""
     settings = {"particles": 5, "max_iter": 3, "threads": 1, "scoring": "likelihood", **more}
     return SearchConfig(str(base), tuple(map(str, experts)), tuple(map(str, tasks)), str(out), **settings)

@@ -235,7 +235,7 @@ def test_the_longest_item_that_fits_is_not_refused(tiny_base: Path, capsys: pyte
     ("option", "value", "named"),
     [
         ("space", "facto", "did you mean factor"),
-        ("space", "token", "not built yet"),
+        ("space", "tokn", "did you mean token"),
         ("optimizer", "simulated-annealing", "--optimizer simulated-annealing"),
         ("scoring", "letters", "--scoring letters"),
         ("compat", "papers", "--compat papers"),

@@ -169,7 +169,7 @@ def test_factor_refuses_unequal_experts(tiny: list[Adapter], make_expert: Callab
         ("facter", False, "did you mean factor"),
         ("zzz", False, "use one of: factor, delta"),
         ("full", False, "mixes whole models"),
-        ("token", False, "not built yet"),
+        ("token", False, "mixes whole models"),
         ("delta", True, "--exact-flat"),
     ],
 )

@@ -1,0 +1,105 @@
+"""The problems of `bbob.py`: COCO's bbob suite, and rotated functions whose optimum is moved off the centre."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+LOW, HIGH = -5.0, 5.0
+GROUPS = {
+    "separable": range(1, 6),
+    "moderate": range(6, 10),
+    "ill-conditioned": range(10, 15),
+    "multimodal": range(15, 20),
+    "weakly structured": range(20, 25),
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One function to minimise on [-5, 5]^D.
+
+    Attributes:
+        name: of the function; in bbob its number from 1 to 24.
+        instance: which of its shifted and rotated versions.
+        dim: D.
+        fun: (D,) -> value.
+        optimum: the smallest value.
+    """
+
+    name: str
+    instance: int
+    dim: int
+    fun: Callable[[Floats], float]
+    optimum: float
+
+
+def bbob(dim: int, instances: list[int]) -> Iterator[Problem]:
+    """The 24 noiseless functions of Hansen et al. 2009 (INRIA RR-6829), one after the other."""
+    import cocoex
+
+    suite = cocoex.Suite("bbob", "instances:" + ",".join(map(str, instances)), f"dimensions:{dim}")
+    for fun in suite:
+        yield Problem(str(fun.id_function), fun.id_instance, dim, fun, float(fun(_best_parameter(fun))))
+
+
+def _best_parameter(fun: Any) -> Floats:
+    """Where the optimum lies; cocoex tells it by a file in the working directory only."""
+    here = os.getcwd()
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        stack.callback(os.chdir, here)
+        os.chdir(folder)
+        fun._best_parameter("print")
+        return np.loadtxt("._bbob_problem_best_parameter.txt")
+
+
+def rosenbrock(z: Floats) -> float:
+    return float((100 * ((z[:-1] + 1) ** 2 - z[1:] - 1) ** 2 + z[:-1] ** 2).sum())
+
+
+def rastrigin(z: Floats) -> float:
+    return float((10 + z * z - 10 * np.cos(2 * math.pi * z)).sum())
+
+
+def ackley(z: Floats) -> float:
+    z = 6 * z  # +-30 on the box
+    bowl, waves = math.exp(-0.2 * math.sqrt((z @ z) / len(z))), math.exp(np.cos(2 * math.pi * z).mean())
+    return 20 + math.e - 20 * bowl - waves
+
+
+def griewank(z: Floats) -> float:
+    z = 100 * z  # +-500 on the box
+    return float(1 + (z @ z) / 4000 - np.cos(z / np.sqrt(np.arange(1, len(z) + 1))).prod())
+
+
+CONTROL: dict[str, Callable[[Floats], float]] = {
+    "sphere": lambda z: float(z @ z),
+    "rosenbrock": rosenbrock,
+    "rastrigin": rastrigin,
+    "ackley": ackley,
+    "griewank": griewank,
+}
+
+
+def control(dim: int, instances: list[int]) -> Iterator[Problem]:
+    """Rotated functions, each with its optimum at the centre and at a random point of the box."""
+    for instance in instances:
+        for name, g in CONTROL.items():
+            random = np.random.default_rng([instance, dim, len(name)])
+            rotation = np.linalg.qr(random.standard_normal((dim, dim)))[0]
+            anywhere = random.uniform(LOW, HIGH, dim)
+            for where, best in ("centre", np.zeros(dim)), ("shifted", anywhere):
+                yield Problem(f"{name}/{where}", instance, dim, _moved(g, rotation, best), 0.0)
+
+
+def _moved(g: Callable[[Floats], float], rotation: Floats, best: Floats) -> Callable[[Floats], float]:
+    return lambda x: g(rotation @ (x - best))

@@ -1,0 +1,127 @@
+"""Numbers, tables and plots out of the runs of `bbob.py`."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bbob_problems import CONTROL, GROUPS
+
+TARGETS = 10.0 ** np.linspace(2, -8, 51)
+BEGIN, END = "<!-- bbob.py: begin -->", "<!-- bbob.py: end -->"
+PACKAGES = ("pyswarmopt", "cma", "nevergrad", "pygmo", "scipy", "coco-experiment", "numpy")
+Record = dict[str, Any]
+Runs = dict[str, list[Record]]  # solver -> its runs
+
+
+def area(records: Sequence[Record]) -> float:
+    """Area under the runtime distribution over log10(evaluations / D) from 0 to log10(budget / D), from 0 to 1."""
+    total = 0.0
+    for r in records:
+        top = math.log10(r["budget"] / r["D"])
+        total += sum(top - max(0.0, math.log10(h / r["D"])) for h in r["hits"]) / top
+    return total / (len(TARGETS) * len(records))
+
+
+def solved(records: Sequence[Record]) -> float:
+    """Share of all targets that were hit."""
+    return sum(len(r["hits"]) for r in records) / (len(TARGETS) * len(records))
+
+
+def load(folder: Path, control: bool) -> dict[int, Runs]:
+    """Dimension -> solver -> runs, the better area first."""
+    found: dict[int, Runs] = defaultdict(dict)
+    for path in sorted(folder.glob("*.jsonl")):
+        name, _, dim = path.stem.rpartition("-d")
+        if name.endswith("-control") is control:
+            records = [json.loads(line) for line in path.read_text().splitlines()]
+            found[int(dim)][name.removesuffix("-control").replace("pyswarmopt_", "pyswarmopt:")] = records
+    return {dim: dict(sorted(runs.items(), key=lambda item: -area(item[1]))) for dim, runs in sorted(found.items())}
+
+
+def report(folder: Path, page: Path) -> None:
+    """Write the tables between the marks of a Markdown page, and the plots beside it, into a folder of its name."""
+    pictures = page.with_suffix("")
+    pictures.mkdir(exist_ok=True)
+    lines = [f"Versions: {', '.join(_versions())}.", ""]
+    for dim, runs in load(folder, control=False).items():
+        _plot(dim, runs, pictures / f"bbob-d{dim:02d}.png")
+        lines += [f"### {dim}-D", "", *_table(runs), "", f"![{dim}-D]({pictures.name}/bbob-d{dim:02d}.png)", ""]
+    for dim, runs in load(folder, control=True).items():
+        lines += [f"### Optimum at the centre -> at a random point, rotated functions, {dim}-D", ""]
+        lines += [*_control_table(runs), ""]
+    before, rest = page.read_text().split(BEGIN)
+    page.write_text(before + BEGIN + "\n" + "\n".join(lines) + END + rest.split(END)[1])
+
+
+def _versions() -> Iterable[str]:
+    for package in PACKAGES:
+        try:
+            yield f"{package} {metadata.version(package)}"
+        except metadata.PackageNotFoundError:
+            continue
+
+
+def _table(runs: Runs) -> list[str]:
+    lines = [f"| solver | area | per instance | hit | {' | '.join(GROUPS)} |", "|---" * (4 + len(GROUPS)) + "|"]
+    for name, records in runs.items():
+        instances = sorted({r["i"] for r in records})
+        each = [area([r for r in records if r["i"] == i]) for i in instances]
+        groups = [_of(records, numbers) for numbers in GROUPS.values()]
+        cells = [name, f"{area(records):.3f}", f"{min(each):.3f} to {max(each):.3f} ({len(each)})"]
+        cells += [f"{solved(records):.3f}", *(f"{area(g):.3f}" if g else "" for g in groups)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _of(records: Sequence[Record], numbers: Iterable[int]) -> list[Record]:
+    names = {str(n) for n in numbers}
+    return [r for r in records if r["f"] in names]
+
+
+def _control_table(runs: Runs) -> list[str]:
+    lines = [f"| solver | {' | '.join(CONTROL)} | mean loss |", "|---" * (2 + len(CONTROL)) + "|"]
+    for name, records in runs.items():
+        pairs = [
+            [area([r for r in records if r["f"] == f"{f}/{where}"]) for where in ("centre", "shifted")] for f in CONTROL
+        ]
+        loss = float(np.mean([centre - shifted for centre, shifted in pairs]))
+        cells = [f"{centre:.3f} -> {shifted:.3f}" for centre, shifted in pairs]
+        lines.append(f"| {name} | {' | '.join(cells)} | {loss:+.3f} |")
+    return lines
+
+
+def _plot(dim: int, runs: Runs, path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    panels = {"all functions": range(1, 25), **GROUPS}
+    figure, axes = plt.subplots(2, 3, figsize=(12, 7), sharex=True, sharey=True, layout="constrained")
+    for ax, (title, numbers) in zip(axes.flat, panels.items(), strict=True):
+        for name, records in runs.items():
+            chosen = _of(records, numbers)
+            if chosen:
+                hits = np.sort([h / dim for r in chosen for h in r["hits"]])
+                share = np.arange(1, len(hits) + 1) / (len(TARGETS) * len(chosen))
+                width = 2.2 if name.startswith("pyswarmopt") else 1.1
+                ax.step(np.append(hits, chosen[0]["budget"] / dim), np.append(share, share[-1]), where="post",
+                        label=name, linewidth=width)  # fmt: skip
+        ax.set(xscale="log", title=title, ylim=(0, 1), xlim=(1, None))
+        ax.grid(alpha=0.3)
+    axes[0, 0].legend(fontsize=7)
+    figure.supxlabel("evaluations / D")
+    figure.supylabel("share of targets hit")
+    figure.suptitle(f"bbob, {dim}-D: 51 targets from 10^2 to 10^-8")
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
+
+
+__all__ = ["TARGETS", "area", "load", "report", "solved"]

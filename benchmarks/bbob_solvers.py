@@ -1,0 +1,105 @@
+"""The solvers of `bbob.py`: `solver(fun, dim, budget, seed)` minimises fun on [-5, 5]^D with its package's defaults.
+
+fun takes a (D,) float array, returns a float, and raises once the budget is used or the last target is hit. A solver
+that returns earlier is started again with another seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from bbob_problems import HIGH, LOW, Floats
+
+Objective = Callable[[Floats], float]
+Solver = Callable[[Objective, int, int, int], None]
+
+SWARM = 40  # particles, where the package has no default of its own
+
+
+def ours(fun: Objective, dim: int, budget: int, seed: int, recipe: str | None = None) -> None:
+    import pyswarmopt
+
+    pyswarmopt.minimize(fun, [(LOW, HIGH)] * dim, recipe=recipe, max_evals=budget, seed=seed, vectorized=False)
+
+
+def anywhere(fun: Objective, dim: int, budget: int, seed: int) -> None:
+    """The default search, but from a random point in the place of the middle of the box."""
+    import pyswarmopt
+
+    x0 = np.random.default_rng(seed).uniform(LOW, HIGH, dim)
+    pyswarmopt.minimize(fun, [(LOW, HIGH)] * dim, x0=x0, max_evals=budget, seed=seed, vectorized=False)
+
+
+def random_search(fun: Objective, dim: int, budget: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    for _ in range(budget):
+        fun(random.uniform(LOW, HIGH, dim))
+
+
+def pycma_bipop(fun: Objective, dim: int, budget: int, seed: int) -> None:
+    import cma
+
+    random = np.random.default_rng(seed)
+    options = {"bounds": [LOW, HIGH], "maxfevals": budget, "seed": seed + 1, "verbose": -9, "verb_log": 0}
+    cma.fmin2(fun, lambda: random.uniform(LOW, HIGH, dim), 2.0, restarts=30, bipop=True, options=options)
+
+
+def nevergrad(fun: Objective, dim: int, budget: int, seed: int, kind: str = "PSO", bounds: str = "arctan") -> None:
+    """With its own default, bouncing bounds, its swarms are no better than random search at 20-D."""
+    import nevergrad as ng
+
+    space = ng.p.Array(shape=(dim,)).set_bounds(LOW, HIGH, method=bounds)
+    space.random_state.seed(seed)
+    optimizer = ng.optimizers.registry[kind](parametrization=space, budget=budget)
+    for _ in range(budget):
+        candidate = optimizer.ask()
+        optimizer.tell(candidate, fun(candidate.value))
+
+
+def pagmo_pso(fun: Objective, dim: int, budget: int, seed: int) -> None:
+    import pygmo
+
+    class Boxed:
+        def fitness(self, x: Floats) -> list[float]:
+            return [fun(x)]
+
+        def get_bounds(self) -> tuple[list[float], list[float]]:
+            return [LOW] * dim, [HIGH] * dim
+
+        def __deepcopy__(self, memo: Any) -> Any:
+            return self
+
+    swarm = pygmo.population(pygmo.problem(Boxed()), SWARM, seed=seed)
+    pygmo.algorithm(pygmo.pso(gen=budget // SWARM + 1, seed=seed)).evolve(swarm)
+
+
+def scipy_de(fun: Objective, dim: int, budget: int, seed: int) -> None:
+    from scipy.optimize import differential_evolution
+
+    differential_evolution(fun, [(LOW, HIGH)] * dim, rng=seed)
+
+
+PEERS: dict[str, Solver] = {
+    "random": random_search,
+    "pycma-bipop": pycma_bipop,
+    "nevergrad-pso": nevergrad,
+    "nevergrad-sqopso": lambda *a: nevergrad(*a, kind="SQOPSO"),
+    "pagmo-pso": pagmo_pso,
+    "scipy-de": scipy_de,
+}
+
+
+def find(name: str) -> Solver:
+    """A peer, `pyswarmopt` (the default, recipe=None), `pyswarmopt:anywhere` (see above) or `pyswarmopt:RECIPE`.
+
+    Raises:
+        ValueError: no such solver.
+    """
+    if name in PEERS:
+        return PEERS[name]
+    package, _, recipe = name.partition(":")
+    if package != "pyswarmopt":
+        raise ValueError(f"no solver is called {name!r}; there are {', '.join(PEERS)}, pyswarmopt[:RECIPE]")
+    return anywhere if recipe == "anywhere" else lambda *a: ours(*a, recipe=recipe or None)

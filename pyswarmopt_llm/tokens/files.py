@@ -1,0 +1,87 @@
+"""A mixture as a directory: ``mixture.json`` names the members and their weights; the models stay where they are."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyswarmopt_llm.errors import UserError
+from pyswarmopt_llm.experts.files import atomic_directory, read_json
+from pyswarmopt_llm.tokens.members import Member, find_members
+
+FORMAT = 1
+NAME = "mixture.json"
+
+
+@dataclass(frozen=True)
+class MixtureFile:
+    """A mixture that is not loaded.
+
+    Attributes:
+        members: where they lie.
+        weights: of each, summing to 1.
+    """
+
+    members: tuple[Member, ...]
+    weights: tuple[float, ...]
+
+
+def holds_mixture(folder: str | Path) -> bool:
+    """Whether a directory holds a mixture instead of a model."""
+    return (Path(folder).expanduser() / NAME).is_file()
+
+
+def write_mixture(mixture: MixtureFile, out: Path) -> None:
+    """Write ``out/mixture.json``, whole or not at all.
+
+    Raises:
+        UserError: `out` exists already, or cannot be made.
+    """
+    members = [
+        {
+            "name": member.name,
+            "expert": member.spec,
+            "base": None if member.adapter is None else _place(member),
+            "fingerprint": member.fingerprint,
+            "weight": weight,
+        }
+        for member, weight in zip(mixture.members, mixture.weights, strict=True)
+    ]
+    with atomic_directory(out) as folder:
+        text = json.dumps({"format": FORMAT, "members": members}, indent=2)
+        (folder / NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def _place(member: Member) -> str:
+    """The base as `find_members` takes it from any working directory."""
+    path = Path(member.base.spec).expanduser()
+    return str(path.resolve()) if path.is_dir() else member.base.spec
+
+
+def read_mixture(folder: str | Path) -> MixtureFile:
+    """Read a mixture and look at its members' files.
+
+    Raises:
+        UserError: it is damaged; a member is not there any more, or not what it was when the mixture was made.
+    """
+    file = Path(folder).expanduser() / NAME
+    content = read_json(file)
+    if content.get("format") != FORMAT:
+        raise UserError(f"{file}: format {content.get('format')!r}, not {FORMAT}; use the version that wrote it")
+    try:
+        rows: list[dict[str, Any]] = list(content["members"])
+        weights = tuple(float(row["weight"]) for row in rows)
+        found = [_member(row) for row in rows]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{file}: damaged ({type(error).__name__}: {error}); restore it") from error
+    for row, member in zip(rows, found, strict=True):
+        if member.fingerprint != row["fingerprint"]:
+            raise UserError(f"{file}: {member.name} ({member.spec}) is not what it was when the mixture was made")
+    return MixtureFile(tuple(found), weights)
+
+
+def _member(row: dict[str, Any]) -> Member:
+    (member,) = find_members([row["expert"]], row["base"])
+    return Member(str(row["name"]), member.spec, member.base, member.adapter)
