@@ -6,8 +6,8 @@ Reads one JSON object per line from standard input and answers each with one lin
 writes; ``"bytes": n`` lets no file of the child grow beyond n bytes, as a full disk would. The answer is the child's
 exit code, negative for a signal, how many such lines it went through, and what it wrote to stderr.
 
-A fork of a process that has everything imported and no threads costs milliseconds; starting Python for each of many
-deaths would cost minutes.
+A fork of a process that has no threads, everything imported and the model loaded costs milliseconds; starting Python
+for each of many deaths would cost minutes. Nothing is written before the model is loaded, so no death is lost.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import os
 import resource
 import signal
 import sys
-import tempfile
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -32,6 +32,7 @@ import pyswarmopt_llm.runs
 import pyswarmopt_llm.search
 from pyswarmopt_llm.config import SearchConfig
 from pyswarmopt_llm.errors import UserError
+from pyswarmopt_llm.job import Job, prepare
 from pyswarmopt_llm.search import resume, search
 
 DEADLY = frozenset(
@@ -64,6 +65,14 @@ class Countdown:
         return self.line
 
 
+@cache
+def loaded(settings: str) -> tuple[SearchConfig, Job]:
+    """What a child begins with, from JSON; lists in it are tuples in a configuration."""
+    given = json.loads(settings)
+    config = SearchConfig(**{name: tuple(v) if isinstance(v, list) else v for name, v in given.items()})
+    return config, prepare(config)
+
+
 def work(config: SearchConfig) -> int:
     try:
         if (Path(config.out) / "run.json").exists():
@@ -76,11 +85,12 @@ def work(config: SearchConfig) -> int:
     return 0
 
 
-def child(config: SearchConfig, line: int | None, largest: int | None, log: int) -> None:
+def child(config: SearchConfig, job: Job, line: int | None, largest: int | None, log: int) -> None:
     os.dup2(log, 2)
     if largest is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit then fails as on a full disk
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+    pyswarmopt_llm.search.prepare = lambda config: job
     countdown, code = Countdown(line), 70
     sys.settrace(countdown.enter)
     try:
@@ -93,16 +103,16 @@ def child(config: SearchConfig, line: int | None, largest: int | None, log: int)
 
 
 def answer(order: dict[str, Any]) -> dict[str, Any]:
-    settings = order["config"]
-    settings |= {name: tuple(settings[name]) for name in ("experts", "tasks")}
-    with tempfile.TemporaryFile() as log:
-        pid = os.fork()
-        if pid == 0:
-            child(SearchConfig(**settings), order.get("line"), order.get("bytes"), log.fileno())
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        log.seek(0)
-        said, _, lines = log.read().decode().removesuffix(" lines\n").rpartition("\n")
-        return {"code": code, "stderr": said, "lines": int(lines) if lines.isdigit() else None}
+    config, job = loaded(json.dumps(order["config"]))
+    listen, speak = os.pipe()  # not a file, which a limit on the size of files would cut as well
+    pid = os.fork()
+    if pid == 0:
+        child(config, job, order.get("line"), order.get("bytes"), speak)
+    os.close(speak)
+    with os.fdopen(listen) as log:
+        said, _, lines = log.read().removesuffix(" lines\n").rpartition("\n")
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return {"code": code, "stderr": said, "lines": int(lines) if lines.isdigit() else None}
 
 
 def main() -> None:
