@@ -28,6 +28,7 @@ Default = SearchConfig
 def command(
     experts: Experts,
     out: Annotated[str, typer.Option(metavar="RUN", help="Run directory to create.")],
+    base: Base = "",
     task: Annotated[
         list[str] | None,
         typer.Option(metavar="T", help="File, builtin:, hub:, published:, lm-eval:NAME."),
@@ -49,7 +50,6 @@ def command(
     confirm: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Keep N dev items to score the leaders again.", hidden=True)
     ] = Default.confirm,
-    base: Base = "",
     space: Annotated[str, typer.Option(metavar="S", help="factor, delta, full or token.")] = Default.space,
     optimizer: Annotated[
         str, typer.Option(metavar="O", help="model-swarms, constriction, ..., pycma or nevergrad:NAME.")
