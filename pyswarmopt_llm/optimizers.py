@@ -10,6 +10,7 @@ from dataclasses import replace
 from torch import Tensor
 
 import pyswarmopt as pso
+from pyswarmopt.restart import RestartSwarm
 from pyswarmopt.stopping import MaxIter, Patience
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.recipe_options import recipe_options
@@ -79,7 +80,10 @@ def make_optimizer(
             **recipe_options(settings),
         )
     else:
-        recipe = replace(pso.recipes.get(recipe_name), stop=(Patience(patience), MaxIter(max_iter)))
+        recipe = pso.recipes.get(recipe_name)
+        # Coefficients have no bounds, so there is nowhere to send a whole swarm that starts again.
+        restart = tuple(policy for policy in recipe.restart if not isinstance(policy, RestartSwarm))
+        recipe = replace(recipe, restart=restart, stop=(Patience(patience), MaxIter(max_iter)))
     return pso.Swarm(
         positions=vertices, population=population, recipe=recipe, maximize=True, seed=seed, dtype=vertices.dtype
     )

@@ -38,7 +38,7 @@ def code(value: object) -> str:
     """
     text = " ".join(str(value).split())
     fence = "`" * (1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
-    return f"{fence} {text} {fence}" if "`" in text else f"`{text}`"
+    return f"{fence} {text} {fence}" if "`" in text or not text else f"`{text}`"
 
 
 _OPTION = {"metrics": "metric", "utilities": "utility", "settings": "set"}  # options that may be repeated

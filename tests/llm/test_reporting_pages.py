@@ -86,6 +86,7 @@ def test_plain_renders_as_the_very_text(text: str) -> None:
 @given(TEXT)
 @example("``` a `` b ` c")
 @example("<b>&amp;")
+@example(" ")
 def test_code_renders_as_the_very_text(text: str) -> None:
     shown = rendered(f"x {code(text)} x")
     assert shown.text.split() == ["x", *text.split(), "x"]

@@ -273,7 +273,6 @@ def test_settings_that_do_not_go_together(tiny_base: Path, tmp_path: Path, tiny_
         ({"output_rank": 2}, "--output-rank 2: goes with --space delta"),
         ({"granularity": "blok"}, "--granularity blok: unknown; did you mean block"),
         ({"granularity": "block", "exact_flat": True}, "--exact-flat"),
-        ({"space": "token"}, "--space token: is not built yet"),
         ({"space": "fulll"}, "did you mean full"),
     ):
         with pytest.raises(UserError, match=message):
