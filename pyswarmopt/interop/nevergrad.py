@@ -1,7 +1,8 @@
 """nevergrad, both ways: our recipes as its optimisers, its optimisers and test functions as ours.
 
 Nothing here touches NumPy's global random state, which several of nevergrad's optimisers draw from: they are given
-one of their own for as long as they run.
+one of their own for as long as they run. The exception are optimisers that keep a thread (COBYLA, and NGOpt where it
+calls it): what the thread draws, and when, is out of reach, so their runs need not repeat to the bit either.
 """
 
 from __future__ import annotations
