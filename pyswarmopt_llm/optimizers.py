@@ -17,7 +17,7 @@ from pyswarmopt_llm.recipe_options import recipe_options
 
 NEVERGRAD = "nevergrad:"
 PYCMA = "pycma"
-OWN = "pso"  # the library's own choice, as `pyswarmopt.minimize` makes it with recipe=None
+OWN = "pso"  # the library's own choice where there are no bounds, which its default for functions needs
 _OWN_RECIPE = "constriction"
 
 

@@ -7,7 +7,6 @@ are a LoRA of rank sum r_i. This is adding task vectors (Ilharco et al. 2023, ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -15,10 +14,10 @@ from torch import Tensor
 from pyswarmopt_llm.experts.adapter import AdapterInfo, Expert
 from pyswarmopt_llm.interfaces import Computed, LowRank, Patch
 from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
-from pyswarmopt_llm.spaces.save import read_patch, save_patch
+from pyswarmopt_llm.spaces.save import SavesAdapters
 
 
-class DeltaSpace(CoefficientSpace):
+class DeltaSpace(SavesAdapters, CoefficientSpace):
     """Coefficients of weight changes as positions.
 
     Args:
@@ -47,18 +46,6 @@ class DeltaSpace(CoefficientSpace):
             return self._modules[parameter].low_rank(weights(parameter))
 
         return Patch(low_rank=Computed(self._shapes, change))
-
-    def save(self, position: Tensor, out: Path) -> None:
-        """Write a PEFT adapter of rank sum r_i; see `Space.save`.
-
-        Raises:
-            UserError: `out` exists already.
-        """
-        save_patch(self.realise(position), self._infos, out)
-
-    def read(self, folder: Path) -> Patch:
-        """The patch of a saved adapter."""
-        return read_patch(folder)
 
 
 class _Concatenated:

@@ -8,7 +8,6 @@ is; `FactorSpace` moves those, `FlatFactorSpace` the weights, and both realise t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -19,7 +18,7 @@ from pyswarmopt_llm.experts.adapter import AdapterInfo, Expert
 from pyswarmopt_llm.interfaces import Computed, LowRank, Patch
 from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
 from pyswarmopt_llm.spaces.position import as_vector
-from pyswarmopt_llm.spaces.save import read_patch, save_patch
+from pyswarmopt_llm.spaces.save import SavesAdapters
 
 
 class _Stacked:
@@ -47,7 +46,7 @@ class _Stacked:
         return LowRank(b=b * self.modules[module].scale, a=a)
 
 
-class FactorSpace(CoefficientSpace):
+class FactorSpace(SavesAdapters, CoefficientSpace):
     """Coefficients of LoRA factors as positions.
 
     Args:
@@ -74,20 +73,8 @@ class FactorSpace(CoefficientSpace):
 
         return Patch(low_rank=Computed(stacked.shapes, change))
 
-    def save(self, position: Tensor, out: Path) -> None:
-        """Write a PEFT adapter of the experts' rank; see `Space.save`.
 
-        Raises:
-            UserError: `out` exists already.
-        """
-        save_patch(self.realise(position), self._infos, out)
-
-    def read(self, folder: Path) -> Patch:
-        """The patch of a saved adapter."""
-        return read_patch(folder)
-
-
-class FlatFactorSpace:
+class FlatFactorSpace(SavesAdapters):
     """The experts' raw factors as positions: the search of the paper to the letter, on P weights.
 
     Args:
@@ -136,18 +123,6 @@ class FlatFactorSpace:
         return Patch(
             low_rank={name: stacked.low_rank(name, lambda span: flat[span].clone()) for name in stacked.shapes}
         )
-
-    def save(self, position: Tensor, out: Path) -> None:
-        """Write a PEFT adapter of the experts' rank; see `Space.save`.
-
-        Raises:
-            UserError: `out` exists already.
-        """
-        save_patch(self.realise(position), self._infos, out)
-
-    def read(self, folder: Path) -> Patch:
-        """The patch of a saved adapter."""
-        return read_patch(folder)
 
     def starts(self, count: int, seed: int) -> Tensor:
         """The experts; the optimizer fills up the population."""

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+
+from torch import Tensor
 
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.experts.write import write_adapter
 from pyswarmopt_llm.interfaces import Patch
+
+
+class SavesAdapters(ABC):
+    """A space whose candidates are LoRA adapters: one of the rank that `realise` gives is written and read back."""
+
+    _infos: Sequence[AdapterInfo]  # the experts
+
+    @abstractmethod
+    def realise(self, position: Tensor) -> Patch:
+        """See `Space.realise`."""
+
+    def save(self, position: Tensor, out: Path) -> None:
+        """Write a PEFT adapter; see `Space.save`.
+
+        Raises:
+            UserError: `out` exists already.
+        """
+        save_patch(self.realise(position), self._infos, out)
+
+    def read(self, folder: Path) -> Patch:
+        """The patch of a saved adapter."""
+        return read_patch(folder)
 
 
 def save_patch(patch: Patch, experts: Sequence[AdapterInfo], out: Path) -> None:
