@@ -1,8 +1,9 @@
 # make setup | demo | test | lint | bench | clean
-# Overridable: PYTHON (3.11 or newer), VENV, ARGS (handed to demo, test and bench).
+# Overridable: PYTHON (3.11 or newer), VENV, ARGS (handed to demo, test and bench), WORKERS (of test).
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
+WORKERS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
@@ -22,7 +23,8 @@ demo: setup
 	$(BIN)/swarm-llm demo $(ARGS)
 
 test: setup
-	$(BIN)/python -m pytest $(ARGS)
+	@# Files side by side, one thread each: two cores are not shared out twice.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

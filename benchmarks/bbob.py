@@ -28,7 +28,7 @@ from bbob_problems import Floats, Problem, bbob, control
 from bbob_report import TARGETS, area, report, solved
 from bbob_solvers import PEERS, Solver, find
 
-RECIPES = ("", ":anywhere", ":covariant", ":constriction", ":spso2011")
+RECIPES = ("", ":anywhere", ":surrogate", ":covariant", ":constriction", ":spso2011")
 DEFAULT = [f"pyswarmopt{recipe}" for recipe in RECIPES] + list(PEERS)
 
 

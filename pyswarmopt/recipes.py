@@ -13,6 +13,7 @@ from .algorithms.fips import fips
 from .algorithms.inertia_weight import inertia_weight
 from .algorithms.model_swarms import model_swarms
 from .algorithms.spso2011 import spso2011
+from .algorithms.surrogate import surrogate
 from .compose import Recipe
 
 RECIPES: Mapping[str, Callable[..., Recipe]] = {
@@ -24,6 +25,7 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "inertia_weight": inertia_weight,
     "model_swarms": model_swarms,
     "spso2011": spso2011,
+    "surrogate": surrogate,
 }
 
 
@@ -54,4 +56,5 @@ __all__ = [
     "inertia_weight",
     "model_swarms",
     "spso2011",
+    "surrogate",
 ]

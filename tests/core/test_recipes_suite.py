@@ -143,6 +143,7 @@ CONVERGENCE = [
     (pso.recipes.clpso(horizon=200), 1e-6),
     (pso.recipes.constriction(), 1e-10),
     (pso.recipes.covariant(), 1e-12),
+    (pso.recipes.surrogate(), 1e-12),
     (pso.recipes.constriction(topology="global"), 1e-10),
     (pso.recipes.constriction(topology="von_neumann"), 1e-10),
     (pso.recipes.constriction(topology="random"), 1e-10),

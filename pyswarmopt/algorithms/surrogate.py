@@ -1,0 +1,148 @@
+"""A swarm with a scout, which flies to the minimum of a quadratic model of what the swarm has seen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import boundary
+from ..compose import Recipe, compose
+from ..quadratic import FULL_UP_TO, Floats, fit, unknowns
+from ..restart import RestartSwarm
+from ..state import State
+from ..topology import BetterInformants, Topology
+from ..velocity import Snapshot, VelocityRule
+from .covariant import EigenFactors
+
+ARCHIVE, RADIUS = "archive", "radius"  # entries of `State.memory`
+POINTS = 1.5  # best points per unknown that the model is fitted to
+WIDER, NARROWER = 1.4, 0.85  # the radius after the scout has found a new best, or has not
+NARROWEST, WIDEST = 0.05, 4.0  # in standard deviations of the points, per sqrt(D)
+
+
+@dataclass(frozen=True)
+class ModelInformant:
+    """A topology: particle 0 hears of the minimum of a quadratic model, the others as `others` has it.
+
+    The model is fitted (`quadratic.fit`) to the best of the latest evaluated points, and its minimum taken within a
+    radius that grows when the scout has found a new best and shrinks when not.
+
+    Attributes:
+        others: the topology of the other particles, and of the scout as long as there is no model.
+        radius: at the start, in standard deviations of the points, per sqrt(D).
+        memory: how many points are kept, per point that the model is fitted to.
+    """
+
+    others: Topology
+    radius: float = 2.0
+    memory: float = 4.0
+
+    def __call__(self, state: State, generator: torch.Generator) -> Tensor:
+        attractors = self.others(state, generator)
+        n, dim = state.positions.shape
+        fitted = math.ceil(POINTS * unknowns(dim, mixed=dim <= FULL_UP_TO))
+        archive = _with_the_latest(state, room=math.ceil(self.memory * fitted))
+        state.memory[ARCHIVE] = torch.from_numpy(archive)
+        best = archive[np.argsort(archive[:, -1], kind="stable")[:fitted]]
+        model = fit(best[:, :-1], best[:, -1])
+        if model is None:
+            return attractors
+        radius = self._adapted(state)
+        state.memory[RADIUS] = torch.tensor(radius, dtype=torch.float64)
+        attractors = attractors.expand(n, dim).clone()
+        attractors[0] = torch.from_numpy(model.minimum(radius * math.sqrt(dim))).to(attractors)
+        return attractors
+
+    def _adapted(self, state: State) -> float:
+        if RADIUS not in state.memory:
+            return self.radius
+        better = state.costs[0] <= state.leader_cost
+        return min(max(float(state.memory[RADIUS]) * (WIDER if better else NARROWER), NARROWEST), WIDEST)
+
+
+def _with_the_latest(state: State, room: int) -> Floats:
+    """The archive with the points that were evaluated since; a row is a point and its cost, (points, D + 1)."""
+    rows = np.column_stack([state.positions.to("cpu", torch.float64).numpy(), state.costs])
+    known = np.isfinite(rows[:, -1])
+    if state.flights is not None:
+        known &= ~state.flights.out  # their costs are those of other positions
+    if ARCHIVE not in state.memory:
+        return np.asarray(rows[known][-room:])
+    archive = state.memory[ARCHIVE].numpy()
+    new = [row for row in rows[known] if not (archive == row).all(axis=1).any()]
+    return np.concatenate([archive, *(row[None] for row in new)])[-room:]
+
+
+@dataclass(frozen=True)
+class Scouted:
+    """Another rule's velocities, but particle 0 flies straight to what it hears of, if nobody has been there.
+
+    Attributes:
+        rule: the other rule.
+    """
+
+    rule: VelocityRule
+
+    def __call__(self, snapshot: Snapshot, move: int, generator: torch.Generator) -> Tensor:
+        velocity = self.rule(snapshot, move, generator)
+        if not (snapshot.p == snapshot.g[0]).all(dim=1).any():
+            velocity[0] = snapshot.g[0] - snapshot.x[0]
+        return velocity
+
+
+def surrogate(
+    inertia: float = 0.67,
+    cognitive: float = 1.62,
+    social: float = 1.62,
+    damping: float = 0.2,
+    share: float = 0.3,
+    radius: float = 2.0,
+    memory: float = 4.0,
+    population: int = 6,
+    growth: float = 1.5,
+    patience: int = 50,
+) -> Recipe:
+    """`covariant` with a scout: one particle flies to the minimum of a quadratic model of what the swarm has seen.
+
+    A particle from quadratic interpolation is that of Pant, Radha & Singh 2007 (IEEE CEC, "A new particle swarm
+    optimization with quadratic interpolation"), there through three points; here by regression through many, as in
+    lq-CMA-ES (Hansen 2019), and within a radius. Every evaluation is still a particle's move. For functions that take
+    long: a move costs a fit, which is 1 ms in 20 coordinates; beyond 32 the model has no mixed terms.
+
+    Args:
+        inertia: see `covariant`, as cognitive, social, damping, share, growth and patience.
+        cognitive: c1.
+        social: c2.
+        damping: d.
+        share: of the informants.
+        radius: see `ModelInformant`.
+        memory: see `ModelInformant`.
+        population: particles of the first swarm.
+        growth: factor of the population at a restart.
+        patience: iterations without a new best that call for one.
+
+    Raises:
+        ValueError: see `RestartSwarm` and `BetterInformants`.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> pso.minimize(pso.functions.rosenbrock, [(-5, 5)] * 3, recipe="surrogate", max_evals=600, seed=0).fun < 1e-6
+        True
+    """
+    options = dict(locals())
+    recipe = compose(
+        name="surrogate",
+        velocity=Scouted(EigenFactors(inertia, cognitive, social, damping)),
+        topology=ModelInformant(BetterInformants(share), radius, memory),
+        boundary=boundary.clip,
+        restart=RestartSwarm(patience=patience, growth=growth),
+        population=population,
+    )
+    return replace(recipe, options=options)
+
+
+__all__ = ["ModelInformant", "Scouted", "surrogate"]

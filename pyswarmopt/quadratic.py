@@ -1,0 +1,123 @@
+"""A quadratic model of what was seen: weighted least squares, and the model's minimum within a radius."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+SPARE = 1.1  # points per unknown of a model with all products, at least
+FULL_UP_TO = 32  # coordinates; beyond, only the model without mixed terms is fitted
+RIDGE = 1e-10  # share of the mean diagonal of the normal equations
+FLATTEST = 1e-12  # smallest spread of the points along an axis, as a share of the largest
+LEAST_WEIGHT = 0.1  # of the worst point; the best has 1
+
+
+@dataclass(frozen=True)
+class Quadratic:
+    """``f(centre + axes @ z) ~ const + gradient . z + z . hessian z / 2``.
+
+    z is measured in standard deviations of the points along their principal axes, so that 1 is about as far as the
+    points reach, in every direction.
+
+    Attributes:
+        centre: the best of the points, (D,).
+        axes: in columns, as long as the standard deviation of the points along them, (D, D).
+        gradient: (D,).
+        hessian: symmetric, (D, D).
+    """
+
+    centre: Floats
+    axes: Floats
+    gradient: Floats
+    hessian: Floats
+
+    def minimum(self, radius: float) -> Floats:
+        """Where the model is least within ``|z| <= radius``, (D,) in the coordinates of the points.
+
+        The condition is that of More & Sorensen 1983, SIAM J. Sci. Stat. Comput. 4(3): ``(H + mu I) z = -gradient``
+        with H + mu I positive definite, and mu = 0 or ``|z| = radius``; mu by bisection on H's eigenvalues.
+
+        Args:
+            radius: above 0.
+        """
+        curvature, turned = np.linalg.eigh(self.hessian)
+        slope = turned.T @ self.gradient
+        size = float(np.abs(curvature).max())
+        lowest = float(curvature[0])
+        if lowest > FLATTEST * size:
+            z = -slope / curvature
+            if np.linalg.norm(z) <= radius:
+                return np.asarray(self.centre + self.axes @ (turned @ z))
+        base = max(-lowest, 0.0) + FLATTEST * size
+        low, high = 0.0, float(np.linalg.norm(slope)) / radius + FLATTEST * size  # |z| <= radius at base + high
+        for _ in range(60):
+            middle = (low + high) / 2
+            inside = np.linalg.norm(slope / (curvature + base + middle)) <= radius
+            low, high = (low, middle) if inside else (middle, high)
+        z = -slope / (curvature + base + high) if high > 0 else 0 * slope
+        return np.asarray(self.centre + self.axes @ (turned @ z))
+
+
+def unknowns(dim: int, mixed: bool) -> int:
+    """Coefficients of a quadratic in D coordinates, with or without mixed terms.
+
+    Example:
+        >>> unknowns(5, mixed=True), unknowns(5, mixed=False)
+        (21, 11)
+    """
+    return (dim + 1) * (dim + 2) // 2 if mixed else 2 * dim + 1
+
+
+def fit(points: Floats, values: Floats) -> Quadratic | None:
+    """A weighted least-squares fit; as many terms as the number of points bears.
+
+    The mixed terms come with 1.1 x (D + 1)(D + 2) / 2 points (and up to 32 coordinates), the squares with 2.2 D,
+    before it is a plane. Weights fall from 1 at the best point to 0.1 at the worst, as in lq-CMA-ES (Hansen 2019,
+    GECCO, "A global surrogate assisted CMA-ES").
+
+    Args:
+        points: (n, D), distinct.
+        values: (n,), finite, lower is better.
+
+    Returns:
+        The model, or None with less than D + 2 points, or with values that are all the same or whose range overflows.
+
+    Example:
+        >>> x = np.random.default_rng(0).uniform(-1, 1, (30, 2))
+        >>> model = fit(x, (x[:, 0] - 0.25) ** 2 + 3 * (x[:, 0] + x[:, 1]) ** 2)
+        >>> model.minimum(radius=10).round(3).tolist()
+        [0.25, -0.25]
+    """
+    n, dim = points.shape
+    order = np.argsort(values, kind="stable")
+    points, values = points[order], values[order]
+    with np.errstate(over="ignore"):
+        reach = values[-1] - values[0]
+    if n < dim + 2 or not 0 < reach < np.inf:
+        return None
+    centre = points[0]
+    deviation = points - points.mean(axis=0)
+    variance, axes = np.linalg.eigh(deviation.T @ deviation / n)
+    spread = np.sqrt(np.maximum(variance, FLATTEST**2 * variance[-1]))
+    axes = axes * spread
+    z = (points - centre) @ (axes / spread**2)
+    squares, mixed = n >= SPARE * unknowns(dim, mixed=False), np.empty((2, 0), dtype=np.int64)
+    if n >= SPARE * unknowns(dim, mixed=True) and dim <= FULL_UP_TO:
+        mixed = np.array(np.triu_indices(dim, 1))
+    terms = [np.ones((n, 1)), z, z * z / 2 if squares else z[:, :0], z[:, mixed[0]] * z[:, mixed[1]]]
+    weights = np.linspace(1.0, LEAST_WEIGHT, n)
+    design = np.concatenate(terms, axis=1) * weights[:, None]
+    normal = design.T @ design
+    normal[np.diag_indices_from(normal)] += RIDGE * np.trace(normal) / len(normal)
+    found = np.linalg.solve(normal, design.T @ (weights * (values - values[0]) / reach))
+    hessian = np.zeros((dim, dim))
+    if squares:
+        hessian[np.diag_indices(dim)] = found[1 + dim : 1 + 2 * dim]
+        hessian[mixed[0], mixed[1]] = hessian[mixed[1], mixed[0]] = found[1 + 2 * dim :]
+    return Quadratic(centre, axes, found[1 : 1 + dim], hessian)
+
+
+__all__ = ["Quadratic", "fit", "unknowns"]
