@@ -10,13 +10,13 @@ class SearchConfig:
     """The configuration of `swarm-llm search`; stored whole in ``run.json``.
 
     Attributes:
-        base: directory, hub id, or ``embedded:smollm2-135m``; space ``token`` alone does without ("").
+        base: directory, hub id, or ``embedded:smollm2-135m``; spaces ``token`` and ``graph`` do without ("").
         experts: directories of PEFT LoRA adapters of that base, of whole fine-tuned models (space ``full``), or of any
-            of both (space ``token``).
+            of both (spaces ``token`` and ``graph``).
         tasks: task files or ``builtin:NAME``; see `pyswarmopt_llm.tasks`.
         out: run directory to create.
-        space: ``factor``, ``delta``, ``full`` or ``token`` (docs/spaces.md, docs/tokens.md: how a coefficient vector
-            becomes a model).
+        space: ``factor``, ``delta``, ``full``, ``token`` or ``graph`` (docs/spaces.md, docs/tokens.md, docs/graphs.md:
+            how a position becomes a model).
         granularity: one coefficient per expert (``model``), per layer block (``block``) or module type (``module``).
         output_rank: rank to which the result is truncated before it is scored (space ``delta``; None: the sum).
         optimizer: ``model-swarms``, another recipe of `pyswarmopt.recipes`, ``pso``, ``pycma`` or ``nevergrad:NAME``.

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pyswarmopt_llm.engines.hardware import pick_device
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.interfaces import Engine, Score
-from pyswarmopt_llm.job import check_askable, open_model
+from pyswarmopt_llm.job import check_askable, holds_several, open_model
 from pyswarmopt_llm.objectives import LM_EVAL, scorings_of
 from pyswarmopt_llm.tasks import Task, load_task
-from pyswarmopt_llm.tokens.files import holds_mixture
 from pyswarmopt_llm.utilities import interval
 from pyswarmopt_llm.utilities.metrics import METRICS, Metric, find_metric
 from pyswarmopt_llm.utilities.scoring import beats_chance, possible_scorings, trial_of
@@ -65,8 +64,8 @@ def evaluate_model(
         raise UserError(f"--split {split}: unknown; use dev or test")
     possible_scorings(scoring, ())  # a wrong name is found before the model is loaded
     if task.startswith(LM_EVAL):
-        if holds_mixture(base):
-            raise UserError(f"--task {task}: the harness asks one model, not the mixture {base}; use a task file")
+        if holds_several(base):
+            raise UserError(f"--task {task}: the harness asks one model, {base} stands for several; use a task file")
         return _evaluate_harness(open_model(base, adapter, dtype, device, threads), task, split, limit)
     limits = {"dev": None, "test": None, split: limit}
     loaded = load_task(task, dev=limits["dev"], test=limits["test"], allow_overlap=allow_overlap)

@@ -68,6 +68,19 @@ class Computed(Mapping[str, T]):
 
 
 @dataclass(frozen=True)
+class Node:
+    """A model in a graph of models that read each other's messages.
+
+    Attributes:
+        model: coefficients of its weights, one for each expert; a single 1 is that expert as it is.
+        reads: places in the graph of the nodes whose messages it reads; all come before it.
+    """
+
+    model: tuple[float, ...]
+    reads: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Patch:
     """A realised candidate: how it differs from what is resident.
 
@@ -75,12 +88,14 @@ class Patch:
     ``model.layers.0.self_attn.q_proj.weight``. The engine merges `low_rank` into a copy of the base's value in
     float32 and rounds once to the model's dtype, as peft's `merge_and_unload` does; `dense` replaces a value.
     An empty patch is the base itself. Either mapping may be `Computed`. `mixture` is for an engine with several models
-    resident: the weights of their next-token distributions, summing to 1.
+    resident: the weights of their next-token distributions, summing to 1. So is `graph`: who reads whose message, in
+    the order of calling; the last node answers.
     """
 
     low_rank: Mapping[str, LowRank] = field(default_factory=dict)
     dense: Mapping[str, Tensor] = field(default_factory=dict)
     mixture: tuple[float, ...] = ()
+    graph: tuple[Node, ...] = ()
 
 
 class Engine(Protocol):
@@ -201,4 +216,16 @@ class Space(Protocol):
         """The patch that the files in `folder`, written by `save`, hold."""
 
 
-__all__ = ["ByParts", "Computed", "Engine", "EngineByParts", "LowRank", "Part", "Patch", "Score", "Space", "Utility"]
+__all__ = [
+    "ByParts",
+    "Computed",
+    "Engine",
+    "EngineByParts",
+    "LowRank",
+    "Node",
+    "Part",
+    "Patch",
+    "Score",
+    "Space",
+    "Utility",
+]

@@ -23,11 +23,14 @@ from pyswarmopt_llm.experts.fingerprint import canonical
 from pyswarmopt_llm.experts.models import ModelInfo, inspect_models
 from pyswarmopt_llm.experts.preflight import inspect_experts
 from pyswarmopt_llm.experts.stored import StoredTensors
+from pyswarmopt_llm.graphs.engine import GraphEngine, open_graph
+from pyswarmopt_llm.graphs.files import holds_graph
 from pyswarmopt_llm.interfaces import Patch, Space, Utility
 from pyswarmopt_llm.objectives import Objectives, load_objectives, scorings_of
 from pyswarmopt_llm.optimizers import make_optimizer
-from pyswarmopt_llm.spaces import build_space, check_space
+from pyswarmopt_llm.spaces import SEVERAL, build_space, check_space
 from pyswarmopt_llm.spaces.full import FullSpace
+from pyswarmopt_llm.spaces.graph import GraphSpace
 from pyswarmopt_llm.spaces.token import TokenSpace
 from pyswarmopt_llm.tasks import Scoring, Task
 from pyswarmopt_llm.tokens.engine import MixtureEngine, open_mixture
@@ -58,7 +61,7 @@ class Job:
     objectives: Objectives
     base_name: str
     space: Space
-    engine: TransformersEngine | MixtureEngine
+    engine: TransformersEngine | MixtureEngine | GraphEngine
     fingerprints: Mapping[str, Any]
     experts: Sequence[AdapterInfo | ModelInfo] = ()
     trial: Mapping[str, Any] = field(default_factory=dict)
@@ -110,7 +113,7 @@ def prepare(config: SearchConfig) -> Job:
     check_settings(config)  # first, since it is cheap
     objectives = load_objectives(config)
     _check_budget(config, objectives.tasks)
-    job = (_mixture_job if config.space == "token" else _weights_job)(config, objectives)
+    job = (_members_job if config.space in SEVERAL else _weights_job)(config, objectives)
     for name, task in objectives.tasks.items():
         check_askable(task, config.scoring, job.engine, metric=objectives.metrics[name])
     return job
@@ -131,20 +134,22 @@ def _weights_job(config: SearchConfig, objectives: Objectives) -> Job:
     return Job(config, objectives, base.name, space, engine, prints, experts, trial)
 
 
-def _mixture_job(config: SearchConfig, objectives: Objectives) -> Job:
+def _members_job(config: SearchConfig, objectives: Objectives) -> Job:
     """Models and adapters of any bases, all resident side by side."""
     if objectives.externals:
         name = next(iter(objectives.externals))
-        raise UserError(f"--space token: {name} asks one model, not a mixture of several; give task files")
+        raise UserError(f"--space {config.space}: {name} asks one model, not several; give task files")
     members = find_members(config.experts, config.base or None)
-    engine = MixtureEngine(load_members(members, config.dtype, config.device, config.threads))
+    loaded = load_members(members, config.dtype, config.device, config.threads)
     bases = {member.base.name for member in members}
     prints = {
         "experts": {member.name: member.fingerprint for member in members},
         "tasks": _task_prints(objectives),
     }
     name = bases.pop() if len(bases) == 1 else ""
-    return Job(config, objectives, name, TokenSpace(members, config.contrast), engine, prints)
+    if config.space == "graph":
+        return Job(config, objectives, name, GraphSpace(members, config.seed), GraphEngine(loaded), prints)
+    return Job(config, objectives, name, TokenSpace(members, config.contrast), MixtureEngine(loaded), prints)
 
 
 def find_experts(config: SearchConfig, base: BaseModel) -> Sequence[AdapterInfo | ModelInfo]:
@@ -195,10 +200,15 @@ def check_settings(config: SearchConfig) -> None:
     check_space(config.space, config.exact_flat, config.granularity)
     if config.space != "token" and config.contrast:
         raise UserError(f"--contrast: goes with --space token only, not with {config.space}; leave it out")
-    if config.space != "token" and not config.base:
+    if config.space not in SEVERAL and not config.base:
         raise UserError("--base: missing; name the model that the experts are adapters of")
-    if config.space == "token" and config.calibrate:
-        raise UserError("--calibrate: tries one base, space token has several models; leave it out")
+    if config.space in SEVERAL and config.calibrate:
+        raise UserError(f"--calibrate: tries one base, space {config.space} has several models; leave it out")
+    if config.space == "graph" and config.particles <= len(config.experts):
+        raise UserError(
+            f"--particles {config.particles}: the first {len(config.experts)} are the experts alone, the others random "
+            "graphs; give more particles than experts"
+        )
     if config.output_rank is not None and config.space != "delta":
         raise UserError(f"--output-rank {config.output_rank}: goes with --space delta only; leave it out")
     check_effort(config, optimizer(config, torch.eye(len(config.experts), dtype=torch.float64)))
@@ -217,21 +227,24 @@ def _check_budget(config: SearchConfig, tasks: Mapping[str, Task]) -> None:
 def check_askable(
     task: Task,
     scoring: str,
-    engine: TransformersEngine | MixtureEngine,
+    engine: TransformersEngine | MixtureEngine | GraphEngine,
     splits: Sequence[str] = ("dev", "test"),
     metric: Metric = METRICS["accuracy"],
     asked: str = "the base",
+    room: int = 0,
 ) -> None:
     """Prove that every item of these splits can be put to this model, long before its turn comes.
+
+    `room` is how many tokens more a model has to have for what it writes in between (messages).
 
     Raises:
         UserError: names the task's source, the item and whose context window is too short for it.
     """
-    if isinstance(engine, MixtureEngine):
+    if not isinstance(engine, TransformersEngine):
         for name, member in engine.members.items():
-            check_askable(task, scoring, member, splits, metric, name)
+            check_askable(task, scoring, member, splits, metric, name, engine.room)
         return
-    window = getattr(engine.model.config.get_text_config(), "max_position_embeddings", None)
+    window = engine.window
     for split in splits:
         metric.check(task.split(split), f"{task.source}: {split}")
     for how in scorings_of(metric, scoring, task):
@@ -240,7 +253,8 @@ def check_askable(
                 questions = metric.build(task.split(split), how, engine.chat, task.prompt)
             except UserError as error:
                 raise UserError(f"{task.source}: {split} {error}") from error
-            for item, text, new in questions.texts():
+            for item, text, written in questions.texts():
+                new = max(written, room)
                 # A token takes a byte or more of text (twice as many allowed for, where a tokenizer rewrites
                 # it), so that the few long items alone have to be tokenised here.
                 if window is None or 2 * len(text.encode()) + new <= window:
@@ -290,18 +304,23 @@ def load_engine(
     return TransformersEngine(model, tokenizer, batch_tokens, stored)
 
 
+def holds_several(base: str) -> bool:
+    """Whether a directory holds a mixture or a graph of several models instead of one."""
+    return holds_mixture(base) or holds_graph(base)
+
+
 def open_model(
     base: str, adapter: str | None, dtype: str, device: str, threads: int | None
-) -> TransformersEngine | MixtureEngine:
-    """A base model, an adapter merged into it, or the mixture in a directory such as RUN/best, ready to be asked.
+) -> TransformersEngine | MixtureEngine | GraphEngine:
+    """A base model, an adapter merged into it, or the mixture or graph in a directory such as RUN/best, ready to ask.
 
     Raises:
         UserError: the base or the adapter cannot be used.
     """
-    if holds_mixture(base):
+    if holds_several(base):
         if adapter is not None:
-            raise UserError(f"{base}: is a mixture of several models, which takes no adapter; leave out --adapter")
-        return open_mixture(base, dtype, device, threads)
+            raise UserError(f"{base}: stands for several models, so it takes no adapter; leave out --adapter")
+        return (open_mixture if holds_mixture(base) else open_graph)(base, dtype, device, threads)
     patch = Patch() if adapter is None else adapter_patch(base, adapter)
     engine = load_engine(resolve_base(base), dtype, device, threads)
     engine.load(patch)

@@ -20,6 +20,7 @@ from pyswarmopt_llm.choice import Choice, choose, save_front
 from pyswarmopt_llm.config import SearchConfig
 from pyswarmopt_llm.effort import Drops, rules_for
 from pyswarmopt_llm.events import Event, OnEvent
+from pyswarmopt_llm.graphs.messages import in_words
 from pyswarmopt_llm.honest import findings
 from pyswarmopt_llm.interfaces import Score
 from pyswarmopt_llm.job import Job, optimizer, prepare, versions
@@ -246,11 +247,9 @@ def _finish(
     values = [combine(list(scores.values())).value for scores in singles]
     single = values.index(max(values))
     vertices = job.space.vertices()
-    contestants = {
-        "best": files,
-        "best_single": job.space.realise(vertices[single]),
-        "uniform": job.space.realise(vertices.mean(0)),
-    }
+    contestants = {"best": files, "best_single": job.space.realise(vertices[single])}
+    if job.config.space != "graph":  # graphs have no average
+        contestants["uniform"] = job.space.realise(vertices.mean(0))
     result: dict[str, Any] = {"best_single": job.space.expert_names[single]}
     intervals: dict[str, Any] = {}
     stderrs: dict[str, Any] = {}
@@ -283,6 +282,7 @@ def _finish(
         "metrics": {name: metric.name for name, metric in job.objectives.metrics.items()},
         **findings(found),
         "coefficients": dict(zip(job.space.expert_names, job.space.coefficients(best).tolist(), strict=True)),
+        **({"graph": in_words(files.graph, job.space.expert_names)} if files.graph else {}),
         **({"coefficients_by_group": groups} if (groups := coefficients_by_group(job.space, best)) else {}),
         "evaluations": len(run.rows),
         "item_evaluations": sum(row["n"] for row in run.rows),

@@ -13,14 +13,14 @@ from pyswarmopt_llm.errors import UserError
 
 
 def result_of(run: Path) -> tuple[str, str | None]:
-    """(base, adapter) of a finished run; of one over whole models (its best model or mixture, None).
+    """(base, adapter) of a finished run; of one over whole models (its best model, mixture or graph, None).
 
     Raises:
         UserError: not a run directory, or one that has not ended yet.
     """
     try:
         config = json.loads((run / "run.json").read_text(encoding="utf-8"))["config"]
-        base, whole = config["base"], config.get("space") in ("full", "token")
+        base, whole = config["base"], config.get("space") in ("full", "token", "graph")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{run}: not a run directory (no readable run.json); check --run") from error
     if not (run / "best").is_dir():
@@ -32,7 +32,7 @@ def command(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What to ask.")],
     run: Annotated[Path | None, typer.Option(metavar="RUN", help="A finished run: base and best/.")] = None,
     base: Annotated[
-        str | None, typer.Option(metavar="B", help="Base model or mixture, instead of --run.")
+        str | None, typer.Option(metavar="B", help="Base model, mixture or graph, instead of --run.")
     ] = None,
     adapter: Annotated[str | None, typer.Option(metavar="A", help="LoRA adapter on --base.")] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, metavar="N", help="Most tokens to write.")] = 128,

@@ -50,7 +50,7 @@ def command(
     confirm: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Keep N dev items to score the leaders again.", hidden=True)
     ] = Default.confirm,
-    space: Annotated[str, typer.Option(metavar="S", help="factor, delta, full or token.")] = Default.space,
+    space: Annotated[str, typer.Option(metavar="S", help="factor, delta, full, token or graph.")] = Default.space,
     optimizer: Annotated[
         str, typer.Option(metavar="O", help="model-swarms, constriction, ..., pycma or nevergrad:NAME.")
     ] = Default.optimizer,

@@ -80,6 +80,11 @@ class TransformersEngine:
         """The dtype of the model's weights."""
         return self.model.dtype
 
+    @property
+    def window(self) -> int | None:
+        """Most tokens that the model can hold; None: no limit known."""
+        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+
     def load(self, patch: Patch) -> None:
         """Make the resident model ``base + patch``; see `PatchedWeights.load`."""
         self._weights.load(patch)
@@ -337,10 +342,9 @@ class TransformersEngine:
 
     def check_length(self, n: int, text: str) -> None:
         """Raise `UserError` if `n` tokens, of an item that begins with `text`, do not fit into the context window."""
-        window = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        if window is not None and n > window:
+        if self.window is not None and n > self.window:
             raise UserError(
-                f"the item that begins {text[:40]!r} needs {n} tokens, the model's context window holds {window}; "
+                f"the item that begins {text[:40]!r} needs {n} tokens, the model's context window holds {self.window}; "
                 "shorten the item"
             )
 

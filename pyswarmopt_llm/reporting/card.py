@@ -89,6 +89,15 @@ def _mixture(found: str) -> list[str]:
     ]
 
 
+def _graph(found: str) -> list[str]:
+    return [
+        "# A graph of models found by a swarm",
+        f"A directed acyclic graph over {found} `graph.json` says who reads whose message; the models stay "
+        "where they are. In the place of a base model this directory stands for all of them:",
+        '    swarm-llm generate --base THIS_DIRECTORY "What do you want to know?"',
+    ]
+
+
 def _scores(result: Mapping[str, Any]) -> str:
     lines = ["| | dev (95% interval) | test, held out (95% interval) |", "|---|---|---|"]
     for row in score_rows(result):
@@ -117,14 +126,16 @@ def model_card(run: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     """
     config = run["config"]
     base = str(run.get("base_name") or config["base"])
-    whole = config.get("space") == "full"
+    space = config.get("space", "factor")
+    whole = space == "full"
     versions = ", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items())
     found = (
         f"{len(result['coefficients'])} experts that a search with Model Swarms (Feng et al., 2024, arXiv:2410.11163) "
         f"found in {result['evaluations']} evaluations. Nothing was trained."
     )
+    several = {"token": _mixture, "graph": _graph}
     parts = [
-        *(_mixture(found) if config.get("space") == "token" else _weights(base, whole, found)),
+        *(several[space](found) if space in several else _weights(base, whole, found)),
         "## Scores",
         _scores(result),
         f"{verdict(result)} Dev chose the mixture, so its dev score is optimistic; the search never saw "
@@ -132,7 +143,7 @@ def model_card(run: Mapping[str, Any], result: Mapping[str, Any]) -> str:
         "\n".join(f"- {plain(line)}" for line in remarks(result)),
         "## Experts and their weights",
         _experts(result),
-        f"Mixed in the space {code(config.get('space', 'factor'))}.",
+        f"Mixed in the space {code(space)}.",
         "## Data",
         "\n".join(f"- {code(task)}" for task in [*config["tasks"], *config.get("utilities", ())]),
         "## How to make it again",

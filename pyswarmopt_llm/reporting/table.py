@@ -109,6 +109,8 @@ def remarks(result: Mapping[str, Any]) -> list[str]:
         cost = f", cost {spent['cost']:.4g}" if "cost" in spent else ""
         tokens = spent["prompt_tokens"] + spent["completion_tokens"]
         lines.append(f"{name}: {spent['requests']} requests, {tokens} tokens{cost}.")
+    if "graph" in result:
+        lines.append(f"Graph: {result['graph']}.")
     return [*lines, *result.get("notes", [])]
 
 

@@ -15,6 +15,7 @@ from pyswarmopt_llm.spaces.delta import DeltaSpace
 from pyswarmopt_llm.spaces.factor import FactorSpace, FlatFactorSpace
 
 SPACES: dict[str, Callable[[Sequence[Expert], str], Space]] = {"factor": FactorSpace, "delta": DeltaSpace}
+SEVERAL = ("token", "graph")  # candidates are several models side by side, which need not have one base
 
 
 def check_space(name: str, exact_flat: bool, granularity: str) -> None:
@@ -23,7 +24,7 @@ def check_space(name: str, exact_flat: bool, granularity: str) -> None:
     Raises:
         UserError: no such space or granularity, or `exact_flat` where it does not belong.
     """
-    known = (*SPACES, "full", "token")
+    known = (*SPACES, "full", *SEVERAL)
     if name not in known:
         guess = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {guess[0]}?" if guess else f"use one of: {', '.join(known)}"
@@ -31,8 +32,8 @@ def check_space(name: str, exact_flat: bool, granularity: str) -> None:
     check_granularity(granularity)
     if exact_flat and name != "factor":
         raise UserError(f"--exact-flat: goes with --space factor only, not with {name}; leave it out")
-    if name == "token" and granularity != "model":
-        raise UserError(f"--granularity {granularity}: goes with spaces of weights only, not with token; leave it out")
+    if name in SEVERAL and granularity != "model":
+        raise UserError(f"--granularity {granularity}: goes with spaces of weights only, not with {name}; leave it out")
     if exact_flat and granularity != "model":
         raise UserError(f"--exact-flat: has no coefficients, so no --granularity {granularity}; leave one of them out")
 
@@ -63,6 +64,7 @@ def uniform_position(space: Space) -> torch.Tensor:
 
 
 __all__ = [
+    "SEVERAL",
     "SPACES",
     "DeltaSpace",
     "FactorSpace",

@@ -146,6 +146,11 @@ class MixtureEngine:
         return user
 
     @property
+    def room(self) -> int:
+        """Tokens that a member needs for what it writes beside the answer: none."""
+        return 0
+
+    @property
     def dtype(self) -> torch.dtype:
         """The dtype of the members' weights."""
         return next(iter(self.members.values())).dtype

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,19 +40,24 @@ def write_mixture(mixture: MixtureFile, out: Path) -> None:
     Raises:
         UserError: `out` exists already, or cannot be made.
     """
-    members = [
+    rows = zip(member_rows(mixture.members), mixture.weights, strict=True)
+    members = [{**row, "weight": weight} for row, weight in rows]
+    with atomic_directory(out) as folder:
+        text = json.dumps({"format": FORMAT, "members": members}, indent=2)
+        (folder / NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def member_rows(members: Sequence[Member]) -> list[dict[str, Any]]:
+    """Members as JSON: name, place, base and fingerprint of each."""
+    return [
         {
             "name": member.name,
             "expert": member.spec,
             "base": None if member.adapter is None else _place(member),
             "fingerprint": member.fingerprint,
-            "weight": weight,
         }
-        for member, weight in zip(mixture.members, mixture.weights, strict=True)
+        for member in members
     ]
-    with atomic_directory(out) as folder:
-        text = json.dumps({"format": FORMAT, "members": members}, indent=2)
-        (folder / NAME).write_text(text + "\n", encoding="utf-8")
 
 
 def _place(member: Member) -> str:
@@ -70,16 +76,29 @@ def read_mixture(folder: str | Path) -> MixtureFile:
     content = read_json(file)
     if content.get("format") != FORMAT:
         raise UserError(f"{file}: format {content.get('format')!r}, not {FORMAT}; use the version that wrote it")
+    members = read_members(file, content.get("members"))
     try:
-        rows: list[dict[str, Any]] = list(content["members"])
-        weights = tuple(float(row["weight"]) for row in rows)
-        found = [_member(row) for row in rows]
+        weights = tuple(float(row["weight"]) for row in content["members"])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file}: damaged ({type(error).__name__}: {error}); restore it") from error
-    for row, member in zip(rows, found, strict=True):
-        if member.fingerprint != row["fingerprint"]:
-            raise UserError(f"{file}: {member.name} ({member.spec}) is not what it was when the mixture was made")
-    return MixtureFile(tuple(found), weights)
+    return MixtureFile(members, weights)
+
+
+def read_members(file: Path, rows: Any) -> tuple[Member, ...]:
+    """The members that `member_rows` wrote down in `file`.
+
+    Raises:
+        UserError: the rows are damaged; a member is not there any more, or not what it was.
+    """
+    try:
+        found = tuple(_member(row) for row in rows)
+        prints = [row["fingerprint"] for row in rows]
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{file}: damaged ({type(error).__name__}: {error}); restore it") from error
+    for member, fingerprint in zip(found, prints, strict=True):
+        if member.fingerprint != fingerprint:
+            raise UserError(f"{file}: {member.name} ({member.spec}) is not what it was when the file was made")
+    return found
 
 
 def _member(row: dict[str, Any]) -> Member:

@@ -140,6 +140,15 @@ def check_members(engines: Mapping[str, TransformersEngine]) -> None:
         )
     if not same_tokenizer([engine.tokenizer for engine in engines.values()]):
         require_common_alphabet({name: engine.tokenizer for name, engine in engines.items()})
+    check_answers(engines)
+
+
+def check_answers(engines: Mapping[str, TransformersEngine]) -> None:
+    """Prove that every member gives numbers.
+
+    Raises:
+        UserError: a member answers with NaN.
+    """
     for name, engine in engines.items():
         if bool(engine.next_token_logprobs([engine.chat(_PROBE)]).isnan().any()):
             raise UserError(f"{name}: answers with NaN; its weights are damaged or overflow in this --dtype")

@@ -37,11 +37,6 @@ class Voice:
         tokens = (token_bytes(engine.tokenizer) + [None] * size)[:size]
         return cls(engine, Vocabulary(tokens, engine.stops()))
 
-    @property
-    def window(self) -> int | None:
-        """Most tokens that the model can hold."""
-        return getattr(self.engine.model.config.get_text_config(), "max_position_embeddings", None)
-
     def hear(self, user: str) -> Reader:
         """Read a user's turn in the member's chat template."""
         return Reader(self, self.engine.encode_prompt(self.engine.chat(user)))
@@ -102,7 +97,8 @@ class Reader:
     @property
     def full(self) -> bool:
         """Whether another token would not fit into the member's context window."""
-        return self.voice.window is not None and len(self.ids) >= self.voice.window
+        window = self.voice.engine.window
+        return window is not None and len(self.ids) >= window
 
     @cached_property
     def texts(self) -> NDArray[np.float64]:
