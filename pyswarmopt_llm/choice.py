@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from pyswarmopt_llm.interfaces import Space
 from pyswarmopt_llm.job import Job
 from pyswarmopt_llm.leaders import Candidate, Leaders
 from pyswarmopt_llm.objective import Objective
@@ -25,11 +26,13 @@ class Choice:
         position: (D,).
         value: its value on dev, as the search saw it.
         confirm: for ``result.json``; None without ``--confirm``.
+        space: what the position is one of; None: the job's.
     """
 
     position: Tensor
     value: float
     confirm: dict[str, Any] | None = None
+    space: Space | None = None
 
 
 def choose(job: Job, run: Run, leaders: Leaders, best: Candidate, scorings: Mapping[str, Scoring]) -> Choice:

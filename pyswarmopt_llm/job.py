@@ -23,8 +23,10 @@ from pyswarmopt_llm.experts.fingerprint import canonical
 from pyswarmopt_llm.experts.models import ModelInfo, inspect_models
 from pyswarmopt_llm.experts.preflight import inspect_experts
 from pyswarmopt_llm.experts.stored import StoredTensors
-from pyswarmopt_llm.graphs.engine import GraphEngine, open_graph
+from pyswarmopt_llm.graphs.engine import GraphEngine
 from pyswarmopt_llm.graphs.files import holds_graph
+from pyswarmopt_llm.graphs.mixing import mixer
+from pyswarmopt_llm.graphs.opening import open_graph
 from pyswarmopt_llm.interfaces import Patch, Space, Utility
 from pyswarmopt_llm.objectives import Objectives, load_objectives, scorings_of
 from pyswarmopt_llm.optimizers import make_optimizer
@@ -148,7 +150,8 @@ def _members_job(config: SearchConfig, objectives: Objectives) -> Job:
     }
     name = bases.pop() if len(bases) == 1 else ""
     if config.space == "graph":
-        return Job(config, objectives, name, GraphSpace(members, config.seed), GraphEngine(loaded), prints)
+        graphs = GraphSpace(members, config.seed)
+        return Job(config, objectives, name, graphs, GraphEngine(loaded, mixer(members)), prints)
     return Job(config, objectives, name, TokenSpace(members, config.contrast), MixtureEngine(loaded), prints)
 
 

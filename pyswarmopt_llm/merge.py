@@ -21,6 +21,7 @@ from pyswarmopt_llm.experts.files import check_free
 from pyswarmopt_llm.experts.preflight import inspect_experts
 from pyswarmopt_llm.experts.write import write_adapter
 from pyswarmopt_llm.job import check_askable, load_engine
+from pyswarmopt_llm.objectives import find_metrics
 from pyswarmopt_llm.reporting.card import code, plain
 from pyswarmopt_llm.tasks import Task, load_task
 
@@ -117,10 +118,11 @@ def _trial(base: BaseModel, experts: Sequence[Adapter], task: Task, budget_items
     if len(task.dev) > budget_items:
         raise UserError(f"--budget-items {budget_items}: below the {len(task.dev)} dev items of {task.name}; raise it")
     engine = load_engine(base, "auto", "auto", None)
-    check_askable(task, "auto", engine, ("dev",))
+    metric = find_metrics({task.name: task})[task.name]
+    check_askable(task, "auto", engine, ("dev",), metric)
     store = Store()
-    scoring = choose_scoring(task, "auto", engine, experts, store)
-    return BudgetedTrial(Bench(base, engine, experts, task, scoring, store, {}), budget_items)
+    scoring = choose_scoring(task, "auto", engine, experts, store, metric)
+    return BudgetedTrial(Bench(base, engine, experts, task, scoring, store, {}, metric), budget_items)
 
 
 def _result(rule: Method, settings: Settings, merged: Merged) -> MergeResult:

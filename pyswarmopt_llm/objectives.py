@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -71,7 +71,8 @@ def load_objectives(config: SearchConfig) -> Objectives:
     externals = _load_externals(config)
     if not tasks and not externals:
         raise UserError("no task; give one with --task")
-    metrics = _find_metrics(config, tasks)
+    where = Path(config.out).expanduser() / "judge.jsonl"
+    metrics = find_metrics(tasks, config.metrics, where, config.device)
     _check_harmonic(config, metrics, externals)
     return Objectives(tasks, metrics, externals, fresh, find_combine(config.combine, len(tasks) + len(externals)))
 
@@ -136,15 +137,26 @@ def _load_externals(config: SearchConfig) -> dict[str, External]:
     return found
 
 
-def _find_metrics(config: SearchConfig, tasks: Mapping[str, Task]) -> dict[str, Metric]:
-    """Task name -> its metric: ``--metric``, else what the task's file says, else accuracy."""
-    wanted = metric_specs(config.metrics, list(tasks))
-    cache = Path(config.out).expanduser() / "judge.jsonl"
+def find_metrics(
+    tasks: Mapping[str, Task], specs: Sequence[str] = (), cache: Path | None = None, device: str = "auto"
+) -> dict[str, Metric]:
+    """Task name -> its metric: ``--metric``, else what the task's file says, else accuracy.
+
+    Args:
+        tasks: name -> task.
+        specs: of ``--metric``.
+        cache: where a judge keeps its answers; None: in memory.
+        device: where a reward model goes.
+
+    Raises:
+        UserError: an unknown metric, or one that cannot score these items.
+    """
+    wanted = metric_specs(specs, list(tasks))
     loaded: dict[str, Metric] = {}  # two tasks share a reward model
     for name, task in tasks.items():
         spec = wanted.get(name) or task.metric or "accuracy"
         if spec not in loaded:
-            loaded[spec] = find_metric(spec, cache, str(pick_device(config.device)))
+            loaded[spec] = find_metric(spec, cache, str(pick_device(device)))
         for split in ("dev", "test"):
             loaded[spec].check(task.split(split), f"{task.source}: {split}")
         wanted[name] = spec
@@ -159,4 +171,4 @@ def _check_harmonic(config: SearchConfig, metrics: Mapping[str, Metric], externa
         )
 
 
-__all__ = ["LM_EVAL", "Objectives", "load_objectives", "load_tasks", "scorings_of"]
+__all__ = ["LM_EVAL", "Objectives", "find_metrics", "load_objectives", "load_tasks", "scorings_of"]

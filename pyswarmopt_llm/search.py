@@ -35,6 +35,7 @@ from pyswarmopt_llm.tasks import Scoring
 from pyswarmopt_llm.utilities.accuracy import Accuracy
 from pyswarmopt_llm.utilities.scoring import beats_chance, option_counts, trial_of
 from pyswarmopt_llm.utilities.stats import interval
+from pyswarmopt_llm.weight_step import weight_step
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +106,8 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
             stop = _loop(job, run, swarm, objective, leaders, tell)
             best = Candidate(swarm.best.x, swarm.best.value, {})
             chosen = choose(job, run, leaders, best, scorings)
-            result = _finish(job, run, chosen, singles, scorings) | {"stop": stop}
+            chosen, weights = weight_step(job, run, chosen, objective, scorings, tell)
+            result = _finish(job, run, chosen, singles, scorings) | {"stop": stop, **weights}
         if len(job.objectives.names) > 1:
             result["front"] = save_front(job, run, leaders, chosen.position)
         result["seconds"] = round(earlier + time.perf_counter() - start, 3)
@@ -234,16 +236,16 @@ def _finish(
     scorings: Mapping[str, Scoring],
 ) -> dict[str, Any]:
     """Write ``best/``, read it back, score it; score best single expert and uniform average on test."""
-    best, combine = chosen.position, job.objectives.combine
+    best, space, combine = chosen.position, chosen.space or job.space, job.objectives.combine
     folder = run.path / "best"
     if folder.exists():  # an earlier process was stopped after writing it
         shutil.rmtree(folder)
     cut: dict[str, float] = {}
     if job.config.output_rank is None:
-        job.space.save(best, folder)
+        space.save(best, folder)
     else:
         cut = save_truncated(job.space, best, job.config.output_rank, job.adapters, folder)
-    files = job.space.read(folder)
+    files = space.read(folder)
     values = [combine(list(scores.values())).value for scores in singles]
     single = values.index(max(values))
     vertices = job.space.vertices()
@@ -281,9 +283,9 @@ def _finish(
         "stderr": stderrs,
         "metrics": {name: metric.name for name, metric in job.objectives.metrics.items()},
         **findings(found),
-        "coefficients": dict(zip(job.space.expert_names, job.space.coefficients(best).tolist(), strict=True)),
-        **({"graph": in_words(files.graph, job.space.expert_names)} if files.graph else {}),
-        **({"coefficients_by_group": groups} if (groups := coefficients_by_group(job.space, best)) else {}),
+        "coefficients": dict(zip(space.expert_names, space.coefficients(best).tolist(), strict=True)),
+        **({"graph": in_words(files.graph, space.expert_names)} if files.graph else {}),
+        **({"coefficients_by_group": groups} if (groups := coefficients_by_group(space, best)) else {}),
         "evaluations": len(run.rows),
         "item_evaluations": sum(row["n"] for row in run.rows),
         # Functions and harness tasks are always asked whole.

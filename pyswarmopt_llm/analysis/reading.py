@@ -118,9 +118,16 @@ def origin(run: Run, result: Mapping[str, Any]) -> Origin:
 
 
 def best_row(rows: Sequence[Row], result: Mapping[str, Any]) -> Row:
-    """The row of the candidate that the run handed over: by its mixture, else by its value."""
+    """The row of the candidate that the run handed over: by its mixture, else by its value.
+
+    Different graphs may consist of the same experts: of these the one with its value.
+    """
     mixture = list(result["coefficients"].values())
-    same = [row for row in rows if row["coefficients"] == mixture]
+    same = [
+        row
+        for row in rows
+        if row["coefficients"] == mixture and ("graph" not in result or row["value"] == result["best_dev"])
+    ]
     return same[0] if same else max(rows, key=lambda row: row["value"])
 
 

@@ -52,6 +52,8 @@ def ablations(config: SearchConfig, out: Path, tell: Callable[[str], None]) -> l
     """
     trials = []
     for label, settings in ABLATIONS.items():
+        if label == "no crossover" and config.space == "graph":
+            continue  # graphs are drawn, not crossed
         changed = replace(config, settings=(*config.settings, *settings))
         if label == "no crossover":
             changed = replace(changed, particles=len(config.experts))

@@ -16,6 +16,7 @@ from pyswarmopt_llm.interfaces import Patch, Score
 from pyswarmopt_llm.objective import pack, unpack
 from pyswarmopt_llm.tasks import Item, Scoring, Task, is_correct, render_prompt
 from pyswarmopt_llm.utilities.accuracy import Accuracy
+from pyswarmopt_llm.utilities.metrics import METRICS, Metric
 from pyswarmopt_llm.utilities.stats import score_of
 
 Chats = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -35,6 +36,7 @@ class Bench:
         scoring: how items are asked.
         store: remembers scores.
         chats: expert name -> its training chats, where given.
+        metric: how answers are scored.
     """
 
     def __init__(
@@ -46,16 +48,22 @@ class Bench:
         scoring: Scoring,
         store: Store,
         chats: Chats,
+        metric: Metric = METRICS["accuracy"],
     ) -> None:
         self.base, self.engine, self.experts, self.task, self.chats = base, engine, list(experts), task, chats
-        self.scoring, self._store = scoring, store
+        self.scoring, self.metric, self._store = scoring, metric, store
         self.asked = {
-            split: Accuracy(task.split(split), scoring, engine.chat, task.prompt)
+            split: metric.build(task.split(split), scoring, engine.chat, task.prompt)
             for split in ("dev", "test")
             if task.split(split)
         }
         self.panel = Panel(engine, {expert.info.name: as_patch(expert) for expert in experts})
         self.right_dev = _right_pairs(task.dev, scoring, engine, task.prompt)
+
+    @property
+    def accuracy(self) -> dict[str, Accuracy]:
+        """The splits as ensembles are asked, whose answers are right or wrong; empty where another metric scores."""
+        return {split: asked for split, asked in self.asked.items() if isinstance(asked, Accuracy)}
 
     @property
     def dev_items(self) -> int:
@@ -79,7 +87,7 @@ class Bench:
 
     def voice_score(self, voice: Voice, split: str) -> Score:
         """An ensemble's score on a split."""
-        asked = self.asked[split]
+        asked = self.accuracy[split]
         answers = voice.answers(asked)
         if asked.scoring == "generate":
             return score_of([float(is_correct(i, a)) for i, a in zip(asked.items, answers, strict=True)])

@@ -24,9 +24,10 @@ from pyswarmopt_llm.experts.fingerprint import canonical
 from pyswarmopt_llm.experts.preflight import inspect_experts
 from pyswarmopt_llm.job import check_askable, load_engine, versions
 from pyswarmopt_llm.objective import pack
-from pyswarmopt_llm.objectives import load_tasks
+from pyswarmopt_llm.objectives import find_metrics, load_tasks, scorings_of
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.tasks import Scoring, Task
+from pyswarmopt_llm.utilities.metrics import METRICS, Metric
 from pyswarmopt_llm.utilities.scoring import beats_chance, possible_scorings, trial_of
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
     tasks = load_tasks(config.tasks, config.dev, config.test, config.allow_overlap)
     if not tasks:
         raise UserError("no task; give one with --task")
+    metrics = find_metrics(tasks, device=config.device)
     base = resolve_base(config.base)
     report = inspect_experts(config.experts, base)
     report.require(config.space)
@@ -94,19 +96,19 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
                 "scoring asks; raise it, or lower --dev"
             )
     engine = load_engine(base, config.dtype, config.device, config.threads)
-    for task in tasks.values():
-        check_askable(task, config.scoring, engine)
+    for name, task in tasks.items():
+        check_askable(task, config.scoring, engine, metric=metrics[name])
     fingerprints = {
         "base": base.fingerprint,
         "experts": {info.name: info.fingerprint for info in report.experts},
-        "tasks": {name: hashlib.sha256(canonical([t.fingerprint, t.prompt])).hexdigest() for name, t in tasks.items()},
+        "tasks": {name: _task_print(task, metrics[name]) for name, task in tasks.items()},
         "data": {name: hashlib.sha256(canonical(list(own))).hexdigest() for name, own in chats.items()},
     }
     with opened(config, fingerprints, versions()) as store:
         benches = []
-        for task in tasks.values():
-            scoring = choose_scoring(task, config.scoring, engine, experts, store)
-            benches.append(Bench(base, engine, experts, task, scoring, store, chats))
+        for name, task in tasks.items():
+            scoring = choose_scoring(task, config.scoring, engine, experts, store, metrics[name])
+            benches.append(Bench(base, engine, experts, task, scoring, store, chats, metrics[name]))
         left_out = _left_out(contestants, benches)
         entries = list(_entries(contestants, benches, config.seeds))
         if not entries:
@@ -114,11 +116,13 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
         try:
             _run_all(config, store, entries, on_step or (lambda step: None))
         finally:  # a comparison that is stopped shows what it has
-            scorings = {
-                b.task.name: b.scoring for b in benches if any(task == b.task.name for task, *_ in store.outcomes)
+            asked = {
+                b.task.name: {"scoring": b.scoring, "metric": b.metric.name}
+                for b in benches
+                if any(task == b.task.name for task, *_ in store.outcomes)
             }
-            if scorings:
-                result = summarise(config, store, scorings, left_out, len(experts))
+            if asked:
+                result = summarise(config, store, asked, left_out, len(experts))
                 write_tables(Path(config.out).expanduser(), result)
         return result
 
@@ -170,14 +174,27 @@ def _left_out(contestants: Sequence[Contestant], benches: Sequence[Bench]) -> di
     return {who.name: why for who in contestants for bench in benches if (why := why_not(who, bench)) is not None}
 
 
-def choose_scoring(task: Task, wanted: str, engine: Any, experts: Sequence[Any], store: Store) -> Scoring:
+def _task_print(task: Task, metric: Metric) -> str:
+    """Fingerprint of items, prompt and metric; without the last where that is accuracy, as it always was."""
+    named = [] if metric.name == "accuracy" else [metric.name]
+    return hashlib.sha256(canonical([task.fingerprint, task.prompt, *named])).hexdigest()
+
+
+def choose_scoring(
+    task: Task,
+    wanted: str,
+    engine: Any,
+    experts: Sequence[Any],
+    store: Store,
+    metric: Metric = METRICS["accuracy"],
+) -> Scoring:
     """How a task is asked; ``auto`` tries the experts on letters first, as a search does. Written down once.
 
     The trial is in nobody's budget.
     """
     from pyswarmopt_llm.baselines.best_single import as_patch
 
-    how, *others = possible_scorings(wanted, task.dev)
+    how, *others = scorings_of(metric, wanted, task)
     if not others:
         return how
     known = store.scores.get((task.name, "scoring", "auto"))

@@ -106,6 +106,10 @@ def why_not(who: Contestant, bench: Bench) -> str | None:
     if who.name == "data-merge":
         lacking = [expert.info.name for expert in bench.experts if not bench.chats.get(expert.info.name)]
         return f"needs the training data of {', '.join(lacking)} (--data NAME=FILE)" if lacking else None
+    if who.kind == "ensemble" and not bench.accuracy:
+        return f"answers are right or wrong to it, this task is scored by {bench.metric.name}"
+    if who.name == "lorahub" and not all(item.answer for item in bench.task.dev):
+        return "needs the right answers of the dev items"
     if who.kind == "ensemble" and bench.scoring == "generate" and not load_ensemble(who.name).open_questions:
         return "is built for items with choices"
     return None
@@ -160,7 +164,7 @@ def _run_ensemble(who: Contestant, bench: Bench, trial: BudgetedTrial, seed: int
     method = load_ensemble(who.name)
     if "dev" in method.needs:
         trial.spend(len(bench.experts) * bench.dev_items)
-    voice = method.fit(bench.panel, bench.asked["dev"], seed)
+    voice = method.fit(bench.panel, bench.accuracy["dev"], seed)
     seconds = time.perf_counter() - start
     scores = {split: bench.voice_score(voice, split) for split in bench.asked}
     return Outcome(scores["dev"], scores.get("test"), trial.spent, seconds, (), len(bench.experts))

@@ -42,15 +42,19 @@ class Runs:
 
 
 def summarise(
-    config: CompareConfig, store: Store, scorings: Mapping[str, str], left_out: Mapping[str, str], experts: int
+    config: CompareConfig,
+    store: Store,
+    asked: Mapping[str, Mapping[str, str]],
+    left_out: Mapping[str, str],
+    experts: int,
 ) -> dict[str, Any]:
-    """The content of ``compare.json``."""
+    """The content of ``compare.json``; `asked` says of each task how it is: ``scoring`` and ``metric``."""
     tasks: dict[str, Any] = {}
     bootstraps: dict[str, dict[str, dict[str, Floats]]] = {}
-    for task in scorings:
+    for task, how in asked.items():
         runs = _runs_of(store, task)
         tasks[task], bootstraps[task] = _task_table(runs)
-        tasks[task] |= {"scoring": scorings[task]}
+        tasks[task] |= how
     result: dict[str, Any] = {
         "config": asdict(config),
         "experts": experts,
@@ -151,9 +155,10 @@ def _mean_gain(method: str, tasks: Mapping[str, Any]) -> float | None:
     gains = []
     for table in tasks.values():
         rows = table["methods"]
-        if SINGLE not in rows or not rows[SINGLE]["test"]:
+        single = rows.get(SINGLE, {}).get("test")
+        if single is None or single <= 0.0:
             return None
-        gains.append(rows[method]["test"] / rows[SINGLE]["test"] - 1)
+        gains.append(rows[method]["test"] / single - 1)
     return float(np.mean(gains))
 
 
@@ -174,12 +179,19 @@ def tables_of(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {result["task"]: result["methods"]}
 
 
+def _metrics_of(result: Mapping[str, Any]) -> dict[str, str]:
+    """Task -> what it is scored by."""
+    tables = result["tasks"] if "tasks" in result else {result["task"]: result}
+    return {task: table["metric"] for task, table in tables.items()}
+
+
 def summary_lines(result: Mapping[str, Any]) -> Sequence[str]:
     """What a reader has to know beside the figures."""
     config = result["config"]
     lines = [
         f"{result['experts']} experts of {config['base']}; at most {config['budget_items']} dev items per method, task "
         f"and seed; {config['seeds']} seeds for methods that draw.",
+        f"Scores: {', '.join(f'{task} by {metric}' for task, metric in _metrics_of(result).items())}.",
         "Intervals: 95% bootstrap over seeds and items together. p: paired permutation test over test items of the "
         "means over seeds, two-sided, not corrected for the number of methods. The best rival is the best other row "
         "on test. Items asked and seconds are what it took to find the result; the test split is not in them.",

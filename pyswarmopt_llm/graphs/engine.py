@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from pyswarmopt_llm.engines.transformers_engine import TransformersEngine
-from pyswarmopt_llm.graphs.files import read_graph
 from pyswarmopt_llm.graphs.messages import fitting_turn
 from pyswarmopt_llm.interfaces import Node, Patch
-from pyswarmopt_llm.tokens.members import check_answers, load_members
+from pyswarmopt_llm.tokens.members import check_answers
 
 Model = tuple[float, ...]  # coefficients of the experts
 Mix = Callable[[Model], Patch]
@@ -100,6 +98,11 @@ class GraphEngine:
         return user
 
     @property
+    def mixes(self) -> bool:
+        """Whether models that are mixed from several experts can stand at a node."""
+        return self._mix is not None
+
+    @property
     def room(self) -> int:
         """Tokens that a model needs for what it writes beside the answer: a message."""
         return MESSAGE_TOKENS
@@ -151,23 +154,3 @@ class GraphEngine:
 def _likest(model: Model) -> int:
     """The expert with the largest coefficient."""
     return max(range(len(model)), key=model.__getitem__)
-
-
-def open_graph(
-    folder: str | Path, dtype: str = "auto", device: str = "auto", threads: int | None = None
-) -> GraphEngine:
-    """Load the graph in a directory such as RUN/best, ready to be asked.
-
-    Args:
-        folder: holds ``graph.json``.
-        dtype: of the weights, as in a search.
-        device: where they go.
-        threads: CPU threads (None: as torch finds them).
-
-    Raises:
-        UserError: the file is damaged, or a member cannot be loaded or is not what it was.
-    """
-    file = read_graph(folder)
-    engine = GraphEngine(load_members(file.members, dtype, device, threads))
-    engine.load(Patch(graph=file.nodes))
-    return engine

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.graphs.decode import called, g_decode
 from pyswarmopt_llm.graphs.files import GraphFile, read_graph, write_graph
-from pyswarmopt_llm.interfaces import Patch
+from pyswarmopt_llm.interfaces import Node, Patch
 from pyswarmopt_llm.spaces.position import as_vector
 from pyswarmopt_llm.tokens.members import Member
 
@@ -64,8 +64,69 @@ class GraphSpace:
         readers = g_decode(flat.reshape(len(self._members), -1), rng)
         return Patch(graph=called(readers, self._models))
 
+    def placed(self, position: Tensor) -> PlacedSpace:
+        """The space of the models at the nodes of the graph at `position`."""
+        return PlacedSpace(self._members, self.realise(position).graph)
+
     def save(self, position: Tensor, out: Path) -> None:
         """Write a directory with ``graph.json``: the members' names, places and fingerprints, and who reads whom.
+
+        Raises:
+            UserError: `out` exists already.
+        """
+        write_graph(GraphFile(self._members, self.realise(position).graph), out)
+
+    def read(self, folder: Path) -> Patch:
+        """The graph that `save` wrote, to the bit.
+
+        Raises:
+            UserError: the file is damaged, or a member is not what it was.
+        """
+        return Patch(graph=read_graph(folder).nodes)
+
+
+class PlacedSpace:
+    """Models at the m nodes of a graph that stays as it is: positions are m * n coefficients, node by node.
+
+    Args:
+        members: adapters of one base.
+        graph: who reads whom.
+
+    Attributes:
+        places: m.
+    """
+
+    name = "graph"
+
+    def __init__(self, members: Sequence[Member], graph: Sequence[Node]) -> None:
+        self._members, self._graph = tuple(members), tuple(graph)
+        self.expert_names = tuple(member.name for member in members)
+        self.places = len(self._graph)
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates."""
+        return self.places * len(self._members)
+
+    def vertices(self) -> Tensor:
+        """Each expert at all nodes: (n, m * n) float64."""
+        return torch.eye(len(self._members), dtype=torch.float64).repeat(1, self.places)
+
+    def starts(self, count: int, seed: int) -> Tensor:
+        """The vertices."""
+        return self.vertices()
+
+    def coefficients(self, position: Tensor) -> Tensor:
+        """The mean of the nodes' coefficients, (n,) float64."""
+        return as_vector(position, self.size).to(torch.float64).view(self.places, -1).mean(0)
+
+    def realise(self, position: Tensor) -> Patch:
+        """The graph with the models at `position`."""
+        rows = as_vector(position, self.size).to(torch.float64).view(self.places, -1).tolist()
+        return Patch(graph=tuple(Node(tuple(row), node.reads) for row, node in zip(rows, self._graph, strict=True)))
+
+    def save(self, position: Tensor, out: Path) -> None:
+        """Write a directory with ``graph.json``, as `GraphSpace.save` does.
 
         Raises:
             UserError: `out` exists already.

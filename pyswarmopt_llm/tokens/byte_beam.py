@@ -58,6 +58,11 @@ class ByteBeam:
         self._paths = [_Path(1.0, reader, reader.voice.vocabulary.root)]
 
     @property
+    def readers(self) -> list[Reader]:
+        """Of all kept paths: `catch_up` with those of several beams at once before asking for next bytes."""
+        return [path.reader for path in self._paths]
+
+    @property
     def full(self) -> bool:
         """Whether the member's context window is."""
         return any(path.reader.full for path in self._paths)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyswarmopt_llm.tokens.byte_beam import END, ByteBeam
+from pyswarmopt_llm.tokens.reader import Reader
 
 # Bytes inside a word: letters and digits of ASCII, and every byte of all other characters.
 _INSIDE = frozenset(byte for byte in range(256) if byte >= 0x80 or chr(byte).isalnum())
@@ -32,6 +33,11 @@ class ByteMixture:
         self._start = np.array(weights, dtype=np.float64)
         self._weights = self._start
         self._found: NDArray[np.float64] | None = None
+
+    @property
+    def readers(self) -> list[Reader]:
+        """Of all members and paths; see `ByteBeam.readers`."""
+        return [reader for beam in self._beams for reader in beam.readers]
 
     @property
     def full(self) -> bool:

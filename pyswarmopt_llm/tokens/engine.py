@@ -18,9 +18,10 @@ from pyswarmopt_llm.tokens.members import check_members, load_members
 from pyswarmopt_llm.tokens.mixing import log_mixture
 from pyswarmopt_llm.tokens.reader import Voice
 from pyswarmopt_llm.tokens.table import OptionTable, ask_members
-from pyswarmopt_llm.tokens.writing import as_text, byte_pieces, exact_pieces, exact_tokens, token_pieces
+from pyswarmopt_llm.tokens.writing import as_text, byte_steps, exact_pieces, exact_tokens, token_pieces
 
 FUSIONS = ("exact", "bytes", *TOKEN_FUSIONS)
+BYTE_TEXTS = 16  # written together byte by byte: the keys and values of four paths each are held
 
 
 class MixtureEngine:
@@ -93,9 +94,16 @@ class MixtureEngine:
         Raises:
             UserError: a prompt and `max_new_tokens` do not fit into a member's context window.
         """
-        if self.fusion != "exact":
+        if self.fusion in TOKEN_FUSIONS:
             return ["".join(self.stream(prompt, max_new_tokens)) for prompt in prompts]
         members, weights = self._speaking(prompts, max_new_tokens)
+        if self.fusion == "bytes":
+            voices = [self._voice(member) for member in members]
+            return [
+                text
+                for start in range(0, len(prompts), BYTE_TEXTS)
+                for text in _byte_texts(voices, weights, prompts[start : start + BYTE_TEXTS], max_new_tokens)
+            ]
         found: list[list[int]] = [[] for _ in prompts]
         for step in exact_tokens(members, weights, prompts, max_new_tokens):
             for row, token in step.items():
@@ -113,7 +121,8 @@ class MixtureEngine:
             return exact_pieces(members[0].tokenizer, exact_tokens(members, weights, [prompt], max_new_tokens))
         voices = [self._voice(member) for member in members]
         if self.fusion == "bytes":
-            return as_text(byte_pieces(voices, weights, prompt, max_new_tokens))
+            steps = byte_steps(voices, weights, [prompt], max_new_tokens)
+            return as_text(bytes(step.values()) for step in steps)
         choose = TOKEN_FUSIONS[self.fusion](voices, weights)
         return as_text(token_pieces(voices, choose, prompt, max_new_tokens))
 
@@ -154,6 +163,14 @@ class MixtureEngine:
     def dtype(self) -> torch.dtype:
         """The dtype of the members' weights."""
         return next(iter(self.members.values())).dtype
+
+
+def _byte_texts(voices: Sequence[Voice], weights: Sequence[float], prompts: Sequence[str], new: int) -> list[str]:
+    found = [bytearray() for _ in prompts]
+    for step in byte_steps(voices, weights, prompts, new):
+        for row, byte in step.items():
+            found[row].append(byte)
+    return ["".join(as_text([bytes(text)])) for text in found]
 
 
 def open_mixture(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,11 +10,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import pad
 from transformers.cache_utils import DynamicCache
 
 from pyswarmopt_llm.engines.transformers_engine import TransformersEngine
 from pyswarmopt_llm.tokens.alphabet import token_bytes
 from pyswarmopt_llm.tokens.vocabulary import Vocabulary
+
+Layers = list[tuple[Tensor, Tensor]]  # keys and values of each layer
+
+_ROWS = 32  # texts in one forward pass: more save little, and their keys and values take memory
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,8 @@ class Voice:
 class Reader:
     """A text that a member has read, and what it expects next. Never changes: `read` gives a new one.
 
-    Control tokens other than those that end a text cannot be written, so their probability is left out and the rest
-    scaled to sum to 1.
+    The model is asked when that is first looked at, or for many readers at once by `catch_up`. Control tokens other
+    than those that end a text cannot be written, so their probability is left out and the rest scaled to sum to 1.
 
     Args:
         voice: the member.
@@ -64,35 +69,41 @@ class Reader:
 
     def __init__(self, voice: Voice, ids: Sequence[int], before: Reader | None = None) -> None:
         self.voice, self.ids = voice, tuple(ids)
-        self._cache, known = (DynamicCache(), 0) if before is None else before._until(self.ids)
-        self._next = self._read(known)
+        self._before = before
+        self._seen: _Seen | None = None
 
-    @torch.inference_mode()
-    def _read(self, known: int) -> NDArray[np.float64]:
-        model: Any = self.voice.engine.model
-        at = torch.arange(known, len(self.ids), device=model.device)[None]
-        new = torch.tensor([self.ids[known:]], device=model.device)
-        last = torch.tensor([-1], device=model.device)
-        out = model(input_ids=new, position_ids=at, past_key_values=self._cache, use_cache=True, logits_to_keep=last)
-        self.voice.engine.tokens_fed += len(self.ids) - known
-        return out.logits[0, -1].double().softmax(-1).cpu().numpy()
-
-    def _until(self, ids: tuple[int, ...]) -> tuple[DynamicCache, int]:
-        """Keys and values of what this text and `ids` begin with, leaving a token to read; they are shared, not copied.
-
-        A cache without the model's config keeps all tokens in every layer; the model's masks know of its windows.
-        """
-        most = min(len(ids) - 1, len(self.ids))
-        known = next((k for k in range(most) if ids[k] != self.ids[k]), most)
-        cache = copy.copy(self._cache)
-        cache.layers = [copy.copy(layer) for layer in self._cache.layers]  # a layer replaces its tensors as it grows
-        if known < len(self.ids):
-            cache.crop(known - len(self.ids))  # a negative number: so many tokens from the end
-        return cache, known
+    @property
+    def pending(self) -> bool:
+        """Whether the model has still to be asked."""
+        return self._seen is None
 
     def read(self, ids: Sequence[int]) -> Reader:
         """The same member with another text; what both begin with is not computed again."""
         return Reader(self.voice, ids, self)
+
+    def seen(self) -> _Seen:
+        """What the model made of the text."""
+        if self._seen is None:
+            catch_up([self])
+        if self._seen is None:
+            raise RuntimeError("a reader was not read")
+        return self._seen
+
+    def before(self) -> tuple[Layers, int]:
+        """Keys and values of what this text and the one before begin with, leaving a token to read; shared, not copied.
+
+        All layers keep all tokens; the model's masks know of its windows.
+        """
+        if self._before is None:
+            return [], 0
+        earlier = self._before
+        most = min(len(self.ids) - 1, len(earlier.ids))
+        known = next((k for k in range(most) if self.ids[k] != earlier.ids[k]), most)
+        return [(k[..., :known, :], v[..., :known, :]) for k, v in earlier.seen().layers], known
+
+    def note(self, seen: _Seen) -> None:
+        """Take in what the model made of the text; the reader before is needed no more."""
+        self._seen, self._before = seen, None
 
     @property
     def full(self) -> bool:
@@ -103,14 +114,76 @@ class Reader:
     @cached_property
     def texts(self) -> NDArray[np.float64]:
         """Probability of each text token, (M,), in the order of the vocabulary."""
-        return self._next[self.voice.vocabulary.ids] / self._total
+        return self.seen().next[self.voice.vocabulary.ids] / self._total
 
     @cached_property
     def end(self) -> float:
         """Probability that the text ends here."""
-        return float(self._next[self.voice.vocabulary.ends].sum() / self._total)
+        return float(self.seen().next[self.voice.vocabulary.ends].sum() / self._total)
 
     @cached_property
     def _total(self) -> float:
-        vocabulary = self.voice.vocabulary
-        return float(self._next[vocabulary.ids].sum() + self._next[vocabulary.ends].sum())
+        vocabulary, expected = self.voice.vocabulary, self.seen().next
+        return float(expected[vocabulary.ids].sum() + expected[vocabulary.ends].sum())
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Attributes: the distribution of the next token, (V,), and keys and values of every layer, (1, heads, T, size)."""
+
+    next: NDArray[np.float64]
+    layers: Layers
+
+
+def catch_up(readers: Iterable[Reader]) -> None:
+    """Ask the models of readers that have not been asked yet: each model once for all texts that go together.
+
+    A forward pass for one token costs about as much as one for several texts' next token, since it is spent on reading
+    the weights.
+    """
+    groups: dict[tuple[int, int], list[tuple[Reader, Layers, int]]] = {}
+    for reader in {id(reader): reader for reader in readers if reader.pending}.values():
+        layers, known = reader.before()
+        # Behind texts that were read, new tokens have to be as many in each row: no padding between old and new.
+        width = len(reader.ids) - known if known else 0
+        groups.setdefault((id(reader.voice.engine), width), []).append((reader, layers, known))
+    for group in groups.values():
+        for start in range(0, len(group), _ROWS):
+            _forward(group[start : start + _ROWS])
+
+
+@torch.inference_mode()
+def _forward(rows: Sequence[tuple[Reader, Layers, int]]) -> None:
+    """One pass over rows that are padded on the left, so that all end at the same column."""
+    engine = rows[0][0].voice.engine
+    model: Any = engine.model
+    old = max(known for _, _, known in rows)
+    new = max(len(reader.ids) - known for reader, _, known in rows)
+    ids = torch.zeros(len(rows), new, dtype=torch.int64)
+    mask = torch.zeros(len(rows), old + new, dtype=torch.int64)
+    for row, (reader, _, known) in enumerate(rows):
+        ids[row, new - len(reader.ids) + known :] = torch.tensor(reader.ids[known:])
+        mask[row, old + new - len(reader.ids) :] = 1
+    at = (mask.cumsum(-1) - 1).clamp(min=0)[:, old:]
+    past = [_padded([layers[k] for _, layers, _ in rows], old) for k in range(len(rows[0][1]))]
+    cache = DynamicCache(past) if past else DynamicCache()
+    out = model(
+        input_ids=ids.to(model.device),
+        attention_mask=mask.to(model.device),
+        position_ids=at.to(model.device),
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=torch.tensor([-1], device=model.device),
+    )
+    expected = out.logits[:, -1].double().softmax(-1).cpu().numpy()
+    for row, (reader, _, known) in enumerate(rows):
+        engine.tokens_fed += len(reader.ids) - known
+        own = slice(old + new - len(reader.ids), None)
+        layers = [(layer.keys[row : row + 1, :, own], layer.values[row : row + 1, :, own]) for layer in cache.layers]
+        reader.note(_Seen(expected[row], layers))
+
+
+def _padded(parts: Sequence[tuple[Tensor, Tensor]], width: int) -> tuple[Tensor, Tensor]:
+    """One layer's keys and values of several texts, padded on the left to `width` tokens."""
+    keys, values = (torch.cat([pad(part[i], (0, 0, width - part[i].shape[-2], 0)) for part in parts]) for i in (0, 1))
+    return keys, values

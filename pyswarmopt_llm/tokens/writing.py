@@ -14,7 +14,7 @@ from pyswarmopt_llm.tokens.byte_beam import END, ByteBeam
 from pyswarmopt_llm.tokens.byte_mixture import ByteMixture
 from pyswarmopt_llm.tokens.fusion import Choose
 from pyswarmopt_llm.tokens.mixing import log_mixture
-from pyswarmopt_llm.tokens.reader import Voice
+from pyswarmopt_llm.tokens.reader import Voice, catch_up
 
 BYTES_PER_TOKEN = 4  # of English text in common vocabularies; how a limit in tokens becomes one in bytes
 
@@ -59,17 +59,27 @@ def exact_pieces(tokenizer: object, steps: Iterable[dict[int, int]]) -> Iterator
         yield text[len(shown) :]
 
 
-def byte_pieces(voices: Sequence[Voice], weights: Sequence[float], user: str, max_new_tokens: int) -> Iterator[bytes]:
-    """Greedy bytes of a `ByteMixture`; the text ends where a member's context window does."""
-    mixture = ByteMixture([ByteBeam(voice.hear(user)) for voice in voices], weights)
+def byte_steps(
+    voices: Sequence[Voice], weights: Sequence[float], users: Sequence[str], max_new_tokens: int
+) -> Iterator[dict[int, int]]:
+    """Greedy bytes of a `ByteMixture` for each user's turn: after each step the new byte of each text that goes on.
+
+    All members' forward passes of a step are made for all texts together. A text ends where a member's context window
+    does.
+    """
+    mixtures = {
+        row: ByteMixture([ByteBeam(voice.hear(user)) for voice in voices], weights) for row, user in enumerate(users)
+    }
     for _ in range(BYTES_PER_TOKEN * max_new_tokens):
-        if mixture.full:
+        mixtures = {row: mixture for row, mixture in mixtures.items() if not mixture.full}
+        catch_up(reader for mixture in mixtures.values() for reader in mixture.readers)
+        chosen = {row: int(mixture.next_bytes().argmax()) for row, mixture in mixtures.items()}
+        mixtures = {row: mixture for row, mixture in mixtures.items() if chosen[row] != END}
+        if not mixtures:
             return
-        byte = int(mixture.next_bytes().argmax())
-        if byte == END:
-            return
-        yield bytes([byte])
-        mixture.push(byte)
+        yield {row: chosen[row] for row in mixtures}
+        for row, mixture in mixtures.items():
+            mixture.push(chosen[row])
 
 
 def token_pieces(voices: Sequence[Voice], choose: Choose, user: str, max_new_tokens: int) -> Iterator[bytes]:

@@ -13,6 +13,7 @@ from search_helpers import files, louder, questions, swarm_llm, write_task
 from pyswarmopt_llm.compare import CompareConfig, compare
 from pyswarmopt_llm.compare.contest import Step
 from pyswarmopt_llm.compare.contestants import known_methods
+from pyswarmopt_llm.errors import UserError
 
 SOME = ("uniform-soup", "best-single", "prediction-merge", "model-swarms", "nevergrad:RandomSearch")
 
@@ -141,6 +142,36 @@ def test_two_tasks_share_one_base_and_have_a_table_over_both(given: dict[str, An
     assert "## Mean over 2 tasks" in text and "## words" in text and "## more" in text
     page = (Path(given["out"]) / "compare.html").read_text()
     assert page.count('<svg viewBox="0 0 720') == 2 and "http" not in page and "<script" not in page
+
+
+def test_a_task_is_scored_by_its_own_metric(
+    given: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `swarm-llm eval` scores the merged adapter; who needs right and wrong answers is left out."""
+    second = write_task(tmp_path / "texts.json", questions(6, 3), questions(5, 4), metric="perplexity")
+    given |= {"methods": ("uniform-soup", "best-single", "prediction-merge", "lorahub"), "seeds": 1}
+    result = compare(CompareConfig(**{**given, "tasks": (str(second),)}))
+    assert (result["metric"], set(result["methods"])) == ("perplexity", {"uniform-soup", "best-single", "lorahub"})
+    assert "scored by perplexity" in result["left_out"]["prediction-merge"]
+    assert "Scores: texts by perplexity." in (Path(given["out"]) / "compare.md").read_text()
+    common = ["--base", given["base"], "--experts", *given["experts"], "--method", "uniform-soup"]
+    assert swarm_llm(capsys, "merge", *common, "--out", tmp_path / "soup")[0] == 0
+    words = ["eval", "--base", given["base"], "--adapter", tmp_path / "soup", "--task", second, "--json"]
+    found = json.loads(swarm_llm(capsys, *words)[1])
+    assert found["metric"] == "perplexity"
+    assert result["methods"]["uniform-soup"]["test"] == pytest.approx(found["value"], rel=1e-3)
+
+
+def test_tasks_without_answers_can_be_compared(given: dict[str, Any], tmp_path: Path) -> None:
+    items = [{"question": f"The {word} was"} for word in ("first", "second", "third")]
+    task = write_task(tmp_path / "open.json", items[:2], items[2:], metric="tests_by_length")
+    with pytest.raises(UserError, match="tests_by_length: unknown"):
+        compare(CompareConfig(**{**given, "tasks": (str(task),)}))
+    task = write_task(tmp_path / "open.json", items[:2], items[2:], metric="toxicity")
+    pytest.importorskip("profanity_check")
+    result = compare(CompareConfig(**{**given, "tasks": (str(task),), "methods": ("uniform-soup", "lorahub")}))
+    assert 0.0 <= result["methods"]["uniform-soup"]["test"] <= 1.0
+    assert result["left_out"] == {"lorahub": "needs the right answers of the dev items"}
 
 
 # The command

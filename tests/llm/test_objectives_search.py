@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,28 @@ def test_analyse(setting: SearchConfig, tmp_path: Path, capsys: pytest.CaptureFi
     (run / "result.json").unlink()
     code, _, err = swarm_llm(capsys, "analyse", run)
     assert code == 2 and "is not finished" in err
+
+
+def test_analyse_diversity(
+    tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Four experts: once more from two of them, with as many particles; the second call takes what is finished."""
+    experts = louder([make_expert(name, seed) for seed, name in enumerate("abcd", 5)], tmp_path / "louder")
+    task = write_task(tmp_path / "t.json", questions(6, 1), questions(5, 2))
+    search(small(tiny_base, experts, [task], tmp_path / "run", max_iter=1, early_stop="off"))
+    seen = []
+    for _ in range(2):
+        code, out, err = swarm_llm(capsys, "analyse", tmp_path / "run", "--diversity", "--json")
+        assert (code, err.count("2 distinct: ")) == (0, 1)
+        trials = json.loads(out)["diversity"]
+        assert [trial["label"] for trial in trials] == ["as it was", "2 distinct"]
+        rows = history(Path(trials[1]["run"]))
+        assert {len(row["coefficients"]) for row in rows} == {2}
+        assert len([row for row in rows if row["iteration"] == 0]) == 5
+        assert trials[1]["dev"] == max(row["value"] for row in rows)
+        seen.append(trials)
+    assert seen[0] == seen[1]
+    assert (tmp_path / "run" / "analysis" / "diversity.png").is_file()
 
 
 def test_metrics_check_their_items() -> None:

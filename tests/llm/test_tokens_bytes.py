@@ -18,7 +18,7 @@ from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.tokens.alphabet import require_common_alphabet, same_tokenizer, token_bytes
 from pyswarmopt_llm.tokens.byte_beam import END, ByteBeam
 from pyswarmopt_llm.tokens.byte_mixture import ByteMixture
-from pyswarmopt_llm.tokens.reader import Reader, Voice
+from pyswarmopt_llm.tokens.reader import Reader, Voice, catch_up
 from pyswarmopt_llm.tokens.vocabulary import Span, Vocabulary
 
 TOKENIZERS = {
@@ -118,6 +118,27 @@ def test_reading_on_is_reading_anew(architecture: str) -> None:
         assert reader.end == pytest.approx(plain[vocabulary.ends].sum() / total, abs=1e-5)
     # What was read from `start` has not changed it.
     assert start.read((*start.ids, 5)).texts == pytest.approx(start.read((*start.ids, 5)).texts, abs=0)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "qwen3", "gemma3-short-window", "mistral-short-window"])
+def test_reading_together_is_reading_alone(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts of all lengths, begun and gone on with, in few passes, against one plain forward pass for each."""
+    one = member(byte_level(), architecture)
+    voice = Voice.of(one)
+    starts = [Reader(voice, list(range(40, 40 + length))) for length in (30, 7, 19)]
+    calls = []
+    forward = one.model.forward
+    monkeypatch.setattr(one.model, "forward", lambda **given: calls.append(1) or forward(**given))
+    catch_up(starts)
+    assert len(calls) == 1
+    on = [start.read((*start.ids, token)) for start in starts for token in (5, 6)]
+    back = [starts[0].read((*starts[0].ids[:12], 9, 9)), starts[2].read((*starts[2].ids, 1, 2))]
+    catch_up([*on, *back, *on, *starts])
+    assert len(calls) == 3  # one token more, two tokens more
+    for reader in [*starts, *on, *back]:
+        plain = naive_logprobs(one.model, reader.ids)[-1].exp().numpy()
+        expected = plain[voice.vocabulary.ids] / plain[[*voice.vocabulary.ids, *voice.vocabulary.ends]].sum()
+        assert reader.texts == pytest.approx(expected, abs=1e-5)
 
 
 # Next bytes
