@@ -83,9 +83,13 @@ def written(
     return Metric(name, build, "generate", needs, signed, compare or by_score)
 
 
-def _continued(items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None) -> Asked:
-    """The beginnings of sentences are continued, not answered: no chat template."""
-    return Written(items, toxicity.harmlessness, None, template, toxicity.MAX_NEW_TOKENS)
+def continued(name: str, score: ScoreTexts) -> Metric:
+    """A metric of beginnings of sentences, which are continued, not answered: no chat template."""
+
+    def build(items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None) -> Asked:
+        return Written(items, score, None, template, toxicity.MAX_NEW_TOKENS)
+
+    return Metric(name, build, "generate")
 
 
 METRICS: dict[str, Metric] = {
@@ -107,13 +111,14 @@ METRICS: dict[str, Metric] = {
         written("bleu", text_scores.bleu),
         written("rouge-l", text_scores.rouge_l),
         written("chrf", text_scores.chrf),
-        Metric("toxicity", _continued, "generate"),
+        continued("toxicity", toxicity.harmlessness),
     )
 }
 
 # Metrics with an argument behind a colon: imported when used, since they load models or libraries.
 FAMILIES = (
     "evaluate:NAME",
+    "toxicity:MODEL",
     "reward:MODEL",
     "verbose:MODEL",
     "concise:MODEL",
@@ -145,6 +150,8 @@ def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Me
         from pyswarmopt_llm.utilities.evaluate_metric import EvaluateMetric
 
         return written(spec, EvaluateMetric(argument), signed=True)
+    if family == "toxicity" and argument:
+        return continued(spec, toxicity.load_toxicity(argument, device).harmlessness)
     if family in ("reward", "verbose", "concise") and argument:
         from pyswarmopt_llm.utilities.reward import REWARD_TOKENS, load_reward
 

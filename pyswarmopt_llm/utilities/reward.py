@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.experts.quiet import quiet_transformers
 from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.utilities.classifier import load_classifier
 
 REWARD_TOKENS = 200  # most tokens of a reply, and the scale of its length, as in the Model Swarms reference
 _BATCH_TOKENS = 4096
@@ -77,31 +76,14 @@ def load_reward(spec: str, device: str = "cpu") -> RewardModel:
     Raises:
         UserError: it cannot be loaded, has several labels, no pad token or no chat template.
     """
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    where = str(Path(spec).expanduser()) if Path(spec).expanduser().is_dir() else spec
-    options = {"trust_remote_code": False}
-    try:
-        with quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(where, **options)
-            model, loading = AutoModelForSequenceClassification.from_pretrained(
-                where, dtype=torch.float32 if device == "cpu" else "auto", output_loading_info=True, **options
-            )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"--metric reward:{spec}: cannot be loaded as a reward model ({reason})") from error
-    if loading["missing_keys"]:
-        missing = sorted(loading["missing_keys"])[0]
-        raise UserError(f"--metric reward:{spec}: lacks the weights {missing}; this is no reward model")
+    model, tokenizer = load_classifier(spec, "reward", "reward model", device)
     if model.config.num_labels != 1:
         raise UserError(f"--metric reward:{spec}: has {model.config.num_labels} outputs; a reward model has one")
-    if tokenizer.pad_token_id is None:
-        raise UserError(f"--metric reward:{spec}: its tokenizer has no pad token; set one and save it")
     if tokenizer.chat_template is None:
         raise UserError(f"--metric reward:{spec}: its tokenizer has no chat template; set one and save it")
     # The classifier looks for the last token that is no padding.
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
-    return RewardModel(model.to(device).eval(), tokenizer)
+    return RewardModel(model, tokenizer)
 
 
 def controllability(verbose: Sequence[str], concise: Sequence[str]) -> float:

@@ -163,7 +163,7 @@ def test_a_task_is_scored_by_its_own_metric(
 
 
 def test_tasks_without_answers_can_be_compared(given: dict[str, Any], tmp_path: Path) -> None:
-    items = [{"question": f"The {word} was"} for word in ("first", "second", "third")]
+    items = [{"prompt": f"The {word} was"} for word in ("first", "second", "third")]
     task = write_task(tmp_path / "open.json", items[:2], items[2:], metric="tests_by_length")
     with pytest.raises(UserError, match="tests_by_length: unknown"):
         compare(CompareConfig(**{**given, "tasks": (str(task),)}))
