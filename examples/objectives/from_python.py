@@ -1,0 +1,61 @@
+"""The four kinds of objective from Python: the searches that README.md makes on the command line.
+
+    python examples/objectives/from_python.py single runs/py-single
+    python examples/objectives/from_python.py several runs/py-several --quick
+
+Kinds: single, several, reward (trains the reward model first where it is missing) and judge (an endpoint, if
+SWARM_LLM_JUDGE_URL is set, else the embedded model itself, which is a bad judge). `--quick`: two experts, two items, no
+moves, to see that it works.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import train_reward
+
+from pyswarmopt_llm.config import SearchConfig
+from pyswarmopt_llm.search import search
+
+HERE = Path(__file__).parent
+EMBEDDED = "embedded:smollm2-135m"
+EXPERTS = tuple(str(path) for path in sorted((HERE.parent / "experts").iterdir()))
+
+
+def configuration(kind: str, out: Path) -> SearchConfig:
+    """What is searched; everything not said here is the default of `swarm-llm search`."""
+    prompts = str(HERE / "prompts.json")
+    if kind == "single":
+        return SearchConfig(EMBEDDED, EXPERTS, ("builtin:kinship",), str(out), dev=60, test=200)
+    if kind == "several":
+        tasks = ("builtin:kinship", "builtin:tables")
+        return SearchConfig(EMBEDDED, EXPERTS, tasks, str(out), dev=60, test=200, confirm=30)
+    small = SearchConfig(EMBEDDED, EXPERTS, (prompts,), str(out), particles=8, max_iter=3)
+    if kind == "reward":
+        model = out.with_name("reward-concise")
+        if not model.exists():
+            train_reward.main("concise", model)
+        return replace(small, metrics=(f"reward:{model}",))
+    return replace(small, metrics=("judge" if "SWARM_LLM_JUDGE_URL" in os.environ else f"local-judge:{EMBEDDED}",))
+
+
+def main(kind: str, out: Path, quick: bool) -> None:
+    """Search, and print what came of it."""
+    config = configuration(kind, out)
+    if quick:
+        confirm = None if config.confirm is None else 1
+        config = replace(config, experts=EXPERTS[:2], particles=2, max_iter=0, dev=2, test=2, confirm=confirm)
+    result = search(config).result
+    for name in ("best", "best_single"):
+        print(f"{name}: dev {result[f'{name}_dev']:.3f}, test {result[f'{name}_test']:.3f}")
+
+
+if __name__ == "__main__":
+    kinds = ("single", "several", "reward", "judge")
+    quick = sys.argv[3:] == ["--quick"]
+    if len(sys.argv) != 3 + quick or sys.argv[1] not in kinds:
+        sys.exit(__doc__)
+    main(sys.argv[1], Path(sys.argv[2]), quick)
