@@ -160,7 +160,12 @@ def train(models: Path) -> None:
 
 
 def known_rows(file: Path) -> list[Row]:
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    """What has been measured; a line that was cut off when the benchmark was stopped is taken away."""
+    text = file.read_text() if file.exists() else ""
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        file.write_text(whole)
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 def run_all(args: argparse.Namespace) -> None:

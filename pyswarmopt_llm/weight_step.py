@@ -19,7 +19,7 @@ import pyswarmopt as pso
 from pyswarmopt_llm.choice import Choice
 from pyswarmopt_llm.events import Event, OnEvent
 from pyswarmopt_llm.graphs.engine import GraphEngine
-from pyswarmopt_llm.graphs.jfk import assignments, jfk_scores
+from pyswarmopt_llm.graphs.jfk import ASSIGNMENTS, assignments, jfk_scores
 from pyswarmopt_llm.job import Job, optimizer
 from pyswarmopt_llm.objective import Objective
 from pyswarmopt_llm.optimizers import released
@@ -45,13 +45,18 @@ def weight_step(
 
     Returns:
         What is handed over, and what there is to say of it in ``result.json``; both as they were where nothing is to be
-        done: in other spaces, and where the experts are no adapters of one base.
+        done: in other spaces, where the experts are no adapters of one base, or where the budget is spent.
     """
     if not isinstance(job.space, GraphSpace) or not isinstance(job.engine, GraphEngine):
         return chosen, {}
     if not job.engine.mixes:
         text = "the experts are no adapters of one base, so the graph keeps them as they are: no weight step"
         tell(Event("note", {"text": text}))
+        return chosen, {}
+    one = max(ASSIGNMENTS, len(job.space.expert_names)) * job.dev_items  # items of an iteration
+    asked = [roles.item_evaluations - one, roles.item_evaluations]
+    if job.budget.spent(asked, roles.seconds):
+        tell(Event("note", {"text": "the budget is spent: no weight step"}))
         return chosen, {}
     space = job.space.placed(chosen.position)
     objective = Objective(

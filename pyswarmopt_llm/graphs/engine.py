@@ -81,7 +81,7 @@ class GraphEngine:
             UserError: a text is too long for a model's context window.
         """
         model = self._graph[-1].model
-        engine = self._engines[_likest(model)]
+        engine = self._engines[_heaviest(model)]
         longest = max(len(engine.tokenizer(continuation)["input_ids"]) for _, continuation in pairs)
         prompts = tuple(dict.fromkeys(prompt for prompt, _ in pairs))
         turns = dict(zip(prompts, self._turns(prompts, longest), strict=True))
@@ -124,7 +124,7 @@ class GraphEngine:
         self, node: Node, prompts: tuple[str, ...], messages: Sequence[tuple[str, ...]], new: int
     ) -> tuple[str, ...]:
         """What a model is asked, with room for `new` tokens."""
-        engine = self._engines[_likest(node.model)]
+        engine = self._engines[_heaviest(node.model)]
         read = [messages[k] for k in node.reads]
         return tuple(fitting_turn(engine, prompt, [own[i] for own in read], new) for i, prompt in enumerate(prompts))
 
@@ -139,7 +139,7 @@ class GraphEngine:
     @contextmanager
     def _as(self, model: Model) -> Iterator[TransformersEngine]:
         """An engine with these weights: the expert's own, or one that takes the mixture for as long as it is needed."""
-        place = _likest(model)
+        place = _heaviest(model)
         engine = self._engines[place]
         if self._mix is None or model == self._experts[place]:
             yield engine
@@ -151,6 +151,6 @@ class GraphEngine:
             engine.load(self._mix(self._experts[place]))
 
 
-def _likest(model: Model) -> int:
+def _heaviest(model: Model) -> int:
     """The expert with the largest coefficient."""
     return max(range(len(model)), key=model.__getitem__)

@@ -121,6 +121,14 @@ def test_a_run_cut_short_in_the_weight_step_ends_the_same(done: Path, tmp_path: 
     (tmp_path / "kept.npz").rename(done / "checkpoint" / "weights.npz")
 
 
+def test_a_spent_budget_ends_the_search_before_it(adapters: list[Path], tiny_base: Path, tmp_path: Path) -> None:
+    task = write_task(tmp_path / "words.json", questions(4, 1), questions(4, 2))
+    config = small(tiny_base, adapters[:2], [task], tmp_path / "run", space="graph", particles=4, budget_items=20)
+    result = search(config).result
+    assert "weight_step" not in result
+    assert result["item_evaluations"] <= 20
+
+
 def test_confirm_asks_fresh_items_of_both(adapters: list[Path], tiny_base: Path, tmp_path: Path) -> None:
     task = write_task(tmp_path / "words.json", questions(9, 1), questions(4, 2))
     config = small(
