@@ -65,7 +65,7 @@ def weight_step(
     tell(Event("note", {"text": f"weight step: {space.places} models of the graph, from dev {chosen.value:.3f}"}))
     experts = torch.eye(len(space.expert_names), dtype=torch.float64)
     with released(optimizer(replace(job.config, particles=len(experts)), experts)) as swarm:
-        found = _loop(job, run, space, swarm, objective, roles)
+        found = _loop(job, run, space, swarm, objective, roles, tell)
     better = found["best_dev"] > chosen.value and _confirmed(job, run, space, found["position"], chosen, scorings)
     told = {"dev_before": chosen.value, **{key: value for key, value in found.items() if key != "position"}}
     tell(Event("note", {"text": f"weight step: dev {found['best_dev']:.3f}, {'taken' if better else 'not taken'}"}))
@@ -74,14 +74,20 @@ def weight_step(
 
 
 def _loop(
-    job: Job, run: Run, space: PlacedSpace, swarm: pso.Optimizer, objective: Objective, roles: Objective
+    job: Job,
+    run: Run,
+    space: PlacedSpace,
+    swarm: pso.Optimizer,
+    objective: Objective,
+    roles: Objective,
+    tell: OnEvent,
 ) -> dict[str, Any]:
     """Ask for models, put them at the nodes, tell JFK-scores, until the swarm or the budget has a reason to stop."""
     checkpoint = Checkpoint(run.path / "checkpoint" / "weights.npz")
     rng = np.random.default_rng([job.config.seed, 5])
     best, position = -np.inf, torch.empty(0)
     asked = [roles.item_evaluations]
-    iterations, scores = 0, np.empty(0)
+    iterations = 0
     reasons: dict[str, float] = {}
     while not reasons:
         models = swarm.ask()
@@ -91,10 +97,10 @@ def _loop(
         for system, value in zip(systems, values, strict=True):
             if value > best:
                 best, position = value, system
-        scores = jfk_scores(assigned, values, len(models))
-        swarm.tell(models, scores.tolist())
+        swarm.tell(models, jfk_scores(assigned, values, len(models)).tolist())
         if isinstance(swarm, pso.Swarm):
             checkpoint.keep(swarm)
+        tell(Event("note", {"text": f"weight step, iteration {iterations}: best dev {best:.4f}"}))
         iterations += 1
         asked.append(roles.item_evaluations + objective.item_evaluations)
         reasons = {**swarm.stop(), **job.budget.spent(asked, roles.seconds + objective.seconds)}

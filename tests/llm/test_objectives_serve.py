@@ -40,13 +40,16 @@ def url(tiny_base: Path) -> Iterator[str]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        for _ in range(600):
+        deadline = time.monotonic() + 300  # it takes seconds, minutes where the machine is full
+        while time.monotonic() < deadline:
             if process.poll() is not None:
                 pytest.fail(f"transformers serve ended with {process.returncode}")
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.2)
+        else:
+            pytest.fail("transformers serve does not listen after five minutes")
         yield f"http://127.0.0.1:{port}/v1"
     finally:
         process.terminate()
