@@ -207,7 +207,8 @@ class Space(Protocol):
         """The candidate at `position` (shape (size,))."""
 
     def save(self, position: Tensor, out: Path) -> None:
-        """Write the candidate as a directory that other tools load: a PEFT adapter (float32), a model or a mixture.
+        """Write the candidate as a directory that other tools load: a PEFT adapter (float32), a model, or what
+        stands for several (a mixture, a graph).
 
         `read` of it gives the same patch as `realise`, to the bit.
         """
