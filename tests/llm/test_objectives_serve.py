@@ -32,7 +32,8 @@ def url(tiny_base: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = "from transformers.cli.transformers import main; main()"
-    words = ["serve", str(tiny_base), "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    words = ["serve", str(tiny_base), "--host", "127.0.0.1", "--port", str(port)]
+    words += ["--device", "cpu", "--dtype", "float32"]
     process = subprocess.Popen(
         [sys.executable, "-c", command, *words],
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
@@ -60,7 +61,7 @@ def test_a_real_server_answers_as_our_engine(url: str, tiny_base: Path, tmp_path
     prompts = ["Rate this reply.", "Which of two replies is better, and why?"]
     completions = Completions(Endpoint(url, str(tiny_base)), tmp_path / "judge.jsonl", max_tokens=12)
     found = completions(prompts)
-    engine = open_model(str(tiny_base), None, "auto", "cpu", None)
+    engine = open_model(str(tiny_base), None, "float32", "cpu", None)
     assert found == engine.generate([engine.chat(prompt) for prompt in prompts], 12)
     spent = completions.spent()
     assert (spent["requests"], completions(prompts)) == (2, found)  # the second time from the cache
