@@ -44,8 +44,7 @@ class Judge:
             UserError: an answer holds no rating.
         """
         prompts = [self._rating_prompt(item.question, text) for item, text in zip(items, texts, strict=True)]
-        answers = self.complete(prompts)
-        return [_rating(answer, item) for answer, item in zip(answers, items, strict=True)]
+        return self._rate(prompts, items)
 
     def win_rate(self, items: Sequence[Item], ours: Sequence[str], theirs: Sequence[str]) -> Score:
         """How often `ours` is judged better than `theirs`; each pair is shown in both orders.
@@ -59,9 +58,17 @@ class Judge:
         triples = list(zip(items, ours, theirs, strict=True))
         prompts = [self._pair_prompt(item.question, a, b) for item, a, b in triples]
         prompts += [self._pair_prompt(item.question, b, a) for item, a, b in triples]
-        points = [_points(answer, item) for answer, item in zip(self.complete(prompts), [*items, *items], strict=True)]
+        points = self._prefer(prompts, [*items, *items])
         first, second = points[: len(items)], points[len(items) :]
         return score_of([(a + 1.0 - b) / 2 for a, b in zip(first, second, strict=True)])
+
+    def _rate(self, prompts: Sequence[str], items: Sequence[Item]) -> list[float]:
+        """The rating that each answer gives."""
+        return [_rating(answer, item) for answer, item in zip(self.complete(prompts), items, strict=True)]
+
+    def _prefer(self, prompts: Sequence[str], items: Sequence[Item]) -> list[float]:
+        """1 where the answer prefers reply A, 0 for B, 0.5 for a tie."""
+        return [_points(answer, item) for answer, item in zip(self.complete(prompts), items, strict=True)]
 
     def _rating_prompt(self, question: str, reply: str) -> str:
         return (

@@ -16,6 +16,7 @@ from pyswarmopt_llm.job import load_engine
 from pyswarmopt_llm.tasks import Item
 from pyswarmopt_llm.utilities.abstain import Abstention
 from pyswarmopt_llm.utilities.likelihoods import InversePerplexity, Truthfulness
+from pyswarmopt_llm.utilities.local_judge import LocalJudge
 from pyswarmopt_llm.utilities.reward import controllability, load_reward
 
 PROMPTS = [Item(str(i), text, None, "", plain=True) for i, text in enumerate(("Hello", "Why is the sky blue?", "2+2"))]
@@ -136,6 +137,22 @@ def test_models_that_are_no_rewards(reward_folder: Path, tiny_base: Path, tmp_pa
         changed.save_pretrained(folder)
         with pytest.raises(UserError, match=message):
             load_reward(str(folder))
+
+
+def test_a_local_judge_expects_a_rating(engine: Any) -> None:
+    """Against the probabilities of the ten answers, one by one; and preferences that turn with the order."""
+    judge = LocalJudge(engine)
+    replies = ["yes", "Because of the way light scatters.", ""]
+    found = judge.ratings(PROMPTS, replies)
+    for item, reply, rating in zip(PROMPTS, replies, found, strict=True):
+        chat = engine.chat(judge._rating_prompt(item.question, reply))
+        weights = [math.exp(engine.loglikelihood([(chat, f"Rating: {k}/10")])[0]) for k in range(1, 11)]
+        assert rating == pytest.approx(sum(k * w for k, w in enumerate(weights, 1)) / sum(weights), rel=1e-3)
+        assert 1.0 <= rating <= 10.0
+    others = ["no", "", "4"]
+    ours, theirs = judge.win_rate(PROMPTS, replies, others), judge.win_rate(PROMPTS, others, replies)
+    assert ours.value + theirs.value == pytest.approx(1.0)
+    assert judge.win_rate(PROMPTS, replies, replies).per_item == pytest.approx((0.5, 0.5, 0.5))
 
 
 def test_controllability() -> None:
