@@ -12,7 +12,7 @@ from torch import Tensor
 from pyswarmopt_llm.interfaces import Space
 from pyswarmopt_llm.job import Job
 from pyswarmopt_llm.leaders import Candidate, Leaders
-from pyswarmopt_llm.objective import Objective
+from pyswarmopt_llm.objective import Objective, OnRow
 from pyswarmopt_llm.reporting.front import plot_front
 from pyswarmopt_llm.runs import Run, write_json
 from pyswarmopt_llm.tasks import Scoring
@@ -35,7 +35,9 @@ class Choice:
     space: Space | None = None
 
 
-def choose(job: Job, run: Run, leaders: Leaders, best: Candidate, scorings: Mapping[str, Scoring]) -> Choice:
+def choose(
+    job: Job, run: Run, leaders: Leaders, best: Candidate, scorings: Mapping[str, Scoring], on_row: OnRow
+) -> Choice:
     """The best on dev; with ``--confirm`` the best of the leaders on dev items that the search has not seen.
 
     The best of hundreds of noisy scores is partly the luckiest. Scored again on fresh items, the leaders lose their
@@ -43,9 +45,8 @@ def choose(job: Job, run: Run, leaders: Leaders, best: Candidate, scorings: Mapp
     """
     if not job.objectives.fresh:
         return Choice(best.position, best.value)
-    again = Objective(
-        run, job.space, job.engine, job.utilities("fresh", scorings), phase="confirm", combine=job.objectives.combine
-    )
+    asked = job.utilities("fresh", scorings)
+    again = Objective(run, job.space, job.engine, asked, "confirm", on_row, job.objectives.combine)
     candidates = leaders.top
     values = [again(candidate.position, 0, rank) for rank, candidate in enumerate(candidates)]
     chosen = values.index(max(values))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+NEVERGRAD = "nevergrad:"
+PYCMA = "pycma"
+
 
 @dataclass(frozen=True)
 class SearchConfig:
@@ -90,3 +93,26 @@ class SearchConfig:
     budget_minutes: float | None = None
     budget_items: int | None = None
     contrast: bool = False
+
+    @property
+    def population(self) -> int:
+        """Particles of the swarm: never fewer than the experts."""
+        return max(self.particles, len(self.experts))
+
+    @property
+    def planned(self) -> int:
+        """Evaluations if nothing stops the search early."""
+        return self.population * (self.max_iter + 1)
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """What ends the search, by the names that ``stop`` in ``result.json`` gives its reasons.
+
+        Example:
+            >>> SearchConfig("b", ("x", "y"), ("t",), "r", max_iter=9, budget_items=500).limits
+            {'max_iter': 9, 'patience': 10, 'budget_items': 500}
+        """
+        swarm = self.optimizer != PYCMA and not self.optimizer.startswith(NEVERGRAD)
+        rounds: dict[str, float] = {"max_iter": self.max_iter, "patience": self.patience}
+        budgets = {"budget_items": self.budget_items, "budget_minutes": self.budget_minutes}
+        return (rounds if swarm else {"max_evals": self.planned}) | {k: v for k, v in budgets.items() if v is not None}

@@ -85,12 +85,12 @@ class Job:
     @property
     def particles(self) -> int:
         """Population of the swarm: never fewer than the experts."""
-        return max(self.config.particles, len(self.space.expert_names))
+        return self.config.population
 
     @property
     def planned(self) -> int:
         """Evaluations if nothing stops the search early."""
-        return self.particles * (self.config.max_iter + 1)
+        return self.config.planned
 
     @property
     def dev_items(self) -> int:
@@ -218,7 +218,7 @@ def check_settings(config: SearchConfig) -> None:
 
 
 def _check_budget(config: SearchConfig, tasks: Mapping[str, Task]) -> None:
-    particles = max(config.particles, len(config.experts))
+    particles = config.population
     items = sum(len(task.dev) for task in tasks.values())
     if config.budget_items is not None and config.budget_items < particles * items:
         raise UserError(

@@ -11,18 +11,25 @@ from typing import Any
 from pyswarmopt_llm.errors import UserError
 
 
-def read_journal(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """Rows of the journal, and how many bytes they take; a last line without its end is left out.
+def read_journal(path: Path, start: int = 0, first: int = 1) -> tuple[list[dict[str, Any]], int]:
+    """Rows of the journal, and the byte at which they end; a last line without its end is left out.
+
+    Args:
+        path: the journal; one that is not there has no rows.
+        start: byte from which to read, the end of what was read before.
+        first: number of the line that begins there, for messages.
 
     Raises:
-        UserError: a line before that is damaged.
+        UserError: a line before the last is damaged.
     """
     if not path.exists():
-        return [], 0
-    data = path.read_bytes()
+        return [], start
+    with path.open("rb") as file:
+        file.seek(start)
+        data = file.read()
     size = data.rfind(b"\n") + 1
     rows = []
-    for number, line in enumerate(data[:size].splitlines(), start=1):
+    for number, line in enumerate(data[:size].splitlines(), start=first):
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
@@ -30,7 +37,7 @@ def read_journal(path: Path) -> tuple[list[dict[str, Any]], int]:
         if not is_row(row):
             raise UserError(f"{path}: line {number}: damaged; restore it, or remove this line and those after it")
         rows.append(row)
-    return rows, size
+    return rows, start + size
 
 
 def is_row(row: object) -> bool:

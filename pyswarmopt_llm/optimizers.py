@@ -12,11 +12,10 @@ from torch import Tensor
 import pyswarmopt as pso
 from pyswarmopt.restart import RestartSwarm
 from pyswarmopt.stopping import MaxIter, Patience
+from pyswarmopt_llm.config import NEVERGRAD, PYCMA
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.recipe_options import recipe_options
 
-NEVERGRAD = "nevergrad:"
-PYCMA = "pycma"
 OWN = "pso"  # the library's own choice where there are no bounds, which its default for functions needs
 _OWN_RECIPE = "constriction"
 

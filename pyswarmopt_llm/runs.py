@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shlex
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -26,9 +25,9 @@ from pyswarmopt_llm.config import SearchConfig
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.experts.files import atomic_directory
 from pyswarmopt_llm.journal import read_journal
+from pyswarmopt_llm.run_files import FORMAT, OWNER, read_about, read_result, stored_config, this_process
 
 _SAVED_NUMBERS = 2**20  # positions of a swarm that is saved whole
-FORMAT = 1  # of run.json and history.jsonl
 # What the storage of a run may answer in mid-search: full, over quota, too large, read-only, taken away, broken.
 _STORAGE = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.EIO)
@@ -95,31 +94,12 @@ class Run:
         Raises:
             UserError: if it is not a run, is damaged, or was written by another version of this format.
         """
-        file = path / "run.json"
-        try:
-            about = json.loads(file.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UserError(f"{path}: not a run directory ({file.name}: {error.strerror}); check the path") from error
-        except json.JSONDecodeError as error:
-            raise UserError(f"{file}: line {error.lineno}: not valid JSON ({error.msg}); restore the file") from error
-        except UnicodeDecodeError as error:
-            raise UserError(f"{file}: not UTF-8 text; restore the file") from error
-        if not isinstance(about, dict) or about.get("format") != FORMAT:
-            found = about.get("format") if isinstance(about, dict) else None
-            raise UserError(f"{file}: format {found!r}, not {FORMAT}; resume with the version that wrote it")
-        if not all(isinstance(about.get(key), dict) for key in ("config", "fingerprints")):
-            raise UserError(f"{file}: lacks config or fingerprints; restore the file")
-        return cls(path, about)
+        return cls(path, read_about(path))
 
     @property
     def config(self) -> SearchConfig:
         """The configuration the run was begun with."""
-        stored = dict(self.about["config"])
-        try:
-            plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
-            return SearchConfig(**plain)
-        except (KeyError, TypeError) as error:
-            raise UserError(f"{self.path / 'run.json'}: its config is damaged ({error}); restore the file") from error
+        return stored_config(self.path, self.about)
 
     @property
     def result(self) -> dict[str, Any] | None:
@@ -128,13 +108,7 @@ class Run:
         Raises:
             UserError: the file is damaged.
         """
-        file = self.path / "result.json"
-        if not file.exists() or not (self.path / "best").is_dir():
-            return None
-        try:
-            return dict(json.loads(file.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            raise UserError(f"{file}: damaged ({error}); remove it and resume: the journal has all scores") from error
+        return read_result(self.path)
 
     def check_fingerprints(self, now: Mapping[str, Any]) -> None:
         """Refuse to go on if base, experts or data are not what they were.
@@ -162,7 +136,7 @@ class Run:
         Raises:
             UserError: if one is at it already, or the directory cannot be written, now or later.
         """
-        lock, owner = FileLock(self.path / ".lock", timeout=0), self.path / ".owner"
+        lock, owner = FileLock(self.path / ".lock", timeout=0), self.path / OWNER
         try:
             lock.acquire()
         except Timeout as error:
@@ -173,7 +147,7 @@ class Run:
         except OSError as error:
             raise UserError(f"{self.path}: cannot write there ({error.strerror}); check its permissions") from error
         try:
-            owner.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+            owner.write_text(this_process(), encoding="utf-8")
             self._mend_journal()
             yield
         except OSError as error:

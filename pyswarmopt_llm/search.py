@@ -19,13 +19,13 @@ import pyswarmopt as pso
 from pyswarmopt_llm.choice import Choice, choose, save_front
 from pyswarmopt_llm.config import SearchConfig
 from pyswarmopt_llm.effort import Drops, rules_for
-from pyswarmopt_llm.events import Event, OnEvent
+from pyswarmopt_llm.events import Event, Narrator, OnEvent
 from pyswarmopt_llm.graphs.messages import in_words
 from pyswarmopt_llm.honest import findings
 from pyswarmopt_llm.interfaces import Score
 from pyswarmopt_llm.job import Job, optimizer, prepare, versions
 from pyswarmopt_llm.leaders import Candidate, Leaders
-from pyswarmopt_llm.objective import Objective
+from pyswarmopt_llm.objective import Objective, OnRow
 from pyswarmopt_llm.optimizers import released
 from pyswarmopt_llm.output import coefficients_by_group, items_saved, save_truncated
 from pyswarmopt_llm.reporting.card import model_card
@@ -97,16 +97,26 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
     start = time.perf_counter()
     with run.locked():
         earlier = sum(row["seconds"] for row in run.rows)  # spent by a process that was stopped
-        scorings = _choose_scoring(job, run, tell)
+        tell(_start(job, run))
+        narrator = Narrator(job.planned)
+
+        def on_row(row: Mapping[str, Any]) -> None:
+            tell(narrator.told(row))
+
+        scorings = _choose_scoring(job, run, tell, on_row)
+        dev = job.utilities("dev", scorings)
         with released(optimizer(job.config, job.space.starts(job.particles, job.config.seed))) as swarm:
-            objective = _objective(job, run, scorings, tell)
+            objective = Objective(run, job.space, job.engine, dev, "search", on_row, job.objectives.combine)
+            for row in objective.rows:
+                tell(narrator.told(row, "replayed"))
             singles = [objective.scores(x, 0, i) for i, x in enumerate(job.space.vertices())]
             _warn_if_chance(job, singles, scorings, tell)
             leaders = Leaders(job.objectives.names)
             stop = _loop(job, run, swarm, objective, leaders, tell)
             best = Candidate(swarm.best.x, swarm.best.value, {})
-            chosen = choose(job, run, leaders, best, scorings)
+            chosen = choose(job, run, leaders, best, scorings, on_row)
             chosen, weights = weight_step(job, run, chosen, objective, scorings, tell)
+            tell(Event("closing"))
             result = _finish(job, run, chosen, singles, scorings) | {"stop": stop, **weights}
         if len(job.objectives.names) > 1:
             result["front"] = save_front(job, run, leaders, chosen.position)
@@ -146,10 +156,26 @@ def _loop(
     return reasons
 
 
+def _start(job: Job, run: Run) -> Event:
+    data = {
+        "run": str(run.path),
+        "experts": list(job.space.expert_names),
+        "tasks": list(job.objectives.names),
+        "particles": job.particles,
+        "limits": job.config.limits,
+        "dev_items": job.dev_items,
+        "scoring": job.config.scoring,
+        "dtype": str(job.engine.dtype).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "evaluations_planned": job.planned,
+    }
+    return Event("start", data)
+
+
 # What to ask
 
 
-def _choose_scoring(job: Job, run: Run, tell: OnEvent) -> dict[str, Scoring]:
+def _choose_scoring(job: Job, run: Run, tell: OnEvent, on_row: OnRow) -> dict[str, Scoring]:
     """How each task is asked; ``auto`` tries the experts on letters first and says what came of it."""
     scorings: dict[str, Scoring] = {}
     letters: dict[str, Accuracy] = {}
@@ -160,7 +186,7 @@ def _choose_scoring(job: Job, run: Run, tell: OnEvent) -> dict[str, Scoring]:
         else:
             scorings[name] = how
     if letters:
-        trial = Objective(run, job.space, job.engine, letters, phase="letter")
+        trial = Objective(run, job.space, job.engine, letters, "letter", on_row)
         found = [trial.scores(x, 0, i) for i, x in enumerate(job.space.vertices())]
         for name, asked in letters.items():
             items, scores = asked.items, [scores[name] for scores in found]
@@ -189,36 +215,6 @@ def _warn_if_chance(
                 "a search has nothing to hold on to here"
             )
             tell(Event("note", {"text": text}))
-
-
-def _objective(job: Job, run: Run, scorings: Mapping[str, Scoring], tell: OnEvent) -> Objective:
-    """The search's objective, with its progress told."""
-    data = {
-        "run": str(run.path),
-        "experts": list(job.space.expert_names),
-        "tasks": list(job.objectives.names),
-        "particles": job.particles,
-        "max_iter": job.config.max_iter,
-        "dev_items": job.dev_items,
-        "scoring": _one(scorings),
-        "dtype": str(job.engine.dtype).removeprefix("torch."),
-        "threads": torch.get_num_threads(),
-        "evaluations_planned": job.planned,
-    }
-    tell(Event("start", data))
-
-    best = -math.inf
-
-    def on_row(row: Mapping[str, Any]) -> None:
-        nonlocal best
-        best = max(best, row["value"])
-        shown = {name: row[name] for name in ("iteration", "particle", "value", "seconds")}
-        tell(Event("evaluation", {**shown, "best": best, **_spent(job, objective)}))
-
-    asked = job.utilities("dev", scorings)
-    objective = Objective(run, job.space, job.engine, asked, on_row=on_row, combine=job.objectives.combine)
-    best = max((row["value"] for row in objective.rows), default=best)
-    return objective
 
 
 def _spent(job: Job, objective: Objective) -> dict[str, int]:

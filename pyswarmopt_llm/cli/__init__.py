@@ -12,13 +12,28 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from pyswarmopt_llm.cli import analyse, compare, demo, evaluate, generate, inspect, merge, resume, search, train_expert
+from pyswarmopt_llm.cli import (
+    analyse,
+    compare,
+    demo,
+    evaluate,
+    generate,
+    inspect,
+    merge,
+    report,
+    resume,
+    search,
+    train_expert,
+    watch,
+)
 from pyswarmopt_llm.cli._options import SwarmCommand
 from pyswarmopt_llm.errors import UserError
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "search": search.command,
     "resume": resume.command,
+    "watch": watch.command,
+    "report": report.command,
     "eval": evaluate.command,
     "inspect": inspect.command,
     "generate": generate.command,

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 
-from pyswarmopt_llm.events import OnEvent
-from pyswarmopt_llm.reporting.progress import progress
+from pyswarmopt_llm.events import Event, OnEvent
+from pyswarmopt_llm.reporting.progress import json_lines, progress
 from pyswarmopt_llm.reporting.table import print_result
 
 if TYPE_CHECKING:
@@ -36,7 +36,13 @@ def resumable(run: Path) -> Iterator[None]:
 
 
 def run_job(
-    job: Callable[[OnEvent | None], SearchResult], run: Path, *, quiet: bool = False, as_json: bool = False
+    job: Callable[[OnEvent | None], SearchResult],
+    run: Path,
+    *,
+    quiet: bool = False,
+    as_json: bool = False,
+    as_lines: bool = False,
+    track: str | None = None,
 ) -> None:
     """Run a search or its continuation and show how it goes and what it found.
 
@@ -45,10 +51,32 @@ def run_job(
         run: the run directory, for the advice after Ctrl-C.
         quiet: no progress.
         as_json: print ``result.json`` instead of the closing table.
+        as_lines: print every event as a line of JSON, the result with the last, and nothing else.
+        track: a tracker of `pyswarmopt_llm.tracking`.
+
+    Raises:
+        UserError: there is no such tracker; that is found out before the job begins.
     """
-    with resumable(run), progress(Console(stderr=True), quiet=quiet) as on_event:
-        found = job(on_event)
-    if as_json:
+    with resumable(run), ExitStack() as stack:
+        listeners: list[OnEvent] = []
+        if track is not None:
+            from pyswarmopt_llm.tracking import tracked
+
+            listeners.append(stack.enter_context(tracked(track)))
+        if as_lines:
+            listeners.append(json_lines(sys.stdout))
+        elif not quiet:
+            listeners.append(stack.enter_context(progress(Console(stderr=True))))
+        found = job(_all(listeners) if listeners else None)
+    if as_json and not as_lines:
         typer.echo(json.dumps(found.result))
-    else:
+    elif not as_lines:
         print_result(Console(), found.run, found.result)
+
+
+def _all(listeners: Sequence[OnEvent]) -> OnEvent:
+    def on_event(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    return on_event

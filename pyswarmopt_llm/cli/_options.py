@@ -112,7 +112,7 @@ Config = Annotated[
         metavar="FILE",
         is_eager=True,
         callback=_use_config,
-        help="TOML or JSON with these options by their long names; the command line wins.",
+        help="TOML or JSON with these options; the command line wins.",
     ),
 ]
 Base = Annotated[str, typer.Option(metavar="B", help="Directory, hub id or embedded:smollm2-135m.")]
@@ -123,4 +123,6 @@ Threads = Annotated[int | None, typer.Option(min=1, metavar="N", help="CPU threa
 Scoring = Annotated[str, typer.Option(metavar="S", help="auto, letter, likelihood or generate.")]
 Overlap = Annotated[bool, typer.Option("--allow-overlap", help="Accept items that are in dev and in test.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+JsonLines = Annotated[bool, typer.Option("--json-lines", help="Print events as JSON, one a line, as they come.")]
+Track = Annotated[str | None, typer.Option(metavar="T", help="Log to trackio, wandb or tensorboard.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress display.")]

@@ -9,7 +9,7 @@ import typer
 
 import pyswarmopt_llm
 from pyswarmopt_llm.cli._job import run_job
-from pyswarmopt_llm.cli._options import Json, Quiet
+from pyswarmopt_llm.cli._options import Json, JsonLines, Quiet, Track
 from pyswarmopt_llm.config import SearchConfig
 from pyswarmopt_llm.errors import UserError
 
@@ -48,8 +48,10 @@ def command(
         Path | None, typer.Option(metavar="RUN", help="Run directory to create (runs/demo).")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="S", help="Same seed, same run.")] = 0,
+    track: Track = None,
     quiet: Quiet = False,
     as_json: Json = False,
+    as_lines: JsonLines = False,
 ) -> None:
     """A real search in a few minutes: seven small experts, a task that needs a mixture of them.
 
@@ -69,4 +71,5 @@ def command(
     )
     from pyswarmopt_llm.search import search
 
-    run_job(lambda on_event: search(config, on_event), run, quiet=quiet, as_json=as_json)
+    shown = {"quiet": quiet, "as_json": as_json, "as_lines": as_lines}
+    run_job(lambda on_event: search(config, on_event), run, track=track, **shown)

@@ -8,13 +8,15 @@ from typing import Annotated
 import typer
 
 from pyswarmopt_llm.cli._job import run_job
-from pyswarmopt_llm.cli._options import Json, Quiet
+from pyswarmopt_llm.cli._options import Json, JsonLines, Quiet, Track
 
 
 def command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory.")],
+    track: Track = None,
     quiet: Quiet = False,
     as_json: Json = False,
+    as_lines: JsonLines = False,
 ) -> None:
     """Go on with an interrupted run; it ends as if it had never been stopped.
 
@@ -22,4 +24,5 @@ def command(
     """
     from pyswarmopt_llm.search import resume
 
-    run_job(lambda on_event: resume(run, on_event), run, quiet=quiet, as_json=as_json)
+    shown = {"quiet": quiet, "as_json": as_json, "as_lines": as_lines}
+    run_job(lambda on_event: resume(run, on_event), run, track=track, **shown)

@@ -15,10 +15,12 @@ from pyswarmopt_llm.cli._options import (
     Dtype,
     Experts,
     Json,
+    JsonLines,
     Overlap,
     Quiet,
     Scoring,
     Threads,
+    Track,
 )
 from pyswarmopt_llm.config import SearchConfig
 
@@ -63,7 +65,7 @@ def command(
     test: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N test items.")] = Default.test,
     seed: Annotated[int, typer.Option(min=0, metavar="S", help="Same seed, same run.")] = Default.seed,
     compat: Annotated[
-        str, typer.Option(metavar="C", help="paper, or reference: the authors' code where it differs.")
+        str, typer.Option(metavar="C", help="paper, or reference (the authors' code).")
     ] = Default.compat,
     exact_flat: Annotated[
         bool, typer.Option("--exact-flat", help="Move the flat factors, not coefficients.", hidden=True)
@@ -107,12 +109,14 @@ def command(
         bool, typer.Option("--calibrate", help="Choose threads, dtype and batch by a short trial.", hidden=True)
     ] = Default.calibrate,
     config: Config = None,
+    track: Track = None,
     quiet: Quiet = False,
     as_json: Json = False,
+    as_lines: JsonLines = False,
 ) -> None:
     """Let a swarm of experts look for a better one; RUN/best is the adapter it found.
 
-    More options (--utility, --combine, --early-stop, ...): docs/objectives.md, spaces.md, less-work.md.
+    More options (--utility, --early-stop, ...): docs/objectives.md, spaces.md, less-work.md.
 
     Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
     """
@@ -155,4 +159,11 @@ def command(
     )
     from pyswarmopt_llm.search import search
 
-    run_job(lambda on_event: search(settings, on_event), Path(out), quiet=quiet, as_json=as_json)
+    run_job(
+        lambda on_event: search(settings, on_event),
+        Path(out),
+        quiet=quiet,
+        as_json=as_json,
+        as_lines=as_lines,
+        track=track,
+    )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pyswarmopt_llm.reporting.progress import duration
+from pyswarmopt_llm.reporting.live import duration
 from pyswarmopt_llm.reporting.table import by_weight, cost_text, print_result, score_rows, verdict
 
 RESULT: dict[str, Any] = {
