@@ -27,6 +27,8 @@ class Comparison:
         interval: 95% interval of the difference (BCa bootstrap over items).
         p_value: two-sided paired permutation test.
         n: items.
+        gained: items on which the first is better.
+        lost: items on which the second is better.
         items_needed: items at which a difference of this size would be found with probability `POWER` at level
             `LEVEL`; None where there is no difference.
     """
@@ -35,6 +37,8 @@ class Comparison:
     interval: tuple[float, float]
     p_value: float
     n: int
+    gained: int
+    lost: int
     items_needed: int | None
 
 
@@ -46,13 +50,16 @@ def compare_paired(ours: Sequence[float], theirs: Sequence[float]) -> Comparison
 
     Example:
         >>> found = compare_paired([1, 1, 1, 1, 1, 1, 0, 1], [0, 0, 1, 0, 0, 0, 0, 0])
-        >>> found.difference, found.p_value
-        (0.75, 0.03125)
+        >>> found.difference, found.p_value, found.gained, found.lost
+        (0.75, 0.03125, 6, 0)
     """
     if not ours or len(ours) != len(theirs):
         raise ValueError(f"{len(ours)} and {len(theirs)} items: give the same items of both, at least one")
     d = np.subtract(ours, theirs, dtype=np.float64)
-    return Comparison(float(d.mean()), bootstrap_interval(d), permutation_test(d), d.size, items_needed(d))
+    gained, lost = int(np.sum(d > 0)), int(np.sum(d < 0))
+    return Comparison(
+        float(d.mean()), bootstrap_interval(d), permutation_test(d), d.size, gained, lost, items_needed(d)
+    )
 
 
 def permutation_test(differences: Sequence[float] | np.ndarray) -> float:

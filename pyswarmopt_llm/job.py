@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -19,7 +18,6 @@ from pyswarmopt_llm.engines.transformers_engine import TransformersEngine
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.experts import BaseModel, load_model, resolve_base
 from pyswarmopt_llm.experts.adapter import AdapterFile, AdapterInfo, load_factors
-from pyswarmopt_llm.experts.fingerprint import canonical
 from pyswarmopt_llm.experts.models import ModelInfo, inspect_models
 from pyswarmopt_llm.experts.preflight import inspect_experts
 from pyswarmopt_llm.experts.stored import StoredTensors
@@ -28,7 +26,7 @@ from pyswarmopt_llm.graphs.files import holds_graph
 from pyswarmopt_llm.graphs.mixing import mixer
 from pyswarmopt_llm.graphs.opening import open_graph
 from pyswarmopt_llm.interfaces import Patch, Space, Utility
-from pyswarmopt_llm.objectives import Objectives, load_objectives, scorings_of
+from pyswarmopt_llm.objectives import Objectives, load_objectives, scorings_of, task_print
 from pyswarmopt_llm.optimizers import make_optimizer
 from pyswarmopt_llm.spaces import SEVERAL, build_space, check_space
 from pyswarmopt_llm.spaces.full import FullSpace
@@ -273,13 +271,8 @@ def check_askable(
 
 def _task_prints(objectives: Objectives) -> dict[str, str]:
     """Name of what is maximised -> its fingerprint."""
-    own = {name: _fingerprint(task) for name, task in objectives.tasks.items()}
+    own = {name: task_print(task) for name, task in objectives.tasks.items()}
     return own | {name: external.fingerprint for name, external in objectives.externals.items()}
-
-
-def _fingerprint(task: Task) -> str:
-    """Of a task's items and of its prompt: a changed prompt changes every score."""
-    return hashlib.sha256(canonical([task.fingerprint, task.prompt])).hexdigest()
 
 
 def load_engine(

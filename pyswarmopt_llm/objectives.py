@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,6 +11,7 @@ from pathlib import Path
 from pyswarmopt_llm.config import SearchConfig
 from pyswarmopt_llm.engines.hardware import pick_device
 from pyswarmopt_llm.errors import UserError
+from pyswarmopt_llm.experts.fingerprint import canonical
 from pyswarmopt_llm.interfaces import Utility
 from pyswarmopt_llm.tasks import Item, Scoring, Task, load_task
 from pyswarmopt_llm.utilities.callables import CallableUtility
@@ -67,7 +69,7 @@ def load_objectives(config: SearchConfig) -> Objectives:
     Raises:
         UserError: the first thing that is wrong.
     """
-    tasks, fresh = _load_split(config)
+    tasks, fresh = load_split(config)
     externals = _load_externals(config)
     if not tasks and not externals:
         raise UserError("no task; give one with --task")
@@ -92,13 +94,22 @@ def load_tasks(specs: tuple[str, ...], dev: int | None, test: int | None, allow_
     return tasks
 
 
+def task_print(task: Task) -> str:
+    """A task's fingerprint: of its items and of its prompt, since a changed prompt changes every score."""
+    return hashlib.sha256(canonical([task.fingerprint, task.prompt])).hexdigest()
+
+
 def scorings_of(metric: Metric, wanted: str, task: Task) -> tuple[Scoring, ...]:
     """The ways in which a metric may ask a task: one, or two where ``auto`` has to try letters first."""
     return possible_scorings(wanted, task.dev) if metric.scoring is None else (metric.scoring,)
 
 
-def _load_split(config: SearchConfig) -> tuple[dict[str, Task], dict[str, tuple[Item, ...]]]:
-    """The tasks, and the dev items of each that are kept out of the search."""
+def load_split(config: SearchConfig) -> tuple[dict[str, Task], dict[str, tuple[Item, ...]]]:
+    """The tasks as the search sees them, and the dev items of each that are kept out of it.
+
+    Raises:
+        UserError: a task is wrong, or has too few items.
+    """
     kept = config.confirm or 0
     if config.confirm is not None and kept < 1:
         raise UserError(f"--confirm {kept}: out of range; give at least 1")
@@ -171,4 +182,13 @@ def _check_harmonic(config: SearchConfig, metrics: Mapping[str, Metric], externa
         )
 
 
-__all__ = ["LM_EVAL", "Objectives", "find_metrics", "load_objectives", "load_tasks", "scorings_of"]
+__all__ = [
+    "LM_EVAL",
+    "Objectives",
+    "find_metrics",
+    "load_objectives",
+    "load_split",
+    "load_tasks",
+    "scorings_of",
+    "task_print",
+]

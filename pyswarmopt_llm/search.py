@@ -121,7 +121,7 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
         if len(job.objectives.names) > 1:
             result["front"] = save_front(job, run, leaders, chosen.position)
         result["seconds"] = round(earlier + time.perf_counter() - start, 3)
-        _publish(run, result)
+        _publish(job, run, result)
     tell(Event("done", {"result": result}))
     return SearchResult(run.path, result)
 
@@ -300,11 +300,10 @@ def _finish(
     return result
 
 
-def _publish(run: Run, result: Mapping[str, Any]) -> None:
+def _publish(job: Job, run: Run, result: Mapping[str, Any]) -> None:
     """Card and report first, ``result.json`` last: where it is, everything is."""
     (run.path / "best" / "README.md").write_text(model_card(run.about, result), encoding="utf-8")
-    rows = [row for row in run.rows if row["phase"] == "search"]
-    (run.path / "report.html").write_text(render_report(run.about, result, rows), encoding="utf-8")
+    (run.path / "report.html").write_text(render_report(run.about, result, run.rows, job.tasks), encoding="utf-8")
     run.finish(result)
 
 

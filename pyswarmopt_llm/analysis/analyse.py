@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.analysis.plots import plot_emergence, plot_origin, plot_trials
-from pyswarmopt_llm.analysis.reading import emergence, origin, read_run
+from pyswarmopt_llm.analysis.reading import emergence, origin, read_run, searched
 from pyswarmopt_llm.analysis.studies import ablations, as_trial, diversity
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.runs import write_json
@@ -43,8 +43,8 @@ def analyse(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{out}: cannot be made ({error.strerror}); choose another --out") from error
-    cases = [emergence(run, result) for run, result in opened]
-    origins = [origin(run, result) for run, result in opened]
+    cases = [emergence(searched(run.rows), result) for run, result in opened]
+    origins = [origin(searched(run.rows), result) for run, result in opened]
     found: dict[str, Any] = {
         "runs": [
             {

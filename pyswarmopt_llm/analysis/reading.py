@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,27 +69,34 @@ def read_run(path: Path) -> tuple[Run, dict[str, Any]]:
     """A finished run and its result.
 
     Raises:
-        UserError: not a run, or not finished.
+        UserError: not a run, not finished, or without a complete evaluation.
     """
     run = Run.open(path)
     if run.result is None:
         raise UserError(f"{path}: is not finished; finish it with: swarm-llm resume {path}")
+    if not searched(run.rows):
+        raise UserError(f"{run.path / 'history.jsonl'}: has no complete evaluation; nothing to analyse")
     return run, run.result
 
 
-def searched(run: Run) -> list[Row]:
+def searched(rows: Iterable[Row]) -> list[Row]:
     """The rows of the search itself, without those that were ended early."""
-    rows: list[Row] = [row for row in run.rows if row["phase"] == "search" and "bounds" not in row]
-    if not rows:
-        raise UserError(f"{run.path / 'history.jsonl'}: has no complete evaluation; nothing to analyse")
-    return rows
+    return [row for row in rows if row["phase"] == "search" and "bounds" not in row]
 
 
-def emergence(run: Run, result: Mapping[str, Any]) -> dict[str, Emergence]:
-    """Task -> its four cases; tasks whose items are not simply right or wrong are left out."""
-    rows = searched(run)
-    experts = [row for row in rows if row["iteration"] == 0 and row["particle"] < len(run.config.experts)]
-    best = best_row(rows, result)
+def expert_rows(rows: Sequence[Row], result: Mapping[str, Any]) -> list[Row]:
+    """The rows of the experts themselves, which the starting swarm begins with."""
+    return [row for row in rows if row["iteration"] == 0 and row["particle"] < len(result["coefficients"])]
+
+
+def emergence(rows: Sequence[Row], result: Mapping[str, Any]) -> dict[str, Emergence]:
+    """Task -> its four cases; tasks whose items are not simply right or wrong are left out.
+
+    Args:
+        rows: those of `searched`, at least one.
+        result: ``result.json``.
+    """
+    experts, best = expert_rows(rows, result), best_row(rows, result)
     found = {}
     for name, packed in best["items"].items():
         final = np.array(unpack(packed))
@@ -106,9 +113,8 @@ def emergence(run: Run, result: Mapping[str, Any]) -> dict[str, Emergence]:
     return found
 
 
-def origin(run: Run, result: Mapping[str, Any]) -> Origin:
-    """Where the final best started."""
-    rows = searched(run)
+def origin(rows: Sequence[Row], result: Mapping[str, Any]) -> Origin:
+    """Where the final best started; `rows` are those of `searched`."""
     best = best_row(rows, result)
     starts = {row["particle"]: float(row["value"]) for row in rows if row["iteration"] == 0}
     own = starts.get(best["particle"], float(best["value"]))
@@ -131,4 +137,4 @@ def best_row(rows: Sequence[Row], result: Mapping[str, Any]) -> Row:
     return same[0] if same else max(rows, key=lambda row: row["value"])
 
 
-__all__ = ["Emergence", "Origin", "best_row", "emergence", "origin", "read_run", "searched"]
+__all__ = ["Emergence", "Origin", "best_row", "emergence", "expert_rows", "origin", "read_run", "searched"]

@@ -7,10 +7,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pyswarmopt_llm.compare.summary import summary_lines, tables_of
 from pyswarmopt_llm.compare.table import HEADINGS, OVER_TASKS, cells, over_tasks
+from pyswarmopt_llm.reporting.pages import render
 
 WIDTH, HEIGHT, PAD = 720.0, 300.0, 44.0
 # Okabe & Ito 2008: told apart with any colour vision; then the same again, dashed.
@@ -57,18 +57,12 @@ def plot(methods: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def render_page(result: Mapping[str, Any]) -> str:
     """``compare.html``, a pure function of ``compare.json``: no scripts, no links to anything outside."""
-    environment = Environment(
-        loader=PackageLoader("pyswarmopt_llm.compare", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     tables = [
         {"task": task, "rows": [cells(*pair) for pair in methods.items()], "plot": plot(methods)}
         for task, methods in tables_of(result).items()
     ]
-    return environment.get_template("compare.html.j2").render(
+    return render(
+        "compare/compare.html.j2",
         notes=summary_lines(result),
         headings=HEADINGS,
         tables=tables,

@@ -1,4 +1,4 @@
-"""Weights & Biases: files in ``RUN/wandb`` for ``wandb sync``; sent at once only where ``WANDB_MODE=online`` says so."""
+"""Weights & Biases: files in ``RUN/wandb`` for ``wandb sync``; sent at once only if ``WANDB_MODE=online`` says so."""
 
 from __future__ import annotations
 

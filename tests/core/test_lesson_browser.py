@@ -5,17 +5,15 @@ from __future__ import annotations
 import html
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import needs_browser, visit
 
 from pyswarmopt.toy import lesson
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")]
+pytestmark = [pytest.mark.slow, needs_browser]
 
 # Does what a reader could do, and writes down what happened.
 READER = """
@@ -75,15 +73,6 @@ addEventListener("load", () => {
 });
 </script>
 """
-
-
-def visit(address: str, profile: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [
-        str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--enable-logging=stderr",
-        "--disable-background-networking", "--disable-component-update", "--no-first-run", f"--user-data-dir={profile}",
-        *options, address,
-    ]  # fmt: skip
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
 
 
 def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(tmp_path: Path) -> None:

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from pyswarmopt_llm.analysis.reading import best_row, emergence, origin
-from pyswarmopt_llm.config import SearchConfig
+from pyswarmopt_llm.analysis.reading import best_row, emergence, origin, searched
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.honest import compare_paired, findings, items_needed, permutation_test
 from pyswarmopt_llm.interfaces import Score
@@ -149,15 +148,7 @@ def test_leaders_pass_over_what_was_ended_early() -> None:
 # Analyses
 
 
-class Finished:
-    """A run in memory."""
-
-    def __init__(self, rows: list[dict[str, Any]], experts: int) -> None:
-        self.rows = rows
-        self.config = SearchConfig("b", tuple("xyz"[:experts]), ("t",), "r")
-
-
-def journal() -> tuple[Any, dict[str, Any]]:
+def journal() -> tuple[list[dict[str, Any]], dict[str, Any]]:
     def line(iteration: int, particle: int, items: str, mixture: list[float]) -> dict[str, Any]:
         value = items.count("1") / len(items)
         return {
@@ -176,12 +167,12 @@ def journal() -> tuple[Any, dict[str, Any]]:
         line(1, 1, "100111", [0.3, 0.7]),
         {**line(1, 0, "111111", [0.6, 0.4]), "phase": "confirm"},
     ]
-    return Finished(rows, 2), {"coefficients": {"x": 0.3, "y": 0.7}}
+    return searched(rows), {"coefficients": {"x": 0.3, "y": 0.7}}
 
 
 def test_emergence_by_hand() -> None:
-    run, result = journal()
-    found = emergence(run, result)
+    rows, result = journal()
+    found = emergence(rows, result)
     assert found.keys() == {"t"}  # the other task's items are not right or wrong
     case = found["t"]
     # Known to an expert: items 1 to 3. The best is right on 1, 4, 5, 6.
@@ -190,12 +181,12 @@ def test_emergence_by_hand() -> None:
 
 
 def test_origin_by_hand() -> None:
-    run, result = journal()
-    start = origin(run, result)
+    rows, result = journal()
+    start = origin(rows, result)
     assert (start.particle, start.rank, start.population, start.iteration) == (1, 2.5, 3, 1)
     assert start.start == pytest.approx(2 / 6) and start.value == pytest.approx(4 / 6)
     assert start.weak_to_strong
-    assert best_row(run.rows[:3], {"coefficients": {"x": 9.0, "y": 9.0}})["particle"] == 2
+    assert best_row(rows[:3], {"coefficients": {"x": 9.0, "y": 9.0}})["particle"] == 2
 
 
 # Coefficients
