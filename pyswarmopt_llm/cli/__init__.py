@@ -73,7 +73,7 @@ def swarm_llm(
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run `swarm-llm` and exit: 0 done, 2 wrong input (one line on stderr), 130 interrupted.
+    """Run `swarm-llm` and exit: 0 done, 1 watched run stopped, 2 wrong input (one line on stderr), 130 interrupted.
 
     Args:
         argv: the arguments without the program's name; None takes them from `sys.argv`.
