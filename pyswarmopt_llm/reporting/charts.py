@@ -260,7 +260,7 @@ def _labelled(experts: list[Mark], weights: Mapping[str, float], best: tuple[flo
     taken += [(mark.x - 5, mark.y - 5, mark.x + 5, mark.y + 5) for mark in experts]
     found: list[Mark] = []
     for mark in sorted(experts, key=lambda mark: -abs(weights[mark.title])):
-        text = mark.title if len(mark.title) <= 18 else mark.title[:17] + "…"
+        text = mark.title if len(mark.title) <= 24 else mark.title[:23] + "…"
         wide = len(text) * _CHARACTER
         end = mark.x + 9 + wide > WIDTH
         left = mark.x - 9 - wide if end else mark.x + 9

@@ -85,7 +85,7 @@ class LiveView:
         """The lines."""
         state, width = self.state, options.max_width
         plain = options.ascii_only
-        head = [Text(state.run, style="bold"), ", ".join(state.tasks), f"{len(state.experts)} experts"]
+        head: list[str | Text] = [Text(state.run, style="bold"), ", ".join(state.tasks), f"{len(state.experts)} experts"]
         yield from _flow([*head, f"{state.particles} particles"], width)
         yield from _flow([Text(word, "bold" if word.startswith("best dev") else "") for word in facts(state)], width)
         yield Text()
