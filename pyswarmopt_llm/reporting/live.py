@@ -10,7 +10,8 @@ from rich.text import Text
 from pyswarmopt_llm.reporting.state import SearchState
 
 _BLOCKS, _ASCII = "▁▂▃▄▅▆▇█", ".:-=+*#@"  # low to high: a value reads without colour
-_COLOURS = ("#5b6fc0", "#4b8bc4", "#3f9fb8", "#3fae9c", "#52b87a", "#8cc152", "#c9bf3d", "#f0a92e")
+# Names, not numbers: they follow the terminal's theme, and look alike in 16 colours and in millions.
+_COLOURS = ("blue", "blue", "cyan", "cyan", "green", "green", "yellow", "bright_yellow")
 _RULES = {
     "max_iter": "iterations",
     "patience": "without a new best",
@@ -49,10 +50,10 @@ def facts(state: SearchState) -> list[str]:
 def pace(state: SearchState) -> list[str]:
     """What is done, how fast, and how long it may take."""
     speed, left = state.items_per_second, state.seconds_left
-    words = [f"{state.done} evaluated" + (f", at most {state.left} left" if state.left else "")]
+    words = [f"{state.done} evaluated" + (f", at most {state.left} left" if state.left and not state.over else "")]
     if speed is not None:
         words.append(f"{speed:.3g} items/s")
-    if left:
+    if left and not state.over:
         words.append(f"at most {duration(left)} left")
     return words
 
@@ -85,8 +86,8 @@ class LiveView:
         """The lines."""
         state, width = self.state, options.max_width
         plain = options.ascii_only
-        head: list[str | Text] = [Text(state.run, style="bold"), ", ".join(state.tasks), f"{len(state.experts)} experts"]
-        yield from _flow([*head, f"{state.particles} particles"], width)
+        about = (", ".join(state.tasks), f"{len(state.experts)} experts", f"{state.particles} particles")
+        yield from _flow([Text(state.run, style="bold"), *about], width)
         yield from _flow([Text(word, "bold" if word.startswith("best dev") else "") for word in facts(state)], width)
         yield Text()
         if state.values:

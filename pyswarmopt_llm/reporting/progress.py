@@ -18,11 +18,14 @@ _PER_SECOND = 4  # how often the view is drawn
 
 
 def headline(data: Mapping[str, Any]) -> str:
-    """One line about a run that starts."""
+    """One line about a run that starts; what it does not know (``auto``, None) is left out."""
+    items = f" of {data['dev_items']} dev items" if data["dev_items"] else ""
+    details = [f"{data['scoring']} scoring"] if data["scoring"] != "auto" else []
+    details += [data["dtype"]] if data["dtype"] != "auto" else []
+    details += [f"{data['threads']} threads"] if data["threads"] else []
     return (
-        f"{data['run']}: {len(data['experts'])} experts on {', '.join(data['tasks'])}; "
-        f"{data['particles']} particles, at most {data['evaluations_planned']} evaluations of "
-        f"{data['dev_items']} dev items ({data['scoring']} scoring, {data['dtype']}, {data['threads']} threads)"
+        f"{data['run']}: {len(data['experts'])} experts on {', '.join(data['tasks'])}; {data['particles']} particles, "
+        f"at most {data['evaluations_planned']} evaluations{items}" + (f" ({', '.join(details)})" if details else "")
     )
 
 

@@ -23,6 +23,7 @@ class SearchState:
         particles: population of the swarm.
         limits: what ends the search (see `SearchConfig.limits`).
         phase: what goes on beside the search, in words; "" while it searches.
+        over: whether the search itself has ended.
         iteration: of the latest evaluation, 0 for the starting swarm.
         completed: the latest iteration that has ended, -1 before the first.
         best: best value on dev, None before the first evaluation.
@@ -48,7 +49,7 @@ class SearchState:
         self.experts: tuple[str, ...] = ()
         self.particles = 0
         self.limits: Mapping[str, float] = {}
-        self.phase = "getting ready"
+        self.phase, self.over = "getting ready", False
         self.iteration, self.completed = 0, -1
         self.best: float | None = None
         self.best_at: tuple[int, int] | None = None
@@ -72,9 +73,9 @@ class SearchState:
         elif event.kind == "trial":
             self.phase = f"{_PHASES.get(data['phase'], data['phase'])}: {data['particle'] + 1} asked"
         elif event.kind == "closing":
-            self.phase = "scoring what was found"
+            self.phase, self.over = "scoring what was found", True
         elif event.kind == "done":
-            self.phase = "finished"
+            self.phase, self.over = "finished", True
 
     def _evaluated(self, data: Mapping[str, Any]) -> None:
         iteration, particle, value = data["iteration"], data["particle"], data["value"]

@@ -155,7 +155,7 @@ def print_result(console: Console, run: Path, result: Mapping[str, Any]) -> None
     weights = [(name, weight) for name, weight in by_weight(result["coefficients"]) if abs(weight) >= 0.005]
     others = len(result["coefficients"]) - len(weights)
     mixture = ", ".join(f"{name} {weight:+.2f}" for name, weight in weights)
-    mixture += f", none of {others} others" if others else ""
+    mixture += f", {others} without weight" if others else ""
     closing = (f"Mixture: {mixture}", f"Cost: {cost_text(result)}", f"Files: {run / 'best'}")
     for line in (verdict(result), *remarks(result), *closing):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

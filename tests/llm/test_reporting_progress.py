@@ -14,7 +14,7 @@ from rich.console import Console
 
 from pyswarmopt_llm.events import Event, Narrator
 from pyswarmopt_llm.reporting.live import LiveView
-from pyswarmopt_llm.reporting.progress import json_lines, progress
+from pyswarmopt_llm.reporting.progress import headline, json_lines, progress
 from pyswarmopt_llm.reporting.state import WINDOW, SearchState
 
 START = Event(
@@ -123,8 +123,7 @@ def test_in_colour_the_same_marks_are_coloured() -> None:
     out = io.StringIO()
     state = told(row(0, 0, 0, 0.2), row(1, 0, 1, 0.6))
     Console(file=out, width=80, color_system="truecolor", force_terminal=True).print(LiveView(state))
-    low, high = "\x1b[38;2;91;111;192m▁", "\x1b[38;2;240;169;46m█"
-    assert low in out.getvalue() and high in out.getvalue()
+    assert "\x1b[34m▁" in out.getvalue() and "\x1b[93m█" in out.getvalue()  # blue, bright yellow
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
@@ -190,6 +189,20 @@ def test_elsewhere_than_in_a_terminal_there_is_a_line_per_iteration() -> None:
     # Ten evaluations left at (2 + 4) / 2 = 3 s each: 30 s; 96 items in 6 s.
     words = ("1/2", "0.7500", "2 evaluated", "10 left", "16 items/s", "0:30", "1 of 2 iterations", "0 of 5 without")
     assert all(word in iteration for word in words)
+
+
+def test_once_the_search_is_over_nothing_is_left() -> None:
+    state = told(row(0, 0, 0, 0.2))
+    assert any("left" in line for line in drawn(state, 80))
+    state.add(Event("closing"))
+    lines = drawn(state, 80)
+    assert not any("left" in line for line in lines) and lines[-1] == "scoring what was found"
+
+
+def test_the_headline_leaves_out_what_is_not_known() -> None:
+    unknown = {"dev_items": 0, "scoring": "auto", "dtype": "auto", "threads": None}
+    text = headline({**START.data, **unknown})
+    assert text == "runs/a: 2 experts on builtin:demo; 4 particles, at most 12 evaluations"
 
 
 def test_lines_of_a_resumed_run_begin_where_it_was_stopped() -> None:
