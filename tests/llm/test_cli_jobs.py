@@ -89,6 +89,27 @@ def test_json_prints_the_result_and_nothing_else(
     assert json.loads(capsys.readouterr().out) == RESULT
 
 
+def test_json_lines_prints_events_as_they_come_and_nothing_else(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[str] = []
+
+    def search(config: Any, on_event: Any) -> Any:
+        on_event(note("letters are at chance"))
+        seen.append(capsys.readouterr().out)  # it is there before the search ends
+        on_event(types.SimpleNamespace(kind="done", data={"result": RESULT}))
+        return finished(config.out)
+
+    install(search=search)
+    assert run(*SEARCH, "runs/a", "--json-lines") == 0
+    captured = capsys.readouterr()
+    assert [json.loads(seen[0]), json.loads(captured.out)] == [
+        {"event": "note", "text": "letters are at chance"},
+        {"event": "done", "result": RESULT},
+    ]
+    assert captured.err == ""
+
+
 def test_quiet_listens_to_nothing(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
     listeners = []
 
