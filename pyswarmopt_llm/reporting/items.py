@@ -8,7 +8,7 @@ from typing import Any
 
 from pyswarmopt_llm.analysis.reading import Emergence, best_row, emergence, expert_rows
 from pyswarmopt_llm.objective import unpack
-from pyswarmopt_llm.reporting.charts import Mark, Scale
+from pyswarmopt_llm.reporting.charts import Scale, Span
 from pyswarmopt_llm.tasks import Item, Task
 
 _SHOWN = 10  # questions of each kind
@@ -45,12 +45,12 @@ class Emerged:
     Attributes:
         task: its name.
         cases: the four counts.
-        parts: of the bar: x is its left end, y its width.
+        parts: of the bar, side by side.
     """
 
     task: str
     cases: Emergence
-    parts: Sequence[Mark]
+    parts: Sequence[Span]
 
 
 def changes(rows: Sequence[Mapping[str, Any]], result: Mapping[str, Any], tasks: Mapping[str, Task]) -> list[Changes]:
@@ -94,11 +94,11 @@ def emerged(rows: Sequence[Mapping[str, Any]], result: Mapping[str, Any]) -> lis
     for name, cases in emergence(rows, result).items():
         counts = {case: getattr(cases, case) for case in CASES}
         x = Scale(0, sum(counts.values()), 0, BAR_WIDTH)
-        parts: list[Mark] = []
+        parts: list[Span] = []
         left = 0
         for case, count in counts.items():
             if count:
-                parts.append(Mark(x(left), x(left + count) - x(left), f"{CASES[case]}: {count}", case))
+                parts.append(Span(x(left), x(left + count), title=f"{CASES[case]}: {count}", style=case))
             left += count
         found.append(Emerged(name, cases, parts))
     return found

@@ -9,10 +9,11 @@ from typing import Any
 from pyswarmopt_llm.analysis.reading import best_row, expert_rows, origin, searched
 from pyswarmopt_llm.objective import task_score
 from pyswarmopt_llm.reporting.card import command_line
-from pyswarmopt_llm.reporting.charts import HEIGHT, WIDTH, Mark, Scale, curve, plane
+from pyswarmopt_llm.reporting.charts import HEIGHT, WIDTH, Mark, Scale, Span, curve
 from pyswarmopt_llm.reporting.items import BAR_WIDTH, CASES, changes, emerged
 from pyswarmopt_llm.reporting.live import duration
 from pyswarmopt_llm.reporting.pages import render
+from pyswarmopt_llm.reporting.paths import plane
 from pyswarmopt_llm.reporting.story import stop_text, summary, usage
 from pyswarmopt_llm.reporting.table import Interval, ScoreRow, by_weight, remarks, score_rows
 from pyswarmopt_llm.tasks import Task
@@ -31,14 +32,14 @@ class Drawn:
         label: whose.
         cells: heading -> text.
         marks: points of the drawing.
-        lines: its horizontal lines: x is the left end, y the right one.
+        lines: its horizontal lines.
         first: the one that the page is about.
     """
 
     label: str
     cells: Mapping[str, str]
     marks: Sequence[Mark]
-    lines: Sequence[Mark]
+    lines: Sequence[Span]
     first: bool = False
 
 
@@ -121,7 +122,7 @@ def _drawn(row: ScoreRow, x: Scale, first: bool) -> Drawn:
         if value is None:
             continue
         if bounds is not None:
-            lines.append(Mark(x(bounds[0]), x(bounds[1]), style=split, label=str(height)))
+            lines.append(Span(x(bounds[0]), x(bounds[1]), height, style=split))
         marks.append(Mark(x(value), height, f"{split} {value:.3f}", style))
     cells = {
         "dev": _score(row.dev),
@@ -184,7 +185,7 @@ def _particles(rows: Sequence[Row], result: Row) -> list[Drawn]:
             Mark(x(start["value"]), 12.0, f"start {start['value']:.3f}", "hollow"),
             Mark(x(best["value"]), 12.0, f"best {best['value']:.3f}"),
         ]
-        way = [Mark(x(start["value"]), x(best["value"]), label="12.0")]
+        way = [Span(x(start["value"]), x(best["value"]), 12.0)]
         label = f"{particle}: {_mixture(start['coefficients'], names)}"
         lines.append(Drawn(label, cells, marks, way, particle == chosen["particle"]))
     return lines

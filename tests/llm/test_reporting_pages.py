@@ -16,7 +16,8 @@ from markdown_it import MarkdownIt
 from sklearn.decomposition import PCA
 
 from pyswarmopt_llm.reporting.card import code, command_line, model_card, plain
-from pyswarmopt_llm.reporting.charts import HEIGHT, WIDTH, best_so_far, curve, plane, ticks
+from pyswarmopt_llm.reporting.charts import HEIGHT, WIDTH, best_so_far, curve, ticks
+from pyswarmopt_llm.reporting.paths import plane
 from pyswarmopt_llm.reporting.report import render_report
 from pyswarmopt_llm.reporting.story import summary, usage
 from pyswarmopt_llm.tasks import Item, Task
