@@ -115,7 +115,7 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
             stop = _loop(job, run, swarm, objective, leaders, tell)
             best = Candidate(swarm.best.x, swarm.best.value, {})
             chosen = choose(job, run, leaders, best, scorings, on_row)
-            chosen, weights = weight_step(job, run, chosen, objective, scorings, tell)
+            chosen, weights = weight_step(job, run, chosen, objective, scorings, tell, on_row)
             tell(Event("closing"))
             result = _finish(job, run, chosen, singles, scorings) | {"stop": stop, **weights}
         if len(job.objectives.names) > 1:

@@ -21,7 +21,7 @@ from pyswarmopt_llm.events import Event, OnEvent
 from pyswarmopt_llm.graphs.engine import GraphEngine
 from pyswarmopt_llm.graphs.jfk import ASSIGNMENTS, assignments, jfk_scores
 from pyswarmopt_llm.job import Job, optimizer
-from pyswarmopt_llm.objective import Objective
+from pyswarmopt_llm.objective import Objective, OnRow
 from pyswarmopt_llm.optimizers import released
 from pyswarmopt_llm.runs import Checkpoint, Run
 from pyswarmopt_llm.spaces.graph import GraphSpace, PlacedSpace
@@ -31,7 +31,7 @@ PHASE = "weights"  # of the rows in history.jsonl
 
 
 def weight_step(
-    job: Job, run: Run, chosen: Choice, roles: Objective, scorings: Mapping[str, Scoring], tell: OnEvent
+    job: Job, run: Run, chosen: Choice, roles: Objective, scorings: Mapping[str, Scoring], tell: OnEvent, on_row: OnRow
 ) -> tuple[Choice, dict[str, Any]]:
     """Let the models of the chosen graph look for better weights.
 
@@ -42,6 +42,7 @@ def weight_step(
         roles: what it was scored by; says what is spent already.
         scorings: how each task is asked.
         tell: told about progress.
+        on_row: told about every new row.
 
     Returns:
         What is handed over, and what there is to say of it in ``result.json``; both as they were where nothing is to be
@@ -59,9 +60,8 @@ def weight_step(
         tell(Event("note", {"text": "the budget is spent: no weight step"}))
         return chosen, {}
     space = job.space.placed(chosen.position)
-    objective = Objective(
-        run, space, job.engine, job.utilities("dev", scorings), phase=PHASE, combine=job.objectives.combine
-    )
+    asking = job.utilities("dev", scorings)
+    objective = Objective(run, space, job.engine, asking, PHASE, on_row, job.objectives.combine)
     tell(Event("note", {"text": f"weight step: {space.places} models of the graph, from dev {chosen.value:.3f}"}))
     experts = torch.eye(len(space.expert_names), dtype=torch.float64)
     with released(optimizer(replace(job.config, particles=len(experts)), experts)) as swarm:

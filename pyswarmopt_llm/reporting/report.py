@@ -61,9 +61,11 @@ def render_report(run: Row, result: Row, history: Iterable[Row], tasks: Mapping[
     base = run.get("base_name") or config["base"]
     sections: dict[str, Any] = {"emerged": [], "changes": [], "plane": None, "particles": [], "origin": None}
     if whole:
+        # After a weight step the result is none of the search's candidates: nothing is known of its items.
+        moved = result.get("weight_step", {}).get("taken", False)
         sections = {
-            "emerged": emerged(whole, result),
-            "changes": changes(whole, result, tasks or {}),
+            "emerged": [] if moved else emerged(whole, result),
+            "changes": [] if moved else changes(whole, result, tasks or {}),
             "plane": plane(rows, result["coefficients"], best_row(whole, result)),
             "particles": _particles(rows, result),
             "origin": origin(whole, result),

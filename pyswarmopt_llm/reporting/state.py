@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +11,11 @@ from pyswarmopt_llm.events import Event
 # Enough evaluations to smooth their times, few enough to follow a machine that gets slower.
 WINDOW = 20
 
-_PHASES = {"letter": "trying option letters", "confirm": "scoring the leaders again"}
+_PHASES = {
+    "letter": "trying option letters",
+    "confirm": "scoring the leaders again",
+    "weights": "moving the models of the graph",
+}
 
 
 class SearchState:
@@ -57,6 +61,7 @@ class SearchState:
         self.values: dict[int, dict[int, float]] = {}
         self.done, self.left = 0, 0
         self.items, self.seconds = 0, 0.0
+        self._trials: Counter[str] = Counter()
         self._latest: deque[tuple[int, float]] = deque(maxlen=WINDOW)
 
     def add(self, event: Event) -> None:
@@ -71,7 +76,8 @@ class SearchState:
             self.completed = max(self.completed, data["iteration"])
             self.done, self.left = data["evaluations"], data["evaluations_left"]
         elif event.kind == "trial":
-            self.phase = f"{_PHASES.get(data['phase'], data['phase'])}: {data['particle'] + 1} asked"
+            self._trials[data["phase"]] += 1
+            self.phase = f"{_PHASES.get(data['phase'], data['phase'])}: {self._trials[data['phase']]} scored"
         elif event.kind == "closing":
             self.phase, self.over = "scoring what was found", True
         elif event.kind == "done":

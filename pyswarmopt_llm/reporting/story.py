@@ -79,12 +79,16 @@ def usage(config: Mapping[str, Any], base: str) -> list[tuple[str, str]]:
     if space == "full":
         code = [imports, "", f"model = AutoModelForCausalLM.from_pretrained({folder!r})"]
         found.insert(0, ("Load it with transformers", "\n".join([*code, f"tokenizer = {_tokenizer(folder)}"])))
-    elif space != "token":
+    elif space not in ("token", "graph"):
         code = ["from peft import PeftModel", imports, "", f"base = AutoModelForCausalLM.from_pretrained({base!r})"]
         code += [f"tokenizer = {_tokenizer(base)}", f"model = PeftModel.from_pretrained(base, {folder!r})"]
         found.insert(0, ("Load it with peft", "\n".join(code)))
     for task in config["tasks"][:1]:
-        model = ["--base", folder] if space in ("full", "token") else ["--base", config["base"], "--adapter", folder]
+        model = (
+            ["--base", folder]
+            if space in ("full", "token", "graph")
+            else ["--base", config["base"], "--adapter", folder]
+        )
         words = ["swarm-llm", "eval", *model, "--task", task, "--split", "test"]
         found.append(("Score it again", shlex.join(words)))
     return found

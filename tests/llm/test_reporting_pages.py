@@ -308,6 +308,7 @@ def test_without_test_items_nothing_is_claimed_about_them() -> None:
         ({}, ["PeftModel.from_pretrained(base, 'r/best')", "AutoTokenizer.from_pretrained('org/base')"]),
         ({"space": "full"}, ["AutoModelForCausalLM.from_pretrained('r/best')"]),
         ({"space": "token"}, ["swarm-llm eval --base r/best --task t.json --split test"]),
+        ({"space": "graph"}, ["swarm-llm eval --base r/best --task t.json --split test"]),
         ({"out": "my 'run"}, ["swarm-llm generate --run 'my '\"'\"'run'", '"my \'run/best"']),
     ],
 )

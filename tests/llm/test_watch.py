@@ -173,7 +173,7 @@ def test_once_of_a_run_in_its_trial_of_letters(
     finished: tuple[Path, list[Event]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = copied(finished[0], tmp_path / "run", lines=2, owner=this_process())
-    assert "trying option letters: 2 asked" in swarm_llm(capsys, "watch", run, "--once")[1]
+    assert "trying option letters: 2 scored" in swarm_llm(capsys, "watch", run, "--once")[1]
 
 
 def test_a_run_that_has_not_begun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
