@@ -104,7 +104,7 @@ def test_contrast_of_text_and_of_marks(theme: int) -> None:
 
 def test_every_page_has_the_one_stylesheet() -> None:
     compared = {"experts": 2, "config": {"base": "b", "budget_items": 9, "seeds": 1}, "left_out": {}, "task": "t"}
-    pages = [page(3), render_page({**compared, "methods": {}})]
+    pages = [page(3), render_page({**compared, "metric": "accuracy", "methods": {}})]
     for text in pages:
         assert STYLESHEET.read_text() in text and text.count("<style>") == 1 and text.startswith("<!DOCTYPE html>")
 
