@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from .options import Json
+
 
 def command(
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write it.")] = Path("pso-lesson.html"),
     open_it: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
+    as_json: Json = False,
 ) -> None:
     """Write the step-by-step lesson: one page that works without a network, and open it.
 
@@ -26,6 +30,9 @@ def command(
         raise ValueError(f"--out {out}: its folder does not exist; create it first")
     text = page()
     out.write_text(text, encoding="utf-8")
-    typer.echo(f"wrote {out} ({len(text.encode()) / 1e6:.1f} MB, one file, works offline)")
+    if as_json:
+        typer.echo(json.dumps({"out": str(out), "bytes": len(text.encode())}))
+    else:
+        typer.echo(f"wrote {out} ({len(text.encode()) / 1e6:.1f} MB, one file, works offline)")
     if open_it and not webbrowser.open(out.absolute().as_uri()):
-        typer.echo(f"no browser was found: open {out} yourself")
+        typer.echo(f"no browser was found: open {out} yourself", err=True)

@@ -16,8 +16,10 @@ from pyswarmopt_llm.cli import (
     analyse,
     compare,
     demo,
+    doctor,
     evaluate,
     generate,
+    init,
     inspect,
     merge,
     report,
@@ -26,6 +28,7 @@ from pyswarmopt_llm.cli import (
     train_expert,
     watch,
 )
+from pyswarmopt_llm.cli._help import SwarmGroup
 from pyswarmopt_llm.cli._options import SwarmCommand
 from pyswarmopt_llm.errors import UserError
 
@@ -42,14 +45,19 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare.command,
     "train-expert": train_expert.command,
     "demo": demo.command,
+    "init": init.command,
+    "doctor": doctor.command,
 }
 
 app = typer.Typer(
     name="swarm-llm",
+    cls=SwarmGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first",
+    epilog="""
+Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
+Exit codes: 0 done, 2 wrong input (one line on stderr, nothing written), 130 interrupted.""",
 )
 for _name, _function in COMMANDS.items():
     app.command(_name, cls=SwarmCommand)(_function)

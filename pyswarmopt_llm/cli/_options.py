@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperOption
 
+from pyswarmopt_llm.cli._help import print_help
 from pyswarmopt_llm.errors import UserError
 
 # Options after which every word up to the next option belongs to them, as a shell's `adapters/*` expands.
@@ -47,6 +48,10 @@ class SwarmCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Spread the variadic options, then parse as usual."""
         return super().parse_args(ctx, spread(args))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help of `_help.py`; nothing is left for the parser's own formatter."""
+        print_help(self, ctx)
 
 
 def names_block(heading: str, names: Iterable[str], width: int = 92) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pyswarmopt_llm.cli._options import Device, Dtype, Threads
+from pyswarmopt_llm.cli._options import Device, Dtype, Json, Threads
 from pyswarmopt_llm.errors import UserError
 
 
@@ -42,6 +42,7 @@ def command(
     dtype: Dtype = "auto",
     device: Device = "auto",
     threads: Threads = None,
+    as_json: Json = False,
 ) -> None:
     """Answer a prompt, greedily, with the base's chat template; a mixture of models writes as it goes.
 
@@ -58,6 +59,9 @@ def command(
     answer = generate_text(
         base, adapter, prompt, max_new_tokens, fusion=fusion, dtype=dtype, device=device, threads=threads
     )
+    if as_json:
+        typer.echo(json.dumps({"base": base, "adapter": adapter, "prompt": prompt, "answer": "".join(answer)}))
+        return
     for piece in answer:
         typer.echo(piece, nl=False)
     typer.echo()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
 
 from pyswarmopt_llm.baselines import METHODS, SEARCHING
-from pyswarmopt_llm.cli._options import Base, Experts, names_block
+from pyswarmopt_llm.cli._options import Base, Experts, Json, names_block
 from pyswarmopt_llm.errors import UserError
 
 
@@ -30,12 +31,17 @@ def command(
         str | None, typer.Option(metavar="T", help="File or builtin:NAME, for methods that look at dev items.")
     ] = None,
     budget_items: Annotated[int, typer.Option(min=1, metavar="N", help="Dev items they may ask.")] = 8000,
+    as_json: Json = False,
 ) -> None:
     from pyswarmopt_llm.baselines.method import Options
     from pyswarmopt_llm.merge import merge_experts
 
     options = Options(weights=_numbers(weights), density=density, t=t, rank=rank, seed=seed)
     done = merge_experts(base, experts, method, space, out, options, task, budget_items)
+    if as_json:
+        told = {"out": out, "method": method, "space": done.space, "experts": experts, "ranks": list(done.ranks)}
+        typer.echo(json.dumps({**told, "relative_error": done.error, "items": done.items}))
+        return
     ranks = ", ".join(map(str, done.ranks))
     typer.echo(f"wrote {out}: {method} of {len(experts)} experts ({done.space} space), rank {ranks}; {done.loss()}")
 

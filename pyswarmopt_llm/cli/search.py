@@ -116,8 +116,6 @@ def command(
 ) -> None:
     """Let a swarm of experts look for a better one; RUN/best is the adapter it found.
 
-    More options (--utility, --early-stop, ...): docs/objectives.md, spaces.md, less-work.md.
-
     Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
     """
     settings = SearchConfig(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from pyswarmopt_llm.cli._options import Base, Device, Dtype, Quiet, Threads
+from pyswarmopt_llm.cli._options import Base, Device, Dtype, Json, Quiet, Threads
 
 # As many as a few minutes of two cores can read.
 BUILTIN_EXAMPLES = 2000
@@ -51,6 +53,7 @@ def command(
     device: Device = "auto",
     threads: Threads = None,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Train a LoRA expert on examples; loss on the answers only.
 
@@ -80,6 +83,10 @@ def command(
             data="; ".join(f"{spec}, {len(chats)} examples" for spec, chats in sources.items()),
             on_step=on_step,
         )
+    if as_json:
+        told = {key: None if value != value else value for key, value in asdict(done).items()}  # JSON knows no nan
+        typer.echo(json.dumps({"out": out, **told}))
+        return
     typer.echo(
         f"wrote {out}: {done.steps} steps, {done.tokens} tokens in {done.seconds:.0f} s; held-out loss "
         f"{done.heldout_loss_base:.3f} (base) -> {done.heldout_loss_expert:.3f} (expert)"

@@ -1,0 +1,138 @@
+"""How the help looks: one line per option, in groups, on one screen; what few people need by name only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from typer.core import TyperArgument, TyperGroup, TyperOption
+
+WIDE = 100  # the help is not spread over more columns, however wide the terminal is
+# One name means one thing in every command, so it stands in one group; what no group names is a setting.
+SETTINGS = "Settings"
+GROUPS: dict[str, frozenset[str]] = {
+    "Experts and task": frozenset(
+        ("base", "experts", "members", "adapter", "run", "data", "examples")
+        + ("task", "dev", "test", "split", "limit", "scoring", "metric", "against", "allow_overlap")
+    ),
+    SETTINGS: frozenset(),
+    "Machine": frozenset(("dtype", "device", "threads", "workers", "engine", "batch_tokens")),
+    "Output": frozenset(("out", "config", "track", "quiet", "as_json", "help")),
+}
+
+
+class SwarmGroup(TyperGroup):
+    """The list of commands, printed like the help of each."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help; nothing is left for the parser's own formatter."""
+        console = _console()
+        _head(console, f"{ctx.command_path} COMMAND [OPTIONS]", self.help or "")
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        listed = [(name, _summary(found.help or "")) for name, found in commands if found is not None]
+        options = [(_names(param), getattr(param, "help", "") or "") for param in self.get_params(ctx)]
+        console.print(_rows([("Commands", listed), ("Options", options)]))
+        for line in (self.epilog or "").splitlines():
+            console.print(Text(line), soft_wrap=True)
+
+
+def print_help(command: Any, ctx: Any) -> None:
+    """Print a command's usage, text, options by group and the names of its hidden options.
+
+    Args:
+        command: the parser's command.
+        ctx: its context, which knows the command's whole name.
+    """
+    console = _console()
+    required = [_left(param) for param in command.params if param.required]
+    _head(console, " ".join([ctx.command_path, *required, "[OPTIONS]"]), command.help or "")
+    console.print(_rows((name, [(_left(p), _right(p)) for p in params]) for name, params in grouped(command, ctx)))
+    hidden = [param.opts[0] for param in command.params if getattr(param, "hidden", False)]
+    if hidden:
+        console.print(Text("More (swarm-llm init explains them): ").append(" ".join(hidden), style="cyan"))
+
+
+def grouped(command: Any, ctx: Any, hidden: bool = False) -> list[tuple[str, list[Any]]]:
+    """The arguments and options of a command under the headings of the help.
+
+    Args:
+        command: the parser's command.
+        ctx: its context.
+        hidden: whether options that the help only names are among them.
+    """
+    groups: dict[str, list[Any]] = {name: [] for name in ("Arguments", *GROUPS)}
+    for param in command.get_params(ctx):
+        if isinstance(param, TyperArgument):
+            groups["Arguments"].append(param)
+        elif hidden or not getattr(param, "hidden", False):
+            groups[next((name for name, names in GROUPS.items() if param.name in names), SETTINGS)].append(param)
+    return [(name, params) for name, params in groups.items() if params]
+
+
+def default_of(param: Any) -> Any:
+    """The default that is worth telling: None for switches, and for options that are simply not given.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> default_of(SimpleNamespace(default=""))
+    """
+    value = param.default if isinstance(param, TyperOption) and not param.is_flag else None
+    return None if callable(value) or value in ("", [], ()) else value
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    console.width = min(console.width, WIDE)
+    return console
+
+
+def _head(console: Console, usage: str, text: str) -> None:
+    console.print(Text("Usage: ").append(usage, style="bold"))
+    for paragraph in _paragraphs(text):
+        console.print(Text(paragraph))
+    console.print()
+
+
+def _rows(groups: Any) -> Table:
+    """Two columns under a heading per group."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    for heading, rows in groups:
+        table.add_row(Text(heading, style="bold"), "")
+        for left, right in rows:
+            table.add_row(Text(f"  {left}", style="cyan"), Text(right))
+    return table
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    """A docstring's paragraphs: lines joined, but for those after \\b, which stay as they are."""
+    for paragraph in text.strip("\n").split("\n\n"):
+        kept = paragraph.strip("\n")
+        yield kept.removeprefix("\b\n") if kept.startswith("\b") else " ".join(kept.split())
+
+
+def _summary(text: str) -> str:
+    """The first sentence, up to its first semicolon: what fits into a list."""
+    return next(_paragraphs(text)).split("; ")[0].rstrip(".")
+
+
+def _names(param: Any) -> str:
+    """Short names first, which the parser keeps in no order."""
+    return ", ".join(sorted([*param.opts, *param.secondary_opts], key=lambda name: name.startswith("--")))
+
+
+def _left(param: Any) -> str:
+    """How it is typed: ``--experts DIR...``, ``RUN``, ``--json``."""
+    if isinstance(param, TyperArgument):
+        return str(param.metavar or param.name.upper())
+    return _names(param) if param.is_flag else f"{_names(param)} {param.metavar or ''}".rstrip()
+
+
+def _right(param: Any) -> str:
+    """What it is for, and its default."""
+    default = default_of(param)
+    ending = " (required)" if param.required else "" if default is None else f" [{default}]"
+    return f"{param.help or ''}{ending}"
