@@ -57,7 +57,7 @@ def packages(requirements: Sequence[str], installed: Callable[[str], str] = vers
     """Installed versions against the bounds of the distribution: from the tested version to the next that may break.
 
     Args:
-        requirements: as `importlib.metadata.requires` gives them; those of the core and of the extra ``llm`` are needed.
+        requirements: as `importlib.metadata.requires` gives them; those of core and extra ``llm`` count.
         installed: name -> version; raises `PackageNotFoundError`.
 
     Example:

@@ -15,8 +15,10 @@ WIDE = 100  # the help is not spread over more columns, however wide the termina
 SETTINGS = "Settings"
 GROUPS: dict[str, frozenset[str]] = {
     "Experts and task": frozenset(
-        ("base", "experts", "members", "adapter", "run", "data", "examples")
-        + ("task", "dev", "test", "split", "limit", "scoring", "metric", "against", "allow_overlap")
+        (
+            *("base", "experts", "members", "adapter", "run", "data", "examples"),
+            *("task", "dev", "test", "split", "limit", "scoring", "metric", "against", "allow_overlap"),
+        )
     ),
     SETTINGS: frozenset(),
     "Machine": frozenset(("dtype", "device", "threads", "workers", "engine", "batch_tokens")),
