@@ -61,9 +61,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return f"`{inside}`" if text == target else text
         return f"[{text}]({posixpath.relpath(uri, folder or '.')}{'#' + anchor if anchor else ''})"
 
-    return "".join(
-        part if fenced else LINK.sub(rewrite, part) for fenced, part in split_fences(markdown)
-    )
+    return "".join(part if fenced else LINK.sub(rewrite, part) for fenced, part in split_fences(markdown))
 
 
 def split_fences(markdown: str) -> Iterator[tuple[bool, str]]:
@@ -120,7 +118,10 @@ def option_row(param: Any) -> str:
         typed = ", ".join(names) + (f" {param.metavar}" if param.metavar and not param.is_flag else "")
     default = default_of(param)
     told = "required" if param.required else "" if default is None else f"`{json.dumps(str(default))[1:-1]}`"
-    return " | ".join([f"| `{typed}`".replace("|", "\\|") if "|" in typed else f"| `{typed}`", param.help or "", told]) + " |"
+    return (
+        " | ".join([f"| `{typed}`".replace("|", "\\|") if "|" in typed else f"| `{typed}`", param.help or "", told])
+        + " |"
+    )
 
 
 def reference() -> Iterator[tuple[str, str]]:
@@ -147,5 +148,7 @@ def room(folder: Path, top: Path) -> tuple[str, str]:
         if not path.name.startswith("_") or (path.name == "__init__.py" and path.parent != top)
     )
     title = f"{dotted}: modules" if folder == top else dotted
-    body = "\n".join(f"::: {module}\n    options:\n      heading_level: 2\n      show_root_full_path: true\n" for module in modules)
+    body = "\n".join(
+        f"::: {module}\n    options:\n      heading_level: 2\n      show_root_full_path: true\n" for module in modules
+    )
     return f"reference/code/{dotted}.md", f"# {title}\n\n{body}"

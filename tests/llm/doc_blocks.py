@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FENCE = re.compile(r"^(?P<indent> *)```(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=indent)```$", flags=re.MULTILINE | re.DOTALL)
+FENCE = re.compile(
+    r"^(?P<indent> *)```(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=indent)```$", flags=re.MULTILINE | re.DOTALL
+)
 MARK = re.compile(r"<!-- not run: (?P<reason>.+?) -->\s*\Z")
 
 
@@ -81,7 +83,9 @@ def commands(shell_blocks: Sequence[Block], world: Path, programs: Sequence[str]
     log.write_text("")
     script = "set -eu\n" + "".join(f"next-block\n{block.text}\n" for block in shell_blocks)
     environment = {**os.environ, "PATH": str(folder)}
-    done = subprocess.run(["/bin/bash", "-c", script], cwd=world, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["/bin/bash", "-c", script], cwd=world, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, f"{shell_blocks[0].page}: {done.stderr}"
     found, at = [], -1
     for call in log.read_text(encoding="utf-8").split("\0\1\0")[:-1]:
