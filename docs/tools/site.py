@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 from collections.abc import Iterator
@@ -117,11 +116,8 @@ def option_row(param: Any) -> str:
         names = sorted([*param.opts, *param.secondary_opts], key=lambda name: name.startswith("--"))
         typed = ", ".join(names) + (f" {param.metavar}" if param.metavar and not param.is_flag else "")
     default = default_of(param)
-    told = "required" if param.required else "" if default is None else f"`{json.dumps(str(default))[1:-1]}`"
-    return (
-        " | ".join([f"| `{typed}`".replace("|", "\\|") if "|" in typed else f"| `{typed}`", param.help or "", told])
-        + " |"
-    )
+    told = "required" if param.required else "" if default is None else f"`{default}`"
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in (f'`{typed}`', param.help or '', told))} |"
 
 
 def reference() -> Iterator[tuple[str, str]]:
@@ -148,7 +144,6 @@ def room(folder: Path, top: Path) -> tuple[str, str]:
         if not path.name.startswith("_") or (path.name == "__init__.py" and path.parent != top)
     )
     title = f"{dotted}: modules" if folder == top else dotted
-    body = "\n".join(
-        f"::: {module}\n    options:\n      heading_level: 2\n      show_root_full_path: true\n" for module in modules
-    )
+    options = "    options:\n      show_root_full_path: true\n"
+    body = "\n".join(f"::: {module}\n{options}" for module in modules)
     return f"reference/code/{dotted}.md", f"# {title}\n\n{body}"

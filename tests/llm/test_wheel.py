@@ -76,8 +76,8 @@ def test_the_index_would_take_the_wheel(wheel: Path) -> None:
         names = archive.namelist()
         (metadata,) = [name for name in names if name.endswith(".dist-info/METADATA")]
         text = archive.read(metadata).decode()
-    source = (ROOT / "pyswarmopt" / "__init__.py").read_text(encoding="utf-8")
-    assert re.search(r'^__version__ = "(.+?)"', source, flags=re.MULTILINE)[1] in re.findall(r"^Version: (.+)$", text, flags=re.MULTILINE)
+    stated = re.search(r'^__version__ = "(.+?)"', (ROOT / "pyswarmopt" / "__init__.py").read_text(), flags=re.MULTILINE)
+    assert stated and f"\nVersion: {stated[1]}\n" in text
     assert {"pyswarmopt/py.typed", "pyswarmopt_llm/py.typed"} <= set(names)
     assert "License-Expression: Apache-2.0" in text and "Classifier: Typing :: Typed" in text
 
