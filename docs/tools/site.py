@@ -125,7 +125,8 @@ def reference() -> Iterator[tuple[str, str]]:
     names = [name for name in pyswarmopt.__all__ if not name.startswith("_")]
     parts = [name for name in names if isinstance(getattr(pyswarmopt, name), type(pyswarmopt))]
     lines = ["# pyswarmopt", "", "`import pyswarmopt as pso`. What is public is listed in `pyswarmopt.__all__`.", ""]
-    lines += [f"::: pyswarmopt.{name}\n" for name in names if name not in parts]
+    own = sorted(set(names) - set(parts), key=lambda name: (isinstance(getattr(pyswarmopt, name), type), name.lower()))
+    lines += [f"::: pyswarmopt.{name}\n" for name in own]  # functions, then classes
     yield "reference/pyswarmopt.md", "\n".join(lines)
     for package in (pyswarmopt, pyswarmopt_llm):
         top = Path(str(package.__file__)).parent

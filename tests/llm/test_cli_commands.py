@@ -285,3 +285,36 @@ def test_train_expert_takes_so_many_examples_of_each_source(tiny_base: Path, tmp
     card = (tmp_path / "out" / "README.md").read_text()
     assert f"{tmp_path / 'one.jsonl'}, 5 examples; {tmp_path / 'two.jsonl'}, 5 examples" in card
     assert "8 examples to train on, 2 held out" in card  # a fifth of the ten
+
+
+def test_merge_json(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    merged = types.SimpleNamespace(space="delta", ranks=(2, 24), error=0.25, items=0)
+    fake("pyswarmopt_llm.merge", "merge_experts", merged)
+    assert run(*"merge --base B --experts x y --method ties --out O --json".split()) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "out": "O",
+        "method": "ties",
+        "space": "delta",
+        "experts": ["x", "y"],
+        "ranks": [2, 24],
+        "relative_error": 0.25,
+        "items": 0,
+    }
+
+
+def test_generate_json(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    fake("pyswarmopt_llm.generate", "generate_text", iter(["Jupi", "ter"]))
+    assert run("generate", "--base", "B", "Which is largest?", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"base": "B", "adapter": None, "prompt": "Which is largest?", "answer": "Jupiter"}
+
+
+def test_train_expert_json_has_null_where_nothing_was_held_out(
+    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = json.dumps({"messages": [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "ba"}]})
+    (tmp_path / "one.jsonl").write_text(f"{line}\n")
+    words = f"train-expert --base {tiny_base} --data {tmp_path / 'one.jsonl'} --out {tmp_path / 'e'}"
+    assert run(*f"{words} --rank 2 --max-tokens 20 --threads 1 --quiet --json".split()) == 0
+    told = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert (told["out"], told["examples"], told["heldout_loss_base"]) == (str(tmp_path / "e"), 1, None)

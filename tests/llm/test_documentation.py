@@ -41,7 +41,7 @@ SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 def stage(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the documentation takes for granted: a base, adapters, a task, chats, and the folder of examples."""
     folder = tmp_path_factory.mktemp("stage")
-    for name in ("my/base", "models/gpt2", "models/gemma3"):
+    for name in ("my/base", "B", "models/gpt2", "models/gemma3"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).symlink_to(tiny_base)
     loud = louder(tiny_experts, folder / "loud")
