@@ -117,6 +117,8 @@ def test_list_knows_every_function_and_recipe(tmp_path: Path, capsys: pytest.Cap
 
 def test_lesson_writes_one_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "l.html"
+    about = told(capsys, "lesson", "--no-open", "--out", str(path), "--json")
+    assert about == {"out": str(path), "bytes": path.stat().st_size}
     assert run("lesson", "--no-open", "--out", str(path)) == 0
     assert path.read_text().startswith("<!doctype html>") and "works offline" in capsys.readouterr().out
 
