@@ -22,7 +22,7 @@ GROUPS: dict[str, frozenset[str]] = {
     ),
     SETTINGS: frozenset(),
     "Machine": frozenset(("dtype", "device", "threads", "workers", "engine", "batch_tokens")),
-    "Output": frozenset(("out", "config", "track", "quiet", "as_json", "help")),
+    "Output": frozenset(("out", "config", "track", "quiet", "as_json", "as_lines", "help")),
 }
 
 
@@ -54,7 +54,9 @@ def print_help(command: Any, ctx: Any) -> None:
     console.print(_rows((name, [(_left(p), _right(p)) for p in params]) for name, params in grouped(command, ctx)))
     hidden = [param.opts[0] for param in command.params if getattr(param, "hidden", False)]
     if hidden:
-        console.print(Text("More (swarm-llm init explains them): ").append(" ".join(hidden), style="cyan"))
+        explained = any(param.name == "config" for param in command.params)
+        more = "More (swarm-llm init explains them): " if explained else "More: "
+        console.print(Text(more).append(" ".join(hidden), style="cyan"))
 
 
 def grouped(command: Any, ctx: Any, hidden: bool = False) -> list[tuple[str, list[Any]]]:

@@ -17,6 +17,7 @@ from pyswarmopt_llm.errors import UserError
 EXAMPLES: dict[str, Any] = {
     "base": "embedded:smollm2-135m",
     "experts": ["adapters/one", "adapters/two"],
+    "members": ["adapters/one", "adapters/two"],
     "task": ["questions.json"],
     "out": "runs/first",
 }
@@ -44,7 +45,8 @@ def command(
         raise UserError(f"{file}: exists already; choose another name") from error
     except OSError as error:
         raise UserError(f"{file}: cannot be written ({error.strerror}); choose another place") from error
-    typer.echo(f"wrote {file}; edit {', '.join(EXAMPLES)}, then: swarm-llm {of} --config {file}")
+    said = ", ".join(name for name in EXAMPLES if f"\n{name} = " in text)
+    typer.echo(f"wrote {file}; edit {said}, then: swarm-llm {of} --config {file}")
 
 
 def template(ctx: Any, of: str, file: Path) -> str:
