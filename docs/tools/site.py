@@ -28,7 +28,9 @@ LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """List the rooms of the code in the reference's navigation."""
     (section,) = [entry["Reference"] for entry in config.nav or () if "Reference" in entry]
-    section += [{Path(page).stem: page} for page, _ in reference() if "/code/" in page]
+    section += [
+        {content.partition("\n")[0].removeprefix("# "): page} for page, content in reference() if "/code/" in page
+    ]
     return config
 
 
