@@ -43,7 +43,7 @@ class Command:
 def pages() -> list[Path]:
     """All Markdown that a reader may follow."""
     top = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")]
-    return [*top, *sorted((ROOT / "docs").rglob("*.md"))]
+    return [*top, *sorted((ROOT / "docs").rglob("*.md")), ROOT / "examples" / "objectives" / "README.md"]
 
 
 def blocks(page: Path) -> Iterator[Block]:
