@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
+NOT_INSTALLED = {"trackio", "wandb"}  # trackers that are tested against their documented signatures only
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +34,15 @@ def test_every_dependency_is_bounded_on_both_sides_and_pinned_within(project: di
     for requirement in map(Requirement, listed):
         signs = {spec.operator for spec in requirement.specifier}
         assert signs == {">=", "<"}, requirement
-        assert requirement.specifier.contains(known[canonicalize_name(requirement.name)]), requirement
+        name = canonicalize_name(requirement.name)
+        assert name in NOT_INSTALLED or requirement.specifier.contains(known[name]), requirement
 
 
-def test_all_means_all_extras_but_ray_which_is_large(project: dict[str, Any]) -> None:
+def test_all_means_all_extras_but_those_that_are_large_or_not_installed(project: dict[str, Any]) -> None:
     extras = project["optional-dependencies"]
     (everything,) = map(Requirement, extras["all"])
     assert everything.name == project["name"]
-    assert everything.extras == set(extras) - {"all", "ray"}
+    assert everything.extras == set(extras) - {"all", "ray"} - NOT_INSTALLED
 
 
 def test_scripts_point_at_functions(project: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ from pyswarmopt_llm.cli import app as swarm_llm_app
 PROGRAMS = ("swarm-llm", "pyswarmopt", "python", "make", "pip", "cat", "head", "ls", "git")
 # So that a documented command costs a second; the command line takes the last of two values.
 CHEAPER = {
-    ("swarm-llm", "search"): "--particles 3 --max-iter 1 --dev 4 --test 4 --threads 1 --quiet",
+    ("swarm-llm", "search"): "--particles 4 --max-iter 1 --dev 4 --test 4 --threads 1 --quiet",
     ("swarm-llm", "compare"): "--seeds 1 --budget-items 24 --dev 4 --test 4 --threads 1 --quiet",
     ("swarm-llm", "eval"): "--limit 4 --threads 1",
     ("swarm-llm", "generate"): "--max-new-tokens 2 --threads 1",
