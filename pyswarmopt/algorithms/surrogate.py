@@ -106,7 +106,10 @@ def surrogate(
     growth: float = 1.5,
     patience: int = 50,
 ) -> Recipe:
-    """`covariant` with a scout: one particle flies to the minimum of a quadratic model of what the swarm has seen.
+    """`covariant` with a scout at the minimum of a quadratic model of what the swarm has seen (Pant et al. 2007).
+
+    The scout: x_0 <- argmin a + b^T x + x^T C x / 2 within a radius, a, b and C fitted to the best points seen. The
+    others move as in `covariant`.
 
     A particle from quadratic interpolation is that of Pant, Radha & Singh 2007 (IEEE CEC, "A new particle swarm
     optimization with quadratic interpolation"), there through three points; here by regression through many, as in
