@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.baselines.method import Need
+from pyswarmopt_llm.engines.asked_words import as_users_words
 from pyswarmopt_llm.engines.transformers_engine import TransformersEngine
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.interfaces import Patch
@@ -70,19 +71,9 @@ class Panel:
                 yield torch.stack([one[k][0] for one in found]), found[0][k][1]
             start = stop
 
-    def header(self) -> str:
-        """What the chat template puts before a user's words; empty without a template."""
-        one, other = self.engine.chat("a"), self.engine.chat("b")
-        same = next(i for i, (x, y) in enumerate(zip(one, other, strict=False)) if x != y)
-        return one[:same]
-
     def questions(self, contexts: Sequence[str]) -> list[tuple[str, str]]:
-        """Each context as a pair whose continuation is all that a model can be asked to predict of it."""
-        header = self.header()
-        return [
-            (header, text[len(header) :]) if header and text.startswith(header) else _after_first_word(text)
-            for text in contexts
-        ]
+        """See `engines.asked_words.as_users_words`."""
+        return as_users_words(self.engine, contexts)
 
     def _each(self) -> Iterator[Patch]:
         for patch in self._patches:
@@ -140,11 +131,6 @@ class Ensemble:
 def contexts_of(pairs: Pairs) -> list[str]:
     """The different contexts, in order."""
     return list(dict.fromkeys(context for context, _ in pairs))
-
-
-def _after_first_word(text: str) -> tuple[str, str]:
-    head, space, tail = text.partition(" ")
-    return (head, space + tail) if tail.strip() else (text[:1], text[1:])
 
 
 __all__ = ["Ensemble", "Likelihoods", "Panel", "Voice", "contexts_of"]

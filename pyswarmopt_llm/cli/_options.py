@@ -17,7 +17,7 @@ from pyswarmopt_llm.cli._help import print_help
 from pyswarmopt_llm.errors import UserError
 
 # Options after which every word up to the next option belongs to them, as a shell's `adapters/*` expands.
-VARIADIC = ("--experts",)
+VARIADIC = ("--experts", "--members")
 
 
 def spread(args: Sequence[str], variadic: Sequence[str] = VARIADIC) -> list[str]:

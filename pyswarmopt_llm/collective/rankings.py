@@ -1,4 +1,4 @@
-"""Votes with a ranking per member, best first: Borda, reciprocal rank, and Condorcet completed by Schulze.
+"""Votes with a ranking per member, best first: Borda, reciprocal rank, and Condorcet completed by Schulze or Copeland.
 
 A ranking may leave candidates out: they are tied behind those that it names. An empty ranking abstains. Candidates
 are the same if their texts are equal; `cluster` makes them so where members word them freely.
@@ -81,6 +81,28 @@ def condorcet(rankings: Rankings) -> Outcome[Ranking]:
     return settle(ballots, _first_choices(ballots), scores, scale=1.0)
 
 
+def copeland(rankings: Rankings) -> Outcome[Ranking]:
+    """The candidate that wins the most duels, a drawn duel counting half.
+
+    Source: Copeland 1951; with the halves, Copeland^0.5 of Faliszewski et al. 2009, arXiv 0809.4484. It elects whoever
+    wins every duel, as `condorcet` does; where there is none, it counts duels and not votes. `scores` are duels won. A
+    tie, which is common, goes to the candidate named first, as in `borda`.
+
+    Raises:
+        ValueError: as `borda`.
+
+    Example:
+        >>> dict(copeland([["A", "B", "C"], ["B", "C", "A"]]).scores)
+        {'A': 1.0, 'B': 1.5, 'C': 0.5}
+    """
+    ballots = _checked(rankings)
+    won = duels(ballots)
+    scores = dict.fromkeys(_candidates(ballots), 0.0)
+    for a, b in won:
+        scores[a] += 1.0 if won[a, b] > won[b, a] else 0.5 if won[a, b] == won[b, a] else 0.0
+    return settle(ballots, _first_choices(ballots), scores, scale=1.0)
+
+
 def duels(rankings: Rankings) -> dict[Duel, int]:
     """How many members rank x before y, for every ordered pair of candidates.
 
@@ -157,4 +179,4 @@ def _first_choices(ballots: Sequence[Ranking]) -> list[str | None]:
     return [ballot[0] if ballot else None for ballot in ballots]
 
 
-__all__ = ["borda", "condorcet", "duels", "reciprocal_rank", "strongest_paths"]
+__all__ = ["borda", "condorcet", "copeland", "duels", "reciprocal_rank", "strongest_paths"]

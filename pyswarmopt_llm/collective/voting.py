@@ -18,7 +18,7 @@ from .calibration import calibrated, fit_temperature
 from .equivalence import cluster, equivalent
 from .outcome import Outcome
 from .plurality import confidence, majority, weighted
-from .rankings import borda, condorcet, duels, reciprocal_rank, strongest_paths
+from .rankings import borda, condorcet, copeland, duels, reciprocal_rank, strongest_paths
 from .weights import log_odds
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "cluster",
     "condorcet",
     "confidence",
+    "copeland",
     "duels",
     "equivalent",
     "fit_temperature",

@@ -15,12 +15,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from pyswarmopt_llm import workplace
 from pyswarmopt_llm.compare.config import CompareConfig
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.interfaces import Patch
-from pyswarmopt_llm.runs import write_json
 
 FORMAT = 1
 # What may differ between two calls that fill the same directory.
@@ -81,21 +79,7 @@ def check_place(config: CompareConfig) -> None:
     Raises:
         UserError: names what differs.
     """
-    path = Path(config.out).expanduser()
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        return
-    file = path / "about.json"
-    try:
-        about = json.loads(file.read_text(encoding="utf-8"))
-        before = about["config"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: holds something else than a comparison; choose another --out") from error
-    if about.get("format") != FORMAT:
-        raise UserError(f"{file}: format {about.get('format')!r}, not {FORMAT}; go on with the version that wrote it")
-    for name, value in json.loads(json.dumps(asdict(config))).items():
-        if name not in _FREE and before.get(name) != value:
-            option = name.replace("_", "-")
-            raise UserError(f"{path}: was begun with another --{option} ({before.get(name)}); choose another --out")
+    workplace.check_place(Path(config.out).expanduser(), asdict(config), _FREE, FORMAT, "a comparison")
 
 
 @contextmanager
@@ -106,28 +90,9 @@ def opened(config: CompareConfig, fingerprints: Mapping[str, Any], versions: Map
         UserError: it cannot be written, another process is at work on it, or base, experts or data have changed.
     """
     path = Path(config.out).expanduser()
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path / ".lock", timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise UserError(f"{path}: another process is at work on this comparison; wait for it or stop it") from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot write there ({error.strerror}); choose another --out") from error
-    try:
-        file = path / "about.json"
-        about = {"format": FORMAT, "config": asdict(config), "fingerprints": fingerprints, "versions": versions}
-        if file.exists():
-            before = json.loads(file.read_text(encoding="utf-8"))["fingerprints"]
-            if before != json.loads(json.dumps(fingerprints)):
-                raise UserError(f"{path}: base, experts or tasks changed since it was begun; choose another --out")
-        else:
-            write_json(file, about)
-        for name in ("scores.jsonl", "outcomes.jsonl"):
-            _mend(path / name)
+    about = {"format": FORMAT, "config": asdict(config), "fingerprints": fingerprints, "versions": versions}
+    with workplace.opened_place(path, about, "a comparison", ("scores.jsonl", "outcomes.jsonl")):
         yield Store(path)
-    finally:
-        lock.release()
 
 
 def _read(file: Path) -> list[dict[str, Any]]:
@@ -145,13 +110,6 @@ def _read(file: Path) -> list[dict[str, Any]]:
         except (ValueError, TypeError) as error:
             raise UserError(f"{file}: line {number}: damaged; remove this line") from error
     return rows
-
-
-def _mend(file: Path) -> None:
-    """Cut off a half-written last line."""
-    if file.exists():
-        data = file.read_bytes()
-        os.truncate(file, data.rfind(b"\n") + 1)
 
 
 __all__ = ["Store", "check_place", "opened", "patch_key"]

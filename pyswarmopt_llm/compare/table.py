@@ -21,16 +21,16 @@ def cells(method: str, row: Mapping[str, Any]) -> list[str]:
         f"{row['item_evaluations']:,.0f}",
         f"{row['seconds']:,.1f}",
         str(row["models"]),
-        _against(row.get("against_single")),
-        _against(row.get("against_rival"), named=True),
+        against_text(row.get("against_single")),
+        against_text(row.get("against_rival"), named=True),
     ]
 
 
-def _against(found: Mapping[str, Any] | None, named: bool = False) -> str:
+def against_text(found: Mapping[str, Any] | None, named: bool = False) -> str:
     """A difference with its p-value.
 
     Example:
-        >>> _against({"method": "ties", "difference": 0.0213, "p": 0.00009}, named=True)
+        >>> against_text({"method": "ties", "difference": 0.0213, "p": 0.00009}, named=True)
         '+0.021 (p < 0.001) ties'
     """
     if found is None:
@@ -74,4 +74,4 @@ def _table(headings: tuple[str, ...], rows: list[list[str]]) -> str:
     return "\n".join(lines())
 
 
-__all__ = ["HEADINGS", "OVER_TASKS", "cells", "markdown", "over_tasks"]
+__all__ = ["HEADINGS", "OVER_TASKS", "against_text", "cells", "markdown", "over_tasks"]

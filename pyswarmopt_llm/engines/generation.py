@@ -1,8 +1,9 @@
-"""Greedy decoding of a batch with one key-value cache per model; a finished sequence leaves the batch."""
+"""Decoding of a batch, greedy or sampled, with one key-value cache per model; a finished sequence leaves the batch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,6 +11,25 @@ from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
 Choose = Callable[[Sequence[Tensor]], Tensor]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How texts are sampled: from softmax(logits / temperature), each row with random numbers of its own.
+
+    A row's text depends on its seed and not on the batch that it is written in.
+
+    Attributes:
+        temperature: above 0.
+        seeds: one per row, at least 0 and below 2**63.
+    """
+
+    temperature: float
+    seeds: tuple[int, ...]
+
+    def rows(self, kept: Sequence[int]) -> Draw:
+        """The same for some of the rows."""
+        return Draw(self.temperature, tuple(self.seeds[i] for i in kept))
 
 
 class Decoder:
@@ -107,6 +127,26 @@ def greedy(
     found: list[list[int]] = [[] for _ in prompts]
     decoder = Decoder(model, prompts, pad)
     for step in decode([decoder], len(prompts), lambda logits: logits[0].argmax(-1), stops, max_new_tokens):
+        for row, token in step.items():
+            found[row].append(token)
+    return found
+
+
+def sampled(
+    model: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int, pad: int, stops: frozenset[int], draw: Draw
+) -> list[list[int]]:
+    """Tokens drawn one after the other until a stop token or `max_new_tokens`; arguments and result as `greedy`."""
+    generators = [torch.Generator().manual_seed(seed) for seed in draw.seeds]
+
+    def choose(logits: Sequence[Tensor]) -> Tensor:
+        shares = (logits[0].float() / draw.temperature).softmax(-1).cpu()
+        drawn = [int(torch.multinomial(row, 1, generator=own)) for row, own in zip(shares, generators, strict=True)]
+        # `decode` goes on with the rows that have not ended, in their order.
+        generators[:] = [own for own, token in zip(generators, drawn, strict=True) if token not in stops]
+        return torch.tensor(drawn, device=logits[0].device)
+
+    found: list[list[int]] = [[] for _ in prompts]
+    for step in decode([Decoder(model, prompts, pad)], len(prompts), choose, stops, max_new_tokens):
         for row, token in step.items():
             found[row].append(token)
     return found

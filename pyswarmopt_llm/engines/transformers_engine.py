@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
 from pyswarmopt_llm.engines.attention import attention_mask, attention_windows
-from pyswarmopt_llm.engines.generation import greedy
+from pyswarmopt_llm.engines.generation import Draw, greedy, sampled
 from pyswarmopt_llm.engines.hardware import out_of_memory
 from pyswarmopt_llm.engines.plan import Batch, Plan, TokenPair, build_plan, encode_pair, make_batch
 from pyswarmopt_llm.engines.prefix_cache import PrefixCache
@@ -173,8 +173,18 @@ class TransformersEngine:
         """
         return _together(self.generate_parts(prompts, max_new_tokens), len(prompts))
 
-    def generate_parts(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[Part[str]]:
-        """`generate` batch by batch, prompts of like length together.
+    def sample(self, prompts: Sequence[str], draw: Draw, max_new_tokens: int = 64) -> list[str]:
+        """Sampled continuations, one per prompt; the same seed gives the same text, whatever it is asked with.
+
+        Raises:
+            UserError: if a prompt and `max_new_tokens` do not fit into the model's context window.
+        """
+        return _together(self.generate_parts(prompts, max_new_tokens, draw), len(prompts))
+
+    def generate_parts(
+        self, prompts: Sequence[str], max_new_tokens: int = 64, draw: Draw | None = None
+    ) -> list[Part[str]]:
+        """`generate` (or with `draw`, `sample`) batch by batch, prompts of like length together.
 
         Raises:
             UserError: if a prompt and `max_new_tokens` do not fit into the model's context window.
@@ -187,20 +197,29 @@ class TransformersEngine:
         while order:
             width = len(encoded[order[0]]) + max_new_tokens
             now, order = order[: max(1, self.batch_tokens // width)], order[max(1, self.batch_tokens // width) :]
-            ask = partial(self._write, [encoded[i] for i in now], max_new_tokens)
+            ask = partial(
+                self._write, [encoded[i] for i in now], max_new_tokens, None if draw is None else draw.rows(now)
+            )
             parts.append(Part(tuple(now), ask))
         return parts
 
-    def _write(self, prompts: Sequence[tuple[int, ...]], max_new_tokens: int) -> list[str]:
+    def _write(self, prompts: Sequence[tuple[int, ...]], max_new_tokens: int, draw: Draw | None = None) -> list[str]:
+        setting = (self.model, prompts, max_new_tokens, self._pad(), self.stops())
         try:
-            found = greedy(self.model, prompts, max_new_tokens, self._pad(), self.stops())
+            found = greedy(*setting) if draw is None else sampled(*setting, draw)
         except RuntimeError as error:
             self._smaller_batches(error, len(prompts))
         else:
             self.tokens_fed += sum(map(len, prompts)) + sum(map(len, found))
             return [self.tokenizer.decode(new, skip_special_tokens=True) for new in found]
-        half = len(prompts) // 2
-        return self._write(prompts[:half], max_new_tokens) + self._write(prompts[half:], max_new_tokens)
+        half, rows = len(prompts) // 2, range(len(prompts))
+        return [
+            text
+            for part in (rows[:half], rows[half:])
+            for text in self._write(
+                [prompts[i] for i in part], max_new_tokens, None if draw is None else draw.rows(part)
+            )
+        ]
 
     def chat(self, user: str) -> str:
         """`user` as a user turn of the chat template, ready for the assistant's turn.

@@ -93,8 +93,18 @@ class Accuracy:
         """The chosen letter of each item ("" where there is none), or what the model wrote (``generate``)."""
         if self.scoring == "generate":
             return engine.generate(self._prompts, max_new_tokens=MAX_NEW_TOKENS)
+        return [_best(scores) for scores in self.option_scores(engine)]
+
+    def option_scores(self, engine: Engine) -> list[dict[str, float]]:
+        """For each item letter -> what its options are compared by: log-probability, per byte with ``likelihood``.
+
+        Raises:
+            ValueError: ``generate`` has no options to score.
+        """
+        if self.scoring == "generate":
+            raise ValueError("generate scoring reads the answer from a text: there are no option scores")
         found = engine.loglikelihood(self._pairs)
-        return [self._choice(i, found) for i in range(self.n)]
+        return [self._scores(i, found) for i in range(self.n)]
 
     def _values(self, indices: Sequence[int], ask: Callable[[], list[str]]) -> list[float]:
         return [self._value(self.items[i], answer) for i, answer in zip(indices, ask(), strict=True)]
@@ -104,12 +114,16 @@ class Accuracy:
 
     def _chosen_in(self, indices: Sequence[int], part: Part[float]) -> list[str]:
         found = dict(zip(part.indices, part.ask(), strict=True))
-        return [self._choice(i, found) for i in indices]
+        return [_best(self._scores(i, found)) for i in indices]
 
-    def _choice(self, i: int, found: Sequence[float] | Mapping[int, float]) -> str:
-        """The letter that item i chooses by the log-likelihoods of all pairs, or at least of its own."""
+    def _scores(self, i: int, found: Sequence[float] | Mapping[int, float]) -> dict[str, float]:
+        """Letter -> score of item i, by the log-likelihoods of all pairs, or at least of its own."""
         letters = self.items[i].choices or {}
-        scores = {letter: found[k] / self._lengths[k] for letter, k in zip(letters, self._spans[i], strict=True)}
-        # A model whose likelihoods are not numbers (float16 overflows, say) chooses nothing.
-        broken = any(math.isnan(value) for value in scores.values())
-        return "" if broken else max(scores, key=lambda letter: scores[letter])
+        return {letter: found[k] / self._lengths[k] for letter, k in zip(letters, self._spans[i], strict=True)}
+
+
+def _best(scores: Mapping[str, float]) -> str:
+    """The letter with the highest score, of equal ones the first."""
+    # A model whose likelihoods are not numbers (float16 overflows, say) chooses nothing.
+    broken = any(math.isnan(value) for value in scores.values())
+    return "" if broken else max(scores, key=lambda letter: scores[letter])

@@ -22,7 +22,7 @@ _LONGEST_WAIT = 60.0
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where the judge is, from the environment only: nothing of it is written to a run, least of all the key.
+    """Where a model is served. The judge's comes from the environment only, and no key is ever written to a run.
 
     Attributes:
         url: base URL, such as http://127.0.0.1:8000/v1.
@@ -32,6 +32,8 @@ class Endpoint:
         prices: per million prompt and completion tokens, or None.
         timeout: seconds for one request.
         attempts: how often a request is tried.
+        who: what it is called in messages.
+        settings: what a user can check where it refuses.
     """
 
     url: str
@@ -41,6 +43,8 @@ class Endpoint:
     prices: tuple[float, float] | None = None
     timeout: float = 60.0
     attempts: int = 5
+    who: str = "the judge"
+    settings: str = "the SWARM_LLM_JUDGE_ variables"
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] | None = None) -> Endpoint:
@@ -76,8 +80,21 @@ _PREFIX = "SWARM_LLM_JUDGE_"
 _COUNTS = ("prompt_tokens", "completion_tokens")
 
 
+@dataclass(frozen=True)
+class Reply:
+    """An answer of an endpoint.
+
+    Attributes:
+        text: what it wrote.
+        tokens: prompt and completion together, as the endpoint counts them; 0 where it does not say.
+    """
+
+    text: str
+    tokens: int
+
+
 class Completions:
-    """Asks an endpoint, greedily; the same request is never sent twice.
+    """Asks an endpoint; the same request is never sent twice.
 
     Args:
         endpoint: where.
@@ -100,13 +117,13 @@ class Completions:
         try:
             import httpx
         except ImportError as error:
-            raise UserError('a judge needs httpx; install it with: pip install "pyswarmopt[judge]"') from error
+            raise UserError('an endpoint needs httpx; install it with: pip install "pyswarmopt[judge]"') from error
         headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
         self._http, self._errors = httpx.Client(timeout=endpoint.timeout, headers=headers), httpx.TransportError
         self._endpoint, self._cache, self._max_tokens, self._sleep = endpoint, cache, max_tokens, sleep
         self._lock, self._next = threading.Lock(), 0.0
         self.usage = dict.fromkeys(("requests", *_COUNTS), 0)
-        self._known: dict[str, str] = {}
+        self._known: dict[str, Reply] = {}
         for row in _read_cache(cache):
             self._remember(row["key"], row["text"], row["usage"])
 
@@ -118,22 +135,31 @@ class Completions:
         return {**self.usage, "cost": sum(n * price for n, price in pairs) / 1e6}
 
     def __call__(self, prompts: Sequence[str]) -> list[str]:
-        """The answers to user turns, in their order.
+        """The greedy answers to user turns, in their order.
 
         Raises:
             UserError: the endpoint refuses, does not answer, or answers in another protocol.
         """
+        return [reply.text for reply in self.ask(prompts)]
+
+    def ask(self, prompts: Sequence[str], options: Mapping[str, Any] | None = None) -> list[Reply]:
+        """As a call, with what the protocol allows beside: ``temperature``, ``seed``, ``max_tokens``, ...
+
+        Raises:
+            UserError: as a call.
+        """
         wanted = list(dict.fromkeys(prompts))
         with ThreadPoolExecutor(max_workers=8) as pool:
-            found = dict(zip(wanted, pool.map(self._answer, wanted), strict=True))
+            found = dict(zip(wanted, pool.map(lambda prompt: self._answer(prompt, options or {}), wanted), strict=True))
         return [found[prompt] for prompt in prompts]
 
-    def _answer(self, prompt: str) -> str:
+    def _answer(self, prompt: str, options: Mapping[str, Any]) -> Reply:
         body = {
             "model": self._endpoint.model,
             "messages": [{"role": "user", "content": prompt}],
             "temperature": 0,
             "max_tokens": self._max_tokens,
+            **options,
         }
         key = hashlib.sha256(canonical([self._endpoint.url, body])).hexdigest()
         with self._lock:
@@ -142,8 +168,7 @@ class Completions:
         reply = self._send(body)
         text = self._text(reply)
         with self._lock:
-            self._keep(key, text, reply.get("usage"))
-        return text
+            return self._keep(key, text, reply.get("usage"))
 
     def _send(self, body: Mapping[str, Any]) -> dict[str, Any]:
         url = f"{self._endpoint.url}/chat/completions"
@@ -159,13 +184,15 @@ class Completions:
                     return self._json(reply)
                 problem = f"status {reply.status_code}: {reply.text[:200]}"
                 if reply.status_code not in _AGAIN:
-                    raise UserError(f"the judge at {url} refuses ({problem}); check the {_PREFIX} variables")
+                    raise UserError(
+                        f"{self._endpoint.who} at {url} refuses ({problem}); check {self._endpoint.settings}"
+                    )
                 wait = _retry_after(reply.headers.get("retry-after"), wait)
             if attempt + 1 < self._endpoint.attempts:
                 self._sleep(wait)
         raise UserError(
-            f"the judge at {url} did not answer in {self._endpoint.attempts} attempts ({problem}); what was scored is "
-            "kept: resume the run when it is back"
+            f"{self._endpoint.who} at {url} did not answer in {self._endpoint.attempts} attempts ({problem}); what was "
+            "scored is kept: resume the run when it is back"
         )
 
     def _take_turn(self) -> None:
@@ -184,7 +211,8 @@ class Completions:
             found = None
         if not isinstance(found, dict):
             raise UserError(
-                f"the judge at {self._endpoint.url} answers no JSON object; check {_PREFIX}URL (it ends in /v1)"
+                f"{self._endpoint.who} at {self._endpoint.url} answers no JSON object; check URL (it ends in /v1) in "
+                f"{self._endpoint.settings}"
             )
         return found
 
@@ -194,19 +222,23 @@ class Completions:
         except (KeyError, IndexError, TypeError):
             text = None
         if not isinstance(text, str):
-            raise UserError(f"the judge at {self._endpoint.url} answers without choices; check {_PREFIX}URL and _MODEL")
+            raise UserError(
+                f"{self._endpoint.who} at {self._endpoint.url} answers without choices; check URL and model in "
+                f"{self._endpoint.settings}"
+            )
         return text
 
-    def _keep(self, key: str, text: str, usage: Any) -> None:
+    def _keep(self, key: str, text: str, usage: Any) -> Reply:
         given = usage if isinstance(usage, dict) else {}
         counts = [n if isinstance(n := given.get(name), int) else 0 for name in _COUNTS]
         self._remember(key, text, counts)
         if self._cache is not None:
             with self._cache.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"key": key, "text": text, "usage": counts}) + "\n")
+        return self._known[key]
 
     def _remember(self, key: str, text: str, counts: Sequence[int]) -> None:
-        self._known[key] = text
+        self._known[key] = Reply(text, sum(counts))
         for name, n in zip(self.usage, (1, *counts), strict=True):
             self.usage[name] += n
 
@@ -250,4 +282,4 @@ def _numbers(given: Mapping[str, str], name: str, count: int) -> list[float]:
     return found
 
 
-__all__ = ["Completions", "Endpoint"]
+__all__ = ["Completions", "Endpoint", "Reply"]

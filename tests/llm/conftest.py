@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -125,3 +126,29 @@ def shared_experts() -> list[Path]:
     if not folders:
         pytest.skip("needs the shared experts beside the checkout")
     return folders
+
+
+@pytest.fixture(scope="session")
+def tiny_group(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Three members on one resident `tiny_base` in float32, who answer differently."""
+    from search_helpers import louder
+
+    from pyswarmopt_llm.members import open_members
+
+    loud = louder(tiny_experts, tmp_path_factory.mktemp("group"))
+    return open_members(list(map(str, loud)), str(tiny_base), dtype="float32", threads=1)
+
+
+@pytest.fixture
+def tiny_room(tiny_group: Any) -> Any:
+    """`tiny_group` before eight dev and five test items with three options, with four neighbours."""
+    from search_helpers import questions
+
+    from pyswarmopt_llm.collective.room import Room
+    from pyswarmopt_llm.collective.settings import Settings
+    from pyswarmopt_llm.tasks import Item, Task
+
+    def items(n: int, seed: int) -> tuple[Item, ...]:
+        return tuple(Item(q["id"], q["question"], q["choices"], q["answer"]) for q in questions(n, seed, 3))
+
+    return Room(tiny_group, Task("words", items(8, 1), items(5, 2)), "likelihood", Settings(neighbours=4))

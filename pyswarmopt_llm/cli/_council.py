@@ -1,0 +1,144 @@
+"""How ensemble and negotiate run: options, progress on stderr, a table of strategies or the answer on stdout."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pyswarmopt_llm.collective.config import CouncilConfig
+from pyswarmopt_llm.collective.settings import Settings
+from pyswarmopt_llm.collective.strategies import find_names
+from pyswarmopt_llm.errors import UserError
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.collective.session import OnStep
+
+Prompt = Annotated[str | None, typer.Argument(metavar="[PROMPT]", help="One question, instead of --task.")]
+Members = Annotated[
+    list[str], typer.Option(metavar="M...", help="Models, adapters, runs, mixtures or URL#MODEL; trusted first.")
+]
+OneBase = Annotated[str | None, typer.Option(metavar="B", help="Base of the adapters (each one's own).")]
+OneTask = Annotated[str | None, typer.Option(metavar="T", help="File, builtin:, hub: or published:NAME.")]
+Out = Annotated[str | None, typer.Option(metavar="DIR", help="To create, or to go on with (nothing is kept).")]
+Dev = Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N dev items.")]
+Test = Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N test items.")]
+Judge = Annotated[str | None, typer.Option(metavar="M", help="Who compares and fuses (the best on dev).")]
+DEFAULT = Settings()
+
+
+def strategies_of(text: str, known: Collection[str], settings: Settings) -> tuple[str, ...]:
+    """``--strategy`` as names; ``all`` leaves out what needs an option that was not given."""
+    wanted = [name.strip() for name in text.split(",") if name.strip()]
+    names = find_names(wanted, known, settings.agents, settings.rounds)
+    if "all" in wanted and settings.reward is None:
+        names = [name for name in names if name != "reward" or name in wanted]
+    return tuple(names)
+
+
+def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json: bool) -> None:
+    """Answer the prompt, or decide the task and show the table."""
+    if (prompt is None) == (not config.task):
+        raise UserError("give one of both: --task T, or a PROMPT (behind an option that is not --members)")
+    if prompt is not None:
+        _answer(config, prompt, as_json)
+        return
+    from pyswarmopt_llm.collective.session import decide_task
+
+    try:
+        with steps(Console(stderr=True), quiet) as on_step:
+            result = decide_task(config, on_step)
+    except KeyboardInterrupt:
+        kept = "nothing was kept" if config.out is None else f"go on with: {shlex.join(['swarm-llm', *sys.argv[1:]])}"
+        sys.stderr.write(f"\ninterrupted; {kept}\n")
+        raise typer.Exit(130) from None
+    if as_json:
+        typer.echo(json.dumps(result))
+        return
+    print_tables(Console(), result)
+    if config.out is not None:
+        typer.echo(f"wrote {Path(config.out) / 'result.json'} and verdicts.jsonl")
+
+
+def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
+    if config.out is not None:
+        raise UserError(f"--out {config.out}: goes with --task; the answer to a prompt is printed")
+    from pyswarmopt_llm.collective.session import decide_prompt
+
+    found = decide_prompt(config, prompt)
+    if as_json:
+        typer.echo(json.dumps({name: asdict(verdict) for name, verdict in found.items()}))
+        return
+    for name, verdict in found.items():
+        head = f"{name}: " if len(found) > 1 else ""
+        typer.echo(f"{head}{verdict.answer or '(no answer)'}")
+        said = sum(ballot is not None for ballot in verdict.ballots)
+        typer.echo(f"  {verdict.agreement:.0%} agree, {said} of {len(verdict.ballots)} answer, {verdict.tokens} tokens")
+
+
+@contextmanager
+def steps(console: Console, quiet: bool) -> Iterator[OnStep | None]:
+    """One line per finished strategy; on a terminal also which one is at work."""
+    if quiet:
+        yield None
+        return
+    with console.status("asking the members ...") as status:
+
+        def on_step(done: int, total: int, name: str, row: Mapping[str, Any] | None) -> None:
+            if row is None:
+                status.update(rf"\[{done}/{total}] {name} ...")
+                return
+            text = f"[{done}/{total}] {name}: test {row['test']:.3f}, {row['tokens']:,.0f} tokens an item"
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+        yield on_step
+
+
+def print_tables(console: Console, result: Mapping[str, Any]) -> None:
+    """Members and strategies with test scores, intervals and costs."""
+    from pyswarmopt_llm.compare.table import against_text
+    from pyswarmopt_llm.reporting.table import score_text
+
+    console.print(
+        f"{result['task']}: fitted on {result['dev_items']} dev items, reported on {result['test_items']} test items, "
+        f"{result['scoring']} scoring",
+        markup=False,
+        highlight=False,
+    )
+    members = Table("member", "dev", "test", "tokens an item", "silent", box=None, pad_edge=False)
+    for name, row in result["members"].items():
+        best = " (best on dev)" if name == result["best_single"] else ""
+        score = score_text(row["test"], row["test_interval"])
+        members.add_row(f"{name}{best}", f"{row['dev']:.3f}", score, f"{row['tokens']:,.0f}", str(row["silent"]))
+    console.print(members)
+    societies = any("conformity" in row for row in result["strategies"].values())
+    more = ("conformity", "answers by round") if societies else ()
+    table = Table(
+        *("strategy", "test", "tokens an item", "agreement", "against best single", *more), box=None, pad_edge=False
+    )
+    for name, row in result["strategies"].items():
+        cells = [
+            name,
+            score_text(row["test"], row["test_interval"]),
+            f"{row['tokens']:,.0f}",
+            f"{row['agreement']:.2f}",
+            against_text(row["against_single"]),
+        ]
+        if societies:
+            conformity = row.get("conformity")
+            cells.append("-" if conformity is None else f"{conformity:.2f}")
+            cells.append(" ".join(f"{value:.2f}" for value in row.get("consensus", ())))
+        table.add_row(*cells)
+    console.print(table)
+
+
+__all__ = ["DEFAULT", "print_tables", "run_council", "steps", "strategies_of"]

@@ -1,0 +1,1 @@
+"""Ways to negotiate: members argue, play games, or divide the work (see `collective.strategies`)."""

@@ -1,0 +1,38 @@
+"""What a strategy of a group is: fitted in a room, it gives a verdict on each item."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyswarmopt_llm.collective.room import Room, Verdict
+from pyswarmopt_llm.tasks import Item
+
+Decide = Callable[[Sequence[Item]], list[Verdict]]
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """One way in which a group comes to an answer.
+
+    Attributes:
+        name: as in ``--strategy``.
+        source: author, year, arXiv number or journal.
+        fit: looks at dev where it has to, and returns what decides items.
+        dev: whether it looks at dev.
+        choices: whether items must have choices.
+        extra: the setting that it cannot do without.
+        measure: further figures of a split, for its row of the result.
+    """
+
+    name: str
+    source: str
+    fit: Callable[[Room], Decide]
+    dev: bool = False
+    choices: bool = False
+    extra: str | None = None
+    measure: Callable[[Sequence[Item], Sequence[Verdict]], dict[str, Any]] | None = None
+
+
+__all__ = ["Decide", "Strategy"]
