@@ -40,21 +40,21 @@ class Memory:
         mend(file)
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
             try:
-                key, said = json.loads(line)
+                self._known.update(json.loads(line))
             except (ValueError, TypeError) as error:
                 raise UserError(f"{file}: line {number}: damaged; remove this line") from error
-            self._known[key] = said
 
     def recall(self, keys: Sequence[str]) -> list[Any]:
         """What is kept under each key; None for nothing."""
         return [self._known.get(key) for key in keys]
 
     def keep(self, keys: Sequence[str], said: Sequence[Any]) -> None:
-        """Add lines to the file."""
-        self._known.update(zip(keys, said, strict=True))
+        """Add a line to the file: what was asked together is lost together, and asked again in the same batches."""
+        new = dict(zip(keys, said, strict=True))
+        self._known.update(new)
         if self._file is not None:
             with self._file.open("a", encoding="utf-8") as stream:
-                stream.writelines(json.dumps(pair) + "\n" for pair in zip(keys, said, strict=True))
+                stream.write(json.dumps(new) + "\n")
 
 
 class Remembered:

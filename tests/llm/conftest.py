@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
+from serving import Answer, Server
 
 SHARED = Path(__file__).parents[3] / "shared"
 TINY_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -117,6 +118,19 @@ def tiny_experts(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> l
     """Directories of three random LoRA experts of `tiny_base`, rank 4, alpha 8."""
     parent = tmp_path_factory.mktemp("experts")
     return [save_random_expert(tiny_base, parent / name, seed) for seed, name in enumerate(("ant", "bee", "cat"), 1)]
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Callable[[str, int], Answer]], Server]]:
+    servers: list[Server] = []
+
+    def start(reply: Callable[[str, int], Answer]) -> Server:
+        servers.append(Server(reply))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
 
 
 @pytest.fixture(scope="session")

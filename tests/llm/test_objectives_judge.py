@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from serving import Answer, Server, answer
 
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.tasks import Item
@@ -17,56 +15,6 @@ from pyswarmopt_llm.utilities.judge import Judge, load_judge
 from pyswarmopt_llm.utilities.judge_client import Completions, Endpoint
 
 pytest.importorskip("httpx")
-
-Answer = tuple[int, dict[str, str], bytes]
-
-
-def answer(text: str, status: int = 200, **headers: str) -> Answer:
-    usage = {"prompt_tokens": 10, "completion_tokens": 5}
-    body = {"choices": [{"message": {"role": "assistant", "content": text}}], "usage": usage}
-    return status, headers, json.dumps(body).encode()
-
-
-class Server:
-    """Answers by a function of the prompt; keeps the requests."""
-
-    def __init__(self, reply: Callable[[str, int], Answer]) -> None:
-        self.requests: list[dict[str, Any]] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                outer.requests.append({"path": self.path, "key": self.headers.get("Authorization"), **body})
-                status, headers, data = reply(body["messages"][0]["content"], len(outer.requests))
-                self.send_response(status)
-                for name, value in {**headers, "Content-Length": str(len(data))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *args: object) -> None: ...
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Callable[[str, int], Answer]], Server]]:
-    servers: list[Server] = []
-
-    def start(reply: Callable[[str, int], Answer]) -> Server:
-        servers.append(Server(reply))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
 
 
 def client(server: Server, cache: Path | None = None, waits: list[float] | None = None, **more: Any) -> Completions:
