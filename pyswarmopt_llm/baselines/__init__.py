@@ -68,6 +68,7 @@ ENSEMBLES = {
     "pack-sim": "logits weighted by perplexity (Mavromatis 2024)",
     "pack-opt": "logits for least perplexity (Mavromatis 2024)",
     "cbtm": "experts by cluster of the input (Gururangan 2023)",
+    "token": "a swarm mixes next-token probabilities (Feng 2024)",
 }
 
 

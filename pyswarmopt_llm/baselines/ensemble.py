@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -28,10 +29,12 @@ class Panel:
     Args:
         engine: holds the base; it is left with some expert loaded.
         experts: name -> patch.
+        said: a file that keeps what the experts say as members of a group; None: in memory.
     """
 
-    def __init__(self, engine: TransformersEngine, experts: Mapping[str, Patch]) -> None:
-        self.engine, self._patches = engine, list(experts.values())
+    def __init__(self, engine: TransformersEngine, experts: Mapping[str, Patch], said: Path | None = None) -> None:
+        self.engine, self.experts, self.said = engine, dict(experts), said
+        self._patches = list(experts.values())
         self._answers: dict[Accuracy, list[list[str]]] = {}
         self._logprobs: dict[tuple[tuple[str, str], ...], list[Tensor]] = {}
 
@@ -88,6 +91,17 @@ class Voice(Protocol):
         """The chosen letter of each item, or a text (``generate``)."""
 
 
+@runtime_checkable
+class Counted(Protocol):
+    """A `Voice` that counts its own tokens, since it does not ask every expert every item once.
+
+    Attributes:
+        tokens_per_item: mean of its latest `answers`.
+    """
+
+    tokens_per_item: float
+
+
 class Likelihoods:
     """A `Voice` that has a log-likelihood for every option, and so chooses as a single model does.
 
@@ -133,4 +147,4 @@ def contexts_of(pairs: Pairs) -> list[str]:
     return list(dict.fromkeys(context for context, _ in pairs))
 
 
-__all__ = ["Ensemble", "Likelihoods", "Panel", "Voice", "contexts_of"]
+__all__ = ["Counted", "Ensemble", "Likelihoods", "Panel", "Voice", "contexts_of"]

@@ -137,7 +137,7 @@ Example: swarm-llm compare --base B --experts adapters/* --task questions.json -
     [
         *names_block("Fixed rules", METHODS),
         *names_block("Searching", SEARCHING),
-        *names_block("Ensembles", ENSEMBLES),
+        *names_block("Ensembles", [*ENSEMBLES, "vote:NAME", "vote:*", "negotiate:NAME", "negotiate:*"]),
         *names_block("Optimizers", ("model-swarms", "constriction", "fips", "...", "pycma", "nevergrad:NAME")),
     ]
 )

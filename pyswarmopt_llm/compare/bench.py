@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, TypeVar
 
 from pyswarmopt_llm.baselines.best_single import as_patch
@@ -13,6 +14,7 @@ from pyswarmopt_llm.engines.transformers_engine import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.experts.base import BaseModel
 from pyswarmopt_llm.interfaces import Patch, Score
+from pyswarmopt_llm.members.local import tokens_read
 from pyswarmopt_llm.objective import pack, unpack
 from pyswarmopt_llm.tasks import Item, Scoring, Task, is_correct, render_prompt
 from pyswarmopt_llm.utilities.accuracy import Accuracy
@@ -57,8 +59,17 @@ class Bench:
             for split in ("dev", "test")
             if task.split(split)
         }
-        self.panel = Panel(engine, {expert.info.name: as_patch(expert) for expert in experts})
+        said = None if store.path is None else store.path / f"said-{task.name}.jsonl"
+        self.panel = Panel(engine, {expert.info.name: as_patch(expert) for expert in experts}, said)
         self.right_dev = _right_pairs(task.dev, scoring, engine, task.prompt)
+
+    @cached_property
+    def tokens_per_item(self) -> float | None:
+        """What one model reads to answer an item, mean over test (or dev); None where models write, or it is not known."""
+        if self.scoring == "generate" or not self.accuracy:
+            return None
+        items = self.task.test or self.task.dev
+        return sum(tokens_read(self.engine, item, self.scoring, self.task.prompt) for item in items) / len(items)
 
     @property
     def accuracy(self) -> dict[str, Accuracy]:

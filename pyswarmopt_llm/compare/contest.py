@@ -150,6 +150,7 @@ def _row(key: tuple[str, str, int], outcome: Outcome) -> dict[str, Any]:
         "items": outcome.items,
         "seconds": round(outcome.seconds, 3),
         "models": outcome.models,
+        "tokens": None if outcome.tokens is None else round(outcome.tokens, 1),
         "trace": _corners(outcome.trace),
     }
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING, load_ensemble, load_method
+from pyswarmopt_llm.baselines.ensemble import Counted, Ensemble
 from pyswarmopt_llm.baselines.method import Options, Settings
 from pyswarmopt_llm.baselines.searching import best_found
 from pyswarmopt_llm.compare.bench import Bench, BudgetedTrial
+from pyswarmopt_llm.compare.councils import is_council, load_council, written_out
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.interfaces import Patch, Score
 from pyswarmopt_llm.optimizers import NEVERGRAD, make_optimizer, optimizer_names
@@ -45,11 +47,12 @@ class Contestant:
 
     def cost(self, experts: int, dev_items: int, budget: int) -> int:
         """Dev items that it will ask, roughly: the cheapest comes first."""
-        few = {"best-single": experts, "greedy-soup": 2 * experts, "cbtm": experts}
+        few = {"best-single": experts, "greedy-soup": 2 * experts, "cbtm": experts, "token": experts}
         if self.kind == "rule" or self.name == "data-merge":
             return 0
         if self.name in few or self.kind == "ensemble":
-            return min(budget, few.get(self.name, 0) * dev_items)
+            per_item = experts if is_council(self.name) else few.get(self.name, 0)
+            return min(budget, per_item * dev_items)
         return budget
 
 
@@ -63,6 +66,7 @@ class Outcome:
         seconds: time to find it, that of its scorings included, whenever they were done.
         trace: (items asked so far, best dev score so far), where candidates were scored.
         models: models run on each item in use: 1, or the number of experts.
+        tokens: read and written for each item in use, all models together; None where that is not known.
     """
 
     dev: Score
@@ -71,6 +75,7 @@ class Outcome:
     seconds: float
     trace: tuple[tuple[int, float], ...]
     models: int
+    tokens: float | None = None
 
 
 def known_methods() -> tuple[str, ...]:
@@ -92,8 +97,8 @@ def contestant(name: str) -> Contestant:
     """
     if name in METHODS or name in SEARCHING:
         return Contestant(name, "rule" if name in METHODS else "searching", "seed" in load_method(name).needs)
-    if name in ENSEMBLES:
-        return Contestant(name, "ensemble", "seed" in load_ensemble(name).needs)
+    if name in ENSEMBLES or is_council(name):
+        return Contestant(name, "ensemble", "seed" in _ensemble(name).needs)
     if name.startswith(NEVERGRAD) or name in optimizer_names():
         return Contestant(name, "optimizer", True)
     near = difflib.get_close_matches(name, known_methods(), n=1)
@@ -110,8 +115,10 @@ def why_not(who: Contestant, bench: Bench) -> str | None:
         return f"answers are right or wrong to it, this task is scored by {bench.metric.name}"
     if who.name == "lorahub" and not all(item.answer for item in bench.task.dev):
         return "needs the right answers of the dev items"
-    if who.kind == "ensemble" and bench.scoring == "generate" and not load_ensemble(who.name).open_questions:
-        return "is built for items with choices"
+    if who.kind == "ensemble" and not _ensemble(who.name).open_questions:
+        open_ones = any(item.choices is None for item in (*bench.task.dev, *bench.task.test))
+        if open_ones or (bench.scoring == "generate" and not is_council(who.name)):
+            return "is built for items with choices"
     return None
 
 
@@ -139,7 +146,8 @@ def run(who: Contestant, bench: Bench, seed: int, budget: int, space: str, parti
         patch = method.execute(bench.experts, _with_trial(given, trial)).patch
     seconds = time.perf_counter() - start - trial.seconds_here + trial.seconds_known
     scores = {split: bench.score(patch, split)[0] for split in bench.asked}
-    return Outcome(scores["dev"], scores.get("test"), trial.spent, seconds, tuple(trial.trace), 1)
+    trace = tuple(trial.trace)
+    return Outcome(scores["dev"], scores.get("test"), trial.spent, seconds, trace, 1, bench.tokens_per_item)
 
 
 def _with_trial(settings: Settings, trial: BudgetedTrial) -> Settings:
@@ -161,13 +169,21 @@ def _optimize(
 
 
 def _run_ensemble(who: Contestant, bench: Bench, trial: BudgetedTrial, seed: int, start: float) -> Outcome:
-    method = load_ensemble(who.name)
+    method = _ensemble(who.name)
     if "dev" in method.needs:
         trial.spend(len(bench.experts) * bench.dev_items)
     voice = method.fit(bench.panel, bench.accuracy["dev"], seed)
     seconds = time.perf_counter() - start
     scores = {split: bench.voice_score(voice, split) for split in bench.asked}
-    return Outcome(scores["dev"], scores.get("test"), trial.spent, seconds, (), len(bench.experts))
+    n = len(bench.experts)
+    tokens = None if bench.tokens_per_item is None else n * bench.tokens_per_item
+    if isinstance(voice, Counted):  # test is asked last
+        tokens = voice.tokens_per_item
+    return Outcome(scores["dev"], scores.get("test"), trial.spent, seconds, (), n, tokens)
+
+
+def _ensemble(name: str) -> Ensemble:
+    return load_council(name) if is_council(name) else load_ensemble(name)
 
 
 PATIENCE = 10  # as in `SearchConfig`
@@ -179,11 +195,17 @@ def ordered(names: Sequence[str], experts: int, dev_items: int, budget: int) -> 
     Raises:
         UserError: an unknown name, or none.
     """
-    wanted = [one for name in names for one in (known_methods() if name == "all" else (name,))]
+    wanted = [one for name in names for one in _written_out(name)]
     if not wanted:
         raise UserError("--methods: none given; use all, or names with commas between them")
     found = [contestant(name) for name in dict.fromkeys(wanted)]
     return sorted(found, key=lambda who: who.cost(experts, dev_items, budget))
+
+
+def _written_out(name: str) -> Sequence[str]:
+    if name == "all":
+        return known_methods()
+    return written_out(name) if is_council(name) else (name,)
 
 
 __all__ = ["Contestant", "Outcome", "contestant", "known_methods", "ordered", "run", "why_not"]

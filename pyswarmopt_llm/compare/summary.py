@@ -24,7 +24,7 @@ class Runs:
 
     Attributes:
         dev: (seeds, items); test: the same, or None without a test split.
-        items, seconds: means over seeds. models: run on each item in use.
+        items, seconds: means over seeds. models: run on each item in use. tokens: for each, or None.
         traces: best-so-far curves, one per seed.
     """
 
@@ -33,6 +33,7 @@ class Runs:
     items: float
     seconds: float
     models: int
+    tokens: float | None
     traces: tuple[tuple[tuple[int, float], ...], ...]
 
     @property
@@ -82,10 +83,17 @@ def _runs_of(store: Store, task: str) -> dict[str, Runs]:
             items=float(np.mean([row["items"] for row in own])),
             seconds=float(np.mean([row["seconds"] for row in own])),
             models=own[0]["models"],
+            tokens=_mean([row.get("tokens") for row in own]),
             traces=tuple(tuple((int(n), float(v)) for n, v in row["trace"]) for row in own),
         )
         for method, own in rows.items()
     }
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean; None where a value is not known."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
 
 
 def _task_table(runs: Mapping[str, Runs]) -> tuple[dict[str, Any], dict[str, dict[str, Floats]]]:
@@ -110,6 +118,7 @@ def _task_table(runs: Mapping[str, Runs]) -> tuple[dict[str, Any], dict[str, dic
             "item_evaluations": own.items,
             "seconds": own.seconds,
             "models": own.models,
+            "tokens": own.tokens,
         }
         rivals = {"single": SINGLE, "rival": next((other for other in order if other != method), None)}
         for label, other in rivals.items():
@@ -143,6 +152,7 @@ def _over_tasks(
             row[f"{split}_interval"] = list(interval(np.mean([bootstraps[t][method][split] for t in tasks], axis=0)))
         for key in ("item_evaluations", "seconds"):
             row[key] = float(np.mean([one[key] for one in rows]))
+        row["tokens"] = _mean([one.get("tokens") for one in rows])
         row["seeds"], row["models"] = min(one["seeds"] for one in rows), rows[0]["models"]
         row["gain"] = _mean_gain(method, tasks)
         row["wins"] = sum(next(iter(table["methods"])) == method for table in tasks.values())
@@ -194,7 +204,8 @@ def summary_lines(result: Mapping[str, Any]) -> Sequence[str]:
         f"Scores: {', '.join(f'{task} by {metric}' for task, metric in _metrics_of(result).items())}.",
         "Intervals: 95% bootstrap over seeds and items together. p: paired permutation test over test items of the "
         "means over seeds, two-sided, not corrected for the number of methods. The best rival is the best other row "
-        "on test. Items asked and seconds are what it took to find the result; the test split is not in them.",
+        "on test. Items asked and seconds are what it took to find the result; the test split is not in them. Tokens "
+        "are those read and written for an item in use, by all models together, a context counted once for its options.",
     ]
     lines += [f"Left out: {name} ({why})." for name, why in result["left_out"].items()]
     return lines

@@ -9,7 +9,17 @@ from pyswarmopt_llm.compare.summary import summary_lines, tables_of
 from pyswarmopt_llm.reporting.card import plain
 from pyswarmopt_llm.reporting.table import score_text
 
-HEADINGS = ("method", "dev", "test", "items asked", "seconds", "models", "against best single", "against best rival")
+HEADINGS = (
+    "method",
+    "dev",
+    "test",
+    "items asked",
+    "seconds",
+    "models",
+    "tokens",
+    "against best single",
+    "against best rival",
+)
 
 
 def cells(method: str, row: Mapping[str, Any]) -> list[str]:
@@ -21,9 +31,16 @@ def cells(method: str, row: Mapping[str, Any]) -> list[str]:
         f"{row['item_evaluations']:,.0f}",
         f"{row['seconds']:,.1f}",
         str(row["models"]),
+        _tokens(row),
         against_text(row.get("against_single")),
         against_text(row.get("against_rival"), named=True),
     ]
+
+
+def _tokens(row: Mapping[str, Any]) -> str:
+    """Tokens an item, where they are known (older comparisons did not count them)."""
+    found = row.get("tokens")
+    return "-" if found is None else f"{found:,.0f}"
 
 
 def against_text(found: Mapping[str, Any] | None, named: bool = False) -> str:
@@ -45,13 +62,12 @@ def over_tasks(result: Mapping[str, Any]) -> list[list[str]]:
     for method, row in result["methods"].items():
         gain = "-" if row["gain"] is None else f"{row['gain']:+.1%}"
         scores = [score_text(row[split], row.get(f"{split}_interval")) for split in ("dev", "test")]
-        rows.append(
-            [method, *scores, gain, str(row["wins"]), f"{row['item_evaluations']:,.0f}", f"{row['seconds']:,.1f}"]
-        )
+        costs = [f"{row['item_evaluations']:,.0f}", f"{row['seconds']:,.1f}", _tokens(row)]
+        rows.append([method, *scores, gain, str(row["wins"]), *costs])
     return rows
 
 
-OVER_TASKS = ("method", "dev", "test", "gain over best single", "first on", "items asked", "seconds")
+OVER_TASKS = ("method", "dev", "test", "gain over best single", "first on", "items asked", "seconds", "tokens")
 
 
 def markdown(result: Mapping[str, Any]) -> str:

@@ -66,11 +66,11 @@ class LocalMember:
             texts = self.generate(turns, max_new_tokens=MAX_NEW_TOKENS)
             return [Answer(found.texts[0].strip(), found.tokens) for found in texts]
         answers = []
-        for item, turn, scores in zip(items, turns, asked.option_scores(engine), strict=True):
-            read = "" if scoring == "letter" else "".join((item.choices or {}).values())
+        for item, scores in zip(items, asked.option_scores(engine), strict=True):
             whole = all(map(math.isfinite, scores.values()))  # else it has no opinion (float16 overflows, say)
             text = max(scores, key=lambda letter: scores[letter]) if whole else ""
-            answers.append(Answer(text, self._read(turn) + self.count(read), scores if whole else {}))
+            tokens = sum(tokens_read(one, item, scoring, template) for one in self.engines)
+            answers.append(Answer(text, tokens, scores if whole else {}))
         return answers
 
     def generate(
@@ -131,10 +131,17 @@ class LocalMember:
         return sum(len(one.encode_prompt(one.chat(turn))) for one in self.engines)
 
 
+def tokens_read(engine: TransformersEngine, item: Item, scoring: Scoring, template: str | None = None) -> int:
+    """Tokens that a model reads to answer an item: the user's turn, and with ``likelihood`` the options."""
+    turn = engine.encode_prompt(engine.chat(render_prompt(item, scoring, template)))
+    options = list((item.choices or {}).values()) if scoring == "likelihood" else []
+    return len(turn) + sum(len(engine.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in options)
+
+
 def _seed(seed: int, sample: int, prompt: str) -> int:
     """A seed of each sample's own that does not depend on what else is asked."""
     digest = hashlib.blake2b(f"{seed} {sample} {prompt}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 
 
-__all__ = ["LocalMember", "Seat"]
+__all__ = ["LocalMember", "Seat", "tokens_read"]

@@ -38,7 +38,7 @@ class Accuracy:
     def __init__(
         self, items: Sequence[Item], scoring: Scoring, chat: Callable[[str], str], template: str | None = None
     ) -> None:
-        self.items, self.scoring = tuple(items), scoring
+        self.items, self.scoring, self.template = tuple(items), scoring, template
         self._prompts = [chat(render_prompt(item, scoring, template)) for item in self.items]
         self._pairs: list[tuple[str, str]] = []
         self._lengths: list[float] = []

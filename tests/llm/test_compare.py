@@ -286,3 +286,50 @@ def test_merge_says_what_a_method_lacks(
     code, out, err = swarm_llm(capsys, "merge", *common, *options)
     assert (code, out) == (2, "") and said in err and err.count("\n") == 1
     assert not (tmp_path / "merged").exists()
+
+
+# Groups beside the rest
+
+
+def test_groups_take_part_with_their_cost_in_tokens(given: dict[str, Any]) -> None:
+    """Against the same members asked by `swarm-llm ensemble`'s own parts."""
+    from pyswarmopt_llm.collective.room import Room
+    from pyswarmopt_llm.collective.sheet import is_right
+    from pyswarmopt_llm.collective.strategies import load_strategy
+    from pyswarmopt_llm.members import open_members
+    from pyswarmopt_llm.tasks import load_task
+
+    names = ("uniform-soup", "token", "vote:weighted", "vote:cascade", "vote:self-consistency", "negotiate:stackelberg")
+    result = compare(CompareConfig(**{**given, "methods": names, "dtype": "float32"}))
+    rows = result["methods"]
+    assert set(rows) == set(names) and rows["vote:self-consistency"]["seeds"] == 2 == rows["token"]["seeds"]
+    task = load_task(given["tasks"][0])
+    members = open_members(given["experts"], given["base"], dtype="float32", threads=1)
+    room = Room(members, task, "likelihood")
+    for name in ("vote:weighted", "vote:cascade", "negotiate:stackelberg"):
+        verdicts = load_strategy(name.partition(":")[2]).fit(room)(task.test)
+        right = [is_right(item, v.answer) for item, v in zip(task.test, verdicts, strict=True)]
+        assert rows[name]["test"] == pytest.approx(np.mean(right)), name
+        assert rows[name]["tokens"] == pytest.approx(np.mean([v.tokens for v in verdicts]), abs=0.1)
+        assert rows[name]["item_evaluations"] == 24 and rows[name]["models"] == 3
+    one = float(room.ask(task.test).tokens[0].mean())
+    assert rows["uniform-soup"]["tokens"] == pytest.approx(one, abs=0.1)
+    assert rows["token"]["tokens"] == pytest.approx(3 * one, abs=0.2)
+    assert "| tokens |" in (Path(given["out"]) / "compare.md").read_text()
+
+
+def test_the_token_swarm_is_at_least_as_good_on_dev_as_the_best_expert(given: dict[str, Any]) -> None:
+    rows = compare(CompareConfig(**{**given, "methods": ("token", "best-single"), "dtype": "float32"}))["methods"]
+    assert min(rows["token"]["dev_seeds"]) >= rows["best-single"]["dev"]
+
+
+def test_stars_stand_for_all_groups() -> None:
+    from pyswarmopt_llm.collective.strategies import NEGOTIATIONS, VOTES
+    from pyswarmopt_llm.compare.contestants import ordered
+    from pyswarmopt_llm.errors import UserError
+
+    found = {who.name for who in ordered(["vote:*", "negotiate:*"], 3, 10, 100)}
+    wanted = {f"vote:{name}" for name in VOTES} | {f"negotiate:{name}" for name in NEGOTIATIONS}
+    assert found == wanted - {"vote:reward", "negotiate:societies"}
+    with pytest.raises(UserError, match="--methods vote:majorty: unknown; did you mean majority"):
+        ordered(["vote:majorty"], 3, 10, 100)
