@@ -59,7 +59,7 @@ class Bench:
             for split in ("dev", "test")
             if task.split(split)
         }
-        said = None if store.path is None else store.path / f"said-{task.name}.jsonl"
+        said = None if store.path is None else store.path / "said.jsonl"
         self.panel = Panel(engine, {expert.info.name: as_patch(expert) for expert in experts}, said)
         self.right_dev = _right_pairs(task.dev, scoring, engine, task.prompt)
 

@@ -205,7 +205,7 @@ def summary_lines(result: Mapping[str, Any]) -> Sequence[str]:
         "Intervals: 95% bootstrap over seeds and items together. p: paired permutation test over test items of the "
         "means over seeds, two-sided, not corrected for the number of methods. The best rival is the best other row "
         "on test. Items asked and seconds are what it took to find the result; the test split is not in them. Tokens "
-        "are those read and written for an item in use, by all models together, a context counted once for its options.",
+        "are those read and written for an item in use, by all models together, a context once for all its options.",
     ]
     lines += [f"Left out: {name} ({why})." for name, why in result["left_out"].items()]
     return lines

@@ -281,6 +281,8 @@ def _mean(values: Sequence[float]) -> float:
 
 def _card(result: TrainingResult, base_name: str, data: str, setting: str) -> str:
     """README.md of the expert."""
+    before, after = result.heldout_loss_base, result.heldout_loss_expert
+    heldout = f"- held-out loss: {before:.4f} (base) -> {after:.4f} (expert)\n" if result.heldout else ""
     return f"""---
 base_model: {base_name}
 library_name: peft
@@ -294,8 +296,7 @@ tags: [lora]
 - LoRA: {setting}
 - training: {result.steps} steps, {result.tokens} tokens, {result.seconds:.0f} s, loss on the answers only
 - training loss: {result.train_loss_first:.4f} (first steps) -> {result.train_loss_last:.4f} (last steps)
-- held-out loss: {result.heldout_loss_base:.4f} (base) -> {result.heldout_loss_expert:.4f} (expert)
-"""
+{heldout}"""
 
 
 __all__ = ["TrainingResult", "train_expert"]

@@ -71,7 +71,7 @@ def test_wrong_input_is_one_line(
 def test_a_student_learns_what_the_group_says(
     given: list[str], tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Taught many times on few questions, it answers as the group does; by plain peft its weights are those reported."""
+    """Taught many times on few questions, it answers as the group does; plain peft scores the files alike."""
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -1,0 +1,78 @@
+"""Every strategy of a group on shared tasks: accuracy with intervals and cost, as rows for docs/collective.md.
+
+    python benchmarks/collective.py --experts DIR... --task intent.json --task banking.json --out results
+    python benchmarks/collective.py --experts DIR... --task intent.json --dev 40 --test 40 --written --out small
+
+Without `--written` only strategies that live on option scores run: all of them from one asking of the members. With it
+also those whose members write. A call that is stopped goes on with the same command.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pyswarmopt_llm.collective.config import CouncilConfig
+from pyswarmopt_llm.collective.session import decide_task
+from pyswarmopt_llm.collective.settings import Settings
+from pyswarmopt_llm.collective.strategies import NEGOTIATIONS, VOTES, society_names
+
+# On items that are scored by their options these never let a member write.
+SCORED = (
+    *("majority", "weighted", "confidence", "borda", "condorcet", "copeland", "reciprocal-rank", "debiased"),
+    *("nearest", "cascade", "route-neighbours", "route-likelihood", "rank-pairs", "consensus", "game", "stackelberg"),
+)
+
+
+def strategies(written: bool, rounds: int, agents: int) -> tuple[str, ...]:
+    """What is measured."""
+    if not written:
+        return SCORED
+    everything = [name for name in (*VOTES, *NEGOTIATIONS) if name not in ("reward", "societies")]
+    return (*everything, *society_names(agents, rounds))
+
+
+def cell(row: dict[str, Any]) -> str:
+    """Test accuracy with its interval, and tokens an item."""
+    low, high = row["test_interval"]
+    return f"{row['test']:.3f} [{low:.3f}, {high:.3f}], {row['tokens']:,.0f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--experts", nargs="+", required=True)
+    parser.add_argument("--task", action="append", required=True)
+    parser.add_argument("--base", default="embedded:smollm2-135m")
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--dev", type=int)
+    parser.add_argument("--test", type=int)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--agents", type=int, default=3)
+    parser.add_argument("--written", action="store_true")
+    parser.add_argument("--threads", type=int)
+    args = parser.parse_args()
+    results = {}
+    for task in args.task:
+        config = CouncilConfig(
+            members=tuple(args.experts),
+            strategies=strategies(args.written, args.rounds, args.agents),
+            task=task,
+            out=str(Path(args.out) / Path(task).stem),
+            base=args.base,
+            settings=Settings(rounds=args.rounds, agents=args.agents),
+            dev=args.dev,
+            test=args.test,
+            threads=args.threads,
+        )
+        results[task] = decide_task(config, lambda done, total, name, row: print(f"{done}/{total} {name}", flush=True))
+    print("| strategy |" + "".join(f" {found['task']} |" for found in results.values()))
+    print("|---|" + "---:|" * len(results))
+    singles = [found["members"][found["best_single"]] | {"name": found["best_single"]} for found in results.values()]
+    print("| best single on dev |" + "".join(f" {cell(row)} ({row['name']}) |" for row in singles))
+    for name in next(iter(results.values()))["strategies"]:
+        print(f"| `{name}` |" + "".join(f" {cell(found['strategies'][name])} |" for found in results.values()))
+
+
+if __name__ == "__main__":
+    main()
