@@ -15,7 +15,7 @@ from pyswarmopt_llm.collective.outcome import Outcome
 from pyswarmopt_llm.collective.settings import Settings
 from pyswarmopt_llm.collective.sheet import Sheet, ask
 from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.members.interface import Member
+from pyswarmopt_llm.members.interface import Answer, Member
 from pyswarmopt_llm.tasks import Item, Scoring, Task
 
 Array = NDArray[np.float64]
@@ -86,6 +86,10 @@ class Room:
         """What all members say to items."""
         return ask(self.members, items, self.scoring, self.template)
 
+    def ask_one(self, k: int, items: Sequence[Item]) -> list[Answer]:
+        """What member k says to items; it is not bothered with none."""
+        return self.members[k].answer(items, self.scoring, self.template) if items else []
+
     @cached_property
     def dev(self) -> Sheet:
         """What all members say to the dev items.
@@ -136,28 +140,34 @@ class Room:
         return found
 
     def probabilities(self, sheet: Sheet) -> Array:
-        """How probable each member takes each option to be, (n, items, most options), calibrated on dev; 0 behind the
-        last.
+        """How probable each member takes each option to be, (n, items, most options): see `beliefs`."""
+        width = max(len(item.choices or {}) for item in sheet.items)
+        found = np.zeros((self.n, len(sheet.items), width))
+        for k, row in enumerate(sheet.answers):
+            own = self.beliefs(k, sheet.items, row)
+            found[k, :, : own.shape[1]] = own
+        return found
+
+    def beliefs(self, k: int, items: Sequence[Item], answers: Sequence[Answer]) -> Array:
+        """How probable member k takes each option to be, (items, most options), calibrated on dev; 0 behind the last.
 
         A member without option scores gives its own choice its accuracy on dev (with one item's worth of chance added,
         as in `log_odds`) and the others equal shares of the rest; an abstention is a uniform distribution.
         """
+        sheet = Sheet(items, [self.members[k].name], [answers])
         self.need_choices(sheet)
-        counts = [len(item.choices or {}) for item in sheet.items]
-        found = np.zeros((self.n, len(sheet.items), max(counts)))
-        for k in range(self.n):
-            scores, temperature = sheet.scores(k), self.temperatures[k]
-            if scores is not None and temperature is not None:
-                given = calibrated(scores, temperature)
-                found[k] = np.where(np.isfinite(scores), np.maximum(given, IMPROBABLE), 0.0)
-                continue
-            items = len(self.dev.items)
-            for i, (item, count) in enumerate(zip(sheet.items, counts, strict=True)):
-                ballot = sheet.ballots[i][k]
-                p = (self.accuracies[k] * items + 1 / count) / (items + 1)
-                found[k, i, :count] = 1 / count if ballot is None else (1 - p) / (count - 1)
-                if ballot is not None:
-                    found[k, i, list(item.choices or {}).index(ballot)] = p
+        scores, temperature = sheet.scores(0), self.temperatures[k]
+        if scores is not None and temperature is not None:
+            given = calibrated(scores, temperature)
+            return np.where(np.isfinite(scores), np.maximum(given, IMPROBABLE), 0.0)
+        counts = [len(item.choices or {}) for item in items]
+        found, n = np.zeros((len(items), max(counts))), len(self.dev.items)
+        for i, (item, count) in enumerate(zip(items, counts, strict=True)):
+            (ballot,) = sheet.ballots[i]
+            p = (self.accuracies[k] * n + 1 / count) / (n + 1)
+            found[i, :count] = 1 / count if ballot is None else (1 - p) / (count - 1)
+            if ballot is not None:
+                found[i, list(item.choices or {}).index(ballot)] = p
         return found
 
     def need_choices(self, sheet: Sheet) -> None:

@@ -44,10 +44,32 @@ class Texts:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Natural log of a probability, summed over tokens, and what it cost."""
+    """How likely a text is after a context.
+
+    Attributes:
+        logprob: natural log of its probability, summed over its tokens.
+        context: tokens of the context.
+        reply: tokens of the text.
+    """
 
     logprob: float
-    tokens: int
+    context: int
+    reply: int
+
+    @property
+    def tokens(self) -> int:
+        """What it cost by itself."""
+        return self.context + self.reply
+
+
+def shared_cost(said: Sequence[Likelihood]) -> int:
+    """Tokens of several texts after one context, which is read once.
+
+    Example:
+        >>> shared_cost([Likelihood(-1.0, 10, 1), Likelihood(-2.0, 10, 3)])
+        14
+    """
+    return max((one.context for one in said), default=0) + sum(one.reply for one in said)
 
 
 class Member(Protocol):
@@ -85,4 +107,4 @@ class Member(Protocol):
         """Tokens of a text, for budgets."""
 
 
-__all__ = ["Answer", "Likelihood", "Member", "MemberDown", "Pair", "Texts"]
+__all__ = ["Answer", "Likelihood", "Member", "MemberDown", "Pair", "Texts", "shared_cost"]

@@ -110,7 +110,7 @@ class LocalMember:
             for user, text in pairs
         ]
         return [
-            Likelihood(value, self.count(context) + self.count(text))
+            Likelihood(value, self.count(context), self.count(text))
             for value, (context, text) in zip(engine.loglikelihood(asked), asked, strict=True)
         ]
 

@@ -13,7 +13,7 @@ from pyswarmopt_llm.members import Answer, Likelihood, Member, Texts
 from pyswarmopt_llm.tasks import Item, Task
 
 COLOURS = "red blue green".split()
-ANSWER, TEXT, LIKELIHOOD = 10, 7, 5  # what each costs in tokens
+ANSWER, TEXT, CONTEXT, REPLY = 10, 7, 4, 1  # what each costs in tokens
 
 
 def quiz(right: str, dev: int, options: int | None = None) -> tuple[Item, ...]:
@@ -81,7 +81,7 @@ class Scripted:
 
     def likelihoods(self, pairs: Sequence[tuple[str | None, str]]) -> list[Likelihood]:
         self.asked += pairs
-        return [Likelihood(self._logprob(user, text), LIKELIHOOD) for user, text in pairs]
+        return [Likelihood(self._logprob(user, text), CONTEXT, REPLY) for user, text in pairs]
 
     def _logprob(self, user: str | None, text: str) -> float:
         if user is None:

@@ -174,16 +174,24 @@ def test_a_cascade_asks_until_it_is_sure(rows: list[list[list[float]]], threshol
     """Member by member, with plain products."""
     p = np.array(rows).transpose(1, 0, 2)
     p /= p.sum(axis=2, keepdims=True)
-    chosen, asked = selection.run_cascade(p, threshold)
+    open_ones: list[list[int]] = []
+
+    def ask(k: int, left: Sequence[int]) -> np.ndarray:
+        open_ones.append(list(left))
+        return np.asarray(p[k, left])
+
+    beliefs, asked = selection.run_cascade(*p.shape[:2], threshold, ask)
     for i in range(p.shape[1]):
         belief = [1.0, 1.0, 1.0]
         for k in range(p.shape[0]):
+            assert i in open_ones[k]
             belief = [b * q for b, q in zip(belief, p[k, i], strict=True)]
             share = max(belief) / sum(belief)
             if abs(share - threshold) < 1e-9:
                 return
             if (threshold < 1 and share >= threshold) or k == p.shape[0] - 1:
-                assert asked[i] == k + 1 and belief[chosen[i]] == pytest.approx(max(belief))
+                assert asked[i] == k + 1 and beliefs[i].max() == pytest.approx(share)
+                assert all(i not in left for left in open_ones[k + 1 :])
                 break
 
 
@@ -191,14 +199,28 @@ def test_the_threshold_is_the_best_on_dev_and_then_the_cheapest(room: Room) -> N
     dev = room.probabilities(room.dev)[room.order]
     table = {}
     for threshold in selection.THRESHOLDS:
-        chosen, asked = selection.run_cascade(dev, threshold)
-        table[threshold] = (np.mean(["ABC"[c] == a for c, a in zip(chosen, RIGHT, strict=False)]), -asked.sum())
+        beliefs, asked = selection.run_cascade(3, 6, threshold, lambda k, left: dev[k, left])
+        table[threshold] = (
+            np.mean(["ABC"[b.argmax()] == a for b, a in zip(beliefs, RIGHT, strict=False)]),
+            -sum(asked),
+        )
     verdicts = load_strategy("cascade").fit(room)(room.task.test)  # type: ignore[union-attr]
     used = verdicts[0].notes["threshold"]
     assert table[used] == max(table.values()) and used == min(t for t in table if table[t] == max(table.values()))
     for verdict in verdicts:
         assert sum(b is not None for b in verdict.ballots) == verdict.notes["asked"]
         assert verdict.tokens == 10 * verdict.notes["asked"]  # ten tokens an answer
+
+
+def test_a_cascade_over_items_with_unequal_numbers_of_options() -> None:
+    """The item with three options is decided at once, the one with two goes on alone."""
+    three, two = {"A": "x", "B": "y", "C": "z"}, {"A": "x", "B": "y"}
+    items = [Item(str(i), f"Question {i}?", three if i % 2 else two, "A") for i in range(6)]
+    sure, unsure = [0.98, 0.01, 0.01], [0.55, 0.45]
+    p = {"ann": [unsure, sure] * 3, "bob": [[0.9, 0.1], [0.1, 0.8, 0.1]] * 3}
+    room = room_of(p, "AAAAAA", dev=4, items=items)
+    first, second = load_strategy("cascade").fit(room)(room.task.test)  # type: ignore[union-attr]
+    assert (first.answer, second.answer) == ("A", "A") and second.notes["asked"] == 1
 
 
 class Hood:

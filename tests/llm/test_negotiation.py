@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from member_helpers import ANSWER, LIKELIHOOD, TEXT, Scripted, quiz, room_of
+from member_helpers import ANSWER, CONTEXT, REPLY, TEXT, Scripted, quiz, room_of
 
 from pyswarmopt_llm.collective.consensus_game import equilibrium_ranking
 from pyswarmopt_llm.collective.negotiation import coalition, games, protocol, refinement
@@ -235,7 +235,7 @@ def test_the_consensus_game_is_played_with_normalised_policies() -> None:
     d = np.array([list(judges.values()), [1 - p for p in judges.values()]])
     wanted = equilibrium_ranking(list("ABC"), g / g.sum(0), d / d.sum(1, keepdims=True))
     assert verdict.answer == wanted.answer == "B"
-    assert verdict.tokens == 2 * ANSWER + 12 * LIKELIHOOD
+    assert verdict.tokens == 2 * ANSWER + (2 + 3) * CONTEXT + 12 * REPLY
     assert len(ann.asked) == len(bob.asked) == 6 and "Give a" in ann.asked[0][0]  # type: ignore[operator]
     assert "correct or incorrect" in bob.asked[0][0]  # type: ignore[operator]
 

@@ -15,7 +15,7 @@ from pyswarmopt_llm.collective.sheet import Sheet, read_ballot
 from pyswarmopt_llm.collective.strategy import Decide
 from pyswarmopt_llm.engines.hardware import pick_device
 from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.members.interface import Member
+from pyswarmopt_llm.members.interface import Member, shared_cost
 from pyswarmopt_llm.tasks import Item
 
 Array = NDArray[np.float64]
@@ -138,7 +138,7 @@ def preferences(judge: Member, prompts: Sequence[str]) -> list[tuple[float, int]
     """For each prompt log P("A") - log P("B") of the judge, and the tokens; of one that only writes 1, -1 or 0."""
     if judge.gives_likelihoods:
         said = judge.likelihoods([(prompt, letter) for prompt in prompts for letter in "AB"])
-        return [(a.logprob - b.logprob, a.tokens + b.tokens) for a, b in zip(said[::2], said[1::2], strict=True)]
+        return [(a.logprob - b.logprob, shared_cost((a, b))) for a, b in zip(said[::2], said[1::2], strict=True)]
     texts = judge.generate(prompts, max_new_tokens=8)
     letters = [_REPLY.search(one.texts[0]) for one in texts]
     points = {"A": 1.0, "B": -1.0}

@@ -84,8 +84,7 @@ def _sending(room: Room, choose: Choose) -> Decide:
         verdicts: list[Verdict] = [Verdict(None, (), 0.0, 0)] * len(items)
         for k, member in enumerate(room.members):
             own = [i for i, chosen in enumerate(members) if chosen == k]
-            said = member.answer([items[i] for i in own], room.scoring, room.template) if own else []
-            for i, answer in zip(own, said, strict=True):
+            for i, answer in zip(own, room.ask_one(k, [items[i] for i in own]), strict=True):
                 ballot = read_ballot(items[i], answer.text)
                 ballots = tuple(ballot if j == k else None for j in range(room.n))
                 tokens = answer.tokens + cost[i]

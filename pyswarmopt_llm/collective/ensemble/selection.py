@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from pyswarmopt_llm.collective import voting
 from pyswarmopt_llm.collective.ensemble.neighbours import Neighbourhood
 from pyswarmopt_llm.collective.room import Room, Verdict
-from pyswarmopt_llm.collective.sheet import Sheet
+from pyswarmopt_llm.collective.sheet import read_ballot
 from pyswarmopt_llm.collective.strategy import Decide
+from pyswarmopt_llm.members.interface import Answer
 from pyswarmopt_llm.tasks import Item
 
 Array = NDArray[np.float64]
@@ -30,14 +31,18 @@ def nearest(room: Room) -> Decide:
     def decide(items: Sequence[Item]) -> list[Verdict]:
         votes, cost = hood.right_nearby(items)
         votes = np.where(votes.sum(axis=0) == 0, 1, votes)
-        sheet = room.ask(items)
+        ballots: list[list[str | None]] = [[None] * room.n for _ in items]
+        tokens = list(cost)
+        for k in range(room.n):
+            own = np.flatnonzero(votes[k]).tolist()
+            for i, answer in zip(own, room.ask_one(k, [items[i] for i in own]), strict=True):
+                ballots[i][k] = read_ballot(items[i], answer.text)
+                tokens[i] += answer.tokens
         verdicts = []
-        for i, ballots in enumerate(sheet.ballots):
+        for i, row in enumerate(ballots):
             asked = np.flatnonzero(votes[:, i])
-            outcome = voting.weighted([ballots[k] for k in asked], votes[asked, i].tolist())
-            own = tuple(ballots[k] if k in asked else None for k in range(room.n))
-            tokens = int(sheet.tokens[asked, i].sum()) + cost[i]
-            verdicts.append(Verdict(outcome.answer, own, outcome.agreement, tokens, len(outcome.tied) > 1))
+            found = voting.weighted([row[k] for k in asked], votes[asked, i].tolist())
+            verdicts.append(Verdict(found.answer, tuple(row), found.agreement, tokens[i], len(found.tied) > 1))
         return verdicts
 
     return decide
@@ -50,55 +55,71 @@ def cascade(room: Room) -> Decide:
     give to it (calibrated, and as if they erred independently). It stops when it believes in one with at least the
     threshold: the one that is best on dev, of equally good ones the cheapest.
     """
-    order = room.order
-    dev = room.probabilities(room.dev)
-    found = {threshold: run_cascade(dev[order], threshold) for threshold in THRESHOLDS}
+    order, dev = room.order, room.probabilities(room.dev)
     labels = [list(item.choices or {}).index(item.answer) for item in room.dev.items]
 
     def worth(threshold: float) -> tuple[float, int]:
-        chosen, asked = found[threshold]
-        return float(np.mean(chosen == labels)), -int(asked.sum())
+        beliefs, asked = run_cascade(room.n, len(labels), threshold, lambda k, left: dev[order[k], left])
+        chosen = [int(belief.argmax()) for belief in beliefs]
+        return float(np.mean(np.equal(chosen, labels))), -sum(asked)
 
     threshold = max(THRESHOLDS, key=worth)
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
-        sheet = room.ask(items)
-        chosen, asked = run_cascade(room.probabilities(sheet)[order], threshold)
-        return [_verdict(sheet, i, int(chosen[i]), order[: asked[i]], threshold) for i in range(len(items))]
+        said: list[dict[int, Answer]] = [{} for _ in items]
+
+        def ask(place: int, left: Sequence[int]) -> list[Array]:
+            k, some = order[place], [items[i] for i in left]
+            answers = room.ask_one(k, some)
+            for i, answer in zip(left, answers, strict=True):
+                said[i][k] = answer
+            rows = room.beliefs(k, some, answers)
+            return [row[: len(item.choices or {})] for item, row in zip(some, rows, strict=True)]
+
+        beliefs, _ = run_cascade(room.n, len(items), threshold, ask)
+        return [
+            _verdict(item, own, belief, room.n, threshold)
+            for item, own, belief in zip(items, said, beliefs, strict=True)
+        ]
 
     return decide
 
 
-def run_cascade(probabilities: Array, threshold: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which option each item gets, and after how many members.
+def run_cascade(
+    n: int, items: int, threshold: float, ask: Callable[[int, Sequence[int]], Iterable[Array]]
+) -> tuple[list[Array], list[int]]:
+    """What is believed of each item's options in the end, and how many were asked.
 
     Args:
-        probabilities: (n, items, options), members in the order in which they are asked; 0 for options that an item
-            does not have.
-        threshold: of belief; at 1 all are asked.
+        n: how many can be asked.
+        items: how many items.
+        threshold: of belief, at which no more are asked; at 1 all are.
+        ask: (place in the order, items still open) -> for each the probabilities of its options.
 
     Example:
         >>> p = np.array([[[0.9, 0.1], [0.6, 0.4]], [[0.2, 0.8], [0.1, 0.9]]])
-        >>> run_cascade(p, 0.8)
-        (array([0, 1]), array([1, 2]))
+        >>> beliefs, asked = run_cascade(2, 2, 0.8, lambda k, left: p[k, left])
+        >>> [belief.round(3).tolist() for belief in beliefs], asked
+        ([[0.9, 0.1], [0.143, 0.857]], [1, 2])
     """
-    items = probabilities.shape[1]
-    with np.errstate(divide="ignore"):
-        belief = np.cumsum(np.log(probabilities), axis=0)
-    belief = np.exp(belief - belief.max(axis=2, keepdims=True))
-    belief /= belief.sum(axis=2, keepdims=True)
-    sure = (belief.max(axis=2) >= threshold) & (threshold < 1)
-    sure[-1] = True
-    asked = sure.argmax(axis=0)
-    return belief[asked, np.arange(items)].argmax(axis=1), asked + 1
+    beliefs: list[Array] = [np.ones(1)] * items
+    asked, left = [0] * items, list(range(items))
+    for place in range(n):
+        for i, p in zip(left, ask(place, left), strict=True):
+            product = beliefs[i] * p
+            beliefs[i], asked[i] = product / product.sum(), place + 1
+        left = [i for i in left if threshold >= 1 or beliefs[i].max() < threshold]
+        if not left:
+            break
+    return beliefs, asked
 
 
-def _verdict(sheet: Sheet, i: int, option: int, asked: Sequence[int], threshold: float) -> Verdict:
-    answer = list(sheet.items[i].choices or {})[option]
-    ballots = tuple(ballot if k in asked else None for k, ballot in enumerate(sheet.ballots[i]))
-    agreement = sum(ballot == answer for ballot in ballots) / len(asked)
-    tokens = int(sheet.tokens[list(asked), i].sum())
-    return Verdict(answer, ballots, agreement, tokens, notes={"asked": len(asked), "threshold": threshold})
+def _verdict(item: Item, said: Mapping[int, Answer], belief: Array, n: int, threshold: float) -> Verdict:
+    answer = list(item.choices or {})[int(belief.argmax())]
+    ballots = tuple(read_ballot(item, said[k].text) if k in said else None for k in range(n))
+    agreement = sum(ballot == answer for ballot in ballots) / len(said)
+    tokens = sum(one.tokens for one in said.values())
+    return Verdict(answer, ballots, agreement, tokens, notes={"asked": len(said), "threshold": threshold})
 
 
 __all__ = ["THRESHOLDS", "cascade", "nearest", "run_cascade"]

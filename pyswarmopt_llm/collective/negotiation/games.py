@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +14,7 @@ from pyswarmopt_llm.collective.negotiation.turns import question_of
 from pyswarmopt_llm.collective.room import Room, Verdict
 from pyswarmopt_llm.collective.sheet import Sheet
 from pyswarmopt_llm.collective.strategy import Decide
-from pyswarmopt_llm.members.interface import Member, Pair
+from pyswarmopt_llm.members.interface import Member, Pair, shared_cost
 from pyswarmopt_llm.tasks import Item
 
 Array = NDArray[np.float64]
@@ -108,9 +108,10 @@ def bargain(leader: ArrayLike, follower: ArrayLike) -> Commitment:
     return stackelberg(share * mine[None, :], share * theirs[None, :])
 
 
-def _ask(
-    member: Member, turns: Sequence[tuple[str, str]], named: Sequence[dict[str, str]]
-) -> tuple[list[Array], list[int]]:
+Tables = tuple[list[Array], list[int]]
+
+
+def _ask(member: Member, turns: Sequence[tuple[str, str]], named: Sequence[Mapping[str, str]]) -> Tables:
     """Per item log P(candidate | signal), (2, K), and what it cost."""
     pairs: list[Pair] = [
         (turn, text) for both, texts in zip(turns, named, strict=True) for turn in both for text in texts.values()
@@ -118,25 +119,26 @@ def _ask(
     return _tables(member, pairs, [(2, len(texts)) for texts in named])
 
 
-def _judge(member: Member, questions: Sequence[str], named: Sequence[dict[str, str]]) -> tuple[list[Array], list[int]]:
+def _judge(member: Member, questions: Sequence[str], named: Sequence[Mapping[str, str]]) -> Tables:
     """Per item log P(signal | candidate), (2, K), and what it cost."""
     pairs: list[Pair] = [
         (f"{question}\nProposed answer: {text}\nIs this answer correct or incorrect? Reply with one word.", signal)
         for question, texts in zip(questions, named, strict=True)
-        for signal in ("correct", "incorrect")
         for text in texts.values()
+        for signal in ("correct", "incorrect")
     ]
-    return _tables(member, pairs, [(2, len(texts)) for texts in named])
+    tables, costs = _tables(member, pairs, [(len(texts), 2) for texts in named])
+    return [table.T for table in tables], costs
 
 
-def _tables(member: Member, pairs: Sequence[Pair], shapes: Sequence[tuple[int, int]]) -> tuple[list[Array], list[int]]:
-    said, start = member.likelihoods(pairs), 0
+def _tables(member: Member, pairs: Sequence[Pair], shapes: Sequence[tuple[int, int]]) -> Tables:
+    """The likelihoods in tables; a row has one context."""
+    said = iter(member.likelihoods(pairs))
     tables, costs = [], []
-    for shape in shapes:
-        own = said[start : start + shape[0] * shape[1]]
-        start += len(own)
-        tables.append(np.array([one.logprob for one in own]).reshape(shape))
-        costs.append(sum(one.tokens for one in own))
+    for rows, columns in shapes:
+        own = [[next(said) for _ in range(columns)] for _ in range(rows)]
+        tables.append(np.array([[one.logprob for one in row] for row in own]).reshape(rows, columns))
+        costs.append(sum(shared_cost(row) for row in own))
     return tables, costs
 
 

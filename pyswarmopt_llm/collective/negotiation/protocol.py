@@ -12,7 +12,7 @@ from pyswarmopt_llm.collective.room import Room, Verdict
 from pyswarmopt_llm.collective.sheet import Sheet
 from pyswarmopt_llm.collective.strategy import Decide
 from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.members.interface import Answer, Member, MemberDown
+from pyswarmopt_llm.members.interface import Answer, Member, MemberDown, shared_cost
 from pyswarmopt_llm.tasks import Item
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ def accepts(member: Member, item: Item, answer: str, template: str | None) -> tu
     )
     if member.gives_likelihoods:
         yes, no = member.likelihoods([(prompt, "yes"), (prompt, "no")])
-        return yes.logprob > no.logprob, yes.tokens + no.tokens
+        return yes.logprob > no.logprob, shared_cost((yes, no))
     (said,) = member.generate([prompt], max_new_tokens=8)
     return said.texts[0].strip().lower().startswith("yes"), said.tokens
 
