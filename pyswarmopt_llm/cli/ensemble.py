@@ -35,15 +35,17 @@ def command(
     samples: Annotated[
         int, typer.Option(min=1, metavar="N", help="Texts a member (self-consistency).")
     ] = DEFAULT.samples,
-    temperature: Annotated[float, typer.Option(min=0, metavar="T", help="Of samples.")] = DEFAULT.temperature,
+    temperature: Annotated[
+        float, typer.Option(min=0, metavar="T", help="Of samples.", hidden=True)
+    ] = DEFAULT.temperature,
     neighbours: Annotated[
-        int, typer.Option(min=1, metavar="K", help="Dev items (nearest, route-neighbours).")
+        int, typer.Option(min=1, metavar="K", help="Dev items (nearest, route-neighbours).", hidden=True)
     ] = DEFAULT.neighbours,
     judge: Judge = None,
     reward: Annotated[str | None, typer.Option(metavar="R", help="Reward model (reward).")] = None,
     dev: Dev = None,
     test: Test = None,
-    seed: Annotated[int, typer.Option(min=0, metavar="S", help="Of samples.")] = DEFAULT.seed,
+    seed: Annotated[int, typer.Option(min=0, metavar="S", help="Of samples.", hidden=True)] = DEFAULT.seed,
     scoring: Scoring = "auto",
     allow_overlap: Overlap = False,
     dtype: Dtype = "auto",

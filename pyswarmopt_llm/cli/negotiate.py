@@ -37,7 +37,7 @@ def command(
         str, typer.Option("--pass", metavar="P", help="supported or different arguments (refine).")
     ] = DEFAULT.passed,
     budget: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Most tokens of arguments a turn (refine).")
+        int, typer.Option(min=0, metavar="N", help="Most tokens of arguments a turn (refine).", hidden=True)
     ] = DEFAULT.budget,
     quorum: Annotated[
         int | None, typer.Option(min=1, metavar="Q", help="Members a decision needs (more than half).")

@@ -144,7 +144,7 @@ def quotas(shares: Array, total: int) -> list[int]:
 
     Example:
         >>> quotas(np.array([0.7, 0.2, 0.1]), 8)
-        [5, 2, 1]
+        [6, 1, 1]
     """
     exact = shares / shares.sum() * total
     counts = np.floor(exact).astype(int)
