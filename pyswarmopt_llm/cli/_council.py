@@ -104,41 +104,39 @@ def steps(console: Console, quiet: bool) -> Iterator[OnStep | None]:
 
 
 def print_tables(console: Console, result: Mapping[str, Any]) -> None:
-    """Members and strategies with test scores, intervals and costs."""
+    """Members and strategies with test scores, intervals and costs; societies also with their measures."""
     from pyswarmopt_llm.compare.table import against_text
     from pyswarmopt_llm.reporting.table import score_text
 
     console.print(
         f"{result['task']}: fitted on {result['dev_items']} dev items, reported on {result['test_items']} test items, "
-        f"{result['scoring']} scoring",
+        f"{result['scoring']} scoring; best member on dev: {result['best_single']}",
         markup=False,
         highlight=False,
     )
-    members = Table("member", "dev", "test", "tokens an item", "silent", box=None, pad_edge=False)
+    members = _table("member", "dev", "test", "tokens", "silent")
     for name, row in result["members"].items():
-        best = " (best on dev)" if name == result["best_single"] else ""
         score = score_text(row["test"], row["test_interval"])
-        members.add_row(f"{name}{best}", f"{row['dev']:.3f}", score, f"{row['tokens']:,.0f}", str(row["silent"]))
+        members.add_row(name, f"{row['dev']:.3f}", score, f"{row['tokens']:,.0f}", str(row["silent"]))
     console.print(members)
-    societies = any("conformity" in row for row in result["strategies"].values())
-    more = ("conformity", "answers by round") if societies else ()
-    table = Table(
-        *("strategy", "test", "tokens an item", "agreement", "against best single", *more), box=None, pad_edge=False
-    )
+    strategies = _table("strategy", "test", "tokens", "agree", "against best member")
+    measured = _table("society", "conformity", "different answers by round")
     for name, row in result["strategies"].items():
-        cells = [
-            name,
-            score_text(row["test"], row["test_interval"]),
-            f"{row['tokens']:,.0f}",
-            f"{row['agreement']:.2f}",
-            against_text(row["against_single"]),
-        ]
-        if societies:
-            conformity = row.get("conformity")
-            cells.append("-" if conformity is None else f"{conformity:.2f}")
-            cells.append(" ".join(f"{value:.2f}" for value in row.get("consensus", ())))
-        table.add_row(*cells)
-    console.print(table)
+        score, against = score_text(row["test"], row["test_interval"]), against_text(row["against_single"])
+        strategies.add_row(name, score, f"{row['tokens']:,.0f}", f"{row['agreement']:.2f}", against)
+        if "consensus" in row:
+            conformity = "-" if row["conformity"] is None else f"{row['conformity']:.2f}"
+            measured.add_row(name, conformity, " ".join(f"{value:.2f}" for value in row["consensus"]))
+    console.print(strategies)
+    if measured.row_count:
+        console.print(measured)
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, no_wrap=True)
+    return table
 
 
 __all__ = ["DEFAULT", "print_tables", "run_council", "steps", "strategies_of"]

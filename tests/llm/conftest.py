@@ -166,3 +166,16 @@ def tiny_room(tiny_group: Any) -> Any:
         return tuple(Item(q["id"], q["question"], q["choices"], q["answer"]) for q in questions(n, seed, 3))
 
     return Room(tiny_group, Task("words", items(8, 1), items(5, 2)), "likelihood", Settings(neighbours=4))
+
+
+@pytest.fixture
+def short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Members in this process write a few tokens only: random models never come to an end."""
+    from pyswarmopt_llm.members.local import LocalMember
+
+    whole = LocalMember.generate
+
+    def cut(self: Any, prompts: Any, n: int = 1, t: float = 0.0, seed: int = 0, max_new_tokens: int = 128) -> Any:
+        return whole(self, prompts, n, t, seed, min(max_new_tokens, 10))
+
+    monkeypatch.setattr(LocalMember, "generate", cut)

@@ -12,6 +12,8 @@ from search_helpers import files, louder, questions, swarm_llm, write_task
 from pyswarmopt_llm.collective.strategies import NEGOTIATIONS, VOTES
 from pyswarmopt_llm.members.local import LocalMember
 
+pytestmark = pytest.mark.usefixtures("short_texts")
+
 
 @pytest.fixture
 def given(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> list[str]:
