@@ -114,12 +114,11 @@ def print_tables(console: Console, result: Mapping[str, Any]) -> None:
         markup=False,
         highlight=False,
     )
-    members = _table("member", "dev", "test", "tokens", "silent")
+    members = _table("member", "dev", "test", "tokens/item", "silent")
     for name, row in result["members"].items():
         score = score_text(row["test"], row["test_interval"])
         members.add_row(name, f"{row['dev']:.3f}", score, f"{row['tokens']:,.0f}", str(row["silent"]))
-    console.print(members)
-    strategies = _table("strategy", "test", "tokens", "agree", "against best member")
+    strategies = _table("strategy", "test", "tokens/item", "agree", "against best member")
     measured = _table("society", "conformity", "different answers by round")
     for name, row in result["strategies"].items():
         score, against = score_text(row["test"], row["test_interval"]), against_text(row["against_single"])
@@ -127,9 +126,10 @@ def print_tables(console: Console, result: Mapping[str, Any]) -> None:
         if "consensus" in row:
             conformity = "-" if row["conformity"] is None else f"{row['conformity']:.2f}"
             measured.add_row(name, conformity, " ".join(f"{value:.2f}" for value in row["consensus"]))
-    console.print(strategies)
-    if measured.row_count:
-        console.print(measured)
+    for table in (members, strategies, measured):
+        if table.row_count:
+            console.print()
+            console.print(table)
 
 
 def _table(*headings: str) -> Table:

@@ -29,7 +29,7 @@ CATALOGUE: dict[str, Strategy] = {
         Strategy("self-consistency", "Wang et al. 2023, arXiv 2203.11171", sampling.self_consistency),
         Strategy("reward", "Cobbe et al. 2021, arXiv 2110.14168", reranking.reward, extra="reward"),
         Strategy("refine", "Du et al. 2023, arXiv 2305.14325", refinement.refine),
-        Strategy("consensus", "Lamport 1998", protocol.consensus),
+        Strategy("consensus", "Lamport 1998", protocol.consensus, tolerant=True),
         Strategy("game", "Jacob et al. 2023, arXiv 2310.09139", games.consensus_game),
         Strategy("stackelberg", "Conitzer and Sandholm 2006", games.leader_and_follower, dev=True, choices=True),
         Strategy("coalition", "Mangal et al. 2024, arXiv 2408.01380", coalition.coalition, dev=True),

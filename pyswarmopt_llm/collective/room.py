@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 from pyswarmopt_llm.collective.calibration import calibrated, fit_temperature
 from pyswarmopt_llm.collective.outcome import Outcome
 from pyswarmopt_llm.collective.settings import Settings
-from pyswarmopt_llm.collective.sheet import Sheet, ask
+from pyswarmopt_llm.collective.sheet import Sheet
 from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.members.interface import Answer, Member
+from pyswarmopt_llm.members.interface import Answer, Member, MemberDown
 from pyswarmopt_llm.tasks import Item, Scoring, Task
 
 Array = NDArray[np.float64]
+log = logging.getLogger(__name__)
+
 IMPROBABLE = 1e-9  # least probability of an option: nobody is so sure that others cannot outvote it
 
 
@@ -58,6 +61,7 @@ class Room:
         scoring: how items are asked.
         settings: of the strategies.
         judge: who compares or fuses answers; None: the best member on dev, without dev the first.
+        tolerant: let members that are down abstain, with a warning, instead of ending the work.
     """
 
     def __init__(
@@ -67,10 +71,11 @@ class Room:
         scoring: Scoring,
         settings: Settings | None = None,
         judge: Member | None = None,
+        tolerant: bool = False,
     ) -> None:
         self.members, self.task, self.scoring = tuple(members), task, scoring
         self.settings = settings or Settings()
-        self._judge = judge
+        self._judge, self._tolerant = judge, tolerant
 
     @property
     def n(self) -> int:
@@ -84,11 +89,21 @@ class Room:
 
     def ask(self, items: Sequence[Item]) -> Sheet:
         """What all members say to items."""
-        return ask(self.members, items, self.scoring, self.template)
+        rows = [self._said(member, items) for member in self.members]
+        return Sheet(items, [member.name for member in self.members], rows)
 
     def ask_one(self, k: int, items: Sequence[Item]) -> list[Answer]:
         """What member k says to items; it is not bothered with none."""
         return self.members[k].answer(items, self.scoring, self.template) if items else []
+
+    def _said(self, member: Member, items: Sequence[Item]) -> list[Answer]:
+        try:
+            return member.answer(items, self.scoring, self.template)
+        except MemberDown as error:
+            if not self._tolerant:
+                raise
+            log.warning("%s; it abstains", error)
+            return [Answer("", 0)] * len(items)
 
     @cached_property
     def dev(self) -> Sheet:
@@ -101,7 +116,7 @@ class Room:
             raise UserError("this strategy is fitted on dev items, a single prompt has none; give --task")
         sheet = self.ask(self.task.dev)
         for k, member in enumerate(self.members):
-            if all(row[k] is None for row in sheet.ballots):
+            if not self._tolerant and all(row[k] is None for row in sheet.ballots):
                 raise UserError(
                     f"{member.name}: gives no readable answer to any of the {len(sheet.items)} dev items; leave it out"
                 )

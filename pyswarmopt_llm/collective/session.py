@@ -101,7 +101,7 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
     strategies = [load_strategy(name) for name in config.strategies]
     _check_strategies(strategies, config, task)
     group = open_group(config)
-    check_members(group.members, task, config.scoring)
+    check_members(group.members, task, config.scoring, _tolerant(strategies))
     about = {
         "format": FORMAT,
         "config": config.flat(),
@@ -126,16 +126,23 @@ def decide_prompt(config: CouncilConfig, prompt: str) -> dict[str, Verdict]:
             raise UserError(f"--strategy {strategy.name}: needs {needed}, a single prompt has none; give --task")
     _check_extras(strategies, config)
     group = open_group(config)
-    check_members(group.members, None, "generate")
-    room = Room(_remembered(group.members, Memory()), None, "generate", config.settings, group.judge)
+    tolerant = _tolerant(strategies)
+    check_members(group.members, None, "generate", tolerant)
+    members = _remembered(group.members, Memory())
+    room = Room(members, None, "generate", config.settings, group.judge, tolerant)
     return {strategy.name: strategy.fit(room)([item])[0] for strategy in strategies}
 
 
-def make_room(config: CouncilConfig, task: Task, group: Group, memory: Memory) -> Room:
+def make_room(config: CouncilConfig, task: Task, group: Group, memory: Memory, tolerant: bool = False) -> Room:
     """The group before the task, asked as ``auto`` finds it."""
     members = _remembered(group.members, memory)
     judge = None if group.judge is None else _remembered([group.judge], memory)[0]
-    return Room(members, task, choose_scoring(members, task, config.scoring), config.settings, judge)
+    return Room(members, task, choose_scoring(members, task, config.scoring), config.settings, judge, tolerant)
+
+
+def _tolerant(strategies: Sequence[Strategy]) -> bool:
+    """Whether all of them go on though members fail."""
+    return all(strategy.tolerant for strategy in strategies)
 
 
 def choose_scoring(members: Sequence[Member], task: Task, wanted: str) -> Scoring:
@@ -187,7 +194,7 @@ def _decide(
     config: CouncilConfig, task: Task, strategies: Sequence[Strategy], group: Group, out: Path | None, tell: OnStep
 ) -> dict[str, Any]:
     memory = Memory(None if out is None else out / "said.jsonl")
-    room = make_room(config, task, group, memory)
+    room = make_room(config, task, group, memory, _tolerant(strategies))
     sheet = room.ask(task.test)
     single = room.order[0]
     names = [strategy.name for strategy in strategies]

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from pyswarmopt_llm.members.interface import Answer, Member
-from pyswarmopt_llm.tasks import Item, Scoring, extract_choice, is_correct
+from pyswarmopt_llm.members.interface import Answer
+from pyswarmopt_llm.tasks import Item, extract_choice, is_correct
 
 Array = NDArray[np.float64]
 
@@ -84,14 +84,4 @@ def is_right(item: Item, ballot: str | None) -> bool:
     return ballot == item.answer if item.choices else is_correct(item, ballot)
 
 
-def ask(members: Sequence[Member], items: Sequence[Item], scoring: Scoring, template: str | None = None) -> Sheet:
-    """Ask every member every item.
-
-    Raises:
-        UserError: a member cannot be asked, or is down.
-    """
-    rows = [member.answer(items, scoring, template) for member in members]
-    return Sheet(items, [member.name for member in members], rows)
-
-
-__all__ = ["Sheet", "ask", "is_right", "read_ballot"]
+__all__ = ["Sheet", "is_right", "read_ballot"]

@@ -23,6 +23,7 @@ class Strategy:
         dev: whether it looks at dev.
         choices: whether items must have choices.
         extra: the setting that it cannot do without.
+        tolerant: whether it goes on though members fail.
         measure: further figures of a split, for its row of the result.
     """
 
@@ -32,6 +33,7 @@ class Strategy:
     dev: bool = False
     choices: bool = False
     extra: str | None = None
+    tolerant: bool = False
     measure: Callable[[Sequence[Item], Sequence[Verdict]], dict[str, Any]] | None = None
 
 

@@ -15,13 +15,14 @@ from pyswarmopt_llm.tasks import Task
 _PROBE = "Reply with the word: ready"
 
 
-def check_members(members: Sequence[Member], task: Task | None, scoring: str) -> None:
+def check_members(members: Sequence[Member], task: Task | None, scoring: str, tolerant: bool = False) -> None:
     """Chat templates, context windows, endpoints that answer.
 
     Args:
         members: who will be asked.
         task: what; None for a single prompt.
         scoring: as ``--scoring``.
+        tolerant: leave out whether endpoints answer: the strategy goes on without them.
 
     Raises:
         UserError: names the member, what is wrong and what to do.
@@ -29,7 +30,7 @@ def check_members(members: Sequence[Member], task: Task | None, scoring: str) ->
     local = [member for member in members if isinstance(member, LocalMember)]
     _check_templates(local)
     for member in members:
-        if isinstance(member, EndpointMember):
+        if isinstance(member, EndpointMember) and not tolerant:
             (reply,) = member.generate([_PROBE], max_new_tokens=8)
             if not reply.texts[0].strip():
                 raise UserError(f"{member.name}: answers nothing to {_PROBE!r}; check its model, or leave it out")

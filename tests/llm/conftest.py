@@ -122,6 +122,7 @@ def tiny_experts(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> l
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[Callable[[str, int], Answer]], Server]]:
+    pytest.importorskip("httpx")
     servers: list[Server] = []
 
     def start(reply: Callable[[str, int], Answer]) -> Server:

@@ -218,6 +218,22 @@ def test_endpoints_and_local_members_vote_together(
     assert code == 2 and "m: an endpoint gives no likelihoods" in err
 
 
+def test_a_quorum_decides_though_an_endpoint_is_down(
+    serve: Callable[..., Server], tiny_base: Path, loud: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    down = serve(lambda prompt, n: (401, {}, b"no key"))
+    task = write_task(tmp_path / "t.json", questions(6, 1, 3), questions(4, 2, 3))
+    words = ["--members", *loud[:2], f"{down.url}#m", "--base", tiny_base, "--task", task, "--threads", 1, "--quiet"]
+    options = ["--strategy", "consensus", "--scoring", "likelihood", "--out", tmp_path / "out"]
+    code, _, err = swarm_llm(capsys, "negotiate", *words, *options)
+    assert code == 0, err
+    verdicts = [json.loads(line) for line in (tmp_path / "out" / "verdicts.jsonl").read_text().splitlines()]
+    assert all(verdict["notes"]["failed"] == ["m"] and verdict["ballots"][2] is None for verdict in verdicts)
+    assert any(verdict["answer"] is not None for verdict in verdicts), "two of three are a quorum"
+    code, _, err = swarm_llm(capsys, "negotiate", *words, "--strategy", "consensus,stackelberg")
+    assert code == 2 and "member m at http" in err
+
+
 # What cannot share a task
 
 
