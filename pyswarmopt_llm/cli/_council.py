@@ -36,13 +36,11 @@ Judge = Annotated[str | None, typer.Option(metavar="M", help="Who compares and f
 DEFAULT = Settings()
 
 
-def strategies_of(text: str, known: Collection[str], settings: Settings) -> tuple[str, ...]:
-    """``--strategy`` as names; ``all`` leaves out what needs an option that was not given."""
+def chosen(text: str, known: Collection[str], settings: Settings) -> dict[str, Any]:
+    """``--strategy`` as fields of a `CouncilConfig`; ``all`` leaves out what cannot be used."""
     wanted = [name.strip() for name in text.split(",") if name.strip()]
     names = find_names(wanted, known, settings.agents, settings.rounds)
-    if "all" in wanted and settings.reward is None:
-        names = [name for name in names if name != "reward" or name in wanted]
-    return tuple(names)
+    return {"strategies": tuple(names), "skip": "all" in wanted}
 
 
 def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json: bool) -> None:
@@ -130,6 +128,8 @@ def print_tables(console: Console, result: Mapping[str, Any]) -> None:
         if table.row_count:
             console.print()
             console.print(table)
+    for name, why in result["left_out"].items():
+        console.print(f"left out: {name}: {why}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _table(*headings: str) -> Table:
@@ -139,4 +139,4 @@ def _table(*headings: str) -> Table:
     return table
 
 
-__all__ = ["DEFAULT", "print_tables", "run_council", "steps", "strategies_of"]
+__all__ = ["DEFAULT", "chosen", "print_tables", "run_council", "steps"]

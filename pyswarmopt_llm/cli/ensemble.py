@@ -16,8 +16,8 @@ from pyswarmopt_llm.cli._council import (
     Out,
     Prompt,
     Test,
+    chosen,
     run_council,
-    strategies_of,
 )
 from pyswarmopt_llm.cli._options import Config, Device, Dtype, Json, Overlap, Quiet, Scoring, Threads, names_block
 from pyswarmopt_llm.collective.config import CouncilConfig
@@ -66,7 +66,7 @@ def command(
     )
     council = CouncilConfig(
         members=tuple(members),
-        strategies=strategies_of(strategy, VOTES, settings),
+        **chosen(strategy, VOTES, settings),
         task=task or "",
         out=out,
         base=base,

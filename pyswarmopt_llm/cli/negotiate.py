@@ -15,8 +15,8 @@ from pyswarmopt_llm.cli._council import (
     Out,
     Prompt,
     Test,
+    chosen,
     run_council,
-    strategies_of,
 )
 from pyswarmopt_llm.cli._options import Config, Device, Dtype, Json, Overlap, Quiet, Scoring, Threads, names_block
 from pyswarmopt_llm.collective.config import CouncilConfig
@@ -56,7 +56,7 @@ def command(
     settings = Settings(rounds=rounds, agents=agents, passed=passed, budget=budget, quorum=quorum, device=device)
     council = CouncilConfig(
         members=tuple(members),
-        strategies=strategies_of(strategy, NEGOTIATIONS, settings),
+        **chosen(strategy, NEGOTIATIONS, settings),
         task=task or "",
         out=out,
         base=base,

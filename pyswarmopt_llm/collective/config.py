@@ -25,6 +25,7 @@ class CouncilConfig:
         device: ``auto``, ``cpu``, ``cuda``, ...
         threads: CPU threads (None: as torch finds them).
         allow_overlap: accept items that are in dev and in test.
+        skip: leave out strategies that this task or these members do not allow, instead of refusing them.
     """
 
     members: tuple[str, ...]
@@ -40,6 +41,7 @@ class CouncilConfig:
     device: str = "auto"
     threads: int | None = None
     allow_overlap: bool = False
+    skip: bool = False
 
     def flat(self) -> dict[str, object]:
         """All settings by the names of their options."""

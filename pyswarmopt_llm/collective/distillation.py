@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyswarmopt_llm.collective.checks import check_task, usable
 from pyswarmopt_llm.collective.config import CouncilConfig
 from pyswarmopt_llm.collective.room import Room, Verdict
 from pyswarmopt_llm.collective.session import make_room, open_group
@@ -71,10 +72,12 @@ def distill(
     """
     check_free(Path(lesson.out))
     task = load_task(config.task, dev=config.dev, test=config.test, allow_overlap=config.allow_overlap)
+    check_task(config, task)
     if lesson.soft and any(item.choices is None for item in task.dev):
         raise UserError(f"--soft: teaches probabilities of options, items of {config.task} have none; leave it out")
     strategy = load_strategy(config.strategies[0])
     group = open_group(config)
+    usable([strategy], config, (*task.dev, *task.test), group.members)
     check_members(group.members, task, config.scoring)
     room = make_room(config, task, group, Memory())
     decide = strategy.fit(room)

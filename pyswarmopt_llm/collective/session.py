@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pyswarmopt_llm.collective.checks import check_settings, check_task, usable
 from pyswarmopt_llm.collective.config import CouncilConfig
 from pyswarmopt_llm.collective.room import Room, Verdict
 from pyswarmopt_llm.collective.sheet import Sheet, is_right
 from pyswarmopt_llm.collective.strategies import load_strategy
 from pyswarmopt_llm.collective.strategy import Strategy
-from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.honest import permutation_test
 from pyswarmopt_llm.job import versions
 from pyswarmopt_llm.members import Member, Memory, Remembered, check_members, open_members
@@ -27,7 +28,7 @@ from pyswarmopt_llm.workplace import check_place, opened_place
 
 FORMAT = 1
 # What may differ between two calls that fill one directory.
-_FREE = ("strategies", "out", "device", "threads")
+_FREE = ("strategies", "skip", "out", "device", "threads")
 _WHAT = "an ensemble"
 
 OnStep = Callable[[int, int, str, Mapping[str, Any] | None], None]  # done, total, strategy, its row when finished
@@ -60,25 +61,6 @@ def open_group(config: CouncilConfig) -> Group:
     return Group(found[: len(config.members)], named[judge] if judge else None)
 
 
-def check_settings(config: CouncilConfig) -> None:
-    """Refuse what is out of range.
-
-    Raises:
-        UserError: names the option.
-    """
-    settings = config.settings
-    for name in ("samples", "neighbours", "rounds", "agents"):
-        if getattr(settings, name) < 1:
-            raise UserError(f"--{name} {getattr(settings, name)}: out of range; give at least 1")
-    if settings.budget < 0:
-        raise UserError(f"--budget {settings.budget}: out of range; give at least 0")
-    if not 0 <= settings.temperature < 100:
-        raise UserError(f"--temperature {settings.temperature}: out of range; give 0 to 100")
-    if settings.passed not in ("supported", "different"):
-        raise UserError(f"--pass {settings.passed}: unknown; use supported or different")
-    possible_scorings(config.scoring, ())
-
-
 def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[str, Any]:
     """Fit every strategy on dev, let it decide test, and write ``result.json`` and ``verdicts.jsonl``.
 
@@ -89,7 +71,7 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
     Returns:
         The content of ``result.json``: ``members``: name -> ``dev``, ``test``, ``test_interval``, ``tokens``, ...;
         ``strategies``: name -> ``test``, ``test_interval``, ``tokens`` (mean per item), ``agreement``,
-        ``against_single`` and what the strategy measures; ``best_single``: the best member on dev.
+        ``against_single`` and what the strategy measures; ``best_single``: the best member on dev; ``left_out``.
 
     Raises:
         UserError: bad input, before anything is written.
@@ -98,18 +80,19 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
     out = None if config.out is None else Path(config.out).expanduser()
     if out is not None:
         check_place(out, config.flat(), _FREE, FORMAT, _WHAT)
-    strategies = [load_strategy(name) for name in config.strategies]
-    _check_strategies(strategies, config, task)
+    named = [load_strategy(name) for name in config.strategies]
+    check_task(config, task)
     group = open_group(config)
+    strategies, left_out = usable(named, config, (*task.dev, *task.test), group.members)
     check_members(group.members, task, config.scoring, _tolerant(strategies))
     about = {
         "format": FORMAT,
         "config": config.flat(),
-        "fingerprints": {"members": group.fingerprints, "task": task.fingerprint},
+        "fingerprints": {"members": group.fingerprints, "task": task.fingerprint, "prompt": task.prompt},
         "versions": versions(),
     }
     with _placed(out, about):
-        return _decide(config, task, strategies, group, out, on_step or (lambda *step: None))
+        return _decide(config, task, strategies, left_out, group, out, on_step or (lambda *step: None))
 
 
 def decide_prompt(config: CouncilConfig, prompt: str) -> dict[str, Verdict]:
@@ -118,14 +101,9 @@ def decide_prompt(config: CouncilConfig, prompt: str) -> dict[str, Verdict]:
     Raises:
         UserError: bad input, or a strategy that is fitted on dev.
     """
-    strategies = [load_strategy(name) for name in config.strategies]
     item = Item("prompt", prompt, None, "", plain=True)
-    for strategy in strategies:
-        if strategy.dev or strategy.choices:
-            needed = "dev items" if strategy.dev else "options"
-            raise UserError(f"--strategy {strategy.name}: needs {needed}, a single prompt has none; give --task")
-    _check_extras(strategies, config)
     group = open_group(config)
+    strategies, _ = usable([load_strategy(name) for name in config.strategies], config, [item], group.members)
     tolerant = _tolerant(strategies)
     check_members(group.members, None, "generate", tolerant)
     members = _remembered(group.members, Memory())
@@ -164,23 +142,6 @@ def _remembered(members: Sequence[Member], memory: Memory) -> list[Member]:
     return [Remembered(member, memory) for member in members]
 
 
-def _check_strategies(strategies: Sequence[Strategy], config: CouncilConfig, task: Task) -> None:
-    _check_extras(strategies, config)
-    if not task.test:
-        raise UserError(f"{config.task}: has no test items, on which a group is reported; add some")
-    if task.metric not in (None, "accuracy"):
-        raise UserError(f"{config.task}: is scored by {task.metric}; groups are scored by accuracy only")
-    for strategy in strategies:
-        if strategy.choices and any(item.choices is None for item in (*task.dev, *task.test)):
-            raise UserError(f"--strategy {strategy.name}: chooses among options, items of {config.task} have none")
-
-
-def _check_extras(strategies: Sequence[Strategy], config: CouncilConfig) -> None:
-    for strategy in strategies:
-        if strategy.extra is not None and getattr(config.settings, strategy.extra) is None:
-            raise UserError(f"--strategy {strategy.name}: needs --{strategy.extra}; give it, or leave the strategy out")
-
-
 @contextmanager
 def _placed(out: Path | None, about: Mapping[str, Any]) -> Iterator[None]:
     if out is None:
@@ -191,7 +152,13 @@ def _placed(out: Path | None, about: Mapping[str, Any]) -> Iterator[None]:
 
 
 def _decide(
-    config: CouncilConfig, task: Task, strategies: Sequence[Strategy], group: Group, out: Path | None, tell: OnStep
+    config: CouncilConfig,
+    task: Task,
+    strategies: Sequence[Strategy],
+    left_out: Mapping[str, str],
+    group: Group,
+    out: Path | None,
+    tell: OnStep,
 ) -> dict[str, Any]:
     memory = Memory(None if out is None else out / "said.jsonl")
     room = make_room(config, task, group, memory, _tolerant(strategies))
@@ -206,6 +173,7 @@ def _decide(
         "test_items": len(task.test),
         "members": _member_rows(room, sheet),
         "best_single": room.members[single].name,
+        "left_out": dict(left_out),
         "strategies": before,
     }
     for done, strategy in enumerate(strategies):
@@ -220,10 +188,16 @@ def _decide(
         ]
         if out is not None:  # a call that is stopped shows what it has
             write_json(out / "result.json", result)
-            lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in verdicts)
-            (out / "verdicts.jsonl").write_text(lines, encoding="utf-8")
+            _write_lines(out / "verdicts.jsonl", verdicts)
         tell(done + 1, len(strategies), strategy.name, result["strategies"][strategy.name])
     return result
+
+
+def _write_lines(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A JSONL file, whole or not at all."""
+    part = file.with_name(f".{file.name}.part")
+    part.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    os.replace(part, file)
 
 
 def _kept(out: Path | None, names: Sequence[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:

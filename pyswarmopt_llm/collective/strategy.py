@@ -22,6 +22,8 @@ class Strategy:
         fit: looks at dev where it has to, and returns what decides items.
         dev: whether it looks at dev.
         choices: whether items must have choices.
+        likelihoods: whether every member must give likelihoods.
+        embeds: whether questions are embedded, which takes a model in this process.
         extra: the setting that it cannot do without.
         tolerant: whether it goes on though members fail.
         measure: further figures of a split, for its row of the result.
@@ -32,6 +34,8 @@ class Strategy:
     fit: Callable[[Room], Decide]
     dev: bool = False
     choices: bool = False
+    likelihoods: bool = False
+    embeds: bool = False
     extra: str | None = None
     tolerant: bool = False
     measure: Callable[[Sequence[Item], Sequence[Verdict]], dict[str, Any]] | None = None

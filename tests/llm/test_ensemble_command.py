@@ -43,6 +43,7 @@ def test_all_votes_from_one_asking(given: list[str], tmp_path: Path, capsys: pyt
     assert (code, err) == (0, ""), err
     result = result_of(out)
     assert set(result["strategies"]) == set(VOTES) - {"reward"}
+    assert "left out: reward: needs --reward" in text
     verdicts = [json.loads(line) for line in (out / "verdicts.jsonl").read_text().splitlines()]
     answers = {item["id"]: item["answer"] for item in questions(12, 2, 3)}
     for name, row in result["strategies"].items():
@@ -156,3 +157,18 @@ def test_a_prompt_is_answered_by_those_that_need_no_dev(
 
 def test_names_do_not_overlap() -> None:
     assert not set(VOTES) & set(NEGOTIATIONS)
+
+
+def test_all_on_open_questions_leaves_out_what_chooses(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"id": str(i), "question": f"How many are {i}?", "answer": str(i)} for i in range(8)]
+    task = write_task(tmp_path / "open.json", rows[:4], rows[4:])
+    words = [*given, "--task", str(task), "--strategy", "all", "--samples", 2, "--judge", given[1], "--json"]
+    code, out, err = swarm_llm(capsys, "ensemble", *words)
+    assert code == 0, err
+    result = json.loads(out)
+    assert set(result["left_out"]) == {"cascade", "debiased", "reward"} and result["scoring"] == "generate"
+    assert set(result["strategies"]) == set(VOTES) - set(result["left_out"])
+    code, _, err = swarm_llm(capsys, "ensemble", *given, "--task", task, "--strategy", "cascade")
+    assert code == 2 and "--strategy cascade: chooses among options" in err

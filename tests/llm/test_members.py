@@ -215,7 +215,7 @@ def test_endpoints_and_local_members_vote_together(
     answers = [q["answer"] for q in questions(4, 2, 3)]
     assert result["members"]["m"]["test"] == answers.count("A") / 4 and result["members"]["m"]["tokens"] == 15
     code, _, err = swarm_llm(capsys, "ensemble", *words, "--strategy", "route-likelihood")
-    assert code == 2 and "m: an endpoint gives no likelihoods" in err
+    assert code == 2 and "--strategy route-likelihood: needs likelihoods, which the endpoint m does not give" in err
 
 
 def test_a_quorum_decides_though_an_endpoint_is_down(

@@ -53,7 +53,10 @@ def test_all_negotiations_by_one_command(given: list[str], tmp_path: Path, capsy
     ("words", "said"),
     [
         (["--pass", "loud"], "--pass loud: unknown; use supported or different"),
-        (["--strategy", "consensus", "--quorum", "1"], "--quorum 1: of 2 members, give more than half"),
+        (
+            ["--strategy", "consensus", "--out", "unwritten", "--quorum", "1"],
+            "--quorum 1: of 2 members, give more than half",
+        ),
         (["--strategy", "societys"], "did you mean societies?"),
         (["--strategy", "society:xx:d"], "write society:TRAITS:PATTERNS"),
         (["--strategy", "majority"], "--strategy majority: unknown"),
@@ -65,6 +68,7 @@ def test_wrong_input_is_one_line(
 ) -> None:
     code, out, err = swarm_llm(capsys, "negotiate", *given, *words)
     assert (code, out) == (2, "") and err.startswith("error: ") and err.count("\n") == 1 and said in err, err
+    assert not Path("unwritten").exists()
 
 
 # Distillation
