@@ -65,7 +65,7 @@ class Bench:
 
     @cached_property
     def tokens_per_item(self) -> float | None:
-        """What one model reads to answer an item, mean over test (or dev); None where models write, or it is not known."""
+        """What one model reads to answer an item, mean over test (or dev); None where it is not known."""
         if self.scoring == "generate" or not self.accuracy:
             return None
         items = self.task.test or self.task.dev

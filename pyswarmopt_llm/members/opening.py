@@ -9,6 +9,7 @@ from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.experts.adapter import load_factors
 from pyswarmopt_llm.experts.preflight import unique_names
 from pyswarmopt_llm.finished import result_of
+from pyswarmopt_llm.graphs.files import holds_graph
 from pyswarmopt_llm.interfaces import Patch
 from pyswarmopt_llm.job import load_engine
 from pyswarmopt_llm.members.endpoint import EndpointMember, EndpointSpec, is_endpoint
@@ -41,8 +42,8 @@ def find_places(specs: Sequence[str], base: str | None = None) -> list[Place]:
         elif (path / "run.json").is_file():
             own, adapter = result_of(path)
             places[number] = _read_model(own) if adapter is None else find_members([adapter], own)[0]
-        elif holds_mixture(spec):
-            places[number] = read_mixture(path)
+        elif holds_mixture(spec) or holds_graph(spec):
+            places[number] = _read_model(spec)
         else:
             plain[number] = spec
     if plain:
@@ -51,6 +52,8 @@ def find_places(specs: Sequence[str], base: str | None = None) -> list[Place]:
 
 
 def _read_model(folder: str) -> Place:
+    if holds_graph(folder):
+        raise UserError(f"{folder}: is a graph of models, which is no member; name its models instead")
     return read_mixture(folder) if holds_mixture(folder) else find_members([folder])[0]
 
 
