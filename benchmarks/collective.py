@@ -10,6 +10,7 @@ also those whose members write. A call that is stopped goes on with the same com
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,12 @@ def cell(row: dict[str, Any]) -> str:
     return f"{row['test']:.3f} [{low:.3f}, {high:.3f}], {row['tokens']:,.0f}"
 
 
+def finished(done: int, total: int, name: str, row: Mapping[str, Any] | None) -> None:
+    """A line for each strategy that is done."""
+    if row is not None:
+        print(f"{done}/{total} {name} {row['seconds']:.0f} s", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--experts", nargs="+", required=True)
@@ -65,7 +72,7 @@ def main() -> None:
             test=args.test,
             threads=args.threads,
         )
-        results[task] = decide_task(config, lambda done, total, name, row: print(f"{done}/{total} {name}", flush=True))
+        results[task] = decide_task(config, finished)
     print("| strategy |" + "".join(f" {found['task']} |" for found in results.values()))
     print("|---|" + "---:|" * len(results))
     singles = [found["members"][found["best_single"]] | {"name": found["best_single"]} for found in results.values()]
