@@ -70,6 +70,7 @@ class EndpointMember:
                 attempts=attempts,
                 who=f"member {name}",
                 settings=f"its URL, its model and the variable {KEY}",
+                when_down="check its URL, or leave it out; with --out the same command goes on when it is back",
             )
         )
 

@@ -34,6 +34,7 @@ class Endpoint:
         attempts: how often a request is tried.
         who: what it is called in messages.
         settings: what a user can check where it refuses.
+        when_down: what a user can do where it does not answer.
     """
 
     url: str
@@ -45,6 +46,7 @@ class Endpoint:
     attempts: int = 5
     who: str = "the judge"
     settings: str = "the SWARM_LLM_JUDGE_ variables"
+    when_down: str = "what was scored is kept: resume the run when it is back"
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] | None = None) -> Endpoint:
@@ -191,8 +193,8 @@ class Completions:
             if attempt + 1 < self._endpoint.attempts:
                 self._sleep(wait)
         raise UserError(
-            f"{self._endpoint.who} at {url} did not answer in {self._endpoint.attempts} attempts ({problem}); what was "
-            "scored is kept: resume the run when it is back"
+            f"{self._endpoint.who} at {url} did not answer in {self._endpoint.attempts} attempts ({problem}); "
+            f"{self._endpoint.when_down}"
         )
 
     def _take_turn(self) -> None:
