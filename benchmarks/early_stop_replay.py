@@ -92,9 +92,8 @@ def shares(run: Run, parts: list[tuple[int, ...]], more: dict[str, Any]) -> tupl
             while not swarm.stop():
                 before = objective.item_evaluations, objective.evaluations
                 x = swarm.ask()
-                told = [
-                    objective(p, len(by_iteration), i, rules_for(config, swarm, objective, i)) for i, p in enumerate(x)
-                ]
+                rules = [rules_for(config, swarm, objective, i) for i in range(len(x))]
+                told = objective.round(list(x), len(by_iteration), rules)
                 swarm.tell(x, told)
                 by_iteration.append((objective.item_evaluations - before[0], objective.evaluations - before[1]))
         except Unknown:

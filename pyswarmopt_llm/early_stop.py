@@ -148,7 +148,7 @@ def _mean_only(values: Values) -> Score:
 class Telling:
     """Which part to ask next so that a `Bounded` evaluation ends soon: the most telling one.
 
-    To show that a candidate is no better than its best takes wrong answers, so the items that most candidates so far
+    To show that a candidate is no better than its best takes wrong answers, so the items that most candidates before
     got wrong come first; once that is shown, to prove it no worse than the worst takes right ones. Ties go to the
     earlier part.
     """
@@ -164,6 +164,13 @@ class Telling:
             counts = self._counts.setdefault(name, np.zeros(len(found)))
             sums += sign * np.nan_to_num(found)
             counts += sign * ~np.isnan(found)
+
+    def copy(self) -> Telling:
+        """The counts as they are now."""
+        now = Telling()
+        now._sums = {name: sums.copy() for name, sums in self._sums.items()}
+        now._counts = {name: counts.copy() for name, counts in self._counts.items()}
+        return now
 
     def order(
         self, evaluation: Evaluation, parts: Sequence[tuple[str, Part[float]]], rules: Sequence[Rule]

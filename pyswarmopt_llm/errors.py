@@ -13,3 +13,11 @@ class UserError(Exception):
         Traceback (most recent call last):
         pyswarmopt_llm.errors.UserError: tasks/mine.json: line 3: unexpected end of the list; close it with ]
     """
+
+
+class NotFiniteError(UserError):
+    """A score is not a number, or infinite."""
+
+
+class NoRoomError(UserError):
+    """Not even a single item fits into memory."""

@@ -47,7 +47,9 @@ def is_row(row: object) -> bool:
         >>> is_row({"phase": "search"})
         False
     """
-    return isinstance(row, dict) and all(name in row and good(row[name]) for name, good in _COLUMNS.items())
+    if not isinstance(row, dict) or not all(name in row and good(row[name]) for name, good in _COLUMNS.items()):
+        return False
+    return "number" not in row or (_count(row["number"]) and _count(row.get("asked")))
 
 
 def _number(value: object) -> bool:

@@ -1,24 +1,43 @@
-"""From a position to its score on dev: realise, load, ask, write down; what is written down is not asked again."""
+"""From a position to its score on dev: what is written down is not asked again, what is asked is written down."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, as_completed
+from dataclasses import replace
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
 
-from pyswarmopt_llm.early_stop import Evaluation, Rule, Telling, Values
-from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.interfaces import ByParts, Engine, EngineByParts, Score, Space, Utility
+from pyswarmopt_llm.asking import Ask, Asker, Found, told_by
+from pyswarmopt_llm.early_stop import Rule, Telling, Values
+from pyswarmopt_llm.errors import NotFiniteError, UserError
+from pyswarmopt_llm.interfaces import Engine, Score, Space, Utility
 from pyswarmopt_llm.runs import Run, position_key
 from pyswarmopt_llm.utilities.combine import Combine, harmonic
 from pyswarmopt_llm.utilities.stats import score_of
 
 OnRow = Callable[[Mapping[str, Any]], None]
+Row = dict[str, Any]
+
+
+class Helpers(Protocol):
+    """Who asks candidates at the same time, elsewhere; see `workers`."""
+
+    @property
+    def count(self) -> int:
+        """How many there are now."""
+
+    def begin(self, asks: Sequence[Ask], share: int | None = None) -> list[Future[Found]]:
+        """Begin to ask these candidates, the first ones first; what is found does not depend on who asks.
+
+        Args:
+            asks: the candidates.
+            share: how many helpers each gets; None: one, or as many as are left over.
+        """
 
 
 class Objective:
@@ -38,6 +57,12 @@ class Objective:
         phase: keeps rows of different questions apart (``search``, ``letter``).
         on_row: told about every new row.
         combine: one number from the tasks' scores.
+        helpers: ask in place of `engine`, several candidates at a time; the rows are the same.
+
+    Attributes:
+        item_evaluations: items asked so far.
+        seconds: that the evaluations took, of all who asked.
+        flown: rows of positions that were asked one by one, in their order, which a resumed run has not come to.
     """
 
     def __init__(
@@ -49,40 +74,68 @@ class Objective:
         phase: str = "search",
         on_row: OnRow | None = None,
         combine: Combine = harmonic,
+        helpers: Helpers | None = None,
     ) -> None:
-        self._run, self._space, self._engine = run, space, engine
-        self._utilities, self._phase, self._on_row = dict(utilities), phase, on_row
-        self._combine = combine
-        self._parted = engine if isinstance(engine, EngineByParts) else None
-        self._by_parts = {name: asked for name, asked in self._utilities.items() if isinstance(asked, ByParts)}
-        self._known: dict[str, dict[str, Any]] = {}
-        self._ahead: dict[str, deque[dict[str, Any]]] = defaultdict(deque)  # rows that a resumed run has not come to
+        self._run, self._space = run, space
+        self._phase, self._on_row, self._helpers = phase, on_row, helpers
+        self._asker = Asker(space, engine, utilities, combine)
+        self._known: dict[str, Row] = {}
+        self._ahead: dict[str, deque[Row]] = defaultdict(deque)  # rows that a resumed run has not come to
+        self.flown: deque[Row] = deque()
         for row in self.rows:
-            self._ahead[row["key"]].append(row)
+            (self.flown if "number" in row else self._ahead[row["key"]]).append(row)
+        self._keys = {row["key"] for row in self.rows}
+        self._aside = {_place(row): row for row in run.aside if row["phase"] == phase}
         self._telling = Telling()
+        self._to_note: list[tuple[Row, int]] = []
         self.item_evaluations = 0
         self.seconds = 0.0
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Row]:
         """The journal's rows of this phase, in order."""
         return [row for row in self._run.rows if row["phase"] == self._phase]
 
     @property
     def evaluations(self) -> int:
         """Number of positions scored so far, in full or in part."""
-        return len({row["key"] for row in self.rows})
+        return len(self._keys)
 
     def __call__(self, position: Tensor, iteration: int, particle: int, rules: Sequence[Rule] = ()) -> float:
         """The value of a position (higher is better), or what the first of the rules to end its evaluation tells."""
-        return float(self._row(position, iteration, particle, rules)["value"])
+        row = self._row(position, iteration, particle, rules)
+        self._note()
+        return float(row["value"])
+
+    def round(self, positions: Sequence[Tensor], iteration: int, rules: Sequence[Sequence[Rule] | None]) -> list[float]:
+        """The values of many positions, each under its rules; NaN where these are None, which leaves it out.
+
+        Which items are asked first follows from earlier rounds only, so that the rows are the same, and in the same
+        order, whoever asks and whoever is done first.
+        """
+        begun = {} if self._helpers is None else self._begin(positions, iteration, rules, self._helpers)
+        arrivals, arrived = as_completed(begun), dict[int, Row]()
+        helped = set(begun.values())
+        values = []
+        for i, (x, own) in enumerate(zip(positions, rules, strict=True)):
+            if own is None:
+                values.append(math.nan)
+            elif i in helped:
+                self._wait_for(i, positions, iteration, begun, arrivals, arrived)
+                values.append(float(self._write(arrived[i])["value"]))
+            else:
+                values.append(float(self._row(x, iteration, i, own)["value"]))
+        self._note()
+        self._run.forget_aside()
+        return values
 
     def scores(self, position: Tensor, iteration: int, particle: int) -> dict[str, Score]:
         """The score of each task at a position."""
         row = self._row(position, iteration, particle, ())
-        return {name: task_score(row, name) for name in self._utilities}
+        self._note()
+        return {name: task_score(row, name) for name in self._asker.utilities}
 
-    def known(self, position: Tensor) -> dict[str, Any]:
+    def known(self, position: Tensor) -> Row:
         """The latest line of the journal on a position that was scored, in full or in part.
 
         Raises:
@@ -95,111 +148,172 @@ class Objective:
         row = self._known.get(position_key(position))
         if row is None or "bounds" in row:
             return None
-        return {name: np.array(unpack(row["items"][name])) for name in self._utilities}
+        return {name: np.array(unpack(row["items"][name])) for name in self._asker.utilities}
 
-    def _row(self, position: Tensor, iteration: int, particle: int, rules: Sequence[Rule]) -> dict[str, Any]:
+    # One by one (see `one_by_one`)
+
+    @property
+    def helpers(self) -> int:
+        """How many positions can be asked at the same time."""
+        return 1 if self._helpers is None else self._helpers.count
+
+    def remembered(self, position: Tensor, rules: Sequence[Rule]) -> float | None:
+        """The value of a position, if what is known of it is enough for these rules."""
+        row = self._remembered(position_key(position), rules)
+        return None if row is None else float(row["value"])
+
+    def begin(self, position: Tensor, rules: Sequence[Rule], share: int) -> Future[Found]:
+        """Begin to ask a position, with so many helpers; without any it is asked here and now."""
+        ask = self._ask_of(position, rules)
+        if self._helpers is not None:
+            return self._helpers.begin([replace(ask, telling=ask.telling.copy())], share)[0]
+        future: Future[Found] = Future()
+        future.set_result(self._asker.ask(ask))
+        return future
+
+    def end(self, position: Tensor, iteration: int, particle: int, find: Callable[[], Found], **more: int) -> float:
+        """Write down what was found, with `more` columns; the value."""
+        row = self._write(self._line(position, iteration, particle, find) | more)
+        self._note()
+        return float(row["value"])
+
+    def replay(self) -> float:
+        """Take in the first of the rows that were `flown`; its value."""
+        row = self.flown.popleft()
+        self._take_in(row)
+        self._note()
+        return float(row["value"])
+
+    # One position
+
+    def _row(self, position: Tensor, iteration: int, particle: int, rules: Sequence[Rule]) -> Row:
         key = position_key(position)
-        known = self._known.get(key)
-        if known is not None and "bounds" not in known:
-            return known
-        if self._parted is None or len(self._by_parts) < len(self._utilities):
-            rules = ()
-        if known is not None and (told := _told(self._evaluation(known), rules)) is not None:
-            return {**known, "value": told}
+        if (told := self._remembered(key, rules)) is not None:
+            return told
         if self._ahead[key]:
             row = self._ahead[key].popleft()
-            self._take_in(row, known)
+            self._take_in(row)
             return row
-        row = self._ask(position, known, iteration, particle, rules)
-        self._run.append(row)
-        self._take_in(row, known)
-        if self._on_row is not None:
-            self._on_row(row)
-        return row
+        place = iteration, particle, key
+        if place in self._aside:
+            return self._write(self._aside.pop(place))
+        return self._write(self._line(position, iteration, particle, lambda: self._ask(position, rules)))
 
-    def _ask(
-        self,
-        position: Tensor,
-        known: dict[str, Any] | None,
-        iteration: int,
-        particle: int,
-        rules: Sequence[Rule],
-    ) -> dict[str, Any]:
-        """Realise a position, ask what is not known of it, and put it into a row."""
-        start = time.perf_counter()
-        self._engine.load(self._space.realise(position))
+    def _remembered(self, key: str, rules: Sequence[Rule]) -> Row | None:
+        """What is known of a position, if that is all, or enough for these rules."""
+        known = self._known.get(key)
+        if known is None or "bounds" not in known:
+            return known
+        told = told_by(self._usable(rules), self._asker.evaluation(self._items(known)))
+        return None if told is None else {**known, "value": told}
+
+    def _ask(self, position: Tensor, rules: Sequence[Rule]) -> Found:
+        ask = self._ask_of(position, rules)
+        return self._asker.ask(ask) if self._helpers is None else self._helpers.begin([ask])[0].result()
+
+    def _ask_of(self, position: Tensor, rules: Sequence[Rule]) -> Ask:
+        known, rules = self._known.get(position_key(position)), self._usable(rules)
+        telling = self._telling if rules else Telling()
+        return Ask(position, rules, None if known is None else self._items(known), telling)
+
+    def _usable(self, rules: Sequence[Rule]) -> tuple[Rule, ...]:
+        return tuple(rules) if self._asker.can_stop else ()
+
+    def _line(self, position: Tensor, iteration: int, particle: int, find: Callable[[], Found]) -> Row:
+        """What a position was found to be worth, as a line of the journal."""
+        try:
+            found = find()
+        except NotFiniteError as error:
+            raise UserError(f"particle {particle}, iteration {iteration}: {error}; mend it and resume") from error
         own: dict[str, Any] = {}  # what not every row has
-        if rules or known is not None:
-            evaluation = self._evaluation(known)
-            before = evaluation.asked
-            value = self._ask_parts(evaluation, rules)
-            n = evaluation.asked - before
-            items = evaluation.values
-            if not evaluation.complete:
-                own["bounds"] = list(evaluation.bounds())
-        else:
-            scores = {name: utility(self._engine) for name, utility in self._utilities.items()}
-            total = self._combine(list(scores.values()))
-            value, n = total.value, total.n
-            items = {name: np.array(score.per_item) for name, score in scores.items()}
-            if found := own_values(scores):
-                own["values"] = found
-        if not math.isfinite(value):
-            raise UserError(f"particle {particle}, iteration {iteration}: the score is {value}; mend it and resume")
+        if found.bounds is not None:
+            own["bounds"] = list(found.bounds)
+        if found.own:
+            own["values"] = dict(found.own)
         return {
             "phase": self._phase,
             "iteration": iteration,
             "particle": particle,
             "key": position_key(position),
             "coefficients": self._space.coefficients(position).tolist(),
-            "value": value,
+            "value": found.value,
             **own,
-            "n": n,
-            "seconds": round(time.perf_counter() - start, 4),
-            "items": {name: pack(tuple(values.tolist())) for name, values in items.items()},
+            "n": found.n,
+            "seconds": found.seconds,
+            "items": {name: pack(values) for name, values in found.items.items()},
         }
 
-    def _ask_parts(self, evaluation: Evaluation, rules: Sequence[Rule]) -> float:
-        """Ask part by part until a rule tells a value or nothing is left; fills the evaluation."""
-        parts = [
-            (name, part)
-            for name, asked in self._by_parts.items()
-            for part in (asked.parts(self._parted) if self._parted is not None else ())
-            if np.isnan(evaluation.values[name][list(part.indices)]).any()
-        ]
-        order = self._telling.order(evaluation, parts, rules)
-        while (told := _told(evaluation, rules)) is None and not evaluation.complete:
-            name, part = parts[next(order)]
-            evaluation.values[name][list(part.indices)] = part.ask()
-        return evaluation.bounds()[1] if told is None or evaluation.complete else told
+    # Many at a time
 
-    def _evaluation(self, known: Mapping[str, Any] | None) -> Evaluation:
-        items = None if known is None else {name: unpack(known["items"][name]) for name in self._by_parts}
-        return Evaluation.of(self._by_parts, self._combine, items)
+    def _begin(
+        self,
+        positions: Sequence[Tensor],
+        iteration: int,
+        rules: Sequence[Sequence[Rule] | None],
+        helpers: Helpers,
+    ) -> dict[Future[Found], int]:
+        """Have helpers ask those that have to be asked; of several at one position the first, who knows what then."""
+        seen: set[str] = set()
+        wanted: dict[int, Ask] = {}
+        for i, (x, own) in enumerate(zip(positions, rules, strict=True)):
+            key = position_key(x)
+            if own is None or key in seen:
+                continue
+            seen.add(key)
+            written = self._ahead[key] or (iteration, i, key) in self._aside
+            if not written and self._remembered(key, own) is None:
+                wanted[i] = self._ask_of(x, own)
+        return dict(zip(helpers.begin(list(wanted.values())), wanted, strict=True))
 
-    def _take_in(self, row: dict[str, Any], before: Mapping[str, Any] | None) -> None:
+    def _wait_for(
+        self,
+        i: int,
+        positions: Sequence[Tensor],
+        iteration: int,
+        begun: Mapping[Future[Found], int],
+        arrivals: Iterator[Future[Found]],
+        arrived: dict[int, Row],
+    ) -> None:
+        """Take in what is found until position i is; what comes before its turn is kept beside the journal."""
+        while i not in arrived:
+            future = next(arrivals)
+            j = begun[future]
+            arrived[j] = self._line(positions[j], iteration, j, future.result)
+            if j != i:
+                self._run.set_aside(arrived[j])
+
+    # What is known
+
+    def _write(self, row: Row) -> Row:
+        self._run.append(row)
+        self._keys.add(row["key"])
+        self._take_in(row)
+        if self._on_row is not None:
+            self._on_row(row)
+        return row
+
+    def _take_in(self, row: Row) -> None:
         """Count what a row says; it takes the place of the one before it."""
-        for counted, sign in ((before, -1), (row, 1)):
-            if counted is not None:
-                found = {name: np.array(unpack(counted["items"][name])) for name in self._by_parts}
-                self._telling.note(found, sign)
+        before = self._known.get(row["key"])
+        if before is not None:
+            self._to_note.append((before, -1))
+        self._to_note.append((row, 1))
         self._known[row["key"]] = row
         self.item_evaluations += row["n"]
         self.seconds += row["seconds"]
 
+    def _note(self) -> None:
+        """Let what was taken in count for which items are asked first."""
+        for row, sign in self._to_note:
+            self._telling.note({name: np.array(values) for name, values in self._items(row).items()}, sign)
+        self._to_note = []
 
-def _told(evaluation: Evaluation, rules: Sequence[Rule]) -> float | None:
-    """What the first rule that ends the evaluation tells; None to go on."""
-    return next((told for rule in rules if (told := rule(evaluation)) is not None), None)
+    def _items(self, row: Mapping[str, Any]) -> dict[str, list[float]]:
+        return {name: unpack(row["items"][name]) for name in self._asker.by_parts}
 
 
-def own_values(scores: Mapping[str, Score]) -> dict[str, list[float]]:
-    """Value, standard error and count of those scores that are not the mean of their items."""
-    return {
-        name: [score.value, score.stderr, score.n]
-        for name, score in scores.items()
-        if not score.per_item or score.value != score_of(score.per_item).value
-    }
+def _place(row: Mapping[str, Any]) -> tuple[int, int, str]:
+    return row["iteration"], row["particle"], row["key"]
 
 
 def task_score(row: Mapping[str, Any], name: str) -> Score:

@@ -7,6 +7,7 @@ import os
 import re
 import socket
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,14 @@ def stored_config(path: Path, about: Mapping[str, Any]) -> SearchConfig:
     """The configuration that the run at `path` was begun with.
 
     Raises:
-        UserError: it is damaged.
+        UserError: it is damaged, or a later version's.
     """
+    unknown = sorted(about["config"].keys() - {field.name for field in fields(SearchConfig)})
+    if unknown:
+        raise UserError(
+            f"{path / 'run.json'}: knows a setting {unknown[0]!r} that this version does not; resume with the version "
+            "that wrote it"
+        )
     try:
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in about["config"].items()}
         return SearchConfig(**plain)

@@ -57,6 +57,22 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     os.replace(part, path)
 
 
+def append_line(path: Path, row: Mapping[str, Any]) -> None:
+    """Add `row` to a file of lines and flush it to disk."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _mended(path: Path) -> list[dict[str, Any]]:
+    """The rows of a journal, after cutting off a half-written last line."""
+    rows, size = read_journal(path)
+    if path.exists() and path.stat().st_size > size:
+        os.truncate(path, size)
+    return rows
+
+
 class Run:
     """An open run directory.
 
@@ -64,12 +80,14 @@ class Run:
         path: the directory.
         about: content of ``run.json``: format, config, versions, fingerprints, seeds.
         rows: the journal's rows; those that count once the run is `locked`, until then those found on opening.
+        aside: rows that workers had ready before their turn when an earlier process ended.
     """
 
     def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
         self.path, self.about = path, about
-        self._journal = path / "history.jsonl"
+        self._journal, self._set_aside = path / "history.jsonl", path / "ahead.jsonl"
         self.rows, _ = read_journal(self._journal)
+        self.aside, _ = read_journal(self._set_aside)
 
     @classmethod
     def create(cls, path: Path, about: Mapping[str, Any]) -> Run:
@@ -167,17 +185,38 @@ class Run:
 
         Only under the lock: to anyone else a half-written line is one that the other process is writing.
         """
-        self.rows, size = read_journal(self._journal)
-        if self._journal.exists() and self._journal.stat().st_size > size:
-            os.truncate(self._journal, size)
+        self.rows = _mended(self._journal)
+        self.aside = _mended(self._set_aside)
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add one line to the journal and flush it to disk."""
-        with self._journal.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self._journal, row)
         self.rows.append(dict(row))
+
+    def set_aside(self, row: Mapping[str, Any]) -> None:
+        """Keep a row on disk whose turn in the journal has not come."""
+        append_line(self._set_aside, row)
+
+    def note_failure(self, kind: str, text: str) -> None:
+        """Write down that a worker failed."""
+        append_line(self.path / "failures.jsonl", {"kind": kind, "text": text})
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """How often workers failed so far, by kind."""
+        file = self.path / "failures.jsonl"
+        lines = file.read_bytes().splitlines() if file.exists() else []
+        kinds = []
+        for line in lines:
+            with suppress(
+                ValueError, TypeError, KeyError, RecursionError
+            ):  # a line that was cut off counts for nothing
+                kinds.append(str(json.loads(line)["kind"]))
+        return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
+
+    def forget_aside(self) -> None:
+        """All rows have had their turn."""
+        self._set_aside.unlink(missing_ok=True)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``."""

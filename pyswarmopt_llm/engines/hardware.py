@@ -54,11 +54,13 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
-def out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch failed because memory ran out, on a GPU or on the CPU (which has no class for it).
+def out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out, on a GPU or on the CPU (for which torch has no class).
 
     Example:
         >>> out_of_memory(torch.OutOfMemoryError("CUDA out of memory")), out_of_memory(RuntimeError("shapes differ"))
         (True, False)
     """
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from pyswarmopt_llm.errors import UserError
+from pyswarmopt_llm.errors import NotFiniteError, UserError
 from pyswarmopt_llm.interfaces import Engine, Score
 from pyswarmopt_llm.utilities.stats import score_of
 
@@ -51,14 +51,18 @@ class CallableUtility:
         """The value of what the engine has loaded.
 
         Raises:
-            UserError: the result is neither a finite number nor a `Score`. What the function raises goes through.
+            NotFiniteError: the result is a number that is not finite.
+            UserError: it is neither a number nor a `Score`. What the function raises goes through.
         """
         found = self._function(engine, split=split) if self.has_test else self._function(engine)
         if isinstance(found, Score):
             return found
-        if isinstance(found, numbers.Real) and math.isfinite(found):
-            return score_of([float(found)])
-        raise UserError(f"--utility {self.spec}: returned {found!r}; return a finite float or a Score")
+        problem = f"--utility {self.spec}: returned {found!r}; return a finite float or a Score"
+        if not isinstance(found, numbers.Real):
+            raise UserError(problem)
+        if not math.isfinite(found):
+            raise NotFiniteError(problem)
+        return score_of([float(found)])
 
 
 def _find(spec: str) -> Callable[..., Any]:

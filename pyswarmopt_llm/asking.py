@@ -1,0 +1,233 @@
+"""One candidate is asked: realise, load, put the questions, until all are answered or a rule has heard enough.
+
+The same code asks in the search's own process and in a worker's; what goes between them are `Ask` or `AskItems` one way
+and `Found` or `FoundItems` back, a few kilobytes each.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from torch import Tensor
+
+from pyswarmopt_llm.early_stop import Evaluation, Rule, Telling
+from pyswarmopt_llm.errors import NotFiniteError
+from pyswarmopt_llm.interfaces import ByParts, Engine, EngineByParts, Part, Score, Space, Utility
+from pyswarmopt_llm.utilities.combine import Combine
+from pyswarmopt_llm.utilities.stats import score_of
+
+Parts = Sequence[tuple[str, Part[float]]]
+# Number of a part, all parts, the evaluation so far -> the values of that part's items.
+Take = Callable[[int, Parts, Evaluation], Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A candidate to be asked.
+
+    Attributes:
+        position: (D,).
+        rules: what may end its evaluation early.
+        known: task name -> the items' values that are known, NaN for others; None: nothing is known.
+        telling: which items to ask first; counts where there are rules only.
+    """
+
+    position: Tensor
+    rules: tuple[Rule, ...] = ()
+    known: Mapping[str, Sequence[float]] | None = None
+    telling: Telling = field(default_factory=Telling)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found.
+
+    Attributes:
+        value: for the optimizer.
+        n: items that were asked.
+        items: task name -> the items' values, NaN where not asked.
+        seconds: it took, of all who had a share in it.
+        bounds: between which values the complete value lies; None where it is complete.
+        own: value, standard error and count of those tasks whose score is not the mean of their items.
+    """
+
+    value: float
+    n: int
+    items: Mapping[str, tuple[float, ...]]
+    seconds: float
+    bounds: tuple[float, float] | None = None
+    own: Mapping[str, list[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AskItems:
+    """A share of a candidate's evaluation.
+
+    Attributes:
+        position: (D,).
+        items: task name -> which of its items; None: the task as a whole.
+    """
+
+    position: Tensor
+    items: Mapping[str, tuple[int, ...] | None]
+
+
+@dataclass(frozen=True)
+class FoundItems:
+    """The answer to `AskItems`.
+
+    Attributes:
+        values: task name -> the values of the items that were asked for, in their order.
+        scores: of the tasks that were asked for as a whole.
+        seconds: it took.
+    """
+
+    values: Mapping[str, tuple[float, ...]]
+    scores: Mapping[str, Score]
+    seconds: float
+
+
+class Asker:
+    """Puts questions to candidates.
+
+    Args:
+        space: realises positions.
+        engine: runs them.
+        utilities: task name -> what is asked.
+        combine: one number from the tasks' scores.
+
+    Attributes:
+        utilities: task name -> what is asked.
+        by_parts: those of them that can be asked part by part.
+        combine: one number from the tasks' scores.
+    """
+
+    def __init__(self, space: Space, engine: Engine, utilities: Mapping[str, Utility], combine: Combine) -> None:
+        self._space, self._engine, self.combine = space, engine, combine
+        self.utilities = dict(utilities)
+        self._parted = engine if isinstance(engine, EngineByParts) else None
+        self.by_parts = {name: asked for name, asked in utilities.items() if isinstance(asked, ByParts)}
+
+    @property
+    def can_stop(self) -> bool:
+        """Whether an evaluation may end early: only where everything can be asked part by part."""
+        return self._parted is not None and len(self.by_parts) == len(self.utilities)
+
+    def load(self, position: Tensor) -> None:
+        """Make the candidate at a position the one that is asked."""
+        self._engine.load(self._space.realise(position))
+
+    def ask(self, ask: Ask) -> Found:
+        """Ask what is not known of a candidate, as far as the rules want to know it.
+
+        Raises:
+            NotFiniteError: its score is not a number.
+        """
+        start = time.perf_counter()
+        self.load(ask.position)
+        if ask.rules or ask.known is not None:
+            found = self.ask_parts(ask, lambda k, parts, evaluation: parts[k][1].ask())
+        else:
+            found = self.total({name: utility(self._engine) for name, utility in self.utilities.items()})
+        return timed(found, time.perf_counter() - start)
+
+    def ask_items(self, ask: AskItems, load: bool = True) -> FoundItems:
+        """Ask a share of a candidate's items; the candidate is there already unless `load`."""
+        start = time.perf_counter()
+        if load:
+            self.load(ask.position)
+        values: dict[str, tuple[float, ...]] = {}
+        scores: dict[str, Score] = {}
+        for name, wanted in ask.items.items():
+            if wanted is None:
+                scores[name] = self.utilities[name](self._engine)
+                continue
+            known = {
+                i: value
+                for part in self._parts_of(name)
+                if not set(wanted).isdisjoint(part.indices)
+                for i, value in zip(part.indices, part.ask(), strict=True)
+            }
+            values[name] = tuple(known[i] for i in wanted)
+        return FoundItems(values, scores, time.perf_counter() - start)
+
+    def total(self, scores: Mapping[str, Score]) -> Found:
+        """What the complete scores of all tasks come to.
+
+        Raises:
+            NotFiniteError: not a number.
+        """
+        total = self.combine(list(scores.values()))
+        items = {name: tuple(score.per_item) for name, score in scores.items()}
+        return _finite(Found(total.value, total.n, items, 0.0, own=own_values(scores)))
+
+    def ask_parts(self, ask: Ask, take: Take) -> Found:
+        """Ask part by part until a rule tells a value or nothing is left.
+
+        Args:
+            ask: the candidate.
+            take: gives the values of one part.
+
+        Raises:
+            NotFiniteError: the score is not a number.
+        """
+        evaluation = self.evaluation(ask.known)
+        before = evaluation.asked
+        parts = [
+            (name, part)
+            for name in self.by_parts
+            for part in self._parts_of(name)
+            if np.isnan(evaluation.values[name][list(part.indices)]).any()
+        ]
+        order = ask.telling.order(evaluation, parts, ask.rules)
+        while (told := told_by(ask.rules, evaluation)) is None and not evaluation.complete:
+            k = next(order)
+            name, part = parts[k]
+            evaluation.values[name][list(part.indices)] = take(k, parts, evaluation)
+        bounds = None if evaluation.complete else evaluation.bounds()
+        value = evaluation.bounds()[1] if told is None or bounds is None else told
+        items = {name: tuple(values.tolist()) for name, values in evaluation.values.items()}
+        return _finite(Found(value, evaluation.asked - before, items, 0.0, bounds))
+
+    def evaluation(self, known: Mapping[str, Sequence[float]] | None) -> Evaluation:
+        """An evaluation of which so much is known."""
+        return Evaluation.of(self.by_parts, self.combine, known)
+
+    def parts(self) -> list[tuple[str, Part[float]]]:
+        """All that can be asked part by part."""
+        return [(name, part) for name in self.by_parts for part in self._parts_of(name)]
+
+    def _parts_of(self, name: str) -> Sequence[Part[float]]:
+        return () if self._parted is None else self.by_parts[name].parts(self._parted)
+
+
+def told_by(rules: Sequence[Rule], evaluation: Evaluation) -> float | None:
+    """What the first rule that ends the evaluation tells; None to go on."""
+    return next((told for rule in rules if (told := rule(evaluation)) is not None), None)
+
+
+def timed(found: Found, seconds: float) -> Found:
+    """`found` with the seconds it took."""
+    return Found(found.value, found.n, found.items, round(seconds, 4), found.bounds, found.own)
+
+
+def own_values(scores: Mapping[str, Score]) -> dict[str, list[float]]:
+    """Value, standard error and count of those scores that are not the mean of their items."""
+    return {
+        name: [score.value, score.stderr, score.n]
+        for name, score in scores.items()
+        if not score.per_item or score.value != score_of(score.per_item).value
+    }
+
+
+def _finite(found: Found) -> Found:
+    if not math.isfinite(found.value):
+        raise NotFiniteError(f"the score is {found.value}")
+    return found
+
+
+__all__ = ["Ask", "AskItems", "Asker", "Found", "FoundItems", "own_values", "timed", "told_by"]
