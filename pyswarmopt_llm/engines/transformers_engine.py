@@ -19,8 +19,9 @@ from pyswarmopt_llm.engines.generation import Draw, greedy, sampled
 from pyswarmopt_llm.engines.hardware import out_of_memory
 from pyswarmopt_llm.engines.plan import Batch, Plan, TokenPair, build_plan, encode_pair, make_batch
 from pyswarmopt_llm.engines.prefix_cache import PrefixCache
+from pyswarmopt_llm.engines.texts import Texts, window_of
 from pyswarmopt_llm.engines.weights import PatchedWeights
-from pyswarmopt_llm.errors import UserError
+from pyswarmopt_llm.errors import NoRoomError
 from pyswarmopt_llm.interfaces import Part, Patch
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class TokenScores:
     logprobs: Tensor
 
 
-class TransformersEngine:
+class TransformersEngine(Texts):
     """Runs a causal language model and any candidate patched onto it; implements `interfaces.Engine`.
 
     Args:
@@ -65,25 +66,19 @@ class TransformersEngine:
     def __init__(
         self, model: Any, tokenizer: Any, batch_tokens: int = 1024, stored: Mapping[str, Tensor] | None = None
     ) -> None:
-        self.model, self.tokenizer = model, tokenizer
+        super().__init__(tokenizer, window_of(model.config))
+        self.model = model
         self.batch_tokens = batch_tokens
         self.tokens_fed = 0
         self._weights = PatchedWeights(model, stored)
         self._plans: OrderedDict[tuple[tuple[str, str], ...], Plan] = OrderedDict()
         self._short_of_memory = False
         self._windows = attention_windows(model)
-        # A chat template writes its special tokens itself.
-        self._lead = leading_specials(tokenizer) if tokenizer.chat_template is None else []
 
     @property
     def dtype(self) -> torch.dtype:
         """The dtype of the model's weights."""
         return self.model.dtype
-
-    @property
-    def window(self) -> int | None:
-        """Most tokens that the model can hold; None: no limit known."""
-        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
 
     def load(self, patch: Patch) -> None:
         """Make the resident model ``base + patch``; see `PatchedWeights.load`."""
@@ -221,16 +216,6 @@ class TransformersEngine:
             )
         ]
 
-    def chat(self, user: str) -> str:
-        """`user` as a user turn of the chat template, ready for the assistant's turn.
-
-        Without a chat template: the text itself and a line break.
-        """
-        if self.tokenizer.chat_template is None:
-            return f"{user}\n"
-        messages = [{"role": "user", "content": user}]
-        return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-
     # Inside
 
     def _plan(self, pairs: tuple[tuple[str, str], ...]) -> Plan:
@@ -241,7 +226,7 @@ class TransformersEngine:
         encoded: list[TokenPair] = []
         for context, continuation in pairs:
             if continuation:
-                encoded.append(encode_pair(self._encode, context, continuation))
+                encoded.append(encode_pair(self.encode, context, continuation))
             else:
                 encoded.append((self.encode_prompt(context), ()))
             self.check_length(sum(map(len, encoded[-1])), context)
@@ -290,12 +275,12 @@ class TransformersEngine:
         """After an error: if it was memory, make later batches half as large and say so once; else raise it.
 
         Raises:
-            UserError: a single row does not fit.
+            NoRoomError: a single row does not fit.
         """
         if not out_of_memory(error):
             raise error
         if rows == 1:
-            raise UserError("out of memory with a single item in the batch; use a smaller base or shorter items")
+            raise NoRoomError("out of memory with a single item in the batch; use a smaller base or shorter items")
         if not self._short_of_memory:
             log.warning("out of memory at %d tokens a batch: going on with smaller ones", self.batch_tokens)
             self._short_of_memory = True
@@ -338,18 +323,6 @@ class TransformersEngine:
             return {kind: part.to(self.model.device) for kind, part in mask.items()}
         return mask.to(self.model.device)
 
-    def _encode(self, text: str) -> list[int]:
-        """Token ids with the special tokens that begin a text, never with those that end one."""
-        ids = [int(i) for i in self.tokenizer(text, add_special_tokens=False)["input_ids"]]
-        return ids if ids[: len(self._lead)] == self._lead else self._lead + ids
-
-    def encode_prompt(self, prompt: str) -> tuple[int, ...]:
-        """Token ids of a prompt, with the special tokens that begin a text."""
-        ids = self._encode(prompt)
-        if not ids:
-            raise ValueError("a prompt is empty: there is nothing to continue")
-        return tuple(ids)
-
     def _pad(self) -> int:
         return int(self.tokenizer.pad_token_id)
 
@@ -358,14 +331,6 @@ class TransformersEngine:
         named = self.model.generation_config.eos_token_id
         listed = named if isinstance(named, list) else [named]
         return frozenset(int(i) for i in [self.tokenizer.eos_token_id, *listed] if i is not None)
-
-    def check_length(self, n: int, text: str) -> None:
-        """Raise `UserError` if `n` tokens, of an item that begins with `text`, do not fit into the context window."""
-        if self.window is not None and n > self.window:
-            raise UserError(
-                f"the item that begins {text[:40]!r} needs {n} tokens, the model's context window holds {self.window}; "
-                "shorten the item"
-            )
 
 
 def _target_logprobs(batch: Batch, logits: Tensor) -> Tensor:
@@ -380,11 +345,3 @@ def _together(parts: Sequence[Part[T]], n: int) -> list[T]:
     """The answers to all `n` questions, in their order."""
     found = {i: answer for part in parts for i, answer in zip(part.indices, part.ask(), strict=True)}
     return [found[i] for i in range(n)]
-
-
-def leading_specials(tokenizer: Any) -> list[int]:
-    """The special tokens that a tokenizer puts before a text, such as BOS; what it appends is left out."""
-    with_specials = [int(i) for i in tokenizer("a")["input_ids"]]
-    bare = [int(i) for i in tokenizer("a", add_special_tokens=False)["input_ids"]]
-    starts = range(len(with_specials) - len(bare) + 1)
-    return with_specials[: next((k for k in starts if with_specials[k : k + len(bare)] == bare), 0)]
