@@ -10,12 +10,13 @@ from typing import Any
 from torch import Tensor
 
 from pyswarmopt_llm.interfaces import Space
-from pyswarmopt_llm.job import Job
+from pyswarmopt_llm.job import Job, Questions
 from pyswarmopt_llm.leaders import Candidate, Leaders
-from pyswarmopt_llm.objective import Objective, OnRow
+from pyswarmopt_llm.objective import OnRow
 from pyswarmopt_llm.reporting.front import plot_front
 from pyswarmopt_llm.runs import Run, write_json
 from pyswarmopt_llm.tasks import Scoring
+from pyswarmopt_llm.workers.hands import Hands
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Choice:
 
 
 def choose(
-    job: Job, run: Run, leaders: Leaders, best: Candidate, scorings: Mapping[str, Scoring], on_row: OnRow
+    job: Job, hands: Hands, leaders: Leaders, best: Candidate, scorings: Mapping[str, Scoring], on_row: OnRow
 ) -> Choice:
     """The best on dev; with ``--confirm`` the best of the leaders on dev items that the search has not seen.
 
@@ -45,10 +46,9 @@ def choose(
     """
     if not job.objectives.fresh:
         return Choice(best.position, best.value)
-    asked = job.utilities("fresh", scorings)
-    again = Objective(run, job.space, job.engine, asked, "confirm", on_row, job.objectives.combine)
+    again = hands.objective(Questions("fresh", tuple(scorings.items())), on_row)
     candidates = leaders.top
-    values = [again(candidate.position, 0, rank) for rank, candidate in enumerate(candidates)]
+    values = again.round([candidate.position for candidate in candidates], 0, [()] * len(candidates))
     chosen = values.index(max(values))
     confirm = {
         "items": sum(map(len, job.objectives.fresh.values())),

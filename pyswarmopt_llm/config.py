@@ -51,6 +51,12 @@ class SearchConfig:
         drop_n: probability to leave out a single evaluation (Drop-N).
         budget_minutes: stop so that the evaluations take no longer (None: no limit).
         budget_items: stop before the search has asked more items than this (None: no limit).
+        engine: what runs the model: ``transformers``, or ``vllm`` for objectives that write much.
+        workers: processes that score candidates, each with the base resident: a number, ``ray`` or ``ray://HOST``
+            (docs/scaling.md).
+        timeout: seconds after which a worker that does not answer is replaced (None: never).
+        one_by_one: a particle moves as soon as its own value is there (``--async``); the result then depends on the
+            order in which workers answer.
         contrast: let negative coefficients speak against a token instead of counting as 0 (space ``token``).
 
     Example:
@@ -93,6 +99,10 @@ class SearchConfig:
     budget_minutes: float | None = None
     budget_items: int | None = None
     contrast: bool = False
+    engine: str = "transformers"
+    workers: str = "1"
+    timeout: float | None = None
+    one_by_one: bool = False
 
     @property
     def population(self) -> int:

@@ -32,6 +32,10 @@ def check_effort(config: SearchConfig, optimizer: pso.Optimizer) -> None:
             raise UserError(f"{option} {share:g}: a probability; give a number from 0 to below 1")
     if (config.racing or config.drop_k or config.drop_n) and not isinstance(optimizer, pso.Swarm):
         raise UserError(f"--optimizer {config.optimizer}: needs every value; leave out --racing, --drop-k and --drop-n")
+    if config.one_by_one and not isinstance(optimizer, pso.Swarm):
+        raise UserError(f"--async: the points of --optimizer {config.optimizer} come in rounds; leave it out")
+    if config.one_by_one and (config.drop_k or config.drop_n):
+        raise UserError("--async: has no rounds to leave evaluations out of; leave out --drop-k and --drop-n")
     for option, budget in (("--budget-minutes", config.budget_minutes), ("--budget-items", config.budget_items)):
         if budget is not None and not budget > 0:
             raise UserError(f"{option} {budget:g}: a budget has to be above 0")

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 import pyswarmopt as pso
+from pyswarmopt_llm.asking import Asker
 from pyswarmopt_llm.config import SearchConfig
 from pyswarmopt_llm.effort import Budget, check_effort
 from pyswarmopt_llm.engines.calibration import calibrated
 from pyswarmopt_llm.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.engines.transformers_engine import TransformersEngine
 from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.experts import BaseModel, load_model, resolve_base
+from pyswarmopt_llm.experts import BaseModel, load_model, load_tokenizer, resolve_base
 from pyswarmopt_llm.experts.adapter import AdapterFile, AdapterInfo, load_factors
 from pyswarmopt_llm.experts.models import ModelInfo, inspect_models
 from pyswarmopt_llm.experts.preflight import inspect_experts
@@ -36,10 +37,32 @@ from pyswarmopt_llm.tasks import Scoring, Task
 from pyswarmopt_llm.tokens.engine import MixtureEngine, open_mixture
 from pyswarmopt_llm.tokens.files import holds_mixture
 from pyswarmopt_llm.tokens.members import find_members, load_members
+from pyswarmopt_llm.utilities.combine import harmonic
 from pyswarmopt_llm.utilities.metrics import METRICS, Metric
-from pyswarmopt_llm.utilities.scoring import possible_scorings
+from pyswarmopt_llm.utilities.scoring import possible_scorings, trial_of
+from pyswarmopt_llm.workers.spec import check_workers, parse_workers
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.engines.vllm_engine import VllmEngine
 
 _PACKAGES = ("pyswarmopt", "torch", "numpy", "transformers", "peft", "safetensors")
+
+
+TRANSFORMERS, VLLM = ENGINES = ("transformers", "vllm")
+LETTERS = "letters"  # in place of a split: the trial by letters, on the first items of dev
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What a search asks, said so that another process can ask the same.
+
+    Attributes:
+        split: ``dev``, ``fresh``, or `LETTERS`.
+        scorings: of each task its way of being asked.
+    """
+
+    split: str
+    scorings: tuple[tuple[str, Scoring], ...]
 
 
 @dataclass(frozen=True)
@@ -61,7 +84,7 @@ class Job:
     objectives: Objectives
     base_name: str
     space: Space
-    engine: TransformersEngine | MixtureEngine | GraphEngine
+    engine: TransformersEngine | MixtureEngine | GraphEngine | VllmEngine
     fingerprints: Mapping[str, Any]
     experts: Sequence[AdapterInfo | ModelInfo] = ()
     trial: Mapping[str, Any] = field(default_factory=dict)
@@ -74,6 +97,16 @@ class Job:
     def utilities(self, split: str, scorings: Mapping[str, Scoring]) -> dict[str, Utility]:
         """Name -> what is asked on ``dev``, ``test`` or ``fresh``; see `Objectives.utilities`."""
         return self.objectives.utilities(split, scorings, self.engine.chat)
+
+    def asker(self, questions: Questions) -> Asker:
+        """Who puts these questions to candidates."""
+        if questions.split == LETTERS:
+            tried: dict[str, Utility] = {
+                name: trial_of(self.tasks[name], self.engine.chat) for name, _ in questions.scorings
+            }
+            return Asker(self.space, self.engine, tried, harmonic)
+        asked = self.utilities(questions.split, dict(questions.scorings))
+        return Asker(self.space, self.engine, asked, self.objectives.combine)
 
     @property
     def adapters(self) -> list[AdapterInfo]:
@@ -112,6 +145,11 @@ def prepare(config: SearchConfig) -> Job:
     """
     check_settings(config)  # first, since it is cheap
     objectives = load_objectives(config)
+    paid = [metric.name for metric in objectives.metrics.values() if metric.usage is not None]
+    if paid and not parse_workers(config.workers).alone:
+        raise UserError(
+            f"--workers {config.workers}: {paid[0]} counts and limits its requests in one process; leave it out"
+        )
     _check_budget(config, objectives.tasks)
     job = (_members_job if config.space in SEVERAL else _weights_job)(config, objectives)
     for name, task in objectives.tasks.items():
@@ -124,8 +162,16 @@ def _weights_job(config: SearchConfig, objectives: Objectives) -> Job:
     base = resolve_base(config.base)
     experts = find_experts(config, base)
     config, trial = calibrated(config, base) if config.calibrate else (config, {})
-    engine = load_engine(base, config.dtype, config.device, config.threads, config.batch_tokens, config.space == "full")
-    space = open_space(config, base, experts, engine)
+    engine: TransformersEngine | VllmEngine
+    if config.engine == VLLM:
+        engine = load_vllm(config, base, experts)
+        adapters = [AdapterFile(info) for info in experts if isinstance(info, AdapterInfo)]
+        space = build_space(config.space, adapters, config.exact_flat, config.granularity)
+    else:
+        engine = load_engine(
+            base, config.dtype, config.device, config.threads, config.batch_tokens, config.space == "full"
+        )
+        space = open_space(config, base, experts, engine)
     prints = {
         "base": base.fingerprint,
         "experts": {info.name: info.fingerprint for info in experts},
@@ -195,6 +241,7 @@ def check_settings(config: SearchConfig) -> None:
         value = getattr(config, name)
         if value is not None and not lowest <= value < 2**63:
             raise UserError(f"--{name.replace('_', '-')} {value}: out of range; give at least {lowest}")
+    check_workers(config)
     if config.compat not in ("paper", "reference"):
         raise UserError(f"--compat {config.compat}: unknown; use paper or reference")
     possible_scorings(config.scoring, ())
@@ -203,6 +250,13 @@ def check_settings(config: SearchConfig) -> None:
         raise UserError(f"--contrast: goes with --space token only, not with {config.space}; leave it out")
     if config.space not in SEVERAL and not config.base:
         raise UserError("--base: missing; name the model that the experts are adapters of")
+    if config.engine not in ENGINES:
+        raise UserError(f"--engine {config.engine}: unknown; use {' or '.join(ENGINES)}")
+    if config.engine == VLLM:
+        if config.space not in ("factor", "delta"):
+            raise UserError(f"--engine vllm: takes LoRA candidates, not space {config.space}; leave it out")
+        if not parse_workers(config.workers).alone or config.calibrate:
+            raise UserError("--engine vllm: makes its own batches in one process; leave out --workers and --calibrate")
     if config.space in SEVERAL and config.calibrate:
         raise UserError(f"--calibrate: tries one base, space {config.space} has several models; leave it out")
     if config.space == "graph" and config.particles <= len(config.experts):
@@ -228,7 +282,7 @@ def _check_budget(config: SearchConfig, tasks: Mapping[str, Task]) -> None:
 def check_askable(
     task: Task,
     scoring: str,
-    engine: TransformersEngine | MixtureEngine | GraphEngine,
+    engine: TransformersEngine | MixtureEngine | GraphEngine | VllmEngine,
     splits: Sequence[str] = ("dev", "test"),
     metric: Metric = METRICS["accuracy"],
     asked: str = "the base",
@@ -241,7 +295,7 @@ def check_askable(
     Raises:
         UserError: names the task's source, the item and whose context window is too short for it.
     """
-    if not isinstance(engine, TransformersEngine):
+    if isinstance(engine, MixtureEngine | GraphEngine):
         for name, member in engine.members.items():
             check_askable(task, scoring, member, splits, metric, name, engine.room)
         return
@@ -303,6 +357,30 @@ def load_engine(
 def holds_several(base: str) -> bool:
     """Whether a directory holds a mixture or a graph of several models instead of one."""
     return holds_mixture(base) or holds_graph(base)
+
+
+def load_vllm(config: SearchConfig, base: BaseModel, experts: Sequence[AdapterInfo | ModelInfo]) -> VllmEngine:
+    """The base in vLLM, with room for the candidates of these experts.
+
+    Raises:
+        UserError: vLLM cannot be imported, or has no such room.
+    """
+    from transformers import AutoConfig
+
+    from pyswarmopt_llm.engines.texts import window_of
+    from pyswarmopt_llm.engines.vllm_engine import VllmEngine
+
+    adapters = [info for info in experts if isinstance(info, AdapterInfo)]
+    ranks = [max(shape.rank for shape in info.modules.values()) for info in adapters]
+    model = AutoConfig.from_pretrained(base.path, trust_remote_code=False, local_files_only=True)
+    dtype = pick_dtype(config.dtype, pick_device(config.device))
+    return VllmEngine(
+        base.path,
+        load_tokenizer(base),
+        window_of(model),
+        dtype,
+        max(ranks) if config.space == "factor" else sum(ranks),
+    )
 
 
 def open_model(

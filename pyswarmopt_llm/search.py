@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 import pyswarmopt as pso
 from pyswarmopt_llm.choice import Choice, choose, save_front
@@ -23,19 +24,21 @@ from pyswarmopt_llm.events import Event, Narrator, OnEvent
 from pyswarmopt_llm.graphs.messages import in_words
 from pyswarmopt_llm.honest import findings
 from pyswarmopt_llm.interfaces import Score
-from pyswarmopt_llm.job import Job, optimizer, prepare, versions
+from pyswarmopt_llm.job import LETTERS, Job, Questions, optimizer, prepare, versions
 from pyswarmopt_llm.leaders import Candidate, Leaders
 from pyswarmopt_llm.objective import Objective, OnRow
+from pyswarmopt_llm.one_by_one import OneByOne, spent
 from pyswarmopt_llm.optimizers import released
 from pyswarmopt_llm.output import coefficients_by_group, items_saved, save_truncated
 from pyswarmopt_llm.reporting.card import model_card
 from pyswarmopt_llm.reporting.report import render_report
 from pyswarmopt_llm.runs import Checkpoint, Run, about_run, check_new
 from pyswarmopt_llm.tasks import Scoring
-from pyswarmopt_llm.utilities.accuracy import Accuracy
-from pyswarmopt_llm.utilities.scoring import beats_chance, option_counts, trial_of
+from pyswarmopt_llm.utilities.scoring import TRIAL, beats_chance, option_counts
 from pyswarmopt_llm.utilities.stats import interval
 from pyswarmopt_llm.weight_step import weight_step
+from pyswarmopt_llm.workers.hands import Hands
+from pyswarmopt_llm.workers.spec import parse_workers, with_threads
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +72,7 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
     """
     path = Path(config.out).expanduser()
     check_new(path)
-    job = prepare(config)
+    job = prepare(with_threads(config))
     more = {"calibration": dict(job.trial)} if job.trial else {}
     about = about_run(job.config, job.fingerprints, base_name=job.base_name, versions=versions(), **more)
     return _work(job, Run.create(path, about), on_event)
@@ -96,28 +99,29 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
     tell = on_event or (lambda event: None)
     start = time.perf_counter()
     with run.locked():
-        earlier = sum(row["seconds"] for row in run.rows)  # spent by a process that was stopped
+        # Spent by a process that was stopped; its workers were at it side by side.
+        earlier = sum(row["seconds"] for row in run.rows) / max(parse_workers(job.config.workers).count, 1)
         tell(_start(job, run))
         narrator = Narrator(job.planned)
 
         def on_row(row: Mapping[str, Any]) -> None:
             tell(narrator.told(row))
 
-        scorings = _choose_scoring(job, run, tell, on_row)
-        dev = job.utilities("dev", scorings)
-        with released(optimizer(job.config, job.space.starts(job.particles, job.config.seed))) as swarm:
-            objective = Objective(run, job.space, job.engine, dev, "search", on_row, job.objectives.combine)
-            for row in objective.rows:
-                tell(narrator.told(row, "replayed"))
-            singles = [objective.scores(x, 0, i) for i, x in enumerate(job.space.vertices())]
-            _warn_if_chance(job, singles, scorings, tell)
-            leaders = Leaders(job.objectives.names)
-            stop = _loop(job, run, swarm, objective, leaders, tell)
-            best = Candidate(swarm.best.x, swarm.best.value, {})
-            chosen = choose(job, run, leaders, best, scorings, on_row)
-            chosen, weights = weight_step(job, run, chosen, objective, scorings, tell, on_row)
-            tell(Event("closing"))
-            result = _finish(job, run, chosen, singles, scorings) | {"stop": stop, **weights}
+        leaders = Leaders(job.objectives.names)
+        with Hands(job, run) as hands:
+            scorings = _choose_scoring(job, hands, tell, on_row)
+            with released(optimizer(job.config, job.space.starts(job.particles, job.config.seed))) as swarm:
+                objective = hands.objective(Questions("dev", tuple(scorings.items())), on_row)
+                for row in objective.rows:
+                    tell(narrator.told(row, "replayed"))
+                singles = _all_scores(objective, job.space.vertices())
+                _warn_if_chance(job, singles, scorings, tell)
+                stop = _loop(job, run, swarm, objective, leaders, tell)
+                best = Candidate(swarm.best.x, swarm.best.value, {})
+            chosen = choose(job, hands, leaders, best, scorings, on_row)
+        chosen, weights = weight_step(job, run, chosen, objective, scorings, tell, on_row)
+        tell(Event("closing"))
+        result = _finish(job, run, chosen, singles, scorings, hands.memory) | {"stop": stop, **weights}
         if len(job.objectives.names) > 1:
             result["front"] = save_front(job, run, leaders, chosen.position)
         result["seconds"] = round(earlier + time.perf_counter() - start, 3)
@@ -132,16 +136,16 @@ def _loop(
     """Ask, score, tell, until the swarm or the budget has a reason to stop; returns the reasons."""
     checkpoint = Checkpoint(run.path / "checkpoint" / "swarm.npz")
     config, drops, budget = job.config, Drops(job.config), job.budget
+    if config.one_by_one and isinstance(swarm, pso.Swarm):
+        return OneByOne(job, swarm, objective, leaders, checkpoint, tell).fly()
     asked: list[int] = []
     reasons: dict[str, float] = {}
     while not reasons:
         iteration = len(asked)
         positions = swarm.ask()
         dropped = drops(iteration, len(positions))
-        values = [
-            math.nan if dropped[i] else objective(x, iteration, i, rules_for(config, swarm, objective, i))
-            for i, x in enumerate(positions)
-        ]
+        rules = [None if out else rules_for(config, swarm, objective, i) for i, out in enumerate(dropped)]
+        values = objective.round(list(positions), iteration, rules)
         for x, out in zip(positions, dropped, strict=True):
             if not out:
                 leaders.add(x, objective.known(x))
@@ -150,7 +154,7 @@ def _loop(
             checkpoint.keep(swarm)
         else:
             swarm.tell(positions, values)
-        tell(Event("iteration", {"iteration": iteration, "best": swarm.best.value, **_spent(job, objective)}))
+        tell(Event("iteration", {"iteration": iteration, "best": swarm.best.value, **spent(job, objective)}))
         asked.append(objective.item_evaluations)
         reasons = {**swarm.stop(), **budget.spent(asked, objective.seconds)}
     return reasons
@@ -168,6 +172,7 @@ def _start(job: Job, run: Run) -> Event:
         "dtype": str(job.engine.dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "evaluations_planned": job.planned,
+        "workers": job.config.workers,
     }
     return Event("start", data)
 
@@ -175,21 +180,27 @@ def _start(job: Job, run: Run) -> Event:
 # What to ask
 
 
-def _choose_scoring(job: Job, run: Run, tell: OnEvent, on_row: OnRow) -> dict[str, Scoring]:
+def _all_scores(objective: Objective, positions: Tensor) -> list[dict[str, Score]]:
+    """The scores of each task at each position, asked in one round."""
+    objective.round(list(positions), 0, [()] * len(positions))
+    return [objective.scores(x, 0, i) for i, x in enumerate(positions)]
+
+
+def _choose_scoring(job: Job, hands: Hands, tell: OnEvent, on_row: OnRow) -> dict[str, Scoring]:
     """How each task is asked; ``auto`` tries the experts on letters first and says what came of it."""
     scorings: dict[str, Scoring] = {}
-    letters: dict[str, Accuracy] = {}
-    for name, task in job.tasks.items():
+    tried: list[str] = []
+    for name in job.tasks:
         how, *others = job.objectives.scorings(name, job.config.scoring)
         if others:
-            letters[name] = trial_of(task, job.engine.chat)
+            tried.append(name)
         else:
             scorings[name] = how
-    if letters:
-        trial = Objective(run, job.space, job.engine, letters, "letter", on_row)
-        found = [trial.scores(x, 0, i) for i, x in enumerate(job.space.vertices())]
-        for name, asked in letters.items():
-            items, scores = asked.items, [scores[name] for scores in found]
+    if tried:
+        trial = hands.objective(Questions(LETTERS, tuple((name, "letter") for name in tried)), on_row)
+        found = _all_scores(trial, job.space.vertices())
+        for name in tried:
+            items, scores = job.tasks[name].dev[:TRIAL], [scores[name] for scores in found]
             above = beats_chance(items, scores)
             scorings[name] = "letter" if above else "likelihood"
             best = max(score.value for score in scores)
@@ -217,10 +228,6 @@ def _warn_if_chance(
             tell(Event("note", {"text": text}))
 
 
-def _spent(job: Job, objective: Objective) -> dict[str, int]:
-    return {"evaluations": objective.evaluations, "evaluations_left": job.planned - objective.evaluations}
-
-
 # What came of it
 
 
@@ -230,6 +237,7 @@ def _finish(
     chosen: Choice,
     singles: Sequence[Mapping[str, Score]],
     scorings: Mapping[str, Scoring],
+    workers_memory: int,
 ) -> dict[str, Any]:
     """Write ``best/``, read it back, score it; score best single expert and uniform average on test."""
     best, space, combine = chosen.position, chosen.space or job.space, job.objectives.combine
@@ -287,9 +295,11 @@ def _finish(
         # Functions and harness tasks are always asked whole.
         "items_saved": 0.0 if job.objectives.externals else items_saved(run.rows, job.dev_items),
         "seconds_scoring": round(sum(row["seconds"] for row in run.rows), 3),
-        "peak_memory_bytes": _peak_memory(),
+        "peak_memory_bytes": _peak_memory() + workers_memory,
         "scoring": _one(scorings),
     }
+    if not parse_workers(job.config.workers).alone:
+        result["workers"] = {"asked": job.config.workers, "failures": run.failures}
     spent = {m.name: m.usage() for m in job.objectives.metrics.values() if m.usage is not None}
     if spent:
         result["judge"] = spent

@@ -90,6 +90,7 @@ def _start(path: Path, about: Mapping[str, Any], config: SearchConfig, row: Mapp
         "scoring": config.scoring,
         "dtype": config.dtype,
         "threads": config.threads,
+        "workers": config.workers,
         "evaluations_planned": config.planned,
     }
     return Event("start", data)

@@ -64,9 +64,7 @@ def command(
     dev: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N dev items.")] = Default.dev,
     test: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N test items.")] = Default.test,
     seed: Annotated[int, typer.Option(min=0, metavar="S", help="Same seed, same run.")] = Default.seed,
-    compat: Annotated[
-        str, typer.Option(metavar="C", help="paper, or reference (the authors' code).")
-    ] = Default.compat,
+    compat: Annotated[str, typer.Option(metavar="C", help="paper, or reference (the authors' code).")] = Default.compat,
     exact_flat: Annotated[
         bool, typer.Option("--exact-flat", help="Move the flat factors, not coefficients.", hidden=True)
     ] = Default.exact_flat,
@@ -105,6 +103,18 @@ def command(
     batch_tokens: Annotated[
         int, typer.Option(min=1, metavar="N", help="Padded tokens in a forward pass.", hidden=True)
     ] = Default.batch_tokens,
+    engine: Annotated[
+        str, typer.Option(metavar="E", help="transformers, or vllm where much is written.", hidden=True)
+    ] = Default.engine,
+    workers: Annotated[
+        str, typer.Option(metavar="W", help="Processes that score: a number, ray or ray://HOST.")
+    ] = Default.workers,
+    one_by_one: Annotated[
+        bool, typer.Option("--async", help="Particles move one by one, none waits for the others.", hidden=True)
+    ] = Default.one_by_one,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="S", help="Replace a worker that is silent for S seconds.", hidden=True)
+    ] = Default.timeout,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Choose threads, dtype and batch by a short trial.", hidden=True)
     ] = Default.calibrate,
@@ -154,6 +164,10 @@ def command(
         drop_n=drop_n,
         budget_minutes=budget_minutes,
         budget_items=budget_items,
+        engine=engine,
+        workers=workers,
+        timeout=timeout,
+        one_by_one=one_by_one,
     )
     from pyswarmopt_llm.search import search
 

@@ -41,7 +41,8 @@ def code(value: object) -> str:
     return f"{fence} {text} {fence}" if "`" in text or not text else f"`{text}`"
 
 
-_OPTION = {"metrics": "metric", "utilities": "utility", "settings": "set"}  # options that may be repeated
+# Options that are called otherwise than what they set.
+_OPTION = {"metrics": "metric", "utilities": "utility", "settings": "set", "one_by_one": "async"}
 
 
 def command_line(config: Mapping[str, Any]) -> str:

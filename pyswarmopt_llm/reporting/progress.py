@@ -23,6 +23,7 @@ def headline(data: Mapping[str, Any]) -> str:
     details = [f"{data['scoring']} scoring"] if data["scoring"] != "auto" else []
     details += [data["dtype"]] if data["dtype"] != "auto" else []
     details += [f"{data['threads']} threads"] if data["threads"] else []
+    details += [f"{data['workers']} workers"] if data.get("workers", "1") != "1" else []
     return (
         f"{data['run']}: {len(data['experts'])} experts on {', '.join(data['tasks'])}; {data['particles']} particles, "
         f"at most {data['evaluations_planned']} evaluations{items}" + (f" ({', '.join(details)})" if details else "")

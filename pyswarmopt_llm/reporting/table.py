@@ -111,6 +111,9 @@ def remarks(result: Mapping[str, Any]) -> list[str]:
         lines.append(f"{name}: {spent['requests']} requests, {tokens} tokens{cost}.")
     if "graph" in result:
         lines.append(f"Graph: {result['graph']}.")
+    if failures := result.get("workers", {}).get("failures"):
+        counted = ", ".join(f"{kind} {count}" for kind, count in failures.items())
+        lines.append(f"Workers that failed and were replaced, at no loss: {counted}.")
     return [*lines, *result.get("notes", [])]
 
 
@@ -118,12 +121,15 @@ def cost_text(result: Mapping[str, Any]) -> str:
     """What the run spent, and why it stopped."""
     stop = result["stop"]
     reason = ", ".join(f"{key} {value}" for key, value in stop.items()) if isinstance(stop, Mapping) else stop
-    share = result["seconds_scoring"] / result["seconds"] if result["seconds"] else 0.0
+    if "workers" in result:
+        scoring = f"{duration(result['seconds_scoring'])} of scoring by {result['workers']['asked']} workers"
+    else:
+        scoring = f"{result['seconds_scoring'] / result['seconds'] if result['seconds'] else 0.0:.0%} of it scoring"
     saved = result.get("items_saved", 0.0)
     return (
         f"{result['evaluations']} evaluations ({result['item_evaluations']} items, "
         f"{f'{saved:.0%} saved by stopping early, ' if saved else ''}"
-        f"{result['scoring']} scoring) in {duration(result['seconds'])}, {share:.0%} of it scoring; "
+        f"{result['scoring']} scoring) in {duration(result['seconds'])}, {scoring}; "
         f"peak memory {result['peak_memory_bytes'] / 2**30:.1f} GiB; stopped by {reason or 'nothing'}"
     )
 

@@ -1,0 +1,1 @@
+"""Several processes that score candidates, on this machine or on a Ray cluster (docs/scaling.md)."""
