@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import safetensors.torch
 import torch
 from serving import Answer, Server
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.config import SearchConfig
+    from pyswarmopt_llm.workers.process import Nursery
 
 SHARED = Path(__file__).parents[3] / "shared"
 TINY_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -180,3 +185,52 @@ def short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
         return whole(self, prompts, n, t, seed, min(max_new_tokens, 10))
 
     monkeypatch.setattr(LocalMember, "generate", cut)
+
+
+# Searches with several workers
+
+
+@pytest.fixture(scope="session")
+def crew_config(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SearchConfig]:
+    """Five particles, four moves, letters tried first; the module `fragile` of `workers_helpers` can be imported."""
+    from search_helpers import louder, questions, small, write_task
+    from workers_helpers import FRAGILE
+
+    folder = tmp_path_factory.mktemp("workers")
+    task = write_task(folder / "words.json", questions(16, 1), questions(8, 2))
+    (folder / "fragile.py").write_text(FRAGILE)
+    (folder / "plan").write_text("")
+    experts = louder(tiny_experts, folder / "loud")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        yield small(tiny_base, experts, [task], "run", max_iter=4, batch_tokens=256, scoring="auto")
+
+
+@pytest.fixture(scope="session")
+def nurseries() -> Iterator[dict[object, Nursery]]:
+    """What is searched -> the nursery of all such searches: loading takes seconds, forking does not."""
+    from pyswarmopt_llm.workers.process import Nursery
+
+    opened: dict[object, Nursery] = {}
+    yield opened
+    for nursery in opened.values():
+        Nursery.close(nursery)
+
+
+@pytest.fixture
+def shared_nursery(nurseries: dict[object, Nursery], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches in the test's own directory fork their workers from nurseries that stay."""
+    import pyswarmopt_llm.workers.hands as hands
+    from pyswarmopt_llm.workers.process import Nursery
+
+    class Shared(Nursery):
+        def close(self) -> None:
+            """Left open for the next search."""
+
+    def nursery(config: SearchConfig) -> Nursery:
+        return nurseries.setdefault((config.utilities, config.tasks), Shared(replace(config, out="unused")))
+
+    monkeypatch.setattr(hands, "Nursery", nursery)
+    monkeypatch.chdir(tmp_path)

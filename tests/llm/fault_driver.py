@@ -1,10 +1,13 @@
 """Runs in a process of its own: forks searches and lets them die.
 
 Reads one JSON object per line from standard input and answers each with one line.
-``{"config": {...}}`` starts that search, or resumes it if it has begun, in a child of its own;
+``{"config": {...}}`` starts that search, or resumes it if it has begun, in a child of its own, whose workers, if it has
+any, are forked from one nursery; ``{"compare": {...}}`` starts that comparison or goes on with it;
+``{"analyse": {...}}`` makes the ablations of that search, which is in the directory ``done``;
 ``"line": k`` has the child killed by signal 9 when it comes to the k-th line of the code that decides, scores and
 writes; ``"bytes": n`` lets no file of the child grow beyond n bytes, as a full disk would. The answer is the child's
-exit code, negative for a signal, how many such lines it went through, and what it wrote to stderr.
+exit code, negative for a signal, how many such lines it went through, what it wrote to stderr, and how many of its
+workers are left behind (they have ten seconds to end).
 
 A fork of a process that has no threads, everything imported and the model loaded costs milliseconds; starting Python
 for each of many deaths would cost minutes. Nothing is written before the model is loaded, so no death is lost.
@@ -17,7 +20,10 @@ import os
 import resource
 import signal
 import sys
-from functools import cache
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,25 +31,42 @@ from typing import Any
 import torch
 
 import pyswarmopt.checkpoint
+import pyswarmopt_llm.asking
+import pyswarmopt_llm.compare.bench
+import pyswarmopt_llm.compare.contest
+import pyswarmopt_llm.compare.store
 import pyswarmopt_llm.experts.files
 import pyswarmopt_llm.experts.write
 import pyswarmopt_llm.objective
 import pyswarmopt_llm.runs
 import pyswarmopt_llm.search
+import pyswarmopt_llm.workers.hands
+import pyswarmopt_llm.workers.team
+from pyswarmopt_llm.analysis.analyse import analyse
+from pyswarmopt_llm.compare.config import CompareConfig
+from pyswarmopt_llm.compare.contest import compare
 from pyswarmopt_llm.config import SearchConfig
 from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.job import Job, prepare
+from pyswarmopt_llm.experts import resolve_base
+from pyswarmopt_llm.job import load_engine, prepare
 from pyswarmopt_llm.search import resume, search
+from pyswarmopt_llm.workers.process import Nursery
 
 DEADLY = frozenset(
     str(module.__file__)
     for module in (
         pyswarmopt.checkpoint,
+        pyswarmopt_llm.asking,
+        pyswarmopt_llm.compare.bench,
+        pyswarmopt_llm.compare.contest,
+        pyswarmopt_llm.compare.store,
         pyswarmopt_llm.experts.files,
         pyswarmopt_llm.experts.write,
         pyswarmopt_llm.objective,
         pyswarmopt_llm.runs,
         pyswarmopt_llm.search,
+        pyswarmopt_llm.workers.hands,
+        pyswarmopt_llm.workers.team,
     )
 )
 
@@ -65,36 +88,67 @@ class Countdown:
         return self.line
 
 
+NURSERIES: list[int] = []  # their processes
+
+
+class Lasting(Nursery):
+    """Outlives the searches that fork their workers from it."""
+
+    def close(self) -> None:
+        pass
+
+
 @cache
-def loaded(settings: str) -> tuple[SearchConfig, Job]:
-    """What a child begins with, from JSON; lists in it are tuples in a configuration."""
-    given = json.loads(settings)
-    config = SearchConfig(**{name: tuple(v) if isinstance(v, list) else v for name, v in given.items()})
-    return config, prepare(config)
+def loaded(settings: str) -> Callable[[], object]:
+    """What a child does, from JSON, with everything loaded; lists in it are tuples in a configuration."""
+    order = json.loads(settings)
+    (kind, given), *_ = order.items()
+    given = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+    if kind == "compare":
+        contest = CompareConfig(**given)
+        engine = load_engine(resolve_base(contest.base), contest.dtype, contest.device, contest.threads)
+        pyswarmopt_llm.compare.contest.load_engine = lambda *_: engine
+        return partial(compare, contest)
+    config = SearchConfig(**given)
+    job = prepare(config)
+    if kind == "analyse":
+        pyswarmopt_llm.search.prepare = lambda config: replace(job, config=config)
+        return partial(analyse, [Path("done")], Path(config.out), with_ablations=True)
+    nursery = Lasting(replace(config, device="cpu", dtype=str(job.engine.dtype).removeprefix("torch.")))
 
-
-def work(config: SearchConfig) -> int:
-    try:
+    def run() -> object:
+        pyswarmopt_llm.search.prepare = lambda config: replace(job, config=config)
+        pyswarmopt_llm.workers.hands.Nursery = lambda config: nursery
         if (Path(config.out) / "run.json").exists():
-            resume(config.out)
-        else:
-            search(config)
+            return resume(config.out)
+        return search(config)
+
+    if config.workers != "1":
+        worker = nursery.hire(0)  # opens it, so that all children fork from the same
+        worker.start()
+        worker.close()
+        NURSERIES.append(nursery.pid)
+    return run
+
+
+def work(run: Callable[[], object]) -> int:
+    try:
+        run()
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     return 0
 
 
-def child(config: SearchConfig, job: Job, line: int | None, largest: int | None, log: int) -> None:
+def child(run: Callable[[], object], line: int | None, largest: int | None, log: int) -> None:
     os.dup2(log, 2)
     if largest is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit then fails as on a full disk
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
-    pyswarmopt_llm.search.prepare = lambda config: job
     countdown, code = Countdown(line), 70
     sys.settrace(countdown.enter)
     try:
-        code = work(config)
+        code = work(run)
     finally:
         sys.settrace(None)
         sys.stderr.write(f"{countdown.seen} lines\n")
@@ -103,16 +157,35 @@ def child(config: SearchConfig, job: Job, line: int | None, largest: int | None,
 
 
 def answer(order: dict[str, Any]) -> dict[str, Any]:
-    config, job = loaded(json.dumps(order["config"]))
+    os.chdir(order["cwd"])
+    kind = next(name for name in ("compare", "analyse", "config") if name in order)
+    run = loaded(json.dumps({kind: order[kind]}))
     listen, speak = os.pipe()  # not a file, which a limit on the size of files would cut as well
     pid = os.fork()
     if pid == 0:
-        child(config, job, order.get("line"), order.get("bytes"), speak)
+        child(run, order.get("line"), order.get("bytes"), speak)
     os.close(speak)
     with os.fdopen(listen) as log:
         said, _, lines = log.read().removesuffix(" lines\n").rpartition("\n")
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    return {"code": code, "stderr": said, "lines": int(lines) if lines.isdigit() else None}
+    return {"left": left_behind(), "code": code, "stderr": said, "lines": int(lines) if lines.isdigit() else None}
+
+
+def left_behind() -> int:
+    """Children of the nurseries; of a search that is over there should be none."""
+    for _ in range(200 if NURSERIES else 0):
+        if not (found := sum(parent_of(process) in NURSERIES for process in Path("/proc").glob("[0-9]*"))):
+            return 0
+        time.sleep(0.05)
+    return found if NURSERIES else 0
+
+
+def parent_of(process: Path) -> int:
+    """The parent of a process in /proc; 0 if it is gone."""
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def main() -> None:

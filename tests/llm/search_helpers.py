@@ -62,8 +62,9 @@ def history(run: Path) -> list[Json]:
 
 
 def lasting(result: Mapping[str, Any]) -> Json:
-    """``result.json`` without what a clock or the operating system wrote."""
-    return {k: v for k, v in result.items() if k not in ("seconds", "seconds_scoring", "peak_memory_bytes")}
+    """``result.json`` without what a clock or the operating system wrote, and without what befell its workers."""
+    passing = ("seconds", "seconds_scoring", "peak_memory_bytes", "workers")
+    return {k: v for k, v in result.items() if k not in passing}
 
 
 def files(folder: Path) -> dict[str, bytes]:
