@@ -17,11 +17,11 @@ class Event:
         data: of each kind as follows.
 
     ``start``: run, experts, tasks, particles, limits (see `SearchConfig.limits`), dev_items, scoring, dtype, threads,
-    workers, evaluations_planned. ``note``: text. ``trial``: an evaluation beside the search: phase (``letter``, ``confirm``),
-    particle, value, n, seconds. ``evaluation``: iteration, particle, value, n (items asked), seconds, coefficients,
-    best, evaluations, evaluations_left, and bounds if it ended early. ``replayed``: the same of one that a resumed run
-    takes from its journal. ``iteration``: iteration, best, evaluations, evaluations_left. ``closing``: the search has
-    ended, what it found is scored on all splits. ``done``: result.
+    workers, evaluations_planned. ``note``: text. ``trial``: an evaluation beside the search: phase (``letter``,
+    ``confirm``), particle, value, n, seconds. ``evaluation``: iteration, particle, value, n (items asked), seconds,
+    coefficients, best, evaluations, evaluations_left, and bounds if it ended early. ``replayed``: the same of one that
+    a resumed run takes from its journal. ``iteration``: iteration, best, evaluations, evaluations_left. ``closing``:
+    the search has ended, what it found is scored on all splits. ``done``: result.
     """
 
     kind: str
