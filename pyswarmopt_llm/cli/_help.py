@@ -21,7 +21,7 @@ GROUPS: dict[str, frozenset[str]] = {
         )
     ),
     SETTINGS: frozenset(),
-    "Machine": frozenset(("dtype", "device", "threads", "workers", "engine", "batch_tokens")),
+    "Machine": frozenset(("dtype", "device", "threads", "workers", "one_by_one", "timeout", "engine", "batch_tokens")),
     "Output": frozenset(("out", "config", "track", "quiet", "as_json", "as_lines", "help")),
 }
 
