@@ -110,6 +110,7 @@ def test_a_damaged_line_is_named_however_late_it_comes(finished: tuple[Path, lis
 @pytest.mark.parametrize(
     ("owner", "alive"),
     [(this_process(), True), ("process 1 on elsewhere.example", True), ("nonsense", False), ("", False), (None, False)],
+    ids=["this process", "elsewhere", "nonsense", "empty", "none"],
 )
 def test_who_is_at_work(owner: str | None, alive: bool, tmp_path: Path) -> None:
     if owner is not None:
