@@ -92,11 +92,13 @@ def fit(points: Floats, values: Floats) -> Quadratic | None:
         [0.25, -0.25]
     """
     n, dim = points.shape
+    if n < dim + 2:
+        return None
     order = np.argsort(values, kind="stable")
     points, values = points[order], values[order]
     with np.errstate(over="ignore"):
         reach = values[-1] - values[0]
-    if n < dim + 2 or not 0 < reach < np.inf:
+    if not 0 < reach < np.inf:
         return None
     centre = points[0]
     deviation = points - points.mean(axis=0)

@@ -138,7 +138,7 @@ def test_diagnosing_changes_nothing(name):
     a, b = (pso.Swarm(bounds=[(-5, 5)] * 2, population=6, recipe=name, seed=0) for _ in range(2))
 
     def fun(x: torch.Tensor) -> torch.Tensor:
-        return ((x - 5.0) ** 2).sum(-1)
+        return (x - 5.0).abs().sum(-1)  # which no model of a bowl solves, so no swarm restarts
 
     for _ in range(12):
         assert pso.diagnose(a).sentences

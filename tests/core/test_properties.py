@@ -82,7 +82,7 @@ def test_maximising_f_is_minimising_minus_f_to_the_bit(name, seed):
     assert torch.equal(a.ask(), b.ask()) and a.best.value == -b.best.value and a.stop() == b.stop()
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", sorted(set(RECIPES) - {"surrogate"}))  # a model of the values sees more of them
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 1000))
 def test_only_the_order_of_the_values_counts(name, seed):

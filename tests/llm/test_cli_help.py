@@ -56,7 +56,7 @@ def test_every_option_stands_in_the_help_under_one_heading_or_is_named_at_its_en
             assert param.opts[0] in more.split() and f"  {param.opts[0]} " not in table
         else:
             long = max(param.opts, key=len)
-            (row,) = [line for line in table.splitlines() if long in line.split()[:2]]
+            (row,) = [line for line in table.splitlines() if line.startswith("  ") and long in line.split()[:2]]
             assert ("(required)" in row) == param.required
 
 

@@ -334,7 +334,7 @@ def test_an_out_that_cannot_be_made(refused: Refused) -> None:
         ("[]", "format None"),
         ('{"format": 99}', "format 99"),
         ('{"format": 1}', "lacks config"),
-        ('{"format": 1, "config": {"bases": 1}, "fingerprints": {}}', "its config is damaged"),
+        ('{"format": 1, "config": {"bases": 1}, "fingerprints": {}}', "knows a setting 'bases'"),
     ],
 )
 def test_resume_of_what_is_no_run(
