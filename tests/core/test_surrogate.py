@@ -38,7 +38,7 @@ def test_the_minimum_of_a_quadratic_is_found_whatever_its_axes_and_scales(seed, 
     model = fit(x, 7 + values)
     assert model is not None
     left = model.minimum(1e9) - optimum
-    assert left @ matrix @ left <= 1e-6 * (values.max() - values.min())  # the ridge is felt, though hardly
+    assert left @ matrix @ left <= 1e-5 * (values.max() - values.min())  # the ridge is felt, though hardly
 
 
 @settings(max_examples=25, deadline=None)
