@@ -83,7 +83,8 @@ def fit(points: Floats, values: Floats) -> Quadratic | None:
         values: (n,), finite, lower is better.
 
     Returns:
-        The model, or None with less than D + 2 points, or with values that are all the same or whose range overflows.
+        The model, or None with less than D + 2 points, with points or values that are all the same, or with values
+        whose range overflows.
 
     Example:
         >>> x = np.random.default_rng(0).uniform(-1, 1, (30, 2))
@@ -103,6 +104,8 @@ def fit(points: Floats, values: Floats) -> Quadratic | None:
     centre = points[0]
     deviation = points - points.mean(axis=0)
     variance, axes = np.linalg.eigh(deviation.T @ deviation / n)
+    if not variance[-1] > 0:
+        return None
     spread = np.sqrt(np.maximum(variance, FLATTEST**2 * variance[-1]))
     axes = axes * spread
     z = (points - centre) @ (axes / spread**2)

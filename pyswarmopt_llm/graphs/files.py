@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.experts.files import atomic_directory, read_json
+from pyswarmopt_llm.experts.files import atomic_directory
 from pyswarmopt_llm.interfaces import Node
-from pyswarmopt_llm.tokens.files import member_rows, read_members
+from pyswarmopt_llm.tokens.files import member_rows, read_with_members
 from pyswarmopt_llm.tokens.members import Member
 
 FORMAT = 1
@@ -57,10 +57,7 @@ def read_graph(folder: str | Path) -> GraphFile:
         UserError: it is damaged; a member is not there any more, or not what it was when the graph was made.
     """
     file = Path(folder).expanduser() / NAME
-    content = read_json(file)
-    if content.get("format") != FORMAT:
-        raise UserError(f"{file}: format {content.get('format')!r}, not {FORMAT}; use the version that wrote it")
-    members = read_members(file, content.get("members"))
+    content, members = read_with_members(file, FORMAT)
     names = [member.name for member in members]
     try:
         nodes = tuple(

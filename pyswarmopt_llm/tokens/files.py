@@ -73,10 +73,7 @@ def read_mixture(folder: str | Path) -> MixtureFile:
         UserError: it is damaged; a member is not there any more, or not what it was when the mixture was made.
     """
     file = Path(folder).expanduser() / NAME
-    content = read_json(file)
-    if content.get("format") != FORMAT:
-        raise UserError(f"{file}: format {content.get('format')!r}, not {FORMAT}; use the version that wrote it")
-    members = read_members(file, content.get("members"))
+    content, members = read_with_members(file, FORMAT)
     try:
         weights = tuple(float(row["weight"]) for row in content["members"])
     except (KeyError, TypeError, ValueError) as error:
@@ -84,12 +81,16 @@ def read_mixture(folder: str | Path) -> MixtureFile:
     return MixtureFile(members, weights)
 
 
-def read_members(file: Path, rows: Any) -> tuple[Member, ...]:
-    """The members that `member_rows` wrote down in `file`.
+def read_with_members(file: Path, version: int) -> tuple[dict[str, Any], tuple[Member, ...]]:
+    """A file of this format version, and the members that `member_rows` wrote down in it.
 
     Raises:
-        UserError: the rows are damaged; a member is not there any more, or not what it was.
+        UserError: the file or its rows are damaged; a member is not there any more, or not what it was.
     """
+    content = read_json(file)
+    if content.get("format") != version:
+        raise UserError(f"{file}: format {content.get('format')!r}, not {version}; use the version that wrote it")
+    rows: Any = content.get("members")
     try:
         found = tuple(_member(row) for row in rows)
         prints = [row["fingerprint"] for row in rows]
@@ -98,7 +99,7 @@ def read_members(file: Path, rows: Any) -> tuple[Member, ...]:
     for member, fingerprint in zip(found, prints, strict=True):
         if member.fingerprint != fingerprint:
             raise UserError(f"{file}: {member.name} ({member.spec}) is not what it was when the file was made")
-    return found
+    return content, found
 
 
 def _member(row: dict[str, Any]) -> Member:
