@@ -45,7 +45,8 @@ def test_the_minimum_of_a_quadratic_is_found_whatever_its_axes_and_scales(seed, 
 @given(seed=SEEDS)
 def test_the_fit_is_the_weighted_regression_of_scikit_learn(seed):
     random = np.random.default_rng(seed)
-    x = random.standard_normal((20, 2)) @ random.standard_normal((2, 2))
+    turn = np.linalg.qr(random.standard_normal((2, 2)))[0]
+    x = random.standard_normal((20, 2)) * 10 ** random.uniform(-1, 1, 2) @ turn
     y = random.standard_normal(20)
     model = fit(x, y)
     order = np.argsort(y)
