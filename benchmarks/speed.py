@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 import pyswarmopt as pso
-from pyswarmopt import fused
+from pyswarmopt.compiled import COMPILER
 
 LOW, HIGH = -5.0, 5.0
 Run = Callable[[int], None]  # does so many iterations
@@ -67,13 +67,16 @@ def bound(n: int, dim: int, f: Sphere) -> Run:
     return run
 
 
-def ours(recipe: pso.Recipe, dtype: torch.dtype, n: int, dim: int, f: Sphere) -> Run:
+def ours(recipe: pso.Recipe, dtype: torch.dtype, n: int, dim: int, f: Sphere, held: bool = True) -> Run:
+    """A loop that holds on to the former positions while it asks for new ones, as most do, or lets them go."""
     swarm = pso.Swarm(dim, n, (LOW, HIGH), recipe=recipe, dtype=dtype, seed=0)
 
     def run(k: int) -> None:
         for _ in range(k):
             x = swarm.ask()
             swarm.tell(x, f.rows(x))
+            if not held:
+                del x
 
     return run
 
@@ -169,6 +172,11 @@ def contenders() -> dict[str, Callable[[int, int, Sphere], Run]]:
         for dtype in (torch.float64, torch.float32):
             label = f"ours, {name}, {str(dtype).removeprefix('torch.')}"
             made[label] = lambda n, dim, f, recipe=recipe, dtype=dtype: ours(recipe, dtype, n, dim, f)
+    for name in ("scalar", "Model Swarms"):
+        recipe = recipes[name]
+        made[f"ours, {name}, float32, positions let go"] = lambda n, dim, f, recipe=recipe: ours(
+            recipe, torch.float32, n, dim, f, held=False
+        )
     return made | {
         "plain NumPy": plain_numpy,
         "pyswarms": pyswarms,
@@ -272,11 +280,13 @@ def main() -> None:
     torch.set_num_threads(1)
     dims = [int(dim) for dim in options.dims.split(",")]
     if options.no_numba:
-        fused.COMPILED_FROM = sys.maxsize
-    ours(pso.recipes.model_swarms(), torch.float32, 4, 2**17, Sphere())(2)  # loads what is loaded on use
+        sys.modules["numba"] = None  # type: ignore[assignment]  # importing it fails from here on
+    if not options.no_numba:
+        COMPILER.load()
+        ours(pso.recipes.model_swarms(), torch.float32, 4, 2**17, Sphere())(2)  # loads what is loaded on use
     memory = [peak_memory(options.population, max(dims), held) for held in (False, True)]
     results = {dim: measure(options.population, dim, options.turns, options.turn_seconds) for dim in dims}
-    numba = "without Numba" if options.no_numba or fused.compiled() is None else "with Numba"
+    numba = "without Numba" if COMPILER.loops is None else "with Numba"
     text = f"N = {options.population}, torch {torch.__version__}, NumPy {np.__version__}, {numba}, one thread.\n\n"
     text += f"{table(results)}\n\n{ratios(results)}\n\n"
     text += f"Peak memory of Model Swarms at D = {max(dims):,}: {memory[0]:.2f} times x, v and p; "

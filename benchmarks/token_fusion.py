@@ -4,7 +4,8 @@
     python benchmarks/token_fusion.py --out runs/token-fusion --table
 
 Two pools of three members (one architecture: adapters of SmolLM2; three: GPT-2, Gemma 3 and an adapter of SmolLM2)
-on two tasks that both pools know. Models that `--models` lacks are trained first (`train_small_models.py`).
+on two tasks that both pools know: generated ones, or, with `--tasks`, `--one` and `--three`, others. Models that
+`--models` lacks are trained on generated skills first (`train_small_models.py`).
 
 * A search for each pool, task and seed: each seed has other dev items, dev alone chooses the mixture, and all are asked
   the same test items.
@@ -41,7 +42,7 @@ from pyswarmopt_llm.tokens.mixing import mixing_weights
 from pyswarmopt_llm.utilities import Accuracy, interval
 
 TASKS = ("builtin:kinship:1", "builtin:sentiment:1")
-POOLS = {"one": ("kinship", "sentiment", "tables"), "three": ("gpt2", "gemma3", "tables")}
+ONE, THREE = ("kinship", "sentiment", "tables"), ("gpt2", "gemma3", "tables")
 TRAINED = ("gpt2", "gemma3")
 MAX_NEW_TOKENS = 8
 Row = dict[str, Any]
@@ -53,6 +54,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--adapters", type=Path, default=Path("examples/experts"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tasks", nargs="+", default=TASKS)
+    parser.add_argument("--one", nargs="+", default=ONE, metavar="ADAPTER", help="members of one architecture")
+    parser.add_argument("--three", nargs="+", default=THREE, metavar="NAME", help="members of three")
     parser.add_argument("--dev", type=int, default=60, help="items of each seed")
     parser.add_argument("--test", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=3)
@@ -139,7 +142,7 @@ def measure_fusion(engine: MixtureEngine, task: Task, name: str, items: int) -> 
 def measurements(args: argparse.Namespace) -> Iterator[tuple[Row, Callable[[], Row]]]:
     """What each measurement is called, and how it is made."""
     tasks = {spec: load_task(spec, dev=args.dev * args.seeds, test=args.test) for spec in args.tasks}
-    for pool, names in POOLS.items():
+    for pool, names in {"one": args.one, "three": args.three}.items():
         engine = cache(lambda names=names: MixtureEngine(load_members(find_members(places(args, names)))))
         for spec, task in tasks.items():
             for seed in range(args.seeds):
@@ -171,9 +174,10 @@ def known_rows(file: Path) -> list[Row]:
 def run_all(args: argparse.Namespace) -> None:
     file = args.out / "results.jsonl"
     args.out.mkdir(parents=True, exist_ok=True)
-    settings = {"dev": args.dev, "test": args.test, "items": args.items}
+    settings = {name: getattr(args, name) for name in ("dev", "test", "items")}
+    settings |= {"one": list(args.one), "three": list(args.three)}
     if any(row["settings"] != settings for row in known_rows(file)):
-        sys.exit(f"{file}: holds other --dev, --test or --items; choose another --out")
+        sys.exit(f"{file}: holds other --dev, --test, --items, --one or --three; choose another --out")
     if not all((args.models / name / "config.json").exists() for name in TRAINED):
         train(args.models)
     done = [row["key"] for row in known_rows(file)]

@@ -6,14 +6,16 @@ For token swarms: members that share neither weights nor vocabulary, and that re
 * ``gemma3``: Gemma 3 (RoPE, RMSNorm, grouped queries), BPE over characters with U+2581 for the space and bytes for
   what it has not seen, Gemma's turn markers.
 
-Both learn generated skills only (`--skills`), from questions that no dev or test split holds.
+Both learn generated skills only (`--skills`), from questions that no dev or test split holds, or chats (`--data`).
 
     python benchmarks/train_small_models.py --out models             # about ten minutes for each on one idle core
+    python benchmarks/train_small_models.py --out models --only gpt2 --data sft/intent.jsonl --steps 1200
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import random
 from collections.abc import Sequence
@@ -83,8 +85,6 @@ def gemma_tokenizer(texts: Sequence[str], size: int) -> Any:
 
 
 def _without_special_bytes(raw: Tokenizer) -> Tokenizer:
-    import json
-
     state = json.loads(raw.to_str())
     state["added_tokens"] = [token for token in state["added_tokens"] if not token["content"].startswith("<0x")]
     return Tokenizer.from_str(json.dumps(state))
@@ -168,6 +168,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", choices=sorted(KINDS))
     parser.add_argument("--skills", nargs="+", help="instead of the default ones")
+    parser.add_argument("--data", nargs="+", type=Path, help="JSONL files of chats, instead of skills")
     parser.add_argument("--examples", type=int, default=6000, help="of each skill")
     parser.add_argument("--steps", type=int, default=2400, help="of each model")
     parser.add_argument("--vocabulary", type=int, default=1200)
@@ -175,8 +176,12 @@ def main() -> None:
     args = parser.parse_args()
     for kind in [args.only] if args.only else sorted(KINDS):
         make_tokenizer, make_model = KINDS[kind]
-        skills = args.skills or SKILLS[kind]
-        examples = [example for skill in skills for example in builtin_examples(skill, args.examples, args.seed)]
+        if args.data:
+            skills = [str(file) for file in args.data]
+            examples = [json.loads(line) for file in args.data for line in file.read_text().splitlines()]
+        else:
+            skills = args.skills or SKILLS[kind]
+            examples = [example for skill in skills for example in builtin_examples(skill, args.examples, args.seed)]
         texts = [message["content"] for example in examples for message in example["messages"]]
         tokenizer = make_tokenizer(texts, args.vocabulary)
         with torch.random.fork_rng(devices=[]):

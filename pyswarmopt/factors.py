@@ -15,16 +15,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-FULL_SCALE = 65536.0  # r = bits / FULL_SCALE is in [0, 1)
+from .compiled import COMPILER
+from .kernels import FULL_SCALE, GAMMA, MIX_1, MIX_2, SHIFT_1, SHIFT_2, SHIFT_3
+
 MOST_MOVES = 64  # drawn for at once
 MOST_NUMBERS = 2**15  # in the coefficients of those moves, which are to fit a cache
 
 
 class RandomBits:
-    """A stream of 16-bit numbers, four out of one 64-bit draw: SFC64, of NumPy's generators the fastest.
+    """A stream of 16-bit numbers, four out of each number of `kernels.draw`.
 
     Args:
-        generator: a CPU generator, out of which one number is drawn as the seed.
+        generator: a CPU generator, out of which one number is drawn as the place to begin.
 
     Example:
         >>> bits = RandomBits(torch.Generator().manual_seed(0))
@@ -34,7 +36,7 @@ class RandomBits:
     """
 
     def __init__(self, generator: torch.Generator) -> None:
-        self._source = np.random.SFC64(int(torch.randint(2**63 - 1, (1,), generator=generator)))
+        self.at = np.uint64(int(torch.randint(2**63 - 1, (1,), generator=generator)))
 
     def take(self, shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:
         """The next numbers, uint16. What is left over of the last draw of 64 bits is thrown away."""
@@ -44,28 +46,39 @@ class RandomBits:
         """What `count` calls of `take` would give, (count, *shape)."""
         size = math.prod(shape)
         words = (size + 3) // 4
-        numbers = self._source.random_raw(count * words).view(np.uint16).reshape(count, 4 * words)
-        return numbers[:, :size].reshape(count, *shape)
+        drawn = np.empty(count * words, np.uint64)
+        if COMPILER.loops is not None:
+            COMPILER.loops.draw(self.at, drawn)
+        else:
+            _draw(self.at, drawn)
+        self.skip(len(drawn))
+        return drawn.view(np.uint16).reshape(count, 4 * words)[:, :size].reshape(count, *shape)
+
+    def skip(self, words: int) -> None:
+        """Go on as if so many times 64 bits had been drawn."""
+        self.at = np.uint64((int(self.at) + words * int(GAMMA)) % 2**64)
 
     def state(self) -> Tensor:
-        """All that it takes to go on, (4,) int64."""
-        return torch.from_numpy(self._source.state["state"]["state"].view(np.int64).copy())
-
-    def go_to(self, state: Tensor) -> None:
-        """Go on from a `state`."""
-        self._source.state = {
-            "bit_generator": "SFC64",
-            "state": {"state": state.cpu().numpy().view(np.uint64)},
-            "has_uint32": 0,
-            "uinteger": 0,
-        }
+        """All that it takes to go on, (1,) int64."""
+        return torch.from_numpy(np.array([self.at]).view(np.int64))
 
     @classmethod
     def from_state(cls, state: Tensor) -> RandomBits:
         """The stream whose `state` this was."""
         bits = cls(torch.Generator())
-        bits.go_to(state)
+        bits.at = state.cpu().numpy().view(np.uint64)[0]
         return bits
+
+
+def _draw(at: np.uint64, out: npt.NDArray[np.uint64]) -> None:
+    """`kernels.draw` as passes of NumPy."""
+    out[...] = np.arange(1, len(out) + 1, dtype=np.uint64)
+    out *= GAMMA
+    out += at
+    for shift, factor in ((SHIFT_1, MIX_1), (SHIFT_2, MIX_2)):
+        out ^= out >> shift
+        out *= factor
+    out ^= out >> SHIFT_3
 
 
 class Weighted(Protocol):
@@ -140,7 +153,7 @@ class Factors:
         self.forget()
         n, dim = shape
         each_coordinate = len(rule.per_coordinate)
-        size = (len(rule.per_particle) + each_coordinate * dim + 1) * n
+        size = (len(rule.per_particle) + (each_coordinate * dim if whole else 0) + 1) * n
         moves = max(min(MOST_NUMBERS // size, self._most_moves), 1)
         if each_coordinate and self.bits is None:
             self.bits = RandomBits(generator)

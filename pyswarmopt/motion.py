@@ -81,14 +81,23 @@ def _at_once(
     rule = cast(BlockRule, recipe.velocity)
     topology = recipe.topology
     informants = getattr(topology, "informants", None)  # to look for a base class takes ten times as long
+    heard: Ints | None = None
     if informants is not None:
-        g = p.take(informants(state, generator), axis=0)
+        g, heard = p, informants(state, generator)
     elif type(topology) is not Global:
         g = topology(state, generator).numpy()
+    coefficients = state.factors.next(rule.sum, x.shape, x.dtype, number, generator, whole=True)
+    loops = fused.for_small(state, rule)
+    if loops is not None:
+        snapshot = Snapshot(x, v, p, g, w)
+        if fused.small_move(loops, rule.sum, snapshot, heard, out, coefficients, step, box, recipe.boundary):
+            _contain(out, v, EVERY, box, recipe.boundary, generator)
+        return
+    if heard is not None:
+        g = p.take(heard, axis=0)
     if x.shape[1] <= FEW_COORDINATES:  # rows of few numbers are slow to broadcast
         same = _zeros(len(x))
         g, w = (g if len(g) > 1 else g.take(same, axis=0)), w.take(same, axis=0)
-    coefficients = state.factors.next(rule.sum, x.shape, x.dtype, number, generator, whole=True)
     new_v = rule.on(Snapshot(x, v, p, g, w), coefficients)
     np.add(x, new_v if step == 1 else step * new_v, out=out)
     if box is not None and not _within(out, box.core):
@@ -107,8 +116,10 @@ def _within(x: Any, core: tuple[float, float]) -> bool:
     return bool(flat.item(flat.argmin()) >= core[0] and flat.item(flat.argmax()) <= core[1])
 
 
-def _contain(x: Any, v: Any, columns: slice, box: Box, boundary: Boundary, generator: torch.Generator) -> None:
+def _contain(x: Any, v: Any, columns: slice, box: Box | None, boundary: Boundary, generator: torch.Generator) -> None:
     """Let the boundary deal with what is outside."""
+    if box is None:
+        return
     low, high = (wall[columns] for wall in box.walls)
     outside = np.flatnonzero((x < low) | (x > high))  # many times faster than nonzero
     if outside.size:
@@ -131,13 +142,17 @@ def _by_blocks(
     coefficients = state.factors.next(rule.sum, x.shape, x.dtype, number, generator, whole=False)
     bits = state.factors.bits if rule.sum.per_coordinate else None
     blocks = _blocks(*x.shape, rule.looks_at)
-    if fused.can_move(rule, x):
-        core = (-math.inf, math.inf) if box is None else box.core
+    loops = fused.for_large(state, rule)
+    if loops is not None:
         whole = Snapshot(x, v, p, p if informed else heard, w)
         who = heard if informed else None
-        for k in fused.move(rule.sum, whole, who, out, coefficients, bits, step, core, blocks):
-            if box is not None:
-                _contain(out[blocks[k]], v[blocks[k]], blocks[k][1], box, recipe.boundary, generator)
+        for k in fused.large_move(
+            loops, rule.sum, whole, who, out, coefficients, bits, step, box, recipe.boundary, blocks
+        ):
+            block = blocks[k]
+            new_x, new_v = out[block].copy(), v[block].copy()
+            _contain(new_x, new_v, block[1], box, recipe.boundary, generator)
+            out[block], v[block] = new_x, new_v
         return
     for block in blocks:
         rows, columns = block

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from .compiled import COMPILER
 from .factors import Factors
 from .flights import Flights
 from .lender import Lender
@@ -116,6 +117,7 @@ class State:
     def __post_init__(self) -> None:
         self._shown: tuple[Any, ...] = (None,) * len(LARGE)  # the tensors of which `_arrays` are views
         self._arrays: Arrays
+        self._plain = False
         self._handed: tuple[Tensor | None, npt.NDArray[Any]] = None, np.empty(0)
         self._lender = Lender()
         # Whether NumPy can work on the tensors: those on the CPU, of a dtype that it has.
@@ -174,7 +176,14 @@ class State:
         ):
             self._shown = x, v, p, g, w = tuple(getattr(self, name) for name in LARGE)
             self._arrays = Arrays(x.numpy(), v.numpy(), p.numpy(), g.numpy()[None], w.numpy()[None])
+            self._plain = all(array.flags.c_contiguous for array in self._arrays)
         return self._arrays
+
+    @property
+    def plain(self) -> bool:
+        """Whether each of `arrays` is one piece of memory, row after row."""
+        self.arrays()
+        return self._plain
 
     def hand_out(self) -> Tensor:
         """The positions for somebody else: a copy, or a loan where that would be large (see `Lender`)."""
@@ -229,6 +238,12 @@ class State:
             costs = np.where(evaluated, costs, self.costs)
             counted = None if repeat_dropped else evaluated
         self.costs = costs
+        if counted is None and self.in_numpy and COMPILER.loops is not None and self.plain:
+            x, _, p, _, _ = self._arrays
+            first, last = COMPILER.loops.remember(x, p, costs, self.best_costs, self.stagnation, self.age > 0)
+            if first >= 0:
+                self._remember_extremes(costs, costs, first, last, last_worst_wins)
+                return self._count(costs, evaluated)
         best, worst = costs.argmin(), costs.argmax()
         # A comparison with NaN is false, and both numbers are that of a NaN if there is one.
         usual = counted is None and costs.item(best) > -math.inf and costs.item(worst) < math.inf
@@ -240,6 +255,9 @@ class State:
             low, high = np.where(finite, costs, math.inf), np.where(finite, costs, -math.inf)
             self._remember_personal(low, counted)
             self._remember_extremes(low, high, low.argmin(), high.argmax(), last_worst_wins)
+        self._count(costs, evaluated)
+
+    def _count(self, costs: Floats, evaluated: Bools | None) -> None:
         self.generation += 1
         self.evaluations += len(costs) if evaluated is None else int(evaluated.sum())
 

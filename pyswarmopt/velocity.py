@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from .compiled import COMPILER
 from .factors import FULL_SCALE, Factors, RandomBits
 from .schedule import Schedule
 
@@ -177,6 +178,16 @@ class SumOfTerms:
         """Numbers of the terms with a random factor per coordinate."""
         return [k for k, term in enumerate(self.terms) if term.random == "element"]
 
+    @functools.cached_property
+    def places(self) -> npt.NDArray[np.int64] | None:
+        """Which term has each of `DIRECTIONS`, (4,), -1 for none; None with other terms, or these in another order."""
+        kinds = [DIRECTIONS.index(term.direction) if term.direction in DIRECTIONS else -1 for term in self.terms]
+        if -1 in kinds or kinds != sorted(set(kinds)):
+            return None
+        places = np.full(len(DIRECTIONS), -1)
+        places[kinds] = np.arange(len(kinds))
+        return places
+
     def __call__(self, snapshot: Snapshot, move: int, generator: torch.Generator) -> Any:
         coefficients = Factors(1).next(self, tuple(snapshot.x.shape), np.float64, move, generator, whole=True)
         return self.on(snapshot, coefficients)
@@ -210,13 +221,19 @@ class SumOfTerms:
             # Two operands of one shape are multiplied in a third of the time, up to about so many coordinates.
             return np.repeat(table, dim, axis=3) if 1 < dim <= FEW_COORDINATES else table
         table = np.empty((moves, len(self.terms), n, dim), dtype)
-        table[...] = weights
+        kept = [k for k in range(len(self.terms)) if bits is None or k not in self.per_coordinate]
+        table[:, kept] = weights[:, kept]
         for j, k in enumerate(self.per_particle):
             table[:, k] *= scalars[:, :, j, None]
         if bits is None:
             return table
-        for j, k in enumerate(self.per_coordinate):
-            np.multiply(bits[:, j], weights[:, k] / FULL_SCALE, out=table[:, k], casting="same_kind")
+        rows = self.per_coordinate
+        scaled = weights[:, rows] / FULL_SCALE
+        if COMPILER.loops is not None:
+            COMPILER.loops.weigh(np.ascontiguousarray(bits), scaled[..., 0, 0], np.array(rows), table)
+        else:
+            for j, k in enumerate(rows):
+                np.multiply(bits[:, j], scaled[:, j], out=table[:, k], casting="same_kind")
         return _normalised(table, axis=1) if self.normalise else table
 
     def with_bits(self, coefficients: npt.NDArray[Any], bits: RandomBits, dim: int) -> list[Any]:

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 
 Point = list[float]
@@ -48,16 +47,30 @@ def uniform(shape: tuple[int, ...], generator: torch.Generator) -> list:
     return torch.rand(shape, generator=generator, dtype=torch.float64).tolist()
 
 
-def factors(terms: int, n: int, dim: int, source: np.random.SFC64) -> list:
+class SplitMix:
+    """SplitMix64 in whole numbers of Python (Steele, Lea & Flood 2014)."""
+
+    def __init__(self, seed: int) -> None:
+        self.state = seed
+
+    def next(self) -> int:
+        self.state = (self.state + 0x9E3779B97F4A7C15) % 2**64
+        z = self.state
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+        return z ^ (z >> 31)
+
+
+def factors(terms: int, n: int, dim: int, source: SplitMix) -> list:
     """A random factor per term, particle and coordinate: 16 bits, four out of a draw of 64, the lowest first."""
-    draws = source.random_raw(math.ceil(terms * n * dim / 4)).tolist()
+    draws = [source.next() for _ in range(math.ceil(terms * n * dim / 4))]
     words = iter([(draw >> shift) % 2**16 / 2**16 for draw in draws for shift in (0, 16, 32, 48)])
     return [[[next(words) for _ in range(dim)] for _ in range(n)] for _ in range(terms)]
 
 
-def source_of_factors(generator: torch.Generator) -> np.random.SFC64:
+def source_of_factors(generator: torch.Generator) -> SplitMix:
     """It is made when the first factors are needed, its seed drawn from the swarm's generator."""
-    return np.random.SFC64(int(torch.randint(2**63 - 1, (1,), generator=generator)))
+    return SplitMix(int(torch.randint(2**63 - 1, (1,), generator=generator)))
 
 
 def normal(shape: tuple[int, ...], generator: torch.Generator) -> list:
