@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +17,33 @@ from pyswarmopt_llm.spaces.position import as_vector
 from pyswarmopt_llm.tokens.members import Member
 
 
-class GraphSpace:
+class _Graphs(ABC):
+    """What both spaces of graphs share: a position as a file."""
+
+    _members: tuple[Member, ...]
+
+    @abstractmethod
+    def realise(self, position: Tensor) -> Patch:
+        """The graph at `position`."""
+
+    def save(self, position: Tensor, out: Path) -> None:
+        """Write a directory with ``graph.json``: the members' names, places and fingerprints, and who reads whom.
+
+        Raises:
+            UserError: `out` exists already.
+        """
+        write_graph(GraphFile(self._members, self.realise(position).graph), out)
+
+    def read(self, folder: Path) -> Patch:
+        """The graph that `save` wrote, to the bit.
+
+        Raises:
+            UserError: the file is damaged, or a member is not what it was.
+        """
+        return Patch(graph=read_graph(folder).nodes)
+
+
+class GraphSpace(_Graphs):
     """Flat adjacency matrices of n models as positions, n * n numbers, row by row.
 
     A matrix is decoded with draws. They are seeded by `seed` and the position itself, so that a position stands for one
@@ -68,24 +95,8 @@ class GraphSpace:
         """The space of the models at the nodes of the graph at `position`."""
         return PlacedSpace(self._members, self.realise(position).graph)
 
-    def save(self, position: Tensor, out: Path) -> None:
-        """Write a directory with ``graph.json``: the members' names, places and fingerprints, and who reads whom.
 
-        Raises:
-            UserError: `out` exists already.
-        """
-        write_graph(GraphFile(self._members, self.realise(position).graph), out)
-
-    def read(self, folder: Path) -> Patch:
-        """The graph that `save` wrote, to the bit.
-
-        Raises:
-            UserError: the file is damaged, or a member is not what it was.
-        """
-        return Patch(graph=read_graph(folder).nodes)
-
-
-class PlacedSpace:
+class PlacedSpace(_Graphs):
     """Models at the m nodes of a graph that stays as it is: positions are m * n coefficients, node by node.
 
     Args:
@@ -124,19 +135,3 @@ class PlacedSpace:
         """The graph with the models at `position`."""
         rows = as_vector(position, self.size).to(torch.float64).view(self.places, -1).tolist()
         return Patch(graph=tuple(Node(tuple(row), node.reads) for row, node in zip(rows, self._graph, strict=True)))
-
-    def save(self, position: Tensor, out: Path) -> None:
-        """Write a directory with ``graph.json``, as `GraphSpace.save` does.
-
-        Raises:
-            UserError: `out` exists already.
-        """
-        write_graph(GraphFile(self._members, self.realise(position).graph), out)
-
-    def read(self, folder: Path) -> Patch:
-        """The graph that `save` wrote, to the bit.
-
-        Raises:
-            UserError: the file is damaged, or a member is not what it was.
-        """
-        return Patch(graph=read_graph(folder).nodes)
