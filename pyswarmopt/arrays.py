@@ -7,6 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from .blocks import blocks
 from .state import Bools, Floats
 
 
@@ -22,18 +23,43 @@ def as_matrix(
     Raises:
         ValueError: another shape, or values that are not finite.
     """
+    source = matrix(name, given, shape)
+    return take_over(name, source, torch.empty(tuple(source.shape), dtype=dtype, device=device))
+
+
+def matrix(name: str, given: npt.ArrayLike | Tensor, shape: tuple[int, ...] | None = None) -> Tensor | np.ndarray:
+    """What was given as a tensor or an array of shape (n, D); a tensor and an array as they are.
+
+    Raises:
+        ValueError: another shape.
+    """
     if isinstance(given, Tensor):
-        x = given.detach().to(device, dtype, copy=True)
-    else:
-        x = torch.tensor(np.asarray(given, dtype=np.float64), dtype=dtype, device=device)
-    if shape is not None and tuple(x.shape) != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {tuple(x.shape)}")
-    if x.ndim != 2 or 0 in x.shape:
-        raise ValueError(f"{name} must have shape (n, D), n and D at least 1; got {tuple(x.shape)}")
-    finite = torch.isfinite(x)
-    if not finite.all():
-        raise ValueError(f"{name}[{int((~finite).any(1).nonzero()[0])}] holds a value that is not finite")
-    return x
+        given = given.detach()
+    elif not isinstance(given, np.ndarray):
+        given = np.asarray(given, dtype=np.float64)
+    if shape is not None and tuple(given.shape) != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {tuple(given.shape)}")
+    if given.ndim != 2 or 0 in given.shape:
+        raise ValueError(f"{name} must have shape (n, D), n and D at least 1; got {tuple(given.shape)}")
+    return given
+
+
+def take_over(name: str, source: Tensor | np.ndarray, out: Tensor) -> Tensor:
+    """`out`, (n, D), filled block by block with a `matrix` of its shape.
+
+    Raises:
+        ValueError: values that are not finite.
+    """
+    for rows, columns in blocks(*out.shape):
+        part = source[rows, columns]
+        if isinstance(part, np.ndarray):
+            part = torch.from_numpy(np.array(part, dtype=np.float64))
+        copied = out[rows, columns].copy_(part)
+        finite = torch.isfinite(copied)
+        if not finite.all():
+            row = rows.start + int((~finite).any(1).nonzero()[0])
+            raise ValueError(f"{name}[{row}] holds a value that is not finite")
+    return out
 
 
 def as_values(given: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
@@ -62,4 +88,4 @@ def as_mask(given: npt.ArrayLike | Tensor, count: int) -> Bools:
     return mask
 
 
-__all__ = ["as_mask", "as_matrix", "as_values"]
+__all__ = ["as_mask", "as_matrix", "as_values", "matrix", "take_over"]

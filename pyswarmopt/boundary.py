@@ -16,6 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .blocks import blocks
+from .storage import IN_MEMORY, Storage
+
 
 @dataclass(frozen=True, eq=False)
 class Box:
@@ -36,9 +39,15 @@ class Box:
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """`count` points, uniform in the box, (count, D)."""
-        shape = (count, len(self.low))
-        u = torch.rand(shape, generator=generator, dtype=torch.float64).to(self.low)
-        return (self.low + u * (self.high - self.low)).clamp(self.low, self.high)
+        return self.fill(self.low.new_empty((count, len(self.low))), generator)
+
+    def fill(self, out: Tensor, generator: torch.Generator) -> Tensor:
+        """`out`, (n, D), filled with points uniform in the box: those of `sample`, without its temporaries."""
+        for rows, columns in blocks(*out.shape):
+            part, low, high = out[rows, columns], self.low[columns], self.high[columns]
+            u = torch.rand(part.shape, generator=generator, dtype=torch.float64).to(low)
+            part.copy_((low + u * (high - low)).clamp(low, high))
+        return out
 
 
 Boundary = Callable[[Tensor, Tensor, Box, torch.Generator], tuple[Tensor, Tensor]]
@@ -85,7 +94,9 @@ def resample(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tupl
     return torch.where(outside, box.sample(len(x), generator), x), torch.where(outside, 0.0, v)
 
 
-def make_box(bounds: Any, dim: int | None, dtype: torch.dtype, device: torch.device) -> Box:
+def make_box(
+    bounds: Any, dim: int | None, dtype: torch.dtype, device: torch.device, storage: Storage = IN_MEMORY
+) -> Box:
     """Read bounds in any of the usual forms.
 
     Args:
@@ -96,6 +107,7 @@ def make_box(bounds: Any, dim: int | None, dtype: torch.dtype, device: torch.dev
         dim: D, needed where `bounds` does not tell it.
         dtype: dtype of the box.
         device: device of the box.
+        storage: where its two vectors are.
 
     Raises:
         ValueError: bounds that are not finite, crossed, or do not fit `dim`.
@@ -109,7 +121,7 @@ def make_box(bounds: Any, dim: int | None, dtype: torch.dtype, device: torch.dev
         raise ValueError(f"bounds={bounds!r} do not tell the dimension; give one (low, high) pair per coordinate")
     size = dim if dim is not None else max(low.size, high.size)
     try:
-        low, high = np.broadcast_to(low, (size,)), np.broadcast_to(high, (size,))
+        lows, highs = np.broadcast_to(low, (size,)), np.broadcast_to(high, (size,))
     except ValueError:
         given = max(low.size, high.size)
         raise ValueError(
@@ -118,8 +130,10 @@ def make_box(bounds: Any, dim: int | None, dtype: torch.dtype, device: torch.dev
     wrong = np.flatnonzero(~(np.isfinite(low) & np.isfinite(high) & (low <= high)))
     if wrong.size:
         i = int(wrong[0])
-        raise ValueError(f"bounds of coordinate {i} are ({low[i]}, {high[i]}); they must be finite, low <= high")
-    return Box(*(torch.tensor(side, dtype=dtype, device=device) for side in (low, high)))
+        raise ValueError(f"bounds of coordinate {i} are ({lows[i]}, {highs[i]}); they must be finite, low <= high")
+    # A number for all coordinates becomes as many only where they are stored.
+    sides = (torch.tensor(side.reshape(-1), dtype=dtype).expand(size) for side in (low, high))
+    return Box(*(storage.copy(side, device) for side in sides))
 
 
 def _low_high(bounds: Any) -> tuple[np.ndarray, np.ndarray]:

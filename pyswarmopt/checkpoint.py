@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import zipfile
 from collections.abc import Mapping
@@ -17,8 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .storage import IN_MEMORY, Storage, StorageError
+
 FORMAT = 1
 HEADER = "header.json"
+CHUNK = 2**20  # bytes written and read at a time
 
 
 def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
@@ -38,7 +42,9 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+            with zipfile.ZipFile(file, "w") as archive:
+                for name, array in arrays.items():
+                    _add_entry(archive, f"{name}.npy", array)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -48,21 +54,27 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     _sync_directory(path.parent)
 
 
-def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read(path: str | os.PathLike[str], storage: Storage = IN_MEMORY) -> dict[str, Any]:
     """What `write` wrote, to the bit.
+
+    Args:
+        path: the file.
+        storage: where large tensors are put.
 
     Raises:
         FileNotFoundError: no such file.
+        StorageError: they find no room there.
         ValueError: not a checkpoint of this package, damaged, or of another format.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        header = json.loads(arrays.pop(HEADER).tobytes())
+        with zipfile.ZipFile(path) as file:
+            tensors = {entry.filename.removesuffix(".npy"): _entry(file, entry, storage) for entry in file.infolist()}
+        header = json.loads(tensors.pop(HEADER).numpy().tobytes())
         version, values, bfloat16 = header["format"], header["values"], header["bfloat16"]
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    except StorageError:
+        raise
     except (zipfile.BadZipFile, OSError, EOFError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: not a pyswarmopt checkpoint, or a damaged one ({error})") from error
     if version != FORMAT:
@@ -70,6 +82,37 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     for name in bfloat16:
         tensors[name] = tensors[name].view(torch.bfloat16)
     return {**values, **tensors}
+
+
+def _add_entry(file: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    """Write an array as `numpy.savez` does, but in smaller pieces."""
+    with file.open(name, "w", force_zip64=True) as target:
+        np.lib.format.write_array_header_1_0(target, np.lib.format.header_data_from_array_1_0(array))
+        data = memoryview(array.reshape(-1).view(np.uint8))
+        for start in range(0, len(data), CHUNK):
+            target.write(data[start : start + CHUNK])
+
+
+def _entry(file: zipfile.ZipFile, entry: zipfile.ZipInfo, storage: Storage) -> Tensor:
+    """An entry as a tensor, read piece by piece to where it stays.
+
+    Raises:
+        ValueError: not an array as `_add_entry` writes it.
+        zipfile.BadZipFile: its checksum is not that of what was read.
+    """
+    with file.open(entry) as source:
+        if np.lib.format.read_magic(source) != (1, 0):
+            raise ValueError(f"entry {entry.filename} has another version of NumPy's format")
+        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(source)
+        size = math.prod(shape) * dtype.itemsize
+        if by_columns or source.tell() + size != entry.file_size:
+            raise ValueError(f"entry {entry.filename} is not laid out as its header says")
+        tensor = storage.empty(shape, torch.from_numpy(np.empty(0, dtype)).dtype)
+        into = memoryview(tensor.numpy().reshape(-1).view(np.uint8))
+        for start in range(0, size, CHUNK):
+            if source.readinto(into[start : start + CHUNK]) < min(CHUNK, size - start):
+                raise EOFError(f"entry {entry.filename} ends early")
+        return tensor
 
 
 def read_search(path: str | os.PathLike[str], problem: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from .initialise import Launch, Populate
 from .restart import Restart
 from .schedule import Schedule, as_schedule
 from .stopping import StopRule
-from .topology import Global, Topology
+from .topology import ByInformants, Global, Topology
 from .velocity import SumOfTerms, Term, VelocityRule
 
 
@@ -55,6 +55,13 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.population < 1:
             raise ValueError(f"recipe {self.name!r}: population={self.population}; it must be at least 1")
+
+    @property
+    def by_blocks(self) -> bool:
+        """Whether it moves a swarm block by block, without temporaries of its size: no term looks at "all" of it, and
+        a particle hears of one position."""
+        looks_at = getattr(self.velocity, "looks_at", "all")
+        return looks_at != "all" and isinstance(self.topology, Global | ByInformants)
 
 
 def compose(

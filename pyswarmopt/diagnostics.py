@@ -77,7 +77,7 @@ def diagnose(subject: Swarm | Recipe) -> Diagnosis:
         found = stability(subject)
         return Diagnosis((_say_stability(subject, 0, found),), found)
     saved = subject.state_dict()
-    state = State.from_dict(saved, subject.positions.device)
+    state = State.from_dict(saved, own=lambda copied: copied)
     box = Box(saved["low"], saved["high"]) if "low" in saved else None
     move = max(state.age - 1, 0)
     found = stability(subject.recipe, move)

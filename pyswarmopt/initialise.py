@@ -1,7 +1,7 @@
 """Where particles start and how fast.
 
-Except for `uniform`, which fills a box, every draw is one of scalars per particle: the same seed combines the
-same starting points in the same way whatever the dimension.
+Each of these fills the rows that it is given, block by block. Except for `uniform`, which fills a box, every draw is
+one of scalars per particle: the same seed combines the same starting points in the same way whatever the dimension.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .blocks import blocks
 from .boundary import Box
 
-# (starting points (n, D) or None, how many to add, box or None, generator) -> added points
-Populate = Callable[[Tensor | None, int, Box | None, torch.Generator], Tensor]
-# (positions, box or None, generator) -> velocities
-Launch = Callable[[Tensor, Box | None, torch.Generator], Tensor]
+# (starting points (n, D) or None, the rows (m, D) to be filled with more, box or None, generator)
+Populate = Callable[[Tensor | None, Tensor, Box | None, torch.Generator], None]
+# (positions (N, D), their velocities (N, D) to be filled in, box or None, generator)
+Launch = Callable[[Tensor, Tensor, Box | None, torch.Generator], None]
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,11 @@ class Interpolate:
 
     upper: float = 1.0
 
-    def __call__(self, start: Tensor | None, count: int, box: Box | None, generator: torch.Generator) -> Tensor:
+    def __call__(self, start: Tensor | None, out: Tensor, box: Box | None, generator: torch.Generator) -> None:
         if start is None or (len(start) < 2 and box is not None):
-            return uniform(start, count, box, generator)
-        n = len(start)
+            uniform(start, out, box, generator)
+            return
+        n, count = len(start), len(out)
         if n < 2:
             raise ValueError(f"{count} particles are to be added between {n} position; give at least 2, or bounds")
         u = torch.rand((count, 3), generator=generator, dtype=torch.float64)
@@ -44,16 +46,19 @@ class Interpolate:
         b = (a + 1 + (u[:, 1] * (n - 1)).long()) % n  # any but a
         t = (u[:, 2:] * self.upper).to(start)
         a, b = a.to(start.device), b.to(start.device)
-        return t * start[a] + (1 - t) * start[b]
+        for rows, columns in blocks(*out.shape):
+            part, share = start[:, columns], t[rows]
+            out[rows, columns] = share * part[a[rows]] + (1 - share) * part[b[rows]]
 
 
-def uniform(start: Tensor | None, count: int, box: Box | None, generator: torch.Generator) -> Tensor:
+def uniform(start: Tensor | None, out: Tensor, box: Box | None, generator: torch.Generator) -> None:
     """Add points uniform in the box; without a box, between the starting points."""
     if box is not None:
-        return box.sample(count, generator)
-    if start is None:
+        box.fill(out, generator)
+    elif start is not None:
+        Interpolate()(start, out, None, generator)
+    else:
         raise ValueError("a swarm needs to know where to start: give bounds or positions")
-    return Interpolate()(start, count, None, generator)
 
 
 @dataclass(frozen=True)
@@ -66,31 +71,35 @@ class TowardsPartner:
 
     scale: float = 1.0
 
-    def __call__(self, positions: Tensor, box: Box | None, generator: torch.Generator) -> Tensor:
+    def __call__(self, positions: Tensor, out: Tensor, box: Box | None, generator: torch.Generator) -> None:
         n = len(positions)
         if n < 2:
-            return torch.zeros_like(positions)
+            out.zero_()
+            return
         u = torch.rand(n, generator=generator, dtype=torch.float64)
-        partner = (torch.arange(n) + 1 + (u * (n - 1)).long()) % n
-        return self.scale * (positions[partner.to(positions.device)] - positions)
+        partner = ((torch.arange(n) + 1 + (u * (n - 1)).long()) % n).to(positions.device)
+        for rows, columns in blocks(*out.shape):
+            part = positions[:, columns]
+            out[rows, columns] = self.scale * (part[partner[rows]] - part[rows])
 
 
-def towards_anywhere(positions: Tensor, box: Box | None, generator: torch.Generator) -> Tensor:
+def towards_anywhere(positions: Tensor, out: Tensor, box: Box | None, generator: torch.Generator) -> None:
     """``v_i = u - x_i``, u uniform in the box: x + v lies within it (SPSO-2011; Clerc 2012).
 
     Without a box, towards another particle.
     """
     if box is None:
-        return TowardsPartner()(positions, None, generator)
-    return box.sample(len(positions), generator) - positions
+        TowardsPartner()(positions, out, None, generator)
+    else:
+        box.fill(out, generator).sub_(positions)
 
 
-def at_rest(positions: Tensor, box: Box | None, generator: torch.Generator) -> Tensor:
+def at_rest(positions: Tensor, out: Tensor, box: Box | None, generator: torch.Generator) -> None:
     """``v_i = 0``: the fewest particles leave the box at first (Engelbrecht 2012).
 
     A particle that is the best it knows of then stays where it is until it hears of a better one.
     """
-    return torch.zeros_like(positions)
+    out.zero_()
 
 
 __all__ = ["Interpolate", "Launch", "Populate", "TowardsPartner", "at_rest", "towards_anywhere", "uniform"]

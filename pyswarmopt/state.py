@@ -8,6 +8,7 @@ that maximises stores the negated value, and `user_value` turns it back.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from .compiled import COMPILER
 from .factors import Factors
 from .flights import Flights
 from .lender import Lender
+from .storage import IN_MEMORY, Storage
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -31,7 +33,7 @@ FEW_NUMBERS = 2**12  # up to which a comparison in Python beats one in torch
 FEW_COLUMNS = 512  # up to which a masked copy of all rows beats one copy per row
 ONE = np.array(1)  # NumPy takes it in a third of the time of a number of Python's
 ZERO = np.zeros((1, 1), np.float32)
-OPTIONAL = ("memory", "factors", "flights")  # fields that a saved state need not have
+OPTIONAL = ("memory", "factors", "flights", "storage")  # fields that a saved state need not have
 MEMORY = "memory."  # prefix of the entries of `State.memory` in a saved state
 FACTORS = "factors."  # of those of `State.factors`
 FLIGHTS = "flights."  # of the fields of `State.flights`
@@ -87,6 +89,7 @@ class State:
             topology. An entry is replaced, never edited. Forgotten when the whole swarm restarts.
         factors: the random factors of the coming moves, as far as they were drawn.
         flights: who is out to be evaluated, if particles move one by one; None if they move together.
+        storage: where the large tensors are.
     """
 
     positions: Tensor
@@ -113,34 +116,38 @@ class State:
     memory: dict[str, Tensor] = field(default_factory=dict)
     factors: Factors = field(default_factory=Factors)
     flights: Flights | None = None
+    storage: Storage = IN_MEMORY
 
     def __post_init__(self) -> None:
         self._shown: tuple[Any, ...] = (None,) * len(LARGE)  # the tensors of which `_arrays` are views
         self._arrays: Arrays
         self._plain = False
         self._handed: tuple[Tensor | None, npt.NDArray[Any]] = None, np.empty(0)
-        self._lender = Lender()
+        self._lender = Lender(self.storage)
         # Whether NumPy can work on the tensors: those on the CPU, of a dtype that it has.
         self.in_numpy = self.positions.dtype in NUMPY_DTYPES and self.positions.device.type == "cpu"
 
     @classmethod
-    def start(cls, positions: Tensor, velocities: Tensor, maximize: bool) -> State:
+    def start(cls, positions: Tensor, velocities: Tensor, maximize: bool, storage: Storage = IN_MEMORY) -> State:
         """The state before the first evaluation; takes both tensors over."""
         n = len(positions)
-        return cls(
+        made = cls(
             positions=positions,
             velocities=velocities,
-            best_positions=positions.clone(),
-            leader_position=positions[0].clone(),
-            best_position=positions[0].clone(),
-            worst_position=positions[0].clone(),
+            best_positions=storage.copy(positions),
+            leader_position=storage.copy(positions[0]),
+            best_position=storage.copy(positions[0]),
+            worst_position=storage.copy(positions[0]),
             costs=np.full(n, math.nan),
             best_costs=np.full(n, math.inf),
             stagnation=np.zeros(n, dtype=np.int64),
             arrived=np.zeros(n, dtype=np.bool_),
             incoming=np.full(n, math.nan),
             maximize=maximize,
+            storage=storage,
         )
+        made._lender.reserve(positions)
+        return made
 
     def repopulate(self, positions: Tensor, velocities: Tensor) -> None:
         """Put another population in place of the present one; the best and the worst of all are kept.
@@ -155,9 +162,10 @@ class State:
         if self.flights is not None and self.flights.out.any():
             self.flights.grounded = True
             return
-        fresh = State.start(positions, velocities, self.maximize)
+        fresh = State.start(positions, velocities, self.maximize, self.storage)
         for name in POPULATION:
             setattr(self, name, getattr(fresh, name))
+        self._lender = fresh._lender
         self.factors.forget()
         self.born = self.generation
         if self.flights is not None:
@@ -330,8 +338,9 @@ class State:
         """
         self.best_costs = best_costs
         i = int(best_costs.argmin())
-        self.leader_cost, self.leader_position = float(best_costs[i]), self.best_positions[i].clone()
-        elsewhere = not bool((self.best_positions == self.best_position).all(dim=1).any())
+        self.leader_cost = float(best_costs[i])
+        self.leader_position = self.storage.copy(self.best_positions[i])
+        elsewhere = not any(torch.equal(p, self.best_position) for p in self.best_positions)
         if elsewhere and best_cost <= self.leader_cost:
             self.best_cost = best_cost
         else:
@@ -346,22 +355,22 @@ class State:
             target.copy_(self.positions[i])
 
     def to_dict(self) -> dict[str, Any]:
-        """A copy of every field: arrays as tensors, the rest as int, float or bool; `memory` entry by entry."""
+        """Every field, not copied: arrays as tensors, the rest as int, float or bool; `memory` entry by entry."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in OPTIONAL}
         if self.flights is not None:
             values |= {FLIGHTS + name: value for name, value in self.flights.to_dict().items()}
         values |= {MEMORY + name: value for name, value in self.memory.items()}
         values |= {FACTORS + name: value for name, value in self.factors.state().items()}
-        for name, value in values.items():
-            if isinstance(value, np.ndarray):
-                values[name] = torch.from_numpy(value.copy())
-            elif isinstance(value, Tensor):
-                values[name] = value.detach().clone(memory_format=torch.contiguous_format)
-        return values
+        return {name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for name, v in values.items()}
 
     @classmethod
-    def from_dict(cls, saved: dict[str, Any], device: torch.device) -> State:
+    def from_dict(cls, saved: dict[str, Any], own: Callable[[Tensor], Tensor], storage: Storage = IN_MEMORY) -> State:
         """The inverse of `to_dict`.
+
+        Args:
+            saved: what that gave.
+            own: from a saved tensor to the state's own, which may be the same if nobody else changes it.
+            storage: where large tensors are from now on.
 
         Raises:
             ValueError: a field is missing.
@@ -374,18 +383,20 @@ class State:
         for name, kind in kinds.items():
             value = saved[name]
             if kind == "Tensor":
-                value = value.to(device, copy=True)
+                value = own(value)
             elif isinstance(value, Tensor):
                 value = value.cpu().numpy().copy()
             values[name] = value
-        memory = {name: value.to(device, copy=True) for name, value in _under(MEMORY, saved).items()}
         flights = _under(FLIGHTS, saved)
-        return cls(
+        made = cls(
             **values,
-            memory=memory,
+            memory={name: own(value) for name, value in _under(MEMORY, saved).items()},
             factors=Factors.from_state(_under(FACTORS, saved)),
             flights=Flights.from_dict(flights) if flights else None,
+            storage=storage,
         )
+        made._lender.reserve(made.positions)
+        return made
 
 
 def _under(prefix: str, saved: dict[str, Any]) -> dict[str, Any]:

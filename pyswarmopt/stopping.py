@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from .blocks import BLOCK
 from .state import State
 
 
@@ -110,8 +111,9 @@ class MaxTime:
 
 def extent(state: State) -> float:
     """The largest side of the smallest box around all particles, in the units of x."""
-    low, high = state.positions.aminmax(dim=0)
-    return float((high - low).max())
+    x = state.positions
+    sides = (part.aminmax(dim=0) for part in x.split(max(BLOCK // len(x), 1), dim=1))
+    return max(float((high - low).max()) for low, high in sides)
 
 
 def reasons(rules: Iterable[StopRule], state: State) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from . import checkpoint, recipes, stopping
-from .arrays import as_mask, as_matrix, as_values
+from .arrays import as_mask, as_values, matrix, take_over
 from .boundary import Box, make_box
 from .compose import Recipe
 from .flights import Flights
@@ -23,7 +23,8 @@ from .motion import move
 from .optimizer import Point
 from .restart import RestartSwarm
 from .solo import move_one, remember_one
-from .state import Bools, Floats, State
+from .state import NUMPY_DTYPES, Bools, Floats, State
+from .storage import Storage
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +56,15 @@ class Swarm:
         seed: seed of the swarm's own generator; None takes one from the operating system.
         dtype: floating dtype of positions; default float64.
         device: where positions live; default the CPU. Random numbers always come from the CPU.
+        offload_folder: for a swarm larger than memory, a folder on a disk that has room for four arrays of N x D, and
+            twice that while a recipe restarts the whole swarm. Positions, velocities and bests are then files
+            there, mapped into memory; whatever the swarm does with them it does block by block, and finds the same
+            numbers. It is scratch space, and empty again when the swarm is gone: what lasts is what `save` writes.
+            See docs/scaling.md.
 
     Raises:
         ValueError: arguments that do not fit each other.
+        StorageError: the folder is not there, cannot be written, or its disk is full; an OSError.
 
     The first `ask` returns the starting positions, every later one moves. A value that is not finite counts
     as the worst possible and never becomes a personal best, the best or the worst.
@@ -84,39 +91,45 @@ class Swarm:
         seed: int | None = None,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
+        offload_folder: str | os.PathLike[str] | None = None,
     ) -> None:
         self.recipe = recipes.get(recipe) if isinstance(recipe, str) else recipe
         dtype = torch.float64 if dtype is None else dtype
         device = _usable("cpu" if device is None else device)
         if not dtype.is_floating_point:
             raise ValueError(f"dtype={dtype}: positions need a floating dtype")
+        if offload_folder is not None:
+            _check_offloading(self.recipe, dtype, device)
+        self._storage = Storage(offload_folder)
         self._generator = torch.Generator()
         if seed is None:
             self._generator.seed()
         else:
             self._generator.manual_seed(int(seed))
-        start = None if positions is None else as_matrix("positions", positions, dtype, device)
+        start = None if positions is None else matrix("positions", positions)
         if start is not None:
             dim = _same_dim(dim, start.shape[1])
-        self._box = None if bounds is None else make_box(bounds, dim, dtype, device)
+        self._box = None if bounds is None else make_box(bounds, dim, dtype, device, self._storage)
         if self._box is None and any(isinstance(policy, RestartSwarm) for policy in self.recipe.restart):
             raise ValueError(f"recipe {self.recipe.name!r} restarts the swarm anywhere in the bounds: give bounds")
-        x = self._populated(start, population)
-        if velocities is None:
-            v = self.recipe.launch(x, self._box, self._generator)
-        else:
-            v = as_matrix("velocities", velocities, dtype, device, shape=tuple(x.shape))
-        self._state = State.start(x, v, maximize)
-
-    def _populated(self, start: Tensor | None, population: int | None) -> Tensor:
+        if self._box is not None:
+            dim = len(self._box.low)
+        if dim is None:
+            raise ValueError("a swarm needs to know where to start: give bounds or positions")
         given = 0 if start is None else len(start)
         n = population if population is not None else (given or self.recipe.population)
         if n < max(given, 1):
             raise ValueError(f"population={n} for {given} starting positions; it must be at least {max(given, 1)}")
-        if n == given and start is not None:
-            return start
-        added = self.recipe.populate(start, n - given, self._box, self._generator)
-        return added if start is None else torch.cat([start, added])
+        x, v = (self._storage.empty((n, dim), dtype, device) for _ in range(2))
+        if start is not None:
+            take_over("positions", start, x[:given])
+        if n > given:
+            self.recipe.populate(x[:given] if given else None, x[given:], self._box, self._generator)
+        if velocities is None:
+            self.recipe.launch(x, v, self._box, self._generator)
+        else:
+            take_over("velocities", matrix("velocities", velocities, (n, dim)), v)
+        self._state = State.start(x, v, maximize, self._storage)
 
     # ---- the loop ----
 
@@ -317,8 +330,11 @@ class Swarm:
 
     def _fresh(self, count: int) -> tuple[Tensor, Tensor]:
         """Starting positions and velocities of a new population, (count, D) each."""
-        x = self.recipe.populate(None, count, self._box, self._generator)
-        return x, self.recipe.launch(x, self._box, self._generator)
+        like = self._state.positions
+        x, v = (self._storage.empty((count, like.shape[1]), like.dtype, like.device) for _ in range(2))
+        self.recipe.populate(None, x, self._box, self._generator)
+        self.recipe.launch(x, v, self._box, self._generator)
+        return x, v
 
     def _costs(self, values: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
         array = as_values(values, shape)
@@ -332,7 +348,9 @@ class Swarm:
             lent = told.data_ptr() == current.data_ptr() and told.shape == current.shape
             if (lent and told.stride() == current.stride()) or torch.equal(told, current):
                 return  # the usual case, without a copy
-        self._state.positions = as_matrix("positions", told, current.dtype, current.device, tuple(current.shape))
+        source = matrix("positions", told, tuple(current.shape))
+        room = self._storage.empty(tuple(current.shape), current.dtype, current.device)
+        self._state.positions = take_over("positions", source, room)
 
     # ---- what there is to see ----
 
@@ -392,13 +410,17 @@ class Swarm:
     # ---- saving ----
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resume needs: tensors (copies), numbers and strings."""
+        """All that a resume needs: tensors (copies, in memory), numbers and strings."""
+        return {k: v.detach().clone() if isinstance(v, Tensor) else v for k, v in self._saved().items()}
+
+    def _saved(self) -> dict[str, Any]:
+        """What `state_dict` gives, on the swarm's own memory."""
         saved = self._state.to_dict()
         saved["generator"] = self._generator.get_state()
         saved["recipe"] = self.recipe.name
         saved["options"] = self._options()
         if self._box is not None:
-            saved["low"], saved["high"] = self._box.low.clone(), self._box.high.clone()
+            saved["low"], saved["high"] = self._box.low, self._box.high
         return saved
 
     def _options(self) -> str | None:
@@ -410,21 +432,25 @@ class Swarm:
         Raises:
             ValueError: not a swarm's state, or one of another recipe.
         """
+        self._check_recipe(saved)
+        device = self._state.positions.device
+        self._go_to(saved, own=lambda tensor: self._storage.copy(tensor, device))
+
+    def _check_recipe(self, saved: Mapping[str, Any]) -> None:
         saved_as = saved.get("recipe"), saved.get("options")
         here = self.recipe.name, self._options()
         if saved_as != here:
             raise ValueError(f"the saved swarm follows recipe {saved_as}, this one {here}")
-        state = State.from_dict(dict(saved), self._state.positions.device)
+
+    def _go_to(self, saved: Mapping[str, Any], own: Callable[[Tensor], Tensor]) -> None:
+        state = State.from_dict(dict(saved), own, self._storage)
         self._generator.set_state(saved["generator"].cpu())
-        self._box = None
-        if "low" in saved:
-            device = state.positions.device
-            self._box = Box(saved["low"].to(device, copy=True), saved["high"].to(device, copy=True))
+        self._box = Box(own(saved["low"]), own(saved["high"])) if "low" in saved else None
         self._state = state
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to one file, atomically and without pickle."""
-        checkpoint.write(path, self.state_dict())
+        checkpoint.write(path, self._saved())
 
     @classmethod
     def load(
@@ -432,6 +458,7 @@ class Swarm:
         path: str | os.PathLike[str],
         recipe: Recipe | None = None,
         device: torch.device | str | None = None,
+        offload_folder: str | os.PathLike[str] | None = None,
     ) -> Swarm:
         """The swarm that `save` wrote.
 
@@ -439,19 +466,23 @@ class Swarm:
             path: the file.
             recipe: needed only for a composition of your own, which the file cannot hold.
             device: where positions live from now on; default the CPU.
+            offload_folder: where large tensors live from now on, wherever they did before; default memory.
 
         Raises:
             ValueError: the file is not a checkpoint, or holds a swarm whose recipe must be given.
+            StorageError: the folder cannot hold the swarm.
         """
-        saved = checkpoint.read(path)
+        saved = checkpoint.read(path, Storage(offload_folder))
         if recipe is None:
             if saved.get("options") is None:
                 raise ValueError(f"{path}: the recipe {saved.get('recipe')!r} is your own; load it with recipe=...")
             recipe = recipes.get(saved["recipe"], **json.loads(saved["options"]))
-        like = torch.zeros_like(saved["positions"])
-        bounds = (saved["low"].double(), saved["high"].double()) if "low" in saved else None
-        swarm = cls(positions=like, velocities=like, bounds=bounds, recipe=recipe, dtype=like.dtype, device=device)
-        swarm.load_state_dict(saved)
+        # Only what is no tensor of the state is needed; a swarm of one particle in one dimension has it all.
+        one, bounds = torch.zeros((1, 1)), (0.0, 0.0) if "low" in saved else None
+        dtype = saved["positions"].dtype
+        swarm = cls(1, 1, bounds, one, one, recipe, dtype=dtype, device=device, offload_folder=offload_folder)
+        swarm._check_recipe(saved)
+        swarm._go_to(saved, own=lambda tensor: tensor.to(swarm.positions.device))
         return swarm
 
 
@@ -467,6 +498,16 @@ def _usable(device: torch.device | str) -> torch.device:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"device={str(device)!r} cannot be used: {reason}") from error
     return torch.device(device)
+
+
+def _check_offloading(recipe: Recipe, dtype: torch.dtype, device: torch.device) -> None:
+    if device.type != "cpu" or dtype not in NUMPY_DTYPES:
+        raise ValueError(f"offload_folder: float32 or float64 on the CPU can be offloaded, not {dtype} on {device}")
+    if not recipe.by_blocks:
+        raise ValueError(
+            f"offload_folder: recipe {recipe.name!r} moves a swarm as a whole, in memory; those that move it block by "
+            'block are constriction, fips, inertia_weight, model_swarms, and terms of your own with looks_at="element"'
+        )
 
 
 def _same_dim(dim: int | None, found: int) -> int:
