@@ -88,7 +88,7 @@ def _add_entry(file: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
     """Write an array as `numpy.savez` does, but in smaller pieces."""
     with file.open(name, "w", force_zip64=True) as target:
         np.lib.format.write_array_header_1_0(target, np.lib.format.header_data_from_array_1_0(array))
-        data = memoryview(array.reshape(-1).view(np.uint8))
+        data = array.reshape(-1).view(np.uint8).data
         for start in range(0, len(data), CHUNK):
             target.write(data[start : start + CHUNK])
 
@@ -108,10 +108,12 @@ def _entry(file: zipfile.ZipFile, entry: zipfile.ZipInfo, storage: Storage) -> T
         if by_columns or source.tell() + size != entry.file_size:
             raise ValueError(f"entry {entry.filename} is not laid out as its header says")
         tensor = storage.empty(shape, torch.from_numpy(np.empty(0, dtype)).dtype)
-        into = memoryview(tensor.numpy().reshape(-1).view(np.uint8))
+        into = tensor.numpy().reshape(-1).view(np.uint8).data
         for start in range(0, size, CHUNK):
-            if source.readinto(into[start : start + CHUNK]) < min(CHUNK, size - start):
+            chunk = source.read(min(CHUNK, size - start))
+            if start + len(chunk) < min(start + CHUNK, size):
                 raise EOFError(f"entry {entry.filename} ends early")
+            into[start : start + len(chunk)] = chunk
         return tensor
 
 

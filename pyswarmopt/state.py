@@ -166,6 +166,8 @@ class State:
         for name in POPULATION:
             setattr(self, name, getattr(fresh, name))
         self._lender = fresh._lender
+        if self.in_numpy:
+            self.arrays()  # the views of the former population would keep its memory
         self.factors.forget()
         self.born = self.generation
         if self.flights is not None:

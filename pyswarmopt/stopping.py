@@ -112,7 +112,8 @@ class MaxTime:
 def extent(state: State) -> float:
     """The largest side of the smallest box around all particles, in the units of x."""
     x = state.positions
-    sides = (part.aminmax(dim=0) for part in x.split(max(BLOCK // len(x), 1), dim=1))
+    parts = (x,) if x.numel() <= BLOCK else x.split(max(BLOCK // len(x), 1), dim=1)
+    sides = (part.aminmax(dim=0) for part in parts)
     return max(float((high - low).max()) for low, high in sides)
 
 
