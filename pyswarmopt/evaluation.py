@@ -55,7 +55,8 @@ class Evaluator:
         workers: who calls `fun` at the same time; see `pyswarmopt.workers.Workers`. Results do not depend on it.
             Ignored for a vectorised `fun`.
         on_error: what follows when `fun` raises: "raise" it again, count the point as the "worst" possible,
-            or ("retry", n): call it up to n times more, also after a NaN, and then raise.
+            or ("retry", n): call it up to n times more, also after a NaN, and then raise; a failure whose retries
+            `max_evals` cuts off counts as the worst, so that the last call does not cost the result of all others.
         max_evals: the most calls of `fun`; a call on m points counts m, and failed tries of the first call none.
         outputs: None, or how many numbers `fun` gives for a point: ``(D,) -> (outputs,)``.
 
@@ -257,11 +258,12 @@ class Evaluator:
 
     def _values(self, count: int, outcomes: dict[int, Outcome]) -> tuple[Floats, Bools]:
         values, evaluated = np.full((count, *self.shape), math.nan), np.zeros(count, dtype=np.bool_)
+        forgive = self._forgive or (self._retries > 0 and not self.left)
         for i, outcome in outcomes.items():
             evaluated[i] = True
             if outcome.error is None:
                 values[i] = self._number(outcome.value)
-            elif not self._forgive:
+            elif not forgive:
                 raise outcome.error
         return values, evaluated
 
