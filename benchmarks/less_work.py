@@ -55,6 +55,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--scoring", default="likelihood")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--dtype", default="auto")
     parser.add_argument("--table", action="store_true", help="only print the table of what has finished")
     return parser.parse_args()
 
@@ -85,6 +86,7 @@ def run_one(args: argparse.Namespace, name: str, seed: int, variant: str) -> Non
         seed=seed,
         scoring=args.scoring,
         threads=args.threads,
+        dtype=args.dtype,
         batch_tokens=args.batch_tokens,
         **options,
     )
