@@ -21,7 +21,8 @@ from typing import Any
 
 from scipy import stats
 
-# The plain search takes `early_stop=off`; whatever else a variant changes is written here.
+# The plain search takes `early_stop=off`; whatever else a variant changes is written here. Shares are of the plain
+# search's items (`budget`) and of the dev items (`dev_sizes`).
 VARIANTS: dict[str, dict[str, Any]] = {
     "off": {"early_stop": "off"},
     "exact": {"early_stop": "exact"},
@@ -29,6 +30,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "racing": {"early_stop": "bound", "racing": 0.05},
     "drop-k": {"early_stop": "off", "drop_k": 0.5},
     "drop-n": {"early_stop": "off", "drop_n": 0.5},
+    "screen": {"screen": 0.05},
+    "sizes": {"dev_sizes": (1 / 4, 1 / 2)},
     "third": {"early_stop": "bound", "budget": 1 / 3},
 }
 # Not less work, but measured in the same way (--variants off delta block module): docs/spaces.md.
@@ -73,6 +76,8 @@ def run_one(args: argparse.Namespace, name: str, seed: int, variant: str) -> Non
     if "budget" in options:
         plain = args.particles * (args.max_iter + 1) * args.dev
         options["budget_items"] = round(options.pop("budget") * plain)
+    if "dev_sizes" in options:
+        options["dev_sizes"] = ",".join(str(round(share * args.dev)) for share in options["dev_sizes"])
     config = SearchConfig(
         base=args.base,
         experts=tuple(str(p) for p in sorted(args.experts.iterdir()) if p.is_dir()),

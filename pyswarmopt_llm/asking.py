@@ -9,20 +9,23 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 
 import numpy as np
 from torch import Tensor
 
-from pyswarmopt_llm.early_stop import Evaluation, Rule, Telling
+from pyswarmopt_llm.early_stop import Evaluation, ItemRule, Rule, Telling
 from pyswarmopt_llm.errors import NotFiniteError
-from pyswarmopt_llm.interfaces import ByParts, Engine, EngineByParts, Part, Score, Space, Utility
+from pyswarmopt_llm.interfaces import ByItems, ByParts, Engine, EngineByParts, Part, Score, Space, Utility
 from pyswarmopt_llm.utilities.combine import Combine
 from pyswarmopt_llm.utilities.stats import score_of
 
 Parts = Sequence[tuple[str, Part[float]]]
 # Number of a part, all parts, the evaluation so far -> the values of that part's items.
 Take = Callable[[int, Parts, Evaluation], Sequence[float]]
+# Of each item by how much the right option is above each other one; None where it was not asked.
+Margins = list[list[float] | None]
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Found:
         seconds: it took, of all who had a share in it.
         bounds: between which values the complete value lies; None where it is complete.
         own: value, standard error and count of those tasks whose score is not the mean of their items.
+        margins: task name -> those of the items that were asked, where a rule keeps them.
     """
 
     value: float
@@ -61,6 +65,7 @@ class Found:
     seconds: float
     bounds: tuple[float, float] | None = None
     own: Mapping[str, list[float]] = field(default_factory=dict)
+    margins: Mapping[str, Margins] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -128,9 +133,12 @@ class Asker:
             NotFiniteError: its score is not a number.
         """
         start = time.perf_counter()
+        choosing = next((rule for rule in ask.rules if isinstance(rule, ItemRule)), None)
+        if choosing is not None:
+            return timed(self._ask_items_first(ask, choosing), time.perf_counter() - start)
         self.load(ask.position)
         if ask.rules or ask.known is not None:
-            found = self.ask_parts(ask, lambda k, parts, evaluation: parts[k][1].ask())
+            found = self.ask_parts(ask, _take)
         else:
             found = self.total({name: utility(self._engine) for name, utility in self.utilities.items()})
         return timed(found, time.perf_counter() - start)
@@ -165,24 +173,50 @@ class Asker:
         items = {name: tuple(score.per_item) for name, score in scores.items()}
         return _finite(Found(total.value, total.n, items, 0.0, own=own_values(scores)))
 
-    def ask_parts(self, ask: Ask, take: Take) -> Found:
+    def _ask_items_first(self, ask: Ask, rule: ItemRule) -> Found:
+        """Ask those items that a rule wants first, then all others; the candidate is loaded if any is asked."""
+        load = cache(lambda: self.load(ask.position))
+        unknown = {name: np.isnan(values) for name, values in self.evaluation(ask.known).values.items()}
+        margins: dict[str, Margins] = {name: [None] * len(found) for name, found in unknown.items()}
+
+        def some(name: str, indices: Sequence[int]) -> list[float]:
+            load()
+            asked = self.utilities[name]
+            if not isinstance(asked, ByItems):
+                raise TypeError(f"{name}: its items cannot be asked one by one")
+            answers = asked.ask_some(self._engine, indices)
+            for i, answer in zip(indices, answers, strict=True):
+                margins[name][i] = _stored(answer.margins)
+            return [answer.value for answer in answers]
+
+        wanted = [
+            (name, tuple(i for i in np.flatnonzero(found).tolist() if (i in rule.first[name]) == first))
+            for first in (True, False)
+            for name, found in unknown.items()
+        ]
+        parts = [(name, Part(indices, partial(some, name, indices))) for name, indices in wanted if indices]
+        found = self.ask_parts(ask, _take, parts)
+        return replace(found, margins=margins) if rule.keeps_margins else found
+
+    def ask_parts(self, ask: Ask, take: Take, parts: Parts | None = None) -> Found:
         """Ask part by part until a rule tells a value or nothing is left.
 
         Args:
             ask: the candidate.
             take: gives the values of one part.
+            parts: to be asked, each with something unknown; None: as the engine batches them.
 
         Raises:
             NotFiniteError: the score is not a number.
         """
         evaluation = self.evaluation(ask.known)
         before = evaluation.asked
-        parts = [
-            (name, part)
-            for name in self.by_parts
-            for part in self._parts_of(name)
-            if np.isnan(evaluation.values[name][list(part.indices)]).any()
-        ]
+        if parts is None:
+            parts = [
+                (name, part)
+                for name, part in self.parts()
+                if np.isnan(evaluation.values[name][list(part.indices)]).any()
+            ]
         order = ask.telling.order(evaluation, parts, ask.rules)
         while (told := told_by(ask.rules, evaluation)) is None and not evaluation.complete:
             k = next(order)
@@ -212,7 +246,7 @@ def told_by(rules: Sequence[Rule], evaluation: Evaluation) -> float | None:
 
 def timed(found: Found, seconds: float) -> Found:
     """`found` with the seconds it took."""
-    return Found(found.value, found.n, found.items, round(seconds, 4), found.bounds, found.own)
+    return replace(found, seconds=round(seconds, 4))
 
 
 def own_values(scores: Mapping[str, Score]) -> dict[str, list[float]]:
@@ -222,6 +256,16 @@ def own_values(scores: Mapping[str, Score]) -> dict[str, list[float]]:
         for name, score in scores.items()
         if not score.per_item or score.value != score_of(score.per_item).value
     }
+
+
+def _take(k: int, parts: Parts, evaluation: Evaluation) -> Sequence[float]:
+    """The values of a part that is asked here and now."""
+    return parts[k][1].ask()
+
+
+def _stored(margins: Sequence[float]) -> list[float] | None:
+    """Six digits are more than a model's rounding leaves; what is not a number is as good as not asked."""
+    return [float(f"{m:.6g}") for m in margins] if margins and all(map(math.isfinite, margins)) else None
 
 
 def _finite(found: Found) -> Found:

@@ -47,6 +47,9 @@ class SearchConfig:
             better than the particle's best nor worse than the worst: same search), ``bound`` (the worst need not be
             known exactly: fewer items, the repel term sees an upper bound) or ``off``.
         racing: level of the test by which a candidate is given up as worse than its particle's best (None: no races).
+        screen: probability up to which items are taken for what a model foretells instead of being asked (None: all are
+            asked); takes the place of early stops.
+        dev_sizes: numbers of dev items, ``50,100``, that the first iterations see; the last ones see all ("": all do).
         drop_k: probability to leave out the evaluations of a whole iteration (Drop-K of the paper).
         drop_n: probability to leave out a single evaluation (Drop-N).
         budget_minutes: stop so that the evaluations take no longer (None: no limit).
@@ -94,6 +97,8 @@ class SearchConfig:
     calibrate: bool = False
     early_stop: str = "exact"
     racing: float | None = None
+    screen: float | None = None
+    dev_sizes: str = ""
     drop_k: float = 0.0
     drop_n: float = 0.0
     budget_minutes: float | None = None

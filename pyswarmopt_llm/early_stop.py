@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -68,7 +69,7 @@ class Evaluation:
         low, high = (
             self.combine(
                 [
-                    _mean_only(np.where(np.isnan(values), self.ranges[name][end], values))
+                    mean_only(np.where(np.isnan(values), self.ranges[name][end], values))
                     for name, values in self.values.items()
                 ]
             )
@@ -79,6 +80,22 @@ class Evaluation:
 
 # The value to tell the optimizer, or None to go on asking.
 Rule = Callable[[Evaluation], float | None]
+
+
+@runtime_checkable
+class ItemRule(Protocol):
+    """A `Rule` that says which items to ask first, and then whether the others have to be asked too.
+
+    Attributes:
+        first: task name -> these items.
+        keeps_margins: whether what the options scored goes into the journal.
+    """
+
+    first: Mapping[str, frozenset[int]]
+    keeps_margins: bool
+
+    def __call__(self, evaluation: Evaluation) -> float | None:
+        """As any rule."""
 
 
 @dataclass(frozen=True)
@@ -133,14 +150,13 @@ class Race:
             for name, values in self.rival.items()
         }
         rival, estimate = (
-            evaluation.combine([_mean_only(values) for values in task.values()]).value
-            for task in (self.rival, expected)
+            evaluation.combine([mean_only(values) for values in task.values()]).value for task in (self.rival, expected)
         )
         low, high = evaluation.bounds()
         return float(np.clip(estimate, low, min(high, rival)))
 
 
-def _mean_only(values: Values) -> Score:
+def mean_only(values: Values) -> Score:
     """The score of these values without what only a person wants to know of it."""
     return Score(float(values.mean()), (), values.size, 0.0)
 
@@ -179,8 +195,9 @@ class Telling:
         left = list(range(len(parts)))
         bounded = rules[0] if len(rules) == 1 and isinstance(rules[0], Bounded) else None
         if bounded is None:
-            # A race needs items that were not chosen by who got them right; without rules any order will do.
-            yield from (int(k) for k in (np.random.default_rng(0).permutation(len(parts)) if rules else left))
+            # A race needs items that were not chosen by who got them right; other rules know the order of their parts.
+            races = any(isinstance(rule, Race) for rule in rules)
+            yield from (int(k) for k in (np.random.default_rng(0).permutation(len(parts)) if races else left))
             return
         while left:
             seeks_wrong = evaluation.bounds()[1] > bounded.best
@@ -199,4 +216,4 @@ class Telling:
         return 1 - right if seeks_wrong else right
 
 
-__all__ = ["Bounded", "Evaluation", "Race", "Rule", "Telling", "Values"]
+__all__ = ["Bounded", "Evaluation", "ItemRule", "Race", "Rule", "Telling", "Values", "mean_only"]

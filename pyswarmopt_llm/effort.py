@@ -1,18 +1,23 @@
-"""How much a search may spend, and on what: early stops, races, dropped evaluations, budgets."""
+"""How much a search may spend, and on what: early stops, races, screening, dropped evaluations, budgets."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 import pyswarmopt as pso
 from pyswarmopt_llm.config import SearchConfig
+from pyswarmopt_llm.dev_sizes import DevSizes, parse_sizes
 from pyswarmopt_llm.early_stop import Bounded, Race, Rule
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.objective import Objective
+from pyswarmopt_llm.objectives import Objectives
+from pyswarmopt_llm.screening import MOST_COEFFICIENTS, Screening
+from pyswarmopt_llm.spaces import SEVERAL
 
 EARLY_STOPS = ("exact", "bound", "off")
 
@@ -36,9 +41,128 @@ def check_effort(config: SearchConfig, optimizer: pso.Optimizer) -> None:
         raise UserError(f"--async: the points of --optimizer {config.optimizer} come in rounds; leave it out")
     if config.one_by_one and (config.drop_k or config.drop_n):
         raise UserError("--async: has no rounds to leave evaluations out of; leave out --drop-k and --drop-n")
+    _check_items(config, optimizer)
     for option, budget in (("--budget-minutes", config.budget_minutes), ("--budget-items", config.budget_items)):
         if budget is not None and not budget > 0:
             raise UserError(f"{option} {budget:g}: a budget has to be above 0")
+
+
+def _check_items(config: SearchConfig, optimizer: pso.Optimizer) -> None:
+    """Refuse what does not go together with asking items one by one.
+
+    Raises:
+        UserError: names the option.
+    """
+    if config.screen is not None and not 0 < config.screen < 0.5:
+        raise UserError(f"--screen {config.screen:g}: a probability; give a number above 0 and below 0.5, such as 0.05")
+    if config.dev_sizes:
+        parse_sizes(config.dev_sizes)
+        if not isinstance(optimizer, pso.Swarm):
+            raise UserError(f"--dev-sizes: --optimizer {config.optimizer} cannot score its points again; leave it out")
+        if config.budget_items is not None or config.budget_minutes is not None:
+            raise UserError("--dev-sizes: its stages are shares of --max-iter; leave out --budget-items and -minutes")
+    option = _option(config)
+    others = {
+        "--screen": config.screen is not None and option != "--screen",
+        "--racing": config.racing is not None,
+        "--early-stop bound": config.early_stop == "bound",
+        "--async": config.one_by_one,
+    }
+    for other, given in others.items():
+        if option and given:
+            raise UserError(f"{option}: says itself which items are asked; leave out {other}")
+
+
+def check_items_alone(config: SearchConfig, objectives: Objectives, size: int) -> None:
+    """Refuse tasks and spaces with which items cannot be asked one by one, or not be foretold.
+
+    Args:
+        config: what was asked.
+        objectives: what is maximised.
+        size: number of coordinates of a position.
+
+    Raises:
+        UserError: says which.
+    """
+    option = _option(config)
+    if not option:
+        return
+    if config.space in SEVERAL or config.engine != "transformers":
+        where = f"--space {config.space}" if config.space in SEVERAL else f"--engine {config.engine}"
+        raise UserError(f"{option}: {where} asks all items at once; leave it out")
+    metrics = {name: metric.name for name, metric in objectives.metrics.items()}
+    for name, metric in {**metrics, **dict.fromkeys(objectives.externals, "its own score")}.items():
+        if metric != "accuracy":
+            raise UserError(f"{option}: goes with accuracy, {name} is scored by {metric}; leave it out")
+        if config.screen is not None and "generate" in objectives.scorings(name, config.scoring):
+            raise UserError(f"--screen: learns from the scores of options, {name} is answered by writing; leave it out")
+    if config.screen is not None and size > MOST_COEFFICIENTS:
+        raise UserError(
+            f"--screen: learns from at most {MOST_COEFFICIENTS} coefficients, here a candidate has {size}; "
+            "use --granularity model, or leave it out"
+        )
+
+
+def _option(config: SearchConfig) -> str:
+    """The option that says which items are asked, if there is one."""
+    return "--dev-sizes" if config.dev_sizes else "" if config.screen is None else "--screen"
+
+
+class Effort:
+    """What decides, round by round, which evaluations are left out and what may end the others early.
+
+    Args:
+        config: what was asked.
+        items: task name -> number of dev items.
+    """
+
+    def __init__(self, config: SearchConfig, items: Mapping[str, int]) -> None:
+        self._config, self._drops = config, Drops(config)
+        self._screening = None if config.screen is None else Screening(config.screen, items)
+        self._sizes = None
+        if config.dev_sizes:
+            self._sizes = DevSizes(parse_sizes(config.dev_sizes), items, config.max_iter + 1, config.seed)
+
+    def in_full(self, positions: Tensor) -> list[list[Rule]]:
+        """Rules for positions that are asked in full before the search, and learnt from in it."""
+        return [[] for _ in positions] if self._screening is None else [[s] for s in self._screening.screens(positions)]
+
+    def begin(self, optimizer: pso.Optimizer, objective: Objective, iteration: int) -> None:
+        """Where more items count than in the iteration before, score the personal bests on these."""
+        if self._sizes is not None and self._sizes.grows_at(iteration):
+            self._revalue(self._sizes, optimizer, objective, iteration)
+
+    def end(self, optimizer: pso.Optimizer, objective: Objective, iteration: int) -> None:
+        """A search that ended before all items counted: score the personal bests on all."""
+        if self._sizes is not None and self._sizes.at(iteration) is not self._sizes.last:
+            self._revalue(self._sizes, optimizer, objective, self._config.max_iter)
+
+    def rules(
+        self, optimizer: pso.Optimizer, objective: Objective, positions: Tensor, iteration: int
+    ) -> list[list[Rule] | None]:
+        """The rules of each evaluation of a round; None leaves it out."""
+        found: list[list[Rule]]
+        if self._screening is not None:
+            best = optimizer.best.value if iteration else np.inf
+            found = [[screen] for screen in self._screening.screens(positions, best)]
+        elif self._sizes is not None:
+            found = [[self._sizes.at(iteration)] for _ in positions]
+        else:
+            found = [rules_for(self._config, optimizer, objective, i) for i in range(len(positions))]
+        dropped = self._drops(iteration, len(positions))
+        return [None if out else rules for out, rules in zip(dropped, found, strict=True)]
+
+    def learn(self, objective: Objective, positions: Tensor, rules: Sequence[Sequence[Rule] | None]) -> None:
+        """Take in what a round has found."""
+        if self._screening is not None:
+            for x, own in zip(positions, rules, strict=True):
+                if own is not None:
+                    self._screening.learn(x, objective.known(x))
+
+    def _revalue(self, sizes: DevSizes, optimizer: pso.Optimizer, objective: Objective, iteration: int) -> None:
+        if isinstance(optimizer, pso.Swarm):
+            bests = list(optimizer.personal_bests.clone())
+            optimizer.revalue(objective.round(bests, iteration, [[sizes.at(iteration)] for _ in bests]))
 
 
 def rules_for(config: SearchConfig, optimizer: pso.Optimizer, objective: Objective, particle: int) -> list[Rule]:

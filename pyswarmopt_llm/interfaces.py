@@ -184,6 +184,31 @@ class ByParts(Protocol):
         """The items, each in exactly one part."""
 
 
+@dataclass(frozen=True)
+class ItemAnswer:
+    """What a candidate made of an item.
+
+    Attributes:
+        value: of the item.
+        margins: by how much the right option's score is above each other's, in their order; empty where there is
+            none to compare.
+    """
+
+    value: float
+    margins: tuple[float, ...] = ()
+
+
+@runtime_checkable
+class ByItems(ByParts, Protocol):
+    """A utility that can also be asked any of its items alone, batched as these few are best asked.
+
+    A value may then differ by rounding from that of the whole, as it does between batches of different shapes.
+    """
+
+    def ask_some(self, engine: Engine, indices: Sequence[int]) -> list[ItemAnswer]:
+        """The answers to these items, in their order."""
+
+
 class Space(Protocol):
     """Turns a position (what the optimizer moves) into a patch (what an engine loads) or into files."""
 
@@ -218,10 +243,12 @@ class Space(Protocol):
 
 
 __all__ = [
+    "ByItems",
     "ByParts",
     "Computed",
     "Engine",
     "EngineByParts",
+    "ItemAnswer",
     "LowRank",
     "Node",
     "Part",

@@ -12,7 +12,7 @@ import torch
 import pyswarmopt as pso
 from pyswarmopt_llm.asking import Asker
 from pyswarmopt_llm.config import SearchConfig
-from pyswarmopt_llm.effort import Budget, check_effort
+from pyswarmopt_llm.effort import Budget, check_effort, check_items_alone
 from pyswarmopt_llm.engines.calibration import calibrated
 from pyswarmopt_llm.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.engines.transformers_engine import TransformersEngine
@@ -152,6 +152,7 @@ def prepare(config: SearchConfig) -> Job:
         )
     _check_budget(config, objectives.tasks)
     job = (_members_job if config.space in SEVERAL else _weights_job)(config, objectives)
+    check_items_alone(config, objectives, job.space.size)
     for name, task in objectives.tasks.items():
         check_askable(task, config.scoring, job.engine, metric=objectives.metrics[name])
     return job

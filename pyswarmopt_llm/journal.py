@@ -49,6 +49,8 @@ def is_row(row: object) -> bool:
     """
     if not isinstance(row, dict) or not all(name in row and good(row[name]) for name, good in _COLUMNS.items()):
         return False
+    if "margins" in row and not (isinstance(row["margins"], dict) and all(map(_margins, row["margins"].values()))):
+        return False
     return "number" not in row or (_count(row["number"]) and _count(row.get("asked")))
 
 
@@ -64,6 +66,11 @@ def _count(value: object) -> bool:
 def _items(value: object) -> bool:
     """Task name -> values per item, in either of the forms of `objective.pack`."""
     return isinstance(value, Mapping) and all(_packed(items) for items in value.values()) and bool(value)
+
+
+def _margins(value: object) -> bool:
+    """Of each item None, or its margins."""
+    return isinstance(value, list) and all(m is None or (isinstance(m, list) and all(map(_number, m))) for m in value)
 
 
 def _packed(items: object) -> bool:

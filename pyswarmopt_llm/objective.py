@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
-from pyswarmopt_llm.asking import Ask, Asker, Found, told_by
-from pyswarmopt_llm.early_stop import Rule, Telling, Values
+from pyswarmopt_llm.asking import Ask, Asker, Found, Margins, told_by
+from pyswarmopt_llm.early_stop import ItemRule, Rule, Telling, Values
 from pyswarmopt_llm.errors import NotFiniteError, UserError
 from pyswarmopt_llm.interfaces import Engine, Score, Space, Utility
 from pyswarmopt_llm.runs import Run, position_key
@@ -201,11 +201,16 @@ class Objective:
 
     def _remembered(self, key: str, rules: Sequence[Rule]) -> Row | None:
         """What is known of a position, if that is all, or enough for these rules."""
-        known = self._known.get(key)
-        if known is None or "bounds" not in known:
-            return known
-        told = told_by(self._usable(rules), self._asker.evaluation(self._items(known)))
-        return None if told is None else {**known, "value": told}
+        known, rules = self._known.get(key), self._usable(rules)
+        if known is None:
+            return None
+        complete = "bounds" not in known
+        if complete:  # only what counts some of the items says another value
+            rules = tuple(rule for rule in rules if isinstance(rule, ItemRule))
+        told = told_by(rules, self._asker.evaluation(self._items(known))) if rules or not complete else None
+        if told is None:
+            return known if complete else None
+        return {**known, "value": told}
 
     def _ask(self, position: Tensor, rules: Sequence[Rule]) -> Found:
         ask = self._ask_of(position, rules)
@@ -230,6 +235,9 @@ class Objective:
             own["bounds"] = list(found.bounds)
         if found.own:
             own["values"] = dict(found.own)
+        if found.margins:
+            before = self._known.get(position_key(position), {}).get("margins", {})
+            own["margins"] = {name: _merged(before.get(name), margins) for name, margins in found.margins.items()}
         return {
             "phase": self._phase,
             "iteration": iteration,
@@ -328,6 +336,11 @@ def task_score(row: Mapping[str, Any], name: str) -> Score:
 def task_value(row: Mapping[str, Any], name: str) -> float:
     """A task's value from a line of the journal."""
     return task_score(row, name).value
+
+
+def _merged(before: Margins | None, now: Margins) -> Margins:
+    """What is known now, and what was known before of other items."""
+    return now if before is None else [old if new is None else new for old, new in zip(before, now, strict=True)]
 
 
 def pack(per_item: tuple[float, ...]) -> str | list[float | None]:

@@ -19,7 +19,8 @@ from torch import Tensor
 import pyswarmopt as pso
 from pyswarmopt_llm.choice import Choice, choose, save_front
 from pyswarmopt_llm.config import SearchConfig
-from pyswarmopt_llm.effort import Drops, rules_for
+from pyswarmopt_llm.early_stop import Rule
+from pyswarmopt_llm.effort import Effort
 from pyswarmopt_llm.events import Event, Narrator, OnEvent
 from pyswarmopt_llm.graphs.messages import in_words
 from pyswarmopt_llm.honest import findings
@@ -108,15 +109,17 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
             tell(narrator.told(row))
 
         leaders = Leaders(job.objectives.names)
+        effort = Effort(job.config, {name: len(task.dev) for name, task in job.tasks.items()})
         with Hands(job, run) as hands:
             scorings = _choose_scoring(job, hands, tell, on_row)
             with released(optimizer(job.config, job.space.starts(job.particles, job.config.seed))) as swarm:
                 objective = hands.objective(Questions("dev", tuple(scorings.items())), on_row)
                 for row in objective.rows:
                     tell(narrator.told(row, "replayed"))
-                singles = _all_scores(objective, job.space.vertices())
+                vertices = job.space.vertices()
+                singles = _all_scores(objective, vertices, effort.in_full(vertices))
                 _warn_if_chance(job, singles, scorings, tell)
-                stop = _loop(job, run, swarm, objective, leaders, tell)
+                stop = _loop(job, run, swarm, objective, effort, leaders, tell)
                 best = Candidate(swarm.best.x, swarm.best.value, {})
             chosen = choose(job, hands, leaders, best, scorings, on_row)
         chosen, weights = weight_step(job, run, chosen, objective, scorings, tell, on_row)
@@ -131,32 +134,41 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
 
 
 def _loop(
-    job: Job, run: Run, swarm: pso.Optimizer, objective: Objective, leaders: Leaders, tell: OnEvent
+    job: Job,
+    run: Run,
+    swarm: pso.Optimizer,
+    objective: Objective,
+    effort: Effort,
+    leaders: Leaders,
+    tell: OnEvent,
 ) -> dict[str, float]:
     """Ask, score, tell, until the swarm or the budget has a reason to stop; returns the reasons."""
     checkpoint = Checkpoint(run.path / "checkpoint" / "swarm.npz")
-    config, drops, budget = job.config, Drops(job.config), job.budget
-    if config.one_by_one and isinstance(swarm, pso.Swarm):
+    budget = job.budget
+    if job.config.one_by_one and isinstance(swarm, pso.Swarm):
         return OneByOne(job, swarm, objective, leaders, checkpoint, tell).fly()
     asked: list[int] = []
     reasons: dict[str, float] = {}
     while not reasons:
         iteration = len(asked)
+        effort.begin(swarm, objective, iteration)
         positions = swarm.ask()
-        dropped = drops(iteration, len(positions))
-        rules = [None if out else rules_for(config, swarm, objective, i) for i, out in enumerate(dropped)]
+        rules = effort.rules(swarm, objective, positions, iteration)
         values = objective.round(list(positions), iteration, rules)
+        dropped = [own is None for own in rules]
         for x, out in zip(positions, dropped, strict=True):
             if not out:
                 leaders.add(x, objective.known(x))
+        effort.learn(objective, positions, rules)
         if isinstance(swarm, pso.Swarm):
-            swarm.tell(positions, values, dropped if dropped.any() else None)
+            swarm.tell(positions, values, dropped if any(dropped) else None)
             checkpoint.keep(swarm)
         else:
             swarm.tell(positions, values)
         tell(Event("iteration", {"iteration": iteration, "best": swarm.best.value, **spent(job, objective)}))
         asked.append(objective.item_evaluations)
         reasons = {**swarm.stop(), **budget.spent(asked, objective.seconds)}
+    effort.end(swarm, objective, len(asked) - 1)
     return reasons
 
 
@@ -180,9 +192,9 @@ def _start(job: Job, run: Run) -> Event:
 # What to ask
 
 
-def _all_scores(objective: Objective, positions: Tensor) -> list[dict[str, Score]]:
-    """The scores of each task at each position, asked in one round."""
-    objective.round(list(positions), 0, [()] * len(positions))
+def _all_scores(objective: Objective, positions: Tensor, rules: Sequence[Sequence[Rule]]) -> list[dict[str, Score]]:
+    """The scores of each task at each position, asked in one round under rules that ask all items."""
+    objective.round(list(positions), 0, rules)
     return [objective.scores(x, 0, i) for i, x in enumerate(positions)]
 
 
@@ -198,7 +210,8 @@ def _choose_scoring(job: Job, hands: Hands, tell: OnEvent, on_row: OnRow) -> dic
             scorings[name] = how
     if tried:
         trial = hands.objective(Questions(LETTERS, tuple((name, "letter") for name in tried)), on_row)
-        found = _all_scores(trial, job.space.vertices())
+        vertices = job.space.vertices()
+        found = _all_scores(trial, vertices, [()] * len(vertices))
         for name in tried:
             items, scores = job.tasks[name].dev[:TRIAL], [scores[name] for scores in found]
             above = beats_chance(items, scores)

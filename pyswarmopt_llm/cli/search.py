@@ -80,6 +80,13 @@ def command(
     racing: Annotated[
         float | None, typer.Option(metavar="P", help="Give up candidates that are worse at test level P.", hidden=True)
     ] = Default.racing,
+    screen: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="Do not ask what a model foretells but for probability P: 0.05.", hidden=True),
+    ] = Default.screen,
+    dev_sizes: Annotated[
+        str, typer.Option(metavar="N,N", help="Dev items that the first iterations see: 50,100.", hidden=True)
+    ] = Default.dev_sizes,
     drop_k: Annotated[
         float, typer.Option(metavar="P", help="Leave out an iteration's evaluations at random.", hidden=True)
     ] = Default.drop_k,
@@ -160,6 +167,8 @@ def command(
         calibrate=calibrate,
         early_stop=early_stop,
         racing=racing,
+        screen=screen,
+        dev_sizes=dev_sizes,
         drop_k=drop_k,
         drop_n=drop_n,
         budget_minutes=budget_minutes,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
-from pyswarmopt_llm.interfaces import Engine, EngineByParts, Part, Score
+from pyswarmopt_llm.interfaces import Engine, EngineByParts, ItemAnswer, Part, Score
 from pyswarmopt_llm.tasks import Item, Scoring, is_correct, render_prompt
 from pyswarmopt_llm.utilities.stats import score_of
 
@@ -14,7 +14,7 @@ MAX_NEW_TOKENS = 128  # of a generated answer: a worked GSM8K solution fits
 
 
 class Accuracy:
-    """A `Utility`, also `ByParts`: the mean over items of right (1) or wrong (0).
+    """A `Utility`, also `ByParts` and `ByItems`: the mean over items of right (1) or wrong (0).
 
     * ``letter``: the options are shown with letters; the letter with the highest next-token probability counts.
     * ``likelihood``: only the question is shown; the option whose text has the highest log-likelihood per byte
@@ -89,22 +89,36 @@ class Accuracy:
             for here in [tuple(i for i, pairs in enumerate(self._spans) if pairs[0] in set(part.indices))]
         ]
 
+    def ask_some(self, engine: Engine, indices: Sequence[int]) -> list[ItemAnswer]:
+        """The answers to these items, with what their options scored unless the model writes."""
+        if self.scoring == "generate":
+            written = engine.generate([self._prompts[i] for i in indices], max_new_tokens=MAX_NEW_TOKENS)
+            return [ItemAnswer(self._value(self.items[i], text)) for i, text in zip(indices, written, strict=True)]
+        found = self.option_scores(engine, indices)
+        return [self._weighed(self.items[i], scores) for i, scores in zip(indices, found, strict=True)]
+
     def answers(self, engine: Engine) -> list[str]:
         """The chosen letter of each item ("" where there is none), or what the model wrote (``generate``)."""
         if self.scoring == "generate":
             return engine.generate(self._prompts, max_new_tokens=MAX_NEW_TOKENS)
         return [_best(scores) for scores in self.option_scores(engine)]
 
-    def option_scores(self, engine: Engine) -> list[dict[str, float]]:
+    def option_scores(self, engine: Engine, indices: Sequence[int] | None = None) -> list[dict[str, float]]:
         """For each item letter -> what its options are compared by: log-probability, per byte with ``likelihood``.
+
+        Args:
+            engine: holds the candidate.
+            indices: which items; None: all.
 
         Raises:
             ValueError: ``generate`` has no options to score.
         """
         if self.scoring == "generate":
             raise ValueError("generate scoring reads the answer from a text: there are no option scores")
-        found = engine.loglikelihood(self._pairs)
-        return [self._scores(i, found) for i in range(self.n)]
+        wanted = range(self.n) if indices is None else indices
+        places = [k for i in wanted for k in self._spans[i]]
+        found = dict(zip(places, engine.loglikelihood([self._pairs[k] for k in places]), strict=True))
+        return [self._scores(i, found) for i in wanted]
 
     def _values(self, indices: Sequence[int], ask: Callable[[], list[str]]) -> list[float]:
         return [self._value(self.items[i], answer) for i, answer in zip(indices, ask(), strict=True)]
@@ -116,7 +130,11 @@ class Accuracy:
         found = dict(zip(part.indices, part.ask(), strict=True))
         return [_best(self._scores(i, found)) for i in indices]
 
-    def _scores(self, i: int, found: Sequence[float] | Mapping[int, float]) -> dict[str, float]:
+    def _weighed(self, item: Item, scores: Mapping[str, float]) -> ItemAnswer:
+        others = (score for letter, score in scores.items() if letter != item.answer)
+        return ItemAnswer(self._value(item, _best(scores)), tuple(scores[item.answer] - score for score in others))
+
+    def _scores(self, i: int, found: Mapping[int, float]) -> dict[str, float]:
         """Letter -> score of item i, by the log-likelihoods of all pairs, or at least of its own."""
         letters = self.items[i].choices or {}
         return {letter: found[k] / self._lengths[k] for letter, k in zip(letters, self._spans[i], strict=True)}

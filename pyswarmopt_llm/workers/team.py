@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
 from pyswarmopt_llm.asking import Ask, Asker, AskItems, Found, FoundItems, Parts, timed
-from pyswarmopt_llm.early_stop import Evaluation
+from pyswarmopt_llm.early_stop import Evaluation, ItemRule
 from pyswarmopt_llm.interfaces import Score
 from pyswarmopt_llm.job import Questions
 from pyswarmopt_llm.utilities.stats import score_of
@@ -47,7 +47,8 @@ class Team:
         found: list[Future[Found]] = []
         each = shares(len(asks), self._crew.size) if share is None else [share] * len(asks)
         for rank, (ask, share) in enumerate(zip(asks, each, strict=True)):
-            if share == 1 or not self._asker.by_parts:
+            alone = share == 1 or any(isinstance(rule, ItemRule) for rule in ask.rules)
+            if alone or not self._asker.by_parts:
                 found.append(self._crew.submit(Order(self._questions, ask), rank))
             else:
                 found.append(self._threads.submit(self._ask_together, ask, rank, share))

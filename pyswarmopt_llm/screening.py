@@ -1,0 +1,131 @@
+"""`--screen P`: items whose outcome a model foretells are not asked.
+
+The starting swarm is asked in full. From then on an `ItemModel` of all that was asked gives each item its probability
+of being right. Where that is below P or above 1 - P the item counts as wrong or right without being asked. A candidate
+that would so become the best of all is asked in full, so that the best is never one that was foretold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from pyswarmopt_llm.early_stop import Evaluation, mean_only
+from pyswarmopt_llm.item_model import ItemModel, Kernel
+
+MOST_COEFFICIENTS = 64  # beyond, what a swarm asks tells too little of the space for a model of it
+_GROWTH = 1.5  # times as many margins as when the kernel was chosen: it is chosen anew
+
+
+@dataclass(frozen=True)
+class Screen:
+    """An `ItemRule`: ask what is in doubt, take the rest for right or wrong, unless that makes a new best.
+
+    Plain imputation: a few of the sure items are not asked as a check on the others, since that adds more noise than
+    the model makes errors (docs/less-work.md).
+
+    Attributes:
+        right: task name -> probability of each item of being right, (n,).
+        level: an item below this probability, or above 1 minus it, is taken for what it probably is.
+        best: value of the best candidate so far.
+
+    Example:
+        >>> screen = Screen({"t": np.array([0.99, 0.5, 0.02, 0.01])}, level=0.05, best=0.6)
+        >>> sorted(screen.first["t"])
+        [1]
+        >>> half = Evaluation({"t": (0.0, 1.0)}, {"t": np.full(4, np.nan)}, lambda scores: scores[0])
+        >>> half.values["t"][1] = 1.0
+        >>> screen(half), Screen(screen.right, 0.05, best=0.4)(half)
+        (0.5, None)
+    """
+
+    right: Mapping[str, npt.NDArray[np.float64]]
+    level: float
+    best: float
+    keeps_margins: ClassVar[bool] = True
+
+    @property
+    def first(self) -> Mapping[str, frozenset[int]]:
+        """The items in doubt."""
+        doubtful = {name: np.minimum(p, 1 - p) >= self.level for name, p in self.right.items()}
+        return {name: frozenset(np.flatnonzero(found).tolist()) for name, found in doubtful.items()}
+
+    def __call__(self, evaluation: Evaluation) -> float | None:
+        """The value with what is foretold, or None to go on asking."""
+        scores = []
+        for name, values in evaluation.values.items():
+            unknown = np.isnan(values)
+            if any(unknown[i] for i in self.first[name]):
+                return None
+            low, high = evaluation.ranges[name]
+            foretold = np.where(self.right[name] > 0.5, high, low)
+            scores.append(mean_only(np.where(unknown, foretold, values)))
+        value = evaluation.combine(scores).value
+        return None if value > self.best else value
+
+
+class Screening:
+    """Learns from every candidate that was asked, and screens the next ones.
+
+    Args:
+        level: P of `Screen`.
+        items: task name -> number of its items.
+    """
+
+    def __init__(self, level: float, items: Mapping[str, int]) -> None:
+        self._level, self._items = level, dict(items)
+        self._seen: dict[str, tuple[npt.NDArray[np.float64], Mapping[str, Any]]] = {}
+        self._kernel: Kernel | None = None
+        self._chosen_with = 0
+
+    def learn(self, position: Tensor, row: Mapping[str, Any]) -> None:
+        """Take in what is known of a candidate.
+
+        Args:
+            position: (D,).
+            row: its line of the journal, with the `margins` of what was asked.
+        """
+        if any(margins is not None for task in row["margins"].values() for margins in task):
+            self._seen[row["key"]] = position.detach().cpu().double().numpy().copy(), row["margins"]
+
+    def screens(self, positions: Iterable[Tensor], best: float = np.inf) -> list[Screen]:
+        """A rule for each candidate of a round; as long as nothing was learnt: to ask everything."""
+        x = np.stack([position.detach().cpu().double().numpy() for position in positions])
+        right = self._right(x) if self._seen else np.full((len(x), sum(self._items.values())), 0.5)
+        ends = np.cumsum(list(self._items.values()))[:-1]
+        return [Screen(dict(zip(self._items, np.split(row, ends), strict=True)), self._level, best) for row in right]
+
+    def _right(self, positions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """(M, I) probabilities over the items of all tasks."""
+        asked = np.stack([x for x, _ in self._seen.values()])
+        margins = as_cube([[m for name in self._items for m in row[name]] for _, row in self._seen.values()])
+        known = int((~np.isnan(margins)).sum())
+        if known >= _GROWTH * self._chosen_with:
+            self._kernel, self._chosen_with = None, known
+        model = ItemModel(asked, margins, self._kernel)
+        self._kernel = model.kernel
+        return model.right(positions)
+
+
+def as_cube(rows: Sequence[Sequence[Sequence[float] | None]]) -> npt.NDArray[np.float64]:
+    """Margins as (N, I, R), NaN where an item was not asked or has fewer options than another.
+
+    Example:
+        >>> as_cube([[[1.0, 2.0], [3.0]], [None, [4.0]]]).tolist()
+        [[[1.0, 2.0], [3.0, nan]], [[nan, nan], [4.0, nan]]]
+    """
+    rivals = max((len(margins) for row in rows for margins in row if margins is not None), default=1)
+    cube = np.full((len(rows), len(rows[0]), rivals), np.nan)
+    for n, row in enumerate(rows):
+        for i, margins in enumerate(row):
+            if margins is not None:
+                cube[n, i, : len(margins)] = margins
+    return cube
+
+
+__all__ = ["MOST_COEFFICIENTS", "Screen", "Screening", "as_cube"]
