@@ -84,15 +84,15 @@ Rule = Callable[[Evaluation], float | None]
 
 @runtime_checkable
 class ItemRule(Protocol):
-    """A `Rule` that says which items to ask first, and then whether the others have to be asked too.
+    """A `Rule` that says which items to ask first, and then whether the others have to be asked too."""
 
-    Attributes:
-        first: task name -> these items.
-        keeps_margins: whether what the options scored goes into the journal.
-    """
+    @property
+    def first(self) -> Mapping[str, frozenset[int]]:
+        """Task name -> the items to ask first."""
 
-    first: Mapping[str, frozenset[int]]
-    keeps_margins: bool
+    @property
+    def keeps_margins(self) -> bool:
+        """Whether what the options scored goes into the journal."""
 
     def __call__(self, evaluation: Evaluation) -> float | None:
         """As any rule."""

@@ -119,10 +119,9 @@ class ItemModel:
         self._shape = cube.shape[1:]
         flat = cube.reshape(len(cube), -1)
         self._seen: npt.NDArray[np.bool_] = ~np.isnan(flat).all(axis=0)
-        tried = _kernels(self._positions) if kernel is None else [kernel]
-        groups = [list(self._groups(kernel, flat)) for kernel in tried]
-        best = max(range(len(tried)), key=lambda k: sum(group.evidence for group in groups[k]))
-        self.kernel, self._found = tried[best], groups[best]
+        self._margins, self._patterns = flat, list(_patterns(flat))
+        self.kernel = max(_kernels(self._positions), key=self._evidence) if kernel is None else kernel
+        self._groups = list(self._solved(self.kernel))
 
     def right(self, positions: npt.ArrayLike) -> Floats:
         """Probability (M, I) that the candidates at these positions, (M, D), get each item right.
@@ -133,7 +132,7 @@ class ItemModel:
         new: Floats = np.asarray(positions, dtype=np.float64)
         above = np.full((len(new), len(self._seen)), 0.5)
         between = self.kernel(self._positions, new)
-        for group in self._found:
+        for group in self._groups:
             k = solve_triangular(group.root, between[group.rows], lower=True)
             mean = group.level + k.T @ group.rest
             off = 1 - group.ones @ k
@@ -149,15 +148,22 @@ class ItemModel:
         found: Floats = np.where(rivals.any(axis=1), np.where(rivals, cube, 1.0).min(axis=2), 0.5)
         return found
 
-    def _groups(self, kernel: Kernel, margins: Floats) -> Iterator[_Group]:
-        """The margins, those seen at the same two or more candidates together."""
+    def _evidence(self, kernel: Kernel) -> float:
+        return sum(group.evidence for group in self._solved(kernel))
+
+    def _solved(self, kernel: Kernel) -> Iterator[_Group]:
         covariance = kernel(self._positions, self._positions) + kernel.noise * np.eye(len(self._positions))
-        seen = ~np.isnan(margins)
-        patterns, owner = np.unique(seen, axis=1, return_inverse=True)
-        for k, pattern in enumerate(patterns.T):
-            rows = np.flatnonzero(pattern)
-            if len(rows) > 1:
-                yield _Group.of(covariance, np.flatnonzero(owner == k), rows, margins)
+        for columns, rows in self._patterns:
+            yield _Group.of(covariance, columns, rows, self._margins)
+
+
+def _patterns(margins: Floats) -> Iterator[tuple[Places, Places]]:
+    """Margins (columns) that were seen at the same candidates (rows), if at two or more of them."""
+    patterns, owner = np.unique(~np.isnan(margins), axis=1, return_inverse=True)
+    for k, pattern in enumerate(patterns.T):
+        rows = np.flatnonzero(pattern)
+        if len(rows) > 1:
+            yield np.flatnonzero(owner == k), rows
 
 
 def _kernels(positions: Floats) -> list[Kernel]:

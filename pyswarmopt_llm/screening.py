@@ -52,21 +52,24 @@ class Screen:
     @property
     def first(self) -> Mapping[str, frozenset[int]]:
         """The items in doubt."""
-        doubtful = {name: np.minimum(p, 1 - p) >= self.level for name, p in self.right.items()}
-        return {name: frozenset(np.flatnonzero(found).tolist()) for name, found in doubtful.items()}
+        return {name: frozenset(np.flatnonzero(self._in_doubt(name)).tolist()) for name in self.right}
 
     def __call__(self, evaluation: Evaluation) -> float | None:
         """The value with what is foretold, or None to go on asking."""
         scores = []
         for name, values in evaluation.values.items():
             unknown = np.isnan(values)
-            if any(unknown[i] for i in self.first[name]):
+            if (unknown & self._in_doubt(name)).any():
                 return None
             low, high = evaluation.ranges[name]
             foretold = np.where(self.right[name] > 0.5, high, low)
             scores.append(mean_only(np.where(unknown, foretold, values)))
         value = evaluation.combine(scores).value
         return None if value > self.best else value
+
+    def _in_doubt(self, name: str) -> npt.NDArray[np.bool_]:
+        found: npt.NDArray[np.bool_] = np.minimum(self.right[name], 1 - self.right[name]) >= self.level
+        return found
 
 
 class Screening:

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
 from pyswarmopt_llm.config import SearchConfig
+from pyswarmopt_llm.interfaces import Patch
 
 Json = dict[str, Any]
 WORDS = "amber birch cedar delta ember fjord grove heath inlet jetty knoll larch marsh north ocean pearl".split()
@@ -99,3 +102,31 @@ def search_words(config: SearchConfig) -> list[str]:
         words += ["--task", task]
     words += ["--out", config.out, "--particles", str(config.particles), "--max-iter", str(config.max_iter)]
     return [*words, "--scoring", config.scoring, "--threads", "1", "--seed", str(config.seed), "--quiet"]
+
+
+class Hull:
+    """A space of n experts for `Position`."""
+
+    name = "hull"
+
+    def __init__(self, n: int) -> None:
+        self.expert_names = tuple(f"e{i}" for i in range(n))
+        self.size = n
+
+    def vertices(self) -> Tensor:
+        return torch.eye(self.size, dtype=torch.float64)
+
+    def coefficients(self, position: Tensor) -> Tensor:
+        return position
+
+    def realise(self, position: Tensor) -> Patch:
+        return Patch(dense={"x": position.clone()})
+
+
+class Position:
+    """An engine that is nothing but the position that was loaded."""
+
+    def load(self, patch: Patch) -> None:
+        self.x = patch.dense["x"]
+
+    loglikelihood_parts = generate_parts = NotImplemented  # it has them, as an engine that can be asked by parts

@@ -16,14 +16,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from search_helpers import history, louder, questions, small, write_task
+from search_helpers import Hull, Position, history, louder, questions, small, write_task
 from torch import Tensor
 
 import pyswarmopt as pso
 from pyswarmopt_llm.config import SearchConfig
 from pyswarmopt_llm.early_stop import Bounded, Evaluation, Race
 from pyswarmopt_llm.effort import Budget, Drops, rules_for
-from pyswarmopt_llm.interfaces import Engine, Part, Patch, Score
+from pyswarmopt_llm.interfaces import Engine, Part, Score
 from pyswarmopt_llm.objective import Objective
 from pyswarmopt_llm.runs import Run, about_run
 from pyswarmopt_llm.search import search
@@ -91,34 +91,6 @@ def test_a_race_is_an_exact_sign_test(pairs: list[tuple[float, float]], level: f
 
 
 # The same search
-
-
-class Hull:
-    """A space of n experts for the engine below."""
-
-    name = "hull"
-
-    def __init__(self, n: int) -> None:
-        self.expert_names = tuple(f"e{i}" for i in range(n))
-        self.size = n
-
-    def vertices(self) -> Tensor:
-        return torch.eye(self.size, dtype=torch.float64)
-
-    def coefficients(self, position: Tensor) -> Tensor:
-        return position
-
-    def realise(self, position: Tensor) -> Patch:
-        return Patch(dense={"x": position.clone()})
-
-
-class Position:
-    """An engine that is nothing but the position that was loaded."""
-
-    def load(self, patch: Patch) -> None:
-        self.x = patch.dense["x"]
-
-    loglikelihood_parts = generate_parts = NotImplemented  # it has them, as an engine that can be asked by parts
 
 
 class Thresholds:

@@ -35,14 +35,21 @@ def test_one_two_and_seven_workers_write_the_same_journal(crew_config: SearchCon
         assert not (Path(workers) / "ahead.jsonl").exists()
 
 
-def test_races_drops_and_a_second_objective(crew_config: SearchConfig) -> None:
-    for more in ({"racing": 0.3, "drop_n": 0.2, "early_stop": "off"}, {"utilities": ("fragile:fragile",)}):
+def test_races_drops_screening_dev_sizes_and_a_second_objective(crew_config: SearchConfig) -> None:
+    for k, more in enumerate(
+        (
+            {"racing": 0.3, "drop_n": 0.2, "early_stop": "off"},
+            {"utilities": ("fragile:fragile",)},
+            {"screen": 0.1},
+            {"dev_sizes": "4,8"},
+        )
+    ):
         settings = replace(crew_config, scoring="likelihood", combine="arithmetic", **more)
         search(replace(settings, out="one"))
         search(replace(settings, out="three", workers="3"))
         same_end("three", "one")
         for name in ("one", "three"):
-            Path(name).rename(f"{name}-{len(more)}")
+            Path(name).rename(f"{name}-{k}")
 
 
 def test_every_fault_is_made_good_and_counted(crew_config: SearchConfig) -> None:
