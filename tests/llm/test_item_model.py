@@ -101,7 +101,7 @@ def test_the_length_is_found_and_probabilities_mean_what_they_say() -> None:
     p, right = model.right(x[25:]).ravel(), (margins[25:] > 0).ravel()
     for low, high in itertools.pairwise([0, 0.02, 0.1, 0.3, 0.7, 0.9, 0.98, 1]):
         inside = (p >= low) & (p < high)
-        assert inside.sum() > 300 and abs(right[inside].mean() - p[inside].mean()) < 0.04
+        assert inside.sum() > 200 and abs(right[inside].mean() - p[inside].mean()) < 0.05
     assert np.mean((p < 0.05) | (p > 0.95)) > 0.5  # and they say something
 
 
