@@ -118,7 +118,7 @@ class ItemModel:
             raise ValueError("positions and margins have to be finite (NaN: not asked)")
         self._shape = cube.shape[1:]
         flat = cube.reshape(len(cube), -1)
-        self._seen: npt.NDArray[np.bool_] = ~np.isnan(flat).all(axis=0)
+        self._seen: npt.NDArray[np.bool_] = (~np.isnan(flat)).sum(axis=0) > 0
         self._margins, self._patterns = flat, list(_patterns(flat))
         self.kernel = max(_kernels(self._positions), key=self._evidence) if kernel is None else kernel
         self._groups = list(self._solved(self.kernel))

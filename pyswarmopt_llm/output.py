@@ -39,7 +39,7 @@ def coefficients_by_group(space: Space, position: Tensor) -> dict[str, dict[str,
 
 
 def items_saved(rows: Iterable[Mapping[str, Any]], items: int) -> float:
-    """Share of the items of all evaluated positions that early stops made it unnecessary to ask.
+    """Share of the items of all evaluated positions that did not have to be asked.
 
     Args:
         rows: of ``history.jsonl``.

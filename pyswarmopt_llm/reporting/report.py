@@ -211,7 +211,7 @@ def _cost(result: Row) -> dict[str, str]:
     saved = result.get("items_saved", 0.0)
     return {
         "Evaluations": f"{result['evaluations']:,}",
-        "Items asked": f"{result['item_evaluations']:,}" + (f", {saved:.0%} saved by stopping early" if saved else ""),
+        "Items asked": f"{result['item_evaluations']:,}" + (f", {saved:.0%} of all not asked" if saved else ""),
         "Scoring": str(result["scoring"]),
         "Time": f"{duration(result['seconds'])}, {share:.0%} of it scoring",
         "Peak memory": f"{result['peak_memory_bytes'] / 2**30:.1f} GiB",

@@ -128,7 +128,7 @@ def cost_text(result: Mapping[str, Any]) -> str:
     saved = result.get("items_saved", 0.0)
     return (
         f"{result['evaluations']} evaluations ({result['item_evaluations']} items, "
-        f"{f'{saved:.0%} saved by stopping early, ' if saved else ''}"
+        f"{f'{saved:.0%} of all not asked, ' if saved else ''}"
         f"{result['scoring']} scoring) in {duration(result['seconds'])}, {scoring}; "
         f"peak memory {result['peak_memory_bytes'] / 2**30:.1f} GiB; stopped by {reason or 'nothing'}"
     )
