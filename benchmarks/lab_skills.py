@@ -24,8 +24,8 @@ SKILLS: dict[str, Callable[[Word], Word]] = {
     "back": _shift(-1),
     "swap": lambda word: (word[-1], *word[1:-1], word[0]),
     "mirror": lambda word: tuple(LETTERS[-1 - LETTERS.index(x)] for x in word),
-    "first": lambda word: (word[0],) * len(word),
-    "largest": lambda word: (max(word),) * len(word),
+    "fall": lambda word: tuple(sorted(word, reverse=True)),
+    "pairs": lambda word: (word[1], word[0], word[3], word[2]),
     "halves": lambda word: word[len(word) // 2 :] + word[: len(word) // 2],
 }
 
@@ -101,7 +101,7 @@ def items(kinds: Sequence[tuple[str, ...]], partition: str, n: int, seed: int) -
         while len(options) < 4:
             skill = rng.choice(NAMES)
             options.add(_spoilt(rng, answer([skill], word) if rng.random() < 1 / 3 else right))
-        texts = [" ".join(option) for option in options]
+        texts = sorted(" ".join(option) for option in options)  # a set has another order in every process
         rng.shuffle(texts)
         choices = dict(zip("ABCD", texts, strict=True))
         letter = next(k for k, text in choices.items() if text == " ".join(right))

@@ -116,7 +116,8 @@ class NevergradOptimizer:
             if (low == high).any():
                 i = int(np.flatnonzero(low == high)[0])
                 raise ValueError(f"bounds of coordinate {i} are equal, {low[i]}; nevergrad needs low < high")
-            return ng.p.Array(init=(low + high) / 2).set_bounds(low, high)
+            # Bounds given here, and not by `set_bounds`, make the first step a sixth of the box instead of 1.
+            return ng.p.Array(init=(low + high) / 2, lower=low, upper=high)
         start = np.asarray(self._positions)
         return ng.p.Array(init=start.mean(axis=0)).set_mutation(sigma=float(start.std(axis=0).mean()) or 1.0)
 

@@ -33,8 +33,8 @@ def keep_middle(changes: Tensor, density: float, outliers: float = OUTLIERS) -> 
         [[3.0, 0.0, 0.0, 2.0]]
     """
     flat = changes.flatten(1)
-    first = round(outliers * flat.shape[1])
-    kept = flat.abs().argsort(dim=1, descending=True)[:, first : first + max(1, round(density * flat.shape[1]))]
+    first = int(outliers * flat.shape[1])
+    kept = flat.abs().argsort(dim=1, descending=True)[:, first : first + max(1, int(density * flat.shape[1]))]
     return torch.zeros_like(flat).scatter(1, kept, flat.gather(1, kept)).view_as(changes)
 
 

@@ -19,7 +19,7 @@ from pyswarmopt_llm.experts.adapter import Adapter
 
 
 def keep_largest(changes: Tensor, density: float) -> Tensor:
-    """Zero all but the largest entries by magnitude, each expert for itself; at least one entry stays.
+    """Zero all but the largest entries of each expert by magnitude; their number is rounded down, but one stays.
 
     Args:
         changes: (n, ...), one per expert.
@@ -30,7 +30,7 @@ def keep_largest(changes: Tensor, density: float) -> Tensor:
         [[3.0, -4.0, 0.0, 0.0]]
     """
     flat = changes.flatten(1)
-    kept = max(1, round(density * flat.shape[1]))
+    kept = max(1, int(density * flat.shape[1]))
     largest = flat.abs().topk(kept, dim=1).indices
     return torch.zeros_like(flat).scatter(1, largest, flat.gather(1, largest)).view_as(changes)
 
