@@ -7,16 +7,17 @@ mergekit is no dependency; put it beside this project, then compare on any base 
     python benchmarks/mergekit_check.py --base runs/lab/base --experts runs/lab/experts/*
 
 mergekit is given whole models, the base and the base with each expert merged in, in float64; what it returns minus the
-base is compared with our weight change, which is left at full rank. The number is the largest difference of an entry in
-any module over the largest entry of mergekit's change there. Rules that draw at random are given the same draws:
-mergekit's `torch.bernoulli(p)` is answered with our draws, divided by p, and its own rescaling is off.
+base is compared with our weight change, which is left at full rank. Differences are relative to the largest entry of
+mergekit's change in that module. Entries that differ by more than a ten-thousandth are counted: they lie so near a
+threshold (the last one kept, or the draw that just keeps it) that rounding decides. Rules that draw at random are given
+the same draws: mergekit's `torch.bernoulli(p)` is answered with our draws, divided by p, and its own rescaling is off.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.metadata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -35,6 +36,7 @@ from pyswarmopt_llm.experts.preflight import inspect_experts
 Changes = dict[str, Tensor]  # module -> (n, out, in) float64, what each expert changes there
 
 SEED = 3
+ROUNDING = 1e-4  # of the largest entry; all arithmetic of ours is in float32
 
 
 @dataclass(frozen=True)
@@ -142,9 +144,11 @@ def answered(draws: Iterator[Tensor], divide: bool) -> Iterator[None]:
         torch.bernoulli = own
 
 
-def largest(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> float:
-    """The largest difference of an entry over mergekit's largest entry, the worst module."""
-    return max(float((ours[m] - theirs[m]).abs().max() / theirs[m].abs().max()) for m in theirs)
+def agreement(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> tuple[int, int, float]:
+    """Entries that differ, entries in all, and the largest relative difference of the others."""
+    off = torch.cat([((ours[m] - theirs[m]).abs() / theirs[m].abs().max()).flatten() for m in theirs])
+    alike = off <= ROUNDING
+    return int((~alike).sum()), len(off), float(off[alike].max())
 
 
 def overall(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> float:
@@ -163,16 +167,12 @@ def read(base_name: str, folders: Sequence[str]) -> tuple[dict[str, Tensor], lis
 
 
 def compared(
-    base: Mapping[str, Tensor],
-    experts: Sequence[Adapter],
-    case: Case,
-    measure: Callable[[Mapping[str, Tensor], Mapping[str, Tensor]], float],
-    same_draws: bool,
-) -> float:
-    """One case, by one of the two measures; `same_draws`: already divided by p, as ours are."""
+    base: Mapping[str, Tensor], experts: Sequence[Adapter], case: Case, same_draws: bool
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Our change and mergekit's; `same_draws`: already divided by p, as ours are."""
     chosen = experts[: case.first]
     changes = {module: dense_changes(parts).double() for module, parts in by_module(chosen)}
-    return measure(our_change(chosen, case), their_change(base, changes, case, same_draws))
+    return our_change(chosen, case), their_change(base, changes, case, same_draws)
 
 
 def main() -> None:
@@ -183,14 +183,16 @@ def main() -> None:
     torch.set_num_threads(1)
     base, experts = read(args.base, args.experts)
     print(f"mergekit {importlib.metadata.version('mergekit')}, {len(experts)} experts, {len(base)} modules\n")
-    print("| ours | mergekit | largest difference |\n|---|---|---|")
+    print("| ours | mergekit | entries that differ | largest difference of the others |\n|---|---|---|---|")
     for case in CASES:
-        print(f"| {case.ours} | {case.theirs} | {compared(base, experts, case, largest, True):.0e} |", flush=True)
+        differ, of, rest = agreement(*compared(base, experts, case, same_draws=True))
+        print(f"| {case.ours} | {case.theirs} | {differ} of {of:,} | {rest:.0e} |", flush=True)
     print("\n| mergekit as it is shipped | where it differs | Frobenius norm of the difference |\n|---|---|---|")
     for shipped in SHIPPED:
         case = shipped.case
         own = replace(case, parameters={**case.parameters, **shipped.parameters})
-        print(f"| {case.theirs} | {shipped.why} | {compared(base, experts, own, overall, False):.1%} |", flush=True)
+        far = overall(*compared(base, experts, own, same_draws=False))
+        print(f"| {case.theirs} | {shipped.why} | {far:.1%} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -119,7 +119,6 @@ def test_lorahub_finds_the_least_penalised_loss(experts: list[Adapter]) -> None:
     assert objective(weights) == pytest.approx(least, abs=0.02)
     looked_at = torch.linalg.lstsq(changes.T, torch.stack(trial.seen).T).solution
     assert looked_at.abs().max() <= LIMIT + 1e-4
-    assert torch.allclose(trial.seen[0], torch.zeros_like(goal))  # it starts from the base
 
 
 def test_evolmerge_candidates_are_dare_ties_entry_by_entry(experts: list[Adapter]) -> None:
