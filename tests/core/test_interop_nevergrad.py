@@ -112,13 +112,13 @@ def test_out_of_order_with_some_always_in_flight(in_flight):
 
 
 def test_suggestions_and_points_never_asked_for_are_used():
-    optimizer = nevergrad.SwarmOptimizer("constriction", population=10)(seeded(ng.p.Array(shape=(2,))), budget=100)
+    optimizer = nevergrad.SwarmOptimizer("constriction", population=10)(seeded(ng.p.Array(shape=(2,))), budget=500)
     optimizer.suggest(np.array([0.7, 0.7]))
     candidate = optimizer.ask()
     assert candidate.value.tolist() == [0.7, 0.7]
     optimizer.tell(candidate, 0.0)
     optimizer.tell(optimizer.parametrization.spawn_child(new_value=np.array([0.0, 0.0])), 0.98)
-    for _ in range(60):
+    for _ in range(400):
         candidate = optimizer.ask()
         optimizer.tell(candidate, bowl(candidate.value))
     # the swarm heard of the optimum: it gathers there
