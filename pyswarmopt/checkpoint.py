@@ -6,6 +6,7 @@ The format is NumPy's npz, whose entries carry checksums; whatever is not a tens
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import math
 import os
@@ -48,6 +49,8 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):  # by a process that was killed while it wrote
+            left.unlink(missing_ok=True)
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()

@@ -179,3 +179,11 @@ def test_a_state_without_its_fields_is_refused():
     del saved["best_costs"]
     with pytest.raises(ValueError, match="best_costs"):
         swarm.load_state_dict(saved)
+
+
+def test_what_a_killed_writer_left_is_swept_up_by_the_next(tmp_path):
+    swarm = pso.Swarm(bounds=[(-1, 1)] * 2, population=3, seed=0)
+    (tmp_path / ".swarm.npz.123.tmp").write_bytes(b"half of it")
+    (tmp_path / ".other.npz.123.tmp").write_bytes(b"of another")
+    swarm.save(tmp_path / "swarm.npz")
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".other.npz.123.tmp", "swarm.npz"]

@@ -80,7 +80,7 @@ def test_fifty_deaths_at_random_lines(driver: Driver, reference: Path) -> None:
         assert driver()["code"] == 0
         ends_as(Path(OUT), reference)
         shutil.rmtree(OUT)
-    assert len(seen) > 10  # they did die at different points
+    assert len(seen) > 5  # they did die at different points
 
 
 def test_one_run_dies_again_and_again(driver: Driver, reference: Path) -> None:
