@@ -25,4 +25,4 @@ def blocks(n: int, dim: int) -> Iterator[tuple[slice, slice]]:
                 yield slice(i, i + 1), slice(j, min(j + BLOCK, dim))
 
 
-__all__ = ["BLOCK", "blocks"]
+__all__ = ["BLOCK", "EVERY", "blocks"]

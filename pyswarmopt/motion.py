@@ -19,15 +19,15 @@ from torch import Tensor
 
 from . import boundary as boundaries
 from . import fused
+from .blocks import BLOCK, EVERY
 from .boundary import Boundary, Box
 from .compose import Recipe
 from .state import Ints, State
 from .topology import ByInformants, Global
-from .velocity import EVERY, FEW_COORDINATES, BlockRule, Snapshot
+from .velocity import FEW_COORDINATES, BlockRule, Snapshot
 
 WHOLE = (EVERY, EVERY)
 SMALL = 2**12  # numbers in a swarm, up to which all factors are drawn before the move
-BLOCK = 2**16  # numbers in a block; it and its temporaries are to fit a cache of 1 or 2 MiB
 
 
 def move(recipe: Recipe, state: State, box: Box | None, generator: torch.Generator, room: Tensor) -> None:

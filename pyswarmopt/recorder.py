@@ -16,8 +16,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from .blocks import BLOCK
 from .compose import Recipe
-from .motion import BLOCK
 from .swarm import Swarm
 from .velocity import BlockRule, Clamped, Scope, Snapshot, SumOfTerms
 

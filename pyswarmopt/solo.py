@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from . import boundary as boundaries
+from .blocks import EVERY
 from .boundary import Box
 from .compose import Recipe
 from .flights import Flights
 from .state import State
 from .topology import ByInformants
-from .velocity import EVERY, Snapshot
+from .velocity import Snapshot
 
 
 def move_one(recipe: Recipe, state: State, i: int, box: Box | None, generator: torch.Generator) -> None:

@@ -25,7 +25,6 @@ from .factors import FULL_SCALE, Factors, RandomBits
 from .schedule import Schedule
 
 Randomness = Literal["none", "scalar", "element"]
-EVERY = slice(None)
 FEW_COORDINATES = 16
 Scope = Literal["element", "column", "all"]
 
