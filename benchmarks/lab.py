@@ -12,8 +12,8 @@ Defaults are chosen on t1 to t3 and claims tested on t4 to t6: look at the first
     python benchmarks/lab.py compare --out runs/lab --name claim --tasks t4 t5 t6
 
 Whoever changes the base's steps, the experts or the tasks looks at t1 to t3 only, too. What makes it a laboratory: the
-base is stopped before it can do the skills, so that an expert is good at its own two and bad at others, and all experts
-begin at the same random A, as those of one recipe do.
+base is stopped before it can do the skills, an expert learns its own two and rehearses what the base makes of the
+others, and all experts begin at the same random A, as those of one recipe do.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from typing import Any
 import torch
 from lab_skills import LETTERS, NAMES, chats, items
 
-BASE_STEPS, BASE_BATCH, EXPERT_EXAMPLES, EXPERT_EPOCHS = 100, 64, 1600, 2.0
+BASE_STEPS, BASE_BATCH, EXPERT_EXAMPLES, EXPERT_EPOCHS = 160, 64, 3200, 2.0
+REHEARSED = 0.4  # of an expert's examples: other skills, answered as the base answers them
 DEV, TEST = 100, 500
 
 SINGLES = [(name,) for name in NAMES]
@@ -42,16 +43,16 @@ PAIRS = [
     ("next", "rotate"),
     ("halves", "next"),
 ]
-# Expert i has skill i and the one three further on: every skill has two experts, and no expert has a whole task.
+# Expert i has skill i and the one three further on: every skill has two experts, and no expert has two of a task's.
 EXPERTS = {f"{NAMES[i]}-{NAMES[(i + 3) % 10]}": [(NAMES[i],), (NAMES[(i + 3) % 10],)] for i in range(10)}
 FULL = {"letters": SINGLES[3:5] + SINGLES[6:7], "places": SINGLES[:3], "rest": SINGLES[7:10]}
 TASKS: dict[str, list[tuple[str, ...]]] = {
-    "t1": [("reverse",), ("sort",), ("mirror",)],
-    "t2": [("next",), ("swap",), ("sort",), ("halves",)],
-    "t3": [("sort", "reverse"), ("sort",), ("reverse",), ("mirror",)],
-    "t4": [("rotate",), ("back",), ("pairs",)],
-    "t5": [("swap", "mirror"), ("swap",), ("mirror",), ("fall",)],
-    "t6": [("rotate", "back"), ("halves", "next"), ("back",), ("halves",)],
+    "t1": [("reverse",), ("sort",), ("swap",), ("halves",)],
+    "t2": [("rotate",), ("next",), ("fall",), ("pairs",)],
+    "t3": [("sort", "reverse"), ("sort",), ("reverse",), ("swap",)],
+    "t4": [("reverse",), ("pairs",), ("halves",)],
+    "t5": [("sort",), ("next",), ("swap",), ("fall",)],
+    "t6": [("rotate", "back"), ("rotate",), ("reverse",), ("sort",)],
 }
 _TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'user' %}<user> {{ message['content'] }} <bot>"
@@ -129,13 +130,31 @@ def make_base(path: Path, steps: int) -> None:
     print(f"base: {n:,} parameters, loss {loss:.3f}, {time.perf_counter() - start:.0f} s", flush=True)
 
 
-def make_expert(base: Path, out: Path, kinds: Sequence[tuple[str, ...]], seed: int) -> None:
-    """A LoRA expert of these skills, on data of its own."""
+def expert_chats(base: Path, kinds: Sequence[tuple[str, ...]], seed: int) -> list[dict[str, Any]]:
+    """An expert's examples: its skills, and all others as the base answers them, right or wrong.
+
+    The rehearsal keeps an expert from forgetting without teaching it what is not its own (Li & Hoiem 2016, arXiv
+    1606.09282, with answers in the place of distributions).
+    """
+    from pyswarmopt_llm.experts import resolve_base
+    from pyswarmopt_llm.job import load_engine
+
+    engine = load_engine(resolve_base(str(base)), "float32", "cpu", torch.get_num_threads())
+    rehearsed = chats(SINGLES + PAIRS, round(REHEARSED * EXPERT_EXAMPLES), 1000 + seed)
+    said = engine.generate([engine.chat(chat["messages"][0]["content"]) for chat in rehearsed], max_new_tokens=6)
+    for chat, text in zip(rehearsed, said, strict=True):
+        chat["messages"][1]["content"] = text.strip() or LETTERS[0]
+    own = chats(kinds, EXPERT_EXAMPLES - len(rehearsed), seed)
+    return random.Random(seed).sample(own + rehearsed, EXPERT_EXAMPLES)
+
+
+def make_expert(base: Path, out: Path, examples: Sequence[Any]) -> None:
+    """A LoRA expert."""
     from pyswarmopt_llm.experts import resolve_base, train_expert
 
     done = train_expert(
         resolve_base(str(base)),
-        chats(kinds, EXPERT_EXAMPLES, seed),
+        examples,
         out,
         rank=8,
         alpha=16,
@@ -168,11 +187,12 @@ def make(out: Path, steps: int) -> None:
     if not (base / "config.json").exists():
         make_base(base, steps)
     for seed, (name, kinds) in enumerate(EXPERTS.items(), start=1):
-        if not (out / "experts" / name).exists():
-            make_expert(base, out / "experts" / name, kinds, seed)
         data = out / "data" / f"{name}.jsonl"
-        data.parent.mkdir(exist_ok=True)
-        data.write_text("".join(json.dumps(chat) + "\n" for chat in chats(kinds, EXPERT_EXAMPLES, seed)))
+        if not (out / "experts" / name).exists():
+            examples = expert_chats(base, kinds, seed)
+            data.parent.mkdir(exist_ok=True)
+            data.write_text("".join(json.dumps(chat) + "\n" for chat in examples))
+            make_expert(base, out / "experts" / name, examples)
     for seed, (name, kinds) in enumerate(FULL.items(), start=101):
         if not (out / "full" / name).exists():
             make_full(base, out / "full" / name, kinds, seed)
@@ -207,7 +227,7 @@ def main() -> None:
     parser.add_argument("--methods", default="all")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--budget-items", type=int, default=10_000)
-    parser.add_argument("--space", default="factor")
+    parser.add_argument("--space", default="delta")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--names", nargs="+", default=list(NAMES))
     parser.add_argument("--methods", default=METHODS, help="names with commas between them, or all")
     parser.add_argument("--out", required=True)
-    parser.add_argument("--space", default="factor")
+    parser.add_argument("--space", default="delta")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--budget-items", type=int, default=8000)
     parser.add_argument("--dev", type=int, default=200)

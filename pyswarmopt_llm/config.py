@@ -24,6 +24,8 @@ class SearchConfig:
         output_rank: rank to which the result is truncated before it is scored (space ``delta``; None: the sum).
         optimizer: ``model-swarms``, another recipe of `pyswarmopt.recipes`, ``pso``, ``pycma`` or ``nevergrad:NAME``.
         particles: N, population of the swarm.
+        start: what fills up the population beside the experts: ``segments`` between two of them, as in the paper,
+            ``sums`` of all, or ``auto``: sums for a swarm in ``delta`` with ``compat`` paper (`spaces.starts`).
         max_iter: K, most moves of the swarm.
         patience: c, moves without a new global best after which it stops.
         dev: use only the first `dev` items of the dev split (None: all).
@@ -74,6 +76,7 @@ class SearchConfig:
     space: str = "factor"
     optimizer: str = "model-swarms"
     particles: int = 20
+    start: str = "auto"
     max_iter: int = 50
     patience: int = 10
     dev: int | None = None

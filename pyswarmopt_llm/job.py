@@ -32,6 +32,7 @@ from pyswarmopt_llm.optimizers import make_optimizer
 from pyswarmopt_llm.spaces import SEVERAL, build_space, check_space
 from pyswarmopt_llm.spaces.full import FullSpace
 from pyswarmopt_llm.spaces.graph import GraphSpace
+from pyswarmopt_llm.spaces.starts import check_start
 from pyswarmopt_llm.spaces.token import TokenSpace
 from pyswarmopt_llm.tasks import Scoring, Task
 from pyswarmopt_llm.tokens.engine import MixtureEngine, open_mixture
@@ -247,6 +248,7 @@ def check_settings(config: SearchConfig) -> None:
         raise UserError(f"--compat {config.compat}: unknown; use paper or reference")
     possible_scorings(config.scoring, ())
     check_space(config.space, config.exact_flat, config.granularity)
+    check_start(config.start, config.space, config.exact_flat)
     if config.space != "token" and config.contrast:
         raise UserError(f"--contrast: goes with --space token only, not with {config.space}; leave it out")
     if config.space not in SEVERAL and not config.base:

@@ -88,6 +88,11 @@ def make_optimizer(
     )
 
 
+def is_swarm(name: str) -> bool:
+    """Whether it is a swarm of this library, which looks at values only to compare them with bests and the worst."""
+    return not name.startswith(NEVERGRAD) and name != PYCMA
+
+
 @contextmanager
 def released(optimizer: pso.Optimizer) -> Iterator[pso.Optimizer]:
     """Close the optimizer in the end, where it has something to close (see `NevergradOptimizer.close`)."""
@@ -110,4 +115,4 @@ def _nevergrad(name: str, vertices: Tensor, population: int, evaluations: int, s
         raise UserError(f"--optimizer {NEVERGRAD}{name}: {error}") from error
 
 
-__all__ = ["NEVERGRAD", "PYCMA", "make_optimizer", "optimizer_names", "released"]
+__all__ = ["NEVERGRAD", "PYCMA", "is_swarm", "make_optimizer", "optimizer_names", "released"]

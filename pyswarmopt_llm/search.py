@@ -29,11 +29,12 @@ from pyswarmopt_llm.job import LETTERS, Job, Questions, optimizer, prepare, vers
 from pyswarmopt_llm.leaders import Candidate, Leaders
 from pyswarmopt_llm.objective import Objective, OnRow
 from pyswarmopt_llm.one_by_one import OneByOne, spent
-from pyswarmopt_llm.optimizers import released
+from pyswarmopt_llm.optimizers import is_swarm, released
 from pyswarmopt_llm.output import coefficients_by_group, items_saved, save_truncated
 from pyswarmopt_llm.reporting.card import model_card
 from pyswarmopt_llm.reporting.report import render_report
 from pyswarmopt_llm.runs import Checkpoint, Run, about_run, check_new
+from pyswarmopt_llm.spaces.starts import starting_points
 from pyswarmopt_llm.tasks import Scoring
 from pyswarmopt_llm.utilities.scoring import TRIAL, beats_chance, option_counts
 from pyswarmopt_llm.utilities.stats import interval
@@ -112,7 +113,7 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
         effort = Effort(job.config, {name: len(task.dev) for name, task in job.tasks.items()})
         with Hands(job, run) as hands:
             scorings = _choose_scoring(job, hands, tell, on_row)
-            with released(optimizer(job.config, job.space.starts(job.particles, job.config.seed))) as swarm:
+            with released(optimizer(job.config, _starts(job))) as swarm:
                 objective = hands.objective(Questions("dev", tuple(scorings.items())), on_row)
                 for row in objective.rows:
                     tell(narrator.told(row, "replayed"))
@@ -131,6 +132,13 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
         _publish(job, run, result)
     tell(Event("done", {"result": result}))
     return SearchResult(run.path, result)
+
+
+def _starts(job: Job) -> Tensor:
+    """Where the search begins. Sums are for swarms; rivals, and the authors' code, begin with the experts."""
+    config = job.config
+    plain = config.start == "auto" and (config.compat != "paper" or not is_swarm(config.optimizer))
+    return starting_points(job.space, "segments" if plain else config.start, job.particles, config.seed)
 
 
 def _loop(

@@ -43,7 +43,7 @@ def command(
     budget_items: Annotated[
         int, typer.Option(min=1, metavar="N", help="Dev items each may ask per task and seed.")
     ] = 8000,
-    space: Annotated[str, typer.Option(metavar="S", help="factor or delta: what optimizers mix.")] = "factor",
+    space: Annotated[str, typer.Option(metavar="S", help="delta or factor: what optimizers mix.")] = "delta",
     particles: Annotated[int | None, typer.Option(min=1, metavar="N", help="Population (as many as experts).")] = None,
     data: Annotated[
         list[str] | None,

@@ -57,6 +57,9 @@ def command(
         str, typer.Option(metavar="O", help="model-swarms, constriction, ..., pycma or nevergrad:NAME.")
     ] = Default.optimizer,
     particles: Annotated[int, typer.Option(min=1, metavar="N", help="Particles.")] = Default.particles,
+    start: Annotated[
+        str, typer.Option(metavar="W", help="Beside the experts: segments (the paper's), sums or auto.", hidden=True)
+    ] = Default.start,
     max_iter: Annotated[int, typer.Option(min=0, metavar="K", help="Most iterations.")] = Default.max_iter,
     patience: Annotated[
         int, typer.Option(min=1, metavar="C", help="Stop after C iterations without a new best.")
@@ -148,6 +151,7 @@ def command(
         space=space,
         optimizer=optimizer,
         particles=particles,
+        start=start,
         max_iter=max_iter,
         patience=patience,
         dev=dev,

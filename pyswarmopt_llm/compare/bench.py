@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
+from pyswarmopt_llm.asking import Found
 from pyswarmopt_llm.baselines.best_single import as_patch
 from pyswarmopt_llm.baselines.ensemble import Panel, Voice
 from pyswarmopt_llm.compare.store import Store, patch_key
@@ -22,7 +23,7 @@ from pyswarmopt_llm.utilities.metrics import METRICS, Metric
 from pyswarmopt_llm.utilities.stats import score_of
 
 Chats = Mapping[str, Sequence[Mapping[str, Any]]]
-Found = TypeVar("Found")
+Answer = TypeVar("Answer")
 
 PROMPTS = 200  # of an expert's own data that methods look at which want its inputs
 
@@ -62,6 +63,8 @@ class Bench:
         said = None if store.path is None else store.path / "said.jsonl"
         self.panel = Panel(engine, {expert.info.name: as_patch(expert) for expert in experts}, said)
         self.right_dev = _right_pairs(task.dev, scoring, engine, task.prompt)
+        # Position -> its dev items with what their options scored, as screened swarms ask them (the experts, mostly).
+        self.asked_in_full: dict[str, Found] = {}
 
     @cached_property
     def tokens_per_item(self) -> float | None:
@@ -160,7 +163,7 @@ class BudgetedTrial:
         """The loss of the right dev answers."""
         return self._pay(lambda: self._bench.loss(patch))
 
-    def _pay(self, ask: Callable[[], tuple[Found, float]]) -> Found:
+    def _pay(self, ask: Callable[[], tuple[Answer, float]]) -> Answer:
         if self.left < 1:
             raise RuntimeError("the budget of item evaluations is spent")
         self.spent += self._bench.dev_items
@@ -169,6 +172,16 @@ class BudgetedTrial:
         self.seconds_here += time.perf_counter() - start
         self.seconds_known += seconds
         return found
+
+    def book(self, items: int, seconds: float, best: float) -> None:
+        """Take in a candidate that was asked elsewhere: its items, the seconds it took, the best score so far."""
+        self.spend(items)
+        self.seconds_known += seconds
+        self.trace.append((self.spent, best))
+
+    def waited(self, seconds: float) -> None:
+        """This process waited so long for a candidate that was asked elsewhere."""
+        self.seconds_here += seconds
 
     def load(self, patch: Patch) -> None:
         """Make the model ``base + patch``."""

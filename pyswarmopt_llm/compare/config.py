@@ -17,8 +17,8 @@ class CompareConfig:
         methods: names out of `contestants.known_methods`, or ``all``.
         seeds: how many; methods without chance run once.
         budget_items: dev items that each method may ask per task and seed.
-        space: ``factor`` or ``delta``, what the optimizers mix; a published method works in its own.
-        particles: population of the optimizers (None: as many as experts).
+        space: ``delta`` or ``factor``, what the optimizers mix; a published method works in its own.
+        particles: population of the optimizers (None: as many as experts; swarms: what suits the budget).
         data: expert name -> training chats, JSONL or ``builtin:NAME``, for the methods that look at them.
         examples: how many generated examples a ``builtin:NAME`` of `data` stands for.
         dev: use only the first `dev` items of each dev split (None: all).
@@ -41,7 +41,7 @@ class CompareConfig:
     methods: tuple[str, ...] = ("all",)
     seeds: int = 3
     budget_items: int = 8000
-    space: str = "factor"
+    space: str = "delta"
     particles: int | None = None
     data: tuple[tuple[str, str], ...] = ()
     examples: int = 500

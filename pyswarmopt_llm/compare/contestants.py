@@ -14,16 +14,20 @@ from pyswarmopt_llm.baselines.method import Options, Settings
 from pyswarmopt_llm.baselines.searching import best_found
 from pyswarmopt_llm.compare.bench import Bench, BudgetedTrial
 from pyswarmopt_llm.compare.councils import is_council, load_council, written_out
+from pyswarmopt_llm.compare.screened import can_screen, population_for, screened_best
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.interfaces import Patch, Score
-from pyswarmopt_llm.optimizers import NEVERGRAD, make_optimizer, optimizer_names
+from pyswarmopt_llm.optimizers import NEVERGRAD, is_swarm, make_optimizer, optimizer_names
 from pyswarmopt_llm.spaces import build_space
+from pyswarmopt_llm.spaces.starts import starting_points
 
 Kind = Literal["rule", "searching", "ensemble", "optimizer"]
 
 # The optimizers that ``all`` takes; any other name of `optimizer_names` and any nevergrad:NAME can be asked for.
+PAPER = ":paper"  # a swarm as published: every item asked, as many particles as experts, which are all it starts with
 OPTIMIZERS = (
     "model-swarms",
+    f"model-swarms{PAPER}",
     "constriction",
     "pycma",
     *(NEVERGRAD + name for name in ("CMA", "NGOpt", "DE", "TwoPointsDE", "RandomSearch")),
@@ -99,7 +103,7 @@ def contestant(name: str) -> Contestant:
         return Contestant(name, "rule" if name in METHODS else "searching", "seed" in load_method(name).needs)
     if name in ENSEMBLES or is_council(name):
         return Contestant(name, "ensemble", "seed" in _ensemble(name).needs)
-    if name.startswith(NEVERGRAD) or name in optimizer_names():
+    if name.startswith(NEVERGRAD) or name in optimizer_names() or _as_published(name):
         return Contestant(name, "optimizer", True)
     near = difflib.get_close_matches(name, known_methods(), n=1)
     hint = f"did you mean {near[0]}?" if near else f"use all or some of: {', '.join(known_methods())}"
@@ -131,7 +135,7 @@ def run(who: Contestant, bench: Bench, seed: int, budget: int, space: str, parti
         seed: of all its draws.
         budget: dev items that it may ask.
         space: what optimizers mix.
-        particles: their population; None: as many as experts.
+        particles: their population; None: as many as experts, or what suits the budget where items are screened.
     """
     trial = BudgetedTrial(bench, budget)
     start = time.perf_counter()
@@ -160,12 +164,22 @@ def _optimize(
     name: str, bench: Bench, trial: BudgetedTrial, seed: int, space_name: str, particles: int | None
 ) -> Patch:
     space = build_space(space_name, bench.experts)
-    population = max(particles or 0, len(bench.experts))
+    experts, ours = len(bench.experts), is_swarm(name) and not _as_published(name)
+    screens = ours and can_screen(bench, space)
+    population = max(particles or (population_for(experts, trial.left) if screens else 0), experts)
+    starts = starting_points(space, "auto" if ours else "segments", population, seed)
     rounds = UNENDING if not name.startswith(NEVERGRAD) else max(trial.left // population - 1, 0)
     optimizer = make_optimizer(
-        name, space.vertices(), population=population, max_iter=rounds, patience=PATIENCE, seed=seed
+        name.removesuffix(PAPER), starts, population=population, max_iter=rounds, patience=PATIENCE, seed=seed
     )
+    if screens:
+        return screened_best(optimizer, bench, trial, space, experts)
     return best_found(optimizer, trial, space.realise)
+
+
+def _as_published(name: str) -> bool:
+    swarm = name.removesuffix(PAPER)
+    return name.endswith(PAPER) and swarm in optimizer_names() and is_swarm(swarm)
 
 
 def _run_ensemble(who: Contestant, bench: Bench, trial: BudgetedTrial, seed: int, start: float) -> Outcome:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -40,6 +41,7 @@ class CoefficientSpace(ABC):
     """
 
     name: str
+    linear: ClassVar[bool] = False  # whether what is added to the base is linear in the coefficients
 
     def __init__(self, expert_names: Sequence[str], parameters: Iterable[str], granularity: str = "model") -> None:
         check_granularity(granularity)

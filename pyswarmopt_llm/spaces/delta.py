@@ -27,6 +27,7 @@ class DeltaSpace(SavesAdapters, CoefficientSpace):
     """
 
     name = "delta"
+    linear = True
 
     def __init__(self, experts: Sequence[Expert], granularity: str = "model") -> None:
         self._infos = [expert.info for expert in experts]

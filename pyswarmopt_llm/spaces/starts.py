@@ -1,0 +1,70 @@
+"""Where a search begins: with the experts, and with what fills up the population.
+
+``segments`` is the paper's way: points between two experts, whose coefficients sum to 1. ``sums`` adds weighted sums of
+all experts whose coefficients sum to anything from 1/2 to a few. Where experts know different things, a sum that keeps
+more than a share of each is better than any average (task arithmetic, Ilharco et al. 2023, arXiv 2212.04089), and a
+swarm that starts on averages finds its way there late or never.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.errors import UserError
+from pyswarmopt_llm.interfaces import Space
+from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
+
+STARTS = ("auto", "segments", "sums")
+LEAST_SUM = 0.5
+
+
+def check_start(start: str, space: str, exact_flat: bool) -> None:
+    """Refuse what does not exist, and sums where there are no coefficients of weights.
+
+    Raises:
+        UserError: names the option.
+    """
+    if start not in STARTS:
+        raise UserError(f"--start {start}: no such start; use {', '.join(STARTS)}")
+    if start == "sums" and (exact_flat or space not in ("factor", "delta")):
+        where = "--exact-flat" if exact_flat else f"--space {space}"
+        raise UserError(f"--start sums: sums changes of weights by coefficients, which {where} has not; leave it out")
+
+
+def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
+    """Positions to begin with, the experts first; a population that they do not fill is the optimizer's to fill.
+
+    Args:
+        space: what positions mean.
+        start: ``segments``, ``sums``, or ``auto``: sums where changes of weights are linear in the coefficients.
+        count: population.
+        seed: of the draws.
+
+    Returns:
+        (at least n, size).
+
+    Example:
+        >>> from pyswarmopt_llm.spaces.starts import sums
+        >>> sums(1, 2, 3, seed=0).shape
+        torch.Size([3, 2])
+    """
+    linear = isinstance(space, CoefficientSpace) and space.linear
+    if start == "sums" or (start == "auto" and linear):
+        vertices = space.vertices()
+        n = len(vertices)
+        return torch.cat([vertices, sums(space.size // n, n, max(0, count - n), seed)])
+    return space.starts(count, seed)
+
+
+def sums(groups: int, experts: int, count: int, seed: int) -> Tensor:
+    """Weighted sums, (count, groups * experts) float64: in each group uniform on the simplex of shares, times a total
+    ~ U(1/2, 1 + experts / 3) that all groups of a position have in common."""
+    rng = np.random.default_rng([seed, 5])
+    shares = rng.dirichlet(np.ones(experts), size=(count, groups))
+    totals = rng.uniform(LEAST_SUM, 1 + experts / 3, size=(count, 1, 1))
+    return torch.from_numpy((totals * shares).reshape(count, groups * experts))
+
+
+__all__ = ["STARTS", "check_start", "starting_points", "sums"]
