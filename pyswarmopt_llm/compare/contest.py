@@ -14,7 +14,7 @@ import torch
 
 from pyswarmopt_llm.compare.bench import Bench, Chats
 from pyswarmopt_llm.compare.config import CompareConfig
-from pyswarmopt_llm.compare.contestants import Contestant, Outcome, ordered, run, why_not
+from pyswarmopt_llm.compare.contestants import PAPER, Contestant, Outcome, ordered, run, why_not
 from pyswarmopt_llm.compare.store import Store, check_place, opened
 from pyswarmopt_llm.compare.summary import summarise, write_tables
 from pyswarmopt_llm.errors import UserError
@@ -225,7 +225,7 @@ def _check_settings(config: CompareConfig) -> None:
 
             n = len(config.experts)
             vertices = torch.eye(n, dtype=torch.float64)
-            make_optimizer(who.name, vertices, population=n, max_iter=1, patience=1, seed=0)
+            make_optimizer(who.name.removesuffix(PAPER), vertices, population=n, max_iter=1, patience=1, seed=0)
 
 
 def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:

@@ -222,4 +222,4 @@ def _written_out(name: str) -> Sequence[str]:
     return written_out(name) if is_council(name) else (name,)
 
 
-__all__ = ["Contestant", "Outcome", "contestant", "known_methods", "ordered", "run", "why_not"]
+__all__ = ["PAPER", "Contestant", "Outcome", "contestant", "known_methods", "ordered", "run", "why_not"]
