@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import pyswarmopt as pso
 from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING, load_ensemble, load_method
 from pyswarmopt_llm.baselines.ensemble import Counted, Ensemble
 from pyswarmopt_llm.baselines.method import Options, Settings
@@ -32,6 +33,7 @@ OPTIMIZERS = (
     "pycma",
     *(NEVERGRAD + name for name in ("CMA", "NGOpt", "DE", "TwoPointsDE", "RandomSearch")),
 )
+SEEDS_APART = 10**6  # between the swarms of one search
 UNENDING = 10**6  # rounds: the budget ends a search, or the optimizer itself
 
 
@@ -167,14 +169,22 @@ def _optimize(
     experts, ours = len(bench.experts), is_swarm(name) and not _as_published(name)
     screens = ours and can_screen(bench, space)
     population = max(particles or (population_for(experts, trial.left) if screens else 0), experts)
-    starts = starting_points(space, "auto" if ours else "segments", population, seed)
     rounds = UNENDING if not name.startswith(NEVERGRAD) else max(trial.left // population - 1, 0)
-    optimizer = make_optimizer(
-        name.removesuffix(PAPER), starts, population=population, max_iter=rounds, patience=PATIENCE, seed=seed
-    )
+
+    def begin(number: int) -> pso.Optimizer:
+        own = seed + SEEDS_APART * number
+        return make_optimizer(
+            name.removesuffix(PAPER),
+            starting_points(space, "auto" if ours else "segments", population, own),
+            population=population,
+            max_iter=rounds,
+            patience=PATIENCE,
+            seed=own,
+        )
+
     if screens:
-        return screened_best(optimizer, bench, trial, space, experts)
-    return best_found(optimizer, trial, space.realise)
+        return screened_best(begin, bench, trial, space, experts)
+    return best_found(begin(0), trial, space.realise)
 
 
 def _as_published(name: str) -> bool:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,12 +14,13 @@ from pyswarmopt_llm.compare.bench import Bench, BudgetedTrial
 from pyswarmopt_llm.interfaces import Patch, Space
 from pyswarmopt_llm.optimizers import released
 from pyswarmopt_llm.runs import position_key
-from pyswarmopt_llm.screening import MOST_COEFFICIENTS, Screening
+from pyswarmopt_llm.screening import MOST_COEFFICIENTS, Screen, Screening
 from pyswarmopt_llm.utilities.combine import harmonic
 
 LEVEL = 0.05  # as `--screen` recommends
 STARTING_SHARE = 0.6  # of the candidates that the budget pays for in full, at most so many begin
-MOST_PER_EXPERT = 4
+MOST_PER_EXPERT = 2
+MOST_SWARMS = 100  # where screening foretells everything, the budget has no end
 
 
 def can_screen(bench: Bench, space: Space) -> bool:
@@ -34,7 +33,7 @@ def population_for(experts: int, candidates: int) -> int:
 
     Example:
         >>> population_for(10, 100), population_for(12, 40), population_for(10, 5)
-        (40, 24, 10)
+        (20, 24, 10)
     """
     return max(experts, min(MOST_PER_EXPERT * experts, int(STARTING_SHARE * candidates)))
 
@@ -52,7 +51,8 @@ class ScreenedTrial:
     """
 
     def __init__(self, bench: Bench, trial: BudgetedTrial, space: Space) -> None:
-        self._trial, self._asked_in_full = trial, bench.asked_in_full
+        self._trial, self._in_full = trial, bench.asked_in_full
+        self._known: dict[str, float] = {}
         self._dev = {bench.task.name: bench.accuracy["dev"]}
         self._asker = Asker(space, bench.engine, self._dev, harmonic)
         self._screening = Screening(LEVEL, {name: dev.n for name, dev in self._dev.items()})
@@ -61,50 +61,63 @@ class ScreenedTrial:
 
     def values(self, positions: Tensor) -> list[float]:
         """The values of these positions; NaN from where the budget ends. What was asked is learnt from afterwards."""
-        found: list[tuple[Tensor, Found]] = []
         values = []
+        learnt: list[tuple[Tensor, Found]] = []
         best = self.best if math.isfinite(self.best) else math.inf
         for x, screen in zip(positions, self._screening.screens(positions, best), strict=True):
-            if self._trial.left < 1:
+            key = position_key(x)
+            if key not in self._known and self._trial.left < 1:
                 values.append(math.nan)
                 continue
-            answer = self._ask(x, screen)
-            found.append((x, answer))
-            values.append(answer.value)
-        for x, answer in found:
+            if key not in self._known:
+                learnt.append((x, self._ask(x, screen)))
+            values.append(self._known[key])
+        for x, answer in learnt:
             self._screening.learn(x, {"key": position_key(x), "margins": answer.margins})
         return values
 
-    def _ask(self, position: Tensor, screen: Any) -> Found:
-        key = position_key(position)
-        answer = self._asked_in_full.get(key)
-        if answer is None or not all(len(first) == self._items for first in screen.first.values()):
+    def _ask(self, position: Tensor, screen: Screen) -> Found:
+        """Ask a position; the experts, which every method asks, once for all of them."""
+        key, items = position_key(position), self._items
+        blind = all(len(doubtful) == items for doubtful in screen.first.values())
+        answer = self._in_full.get(key) if blind else None
+        if answer is None:
             answer = self._asker.ask(Ask(position, (screen,)))
-            if answer.n == self._items:
-                self._asked_in_full[key] = answer
             self._trial.waited(answer.seconds)
-        if answer.n == self._items:
+        if answer.n == items:
+            self._in_full[key] = answer
             self.best = max(self.best, answer.value)
+        self._known[key] = answer.value
         self._trial.book(answer.n, answer.seconds, self.best)
         return answer
 
 
-def screened_best(optimizer: pso.Optimizer, bench: Bench, trial: BudgetedTrial, space: Space, experts: int) -> Patch:
-    """Search until the budget is spent or the optimizer stops; the best candidate.
+def screened_best(
+    begin: Callable[[int], pso.Optimizer], bench: Bench, trial: BudgetedTrial, space: Space, experts: int
+) -> Patch:
+    """Search until the budget is spent; the best candidate.
 
-    The starting swarm is asked in parts of as many candidates as there are experts, the experts first, so that the
-    later parts are screened by what the earlier ones tell.
+    A starting swarm is asked in parts of as many candidates as there are experts, the experts first, so that the later
+    parts are screened by what the earlier ones tell. Where a swarm stops before the budget is spent, another begins.
+
+    Args:
+        begin: number of a swarm -> the swarm, which begins with the experts.
+        bench: the task.
+        trial: pays.
+        space: realises positions.
+        experts: how many.
     """
     asked = ScreenedTrial(bench, trial, space)
-    with released(optimizer):
-        first = True
-        while trial.left > 0 and not optimizer.stop():
-            positions = optimizer.ask()
-            parts: Sequence[Tensor] = positions.split(experts) if first else (positions,)
-            values = np.concatenate([asked.values(part) for part in parts])
-            optimizer.tell(positions, torch.from_numpy(values))
-            first = False
-        return space.realise(optimizer.best.x)
+    found: list[pso.optimizer.Point] = []
+    while trial.left > 0 and len(found) < MOST_SWARMS:
+        with released(begin(len(found))) as swarm:
+            parts = swarm.ask().split(experts)
+            swarm.tell(torch.cat(parts), [value for part in parts for value in asked.values(part)])
+            while trial.left > 0 and not swarm.stop():
+                positions = swarm.ask()
+                swarm.tell(positions, asked.values(positions))
+            found.append(swarm.best)
+    return space.realise(max(found, key=lambda best: best.value).x)
 
 
 __all__ = ["ScreenedTrial", "can_screen", "population_for", "screened_best"]
