@@ -30,7 +30,8 @@ from authors_stand_ins import PROBE, STAND_INS
 
 # The dtype their evaluate.py loads models in is written there; `bfloat16` replaces it at run time, for CPUs that
 # multiply in it but not in float16.
-THEIRS = {"authors' code, float16 as released": "float16", "authors' code, bfloat16": "bfloat16"}
+BFLOAT16, FLOAT16 = "authors' code, bfloat16", "authors' code, float16 as released"
+THEIRS = {BFLOAT16: "bfloat16", FLOAT16: "float16"}
 OURS: dict[str, dict[str, Any]] = {
     "ours, letter, every item (--early-stop off)": {"scoring": "letter", "early_stop": "off"},
     "ours, letter, default": {"scoring": "letter"},
@@ -52,7 +53,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--dtype", default="bfloat16", help="of our models")
     parser.add_argument("--float16", action="store_true", help="theirs in float16 too: minutes an iteration on a CPU")
-    parser.add_argument("--work", type=Path, help="work folder to keep (default: a temporary one)")
+    parser.add_argument("--work", type=Path, help="work folder to keep and go on with (default: a temporary one)")
     parser.add_argument("--ours", help=argparse.SUPPRESS)  # run one search of ours with this configuration, for main()
     return parser.parse_args()
 
@@ -92,11 +93,17 @@ def experts(args: argparse.Namespace) -> list[Path]:
 
 
 def measure(args: argparse.Namespace, work: Path, run: str, name: str, seed: int) -> list[dict[str, float]]:
-    """One search in a process of its own; what each of its iterations took."""
+    """One search in a process of its own, unless it was done before; what each of its iterations took."""
     from pyswarmopt_llm.experts import resolve_base
 
+    marks = work / f"{run}.jsonl"
+    if marks.exists():
+        if len(earlier := iterations(marks)) == args.iterations:
+            return earlier
+        marks.unlink()  # stopped halfway
+        shutil.rmtree(work / run, ignore_errors=True)
     threads = {key: str(args.threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-    env = os.environ | threads | {"PROBE": str(work / f"{run}.jsonl"), "TOKENIZERS_PARALLELISM": "false"}
+    env = os.environ | threads | {"PROBE": str(marks), "TOKENIZERS_PARALLELISM": "false"}
     paths = [os.environ.get("PYTHONPATH", "")]
     cwd = work / "authors"
     if name in THEIRS:
@@ -126,7 +133,7 @@ def measure(args: argparse.Namespace, work: Path, run: str, name: str, seed: int
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{name}: {done.stderr[-3000:]}")
-    return iterations(Path(env["PROBE"]))
+    return iterations(marks)
 
 
 def iterations(file: Path) -> list[dict[str, float]]:
@@ -158,22 +165,24 @@ def run_ours(config: dict[str, Any]) -> None:
     search(SearchConfig(**config), lambda event: probe.mark() if event.kind == "iteration" else None)
 
 
-def table(taken: dict[str, list[dict[str, float]]]) -> str:
-    """Markdown: a row per way, with the ratio of the fastest of theirs to it, by medians."""
+def table(taken: dict[str, list[list[dict[str, float]]]]) -> str:
+    """Markdown, a row per way. Noise only adds: each iteration's fastest round counts, and the mean over iterations."""
+
+    def fastest(name: str, what: str) -> float:
+        return statistics.mean(min(spent[what] for spent in same) for same in zip(*taken[name], strict=True))
 
     def middle(name: str, what: str) -> float:
-        return statistics.median(spent[what] for spent in taken[name])
+        return statistics.median(spent[what] for own in taken[name] for spent in own)
 
-    theirs = [name for name in taken if name in THEIRS]
-    reference = min(theirs, key=lambda name: middle(name, "cpu")) if theirs else next(iter(taken))
+    reference = min((name for name in taken if name in THEIRS), key=lambda name: fastest(name, "cpu"))
     lines = [
-        f"| an iteration (reference: {reference}) | passes | tokens | wall s, min / median | CPU s, min / median "
-        "| reference / this, wall | CPU |",
+        "| an iteration | passes | tokens | wall s, fastest round / median | CPU s, the same "
+        f"| {reference} / this: wall | CPU |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name, spent in taken.items():
-        wall, cpu = (f"{min(s[what] for s in spent):.1f} / {middle(name, what):.1f}" for what in ("wall", "cpu"))
-        ratios = (f"{middle(reference, what) / middle(name, what):.2f}" for what in ("wall", "cpu"))
+    for name in taken:
+        wall, cpu = (f"{fastest(name, what):.1f} / {middle(name, what):.1f}" for what in ("wall", "cpu"))
+        ratios = (f"{fastest(reference, what) / fastest(name, what):.1f}" for what in ("wall", "cpu"))
         counts = f"{middle(name, 'passes'):,.0f} | {middle(name, 'tokens'):,.0f}"
         lines.append(f"| {name} | {counts} | {wall} | {cpu} | {' | '.join(ratios)} |")
     return "\n".join(lines)
@@ -184,15 +193,16 @@ def main() -> None:
     if args.ours:
         run_ours(json.loads(args.ours))
         return
-    names = [name for name in (*THEIRS, *OURS) if args.float16 or THEIRS.get(name) != "float16"]
-    taken: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    names = [BFLOAT16, *OURS] + [FLOAT16] * args.float16
+    taken: dict[str, list[list[dict[str, float]]]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as temporary:
         work = (args.work or Path(temporary) / "work").resolve()
-        prepare(args, work)
+        if not (work / "probe").exists():
+            prepare(args, work)
         for turn in range(args.rounds):
             for i, name in enumerate(names):
-                taken[name] += measure(args, work, f"round{turn}-{i}", name, turn)
-                spent = ", ".join(f"{s['wall']:.2f} s ({s['cpu']:.2f} CPU)" for s in taken[name][-args.iterations :])
+                taken[name].append(measure(args, work, f"round{turn}-{i}", name, turn))
+                spent = ", ".join(f"{s['wall']:.2f} s ({s['cpu']:.2f} CPU)" for s in taken[name][-1])
                 print(f"round {turn + 1}, {name}: {spent}", flush=True)
     print(f"\n{args.particles} particles x {args.items} items, {args.threads} threads\n\n{table(taken)}")
 
