@@ -9,7 +9,6 @@ both. An iteration is from one report of a swarm's scores to the next: theirs by
 events. Wall time, CPU time of all processes, and the tokens that went through the model (padding included, counted
 where they are embedded).
 
-    git clone https://github.com/BunsenFeng/model_swarm CHECKOUT
     python benchmarks/authors_code.py --authors CHECKOUT --experts EXPERTS --task EVAL/hellaswag.json
 """
 
