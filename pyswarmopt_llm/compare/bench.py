@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
-from pyswarmopt_llm.asking import Found
 from pyswarmopt_llm.baselines.best_single import as_patch
 from pyswarmopt_llm.baselines.ensemble import Panel, Voice
 from pyswarmopt_llm.compare.store import Store, patch_key
@@ -54,7 +53,7 @@ class Bench:
         metric: Metric = METRICS["accuracy"],
     ) -> None:
         self.base, self.engine, self.experts, self.task, self.chats = base, engine, list(experts), task, chats
-        self.scoring, self.metric, self._store = scoring, metric, store
+        self.scoring, self.metric, self.store = scoring, metric, store
         self.asked = {
             split: metric.build(task.split(split), scoring, engine.chat, task.prompt)
             for split in ("dev", "test")
@@ -63,8 +62,6 @@ class Bench:
         said = None if store.path is None else store.path / "said.jsonl"
         self.panel = Panel(engine, {expert.info.name: as_patch(expert) for expert in experts}, said)
         self.right_dev = _right_pairs(task.dev, scoring, engine, task.prompt)
-        # Position -> its dev items with what their options scored, as screened swarms ask them (the experts, mostly).
-        self.asked_in_full: dict[str, Found] = {}
 
     @cached_property
     def tokens_per_item(self) -> float | None:
@@ -109,13 +106,13 @@ class Bench:
 
     def _known(self, patch: Patch, kind: str, ask: Callable[[], dict[str, Any]]) -> Mapping[str, Any]:
         key = patch_key(patch)
-        if (self.task.name, kind, key) not in self._store.scores:
+        if (self.task.name, kind, key) not in self.store.scores:
             start = time.perf_counter()
             self.engine.load(patch)
             found = ask()
             seconds = round(time.perf_counter() - start, 4)
-            self._store.add_score({"task": self.task.name, "kind": kind, "key": key, **found, "seconds": seconds})
-        return self._store.scores[self.task.name, kind, key]
+            self.store.add_score({"task": self.task.name, "kind": kind, "key": key, **found, "seconds": seconds})
+        return self.store.scores[self.task.name, kind, key]
 
 
 def _right_pairs(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
+from dataclasses import asdict, fields
 
 import torch
 from torch import Tensor
@@ -20,6 +22,7 @@ from pyswarmopt_llm.utilities.combine import harmonic
 LEVEL = 0.05  # as `--screen` recommends
 STARTING_SHARE = 0.6  # of the candidates that the budget pays for in full, at most so many begin
 MOST_PER_EXPERT = 2
+KIND = "screened"  # of rows in the store
 MOST_SWARMS = 100  # where screening foretells everything, the budget has no end
 
 
@@ -51,7 +54,7 @@ class ScreenedTrial:
     """
 
     def __init__(self, bench: Bench, trial: BudgetedTrial, space: Space) -> None:
-        self._trial, self._in_full = trial, bench.asked_in_full
+        self._trial, self._store, self._task = trial, bench.store, bench.task.name
         self._known: dict[str, float] = {}
         self._dev = {bench.task.name: bench.accuracy["dev"]}
         self._asker = Asker(space, bench.engine, self._dev, harmonic)
@@ -77,19 +80,30 @@ class ScreenedTrial:
         return values
 
     def _ask(self, position: Tensor, screen: Screen) -> Found:
-        """Ask a position; the experts, which every method asks, once for all of them."""
-        key, items = position_key(position), self._items
-        blind = all(len(doubtful) == items for doubtful in screen.first.values())
-        answer = self._in_full.get(key) if blind else None
-        if answer is None:
+        """Ask a position, unless the same was asked before, by a search that was stopped or has paid for it too."""
+        key = _key(position, screen)
+        row = self._store.scores.get((self._task, KIND, key))
+        if row is None:
             answer = self._asker.ask(Ask(position, (screen,)))
             self._trial.waited(answer.seconds)
-        if answer.n == items:
-            self._in_full[key] = answer
+            if answer.n:
+                self._store.add_score({"task": self._task, "kind": KIND, "key": key, **asdict(answer)})
+        else:
+            answer = Found(**{field.name: row[field.name] for field in fields(Found)})
+        if answer.n == self._items:
             self.best = max(self.best, answer.value)
-        self._known[key] = answer.value
+        self._known[position_key(position)] = answer.value
         self._trial.book(answer.n, answer.seconds, self.best)
         return answer
+
+
+def _key(position: Tensor, screen: Screen) -> str:
+    """A name for a question: the position, and what is foretold unless that is nothing."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, right in screen.right.items():
+        if len(screen.first[name]) < len(right):
+            digest.update(repr((sorted(screen.first[name]), (right > 0.5).tolist(), screen.best)).encode())
+    return f"{position_key(position)}:{digest.hexdigest()}"
 
 
 def screened_best(

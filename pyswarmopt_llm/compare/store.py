@@ -44,7 +44,7 @@ class Store:
 
     Attributes:
         path: the directory; None keeps nothing beyond the process.
-        scores: (task, kind, key) -> row of ``scores.jsonl``; kinds are ``dev``, ``test`` and ``loss``.
+        scores: (task, kind, key) -> row of ``scores.jsonl``; kinds are ``dev``, ``test``, ``loss`` and ``screened``.
         outcomes: (task, method, seed) -> row of ``outcomes.jsonl``.
     """
 

@@ -56,7 +56,7 @@ def test_every_method_takes_part_and_keeps_to_the_budget(given: dict[str, Any], 
         low, high = row["test_interval"]
         assert low <= row["test"] <= high, name
     assert result["methods"]["uniform-soup"]["item_evaluations"] == 0
-    assert result["methods"]["model-swarms"]["item_evaluations"] == 56  # seven times eight dev items
+    assert result["methods"]["model-swarms:paper"]["item_evaluations"] == 56  # seven times eight dev items
     tests = [row["test"] for row in result["methods"].values()]
     assert tests == sorted(tests, reverse=True)
 
