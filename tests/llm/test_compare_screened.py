@@ -92,7 +92,7 @@ def test_what_is_written_cannot_be_foretold(bench: Bench) -> None:
 
 def test_only_swarms_have_a_published_form() -> None:
     assert "model-swarms:paper" in known_methods() and contestant("constriction:paper").chance
-    for name in ("pycma:paper", "nevergrad:CMA:paper", "ties:paper"):
+    for name in ("pycma:paper", "ties:paper"):
         with pytest.raises(UserError, match=name):
             contestant(name)
 
