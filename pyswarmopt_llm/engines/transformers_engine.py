@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any, TypeVar
 
 import torch
@@ -31,6 +31,7 @@ T = TypeVar("T")
 _HEAD_ROWS = {"cpu": 16, "cuda": 1024}
 # Plans kept: dev and test of several tasks come back for every candidate, a prompt of a person's does not.
 _PLANS = 32
+_ENCODED = 20_000  # pairs whose tokens are kept
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ class TransformersEngine(Texts):
         self._plans: OrderedDict[tuple[tuple[str, str], ...], Plan] = OrderedDict()
         self._short_of_memory = False
         self._windows = attention_windows(model)
+        # A screened search asks for another choice of the same pairs every time.
+        self._encoded = lru_cache(_ENCODED)(partial(encode_pair, self.encode))
 
     @property
     def dtype(self) -> torch.dtype:
@@ -226,7 +229,7 @@ class TransformersEngine(Texts):
         encoded: list[TokenPair] = []
         for context, continuation in pairs:
             if continuation:
-                encoded.append(encode_pair(self.encode, context, continuation))
+                encoded.append(self._encoded(context, continuation))
             else:
                 encoded.append((self.encode_prompt(context), ()))
             self.check_length(sum(map(len, encoded[-1])), context)
