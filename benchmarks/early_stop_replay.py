@@ -24,9 +24,10 @@ from pyswarmopt_llm.effort import rules_for
 from pyswarmopt_llm.engines.transformers_engine import TransformersEngine
 from pyswarmopt_llm.experts import resolve_base
 from pyswarmopt_llm.interfaces import Part, Patch, Score
-from pyswarmopt_llm.job import load_engine, optimizer
 from pyswarmopt_llm.objective import Objective, unpack
 from pyswarmopt_llm.objectives import load_tasks
+from pyswarmopt_llm.opening import load_engine
+from pyswarmopt_llm.optimizers import optimizer
 from pyswarmopt_llm.runs import Run, about_run, position_key
 from pyswarmopt_llm.utilities import Accuracy, score_of
 

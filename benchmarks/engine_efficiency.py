@@ -24,7 +24,7 @@ from pyswarmopt_llm.experts import resolve_base
 from pyswarmopt_llm.experts.adapter import load_adapter
 from pyswarmopt_llm.experts.preflight import inspect_experts
 from pyswarmopt_llm.interfaces import Patch
-from pyswarmopt_llm.job import load_engine
+from pyswarmopt_llm.opening import load_engine
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.tasks import Item, Scoring, load_task
 from pyswarmopt_llm.utilities import Accuracy

@@ -21,8 +21,8 @@ from pyswarmopt_llm.experts import resolve_base
 from pyswarmopt_llm.experts.adapter import AdapterFile
 from pyswarmopt_llm.experts.preflight import inspect_experts
 from pyswarmopt_llm.interfaces import Patch
-from pyswarmopt_llm.job import load_engine
 from pyswarmopt_llm.objectives import load_tasks
+from pyswarmopt_llm.opening import load_engine
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.utilities import Accuracy
 

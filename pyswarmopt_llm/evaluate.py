@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pyswarmopt_llm.checks import check_askable
 from pyswarmopt_llm.engines.hardware import pick_device
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.interfaces import Engine, Score
-from pyswarmopt_llm.job import check_askable, holds_several, open_model
 from pyswarmopt_llm.objectives import LM_EVAL, scorings_of
+from pyswarmopt_llm.opening import holds_several, open_model
 from pyswarmopt_llm.tasks import Task, load_task
 from pyswarmopt_llm.utilities import interval
 from pyswarmopt_llm.utilities.metrics import METRICS, Metric, find_metric

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.job import open_model
+from pyswarmopt_llm.opening import open_model
 from pyswarmopt_llm.tokens.engine import open_mixture
 from pyswarmopt_llm.tokens.files import holds_mixture
 

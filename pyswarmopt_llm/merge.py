@@ -11,6 +11,7 @@ import yaml
 
 from pyswarmopt_llm.baselines import load_method
 from pyswarmopt_llm.baselines.method import Merged, Method, Options, Settings
+from pyswarmopt_llm.checks import check_askable
 from pyswarmopt_llm.compare.bench import Bench, BudgetedTrial
 from pyswarmopt_llm.compare.contest import choose_scoring
 from pyswarmopt_llm.compare.store import Store
@@ -20,8 +21,8 @@ from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo, load_adapter
 from pyswarmopt_llm.experts.files import check_free
 from pyswarmopt_llm.experts.preflight import inspect_experts
 from pyswarmopt_llm.experts.write import write_adapter
-from pyswarmopt_llm.job import check_askable, load_engine
 from pyswarmopt_llm.objectives import find_metrics
+from pyswarmopt_llm.opening import load_engine
 from pyswarmopt_llm.reporting.card import code, plain
 from pyswarmopt_llm.tasks import Task, load_task
 

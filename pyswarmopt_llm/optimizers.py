@@ -12,7 +12,7 @@ from torch import Tensor
 import pyswarmopt as pso
 from pyswarmopt.restart import RestartSwarm
 from pyswarmopt.stopping import MaxIter, Patience
-from pyswarmopt_llm.config import NEVERGRAD, PYCMA
+from pyswarmopt_llm.config import NEVERGRAD, PYCMA, SearchConfig
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.recipe_options import recipe_options
 
@@ -93,6 +93,24 @@ def is_swarm(name: str) -> bool:
     return not name.startswith(NEVERGRAD) and name != PYCMA
 
 
+def optimizer(config: SearchConfig, vertices: Tensor) -> pso.Optimizer:
+    """The optimizer that starts from the experts' positions, (n, D), or from more (see `Space.starts`).
+
+    Raises:
+        UserError: an unknown optimizer.
+    """
+    return make_optimizer(
+        config.optimizer,
+        vertices,
+        population=max(config.particles, len(vertices)),
+        max_iter=config.max_iter,
+        patience=config.patience,
+        seed=config.seed,
+        compat=config.compat,
+        settings=config.settings,
+    )
+
+
 @contextmanager
 def released(optimizer: pso.Optimizer) -> Iterator[pso.Optimizer]:
     """Close the optimizer in the end, where it has something to close (see `NevergradOptimizer.close`)."""
@@ -115,4 +133,4 @@ def _nevergrad(name: str, vertices: Tensor, population: int, evaluations: int, s
         raise UserError(f"--optimizer {NEVERGRAD}{name}: {error}") from error
 
 
-__all__ = ["NEVERGRAD", "PYCMA", "is_swarm", "make_optimizer", "optimizer_names", "released"]
+__all__ = ["NEVERGRAD", "PYCMA", "is_swarm", "make_optimizer", "optimizer", "optimizer_names", "released"]

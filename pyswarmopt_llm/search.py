@@ -25,11 +25,11 @@ from pyswarmopt_llm.events import Event, Narrator, OnEvent
 from pyswarmopt_llm.graphs.messages import in_words
 from pyswarmopt_llm.honest import findings
 from pyswarmopt_llm.interfaces import Score
-from pyswarmopt_llm.job import LETTERS, Job, Questions, optimizer, prepare, versions
+from pyswarmopt_llm.job import LETTERS, Job, Questions, prepare, versions
 from pyswarmopt_llm.leaders import Candidate, Leaders
 from pyswarmopt_llm.objective import Objective, OnRow
 from pyswarmopt_llm.one_by_one import OneByOne, spent
-from pyswarmopt_llm.optimizers import is_swarm, released
+from pyswarmopt_llm.optimizers import is_swarm, optimizer, released
 from pyswarmopt_llm.output import coefficients_by_group, items_saved, save_truncated
 from pyswarmopt_llm.reporting.card import model_card
 from pyswarmopt_llm.reporting.report import render_report

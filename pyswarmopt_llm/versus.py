@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pyswarmopt_llm.checks import check_askable
 from pyswarmopt_llm.engines.hardware import pick_device
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.evaluate import EvalResult
-from pyswarmopt_llm.job import adapter_patch, check_askable, open_model
+from pyswarmopt_llm.opening import adapter_patch, open_model
 from pyswarmopt_llm.tasks import load_task
 from pyswarmopt_llm.utilities.asked import Written
 from pyswarmopt_llm.utilities.metrics import find_metric

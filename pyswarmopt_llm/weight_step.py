@@ -20,9 +20,9 @@ from pyswarmopt_llm.choice import Choice
 from pyswarmopt_llm.events import Event, OnEvent
 from pyswarmopt_llm.graphs.engine import GraphEngine
 from pyswarmopt_llm.graphs.jfk import ASSIGNMENTS, assignments, jfk_scores
-from pyswarmopt_llm.job import Job, optimizer
+from pyswarmopt_llm.job import Job
 from pyswarmopt_llm.objective import Objective, OnRow
-from pyswarmopt_llm.optimizers import released
+from pyswarmopt_llm.optimizers import optimizer, released
 from pyswarmopt_llm.runs import Checkpoint, Run
 from pyswarmopt_llm.spaces.graph import GraphSpace, PlacedSpace
 from pyswarmopt_llm.tasks import Scoring

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pyswarmopt_llm.job import adapter_patch, open_model
+from pyswarmopt_llm.opening import adapter_patch, open_model
 from pyswarmopt_llm.runs import Run
 from pyswarmopt_llm.tasks import load_task
 from pyswarmopt_llm.utilities.asked import Written

@@ -44,7 +44,7 @@ def command(
         int, typer.Option(min=1, metavar="N", help="Dev items each may ask per task and seed.")
     ] = 8000,
     space: Annotated[str, typer.Option(metavar="S", help="delta or factor: what optimizers mix.")] = "delta",
-    particles: Annotated[int | None, typer.Option(min=1, metavar="N", help="Population (as many as experts).")] = None,
+    particles: Annotated[int | None, typer.Option(min=1, metavar="N", help="Population (by the budget).")] = None,
     data: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=D", help="An expert's training chats: JSONL or builtin:NAME."),

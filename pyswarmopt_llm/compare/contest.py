@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from pyswarmopt_llm.checks import check_askable
 from pyswarmopt_llm.compare.bench import Bench, Chats
 from pyswarmopt_llm.compare.config import CompareConfig
 from pyswarmopt_llm.compare.contestants import PAPER, Contestant, Outcome, ordered, run, why_not
@@ -22,9 +23,10 @@ from pyswarmopt_llm.experts import resolve_base
 from pyswarmopt_llm.experts.adapter import load_adapter
 from pyswarmopt_llm.experts.fingerprint import canonical
 from pyswarmopt_llm.experts.preflight import inspect_experts
-from pyswarmopt_llm.job import check_askable, load_engine, versions
+from pyswarmopt_llm.job import versions
 from pyswarmopt_llm.objective import pack
 from pyswarmopt_llm.objectives import find_metrics, load_tasks, scorings_of
+from pyswarmopt_llm.opening import load_engine
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.tasks import Scoring, Task
 from pyswarmopt_llm.utilities.metrics import METRICS, Metric

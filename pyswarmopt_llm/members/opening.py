@@ -11,10 +11,10 @@ from pyswarmopt_llm.experts.preflight import unique_names
 from pyswarmopt_llm.finished import result_of
 from pyswarmopt_llm.graphs.files import holds_graph
 from pyswarmopt_llm.interfaces import Patch
-from pyswarmopt_llm.job import load_engine
 from pyswarmopt_llm.members.endpoint import EndpointMember, EndpointSpec, is_endpoint
 from pyswarmopt_llm.members.interface import Member
 from pyswarmopt_llm.members.local import LocalMember, Seat
+from pyswarmopt_llm.opening import load_engine
 from pyswarmopt_llm.tokens.engine import MixtureEngine
 from pyswarmopt_llm.tokens.files import MixtureFile, holds_mixture, read_mixture
 from pyswarmopt_llm.tokens.members import Member as Found

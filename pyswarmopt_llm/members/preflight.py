@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pyswarmopt_llm.checks import check_askable
 from pyswarmopt_llm.engines.transformers_engine import TransformersEngine
 from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.job import check_askable
 from pyswarmopt_llm.members.endpoint import EndpointMember
 from pyswarmopt_llm.members.interface import Member
 from pyswarmopt_llm.members.local import LocalMember

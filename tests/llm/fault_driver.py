@@ -48,7 +48,8 @@ from pyswarmopt_llm.compare.contest import compare
 from pyswarmopt_llm.config import SearchConfig
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.experts import resolve_base
-from pyswarmopt_llm.job import load_engine, prepare
+from pyswarmopt_llm.job import prepare
+from pyswarmopt_llm.opening import load_engine
 from pyswarmopt_llm.search import resume, search
 from pyswarmopt_llm.workers.process import Nursery
 

@@ -16,7 +16,7 @@ from pyswarmopt_llm.compare.store import Store
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.experts import resolve_base
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
-from pyswarmopt_llm.job import load_engine
+from pyswarmopt_llm.opening import load_engine
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.spaces.starts import sums
 from pyswarmopt_llm.tasks import load_task

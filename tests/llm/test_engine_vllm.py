@@ -17,7 +17,7 @@ from pyswarmopt_llm.experts import load_tokenizer, resolve_base
 from pyswarmopt_llm.experts.adapter import load_factors
 from pyswarmopt_llm.experts.preflight import inspect_experts
 from pyswarmopt_llm.interfaces import Patch
-from pyswarmopt_llm.job import load_engine
+from pyswarmopt_llm.opening import load_engine
 from pyswarmopt_llm.search import search
 
 PAIRS = [("amber birch", " cedar"), ("delta", " ember fjord"), ("grove?", " heath")]

@@ -18,8 +18,8 @@ from pyswarmopt_llm.graphs import GraphEngine, engine
 from pyswarmopt_llm.graphs.jfk import assignments, jfk_scores
 from pyswarmopt_llm.graphs.mixing import mixer
 from pyswarmopt_llm.interfaces import Node, Patch
-from pyswarmopt_llm.job import open_model
 from pyswarmopt_llm.merge import merge_experts
+from pyswarmopt_llm.opening import open_model
 from pyswarmopt_llm.runs import Run
 from pyswarmopt_llm.search import resume, search
 from pyswarmopt_llm.tokens.members import find_members, load_members

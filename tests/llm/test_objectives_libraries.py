@@ -14,7 +14,7 @@ from search_helpers import WORDS, louder, small, swarm_llm
 
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.experts import resolve_base
-from pyswarmopt_llm.job import load_engine
+from pyswarmopt_llm.opening import load_engine
 from pyswarmopt_llm.search import search
 from pyswarmopt_llm.tasks import Item
 

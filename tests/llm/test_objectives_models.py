@@ -12,7 +12,7 @@ from test_utilities import FakeEngine
 
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.experts import resolve_base
-from pyswarmopt_llm.job import load_engine
+from pyswarmopt_llm.opening import load_engine
 from pyswarmopt_llm.tasks import Item
 from pyswarmopt_llm.utilities.abstain import Abstention
 from pyswarmopt_llm.utilities.likelihoods import InversePerplexity, Truthfulness

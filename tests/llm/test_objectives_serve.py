@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from transformers.utils.import_utils import is_serve_available
 
-from pyswarmopt_llm.job import open_model
+from pyswarmopt_llm.opening import open_model
 from pyswarmopt_llm.utilities.judge_client import Completions, Endpoint
 
 pytest.importorskip("httpx")

@@ -20,8 +20,8 @@ from pyswarmopt_llm.evaluate import evaluate_model
 from pyswarmopt_llm.experts import load_adapter, read_adapter
 from pyswarmopt_llm.experts.adapter import load_factors
 from pyswarmopt_llm.interfaces import Patch
-from pyswarmopt_llm.job import open_model
 from pyswarmopt_llm.merge import merge_experts
+from pyswarmopt_llm.opening import open_model
 from pyswarmopt_llm.search import Event, SearchResult, search
 from pyswarmopt_llm.tasks import Item, load_task, render_prompt
 from pyswarmopt_llm.utilities import Accuracy
