@@ -24,8 +24,6 @@ class SearchConfig:
         output_rank: rank to which the result is truncated before it is scored (space ``delta``; None: the sum).
         optimizer: ``model-swarms``, another recipe of `pyswarmopt.recipes`, ``pso``, ``pycma`` or ``nevergrad:NAME``.
         particles: N, population of the swarm.
-        start: what fills up the population beside the experts: ``segments`` between two of them, as in the paper,
-            ``sums`` of all, or ``auto``: sums for a swarm in ``delta`` with ``compat`` paper (`spaces.starts`).
         max_iter: K, most moves of the swarm.
         patience: c, moves without a new global best after which it stops.
         dev: use only the first `dev` items of the dev split (None: all).
@@ -63,6 +61,8 @@ class SearchConfig:
         one_by_one: a particle moves as soon as its own value is there (``--async``); the result then depends on the
             order in which workers answer.
         contrast: let negative coefficients speak against a token instead of counting as 0 (space ``token``).
+        start: what fills up the population beside the experts: ``segments`` between two of them, as in the paper,
+            ``sums`` of all, or ``auto``: sums for a swarm in ``delta`` with ``compat`` paper (`spaces.starts`).
 
     Example:
         >>> SearchConfig(base="b", experts=("x", "y"), tasks=("t.json",), out="run").particles
@@ -76,7 +76,6 @@ class SearchConfig:
     space: str = "factor"
     optimizer: str = "model-swarms"
     particles: int = 20
-    start: str = "auto"
     max_iter: int = 50
     patience: int = 10
     dev: int | None = None
@@ -107,6 +106,7 @@ class SearchConfig:
     budget_minutes: float | None = None
     budget_items: int | None = None
     contrast: bool = False
+    start: str = "auto"
     engine: str = "transformers"
     workers: str = "1"
     timeout: float | None = None

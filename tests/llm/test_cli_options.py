@@ -76,12 +76,14 @@ def test_every_option_of_search_reaches_its_field(seen: list[SearchConfig]) -> N
         *("--optimizer", "pso", "--particles", "7", "--max-iter", "8", "--patience", "9", "--dev", "10"),
         *("--test", "11", "--seed", "12", "--dtype", "float32", "--device", "cpu", "--threads", "13"),
         *("--compat", "reference", "--scoring", "letter", "--exact-flat", "--allow-overlap", "--contrast"),
+        *("--start", "segments"),
     )
     assert seen == [
         SearchConfig(
             *("B", ("x",), ("t",), "r", "delta", "pso", 7, 8, 9, 10, 11, 12),
             *("float32", "cpu", 13, "reference", "letter", True, True),
             contrast=True,
+            start="segments",
         )
     ]
 
