@@ -159,6 +159,10 @@ class Effort:
                 if own is not None:
                     self._screening.learn(x, objective.known(x))
 
+    def clearest(self, floor: float) -> Tensor | None:
+        """What a screened search hands over (see `Screening.clearest`); None where nothing is screened."""
+        return None if self._screening is None else self._screening.clearest(floor)
+
     def _revalue(self, sizes: DevSizes, optimizer: pso.Optimizer, objective: Objective, iteration: int) -> None:
         if isinstance(optimizer, pso.Swarm):
             bests = list(optimizer.personal_bests.clone())

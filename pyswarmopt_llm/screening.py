@@ -13,12 +13,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from scipy.special import expit
 from torch import Tensor
 
 from pyswarmopt_llm.early_stop import Evaluation, mean_only
 from pyswarmopt_llm.item_model import ItemModel, Kernel
 
 MOST_COEFFICIENTS = 64  # beyond, what a swarm asks tells too little of the space for a model of it
+SOFTNESS = 0.4  # of a margin's standard deviation over items and candidates: what `Screening.clearest` smooths over
 _GROWTH = 1.5  # times as many margins as when the kernel was chosen: it is chosen anew
 
 
@@ -83,6 +86,7 @@ class Screening:
     def __init__(self, level: float, items: Mapping[str, int]) -> None:
         self._level, self._items = level, dict(items)
         self._seen: dict[str, tuple[npt.NDArray[np.float64], Mapping[str, Any]]] = {}
+        self._in_full: dict[str, float] = {}  # key -> value
         self._kernel: Kernel | None = None
         self._chosen_with = 0
 
@@ -93,8 +97,33 @@ class Screening:
             position: (D,).
             row: its line of the journal, with the `margins` of what was asked.
         """
+        if "bounds" not in row and all(margins is not None for task in row["margins"].values() for margins in task):
+            self._in_full[row["key"]] = float(row["value"])
         if any(margins is not None for task in row["margins"].values() for margins in task):
             self._seen[row["key"]] = position.detach().cpu().double().numpy().copy(), row["margins"]
+
+    def clearest(self, floor: float = -np.inf) -> Tensor | None:
+        """Of the candidates that were asked in full and are about as good as the best, the one with the widest margins.
+
+        About as good is within a standard error of the best value (the rule of Breiman et al. 1984, section 3.4.3), and
+        never below `floor`. Widest is the mean over items of the logistic function of the closest rival's margin, in
+        units of `SOFTNESS` times the margins' standard deviation. What won hundreds of comparisons on the same items
+        owes part of that to luck on items that were nearly lost; margins tell more than right and wrong.
+
+        Returns:
+            Its position, (D,) float64; None where nothing was asked in full.
+        """
+        if not self._in_full:
+            return None
+        best = max(self._in_full.values())
+        error = np.sqrt(max(best * (1 - best), 0.0) / sum(self._items.values()))
+        keys = [key for key, value in self._in_full.items() if value >= max(best - error, floor)]
+        closest = np.array(
+            [[min(margins) for name in self._items for margins in self._seen[key][1][name]] for key in self._in_full]
+        )
+        spread = float(closest.std()) or 1.0
+        width = dict(zip(self._in_full, expit(closest / (SOFTNESS * spread)).mean(1), strict=True))
+        return torch.from_numpy(self._seen[max(keys, key=lambda key: width[key])][0].copy())
 
     def screens(self, positions: Iterable[Tensor], best: float = np.inf) -> list[Screen]:
         """A rule for each candidate of a round; as long as nothing was learnt: to ask everything."""

@@ -121,7 +121,7 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
                 singles = _all_scores(objective, vertices, effort.in_full(vertices))
                 _warn_if_chance(job, singles, scorings, tell)
                 stop = _loop(job, run, swarm, objective, effort, leaders, tell)
-                best = Candidate(swarm.best.x, swarm.best.value, {})
+                best = _best(job, swarm, objective, effort)
             chosen = choose(job, hands, leaders, best, scorings, on_row)
         chosen, weights = weight_step(job, run, chosen, objective, scorings, tell, on_row)
         tell(Event("closing"))
@@ -132,6 +132,16 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
         _publish(job, run, result)
     tell(Event("done", {"result": result}))
     return SearchResult(run.path, result)
+
+
+def _best(job: Job, swarm: pso.Optimizer, objective: Objective, effort: Effort) -> Candidate:
+    """The best on dev; of a screened search the one with the widest margins among those about as good."""
+    floor = max(float(objective.known(vertex)["value"]) for vertex in job.space.vertices())
+    clearest = effort.clearest(floor)
+    if clearest is None or swarm.best.value < floor:
+        return Candidate(swarm.best.x, swarm.best.value, {})
+    position = clearest.to(swarm.best.x)
+    return Candidate(position, float(objective.known(position)["value"]), {})
 
 
 def _starts(job: Job) -> Tensor:

@@ -76,8 +76,13 @@ class ScreenedTrial:
                 learnt.append((x, self._ask(x, screen)))
             values.append(self._known[key])
         for x, answer in learnt:
-            self._screening.learn(x, {"key": position_key(x), "margins": answer.margins})
+            known = {"key": position_key(x), "margins": answer.margins, "value": answer.value}
+            self._screening.learn(x, known if answer.bounds is None else known | {"bounds": answer.bounds})
         return values
+
+    def chosen(self) -> Tensor | None:
+        """Of the candidates about as good as the best, the one with the widest margins."""
+        return self._screening.clearest()
 
     def _ask(self, position: Tensor, screen: Screen) -> Found:
         """Ask a position, unless the same was asked before, by a search that was stopped or has paid for it too."""
@@ -109,7 +114,7 @@ def _key(position: Tensor, screen: Screen) -> str:
 def screened_best(
     begin: Callable[[int], pso.Optimizer], bench: Bench, trial: BudgetedTrial, space: Space, experts: int
 ) -> Patch:
-    """Search until the budget is spent; the best candidate.
+    """Search until the budget is spent; of the best candidates the one with the widest margins.
 
     A starting swarm is asked in parts of as many candidates as there are experts, the experts first, so that the later
     parts are screened by what the earlier ones tell. Where a swarm stops before the budget is spent, another begins.
@@ -131,7 +136,8 @@ def screened_best(
                 positions = swarm.ask()
                 swarm.tell(positions, asked.values(positions))
             found.append(swarm.best)
-    return space.realise(max(found, key=lambda best: best.value).x)
+    chosen = asked.chosen()
+    return space.realise(max(found, key=lambda best: best.value).x if chosen is None else chosen)
 
 
 __all__ = ["ScreenedTrial", "can_screen", "population_for", "screened_best"]

@@ -36,7 +36,7 @@ from pyswarmopt_llm.interfaces import ItemAnswer, Part, Score
 from pyswarmopt_llm.journal import is_row
 from pyswarmopt_llm.objective import Objective
 from pyswarmopt_llm.runs import Run, about_run
-from pyswarmopt_llm.screening import Screen
+from pyswarmopt_llm.screening import Screen, Screening
 from pyswarmopt_llm.search import resume, search
 from pyswarmopt_llm.tasks import Item
 from pyswarmopt_llm.utilities.accuracy import Accuracy
@@ -316,3 +316,58 @@ def test_damaged_margins_are_no_row() -> None:
     assert is_row(row | {"margins": {"t": [[0.5, -1.0], None]}})
     for bad in ([], {"t": 1}, {"t": [0.5]}, {"t": [["x"]]}):
         assert not is_row(row | {"margins": bad})
+
+
+# What a screened search hands over
+
+
+def _rows(*candidates: tuple[float, list[list[float] | None]]) -> Screening:
+    screening = Screening(0.05, {"t": len(candidates[0][1])})
+    for i, (value, margins) in enumerate(candidates):
+        row: dict[str, Any] = {"key": str(i), "margins": {"t": margins}, "value": value}
+        screening.learn(torch.tensor([float(i)]), row if None not in margins else row | {"bounds": [0, 1]})
+    return screening
+
+
+def test_of_those_about_as_good_as_the_best_the_widest_margins_win() -> None:
+    """Four items; a standard error at .75 is .217, so .54 and more is about as good."""
+    narrow = (0.75, [[0.1, 9.0], [0.1, 0.3], [0.1, 0.2], [-0.1, 0.5]])
+    wide = (0.75, [[2.0, 9.0], [3.0, 4.0], [2.0, 2.5], [-0.1, 0.5]])
+    widest_but_half = (0.5, [[9.0, 9.0], [9.0, 9.0], [-0.1, 9.0], [-0.1, 9.0]])
+    not_asked_in_full = (0.75, [[9.0, 9.0], [9.0, 9.0], [9.0, 9.0], None])
+    screening = _rows(narrow, wide, widest_but_half, not_asked_in_full)
+    assert screening.clearest() == torch.tensor([1.0], dtype=torch.float64)
+    lower = _rows(narrow, (0.55, wide[1]))  # as if two tasks had been combined
+    assert lower.clearest() == 1 and lower.clearest(floor=0.6) == 0
+    assert _rows(not_asked_in_full).clearest() is None
+
+
+def test_the_widest_margins_by_a_literal_transcription() -> None:
+    rng = np.random.default_rng(0)
+    margins = rng.normal(size=(12, 9, 3))
+    values = (margins.min(2) > 0).mean(1)
+    screening = _rows(*((float(v), m.tolist()) for v, m in zip(values, margins, strict=True)))
+    best = values.max()
+    spread = margins.min(2).std()
+    wide = {}
+    for i in range(12):
+        if values[i] >= best - math.sqrt(best * (1 - best) / 9):
+            wide[i] = sum(1 / (1 + math.exp(-min(m) / (0.4 * spread))) for m in margins[i]) / 9
+    chosen = screening.clearest()
+    assert chosen is not None and int(chosen) == max(wide, key=lambda i: wide[i])
+
+
+def test_a_screened_search_hands_over_what_is_no_worse_than_the_best_expert(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    experts = louder(tiny_experts, tmp_path / "experts")
+    task = write_task(tmp_path / "t.json", questions(20, 1), questions(10, 2))
+    for seed in range(3):
+        config = small(
+            tiny_base, experts, [task], tmp_path / f"{seed}", screen=0.05, particles=8, seed=seed, space="delta"
+        )
+        result = search(config).result
+        values = [row["value"] for row in history(tmp_path / f"{seed}") if row["phase"] == "search"]
+        error = math.sqrt(max(values) * (1 - max(values)) / 20)
+        assert result["best_single_dev"] <= result["best_dev"] <= max(values)
+        assert result["best_dev"] >= max(values) - error - 1e-9
