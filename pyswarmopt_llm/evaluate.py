@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 from pyswarmopt_llm.checks import check_askable
 from pyswarmopt_llm.engines.hardware import pick_device
@@ -73,8 +75,29 @@ def evaluate_model(
     how = find_metric(metric or loaded.metric or "accuracy", device=str(pick_device(device)))
     how.check(loaded.split(split), f"{loaded.source}: {split}")
     engine = open_model(base, adapter, dtype, device, threads)
+    if scoring == "auto" and metric is None:
+        scoring = run_scoring(Path(adapter or base), loaded.name) or scoring
     check_askable(loaded, scoring, engine, (split,), how)
     return score_task(engine, loaded, split, scoring, how)
+
+
+def run_scoring(best: Path, task: str) -> str | None:
+    """How the search that wrote a directory ``RUN/best`` asked a task; None where it is no such directory or task.
+
+    A search tries letters on all experts. The adapter alone may say otherwise by chance, and its score would then not
+    be that of ``result.json``.
+    """
+    files = best.resolve().parent / "result.json", best.resolve().parent / "run.json"
+    if best.name != "best" or not all(file.is_file() for file in files):
+        return None
+    try:
+        result, run = (json.loads(file.read_text(encoding="utf-8")) for file in files)
+        if task not in run["fingerprints"]["tasks"]:
+            return None
+        found = result.get("tasks", {}).get(task, result)["scoring"]
+    except (ValueError, KeyError, TypeError, AttributeError):  # not a run of ours, or damaged: the trial decides
+        return None
+    return found if found in ("letter", "likelihood", "generate") else None
 
 
 def _evaluate_harness(engine: Engine, task: str, split: str, limit: int | None) -> EvalResult:

@@ -484,3 +484,28 @@ def test_a_limit_takes_the_first_items(tiny_base: Path, task: Path) -> None:
     whole = evaluate_model(str(tiny_base), None, str(task), "test", scoring="likelihood", threads=1)
     assert (found.n, whole.n) == (7, 20)
     assert found.score.per_item == whole.score.per_item[:7]
+
+
+def test_eval_asks_a_runs_adapter_as_the_run_did(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself the adapter might look better than chance at letters: then eval would contradict result.json."""
+    from pyswarmopt_llm import evaluate
+    from pyswarmopt_llm.search import search
+
+    task = write_task(tmp_path / "words.json", questions(12, 1), questions(12, 2))
+    run = tmp_path / "run"
+    config = small(tiny_base, louder(tiny_experts, tmp_path / "experts"), [task], run, scoring="likelihood")
+    result = search(config).result
+    monkeypatch.setattr(evaluate, "beats_chance", lambda items, scores: True)
+    found = evaluate.evaluate_model(str(tiny_base), str(run / "best"), str(task), threads=1)
+    assert found.scoring == "likelihood" and found.score.value == result["best_test"]
+    copied = tmp_path / "elsewhere"
+    copied.mkdir()
+    for file in (run / "best").iterdir():
+        (copied / file.name).write_bytes(file.read_bytes())
+    assert evaluate.evaluate_model(str(tiny_base), str(copied), str(task), threads=1).scoring == "letter"
+    other = write_task(tmp_path / "other.json", questions(12, 3), questions(12, 4))
+    assert evaluate.evaluate_model(str(tiny_base), str(run / "best"), str(other), threads=1).scoring == "letter"
+    (run / "run.json").write_text("{}")
+    assert evaluate.run_scoring(run / "best", "words") is None
