@@ -114,18 +114,21 @@ class Effort:
     Args:
         config: what was asked.
         items: task name -> number of dev items.
+
+    Attributes:
+        screening: what foretells items; None without ``--screen``.
     """
 
     def __init__(self, config: SearchConfig, items: Mapping[str, int]) -> None:
         self._config, self._drops = config, Drops(config)
-        self._screening = None if config.screen is None else Screening(config.screen, items)
+        self.screening = None if config.screen is None else Screening(config.screen, items)
         self._sizes = None
         if config.dev_sizes:
             self._sizes = DevSizes(parse_sizes(config.dev_sizes), items, config.max_iter + 1, config.seed)
 
     def in_full(self, positions: Tensor) -> list[list[Rule]]:
         """Rules for positions that are asked in full before the search, and learnt from in it."""
-        return [[] for _ in positions] if self._screening is None else [[s] for s in self._screening.screens(positions)]
+        return [[] for _ in positions] if self.screening is None else [[s] for s in self.screening.screens(positions)]
 
     def begin(self, optimizer: pso.Optimizer, objective: Objective, iteration: int) -> None:
         """Where more items count than in the iteration before, score the personal bests on these."""
@@ -142,9 +145,9 @@ class Effort:
     ) -> list[list[Rule] | None]:
         """The rules of each evaluation of a round; None leaves it out."""
         found: list[list[Rule]]
-        if self._screening is not None:
+        if self.screening is not None:
             best = optimizer.best.value if iteration else np.inf
-            found = [[screen] for screen in self._screening.screens(positions, best)]
+            found = [[screen] for screen in self.screening.screens(positions, best)]
         elif self._sizes is not None:
             found = [[self._sizes.at(iteration)] for _ in positions]
         else:
@@ -154,14 +157,10 @@ class Effort:
 
     def learn(self, objective: Objective, positions: Tensor, rules: Sequence[Sequence[Rule] | None]) -> None:
         """Take in what a round has found."""
-        if self._screening is not None:
+        if self.screening is not None:
             for x, own in zip(positions, rules, strict=True):
                 if own is not None:
-                    self._screening.learn(x, objective.known(x))
-
-    def clearest(self, floor: float) -> Tensor | None:
-        """What a screened search hands over (see `Screening.clearest`); None where nothing is screened."""
-        return None if self._screening is None else self._screening.clearest(floor)
+                    self.screening.learn(x, objective.known(x))
 
     def _revalue(self, sizes: DevSizes, optimizer: pso.Optimizer, objective: Objective, iteration: int) -> None:
         if isinstance(optimizer, pso.Swarm):

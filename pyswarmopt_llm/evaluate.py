@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.interfaces import Engine, Score
 from pyswarmopt_llm.objectives import LM_EVAL, scorings_of
 from pyswarmopt_llm.opening import holds_several, open_model
+from pyswarmopt_llm.run_files import read_about, read_result
 from pyswarmopt_llm.tasks import Task, load_task
 from pyswarmopt_llm.utilities import interval
 from pyswarmopt_llm.utilities.metrics import METRICS, Metric, find_metric
@@ -87,16 +87,16 @@ def run_scoring(best: Path, task: str) -> str | None:
     A search tries letters on all experts. The adapter alone may say otherwise by chance, and its score would then not
     be that of ``result.json``.
     """
-    files = best.resolve().parent / "result.json", best.resolve().parent / "run.json"
-    if best.name != "best" or not all(file.is_file() for file in files):
+    run = best.resolve().parent
+    if best.name != "best" or not (run / "run.json").is_file():
         return None
     try:
-        result, run = (json.loads(file.read_text(encoding="utf-8")) for file in files)
-        if task not in run["fingerprints"]["tasks"]:
-            return None
-        found = result.get("tasks", {}).get(task, result)["scoring"]
-    except (ValueError, KeyError, TypeError, AttributeError):  # not a run of ours, or damaged: the trial decides
+        about, result = read_about(run), read_result(run)
+    except UserError:  # not a run of ours, or damaged: the trial decides
         return None
+    if result is None or task not in about["fingerprints"].get("tasks", {}):
+        return None
+    found = result.get("tasks", {}).get(task, result).get("scoring")
     return found if found in ("letter", "likelihood", "generate") else None
 
 

@@ -75,6 +75,15 @@ class Screen:
         return found
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What is known of a candidate: its `value` where every item was asked."""
+
+    position: npt.NDArray[np.float64]
+    margins: Mapping[str, Any]
+    value: float | None
+
+
 class Screening:
     """Learns from every candidate that was asked, and screens the next ones.
 
@@ -85,8 +94,7 @@ class Screening:
 
     def __init__(self, level: float, items: Mapping[str, int]) -> None:
         self._level, self._items = level, dict(items)
-        self._seen: dict[str, tuple[npt.NDArray[np.float64], Mapping[str, Any]]] = {}
-        self._in_full: dict[str, float] = {}  # key -> value
+        self._seen: dict[str, _Asked] = {}
         self._kernel: Kernel | None = None
         self._chosen_with = 0
 
@@ -97,10 +105,10 @@ class Screening:
             position: (D,).
             row: its line of the journal, with the `margins` of what was asked.
         """
-        if "bounds" not in row and all(margins is not None for task in row["margins"].values() for margins in task):
-            self._in_full[row["key"]] = float(row["value"])
-        if any(margins is not None for task in row["margins"].values() for margins in task):
-            self._seen[row["key"]] = position.detach().cpu().double().numpy().copy(), row["margins"]
+        known = [margins is not None for task in row["margins"].values() for margins in task]
+        if any(known):
+            value = float(row["value"]) if all(known) and "bounds" not in row else None
+            self._seen[row["key"]] = _Asked(position.detach().cpu().double().numpy().copy(), row["margins"], value)
 
     def clearest(self, floor: float = -np.inf) -> Tensor | None:
         """Of the candidates that were asked in full and are about as good as the best, the one with the widest margins.
@@ -113,17 +121,18 @@ class Screening:
         Returns:
             Its position, (D,) float64; None where nothing was asked in full.
         """
-        if not self._in_full:
+        asked = [(one, one.value) for one in self._seen.values() if one.value is not None]
+        if not asked:
             return None
-        best = max(self._in_full.values())
+        best = max(value for _, value in asked)
         error = np.sqrt(max(best * (1 - best), 0.0) / sum(self._items.values()))
-        keys = [key for key, value in self._in_full.items() if value >= max(best - error, floor)]
         closest = np.array(
-            [[min(margins) for name in self._items for margins in self._seen[key][1][name]] for key in self._in_full]
+            [[min(margins) for name in self._items for margins in one.margins[name]] for one, _ in asked]
         )
         spread = float(closest.std()) or 1.0
-        width = dict(zip(self._in_full, expit(closest / (SOFTNESS * spread)).mean(1), strict=True))
-        return torch.from_numpy(self._seen[max(keys, key=lambda key: width[key])][0].copy())
+        width = expit(closest / (SOFTNESS * spread)).mean(1)
+        near = [i for i, (_, value) in enumerate(asked) if value >= max(best - error, floor)]
+        return torch.from_numpy(asked[max(near, key=lambda i: width[i])][0].position.copy())
 
     def screens(self, positions: Iterable[Tensor], best: float = np.inf) -> list[Screen]:
         """A rule for each candidate of a round; as long as nothing was learnt: to ask everything."""
@@ -134,8 +143,8 @@ class Screening:
 
     def _right(self, positions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """(M, I) probabilities over the items of all tasks."""
-        asked = np.stack([x for x, _ in self._seen.values()])
-        margins = as_cube([[m for name in self._items for m in row[name]] for _, row in self._seen.values()])
+        asked = np.stack([one.position for one in self._seen.values()])
+        margins = as_cube([[m for name in self._items for m in one.margins[name]] for one in self._seen.values()])
         known = int((~np.isnan(margins)).sum())
         if known >= _GROWTH * self._chosen_with:
             self._kernel, self._chosen_with = None, known

@@ -121,7 +121,7 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
                 singles = _all_scores(objective, vertices, effort.in_full(vertices))
                 _warn_if_chance(job, singles, scorings, tell)
                 stop = _loop(job, run, swarm, objective, effort, leaders, tell)
-                best = _best(job, swarm, objective, effort)
+                best = _best(swarm, objective, effort, vertices)
             chosen = choose(job, hands, leaders, best, scorings, on_row)
         chosen, weights = weight_step(job, run, chosen, objective, scorings, tell, on_row)
         tell(Event("closing"))
@@ -134,14 +134,15 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
     return SearchResult(run.path, result)
 
 
-def _best(job: Job, swarm: pso.Optimizer, objective: Objective, effort: Effort) -> Candidate:
+def _best(swarm: pso.Optimizer, objective: Objective, effort: Effort, vertices: Tensor) -> Candidate:
     """The best on dev; of a screened search the one with the widest margins among those about as good."""
-    floor = max(float(objective.known(vertex)["value"]) for vertex in job.space.vertices())
-    clearest = effort.clearest(floor)
-    if clearest is None or swarm.best.value < floor:
-        return Candidate(swarm.best.x, swarm.best.value, {})
-    position = clearest.to(swarm.best.x)
-    return Candidate(position, float(objective.known(position)["value"]), {})
+    if effort.screening is not None:
+        floor = max(float(objective.known(vertex)["value"]) for vertex in vertices)
+        clearest = effort.screening.clearest(floor)
+        if clearest is not None and swarm.best.value >= floor:
+            position = clearest.to(swarm.best.x)
+            return Candidate(position, float(objective.known(position)["value"]), {})
+    return Candidate(swarm.best.x, swarm.best.value, {})
 
 
 def _starts(job: Job) -> Tensor:

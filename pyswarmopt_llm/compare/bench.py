@@ -151,34 +151,32 @@ class BudgetedTrial:
 
     def score(self, patch: Patch) -> Score:
         """The dev score."""
-        score = self._pay(lambda: self._bench.score(patch, "dev"))
-        best = max(score.value, self.trace[-1][1]) if self.trace else score.value
-        self.trace.append((self.spent, best))
+        score = self.pay(lambda: (*self._bench.score(patch, "dev"), self._bench.dev_items))
+        self.note(score.value)
         return score
 
     def loss(self, patch: Patch) -> float:
         """The loss of the right dev answers."""
-        return self._pay(lambda: self._bench.loss(patch))
+        return self.pay(lambda: (*self._bench.loss(patch), self._bench.dev_items))
 
-    def _pay(self, ask: Callable[[], tuple[Answer, float]]) -> Answer:
+    def pay(self, ask: Callable[[], tuple[Answer, float, int]]) -> Answer:
+        """Ask a candidate; `ask` gives the answer, the seconds it took, now or when it was first asked, and its items.
+
+        Raises:
+            RuntimeError: the budget does not pay for all dev items any more.
+        """
         if self.left < 1:
             raise RuntimeError("the budget of item evaluations is spent")
-        self.spent += self._bench.dev_items
         start = time.perf_counter()
-        found, seconds = ask()
+        found, seconds, items = ask()
         self.seconds_here += time.perf_counter() - start
         self.seconds_known += seconds
+        self.spend(items)
         return found
 
-    def book(self, items: int, seconds: float, best: float) -> None:
-        """Take in a candidate that was asked elsewhere: its items, the seconds it took, the best score so far."""
-        self.spend(items)
-        self.seconds_known += seconds
-        self.trace.append((self.spent, best))
-
-    def waited(self, seconds: float) -> None:
-        """This process waited so long for a candidate that was asked elsewhere."""
-        self.seconds_here += seconds
+    def note(self, value: float) -> None:
+        """A dev score, for the best-so-far curve."""
+        self.trace.append((self.spent, max(value, self.trace[-1][1]) if self.trace else value))
 
     def load(self, patch: Patch) -> None:
         """Make the model ``base + patch``."""

@@ -85,20 +85,27 @@ class ScreenedTrial:
         return self._screening.clearest()
 
     def _ask(self, position: Tensor, screen: Screen) -> Found:
-        """Ask a position, unless the same was asked before, by a search that was stopped or has paid for it too."""
-        key = _key(position, screen)
-        row = self._store.scores.get((self._task, KIND, key))
-        if row is None:
-            answer = self._asker.ask(Ask(position, (screen,)))
-            self._trial.waited(answer.seconds)
-            if answer.n:
-                self._store.add_score({"task": self._task, "kind": KIND, "key": key, **asdict(answer)})
-        else:
-            answer = Found(**{field.name: row[field.name] for field in fields(Found)})
+        def ask() -> tuple[Found, float, int]:
+            found = self._answer(position, screen)
+            return found, found.seconds, found.n
+
+        answer = self._trial.pay(ask)
         if answer.n == self._items:
             self.best = max(self.best, answer.value)
+        self._trial.note(self.best)
         self._known[position_key(position)] = answer.value
-        self._trial.book(answer.n, answer.seconds, self.best)
+        return answer
+
+    def _answer(self, position: Tensor, screen: Screen) -> Found:
+        """What is found at a position; if the same was asked before, by a search that was stopped or paid for it too,
+        what was found then."""
+        key = _key(position, screen)
+        row = self._store.scores.get((self._task, KIND, key))
+        if row is not None:
+            return Found(**{field.name: row[field.name] for field in fields(Found)})
+        answer = self._asker.ask(Ask(position, (screen,)))
+        if answer.n:
+            self._store.add_score({"task": self._task, "kind": KIND, "key": key, **asdict(answer)})
         return answer
 
 

@@ -44,11 +44,6 @@ def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
 
     Returns:
         (at least n, size).
-
-    Example:
-        >>> from pyswarmopt_llm.spaces.starts import sums
-        >>> sums(1, 2, 3, seed=0).shape
-        torch.Size([3, 2])
     """
     linear = isinstance(space, CoefficientSpace) and space.linear
     if start == "sums" or (start == "auto" and linear):
@@ -60,7 +55,12 @@ def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
 
 def sums(groups: int, experts: int, count: int, seed: int) -> Tensor:
     """Weighted sums, (count, groups * experts) float64: in each group uniform on the simplex of shares, times a total
-    ~ U(1/2, 1 + experts / 3) that all groups of a position have in common."""
+    ~ U(1/2, 1 + experts / 3) that all groups of a position have in common.
+
+    Example:
+        >>> sums(1, 2, 3, seed=0).shape
+        torch.Size([3, 2])
+    """
     rng = np.random.default_rng([seed, 5])
     shares = rng.dirichlet(np.ones(experts), size=(count, groups))
     totals = rng.uniform(LEAST_SUM, 1 + experts / 3, size=(count, 1, 1))
