@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 NEVERGRAD = "nevergrad:"
 PYCMA = "pycma"
+PROPOSALS = 10  # of the model of the items that a screened search asks when its optimizer has stopped
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,11 @@ class SearchConfig:
     @property
     def planned(self) -> int:
         """Evaluations if nothing stops the search early."""
+        return self.rounds + (0 if self.screen is None else PROPOSALS)
+
+    @property
+    def rounds(self) -> int:
+        """Those that the optimizer asks for."""
         return self.population * (self.max_iter + 1)
 
     @property
@@ -133,4 +139,4 @@ class SearchConfig:
         swarm = self.optimizer != PYCMA and not self.optimizer.startswith(NEVERGRAD)
         rounds: dict[str, float] = {"max_iter": self.max_iter, "patience": self.patience}
         budgets = {"budget_items": self.budget_items, "budget_minutes": self.budget_minutes}
-        return (rounds if swarm else {"max_evals": self.planned}) | {k: v for k, v in budgets.items() if v is not None}
+        return (rounds if swarm else {"max_evals": self.rounds}) | {k: v for k, v in budgets.items() if v is not None}

@@ -127,8 +127,10 @@ class Effort:
             self._sizes = DevSizes(parse_sizes(config.dev_sizes), items, config.max_iter + 1, config.seed)
 
     def in_full(self, positions: Tensor) -> list[list[Rule]]:
-        """Rules for positions that are asked in full before the search, and learnt from in it."""
-        return [[] for _ in positions] if self.screening is None else [[s] for s in self.screening.screens(positions)]
+        """Rules for positions that are asked in full, before or after the search, and can be learnt from."""
+        if self.screening is None:
+            return [[] for _ in positions]
+        return [[screen] for screen in self.screening.screens(positions, best=-np.inf)]
 
     def begin(self, optimizer: pso.Optimizer, objective: Objective, iteration: int) -> None:
         """Where more items count than in the iteration before, score the personal bests on these."""
@@ -224,11 +226,13 @@ class Budget:
         seconds: for all evaluations; None: no limit.
         items: item evaluations of the search; None: no limit.
         closing_items: items of the closing evaluations, which count in `seconds` only.
+        kept_items: set aside for what is asked when the search has ended (see `promised`).
     """
 
     seconds: float | None
     items: int | None
     closing_items: int = 0
+    kept_items: int = 0
 
     def spent(self, item_evaluations: Sequence[int], seconds: float) -> dict[str, float]:
         """Reasons to stop: another iteration like the latest would go beyond the budget.
@@ -246,9 +250,22 @@ class Budget:
         total = item_evaluations[-1]
         latest = total - item_evaluations[-2] if len(item_evaluations) > 1 else total
         found: dict[str, float] = {}
-        if self.items is not None and total + latest > self.items:
+        if self.items is not None and total + latest + self.kept_items > self.items:
             found["budget_items"] = total
-        pace = seconds / total if total else 0.0
-        if self.seconds is not None and seconds + pace * (latest + self.closing_items) > self.seconds:
+        if not self._time(total, seconds, latest + self.kept_items):
             found["budget_minutes"] = round(seconds / 60, 3)
         return found
+
+    def pays(self, total: int, seconds: float, more: int) -> bool:
+        """Whether so many more items are within the budget, which nothing more is set aside of.
+
+        Example:
+            >>> Budget(None, 1000, kept_items=300).spent([400, 700], 9.0), Budget(None, 1000).pays(700, 9.0, 300)
+            ({'budget_items': 700}, True)
+        """
+        return (self.items is None or total + more <= self.items) and self._time(total, seconds, more)
+
+    def _time(self, total: int, seconds: float, more: int) -> bool:
+        """Whether there is time for so many more items and the closing ones, at the pace so far."""
+        pace = seconds / total if total else 0.0
+        return self.seconds is None or seconds + pace * (more + self.closing_items) <= self.seconds

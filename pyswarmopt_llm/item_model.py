@@ -118,7 +118,6 @@ class ItemModel:
             raise ValueError("positions and margins have to be finite (NaN: not asked)")
         self._shape = cube.shape[1:]
         flat = cube.reshape(len(cube), -1)
-        self._seen: npt.NDArray[np.bool_] = (~np.isnan(flat)).sum(axis=0) > 0
         self._margins, self._patterns = flat, list(_patterns(flat))
         self.kernel = max(_kernels(self._positions), key=self._evidence) if kernel is None else kernel
         self._groups = list(self._solved(self.kernel))
@@ -129,8 +128,24 @@ class ItemModel:
         That of being above the closest rival: an upper bound of the probability of being above all, and near it, since
         one rival usually decides. One half where an item was seen at fewer than two candidates.
         """
+        above, _ = self._foretold(positions)
+        return np.where(np.isnan(found := self._closest(above)), 0.5, found)
+
+    def margins(self, positions: npt.ArrayLike) -> Floats:
+        """Expected margins (M, I) of the closest rival; NaN where an item was seen at fewer than two candidates.
+
+        Example:
+            >>> x = np.linspace(0, 1, 6)[:, None]
+            >>> ItemModel(x, np.stack([x + 1, 0.5 - x], axis=2)).margins(np.array([[0.3], [0.9]])).round(2).tolist()
+            [[0.2], [-0.4]]
+        """
+        return self._closest(self._foretold(positions)[1])
+
+    def _foretold(self, positions: npt.ArrayLike) -> tuple[Floats, Floats]:
+        """Of each margin the probability of being above 0 and its mean, (M, I * R) each; NaN where nothing is known."""
         new: Floats = np.asarray(positions, dtype=np.float64)
-        above = np.full((len(new), len(self._seen)), 0.5)
+        above = np.full((len(new), self._margins.shape[1]), np.nan)
+        means = above.copy()
         between = self.kernel(self._positions, new)
         for group in self._groups:
             k = solve_triangular(group.root, between[group.rows], lower=True)
@@ -139,14 +154,14 @@ class ItemModel:
             share = 1 + self.kernel.noise - (k**2).sum(0) + off**2 / (group.ones @ group.ones)
             error = np.sqrt(np.maximum(share, _TINY)[:, None] * group.variance)
             above[:, group.columns] = stdtr(len(group.rows) - 1, mean / error)
-        return self._closest(above)
+            means[:, group.columns] = mean
+        return above, means
 
-    def _closest(self, above: Floats) -> Floats:
-        """(M, I) from the (M, I * R) probabilities of being above each rival."""
-        cube = above.reshape(-1, *self._shape)
-        rivals: npt.NDArray[np.bool_] = self._seen.reshape(self._shape)
-        found: Floats = np.where(rivals.any(axis=1), np.where(rivals, cube, 1.0).min(axis=2), 0.5)
-        return found
+    def _closest(self, foretold: Floats) -> Floats:
+        """(M, I) from (M, I * R): the least of each item's rivals that something is known of; NaN if of none."""
+        cube = foretold.reshape(-1, *self._shape)
+        least: Floats = np.where(np.isnan(cube), np.inf, cube).min(axis=2)
+        return np.where(np.isinf(least), np.nan, least)
 
     def _evidence(self, kernel: Kernel) -> float:
         return sum(group.evidence for group in self._solved(kernel))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyswarmopt_llm.asking import Asker
 from pyswarmopt_llm.checks import VLLM, check_askable, check_budget, check_settings
-from pyswarmopt_llm.config import SearchConfig
+from pyswarmopt_llm.config import PROPOSALS, SearchConfig
 from pyswarmopt_llm.effort import Budget, check_items_alone
 from pyswarmopt_llm.engines.calibration import calibrated
 from pyswarmopt_llm.engines.transformers_engine import TransformersEngine
@@ -23,6 +23,7 @@ from pyswarmopt_llm.graphs.mixing import mixer
 from pyswarmopt_llm.interfaces import Space, Utility
 from pyswarmopt_llm.objectives import Objectives, load_objectives, task_print
 from pyswarmopt_llm.opening import load_engine, load_vllm
+from pyswarmopt_llm.screening import proposals_for
 from pyswarmopt_llm.spaces import SEVERAL, build_space
 from pyswarmopt_llm.spaces.full import FullSpace
 from pyswarmopt_llm.spaces.graph import GraphSpace
@@ -123,7 +124,11 @@ class Job:
         minutes = self.config.budget_minutes
         # Closing asks best and average on dev, and best, average and best single expert on test.
         closing = 2 * self.dev_items + 3 * sum(len(task.test) for task in self.tasks.values())
-        return Budget(None if minutes is None else 60 * minutes, self.config.budget_items, closing)
+        kept = 0
+        if self.config.screen is not None:
+            items = self.config.budget_items
+            kept = self.dev_items * (PROPOSALS if items is None else proposals_for(items // self.dev_items))
+        return Budget(None if minutes is None else 60 * minutes, self.config.budget_items, closing, kept)
 
 
 def prepare(config: SearchConfig) -> Job:

@@ -8,7 +8,7 @@ that would so become the best of all is asked in full, so that the best is never
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,11 +17,15 @@ import torch
 from scipy.special import expit
 from torch import Tensor
 
+import pyswarmopt as pso
+from pyswarmopt.stopping import MaxIter, Patience
+from pyswarmopt_llm.config import PROPOSALS
 from pyswarmopt_llm.early_stop import Evaluation, mean_only
 from pyswarmopt_llm.item_model import ItemModel, Kernel
 
 MOST_COEFFICIENTS = 64  # beyond, what a swarm asks tells too little of the space for a model of it
 SOFTNESS = 0.4  # of a margin's standard deviation over items and candidates: what `Screening.clearest` smooths over
+_SCOUTS, _FLIGHT, _PATIENCE = 40, 100, 10  # particles and iterations of a swarm that flies over the model
 _GROWTH = 1.5  # times as many margins as when the kernel was chosen: it is chosen anew
 
 
@@ -121,28 +125,65 @@ class Screening:
         Returns:
             Its position, (D,) float64; None where nothing was asked in full.
         """
-        asked = [(one, one.value) for one in self._seen.values() if one.value is not None]
+        asked = self._in_full()
         if not asked:
             return None
         best = max(value for _, value in asked)
         error = np.sqrt(max(best * (1 - best), 0.0) / sum(self._items.values()))
-        closest = np.array(
-            [[min(margins) for name in self._items for margins in one.margins[name]] for one, _ in asked]
-        )
-        spread = float(closest.std()) or 1.0
-        width = expit(closest / (SOFTNESS * spread)).mean(1)
+        closest = self._closest(asked)
+        width = _width(closest, closest.std())
         near = [i for i, (_, value) in enumerate(asked) if value >= max(best - error, floor)]
         return torch.from_numpy(asked[max(near, key=lambda i: width[i])][0].position.copy())
+
+    def promising(self, seed: int) -> Tensor | None:
+        """Where margins are foretold to be the widest: what a swarm finds that flies over the model of all margins.
+
+        Nothing is asked. Swarms that ask have to feel their way by noisy counts of right answers; this one sees a
+        smooth function and can look at it thousands of times.
+
+        Args:
+            seed: of the swarm that flies over the model.
+
+        Returns:
+            The position, (D,) float64; None where nothing was asked in full.
+        """
+        asked = self._in_full()
+        if not asked:
+            return None
+        spread = float(self._closest(asked).std())
+        model = self._model()
+
+        def width(positions: Tensor) -> Tensor:
+            return torch.from_numpy(_width(model.margins(positions.numpy()), spread))
+
+        known = torch.from_numpy(np.stack([one.position for one in self._seen.values()]))
+        start = known[width(known).argsort(descending=True, stable=True)[:_SCOUTS]]
+        recipe = replace(pso.recipes.constriction(), stop=(Patience(_PATIENCE), MaxIter(_FLIGHT)), restart=())
+        swarm = pso.Swarm(
+            positions=start, population=_SCOUTS, recipe=recipe, maximize=True, seed=seed, dtype=start.dtype
+        )
+        while not swarm.stop():
+            positions = swarm.ask()
+            swarm.tell(positions, width(positions))
+        return swarm.best.x
 
     def screens(self, positions: Iterable[Tensor], best: float = np.inf) -> list[Screen]:
         """A rule for each candidate of a round; as long as nothing was learnt: to ask everything."""
         x = np.stack([position.detach().cpu().double().numpy() for position in positions])
-        right = self._right(x) if self._seen else np.full((len(x), sum(self._items.values())), 0.5)
+        right = self._model().right(x) if self._seen else np.full((len(x), sum(self._items.values())), 0.5)
         ends = np.cumsum(list(self._items.values()))[:-1]
         return [Screen(dict(zip(self._items, np.split(row, ends), strict=True)), self._level, best) for row in right]
 
-    def _right(self, positions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """(M, I) probabilities over the items of all tasks."""
+    def _in_full(self) -> list[tuple[_Asked, float]]:
+        """What was asked in full, with its values."""
+        return [(one, one.value) for one in self._seen.values() if one.value is not None]
+
+    def _closest(self, asked: Sequence[tuple[_Asked, float]]) -> npt.NDArray[np.float64]:
+        """(N, I) margins of the closest rivals."""
+        return np.array([[min(margins) for name in self._items for margins in one.margins[name]] for one, _ in asked])
+
+    def _model(self) -> ItemModel:
+        """Of all that was asked; its kernel is chosen anew when half as many margins again are known."""
         asked = np.stack([one.position for one in self._seen.values()])
         margins = as_cube([[m for name in self._items for m in one.margins[name]] for one in self._seen.values()])
         known = int((~np.isnan(margins)).sum())
@@ -150,7 +191,23 @@ class Screening:
             self._kernel, self._chosen_with = None, known
         model = ItemModel(asked, margins, self._kernel)
         self._kernel = model.kernel
-        return model.right(positions)
+        return model
+
+
+def _width(closest: npt.NDArray[np.float64], spread: float) -> npt.NDArray[np.float64]:
+    """(N,) how clearly items are right on average, from (N, I) margins; items that nothing is known of are left out."""
+    found: npt.NDArray[np.float64] = np.nanmean(expit(closest / (SOFTNESS * (spread or 1.0))), axis=1)
+    return found
+
+
+def proposals_for(candidates: int) -> int:
+    """How many of a budget of so many candidates are left to what the model promises.
+
+    Example:
+        >>> proposals_for(100), proposals_for(20)
+        (10, 5)
+    """
+    return min(PROPOSALS, candidates // 4)
 
 
 def as_cube(rows: Sequence[Sequence[Sequence[float] | None]]) -> npt.NDArray[np.float64]:
@@ -169,4 +226,4 @@ def as_cube(rows: Sequence[Sequence[Sequence[float] | None]]) -> npt.NDArray[np.
     return cube
 
 
-__all__ = ["MOST_COEFFICIENTS", "Screen", "Screening", "as_cube"]
+__all__ = ["MOST_COEFFICIENTS", "Screen", "Screening", "as_cube", "proposals_for"]

@@ -31,6 +31,7 @@ from pyswarmopt_llm.objective import Objective, OnRow
 from pyswarmopt_llm.one_by_one import OneByOne, spent
 from pyswarmopt_llm.optimizers import is_swarm, optimizer, released
 from pyswarmopt_llm.output import coefficients_by_group, items_saved, save_truncated
+from pyswarmopt_llm.promised import ask_promised
 from pyswarmopt_llm.reporting.card import model_card
 from pyswarmopt_llm.reporting.report import render_report
 from pyswarmopt_llm.runs import Checkpoint, Run, about_run, check_new
@@ -188,6 +189,7 @@ def _loop(
         asked.append(objective.item_evaluations)
         reasons = {**swarm.stop(), **budget.spent(asked, objective.seconds)}
     effort.end(swarm, objective, len(asked) - 1)
+    ask_promised(job, objective, effort, leaders, len(asked), tell)
     return reasons
 
 

@@ -39,12 +39,15 @@ def plot_origin(file: Path, origins: Sequence[Origin]) -> None:
     """Where the best particles started: rank among the starting swarm against what became of them."""
     figure, axes = _figure()
     for start in origins:
+        if start.promised:
+            axes.axhline(start.value, color="tab:red", linestyle="--", linewidth=1)
+            continue
         axes.plot([start.rank, start.rank], [start.start, start.value], "-", color="0.7")
         axes.plot(start.rank, start.start, "o", color="tab:orange")
         axes.plot(start.rank, start.value, "*", color="tab:red", markersize=12)
     population = max(start.population for start in origins)
     axes.axvline((population + 1) / 2, linestyle=":", color="0.5")
-    axes.set(xlabel="rank of its start in the swarm (1 is best)", ylabel="dev: start (dot), end (star)")
+    axes.set(xlabel="rank of its start in the swarm (1 is best)", ylabel="dev: start (dot), end (star), promised (dashed)")
     axes.set_xlim(0, population + 1)
     figure.savefig(file, dpi=120)
 

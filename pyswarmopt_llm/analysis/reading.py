@@ -50,6 +50,7 @@ class Origin:
         population: particles.
         value: the best value.
         iteration: when it was found.
+        promised: by the model of a screened search; no particle found it, and `start` is its own value.
     """
 
     particle: int
@@ -58,11 +59,12 @@ class Origin:
     population: int
     value: float
     iteration: int
+    promised: bool = False
 
     @property
     def weak_to_strong(self) -> bool:
         """It started in the lower half of the swarm."""
-        return self.rank > (self.population + 1) / 2
+        return not self.promised and self.rank > (self.population + 1) / 2
 
 
 def read_run(path: Path) -> tuple[Run, dict[str, Any]]:
@@ -120,7 +122,8 @@ def origin(rows: Sequence[Row], result: Mapping[str, Any]) -> Origin:
     own = starts.get(best["particle"], float(best["value"]))
     values = list(starts.values())
     rank = 1 + sum(v > own for v in values) + (values.count(own) - 1) / 2
-    return Origin(best["particle"], own, rank, len(values), float(best["value"]), best["iteration"])
+    promised = best["particle"] not in starts
+    return Origin(best["particle"], own, rank, len(values), float(best["value"]), best["iteration"], promised)
 
 
 def best_row(rows: Sequence[Row], result: Mapping[str, Any]) -> Row:

@@ -45,6 +45,10 @@ def _lines(found: dict[str, Any]) -> list[str]:
                 f"{case['emerged']}; of {case['kept'] + case['lost']} that some did it loses {case['lost']}."
             )
         start = run["origin"]
+        if start["promised"]:
+            where = f"iteration {start['iteration']}) is what the model of the items promised, after all particles."
+            lines.append(f"{run['run']}: the best ({start['value']:.3f}, {where}")
+            continue
         lines.append(
             f"{run['run']}: the best ({start['value']:.3f}, iteration {start['iteration']}) is of particle "
             f"{start['particle']}, which started at {start['start']:.3f}, rank {start['rank']:g} of "

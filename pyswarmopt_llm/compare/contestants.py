@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import pyswarmopt as pso
 from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING, load_ensemble, load_method
 from pyswarmopt_llm.baselines.ensemble import Counted, Ensemble
 from pyswarmopt_llm.baselines.method import Options, Settings
@@ -33,7 +32,6 @@ OPTIMIZERS = (
     "pycma",
     *(NEVERGRAD + name for name in ("CMA", "NGOpt", "DE", "TwoPointsDE", "RandomSearch")),
 )
-SEEDS_APART = 10**6  # between the swarms of one search
 UNENDING = 10**6  # rounds: the budget ends a search, or the optimizer itself
 
 
@@ -171,20 +169,17 @@ def _optimize(
     population = max(particles or (population_for(experts, trial.left) if screens else 0), experts)
     rounds = UNENDING if not name.startswith(NEVERGRAD) else max(trial.left // population - 1, 0)
 
-    def begin(number: int) -> pso.Optimizer:
-        own = seed + SEEDS_APART * number
-        return make_optimizer(
-            name.removesuffix(PAPER),
-            starting_points(space, "auto" if ours else "segments", population, own),
-            population=population,
-            max_iter=rounds,
-            patience=PATIENCE,
-            seed=own,
-        )
-
+    optimizer = make_optimizer(
+        name.removesuffix(PAPER),
+        starting_points(space, "auto" if ours else "segments", population, seed),
+        population=population,
+        max_iter=rounds,
+        patience=PATIENCE,
+        seed=seed,
+    )
     if screens:
-        return screened_best(begin, bench, trial, space, experts)
-    return best_found(begin(0), trial, space.realise)
+        return screened_best(optimizer, bench, trial, space, experts, seed)
+    return best_found(optimizer, trial, space.realise)
 
 
 def _as_published(name: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
 from dataclasses import asdict, fields
 
 import torch
@@ -13,17 +12,17 @@ from torch import Tensor
 import pyswarmopt as pso
 from pyswarmopt_llm.asking import Ask, Asker, Found
 from pyswarmopt_llm.compare.bench import Bench, BudgetedTrial
+from pyswarmopt_llm.config import PROPOSALS
 from pyswarmopt_llm.interfaces import Patch, Space
 from pyswarmopt_llm.optimizers import released
 from pyswarmopt_llm.runs import position_key
-from pyswarmopt_llm.screening import MOST_COEFFICIENTS, Screen, Screening
+from pyswarmopt_llm.screening import MOST_COEFFICIENTS, Screen, Screening, proposals_for
 from pyswarmopt_llm.utilities.combine import harmonic
 
 LEVEL = 0.05  # as `--screen` recommends
 STARTING_SHARE = 0.6  # of the candidates that the budget pays for in full, at most so many begin
 MOST_PER_EXPERT = 2
 KIND = "screened"  # of rows in the store
-MOST_SWARMS = 100  # where screening foretells everything, the budget has no end
 
 
 def can_screen(bench: Bench, space: Space) -> bool:
@@ -62,11 +61,16 @@ class ScreenedTrial:
         self._items = bench.dev_items
         self.best = -math.inf
 
-    def values(self, positions: Tensor) -> list[float]:
-        """The values of these positions; NaN from where the budget ends. What was asked is learnt from afterwards."""
+    def values(self, positions: Tensor, in_full: bool = False) -> list[float]:
+        """The values of these positions; NaN from where the budget ends. What was asked is learnt from afterwards.
+
+        Args:
+            positions: (N, D).
+            in_full: leave nothing to be foretold.
+        """
         values = []
         learnt: list[tuple[Tensor, Found]] = []
-        best = self.best if math.isfinite(self.best) else math.inf
+        best = -math.inf if in_full else self.best if math.isfinite(self.best) else math.inf
         for x, screen in zip(positions, self._screening.screens(positions, best), strict=True):
             key = position_key(x)
             if key not in self._known and self._trial.left < 1:
@@ -80,8 +84,13 @@ class ScreenedTrial:
             self._screening.learn(x, known if answer.bounds is None else known | {"bounds": answer.bounds})
         return values
 
-    def chosen(self) -> Tensor | None:
-        """Of the candidates about as good as the best, the one with the widest margins."""
+    def chosen(self, seed: int) -> Tensor | None:
+        """Ask what the model promises, again and again; of the candidates about as good as the best the one with the
+        widest margins."""
+        for number in range(PROPOSALS):
+            promising = self._screening.promising(seed + number)
+            if promising is not None and self._trial.left:
+                self.values(promising[None], in_full=True)
         return self._screening.clearest()
 
     def _ask(self, position: Tensor, screen: Screen) -> Found:
@@ -119,32 +128,34 @@ def _key(position: Tensor, screen: Screen) -> str:
 
 
 def screened_best(
-    begin: Callable[[int], pso.Optimizer], bench: Bench, trial: BudgetedTrial, space: Space, experts: int
+    swarm: pso.Optimizer, bench: Bench, trial: BudgetedTrial, space: Space, experts: int, seed: int
 ) -> Patch:
-    """Search until the budget is spent; of the best candidates the one with the widest margins.
+    """Let a swarm search, then ask what the model of the items promises; see `Screening.promising`.
 
-    A starting swarm is asked in parts of as many candidates as there are experts, the experts first, so that the later
-    parts are screened by what the earlier ones tell. Where a swarm stops before the budget is spent, another begins.
+    The starting swarm is asked in parts of as many candidates as there are experts, the experts first, so that the
+    later parts are screened by what the earlier ones tell. The swarm ends where another round like its latest would
+    leave too little for what is promised.
 
     Args:
-        begin: number of a swarm -> the swarm, which begins with the experts.
+        swarm: it begins with the experts.
         bench: the task.
         trial: pays.
         space: realises positions.
         experts: how many.
+        seed: of what flies over the model.
     """
     asked = ScreenedTrial(bench, trial, space)
-    found: list[pso.optimizer.Point] = []
-    while trial.left > 0 and len(found) < MOST_SWARMS:
-        with released(begin(len(found))) as swarm:
-            parts = swarm.ask().split(experts)
-            swarm.tell(torch.cat(parts), [value for part in parts for value in asked.values(part)])
-            while trial.left > 0 and not swarm.stop():
-                positions = swarm.ask()
-                swarm.tell(positions, asked.values(positions))
-            found.append(swarm.best)
-    chosen = asked.chosen()
-    return space.realise(max(found, key=lambda best: best.value).x if chosen is None else chosen)
+    kept, latest = proposals_for(trial.left) * bench.dev_items, 0
+    with released(swarm):
+        parts = swarm.ask().split(experts)
+        swarm.tell(torch.cat(parts), [value for part in parts for value in asked.values(part)])
+        while trial.left and trial.items_left - latest >= kept and not swarm.stop():
+            before, positions = trial.spent, swarm.ask()
+            swarm.tell(positions, asked.values(positions))
+            latest = trial.spent - before
+        best = swarm.best.x
+    chosen = asked.chosen(seed)
+    return space.realise(best if chosen is None else chosen)
 
 
 __all__ = ["ScreenedTrial", "can_screen", "population_for", "screened_best"]

@@ -138,8 +138,10 @@ def _heat(state: SearchState, width: int, lines: int, plain: bool) -> list[Text]
     found = []
     for row in shown:
         line = Text(f"iteration {row:>{digits}} ")
+        promised = min(state.values[row]) >= state.particles  # their numbers follow those of the swarm
+        first = state.particles if promised else 0
         for column in columns:
-            line.append_text(_cell(state.values[row].get(column), low, high, marks))
+            line.append_text(_cell(state.values[row].get(first + column), low, high, marks))
             line.append(gap)
         found.append(_fit(line, width))
     legend = f"{marks[0]} {low:.3f}  {marks[-1]} {high:.3f}  {'_' if plain else '·'} not evaluated"

@@ -188,7 +188,8 @@ def _particles(rows: Sequence[Row], result: Row) -> list[Drawn]:
             Mark(x(best["value"]), 12.0, f"best {best['value']:.3f}"),
         ]
         way = [Span(x(start["value"]), x(best["value"]), 12.0)]
-        label = f"{particle}: {_mixture(start['coefficients'], names)}"
+        who = str(particle) if start["iteration"] == 0 else "promised"
+        label = f"{who}: {_mixture(start['coefficients'], names)}"
         lines.append(Drawn(label, cells, marks, way, particle == chosen["particle"]))
     return lines
 

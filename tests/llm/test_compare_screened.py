@@ -17,6 +17,7 @@ from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.experts import resolve_base
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.opening import load_engine
+from pyswarmopt_llm.runs import position_key
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.spaces.starts import sums
 from pyswarmopt_llm.tasks import load_task
@@ -57,6 +58,20 @@ def test_the_budget_ends_a_search_and_the_rest_has_no_value(bench: Bench) -> Non
     values = ScreenedTrial(bench, trial, space).values(torch.eye(3, dtype=torch.float64))
     assert [value == value for value in values] == [True, True, False]
     assert trial.spent == 40
+
+
+def test_what_the_model_promises_is_asked_in_full(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[torch.Tensor] = []
+
+    def promising(own: object, seed: int) -> torch.Tensor:
+        asked.append(torch.tensor([3.0, -2.0, 0.1 * seed], dtype=torch.float64))
+        return asked[-1]
+
+    monkeypatch.setattr("pyswarmopt_llm.screening.Screening.promising", promising)
+    outcome = run(contestant("model-swarms"), bench, 5, 400, "delta", None)  # 20 candidates in full: 5 are set aside
+    assert len(asked) == 10 and outcome.items <= 400
+    complete = [key for (_, kind, key), row in bench.store.scores.items() if kind == "screened" and row["n"] == 20]
+    assert sum(any(key.startswith(position_key(x)) for key in complete) for x in asked) >= 5
 
 
 def test_experts_are_asked_once_for_all_who_pay_for_them(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

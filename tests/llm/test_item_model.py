@@ -25,8 +25,8 @@ def covariance(kernel: Kernel, x: np.ndarray) -> np.ndarray:
     return Matern(kernel.length, nu=2.5)(x) + kernel.noise * np.eye(len(x))
 
 
-def literal(kernel: Kernel, x: np.ndarray, y: np.ndarray, new: np.ndarray) -> float:
-    """P(margin > 0) at `new` by ordinary kriging written as one bordered system, and Student's t."""
+def literal(kernel: Kernel, x: np.ndarray, y: np.ndarray, new: np.ndarray) -> tuple[float, float]:
+    """P(margin > 0) and its mean at `new` by ordinary kriging as one bordered system, and Student's t."""
     n = len(x)
     bordered = np.block([[covariance(kernel, x), np.ones((n, 1))], [np.ones((1, n)), np.zeros((1, 1))]])
     k = np.append(Matern(kernel.length, nu=2.5)(x, new[None])[:, 0], 1.0)
@@ -36,7 +36,7 @@ def literal(kernel: Kernel, x: np.ndarray, y: np.ndarray, new: np.ndarray) -> fl
     inverse = np.linalg.inv(covariance(kernel, x))
     level = inverse.sum(0) @ y / inverse.sum()
     variance = (y - level) @ inverse @ (y - level) / (n - 1)
-    return float(stats.t.sf(0, n - 1, loc=mean, scale=math.sqrt(share * variance)))
+    return float(stats.t.sf(0, n - 1, loc=mean, scale=math.sqrt(share * variance))), float(mean)
 
 
 @pytest.mark.parametrize("kernel", [WIGGLY, SMOOTH])
@@ -56,14 +56,17 @@ def test_probabilities_are_those_of_the_literal_formulas_item_by_item(
     margins = rng.normal(size=(n, 4, 3)) + rng.normal(size=(4, 3))
     margins[rng.random((n, 4)) < 0.4] = math.nan  # not asked
     margins[:, 1, 2] = margins[:, 2, 1:] = math.nan  # fewer options
-    found = ItemModel(x, margins, kernel).right(new)
+    model = ItemModel(x, margins, kernel)
+    found, means = model.right(new), model.margins(new)
     for m, i in itertools.product(range(3), range(4)):
         asked = ~np.isnan(margins[:, i, 0])
         rivals = [r for r in range(3) if not np.isnan(margins[asked][:, i, r]).any()]
-        expected = 0.5
-        if asked.sum() > 1:
-            expected = min(literal(kernel, x[asked], margins[asked, i, r], new[m]) for r in rivals)
-        assert math.isclose(found[m, i], expected, rel_tol=1e-5, abs_tol=1e-7)
+        if asked.sum() < 2:
+            assert found[m, i] == 0.5 and math.isnan(means[m, i])
+            continue
+        each = [literal(kernel, x[asked], margins[asked, i, r], new[m]) for r in rivals]
+        assert math.isclose(found[m, i], min(p for p, _ in each), rel_tol=1e-5, abs_tol=1e-7)
+        assert math.isclose(means[m, i], min(mean for _, mean in each), rel_tol=1e-5, abs_tol=1e-7)
 
 
 def test_the_evidence_is_the_likelihood_integrated_over_means_and_scales() -> None:

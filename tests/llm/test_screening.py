@@ -257,9 +257,16 @@ def experts(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) 
     return louder(tiny_experts, tmp_path_factory.mktemp("loud"))
 
 
-@pytest.mark.parametrize("more", [{"screen": 0.1}, {"dev_sizes": "6,12"}], ids=lambda more: next(iter(more)))
+@pytest.mark.parametrize(
+    ("more", "cut"), [({"screen": 0.1}, 0.67), ({"screen": 0.1}, 0.97), ({"dev_sizes": "6,12"}, 0.67)]
+)
 def test_a_real_search_with_fewer_items_resumes_and_reports(
-    more: dict[str, Any], tiny_base: Path, experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    more: dict[str, Any],
+    cut: float,
+    tiny_base: Path,
+    experts: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     task = write_task(tmp_path / "words.json", questions(24, 1), questions(4, 2))
@@ -278,7 +285,7 @@ def test_a_real_search_with_fewer_items_resumes_and_reports(
     again.mkdir()
     (again / "checkpoint").mkdir()
     (again / "run.json").write_bytes((tmp_path / "reference" / "run.json").read_bytes())
-    (again / "history.jsonl").write_text("".join(lines[: len(lines) * 2 // 3]))
+    (again / "history.jsonl").write_text("".join(lines[: int(cut * len(lines))]))
     assert lasting(resume("run").result) == lasting(found.result)
     ends_as(again, tmp_path / "reference")
 
@@ -355,6 +362,51 @@ def test_the_widest_margins_by_a_literal_transcription() -> None:
             wide[i] = sum(1 / (1 + math.exp(-min(m) / (0.4 * spread))) for m in margins[i]) / 9
     chosen = screening.clearest()
     assert chosen is not None and int(chosen) == max(wide, key=lambda i: wide[i])
+
+
+def test_what_is_promised_is_where_margins_are_widest() -> None:
+    """Three items whose margins are paraboloids with known tops: the best place by a fine grid."""
+    tops = np.array([[0.2, 0.6], [0.5, 0.4], [0.4, 0.8]])
+    heights = np.array([0.1, 0.3, 0.2])
+
+    def margins(x: np.ndarray) -> np.ndarray:
+        """(N, 3) of (N, 2)."""
+        return heights - ((x[:, None] - tops) ** 2).sum(2)
+
+    x = np.random.default_rng(0).uniform(0, 1, (40, 2))
+    screening = Screening(0.05, {"t": 3})
+    assert screening.promising(0) is None
+    for i, row in enumerate(margins(x)):
+        told = {"key": str(i), "margins": {"t": [[m] for m in row]}, "value": float((row > 0).mean())}
+        screening.learn(torch.from_numpy(x[i]), told)
+    soft = 0.4 * margins(x).std()
+    grid = np.stack(np.meshgrid(*[np.linspace(0, 1, 201)] * 2), axis=-1).reshape(-1, 2)
+    width = (1 / (1 + np.exp(-margins(grid) / soft))).mean(1)
+    for seed in range(3):
+        found = screening.promising(seed)
+        assert found is not None and np.abs(found.numpy() - grid[width.argmax()]).max() < 0.02
+        own = (1 / (1 + np.exp(-margins(found.numpy()[None]) / soft))).mean()
+        best_seen = (1 / (1 + np.exp(-margins(x) / soft))).mean(1).max()
+        assert own > best_seen  # better than all that was asked
+
+
+def test_what_the_model_promises_is_asked_in_full_within_the_budget(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    experts = louder(tiny_experts, tmp_path / "experts")
+    task = write_task(tmp_path / "t.json", questions(20, 1), questions(10, 2))
+    given = {"screen": 0.05, "particles": 8, "space": "delta"}
+    search(small(tiny_base, experts, [task], tmp_path / "free", max_iter=3, **given))
+    rows = [row for row in history(tmp_path / "free") if row["phase"] == "search"]
+    promised = [row for row in rows if row["particle"] >= 8]
+    assert 1 <= len(promised) <= 10 and rows[-len(promised) :] == promised  # after all others
+    assert len({row["iteration"] for row in promised}) == 1
+    assert all("bounds" not in row and "?" not in row["items"]["t"] for row in promised)
+    for budget in (200, 300):
+        out = tmp_path / f"budget{budget}"
+        result = search(small(tiny_base, experts, [task], out, max_iter=30, patience=30, budget_items=budget, **given))
+        asked = [row["particle"] >= 8 for row in history(out) if row["phase"] == "search"]
+        assert result.result["item_evaluations"] <= budget and any(asked)
 
 
 def test_a_screened_search_hands_over_what_is_no_worse_than_the_best_expert(
