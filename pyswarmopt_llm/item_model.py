@@ -54,7 +54,7 @@ class _Group:
     """Margins that were seen at the same candidates, in what a prediction needs of them.
 
     With the covariance K = L Lᵀ of these n candidates and the margins y: `root` is L, `level` the mean by generalised
-    least squares, `rest` L⁻¹(y - level), `ones` L⁻¹1, `variance` restᵀrest / (n - 1).
+    least squares, `rest` L⁻¹(y - level), `weights` K⁻¹(y - level), `ones` L⁻¹1, `variance` restᵀrest / (n - 1).
     """
 
     columns: Places
@@ -62,6 +62,7 @@ class _Group:
     root: Floats
     level: Floats
     rest: Floats
+    weights: Floats
     ones: Floats
     variance: Floats
 
@@ -73,7 +74,8 @@ class _Group:
         level = ones @ y / (ones @ ones)
         rest = y - np.outer(ones, level)
         variance = np.maximum((rest**2).sum(0) / (len(rows) - 1), _TINY)
-        return cls(columns, rows, root, level, rest, ones, variance)
+        weights = solve_triangular(root, rest, lower=True, trans=1)
+        return cls(columns, rows, root, level, rest, weights, ones, variance)
 
     @property
     def evidence(self) -> float:
@@ -128,7 +130,16 @@ class ItemModel:
         That of being above the closest rival: an upper bound of the probability of being above all, and near it, since
         one rival usually decides. One half where an item was seen at fewer than two candidates.
         """
-        above, _ = self._foretold(positions)
+        new: Floats = np.asarray(positions, dtype=np.float64)
+        above = np.full((len(new), self._margins.shape[1]), np.nan)
+        between = self.kernel(self._positions, new)
+        for group in self._groups:
+            k = solve_triangular(group.root, between[group.rows], lower=True)
+            mean = group.level + k.T @ group.rest
+            off = 1 - group.ones @ k
+            share = 1 + self.kernel.noise - (k**2).sum(0) + off**2 / (group.ones @ group.ones)
+            error = np.sqrt(np.maximum(share, _TINY)[:, None] * group.variance)
+            above[:, group.columns] = stdtr(len(group.rows) - 1, mean / error)
         return np.where(np.isnan(found := self._closest(above)), 0.5, found)
 
     def margins(self, positions: npt.ArrayLike) -> Floats:
@@ -139,23 +150,12 @@ class ItemModel:
             >>> ItemModel(x, np.stack([x + 1, 0.5 - x], axis=2)).margins(np.array([[0.3], [0.9]])).round(2).tolist()
             [[0.2], [-0.4]]
         """
-        return self._closest(self._foretold(positions)[1])
-
-    def _foretold(self, positions: npt.ArrayLike) -> tuple[Floats, Floats]:
-        """Of each margin the probability of being above 0 and its mean, (M, I * R) each; NaN where nothing is known."""
         new: Floats = np.asarray(positions, dtype=np.float64)
-        above = np.full((len(new), self._margins.shape[1]), np.nan)
-        means = above.copy()
+        means = np.full((len(new), self._margins.shape[1]), np.nan)
         between = self.kernel(self._positions, new)
         for group in self._groups:
-            k = solve_triangular(group.root, between[group.rows], lower=True)
-            mean = group.level + k.T @ group.rest
-            off = 1 - group.ones @ k
-            share = 1 + self.kernel.noise - (k**2).sum(0) + off**2 / (group.ones @ group.ones)
-            error = np.sqrt(np.maximum(share, _TINY)[:, None] * group.variance)
-            above[:, group.columns] = stdtr(len(group.rows) - 1, mean / error)
-            means[:, group.columns] = mean
-        return above, means
+            means[:, group.columns] = group.level + between[group.rows].T @ group.weights
+        return self._closest(means)
 
     def _closest(self, foretold: Floats) -> Floats:
         """(M, I) from (M, I * R): the least of each item's rivals that something is known of; NaN if of none."""
