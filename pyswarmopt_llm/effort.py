@@ -148,7 +148,7 @@ class Effort:
         """The rules of each evaluation of a round; None leaves it out."""
         found: list[list[Rule]]
         if self.screening is not None:
-            best = optimizer.best.value if iteration else np.inf
+            best = optimizer.best.value if iteration else self.screening.best
             found = [[screen] for screen in self.screening.screens(positions, best)]
         elif self._sizes is not None:
             found = [[self._sizes.at(iteration)] for _ in positions]

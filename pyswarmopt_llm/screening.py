@@ -1,6 +1,6 @@
 """`--screen P`: items whose outcome a model foretells are not asked.
 
-The starting swarm is asked in full. From then on an `ItemModel` of all that was asked gives each item its probability
+The experts are asked in full. From then on an `ItemModel` of all that was asked gives each item its probability
 of being right. Where that is below P or above 1 - P the item counts as wrong or right without being asked. A candidate
 that would so become the best of all is asked in full, so that the best is never one that was foretold.
 """
@@ -114,6 +114,11 @@ class Screening:
             value = float(row["value"]) if all(known) and "bounds" not in row else None
             self._seen[row["key"]] = _Asked(position.detach().cpu().double().numpy().copy(), row["margins"], value)
 
+    @property
+    def best(self) -> float:
+        """The highest value of a candidate that was asked in full; -inf if none was."""
+        return max((value for _, value in self._in_full()), default=-np.inf)
+
     def clearest(self, floor: float = -np.inf) -> Tensor | None:
         """Of the candidates that were asked in full and are about as good as the best, the one with the widest margins.
 
@@ -128,7 +133,7 @@ class Screening:
         asked = self._in_full()
         if not asked:
             return None
-        best = max(value for _, value in asked)
+        best = self.best
         error = np.sqrt(max(best * (1 - best), 0.0) / sum(self._items.values()))
         closest = self._closest(asked)
         width = _width(closest, closest.std())

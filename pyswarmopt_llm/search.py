@@ -119,7 +119,9 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
                 for row in objective.rows:
                     tell(narrator.told(row, "replayed"))
                 vertices = job.space.vertices()
-                singles = _all_scores(objective, vertices, effort.in_full(vertices))
+                in_full = effort.in_full(vertices)
+                singles = _all_scores(objective, vertices, in_full)
+                effort.learn(objective, vertices, in_full)
                 _warn_if_chance(job, singles, scorings, tell)
                 stop = _loop(job, run, swarm, objective, effort, leaders, tell)
                 best = _best(swarm, objective, effort, vertices)
@@ -167,10 +169,11 @@ def _loop(
     budget = job.budget
     if job.config.one_by_one and isinstance(swarm, pso.Swarm):
         return OneByOne(job, swarm, objective, leaders, checkpoint, tell).fly()
-    asked: list[int] = []
+    # A screened iteration is like the starting one without the experts, which have been asked; any other asks all.
+    asked = [objective.item_evaluations if effort.screening is not None else 0]
     reasons: dict[str, float] = {}
     while not reasons:
-        iteration = len(asked)
+        iteration = len(asked) - 1
         effort.begin(swarm, objective, iteration)
         positions = swarm.ask()
         rules = effort.rules(swarm, objective, positions, iteration)
@@ -188,8 +191,8 @@ def _loop(
         tell(Event("iteration", {"iteration": iteration, "best": swarm.best.value, **spent(job, objective)}))
         asked.append(objective.item_evaluations)
         reasons = {**swarm.stop(), **budget.spent(asked, objective.seconds)}
-    effort.end(swarm, objective, len(asked) - 1)
-    ask_promised(job, objective, effort, leaders, len(asked), tell)
+    effort.end(swarm, objective, iteration)
+    ask_promised(job, objective, effort, leaders, iteration + 1, tell)
     return reasons
 
 

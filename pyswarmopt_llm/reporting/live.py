@@ -52,7 +52,7 @@ def pace(state: SearchState) -> list[str]:
     speed, left = state.items_per_second, state.seconds_left
     words = [f"{state.done} evaluated" + (f", at most {state.left} left" if state.left and not state.over else "")]
     if speed is not None:
-        words.append(f"{speed:.3g} items/s")
+        words.append(f"{speed:,.0f} items/s" if speed >= 100 else f"{speed:.3g} items/s")
     if left and not state.over:
         words.append(f"at most {duration(left)} left")
     return words
@@ -69,7 +69,17 @@ def stop_words(state: SearchState) -> list[str]:
         >>> stop_words(state)
         ['2 of 9 iterations', '2 of 3 without a new best']
     """
-    return [f"{used:.3g} of {limit:g} {_RULES[name]}" for name, used, limit in state.stops]
+    return [f"{_count(used)} of {_count(limit)} {_RULES[name]}" for name, used, limit in state.stops]
+
+
+def _count(number: float) -> str:
+    """A whole number in full, with commas; minutes with three digits.
+
+    Example:
+        >>> _count(4000.0), _count(0.12345)
+        ('4,000', '0.123')
+    """
+    return f"{number:,.0f}" if number == int(number) else f"{number:.3g}"
 
 
 class LiveView:
