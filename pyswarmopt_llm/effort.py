@@ -130,7 +130,7 @@ class Effort:
         """Rules for positions that are asked in full, before or after the search, and can be learnt from."""
         if self.screening is None:
             return [[] for _ in positions]
-        return [[screen] for screen in self.screening.screens(positions, best=-np.inf)]
+        return [[screen] for screen in self.screening.in_full(len(positions))]
 
     def begin(self, optimizer: pso.Optimizer, objective: Objective, iteration: int) -> None:
         """Where more items count than in the iteration before, score the personal bests on these."""

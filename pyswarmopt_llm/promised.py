@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from pyswarmopt_llm.config import PROPOSALS
 from pyswarmopt_llm.effort import Effort
 from pyswarmopt_llm.events import Event, OnEvent
 from pyswarmopt_llm.job import Job
@@ -32,9 +31,8 @@ def ask_promised(
     if screening is None:
         return
     best = -math.inf
-    for number in range(PROPOSALS):
-        position = screening.promising(job.config.seed + number)
-        if position is None or not job.budget.pays(objective.item_evaluations, objective.seconds, job.dev_items):
+    for number, position in enumerate(screening.promises(job.config.seed)):
+        if not job.budget.pays(objective.item_evaluations, objective.seconds, job.dev_items):
             return
         rules = effort.in_full(position[None])
         best = max(best, objective(position, iteration, job.particles + number, rules[0]))

@@ -7,7 +7,7 @@ that would so become the best of all is asked in full, so that the best is never
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -128,7 +128,7 @@ class Screening:
         owes part of that to luck on items that were nearly lost; margins tell more than right and wrong.
 
         Returns:
-            Its position, (D,) float64; None where nothing was asked in full.
+            Its position, (D,) float64; None where nothing of that value was asked in full.
         """
         asked = self._in_full()
         if not asked:
@@ -138,7 +138,17 @@ class Screening:
         closest = self._closest(asked)
         width = _width(closest, closest.std())
         near = [i for i, (_, value) in enumerate(asked) if value >= max(best - error, floor)]
+        if not near:
+            return None
         return torch.from_numpy(asked[max(near, key=lambda i: width[i])][0].position.copy())
+
+    def promises(self, seed: int) -> Iterator[Tensor]:
+        """What is `promising`, `PROPOSALS` times with one seed after the other; learn each before the next is taken."""
+        for number in range(PROPOSALS):
+            position = self.promising(seed + number)
+            if position is None:
+                return
+            yield position
 
     def promising(self, seed: int) -> Tensor | None:
         """Where margins are foretold to be the widest: what a swarm finds that flies over the model of all margins.
@@ -174,10 +184,16 @@ class Screening:
 
     def screens(self, positions: Iterable[Tensor], best: float = np.inf) -> list[Screen]:
         """A rule for each candidate of a round; as long as nothing was learnt: to ask everything."""
+        if not self._seen:
+            return self.in_full(len(list(positions)))
         x = np.stack([position.detach().cpu().double().numpy() for position in positions])
-        right = self._model().right(x) if self._seen else np.full((len(x), sum(self._items.values())), 0.5)
+        right = self._model().right(x)
         ends = np.cumsum(list(self._items.values()))[:-1]
         return [Screen(dict(zip(self._items, np.split(row, ends), strict=True)), self._level, best) for row in right]
+
+    def in_full(self, count: int) -> list[Screen]:
+        """As many rules to ask everything: all items are in doubt."""
+        return [Screen({name: np.full(n, 0.5) for name, n in self._items.items()}, self._level, np.inf)] * count
 
     def _in_full(self) -> list[tuple[_Asked, float]]:
         """What was asked in full, with its values."""

@@ -142,7 +142,7 @@ def _best(swarm: pso.Optimizer, objective: Objective, effort: Effort, vertices: 
     if effort.screening is not None:
         floor = max(float(objective.known(vertex)["value"]) for vertex in vertices)
         clearest = effort.screening.clearest(floor)
-        if clearest is not None and swarm.best.value >= floor:
+        if clearest is not None:
             position = clearest.to(swarm.best.x)
             return Candidate(position, float(objective.known(position)["value"]), {})
     return Candidate(swarm.best.x, swarm.best.value, {})

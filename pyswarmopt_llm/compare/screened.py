@@ -12,7 +12,6 @@ from torch import Tensor
 import pyswarmopt as pso
 from pyswarmopt_llm.asking import Ask, Asker, Found
 from pyswarmopt_llm.compare.bench import Bench, BudgetedTrial
-from pyswarmopt_llm.config import PROPOSALS
 from pyswarmopt_llm.interfaces import Patch, Space
 from pyswarmopt_llm.optimizers import released
 from pyswarmopt_llm.runs import position_key
@@ -70,8 +69,10 @@ class ScreenedTrial:
         """
         values = []
         learnt: list[tuple[Tensor, Found]] = []
-        best = -math.inf if in_full else self.best if math.isfinite(self.best) else math.inf
-        for x, screen in zip(positions, self._screening.screens(positions, best), strict=True):
+        best = self.best if math.isfinite(self.best) else math.inf
+        screening = self._screening
+        screens = screening.in_full(len(positions)) if in_full else screening.screens(positions, best)
+        for x, screen in zip(positions, screens, strict=True):
             key = position_key(x)
             if key not in self._known and self._trial.left < 1:
                 values.append(math.nan)
@@ -87,9 +88,8 @@ class ScreenedTrial:
     def chosen(self, seed: int) -> Tensor | None:
         """Ask what the model promises, again and again; of the candidates about as good as the best the one with the
         widest margins."""
-        for number in range(PROPOSALS):
-            promising = self._screening.promising(seed + number)
-            if promising is not None and self._trial.left:
+        for promising in self._screening.promises(seed):
+            if self._trial.left:
                 self.values(promising[None], in_full=True)
         return self._screening.clearest()
 
