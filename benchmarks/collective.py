@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.collective.config import CouncilConfig
-from pyswarmopt_llm.collective.session import decide_task
-from pyswarmopt_llm.collective.settings import Settings
-from pyswarmopt_llm.collective.strategies import NEGOTIATIONS, VOTES, society_names
+from pyswarmopt_llm.groups.config import CouncilConfig
+from pyswarmopt_llm.groups.run import decide_task
+from pyswarmopt_llm.groups.settings import Settings
+from pyswarmopt_llm.groups.strategies import NEGOTIATIONS, VOTES, society_names
 
 # On items that are scored by their options these never let a member write.
 SCORED = (

@@ -17,14 +17,14 @@ from pathlib import Path
 
 import torch
 
-from pyswarmopt_llm.experts import resolve_base
-from pyswarmopt_llm.experts.adapter import AdapterFile
-from pyswarmopt_llm.experts.preflight import inspect_experts
-from pyswarmopt_llm.interfaces import Patch
-from pyswarmopt_llm.objectives import load_tasks
-from pyswarmopt_llm.opening import load_engine
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.metrics import Accuracy
+from pyswarmopt_llm.metrics.objectives import load_tasks
+from pyswarmopt_llm.models import resolve_base
+from pyswarmopt_llm.models.adapters.adapter import AdapterFile
+from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.spaces import build_space
-from pyswarmopt_llm.utilities import Accuracy
+from pyswarmopt_llm.spaces.load import load_engine
 
 HERE = Path(__file__).resolve().parent.parent / "examples"
 MIB = 2**20

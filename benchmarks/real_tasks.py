@@ -39,8 +39,8 @@ def parse_args() -> argparse.Namespace:
 
 def run_one(args: argparse.Namespace, name: str, seed: int) -> None:
     """One search, unless it has finished; the scoring found by the first seed holds for the others."""
-    from pyswarmopt_llm.config import SearchConfig
-    from pyswarmopt_llm.search import resume, search
+    from pyswarmopt_llm.common.config import SearchConfig
+    from pyswarmopt_llm.jobs.search.loop import resume, search
 
     out = args.out / f"{name}-{seed}"
     if (out / "result.json").exists():

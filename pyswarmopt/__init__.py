@@ -5,34 +5,25 @@
 True
 """
 
-from . import (
-    boundary,
-    diagnostics,
-    initialise,
-    interop,
-    pareto,
-    plot,
-    recipes,
-    restart,
-    schedule,
-    stopping,
-    topology,
-    velocity,
-)
-from .algorithms.memetic import MemeticSwarm
-from .boundary import Box
-from .compose import Recipe, compose
-from .diagnostics import Diagnosis, diagnose
-from .flat import FlatView, layer_of, module_type_of
-from .history import History, ParticleRecord, Record
-from .minimize import maximize, minimize
-from .multi import MultiResult, minimize_multi
-from .optimizer import Optimizer, Point
-from .recorder import Step, record
-from .result import Result
-from .swarm import Swarm, Ticket
-from .toy import functions, wrappers
-from .velocity import Snapshot, Term, cognitive, inertia, repel, social
+from pyswarmopt import interop
+from pyswarmopt.algorithms import registry as recipes
+from pyswarmopt.algorithms.recipe import Recipe, compose
+from pyswarmopt.base.flat_view import FlatView, layer_of, module_type_of
+from pyswarmopt.base.optimizer import Optimizer, Point
+from pyswarmopt.driver import pareto
+from pyswarmopt.driver.history import History, ParticleRecord, Record
+from pyswarmopt.driver.multiobjective import MultiResult, minimize_multi
+from pyswarmopt.driver.result import Result
+from pyswarmopt.hybrid.memetic import MemeticSwarm
+from pyswarmopt.inspect import diagnostics, plot
+from pyswarmopt.inspect.diagnostics import Diagnosis, diagnose
+from pyswarmopt.inspect.recorder import Step, record
+from pyswarmopt.minimize import maximize, minimize
+from pyswarmopt.parts import boundary, initialise, restart, schedule, stopping, topology, velocity
+from pyswarmopt.parts.boundary import Box
+from pyswarmopt.parts.velocity import Snapshot, Term, cognitive, inertia, repel, social
+from pyswarmopt.swarm import Swarm, Ticket
+from pyswarmopt.teaching.functions import functions, wrappers
 
 __version__ = "0.1.0"  # pyproject.toml reads it from here
 

@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import numpy.typing as npt
 
-from .asynchronous import AsynchronousSearch
-from .compose import Recipe
-from .evaluation import Objective, OnError
-from .history import Granularity
-from .result import Result
-from .search import Callback, Search, Start
-from .workers import MapLike
+from pyswarmopt.algorithms.recipe import Recipe
+from pyswarmopt.driver.asynchronous import AsynchronousSearch
+from pyswarmopt.driver.evaluation import Objective, OnError
+from pyswarmopt.driver.history import Granularity
+from pyswarmopt.driver.result import Result
+from pyswarmopt.driver.search import Callback, Search, Start
+from pyswarmopt.driver.workers import MapLike
 
 
 def minimize(
@@ -58,8 +58,8 @@ def minimize(
         target: stop when the best value is at least as good.
         seed: the same seed gives the same search; None takes one from the operating system.
         workers: a number of threads, "threads:N", "processes:N", "ray", or a map-like callable; the result is
-            the same (see `pyswarmopt.workers.Workers`).
-        vectorized: whether `fun` takes (m, D); "auto" tries (see `pyswarmopt.evaluation.Evaluator`).
+            the same (see `pyswarmopt.driver.workers.Workers`).
+        vectorized: whether `fun` takes (m, D); "auto" tries (see `pyswarmopt.driver.evaluation.Evaluator`).
         callback: called with the result so far after each iteration; return True, or raise StopIteration, to
             stop.
         x0: a starting point, (D,), or several, (n, D); the `Result` of another run; or the path of a checkpoint,
@@ -71,14 +71,14 @@ def minimize(
         integrality: (D,) mask of the coordinates that are integers: they are rounded for `fun` and in the
             result.
         constraints: one or several: callables g with g(x) <= 0 where x is allowed, and SciPy's `LinearConstraint`
-            and `NonlinearConstraint`; see `pyswarmopt.constraints`. `fun` is not called where one is broken, unless
-            no feasible point was found at all: then once, for the result.
+            and `NonlinearConstraint`; see `pyswarmopt.driver.constraints`. `fun` is not called where one is broken,
+            unless no feasible point was found at all: then once, for the result.
         categorical: (D,) mask of the coordinates whose whole numbers low, low + 1, ..., high are labels without
             an order; for a list of choices, use the label as its index.
         noisy: `fun` gives another value each time. The bests are evaluated again and compared by their means (see
-            `pyswarmopt.noise`). A tenth of `max_evals`, at most 100, is kept to choose among them in the end, and as
-            many to evaluate the chosen one afresh, for `Result.fun` and `Result.fun_stderr`. `target` then means the
-            mean, by two standard errors.
+            `pyswarmopt.driver.resampling`). A tenth of `max_evals`, at most 100, is kept to choose among them at the
+            end, and as many to evaluate the chosen one afresh, for `Result.fun` and `Result.fun_stderr`.
+            `target` then means the mean, by two standard errors.
         history: "iteration", "best" (only improvements), "particles" (every evaluation), or k: every k-th iteration.
         asynchronous: a particle moves as soon as its own value is there, on what is known by then, so that workers
             of unequal speed are always busy. An iteration is then as many evaluations as there are particles, and

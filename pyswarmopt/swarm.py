@@ -14,17 +14,19 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from . import checkpoint, recipes, stopping
-from .arrays import as_mask, as_values, matrix, take_over
-from .boundary import Box, make_box
-from .compose import Recipe
-from .flights import Flights
-from .motion import move
-from .optimizer import Point
-from .restart import RestartSwarm
-from .solo import move_one, remember_one
-from .state import NUMPY_DTYPES, Bools, Floats, State
-from .storage import Storage
+from pyswarmopt.algorithms import registry as recipes
+from pyswarmopt.algorithms.recipe import Recipe
+from pyswarmopt.base import checkpoint
+from pyswarmopt.base.in_flight import Flights
+from pyswarmopt.base.inputs import as_mask, as_values, matrix, take_over
+from pyswarmopt.base.optimizer import Point
+from pyswarmopt.base.state import NUMPY_DTYPES, Bools, Floats, State
+from pyswarmopt.base.storage import Storage
+from pyswarmopt.engine.step import move
+from pyswarmopt.engine.step_one import move_one, remember_one
+from pyswarmopt.parts import stopping
+from pyswarmopt.parts.boundary import Box, make_box
+from pyswarmopt.parts.restart import RestartSwarm
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pyswarmopt_llm.opening import adapter_patch, open_model
-from pyswarmopt_llm.runs import Run
+from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.metrics.classifiers.reward import REWARD_TOKENS, controllability
+from pyswarmopt_llm.metrics.questions.written import Written
+from pyswarmopt_llm.spaces.load import adapter_patch, open_model
 from pyswarmopt_llm.tasks import load_task
-from pyswarmopt_llm.utilities.asked import Written
-from pyswarmopt_llm.utilities.reward import REWARD_TOKENS, controllability
 
 
 def main(verbose: Path, concise: Path) -> None:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import train_reward
 
-from pyswarmopt_llm.config import SearchConfig
-from pyswarmopt_llm.search import search
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.jobs.search.loop import search
 
 HERE = Path(__file__).parent
 EMBEDDED = "embedded:smollm2-135m"

@@ -7,10 +7,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..compose import Recipe, compose
-from ..initialise import at_rest
-from ..topology import named
-from ..velocity import Snapshot
+from pyswarmopt.algorithms.recipe import Recipe, compose
+from pyswarmopt.parts.initialise import at_rest
+from pyswarmopt.parts.topology import named
+from pyswarmopt.parts.velocity import Snapshot
 
 
 def gaussian_between(snapshot: Snapshot, move: int, generator: torch.Generator) -> Tensor:

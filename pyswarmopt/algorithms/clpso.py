@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..compose import Recipe, compose
-from ..schedule import Linear
-from ..state import Floats, Ints, State
-from ..velocity import Clamped, SumOfTerms, VelocityRule, inertia, social
+from pyswarmopt.algorithms.recipe import Recipe, compose
+from pyswarmopt.base.state import Floats, Ints, State
+from pyswarmopt.parts.schedule import Linear
+from pyswarmopt.parts.velocity import Clamped, SumOfTerms, VelocityRule, inertia, social
 
 
 @dataclass(frozen=True)

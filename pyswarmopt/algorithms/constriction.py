@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from ..compose import Recipe, compose
-from ..topology import named
-from ..velocity import cognitive, inertia, social
+from pyswarmopt.algorithms.recipe import Recipe, compose
+from pyswarmopt.parts.topology import named
+from pyswarmopt.parts.velocity import cognitive, inertia, social
 
 
 def constriction(

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .. import boundary
-from ..compose import Recipe, compose
-from ..restart import RestartSwarm
-from ..topology import BetterInformants
-from ..velocity import Snapshot
+from pyswarmopt.algorithms.recipe import Recipe, compose
+from pyswarmopt.parts import boundary
+from pyswarmopt.parts.restart import RestartSwarm
+from pyswarmopt.parts.topology import BetterInformants
+from pyswarmopt.parts.velocity import Snapshot
 
 
 @dataclass(frozen=True)

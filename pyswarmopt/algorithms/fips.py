@@ -6,9 +6,9 @@ import functools
 from dataclasses import replace
 from typing import Any
 
-from ..compose import Recipe, compose
-from ..topology import Global, Lattice, Ring, VonNeumann
-from ..velocity import Snapshot, Term, inertia
+from pyswarmopt.algorithms.recipe import Recipe, compose
+from pyswarmopt.parts.topology import Global, Lattice, Ring, VonNeumann
+from pyswarmopt.parts.velocity import Snapshot, Term, inertia
 
 LATTICES: dict[str, Lattice] = {"ring": Ring(), "von_neumann": VonNeumann()}
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..compose import Recipe, compose
-from ..schedule import Linear
-from ..topology import named
-from ..velocity import Clamped, SumOfTerms, VelocityRule, cognitive, inertia, social
+from pyswarmopt.algorithms.recipe import Recipe, compose
+from pyswarmopt.parts.schedule import Linear
+from pyswarmopt.parts.topology import named
+from pyswarmopt.parts.velocity import Clamped, SumOfTerms, VelocityRule, cognitive, inertia, social
 
 
 def inertia_weight(

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
-from .. import boundary as boundaries
-from .. import initialise, velocity
-from ..compose import Recipe, compose
-from ..restart import RestartAtBest
-from ..schedule import Exponential
-from ..stopping import MaxIter, Patience
-from ..topology import Global
-from ..velocity import Randomness
+from pyswarmopt.algorithms.recipe import Recipe, compose
+from pyswarmopt.parts import boundary as boundaries
+from pyswarmopt.parts import initialise, velocity
+from pyswarmopt.parts.restart import RestartAtBest
+from pyswarmopt.parts.schedule import Exponential
+from pyswarmopt.parts.stopping import MaxIter, Patience
+from pyswarmopt.parts.topology import Global
+from pyswarmopt.parts.velocity import Randomness
 
 TERMS = {
     "inertia": velocity.inertia,

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .. import boundary, initialise
-from ..compose import Recipe, compose
-from ..topology import RandomInformants
-from ..velocity import Snapshot
+from pyswarmopt.algorithms.recipe import Recipe, compose
+from pyswarmopt.parts import boundary, initialise
+from pyswarmopt.parts.topology import RandomInformants
+from pyswarmopt.parts.velocity import Snapshot
 
 
 @dataclass(frozen=True)

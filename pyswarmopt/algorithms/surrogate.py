@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import boundary
-from ..compose import Recipe, compose
-from ..quadratic import FULL_UP_TO, Floats, fit, unknowns
-from ..restart import RestartSwarm
-from ..state import State
-from ..topology import BetterInformants, Topology
-from ..velocity import Snapshot, VelocityRule
-from .covariant import EigenFactors
+from pyswarmopt.algorithms.covariant import EigenFactors
+from pyswarmopt.algorithms.quadratic_model import FULL_UP_TO, Floats, fit, unknowns
+from pyswarmopt.algorithms.recipe import Recipe, compose
+from pyswarmopt.base.state import State
+from pyswarmopt.parts import boundary
+from pyswarmopt.parts.restart import RestartSwarm
+from pyswarmopt.parts.topology import BetterInformants, Topology
+from pyswarmopt.parts.velocity import Snapshot, VelocityRule
 
 ARCHIVE, RADIUS = "archive", "radius"  # entries of `State.memory`
 POINTS = 1.5  # best points per unknown that the model is fitted to

@@ -14,7 +14,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         argv: the arguments without the program's name; None takes them from `sys.argv`.
     """
     try:
-        from .app import run
+        from pyswarmopt.cli.app import run
     except ImportError as error:
         if error.name not in ("typer", "rich"):
             raise

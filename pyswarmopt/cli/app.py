@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import compare, lesson, run_function, show
+from pyswarmopt.cli import compare, lesson, run_function, show
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "lesson": lesson.command,
@@ -30,7 +30,7 @@ for _name, _function in COMMANDS.items():
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from .. import __version__
+        from pyswarmopt import __version__
 
         typer.echo(__version__)
         raise typer.Exit

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Dim, Json, Particles, known_recipe
+from pyswarmopt.cli.options import Dim, Json, Particles, known_recipe
 
 if TYPE_CHECKING:
-    from ..toy.compare import Outcome
+    from pyswarmopt.teaching.functions.compare import Outcome
 
 PLOTS = (".png", ".pdf", ".svg")
 
@@ -32,8 +32,8 @@ def command(
     """
     from rich.progress import Progress
 
-    from ..toy.compare import compare
-    from ..toy.problems import problem
+    from pyswarmopt.teaching.functions.compare import compare
+    from pyswarmopt.teaching.functions.problems import problem
 
     names = list(dict.fromkeys(known_recipe(name.strip()) for name in recipes.split(",") if name.strip()))
     if not names:
@@ -90,7 +90,7 @@ def _table(outcomes: list[Outcome], dim: int, max_evals: int, seeds: int) -> Non
 def _draw(outcomes: list[Outcome], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    from ..plot import convergence
+    from pyswarmopt.inspect.plot import convergence
 
     names = list(dict.fromkeys(outcome.problem.name for outcome in outcomes))
     figure = Figure(figsize=(4.6 * len(names) + 0.6, 3.8), layout="constrained")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Json
+from pyswarmopt.cli.options import Json
 
 
 def command(
@@ -22,7 +22,7 @@ def command(
     """
     import webbrowser
 
-    from ..toy.lesson import page
+    from pyswarmopt.teaching.lesson import page
 
     if out.suffix != ".html":
         raise ValueError(f"--out {out}: the lesson is a page; let the name end in .html")

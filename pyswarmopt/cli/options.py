@@ -24,7 +24,7 @@ def known_recipe(name: str) -> str:
         >>> known_recipe("model-swarms")
         'model_swarms'
     """
-    from ..recipes import RECIPES
+    from pyswarmopt.algorithms.registry import RECIPES
 
     names = [DEFAULT, *RECIPES]
     wanted = name.replace("-", "_")

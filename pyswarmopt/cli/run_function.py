@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import DEFAULT, Dim, Json, Particles, known_recipe
+from pyswarmopt.cli.options import DEFAULT, Dim, Json, Particles, known_recipe
 
 
 def command(
@@ -30,13 +30,13 @@ def command(
 
     Example: pyswarmopt run shifted:rastrigin --recipe spso2011 --seed 1 --animate swarm.html
     """
-    from ..minimize import minimize
-    from ..toy.problems import problem
+    from pyswarmopt.minimize import minimize
+    from pyswarmopt.teaching.functions.problems import problem
 
     chosen = known_recipe(recipe)
     asked = problem(function, dim, seed)
     if animate is not None:
-        from ..plot.animation import check_target
+        from pyswarmopt.inspect.plot.animation import check_target
 
         check_target(animate)
         if dim != 2:
@@ -71,7 +71,7 @@ def command(
         place = ", ".join(f"{x:.6g}" for x in result.x[:10]) + (", ..." if dim > 10 else "")
         typer.echo(f"at ({place}) after {result.nfev} evaluations: {result.message}")
     if animate is not None:
-        from ..plot import animate as film
+        from pyswarmopt.inspect.plot import animate as film
 
         film(result, animate, asked.function, asked.bounds, title=f"{function}, {chosen}")
         if not as_json:

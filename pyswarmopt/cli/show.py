@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Json
+from pyswarmopt.cli.options import Json
 
 if TYPE_CHECKING:
-    from ..toy.function import ToyFunction
+    from pyswarmopt.teaching.functions.function import ToyFunction
 
 SHEETS = ("all", "functions", "recipes")
 
@@ -43,8 +43,8 @@ def command(
 
 
 def _chosen(what: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    from ..recipes import RECIPES
-    from ..toy.functions import ALL
+    from pyswarmopt.algorithms.registry import RECIPES
+    from pyswarmopt.teaching.functions.functions import ALL
 
     name = what.replace("-", "_")
     if name not in (*SHEETS, *ALL, *RECIPES):
@@ -98,8 +98,8 @@ def _print(name: str, lines: list[str]) -> None:
 
 
 def _draw(names: list[str], folder: Path) -> int:
-    from ..plot import landscape
-    from ..toy.functions import ALL
+    from pyswarmopt.inspect.plot import landscape
+    from pyswarmopt.teaching.functions.functions import ALL
 
     folder.mkdir(parents=True, exist_ok=True)
     drawn = [ALL[name] for name in names if ALL[name].defined_in(2)]

@@ -19,11 +19,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..arrays import as_matrix, as_values
-from ..boundary import make_box
-from ..optimizer import Point
-from ._nevergrad import TellNotAskedNotSupportedError, ng
-from .nevergrad_swarm import SwarmOptimizer, register
+from pyswarmopt.base.inputs import as_matrix, as_values
+from pyswarmopt.base.optimizer import Point
+from pyswarmopt.interop._nevergrad import TellNotAskedNotSupportedError, ng
+from pyswarmopt.interop.nevergrad_swarm import SwarmOptimizer, register
+from pyswarmopt.parts.boundary import make_box
 
 Floats = npt.NDArray[np.float64]
 

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from .. import boundary, recipes
-from ..compose import Recipe
-from ..swarm import Swarm
-from ._nevergrad import Normalizer, base, ng
+from pyswarmopt.algorithms import registry as recipes
+from pyswarmopt.algorithms.recipe import Recipe
+from pyswarmopt.interop._nevergrad import Normalizer, base, ng
+from pyswarmopt.parts import boundary
+from pyswarmopt.swarm import Swarm
 
 Floats = npt.NDArray[np.float64]
 

@@ -15,8 +15,8 @@ try:
 except ImportError as error:
     raise ImportError("pyswarmopt.interop.pycma needs pycma: pip install cma") from error
 
-from ..arrays import as_matrix, as_values
-from ..optimizer import Point
+from pyswarmopt.base.inputs import as_matrix, as_values
+from pyswarmopt.base.optimizer import Point
 
 # A share of right answers has plateaus: equal values are no reason to stop.
 _ON_PLATEAUS = {"tolfun": 0, "tolfunhist": 0, "tolflatfitness": 10**9, "tolstagnation": 10**9}

@@ -19,7 +19,7 @@ Example:
     0.2
     >>> load_method("tiess")
     Traceback (most recent call last):
-    pyswarmopt_llm.errors.UserError: --method tiess: unknown; did you mean ties?
+    pyswarmopt_llm.common.errors.UserError: --method tiess: unknown; did you mean ties?
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from pyswarmopt_llm.errors import UserError
+from pyswarmopt_llm.common.errors import UserError
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.baselines.ensemble import Ensemble
+    from pyswarmopt_llm.baselines.ensembles.ensemble import Ensemble
     from pyswarmopt_llm.baselines.method import Method
 
 METHODS = {
@@ -83,18 +83,18 @@ def load_method(name: str) -> Method:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"use one of: {', '.join(known)}"
         raise UserError(f"--method {name}: unknown; {hint}")
-    found: Method = _module(name).METHOD
+    found: Method = _module("rules" if name in METHODS else "searching", name).METHOD
     return found
 
 
 def load_ensemble(name: str) -> Ensemble:
     """The ensemble of that name, a key of `ENSEMBLES`."""
-    found: Ensemble = _module(name).METHOD
+    found: Ensemble = _module("ensembles", name).METHOD
     return found
 
 
-def _module(name: str) -> ModuleType:
-    return importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+def _module(folder: str, name: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{folder}.{name.replace('-', '_')}")
 
 
 __all__ = ["ENSEMBLES", "METHODS", "SEARCHING", "load_ensemble", "load_method"]

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from pyswarmopt_llm.baselines.method import Merged, Settings
 from pyswarmopt_llm.baselines.truncate import Truncated, truncate_dense, truncate_low_rank
-from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.experts.adapter import Adapter, Factors
-from pyswarmopt_llm.interfaces import LowRank, Patch
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.models.adapters.adapter import Adapter, Factors
 
 Rule = Callable[[Tensor, Tensor], Tensor]
 """(n, rows, columns) float32 changes and (n,) float32 weights -> (rows, columns)."""

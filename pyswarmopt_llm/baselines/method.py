@@ -11,10 +11,10 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.experts.adapter import Adapter
-from pyswarmopt_llm.experts.base import BaseModel
-from pyswarmopt_llm.interfaces import Patch, Score
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch, Score
+from pyswarmopt_llm.models.adapters.adapter import Adapter
+from pyswarmopt_llm.models.base import BaseModel
 
 Need = Literal["seed", "dev", "data"]
 
@@ -178,7 +178,7 @@ class Method:
             [0.5, 0.5]
             >>> method.settings(2, options=Options(density=0.2))
             Traceback (most recent call last):
-            pyswarmopt_llm.errors.UserError: --density: sum takes no such option; it takes --weights, --rank
+            pyswarmopt_llm.common.errors.UserError: --density: sum takes no such option; it takes --weights, --rank
         """
         options = options or Options()
         space = self._space(space)

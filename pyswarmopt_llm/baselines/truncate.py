@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.interfaces import LowRank
+from pyswarmopt_llm.common.interfaces import LowRank
 
 
 class Truncated(NamedTuple):

@@ -12,28 +12,12 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from pyswarmopt_llm.cli import (
-    analyse,
-    compare,
-    demo,
-    distill,
-    doctor,
-    ensemble,
-    evaluate,
-    generate,
-    init,
-    inspect,
-    merge,
-    negotiate,
-    report,
-    resume,
-    search,
-    train_expert,
-    watch,
-)
-from pyswarmopt_llm.cli._help import SwarmGroup
-from pyswarmopt_llm.cli._options import SwarmCommand
-from pyswarmopt_llm.errors import UserError
+from pyswarmopt_llm.cli.groups import distill, ensemble, negotiate
+from pyswarmopt_llm.cli.help import SwarmGroup
+from pyswarmopt_llm.cli.models import doctor, evaluate, generate, inspect, merge, train_expert
+from pyswarmopt_llm.cli.options import SwarmCommand
+from pyswarmopt_llm.cli.runs import analyse, compare, demo, init, report, resume, search, watch
+from pyswarmopt_llm.common.errors import UserError
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "search": search.command,

@@ -52,7 +52,7 @@ def command_line(config: Mapping[str, Any]) -> str:
         >>> command_line({"base": "b", "experts": ["x", "y z"], "tasks": ["t.json"], "out": "r", "seed": 3})
         "swarm-llm search --base b --experts x 'y z' --task t.json --out r --seed 3"
     """
-    from pyswarmopt_llm.config import SearchConfig
+    from pyswarmopt_llm.common.config import SearchConfig
 
     base = ["--base", config["base"]] if config["base"] else []
     words = ["swarm-llm", "search", *base, "--experts", *config["experts"]]

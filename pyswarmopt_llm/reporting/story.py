@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from pyswarmopt_llm.reporting.live import duration
 from pyswarmopt_llm.reporting.table import verdict
+from pyswarmopt_llm.reporting.terminal.live import duration
 
 _STOPS = {
     "max_iter": "after {:g} iterations",

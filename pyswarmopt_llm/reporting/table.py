@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pyswarmopt_llm.reporting.live import duration
+from pyswarmopt_llm.reporting.terminal.live import duration
 
 Interval = Sequence[float]
 

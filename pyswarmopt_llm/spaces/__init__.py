@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.experts.adapter import Expert
-from pyswarmopt_llm.interfaces import Space
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Space
+from pyswarmopt_llm.models.adapters.adapter import Expert
 from pyswarmopt_llm.spaces.coefficients import check_granularity
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 from pyswarmopt_llm.spaces.factor import FactorSpace, FlatFactorSpace

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyswarmopt.flat import layer_of, module_type_of
-from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.interfaces import Patch
+from pyswarmopt.base.flat_view import layer_of, module_type_of
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.spaces.position import as_vector
 
 GRANULARITIES: dict[str, Callable[[str], str]] = {

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.experts.adapter import AdapterInfo, Expert
-from pyswarmopt_llm.interfaces import Computed, LowRank, Patch
+from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch
+from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, Expert
 from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
 from pyswarmopt_llm.spaces.save import SavesAdapters
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from pyswarmopt.flat import FlatView
-from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.experts.adapter import AdapterInfo, Expert
-from pyswarmopt_llm.interfaces import Computed, LowRank, Patch
+from pyswarmopt.base.flat_view import FlatView
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch
+from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, Expert
 from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
 from pyswarmopt_llm.spaces.position import as_vector
 from pyswarmopt_llm.spaces.save import SavesAdapters

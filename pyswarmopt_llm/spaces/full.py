@@ -17,12 +17,12 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.experts.base import BaseModel
-from pyswarmopt_llm.experts.files import atomic_directory
-from pyswarmopt_llm.experts.models import ModelInfo
-from pyswarmopt_llm.experts.stored import StoredTensors
-from pyswarmopt_llm.interfaces import Computed, Patch
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Computed, Patch
+from pyswarmopt_llm.models.adapters.stored import StoredTensors
+from pyswarmopt_llm.models.base import BaseModel
+from pyswarmopt_llm.models.files import atomic_directory
+from pyswarmopt_llm.models.full_model import ModelInfo
 from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
 
 # What lies beside the weights and makes them a model that others can load.

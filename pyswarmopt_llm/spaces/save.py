@@ -8,9 +8,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
-from pyswarmopt_llm.experts.write import write_adapter
-from pyswarmopt_llm.interfaces import Patch
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors, read_adapter
+from pyswarmopt_llm.models.adapters.write import write_adapter
 
 
 class SavesAdapters(ABC):

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.errors import UserError
-from pyswarmopt_llm.interfaces import Space
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
 
 STARTS = ("auto", "segments", "sums")

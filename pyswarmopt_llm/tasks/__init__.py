@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .answers import extract_choice, extract_number, is_correct
-from .builtin import builtin_examples, builtin_names
-from .load import load_task
-from .prompts import Scoring, render_prompt
-from .types import Item, Task
+from pyswarmopt_llm.tasks.answers import extract_choice, extract_number, is_correct
+from pyswarmopt_llm.tasks.builtin import builtin_examples, builtin_names
+from pyswarmopt_llm.tasks.load import load_task
+from pyswarmopt_llm.tasks.prompts import Scoring, render_prompt
+from pyswarmopt_llm.tasks.types import Item, Task
 
 __all__ = [
     "Item",

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import UserError
-from .items import parse_item, require_columns
-from .prompts import check_template
-from .types import Item
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.tasks.items import parse_item, require_columns
+from pyswarmopt_llm.tasks.prompts import check_template
+from pyswarmopt_llm.tasks.types import Item
 
 SPLITS = ("dev", "test")
 

@@ -6,9 +6,9 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..errors import UserError
-from .formats import RawTask
-from .items import parse_item
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.tasks.formats import RawTask
+from pyswarmopt_llm.tasks.items import parse_item
 
 # Default sizes, those of the Model Swarms reference.
 DEV, TEST = 200, 1000

@@ -7,8 +7,8 @@ import json
 from collections.abc import Collection, Mapping
 from string import ascii_uppercase
 
-from ..errors import UserError
-from .types import Item
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.tasks.types import Item
 
 _RESERVED = ("question", "prompt", "choices", "answer", "id", "split")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from ..errors import UserError
-from .builtin import builtin_task
-from .formats import RawTask, read_file
-from .hub import read_hub
-from .published import read_published
-from .types import Task
-from .validate import check
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.tasks.builtin import builtin_task
+from pyswarmopt_llm.tasks.formats import RawTask, read_file
+from pyswarmopt_llm.tasks.hub import read_hub
+from pyswarmopt_llm.tasks.published import read_published
+from pyswarmopt_llm.tasks.types import Task
+from pyswarmopt_llm.tasks.validate import check
 
 log = logging.getLogger(__name__)
 

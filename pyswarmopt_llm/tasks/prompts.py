@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from ..errors import UserError
-from .types import Item
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.tasks.types import Item
 
 Scoring = Literal["letter", "likelihood", "generate"]
 

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError
-from .answers import normalise
-from .formats import RawTask
-from .hub import DEV, TEST, download
-from .items import parse_item
-from .rows import read_rows
-from .types import Item
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.tasks.answers import normalise
+from pyswarmopt_llm.tasks.formats import RawTask
+from pyswarmopt_llm.tasks.hub import DEV, TEST, download
+from pyswarmopt_llm.tasks.items import parse_item
+from pyswarmopt_llm.tasks.rows import read_rows
+from pyswarmopt_llm.tasks.types import Item
 
 Row = Mapping[str, Any]
 Record = dict[str, Any]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError
+from pyswarmopt_llm.common.errors import UserError
 
 Row = dict[str, Any]
 

@@ -60,7 +60,7 @@ class Task:
         dev: items that guide the search.
         test: held-out items.
         prompt: template of the user turn with ``{question}`` and ``{choices}``, or None for the default.
-        metric: how its answers are scored, a name of `pyswarmopt_llm.utilities.metrics`, or None for accuracy.
+        metric: how its answers are scored, a name of `pyswarmopt_llm.metrics.registry`, or None for accuracy.
         source: where it came from, as the user wrote it.
         fingerprint: SHA-256 (hex) of the content of dev and test; left empty, it is computed. Equal content
             has an equal fingerprint, wherever the file lies and however it is laid out.

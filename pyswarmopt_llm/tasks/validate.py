@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from ..errors import UserError
-from .answers import normalise
-from .formats import SPLITS, RawTask
-from .types import Item
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.tasks.answers import normalise
+from pyswarmopt_llm.tasks.formats import SPLITS, RawTask
+from pyswarmopt_llm.tasks.types import Item
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ import torch
 from serving import Answer, Server
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.config import SearchConfig
-    from pyswarmopt_llm.workers.process import Nursery
+    from pyswarmopt_llm.common.config import SearchConfig
+    from pyswarmopt_llm.evaluation.workers.local import Nursery
 
 SHARED = Path(__file__).parents[3] / "shared"
 TINY_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -153,7 +153,7 @@ def tiny_group(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pyte
     """Three members on one resident `tiny_base` in float32, who answer differently."""
     from search_helpers import louder
 
-    from pyswarmopt_llm.members import open_members
+    from pyswarmopt_llm.groups.members import open_members
 
     loud = louder(tiny_experts, tmp_path_factory.mktemp("group"))
     return open_members(list(map(str, loud)), str(tiny_base), dtype="float32", threads=1)
@@ -164,8 +164,8 @@ def tiny_room(tiny_group: Any) -> Any:
     """`tiny_group` before eight dev and five test items with three options, with four neighbours."""
     from search_helpers import questions
 
-    from pyswarmopt_llm.collective.room import Room
-    from pyswarmopt_llm.collective.settings import Settings
+    from pyswarmopt_llm.groups.context import Room
+    from pyswarmopt_llm.groups.settings import Settings
     from pyswarmopt_llm.tasks import Item, Task
 
     def items(n: int, seed: int) -> tuple[Item, ...]:
@@ -177,7 +177,7 @@ def tiny_room(tiny_group: Any) -> Any:
 @pytest.fixture
 def short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Members in this process write a few tokens only: random models never come to an end."""
-    from pyswarmopt_llm.members.local import LocalMember
+    from pyswarmopt_llm.groups.members.local import LocalMember
 
     whole = LocalMember.generate
 
@@ -211,7 +211,7 @@ def crew_config(
 @pytest.fixture(scope="session")
 def nurseries() -> Iterator[dict[object, Nursery]]:
     """What is searched -> the nursery of all such searches: loading takes seconds, forking does not."""
-    from pyswarmopt_llm.workers.process import Nursery
+    from pyswarmopt_llm.evaluation.workers.local import Nursery
 
     opened: dict[object, Nursery] = {}
     yield opened
@@ -222,8 +222,8 @@ def nurseries() -> Iterator[dict[object, Nursery]]:
 @pytest.fixture
 def shared_nursery(nurseries: dict[object, Nursery], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches in the test's own directory fork their workers from nurseries that stay."""
-    import pyswarmopt_llm.workers.hands as hands
-    from pyswarmopt_llm.workers.process import Nursery
+    import pyswarmopt_llm.jobs.search.scorers as hands
+    from pyswarmopt_llm.evaluation.workers.local import Nursery
 
     class Shared(Nursery):
         def close(self) -> None:

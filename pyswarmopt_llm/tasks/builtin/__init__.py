@@ -10,11 +10,11 @@ import random
 from dataclasses import dataclass
 from itertools import chain, cycle
 
-from ...errors import UserError
-from ..types import Item, Task
-from . import arithmetic, dates, graph, kinship, sentiment, strings, tables
-from .composite import COMPOSITES
-from .sampling import Maker, Partition, interleaved, partition_of, to_item
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.tasks.builtin import arithmetic, dates, graph, kinship, sentiment, strings, tables
+from pyswarmopt_llm.tasks.builtin.composite import COMPOSITES
+from pyswarmopt_llm.tasks.builtin.sampling import Maker, Partition, interleaved, partition_of, to_item
+from pyswarmopt_llm.tasks.types import Item, Task
 
 SKILLS: dict[str, Maker] = {
     "arithmetic": arithmetic.make,

@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .sampling import Draft, wrong_answers
-from .words import FRUITS, NAMES, in_words
+from pyswarmopt_llm.tasks.builtin.sampling import Draft, wrong_answers
+from pyswarmopt_llm.tasks.builtin.words import FRUITS, NAMES, in_words
 
 
 @dataclass(frozen=True)

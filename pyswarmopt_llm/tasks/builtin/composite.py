@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 
-from . import graph, kinship, sentiment
-from .arithmetic import number_distractors
-from .dates import EVENTS, WEEKDAYS, shifted, weekday_distractors
-from .sampling import Draft, wrong_answers
-from .strings import OPERATIONS
-from .words import FRUITS, NAMES, in_words
+from pyswarmopt_llm.tasks.builtin import graph, kinship, sentiment
+from pyswarmopt_llm.tasks.builtin.arithmetic import number_distractors
+from pyswarmopt_llm.tasks.builtin.dates import EVENTS, WEEKDAYS, shifted, weekday_distractors
+from pyswarmopt_llm.tasks.builtin.sampling import Draft, wrong_answers
+from pyswarmopt_llm.tasks.builtin.strings import OPERATIONS
+from pyswarmopt_llm.tasks.builtin.words import FRUITS, NAMES, in_words
 
 # Those string operations that leave a whole word to write.
 _WRITINGS = tuple(instruction for instruction in OPERATIONS if instruction.startswith("Write"))

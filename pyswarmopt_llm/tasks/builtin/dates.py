@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from .sampling import Draft, wrong_answers
-from .words import NAMES, in_words
+from pyswarmopt_llm.tasks.builtin.sampling import Draft, wrong_answers
+from pyswarmopt_llm.tasks.builtin.words import NAMES, in_words
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MONTHS = (

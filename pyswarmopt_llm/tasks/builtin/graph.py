@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from .sampling import Draft, wrong_answers
+from pyswarmopt_llm.tasks.builtin.sampling import Draft, wrong_answers
 
 TOWNS = (
     "Oslo", "Rome", "Lima", "Cairo", "Paris", "Delhi", "Tokyo", "Quito", "Berlin", "Dublin", "Madrid",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from .sampling import Draft, wrong_answers
-from .words import FEMALE, MALE
+from pyswarmopt_llm.tasks.builtin.sampling import Draft, wrong_answers
+from pyswarmopt_llm.tasks.builtin.words import FEMALE, MALE
 
 # COMPOSE[of][kin] is what the `kin` of my `of` is to me, where that is certain: the brother of my mother is
 # my uncle. (The brother of my uncle is missing: he may be my father.)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Literal
 
-from ...errors import UserError
-from ..types import Item
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.tasks.types import Item
 
 Partition = Literal["train", "dev", "test"]
 

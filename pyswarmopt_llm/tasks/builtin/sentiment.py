@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from .sampling import Draft
+from pyswarmopt_llm.tasks.builtin.sampling import Draft
 
 LABELS = ("positive", "negative", "mixed", "neutral")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from .sampling import Draft, wrong_answers
+from pyswarmopt_llm.tasks.builtin.sampling import Draft, wrong_answers
 
 _CONSONANTS = "bdfgklmnprstvz"
 _VOWELS = "aeiou"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from .sampling import Draft, wrong_answers
-from .words import FRUITS, NAMES
+from pyswarmopt_llm.tasks.builtin.sampling import Draft, wrong_answers
+from pyswarmopt_llm.tasks.builtin.words import FRUITS, NAMES
 
 
 def make(rng: random.Random) -> Draft:

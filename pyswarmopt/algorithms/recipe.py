@@ -1,0 +1,125 @@
+"""A recipe: one swarm algorithm as a composition of its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyswarmopt.parts import boundary as boundaries
+from pyswarmopt.parts import initialise
+from pyswarmopt.parts.boundary import Boundary
+from pyswarmopt.parts.initialise import Launch, Populate
+from pyswarmopt.parts.restart import Restart
+from pyswarmopt.parts.schedule import Schedule, as_schedule
+from pyswarmopt.parts.stopping import StopRule
+from pyswarmopt.parts.topology import ByInformants, Global, Topology
+from pyswarmopt.parts.velocity import SumOfTerms, Term, VelocityRule
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A swarm algorithm, ready for `Swarm`. Make one with `compose` or take one from `pyswarmopt.recipes`.
+
+    Attributes:
+        name: what reports and checkpoints call it.
+        velocity: the rule that gives the next velocities; for most algorithms a `SumOfTerms`.
+        topology: whose best a particle hears of.
+        boundary: what happens at the walls; used only where the swarm has bounds.
+        schedule: step length lambda: x <- x + lambda v.
+        restart: what is done, in this order, about particles or a swarm that do not get on.
+        stop: the algorithm's own stop rules.
+        populate: how the population is filled up.
+        launch: starting velocities.
+        population: number of particles where the user gives none.
+        repeat_dropped: a particle whose evaluation was dropped counts its old score again.
+        last_worst_wins: among equally bad new worsts the last one counts.
+        options: the arguments by which `recipes` can make this recipe again, or None for a composition of the
+            user's own; needed only by `Swarm.load`.
+    """
+
+    name: str
+    velocity: VelocityRule
+    topology: Topology
+    boundary: Boundary
+    schedule: Schedule
+    restart: tuple[Restart, ...]
+    stop: tuple[StopRule, ...]
+    populate: Populate
+    launch: Launch
+    population: int
+    repeat_dropped: bool = False
+    last_worst_wins: bool = False
+    options: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.population < 1:
+            raise ValueError(f"recipe {self.name!r}: population={self.population}; it must be at least 1")
+
+    @property
+    def by_blocks(self) -> bool:
+        """Whether it moves a swarm block by block, without temporaries of its size: no term looks at "all" of it, and
+        a particle hears of one position."""
+        looks_at = getattr(self.velocity, "looks_at", "all")
+        return looks_at != "all" and isinstance(self.topology, Global | ByInformants)
+
+
+def compose(
+    terms: Sequence[Term] | None = None,
+    topology: Topology | None = None,
+    boundary: Boundary = boundaries.reflect,
+    schedule: float | Schedule = 1.0,
+    restart: Restart | Sequence[Restart] = (),
+    stop: Sequence[StopRule] = (),
+    normalise: bool = False,
+    populate: Populate = initialise.uniform,
+    launch: Launch | None = None,
+    population: int = 40,
+    name: str = "composed",
+    velocity: VelocityRule | None = None,
+) -> Recipe:
+    """Compose an algorithm from its parts; every part that is left out has a plain default.
+
+    Args:
+        terms: velocity terms, which are added up.
+        topology: default: `topology.Global`.
+        boundary: default: `boundary.reflect`.
+        schedule: step length, a number or a schedule over moves.
+        restart: one policy or several; default: none.
+        stop: stop rules of the algorithm itself.
+        normalise: divide the sum of the terms by the sum of their coefficients.
+        populate: default: uniform in the bounds.
+        launch: starting velocities; default: half-way to another particle.
+        population: number of particles where the user gives none.
+        name: for reports.
+        velocity: in place of `terms`, a rule that is no sum of them.
+
+    Raises:
+        ValueError: no terms, terms as well as a velocity rule, or a population below 1.
+
+    Example:
+        An inertia-weight swarm with a term of one's own:
+
+        >>> import pyswarmopt as pso
+        >>> centre = pso.Term("centre", 0.1, lambda s: s.p.mean(0) - s.x)
+        >>> mine = pso.compose(terms=(pso.inertia(0.6), pso.cognitive(1.5), pso.social(1.5), centre))
+        >>> pso.minimize(pso.functions.sphere, [(-5, 5)] * 2, recipe=mine, max_evals=2000, seed=1).fun < 1e-4
+        True
+    """
+    if velocity is not None and (terms is not None or normalise):
+        raise ValueError("give either velocity terms or a velocity rule; only terms can be normalised")
+    return Recipe(
+        name=name,
+        velocity=SumOfTerms(tuple(terms or ()), normalise) if velocity is None else velocity,
+        topology=Global() if topology is None else topology,
+        boundary=boundary,
+        schedule=as_schedule(schedule),
+        restart=(restart,) if callable(restart) else tuple(restart),
+        stop=tuple(stop),
+        populate=populate,
+        launch=initialise.TowardsPartner(0.5) if launch is None else launch,
+        population=population,
+    )
+
+
+__all__ = ["Recipe", "compose"]

@@ -1,0 +1,60 @@
+"""The named algorithms: each is one file in `pyswarmopt.algorithms` and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pyswarmopt.algorithms.bare_bones import bare_bones
+from pyswarmopt.algorithms.clpso import clpso
+from pyswarmopt.algorithms.constriction import constriction
+from pyswarmopt.algorithms.covariant import covariant
+from pyswarmopt.algorithms.fips import fips
+from pyswarmopt.algorithms.inertia_weight import inertia_weight
+from pyswarmopt.algorithms.model_swarms import model_swarms
+from pyswarmopt.algorithms.recipe import Recipe
+from pyswarmopt.algorithms.spso2011 import spso2011
+from pyswarmopt.algorithms.surrogate import surrogate
+
+RECIPES: Mapping[str, Callable[..., Recipe]] = {
+    "bare_bones": bare_bones,
+    "clpso": clpso,
+    "constriction": constriction,
+    "covariant": covariant,
+    "fips": fips,
+    "inertia_weight": inertia_weight,
+    "model_swarms": model_swarms,
+    "spso2011": spso2011,
+    "surrogate": surrogate,
+}
+
+
+def get(name: str, **options: Any) -> Recipe:
+    """The recipe of that name; dashes count as underscores.
+
+    Raises:
+        ValueError: no such recipe.
+
+    Example:
+        >>> get("model-swarms", repel=0.01).name
+        'model_swarms'
+    """
+    factory = RECIPES.get(name.replace("-", "_"))
+    if factory is None:
+        raise ValueError(f"no recipe is called {name!r}; there are {', '.join(sorted(RECIPES))}")
+    return factory(**options)
+
+
+__all__ = [
+    "RECIPES",
+    "bare_bones",
+    "clpso",
+    "constriction",
+    "covariant",
+    "fips",
+    "get",
+    "inertia_weight",
+    "model_swarms",
+    "spso2011",
+    "surrogate",
+]

@@ -1,0 +1,131 @@
+"""The loop behind `minimize(asynchronous=True)`: a particle moves as soon as its own value is there."""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pyswarmopt.driver.constraints import ranked
+from pyswarmopt.driver.evaluation import Floats, Outcome
+from pyswarmopt.driver.search import Search
+from pyswarmopt.swarm import Swarm, Ticket
+
+
+class _Call(NamedTuple):
+    """A call under way: whose, where, and for which time."""
+
+    ticket: Ticket
+    point: Floats
+    tries: int
+
+
+class AsynchronousSearch(Search):
+    """A search that keeps all workers busy; its arguments are those of `minimize`.
+
+    An iteration is as many evaluations as there are particles, of whichever particles. The calls that are under way
+    at its end go on into the next one; a checkpoint holds their positions, and a resumed search makes them again.
+
+    Raises:
+        ValueError: arguments that do not go together with it.
+    """
+
+    _in_rounds = False
+    _swarm: Swarm  # particles move one by one
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        if arguments["noisy"]:
+            raise ValueError("asynchronous=True cannot be noisy=True: bests are evaluated again after whole iterations")
+        if arguments["vectorized"] is True:
+            raise ValueError("asynchronous=True evaluates one point at a time: fun cannot be vectorized=True")
+        if self._evaluator.workers.kind == "map":
+            raise ValueError("asynchronous=True needs workers that answer one by one: threads, processes or 'ray'")
+        self._problem["asynchronous"] = True
+        self._calls: dict[Future[Outcome], _Call] = {}
+        self._answered: SimpleQueue[Future[Outcome]] = SimpleQueue()
+        self._again: list[Ticket] = []  # in flight when the checkpoint was written
+        self._told: list[tuple[int, float, Floats]] = []  # particle, value and point, in this iteration
+
+    def _iterate(self) -> None:
+        swarm, began = self._swarm, self._swarm.rounds
+        for again in self._again:
+            self._send(again)
+        self._again = []
+        capacity = self._evaluator.workers.capacity()
+        while swarm.rounds == began and not swarm.stop():
+            ticket = swarm.ask_one() if len(self._calls) < capacity and self._evaluator.left else None
+            if ticket is not None:
+                self._send(ticket)
+            elif self._calls:
+                self._hear()
+            else:
+                break  # the budget is spent
+
+    def _finish(self, stop: dict[str, float]) -> dict[str, float]:
+        if not (self._calls or self._told):
+            return stop
+        while self._calls:  # they are paid for
+            self._hear()
+        if self._told:
+            self._record(self._swarm.rounds)
+        return {**self._reasons(), **stop}
+
+    # ---- one evaluation ----
+
+    def _send(self, ticket: Ticket) -> None:
+        points = self._coding.decode(ticket.x.numpy()[None])
+        violation = self._constraints.excess(points).sum(axis=1)
+        if violation[0] > 0:
+            self._evaluator.skipped += 1
+            self._tell(ticket, points[0], self._sign * float(ranked(violation, violation)[0]), feasible=False)
+        elif self._evaluator.vectorized is None:  # the first call, which shows what fun takes, is made alone
+            values, _ = self._evaluator(points)
+            if self._evaluator.vectorized:
+                raise ValueError("asynchronous=True evaluates one point at a time, but fun takes only many at once")
+            self._tell(ticket, points[0], float(values[0]))
+        else:
+            self._call(ticket, points[0], tries=1)
+
+    def _call(self, ticket: Ticket, point: Floats, tries: int) -> None:
+        future = self._evaluator.begin(point)
+        self._calls[future] = _Call(ticket, point, tries)
+        future.add_done_callback(self._answered.put)
+
+    def _hear(self) -> None:
+        """Wait for one answer and take it in."""
+        future = self._answered.get()
+        call = self._calls.pop(future)
+        value = self._evaluator.end(future.result(), call.tries)
+        if value is None:
+            self._call(call.ticket, call.point, call.tries + 1)
+        else:
+            self._tell(call.ticket, call.point, value)
+
+    def _tell(self, ticket: Ticket, point: Floats, value: float, feasible: bool = True) -> None:
+        iteration = self._swarm.rounds
+        self._swarm.tell(ticket, value)
+        self._told.append((ticket.particle, value if feasible else math.nan, point))
+        if self._swarm.rounds > iteration:
+            self._record(iteration)
+
+    # ---- writing down ----
+
+    def _record(self, iteration: int) -> None:
+        particles, values, points = zip(*self._told, strict=True)
+        numbers = np.array(particles, dtype=np.int64)
+        calls = self._evaluator.calls - len(self._calls)
+        self._history.add(iteration, calls, self._best_value(), values, np.array(points), particles=numbers)
+        self._told = []
+        self._write_down(iteration)
+
+    def _restore(self, saved: dict[str, Any]) -> None:
+        super()._restore(saved)
+        self._again = self._swarm.tickets()
+        self._evaluator.calls -= len(self._again)  # what had begun is called again
+
+
+__all__ = ["AsynchronousSearch"]

@@ -1,0 +1,128 @@
+"""Integers and categories: from the coordinates that the swarm moves to those that the objective sees.
+
+An integer coordinate is moved like any other and rounded. A category has no order, so moving along its labels would
+make no sense: the swarm moves one number for each label instead, and the label with the largest number is chosen
+(the random keys of Bean 1994, ORSA J. Computing 6(2), one key per label). Renaming the labels renames the results.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pyswarmopt.parts.boundary import Box
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Coding:
+    """How the user's D coordinates are moved as the swarm's M.
+
+    Attributes:
+        low: the user's lower bounds, (D,); those of integers and categories are whole numbers.
+        high: upper bounds, (D,).
+        integers: (D,) mask of the coordinates that are rounded.
+        categories: (D,) mask of those whose values low, low + 1, ..., high have no order.
+        first: where each coordinate begins among the swarm's, (D,).
+        size: M.
+    """
+
+    low: Floats
+    high: Floats
+    integers: Bools
+    categories: Bools
+    first: npt.NDArray[np.int64]
+    size: int
+
+    def bounds(self) -> tuple[Floats, Floats]:
+        """The box of the swarm, (M,) each: the user's, (0, 1) for every label, and half a step more on either side
+        for integers, so that all of them are equally likely at first."""
+        low, high = np.zeros(self.size), np.ones(self.size)
+        ordered, half = ~self.categories, np.where(self.integers, 0.5, 0.0)
+        low[self.first[ordered]] = (self.low - half)[ordered]
+        high[self.first[ordered]] = (self.high + half)[ordered]
+        return low, high
+
+    def decode(self, positions: Floats) -> Floats:
+        """The swarm's positions, (n, M), as the objective sees them, (n, D), never out of bounds."""
+        if not (self.integers.any() or self.categories.any()):
+            return positions
+        x = positions[:, self.first]
+        x = np.where(self.integers, np.clip(np.rint(x), self.low, self.high), x)
+        for i in np.flatnonzero(self.categories).tolist():
+            x[:, i] = self.low[i] + positions[:, self._keys(i)].argmax(axis=1)
+        return x
+
+    def encode(self, x: Floats) -> Floats:
+        """Positions of the swarm, (n, M), that decode to the points x, (n, D)."""
+        if not self.categories.any():
+            return x
+        positions = np.zeros((len(x), self.size))
+        positions[:, self.first] = x
+        for i in np.flatnonzero(self.categories).tolist():
+            labels = np.arange(self.low[i], self.high[i] + 1)
+            positions[:, self._keys(i)] = np.rint(x[:, i, None]) == labels
+        return positions
+
+    def _keys(self, i: int) -> slice:
+        """Where the keys of category i are among the swarm's coordinates."""
+        first = int(self.first[i])
+        return slice(first, first + int(self.high[i] - self.low[i]) + 1)
+
+
+def make_coding(box: Box, integrality: npt.ArrayLike | None, categorical: npt.ArrayLike | None) -> Coding:
+    """Check the two masks against the bounds.
+
+    Args:
+        box: the user's bounds.
+        integrality: (D,) mask of the integers, or one truth value for all; None for none.
+        categorical: the same for categories.
+
+    Raises:
+        ValueError: masks of another shape, a coordinate in both, or one without a whole number in its bounds.
+
+    Example:
+        >>> import torch
+        >>> box = Box(torch.tensor([-2.5, 1.0]).double(), torch.tensor([2.5, 3.0]).double())
+        >>> coding = make_coding(box, [True, False], [False, True])
+        >>> coding.decode(np.array([[0.7, 0.1, 0.9, 0.2]])).tolist()  # the second label of 1, 2, 3
+        [[1.0, 2.0]]
+    """
+    low, high = box.low.numpy().copy(), box.high.numpy().copy()
+    integers, categories = _mask("integrality", integrality, len(low)), _mask("categorical", categorical, len(low))
+    if (integers & categories).any():
+        i = int(np.flatnonzero(integers & categories)[0])
+        raise ValueError(f"coordinate {i} is both in integrality and in categorical; a category is one already")
+    whole = integers | categories
+    inner_low, inner_high = np.ceil(low), np.floor(high)
+    empty = np.flatnonzero(whole & (inner_low > inner_high))
+    if empty.size:
+        i = int(empty[0])
+        raise ValueError(f"no integer lies within the bounds ({low[i]}, {high[i]}) of coordinate {i}")
+    widths = np.where(categories, inner_high - inner_low + 1, 1).astype(np.int64)
+    first = np.concatenate([[0], np.cumsum(widths)[:-1]])
+    return Coding(
+        low=np.where(whole, inner_low, low),
+        high=np.where(whole, inner_high, high),
+        integers=integers,
+        categories=categories,
+        first=first,
+        size=int(widths.sum()),
+    )
+
+
+def _mask(name: str, given: Any, dim: int) -> Bools:
+    if given is None:
+        return np.zeros(dim, dtype=np.bool_)
+    try:
+        return np.broadcast_to(np.asarray(given, dtype=np.bool_), (dim,))
+    except ValueError:
+        raise ValueError(f"{name} must have shape {(dim,)}, got {np.shape(given)}") from None
+
+
+__all__ = ["Coding", "make_coding"]

@@ -1,0 +1,321 @@
+"""Calling the objective: one point or many at a time, in parallel, and what to do when a call fails."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pyswarmopt.driver.workers import MapLike, Workers
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Objective = Callable[[Any], Any]
+OnError = Literal["raise", "worst"] | tuple[Literal["retry"], int]
+
+
+class Outcome(NamedTuple):
+    """What became of one call: a value, or an error."""
+
+    value: Any
+    error: Exception | None
+
+
+@dataclass(frozen=True)
+class _Call:
+    """Calls the objective on a copy and catches what it raises; picklable if the objective is."""
+
+    fun: Objective
+    tensors: bool = False
+
+    def __call__(self, x: Floats) -> Outcome:
+        try:
+            value = self.fun(torch.tensor(x) if self.tensors else x.copy())
+        except Exception as error:  # whatever a user's objective raises is the business of on_error
+            return Outcome(None, error)
+        return Outcome(value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value, None)
+
+
+class Evaluator:
+    """Evaluates batches of points and counts the calls; never makes more than it may.
+
+    Args:
+        fun: ``(D,) float64 -> float``, or ``(m, D) -> (m,)``; on NumPy arrays, or on torch tensors (CPU, float64)
+            if it raises TypeError or AttributeError on arrays. Results may be either, wherever they live.
+        vectorized: True, False, or "auto": the first point is tried alone; if `fun` does not give a number
+            for it, the first batch is tried as a whole. A function that takes both is called point by point,
+            so that its value at a point never depends on the batch; say True where speed matters more.
+        workers: who calls `fun` at the same time; see `pyswarmopt.driver.workers.Workers`. Results do not depend on it.
+            Ignored for a vectorised `fun`.
+        on_error: what follows when `fun` raises: "raise" it again, count the point as the "worst" possible,
+            or ("retry", n): call it up to n times more, also after a NaN, and then raise; a failure whose retries
+            `max_evals` cuts off counts as the worst, so that the last call does not cost the result of all others.
+        max_evals: the most calls of `fun`; a call on m points counts m, and failed tries of the first call none.
+        outputs: None, or how many numbers `fun` gives for a point: ``(D,) -> (outputs,)``.
+
+    Attributes:
+        calls: calls so far.
+        skipped: points that used up budget without a call, because they broke a constraint.
+        vectorized: how `fun` is called; None until the trial.
+        tensors: whether it takes tensors; None until the trial.
+        shape: of a value: () or (outputs,).
+        workers: the pool; close it in the end.
+
+    Raises:
+        ValueError: an unknown option.
+    """
+
+    def __init__(
+        self,
+        fun: Objective,
+        vectorized: bool | Literal["auto"] = "auto",
+        workers: int | str | MapLike = 1,
+        on_error: OnError = "raise",
+        max_evals: float = math.inf,
+        outputs: int | None = None,
+    ) -> None:
+        if not callable(fun):
+            raise TypeError(f"fun={fun!r} cannot be called")
+        if vectorized not in (True, False, "auto"):
+            raise ValueError(f"vectorized={vectorized!r}: use True, False or 'auto'")
+        self.calls = 0
+        self.skipped = 0
+        self.vectorized: bool | None = None if vectorized == "auto" else bool(vectorized)
+        self.tensors: bool | None = None
+        self.max_evals = max_evals
+        self._fun = fun
+        self._known: _Call | None = None
+        self.shape = () if outputs is None else (outputs,)
+        self._forgive, self._retries = _read_on_error(on_error)
+        self.workers = Workers(workers)
+        self.workers.check(fun)
+
+    @property
+    def left(self) -> int:
+        """Calls that may still be made; a vectorised `fun` keeps one back for `confirm`."""
+        left = self.max_evals - self.calls - self.skipped - (1 if self.vectorized else 0)
+        return int(min(max(left, 0), sys.maxsize))
+
+    def __call__(self, points: Floats) -> tuple[Floats, Bools]:
+        """Evaluate the points, (N, D), in order, as far as the calls suffice.
+
+        Returns:
+            Values, (N,) or (N, outputs), NaN where a call failed, and a mask, (N,), of the points that were evaluated.
+
+        Raises:
+            ValueError: `fun` returned something that is not a number per point.
+            Exception: what `fun` raised, if `on_error` says so.
+        """
+        outcomes: dict[int, Outcome] = {}
+        if self.tensors is None and len(points) and self.left:
+            self._trial(points, outcomes)
+        self._evaluate(points, [i for i in range(len(points)) if i not in outcomes], outcomes)
+        for _ in range(self._retries):
+            self._evaluate(points, [i for i, outcome in outcomes.items() if self._failed(outcome)], outcomes)
+        return self._values(len(points), outcomes)
+
+    def begin(self, x: Floats) -> Future[Outcome]:
+        """Begin a call at one point, (D,), on a worker, for an objective whose form is known; see `end`."""
+        self.calls += 1
+        return self.workers.submit(self._one(), x)
+
+    def end(self, outcome: Outcome, tries: int) -> float | None:
+        """The value of a point whose call has begun for the `tries`-th time.
+
+        Returns:
+            The value, NaN if the call failed; None if it is to be made again.
+
+        Raises:
+            ValueError: `fun` returned something that is not a number.
+            Exception: what `fun` raised, if `on_error` says so.
+        """
+        if tries <= self._retries and self.left and self._failed(outcome):
+            return None
+        return float(self._values(1, {0: outcome})[0][0])
+
+    def confirm(self, x: Floats, value: float, known: bool = True) -> float:
+        """``fun(x)`` as the user will get it.
+
+        Args:
+            x: (D,), a point.
+            value: what is returned if the call fails.
+            known: `value` was `fun`'s at x. It is not called again then, unless batches are evaluated: what it
+                gives for one of many points may differ in the last bit.
+        """
+        if known and not self.vectorized:
+            return value
+        outcome = _Call(self._fun, bool(self.tensors))(x)
+        if outcome.error is None and self._fits(outcome.value):
+            self.calls += 1
+        else:  # a single point is not what it takes
+            outcome = self._batch(x[None])[0]
+        return value if self._failed(outcome) else float(self._number(outcome.value))
+
+    # ---- which form the objective takes ----
+
+    def _trial(self, points: Floats, outcomes: dict[int, Outcome]) -> None:
+        """Find out how `fun` wants to be called; the values it gives on the way are kept."""
+        asked = self.vectorized
+        self.tensors = False
+        failure = self._try_form(points, asked, outcomes)
+        if failure is not None and isinstance(failure.error, TypeError | AttributeError):
+            self.tensors = True  # these are what torch's functions raise on arrays
+            second = self._try_form(points, asked, outcomes)
+            if second is None:
+                return
+            failure.error.add_note(f"On a torch tensor fun raised {second.error!r}.")
+        if failure is None:
+            return
+        if failure.error is None:
+            self._refuse(points, asked, failure.value)
+        self.tensors, self.vectorized = False, bool(asked)
+        count = min(len(points), self.left) if asked else 1
+        self.calls += count
+        outcomes.update(dict.fromkeys(range(count), failure))
+
+    def _try_form(self, points: Floats, asked: bool | None, outcomes: dict[int, Outcome]) -> Outcome | None:
+        """Try one point, then a batch, as far as `asked` leaves it open: None if it goes well, else the failure."""
+        call, failure = _Call(self._fun, bool(self.tensors)), None
+        if not asked:
+            failure = call(points[0])
+            if failure.error is None and self._fits(failure.value):
+                self._settle(False, [failure], outcomes)
+                return None
+        batch = points[: self._trial_size(points.shape, asked)]
+        if len(batch):
+            found = call(batch)
+            if found.error is None and np.shape(found.value) == (len(batch), *self.shape):
+                values = np.asarray(found.value, dtype=np.float64)
+                self._settle(True, [Outcome(value, None) for value in values], outcomes)
+                return None
+            if failure is not None and failure.error is not None and found.error is None:
+                failure.error.add_note(
+                    f"On points of shape {batch.shape} fun returned shape {np.shape(found.value)}; one that takes many "
+                    f"points must return shape {(len(batch), *self.shape)}."
+                )
+            failure = failure or found
+        return failure
+
+    def _trial_size(self, shape: tuple[int, ...], asked: bool | None) -> int:
+        n, d = shape
+        if asked is not None:
+            return min(n, self.left) if asked else 0
+        # With as many points as coordinates a result of shape (D,) would look like one number for each.
+        return max(min(n - 1 if n == d else n, self.left - 1), 0)
+
+    def _settle(self, vectorized: bool, found: list[Outcome], outcomes: dict[int, Outcome]) -> None:
+        self.vectorized = vectorized
+        self.calls += len(found)
+        outcomes.update(enumerate(found))
+
+    def _refuse(self, points: Floats, asked: bool | None, value: Any) -> None:
+        shape = ", ".join(["m", *map(str, self.shape)]) if self.shape else "m,"
+        many = f"return shape ({shape}), {self._wanted} for each, given points of shape (m, D)"
+        one = f"give {self._wanted} for a point of shape (D,)"
+        wanted = f"{one}, or {many}" if asked is None else many if asked else one
+        given = points[: min(len(points), self.left)].shape if asked else points[0].shape
+        raise WrongShapeError(
+            f"fun returned {type(value).__name__} of shape {np.shape(value)} given shape {given}; it must {wanted}"
+        )
+
+    # ---- calls ----
+
+    def _evaluate(self, points: Floats, which: list[int], outcomes: dict[int, Outcome]) -> None:
+        which = which[: self.left]
+        if which:
+            found = self._batch(points[which]) if self.vectorized else self._one_by_one(points[which])
+            outcomes.update(zip(which, found, strict=True))
+
+    def _one_by_one(self, points: Floats) -> list[Outcome]:
+        self.calls += len(points)
+        return self.workers.map(self._one(), list(points))
+
+    def _one(self) -> _Call:
+        """The same object every time, so that workers elsewhere need be sent it once."""
+        if self._known is None:
+            self._known = _Call(self._fun, bool(self.tensors))
+        return self._known
+
+    def _batch(self, points: Floats) -> list[Outcome]:
+        self.calls += len(points)
+        value, error = _Call(self._fun, bool(self.tensors))(points)
+        if error is not None:
+            return [Outcome(None, error)] * len(points)
+        wanted = (len(points), *self.shape)
+        if np.shape(value) != wanted:
+            raise WrongShapeError(
+                f"fun returned shape {np.shape(value)} for points of shape {points.shape}; "
+                f"it must return shape {wanted}, {self._wanted} for each"
+            )
+        return [Outcome(v, None) for v in np.asarray(value, dtype=np.float64)]
+
+    def _values(self, count: int, outcomes: dict[int, Outcome]) -> tuple[Floats, Bools]:
+        values, evaluated = np.full((count, *self.shape), math.nan), np.zeros(count, dtype=np.bool_)
+        forgive = self._forgive or (self._retries > 0 and not self.left)
+        for i, outcome in outcomes.items():
+            evaluated[i] = True
+            if outcome.error is None:
+                values[i] = self._number(outcome.value)
+            elif not forgive:
+                raise outcome.error
+        return values, evaluated
+
+    # ---- what counts as a value ----
+
+    @property
+    def _wanted(self) -> str:
+        return f"{self.shape[0]} numbers" if self.shape else "a number"
+
+    def _fits(self, value: Any) -> bool:
+        if value is None or isinstance(value, str | bytes):  # NumPy would make a NaN or a number of them
+            return False
+        try:
+            array = np.asarray(value, dtype=np.float64)
+        except (TypeError, ValueError):
+            return False
+        return array.shape == self.shape if self.shape else array.size == 1
+
+    def _number(self, value: Any) -> Floats:
+        if not self._fits(value):
+            raise WrongShapeError(
+                f"fun must return {self._wanted} for a point, got {type(value).__name__} of shape {np.shape(value)}"
+            )
+        return np.asarray(value, dtype=np.float64).reshape(self.shape)
+
+    def _failed(self, outcome: Outcome) -> bool:
+        return outcome.error is not None or bool(np.isnan(self._number(outcome.value)).any())
+
+    # ---- saving ----
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed search must know: the counts and the form of the objective."""
+        names = ("calls", "skipped", "vectorized", "tensors")
+        return {f"evaluator.{name}": getattr(self, name) for name in names}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """The inverse of `state_dict`; other entries of `saved` are ignored."""
+        for name in ("calls", "skipped", "vectorized", "tensors"):
+            setattr(self, name, saved[f"evaluator.{name}"])
+
+
+class WrongShapeError(ValueError):
+    """The objective returned something else than one number per point."""
+
+
+def _read_on_error(on_error: OnError) -> tuple[bool, int]:
+    """Whether a failure is forgiven, and how often a call is repeated before."""
+    if on_error in ("raise", "worst"):
+        return on_error == "worst", 0
+    if isinstance(on_error, tuple) and len(on_error) == 2 and on_error[0] == "retry" and int(on_error[1]) >= 0:
+        return False, int(on_error[1])
+    raise ValueError(f"on_error={on_error!r}: use 'raise', 'worst' or ('retry', n)")
+
+
+__all__ = ["Bools", "Evaluator", "Floats", "Objective", "OnError", "Outcome", "WrongShapeError"]

@@ -1,0 +1,345 @@
+"""One search, the loop behind `minimize` and `maximize`: ask, decode, evaluate, tell, write down."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pyswarmopt.algorithms import registry as recipes
+from pyswarmopt.algorithms.recipe import Recipe
+from pyswarmopt.base import checkpoint as checkpoints
+from pyswarmopt.driver.constraints import INFEASIBLE, Constraints, ranked
+from pyswarmopt.driver.encoding import Coding, make_coding
+from pyswarmopt.driver.evaluation import Bools, Evaluator, Floats, Objective, OnError
+from pyswarmopt.driver.history import Granularity, History
+from pyswarmopt.driver.resampling import Resampler, Sample
+from pyswarmopt.driver.result import Result, message
+from pyswarmopt.driver.workers import MapLike
+from pyswarmopt.hybrid.memetic import MemeticSwarm
+from pyswarmopt.parts.boundary import Box, make_box
+from pyswarmopt.parts.stopping import MaxIter, StopRule, Target
+from pyswarmopt.swarm import Swarm
+
+Callback = Callable[[Result], bool | None]
+Start = npt.ArrayLike | Result | str | os.PathLike[str]
+
+FINAL_DRAWS = 100  # the most evaluations with which a noisy search chooses its result, and with which it reports it
+MATRIX_DIM = 100  # the most coordinates for which the default keeps matrices of D x D numbers
+DECISIVE_DRAWS = 10  # without these a mean does not count as reaching the target
+
+
+class Search:
+    """One search; its arguments are those of `minimize`, and all are checked before the first evaluation."""
+
+    _in_rounds = True  # whole batches are asked for and told
+
+    def __init__(
+        self,
+        fun: Objective,
+        bounds: Any,
+        recipe: str | Recipe | None,
+        population: int | None,
+        max_evals: int | None,
+        max_iter: int | None,
+        target: float | None,
+        seed: int | None,
+        workers: int | str | MapLike,
+        vectorized: bool | Literal["auto"],
+        callback: Callback | None,
+        x0: Start | None,
+        progress: bool,
+        on_error: OnError,
+        checkpoint: str | os.PathLike[str] | None,
+        integrality: npt.ArrayLike | None,
+        constraints: Any,
+        categorical: npt.ArrayLike | None,
+        noisy: bool,
+        history: Granularity,
+        maximize: bool,
+    ) -> None:
+        if max_evals is not None and max_evals < 1:
+            raise ValueError(f"max_evals={max_evals}: it must be at least 1")
+        if max_iter is not None and max_iter < 0:
+            raise ValueError(f"max_iter={max_iter}: it must not be negative")
+        made = recipes.get(recipe) if isinstance(recipe, str) else recipe
+        if made is None and (population is not None or noisy or not self._in_rounds):
+            made = _constriction(population, max_evals)
+        start = None if x0 is None else _start(x0, max((population or _population(made)) // 2, 1))
+        box = make_box(bounds, None if start is None else start.shape[1], torch.float64, torch.device("cpu"))
+        dim = len(box.low)
+        _check_start(start, box)
+        self._constraints = Constraints(constraints, dim)
+        self._coding = make_coding(box, integrality, categorical)
+        if made is None and (dim > MATRIX_DIM or self._constraints):  # a small swarm may find nothing feasible
+            made = _constriction(population, max_evals)
+        if made is None and (self._coding.integers.any() or self._coding.categories.any()):
+            made = recipes.covariant()
+        if max_evals is None and max_iter is None and not (made is not None and made.stop):
+            max_evals = 1000 * dim
+        self._max_evals = max_evals
+        self._target = target
+        self._callback = callback
+        self._progress = progress
+        self._sign = -1.0 if maximize else 1.0  # costs are lower for better
+        self._history = History(history)
+        self._resampler = Resampler(self._coding.decode, maximize) if noisy else None
+        self._reserve = 2 * min(max_evals // 10, FINAL_DRAWS) if noisy and max_evals else 0
+        limit = math.inf if max_evals is None else max_evals - self._reserve
+        self._evaluator = Evaluator(fun, vectorized, workers, on_error, limit)
+        self._swarm: Swarm | MemeticSwarm
+        # A single lucky draw must not count as the target, so a noisy search looks at means itself.
+        goal = None if noisy else target
+        encoded = None if start is None else self._coding.encode(start)
+        if made is None:
+            self._swarm = MemeticSwarm(self._coding.bounds(), encoded, maximize, seed, max_evals, max_iter, goal)
+        else:
+            if start is not None and population is None:
+                population = max(made.population, len(start))
+            self._swarm = Swarm(
+                bounds=self._coding.bounds(),
+                population=population,
+                positions=encoded,
+                recipe=replace(made, stop=_stop_rules(made, max_iter, goal)),
+                maximize=maximize,
+                seed=seed,
+            )
+        self._checkpoint = None if checkpoint is None else Path(checkpoint)
+        self._problem: dict[str, Any] = {
+            "bounds": [box.low.tolist(), box.high.tolist()],
+            "recipe": "memetic" if made is None else made.name,
+            "population": len(self._swarm.positions) if isinstance(self._swarm, Swarm) else None,
+            "maximize": maximize,
+            "seed": None if seed is None else int(seed),
+            "x0": None if start is None else start.tolist(),
+            "integrality": self._coding.integers.tolist(),
+            "categorical": self._coding.categories.tolist(),
+            "constraints": bool(self._constraints),
+            "noisy": noisy,
+        }
+
+    # ---- the loop ----
+
+    def run(self) -> Result:
+        """Search until there is a reason to stop."""
+        if self._checkpoint is not None and self._checkpoint.exists():
+            self._resume(self._checkpoint)
+        with self._evaluator.workers:
+            stop = self._reasons()
+            while not stop:
+                self._iterate()
+                stop = self._reasons()
+                if self._callback is not None and self._wants_to_stop(self._callback, stop):
+                    stop = {**stop, "callback": 1.0}
+            stop = self._finish(stop)
+            if self._progress:
+                sys.stderr.write("\n")
+            return self._result(stop, final=True)
+
+    def _iterate(self) -> None:
+        swarm = self._swarm
+        x = swarm.ask()
+        points = self._coding.decode(x.numpy())
+        costs, evaluated, feasible = self._costs(points)
+        if self._resampler is not None and isinstance(swarm, Swarm):
+            costs = self._resampler.judge(swarm, points, costs, self._draw, evaluated & feasible)
+        swarm.tell(x, self._sign * costs, dropped=~evaluated)
+        if self._resampler is not None and isinstance(swarm, Swarm):
+            self._resampler.forget(swarm)
+        values = np.where(evaluated & feasible, self._sign * costs, math.nan)
+        self._history.add(swarm.iteration, self._evaluator.calls, self._best_value(), values, points, evaluated)
+        self._write_down(swarm.iteration)
+
+    def _write_down(self, iteration: int) -> None:
+        """What is on disk and on the screen after an iteration."""
+        if self._checkpoint is not None:
+            self._save(self._checkpoint)
+        if self._progress:
+            line = f"iteration {iteration}  evaluations {self._evaluator.calls}  best {self._best_value():.6g}"
+            sys.stderr.write(f"\r{line:<78}")
+            sys.stderr.flush()
+
+    def _finish(self, stop: dict[str, float]) -> dict[str, float]:
+        """Wait for what is still under way; the reasons to stop as they are after that."""
+        return stop
+
+    def _costs(self, points: Floats) -> tuple[Floats, Bools, Bools]:
+        """Costs in Deb's order, (N,), and masks of the points that were judged at all and that are feasible.
+
+        Points that break a constraint are not evaluated, but use up budget: a search that finds no feasible point
+        must end too.
+        """
+        violations = self._constraints.excess(points).sum(axis=1)
+        feasible = violations == 0
+        costs, evaluated = np.zeros(len(points)), ~feasible
+        costs[feasible], evaluated[feasible] = self._draw(points[feasible])
+        self._evaluator.skipped += int((~feasible).sum())
+        return (ranked(costs, violations) if self._constraints else costs), evaluated, feasible
+
+    def _draw(self, points: Floats) -> tuple[Floats, Bools]:
+        values, evaluated = self._evaluator(points)
+        return self._sign * values, evaluated
+
+    def _reasons(self) -> dict[str, float]:
+        reasons = self._swarm.stop()
+        evaluator = self._evaluator
+        if self._max_evals is not None and evaluator.left == 0:
+            spent = evaluator.calls + evaluator.skipped + self._reserve + (1 if evaluator.vectorized else 0)
+            reasons["max_evals"] = min(spent, self._max_evals)
+        if self._resampler is not None and self._target is not None:
+            sample = self._resampler.sample(self._best_point())
+            # Two standard errors on the safe side.
+            if sample.n >= DECISIVE_DRAWS and sample.mean + 2 * sample.stderr <= self._sign * self._target:
+                reasons["target"] = self._sign * sample.mean
+        return reasons
+
+    def _wants_to_stop(self, callback: Callback, stop: dict[str, float]) -> bool:
+        try:
+            return bool(callback(self._result(stop, final=False)))
+        except StopIteration:
+            return True
+
+    # ---- what was found ----
+
+    def _best_point(self) -> Floats:
+        return self._coding.decode(self._swarm.best.x.numpy()[None])[0]
+
+    def _best_value(self) -> float:
+        """The best value of a feasible point, infinitely bad if there is none."""
+        value = self._swarm.best.value
+        return self._sign * math.inf if self._constraints and self._sign * value > INFEASIBLE else value
+
+    def _result(self, stop: dict[str, float], final: bool) -> Result:
+        if self._resampler is not None and final:
+            self._settle(self._resampler)
+        x, fun, stderr, n = self._best_point(), self._best_value(), 0.0, 1
+        maxcv = float(self._constraints.excess(x[None]).max())
+        if self._resampler is not None and maxcv == 0:
+            sample = self._final_sample(x, self._resampler) if final else self._resampler.sample(x)
+            fun, stderr, n = self._sign * sample.mean if sample.n else fun, sample.stderr, sample.n
+        elif final:
+            fun = self._evaluator.confirm(x, fun, known=maxcv == 0)
+        return Result(
+            x=x,
+            fun=fun,
+            nfev=self._evaluator.calls,
+            nit=self._swarm.iteration,
+            success=math.isfinite(fun) and maxcv == 0 and (self._target is None or "target" in stop),
+            message=message(stop, fun, maxcv),
+            stop=stop,
+            history=self._history,
+            fun_stderr=stderr,
+            n_best=n,
+            maxcv=maxcv,
+        )
+
+    def _final_draws(self) -> int:
+        return self._reserve // 2 if self._max_evals else min(max(self._evaluator.calls // 10, 2), FINAL_DRAWS)
+
+    def _settle(self, resampler: Resampler) -> None:
+        """Choose among the bests by some more draws: the last round's may be lucky ones."""
+        count = self._final_draws()
+        self._evaluator.max_evals += self._reserve
+        if isinstance(self._swarm, Swarm):
+            resampler.settle(self._swarm, self._draw, count)
+
+    def _final_sample(self, x: Floats, resampler: Resampler) -> Sample:
+        """Fresh draws at the chosen point: those that had it chosen were lucky ones."""
+        costs, evaluated = self._draw(np.repeat(x[None], self._final_draws(), axis=0))
+        sample = Sample()
+        for cost in costs[evaluated]:
+            sample = sample.add(float(cost))
+        return sample if sample.n > 1 else resampler.sample(x)
+
+    # ---- saving ----
+
+    def _save(self, path: Path) -> None:
+        state = {**self._swarm.state_dict(), **self._evaluator.state_dict(), **self._history.state_dict()}
+        if self._resampler is not None:
+            state |= self._resampler.state_dict()
+        checkpoints.write(path, {**state, "problem": json.dumps(self._problem)})
+
+    def _resume(self, path: Path) -> None:
+        self._restore(checkpoints.read_search(path, self._problem))
+
+    def _restore(self, saved: dict[str, Any]) -> None:
+        self._swarm.load_state_dict(saved)
+        self._evaluator.load_state_dict(saved)
+        self._history.load_state_dict(saved)
+        if self._resampler is not None:
+            self._resampler.load_state_dict(saved)
+
+
+def _population(recipe: Recipe | None) -> int:
+    """How many starting points are of use."""
+    return 40 if recipe is None else recipe.population
+
+
+def _constriction(population: int | None, max_evals: int | None) -> Recipe:
+    """What `recipe=None` means where descents cannot be used; small for a small budget."""
+    affordable = 40 if max_evals is None else min(40, max(5, max_evals // 20))
+    return recipes.constriction(population=affordable if population is None else population)
+
+
+def _stop_rules(recipe: Recipe, max_iter: int | None, target: float | None) -> tuple[StopRule, ...]:
+    """The recipe's rules and the user's, whose limit of iterations takes the place of the recipe's."""
+    rules = [rule for rule in recipe.stop if max_iter is None or not isinstance(rule, MaxIter)]
+    if max_iter is not None:
+        rules.append(MaxIter(max_iter))
+    if target is not None:
+        rules.append(Target(target))
+    return tuple(rules)
+
+
+def _start(x0: Start, limit: int) -> Floats:
+    """Starting points, (n, D): those given, the result of another run, or the bests of its checkpoint."""
+    if isinstance(x0, Result):
+        return x0.x[None]
+    if isinstance(x0, str | os.PathLike):
+        return _bests_of(checkpoints.read(x0))[:limit]
+    try:
+        start = np.atleast_2d(np.asarray(x0, dtype=np.float64))
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"x0={x0!r}: use a point, several, the Result of another run or the path of a checkpoint"
+        ) from None
+    if start.ndim != 2 or start.size == 0:
+        raise ValueError(f"x0 must have shape (D,) or (n, D), got {np.shape(x0)}")
+    return start
+
+
+def _bests_of(saved: dict[str, Any]) -> Floats:
+    """The personal bests that a checkpoint holds, the best first."""
+    costs = saved["best_costs"].numpy()
+    order = np.argsort(costs, kind="stable")
+    positions = saved["best_positions"].double().numpy()[order][np.isfinite(costs[order])]
+    if "problem" not in saved:
+        return positions
+    return _coding_of(json.loads(saved["problem"])).decode(positions)
+
+
+def _coding_of(problem: dict[str, Any]) -> Coding:
+    low, high = (torch.tensor(side, dtype=torch.float64) for side in problem["bounds"])
+    return make_coding(Box(low, high), problem["integrality"], problem["categorical"])
+
+
+def _check_start(start: Floats | None, box: Box) -> None:
+    if start is None:
+        return
+    low, high = box.low.numpy(), box.high.numpy()
+    outside = np.argwhere(~((start >= low) & (start <= high)))
+    if outside.size:
+        row, i = outside[0]
+        raise ValueError(f"x0[{row}][{i}] = {start[row, i]} is not within its bounds ({low[i]}, {high[i]})")
+
+
+__all__ = ["Callback", "Search", "Start"]

@@ -1,0 +1,144 @@
+"""Searches along the coordinate axes, for functions that are a sum of functions of one coordinate each.
+
+Whether a function is one can be tested: for points x, y and any set S of coordinates, exchanging S between them leaves
+f(x) + f(y) as it was. Then each coordinate can be searched by itself, over many local minima, by STEP (Swarzberg,
+Seront & Bersini 1994, IEEE CEC): look into the interval that would need the least curvature to hold something better,
+here at the vertex of that parabola. Every other step refines the best point by interpolation instead.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pyswarmopt.hybrid.phase import NONE, Floats, Phase
+
+EXCHANGES = 2  # a function that is not separable may pass one by chance
+AGREEMENT = 1e-9  # of the differences between the costs; rounding comes on top
+MARGIN = 1e-3  # what counts as better in STEP, as a share of the range of costs on the axis
+FIRST_POINTS = 5  # on an axis, before there is anything to interpolate
+SMALLEST_INTERVAL = 1e-9
+STEPS = 400  # points on each axis
+
+
+@dataclass
+class SeparabilityTest(Phase):
+    """Exchanges coordinates between the best point and a random one; five points.
+
+    Attributes:
+        x: the best point, (D,).
+        cost: at x.
+        separable: the answer.
+    """
+
+    x: Floats
+    cost: float
+    separable: bool = field(default=False, init=False)
+
+    def propose(self, random: np.random.Generator) -> Floats:
+        x, y = self.x, random.random(len(self.x))
+        points = [y]
+        for _ in range(EXCHANGES):
+            order = random.permutation(len(x))
+            exchanged = order < random.integers(1, max(len(x), 2))
+            points += [np.where(exchanged, x, y), np.where(exchanged, y, x)]
+        return np.array(points)
+
+    def learn(self, costs: Floats) -> None:
+        self.done = True
+        if not (np.isfinite(costs).all() and math.isfinite(self.cost)):
+            return
+        other, pairs = float(costs[0]), costs[1:].reshape(EXCHANGES, 2)
+        spread = max(abs(self.cost - other), float(np.abs(pairs[:, 0] - pairs[:, 1]).max()))
+        size = max(abs(self.cost), float(np.abs(costs).max()))
+        error = np.abs(self.cost + other - pairs.sum(axis=1))
+        self.separable = bool((error <= AGREEMENT * spread + 1e-14 * size).all())
+
+
+@dataclass
+class AxisSearch(Phase):
+    """One search along each axis through x, all at once: a batch has a point on each.
+
+    Attributes:
+        x: the start, (D,); then the best coordinates put together.
+        cost: at x, by what the axes gained.
+        points: on each axis, ascending.
+        values: the part of the cost that belongs to that axis at those points, up to a constant.
+    """
+
+    x: Floats
+    cost: float
+    points: list[list[float]] = field(default_factory=list, init=False)
+    values: list[list[float]] = field(default_factory=list, init=False)
+    coordinates: Floats = field(default_factory=lambda: NONE, init=False)
+
+    def __post_init__(self) -> None:
+        self.points = [[x] for x in self.x.tolist()]
+        self.values = [[0.0] for _ in self.points]
+
+    def propose(self, random: np.random.Generator) -> Floats:
+        refine = self.spent // len(self.x) % 2 == 0
+        axes = zip(self.points, self.values, strict=True)
+        self.coordinates = np.array([_next(np.array(t), np.array(v), refine) for t, v in axes])
+        batch = np.tile(self.x, (len(self.x), 1))
+        np.fill_diagonal(batch, self.coordinates)
+        return batch
+
+    def learn(self, costs: Floats) -> None:
+        gain = 0.0
+        for i, (points, values) in enumerate(zip(self.points, self.values, strict=True)):
+            here = values[points.index(self.x[i])]
+            t = float(self.coordinates[i])
+            if t not in points and math.isfinite(costs[i]):
+                place = int(np.searchsorted(points, t))
+                points.insert(place, t)
+                values.insert(place, here + float(costs[i] - self.cost))
+            best = int(np.argmin(values))
+            gain += here - values[best]
+            self.x[i] = points[best]
+        self.cost -= gain
+        self.done = self.spent >= STEPS * len(self.x)
+
+
+def _next(t: Floats, v: Floats, refine: bool) -> float:
+    """Where on an axis to look next, given the points so far, (k,) ascending, and their values."""
+    if len(t) < FIRST_POINTS:
+        padded = np.concatenate([[0.0], t, [1.0]])
+        if t[0] > 0 and t[-1] < 1:
+            return 0.0 if t[0] > 1 - t[-1] else 1.0
+        if t[0] > 0 or t[-1] < 1:
+            return 0.0 if t[0] > 0 else 1.0
+        k = int(np.diff(padded).argmax())
+        return float(padded[k] + padded[k + 1]) / 2
+    if refine:
+        found = _refined(t, v)
+        if found is not None:
+            return found
+    target = v.min() - max(MARGIN * float(v.max() - v.min()), 1e-300)
+    left, right, width = np.sqrt(v[:-1] - target), np.sqrt(v[1:] - target), np.diff(t)
+    # The parabola through both ends that just touches the target has curvature ((left + right) / width)^2.
+    k = int(np.where(width > SMALLEST_INTERVAL, (left + right) / width, np.inf).argmin())
+    return float(t[k] + width[k] * np.clip(left[k] / (left[k] + right[k]), 0.1, 0.9))
+
+
+def _refined(t: Floats, v: Floats) -> float | None:
+    """The vertex of the parabola through the best point and its neighbours, or None where there is no room left."""
+    k = int(v.argmin())
+    if k == 0 or k == len(t) - 1:
+        other = t[1] if k == 0 else t[-2]
+        return float(t[k] + other) / 2 if abs(other - t[k]) > SMALLEST_INTERVAL else None
+    left, middle, right = t[k - 1 : k + 2]
+    if right - left < SMALLEST_INTERVAL:
+        return None
+    a, b = v[k - 1] - v[k], v[k + 1] - v[k]
+    bend = a * (right - middle) + b * (middle - left)
+    vertex = middle + 0.5 * (a * (right - middle) ** 2 - b * (middle - left) ** 2) / bend if bend > 0 else middle
+    if abs(vertex - middle) < 0.1 * SMALLEST_INTERVAL or not left < vertex < right:
+        wider = right if right - middle > middle - left else left  # to know the other side as well
+        return float(middle + 0.1 * (wider - middle))
+    return float(vertex)
+
+
+__all__ = ["AxisSearch", "SeparabilityTest"]

@@ -1,0 +1,172 @@
+"""A swarm that adapts its covariance, as a phase: CMA-ES (Hansen 2016, "The CMA Evolution Strategy: A Tutorial",
+arXiv 1604.00772; equation numbers are its).
+
+The particles of an iteration are drawn from N(mean, sigma^2 C). The better half pulls the mean, sigma and C towards
+where it went, the worse half pushes C away from where it was. Particles that leave the box are mirrored into it.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pyswarmopt.hybrid.phase import NONE, Floats, Phase
+
+EPS = float(np.finfo(np.float64).eps)
+LARGEST_CONDITION = 1e14
+SMALLEST_SPREAD = 1e-13  # of the box
+TRIVIAL_RANGE = 1e-16  # of the costs, as a share of their range in the first iteration
+
+
+def default_population(dim: int) -> int:
+    """lambda = 4 + floor(3 ln D), table 1.
+
+    Example:
+        >>> default_population(20)
+        12
+    """
+    return 4 + int(3 * math.log(dim))
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The strategy's parameters for D and lambda, table 1."""
+
+    weights: Floats  # (lambda,), of the ranks; negative for the worse half
+    mu: int
+    mu_eff: float
+    c_sigma: float
+    d_sigma: float
+    c_c: float
+    c_1: float
+    c_mu: float
+    expected_norm: float  # of a standard normal vector
+
+    @classmethod
+    @functools.lru_cache(maxsize=16)
+    def of(cls, dim: int, population: int) -> Rates:
+        """Equations 49 to 58."""
+        raw = math.log((population + 1) / 2) - np.log(np.arange(1, population + 1))
+        better, worse = raw[raw > 0], raw[raw <= 0]
+        mu_eff = float(better.sum() ** 2 / (better**2).sum())
+        mu_eff_minus = float(worse.sum() ** 2 / max((worse**2).sum(), 1e-300))
+        c_1 = 2 / ((dim + 1.3) ** 2 + mu_eff)
+        c_mu = min(1 - c_1, 2 * (0.25 + mu_eff + 1 / mu_eff - 2) / ((dim + 2) ** 2 + mu_eff))
+        c_sigma = (mu_eff + 2) / (dim + mu_eff + 5)
+        push = min(1 + c_1 / c_mu, 1 + 2 * mu_eff_minus / (mu_eff + 2), (1 - c_1 - c_mu) / (dim * c_mu))
+        return cls(
+            weights=np.concatenate([better / better.sum(), push * worse / max(-worse.sum(), 1e-300)]),
+            mu=len(better),
+            mu_eff=mu_eff,
+            c_sigma=c_sigma,
+            d_sigma=1 + 2 * max(0.0, math.sqrt((mu_eff - 1) / (dim + 1)) - 1) + c_sigma,
+            c_c=(4 + mu_eff / dim) / (dim + 4 + 2 * mu_eff / dim),
+            c_1=c_1,
+            c_mu=c_mu,
+            expected_norm=math.sqrt(dim) * (1 - 1 / (4 * dim) + 1 / (21 * dim**2)),
+        )
+
+
+@dataclass
+class CovarianceSwarm(Phase):
+    """One run from a mean and a step size until it has converged or does not get on.
+
+    Attributes:
+        mean: (D,), in the box [0, 1]^D.
+        sigma: the step size.
+        population: lambda >= 4.
+    """
+
+    mean: Floats
+    sigma: float
+    population: int
+    iteration: int = field(default=0, init=False)
+    covariance: Floats = field(default_factory=lambda: NONE, init=False)
+    axes: Floats = field(default_factory=lambda: NONE, init=False)  # eigenvectors of C, in columns
+    lengths: Floats = field(default_factory=lambda: NONE, init=False)  # roots of its eigenvalues
+    decomposed: int = field(default=0, init=False)  # iteration of the last eigendecomposition
+    path_sigma: Floats = field(default_factory=lambda: NONE, init=False)
+    path_c: Floats = field(default_factory=lambda: NONE, init=False)
+    first_range: float = field(default=0.0, init=False)
+    bests: list[float] = field(default_factory=list, init=False)  # of the iterations
+    medians: list[float] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        dim = len(self.mean)
+        self.covariance, self.axes, self.lengths = np.eye(dim), np.eye(dim), np.ones(dim)
+        self.path_sigma, self.path_c = np.zeros(dim), np.zeros(dim)
+
+    def propose(self, random: np.random.Generator) -> Floats:
+        normal = random.standard_normal((self.population, len(self.mean)))
+        points = self.mean + self.sigma * (normal * self.lengths) @ self.axes.T
+        return 1 - np.abs(1 - points % 2)  # mirrored at 0 and 1
+
+    def learn(self, costs: Floats) -> None:
+        order = np.argsort(costs, kind="stable")
+        rates = Rates.of(len(self.mean), self.population)
+        steps = (self.batch[order] - self.mean) / self.sigma
+        self.iteration += 1
+        self._adapt(steps, rates)
+        if self.iteration - self.decomposed > 0.1 / (len(self.mean) * (rates.c_1 + rates.c_mu)):
+            self._decompose()
+        self._judge(costs[order])
+
+    def _adapt(self, steps: Floats, r: Rates) -> None:
+        """Mean, paths, covariance and step size from the steps, (lambda, D), the best first."""
+        dim = len(self.mean)
+        step = r.weights[: r.mu] @ steps[: r.mu]  # eq. 41
+        self.mean = self.mean + self.sigma * step  # eq. 42; inside, as the points are
+        white = self.axes @ ((step @ self.axes) / self.lengths)
+        keep = 1 - r.c_sigma
+        self.path_sigma = keep * self.path_sigma + math.sqrt(r.c_sigma * (1 + keep) * r.mu_eff) * white  # eq. 43
+        norm = float(np.linalg.norm(self.path_sigma))
+        stalled = norm / math.sqrt(1 - keep ** (2 * self.iteration)) >= (1.4 + 2 / (dim + 1)) * r.expected_norm
+        self.path_c = (1 - r.c_c) * self.path_c  # eq. 45
+        if not stalled:
+            self.path_c = self.path_c + math.sqrt(r.c_c * (2 - r.c_c) * r.mu_eff) * step
+        weights = r.weights.copy()
+        lengths = (((steps[r.mu :] @ self.axes) / self.lengths) ** 2).sum(axis=1)
+        weights[r.mu :] *= dim / np.maximum(lengths, 1e-300)  # eq. 46
+        decay = 1 - r.c_1 - r.c_mu * float(r.weights.sum()) + (r.c_1 * r.c_c * (2 - r.c_c) if stalled else 0.0)
+        self.covariance = (  # eq. 47
+            decay * self.covariance + r.c_1 * np.outer(self.path_c, self.path_c) + r.c_mu * (steps.T * weights) @ steps
+        )
+        self.sigma *= math.exp(min(1.0, r.c_sigma / r.d_sigma * (norm / r.expected_norm - 1)))  # eq. 44
+
+    def _decompose(self) -> None:
+        self.covariance = (self.covariance + self.covariance.T) / 2
+        variances, self.axes = np.linalg.eigh(self.covariance)
+        if not variances[0] > variances[-1] / LARGEST_CONDITION:
+            self.done = True
+        self.lengths = np.sqrt(np.maximum(variances, variances[-1] / LARGEST_CONDITION))
+        self.decomposed = self.iteration
+
+    def _judge(self, costs: Floats) -> None:
+        """Whether the run is at its end: the criteria of section B.3; costs ascending."""
+        dim, middle = len(self.mean), float(costs[len(costs) // 2])
+        self.bests.append(float(costs[0]))
+        self.medians.append(middle)
+        if self.iteration == 1:
+            finite = costs[np.isfinite(costs)]
+            self.first_range = float(finite[-1] - finite[0]) if len(finite) else 0.0
+        recent = self.bests[-(10 + math.ceil(30 * dim / self.population)) :]
+        trivial = max(TRIVIAL_RANGE * self.first_range, 8 * EPS * abs(self.bests[-1]))
+        flat = len(recent) < len(self.bests) and max(*recent, middle) - min(recent) <= trivial
+        collapsed = self.sigma * float(self.lengths.max()) < SMALLEST_SPREAD
+        longest = 100 + 50 * (dim + 3) ** 2 / math.sqrt(self.population)
+        self.done = self.done or flat or collapsed or self.iteration > longest or self._stagnates()
+
+    def _stagnates(self) -> bool:
+        """The bests and medians of the last 30 % of a long history are no better than those of the first."""
+        span = 120 + int(0.2 * self.iteration + 30 * len(self.mean) / self.population)
+        if self.iteration <= span:
+            return False
+        part = int(0.3 * span)
+        histories = self.bests[-span:], self.medians[-span:]
+        return all(np.median(h[-part:]) >= np.median(h[:part]) for h in histories)
+
+
+__all__ = ["CovarianceSwarm", "default_population"]

@@ -1,0 +1,299 @@
+"""The default search: a quasi-Newton descent, then a swarm that adapts its covariance and restarts ever larger.
+
+What takes its turn, in this order:
+
+1. `QuasiNewton` from the middle of the box, or from the best given position: smooth functions of one basin, however
+   ill-conditioned, are solved here, in a few tens of evaluations per dimension.
+2. `SeparabilityTest`, five evaluations, and only if it says so `AxisSearch`.
+3. `CovarianceSwarm` with a population that doubles at each restart (IPOP: Auger & Hansen 2005, IEEE CEC), beside
+   quasi-Newton restarts from random points, which take the place of the many small runs of BIPOP (Hansen 2009, GECCO
+   workshop): half as many evaluations as the swarm while the best point is theirs, else an eighth.
+
+The first descent is cut short after 100 D evaluations and goes on as if it were a restart.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pyswarmopt.base import checkpoint
+from pyswarmopt.base.inputs import as_mask, as_matrix, as_values
+from pyswarmopt.base.optimizer import Point
+from pyswarmopt.hybrid.axis_search import AxisSearch, SeparabilityTest
+from pyswarmopt.hybrid.bfgs import QuasiNewton
+from pyswarmopt.hybrid.cma_es import CovarianceSwarm, default_population
+from pyswarmopt.hybrid.phase import Floats, Phase
+from pyswarmopt.hybrid.unit_box import UnitBox
+from pyswarmopt.parts.boundary import make_box
+
+FIRST_DESCENT = 100  # evaluations per dimension that the first descent has for itself
+SHARE_AHEAD, SHARE_BEHIND = 0.5, 0.125  # evaluations of later descents for each one of the swarm
+SIGMA = 0.2  # first step size of the swarm, as a share of the box
+GROWTH = 2  # of its population at a restart
+OFF_CENTRE = 0.01  # of the box: in the very middle a symmetrical function has no slope
+NEWTON_BUDGET = 0.25  # the most of all evaluations that measuring one Hessian may take
+SLOTS: dict[str, type[Phase]] = {
+    "descent": QuasiNewton, "test": SeparabilityTest, "axes": AxisSearch, "swarm": CovarianceSwarm,
+}  # fmt: skip
+
+
+class MemeticSwarm:
+    """An `Optimizer` for a smooth or rugged function of up to some hundred coordinates that costs more than a matrix.
+
+    It works in the unit box, so units and offsets of x make no difference. It keeps matrices of D x D numbers.
+
+    Args:
+        bounds: the box; see `pyswarmopt.boundary.make_box`.
+        positions: points to start from, (n, D), evaluated first.
+        maximize: whether larger values are better.
+        seed: None takes one from the operating system.
+        max_evals: how many evaluations there are, if that is known; only saves a search that is short measuring
+            Hessians.
+        max_iter: stop after so many rounds; the first one counts 0.
+        target: stop when the best value is at least as good.
+
+    Raises:
+        ValueError: arguments that do not fit each other.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> search = pso.MemeticSwarm([(-5, 5)] * 4, seed=0, target=1e-8)
+        >>> while not search.stop():
+        ...     x = search.ask()  # (m, 4) float64, m from 1 to some tens
+        ...     search.tell(x, pso.functions.rosenbrock(x))
+        >>> search.evaluations < 400
+        True
+    """
+
+    def __init__(
+        self,
+        bounds: Any,
+        positions: npt.ArrayLike | Tensor | None = None,
+        maximize: bool = False,
+        seed: int | None = None,
+        max_evals: int | None = None,
+        max_iter: int | None = None,
+        target: float | None = None,
+    ) -> None:
+        cpu = torch.device("cpu")
+        start = None if positions is None else as_matrix("positions", positions, torch.float64, cpu)
+        box = make_box(bounds, None if start is None else start.shape[1], torch.float64, cpu)
+        self._box = UnitBox(box.low.numpy(), box.high.numpy())
+        self._random = np.random.default_rng(seed)
+        self._sign = -1.0 if maximize else 1.0
+        self._max_evals, self._max_iter, self._target = max_evals, max_iter, target
+        self._phases: dict[str, Phase] = {}
+        self._turn = "start"
+        self._asked: Tensor | None = None
+        self._start = np.empty((0, len(box.low))) if start is None else start.numpy().copy()
+        self._best_x = start[0].clone() if start is not None else (box.low + box.high) / 2
+        self._best_cost, self._best_by = math.inf, ""
+        self._rounds = self._evaluations = 0
+        self._spent = {"descent": 0, "swarm": 0}
+        self._granted = 0  # evaluations of the first descent
+        self._population = 0  # of the present swarm
+
+    # ---- the loop ----
+
+    def ask(self) -> Tensor:
+        """Positions to evaluate, (m, D) float64; the same ones until they are told."""
+        if self._asked is None:
+            x = self._start if self._turn == "start" and len(self._start) else self._box.decode(self._propose())
+            self._asked = torch.from_numpy(x.copy())
+        return self._asked.clone()
+
+    def tell(
+        self,
+        positions: Tensor | npt.ArrayLike,
+        values: npt.ArrayLike | Tensor,
+        dropped: npt.ArrayLike | Tensor | None = None,
+    ) -> None:
+        """The values, (m,), of the positions asked for; those that are not finite count as the worst possible.
+
+        Args:
+            positions: what `ask` returned.
+            values: one for each.
+            dropped: mask, (m,), of those that were not evaluated.
+
+        Raises:
+            ValueError: nothing was asked for, other positions, or not one value for each.
+        """
+        if self._asked is None:
+            raise ValueError("tell() without ask(): each round of positions can be told once")
+        asked = self._asked
+        told = as_matrix("positions", positions, torch.float64, asked.device)
+        if told.shape != asked.shape or not torch.equal(told, asked):
+            raise ValueError("tell() must be given the positions that ask() returned")
+        costs = self._sign * as_values(values, (len(asked),))
+        evaluated = np.ones(len(costs), np.bool_) if dropped is None else ~as_mask(dropped, len(costs))
+        costs = np.where(evaluated & np.isfinite(costs), costs, math.inf)
+        i = int(costs.argmin())
+        if costs[i] < self._best_cost:
+            self._best_cost, self._best_x, self._best_by = float(costs[i]), asked[i].clone(), self._turn
+        self._rounds += 1
+        self._evaluations += int(evaluated.sum())
+        self._asked = None
+        phase = self._phases.get(self._turn)
+        if phase is not None:
+            phase.tell(costs)
+            if self._turn in self._spent:
+                self._spent[self._turn] += len(costs)
+        self._turn = self._next_turn()
+
+    def stop(self) -> dict[str, float]:
+        """Reasons to stop with the values that gave them; empty while the search should go on."""
+        reasons: dict[str, float] = {}
+        if self._max_iter is not None and self._rounds > 0 and self.iteration >= self._max_iter:
+            reasons["max_iter"] = self.iteration
+        if self._target is not None and self._best_cost <= self._sign * self._target:
+            reasons["target"] = self.best.value
+        return reasons
+
+    # ---- whose turn it is ----
+
+    def _propose(self) -> Floats:
+        """Points of the unit box from the phase whose turn it is, (m, free coordinates)."""
+        if not self._box.dim:
+            return np.empty((1, 0))
+        if self._turn == "start":
+            self._turn = "descent"
+        phase = self._phases.get(self._turn)
+        if phase is None or phase.done:
+            phase = self._phases[self._turn] = self._begin(self._turn)
+        return phase.ask(self._random)
+
+    def _next_turn(self) -> str:
+        test = self._phases.get("test")
+        if not self._box.dim:
+            return "start"
+        if test is None:
+            descent = self._phases.get("descent")
+            self._granted = self._spent["descent"]
+            if descent is None or not (descent.done or self._granted >= FIRST_DESCENT * self._box.dim):
+                return "descent"
+            return "test"
+        axes = self._phases.get("axes")
+        if isinstance(test, SeparabilityTest) and test.separable and not (axes is not None and axes.done):
+            return "axes"
+        share = SHARE_AHEAD if self._best_by == "descent" else SHARE_BEHIND
+        owed = share * self._spent["swarm"] - (self._spent["descent"] - self._granted)
+        return "descent" if owed > 0 else "swarm"
+
+    def _begin(self, name: str) -> Phase:
+        dim = self._box.dim
+        if name == "descent":
+            first = name not in self._phases
+            hessian = (dim + 1) * (dim + 2) // 2
+            affordable = self._max_evals is None or hessian <= NEWTON_BUDGET * self._max_evals
+            known = first and math.isfinite(self._best_cost)
+            x = self._first_point() if first else self._random.random(dim)
+            return QuasiNewton(x, affordable, self._best_cost if known else math.inf)
+        if name == "test":
+            return SeparabilityTest(self._box.encode(self._best_x.numpy()), self._best_cost)
+        if name == "axes":
+            return AxisSearch(self._box.encode(self._best_x.numpy()), self._best_cost)
+        first = self._population == 0
+        self._population = default_population(dim) if first else GROWTH * self._population
+        mean = self._first_point() if first and len(self._start) else self._random.random(dim)
+        return CovarianceSwarm(mean, SIGMA, self._population)
+
+    def _first_point(self) -> Floats:
+        if len(self._start):
+            return self._box.encode(self._best_x.numpy())
+        return 0.5 + OFF_CENTRE * self._random.uniform(-1, 1, self._box.dim)
+
+    # ---- what there is to see ----
+
+    @property
+    def best(self) -> Point:
+        """The best point told so far, its value in the user's sense."""
+        return Point(self._best_x.clone(), self._sign * self._best_cost)
+
+    @property
+    def iteration(self) -> int:
+        """Rounds told after the first one."""
+        return max(self._rounds - 1, 0)
+
+    @property
+    def evaluations(self) -> int:
+        """Values told so far, those of dropped positions not counted."""
+        return self._evaluations
+
+    # ---- saving ----
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resume needs: tensors (copies), numbers and strings."""
+        saved: dict[str, Any] = {
+            "low": torch.from_numpy(self._box.low.copy()),
+            "high": torch.from_numpy(self._box.high.copy()),
+            "sign": self._sign,
+            "random": self._random.bit_generator.state,
+            "start": torch.from_numpy(self._start.copy()),
+            "best_position": self._best_x.clone(),
+            "best_positions": self._best_x[None].clone(),
+            "best_costs": torch.tensor([self._best_cost], dtype=torch.float64),
+            "limits": [self._max_evals, self._max_iter, self._target],
+            "phases": sorted(self._phases),
+            "turn": self._turn,
+            "best_by": self._best_by,
+            "rounds": self._rounds,
+            "evaluations": self._evaluations,
+            "spent": dict(self._spent),
+            "granted": self._granted,
+            "population": self._population,
+        }
+        if self._asked is not None:
+            saved["asked"] = self._asked.clone()
+        for name, phase in self._phases.items():
+            saved |= phase.state_dict(f"{name}.")
+        return saved
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Go back to a saved state, to the bit: what follows is what followed then. The limits stay those given.
+
+        Raises:
+            ValueError: not the state of a memetic swarm.
+        """
+        missing = sorted({"turn", "phases", "granted"} - saved.keys())
+        if missing:
+            raise ValueError(f"not a memetic swarm's state: {', '.join(missing)} missing; use what state_dict() gave")
+        self._box = UnitBox(saved["low"].cpu().numpy().copy(), saved["high"].cpu().numpy().copy())
+        self._sign = saved["sign"]
+        self._random.bit_generator.state = saved["random"]
+        self._start = saved["start"].cpu().numpy().copy()
+        self._best_x, self._best_cost = saved["best_position"].cpu().clone(), float(saved["best_costs"][0])
+        self._best_by = saved["best_by"]
+        self._turn, self._rounds, self._evaluations = saved["turn"], saved["rounds"], saved["evaluations"]
+        self._spent, self._granted, self._population = dict(saved["spent"]), saved["granted"], saved["population"]
+        self._asked = saved["asked"].cpu().clone() if "asked" in saved else None
+        self._phases = {name: SLOTS[name].from_state(dict(saved), f"{name}.") for name in saved["phases"]}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the state to one file, atomically and without pickle."""
+        checkpoint.write(path, self.state_dict())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> MemeticSwarm:
+        """The search that `save` wrote.
+
+        Raises:
+            ValueError: the file is not a checkpoint of a memetic swarm.
+        """
+        saved = checkpoint.read(path)
+        if "low" not in saved:
+            raise ValueError(f"{path}: not the checkpoint of a memetic swarm")
+        max_evals, max_iter, target = saved["limits"]
+        search = cls((saved["low"], saved["high"]), max_evals=max_evals, max_iter=max_iter, target=target)
+        search.load_state_dict(saved)
+        return search
+
+
+__all__ = ["MemeticSwarm"]

@@ -1,0 +1,72 @@
+"""A phase of a composed search: asks for points of the unit box and is told their costs, until it is done.
+
+`pyswarmopt.hybrid.memetic` lets several of them take turns. All the numbers of a phase are fields of a dataclass,
+so that a search can be saved between any ask and tell.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+Floats = npt.NDArray[np.float64]
+NONE = np.empty(0)
+
+
+@dataclass
+class Phase(ABC):
+    """One phase.
+
+    Attributes:
+        done: it has nothing more to ask for.
+        spent: points told.
+        batch: the points asked for last, (m, D), in [0, 1].
+    """
+
+    done: bool = field(default=False, init=False)
+    spent: int = field(default=0, init=False)
+    batch: Floats = field(default_factory=lambda: NONE, init=False)
+
+    def ask(self, random: np.random.Generator) -> Floats:
+        """Points to evaluate, (m, D), m >= 1."""
+        self.batch = self.propose(random)
+        return self.batch
+
+    def tell(self, costs: Floats) -> None:
+        """Costs of the points asked for, (m,), lower is better, +inf where there is none."""
+        self.spent += len(costs)
+        with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):  # costs may be anything
+            self.learn(costs)
+
+    @abstractmethod
+    def propose(self, random: np.random.Generator) -> Floats:
+        """What `ask` returns."""
+
+    @abstractmethod
+    def learn(self, costs: Floats) -> None:
+        """What `tell` does."""
+
+    def state_dict(self, prefix: str) -> dict[str, Any]:
+        """Every field, arrays as tensors (copies), under `prefix` + its name."""
+        saved = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            saved[prefix + f.name] = torch.from_numpy(value.copy()) if isinstance(value, np.ndarray) else value
+        return saved
+
+    @classmethod
+    def from_state(cls, saved: dict[str, Any], prefix: str) -> Self:
+        """The inverse of `state_dict`."""
+        phase = cls.__new__(cls)
+        for f in fields(cls):
+            value = saved[prefix + f.name]
+            setattr(phase, f.name, value.cpu().numpy().copy() if isinstance(value, torch.Tensor) else value)
+        return phase
+
+
+__all__ = ["NONE", "Floats", "Phase"]

@@ -1,0 +1,1 @@
+"""Looking at a search: diagnostics, recorded steps, plots."""

@@ -1,0 +1,247 @@
+"""What a swarm is doing, in words: will its coefficients settle, is it still spread out, does it hug the walls.
+
+Stability is that of a particle under stagnation (Poli 2009, IEEE TEC 13(4); Jiang, Luo & Yang 2007, Information
+Processing Letters 102): its attractors stand still, only its random factors vary. Then a coordinate obeys
+``z' = M z + c`` with ``z = (x, v)`` and a random 2 x 2 matrix M, drawn anew at each move. The mean of x settles
+if the spectral radius of E[M] is below 1 (order 1), its variance too if that of E[M (x) M] is (order 2).
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyswarmopt.algorithms.recipe import Recipe
+from pyswarmopt.base.state import Floats, State
+from pyswarmopt.engine.step import move as move_swarm
+from pyswarmopt.parts.boundary import Box
+from pyswarmopt.parts.schedule import as_schedule
+from pyswarmopt.parts.velocity import Clamped, Snapshot, SumOfTerms, Term
+from pyswarmopt.swarm import Swarm
+
+NODES = 100_000  # the most quadrature nodes
+
+
+class Stability(NamedTuple):
+    """Spectral radii under stagnation; below 1 is stable.
+
+    Attributes:
+        order1: of E[M]: whether the mean of a particle's position settles.
+        order2: of E[M (x) M]: whether its variance does.
+    """
+
+    order1: float
+    order2: float
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `diagnose` found; None where a number is not known or does not apply.
+
+    Attributes:
+        sentences: the findings in words.
+        stability: of the coefficients at the next move.
+        diversity: mean distance of the particles from their mean, as a share of the box's diagonal; without
+            bounds in the units of x.
+        leaving: share of the coordinates that the next move would carry out of the box, were it now.
+        on_bounds: share of the coordinates of personal bests that lie on a bound.
+    """
+
+    sentences: tuple[str, ...]
+    stability: Stability | None = None
+    diversity: float | None = None
+    leaving: float | None = None
+    on_bounds: float | None = None
+
+    def __str__(self) -> str:
+        return "\n".join(self.sentences)
+
+
+def diagnose(subject: Swarm | Recipe) -> Diagnosis:
+    """Explain a recipe's coefficients, and for a swarm also where it stands. Changes nothing.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> wild = pso.compose([pso.inertia(0.9), pso.cognitive(2.0), pso.social(2.0)])
+        >>> print(pso.diagnose(wild))
+        At move 0 the coefficients are not stable (order 2: 1.29, must be below 1): under stagnation the variance
+        of the positions grows without end, and only walls or a velocity clamp hold the particles. With w = 0.9
+        the pulls must add up to less than 24(1-w^2)/(7-5w) = 1.824; they add up to 4.
+    """
+    if isinstance(subject, Recipe):
+        found = stability(subject)
+        return Diagnosis((_say_stability(subject, 0, found),), found)
+    saved = subject.state_dict()
+    state = State.from_dict(saved, own=lambda copied: copied)
+    box = Box(saved["low"], saved["high"]) if "low" in saved else None
+    move = max(state.age - 1, 0)
+    found = stability(subject.recipe, move)
+    spread = diversity(state.positions, box)
+    sentences = [_say_stability(subject.recipe, move, found), _say_diversity(spread, box)]
+    leaving = on_bounds = None
+    if box is not None:
+        on_bounds = float(((state.best_positions <= box.low) | (state.best_positions >= box.high)).double().mean())
+        if state.age > 0:
+            generator = torch.Generator()
+            generator.set_state(saved["generator"])
+            move_swarm(subject.recipe, state, None, generator, state.positions)
+            leaving = float(((state.positions < box.low) | (state.positions > box.high)).double().mean())
+        sentences.append(_say_walls(leaving, on_bounds))
+    return Diagnosis(tuple(sentences), found, spread, leaving, on_bounds)
+
+
+def stability(recipe: Recipe, move: int = 0) -> Stability | None:
+    """Stability of a recipe's coefficients, were they those of one move for ever.
+
+    For ``v <- w v + c1 r1 (p - x) + c2 r2 (g - x)`` order 2 is stable exactly where
+    ``c1 + c2 < 24 (1 - w^2) / (7 - 5 w)`` and ``|w| < 1``, c1 = c2 (Poli 2009; Jiang et al. 2007). The criterion
+    behind it, E[M (x) M], holds for any sum of terms that are linear in the particle's own x and v, so it is
+    evaluated here for unequal, missing, random and normalised coefficients too, those of `model_swarms`
+    included: the expectation is an integral over the random factors, done by Gauss quadrature. A clamp is left
+    out.
+
+    What is not known: anything beyond stagnation, that is while p, g and w still move; whether the swarm settles
+    at an optimum; and rules that are no sum of such terms (`spso2011`, `bare_bones`).
+
+    Args:
+        recipe: the recipe.
+        move: the move, from 0, whose weights and step length are looked at.
+
+    Returns:
+        The two spectral radii, or None where they are not known.
+
+    Example:
+        >>> from pyswarmopt import recipes
+        >>> [round(radius, 3) for radius in stability(recipes.constriction())]
+        [0.854, 0.944]
+    """
+    rule = recipe.velocity.rule if isinstance(recipe.velocity, Clamped) else recipe.velocity
+    if not isinstance(rule, SumOfTerms):
+        return None
+    responses = [_response(term) for term in rule.terms]
+    if None in responses:
+        return None
+    on_x, on_v = np.array(responses, dtype=np.float64).T
+    factors, probability = _factors(rule.terms)
+    coefficients = factors * [as_schedule(term.weight)(move) for term in rule.terms]
+    if rule.normalise:
+        coefficients = coefficients / coefficients.sum(axis=1, keepdims=True)
+    a, b, step = coefficients @ on_v, coefficients @ on_x, recipe.schedule(move)
+    matrices = np.stack([np.stack([1 + step * b, step * a], -1), np.stack([b, a], -1)], axis=1)  # (nodes, 2, 2)
+    mean = np.einsum("n,nij->ij", probability, matrices)
+    second = np.einsum("n,nij,nkl->ikjl", probability, matrices, matrices).reshape(4, 4)
+    return Stability(*(float(np.abs(np.linalg.eigvals(m)).max()) for m in (mean, second)))
+
+
+def diversity(positions: Tensor, box: Box | None = None) -> float:
+    """Mean distance of the particles, (N, D), from their mean, as a share of the box's diagonal if there is one.
+
+    Example:
+        >>> diversity(torch.tensor([[0.0, 0.0], [6.0, 8.0]]))
+        5.0
+    """
+    x = positions.double()
+    distance = float((x - x.mean(0)).norm(dim=1).mean())
+    diagonal = 1.0 if box is None else float((box.high - box.low).double().norm())
+    return distance / diagonal if diagonal > 0 else 0.0
+
+
+def _response(term: Term) -> tuple[float, float] | None:
+    """How a term's direction for a particle follows its own x and v; None if not linearly, or others' too."""
+    generator = torch.Generator().manual_seed(0)
+    # Four particles, then twice as far moved: a linear response doubles, and the other three do not respond.
+    at = Snapshot(*torch.rand((5, 4, 1), generator=generator, dtype=torch.float64).unbind(0))
+    one = torch.tensor([[1.0], [0.0], [0.0], [0.0]], dtype=torch.float64)
+    try:
+        base = term.direction(at)
+        changes = {
+            name: [term.direction(at._replace(**{name: getattr(at, name) + k * one})) - base for k in (1, 2)]
+            for name in ("x", "v")
+        }
+    except (IndexError, RuntimeError, ValueError):  # a direction of one's own that needs other shapes
+        return None
+    slopes = []
+    for moved in changes.values():
+        slope = float(moved[0][0].flatten()[0])
+        if not all(torch.allclose(m, k * slope * one, atol=1e-9) for k, m in zip((1, 2), moved, strict=True)):
+            return None
+        slopes.append(slope)
+    return slopes[0], slopes[1]
+
+
+def _factors(terms: tuple[Term, ...]) -> tuple[Floats, Floats]:
+    """Nodes, (n, terms), and weights, (n,), of an integral over the random factors of the terms."""
+    random = [term.random != "none" for term in terms]
+    count = sum(random)
+    # Exact for polynomials, so 2 nodes would do without a normalisation; with one, more is better.
+    points = int(min(16, max(2, NODES ** (1 / max(count, 1)))))
+    nodes, weights = np.polynomial.legendre.leggauss(points)
+    nodes, weights = (nodes + 1) / 2, weights / 2
+    axes = [np.arange(points) if drawn else np.array([0]) for drawn in random]
+    index = np.array(list(itertools.product(*axes)))
+    factors = np.where(random, nodes[index], 1.0)
+    return factors, np.where(random, weights[index], 1.0).prod(axis=1)
+
+
+def _say_stability(recipe: Recipe, move: int, found: Stability | None) -> str:
+    if found is None:
+        return f"The velocity of {recipe.name!r} is no sum of linear terms: its stability is not known here."
+    if found.order1 >= 1:
+        return (
+            f"At move {move} the coefficients are not stable (order 1: {found.order1:.3g}, must be below 1): under "
+            "stagnation even the mean position of a particle runs away."
+        )
+    if found.order2 >= 1:
+        return (
+            f"At move {move} the coefficients are not stable (order 2: {found.order2:.3g}, must be below 1): under "
+            "stagnation the variance of the positions grows without end, and only walls or a velocity clamp hold "
+            "the particles."
+        ) + _say_limit(recipe, move)
+    return (
+        f"At move {move} the coefficients are stable (order 2: {found.order2:.3g}, below 1): under stagnation the "
+        f"variance of the positions shrinks by about {1 - found.order2:.0%} a move until it has settled."
+    )
+
+
+def _say_limit(recipe: Recipe, move: int) -> str:
+    """The closed form where it applies: v <- w v + c1 r1 (p - x) + c2 r2 (g - x)."""
+    rule = recipe.velocity.rule if isinstance(recipe.velocity, Clamped) else recipe.velocity
+    if not isinstance(rule, SumOfTerms) or [t.name for t in rule.terms] != ["inertia", "cognitive", "social"]:
+        return ""
+    w, c1, c2 = (as_schedule(term.weight)(move) for term in rule.terms)
+    plain = [t.random == "none" for t in rule.terms] == [True, False, False] and recipe.schedule(move) == 1
+    if rule.normalise or not plain or c1 != c2:
+        return ""
+    limit = 24 * (1 - w**2) / (7 - 5 * w)
+    return (
+        f" With w = {w:g} the pulls must add up to less than 24(1-w^2)/(7-5w) = {limit:.4g}; they add up to "
+        f"{c1 + c2:g}."
+    )
+
+
+def _say_diversity(spread: float, box: Box | None) -> str:
+    if box is None:
+        return f"On average a particle is {spread:.3g} away from the middle of the swarm."
+    verdict = "still looking around" if spread > 0.05 else "searching locally" if spread > 1e-6 else "collapsed"
+    return (
+        f"On average a particle is {spread:.2g} of the box's diagonal away from the middle of the swarm, which is "
+        f"{verdict}."
+    )
+
+
+def _say_walls(leaving: float | None, on_bounds: float) -> str:
+    text = "" if leaving is None else f"The next move would carry {leaving:.0%} of all coordinates out of the box. "
+    text += f"Of the coordinates of personal bests {on_bounds:.0%} lie on a bound"
+    if on_bounds > 0.1:
+        return text + ": the optimum may lie beyond it, so widen the box if you can."
+    if leaving is not None and leaving > 0.3:
+        return text + ", so the particles are too fast for the box: smaller coefficients would waste fewer moves."
+    return text + "."
+
+
+__all__ = ["Diagnosis", "Stability", "diagnose", "diversity", "stability"]

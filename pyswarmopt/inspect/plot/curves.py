@@ -1,0 +1,117 @@
+"""Curves over evaluations: the best value, and how far the particles are apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pyswarmopt.inspect.plot.trace import Trace, trace
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Floats = npt.NDArray[np.float64]
+
+SMALLEST = 1e-16  # what is drawn for 0 on a logarithmic axis
+
+
+def convergence(runs: Any, ax: Axes | None = None, optimum: float | None = None) -> Axes:
+    """The best value so far against evaluations.
+
+    Args:
+        runs: what `trace` reads; or several by name, each of them one search or a list of searches that differ in
+            their seed alone. Of a list the median is drawn, with the 95% interval of the median (see
+            `median_interval`) as a band; lists are cut to their shortest search.
+        ax: axes to draw on; default: new ones.
+        optimum: the best possible value; then the distance to it is drawn, on a logarithmic axis.
+
+    Raises:
+        ValueError: something that cannot be plotted.
+    """
+    ax = _axes(ax)
+
+    def heights(t: Trace) -> Floats:
+        return t.best if optimum is None else np.maximum(np.abs(t.best - optimum), SMALLEST)
+
+    _curves(ax, runs, heights)
+    ax.set_xlabel("evaluations")
+    ax.set_ylabel("best value" if optimum is None else "best value, distance to the optimum")
+    if optimum is not None:
+        ax.set_yscale("log")
+    return ax
+
+
+def diversity(runs: Any, ax: Axes | None = None) -> Axes:
+    """Mean distance of the particles from their mean against evaluations, on a logarithmic axis.
+
+    Args:
+        runs: as in `convergence`; positions must have been kept (``minimize(..., history="particles")``).
+        ax: axes to draw on; default: new ones.
+
+    Raises:
+        ValueError: something that cannot be plotted, or that kept no positions.
+    """
+    ax = _axes(ax)
+    _curves(ax, runs, lambda t: np.maximum(t.diversity(), SMALLEST))
+    ax.set_xlabel("evaluations")
+    ax.set_ylabel("mean distance from the middle")
+    ax.set_yscale("log")
+    return ax
+
+
+def median_interval(samples: Floats) -> tuple[Floats, Floats]:
+    """A 95% interval of the median of each column, (n, T) -> (T,), (T,), from order statistics.
+
+    The k-th smallest and largest of n bracket the median with probability ``1 - 2 P(B < k)``, B ~ Bin(n, 1/2), whatever
+    the distribution (Conover 1999, Practical Nonparametric Statistics, 3.2). With fewer than six samples no k
+    reaches 95%, and the range is returned: 94% for five, 88% for four, 75% for three.
+
+    Example:
+        >>> low, high = median_interval(np.arange(10.0)[:, None])
+        >>> low.tolist(), high.tolist()
+        ([1.0], [8.0])
+    """
+    ordered = np.sort(samples, axis=0)
+    n = len(ordered)
+    below = np.cumsum([math.comb(n, k) / 2**n for k in range(n)])  # P(B <= k)
+    k = max(int(np.searchsorted(below, 0.025, side="right")), 1)
+    return ordered[k - 1], ordered[n - k]
+
+
+def _curves(ax: Axes, runs: Any, heights: Callable[[Trace], Floats]) -> None:
+    named = runs if isinstance(runs, Mapping) else {"": runs}
+    for name, sources in named.items():
+        traces = _traces(sources)
+        shortest = min(len(t.evaluations) for t in traces)
+        table = np.array([heights(t)[:shortest] for t in traces])
+        x = traces[0].evaluations[:shortest]
+        (line,) = ax.plot(x, np.median(table, axis=0), label=name or None, drawstyle="steps-post")
+        if len(traces) > 1:
+            ax.fill_between(x, *median_interval(table), color=line.get_color(), alpha=0.18, step="post", linewidth=0)
+    if any(named):
+        ax.legend(frameon=False)
+
+
+def _traces(sources: Any) -> list[Trace]:
+    """One search, or a list of searches."""
+    from pyswarmopt.inspect.recorder import Step
+
+    several = isinstance(sources, list | tuple) and not (sources and isinstance(sources[0], Step))
+    if several and not sources:
+        raise ValueError("an empty list of searches: there is nothing to plot")
+    return [trace(source) for source in sources] if several else [trace(sources)]
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(6.4, 4.0), layout="constrained").subplots()
+
+
+__all__ = ["convergence", "diversity", "median_interval"]

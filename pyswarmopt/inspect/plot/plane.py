@@ -1,0 +1,164 @@
+"""Pictures in two dimensions: the landscape, the particles' ways on it, the forces of one move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pyswarmopt.inspect.plot.curves import _axes
+from pyswarmopt.inspect.plot.trace import trace
+from pyswarmopt.inspect.recorder import Step
+from pyswarmopt.parts.boundary import make_box
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Floats = npt.NDArray[np.float64]
+
+# Also the lesson's; told apart by the colour-blind too.
+COLOURS = {"inertia": "#2560c9", "cognitive": "#0b7a53", "social": "#b84e06", "repel": "#a82a86"}
+OTHER = "#56616b"
+
+
+def landscape(
+    function: Callable[[Any], Any], bounds: Any = None, ax: Axes | None = None, points: int = 200, levels: int = 14
+) -> Axes:
+    """A function of two coordinates as filled contours, on a logarithmic scale above its smallest value.
+
+    Args:
+        function: (m, 2) -> (m,); a test function brings its bounds and its optimum, which is marked.
+        bounds: the box; see `pyswarmopt.boundary.make_box`.
+        ax: axes to draw on; default: new ones.
+        points: on each side of the grid.
+        levels: number of bands.
+
+    Raises:
+        ValueError: no bounds, or bounds of another dimension.
+    """
+    import torch
+
+    ax = _axes(ax)
+    if bounds is None:
+        if not hasattr(function, "bounds"):
+            raise ValueError("a landscape needs bounds, such as [(-5, 5), (-5, 5)]")
+        bounds = function.bounds(2)
+    box = make_box(bounds, None, torch.float64, torch.device("cpu"))
+    if len(box.low) != 2:
+        raise ValueError(f"a landscape has two coordinates; the bounds have {len(box.low)}")
+    (left, bottom), (right, top) = box.walls
+    x, y = np.linspace(left, right, points), np.linspace(bottom, top, points)
+    grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    z = np.asarray(function(grid), dtype=np.float64).reshape(points, points)
+    height = np.log1p(40 * (z - z.min()) / (np.ptp(z) or 1.0))
+    ax.contourf(x, y, height, levels=levels, cmap="GnBu_r", alpha=0.75)
+    ax.contour(x, y, height, levels=levels, colors="#2d5666", linewidths=0.3)
+    if hasattr(function, "optimum"):
+        ax.plot(*function.optimum(2), "*", color="black", markersize=11, markeredgecolor="white", label="optimum")
+    ax.set_aspect("equal")
+    ax.set_xlabel("$x_1$")
+    ax.set_ylabel("$x_2$")
+    return ax
+
+
+def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None) -> Axes:
+    """The way of each particle, from its start (hollow) to its end (filled); the best point as a star.
+
+    In more than two dimensions it is drawn in the plane of the first two principal components of all positions, which
+    the axes name with their share of the variance.
+
+    Args:
+        source: what `trace` reads; positions must have been kept.
+        ax: axes to draw on, for example those of a `landscape`; default: new ones.
+        particles: only so many, the first ones; default: all.
+
+    Raises:
+        ValueError: something that cannot be plotted, or that kept no positions.
+    """
+    import matplotlib as mpl
+
+    ax = _axes(ax)
+    t = trace(source)
+    flatten, labels = _to_plane(t.positions())
+    numbers = sorted({i for where in t.rounds for i in where})[:particles]
+    colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.9, len(numbers)))
+    for i, colour in zip(numbers, colours, strict=True):
+        path = flatten(t.path(i))
+        ax.plot(*path.T, color=colour, linewidth=0.8, alpha=0.7)
+        ax.plot(*path[0], "o", color=colour, markerfacecolor="white", markersize=4)
+        ax.plot(*path[-1], "o", color=colour, markersize=4)
+    ax.plot(*flatten(_best(t.rounds, t.values, t.maximize)[None])[0], "*", color="crimson", markersize=13, label="best")
+    if not ax.get_xlabel():
+        ax.set_xlabel(labels[0])
+        ax.set_ylabel(labels[1])
+    return ax
+
+
+def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = None) -> Axes:
+    """The move of a recorded step: from where each particle was, its forces head to tail, and their sum dashed.
+
+    Args:
+        step: of `pyswarmopt.inspect.recorder.record`, in two dimensions, not the starting one.
+        ax: axes to draw on; default: new ones.
+        particles: whose forces; default: all.
+
+    Raises:
+        ValueError: a step without forces, or not in two dimensions.
+    """
+    if step.origin is None or not step.forces:
+        raise ValueError("this step has no forces: it is the start, or its velocity is no sum of terms")
+    if step.x.shape[1] != 2:
+        raise ValueError(f"forces are drawn in two dimensions; the step has {step.x.shape[1]}")
+    ax = _axes(ax)
+    ax.plot(*step.origin.T, "o", color="black", markersize=5)
+    for i in range(len(step.x)) if particles is None else particles:
+        tail = step.origin[i]
+        for name, force in step.forces.items():
+            head = tail + step.length * force[i]
+            _arrow(ax, tail, head, COLOURS.get(name, OTHER), "-")
+            tail = head
+        _arrow(ax, step.origin[i], tail, "black", (0, (4, 2)))
+    for name in step.forces:
+        ax.plot([], [], color=COLOURS.get(name, OTHER), label=name)
+    ax.legend(frameon=False)
+    ax.autoscale_view()
+    return ax
+
+
+def _arrow(ax: Axes, tail: Floats, head: Floats, colour: str, style: Any) -> None:
+    if np.allclose(tail, head):
+        return
+    look = {"arrowstyle": "-|>", "color": colour, "linestyle": style, "shrinkA": 0, "shrinkB": 0, "linewidth": 1.4}
+    ax.annotate("", xy=tuple(head), xytext=tuple(tail), arrowprops=look)
+    ax.update_datalim([tuple(tail), tuple(head)])
+
+
+def _to_plane(x: Floats) -> tuple[Callable[[Floats], Floats], tuple[str, str]]:
+    """How to bring points (m, D) to the plane, and what its axes are called."""
+    if x.shape[1] == 2:
+        return (lambda points: points), ("$x_1$", "$x_2$")
+    if x.shape[1] == 1:
+        return (lambda points: np.column_stack([points, np.zeros(len(points))])), ("$x_1$", "")
+    middle = x.mean(axis=0)
+    _, lengths, axes = np.linalg.svd(x - middle, full_matrices=False)
+    shares = lengths**2 / max((lengths**2).sum(), np.finfo(np.float64).tiny)
+    axes, shares = axes[:2], np.append(shares, 0.0)[:2]
+    if len(axes) < 2:
+        axes = np.vstack([axes, np.zeros_like(axes)])
+    names = [f"principal component {k + 1} ({share:.0%})" for k, share in enumerate(shares)]
+    return (lambda points: (points - middle) @ axes.T), (names[0], names[1])
+
+
+def _best(rounds: Any, values: Any, maximize: bool) -> Floats:
+    sign = -1.0 if maximize else 1.0
+    finite = [(sign * v, n, i) for n, found in enumerate(values) for i, v in found.items() if np.isfinite(v)]
+    if not finite:
+        raise ValueError("no finite value was found: there is no best point to mark")
+    _, number, particle = min(finite)
+    best: Floats = rounds[number][particle]
+    return best
+
+
+__all__ = ["COLOURS", "forces", "landscape", "trajectory"]

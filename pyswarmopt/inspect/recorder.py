@@ -1,0 +1,185 @@
+"""Watch a swarm move: what each term of its velocity pulled, at every move, as the swarm itself computed it.
+
+A recorder stands in front of the recipe's velocity rule, passes every call on, and asks the same rule once more per
+term with the coefficients of the other terms at 0. It changes nothing: the same seed gives the same search, watched or
+not. It is for swarms that a person looks at, not for large ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pyswarmopt.algorithms.recipe import Recipe
+from pyswarmopt.base.blocks import BLOCK
+from pyswarmopt.parts.velocity import BlockRule, Clamped, Scope, Snapshot, SumOfTerms
+from pyswarmopt.swarm import Swarm
+
+Floats = npt.NDArray[np.float64]
+Objective = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One round of a swarm of N particles in D dimensions: a move, an evaluation, and what is remembered of it.
+
+    Attributes:
+        number: 0 for the starting positions, then 1, 2, ...
+        x: where the particles were evaluated, (N, D).
+        v: velocities that brought them there, after walls, (N, D).
+        values: what they found, (N,), in the user's sense.
+        p: personal bests after the evaluation, (N, D).
+        p_values: values there, (N,).
+        best: the best value so far.
+        restarted: which particles were sent elsewhere after the evaluation, (N,).
+        origin: where the move began, (N, D); None for the starting positions, like all that follows.
+        length: step length lambda of the move.
+        g: the bests that the particles heard of, (N, D).
+        w: the worst point known, (D,).
+        forces: what each term added to the velocity, by its name, (N, D); empty for a rule that is no sum of terms.
+        factors: the random numbers r in them, (N, 1) or (N, D); where the sum is normalised, divided by C.
+    """
+
+    number: int
+    x: Floats
+    v: Floats
+    values: Floats
+    p: Floats
+    p_values: Floats
+    best: float
+    restarted: npt.NDArray[np.bool_]
+    origin: Floats | None = None
+    length: float = 1.0
+    g: Floats | None = None
+    w: Floats | None = None
+    forces: Mapping[str, Floats] = field(default_factory=dict)
+    factors: Mapping[str, Floats] = field(default_factory=dict)
+
+
+def record(fun: Objective, recipe: Recipe, moves: int, **swarm: Any) -> list[Step]:
+    """Run a swarm for some moves and keep every step.
+
+    Args:
+        fun: the objective, (N, D) tensor -> (N,).
+        recipe: the algorithm; its own stop rules are obeyed.
+        moves: the most moves.
+        swarm: further arguments of `Swarm`: bounds, population, positions, velocities, seed, maximize.
+
+    Returns:
+        The starting positions and then one step per move.
+
+    Raises:
+        ValueError: arguments that do not fit each other, or a swarm too large to be watched.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> steps = record(pso.functions.sphere, pso.recipes.model_swarms(), 3, bounds=[(-5, 5)] * 2, seed=0)
+        >>> [step.number for step in steps], sorted(steps[1].forces)
+        ([0, 1, 2, 3], ['cognitive', 'inertia', 'repel', 'social'])
+        >>> bool(np.allclose(sum(steps[1].forces.values()), steps[1].v))  # no wall was hit
+        True
+    """
+    rule = recipe.velocity
+    is_sum = isinstance(rule.rule if isinstance(rule, Clamped) else rule, SumOfTerms)
+    watched = _WatchedSum(recipe) if is_sum else _Watched(recipe)
+    s = Swarm(recipe=replace(recipe, velocity=watched, schedule=watched.schedule), **swarm)
+    if s.positions.numel() > BLOCK:
+        raise ValueError(f"a recording of {s.positions.numel():,} numbers per move: at most {BLOCK:,} can be watched")
+    steps: list[Step] = []
+    while len(steps) <= moves and not s.stop():
+        steps.append(_round(s, fun, watched, len(steps)))
+    return steps
+
+
+def _round(s: Swarm, fun: Objective, watched: _Watched, number: int) -> Step:
+    origin = _copy(s.positions)
+    x = s.ask()
+    v = _copy(s.velocities)
+    s.tell(x, fun(x))
+    evaluated = _copy(x)
+    after = _copy(s.positions)
+    step = Step(
+        number=number,
+        x=evaluated,
+        v=v,
+        values=s.values,
+        p=_copy(s.personal_bests),
+        p_values=s.personal_best_values,
+        best=s.best.value,
+        restarted=np.any(after != evaluated, axis=1) if after.shape == evaluated.shape else np.full(len(x), True),
+    )
+    seen = watched.seen
+    if number == 0 or seen is None:
+        return step
+    return replace(
+        step,
+        origin=origin,
+        length=watched.length,
+        g=np.broadcast_to(_copy(seen.g), evaluated.shape),
+        w=_copy(seen.w)[0],
+        forces=watched.forces,
+        factors=watched.factors,
+    )
+
+
+class _Watched:
+    """A recipe's velocity rule and schedule, which pass on what those say and note it."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self.looks_at: Scope = getattr(recipe.velocity, "looks_at", "all")
+        self.move, self.length = 0, 1.0
+        self.seen: Snapshot | None = None
+        self.forces: dict[str, Floats] = {}
+        self.factors: dict[str, Floats] = {}
+
+    def schedule(self, move: int) -> float:
+        self.move, self.length = move, float(self._recipe.schedule(move))
+        return self.length
+
+    def __call__(self, snapshot: Snapshot, move: int, generator: torch.Generator) -> Any:
+        self.seen = _kept(snapshot)
+        return self._recipe.velocity(snapshot, move, generator)
+
+
+class _WatchedSum(_Watched):
+    """That of a sum of terms, whose forces are noted one by one."""
+
+    @property
+    def sum(self) -> SumOfTerms:
+        return cast(BlockRule, self._recipe.velocity).sum
+
+    def on(self, block: Snapshot, coefficients: Any) -> Any:
+        self.seen, self.forces, self.factors = _kept(block), {}, {}
+        # C differs between coordinates where one of the factors does.
+        mixed = self.sum.normalise and bool(self.sum.per_coordinate)
+        for k, term in enumerate(self.sum.terms):
+            self.forces[term.name] = _copy(self.sum.on(block, _only(coefficients, k)))
+            weight = term.weight(self.move) if callable(term.weight) else term.weight
+            share = _copy(coefficients[k] if mixed or term.random == "element" else coefficients[k][:, :1])
+            self.factors[term.name] = share / weight if weight else np.zeros_like(share)
+        return cast(BlockRule, self._recipe.velocity).on(block, coefficients)
+
+
+def _only(coefficients: npt.NDArray[Any], k: int) -> npt.NDArray[Any]:
+    """The coefficients of a move, all but those of term k set to 0."""
+    alone = np.zeros_like(coefficients)
+    alone[k] = coefficients[k]
+    return alone
+
+
+def _kept(snapshot: Snapshot) -> Snapshot:
+    return Snapshot(*map(_copy, snapshot))
+
+
+def _copy(x: Tensor | npt.ArrayLike) -> Floats:
+    return np.array(x.double().numpy(force=True) if isinstance(x, Tensor) else x, dtype=np.float64)
+
+
+__all__ = ["Step", "record"]

@@ -1,0 +1,161 @@
+"""The box to search in, and what happens to a particle that flies out of it.
+
+A boundary is a pure function ``(x, v, box, generator) -> (x, v)`` on (N, D) tensors. It treats each coordinate by
+itself and leaves those inside alone, so that it may be given only those outside, as one row. None of them limits the
+velocity by the size of the box. Except for `none`, the returned positions lie in the box.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyswarmopt.base.blocks import blocks
+from pyswarmopt.base.storage import IN_MEMORY, Storage
+
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    """Lower and upper bounds, (D,) each, both attainable."""
+
+    low: Tensor
+    high: Tensor
+
+    @functools.cached_property
+    def walls(self) -> tuple[Any, Any]:
+        """Both bounds as NumPy arrays on the same memory; for a box on the CPU."""
+        return self.low.numpy(), self.high.numpy()
+
+    @functools.cached_property
+    def core(self) -> tuple[float, float]:
+        """A coordinate within these two numbers is in the box, whichever it is; they may be crossed."""
+        return float(self.low.max()), float(self.high.min())
+
+    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+        """`count` points, uniform in the box, (count, D)."""
+        return self.fill(self.low.new_empty((count, len(self.low))), generator)
+
+    def fill(self, out: Tensor, generator: torch.Generator) -> Tensor:
+        """`out`, (n, D), filled with points uniform in the box: those of `sample`, without its temporaries."""
+        for rows, columns in blocks(*out.shape):
+            part, low, high = out[rows, columns], self.low[columns], self.high[columns]
+            u = torch.rand(part.shape, generator=generator, dtype=torch.float64).to(low)
+            part.copy_((low + u * (high - low)).clamp(low, high))
+        return out
+
+
+Boundary = Callable[[Tensor, Tensor, Box, torch.Generator], tuple[Tensor, Tensor]]
+
+
+def none(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Let particles leave the box; it only says where they start."""
+    return x, v
+
+
+def clip(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Stop at the wall: the coordinate is put on the bound and its velocity is 0 (an absorbing wall)."""
+    inside = x.clamp(box.low, box.high)
+    return inside, torch.where(inside == x, v, 0.0)
+
+
+def confine(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Stop at the wall, velocity reversed and halved: SPSO-2011's confinement (Clerc 2012)."""
+    inside = x.clamp(box.low, box.high)
+    return inside, torch.where(inside == x, v, -0.5 * v)
+
+
+def reflect(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Bounce off the wall: mirrored position, velocity reversed and halved.
+
+    The factor -1/2 is that of `confine`. A particle that would bounce more than once stays on the far wall.
+    """
+    mirrored = torch.where(x < box.low, 2 * box.low - x, torch.where(x > box.high, 2 * box.high - x, x))
+    return mirrored.clamp(box.low, box.high), torch.where(mirrored == x, v, -0.5 * v)
+
+
+def periodic(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Leave at one side, enter at the other; the velocity stays."""
+    width = box.high - box.low
+    period = torch.where(width > 0, width, 1.0)
+    outside = (x < box.low) | (x > box.high)
+    wrapped = torch.where(outside, box.low + torch.remainder(x - box.low, period), x)
+    return wrapped.clamp(box.low, box.high), v
+
+
+def resample(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw the coordinates that left the box anew, uniformly; their velocity is 0."""
+    outside = (x < box.low) | (x > box.high)
+    return torch.where(outside, box.sample(len(x), generator), x), torch.where(outside, 0.0, v)
+
+
+def make_box(
+    bounds: Any, dim: int | None, dtype: torch.dtype, device: torch.device, storage: Storage = IN_MEMORY
+) -> Box:
+    """Read bounds in any of the usual forms.
+
+    Args:
+        bounds: a pair of scalars (low, high) for every coordinate; a tuple of two NumPy arrays or tensors
+            (low, high), (D,) each; a sequence of D pairs (low, high) as in SciPy, which also wins where two
+            sequences of two numbers could mean either; or an object with `lb` and `ub`, as
+            `scipy.optimize.Bounds`.
+        dim: D, needed where `bounds` does not tell it.
+        dtype: dtype of the box.
+        device: device of the box.
+        storage: where its two vectors are.
+
+    Raises:
+        ValueError: bounds that are not finite, crossed, or do not fit `dim`.
+
+    Example:
+        >>> make_box([(-1, 1), (0, 5)], None, torch.float64, torch.device("cpu")).high.tolist()
+        [1.0, 5.0]
+    """
+    low, high = _low_high(bounds)
+    if low.ndim == 0 and high.ndim == 0 and dim is None:
+        raise ValueError(f"bounds={bounds!r} do not tell the dimension; give one (low, high) pair per coordinate")
+    size = dim if dim is not None else max(low.size, high.size)
+    try:
+        lows, highs = np.broadcast_to(low, (size,)), np.broadcast_to(high, (size,))
+    except ValueError:
+        given = max(low.size, high.size)
+        raise ValueError(
+            f"bounds for {given} coordinates, but the dimension is {size} (that of dim, positions or x0)"
+        ) from None
+    wrong = np.flatnonzero(~(np.isfinite(low) & np.isfinite(high) & (low <= high)))
+    if wrong.size:
+        i = int(wrong[0])
+        raise ValueError(f"bounds of coordinate {i} are ({lows[i]}, {highs[i]}); they must be finite, low <= high")
+    # A number for all coordinates becomes as many only where they are stored.
+    sides = (torch.tensor(side.reshape(-1), dtype=dtype).expand(size) for side in (low, high))
+    return Box(*(storage.copy(side, device) for side in sides))
+
+
+def _low_high(bounds: Any) -> tuple[np.ndarray, np.ndarray]:
+    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
+        return np.asarray(bounds.lb, dtype=np.float64), np.asarray(bounds.ub, dtype=np.float64)
+    wanted = "use (low, high) or one (low, high) pair per coordinate"
+    if not isinstance(bounds, Sequence | np.ndarray | Tensor) or isinstance(bounds, str) or len(bounds) == 0:
+        raise ValueError(f"bounds={bounds!r}: {wanted}")
+    try:
+        if isinstance(bounds, tuple) and len(bounds) == 2:
+            sides = [np.asarray(side, dtype=np.float64) for side in bounds]
+            arrays = any(isinstance(side, np.ndarray | Tensor) and side.ndim == 1 for side in bounds)
+            if arrays or sides[0].shape != sides[1].shape or sides[0].shape != (2,):
+                return sides[0], sides[1]
+        pairs = np.asarray(bounds, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"bounds={bounds!r}: {wanted}") from None
+    if pairs.shape == (2,):
+        return pairs[0], pairs[1]
+    if pairs.ndim != 2 or pairs.shape[1] != 2:
+        raise ValueError(f"bounds have shape {pairs.shape}: {wanted}")
+    return pairs[:, 0], pairs[:, 1]
+
+
+__all__ = ["Boundary", "Box", "clip", "confine", "make_box", "none", "periodic", "reflect", "resample"]

@@ -1,0 +1,105 @@
+"""Where particles start and how fast.
+
+Each of these fills the rows that it is given, block by block. Except for `uniform`, which fills a box, every draw is
+one of scalars per particle: the same seed combines the same starting points in the same way whatever the dimension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pyswarmopt.base.blocks import blocks
+from pyswarmopt.parts.boundary import Box
+
+# (starting points (n, D) or None, the rows (m, D) to be filled with more, box or None, generator)
+Populate = Callable[[Tensor | None, Tensor, Box | None, torch.Generator], None]
+# (positions (N, D), their velocities (N, D) to be filled in, box or None, generator)
+Launch = Callable[[Tensor, Tensor, Box | None, torch.Generator], None]
+
+
+@dataclass(frozen=True)
+class Interpolate:
+    """Add points on the line through two of the starting points: ``t x_a + (1 - t) x_b`` with t ~ U(0,
+    upper).
+
+    Step 0 of Model Swarms (Feng et al. 2024, Algorithm 1). Without two starting points the box is filled.
+
+    Attributes:
+        upper: 1 keeps to the segment; 2, as in the authors' released code, goes as far beyond x_a.
+    """
+
+    upper: float = 1.0
+
+    def __call__(self, start: Tensor | None, out: Tensor, box: Box | None, generator: torch.Generator) -> None:
+        if start is None or (len(start) < 2 and box is not None):
+            uniform(start, out, box, generator)
+            return
+        n, count = len(start), len(out)
+        if n < 2:
+            raise ValueError(f"{count} particles are to be added between {n} position; give at least 2, or bounds")
+        u = torch.rand((count, 3), generator=generator, dtype=torch.float64)
+        a = (u[:, 0] * n).long()
+        b = (a + 1 + (u[:, 1] * (n - 1)).long()) % n  # any but a
+        t = (u[:, 2:] * self.upper).to(start)
+        a, b = a.to(start.device), b.to(start.device)
+        for rows, columns in blocks(*out.shape):
+            part, share = start[:, columns], t[rows]
+            out[rows, columns] = share * part[a[rows]] + (1 - share) * part[b[rows]]
+
+
+def uniform(start: Tensor | None, out: Tensor, box: Box | None, generator: torch.Generator) -> None:
+    """Add points uniform in the box; without a box, between the starting points."""
+    if box is not None:
+        box.fill(out, generator)
+    elif start is not None:
+        Interpolate()(start, out, None, generator)
+    else:
+        raise ValueError("a swarm needs to know where to start: give bounds or positions")
+
+
+@dataclass(frozen=True)
+class TowardsPartner:
+    """``v_i = scale * (x_j - x_i)``, j any other particle; 0 for a lone one.
+
+    With scale 1 it is that of Model Swarms (Feng et al. 2024, Algorithm 1); with 1/2 and a uniform population it is
+    the "half-diff" of the standard PSO 2007, but knows no box.
+    """
+
+    scale: float = 1.0
+
+    def __call__(self, positions: Tensor, out: Tensor, box: Box | None, generator: torch.Generator) -> None:
+        n = len(positions)
+        if n < 2:
+            out.zero_()
+            return
+        u = torch.rand(n, generator=generator, dtype=torch.float64)
+        partner = ((torch.arange(n) + 1 + (u * (n - 1)).long()) % n).to(positions.device)
+        for rows, columns in blocks(*out.shape):
+            part = positions[:, columns]
+            out[rows, columns] = self.scale * (part[partner[rows]] - part[rows])
+
+
+def towards_anywhere(positions: Tensor, out: Tensor, box: Box | None, generator: torch.Generator) -> None:
+    """``v_i = u - x_i``, u uniform in the box: x + v lies within it (SPSO-2011; Clerc 2012).
+
+    Without a box, towards another particle.
+    """
+    if box is None:
+        TowardsPartner()(positions, out, None, generator)
+    else:
+        box.fill(out, generator).sub_(positions)
+
+
+def at_rest(positions: Tensor, out: Tensor, box: Box | None, generator: torch.Generator) -> None:
+    """``v_i = 0``: the fewest particles leave the box at first (Engelbrecht 2012).
+
+    A particle that is the best it knows of then stays where it is until it hears of a better one.
+    """
+    out.zero_()
+
+
+__all__ = ["Interpolate", "Launch", "Populate", "TowardsPartner", "at_rest", "towards_anywhere", "uniform"]

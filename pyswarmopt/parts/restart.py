@@ -1,0 +1,103 @@
+"""Restart policies: called after every evaluation, they may send particles, or all of them, elsewhere.
+
+A policy is a function of the state and of `Fresh`, which draws a new population as the recipe does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyswarmopt.base.state import State
+from pyswarmopt.parts.stopping import extent
+
+# number of particles M -> starting positions and velocities of a new population, (M, D) each
+Fresh = Callable[[int], tuple[Tensor, Tensor]]
+Restart = Callable[[State, Fresh], None]
+
+
+@dataclass(frozen=True)
+class RestartAtBest:
+    """A particle whose personal best has not changed for `patience` iterations goes back to it, at rest.
+
+    Feng et al. 2024, Algorithm 1: x <- p, v <- 0. The next move starts at p.
+
+    Attributes:
+        patience: iterations without change, c_r.
+        once: the count starts anew after a restart; otherwise the particle is sent back at every iteration
+            until it finds a new personal best, as in the authors' released code.
+    """
+
+    patience: int
+    once: bool = True
+
+    def __post_init__(self) -> None:
+        if self.patience < 1:
+            raise ValueError(f"restart patience is {self.patience}; it must be at least 1")
+
+    def __call__(self, state: State, fresh: Fresh) -> None:
+        due = state.stagnation >= self.patience
+        if not np.count_nonzero(due):
+            return
+        state.send_back(due)
+        if self.once:
+            np.putmask(state.stagnation, due, 0)
+
+
+@dataclass(frozen=True)
+class RestartSwarm:
+    """A swarm that stagnates or has collapsed makes way for a new and larger one, drawn anew in the bounds.
+
+    A growing population searches locally first and ever more globally later (Auger & Hansen 2005, for CMA-ES:
+    "IPOP"). The new swarm knows nothing of the old one; the best of all is kept by `Swarm.best`. Schedules start
+    over. It needs bounds.
+
+    Attributes:
+        patience: iterations without a new best of the present swarm.
+        collapse: share of its starting extent (see `stopping.extent`) below which the swarm has collapsed.
+        growth: factor of the population, rounded up; 1 keeps its size.
+
+    Raises:
+        ValueError: a patience below 1, a collapse outside of [0, 1), a growth below 1.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> import pyswarmopt as pso
+        >>> once_more = replace(pso.recipes.constriction(population=6), restart=(RestartSwarm(patience=5),))
+        >>> s = pso.Swarm(bounds=[(-5, 5)] * 2, recipe=once_more, seed=1)
+        >>> sizes = []
+        >>> for _ in range(12):
+        ...     x = s.ask()
+        ...     sizes.append(len(x))
+        ...     s.tell(x, 0 * x[:, 0])  # nothing ever improves
+        >>> sizes
+        [6, 6, 6, 6, 6, 6, 9, 9, 9, 9, 9, 9]
+    """
+
+    patience: int = 50
+    collapse: float = 1e-10
+    growth: float = 1.5
+
+    def __post_init__(self) -> None:
+        if self.patience < 1:
+            raise ValueError(f"restart patience is {self.patience}; it must be at least 1")
+        if not 0 <= self.collapse < 1:
+            raise ValueError(f"collapse={self.collapse}: a share of the starting extent, from 0 to below 1")
+        if not (math.isfinite(self.growth) and self.growth >= 1):
+            raise ValueError(f"growth={self.growth}: it must be at least 1")
+
+    def __call__(self, state: State, fresh: Fresh) -> None:
+        now = extent(state)
+        if "starting_extent" not in state.memory:
+            state.memory["starting_extent"] = torch.tensor(now, dtype=torch.float64)
+        collapsed = now < self.collapse * float(state.memory["starting_extent"])
+        if collapsed or state.leader_stagnation >= self.patience:
+            state.repopulate(*fresh(math.ceil(len(state.positions) * self.growth)))
+
+
+__all__ = ["Fresh", "Restart", "RestartAtBest", "RestartSwarm"]

@@ -1,0 +1,130 @@
+"""Stop rules: each a name and a question to the state, answered by the value that made it stop, or None."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from pyswarmopt.base.blocks import BLOCK
+from pyswarmopt.base.state import State
+
+
+class StopRule(Protocol):
+    """What `Swarm.stop` asks after every evaluation."""
+
+    @property
+    def reason(self) -> str:
+        """Key of the rule in the answer of `stop()`."""
+
+    def __call__(self, state: State) -> float | None:
+        """The value that says stop, or None to go on."""
+
+
+@dataclass(frozen=True)
+class MaxIter:
+    """Stop after `limit` iterations; the evaluation of the first starting positions is none."""
+
+    limit: int
+    reason = "max_iter"
+
+    def __call__(self, state: State) -> float | None:
+        return state.iteration if state.generation > 0 and state.iteration >= self.limit else None
+
+
+@dataclass(frozen=True)
+class MaxEvals:
+    """Stop once `limit` values have been told."""
+
+    limit: int
+    reason = "max_evals"
+
+    def __call__(self, state: State) -> float | None:
+        return state.evaluations if state.evaluations >= self.limit else None
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Stop when the best of all has not changed for `rounds` iterations."""
+
+    rounds: int
+    reason = "patience"
+
+    def __call__(self, state: State) -> float | None:
+        return state.best_stagnation if state.generation > 0 and state.best_stagnation >= self.rounds else None
+
+
+@dataclass(frozen=True)
+class Target:
+    """Stop when the best value is as good as `value`, which is meant in the user's sense."""
+
+    value: float
+    reason = "target"
+
+    def __call__(self, state: State) -> float | None:
+        return state.user_value(state.best_cost) if state.best_cost <= state.user_value(self.value) else None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Stop when all particles lie within `limit` of one another in every coordinate, in the units of x."""
+
+    limit: float
+    reason = "spread"
+
+    def __call__(self, state: State) -> float | None:
+        if state.age == 0:  # these positions still wait for their values
+            return None
+        now = extent(state)
+        return now if now <= self.limit else None
+
+
+class MaxTime:
+    """Stop after `seconds`, counted from the making of the rule.
+
+    The time belongs to the rule, not to the swarm: a resumed swarm goes on exactly as it would have, but how
+    far it gets is up to the clock.
+
+    Args:
+        seconds: the limit.
+        clock: gives the time in seconds.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> rule = MaxTime(60.0)
+        >>> pso.Swarm(bounds=[(0, 1)], recipe=pso.compose([pso.inertia(0.5)], stop=[rule])).stop()
+        {}
+    """
+
+    reason = "max_time"
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.seconds = seconds
+        self._clock = clock
+        self._began = clock()
+
+    def __call__(self, state: State) -> float | None:
+        elapsed = self._clock() - self._began
+        return elapsed if elapsed >= self.seconds else None
+
+
+def extent(state: State) -> float:
+    """The largest side of the smallest box around all particles, in the units of x."""
+    x = state.positions
+    parts = (x,) if x.numel() <= BLOCK else x.split(max(BLOCK // len(x), 1), dim=1)
+    sides = (part.aminmax(dim=0) for part in parts)
+    return max(float((high - low).max()) for low, high in sides)
+
+
+def reasons(rules: Iterable[StopRule], state: State) -> dict[str, float]:
+    """Every rule that says stop, with the value that made it; empty while the search should go on."""
+    found = {}
+    for rule in rules:
+        value = rule(state)
+        if value is not None:
+            found[rule.reason] = value
+    return found
+
+
+__all__ = ["MaxEvals", "MaxIter", "MaxTime", "Patience", "Spread", "StopRule", "Target", "extent", "reasons"]

@@ -1,0 +1,212 @@
+"""Topologies: which particle's best each particle hears of.
+
+A topology is a function of the state that gives the attractors g, (N, D), or (1, D) when all share one. Most follow
+from one informant for each particle (`ByInformants`). One that draws its links keeps them in `State.memory`, so
+that a saved swarm has them too. A lattice has the same neighbours at every move and can also list them.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyswarmopt.base.state import Ints, State
+
+Topology = Callable[[State, torch.Generator], Tensor]
+
+
+class ByInformants(ABC):
+    """A topology in which each particle hears of the personal best of one particle."""
+
+    @abstractmethod
+    def informants(self, state: State, generator: torch.Generator) -> Ints:
+        """Whose best each particle hears of, (N,)."""
+
+    def __call__(self, state: State, generator: torch.Generator) -> Tensor:
+        informants = torch.from_numpy(self.informants(state, generator))
+        return state.best_positions[informants.to(state.best_positions.device)]
+
+
+class Lattice(ByInformants):
+    """A topology whose neighbours follow from the number of particles; of equally good ones the particle itself
+    counts, then the first."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Neighbours of each particle, k."""
+
+    @abstractmethod
+    def neighbours(self, n: int) -> Ints:
+        """Row i: the neighbours of particle i out of n, (n, k). In a swarm of few they repeat."""
+
+    @functools.cached_property
+    def _with_itself(self) -> dict[int, tuple[Ints, Ints]]:
+        """For n particles: row i is particle i, then its neighbours, (n, 1 + k); and where each row begins, (n,)."""
+        return {}
+
+    def informants(self, state: State, generator: torch.Generator) -> Ints:
+        n = len(state.best_costs)
+        if n not in self._with_itself:
+            around = np.concatenate([np.arange(n)[:, None], self.neighbours(n)], axis=1)
+            self._with_itself[n] = around, np.arange(n) * around.shape[1]
+        around, first = self._with_itself[n]
+        return around.take(state.best_costs.take(around).argmin(axis=1) + first)
+
+
+@dataclass(frozen=True)
+class Global:
+    """Everybody hears of everybody's best (gbest): converges fastest, and is trapped most easily."""
+
+    def __call__(self, state: State, generator: torch.Generator) -> Tensor:
+        return state.leader_position.unsqueeze(0)
+
+
+@dataclass(frozen=True)
+class Ring(Lattice):
+    """Particles sit on a ring and hear of the `reach` next ones on either side (lbest; Kennedy & Mendes
+    2002).
+
+    Of equally good neighbours the nearest counts, and the particle itself comes first.
+
+    Example:
+        >>> Ring().neighbours(4).tolist()
+        [[3, 1], [0, 2], [1, 3], [2, 0]]
+    """
+
+    reach: int = 1
+
+    def __post_init__(self) -> None:
+        if self.reach < 1:
+            raise ValueError(f"reach={self.reach}: a ring needs at least 1 neighbour on either side")
+
+    @property
+    def size(self) -> int:
+        return 2 * self.reach
+
+    def neighbours(self, n: int) -> Ints:
+        return _shifted(n, tuple(sign * k for k in range(1, self.reach + 1) for sign in (-1, 1)))
+
+
+@dataclass(frozen=True)
+class VonNeumann(Lattice):
+    """Particles sit on a square lattice and hear of the four next to them (Kennedy & Mendes 2002).
+
+    The lattice is about as wide as high, for any number of particles: its rows follow one another, so that the
+    last of a row is next to the first of the following one (helical boundary, as in lattice simulations).
+
+    Example:
+        >>> VonNeumann().neighbours(9)[4].tolist()  # the middle of a 3 x 3 lattice
+        [3, 5, 1, 7]
+    """
+
+    @property
+    def size(self) -> int:
+        return 4
+
+    def neighbours(self, n: int) -> Ints:
+        width = max(round(math.sqrt(n)), 1)
+        return _shifted(n, (-1, 1, -width, width))
+
+
+@dataclass(frozen=True)
+class RandomInformants(ByInformants):
+    """Each particle informs itself and `k` particles drawn at random; all are drawn anew after every iteration
+    in which the best did not improve (the adaptive random topology of SPSO-2006 to 2011; Clerc 2012).
+
+    The k are drawn with replacement and may hit the particle itself. Of equally good informants the one with
+    the lowest number counts.
+    """
+
+    k: int = 3
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"k={self.k}: a particle must inform at least 1 other")
+
+    def informants(self, state: State, generator: torch.Generator) -> Ints:
+        n = len(state.best_costs)
+        links = state.memory.get("links")
+        if links is None or state.leader_stagnation > 0:
+            links = torch.randint(n, (n, self.k), generator=generator)
+            state.memory["links"] = links.to(state.positions.device)
+        order = state.best_costs.argsort(kind="stable")  # best first
+        rank = order.argsort()
+        best_heard = rank.copy()
+        np.minimum.at(best_heard, links.cpu().numpy(), rank[:, None])
+        return order[best_heard]
+
+
+@dataclass(frozen=True)
+class BetterInformants(ByInformants):
+    """Each particle hears, anew at every move, of a random one among the foremost `share` of those not behind it.
+
+    The particle of rank r (the best has 0) hears of one of rank 0 to ``ceil(share (r + 1)) - 1``: nearly as fast as
+    the global best, but the swarm heads for several places at once. The idea is the tournament of evolutionary
+    algorithms, and that of learning from any better one (Cheng & Jin 2015, Information Sciences 291).
+
+    Attributes:
+        share: in (0, 1]; the smaller, the nearer to `Global`.
+
+    Raises:
+        ValueError: a share outside of (0, 1].
+    """
+
+    share: float = 0.3
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise ValueError(f"share={self.share}: it must be above 0 and at most 1")
+
+    def informants(self, state: State, generator: torch.Generator) -> Ints:
+        order = state.best_costs.argsort(kind="stable")  # best first
+        rank = order.argsort()
+        u = torch.rand(len(order), generator=generator, dtype=torch.float64).numpy()
+        return order[(u * self.share * (rank + 1)).astype(np.int64)]
+
+
+TOPOLOGIES: dict[str, Topology] = {
+    "global": Global(),
+    "ring": Ring(),
+    "von_neumann": VonNeumann(),
+    "random": RandomInformants(),
+    "better": BetterInformants(),
+}
+
+
+def named(name: str) -> Topology:
+    """The topology of that name: "global", "ring", "von_neumann", "random" or "better".
+
+    Raises:
+        ValueError: no such topology.
+    """
+    if name not in TOPOLOGIES:
+        raise ValueError(f"topology={name!r}: use {', '.join(map(repr, TOPOLOGIES))}")
+    return TOPOLOGIES[name]
+
+
+@functools.lru_cache(maxsize=32)
+def _shifted(n: int, offsets: tuple[int, ...]) -> Ints:
+    """Row i: ``(i + offset) % n`` for every offset; kept, so not to be edited."""
+    return (np.arange(n)[:, None] + np.array(offsets)) % n
+
+
+__all__ = [
+    "TOPOLOGIES",
+    "BetterInformants",
+    "ByInformants",
+    "Global",
+    "Lattice",
+    "RandomInformants",
+    "Ring",
+    "Topology",
+    "VonNeumann",
+    "named",
+]

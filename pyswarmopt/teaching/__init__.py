@@ -1,0 +1,1 @@
+"""Teaching PSO: test functions and an interactive lesson."""

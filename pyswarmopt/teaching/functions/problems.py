@@ -1,0 +1,85 @@
+"""Test problems by name, as the command line takes them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pyswarmopt.teaching.functions.functions import ALL, ToyFunction
+from pyswarmopt.teaching.functions.wrappers import rotated, shifted
+
+NEVERGRAD = "nevergrad:"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A function with its box.
+
+    Attributes:
+        name: as it was asked for.
+        function: to be minimised, (..., D) -> (...).
+        bounds: one (low, high) per coordinate.
+        optimum: the smallest value, or None where it is not known.
+    """
+
+    name: str
+    function: Callable[[Any], Any]
+    bounds: list[tuple[float, float]]
+    optimum: float | None
+
+
+def problem(name: str, dim: int, seed: int = 0) -> Problem:
+    """The test problem of that name.
+
+    Args:
+        name: of a function in `pyswarmopt.functions`, with "shifted:" or "rotated:" (or both) before it for one whose
+            optimum is moved to a random place of the box, or which is turned about it; or "nevergrad:NAME".
+        dim: its dimension.
+        seed: of shift, rotation, and nevergrad's own transformations.
+
+    Raises:
+        ValueError: no such function, or not in that dimension.
+
+    Example:
+        >>> p = problem("shifted:rotated:rastrigin", dim=3)
+        >>> p.optimum, len(p.bounds)
+        (0.0, 3)
+    """
+    if name.startswith(NEVERGRAD):
+        from pyswarmopt.interop import nevergrad
+
+        theirs = nevergrad.function(name.removeprefix(NEVERGRAD), dim, seed)
+        return Problem(name, lambda x: np.apply_along_axis(theirs, -1, x), theirs.bounds, None)
+    *wrappers, core = name.replace("-", "_").split(":")
+    function = _toy(core)
+    if not function.defined_in(dim):
+        raise ValueError(f"{core} needs {function.dimensions()} dimensions, not {dim}")
+    for wrapper in reversed(wrappers):
+        function = _wrapped(wrapper, function, dim, seed)
+    return Problem(name, function, function.bounds(dim), function.optimal_value(dim))
+
+
+def _toy(name: str) -> ToyFunction:
+    if name not in ALL:
+        near = difflib.get_close_matches(name, ALL, n=1)
+        hint = f"did you mean {near[0]}?" if near else "see pyswarmopt list"
+        raise ValueError(f"no function is called {name!r}; {hint}")
+    return ALL[name]
+
+
+def _wrapped(wrapper: str, function: ToyFunction, dim: int, seed: int) -> ToyFunction:
+    if wrapper == "rotated":
+        return rotated(function, seed)
+    if wrapper == "shifted":
+        low, high = function.domain
+        middle, half = (low + high) / 2, (high - low) / 2
+        target = np.random.default_rng([seed, dim]).uniform(middle - 0.8 * half, middle + 0.8 * half, dim)
+        return shifted(function, target - function.optimum(dim))
+    raise ValueError(f"no wrapper is called {wrapper!r}: use shifted: or rotated: before a function's name")
+
+
+__all__ = ["Problem", "problem"]

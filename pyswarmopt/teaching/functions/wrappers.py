@@ -1,0 +1,104 @@
+"""Test functions made harder: shifted, rotated, noisy. Each wrapper keeps to the optimum that it says it has."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pyswarmopt.teaching.functions.functions import ToyFunction
+
+Floats = npt.NDArray[np.float64]
+
+
+def shifted(function: ToyFunction, shift: npt.ArrayLike) -> ToyFunction:
+    """``f(x - shift)``: the optimum is moved by `shift`, (D,); the domain stays.
+
+    An optimiser that is drawn to the middle of its box does well on functions whose optimum is there, and only there.
+
+    Example:
+        >>> from pyswarmopt import functions
+        >>> moved = shifted(functions.sphere, [1.0, -2.0])
+        >>> float(moved([1.0, -2.0])), moved.optimum(2).tolist()
+        (0.0, [1.0, -2.0])
+    """
+    by = np.asarray(shift, dtype=np.float64)
+    return replace(
+        function,
+        name=f"shifted_{function.name}",
+        formula=f"f(x - {np.array2string(by, threshold=4)}), f(x) = {function.formula}",
+        evaluate=lambda x: function(x - _like(by, x)),
+        coordinate=lambda i, dim: function.coordinate(i, dim) + float(by[i - 1]),
+    )
+
+
+def rotated(function: ToyFunction, seed: int) -> ToyFunction:
+    """``f(R (x - x*) + x*)`` with a random rotation R about the optimum x*, which stays where it is.
+
+    What moves coordinate by coordinate loses its advantage. R is uniform over the orthogonal matrices (Mezzadri 2007,
+    Notices AMS 54(5)) and the same for the same seed and dimension.
+
+    Example:
+        >>> from pyswarmopt import functions
+        >>> turned = rotated(functions.rosenbrock, seed=1)
+        >>> float(turned([1.0, 1.0])), turned.optimum(2).tolist()
+        (0.0, [1.0, 1.0])
+    """
+
+    @cache
+    def turn(dim: int) -> tuple[Floats, Floats]:
+        return _rotation(dim, seed), function.optimum(dim)
+
+    def evaluate(x: Any) -> Any:
+        matrix, centre = (_like(part, x) for part in turn(x.shape[-1]))
+        return function((x - centre) @ matrix.T + centre)
+
+    return replace(
+        function,
+        name=f"rotated_{function.name}",
+        formula=f"f(R (x - x*) + x*), f(x) = {function.formula}",
+        evaluate=evaluate,
+    )
+
+
+def noisy(function: ToyFunction, sigma: float, seed: int) -> ToyFunction:
+    """``f(x) + sigma N(0, 1)``, another draw at every call.
+
+    The function keeps its own generator: the same calls in the same order give the same values.
+
+    Example:
+        >>> from pyswarmopt import functions
+        >>> f = noisy(functions.sphere, sigma=1.0, seed=0)
+        >>> bool(f([0.0, 0.0]) != f([0.0, 0.0])), f(np.zeros((5, 2))).shape
+        (True, (5,))
+    """
+    random = np.random.default_rng(seed)
+
+    def evaluate(x: Any) -> Any:
+        value = function(x)
+        return value + _like(sigma * random.standard_normal(tuple(x.shape[:-1])), x)
+
+    return replace(
+        function,
+        name=f"noisy_{function.name}",
+        formula=f"f(x) + {sigma:g} N(0, 1), f(x) = {function.formula}",
+        evaluate=evaluate,
+    )
+
+
+def _like(array: npt.ArrayLike, x: Any) -> Any:
+    return torch.as_tensor(array, dtype=x.dtype, device=x.device) if isinstance(x, Tensor) else array
+
+
+def _rotation(dim: int, seed: int) -> Floats:
+    random = np.random.default_rng([seed, dim])
+    q, r = np.linalg.qr(random.standard_normal((dim, dim)))
+    return q * np.sign(np.diag(r))
+
+
+__all__ = ["noisy", "rotated", "shifted"]

@@ -1,0 +1,1 @@
+"""Methods that keep all experts and combine their predictions: one file per method."""

@@ -1,0 +1,150 @@
+"""Methods that combine what the experts say, not what they weigh: what such a method declares and is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.baselines.method import Need
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.metrics.accuracy import Accuracy
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.engines.user_turns import as_users_words
+
+# Numbers held at once while distributions over the vocabulary are fused: half a GiB of float32.
+_ROOM = 2**27
+
+Pairs = Sequence[tuple[str, str]]
+
+
+class Panel:
+    """The experts on one resident base, asked in turn and about the same pairs.
+
+    Args:
+        engine: holds the base; it is left with some expert loaded.
+        experts: name -> patch.
+        said: a file that keeps what the experts say as members of a group; None: in memory.
+    """
+
+    def __init__(self, engine: TransformersEngine, experts: Mapping[str, Patch], said: Path | None = None) -> None:
+        self.engine, self.experts, self.said = engine, dict(experts), said
+        self._patches = list(experts.values())
+        self._answers: dict[Accuracy, list[list[str]]] = {}
+        self._logprobs: dict[tuple[tuple[str, str], ...], list[Tensor]] = {}
+
+    @property
+    def n(self) -> int:
+        """Number of experts."""
+        return len(self._patches)
+
+    def answers(self, asked: Accuracy) -> list[list[str]]:
+        """What each expert answers to each item: n lists."""
+        if asked not in self._answers:
+            self._answers[asked] = [asked.answers(self.engine) for _ in self._each()]
+        return self._answers[asked]
+
+    def token_logprobs(self, pairs: Pairs) -> list[Tensor]:
+        """For each pair the log-probability of each of its tokens by each expert, (n, T)."""
+        key = tuple(pairs)
+        if key not in self._logprobs:
+            found = [[scores.logprobs.float() for scores in self.engine.score_tokens(pairs)] for _ in self._each()]
+            self._logprobs[key] = [torch.stack(rows) for rows in zip(*found, strict=True)]
+        return self._logprobs[key]
+
+    def distributions(self, pairs: Pairs) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each pair the experts' log-distributions along its tokens, (n, T, V), and the tokens, (T,).
+
+        Pairs are asked in groups that fit the memory, so that an expert is loaded once per group.
+        """
+        vocabulary = int(self.engine.model.get_output_embeddings().weight.shape[0])
+        lengths = [int(row.shape[1]) for row in self.token_logprobs(pairs)]
+        start = 0
+        while start < len(pairs):
+            stop, held = start, 0
+            while stop < len(pairs) and (stop == start or held + lengths[stop] <= _ROOM // (self.n * vocabulary)):
+                held, stop = held + lengths[stop], stop + 1
+            found = [self.engine.distributions(pairs[start:stop]) for _ in self._each()]
+            for k in range(stop - start):
+                yield torch.stack([one[k][0] for one in found]), found[0][k][1]
+            start = stop
+
+    def questions(self, contexts: Sequence[str]) -> list[tuple[str, str]]:
+        """See `engines.asked_words.as_users_words`."""
+        return as_users_words(self.engine, contexts)
+
+    def _each(self) -> Iterator[Patch]:
+        for patch in self._patches:
+            self.engine.load(patch)
+            yield patch
+
+
+class Voice(Protocol):
+    """What an ensemble makes of a panel: something that answers items."""
+
+    def answers(self, asked: Accuracy) -> list[str]:
+        """The chosen letter of each item, or a text (``generate``)."""
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """A `Voice` that counts its own tokens, since it does not ask every expert every item once.
+
+    Attributes:
+        tokens_per_item: mean of its latest `answers`.
+    """
+
+    tokens_per_item: float
+
+
+class Likelihoods:
+    """A `Voice` that has a log-likelihood for every option, and so chooses as a single model does.
+
+    Args:
+        loglikelihood: as `Engine.loglikelihood`.
+    """
+
+    def __init__(self, loglikelihood: Callable[[Pairs], list[float]]) -> None:
+        self.loglikelihood = loglikelihood
+
+    def answers(self, asked: Accuracy) -> list[str]:
+        """The option with the highest score.
+
+        Raises:
+            UserError: items that are scored by what is generated.
+        """
+        if asked.scoring == "generate":
+            raise UserError("fusing the experts' probabilities is built for items with choices; leave the method out")
+        return asked.answers(self)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """A way to combine experts that runs all of them on every item.
+
+    Attributes:
+        name: as in ``--methods``.
+        paper: author, year, arXiv number or journal.
+        fit: from the panel, the dev items as they are asked, and a seed, to what answers.
+        needs: ``"dev"`` where dev items are looked at, ``"seed"`` where chance is part of it.
+        open_questions: whether it can answer items without choices.
+    """
+
+    name: str
+    paper: str
+    fit: Callable[[Panel, Accuracy, int], Voice]
+    needs: frozenset[Need] = frozenset()
+    open_questions: bool = False
+
+
+def contexts_of(pairs: Pairs) -> list[str]:
+    """The different contexts, in order."""
+    return list(dict.fromkeys(context for context, _ in pairs))
+
+
+__all__ = ["Counted", "Ensemble", "Likelihoods", "Panel", "Voice", "contexts_of"]

@@ -1,0 +1,1 @@
+"""Fixed merge rules: one file per method."""

@@ -1,0 +1,59 @@
+"""Model Stock: the average of the experts, moved towards the base the more the experts disagree.
+
+Jang, Yun & Han 2024, arXiv 2403.19522 and its generalisation to N models: per layer, with theta the angle
+between two experts seen from the base, w = t w_avg + (1 - t) w_0, t = N cos(theta) / (1 + (N - 1) cos(theta)). That is
+the foot of the perpendicular from the centre of the experts' shell to the plane through base and experts, if all
+pairs have the same angle; where they differ, cos(theta) is the mean over the pairs.
+
+Experts that are at right angles or worse have t = 0: the base. A mean cosine below 0 counts as 0, since the formula's
+geometry (equal angles around a centre) is not there. Only dW is defined: the factors have no base to move to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.baselines.changes import mix
+from pyswarmopt_llm.baselines.method import Merged, Method, Settings
+from pyswarmopt_llm.models.adapters.adapter import Adapter
+
+
+def ratio(cosine: float, n: int) -> float:
+    """How far from the base to the average of `n` experts.
+
+    Example:
+        >>> ratio(cosine=0.5, n=2), ratio(cosine=1.0, n=5), ratio(cosine=-0.2, n=2)
+        (0.6666666666666666, 1.0, 0.0)
+    """
+    return n * cosine / (1 + (n - 1) * cosine) if cosine > 0 else 0.0
+
+
+def coefficients(gram: Tensor) -> Tensor:
+    """t / n for each expert.
+
+    Args:
+        gram: (n, n) float64 inner products of the experts' changes. A zero change counts as at right angles.
+    """
+    n = len(gram)
+    if n == 1:
+        return torch.ones_like(gram[0])
+    norms = gram.diagonal().clamp(min=0).sqrt()
+    scale = torch.where(norms > 0, 1 / norms, 0.0)
+    cosines = (scale[:, None] * gram * scale)[tuple(torch.triu_indices(n, n, offset=1))]
+    return torch.full_like(gram[0], ratio(float(cosines.mean()), n) / n)
+
+
+def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """Model Stock of each module."""
+    return mix(experts, settings, coefficients)
+
+
+METHOD = Method(
+    name="model-stock",
+    paper="Jang, Yun & Han 2024, arXiv 2403.19522",
+    spaces=("delta",),
+    execute=execute,
+)

@@ -1,0 +1,90 @@
+"""Slerp: along the great circle from one expert to another, experts taken in turn.
+
+Shoemake 1985 (SIGGRAPH): slerp(x, y; t) = sin((1-t) Omega) / sin(Omega) x + sin(t Omega) / sin(Omega) y,
+where Omega is the angle between x and y. As is usual for weights, Omega is that of the directions and the sum is of
+the vectors as they are, so their norms are interpolated too. One module is one vector: dW in ``delta`` space, A and B
+each in ``factor`` space.
+
+More than two: m_1 = x_1, m_k = slerp(m_(k-1), x_k; w_k / (w_1 + ... + w_k)), in the order in which the experts are
+given; on a flat space that would be their weighted average. The order matters (`karcher` is free of that).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.baselines.changes import mix
+from pyswarmopt_llm.baselines.method import Merged, Method, Settings
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.models.adapters.adapter import Adapter
+
+# Below this sine the arc is as good as straight, or (opposite vectors) not defined: then interpolate linearly.
+_STRAIGHT = 1e-6
+
+
+def arc_weights(cosine: float, t: float) -> tuple[float, float]:
+    """What the two ends are multiplied with at `t`, given the cosine of their angle.
+
+    Example:
+        >>> [round(weight, 6) for weight in arc_weights(cosine=0.0, t=0.5)]
+        [0.707107, 0.707107]
+        >>> arc_weights(cosine=1.0, t=0.25)
+        (0.75, 0.25)
+    """
+    angle = math.acos(min(1.0, max(-1.0, cosine)))
+    if math.sin(angle) < _STRAIGHT:
+        return 1 - t, t
+    return math.sin((1 - t) * angle) / math.sin(angle), math.sin(t * angle) / math.sin(angle)
+
+
+def coefficients(gram: Tensor, weights: Sequence[float]) -> Tensor:
+    """The iterated slerp as weights of the experts.
+
+    Args:
+        gram: (n, n) float64 inner products of the experts. A zero vector has no angle: linear from or to it.
+        weights: n numbers, none negative, not all zero.
+
+    Returns:
+        (n,) float64.
+
+    Example:
+        >>> coefficients(torch.eye(2, dtype=torch.float64), [1, 1]).round(decimals=4).tolist()
+        [0.7071, 0.7071]
+    """
+    mixed = torch.zeros(len(weights), dtype=torch.float64)
+    mixed[0] = 1.0
+    total = weights[0]
+    for k, weight in enumerate(weights[1:], start=1):
+        total += weight
+        norms = math.sqrt(max(0.0, float(mixed @ gram @ mixed) * float(gram[k, k])))
+        cosine = float(mixed @ gram[k]) / norms if norms > 0 else 1.0
+        stay, go = arc_weights(cosine, weight / total if total > 0 else 1.0)
+        mixed = mixed * stay
+        mixed[k] = go
+    return mixed
+
+
+def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """Slerp of each module.
+
+    Raises:
+        UserError: a negative weight, or only zeros.
+    """
+    weights = settings.weights.tolist()
+    if min(weights) < 0 or max(weights) == 0:
+        raise UserError("--weights: slerp takes shares of the way, so none is negative and one is above 0; mend them")
+    return mix(experts, settings, lambda gram: coefficients(gram, weights))
+
+
+METHOD = Method(
+    name="slerp",
+    paper="Shoemake 1985, SIGGRAPH",
+    spaces=("delta", "factor"),
+    execute=execute,
+    weight=1.0,
+    t=True,
+)

@@ -1,0 +1,1 @@
+"""Merging methods that search or need data: one file per method."""

@@ -1,0 +1,38 @@
+"""The loop that all searching methods share: ask, score what the budget pays for, tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from torch import Tensor
+
+import pyswarmopt as pso
+from pyswarmopt_llm.baselines.method import Trial
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.optimizers import released
+
+
+def best_found(
+    optimizer: pso.Optimizer,
+    trial: Trial,
+    realise: Callable[[Tensor], Patch],
+    value: Callable[[Tensor], float] | None = None,
+) -> Patch:
+    """Search until the budget is spent or the optimizer stops; the candidate with the best value.
+
+    Args:
+        optimizer: maximises. Candidates of its last round that the budget does not pay for count as failed.
+        trial: scores candidates.
+        realise: position -> candidate.
+        value: position -> what is maximised; it books one scoring. Default: the dev score.
+    """
+    judge = value or (lambda x: trial.score(realise(x)).value)
+    with released(optimizer):
+        while trial.left > 0 and not optimizer.stop():
+            positions = optimizer.ask()
+            optimizer.tell(positions, [judge(x) if trial.left > 0 else math.nan for x in positions])
+        return realise(optimizer.best.x)
+
+
+__all__ = ["best_found"]

@@ -1,0 +1,77 @@
+"""EvolMerge: CMA-ES over each expert's weight and density in a DARE-TIES merge.
+
+Akiba et al. 2024, arXiv 2403.13187, merging in the parameter space: TIES with DARE, whose weights and densities are
+evolved by CMA-ES on a task's score. One weight and one density per expert here (the paper: per layer as well).
+
+A candidate's draws come from one seed, so that equal parameters give equal models. CMA-ES moves in the unit box:
+weight = 2 u - 0.5 in [-0.5, 1.5], density = 0.1 + 0.9 u; outside it is reflected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.baselines.changes import combine
+from pyswarmopt_llm.baselines.method import Merged, Method, Settings
+from pyswarmopt_llm.baselines.rules.ties import elect_and_merge
+from pyswarmopt_llm.baselines.searching.best_found import best_found
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.models.adapters.adapter import Adapter
+
+SPREAD = 1 / 6  # first step size, a sixth of the box
+
+
+def decode(u: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights and densities, (n,) float32 each, of a point of CMA-ES, (2 n,).
+
+    Example:
+        >>> weights, densities = decode(torch.tensor([0.75, 1.25, 0.0, 1.0]))  # 1.25 is reflected to 0.75
+        >>> weights.tolist(), [round(d, 3) for d in densities.tolist()]
+        ([1.0, 1.0], [0.1, 1.0])
+    """
+    folded = 1 - (u.to(torch.float64).remainder(2) - 1).abs()
+    weights, densities = folded.chunk(2)
+    return (2 * weights - 0.5).to(torch.float32), (0.1 + 0.9 * densities).to(torch.float32)
+
+
+def dare_ties(changes: Tensor, weights: Tensor, densities: Tensor, generator: torch.Generator) -> Tensor:
+    """DARE with a density per expert, then election and mean of TIES.
+
+    Args:
+        changes: (n, rows, columns).
+        weights: (n,), same dtype.
+        densities: (n,), same dtype, in (0, 1].
+        generator: where the draws come from.
+    """
+    kept = torch.rand(changes.shape, generator=generator, dtype=changes.dtype) < densities[:, None, None]
+    return elect_and_merge(changes * kept / densities[:, None, None], weights)
+
+
+def candidate(experts: Sequence[Adapter], settings: Settings, u: Tensor) -> Patch:
+    """The merge at a point of CMA-ES, (2 n,)."""
+    weights, densities = decode(u)
+    generator = settings.generator()
+    return combine(experts, settings, lambda changes, _: dare_ties(changes, weights, densities, generator)).patch
+
+
+def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """Search from weight 0.5 and density 0.55."""
+    from pyswarmopt.interop.pycma import PycmaOptimizer
+
+    centre = torch.full((2 * len(experts),), 0.5, dtype=torch.float64)
+    start = torch.stack([centre - SPREAD, centre + SPREAD])
+    trial = settings.need_trial()
+    optimizer = PycmaOptimizer(start, budget=max(trial.left, 1), seed=settings.seed, maximize=True)
+    return Merged(best_found(optimizer, trial, lambda u: candidate(experts, settings, u)))
+
+
+METHOD = Method(
+    name="evolmerge",
+    paper="Akiba et al. 2024, arXiv 2403.13187",
+    spaces=("delta", "factor"),
+    execute=execute,
+    needs=frozenset({"dev", "seed"}),
+)

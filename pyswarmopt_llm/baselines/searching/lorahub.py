@@ -1,0 +1,58 @@
+"""LoraHub: weights of the experts' factors by a gradient-free search on the loss of a few examples.
+
+Huang et al. 2023, arXiv 2307.13269: A = sum w_i A_i, B = sum w_i B_i with w in [-1.5, 1.5]^n, minimising
+loss(w) + 0.05 (1/n) sum |w_i| from w = 0 by nevergrad's NGOpt, 40 steps for 20 experts and 5 examples. Bounds, start,
+penalty and optimiser are those of the authors' released code (sail-sg/lorahub, lorahub/algorithm.py), and so are the w
+that are looked at, one after the other, for the same losses, seed and version of nevergrad.
+
+The loss is that of the right answers of the dev items, mean over items. The released code divides the mean over the
+tokens of a batch by the number of examples once more; with 5 examples that is a fifth, with 100 the penalty would be
+all that is left. It takes what NGOpt recommends at the end; here it is the best w that was looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from pyswarmopt_llm.baselines.method import Merged, Method, Settings
+from pyswarmopt_llm.baselines.searching.best_found import best_found
+from pyswarmopt_llm.models.adapters.adapter import Adapter
+from pyswarmopt_llm.spaces import build_space
+
+LIMIT = 1.5
+PENALTY = 0.05
+
+
+def penalty(weights: Tensor) -> float:
+    """0.05 times the mean magnitude of the weights, (n,).
+
+    Example:
+        >>> import torch
+        >>> round(penalty(torch.tensor([1.0, -1.0, 0.0, 0.0])), 6)
+        0.025
+    """
+    return PENALTY * float(weights.abs().mean())
+
+
+def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """Search with whatever budget there is (the paper: 40 steps)."""
+    from pyswarmopt.interop.nevergrad import NevergradOptimizer
+
+    trial = settings.need_trial()
+    space = build_space(settings.space, experts)
+    n = len(experts)
+    optimizer = NevergradOptimizer(
+        "NGOpt", [(-LIMIT, LIMIT)] * n, budget=max(trial.left, 1), seed=settings.seed, maximize=True
+    )
+    return Merged(best_found(optimizer, trial, space.realise, lambda w: -trial.loss(space.realise(w)) - penalty(w)))
+
+
+METHOD = Method(
+    name="lorahub",
+    paper="Huang et al. 2023, arXiv 2307.13269",
+    spaces=("factor", "delta"),
+    execute=execute,
+    needs=frozenset({"dev", "seed"}),
+)

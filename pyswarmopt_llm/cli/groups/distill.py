@@ -1,0 +1,70 @@
+"""`swarm-llm distill`: one adapter that learns what a group answers."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from pyswarmopt_llm.cli.groups.options import DEFAULT, Dev, Members, Test
+from pyswarmopt_llm.cli.models.train_expert import step_display
+from pyswarmopt_llm.cli.options import Base, Device, Dtype, Json, Overlap, Quiet, Scoring, Threads
+from pyswarmopt_llm.groups.config import CouncilConfig
+from pyswarmopt_llm.groups.strategies import NEGOTIATIONS, VOTES, find_names
+
+
+def command(
+    base: Base,
+    members: Members,
+    task: Annotated[str, typer.Option(metavar="T", help="Its dev questions are taught, its test questions reported.")],
+    out: Annotated[str, typer.Option(metavar="DIR", help="Adapter directory to create.")],
+    strategy: Annotated[str, typer.Option(metavar="S", help="A strategy of ensemble or negotiate.")] = "weighted",
+    soft: Annotated[bool, typer.Option("--soft", help="Teach the group's probabilities, not its answers.")] = False,
+    rank: Annotated[int, typer.Option(min=1, metavar="R", help="LoRA rank.")] = 8,
+    lr: Annotated[float, typer.Option(metavar="LR", help="Peak learning rate.")] = 5e-4,
+    epochs: Annotated[float, typer.Option(metavar="E", help="Most passes over the questions.")] = 2.0,
+    max_tokens: Annotated[int, typer.Option(min=1, metavar="N", help="Most tokens to train on.")] = 120_000,
+    dev: Dev = None,
+    test: Test = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="S", help="Same seed, same adapter.")] = DEFAULT.seed,
+    scoring: Scoring = "auto",
+    allow_overlap: Overlap = False,
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+    threads: Threads = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Train one adapter on a group's answers to dev questions, so that one model does what the group did.
+
+    Example: swarm-llm distill --base B --members adapters/* --task questions.json --strategy weighted --out student
+    """
+    from pyswarmopt_llm.groups.distillation import Lesson, distill
+
+    (name,) = find_names([strategy], {**VOTES, **NEGOTIATIONS})
+    council = CouncilConfig(
+        members=tuple(members),
+        strategies=(name,),
+        task=task,
+        base=base,
+        dev=dev,
+        test=test,
+        scoring=scoring,
+        dtype=dtype,
+        device=device,
+        threads=threads,
+        allow_overlap=allow_overlap,
+    )
+    lesson = Lesson(out, soft=soft, rank=rank, lr=lr, epochs=epochs, max_tokens=max_tokens, seed=seed)
+    with step_display(quiet) as on_step:
+        found = distill(base, council, lesson, on_step)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for who in ("base", "group", "student"):
+        low, high = found[who]["test_interval"]
+        typer.echo(
+            f"{who:8}test {found[who]['test']:.3f} [{low:.3f}, {high:.3f}], {found[who]['tokens']:,.0f} tokens an item"
+        )
+    typer.echo(f"wrote {out}: taught {found['questions']} dev questions, {found['steps']} steps")

@@ -1,0 +1,142 @@
+"""How ensemble and negotiate run: options, progress on stderr, a table of strategies or the answer on stdout."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.groups.config import CouncilConfig
+from pyswarmopt_llm.groups.settings import Settings
+from pyswarmopt_llm.groups.strategies import find_names
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.groups.run import OnStep
+
+Prompt = Annotated[str | None, typer.Argument(metavar="[PROMPT]", help="One question, instead of --task.")]
+Members = Annotated[
+    list[str], typer.Option(metavar="M...", help="Models, adapters, runs, mixtures or URL#MODEL; trusted first.")
+]
+OneBase = Annotated[str | None, typer.Option(metavar="B", help="Base of the adapters (each one's own).")]
+OneTask = Annotated[str | None, typer.Option(metavar="T", help="File, builtin:, hub: or published:NAME.")]
+Out = Annotated[str | None, typer.Option(metavar="DIR", help="To create, or to go on with (nothing is kept).")]
+Dev = Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N dev items.")]
+Test = Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N test items.")]
+Judge = Annotated[str | None, typer.Option(metavar="M", help="Who compares and fuses (the best on dev).")]
+DEFAULT = Settings()
+
+
+def chosen(text: str, known: Collection[str], settings: Settings) -> dict[str, Any]:
+    """``--strategy`` as fields of a `CouncilConfig`; ``all`` leaves out what cannot be used."""
+    wanted = [name.strip() for name in text.split(",") if name.strip()]
+    names = find_names(wanted, known, settings.agents, settings.rounds)
+    return {"strategies": tuple(names), "skip": "all" in wanted}
+
+
+def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json: bool) -> None:
+    """Answer the prompt, or decide the task and show the table."""
+    if (prompt is None) == (not config.task):
+        raise UserError("give one of both: --task T, or a PROMPT (behind an option that is not --members)")
+    if prompt is not None:
+        _answer(config, prompt, as_json)
+        return
+    from pyswarmopt_llm.groups.run import decide_task
+
+    try:
+        with steps(Console(stderr=True), quiet) as on_step:
+            result = decide_task(config, on_step)
+    except KeyboardInterrupt:
+        kept = "nothing was kept" if config.out is None else f"go on with: {shlex.join(['swarm-llm', *sys.argv[1:]])}"
+        sys.stderr.write(f"\ninterrupted; {kept}\n")
+        raise typer.Exit(130) from None
+    if as_json:
+        typer.echo(json.dumps(result))
+        return
+    print_tables(Console(), result)
+    if config.out is not None:
+        typer.echo(f"wrote {Path(config.out) / 'result.json'} and verdicts.jsonl")
+
+
+def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
+    if config.out is not None:
+        raise UserError(f"--out {config.out}: goes with --task; the answer to a prompt is printed")
+    from pyswarmopt_llm.groups.run import decide_prompt
+
+    found = decide_prompt(config, prompt)
+    if as_json:
+        typer.echo(json.dumps({name: asdict(verdict) for name, verdict in found.items()}))
+        return
+    for name, verdict in found.items():
+        head = f"{name}: " if len(found) > 1 else ""
+        typer.echo(f"{head}{verdict.answer or '(no answer)'}")
+        said = sum(ballot is not None for ballot in verdict.ballots)
+        typer.echo(f"  {verdict.agreement:.0%} agree, {said} of {len(verdict.ballots)} answer, {verdict.tokens} tokens")
+
+
+@contextmanager
+def steps(console: Console, quiet: bool) -> Iterator[OnStep | None]:
+    """One line per finished strategy; on a terminal also which one is at work."""
+    if quiet:
+        yield None
+        return
+    with console.status("asking the members ...") as status:
+
+        def on_step(done: int, total: int, name: str, row: Mapping[str, Any] | None) -> None:
+            if row is None:
+                status.update(rf"\[{done}/{total}] {name} ...")
+                return
+            text = f"[{done}/{total}] {name}: test {row['test']:.3f}, {row['tokens']:,.0f} tokens an item"
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+        yield on_step
+
+
+def print_tables(console: Console, result: Mapping[str, Any]) -> None:
+    """Members and strategies with test scores, intervals and costs; societies also with their measures."""
+    from pyswarmopt_llm.jobs.compare.table import against_text
+    from pyswarmopt_llm.reporting.table import score_text
+
+    console.print(
+        f"{result['task']}: fitted on {result['dev_items']} dev items, reported on {result['test_items']} test items, "
+        f"{result['scoring']} scoring; best member on dev: {result['best_single']}",
+        markup=False,
+        highlight=False,
+    )
+    members = _table("member", "dev", "test", "tokens/item", "silent")
+    for name, row in result["members"].items():
+        score = score_text(row["test"], row["test_interval"])
+        members.add_row(name, f"{row['dev']:.3f}", score, f"{row['tokens']:,.0f}", str(row["silent"]))
+    strategies = _table("strategy", "test", "tokens/item", "agree", "against best member")
+    measured = _table("society", "conformity", "different answers by round")
+    for name, row in result["strategies"].items():
+        score, against = score_text(row["test"], row["test_interval"]), against_text(row["against_single"])
+        strategies.add_row(name, score, f"{row['tokens']:,.0f}", f"{row['agreement']:.2f}", against)
+        if "consensus" in row:
+            conformity = "-" if row["conformity"] is None else f"{row['conformity']:.2f}"
+            measured.add_row(name, conformity, " ".join(f"{value:.2f}" for value in row["consensus"]))
+    for table in (members, strategies, measured):
+        if table.row_count:
+            console.print()
+            console.print(table)
+    for name, why in result["left_out"].items():
+        console.print(f"left out: {name}: {why}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, no_wrap=True)
+    return table
+
+
+__all__ = ["DEFAULT", "chosen", "print_tables", "run_council", "steps"]

@@ -1,0 +1,40 @@
+"""`swarm-llm doctor`: whether a search can run here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pyswarmopt_llm.cli.options import Json
+
+STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}
+
+
+def command(
+    base: Annotated[
+        str | None, typer.Option(metavar="B", help="A base model to look at too: directory, hub id, embedded:...")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check versions, device, threads, memory, disk and model files; exit code 2 if a search cannot run.
+
+    Example: swarm-llm doctor --base embedded:smollm2-135m
+    """
+    from pyswarmopt_llm.jobs.doctor import PROBLEM, examine
+
+    found = examine(base)
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in found]))
+    else:
+        table = Table.grid(padding=(0, 2))
+        for finding in found:
+            table.add_row(Text(finding.status, style=STYLES[finding.status]), finding.topic, Text(finding.text))
+        Console().print(table)
+    if any(finding.status == PROBLEM for finding in found):
+        raise typer.Exit(2)

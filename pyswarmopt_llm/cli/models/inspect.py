@@ -1,0 +1,77 @@
+"""`swarm-llm inspect`: whether experts fit together and on their base, and the remedy where they do not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pyswarmopt_llm.cli.options import Json
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.models.adapters.compatibility import PreflightReport
+
+HEADINGS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype", "parameters", "MB")
+
+
+def report_table(report: PreflightReport) -> tuple[str, Table]:
+    """What all experts have in common, as one line, and a table of what differs, a line per expert."""
+    cells = [
+        (r.expert, r.base, r.rank, r.alpha, r.kind, r.targets, r.dtype, f"{r.parameters:,}", f"{r.bytes / 1e6:.1f}")
+        for r in report.rows
+    ]
+    columns = dict(zip(HEADINGS, zip(*cells, strict=True), strict=True))
+    common = {name: values[0] for name, values in columns.items() if len(cells) > 1 and len(set(values)) == 1}
+    table = Table()
+    for heading in HEADINGS:
+        if heading not in common:
+            table.add_column(heading, overflow="fold", justify="right" if heading in ("parameters", "MB") else "left")
+    for row in zip(*(columns[name] for name in HEADINGS if name not in common), strict=True):
+        table.add_row(*map(escape, row))
+    shared = ", ".join(f"{name} {value}" for name, value in common.items())
+    return (f"{len(cells)} experts, all with {shared}" if common else f"{len(cells)} experts"), table
+
+
+def as_record(report: PreflightReport, errors: dict[str, int]) -> dict[str, Any]:
+    """The report as JSON values."""
+    problems = [{**asdict(problem), "spaces": sorted(problem.spaces)} for problem in report.problems]
+    return {"experts": [asdict(row) for row in report.rows], "problems": problems, "errors": errors}
+
+
+def command(
+    experts: Annotated[list[str], typer.Argument(metavar="DIR...", help="LoRA adapters.")],
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="B", help="Check against this base too: directory, hub id, embedded:..."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check whether experts can be mixed; exit code 2 if they cannot in any space.
+
+    Example: swarm-llm inspect adapters/* --base embedded:smollm2-135m
+    """
+    from pyswarmopt_llm.models import resolve_base
+    from pyswarmopt_llm.models.adapters.compatibility import SPACES, inspect_experts
+
+    report = inspect_experts(experts, resolve_base(base) if base else None)
+    errors = {space: len(report.errors(space)) for space in sorted(SPACES, reverse=True)}
+    if as_json:
+        typer.echo(json.dumps(as_record(report, errors)))
+    else:
+        console = Console()
+        common, table = report_table(report)
+        typer.echo(common)
+        console.print(table)
+        for problem in report.problems:
+            typer.echo(f"{problem.severity}: {problem}")
+        for space, count in errors.items():
+            typer.echo(
+                f"--space {space}: {f'blocked (errors: {count})' if count else 'these experts can be mixed'}"
+            )
+    if all(errors.values()):
+        raise typer.Exit(2)

@@ -1,0 +1,1 @@
+"""Commands about searches and their run directories."""

@@ -1,0 +1,143 @@
+"""`swarm-llm compare`: every way to combine experts under one budget, in one table."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING
+from pyswarmopt_llm.cli.options import (
+    Base,
+    Config,
+    Device,
+    Dtype,
+    Experts,
+    Json,
+    Overlap,
+    Quiet,
+    Scoring,
+    Threads,
+    names_block,
+)
+from pyswarmopt_llm.common.errors import UserError
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.jobs.compare.contest import OnStep, Step
+
+
+def command(
+    base: Base,
+    experts: Experts,
+    task: Annotated[list[str], typer.Option(metavar="T", help="File or builtin:NAME; each by itself.")],
+    out: Annotated[str, typer.Option(metavar="DIR", help="To create, or to go on with.")],
+    methods: Annotated[str, typer.Option(metavar="M,M", help="all, or some of the names above.")] = "all",
+    seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Seeds 0 to N-1 of methods that draw.")] = 3,
+    budget_items: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Dev items each may ask per task and seed.")
+    ] = 8000,
+    space: Annotated[str, typer.Option(metavar="S", help="delta or factor: what optimizers mix.")] = "delta",
+    particles: Annotated[int | None, typer.Option(min=1, metavar="N", help="Population (by the budget).")] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=D", help="An expert's training chats: JSONL or builtin:NAME."),
+    ] = None,
+    dev: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N dev items.")] = None,
+    test: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N test items.")] = None,
+    scoring: Scoring = "auto",
+    allow_overlap: Overlap = False,
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+    threads: Threads = None,
+    config: Config = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    from pyswarmopt_llm.jobs.compare import CompareConfig, compare
+    from pyswarmopt_llm.jobs.compare.table import markdown
+
+    settings = CompareConfig(
+        base=base,
+        experts=tuple(experts),
+        tasks=tuple(task),
+        out=out,
+        methods=tuple(name.strip() for name in methods.split(",") if name.strip()),
+        seeds=seeds,
+        budget_items=budget_items,
+        space=space,
+        particles=particles,
+        data=tuple(_named(one) for one in data or ()),
+        dev=dev,
+        test=test,
+        dtype=dtype,
+        device=device,
+        threads=threads,
+        scoring=scoring,
+        allow_overlap=allow_overlap,
+    )
+    try:
+        with steps(Console(stderr=True), quiet) as on_step:
+            result = compare(settings, on_step)
+    except KeyboardInterrupt:
+        again = shlex.join(["swarm-llm", *sys.argv[1:]])
+        sys.stderr.write(f"\ninterrupted; go on with: {again}\n")
+        raise typer.Exit(130) from None
+    typer.echo(json.dumps(result) if as_json else markdown(result), nl=as_json)
+    if not as_json:
+        typer.echo(f"wrote {Path(out) / 'compare.json'}, compare.md and compare.html")
+
+
+def _named(text: str) -> tuple[str, str]:
+    """``NAME=D`` -> (name, D)."""
+    name, equals, spec = text.partition("=")
+    if not (name and equals and spec):
+        raise UserError(f"--data {text}: write NAME=D, an expert's name and its data")
+    return name, spec
+
+
+@contextmanager
+def steps(console: Console, quiet: bool) -> Iterator[OnStep | None]:
+    """One line per finished contestant, with how far the comparison is; on a terminal also who is at work."""
+    if quiet:
+        yield None
+        return
+    with console.status("") as status:
+
+        def on_step(step: Step) -> None:
+            what = f"[{step.done}/{step.total}] {step.task}: {step.method}, seed {step.seed}"
+            if step.outcome is None:
+                status.update(f"{what} ...".replace("[", r"\["))
+                return
+            console.print(f"{what}: {_found(step)}", markup=False, highlight=False, soft_wrap=True)
+
+        yield on_step
+
+
+def _found(step: Step) -> str:
+    from pyswarmopt_llm.evaluation.scorer import unpack
+
+    row = step.outcome or {}
+    scores = [(split, unpack(row[split])) for split in ("dev", "test") if row.get(split) is not None]
+    words = [f"{split} {sum(values) / len(values):.3f}" for split, values in scores]
+    return f"{', '.join(words)} ({row['items']:,} items, {row['seconds']:.1f} s)"
+
+
+command.__doc__ = """Compare ways to combine experts: same items, seeds and budget; DIR/compare.md is the table.
+
+\b
+Example: swarm-llm compare --base B --experts adapters/* --task questions.json --out comparison
+""" + "\n".join(
+    [
+        *names_block("Fixed rules", METHODS),
+        *names_block("Searching", SEARCHING),
+        *names_block("Ensembles", [*ENSEMBLES, "vote:NAME", "vote:*", "negotiate:NAME", "negotiate:*"]),
+        *names_block("Optimizers", ("model-swarms", "constriction", "fips", "...", "pycma", "nevergrad:NAME")),
+    ]
+)

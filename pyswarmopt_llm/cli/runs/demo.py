@@ -1,0 +1,75 @@
+"""`swarm-llm demo`: a real search on the experts that the checkout carries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import pyswarmopt_llm
+from pyswarmopt_llm.cli.runs.running import run_job
+from pyswarmopt_llm.cli.options import Json, JsonLines, Quiet, Track
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+
+BASE = "embedded:smollm2-135m"
+TASK = "builtin:demo"
+# The budget of a demonstration: under five minutes on two slow cores.
+PARTICLES, MAX_ITER, DEV, TEST = 10, 6, 72, 240
+
+
+def demo_experts(root: Path) -> tuple[str, ...]:
+    """The adapters in ``examples/experts`` of a checkout, by name.
+
+    Args:
+        root: the folder that holds the package.
+
+    Raises:
+        UserError: there are none, as in an installed wheel.
+    """
+    found = sorted(config.parent for config in (root / "examples" / "experts").glob("*/adapter_config.json"))
+    if not found:
+        raise UserError("the demo's experts are not here; run `make demo` in a checkout of the repository")
+    return tuple(str(path) for path in found)
+
+
+def free_directory(parent: Path, name: str) -> Path:
+    """`parent/name`, or the first of `parent/name-2`, `parent/name-3`, ... that does not exist yet."""
+    path, count = parent / name, 1
+    while path.exists():
+        count += 1
+        path = parent / f"{name}-{count}"
+    return path
+
+
+def command(
+    out: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Run directory to create (runs/demo).")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="S", help="Same seed, same run.")] = 0,
+    track: Track = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    as_lines: JsonLines = False,
+) -> None:
+    """A real search in a few minutes: seven small experts, a task that needs a mixture of them.
+
+    Example: swarm-llm demo --out runs/demo
+    """
+    run = out or free_directory(Path("runs"), "demo")
+    config = SearchConfig(
+        base=BASE,
+        experts=demo_experts(Path(pyswarmopt_llm.__file__).resolve().parent.parent),
+        tasks=(TASK,),
+        out=str(run),
+        particles=PARTICLES,
+        max_iter=MAX_ITER,
+        dev=DEV,
+        test=TEST,
+        seed=seed,
+    )
+    from pyswarmopt_llm.jobs.search.loop import search
+
+    shown = {"quiet": quiet, "as_json": as_json, "as_lines": as_lines}
+    run_job(lambda on_event: search(config, on_event), run, track=track, **shown)

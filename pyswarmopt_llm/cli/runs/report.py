@@ -1,0 +1,18 @@
+"""`swarm-llm report`: draws the report of a finished run again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")]) -> None:
+    """Write RUN/report.html again: after an update, or with the questions of task files that have come back.
+
+    Example: swarm-llm report runs/first
+    """
+    from pyswarmopt_llm.jobs.report import write_report
+
+    typer.echo(f"wrote {write_report(run.expanduser())}")

@@ -1,0 +1,82 @@
+"""How search, resume and demo run: progress on stderr, the result on stdout, a way back after Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+
+from pyswarmopt_llm.common.events import Event, OnEvent
+from pyswarmopt_llm.reporting.terminal.progress import json_lines, progress
+from pyswarmopt_llm.reporting.table import print_result
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.jobs.search.loop import SearchResult
+
+
+@contextmanager
+def resumable(run: Path) -> Iterator[None]:
+    """Turn Ctrl-C into exit code 130 and the command that goes on with `run`."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if (run / "run.json").is_file():
+            advice = f"go on with: swarm-llm resume {shlex.quote(str(run))}"
+        else:
+            advice = "nothing has been written"
+        sys.stderr.write(f"\ninterrupted; {advice}\n")
+        raise typer.Exit(130) from None
+
+
+def run_job(
+    job: Callable[[OnEvent | None], SearchResult],
+    run: Path,
+    *,
+    quiet: bool = False,
+    as_json: bool = False,
+    as_lines: bool = False,
+    track: str | None = None,
+) -> None:
+    """Run a search or its continuation and show how it goes and what it found.
+
+    Args:
+        job: takes the listener for events, returns the result.
+        run: the run directory, for the advice after Ctrl-C.
+        quiet: no progress.
+        as_json: print ``result.json`` instead of the closing table.
+        as_lines: print every event as a line of JSON, the result with the last, and nothing else.
+        track: a tracker of `pyswarmopt_llm.reporting.tracking`.
+
+    Raises:
+        UserError: there is no such tracker; that is found out before the job begins.
+    """
+    with resumable(run), ExitStack() as stack:
+        listeners: list[OnEvent] = []
+        if track is not None:
+            from pyswarmopt_llm.reporting.tracking import tracked
+
+            listeners.append(stack.enter_context(tracked(track)))
+        if as_lines:
+            listeners.append(json_lines(sys.stdout))
+        elif not quiet:
+            listeners.append(stack.enter_context(progress(Console(stderr=True))))
+        found = job(_all(listeners) if listeners else None)
+    if as_json and not as_lines:
+        typer.echo(json.dumps(found.result))
+    elif not as_lines:
+        print_result(Console(), found.run, found.result)
+
+
+def _all(listeners: Sequence[OnEvent]) -> OnEvent:
+    def on_event(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    return on_event

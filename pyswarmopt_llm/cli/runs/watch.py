@@ -1,0 +1,104 @@
+"""`swarm-llm watch`: looks on while a search runs elsewhere."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pyswarmopt_llm.cli.options import JsonLines
+from pyswarmopt_llm.common.events import OnEvent
+from pyswarmopt_llm.reporting.terminal.live import LiveView
+from pyswarmopt_llm.reporting.terminal.progress import json_lines, progress
+from pyswarmopt_llm.reporting.terminal.state import SearchState
+from pyswarmopt_llm.reporting.table import print_result
+from pyswarmopt_llm.reporting.follow import Follower, Status
+
+_PAUSE = 1.0  # seconds between two looks at the files
+
+
+def command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory; it need not be there yet.")],
+    once: Annotated[bool, typer.Option("--once", help="Show how it is now and end.")] = False,
+    as_lines: JsonLines = False,
+) -> None:
+    """Follow a run from another terminal, without disturbing it; also one that has ended or not yet begun.
+
+    Ends with the run: exit code 0 if it finished, 1 if it was stopped before (and how to go on with it).
+
+    Example: swarm-llm watch runs/first
+    """
+    follower = Follower(run.expanduser())
+    if once:
+        _show(follower, as_lines)
+    elif as_lines:
+        follow(follower, json_lines(sys.stdout))
+    else:
+        console = Console()
+        if follower.status is Status.ABSENT:
+            typer.echo(f"{run}: not begun; waiting for it (Ctrl-C to leave)", err=True)
+            _wait_for_begin(follower)
+        with progress(console) as on_event:
+            follow(follower, on_event)
+        if follower.result is not None:
+            print_result(console, follower.path, follower.result)
+    if not once and follower.result is None:
+        typer.echo(_advice(follower), err=True)
+        raise typer.Exit(1)
+
+
+def follow(follower: Follower, on_event: OnEvent, pause: float = _PAUSE) -> None:
+    """Tell a listener what is new until the run ends.
+
+    A run counts as stopped if no process was at work on it at two looks, one pause apart, and nothing came in between:
+    one that begins is without an owner for a moment.
+    """
+    idle = False
+    while True:
+        news = follower.news()
+        for event in news:
+            on_event(event)
+        if follower.status is Status.FINISHED:
+            return
+        alone = follower.status is Status.STOPPED and not news
+        if alone and idle:
+            return
+        idle = alone
+        time.sleep(pause)
+
+
+def _wait_for_begin(follower: Follower) -> None:
+    while follower.status is Status.ABSENT:
+        time.sleep(_PAUSE)
+
+
+def _show(follower: Follower, as_lines: bool) -> None:
+    """The run as it is now: the view, or as one JSON object."""
+    state = SearchState()
+    for event in follower.news():
+        state.add(event)
+    status = follower.status
+    if as_lines:
+        spent = {name: {"used": used, "limit": limit} for name, used, limit in state.stops}
+        shown = {"best": state.best, "iteration": state.iteration, "evaluations": state.done, "stops": spent}
+        typer.echo(json.dumps({"run": str(follower.path), "status": status.value, **shown}))
+        return
+    console = Console()
+    if status is not Status.ABSENT:
+        console.print(LiveView(state))
+    if follower.result is not None:
+        print_result(console, follower.path, follower.result)
+    elif status is not Status.RUNNING:
+        typer.echo(_advice(follower))
+
+
+def _advice(follower: Follower) -> str:
+    if follower.status is Status.ABSENT:
+        return f"{follower.path}: not begun (there is no run.json)"
+    return f"{follower.path}: stopped; go on with: swarm-llm resume {shlex.quote(str(follower.path))}"

@@ -1,0 +1,1 @@
+"""Shared by all rooms: interfaces, configuration, errors, events, optimizers, statistics, files."""

@@ -1,8 +1,0 @@
-"""Every way to combine experts under one budget, in one table: `swarm-llm compare`."""
-
-from __future__ import annotations
-
-from pyswarmopt_llm.compare.config import CompareConfig
-from pyswarmopt_llm.compare.contest import compare
-
-__all__ = ["CompareConfig", "compare"]

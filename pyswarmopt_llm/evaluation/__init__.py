@@ -1,0 +1,1 @@
+"""Evaluating candidates: journal, cache, screening, workers, the run directory."""

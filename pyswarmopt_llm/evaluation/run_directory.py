@@ -1,0 +1,302 @@
+"""A run directory: what was asked (`run.json`), every score (`history.jsonl`), and what came out (`result.json`).
+
+The journal is the truth: `resume` replays the search and takes known scores from it (docs/architecture.md).
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+import pyswarmopt as pso
+from pyswarmopt_llm.common.append_log import read_journal
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.evaluation.run_files import FORMAT, OWNER, read_about, read_result, stored_config, this_process
+from pyswarmopt_llm.models.files import atomic_directory
+
+_SAVED_NUMBERS = 2**20  # positions of a swarm that is saved whole
+# What the storage of a run may answer in mid-search: full, over quota, too large, read-only, taken away, broken.
+_STORAGE = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.EIO)
+)
+
+
+def position_key(position: Tensor) -> str:
+    """A name for an exact position: equal to the bit, equal key.
+
+    Example:
+        >>> import torch
+        >>> position_key(torch.tensor([1.0, 0.0])) == position_key(torch.tensor([1.0, 1e-30]))
+        False
+    """
+    data = position.detach().to("cpu", torch.float64).contiguous().numpy().tobytes()
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write `value` whole or not at all: a temporary file beside it, flushed to disk, renamed."""
+    part = path.with_name(f".{path.name}.part")
+    with part.open("w", encoding="utf-8") as file:
+        json.dump(value, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def append_line(path: Path, row: Mapping[str, Any]) -> None:
+    """Add `row` to a file of lines and flush it to disk."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _mended(path: Path) -> list[dict[str, Any]]:
+    """The rows of a journal, after cutting off a half-written last line."""
+    rows, size = read_journal(path)
+    if path.exists() and path.stat().st_size > size:
+        os.truncate(path, size)
+    return rows
+
+
+class Run:
+    """An open run directory.
+
+    Attributes:
+        path: the directory.
+        about: content of ``run.json``: format, config, versions, fingerprints, seeds.
+        rows: the journal's rows; those that count once the run is `locked`, until then those found on opening.
+        aside: rows that workers had ready before their turn when an earlier process ended.
+    """
+
+    def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
+        self.path, self.about = path, about
+        self._journal, self._set_aside = path / "history.jsonl", path / "ahead.jsonl"
+        self.rows, _ = read_journal(self._journal)
+        self.aside, _ = read_journal(self._set_aside)
+
+    @classmethod
+    def create(cls, path: Path, about: Mapping[str, Any]) -> Run:
+        """Make the directory and its ``run.json``, both or neither.
+
+        Raises:
+            UserError: if something is there already, or it cannot be made.
+        """
+        check_new(path)
+        try:
+            with atomic_directory(path) as folder:
+                (folder / "checkpoint").mkdir()
+                write_json(folder / "run.json", {"format": FORMAT, **about})
+        except OSError as error:
+            raise UserError(f"{path}: cannot write there ({error.strerror}); choose another --out") from error
+        return cls(path, {"format": FORMAT, **about})
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Open a run that was begun earlier.
+
+        Raises:
+            UserError: if it is not a run, is damaged, or was written by another version of this format.
+        """
+        return cls(path, read_about(path))
+
+    @property
+    def config(self) -> SearchConfig:
+        """The configuration the run was begun with."""
+        return stored_config(self.path, self.about)
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """Content of ``result.json``; None while the run, or its adapter, is not complete.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        return read_result(self.path)
+
+    def check_fingerprints(self, now: Mapping[str, Any]) -> None:
+        """Refuse to go on if base, experts or data are not what they were.
+
+        Raises:
+            UserError: names what changed.
+        """
+        before = self.about["fingerprints"]
+        for kind, value in now.items():
+            old = before.get(kind)
+            if old == value:
+                continue
+            changed = kind
+            if isinstance(value, dict) and isinstance(old, dict):
+                names = [name for name in sorted({*value, *old}) if value.get(name) != old.get(name)]
+                changed = f"{kind} {', '.join(names)}"
+            raise UserError(f"{self.path}: {changed} changed since the run began; put it back, or begin a new run")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep a second process off this run, and mend the journal if its last line was cut off.
+
+        The lock is the operating system's and dies with its holder, so that a stale one cannot be.
+
+        Raises:
+            UserError: if one is at it already, or the directory cannot be written, now or later.
+        """
+        lock, owner = FileLock(self.path / ".lock", timeout=0), self.path / OWNER
+        try:
+            lock.acquire()
+        except Timeout as error:
+            who = owner.read_text(encoding="utf-8") if owner.exists() else "unknown"
+            raise UserError(
+                f"{self.path}: another process is at work on this run ({who}); wait for it or stop it"
+            ) from error
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot write there ({error.strerror}); check its permissions") from error
+        try:
+            owner.write_text(this_process(), encoding="utf-8")
+            self._mend_journal()
+            yield
+        except OSError as error:
+            if error.errno not in _STORAGE:
+                raise
+            raise UserError(
+                f"{self.path}: cannot write there ({error.strerror}); every score so far is kept: put that right, "
+                f"then go on with `swarm-llm resume {shlex.quote(str(self.path))}`"
+            ) from error
+        finally:
+            with suppress(OSError):
+                owner.unlink(missing_ok=True)
+            lock.release()
+
+    def _mend_journal(self) -> None:
+        """Read the journal anew and cut off a half-written last line.
+
+        Only under the lock: to anyone else a half-written line is one that the other process is writing.
+        """
+        self.rows = _mended(self._journal)
+        self.aside = _mended(self._set_aside)
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add one line to the journal and flush it to disk."""
+        append_line(self._journal, row)
+        self.rows.append(dict(row))
+
+    def set_aside(self, row: Mapping[str, Any]) -> None:
+        """Keep a row on disk whose turn in the journal has not come."""
+        append_line(self._set_aside, row)
+
+    def note_failure(self, kind: str, text: str) -> None:
+        """Write down that a worker failed."""
+        append_line(self.path / "failures.jsonl", {"kind": kind, "text": text})
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """How often workers failed so far, by kind."""
+        file = self.path / "failures.jsonl"
+        lines = file.read_bytes().splitlines() if file.exists() else []
+        kinds = []
+        for line in lines:
+            with suppress(
+                ValueError, TypeError, KeyError, RecursionError
+            ):  # a line that was cut off counts for nothing
+                kinds.append(str(json.loads(line)["kind"]))
+        return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
+
+    def forget_aside(self) -> None:
+        """All rows have had their turn."""
+        self._set_aside.unlink(missing_ok=True)
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Write ``result.json``."""
+        write_json(self.path / "result.json", result)
+
+
+class Checkpoint:
+    """The swarm's state after its latest iteration, for warm starts and as a witness when a run is replayed.
+
+    A resumed run replays the journal. When it comes to where the checkpoint was written, it has to be there to
+    the bit; anything else means that this machine or these versions do not compute what the run began with.
+    Of a swarm on flat weights only a digest is kept: the state would be gigabytes, written in every iteration.
+
+    Args:
+        file: where it lies (.npz); the digest lies beside it (.json).
+
+    Raises:
+        UserError: there is one, but damaged.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._digest_file = file, file.with_suffix(".json")
+        self._earlier: dict[str, Any] | None = None
+        try:
+            if file.exists():
+                self._earlier = _witness(pso.Swarm.load(file))
+            elif self._digest_file.exists():
+                self._earlier = {str(k): v for k, v in json.loads(self._digest_file.read_text("utf-8")).items()}
+        except (ValueError, AttributeError) as error:
+            raise UserError(f"{error}; remove the files in {file.parent}: resume does not need them") from error
+
+    def keep(self, swarm: pso.Swarm) -> None:
+        """Save the swarm, or while it is behind an earlier process, only compare.
+
+        Raises:
+            UserError: the replayed swarm is not the one that was saved.
+        """
+        if self._earlier is not None:
+            if swarm.iteration < self._earlier.get("iteration", 0):
+                return
+            if _witness(swarm) != self._earlier:
+                raise UserError(
+                    f"{self._file}: iteration {swarm.iteration} is not what it was; resume with the versions in "
+                    "run.json on the same machine, or begin a new run"
+                )
+            self._earlier = None
+        if swarm.positions.numel() <= _SAVED_NUMBERS:
+            swarm.save(self._file)
+        else:
+            write_json(self._digest_file, _witness(swarm))
+
+
+def _witness(swarm: pso.Swarm) -> dict[str, Any]:
+    """The iteration and a digest of where a swarm is, how it moves and what it remembers, to the bit."""
+    digest = hashlib.blake2b(digest_size=16)
+    for tensor in (swarm.positions, swarm.velocities, swarm.personal_bests):
+        digest.update(str((tensor.dtype, tuple(tensor.shape))).encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().data)
+    digest.update(swarm.personal_best_values.tobytes())
+    digest.update(repr([swarm.best.value, swarm.worst.value, swarm.evaluations]).encode())
+    return {"iteration": swarm.iteration, "digest": digest.hexdigest()}
+
+
+def check_new(path: Path) -> None:
+    """Refuse a directory that holds anything.
+
+    Raises:
+        UserError: if it does, or cannot be looked into.
+    """
+    try:
+        if (path / "run.json").exists():
+            raise UserError(
+                f"{path}: holds a run already; continue it with `swarm-llm resume {path}` or choose another --out"
+            )
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UserError(f"{path}: exists and is not empty; choose another --out")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be used ({error.strerror}); choose another --out") from error
+
+
+def about_run(config: SearchConfig, fingerprints: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """What ``run.json`` holds beside the format."""
+    return {"config": asdict(config), "fingerprints": dict(fingerprints), "seeds": {"search": config.seed}, **more}

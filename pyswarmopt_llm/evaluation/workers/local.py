@@ -1,0 +1,251 @@
+"""Workers that are processes on this machine; run as a module this file is the nursery that they are forked from.
+
+The nursery is a fresh process that loads what a search needs, with a single thread, and then does nothing but fork: a
+worker begins within milliseconds, also in place of one that died, and the memory of the base is shared by all of them
+but for the weights that candidates change. A GPU cannot be shared that way: its workers load after the fork.
+
+Whoever loses the socket to the search ends at once, whatever it does, so that nothing outlives a search that is killed.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from typing import IO, TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.common.config import SearchConfig
+    from pyswarmopt_llm.evaluation.workers.messages import Failed, Order, Ready, Refused, Reply
+    from pyswarmopt_llm.jobs.search.prepare import Job
+
+
+class Nursery:
+    """Starts workers on this machine.
+
+    Args:
+        config: the search's; its `threads` are a worker's, its `device` is named (``cpu``, ``cuda:0``).
+    """
+
+    def __init__(self, config: SearchConfig) -> None:
+        self._config, self._lock = config, threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._line: socket.socket | None = None
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `close`)
+
+    @property
+    def pid(self) -> int | None:
+        """Of its process; None before the first worker is hired."""
+        return None if self._process is None else self._process.pid
+
+    def hire(self, seat: int) -> ProcessWorker:
+        """Begin to start the worker of a seat."""
+        ours, theirs = socket.socketpair()
+        with self._lock, theirs:
+            try:
+                self._order(seat, theirs)
+            except OSError:  # the nursery died
+                self._line = None
+                self._order(seat, theirs)
+        return ProcessWorker(Connection(ours.detach()), self._said)
+
+    def close(self) -> None:
+        """End the nursery; workers end when their own sockets are closed."""
+        with self._lock:
+            if self._line is not None and self._process is not None:
+                self._line.close()
+                self._process.kill()
+                self._process.wait()
+                self._line = None
+            self._said.close()
+
+    def _order(self, seat: int, theirs: socket.socket) -> None:
+        if self._line is None:
+            self._line = self._open()
+        socket.send_fds(self._line, [seat.to_bytes(4, "big")], [theirs.fileno()])
+
+    def _open(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "TOKENIZERS_PARALLELISM": "false",  # its threads would not survive a fork
+        }
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", __name__, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=self._said,
+                stderr=self._said,
+                pass_fds=[theirs.fileno()],
+                env=environment,
+                process_group=0,  # Ctrl-C is for the search, which ends its workers
+            )
+        config = pickle.dumps(self._config)
+        ours.sendall(len(config).to_bytes(4, "big") + config)
+        return ours
+
+
+class ProcessWorker:
+    """A process that carries out orders; a `workers.orders.Worker`.
+
+    Args:
+        line: to it.
+        said: what it and others print; its end is quoted when it dies.
+    """
+
+    def __init__(self, line: Connection, said: IO[bytes]) -> None:
+        self._line, self._said = line, said
+        self._ready: Ready | Refused | Failed | None = None
+        self._closed = threading.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process; None before it has begun."""
+        return getattr(self._ready, "pid", None)
+
+    def start(self) -> Ready | Refused | Failed:
+        """Wait until it has loaded everything."""
+        if self._ready is None:
+            self._ready = self._hear(None)
+        return self._ready
+
+    def ask(self, order: Order, timeout: float | None) -> Reply:
+        """Let it do this; a process that does not answer in time is left to `close`."""
+        try:
+            _send(self._line, order)
+        except OSError:
+            return self._died()
+        return self._hear(timeout)
+
+    def close(self) -> None:
+        """Kill the process; whoever waits for it hears that it died."""
+        if not self._closed.acquire(blocking=False):
+            return
+        if self.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        with suppress(OSError), socket.socket(fileno=os.dup(self._line.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+    def _hear(self, timeout: float | None) -> Any:
+        from pyswarmopt_llm.evaluation.workers.messages import Failed
+
+        try:
+            if not self._line.poll(timeout):
+                return Failed("timeout", f"no answer in {timeout:g} seconds")
+            return _receive(self._line)
+        except (OSError, EOFError):
+            return self._died()
+
+    def _died(self) -> Failed:
+        from pyswarmopt_llm.evaluation.workers.messages import Failed
+
+        words = ""
+        if not self._said.closed:
+            size = os.fstat(self._said.fileno()).st_size
+            lines = os.pread(self._said.fileno(), 2000, max(size - 2000, 0)).decode(errors="replace").split("\n")
+            words = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return Failed("died", f"its process ended; last words: {words}" if words else "its process ended")
+
+
+# In the nursery, and in the workers forked from it
+
+
+def main(descriptor: int) -> NoReturn:
+    """Fork a worker for every socket that comes through this one, until it is closed."""
+    import torch
+
+    torch.set_num_threads(1)  # threads would not survive a fork
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the workers
+    with socket.socket(fileno=descriptor) as line:
+        size = int.from_bytes(line.recv(4, socket.MSG_WAITALL), "big")
+        config = pickle.loads(line.recv(size, socket.MSG_WAITALL))
+        loaded = load(replace(config, threads=1)) if config.device == "cpu" else None
+        while True:
+            seat, (theirs, *_), _, _ = _next_worker(line)
+            if os.fork() == 0:
+                line.close()
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                _work(Connection(theirs), config, loaded, int.from_bytes(seat, "big"))
+            os.close(theirs)
+
+
+def _next_worker(line: socket.socket) -> tuple[bytes, list[int], int, Any]:
+    seat, sockets, flags, address = socket.recv_fds(line, 4, 1)
+    if not sockets:  # the search is gone
+        os._exit(0)
+    return seat, sockets, flags, address
+
+
+def load(config: SearchConfig) -> Job | Refused | Failed:
+    """What workers need, or why there is none."""
+    from pyswarmopt_llm.common.errors import UserError
+    from pyswarmopt_llm.evaluation.workers.messages import Failed, Refused
+    from pyswarmopt_llm.jobs.search.prepare import prepare
+
+    try:
+        return prepare(config)
+    except UserError as error:
+        return Refused(str(error))
+    except Exception as error:  # such as too little memory
+        return Failed("start", f"{type(error).__name__}: {error}")
+
+
+def _work(line: Connection, config: SearchConfig, loaded: Job | Refused | Failed | None, seat: int) -> NoReturn:
+    """Carry out orders until the socket is closed."""
+    import torch
+
+    from pyswarmopt_llm.evaluation.workers.messages import Clerk
+    from pyswarmopt_llm.jobs.search.prepare import Job
+
+    orders: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(line, orders), daemon=True).start()
+    torch.set_num_threads(config.threads or 1)
+    job = loaded or load(_on_device(config, seat))
+    if not isinstance(job, Job):
+        _send(line, job)
+        os._exit(1)
+    clerk = Clerk(job)
+    _send(line, clerk.ready)
+    while True:
+        _send(line, clerk.answer(orders.get()))
+
+
+def _on_device(config: SearchConfig, seat: int) -> SearchConfig:
+    """With several GPUs each worker has the next one."""
+    import torch
+
+    gpus = torch.cuda.device_count()
+    return replace(config, device=f"cuda:{seat % gpus}") if config.device in ("auto", "cuda") and gpus > 1 else config
+
+
+def _listen(line: Connection, orders: queue.SimpleQueue[Any]) -> None:
+    """Pass orders on; when the search is gone, end the process, whatever it does."""
+    try:
+        while True:
+            orders.put(_receive(line))
+    finally:
+        os._exit(0)
+
+
+def _send(line: Connection, what: object) -> None:
+    # Not with `Connection.send`, into which torch puts a way of its own to share tensors: by descriptors, which leak.
+    line.send_bytes(pickle.dumps(what))
+
+
+def _receive(line: Connection) -> Any:
+    return pickle.loads(line.recv_bytes())
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,142 @@
+"""What goes to a worker and what comes back, and the clerk who sits there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pyswarmopt_llm.common.errors import NoRoomError, NotFiniteError, UserError
+from pyswarmopt_llm.evaluation.evaluator import Ask, Asker, AskItems, Found, FoundItems
+from pyswarmopt_llm.evaluation.run_directory import position_key
+from pyswarmopt_llm.jobs.search.prepare import Job, Questions
+from pyswarmopt_llm.models.engines.hardware import out_of_memory
+
+FAULTS = ("exception", "not finite", "out of memory", "timeout", "died", "start")
+
+
+@dataclass(frozen=True)
+class Order:
+    """Something for a worker to do.
+
+    Attributes:
+        questions: what to ask.
+        ask: whom, and how much.
+        last: no other worker will try again, so that smaller batches are better than none.
+    """
+
+    questions: Questions
+    ask: Ask | AskItems
+    last: bool = False
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A worker has loaded everything.
+
+    Attributes:
+        fingerprints: of what it has loaded.
+        pid: of its process, on whatever machine.
+    """
+
+    fingerprints: Mapping[str, Any]
+    pid: int
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The user can mend it; another worker would say the same."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Another worker may succeed.
+
+    Attributes:
+        kind: one of `FAULTS`.
+        text: what happened.
+    """
+
+    kind: str
+    text: str
+
+
+Reply = Found | FoundItems | Refused | Failed
+
+
+class Worker(Protocol):
+    """A process with the base resident, here or elsewhere.
+
+    Attributes:
+        pid: of the process, if it is on this machine and has begun.
+    """
+
+    @property
+    def pid(self) -> int | None: ...
+
+    def start(self) -> Ready | Refused | Failed:
+        """Wait until it has loaded everything; later the same answer at once."""
+
+    def ask(self, order: Order, timeout: float | None) -> Reply:
+        """Let it do this, in `timeout` seconds at most."""
+
+    def close(self) -> None:
+        """End it at once, whatever it does; from any thread, more than once."""
+
+
+class Clerk:
+    """Takes orders where the base is resident.
+
+    Args:
+        job: what is resident.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._askers: dict[Questions, Asker] = {}
+        self._loaded = ""  # key of the candidate on the base
+        self._batch_tokens = self._room()
+
+    @property
+    def ready(self) -> Ready:
+        """What it has loaded."""
+        return Ready(self._job.fingerprints, os.getpid())
+
+    def answer(self, order: Order) -> Reply:
+        """Do it; whatever is raised becomes a reply."""
+        try:
+            found = self._find(order)
+        except NotFiniteError as error:
+            return Failed("not finite", str(error))
+        except UserError as error:
+            no_room = isinstance(error, NoRoomError) and not order.last
+            return Failed("out of memory", str(error)) if no_room else Refused(str(error))
+        except Exception as error:  # a user's function and a library's kernel may raise anything
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            return Failed("out of memory" if out_of_memory(error) else "exception", text)
+        if self._room() < self._batch_tokens and not order.last:
+            # The engine went on with smaller batches, whose values may differ in the last bit.
+            return Failed("out of memory", f"batches of {self._batch_tokens} tokens do not fit any more")
+        return found
+
+    def _find(self, order: Order) -> Found | FoundItems:
+        if order.questions not in self._askers:
+            self._askers[order.questions] = self._job.asker(order.questions)
+        asker = self._askers[order.questions]
+        key, before = position_key(order.ask.position), self._loaded
+        self._loaded = ""
+        if isinstance(order.ask, Ask):
+            found: Found | FoundItems = asker.ask(order.ask)
+        else:
+            found = asker.ask_items(order.ask, load=key != before)
+        self._loaded = key
+        return found
+
+    def _room(self) -> int:
+        return int(getattr(self._job.engine, "batch_tokens", 0))
+
+
+__all__ = ["FAULTS", "Clerk", "Failed", "Order", "Ready", "Refused", "Reply", "Worker"]

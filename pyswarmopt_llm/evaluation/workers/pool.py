@@ -1,0 +1,250 @@
+"""A crew of workers: orders go to whoever is free, and to another worker if one fails.
+
+A worker that fails, in whatever way, is ended and another one started in its place, so that no order meets a process of
+which nobody knows the state. What an order finds does not depend on who carries it out.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from bisect import insort
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.evaluation.evaluator import AskItems
+from pyswarmopt_llm.evaluation.run_directory import position_key
+from pyswarmopt_llm.evaluation.workers.messages import Failed, Order, Ready, Refused, Reply, Worker
+
+log = logging.getLogger(__name__)
+
+TRIES = 3  # workers that may fail at one order
+_LOOK = 1.0  # seconds between looks at how many workers there may be
+
+
+@dataclass(order=True)
+class _Task:
+    """An order with its place in the queue: by rank, then by age."""
+
+    rank: int
+    number: int
+    order: Order = field(compare=False)
+    candidate: str = field(compare=False)  # key of the one whose items are asked; "" for a whole evaluation
+    future: Future[Any] = field(compare=False, default_factory=Future)
+    failures: list[Failed] = field(compare=False, default_factory=list)
+
+
+class Crew:
+    """Workers that carry out orders.
+
+    Args:
+        hire: begins to start a worker: of the seat with that number.
+        size: how many workers there may be now; the crew grows with it, and shrinks as workers die.
+        fingerprints: of what they have to have loaded.
+        timeout: seconds that an order may take (None: as long as it takes).
+        on_failure: told of every failure, from any thread, one at a time.
+
+    Each worker has a thread here that waits for it. Close the crew in the end.
+    """
+
+    def __init__(
+        self,
+        hire: Callable[[int], Worker],
+        size: Callable[[], int],
+        fingerprints: Mapping[str, Any],
+        timeout: float | None = None,
+        on_failure: Callable[[Failed], None] = lambda failed: None,
+    ) -> None:
+        self._hire, self._size, self._prints = hire, size, dict(fingerprints)
+        self._timeout, self._on_failure = timeout, on_failure
+        self._lock = threading.Condition()
+        self._queue: list[_Task] = []
+        self._numbers = itertools.count()
+        self._seats: dict[int, threading.Thread] = {}
+        self._workers: dict[int, Worker] = {}
+        self._closed = False
+        self._looked = -_LOOK
+        self._grow()
+
+    @property
+    def size(self) -> int:
+        """How many orders can be under way at once."""
+        self._grow()
+        with self._lock:
+            return max(len(self._seats), 1)
+
+    @property
+    def workers(self) -> list[Worker]:
+        """Those that have a seat now, whether they have loaded everything or not."""
+        with self._lock:
+            return list(self._workers.values())
+
+    def submit(self, order: Order, rank: int = 0) -> Future[Any]:
+        """Have an order carried out; those of lower rank first.
+
+        The future holds `Found` or `FoundItems`, as the order asked for; it raises UserError if `TRIES` workers failed
+        at it, or one says that the user can mend it.
+        """
+        self._grow()
+        candidate = position_key(order.ask.position) if isinstance(order.ask, AskItems) else ""
+        with self._lock:
+            task = _Task(rank, next(self._numbers), order, candidate)
+            insort(self._queue, task)
+            self._lock.notify()
+        return task.future
+
+    def close(self) -> None:
+        """End all workers at once; orders that were not carried out are cancelled."""
+        with self._lock:
+            self._closed = True
+            workers, seats = list(self._workers.values()), list(self._seats.values())
+            for task in self._queue:
+                task.future.cancel()
+            self._lock.notify_all()
+        for worker in workers:
+            worker.close()
+        for seat in seats:
+            seat.join()
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    # Seats
+
+    def _grow(self) -> None:
+        """Give a seat to every worker that there may be."""
+        now = time.monotonic()
+        with self._lock:
+            if self._closed or now < self._looked + _LOOK:
+                return
+            self._looked = now
+        wanted = self._size()
+        with self._lock:
+            for number in range(wanted):
+                if number not in self._seats:
+                    seat = threading.Thread(target=self._serve, args=(number,), daemon=True)
+                    self._seats[number] = seat
+                    seat.start()
+
+    def _serve(self, seat: int) -> None:
+        """Hand one order after another to the worker in a seat."""
+        worker: Worker | None = None
+        loaded = ""
+        while True:
+            worker = worker or self._fill(seat)
+            ready = worker.start()  # before an order is taken, which others may be free for
+            task = self._next(loaded)
+            if task is None:
+                return
+            loaded = task.candidate
+            try:
+                reply = self._carry_out(worker, ready, task)
+                failed = isinstance(reply, Failed) and self._again(task, reply)
+            except Exception as error:  # or whoever waits for the order would wait for ever
+                task.future.set_exception(error)
+                failed = True
+            if failed:
+                self._dismiss(seat)
+                worker = None
+                if not self._keeps(seat):
+                    return
+            elif isinstance(reply, Refused):
+                task.future.set_exception(UserError(reply.text))
+            elif not isinstance(reply, Failed):
+                task.future.set_result(reply)
+
+    def _fill(self, seat: int) -> Worker:
+        try:
+            worker = self._hire(seat)
+        except Exception as error:  # such as a cluster that is gone: said by the next order
+            worker = _Nobody(Failed("start", f"{type(error).__name__}: {error}"))
+        with self._lock:
+            self._workers[seat] = worker
+            closed = self._closed
+        if closed:
+            worker.close()
+        return worker
+
+    def _dismiss(self, seat: int) -> None:
+        with self._lock:
+            worker = self._workers.pop(seat, None)
+        if worker is not None:
+            worker.close()
+
+    def _keeps(self, seat: int) -> bool:
+        """Whether the seat stays although its worker failed: not if there may be fewer workers by now."""
+        try:
+            wanted = self._size()
+        except Exception:  # nobody knows: the next order will tell
+            return True
+        with self._lock:
+            if seat < wanted or len(self._seats) == 1:
+                return True
+            del self._seats[seat]
+            return False
+
+    # Orders
+
+    def _next(self, loaded: str) -> _Task | None:
+        """The first order; before it one on the candidate that the worker has loaded."""
+        with self._lock:
+            while not self._queue and not self._closed:
+                self._lock.wait()
+            if self._closed:
+                return None
+            same = (k for k, task in enumerate(self._queue) if loaded and task.candidate == loaded)
+            return self._queue.pop(next(same, 0))
+
+    def _carry_out(self, worker: Worker, ready: Ready | Refused | Failed, task: _Task) -> Reply:
+        """The worker's reply; of one that could not start, why."""
+        if not isinstance(ready, Ready):
+            return ready
+        if ready.fingerprints != self._prints:
+            return Refused("a worker has loaded other files than this search: base, experts or tasks changed")
+        last = len(task.failures) + 1 == TRIES
+        return worker.ask(replace(task.order, last=last), self._timeout)
+
+    def _again(self, task: _Task, failed: Failed) -> bool:
+        """Put an order back after a failure, or give it up; False if the crew is being closed."""
+        with self._lock:
+            if self._closed:
+                task.future.cancel()
+                return False
+            self._on_failure(failed)
+            log.warning("a worker failed (%s): %s", failed.kind, failed.text)
+            task.failures.append(failed)
+            if len(task.failures) < TRIES:
+                insort(self._queue, task)
+                self._lock.notify()
+                return True
+        text = f"{TRIES} workers failed at one candidate, the last one so: {failed.kind}: {failed.text}"
+        task.future.set_exception(UserError(f"{text}; every score so far is kept: mend it and resume"))
+        return True
+
+
+@dataclass(frozen=True)
+class _Nobody:
+    """In the seat of a worker that could not even be hired."""
+
+    why: Failed
+    pid: None = None
+
+    def start(self) -> Failed:
+        return self.why
+
+    def ask(self, order: Order, timeout: float | None) -> Failed:
+        return self.why
+
+    def close(self) -> None:
+        pass
+
+
+__all__ = ["TRIES", "Crew"]

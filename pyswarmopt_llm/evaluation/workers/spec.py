@@ -1,0 +1,84 @@
+"""``--workers``: how many, and where."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.spaces import SEVERAL
+
+RAY = "ray"
+
+
+@dataclass(frozen=True)
+class Workers:
+    """What ``--workers`` says.
+
+    Attributes:
+        count: processes on this machine; 0 where the cluster decides.
+        address: of a Ray cluster: "" for none, ``ray`` for the one that is running here, or ``ray://HOST``.
+    """
+
+    count: int
+    address: str = ""
+
+    @property
+    def alone(self) -> bool:
+        """Whether the search's own process does everything."""
+        return self.count == 1
+
+
+def parse_workers(text: str) -> Workers:
+    """What ``--workers`` says.
+
+    Raises:
+        UserError: nothing that is known.
+
+    Example:
+        >>> parse_workers("2"), parse_workers("ray://10.0.0.1")
+        (Workers(count=2, address=''), Workers(count=0, address='ray://10.0.0.1'))
+    """
+    if text == RAY or (text.startswith("ray://") and len(text) > len("ray://")):
+        return Workers(0, text)
+    if text.isdecimal() and 1 <= int(text) <= 4096:
+        return Workers(int(text))
+    raise UserError(f"--workers {text}: give a number from 1 on, ray, or ray://HOST")
+
+
+def with_threads(config: SearchConfig) -> SearchConfig:
+    """The configuration with the cores divided among the workers, where `threads` leaves that open.
+
+    It is written into ``run.json``: the last bits of a score may depend on the number of threads.
+    """
+    workers = parse_workers(config.workers)
+    if workers.alone or config.threads is not None:
+        return config
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return replace(config, threads=max(1, cores // workers.count) if workers.count else 1)
+
+
+def check_workers(config: SearchConfig) -> None:
+    """Refuse what several workers cannot do.
+
+    Raises:
+        UserError: names the option.
+    """
+    workers = parse_workers(config.workers)
+    if config.timeout is not None and not config.timeout > 0:
+        raise UserError(f"--timeout {config.timeout:g}: seconds for one evaluation; give a number above 0")
+    if workers.alone:
+        if config.timeout is not None:
+            raise UserError("--timeout: ends a worker that hangs, so it needs --workers 2 or more")
+        return
+    if config.space in SEVERAL:
+        text = f"--workers {config.workers}: space {config.space} has several models in one process; leave it out"
+        raise UserError(text)
+    if config.calibrate:
+        raise UserError(f"--workers {config.workers}: --calibrate tries one process; give --threads instead")
+    if workers.address and config.budget_minutes is not None:
+        raise UserError("--budget-minutes: the number of Ray's workers is not known ahead; give --budget-items")
+
+
+__all__ = ["RAY", "Workers", "check_workers", "parse_workers", "with_threads"]

@@ -1,0 +1,131 @@
+"""Members behind an OpenAI-compatible endpoint: they write, and give no likelihoods."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.groups.members.protocol import Answer, Likelihood, MemberDown, Pair, Texts
+from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS
+from pyswarmopt_llm.metrics.judge.chat_client import Completions, Endpoint, Reply
+from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
+
+KEY = "SWARM_LLM_MEMBER_KEY"
+
+
+@dataclass(frozen=True)
+class EndpointSpec:
+    """What ``URL#MODEL`` stands for.
+
+    Example:
+        >>> EndpointSpec.parse("http://127.0.0.1:8000/v1#qwen")
+        EndpointSpec(url='http://127.0.0.1:8000/v1', model='qwen')
+    """
+
+    url: str
+    model: str
+
+    @classmethod
+    def parse(cls, spec: str) -> EndpointSpec:
+        """From what the user wrote.
+
+        Raises:
+            UserError: no model is named.
+        """
+        url, _, model = spec.partition("#")
+        if not model:
+            raise UserError(f"{spec}: names no model; write URL#MODEL, such as http://127.0.0.1:8000/v1#qwen")
+        return cls(url.rstrip("/"), model)
+
+
+def is_endpoint(spec: str) -> bool:
+    """Whether a member's spec is a URL."""
+    return spec.startswith(("http://", "https://"))
+
+
+class EndpointMember:
+    """A `Member` that is asked over HTTP; its key, if it needs one, is in the variable ``SWARM_LLM_MEMBER_KEY``.
+
+    Args:
+        name: its name.
+        spec: where it is.
+        attempts: how often a request is tried before the member counts as down.
+        timeout: seconds for one request.
+    """
+
+    gives_likelihoods = False
+
+    def __init__(self, name: str, spec: EndpointSpec, attempts: int = 5, timeout: float = 60.0) -> None:
+        self.name, self.fingerprint = name, f"{spec.url}#{spec.model}"
+        self._completions = Completions(
+            Endpoint(
+                spec.url,
+                spec.model,
+                os.environ.get(KEY, ""),
+                timeout=timeout,
+                attempts=attempts,
+                who=f"member {name}",
+                settings=f"its URL, its model and the variable {KEY}",
+                when_down="check its URL, or leave it out; with --out the same command goes on when it is back",
+            )
+        )
+
+    def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
+        """What it writes; with choices, these are shown with their letters."""
+        found = self.generate([render_prompt(item, "generate", template) for item in items])
+        return [Answer(texts.texts[0].strip(), texts.tokens) for texts in found]
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        n: int = 1,
+        temperature: float = 0.0,
+        seed: int = 0,
+        max_new_tokens: int = MAX_NEW_TOKENS,
+    ) -> list[Texts]:
+        """One request per text; samples have different seeds, which a server may ignore.
+
+        Raises:
+            MemberDown: it refuses, or does not answer.
+        """
+        if temperature == 0.0:
+            return [
+                Texts((reply.text,) * n, self._cost(prompt, reply))
+                for prompt, reply in zip(prompts, self._ask(prompts, {"max_tokens": max_new_tokens}), strict=True)
+            ]
+        drawn = [
+            self._ask(prompts, {"max_tokens": max_new_tokens, "temperature": temperature, "seed": seed + j})
+            for j in range(n)
+        ]
+        return [
+            Texts(tuple(reply.text for reply in own), sum(self._cost(prompt, reply) for reply in own))
+            for prompt, own in zip(prompts, zip(*drawn, strict=True), strict=True)
+        ]
+
+    def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
+        """None: the protocol has no field for them.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError(f"{self.name}: an endpoint gives no likelihoods; leave it out, or choose another strategy")
+
+    def count(self, text: str) -> int:
+        """A quarter of its bytes: what a token of English text takes in common vocabularies."""
+        return math.ceil(len(text.encode()) / 4)
+
+    def _cost(self, prompt: str, reply: Reply) -> int:
+        return reply.tokens or self.count(prompt) + self.count(reply.text)
+
+    def _ask(self, prompts: Sequence[str], options: Mapping[str, Any]) -> list[Reply]:
+        try:
+            return self._completions.ask(prompts, options)
+        except UserError as error:
+            raise MemberDown(str(error)) from error
+
+
+__all__ = ["KEY", "EndpointMember", "EndpointSpec", "is_endpoint"]

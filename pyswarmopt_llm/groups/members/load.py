@@ -1,0 +1,122 @@
+"""From what a user writes behind ``--members`` to members that answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.run_result import result_of
+from pyswarmopt_llm.groups.members.endpoint import EndpointMember, EndpointSpec, is_endpoint
+from pyswarmopt_llm.groups.members.local import LocalMember, Seat
+from pyswarmopt_llm.groups.members.protocol import Member
+from pyswarmopt_llm.models.adapters.adapter import load_factors
+from pyswarmopt_llm.models.adapters.compatibility import unique_names
+from pyswarmopt_llm.models.side_by_side import Member as Found
+from pyswarmopt_llm.models.side_by_side import find_members, load_members
+from pyswarmopt_llm.spaces.graph.files import holds_graph
+from pyswarmopt_llm.spaces.load import load_engine
+from pyswarmopt_llm.spaces.mixture.engine import MixtureEngine
+from pyswarmopt_llm.spaces.mixture.files import MixtureFile, holds_mixture, read_mixture
+
+Place = EndpointSpec | MixtureFile | Found
+
+
+def find_places(specs: Sequence[str], base: str | None = None) -> list[Place]:
+    """Look at what each spec names, without loading a model.
+
+    Args:
+        specs: model or adapter directories, hub ids, ``embedded:NAME``, finished runs, mixtures, or ``URL#MODEL``.
+        base: of all adapters among them; without it each adapter's own. A run knows its own.
+
+    Raises:
+        UserError: one is not there, or does not fit its base.
+    """
+    places: dict[int, Place] = {}
+    plain: dict[int, str] = {}
+    for number, spec in enumerate(specs):
+        path = Path(spec).expanduser()
+        if is_endpoint(spec):
+            places[number] = EndpointSpec.parse(spec)
+        elif (path / "run.json").is_file():
+            own, adapter = result_of(path)
+            places[number] = _read_model(own) if adapter is None else find_members([adapter], own)[0]
+        elif holds_mixture(spec) or holds_graph(spec):
+            places[number] = _read_model(spec)
+        else:
+            plain[number] = spec
+    if plain:
+        places |= dict(zip(plain, find_members(list(plain.values()), base), strict=True))
+    return [places[number] for number in range(len(specs))]
+
+
+def _read_model(folder: str) -> Place:
+    if holds_graph(folder):
+        raise UserError(f"{folder}: is a graph of models, which is no member; name its models instead")
+    return read_mixture(folder) if holds_mixture(folder) else find_members([folder])[0]
+
+
+def open_members(
+    specs: Sequence[str],
+    base: str | None = None,
+    *,
+    dtype: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+) -> list[Member]:
+    """Load all members; those of one base share it in memory.
+
+    Args:
+        specs: see `find_places`.
+        base: see `find_places`.
+        dtype: of the weights.
+        device: where they go.
+        threads: CPU threads (None: as torch finds them).
+
+    Raises:
+        UserError: none given, one cannot be used, or two are the same.
+    """
+    if not specs:
+        raise UserError("--members: none given; name models, adapters, runs or endpoints")
+    places = find_places(specs, base)
+    names = _names(specs, places)
+    seats: dict[str, Seat] = {}
+    members: list[Member] = []
+    for name, place in zip(names, places, strict=True):
+        if isinstance(place, EndpointSpec):
+            members.append(EndpointMember(name, place))
+        elif isinstance(place, MixtureFile):
+            engine = MixtureEngine(load_members(place.members, dtype, device, threads))
+            prints = " ".join(member.fingerprint for member in place.members)
+            members.append(LocalMember(name, f"{prints} {place.weights}", Seat(engine), Patch(mixture=place.weights)))
+        else:
+            key = place.base.fingerprint
+            if key not in seats:
+                seats[key] = Seat(load_engine(place.base, dtype, device, threads))
+            patch = Patch() if place.adapter is None else Patch(low_rank=load_factors(place.adapter))
+            members.append(LocalMember(name, place.fingerprint, seats[key], patch))
+    _refuse_twins(members)
+    return members
+
+
+def _names(specs: Sequence[str], places: Sequence[Place]) -> list[str]:
+    """The last part of a path or the model's name; a number behind it where two agree."""
+    local = iter(unique_names([spec for spec in specs if not is_endpoint(spec)]))
+    names: list[str] = []
+    for place in places:
+        name = place.model if isinstance(place, EndpointSpec) else next(local)
+        names.append(name if name not in names else f"{name}-{len(names) + 1}")
+    return names
+
+
+def _refuse_twins(members: Sequence[Member]) -> None:
+    """A member that is listed twice would vote twice."""
+    seen: dict[str, str] = {}
+    for member in members:
+        twin = seen.setdefault(member.fingerprint, member.name)
+        if twin != member.name:
+            raise UserError(f"{member.name}: is the same as {twin} and would count twice; leave one of them out")
+
+
+__all__ = ["Place", "find_places", "open_members"]

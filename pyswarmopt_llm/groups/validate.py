@@ -1,0 +1,84 @@
+"""Whether a group can do what it is asked, found out before any member is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.groups.config import CouncilConfig
+from pyswarmopt_llm.groups.members import Member
+from pyswarmopt_llm.groups.members.embedding import base_of
+from pyswarmopt_llm.groups.strategy import Strategy
+from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
+from pyswarmopt_llm.tasks import Item, Task
+
+
+def check_settings(config: CouncilConfig) -> None:
+    """Refuse what is out of range.
+
+    Raises:
+        UserError: names the option.
+    """
+    settings = config.settings
+    for name in ("samples", "neighbours", "rounds", "agents"):
+        if getattr(settings, name) < 1:
+            raise UserError(f"--{name} {getattr(settings, name)}: out of range; give at least 1")
+    if settings.budget < 0:
+        raise UserError(f"--budget {settings.budget}: out of range; give at least 0")
+    if not 0 <= settings.temperature < 100:
+        raise UserError(f"--temperature {settings.temperature}: out of range; give 0 to 100")
+    n, quorum = len(config.members), settings.quorum
+    if quorum is not None and not n < 2 * quorum <= 2 * n:
+        raise UserError(f"--quorum {quorum}: of {n} members, give more than half and at most all")
+    if settings.passed not in ("supported", "different"):
+        raise UserError(f"--pass {settings.passed}: unknown; use supported or different")
+    possible_scorings(config.scoring, ())
+
+
+def check_task(config: CouncilConfig, task: Task) -> None:
+    """Refuse a task on which no group can be reported.
+
+    Raises:
+        UserError: no test items, or another metric than accuracy.
+    """
+    if not task.test:
+        raise UserError(f"{config.task}: has no test items, on which a group is reported; add some")
+    if task.metric not in (None, "accuracy"):
+        raise UserError(f"{config.task}: is scored by {task.metric}; groups are scored by accuracy only")
+
+
+def usable(
+    strategies: Sequence[Strategy], config: CouncilConfig, items: Sequence[Item], members: Sequence[Member]
+) -> tuple[list[Strategy], dict[str, str]]:
+    """The strategies that these items and members allow, and why the others are left out.
+
+    Raises:
+        UserError: one is not allowed and `config` does not skip such, or none is left.
+    """
+    reasons = {s.name: why for s in strategies if (why := _why_not(s, config, items, members)) is not None}
+    left = [strategy for strategy in strategies if strategy.name not in reasons]
+    if reasons and not (config.skip and left):
+        name, why = next(iter(reasons.items()))
+        raise UserError(f"--strategy {name}: {why}")
+    return left, reasons
+
+
+def _why_not(strategy: Strategy, config: CouncilConfig, items: Sequence[Item], members: Sequence[Member]) -> str | None:
+    if strategy.extra is not None and getattr(config.settings, strategy.extra) is None:
+        return f"needs --{strategy.extra}; give it, or leave the strategy out"
+    if strategy.dev and not config.task:
+        return "needs dev items, a single prompt has none; give --task"
+    if strategy.choices and any(item.choices is None for item in items):
+        return "chooses among options, which not all items have; choose another strategy"
+    mute = next((member.name for member in members if not member.gives_likelihoods), None)
+    if strategy.likelihoods and mute is not None:
+        return f"needs likelihoods, which the endpoint {mute} does not give; leave one of them out"
+    if strategy.embeds:
+        try:
+            base_of(members)
+        except UserError as error:
+            return str(error)
+    return None
+
+
+__all__ = ["check_settings", "check_task", "usable"]

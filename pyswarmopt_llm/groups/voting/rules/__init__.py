@@ -1,0 +1,1 @@
+"""Voting rules as pure functions; no model is run here."""

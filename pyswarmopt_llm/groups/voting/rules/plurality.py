@@ -1,0 +1,90 @@
+"""Votes with one answer per member: each counts once, by a weight, or by how sure the member is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from pyswarmopt_llm.groups.voting.rules.equivalence import Same, cluster, equivalent
+from pyswarmopt_llm.groups.voting.rules.outcome import Outcome, settle
+
+Answers = Sequence[str | None]
+
+
+def majority(answers: Answers, same: Same = equivalent) -> Outcome[str | None]:
+    """The answer that most members give (plurality vote; self-consistency where the members are samples of one model).
+
+    Source: Wang et al. 2023, arXiv 2203.11171, section 2 (self-consistency).
+
+    Answers that are the `same` count as one, in the wording of the first-listed member. None and blank texts abstain.
+    A tie goes to the answer that was given first. `scores` are votes.
+
+    Raises:
+        ValueError: no members, or an answer that is no text.
+
+    Example:
+        >>> outcome = majority(["Lyon", "Paris", "paris.", None])
+        >>> outcome.answer, dict(outcome.scores), outcome.agreement
+        ('Paris', {'Lyon': 1.0, 'Paris': 2.0}, 0.5)
+    """
+    return weighted(answers, [1.0] * len(answers), same)
+
+
+def weighted(answers: Answers, weights: Sequence[float], same: Same = equivalent) -> Outcome[str | None]:
+    """The answer with the greatest sum of its members' weights.
+
+    `log_odds` makes the weights that are best for members who err independently. A negative weight speaks against the
+    answer. `scores` are sums of weights; else as `majority`.
+
+    Raises:
+        ValueError: no members, a weight too many or too few, or one that is not finite.
+
+    Example:
+        >>> weighted(["A", "B", "B"], [3, 1, 1]).answer
+        'A'
+    """
+    ballots = cluster(answers, same)
+    _check_numbers(weights, len(ballots), "weights")
+    cast: dict[str, list[float]] = {}
+    for ballot, weight in zip(ballots, weights, strict=True):
+        if ballot is not None:
+            cast.setdefault(ballot, []).append(float(weight))
+    scores = {answer: math.fsum(parts) for answer, parts in cast.items()}
+    return settle(ballots, ballots, scores, scale=math.fsum(abs(w) for w in weights))
+
+
+def confidence(answers: Answers, confidences: Sequence[float], same: Same = equivalent) -> Outcome[str | None]:
+    """The answer with the greatest sum of its members' confidences, the expected number of members who are right.
+
+    Source: the weighted vote of Taubenfeld et al. 2025, arXiv 2502.06233, without their softmax over the members,
+    which would undo the calibration.
+
+    A confidence is the probability, 0 to 1, with which a member takes its answer to be right. Models are sure of
+    themselves to different degrees: calibrate each on dev first (`fit_temperature`). `scores` are sums of confidences;
+    else as `majority`.
+
+    Raises:
+        ValueError: no members, a confidence too many or too few, or one outside 0 to 1.
+
+    Example:
+        >>> confidence(["A", "B", "B"], [0.9, 0.3, 0.4]).answer
+        'A'
+    """
+    for i, value in enumerate(confidences):
+        if not 0 <= value <= 1:
+            raise ValueError(f"confidences[{i}] is {value}: a confidence is a probability, 0 to 1")
+    _check_numbers(confidences, len(answers), "confidences")
+    return weighted(answers, confidences, same)
+
+
+def _check_numbers(numbers: Sequence[float], members: int, name: str) -> None:
+    if members == 0:
+        raise ValueError("no members: a vote needs at least one answer, be it None")
+    if len(numbers) != members:
+        raise ValueError(f"{len(numbers)} {name} for {members} answers: give one per member, abstentions included")
+    for i, number in enumerate(numbers):
+        if not math.isfinite(number):
+            raise ValueError(f"{name}[{i}] is {number}: give finite numbers")
+
+
+__all__ = ["confidence", "majority", "weighted"]

@@ -1,0 +1,182 @@
+"""Votes with a ranking per member, best first: Borda, reciprocal rank, and Condorcet completed by Schulze or Copeland.
+
+A ranking may leave candidates out: they are tied behind those that it names. An empty ranking abstains. Candidates
+are the same if their texts are equal; `cluster` makes them so where members word them freely.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+
+from pyswarmopt_llm.groups.voting.rules.outcome import Outcome, settle
+
+Ranking = tuple[str, ...]
+Rankings = Sequence[Sequence[str]]
+Duel = tuple[str, str]
+
+
+def borda(rankings: Rankings) -> Outcome[Ranking]:
+    """The candidate that beats the most others, added up over all members.
+
+    Source: de Borda 1784; for incomplete rankings Dummett 1997, averaged.
+
+    Of m candidates a member gives m - 1 points to its first, m - 2 to its second, and so on; those that it leaves out
+    share the points that are left equally. A tie goes to the candidate named first (reading the first member's ranking
+    from its best on, then the second's ...). `scores` are points.
+
+    Raises:
+        ValueError: no members, or a ranking that is one text, names a candidate twice or a blank one.
+
+    Example:
+        >>> outcome = borda([["A", "B", "C"], ["A", "B", "C"], ["B", "C", "A"]])
+        >>> outcome.answer, dict(outcome.scores)
+        ('A', {'A': 4.0, 'B': 4.0, 'C': 1.0})
+        >>> outcome.tied
+        ('A', 'B')
+    """
+    return _positional(rankings, lambda place, m: m - 1 - place, lambda named, m: (m - named - 1) / 2)
+
+
+def reciprocal_rank(rankings: Rankings, k: float = 60.0) -> Outcome[Ranking]:
+    """The candidate with the greatest sum of 1 / (k + rank), ranks from 1; nothing for a ranking that leaves it out.
+
+    Source: Cormack, Clarke and Buettcher 2009, reciprocal rank fusion, with their k = 60. The smaller k, the more the
+    first places count. Ties and errors as in `borda`.
+
+    Raises:
+        ValueError: as `borda`, or a k that is not at least 0.
+
+    Example:
+        >>> reciprocal_rank([["A", "B"], ["B", "A"], ["B"]], k=0).scores["B"]
+        2.5
+    """
+    if not 0 <= k < float("inf"):
+        raise ValueError(f"k is {k}: give a finite number that is at least 0")
+    return _positional(rankings, lambda place, m: 1 / (k + place + 1), lambda named, m: 0.0)
+
+
+def condorcet(rankings: Rankings) -> Outcome[Ranking]:
+    """The candidate that wins every duel; where there is none, Schulze's winner, which is never beaten by a path.
+
+    Source: Schulze 2011, "A new monotonic, clone-independent, reversal symmetric, and Condorcet-consistent
+    single-winner election method", section 2; strength of a duel: winning votes.
+
+    X beats Y if the strongest path of won duels from X to Y is stronger than the one back. `scores` count the rivals
+    that do not beat a candidate, so a winner has m - 1. A tie goes to the candidate named first, as in `borda`.
+
+    Raises:
+        ValueError: as `borda`.
+
+    Example:
+        >>> condorcet([["A", "B", "C"]] * 3 + [["B", "C", "A"]] * 2).answer
+        'A'
+    """
+    ballots = _checked(rankings)
+    candidates = _candidates(ballots)
+    paths = strongest_paths(duels(ballots))
+    scores = dict.fromkeys(candidates, 0.0)
+    for a, b in paths:
+        scores[a] += paths[a, b] >= paths[b, a]
+    return settle(ballots, _first_choices(ballots), scores, scale=1.0)
+
+
+def copeland(rankings: Rankings) -> Outcome[Ranking]:
+    """The candidate that wins the most duels, a drawn duel counting half.
+
+    Source: Copeland 1951; with the halves, Copeland^0.5 of Faliszewski et al. 2009, arXiv 0809.4484. It elects whoever
+    wins every duel, as `condorcet` does; where there is none, it counts duels and not votes. `scores` are duels won. A
+    tie, which is common, goes to the candidate named first, as in `borda`.
+
+    Raises:
+        ValueError: as `borda`.
+
+    Example:
+        >>> dict(copeland([["A", "B", "C"], ["B", "C", "A"]]).scores)
+        {'A': 1.0, 'B': 1.5, 'C': 0.5}
+    """
+    ballots = _checked(rankings)
+    won = duels(ballots)
+    scores = dict.fromkeys(_candidates(ballots), 0.0)
+    for a, b in won:
+        scores[a] += 1.0 if won[a, b] > won[b, a] else 0.5 if won[a, b] == won[b, a] else 0.0
+    return settle(ballots, _first_choices(ballots), scores, scale=1.0)
+
+
+def duels(rankings: Rankings) -> dict[Duel, int]:
+    """How many members rank x before y, for every ordered pair of candidates.
+
+    Raises:
+        ValueError: as `borda`.
+
+    Example:
+        >>> duels([["A", "B"], ["A", "B"], ["B", "A"]])
+        {('A', 'B'): 2, ('B', 'A'): 1}
+    """
+    ballots = _checked(rankings)
+    counts = dict.fromkeys(itertools.permutations(_candidates(ballots), 2), 0)
+    for ballot in ballots:
+        places = {candidate: place for place, candidate in enumerate(ballot)}
+        for a, b in counts:
+            if a in places and places[a] < places.get(b, len(ballot)):
+                counts[a, b] += 1
+    return counts
+
+
+def strongest_paths(won: Mapping[Duel, int]) -> dict[Duel, int]:
+    """The strength of the strongest path between every two candidates; 0 where no path of won duels leads.
+
+    A path is as strong as its weakest duel, a duel as strong as the votes of its winner. Widest paths by the
+    recursion of Floyd and Warshall (Schulze 2011, section 2.3.1).
+
+    Example:
+        >>> strongest_paths({("A", "B"): 2, ("B", "A"): 1})
+        {('A', 'B'): 2, ('B', 'A'): 0}
+    """
+    strength = {(a, b): votes if votes > won[b, a] else 0 for (a, b), votes in won.items()}
+    candidates = list(dict.fromkeys(a for a, _ in won))
+    for via in candidates:
+        for a, b in itertools.permutations([c for c in candidates if c != via], 2):
+            strength[a, b] = max(strength[a, b], min(strength[a, via], strength[via, b]))
+    return strength
+
+
+def _positional(
+    rankings: Rankings, points: Callable[[int, int], float], rest: Callable[[int, int], float]
+) -> Outcome[Ranking]:
+    """Points by place: `points(place, m)` from place 0, `rest(named, m)` to each one that a ranking leaves out."""
+    ballots = _checked(rankings)
+    candidates = _candidates(ballots)
+    scores = dict.fromkeys(candidates, 0.0)
+    for ballot in filter(None, ballots):
+        left_out = rest(len(ballot), len(candidates))
+        given = {candidate: points(place, len(candidates)) for place, candidate in enumerate(ballot)}
+        for candidate in candidates:
+            scores[candidate] += given.get(candidate, left_out)
+    return settle(ballots, _first_choices(ballots), scores, scale=max(scores.values(), default=0.0))
+
+
+def _checked(rankings: Rankings) -> list[Ranking]:
+    if len(rankings) == 0:
+        raise ValueError("no members: a vote needs at least one ranking, be it empty")
+    for i, ranking in enumerate(rankings):
+        if isinstance(ranking, str):
+            raise ValueError(f"rankings[{i}] is the single text {ranking!r}: give a list of candidates, best first")
+        for place, candidate in enumerate(ranking):
+            if not isinstance(candidate, str) or not candidate.strip():
+                raise ValueError(f"rankings[{i}][{place}] is {candidate!r}: a candidate is a text that is not blank")
+            if candidate in ranking[:place]:
+                raise ValueError(f"rankings[{i}] names {candidate!r} twice: rank each candidate once")
+    return [tuple(ranking) for ranking in rankings]
+
+
+def _candidates(ballots: Sequence[Ranking]) -> list[str]:
+    """All candidates in the order in which they are first named: the order that settles ties."""
+    return list(dict.fromkeys(candidate for ballot in ballots for candidate in ballot))
+
+
+def _first_choices(ballots: Sequence[Ranking]) -> list[str | None]:
+    return [ballot[0] if ballot else None for ballot in ballots]
+
+
+__all__ = ["borda", "condorcet", "copeland", "duels", "reciprocal_rank", "strongest_paths"]

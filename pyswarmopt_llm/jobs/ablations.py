@@ -1,0 +1,92 @@
+"""Analyses that take searches of their own: what each part of the algorithm brings, and diversity of the experts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.jobs.search.loop import SearchResult, resume, search
+
+_NEVER = 10**9
+
+# What is taken away -> settings of Model Swarms (Feng et al. 2024, section 5, ablation study).
+ABLATIONS: dict[str, tuple[str, ...]] = {
+    "no randomness": ("randomness=none",),
+    "no repel": ("repel=0",),
+    "no inertia": ("inertia=0",),
+    "no restart": (f"restart_patience={_NEVER}",),
+    "no crossover": (),
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One search of a study.
+
+    Attributes:
+        label: what is different in it.
+        dev: value on dev.
+        test: value on held-out test; None without test items.
+        evaluations: positions scored.
+        run: its directory.
+    """
+
+    label: str
+    dev: float
+    test: float | None
+    evaluations: int
+    run: str
+
+
+def ablations(config: SearchConfig, out: Path, tell: Callable[[str], None]) -> list[Trial]:
+    """The same search with one part taken away at a time; "no crossover" starts from the experts alone.
+
+    Args:
+        config: of the run that is analysed.
+        out: where the searches go, one directory each; finished ones are taken as they are, others resumed.
+        tell: told which one begins.
+    """
+    trials = []
+    for label, settings in ABLATIONS.items():
+        if label == "no crossover" and config.space == "graph":
+            continue  # graphs are drawn, not crossed
+        changed = replace(config, settings=(*config.settings, *settings))
+        if label == "no crossover":
+            changed = replace(changed, particles=len(config.experts))
+        trials.append(_trial(label, changed, out / label.replace(" ", "-"), tell))
+    return trials
+
+
+def diversity(config: SearchConfig, out: Path, tell: Callable[[str], None]) -> list[Trial]:
+    """Searches from d distinct experts, drawn by the run's seed, for d that divide their number (2 at least).
+
+    The paper's 1x10 to 10x1. Copies of an expert add nothing to a swarm that moves mixing weights, so a search from d
+    experts starts from each once and has as many particles as the others.
+    """
+    n = len(config.experts)
+    order = random.Random(config.seed).sample(config.experts, n)
+    trials = []
+    for d in (d for d in range(2, n) if n % d == 0):
+        drawn = tuple(sorted(order[:d], key=config.experts.index))
+        label = f"{d} distinct"
+        trials.append(_trial(label, replace(config, experts=drawn), out / f"experts-{d}", tell))
+    return trials
+
+
+def as_trial(label: str, found: SearchResult | Mapping[str, Any], run: Path) -> Trial:
+    """A finished search as a line of a study."""
+    result = found.result if isinstance(found, SearchResult) else found
+    return Trial(label, result["best_dev"], result.get("best_test"), result["evaluations"], str(run))
+
+
+def _trial(label: str, config: SearchConfig, run: Path, tell: Callable[[str], None]) -> Trial:
+    tell(f"{label}: {run}")
+    found = resume(run) if (run / "run.json").is_file() else search(replace(config, out=str(run)))
+    return as_trial(label, found, run)
+
+
+__all__ = ["ABLATIONS", "Trial", "ablations", "as_trial", "diversity"]

@@ -1,0 +1,73 @@
+"""All analyses of one or several runs, written to a directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.evaluation.run_directory import write_json
+from pyswarmopt_llm.jobs.ablations import ablations, as_trial, diversity
+from pyswarmopt_llm.reporting.plots import plot_emergence, plot_origin, plot_trials
+from pyswarmopt_llm.reporting.reading import emergence, origin, read_run, searched
+
+
+def analyse(
+    runs: Sequence[Path],
+    out: Path,
+    *,
+    with_ablations: bool = False,
+    with_diversity: bool = False,
+    tell: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Analyse finished runs; write ``analysis.json`` and the plots.
+
+    Args:
+        runs: run directories; the searches of ablations and diversity are made from the first one's configuration.
+        out: directory to write to.
+        with_ablations: search again without each part of the algorithm.
+        with_diversity: search again from fewer experts.
+        tell: told about every search that begins.
+
+    Returns:
+        ``runs``: per run its `Emergence` per task and its `Origin`. ``weak_to_strong``: share of runs whose best
+        started in the lower half. ``ablations``, ``diversity``: lists of `Trial`, the run itself first.
+
+    Raises:
+        UserError: a run is not finished, or `out` cannot be written.
+    """
+    opened = [read_run(path) for path in runs]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be made ({error.strerror}); choose another --out") from error
+    cases = [emergence(searched(run.rows), result) for run, result in opened]
+    origins = [origin(searched(run.rows), result) for run, result in opened]
+    found: dict[str, Any] = {
+        "runs": [
+            {
+                "run": str(run.path),
+                "emergence": {name: {**asdict(case), "share": case.share} for name, case in of_run.items()},
+                "origin": {**asdict(start), "weak_to_strong": start.weak_to_strong},
+            }
+            for (run, _), of_run, start in zip(opened, cases, origins, strict=True)
+        ],
+        "weak_to_strong": sum(start.weak_to_strong for start in origins) / len(origins),
+    }
+    labels = [run.path.name for run, _ in opened]
+    plot_emergence(out / "emergence.png", labels, cases)
+    plot_origin(out / "origin.png", origins)
+    first, result = opened[0]
+    for wanted, name, study in ((with_ablations, "ablations", ablations), (with_diversity, "diversity", diversity)):
+        if wanted:
+            whole = as_trial("as it was", result, first.path)
+            trials = [whole, *study(first.config, out / name, tell)]
+            found[name] = [asdict(trial) for trial in trials]
+            plot_trials(out / f"{name}.png", trials)
+    write_json(out / "analysis.json", found)
+    return found
+
+
+__all__ = ["analyse"]

@@ -1,0 +1,161 @@
+"""A swarm under a budget of items: only those in doubt are asked (see `screening`), so the budget lasts longer."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import asdict, fields
+
+import torch
+from torch import Tensor
+
+import pyswarmopt as pso
+from pyswarmopt_llm.common.interfaces import Patch, Space
+from pyswarmopt_llm.common.optimizers import released
+from pyswarmopt_llm.evaluation.evaluator import Ask, Asker, Found
+from pyswarmopt_llm.evaluation.run_directory import position_key
+from pyswarmopt_llm.evaluation.screening import MOST_COEFFICIENTS, Screen, Screening, proposals_for
+from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
+from pyswarmopt_llm.metrics.combine import harmonic
+
+LEVEL = 0.05  # as `--screen` recommends
+STARTING_SHARE = 0.6  # of the candidates that the budget pays for in full, at most so many begin
+MOST_PER_EXPERT = 2
+KIND = "screened"  # of rows in the store
+
+
+def can_screen(bench: Bench, space: Space) -> bool:
+    """Whether a task's items can be foretold: options are scored, right or wrong, by few coefficients."""
+    return "dev" in bench.accuracy and bench.scoring != "generate" and space.size <= MOST_COEFFICIENTS
+
+
+def population_for(experts: int, candidates: int) -> int:
+    """Particles for a budget of so many candidates in full: the more the longer it lasts, never fewer than experts.
+
+    Example:
+        >>> population_for(10, 100), population_for(12, 40), population_for(10, 5)
+        (20, 24, 10)
+    """
+    return max(experts, min(MOST_PER_EXPERT * experts, int(STARTING_SHARE * candidates)))
+
+
+class ScreenedTrial:
+    """The dev scores of positions, told as a screened search tells them.
+
+    Args:
+        bench: the task.
+        trial: pays.
+        space: realises positions.
+
+    Attributes:
+        best: the best value so far; it was always asked in full.
+    """
+
+    def __init__(self, bench: Bench, trial: BudgetedTrial, space: Space) -> None:
+        self._trial, self._store, self._task = trial, bench.store, bench.task.name
+        self._known: dict[str, float] = {}
+        self._dev = {bench.task.name: bench.accuracy["dev"]}
+        self._asker = Asker(space, bench.engine, self._dev, harmonic)
+        self._screening = Screening(LEVEL, {name: dev.n for name, dev in self._dev.items()})
+        self._items = bench.dev_items
+        self.best = -math.inf
+
+    def values(self, positions: Tensor, in_full: bool = False) -> list[float]:
+        """The values of these positions; NaN from where the budget ends. What was asked is learnt from afterwards.
+
+        Args:
+            positions: (N, D).
+            in_full: leave nothing to be foretold.
+        """
+        values = []
+        learnt: list[tuple[Tensor, Found]] = []
+        best = self.best if math.isfinite(self.best) else math.inf
+        screening = self._screening
+        screens = screening.in_full(len(positions)) if in_full else screening.screens(positions, best)
+        for x, screen in zip(positions, screens, strict=True):
+            key = position_key(x)
+            if key not in self._known and self._trial.left < 1:
+                values.append(math.nan)
+                continue
+            if key not in self._known:
+                learnt.append((x, self._ask(x, screen)))
+            values.append(self._known[key])
+        for x, answer in learnt:
+            known = {"key": position_key(x), "margins": answer.margins, "value": answer.value}
+            self._screening.learn(x, known if answer.bounds is None else known | {"bounds": answer.bounds})
+        return values
+
+    def chosen(self, seed: int) -> Tensor | None:
+        """Ask what the model promises, again and again; of the candidates about as good as the best the one with the
+        widest margins."""
+        for promising in self._screening.promises(seed):
+            if self._trial.left:
+                self.values(promising[None], in_full=True)
+        return self._screening.clearest()
+
+    def _ask(self, position: Tensor, screen: Screen) -> Found:
+        def ask() -> tuple[Found, float, int]:
+            found = self._answer(position, screen)
+            return found, found.seconds, found.n
+
+        answer = self._trial.pay(ask)
+        if answer.n == self._items:
+            self.best = max(self.best, answer.value)
+        self._trial.note(self.best)
+        self._known[position_key(position)] = answer.value
+        return answer
+
+    def _answer(self, position: Tensor, screen: Screen) -> Found:
+        """What is found at a position; if the same was asked before, by a search that was stopped or paid for it too,
+        what was found then."""
+        key = _key(position, screen)
+        row = self._store.scores.get((self._task, KIND, key))
+        if row is not None:
+            return Found(**{field.name: row[field.name] for field in fields(Found)})
+        answer = self._asker.ask(Ask(position, (screen,)))
+        if answer.n:
+            self._store.add_score({"task": self._task, "kind": KIND, "key": key, **asdict(answer)})
+        return answer
+
+
+def _key(position: Tensor, screen: Screen) -> str:
+    """A name for a question: the position, and what is foretold unless that is nothing."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, right in screen.right.items():
+        if len(screen.first[name]) < len(right):
+            digest.update(repr((sorted(screen.first[name]), (right > 0.5).tolist(), screen.best)).encode())
+    return f"{position_key(position)}:{digest.hexdigest()}"
+
+
+def screened_best(
+    swarm: pso.Optimizer, bench: Bench, trial: BudgetedTrial, space: Space, experts: int, seed: int
+) -> Patch:
+    """Let a swarm search, then ask what the model of the items promises; see `Screening.promising`.
+
+    The starting swarm is asked in parts of as many candidates as there are experts, the experts first, so that the
+    later parts are screened by what the earlier ones tell. The swarm ends where another round like its latest would
+    leave too little for what is promised.
+
+    Args:
+        swarm: it begins with the experts.
+        bench: the task.
+        trial: pays.
+        space: realises positions.
+        experts: how many.
+        seed: of what flies over the model.
+    """
+    asked = ScreenedTrial(bench, trial, space)
+    kept, latest = proposals_for(trial.left) * bench.dev_items, 0
+    with released(swarm):
+        parts = swarm.ask().split(experts)
+        swarm.tell(torch.cat(parts), [value for part in parts for value in asked.values(part)])
+        while trial.left and trial.items_left - latest >= kept and not swarm.stop():
+            before, positions = trial.spent, swarm.ask()
+            swarm.tell(positions, asked.values(positions))
+            latest = trial.spent - before
+        best = swarm.best.x
+    chosen = asked.chosen(seed)
+    return space.realise(best if chosen is None else chosen)
+
+
+__all__ = ["ScreenedTrial", "can_screen", "population_for", "screened_best"]

@@ -1,0 +1,115 @@
+"""The directory of a comparison: what was asked, every score, every finished contestant.
+
+`scores.jsonl` remembers candidates by their weights, so that a contestant that is stopped and begun again takes back
+what was scored, and none asks twice what another has asked (it still pays for it out of its budget).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pyswarmopt_llm.common import locked_directory as workplace
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.jobs.compare.config import CompareConfig
+
+FORMAT = 1
+# What may differ between two calls that fill the same directory.
+_FREE = ("methods", "seeds", "out", "device")
+
+
+def patch_key(patch: Patch) -> str:
+    """A name for a candidate: equal weights to the bit, equal key."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, change in sorted(patch.low_rank.items()):
+        digest.update(name.encode())
+        for factor in (change.b, change.a):
+            digest.update(repr(tuple(factor.shape)).encode())
+            digest.update(factor.detach().cpu().contiguous().numpy().tobytes())
+    for name, value in sorted(patch.dense.items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+class Store:
+    """An open directory, or memory alone.
+
+    Attributes:
+        path: the directory; None keeps nothing beyond the process.
+        scores: (task, kind, key) -> row of ``scores.jsonl``; kinds are ``dev``, ``test``, ``loss`` and ``screened``.
+        outcomes: (task, method, seed) -> row of ``outcomes.jsonl``.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        scores, outcomes = ([] if path is None else _read(path / f"{name}.jsonl") for name in ("scores", "outcomes"))
+        self.scores = {(row["task"], row["kind"], row["key"]): row for row in scores}
+        self.outcomes = {(row["task"], row["method"], row["seed"]): row for row in outcomes}
+
+    def add_score(self, row: Mapping[str, Any]) -> None:
+        """Write a row of ``scores.jsonl``."""
+        self._append("scores.jsonl", row)
+        self.scores[row["task"], row["kind"], row["key"]] = dict(row)
+
+    def add_outcome(self, row: Mapping[str, Any]) -> None:
+        """Write a row of ``outcomes.jsonl``."""
+        self._append("outcomes.jsonl", row)
+        self.outcomes[row["task"], row["method"], row["seed"]] = dict(row)
+
+    def _append(self, name: str, row: Mapping[str, Any]) -> None:
+        if self.path is None:
+            return
+        with (self.path / name).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def check_place(config: CompareConfig) -> None:
+    """Refuse a directory that holds something else than a comparison of the same things.
+
+    Raises:
+        UserError: names what differs.
+    """
+    workplace.check_place(Path(config.out).expanduser(), asdict(config), _FREE, FORMAT, "a comparison")
+
+
+@contextmanager
+def opened(config: CompareConfig, fingerprints: Mapping[str, Any], versions: Mapping[str, str]) -> Iterator[Store]:
+    """Make the directory, or go on with it, and keep a second process off.
+
+    Raises:
+        UserError: it cannot be written, another process is at work on it, or base, experts or data have changed.
+    """
+    path = Path(config.out).expanduser()
+    about = {"format": FORMAT, "config": asdict(config), "fingerprints": fingerprints, "versions": versions}
+    with workplace.opened_place(path, about, "a comparison", ("scores.jsonl", "outcomes.jsonl")):
+        yield Store(path)
+
+
+def _read(file: Path) -> list[dict[str, Any]]:
+    """Rows of a journal.
+
+    Raises:
+        UserError: a line is damaged.
+    """
+    if not file.exists():
+        return []
+    rows = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            rows.append(dict(json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{file}: line {number}: damaged; remove this line") from error
+    return rows
+
+
+__all__ = ["Store", "check_place", "opened", "patch_key"]

@@ -1,0 +1,214 @@
+"""From finished contestants to one table: means, intervals, tests, costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyswarmopt_llm.evaluation.run_directory import write_json
+from pyswarmopt_llm.evaluation.scorer import unpack
+from pyswarmopt_llm.jobs.compare.config import CompareConfig
+from pyswarmopt_llm.jobs.compare.statistics import Floats, interval, paired_permutation, replicates
+from pyswarmopt_llm.jobs.compare.store import Store
+
+SINGLE = "best-single"
+
+
+@dataclass(frozen=True)
+class Runs:
+    """All seeds of one method on one task.
+
+    Attributes:
+        dev: (seeds, items); test: the same, or None without a test split.
+        items, seconds: means over seeds. models: run on each item in use. tokens: for each, or None.
+        traces: best-so-far curves, one per seed.
+    """
+
+    dev: Floats
+    test: Floats | None
+    items: float
+    seconds: float
+    models: int
+    tokens: float | None
+    traces: tuple[tuple[tuple[int, float], ...], ...]
+
+    @property
+    def judged(self) -> Floats:
+        """Test, or without one, dev."""
+        return self.dev if self.test is None else self.test
+
+
+def summarise(
+    config: CompareConfig,
+    store: Store,
+    asked: Mapping[str, Mapping[str, str]],
+    left_out: Mapping[str, str],
+    experts: int,
+) -> dict[str, Any]:
+    """The content of ``compare.json``; `asked` says of each task how it is: ``scoring`` and ``metric``."""
+    tasks: dict[str, Any] = {}
+    bootstraps: dict[str, dict[str, dict[str, Floats]]] = {}
+    for task, how in asked.items():
+        runs = _runs_of(store, task)
+        tasks[task], bootstraps[task] = _task_table(runs)
+        tasks[task] |= how
+    result: dict[str, Any] = {
+        "config": asdict(config),
+        "experts": experts,
+        "left_out": dict(left_out),
+        "methods": next(iter(tasks.values()))["methods"] if len(tasks) == 1 else _over_tasks(tasks, bootstraps),
+    }
+    if len(tasks) > 1:
+        result["tasks"] = tasks
+    else:
+        result |= {key: value for key, value in next(iter(tasks.values())).items() if key != "methods"}
+        result["task"] = next(iter(tasks))
+    return result
+
+
+def _runs_of(store: Store, task: str) -> dict[str, Runs]:
+    """Method -> its runs, seeds in order."""
+    rows: dict[str, list[Mapping[str, Any]]] = {}
+    for (name, method, _), row in sorted(store.outcomes.items()):
+        if name == task:
+            rows.setdefault(method, []).append(row)
+    return {
+        method: Runs(
+            dev=np.array([unpack(row["dev"]) for row in own]),
+            test=None if own[0]["test"] is None else np.array([unpack(row["test"]) for row in own]),
+            items=float(np.mean([row["items"] for row in own])),
+            seconds=float(np.mean([row["seconds"] for row in own])),
+            models=own[0]["models"],
+            tokens=_mean([row.get("tokens") for row in own]),
+            traces=tuple(tuple((int(n), float(v)) for n, v in row["trace"]) for row in own),
+        )
+        for method, own in rows.items()
+    }
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean; None where a value is not known."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
+
+
+def _task_table(runs: Mapping[str, Runs]) -> tuple[dict[str, Any], dict[str, dict[str, Floats]]]:
+    """One task's rows, best test first, and the bootstrap means behind the intervals."""
+    order = sorted(runs, key=lambda method: -runs[method].judged.mean())
+    methods, bootstraps = {}, {}
+    for method in order:
+        own = runs[method]
+        # A generator per row: a row does not change because another method was added.
+        rng = np.random.default_rng([*method.encode()])
+        means = {"dev": replicates(own.dev, rng)}
+        if own.test is not None:
+            means["test"] = replicates(own.test, rng)
+        bootstraps[method] = means
+        row: dict[str, Any] = {
+            "dev": float(own.dev.mean()),
+            "test": None if own.test is None else float(own.test.mean()),
+            **{f"{split}_interval": list(interval(found)) for split, found in means.items()},
+            "seeds": len(own.dev),
+            "dev_seeds": own.dev.mean(1).tolist(),
+            "test_seeds": None if own.test is None else own.test.mean(1).tolist(),
+            "item_evaluations": own.items,
+            "seconds": own.seconds,
+            "models": own.models,
+            "tokens": own.tokens,
+        }
+        rivals = {"single": SINGLE, "rival": next((other for other in order if other != method), None)}
+        for label, other in rivals.items():
+            if other is not None and other in runs and other != method:
+                difference = own.judged.mean(0) - runs[other].judged.mean(0)
+                row[f"against_{label}"] = {
+                    "method": other,
+                    "difference": float(difference.mean()),
+                    "p": paired_permutation(difference, rng),
+                }
+        if any(len(trace) > 1 for trace in own.traces):
+            row["traces"] = [list(map(list, trace)) for trace in own.traces]
+        methods[method] = row
+    return {"methods": methods}, bootstraps
+
+
+def _over_tasks(
+    tasks: Mapping[str, Any], bootstraps: Mapping[str, Mapping[str, Mapping[str, Floats]]]
+) -> dict[str, Any]:
+    """Means over tasks of the methods that took part in all of them; tasks count alike and are not resampled."""
+    everywhere = [m for m in next(iter(tasks.values()))["methods"] if all(m in t["methods"] for t in tasks.values())]
+    methods = {}
+    for method in everywhere:
+        rows = [table["methods"][method] for table in tasks.values()]
+        row: dict[str, Any] = {}
+        for split in ("dev", "test"):
+            if any(one[split] is None for one in rows):
+                row[split] = None
+                continue
+            row[split] = float(np.mean([one[split] for one in rows]))
+            row[f"{split}_interval"] = list(interval(np.mean([bootstraps[t][method][split] for t in tasks], axis=0)))
+        for key in ("item_evaluations", "seconds"):
+            row[key] = float(np.mean([one[key] for one in rows]))
+        row["tokens"] = _mean([one.get("tokens") for one in rows])
+        row["seeds"], row["models"] = min(one["seeds"] for one in rows), rows[0]["models"]
+        row["gain"] = _mean_gain(method, tasks)
+        row["wins"] = sum(next(iter(table["methods"])) == method for table in tasks.values())
+        methods[method] = row
+    return dict(sorted(methods.items(), key=lambda pair: -(pair[1]["test"] or pair[1]["dev"])))
+
+
+def _mean_gain(method: str, tasks: Mapping[str, Any]) -> float | None:
+    """Mean over tasks of test / test of the best single expert - 1."""
+    gains = []
+    for table in tasks.values():
+        rows = table["methods"]
+        single = rows.get(SINGLE, {}).get("test")
+        if single is None or single <= 0.0:
+            return None
+        gains.append(rows[method]["test"] / single - 1)
+    return float(np.mean(gains))
+
+
+def write_tables(folder: Path, result: Mapping[str, Any]) -> None:
+    """``compare.json``, ``compare.md`` and ``compare.html``."""
+    from pyswarmopt_llm.jobs.compare.page import render_page
+    from pyswarmopt_llm.jobs.compare.table import markdown
+
+    write_json(folder / "compare.json", result)
+    (folder / "compare.md").write_text(markdown(result), encoding="utf-8")
+    (folder / "compare.html").write_text(render_page(result), encoding="utf-8")
+
+
+def tables_of(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Task -> its methods."""
+    if "tasks" in result:
+        return {task: table["methods"] for task, table in result["tasks"].items()}
+    return {result["task"]: result["methods"]}
+
+
+def _metrics_of(result: Mapping[str, Any]) -> dict[str, str]:
+    """Task -> what it is scored by."""
+    tables = result["tasks"] if "tasks" in result else {result["task"]: result}
+    return {task: table["metric"] for task, table in tables.items()}
+
+
+def summary_lines(result: Mapping[str, Any]) -> Sequence[str]:
+    """What a reader has to know beside the figures."""
+    config = result["config"]
+    lines = [
+        f"{result['experts']} experts of {config['base']}; at most {config['budget_items']} dev items per method, task "
+        f"and seed; {config['seeds']} seeds for methods that draw.",
+        f"Scores: {', '.join(f'{task} by {metric}' for task, metric in _metrics_of(result).items())}.",
+        "Intervals: 95% bootstrap over seeds and items together. p: paired permutation test over test items of the "
+        "means over seeds, two-sided, not corrected for the number of methods. The best rival is the best other row "
+        "on test. Items asked and seconds are what it took to find the result; the test split is not in them. Tokens "
+        "are those read and written for an item in use, by all models together, a context once for all its options.",
+    ]
+    lines += [f"Left out: {name} ({why})." for name, why in result["left_out"].items()]
+    return lines
+
+
+__all__ = ["SINGLE", "Runs", "summarise", "summary_lines", "tables_of", "write_tables"]

@@ -1,0 +1,93 @@
+"""A comparison as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pyswarmopt_llm.jobs.compare.summary import summary_lines, tables_of
+from pyswarmopt_llm.reporting.card import plain
+from pyswarmopt_llm.reporting.table import score_text
+
+HEADINGS = (
+    "method",
+    "dev",
+    "test",
+    "items asked",
+    "seconds",
+    "models",
+    "tokens",
+    "against best single",
+    "against best rival",
+)
+
+
+def cells(method: str, row: Mapping[str, Any]) -> list[str]:
+    """One row as text, under `HEADINGS`."""
+    return [
+        method,
+        score_text(row["dev"], row.get("dev_interval")),
+        score_text(row["test"], row.get("test_interval")),
+        f"{row['item_evaluations']:,.0f}",
+        f"{row['seconds']:,.1f}",
+        str(row["models"]),
+        _tokens(row),
+        against_text(row.get("against_single")),
+        against_text(row.get("against_rival"), named=True),
+    ]
+
+
+def _tokens(row: Mapping[str, Any]) -> str:
+    """Tokens an item, where they are known (older comparisons did not count them)."""
+    found = row.get("tokens")
+    return "-" if found is None else f"{found:,.0f}"
+
+
+def against_text(found: Mapping[str, Any] | None, named: bool = False) -> str:
+    """A difference with its p-value.
+
+    Example:
+        >>> against_text({"method": "ties", "difference": 0.0213, "p": 0.00009}, named=True)
+        '+0.021 (p < 0.001) ties'
+    """
+    if found is None:
+        return "-"
+    p = f"= {found['p']:.3f}" if found["p"] >= 0.001 else "< 0.001"
+    return f"{found['difference']:+.3f} (p {p})" + (f" {found['method']}" if named else "")
+
+
+def over_tasks(result: Mapping[str, Any]) -> list[list[str]]:
+    """The rows of the table over all tasks."""
+    rows = []
+    for method, row in result["methods"].items():
+        gain = "-" if row["gain"] is None else f"{row['gain']:+.1%}"
+        scores = [score_text(row[split], row.get(f"{split}_interval")) for split in ("dev", "test")]
+        costs = [f"{row['item_evaluations']:,.0f}", f"{row['seconds']:,.1f}", _tokens(row)]
+        rows.append([method, *scores, gain, str(row["wins"]), *costs])
+    return rows
+
+
+OVER_TASKS = ("method", "dev", "test", "gain over best single", "first on", "items asked", "seconds", "tokens")
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    """``compare.md``."""
+    parts = ["# Ways to combine experts, compared", *summary_lines(result)]
+    if "tasks" in result:
+        parts += [f"## Mean over {len(result['tasks'])} tasks", _table(OVER_TASKS, over_tasks(result))]
+    for task, methods in tables_of(result).items():
+        parts += [f"## {plain(task)}", _table(HEADINGS, [cells(*pair) for pair in methods.items()])]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(headings: tuple[str, ...], rows: list[list[str]]) -> str:
+    def lines() -> Iterator[str]:
+        yield f"| {' | '.join(headings)} |"
+        yield f"|---|{'---:|' * (len(headings) - 1)}"
+        for row in rows:
+            yield f"| {' | '.join([plain(row[0]), *row[1:]])} |"
+
+    return "\n".join(lines())
+
+
+__all__ = ["HEADINGS", "OVER_TASKS", "against_text", "cells", "markdown", "over_tasks"]

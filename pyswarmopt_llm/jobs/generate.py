@@ -1,0 +1,44 @@
+"""Answer a prompt with a base model, an adapter on it, or a mixture of models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.spaces.load import open_model
+from pyswarmopt_llm.spaces.mixture.engine import open_mixture
+from pyswarmopt_llm.spaces.mixture.files import holds_mixture
+
+
+def generate_text(
+    base: str,
+    adapter: str | None,
+    prompt: str,
+    max_new_tokens: int = 128,
+    *,
+    fusion: str = "auto",
+    dtype: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+) -> Iterator[str]:
+    """The greedy answer to `prompt` as a user turn of the chat template: in pieces as a mixture writes it, else whole.
+
+    Args:
+        base: a model, or a directory with a mixture such as RUN/best of a token search.
+        adapter: on that base.
+        prompt: what the user says.
+        max_new_tokens: most tokens of the answer.
+        fusion: how a mixture writes, see `MixtureEngine`.
+        dtype: of the weights.
+        device: where they go.
+        threads: CPU threads.
+
+    Raises:
+        UserError: the base or the adapter cannot be used.
+    """
+    if holds_mixture(base) and adapter is None:
+        return open_mixture(base, dtype, device, threads, fusion).stream(prompt, max_new_tokens)
+    if fusion != "auto":
+        raise UserError(f"--fusion {fusion}: goes with a mixture of models only; leave it out")
+    engine = open_model(base, adapter, dtype, device, threads)
+    return iter([engine.generate([engine.chat(prompt)], max_new_tokens)[0].strip()])

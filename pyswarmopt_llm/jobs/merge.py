@@ -1,0 +1,209 @@
+"""Combine experts into one adapter: by a fixed rule, or by a method that searches on a task's dev items."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from pyswarmopt_llm.baselines import load_method
+from pyswarmopt_llm.baselines.method import Merged, Method, Options, Settings
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
+from pyswarmopt_llm.jobs.compare.contest import choose_scoring
+from pyswarmopt_llm.jobs.compare.store import Store
+from pyswarmopt_llm.jobs.search.validate import check_askable
+from pyswarmopt_llm.metrics.objectives import find_metrics
+from pyswarmopt_llm.models import BaseModel, resolve_base
+from pyswarmopt_llm.models.adapters.adapter import Adapter, AdapterInfo, load_adapter
+from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
+from pyswarmopt_llm.models.adapters.write import write_adapter
+from pyswarmopt_llm.models.files import check_free
+from pyswarmopt_llm.reporting.card import code, plain
+from pyswarmopt_llm.spaces.load import load_engine
+from pyswarmopt_llm.tasks import Task, load_task
+
+# Float32 factors cannot say more: below this an error is rounding.
+_ROUNDING = 1e-5
+
+
+@dataclass(frozen=True)
+class MergeResult:
+    """What `merge_experts` wrote.
+
+    Attributes:
+        method: its name.
+        space: where it worked.
+        ranks: the LoRA ranks that occur in the adapter, ascending.
+        error: relative Frobenius error of the adapter against what the method defines; 0 if it is exact.
+        worst: the module where that error is largest and its own error; None if it is exact.
+        items: dev items that were asked to find it.
+    """
+
+    method: str
+    space: str
+    ranks: tuple[int, ...]
+    error: float
+    worst: tuple[str, float] | None
+    items: int = 0
+
+    def loss(self) -> str:
+        """What truncation to the rank lost, in words."""
+        if self.worst is None:
+            return "nothing was truncated"
+        module, error = self.worst
+        return f"truncation lost {self.error:.1%} in the Frobenius norm (most at {module}: {error:.1%})"
+
+
+def merge_experts(
+    base: str,
+    experts: Sequence[str],
+    method: str,
+    space: str | None,
+    out: str | Path,
+    options: Options | None = None,
+    task: str | None = None,
+    budget_items: int = 8000,
+) -> MergeResult:
+    """Write the merge of `experts` to `out` as a PEFT adapter with a card.
+
+    Args:
+        base: the experts' base model.
+        experts: adapter directories; their order matters to ``slerp`` and to `options.weights`.
+        method: a key of `baselines.METHODS`.
+        space: ``factor`` combines the LoRA factors, ``delta`` the weight changes; None is the method's own.
+        out: directory to create.
+        options: weights, density, t, rank, seed, where the method takes them.
+        task: whose dev items a searching method looks at (a key of `baselines.SEARCHING`).
+        budget_items: how many dev items it may ask.
+
+    Raises:
+        UserError: an unknown method, an option that does not fit, experts that do not fit, or `out` exists.
+    """
+    rule = load_method(method)
+    if method == "data-merge":
+        raise UserError(
+            "--method data-merge: trains on all experts' data; use swarm-llm train-expert with several --data"
+        )
+    if rule.needs - {"seed"} and task is None:
+        raise UserError(f"--method {method}: looks at dev items; give --task")
+    if task is not None and not rule.needs - {"seed"}:
+        raise UserError(f"--task {task}: {method} is a fixed rule and looks at no task; leave it out")
+    settings = rule.settings(len(experts), space, options)
+    folder = Path(out).expanduser()
+    check_free(folder)
+    loaded = None if task is None else load_task(task)
+    found = resolve_base(base)
+    report = inspect_experts(experts, found)
+    report.require(settings.space)
+    adapters = [load_adapter(info) for info in report.experts]
+    if loaded is not None:
+        settings = replace(settings, trial=_trial(found, adapters, loaded, budget_items))
+    merged = rule.execute(adapters, settings)
+    result = _result(rule, settings, merged)
+    write_adapter(
+        folder,
+        {name.removesuffix(".weight"): (change.b, change.a) for name, change in merged.patch.low_rank.items()},
+        base_model_name=next((info.base_model_name for info in report.experts if info.base_model_name), ""),
+        target_modules={target for info in report.experts for target in info.target_modules},
+        card=merge_card(base, experts, report.experts, rule, settings, result, task),
+    )
+    return result
+
+
+def _trial(base: BaseModel, experts: Sequence[Adapter], task: Task, budget_items: int) -> BudgetedTrial:
+    """The task's dev items, as a search would ask them."""
+    if len(task.dev) > budget_items:
+        raise UserError(f"--budget-items {budget_items}: below the {len(task.dev)} dev items of {task.name}; raise it")
+    engine = load_engine(base, "auto", "auto", None)
+    metric = find_metrics({task.name: task})[task.name]
+    check_askable(task, "auto", engine, ("dev",), metric)
+    store = Store()
+    scoring = choose_scoring(task, "auto", engine, experts, store, metric)
+    return BudgetedTrial(Bench(base, engine, experts, task, scoring, store, {}, metric), budget_items)
+
+
+def _result(rule: Method, settings: Settings, merged: Merged) -> MergeResult:
+    exact = merged.error < _ROUNDING
+    return MergeResult(
+        method=rule.name,
+        space=settings.space,
+        ranks=tuple(sorted({change.a.shape[0] for change in merged.patch.low_rank.values()})),
+        error=0.0 if exact else merged.error,
+        worst=None if exact else max(merged.errors.items(), key=lambda item: item[1]),
+        items=settings.trial.spent if settings.trial is not None else 0,
+    )
+
+
+def merge_card(
+    base: str,
+    paths: Sequence[str],
+    experts: Sequence[AdapterInfo],
+    rule: Method,
+    settings: Settings,
+    result: MergeResult,
+    task: str | None = None,
+) -> str:
+    """README.md of a merged adapter: what it is made of, how, what was lost, and the command that makes it again."""
+    name = next((info.base_model_name for info in experts if info.base_model_name), base)
+    tags = ["lora", "merge", "pyswarmopt"]
+    header = {"base_model": " ".join(name.split()), "library_name": "peft", "tags": tags}
+    front = yaml.safe_dump(header, sort_keys=False, allow_unicode=True)
+    return (
+        "\n\n".join(
+            [
+                f"---\n{front}---",
+                f"# {len(experts)} experts merged by {rule.name}",
+                f"A LoRA adapter for {code(name)}, made from others by {_how(result, task)}.",
+                f"Method: {rule.name} ({plain(rule.paper)}), in {settings.space} space"
+                + "".join(f", {words}" for words in _given(rule, settings))
+                + f". Rank {', '.join(map(str, result.ranks))}; {plain(result.loss())}.",
+                "## Experts",
+                "\n".join(_expert_lines(experts, rule, settings)),
+                "## How to make it again",
+                "    " + " ".join(_command(base, paths, rule, settings, task).splitlines()),
+            ]
+        )
+        + "\n"
+    )
+
+
+def _given(rule: Method, settings: Settings) -> list[str]:
+    """The settings that apply, in words."""
+    words = [f"density {settings.density:g}"] if rule.density is not None else []
+    return words + ([f"seed {settings.seed}"] if "seed" in rule.needs else [])
+
+
+def _expert_lines(experts: Sequence[AdapterInfo], rule: Method, settings: Settings) -> list[str]:
+    if rule.weight is None:
+        return [f"- {plain(info.name)}" for info in experts]
+    rows = zip(experts, settings.weights.tolist(), strict=True)
+    return ["| expert | weight |", "|---|---|", *(f"| {plain(info.name)} | {weight:g} |" for info, weight in rows)]
+
+
+def _how(result: MergeResult, task: str | None) -> str:
+    if task is None:
+        return "a fixed rule; nothing was trained or scored"
+    return f"a method that looked at the dev items of {code(task)}; {result.items:,} item evaluations"
+
+
+def _command(base: str, paths: Sequence[str], rule: Method, settings: Settings, task: str | None) -> str:
+    words = ["swarm-llm", "merge", "--base", base, "--experts", *map(str, paths), "--method", rule.name]
+    words += ["--space", settings.space]
+    if rule.weight is not None:
+        words += ["--weights", ",".join(f"{weight:.9g}" for weight in settings.weights.tolist())]
+    if rule.density is not None:
+        words += ["--density", f"{settings.density:g}"]
+    if settings.rank is not None:
+        words += ["--rank", str(settings.rank)]
+    if "seed" in rule.needs:
+        words += ["--seed", str(settings.seed)]
+    if task is not None:
+        words += ["--task", task]
+    return shlex.join([*words, "--out", "ADAPTER"])
+
+
+__all__ = ["MergeResult", "merge_card", "merge_experts"]

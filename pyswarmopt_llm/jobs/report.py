@@ -1,0 +1,50 @@
+"""The report of a finished run, drawn again from its files."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.metrics.objectives import load_split, task_print
+from pyswarmopt_llm.reporting.reading import read_run
+from pyswarmopt_llm.reporting.report.report import render_report
+from pyswarmopt_llm.tasks import Task
+
+log = logging.getLogger(__name__)
+
+
+def write_report(path: Path) -> Path:
+    """Write ``report.html`` of a finished run again; returns its path.
+
+    Questions are shown if the task files are where they were and hold what they held; else they are only counted, and
+    a log line says why.
+
+    Raises:
+        UserError: not a finished run, or its directory cannot be written.
+    """
+    run, result = read_run(path)
+    page = render_report(run.about, result, run.rows, _tasks(run))
+    file = path / "report.html"
+    try:
+        file.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{file}: cannot be written ({error.strerror}); check its permissions") from error
+    return file
+
+
+def _tasks(run: Run) -> dict[str, Task]:
+    try:
+        tasks, _ = load_split(run.config)
+    except UserError as error:
+        log.warning("the report shows no questions: %s", error)
+        return {}
+    stored = run.about["fingerprints"].get("tasks", {})
+    same = {name: task for name, task in tasks.items() if task_print(task) == stored.get(name)}
+    for name in tasks.keys() - same.keys():
+        log.warning("the report shows no questions of %s: its file has changed since the run", name)
+    return same
+
+
+__all__ = ["write_report"]

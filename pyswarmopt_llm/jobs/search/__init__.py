@@ -1,0 +1,1 @@
+"""The search: preparation, loop, selection, export."""

@@ -1,0 +1,55 @@
+"""What a search writes of its best position, and what it says about it beyond scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from pyswarmopt_llm.baselines.truncate import truncate_low_rank
+from pyswarmopt_llm.common.interfaces import Patch, Space
+from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
+from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
+from pyswarmopt_llm.spaces.save import save_patch
+
+
+def save_truncated(
+    space: Space, position: Tensor, rank: int, experts: Sequence[AdapterInfo], folder: Path
+) -> dict[str, float]:
+    """Write the adapter of that rank that is nearest to a candidate (Eckart & Young 1936).
+
+    Returns:
+        `rank`, and `relative_error` in the Frobenius norm over all weights.
+    """
+    cut = {name: truncate_low_rank(change, rank) for name, change in space.realise(position).low_rank.items()}
+    save_patch(Patch(low_rank={name: part.change for name, part in cut.items()}), experts, folder)
+    lost, whole = sum(part.lost for part in cut.values()), sum(part.whole for part in cut.values())
+    return {"rank": rank, "relative_error": math.sqrt(lost / whole) if whole else 0.0}
+
+
+def coefficients_by_group(space: Space, position: Tensor) -> dict[str, dict[str, float]]:
+    """Group of weights -> expert -> coefficient; empty where all weights share their coefficients."""
+    if not isinstance(space, CoefficientSpace) or len(space.group_names) == 1:
+        return {}
+    rows = zip(space.group_names, space.by_group(position).tolist(), strict=True)
+    return {group: dict(zip(space.expert_names, row, strict=True)) for group, row in rows}
+
+
+def items_saved(rows: Iterable[Mapping[str, Any]], items: int) -> float:
+    """Share of the items of all evaluated positions that did not have to be asked.
+
+    Args:
+        rows: of ``history.jsonl``.
+        items: of a whole evaluation.
+
+    Example:
+        >>> rows = [{"phase": "search", "key": "x", "n": 3}, {"phase": "search", "key": "x", "n": 2}]
+        >>> items_saved([*rows, {"phase": "search", "key": "y", "n": 4}], items=10)
+        0.55
+    """
+    searched = [row for row in rows if row["phase"] == "search"]
+    whole = len({row["key"] for row in searched}) * items
+    return round(1 - sum(row["n"] for row in searched) / whole, 4)

@@ -1,0 +1,132 @@
+"""What can be refused before a model is loaded, and items that a model cannot hold, before their turn comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.optimizers import optimizer
+from pyswarmopt_llm.evaluation.workers.spec import check_workers, parse_workers
+from pyswarmopt_llm.jobs.search.policy import check_effort
+from pyswarmopt_llm.metrics.objectives import scorings_of
+from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
+from pyswarmopt_llm.metrics.registry import METRICS, Metric
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.spaces import SEVERAL, check_space
+from pyswarmopt_llm.spaces.graph.engine import GraphEngine
+from pyswarmopt_llm.spaces.mixture.engine import MixtureEngine
+from pyswarmopt_llm.spaces.starts import check_start
+from pyswarmopt_llm.tasks import Task
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.models.engines.vllm import VllmEngine
+
+TRANSFORMERS, VLLM = ENGINES = ("transformers", "vllm")
+
+
+def check_settings(config: SearchConfig) -> None:
+    """Refuse settings that are out of range or unknown.
+
+    Raises:
+        UserError: names the option.
+    """
+    if len(config.experts) < 2:
+        raise UserError(f"--experts: {len(config.experts)} given, a search mixes at least 2; name more of them")
+    least = {"particles": 1, "max_iter": 0, "patience": 1, "seed": 0, "threads": 1, "batch_tokens": 1, "output_rank": 1}
+    for name, lowest in least.items():
+        value = getattr(config, name)
+        if value is not None and not lowest <= value < 2**63:
+            raise UserError(f"--{name.replace('_', '-')} {value}: out of range; give at least {lowest}")
+    check_workers(config)
+    if config.compat not in ("paper", "reference"):
+        raise UserError(f"--compat {config.compat}: unknown; use paper or reference")
+    possible_scorings(config.scoring, ())
+    check_space(config.space, config.exact_flat, config.granularity)
+    check_start(config.start, config.space, config.exact_flat)
+    if config.space != "token" and config.contrast:
+        raise UserError(f"--contrast: goes with --space token only, not with {config.space}; leave it out")
+    if config.space not in SEVERAL and not config.base:
+        raise UserError("--base: missing; name the model that the experts are adapters of")
+    if config.engine not in ENGINES:
+        raise UserError(f"--engine {config.engine}: unknown; use {' or '.join(ENGINES)}")
+    if config.engine == VLLM:
+        if config.space not in ("factor", "delta"):
+            raise UserError(f"--engine vllm: takes LoRA candidates, not space {config.space}; leave it out")
+        if not parse_workers(config.workers).alone or config.calibrate:
+            raise UserError("--engine vllm: makes its own batches in one process; leave out --workers and --calibrate")
+    if config.space in SEVERAL and config.calibrate:
+        raise UserError(f"--calibrate: tries one base, space {config.space} has several models; leave it out")
+    if config.space == "graph" and config.particles <= len(config.experts):
+        raise UserError(
+            f"--particles {config.particles}: the first {len(config.experts)} are the experts alone, the others random "
+            "graphs; give more particles than experts"
+        )
+    if config.output_rank is not None and config.space != "delta":
+        raise UserError(f"--output-rank {config.output_rank}: goes with --space delta only; leave it out")
+    check_effort(config, optimizer(config, torch.eye(len(config.experts), dtype=torch.float64)))
+
+
+def check_budget(config: SearchConfig, tasks: Mapping[str, Task]) -> None:
+    """Refuse a budget that the starting swarm alone exceeds.
+
+    Raises:
+        UserError: says by how much.
+    """
+    particles = config.population
+    items = sum(len(task.dev) for task in tasks.values())
+    if config.budget_items is not None and config.budget_items < particles * items:
+        raise UserError(
+            f"--budget-items {config.budget_items}: the starting swarm alone takes {particles} x {items} = "
+            f"{particles * items}; raise it, or lower --particles or --dev"
+        )
+
+
+def check_askable(
+    task: Task,
+    scoring: str,
+    engine: TransformersEngine | MixtureEngine | GraphEngine | VllmEngine,
+    splits: Sequence[str] = ("dev", "test"),
+    metric: Metric = METRICS["accuracy"],
+    asked: str = "the base",
+    room: int = 0,
+) -> None:
+    """Prove that every item of these splits can be put to this model, long before its turn comes.
+
+    `room` is how many tokens more a model has to have for what it writes in between (messages).
+
+    Raises:
+        UserError: names the task's source, the item and whose context window is too short for it.
+    """
+    if isinstance(engine, MixtureEngine | GraphEngine):
+        for name, member in engine.members.items():
+            check_askable(task, scoring, member, splits, metric, name, engine.room)
+        return
+    window = engine.window
+    for split in splits:
+        metric.check(task.split(split), f"{task.source}: {split}")
+    for how in scorings_of(metric, scoring, task):
+        for split in splits:
+            try:
+                questions = metric.build(task.split(split), how, engine.chat, task.prompt)
+            except UserError as error:
+                raise UserError(f"{task.source}: {split} {error}") from error
+            for item, text, written in questions.texts():
+                new = max(written, room)
+                # A token takes a byte or more of text (twice as many allowed for, where a tokenizer rewrites
+                # it), so that the few long items alone have to be tokenised here.
+                if window is None or 2 * len(text.encode()) + new <= window:
+                    continue
+                plain = engine.tokenizer.chat_template is None
+                needed = len(engine.tokenizer(text, add_special_tokens=plain)["input_ids"]) + new
+                if needed > window:
+                    raise UserError(
+                        f"{task.source}: {split} item {item.id}: {how} scoring needs {needed} tokens, {asked}'s "
+                        f"context window holds {window}; shorten the item or remove it"
+                    )
+
+
+__all__ = ["ENGINES", "TRANSFORMERS", "VLLM", "check_askable", "check_budget", "check_settings"]

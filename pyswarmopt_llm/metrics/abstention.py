@@ -1,0 +1,123 @@
+"""Knowing what one does not know (AbstainQA; Feng et al. 2024, arXiv 2402.00367): answer, reflect, perhaps abstain."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pyswarmopt_llm.common.interfaces import Engine, Score
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.metrics.accuracy import Accuracy
+from pyswarmopt_llm.metrics.questions.written import Chat
+from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
+
+_VERDICTS = ("True", "False")
+
+
+class Abstention:
+    """A `Utility`: +1 for a right answer, -1 for a wrong one, 0 where the model abstains (effective reliability).
+
+    The model answers as for `Accuracy`; then it is shown question and answer and asked whether the answer is true
+    ("reflect" in the paper, as in the Model Swarms reference). It abstains where "False" is likelier than "True".
+
+    Args:
+        items: what is asked, with choices.
+        scoring: how it is asked.
+        chat: puts a user turn into the model's chat template.
+        template: a prompt of the task's own.
+    """
+
+    def __init__(self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None = None) -> None:
+        self.items, self._chat, self._template = tuple(items), chat, template
+        self._asked = Accuracy(items, scoring, chat, template)
+
+    def texts(self) -> Iterator[tuple[Item, str, int]]:
+        """The questions, and the longest reflection on each."""
+        yield from self._asked.texts()
+        for item in self.items:
+            longest = max((item.choices or {}).values(), key=len, default="")
+            yield item, self._reflection(item, longest) + _VERDICTS[1], 0
+
+    def __call__(self, engine: Engine) -> Score:
+        """Ask all items twice; one value per item."""
+        correct, abstained = self.decisions(engine)
+        return score_of([0.0 if a else 1.0 if c else -1.0 for c, a in zip(correct, abstained, strict=True)])
+
+    def decisions(self, engine: Engine) -> tuple[list[bool], list[bool]]:
+        """Whether each answer was right, and whether the model would rather not have given it."""
+        given = self._asked.answers(engine)
+        correct = [bool(value) for value in self._asked.judge(given)]
+        shown = [(item.choices or {}).get(answer, answer) for item, answer in zip(self.items, given, strict=True)]
+        prompts = [self._reflection(item, text) for item, text in zip(self.items, shown, strict=True)]
+        found = engine.loglikelihood([(prompt, verdict) for prompt in prompts for verdict in _VERDICTS])
+        true, false = found[::2], found[1::2]
+        return correct, [f > t or math.isnan(f - t) for t, f in zip(true, false, strict=True)]
+
+    def _reflection(self, item: Item, answer: str) -> str:
+        question = render_prompt(item, "letter" if item.choices else "generate", self._template)
+        return self._chat(
+            f"{question}\nProposed answer: {answer}\n"
+            "Is the proposed answer true or false? Directly answer with True or False."
+        )
+
+
+@dataclass(frozen=True)
+class AbstainMetrics:
+    """The measures of Feng et al. 2024, section 3, from the four groups of answers; NaN where a group is empty.
+
+    Attributes:
+        reliable_accuracy: right among answered.
+        effective_reliability: (right - wrong among answered) over all.
+        abstain_accuracy: answered right or abstained from wrong, over all.
+        abstain_precision: wrong among abstained.
+        abstain_recall: abstained among wrong.
+        abstain_f1: harmonic mean of the last two.
+        abstain_rate: abstained over all.
+    """
+
+    reliable_accuracy: float
+    effective_reliability: float
+    abstain_accuracy: float
+    abstain_precision: float
+    abstain_recall: float
+    abstain_f1: float
+    abstain_rate: float
+
+
+def abstain_metrics(correct: Sequence[bool], abstained: Sequence[bool]) -> AbstainMetrics:
+    """The measures of decisions to abstain.
+
+    Args:
+        correct: whether each answer was right, also where it was withheld.
+        abstained: whether it was withheld.
+
+    Raises:
+        ValueError: none, or unequal numbers.
+
+    Example:
+        >>> found = abstain_metrics([True, True, False, False], [False, True, False, True])
+        >>> found.reliable_accuracy, found.effective_reliability, found.abstain_f1
+        (0.5, 0.0, 0.5)
+    """
+    if not correct or len(correct) != len(abstained):
+        raise ValueError(
+            f"{len(correct)} answers and {len(abstained)} decisions: give as many of each, and at least one"
+        )
+    pairs = list(zip(correct, abstained, strict=True))
+    right, withheld_right = pairs.count((True, False)), pairs.count((True, True))
+    wrong, withheld_wrong = pairs.count((False, False)), pairs.count((False, True))
+    n, withheld = len(pairs), withheld_right + withheld_wrong
+    return AbstainMetrics(
+        reliable_accuracy=_ratio(right, right + wrong),
+        effective_reliability=(right - wrong) / n,
+        abstain_accuracy=(right + withheld_wrong) / n,
+        abstain_precision=_ratio(withheld_wrong, withheld),
+        abstain_recall=_ratio(withheld_wrong, wrong + withheld_wrong),
+        abstain_f1=_ratio(2 * withheld_wrong, withheld + wrong + withheld_wrong),
+        abstain_rate=withheld / n,
+    )
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else math.nan

@@ -1,0 +1,147 @@
+"""The share of items a model gets right, by three ways of asking."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+
+from pyswarmopt_llm.common.interfaces import Engine, EngineByParts, ItemAnswer, Part, Score
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.tasks import Item, Scoring, is_correct, render_prompt
+
+MAX_NEW_TOKENS = 128  # of a generated answer: a worked GSM8K solution fits
+
+
+class Accuracy:
+    """A `Utility`, also `ByParts` and `ByItems`: the mean over items of right (1) or wrong (0).
+
+    * ``letter``: the options are shown with letters; the letter with the highest next-token probability counts.
+    * ``likelihood``: only the question is shown; the option whose text has the highest log-likelihood per byte
+      counts (per byte, so that neither length nor tokenizer favours an option; Gao 2021).
+    * ``generate``: the model writes, greedily, and the answer is read from its text.
+
+    Equal scores go to the option that is listed first.
+
+    Args:
+        items: what is asked.
+        scoring: one of the three.
+        chat: puts a user turn into the model's chat template (`Engine.chat`).
+        template: a prompt of the task's own, see `render_prompt`.
+
+    Raises:
+        UserError: if an item without choices is to be scored by its options.
+    """
+
+    lowest, highest = 0.0, 1.0
+
+    def __init__(
+        self, items: Sequence[Item], scoring: Scoring, chat: Callable[[str], str], template: str | None = None
+    ) -> None:
+        self.items, self.scoring, self.template = tuple(items), scoring, template
+        self._prompts = [chat(render_prompt(item, scoring, template)) for item in self.items]
+        self._pairs: list[tuple[str, str]] = []
+        self._lengths: list[float] = []
+        self._spans: list[range] = []  # the pairs of each item
+        if scoring != "generate":
+            for item, prompt in zip(self.items, self._prompts, strict=True):
+                self._spans.append(range(len(self._pairs), len(self._pairs) + len(item.choices or {})))
+                for letter, text in (item.choices or {}).items():
+                    self._pairs.append((prompt, letter if scoring == "letter" else text))
+                    self._lengths.append(1.0 if scoring == "letter" else float(len(text.encode())))
+
+    def texts(self) -> Iterator[tuple[Item, str, int]]:
+        """Whatever a model has to hold in its context: item, text, and how many tokens it may add to it."""
+        if self.scoring == "generate":
+            for item, prompt in zip(self.items, self._prompts, strict=True):
+                yield item, prompt, MAX_NEW_TOKENS
+            return
+        pairs = iter(self._pairs)
+        for item in self.items:
+            for _ in item.choices or {}:
+                context, continuation = next(pairs)
+                yield item, context + continuation, 0
+
+    @property
+    def n(self) -> int:
+        """Number of items."""
+        return len(self.items)
+
+    def __call__(self, engine: Engine) -> Score:
+        """Ask all items; one value per item."""
+        return score_of(self.judge(self.answers(engine)))
+
+    def judge(self, answers: Sequence[str]) -> list[float]:
+        """1 for each right one of `answers`, else 0."""
+        return [self._value(item, answer) for item, answer in zip(self.items, answers, strict=True)]
+
+    def parts(self, engine: EngineByParts) -> list[Part[float]]:
+        """The items as the engine batches them."""
+        if self.scoring == "generate":
+            return [
+                Part(part.indices, partial(self._values, part.indices, part.ask))
+                for part in engine.generate_parts(self._prompts, MAX_NEW_TOKENS)
+            ]
+        # The options of an item share their context, so they are in one part.
+        return [
+            Part(here, partial(self._values, here, partial(self._chosen_in, here, part)))
+            for part in engine.loglikelihood_parts(self._pairs)
+            for here in [tuple(i for i, pairs in enumerate(self._spans) if pairs[0] in set(part.indices))]
+        ]
+
+    def ask_some(self, engine: Engine, indices: Sequence[int]) -> list[ItemAnswer]:
+        """The answers to these items, with what their options scored unless the model writes."""
+        if self.scoring == "generate":
+            written = engine.generate([self._prompts[i] for i in indices], max_new_tokens=MAX_NEW_TOKENS)
+            return [ItemAnswer(self._value(self.items[i], text)) for i, text in zip(indices, written, strict=True)]
+        found = self.option_scores(engine, indices)
+        return [self._weighed(self.items[i], scores) for i, scores in zip(indices, found, strict=True)]
+
+    def answers(self, engine: Engine) -> list[str]:
+        """The chosen letter of each item ("" where there is none), or what the model wrote (``generate``)."""
+        if self.scoring == "generate":
+            return engine.generate(self._prompts, max_new_tokens=MAX_NEW_TOKENS)
+        return [_best(scores) for scores in self.option_scores(engine)]
+
+    def option_scores(self, engine: Engine, indices: Sequence[int] | None = None) -> list[dict[str, float]]:
+        """For each item letter -> what its options are compared by: log-probability, per byte with ``likelihood``.
+
+        Args:
+            engine: holds the candidate.
+            indices: which items; None: all.
+
+        Raises:
+            ValueError: ``generate`` has no options to score.
+        """
+        if self.scoring == "generate":
+            raise ValueError("generate scoring reads the answer from a text: there are no option scores")
+        wanted = range(self.n) if indices is None else indices
+        places = [k for i in wanted for k in self._spans[i]]
+        found = dict(zip(places, engine.loglikelihood([self._pairs[k] for k in places]), strict=True))
+        return [self._scores(i, found) for i in wanted]
+
+    def _values(self, indices: Sequence[int], ask: Callable[[], list[str]]) -> list[float]:
+        return [self._value(self.items[i], answer) for i, answer in zip(indices, ask(), strict=True)]
+
+    def _value(self, item: Item, answer: str) -> float:
+        return float(is_correct(item, answer) if self.scoring == "generate" else item.answer == answer)
+
+    def _chosen_in(self, indices: Sequence[int], part: Part[float]) -> list[str]:
+        found = dict(zip(part.indices, part.ask(), strict=True))
+        return [_best(self._scores(i, found)) for i in indices]
+
+    def _weighed(self, item: Item, scores: Mapping[str, float]) -> ItemAnswer:
+        others = (score for letter, score in scores.items() if letter != item.answer)
+        return ItemAnswer(self._value(item, _best(scores)), tuple(scores[item.answer] - score for score in others))
+
+    def _scores(self, i: int, found: Mapping[int, float]) -> dict[str, float]:
+        """Letter -> score of item i, by the log-likelihoods of all pairs, or at least of its own."""
+        letters = self.items[i].choices or {}
+        return {letter: found[k] / self._lengths[k] for letter, k in zip(letters, self._spans[i], strict=True)}
+
+
+def _best(scores: Mapping[str, float]) -> str:
+    """The letter with the highest score, of equal ones the first."""
+    # A model whose likelihoods are not numbers (float16 overflows, say) chooses nothing.
+    broken = any(math.isnan(value) for value in scores.values())
+    return "" if broken else max(scores, key=lambda letter: scores[letter])

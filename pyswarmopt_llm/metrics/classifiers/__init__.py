@@ -1,0 +1,1 @@
+"""Scores that a classifier gives: reward models, toxicity."""

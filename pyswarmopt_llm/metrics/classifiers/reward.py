@@ -1,0 +1,113 @@
+"""Reward models in this process: any sequence classifier with one output, applied to the chat of prompt and reply."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.metrics.classifiers.classifier import load_classifier
+from pyswarmopt_llm.tasks import Item
+
+REWARD_TOKENS = 200  # most tokens of a reply, and the scale of its length, as in the Model Swarms reference
+_BATCH_TOKENS = 4096
+
+
+class RewardModel:
+    """Scores replies.
+
+    Args:
+        model: a sequence classifier with one label, in eval mode.
+        tokenizer: its tokenizer, with a chat template and a pad token.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        self._model, self._tokenizer = model, tokenizer
+
+    def scores(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
+        """The reward of each reply: the classifier's logit, unbounded."""
+        encoded = [self._encode(item.question, text) for item, text in zip(items, texts, strict=True)]
+        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]), reverse=True)
+        found = [math.nan] * len(encoded)
+        while order:
+            size = max(1, _BATCH_TOKENS // len(encoded[order[0]]))
+            now, order = order[:size], order[size:]
+            for i, value in zip(now, self._forward([encoded[i] for i in now]), strict=True):
+                found[i] = value
+        broken = next((item.id for item, value in zip(items, found, strict=True) if not math.isfinite(value)), None)
+        if broken is not None:
+            raise UserError(f"the reward of item {broken} is not a number; load the reward model in float32")
+        return found
+
+    def verbose(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
+        """The mean of reward and length, both on 0 to 1: a preference for long replies."""
+        return self._with_length(items, texts, lambda share: share)
+
+    def concise(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
+        """The mean of reward and brevity: the preference that contradicts `verbose`."""
+        return self._with_length(items, texts, lambda share: 1 - share)
+
+    def _with_length(self, items: Sequence[Item], texts: Sequence[str], wanted: Any) -> list[float]:
+        # The reference scales rewards by constants of one reward model; the logistic function is the same thing for
+        # any: the probability, by Bradley and Terry (1952), of being preferred to a reply of reward 0.
+        rewards = [1 / (1 + math.exp(-max(min(value, 50.0), -50.0))) for value in self.scores(items, texts)]
+        lengths = [min(1.0, len(self._tokenizer(text)["input_ids"]) / REWARD_TOKENS) for text in texts]
+        return [(reward + wanted(length)) / 2 for reward, length in zip(rewards, lengths, strict=True)]
+
+    def _encode(self, prompt: str, reply: str) -> list[int]:
+        messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
+        text = self._tokenizer.apply_chat_template(messages, tokenize=False)
+        return [int(i) for i in self._tokenizer(text, add_special_tokens=False)["input_ids"]]
+
+    @torch.inference_mode()
+    def _forward(self, rows: list[list[int]]) -> list[float]:
+        pad, width = self._tokenizer.pad_token_id, max(map(len, rows))
+        ids = torch.tensor([row + [pad] * (width - len(row)) for row in rows], device=self._model.device)
+        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=self._model.device)
+        return [float(value) for value in self._model(input_ids=ids, attention_mask=mask).logits[:, 0].float()]
+
+
+def load_reward(spec: str, device: str = "cpu") -> RewardModel:
+    """Load a reward model from a directory or by its hub id, in float32 on a CPU, else as it was saved.
+
+    Raises:
+        UserError: it cannot be loaded, has several labels, no pad token or no chat template.
+    """
+    model, tokenizer = load_classifier(spec, "reward", "reward model", device)
+    if model.config.num_labels != 1:
+        raise UserError(f"--metric reward:{spec}: has {model.config.num_labels} outputs; a reward model has one")
+    if tokenizer.chat_template is None:
+        raise UserError(f"--metric reward:{spec}: its tokenizer has no chat template; set one and save it")
+    # The classifier looks for the last token that is no padding.
+    model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    return RewardModel(model, tokenizer)
+
+
+def controllability(verbose: Sequence[str], concise: Sequence[str]) -> float:
+    """How far a pair of models obeys two conflicting preferences: the share of prompts on which the one that was
+    searched for verbosity writes more words than the one that was searched for conciseness; a tie counts a half.
+
+    0.5 is no control, 1 full control (the probability of superiority, Wolfe and Hogg 1971). Feng et al. 2024
+    (section 3, reward models) report how well conflicting rewards can be steered.
+
+    Args:
+        verbose: replies of the model found for the verbose reward.
+        concise: replies of the other to the same prompts.
+
+    Raises:
+        ValueError: none, or unequal numbers.
+
+    Example:
+        >>> controllability(["a long reply", "two words"], ["short", "two words"])
+        0.75
+    """
+    if not verbose or len(verbose) != len(concise):
+        raise ValueError(f"{len(verbose)} and {len(concise)} replies: give as many of each, and at least one")
+    lengths = [(len(v.split()), len(c.split())) for v, c in zip(verbose, concise, strict=True)]
+    return sum(1.0 if v > c else 0.5 if v == c else 0.0 for v, c in lengths) / len(lengths)
+
+
+__all__ = ["REWARD_TOKENS", "RewardModel", "controllability", "load_reward"]

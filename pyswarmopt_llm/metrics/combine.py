@@ -1,0 +1,113 @@
+"""One number from the scores on several tasks. Each way rises with every task's value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Score
+
+Combine = Callable[[Sequence[Score]], Score]
+
+
+def harmonic(scores: Sequence[Score]) -> Score:
+    """The harmonic mean of the tasks' values (Feng et al. 2024, section 3, multi-task objectives); of one task its own.
+
+    The harmonic mean rewards balance: it is 0 if any task is. The standard error follows from the tasks' by the
+    delta method, d H / d v_i = H^2 / (m v_i^2).
+
+    Raises:
+        ValueError: without scores.
+
+    Example:
+        >>> harmonic([Score(0.5, (), 10, 0.0), Score(1.0, (), 10, 0.0)]).value
+        0.6666666666666666
+    """
+    if not scores:
+        raise ValueError("no scores to combine")
+    if len(scores) == 1:
+        return scores[0]
+    if any(score.value <= 0 for score in scores):
+        return _together(scores, 0.0, math.nan)
+    value = len(scores) / math.fsum(1 / score.value for score in scores)
+    parts = (score.stderr * value**2 / (len(scores) * score.value**2) for score in scores)
+    return _together(scores, value, math.hypot(*parts))
+
+
+def arithmetic(scores: Sequence[Score]) -> Score:
+    """The mean of the tasks' values; a task may pay for another.
+
+    Example:
+        >>> arithmetic([Score(0.5, (), 10, 0.0), Score(1.0, (), 10, 0.0)]).value
+        0.75
+    """
+    return weighted(scores, [1.0] * len(scores))
+
+
+def weighted(scores: Sequence[Score], weights: Sequence[float]) -> Score:
+    """The mean of the tasks' values by weights, which need not add up to 1.
+
+    Raises:
+        ValueError: without scores, or with another number of weights.
+
+    Example:
+        >>> weighted([Score(0.5, (), 10, 0.0), Score(1.0, (), 10, 0.0)], [3, 1]).value
+        0.625
+    """
+    if not scores or len(scores) != len(weights):
+        raise ValueError(f"{len(scores)} scores and {len(weights)} weights: give as many of each, and at least one")
+    if len(scores) == 1:
+        return scores[0]
+    shares = [weight / math.fsum(weights) for weight in weights]
+    value = math.fsum(share * score.value for share, score in zip(shares, scores, strict=True))
+    return _together(scores, value, math.hypot(*(s * score.stderr for s, score in zip(shares, scores, strict=True))))
+
+
+def minimum(scores: Sequence[Score]) -> Score:
+    """The worst task's value and standard error.
+
+    Raises:
+        ValueError: without scores.
+
+    Example:
+        >>> minimum([Score(0.5, (), 10, 0.1), Score(1.0, (), 10, 0.0)]).value
+        0.5
+    """
+    if not scores:
+        raise ValueError("no scores to combine")
+    if len(scores) == 1:
+        return scores[0]
+    worst = min(scores, key=lambda score: score.value)
+    return _together(scores, worst.value, worst.stderr)
+
+
+def find_combine(spec: str, n_tasks: int) -> Combine:
+    """``harmonic``, ``arithmetic``, ``minimum`` or ``weighted:2,1`` (a weight for each task, in their order).
+
+    Raises:
+        UserError: unknown, or weights that do not fit the tasks.
+
+    Example:
+        >>> find_combine("minimum", 2) is minimum
+        True
+    """
+    named: dict[str, Combine] = {"harmonic": harmonic, "arithmetic": arithmetic, "minimum": minimum}
+    if spec in named:
+        return named[spec]
+    kind, _, rest = spec.partition(":")
+    if kind != "weighted":
+        raise UserError(f"--combine {spec}: unknown; use {', '.join(named)} or weighted:2,1")
+    try:
+        weights = [float(part) for part in rest.split(",")]
+    except ValueError:
+        weights = []
+    if len(weights) != n_tasks or not all(math.isfinite(w) and w > 0 for w in weights):
+        raise UserError(f"--combine {spec}: give one positive weight for each of the {n_tasks} tasks: weighted:2,1")
+    return partial(weighted, weights=weights)
+
+
+def _together(scores: Sequence[Score], value: float, stderr: float) -> Score:
+    per_item = tuple(item for score in scores for item in score.per_item)
+    return Score(value, per_item, sum(score.n for score in scores), stderr)

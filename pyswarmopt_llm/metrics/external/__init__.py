@@ -1,0 +1,1 @@
+"""Scores from elsewhere: Python functions, `evaluate`, lm-evaluation-harness."""

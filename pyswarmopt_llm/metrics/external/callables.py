@@ -1,0 +1,82 @@
+"""``--utility module:function``: whatever a user can compute from an engine."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import math
+import numbers
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from pyswarmopt_llm.common.errors import NotFiniteError, UserError
+from pyswarmopt_llm.common.interfaces import Engine, Score
+from pyswarmopt_llm.common.statistics import score_of
+
+
+class CallableUtility:
+    """A user's function of an engine.
+
+    The function takes the engine with a candidate loaded and returns a float or a `Score`, higher is better. If it
+    has a parameter ``split`` it is called with ``"dev"`` during the search and with ``"test"`` at the end; without
+    one there is no test score.
+
+    Args:
+        spec: ``module:function``; the module is imported, the current directory included.
+
+    Raises:
+        UserError: no such module or function.
+
+    Attributes:
+        name: the function's name.
+        has_test: whether it takes ``split``.
+        fingerprint: SHA-256 (hex) of the module's source, so that a changed function is noticed on resume.
+    """
+
+    def __init__(self, spec: str) -> None:
+        self.spec = spec
+        self._function = _find(spec)
+        self.name = spec.partition(":")[2]
+        try:
+            self.has_test = "split" in inspect.signature(self._function).parameters
+            source = inspect.getsource(sys.modules[spec.partition(":")[0]])
+        except (TypeError, ValueError, OSError):  # compiled: no signature, or no source
+            self.has_test, source = False, spec
+        self.fingerprint = hashlib.sha256(source.encode()).hexdigest()
+
+    def __call__(self, engine: Engine, split: str = "dev") -> Score:
+        """The value of what the engine has loaded.
+
+        Raises:
+            NotFiniteError: the result is a number that is not finite.
+            UserError: it is neither a number nor a `Score`. What the function raises goes through.
+        """
+        found = self._function(engine, split=split) if self.has_test else self._function(engine)
+        if isinstance(found, Score):
+            return found
+        problem = f"--utility {self.spec}: returned {found!r}; return a finite float or a Score"
+        if not isinstance(found, numbers.Real):
+            raise UserError(problem)
+        if not math.isfinite(found):
+            raise NotFiniteError(problem)
+        return score_of([float(found)])
+
+
+def _find(spec: str) -> Callable[..., Any]:
+    module, colon, name = spec.partition(":")
+    if not (module and colon and name):
+        raise UserError(f"--utility {spec}: not of the form module:function")
+    here = os.getcwd()
+    if here not in sys.path:  # as `python -m` does; a console script leaves it out
+        sys.path.insert(0, here)
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except Exception as error:  # importing runs the user's code, which may raise anything
+        raise UserError(f"--utility {spec}: cannot import {module} ({type(error).__name__}: {error})") from error
+    if not callable(found):
+        raise UserError(f"--utility {spec}: {module} has no function {name}")
+    function: Callable[..., Any] = found
+    return function

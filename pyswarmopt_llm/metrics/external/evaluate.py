@@ -1,0 +1,80 @@
+"""Metrics of the Hugging Face `evaluate` library as scores per item."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.tasks import Item
+
+
+class EvaluateMetric:
+    """A metric of `evaluate`, computed item by item, so that its noise over items is known.
+
+    For a metric that is a mean over items (exact match, ROUGE, METEOR, SARI, ...) the mean of these is the library's
+    own number. One that exists for a whole corpus only (Matthews correlation, say) is refused.
+
+    Args:
+        spec: a folder with a metric's script (works offline) or a hub name, and if the metric returns several
+            numbers the one that counts: ``rouge#rougeL``; without it the metric's own name or its only number.
+
+    Raises:
+        UserError: `evaluate` is not installed, or the metric cannot be loaded.
+    """
+
+    def __init__(self, spec: str) -> None:
+        name, _, self._key = spec.partition("#")
+        self._name = spec
+        try:
+            import evaluate
+        except ImportError as error:
+            raise UserError('--metric evaluate:NAME needs evaluate; install "pyswarmopt[llm]"') from error
+        path = Path(name).expanduser()
+        try:
+            # A cache of its own: two runs that compute at once would lock each other's files.
+            self._cache = tempfile.TemporaryDirectory(prefix="swarm-llm-evaluate-")
+            self._metric: Any = evaluate.load(str(path) if path.exists() else name, cache_dir=self._cache.name)
+        except (ImportError, OSError, ValueError, RuntimeError, TypeError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise UserError(
+                f"--metric evaluate:{spec}: {reason}; give a metric's folder, or its name online"
+            ) from error
+
+    def __call__(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
+        """One value per item."""
+        return [self._value(item.references, text.strip()) for item, text in zip(items, texts, strict=True)]
+
+    def _value(self, references: list[str], text: str) -> float:
+        # Some metrics take one reference per item, others a list of them.
+        for shape in (references[0], references):
+            try:
+                found = self._metric.compute(predictions=[text], references=[shape])
+            except (ValueError, TypeError) as error:
+                problem = error
+                continue
+            return self._number(found)
+        raise UserError(f"--metric evaluate:{self._name}: does not take texts ({_first_line(problem)}); use another")
+
+    def _number(self, found: dict[str, Any]) -> float:
+        key = self._key or next((k for k in (self._metric.name, "score") if k in found), None)
+        if key is None and len(found) == 1:
+            key = next(iter(found))
+        if key is None or key not in found:
+            names = ", ".join(found)
+            raise UserError(
+                f"--metric evaluate:{self._name}: gives {names}; say which: evaluate:{self._metric.name}#NAME"
+            )
+        value = float(found[key])
+        if not math.isfinite(value):
+            raise UserError(
+                f"--metric evaluate:{self._name}: {key} is {value} for a single item; it exists for a whole corpus only"
+            )
+        return value
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,287 @@
+"""Chat completions of an OpenAI-compatible endpoint: retries, rate limit, timeout, token count, and a cache on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.fingerprint import canonical
+
+_AGAIN = frozenset({408, 409, 429, 500, 502, 503, 504})  # what may pass by itself
+_LONGEST_WAIT = 60.0
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a model is served. The judge's comes from the environment only, and no key is ever written to a run.
+
+    Attributes:
+        url: base URL, such as http://127.0.0.1:8000/v1.
+        model: its name there.
+        key: sent as a bearer token; empty for none.
+        per_minute: most requests a minute.
+        prices: per million prompt and completion tokens, or None.
+        timeout: seconds for one request.
+        attempts: how often a request is tried.
+        who: what it is called in messages.
+        settings: what a user can check where it refuses.
+        when_down: what a user can do where it does not answer.
+    """
+
+    url: str
+    model: str
+    key: str = ""
+    per_minute: float = 600.0
+    prices: tuple[float, float] | None = None
+    timeout: float = 60.0
+    attempts: int = 5
+    who: str = "the judge"
+    settings: str = "the SWARM_LLM_JUDGE_ variables"
+    when_down: str = "what was scored is kept: resume the run when it is back"
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str] | None = None) -> Endpoint:
+        """From ``SWARM_LLM_JUDGE_URL``, ``_MODEL`` and, optional, ``_KEY``, ``_PER_MINUTE``, ``_PRICES``, ``_TIMEOUT``.
+
+        Raises:
+            UserError: one is missing or no number.
+
+        Example:
+            >>> Endpoint.from_environment({"SWARM_LLM_JUDGE_URL": "http://127.0.0.1:8000/v1/",
+            ...                            "SWARM_LLM_JUDGE_MODEL": "m", "SWARM_LLM_JUDGE_PRICES": "0.5,1.5"}).prices
+            (0.5, 1.5)
+        """
+        given = {
+            k.removeprefix(_PREFIX): v for k, v in (os.environ if env is None else env).items() if k.startswith(_PREFIX)
+        }
+        for name in ("URL", "MODEL"):
+            if not given.get(name):
+                raise UserError(f"--metric judge: {_PREFIX}{name} is not set; set it to the endpoint's {name.lower()}")
+        prices = _numbers(given, "PRICES", 2)
+        minute, timeout = _numbers(given, "PER_MINUTE", 1), _numbers(given, "TIMEOUT", 1)
+        return cls(
+            given["URL"].rstrip("/"),
+            given["MODEL"],
+            given.get("KEY", ""),
+            minute[0] if minute else cls.per_minute,
+            (prices[0], prices[1]) if prices else None,
+            timeout[0] if timeout else cls.timeout,
+        )
+
+
+_PREFIX = "SWARM_LLM_JUDGE_"
+_COUNTS = ("prompt_tokens", "completion_tokens")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer of an endpoint.
+
+    Attributes:
+        text: what it wrote.
+        tokens: prompt and completion together, as the endpoint counts them; 0 where it does not say.
+    """
+
+    text: str
+    tokens: int
+
+
+class Completions:
+    """Asks an endpoint; the same request is never sent twice.
+
+    Args:
+        endpoint: where.
+        cache: a JSONL file that keeps the answers by the exact request; None: in memory.
+        max_tokens: of an answer.
+        sleep: waits; a test's own.
+
+    Attributes:
+        usage: requests answered, and the prompt and completion tokens that the endpoint counted for them, those in
+            the cache included.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        cache: Path | None = None,
+        max_tokens: int = 256,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        try:
+            import httpx
+        except ImportError as error:
+            raise UserError('an endpoint needs httpx; install it with: pip install "pyswarmopt[judge]"') from error
+        headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
+        self._http, self._errors = httpx.Client(timeout=endpoint.timeout, headers=headers), httpx.TransportError
+        self._endpoint, self._cache, self._max_tokens, self._sleep = endpoint, cache, max_tokens, sleep
+        self._lock, self._next = threading.Lock(), 0.0
+        self.usage = dict.fromkeys(("requests", *_COUNTS), 0)
+        self._known: dict[str, Reply] = {}
+        for row in _read_cache(cache):
+            self._remember(row["key"], row["text"], row["usage"])
+
+    def spent(self) -> dict[str, Any]:
+        """`usage`, and ``cost`` in the currency of the prices, where there are prices."""
+        if self._endpoint.prices is None:
+            return dict(self.usage)
+        pairs = zip((self.usage[name] for name in _COUNTS), self._endpoint.prices, strict=True)
+        return {**self.usage, "cost": sum(n * price for n, price in pairs) / 1e6}
+
+    def __call__(self, prompts: Sequence[str]) -> list[str]:
+        """The greedy answers to user turns, in their order.
+
+        Raises:
+            UserError: the endpoint refuses, does not answer, or answers in another protocol.
+        """
+        return [reply.text for reply in self.ask(prompts)]
+
+    def ask(self, prompts: Sequence[str], options: Mapping[str, Any] | None = None) -> list[Reply]:
+        """As a call, with what the protocol allows beside: ``temperature``, ``seed``, ``max_tokens``, ...
+
+        Raises:
+            UserError: as a call.
+        """
+        wanted = list(dict.fromkeys(prompts))
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            found = dict(zip(wanted, pool.map(lambda prompt: self._answer(prompt, options or {}), wanted), strict=True))
+        return [found[prompt] for prompt in prompts]
+
+    def _answer(self, prompt: str, options: Mapping[str, Any]) -> Reply:
+        body = {
+            "model": self._endpoint.model,
+            "messages": [{"role": "user", "content": prompt}],
+            "temperature": 0,
+            "max_tokens": self._max_tokens,
+            **options,
+        }
+        key = hashlib.sha256(canonical([self._endpoint.url, body])).hexdigest()
+        with self._lock:
+            if key in self._known:
+                return self._known[key]
+        reply = self._send(body)
+        text = self._text(reply)
+        with self._lock:
+            return self._keep(key, text, reply.get("usage"))
+
+    def _send(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        url = f"{self._endpoint.url}/chat/completions"
+        for attempt in range(self._endpoint.attempts):
+            self._take_turn()
+            wait = min(2.0**attempt, _LONGEST_WAIT)
+            try:
+                reply = self._http.post(url, json=body)
+            except self._errors as error:
+                problem = f"{type(error).__name__}: {error}".rstrip(": ")
+            else:
+                if reply.status_code == 200:
+                    return self._json(reply)
+                problem = f"status {reply.status_code}: {reply.text[:200]}"
+                if reply.status_code not in _AGAIN:
+                    raise UserError(
+                        f"{self._endpoint.who} at {url} refuses ({problem}); check {self._endpoint.settings}"
+                    )
+                wait = _retry_after(reply.headers.get("retry-after"), wait)
+            if attempt + 1 < self._endpoint.attempts:
+                self._sleep(wait)
+        raise UserError(
+            f"{self._endpoint.who} at {url} did not answer in {self._endpoint.attempts} attempts ({problem}); "
+            f"{self._endpoint.when_down}"
+        )
+
+    def _take_turn(self) -> None:
+        """Wait until the rate limit allows one more request."""
+        with self._lock:
+            now = time.monotonic()
+            turn = max(self._next, now)
+            self._next = turn + 60.0 / self._endpoint.per_minute
+        if turn > now:
+            self._sleep(turn - now)
+
+    def _json(self, reply: Any) -> dict[str, Any]:
+        try:
+            found = reply.json()
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise UserError(
+                f"{self._endpoint.who} at {self._endpoint.url} answers no JSON object; check URL (it ends in /v1) in "
+                f"{self._endpoint.settings}"
+            )
+        return found
+
+    def _text(self, reply: Mapping[str, Any]) -> str:
+        try:
+            text = reply["choices"][0]["message"]["content"]
+        except (KeyError, IndexError, TypeError):
+            text = None
+        if not isinstance(text, str):
+            raise UserError(
+                f"{self._endpoint.who} at {self._endpoint.url} answers without choices; check URL and model in "
+                f"{self._endpoint.settings}"
+            )
+        return text
+
+    def _keep(self, key: str, text: str, usage: Any) -> Reply:
+        given = usage if isinstance(usage, dict) else {}
+        counts = [n if isinstance(n := given.get(name), int) else 0 for name in _COUNTS]
+        self._remember(key, text, counts)
+        if self._cache is not None:
+            with self._cache.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"key": key, "text": text, "usage": counts}) + "\n")
+        return self._known[key]
+
+    def _remember(self, key: str, text: str, counts: Sequence[int]) -> None:
+        self._known[key] = Reply(text, sum(counts))
+        for name, n in zip(self.usage, (1, *counts), strict=True):
+            self.usage[name] += n
+
+
+def _read_cache(path: Path | None) -> list[dict[str, Any]]:
+    """Answers kept by an earlier process; a line that was cut off is left out, and ended for the next one."""
+    if path is None or not path.exists():
+        return []
+    lines, rows = path.read_text(encoding="utf-8").split("\n"), []
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and row.keys() == {"key", "text", "usage"}:
+            rows.append(row)
+    if lines[-1]:
+        with path.open("a", encoding="utf-8") as file:
+            file.write("\n")
+    return rows
+
+
+def _retry_after(header: str | None, otherwise: float) -> float:
+    try:
+        return min(max(float(header or ""), 0.0), _LONGEST_WAIT)
+    except ValueError:
+        return otherwise
+
+
+def _numbers(given: Mapping[str, str], name: str, count: int) -> list[float]:
+    """The positive numbers of a variable; none where it is not set."""
+    text = given.get(name, "")
+    if not text:
+        return []
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if len(found) != count or not all(value >= 0 for value in found) or (count == 1 and found[0] == 0):
+        raise UserError(f"{_PREFIX}{name}={text}: give {count} positive number{'s' * (count > 1)}, separated by commas")
+    return found
+
+
+__all__ = ["Completions", "Endpoint", "Reply"]

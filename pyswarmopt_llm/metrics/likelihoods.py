@@ -1,0 +1,73 @@
+"""Utilities that read likelihoods: the probability of what is true (TruthfulQA), and of given texts (perplexity)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from pyswarmopt_llm.common.interfaces import Engine, Score
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.metrics.questions.written import Chat
+from pyswarmopt_llm.tasks import Item, render_prompt
+
+
+class Truthfulness:
+    """A `Utility`: the share of probability that goes to true answers (TruthfulQA MC2; Lin et al. 2022, section 3.2).
+
+    Per item sum over true answers of P(answer | question), over the same sum for all answers; P is the likelihood
+    of the whole text. The letters of the true answers stand in the item's ``right``; without it `answer` is the one.
+    """
+
+    def __init__(self, items: Sequence[Item], chat: Chat, template: str | None = None) -> None:
+        self.items = tuple(items)
+        self._pairs = [
+            (chat(render_prompt(item, "likelihood", template)), text)
+            for item in self.items
+            for text in (item.choices or {}).values()
+        ]
+
+    def texts(self) -> Iterator[tuple[Item, str, int]]:
+        """Question and answer, for each answer."""
+        owners = (item for item in self.items for _ in item.choices or {})
+        for item, (context, text) in zip(owners, self._pairs, strict=True):
+            yield item, context + text, 0
+
+    def __call__(self, engine: Engine) -> Score:
+        """Ask all items; one share per item."""
+        found = iter(engine.loglikelihood(self._pairs))
+        return score_of([_share(item, {letter: next(found) for letter in item.choices or {}}) for item in self.items])
+
+
+class InversePerplexity:
+    """A `Utility`: 1 / perplexity per byte of the given answers, the geometric mean of their bytes' probabilities.
+
+    Per byte, since bytes do not depend on the tokenizer; the inverse, so that higher is better and values of several
+    tasks can be averaged. Bits per byte are ``-log2(value)`` of an item; the utility is the mean over items.
+    """
+
+    def __init__(self, items: Sequence[Item], chat: Chat, template: str | None = None) -> None:
+        self.items = tuple(items)
+        self._pairs = [(chat(render_prompt(item, "generate", template)), item.answer_text) for item in self.items]
+
+    def texts(self) -> Iterator[tuple[Item, str, int]]:
+        """Question and answer."""
+        for item, (context, text) in zip(self.items, self._pairs, strict=True):
+            yield item, context + text, 0
+
+    def __call__(self, engine: Engine) -> Score:
+        """Ask all items; one value per item."""
+        found = engine.loglikelihood(self._pairs)
+        sizes = [len(text.encode()) for _, text in self._pairs]
+        return score_of([_number(math.exp(value / size)) for value, size in zip(found, sizes, strict=True)])
+
+
+def _share(item: Item, values: dict[str, float]) -> float:
+    highest = max(values.values())
+    weights = {letter: math.exp(value - highest) for letter, value in values.items()}
+    right = item.meta.get("right", item.answer)
+    return _number(sum(weights[letter] for letter in right) / sum(weights.values()))
+
+
+def _number(value: float) -> float:
+    """A model whose likelihoods are not numbers (float16 overflows, say) believes nothing."""
+    return 0.0 if math.isnan(value) else value

@@ -1,0 +1,194 @@
+"""What a search maximises: tasks with their metrics, functions and harness tasks, and how they become one number."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.fingerprint import canonical
+from pyswarmopt_llm.common.interfaces import Utility
+from pyswarmopt_llm.metrics.combine import Combine, find_combine
+from pyswarmopt_llm.metrics.external.callables import CallableUtility
+from pyswarmopt_llm.metrics.external.protocol import External
+from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
+from pyswarmopt_llm.metrics.registry import Metric, find_metric, metric_specs
+from pyswarmopt_llm.models.engines.hardware import pick_device
+from pyswarmopt_llm.tasks import Item, Scoring, Task, load_task
+
+LM_EVAL = "lm-eval:"
+
+
+@dataclass(frozen=True)
+class Objectives:
+    """All that one search maximises.
+
+    Attributes:
+        tasks: name -> task.
+        metrics: task name -> how its answers are scored.
+        externals: name -> what scores an engine without items of ours.
+        fresh: task name -> dev items that the search does not see, for ``--confirm``.
+        combine: one number from several scores.
+    """
+
+    tasks: Mapping[str, Task]
+    metrics: Mapping[str, Metric]
+    externals: Mapping[str, External]
+    fresh: Mapping[str, tuple[Item, ...]]
+    combine: Combine
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Tasks, then externals."""
+        return (*self.tasks, *self.externals)
+
+    def utilities(self, split: str, scorings: Mapping[str, Scoring], chat: Callable[[str], str]) -> dict[str, Utility]:
+        """Name -> what is asked on ``dev``, ``test`` or ``fresh``; those without such a split are left out."""
+        asked: dict[str, Utility] = {}
+        for name, task in self.tasks.items():
+            items = self.fresh.get(name, ()) if split == "fresh" else task.split(split)
+            if items:
+                asked[name] = self.metrics[name].build(items, scorings[name], chat, task.prompt)
+        for name, external in self.externals.items():
+            if split == "dev" or (split == "test" and external.has_test):
+                asked[name] = partial(external, split=split)
+        return asked
+
+    def scorings(self, name: str, wanted: str) -> tuple[Scoring, ...]:
+        """The ways of asking a task that are open: its metric's own, else those of `possible_scorings`."""
+        return scorings_of(self.metrics[name], wanted, self.tasks[name])
+
+
+def load_objectives(config: SearchConfig) -> Objectives:
+    """Load and check all that a configuration names; no language model of the search is needed for it.
+
+    Raises:
+        UserError: the first thing that is wrong.
+    """
+    tasks, fresh = load_split(config)
+    externals = _load_externals(config)
+    if not tasks and not externals:
+        raise UserError("no task; give one with --task")
+    where = Path(config.out).expanduser() / "judge.jsonl"
+    metrics = find_metrics(tasks, config.metrics, where, config.device)
+    _check_harmonic(config, metrics, externals)
+    return Objectives(tasks, metrics, externals, fresh, find_combine(config.combine, len(tasks) + len(externals)))
+
+
+def load_tasks(specs: tuple[str, ...], dev: int | None, test: int | None, allow_overlap: bool) -> dict[str, Task]:
+    """Name -> task.
+
+    Raises:
+        UserError: a task is wrong, or two have one name.
+    """
+    tasks: dict[str, Task] = {}
+    for spec in specs:
+        task = load_task(spec, dev=dev, test=test, allow_overlap=allow_overlap)
+        if task.name in tasks:
+            raise UserError(f"--task {spec}: a second task is called {task.name}; rename the file")
+        tasks[task.name] = task
+    return tasks
+
+
+def task_print(task: Task) -> str:
+    """A task's fingerprint: of its items and of its prompt, since a changed prompt changes every score."""
+    return hashlib.sha256(canonical([task.fingerprint, task.prompt])).hexdigest()
+
+
+def scorings_of(metric: Metric, wanted: str, task: Task) -> tuple[Scoring, ...]:
+    """The ways in which a metric may ask a task: one, or two where ``auto`` has to try letters first."""
+    return possible_scorings(wanted, task.dev) if metric.scoring is None else (metric.scoring,)
+
+
+def load_split(config: SearchConfig) -> tuple[dict[str, Task], dict[str, tuple[Item, ...]]]:
+    """The tasks as the search sees them, and the dev items of each that are kept out of it.
+
+    Raises:
+        UserError: a task is wrong, or has too few items.
+    """
+    kept = config.confirm or 0
+    if config.confirm is not None and kept < 1:
+        raise UserError(f"--confirm {kept}: out of range; give at least 1")
+    specs = tuple(spec for spec in config.tasks if not spec.startswith(LM_EVAL))
+    dev = None if config.dev is None else config.dev + kept
+    tasks = load_tasks(specs, dev, config.test, config.allow_overlap)
+    for name, task in tasks.items():
+        if len(task.dev) <= kept:
+            raise UserError(
+                f"--confirm {kept}: {name} has {len(task.dev)} dev items; none would be left for the search"
+            )
+    if not kept:
+        return tasks, {}
+    fresh = {name: task.dev[-kept:] for name, task in tasks.items()}
+    return {name: replace(task, dev=task.dev[:-kept], fingerprint="") for name, task in tasks.items()}, fresh
+
+
+def _load_externals(config: SearchConfig) -> dict[str, External]:
+    found: dict[str, External] = {}
+    harness = [spec for spec in config.tasks if spec.startswith(LM_EVAL)]
+    if config.confirm is not None and (harness or config.utilities):
+        raise UserError(
+            f"--confirm {config.confirm}: needs tasks with items; {[*config.utilities, *harness][0]} has none"
+        )
+    for spec in [*harness, *config.utilities]:
+        external: External
+        if spec in harness:
+            from pyswarmopt_llm.metrics.external.lm_eval import LmEvalTask
+
+            external = LmEvalTask(spec.removeprefix(LM_EVAL), config.dev, config.test)
+        else:
+            external = CallableUtility(spec)
+        if external.name in found:
+            raise UserError(f"{spec}: a second objective is called {external.name}; rename one")
+        found[external.name] = external
+    return found
+
+
+def find_metrics(
+    tasks: Mapping[str, Task], specs: Sequence[str] = (), cache: Path | None = None, device: str = "auto"
+) -> dict[str, Metric]:
+    """Task name -> its metric: ``--metric``, else what the task's file says, else accuracy.
+
+    Args:
+        tasks: name -> task.
+        specs: of ``--metric``.
+        cache: where a judge keeps its answers; None: in memory.
+        device: where a reward model goes.
+
+    Raises:
+        UserError: an unknown metric, or one that cannot score these items.
+    """
+    wanted = metric_specs(specs, list(tasks))
+    loaded: dict[str, Metric] = {}  # two tasks share a reward model
+    for name, task in tasks.items():
+        spec = wanted.get(name) or task.metric or "accuracy"
+        if spec not in loaded:
+            loaded[spec] = find_metric(spec, cache, str(pick_device(device)))
+        for split in ("dev", "test"):
+            loaded[spec].check(task.split(split), f"{task.source}: {split}")
+        wanted[name] = spec
+    return {name: loaded[wanted[name]] for name in tasks}
+
+
+def _check_harmonic(config: SearchConfig, metrics: Mapping[str, Metric], externals: Mapping[str, External]) -> None:
+    signed = next((metric.name for metric in metrics.values() if metric.signed), None)
+    if config.combine == "harmonic" and len(metrics) + len(externals) > 1 and signed is not None:
+        raise UserError(
+            f"--metric {signed}: may be negative, where a harmonic mean has no sense; add --combine arithmetic"
+        )
+
+
+__all__ = [
+    "LM_EVAL",
+    "Objectives",
+    "find_metrics",
+    "load_objectives",
+    "load_split",
+    "load_tasks",
+    "scorings_of",
+    "task_print",
+]

@@ -1,0 +1,120 @@
+"""Scores of written answers against references: exact match, number, token F1, BLEU, ROUGE-L, chrF.
+
+Each is a function of items and texts that gives one value per item between 0 and 1, so that a standard error over
+items exists; the best of an item's references counts.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.tasks import Item, extract_number
+from pyswarmopt_llm.tasks.answers import stated_answer
+
+_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def squad_words(text: str) -> list[str]:
+    """Lower case, no punctuation, no articles, split at spaces (Rajpurkar et al. 2016, the evaluation of SQuAD).
+
+    Example:
+        >>> squad_words("The Eiffel Tower, Paris.")
+        ['eiffel', 'tower', 'paris']
+    """
+    return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()
+
+
+def exact_match(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
+    """1 where the whole text is a reference after `squad_words`, else 0.
+
+    Example:
+        >>> exact_match([Item("1", "Where?", None, "the Louvre")], ["Louvre."])
+        [1.0]
+    """
+    return _best(items, texts, lambda reference, text: float(squad_words(reference) == squad_words(text)))
+
+
+def token_f1(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
+    """Harmonic mean of precision and recall of words (Rajpurkar et al. 2016).
+
+    Example:
+        >>> token_f1([Item("1", "Where?", None, "in the Louvre")], ["Louvre, Paris"])
+        [0.5]
+    """
+    return _best(items, texts, _f1)
+
+
+def numeric(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
+    """1 where the number that the text ends on equals the reference's, whatever its units, commas or LaTeX.
+
+    Example:
+        >>> numeric([Item("1", "How much?", None, "1200")], ["So we pay $1,200.00 in all."])
+        [1.0]
+    """
+    return _best(items, texts, _same_number)
+
+
+def bleu(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
+    """Sentence BLEU of each text (Papineni et al. 2002; effective order and exponential smoothing, by sacreBLEU)."""
+    found = [_sacrebleu().BLEU(effective_order=True).sentence_score(*pair) for pair in _pairs(items, texts)]
+    return [value.score / 100 for value in found]
+
+
+def chrf(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
+    """chrF2 of each text (Popović 2015, by sacreBLEU)."""
+    scorer = _sacrebleu().CHRF()
+    return [scorer.sentence_score(*pair).score / 100 for pair in _pairs(items, texts)]
+
+
+def rouge_l(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
+    """F1 of the longest common subsequence of words (Lin 2004, by rouge-score, with stemming)."""
+    scorer = _rouge_scorer()
+    return _best(items, texts, lambda reference, text: float(scorer.score(reference, text)["rougeL"].fmeasure))
+
+
+def _best(items: Sequence[Item], texts: Sequence[str], compare: Callable[[str, str], float]) -> list[float]:
+    return [
+        max(compare(reference, text) for reference in item.references) for item, text in zip(items, texts, strict=True)
+    ]
+
+
+def _pairs(items: Sequence[Item], texts: Sequence[str]) -> list[tuple[str, list[str]]]:
+    return [(text, item.references) for item, text in zip(items, texts, strict=True)]
+
+
+def _f1(reference: str, text: str) -> float:
+    wanted, found = Counter(squad_words(reference)), Counter(squad_words(text))
+    if not wanted or not found:
+        return float(wanted == found)
+    return 2 * (wanted & found).total() / (wanted.total() + found.total())
+
+
+def _same_number(reference: str, text: str) -> float:
+    wanted = stated_answer(reference)
+    if isinstance(wanted, str):
+        wanted = extract_number(reference) or wanted
+    return float(extract_number(text) == wanted)
+
+
+def _sacrebleu() -> Any:
+    try:
+        from sacrebleu import metrics
+    except ImportError as error:
+        raise UserError('BLEU and chrF need sacrebleu; install it with: pip install "pyswarmopt[llm]"') from error
+    return metrics
+
+
+@cache
+def _rouge_scorer() -> Any:
+    try:
+        from rouge_score import rouge_scorer
+    except ImportError as error:
+        raise UserError('ROUGE-L needs rouge-score; install it with: pip install "pyswarmopt[llm]"') from error
+    return rouge_scorer.RougeScorer(["rougeL"], use_stemmer=True)

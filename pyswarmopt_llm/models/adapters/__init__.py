@@ -1,0 +1,1 @@
+"""LoRA adapters: reading, writing, checking that they fit together."""

@@ -1,0 +1,248 @@
+"""Read PEFT LoRA adapters: what one is (from its config and its header alone), and its weights.
+
+A LoRA layer adds ``scale * B @ A`` to a weight, with ``scale = alpha / r`` (Hu et al. 2021, arXiv 2106.09685,
+section 4.1) or ``alpha / sqrt(r)`` with rsLoRA (Kalajdzievski 2023, arXiv 2312.03732).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import safetensors
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.fingerprint import canonical
+from pyswarmopt_llm.common.interfaces import LowRank
+from pyswarmopt_llm.models.adapters.config import AdapterConfig, read_config
+from pyswarmopt_llm.models.adapters.safetensors_file import TensorHeader, read_header
+from pyswarmopt_llm.models.adapters.write import PREFIX
+from pyswarmopt_llm.models.files import local_directory
+
+_WEIGHTS = "adapter_model.safetensors"
+_KEY = re.compile(re.escape(PREFIX) + r"(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
+
+
+@dataclass(frozen=True)
+class ModuleShape:
+    """One adapted module: its LoRA rank, its scale, and the (out, in) shape of the weight that it changes."""
+
+    rank: int
+    scale: float
+    weight_shape: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class AdapterInfo:
+    """What an adapter is, without its weights.
+
+    Attributes:
+        name: the expert's name, by default its directory's.
+        path: the local directory.
+        config: what adapter_config.json says.
+        modules: module name (such as ``model.layers.0.self_attn.q_proj``) -> its shape, sorted by name.
+        tensors: header of each tensor in the file, by its key there.
+        fingerprint: SHA-256 (hex) of the weights file, the base's name and all that sets the scale.
+    """
+
+    name: str
+    path: Path
+    config: AdapterConfig
+    modules: Mapping[str, ModuleShape]
+    tensors: Mapping[str, TensorHeader]
+    fingerprint: str
+
+    @property
+    def base_model_name(self) -> str | None:
+        """The base that the adapter names, if it does."""
+        return self.config.base_model_name
+
+    @property
+    def target_modules(self) -> tuple[str, ...]:
+        """Suffixes that select these modules in the base, or their full names where none are listed."""
+        return self.config.target_modules or tuple(self.modules)
+
+    @property
+    def weights_file(self) -> Path:
+        """The safetensors file."""
+        return self.path / _WEIGHTS
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """The dtypes that occur, such as ``("BF16",)``."""
+        return tuple(sorted({tensor.dtype for tensor in self.tensors.values()}))
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return sum(math.prod(tensor.shape) for tensor in self.tensors.values())
+
+
+@dataclass(frozen=True)
+class Factors:
+    """The LoRA factors of one module as they are stored, in float32.
+
+    Attributes:
+        b: (out_features, rank).
+        a: (rank, in_features).
+        scale: what ``b @ a`` is multiplied with.
+    """
+
+    b: Tensor
+    a: Tensor
+    scale: float
+
+    def low_rank(self) -> LowRank:
+        """The change of the weight, scale folded into `b`."""
+        return LowRank(b=self.b * self.scale, a=self.a)
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A loaded adapter: what it is, and module name -> factors in the order of `info.modules`."""
+
+    info: AdapterInfo
+    factors: Mapping[str, Factors]
+
+
+class Expert(Protocol):
+    """What a space needs of an expert: an `Adapter`, or an `AdapterFile`."""
+
+    @property
+    def info(self) -> AdapterInfo:
+        """What it is."""
+
+    @property
+    def factors(self) -> Mapping[str, Factors]:
+        """Module name -> factors, in the order of `info.modules`."""
+
+
+@dataclass(frozen=True)
+class AdapterFile:
+    """An adapter whose factors are read whenever they are asked for, and not kept."""
+
+    info: AdapterInfo
+
+    @property
+    def factors(self) -> Mapping[str, Factors]:
+        """See `load_adapter`."""
+        return load_adapter(self.info).factors
+
+
+def read_adapter(spec: str | Path, name: str | None = None) -> AdapterInfo:
+    """Read an adapter's config and header; no weights are loaded.
+
+    Args:
+        spec: a PEFT adapter directory or a hub id.
+        name: the expert's name; by default the last part of `spec`.
+
+    Raises:
+        UserError: missing, corrupt, or of a kind that cannot be mixed; names the file and the remedy.
+    """
+    path = local_directory(spec, ("adapter_config.json", _WEIGHTS, "tokenizer*.json"))
+    weights = path / _WEIGHTS
+    if not weights.is_file() and (path / "adapter_model.bin").is_file():
+        raise UserError(
+            f"{path / 'adapter_model.bin'}: is a pickle, which can run code; if you trust it, "
+            "load it with peft and save it again (save_pretrained writes safetensors)"
+        )
+    config = read_config(path / "adapter_config.json")
+    tensors = read_header(weights)
+    modules = _modules(weights, config, tensors)
+    digest = hashlib.sha256(weights.read_bytes())
+    digest.update(canonical([config.base_model_name, *((m, s.rank, s.scale) for m, s in modules.items())]))
+    own_name = Path(spec).expanduser().resolve().name if Path(spec).expanduser().is_dir() else Path(spec).name
+    return AdapterInfo(name or own_name, path, config, modules, tensors, digest.hexdigest())
+
+
+def _modules(file: Path, config: AdapterConfig, tensors: Mapping[str, TensorHeader]) -> dict[str, ModuleShape]:
+    """The adapted modules, each proven to have both factors of matching shapes and the configured rank."""
+    pairs: dict[str, dict[str, TensorHeader]] = {}
+    for key, tensor in tensors.items():
+        match = _KEY.fullmatch(key)
+        if match is None:
+            raise UserError(f"{file}: tensor {key!r} {_why_refused(key)}")
+        if len(tensor.shape) != 2 or 0 in tensor.shape:
+            raise UserError(f"{file}: tensor {key!r} is {list(tensor.shape)}; only linear layers can be mixed")
+        if tensor.dtype not in ("F64", "F32", "F16", "BF16"):
+            raise UserError(f"{file}: tensor {key!r} is stored as {tensor.dtype}; save it as F32, F16 or BF16")
+        pairs.setdefault(match["module"], {})[match["factor"]] = tensor
+    if not pairs:
+        raise UserError(f"{file}: holds no LoRA weights; export the adapter again")
+    modules = {}
+    for module, pair in sorted(pairs.items()):
+        if len(pair) < 2:
+            missing = "B" if "A" in pair else "A"
+            raise UserError(f"{file}: {module} has no lora_{missing}.weight; export the adapter again")
+        rank, in_features = pair["A"].shape
+        if pair["B"].shape[1] != rank or config.rank_of(module) != rank:
+            raise UserError(
+                f"{file}: {module} has A {list(pair['A'].shape)} and B {list(pair['B'].shape)}, but "
+                f"adapter_config.json says rank {config.rank_of(module)}; export the adapter again"
+            )
+        modules[module] = ModuleShape(rank, config.scale_of(module, rank), (pair["B"].shape[0], in_features))
+    return modules
+
+
+def _why_refused(key: str) -> str:
+    """Why a tensor of this name cannot be mixed, and what to do."""
+    if "lora_embedding_" in key:
+        return "adapts an embedding; train the expert without embeddings among its target modules"
+    if "lora_magnitude_vector" in key:
+        return "belongs to DoRA, which does not add up linearly; train the expert with use_dora=False"
+    if ".lora_" in key:
+        return "is not a plain LoRA weight of a linear layer; train the expert as plain LoRA on linear layers"
+    return "is no LoRA weight (a saved module, a bias, a foreign key); train the expert without modules_to_save"
+
+
+def load_adapter(info: AdapterInfo) -> Adapter:
+    """Load an adapter's weights in float32.
+
+    Raises:
+        UserError: DoRA, a file that changed since its header was read, or weights that are not finite.
+    """
+    if info.config.dora:
+        raise UserError(f"{info.path}: is DoRA, which does not add up linearly; train it with use_dora=False")
+    raw = _load_tensors(info)
+    factors = {}
+    for module, shape in info.modules.items():
+        key = f"{PREFIX}{module}.lora_"
+        factors[module] = Factors(b=raw[f"{key}B.weight"], a=raw[f"{key}A.weight"], scale=shape.scale)
+    return Adapter(info, factors)
+
+
+def load_factors(info: AdapterInfo) -> dict[str, LowRank]:
+    """The change that an adapter makes: parameter name of the base -> `LowRank`, float32, scale folded in.
+
+    Raises:
+        UserError: see `load_adapter`.
+    """
+    return {f"{module}.weight": factors.low_rank() for module, factors in load_adapter(info).factors.items()}
+
+
+def _load_tensors(info: AdapterInfo) -> dict[str, Tensor]:
+    """All tensors as float32, finite."""
+    file = info.weights_file
+    tensors: dict[str, Tensor] = {}
+    try:
+        with safetensors.safe_open(file, framework="pt") as stored:
+            names: list[Any] = list(stored.keys())
+            for name in names:
+                tensors[name] = stored.get_tensor(name).to(torch.float32)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise UserError(f"{file}: cannot be read ({error}); copy or export it again") from error
+    if {name: tuple(tensor.shape) for name, tensor in tensors.items()} != {
+        name: header.shape for name, header in info.tensors.items()
+    }:
+        raise UserError(f"{file}: changed while it was read; start again")
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise UserError(f"{file}: tensor {name!r} has NaN or infinite weights; train or export the expert again")
+    return tensors

@@ -1,0 +1,155 @@
+"""adapter_config.json of a PEFT LoRA adapter: what it says, and which kinds of LoRA cannot be mixed."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.models.files import read_json
+
+_T = TypeVar("_T")
+
+# Options of peft that make an adapter something else than base + scale * B @ A on linear layers.
+_REFUSED = {
+    "modules_to_save": "replaces whole modules",
+    "trainable_token_indices": "trains token embeddings",
+    "target_parameters": "adapts bare parameters",
+    "layer_replication": "repeats layers of the base",
+    "alora_invocation_tokens": "is an activated LoRA",
+    "lora_bias": "trains a bias",
+    "use_qalora": "is a QA-LoRA",
+    "use_bdlora": "is a block-diagonal LoRA",
+    "arrow_config": "routes between adapters",
+    "kasa_config": "is a KaSA adapter",
+    "monteclora_config": "is a Monte Carlo LoRA",
+    "fan_in_fan_out": "is for layers that store their weight transposed",
+}
+# These ways to start a training change the base's own weights.
+_BASE_CHANGING = ("pissa", "olora", "corda", "loftq", "lora_ga")
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """The settings of a LoRA adapter that decide what its weights mean.
+
+    Attributes:
+        base_model_name: ``base_model_name_or_path``, or None.
+        rank: ``r``.
+        alpha: ``lora_alpha``.
+        rslora: whether the scale is alpha / sqrt(r) instead of alpha / r.
+        dora: whether it is a DoRA adapter.
+        target_modules: the plain list of targets, sorted; empty if they are given by a pattern or by layers.
+        rank_pattern: exceptions from `rank`: pattern of module names -> rank.
+        alpha_pattern: exceptions from `alpha`.
+    """
+
+    base_model_name: str | None
+    rank: int
+    alpha: float
+    rslora: bool
+    dora: bool
+    target_modules: tuple[str, ...]
+    rank_pattern: Mapping[str, int]
+    alpha_pattern: Mapping[str, float]
+
+    def rank_of(self, module: str) -> int:
+        """The rank that a module should have."""
+        return _by_pattern(self.rank_pattern, module, self.rank)
+
+    def scale_of(self, module: str, rank: int) -> float:
+        """What ``B @ A`` of a module of rank `rank` is multiplied with.
+
+        Example:
+            >>> config = AdapterConfig(None, 4, 8, False, False, (), {}, {"q_proj": 2})
+            >>> config.scale_of("layers.0.self_attn.q_proj", 4), config.scale_of("layers.0.mlp.up_proj", 4)
+            (0.5, 2.0)
+        """
+        alpha = _by_pattern(self.alpha_pattern, module, self.alpha)
+        return alpha / (math.sqrt(rank) if self.rslora else rank)
+
+
+def _by_pattern(patterns: Mapping[str, _T], module: str, default: _T) -> _T:
+    """The value of the first pattern that is the whole name or its end after a dot, as peft looks them up."""
+    return next((value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", module)), default)
+
+
+def read_config(path: Path) -> AdapterConfig:
+    """Read and check adapter_config.json.
+
+    Raises:
+        UserError: missing, malformed, no LoRA, or a kind of LoRA that cannot be mixed; names file and remedy.
+    """
+    config = read_json(path)
+    if config.get("peft_type") != "LORA":
+        raise UserError(f"{path}: peft_type is {config.get('peft_type')!r}; only LORA adapters can be mixed")
+    for option, what in _REFUSED.items():
+        if config.get(option):
+            raise UserError(f"{path}: {option} is set (the adapter {what}); train it as plain LoRA")
+    if (config.get("bias") or "none") != "none":
+        raise UserError(f"{path}: bias is {config['bias']!r}; train the expert with bias='none'")
+    start = config.get("init_lora_weights", True)
+    if isinstance(start, str) and start.lower().startswith(_BASE_CHANGING):
+        raise UserError(
+            f"{path}: init_lora_weights is {start!r}, which changes the base's weights; convert it to "
+            "plain LoRA (peft: save_pretrained with path_initial_model_for_weight_conversion)"
+        )
+    name = config.get("base_model_name_or_path")
+    if name is not None and not (isinstance(name, str) and name.isprintable()):
+        raise UserError(f"{path}: base_model_name_or_path is {name!r}; name the base model there")
+    ranks, alphas = _patterns(path, config, "rank_pattern"), _patterns(path, config, "alpha_pattern")
+    return AdapterConfig(
+        base_model_name=name or None,
+        rank=_rank(path, "r", config.get("r", 8)),
+        alpha=_alpha(path, "lora_alpha", config.get("lora_alpha", 8)),
+        rslora=_flag(path, config, "use_rslora"),
+        dora=_flag(path, config, "use_dora"),
+        target_modules=_targets(path, config),
+        rank_pattern={key: _rank(path, key, value) for key, value in ranks.items()},
+        alpha_pattern={key: _alpha(path, key, value) for key, value in alphas.items()},
+    )
+
+
+def _rank(path: Path, what: str, value: Any) -> int:
+    if type(value) is not int or not 0 < value < 2**31:
+        raise UserError(f"{path}: {what} is {value!r}; a LoRA rank is a whole number above 0")
+    return value
+
+
+def _alpha(path: Path, what: str, value: Any) -> float:
+    if type(value) not in (int, float) or not abs(value) < 1e9:
+        raise UserError(f"{path}: {what} is {value!r}; a LoRA alpha is a number")
+    return float(value)
+
+
+def _flag(path: Path, config: Mapping[str, Any], option: str) -> bool:
+    value = config.get(option) or False
+    if not isinstance(value, bool):
+        raise UserError(f"{path}: {option} is {value!r}; write true or false")
+    return value
+
+
+def _targets(path: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
+    targets = config.get("target_modules")
+    selected = config.get("layers_to_transform") is not None or config.get("exclude_modules")
+    if selected or isinstance(targets, str):
+        return ()
+    if targets is not None and not (isinstance(targets, list) and all(isinstance(t, str) for t in targets)):
+        raise UserError(f"{path}: target_modules is {targets!r}; write a list of module names")
+    return tuple(sorted(targets or ()))
+
+
+def _patterns(path: Path, config: Mapping[str, Any], option: str) -> dict[str, Any]:
+    patterns = config.get(option) or {}
+    if not isinstance(patterns, dict):
+        raise UserError(f"{path}: {option} is {patterns!r}; write an object of module name patterns")
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise UserError(f"{path}: {option} has the malformed pattern {pattern!r} ({error})") from error
+    return patterns

@@ -1,0 +1,107 @@
+"""The header of a safetensors file: names, shapes and dtypes of its tensors, without reading the tensors.
+
+Format: 8 bytes with the header's length N (little-endian), N bytes of JSON that map each name to dtype, shape
+and ``data_offsets``, then the data (https://github.com/huggingface/safetensors, "Format"). Everything that
+the header claims is checked against the file's size before anything is allocated by it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from pyswarmopt_llm.common.errors import UserError
+
+_BITS = {
+    "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "U16": 16, "I16": 16, "F16": 16, "BF16": 16,
+    "U32": 32, "I32": 32, "F32": 32, "U64": 64, "I64": 64, "F64": 64,
+}  # fmt: skip
+_LONGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library itself
+
+
+@dataclass(frozen=True)
+class TensorHeader:
+    """One stored tensor: its shape, its dtype as the format spells it (such as ``BF16``), and where it begins.
+
+    Attributes:
+        start: byte of the file, 0 where that is not known; it is no part of what the tensor is.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    start: int = field(default=0, compare=False)
+
+
+def read_header(path: Path) -> dict[str, TensorHeader]:
+    """Names, shapes and dtypes of the tensors in a safetensors file.
+
+    Raises:
+        UserError: the file is missing, empty, truncated, or its header does not fit its size.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > min(size - 8, _LONGEST_HEADER):
+                raise UserError(f"{path}: truncated or no safetensors ({size} bytes); copy or export it again")
+            text = file.read(length)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check that the file is there") from error
+    try:
+        entries = json.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: its header is not valid JSON; copy or export it again") from error
+    if not isinstance(entries, dict):
+        raise UserError(f"{path}: its header is not a JSON object; copy or export it again")
+    entries.pop("__metadata__", None)
+    return _checked(path, entries, 8 + length, size - 8 - length)
+
+
+def _checked(path: Path, entries: Mapping[str, Any], data_start: int, data_bytes: int) -> dict[str, TensorHeader]:
+    """The entries, each proven to lie within `data_bytes` and all together to fill them exactly."""
+    header: dict[str, TensorHeader] = {}
+    spans: list[tuple[int, int]] = []
+    for name, entry in entries.items():
+        tensor, span = _entry(path, name, entry)
+        if span[1] > data_bytes:
+            raise UserError(
+                f"{path}: tensor {name!r} ends at byte {span[1]} of only {data_bytes}: "
+                "the file is truncated or corrupt; copy or export it again"
+            )
+        header[name] = replace(tensor, start=data_start + span[0])
+        spans.append(span)
+    end = 0
+    for start, stop in sorted(spans):
+        if start != end:
+            raise UserError(f"{path}: its tensors overlap or leave gaps; copy or export it again")
+        end = stop
+    if end != data_bytes:
+        raise UserError(f"{path}: {data_bytes - end} bytes beyond the last tensor; copy or export it again")
+    return header
+
+
+def _entry(path: Path, name: str, entry: Any) -> tuple[TensorHeader, tuple[int, int]]:
+    """One entry and its (start, stop) in the data, its size proven to be what shape and dtype say."""
+    if not isinstance(entry, dict):
+        raise UserError(f"{path}: tensor {name!r} has a malformed header; copy or export it again")
+    dtype, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
+    if dtype not in tuple(_BITS):
+        raise UserError(f"{path}: tensor {name!r} has the dtype {dtype!r}; save it as F32, F16 or BF16")
+    if not _counts(shape) or not _counts(offsets) or len(offsets) != 2:
+        raise UserError(f"{path}: tensor {name!r} has a malformed shape or place; copy or export it again")
+    start, stop = offsets
+    if (stop - start) * 8 != math.prod(shape) * _BITS[dtype]:
+        raise UserError(
+            f"{path}: tensor {name!r} claims the shape {shape} in {dtype} but takes {stop - start} bytes; "
+            "copy or export it again"
+        )
+    return TensorHeader(tuple(shape), dtype), (start, stop)
+
+
+def _counts(value: Any) -> TypeGuard[list[int]]:
+    """Whether `value` is a list of a few whole numbers >= 0 (True and False are not numbers here)."""
+    return isinstance(value, list) and len(value) <= 8 and all(type(v) is int and v >= 0 for v in value)

@@ -1,0 +1,137 @@
+"""The base model: from what the user wrote to a local directory, from there to a model and its tokenizer."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.fingerprint import canonical, sample_digest
+from pyswarmopt_llm.models import embedded
+from pyswarmopt_llm.models.files import local_directory, read_json
+from pyswarmopt_llm.models.quiet import quiet_transformers
+
+# What turns text into tokens; a changed chat template changes every score.
+_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+_PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A base model within reach.
+
+    Attributes:
+        spec: what the user wrote.
+        path: the local directory with config.json, safetensors and tokenizer (for a hub id its cached copy).
+        name: the id that adapters of this base carry in ``base_model_name_or_path``.
+        fingerprint: SHA-256 (hex) over config.json (without the version of transformers that wrote it),
+            the tokenizer's files with the chat template, and `sample_digest` of each safetensors file.
+    """
+
+    spec: str
+    path: Path
+    name: str
+    fingerprint: str
+
+    @property
+    def weight_files(self) -> list[Path]:
+        """The safetensors files, by name."""
+        return sorted(self.path.glob("*.safetensors"))
+
+
+def resolve_base(spec: str) -> BaseModel:
+    """Find the base model that `spec` stands for.
+
+    Args:
+        spec: a directory, a hub id, or ``embedded:smollm2-135m``, which counts as
+            ``HuggingFaceTB/SmolLM2-135M-Instruct`` and is converted to safetensors on first use.
+
+    Raises:
+        UserError: it is not there, not installed, or has no safetensors (pickles are never read).
+
+    Example:
+        >>> resolve_base("no/such/directory")
+        Traceback (most recent call last):
+        pyswarmopt_llm.common.errors.UserError: no/such/directory: no such directory; check the path
+    """
+    if spec.startswith(embedded.PREFIX):
+        model = embedded.embedded_model(spec)
+        path, name = embedded.materialise(model), model.name
+    else:
+        path = local_directory(spec, _PATTERNS)
+        name = str(path.resolve()) if Path(spec).expanduser().is_dir() else spec
+    config = read_json(path / "config.json")
+    if not any(path.glob("*.safetensors")):
+        raise UserError(f"{spec}: has no *.safetensors (pickles are not read); save it with save_pretrained")
+    return BaseModel(spec=spec, path=path, name=name, fingerprint=_fingerprint(path, config))
+
+
+def _fingerprint(path: Path, config: dict[str, Any]) -> str:
+    digest = hashlib.sha256(canonical({k: v for k, v in config.items() if k != "transformers_version"}))
+    for file in [*(path / name for name in _TOKENIZER if (path / name).is_file()), *sorted(path.glob("*.safetensors"))]:
+        digest.update(f"{file.name} {sample_digest(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def load_tokenizer(base: BaseModel) -> Any:
+    """The base's tokenizer, with the end token as padding where it has none of its own.
+
+    Raises:
+        UserError: the directory has no tokenizer that transformers can read, or one without an end token.
+    """
+    from transformers import AutoTokenizer
+
+    options = {"trust_remote_code": False, "local_files_only": True}
+    try:
+        with quiet_transformers():
+            tokenizer = AutoTokenizer.from_pretrained(base.path, **options)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{base.spec}: its tokenizer cannot be loaded ({_first_line(error)})") from error
+    if tokenizer.pad_token_id is None:
+        if tokenizer.eos_token is None:
+            raise UserError(f"{base.spec}: its tokenizer has no padding and no end token; set one and save it")
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(base: BaseModel, dtype: torch.dtype, device: torch.device | str = "cpu") -> tuple[Any, Any]:
+    """Load the base for inference.
+
+    Args:
+        base: what `resolve_base` found.
+        dtype: the dtype of the weights, for example ``torch.bfloat16``.
+        device: where the model goes.
+
+    Returns:
+        The model in eval mode and its tokenizer. No code from the model's directory is run.
+
+    Raises:
+        UserError: the files cannot be read as a causal language model.
+    """
+    from transformers import AutoModelForCausalLM
+
+    tokenizer = load_tokenizer(base)
+    options = {"use_safetensors": True, "trust_remote_code": False, "local_files_only": True}
+    try:
+        with quiet_transformers():
+            model, loading = AutoModelForCausalLM.from_pretrained(
+                base.path, dtype=dtype, output_loading_info=True, **options
+            )
+    # The reader of safetensors has an exception of its own that derives from Exception alone.
+    except Exception as error:
+        if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+            raise
+        text = f"{base.spec}: cannot be loaded as a language model ({_first_line(error)})"
+        raise UserError(text) from error
+    if loading["missing_keys"]:  # transformers fills them with random numbers
+        missing = sorted(loading["missing_keys"])
+        raise UserError(f"{base.spec}: lacks {len(missing)} weights such as {missing[0]}; export the base again")
+    return model.to(device).eval(), tokenizer
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__

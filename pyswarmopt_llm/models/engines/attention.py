@@ -1,0 +1,82 @@
+"""What each kind of layer lets a token see: which architectures can run planned batches, and their masks."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.models.engines.batching import Batch
+
+
+def attention_windows(model: Any) -> dict[str, int | None]:
+    """The kinds of attention layers of a model, as transformers names them, and how far back each sees.
+
+    Branches of a tree are told apart by the mask and by position ids alone, so the layers must heed both.
+
+    Args:
+        model: a transformers causal LM.
+
+    Returns:
+        Kind -> window in tokens, the token itself included (None: everything before it).
+
+    Raises:
+        UserError: if a layer carries a state from token to token (Mamba, linear attention), measures distance by
+            index (ALiBi, GPT-Neo's local layers) or looks into fixed chunks.
+
+    Example:
+        >>> from transformers import MistralConfig, MistralForCausalLM
+        >>> size = dict(vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1,
+        ...             num_key_value_heads=1)
+        >>> attention_windows(MistralForCausalLM(MistralConfig(**size, sliding_window=512)))
+        {'sliding_attention': 512}
+    """
+    config = model.config.get_text_config()
+    window = getattr(config, "sliding_window", None)
+    windows = {"full_attention": None, "sliding_attention": window}
+    # Without a list every layer slides if there is a window (as transformers' own caches take it).
+    kinds = getattr(config, "layer_types", None) or ["full_attention" if window is None else "sliding_attention"]
+    unfit = (
+        not windows.keys() >= set(kinds)
+        or "position_ids" not in inspect.signature(model.forward).parameters
+        or getattr(config, "alibi", False)
+        or "local" in getattr(config, "attention_layers", ())
+    )
+    if unfit:
+        raise UserError(
+            f"{config.model_type}: its layers do not take a mask and position ids per token; "
+            "use a base with plain or sliding-window attention (Llama, Qwen, Gemma, Mistral, GPT-2, ...)"
+        )
+    return {kind: windows[kind] for kind in sorted(set(kinds))}
+
+
+def attention_mask(
+    batch: Batch, n_prefix: int, windows: Mapping[str, int | None], dtype: torch.dtype
+) -> Tensor | dict[str, Tensor]:
+    """Additive mask: 0 where a token of the batch sees a token of the prefix or of its row, else the dtype's minimum.
+
+    A window counts tokens on the path that the token stands on (difference of position ids), not columns.
+
+    Args:
+        batch: B rows of L tokens.
+        n_prefix: number P of tokens before each row, seen by all of it.
+        windows: from `attention_windows`.
+        dtype: the model's.
+
+    Returns:
+        (B, 1, L, P + L) in `dtype`; where layers differ in kind, one for each kind, as transformers takes them.
+    """
+    seen = torch.nn.functional.pad(batch.allowed(), (n_prefix, 0), value=True)
+    rows = batch.position_ids
+    columns = torch.cat([torch.arange(n_prefix).expand(len(rows), -1), rows], dim=1)
+    distance = rows[:, :, None] - columns[:, None, :]
+    masks = {}
+    for kind, window in windows.items():
+        near = seen if window is None else seen & (distance < window)
+        mask = torch.zeros(near.shape, dtype=dtype).masked_fill_(~near, torch.finfo(dtype).min)
+        masks[kind] = mask.unsqueeze(1)
+    return masks if len(masks) > 1 else next(iter(masks.values()))

@@ -1,0 +1,91 @@
+"""Candidates on a resident base: merged in place, and taken out again to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch
+
+
+class PatchedWeights:
+    """The parameters of a model, and the base's values of those that were changed.
+
+    Those values are read from `stored` where that has them, so that the base is in memory once; the others are
+    copied before their first change.
+
+    Args:
+        model: a torch module; its parameters are changed in place by `load`.
+        stored: parameter name -> the base's value, read on access (see `experts.stored.StoredTensors`). A value
+            that is not the resident one, to the bit in the model's dtype, is not used.
+    """
+
+    def __init__(self, model: Any, stored: Mapping[str, Tensor] | None = None) -> None:
+        self._parameters: dict[str, Tensor] = dict(model.named_parameters())
+        self._stored = {} if stored is None else stored
+        self._copies: dict[str, Tensor] = {}
+        self._in_files: set[str] = set()
+        self._patched: set[str] = set()
+
+    @torch.inference_mode()
+    def load(self, patch: Patch) -> None:
+        """Make the model ``base + patch`` (float32 sum, one rounding to the model's dtype).
+
+        Raises:
+            KeyError: if the base has no parameter of that name.
+            ValueError: if a shape does not fit, or a name is in both parts of the patch. Nothing is changed then.
+        """
+        self._check_fits(patch)
+        wanted = patch.low_rank.keys() | patch.dense.keys()
+        for name in self._patched - wanted:
+            self._parameters[name].copy_(self._base(name))
+        for name in wanted - self._patched:
+            self._secure(name)
+        self._patched = wanted  # before the first change, so that an interrupted load can still be taken out
+        for name in patch.dense:
+            self._parameters[name].copy_(patch.dense[name])
+        for name, change in patch.low_rank.items():
+            parameter = self._parameters[name]
+            factors = LowRank(b=change.b.to(parameter.device), a=change.a.to(parameter.device))
+            parameter.copy_(self._base(name) + factors.dense())
+
+    def _secure(self, name: str) -> None:
+        """See to it that the base's value, which the parameter holds now, can be had again."""
+        if name in self._copies or name in self._in_files:
+            return
+        value = self._parameters[name]
+        if name in self._stored and torch.equal(self._stored[name].to(value), value):
+            self._in_files.add(name)
+        else:
+            self._copies[name] = value.clone()
+
+    def _base(self, name: str) -> Tensor:
+        return self._copies[name] if name in self._copies else self._stored[name].to(self._parameters[name])
+
+    def _check_fits(self, patch: Patch) -> None:
+        dense, low_rank = patch.dense, patch.low_rank
+        shapes: dict[str, tuple[int, ...]] = {}
+        if isinstance(dense, Computed):
+            shapes |= dense.shapes
+        else:
+            shapes |= {name: tuple(value.shape) for name, value in dense.items()}
+        for name in low_rank.keys() & shapes.keys():
+            raise ValueError(f"{name}: a patch has both a value and a low-rank change for it; give one of them")
+        if isinstance(low_rank, Computed):
+            shapes |= low_rank.shapes
+        else:
+            shapes |= {name: _shape_of(name, change) for name, change in low_rank.items()}
+        for name, shape in shapes.items():
+            if name not in self._parameters:
+                raise KeyError(f"{name}: the base has no such parameter")
+            if shape != tuple(self._parameters[name].shape):
+                raise ValueError(f"{name}: a change of shape {shape} for {tuple(self._parameters[name].shape)} weights")
+
+
+def _shape_of(name: str, change: LowRank) -> tuple[int, int]:
+    if change.b.shape[1] != change.a.shape[0]:
+        raise ValueError(f"{name}: factors of rank {change.b.shape[1]} and {change.a.shape[0]}")
+    return change.b.shape[0], change.a.shape[1]

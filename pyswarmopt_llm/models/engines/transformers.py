@@ -1,0 +1,350 @@
+"""The engine on Hugging Face transformers: one resident base, candidates merged in place, batches without waste."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, lru_cache, partial
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import DynamicCache
+
+from pyswarmopt_llm.common.errors import NoRoomError
+from pyswarmopt_llm.common.interfaces import Part, Patch
+from pyswarmopt_llm.models.engines.attention import attention_mask, attention_windows
+from pyswarmopt_llm.models.engines.batching import Batch, Plan, TokenPair, build_plan, encode_pair, make_batch
+from pyswarmopt_llm.models.engines.generation import Draw, greedy, sampled
+from pyswarmopt_llm.models.engines.hardware import out_of_memory
+from pyswarmopt_llm.models.engines.patched_weights import PatchedWeights
+from pyswarmopt_llm.models.engines.prefix_cache import PrefixCache
+from pyswarmopt_llm.models.engines.tokenizing import Texts, window_of
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# Positions normalised at once: their float32 logits stay in the cache of a CPU (four times faster), small on a GPU.
+_HEAD_ROWS = {"cpu": 16, "cuda": 1024}
+# Plans kept: dev and test of several tasks come back for every candidate, a prompt of a person's does not.
+_PLANS = 32
+_ENCODED = 20_000  # pairs whose tokens are kept
+
+
+@dataclass(frozen=True)
+class TokenScores:
+    """A continuation token by token.
+
+    Attributes:
+        tokens: their ids, T of them.
+        logprobs: natural log of P(token | all before it), (T,) float64.
+    """
+
+    tokens: tuple[int, ...]
+    logprobs: Tensor
+
+
+class TransformersEngine(Texts):
+    """Runs a causal language model and any candidate patched onto it; implements `interfaces.Engine`.
+
+    Args:
+        model: a transformers causal LM in eval mode, on its device; its weights are changed in place by `load`
+            and put back, to the bit, by ``load(Patch())``.
+        tokenizer: the model's tokenizer, with a pad token.
+        batch_tokens: padded tokens in one forward pass; halved where memory runs out.
+        stored: the base's weights once more, read on access; see `PatchedWeights`.
+
+    Raises:
+        UserError: if the architecture cannot run planned batches (see `attention_windows`).
+
+    Attributes:
+        tokens_fed: tokens sent through the model so far, padding excluded.
+    """
+
+    def __init__(
+        self, model: Any, tokenizer: Any, batch_tokens: int = 1024, stored: Mapping[str, Tensor] | None = None
+    ) -> None:
+        super().__init__(tokenizer, window_of(model.config))
+        self.model = model
+        self.batch_tokens = batch_tokens
+        self.tokens_fed = 0
+        self._weights = PatchedWeights(model, stored)
+        self._plans: OrderedDict[tuple[tuple[str, str], ...], Plan] = OrderedDict()
+        self._short_of_memory = False
+        self._windows = attention_windows(model)
+        # A screened search asks for another choice of the same pairs every time.
+        self._encoded = lru_cache(_ENCODED)(partial(encode_pair, self.encode))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the model's weights."""
+        return self.model.dtype
+
+    def load(self, patch: Patch) -> None:
+        """Make the resident model ``base + patch``; see `PatchedWeights.load`."""
+        self._weights.load(patch)
+
+    # Likelihoods
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Natural log of P(continuation | context) for each pair, summed over the continuation's tokens.
+
+        Contexts that several pairs share are computed once, and so is what all contexts begin with.
+
+        Raises:
+            UserError: if a pair is longer than the model's context window.
+        """
+        return _together(self.loglikelihood_parts(pairs), len(pairs))
+
+    def loglikelihood_parts(self, pairs: Sequence[tuple[str, str]]) -> list[Part[float]]:
+        """`loglikelihood` batch by batch; what all contexts begin with is computed with the first batch asked.
+
+        Raises:
+            UserError: if a pair is longer than the model's context window.
+        """
+        if any(not continuation for _, continuation in pairs):
+            raise ValueError("a continuation is empty: there is nothing to score")
+        plan = self._plan(tuple(pairs))
+        prefix = cache(lambda: self._prefix(plan))
+
+        def ask(batch: Batch) -> list[float]:
+            totals = torch.zeros(plan.n_pairs, dtype=torch.float64)
+            for part, logits in self._forward(batch, plan, prefix):
+                totals.index_add_(0, part.target_pair, _target_logprobs(part, logits))
+            return totals[batch.pairs].tolist()
+
+        return [Part(tuple(batch.pairs.tolist()), partial(ask, batch)) for batch in plan.batches]
+
+    def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
+        """Natural-log distribution of the next token after each prompt: (N, V) float32 on the CPU.
+
+        Raises:
+            UserError: if a prompt is longer than the model's context window.
+        """
+        found = torch.empty(len(prompts), self.model.get_output_embeddings().weight.shape[0])
+        for batch, logits in self._forward_all([(prompt, "") for prompt in prompts]):
+            found[batch.target_pair] = logits[batch.target_head].float().log_softmax(-1).cpu()
+        return found
+
+    def score_tokens(self, pairs: Sequence[tuple[str, str]]) -> tuple[TokenScores, ...]:
+        """What `loglikelihood` sums: for each pair the continuation's tokens and the natural log of each one's P.
+
+        Raises:
+            UserError: if a pair is longer than the model's context window.
+        """
+        if not pairs:
+            return ()
+        found = [(batch, _target_logprobs(batch, logits)) for batch, logits in self._forward_all(pairs)]
+        owner = torch.cat([batch.target_pair for batch, _ in found])
+        by_pair = owner.argsort(stable=True)  # within a pair the order of its tokens stays
+        counts = owner.bincount(minlength=len(pairs)).tolist()
+        tokens = torch.cat([batch.target_token for batch, _ in found])[by_pair].split(counts)
+        logprobs = torch.cat([values for _, values in found])[by_pair].split(counts)
+        return tuple(TokenScores(tuple(t.tolist()), v) for t, v in zip(tokens, logprobs, strict=True))
+
+    def distributions(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[Tensor, Tensor]]:
+        """For each pair the natural-log distributions along its continuation, (T, V) float32, and its tokens, (T,).
+
+        On the CPU; memory grows with the vocabulary, so ask for few pairs at a time.
+
+        Raises:
+            UserError: if a pair is longer than the model's context window.
+        """
+        found = [(torch.empty(0), torch.empty(0, dtype=torch.int64))] * len(pairs)
+        for batch, logits in self._forward_all(pairs):
+            logprobs = logits.float().log_softmax(-1).cpu()
+            for pair in batch.target_pair.unique().tolist():
+                own = batch.target_pair == pair
+                found[pair] = logprobs[batch.target_head[own]], batch.target_token[own]
+        return found
+
+    # Text
+
+    def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
+        """Greedy continuations, special tokens left out; finished sequences leave the batch.
+
+        Raises:
+            UserError: if a prompt and `max_new_tokens` do not fit into the model's context window.
+        """
+        return _together(self.generate_parts(prompts, max_new_tokens), len(prompts))
+
+    def sample(self, prompts: Sequence[str], draw: Draw, max_new_tokens: int = 64) -> list[str]:
+        """Sampled continuations, one per prompt; the same seed gives the same text, whatever it is asked with.
+
+        Raises:
+            UserError: if a prompt and `max_new_tokens` do not fit into the model's context window.
+        """
+        return _together(self.generate_parts(prompts, max_new_tokens, draw), len(prompts))
+
+    def generate_parts(
+        self, prompts: Sequence[str], max_new_tokens: int = 64, draw: Draw | None = None
+    ) -> list[Part[str]]:
+        """`generate` (or with `draw`, `sample`) batch by batch, prompts of like length together.
+
+        Raises:
+            UserError: if a prompt and `max_new_tokens` do not fit into the model's context window.
+        """
+        encoded = [self.encode_prompt(prompt) for prompt in prompts]
+        for prompt, ids in zip(prompts, encoded, strict=True):
+            self.check_length(len(ids) + max_new_tokens, prompt)
+        parts = []
+        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]), reverse=True)
+        while order:
+            width = len(encoded[order[0]]) + max_new_tokens
+            now, order = order[: max(1, self.batch_tokens // width)], order[max(1, self.batch_tokens // width) :]
+            ask = partial(
+                self._write, [encoded[i] for i in now], max_new_tokens, None if draw is None else draw.rows(now)
+            )
+            parts.append(Part(tuple(now), ask))
+        return parts
+
+    def _write(self, prompts: Sequence[tuple[int, ...]], max_new_tokens: int, draw: Draw | None = None) -> list[str]:
+        setting = (self.model, prompts, max_new_tokens, self._pad(), self.stops())
+        try:
+            found = greedy(*setting) if draw is None else sampled(*setting, draw)
+        except RuntimeError as error:
+            self._smaller_batches(error, len(prompts))
+        else:
+            self.tokens_fed += sum(map(len, prompts)) + sum(map(len, found))
+            return [self.tokenizer.decode(new, skip_special_tokens=True) for new in found]
+        half, rows = len(prompts) // 2, range(len(prompts))
+        return [
+            text
+            for part in (rows[:half], rows[half:])
+            for text in self._write(
+                [prompts[i] for i in part], max_new_tokens, None if draw is None else draw.rows(part)
+            )
+        ]
+
+    # Inside
+
+    def _plan(self, pairs: tuple[tuple[str, str], ...]) -> Plan:
+        """Tokenised once per run: the same pairs come back for every candidate."""
+        if pairs in self._plans:
+            self._plans.move_to_end(pairs)
+            return self._plans[pairs]
+        encoded: list[TokenPair] = []
+        for context, continuation in pairs:
+            if continuation:
+                encoded.append(self._encoded(context, continuation))
+            else:
+                encoded.append((self.encode_prompt(context), ()))
+            self.check_length(sum(map(len, encoded[-1])), context)
+        self._plans[pairs] = build_plan(encoded, self.batch_tokens, self._pad())
+        if len(self._plans) > _PLANS:
+            self._plans.popitem(last=False)
+        return self._plans[pairs]
+
+    def _forward_all(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[Batch, Tensor]]:
+        """All batches that hold these pairs, each with the logits at its heads."""
+        plan = self._plan(tuple(pairs))
+        prefix = cache(lambda: self._prefix(plan))
+        for batch in plan.batches:
+            yield from self._forward(batch, plan, prefix)
+
+    def _forward(
+        self, batch: Batch, plan: Plan, prefix: Callable[[], PrefixCache | None]
+    ) -> Iterator[tuple[Batch, Tensor]]:
+        """The logits at a batch's heads, (M, V), in the model's dtype; in halves where memory is short."""
+        try:
+            logits = self._logits(batch, plan, prefix())
+        except RuntimeError as error:
+            self._smaller_batches(error, len(batch.rows))
+        else:
+            self.tokens_fed += batch.n_tokens
+            yield batch, logits
+            return
+        half = len(batch.rows) // 2
+        for rows in (batch.rows[:half], batch.rows[half:]):
+            yield from self._forward(make_batch(rows, len(plan.prefix), self._pad()), plan, prefix)
+
+    @torch.inference_mode()
+    def _logits(self, batch: Batch, plan: Plan, prefix: PrefixCache | None) -> Tensor:
+        with self._vocabulary_only_at(batch.heads):
+            out = self.model(
+                input_ids=batch.input_ids.to(self.model.device),
+                position_ids=batch.position_ids.to(self.model.device),
+                attention_mask=self._mask(batch, len(plan.prefix)),
+                past_key_values=prefix,
+                use_cache=prefix is not None,
+            )
+        logits: Tensor = out.logits[0]
+        return logits
+
+    def _smaller_batches(self, error: RuntimeError, rows: int) -> None:
+        """After an error: if it was memory, make later batches half as large and say so once; else raise it.
+
+        Raises:
+            NoRoomError: a single row does not fit.
+        """
+        if not out_of_memory(error):
+            raise error
+        if rows == 1:
+            raise NoRoomError("out of memory with a single item in the batch; use a smaller base or shorter items")
+        if not self._short_of_memory:
+            log.warning("out of memory at %d tokens a batch: going on with smaller ones", self.batch_tokens)
+            self._short_of_memory = True
+            self.batch_tokens = max(self.batch_tokens // 2, 1)
+            self._plans.clear()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    @torch.inference_mode()
+    def _prefix(self, plan: Plan) -> PrefixCache | None:
+        """Keys and values of what all contexts begin with."""
+        if not plan.prefix:
+            return None
+        # Made without the config, the cache keeps all of the prefix, also in layers with a sliding window.
+        filled = DynamicCache()
+        ids = torch.tensor([plan.prefix], device=self.model.device)
+        self.tokens_fed += len(plan.prefix)
+        self.model.base_model(input_ids=ids, past_key_values=filled, use_cache=True)
+        return PrefixCache(filled)
+
+    @contextmanager
+    def _vocabulary_only_at(self, heads: Tensor) -> Iterator[None]:
+        """Send only these positions through the output embedding (`logits_to_keep` cannot differ by row).
+
+        A hook, so that whatever the architecture does to its logits afterwards (scale, soft cap) stays its own.
+        """
+
+        def select(_: object, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            return (args[0].flatten(0, 1)[heads.to(args[0].device)].unsqueeze(0),)
+
+        handle = self.model.get_output_embeddings().register_forward_pre_hook(select)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def _mask(self, batch: Batch, n_prefix: int) -> Tensor | dict[str, Tensor]:
+        mask = attention_mask(batch, n_prefix, self._windows, self.model.dtype)
+        if isinstance(mask, dict):
+            return {kind: part.to(self.model.device) for kind, part in mask.items()}
+        return mask.to(self.model.device)
+
+    def _pad(self) -> int:
+        return int(self.tokenizer.pad_token_id)
+
+    def stops(self) -> frozenset[int]:
+        """Tokens that end a turn: the tokenizer's and those of the model's generation config."""
+        named = self.model.generation_config.eos_token_id
+        listed = named if isinstance(named, list) else [named]
+        return frozenset(int(i) for i in [self.tokenizer.eos_token_id, *listed] if i is not None)
+
+
+def _target_logprobs(batch: Batch, logits: Tensor) -> Tensor:
+    """Log-probabilities of a batch's targets, (T,) float64, from the logits at its heads."""
+    chosen = logits[batch.target_head, batch.target_token].float().cpu()
+    rows = logits.split(_HEAD_ROWS[logits.device.type])
+    normaliser = torch.cat([row.float().logsumexp(-1) for row in rows]).cpu()
+    return (chosen - normaliser[batch.target_head]).double()
+
+
+def _together(parts: Sequence[Part[T]], n: int) -> list[T]:
+    """The answers to all `n` questions, in their order."""
+    found = {i: answer for part in parts for i, answer in zip(part.indices, part.ask(), strict=True)}
+    return [found[i] for i in range(n)]

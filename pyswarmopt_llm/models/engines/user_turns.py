@@ -1,0 +1,34 @@
+"""A question as something to be predicted: how familiar is a model with the words of a user's turn?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyswarmopt_llm.common.interfaces import Engine
+
+
+def as_users_words(engine: Engine, turns: Sequence[str]) -> list[tuple[str, str]]:
+    """Each user turn, already in the chat template, as a pair whose continuation is all that can be predicted of it.
+
+    The context is what the template puts before a user's words; without a template, the first word.
+    """
+    header = _header(engine)
+    return [
+        (header, text[len(header) :]) if header and text.startswith(header) else _after_first_word(text)
+        for text in turns
+    ]
+
+
+def _header(engine: Engine) -> str:
+    """What the chat template puts before a user's words; empty without a template."""
+    one, other = engine.chat("a"), engine.chat("b")
+    same = next(i for i, (x, y) in enumerate(zip(one, other, strict=False)) if x != y)
+    return one[:same]
+
+
+def _after_first_word(text: str) -> tuple[str, str]:
+    head, space, tail = text.partition(" ")
+    return (head, space + tail) if tail.strip() else (text[:1], text[1:])
+
+
+__all__ = ["as_users_words"]

@@ -1,0 +1,154 @@
+"""Members of a token swarm: any mix of models and adapters, found, loaded and proven fit to speak together."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.models import embedded
+from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors, read_adapter
+from pyswarmopt_llm.models.adapters.compatibility import inspect_experts, unique_names
+from pyswarmopt_llm.models.alphabet import require_common_alphabet, same_tokenizer
+from pyswarmopt_llm.models.base import BaseModel, load_model, resolve_base
+from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+
+_PROBE = "Hello"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One expert of a token swarm, not loaded yet.
+
+    Attributes:
+        name: the expert's name.
+        spec: what the user wrote; a local directory as an absolute path.
+        base: the model, or the base of the adapter.
+        adapter: None for a model.
+    """
+
+    name: str
+    spec: str
+    base: BaseModel
+    adapter: AdapterInfo | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of all its weights and its tokenizer."""
+        if self.adapter is None:
+            return self.base.fingerprint
+        return hashlib.sha256(f"{self.base.fingerprint} {self.adapter.fingerprint}".encode()).hexdigest()
+
+
+def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member, ...]:
+    """Look at each expert's files: an adapter where there is an adapter_config.json, else a model.
+
+    Args:
+        specs: directories, hub ids or ``embedded:NAME``.
+        base: the base of all adapters among them; without it each adapter's own, as its config names it.
+
+    Raises:
+        UserError: an expert or its base is not there, or an adapter does not fit its base.
+    """
+    given = resolve_base(base) if base else None
+    found = []
+    for spec, name in zip(specs, unique_names(specs), strict=True):
+        path = Path(spec).expanduser()
+        place = str(path.resolve()) if path.is_dir() else spec
+        if (path / "adapter_config.json").is_file():
+            info = read_adapter(path, name)
+            found.append(Member(name, place, given or _own_base(info), info))
+        else:
+            found.append(Member(name, place, resolve_base(spec)))
+    _check_adapters(found)
+    return tuple(found)
+
+
+def _own_base(info: AdapterInfo) -> BaseModel:
+    named = info.base_model_name
+    if named is None:
+        raise UserError(f"{info.name}: does not name its base in adapter_config.json; give it with --base")
+    try:
+        return resolve_base(embedded.spec_of(named) or named)
+    except UserError as error:
+        raise UserError(f"{info.name}: its base is not within reach ({error}); give it with --base") from error
+
+
+def _check_adapters(members: Sequence[Member]) -> None:
+    """Each adapter against its base; all of one base together, since that reads the base once."""
+    groups: dict[str, list[Member]] = {}
+    for member in members:
+        if member.adapter is not None:
+            groups.setdefault(member.base.fingerprint, []).append(member)
+    for group in groups.values():
+        inspect_experts([member.spec for member in group], group[0].base).require("delta")
+
+
+def load_members(
+    members: Sequence[Member], dtype: str = "auto", device: str = "auto", threads: int | None = None
+) -> dict[str, TransformersEngine]:
+    """Load all members side by side: name -> engine with its weights in place.
+
+    Adapters of one base share whatever weights they do not change.
+
+    Raises:
+        UserError: no such device or dtype, or a model cannot be loaded.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    where = pick_device(device)
+    bases: dict[str, TransformersEngine] = {}
+    engines = {}
+    for member in members:
+        key = member.base.fingerprint
+        if key not in bases:
+            bases[key] = TransformersEngine(*load_model(member.base, pick_dtype(dtype, where), where))
+        engine = bases[key]
+        engines[member.name] = engine if member.adapter is None else _with_adapter(engine, member.adapter)
+    return engines
+
+
+def _with_adapter(base: TransformersEngine, info: AdapterInfo) -> TransformersEngine:
+    """A second engine: what the adapter changes is its own, everything else is the base's."""
+    patch = Patch(low_rank=load_factors(info))
+    shared = {id(value): value for name, value in base.model.named_parameters() if name not in patch.low_rank}
+    engine = TransformersEngine(copy.deepcopy(base.model, shared), base.tokenizer)
+    engine.load(patch)
+    return engine
+
+
+def check_members(engines: Mapping[str, TransformersEngine]) -> None:
+    """Prove that the members can be asked the same question and answer in the same alphabet.
+
+    Raises:
+        UserError: one has a chat template and another has none; tokenizers differ and have no alphabet in common; a
+            member answers with NaN.
+    """
+    templates = {name: engine.tokenizer.chat_template is not None for name, engine in engines.items()}
+    without = [name for name, has in templates.items() if not has]
+    if without and len(without) < len(templates):
+        raise UserError(
+            f"{without[0]}: has no chat template, other members have one; "
+            "put a chat_template.jinja beside its tokenizer, or leave it out"
+        )
+    if not same_tokenizer([engine.tokenizer for engine in engines.values()]):
+        require_common_alphabet({name: engine.tokenizer for name, engine in engines.items()})
+    check_answers(engines)
+
+
+def check_answers(engines: Mapping[str, TransformersEngine]) -> None:
+    """Prove that every member gives numbers.
+
+    Raises:
+        UserError: a member answers with NaN.
+    """
+    for name, engine in engines.items():
+        if bool(engine.next_token_logprobs([engine.chat(_PROBE)]).isnan().any()):
+            raise UserError(f"{name}: answers with NaN; its weights are damaged or overflow in this --dtype")

@@ -1,0 +1,121 @@
+"""Chat examples as token batches for training: encoding, length buckets, left padding."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.errors import UserError
+
+# Examples sorted by length together: enough of them for tight batches, few enough to stay shuffled.
+_CHUNK = 400
+
+
+@dataclass(frozen=True)
+class ChatTokens:
+    """Token ids of one chat, of which the last `answer` are those to learn."""
+
+    ids: list[int]
+    answer: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Left-padded chats: all answers end in the last column.
+
+    Attributes:
+        ids: (N, T) token ids.
+        attention: (N, T), 1 on tokens and 0 on padding.
+        positions: (N, T) position ids that start at 0 on each chat's first token.
+        answers: (N, T) bool, true on tokens to learn.
+    """
+
+    ids: Tensor
+    attention: Tensor
+    positions: Tensor
+    answers: Tensor
+
+
+def encode_chat(tokenizer: Any, examples: Sequence[Mapping[str, Any]], max_len: int) -> list[ChatTokens]:
+    """Chats as tokens, cut after `max_len`; those whose answer lies wholly behind the cut are left out.
+
+    Args:
+        tokenizer: a transformers tokenizer with a chat template.
+        examples: each ``{"messages": [{"role": ..., "content": ...}, ...]}``, the last one the assistant's.
+        max_len: tokens.
+
+    Raises:
+        UserError: no chat template, or an example of another form (named by its number, from 1).
+    """
+    if not tokenizer.chat_template:
+        raise UserError("the base model's tokenizer has no chat template; use an instruction-tuned base")
+    chats = []
+    for number, example in enumerate(examples, start=1):
+        messages = _messages(example, number)
+        prompt = tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
+        whole = tokenizer.apply_chat_template(messages, tokenize=False)
+        if not whole.startswith(prompt):
+            raise UserError("the base model's chat template rewrites earlier turns; use another base")
+        before = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        # The template's line break after the end-of-turn token is never generated, so it is not learnt.
+        answer = tokenizer(whole[len(prompt) :].rstrip("\n"), add_special_tokens=False)["input_ids"]
+        ids = (before + answer)[:max_len]
+        if len(ids) > len(before):
+            chats.append(ChatTokens(ids=ids, answer=len(ids) - len(before)))
+    return chats
+
+
+def _messages(example: Mapping[str, Any], number: int) -> Sequence[Mapping[str, str]]:
+    messages = example.get("messages") if isinstance(example, Mapping) else None
+    if not isinstance(messages, Sequence) or len(messages) < 2:
+        raise UserError(f'example {number}: needs "messages" with a user and an assistant turn')
+    for message in messages:
+        if not isinstance(message, Mapping) or not {"role", "content"} <= message.keys():
+            raise UserError(f'example {number}: each message needs "role" and "content"')
+        if not isinstance(message["content"], str):
+            raise UserError(f"example {number}: the content of a message must be text")
+    if messages[-1]["role"] != "assistant" or not messages[-1]["content"].strip():
+        raise UserError(f"example {number}: the last message must be the assistant's answer and not empty")
+    return messages
+
+
+def length_buckets(lengths: Sequence[int], batch_tokens: int, rng: random.Random) -> list[list[int]]:
+    """One pass over the examples as batches of indices, each of at most `batch_tokens` padded tokens.
+
+    An example that is longer than that is a batch of its own.
+
+    Example:
+        >>> sorted(map(sorted, length_buckets([5, 1, 5, 1], 10, random.Random(0))))
+        [[0, 2], [1, 3]]
+    """
+    order = list(range(len(lengths)))
+    rng.shuffle(order)
+    batches: list[list[int]] = []
+    for start in range(0, len(order), _CHUNK):
+        batch: list[int] = []
+        for index in sorted(order[start : start + _CHUNK], key=lambda i: lengths[i]):
+            if batch and lengths[index] * (len(batch) + 1) > batch_tokens:
+                batches.append(batch)
+                batch = []
+            batch.append(index)
+        batches.append(batch)
+    rng.shuffle(batches)
+    return batches
+
+
+def left_padded(chats: Sequence[ChatTokens], pad: int) -> Batch:
+    """Chats as one batch, padded on the left so that only the last columns need logits."""
+    width = max(len(chat.ids) for chat in chats)
+    ids = torch.full((len(chats), width), pad)
+    attention = torch.zeros((len(chats), width), dtype=torch.long)
+    answers = torch.zeros((len(chats), width), dtype=torch.bool)
+    for row, chat in enumerate(chats):
+        ids[row, width - len(chat.ids) :] = torch.tensor(chat.ids)
+        attention[row, width - len(chat.ids) :] = 1
+        answers[row, width - chat.answer :] = True
+    return Batch(ids, attention, (attention.cumsum(1) - 1).clamp(min=0), answers)

@@ -1,0 +1,99 @@
+"""Follow a run from outside: its files become the events that the search itself tells. Nothing is locked or written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from pyswarmopt_llm.common.append_log import read_journal
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.events import Event, Narrator
+from pyswarmopt_llm.evaluation.run_files import at_work, read_about, read_result, stored_config
+
+
+class Status(Enum):
+    """How a run is."""
+
+    ABSENT = "not begun"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    FINISHED = "finished"
+
+
+class Follower:
+    """Reads what is new in a run directory, each time it is asked.
+
+    Args:
+        path: the run directory; it need not be there yet.
+
+    Raises:
+        UserError: something else is there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.result: dict[str, Any] | None = None
+        self._narrator: Narrator | None = None
+        self._end, self._lines = 0, 0
+        if not (path / "run.json").exists() and path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UserError(f"{path}: not a run directory (it has no run.json); check the path")
+
+    @property
+    def status(self) -> Status:
+        """How the run is now."""
+        if self.result is not None:
+            return Status.FINISHED
+        if not (self.path / "run.json").exists():
+            return Status.ABSENT
+        return Status.RUNNING if at_work(self.path) else Status.STOPPED
+
+    def news(self) -> list[Event]:
+        """The events since the last call, in order; the first begin with ``start``, the last end with ``done``.
+
+        Raises:
+            UserError: a file of the run is damaged.
+        """
+        return [] if self.result is not None else list(self._read())
+
+    def _read(self) -> Iterator[Event]:
+        if self._narrator is None and not (self.path / "run.json").exists():
+            return
+        result = read_result(self.path)  # before the journal, which is complete once this is there
+        rows, self._end = read_journal(self.path / "history.jsonl", self._end, self._lines + 1)
+        self._lines += len(rows)
+        if self._narrator is None:
+            about = read_about(self.path)
+            config = stored_config(self.path, about)
+            self._narrator = Narrator(config.planned)
+            yield _start(self.path, about, config, next((row for row in rows if row["phase"] == "search"), None))
+        for row in rows:
+            yield from self._narrator.follow(row)
+        if result is not None:
+            self.result = result
+            yield self._narrator.iteration()
+            yield Event("done", {"result": result})
+
+
+def _start(path: Path, about: Mapping[str, Any], config: SearchConfig, row: Mapping[str, Any] | None) -> Event:
+    """What the search told when it began, as far as its files say it."""
+    prints = about["fingerprints"]
+    data = {
+        "run": str(path),
+        "experts": list(prints.get("experts", config.experts)),
+        "tasks": list(prints.get("tasks", config.tasks)),
+        "particles": config.population,
+        "limits": config.limits,
+        "dev_items": 0 if row is None else sum(map(len, row["items"].values())),
+        "scoring": config.scoring,
+        "dtype": config.dtype,
+        "threads": config.threads,
+        "workers": config.workers,
+        "evaluations_planned": config.planned,
+    }
+    return Event("start", data)
+
+
+__all__ = ["Follower", "Status"]

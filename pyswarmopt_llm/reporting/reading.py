@@ -1,0 +1,143 @@
+"""What a finished run tells: emergence of correctness, and where its best particle came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.evaluation.scorer import unpack
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Emergence:
+    """Dev items of one task by who answers them rightly: any starting expert, the final best (Feng et al. 2024).
+
+    Attributes:
+        kept: some expert and the best.
+        lost: some expert, but not the best.
+        emerged: no expert, but the best.
+        never: neither.
+    """
+
+    kept: int
+    lost: int
+    emerged: int
+    never: int
+
+    @property
+    def share(self) -> float | None:
+        """Of the items that no expert got right the share that the best does; None where there is none."""
+        unknown = self.emerged + self.never
+        return self.emerged / unknown if unknown else None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the final best started.
+
+    Attributes:
+        particle: its number in the swarm.
+        start: the value of its starting point.
+        rank: of that value in the starting swarm, 1 for the best; equal values share the middle of their ranks.
+        population: particles.
+        value: the best value.
+        iteration: when it was found.
+        promised: by the model of a screened search; no particle found it, and `start` is its own value.
+    """
+
+    particle: int
+    start: float
+    rank: float
+    population: int
+    value: float
+    iteration: int
+    promised: bool = False
+
+    @property
+    def weak_to_strong(self) -> bool:
+        """It started in the lower half of the swarm."""
+        return not self.promised and self.rank > (self.population + 1) / 2
+
+
+def read_run(path: Path) -> tuple[Run, dict[str, Any]]:
+    """A finished run and its result.
+
+    Raises:
+        UserError: not a run, not finished, or without a complete evaluation.
+    """
+    run = Run.open(path)
+    if run.result is None:
+        raise UserError(f"{path}: is not finished; finish it with: swarm-llm resume {path}")
+    if not searched(run.rows):
+        raise UserError(f"{run.path / 'history.jsonl'}: has no complete evaluation; nothing to analyse")
+    return run, run.result
+
+
+def searched(rows: Iterable[Row]) -> list[Row]:
+    """The rows of the search itself, without those that were ended early."""
+    return [row for row in rows if row["phase"] == "search" and "bounds" not in row]
+
+
+def expert_rows(rows: Sequence[Row], result: Mapping[str, Any]) -> list[Row]:
+    """The rows of the experts themselves, which the starting swarm begins with."""
+    return [row for row in rows if row["iteration"] == 0 and row["particle"] < len(result["coefficients"])]
+
+
+def emergence(rows: Sequence[Row], result: Mapping[str, Any]) -> dict[str, Emergence]:
+    """Task -> its four cases; tasks whose items are not simply right or wrong are left out.
+
+    Args:
+        rows: those of `searched`, at least one.
+        result: ``result.json``.
+    """
+    experts, best = expert_rows(rows, result), best_row(rows, result)
+    found = {}
+    for name, packed in best["items"].items():
+        final = np.array(unpack(packed))
+        starting = np.array([unpack(row["items"][name]) for row in experts])
+        if final.size == 0 or not (np.isin(final, (0, 1)).all() and np.isin(starting, (0, 1)).all()):
+            continue
+        known, right = starting.any(axis=0), final.astype(bool)
+        found[name] = Emergence(
+            int((known & right).sum()),
+            int((known & ~right).sum()),
+            int((~known & right).sum()),
+            int((~known & ~right).sum()),
+        )
+    return found
+
+
+def origin(rows: Sequence[Row], result: Mapping[str, Any]) -> Origin:
+    """Where the final best started; `rows` are those of `searched`."""
+    best = best_row(rows, result)
+    starts = {row["particle"]: float(row["value"]) for row in rows if row["iteration"] == 0}
+    own = starts.get(best["particle"], float(best["value"]))
+    values = list(starts.values())
+    rank = 1 + sum(v > own for v in values) + (values.count(own) - 1) / 2
+    promised = best["particle"] not in starts
+    return Origin(best["particle"], own, rank, len(values), float(best["value"]), best["iteration"], promised)
+
+
+def best_row(rows: Sequence[Row], result: Mapping[str, Any]) -> Row:
+    """The row of the candidate that the run handed over: by its mixture, else by its value.
+
+    Different graphs may consist of the same experts: of these the one with its value.
+    """
+    mixture = list(result["coefficients"].values())
+    same = [
+        row
+        for row in rows
+        if row["coefficients"] == mixture and ("graph" not in result or row["value"] == result["best_dev"])
+    ]
+    return same[0] if same else max(rows, key=lambda row: row["value"])
+
+
+__all__ = ["Emergence", "Origin", "best_row", "emergence", "expert_rows", "origin", "read_run", "searched"]

@@ -1,0 +1,107 @@
+"""Show a search while it runs: a view that renews itself in a terminal, plain lines elsewhere, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.live import Live
+
+from pyswarmopt_llm.common.events import Event, OnEvent
+from pyswarmopt_llm.reporting.terminal.live import LiveView, facts, pace, stop_words
+from pyswarmopt_llm.reporting.terminal.state import SearchState
+
+_PER_SECOND = 4  # how often the view is drawn
+
+
+def headline(data: Mapping[str, Any]) -> str:
+    """One line about a run that starts; what it does not know (``auto``, None) is left out."""
+    items = f" of {data['dev_items']} dev items" if data["dev_items"] else ""
+    details = [f"{data['scoring']} scoring"] if data["scoring"] != "auto" else []
+    details += [data["dtype"]] if data["dtype"] != "auto" else []
+    details += [f"{data['threads']} threads"] if data["threads"] else []
+    details += [f"{data['workers']} workers"] if data.get("workers", "1") != "1" else []
+    return (
+        f"{data['run']}: {len(data['experts'])} experts on {', '.join(data['tasks'])}; {data['particles']} particles, "
+        f"at most {data['evaluations_planned']} evaluations{items}" + (f" ({', '.join(details)})" if details else "")
+    )
+
+
+def say(console: Console, text: str) -> None:
+    """Print a line as it is: texts hold names from files, which are never read as markup."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class Lines:
+    """A listener that writes a line per iteration, for logs and pipes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._state = SearchState()
+
+    def __call__(self, event: Event) -> None:
+        """Take in one event."""
+        # A resumed run goes through the iterations of its journal again; they were told by who made them.
+        known = event.kind == "iteration" and event.data["iteration"] <= self._state.completed
+        self._state.add(event)
+        if event.kind == "note":
+            say(self._console, str(event.data["text"]))
+        elif event.kind == "start":
+            say(self._console, headline(event.data))
+        elif event.kind in ("trial", "closing"):
+            say(self._console, self._state.phase)
+        elif event.kind == "iteration" and not known:
+            say(self._console, ", ".join([*facts(self._state), *pace(self._state), *stop_words(self._state)]))
+
+
+@contextmanager
+def _live(console: Console) -> Iterator[OnEvent]:
+    state = SearchState()
+    view = LiveView(state)
+    with Live(view, console=console, refresh_per_second=_PER_SECOND) as live:
+
+        def on_event(event: Event) -> None:
+            state.add(event)
+            if event.kind == "note":
+                say(live.console, str(event.data["text"]))
+
+        yield on_event
+
+
+def json_lines(out: TextIO) -> OnEvent:
+    """A listener that writes each event as one JSON object with its kind as ``event``, at once.
+
+    Example:
+        >>> import sys
+        >>> json_lines(sys.stdout)(Event("note", {"text": "hello"}))
+        {"event": "note", "text": "hello"}
+    """
+
+    def on_event(event: Event) -> None:
+        out.write(json.dumps({"event": event.kind, **event.data}) + "\n")
+        out.flush()
+
+    return on_event
+
+
+@contextmanager
+def progress(console: Console) -> Iterator[OnEvent]:
+    """Show a search while it runs.
+
+    Args:
+        console: where to; a terminal gets a live view, anything else plain lines.
+
+    Yields:
+        The listener to give to `pyswarmopt_llm.jobs.search.loop.search`.
+    """
+    if console.is_terminal:
+        with _live(console) as on_event:
+            yield on_event
+    else:
+        yield Lines(console)
+
+
+__all__ = ["Lines", "headline", "json_lines", "progress", "say"]

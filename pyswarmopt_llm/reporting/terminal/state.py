@@ -1,0 +1,135 @@
+"""How far a search is: one model of it, made from its events, whoever tells them."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from typing import Any
+
+from pyswarmopt_llm.common.events import Event
+
+# Enough evaluations to smooth their times, few enough to follow a machine that gets slower.
+WINDOW = 20
+
+_PHASES = {
+    "letter": "trying option letters",
+    "confirm": "scoring the leaders again",
+    "weights": "moving the models of the graph",
+}
+
+
+class SearchState:
+    """What the events have told so far.
+
+    Attributes:
+        run: the run directory, as the search was given it.
+        tasks, experts: their names.
+        particles: population of the swarm.
+        limits: what ends the search (see `SearchConfig.limits`).
+        phase: what goes on beside the search, in words; "" while it searches.
+        over: whether the search itself has ended.
+        iteration: of the latest evaluation, 0 for the starting swarm.
+        completed: the latest iteration that has ended, -1 before the first.
+        best: best value on dev, None before the first evaluation.
+        best_at: iteration and particle in which it was found.
+        single: the best expert so far and its value.
+        values: iteration -> particle -> value.
+        done, left: evaluations so far, and left at most.
+        items, seconds: asked and spent so far, those of a replayed journal with them.
+
+    Example:
+        >>> state = SearchState()
+        >>> state.add(Event("start", {"run": "r", "experts": ["x"], "tasks": ["t"], "particles": 2,
+        ...                           "limits": {"max_iter": 1}, "evaluations_planned": 4}))
+        >>> state.add(Event("evaluation", {"iteration": 0, "particle": 0, "value": 0.5, "n": 8, "seconds": 2.0,
+        ...                                "best": 0.5, "evaluations": 1, "evaluations_left": 3}))
+        >>> state.items_per_second, state.seconds_left, state.best_at
+        (4.0, 6.0, (0, 0))
+    """
+
+    def __init__(self) -> None:
+        self.run = ""
+        self.tasks: tuple[str, ...] = ()
+        self.experts: tuple[str, ...] = ()
+        self.particles = 0
+        self.limits: Mapping[str, float] = {}
+        self.phase, self.over = "getting ready", False
+        self.iteration, self.completed = 0, -1
+        self.best: float | None = None
+        self.best_at: tuple[int, int] | None = None
+        self.single: tuple[str, float] | None = None
+        self.values: dict[int, dict[int, float]] = {}
+        self.done, self.left = 0, 0
+        self.items, self.seconds = 0, 0.0
+        self._trials: Counter[str] = Counter()
+        self._latest: deque[tuple[int, float]] = deque(maxlen=WINDOW)
+
+    def add(self, event: Event) -> None:
+        """Take in one event."""
+        data = event.data
+        if event.kind == "start":
+            self.run, self.tasks, self.experts = data["run"], tuple(data["tasks"]), tuple(data["experts"])
+            self.particles, self.limits, self.left = data["particles"], data["limits"], data["evaluations_planned"]
+        elif event.kind in ("evaluation", "replayed"):
+            self._evaluated(data)
+        elif event.kind == "iteration":
+            self.completed = max(self.completed, data["iteration"])
+            self.done, self.left = data["evaluations"], data["evaluations_left"]
+        elif event.kind == "trial":
+            self._trials[data["phase"]] += 1
+            self.phase = f"{_PHASES.get(data['phase'], data['phase'])}: {self._trials[data['phase']]} scored"
+        elif event.kind == "closing":
+            self.phase, self.over = "scoring what was found", True
+        elif event.kind == "done":
+            self.phase, self.over = "finished", True
+
+    def _evaluated(self, data: Mapping[str, Any]) -> None:
+        iteration, particle, value = data["iteration"], data["particle"], data["value"]
+        self.phase, self.iteration = "", max(self.iteration, iteration)
+        self.completed = max(self.completed, iteration - 1)
+        if self.best is None or value > self.best:
+            self.best, self.best_at = value, (iteration, particle)
+        if iteration == 0 and particle < len(self.experts) and (self.single is None or value > self.single[1]):
+            self.single = self.experts[particle], value
+        self.values.setdefault(iteration, {})[particle] = value
+        self.done, self.left = data["evaluations"], data["evaluations_left"]
+        self.items += data["n"]
+        self.seconds += data["seconds"]
+        self._latest.append((data["n"], data["seconds"]))
+
+    @property
+    def items_per_second(self) -> float | None:
+        """Items asked in a second of the latest `WINDOW` evaluations; None before the first."""
+        seconds = sum(spent for _, spent in self._latest)
+        return sum(n for n, _ in self._latest) / seconds if seconds else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """The most that the search may still take, at the pace of the latest evaluations; None before the first.
+
+        It may end sooner: by patience, or because positions come back that are known.
+        """
+        if not self._latest:
+            return None
+        times = [self.left * sum(spent for _, spent in self._latest) / len(self._latest)]
+        if "budget_minutes" in self.limits:
+            times.append(60 * self.limits["budget_minutes"] - self.seconds)
+        if "budget_items" in self.limits and self.items_per_second:
+            times.append((self.limits["budget_items"] - self.items) / self.items_per_second)
+        return max(0.0, min(times))
+
+    @property
+    def stops(self) -> list[tuple[str, float, float]]:
+        """Each stop rule with how much of it is used up, and its limit."""
+        found_in = self.best_at[0] if self.best_at else 0
+        used: dict[str, float] = {
+            "max_iter": max(0, self.completed),
+            "patience": max(0, self.completed - found_in),
+            "max_evals": self.done,
+            "budget_items": self.items,
+            "budget_minutes": self.seconds / 60,
+        }
+        return [(name, used[name], limit) for name, limit in self.limits.items()]
+
+
+__all__ = ["WINDOW", "SearchState"]

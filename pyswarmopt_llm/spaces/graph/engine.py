@@ -1,0 +1,156 @@
+"""The engine that runs a graph of models: each is asked in turn and reads what others said; the last one answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.interfaces import Node, Patch
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.side_by_side import check_answers
+from pyswarmopt_llm.spaces.graph.messages import fitting_turn
+
+Model = tuple[float, ...]  # coefficients of the experts
+Mix = Callable[[Model], Patch]
+
+MESSAGE_TOKENS = 64  # most tokens of a message
+# Rounds of questions whose answers are kept. A swarm comes back to the same graphs, graphs share their beginnings, and
+# greedy answers are the same whenever they are asked for.
+_ROUNDS = 512
+
+
+class GraphEngine:
+    """Runs a graph of models that read each other's messages (Feng et al. 2025); implements `interfaces.Engine`.
+
+    Models are called in the graph's order. Each gets the question with the messages of those that it reads, and writes
+    a message, greedily; the last one writes, or scores, the answer. A prompt here is what a user says: every model puts
+    it into its own chat template.
+
+    Args:
+        members: name -> expert with its weights in place.
+        mix: coefficients of the experts' weights -> the model, as a patch on their base; None where experts alone,
+            as they are, stand in graphs.
+
+    Raises:
+        UserError: a member answers with NaN.
+
+    Attributes:
+        members: as given.
+    """
+
+    def __init__(self, members: Mapping[str, TransformersEngine], mix: Mix | None = None) -> None:
+        check_answers(members)
+        self.members = dict(members)
+        self._engines, self._mix = list(members.values()), mix
+        self._experts = [tuple(row) for row in torch.eye(len(members), dtype=torch.float64).tolist()]
+        self._graph: tuple[Node, ...] = (Node(self._experts[0]),)
+        self._write = lru_cache(_ROUNDS)(self._write_anew)
+        self._score = lru_cache(_ROUNDS)(self._score_anew)
+
+    def load(self, patch: Patch) -> None:
+        """Take a graph; nothing is computed.
+
+        Raises:
+            ValueError: the patch holds anything but a graph of these members, or one with models that are mixed.
+        """
+        if patch.low_rank or patch.dense or patch.mixture or not patch.graph:
+            raise ValueError("an engine of graphs needs a graph and nothing else")
+        if any(len(node.model) != len(self.members) for node in patch.graph):
+            raise ValueError(f"a graph of {len(self.members)} members needs as many coefficients for each model")
+        if self._mix is None and any(node.model not in self._experts for node in patch.graph):
+            raise ValueError("these members cannot be mixed: they are no adapters of one base")
+        self._graph = patch.graph
+
+    def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
+        """The last model's greedy answers to user turns, special tokens left out.
+
+        Raises:
+            UserError: a prompt and `max_new_tokens` do not fit into a model's context window.
+        """
+        turns = self._turns(tuple(prompts), max_new_tokens)
+        return list(self._write(self._graph[-1].model, turns, max_new_tokens))
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Natural log of the last model's P(continuation | user turn and messages).
+
+        Raises:
+            UserError: a text is too long for a model's context window.
+        """
+        model = self._graph[-1].model
+        engine = self._engines[_heaviest(model)]
+        longest = max(len(engine.tokenizer(continuation)["input_ids"]) for _, continuation in pairs)
+        prompts = tuple(dict.fromkeys(prompt for prompt, _ in pairs))
+        turns = dict(zip(prompts, self._turns(prompts, longest), strict=True))
+        return list(self._score(model, tuple((turns[prompt], continuation) for prompt, continuation in pairs)))
+
+    def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
+        """The last model's natural-log next-token distribution after each user turn and messages: (N, V) float32."""
+        turns = self._turns(tuple(prompts), 1)
+        with self._as(self._graph[-1].model) as engine:
+            return engine.next_token_logprobs([engine.chat(turn) for turn in turns])
+
+    def chat(self, user: str) -> str:
+        """The user's turn as it is: a graph has as many chat templates as members."""
+        return user
+
+    @property
+    def mixes(self) -> bool:
+        """Whether models that are mixed from several experts can stand at a node."""
+        return self._mix is not None
+
+    @property
+    def room(self) -> int:
+        """Tokens that a model needs for what it writes beside the answer: a message."""
+        return MESSAGE_TOKENS
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the members' weights."""
+        return self._engines[0].dtype
+
+    def _turns(self, prompts: tuple[str, ...], new: int) -> tuple[str, ...]:
+        """Let all models but the last speak; what the last one is asked."""
+        messages: list[tuple[str, ...]] = []
+        for node in self._graph[:-1]:
+            turns = self._turns_of(node, prompts, messages, MESSAGE_TOKENS)
+            messages.append(self._write(node.model, turns, MESSAGE_TOKENS))
+        return self._turns_of(self._graph[-1], prompts, messages, new)
+
+    def _turns_of(
+        self, node: Node, prompts: tuple[str, ...], messages: Sequence[tuple[str, ...]], new: int
+    ) -> tuple[str, ...]:
+        """What a model is asked, with room for `new` tokens."""
+        engine = self._engines[_heaviest(node.model)]
+        read = [messages[k] for k in node.reads]
+        return tuple(fitting_turn(engine, prompt, [own[i] for own in read], new) for i, prompt in enumerate(prompts))
+
+    def _write_anew(self, model: Model, turns: tuple[str, ...], new: int) -> tuple[str, ...]:
+        with self._as(model) as engine:
+            return tuple(engine.generate([engine.chat(turn) for turn in turns], new))
+
+    def _score_anew(self, model: Model, pairs: tuple[tuple[str, str], ...]) -> tuple[float, ...]:
+        with self._as(model) as engine:
+            return tuple(engine.loglikelihood([(engine.chat(turn), continuation) for turn, continuation in pairs]))
+
+    @contextmanager
+    def _as(self, model: Model) -> Iterator[TransformersEngine]:
+        """An engine with these weights: the expert's own, or one that takes the mixture for as long as it is needed."""
+        place = _heaviest(model)
+        engine = self._engines[place]
+        if self._mix is None or model == self._experts[place]:
+            yield engine
+            return
+        engine.load(self._mix(model))
+        try:
+            yield engine
+        finally:
+            engine.load(self._mix(self._experts[place]))
+
+
+def _heaviest(model: Model) -> int:
+    """The expert with the largest coefficient."""
+    return max(range(len(model)), key=model.__getitem__)

@@ -1,0 +1,117 @@
+"""The distribution of a member's next byte, given the bytes so far, over all ways to cut them into tokens.
+
+A text of bytes has many tokenisations. The probability that a model's text begins with given bytes is the sum over all
+token sequences that cover them, the last token reaching to their end or beyond (Vieira et al. 2024, arXiv 2412.03719:
+prefix probabilities by covers); the next byte's distribution is a quotient of two such sums. Here a *path* is
+a sequence of tokens read so far and the bytes of the token being written; paths of little weight are dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyswarmopt_llm.spaces.mixture.incremental import Reader
+from pyswarmopt_llm.spaces.mixture.vocabulary import Span
+
+END = 256  # what stands behind the bytes in a distribution: the text is over
+
+
+@dataclass(frozen=True)
+class _Path:
+    """Tokens that were read, and a token that has begun.
+
+    Attributes:
+        weight: probability of the tokens read, up to a common factor.
+        reader: has read them.
+        span: tokens that the begun one may still become (all of them if none has begun).
+    """
+
+    weight: float
+    reader: Reader
+    span: Span
+
+    def next_bytes(self) -> NDArray[np.float64]:
+        """Weight by next byte, (257,); the end only between tokens."""
+        found = np.zeros(END + 1)
+        found[:END] = self.reader.voice.vocabulary.next_bytes(self.span, self.reader.texts)
+        if self.span.depth == 0:
+            found[END] = self.reader.end
+        return self.weight * found
+
+
+class ByteBeam:
+    """One member's text, byte by byte.
+
+    Args:
+        reader: has read the prompt.
+        paths: most paths that are kept; the more, the nearer to the sum over all tokenisations.
+        least: paths with a smaller share of the weight are dropped.
+    """
+
+    def __init__(self, reader: Reader, paths: int = 4, least: float = 1e-3) -> None:
+        self._most, self._least = paths, least
+        self._prompt = reader.ids
+        self._text = b""
+        self._paths = [_Path(1.0, reader, reader.voice.vocabulary.root)]
+
+    @property
+    def readers(self) -> list[Reader]:
+        """Of all kept paths: `catch_up` with those of several beams at once before asking for next bytes."""
+        return [path.reader for path in self._paths]
+
+    @property
+    def full(self) -> bool:
+        """Whether the member's context window is."""
+        return any(path.reader.full for path in self._paths)
+
+    def next_bytes(self) -> NDArray[np.float64]:
+        """P(next byte) for 0 to 255, and at `END` P(the text is over): (257,), summing to 1.
+
+        All 0 where the member has no token for a byte that was read.
+        """
+        found = sum((path.next_bytes() for path in self._paths), np.zeros(END + 1))
+        total = found.sum()
+        return found / total if total > 0.0 else found
+
+    def push(self, byte: int) -> None:
+        """Read one more byte."""
+        self._text += bytes([byte])
+        candidates: list[tuple[float, _Path, int | None]] = []  # share, path before, the token that it completes
+        for path in self._paths:
+            vocabulary, texts = path.reader.voice.vocabulary, path.reader.texts
+            span = vocabulary.narrow(path.span, byte)
+            done = vocabulary.complete(span)
+            going = _Path(path.weight, path.reader, span)
+            candidates.append((path.weight * float(texts[done.stop : span.hi].sum()), going, None))
+            for place in done:
+                token = int(vocabulary.ids[place])
+                candidates.append((path.weight * float(texts[place]), going, token))
+        self._paths = self._heaviest(candidates) or self._start_again()
+
+    def _heaviest(self, candidates: list[tuple[float, _Path, int | None]]) -> list[_Path]:
+        total = sum(share for share, _, _ in candidates)
+        if total <= 0.0:
+            return []
+        kept = sorted(candidates, key=lambda candidate: -candidate[0])[: self._most]
+        found = []
+        for share, path, token in kept:
+            if share <= self._least * total:
+                continue
+            if token is None:
+                found.append(_Path(path.weight / total, path.reader, path.span))
+            else:
+                read = path.reader.read((*path.reader.ids, token))
+                found.append(_Path(share / total, read, read.voice.vocabulary.root))
+        return found
+
+    def _start_again(self) -> list[_Path]:
+        """No kept path goes on with these bytes: cut all of the text anew, the longest token first."""
+        reader = self._paths[0].reader if self._paths else None
+        ids = None if reader is None else reader.voice.vocabulary.cut(self._text)
+        if reader is None or ids is None:
+            return []  # the member has no token for what was read, and nothing to say from here on
+        read = reader.read((*self._prompt, *ids))
+        return [_Path(1.0, read, read.voice.vocabulary.root)]

@@ -1,0 +1,198 @@
+"""The engine that runs a mixture: several models side by side, one set of weights for their distributions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.models.alphabet import same_tokenizer
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.side_by_side import check_members, load_members
+from pyswarmopt_llm.spaces.mixture.decoding import as_text, byte_steps, exact_pieces, exact_tokens, token_pieces
+from pyswarmopt_llm.spaces.mixture.files import read_mixture
+from pyswarmopt_llm.spaces.mixture.fusion import TOKEN_FUSIONS
+from pyswarmopt_llm.spaces.mixture.incremental import Voice
+from pyswarmopt_llm.spaces.mixture.mixing import log_mixture
+from pyswarmopt_llm.spaces.mixture.table import OptionTable, ask_members
+
+FUSIONS = ("exact", "bytes", *TOKEN_FUSIONS)
+BYTE_TEXTS = 16  # written together byte by byte: the keys and values of four paths each are held
+
+
+class MixtureEngine:
+    """Runs sum_i w_i P_i(next token); implements `interfaces.Engine`.
+
+    A prompt here is what a user says: every member puts it into its own chat template when it is asked.
+
+    Args:
+        members: name -> model with its weights in place.
+        fusion: how a text is written: ``exact`` (one tokenizer), ``bytes``, or a key of `fusion.TOKEN_FUSIONS`;
+            ``auto`` is ``exact`` where it can be and else ``bytes``.
+
+    Raises:
+        UserError: the members do not fit together (see `check_members`), or not for this fusion.
+
+    Attributes:
+        members: as given.
+        weights: (n,) float64, summing to 1; all alike until `load`.
+        same_tokenizer: whether mixtures are exact at the level of tokens.
+        fusion: how texts are written.
+    """
+
+    def __init__(self, members: Mapping[str, TransformersEngine], fusion: str = "auto") -> None:
+        check_members(members)
+        self.members = dict(members)
+        self.weights = torch.full((len(members),), 1 / len(members), dtype=torch.float64)
+        self.same_tokenizer = same_tokenizer([member.tokenizer for member in members.values()])
+        self.fusion = self._fusion(fusion)
+        self._voices: dict[int, Voice] = {}
+        self._tables: dict[tuple[tuple[str, str], ...], OptionTable] = {}
+
+    def load(self, patch: Patch) -> None:
+        """Take the weights of a mixture; nothing is computed.
+
+        Raises:
+            ValueError: the patch holds anything but one weight for each member.
+        """
+        if patch.low_rank or patch.dense or len(patch.mixture) != len(self.members):
+            raise ValueError(f"a mixture of {len(self.members)} members needs as many weights and nothing else")
+        self.weights = torch.tensor(patch.mixture, dtype=torch.float64)
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Natural log of the mixture's P(continuation | user turn); the members are asked once, whatever the weights.
+
+        With one tokenizer the sum over tokens of log sum_i w_i P_i(token | all before it); else log of
+        sum_i w_i P_i(continuation).
+
+        Raises:
+            UserError: a member gives NaN, or a text is too long for it.
+        """
+        key = tuple(pairs)
+        if key not in self._tables:
+            self._tables[key] = ask_members(self.members, pairs, self.same_tokenizer)
+        return self._tables[key].loglikelihood(self.weights)
+
+    def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
+        """Natural-log next-token distribution after each user turn: (N, V) float32.
+
+        Raises:
+            UserError: the members have different tokenizers, so there is no one vocabulary.
+        """
+        if not self.same_tokenizer:
+            raise UserError("members with different tokenizers have no next token in common; ask for text")
+        found = [m.next_token_logprobs([m.chat(prompt) for prompt in prompts]) for m in self.members.values()]
+        return log_mixture(torch.stack(found, dim=-1).double(), self.weights).float()
+
+    def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
+        """Greedy answers to user turns, special tokens left out.
+
+        Raises:
+            UserError: a prompt and `max_new_tokens` do not fit into a member's context window.
+        """
+        if self.fusion in TOKEN_FUSIONS:
+            return ["".join(self.stream(prompt, max_new_tokens)) for prompt in prompts]
+        members, weights = self._speaking(prompts, max_new_tokens)
+        if self.fusion == "bytes":
+            voices = [self._voice(member) for member in members]
+            return [
+                text
+                for start in range(0, len(prompts), BYTE_TEXTS)
+                for text in _byte_texts(voices, weights, prompts[start : start + BYTE_TEXTS], max_new_tokens)
+            ]
+        found: list[list[int]] = [[] for _ in prompts]
+        for step in exact_tokens(members, weights, prompts, max_new_tokens):
+            for row, token in step.items():
+                found[row].append(token)
+        return [members[0].tokenizer.decode(ids, skip_special_tokens=True) for ids in found]
+
+    def stream(self, prompt: str, max_new_tokens: int = 64) -> Iterator[str]:
+        """The greedy answer to a user turn, piece by piece; with different tokenizers the limit is 4 bytes a token.
+
+        Raises:
+            UserError: the prompt and `max_new_tokens` do not fit into a member's context window.
+        """
+        members, weights = self._speaking([prompt], max_new_tokens)
+        if self.fusion == "exact":
+            return exact_pieces(members[0].tokenizer, exact_tokens(members, weights, [prompt], max_new_tokens))
+        voices = [self._voice(member) for member in members]
+        if self.fusion == "bytes":
+            steps = byte_steps(voices, weights, [prompt], max_new_tokens)
+            return as_text(bytes(step.values()) for step in steps)
+        choose = TOKEN_FUSIONS[self.fusion](voices, weights)
+        return as_text(token_pieces(voices, choose, prompt, max_new_tokens))
+
+    def _speaking(self, prompts: Sequence[str], max_new_tokens: int) -> tuple[list[TransformersEngine], list[float]]:
+        """The members that have a weight, and their weights, once the prompts are known to fit."""
+        speaking = [(m, w) for m, w in zip(self.members.values(), self.weights.tolist(), strict=True) if w != 0.0]
+        for member, _ in speaking:
+            for prompt in prompts:
+                member.check_length(len(member.encode_prompt(member.chat(prompt))) + max_new_tokens, prompt)
+        return [member for member, _ in speaking], [weight for _, weight in speaking]
+
+    def _voice(self, member: TransformersEngine) -> Voice:
+        """Adapters of one base share a vocabulary, which is sorted once."""
+        key = id(member.tokenizer)
+        if key not in self._voices:
+            self._voices[key] = Voice.of(member)
+        return Voice(member, self._voices[key].vocabulary)
+
+    def _fusion(self, name: str) -> str:
+        if name == "auto":
+            return "exact" if self.same_tokenizer else "bytes"
+        if name == "exact" and not self.same_tokenizer:
+            raise UserError("--fusion exact: the members' tokenizers differ; use bytes")
+        if name not in FUSIONS:
+            raise UserError(f"--fusion {name}: unknown; use auto, {', '.join(FUSIONS)}")
+        return name
+
+    def chat(self, user: str) -> str:
+        """The user's turn as it is: a mixture has as many chat templates as members."""
+        return user
+
+    @property
+    def room(self) -> int:
+        """Tokens that a member needs for what it writes beside the answer: none."""
+        return 0
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the members' weights."""
+        return next(iter(self.members.values())).dtype
+
+
+def _byte_texts(voices: Sequence[Voice], weights: Sequence[float], prompts: Sequence[str], new: int) -> list[str]:
+    found = [bytearray() for _ in prompts]
+    for step in byte_steps(voices, weights, prompts, new):
+        for row, byte in step.items():
+            found[row].append(byte)
+    return ["".join(as_text([bytes(text)])) for text in found]
+
+
+def open_mixture(
+    folder: str | Path,
+    dtype: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    fusion: str = "auto",
+) -> MixtureEngine:
+    """Load the mixture in a directory such as RUN/best, ready to be asked.
+
+    Args:
+        folder: holds ``mixture.json``.
+        dtype: of the weights, as in a search.
+        device: where they go.
+        threads: CPU threads (None: as torch finds them).
+        fusion: see `MixtureEngine`.
+
+    Raises:
+        UserError: the file is damaged, or a member cannot be loaded or is not what it was.
+    """
+    file = read_mixture(folder)
+    engine = MixtureEngine(load_members(file.members, dtype, device, threads), fusion)
+    engine.load(Patch(mixture=file.weights))
+    return engine

@@ -1,0 +1,189 @@
+"""A model in the middle of a text: what it expects next, and cheap copies that read on in different ways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import pad
+from transformers.cache_utils import DynamicCache
+
+from pyswarmopt_llm.models.alphabet import token_bytes
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.spaces.mixture.vocabulary import Vocabulary
+
+Layers = list[tuple[Tensor, Tensor]]  # keys and values of each layer
+
+_ROWS = 32  # texts in one forward pass: more save little, and their keys and values take memory
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A member that can be asked for text: its engine and its vocabulary."""
+
+    engine: TransformersEngine
+    vocabulary: Vocabulary
+
+    @classmethod
+    def of(cls, engine: TransformersEngine) -> Voice:
+        """The voice of an engine.
+
+        Raises:
+            UserError: its tokenizer does not say which bytes a token stands for.
+        """
+        size = int(engine.model.get_output_embeddings().weight.shape[0])
+        # Rows of the output layer beyond the tokenizer's tokens stand for nothing, tokens beyond them are never given.
+        tokens = (token_bytes(engine.tokenizer) + [None] * size)[:size]
+        return cls(engine, Vocabulary(tokens, engine.stops()))
+
+    def hear(self, user: str) -> Reader:
+        """Read a user's turn in the member's chat template."""
+        return Reader(self, self.engine.encode_prompt(self.engine.chat(user)))
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a piece of the answer, nothing added."""
+        return [int(i) for i in self.engine.tokenizer(text, add_special_tokens=False)["input_ids"]]
+
+
+class Reader:
+    """A text that a member has read, and what it expects next. Never changes: `read` gives a new one.
+
+    The model is asked when that is first looked at, or for many readers at once by `catch_up`. Control tokens other
+    than those that end a text cannot be written, so their probability is left out and the rest scaled to sum to 1.
+
+    Args:
+        voice: the member.
+        ids: the text, at least one token.
+        before: a reader of the same member to take keys and values from, as far as its text is the same.
+
+    Attributes:
+        voice: as given.
+        ids: as given.
+    """
+
+    def __init__(self, voice: Voice, ids: Sequence[int], before: Reader | None = None) -> None:
+        self.voice, self.ids = voice, tuple(ids)
+        self._before = before
+        self._seen: _Seen | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether the model has still to be asked."""
+        return self._seen is None
+
+    def read(self, ids: Sequence[int]) -> Reader:
+        """The same member with another text; what both begin with is not computed again."""
+        return Reader(self.voice, ids, self)
+
+    def seen(self) -> _Seen:
+        """What the model made of the text."""
+        if self._seen is None:
+            catch_up([self])
+        if self._seen is None:
+            raise RuntimeError("a reader was not read")
+        return self._seen
+
+    def before(self) -> tuple[Layers, int]:
+        """Keys and values of what this text and the one before begin with, leaving a token to read; shared, not copied.
+
+        All layers keep all tokens; the model's masks know of its windows.
+        """
+        if self._before is None:
+            return [], 0
+        earlier = self._before
+        most = min(len(self.ids) - 1, len(earlier.ids))
+        known = next((k for k in range(most) if self.ids[k] != earlier.ids[k]), most)
+        return [(k[..., :known, :], v[..., :known, :]) for k, v in earlier.seen().layers], known
+
+    def note(self, seen: _Seen) -> None:
+        """Take in what the model made of the text; the reader before is needed no more."""
+        self._seen, self._before = seen, None
+
+    @property
+    def full(self) -> bool:
+        """Whether another token would not fit into the member's context window."""
+        window = self.voice.engine.window
+        return window is not None and len(self.ids) >= window
+
+    @cached_property
+    def texts(self) -> NDArray[np.float64]:
+        """Probability of each text token, (M,), in the order of the vocabulary."""
+        return self.seen().next[self.voice.vocabulary.ids] / self._total
+
+    @cached_property
+    def end(self) -> float:
+        """Probability that the text ends here."""
+        return float(self.seen().next[self.voice.vocabulary.ends].sum() / self._total)
+
+    @cached_property
+    def _total(self) -> float:
+        vocabulary, expected = self.voice.vocabulary, self.seen().next
+        return float(expected[vocabulary.ids].sum() + expected[vocabulary.ends].sum())
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Attributes: the distribution of the next token, (V,), and keys and values of every layer, (1, heads, T, size)."""
+
+    next: NDArray[np.float64]
+    layers: Layers
+
+
+def catch_up(readers: Iterable[Reader]) -> None:
+    """Ask the models of readers that have not been asked yet: each model once for all texts that go together.
+
+    A forward pass for one token costs about as much as one for several texts' next token, since it is spent on reading
+    the weights.
+    """
+    groups: dict[tuple[int, int], list[tuple[Reader, Layers, int]]] = {}
+    for reader in {id(reader): reader for reader in readers if reader.pending}.values():
+        layers, known = reader.before()
+        # Behind texts that were read, new tokens have to be as many in each row: no padding between old and new.
+        width = len(reader.ids) - known if known else 0
+        groups.setdefault((id(reader.voice.engine), width), []).append((reader, layers, known))
+    for group in groups.values():
+        for start in range(0, len(group), _ROWS):
+            _forward(group[start : start + _ROWS])
+
+
+@torch.inference_mode()
+def _forward(rows: Sequence[tuple[Reader, Layers, int]]) -> None:
+    """One pass over rows that are padded on the left, so that all end at the same column."""
+    engine = rows[0][0].voice.engine
+    model: Any = engine.model
+    old = max(known for _, _, known in rows)
+    new = max(len(reader.ids) - known for reader, _, known in rows)
+    ids = torch.zeros(len(rows), new, dtype=torch.int64)
+    mask = torch.zeros(len(rows), old + new, dtype=torch.int64)
+    for row, (reader, _, known) in enumerate(rows):
+        ids[row, new - len(reader.ids) + known :] = torch.tensor(reader.ids[known:])
+        mask[row, old + new - len(reader.ids) :] = 1
+    at = (mask.cumsum(-1) - 1).clamp(min=0)[:, old:]
+    past = [_padded([layers[k] for _, layers, _ in rows], old) for k in range(len(rows[0][1]))]
+    cache = DynamicCache(past) if past else DynamicCache()
+    out = model(
+        input_ids=ids.to(model.device),
+        attention_mask=mask.to(model.device),
+        position_ids=at.to(model.device),
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=torch.tensor([-1], device=model.device),
+    )
+    expected = out.logits[:, -1].double().softmax(-1).cpu().numpy()
+    for row, (reader, _, known) in enumerate(rows):
+        engine.tokens_fed += len(reader.ids) - known
+        own = slice(old + new - len(reader.ids), None)
+        layers = [(layer.keys[row : row + 1, :, own], layer.values[row : row + 1, :, own]) for layer in cache.layers]
+        reader.note(_Seen(expected[row], layers))
+
+
+def _padded(parts: Sequence[tuple[Tensor, Tensor]], width: int) -> tuple[Tensor, Tensor]:
+    """One layer's keys and values of several texts, padded on the left to `width` tokens."""
+    keys, values = (torch.cat([pad(part[i], (0, 0, width - part[i].shape[-2], 0)) for part in parts]) for i in (0, 1))
+    return keys, values

@@ -1,0 +1,69 @@
+"""What every member gives to every option, asked once: then any mixture's score is arithmetic on a small array."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.spaces.mixture.mixing import log_mixture
+
+
+@dataclass(frozen=True)
+class OptionTable:
+    """Log-probabilities of n members for the parts of some continuations.
+
+    A part is one token where all members cut the continuations alike: then the sum over parts is, exactly, the
+    likelihood under the token-level mixture. Else the whole continuation is one part.
+
+    Attributes:
+        logprobs: (T, n) float64, natural logarithms.
+        owner: (T,) int64, the continuation that a part belongs to.
+        n: number of continuations.
+        by_token: whether parts are tokens.
+    """
+
+    logprobs: Tensor
+    owner: Tensor
+    n: int
+    by_token: bool
+
+    def loglikelihood(self, weights: Tensor) -> list[float]:
+        """log P(continuation) under the mixture of (n,) weights: the sum over parts of log sum_i w_i p_i."""
+        totals = torch.zeros(self.n, dtype=torch.float64)
+        return totals.index_add_(0, self.owner, log_mixture(self.logprobs, weights)).tolist()
+
+
+def ask_members(
+    members: Mapping[str, TransformersEngine], pairs: Sequence[tuple[str, str]], by_token: bool
+) -> OptionTable:
+    """Ask every member once for log P(continuation | context) of all pairs.
+
+    Args:
+        members: name -> a model with its weights in place.
+        pairs: (user turn, continuation); each member puts the turn into its own chat template.
+        by_token: keep the parts apart by token; asked for where the members share a tokenizer. Where their chat
+            templates make them cut a continuation differently nonetheless, it is not granted.
+
+    Raises:
+        UserError: a member gives NaN, or a text is longer than its context window.
+    """
+    columns, cuts = [], []
+    for name, member in members.items():
+        found = member.score_tokens([(member.chat(context), continuation) for context, continuation in pairs])
+        for (context, _), scores in zip(pairs, found, strict=True):
+            if bool(scores.logprobs.isnan().any()):
+                raise UserError(f"{name}: gives NaN for the item that begins {context[:40]!r}; leave it out")
+        columns.append([scores.logprobs for scores in found])
+        cuts.append([scores.tokens for scores in found])
+    n = len(pairs)
+    if by_token and all(cut == cuts[0] for cut in cuts):
+        owner = torch.tensor([k for k, tokens in enumerate(cuts[0]) for _ in tokens], dtype=torch.int64)
+        table = torch.stack([torch.cat(column) for column in columns], dim=1)
+        return OptionTable(table, owner, n, by_token=True)
+    whole = torch.stack([torch.stack([values.sum() for values in column]) for column in columns], dim=1)
+    return OptionTable(whole, torch.arange(n), n, by_token=False)

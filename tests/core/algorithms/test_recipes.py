@@ -1,0 +1,208 @@
+"""Recipes and their parts, against literal transcriptions and numbers worked by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from literal_recipes import factors, source_of_factors
+
+import pyswarmopt as pso
+from pyswarmopt.base.state import State
+from pyswarmopt.parts import boundary, schedule, topology
+
+
+def constriction_run(start, velocities, fun, seed: int, rounds: int, ring: bool):
+    """Clerc & Kennedy 2002, equations 3 and 4, loop by loop; positions of each round."""
+    n, d = len(start), len(start[0])
+    source = source_of_factors(torch.Generator().manual_seed(seed))
+    phi = 4.1
+    chi = 2 / abs(2 - phi - math.sqrt(phi**2 - 4 * phi))
+    x = [list(row) for row in start]
+    v = [list(row) for row in velocities]
+    p = [list(row) for row in start]
+    fp = [fun(row) for row in x]
+    for _ in range(rounds):
+        r1, r2 = factors(2, n, d, source)
+        old_p, old_fp = [list(row) for row in p], list(fp)
+        for i in range(n):
+            best = i
+            for j in [(i - 1) % n, (i + 1) % n] if ring else range(n):
+                if old_fp[j] < old_fp[best]:
+                    best = j
+            for k in range(d):
+                pull = 2.05 * r1[i][k] * (old_p[i][k] - x[i][k]) + 2.05 * r2[i][k] * (old_p[best][k] - x[i][k])
+                v[i][k] = chi * (v[i][k] + pull)
+                x[i][k] += v[i][k]
+        for i in range(n):
+            if fun(x[i]) < fp[i]:
+                p[i], fp[i] = list(x[i]), fun(x[i])
+    return x, v, p
+
+
+@pytest.mark.parametrize("shape", ["ring", "global"])
+def test_constriction_is_that_of_clerc_and_kennedy(shape):
+    start = (torch.rand((7, 3), generator=torch.Generator().manual_seed(9), dtype=torch.float64) * 8).tolist()
+
+    def valley(row):
+        return sum((row[k + 1] - row[k] ** 2) ** 2 + 0.1 * (1 - row[k]) ** 2 for k in range(2))
+
+    v = [[0.1 * i, -0.2, 0.3] for i in range(7)]
+    recipe = pso.recipes.constriction(topology=shape)
+    swarm = pso.Swarm(positions=start, velocities=v, recipe=recipe, seed=3)
+    for _ in range(31):
+        x = swarm.ask()
+        swarm.tell(x, [valley(row) for row in x.tolist()])
+    x, v, p = constriction_run(start, v, valley, seed=3, rounds=30, ring=shape == "ring")
+    np.testing.assert_allclose(swarm.positions.numpy(), x, rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(swarm.velocities.numpy(), v, rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(swarm.personal_bests.numpy(), p, rtol=1e-11, atol=1e-11)
+
+
+def test_a_term_of_ones_own_joins_a_composition():
+    drift = pso.Term("drift", schedule.Linear(1.0, 0.0, moves=2), lambda s: 0 * s.x + 10.0, random="none")
+    recipe = pso.compose(terms=(pso.inertia(0.5), drift), launch=pso.initialise.at_rest)
+    swarm = pso.Swarm(positions=[[0.0], [5.0]], recipe=recipe, seed=0)
+    xs = []
+    for _ in range(4):
+        x = swarm.ask()
+        xs.append(x[0, 0].item())
+        swarm.tell(x, [0.0, 0.0])
+    # v: 0.5 * 0 + 10, 0.5 * 10 + 5, 0.5 * 10 + 0
+    assert xs == [0.0, 10.0, 20.0, 25.0]
+
+
+def test_terms_work_on_numpy_arrays_too():
+    one = np.ones((2, 1))
+    snapshot = pso.Snapshot(x=3 * one, v=5 * one, p=7 * one, g=one[:1], w=2 * one[:1])
+    terms = (pso.inertia(1.0), pso.cognitive(1.0), pso.social(1.0), pso.repel(1.0))
+    assert [term.direction(snapshot).tolist() for term in terms] == [
+        [[5.0]] * 2,
+        [[4.0]] * 2,
+        [[-2.0]] * 2,
+        [[1.0]] * 2,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: pso.recipes.model_swarms(repel=-0.1), "repel=-0.1"),
+        (lambda: pso.recipes.model_swarms(inertia=0, cognitive=0, social=0, repel=0), "all 0"),
+        (lambda: pso.recipes.model_swarms(inertia=math.nan), "finite"),
+        (lambda: pso.recipes.model_swarms(randomness="some"), "randomness='some'"),
+        (lambda: pso.recipes.model_swarms(compat="exact"), "compat='exact'"),
+        (lambda: pso.recipes.model_swarms(restart_patience=0), "at least 1"),
+        (lambda: pso.recipes.constriction(phi1=1.0, phi2=2.0), "> 4"),
+        (lambda: pso.recipes.constriction(topology="star"), "topology='star'"),
+        (lambda: pso.compose(terms=()), "no velocity terms"),
+        (lambda: pso.compose(terms=(pso.inertia(1.0, "always"),)), "'always'"),
+        (lambda: topology.Ring(reach=0), "at least 1"),
+    ],
+)
+def test_bad_recipes_say_what_is_wrong(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+# --- topology ---
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    costs=st.lists(st.sampled_from([0.0, 1.0, 2.0, math.inf]), min_size=1, max_size=9),
+    reach=st.integers(1, 3),
+)
+def test_ring_hears_of_the_best_within_reach(costs, reach):
+    n = len(costs)
+    positions = torch.arange(float(n), dtype=torch.float64)[:, None]
+    state = State.start(positions, torch.zeros_like(positions), maximize=False)
+    state.best_costs = np.array(costs)
+    heard = [int(i) for i in topology.Ring(reach)(state, torch.Generator())[:, 0]]
+    for i in range(n):
+        near = {(i + k) % n for k in range(-reach, reach + 1)}
+        assert heard[i] in near and costs[heard[i]] == min(costs[j] for j in near)
+        if costs[i] == costs[heard[i]]:
+            assert heard[i] == i
+
+
+# --- boundaries ---
+
+BOX = boundary.make_box([(0.0, 10.0)], None, torch.float64, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("rule", "x", "v", "new_x", "new_v"),
+    [
+        (boundary.none, 12.0, 4.0, 12.0, 4.0),
+        (boundary.clip, 12.0, 4.0, 10.0, 0.0),
+        (boundary.clip, -1.0, -4.0, 0.0, 0.0),
+        (boundary.reflect, 12.0, 4.0, 8.0, -2.0),
+        (boundary.reflect, -3.0, -4.0, 3.0, 2.0),
+        (boundary.reflect, 27.0, 20.0, 0.0, -10.0),
+        (boundary.periodic, 12.0, 4.0, 2.0, 4.0),
+        (boundary.periodic, -21.0, -4.0, 9.0, -4.0),
+        (boundary.periodic, 10.0, 4.0, 10.0, 4.0),
+    ],
+)
+def test_boundaries_by_hand(rule, x, v, new_x, new_v):
+    one = torch.ones((1, 1), dtype=torch.float64)
+    got_x, got_v = rule(x * one, v * one, BOX, torch.Generator())
+    assert (got_x.item(), got_v.item()) == (new_x, new_v)
+
+
+@pytest.mark.parametrize("rule", [boundary.clip, boundary.reflect, boundary.periodic, boundary.resample])
+@settings(max_examples=50, deadline=None)
+@given(
+    box=st.lists(st.tuples(st.floats(-1e3, 1e3), st.floats(0, 1e3)), min_size=1, max_size=3),
+    data=st.data(),
+)
+def test_boundaries_keep_the_inside_and_bring_the_rest_in(rule, box, data):
+    pairs = [(low, low + width) for low, width in box]
+    where = st.lists(st.floats(-1e5, 1e5), min_size=len(box), max_size=len(box))
+    x = torch.tensor(data.draw(st.lists(where, min_size=1, max_size=4)), dtype=torch.float64)
+    made = boundary.make_box(pairs, None, torch.float64, torch.device("cpu"))
+    new_x, new_v = rule(x, x.clone(), made, torch.Generator().manual_seed(0))
+    assert (new_x >= made.low).all() and (new_x <= made.high).all()
+    inside = (x >= made.low) & (x <= made.high)
+    assert torch.equal(new_x[inside], x[inside]) and torch.equal(new_v[inside], x[inside])
+
+
+@pytest.mark.parametrize("recipe", ["constriction", "model_swarms"])
+def test_asked_positions_lie_within_the_bounds(recipe):
+    swarm = pso.Swarm(bounds=[(-1, 2), (3, 3), (0, 1e-9)], recipe=recipe, seed=0)
+    low, high = torch.tensor([-1.0, 3.0, 0.0]), torch.tensor([2.0, 3.0, 1e-9], dtype=torch.float64)
+    for _ in range(30):
+        x = swarm.ask()
+        assert (x >= low).all() and (x <= high).all()
+        swarm.tell(x, -x[:, 0] - x[:, 2])  # the optimum is on the wall
+    assert swarm.best.x[0] > 1.99 and swarm.best.x[1] == 3.0
+
+
+# --- stop rules ---
+
+
+def test_every_stop_rule_names_itself():
+    rules = (
+        pso.stopping.MaxIter(3),
+        pso.stopping.MaxEvals(6),
+        pso.stopping.Target(5.0),
+        pso.stopping.Patience(2),
+    )
+    recipe = pso.compose(terms=(pso.inertia(1.0),), stop=rules)
+    swarm = pso.Swarm(positions=[[0.0], [1.0]], recipe=recipe, maximize=True, seed=0)
+    answers = [swarm.stop()]
+    for best in (4.0, 5.0, 5.0, 5.0):
+        swarm.tell(swarm.ask(), [best, 0.0])
+        answers.append(swarm.stop())
+    assert answers == [
+        {},
+        {},
+        {"target": 5.0},
+        {"max_evals": 6, "target": 5.0},
+        {"max_iter": 3, "max_evals": 8, "target": 5.0, "patience": 2},
+    ]

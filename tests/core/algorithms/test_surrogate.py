@@ -1,0 +1,148 @@
+"""The quadratic model against scikit-learn and brute force, and the swarm whose scout flies to its minimum."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LinearRegression
+from sklearn.preprocessing import PolynomialFeatures
+
+import pyswarmopt as pso
+from pyswarmopt.algorithms.quadratic_model import Quadratic, fit, unknowns
+from pyswarmopt.algorithms.surrogate import ModelInformant, Scouted
+from pyswarmopt.parts.topology import BetterInformants, Global
+from pyswarmopt.parts.velocity import Snapshot
+
+SEEDS = st.integers(0, 10**6)
+
+
+def model_values(model: Quadratic, x: np.ndarray) -> np.ndarray:
+    z = np.linalg.solve(model.axes, (x - model.centre).T).T
+    return z @ model.gradient + 0.5 * np.einsum("ni,ij,nj->n", z, model.hessian, z)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=SEEDS, dim=st.integers(1, 4))
+def test_the_minimum_of_a_quadratic_is_found_whatever_its_axes_and_scales(seed, dim):
+    random = np.random.default_rng(seed)
+    turn = np.linalg.qr(random.standard_normal((dim, dim)))[0]
+    matrix = turn @ np.diag(10 ** random.uniform(-1.5, 1.5, dim)) @ turn.T
+    optimum = random.uniform(-1, 1, dim)
+    x = random.uniform(-2, 2, (3 * unknowns(dim, mixed=True), dim)) * 10 ** random.uniform(-3, 3)
+    values = np.einsum("ni,ij,nj->n", x - optimum, matrix, x - optimum)
+    model = fit(x, 7 + values)
+    assert model is not None
+    left = model.minimum(1e9) - optimum
+    assert left @ matrix @ left <= 1e-5 * (values.max() - values.min())  # the ridge is felt, though hardly
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=SEEDS)
+def test_the_fit_is_the_weighted_regression_of_scikit_learn(seed):
+    random = np.random.default_rng(seed)
+    turn = np.linalg.qr(random.standard_normal((2, 2)))[0]
+    x = random.standard_normal((20, 2)) * 10 ** random.uniform(-1, 1, 2) @ turn
+    y = random.standard_normal(20)
+    model = fit(x, y)
+    order = np.argsort(y)
+    weights = np.linspace(1, 0.1, 20) ** 2  # ours multiply the residuals, theirs the squares
+    terms = PolynomialFeatures(2)
+    other = LinearRegression().fit(terms.fit_transform(x[order]), y[order], weights)
+    probe = random.standard_normal((10, 2))
+    expected = other.predict(terms.transform(probe))
+    found = model_values(model, probe) * (y.max() - y.min())  # up to the constant
+    np.testing.assert_allclose(found - found[0], expected - expected[0], rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=SEEDS, dim=st.integers(1, 4), radius=st.floats(0.01, 10), flat=st.booleans())
+def test_nothing_within_the_radius_is_lower_than_the_minimum(seed, dim, radius, flat):
+    random = np.random.default_rng(seed)
+    hessian = random.standard_normal((dim, dim)) * (not flat)
+    model = Quadratic(
+        centre=random.standard_normal(dim),
+        axes=random.standard_normal((dim, dim)) + 3 * np.eye(dim),
+        gradient=random.standard_normal(dim),
+        hessian=hessian + hessian.T,
+    )
+    found = model.minimum(radius)
+    z = np.linalg.solve(model.axes, found - model.centre)
+    assert np.linalg.norm(z) <= radius * (1 + 1e-6)
+    ball = random.standard_normal((20000, dim))
+    ball *= radius * random.uniform(0, 1, (20000, 1)) ** (1 / dim) / np.linalg.norm(ball, axis=1, keepdims=True)
+    ball[:10000] *= radius / np.linalg.norm(ball[:10000], axis=1, keepdims=True)
+    best = model_values(model, model.centre + ball @ model.axes.T).min()
+    assert model_values(model, found[None])[0] <= best + 1e-6 * (1 + abs(best))
+
+
+def test_the_number_of_points_decides_what_is_fitted():
+    random = np.random.default_rng(0)
+    x = random.standard_normal((100, 4))
+    y = x[:, 0] * x[:, 1] + (x**2).sum(axis=1) + x[:, 2]
+    assert fit(x[:5], y[:5]) is None
+    assert not fit(x[:9], y[:9]).hessian.any()
+    squares = fit(x[:14], y[:14]).hessian
+    assert squares.any() and np.array_equal(squares, np.diag(np.diag(squares)))
+    full = fit(x, y).hessian
+    assert not np.array_equal(full, np.diag(np.diag(full)))
+
+
+@pytest.mark.parametrize("values", [np.zeros(30), np.array([-1.7e308, 1.7e308] * 15)])
+def test_there_is_no_model_of_values_that_say_nothing(values):
+    assert fit(np.random.default_rng(0).standard_normal((30, 2)), values) is None
+
+
+def test_there_is_no_model_of_one_point_however_often_it_was_evaluated():
+    assert fit(np.ones((30, 2)), np.random.default_rng(0).standard_normal(30)) is None
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+def test_the_scout_lands_on_the_optimum_of_a_quadratic(maximize):
+    optimum = torch.tensor([1.5, -2.0, 0.5], dtype=torch.float64)
+    swarm = pso.Swarm(bounds=[(-5, 5)] * 3, recipe="surrogate", maximize=maximize, seed=3)
+    for _ in range(7):  # 42 points; the 10 unknowns take 11
+        x = swarm.ask()
+        d = x - optimum
+        swarm.tell(x, (d[:, 0] ** 2 + 9 * (d[:, 0] + d[:, 1]) ** 2 + d[:, 2] ** 2) * (-1 if maximize else 1))
+    assert (swarm.ask()[0] - optimum).norm() < 1e-4
+    assert (swarm.positions[1:] - optimum).norm(dim=1).min() > 1e-2  # the others are still on their way
+
+
+def test_a_scout_does_not_go_where_a_particle_has_its_best():
+    rule = Scouted(lambda s, move, generator: torch.full_like(s.x, 0.5))
+    x = torch.zeros(3, 2)
+    p = torch.ones(3, 2)
+    fly = rule(Snapshot(x, x, p, torch.tensor([[2.0, 3.0]] * 3), p[:1]), 0, torch.Generator())
+    assert fly.tolist() == [[2.0, 3.0], [0.5, 0.5], [0.5, 0.5]]
+    stay = rule(Snapshot(x, x, p, p, p[:1]), 0, torch.Generator())
+    assert stay.tolist() == [[0.5, 0.5]] * 3
+
+
+def test_what_is_remembered_was_evaluated_once_and_is_bounded():
+    topology = ModelInformant(BetterInformants(), memory=1.0)  # 1.5 x 6 points in 2-D
+    recipe = pso.compose(velocity=pso.recipes.surrogate().velocity, topology=topology, population=4)
+    swarm = pso.Swarm(bounds=[(-5, 5)] * 2, recipe=recipe, seed=0)
+    values: dict[tuple[float, ...], float] = {}
+    busy = [swarm.ask_one(), swarm.ask_one(), swarm.ask_one()]
+    for step in range(60):  # one by one, the third is slow
+        for k in (0, 1, 2) if step % 3 == 0 else (0, 1):
+            x = tuple(busy[k].x.tolist())
+            values[x] = math.nan if step == 20 else sum(c**2 for c in x)
+            swarm.tell(busy[k], values[x])
+            busy[k] = swarm.ask_one()
+        archive = swarm.state_dict().get("memory.archive")
+        if archive is not None:
+            assert len(archive) <= 9
+            rows = [tuple(row) for row in archive.tolist()]
+            assert len(set(rows)) == len(rows)
+            assert all(values[row[:-1]] == row[-1] for row in rows)
+
+
+def test_an_informant_for_all_may_guide_the_others():
+    recipe = pso.compose(velocity=pso.recipes.surrogate().velocity, topology=ModelInformant(Global()), population=6)
+    assert pso.minimize(pso.functions.sphere, [(-5, 5)] * 2, recipe=recipe, max_evals=300, seed=0).fun < 1e-8

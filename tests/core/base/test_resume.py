@@ -1,0 +1,189 @@
+"""Saving and going on: N + M rounds are N rounds, save, load, M rounds, to the bit; the file is whole or absent."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pyswarmopt as pso
+from pyswarmopt.base import checkpoint
+
+
+def ripples(x: torch.Tensor) -> torch.Tensor:
+    return (x**2).sum(-1) + torch.cos(5 * x).sum(-1)
+
+
+def drive(swarm: pso.Swarm, rounds: int) -> pso.Swarm:
+    for _ in range(rounds):
+        x = swarm.ask()
+        swarm.tell(x, ripples(x.double()))
+    return swarm
+
+
+def same(a: pso.Swarm, b: pso.Swarm) -> bool:
+    left, right = a.state_dict(), b.state_dict()
+    return left.keys() == right.keys() and all(
+        torch.equal(left[k].nan_to_num(), right[k].nan_to_num())
+        if isinstance(left[k], torch.Tensor)
+        else left[k] == right[k]
+        for k in left
+    )
+
+
+RECIPES = [
+    pso.recipes.constriction(),
+    pso.recipes.model_swarms(),
+    pso.recipes.model_swarms(restart_patience=2, compat="reference"),
+]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_loaded_swarm_goes_on_as_if_nothing_had_happened(tmp_path, recipe, dtype, asked):
+    def fresh() -> pso.Swarm:
+        return pso.Swarm(bounds=[(-5, 5)] * 3, population=6, recipe=recipe, seed=8, dtype=dtype)
+
+    whole = drive(fresh(), 25)
+    half = drive(fresh(), 12)
+    if asked:
+        half.ask()
+    half.save(tmp_path / "swarm.npz")
+    loaded = pso.Swarm.load(tmp_path / "swarm.npz")
+    assert same(drive(loaded, 13), whole)
+    assert loaded.positions.dtype == dtype and torch.equal(loaded.ask(), whole.ask())
+    assert not same(drive(pso.Swarm.load(tmp_path / "swarm.npz"), 12), whole)
+
+
+@settings(max_examples=20, deadline=None)
+@given(before=st.integers(0, 10), after=st.integers(0, 10), seed=st.integers(0, 99), maximize=st.booleans())
+def test_state_dict_holds_everything_and_is_a_copy(before, after, seed, maximize):
+    def fresh(seed: int) -> pso.Swarm:
+        return pso.Swarm(bounds=[(-5, 5)] * 2, population=5, recipe="model_swarms", seed=seed, maximize=maximize)
+
+    first = drive(fresh(seed), before)
+    saved = first.state_dict()
+    drive(first, after)
+    second = fresh(seed + 1)
+    second.load_state_dict(saved)
+    assert same(drive(second, after), first)
+
+
+def test_a_half_told_round_of_tickets_is_kept(tmp_path):
+    def fresh() -> pso.Swarm:
+        return pso.Swarm(bounds=[(-5, 5)] * 2, population=4, seed=1)
+
+    whole, half = drive(fresh(), 2), drive(fresh(), 1)
+    for ticket in half.tickets()[::2]:
+        half.tell(ticket, float(ripples(ticket.x)))
+    half.save(tmp_path / "s")
+    loaded = pso.Swarm.load(tmp_path / "s")
+    for ticket in loaded.tickets():
+        loaded.tell(ticket, float(ripples(ticket.x)))
+    assert torch.equal(loaded.ask(), whole.ask())
+
+
+def test_a_composition_of_ones_own_is_loaded_with_its_recipe(tmp_path):
+    recipe = pso.compose(terms=(pso.inertia(0.7), pso.social(1.5)), name="mine")
+    swarm = drive(pso.Swarm(bounds=[(-5, 5)] * 2, recipe=recipe, seed=0), 5)
+    swarm.save(tmp_path / "s")
+    with pytest.raises(ValueError, match="recipe 'mine' is your own"):
+        pso.Swarm.load(tmp_path / "s")
+    assert same(drive(pso.Swarm.load(tmp_path / "s", recipe=recipe), 5), drive(swarm, 5))
+    other = pso.Swarm(bounds=[(-5, 5)] * 2, recipe="constriction")
+    with pytest.raises(ValueError, match="mine"):
+        other.load_state_dict(swarm.state_dict())
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"x": torch.tensor([1.5, -0.0, float("nan")]), "n": 3, "f": 0.1 + 0.2, "deep": {"a": [None, "b"]}},
+        {"b": torch.tensor([True, False]), "h": torch.tensor([[1.0078125]], dtype=torch.bfloat16)},
+    ],
+)
+def test_a_checkpoint_reads_back_to_the_bit(tmp_path, state):
+    checkpoint.write(tmp_path / "c", state)
+    back = checkpoint.read(tmp_path / "c")
+    assert back.keys() == state.keys()
+    for name, value in state.items():
+        if isinstance(value, torch.Tensor):
+            assert back[name].dtype == value.dtype and back[name].shape == value.shape
+            as_bytes = [t.contiguous().view(torch.uint8).tolist() for t in (back[name], value)]
+            assert as_bytes[0] == as_bytes[1]
+        else:
+            assert back[name] == value
+
+
+def test_damaged_foreign_and_missing_files_are_refused_by_name(tmp_path):
+    path = tmp_path / "c"
+    checkpoint.write(path, {"x": torch.arange(100.0)})
+    good = path.read_bytes()
+    flipped = bytearray(good)
+    flipped[good.index(np.float32(50.0).tobytes())] ^= 0xFF
+    header = json.dumps({"format": 99, "values": {}, "bfloat16": []}).encode()
+    with open(tmp_path / "newer", "wb") as file:
+        np.savez(file, **{"header.json": np.frombuffer(header, dtype=np.uint8)})
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    bad = {
+        "half": good[: len(good) // 2],
+        "flipped": bytes(flipped),
+        "text": b"hello",
+        "empty": b"",
+        "pickle": pickle.dumps({"x": 1}),
+        "newer": (tmp_path / "newer").read_bytes(),
+        "array": (tmp_path / "array.npy").read_bytes(),
+    }
+    for name, content in bad.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=name):
+            checkpoint.read(tmp_path / name)
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        checkpoint.read(tmp_path / "nowhere")
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
+    path = tmp_path / "c"
+    checkpoint.write(path, {"n": 1})
+
+    def full_disk(*args):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        checkpoint.write(path, {"n": 2})
+    assert checkpoint.read(path) == {"n": 1} and os.listdir(tmp_path) == ["c"]
+
+
+def test_a_reader_of_the_old_file_is_not_disturbed_by_a_write(tmp_path):
+    path = tmp_path / "c"
+    checkpoint.write(path, {"n": 1})
+    old = path.read_bytes()
+    with open(path, "rb") as reader:
+        checkpoint.write(path, {"n": 2, "x": torch.zeros(1000)})
+        assert reader.read() == old
+    assert checkpoint.read(path)["n"] == 2
+
+
+def test_a_state_without_its_fields_is_refused():
+    swarm = pso.Swarm(bounds=[(0, 1)])
+    saved = swarm.state_dict()
+    del saved["best_costs"]
+    with pytest.raises(ValueError, match="best_costs"):
+        swarm.load_state_dict(saved)
+
+
+def test_what_a_killed_writer_left_is_swept_up_by_the_next(tmp_path):
+    swarm = pso.Swarm(bounds=[(-1, 1)] * 2, population=3, seed=0)
+    (tmp_path / ".swarm.npz.123.tmp").write_bytes(b"half of it")
+    (tmp_path / ".other.npz.123.tmp").write_bytes(b"of another")
+    swarm.save(tmp_path / "swarm.npz")
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".other.npz.123.tmp", "swarm.npz"]

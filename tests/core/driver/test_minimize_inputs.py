@@ -1,0 +1,164 @@
+"""What goes into a search: integers, categories, starts from other runs; and the wrapped test functions."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pyswarmopt as pso
+from pyswarmopt.driver.encoding import make_coding
+from pyswarmopt.parts.boundary import Box
+from pyswarmopt.teaching.functions.wrappers import noisy, rotated, shifted
+
+BOX = [(-5.0, 5.0)] * 3
+
+
+def bowl(x):
+    return float(np.sum((x - 1.0) ** 2))
+
+
+def box(low, high):
+    return Box(torch.tensor(low, dtype=torch.float64), torch.tensor(high, dtype=torch.float64))
+
+
+# --- integers and categories ---
+
+
+@given(data=st.data(), dim=st.integers(1, 6), n=st.integers(1, 4), seed=st.integers(0, 999))
+def test_points_survive_the_coding(data, dim, n, seed):
+    kinds = data.draw(st.lists(st.sampled_from(["real", "integer", "category"]), min_size=dim, max_size=dim))
+    random = np.random.default_rng(seed)
+    low = random.uniform(-4, 4, dim)
+    high = low + random.uniform(1, 5, dim)
+    coding = make_coding(box(low, high), [k == "integer" for k in kinds], [k == "category" for k in kinds])
+    x = random.uniform(low, high, (n, dim))
+    for i, kind in enumerate(kinds):
+        if kind != "real":
+            x[:, i] = random.integers(math.ceil(low[i]), math.floor(high[i]), n, endpoint=True)
+    assert np.array_equal(coding.decode(coding.encode(x)), x)
+    inner_low, inner_high = coding.bounds()
+    anywhere = coding.decode(random.uniform(inner_low, inner_high, (50, coding.size)))
+    assert ((anywhere >= low) & (anywhere <= high)).all()
+    whole = anywhere[:, [k != "real" for k in kinds]]
+    assert np.array_equal(whole, np.rint(whole))
+
+
+@pytest.mark.parametrize("kind", ["integrality", "categorical"])
+def test_all_labels_are_equally_likely_at_first(kind):
+    coding = make_coding(box([2.0], [5.0]), **{"integrality": None, "categorical": None, kind: True})
+    low, high = coding.bounds()
+    labels = coding.decode(np.random.default_rng(0).uniform(low, high, (4000, coding.size)))[:, 0]
+    found, counts = np.unique(labels, return_counts=True)
+    assert found.tolist() == [2, 3, 4, 5] and (abs(counts - 1000) < 5 * math.sqrt(4000 * 0.25 * 0.75)).all()
+
+
+def test_categories_have_no_order():
+    table = np.random.default_rng(1).permutation(12).reshape(3, 4)  # a value for each pair of labels, 0 the best
+
+    def fun(x):
+        return table[int(x[0]), int(x[1])] + (x[2] - 0.5) ** 2
+
+    best = np.argwhere(table == 0)[0]
+    for seed in range(5):
+        r = pso.minimize(fun, [(0, 2), (0, 3), (0, 1)], categorical=[1, 1, 0], max_evals=2000, seed=seed)
+        assert r.x[:2].tolist() == best.tolist() and r.fun == fun(r.x) < 0.01
+
+
+def test_a_start_with_a_category_is_evaluated_first():
+    seen = []
+    pso.minimize(lambda x: seen.append(x.tolist()) or 0.0, [(1, 4), (-1, 1)], categorical=[1, 0], x0=[3, 0.25], seed=0)
+    assert seen[0] == [3.0, 0.25]
+
+
+# --- starts ---
+
+
+def test_start_from_a_result():
+    first = pso.minimize(bowl, BOX, max_evals=400, seed=0)
+    second = pso.minimize(bowl, BOX, max_evals=40, seed=1, x0=first)
+    assert second.history[0].best <= first.fun and second.fun <= first.fun
+
+
+def test_start_from_a_checkpoint(tmp_path):
+    seen = []
+
+    def fun(x):
+        seen.append(x.tolist())
+        return bowl(x)
+
+    first = pso.minimize(fun, BOX, population=10, max_iter=20, seed=0, checkpoint=tmp_path / "c.npz")
+    before, seen[:] = seen[:], []
+    second = pso.minimize(fun, BOX, population=10, max_iter=1, seed=1, x0=tmp_path / "c.npz")
+    assert seen[0] == first.x.tolist() and second.fun <= first.fun
+    old = [x for x in seen[:10] if x in before]
+    assert old == seen[:5] and [bowl(np.array(x)) for x in old] == sorted(bowl(np.array(x)) for x in old)
+
+
+def test_start_from_a_swarms_file_and_from_one_with_categories(tmp_path):
+    swarm = pso.Swarm(bounds=BOX, population=6, seed=0)
+    x = swarm.ask()
+    swarm.tell(x, [bowl(row.numpy()) for row in x])
+    swarm.save(tmp_path / "s.npz")
+    r = pso.minimize(bowl, BOX, max_iter=0, seed=1, x0=tmp_path / "s.npz")
+    assert r.history[0].best <= swarm.best.value
+    arguments = {"bounds": [(0, 3), (-1, 1)], "categorical": [1, 0], "population": 8, "seed": 0}
+    first = pso.minimize(lambda x: x @ x, max_iter=5, checkpoint=tmp_path / "c.npz", **arguments)
+    second = pso.minimize(lambda x: x @ x, max_iter=0, x0=tmp_path / "c.npz", **arguments)
+    assert second.fun <= first.fun
+    with pytest.raises(FileNotFoundError, match="no such checkpoint"):
+        pso.minimize(bowl, BOX, x0=tmp_path / "none.npz")
+
+
+# --- wrapped functions ---
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 99), dim=st.integers(2, 8))
+def test_a_rotation_keeps_distances_to_the_optimum(seed, dim):
+    random = np.random.default_rng(seed)
+    points = random.uniform(-3, 3, (4, dim))
+    turned = rotated(pso.functions.sphere, seed)
+    assert np.allclose(turned(points), (points**2).sum(1))
+    ellipse, plain = rotated(pso.functions.ellipsoid, seed), pso.functions.ellipsoid
+    assert not np.allclose(ellipse(points), plain(points))
+    for f in (rotated(pso.functions.rosenbrock, seed), rotated(shifted(plain, np.arange(dim)), seed)):
+        assert f(f.optimum(dim)) == pytest.approx(f.optimal_value(dim), abs=1e-9)
+        assert (f(points) >= f.optimal_value(dim)).all()
+    assert np.allclose(ellipse(torch.tensor(points)).numpy(), ellipse(points))
+
+
+def test_a_shift_moves_the_function():
+    by = np.array([1.0, -2.0, 0.5])
+    points = np.random.default_rng(0).uniform(-3, 3, (5, 3))
+    moved = shifted(pso.functions.rastrigin, by)
+    assert np.array_equal(moved(points), pso.functions.rastrigin(points - by))
+    assert np.allclose(moved(torch.tensor(points)).numpy(), moved(points)) and moved.optimum(3).tolist() == by.tolist()
+
+
+def test_noise_is_normal_and_repeatable():
+    points = np.ones((20_000, 2))
+    f = noisy(pso.functions.sphere, sigma=3.0, seed=1)
+    values = f(points)
+    assert abs(values.mean() - 2) < 4 * 3 / math.sqrt(20_000) and abs(values.std() / 3 - 1) < 0.03
+    assert np.array_equal(noisy(pso.functions.sphere, 3.0, seed=1)(torch.tensor(points)).numpy(), values)
+    assert isinstance(float(f([1.0, 2.0])), float)
+
+
+def test_a_column_of_values_is_explained():
+    with pytest.raises(Exception, match="axis 1 is out of bounds") as caught:
+        pso.minimize(lambda x: (x**2).sum(1, keepdims=True), [(-5, 5)] * 3, population=8, seed=0)
+    assert "(8, 1)" in caught.value.__notes__[0] and "(8,)" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize(
+    ("x0", "message"), [("swarm", "Result of another run"), ([1.0, 2.0], "3 coordinates, but the")]
+)
+def test_a_start_that_is_none_is_refused(x0, message):
+    x0 = pso.Swarm(bounds=[(-5, 5)] * 3) if x0 == "swarm" else x0
+    with pytest.raises(ValueError, match=message):
+        pso.minimize(pso.functions.sphere, [(-5, 5)] * 3, x0=x0)

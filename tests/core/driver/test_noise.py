@@ -1,0 +1,168 @@
+"""Noisy objectives: allocation against the theorem, samples against NumPy, searches against the truth."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pyswarmopt as pso
+from pyswarmopt.driver.resampling import Sample, allocate
+
+BOX = [(-5.0, 5.0)] * 3
+
+
+def truth(x):
+    return float(np.sum((x - 1.0) ** 2))
+
+
+class Noisy:
+    """The truth and a normal error, from a generator of its own."""
+
+    def __init__(self, seed, sigma=1.0):
+        self.random, self.sigma, self.points, self.values = np.random.default_rng(seed), sigma, [], []
+
+    def __call__(self, x):
+        self.points.append(x.copy())
+        self.values.append(truth(x) + self.sigma * self.random.normal())
+        return self.values[-1]
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30))
+def test_a_sample_is_its_mean_and_standard_error(values):
+    sample = Sample()
+    for value in values:
+        sample = sample.add(value)
+    assert sample.n == len(values)
+    assert math.isclose(sample.mean, np.mean(values), rel_tol=1e-9, abs_tol=1e-6)
+    assert math.isclose(sample.stderr, np.std(values, ddof=1) / math.sqrt(len(values)), rel_tol=1e-6, abs_tol=1e-6)
+
+
+def test_one_failure_spoils_a_sample():
+    assert Sample().add(1.0).add(math.nan).add(-5.0).mean == math.inf
+
+
+def test_allocation_is_that_of_the_theorem():
+    # Means 0, 1, 2, 4 with equal noise: N_2 : N_3 : N_4 = 16 : 4 : 1 and N_1 = sqrt(16^2 + 4^2 + 1) = 16.523
+    ones = np.ones(4, dtype=np.int64)
+    more = allocate(np.array([0.0, 1.0, 2.0, 4.0]), np.full(4, 1e-6), ones, budget=37523 - 4)
+    assert np.allclose(more + 1, [16523, 16000, 4000, 1000], atol=1)
+    # Deviations 2, 1, 3: N_2 : N_3 = 1 / 1 : 9 / 4 and N_1 = 2 sqrt(1 / 1 + (9 / 4)^2 / 9) = 2.5
+    more = allocate(np.array([0.0, 1.0, 2.0]), np.array([4.0, 1.0, 9.0]), ones[:3], budget=5750 - 3)
+    assert np.allclose(more + 1, [2500, 1000, 2250], atol=1)
+
+
+def test_who_has_enough_gets_none():
+    more = allocate(np.array([0.0, 1.0, 2.0]), np.full(3, 1e-6), np.array([2, 50, 2]), budget=10)
+    assert more[1] == 0 and more[0] > more[2] and more.sum() == 10
+
+
+@settings(max_examples=100)
+@given(
+    means=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20),
+    data=st.data(),
+    variance=st.sampled_from([1e-9, 1.0, 1e9]),
+    budget=st.integers(1, 200),
+)
+def test_allocation_spends_the_budget(means, data, variance, budget):
+    counts = data.draw(st.lists(st.integers(1, 100), min_size=len(means), max_size=len(means)))
+    more = allocate(np.array(means), np.full(len(means), variance), np.array(counts), budget)
+    assert more.sum() == budget and (more >= 0).all()
+
+
+def test_a_lucky_draw_does_not_stay_the_best():
+    plain, careful = [], []
+    for seed in range(8):
+        fun = Noisy(seed)
+        r = pso.minimize(fun, BOX, max_evals=2000, seed=seed)
+        plain.append(r.fun - truth(r.x))
+        fun = Noisy(seed)
+        r = pso.minimize(fun, BOX, max_evals=2000, seed=seed, noisy=True)
+        assert r.nfev == len(fun.values) <= 2000 and r.n_best == 100
+        # the draws at the end, none of which had a say in the choice
+        assert all(np.array_equal(x, r.x) for x in fun.points[-100:])
+        assert r.fun == pytest.approx(np.mean(fun.values[-100:]))
+        assert r.fun_stderr == pytest.approx(np.std(fun.values[-100:], ddof=1) / 10)
+        careful.append((r.fun - truth(r.x)) / r.fun_stderr)
+    assert max(plain) < -2  # the luckiest of 2000 draws
+    # unbiased and of the size that the standard error says
+    assert abs(np.mean(careful)) < 3 / math.sqrt(8) and max(map(abs, careful)) < 4
+
+
+def test_the_choice_is_by_many_draws():
+    """A trap: left of 5 a wide noise around 1, elsewhere hardly any noise around 0.5."""
+    chosen = []
+    for seed in range(6):
+        random = np.random.default_rng(seed)
+        r = pso.minimize(
+            lambda x, random=random: 1 + random.normal() if x[0] < 5 else 0.5 + 0.01 * random.normal(),
+            [(0, 9)],
+            integrality=True,
+            max_evals=1500,
+            seed=seed,
+            noisy=True,
+        )
+        chosen.append(r.x[0] >= 5)
+        assert abs(r.fun - (0.5 if r.x[0] >= 5 else 1)) < 4 * r.fun_stderr
+    assert sum(chosen) >= 5
+
+
+def test_maximize_is_minimize_of_minus_f():
+    low = pso.minimize(Noisy(1), BOX, max_evals=600, seed=3, noisy=True)
+    fun = Noisy(1)
+    high = pso.maximize(lambda x: -fun(x), BOX, max_evals=600, seed=3, noisy=True)
+    assert np.array_equal(low.x, high.x) and low.fun == -high.fun and low.fun_stderr == high.fun_stderr
+
+
+def test_without_noise_nothing_is_lost():
+    r = pso.minimize(truth, BOX, max_evals=4000, seed=1, noisy=True)
+    assert r.fun == pytest.approx(truth(r.x)) and r.fun < 1e-4 and r.fun_stderr < 1e-12
+
+
+def test_the_target_means_the_mean():
+    fun = Noisy(2, sigma=3.0)
+    r = pso.minimize(fun, BOX, max_evals=10_000, target=-1.0, seed=2, noisy=True)
+    assert min(fun.values) < -1 and "target" not in r.stop and not r.success
+    reached = pso.minimize(Noisy(2, sigma=0.1), BOX, max_evals=10_000, target=1.0, seed=2, noisy=True)
+    assert "target" in reached.stop and truth(reached.x) < 1.2 and reached.nfev < 10_000
+
+
+@pytest.mark.parametrize("max_evals", [1, 2, 5, 19, 20, 60])
+@pytest.mark.parametrize("vectorized", [False, True])
+def test_small_budgets_are_kept(max_evals, vectorized):
+    calls = []
+
+    def fun(x):
+        calls.append(len(np.atleast_2d(x)))
+        return np.sum(x**2, axis=-1)
+
+    r = pso.minimize(fun, BOX, max_evals=max_evals, seed=0, noisy=True, vectorized=vectorized)
+    assert sum(calls) == r.nfev <= max_evals
+    assert math.isinf(r.fun) or r.fun == pytest.approx(np.sum(r.x**2))
+
+
+def test_failures_and_constraints():
+    random = np.random.default_rng(0)
+
+    def holes(x):
+        return math.nan if x[0] < 1 else truth(x) + 0.1 * random.normal()
+
+    r = pso.minimize(holes, BOX, constraints=lambda x: x[1], max_evals=3000, seed=0, noisy=True)
+    assert r.success and r.x[0] >= 1 and r.x[1] <= 0 and abs(r.fun - truth(r.x)) < 4 * r.fun_stderr
+
+
+def test_a_killed_noisy_search_goes_on(tmp_path):
+    def fun(x):  # looks like noise, but depends on x only
+        return truth(x) + math.sin(1e6 * float(x.sum()))
+
+    arguments = {"bounds": BOX, "population": 8, "seed": 4, "noisy": True}
+    path = tmp_path / "c.npz"
+    pso.minimize(fun, max_iter=5, checkpoint=path, **arguments)
+    resumed = pso.minimize(fun, max_iter=12, checkpoint=path, **arguments)
+    whole = pso.minimize(fun, max_iter=12, **arguments)
+    assert np.array_equal(resumed.x, whole.x) and list(resumed.history) == list(whole.history)
+    with pytest.raises(ValueError, match="noisy"):
+        pso.minimize(fun, max_iter=12, checkpoint=path, **{**arguments, "noisy": False})

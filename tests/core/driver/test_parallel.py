@@ -1,0 +1,160 @@
+"""Workers: the same search whoever calls the objective; objectives on torch tensors."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+import pyswarmopt as pso
+from pyswarmopt.driver.evaluation import Evaluator
+from pyswarmopt.driver.workers import Workers
+
+BOX = [(-5.0, 5.0)] * 3
+
+
+def bowl(x):
+    return float(np.sum((x - 1.0) ** 2))
+
+
+def torch_bowl(x):
+    return torch.sum(torch.square(x - 1.0))
+
+
+def same(a: pso.Result, b: pso.Result) -> bool:
+    return np.array_equal(a.x, b.x) and (a.fun, a.nfev) == (b.fun, b.nfev) and list(a.history) == list(b.history)
+
+
+@pytest.mark.parametrize("workers", [3, "threads:2", "threads", map])
+def test_workers_make_the_same_search(workers):
+    serial = pso.minimize(bowl, BOX, max_evals=300, seed=5)
+    assert same(pso.minimize(bowl, BOX, max_evals=300, seed=5, workers=workers), serial)
+
+
+@pytest.mark.slow
+def test_processes_make_the_same_search():
+    assert same(
+        pso.minimize(torch_bowl, BOX, max_evals=200, seed=5, workers="processes:2"),
+        pso.minimize(torch_bowl, BOX, max_evals=200, seed=5),
+    )
+    with ProcessPoolExecutor(2) as pool:
+        given = pso.minimize(bowl, BOX, max_evals=200, seed=5, workers=pool.map)
+    assert same(given, pso.minimize(bowl, BOX, max_evals=200, seed=5))
+
+
+def test_without_ray_there_is_a_clear_error(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ImportError, match="pip install ray"):
+        pso.minimize(bowl, BOX, workers="ray")
+
+
+def test_what_cannot_be_sent_to_processes_is_refused_before_any_call():
+    with pytest.raises(ValueError, match="cannot be sent to processes"):
+        pso.minimize(lambda x: bowl(x), BOX, workers="processes:2")
+
+
+def test_threads_do_work_at_the_same_time():
+    together, calls = threading.Barrier(3), []
+
+    def fun(x):
+        calls.append(1)
+        if len(calls) > 1:  # the first one, the trial, is alone
+            together.wait(timeout=60)  # passes only if three calls are under way at once
+        return bowl(x)
+
+    assert pso.minimize(fun, BOX, population=7, max_evals=7, seed=0, workers=3).nfev == 7
+
+
+def test_the_pool_ends_with_the_search_and_after_an_error():
+    before = threading.active_count()
+    pso.minimize(bowl, BOX, max_evals=100, seed=0, workers=4)
+    assert threading.active_count() == before
+
+    def fails(x):
+        if x[0] < 0:
+            raise RuntimeError("left")
+        return bowl(x)
+
+    with pytest.raises(RuntimeError, match="left"):
+        pso.minimize(fails, BOX, seed=0, workers=4)
+    assert threading.active_count() == before
+
+
+def test_map_keeps_the_order():
+    with Workers(4) as workers:
+        assert workers.map(lambda i: i * i, list(range(50))) == [i * i for i in range(50)]
+
+
+# --- torch ---
+
+
+def torch_batches(x):
+    return torch.sum(torch.square(x - 1.0), dim=1)
+
+
+@pytest.mark.parametrize(("fun", "vectorized"), [(torch_bowl, "auto"), (torch_bowl, False), (torch_batches, True)])
+def test_an_objective_on_tensors_is_recognised(fun, vectorized):
+    seen = []
+
+    def watched(x):
+        value = fun(x)
+        seen.append(x)
+        return value
+
+    r = pso.minimize(watched, BOX, max_evals=500, seed=1, vectorized=vectorized)
+    numpy = pso.minimize(bowl, BOX, max_evals=500, seed=1, vectorized=False)
+    assert all(isinstance(x, torch.Tensor) and x.dtype == torch.float64 for x in seen)
+    assert sum(1 if x.ndim == 1 else len(x) for x in seen) == r.nfev == 500
+    assert r.fun == float(fun(torch.tensor(r.x)[None] if vectorized is True else torch.tensor(r.x)))
+    assert r.fun < 0.1 and numpy.fun < 0.1
+
+
+def test_a_batch_objective_on_tensors_is_recognised():
+    r = pso.minimize(torch_batches, BOX, max_evals=600, seed=1)
+    assert r.fun == float(torch_batches(torch.tensor(r.x)[None])) < 0.1 and r.nfev <= 600
+
+
+def test_gradients_do_not_disturb():
+    weight = torch.ones(3, dtype=torch.float64, requires_grad=True)
+    r = pso.minimize(lambda x: torch.dot(weight, torch.square(x)), BOX, max_evals=300, seed=1)
+    assert np.isfinite(r.fun) and weight.grad is None
+
+
+def test_a_fault_on_tensors_is_shown_beside_that_on_arrays():
+    def fun(x):
+        return torch.sum(x, dim=5)
+
+    with pytest.raises(TypeError) as caught:
+        pso.minimize(fun, BOX, seed=0)
+    assert any("tensor" in note and "IndexError" in note for note in caught.value.__notes__)
+
+
+def test_an_objective_that_fails_on_arrays_for_other_reasons_gets_no_tensors():
+    kinds = set()
+
+    def fun(x):
+        kinds.add(type(x))
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        pso.minimize(fun, BOX, seed=0)
+    assert kinds == {np.ndarray}
+
+
+# --- several objectives ---
+
+
+@pytest.mark.parametrize("form", [lambda x: (x[0], -x[0]), lambda x: np.stack([x[:, 0], -x[:, 0]], axis=1)])
+def test_vectors_of_values(form):
+    evaluator = Evaluator(form, outputs=2)
+    values, evaluated = evaluator(np.arange(12.0).reshape(4, 3))
+    assert evaluated.all() and values.tolist() == [[0, 0], [3, -3], [6, -6], [9, -9]]
+
+
+def test_too_few_values_are_refused():
+    with pytest.raises(ValueError, match="3 numbers"):
+        Evaluator(lambda x: (x[0], x[1]), outputs=3)(np.zeros((4, 3)))

@@ -1,0 +1,236 @@
+"""One move by blocks: the same as the whole swarm at once in torch, without temporaries of its size."""
+
+from __future__ import annotations
+
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pyswarmopt as pso
+from pyswarmopt.algorithms.clpso import Exemplars
+from pyswarmopt.base import state
+from pyswarmopt.engine import step as motion
+from pyswarmopt.engine.buffers import Lender
+from pyswarmopt.engine.numba import loader as compiled
+from pyswarmopt.engine.random_factors import FULL_SCALE, Factors, RandomBits
+from pyswarmopt.parts import boundary
+from pyswarmopt.parts.velocity import SumOfTerms
+
+TOPOLOGIES = [*pso.topology.TOPOLOGIES.values(), Exemplars(gap=2)]
+WALLS = [boundary.none, boundary.clip, boundary.confine, boundary.reflect, boundary.periodic]
+
+
+def bowl(x: torch.Tensor) -> torch.Tensor:
+    return ((x - 1.0) ** 2).sum(-1)
+
+
+def drive(swarm: pso.Swarm, rounds: int) -> pso.Swarm:
+    for _ in range(rounds):
+        x = swarm.ask()
+        swarm.tell(x, bowl(x))
+    return swarm
+
+
+@pytest.fixture
+def block(monkeypatch):
+    """Sets the size of a block."""
+
+    def cut(size: int) -> None:
+        monkeypatch.setattr(motion, "BLOCK", size)
+        motion._blocks.cache_clear()
+
+    yield cut
+    motion._blocks.cache_clear()
+
+
+def in_torch(recipe: pso.Recipe) -> pso.Recipe:
+    """The same recipe with terms that ask for the whole swarm, which torch then moves."""
+    rule = recipe.velocity
+    assert isinstance(rule, SumOfTerms)
+    return replace(recipe, velocity=SumOfTerms(tuple(replace(t, looks_at="all") for t in rule.terms), rule.normalise))
+
+
+@pytest.mark.parametrize("size", [10**6, 1, 4, 17])  # one block; parts of a particle; of 3 columns; some particles
+@pytest.mark.parametrize("topology", TOPOLOGIES, ids=lambda t: type(t).__name__)
+@pytest.mark.parametrize("wall", WALLS)
+def test_blocks_move_as_the_whole_swarm_does_in_torch(block, size, topology, wall):
+    terms = (pso.inertia(0.9), pso.cognitive(1.4), pso.social(1.8), pso.repel(0.2))
+    recipe = pso.compose(terms, topology, wall, schedule=0.9)
+
+    def run(recipe: pso.Recipe) -> pso.Swarm:
+        return drive(
+            pso.Swarm(bounds=[(-2, 2), (0, 3), (-1, 9), (-5, 0), (3, 3)], population=7, recipe=recipe, seed=3), 15
+        )
+
+    whole = run(in_torch(recipe))
+    block(size)
+    parts = run(recipe)
+    torch.testing.assert_close(parts.positions, whole.positions, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(parts.velocities, whole.velocities, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(parts.personal_bests, whole.personal_bests, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("recipe", ["fips", "constriction", "clpso"])
+@pytest.mark.parametrize("size", [3, 16, 40])
+def test_a_factor_per_coordinate_in_blocks_finds_the_optimum_and_resumes_to_the_bit(block, recipe, size):
+    block(size)
+    whole = drive(pso.Swarm(bounds=[(-5, 5)] * 6, population=20, recipe=recipe, seed=1), 40)
+    half = drive(pso.Swarm(bounds=[(-5, 5)] * 6, population=20, recipe=recipe, seed=1), 17)
+    other = pso.Swarm(bounds=[(-5, 5)] * 6, population=20, recipe=recipe, seed=2)
+    other.load_state_dict(half.state_dict())
+    assert torch.equal(drive(other, 23).ask(), whole.ask())
+    first = pso.Swarm(bounds=[(-5, 5)] * 6, population=20, recipe=recipe, seed=1).ask()
+    assert whole.best.value < 0.5 * float(bowl(first).min())  # clpso learns slowly
+
+
+@given(
+    n=st.integers(1, 40),
+    dim=st.integers(1, 300),
+    size=st.integers(1, 400),
+    looks_at=st.sampled_from(["element", "column"]),
+)
+@settings(deadline=None)
+def test_blocks_cover_every_number_once(n, dim, size, looks_at):
+    before, motion.BLOCK = motion.BLOCK, size
+    motion._blocks.cache_clear()
+    try:
+        seen = np.zeros((n, dim), dtype=int)
+        for rows, columns in motion._blocks(n, dim, looks_at):
+            seen[rows, columns] += 1
+            part = seen[rows, columns]
+            assert part.size <= max(size, n) and (looks_at == "element" or len(part) == n)
+        assert (seen == 1).all()
+    finally:
+        motion.BLOCK = before
+        motion._blocks.cache_clear()
+
+
+def test_a_term_says_what_it_looks_at():
+    with pytest.raises(ValueError, match="looks_at='row'"):
+        pso.Term("mine", 1.0, lambda s: s.x, looks_at="row")  # type: ignore[arg-type]
+
+
+def test_a_large_swarm_moves_without_temporaries_of_its_size():
+    n, dim = 4, 400_000
+    swarm = pso.Swarm(bounds=(-5, 5), dim=dim, population=n, recipe="model_swarms", seed=0, dtype=torch.float32)
+    values = np.arange(n, dtype=float)
+    swarm.tell(swarm.ask(), values)
+    swarm.tell(swarm.ask(), values)  # a move, which loads Numba where it is installed
+    tracemalloc.start()
+    swarm.ask()
+    swarm.tell(swarm.ask(), values[::-1])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < n * dim * 4  # of 3 such arrays; blocks, and copies of the best and worst, are what is left
+
+
+# --- what was lent ---
+
+
+@pytest.mark.parametrize("recipe", ["constriction", "model_swarms", "clpso", "spso2011"])
+def test_positions_lent_stay_as_they_are_for_as_long_as_they_are_held(recipe, monkeypatch):
+    def run() -> list[torch.Tensor]:
+        swarm = pso.Swarm(bounds=[(-5, 5)] * 3, population=6, recipe=recipe, seed=4)
+        held = []
+        for _ in range(25):
+            x = swarm.ask()
+            swarm.tell(x, bowl(x))
+            held.append(x[:])  # a view holds it as well
+        return held
+
+    copies = run()
+    monkeypatch.setattr(state, "LENT_FROM", 0)
+    assert torch.equal(torch.stack(run()), torch.stack(copies))
+
+
+def test_in_a_loop_two_arrays_take_turns_and_one_does_when_nothing_is_held():
+    lender, x = Lender(), torch.zeros((2, 3))
+    addresses = set()
+    held = lender.lend(x)
+    for _ in range(6):
+        x = lender.room(x)
+        addresses.add(x.data_ptr())
+        held = lender.lend(x)  # as in `x = swarm.ask()`: the former one is let go after this
+    assert len(addresses) == 2 and held.data_ptr() == x.data_ptr()
+    del held
+    assert lender.room(x) is x
+
+
+def test_lent_positions_may_be_edited_and_told(monkeypatch):
+    monkeypatch.setattr(state, "LENT_FROM", 0)
+    swarm = pso.Swarm(positions=[[0.2], [1.7]], seed=0)
+    x = swarm.ask().round_()
+    swarm.tell(x, [3.0, 4.0])
+    assert swarm.best.x.tolist() == [0.0] and swarm.positions.tolist() == [[0.0], [2.0]]
+    kept = swarm.ask().clone()
+    swarm.ask()
+    swarm.tell(kept, [1.0, 1.0])
+    assert torch.equal(swarm.positions, kept)
+
+
+# --- 16 bits ---
+
+
+@pytest.mark.parametrize("loops", [None, compiled.AS_THEY_STAND])
+def test_the_stream_is_that_of_published_numbers(monkeypatch, loops):
+    """The first ones of SplitMix64 from 1234567, as S. Vigna's reference code in C gives them."""
+    monkeypatch.setattr(compiled.COMPILER, "loops", loops)
+    bits = RandomBits.from_state(torch.tensor([1234567]))
+    with np.errstate(over="ignore"):
+        found = bits.take((5, 4)).view(np.uint64)[:, 0].tolist()
+    known = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821]
+    assert found == known
+
+
+def test_bits_are_uniform_in_each_of_the_four_places_of_a_draw():
+    bits = RandomBits(torch.Generator().manual_seed(0)).take((50_000, 4))
+    u = bits / FULL_SCALE
+    assert (u >= 0).all() and (u < 1).all()
+    np.testing.assert_allclose(u.mean(axis=0), 0.5, atol=5 * (1 / 12 / 50_000) ** 0.5)
+    np.testing.assert_allclose(np.cov(u.T), np.eye(4) / 12, atol=0.002)
+    counts = np.bincount(bits.ravel() >> 8, minlength=256)  # 255 degrees of freedom: 255 + 5 sqrt(510)
+    assert ((counts - bits.size / 256) ** 2 / (bits.size / 256)).sum() < 368
+
+
+# --- factors drawn ahead ---
+
+
+def test_factors_drawn_for_many_moves_are_those_of_a_draw_for_each_move():
+    rule = SumOfTerms((pso.inertia(pso.schedule.Linear(0.9, 0.4, 100)), pso.cognitive(1.5), pso.social(2.0)))
+    generator = torch.Generator().manual_seed(5)
+    ahead, again = Factors(), torch.Generator().manual_seed(5)
+    for move in range(150):
+        found = ahead.next(rule, (4, 30), np.float64, move, generator, whole=True)
+        r = torch.rand((4, 2), generator=again, dtype=torch.float64).numpy()
+        expected = [np.full(4, 0.9 - 0.5 * min(move / 100, 1)), 1.5 * r[:, 0], 2.0 * r[:, 1]]
+        np.testing.assert_allclose(found, np.array(expected)[..., None], rtol=1e-15)
+
+
+def test_factors_go_on_from_their_state_between_two_draws():
+    rule = SumOfTerms((pso.inertia(0.7, "scalar"), pso.social(2.0, "element")), normalise=True)
+
+    def next_of(factors: Factors, move: int) -> np.ndarray:
+        return factors.next(rule, (3, 5), np.float64, move, generator, whole=True).copy()
+
+    generator, factors = torch.Generator().manual_seed(1), Factors()
+    for move in range(70):  # more than are drawn at once
+        next_of(factors, move)
+    saved, at = factors.state(), generator.get_state()
+    expected = [next_of(factors, move) for move in range(70, 200)]
+    generator.set_state(at)
+    resumed = Factors.from_state(saved)
+    np.testing.assert_array_equal([next_of(resumed, move) for move in range(70, 200)], expected)
+    assert (np.array(expected).sum(axis=1) == pytest.approx(1.0)) and len(np.unique(expected)) > 130 * 3
+
+
+def test_positions_edited_in_place_are_told_as_edited():
+    swarm = pso.Swarm(bounds=[(-5, 5)] * 3, population=4, seed=0)
+    x = swarm.ask()
+    x[1, 2] = 0.25
+    swarm.tell(x, [1.0, 0.0, 2.0, 3.0])
+    assert float(swarm.best.x[2]) == 0.25 and torch.equal(swarm.positions, x)

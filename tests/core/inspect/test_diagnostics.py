@@ -1,0 +1,156 @@
+"""Diagnostics: stability against the published closed form and against simulated particles; the words."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pyswarmopt as pso
+from pyswarmopt.inspect.diagnostics import diversity, stability
+
+
+def canonical(w: float, c1: float, c2: float) -> pso.Recipe:
+    return pso.compose([pso.inertia(w), pso.cognitive(c1, "element"), pso.social(c2, "element")])
+
+
+@settings(max_examples=60, deadline=None)
+@given(w=st.floats(-0.95, 0.95), share=st.floats(0.05, 2.0))
+def test_order_2_is_the_published_region(w, share):
+    """Stable exactly where c1 + c2 < 24 (1 - w^2) / (7 - 5 w) (Poli 2009; Jiang et al. 2007)."""
+    limit = 24 * (1 - w**2) / (7 - 5 * w)
+    if abs(share - 1) > 1e-6:
+        found = stability(canonical(w, share * limit / 2, share * limit / 2))
+        assert (found.order2 < 1) == (share < 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(w=st.floats(0, 1.2), c=st.floats(0.01, 3.0))
+def test_order_1_is_the_published_region(w, c):
+    """The mean settles where |w| < 1 and 0 < c1 + c2 < 4 (1 + w), since E[c1 r1 + c2 r2] = (c1 + c2) / 2."""
+    bound = 4 * (1 + w)
+    if min(abs(w - 1), abs(2 * c - bound)) > 1e-6:
+        assert (stability(canonical(w, c, c)).order1 < 1) == (w < 1 and 2 * c < bound)
+
+
+def simulated_growth(recipe: pso.Recipe, moves: int) -> float:
+    """Factor of the mean square of (x, v) per move, of 400,000 lone coordinates with all attractors at 0."""
+    rng = np.random.default_rng(0)
+    n = 400_000
+    x, v = np.ones(n), np.zeros(n)
+    sizes = []
+    rule = recipe.velocity
+    for _ in range(moves):
+        r = [rng.random(n) if term.random != "none" else np.ones(n) for term in rule.terms]
+        c = [factor * term.weight for factor, term in zip(r, rule.terms, strict=True)]
+        total = sum(c) if rule.normalise else 1.0
+        zero = np.zeros(n)
+        s = pso.Snapshot(x=x, v=v, p=zero, g=zero, w=zero)
+        v = sum(part * term.direction(s) for part, term in zip(c, rule.terms, strict=True)) / total
+        x = x + recipe.schedule(0) * v
+        sizes.append((x**2 + v**2).mean())
+    return (sizes[-1] / sizes[-6]) ** (1 / 5)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        pso.recipes.model_swarms(),
+        pso.recipes.model_swarms(inertia=0.3, cognitive=0.1, social=0.2, repel=0.1, step=1.0),
+        pso.recipes.model_swarms(repel=0.8, step=1.0),
+        canonical(0.6, 1.0, 2.0),
+        pso.compose([pso.inertia(0.5, "scalar"), pso.cognitive(1.5), pso.social(0.5)]),
+    ],
+)
+def test_order_2_is_how_fast_simulated_particles_shrink_or_grow(recipe):
+    assert stability(recipe).order2 == pytest.approx(simulated_growth(recipe, moves=12), rel=0.05)
+
+
+def test_fips_is_stable_and_its_terms_are_understood():
+    # The sum of two uniform pulls of equal weight is that of c1 and c2: the ring FIPS is a canonical swarm.
+    ring = pso.recipes.fips(topology="ring")
+    chi, phi = 0.7298, 4.1
+    assert stability(ring) == pytest.approx(stability(canonical(chi, chi * phi / 2, chi * phi / 2)), rel=1e-9)
+
+
+def test_what_is_not_a_sum_of_linear_terms_is_not_judged():
+    centre = pso.Term("centre", 0.1, lambda s: s.p.mean(0) - s.x)
+    coupled = pso.Term("mean", 0.1, lambda s: s.x.mean(0) - s.x)
+    squared = pso.Term("squared", 0.1, lambda s: -(s.x**2))
+    needs_more = pso.Term("swap", 0.1, lambda s: s.x[:, [1, 0]] - s.x)
+    assert stability(pso.compose([pso.inertia(0.5), centre])) is not None
+    for term in (coupled, squared, needs_more):
+        assert stability(pso.compose([pso.inertia(0.5), term])) is None
+    for name in ("spso2011", "bare_bones"):
+        assert stability(pso.recipes.get(name)) is None
+        assert "not known" in str(pso.diagnose(pso.recipes.get(name)))
+
+
+def test_a_schedule_is_looked_at_at_its_move():
+    recipe = pso.recipes.inertia_weight(horizon=100)
+    assert stability(recipe, 0).order2 > 1 > stability(recipe, 100).order2
+    assert "24(1-w^2)/(7-5w) = 1.824; they add up to 4" in str(pso.diagnose(recipe))
+    clamped = pso.recipes.inertia_weight(horizon=100, max_velocity=1.0)
+    assert stability(clamped, 0) == stability(recipe, 0)
+
+
+def test_the_words_fit_the_numbers():
+    assert "order 1" in str(pso.diagnose(canonical(1.1, 1.0, 1.0)))
+    assert "order 2" in str(pso.diagnose(canonical(0.9, 2.0, 1.0))) and "24" not in str(
+        pso.diagnose(canonical(0.9, 2.0, 1.0))
+    )
+    assert "are stable" in str(pso.diagnose(pso.recipes.constriction()))
+
+
+# --- a swarm's state ---
+
+
+def drive(swarm: pso.Swarm, fun, rounds: int) -> pso.Swarm:
+    for _ in range(rounds):
+        x = swarm.ask()
+        swarm.tell(x, fun(x))
+    return swarm
+
+
+def test_diversity_by_hand():
+    corners = torch.tensor([[0.0, 0.0], [0.0, 6.0], [8.0, 0.0], [8.0, 6.0]])
+    box = pso.boundary.make_box([(-8, 8), (-6, 6)], None, torch.float64, torch.device("cpu"))
+    assert diversity(corners) == 5.0 and diversity(corners, box) == 0.25
+
+
+def test_leaving_is_the_share_that_the_next_move_takes_out_and_on_bounds_that_of_the_bests():
+    drift = pso.Term("drift", 1.0, lambda s: 0 * s.x + torch.tensor([2.0, 0.0], dtype=s.x.dtype), random="none")
+    recipe = pso.compose([drift], boundary=pso.boundary.clip)
+    swarm = pso.Swarm(positions=[[0.0, 0.0], [3.5, 1.0], [4.5, 4.0]], bounds=[(-4, 5)] * 2, recipe=recipe)
+    swarm.tell(swarm.ask(), [1.0, 2.0, 3.0])
+    found = pso.diagnose(swarm)
+    assert found.leaving == 2 / 6 and found.on_bounds == 0.0  # 3.5 + 2 and 4.5 + 2
+    swarm.tell(swarm.ask(), [0.0, 0.0, 0.0])  # the bests move to (2, 0), (5, 1), (5, 4)
+    assert pso.diagnose(swarm).on_bounds == 2 / 6
+
+
+@pytest.mark.parametrize("name", sorted(pso.recipes.RECIPES))
+def test_diagnosing_changes_nothing(name):
+    a, b = (pso.Swarm(bounds=[(-5, 5)] * 2, population=6, recipe=name, seed=0) for _ in range(2))
+
+    def fun(x: torch.Tensor) -> torch.Tensor:
+        return (x - 5.0).abs().sum(-1)  # which no model of a bowl solves, so no swarm restarts
+
+    for _ in range(12):
+        assert pso.diagnose(a).sentences
+        drive(a, fun, 1)
+        drive(b, fun, 1)
+    assert torch.equal(a.ask(), b.ask())
+    found = pso.diagnose(a)
+    assert 0 <= found.leaving <= 1 and 0 <= found.on_bounds <= 1 and 0 <= found.diversity < 1
+
+
+def test_a_swarm_without_bounds_is_measured_in_the_units_of_x():
+    swarm = drive(pso.Swarm(positions=[[0.0], [2.0]], recipe="constriction", seed=0), lambda x: x[:, 0], 1)
+    found = pso.diagnose(swarm)
+    assert (found.diversity, found.leaving, found.on_bounds) == (1.0, None, None)
+    assert math.isfinite(found.stability.order2)

@@ -1,0 +1,119 @@
+"""Plots show the numbers they were given, whatever they came from."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("matplotlib", reason="plots need matplotlib (extra: toy)")
+
+import pyswarmopt as pso
+from pyswarmopt.inspect.plot.curves import median_interval
+
+BOX = [(-5.0, 5.0)] * 2
+
+
+def search(history: str = "iteration", seed: int = 0, dim: int = 2) -> pso.Result:
+    return pso.minimize(pso.functions.ackley, [(-5, 5)] * dim, population=6, max_evals=60, seed=seed, history=history)
+
+
+def test_convergence_draws_the_history() -> None:
+    result = search()
+    (line,) = pso.plot.convergence(result).lines
+    assert line.get_xdata().tolist() == [r.evaluations for r in result.history]
+    assert line.get_ydata().tolist() == [r.best for r in result.history]
+
+
+def test_convergence_of_many_is_their_median_above_the_optimum() -> None:
+    results = [search(seed=s) for s in range(7)]
+    ax = pso.plot.convergence({"a": results, "b": search(seed=9)}, optimum=-1.0)
+    table = np.array([[r.best + 1 for r in result.history] for result in results])
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), np.median(table, axis=0))
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
+    assert ax.get_yscale() == "log" and len(ax.collections) == 1
+
+
+def test_all_sources_tell_the_same_story(tmp_path: Path) -> None:
+    recipe = pso.recipes.constriction(population=6)
+    steps = pso.record(pso.functions.ackley, recipe, 9, bounds=BOX, seed=3)
+    result = pso.minimize(pso.functions.ackley, BOX, recipe, max_evals=60, seed=3, history="particles")
+    rows = [
+        {"phase": "search", "iteration": s.number, "particle": i, "coefficients": x.tolist(), "value": -float(v)}
+        for s in steps
+        for i, (x, v) in enumerate(zip(s.x, s.values, strict=True))
+    ]
+    rows.insert(0, {**rows[0], "phase": "confirm", "value": 99.0})
+    (tmp_path / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"half')
+    folder, searched = pso.plot.trace(tmp_path), pso.plot.trace(SimpleNamespace(run=tmp_path))
+    of_steps, of_result = pso.plot.trace(steps), pso.plot.trace(result)
+    assert folder.maximize and not of_result.maximize
+    for other, sign in ((of_steps, 1), (folder, -1), (searched, -1)):
+        np.testing.assert_array_equal(sign * other.best, of_result.best)
+        np.testing.assert_array_equal(other.evaluations, of_result.evaluations)
+        np.testing.assert_array_equal(other.positions(), of_result.positions())
+    centre = steps[4].x.mean(axis=0)
+    expected = np.mean([math.dist(x, centre) for x in steps[4].x])
+    assert pso.plot.diversity(result).lines[0].get_ydata()[4] == pytest.approx(expected)
+
+
+def test_forces_lead_from_where_a_particle_was_to_where_it_went() -> None:
+    free = pso.compose([pso.inertia(0.7), pso.cognitive(1.5), pso.social(1.5)], boundary=pso.boundary.none)
+    step = pso.record(pso.functions.sphere, free, 3, bounds=BOX, population=4, seed=1)[-1]
+    arrows = pso.plot.forces(step, particles=[2]).texts  # annotations
+    chain, total = arrows[:-1], arrows[-1]
+    assert tuple(total.xyann) == pytest.approx(tuple(step.origin[2]))
+    assert tuple(total.xy) == pytest.approx(tuple(step.x[2]))
+    for before, after in itertools.pairwise(chain):
+        assert tuple(before.xy) == tuple(after.xyann)
+
+
+def test_trajectories_of_many_dimensions_are_drawn_in_a_plane() -> None:
+    result = search("particles", dim=5)
+    ax = pso.plot.trajectory(result, particles=2)
+    assert "principal component 1" in ax.get_xlabel()
+    x = pso.plot.trace(result).positions()
+    ways = [line for line in ax.lines if len(line.get_xdata()) == 10]
+    spread = np.linalg.svd(x - x.mean(0), compute_uv=False) ** 2
+    assert f"{spread[0] / spread.sum():.0%}" in ax.get_xlabel() and len(ways) == 2
+
+
+def test_landscape_marks_the_optimum_and_takes_any_function() -> None:
+    ax = pso.plot.landscape(pso.functions.beale, points=30)
+    assert ax.lines[0].get_xydata().tolist() == [[3.0, 0.5]]
+    assert not pso.plot.landscape(lambda x: x.sum(-1), BOX, points=10).lines
+
+
+@pytest.mark.parametrize(
+    ("draw", "reason"),
+    [
+        (lambda: pso.plot.diversity(search()), "history='particles'"),
+        (lambda: pso.plot.convergence(3), "int cannot be plotted"),
+        (lambda: pso.plot.convergence([]), "nothing to plot"),
+        (lambda: pso.plot.convergence("nowhere"), "no history.jsonl"),
+        (lambda: pso.plot.landscape(len), "needs bounds"),
+        (lambda: pso.plot.landscape(len, [(0, 1)] * 3), "have 3"),
+        (lambda: pso.plot.animate(search("particles", dim=3), "a.gif", pso.functions.ackley), "this search has 3"),
+        (lambda: pso.plot.forces(pso.record(pso.functions.ackley, pso.recipes.fips(), 0, bounds=BOX)[0]), "no forces"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(draw, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        draw()
+
+
+@pytest.mark.parametrize("n", [6, 9, 15, 30])
+def test_median_interval_covers_at_least_95_percent_and_is_the_shortest(n: int) -> None:
+    low, high = (float(side[0]) for side in median_interval(np.arange(1.0, n + 1)[:, None]))
+
+    def coverage(k: int) -> float:  # of the k-th smallest and largest, by the binomial distribution
+        return sum(math.comb(n, j) for j in range(k, n - k + 1)) / 2**n
+
+    k = int(low)
+    assert high == n + 1 - k
+    assert coverage(k) >= 0.95 > coverage(k + 1)

@@ -1,0 +1,87 @@
+"""A recording is the search itself: same trajectory, forces that add up, factors that explain them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pyswarmopt as pso
+from pyswarmopt.inspect.recorder import record
+
+BOX: dict[str, Any] = {"bounds": [(-5.0, 5.0)] * 3, "population": 7, "seed": 3}
+RECIPES = {
+    **{name: factory() for name, factory in pso.recipes.RECIPES.items()},
+    "clamped": pso.recipes.inertia_weight(max_velocity=0.5),
+    "looks at all": pso.compose([pso.inertia(0.5), pso.Term("centre", 0.4, lambda s: s.p.mean(0) - s.x)]),
+    "ring of two": pso.recipes.constriction(topology="von_neumann"),
+    "walls": replace(pso.recipes.constriction(), boundary=pso.boundary.resample),
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_a_watched_swarm_goes_where_the_unwatched_one_goes(recipe: pso.Recipe) -> None:
+    steps = record(pso.functions.rastrigin, recipe, 12, **BOX)
+    swarm = pso.Swarm(recipe=recipe, **BOX)
+    for step in steps:
+        x = swarm.ask()
+        np.testing.assert_array_equal(step.x, x.numpy())
+        np.testing.assert_array_equal(step.v, swarm.velocities.numpy())
+        swarm.tell(x, pso.functions.rastrigin(x))
+        np.testing.assert_array_equal(step.p, swarm.personal_bests.numpy())
+        assert step.best == swarm.best.value
+    assert len(steps) == 13
+
+
+NO_SUMS = ("bare_bones", "clpso", "covariant", "spso2011", "surrogate", "clamped")
+SUMS = {name: r for name, r in RECIPES.items() if name not in NO_SUMS}
+
+
+@pytest.mark.parametrize("recipe", SUMS.values(), ids=SUMS)
+def test_forces_add_up_to_the_move(recipe: pso.Recipe) -> None:
+    recipe = replace(recipe, boundary=pso.boundary.none)
+    for step in record(pso.functions.rastrigin, recipe, 12, **BOX)[1:]:
+        total = sum(step.forces.values())
+        np.testing.assert_allclose(total, step.v, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(step.origin + step.length * total, step.x, rtol=1e-12, atol=1e-12)
+
+
+def test_factors_explain_the_forces_of_constriction() -> None:
+    before = None
+    for step in record(pso.functions.rastrigin, pso.recipes.constriction(topology="global"), 12, **BOX):
+        if before is not None:
+            pulls = {"inertia": before.v, "cognitive": before.p - before.x, "social": step.g - before.x}
+            weights = {"inertia": 0.72984379, "cognitive": 0.72984379 * 2.05, "social": 0.72984379 * 2.05}
+            for name, force in step.forces.items():
+                np.testing.assert_allclose(force, weights[name] * step.factors[name] * pulls[name], rtol=1e-7)
+            assert (step.factors["inertia"] == 1).all() and step.factors["social"].shape == (7, 3)
+            leader = before.p[before.p_values.argmin()]
+            np.testing.assert_array_equal(step.g, np.tile(leader, (7, 1)))
+        before = step
+
+
+def test_factors_of_a_normalised_sum_are_shares() -> None:
+    weights = {"inertia": 0.2, "cognitive": 0.3, "social": 0.4, "repel": 0.05}
+    for step in record(pso.functions.sphere, pso.recipes.model_swarms(), 8, **BOX)[1:]:
+        shares = sum(weights[name] * step.factors[name] for name in weights)
+        np.testing.assert_allclose(shares, 1.0)
+        assert step.length == pytest.approx(0.8 * 0.95 ** (step.number - 1))
+
+
+def test_factors_of_a_normalised_sum_are_shares_in_each_coordinate() -> None:
+    mixed = pso.compose([pso.inertia(0.5), pso.social(1.0, "element")], normalise=True)
+    for step in record(pso.functions.sphere, mixed, 8, **BOX)[1:]:
+        assert step.factors["social"].shape == (7, 3)
+        np.testing.assert_allclose(0.5 * step.factors["inertia"] + step.factors["social"], 1.0)
+
+
+def test_rules_that_are_no_sum_have_a_trajectory_but_no_forces() -> None:
+    step = record(pso.functions.sphere, pso.recipes.spso2011(), 2, **BOX)[-1]
+    assert step.forces == {} and step.g is not None
+
+
+def test_recordings_of_large_swarms_are_refused() -> None:
+    with pytest.raises(ValueError, match="at most 65,536"):
+        record(pso.functions.sphere, pso.recipes.constriction(), 1, bounds=[(-1, 1)] * 40000, population=2)

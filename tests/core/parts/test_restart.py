@@ -1,0 +1,202 @@
+"""Restarts of the whole swarm: when, how large, what is kept, and that saving and tickets stay exact."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pyswarmopt as pso
+from pyswarmopt.parts.restart import RestartAtBest, RestartSwarm
+
+BOUNDS = [(-5.0, 5.0)] * 2
+
+
+def recipe(name: str = "constriction", population: int = 4, **policy) -> pso.Recipe:
+    return replace(
+        pso.recipes.get(name, population=population), name="mine", restart=(RestartSwarm(**policy),), options=None
+    )
+
+
+def ripples(x: torch.Tensor) -> torch.Tensor:
+    return (x**2).sum(-1) + 3 * torch.cos(5 * x).sum(-1)
+
+
+def drive(swarm: pso.Swarm, rounds: int) -> list[int]:
+    """The sizes of the populations asked for."""
+    sizes = []
+    for _ in range(rounds):
+        x = swarm.ask()
+        sizes.append(len(x))
+        swarm.tell(x, ripples(x))
+    return sizes
+
+
+def tell(swarm: pso.Swarm, values) -> torch.Tensor:
+    x = swarm.ask()
+    swarm.tell(x, np.broadcast_to(np.asarray(values, dtype=float), (len(x),)))
+    return x
+
+
+# --- when and how large ---
+
+
+def test_the_swarm_grows_after_patience_rounds_without_a_new_best():
+    swarm = pso.Swarm(bounds=BOUNDS, recipe=recipe(patience=3, growth=1.5), seed=0)
+    sizes = []
+    for value in [5, 4, 4, 4, 4, 9, 8, 8, 8, 8, 8]:  # the best of the first swarm comes in round 1, then 3 flat ones
+        sizes.append(len(tell(swarm, value)))
+    # 4 particles; the second swarm (6) improves once on its own, still worse than the first; the third has 9.
+    assert sizes == [4] * 5 + [6] * 5 + [9]
+    assert swarm.best.value == 4.0 and swarm.evaluations == 5 * 4 + 5 * 6 + 9
+
+
+@settings(max_examples=30, deadline=None)
+@given(patience=st.integers(1, 6), growth=st.floats(1, 3), population=st.integers(1, 5))
+def test_sizes_follow_the_growth(patience, growth, population):
+    made = recipe(patience=patience, growth=growth, population=population)
+    swarm = pso.Swarm(bounds=BOUNDS, recipe=made, seed=0)
+    expected = population
+    for _ in range(4):
+        for _ in range(patience + 1):
+            assert len(tell(swarm, 1.0)) == expected
+        expected = -int(-(expected * growth) // 1)
+
+
+def test_a_collapsed_swarm_restarts_before_its_patience_ends():
+    swarm = pso.Swarm(bounds=BOUNDS, recipe=recipe(patience=10**6, collapse=1e-3, population=10), seed=0)
+    extents = []
+    while len(swarm.positions) == 10:
+        x = swarm.ask()
+        extents.append(float((x.amax(0) - x.amin(0)).max()))
+        swarm.tell(x, (x**2).sum(-1))
+    assert len(extents) < 400 and extents[-1] < 1e-3 * extents[0] <= min(extents[:-1])
+
+
+def test_a_first_round_without_a_finite_value_is_no_stagnation_yet():
+    swarm = pso.Swarm(bounds=BOUNDS, recipe=recipe(patience=2, growth=1.5), seed=0)
+    assert [len(tell(swarm, np.nan)) for _ in range(7)] == [4, 4, 4, 6, 6, 6, 9]
+
+
+# --- what is kept and what is new ---
+
+
+def test_the_new_swarm_starts_in_the_box_and_is_evaluated_before_it_moves():
+    swarm = pso.Swarm(bounds=BOUNDS, recipe=recipe(patience=1), seed=0)
+    tell(swarm, 1.0)
+    tell(swarm, 1.0)
+    fresh, v = swarm.positions.clone(), swarm.velocities.clone()
+    assert fresh.shape == (6, 2) and (fresh.abs() <= 5).all() and fresh.unique(dim=0).shape == (6, 2)
+    assert np.isnan(swarm.values).all() and np.isinf(swarm.personal_best_values).all()
+    assert torch.equal(tell(swarm, 2.0), fresh)
+    assert torch.equal(swarm.personal_bests, fresh) and torch.equal(swarm.velocities, v)
+
+
+def test_the_new_swarm_is_not_drawn_to_the_old_best():
+    """On the global topology with all weight on g, everybody jumps to g: it must be the new swarm's."""
+    jump = pso.compose([pso.social(1.0, "none")], restart=RestartSwarm(patience=1), population=3)
+    swarm = pso.Swarm(bounds=BOUNDS, recipe=jump, seed=0)
+    tell(swarm, [0.0, 1.0, 2.0])
+    old = swarm.best.x
+    tell(swarm, 3.0)
+    fresh = tell(swarm, [9.0, 8.0, 7.0, 9.0, 9.0])
+    assert torch.allclose(swarm.ask(), fresh[2].expand(5, 2))
+    assert torch.equal(swarm.best.x, old) and swarm.best.value == 0.0
+
+
+def test_schedules_start_over_and_the_stop_rule_looks_at_the_best_of_all():
+    moved = pso.Term("drift", pso.schedule.Linear(1.0, 0.0, 4), lambda s: 0 * s.x + 1.0, random="none")
+    made = pso.compose(
+        [moved], restart=[RestartSwarm(patience=2, growth=1)], stop=[pso.stopping.Patience(4)], population=1,
+        launch=pso.initialise.at_rest, boundary=pso.boundary.none,
+    )  # fmt: skip
+    swarm = pso.Swarm(bounds=BOUNDS, recipe=made, seed=0)
+    steps, stops = [], []
+    for value in (1.0, 2.0, 2.0, 2.0, 2.0, 2.0):
+        before = swarm.positions.clone()
+        x = tell(swarm, value)
+        steps.append(float((x - before)[0, 0]))
+        stops.append(swarm.stop())
+    np.testing.assert_allclose(steps, [0, 1, 0.75, 0, 1, 0.75], atol=1e-12)
+    assert stops == [{}, {}, {}, {}, {"patience": 4}, {"patience": 5}]
+
+
+def test_policies_act_together_in_their_order():
+    both = pso.compose([pso.inertia(1.0)], restart=(RestartAtBest(1), RestartSwarm(patience=3)), population=2)
+    swarm = pso.Swarm(bounds=BOUNDS, recipe=both, seed=0)
+    tell(swarm, 1.0)
+    for _ in range(2):
+        tell(swarm, 2.0)
+        assert torch.equal(swarm.positions, swarm.personal_bests) and not swarm.velocities.any()
+    tell(swarm, 2.0)
+    assert len(swarm.ask()) == 3
+
+
+# --- exactness ---
+
+
+@pytest.mark.parametrize("name", ["constriction", "clpso", "spso2011"])
+@pytest.mark.parametrize("saved_after", [1, 9, 10, 17])
+def test_a_saved_swarm_of_any_size_goes_on_to_the_bit(tmp_path, name, saved_after):
+    made = recipe(name, patience=2, growth=1.5, population=5)
+    whole = pso.Swarm(bounds=BOUNDS, recipe=made, seed=3)
+    half = pso.Swarm(bounds=BOUNDS, recipe=made, seed=3)
+    sizes = drive(whole, 30)
+    assert len(set(sizes)) >= 3
+    drive(half, saved_after)
+    half.save(tmp_path / "s")
+    loaded = pso.Swarm.load(tmp_path / "s", recipe=made)
+    assert drive(loaded, 30 - saved_after) == sizes[saved_after:]
+    a, b = whole.state_dict(), loaded.state_dict()
+    assert a.keys() == b.keys()
+    for key, value in a.items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(value.double().nan_to_num(), b[key].double().nan_to_num()), key
+        else:
+            assert value == b[key], key
+
+
+def test_tickets_make_the_same_run_across_restarts():
+    made = recipe(patience=2, population=3)
+    whole, single = (pso.Swarm(bounds=BOUNDS, recipe=made, seed=5) for _ in range(2))
+    sizes = drive(whole, 20)
+    assert len(set(sizes)) >= 3
+    for size in sizes:
+        tickets = single.tickets()
+        assert len(tickets) == size
+        for ticket in reversed(tickets):
+            single.tell(ticket, float(ripples(ticket.x)))
+    assert torch.equal(whole.ask(), single.ask()) and whole.best.value == single.best.value
+
+
+def test_minimize_keeps_its_budget_and_its_promise_across_restarts():
+    calls = []
+
+    def fun(x: np.ndarray) -> float:
+        calls.append(1)
+        return float(ripples(torch.from_numpy(x)))
+
+    r = pso.minimize(fun, BOUNDS, recipe=recipe(patience=4), max_evals=333, seed=0, vectorized=False)
+    assert len(calls) <= 334 and r.nfev <= 333 and r.fun == fun(r.x)
+
+
+# --- bad input ---
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [({"patience": 0}, "at least 1"), ({"growth": 0.5}, "growth"), ({"collapse": 1.0}, "collapse"),
+     ({"growth": float("inf")}, "growth")],
+)  # fmt: skip
+def test_bad_policies_say_what_is_wrong(policy, message):
+    with pytest.raises(ValueError, match=message):
+        RestartSwarm(**policy)
+
+
+def test_a_swarm_without_bounds_cannot_restart_and_says_so_at_once():
+    with pytest.raises(ValueError, match="give bounds"):
+        pso.Swarm(positions=[[0.0], [1.0]], recipe=recipe(patience=2))

@@ -1,0 +1,344 @@
+"""Particles that move one by one: fairness, late answers, nothing lost or doubled, resume with some in flight."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pyswarmopt as pso
+from pyswarmopt.parts.restart import RestartSwarm
+
+RECIPES = sorted(pso.recipes.RECIPES)
+
+
+def bowl(x: torch.Tensor) -> float:
+    return float(((x - 1.0) ** 2).sum())
+
+
+def fresh(recipe="constriction", population=5, seed=3, **options) -> pso.Swarm:
+    return pso.Swarm(bounds=[(-5, 5)] * 2, population=population, recipe=recipe, seed=seed, **options)
+
+
+def one_worker(swarm: pso.Swarm, count: int) -> list[pso.Ticket]:
+    tickets = []
+    for _ in range(count):
+        ticket = swarm.ask_one()
+        assert ticket is not None
+        swarm.tell(ticket, bowl(ticket.x))
+        tickets.append(ticket)
+    return tickets
+
+
+class Fleet:
+    """Workers of unequal speed: which one answers next is drawn; remembers all that it was handed."""
+
+    def __init__(self, swarm: pso.Swarm, workers: int, seed: int) -> None:
+        self.swarm, self.workers, self.random = swarm, workers, np.random.default_rng(seed)
+        self.flying: list[pso.Ticket] = []
+        self.handed: list[pso.Ticket] = []
+        self.told: list[tuple[pso.Ticket, float]] = []
+
+    def run(self, count: int, fun=bowl) -> Fleet:
+        for _ in range(count):
+            self.fill()
+            ticket = self.flying.pop(int(self.random.integers(len(self.flying))))
+            value = fun(ticket.x)
+            self.swarm.tell(ticket, value)
+            self.told.append((ticket, value))
+        return self
+
+    def fill(self) -> None:
+        while len(self.flying) < self.workers:
+            ticket = self.swarm.ask_one()
+            if ticket is None:
+                break
+            self.flying.append(ticket)
+            self.handed.append(ticket)
+
+
+def same(a: pso.Swarm, b: pso.Swarm) -> bool:
+    left, right = a.state_dict(), b.state_dict()
+    return left.keys() == right.keys() and all(
+        torch.equal(left[k].nan_to_num(), right[k].nan_to_num())
+        if isinstance(left[k], torch.Tensor)
+        else left[k] == right[k]
+        for k in left
+    )
+
+
+# --- who moves when ---
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_with_one_worker_the_particles_take_turns(recipe):
+    swarm = fresh(recipe)
+    start = swarm.positions.clone()
+    tickets = one_worker(swarm, 60)
+    assert [t.particle for t in tickets] == list(range(5)) * 12
+    assert torch.equal(torch.stack([t.x for t in tickets[:5]]), start)
+    assert swarm.evaluations == 60 and swarm.iteration == 11
+    assert swarm.best.value == min(bowl(t.x) for t in tickets)
+
+
+def test_the_one_that_has_waited_longest_is_next():
+    swarm = fresh(population=4)
+    a, b, c, d = (swarm.ask_one() for _ in range(4))
+    assert swarm.ask_one() is None
+    for ticket in (c, a, d):
+        swarm.tell(ticket, bowl(ticket.x))
+    assert [swarm.ask_one().particle for _ in range(3)] == [2, 0, 3] and swarm.ask_one() is None
+    swarm.tell(b, 0.0)
+    assert swarm.ask_one().particle == 1
+
+
+def test_a_particle_hears_at_once_of_what_another_has_just_found():
+    """By hand, with weights 1 and no random factors: x <- x + (g - x) is g itself."""
+    follow = pso.compose([pso.social(1.0, "none")], topology=pso.topology.Global())
+    swarm = pso.Swarm(positions=[[0.0], [4.0], [9.0]], velocities=[[0.0]] * 3, recipe=follow, seed=0)
+    first, second = swarm.ask_one(), swarm.ask_one()
+    swarm.tell(second, 1.0)
+    assert swarm.ask_one().x.tolist() == [9.0]  # the third, where it starts
+    assert swarm.ask_one().x.tolist() == [4.0]  # the second, at its own best; the third is still out
+    swarm.tell(first, 0.5)
+    assert swarm.ask_one().x.tolist() == [0.0]
+
+
+@pytest.mark.parametrize("topology", ["global", "ring", "von_neumann", "random"])
+def test_without_random_numbers_a_move_is_that_of_the_whole_swarm(topology):
+    """Right after a whole round, the first to move one by one goes where it would have gone with all others."""
+    recipe = pso.recipes.model_swarms(randomness="none", patience=99)
+    recipe = replace(recipe, topology=pso.topology.named(topology))
+    for seed in range(5):
+        one, all_ = fresh(recipe, 7, seed), fresh(recipe, 7, seed)
+        for swarm in (one, all_):
+            for _ in range(4):
+                x = swarm.ask()
+                swarm.tell(x, [bowl(row) for row in x])
+        torch.testing.assert_close(one.ask_one().x, all_.ask()[0], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("topology", ["ring", "random"])
+def test_a_move_looks_at_its_own_row_only_or_at_all_to_the_same_effect(topology):
+    terms = [pso.inertia(0.7), pso.cognitive(1.2, "none"), pso.social(1.4, "none")]
+    elementwise = pso.compose(terms, topology=pso.topology.named(topology))
+    general = pso.compose([replace(t, looks_at="all") for t in terms], topology=pso.topology.named(topology))
+    a, b = fresh(elementwise), fresh(general)
+    assert all(torch.equal(s.x, t.x) for s, t in zip(one_worker(a, 40), one_worker(b, 40), strict=True))
+
+
+def test_schedules_and_stop_rules_count_a_move_per_n_values():
+    steps = []
+    recipe = pso.compose([pso.inertia(0.5)], schedule=lambda move: steps.append(move) or 0.1)
+    swarm = fresh(replace(recipe, stop=(pso.stopping.MaxIter(3),)), population=4)
+    count = 0
+    while not swarm.stop():
+        one_worker(swarm, 1)
+        count += 1
+    assert count == 16 and swarm.stop() == {"max_iter": 3}
+    assert steps == [0] * 4 + [1] * 4 + [2] * 4
+
+
+def test_patience_counts_rounds_in_which_nothing_improved():
+    swarm = fresh(pso.recipes.model_swarms(patience=3), population=4)
+    values = iter([5.0, 4.0, 3.0, 2.0] + [9.0] * 4 + [9.0, 9.0, 1.0, 9.0] + [9.0] * 12)
+    count = 0
+    while not swarm.stop():
+        swarm.tell(swarm.ask_one(), next(values))
+        count += 1
+    assert count == 24 and swarm.best.value == 1.0  # found in the third round, then three rounds without
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_a_particle_that_stagnates_goes_back_when_it_lands_and_not_while_it_flies(once):
+    recipe = pso.compose([pso.inertia(1.0)], restart=pso.restart.RestartAtBest(2, once), boundary=pso.boundary.none)
+    swarm = pso.Swarm(positions=[[0.0], [10.0]], velocities=[[1.0], [1.0]], recipe=recipe, seed=0)
+    a, b = swarm.ask_one(), swarm.ask_one()
+    swarm.tell(a, 0.0)
+    swarm.tell(b, 0.0)
+    for expected in (1.0, 2.0):  # worse and worse
+        a = swarm.ask_one()
+        assert a.x.item() == expected
+        b = swarm.ask_one()
+        swarm.tell(a, 5.0)
+        assert swarm.tickets()[0].x.item() == b.x.item() == 10 + expected
+        swarm.tell(b, 5.0)
+    assert swarm.ask_one().x.item() == 0.0 and swarm.velocities[0].item() == 0.0
+
+
+# --- late answers ---
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@settings(max_examples=12, deadline=None)
+@given(workers=st.integers(1, 8), seed=st.integers(0, 999), count=st.integers(1, 90), maximize=st.booleans())
+def test_nothing_is_lost_or_doubled(recipe, workers, seed, count, maximize):
+    sign = -1.0 if maximize else 1.0
+    swarm = fresh(recipe, seed=seed, maximize=maximize)
+    fleet = Fleet(swarm, workers, seed).run(count, lambda x: sign * bowl(x))
+    assert swarm.evaluations == count == len(fleet.told)
+    assert swarm.iteration == max(count // 5 - 1, 0)
+    tickets = fleet.handed
+    assert len({t.number for t in tickets}) == len(tickets)
+    assert all((t.x >= -5).all() and (t.x <= 5).all() for t in tickets)
+    # in the air: what was handed out and not told, at the positions it was handed out with
+    flying = {t.number: t for t in swarm.tickets()}
+    assert flying.keys() == {t.number for t in fleet.flying}
+    assert all(torch.equal(flying[t.number].x, t.x) and flying[t.number].particle == t.particle for t in fleet.flying)
+    # every personal best is the best that its particle was told, and the best the best of all
+    for i in range(5):
+        own = [(sign * value, ticket.x) for ticket, value in fleet.told if ticket.particle == i]
+        if own:
+            cost, x = min(own, key=lambda pair: pair[0])
+            assert swarm.personal_best_values[i] == sign * cost and torch.equal(swarm.personal_bests[i], x)
+    values = [value for _, value in fleet.told]
+    assert swarm.best.value == sign * min(sign * v for v in values) and sign * bowl(swarm.best.x) == swarm.best.value
+    assert swarm.worst.value == sign * max(sign * v for v in values)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 999))
+def test_a_slow_worker_holds_up_its_own_particle_only(seed):
+    swarm = fresh(population=6, seed=seed)
+    stuck = swarm.ask_one()
+    counts = Counter(t.particle for t in one_worker(swarm, 100))
+    assert set(counts.values()) == {20} and stuck.particle not in counts
+    swarm.tell(stuck, -7.0)
+    assert swarm.best.value == -7.0 and torch.equal(swarm.best.x, stuck.x)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_it_still_searches(recipe):
+    swarm = pso.Swarm(bounds=[(-5, 5)] * 3, recipe=recipe, seed=1, population=20)
+    fleet = Fleet(swarm, 7, 1).run(2000)
+    assert swarm.best.value < 0.1 * min(value for _, value in fleet.told[:20])
+
+
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_a_value_that_is_not_finite_never_becomes_a_best_or_worst(data):
+    swarm, fleet = fresh(seed=0), None
+    value = st.one_of(st.sampled_from([math.nan, math.inf, -math.inf]), st.floats(-1e6, 1e6))
+    fleet = Fleet(swarm, 3, 0).run(data.draw(st.integers(1, 25)), lambda x: data.draw(value))
+    finite = [v for _, v in fleet.told if math.isfinite(v)]
+    assert swarm.best.value == (min(finite) if finite else math.inf)
+    assert swarm.worst.value == (max(finite) if finite else -math.inf)
+    assert torch.isfinite(swarm.positions).all()
+
+
+# --- restarts of the whole swarm ---
+
+
+@settings(max_examples=8, deadline=None)
+@given(workers=st.integers(1, 6), seed=st.integers(0, 99))
+def test_a_swarm_that_restarts_waits_for_those_in_flight(workers, seed):
+    recipe = replace(pso.recipes.constriction(population=4), restart=(RestartSwarm(patience=3, growth=2.0),))
+    swarm = fresh(recipe, None, seed)
+    fleet = Fleet(swarm, workers, seed)
+    grounded = 0
+    for _ in range(60):
+        n, fewer = len(swarm.positions), len(fleet.flying)
+        fleet.run(1, lambda x: 1.0)  # nothing ever improves
+        grounded += len(fleet.flying) < min(workers, n) - 1
+        if len(swarm.positions) > n:
+            assert not swarm.tickets() and not fleet.flying and fewer <= 1
+    # one round that finds g, three without, four particles each: then eight, sixteen, ...
+    assert len(swarm.positions) == 16 and swarm.evaluations == 60 == len(fleet.told)
+    assert (grounded > 0) == (workers > 1)
+    particles = [t.particle for t in fleet.handed]
+    assert max(particles[:16]) == 3 and max(particles[-5:]) > 7
+
+
+def test_a_restart_is_called_off_if_one_in_flight_brings_news():
+    recipe = replace(pso.recipes.constriction(population=3), restart=(RestartSwarm(patience=1),))
+    swarm = fresh(recipe, None)
+    late = swarm.ask_one()
+    for _ in range(6):
+        swarm.tell(swarm.ask_one(), 1.0)
+        if len(swarm.tickets()) == 1 and swarm.ask_one() is None:
+            break
+    assert swarm.ask_one() is None  # grounded
+    swarm.tell(late, 0.5)
+    assert len(swarm.positions) == 3 and swarm.ask_one() is not None
+
+
+# --- saving ---
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@settings(max_examples=8, deadline=None)
+@given(workers=st.integers(1, 6), seed=st.integers(0, 999), before=st.integers(0, 30), after=st.integers(1, 30))
+def test_a_loaded_swarm_with_particles_in_flight_goes_on_as_if_nothing_had_happened(
+    tmp_path_factory, recipe, workers, seed, before, after
+):
+    path = tmp_path_factory.mktemp("swarm") / "s.npz"
+    whole, half = (Fleet(fresh(recipe, seed=seed), workers, seed).run(before) for _ in range(2))
+    for fleet in (whole, half):
+        fleet.fill()
+    half.swarm.save(path)
+    loaded = pso.Swarm.load(path)
+    again = {t.number: t for t in loaded.tickets()}
+    assert again.keys() == {t.number for t in half.flying}
+    half.swarm, half.flying = loaded, [again[t.number] for t in half.flying]
+    whole.run(after)
+    half.run(after)
+    assert same(whole.swarm, half.swarm)
+    assert all(torch.equal(s.x, t.x) for s, t in zip(whole.handed, half.handed, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_other_dtypes(dtype):
+    swarm = fresh(dtype=dtype)
+    fleet = Fleet(swarm, 3, 0).run(60)
+    assert all(t.x.dtype == dtype for t in fleet.handed) and swarm.best.value == min(v for _, v in fleet.told)
+
+
+def test_a_swarm_may_begin_with_whole_rounds():
+    swarm = fresh()
+    for _ in range(3):
+        x = swarm.ask()
+        swarm.tell(x, [bowl(row) for row in x])
+    before = swarm.positions.clone()
+    assert [t.particle for t in one_worker(swarm, 5)] == list(range(5))
+    assert swarm.iteration == 3 and swarm.evaluations == 20 and not (swarm.positions == before).any()
+
+
+def test_positions_that_were_lent_are_not_edited():
+    swarm = pso.Swarm(bounds=[(-1, 1)] * 2**17, population=3, recipe="model_swarms", seed=0)
+    lent = swarm.ask()
+    swarm.tell(lent, [1.0, 2.0, 3.0])
+    kept = lent.clone()
+    for _ in range(4):
+        swarm.tell(swarm.ask_one(), 0.0)
+    assert torch.equal(lent, kept)
+
+
+# --- wrong use ---
+
+
+def test_wrong_calls_say_what_is_wrong():
+    swarm = fresh(population=3)
+    round_ticket = swarm.tickets()[0]
+    with pytest.raises(ValueError, match="not told yet: tell it"):
+        swarm.ask_one()
+    x = swarm.ask()
+    swarm.tell(x, [1.0, 2.0, 3.0])
+    ticket = swarm.ask_one()
+    with pytest.raises(ValueError, match="go on with ask_one"):
+        swarm.ask()
+    with pytest.raises(ValueError, match="tell the tickets"):
+        swarm.tell(x, [1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match="not of this swarm"):
+        swarm.tell(round_ticket, 1.0)
+    with pytest.raises(ValueError, match=r"shape \(\)"):
+        swarm.tell(ticket, [1.0])
+    swarm.tell(ticket, 1.0)  # none of the failed calls was taken in
+    with pytest.raises(ValueError, match="told already"):
+        swarm.tell(ticket, 1.0)
+    assert swarm.evaluations == 4

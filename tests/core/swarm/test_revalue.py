@@ -1,0 +1,76 @@
+"""Personal bests that are worth something else after all: the bests follow."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pyswarmopt as pso
+from pyswarmopt.parts.restart import RestartSwarm
+
+
+def drive(swarm: pso.Swarm, rounds: int) -> pso.Swarm:
+    for _ in range(rounds):
+        x = swarm.ask()
+        swarm.tell(x, ((x - 1.0) ** 2).sum(-1))
+    return swarm
+
+
+def fresh(**options) -> pso.Swarm:
+    return pso.Swarm(bounds=[(-5, 5)] * 2, population=5, seed=3, **options)
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+@settings(max_examples=30, deadline=None)
+@given(values=st.lists(st.one_of(st.floats(-100, 100), st.sampled_from([math.nan, math.inf])), min_size=5, max_size=5))
+def test_the_best_is_the_best_of_the_new_values(maximize, values):
+    swarm = drive(fresh(maximize=maximize), 4)
+    p, count, worst = swarm.personal_bests.clone(), swarm.evaluations, swarm.worst.value
+    sign = -1.0 if maximize else 1.0
+    swarm.revalue(values)
+    costs = [sign * v if math.isfinite(v) else math.inf for v in values]
+    i = int(np.argmin(costs))
+    assert swarm.best.value == sign * costs[i] and torch.equal(swarm.best.x, p[i])
+    assert torch.equal(swarm.personal_bests, p) and (sign * swarm.personal_best_values).tolist() == costs
+    assert swarm.evaluations == count and swarm.worst.value == worst
+
+
+def test_the_same_values_change_nothing():
+    a, b = drive(fresh(), 6), drive(fresh(), 6)
+    a.revalue(a.personal_best_values)
+    assert torch.equal(drive(a, 5).ask(), drive(b, 5).ask())
+
+
+def test_the_swarm_follows_its_new_best():
+    """With x <- x + (g - x) everybody goes to g."""
+    follow = pso.compose([pso.social(1.0, "none")])
+    swarm = pso.Swarm(positions=[[0.0], [4.0]], velocities=[[0.0], [0.0]], recipe=follow, seed=0)
+    swarm.tell(swarm.ask(), [-9.0, 1.0])
+    swarm.revalue([2.0, 1.0])
+    assert swarm.ask().tolist() == [[4.0], [4.0]]
+
+
+@pytest.mark.parametrize(("value", "kept"), [(None, True), (0.25, True), (7.0, False)])
+def test_the_best_of_an_earlier_population_is_kept_while_it_is_best(value, kept):
+    recipe = replace(pso.recipes.constriction(), restart=(RestartSwarm(patience=1),))
+    swarm = pso.Swarm(positions=[[0.5], [4.0]], bounds=[(-5, 5)], recipe=recipe, seed=0)
+    swarm.tell(swarm.ask(), [0.0, 1.0])
+    swarm.tell(swarm.ask(), [2.0, 2.0])
+    x = swarm.ask()
+    swarm.tell(x, [3.0, 4.0, 5.0])  # the new population
+    swarm.revalue([3.5, 3.0, 5.0], best=value)
+    if kept:
+        assert swarm.best.x.item() == 0.5 and swarm.best.value == (0.0 if value is None else value)
+    else:
+        assert torch.equal(swarm.best.x, x[1]) and swarm.best.value == 3.0
+
+
+def test_one_value_for_each_is_wanted():
+    with pytest.raises(ValueError, match=r"shape \(5,\)"):
+        drive(fresh(), 1).revalue([1.0])

@@ -1,0 +1,278 @@
+"""The contract of Swarm: ask, tell, stop, best; aliasing, failures, drops, tickets, symmetries."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pyswarmopt as pso
+from pyswarmopt.base.optimizer import Optimizer
+
+RECIPES = ("constriction", "model_swarms")
+
+
+def bowl(x: torch.Tensor) -> torch.Tensor:
+    return ((x - 1.0) ** 2).sum(-1)
+
+
+def drive(swarm: pso.Swarm, fun, rounds: int) -> pso.Swarm:
+    for _ in range(rounds):
+        x = swarm.ask()
+        swarm.tell(x, fun(x))
+    return swarm
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_is_an_optimizer_that_finds_the_minimum(recipe):
+    recipe = pso.recipes.get(recipe)
+    optimizer: Optimizer = pso.Swarm(bounds=[(-5, 5)] * 3, recipe=recipe, seed=0)
+    first = optimizer.ask()
+    assert first.shape == (recipe.population, 3) and first.dtype == torch.float64
+    drive(optimizer, bowl, 60)
+    assert optimizer.best.value < 0.01 * float(bowl(first).min())
+    assert optimizer.best.value == float(bowl(optimizer.best.x))
+
+
+def test_first_ask_gives_the_starting_positions_and_asking_again_changes_nothing():
+    start = torch.randn(6, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    swarm = pso.Swarm(positions=start, seed=0)
+    assert torch.equal(swarm.ask(), start) and torch.equal(swarm.ask(), start)
+    swarm.tell(start, bowl(start))
+    moved = swarm.ask()
+    assert not torch.equal(moved, start) and torch.equal(swarm.ask(), moved)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_editing_what_was_asked_or_given_does_not_reach_the_swarm(recipe):
+    start = torch.randn(6, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    mine, other = start.clone(), pso.Swarm(positions=start, recipe=recipe, seed=3)
+    swarm = pso.Swarm(positions=mine, recipe=recipe, seed=3)
+    mine.zero_()
+    for _ in range(12):
+        x = swarm.ask()
+        kept = x.clone()
+        x.fill_(99.0)
+        swarm.tell(kept, bowl(kept))
+        kept.fill_(-99.0)
+        swarm.best.x.fill_(7.0)
+        drive(other, bowl, 1)
+        assert torch.equal(swarm.positions, other.positions)
+        assert torch.equal(swarm.best.x, other.best.x)
+
+
+def test_repaired_positions_are_where_the_particles_go_on():
+    swarm = pso.Swarm(positions=[[0.2], [1.7]], seed=0)
+    repaired = swarm.ask().round()
+    swarm.tell(repaired, [3.0, 4.0])
+    assert swarm.best.x.tolist() == [0.0] and swarm.positions.tolist() == [[0.0], [2.0]]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("kind", [list, np.asarray, torch.tensor])
+def test_values_may_be_a_list_an_array_or_a_tensor(recipe, kind):
+    swarm = pso.Swarm(bounds=[(-5, 5)] * 2, recipe=recipe, seed=0, population=4)
+    swarm.tell(swarm.ask(), kind([4.0, 2.0, 3.0, 1.0]))
+    assert swarm.best.value == 1.0 and swarm.worst.value == 4.0
+    assert torch.equal(swarm.best.x, swarm.positions[3]) and torch.equal(swarm.worst.x, swarm.positions[0])
+
+
+def test_bad_calls_say_what_is_wrong():
+    swarm = pso.Swarm(bounds=[(-5, 5)] * 2, population=4, seed=0)
+    with pytest.raises(ValueError, match="without ask"):
+        swarm.tell(torch.zeros(4, 2), [1.0] * 4)
+    x = swarm.ask()
+    for values in ([1.0] * 3, [[1.0]] * 4, 1.0):
+        with pytest.raises(ValueError, match=r"values must have shape \(4,\)"):
+            swarm.tell(x, values)
+    with pytest.raises(ValueError, match=r"positions must have shape \(4, 2\), got \(4, 1\)"):
+        swarm.tell(x[:, :1], [1.0] * 4)
+    with pytest.raises(ValueError, match=r"positions\[2\]"):
+        swarm.tell(torch.where(torch.arange(4)[:, None] == 2, math.nan, x), [1.0] * 4)
+    with pytest.raises(ValueError, match="dropped must be 4 booleans"):
+        swarm.tell(x, [1.0] * 4, dropped=[0, 1, 0, 1])
+    swarm.tell(x, [1.0] * 4)  # none of the failed calls was taken in
+    assert swarm.evaluations == 4 and swarm.iteration == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "give bounds or positions"),
+        ({"dim": 3}, "give bounds or positions"),
+        ({"bounds": (0, 1)}, "do not tell the dimension"),
+        ({"bounds": [(0, 1), (2, 1)]}, "coordinate 1"),
+        ({"bounds": [(0, 1), (2, math.inf)]}, "finite"),
+        ({"bounds": [(0, 1, 2)]}, "shape"),
+        ({"bounds": "wide"}, "bounds"),
+        ({"bounds": [(0, 1)] * 3, "dim": 2}, "dimension is 2"),
+        ({"positions": [[0.0, 1.0]], "dim": 3}, "dim=3"),
+        ({"positions": [0.0, 1.0]}, "shape"),
+        ({"positions": [[0.0], [math.nan]]}, r"positions\[1\]"),
+        ({"positions": [[0.0], [1.0]], "population": 1}, "at least 2"),
+        ({"positions": [[0.0]], "population": 3}, "at least 2, or bounds"),
+        ({"positions": [[0.0], [1.0]], "velocities": [[0.0]]}, "velocities must have shape"),
+        ({"positions": [[0.0], [1.0]], "recipe": "gradient"}, "no recipe is called 'gradient'"),
+        ({"positions": [[0.0], [1.0]], "dtype": torch.int64}, "floating"),
+        ({"bounds": [(0, 1)], "population": 0}, "at least 1"),
+    ],
+)
+def test_bad_arguments_say_what_is_wrong(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        pso.Swarm(**arguments)
+
+
+def test_every_form_of_bounds_means_the_same_box():
+    low, high = np.array([-1.0, 2.0]), np.array([0.0, 5.0])
+
+    class Bounds:
+        lb, ub = low, high
+
+    forms = [[(-1, 0), (2, 5)], ((-1, 0), (2, 5)), (low, high), np.array([[-1, 0], [2, 5]]), Bounds()]
+    starts = [pso.Swarm(bounds=form, seed=5, population=9).ask() for form in forms]
+    for start in starts:
+        assert torch.equal(start, starts[0])
+        assert (start >= torch.tensor(low)).all() and (start <= torch.tensor(high)).all()
+    wide = pso.Swarm(bounds=(-2.0, 3.0), dim=4, seed=5, population=200).ask()
+    assert wide.min() < -1.5 and wide.max() > 2.5 and wide.shape == (200, 4)
+    three = pso.Swarm(bounds=([0, 1, 2], [1, 2, 3]), seed=5).ask()
+    assert (three.floor() == torch.tensor([0.0, 1.0, 2.0])).all()
+
+
+# --- values that are not finite, dropped evaluations ---
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("maximize", [False, True])
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_a_value_that_is_not_finite_never_becomes_a_best_or_worst(recipe, maximize, data):
+    swarm = pso.Swarm(bounds=[(-5, 5)] * 2, population=4, recipe=recipe, seed=0, maximize=maximize)
+    value = st.one_of(st.sampled_from([math.nan, math.inf, -math.inf]), st.floats(-1e6, 1e6))
+    seen = []
+    for _ in range(data.draw(st.integers(1, 6))):
+        x = swarm.ask()
+        assert torch.isfinite(x).all()
+        values = data.draw(st.lists(value, min_size=4, max_size=4))
+        swarm.tell(x, values)
+        seen += [(v, point) for v, point in zip(values, x, strict=True) if math.isfinite(v)]
+    found = [v for v, _ in seen]
+    if seen:
+        assert swarm.best.value == (max if maximize else min)(found)
+        assert swarm.worst.value == (min if maximize else max)(found)
+        assert any(v == swarm.best.value and torch.equal(point, swarm.best.x) for v, point in seen)
+    else:
+        assert swarm.best.value == (-math.inf if maximize else math.inf)
+
+
+def test_dropped_particles_keep_their_memory_and_are_not_counted():
+    swarm = pso.Swarm(positions=[[0.0], [1.0], [2.0]], seed=0, recipe="model_swarms", maximize=True)
+    swarm.tell(swarm.ask(), [1.0, 2.0, 3.0])
+    swarm.tell(swarm.ask(), [9.0, -9.0, 3.5], dropped=[True, True, False])
+    assert (swarm.best.value, swarm.worst.value, swarm.evaluations) == (3.5, 1.0, 4)
+    assert swarm.personal_best_values.tolist() == [1.0, 2.0, 3.5]
+    assert swarm.personal_bests[:2].tolist() == [[0.0], [1.0]]
+    assert swarm.values.tolist() == [1.0, 2.0, 3.5]
+
+
+# --- tickets ---
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@settings(max_examples=20, deadline=None)
+@given(order=st.lists(st.permutations(range(5)), min_size=6, max_size=6))
+def test_tickets_told_in_any_order_make_the_same_run(recipe, order):
+    whole = pso.Swarm(bounds=[(-5, 5)] * 2, population=5, recipe=recipe, seed=2)
+    single = pso.Swarm(bounds=[(-5, 5)] * 2, population=5, recipe=recipe, seed=2)
+    for permutation in order:
+        drive(whole, bowl, 1)
+        tickets = single.tickets()
+        for i in permutation:
+            single.tell(tickets[i], float(bowl(tickets[i].x)))
+    assert torch.equal(whole.ask(), single.ask()) and whole.best.value == single.best.value
+
+
+def test_a_ticket_is_good_for_one_value_of_its_round():
+    swarm = pso.Swarm(bounds=[(-5, 5)], population=2, seed=0)
+    first, second = swarm.tickets()
+    swarm.tell(first, 1.0)
+    with pytest.raises(ValueError, match="told already"):
+        swarm.tell(first, 1.0)
+    with pytest.raises(ValueError, match="by tickets"):
+        swarm.tell(swarm.ask(), [1.0, 2.0])
+    assert [t.particle for t in swarm.tickets()] == [1]
+    swarm.tell(second, 2.0)
+    swarm.ask()
+    with pytest.raises(ValueError, match="round 0"):
+        swarm.tell(second, 2.0)
+
+
+# --- symmetries ---
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_maximising_f_is_minimising_minus_f(recipe):
+    a = drive(pso.Swarm(bounds=[(-5, 5)] * 3, recipe=recipe, seed=4), bowl, 40)
+    b = drive(pso.Swarm(bounds=[(-5, 5)] * 3, recipe=recipe, seed=4, maximize=True), lambda x: -bowl(x), 40)
+    assert torch.equal(a.positions, b.positions) and torch.equal(a.best.x, b.best.x)
+    assert a.best.value == -b.best.value and a.worst.value == -b.worst.value
+    assert a.stop() == b.stop()
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@settings(max_examples=25, deadline=None)
+@given(shift=st.lists(st.floats(-100, 100), min_size=2, max_size=2), seed=st.integers(0, 1000))
+def test_a_shifted_problem_gives_a_shifted_run(recipe, shift, seed):
+    offset = torch.tensor(shift, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(seed)
+    start = 4 * torch.rand((6, 2), generator=generator, dtype=torch.float64) - 2
+    here = drive(pso.Swarm(positions=start, recipe=recipe, seed=seed), bowl, 15)
+    there = drive(pso.Swarm(positions=start + offset, recipe=recipe, seed=seed), lambda x: bowl(x - offset), 15)
+    torch.testing.assert_close(there.ask() - offset, here.ask(), rtol=0, atol=1e-8)
+
+
+def test_a_swarm_on_coefficients_moves_as_one_on_the_weights_they_mix():
+    generator = torch.Generator().manual_seed(0)
+    experts = torch.randn((4, 5000), generator=generator, dtype=torch.float64)
+    goal = torch.tensor([0.1, 0.5, 0.6, -0.2], dtype=torch.float64) @ experts
+
+    def value(weights: torch.Tensor) -> torch.Tensor:
+        return -((weights - goal) ** 2).mean(-1)
+
+    def swarm(start: torch.Tensor) -> pso.Swarm:
+        return pso.Swarm(positions=start, population=9, recipe="model_swarms", maximize=True, seed=6)
+
+    small = drive(swarm(torch.eye(4)), lambda c: value(c @ experts), 40)
+    large = drive(swarm(experts), value, 40)
+    torch.testing.assert_close(small.positions @ experts, large.positions, rtol=0, atol=1e-10)
+    torch.testing.assert_close(small.best.x @ experts, large.best.x, rtol=0, atol=1e-10)
+    torch.testing.assert_close(small.positions.sum(-1), torch.ones(9, dtype=torch.float64))  # affine hull
+
+
+def test_scalar_random_numbers_do_not_depend_on_the_dtype():
+    start = [[0.0, 1.0], [2.0, -1.0], [0.5, 0.5]]
+    runs = [
+        drive(pso.Swarm(positions=start, recipe="model_swarms", population=6, seed=1, dtype=dtype), bowl, 8).ask()
+        for dtype in (torch.float64, torch.float32)
+    ]
+    torch.testing.assert_close(runs[0], runs[1].double(), rtol=0, atol=1e-5)
+
+
+def test_the_global_random_state_is_neither_read_nor_moved():
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    a = drive(pso.Swarm(bounds=[(-5, 5)] * 2, seed=1), bowl, 5).ask()
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert torch.equal(drive(pso.Swarm(bounds=[(-5, 5)] * 2, seed=1), bowl, 5).ask(), a)
+    assert not torch.equal(drive(pso.Swarm(bounds=[(-5, 5)] * 2, seed=2), bowl, 5).ask(), a)
+
+
+def test_a_lone_particle_stays_where_it_is():
+    swarm = pso.Swarm(positions=[[1.0, 2.0]], recipe="model_swarms", seed=0)
+    drive(swarm, bowl, 5)
+    assert swarm.positions.tolist() == [[1.0, 2.0]]

@@ -1,0 +1,162 @@
+"""The command `pyswarmopt`: what it prints and writes, and how it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("typer", reason="the command needs typer and rich (extra: toy)")
+pytest.importorskip("matplotlib", reason="pictures need matplotlib (extra: toy)")
+
+import pyswarmopt as pso
+from pyswarmopt.cli import main
+from pyswarmopt.cli.app import COMMANDS
+from pyswarmopt.inspect.plot.animation import _ffmpeg
+from pyswarmopt.teaching.functions.problems import problem
+
+
+def run(*argv: str) -> int:
+    """The exit code of `pyswarmopt argv`."""
+    with pytest.raises(SystemExit) as exit_info:
+        main(argv)
+    return int(exit_info.value.code or 0)
+
+
+def told(capsys: pytest.CaptureFixture[str], *argv: str) -> dict:
+    assert run(*argv) == 0
+    loaded: dict = json.loads(capsys.readouterr().out)
+    return loaded
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=lambda c: c[0] if c else "all")
+def test_help_fits_a_screen_and_has_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*command, "--help") == 0
+    out = capsys.readouterr().out
+    assert "Example: pyswarmopt" in out and len(out.splitlines()) <= 40
+
+
+def test_run_is_minimize(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "run rastrigin --recipe fips --dim 3 --particles 12 --max-evals 600 --seed 5 --json"
+    out = told(capsys, *words.split())
+    same = pso.minimize(
+        pso.functions.rastrigin, pso.functions.rastrigin.bounds(3), "fips", population=12, max_evals=600, seed=5
+    )
+    assert (out["x"], out["value"], out["evaluations"]) == (same.x.tolist(), same.fun, 600)
+    assert out["optimum"] == 0.0 and out["stop"] == {"max_evals": 600}
+    assert run(*words.split()[:-1]) == 0
+    assert f"{same.fun:.6g}" in capsys.readouterr().out
+
+
+def test_run_takes_nevergrads_functions(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("nevergrad")
+    out = told(capsys, *"run nevergrad:sphere --dim 3 --max-evals 400 --seed 2 --json".split())
+    theirs = pso.interop.nevergrad.function("sphere", 3, seed=2)
+    assert out["value"] == pytest.approx(theirs(out["x"])) and out["optimum"] is None
+
+
+@pytest.mark.parametrize("kind", ["gif", "html"])
+def test_animations_have_a_frame_per_round(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / f"swarm.{kind}"
+    assert run(*f"run nevergrad:sphere --particles 5 --max-evals 20 --animate {path}".split()) == 0
+    assert f"wrote {path}" in capsys.readouterr().out
+    if kind == "gif":
+        image = pytest.importorskip("PIL.Image").open(path)
+        assert image.n_frames == 4
+    else:
+        text = path.read_text()
+        assert text.count("data:image/png;base64") == 4 and "<script" in text
+
+
+@pytest.mark.skipif(_ffmpeg() is None, reason="no ffmpeg on the PATH and no imageio-ffmpeg")
+def test_animation_as_mp4(tmp_path: Path) -> None:
+    path = tmp_path / "swarm.mp4"
+    assert run(*f"run sphere --particles 5 --max-evals 20 --animate {path}".split()) == 0
+    assert path.read_bytes()[4:8] == b"ftyp"
+
+
+def test_compare_gives_medians_over_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = tmp_path / "c.png"
+    words = "compare sphere shifted:ackley --recipes constriction,default --dim 2 --seeds 6 --max-evals 200"
+    words += f" --plot {picture}"
+    out = told(capsys, *words.split(), "--json")
+    assert picture.stat().st_size > 5000
+    assert [(o["function"], o["recipe"]) for o in out["outcomes"]] == [
+        (f, r) for f in ("sphere", "shifted:ackley") for r in ("constriction", "default")
+    ]
+    first = out["outcomes"][0]
+    finals = [
+        pso.minimize(pso.functions.sphere, pso.functions.sphere.bounds(2), "constriction", max_evals=200, seed=s).fun
+        for s in range(6)
+    ]
+    assert first["finals"] == finals and first["median"] == np.median(finals)
+    assert first["interval"] == [min(finals), max(finals)]  # of 6 the range is a 96.9% interval
+    assert run(*words.split()) == 0
+    table = capsys.readouterr().out
+    assert "shifted:ackley" in table and f"{first['median']:.3g}" in table
+
+
+def test_list_knows_every_function_and_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = told(capsys, "list", "--json")
+    assert {entry["name"] for entry in out["functions"]} == set(pso.functions.ALL)
+    assert {entry["name"] for entry in out["recipes"]} == set(pso.recipes.RECIPES)
+    assert len(out["functions"]) >= 20
+    for entry in out["functions"]:
+        function = pso.functions.ALL[entry["name"]]
+        assert float(function(entry["optimum"])) == pytest.approx(entry["optimal_value"], abs=1e-9)
+        assert entry["formula"] and entry["source"]
+    for entry in out["recipes"]:
+        assert any(year in entry["title"] for year in ("1998", "2002", "2003", "2004", "2006", "2007", "2012", "2024"))
+        assert "x" in entry["equation"] and len(entry["equation"]) > 20
+    assert run("list", "beale", "--pictures", str(tmp_path / "p")) == 0
+    assert "[-4.5, 4.5]" in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "p").iterdir()] == ["beale.png"]
+
+
+def test_lesson_writes_one_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "l.html"
+    about = told(capsys, "lesson", "--no-open", "--out", str(path), "--json")
+    assert about == {"out": str(path), "bytes": path.stat().st_size}
+    assert run("lesson", "--no-open", "--out", str(path)) == 0
+    assert path.read_text().startswith("<!doctype html>") and "works offline" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("run rastrign", "did you mean rastrigin?"),
+        ("run rastrigin --recipe fip", "did you mean fips?"),
+        ("run himmelblau --dim 3", "needs 2 dimensions, not 3"),
+        ("run moved:sphere", "use shifted: or rotated:"),
+        ("run sphere --dim 0", "--dim"),
+        ("run sphere --dim 3 --animate a.gif", "leave out --dim 3"),
+        ("run sphere --animate a.avi", ".gif, .mp4, .html"),
+        ("run sphere --animate absent/a.gif", "create it first"),
+        ("compare sphere --recipes ,", "name at least one"),
+        ("compare sphere --plot a.txt", ".png, .pdf, .svg"),
+        ("list spheer", "did you mean sphere?"),
+        ("lesson --out a.txt", "end in .html"),
+        ("lessn", "lesson"),
+        ("run sphere --max-eval 3", "--max-evals"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(
+    words: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(*words.split()) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and reason in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrapped_problems_keep_their_optimum_in_the_box() -> None:
+    for seed in range(5):
+        p = problem("shifted:rotated:rosenbrock", 4, seed)
+        where = p.function.optimum(4)
+        assert all(low <= x <= high for x, (low, high) in zip(where, p.bounds, strict=True))
+        assert p.function(where) == pytest.approx(p.optimum)
+        around = where + np.random.default_rng(0).normal(0, 0.01, (50, 4))
+        assert (p.function(around) > p.optimum).all()

@@ -1,0 +1,301 @@
+"""The lesson: its page moves swarms as the library does, keeps what it promises, and needs nothing else."""
+
+from __future__ import annotations
+
+import html.parser
+import itertools
+import json
+import math
+import re
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as limits
+from hypothesis import strategies as st
+
+import pyswarmopt as pso
+from pyswarmopt.inspect.recorder import Step, record
+from pyswarmopt.teaching import lesson
+from pyswarmopt.teaching.lesson.settings import BOUNDARIES, LANDSCAPES, TOPOLOGIES, Settings
+
+quickjs = pytest.importorskip("quickjs", reason="the page's script runs in quickjs (extra: test)")
+ROOT = Path(__file__).parents[3]
+TERMS = ("inertia", "cognitive", "social", "repel")
+
+
+class Page:
+    """The page's swarm.js in a JavaScript engine."""
+
+    def __init__(self) -> None:
+        self._context = quickjs.Context()
+        self._context.eval((Path(lesson.__file__).parent / "swarm.js").read_text())
+
+    def __call__(self, expression: str, **values: Any) -> Any:
+        names = ", ".join(values)
+        call = f"JSON.stringify((({names}) => {expression})({', '.join(map(json.dumps, values.values()))}))"
+        return json.loads(self._context.eval(call))
+
+    def many(self, settings: Settings, moves: int, seeds: int) -> dict[str, Any]:
+        told: dict[str, Any] = self(
+            "Swarm.many(s, optima, seeds, moves)",
+            s=asdict(settings),
+            optima=settings.optima(),
+            seeds=seeds,
+            moves=moves,
+        )
+        return told
+
+
+@pytest.fixture(scope="module")
+def js() -> Page:
+    return Page()
+
+
+# ---- the same update ----
+
+weights = st.sampled_from([0.0, 0.05, 0.3, 0.7, 1.4])
+SETTINGS = st.builds(
+    Settings,
+    landscape=st.sampled_from(sorted(LANDSCAPES)),
+    shift=st.sampled_from([(0.0, 0.0), (0.7, -1.3)]),
+    particles=st.integers(2, 12),
+    inertia=st.sampled_from([0.2, 0.7]),
+    cognitive=weights,
+    social=weights,
+    repel=st.sampled_from([0.0, 0.05, 0.3]),
+    step=st.sampled_from([1.0, 0.8]),
+    decay=st.sampled_from([1.0, 0.9]),
+    topology=st.sampled_from(TOPOLOGIES),
+    boundary=st.sampled_from(BOUNDARIES),
+    restart=st.sampled_from([0, 2, 5]),
+    experts=st.sampled_from([(), ((-4.0, -2.0), (3.0, 1.0))]),
+    launch=st.sampled_from([0.5, 1.0]),
+).flatmap(
+    lambda s: st.sampled_from(
+        [replace(s, random=r, normalise=n) for r in ("element", "scalar", "none") for n in (False, True)]
+    ).filter(lambda s: not (s.normalise and s.random == "element"))
+)
+
+
+def recorded(settings: Settings, moves: int, seed: int) -> list[Step]:
+    return record(
+        settings.function(),
+        settings.recipe(),
+        moves,
+        bounds=[(settings.low, settings.high)] * 2,
+        population=settings.particles,
+        positions=[list(point) for point in settings.experts] or None,
+        seed=seed,
+    )
+
+
+@limits(max_examples=50, deadline=None)
+@given(settings=SETTINGS, seed=st.integers(0, 1000))
+def test_page_and_library_give_the_same_trajectory(settings: Settings, seed: int, js: Page) -> None:
+    steps = recorded(settings, 12, seed)
+    factors = [{name: factor.tolist() for name, factor in step.factors.items()} for step in steps[1:]]
+    frames = js(
+        "Swarm.run(x, v, s, 12, factors, null)",
+        x=steps[0].x.tolist(),
+        v=steps[0].v.tolist(),
+        s=asdict(settings),
+        factors=factors,
+    )
+    for frame, step in zip(frames, steps, strict=True):
+        close = {"rtol": 1e-6, "atol": 1e-6 * (1 + abs(step.x).max())}
+        np.testing.assert_allclose(frame["x"], step.x, **close)
+        np.testing.assert_allclose(frame["p"], step.p, **close)
+        np.testing.assert_allclose(frame["f"], step.values, rtol=1e-4, atol=1e-4)
+        sent_elsewhere = np.array(frame["restarted"]) & (step.x != step.p).any(axis=1)
+        assert sent_elsewhere.tolist() == step.restarted.tolist()
+    for frame, step in zip(frames[:-1], steps[1:], strict=True):
+        for name in TERMS:
+            np.testing.assert_allclose(frame["move"]["forces"][name], step.forces[name], rtol=1e-5, atol=1e-5)
+
+
+def test_landscapes_are_the_librarys(js: Page) -> None:
+    x = np.random.default_rng(0).uniform(-5, 5, (40, 2))
+    for name, optima in LANDSCAPES.items():
+        settings = Settings(name, (0.5, -0.25))
+        values = js("x.map(Swarm.landscape(s))", x=x.tolist(), s=asdict(settings))
+        np.testing.assert_allclose(values, settings.function()(x), rtol=1e-10)
+        function = pso.functions.ALL[name]
+        for best in optima:
+            assert function(best) == pytest.approx(function.optimal_value(2), abs=1e-8)
+
+
+def test_neighbours_are_the_librarys(js: Page) -> None:
+    for name in ("ring", "von_neumann"):
+        for n in (2, 3, 5, 9, 12):
+            expected = pso.topology.TOPOLOGIES[name].neighbours(n).tolist()
+            assert js("[...Array(n).keys()].map((i) => Swarm.neighbours(i, n, t))", n=n, t=name) == expected
+
+
+def test_random_numbers_are_uniform_and_repeat(js: Page) -> None:
+    drawn = np.array(js("((r) => Array.from({length: 20000}, r))(Swarm.generator(7))"))
+    assert drawn.min() >= 0 and drawn.max() < 1
+    counts = np.histogram(drawn, 20, (0, 1))[0]
+    assert ((counts - 1000) ** 2 / 1000).sum() < 43.8  # chi-squared, 19 degrees of freedom, 0.1%
+    assert js("((r) => Array.from({length: 5}, r))(Swarm.generator(7))") == drawn[:5].tolist()
+
+
+def test_interval_is_wilsons(js: Page) -> None:
+    low, high = js("Swarm.wilson(8, 10)")
+    # Newcombe 1998, Statistics in Medicine 17, method 3 (without continuity correction), worked by hand.
+    z = 1.959963984540054
+    middle = (8 + z * z / 2) / (10 + z * z)
+    half = z * math.sqrt(10) / (10 + z * z) * math.sqrt(0.8 * 0.2 + z * z / 40)
+    assert (low, high) == pytest.approx((middle - half, middle + half))
+
+
+# ---- the recordings ----
+
+
+@pytest.mark.parametrize("chapter", lesson.CHAPTERS, ids=lambda c: c.title)
+def test_every_recorded_move_is_the_pages_own(chapter: lesson.Chapter, js: Page) -> None:
+    frames = lesson.recording(chapter.settings, chapter.moves, chapter.seed)
+    assert len(frames) == chapter.moves + 1
+    for frame, after in itertools.pairwise(frames):
+        move = frame["move"]
+        assert move["x"] == after["x"]
+        own = js("Swarm.plan(state, s, factors)", state=frame, s=asdict(chapter.settings), factors=move["factors"])
+        np.testing.assert_allclose(own["x"], move["x"], rtol=1e-4, atol=1e-5)
+
+
+# ---- what the lesson says is so ----
+
+
+def follow(js: Page, settings: Settings, moves: int, seed: int) -> list[dict[str, Any]]:
+    frames: list[dict[str, Any]] = js(
+        "((r) => { const { x, v } = Swarm.populate(s, r); return Swarm.run(x, v, s, moves, [], r); })"
+        "(Swarm.generator(seed))",
+        s=asdict(settings),
+        moves=moves,
+        seed=seed,
+    )
+    return frames
+
+
+def changed(chapter: lesson.Chapter, question: int) -> Settings:
+    return replace(chapter.settings, **chapter.questions[question].change)
+
+
+def test_chapter_1_claims(js: Page) -> None:
+    pulls = lesson.CHAPTERS[0]
+    frames = lesson.recording(pulls.settings, pulls.moves, pulls.seed)
+    leaders = [(f, i) for f in frames[1:-1] for i in range(6) if f["f"][i] == f["best"] and f["pf"][i] == f["best"]]
+    assert leaders
+    for frame, i in leaders:  # on p and g: only inertia is left
+        forces = frame["move"]["forces"]
+        assert forces["cognitive"][i] == forces["social"][i] == [0.0, 0.0]
+        assert any(forces["inertia"][i])
+    alone, together = (js.many(s, 25, 15) for s in (changed(pulls, 1), pulls.settings))
+    assert alone["spread"] > 2 * together["spread"]
+
+
+def test_chapter_2_claims(js: Page) -> None:
+    gossip = lesson.CHAPTERS[1]
+    assert js.many(gossip.settings, 15, 10)["spread"] > js.many(changed(gossip, 0), 15, 10)["spread"]
+    with_inertia, without = (js.many(s, 60, 25)["found"] for s in (gossip.settings, changed(gossip, 1)))
+    assert without < with_inertia
+
+
+def test_chapter_3_claims(js: Page) -> None:
+    wild = lesson.CHAPTERS[2]
+    wide = js.many(wild.settings, 40, 10)["spread"]
+    assert js.many(changed(wild, 0), 40, 10)["spread"] < wide / 2
+    assert js.many(changed(wild, 1), 40, 10)["spread"] > 10 * wide
+    ends = [follow(js, changed(wild, 2), 40, seed)[-1]["leader"] for seed in range(14)]
+    nearest = {min(range(4), key=lambda k: math.dist(end, wild.settings.optima()[k])) for end in ends}
+    assert len(nearest) >= 3
+    assert math.isclose(24 * (1 - 0.81) / (7 - 4.5), 1.824)
+    chi = 2 / abs(2 - 4.1 - math.sqrt(4.1**2 - 4 * 4.1))
+    assert (chi, 4.1 * chi) == pytest.approx((0.7298, 2.992), abs=1e-3)
+    assert 24 * (1 - chi**2) / (7 - 5 * chi) == pytest.approx(3.347, abs=1e-3)
+
+
+def test_chapter_4_claims(js: Page) -> None:
+    experts = lesson.CHAPTERS[3]
+    base, far = (js.many(s, 40, 10) for s in (experts.settings, changed(experts, 0)))
+    assert far["spread"] > 2 * base["spread"]
+    assert js.many(replace(experts.settings, repel=0.0), 40, 10)["spread"] < 0.01 * base["spread"]
+    assert js.many(replace(experts.settings, restart=0), 40, 10)["spread"] < base["spread"]
+    start = lesson.recording(experts.settings, 0, 3)[0]
+    runs = [
+        js(
+            "Swarm.run(x, v, s, 20, [], Swarm.generator(seed))",
+            x=start["x"],
+            v=start["v"],
+            s=asdict(changed(experts, 1)),
+            seed=seed,
+        )
+        for seed in (1, 2)
+    ]
+    assert runs[0] == runs[1]
+
+
+def test_chapter_5_claims(js: Page) -> None:
+    line = lesson.CHAPTERS[4]
+    (ax, ay), (bx, by) = line.settings.experts
+
+    def off_the_line(frames: list[dict[str, Any]]) -> float:
+        x = np.array([frame["x"] for frame in frames])
+        return float(abs((x[..., 0] - ax) * (by - ay) - (x[..., 1] - ay) * (bx - ax)).max())
+
+    assert off_the_line(lesson.recording(line.settings, line.moves, line.seed)) < 1e-5
+    assert off_the_line(follow(js, line.settings, 30, 1)) < 1e-9
+    assert off_the_line(follow(js, changed(line, 0), 30, 1)) > 1
+
+
+def test_questions_have_an_answer_and_change_what_exists() -> None:
+    names = {field.name for field in fields(Settings)}
+    for chapter in lesson.CHAPTERS:
+        assert chapter.questions and chapter.exercises and chapter.follow < chapter.settings.particles
+        for question in chapter.questions:
+            assert 0 <= question.answer < len(question.choices)
+            assert question.change.keys() <= names
+
+
+# ---- one file, whole ----
+
+
+class Outline(html.parser.HTMLParser):
+    """Ids, references to other files, and tags that were not closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.labelled: list[str] = []
+        self.references: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.ids += [given["id"] or ""] if "id" in given else []
+        self.labelled += [given["for"] or ""] if "for" in given else []
+        self.references += [given[name] or "" for name in ("src", "href") if name in given]
+
+
+def test_page_is_one_file_that_refers_to_nothing() -> None:
+    text = lesson.page()
+    outline = Outline()
+    outline.feed(text)
+    assert [r for r in outline.references if not r.startswith(("#", "data:"))] == []
+    assert "{{" not in text.split("<script")[0] and "default-src 'none'" in text
+    assert len(set(outline.ids)) == len(outline.ids)
+    assert set(outline.labelled) <= set(outline.ids)
+    for script in lesson.SCRIPTS:
+        asked = re.findall(r'\$\("([\w-]+)"\)', (Path(lesson.__file__).parent / script).read_text())
+        assert set(asked) <= set(outline.ids), script
+    assert len(text) < 1_500_000
+
+
+def test_source_shown_is_the_source_that_runs() -> None:
+    for part, pieces in lesson.excerpts().items():
+        for piece in pieces:
+            lines = (ROOT / piece["file"]).read_text().splitlines()[piece["line"] - 1 :]
+            shown = piece["text"].splitlines()
+            assert [line.strip() for line in shown] == [line.strip() for line in lines[: len(shown)]], part

@@ -1,0 +1,108 @@
+"""The lesson in a real browser: every chapter, step, slider and question, without an error and without the network."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import needs_browser, visit
+
+from pyswarmopt.teaching import lesson
+
+pytestmark = [pytest.mark.slow, needs_browser]
+
+# Does what a reader could do, and writes down what happened.
+READER = """
+<script>
+const errors = [];
+addEventListener("error", (event) => errors.push(event.message));
+console.error = (...words) => errors.push(words.join(" "));
+addEventListener("load", () => {
+  const $ = (id) => document.getElementById(id), seen = {};
+  const key = (name) => document.body.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true }));
+  const set = (id, value) => {
+    const input = $(id);
+    if (input.type === "checkbox") input.checked = value; else input.value = value;
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+  const chapters = [...document.querySelectorAll("#chapters button")];
+  seen.chapters = chapters.map((button, k) => {
+    key(String(k + 1));
+    const title = $("title").textContent, clocks = [];
+    for (const move of ["End", "Home", "ArrowLeft"]) { key(move); clocks.push($("clock").textContent); }
+    $("time").value = 3;
+    $("time").dispatchEvent(new Event("input"));
+    clocks.push($("clock").textContent);
+    key("ArrowLeft");
+    clocks.push($("clock").textContent);
+    key("n");
+    const recorded = $("badge").textContent;
+    set("set-inertia", 0.3);
+    set("set-repel", 0.2);
+    for (const choice of k ? ["set-boundary"] : ["set-topology", "set-landscape", "set-random"]) {
+      for (const option of $(choice).options) set(choice, option.value);
+    }
+    set("set-normalise", true);
+    set("set-particles", 5);
+    set("set-restart", 3);
+    $("luck").click();
+    const own = $("badge").textContent;
+    if (k === 0) $("many").click();
+    const rows = document.querySelectorAll("#statistics tbody tr").length;
+    $("reset").click();
+    document.querySelectorAll("#questions .choices button").forEach((b) => b.click());
+    const hidden = document.querySelectorAll("#questions .why[hidden]").length;
+    $("sourceBox").open = true;
+    const sources = [...$("part").options].map(({ value }) => {
+      $("part").value = value;
+      $("part").dispatchEvent(new Event("change"));
+      return $("source").textContent.length;
+    });
+    return { title, clocks, recorded, own, rows, hidden, sources, back: $("badge").textContent };
+  });
+  $("theme").click();
+  seen.theme = document.documentElement.dataset.theme;
+  seen.wide = document.documentElement.scrollWidth > innerWidth;
+  seen.requests = performance.getEntriesByType("resource").map((entry) => entry.name);
+  seen.errors = errors;
+  document.documentElement.dataset.seen = JSON.stringify(seen);
+});
+</script>
+"""
+
+
+def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "lesson.html"
+    path.write_text(lesson.page().replace("<body>", "<body>" + READER), encoding="utf-8")
+    done = visit(path.as_uri(), tmp_path / "profile", "--dump-dom", "--window-size=500,900")  # its narrowest
+    assert "CONSOLE" not in done.stderr
+    found = re.search(r'data-seen="([^"]*)"', done.stdout)
+    assert found, done.stderr[-2000:]
+    seen = json.loads(html.unescape(found[1]))
+    assert seen["errors"] == [] and seen["requests"] == [] and not seen["wide"]
+    assert seen["theme"] == "dark"
+    assert [chapter["title"] for chapter in seen["chapters"]] == [chapter.title for chapter in lesson.CHAPTERS]
+    for chapter, moves in zip(seen["chapters"], (c.moves for c in lesson.CHAPTERS), strict=True):
+        assert chapter["clocks"] == [f"step {t} of {moves}" for t in (moves, 0, 0, 3, 2)]
+        assert chapter["recorded"] == chapter["back"] == "recorded by the library"
+        assert chapter["own"] == "computed in this page"
+        assert chapter["hidden"] == 0 and min(chapter["sources"]) > 50
+    assert seen["chapters"][0]["rows"] == 2
+
+
+def test_light_and_dark_are_drawn(tmp_path: Path) -> None:
+    image_module = pytest.importorskip("PIL.Image", reason="Pillow comes with matplotlib (extra: toy)")
+    path = tmp_path / "lesson.html"
+    path.write_text(lesson.page(), encoding="utf-8")
+    brightness = {}
+    for look in ("light", "dark"):
+        shot = tmp_path / f"{look}.png"
+        options = f"--screenshot={shot}", "--window-size=1280,900", "--virtual-time-budget=2000"
+        visit(f"{path.as_uri()}#2.5.{look}", tmp_path / "profile", *options)
+        image = image_module.open(shot).convert("L")
+        brightness[look] = np.asarray(image).mean()
+    assert brightness["light"] > 180 and brightness["dark"] < 80

@@ -1,0 +1,321 @@
+"""eval, generate, merge and train-expert: what they pass on and what they print."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyswarmopt_llm.baselines import METHODS
+from pyswarmopt_llm.baselines.method import Method, Options
+from pyswarmopt_llm.baselines.rules import ties
+from pyswarmopt_llm.cli import main
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.jobs.merge import merge_experts
+from pyswarmopt_llm.models.training.examples import load_examples, read_examples
+
+
+def run(*argv: str) -> int:
+    """The exit code of `swarm-llm argv`."""
+    with pytest.raises(SystemExit) as exit_info:
+        main(argv)
+    return int(exit_info.value.code or 0)
+
+
+Calls = list[tuple[tuple[Any, ...], dict[str, Any]]]
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, Any], Calls]:
+    """Replace a module by one with a single function that notes its calls and returns what it is told."""
+
+    def put(module: str, function: str, value: Any) -> Calls:
+        calls: Calls = []
+
+        def record(*args: Any, **kwargs: Any) -> Any:
+            calls.append((args, kwargs))
+            return value
+
+        stand_in = types.ModuleType(module)
+        setattr(stand_in, function, record)
+        monkeypatch.setitem(sys.modules, module, stand_in)
+        return calls
+
+    return put
+
+
+EVALUATED = types.SimpleNamespace(
+    score=types.SimpleNamespace(value=0.61, stderr=0.02, per_item=(), n=500),
+    interval=(0.57, 0.65),
+    scoring="likelihood",
+    n=500,
+    task="science",
+    metric="accuracy",
+)
+
+
+def test_eval_prints_score_and_interval(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    calls = fake("pyswarmopt_llm.jobs.evaluate", "evaluate_model", EVALUATED)
+    assert (
+        run(
+            *[
+                "eval",
+                "--base",
+                "B",
+                "--adapter",
+                "A",
+                "--task",
+                "T",
+                "--split",
+                "dev",
+                "--limit",
+                "9",
+                "--scoring",
+                "letter",
+            ]
+        )
+        == 0
+    )
+    ((args, kwargs),) = calls
+    assert args == ("B", "A", "T", "dev")
+    assert (kwargs["limit"], kwargs["scoring"], kwargs["allow_overlap"]) == (9, "letter", False)
+    out = capsys.readouterr().out
+    for word in ("science dev", "0.610", "0.570", "0.650", "500 items", "likelihood"):
+        assert word in out
+
+
+def test_eval_json(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    fake("pyswarmopt_llm.jobs.evaluate", "evaluate_model", EVALUATED)
+    assert run(*"eval --base B --task T --json".split()) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "base": "B",
+        "adapter": None,
+        "task": "science",
+        "split": "test",
+        "value": 0.61,
+        "interval": [0.57, 0.65],
+        "stderr": 0.02,
+        "n": 500,
+        "scoring": "likelihood",
+        "metric": "accuracy",
+    }
+
+
+MERGED = types.SimpleNamespace(space="delta", ranks=(2, 24), loss=lambda: "nothing was truncated")
+
+
+def test_merge_passes_on_every_expert_and_option(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    calls = fake("pyswarmopt_llm.jobs.merge", "merge_experts", MERGED)
+    words = "merge --base B --experts x y --method ties --space delta --weights -0.5,2 --density .1 --rank 24 --out O"
+    assert run(*words.split()) == 0
+    options = Options(weights=(-0.5, 2.0), density=0.1, rank=24)
+    assert calls == [(("B", ["x", "y"], "ties", "delta", "O", options, None, 8000), {})]
+    told = "wrote O: ties of 2 experts (delta space), rank 2, 24; nothing was truncated\n"
+    assert capsys.readouterr().out == told
+
+
+def test_merge_leaves_to_the_method_what_is_not_given(fake: Any) -> None:
+    calls = fake("pyswarmopt_llm.jobs.merge", "merge_experts", MERGED)
+    assert run("merge", "--base", "B", "--experts", "x", "y", "--out", "O") == 0
+    assert run("merge", "--base", "B", "--experts", "x", "y", "--out", "O", "--t", "0.2", "--seed", "0") == 0
+    assert [args[2:] for args, _ in calls] == [
+        ("uniform-soup", None, "O", Options(), None, 8000),
+        ("uniform-soup", None, "O", Options(t=0.2, seed=0), None, 8000),
+    ]
+
+
+def test_merge_refuses_weights_that_are_no_numbers(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    calls = fake("pyswarmopt_llm.jobs.merge", "merge_experts", MERGED)
+    assert run("merge", "--base", "B", "--experts", "x", "--out", "O", "--weights", "1;2") == 2
+    assert capsys.readouterr().err == (
+        "error: --weights 1;2: give numbers with commas between them, such as 0.5,0.3,0.2\n"
+    )
+    assert calls == []
+
+
+def test_merge_help_lists_every_method(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("merge", "--help") == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    listed = [words[0] for words in lines if words and words[0] in METHODS]
+    assert listed == list(METHODS)
+
+
+def merge_words(tiny_base: Path, experts: list[Path], out: Path, *more: str) -> list[str]:
+    return ["merge", "--base", str(tiny_base), "--experts", *map(str, experts), "--out", str(out), *more]
+
+
+def test_a_merge_is_an_adapter_with_a_card_that_makes_it_again(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = merge_words(tiny_base, tiny_experts, tmp_path / "one", "--method", "della", "--rank", "3", "--seed", "5")
+    assert run(*first) == 0
+    told = capsys.readouterr().out
+    assert "rank 3; truncation lost " in told
+    card = (tmp_path / "one" / "README.md").read_text()
+    assert told.split("; ")[1].split(" (most")[0] in card
+    for words in ("arXiv 2406.11617", "delta space", "density 0.5", "seed 5", "| ant | 1 |", "| cat | 1 |"):
+        assert words in card
+    command = shlex.split(next(line for line in card.splitlines() if line.startswith("    swarm-llm")))
+    again = [str(tmp_path / "two") if word == "ADAPTER" else word for word in command[1:]]
+    assert run(*again) == 0
+    weights = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("one", "two")]
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--method", "tie"], "--method tie: unknown; did you mean ties?"),
+        (["--method", "slerp", "--density", ".5"], "--density: slerp takes no such option; it takes --weights, --t"),
+        (["--method", "ties", "--densty", ".5"], "--density"),
+        (["--method", "dare-ties", "--weights", "1,2"], "--weights: has 2 numbers for 3 experts"),
+        (["--method", "slerp", "--weights", "1,-1,1"], "--weights: slerp takes shares"),
+    ],
+)
+def test_merge_refuses_in_one_line_and_writes_nothing(
+    more: list[str],
+    words: str,
+    tiny_base: Path,
+    tiny_experts: list[Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(*merge_words(tiny_base, tiny_experts, tmp_path / "new", *more)) == 2
+    error = capsys.readouterr().err
+    assert words in error and error.startswith("error: ") and error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_merge_refuses_methods_that_need_a_task_without_one(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searching = Method("tuned", "-", ("delta",), ties.execute, needs=frozenset({"dev", "seed"}))
+    monkeypatch.setattr("pyswarmopt_llm.jobs.merge.load_method", lambda name: searching)
+    with pytest.raises(UserError, match="--method tuned: looks at dev items; give --task"):
+        merge_experts(str(tiny_base), [str(path) for path in tiny_experts], "tuned", None, tmp_path / "new")
+
+
+def finished_run(folder: Path) -> Path:
+    (folder / "best").mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps({"config": {"base": "B"}}))
+    return folder
+
+
+def test_generate_takes_base_and_adapter_from_a_run(
+    fake: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = fake("pyswarmopt_llm.jobs.generate", "generate_text", "Jupiter")
+    folder = finished_run(tmp_path / "r")
+    assert run("generate", "--run", str(folder), "Which is largest?", "--max-new-tokens", "5") == 0
+    assert calls[0][0] == ("B", str(folder / "best"), "Which is largest?", 5)
+    assert capsys.readouterr().out == "Jupiter\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["P"], "--run RUN, or --base"),
+        (["--run", "RUN", "--base", "B", "P"], "leave out"),
+        (["--run", "absent", "P"], "not a run directory"),
+        (["--run", "unfinished", "P"], "swarm-llm resume"),
+    ],
+)
+def test_generate_refuses_what_does_not_say_who_answers(
+    argv: list[str],
+    words: str,
+    fake: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    calls = fake("pyswarmopt_llm.jobs.generate", "generate_text", "")
+    monkeypatch.chdir(tmp_path)
+    (finished_run(tmp_path / "unfinished") / "best").rmdir()
+    assert run("generate", *argv) == 2
+    assert words in capsys.readouterr().err
+    assert calls == []
+
+
+def test_examples_are_read_line_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "e.jsonl"
+    # U+2028 ends a line for str.splitlines, but not in JSON.
+    path.write_text('{"messages": [1]}\n\n{"messages": [2]}\n{"messages": ["\u2028"]}\n', encoding="utf-8")
+    assert [example["messages"] for example in read_examples(path)] == [[1], [2], ["\u2028"]]
+    assert load_examples(str(path), 2, seed=0) == [{"messages": [1]}, {"messages": [2]}]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'{"a": 1}\n{"a": \n', "line 2"),
+        (b"\n", "no examples"),
+        (b"\xff\xfe", "UTF-8"),
+        (None, "cannot be read"),
+    ],
+)
+def test_bad_examples_are_refused_with_their_place(content: bytes | None, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "e.jsonl"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=words):
+        read_examples(path)
+
+
+def test_generated_examples_have_the_number_and_the_seed_asked_for() -> None:
+    first = load_examples("builtin:dates", 5, seed=1)
+    assert len(first) == 5
+    assert first == load_examples("builtin:dates", 5, seed=1)
+    assert first != load_examples("builtin:dates", 5, seed=2)
+
+
+def test_train_expert_takes_so_many_examples_of_each_source(tiny_base: Path, tmp_path: Path) -> None:
+    line = json.dumps({"messages": [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "ba"}]})
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.jsonl").write_text(f"{line}\n" * 6)
+    words = f"train-expert --base {tiny_base} --data {tmp_path / 'one.jsonl'} --data {tmp_path / 'two.jsonl'}"
+    words += f" --examples 5 --rank 2 --max-tokens 50 --threads 1 --quiet --out {tmp_path / 'out'}"
+    with pytest.raises(SystemExit) as exit_info:
+        main(words.split())
+    assert not exit_info.value.code
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert f"{tmp_path / 'one.jsonl'}, 5 examples; {tmp_path / 'two.jsonl'}, 5 examples" in card
+    assert "8 examples to train on, 2 held out" in card  # a fifth of the ten
+
+
+def test_merge_json(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    merged = types.SimpleNamespace(space="delta", ranks=(2, 24), error=0.25, items=0)
+    fake("pyswarmopt_llm.jobs.merge", "merge_experts", merged)
+    assert run(*"merge --base B --experts x y --method ties --out O --json".split()) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "out": "O",
+        "method": "ties",
+        "space": "delta",
+        "experts": ["x", "y"],
+        "ranks": [2, 24],
+        "relative_error": 0.25,
+        "items": 0,
+    }
+
+
+def test_generate_json(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    fake("pyswarmopt_llm.jobs.generate", "generate_text", iter(["Jupi", "ter"]))
+    assert run("generate", "--base", "B", "Which is largest?", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"base": "B", "adapter": None, "prompt": "Which is largest?", "answer": "Jupiter"}
+
+
+def test_train_expert_json_has_null_where_nothing_was_held_out(
+    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = json.dumps({"messages": [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "ba"}]})
+    (tmp_path / "one.jsonl").write_text(f"{line}\n")
+    words = f"train-expert --base {tiny_base} --data {tmp_path / 'one.jsonl'} --out {tmp_path / 'e'}"
+    assert run(*f"{words} --rank 2 --max-tokens 20 --threads 1 --quiet --json".split()) == 0
+    told = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert (told["out"], told["examples"], told["heldout_loss_base"]) == (str(tmp_path / "e"), 1, None)

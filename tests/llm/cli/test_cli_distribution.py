@@ -1,0 +1,60 @@
+"""The distribution's own files agree with each other."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[3]
+NOT_INSTALLED = {"trackio", "wandb"}  # trackers that are tested against their documented signatures only
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    loaded: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return loaded
+
+
+def pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pairs = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in pairs}
+
+
+def test_every_dependency_is_bounded_on_both_sides_and_pinned_within(project: dict[str, Any]) -> None:
+    extras = project["optional-dependencies"]
+    listed = [*project["dependencies"], *(line for name in extras if name != "all" for line in extras[name])]
+    known = pins()
+    for requirement in map(Requirement, listed):
+        signs = {spec.operator for spec in requirement.specifier}
+        assert signs == {">=", "<"}, requirement
+        name = canonicalize_name(requirement.name)
+        assert name in NOT_INSTALLED or requirement.specifier.contains(known[name]), requirement
+
+
+def test_all_means_all_extras_but_those_that_are_large_or_not_installed(project: dict[str, Any]) -> None:
+    extras = project["optional-dependencies"]
+    (everything,) = map(Requirement, extras["all"])
+    assert everything.name == project["name"]
+    assert everything.extras == set(extras) - {"all", "ray"} - NOT_INSTALLED
+
+
+def test_scripts_point_at_functions(project: dict[str, Any]) -> None:
+    for target in project["scripts"].values():
+        module, function = target.split(":")
+        assert callable(getattr(import_module(module), function))
+
+
+def test_every_command_of_the_readme_exists() -> None:
+    from pyswarmopt_llm.cli import COMMANDS
+
+    table = [
+        line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `swarm-llm")
+    ]
+    assert {line.split("`")[1].split()[1] for line in table} == set(COMMANDS)

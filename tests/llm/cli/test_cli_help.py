@@ -1,0 +1,89 @@
+"""What the help promises: one screen, groups, nothing hidden without a trace; completion; --json everywhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import typer
+
+from pyswarmopt_llm.cli import COMMANDS, app, main
+from pyswarmopt_llm.cli.help import GROUPS
+
+WITHOUT_JSON = {"init", "report"}  # they write a file that is none
+
+
+def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *argv: str) -> str:
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit) as end:
+        main([*argv, "--help"])
+    assert not end.value.code
+    return capsys.readouterr().out
+
+
+def parser(name: str) -> Any:
+    group: Any = typer.main.get_command(app)
+    return group.commands[name]
+
+
+def test_the_list_of_commands_names_them_all_their_example_and_the_exit_codes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = shown(capsys, monkeypatch)
+    lines = [line.split() for line in text.splitlines()]
+    start, end = lines.index(["Commands"]), lines.index(["Options"])
+    assert {words[0] for words in lines[start + 1 : end]} >= set(COMMANDS)
+    assert "Example: swarm-llm search" in text and text.count("\n") <= 40
+    for code in ("0 done", "2 wrong input", "130 interrupted"):
+        assert code in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_stands_in_the_help_under_one_heading_or_is_named_at_its_end(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = shown(capsys, monkeypatch, name)
+    table, _, more = text.partition("\nMore")
+    headings = [line.strip() for line in table.splitlines() if line.strip() in ("Arguments", *GROUPS)]
+    assert headings == [heading for heading in ("Arguments", *GROUPS) if heading in headings]
+    for param in parser(name).params:
+        if param.param_type_name == "argument":
+            assert any(line.split()[:1] == [param.metavar] for line in table.splitlines())
+        elif getattr(param, "hidden", False):
+            assert param.opts[0] in more.split() and f"  {param.opts[0]} " not in table
+        else:
+            long = max(param.opts, key=len)
+            (row,) = [line for line in table.splitlines() if line.startswith("  ") and long in line.split()[:2]]
+            assert ("(required)" in row) == param.required
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - WITHOUT_JSON))
+def test_what_prints_a_result_prints_it_as_json_too(name: str) -> None:
+    assert {"--json", "--json-lines"} & {option for param in parser(name).params for option in param.opts}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("swarm-llm se", "search"), ("swarm-llm search --part", "--particles"), ("swarm-llm doc", "doctor")],
+)
+def test_the_shell_completes_commands_and_options(words: str, expected: str) -> None:
+    asked = {"_SWARM_LLM_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    script = "from pyswarmopt_llm.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, **asked}, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == [expected], done.stderr
+
+
+def test_completion_can_be_installed(tmp_path: Any) -> None:
+    script = "from pyswarmopt_llm.cli import main; main(['--install-completion', 'bash'])"
+    home = {"HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, **home}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and "swarm-llm" in path.read_text()]
+    assert written, done.stdout

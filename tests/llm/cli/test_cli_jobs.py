@@ -1,0 +1,173 @@
+"""search, resume and demo: what goes to stdout and stderr, and what Ctrl-C leaves."""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyswarmopt_llm.cli import main
+from pyswarmopt_llm.cli.runs.demo import demo_experts, free_directory
+from pyswarmopt_llm.common.errors import UserError
+
+RESULT: dict[str, Any] = {
+    "best_dev": 0.7,
+    "best_test": 0.62,
+    "best_single_dev": 0.6,
+    "best_single_test": 0.65,
+    "best_single": "dates",
+    "intervals": {"best_test": [0.55, 0.69], "best_single_test": [0.58, 0.72]},
+    "evaluations": 30,
+    "item_evaluations": 600,
+    "seconds": 80.0,
+    "seconds_scoring": 76.0,
+    "peak_memory_bytes": 2**30,
+    "scoring": "likelihood",
+    "stop": {"max_iter": 6},
+    "coefficients": {"dates": 0.75, "graph": 0.25},
+}
+SEARCH = "search --base B --experts x --task t --out".split()
+
+
+def run(*argv: str) -> int:
+    """The exit code of `swarm-llm argv`."""
+    with pytest.raises(SystemExit) as exit_info:
+        main(argv)
+    return int(exit_info.value.code or 0)
+
+
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Put functions in the place of pyswarmopt_llm.jobs.search.loop's."""
+
+    def put(**functions: Any) -> None:
+        module = types.ModuleType("pyswarmopt_llm.jobs.search.loop")
+        vars(module).update(functions)
+        monkeypatch.setitem(sys.modules, "pyswarmopt_llm.jobs.search.loop", module)
+
+    return put
+
+
+def note(text: str) -> types.SimpleNamespace:
+    return types.SimpleNamespace(kind="note", data={"text": text})
+
+
+def finished(out: str | Path) -> types.SimpleNamespace:
+    return types.SimpleNamespace(run=Path(out), result=RESULT)
+
+
+def test_search_shows_progress_on_stderr_and_the_result_on_stdout(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def search(config: Any, on_event: Any) -> Any:
+        on_event(note("letters are at chance [on dev]"))
+        return finished(config.out)
+
+    install(search=search)
+    assert run(*SEARCH, "runs/a") == 0
+    captured = capsys.readouterr()
+    assert captured.err == "letters are at chance [on dev]\n"
+    assert "0.620 [0.550, 0.690]" in captured.out
+    # 0.7 - 0.6 and 0.62 - 0.65: a swarm that lost on test is reported as such.
+    assert "+0.100 on dev, -0.030 on test" in captured.out
+    assert "runs/a/best" in captured.out
+
+
+def test_json_prints_the_result_and_nothing_else(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(search=lambda config, on_event: finished(config.out))
+    assert run(*SEARCH, "runs/a", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == RESULT
+
+
+def test_json_lines_prints_events_as_they_come_and_nothing_else(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[str] = []
+
+    def search(config: Any, on_event: Any) -> Any:
+        on_event(note("letters are at chance"))
+        seen.append(capsys.readouterr().out)  # it is there before the search ends
+        on_event(types.SimpleNamespace(kind="done", data={"result": RESULT}))
+        return finished(config.out)
+
+    install(search=search)
+    assert run(*SEARCH, "runs/a", "--json-lines") == 0
+    captured = capsys.readouterr()
+    assert [json.loads(seen[0]), json.loads(captured.out)] == [
+        {"event": "note", "text": "letters are at chance"},
+        {"event": "done", "result": RESULT},
+    ]
+    assert captured.err == ""
+
+
+def test_quiet_listens_to_nothing(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    listeners = []
+
+    def resume(run: Path, on_event: Any) -> Any:
+        listeners.append(on_event)
+        return finished(run)
+
+    install(resume=resume)
+    assert run("resume", "runs/a", "--quiet") == 0
+    assert listeners == [None]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_ctrl_c_says_how_to_go_on_if_there_is_something_to_go_on_with(
+    begun: bool, tmp_path: Path, install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "my run"
+
+    def search(config: Any, on_event: Any) -> Any:
+        if begun:
+            out.mkdir()
+            (out / "run.json").write_text("{}")
+        raise KeyboardInterrupt
+
+    install(search=search)
+    assert run(*SEARCH, str(out)) == 130
+    err = capsys.readouterr().err
+    assert (f"swarm-llm resume '{out}'" in err) == begun
+    assert ("nothing has been written" in err) != begun
+
+
+def test_demo_searches_over_the_experts_of_the_checkout(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("b", "a", "no-expert"):
+        (tmp_path / "examples" / "experts" / name).mkdir(parents=True)
+    for name in ("a", "b"):
+        (tmp_path / "examples" / "experts" / name / "adapter_config.json").write_text("{}")
+    monkeypatch.setattr("pyswarmopt_llm.__file__", str(tmp_path / "pyswarmopt_llm" / "__init__.py"))
+    configs = []
+    install(search=lambda config, on_event: configs.append(config) or finished(config.out))
+    assert run("demo", "--out", str(tmp_path / "run"), "--seed", "3") == 0
+    (config,) = configs
+    assert [Path(expert).name for expert in config.experts] == ["a", "b"]
+    assert (config.base, config.tasks, config.seed) == ("embedded:smollm2-135m", ("builtin:demo",), 3)
+    assert config.out == str(tmp_path / "run")
+
+
+def test_demo_outside_a_checkout_says_where_to_run_it(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="make demo"):
+        demo_experts(tmp_path)
+
+
+def test_free_directory_never_names_what_exists(tmp_path: Path) -> None:
+    names = []
+    for _ in range(3):
+        path = free_directory(tmp_path, "demo")
+        names.append(path.name)
+        path.mkdir()
+    assert names == ["demo", "demo-2", "demo-3"]

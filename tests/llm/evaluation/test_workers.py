@@ -1,0 +1,145 @@
+"""Several workers find what one process finds, to the bit, whatever happens to them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from search_helpers import Json, history, search_words, swarm_llm
+from workers_helpers import plan, same_end
+
+import pyswarmopt_llm.jobs.search.scorers as hands
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.evaluation.workers.pool import Crew
+from pyswarmopt_llm.evaluation.workers.spec import with_threads
+from pyswarmopt_llm.jobs.search.loop import resume, search
+
+pytestmark = pytest.mark.usefixtures("shared_nursery")
+
+
+def test_one_two_and_seven_workers_write_the_same_journal(crew_config: SearchConfig) -> None:
+    search(replace(crew_config, out="one"))
+    rows = history(Path("one"))
+    assert {row["phase"] for row in rows} == {"letter", "search"}
+    assert any("bounds" in row for row in rows)  # evaluations that were ended early are among them
+    for workers in ("2", "7"):  # with seven every candidate is shared: there are five
+        found = search(replace(crew_config, out=workers, workers=workers))
+        same_end(workers, "one")
+        assert found.result["workers"] == {"asked": workers, "failures": {}}
+        assert not (Path(workers) / "ahead.jsonl").exists()
+
+
+def test_races_drops_screening_dev_sizes_and_a_second_objective(crew_config: SearchConfig) -> None:
+    for k, more in enumerate(
+        (
+            {"racing": 0.3, "drop_n": 0.2, "early_stop": "off"},
+            {"utilities": ("fragile:fragile",)},
+            {"screen": 0.1},
+            {"dev_sizes": "4,8"},
+        )
+    ):
+        settings = replace(crew_config, scoring="likelihood", combine="arithmetic", **more)
+        search(replace(settings, out="one"))
+        search(replace(settings, out="three", workers="3"))
+        same_end("three", "one")
+        for name in ("one", "three"):
+            Path(name).rename(f"{name}-{k}")
+
+
+def test_every_fault_is_made_good_and_counted(crew_config: SearchConfig) -> None:
+    settings = replace(crew_config, scoring="likelihood", combine="arithmetic", utilities=("fragile:fragile",))
+    search(replace(settings, out="peace"))
+    plan(crew_config, {0: "die", 3: "raise", 5: "nan", 7: "memory", 9: "hang", 11: "die"})
+    found = search(replace(settings, out="war", workers="2", timeout=5.0))
+    plan(crew_config, {})
+    same_end("war", "peace")
+    failures = found.result["workers"]["failures"]
+    assert failures.pop("timeout") >= 1  # a busy machine may be too slow besides
+    assert failures == {"died": 2, "exception": 1, "not finite": 1, "out of memory": 1}
+
+
+def test_what_never_succeeds_stops_in_one_line_and_can_be_resumed(crew_config: SearchConfig) -> None:
+    settings = replace(crew_config, scoring="likelihood", combine="arithmetic", utilities=("fragile:fragile",))
+    plan(crew_config, dict.fromkeys(range(8, 100), "raise"))
+    with pytest.raises(UserError, match=r"3 workers failed at one candidate.*exception: KeyError: 'injected'.*resume"):
+        search(replace(settings, out="run", workers="2"))
+    plan(crew_config, {})
+    assert history(Path("run")) or (Path("run") / "ahead.jsonl").exists()
+    resume("run")
+    search(replace(settings, out="peace"))
+    same_end("run", "peace")
+
+
+def test_a_worker_that_is_killed_from_outside(crew_config: SearchConfig) -> None:
+    search(replace(crew_config, out="one"))
+    killed = []
+
+    def kill(event: Any) -> None:
+        if event.kind == "evaluation" and len(killed) < 2:
+            for worker in crews[-1].workers:
+                if worker.pid is not None and worker.pid not in killed:
+                    os.kill(worker.pid, signal.SIGKILL)
+                    killed.append(worker.pid)
+                    return
+
+    crews: list[Crew] = []
+    hire = hands.Hands._hire
+
+    def remember(self: hands.Hands) -> Crew:
+        crews.append(hire(self))
+        return crews[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hands.Hands, "_hire", remember)
+        found = search(replace(crew_config, out="two", workers="2"), kill)
+    same_end("two", "one")
+    assert len(killed) == 2 and found.result["workers"]["failures"] == {"died": 2}
+    time.sleep(0.1)
+    for worker in crews[-1].workers:  # nobody is left behind
+        assert not Path(f"/proc/{worker.pid}").exists()
+
+
+def test_rows_that_came_before_their_turn_are_not_asked_again(crew_config: SearchConfig) -> None:
+    search(replace(crew_config, out="one"))
+    search(replace(crew_config, out="two", workers="2"))
+    lines = (Path("two") / "history.jsonl").read_text().splitlines(keepends=True)
+    (Path("two") / "result.json").unlink()
+    cut = len(lines) - 4
+    (Path("two") / "history.jsonl").write_text("".join(lines[:cut]))
+    (Path("two") / "ahead.jsonl").write_text(lines[cut + 1] + lines[cut - 1] + lines[cut + 2][:30])
+    seen: list[Json] = []
+    resume("two", lambda event: seen.append(dict(event.data)) if event.kind == "evaluation" else None)
+    same_end("two", "one")
+    assert len(seen) == 4
+    assert (Path("two") / "history.jsonl").read_text().splitlines(keepends=True)[cut + 1] == lines[cut + 1]
+
+
+def test_bad_words_about_workers(crew_config: SearchConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    words = search_words(crew_config)
+    for bad, message in {
+        "--workers 0": "--workers 0: give a number from 1 on, ray, or ray://HOST",
+        "--workers many": "--workers many: give a number",
+        "--timeout 5": "--timeout: ends a worker that hangs, so it needs --workers 2 or more",
+        "--workers 2 --timeout 0": "--timeout 0: seconds for one evaluation",
+        "--workers 2 --calibrate": "--calibrate tries one process",
+        "--workers 2 --space token": "space token has several models in one process",
+        "--workers ray --budget-minutes 5": "--budget-minutes: the number of Ray's workers is not known ahead",
+    }.items():
+        code, _, err = swarm_llm(capsys, *words, *bad.split())
+        assert code == 2 and message in err and err.count("\n") == 1, err
+    assert not Path("run").exists()
+
+
+def test_threads_are_divided_and_written_down(crew_config: SearchConfig) -> None:
+    cores = len(os.sched_getaffinity(0))
+    open_ = replace(crew_config, threads=None)
+    assert with_threads(open_) == open_
+    assert with_threads(replace(open_, workers="2")).threads == max(1, cores // 2)
+    assert with_threads(replace(open_, workers="4000")).threads == 1
+    assert with_threads(replace(open_, workers="2", threads=3)).threads == 3

@@ -1,0 +1,200 @@
+"""Runs in a process of its own: forks searches and lets them die.
+
+Reads one JSON object per line from standard input and answers each with one line.
+``{"config": {...}}`` starts that search, or resumes it if it has begun, in a child of its own, whose workers, if it has
+any, are forked from one nursery; ``{"compare": {...}}`` starts that comparison or goes on with it;
+``{"analyse": {...}}`` makes the ablations of that search, which is in the directory ``done``;
+``"line": k`` has the child killed by signal 9 when it comes to the k-th line of the code that decides, scores and
+writes; ``"bytes": n`` lets no file of the child grow beyond n bytes, as a full disk would. The answer is the child's
+exit code, negative for a signal, how many such lines it went through, what it wrote to stderr, and how many of its
+workers are left behind (they have ten seconds to end).
+
+A fork of a process that has no threads, everything imported and the model loaded costs milliseconds; starting Python
+for each of many deaths would cost minutes. Nothing is written before the model is loaded, so no death is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+import pyswarmopt.base.checkpoint
+import pyswarmopt_llm.evaluation.evaluator
+import pyswarmopt_llm.evaluation.run_directory
+import pyswarmopt_llm.evaluation.scorer
+import pyswarmopt_llm.evaluation.workers.sharding
+import pyswarmopt_llm.jobs.compare.bench
+import pyswarmopt_llm.jobs.compare.contest
+import pyswarmopt_llm.jobs.compare.store
+import pyswarmopt_llm.jobs.search.loop
+import pyswarmopt_llm.jobs.search.scorers
+import pyswarmopt_llm.models.adapters.write
+import pyswarmopt_llm.models.files
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.evaluation.workers.local import Nursery
+from pyswarmopt_llm.jobs.analyse import analyse
+from pyswarmopt_llm.jobs.compare.config import CompareConfig
+from pyswarmopt_llm.jobs.compare.contest import compare
+from pyswarmopt_llm.jobs.search.loop import resume, search
+from pyswarmopt_llm.jobs.search.prepare import prepare
+from pyswarmopt_llm.models import resolve_base
+from pyswarmopt_llm.spaces.load import load_engine
+
+DEADLY = frozenset(
+    str(module.__file__)
+    for module in (
+        pyswarmopt.base.checkpoint,
+        pyswarmopt_llm.evaluation.evaluator,
+        pyswarmopt_llm.jobs.compare.bench,
+        pyswarmopt_llm.jobs.compare.contest,
+        pyswarmopt_llm.jobs.compare.store,
+        pyswarmopt_llm.models.files,
+        pyswarmopt_llm.models.adapters.write,
+        pyswarmopt_llm.evaluation.scorer,
+        pyswarmopt_llm.evaluation.run_directory,
+        pyswarmopt_llm.jobs.search.loop,
+        pyswarmopt_llm.jobs.search.scorers,
+        pyswarmopt_llm.evaluation.workers.sharding,
+    )
+)
+
+
+class Countdown:
+    """Counts the lines that run in the `DEADLY` modules and kills the process at the last."""
+
+    def __init__(self, last: int | None) -> None:
+        self.seen, self._last = 0, last
+
+    def enter(self, frame: FrameType, event: str, arg: Any) -> Any:
+        return self.line if frame.f_code.co_filename in DEADLY else None
+
+    def line(self, frame: FrameType, event: str, arg: Any) -> Any:
+        if event == "line":
+            self.seen += 1
+            if self.seen == self._last:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return self.line
+
+
+NURSERIES: list[int] = []  # their processes
+
+
+class Lasting(Nursery):
+    """Outlives the searches that fork their workers from it."""
+
+    def close(self) -> None:
+        pass
+
+
+@cache
+def loaded(settings: str) -> Callable[[], object]:
+    """What a child does, from JSON, with everything loaded; lists in it are tuples in a configuration."""
+    order = json.loads(settings)
+    (kind, given), *_ = order.items()
+    given = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+    if kind == "compare":
+        contest = CompareConfig(**given)
+        engine = load_engine(resolve_base(contest.base), contest.dtype, contest.device, contest.threads)
+        pyswarmopt_llm.jobs.compare.contest.load_engine = lambda *_: engine
+        return partial(compare, contest)
+    config = SearchConfig(**given)
+    job = prepare(config)
+    if kind == "analyse":
+        pyswarmopt_llm.jobs.search.loop.prepare = lambda config: replace(job, config=config)
+        return partial(analyse, [Path("done")], Path(config.out), with_ablations=True)
+    nursery = Lasting(replace(config, device="cpu", dtype=str(job.engine.dtype).removeprefix("torch.")))
+
+    def run() -> object:
+        pyswarmopt_llm.jobs.search.loop.prepare = lambda config: replace(job, config=config)
+        pyswarmopt_llm.jobs.search.scorers.Nursery = lambda config: nursery
+        if (Path(config.out) / "run.json").exists():
+            return resume(config.out)
+        return search(config)
+
+    if config.workers != "1":
+        worker = nursery.hire(0)  # opens it, so that all children fork from the same
+        worker.start()
+        worker.close()
+        NURSERIES.append(nursery.pid)
+    return run
+
+
+def work(run: Callable[[], object]) -> int:
+    try:
+        run()
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    return 0
+
+
+def child(run: Callable[[], object], line: int | None, largest: int | None, log: int) -> None:
+    os.dup2(log, 2)
+    if largest is not None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit then fails as on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+    countdown, code = Countdown(line), 70
+    sys.settrace(countdown.enter)
+    try:
+        code = work(run)
+    finally:
+        sys.settrace(None)
+        sys.stderr.write(f"{countdown.seen} lines\n")
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def answer(order: dict[str, Any]) -> dict[str, Any]:
+    os.chdir(order["cwd"])
+    kind = next(name for name in ("compare", "analyse", "config") if name in order)
+    run = loaded(json.dumps({kind: order[kind]}))
+    listen, speak = os.pipe()  # not a file, which a limit on the size of files would cut as well
+    pid = os.fork()
+    if pid == 0:
+        child(run, order.get("line"), order.get("bytes"), speak)
+    os.close(speak)
+    with os.fdopen(listen) as log:
+        said, _, lines = log.read().removesuffix(" lines\n").rpartition("\n")
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return {"left": left_behind(), "code": code, "stderr": said, "lines": int(lines) if lines.isdigit() else None}
+
+
+def left_behind() -> int:
+    """Children of the nurseries; of a search that is over there should be none."""
+    for _ in range(200 if NURSERIES else 0):
+        if not (found := sum(parent_of(process) in NURSERIES for process in Path("/proc").glob("[0-9]*"))):
+            return 0
+        time.sleep(0.05)
+    return found if NURSERIES else 0
+
+
+def parent_of(process: Path) -> int:
+    """The parent of a process in /proc; 0 if it is gone."""
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(answer(json.loads(line))) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

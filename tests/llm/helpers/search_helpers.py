@@ -1,0 +1,132 @@
+"""What the tests of searches share: small tasks, experts that differ, runs to compare, the command line."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.interfaces import Patch
+
+Json = dict[str, Any]
+WORDS = "amber birch cedar delta ember fjord grove heath inlet jetty knoll larch marsh north ocean pearl".split()
+
+
+def questions(n: int, seed: int, options: int = 4) -> list[Json]:
+    """`n` multiple-choice items over random words; the right answers are random too."""
+    rng = random.Random(seed)
+    return [
+        {
+            "id": f"{seed}-{i}",
+            "question": f"{' '.join(rng.sample(WORDS, 3))} number {seed * 1000 + i}?",
+            "choices": dict(zip("ABCDEFGH", rng.sample(WORDS, options), strict=False)),
+            "answer": rng.choice("ABCDEFGH"[:options]),
+        }
+        for i in range(n)
+    ]
+
+
+def write_task(path: Path, dev: Sequence[Json], test: Sequence[Json], **more: Any) -> Path:
+    path.write_text(json.dumps({"dev": list(dev), "test": list(test), **more}), encoding="utf-8")
+    return path
+
+
+def louder(experts: Sequence[Path], folder: Path, alpha: int = 48) -> list[Path]:
+    """Copies of the experts with a larger LoRA scale, so that they answer differently."""
+    copies = []
+    for expert in experts:
+        copies.append(folder / expert.name)
+        shutil.copytree(expert, copies[-1])
+        file = copies[-1] / "adapter_config.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "lora_alpha": alpha}))
+    return copies
+
+
+def small(
+    base: Path | str, experts: Sequence[Path], tasks: Sequence[Path], out: Path | str, **more: Any
+) -> SearchConfig:
+    """A search of well under a second on the tiny base."""
+    settings = {"particles": 5, "max_iter": 3, "threads": 1, "scoring": "likelihood", **more}
+    return SearchConfig(str(base), tuple(map(str, experts)), tuple(map(str, tasks)), str(out), **settings)
+
+
+def history(run: Path) -> list[Json]:
+    """The journal without what a clock wrote."""
+    lines = (run / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    return [{key: value for key, value in json.loads(line).items() if key != "seconds"} for line in lines]
+
+
+def lasting(result: Mapping[str, Any]) -> Json:
+    """``result.json`` without what a clock or the operating system wrote, and without what befell its workers."""
+    passing = ("seconds", "seconds_scoring", "peak_memory_bytes", "workers")
+    return {k: v for k, v in result.items() if k not in passing}
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Relative path -> content of every file below `folder`."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def ends_as(run: Path, reference: Path) -> None:
+    """Prove that two runs ended alike: same journal, same result, same ``best/`` and checkpoint to the bit."""
+    assert history(run) == history(reference)
+    results = [json.loads((r / "result.json").read_text(encoding="utf-8")) for r in (run, reference)]
+    assert lasting(results[0]) == lasting(results[1])
+    assert files(run / "best") == files(reference / "best")
+    assert files(run / "checkpoint").keys() == files(reference / "checkpoint").keys() == {"swarm.npz"}
+
+
+def swarm_llm(capsys: pytest.CaptureFixture[str], *argv: object) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of ``swarm-llm argv``."""
+    from pyswarmopt_llm.cli import main
+
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as exit_info:
+        main([str(word) for word in argv])
+    captured = capsys.readouterr()
+    return int(exit_info.value.code or 0), captured.out, captured.err
+
+
+def search_words(config: SearchConfig) -> list[str]:
+    """The command line of a configuration made by `small`."""
+    words = ["search", "--base", config.base, "--experts", *config.experts]
+    for task in config.tasks:
+        words += ["--task", task]
+    words += ["--out", config.out, "--particles", str(config.particles), "--max-iter", str(config.max_iter)]
+    return [*words, "--scoring", config.scoring, "--threads", "1", "--seed", str(config.seed), "--quiet"]
+
+
+class Hull:
+    """A space of n experts for `Position`."""
+
+    name = "hull"
+
+    def __init__(self, n: int) -> None:
+        self.expert_names = tuple(f"e{i}" for i in range(n))
+        self.size = n
+
+    def vertices(self) -> Tensor:
+        return torch.eye(self.size, dtype=torch.float64)
+
+    def coefficients(self, position: Tensor) -> Tensor:
+        return position
+
+    def realise(self, position: Tensor) -> Patch:
+        return Patch(dense={"x": position.clone()})
+
+
+class Position:
+    """An engine that is nothing but the position that was loaded."""
+
+    def load(self, patch: Patch) -> None:
+        self.x = patch.dense["x"]
+
+    loglikelihood_parts = generate_parts = NotImplemented  # it has them, as an engine that can be asked by parts

@@ -1,0 +1,59 @@
+"""What the tests of workers share: an objective that fails as told, and how a search has to end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from search_helpers import history, lasting
+
+from pyswarmopt_llm.common.config import SearchConfig
+
+# Scores a candidate by its own words, and fails at those calls that the file `plan` names.
+FRAGILE = '''
+import os, pathlib, signal, time
+
+HERE = pathlib.Path(__file__).parent
+
+def call():
+    """Number of this call, over all processes."""
+    number = 0
+    while True:
+        try:
+            os.close(os.open(HERE / f"call-{number}", os.O_CREAT | os.O_EXCL))
+            return number
+        except FileExistsError:
+            number += 1
+
+def fragile(engine):
+    plan = dict(line.split() for line in (HERE / "plan").read_text().splitlines())
+    fault = plan.get(str(call()))
+    if fault == "raise":
+        raise KeyError("injected")
+    if fault == "nan":
+        return float("nan")
+    if fault == "memory":
+        raise MemoryError("injected")
+    if fault == "hang":
+        time.sleep(1000)
+    if fault == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return engine.loglikelihood([("amber", " birch")])[0] / 100
+'''
+
+
+def plan(config: SearchConfig, faults: dict[int, str]) -> None:
+    """From now on calls of `fragile` are counted from 0, and those with these numbers fail so."""
+    folder = Path(config.tasks[0]).parent
+    for call in folder.glob("call-*"):
+        call.unlink()
+    (folder / "plan").write_text("\n".join(f"{call} {fault}" for call, fault in faults.items()))
+
+
+def same_end(run: str | Path, reference: str | Path) -> None:
+    one, other = Path(run), Path(reference)
+    assert history(one) == history(other)
+    results = [lasting(json.loads((r / "result.json").read_text())) for r in (one, other)]
+    assert results[0] == results[1]
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        assert (one / "best" / name).read_bytes() == (other / "best" / name).read_bytes()

@@ -1,0 +1,336 @@
+"""`swarm-llm compare` end to end on a tiny random base: what it writes, what it counts, how it goes on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from search_helpers import files, louder, questions, swarm_llm, write_task
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.jobs.compare import CompareConfig, compare
+from pyswarmopt_llm.jobs.compare.contest import Step
+from pyswarmopt_llm.jobs.compare.contestants import known_methods
+
+SOME = ("uniform-soup", "best-single", "prediction-merge", "model-swarms", "nevergrad:RandomSearch")
+
+
+@pytest.fixture
+def given(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> dict[str, Any]:
+    """What every call shares."""
+    experts = louder(tiny_experts, tmp_path / "experts")
+    task = write_task(tmp_path / "words.json", questions(8, 1), questions(12, 2))
+    return {
+        "base": str(tiny_base),
+        "experts": tuple(map(str, experts)),
+        "tasks": (str(task),),
+        "out": str(tmp_path / "out"),
+        "methods": SOME,
+        "seeds": 2,
+        "budget_items": 80,
+        "threads": 1,
+        "scoring": "likelihood",
+    }
+
+
+def lasting(folder: Path) -> list[dict[str, Any]]:
+    """Outcomes without what a clock wrote, in any order."""
+    rows = [json.loads(line) for line in (folder / "outcomes.jsonl").read_text().splitlines()]
+    return sorted(({k: v for k, v in row.items() if k != "seconds"} for row in rows), key=str)
+
+
+def test_every_method_takes_part_and_keeps_to_the_budget(given: dict[str, Any], tmp_path: Path) -> None:
+    data = {name: tmp_path / f"{name}.jsonl" for name in ("ant", "bee", "cat")}
+    for name, file in data.items():
+        turns = [{"role": "user", "content": f"Question: {name}?"}, {"role": "assistant", "content": name}]
+        file.write_text("".join(json.dumps({"messages": turns}) + "\n" for _ in range(6)))
+    given |= {"methods": ("all",), "seeds": 1, "budget_items": 60, "data": tuple((n, str(f)) for n, f in data.items())}
+    result = compare(CompareConfig(**given))
+    assert set(result["methods"]) == set(known_methods()) and not result["left_out"]
+    for name, row in result["methods"].items():
+        assert 0 <= row["dev"] <= 1 and 0 <= row["test"] <= 1, name
+        assert row["item_evaluations"] <= 60, name
+        low, high = row["test_interval"]
+        assert low <= row["test"] <= high, name
+    assert result["methods"]["uniform-soup"]["item_evaluations"] == 0
+    assert result["methods"]["model-swarms:paper"]["item_evaluations"] == 56  # seven times eight dev items
+    tests = [row["test"] for row in result["methods"].values()]
+    assert tests == sorted(tests, reverse=True)
+
+
+def test_a_comparison_that_is_stopped_goes_on_to_the_same_end(
+    given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped in the middle of a search, again and again; nothing that was scored is asked again."""
+    from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+
+    whole = compare(CompareConfig(**{**given, "out": str(tmp_path / "whole")}))
+    asked = TransformersEngine.loglikelihood
+    calls: list[int] = []
+
+    def stopping(engine: Any, pairs: Any) -> Any:
+        calls.append(len(pairs))
+        if len(calls) % 9 == 0:
+            raise KeyboardInterrupt
+        return asked(engine, pairs)
+
+    monkeypatch.setattr(TransformersEngine, "loglikelihood", stopping)
+    for _ in range(20):
+        try:
+            again = compare(CompareConfig(**given))
+            break
+        except KeyboardInterrupt:
+            continue
+    assert len(calls) > 18  # it was stopped more than once
+    assert lasting(Path(given["out"])) == lasting(tmp_path / "whole")
+    drop = ("config", "seconds")
+    for name, row in again["methods"].items():
+        assert {k: v for k, v in row.items() if k not in drop} == {
+            k: v for k, v in whole["methods"][name].items() if k not in drop
+        }
+
+
+def test_methods_and_seeds_can_be_added_and_the_rest_is_kept(given: dict[str, Any]) -> None:
+    steps: list[Step] = []
+    compare(CompareConfig(**{**given, "methods": ("uniform-soup", "model-swarms"), "seeds": 1}))
+    before = lasting(Path(given["out"]))
+    result = compare(CompareConfig(**given), steps.append)
+    assert [row for row in lasting(Path(given["out"])) if row in before] == before
+    assert result["methods"]["model-swarms"]["seeds"] == 2 and result["methods"]["uniform-soup"]["seeds"] == 1
+    begun = [(s.method, s.seed) for s in steps if s.outcome is None]
+    assert ("uniform-soup", 0) not in begun and ("model-swarms", 0) not in begun and ("model-swarms", 1) in begun
+    finished = [s.method for s in steps if s.outcome is not None and s.seed == 0]
+    assert (
+        finished.index("uniform-soup") < finished.index("best-single") < finished.index("model-swarms")
+    )  # cheapest first
+    assert [s.done for s in steps if s.outcome is not None] == list(range(1, 8))
+
+
+def test_the_figures_are_those_of_the_items(given: dict[str, Any]) -> None:
+    """Means, differences and permutation test from ``outcomes.jsonl``, by other means."""
+    result = compare(CompareConfig(**given))
+    rows = [json.loads(line) for line in (Path(given["out"]) / "outcomes.jsonl").read_text().splitlines()]
+    by_method: dict[str, list[Any]] = {}
+    for row in sorted(rows, key=lambda row: row["seed"]):
+        by_method.setdefault(row["method"], []).append([[int(c) for c in row[split]] for split in ("dev", "test")])
+    for name, row in result["methods"].items():
+        own = by_method[name]
+        assert row["dev"] == pytest.approx(np.mean([dev for dev, _ in own]))
+        assert row["test_seeds"] == pytest.approx([np.mean(test) for _, test in own])
+        if name != "best-single":
+            difference = np.mean([test for _, test in own], 0) - np.array(by_method["best-single"][0][1])
+            assert row["against_single"]["difference"] == pytest.approx(difference.mean())
+            signs = np.array(np.meshgrid(*[[-1, 1]] * 12)).reshape(12, -1)
+            sums = np.abs(difference @ signs)
+            assert row["against_single"]["p"] == pytest.approx(np.mean(sums >= abs(difference.sum()) - 1e-9))
+    best = next(iter(result["methods"]))
+    assert all(row["against_rival"]["method"] == best for name, row in result["methods"].items() if name != best)
+
+
+def test_two_tasks_share_one_base_and_have_a_table_over_both(given: dict[str, Any], tmp_path: Path) -> None:
+    second = write_task(tmp_path / "more.json", questions(6, 3), questions(10, 4))
+    result = compare(CompareConfig(**{**given, "tasks": (*given["tasks"], str(second)), "seeds": 1}))
+    assert set(result["tasks"]) == {"words", "more"}
+    for name, row in result["methods"].items():
+        both = [result["tasks"][task]["methods"][name]["test"] for task in ("words", "more")]
+        assert row["test"] == pytest.approx(np.mean(both))
+    assert sum(row["wins"] for row in result["methods"].values()) == 2
+    text = (Path(given["out"]) / "compare.md").read_text()
+    assert "## Mean over 2 tasks" in text and "## words" in text and "## more" in text
+    page = (Path(given["out"]) / "compare.html").read_text()
+    assert page.count('<svg viewBox="0 0 720') == 2
+    assert not any(word in page for word in ("http:", "https:", "<script"))
+
+
+def test_a_task_is_scored_by_its_own_metric(
+    given: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `swarm-llm eval` scores the merged adapter; who needs right and wrong answers is left out."""
+    second = write_task(tmp_path / "texts.json", questions(6, 3), questions(5, 4), metric="perplexity")
+    given |= {"methods": ("uniform-soup", "best-single", "prediction-merge", "lorahub"), "seeds": 1}
+    result = compare(CompareConfig(**{**given, "tasks": (str(second),)}))
+    assert (result["metric"], set(result["methods"])) == ("perplexity", {"uniform-soup", "best-single", "lorahub"})
+    assert "scored by perplexity" in result["left_out"]["prediction-merge"]
+    assert "Scores: texts by perplexity." in (Path(given["out"]) / "compare.md").read_text()
+    common = ["--base", given["base"], "--experts", *given["experts"], "--method", "uniform-soup"]
+    assert swarm_llm(capsys, "merge", *common, "--out", tmp_path / "soup")[0] == 0
+    words = ["eval", "--base", given["base"], "--adapter", tmp_path / "soup", "--task", second, "--json"]
+    found = json.loads(swarm_llm(capsys, *words)[1])
+    assert found["metric"] == "perplexity"
+    assert result["methods"]["uniform-soup"]["test"] == pytest.approx(found["value"], rel=1e-3)
+
+
+def test_tasks_without_answers_can_be_compared(given: dict[str, Any], tmp_path: Path) -> None:
+    items = [{"prompt": f"The {word} was"} for word in ("first", "second", "third")]
+    task = write_task(tmp_path / "open.json", items[:2], items[2:], metric="tests_by_length")
+    with pytest.raises(UserError, match="tests_by_length: unknown"):
+        compare(CompareConfig(**{**given, "tasks": (str(task),)}))
+    task = write_task(tmp_path / "open.json", items[:2], items[2:], metric="toxicity")
+    pytest.importorskip("profanity_check")
+    result = compare(CompareConfig(**{**given, "tasks": (str(task),), "methods": ("uniform-soup", "lorahub")}))
+    assert 0.0 <= result["methods"]["uniform-soup"]["test"] <= 1.0
+    assert result["left_out"] == {"lorahub": "needs the right answers of the dev items"}
+
+
+# The command
+
+
+def words(given: dict[str, Any], **changes: Any) -> list[str]:
+    options = {
+        "base": given["base"],
+        "task": given["tasks"][0],
+        "out": given["out"],
+        "methods": ",".join(given["methods"]),
+        "seeds": 1,
+        "budget-items": 24,
+        "threads": 1,
+        "scoring": "likelihood",
+        **changes,
+    }
+    found = ["compare", "--quiet", "--experts", *given["experts"]]
+    for name, value in options.items():
+        found += [f"--{name}", str(value)]
+    return found
+
+
+def test_the_command_prints_the_table_and_writes_the_files(
+    given: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = swarm_llm(capsys, *words(given))
+    assert (code, err) == (0, "")
+    assert "| model-swarms | " in out and "wrote " in out
+    folder = Path(given["out"])
+    stored = json.loads((folder / "compare.json").read_text())
+    assert set(stored["methods"]) == set(SOME)
+    assert {"about.json", "compare.html", "compare.json", "compare.md", "outcomes.jsonl", "scores.jsonl"} <= files(
+        folder
+    ).keys()
+    assert all(row["item_evaluations"] <= 24 for row in stored["methods"].values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"methods": "tiess"}, "--methods tiess: unknown; did you mean ties?"),
+        ({"methods": ","}, "--methods: none given"),
+        ({"methods": "nevergrad:CMB"}, "nevergrad has no optimiser 'CMB'"),
+        ({"budget-items": 7}, "below the 8 dev items of words"),
+        ({"data": "ant"}, "--data ant: write NAME=D"),
+        ({"data": "cow=builtin:dates"}, "no expert is called cow"),
+        ({"space": "fulll"}, "--space fulll"),
+        ({"task": "absent.json"}, "absent.json"),
+    ],
+)
+def test_wrong_input_is_one_line_and_writes_nothing(
+    given: dict[str, Any], changes: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = swarm_llm(capsys, *words(given, **changes))
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ") and err.count("\n") == 1 and said in err, err
+    assert not Path(given["out"]).exists()
+
+
+def test_another_comparison_is_not_written_over(given: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert swarm_llm(capsys, *words(given, methods="uniform-soup"))[0] == 0
+    before = files(Path(given["out"]))
+    code, _, err = swarm_llm(capsys, *words(given, **{"budget-items": 32}))
+    assert code == 2 and "was begun with another --budget-items (24)" in err
+    assert files(Path(given["out"])) == before
+    notes = Path(given["out"]).parent / "notes"
+    notes.mkdir()
+    (notes / "mine.txt").write_text("mine")
+    code, _, err = swarm_llm(capsys, *words(given, out=notes))
+    assert code == 2 and "holds something else than a comparison" in err
+
+
+# The same methods in `merge`
+
+
+@pytest.mark.parametrize("method", ["greedy-soup", "natural-niches"])
+def test_merge_writes_what_a_searching_method_finds(
+    method: str, given: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The adapter scores on test what the comparison says of that method."""
+    common = ["--base", given["base"], "--experts", *given["experts"]]
+    options = ["--method", method, "--task", given["tasks"][0], "--budget-items", "80"]
+    code, out, err = swarm_llm(capsys, "merge", *common, *options, "--out", tmp_path / "merged")
+    assert code == 0, err
+    assert f"wrote {tmp_path / 'merged'}: {method} of 3 experts" in out
+    assert "item evaluations" in (tmp_path / "merged" / "README.md").read_text()
+    asked = {**given, "methods": (method,), "seeds": 1, "scoring": "auto"}
+    row = compare(CompareConfig(**asked))["methods"][method]
+    task = ["--task", given["tasks"][0], "--json", "--scoring", json.loads(stored(given, "compare.json"))["scoring"]]
+    code, out, _ = swarm_llm(capsys, "eval", "--base", given["base"], "--adapter", tmp_path / "merged", *task)
+    assert json.loads(out)["value"] == pytest.approx(row["test"])
+
+
+def stored(given: dict[str, Any], name: str) -> str:
+    return (Path(given["out"]) / name).read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--method", "lorahub"], "--method lorahub: looks at dev items; give --task"),
+        (["--method", "ties", "--task", "words.json"], "ties is a fixed rule and looks at no task"),
+        (["--method", "data-merge"], "use swarm-llm train-expert"),
+    ],
+)
+def test_merge_says_what_a_method_lacks(
+    options: list[str], said: str, given: dict[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    common = ["--base", given["base"], "--experts", *given["experts"], "--out", tmp_path / "merged"]
+    code, out, err = swarm_llm(capsys, "merge", *common, *options)
+    assert (code, out) == (2, "") and said in err and err.count("\n") == 1
+    assert not (tmp_path / "merged").exists()
+
+
+# Groups beside the rest
+
+
+def test_groups_take_part_with_their_cost_in_tokens(given: dict[str, Any]) -> None:
+    """Against the same members asked by `swarm-llm ensemble`'s own parts."""
+    from pyswarmopt_llm.groups.context import Room
+    from pyswarmopt_llm.groups.members import open_members
+    from pyswarmopt_llm.groups.responses import is_right
+    from pyswarmopt_llm.groups.strategies import load_strategy
+    from pyswarmopt_llm.tasks import load_task
+
+    names = ("uniform-soup", "token", "vote:weighted", "vote:cascade", "negotiate:stackelberg")
+    result = compare(CompareConfig(**{**given, "methods": names, "dtype": "float32"}))
+    rows = result["methods"]
+    assert set(rows) == set(names) and rows["token"]["seeds"] == 2 and rows["vote:weighted"]["seeds"] == 1
+    task = load_task(given["tasks"][0])
+    members = open_members(given["experts"], given["base"], dtype="float32", threads=1)
+    room = Room(members, task, "likelihood")
+    for name in ("vote:weighted", "vote:cascade", "negotiate:stackelberg"):
+        verdicts = load_strategy(name.partition(":")[2]).fit(room)(task.test)
+        right = [is_right(item, v.answer) for item, v in zip(task.test, verdicts, strict=True)]
+        assert rows[name]["test"] == pytest.approx(np.mean(right)), name
+        assert rows[name]["tokens"] == pytest.approx(np.mean([v.tokens for v in verdicts]), abs=0.1)
+        assert rows[name]["item_evaluations"] == 24 and rows[name]["models"] == 3
+    one = float(room.ask(task.test).tokens[0].mean())
+    assert rows["uniform-soup"]["tokens"] == pytest.approx(one, abs=0.1)
+    assert rows["token"]["tokens"] == pytest.approx(3 * one, abs=0.2)
+    assert "| tokens |" in (Path(given["out"]) / "compare.md").read_text()
+
+
+def test_the_token_swarm_is_at_least_as_good_on_dev_as_the_best_expert(given: dict[str, Any]) -> None:
+    rows = compare(CompareConfig(**{**given, "methods": ("token", "best-single"), "dtype": "float32"}))["methods"]
+    assert min(rows["token"]["dev_seeds"]) >= rows["best-single"]["dev"]
+
+
+def test_stars_stand_for_all_groups() -> None:
+    from pyswarmopt_llm.common.errors import UserError
+    from pyswarmopt_llm.groups.strategies import NEGOTIATIONS, VOTES
+    from pyswarmopt_llm.jobs.compare.contestants import contestant, ordered
+
+    found = {who.name for who in ordered(["vote:*", "negotiate:*"], 3, 10, 100)}
+    wanted = {f"vote:{name}" for name in VOTES} | {f"negotiate:{name}" for name in NEGOTIATIONS}
+    assert found == wanted - {"vote:reward", "negotiate:societies"}
+    assert contestant("vote:self-consistency").chance and not contestant("vote:majority").chance
+    with pytest.raises(UserError, match="--methods vote:majorty: unknown; did you mean majority"):
+        ordered(["vote:majorty"], 3, 10, 100)

@@ -1,0 +1,69 @@
+"""The statistics of a comparison, against SciPy, brute force and theory."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from pyswarmopt_llm.jobs.compare.page import mean_curve, plot
+from pyswarmopt_llm.jobs.compare.statistics import interval, paired_permutation, replicates
+
+
+@given(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.25, 1.0]), min_size=1, max_size=9))
+@settings(max_examples=60, deadline=None)
+def test_the_exact_test_is_brute_force(differences: list[float]) -> None:
+    observed = abs(sum(differences))
+    sums = [
+        abs(sum(s * d for s, d in zip(signs, differences, strict=True)))
+        for signs in product((-1, 1), repeat=len(differences))
+    ]
+    expected = np.mean([total >= observed - 1e-9 for total in sums])
+    assert paired_permutation(np.array(differences), np.random.default_rng(0)) == pytest.approx(expected)
+
+
+def test_the_drawn_test_agrees_with_scipy() -> None:
+    rng = np.random.default_rng(1)
+    x, y = rng.random(60) < 0.6, rng.random(60) < 0.45
+    theirs = stats.permutation_test(
+        (x.astype(float), y.astype(float)),
+        lambda a, b: (a - b).sum(),
+        permutation_type="samples",
+        n_resamples=20_000,
+        rng=rng,
+    )
+    ours = paired_permutation(x.astype(float) - y, np.random.default_rng(2))
+    assert ours == pytest.approx(theirs.pvalue, abs=0.02)
+
+
+def test_p_values_of_equals_are_uniform() -> None:
+    rng = np.random.default_rng(3)
+    found = [paired_permutation(rng.normal(size=40), rng) for _ in range(120)]
+    assert stats.kstest(found, "uniform").pvalue > 0.01
+
+
+def test_intervals_hold_the_spread_of_items_and_of_seeds() -> None:
+    """Crossed factors: the variance of the mean is s_seed^2 / S + s_item^2 / N + s^2 / (S N)."""
+    rng = np.random.default_rng(4)
+    seeds, items, by_seed, by_item = 30, 200, 0.3, 1.0
+    scores = rng.normal(size=(seeds, 1)) * by_seed + rng.normal(size=(1, items)) * by_item
+    expected = np.sqrt(scores.mean(1).var() / seeds + scores.mean(0).var() / items)
+    assert replicates(scores, rng).std() == pytest.approx(expected, rel=0.1)
+
+
+def test_one_seed_leaves_the_items() -> None:
+    rng = np.random.default_rng(5)
+    scores = (rng.random((1, 300)) < 0.7).astype(float)
+    low, high = interval(replicates(scores, rng))
+    theirs = stats.binomtest(int(scores.sum()), 300).proportion_ci(method="wilson")
+    assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=0.012)
+
+
+def test_curves_are_means_of_staircases() -> None:
+    one, other = [(10, 0.2), (40, 0.6)], [(20, 0.4), (30, 0.5)]
+    assert mean_curve([one, other]) == [(20.0, 0.3), (30.0, 0.35), (40.0, 0.55)]
+    assert plot({"a": {"dev": 1.0}}) is None

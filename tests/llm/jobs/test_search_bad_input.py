@@ -1,0 +1,387 @@
+"""Wrong input ends with exit code 2 and one line that names the place and the remedy; nothing is written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from search_helpers import files, louder, questions, small, swarm_llm, write_task
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.jobs.evaluate import evaluate_model
+from pyswarmopt_llm.jobs.merge import merge_experts
+from pyswarmopt_llm.jobs.search.loop import search
+
+
+@pytest.fixture(autouse=True)
+def place(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with experts/ant, bee, cat and words.json, whose files a test can damage."""
+    monkeypatch.chdir(tmp_path)
+    louder(tiny_experts, tmp_path / "experts")
+    write_task(Path("words.json"), questions(4, 1), questions(4, 2))
+    return tmp_path
+
+
+def words(tiny_base: Path, /, **changes: Any) -> list[str]:
+    """A command line that works, but for the options in `changes` (a list repeats the option)."""
+    options: dict[str, Any] = {
+        "base": tiny_base,
+        "experts": ["experts/ant", "experts/bee", "experts/cat"],
+        "task": "words.json",
+        "out": "run",
+        "particles": 4,
+        "max-iter": 1,
+        "threads": 1,
+        **{name.replace("_", "-"): value for name, value in changes.items()},
+    }
+    found = ["search", "--quiet"]
+    for name, value in options.items():
+        for one in value if isinstance(value, list) else [value]:
+            found += [f"--{name}", str(one)]
+    return found
+
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(tiny_base: Path, place: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Run the command; prove that it was refused in one line, without a trace on the disk; return the line."""
+
+    def check(**changes: Any) -> str:
+        before = files(place)
+        folders = sorted(place.rglob("*"))
+        code, out, err = swarm_llm(capsys, *words(tiny_base, **changes))
+        assert code == 2, err
+        assert out == ""
+        assert err.startswith("error: ") and err.count("\n") == 1 and err.endswith("\n"), err
+        assert files(place) == before and sorted(place.rglob("*")) == folders
+        return err
+
+    return check
+
+
+def test_the_command_that_the_others_spoil_is_right(tiny_base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = swarm_llm(capsys, *words(tiny_base))
+    assert (code, err) == (0, "")
+    assert Path("run/result.json").is_file()
+
+
+# Experts
+
+WEIGHTS = Path("experts/bee/adapter_model.safetensors")
+CONFIG = Path("experts/bee/adapter_config.json")
+
+
+def other_base(tiny_base: Path) -> None:
+    shutil.copytree(tiny_base, "other-base")
+    data = bytearray(Path("other-base/model.safetensors").read_bytes())
+    data[-1] ^= 1
+    Path("other-base/model.safetensors").write_bytes(bytes(data))
+    CONFIG.write_text(json.dumps({**json.loads(CONFIG.read_text()), "base_model_name_or_path": "other-base"}))
+
+
+def other_shape(tiny_base: Path) -> None:
+    """Every expert, so that they agree with each other and not with the base."""
+    for name in ("ant", "bee", "cat"):
+        file = Path("experts") / name / "adapter_model.safetensors"
+        tensors = safetensors.torch.load_file(file)
+        wider = {k: torch.cat([v, v], dim=1) if "lora_A" in k else v for k, v in tensors.items()}
+        safetensors.torch.save_file(wider, file)
+
+
+def nan_weights(tiny_base: Path) -> None:
+    tensors = safetensors.torch.load_file(WEIGHTS)
+    next(iter(tensors.values()))[0, 0] = float("nan")
+    safetensors.torch.save_file(tensors, WEIGHTS)
+
+
+def as_pickle(tiny_base: Path) -> None:
+    torch.save({}, WEIGHTS.with_name("adapter_model.bin"))
+    WEIGHTS.unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (lambda base: shutil.rmtree("experts/bee"), ["experts/bee", "no such directory"]),
+        (lambda base: WEIGHTS.unlink(), ["bee/adapter_model.safetensors", "cannot be read"]),
+        (lambda base: CONFIG.unlink(), ["bee/adapter_config.json"]),
+        (lambda base: CONFIG.write_text('{\n"r": 4,\n'), ["bee/adapter_config.json", "line 3"]),
+        (lambda base: WEIGHTS.write_bytes(b"corrupt"), ["bee/adapter_model.safetensors", "again"]),
+        (
+            lambda base: WEIGHTS.write_bytes(WEIGHTS.read_bytes()[:-100]),
+            ["bee/adapter_model.safetensors", "truncated", "again"],
+        ),
+        (nan_weights, ["bee/adapter_model.safetensors", "NaN", "again"]),
+        (as_pickle, ["bee/adapter_model.bin", "pickle", "save_pretrained"]),
+        (other_base, ["bee", "was trained on other-base", "leave it out"]),
+        (other_shape, ["ant", "shape", "leave it out"]),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_an_expert_that_cannot_be_used(
+    damage: Callable[[Path], object], named: Sequence[str], refused: Refused, tiny_base: Path
+) -> None:
+    damage(tiny_base)
+    line = refused()
+    for word in named:
+        assert word in line
+
+
+def test_too_few_experts(refused: Refused, tiny_base: Path) -> None:
+    assert "at least 2" in refused(experts=["experts/ant"])
+    with pytest.raises(UserError, match="--experts: 0 given"):
+        search(small(tiny_base, [], [Path("words.json")], "run"))
+
+
+# Tasks
+
+
+def spoiled(item: dict[str, Any], **changes: Any) -> list[dict[str, Any]]:
+    return [*questions(3, 1), {**item, **changes}]
+
+
+ITEM = questions(1, 7)[0]
+
+
+@pytest.mark.parametrize(
+    ("dev", "test", "named"),
+    [
+        ([], questions(2, 2), ["words.json", "dev split is empty"]),
+        (questions(2, 1), [], ["words.json", "test split is empty"]),
+        (spoiled(ITEM, answer="F"), questions(2, 2), ["words.json: dev item 4", "not among the choices"]),
+        (questions(2, 1), spoiled(ITEM, answer="F"), ["words.json: test item 4", "not among the choices"]),
+        (spoiled(ITEM, id="1-0"), questions(2, 2), ["words.json: dev item 4", "'1-0'", "make ids unique"]),
+        (questions(4, 1), questions(4, 1), ["words.json", "4 dev items are also in test", "--allow-overlap"]),
+        (spoiled(ITEM, question=" "), questions(2, 2), ["words.json: dev item 4", "empty question"]),
+        (spoiled(ITEM, choices={"A": "one"}), questions(2, 2), ["words.json: dev item 4", "at least two"]),
+    ],
+)
+def test_a_task_with_something_wrong(dev: Any, test: Any, named: Sequence[str], refused: Refused) -> None:
+    write_task(Path("words.json"), dev, test)
+    line = refused()
+    for word in named:
+        assert word in line
+
+
+def test_malformed_json_with_its_line(refused: Refused) -> None:
+    Path("words.json").write_text('{"dev": [\n  {"question": "?", "answer": "a"}\n  {"question": ""}\n]}')
+    assert "words.json: line 3" in refused()
+    Path("t.jsonl").write_text('{"question": "?", "answer": "a", "split": "dev"}\n{"question: \n')
+    assert "t.jsonl: line 2" in refused(task="t.jsonl")
+
+
+def test_a_task_that_is_not_there(refused: Refused) -> None:
+    assert "absent.json: no such task file" in refused(task="absent.json")
+    assert "kinships" in refused(task="builtin:kinships")
+
+
+def test_two_tasks_of_one_name(refused: Refused) -> None:
+    Path("more").mkdir()
+    shutil.copy("words.json", "more/words.json")
+    line = refused(task=["words.json", "more/words.json"])
+    assert "--task more/words.json: a second task is called words; rename" in line
+
+
+@pytest.mark.parametrize("scoring", ["letter", "likelihood"])
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_items_without_choices_need_generate(scoring: str, split: str, refused: Refused) -> None:
+    plain = [{"id": "odd", "question": "What is two and two?", "answer": "four"}]
+    splits = {"dev": questions(3, 1), "test": questions(3, 2), split: [*questions(2, 3), *plain]}
+    write_task(Path("words.json"), splits["dev"], splits["test"])
+    line = refused(scoring=scoring)
+    for word in ("words.json", f"{split} item odd", "no choices", "--scoring generate"):
+        assert word in line
+
+
+@pytest.mark.parametrize("scoring", ["auto", "letter", "likelihood", "generate"])
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_an_item_that_is_longer_than_the_context(scoring: str, split: str, refused: Refused) -> None:
+    long = {**ITEM, "id": "long", "question": "word " * 210}  # one token per byte, a window of 1,024
+    splits = {"dev": questions(3, 1), "test": questions(3, 2), split: [*questions(2, 3), long]}
+    write_task(Path("words.json"), splits["dev"], splits["test"])
+    line = refused(scoring=scoring)
+    for word in ("words.json", f"{split} item long", "tokens", "1024", "shorten"):
+        assert word in line
+
+
+def test_the_longest_item_that_fits_is_not_refused(tiny_base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def fits(length: int) -> bool:
+        shutil.rmtree("run", ignore_errors=True)
+        item = {**ITEM, "question": "a" * length, "choices": {"A": "x", "B": "y"}, "answer": "A"}
+        write_task(Path("words.json"), [item], questions(2, 2))
+        code, _, err = swarm_llm(capsys, *words(tiny_base, scoring="likelihood"))
+        assert code == 0 or ("tokens" in err and not Path("run").exists())
+        return code == 0
+
+    # The template: one special token, "user\nQuestion: ", the text, one, "\n", one, "assistant\n", the option.
+    overhead = 1 + len("user\nQuestion: ") + 1 + 1 + 1 + len("assistant\n") + 1
+    assert fits(1024 - overhead)
+    assert not fits(1024 - overhead + 1)
+
+
+# Options
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "named"),
+    [
+        ("space", "facto", "did you mean factor"),
+        ("space", "tokn", "did you mean token"),
+        ("optimizer", "simulated-annealing", "--optimizer simulated-annealing"),
+        ("scoring", "letters", "--scoring letters"),
+        ("compat", "papers", "--compat papers"),
+        ("dtype", "int4", "--dtype int4"),
+        ("device", "abacus", "--device abacus"),
+        ("seed", 2**63, "--seed"),
+        ("base", "absent", "absent: no such directory"),
+    ],
+)
+def test_an_unknown_setting(option: str, value: object, named: str, refused: Refused) -> None:
+    line = refused(**{option: value})
+    assert named in line
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="only without a GPU is asking for one wrong")
+def test_a_gpu_that_is_not_there(refused: Refused) -> None:
+    assert "--device cuda" in refused(device="cuda")
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"particles": 0}, "--particles"),
+        ({"max_iter": -1}, "--max-iter"),
+        ({"patience": 0}, "--patience"),
+        ({"threads": 0}, "--threads"),
+        ({"dev": 0}, "--dev"),
+        ({"particle": 3}, "--particle"),
+    ],
+)
+def test_an_option_that_the_parser_refuses(
+    changes: dict[str, Any], named: str, tiny_base: Path, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files(place)
+    code, _, err = swarm_llm(capsys, *words(tiny_base, **changes))
+    assert code == 2
+    assert named in err
+    assert files(place) == before
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("particles", 0), ("max_iter", -1), ("patience", 0), ("seed", -1), ("threads", 0), ("seed", 2**70)],
+)
+def test_the_library_refuses_what_the_parser_refuses(field: str, value: int, tiny_base: Path, place: Path) -> None:
+    experts = [Path("experts") / name for name in ("ant", "bee")]
+    config = small(tiny_base, experts, [Path("words.json")], "run", **{field: value})
+    with pytest.raises(UserError, match=f"--{field.replace('_', '-')} {value}: out of range"):
+        search(config)
+    assert not Path("run").exists()
+
+
+def test_no_task(tiny_base: Path) -> None:
+    config = SearchConfig(str(tiny_base), ("experts/ant", "experts/bee"), (), "run")
+    with pytest.raises(UserError, match="--task"):
+        search(config)
+
+
+# What is there already
+
+
+def test_a_finished_run_is_not_overwritten(
+    tiny_base: Path, refused: Refused, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert swarm_llm(capsys, *words(tiny_base))[0] == 0
+    line = refused()
+    assert "run: holds a run already" in line and "swarm-llm resume run" in line and "--out" in line
+
+
+@pytest.mark.parametrize("what", ["file", "directory"])
+def test_other_things_at_out_are_not_overwritten(what: str, refused: Refused) -> None:
+    if what == "file":
+        Path("run").write_text("mine")
+    else:
+        Path("run").mkdir()
+        Path("run/notes.txt").write_text("mine")
+    assert "run: exists and is not empty" in refused()
+
+
+def test_an_empty_directory_is_used(tiny_base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("run").mkdir()
+    assert swarm_llm(capsys, *words(tiny_base))[0] == 0
+
+
+def test_an_out_that_cannot_be_made(refused: Refused) -> None:
+    Path("file").write_text("")
+    assert "file/run" in refused(out="file/run")
+    assert "choose another" in refused(out="x" * 300)
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (None, "not a run directory"),
+        ("{", "run.json: line 1"),
+        ("[]", "format None"),
+        ('{"format": 99}', "format 99"),
+        ('{"format": 1}', "lacks config"),
+        ('{"format": 1, "config": {"bases": 1}, "fingerprints": {}}', "knows a setting 'bases'"),
+    ],
+)
+def test_resume_of_what_is_no_run(
+    content: str | None, named: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("run").mkdir()
+    if content is not None:
+        Path("run/run.json").write_text(content)
+    before = files(place)
+    code, _, err = swarm_llm(capsys, "resume", "run", "--quiet")
+    assert code == 2
+    assert err.startswith("error: run") and err.count("\n") == 1
+    assert named in err
+    assert files(place) == before
+
+
+# eval and merge
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"split": "validation"}, "--split validation"),
+        ({"split": "validation", "limit": 3}, "--split validation"),
+        ({"scoring": "letters"}, "--scoring letters"),
+        ({"task": "absent.json"}, "absent.json"),
+        ({"adapter": "experts/dog"}, "experts/dog"),
+        ({"base": "absent"}, "absent"),
+        ({"dtype": "int4"}, "--dtype int4"),
+    ],
+)
+def test_eval_refuses(changes: dict[str, Any], named: str, tiny_base: Path) -> None:
+    given = {"base": str(tiny_base), "adapter": "experts/ant", "task": "words.json", **changes}
+    with pytest.raises(UserError, match=named):
+        evaluate_model(**given)
+
+
+@pytest.mark.parametrize(
+    ("method", "space", "out", "named"),
+    [
+        ("ties-merging", "factor", "new", "--method ties-merging"),
+        ("uniform-soup", "facto", "new", "did you mean factor"),
+        ("uniform-soup", "factor", "experts", "experts: exists already"),
+    ],
+)
+def test_merge_refuses(method: str, space: str, out: str, named: str, tiny_base: Path, place: Path) -> None:
+    before = files(place)
+    with pytest.raises(UserError, match=named):
+        merge_experts(str(tiny_base), ["experts/ant", "experts/bee"], method, space, out)
+    assert files(place) == before

@@ -1,0 +1,394 @@
+"""A run that is stopped, anywhere and in any way, and resumed ends as the run that never was."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from search_helpers import (
+    ends_as,
+    files,
+    history,
+    lasting,
+    louder,
+    questions,
+    search_words,
+    small,
+    swarm_llm,
+    write_task,
+)
+
+import pyswarmopt as pso
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.jobs.search.loop import Event, resume, search
+
+OUT = "run"  # relative, so that two runs are asked for with the same words
+
+
+class Stopped(Exception):
+    """Stands for whatever ends a process."""
+
+
+@pytest.fixture(scope="module")
+def experts(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return louder(tiny_experts, tmp_path_factory.mktemp("loud"))
+
+
+@pytest.fixture(scope="module")
+def config(tiny_base: Path, experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> SearchConfig:
+    task = write_task(tmp_path_factory.mktemp("task") / "words.json", questions(16, 1), questions(8, 2))
+    return small(tiny_base, experts, [task], OUT, particles=4, max_iter=2, scoring="auto")
+
+
+@pytest.fixture(scope="module")
+def reference(config: SearchConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that was never stopped."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("reference"))
+        search(config)
+        return Path(OUT).resolve()
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def stop_at(number: int, kind: str = "evaluation", error: type[BaseException] = Stopped) -> Callable[[Event], None]:
+    """A listener that ends the process at the `number`-th event of that kind, counted from 1."""
+    seen = 0
+
+    def on_event(event: Event) -> None:
+        nonlocal seen
+        seen += event.kind == kind
+        if seen == number:
+            raise error
+
+    return on_event
+
+
+def copy(reference: Path) -> Path:
+    """A copy of the finished run that can be damaged."""
+    shutil.copytree(reference, OUT)
+    return Path(OUT)
+
+
+def unfinished(reference: Path) -> Path:
+    run = copy(reference)
+    for name in ("result.json", "report.html"):
+        (run / name).unlink()
+    return run
+
+
+def test_a_run_stopped_at_any_evaluation(config: SearchConfig, reference: Path) -> None:
+    rows = history(reference)
+    searched = [row for row in rows if row["phase"] == "search"]
+    assert len(rows) > len(searched) >= 9  # letters were tried, and particles moved
+    assert len({row["value"] for row in searched}) > 2  # or resuming wrongly might go unseen
+    for k in range(1, len(searched) + 1):
+        with pytest.raises(Stopped):
+            search(config, stop_at(k))
+        assert history(Path(OUT)) == rows[: len(rows) - len(searched) + k]
+        assert not (Path(OUT) / "result.json").exists()
+        resume(OUT)
+        ends_as(Path(OUT), reference)
+        shutil.rmtree(OUT)
+
+
+def test_a_run_stopped_again_and_again(config: SearchConfig, reference: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        search(config, stop_at(2, error=KeyboardInterrupt))
+    for kind, number in (("note", 1), ("start", 1), ("iteration", 1), ("evaluation", 2), ("iteration", 2)):
+        with pytest.raises(Stopped):
+            resume(OUT, stop_at(number, kind))
+    with pytest.raises(Stopped):
+        resume(OUT, stop_at(1, "done"))
+    resume(OUT)
+    ends_as(Path(OUT), reference)
+
+
+@pytest.mark.parametrize("rows_left", [0, 1, 3, 5, 8])
+@pytest.mark.parametrize("cut", [0, 1, 40])
+def test_a_journal_cut_off_anywhere(rows_left: int, cut: int, reference: Path) -> None:
+    run = unfinished(reference)
+    journal = run / "history.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:rows_left]) + lines[rows_left][:cut])
+    resume(OUT)
+    ends_as(run, reference)
+
+
+def test_a_last_line_that_lacks_only_its_end(reference: Path) -> None:
+    run = unfinished(reference)
+    journal = run / "history.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-1])
+    resume(OUT)
+    ends_as(run, reference)
+
+
+def test_a_run_without_its_checkpoint(config: SearchConfig, reference: Path) -> None:
+    with pytest.raises(Stopped):
+        search(config, stop_at(6))
+    shutil.rmtree(Path(OUT) / "checkpoint")
+    (Path(OUT) / "checkpoint").mkdir()
+    resume(OUT)
+    ends_as(Path(OUT), reference)
+    assert files(Path(OUT) / "checkpoint") == files(reference / "checkpoint")
+
+
+def test_stopped_between_the_last_score_and_the_checkpoint(
+    config: SearchConfig, reference: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = pso.Swarm.save
+    for moves in (0, 1, 2):
+
+        def save(swarm: pso.Swarm, path: Any, moves: int = moves) -> None:
+            if swarm.iteration == moves:
+                raise Stopped
+            saved(swarm, path)
+
+        monkeypatch.setattr(pso.Swarm, "save", save)
+        with pytest.raises(Stopped):
+            search(config)
+        monkeypatch.setattr(pso.Swarm, "save", saved)
+        resume(OUT)
+        ends_as(Path(OUT), reference)
+        shutil.rmtree(OUT)
+
+
+@pytest.mark.parametrize("best", ["gone", "half", "whole"])
+def test_stopped_while_the_result_was_written(best: str, reference: Path) -> None:
+    run = unfinished(reference)
+    if best == "gone":
+        shutil.rmtree(run / "best")
+    if best == "half":
+        (run / "best" / "adapter_model.safetensors").write_bytes(b"half")
+        (run / "best" / "README.md").unlink()
+    resume(OUT)
+    ends_as(run, reference)
+    assert (run / "report.html").is_file()
+
+
+def test_killed_by_signal_9(config: SearchConfig, reference: Path) -> None:
+    program = (
+        "import json, os, signal, sys\n"
+        "from pyswarmopt_llm.common.config import SearchConfig\n"
+        "from pyswarmopt_llm.jobs.search.loop import search\n"
+        "settings = json.loads(sys.argv[1])\n"
+        "settings |= {name: tuple(settings[name]) for name in ('experts', 'tasks')}\n"
+        "seen = []\n"
+        "def on_event(event):\n"
+        "    seen.append(event.kind)\n"
+        "    if seen.count('evaluation') == 7:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "search(SearchConfig(**settings), on_event)\n"
+    )
+    words = [sys.executable, "-c", program, json.dumps(vars(config))]
+    killed = subprocess.run(words, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    assert not (Path(OUT) / "result.json").exists()
+    resume(OUT)
+    ends_as(Path(OUT), reference)
+
+
+@pytest.mark.parametrize("more", [{"exact_flat": True}, {"space": "delta", "compat": "reference"}])
+def test_every_space_resumes(more: dict[str, Any], config: SearchConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = SearchConfig(**{**vars(config), "scoring": "likelihood", **more})
+    for folder in ("a", "b"):
+        Path(folder).mkdir()
+    monkeypatch.chdir("a")
+    search(settings)
+    monkeypatch.chdir("../b")
+    with pytest.raises(Stopped):
+        search(settings, stop_at(7))
+    resume(OUT)
+    ends_as(Path(OUT), Path("../a") / OUT)
+
+
+def test_time_spent_before_the_stop_counts(config: SearchConfig) -> None:
+    with pytest.raises(Stopped):
+        search(config, stop_at(5))
+    journal = Path(OUT) / "history.jsonl"
+    rows = [json.loads(line) for line in journal.read_text().splitlines()]
+    journal.write_text("".join(json.dumps({**row, "seconds": 1000.0}) + "\n" for row in rows))
+    found = resume(OUT).result
+    assert found["seconds"] > found["seconds_scoring"] > 1000 * len(rows)
+
+
+def test_a_finished_run_is_left_as_it_is(reference: Path) -> None:
+    run = copy(reference)
+    before = files(run)
+    events: list[Event] = []
+    found = resume(OUT, events.append)
+    assert files(run) == before
+    assert found.result == json.loads((run / "result.json").read_text())
+    assert [event.kind for event in events] == ["done"]
+
+
+# What may not change between start and resume
+
+
+@pytest.fixture
+def stopped(tiny_base: Path, experts: list[Path]) -> Path:
+    """A stopped run over files of its own: base, experts/NAME and words.json in the current directory."""
+    shutil.copytree(tiny_base, "base")
+    for expert in experts:
+        shutil.copytree(expert, Path("experts") / expert.name)
+        config_file = Path("experts") / expert.name / "adapter_config.json"
+        settings = json.loads(config_file.read_text())
+        config_file.write_text(json.dumps({**settings, "base_model_name_or_path": str(Path("base").resolve())}))
+    write_task(Path("words.json"), questions(8, 1), questions(8, 2))
+    names = [Path("experts") / expert.name for expert in experts]
+    config = small(Path("base"), names, [Path("words.json")], OUT)
+    with pytest.raises(Stopped):
+        search(config, stop_at(6))
+    return Path(OUT)
+
+
+def flip_last_byte(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(bytes(data))
+
+
+def change_expert() -> None:
+    flip_last_byte(Path("experts/bee/adapter_model.safetensors"))
+
+
+def change_scale() -> None:
+    for name in ("ant", "bee", "cat"):  # of all, or factor refuses them first
+        file = Path("experts") / name / "adapter_config.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "lora_alpha": 16}))
+
+
+def change_base() -> None:
+    flip_last_byte(Path("base/model.safetensors"))
+
+
+def change_dev() -> None:
+    write_task(Path("words.json"), questions(8, 3), questions(8, 2))
+
+
+def change_test() -> None:
+    write_task(Path("words.json"), questions(8, 1), questions(8, 3))
+
+
+def change_prompt() -> None:
+    write_task(Path("words.json"), questions(8, 1), questions(8, 2), prompt="Now: {question}")
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (change_expert, "experts bee"),
+        (change_scale, "experts ant, bee, cat"),
+        (change_base, "base"),
+        (change_dev, "tasks words"),
+        (change_test, "tasks words"),
+        (change_prompt, "tasks words"),
+    ],
+)
+def test_a_run_does_not_go_on_with_other_files(
+    change: Callable[[], None], name: str, stopped: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files(stopped)
+    change()
+    code, _, err = swarm_llm(capsys, "resume", stopped, "--quiet")
+    assert code == 2
+    assert err.startswith("error: ") and err.count("\n") == 1
+    assert f"{name} changed since the run began" in err
+    assert files(stopped) == before
+
+
+def test_files_that_come_back_are_welcome(stopped: Path) -> None:
+    change_expert()
+    with pytest.raises(UserError, match="experts bee changed"):
+        resume(stopped)
+    change_expert()  # flips the bit back
+    assert resume(stopped).result["evaluations"] > 6
+
+
+def test_a_replay_that_differs_from_the_checkpoint_is_refused(config: SearchConfig) -> None:
+    with pytest.raises(Stopped):
+        search(config, stop_at(2, "iteration"))
+    checkpoint = Path(OUT) / "checkpoint" / "swarm.npz"
+    swarm = pso.Swarm.load(checkpoint)
+    state = swarm.state_dict()
+    state["positions"][0, 0] += 1e-15
+    swarm.load_state_dict(state)
+    swarm.save(checkpoint)
+    before = files(Path(OUT))
+    with pytest.raises(UserError, match="iteration 1 is not what it was"):
+        resume(OUT)
+    assert files(Path(OUT)) == before
+
+
+def test_a_damaged_checkpoint_is_named(config: SearchConfig) -> None:
+    with pytest.raises(Stopped):
+        search(config, stop_at(2, "iteration"))
+    checkpoint = Path(OUT) / "checkpoint" / "swarm.npz"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-30])
+    with pytest.raises(UserError, match=r"swarm\.npz.*remove the file"):
+        resume(OUT)
+    checkpoint.unlink()
+    assert resume(OUT).result["evaluations"] > 0
+
+
+# Two processes, and Ctrl-C
+
+
+def test_a_second_process_is_kept_off(config: SearchConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Stopped):
+        search(config, stop_at(4))
+    journal = Path(OUT) / "history.jsonl"
+    with journal.open("ab") as file:
+        file.write(b'{"phase": "sea')  # what the other process is about to complete
+    before = files(Path(OUT))
+    program = (
+        "import sys; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); "
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", program, str(Path(OUT) / ".lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+        code, _, err = swarm_llm(capsys, "resume", OUT, "--quiet")
+    finally:
+        holder.communicate()
+    assert code == 2
+    assert err.startswith("error: ") and "another process is at work on this run" in err
+    assert files(Path(OUT)) == before
+    assert Run.open(Path(OUT)).rows == [json.loads(line) for line in journal.read_bytes().splitlines()[:-1]]
+    resume(OUT)  # the lock died with its holder
+
+
+def test_ctrl_c_leaves_a_run_and_says_how_to_go_on(
+    config: SearchConfig, reference: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = Run.append
+
+    def interrupted(run: Run, row: Any) -> None:
+        append(run, row)
+        if len(run.rows) == 6:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "append", interrupted)
+    code, out, err = swarm_llm(capsys, *search_words(config))
+    monkeypatch.setattr(Run, "append", append)
+    assert (code, out) == (130, "")
+    assert "interrupted; go on with: swarm-llm resume run" in err
+    code, out, _ = swarm_llm(capsys, "resume", OUT, "--quiet", "--json")
+    assert code == 0
+    assert lasting(json.loads(out)) == lasting(json.loads((reference / "result.json").read_text()))
+    assert history(Path(OUT)) == history(reference)

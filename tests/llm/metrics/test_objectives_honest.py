@@ -1,0 +1,216 @@
+"""Paired tests, items needed, ways to combine tasks, leaders and fronts, against other libraries and brute force."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.paired_statistics import compare_paired, findings, items_needed, permutation_test
+from pyswarmopt_llm.common.recipe_options import recipe_options
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.jobs.search.archive import FRONT, TOP, Leaders
+from pyswarmopt_llm.metrics.combine import arithmetic, find_combine, harmonic, minimum, weighted
+from pyswarmopt_llm.reporting.reading import best_row, emergence, origin, searched
+
+# Permutation test
+
+
+@given(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.25, 1.0]), min_size=2, max_size=10))
+@settings(deadline=None, max_examples=40)
+def test_exact_permutation_test_is_scipys(differences: list[float]) -> None:
+    d = np.array(differences)
+    if not d.any():
+        assert permutation_test(d) == 1.0
+        return
+    # SciPy flips all signs, those of zeros too; the two-sided p value is over the same distribution.
+    found = stats.permutation_test(
+        (d,),
+        lambda x, axis: np.abs(x.mean(axis)),
+        permutation_type="samples",
+        alternative="greater",
+        n_resamples=np.inf,
+    )
+    assert permutation_test(d) == pytest.approx(found.pvalue)
+
+
+def test_sampled_permutation_test_is_near_the_exact_one() -> None:
+    d = [1.0] * 30 + [-1.0] * 18  # the sign test: |#+ - 24| >= 6 of 48 fair coins
+    exact = stats.binomtest(30, 48).pvalue
+    assert permutation_test(d) == pytest.approx(exact, abs=4 * math.sqrt(exact / 10_000))
+    assert permutation_test(d) == permutation_test(d)
+
+
+def test_equal_models_are_rarely_told_apart() -> None:
+    rng = np.random.default_rng(0)
+    small = sum(permutation_test(rng.normal(size=12)) <= 0.05 for _ in range(200))
+    assert small <= 22  # 10 expected, sd 3.1
+
+
+def test_items_needed_do_find_the_difference() -> None:
+    rng = np.random.default_rng(1)
+    seen = rng.choice([1.0, 0.0, -1.0], 400, p=[0.25, 0.6, 0.15])
+    n = items_needed(seen)
+    assert n is not None
+    found = [stats.ttest_1samp(rng.choice(seen, n), 0.0).pvalue < 0.05 for _ in range(400)]
+    assert 0.73 < np.mean(found) < 0.87  # 80% power
+    assert items_needed([0.0, 0.0]) is None and items_needed([1.0]) is None
+
+
+def test_comparison() -> None:
+    ours, theirs = [1.0, 1.0, 1.0, 0.0, 1.0], [0.0, 1.0, 0.0, 0.0, 0.0]
+    found = compare_paired(ours, theirs)
+    assert (found.difference, found.n, found.p_value) == (pytest.approx(0.6), 5, 0.25)
+    assert found.interval[0] < 0.6 < found.interval[1]
+    assert compare_paired(ours, ours).interval == (0.0, 0.0)
+    with pytest.raises(ValueError, match="same items"):
+        compare_paired([1.0], [])
+
+
+def test_findings_warn_of_small_splits_only() -> None:
+    def scores(p: float, n: int) -> dict[str, Score]:
+        return {"quiz": score_of([1.0] * round(p * n) + [0.0] * (n - round(p * n)))}
+
+    small = findings({("best", "test"): scores(0.6, 10), ("best_single", "test"): scores(0.5, 10)})
+    assert "test is small for the difference seen (+0.100 on 10 items)" in small["notes"][0]
+    assert str(small["paired"]["quiz"]["test"]["items_needed"]) in small["notes"][0]
+    large = findings({("best", "test"): scores(0.6, 500), ("best_single", "test"): scores(0.5, 500)})
+    assert large["notes"] == [] and large["paired"]["quiz"]["test"]["p_value"] < 0.001
+    whole = {"f": Score(0.3, (), 10, 0.1)}
+    assert findings({("best", "dev"): whole, ("best_single", "dev"): whole}) == {"paired": {}, "notes": []}
+
+
+# Several tasks
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 1.0), st.floats(0.0, 0.3)), min_size=2, max_size=4), st.data())
+@settings(deadline=None)
+def test_combinations_by_definition(pairs: list[tuple[float, float]], data: Any) -> None:
+    scores = [Score(v, (v,), 1, e) for v, e in pairs]
+    values, errors = np.array(pairs).T
+    weights = data.draw(st.lists(st.floats(0.1, 5.0), min_size=len(pairs), max_size=len(pairs)))
+    assert arithmetic(scores).value == pytest.approx(values.mean())
+    assert arithmetic(scores).stderr == pytest.approx(np.sqrt((errors**2).sum()) / len(pairs))
+    assert weighted(scores, weights).value == pytest.approx(np.average(values, weights=weights))
+    assert minimum(scores).value == values.min()
+    # Each rises with every task's value.
+    i = data.draw(st.integers(0, len(pairs) - 1))
+    raised = [*scores[:i], Score(scores[i].value + 0.1, (1.0,), 1, 0.0), *scores[i + 1 :]]
+    for combine in (harmonic, arithmetic, minimum, find_combine("weighted:" + ",".join(map(str, weights)), len(pairs))):
+        assert combine(raised).value >= combine(scores).value
+        assert combine(scores).n == len(pairs)
+
+
+@pytest.mark.parametrize("spec", ["mean", "weighted:1", "weighted:1,0", "weighted:a,b", "weighted:1,2,3", "weighted"])
+def test_unknown_combinations(spec: str) -> None:
+    with pytest.raises(UserError, match=f"--combine {spec}"):
+        find_combine(spec, 2)
+
+
+# Leaders
+
+
+def row(key: int, a: float, b: float, **more: Any) -> dict[str, Any]:
+    items = {"a": [a], "b": [b]}
+    return {"key": str(key), "value": (a + b) / 2, "items": items, **more}
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=120))
+@settings(deadline=None, max_examples=60)
+def test_leaders_against_all_that_was_seen(points: list[tuple[int, int]]) -> None:
+    leaders = Leaders(["a", "b"])
+    for key, (a, b) in enumerate(points):
+        leaders.add(torch.tensor([float(key)]), row(key, a / 10, b / 10))
+    best = sorted(((a + b) / 20 for a, b in points), reverse=True)[:TOP]
+    assert [c.value for c in leaders.top] == pytest.approx(best)
+    front = {(a, b) for a, b in points if not any(c >= a and d >= b and (c, d) != (a, b) for c, d in points)}
+    assert {(round(10 * c.tasks["a"]), round(10 * c.tasks["b"])) for c in leaders.front} == front
+    assert len(leaders.front) == len(front)
+    spread = leaders.spread(without=leaders.top[0].position)
+    assert len(spread) <= FRONT and all(not c.position.equal(leaders.top[0].position) for c in spread)
+
+
+def test_leaders_pass_over_what_was_ended_early() -> None:
+    leaders = Leaders(["a", "b"])
+    leaders.add(torch.tensor([0.0]), row(0, 0.2, 0.2))
+    leaders.add(torch.tensor([1.0]), row(1, 0.9, 0.9, bounds=[0.1, 0.9]))
+    assert [c.value for c in leaders.top] == [0.2]
+
+
+# Analyses
+
+
+def journal() -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    def line(iteration: int, particle: int, items: str, mixture: list[float]) -> dict[str, Any]:
+        value = items.count("1") / len(items)
+        return {
+            "phase": "search",
+            "iteration": iteration,
+            "particle": particle,
+            "value": value,
+            "coefficients": mixture,
+            "items": {"t": items, "real": [0.5, 0.25]},
+        }
+
+    rows = [
+        line(0, 0, "110000", [1.0, 0.0]),
+        line(0, 1, "101000", [0.0, 1.0]),
+        line(0, 2, "111110", [0.5, 0.5]),  # no expert: its items do not count as known
+        line(1, 1, "100111", [0.3, 0.7]),
+        {**line(1, 0, "111111", [0.6, 0.4]), "phase": "confirm"},
+    ]
+    return searched(rows), {"coefficients": {"x": 0.3, "y": 0.7}}
+
+
+def test_emergence_by_hand() -> None:
+    rows, result = journal()
+    found = emergence(rows, result)
+    assert found.keys() == {"t"}  # the other task's items are not right or wrong
+    case = found["t"]
+    # Known to an expert: items 1 to 3. The best is right on 1, 4, 5, 6.
+    assert (case.kept, case.lost, case.emerged, case.never) == (1, 2, 3, 0)
+    assert case.share == 1.0
+
+
+def test_origin_by_hand() -> None:
+    rows, result = journal()
+    start = origin(rows, result)
+    assert (start.particle, start.rank, start.population, start.iteration) == (1, 2.5, 3, 1)
+    assert start.start == pytest.approx(2 / 6) and start.value == pytest.approx(4 / 6)
+    assert start.weak_to_strong and not start.promised
+    assert best_row(rows[:3], {"coefficients": {"x": 9.0, "y": 9.0}})["particle"] == 2
+
+
+def test_what_the_model_promised_started_nowhere() -> None:
+    rows, _ = journal()
+    promised = {**rows[-1], "iteration": 2, "particle": 3, "coefficients": [0.2, 0.9], "value": 1.0}
+    start = origin([*rows, promised], {"coefficients": {"x": 0.2, "y": 0.9}})
+    assert start.promised and not start.weak_to_strong
+    assert (start.value, start.iteration, start.population) == (1.0, 2, 3)
+
+
+# Coefficients
+
+
+def test_recipe_options() -> None:
+    assert recipe_options(["inertia=0.1", "restart-patience=3", "randomness=none"]) == {
+        "inertia": 0.1,
+        "restart_patience": 3,
+        "randomness": "none",
+    }
+    for bad, message in (
+        ("speed=1", "no coefficient speed"),
+        ("inertia=fast", "not a number"),
+        ("inertia=-1", "must be finite and not negative"),
+        ("patience=3", "no coefficient patience"),
+    ):
+        with pytest.raises(UserError, match=message):
+            recipe_options([bad])

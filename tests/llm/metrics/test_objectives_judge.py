@@ -1,0 +1,163 @@
+"""The judge against a server that speaks the protocol over HTTP, in this process."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving import Answer, Server, answer
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.metrics.judge.chat_client import Completions, Endpoint
+from pyswarmopt_llm.metrics.judge.judge import Judge, load_judge
+from pyswarmopt_llm.tasks import Item
+
+pytest.importorskip("httpx")
+
+
+def client(server: Server, cache: Path | None = None, waits: list[float] | None = None, **more: Any) -> Completions:
+    settings = {"per_minute": 1e9, "attempts": 3, **more}
+    return Completions(Endpoint(server.url, "m", **settings), cache, sleep=(waits if waits is not None else []).append)
+
+
+ITEMS = [Item(str(i), f"Question {i}", None, "", plain=True) for i in range(3)]
+
+
+def test_ratings(serve: Any) -> None:
+    server = serve(lambda prompt, n: answer(f"Rating: {3 if 'short' in prompt else 9}/10. Because."))
+    judge = Judge(client(server, key="secret"), rubric="Be long.")
+    assert judge.ratings(ITEMS, ["a short one", "a long one", "another"]) == [3.0, 9.0, 9.0]
+    assert {r["path"] for r in server.requests} == {"/v1/chat/completions"}
+    assert {r["key"] for r in server.requests} == {"Bearer secret"}
+    prompt = next(r for r in server.requests if "a short one" in r["messages"][0]["content"])
+    assert "Be long." in prompt["messages"][0]["content"] and "Question 0" in prompt["messages"][0]["content"]
+    assert (prompt["model"], prompt["temperature"]) == ("m", 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("Rating: 7/10", 7), ("**Rating:** 8.5", 8.5), ("rating - 10 / 10, flawless", 10), ("Rating: 1", 1)],
+)
+def test_readable_ratings(text: str, value: float) -> None:
+    assert Judge(lambda prompts: [text]).ratings(ITEMS[:1], ["x"]) == [value]
+
+
+@pytest.mark.parametrize("text", ["", "Great!", "Rating: 11/10", "Rating: 0", "Rating: 100/100", "I rate it highly: 7"])
+def test_unreadable_ratings_are_errors(text: str) -> None:
+    with pytest.raises(UserError, match="item 0 no rating from 1 to 10"):
+        Judge(lambda prompts: [text]).ratings(ITEMS[:1], ["x"])
+
+
+def test_the_same_request_is_sent_once_also_after_a_restart(serve: Any, tmp_path: Path) -> None:
+    server = serve(lambda prompt, n: answer(f"Rating: {min(n, 10)}/10"))
+    cache = tmp_path / "run" / "judge.jsonl"
+    cache.parent.mkdir()
+    first = Judge(client(server, cache)).ratings(ITEMS[:2], ["x", "y"])
+    again = client(server, cache)
+    assert Judge(again).ratings(ITEMS[:2], ["x", "y"]) == first
+    assert len(server.requests) == 2 and again.usage["requests"] == 2
+    Judge(again).ratings(ITEMS[:1], ["z"])
+    Judge(client(server, cache), rubric="another").ratings(ITEMS[:1], ["x"])
+    assert len(server.requests) == 4
+    cache.write_text(cache.read_text()[:-9])  # cut off while it was written
+    assert Judge(client(server, cache)).ratings(ITEMS[:2], ["x", "y"]) == first
+
+
+def test_tokens_and_costs_are_counted(serve: Any) -> None:
+    complete = client(serve(lambda prompt, n: answer("Rating: 5/10")), prices=(1.0, 2.0))
+    Judge(complete).ratings(ITEMS, ["x"] * 3)
+    assert complete.usage == {"requests": 3, "prompt_tokens": 30, "completion_tokens": 15}
+    assert complete.spent() == {**complete.usage, "cost": pytest.approx((30 * 1.0 + 15 * 2.0) / 1e6)}
+
+
+def test_what_may_pass_is_tried_again(serve: Any) -> None:
+    def reply(prompt: str, n: int) -> Answer:
+        return (
+            answer("Rating: 5/10") if n == 3 else answer("", 429, **{"Retry-After": "7"}) if n == 1 else answer("", 503)
+        )
+
+    waits: list[float] = []
+    assert Judge(client(serve(reply), waits=waits)).ratings(ITEMS[:1], ["x"]) == [5.0]
+    assert [w for w in waits if w > 0.01] == [7.0, 2.0]
+
+
+def test_a_judge_that_stays_away(serve: Any) -> None:
+    server = serve(lambda prompt, n: answer("", 500))
+    with pytest.raises(UserError, match=r"did not answer in 3 attempts .*resume"):
+        Judge(client(server)).ratings(ITEMS[:1], ["x"])
+    assert len(server.requests) == 3
+
+
+def test_a_judge_that_is_not_there() -> None:
+    complete = Completions(Endpoint("http://127.0.0.1:9", "m", attempts=2), sleep=lambda s: None)
+    with pytest.raises(UserError, match=r"did not answer in 2 attempts .Connect"):
+        complete(["x"])
+
+
+def test_a_slow_judge_times_out(serve: Any) -> None:
+    wait = threading.Event()
+    server = serve(lambda prompt, n: (wait.wait(5), answer("late"))[1])
+    try:
+        with pytest.raises(UserError, match=r"did not answer in 1 attempts .*Timeout"):
+            client(server, attempts=1, timeout=0.05)(["x"])
+    finally:
+        wait.set()
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        (answer("", 401), "refuses .status 401"),
+        ((200, {}, b"<html>"), "no JSON object"),
+        ((200, {}, b'{"error": 1}'), "without choices"),
+    ],
+)
+def test_other_protocols(serve: Any, reply: Answer, message: str) -> None:
+    server = serve(lambda prompt, n: reply)
+    with pytest.raises(UserError, match=message):
+        client(server)(["x"])
+    assert len(server.requests) == 1
+
+
+def test_the_rate_limit_spaces_requests(serve: Any) -> None:
+    waits: list[float] = []
+    client(serve(lambda prompt, n: answer("x")), waits=waits, per_minute=60)(["a", "b", "c"])
+    # One at once, the next after a second, the next after two (nobody really slept).
+    assert sorted(round(w) for w in waits) == [1, 2]
+
+
+def test_win_rate_with_swapped_positions() -> None:
+    def prefers_longer(prompts: Any) -> list[str]:
+        return [
+            "Better: A" if p.index("Reply B") - p.index("Reply A") > len(p) - p.index("Reply B") - 90 else "Better: B"
+            for p in prompts
+        ]
+
+    score = Judge(prefers_longer).win_rate(ITEMS, ["long " * 80, "x", "long " * 80], ["y", "long " * 80, "y"])
+    assert score.per_item == (1.0, 0.0, 1.0)
+    always_first = Judge(lambda prompts: ["Better: A"] * len(prompts))
+    assert always_first.win_rate(ITEMS, ["a"] * 3, ["b"] * 3).per_item == (0.5, 0.5, 0.5)
+    ties = Judge(lambda prompts: ["Better: tie, both are fine"] * len(prompts))
+    assert ties.win_rate(ITEMS[:1], ["a"], ["b"]).value == 0.5
+    with pytest.raises(UserError, match="named no better reply for item 0"):
+        Judge(lambda prompts: ["Both!"] * len(prompts)).win_rate(ITEMS, ["a"] * 3, ["b"] * 3)
+
+
+def test_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("URL", "MODEL"):
+        monkeypatch.delenv(f"SWARM_LLM_JUDGE_{name}", raising=False)
+    with pytest.raises(UserError, match="SWARM_LLM_JUDGE_URL is not set"):
+        load_judge()
+    monkeypatch.setenv("SWARM_LLM_JUDGE_URL", "http://127.0.0.1:1/v1")
+    with pytest.raises(UserError, match="SWARM_LLM_JUDGE_MODEL is not set"):
+        load_judge()
+    monkeypatch.setenv("SWARM_LLM_JUDGE_MODEL", "m")
+    load_judge()
+    with pytest.raises(UserError, match="cannot be read"):
+        load_judge(str(tmp_path / "no.txt"))
+    for value in ("soon", "0", "-1", "1,2"):
+        monkeypatch.setenv("SWARM_LLM_JUDGE_TIMEOUT", value)
+        with pytest.raises(UserError, match="SWARM_LLM_JUDGE_TIMEOUT"):
+            load_judge()

@@ -1,0 +1,162 @@
+"""Utilities that read likelihoods and rewards, against transformers itself."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_utilities import FakeEngine
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.metrics.abstention import Abstention
+from pyswarmopt_llm.metrics.classifiers.reward import controllability, load_reward
+from pyswarmopt_llm.metrics.judge.local import LocalJudge
+from pyswarmopt_llm.metrics.likelihoods import InversePerplexity, Truthfulness
+from pyswarmopt_llm.models import resolve_base
+from pyswarmopt_llm.spaces.load import load_engine
+from pyswarmopt_llm.tasks import Item
+
+PROMPTS = [Item(str(i), text, None, "", plain=True) for i, text in enumerate(("Hello", "Why is the sky blue?", "2+2"))]
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_base: Path) -> Any:
+    return load_engine(resolve_base(str(tiny_base)), "float32", "cpu", 1)
+
+
+def test_truthfulness_is_the_share_of_probability() -> None:
+    engine = FakeEngine({"x": math.log(0.1), "y": math.log(0.2), "z": math.log(0.5)})
+    several = Item("1", "?", {"A": "x", "B": "y", "C": "z"}, "A", {"right": "AC"})
+    one = Item("2", "?", {"A": "x", "B": "y"}, "B")
+    assert Truthfulness([several, one], engine.chat)(engine).per_item == pytest.approx((0.6 / 0.8, 0.2 / 0.3))
+    assert Truthfulness([one], str)(FakeEngine({"x": -5000.0, "y": -5001.0})).value == pytest.approx(1 / (1 + math.e))
+
+
+def test_inverse_perplexity_against_the_models_own_loss(engine: Any) -> None:
+    item = Item("1", "Where?", None, "In a café.")
+    prompt = engine.chat("Question: Where?")
+    ids = engine.tokenizer(prompt + item.answer, return_tensors="pt", add_special_tokens=False)["input_ids"]
+    start = len(engine.tokenizer(prompt, add_special_tokens=False)["input_ids"])
+    labels = ids.clone()
+    labels[:, :start] = -100
+    with torch.no_grad():
+        loss = float(engine.model(input_ids=ids, labels=labels).loss)
+    # One token is one byte in this tokenizer, so the mean loss per token is that per byte.
+    assert ids.shape[1] - start == len(item.answer.encode())
+    assert InversePerplexity([item], engine.chat)(engine).value == pytest.approx(math.exp(-loss), rel=1e-4)
+
+
+class Reflecting(FakeEngine):
+    """Prefers an option by its letter; believes what is proposed if it holds a word."""
+
+    def loglikelihood(self, pairs: Any) -> list[float]:
+        self.asked += pairs
+        return [
+            float(("sure" in context) == (text == "True")) if text in ("True", "False") else self.likelihoods[text]
+            for context, text in pairs
+        ]
+
+
+def test_abstention_by_hand() -> None:
+    engine = Reflecting({"A": -1.0, "B": -2.0})
+    items = [
+        Item("right and believed", "?", {"A": "sure", "B": "x"}, "A"),
+        Item("wrong and believed", "?", {"A": "sure", "B": "x"}, "B"),
+        Item("right, withheld", "?", {"A": "x", "B": "y"}, "A"),
+        Item("wrong, withheld", "?", {"A": "x", "B": "y"}, "B"),
+    ]
+    asked = Abstention(items, "letter", engine.chat)
+    assert asked(engine).per_item == (1.0, -1.0, 0.0, 0.0)
+    assert asked.decisions(engine) == ([True, False, True, False], [False, False, True, True])
+    context, _ = engine.asked[-1]
+    assert "A: x\nB: y" in context and "Proposed answer: x\n" in context
+
+
+# Rewards
+
+
+@pytest.fixture(scope="module")
+def reward_folder(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
+
+    folder = tmp_path_factory.mktemp("reward") / "model"
+    config = LlamaConfig.from_pretrained(tiny_base, num_labels=1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        LlamaForSequenceClassification(config).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(tiny_base).save_pretrained(folder)
+    return folder
+
+
+def test_batched_rewards_are_those_of_single_chats(reward_folder: Path) -> None:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    replies = ["yes", "Because of the way light scatters. " * 20, ""]
+    found = load_reward(str(reward_folder)).scores(PROMPTS, replies)
+    model = AutoModelForSequenceClassification.from_pretrained(reward_folder, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(reward_folder)
+    for item, reply, value in zip(PROMPTS, replies, found, strict=True):
+        chat = [{"role": "user", "content": item.question}, {"role": "assistant", "content": reply}]
+        ids = tokenizer.apply_chat_template(chat, return_tensors="pt", return_dict=True)["input_ids"]
+        with torch.no_grad():
+            # The last position's score, by hand.
+            hidden = model.model(input_ids=ids).last_hidden_state[:, -1]
+            assert value == pytest.approx(float(model.score(hidden)), abs=1e-4)
+
+
+def test_verbose_and_concise_contradict_each_other(reward_folder: Path) -> None:
+    model = load_reward(str(reward_folder))
+    replies = ["x" * 20, "x" * 150, "x" * 900]  # bytes are tokens here
+    verbose, concise = model.verbose(PROMPTS, replies), model.concise(PROMPTS, replies)
+    for reward, share, v, c in zip(model.scores(PROMPTS, replies), (0.1, 0.75, 1.0), verbose, concise, strict=True):
+        squashed = 1 / (1 + math.exp(-reward))
+        assert v == pytest.approx((squashed + share) / 2) and c == pytest.approx((squashed + 1 - share) / 2)
+
+
+def test_models_that_are_no_rewards(reward_folder: Path, tiny_base: Path, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
+
+    with pytest.raises(UserError, match="cannot be loaded as a reward model"):
+        load_reward(str(tmp_path))
+    with pytest.raises(UserError, match=r"lacks the weights score\.weight"):
+        load_reward(str(tiny_base))
+    two = tmp_path / "two"
+    LlamaForSequenceClassification(LlamaConfig.from_pretrained(tiny_base, num_labels=2)).save_pretrained(two)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_base)
+    tokenizer.save_pretrained(two)
+    with pytest.raises(UserError, match="has 2 outputs"):
+        load_reward(str(two))
+    for change, message in ((("pad_token", None), "no pad token"), (("chat_template", None), "no chat template")):
+        changed = AutoTokenizer.from_pretrained(tiny_base)
+        setattr(changed, *change)
+        folder = tmp_path / message.replace(" ", "-")
+        LlamaForSequenceClassification(LlamaConfig.from_pretrained(tiny_base, num_labels=1)).save_pretrained(folder)
+        changed.save_pretrained(folder)
+        with pytest.raises(UserError, match=message):
+            load_reward(str(folder))
+
+
+def test_a_local_judge_expects_a_rating(engine: Any) -> None:
+    """Against the probabilities of the ten answers, one by one; and preferences that turn with the order."""
+    judge = LocalJudge(engine)
+    replies = ["yes", "Because of the way light scatters.", ""]
+    found = judge.ratings(PROMPTS, replies)
+    for item, reply, rating in zip(PROMPTS, replies, found, strict=True):
+        chat = engine.chat(judge._rating_prompt(item.question, reply))
+        weights = [math.exp(engine.loglikelihood([(chat, f"Rating: {k}/10")])[0]) for k in range(1, 11)]
+        assert rating == pytest.approx(sum(k * w for k, w in enumerate(weights, 1)) / sum(weights), rel=1e-3)
+        assert 1.0 <= rating <= 10.0
+    others = ["no", "", "4"]
+    ours, theirs = judge.win_rate(PROMPTS, replies, others), judge.win_rate(PROMPTS, others, replies)
+    assert ours.value + theirs.value == pytest.approx(1.0)
+    assert judge.win_rate(PROMPTS, replies, replies).per_item == pytest.approx((0.5, 0.5, 0.5))
+
+
+def test_controllability() -> None:
+    assert controllability(["a b c", "a b", "a"], ["a", "a b", "a b"]) == pytest.approx(0.5)
+    assert controllability(["a b"] * 4, ["a"] * 4) == 1.0
+    with pytest.raises(ValueError, match="at least one"):
+        controllability([], [])

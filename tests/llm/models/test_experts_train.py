@@ -1,0 +1,169 @@
+"""Training: encoding, batching and loss against plain transformers; a tiny model learns; nothing global is touched."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
+from pyswarmopt_llm.models.base import BaseModel, load_model, resolve_base
+from pyswarmopt_llm.models.training.chat_batches import encode_chat, left_padded, length_buckets
+from pyswarmopt_llm.models.training.train import _Trainer, _warmup_cosine, train_expert
+
+
+def chat(question: str, answer: str) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]}
+
+
+EXAMPLES = [chat(f"say {word} {i}", word * 2) for i in range(10) for word in ("ha", "ho", "hum", "o")]
+
+
+@pytest.fixture(scope="module")
+def base(tiny_base: Path) -> BaseModel:
+    return resolve_base(str(tiny_base))
+
+
+def test_encoding_marks_the_answer_and_its_end(base: BaseModel) -> None:
+    _, tokenizer = load_model(base, torch.float32)
+    (tokens,) = encode_chat(tokenizer, [chat("hi", "yes")], 100)
+    assert tokenizer.decode(tokens.ids) == "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\nyes<|im_end|>"
+    assert tokenizer.decode(tokens.ids[-tokens.answer :]) == "yes<|im_end|>"
+    (cut,) = encode_chat(tokenizer, [chat("hi", "yes")], len(tokens.ids) - 2)
+    assert tokenizer.decode(cut.ids[-cut.answer :]) == "ye"
+    assert encode_chat(tokenizer, [chat("hi", "yes")], len(tokens.ids) - 4) == []
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        {},
+        {"messages": [{"role": "user", "content": "x"}]},
+        {"messages": [{"role": "user", "content": "x"}, {"role": "user", "content": "y"}]},
+        {"messages": [{"role": "user"}, {"role": "assistant", "content": "y"}]},
+        {"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": " "}]},
+        {"messages": [{"role": "user", "content": 3}, {"role": "assistant", "content": "y"}]},
+        {"messages": "text"},
+        {"messages": "ab"},
+    ],
+)
+def test_malformed_examples_name_their_number(base: BaseModel, example: dict, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="example 2"):
+        train_expert(base, [chat("a", "b"), example], tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(lengths=st.lists(st.integers(1, 50), max_size=60), size=st.integers(1, 200), seed=st.integers(0, 99))
+def test_buckets_hold_every_example_once_within_the_size(lengths: list[int], size: int, seed: int) -> None:
+    batches = length_buckets(lengths, size, random.Random(seed))
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    assert all(len(b) == 1 or len(b) * max(lengths[i] for i in b) <= size for b in batches)
+
+
+def test_batch_loss_is_that_of_single_unpadded_forwards(base: BaseModel) -> None:
+    """Left padding, position ids and the cut of the logits change nothing (float32)."""
+    model, tokenizer = load_model(base, torch.float32)
+    chats = encode_chat(tokenizer, [chat("a", "yes"), chat("a longer question", "no"), chat("b", "oh dear me")], 100)
+    losses = []
+    for c in chats:
+        logits = model(torch.tensor([c.ids])).logits[0]
+        losses.append(F.cross_entropy(logits[-c.answer - 1 : -1], torch.tensor(c.ids[-c.answer :])).item())
+    trainer = _Trainer(model, tokenizer.pad_token_id, 1e-3)
+    assert trainer.loss(chats) == pytest.approx(sum(losses) / 3, rel=1e-5)
+    batch = left_padded(chats, tokenizer.pad_token_id)
+    assert batch.positions[:, -1].tolist() == [len(c.ids) - 1 for c in chats]
+
+
+def test_schedule() -> None:
+    factors = [_warmup_cosine(step, 100) for step in range(100)]
+    assert factors[:5] == [0.2, 0.4, 0.6, 0.8, 1.0]  # 5% of the steps
+    assert factors[5:] == sorted(factors[5:], reverse=True)
+    assert factors[5] == 1.0 and 0.05 < factors[-1] < 0.052
+    assert _warmup_cosine(0, 1) == 1.0
+
+
+def test_training_lowers_the_heldout_loss_and_peft_loads_the_result(base: BaseModel, tmp_path: Path) -> None:
+    import peft
+
+    steps = []
+    state, threads = torch.random.get_rng_state(), torch.get_num_threads()
+    result = train_expert(
+        base,
+        EXAMPLES,
+        tmp_path / "laugh",
+        rank=2,
+        alpha=4,
+        lr=2e-2,
+        epochs=6,
+        batch_tokens=400,
+        targets=("q_proj", "v_proj"),
+        dtype=torch.float32,
+        threads=1,
+        data="laughter",
+        on_step=lambda step, total, loss: steps.append((step, total, loss)),
+    )
+    assert torch.equal(state, torch.random.get_rng_state()) and torch.get_num_threads() == threads
+    assert result.heldout == 8 and result.examples == 32
+    assert result.heldout_loss_expert < result.heldout_loss_base - 0.5
+    assert [s[0] for s in steps] == list(range(1, result.steps + 1)) and {s[1] for s in steps} == {result.steps}
+    info = read_adapter(tmp_path / "laugh")
+    assert (info.base_model_name, info.dtypes, info.config.rank, info.config.alpha) == (base.name, ("BF16",), 2, 4.0)
+    model, tokenizer = load_model(base, torch.float32)
+    model = peft.PeftModel.from_pretrained(model, tmp_path / "laugh")
+    # The loss that the result claims is that of the files, read back by peft (rounded to bf16 when saved).
+    chats = encode_chat(tokenizer, EXAMPLES, 448)
+    random.Random(0).shuffle(chats)
+    loss = _Trainer(_trainable(model), tokenizer.pad_token_id, 1e-3).loss(chats[:8])
+    assert loss == pytest.approx(result.heldout_loss_expert, rel=2e-2)
+    card = (tmp_path / "laugh" / "README.md").read_text()
+    assert "laughter" in card and f"{result.heldout_loss_base:.4f}" in card
+
+
+def _trainable(model: Any) -> Any:
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+    return model
+
+
+def test_same_seed_same_files_and_another_seed_others(base: BaseModel, tmp_path: Path) -> None:
+    def weights(name: str, seed: int) -> bytes:
+        torch.rand(seed + 1)  # the state of the global generator must not matter
+        train_expert(base, EXAMPLES, tmp_path / name, max_tokens=600, seed=seed, threads=1)
+        return (tmp_path / name / "adapter_model.safetensors").read_bytes()
+
+    assert weights("one", 0) == weights("two", 0) != weights("three", 1)
+
+
+def test_budget_of_tokens(base: BaseModel, tmp_path: Path) -> None:
+    result = train_expert(base, EXAMPLES, tmp_path / "out", max_tokens=500, batch_tokens=200, heldout=0)
+    assert 500 <= result.tokens < 700
+    assert result.heldout == 0 and math.isnan(result.heldout_loss_base)
+    assert any(change.b.abs().max() > 0 for change in load_factors(read_adapter(tmp_path / "out")).values())
+
+
+def test_refusals(base: BaseModel, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("x")
+    with pytest.raises(UserError, match="exists already"):
+        train_expert(base, EXAMPLES, tmp_path / "mine")
+    with pytest.raises(UserError, match="no training example is left"):
+        train_expert(base, EXAMPLES, tmp_path / "out", max_len=3)
+    with pytest.raises(UserError, match="no such linear layers"):
+        train_expert(base, EXAMPLES, tmp_path / "out", targets=("w_qkv",))
+    assert [p.name for p in tmp_path.iterdir()] == ["mine"]
+
+
+def test_config_is_plain(base: BaseModel, tmp_path: Path) -> None:
+    train_expert(base, EXAMPLES, tmp_path / "out", max_tokens=100)
+    config = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
+    assert (config["r"], config["lora_alpha"], config["peft_type"]) == (8, 16, "LORA")
+    assert config["target_modules"] == ["k_proj", "o_proj", "q_proj", "v_proj"]

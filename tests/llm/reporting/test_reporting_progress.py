@@ -1,0 +1,226 @@
+"""Progress: what is left, how long it takes, and how it looks in a wide, a narrow and no terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from pyswarmopt_llm.common.events import Event, Narrator
+from pyswarmopt_llm.reporting.terminal.live import LiveView
+from pyswarmopt_llm.reporting.terminal.progress import headline, json_lines, progress
+from pyswarmopt_llm.reporting.terminal.state import WINDOW, SearchState
+
+START = Event(
+    "start",
+    {
+        "run": "runs/a",
+        "experts": ["x", "y"],
+        "tasks": ["builtin:demo"],
+        "particles": 4,
+        "limits": {"max_iter": 2, "patience": 5},
+        "dev_items": 48,
+        "scoring": "likelihood",
+        "dtype": "bfloat16",
+        "threads": 2,
+        "evaluations_planned": 12,
+    },
+)
+
+
+def row(number: int, iteration: int, particle: int, value: float, seconds: float = 1.0, n: int = 48) -> dict[str, Any]:
+    about = {"phase": "search", "iteration": iteration, "particle": particle, "key": str(number), "value": value}
+    return {**about, "n": n, "seconds": seconds, "coefficients": [1.0, 0.0], "items": {"t": "1"}}
+
+
+def told(*rows: dict[str, Any], planned: int = 12, **limits: float) -> SearchState:
+    """A state that was told a start and these rows."""
+    state, narrator = SearchState(), Narrator(planned)
+    state.add(Event("start", {**START.data, "limits": limits or START.data["limits"]}))
+    for one in rows:
+        state.add(narrator.told(one))
+    return state
+
+
+def drawn(state: SearchState, width: int, height: int = 30, **options: Any) -> list[str]:
+    out = io.StringIO()
+    console = Console(file=out, width=width, height=height, color_system=None, legacy_windows=False, **options)
+    console.print(LiveView(state))
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+# What is known
+
+
+@given(st.lists(st.floats(0.01, 100), min_size=1, max_size=3 * WINDOW), st.integers(0, 1000))
+def test_time_left_is_the_mean_of_the_latest_evaluations_times_what_is_left(seconds: list[float], left: int) -> None:
+    rows = [row(i, 0, i, 0.5, spent) for i, spent in enumerate(seconds)]
+    state = told(*rows, planned=len(rows) + left)
+    latest = seconds[-WINDOW:]
+    assert state.seconds_left == pytest.approx(left * sum(latest) / len(latest))
+    assert state.items_per_second == pytest.approx(48 * len(latest) / sum(latest))
+
+
+def test_a_budget_bounds_the_time_left() -> None:
+    rows = [row(i, 0, i, 0.5, seconds=6.0) for i in range(4)]  # 24 s, 192 items, 8 items/s
+    assert told(*rows, planned=104).seconds_left == 600
+    assert told(*rows, planned=104, max_iter=9, budget_minutes=1).seconds_left == 36
+    assert told(*rows, planned=104, max_iter=9, budget_items=272).seconds_left == 10
+
+
+def test_nothing_is_claimed_before_the_first_evaluation() -> None:
+    state = told()
+    assert state.seconds_left is state.best is state.single is None
+    text = "\n".join(drawn(state, 80))
+    assert "best dev -" in text and "items/s" not in text and "getting ready" in text
+
+
+def test_stop_rules_by_hand() -> None:
+    values = [(0, 0, 0.5), (0, 1, 0.4), (1, 0, 0.6), (1, 1, 0.6), (2, 0, 0.6), (3, 0, 0.55)]
+    rows = [row(i, *where, seconds=15.0) for i, where in enumerate(values)]
+    state = told(*rows, max_iter=9, patience=4, budget_items=960, budget_minutes=3)
+    # Iterations 0 to 2 are over, the best was found in 1; 6 x 48 items and 90 s are spent.
+    used = {"max_iter": (2, 9), "patience": (1, 4), "budget_items": (288, 960), "budget_minutes": (1.5, 3)}
+    assert {name: pair for name, *pair in state.stops} == {name: list(pair) for name, pair in used.items()}
+    assert (state.best, state.best_at, state.single) == (0.6, (1, 0), ("x", 0.5))
+    state.add(Event("iteration", {"iteration": 3, "best": 0.6, "evaluations": 6, "evaluations_left": 6}))
+    assert state.stops[:2] == [("max_iter", 3, 9), ("patience", 2, 4)]
+
+
+def test_a_replayed_journal_leaves_the_state_that_the_stopped_search_had() -> None:
+    rows = [row(i, i // 4, i % 4, i / 12) for i in range(10)]
+    resumed, narrator = SearchState(), Narrator(12)
+    resumed.add(START)
+    for one in rows[:7]:
+        resumed.add(narrator.told(one, "replayed"))
+    for iteration in (0, 1):  # the loop goes through the iterations again
+        past = {"iteration": iteration, "best": 0.0, "evaluations": 7, "evaluations_left": 5}
+        resumed.add(Event("iteration", past) if iteration == 0 else narrator.told(rows[7]))
+    for one in rows[8:]:
+        resumed.add(narrator.told(one))
+    whole = told(*rows)
+    assert {**vars(resumed), "_latest": list(resumed._latest)} == {**vars(whole), "_latest": list(whole._latest)}
+
+
+# What is shown
+
+
+def test_the_heat_map_shows_values_as_marks_of_eight_heights() -> None:
+    rows = [row(i, 0, i, value) for i, value in enumerate((0.2, 0.6, 0.39))] + [row(3, 1, 0, 0.4)]
+    lines = drawn(told(*rows), 80)
+    # 0.2 is the lowest of eight levels of 0.05, 0.6 the highest; 0.39 the fourth, 0.4 the fifth.
+    assert "iteration 0 ▁ █ ▄ ·" in lines and "iteration 1 ▅ · · ·" in lines
+    assert any("▁ 0.200  █ 0.600" in line for line in lines)
+
+
+def test_in_colour_the_same_marks_are_coloured() -> None:
+    out = io.StringIO()
+    state = told(row(0, 0, 0, 0.2), row(1, 0, 1, 0.6))
+    Console(file=out, width=80, color_system="truecolor", force_terminal=True).print(LiveView(state))
+    assert "\x1b[34m▁" in out.getvalue() and "\x1b[93m█" in out.getvalue()  # blue, bright yellow
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+@pytest.mark.parametrize("particles", [4, 20, 500])
+def test_every_line_fits_whatever_the_names(width: int, particles: int) -> None:
+    rows = [row(i, i // particles, i % particles, (i * 7 % 13) / 13, 20.0) for i in range(10 * particles + 3)]
+    state, narrator = SearchState(), Narrator(10**6)
+    long = {"run": "runs/" + "very-" * 40, "tasks": ["日本語" * 30, "[red]b[/red]"], "experts": ["e" * 90, "f"]}
+    state.add(Event("start", {**START.data, **long, "particles": particles, "limits": {"max_iter": 10, "patience": 9}}))
+    for one in rows:
+        state.add(narrator.told(one))
+    lines = drawn(state, width)
+    assert max(map(cell_len, lines)) <= width
+    assert len(lines) <= 24  # a usual terminal
+    marks = set("▁▂▃▄▅▆▇█")
+    assert sum(line.startswith("iteration ") and bool(marks & set(line)) for line in lines) == 8
+    if particles == 500:
+        assert any("of 500" in line for line in lines)
+
+
+def test_a_low_terminal_gets_fewer_iterations() -> None:
+    state = told(*[row(i, i, 0, 0.1) for i in range(12)])
+    assert len(drawn(state, 80, height=14)) <= 14
+
+
+def test_without_unicode_the_marks_are_ascii() -> None:
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    Console(file=out, width=80, color_system=None).print(LiveView(told(row(0, 0, 0, 0.2), row(1, 1, 1, 0.6))))
+    out.seek(0)
+    assert "iteration 0 . _ _ _" in out.read()
+
+
+def test_in_a_terminal_the_last_state_and_the_notes_stay_on_the_screen() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=100, force_terminal=True, color_system=None, legacy_windows=False)
+    with progress(console) as on_event:
+        on_event(START)
+        on_event(Event("note", {"text": "[bold]letters[/bold] are at chance"}))
+        on_event(Narrator(12).told(row(0, 0, 0, 0.75, seconds=3.0)))
+    last = out.getvalue()[out.getvalue().rindex("runs/a") :]
+    for word in ("iteration 0/2", "best dev 0.7500", "1 evaluated, at most 11 left", "at most 0:33 left"):
+        assert word in last
+    assert "[bold]letters[/bold] are at chance" in out.getvalue()
+
+
+def test_elsewhere_than_in_a_terminal_there_is_a_line_per_iteration() -> None:
+    out = io.StringIO()
+    narrator = Narrator(12)
+    with progress(Console(file=out, width=40)) as on_event:
+        on_event(START)
+        on_event(Event("note", {"text": "[bold]letters[/bold] are at chance"}))
+        on_event(Event("trial", {"phase": "letter", "particle": 0, "value": 0.1, "n": 4, "seconds": 1.0}))
+        on_event(narrator.told(row(0, 0, 0, 0.25, seconds=2.0)))
+        on_event(narrator.told(row(1, 1, 0, 0.75, seconds=4.0)))
+        on_event(narrator.iteration())
+        on_event(Event("closing"))
+        on_event(Event("done", {"result": {}}))
+    headline, note, trial, iteration, closing = out.getvalue().splitlines()
+    for word in ("runs/a", "2 experts", "builtin:demo", "4 particles", "48 dev items", "likelihood", "bfloat16"):
+        assert word in headline
+    assert note == "[bold]letters[/bold] are at chance"
+    assert trial == "trying option letters: 1 scored" and closing == "scoring what was found"
+    # Ten evaluations left at (2 + 4) / 2 = 3 s each: 30 s; 96 items in 6 s.
+    words = ("1/2", "0.7500", "2 evaluated", "10 left", "16 items/s", "0:30", "1 of 2 iterations", "0 of 5 without")
+    assert all(word in iteration for word in words)
+
+
+def test_once_the_search_is_over_nothing_is_left() -> None:
+    state = told(row(0, 0, 0, 0.2))
+    assert any("left" in line for line in drawn(state, 80))
+    state.add(Event("closing"))
+    lines = drawn(state, 80)
+    assert not any("left" in line for line in lines) and lines[-1] == "scoring what was found"
+
+
+def test_the_headline_leaves_out_what_is_not_known() -> None:
+    unknown = {"dev_items": 0, "scoring": "auto", "dtype": "auto", "threads": None}
+    text = headline({**START.data, **unknown})
+    assert text == "runs/a: 2 experts on builtin:demo; 4 particles, at most 12 evaluations"
+
+
+def test_lines_of_a_resumed_run_begin_where_it_was_stopped() -> None:
+    out, narrator = io.StringIO(), Narrator(12)
+    with progress(Console(file=out, width=40)) as on_event:
+        on_event(START)
+        for one in (row(0, 0, 0, 0.2), row(1, 1, 0, 0.3), row(2, 2, 0, 0.4)):
+            on_event(narrator.told(one, "replayed"))
+        for iteration in range(3):
+            so_far = {"best": 0.4, "evaluations": 3, "evaluations_left": 9}
+            on_event(Event("iteration", {"iteration": iteration, **so_far}))
+    assert [line[:13] for line in out.getvalue().splitlines()[1:]] == ["iteration 2/2"]
+
+
+def test_json_lines_are_the_events_to_the_letter() -> None:
+    out = io.StringIO()
+    events = [START, Narrator(12).told(row(0, 0, 0, 0.1)), Event("note", {"text": 'two\nlines "é"'}), Event("closing")]
+    for event in events:
+        json_lines(out)(event)
+    read = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert read == [{"event": event.kind, **event.data} for event in events]

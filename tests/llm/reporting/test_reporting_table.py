@@ -1,0 +1,112 @@
+"""The closing table: the right numbers in the right cells, the margin as it is."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from pyswarmopt_llm.reporting.table import by_weight, cost_text, print_result, score_rows, verdict
+from pyswarmopt_llm.reporting.terminal.live import duration
+
+RESULT: dict[str, Any] = {
+    "best_dev": 0.712,
+    "best_test": 0.641,
+    "best_single_dev": 0.65,
+    "best_single_test": 0.6,
+    "best_single": "dates",
+    "uniform_dev": 0.55,
+    "intervals": {
+        "best_dev": [0.65, 0.77],
+        "best_test": [0.61, 0.67],
+        "best_single_dev": [0.58, 0.71],
+        "best_single_test": [0.57, 0.6],
+    },
+    "evaluations": 31,
+    "item_evaluations": 1488,
+    "seconds": 200.0,
+    "seconds_scoring": 150.0,
+    "peak_memory_bytes": 3 * 2**29,
+    "scoring": "likelihood",
+    "stop": {"patience": 10},
+    "coefficients": {"dates": 0.2, "graph": -0.3, "strings": 1.1},
+}
+
+
+def printed(result: dict[str, Any], width: int = 100) -> str:
+    out = io.StringIO()
+    print_result(Console(file=out, width=width), Path("runs/a"), result)
+    return out.getvalue()
+
+
+def cells(text: str, label: str) -> list[str]:
+    (line,) = [line for line in text.splitlines() if label in line and "│" in line]
+    return [cell.strip() for cell in line.strip("│").split("│")]
+
+
+def test_each_contestant_has_its_own_scores() -> None:
+    text = printed(RESULT)
+    assert cells(text, "dates") == [
+        "best single expert: dates",
+        "0.650 [0.580, 0.710]",
+        "0.600 [0.570, 0.600]",
+    ]
+    assert cells(text, "uniform") == ["uniform average", "0.550", "-"]
+    assert cells(text, "swarm") == ["swarm", "0.712 [0.650, 0.770]", "0.641 [0.610, 0.670]"]
+
+
+def test_the_uniform_average_is_shown_only_where_it_was_scored() -> None:
+    without = {key: value for key, value in RESULT.items() if key != "uniform_dev"}
+    assert [row.label for row in score_rows(without)] == ["best single expert: dates", "swarm"]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "words"),
+    [
+        ([0.61, 0.67], [0.57, 0.60], "do not overlap"),
+        ([0.60, 0.67], [0.57, 0.60], "test overlap"),
+        ([0.40, 0.45], [0.57, 0.60], "do not overlap"),
+        ([0.40, 0.90], [0.57, 0.60], "test overlap"),
+    ],
+)
+def test_overlap_of_intervals(ours: list[float], theirs: list[float], words: str) -> None:
+    intervals = {"best_test": ours, "best_single_test": theirs}
+    assert words in verdict({**RESULT, "intervals": intervals})
+
+
+def test_a_loss_is_printed_as_a_loss() -> None:
+    assert "-0.100 on test" in verdict({**RESULT, "best_test": 0.5})
+
+
+def test_without_a_test_split_no_test_margin_is_claimed() -> None:
+    text = verdict({**RESULT, "best_test": None, "best_single_test": None})
+    assert "no test split" in text
+    assert "on test" not in text
+
+
+def test_names_are_never_read_as_markup() -> None:
+    hostile = "[red]x[/red]"
+    text = printed({**RESULT, "best_single": hostile, "coefficients": {hostile: 1.0}})
+    assert text.count(hostile) == 2
+
+
+def test_cost_by_hand() -> None:
+    # 200 s is 3:20, 150 of 200 is 75%, 3 * 2^29 bytes is 1.5 GiB.
+    text = cost_text(RESULT)
+    for word in ("31 evaluations", "1488 items", "3:20", "75%", "1.5 GiB", "patience 10"):
+        assert word in text
+
+
+def test_experts_are_ordered_by_the_size_of_their_weight() -> None:
+    assert [name for name, _ in by_weight(RESULT["coefficients"])] == ["strings", "graph", "dates"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0:00"), (59.6, "1:00"), (3599.4, "59:59"), (3600, "1:00:00"), (90061, "25:01:01")],
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

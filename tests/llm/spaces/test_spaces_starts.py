@@ -1,0 +1,87 @@
+"""Where a search begins: the paper's segments, or sums; what goes together with what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from search_helpers import history, louder, questions, small, write_task
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.jobs.search.loop import search
+from pyswarmopt_llm.models.adapters.adapter import load_adapter, read_adapter
+from pyswarmopt_llm.spaces import build_space
+from pyswarmopt_llm.spaces.starts import check_start, starting_points, sums
+
+
+@given(st.integers(1, 4), st.integers(2, 12), st.integers(0, 30), st.integers(0, 99))
+def test_sums_are_positive_and_all_groups_of_one_have_one_total(groups: int, n: int, count: int, seed: int) -> None:
+    found = sums(groups, n, count, seed).view(count, groups, n)
+    assert found.dtype == torch.float64 and bool((found >= 0).all())
+    totals = found.sum(-1)
+    assert torch.allclose(totals, totals[:, :1].expand_as(totals))
+    assert bool(((totals >= 0.5 - 1e-12) & (totals <= 1 + n / 3 + 1e-12)).all())
+    assert torch.equal(sums(groups, n, count, seed).view(count, groups, n), found)
+
+
+def test_totals_are_uniform_and_shares_uniform_on_the_simplex() -> None:
+    """Kolmogorov and Smirnov's test; of three shares uniform on the simplex each is Beta(1, 2)."""
+    found = sums(1, 3, 4000, 0).numpy()
+    totals = found.sum(1)
+    assert stats.kstest(totals, stats.uniform(0.5, 1.5).cdf).pvalue > 0.01
+    for share in (found / totals[:, None]).T:
+        assert stats.kstest(share, stats.beta(1, 2).cdf).pvalue > 0.01
+    assert abs(np.corrcoef(totals, found[:, 0] / totals)[0, 1]) < 0.05
+
+
+def test_sums_where_weights_are_linear_in_the_coefficients(tiny_experts: list[Path]) -> None:
+    experts = [load_adapter(read_adapter(path)) for path in tiny_experts]
+    n = len(experts)
+    delta, factor = build_space("delta", experts), build_space("factor", experts)
+    for start, space, summed in (
+        ("auto", delta, True),
+        ("auto", factor, False),
+        ("sums", factor, True),
+        ("segments", delta, False),
+    ):
+        found = starting_points(space, start, n + 5, 3)
+        assert torch.equal(found[:n], torch.eye(n, dtype=torch.float64))
+        assert len(found) == (n + 5 if summed else n)  # segments are drawn by the optimizer
+    assert len(starting_points(delta, "sums", 1, 0)) == n
+
+
+@pytest.mark.parametrize(
+    ("more", "summed"),
+    [
+        ({"space": "delta"}, True),
+        ({"space": "delta", "start": "segments"}, False),
+        ({"space": "delta", "compat": "reference"}, False),
+        ({"space": "factor"}, False),
+        ({"space": "factor", "start": "sums"}, True),
+        ({"space": "delta", "optimizer": "pycma"}, False),
+    ],
+)
+def test_what_a_search_begins_with(
+    more: dict[str, str], summed: bool, tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    task = write_task(tmp_path / "t.json", questions(6, 1), questions(6, 2))
+    experts = louder(tiny_experts, tmp_path / "experts")
+    config = small(tiny_base, experts, [task], tmp_path / "run", particles=8, max_iter=0, **more)
+    search(config)
+    totals = [sum(row["coefficients"]) for row in history(Path(config.out)) if row["phase"] == "search"]
+    assert totals[: len(experts)] == pytest.approx([1.0] * len(experts))
+    if more.get("optimizer") != "pycma":  # which asks the experts alone, in a round of their own
+        rest = totals[len(experts) :]
+        assert rest and all(abs(total - 1) > 1e-6 for total in rest) == summed
+
+
+def test_starts_that_do_not_exist_are_refused() -> None:
+    check_start("sums", "delta", exact_flat=False)
+    for start, space, flat in (("none", "delta", False), ("sums", "token", False), ("sums", "factor", True)):
+        with pytest.raises(UserError, match="--start"):
+            check_start(start, space, flat)
