@@ -15,7 +15,7 @@ from pyswarmopt_llm.common.interfaces import Node, Patch
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.evaluate import evaluate_model
 from pyswarmopt_llm.jobs.search.loop import resume, search
-from pyswarmopt_llm.spaces.graph.space import GraphEngine, engine
+from pyswarmopt_llm.spaces.graph import GraphEngine, engine
 
 ANT, BEE, CAT = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 
