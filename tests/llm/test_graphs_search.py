@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tokens_helpers import byte_level, member, save_member, sentence_piece
 
 from pyswarmopt_llm.evaluate import evaluate_model
 from pyswarmopt_llm.graphs import GraphEngine, engine
+from pyswarmopt_llm.graphs.messages import fitting_turn
 from pyswarmopt_llm.interfaces import Node, Patch
 from pyswarmopt_llm.runs import Run
 from pyswarmopt_llm.search import resume, search
@@ -95,6 +97,14 @@ def test_long_messages_are_cut_to_the_window(three: GraphEngine, monkeypatch: py
     for length in (300, 370, 410):
         (answer,) = three.generate(["q" * length], 4)
         assert isinstance(answer, str)
+
+
+@pytest.mark.parametrize(("window", "said"), [(0, "amber birch"), (-1, "amber")])
+def test_a_message_that_just_fits_is_passed_on_whole(window: int, said: str) -> None:
+    """The window holds the turn with the whole message and 4 tokens more, or one less."""
+    whole = asked("Which one?", "amber birch")
+    model: Any = SimpleNamespace(window=len(whole) + 4 + window, chat=str, encode_prompt=list)
+    assert fitting_turn(model, "Which one?", ["amber birch"], 4) == asked("Which one?", said)
 
 
 @pytest.mark.parametrize(
