@@ -73,6 +73,27 @@ def test_what_is_told_counts_sure_items_and_waits_for_doubtful_ones(
     assert told == (None if waits or value > best else value)
 
 
+def test_the_kernel_is_chosen_anew_with_half_as_many_margins_again() -> None:
+    """After 4 candidates at 6, 9, 14, 21: there it foretells what one that was never asked before foretells."""
+    rng = np.random.default_rng(0)
+    positions = torch.from_numpy(rng.dirichlet(np.ones(3), 24))
+    slopes = rng.normal(size=(5, 2, 3))
+    margins = np.sin(3 * slopes @ positions.numpy().T).transpose(2, 0, 1)
+    often, anew = Screening(0.05, {"t": 5}), set()
+    for n, (position, own) in enumerate(zip(positions, margins, strict=True), start=1):
+        row = {"key": str(n), "value": 0.5, "margins": {"t": own.tolist()}}
+        often.learn(position, row)
+        if n < 4:
+            continue
+        once = Screening(0.05, {"t": 5})
+        for k in range(n):
+            once.learn(positions[k], {"key": str(k), "value": 0.5, "margins": {"t": margins[k].tolist()}})
+        ours, fresh = (one.screens(positions[:3] + 0.1)[0].right["t"] for one in (often, once))
+        if np.array_equal(ours, fresh):
+            anew.add(n)
+    assert anew == {4, 6, 9, 14, 21}
+
+
 # Whole searches on items that are smooth functions of the coefficients
 
 
