@@ -48,7 +48,7 @@ def plot_origin(file: Path, origins: Sequence[Origin]) -> None:
     population = max(start.population for start in origins)
     axes.axvline((population + 1) / 2, linestyle=":", color="0.5")
     axes.set_xlabel("rank of its start in the swarm (1 is best)")
-    axes.set_ylabel("dev: start (dot), end (star), promised (dashes)")
+    axes.set_ylabel("dev: start (dot), end (star), proposed (dashes)")
     axes.set_xlim(0, population + 1)
     figure.savefig(file, dpi=120)
 

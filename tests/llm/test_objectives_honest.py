@@ -197,6 +197,13 @@ def test_what_the_model_promised_started_nowhere() -> None:
     assert (start.value, start.iteration, start.population) == (1.0, 2, 3)
 
 
+def test_a_particle_whose_start_was_ended_early_is_of_the_swarm() -> None:
+    rows, result = journal()
+    rows[1] = {**rows[1], "bounds": [0.0, 2 / 6]}
+    start = origin(rows, result)
+    assert (start.particle, start.rank, start.population) == (1, 2.5, 3) and not start.promised
+
+
 # Coefficients
 
 
