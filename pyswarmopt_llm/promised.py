@@ -17,8 +17,8 @@ def ask_promised(
 ) -> None:
     """Ask in full, as far as the budget goes, what `Screening.promising` finds; each is learnt from before the next.
 
-    In the journal they are one more iteration, of particles whose numbers follow those of the swarm; what shows a search
-    does not count it.
+    In the journal they are one more iteration, of particles whose numbers follow those of the swarm; views of a search
+    do not count it.
 
     Args:
         job: what is searched.

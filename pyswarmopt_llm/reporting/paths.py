@@ -67,7 +67,8 @@ def plane(rows: Sequence[Mapping[str, Any]], coefficients: Mapping[str, float], 
     shades = order * _LEVELS // len(rows)
     swarm = swarm_of(rows)
     visited = [
-        Mark(*spot, told(row, swarm), f"v{shade}") for spot, row, shade in zip(spots, rows, shades.tolist(), strict=True)
+        Mark(*spot, told(row, swarm), f"v{shade}")
+        for spot, row, shade in zip(spots, rows, shades.tolist(), strict=True)
     ]
     by_particle: dict[int, list[tuple[float, float]]] = {}
     for spot, row in zip(spots, rows, strict=True):

@@ -1,4 +1,4 @@
-"""The notebooks of the examples run from the first cell to the last, and are saved with the pictures that this makes."""
+"""The notebooks of the examples run from the first cell to the last, and are saved with their pictures."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-matplotlib = pytest.importorskip("matplotlib", reason="plots need matplotlib (extra: toy)")
-matplotlib.use("agg")
+pytest.importorskip("matplotlib", reason="plots need matplotlib (extra: toy)")
+
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
@@ -24,7 +24,8 @@ BOX = [(-5.0, 5.0)] * 2
 
 @pytest.fixture(autouse=True)
 def figures():
-    """No figure is open before a test or after it."""
+    """No figure is open before a test or after it, and none needs a screen."""
+    plt.switch_backend("agg")
     plt.close("all")
     yield
     plt.close("all")

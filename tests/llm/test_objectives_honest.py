@@ -207,7 +207,9 @@ def test_a_particle_whose_start_was_ended_early_is_of_the_swarm() -> None:
 
 
 @pytest.mark.parametrize("runs", [1, 5, 9])
-def test_the_picture_has_a_bar_for_each_run_and_its_legend_inside(runs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_picture_has_a_bar_for_each_run_and_its_legend_inside(
+    runs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from matplotlib.figure import Figure
 
     drawn: list[Figure] = []
