@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pyswarmopt_cli.limits import largest
 from pyswarmopt_llm.config import SearchConfig
 from pyswarmopt_llm.effort import check_effort
 from pyswarmopt_llm.engines.transformers_engine import TransformersEngine
@@ -39,8 +40,9 @@ def check_settings(config: SearchConfig) -> None:
     least = {"particles": 1, "max_iter": 0, "patience": 1, "seed": 0, "threads": 1, "batch_tokens": 1, "output_rank": 1}
     for name, lowest in least.items():
         value = getattr(config, name)
-        if value is not None and not lowest <= value < 2**63:
-            raise UserError(f"--{name.replace('_', '-')} {value}: out of range; give at least {lowest}")
+        if value is not None and not lowest <= value <= largest(name):
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(f"{option} {value}: out of range; give at least {lowest} and at most {largest(name)}")
     check_workers(config)
     if config.compat not in ("paper", "reference"):
         raise UserError(f"--compat {config.compat}: unknown; use paper or reference")

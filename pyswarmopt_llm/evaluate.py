@@ -11,6 +11,7 @@ from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.interfaces import Engine, Score
 from pyswarmopt_llm.objectives import LM_EVAL, scorings_of
 from pyswarmopt_llm.opening import holds_several, open_model
+from pyswarmopt_llm.paths import user_path
 from pyswarmopt_llm.run_files import read_about, read_result
 from pyswarmopt_llm.tasks import Task, load_task
 from pyswarmopt_llm.utilities import interval
@@ -76,7 +77,7 @@ def evaluate_model(
     how.check(loaded.split(split), f"{loaded.source}: {split}")
     engine = open_model(base, adapter, dtype, device, threads)
     if scoring == "auto" and metric is None:
-        scoring = run_scoring(Path(adapter or base), loaded.name) or scoring
+        scoring = run_scoring(user_path(adapter or base), loaded.name) or scoring
     check_askable(loaded, scoring, engine, (split,), how)
     return score_task(engine, loaded, split, scoring, how)
 

@@ -23,6 +23,7 @@ from pyswarmopt_llm.experts.preflight import inspect_experts
 from pyswarmopt_llm.experts.write import write_adapter
 from pyswarmopt_llm.objectives import find_metrics
 from pyswarmopt_llm.opening import load_engine
+from pyswarmopt_llm.paths import user_path
 from pyswarmopt_llm.reporting.card import code, plain
 from pyswarmopt_llm.tasks import Task, load_task
 
@@ -93,7 +94,7 @@ def merge_experts(
     if task is not None and not rule.needs - {"seed"}:
         raise UserError(f"--task {task}: {method} is a fixed rule and looks at no task; leave it out")
     settings = rule.settings(len(experts), space, options)
-    folder = Path(out).expanduser()
+    folder = user_path(out)
     check_free(folder)
     loaded = None if task is None else load_task(task)
     found = resolve_base(base)

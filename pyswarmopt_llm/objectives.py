@@ -13,6 +13,7 @@ from pyswarmopt_llm.engines.hardware import pick_device
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.experts.fingerprint import canonical
 from pyswarmopt_llm.interfaces import Utility
+from pyswarmopt_llm.paths import user_path
 from pyswarmopt_llm.tasks import Item, Scoring, Task, load_task
 from pyswarmopt_llm.utilities.callables import CallableUtility
 from pyswarmopt_llm.utilities.combine import Combine, find_combine
@@ -73,7 +74,7 @@ def load_objectives(config: SearchConfig) -> Objectives:
     externals = _load_externals(config)
     if not tasks and not externals:
         raise UserError("no task; give one with --task")
-    where = Path(config.out).expanduser() / "judge.jsonl"
+    where = user_path(config.out) / "judge.jsonl"
     metrics = find_metrics(tasks, config.metrics, where, config.device)
     _check_harmonic(config, metrics, externals)
     return Objectives(tasks, metrics, externals, fresh, find_combine(config.combine, len(tasks) + len(externals)))

@@ -31,6 +31,7 @@ from pyswarmopt_llm.objective import Objective, OnRow
 from pyswarmopt_llm.one_by_one import OneByOne, spent
 from pyswarmopt_llm.optimizers import is_swarm, optimizer, released
 from pyswarmopt_llm.output import coefficients_by_group, items_saved, save_truncated
+from pyswarmopt_llm.paths import user_path
 from pyswarmopt_llm.promised import ask_promised
 from pyswarmopt_llm.reporting.card import model_card
 from pyswarmopt_llm.reporting.report import render_report
@@ -73,7 +74,7 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
         UserError: bad input, before anything is written.
         KeyboardInterrupt: as ever; the run can be resumed.
     """
-    path = Path(config.out).expanduser()
+    path = user_path(config.out)
     check_new(path)
     job = prepare(with_threads(config))
     more = {"calibration": dict(job.trial)} if job.trial else {}
@@ -87,7 +88,7 @@ def resume(run: str | Path, on_event: OnEvent | None = None) -> SearchResult:
     Raises:
         UserError: not a run, or base, experts or data changed since it began.
     """
-    opened = Run.open(Path(run).expanduser())
+    opened = Run.open(user_path(run))
     result = opened.result
     if result is not None:
         if on_event is not None:

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from pyswarmopt_cli.terminal import echo, open_console
 from pyswarmopt_llm.collective.config import CouncilConfig
 from pyswarmopt_llm.collective.settings import Settings
 from pyswarmopt_llm.collective.strategies import find_names
@@ -53,18 +54,18 @@ def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json:
     from pyswarmopt_llm.collective.session import decide_task
 
     try:
-        with steps(Console(stderr=True), quiet) as on_step:
+        with steps(open_console(stderr=True), quiet) as on_step:
             result = decide_task(config, on_step)
     except KeyboardInterrupt:
         kept = "nothing was kept" if config.out is None else f"go on with: {shlex.join(['swarm-llm', *sys.argv[1:]])}"
-        sys.stderr.write(f"\ninterrupted; {kept}\n")
+        echo(f"\ninterrupted; {kept}", err=True)
         raise typer.Exit(130) from None
     if as_json:
         typer.echo(json.dumps(result))
         return
-    print_tables(Console(), result)
+    print_tables(open_console(), result)
     if config.out is not None:
-        typer.echo(f"wrote {Path(config.out) / 'result.json'} and verdicts.jsonl")
+        echo(f"wrote {Path(config.out) / 'result.json'} and verdicts.jsonl")
 
 
 def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
@@ -78,9 +79,9 @@ def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
         return
     for name, verdict in found.items():
         head = f"{name}: " if len(found) > 1 else ""
-        typer.echo(f"{head}{verdict.answer or '(no answer)'}")
+        echo(f"{head}{verdict.answer or '(no answer)'}")
         said = sum(ballot is not None for ballot in verdict.ballots)
-        typer.echo(f"  {verdict.agreement:.0%} agree, {said} of {len(verdict.ballots)} answer, {verdict.tokens} tokens")
+        echo(f"  {verdict.agreement:.0%} agree, {said} of {len(verdict.ballots)} answer, {verdict.tokens} tokens")
 
 
 @contextmanager

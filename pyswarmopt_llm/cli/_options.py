@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperOption
+from typer.core import TyperOption
 
+from pyswarmopt_cli.limits import BoundedCommand
 from pyswarmopt_llm.cli._help import print_help
 from pyswarmopt_llm.errors import UserError
 
@@ -42,7 +43,7 @@ def spread(args: Sequence[str], variadic: Sequence[str] = VARIADIC) -> list[str]
     return out
 
 
-class SwarmCommand(TyperCommand):
+class SwarmCommand(BoundedCommand):
     """A command whose `VARIADIC` options take several values."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pyswarmopt_cli.terminal import echo
 from pyswarmopt_llm.cli._options import Json
 
 
@@ -30,7 +31,7 @@ def command(
         folder,
         with_ablations=ablations,
         with_diversity=diversity,
-        tell=lambda text: typer.echo(text, err=True),
+        tell=lambda text: echo(text, err=True),
     )
     typer.echo(json.dumps(found) if as_json else "\n".join([*_lines(found), f"Plots and figures: {folder}"]))
 

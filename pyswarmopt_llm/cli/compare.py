@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from pyswarmopt_cli.terminal import echo, open_console
 from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING
 from pyswarmopt_llm.cli._options import (
     Base,
@@ -83,15 +84,15 @@ def command(
         allow_overlap=allow_overlap,
     )
     try:
-        with steps(Console(stderr=True), quiet) as on_step:
+        with steps(open_console(stderr=True), quiet) as on_step:
             result = compare(settings, on_step)
     except KeyboardInterrupt:
         again = shlex.join(["swarm-llm", *sys.argv[1:]])
-        sys.stderr.write(f"\ninterrupted; go on with: {again}\n")
+        echo(f"\ninterrupted; go on with: {again}", err=True)
         raise typer.Exit(130) from None
-    typer.echo(json.dumps(result) if as_json else markdown(result), nl=as_json)
+    echo(json.dumps(result) if as_json else markdown(result), end="\n" if as_json else "")
     if not as_json:
-        typer.echo(f"wrote {Path(out) / 'compare.json'}, compare.md and compare.html")
+        echo(f"wrote {Path(out) / 'compare.json'}, compare.md and compare.html")
 
 
 def _named(text: str) -> tuple[str, str]:

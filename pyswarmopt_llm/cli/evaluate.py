@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pyswarmopt_cli.terminal import echo
 from pyswarmopt_llm.cli._options import Base, Device, Dtype, Json, Overlap, Scoring, Threads
 
 
@@ -62,7 +63,7 @@ def command(
         }
         typer.echo(json.dumps(record))
         return
-    typer.echo(
+    echo(
         f"{found.task} {split}: {found.metric} {found.score.value:.3f} (95% interval {low:.3f} to {high:.3f}, "
         f"{found.n} items, {found.scoring} scoring)"
     )

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pyswarmopt_cli.terminal import echo, open_console
 from pyswarmopt_llm.cli._options import Json
 
 if TYPE_CHECKING:
@@ -63,14 +63,14 @@ def command(
     if as_json:
         typer.echo(json.dumps(as_record(report, errors)))
     else:
-        console = Console()
+        console = open_console()
         common, table = report_table(report)
-        typer.echo(common)
+        echo(common)
         console.print(table)
         for problem in report.problems:
-            typer.echo(f"{problem.severity}: {problem}")
+            echo(f"{problem.severity}: {problem}")
         for space, count in errors.items():
-            typer.echo(
+            echo(
                 f"--space {space}: {f'blocked (errors: {count})' if count else 'these experts can be mixed'}"
             )
     if all(errors.values()):

@@ -20,6 +20,7 @@ from pyswarmopt_llm.collective.strategy import Strategy
 from pyswarmopt_llm.honest import permutation_test
 from pyswarmopt_llm.job import versions
 from pyswarmopt_llm.members import Member, Memory, Remembered, check_members, open_members
+from pyswarmopt_llm.paths import user_path
 from pyswarmopt_llm.runs import write_json
 from pyswarmopt_llm.tasks import Item, Scoring, Task, load_task
 from pyswarmopt_llm.utilities.scoring import TRIAL, beats_chance, possible_scorings
@@ -77,7 +78,7 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
         UserError: bad input, before anything is written.
     """
     task = load_task(config.task, dev=config.dev, test=config.test, allow_overlap=config.allow_overlap)
-    out = None if config.out is None else Path(config.out).expanduser()
+    out = None if config.out is None else user_path(config.out)
     if out is not None:
         check_place(out, config.flat(), _FREE, FORMAT, _WHAT)
     named = [load_strategy(name) for name in config.strategies]

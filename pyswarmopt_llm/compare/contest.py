@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,6 +26,7 @@ from pyswarmopt_llm.job import versions
 from pyswarmopt_llm.objective import pack
 from pyswarmopt_llm.objectives import find_metrics, load_tasks, scorings_of
 from pyswarmopt_llm.opening import load_engine
+from pyswarmopt_llm.paths import user_path
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.tasks import Scoring, Task
 from pyswarmopt_llm.utilities.metrics import METRICS, Metric
@@ -125,7 +125,7 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
             }
             if asked:
                 result = summarise(config, store, asked, left_out, len(experts))
-                write_tables(Path(config.out).expanduser(), result)
+                write_tables(user_path(config.out), result)
         return result
 
 

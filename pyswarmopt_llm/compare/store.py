@@ -19,6 +19,7 @@ from pyswarmopt_llm import workplace
 from pyswarmopt_llm.compare.config import CompareConfig
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.interfaces import Patch
+from pyswarmopt_llm.paths import user_path
 
 FORMAT = 1
 # What may differ between two calls that fill the same directory.
@@ -79,7 +80,7 @@ def check_place(config: CompareConfig) -> None:
     Raises:
         UserError: names what differs.
     """
-    workplace.check_place(Path(config.out).expanduser(), asdict(config), _FREE, FORMAT, "a comparison")
+    workplace.check_place(user_path(config.out), asdict(config), _FREE, FORMAT, "a comparison")
 
 
 @contextmanager
@@ -89,7 +90,7 @@ def opened(config: CompareConfig, fingerprints: Mapping[str, Any], versions: Map
     Raises:
         UserError: it cannot be written, another process is at work on it, or base, experts or data have changed.
     """
-    path = Path(config.out).expanduser()
+    path = user_path(config.out)
     about = {"format": FORMAT, "config": asdict(config), "fingerprints": fingerprints, "versions": versions}
     with workplace.opened_place(path, about, "a comparison", ("scores.jsonl", "outcomes.jsonl")):
         yield Store(path)

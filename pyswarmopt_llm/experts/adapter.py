@@ -25,6 +25,7 @@ from pyswarmopt_llm.experts.fingerprint import canonical
 from pyswarmopt_llm.experts.header import TensorHeader, read_header
 from pyswarmopt_llm.experts.write import PREFIX
 from pyswarmopt_llm.interfaces import LowRank
+from pyswarmopt_llm.paths import user_path
 
 _WEIGHTS = "adapter_model.safetensors"
 _KEY = re.compile(re.escape(PREFIX) + r"(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
@@ -158,7 +159,7 @@ def read_adapter(spec: str | Path, name: str | None = None) -> AdapterInfo:
     modules = _modules(weights, config, tensors)
     digest = hashlib.sha256(weights.read_bytes())
     digest.update(canonical([config.base_model_name, *((m, s.rank, s.scale) for m, s in modules.items())]))
-    own_name = Path(spec).expanduser().resolve().name if Path(spec).expanduser().is_dir() else Path(spec).name
+    own_name = user_path(spec).resolve().name if user_path(spec).is_dir() else Path(spec).name
     return AdapterInfo(name or own_name, path, config, modules, tensors, digest.hexdigest())
 
 

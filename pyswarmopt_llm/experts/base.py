@@ -14,6 +14,7 @@ from pyswarmopt_llm.experts import embedded
 from pyswarmopt_llm.experts.files import local_directory, read_json
 from pyswarmopt_llm.experts.fingerprint import canonical, sample_digest
 from pyswarmopt_llm.experts.quiet import quiet_transformers
+from pyswarmopt_llm.paths import user_path
 
 # What turns text into tokens; a changed chat template changes every score.
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
@@ -63,7 +64,7 @@ def resolve_base(spec: str) -> BaseModel:
         path, name = embedded.materialise(model), model.name
     else:
         path = local_directory(spec, _PATTERNS)
-        name = str(path.resolve()) if Path(spec).expanduser().is_dir() else spec
+        name = str(path.resolve()) if user_path(spec).is_dir() else spec
     config = read_json(path / "config.json")
     if not any(path.glob("*.safetensors")):
         raise UserError(f"{spec}: has no *.safetensors (pickles are not read); save it with save_pretrained")

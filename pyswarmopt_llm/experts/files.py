@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.errors import UserError
+from pyswarmopt_llm.paths import user_path
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -27,7 +28,7 @@ def local_directory(spec: str | Path, patterns: Sequence[str]) -> Path:
     Raises:
         UserError: there is no such directory and no such repository within reach.
     """
-    path = Path(spec).expanduser()
+    path = user_path(spec)
     if path.is_dir():
         return path
     if path.exists():

@@ -11,6 +11,7 @@ from pyswarmopt_llm.experts.base import BaseModel, resolve_base
 from pyswarmopt_llm.experts.files import read_json
 from pyswarmopt_llm.experts.preflight import unique_names
 from pyswarmopt_llm.experts.stored import StoredTensors
+from pyswarmopt_llm.paths import user_path
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def inspect_models(specs: Sequence[str], base: BaseModel) -> list[ModelInfo]:
     expected = StoredTensors(base.weight_files).shapes
     found = []
     for spec, name in zip(specs, unique_names(specs), strict=True):
-        if (Path(spec).expanduser() / "adapter_config.json").is_file():
+        if (user_path(spec) / "adapter_config.json").is_file():
             raise UserError(f"{name}: is an adapter, not a whole model; use --space factor or delta")
         model = resolve_base(spec)
         theirs = read_json(model.path / "config.json").get("model_type")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.experts.adapter import load_factors
@@ -15,6 +14,7 @@ from pyswarmopt_llm.members.endpoint import EndpointMember, EndpointSpec, is_end
 from pyswarmopt_llm.members.interface import Member
 from pyswarmopt_llm.members.local import LocalMember, Seat
 from pyswarmopt_llm.opening import load_engine
+from pyswarmopt_llm.paths import user_path
 from pyswarmopt_llm.tokens.engine import MixtureEngine
 from pyswarmopt_llm.tokens.files import MixtureFile, holds_mixture, read_mixture
 from pyswarmopt_llm.tokens.members import Member as Found
@@ -36,7 +36,7 @@ def find_places(specs: Sequence[str], base: str | None = None) -> list[Place]:
     places: dict[int, Place] = {}
     plain: dict[int, str] = {}
     for number, spec in enumerate(specs):
-        path = Path(spec).expanduser()
+        path = user_path(spec)
         if is_endpoint(spec):
             places[number] = EndpointSpec.parse(spec)
         elif (path / "run.json").is_file():

@@ -6,7 +6,6 @@ import copy
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -18,6 +17,7 @@ from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapt
 from pyswarmopt_llm.experts.base import BaseModel, load_model, resolve_base
 from pyswarmopt_llm.experts.preflight import inspect_experts, unique_names
 from pyswarmopt_llm.interfaces import Patch
+from pyswarmopt_llm.paths import user_path
 from pyswarmopt_llm.tokens.alphabet import require_common_alphabet, same_tokenizer
 
 _PROBE = "Hello"
@@ -60,7 +60,7 @@ def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member,
     given = resolve_base(base) if base else None
     found = []
     for spec, name in zip(specs, unique_names(specs), strict=True):
-        path = Path(spec).expanduser()
+        path = user_path(spec)
         place = str(path.resolve()) if path.is_dir() else spec
         if (path / "adapter_config.json").is_file():
             info = read_adapter(path, name)

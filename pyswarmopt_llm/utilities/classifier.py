@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.experts.quiet import quiet_transformers
+from pyswarmopt_llm.paths import user_path
 
 
 def load_classifier(spec: str, metric: str, kind: str, device: str = "cpu") -> tuple[Any, Any]:
@@ -25,7 +25,7 @@ def load_classifier(spec: str, metric: str, kind: str, device: str = "cpu") -> t
     """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    where = str(Path(spec).expanduser()) if Path(spec).expanduser().is_dir() else spec
+    where = str(user_path(spec)) if user_path(spec).is_dir() else spec
     options = {"trust_remote_code": False}
     try:
         with quiet_transformers():

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.interfaces import Score
+from pyswarmopt_llm.paths import user_path
 from pyswarmopt_llm.tasks import Item
 from pyswarmopt_llm.utilities.judge_client import Completions, Endpoint
 from pyswarmopt_llm.utilities.stats import score_of
@@ -98,7 +99,7 @@ def load_judge(rubric: str | None = None, cache: Path | None = None) -> tuple[Ju
     text = RUBRIC
     if rubric is not None:
         try:
-            text = Path(rubric).expanduser().read_text(encoding="utf-8").strip()
+            text = user_path(rubric).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"--metric judge:{rubric}: cannot be read ({error}); give a text file") from error
     completions = Completions(Endpoint.from_environment(), cache)
