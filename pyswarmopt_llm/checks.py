@@ -12,6 +12,7 @@ from pyswarmopt_llm.config import SearchConfig
 from pyswarmopt_llm.effort import check_effort
 from pyswarmopt_llm.engines.transformers_engine import TransformersEngine
 from pyswarmopt_llm.errors import UserError
+from pyswarmopt_llm.experts.files import inside
 from pyswarmopt_llm.graphs.engine import GraphEngine
 from pyswarmopt_llm.objectives import scorings_of
 from pyswarmopt_llm.optimizers import optimizer
@@ -36,7 +37,8 @@ def check_settings(config: SearchConfig) -> None:
         UserError: names the option.
     """
     if len(config.experts) < 2:
-        raise UserError(f"--experts: {len(config.experts)} given, a search mixes at least 2; name more of them")
+        hint = "".join(inside(spec, "adapter_config.json") for spec in config.experts) or "; name more of them"
+        raise UserError(f"--experts: {len(config.experts)} given, a search mixes at least 2{hint}")
     least = {"particles": 1, "max_iter": 0, "patience": 1, "seed": 0, "threads": 1, "batch_tokens": 1, "output_rank": 1}
     for name, lowest in least.items():
         value = getattr(config, name)

@@ -1,4 +1,4 @@
-"""JSON from outside: what is nested without end, not a number, or given twice is refused before anybody walks over it."""
+"""JSON from outside: what is nested without end, no number, or given twice is refused before anybody walks over it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def parse_json(text: str | bytes, unique: bool = False, numbers: bool = False) -
     Example:
         >>> parse_json(101 * "[" + 101 * "]")
         Traceback (most recent call last):
-        ValueError: nested more than 100 levels deep
+        ValueError: nested too deeply (more than 100 levels)
     """
-    too_deep = f"nested more than {DEEPEST} levels deep"
+    too_deep = f"nested too deeply (more than {DEEPEST} levels)"
     try:
         value = json.loads(
             text, object_pairs_hook=_unique if unique else None, parse_constant=_no_number if numbers else None

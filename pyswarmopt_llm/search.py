@@ -106,6 +106,12 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
         # Spent by a process that was stopped; its workers were at it side by side.
         earlier = sum(row["seconds"] for row in run.rows) / max(parse_workers(job.config.workers).count, 1)
         tell(_start(job, run))
+        if job.particles > job.config.particles:
+            text = (
+                f"--particles {job.config.particles}: the search begins at all {len(job.config.experts)} experts, "
+                f"so it has {job.particles} particles"
+            )
+            tell(Event("note", {"text": text}))
         narrator = Narrator(job.planned)
 
         def on_row(row: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pyswarmopt_cli.terminal import echo, open_console
+from pyswarmopt_cli.words import counted
 
 from .options import Dim, Json, Particles, known_recipe
 
@@ -70,7 +71,8 @@ def _table(outcomes: list[Outcome], dim: int, max_evals: int, seeds: int) -> Non
 
     known = all(outcome.problem.optimum is not None for outcome in outcomes)
     what = "distance to the optimum" if known else "best value (distance to the optimum where it is known)"
-    table = Table(title=f"{what}, {dim} dimensions, {max_evals} evaluations, {seeds} seeds", title_justify="left")
+    title = [what, counted(dim, "dimension"), counted(max_evals, "evaluation"), counted(seeds, "seed")]
+    table = Table(title=", ".join(title), title_justify="left")
     for heading in ("function", "recipe", "median", "95% interval" if seeds > 5 else "range"):
         table.add_column(heading, justify="left" if heading in ("function", "recipe") else "right")
     best: dict[str, float] = {}

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from pyswarmopt_cli.terminal import echo
+from pyswarmopt_cli.words import counted
 
 from .options import DEFAULT, Dim, Json, Particles, known_recipe
 
@@ -69,9 +70,9 @@ def command(
         typer.echo(json.dumps(told))
     else:
         above = "" if asked.optimum is None else f", {result.fun - asked.optimum:.3g} above the optimum"
-        echo(f"{function}, {dim} dimensions, {chosen}, seed {seed}: {result.fun:.6g}{above}")
+        echo(f"{function}, {counted(dim, 'dimension')}, {chosen}, seed {seed}: {result.fun:.6g}{above}")
         place = ", ".join(f"{x:.6g}" for x in result.x[:10]) + (", ..." if dim > 10 else "")
-        echo(f"at ({place}) after {result.nfev} evaluations: {result.message}")
+        echo(f"at ({place}) after {counted(result.nfev, 'evaluation')}: {result.message}")
     if animate is not None:
         from ..plot import animate as film
 

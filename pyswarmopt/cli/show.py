@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pyswarmopt_cli.terminal import echo, open_console
+from pyswarmopt_cli.words import counted
 
 from .options import Json
 
@@ -41,7 +42,7 @@ def command(
     if pictures is not None:
         count = _draw([entry["name"] for entry in functions], pictures)
         if not as_json:
-            echo(f"wrote {count} pictures to {pictures}")
+            echo(f"wrote {counted(count, 'picture')} to {pictures}")
 
 
 def _chosen(what: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pyswarmopt_cli.terminal import echo, open_console
+from pyswarmopt_cli.words import counted
 from pyswarmopt_llm.collective.config import CouncilConfig
 from pyswarmopt_llm.collective.settings import Settings
 from pyswarmopt_llm.collective.strategies import find_names
@@ -81,7 +82,8 @@ def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
         head = f"{name}: " if len(found) > 1 else ""
         echo(f"{head}{verdict.answer or '(no answer)'}")
         said = sum(ballot is not None for ballot in verdict.ballots)
-        echo(f"  {verdict.agreement:.0%} agree, {said} of {len(verdict.ballots)} answer, {verdict.tokens} tokens")
+        tokens = counted(verdict.tokens, "token")
+        echo(f"  {verdict.agreement:.0%} agree, {said} of {len(verdict.ballots)} answer, {tokens}")
 
 
 @contextmanager
@@ -108,7 +110,8 @@ def print_tables(console: Console, result: Mapping[str, Any]) -> None:
     from pyswarmopt_llm.reporting.table import score_text
 
     console.print(
-        f"{result['task']}: fitted on {result['dev_items']} dev items, reported on {result['test_items']} test items, "
+        f"{result['task']}: fitted on {counted(result['dev_items'], 'dev item')}, "
+        f"reported on {counted(result['test_items'], 'test item')}, "
         f"{result['scoring']} scoring; best member on dev: {result['best_single']}",
         markup=False,
         highlight=False,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pyswarmopt_cli.terminal import echo
+from pyswarmopt_cli.words import counted
 from pyswarmopt_llm.cli._council import DEFAULT, Dev, Members, Test
 from pyswarmopt_llm.cli._options import Base, Device, Dtype, Json, Overlap, Quiet, Scoring, Threads
 from pyswarmopt_llm.cli.train_expert import step_display
@@ -68,4 +69,4 @@ def command(
         echo(
             f"{who:8}test {found[who]['test']:.3f} [{low:.3f}, {high:.3f}], {found[who]['tokens']:,.0f} tokens an item"
         )
-    echo(f"wrote {out}: taught {found['questions']} dev questions, {found['steps']} steps")
+    echo(f"wrote {out}: taught {counted(found['questions'], 'dev question')}, {counted(found['steps'], 'step')}")

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pyswarmopt_cli.terminal import echo, open_console
+from pyswarmopt_cli.words import counted
 from pyswarmopt_llm.cli._options import Json
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def report_table(report: PreflightReport) -> tuple[str, Table]:
     for row in zip(*(columns[name] for name in HEADINGS if name not in common), strict=True):
         table.add_row(*map(escape, row))
     shared = ", ".join(f"{name} {value}" for name, value in common.items())
-    return (f"{len(cells)} experts, all with {shared}" if common else f"{len(cells)} experts"), table
+    experts = counted(len(cells), "expert")
+    return (f"{experts}, all with {shared}" if common else experts), table
 
 
 def as_record(report: PreflightReport, errors: dict[str, int]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import typer
 from rich.progress import Progress
 
 from pyswarmopt_cli.terminal import echo, open_console
+from pyswarmopt_cli.words import counted
 from pyswarmopt_llm.cli._options import Base, Device, Dtype, Json, Quiet, Threads
 
 # As many as a few minutes of two cores can read.
@@ -88,6 +89,6 @@ def command(
         typer.echo(json.dumps({"out": out, **told}))
         return
     echo(
-        f"wrote {out}: {done.steps} steps, {done.tokens} tokens in {done.seconds:.0f} s; held-out loss "
-        f"{done.heldout_loss_base:.3f} (base) -> {done.heldout_loss_expert:.3f} (expert)"
+        f"wrote {out}: {counted(done.steps, 'step')}, {counted(done.tokens, 'token')} in {done.seconds:.0f} s; "
+        f"held-out loss {done.heldout_loss_base:.3f} (base) -> {done.heldout_loss_expert:.3f} (expert)"
     )

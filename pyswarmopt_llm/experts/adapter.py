@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.experts.adapter_config import AdapterConfig, read_config
-from pyswarmopt_llm.experts.files import local_directory
+from pyswarmopt_llm.experts.files import inside, local_directory
 from pyswarmopt_llm.experts.fingerprint import canonical
 from pyswarmopt_llm.experts.header import TensorHeader, read_header
 from pyswarmopt_llm.experts.write import PREFIX
@@ -154,6 +154,8 @@ def read_adapter(spec: str | Path, name: str | None = None) -> AdapterInfo:
             f"{path / 'adapter_model.bin'}: is a pickle, which can run code; if you trust it, "
             "load it with peft and save it again (save_pretrained writes safetensors)"
         )
+    if hint := inside(path, "adapter_config.json"):
+        raise UserError(f"{spec}: holds no adapter_config.json{hint}")
     config = read_config(path / "adapter_config.json")
     tensors = read_header(weights)
     modules = _modules(weights, config, tensors)

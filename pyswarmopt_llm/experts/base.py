@@ -90,7 +90,10 @@ def load_tokenizer(base: BaseModel) -> Any:
     try:
         with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(base.path, **options)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    # The reader of tokenizer.json raises a plain Exception, and one file nests another's settings without end.
+    except Exception as error:
+        if isinstance(error, MemoryError):
+            raise
         raise UserError(f"{base.spec}: its tokenizer cannot be loaded ({_first_line(error)})") from error
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token is None:

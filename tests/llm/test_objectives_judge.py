@@ -125,8 +125,8 @@ def test_other_protocols(serve: Any, reply: Answer, message: str) -> None:
     ("broken", "said"),
     [
         ((200, {"Content-Encoding": "gzip"}, b"\x1f\x8bbroken"), "DecodingError"),
-        ((200, {}, b'{"choices": ' + 100_000 * b"["), "nested more than"),
-        ((200, {}, b'{"choices": ' + 500 * b"[" + 500 * b"]" + b"}"), "nested more than"),
+        ((200, {}, b'{"choices": ' + 100_000 * b"["), "nested too deeply"),
+        ((200, {}, b'{"choices": ' + 500 * b"[" + 500 * b"]" + b"}"), "nested too deeply"),
         ((200, {}, b'{"choices": [{"message": {"content": "Rating: 5"}}], "usage": {"total_tokens": NaN}}'), "NaN"),
         ((200, {}, b'{"choices": [{"message": {"content": "\\ud800 Rating: 5"}}]}'), "half a Unicode pair"),
         ((200, {}, b'{"choices": [{"message": {"content": "Rati'), "malformed JSON"),
