@@ -43,6 +43,7 @@ class BoundedCommand(TyperCommand):
             typer.BadParameter: names the option and its largest value.
         """
         rest = super().parse_args(ctx, args)
+        param: Any
         for param in self.params:
             value, most = ctx.params.get(param.name), largest(str(param.name))
             if isinstance(value, int) and value > most:

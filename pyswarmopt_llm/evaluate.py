@@ -79,9 +79,10 @@ def evaluate_model(
     if task.startswith(LM_EVAL):
         if holds_several(base):
             raise UserError(f"--task {task}: the harness asks one model, {base} stands for several; use a task file")
-        limit = split_sizes(split, limit, dev, test)[split]
-        return _evaluate_harness(open_model(base, adapter, dtype, device, threads), task, split, limit)
-    loaded = load_task(task, **split_sizes(split, limit, dev, test), allow_overlap=allow_overlap)
+        size = split_sizes(split, limit, dev, test)[split]
+        return _evaluate_harness(open_model(base, adapter, dtype, device, threads), task, split, size)
+    sizes = split_sizes(split, limit, dev, test)
+    loaded = load_task(task, dev=sizes["dev"], test=sizes["test"], allow_overlap=allow_overlap)
     how = find_metric(metric or loaded.metric or "accuracy", device=str(pick_device(device)))
     how.check(loaded.split(split), f"{loaded.source}: {split}")
     engine = open_model(base, adapter, dtype, device, threads)

@@ -33,7 +33,7 @@ def user_path(spec: str | Path) -> Path:
     except OSError as error:
         if error.errno in _NOT_THERE:
             return path
-        raise UserError(f"{spec}: cannot be reached ({error.strerror}); check the path") from error
+        raise UserError(f"{spec}: cannot be reached ({error.strerror}); choose another path") from error
     except (ValueError, RuntimeError) as error:  # NUL; no such user
         raise UserError(f"{spec}: not a path ({str(error).rstrip('.').lower()}); check it") from error
     return path

@@ -38,7 +38,8 @@ def win_rate(
     """
     if split not in ("dev", "test"):
         raise UserError(f"--split {split}: unknown; use dev or test")
-    loaded = load_task(task, **split_sizes(split, limit, dev, test))
+    sizes = split_sizes(split, limit, dev, test)
+    loaded = load_task(task, dev=sizes["dev"], test=sizes["test"])
     how = find_metric(metric, device=str(pick_device(device)))
     if how.compare is None:
         raise UserError(f"--metric {metric}: compares no written answers; use judge, reward:MODEL, f1, ...")
