@@ -14,7 +14,8 @@ from pyswarmopt_llm.job import Job, Questions
 from pyswarmopt_llm.leaders import Candidate, Leaders
 from pyswarmopt_llm.objective import OnRow
 from pyswarmopt_llm.reporting.front import plot_front
-from pyswarmopt_llm.runs import Run, write_json
+from pyswarmopt_llm.runs import Run
+from pyswarmopt_llm.safe_files import write_json
 from pyswarmopt_llm.tasks import Scoring
 from pyswarmopt_llm.workers.hands import Hands
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pyswarmopt_llm.allow import LM_EVAL, metric_of
 from pyswarmopt_llm.checks import check_askable
 from pyswarmopt_llm.engines.hardware import pick_device
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.interfaces import Engine, Score
-from pyswarmopt_llm.objectives import LM_EVAL, scorings_of
+from pyswarmopt_llm.objectives import scorings_of
 from pyswarmopt_llm.opening import holds_several, open_model
 from pyswarmopt_llm.run_files import read_about, read_result
 from pyswarmopt_llm.tasks import Task, load_task
@@ -72,7 +73,7 @@ def evaluate_model(
         return _evaluate_harness(open_model(base, adapter, dtype, device, threads), task, split, limit)
     limits = {"dev": None, "test": None, split: limit}
     loaded = load_task(task, dev=limits["dev"], test=limits["test"], allow_overlap=allow_overlap)
-    how = find_metric(metric or loaded.metric or "accuracy", device=str(pick_device(device)))
+    how = find_metric(metric or metric_of(loaded), device=str(pick_device(device)))
     how.check(loaded.split(split), f"{loaded.source}: {split}")
     engine = open_model(base, adapter, dtype, device, threads)
     if scoring == "auto" and metric is None:

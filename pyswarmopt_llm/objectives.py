@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from pyswarmopt_llm.allow import LM_EVAL, metric_of
 from pyswarmopt_llm.config import SearchConfig
 from pyswarmopt_llm.engines.hardware import pick_device
 from pyswarmopt_llm.errors import UserError
@@ -19,8 +20,6 @@ from pyswarmopt_llm.utilities.combine import Combine, find_combine
 from pyswarmopt_llm.utilities.external import External
 from pyswarmopt_llm.utilities.metrics import Metric, find_metric, metric_specs
 from pyswarmopt_llm.utilities.scoring import possible_scorings
-
-LM_EVAL = "lm-eval:"
 
 
 @dataclass(frozen=True)
@@ -165,7 +164,7 @@ def find_metrics(
     wanted = metric_specs(specs, list(tasks))
     loaded: dict[str, Metric] = {}  # two tasks share a reward model
     for name, task in tasks.items():
-        spec = wanted.get(name) or task.metric or "accuracy"
+        spec = wanted.get(name) or metric_of(task)
         if spec not in loaded:
             loaded[spec] = find_metric(spec, cache, str(pick_device(device)))
         for split in ("dev", "test"):

@@ -9,6 +9,7 @@ from typing import Any
 from pyswarmopt_llm.analysis.reading import Emergence, Origin
 from pyswarmopt_llm.analysis.studies import Trial
 from pyswarmopt_llm.errors import UserError
+from pyswarmopt_llm.safe_files import replacing
 
 _CASES = {
     "kept": ("some expert and the swarm right", "tab:blue"),
@@ -32,7 +33,8 @@ def plot_emergence(file: Path, labels: Sequence[str], cases: Sequence[Mapping[st
         bottoms = [b + s for b, s in zip(bottoms, shares, strict=True)]
     axes.set(ylabel="share of dev items", ylim=(0, 1))
     figure.legend(loc="outside upper center", ncols=2)
-    figure.savefig(file, dpi=120)
+    with replacing(file) as stream:
+        figure.savefig(stream, dpi=120)
 
 
 def plot_origin(file: Path, origins: Sequence[Origin]) -> None:
@@ -50,7 +52,8 @@ def plot_origin(file: Path, origins: Sequence[Origin]) -> None:
     axes.set_xlabel("rank of its start in the swarm (1 is best)")
     axes.set_ylabel("dev: start (dot), end (star), promised (dashes)")
     axes.set_xlim(0, population + 1)
-    figure.savefig(file, dpi=120)
+    with replacing(file) as stream:
+        figure.savefig(stream, dpi=120)
 
 
 def plot_trials(file: Path, trials: Sequence[Trial]) -> None:
@@ -62,7 +65,8 @@ def plot_trials(file: Path, trials: Sequence[Trial]) -> None:
     axes.bar([p + 0.2 for p, _ in tested], [v for _, v in tested], width=0.4, color="tab:blue", label="test")
     axes.set_xticks(list(places), [t.label.replace(" ", "\n") for t in trials])
     axes.legend()
-    figure.savefig(file, dpi=120)
+    with replacing(file) as stream:
+        figure.savefig(stream, dpi=120)
 
 
 def _figure(width: float = 5.0) -> tuple[Any, Any]:

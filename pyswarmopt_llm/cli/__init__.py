@@ -96,16 +96,28 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     arguments = (sys.argv[1:] if argv is None else list(argv)) or ["--help"]
+    # Whatever process a library begins does not import from the current directory, which may be a stranger's.
+    own = "PYTHONSAFEPATH" not in os.environ
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
+    try:
+        raise SystemExit(_run(arguments))
+    finally:
+        if own:
+            os.environ.pop("PYTHONSAFEPATH", None)
+
+
+def _run(arguments: list[str]) -> int:
+    """Run a command line; the exit code."""
     try:
         code = app(args=arguments, prog_name="swarm-llm", standalone_mode=False)
     except UserError as error:
-        raise SystemExit(_complain(str(error))) from None
+        return _complain(str(error))
     except typer.TyperException as error:  # what the parser refuses
         help_of = getattr(getattr(error, "ctx", None), "command_path", "swarm-llm")
-        raise SystemExit(_complain(f"{_message(error)} (see {help_of} --help)")) from None
+        return _complain(f"{_message(error)} (see {help_of} --help)")
     except typer.Abort:
-        raise SystemExit(130) from None
-    raise SystemExit(code if isinstance(code, int) else 0)
+        return 130
+    return code if isinstance(code, int) else 0
 
 
 def _message(error: Exception) -> str:

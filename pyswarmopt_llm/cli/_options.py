@@ -131,3 +131,23 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 JsonLines = Annotated[bool, typer.Option("--json-lines", help="Print events as JSON, one a line, as they come.")]
 Track = Annotated[str | None, typer.Option(metavar="T", help="Log to trackio, wandb or tensorboard.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress display.")]
+
+AgainUtility = Annotated[
+    list[str] | None, typer.Option(metavar="M:F", help="Allow a function of the run: its --utility again.")
+]
+AgainTask = Annotated[
+    list[str] | None, typer.Option(metavar="T", help="Allow a harness YAML of the run: its --task again.")
+]
+AgainMetric = Annotated[
+    list[str] | None, typer.Option(metavar="M", help="Allow a metric's script of the run: its --metric again.")
+]
+AgainWorkers = Annotated[
+    str | None, typer.Option(metavar="W", help="Allow the run's Ray cluster: its --workers again.")
+]
+
+
+def said_again(
+    utility: Sequence[str] | None, task: Sequence[str] | None, metric: Sequence[str] | None, workers: str | None
+) -> list[str]:
+    """What a command line allows a stored configuration to run."""
+    return [*(utility or ()), *(task or ()), *(metric or ()), *([] if workers is None else [workers])]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from pyswarmopt_llm.collective.strategy import Strategy
 from pyswarmopt_llm.honest import permutation_test
 from pyswarmopt_llm.job import versions
 from pyswarmopt_llm.members import Member, Memory, Remembered, check_members, open_members
-from pyswarmopt_llm.runs import write_json
+from pyswarmopt_llm.safe_files import write_json, write_text
 from pyswarmopt_llm.tasks import Item, Scoring, Task, load_task
 from pyswarmopt_llm.utilities.scoring import TRIAL, beats_chance, possible_scorings
 from pyswarmopt_llm.utilities.stats import interval, score_of
@@ -195,9 +194,7 @@ def _decide(
 
 def _write_lines(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """A JSONL file, whole or not at all."""
-    part = file.with_name(f".{file.name}.part")
-    part.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    os.replace(part, file)
+    write_text(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def _kept(out: Path | None, names: Sequence[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:

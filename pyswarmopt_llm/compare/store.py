@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from pyswarmopt_llm import workplace
 from pyswarmopt_llm.compare.config import CompareConfig
 from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.interfaces import Patch
+from pyswarmopt_llm.safe_files import LINES_LIMIT, append_line, read_text
 
 FORMAT = 1
 # What may differ between two calls that fill the same directory.
@@ -67,10 +67,7 @@ class Store:
     def _append(self, name: str, row: Mapping[str, Any]) -> None:
         if self.path is None:
             return
-        with (self.path / name).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self.path / name, row)
 
 
 def check_place(config: CompareConfig) -> None:
@@ -104,10 +101,10 @@ def _read(file: Path) -> list[dict[str, Any]]:
     if not file.exists():
         return []
     rows = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(file, LINES_LIMIT).splitlines(), start=1):
         try:
             rows.append(dict(json.loads(line)))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise UserError(f"{file}: line {number}: damaged; remove this line") from error
     return rows
 

@@ -13,7 +13,7 @@ from pyswarmopt_llm.compare.config import CompareConfig
 from pyswarmopt_llm.compare.statistics import Floats, interval, paired_permutation, replicates
 from pyswarmopt_llm.compare.store import Store
 from pyswarmopt_llm.objective import unpack
-from pyswarmopt_llm.runs import write_json
+from pyswarmopt_llm.safe_files import write_json, write_text
 
 SINGLE = "best-single"
 
@@ -178,8 +178,8 @@ def write_tables(folder: Path, result: Mapping[str, Any]) -> None:
     from pyswarmopt_llm.compare.table import markdown
 
     write_json(folder / "compare.json", result)
-    (folder / "compare.md").write_text(markdown(result), encoding="utf-8")
-    (folder / "compare.html").write_text(render_page(result), encoding="utf-8")
+    write_text(folder / "compare.md", markdown(result))
+    write_text(folder / "compare.html", render_page(result))
 
 
 def tables_of(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

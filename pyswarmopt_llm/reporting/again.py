@@ -10,6 +10,7 @@ from pyswarmopt_llm.errors import UserError
 from pyswarmopt_llm.objectives import load_split, task_print
 from pyswarmopt_llm.reporting.report import render_report
 from pyswarmopt_llm.runs import Run
+from pyswarmopt_llm.safe_files import write_text
 from pyswarmopt_llm.tasks import Task
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ def write_report(path: Path) -> Path:
     page = render_report(run.about, result, run.rows, _tasks(run))
     file = path / "report.html"
     try:
-        file.write_text(page, encoding="utf-8")
+        write_text(file, page)
     except OSError as error:
         raise UserError(f"{file}: cannot be written ({error.strerror}); check its permissions") from error
     return file

@@ -27,11 +27,12 @@ def load_classifier(spec: str, metric: str, kind: str, device: str = "cpu") -> t
 
     where = str(Path(spec).expanduser()) if Path(spec).expanduser().is_dir() else spec
     options = {"trust_remote_code": False}
+    weights = {"use_safetensors": True, "output_loading_info": True}  # never a pickle
     try:
         with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(where, **options)
             model, loading = AutoModelForSequenceClassification.from_pretrained(
-                where, dtype=torch.float32 if device == "cpu" else "auto", output_loading_info=True, **options
+                where, dtype=torch.float32 if device == "cpu" else "auto", **options, **weights
             )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,9 @@ class EvaluateMetric:
         except ImportError as error:
             raise UserError('--metric evaluate:NAME needs evaluate; install "pyswarmopt[llm]"') from error
         path = Path(name).expanduser()
+        if Path(name).exists() and os.sep not in name:
+            # The library would run a script that lies here in the place of its own.
+            raise UserError(f"--metric evaluate:{spec}: there is a {name} here, too; write ./{name} if you mean it")
         try:
             # A cache of its own: two runs that compute at once would lock each other's files.
             self._cache = tempfile.TemporaryDirectory(prefix="swarm-llm-evaluate-")
