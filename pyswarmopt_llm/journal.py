@@ -25,9 +25,12 @@ def read_journal(path: Path, start: int = 0, first: int = 1) -> tuple[list[dict[
     """
     if not path.exists():
         return [], start
-    with open_regular(path, LINES_LIMIT) as file:
-        file.seek(start)
-        data = file.read()
+    try:
+        with open_regular(path, LINES_LIMIT) as file:
+            file.seek(start)
+            data = file.read()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
     size = data.rfind(b"\n") + 1
     rows = []
     for number, line in enumerate(data[:size].splitlines(), start=first):

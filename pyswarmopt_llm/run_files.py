@@ -69,7 +69,11 @@ _ALWAYS = (
 )
 # Parts of it, by their place; `*` stands for any name.
 _PARTS: dict[str, dict[str, Any]] = {
-    "paired/*/*": {"difference": float, "interval": tuple[float, float], "p_value": float, "n": int},
+    "paired/*/*": {
+        **{"difference": float, "interval": tuple[float, float], "p_value": float, "n": int},
+        **dict.fromkeys(("gained", "lost", "items_needed"), int | None),
+    },
+    "tasks/*": {**_SCORES, "scoring": str | None},
     "workers": {"asked": str, "failures": dict[str, int]},
     "judge/*": {"requests": float, "prompt_tokens": float, "completion_tokens": float},
     "confirm": {"items": int, "candidates": list[dict[str, float]], "chosen": int},

@@ -32,12 +32,10 @@ def open_regular(path: Path, limit: int = JSON_LIMIT) -> Iterator[IO[bytes]]:
     """
     # Without O_NONBLOCK, opening a named pipe waits for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise UserError(f"{path}: not a regular file; remove it, or give another")
-        if found.st_size > limit:
-            raise UserError(f"{path}: {found.st_size:,} bytes, more than the {limit:,} that are read; restore the file")
+    with _regular(descriptor, "rb", path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise UserError(f"{path}: {size:,} bytes, more than the {limit:,} that are read; restore the file")
         yield file
 
 
@@ -170,10 +168,16 @@ def truncate(path: Path, size: int) -> None:
 def _open_to_change(path: Path, flags: int = 0) -> Iterator[IO[bytes]]:
     refuse_link(path)  # for its message; O_NOFOLLOW is what holds
     always = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    with os.fdopen(os.open(path, always | flags, 0o666), "ab") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise UserError(f"{path}: not a regular file; remove it")
+    with _regular(os.open(path, always | flags, 0o666), "ab", path) as file:
         yield file
+
+
+def _regular(descriptor: int, mode: str, path: Path) -> IO[bytes]:
+    """An open file, closed again if it is a pipe, a device or a directory."""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UserError(f"{path}: not a regular file; remove it")
+    return os.fdopen(descriptor, mode)
 
 
 def _refuse_other(path: Path, folder: int) -> None:
