@@ -140,7 +140,7 @@ class _SafeProcess(SpawnProcess):
     @staticmethod
     def _Popen(process_obj: Any) -> Any:  # multiprocessing's name
         with _safe_path():
-            return SpawnProcess._Popen(process_obj)  # type: ignore[attr-defined]
+            return SpawnProcess._Popen(process_obj)
 
 
 class _SafeSpawn(SpawnContext):

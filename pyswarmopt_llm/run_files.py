@@ -120,7 +120,8 @@ def stored_config(path: Path, about: Mapping[str, Any]) -> SearchConfig:
     if missing is not None:
         raise UserError(f"{file}: its config is damaged (no {missing}); restore the file")
     _check(file, config, _CONFIG, "config ")
-    return SearchConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+    return SearchConfig(**plain)
 
 
 def read_result(path: Path) -> dict[str, Any] | None:
