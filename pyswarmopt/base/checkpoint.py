@@ -42,7 +42,8 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        temporary.unlink(missing_ok=True)
+        with open(temporary, "xb") as file:  # never through a link that lies there
             with zipfile.ZipFile(file, "w") as archive:
                 for name, array in arrays.items():
                     _add_entry(archive, f"{name}.npy", array)

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import ByParts, Engine, EngineByParts, Score, Utility
-from pyswarmopt_llm.common.paths import user_path
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.run_files import read_about, read_result
 from pyswarmopt_llm.jobs.search.validate import check_askable
 from pyswarmopt_llm.metrics import interval
-from pyswarmopt_llm.metrics.objectives import LM_EVAL, scorings_of
+from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
+from pyswarmopt_llm.metrics.objectives import scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import beats_chance, possible_scorings, trial_of
 from pyswarmopt_llm.metrics.registry import METRICS, Metric, find_metric
 from pyswarmopt_llm.models.engines.hardware import pick_device
@@ -83,7 +84,7 @@ def evaluate_model(
         return _evaluate_harness(open_model(base, adapter, dtype, device, threads), task, split, size)
     sizes = split_sizes(split, limit, dev, test)
     loaded = load_task(task, dev=sizes["dev"], test=sizes["test"], allow_overlap=allow_overlap)
-    how = find_metric(metric or loaded.metric or "accuracy", device=str(pick_device(device)))
+    how = find_metric(metric or metric_of(loaded), device=str(pick_device(device)))
     how.check(loaded.split(split), f"{loaded.source}: {split}")
     engine = open_model(base, adapter, dtype, device, threads)
     if scoring == "auto" and metric is None:

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import canonical
-from pyswarmopt_llm.common.paths import user_path
 from pyswarmopt_llm.evaluation.scorer import pack
 from pyswarmopt_llm.jobs.compare.bench import Bench, Chats
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
