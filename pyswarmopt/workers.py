@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import signal
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -98,19 +99,20 @@ class Workers:
     def _open(self) -> Executor:
         if self.kind == "threads":
             return ThreadPoolExecutor(self.count)
-        return ProcessPoolExecutor(self.count, mp_context=multiprocessing.get_context("spawn"))
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(self.count, mp_context=context, initializer=_die_silently)
 
-    def close(self) -> None:
-        """End the pool's threads or processes; what is under way is waited for, what is queued is not begun."""
+    def close(self, wait: bool = True) -> None:
+        """End the pool's threads or processes; what is under way is waited for, or not; what is queued is not begun."""
         if self._executor is not None:
-            self._executor.shutdown(cancel_futures=True)
+            self._executor.shutdown(wait, cancel_futures=True)
             self._executor = None
 
     def __enter__(self) -> Workers:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        self.close(wait=kind is not KeyboardInterrupt)
 
 
 def _parse(spec: int | str) -> tuple[str, int]:
@@ -160,6 +162,11 @@ class _Ray:
     def _connect(self) -> None:
         if not self._ray.is_initialized():
             self._ray.init()
+
+
+def _die_silently() -> None:
+    """Have Ctrl-C, which a terminal sends to all processes, end this one without a traceback."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _apply(function: Callable[[Any], Any], item: Any) -> Any:

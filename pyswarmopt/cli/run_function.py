@@ -31,6 +31,7 @@ def command(
     Example: pyswarmopt run shifted:rastrigin --recipe spso2011 --seed 1 --animate swarm.html
     """
     from ..minimize import minimize
+    from ..result import INTERRUPTED
     from ..toy.problems import problem
 
     chosen = known_recipe(recipe)
@@ -70,6 +71,8 @@ def command(
         typer.echo(f"{function}, {dim} dimensions, {chosen}, seed {seed}: {result.fun:.6g}{above}")
         place = ", ".join(f"{x:.6g}" for x in result.x[:10]) + (", ..." if dim > 10 else "")
         typer.echo(f"at ({place}) after {result.nfev} evaluations: {result.message}")
+    if INTERRUPTED in result.stop:
+        raise typer.Exit(130)
     if animate is not None:
         from ..plot import animate as film
 

@@ -11,7 +11,7 @@ import numpy as np
 from .. import recipes
 from ..minimize import minimize
 from ..plot.curves import median_interval
-from ..result import Result
+from ..result import INTERRUPTED, Result
 from .problems import Problem
 
 
@@ -91,16 +91,17 @@ def compare(
         for name, recipe in made.items():
             results = []
             for seed in range(seeds):
-                results.append(
-                    minimize(
-                        problem.function,
-                        problem.bounds,
-                        recipe=recipe,
-                        population=population,
-                        max_evals=max_evals,
-                        seed=seed,
-                    )
+                found = minimize(
+                    problem.function,
+                    problem.bounds,
+                    recipe=recipe,
+                    population=population,
+                    max_evals=max_evals,
+                    seed=seed,
                 )
+                if INTERRUPTED in found.stop:
+                    raise KeyboardInterrupt  # the comparison ends, not this search alone
+                results.append(found)
                 on_run()
             outcomes.append(Outcome(problem, name, tuple(results)))
     return outcomes

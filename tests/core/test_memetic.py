@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
@@ -212,6 +212,7 @@ def same(a: dict, b: dict) -> bool:
     box=st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(0, 1e6)), min_size=1, max_size=4), seed=st.integers(0, 99)
 )
 def test_positions_lie_within_the_bounds(box, seed):
+    assume(any(a + width > a for a, width in box))
     low = torch.tensor([a for a, _ in box], dtype=torch.float64)
     high = torch.tensor([a + width for a, width in box], dtype=torch.float64)
     search = pso.MemeticSwarm((low, high), seed=seed)

@@ -185,7 +185,7 @@ def test_a_killed_search_goes_on_to_the_bit(tmp_path, at, how):
     whole = search(lambda x: (x[0] ** 2 + x[1], (x[0] - 2) ** 2 + x[1] ** 2))
     assert np.array_equal(resumed.x, whole.x) and np.array_equal(resumed.fun, whole.fun)
     assert (resumed.nfev, resumed.nit, resumed.message) == (whole.nfev, whole.nit, whole.message)
-    assert search(fun, checkpoint=path).nfev == whole.nfev  # finished: nothing is called again
+    assert search(fun, checkpoint=path).nfev == whole.nfev  # finished: no further call counts
     assert search(fun, max_evals=240, checkpoint=path).nit > whole.nit
     with pytest.raises(ValueError, match="other population"):
         minimize_multi(fun, [(-4, 4)] * 2, 2, population=21, archive=15, seed=3, **how, checkpoint=path)
