@@ -120,13 +120,21 @@ class State:
     storage: Storage = IN_MEMORY
 
     def __post_init__(self) -> None:
+        self._forget_views()
+        self._lender = Lender(self.storage)
+        # Whether NumPy can work on the tensors: those on the CPU, of a dtype that it has.
+        self.in_numpy = self.positions.dtype in NUMPY_DTYPES and self.positions.device.type == "cpu"
+
+    def _forget_views(self) -> None:
         self._shown: tuple[Any, ...] = (None,) * len(LARGE)  # the tensors of which `_arrays` are views
         self._arrays: Arrays
         self._plain = False
         self._handed: tuple[Tensor | None, npt.NDArray[Any]] = None, np.empty(0)
-        self._lender = Lender(self.storage)
-        # Whether NumPy can work on the tensors: those on the CPU, of a dtype that it has.
-        self.in_numpy = self.positions.dtype in NUMPY_DTYPES and self.positions.device.type == "cpu"
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """After pickling: what were views are copies, which nobody may write to."""
+        vars(self).update(state)
+        self._forget_views()
 
     @classmethod
     def start(cls, positions: Tensor, velocities: Tensor, maximize: bool, storage: Storage = IN_MEMORY) -> State:
