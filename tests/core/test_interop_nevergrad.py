@@ -129,10 +129,10 @@ def test_suggestions_and_points_never_asked_for_are_used():
 def test_a_late_value_goes_back_to_its_own_particle():
     optimizer = nevergrad.SwarmOptimizer("constriction", population=4)(seeded(ng.p.Array(shape=(2,))), 100, 6)
     first = [optimizer.ask() for _ in range(6)]  # the round of four is over; the last two are of the second
-    number, particle = optimizer._flying[first[2].uid]
-    assert number < optimizer._round and particle == 2
-    where = first[2].get_standardized_data(reference=optimizer.parametrization)
-    optimizer.tell(first[2], 0.25)
+    number, particle = optimizer._flying[first[3].uid]
+    assert number < optimizer._round and particle == 3
+    where = first[3].get_standardized_data(reference=optimizer.parametrization)
+    optimizer.tell(first[3], 0.25)
     assert optimizer._x[particle].tolist() == where.tolist() and optimizer._values[particle] == 0.25
     assert np.isnan(np.delete(optimizer._values, particle)).all()
 
