@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -101,21 +102,19 @@ class Workers:
         if self.kind == "threads":
             return ThreadPoolExecutor(self.count)
         with _safe_path() as ours:
-            # What the objective itself begins is none of our business.
-            own: dict[str, Any] = {"initializer": os.unsetenv, "initargs": (SAFE,)} if ours else {}
-            return ProcessPoolExecutor(self.count, mp_context=_SafeSpawn(), **own)
+            return ProcessPoolExecutor(self.count, mp_context=_SafeSpawn(), initializer=_begin, initargs=(ours,))
 
-    def close(self) -> None:
-        """End the pool's threads or processes; what is under way is waited for, what is queued is not begun."""
+    def close(self, wait: bool = True) -> None:
+        """End the pool's threads or processes; what is under way is waited for, or not; what is queued is not begun."""
         if self._executor is not None:
-            self._executor.shutdown(cancel_futures=True)
+            self._executor.shutdown(wait, cancel_futures=True)
             self._executor = None
 
     def __enter__(self) -> Workers:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        self.close(wait=kind is not KeyboardInterrupt)
 
 
 @contextmanager
@@ -196,6 +195,13 @@ class _Ray:
     def _connect(self) -> None:
         if not self._ray.is_initialized():
             self._ray.init()
+
+
+def _begin(unset: bool) -> None:
+    """Have Ctrl-C, which a terminal sends to all processes, end this one without a traceback."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if unset:  # what the objective itself starts is its own business
+        os.unsetenv(SAFE)
 
 
 def _apply(function: Callable[[Any], Any], item: Any) -> Any:
