@@ -19,7 +19,7 @@ from pyswarmopt_llm.groups.responses import is_right
 from pyswarmopt_llm.groups.run import make_room, open_group
 from pyswarmopt_llm.groups.strategies import load_strategy
 from pyswarmopt_llm.groups.validate import check_task, usable
-from pyswarmopt_llm.models import resolve_base, train_expert
+from pyswarmopt_llm.models import TrainingOptions, resolve_base, train_expert
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.models.files import check_free
 from pyswarmopt_llm.tasks import Item, Scoring, load_task, render_prompt
@@ -91,14 +91,16 @@ def distill(
         resolve_base(base),
         examples,
         lesson.out,
-        rank=lesson.rank,
-        alpha=2.0 * lesson.rank,
-        lr=lesson.lr,
-        epochs=lesson.epochs,
-        max_tokens=lesson.max_tokens,
-        seed=lesson.seed,
-        heldout=0,
-        threads=config.threads,
+        TrainingOptions(
+            rank=lesson.rank,
+            alpha=2.0 * lesson.rank,
+            lr=lesson.lr,
+            epochs=lesson.epochs,
+            max_tokens=lesson.max_tokens,
+            seed=lesson.seed,
+            heldout=0,
+            threads=config.threads,
+        ),
         dtype=pick_dtype(config.dtype, where),
         device=where,
         data=f"{'probabilities' if lesson.soft else 'answers'} of {room.n} members by {strategy.name} on {task.source}",

@@ -60,7 +60,7 @@ def command(
 
     Example: swarm-llm train-expert --base B --data builtin:dates --out experts/dates --rank 4
     """
-    from pyswarmopt_llm.models import resolve_base, train_expert
+    from pyswarmopt_llm.models import TrainingOptions, resolve_base, train_expert
     from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
     from pyswarmopt_llm.models.training.examples import load_examples
 
@@ -71,14 +71,16 @@ def command(
             resolve_base(base),
             [chat for chats in sources.values() for chat in chats],
             out,
-            rank=rank,
-            alpha=alpha,
-            targets=[name.strip() for name in targets.split(",") if name.strip()],
-            lr=lr,
-            epochs=epochs,
-            max_tokens=max_tokens,
-            seed=seed,
-            threads=threads,
+            TrainingOptions(
+                rank=rank,
+                alpha=alpha,
+                targets=[name.strip() for name in targets.split(",") if name.strip()],
+                lr=lr,
+                epochs=epochs,
+                max_tokens=max_tokens,
+                seed=seed,
+                threads=threads,
+            ),
             dtype=pick_dtype(dtype, where),
             device=where,
             data="; ".join(f"{spec}, {len(chats)} examples" for spec, chats in sources.items()),

@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.tasks.hub import DEV, TEST
+from pyswarmopt_llm.tasks.rows import DEV, TEST
 
 _KINDS = ("multiple_choice", "generate_until")
 

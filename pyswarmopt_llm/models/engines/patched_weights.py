@@ -19,7 +19,7 @@ class PatchedWeights:
 
     Args:
         model: a torch module; its parameters are changed in place by `load`.
-        stored: parameter name -> the base's value, read on access (see `experts.stored.StoredTensors`). A value
+        stored: parameter name -> the base's value, read on access (see `StoredTensors`). A value
             that is not the resident one, to the bit in the model's dtype, is not used.
     """
 

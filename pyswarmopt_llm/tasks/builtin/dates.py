@@ -29,7 +29,7 @@ def make(rng: random.Random) -> Draft:
 
 
 def shifted(names: tuple[str, ...], start: str, steps: int) -> str:
-    """The name `steps` places after `start` in a cycle (before it, where negative).
+    """The name `steps` places after `start` in a cycle (before it if negative).
 
     Example:
         >>> shifted(WEEKDAYS, "Saturday", 3), shifted(MONTHS, "March", -4)

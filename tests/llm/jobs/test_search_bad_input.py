@@ -122,8 +122,8 @@ def as_pickle(tiny_base: Path) -> None:
         ),
         (nan_weights, ["bee/adapter_model.safetensors", "NaN", "again"]),
         (as_pickle, ["bee/adapter_model.bin", "pickle", "save_pretrained"]),
-        (other_base, ["bee", "was trained on other-base", "leave it out"]),
-        (other_shape, ["ant", "shape", "leave it out"]),
+        (other_base, ["bee", "was trained on other-base", "remove it"]),
+        (other_shape, ["ant", "shape", "remove it"]),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )

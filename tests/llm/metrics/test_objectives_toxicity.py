@@ -82,5 +82,5 @@ def test_folders_that_are_no_such_classifier(tiny_base: Path, tmp_path: Path) ->
         find_metric(f"toxicity:{path}")
     with pytest.raises(UserError, match="cannot be loaded as a classifier"):
         find_metric(f"toxicity:{tmp_path}")
-    with pytest.raises(UserError, match="lacks the weights"):
+    with pytest.raises(UserError, match="lacks 1 weights such as"):
         find_metric(f"toxicity:{tiny_base}")
