@@ -1,4 +1,4 @@
-"""Objectives that bring their own questions: a user's function, a task of lm-evaluation-harness."""
+"""Objectives without items: Python functions and tasks of lm-evaluation-harness."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pyswarmopt_llm.common.interfaces import Engine, Score
 
 
 class External(Protocol):
-    """Scores an engine without items of ours.
+    """An objective that scores an engine by itself.
 
     Attributes:
-        name: in tables and journals.
-        fingerprint: changes when the questions or their scoring change.
+        name: name in tables and journals.
+        fingerprint: changes if the questions or their scoring change.
     """
 
     name: str
@@ -23,4 +23,4 @@ class External(Protocol):
         """Whether there is a held-out split."""
 
     def __call__(self, engine: Engine, split: str = "dev") -> Score:
-        """The score of what is loaded, on ``dev`` or ``test``."""
+        """The score of the loaded candidate on ``dev`` or ``test``."""

@@ -22,16 +22,16 @@ from pyswarmopt_llm.models.engines.generation import Draw, greedy, sampled
 from pyswarmopt_llm.models.engines.hardware import out_of_memory
 from pyswarmopt_llm.models.engines.patched_weights import PatchedWeights
 from pyswarmopt_llm.models.engines.prefix_cache import PrefixCache
-from pyswarmopt_llm.models.engines.tokenizing import Texts, window_of
+from pyswarmopt_llm.models.engines.tokenizing import PromptTokenizer, window_of
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # Positions normalised at once: their float32 logits stay in the cache of a CPU (four times faster), small on a GPU.
 _HEAD_ROWS = {"cpu": 16, "cuda": 1024}
-# Plans kept: dev and test of several tasks come back for every candidate, a prompt of a person's does not.
+# Plans to keep: dev and test of several tasks recur for every candidate, a single prompt does not.
 _PLANS = 32
-_ENCODED = 20_000  # pairs whose tokens are kept
+_ENCODED = 20_000  # tokenised pairs to keep
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,18 @@ class TokenScores:
     logprobs: Tensor
 
 
-class TransformersEngine(Texts):
-    """Runs a causal language model and any candidate patched onto it; implements `interfaces.Engine`.
+class TransformersEngine(PromptTokenizer):
+    """A causal language model with candidates patched onto it; implements `interfaces.Engine`.
 
     Args:
-        model: a transformers causal LM in eval mode, on its device; its weights are changed in place by `load`
-            and put back, to the bit, by ``load(Patch())``.
+        model: a transformers causal LM in eval mode, on its device; `load` changes its weights in place and
+            ``load(Patch())`` restores them exactly.
         tokenizer: the model's tokenizer, with a pad token.
-        batch_tokens: padded tokens in one forward pass; halved where memory runs out.
-        stored: the base's weights once more, read on access; see `PatchedWeights`.
+        batch_tokens: padded tokens per forward pass; halved when memory runs out.
+        stored: the base's weights, read on access; see `PatchedWeights`.
 
     Raises:
-        UserError: if the architecture cannot run planned batches (see `attention_windows`).
+        UserError: the architecture does not support planned batches (see `attention_windows`).
 
     Attributes:
         tokens_fed: tokens sent through the model so far, padding excluded.
@@ -75,7 +75,7 @@ class TransformersEngine(Texts):
         self._plans: OrderedDict[tuple[tuple[str, str], ...], Plan] = OrderedDict()
         self._short_of_memory = False
         self._windows = attention_windows(model)
-        # A screened search asks for another choice of the same pairs every time.
+        # A screened search scores a different subset of the same pairs every time.
         self._encoded = lru_cache(_ENCODED)(partial(encode_pair, self.encode))
 
     @property

@@ -198,7 +198,7 @@ def test_two_tasks_of_one_name(refused: Refused) -> None:
     Path("more").mkdir()
     shutil.copy("words.json", "more/words.json")
     line = refused(task=["words.json", "more/words.json"])
-    assert "--task more/words.json: a second task is called words; rename" in line
+    assert "--task more/words.json: another task is also called words; rename" in line
 
 
 @pytest.mark.parametrize("scoring", ["letter", "likelihood"])

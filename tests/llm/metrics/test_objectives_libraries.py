@@ -192,7 +192,7 @@ def test_kinds_that_the_engine_does_not_answer(tmp_path: Path, harness_task: Any
     rolling = harness_task(
         {"test": 9}, output_type="loglikelihood_rolling", metric_list=[{"metric": "word_perplexity"}]
     )
-    with pytest.raises(UserError, match="asks for loglikelihood_rolling"):
+    with pytest.raises(UserError, match="is a task of loglikelihood_rolling"):
         LmEvalTask(str(rolling))
     (tmp_path / "x.yaml").write_text("a: 1")
     with pytest.raises(UserError, match="names no task"):
