@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
-from pyswarmopt_llm.baselines.ensembles.ensemble import Panel, Voice
-from pyswarmopt_llm.baselines.searching.best_single import as_patch
+from pyswarmopt_llm.baselines.changes import as_patch
+from pyswarmopt_llm.baselines.ensembles.panel import Answerer, Panel
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.scorer import pack, unpack
@@ -96,7 +96,7 @@ class Bench:
         row = self._known(patch, "loss", ask)
         return float(row["loss"]), float(row["seconds"])
 
-    def voice_score(self, voice: Voice, split: str) -> Score:
+    def voice_score(self, voice: Answerer, split: str) -> Score:
         """An ensemble's score on a split."""
         asked = self.accuracy[split]
         answers = voice.answers(asked)

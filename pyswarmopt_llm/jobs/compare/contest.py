@@ -195,7 +195,7 @@ def choose_scoring(
 
     The trial is in nobody's budget.
     """
-    from pyswarmopt_llm.baselines.searching.best_single import as_patch
+    from pyswarmopt_llm.baselines.changes import as_patch
 
     how, *others = scorings_of(metric, wanted, task)
     if not others:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING, load_ensemble, load_method
-from pyswarmopt_llm.baselines.ensembles.ensemble import Counted, Ensemble
-from pyswarmopt_llm.baselines.method import Options, Settings
+from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING, load_method
+from pyswarmopt_llm.baselines.ensembles.panel import Counted
+from pyswarmopt_llm.baselines.method import Ensemble, Options, Settings
 from pyswarmopt_llm.baselines.searching.best_found import best_found
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch, Score
@@ -202,7 +202,7 @@ def _run_ensemble(who: Contestant, bench: Bench, trial: BudgetedTrial, seed: int
 
 
 def _ensemble(name: str) -> Ensemble:
-    return load_council(name) if is_council(name) else load_ensemble(name)
+    return load_council(name) if is_council(name) else ENSEMBLES[name]
 
 
 PATIENCE = 10  # as in `SearchConfig`

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pyswarmopt_llm.baselines.ensembles.ensemble import Ensemble, Panel
+from pyswarmopt_llm.baselines.ensembles.panel import Panel
+from pyswarmopt_llm.baselines.method import Ensemble
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.groups.context import Room
 from pyswarmopt_llm.groups.members import LocalMember, Memory, Remembered, Seat
@@ -49,6 +50,7 @@ def load_council(name: str) -> Ensemble:
     needs = {"dev"} | ({"seed"} if strategy.name in SAMPLING else set())
     return Ensemble(
         name,
+        GROUPS[name.partition(":")[0] + ":"].get(strategy.name, ""),
         strategy.source,
         lambda panel, dev, seed: Council(panel, dev, seed, strategy),
         needs=frozenset(needs),  # type: ignore[arg-type]
@@ -57,7 +59,7 @@ def load_council(name: str) -> Ensemble:
 
 
 class Council:
-    """A `Voice` that asks the experts of a panel as members.
+    """An `Answerer` that asks the experts of a panel as members.
 
     Args:
         panel: the experts.
