@@ -11,11 +11,11 @@ from pyswarmopt_llm.common.errors import UserError
 T = TypeVar("T")
 
 
-def unknown(option: str, name: str, known: Iterable[str], advice: str | None = None) -> UserError:
+def unknown(where: str, name: str, known: Iterable[str], advice: str | None = None) -> UserError:
     """The error for a name that is in no table.
 
     Args:
-        option: where the name was given, such as ``--method``.
+        where: the option, such as ``--method``, and what stands before the name, such as ``builtin:``.
         name: as given.
         known: all names.
         advice: what to do where no name comes close; default: lists them all.
@@ -25,11 +25,14 @@ def unknown(option: str, name: str, known: Iterable[str], advice: str | None = N
         UserError('--method tiess: unknown; did you mean ties?')
         >>> unknown("--method", "x", ["slerp", "ties"])
         UserError('--method x: unknown; use one of: slerp, ties')
+        >>> unknown("builtin:", "tips", ["ties"])
+        UserError('builtin:tips: unknown; did you mean builtin:ties?')
     """
     names = list(known)
+    prefix = where.split()[-1] if where.endswith(":") else ""
     close = closest(name, names)
-    hint = f"did you mean {close}?" if close is not None else advice or f"use one of: {', '.join(names)}"
-    return UserError(f"{option} {name}: unknown; {hint}")
+    hint = f"did you mean {prefix}{close}?" if close is not None else advice or f"use one of: {', '.join(names)}"
+    return UserError(f"{where}{'' if prefix else ' '}{name}: unknown; {hint}")
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
@@ -37,14 +40,14 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
 
 
-def lookup(option: str, name: str, table: Mapping[str, T]) -> T:
+def lookup(where: str, name: str, table: Mapping[str, T]) -> T:
     """The entry of that name.
 
     Raises:
         UserError: there is none; see `unknown`.
     """
     if name not in table:
-        raise unknown(option, name, table)
+        raise unknown(where, name, table)
     return table[name]
 
 

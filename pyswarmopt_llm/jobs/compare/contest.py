@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.fingerprint import canonical
+from pyswarmopt_llm.common.optimizers import check_optimizer
 from pyswarmopt_llm.evaluation.scorer import pack
 from pyswarmopt_llm.jobs.compare.bench import Bench, Chats
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
@@ -223,11 +222,7 @@ def _check_settings(config: CompareConfig) -> None:
     possible_scorings(config.scoring, ())
     for who in ordered(config.methods, len(config.experts), 1, config.budget_items):
         if who.kind == "optimizer":
-            from pyswarmopt_llm.common.optimizers import make_optimizer
-
-            n = len(config.experts)
-            vertices = torch.eye(n, dtype=torch.float64)
-            make_optimizer(who.name.removesuffix(PAPER), vertices, population=n, max_iter=1, patience=1, seed=0)
+            check_optimizer(who.name.removesuffix(PAPER))
 
 
 def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pyswarmopt_llm.baselines.searching.best_found import best_found
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.optimizers import NEVERGRAD, is_swarm, make_optimizer, optimizer_names
+from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
 from pyswarmopt_llm.jobs.compare.councils import is_council, load_council, written_out
 from pyswarmopt_llm.jobs.compare.screened import can_screen, population_for, screened_best
@@ -105,9 +105,7 @@ def contestant(name: str) -> Contestant:
         return Contestant(name, "ensemble", "seed" in _ensemble(name).needs)
     if name.startswith(NEVERGRAD) or name in optimizer_names() or _as_published(name):
         return Contestant(name, "optimizer", True)
-    near = difflib.get_close_matches(name, known_methods(), n=1)
-    hint = f"did you mean {near[0]}?" if near else f"use all or some of: {', '.join(known_methods())}"
-    raise UserError(f"--methods {name}: unknown; {hint}")
+    raise unknown("--methods", name, known_methods(), f"use all or some of: {', '.join(known_methods())}")
 
 
 def why_not(who: Contestant, bench: Bench) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pyswarmopt_llm.baselines.ensembles.panel import Panel
 from pyswarmopt_llm.baselines.method import Ensemble
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.groups.context import Room
 from pyswarmopt_llm.groups.members import LocalMember, Memory, Remembered, Seat
 from pyswarmopt_llm.groups.settings import Settings
@@ -38,10 +37,7 @@ def written_out(name: str) -> list[str]:
     wanted = name.removeprefix(prefix)
     if wanted == "*":
         return [prefix + one for one in GROUPS[prefix] if one not in ("societies", "reward")]
-    try:
-        return [prefix + one for one in find_names([wanted], GROUPS[prefix])]
-    except UserError as error:
-        raise UserError(str(error).replace("--strategy ", f"--methods {prefix}", 1)) from error
+    return [prefix + one for one in find_names([wanted], GROUPS[prefix], where=f"--methods {prefix}")]
 
 
 def load_council(name: str) -> Ensemble:

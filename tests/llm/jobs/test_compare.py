@@ -332,5 +332,5 @@ def test_stars_stand_for_all_groups() -> None:
     wanted = {f"vote:{name}" for name in VOTES} | {f"negotiate:{name}" for name in NEGOTIATIONS}
     assert found == wanted - {"vote:reward", "negotiate:societies"}
     assert contestant("vote:self-consistency").chance and not contestant("vote:majority").chance
-    with pytest.raises(UserError, match="--methods vote:majorty: unknown; did you mean majority"):
+    with pytest.raises(UserError, match="--methods vote:majorty: unknown; did you mean vote:majority"):
         ordered(["vote:majorty"], 3, 10, 100)
