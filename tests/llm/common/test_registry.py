@@ -27,5 +27,5 @@ def test_the_closest_name_is_suggested_as_the_user_would_write_it(
 
 def test_a_known_name_gives_its_entry_and_an_unknown_one_an_error() -> None:
     assert lookup("--method", "ties", {"ties": 3}) == 3
-    with pytest.raises(UserError, match="--method tie: unknown; did you mean ties?"):
+    with pytest.raises(UserError, match=r"--method tie: unknown; did you mean ties\?"):
         lookup("--method", "tie", {"ties": 3})
