@@ -1,4 +1,4 @@
-"""Combine experts into one adapter: by a fixed rule, or by a method that searches on a task's dev items."""
+"""Merge experts into one adapter, by a fixed rule or a method that searches on a task's dev items."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import yaml
 from pyswarmopt_llm.baselines import load_method
 from pyswarmopt_llm.baselines.method import Merged, Method, Options, Settings
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
-from pyswarmopt_llm.jobs.compare.contest import choose_scoring
+from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial, task_scoring
 from pyswarmopt_llm.jobs.compare.store import Store
 from pyswarmopt_llm.jobs.search.validate import check_askable
 from pyswarmopt_llm.metrics.objectives import find_metrics
@@ -91,7 +90,7 @@ def merge_experts(
     if rule.needs - {"seed"} and task is None:
         raise UserError(f"--method {method}: looks at dev items; give --task")
     if task is not None and not rule.needs - {"seed"}:
-        raise UserError(f"--task {task}: {method} is a fixed rule and looks at no task; leave it out")
+        raise UserError(f"--task {task}: {method} is a fixed rule and looks at no task; remove it")
     settings = rule.settings(len(experts), space, options)
     folder = Path(out).expanduser()
     check_free(folder)
@@ -115,15 +114,15 @@ def merge_experts(
 
 
 def _trial(base: BaseModel, experts: Sequence[Adapter], task: Task, budget_items: int) -> BudgetedTrial:
-    """The task's dev items, as a search would ask them."""
+    """The task's dev items, scored as in a search."""
     if len(task.dev) > budget_items:
         raise UserError(f"--budget-items {budget_items}: below the {len(task.dev)} dev items of {task.name}; raise it")
     engine = load_engine(base, "auto", "auto", None)
     metric = find_metrics({task.name: task})[task.name]
     check_askable(task, "auto", engine, ("dev",), metric)
     store = Store()
-    scoring = choose_scoring(task, "auto", engine, experts, store, metric)
-    return BudgetedTrial(Bench(base, engine, experts, task, scoring, store, {}, metric), budget_items)
+    scoring = task_scoring(task, "auto", engine, experts, store, metric)
+    return BudgetedTrial(Bench(base, engine, experts, task, scoring, store, metric=metric), budget_items)
 
 
 def _result(rule: Method, settings: Settings, merged: Merged) -> MergeResult:

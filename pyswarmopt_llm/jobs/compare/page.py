@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt_llm.jobs.compare.summary import summary_lines, tables_of
+from pyswarmopt_llm.jobs.compare.results import summary_lines, tables_of
 from pyswarmopt_llm.jobs.compare.table import HEADINGS, OVER_TASKS, cells, over_tasks
 from pyswarmopt_llm.reporting.report.pages import render
 

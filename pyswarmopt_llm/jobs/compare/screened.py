@@ -43,15 +43,15 @@ class ScreenedTrial:
     """The dev scores of positions, told as a screened search tells them.
 
     Args:
-        bench: the task.
-        trial: pays.
+        trial: the task and the budget.
         space: realises positions.
 
     Attributes:
         best: the best value so far; it was always asked in full.
     """
 
-    def __init__(self, bench: Bench, trial: BudgetedTrial, space: Space) -> None:
+    def __init__(self, trial: BudgetedTrial, space: Space) -> None:
+        bench = trial.bench
         self._trial, self._store, self._task = trial, bench.store, bench.task.name
         self._known: dict[str, float] = {}
         self._dev = {bench.task.name: bench.accuracy["dev"]}
@@ -127,9 +127,7 @@ def _key(position: Tensor, screen: Screen) -> str:
     return f"{position_key(position)}:{digest.hexdigest()}"
 
 
-def screened_best(
-    swarm: pso.Optimizer, bench: Bench, trial: BudgetedTrial, space: Space, experts: int, seed: int
-) -> Patch:
+def screened_best(swarm: pso.Optimizer, trial: BudgetedTrial, space: Space, seed: int) -> Patch:
     """Let a swarm search, then ask what the model of the items promises; see `Screening.promising`.
 
     The starting swarm is asked in parts of as many candidates as there are experts, the experts first, so that the
@@ -138,16 +136,14 @@ def screened_best(
 
     Args:
         swarm: it begins with the experts.
-        bench: the task.
-        trial: pays.
+        trial: the task and the budget.
         space: realises positions.
-        experts: how many.
         seed: of what flies over the model.
     """
-    asked = ScreenedTrial(bench, trial, space)
-    kept, latest = proposals_for(trial.left) * bench.dev_items, 0
+    asked = ScreenedTrial(trial, space)
+    kept, latest = proposals_for(trial.left) * trial.bench.dev_items, 0
     with released(swarm):
-        parts = swarm.ask().split(experts)
+        parts = swarm.ask().split(len(trial.bench.experts))
         swarm.tell(torch.cat(parts), [value for part in parts for value in asked.values(part)])
         while trial.left and trial.items_left - latest >= kept and not swarm.stop():
             before, positions = trial.spent, swarm.ask()
