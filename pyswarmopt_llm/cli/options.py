@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperOption
+from typer.core import TyperOption
 
+from pyswarmopt_cli.limits import BoundedCommand
 from pyswarmopt_llm.cli.help import print_help
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.json_text import parse_json
+from pyswarmopt_llm.common.paths import read_bytes
 from pyswarmopt_llm.common.registry import unknown
 
 # Options after which every word up to the next option belongs to them, as a shell's `adapters/*` expands.
@@ -42,7 +45,7 @@ def spread(args: Sequence[str], variadic: Sequence[str] = VARIADIC) -> list[str]
     return out
 
 
-class SwarmCommand(TyperCommand):
+class SwarmCommand(BoundedCommand):
     """A command whose `VARIADIC` options take several values."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -73,16 +76,19 @@ def read_config(path: Path) -> dict[str, Any]:
     if path.suffix not in (".toml", ".json"):
         raise UserError(f"{path}: a configuration ends in .toml or .json")
     try:
-        text = path.read_text(encoding="utf-8")
-        table = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        text = read_bytes(path).decode("utf-8")
+        table = tomllib.loads(text) if path.suffix == ".toml" else parse_json(text)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check --config") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: is not UTF-8 text; save it as UTF-8") from error
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: line {error.lineno}: not valid JSON ({error.msg})") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise UserError(f"{path}: nested too deeply; a configuration is a flat table of options") from error
+    except ValueError as error:
+        kind = "TOML" if path.suffix == ".toml" else "JSON"
+        raise UserError(f"{path}: not valid {kind}: {error}") from error
     if not isinstance(table, dict):
         raise UserError(f'{path}: must hold a table of options, such as {{"particles": 20}}')
     return table

@@ -13,6 +13,7 @@ from typing import Any
 
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.locked_directory import check_place, opened_place
+from pyswarmopt_llm.common.paths import user_path
 from pyswarmopt_llm.common.statistics import interval, permutation_test, score_of
 from pyswarmopt_llm.evaluation.run_directory import write_json
 from pyswarmopt_llm.groups.config import CouncilConfig
@@ -77,7 +78,7 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
         UserError: bad input, before anything is written.
     """
     task = load_task(config.task, dev=config.dev, test=config.test, allow_overlap=config.allow_overlap)
-    out = None if config.out is None else Path(config.out).expanduser()
+    out = None if config.out is None else user_path(config.out)
     if out is not None:
         check_place(out, config.flat(), _FREE, FORMAT, _WHAT)
     named = [load_strategy(name) for name in config.strategies]

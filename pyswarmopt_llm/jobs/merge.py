@@ -12,6 +12,7 @@ import yaml
 from pyswarmopt_llm.baselines import load_method
 from pyswarmopt_llm.baselines.method import Merged, Method, Options, Settings
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.paths import user_path
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial, task_scoring
 from pyswarmopt_llm.jobs.compare.store import Store
 from pyswarmopt_llm.jobs.search.validate import check_askable
@@ -92,7 +93,7 @@ def merge_experts(
     if task is not None and not rule.needs - {"seed"}:
         raise UserError(f"--task {task}: {method} is a fixed rule and looks at no task; remove it")
     settings = rule.settings(len(experts), space, options)
-    folder = Path(out).expanduser()
+    folder = user_path(out)
     check_free(folder)
     loaded = None if task is None else load_task(task)
     found = resolve_base(base)

@@ -12,6 +12,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.fingerprint import canonical
 from pyswarmopt_llm.common.interfaces import Utility
+from pyswarmopt_llm.common.paths import user_path
 from pyswarmopt_llm.metrics.combine import Combine, find_combine
 from pyswarmopt_llm.metrics.external.callables import CallableUtility
 from pyswarmopt_llm.metrics.external.protocol import External
@@ -73,7 +74,7 @@ def load_objectives(config: SearchConfig) -> Objectives:
     externals = _load_externals(config)
     if not tasks and not externals:
         raise UserError("no task; give one with --task")
-    where = Path(config.out).expanduser() / "judge.jsonl"
+    where = user_path(config.out) / "judge.jsonl"
     metrics = find_metrics(tasks, config.metrics, where, config.device)
     _check_harmonic(config, metrics, externals)
     return Objectives(tasks, metrics, externals, fresh, find_combine(config.combine, len(tasks) + len(externals)))

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from pyswarmopt_llm.cli.options import Json
+from pyswarmopt_cli.terminal import echo
+from pyswarmopt_llm.cli.options import Json
 
 
 def command(
@@ -30,7 +32,7 @@ def command(
         folder,
         with_ablations=ablations,
         with_diversity=diversity,
-        tell=lambda text: typer.echo(text, err=True),
+        tell=lambda text: echo(text, err=True),
     )
     typer.echo(json.dumps(found) if as_json else "\n".join([*_lines(found), f"Plots and figures: {folder}"]))
 
@@ -46,8 +48,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
             )
         start = run["origin"]
         if start["promised"]:
-            where = f"iteration {start['iteration']}) is what the model of the items promised, after all particles."
-            lines.append(f"{run['run']}: the best ({start['value']:.3f}, {where}")
+            where = "was proposed by the item model after the last iteration"
+            lines.append(f"{run['run']}: the best ({start['value']:.3f}) {where}.")
             continue
         lines.append(
             f"{run['run']}: the best ({start['value']:.3f}, iteration {start['iteration']}) is of particle "

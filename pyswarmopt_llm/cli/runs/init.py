@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pyswarmopt_cli.terminal import echo
 from pyswarmopt_llm.cli.help import default_of, grouped
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import unknown
@@ -46,7 +47,7 @@ def command(
     except OSError as error:
         raise UserError(f"{file}: cannot be written ({error.strerror}); choose another place") from error
     said = ", ".join(name for name in EXAMPLES if f"\n{name} = " in text)
-    typer.echo(f"wrote {file}; edit {said}, then: swarm-llm {of} --config {file}")
+    echo(f"wrote {file}; edit {said}, then: swarm-llm {of} --config {file}")
 
 
 def template(ctx: Any, of: str, file: Path) -> str:

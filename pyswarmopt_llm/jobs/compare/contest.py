@@ -13,6 +13,7 @@ from typing import Any
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.fingerprint import canonical
 from pyswarmopt_llm.common.optimizers import check_optimizer
+from pyswarmopt_llm.common.paths import user_path
 from pyswarmopt_llm.evaluation.run_directory import write_json
 from pyswarmopt_llm.evaluation.scorer import pack
 from pyswarmopt_llm.jobs.compare.bench import Bench, Chats, task_scoring
@@ -98,7 +99,7 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
             asked = {task: how for task, how in asked.items() if task in run_on}
             if asked:
                 result = summarise(config, store, asked, left_out, len(given.experts))
-                _write(Path(config.out).expanduser(), result)
+                _write(user_path(config.out), result)
         return result
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from pyswarmopt_llm.common import locked_directory as workplace
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.paths import user_path
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
 
 FORMAT = 1
@@ -79,7 +80,7 @@ def check_place(config: CompareConfig) -> None:
     Raises:
         UserError: names what differs.
     """
-    workplace.check_place(Path(config.out).expanduser(), asdict(config), _FREE, FORMAT, "a comparison")
+    workplace.check_place(user_path(config.out), asdict(config), _FREE, FORMAT, "a comparison")
 
 
 @contextmanager
@@ -89,7 +90,7 @@ def opened(config: CompareConfig, fingerprints: Mapping[str, Any], versions: Map
     Raises:
         UserError: it cannot be written, another process is at work on it, or base, experts or data have changed.
     """
-    path = Path(config.out).expanduser()
+    path = user_path(config.out)
     about = {"format": FORMAT, "config": asdict(config), "fingerprints": fingerprints, "versions": versions}
     with workplace.opened_place(path, about, "a comparison", ("scores.jsonl", "outcomes.jsonl")):
         yield Store(path)

@@ -21,6 +21,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event, Narrator, OnEvent
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.optimizers import is_swarm, optimizer, released
+from pyswarmopt_llm.common.paths import user_path
 from pyswarmopt_llm.common.statistics import findings, interval
 from pyswarmopt_llm.evaluation.partial import Rule
 from pyswarmopt_llm.evaluation.run_directory import Checkpoint, Run, about_run, check_new
@@ -72,7 +73,7 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
         UserError: bad input, before anything is written.
         KeyboardInterrupt: as ever; the run can be resumed.
     """
-    path = Path(config.out).expanduser()
+    path = user_path(config.out)
     check_new(path)
     job = prepare(with_threads(config))
     more = {"calibration": dict(job.trial)} if job.trial else {}
@@ -86,7 +87,7 @@ def resume(run: str | Path, on_event: OnEvent | None = None) -> SearchResult:
     Raises:
         UserError: not a run, or base, experts or data changed since it began.
     """
-    opened = Run.open(Path(run).expanduser())
+    opened = Run.open(user_path(run))
     result = opened.result
     if result is not None:
         if on_event is not None:
@@ -104,6 +105,12 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
         # Spent by a process that was stopped; its workers were at it side by side.
         earlier = sum(row["seconds"] for row in run.rows) / max(parse_workers(job.config.workers).count, 1)
         tell(_start(job, run))
+        if job.particles > job.config.particles:
+            text = (
+                f"--particles {job.config.particles}: the search begins at all {len(job.config.experts)} experts, "
+                f"so it has {job.particles} particles"
+            )
+            tell(Event("note", {"text": text}))
         narrator = Narrator(job.planned)
 
         def on_row(row: Mapping[str, Any]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.paths import user_path
 from pyswarmopt_llm.models.quiet import quiet_transformers
 
 
@@ -25,7 +25,7 @@ def load_classifier(spec: str, metric: str, kind: str, device: str = "cpu") -> t
     """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    where = str(Path(spec).expanduser()) if Path(spec).expanduser().is_dir() else spec
+    where = str(user_path(spec)) if user_path(spec).is_dir() else spec
     options = {"trust_remote_code": False}
     try:
         with quiet_transformers():

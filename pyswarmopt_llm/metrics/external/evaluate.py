@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.paths import user_path
 from pyswarmopt_llm.tasks import Item
 
 
@@ -33,7 +33,7 @@ class EvaluateMetric:
             import evaluate
         except ImportError as error:
             raise UserError('--metric evaluate:NAME needs evaluate; install "pyswarmopt[llm]"') from error
-        path = Path(name).expanduser()
+        path = user_path(name)
         try:
             # A cache of its own: two runs that compute at once would lock each other's files.
             self._cache = tempfile.TemporaryDirectory(prefix="swarm-llm-evaluate-")
