@@ -140,7 +140,7 @@ def task_scoring(
     possible = scorings_of(metric, wanted, task)
     known = store.scores.get((task.name, "scoring", "auto"))
     if len(possible) > 1 and known is not None:
-        return "letter" if known["scoring"] == "letter" else "likelihood"
+        return next(scoring for scoring in possible if scoring == known["scoring"])
 
     def letters() -> list[Score]:
         trial, found = trial_of(task, engine.chat), []
