@@ -48,7 +48,7 @@ def ablations(config: SearchConfig, out: Path, tell: Callable[[str], None]) -> l
     Args:
         config: of the run that is analysed.
         out: where the searches go, one directory each; finished ones are taken as they are, others resumed.
-        tell: told which one begins.
+        tell: called with a line before every search.
     """
     trials = []
     for label, settings in ABLATIONS.items():

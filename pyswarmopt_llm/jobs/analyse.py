@@ -29,7 +29,7 @@ def analyse(
         out: directory to write to.
         with_ablations: search again without each part of the algorithm.
         with_diversity: search again from fewer experts.
-        tell: told about every search that begins.
+        tell: called with a line before every search.
 
     Returns:
         ``runs``: per run its `Emergence` per task and its `Origin`. ``weak_to_strong``: share of runs whose best

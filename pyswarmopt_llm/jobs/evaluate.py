@@ -78,7 +78,7 @@ def evaluate_model(
     possible_scorings(scoring, ())  # a wrong name is found before the model is loaded
     if task.startswith(LM_EVAL):
         if holds_several(base):
-            raise UserError(f"--task {task}: the harness asks one model, {base} stands for several; use a task file")
+            raise UserError(f"--task {task}: the harness scores one model, {base} stands for several; use a task file")
         return _evaluate_harness(open_model(base, adapter, dtype, device, threads), task, split, sizes[split])
     loaded = load_task(task, dev=sizes["dev"], test=sizes["test"], allow_overlap=allow_overlap)
     how = _metric(metric or loaded.metric or "accuracy", loaded, split, device)
@@ -178,9 +178,9 @@ def run_scoring(best: Path, task: str) -> str | None:
 def _evaluate_harness(engine: Engine, task: str, split: str, limit: int | None) -> EvalResult:
     from pyswarmopt_llm.metrics.external.lm_eval import LmEvalTask
 
-    asked = LmEvalTask(task.removeprefix(LM_EVAL), limit, limit)
-    score = asked(engine, split)
-    return EvalResult(asked.name, score, interval(score.per_item), "own", "lm-eval")
+    harness = LmEvalTask(task.removeprefix(LM_EVAL), limit, limit)
+    score = harness(engine, split)
+    return EvalResult(harness.name, score, interval(score.per_item), "own", "lm-eval")
 
 
 def score_task(
@@ -191,7 +191,7 @@ def score_task(
     metric: Metric = METRICS["accuracy"],
     on_items: OnItems | None = None,
 ) -> EvalResult:
-    """Score what the engine has loaded; ``auto`` asks for letters where this very model beats chance on dev."""
+    """Score the loaded model; ``auto`` uses letters if it beats chance with them on dev."""
     how = choose_scoring(
         scorings_of(metric, scoring, task), task.dev, lambda: [trial_of(task, engine.chat)(engine)]
     )

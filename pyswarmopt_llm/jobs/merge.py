@@ -40,7 +40,7 @@ class MergeResult:
         ranks: the LoRA ranks that occur in the adapter, ascending.
         error: relative Frobenius error of the adapter against what the method defines; 0 if it is exact.
         worst: the module where that error is largest and its own error; None if it is exact.
-        items: dev items that were asked to find it.
+        items: dev items evaluated to find it.
     """
 
     method: str
@@ -78,7 +78,7 @@ def merge_experts(
         out: directory to create.
         options: weights, density, t, rank, seed, where the method takes them.
         task: whose dev items a searching method looks at (a key of `baselines.SEARCHING`).
-        budget_items: how many dev items it may ask.
+        budget_items: dev items that it may evaluate.
 
     Raises:
         UserError: an unknown method, an option that does not fit, experts that do not fit, or `out` exists.

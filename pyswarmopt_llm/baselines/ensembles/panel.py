@@ -41,11 +41,11 @@ class Panel:
         """Number of experts."""
         return len(self._patches)
 
-    def answers(self, asked: Accuracy) -> list[list[str]]:
+    def answers(self, questions: Accuracy) -> list[list[str]]:
         """Each expert's answers to the items: n lists."""
-        if asked not in self._answers:
-            self._answers[asked] = [asked.answers(self.engine) for _ in self._each()]
-        return self._answers[asked]
+        if questions not in self._answers:
+            self._answers[questions] = [questions.answers(self.engine) for _ in self._each()]
+        return self._answers[questions]
 
     def token_logprobs(self, pairs: Pairs) -> list[Tensor]:
         """For each pair the log-probability of each of its tokens by each expert, (n, T)."""
@@ -85,7 +85,7 @@ class Panel:
 class Answerer(Protocol):
     """What `Ensemble.fit` returns."""
 
-    def answers(self, asked: Accuracy) -> list[str]:
+    def answers(self, questions: Accuracy) -> list[str]:
         """The chosen letter of each item, or a text (``generate``)."""
 
 
@@ -110,15 +110,15 @@ class Likelihoods:
     def __init__(self, loglikelihood: Callable[[Pairs], list[float]]) -> None:
         self.loglikelihood = loglikelihood
 
-    def answers(self, asked: Accuracy) -> list[str]:
+    def answers(self, questions: Accuracy) -> list[str]:
         """The option with the highest score.
 
         Raises:
             UserError: items that are scored by what is generated.
         """
-        if asked.scoring == "generate":
+        if questions.scoring == "generate":
             raise UserError("fusing the experts' probabilities is built for items with choices; remove the method")
-        return asked.answers(self)  # type: ignore[arg-type]
+        return questions.answers(self)  # type: ignore[arg-type]
 
 
 def contexts_of(pairs: Pairs) -> list[str]:

@@ -17,9 +17,9 @@ class Vote:
     def __init__(self, panel: Panel) -> None:
         self._panel = panel
 
-    def answers(self, asked: Accuracy) -> list[str]:
+    def answers(self, questions: Accuracy) -> list[str]:
         """The plurality's answer to each item."""
-        ballots = zip(*self._panel.answers(asked), strict=True)
+        ballots = zip(*self._panel.answers(questions), strict=True)
         return [voting.majority(list(answers)).answer or "" for answers in ballots]
 
 

@@ -7,7 +7,7 @@ that are looked at, one after the other, for the same losses, seed and version o
 
 The loss is that of the right answers of the dev items, mean over items. The released code divides the mean over the
 tokens of a batch by the number of examples once more; with 5 examples that is a fifth, with 100 the penalty would be
-all that is left. It takes what NGOpt recommends at the end; here it is the best w that was looked at.
+all that is left. It takes what NGOpt recommends at the end; here it is the best w that was evaluated.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class Bench:
     metric: Metric = METRICS["accuracy"]
 
     @cached_property
-    def asked(self) -> dict[str, Asked]:
+    def questions(self) -> dict[str, Asked]:
         """Split -> its items as the metric scores them."""
         return {
             split: self.metric.build(self.task.split(split), self.scoring, self.engine.chat, self.task.prompt)
@@ -67,7 +67,7 @@ class Bench:
     @property
     def accuracy(self) -> dict[str, Accuracy]:
         """The splits as ensembles answer them, right or wrong; empty where another metric scores."""
-        return {split: asked for split, asked in self.asked.items() if isinstance(asked, Accuracy)}
+        return {split: found for split, found in self.questions.items() if isinstance(found, Accuracy)}
 
     @cached_property
     def panel(self) -> Panel:
@@ -101,7 +101,7 @@ class Bench:
 
     def score(self, patch: Patch, split: str) -> tuple[Score, float]:
         """A candidate's score on a split and the seconds it took, now or when it was first scored."""
-        row = self._known(patch, split, lambda: {"items": pack(self.asked[split](self.engine).per_item)})
+        row = self._known(patch, split, lambda: {"items": pack(self.questions[split](self.engine).per_item)})
         return score_of(unpack(row["items"])), float(row["seconds"])
 
     def loss(self, patch: Patch) -> tuple[float, float]:
@@ -116,9 +116,9 @@ class Bench:
 
     def ensemble_score(self, ensemble: Answerer, split: str) -> Score:
         """An ensemble's score on a split."""
-        asked = self.accuracy[split]
-        pairs = zip(asked.items, ensemble.answers(asked), strict=True)
-        if asked.scoring == "generate":
+        questions = self.accuracy[split]
+        pairs = zip(questions.items, ensemble.answers(questions), strict=True)
+        if questions.scoring == "generate":
             return score_of([float(is_correct(item, answer)) for item, answer in pairs])
         return score_of([float(item.answer == answer) for item, answer in pairs])
 
@@ -136,7 +136,7 @@ class Bench:
 def task_scoring(
     task: Task, wanted: str, engine: TransformersEngine, experts: Sequence[Adapter], store: Store, metric: Metric
 ) -> Scoring:
-    """How a task is answered; ``auto`` tries letters on the experts as a search does, once, in nobody's budget."""
+    """How a task is answered; ``auto`` tries letters on the experts as a search does, once, outside any budget."""
     possible = scorings_of(metric, wanted, task)
     known = store.scores.get((task.name, "scoring", "auto"))
     if len(possible) > 1 and known is not None:

@@ -95,10 +95,10 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
             _run_all(store, entries, on_step or (lambda step: None))
         finally:  # a comparison that is stopped shows what it has
             run_on = {task for task, *_ in store.outcomes}
-            asked = {b.task.name: {"scoring": b.scoring, "metric": b.metric.name} for b in benches}
-            asked = {task: how for task, how in asked.items() if task in run_on}
-            if asked:
-                result = summarise(config, store, asked, left_out, len(given.experts))
+            scored = {b.task.name: {"scoring": b.scoring, "metric": b.metric.name} for b in benches}
+            scored = {task: how for task, how in scored.items() if task in run_on}
+            if scored:
+                result = summarise(config, store, scored, left_out, len(given.experts))
                 _write(user_path(config.out), result)
         return result
 

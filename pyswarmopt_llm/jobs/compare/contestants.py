@@ -16,7 +16,7 @@ from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.optimizers import NEVERGRAD, is_swarm, make_optimizer, optimizer_names
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
-from pyswarmopt_llm.jobs.compare.councils import is_council, load_council, written_out
+from pyswarmopt_llm.jobs.compare.groups import is_group, load_group, written_out
 from pyswarmopt_llm.jobs.compare.screened import can_screen, population_for, screened_best
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.spaces.starts import starting_points
@@ -56,7 +56,7 @@ class Contestant:
         if self.kind == "rule" or self.name == "data-merge":
             return 0
         if self.name in few or self.kind == "ensemble":
-            per_item = experts if is_council(self.name) else few.get(self.name, 0)
+            per_item = experts if is_group(self.name) else few.get(self.name, 0)
             return min(budget, per_item * dev_items)
         return budget
 
@@ -102,7 +102,7 @@ def contestant(name: str) -> Contestant:
     """
     if name in METHODS or name in SEARCHING:
         return Contestant(name, "rule" if name in METHODS else "searching", "seed" in load_method(name).needs)
-    if name in ENSEMBLES or is_council(name):
+    if name in ENSEMBLES or is_group(name):
         return Contestant(name, "ensemble", "seed" in _ensemble(name).needs)
     if name.startswith(NEVERGRAD) or name in optimizer_names() or _as_published(name):
         return Contestant(name, "optimizer", True)
@@ -120,7 +120,7 @@ def why_not(who: Contestant, bench: Bench) -> str | None:
         return "needs the right answers of the dev items"
     if who.kind == "ensemble" and not _ensemble(who.name).open_questions:
         open_ones = any(item.choices is None for item in (*bench.task.dev, *bench.task.test))
-        if open_ones or (bench.scoring == "generate" and not is_council(who.name)):
+        if open_ones or (bench.scoring == "generate" and not is_group(who.name)):
             return "is built for items with choices"
     return None
 
@@ -164,7 +164,7 @@ def run(entry: Entry) -> Outcome:
         settings = method.settings(len(bench.experts), None, Options(seed=entry.seed) if who.chance else None)
         patch = method.execute(bench.experts, replace(settings, trial=trial)).patch
     seconds = time.perf_counter() - start - trial.seconds_here + trial.seconds_known
-    scores = {split: bench.score(patch, split)[0] for split in bench.asked}
+    scores = {split: bench.score(patch, split)[0] for split in bench.questions}
     trace = tuple(trial.trace)
     return Outcome(scores["dev"], scores.get("test"), trial.spent, seconds, trace, 1, bench.tokens_per_item)
 
@@ -194,7 +194,7 @@ def _run_ensemble(entry: Entry, trial: BudgetedTrial, start: float) -> Outcome:
         trial.spend(n * bench.dev_items)
     ensemble = method.fit(bench.panel, bench.accuracy["dev"], entry.seed)
     seconds = time.perf_counter() - start
-    scores = {split: bench.ensemble_score(ensemble, split) for split in bench.asked}
+    scores = {split: bench.ensemble_score(ensemble, split) for split in bench.questions}
     tokens = None if bench.tokens_per_item is None else n * bench.tokens_per_item
     if isinstance(ensemble, Counted):  # of test, which is scored last
         tokens = ensemble.tokens_per_item
@@ -207,7 +207,7 @@ def _as_published(name: str) -> bool:
 
 
 def _ensemble(name: str) -> Ensemble:
-    return load_council(name) if is_council(name) else ENSEMBLES[name]
+    return load_group(name) if is_group(name) else ENSEMBLES[name]
 
 
 def ordered(names: Sequence[str], experts: int, dev_items: int, budget: int) -> list[Contestant]:
@@ -226,7 +226,7 @@ def ordered(names: Sequence[str], experts: int, dev_items: int, budget: int) -> 
 def _written_out(name: str) -> Sequence[str]:
     if name == "all":
         return known_methods()
-    return written_out(name) if is_council(name) else (name,)
+    return written_out(name) if is_group(name) else (name,)
 
 
 __all__ = ["PAPER", "Contestant", "Entry", "Outcome", "contestant", "known_methods", "ordered", "run", "why_not"]

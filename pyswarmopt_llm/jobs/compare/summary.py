@@ -42,13 +42,13 @@ class Runs:
 def summarise(
     config: CompareConfig,
     store: Store,
-    asked: Mapping[str, Mapping[str, str]],
+    scored: Mapping[str, Mapping[str, str]],
     left_out: Mapping[str, str],
     experts: int,
 ) -> dict[str, Any]:
-    """The content of ``compare.json``; `asked` says of each task how it is: ``scoring`` and ``metric``."""
+    """The content of ``compare.json``; `scored`: task -> its ``scoring`` and ``metric``."""
     tasks: dict[str, Any] = {}
-    for task, how in asked.items():
+    for task, how in scored.items():
         tasks[task] = {"methods": _task_table(_runs_of(store, task)), **how}
     result: dict[str, Any] = {
         "config": asdict(config),
