@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import ByParts, Engine, EngineByParts, Score, Utility
-from pyswarmopt_llm.common.paths import user_path
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.common.statistics import bootstrap_interval, interval, score_of
 from pyswarmopt_llm.evaluation.run_files import read_about, read_result
 from pyswarmopt_llm.jobs.search.validate import check_askable
-from pyswarmopt_llm.metrics.objectives import LM_EVAL, scorings_of
+from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
+from pyswarmopt_llm.metrics.objectives import scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import choose_scoring, possible_scorings, trial_of
 from pyswarmopt_llm.metrics.questions.written import Written
 from pyswarmopt_llm.metrics.registry import METRICS, Metric, find_metric
@@ -81,7 +82,7 @@ def evaluate_model(
             raise UserError(f"--task {task}: the harness scores one model, {base} stands for several; use a task file")
         return _evaluate_harness(open_model(base, adapter, dtype, device, threads), task, split, sizes[split])
     loaded = load_task(task, dev=sizes["dev"], test=sizes["test"], allow_overlap=allow_overlap)
-    how = _metric(metric or loaded.metric or "accuracy", loaded, split, device)
+    how = _metric(metric or metric_of(loaded), loaded, split, device)
     engine = open_model(base, adapter, dtype, device, threads)
     if scoring == "auto" and metric is None:
         scoring = run_scoring(user_path(adapter or base), loaded.name) or scoring

@@ -12,7 +12,7 @@ import yaml
 from pyswarmopt_llm.baselines import load_method
 from pyswarmopt_llm.baselines.method import Merged, Method, Options, Settings
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.paths import user_path
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial, task_scoring
 from pyswarmopt_llm.jobs.compare.store import Store
 from pyswarmopt_llm.jobs.search.validate import check_askable

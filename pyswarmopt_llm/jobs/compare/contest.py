@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import write_json, write_text
 from pyswarmopt_llm.common.fingerprint import canonical
 from pyswarmopt_llm.common.optimizers import check_optimizer
-from pyswarmopt_llm.common.paths import user_path
-from pyswarmopt_llm.evaluation.run_directory import write_json
 from pyswarmopt_llm.evaluation.scorer import pack
 from pyswarmopt_llm.jobs.compare.bench import Bench, Chats, task_scoring
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
@@ -231,8 +231,8 @@ def _corners(trace: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
 def _write(folder: Path, result: Mapping[str, Any]) -> None:
     """``compare.json``, ``compare.md`` and ``compare.html``."""
     write_json(folder / "compare.json", result)
-    (folder / "compare.md").write_text(markdown(result), encoding="utf-8")
-    (folder / "compare.html").write_text(render_page(result), encoding="utf-8")
+    write_text(folder / "compare.md", markdown(result))
+    write_text(folder / "compare.html", render_page(result))
 
 
 __all__ = ["OnStep", "Step", "compare"]

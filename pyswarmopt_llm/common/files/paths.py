@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
 
-LARGEST_TEXT = 2**29  # bytes: larger tokenizers and task files are not known
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
 
 
@@ -39,24 +37,4 @@ def user_path(spec: str | Path) -> Path:
     return path
 
 
-def read_bytes(path: Path, most: int = LARGEST_TEXT) -> bytes:
-    """The content of a regular file; pipes, devices and directories are not opened for reading.
-
-    Args:
-        path: the file.
-        most: bytes it may have.
-
-    Raises:
-        OSError: it cannot be read.
-        UserError: no regular file, or a larger one.
-    """
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        about = os.fstat(file.fileno())
-        if not stat.S_ISREG(about.st_mode):
-            raise UserError(f"{path}: not a regular file; give a file")
-        if about.st_size > most:
-            raise UserError(f"{path}: {about.st_size} bytes, more than the {most} that such a file may have; check it")
-        return file.read()
-
-
-__all__ = ["LARGEST_TEXT", "read_bytes", "user_path"]
+__all__ = ["user_path"]
