@@ -13,6 +13,7 @@ from typing import Any
 from pyswarmopt_llm.common.files.locked_directory import check_place, opened_place
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.files.regular import write_json, write_text
+from pyswarmopt_llm.common.fingerprint import versions
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import interval, permutation_test, score_of
 from pyswarmopt_llm.groups.config import CouncilConfig
@@ -22,7 +23,6 @@ from pyswarmopt_llm.groups.responses import Sheet, is_right
 from pyswarmopt_llm.groups.strategies import load_strategy
 from pyswarmopt_llm.groups.strategy import Strategy
 from pyswarmopt_llm.groups.validate import check_settings, check_task, usable
-from pyswarmopt_llm.jobs.search.prepare import versions
 from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, choose_scoring, possible_scorings
 from pyswarmopt_llm.tasks import Item, Scoring, Task, load_task
 

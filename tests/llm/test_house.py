@@ -57,8 +57,6 @@ UPWARDS = {
     ("evaluation.workers.messages", "jobs.search.prepare"): "messages name the questions of a search",
     ("evaluation.workers.sharding", "jobs.search.prepare"): "shards are made of the questions of a search",
     ("groups.members.check", "jobs.search.validate"): "check_askable belongs to metrics",
-    ("groups.run", "jobs.search.prepare"): "versions() belongs to common",
-    ("reporting.plots", "jobs.ablations"): "Trial belongs to reporting",
 }
 CIRCLES = {
     ("groups.catalogue", "groups.strategies"): "two halves of one registry",

@@ -13,7 +13,7 @@ from typing import Any
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.files.regular import write_json, write_text
-from pyswarmopt_llm.common.fingerprint import canonical
+from pyswarmopt_llm.common.fingerprint import canonical, versions
 from pyswarmopt_llm.common.optimizers import check_optimizer
 from pyswarmopt_llm.evaluation.scorer import pack
 from pyswarmopt_llm.jobs.compare.bench import Bench, Chats, task_scoring
@@ -23,7 +23,6 @@ from pyswarmopt_llm.jobs.compare.page import render_page
 from pyswarmopt_llm.jobs.compare.store import Store, check_place, opened
 from pyswarmopt_llm.jobs.compare.summary import summarise
 from pyswarmopt_llm.jobs.compare.table import markdown
-from pyswarmopt_llm.jobs.search.prepare import versions
 from pyswarmopt_llm.jobs.search.validate import check_askable
 from pyswarmopt_llm.metrics.objectives import find_metrics, load_tasks
 from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
