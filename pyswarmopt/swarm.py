@@ -17,14 +17,14 @@ from torch import Tensor
 from pyswarmopt.algorithms import registry as recipes
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base import checkpoint
-from pyswarmopt.base.in_flight import Flights
+from pyswarmopt.base.in_flight import InFlight
 from pyswarmopt.base.inputs import as_mask, as_values, matrix, take_over
 from pyswarmopt.base.optimizer import Point
-from pyswarmopt.base.state import NUMPY_DTYPES, Bools, Floats, State
+from pyswarmopt.base.state import Bools, Floats, State
 from pyswarmopt.base.storage import Storage
-from pyswarmopt.engine.step import move
-from pyswarmopt.engine.step_one import move_one, remember_one
-from pyswarmopt.parts import stopping
+from pyswarmopt.engine import reference
+from pyswarmopt.engine.buffers import NUMPY_DTYPES
+from pyswarmopt.engine.choose import Update
 from pyswarmopt.parts.boundary import Box, make_box
 from pyswarmopt.parts.restart import RestartSwarm
 
@@ -131,7 +131,12 @@ class Swarm:
             self.recipe.launch(x, v, self._box, self._generator)
         else:
             take_over("velocities", matrix("velocities", velocities, (n, dim)), v)
-        self._state = State.start(x, v, maximize, self._storage)
+        self._go_on(State.start(x, v, maximize, self._storage))
+
+    def _go_on(self, state: State, saved: Mapping[str, Any] | None = None) -> None:
+        """Go on from this state, with the random factors of the saved one it was made from."""
+        self._state = state
+        self._update = Update(self.recipe, state, self._box, self._generator, self._storage, saved)
 
     # ---- the loop ----
 
@@ -143,7 +148,7 @@ class Swarm:
         positions, evaluate and tell them as edited.
         """
         self._prepare()
-        return self._state.hand_out()
+        return self._update.buffers.hand_out()
 
     def tickets(self) -> list[Ticket]:
         """The positions to evaluate one by one, to be told in any order; those told already are left out.
@@ -159,8 +164,9 @@ class Swarm:
             3
         """
         st = self._state
-        if st.flights is not None:
-            return [self._ticket(int(i), int(st.flights.numbers[i])) for i in np.flatnonzero(st.flights.out)]
+        if st.in_flight is not None:
+            pending = np.flatnonzero(st.in_flight.pending).tolist()
+            return [self._ticket(i, int(st.in_flight.tickets[i])) for i in pending]
         self._prepare()
         return [self._ticket(int(i), st.generation) for i in np.flatnonzero(~st.arrived)]
 
@@ -191,13 +197,13 @@ class Swarm:
             >>> s.best.value < 1e-6, s.evaluations, s.iteration, len(s.tickets())
             (True, 2500, 415, 3)
         """
-        flights = self._flights()
-        i = flights.next()
+        in_flight = self._in_flight()
+        i = in_flight.next()
         if i is None:
             return None
-        if flights.landed[i] >= 0:  # else it is evaluated where it starts
-            move_one(self.recipe, self._state, i, self._box, self._generator)
-        return self._ticket(i, flights.take_off(i))
+        if in_flight.completed_at[i] >= 0:  # else it is evaluated where it starts
+            self._update.move_one(i)
+        return self._ticket(i, in_flight.dispatch(i))
 
     def tell(
         self,
@@ -220,8 +226,8 @@ class Swarm:
                 already.
         """
         st = self._state
-        if st.flights is not None:
-            self._land(st.flights, positions, values)
+        if st.in_flight is not None:
+            self._tell_one(st.in_flight, positions, values)
             return
         if not st.pending:
             raise ValueError("tell() without ask(): each round of positions can be told once")
@@ -262,25 +268,21 @@ class Swarm:
         costs = self._costs(values, (len(st.positions),))
         costs[~np.isfinite(costs)] = math.inf
         best_cost = st.best_cost if best is None else st.user_value(best)
-        st.revalue(costs, best_cost if math.isfinite(best_cost) else math.inf)
+        self._update.revalue(costs, best_cost if math.isfinite(best_cost) else math.inf)
 
     def stop(self) -> dict[str, float]:
         """The recipe's reasons to stop with the values that gave them; empty to go on."""
-        return stopping.reasons(self.recipe.stop, self._state)
+        return reference.stop(self._state, self.recipe)
 
     def _prepare(self) -> None:
         """Make sure there are positions that wait for their values."""
         st = self._state
-        if st.flights is not None:
+        if st.in_flight is not None:
             raise ValueError("this swarm is asked one by one: go on with ask_one()")
         if not st.pending:
             if st.age > 0:
-                self._move()
+                self._update.move()
             st.pending = True
-
-    def _move(self) -> None:
-        st = self._state
-        move(self.recipe, st, self._box, self._generator, room=st.room())
 
     def _tell_ticket(self, ticket: Ticket, value: npt.ArrayLike | Tensor) -> None:
         st = self._state
@@ -297,53 +299,40 @@ class Swarm:
     def _ticket(self, particle: int, number: int) -> Ticket:
         return Ticket(self._state.positions[particle].clone(), particle, number)
 
-    def _flights(self) -> Flights:
-        """Who is in flight; from the first call on particles move one by one."""
+    def _in_flight(self) -> InFlight:
+        """The pending evaluations; from the first call on particles move asynchronously."""
         st = self._state
-        if st.flights is None:
+        if st.in_flight is None:
             if st.pending:
                 raise ValueError("a round of positions is not told yet: tell it, then ask_one()")
-            st.reclaim()
+            self._update.buffers.own_positions()
             n = len(st.positions)
-            st.flights = Flights.of(n, handed=st.generation + 1)  # a number that no ticket of a round ever had
-            st.flights.begin_round(st.leader_cost, st.best_cost)
+            st.in_flight = InFlight.of(n, dispatched=st.generation + 1)  # a number that no ticket of a round ever had
+            st.in_flight.begin_round(st.leader_cost, st.best_cost)
             if st.age > 0:  # all of them were evaluated, in their order
-                st.flights.landed[:], st.flights.told = np.arange(n), n
-        return st.flights
+                st.in_flight.completed_at[:], st.in_flight.completed = np.arange(n), n
+        return st.in_flight
 
-    def _land(self, flights: Flights, ticket: Any, value: npt.ArrayLike | Tensor) -> None:
+    def _tell_one(self, in_flight: InFlight, ticket: Any, value: npt.ArrayLike | Tensor) -> None:
         if not isinstance(ticket, Ticket):
             raise ValueError("this swarm is asked one by one: tell the tickets that ask_one() gave")
         cost = float(self._costs(value, ()))
-        first = flights.land(ticket.particle, ticket.number)
-        remember_one(self._state, ticket.particle, cost, first)
-        flights.grounded = False
-        self._restart()
+        first = in_flight.complete(ticket.particle, ticket.number)
+        self._update.remember_one(ticket.particle, cost, first)
+        in_flight.paused = False
+        self._update.restart()
 
     def _complete(self, costs: Floats, evaluated: Bools | None) -> None:
-        st = self._state
-        st.remember(costs, evaluated, self.recipe.repeat_dropped, self.recipe.last_worst_wins)
-        st.pending = False
-        self._restart()
-
-    def _restart(self) -> None:
-        for restart in self.recipe.restart:
-            restart(self._state, self._fresh)
-
-    def _fresh(self, count: int) -> tuple[Tensor, Tensor]:
-        """Starting positions and velocities of a new population, (count, D) each."""
-        like = self._state.positions
-        x, v = (self._storage.empty((count, like.shape[1]), like.dtype, like.device) for _ in range(2))
-        self.recipe.populate(None, x, self._box, self._generator)
-        self.recipe.launch(x, v, self._box, self._generator)
-        return x, v
+        self._update.remember(costs, evaluated)
+        self._state.pending = False
+        self._update.restart()
 
     def _costs(self, values: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
         array = as_values(values, shape)
         return -array if self._state.maximize else array
 
     def _adopt(self, told: Tensor | npt.ArrayLike) -> None:
-        if self._state.got_back(told):
+        if self._update.buffers.is_unedited(told):
             return
         current = self._state.positions
         if isinstance(told, Tensor) and told.dtype == current.dtype and told.device == current.device:
@@ -417,7 +406,7 @@ class Swarm:
 
     def _saved(self) -> dict[str, Any]:
         """What `state_dict` gives, on the swarm's own memory."""
-        saved = self._state.to_dict()
+        saved = self._state.to_dict() | self._update.factors()
         saved["generator"] = self._generator.get_state()
         saved["recipe"] = self.recipe.name
         saved["options"] = self._options()
@@ -445,10 +434,20 @@ class Swarm:
             raise ValueError(f"the saved swarm follows recipe {saved_as}, this one {here}")
 
     def _go_to(self, saved: Mapping[str, Any], own: Callable[[Tensor], Tensor]) -> None:
-        state = State.from_dict(dict(saved), own, self._storage)
+        state = State.from_dict(saved, own)
         self._generator.set_state(saved["generator"].cpu())
         self._box = Box(own(saved["low"]), own(saved["high"])) if "low" in saved else None
-        self._state = state
+        self._go_on(state, saved)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What pickle and copy take; torch would pickle the generator as it was when it was seeded."""
+        return {**vars(self), "_generator": self._generator.get_state(), "_update": self._update.factors()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._generator = torch.Generator()
+        self._generator.set_state(state["_generator"])
+        self._go_on(self._state, state["_update"])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to one file, atomically and without pickle."""
