@@ -16,10 +16,9 @@ from torch import Tensor
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.state import Bools, Floats, State, entries_under
 from pyswarmopt.base.storage import IN_MEMORY, Storage
-from pyswarmopt.engine import chunked, reference
+from pyswarmopt.engine import chunked, compiled, reference
 from pyswarmopt.engine.asynchronous import remember_one
 from pyswarmopt.engine.buffers import Buffers
-from pyswarmopt.engine.numba import step as compiled
 from pyswarmopt.engine.numba.loader import Compiler, Loops
 from pyswarmopt.engine.random_factors import Factors
 from pyswarmopt.parts import boundary

@@ -4,7 +4,7 @@ Notation: x positions, v velocities, p personal bests, g the best and w the wors
 better. The values of all symbols: `algorithms.model_swarms`; the terms d_k of the velocity: `parts.velocity`.
 
 This backend moves swarms on a GPU, in bfloat16 or with terms that look at the whole swarm, and single particles. The
-others, `chunked` and `numba`, give the same numbers to the bit.
+others, `chunked` and `compiled`, give the same numbers to the bit.
 """
 
 from __future__ import annotations

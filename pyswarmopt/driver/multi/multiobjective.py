@@ -16,7 +16,7 @@ from pyswarmopt.base import checkpoint as checkpoints
 from pyswarmopt.driver.constraints import Constraints
 from pyswarmopt.driver.encoding import make_coding
 from pyswarmopt.driver.evaluation import Evaluator, Objective, OnError
-from pyswarmopt.driver.smpso import MultiResult, MultiSwarm
+from pyswarmopt.driver.multi.smpso import MultiResult, MultiSwarm
 from pyswarmopt.driver.workers import MapLike
 from pyswarmopt.parts.boundary import make_box
 
