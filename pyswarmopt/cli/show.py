@@ -98,13 +98,16 @@ def _print(name: str, lines: list[str]) -> None:
 
 
 def _draw(names: list[str], folder: Path) -> int:
+    from matplotlib.figure import Figure
+
     from pyswarmopt.inspect.plot import landscape
     from pyswarmopt.teaching.functions.functions import ALL
+
 
     folder.mkdir(parents=True, exist_ok=True)
     drawn = [ALL[name] for name in names if ALL[name].defined_in(2)]
     for function in drawn:
-        ax = landscape(function)
-        ax.set_title(function.name)
-        ax.figure.savefig(folder / f"{function.name}.png", dpi=100)  # type: ignore[union-attr]
+        figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+        landscape(function, ax=figure.subplots()).set_title(function.name)
+        figure.savefig(folder / f"{function.name}.png", dpi=100)
     return len(drawn)

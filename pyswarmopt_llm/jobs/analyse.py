@@ -44,7 +44,7 @@ def analyse(
     except OSError as error:
         raise UserError(f"{out}: cannot be made ({error.strerror}); choose another --out") from error
     cases = [emergence(searched(run.rows), result) for run, result in opened]
-    origins = [origin(searched(run.rows), result) for run, result in opened]
+    origins = [origin(run.rows, result) for run, result in opened]
     found: dict[str, Any] = {
         "runs": [
             {

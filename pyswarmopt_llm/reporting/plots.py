@@ -28,10 +28,11 @@ def plot_emergence(file: Path, labels: Sequence[str], cases: Sequence[Mapping[st
     for name, (meaning, colour) in _CASES.items():
         totals = [case.kept + case.lost + case.emerged + case.never for _, case in bars]
         shares = [getattr(case, name) / total for (_, case), total in zip(bars, totals, strict=True)]
-        axes.bar([label for label, _ in bars], shares, bottom=bottoms, color=colour, label=meaning)
+        axes.bar(range(len(bars)), shares, bottom=bottoms, color=colour, label=meaning)
         bottoms = [b + s for b, s in zip(bottoms, shares, strict=True)]
     axes.set(ylabel="share of dev items", ylim=(0, 1))
-    figure.legend(loc="outside upper center", ncols=2)
+    axes.set_xticks(range(len(bars)), [label for label, _ in bars])
+    figure.legend(loc="outside upper center")  # in one column: two are wider than a picture of a few bars
     figure.savefig(file, dpi=120)
 
 
@@ -48,7 +49,7 @@ def plot_origin(file: Path, origins: Sequence[Origin]) -> None:
     population = max(start.population for start in origins)
     axes.axvline((population + 1) / 2, linestyle=":", color="0.5")
     axes.set_xlabel("rank of its start in the swarm (1 is best)")
-    axes.set_ylabel("dev: start (dot), end (star), promised (dashes)")
+    axes.set_ylabel("dev: start (dot), end (star), proposed (dashes)")
     axes.set_xlim(0, population + 1)
     figure.savefig(file, dpi=120)
 

@@ -49,8 +49,8 @@ class Origin:
         rank: of that value in the starting swarm, 1 for the best; equal values share the middle of their ranks.
         population: particles.
         value: the best value.
-        iteration: when it was found.
-        promised: by the model of a screened search; no particle found it, and `start` is its own value.
+        iteration: when it was found; of what the item model proposed the one after the last.
+        promised: proposed by the item model of a screened search; no particle found it, and `start` is its own value.
     """
 
     particle: int
@@ -86,6 +86,11 @@ def searched(rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if row["phase"] == "search" and "bounds" not in row]
 
 
+def swarm_of(rows: Iterable[Row]) -> set[int]:
+    """The particles' numbers; what the item model of a screened search proposed has others."""
+    return {row["particle"] for row in rows if row["phase"] == "search" and row["iteration"] == 0}
+
+
 def expert_rows(rows: Sequence[Row], result: Mapping[str, Any]) -> list[Row]:
     """The rows of the experts themselves, which the starting swarm begins with."""
     return [row for row in rows if row["iteration"] == 0 and row["particle"] < len(result["coefficients"])]
@@ -116,13 +121,19 @@ def emergence(rows: Sequence[Row], result: Mapping[str, Any]) -> dict[str, Emerg
 
 
 def origin(rows: Sequence[Row], result: Mapping[str, Any]) -> Origin:
-    """Where the final best started; `rows` are those of `searched`."""
-    best = best_row(rows, result)
-    starts = {row["particle"]: float(row["value"]) for row in rows if row["iteration"] == 0}
+    """Where the final best started.
+
+    Args:
+        rows: of the journal, with those that were ended early: what a screened swarm starts from is mostly estimated.
+        result: ``result.json``.
+    """
+    best = best_row(searched(rows), result)
+    begun = [row for row in rows if row["phase"] == "search" and row["iteration"] == 0]
+    starts = {row["particle"]: float(row["value"]) for row in begun}
     own = starts.get(best["particle"], float(best["value"]))
     values = list(starts.values())
     rank = 1 + sum(v > own for v in values) + (values.count(own) - 1) / 2
-    promised = best["particle"] not in starts
+    promised = best["particle"] not in swarm_of(rows)
     return Origin(best["particle"], own, rank, len(values), float(best["value"]), best["iteration"], promised)
 
 
@@ -140,4 +151,4 @@ def best_row(rows: Sequence[Row], result: Mapping[str, Any]) -> Row:
     return same[0] if same else max(rows, key=lambda row: row["value"])
 
 
-__all__ = ["Emergence", "Origin", "best_row", "emergence", "expert_rows", "origin", "read_run", "searched"]
+__all__ = ["Emergence", "Origin", "best_row", "emergence", "expert_rows", "origin", "read_run", "searched", "swarm_of"]

@@ -46,8 +46,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
             )
         start = run["origin"]
         if start["promised"]:
-            where = f"iteration {start['iteration']}) is what the model of the items promised, after all particles."
-            lines.append(f"{run['run']}: the best ({start['value']:.3f}, {where}")
+            where = "was proposed by the item model after the last iteration"
+            lines.append(f"{run['run']}: the best ({start['value']:.3f}) {where}.")
             continue
         lines.append(
             f"{run['run']}: the best ({start['value']:.3f}, iteration {start['iteration']}) is of particle "

@@ -32,6 +32,8 @@ from pyswarmopt_llm.common.errors import UserError
 if TYPE_CHECKING:
     from pyswarmopt_llm.jobs.compare.contest import OnStep, Step
 
+UNFOLDED = 1000  # columns, where no terminal says how many it has
+
 
 def command(
     base: Base,
@@ -62,6 +64,8 @@ def command(
 ) -> None:
     from pyswarmopt_llm.jobs.compare import CompareConfig, compare
     from pyswarmopt_llm.jobs.compare.table import markdown
+    from pyswarmopt_llm.jobs.compare import CompareConfig, compare
+    from pyswarmopt_llm.jobs.compare.table import print_comparison
 
     settings = CompareConfig(
         base=base,
@@ -89,8 +93,11 @@ def command(
         again = shlex.join(["swarm-llm", *sys.argv[1:]])
         sys.stderr.write(f"\ninterrupted; go on with: {again}\n")
         raise typer.Exit(130) from None
-    typer.echo(json.dumps(result) if as_json else markdown(result), nl=as_json)
-    if not as_json:
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        terminal = sys.stdout.isatty()
+        print_comparison(Console(width=None if terminal else UNFOLDED), result)
         typer.echo(f"wrote {Path(out) / 'compare.json'}, compare.md and compare.html")
 
 

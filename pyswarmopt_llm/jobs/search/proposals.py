@@ -17,7 +17,8 @@ def ask_promised(
 ) -> None:
     """Ask in full, as far as the budget goes, what `Screening.promising` finds; each is learnt from before the next.
 
-    In the journal they are one more iteration, of particles whose numbers follow those of the swarm.
+    In the journal they are one more iteration, of particles whose numbers follow those of the swarm; views of a search
+    do not count it.
 
     Args:
         job: what is searched.
@@ -25,7 +26,7 @@ def ask_promised(
         effort: holds what was learnt; without ``--screen`` nothing is done.
         leaders: told about every candidate.
         iteration: its number.
-        tell: told when it is over.
+        tell: told when it is over, if there was something to ask.
     """
     screening = effort.screening
     if screening is None:
@@ -38,7 +39,8 @@ def ask_promised(
         best = max(best, objective(position, iteration, job.particles + number, rules[0]))
         leaders.add(position, objective.known(position))
         effort.learn(objective, position[None], rules)
-    tell(Event("iteration", {"iteration": iteration, "best": best, **spent(job, objective)}))
+    if math.isfinite(best):
+        tell(Event("iteration", {"iteration": iteration, "best": best, **spent(job, objective)}))
 
 
 __all__ = ["ask_promised"]

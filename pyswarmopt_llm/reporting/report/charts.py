@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from pyswarmopt_llm.reporting.reading import swarm_of
 
 WIDTH, HEIGHT = 480.0, 320.0
 LEFT, RIGHT, TOP, BOTTOM = 48.0, 12.0, 14.0, 40.0  # room for the axes' numbers
@@ -131,8 +133,9 @@ def curve(history: Sequence[Mapping[str, Any]], rules: Mapping[str, float]) -> C
     corners = [(x(1), y(best[0]))]
     for number, value in enumerate(best[1:], start=2):
         corners += [(x(number), corners[-1][1]), (x(number), y(value))]
+    swarm = swarm_of(history)
     seen = [
-        Mark(x(number), y(row["value"]), f"evaluation {number}, {told(row)}")
+        Mark(x(number), y(row["value"]), f"evaluation {number}, {told(row, swarm)}")
         for number, row in enumerate(history, start=1)
     ]
     lines = [Mark(LEFT, y(value), label=f"{name} {value:.3f}") for name, value in rules.items()]
@@ -145,10 +148,11 @@ def curve(history: Sequence[Mapping[str, Any]], rules: Mapping[str, float]) -> C
     )
 
 
-def told(row: Mapping[str, Any]) -> str:
-    """What a row of the search says, for a pointer on its mark."""
+def told(row: Mapping[str, Any], swarm: Container[int]) -> str:
+    """What a row of the search says, for a pointer on its mark; `swarm`: the numbers of the particles."""
     bound = "at most " if "bounds" in row else ""
-    return f"particle {row['particle']}, iteration {row['iteration']}: {bound}{row['value']:.3f}"
+    own = f"particle {row['particle']}, iteration {row['iteration']}"
+    return f"{own if row['particle'] in swarm else 'proposed by the item model'}: {bound}{row['value']:.3f}"
 
 
 __all__ = [

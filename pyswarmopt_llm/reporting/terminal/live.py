@@ -39,6 +39,8 @@ def facts(state: SearchState) -> list[str]:
     """What a person wants to know first, each as a few words."""
     limit = f"/{state.limits['max_iter']:g}" if "max_iter" in state.limits else ""
     words = [f"iteration {state.iteration}{limit}"]
+    if state.proposed:
+        words.append(f"{state.proposed} proposed by the item model")
     if state.best is None:
         return [*words, "best dev -"]
     words.append(f"best dev {state.best:.4f}")
@@ -147,9 +149,9 @@ def _heat(state: SearchState, width: int, lines: int, plain: bool) -> list[Text]
     marks = _ASCII if plain else _BLOCKS
     found = []
     for row in shown:
-        line = Text(f"iteration {row:>{digits}} ")
-        promised = min(state.values[row]) >= state.particles  # their numbers follow those of the swarm
-        first = state.particles if promised else 0
+        proposed = row > 0 and min(state.values[row]) >= state.particles  # their numbers follow those of the swarm
+        line = Text("proposed".ljust(label) if proposed else f"iteration {row:>{digits}} ")
+        first = state.particles if proposed else 0
         for column in columns:
             line.append_text(_cell(state.values[row].get(first + column), low, high, marks))
             line.append(gap)
