@@ -31,12 +31,12 @@ from pyswarmopt.parts.restart import RestartSwarm
 
 @dataclass(frozen=True, eq=False)
 class Ticket:
-    """One position to evaluate, to be told by itself.
+    """One position to evaluate, whose value is told on its own.
 
     Attributes:
         x: the position, (D,), a copy.
-        particle: which particle it belongs to.
-        number: that of the round of evaluations it belongs to; of a ticket from `Swarm.ask_one` its own.
+        particle: index of its particle.
+        number: of its round of evaluations; each ticket from `Swarm.ask_one` has its own.
     """
 
     x: Tensor
@@ -141,20 +141,20 @@ class Swarm:
     # ---- the loop ----
 
     def ask(self) -> Tensor:
-        """Positions to evaluate, (N, D): yours to keep, the same ones until they are told.
+        """Positions to evaluate, (N, D), yours to keep; the same ones until `tell`.
 
-        N is that of the present population; a recipe that restarts the swarm may change it. A large swarm lends
-        its own memory instead of a copy, and moves on in other memory while you hold it: if you edit such
-        positions, evaluate and tell them as edited.
+        N is the size of the present population, which a restart of the swarm may change. A large swarm returns its own
+        memory instead of a copy, and moves on in other memory while you hold it: if you edit such positions, evaluate
+        and tell them as edited.
         """
         self._prepare()
         return self._update.buffers.hand_out()
 
     def tickets(self) -> list[Ticket]:
-        """The positions to evaluate one by one, to be told in any order; those told already are left out.
+        """The positions of this round as tickets, which are told one by one in any order; without those told already.
 
-        The swarm moves when the last one of a round was told, so the order makes no difference. A swarm that is
-        asked by `ask_one` answers with what is in flight: after loading it, what is to be evaluated again.
+        The swarm moves after the last value of a round, so the order makes no difference. For an asynchronous swarm
+        (see `ask_one`): the pending evaluations; after loading it, those to be repeated.
 
         Example:
             >>> s = Swarm(bounds=[(-5, 5)] * 2, population=3, seed=0)
@@ -171,19 +171,19 @@ class Swarm:
         return [self._ticket(int(i), st.generation) for i in np.flatnonzero(~st.arrived)]
 
     def ask_one(self) -> Ticket | None:
-        """The next position to evaluate, from a swarm whose particles move one by one: none waits for the others.
+        """The next position to evaluate, in asynchronous mode: no particle waits for the others.
 
-        The particle that has waited longest moves, on the bests that are known now, and is in flight until its
-        ticket is told. Particles count their own stagnation; an iteration, by which schedules, patience and stop
-        rules count, is over after every N values. The run follows from the seed and the order of the tells. A swarm
-        once asked this way is always asked this way.
+        The particle idle for longest moves, on the bests known by now, and is pending until its ticket is told.
+        Particles count their own stagnation; an iteration, by which schedules, patience and stop rules count, ends
+        after every N values. The run depends on the seed and the order of the tells. There is no way back from
+        asynchronous mode.
 
         Returns:
-            A ticket; None if another value must be told first, because all particles are in flight, or because
-            those that are must land before the whole swarm restarts.
+            A ticket; None if another value must be told first: all particles are pending, or the whole swarm restarts
+            once the pending ones have returned.
 
         Raises:
-            ValueError: positions that `ask` or `tickets` gave were not told yet.
+            ValueError: a round that `ask` or `tickets` began is not complete.
 
         Example:
             Three workers, of which the third is twice as slow:
@@ -243,16 +243,16 @@ class Swarm:
         self._complete(costs, evaluated)
 
     def revalue(self, values: npt.ArrayLike | Tensor, best: float | None = None) -> None:
-        """Say what the personal bests are worth after evaluating them again, as a noisy objective asks for.
+        """Replace the values of the personal bests, after evaluating them again because the objective is noisy.
 
-        The best of the swarm and the best of all follow, for better or worse: without it a lucky value stays for
+        The best of the swarm and the best of all follow, for better or worse: otherwise a lucky value would stay for
         ever. Positions, stagnation counts and the worst stay as they are.
 
         Args:
             values: (N,) values of `personal_bests`, in the user's sense; one that is not finite counts as the worst
                 possible.
             best: value of `Swarm.best.x`; needed only if no particle has its personal best there any more, as after
-                a restart of the swarm. Default: what it was.
+                a restart of the swarm. Default: its old value.
 
         Raises:
             ValueError: not one value for each particle.
@@ -271,11 +271,11 @@ class Swarm:
         self._update.revalue(costs, best_cost if math.isfinite(best_cost) else math.inf)
 
     def stop(self) -> dict[str, float]:
-        """The recipe's reasons to stop with the values that gave them; empty to go on."""
+        """The recipe's reasons to stop, with the values that triggered them; empty to go on."""
         return reference.stop(self._state, self.recipe)
 
     def _prepare(self) -> None:
-        """Make sure there are positions that wait for their values."""
+        """Move, unless there are positions whose values are not in yet."""
         st = self._state
         if st.in_flight is not None:
             raise ValueError("this swarm is asked one by one: go on with ask_one()")
@@ -347,13 +347,13 @@ class Swarm:
 
     @property
     def best(self) -> Point:
-        """The best point told so far, its value in the user's sense."""
+        """The best point evaluated so far, its value in the user's sense."""
         st = self._state
         return Point(st.best_position.clone(), st.user_value(st.best_cost))
 
     @property
     def worst(self) -> Point:
-        """The worst finite point told so far, its value in the user's sense."""
+        """The worst finite point evaluated so far, its value in the user's sense."""
         st = self._state
         return Point(st.worst_position.clone(), st.user_value(st.worst_cost))
 
@@ -384,28 +384,27 @@ class Swarm:
 
     @property
     def iteration(self) -> int:
-        """Rounds told after the first one, which evaluates the starting positions; a restarted swarm counts on."""
+        """Completed rounds after the first one, which evaluates the starting positions; restarts do not reset it."""
         return self._state.iteration
 
     @property
     def rounds(self) -> int:
-        """Rounds told so far, that of the starting positions included: for particles that move together how often
-        they were told, for those that move one by one how often another N values were told."""
+        """Completed evaluation rounds, including the initial one; in asynchronous mode, one round per N values."""
         return self._state.generation
 
     @property
     def evaluations(self) -> int:
-        """Values told so far, those of dropped particles not counted."""
+        """Completed evaluations, not counting dropped particles."""
         return self._state.evaluations
 
     # ---- saving ----
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resume needs: tensors (copies, in memory), numbers and strings."""
+        """What a resume needs: tensors (copies, in memory), numbers and strings."""
         return {k: v.detach().clone() if isinstance(v, Tensor) else v for k, v in self._saved().items()}
 
     def _saved(self) -> dict[str, Any]:
-        """What `state_dict` gives, on the swarm's own memory."""
+        """The entries of `state_dict`, not copied."""
         saved = self._state.to_dict() | self._update.factors()
         saved["generator"] = self._generator.get_state()
         saved["recipe"] = self.recipe.name
@@ -488,10 +487,10 @@ class Swarm:
 
 
 def _usable(device: torch.device | str) -> torch.device:
-    """The device, if it holds numbers here and now.
+    """The device, if this machine has it.
 
     Raises:
-        ValueError: it does not.
+        ValueError: it cannot be used.
     """
     try:
         torch.ones(1, device=device).cpu()

@@ -27,6 +27,7 @@ from pyswarmopt.parts.topology import ByInformants
 from pyswarmopt.parts.velocity import BlockRule, Snapshot
 
 FEW_COLUMNS = 512  # up to which a masked copy of all rows beats one copy per row
+ZERO = np.zeros((1, 1), np.float32)
 ONE = np.array(1)  # added in a third of the time of a Python number
 
 
@@ -71,33 +72,41 @@ def move(
         rows: the particles that move.
         out: receives the new positions; default: in place.
     """
-    k, rule, at = max(state.age - 1, 0), recipe.velocity, tensors(state)
+    k, rule = max(state.age - 1, 0), recipe.velocity
     lambda_k = recipe.schedule(k)  # lambda after k times lambda <- phi_lambda lambda
     seen = rows if getattr(rule, "looks_at", "all") == "element" else EVERY
-    s = Snapshot(at.x[seen], at.v[seen], at.p[seen], attractors(state, recipe, generator, rows, seen), at.w)
+    x, v, p = (_some(array, seen) for array in (state.positions, state.velocities, state.best_positions))
+    s = Snapshot(x, v, p, attractors(state, recipe, generator, rows, seen), state.worst_position.unsqueeze(0))
     if factors is None or not hasattr(rule, "sum"):
         v = rule(s, k, generator)
     else:
         terms = cast(BlockRule, rule)
         c = factors.next(terms.sum, (s.x.shape[0], s.x.shape[1]), k)  # c_k = r_k phi_k / C, C = sum_k r_k phi_k
         v = terms.on(s, c)  # sum_k c_k d_k
-    v = v if seen == rows else v[rows]
-    x = at.x[rows] + lambda_k * v
+    if seen != rows:
+        x, v = x[rows], v[rows]
+    x = x + lambda_k * v
     if box is not None:
         x, v = recipe.boundary(x, v, box, generator)
-    (at.x if out is None else out)[rows], at.v[rows] = x, v
+    _some(state.positions if out is None else out, rows).copy_(x)
+    _some(state.velocities, rows).copy_(v)
 
 
 def attractors(state: State, recipe: Recipe, generator: torch.Generator, rows: slice, seen: slice) -> Tensor:
     """g for the particles seen, (., D) or (1, D); a topology that renews links does so for those that move."""
-    if rows != EVERY:
+    if rows is not EVERY:
         moving = np.zeros(len(state.stagnation), dtype=np.bool_)
         moving[rows] = True
         state = replace(state, stagnation=np.where(moving, state.stagnation, 0))
-    if isinstance(recipe.topology, ByInformants) and seen != EVERY:  # without the bests of the others' informants
+    if seen is not EVERY and isinstance(recipe.topology, ByInformants):  # without the bests of the others' informants
         return state.best_positions[recipe.topology.informants(state, generator)[seen]]
     g = recipe.topology(state, generator)
-    return g[seen] if len(g) > 1 else g
+    return _some(g, seen) if len(g) > 1 else g
+
+
+def _some(array: Tensor, rows: slice) -> Tensor:
+    """Some rows; all of them without a view, which costs as much as a small move's arithmetic."""
+    return array if rows is EVERY else array[rows]
 
 
 # ---- step 2: evaluate and remember ----
@@ -166,7 +175,7 @@ def remember_extremes(
 def send_back(state: State, at: Arrays, rows: Bools) -> None:
     """x <- p, v <- 0 for some particles, (N,) mask: those whose p has not changed for c_r iterations."""
     copy_rows(at.p, at.x, rows)
-    copy_rows(0.0, at.v, rows)
+    copy_rows(ZERO, at.v, rows)
 
 
 def stop(state: State, recipe: Recipe) -> dict[str, float]:
@@ -175,15 +184,15 @@ def stop(state: State, recipe: Recipe) -> dict[str, float]:
 
 
 def copy_rows(source: Any, target: Any, rows: Bools) -> None:
-    """Copy some rows, (N,) mask, or a number to them, in NumPy without a temporary."""
-    if isinstance(target, Tensor):
+    """Copy some rows, (N,) mask, or `ZERO` to them, in NumPy without a temporary."""
+    if not isinstance(target, np.ndarray):
         chosen = torch.from_numpy(np.flatnonzero(rows)).to(target.device)
-        target[chosen] = source[chosen] if isinstance(source, Tensor) else source
+        target[chosen] = 0.0 if source is ZERO else source[chosen]
     elif target.shape[1] < FEW_COLUMNS:
         np.copyto(target, source, where=rows[:, None])
     else:
         for i in np.flatnonzero(rows):
-            target[i] = source if isinstance(source, float) else source[i]
+            target[i] = source[i if len(source) > 1 else 0]
 
 
 __all__ = ["Arrays", "move", "remember", "remember_extremes", "send_back", "stop", "tensors"]

@@ -11,6 +11,7 @@ import torch
 
 import pyswarmopt as pso
 from pyswarmopt.algorithms.clpso import Exemplars
+from pyswarmopt.base.blocks import EVERY
 from pyswarmopt.engine import choose, chunked, reference
 from pyswarmopt.engine.numba import loader
 from pyswarmopt.parts import boundary
@@ -151,7 +152,7 @@ def test_one_particle_moves_as_it_does_among_all(recipe):
         reference.move(state, recipe, None, torch.Generator().manual_seed(5), rows=rows)
         return state.positions.clone()
 
-    everybody, alone = moved(slice(None)), moved(slice(2, 3))
+    everybody, alone = moved(EVERY), moved(slice(2, 3))
     assert torch.equal(alone[2], everybody[2]) and not torch.equal(alone[2], start[2])
     others = [i for i in range(7) if i != 2]
     assert torch.equal(alone[others], start[others])
