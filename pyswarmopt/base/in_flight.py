@@ -73,7 +73,7 @@ class InFlight:
         Raises:
             ValueError: there is no such pending ticket.
         """
-        if particle >= len(self.tickets) or self.tickets[particle] != ticket:
+        if particle not in range(len(self.tickets)) or self.tickets[particle] != ticket:
             raise ValueError(f"ticket {ticket} of particle {particle} was told already, or is not of this swarm")
         first = bool(self.completed_at[particle] == NEVER)
         self.tickets[particle], self.completed_at[particle] = IDLE, self.completed

@@ -17,7 +17,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pyswarmopt.base.in_flight import InFlight
+from pyswarmopt.base.checkpoint import check
+from pyswarmopt.base.in_flight import SAVED_AS, InFlight
 from pyswarmopt.base.storage import IN_MEMORY, Storage
 
 Floats = npt.NDArray[np.float64]
@@ -150,12 +151,13 @@ class State:
             own: from a saved tensor to the state's own, which may be the same if nobody else changes it.
 
         Raises:
-            ValueError: a field is missing.
+            ValueError: a field is missing, or of another type or shape.
         """
         kinds = {f.name: str(f.type) for f in fields(cls) if f.name not in OPTIONAL}
         missing = sorted(kinds.keys() - saved.keys())
         if missing:
             raise ValueError(f"not a swarm's state: {', '.join(missing)} missing; use what state_dict() gave")
+        _check(saved, kinds)
         values: dict[str, Any] = {}
         for name, kind in kinds.items():
             value = saved[name]
@@ -172,10 +174,47 @@ class State:
         )
 
 
+def _check(saved: Mapping[str, Any], kinds: dict[str, str]) -> None:
+    """Whether each entry is of the type and shape that it had when it was written.
+
+    Raises:
+        ValueError: one is not.
+    """
+    dtype = getattr(saved["positions"], "dtype", None)
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise ValueError("positions are no floating-point tensor")
+    scalars = {"float": float, "int": int, "bool": bool}
+    of = {"Tensor": dtype, "Floats": torch.float64, "Ints": torch.int64, "Bools": torch.bool}
+    sizes: dict[str, int] = {}
+    check(saved, {n: scalars.get(kind) or (of[kind], AXES.get(n, "N")) for n, kind in kinds.items()}, sizes)
+    if not sizes["N"] or not sizes["D"]:
+        raise ValueError("positions of no particle, or of no coordinate")
+    if any(name.startswith(IN_FLIGHT) for name in saved):
+        kinds_of = {SAVED_AS.get(f.name, f.name): str(f.type) for f in fields(InFlight)}
+        check(saved, {IN_FLIGHT + n: scalars.get(k) or (torch.int64, "N") for n, k in kinds_of.items()}, sizes)
+    known = {MEMORY + name: kind for name, kind in KNOWN_MEMORY.items() if MEMORY + name in saved}
+    check(saved, known, sizes)
+    if sizes.get("E", sizes["D"] + 1) != sizes["D"] + 1:
+        raise ValueError("the archive is one of other points")
+    for name in (MEMORY + "links", MEMORY + "exemplars"):
+        if name in saved and ((saved[name] < 0) | (saved[name] >= sizes["N"])).any():
+            raise ValueError(f"{name} names particles that are not there")
+
+
 def entries_under(prefix: str, saved: Mapping[str, Any]) -> dict[str, Any]:
     """The entries whose names begin with the prefix, without it."""
     return {name.removeprefix(prefix): value for name, value in saved.items() if name.startswith(prefix)}
 
+
+# Axes of the tensors of a saved state that are not (N,), and of what the library's own topologies remember.
+AXES = {
+    "positions": "ND", "velocities": "ND", "best_positions": "ND",
+    "leader_position": "D", "best_position": "D", "worst_position": "D",
+}  # fmt: skip
+KNOWN_MEMORY = {
+    "links": (torch.int64, "Nk"), "exemplars": (torch.int64, "ND"), "archive": (torch.float64, "PE"),
+    "radius": (torch.float64, ""), "starting_extent": (torch.float64, ""),
+}  # fmt: skip
 
 # What belongs to the present population and is made anew with it.
 POPULATION = (

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pyswarmopt.cli.options import Json
+from pyswarmopt_cli.terminal import echo, open_console
+from pyswarmopt_cli.words import counted
 
 if TYPE_CHECKING:
     from pyswarmopt.teaching.functions.function import ToyFunction
@@ -39,7 +41,7 @@ def command(
     if pictures is not None:
         count = _draw([entry["name"] for entry in functions], pictures)
         if not as_json:
-            typer.echo(f"wrote {count} pictures to {pictures}")
+            echo(f"wrote {counted(count, 'picture')} to {pictures}")
 
 
 def _chosen(what: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -87,11 +89,10 @@ def _where(entry: dict[str, Any]) -> str:
 
 
 def _print(name: str, lines: list[str]) -> None:
-    from rich.console import Console
     from rich.padding import Padding
     from rich.text import Text
 
-    console = Console(highlight=False)
+    console = open_console(highlight=False)
     console.print(Text(name, style="bold"))
     for line in lines:
         console.print(Padding(Text(line), (0, 0, 0, 2)))

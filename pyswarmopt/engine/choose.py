@@ -20,7 +20,7 @@ from pyswarmopt.engine import chunked, compiled, reference
 from pyswarmopt.engine.asynchronous import remember_one
 from pyswarmopt.engine.buffers import Buffers
 from pyswarmopt.engine.numba.loader import Compiler, Loops
-from pyswarmopt.engine.random_factors import Factors
+from pyswarmopt.engine.random_factors import Factors, check_saved
 from pyswarmopt.parts import boundary
 from pyswarmopt.parts.boundary import Box
 from pyswarmopt.parts.topology import Global
@@ -192,4 +192,14 @@ class Update:
         self._factors.forget()
 
 
-__all__ = ["COMPILER", "Update"]
+def check_factors(saved: Mapping[str, Any], state: State, recipe: Recipe) -> None:
+    """Check the random factors of a saved state before it is loaded.
+
+    Raises:
+        ValueError: they are those of another swarm or recipe.
+    """
+    n, dim = state.positions.shape
+    check_saved(entries_under(FACTORS, saved), (n, dim), getattr(recipe.velocity, "sum", None))
+
+
+__all__ = ["COMPILER", "Update", "check_factors"]

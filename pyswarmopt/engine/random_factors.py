@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pyswarmopt.base.checkpoint import check
 from pyswarmopt.base.random_bits import FULL_SCALE, RandomBits, split_mix
 from pyswarmopt.engine.numba.loader import Compiler
 from pyswarmopt.parts.velocity import SumOfTerms
@@ -157,4 +158,33 @@ class Factors:
             self._numbers = self.bits.take_each(count, tuple(shape), self._fill) if count else None
 
 
-__all__ = ["FEW_COORDINATES", "Factors"]
+def check_saved(saved: Mapping[str, Tensor], shape: tuple[int, int], rule: SumOfTerms | None) -> None:
+    """Check a saved state of `Factors` before it is loaded.
+
+    Args:
+        saved: the state; it may be empty.
+        shape: (N, D).
+        rule: the sum of terms that is to use the factors, if the recipe has one.
+
+    Raises:
+        ValueError: the state of another swarm's or recipe's factors.
+    """
+    if not saved:
+        return
+    check(saved, {"scalars": (torch.float64, "mnk"), "used": (torch.int64, "")})
+    moves, n, kinds = saved["scalars"].shape
+    if not 0 <= int(saved["used"]) <= moves or (moves and n != shape[0]):
+        raise ValueError("the random factors are those of another swarm")
+    ahead: list[int] = []
+    if "bits" in saved:
+        check(saved, {"bits": (torch.int64, "b")}, {"b": 1})
+        ahead = saved["ahead"].long().tolist()
+        if ahead and not (ahead[0] == moves and ahead[2:] == list(shape) and 0 < ahead[1] < MOST_NUMBERS):
+            raise ValueError("the random factors are those of another swarm")
+    scalars, elements = (0, 0) if rule is None else (len(rule.per_particle), len(rule.per_coordinate))
+    other = rule is None and (moves or ahead)
+    if other or (moves and kinds != scalars) or (ahead and ahead[1] != elements):
+        raise ValueError("the random factors are those of another recipe")
+
+
+__all__ = ["FEW_COORDINATES", "Factors", "check_saved"]

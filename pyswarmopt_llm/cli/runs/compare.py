@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from pyswarmopt_cli.terminal import echo, open_console
 from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING
 from pyswarmopt_llm.cli.options import (
     Base,
@@ -87,18 +88,18 @@ def command(
         allow_overlap=allow_overlap,
     )
     try:
-        with steps(Console(stderr=True), quiet) as on_step:
+        with steps(open_console(stderr=True), quiet) as on_step:
             result = compare(settings, on_step)
     except KeyboardInterrupt:
         again = shlex.join(["swarm-llm", *sys.argv[1:]])
-        sys.stderr.write(f"\ninterrupted; go on with: {again}\n")
+        echo(f"\ninterrupted; go on with: {again}", err=True)
         raise typer.Exit(130) from None
     if as_json:
-        typer.echo(json.dumps(result))
+        echo(json.dumps(result))
     else:
         terminal = sys.stdout.isatty()
-        print_comparison(Console(width=None if terminal else UNFOLDED), result)
-        typer.echo(f"wrote {Path(out) / 'compare.json'}, compare.md and compare.html")
+        print_comparison(open_console(width=None if terminal else UNFOLDED), result)
+        echo(f"wrote {Path(out) / 'compare.json'}, compare.md and compare.html")
 
 
 def _named(text: str) -> tuple[str, str]:

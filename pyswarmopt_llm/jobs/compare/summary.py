@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt_llm.evaluation.run_directory import write_json
+from pyswarmopt_llm.common.files.regular import write_json, write_text
 from pyswarmopt_llm.evaluation.scorer import unpack
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
 from pyswarmopt_llm.jobs.compare.statistics import Floats, interval, interval_over_tasks, paired_permutation
@@ -171,8 +171,8 @@ def write_tables(folder: Path, result: Mapping[str, Any]) -> None:
     from pyswarmopt_llm.jobs.compare.table import markdown
 
     write_json(folder / "compare.json", result)
-    (folder / "compare.md").write_text(markdown(result), encoding="utf-8")
-    (folder / "compare.html").write_text(render_page(result), encoding="utf-8")
+    write_text(folder / "compare.md", markdown(result))
+    write_text(folder / "compare.html", render_page(result))
 
 
 def tables_of(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

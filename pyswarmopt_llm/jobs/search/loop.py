@@ -8,8 +8,8 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from torch import Tensor
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event, Narrator, OnEvent
+from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import write_text
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.optimizers import is_swarm, optimizer, released
 from pyswarmopt_llm.common.paired_statistics import findings
@@ -36,6 +38,7 @@ from pyswarmopt_llm.jobs.search.proposals import ask_promised
 from pyswarmopt_llm.jobs.search.scorers import Hands
 from pyswarmopt_llm.jobs.search.selection import Choice, choose, save_front
 from pyswarmopt_llm.jobs.search.weight_step import weight_step
+from pyswarmopt_llm.metrics.external.permission import require
 from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, beats_chance, option_counts
 from pyswarmopt_llm.reporting.card import model_card
 from pyswarmopt_llm.reporting.report.report import render_report
@@ -73,7 +76,7 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
         UserError: bad input, before anything is written.
         KeyboardInterrupt: as ever; the run can be resumed.
     """
-    path = Path(config.out).expanduser()
+    path = user_path(config.out)
     check_new(path)
     job = prepare(with_threads(config))
     more = {"calibration": dict(job.trial)} if job.trial else {}
@@ -81,19 +84,27 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
     return _work(job, Run.create(path, about), on_event)
 
 
-def resume(run: str | Path, on_event: OnEvent | None = None) -> SearchResult:
+def resume(run: str | Path, on_event: OnEvent | None = None, allowed: Collection[str] = ()) -> SearchResult:
     """Go on with a run: the same result as if it had never been stopped; of a finished run its result.
 
+    Args:
+        run: its directory.
+        on_event: told about progress.
+        allowed: what of its configuration may run code, in the words it was begun with; see `allow.require`.
+
     Raises:
-        UserError: not a run, or base, experts or data changed since it began.
+        UserError: not a run, one that would run code that is not allowed, or base, experts or data changed since it
+            began.
     """
-    opened = Run.open(Path(run).expanduser())
+    opened = Run.open(user_path(run))
     result = opened.result
     if result is not None:
         if on_event is not None:
             on_event(Event("done", {"result": result}))
         return SearchResult(opened.path, result)
-    job = prepare(opened.config)
+    config = opened.config
+    require(config, allowed, opened.path)
+    job = prepare(replace(config, out=str(opened.path)))  # a judge's answers lie in the run, wherever it is now
     opened.check_fingerprints(job.fingerprints)
     return _work(job, opened, on_event)
 
@@ -105,6 +116,12 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
         # Spent by a process that was stopped; its workers were at it side by side.
         earlier = sum(row["seconds"] for row in run.rows) / max(parse_workers(job.config.workers).count, 1)
         tell(_start(job, run))
+        if job.particles > job.config.particles:
+            text = (
+                f"--particles {job.config.particles}: the search begins at all {len(job.config.experts)} experts, "
+                f"so it has {job.particles} particles"
+            )
+            tell(Event("note", {"text": text}))
         narrator = Narrator(job.planned)
 
         def on_row(row: Mapping[str, Any]) -> None:
@@ -349,8 +366,8 @@ def _finish(
 
 def _publish(job: Job, run: Run, result: Mapping[str, Any]) -> None:
     """Card and report first, ``result.json`` last: where it is, everything is."""
-    (run.path / "best" / "README.md").write_text(model_card(run.about, result), encoding="utf-8")
-    (run.path / "report.html").write_text(render_report(run.about, result, run.rows, job.tasks), encoding="utf-8")
+    write_text(run.path / "best" / "README.md", model_card(run.about, result))
+    write_text(run.path / "report.html", render_report(run.about, result, run.rows, job.tasks))
     run.finish(result)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
+from pyswarmopt_cli.words import counted
 from pyswarmopt_llm.reporting.terminal.state import SearchState
 
 _BLOCKS, _ASCII = "▁▂▃▄▅▆▇█", ".:-=+*#@"  # low to high: a value reads without colour
@@ -98,7 +99,7 @@ class LiveView:
         """The lines."""
         state, width = self.state, options.max_width
         plain = options.ascii_only
-        about = (", ".join(state.tasks), f"{len(state.experts)} experts", f"{state.particles} particles")
+        about = (", ".join(state.tasks), counted(len(state.experts), "expert"), counted(state.particles, "particle"))
         yield from _flow([Text(state.run, style="bold"), *about], width)
         yield from _flow([Text(word, "bold" if word.startswith("best dev") else "") for word in facts(state)], width)
         yield Text()

@@ -17,6 +17,7 @@ import pytest
 from search_helpers import louder, questions, write_task
 
 ROOT = Path(__file__).parents[3]
+PACKAGES = {"pyswarmopt", "pyswarmopt_cli", "pyswarmopt_llm"}
 
 
 def run(*words: object, where: Path) -> str:
@@ -32,7 +33,7 @@ def run(*words: object, where: Path) -> str:
 def copied(folder: Path) -> Path:
     """What is built, in a folder of its own, so that the checkout stays clean."""
     folder.mkdir(exist_ok=True)
-    for name in ("pyproject.toml", "README.md", "LICENSE", "pyswarmopt", "pyswarmopt_llm"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", *PACKAGES):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -72,8 +73,8 @@ def test_the_wheel_is_small_and_holds_what_it_should(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     tops = {name.split("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"pyswarmopt", "pyswarmopt_llm"}
-    sources = {str(p.relative_to(ROOT)) for top in ("pyswarmopt", "pyswarmopt_llm") for p in (ROOT / top).rglob("*.*")}
+    assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES
+    sources = {str(p.relative_to(ROOT)) for top in PACKAGES for p in (ROOT / top).rglob("*.*")}
     missing = {name for name in sources if "__pycache__" not in name} - set(names)
     assert not missing
 

@@ -91,12 +91,20 @@ def test_what_was_said_is_not_said_again(three: GraphEngine) -> None:
 
 
 def test_long_messages_are_cut_to_the_window(three: GraphEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The GPT-2 holds 512 bytes; its question takes most of them."""
+    """The GPT-2 holds 512 bytes; its question takes most of them, and it is asked with what then fits, by hand."""
     monkeypatch.setattr(engine, "MESSAGE_TOKENS", 60)
     three.load(Patch(graph=(Node(ANT), Node(BEE, (0,)))))
+    ant, bee = three.members["ant"], three.members["bee"]
+    kept = []
     for length in (300, 370, 410):
-        (answer,) = three.generate(["q" * length], 4)
-        assert isinstance(answer, str)
+        question = "q" * length
+        said = say(ant, question, 60)
+        while said.split() and len(bee.encode_prompt(bee.chat(asked(question, said)))) + 4 > 512:
+            said = said[: len(said) // 2]
+        kept.append(len(said))
+        turn = asked(question, said) if said.split() else question
+        assert three.generate([question], 4) == [say(bee, turn, 4)]
+    assert kept[0] > kept[-1]
 
 
 @pytest.mark.parametrize(("window", "said"), [(0, "amber birch"), (-1, "amber")])
