@@ -144,12 +144,16 @@ class NevergradOptimizer:
                 self._pending = [self._optimizer.ask() for _ in range(min(self._population, max(left, 1)))]
         return torch.tensor(np.array([candidate.value for candidate in self._pending]), dtype=torch.float64)
 
-    def tell(self, positions: Tensor, values: npt.ArrayLike | Tensor) -> None:
+    def tell(
+        self, positions: Tensor, values: npt.ArrayLike | Tensor, dropped: npt.ArrayLike | Tensor | None = None
+    ) -> None:
         """The values, (N,), of the positions asked for; those that are not finite count as the worst possible.
 
         Raises:
-            ValueError: nothing was asked for, other positions, or not one value for each.
+            ValueError: nothing was asked for, other positions, not one value for each, or some are `dropped`.
         """
+        if dropped is not None:
+            raise ValueError("every position needs a value: none can be dropped")
         if not self._pending:
             raise ValueError("tell() without ask(): each round of positions can be told once")
         asked = self.ask()

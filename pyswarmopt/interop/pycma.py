@@ -102,12 +102,16 @@ class PycmaOptimizer:
         left = len(self._pending) if self._budget is None else max(self._budget - len(self._told), 1)
         return torch.from_numpy(self._pending[:left].copy())
 
-    def tell(self, positions: Tensor, values: npt.ArrayLike | Tensor) -> None:
+    def tell(
+        self, positions: Tensor, values: npt.ArrayLike | Tensor, dropped: npt.ArrayLike | Tensor | None = None
+    ) -> None:
         """The values, (N,), of the positions asked for; one that is not finite counts as the worst possible.
 
         Raises:
-            ValueError: nothing was asked for, other positions, or not one value for each.
+            ValueError: nothing was asked for, other positions, not one value for each, or some are `dropped`.
         """
+        if dropped is not None:
+            raise ValueError("every position needs a value: none can be dropped")
         if self._pending is None:
             raise ValueError("tell() without ask(): each round of positions can be told once")
         asked = self.ask()

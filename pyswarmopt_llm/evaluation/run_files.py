@@ -11,7 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import RETIRED, SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 
 FORMAT = 1  # of run.json and history.jsonl
@@ -47,17 +47,32 @@ def stored_config(path: Path, about: Mapping[str, Any]) -> SearchConfig:
     Raises:
         UserError: it is damaged, or a later version's.
     """
-    unknown = sorted(about["config"].keys() - {field.name for field in fields(SearchConfig)})
+    known = {field.name for field in fields(SearchConfig)}
+    unknown = sorted(about["config"].keys() - known - RETIRED.keys())
     if unknown:
         raise UserError(
             f"{path / 'run.json'}: knows a setting {unknown[0]!r} that this version does not; resume with the version "
             "that wrote it"
         )
     try:
-        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in about["config"].items()}
+        plain: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in about["config"].items() if k in known
+        }
         return SearchConfig(**plain)
     except (KeyError, TypeError) as error:
         raise UserError(f"{path / 'run.json'}: its config is damaged ({error}); restore the file") from error
+
+
+def check_resumable(path: Path, about: Mapping[str, Any]) -> None:
+    """Refuse an unfinished run that was begun with a setting that is gone (`config.RETIRED`).
+
+    Raises:
+        UserError: names the setting.
+    """
+    for name, harmless in RETIRED.items():
+        value = about["config"].get(name, harmless[0])
+        if value not in harmless:
+            raise UserError(f"{path}: was begun with {name} = {value}, which is gone; resume with version 0.1.0")
 
 
 def read_result(path: Path) -> dict[str, Any] | None:
@@ -100,4 +115,13 @@ def at_work(path: Path) -> bool:
     return True
 
 
-__all__ = ["FORMAT", "OWNER", "at_work", "read_about", "read_result", "stored_config", "this_process"]
+__all__ = [
+    "FORMAT",
+    "OWNER",
+    "at_work",
+    "check_resumable",
+    "read_about",
+    "read_result",
+    "stored_config",
+    "this_process",
+]

@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_directory import Run
-from pyswarmopt_llm.evaluation.scorer import unpack
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -82,13 +80,13 @@ def read_run(path: Path) -> tuple[Run, dict[str, Any]]:
 
 
 def searched(rows: Iterable[Row]) -> list[Row]:
-    """The rows of the search itself, without those that were ended early."""
-    return [row for row in rows if row["phase"] == "search" and "bounds" not in row]
+    """The complete rows of the search itself."""
+    return [row for row in rows if row.phase == "search" and row.complete]
 
 
 def expert_rows(rows: Sequence[Row], result: Mapping[str, Any]) -> list[Row]:
     """The rows of the experts themselves, which the starting swarm begins with."""
-    return [row for row in rows if row["iteration"] == 0 and row["particle"] < len(result["coefficients"])]
+    return [row for row in rows if row.iteration == 0 and row.particle < len(result["coefficients"])]
 
 
 def emergence(rows: Sequence[Row], result: Mapping[str, Any]) -> dict[str, Emergence]:
@@ -100,9 +98,9 @@ def emergence(rows: Sequence[Row], result: Mapping[str, Any]) -> dict[str, Emerg
     """
     experts, best = expert_rows(rows, result), best_row(rows, result)
     found = {}
-    for name, packed in best["items"].items():
-        final = np.array(unpack(packed))
-        starting = np.array([unpack(row["items"][name]) for row in experts])
+    for name in best.items:
+        final = np.array(best.item_values(name))
+        starting = np.array([row.item_values(name) for row in experts])
         if final.size == 0 or not (np.isin(final, (0, 1)).all() and np.isin(starting, (0, 1)).all()):
             continue
         known, right = starting.any(axis=0), final.astype(bool)
@@ -118,12 +116,12 @@ def emergence(rows: Sequence[Row], result: Mapping[str, Any]) -> dict[str, Emerg
 def origin(rows: Sequence[Row], result: Mapping[str, Any]) -> Origin:
     """Where the final best started; `rows` are those of `searched`."""
     best = best_row(rows, result)
-    starts = {row["particle"]: float(row["value"]) for row in rows if row["iteration"] == 0}
-    own = starts.get(best["particle"], float(best["value"]))
+    starts = {row.particle: float(row.value) for row in rows if row.iteration == 0}
+    own = starts.get(best.particle, float(best.value))
     values = list(starts.values())
     rank = 1 + sum(v > own for v in values) + (values.count(own) - 1) / 2
-    promised = best["particle"] not in starts
-    return Origin(best["particle"], own, rank, len(values), float(best["value"]), best["iteration"], promised)
+    promised = best.particle not in starts
+    return Origin(best.particle, own, rank, len(values), float(best.value), best.iteration, promised)
 
 
 def best_row(rows: Sequence[Row], result: Mapping[str, Any]) -> Row:
@@ -135,9 +133,9 @@ def best_row(rows: Sequence[Row], result: Mapping[str, Any]) -> Row:
     same = [
         row
         for row in rows
-        if row["coefficients"] == mixture and ("graph" not in result or row["value"] == result["best_dev"])
+        if row.coefficients == mixture and ("graph" not in result or row.value == result["best_dev"])
     ]
-    return same[0] if same else max(rows, key=lambda row: row["value"])
+    return same[0] if same else max(rows, key=lambda row: row.value)
 
 
 __all__ = ["Emergence", "Origin", "best_row", "emergence", "expert_rows", "origin", "read_run", "searched"]

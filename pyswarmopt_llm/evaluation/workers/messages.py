@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pyswarmopt_llm.common.errors import NoRoomError, NotFiniteError, UserError
-from pyswarmopt_llm.evaluation.evaluator import Ask, Asker, AskItems, Found, FoundItems
+from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request, ShardEvaluation, ShardRequest
 from pyswarmopt_llm.evaluation.run_directory import position_key
 from pyswarmopt_llm.jobs.search.prepare import Job, Questions
 from pyswarmopt_llm.models.engines.hardware import out_of_memory
@@ -22,12 +22,12 @@ class Order:
 
     Attributes:
         questions: what to ask.
-        ask: whom, and how much.
+        request: whom, and how much.
         last: no other worker will try again, so that smaller batches are better than none.
     """
 
     questions: Questions
-    ask: Ask | AskItems
+    request: Request | ShardRequest
     last: bool = False
 
 
@@ -64,7 +64,7 @@ class Failed:
     text: str
 
 
-Reply = Found | FoundItems | Refused | Failed
+Reply = Evaluation | ShardEvaluation | Refused | Failed
 
 
 class Worker(Protocol):
@@ -96,7 +96,7 @@ class Clerk:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._askers: dict[Questions, Asker] = {}
+        self._evaluators: dict[Questions, Evaluator] = {}
         self._loaded = ""  # key of the candidate on the base
         self._batch_tokens = self._room()
 
@@ -122,16 +122,16 @@ class Clerk:
             return Failed("out of memory", f"batches of {self._batch_tokens} tokens do not fit any more")
         return found
 
-    def _find(self, order: Order) -> Found | FoundItems:
-        if order.questions not in self._askers:
-            self._askers[order.questions] = self._job.asker(order.questions)
-        asker = self._askers[order.questions]
-        key, before = position_key(order.ask.position), self._loaded
+    def _find(self, order: Order) -> Evaluation | ShardEvaluation:
+        if order.questions not in self._evaluators:
+            self._evaluators[order.questions] = self._job.evaluator(order.questions)
+        evaluator = self._evaluators[order.questions]
+        key, before = position_key(order.request.position), self._loaded
         self._loaded = ""
-        if isinstance(order.ask, Ask):
-            found: Found | FoundItems = asker.ask(order.ask)
+        if isinstance(order.request, Request):
+            found: Evaluation | ShardEvaluation = evaluator.evaluate(order.request)
         else:
-            found = asker.ask_items(order.ask, load=key != before)
+            found = evaluator.evaluate_shard(order.request, load=key != before)
         self._loaded = key
         return found
 

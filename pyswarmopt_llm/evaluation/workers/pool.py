@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.evaluation.evaluator import AskItems
+from pyswarmopt_llm.evaluation.evaluator import ShardRequest
 from pyswarmopt_llm.evaluation.run_directory import position_key
 from pyswarmopt_llm.evaluation.workers.messages import Failed, Order, Ready, Refused, Reply, Worker
 
@@ -87,11 +87,11 @@ class Crew:
     def submit(self, order: Order, rank: int = 0) -> Future[Any]:
         """Have an order carried out; those of lower rank first.
 
-        The future holds `Found` or `FoundItems`, as the order asked for; it raises UserError if `TRIES` workers failed
-        at it, or one says that the user can mend it.
+        The future holds `Evaluation` or `ShardEvaluation`; it raises UserError if `TRIES` workers failed at it, or one
+        says that the user can correct it.
         """
         self._grow()
-        candidate = position_key(order.ask.position) if isinstance(order.ask, AskItems) else ""
+        candidate = position_key(order.request.position) if isinstance(order.request, ShardRequest) else ""
         with self._lock:
             task = _Task(rank, next(self._numbers), order, candidate)
             insort(self._queue, task)

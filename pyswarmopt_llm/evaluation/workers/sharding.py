@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.evaluation.evaluator import Ask, Asker, AskItems, Found, FoundItems, Parts, timed
-from pyswarmopt_llm.evaluation.partial import Evaluation, ItemRule
+from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request, ShardEvaluation, ShardRequest, timed
 from pyswarmopt_llm.evaluation.workers.messages import Order
 from pyswarmopt_llm.evaluation.workers.pool import Crew
 from pyswarmopt_llm.jobs.search.prepare import Questions
@@ -26,11 +24,11 @@ class Team:
     Args:
         crew: who asks.
         questions: what.
-        asker: knows how a candidate is cut into parts; nothing is asked here.
+        evaluator: knows how a candidate is cut into parts; nothing is asked here.
     """
 
-    def __init__(self, crew: Crew, questions: Questions, asker: Asker) -> None:
-        self._crew, self._questions, self._asker = crew, questions, asker
+    def __init__(self, crew: Crew, questions: Questions, evaluator: Evaluator) -> None:
+        self._crew, self._questions, self._evaluator = crew, questions, evaluator
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="shared")
 
     def close(self) -> None:
@@ -38,64 +36,45 @@ class Team:
         self._threads.shutdown(cancel_futures=True)
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """How many workers there are now."""
         return self._crew.size
 
-    def begin(self, asks: Sequence[Ask], share: int | None = None) -> list[Future[Found]]:
-        """Begin to ask these candidates, the first ones first, each of them by `share` workers; None: by `shares`."""
-        found: list[Future[Found]] = []
-        each = shares(len(asks), self._crew.size) if share is None else [share] * len(asks)
-        for rank, (ask, share) in enumerate(zip(asks, each, strict=True)):
-            alone = share == 1 or any(isinstance(rule, ItemRule) for rule in ask.rules)
-            if alone or not self._asker.by_parts:
-                found.append(self._crew.submit(Order(self._questions, ask), rank))
+    def submit(self, requests: Sequence[Request], share: int | None = None) -> list[Future[Evaluation]]:
+        """Begin to evaluate these candidates, the first ones first, each by `share` workers; None: by `shares`."""
+        found: list[Future[Evaluation]] = []
+        each = shares(len(requests), self._crew.size) if share is None else [share] * len(requests)
+        batches = self._evaluator.batches() if max(each, default=1) > 1 else {}
+        for rank, (request, share) in enumerate(zip(requests, each, strict=True)):
+            if share == 1 or request.screen is not None or not batches:
+                found.append(self._crew.submit(Order(self._questions, request), rank))
             else:
-                found.append(self._threads.submit(self._ask_together, ask, rank, share))
+                found.append(self._threads.submit(self._evaluate_together, request, batches, rank, share))
         return found
 
-    def _ask_together(self, ask: Ask, rank: int, share: int) -> Found:
-        if ask.rules or ask.known is not None:
-            return self._ask_ahead(ask, rank, share)
-        return self._ask_at_once(ask, rank, share)
-
-    def _ask_at_once(self, ask: Ask, rank: int, share: int) -> Found:
-        """All items, in so many heaps; what cannot be asked part by part is one of them."""
+    def _evaluate_together(
+        self, request: Request, batches: Mapping[str, Sequence[tuple[int, ...]]], rank: int, share: int
+    ) -> Evaluation:
+        """All items, in so many shards; a task that cannot be divided is one of them."""
         heaps: list[Mapping[str, tuple[int, ...] | None]] = [
-            {name: None} for name in self._asker.utilities if name not in self._asker.by_parts
+            {name: None} for name in self._evaluator.utilities if name not in batches
         ]
-        heaps += in_heaps([(name, part.indices) for name, part in self._asker.parts()], share)
-        replies = self._all(ask, heaps, rank)
-        values: dict[str, dict[int, float]] = {name: {} for name in self._asker.by_parts}
+        heaps += in_heaps([(name, batch) for name, found in batches.items() for batch in found], share)
+        replies = self._all(request, heaps, rank)
+        values: dict[str, dict[int, float]] = {name: {} for name in batches}
         scores: dict[str, Score] = {}
         for reply, heap in zip(replies, heaps, strict=True):
             scores |= reply.scores
             for name, found in reply.values.items():
                 values[name] |= zip(heap[name] or (), found, strict=True)
         scores |= {name: score_of([found[i] for i in sorted(found)]) for name, found in values.items()}
-        total = self._asker.total({name: scores[name] for name in self._asker.utilities})
+        total = self._evaluator.combined({name: scores[name] for name in self._evaluator.utilities})
         return timed(total, sum(reply.seconds for reply in replies))
 
-    def _ask_ahead(self, ask: Ask, rank: int, share: int) -> Found:
-        """Part by part, each time the next one together with those that would probably follow."""
-        fetched: dict[int, Sequence[float]] = {}
-        seconds = 0.0
-
-        def take(k: int, parts: Parts, evaluation: Evaluation) -> Sequence[float]:
-            nonlocal seconds
-            if k not in fetched:
-                following = ask.telling.order(evaluation, parts, ask.rules)
-                wave = [k, *islice((j for j in following if j != k and j not in fetched), share - 1)]
-                heaps = [{parts[j][0]: parts[j][1].indices} for j in wave]
-                for j, reply in zip(wave, self._all(ask, heaps, rank), strict=True):
-                    fetched[j] = reply.values[parts[j][0]]
-                    seconds += reply.seconds
-            return fetched[k]
-
-        return timed(self._asker.ask_parts(ask, take), seconds)
-
-    def _all(self, ask: Ask, heaps: Sequence[Mapping[str, tuple[int, ...] | None]], rank: int) -> list[FoundItems]:
-        orders = [Order(self._questions, AskItems(ask.position, heap)) for heap in heaps]
+    def _all(
+        self, request: Request, heaps: Sequence[Mapping[str, tuple[int, ...] | None]], rank: int
+    ) -> list[ShardEvaluation]:
+        orders = [Order(self._questions, ShardRequest(request.position, heap)) for heap in heaps]
         return [future.result() for future in [self._crew.submit(order, rank) for order in orders]]
 
 

@@ -14,7 +14,7 @@ import torch
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.fingerprint import canonical
-from pyswarmopt_llm.evaluation.scorer import pack
+from pyswarmopt_llm.evaluation.record import pack
 from pyswarmopt_llm.jobs.compare.bench import Bench, Chats
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
 from pyswarmopt_llm.jobs.compare.contestants import PAPER, Contestant, Outcome, ordered, run, why_not

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from pyswarmopt_llm.evaluation.record import unpack
 from pyswarmopt_llm.evaluation.run_directory import write_json
-from pyswarmopt_llm.evaluation.scorer import unpack
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
 from pyswarmopt_llm.jobs.compare.statistics import Floats, interval, paired_permutation, replicates
 from pyswarmopt_llm.jobs.compare.store import Store

@@ -1,4 +1,4 @@
-"""Who asks in a search: its own process, or a crew of workers that is hired with the first question."""
+"""Who evaluates in a search: its own process, or a pool of workers that is started with the first questions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyswarmopt_llm.evaluation.run_directory import Run
-from pyswarmopt_llm.evaluation.scorer import Objective, OnRow
+from pyswarmopt_llm.evaluation.scorer import OnRow, Scorer
 from pyswarmopt_llm.evaluation.workers.local import Nursery
 from pyswarmopt_llm.evaluation.workers.messages import Failed
 from pyswarmopt_llm.evaluation.workers.pool import Crew
@@ -22,26 +22,27 @@ if TYPE_CHECKING:
 _PHASES = {LETTERS: "letter", "dev": "search", "fresh": "confirm"}  # in the journal
 
 
-class Hands:
-    """Whoever a search's configuration says; a context that ends the workers.
+class Scorers:
+    """Scorers for a search's questions; a context that ends the workers.
 
     Args:
-        job: what is asked, and by whom.
+        job: what is scored.
         run: holds the journal; failures of workers are written there.
+        on_row: called with every new row.
 
     Attributes:
         memory: bytes that the workers on this machine took when they were ended; see `memory_of`.
     """
 
-    def __init__(self, job: Job, run: Run) -> None:
-        self._job, self._run = job, run
+    def __init__(self, job: Job, run: Run, on_row: OnRow) -> None:
+        self._job, self._run, self._on_row = job, run, on_row
         self._workers = parse_workers(job.config.workers)
         self._crew: Crew | None = None
         self._place: Nursery | RayCluster | None = None
         self._teams: list[Team] = []
         self.memory = 0
 
-    def __enter__(self) -> Hands:
+    def __enter__(self) -> Scorers:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -53,24 +54,15 @@ class Hands:
         for team in self._teams:
             team.close()
 
-    def objective(self, questions: Questions, on_row: OnRow | None = None) -> Objective:
-        """Scores positions by these questions, with the run's journal."""
-        asker = self._job.asker(questions)
+    def scorer(self, questions: Questions) -> Scorer:
+        """Scores positions on these questions, with the run's journal."""
+        evaluator = self._job.evaluator(questions)
         team = None
         if not self._workers.alone:
             self._crew = self._crew or self._hire()
-            team = Team(self._crew, questions, asker)
+            team = Team(self._crew, questions, evaluator)
             self._teams.append(team)
-        return Objective(
-            self._run,
-            self._job.space,
-            self._job.engine,
-            asker.utilities,
-            _PHASES[questions.split],
-            on_row,
-            asker.combine,
-            team,
-        )
+        return Scorer(self._run, self._job.space, evaluator, _PHASES[questions.split], self._on_row, team)
 
     def _hire(self) -> Crew:
         job = self._job
@@ -100,4 +92,4 @@ def memory_of(pid: int) -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
-__all__ = ["Hands", "memory_of"]
+__all__ = ["Scorers", "memory_of"]

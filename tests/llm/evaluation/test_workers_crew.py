@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.evaluation.evaluator import Ask, AskItems, Found
+from pyswarmopt_llm.evaluation.evaluator import Evaluation, Request, ShardRequest
 from pyswarmopt_llm.evaluation.workers.messages import Failed, Order, Ready, Refused, Reply
 from pyswarmopt_llm.evaluation.workers.pool import TRIES, Crew
 from pyswarmopt_llm.evaluation.workers.sharding import in_heaps, shares
@@ -37,11 +37,11 @@ class Fake:
 
 
 def order(number: int) -> Order:
-    return Order(Questions("dev", ()), Ask(torch.tensor([float(number)])))
+    return Order(Questions("dev", ()), Request(torch.tensor([float(number)])))
 
 
-def found(order: Order) -> Found:
-    return Found(float(order.ask.position[0]), 1, {}, 0.0)
+def found(order: Order) -> Evaluation:
+    return Evaluation(float(order.request.position[0]), 1, {}, 0.0)
 
 
 def test_orders_that_fail_go_to_another_worker_and_the_failed_one_is_ended() -> None:
@@ -93,7 +93,7 @@ def test_a_crew_grows_and_shrinks_with_what_there_is() -> None:
         time.sleep(0.05)
         with lock:
             busy[0] -= 1
-        return Failed("died", "node") if order.ask.position[0] == 99 else found(order)
+        return Failed("died", "node") if order.request.position[0] == 99 else found(order)
 
     with Crew(lambda seat: Fake(slow), lambda: there[0], {"base": "files"}) as crew:
         assert crew.size == 1
@@ -134,11 +134,11 @@ def test_a_worker_goes_on_with_the_candidate_that_it_has_loaded() -> None:
 
     def note(order: Order) -> Reply:
         gate.wait(5)
-        done.append(float(order.ask.position[0]))
+        done.append(float(order.request.position[0]))
         return found(order)
 
     def part(number: int) -> Order:
-        return Order(Questions("dev", ()), AskItems(torch.tensor([float(number)]), {}))
+        return Order(Questions("dev", ()), ShardRequest(torch.tensor([float(number)]), {}))
 
     with Crew(lambda seat: Fake(note), lambda: 1, {"base": "files"}) as crew:
         futures = [crew.submit(part(number), number) for number in (1, 2, 1, 3, 2, 1)]

@@ -21,7 +21,7 @@ from workers_helpers import plan
 import pyswarmopt_llm.jobs.search.scorers as hands
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.evaluation.evaluator import Ask
+from pyswarmopt_llm.evaluation.evaluator import Request
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import Questions, prepare
@@ -107,12 +107,12 @@ def test_ten_workers_and_hundreds_of_evaluations_leave_nothing_behind(
 ) -> None:
     config = replace(crew_config, scoring="likelihood")
     job = prepare(config)
-    asker = job.asker(Questions("dev", (("words", "likelihood"),)))
+    evaluator = job.evaluator(Questions("dev", (("words", "likelihood"),)))
     generator = torch.Generator().manual_seed(0)
 
     def ask(times: int) -> None:
         for _ in range(times):
-            asker.ask(Ask(torch.randn(3, generator=generator, dtype=torch.float64)))
+            evaluator.evaluate(Request(torch.randn(3, generator=generator, dtype=torch.float64)))
 
     ask(40)
     before = resident(), descriptors()
