@@ -45,7 +45,8 @@ def minimize(
         fun: ``(D,) float64 array -> float``, or ``(m, D) -> (m,)``; it gets copies. One that raises TypeError or
             AttributeError on arrays is tried with torch tensors (CPU, float64). A value that is not finite counts
             as the worst possible.
-        bounds: D pairs (low, high) as in SciPy, or (low, high) arrays; see `pyswarmopt.boundary.make_box`.
+        bounds: D pairs (low, high) of finite numbers as in SciPy, or its `Bounds`, or two NumPy arrays (low, high); see
+            `pyswarmopt.boundary.make_box`.
         recipe: a name, a `Recipe`, or None: what does best in docs/evidence.md. That is `MemeticSwarm` (descents by
             differences beside a swarm that adapts its covariance) for a deterministic function of up to 100 real
             coordinates; `recipes.covariant` with integers or categories; and `recipes.constriction` with constraints,
@@ -67,9 +68,10 @@ def minimize(
         progress: show iteration, evaluations and best value on standard error.
         on_error: what to do when `fun` raises: "raise", "worst" or ("retry", n).
         checkpoint: a file; written after each iteration, and if it exists the search goes on from there, to
-            the bit.
-        integrality: (D,) mask of the coordinates that are integers: they are rounded for `fun` and in the
-            result.
+            the bit. Its best point is evaluated once more then, which is not counted: a file of another objective is
+            refused; a changed source of `fun` that gives the same value is a warning.
+        integrality: (D,) mask of the coordinates that are integers, or one truth value for all: they are rounded for
+            `fun` and in the result.
         constraints: one or several: callables g with g(x) <= 0 where x is allowed, and SciPy's `LinearConstraint`
             and `NonlinearConstraint`; see `pyswarmopt.driver.constraints`. `fun` is not called where one is broken,
             unless no feasible point was found at all: then once, for the result.
@@ -84,6 +86,9 @@ def minimize(
             of unequal speed are always busy. An iteration is then as many evaluations as there are particles, and
             what has begun is waited for in the end. The result depends on the order in which the workers answer,
             unless there is one. `fun` must take one point at a time; not with `noisy`, nor with a map as workers.
+
+    Ctrl-C ends the search: the result so far comes back, with ``success=False`` and ``message="interrupted"``, and
+    the calls of the iteration under way are lost.
 
     Raises:
         ValueError: arguments that do not make sense or do not fit the checkpoint.

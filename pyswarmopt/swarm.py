@@ -204,20 +204,21 @@ class Swarm:
         positions: Tensor | npt.ArrayLike | Ticket,
         values: npt.ArrayLike | Tensor,
         dropped: npt.ArrayLike | Tensor | None = None,
+        repaired: bool = False,
     ) -> None:
         """Tell the values of the positions asked for, or the value of one ticket.
 
         Args:
-            positions: what the values belong to: what `ask` returned, (N, D), or a `Ticket`. If you repaired
-                positions before evaluating them, the particles go on from the repaired ones.
+            positions: what the values belong to: what `ask` returned, (N, D), or a `Ticket`.
             values: (N,) numbers, or one for a ticket (NaN if it failed); NumPy, torch or a list.
             dropped: (N,) mask of the particles that were not evaluated this time; their values are ignored.
                 Nothing changes for them (recipes compatible with the Model Swarms reference count their old
                 score again).
+            repaired: the positions are others than those asked for, as after a repair; the particles go on from them.
 
         Raises:
-            ValueError: nothing was asked for, wrong shapes, positions that are not finite, or a ticket that was told
-                already.
+            ValueError: nothing was asked for, wrong shapes, complex values, positions that are not finite or that
+                `ask` did not return (unless `repaired`), or a ticket that was told already or is not of this swarm.
         """
         st = self._state
         if st.flights is not None:
@@ -233,7 +234,7 @@ class Swarm:
         n = len(st.costs)
         costs = self._costs(values, (n,))
         evaluated = None if dropped is None else ~as_mask(dropped, n)
-        self._adopt(positions)
+        self._adopt(positions, repaired)
         self._complete(costs, evaluated)
 
     def revalue(self, values: npt.ArrayLike | Tensor, best: float | None = None) -> None:
@@ -286,6 +287,8 @@ class Swarm:
         st = self._state
         if ticket.number != st.generation:
             raise ValueError(f"a ticket of round {ticket.number}, but the swarm is at round {st.generation}")
+        if ticket.particle not in range(len(st.arrived)):
+            raise ValueError(f"a ticket of particle {ticket.particle}, but there are {len(st.arrived)}: 0 is the first")
         if st.arrived[ticket.particle]:
             raise ValueError(f"the ticket of particle {ticket.particle} was told already")
         st.incoming[ticket.particle] = self._costs(value, ())
@@ -342,7 +345,7 @@ class Swarm:
         array = as_values(values, shape)
         return -array if self._state.maximize else array
 
-    def _adopt(self, told: Tensor | npt.ArrayLike) -> None:
+    def _adopt(self, told: Tensor | npt.ArrayLike, repaired: bool) -> None:
         if self._state.got_back(told):
             return
         current = self._state.positions
@@ -352,7 +355,13 @@ class Swarm:
                 return  # the usual case, without a copy
         source = matrix("positions", told, tuple(current.shape))
         room = self._storage.empty(tuple(current.shape), current.dtype, current.device)
-        self._state.positions = take_over("positions", source, room)
+        take_over("positions", source, room)
+        if repaired:
+            self._state.positions = room
+        elif not torch.equal(room, current):
+            raise ValueError(
+                "tell() must be given the positions that ask() returned; if you repaired them, say repaired=True"
+            )
 
     # ---- what there is to see ----
 
@@ -446,9 +455,26 @@ class Swarm:
 
     def _go_to(self, saved: Mapping[str, Any], own: Callable[[Tensor], Tensor]) -> None:
         state = State.from_dict(dict(saved), own, self._storage)
-        self._generator.set_state(saved["generator"].cpu())
+        state.factors.check(getattr(self.recipe.velocity, "sum", None))
+        if "low" in saved:
+            side = state.positions.dtype, "D"
+            checkpoint.check(saved, {"low": side, "high": side}, {"D": state.positions.shape[1]})
+        checkpoint.check(saved, {"generator": (torch.uint8, "g")})
+        try:
+            self._generator.set_state(saved["generator"].cpu())
+        except RuntimeError as error:
+            raise ValueError(f"not the state of a random generator: {error}") from error
         self._box = Box(own(saved["low"]), own(saved["high"])) if "low" in saved else None
         self._state = state
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What pickle and copy take; torch would pickle the generator as it was when it was seeded."""
+        return {**vars(self), "_generator": self._generator.get_state()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._generator = torch.Generator()
+        self._generator.set_state(state["_generator"])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to one file, atomically and without pickle."""
@@ -478,13 +504,17 @@ class Swarm:
         if recipe is None:
             if saved.get("options") is None:
                 raise ValueError(f"{path}: the recipe {saved.get('recipe')!r} is your own; load it with recipe=...")
-            recipe = recipes.get(saved["recipe"], **json.loads(saved["options"]))
-        # Only what is no tensor of the state is needed; a swarm of one particle in one dimension has it all.
-        one, bounds = torch.zeros((1, 1)), (0.0, 0.0) if "low" in saved else None
-        dtype = saved["positions"].dtype
-        swarm = cls(1, 1, bounds, one, one, recipe, dtype=dtype, device=device, offload_folder=offload_folder)
-        swarm._check_recipe(saved)
-        swarm._go_to(saved, own=lambda tensor: tensor.to(swarm.positions.device))
+            with checkpoint.taking_over(path):
+                checkpoint.check(saved, {"recipe": str, "options": str})
+                recipe = recipes.get(saved["recipe"], **json.loads(saved["options"]))
+        device = _usable("cpu" if device is None else device)
+        with checkpoint.taking_over(path):
+            # Only what is no tensor of the state is needed; a swarm of one particle in one dimension has it all.
+            one, bounds = torch.zeros((1, 1)), (0.0, 1.0) if "low" in saved else None
+            dtype = saved["positions"].dtype
+            swarm = cls(1, 1, bounds, one, one, recipe, dtype=dtype, device=device, offload_folder=offload_folder)
+            swarm._check_recipe(saved)
+            swarm._go_to(saved, own=lambda tensor: tensor.to(device))
         return swarm
 
 

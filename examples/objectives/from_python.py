@@ -17,8 +17,7 @@ from pathlib import Path
 
 import train_reward
 
-from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.jobs.search.loop import search
+from pyswarmopt_llm import SearchConfig, search
 
 HERE = Path(__file__).parent
 EMBEDDED = "embedded:smollm2-135m"

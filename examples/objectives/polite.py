@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from math import exp
 
-from pyswarmopt_llm.common.interfaces import Engine, Score
-from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm import Engine, Score, score_of
 
 REQUESTS = {
     "dev": ("Can you help me?", "What time is it?", "Where is the station?"),

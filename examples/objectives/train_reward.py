@@ -15,8 +15,7 @@ from pathlib import Path
 
 import torch
 
-from pyswarmopt_llm.metrics.classifiers.reward import load_reward
-from pyswarmopt_llm.models import resolve_base
+from pyswarmopt_llm import load_reward, resolve_base
 
 TOPICS = ("the sea", "a good breakfast", "chess", "the moon", "trains", "gardening", "Paris", "volcanoes", "bread")
 ASKED = ("What is special about {}?", "Tell me about {}.", "Why do people like {}?", "Give me a fact about {}.")

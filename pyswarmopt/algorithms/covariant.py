@@ -13,6 +13,8 @@ from pyswarmopt.parts.restart import RestartSwarm
 from pyswarmopt.parts.topology import BetterInformants
 from pyswarmopt.parts.velocity import Snapshot
 
+HALF = (torch.float16, torch.bfloat16)
+
 
 @dataclass(frozen=True)
 class EigenFactors:
@@ -40,7 +42,11 @@ class EigenFactors:
         return self.given(snapshot, factors)
 
     def given(self, s: Snapshot, factors: Tensor) -> Tensor:
-        """The velocity for given factors, (2, N, D)."""
+        """The velocity for given factors, (2, N, D); computed in float32 where the swarm's dtype has 16 bits, which
+        no eigenvalue problem is solved in."""
+        if s.x.dtype in HALF:
+            wide = Snapshot(*(part.float() for part in s))
+            return self.given(wide, factors.float()).to(s.x.dtype)
         centred = s.p - s.p.mean(dim=0)
         axes = torch.linalg.eigh(centred.T @ centred).eigenvectors
         pull = self.cognitive * factors[0] * ((s.p - s.x) @ axes) + self.social * factors[1] * ((s.g - s.x) @ axes)

@@ -18,14 +18,14 @@ def informed(lattice: Lattice, weight: float) -> tuple[Term, ...]:
 
     A neighbour that the lattice lists twice, as happens in a swarm of few, pulls twice.
     """
-
-    def towards(column: int, s: Snapshot) -> Any:
-        return s.p[lattice.neighbours(len(s.p))[:, column]] - s.x
-
     return tuple(
-        Term(f"informant {k + 1}", weight / lattice.size, functools.partial(towards, k), "element", "column")
+        Term(f"informant {k + 1}", weight / lattice.size, functools.partial(_towards, lattice, k), "element", "column")
         for k in range(lattice.size)
     )
+
+
+def _towards(lattice: Lattice, column: int, s: Snapshot) -> Any:
+    return s.p[lattice.neighbours(len(s.p))[:, column]] - s.x
 
 
 def fips(chi: float = 0.7298, phi: float = 4.1, topology: str = "von_neumann", population: int = 40) -> Recipe:

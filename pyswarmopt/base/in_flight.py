@@ -68,7 +68,7 @@ class Flights:
         Raises:
             ValueError: no such ticket is out.
         """
-        if particle >= len(self.numbers) or self.numbers[particle] != number:
+        if particle not in range(len(self.numbers)) or self.numbers[particle] != number:
             raise ValueError(f"ticket {number} of particle {particle} was told already, or is not of this swarm")
         first = bool(self.landed[particle] == NEVER)
         self.numbers[particle], self.landed[particle] = IDLE, self.told

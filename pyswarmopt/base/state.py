@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pyswarmopt.base.checkpoint import check
 from pyswarmopt.base.in_flight import Flights
 from pyswarmopt.base.storage import IN_MEMORY, Storage
 from pyswarmopt.engine.buffers import Lender
@@ -119,13 +120,21 @@ class State:
     storage: Storage = IN_MEMORY
 
     def __post_init__(self) -> None:
+        self._forget_views()
+        self._lender = Lender(self.storage)
+        # Whether NumPy can work on the tensors: those on the CPU, of a dtype that it has.
+        self.in_numpy = self.positions.dtype in NUMPY_DTYPES and self.positions.device.type == "cpu"
+
+    def _forget_views(self) -> None:
         self._shown: tuple[Any, ...] = (None,) * len(LARGE)  # the tensors of which `_arrays` are views
         self._arrays: Arrays
         self._plain = False
         self._handed: tuple[Tensor | None, npt.NDArray[Any]] = None, np.empty(0)
-        self._lender = Lender(self.storage)
-        # Whether NumPy can work on the tensors: those on the CPU, of a dtype that it has.
-        self.in_numpy = self.positions.dtype in NUMPY_DTYPES and self.positions.device.type == "cpu"
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """After pickling: what were views are copies, which nobody may write to."""
+        vars(self).update(state)
+        self._forget_views()
 
     @classmethod
     def start(cls, positions: Tensor, velocities: Tensor, maximize: bool, storage: Storage = IN_MEMORY) -> State:
@@ -375,12 +384,13 @@ class State:
             storage: where large tensors are from now on.
 
         Raises:
-            ValueError: a field is missing.
+            ValueError: a field is missing, or of another type or shape.
         """
         kinds = {f.name: str(f.type) for f in fields(cls) if f.name not in OPTIONAL}
         missing = sorted(kinds.keys() - saved.keys())
         if missing:
             raise ValueError(f"not a swarm's state: {', '.join(missing)} missing; use what state_dict() gave")
+        _check(saved, kinds)
         values: dict[str, Any] = {}
         for name, kind in kinds.items():
             value = saved[name]
@@ -393,12 +403,39 @@ class State:
         made = cls(
             **values,
             memory={name: own(value) for name, value in _under(MEMORY, saved).items()},
-            factors=Factors.from_state(_under(FACTORS, saved)),
+            factors=Factors.from_state(_under(FACTORS, saved), tuple(saved["positions"].shape)),
             flights=Flights.from_dict(flights) if flights else None,
             storage=storage,
         )
         made._lender.reserve(made.positions)
         return made
+
+
+def _check(saved: dict[str, Any], kinds: dict[str, str]) -> None:
+    """Whether each entry is of the type and shape that it had when it was written.
+
+    Raises:
+        ValueError: one is not.
+    """
+    dtype = getattr(saved["positions"], "dtype", None)
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise ValueError("positions are no floating-point tensor")
+    scalars = {"float": float, "int": int, "bool": bool}
+    of = {"Tensor": dtype, "Floats": torch.float64, "Ints": torch.int64, "Bools": torch.bool}
+    sizes: dict[str, int] = {}
+    check(saved, {n: scalars.get(kind) or (of[kind], AXES.get(n, "N")) for n, kind in kinds.items()}, sizes)
+    if not sizes["N"] or not sizes["D"]:
+        raise ValueError("positions of no particle, or of no coordinate")
+    if any(name.startswith(FLIGHTS) for name in saved):
+        flights = {f.name: str(f.type) for f in fields(Flights)}
+        check(saved, {FLIGHTS + n: scalars.get(k) or (torch.int64, "N") for n, k in flights.items()}, sizes)
+    known = {MEMORY + name: kind for name, kind in KNOWN_MEMORY.items() if MEMORY + name in saved}
+    check(saved, known, sizes)
+    if sizes.get("E", sizes["D"] + 1) != sizes["D"] + 1:
+        raise ValueError("the archive is one of other points")
+    for name in (MEMORY + "links", MEMORY + "exemplars"):
+        if name in saved and ((saved[name] < 0) | (saved[name] >= sizes["N"])).any():
+            raise ValueError(f"{name} names particles that are not there")
 
 
 def _under(prefix: str, saved: dict[str, Any]) -> dict[str, Any]:
@@ -414,6 +451,16 @@ def _copy_rows(source: npt.NDArray[Any], target: npt.NDArray[Any], rows: Bools) 
         for i in np.flatnonzero(rows):
             target[i] = source[i if len(source) > 1 else 0]
 
+
+# Axes of the tensors of a saved state that are not (N,), and of what the library's own topologies remember.
+AXES = {
+    "positions": "ND", "velocities": "ND", "best_positions": "ND",
+    "leader_position": "D", "best_position": "D", "worst_position": "D",
+}  # fmt: skip
+KNOWN_MEMORY = {
+    "links": (torch.int64, "Nk"), "exemplars": (torch.int64, "ND"), "archive": (torch.float64, "PE"),
+    "radius": (torch.float64, ""), "starting_extent": (torch.float64, ""),
+}  # fmt: skip
 
 # What `Arrays` shows.
 LARGE = ("positions", "velocities", "best_positions", "leader_position", "worst_position")

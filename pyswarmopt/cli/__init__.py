@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from pyswarmopt_cli.terminal import complain
+
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run `pyswarmopt` and exit: 0 done, 2 wrong input (one line on stderr), 130 interrupted.
@@ -18,8 +20,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except ImportError as error:
         if error.name not in ("typer", "rich"):
             raise
-        sys.stderr.write("error: the command needs typer and rich: pip install 'pyswarmopt[toy]'\n")
-        raise SystemExit(2) from None
+        raise SystemExit(complain("the command needs typer and rich: pip install 'pyswarmopt[toy]'")) from None
     raise SystemExit(run(sys.argv[1:] if argv is None else list(argv)))
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from pyswarmopt.cli import compare, lesson, run_function, show
+from pyswarmopt_cli.limits import BoundedCommand
+from pyswarmopt_cli.start import INTERRUPTED
+from pyswarmopt_cli.terminal import complain, echo, tame_warnings, unreadable
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "lesson": lesson.command,
@@ -25,14 +27,14 @@ app = typer.Typer(
     epilog="Example: pyswarmopt run rastrigin --dim 2 --recipe constriction --seed 1 --animate swarm.gif",
 )
 for _name, _function in COMMANDS.items():
-    app.command(_name)(_function)
+    app.command(_name, cls=BoundedCommand)(_function)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
         from pyswarmopt import __version__
 
-        typer.echo(__version__)
+        echo(__version__)
         raise typer.Exit
 
 
@@ -47,24 +49,26 @@ def pyswarmopt(
 
 def run(arguments: list[str]) -> int:
     """Run a command line; the exit code. Bad input, which the library tells by a ValueError, is one line on stderr."""
+    tame_warnings()
+    if problem := unreadable(arguments):
+        return complain(problem)
     try:
         code = app(args=arguments or ["--help"], prog_name="pyswarmopt", standalone_mode=False)
     except typer.TyperException as error:  # what the parser refuses
         text = error.format_message() if hasattr(error, "format_message") else str(error)
         help_of = getattr(getattr(error, "ctx", None), "command_path", "pyswarmopt")
-        return _complain(f"{text} (see {help_of} --help)")
+        return complain(f"{text} (see {help_of} --help)", arguments)
     except (ValueError, OSError) as error:
-        return _complain(str(error))
+        return complain(str(error), arguments)
     except ImportError as error:
-        return _complain(f"{error.name or error} is needed for this: pip install 'pyswarmopt[toy]'")
+        return complain(f"{error.name or error} is needed for this: pip install 'pyswarmopt[toy]'")
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "allocate memory" not in str(error):  # PyTorch's way to say it
+            raise
+        return complain("does not fit into memory; lower --dim or --particles")
     except (typer.Abort, KeyboardInterrupt):
-        return 130
+        return INTERRUPTED
     return code if isinstance(code, int) else 0
-
-
-def _complain(text: str) -> int:
-    sys.stderr.write(f"error: {' '.join(text.split())}\n")
-    return 2
 
 
 __all__ = ["COMMANDS", "app", "run"]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pyswarmopt.cli.options import Dim, Json, Particles, known_recipe
+from pyswarmopt_cli.terminal import echo, open_console
+from pyswarmopt_cli.words import counted
 
 if TYPE_CHECKING:
     from pyswarmopt.teaching.functions.compare import Outcome
@@ -41,9 +43,8 @@ def command(
     problems = [problem(name, dim) for name in dict.fromkeys(functions)]
     if plot is not None:
         _check(plot)
-    from rich.console import Console
 
-    with Progress(console=Console(stderr=True), transient=True, disable=as_json) as progress:
+    with Progress(console=open_console(stderr=True), transient=True, disable=as_json) as progress:
         task = progress.add_task("searches", total=len(problems) * len(names) * seeds)
         outcomes = compare(problems, names, seeds, max_evals, particles, lambda: progress.advance(task))
     if as_json:
@@ -54,7 +55,7 @@ def command(
     if plot is not None:
         _draw(outcomes, plot)
         if not as_json:
-            typer.echo(f"wrote {plot}")
+            echo(f"wrote {plot}")
 
 
 def _check(plot: Path) -> None:
@@ -65,12 +66,12 @@ def _check(plot: Path) -> None:
 
 
 def _table(outcomes: list[Outcome], dim: int, max_evals: int, seeds: int) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     known = all(outcome.problem.optimum is not None for outcome in outcomes)
     what = "distance to the optimum" if known else "best value (distance to the optimum where it is known)"
-    table = Table(title=f"{what}, {dim} dimensions, {max_evals} evaluations, {seeds} seeds", title_justify="left")
+    title = [what, counted(dim, "dimension"), counted(max_evals, "evaluation"), counted(seeds, "seed")]
+    table = Table(title=", ".join(title), title_justify="left")
     for heading in ("function", "recipe", "median", "95% interval" if seeds > 5 else "range"):
         table.add_column(heading, justify="left" if heading in ("function", "recipe") else "right")
     best: dict[str, float] = {}
@@ -84,7 +85,7 @@ def _table(outcomes: list[Outcome], dim: int, max_evals: int, seeds: int) -> Non
         mark = " *" if median == best[name] else "  "
         table.add_row("" if name == before else name, outcome.recipe, f"{median:.3g}{mark}", f"{low:.3g} to {high:.3g}")
         before = name
-    Console().print(table)
+    open_console().print(table)
 
 
 def _draw(outcomes: list[Outcome], path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from pyswarmopt.cli.options import Json
+from pyswarmopt_cli.terminal import echo
 
 
 def command(
@@ -33,6 +34,6 @@ def command(
     if as_json:
         typer.echo(json.dumps({"out": str(out), "bytes": len(text.encode())}))
     else:
-        typer.echo(f"wrote {out} ({len(text.encode()) / 1e6:.1f} MB, one file, works offline)")
+        echo(f"wrote {out} ({len(text.encode()) / 1e6:.1f} MB, one file, works offline)")
     if open_it and not webbrowser.open(out.absolute().as_uri()):
-        typer.echo(f"no browser was found: open {out} yourself", err=True)
+        echo(f"no browser was found: open {out} yourself", err=True)

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from pyswarmopt.cli.options import DEFAULT, Dim, Json, Particles, known_recipe
+from pyswarmopt_cli.terminal import echo
+from pyswarmopt_cli.words import counted
 
 
 def command(
@@ -30,6 +32,7 @@ def command(
 
     Example: pyswarmopt run shifted:rastrigin --recipe spso2011 --seed 1 --animate swarm.html
     """
+    from pyswarmopt.driver.result import INTERRUPTED
     from pyswarmopt.minimize import minimize
     from pyswarmopt.teaching.functions.problems import problem
 
@@ -67,12 +70,14 @@ def command(
         typer.echo(json.dumps(told))
     else:
         above = "" if asked.optimum is None else f", {result.fun - asked.optimum:.3g} above the optimum"
-        typer.echo(f"{function}, {dim} dimensions, {chosen}, seed {seed}: {result.fun:.6g}{above}")
+        echo(f"{function}, {counted(dim, 'dimension')}, {chosen}, seed {seed}: {result.fun:.6g}{above}")
         place = ", ".join(f"{x:.6g}" for x in result.x[:10]) + (", ..." if dim > 10 else "")
-        typer.echo(f"at ({place}) after {result.nfev} evaluations: {result.message}")
+        echo(f"at ({place}) after {counted(result.nfev, 'evaluation')}: {result.message}")
+    if INTERRUPTED in result.stop:
+        raise typer.Exit(130)
     if animate is not None:
         from pyswarmopt.inspect.plot import animate as film
 
         film(result, animate, asked.function, asked.bounds, title=f"{function}, {chosen}")
         if not as_json:
-            typer.echo(f"wrote {animate}")
+            echo(f"wrote {animate}")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pyswarmopt.cli.options import Json
+from pyswarmopt_cli.terminal import echo, open_console
+from pyswarmopt_cli.words import counted
 
 if TYPE_CHECKING:
     from pyswarmopt.teaching.functions.function import ToyFunction
@@ -39,7 +41,7 @@ def command(
     if pictures is not None:
         count = _draw([entry["name"] for entry in functions], pictures)
         if not as_json:
-            typer.echo(f"wrote {count} pictures to {pictures}")
+            echo(f"wrote {counted(count, 'picture')} to {pictures}")
 
 
 def _chosen(what: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -87,24 +89,26 @@ def _where(entry: dict[str, Any]) -> str:
 
 
 def _print(name: str, lines: list[str]) -> None:
-    from rich.console import Console
     from rich.padding import Padding
     from rich.text import Text
 
-    console = Console(highlight=False)
+    console = open_console(highlight=False)
     console.print(Text(name, style="bold"))
     for line in lines:
         console.print(Padding(Text(line), (0, 0, 0, 2)))
 
 
 def _draw(names: list[str], folder: Path) -> int:
+    from matplotlib.figure import Figure
+
     from pyswarmopt.inspect.plot import landscape
     from pyswarmopt.teaching.functions.functions import ALL
+
 
     folder.mkdir(parents=True, exist_ok=True)
     drawn = [ALL[name] for name in names if ALL[name].defined_in(2)]
     for function in drawn:
-        ax = landscape(function)
-        ax.set_title(function.name)
-        ax.figure.savefig(folder / f"{function.name}.png", dpi=100)  # type: ignore[union-attr]
+        figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+        landscape(function, ax=figure.subplots()).set_title(function.name)
+        figure.savefig(folder / f"{function.name}.png", dpi=100)
     return len(drawn)

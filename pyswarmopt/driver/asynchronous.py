@@ -108,6 +108,8 @@ class AsynchronousSearch(Search):
     def _tell(self, ticket: Ticket, point: Floats, value: float, feasible: bool = True) -> None:
         iteration = self._swarm.rounds
         self._swarm.tell(ticket, value)
+        self._look()
+        self._counted -= len(self._calls)
         self._told.append((ticket.particle, value if feasible else math.nan, point))
         if self._swarm.rounds > iteration:
             self._record(iteration)

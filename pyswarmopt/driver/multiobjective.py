@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,8 @@ from pyswarmopt.base import checkpoint as checkpoints
 from pyswarmopt.driver.constraints import Constraints
 from pyswarmopt.driver.encoding import make_coding
 from pyswarmopt.driver.evaluation import Evaluator, Objective, OnError
+from pyswarmopt.driver.result import INTERRUPTED, MESSAGES
+from pyswarmopt.driver.same_objective import check_value, source_digest, warn_of_source
 from pyswarmopt.driver.smpso import MultiResult, MultiSwarm
 from pyswarmopt.driver.workers import MapLike
 from pyswarmopt.parts.boundary import make_box
@@ -53,14 +56,13 @@ def minimize_multi(
         workers: as in `pyswarmopt.minimize`, and so are `vectorized`, `on_error`, `integrality`, `constraints`
             and `categorical`.
         vectorized: whether `fun` takes (m, D).
-        callback: called with the front so far after each iteration; return True to stop.
+        callback: called with the front so far after each iteration; return True, or raise StopIteration, to stop.
         x0: starting points, (D,) or (n, D).
         on_error: what to do when `fun` raises.
         integrality: mask of the integers.
         constraints: see `pyswarmopt.driver.constraints`.
         categorical: mask of the categories.
-        checkpoint: a file; written after each iteration, and if it exists the search goes on from there, to the
-            bit.
+        checkpoint: as in `pyswarmopt.minimize`.
 
     Raises:
         ValueError: arguments that do not make sense or do not fit the checkpoint.
@@ -97,25 +99,53 @@ def minimize_multi(
         "categorical": coding.categories.tolist(),
         "constraints": constraints is not None,
     }
-    if path is not None and path.exists():
-        swarm.load_state_dict(checkpoints.read_search(path, problem))
+    source = None if path is None else source_digest(fun)
+    calls = 0
 
     def evaluate() -> None:
+        nonlocal calls
         swarm.evaluate()
+        calls = evaluator.calls
         if path is not None:
-            checkpoints.write(path, {**swarm.state_dict(), "problem": json.dumps(problem)})
+            checkpoints.write(path, {**swarm.state_dict(), "problem": json.dumps(problem), "source": source})
 
-    text = "the limit of evaluations was reached"
-    with evaluator.workers:
-        if not swarm.evaluated:
-            evaluate()
-        while evaluator.left > 0:
-            if callback is not None and callback(swarm.result("the search goes on")):
-                text = "the callback said stop"
-                break
-            swarm.move()
-            evaluate()
-    return swarm.result(text)
+    def run() -> str:
+        nonlocal calls
+        if path is not None and os.path.lexists(path):
+            _resume(path, swarm, checkpoints.read_search(path, problem), source)
+            calls = evaluator.calls
+        with evaluator.workers:
+            if not swarm.evaluated:
+                evaluate()
+            while evaluator.left > 0:
+                if callback is not None and _wants_to_stop(callback, swarm.result("the search goes on")):
+                    return MESSAGES["callback"]
+                swarm.move()
+                evaluate()
+        return MESSAGES["max_evals"]
+
+    try:
+        return swarm.result(run())
+    except KeyboardInterrupt:
+        evaluator.calls = calls  # what the front rests on, and the checkpoint
+        return replace(swarm.result(MESSAGES[INTERRUPTED]), success=False)
+
+
+def _wants_to_stop(callback: Callable[[MultiResult], bool | None], result: MultiResult) -> bool:
+    try:
+        return bool(callback(result))
+    except StopIteration:
+        return True
+
+
+def _resume(path: Path, swarm: MultiSwarm, saved: dict[str, Any], source: str | None) -> None:
+    """Go on from there, if the objective is the same."""
+    with checkpoints.taking_over(path):
+        swarm.load_state_dict(saved)
+    known = swarm.evaluate_again()
+    if known is not None:
+        check_value(path, *known)
+    warn_of_source(path, saved.get("source"), source)
 
 
 __all__ = ["MultiResult", "minimize_multi"]

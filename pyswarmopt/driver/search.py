@@ -23,7 +23,8 @@ from pyswarmopt.driver.encoding import Coding, make_coding
 from pyswarmopt.driver.evaluation import Bools, Evaluator, Floats, Objective, OnError
 from pyswarmopt.driver.history import Granularity, History
 from pyswarmopt.driver.resampling import Resampler, Sample
-from pyswarmopt.driver.result import Result, message
+from pyswarmopt.driver.result import INTERRUPTED, Result, message
+from pyswarmopt.driver.same_objective import check_mean, check_value, source_digest, warn_of_source
 from pyswarmopt.driver.workers import MapLike
 from pyswarmopt.hybrid.memetic import MemeticSwarm
 from pyswarmopt.parts.boundary import Box, make_box
@@ -114,6 +115,8 @@ class Search:
                 seed=seed,
             )
         self._checkpoint = None if checkpoint is None else Path(checkpoint)
+        self._source = None if checkpoint is None else source_digest(fun)
+        self._look()
         self._problem: dict[str, Any] = {
             "bounds": [box.low.tolist(), box.high.tolist()],
             "recipe": "memetic" if made is None else made.name,
@@ -130,8 +133,17 @@ class Search:
     # ---- the loop ----
 
     def run(self) -> Result:
-        """Search until there is a reason to stop."""
-        if self._checkpoint is not None and self._checkpoint.exists():
+        """Search until there is a reason to stop; Ctrl-C is one."""
+        try:
+            return self._run()
+        except KeyboardInterrupt:
+            if self._progress:
+                sys.stderr.write("\n")
+            self._evaluator.calls = self._counted  # what the result rests on, and the checkpoint
+            return self._result({INTERRUPTED: 1.0}, final=False)
+
+    def _run(self) -> Result:
+        if self._checkpoint is not None and os.path.lexists(self._checkpoint):
             self._resume(self._checkpoint)
         with self._evaluator.workers:
             stop = self._reasons()
@@ -155,6 +167,7 @@ class Search:
         swarm.tell(x, self._sign * costs, dropped=~evaluated)
         if self._resampler is not None and isinstance(swarm, Swarm):
             self._resampler.forget(swarm)
+        self._look()
         values = np.where(evaluated & feasible, self._sign * costs, math.nan)
         self._history.add(swarm.iteration, self._evaluator.calls, self._best_value(), values, points, evaluated)
         self._write_down(swarm.iteration)
@@ -210,12 +223,16 @@ class Search:
 
     # ---- what was found ----
 
+    def _look(self) -> None:
+        """Keep the best and what it cost: an interrupt may come while the swarm changes."""
+        self._best, self._counted = self._swarm.best, self._evaluator.calls
+
     def _best_point(self) -> Floats:
-        return self._coding.decode(self._swarm.best.x.numpy()[None])[0]
+        return self._coding.decode(self._best.x.numpy()[None])[0]
 
     def _best_value(self) -> float:
         """The best value of a feasible point, infinitely bad if there is none."""
-        value = self._swarm.best.value
+        value = self._best.value
         return self._sign * math.inf if self._constraints and self._sign * value > INFEASIBLE else value
 
     def _result(self, stop: dict[str, float], final: bool) -> Result:
@@ -233,7 +250,10 @@ class Search:
             fun=fun,
             nfev=self._evaluator.calls,
             nit=self._swarm.iteration,
-            success=math.isfinite(fun) and maxcv == 0 and (self._target is None or "target" in stop),
+            success=INTERRUPTED not in stop
+            and math.isfinite(fun)
+            and maxcv == 0
+            and (self._target is None or "target" in stop),
             message=message(stop, fun, maxcv),
             stop=stop,
             history=self._history,
@@ -251,6 +271,7 @@ class Search:
         self._evaluator.max_evals += self._reserve
         if isinstance(self._swarm, Swarm):
             resampler.settle(self._swarm, self._draw, count)
+        self._look()
 
     def _final_sample(self, x: Floats, resampler: Resampler) -> Sample:
         """Fresh draws at the chosen point: those that had it chosen were lucky ones."""
@@ -266,10 +287,29 @@ class Search:
         state = {**self._swarm.state_dict(), **self._evaluator.state_dict(), **self._history.state_dict()}
         if self._resampler is not None:
             state |= self._resampler.state_dict()
-        checkpoints.write(path, {**state, "problem": json.dumps(self._problem)})
+        checkpoints.write(path, {**state, "problem": json.dumps(self._problem), "source": self._source})
 
     def _resume(self, path: Path) -> None:
-        self._restore(checkpoints.read_search(path, self._problem))
+        saved = checkpoints.read_search(path, self._problem)
+        with checkpoints.taking_over(path):
+            self._restore(saved)
+            self._look()
+        self._check_objective(path)
+        warn_of_source(path, saved.get("source"), self._source)
+
+    def _check_objective(self, path: Path) -> None:
+        """Evaluate the best point once more: the objective, or a constraint, may be another one."""
+        x, value = self._best_point(), self._best.value
+        violation = self._constraints.excess(x[None]).sum(axis=1)
+        if math.isfinite(value) and (violation[0] > 0 or self._sign * value > INFEASIBLE):
+            check_value(path, value, self._sign * ranked(self._sign * np.array([value]), violation)[0], 0.0)
+        elif math.isfinite(value) and self._resampler is None:
+            check_value(path, value, self._evaluator.again(x), self._history.first_value())
+        elif self._resampler is not None:
+            known, spread = self._resampler.sample(x), self._resampler.spread
+            if known.n and spread is not None and math.isfinite(known.mean):
+                known = replace(known, mean=self._sign * known.mean)
+                check_mean(path, known, spread, lambda: float(self._evaluator.again(x)))
 
     def _restore(self, saved: dict[str, Any]) -> None:
         self._swarm.load_state_dict(saved)
@@ -305,7 +345,9 @@ def _start(x0: Start, limit: int) -> Floats:
     if isinstance(x0, Result):
         return x0.x[None]
     if isinstance(x0, str | os.PathLike):
-        return _bests_of(checkpoints.read(x0))[:limit]
+        saved = checkpoints.read(x0)
+        with checkpoints.taking_over(x0):
+            return _bests_of(saved)[:limit]
     try:
         start = np.atleast_2d(np.asarray(x0, dtype=np.float64))
     except (TypeError, ValueError):
@@ -319,6 +361,9 @@ def _start(x0: Start, limit: int) -> Floats:
 
 def _bests_of(saved: dict[str, Any]) -> Floats:
     """The personal bests that a checkpoint holds, the best first."""
+    if getattr(saved.get("best_positions"), "ndim", 0) != 2:
+        raise ValueError("holds no points to start from")
+    checkpoints.check(saved, {"best_costs": (torch.float64, "N")}, {"N": len(saved["best_positions"])})
     costs = saved["best_costs"].numpy()
     order = np.argsort(costs, kind="stable")
     positions = saved["best_positions"].double().numpy()[order][np.isfinite(costs[order])]

@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pyswarmopt.base.checkpoint import check
+from pyswarmopt.base.storage import too_large
 from pyswarmopt.driver.constraints import Constraints
 from pyswarmopt.driver.encoding import Coding
 from pyswarmopt.driver.evaluation import Bools, Evaluator, Floats
@@ -81,7 +83,11 @@ class MultiSwarm:
         self._coding, self._constraints, self._evaluator, self._size = coding, constraints, evaluator, size
         self._random = np.random.default_rng(seed)
         self._low, self._high = coding.bounds()
-        self._x = self._random.uniform(self._low, self._high, (population, coding.size))
+        shape = population, coding.size
+        try:
+            self._x = self._random.uniform(self._low, self._high, shape)
+        except (MemoryError, OverflowError, ValueError) as error:  # the last ones: more than NumPy can count
+            raise too_large(shape, 8 * math.prod(shape)) from error
         self._v = np.zeros_like(self._x)
         self._p, self._p_values, self._p_violations = self._x.copy(), np.empty(0), np.empty(0)
         self._archive, self._archive_values = np.empty((0, coding.size)), np.empty(0)
@@ -194,6 +200,14 @@ class MultiSwarm:
             x, v = np.delete(x, most_crowded, axis=0), np.delete(v, most_crowded, axis=0)
         self._archive, self._archive_values = x, v
 
+    def evaluate_again(self) -> tuple[Floats, Floats, Floats] | None:
+        """A point of the front evaluated once more: what it was worth, what it is worth, and the sizes of the front's
+        objectives, (K,) each; None without a feasible point."""
+        if not len(self._archive) or self._violation > 0:
+            return None
+        x = self._coding.decode(self._archive[:1])[0]
+        return self._archive_values[0], self._evaluator.again(x), np.abs(self._archive_values).max(axis=0)
+
     @property
     def evaluated(self) -> bool:
         """Whether the starting positions were."""
@@ -210,7 +224,16 @@ class MultiSwarm:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """The inverse of `state_dict`; other entries of `saved` are ignored."""
+        """The inverse of `state_dict`; other entries of `saved` are ignored.
+
+        Raises:
+            ValueError: an entry is missing, or of another type or shape.
+        """
+        sizes = dict(zip("PMK", (*self._x.shape, *self._evaluator.shape), strict=True))
+        axes = {"x": "PM", "v": "PM", "p": "PM", "p_values": "PK", "p_violations": "P", "archive": "AM"}
+        axes["archive_values"] = "AK" if saved["archive"].numel() else "B"  # empty before a point is known
+        check(saved, {name: (torch.float64, kind) for name, kind in axes.items()}, sizes)
+        check(saved, {"violation": float, "iteration": int, "random": dict})
         for name in SAVED:
             setattr(self, f"_{name}", saved[name].numpy())
         self._violation, self.iteration = saved["violation"], saved["iteration"]

@@ -30,6 +30,10 @@ class Lender:
         self._lent: Loan | None = None
         self._former: Loan | None = None
 
+    def __reduce__(self) -> tuple[type[Lender], tuple[Storage]]:
+        """A pickled lender has lent nothing: what it did lend belongs to the process that holds it."""
+        return Lender, (self._storage,)
+
     def lend(self, x: Tensor) -> Tensor:
         """A tensor on the memory of x, on the CPU."""
         array = self._lent[1]() if self._lent is not None and self._lent[0] is x else None

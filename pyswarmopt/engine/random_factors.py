@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pyswarmopt.base.checkpoint import check
 from pyswarmopt.engine.numba.kernels import FULL_SCALE, GAMMA, MIX_1, MIX_2, SHIFT_1, SHIFT_2, SHIFT_3
 from pyswarmopt.engine.numba.loader import COMPILER
 
@@ -149,6 +150,19 @@ class Factors:
         """Throw away what was drawn ahead: another population draws anew."""
         self._scalars, self._numbers, self._used, self._made = np.empty((0, 0, 0)), None, 0, None
 
+    def check(self, rule: Weighted | None) -> None:
+        """Whether what was drawn ahead is for that rule.
+
+        Raises:
+            ValueError: it is for another one.
+        """
+        drawn = self._scalars.shape[2]
+        if len(self._scalars) and (rule is None or drawn != len(rule.per_particle)):
+            raise ValueError("the random factors are those of another recipe")
+        numbers = self._numbers
+        if numbers is not None and (rule is None or numbers.shape[1] != len(rule.per_coordinate)):
+            raise ValueError("the random factors are those of another recipe")
+
     def _draw(self, rule: Weighted, shape: tuple[int, int], generator: torch.Generator, whole: bool) -> None:
         self.forget()
         n, dim = shape
@@ -176,17 +190,34 @@ class Factors:
         return saved
 
     @classmethod
-    def from_state(cls, saved: Mapping[str, Tensor]) -> Factors:
-        """The factors whose `state` this was; new ones of nothing."""
+    def from_state(cls, saved: Mapping[str, Tensor], shape: tuple[int, ...]) -> Factors:
+        """The factors whose `state` this was; new ones of nothing.
+
+        Args:
+            saved: that.
+            shape: (N, D).
+
+        Raises:
+            ValueError: factors of another swarm.
+        """
         made = cls()
         if not saved:
             return made
+        n, dim = shape
+        check(saved, {"scalars": (torch.float64, "mnk"), "used": (torch.int64, "")})
+        moves, of = saved["scalars"].shape[:2]
+        if not 0 <= int(saved["used"]) <= moves or (moves and of != n):
+            raise ValueError("the random factors are those of another swarm")
+        if "bits" in saved:
+            check(saved, {"bits": (torch.int64, "b")}, {"b": 1})
+            ahead = saved["ahead"].long().tolist()
+            if ahead and not (ahead[0] == moves and ahead[2:] == [n, dim] and 0 < ahead[1] < MOST_NUMBERS):
+                raise ValueError("the random factors are those of another swarm")
         made._scalars = saved["scalars"].cpu().numpy().copy()
         made._used = int(saved["used"])
         if "bits" in saved:
             made._before, made.bits = saved["bits"].cpu().clone(), RandomBits.from_state(saved["bits"])
-            count, *shape = saved["ahead"].long().tolist() or (0,)
-            made._numbers = made.bits.take_each(count, tuple(shape)) if count else None
+            made._numbers = made.bits.take_each(ahead[0], tuple(ahead[1:])) if ahead else None
         return made
 
 

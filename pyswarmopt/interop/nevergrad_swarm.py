@@ -118,7 +118,8 @@ class _Swarm(base.Optimizer):
         if self._swarm is None:
             self._swarm = self._start()
         else:
-            self._swarm.tell(self._x, self._values, dropped=np.isnan(self._values))
+            # Late values came with positions of their own.
+            self._swarm.tell(self._x, self._values, dropped=np.isnan(self._values), repaired=True)
         self._round += 1
         self._x = self._swarm.ask()
         self._values = np.full(len(self._x), np.nan)

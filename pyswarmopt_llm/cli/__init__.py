@@ -12,6 +12,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from pyswarmopt_cli.start import INTERRUPTED
+from pyswarmopt_cli.terminal import complain, echo, tame_warnings, unreadable
 from pyswarmopt_llm.cli.groups import distill, ensemble, negotiate
 from pyswarmopt_llm.cli.help import SwarmGroup
 from pyswarmopt_llm.cli.models import doctor, evaluate, generate, inspect, merge, train_expert
@@ -57,7 +59,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         import pyswarmopt_llm
 
-        typer.echo(pyswarmopt_llm.__version__)
+        echo(pyswarmopt_llm.__version__)
         raise typer.Exit
 
 
@@ -79,25 +81,34 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     # The libraries' advice and progress bars would tear the live display; an explicit setting stays.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    tame_warnings()
     arguments = (sys.argv[1:] if argv is None else list(argv)) or ["--help"]
+    if problem := unreadable(arguments):
+        raise SystemExit(complain(problem))
+    # Whatever process a library begins does not import from the current directory, which may be a stranger's.
+    own = "PYTHONSAFEPATH" not in os.environ
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
+    try:
+        raise SystemExit(_run(arguments))
+    finally:
+        if own:
+            os.environ.pop("PYTHONSAFEPATH", None)
+
+
+def _run(arguments: list[str]) -> int:
+    """Run a command line; the exit code."""
     try:
         code = app(args=arguments, prog_name="swarm-llm", standalone_mode=False)
     except UserError as error:
-        raise SystemExit(_complain(str(error))) from None
+        return complain(str(error), arguments)
     except typer.TyperException as error:  # what the parser refuses
         help_of = getattr(getattr(error, "ctx", None), "command_path", "swarm-llm")
-        raise SystemExit(_complain(f"{_message(error)} (see {help_of} --help)")) from None
-    except typer.Abort:
-        raise SystemExit(130) from None
-    raise SystemExit(code if isinstance(code, int) else 0)
+        return complain(f"{_message(error)} (see {help_of} --help)", arguments)
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
 
 
 def _message(error: Exception) -> str:
     """The parser's message with its did-you-mean, as it would print it."""
     return error.format_message() if hasattr(error, "format_message") else str(error)
-
-
-def _complain(text: str) -> int:
-    """One line on stderr; the exit code of wrong input."""
-    sys.stderr.write(f"error: {' '.join(text.split())}\n")
-    return 2

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperOption
+from typer.core import TyperOption
 
+from pyswarmopt_cli.limits import BoundedCommand
 from pyswarmopt_llm.cli.help import print_help
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.json_text import parse_json
+from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
 
 # Options after which every word up to the next option belongs to them, as a shell's `adapters/*` expands.
 VARIADIC = ("--experts", "--members")
@@ -42,7 +45,7 @@ def spread(args: Sequence[str], variadic: Sequence[str] = VARIADIC) -> list[str]
     return out
 
 
-class SwarmCommand(TyperCommand):
+class SwarmCommand(BoundedCommand):
     """A command whose `VARIADIC` options take several values."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -73,16 +76,19 @@ def read_config(path: Path) -> dict[str, Any]:
     if path.suffix not in (".toml", ".json"):
         raise UserError(f"{path}: a configuration ends in .toml or .json")
     try:
-        text = path.read_text(encoding="utf-8")
-        table = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        text = read_bytes(path, INPUT_LIMIT).decode("utf-8")
+        table = tomllib.loads(text) if path.suffix == ".toml" else parse_json(text)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check --config") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: is not UTF-8 text; save it as UTF-8") from error
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: line {error.lineno}: not valid JSON ({error.msg})") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise UserError(f"{path}: nested too deeply; a configuration is a flat table of options") from error
+    except ValueError as error:
+        kind = "TOML" if path.suffix == ".toml" else "JSON"
+        raise UserError(f"{path}: not valid {kind}: {error}") from error
     if not isinstance(table, dict):
         raise UserError(f'{path}: must hold a table of options, such as {{"particles": 20}}')
     return table
@@ -131,3 +137,23 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 JsonLines = Annotated[bool, typer.Option("--json-lines", help="Print events as JSON, one a line, as they come.")]
 Track = Annotated[str | None, typer.Option(metavar="T", help="Log to trackio, wandb or tensorboard.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress display.")]
+
+AgainUtility = Annotated[
+    list[str] | None, typer.Option(metavar="M:F", help="Allow a function of the run: its --utility again.")
+]
+AgainTask = Annotated[
+    list[str] | None, typer.Option(metavar="T", help="Allow a harness YAML of the run: its --task again.")
+]
+AgainMetric = Annotated[
+    list[str] | None, typer.Option(metavar="M", help="Allow a metric's script of the run: its --metric again.")
+]
+AgainWorkers = Annotated[
+    str | None, typer.Option(metavar="W", help="Allow the run's Ray cluster: its --workers again.")
+]
+
+
+def said_again(
+    utility: Sequence[str] | None, task: Sequence[str] | None, metric: Sequence[str] | None, workers: str | None
+) -> list[str]:
+    """What a command line allows a stored configuration to run."""
+    return [*(utility or ()), *(task or ()), *(metric or ()), *([] if workers is None else [workers])]

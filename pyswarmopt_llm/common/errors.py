@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from pyswarmopt_cli.terminal import one_line
+
 
 class UserError(Exception):
     """Bad input: says what is wrong, where, and what to do, in one line.
 
-    The command line prints the message and exits with code 2; nothing has been written by then.
+    The command line prints the message and exits with code 2; nothing has been written by then. Whatever the message
+    quotes from outside, it is shown as one line without control characters, long values cut.
 
     Example:
         >>> raise UserError("tasks/mine.json: line 3: unexpected end of the list; close it with ]")
         Traceback (most recent call last):
         pyswarmopt_llm.common.errors.UserError: tasks/mine.json: line 3: unexpected end of the list; close it with ]
     """
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class NotFiniteError(UserError):

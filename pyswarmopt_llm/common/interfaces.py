@@ -147,22 +147,29 @@ class BatchedEngine(Engine, Protocol):
     def generation_batches(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[tuple[int, ...]]:
         """Which of the prompts `generate` continues together; a list of whole batches is divided in the same way."""
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]], only: Collection[int] | None = None) -> list[float]:
-        """As `Engine.loglikelihood`; with `only`, no batch that holds none of these pairs is run: NaN for its pairs."""
+    def loglikelihood_by_batch(
+        self, pairs: Sequence[tuple[str, str]], only: Collection[int] | None = None
+    ) -> Iterator[tuple[tuple[int, ...], list[float]]]:
+        """`loglikelihood` as it goes: pairs and their values; with `only`, the batches that hold any of these."""
 
 
 @runtime_checkable
 class Batched(Protocol):
-    """A utility that is the mean over items and can be divided among several workers at the bounds of batches.
+    """A utility that is the mean over items and can be scored batch by batch, all of them or some.
 
     The batches are the same for every candidate, and the values of some of them are, to the bit, those of the whole.
+
+    Attributes:
+        n: number of items.
     """
+
+    n: int
 
     def batches(self, engine: BatchedEngine) -> list[tuple[int, ...]]:
         """Items that are scored together, each in exactly one batch."""
 
-    def score_batches(self, engine: BatchedEngine, items: Sequence[int]) -> list[float]:
-        """The values of these items, which are all of some batches, in their order."""
+    def score_batches(self, engine: BatchedEngine, items: Collection[int] | None = None) -> Iterator[dict[int, float]]:
+        """The values of items as their batches are scored: all batches, or those that hold any of `items`."""
 
 
 @dataclass(frozen=True)

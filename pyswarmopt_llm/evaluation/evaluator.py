@@ -19,10 +19,8 @@ from pyswarmopt_llm.common.errors import NotFiniteError
 from pyswarmopt_llm.common.interfaces import Batched, BatchedEngine, Engine, ItemUtility, Score, Space, Utility
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.plan import Screen, Values, bounds, complete
+from pyswarmopt_llm.evaluation.record import Margins
 from pyswarmopt_llm.metrics.combine import Combine
-
-# For each item the scores of the right option minus those of the others; None where the item was not scored.
-Margins = list[list[float] | None]
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,8 @@ class Evaluator:
             if items is None:
                 scores[name] = utility(self._engine)
             elif isinstance(utility, Batched) and isinstance(self._engine, BatchedEngine):
-                values[name] = tuple(utility.score_batches(self._engine, items))
+                known = {i: v for found in utility.score_batches(self._engine, items) for i, v in found.items()}
+                values[name] = tuple(known[i] for i in items)
         return ShardEvaluation(values, scores, time.perf_counter() - start)
 
     def batches(self) -> dict[str, list[tuple[int, ...]]]:
@@ -147,8 +146,11 @@ class Evaluator:
         engine = self._engine
         if not isinstance(engine, BatchedEngine):
             return {}
-        divided: dict[str, Batched] = {name: u for name, u in self.utilities.items() if isinstance(u, Batched)}
-        return {name: utility.batches(engine) for name, utility in divided.items()}
+        found: dict[str, list[tuple[int, ...]]] = {}
+        for name, utility in self.utilities.items():
+            if isinstance(utility, Batched):
+                found[name] = utility.batches(engine)
+        return found
 
     def combined(self, scores: Mapping[str, Score]) -> Evaluation:
         """The evaluation that the complete scores of all tasks make.
@@ -218,4 +220,4 @@ def _finite(found: Evaluation) -> Evaluation:
     return found
 
 
-__all__ = ["Evaluation", "Evaluator", "Margins", "Request", "ShardEvaluation", "ShardRequest", "own_values", "timed"]
+__all__ = ["Evaluation", "Evaluator", "Request", "ShardEvaluation", "ShardRequest", "own_values", "timed"]

@@ -1,16 +1,20 @@
-"""What a run writes: a `Row` of ``history.jsonl`` for each evaluation, and the `RunResult` of ``result.json``."""
+"""What a run writes: a `Row` of ``history.jsonl`` for each evaluation, and the `RunResult` of ``result.json``.
+
+Torch is not needed to read them.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.evaluation.evaluator import Margins
+if TYPE_CHECKING:
+    from pyswarmopt_llm.common.interfaces import Score
 
+# For each item the scores of the right option minus those of the others; None where the item was not scored.
+Margins = list[list[float] | None]
 Packed = str | list[float | None]  # values of a task's items, see `pack`
 _COLUMNS = ("phase", "iteration", "particle", "key", "coefficients", "value")
 _SOMETIMES = ("bounds", "values", "margins")  # columns that not every row has
@@ -87,6 +91,9 @@ class Row:
         Raises:
             ValueError: the evaluation is not complete.
         """
+        from pyswarmopt_llm.common.interfaces import Score
+        from pyswarmopt_llm.common.statistics import score_of
+
         items = tuple(self.item_values(task))
         if task in self.values:
             value, stderr, n = self.values[task]
@@ -171,4 +178,4 @@ def unpack(items: Packed) -> list[float]:
     return [math.nan if value in ("?", None) else float(value) for value in items]
 
 
-__all__ = ["Packed", "Row", "RunResult", "pack", "unpack"]
+__all__ = ["Margins", "Packed", "Row", "RunResult", "pack", "unpack"]

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import NotFiniteError, UserError
 from pyswarmopt_llm.common.interfaces import Space
-from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Margins, Request
+from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request
 from pyswarmopt_llm.evaluation.plan import Items, Plan, Screen
-from pyswarmopt_llm.evaluation.record import Row, pack
+from pyswarmopt_llm.evaluation.record import Margins, Row, pack
 from pyswarmopt_llm.evaluation.replay import Replay
 from pyswarmopt_llm.evaluation.run_directory import Run, position_key
 

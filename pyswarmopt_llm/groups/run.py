@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.locked_directory import check_place, opened_place
+from pyswarmopt_llm.common.files.locked_directory import check_place, opened_place
+from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import write_json, write_text
 from pyswarmopt_llm.common.paired_statistics import permutation_test
 from pyswarmopt_llm.common.statistics import interval, score_of
-from pyswarmopt_llm.evaluation.run_directory import write_json
 from pyswarmopt_llm.groups.config import CouncilConfig
 from pyswarmopt_llm.groups.context import Room, Verdict
 from pyswarmopt_llm.groups.members import Member, Memory, Remembered, check_members, open_members
@@ -77,7 +77,7 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
         UserError: bad input, before anything is written.
     """
     task = load_task(config.task, dev=config.dev, test=config.test, allow_overlap=config.allow_overlap)
-    out = None if config.out is None else Path(config.out).expanduser()
+    out = None if config.out is None else user_path(config.out)
     if out is not None:
         check_place(out, config.flat(), _FREE, FORMAT, _WHAT)
     named = [load_strategy(name) for name in config.strategies]
@@ -195,9 +195,7 @@ def _decide(
 
 def _write_lines(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """A JSONL file, whole or not at all."""
-    part = file.with_name(f".{file.name}.part")
-    part.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    os.replace(part, file)
+    write_text(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def _kept(out: Path | None, names: Sequence[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:

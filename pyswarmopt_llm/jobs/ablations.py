@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.files.regular import refuse_link
 from pyswarmopt_llm.jobs.search.loop import SearchResult, resume, search
 
 _NEVER = 10**9
@@ -42,13 +43,16 @@ class Trial:
     run: str
 
 
-def ablations(config: SearchConfig, out: Path, tell: Callable[[str], None]) -> list[Trial]:
+def ablations(
+    config: SearchConfig, out: Path, tell: Callable[[str], None], allowed: Collection[str] = ()
+) -> list[Trial]:
     """The same search with one part taken away at a time; "no crossover" starts from the experts alone.
 
     Args:
         config: of the run that is analysed.
         out: where the searches go, one directory each; finished ones are taken as they are, others resumed.
         tell: told which one begins.
+        allowed: see `search.resume`.
     """
     trials = []
     for label, settings in ABLATIONS.items():
@@ -57,11 +61,13 @@ def ablations(config: SearchConfig, out: Path, tell: Callable[[str], None]) -> l
         changed = replace(config, settings=(*config.settings, *settings))
         if label == "no crossover":
             changed = replace(changed, particles=len(config.experts))
-        trials.append(_trial(label, changed, out / label.replace(" ", "-"), tell))
+        trials.append(_trial(label, changed, out / label.replace(" ", "-"), tell, allowed))
     return trials
 
 
-def diversity(config: SearchConfig, out: Path, tell: Callable[[str], None]) -> list[Trial]:
+def diversity(
+    config: SearchConfig, out: Path, tell: Callable[[str], None], allowed: Collection[str] = ()
+) -> list[Trial]:
     """Searches from d distinct experts, drawn by the run's seed, for d that divide their number (2 at least).
 
     The paper's 1x10 to 10x1. Copies of an expert add nothing to a swarm that moves mixing weights, so a search from d
@@ -73,7 +79,7 @@ def diversity(config: SearchConfig, out: Path, tell: Callable[[str], None]) -> l
     for d in (d for d in range(2, n) if n % d == 0):
         drawn = tuple(sorted(order[:d], key=config.experts.index))
         label = f"{d} distinct"
-        trials.append(_trial(label, replace(config, experts=drawn), out / f"experts-{d}", tell))
+        trials.append(_trial(label, replace(config, experts=drawn), out / f"experts-{d}", tell, allowed))
     return trials
 
 
@@ -83,9 +89,10 @@ def as_trial(label: str, found: SearchResult | Mapping[str, Any], run: Path) -> 
     return Trial(label, result["best_dev"], result.get("best_test"), result["evaluations"], str(run))
 
 
-def _trial(label: str, config: SearchConfig, run: Path, tell: Callable[[str], None]) -> Trial:
+def _trial(label: str, config: SearchConfig, run: Path, tell: Callable[[str], None], allowed: Collection[str]) -> Trial:
+    refuse_link(run.parent)
     tell(f"{label}: {run}")
-    found = resume(run) if (run / "run.json").is_file() else search(replace(config, out=str(run)))
+    found = resume(run, allowed=allowed) if (run / "run.json").is_file() else search(replace(config, out=str(run)))
     return as_trial(label, found, run)
 
 

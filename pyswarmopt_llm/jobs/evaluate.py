@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import Engine, Score
+from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.interfaces import Batched, BatchedEngine, Engine, Score, Utility
+from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.run_files import read_about, read_result
 from pyswarmopt_llm.jobs.search.validate import check_askable
 from pyswarmopt_llm.metrics import interval
-from pyswarmopt_llm.metrics.objectives import LM_EVAL, scorings_of
+from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
+from pyswarmopt_llm.metrics.objectives import scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import beats_chance, possible_scorings, trial_of
 from pyswarmopt_llm.metrics.registry import METRICS, Metric, find_metric
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.spaces.load import holds_several, open_model
 from pyswarmopt_llm.tasks import Task, load_task
+
+OnItems = Callable[[int, int], None]  # items scored, of how many
 
 
 @dataclass(frozen=True)
@@ -53,12 +59,17 @@ def evaluate_model(
     device: str = "auto",
     threads: int | None = None,
     limit: int | None = None,
+    dev: int | None = None,
+    test: int | None = None,
     allow_overlap: bool = False,
     metric: str | None = None,
+    on_items: OnItems | None = None,
 ) -> EvalResult:
     """Score `adapter` (or the bare base) on a split of a task, merged as a search merges its candidates.
 
-    `metric` is a name of `pyswarmopt_llm.metrics.registry`; None takes the task's own, else accuracy.
+    `metric` is a name of `pyswarmopt_llm.metrics.registry`; None takes the task's own, else accuracy. `dev` and `test`
+    use the first items of these splits, as in a search; `limit` is the size of `split`. `on_items` is told how many
+    items have been scored, and of how many.
 
     Raises:
         UserError: whatever is wrong with the input, in one line.
@@ -69,16 +80,35 @@ def evaluate_model(
     if task.startswith(LM_EVAL):
         if holds_several(base):
             raise UserError(f"--task {task}: the harness asks one model, {base} stands for several; use a task file")
-        return _evaluate_harness(open_model(base, adapter, dtype, device, threads), task, split, limit)
-    limits = {"dev": None, "test": None, split: limit}
-    loaded = load_task(task, dev=limits["dev"], test=limits["test"], allow_overlap=allow_overlap)
-    how = find_metric(metric or loaded.metric or "accuracy", device=str(pick_device(device)))
+        size = split_sizes(split, limit, dev, test)[split]
+        return _evaluate_harness(open_model(base, adapter, dtype, device, threads), task, split, size)
+    sizes = split_sizes(split, limit, dev, test)
+    loaded = load_task(task, dev=sizes["dev"], test=sizes["test"], allow_overlap=allow_overlap)
+    how = find_metric(metric or metric_of(loaded), device=str(pick_device(device)))
     how.check(loaded.split(split), f"{loaded.source}: {split}")
     engine = open_model(base, adapter, dtype, device, threads)
     if scoring == "auto" and metric is None:
-        scoring = run_scoring(Path(adapter or base), loaded.name) or scoring
+        scoring = run_scoring(user_path(adapter or base), loaded.name) or scoring
     check_askable(loaded, scoring, engine, (split,), how)
-    return score_task(engine, loaded, split, scoring, how)
+    return score_task(engine, loaded, split, scoring, how, on_items)
+
+
+def split_sizes(split: str, limit: int | None, dev: int | None, test: int | None) -> dict[str, int | None]:
+    """How many items of each split to use; None: all.
+
+    Raises:
+        UserError: two sizes for one split.
+
+    Example:
+        >>> split_sizes("test", 50, 20, None)
+        {'dev': 20, 'test': 50}
+    """
+    sizes = {"dev": dev, "test": test}
+    if limit is not None:
+        if sizes[split] is not None:
+            raise UserError(f"--limit {limit}: --{split} {sizes[split]} is the size of this split, too; leave one out")
+        sizes[split] = limit
+    return sizes
 
 
 def run_scoring(best: Path, task: str) -> str | None:
@@ -109,12 +139,28 @@ def _evaluate_harness(engine: Engine, task: str, split: str, limit: int | None) 
 
 
 def score_task(
-    engine: Engine, task: Task, split: str, scoring: str = "auto", metric: Metric = METRICS["accuracy"]
+    engine: Engine,
+    task: Task,
+    split: str,
+    scoring: str = "auto",
+    metric: Metric = METRICS["accuracy"],
+    on_items: OnItems | None = None,
 ) -> EvalResult:
     """Score what the engine has loaded; ``auto`` asks for letters where this very model beats chance on dev."""
     how, *others = scorings_of(metric, scoring, task)
     if others:
         trial = trial_of(task, engine.chat)
         how = "letter" if beats_chance(trial.items, [trial(engine)]) else "likelihood"
-    score = metric.build(task.split(split), how, engine.chat, task.prompt)(engine)
+    score = _asked(metric.build(task.split(split), how, engine.chat, task.prompt), engine, on_items)
     return EvalResult(task.name, score, interval(score.per_item), how, metric.name)
+
+
+def _asked(utility: Utility, engine: Engine, on_items: OnItems | None) -> Score:
+    """The score; batch by batch, to the same bits, where somebody wants to know how far it is."""
+    if on_items is None or not (isinstance(utility, Batched) and isinstance(engine, BatchedEngine)):
+        return utility(engine)
+    values: dict[int, float] = {}
+    for found in utility.score_batches(engine):
+        values |= found
+        on_items(len(values), utility.n)
+    return score_of([values[i] for i in range(utility.n)])

@@ -12,6 +12,7 @@ import yaml
 from pyswarmopt_llm.baselines import load_method
 from pyswarmopt_llm.baselines.method import Merged, Method, Options, Settings
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
 from pyswarmopt_llm.jobs.compare.contest import choose_scoring
 from pyswarmopt_llm.jobs.compare.store import Store
@@ -93,7 +94,7 @@ def merge_experts(
     if task is not None and not rule.needs - {"seed"}:
         raise UserError(f"--task {task}: {method} is a fixed rule and looks at no task; leave it out")
     settings = rule.settings(len(experts), space, options)
-    folder = Path(out).expanduser()
+    folder = user_path(out)
     check_free(folder)
     loaded = None if task is None else load_task(task)
     found = resolve_base(base)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.statistics import bootstrap_interval
-from pyswarmopt_llm.jobs.evaluate import EvalResult
+from pyswarmopt_llm.jobs.evaluate import EvalResult, split_sizes
 from pyswarmopt_llm.jobs.search.validate import check_askable
 from pyswarmopt_llm.metrics.questions.written import Written
 from pyswarmopt_llm.metrics.registry import find_metric
@@ -25,6 +25,8 @@ def win_rate(
     device: str = "auto",
     threads: int | None = None,
     limit: int | None = None,
+    dev: int | None = None,
+    test: int | None = None,
 ) -> EvalResult:
     """How often what `adapter` (or the bare base) writes is better than what `against` writes; 0.5 is a draw.
 
@@ -36,8 +38,8 @@ def win_rate(
     """
     if split not in ("dev", "test"):
         raise UserError(f"--split {split}: unknown; use dev or test")
-    limits = {"dev": None, "test": None, split: limit}
-    loaded = load_task(task, dev=limits["dev"], test=limits["test"])
+    sizes = split_sizes(split, limit, dev, test)
+    loaded = load_task(task, dev=sizes["dev"], test=sizes["test"])
     how = find_metric(metric, device=str(pick_device(device)))
     if how.compare is None:
         raise UserError(f"--metric {metric}: compares no written answers; use judge, reward:MODEL, f1, ...")

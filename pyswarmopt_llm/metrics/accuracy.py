@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from pyswarmopt_llm.common.interfaces import BatchedEngine, Engine, ItemScore, Score
 from pyswarmopt_llm.common.statistics import score_of
@@ -79,14 +79,19 @@ class Accuracy:
         batches = map(set, engine.likelihood_batches(self._pairs))
         return [tuple(i for i, pairs in enumerate(self._spans) if pairs[0] in batch) for batch in batches]
 
-    def score_batches(self, engine: BatchedEngine, items: Sequence[int]) -> list[float]:
-        """The values of the items of some batches, to the bit those of the whole."""
+    def score_batches(self, engine: BatchedEngine, items: Collection[int] | None = None) -> Iterator[dict[int, float]]:
+        """Item -> value, batch by batch; of `items` only, whole batches in which they are."""
         if self.scoring == "generate":
-            ordered = sorted(items)  # as they stand among all, so that they are batched alike
-            values = {i: found.value for i, found in zip(ordered, self.score_items(engine, ordered), strict=True)}
-            return [values[i] for i in items]
-        sums = engine.loglikelihood(self._pairs, {k for i in items for k in self._spans[i]})
-        return [self._value(self.items[i], _best(self._scores(i, sums))) for i in items]
+            for batch in engine.generation_batches(self._prompts, MAX_NEW_TOKENS):
+                if items is None or not set(items).isdisjoint(batch):
+                    yield {i: found.value for i, found in zip(batch, self.score_items(engine, batch), strict=True)}
+            return
+        owner = {k: i for i, pairs in enumerate(self._spans) for k in pairs}
+        only = None if items is None else {k for i in items for k in self._spans[i]}
+        for indices, sums in engine.loglikelihood_by_batch(self._pairs, only):
+            found = dict(zip(indices, sums, strict=True))
+            there = dict.fromkeys(owner[k] for k in indices)
+            yield {i: self._value(self.items[i], _best(self._scores(i, found))) for i in there}
 
     def score_items(self, engine: Engine, indices: Sequence[int]) -> list[ItemScore]:
         """The results on these items, with what their options scored unless the model writes."""
@@ -126,7 +131,7 @@ class Accuracy:
         others = (score for letter, score in scores.items() if letter != item.answer)
         return ItemScore(self._value(item, _best(scores)), tuple(scores[item.answer] - score for score in others))
 
-    def _scores(self, i: int, found: Mapping[int, float] | Sequence[float]) -> dict[str, float]:
+    def _scores(self, i: int, found: Mapping[int, float]) -> dict[str, float]:
         """Letter -> score of item i, by the log-likelihoods of all pairs, or at least of its own."""
         letters = self.items[i].choices or {}
         return {letter: found[k] / self._lengths[k] for letter, k in zip(letters, self._spans[i], strict=True)}

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import canonical, sample_digest
 from pyswarmopt_llm.models import embedded
 from pyswarmopt_llm.models.files import local_directory, read_json
@@ -63,7 +64,7 @@ def resolve_base(spec: str) -> BaseModel:
         path, name = embedded.materialise(model), model.name
     else:
         path = local_directory(spec, _PATTERNS)
-        name = str(path.resolve()) if Path(spec).expanduser().is_dir() else spec
+        name = str(path.resolve()) if user_path(spec).is_dir() else spec
     config = read_json(path / "config.json")
     if not any(path.glob("*.safetensors")):
         raise UserError(f"{spec}: has no *.safetensors (pickles are not read); save it with save_pretrained")
@@ -89,7 +90,10 @@ def load_tokenizer(base: BaseModel) -> Any:
     try:
         with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(base.path, **options)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    # The reader of tokenizer.json raises a plain Exception, and one file nests another's settings without end.
+    except Exception as error:
+        if isinstance(error, MemoryError):
+            raise
         raise UserError(f"{base.spec}: its tokenizer cannot be loaded ({_first_line(error)})") from error
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token is None:

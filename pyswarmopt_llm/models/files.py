@@ -12,7 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pyswarmopt_cli.words import counted
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.json_text import parse_json
+from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -27,7 +31,7 @@ def local_directory(spec: str | Path, patterns: Sequence[str]) -> Path:
     Raises:
         UserError: there is no such directory and no such repository within reach.
     """
-    path = Path(spec).expanduser()
+    path = user_path(spec)
     if path.is_dir():
         return path
     if path.exists():
@@ -47,6 +51,20 @@ def local_directory(spec: str | Path, patterns: Sequence[str]) -> Path:
         ) from error
 
 
+def inside(spec: str | Path, name: str) -> str:
+    """What to do where a folder of experts was given in place of an expert; "" where it is none.
+
+    Args:
+        spec: what the user wrote.
+        name: a file that an expert has.
+    """
+    folder = user_path(spec)
+    if not folder.is_dir() or (folder / name).exists():
+        return ""
+    found = sum((child / name).is_file() for child in folder.iterdir())
+    return f"; did you mean the {counted(found, 'folder')} in it, {str(spec).rstrip('/')}/*?" if found else ""
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in `path`.
 
@@ -54,13 +72,15 @@ def read_json(path: Path) -> dict[str, Any]:
         UserError: the file is missing or is not a JSON object; names the line.
     """
     try:
-        value = json.loads(path.read_bytes().decode("utf-8"))
+        value = parse_json(read_bytes(path, INPUT_LIMIT).decode("utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check that the file is there") from error
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: line {error.lineno}: not valid JSON ({error.msg}); mend it") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not valid JSON (not UTF-8 text, or absurd values); re-export it") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text; re-export it") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not valid JSON ({error}); re-export it") from error
     if not isinstance(value, dict):
         raise UserError(f"{path}: holds a {type(value).__name__} instead of a JSON object; re-export it")
     return value

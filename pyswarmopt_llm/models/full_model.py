@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.models.adapters.compatibility import unique_names
 from pyswarmopt_llm.models.adapters.stored import StoredTensors
 from pyswarmopt_llm.models.base import BaseModel, resolve_base
@@ -44,7 +45,7 @@ def inspect_models(specs: Sequence[str], base: BaseModel) -> list[ModelInfo]:
     expected = StoredTensors(base.weight_files).shapes
     found = []
     for spec, name in zip(specs, unique_names(specs), strict=True):
-        if (Path(spec).expanduser() / "adapter_config.json").is_file():
+        if (user_path(spec) / "adapter_config.json").is_file():
             raise UserError(f"{name}: is an adapter, not a whole model; use --space factor or delta")
         model = resolve_base(spec)
         theirs = read_json(model.path / "config.json").get("model_type")

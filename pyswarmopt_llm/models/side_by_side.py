@@ -6,11 +6,11 @@ import copy
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models import embedded
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors, read_adapter
@@ -60,7 +60,7 @@ def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member,
     given = resolve_base(base) if base else None
     found = []
     for spec, name in zip(specs, unique_names(specs), strict=True):
-        path = Path(spec).expanduser()
+        path = user_path(spec)
         place = str(path.resolve()) if path.is_dir() else spec
         if (path / "adapter_config.json").is_file():
             info = read_adapter(path, name)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.regular import replacing
 from pyswarmopt_llm.jobs.ablations import Trial
 from pyswarmopt_llm.reporting.reading import Emergence, Origin
 
@@ -28,11 +29,13 @@ def plot_emergence(file: Path, labels: Sequence[str], cases: Sequence[Mapping[st
     for name, (meaning, colour) in _CASES.items():
         totals = [case.kept + case.lost + case.emerged + case.never for _, case in bars]
         shares = [getattr(case, name) / total for (_, case), total in zip(bars, totals, strict=True)]
-        axes.bar([label for label, _ in bars], shares, bottom=bottoms, color=colour, label=meaning)
+        axes.bar(range(len(bars)), shares, bottom=bottoms, color=colour, label=meaning)
         bottoms = [b + s for b, s in zip(bottoms, shares, strict=True)]
     axes.set(ylabel="share of dev items", ylim=(0, 1))
-    figure.legend(loc="outside upper center", ncols=2)
-    figure.savefig(file, dpi=120)
+    axes.set_xticks(range(len(bars)), [label for label, _ in bars])
+    figure.legend(loc="outside upper center")  # in one column: two are wider than a picture of a few bars
+    with replacing(file) as stream:
+        figure.savefig(stream, dpi=120)
 
 
 def plot_origin(file: Path, origins: Sequence[Origin]) -> None:
@@ -48,9 +51,10 @@ def plot_origin(file: Path, origins: Sequence[Origin]) -> None:
     population = max(start.population for start in origins)
     axes.axvline((population + 1) / 2, linestyle=":", color="0.5")
     axes.set_xlabel("rank of its start in the swarm (1 is best)")
-    axes.set_ylabel("dev: start (dot), end (star), promised (dashes)")
+    axes.set_ylabel("dev: start (dot), end (star), proposed (dashes)")
     axes.set_xlim(0, population + 1)
-    figure.savefig(file, dpi=120)
+    with replacing(file) as stream:
+        figure.savefig(stream, dpi=120)
 
 
 def plot_trials(file: Path, trials: Sequence[Trial]) -> None:
@@ -62,7 +66,8 @@ def plot_trials(file: Path, trials: Sequence[Trial]) -> None:
     axes.bar([p + 0.2 for p, _ in tested], [v for _, v in tested], width=0.4, color="tab:blue", label="test")
     axes.set_xticks(list(places), [t.label.replace(" ", "\n") for t in trials])
     axes.legend()
-    figure.savefig(file, dpi=120)
+    with replacing(file) as stream:
+        figure.savefig(stream, dpi=120)
 
 
 def _figure(width: float = 5.0) -> tuple[Any, Any]:

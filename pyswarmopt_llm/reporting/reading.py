@@ -47,8 +47,8 @@ class Origin:
         rank: of that value in the starting swarm, 1 for the best; equal values share the middle of their ranks.
         population: particles.
         value: the best value.
-        iteration: when it was found.
-        promised: by the model of a screened search; no particle found it, and `start` is its own value.
+        iteration: when it was found; of what the item model proposed the one after the last.
+        promised: proposed by the item model of a screened search; no particle found it, and `start` is its own value.
     """
 
     particle: int
@@ -72,16 +72,37 @@ def read_run(path: Path) -> tuple[Run, dict[str, Any]]:
         UserError: not a run, not finished, or without a complete evaluation.
     """
     run = Run.open(path)
-    if run.result is None:
+    result = run.result
+    if result is None:
         raise UserError(f"{path}: is not finished; finish it with: swarm-llm resume {path}")
+    journal = run.path / "history.jsonl"
     if not searched(run.rows):
-        raise UserError(f"{run.path / 'history.jsonl'}: has no complete evaluation; nothing to analyse")
-    return run, run.result
+        raise UserError(f"{journal}: has no complete evaluation; nothing to analyse")
+    _check_together(journal, run.rows, result)
+    return run, result
+
+
+def _check_together(journal: Path, rows: Sequence[Row], result: Mapping[str, Any]) -> None:
+    """Refuse rows that are not those of one search, the one that `result` came of."""
+    shapes = {_shape(row) for row in rows if row.phase == "search"}
+    if len(shapes) > 1:
+        raise UserError(f"{journal}: its lines differ in tasks, items or experts; restore the file")
+    if next(iter(shapes))[0] != len(result["coefficients"]):
+        raise UserError(f"{journal}: is of another number of experts than result.json; restore the files")
+
+
+def _shape(row: Row) -> tuple[int, tuple[tuple[str, int], ...]]:
+    return len(row.coefficients), tuple((name, len(items)) for name, items in row.items.items())
 
 
 def searched(rows: Iterable[Row]) -> list[Row]:
     """The complete rows of the search itself."""
     return [row for row in rows if row.phase == "search" and row.complete]
+
+
+def swarm_of(rows: Iterable[Row]) -> set[int]:
+    """The particles' numbers; what the item model of a screened search proposed has others."""
+    return {row.particle for row in rows if row.phase == "search" and row.iteration == 0}
 
 
 def expert_rows(rows: Sequence[Row], result: Mapping[str, Any]) -> list[Row]:
@@ -114,14 +135,20 @@ def emergence(rows: Sequence[Row], result: Mapping[str, Any]) -> dict[str, Emerg
 
 
 def origin(rows: Sequence[Row], result: Mapping[str, Any]) -> Origin:
-    """Where the final best started; `rows` are those of `searched`."""
-    best = best_row(rows, result)
-    starts = {row.particle: float(row.value) for row in rows if row.iteration == 0}
-    own = starts.get(best.particle, float(best.value))
+    """Where the final best started.
+
+    Args:
+        rows: of the journal, incomplete ones included: what a screened swarm starts from is mostly estimated.
+        result: ``result.json``.
+    """
+    best = best_row(searched(rows), result)
+    begun = [row for row in rows if row.phase == "search" and row.iteration == 0]
+    starts = {row.particle: row.value for row in begun}
+    own = starts.get(best.particle, best.value)
     values = list(starts.values())
     rank = 1 + sum(v > own for v in values) + (values.count(own) - 1) / 2
-    promised = best.particle not in starts
-    return Origin(best.particle, own, rank, len(values), float(best.value), best.iteration, promised)
+    promised = best.particle not in swarm_of(rows)
+    return Origin(best.particle, own, rank, len(values), best.value, best.iteration, promised)
 
 
 def best_row(rows: Sequence[Row], result: Mapping[str, Any]) -> Row:
@@ -138,4 +165,4 @@ def best_row(rows: Sequence[Row], result: Mapping[str, Any]) -> Row:
     return same[0] if same else max(rows, key=lambda row: row.value)
 
 
-__all__ = ["Emergence", "Origin", "best_row", "emergence", "expert_rows", "origin", "read_run", "searched"]
+__all__ = ["Emergence", "Origin", "best_row", "emergence", "expert_rows", "origin", "read_run", "searched", "swarm_of"]

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from pyswarmopt_cli.words import counted
 from pyswarmopt_llm.reporting.table import verdict
 from pyswarmopt_llm.reporting.terminal.live import duration
 
@@ -31,7 +32,7 @@ def summary(result: Mapping[str, Any]) -> list[str]:
         of +0.100 [+0.020, +0.180].
         It took 40 evaluations and 1:30; its dev score, 0.800, chose it among all of them, so quote the test score.
     """
-    cost = f"{result['evaluations']} evaluations and {duration(result['seconds'])}"
+    cost = f"{counted(result['evaluations'], 'evaluation')} and {duration(result['seconds'])}"
     chose = f"It took {cost}; its dev score, {result['best_dev']:.3f}, chose it among all of them, so"
     ours, theirs = result.get("best_test"), result.get("best_single_test")
     if ours is None or theirs is None:

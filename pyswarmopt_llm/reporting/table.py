@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pyswarmopt_cli.words import counted
 from pyswarmopt_llm.reporting.terminal.live import duration
 
 Interval = Sequence[float]
@@ -91,8 +92,8 @@ def remarks(result: Mapping[str, Any]) -> list[str]:
             low, high = found["interval"]
             lead = f"{name}, on" if len(paired) > 1 else "On"
             lines.append(
-                f"{lead} the same {found['n']} test items: {found['difference']:+.3f} [{low:+.3f}, {high:+.3f}], "
-                f"p = {found['p_value']:.2g} (paired permutation test)."
+                f"{lead} the same {counted(found['n'], 'test item')}: {found['difference']:+.3f} "
+                f"[{low:+.3f}, {high:+.3f}], p = {found['p_value']:.2g} (paired permutation test)."
             )
     if result.get("best_test") is not None:
         lines.append(f"Dev minus test of the swarm: {result['best_dev'] - result['best_test']:+.3f}.")
@@ -100,20 +101,20 @@ def remarks(result: Mapping[str, Any]) -> list[str]:
         confirm = result["confirm"]
         chosen = confirm["candidates"][confirm["chosen"]]
         lines.append(
-            f"Of {len(confirm['candidates'])} leaders scored again on {confirm['items']} fresh dev items, number "
-            f"{confirm['chosen'] + 1} was best: {chosen['fresh']:.3f} there, {chosen['dev']:.3f} in the search."
+            f"Of {len(confirm['candidates'])} leaders scored again on {counted(confirm['items'], 'fresh dev item')}, "
+            f"number {confirm['chosen'] + 1} was best: {chosen['fresh']:.3f} there, {chosen['dev']:.3f} in the search."
         )
     if "front" in result:
         lines.append(f"{len(result['front']['points'])} more points of the front over tasks are in front/.")
     for name, spent in result.get("judge", {}).items():
         cost = f", cost {spent['cost']:.4g}" if "cost" in spent else ""
         tokens = spent["prompt_tokens"] + spent["completion_tokens"]
-        lines.append(f"{name}: {spent['requests']} requests, {tokens} tokens{cost}.")
+        lines.append(f"{name}: {counted(spent['requests'], 'request')}, {counted(tokens, 'token')}{cost}.")
     if "graph" in result:
         lines.append(f"Graph: {result['graph']}.")
     if failures := result.get("workers", {}).get("failures"):
-        counted = ", ".join(f"{kind} {count}" for kind, count in failures.items())
-        lines.append(f"Workers that failed and were replaced, at no loss: {counted}.")
+        kinds = ", ".join(f"{kind} {count}" for kind, count in failures.items())
+        lines.append(f"Workers that failed and were replaced, at no loss: {kinds}.")
     return [*lines, *result.get("notes", [])]
 
 
@@ -127,7 +128,7 @@ def cost_text(result: Mapping[str, Any]) -> str:
         scoring = f"{result['seconds_scoring'] / result['seconds'] if result['seconds'] else 0.0:.0%} of it scoring"
     saved = result.get("items_saved", 0.0)
     return (
-        f"{result['evaluations']} evaluations ({result['item_evaluations']} items, "
+        f"{counted(result['evaluations'], 'evaluation')} ({counted(result['item_evaluations'], 'item')}, "
         f"{f'{saved:.0%} of all not asked, ' if saved else ''}"
         f"{result['scoring']} scoring) in {duration(result['seconds'])}, {scoring}; "
         f"peak memory {result['peak_memory_bytes'] / 2**30:.1f} GiB; stopped by {reason or 'nothing'}"

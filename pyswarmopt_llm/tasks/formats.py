@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tasks.items import parse_item, require_columns
+from pyswarmopt_llm.common.files.json_text import parse_json
+from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
+from pyswarmopt_llm.tasks.items import check_unicode, parse_item, require_columns
 from pyswarmopt_llm.tasks.prompts import check_template
 from pyswarmopt_llm.tasks.types import Item
 
@@ -58,7 +60,7 @@ def read_file(path: Path) -> RawTask:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return read_bytes(path, INPUT_LIMIT).decode("utf-8-sig")
     except OSError as e:
         raise UserError(f"{path}: cannot be read: {e.strerror}") from e
     except UnicodeDecodeError as e:
@@ -80,6 +82,7 @@ def _read_json(path: Path, text: str) -> RawTask:
         splits[split] = list(_located(split, zip(places, records, strict=True)))
     dataset = content.get("dataset")
     name = dataset if isinstance(dataset, str) and dataset else path.stem
+    check_unicode(name, "the name of the task", str(path))
     return RawTask(name, _prompt(content, path), splits, _optional_text(content, "metric", path))
 
 
@@ -99,6 +102,8 @@ def _optional_text(content: dict[str, object], key: str, path: Path) -> str | No
     value = content.get(key)
     if value is not None and not isinstance(value, str):
         raise UserError(f'{path}: "{key}" must be a text')
+    if value is not None:
+        check_unicode(value, f'"{key}"', str(path))
     return value
 
 
@@ -125,7 +130,19 @@ def _read_csv(path: Path, text: str) -> RawTask:
         # `line_num` stands at the end of the last good record.
         raise UserError(f"{path}: line {reader.line_num + 1}: {e}; check the quotes there") from e
     letters = {name: m[1] or m[2].upper() for name in header if (m := _CHOICE_COLUMN.fullmatch(name))}
+    _check_letters(letters, path)
     return _from_rows(path, ((where, _csv_record(row, letters, where)) for where, row in rows))
+
+
+def _check_letters(letters: dict[str, str], path: Path) -> None:
+    """Two columns for one choice: only one of them could be used, and nobody would see which."""
+    first: dict[str, str] = {}
+    for name, letter in letters.items():
+        if letter in first:
+            raise UserError(
+                f'{path}: line 1: "{first[letter]}" and "{name}" are both choice {letter}; rename or remove one'
+            )
+        first[letter] = name
 
 
 def _csv_record(row: dict[str | None, str | None], letters: dict[str, str], where: str) -> dict[str, object]:
@@ -157,25 +174,13 @@ def _located(split: str, records: Iterable[tuple[str, object]]) -> Iterator[tupl
 
 def _parse_json(text: str, path: str, first_line: int = 1) -> object:
     try:
-        return json.loads(text, object_pairs_hook=_without_repeats)
+        return parse_json(text, unique=True)
     except json.JSONDecodeError as e:
         line = first_line + e.lineno - 1
         place = f"{path}: line {line}, column {e.colno}"
         raise UserError(f"{place}: malformed JSON: {e.msg}; mend it there") from e
-    except RecursionError as e:
-        raise UserError(f"{path}: line {first_line}: nested too deeply to be a task") from e
-    except ValueError as e:  # a repeated key, or an integer of thousands of digits
+    except ValueError as e:  # a repeated key, nested too deeply, or an integer of thousands of digits
         raise UserError(f"{path}: line {first_line} or below: {e}") from e
-
-
-def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """An object, unless a key stands in it twice: the first value would be lost without a word."""
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        keys = [key for key, _ in pairs]
-        repeated = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f'"{repeated}" is given twice in one object; rename or remove one')
-    return content
 
 
 _READERS: dict[str, Callable[[Path, str], RawTask]] = {

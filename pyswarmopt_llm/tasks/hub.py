@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,9 @@ DEV, TEST = 200, 1000
 
 # Of the splits with answers, the first of these is the test set and the second guides the search.
 _SPLIT_ORDER = ("test", "validation", "valid", "dev", "train")
+
+# As the hub's own: letters, digits, ., - and _; no path.
+_NAME = re.compile(r"(?:[\w][\w.-]*/)?[\w][\w.-]*", re.ASCII)
 
 _QUESTION = ("question", "query", "ctx", "goal", "problem", "sentence", "text")
 _ANSWER = ("answer", "answerKey", "answer_idx", "label", "cop", "target")
@@ -57,8 +61,10 @@ def download(dataset: str, config: str | None) -> Mapping[str, Any]:
     """Split name -> rows of a hub data set, from the cache where it is there.
 
     Raises:
-        UserError: `datasets` is not installed, or the set cannot be reached.
+        UserError: no such name can be, `datasets` is not installed, or the set cannot be reached.
     """
+    if not _NAME.fullmatch(dataset):
+        raise UserError(f"hub:{dataset}: not the name of a data set; write hub:DATASET or hub:OWNER/DATASET")
     try:
         import datasets
     except ImportError as e:

@@ -119,11 +119,20 @@ def _text(value: object, what: str, where: str) -> str:
     text = str(value).strip()
     if not text:
         raise UserError(f"{where}: empty {what}; fill it in or remove the item")
+    check_unicode(text, what, where)
+    return text
+
+
+def check_unicode(text: str, what: str, where: str) -> None:
+    """Refuse a text that cannot be written as UTF-8.
+
+    Raises:
+        UserError: names the character.
+    """
     try:
         text.encode()
     except UnicodeEncodeError as e:
         raise UserError(f"{where}: {what} holds half a Unicode pair at character {e.start}; mend it") from e
-    return text
 
 
 def _meta(value: object) -> str:
@@ -139,4 +148,4 @@ def _kind(value: object) -> str:
     return names.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
 
 
-__all__ = ["parse_item", "require_columns"]
+__all__ = ["check_unicode", "parse_item", "require_columns"]

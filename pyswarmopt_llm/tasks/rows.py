@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.json_text import parse_json
+from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
 
 Row = dict[str, Any]
 
@@ -62,13 +63,13 @@ def _read(file: Path) -> Any:
             import pyarrow.parquet
 
             return pyarrow.parquet.read_table(file).to_pylist()
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_bytes(file, INPUT_LIMIT).decode("utf-8-sig")
         if file.suffix == ".jsonl":
-            return [json.loads(line) for line in text.split("\n") if line.strip()]
+            return [parse_json(line) for line in text.split("\n") if line.strip()]
         if file.suffix == ".csv":
             # MMLU's files have no header, so that a row is its list of values.
             return [{"columns": row} for row in csv.reader(text.splitlines(keepends=True))]
-        return json.loads(text)
+        return parse_json(text)
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{file}: cannot be read ({error}); give the file as its authors publish it") from error
 

@@ -1,16 +1,18 @@
 """Pictures of searches: convergence, diversity, trajectories, forces, landscapes, animations.
 
-matplotlib (extra: toy) is imported when a picture is made. Every function takes the axes to draw on, or makes some, and
-returns them; saving is up to the caller. What can be drawn: the `Result` of `minimize`, the steps of
-`pyswarmopt.inspect.recorder.record`, the folder of a `swarm-llm` run, and what `swarm-llm`'s search returns.
+matplotlib (extra: toy) is imported when a picture is made. Every function takes the axes to draw on, or makes a pyplot
+figure, and returns the axes: ``plt.show()`` and notebooks show that figure, ``axes.figure.savefig(path)`` saves it and
+``plt.close(axes.figure)`` closes it. What can be drawn: the `Result` of `minimize`, the steps of
+`pyswarmopt.record`, the folder of a `swarm-llm` run, and what `swarm-llm`'s search returns.
 
-    >>> import matplotlib
+    >>> import matplotlib.pyplot
     >>> matplotlib.use("agg")
     >>> import pyswarmopt as pso
     >>> ring = [pso.minimize(pso.functions.ackley, [(-5, 5)] * 4, max_evals=800, seed=s) for s in range(3)]
     >>> axes = pso.plot.convergence({"ring": ring}, optimum=0.0)
     >>> axes.get_xlabel()
     'evaluations'
+    >>> matplotlib.pyplot.close(axes.figure)
 """
 
 from __future__ import annotations

@@ -32,12 +32,11 @@ def convergence(runs: Any, ax: Axes | None = None, optimum: float | None = None)
     Raises:
         ValueError: something that cannot be plotted.
     """
-    ax = _axes(ax)
 
     def heights(t: Trace) -> Floats:
         return t.best if optimum is None else np.maximum(np.abs(t.best - optimum), SMALLEST)
 
-    _curves(ax, runs, heights)
+    ax = _curves(ax, runs, heights)
     ax.set_xlabel("evaluations")
     ax.set_ylabel("best value" if optimum is None else "best value, distance to the optimum")
     if optimum is not None:
@@ -55,8 +54,7 @@ def diversity(runs: Any, ax: Axes | None = None) -> Axes:
     Raises:
         ValueError: something that cannot be plotted, or that kept no positions.
     """
-    ax = _axes(ax)
-    _curves(ax, runs, lambda t: np.maximum(t.diversity(), SMALLEST))
+    ax = _curves(ax, runs, lambda t: np.maximum(t.diversity(), SMALLEST))
     ax.set_xlabel("evaluations")
     ax.set_ylabel("mean distance from the middle")
     ax.set_yscale("log")
@@ -82,18 +80,24 @@ def median_interval(samples: Floats) -> tuple[Floats, Floats]:
     return ordered[k - 1], ordered[n - k]
 
 
-def _curves(ax: Axes, runs: Any, heights: Callable[[Trace], Floats]) -> None:
+def _curves(ax: Axes | None, runs: Any, heights: Callable[[Trace], Floats]) -> Axes:
     named = runs if isinstance(runs, Mapping) else {"": runs}
-    for name, sources in named.items():
-        traces = _traces(sources)
-        shortest = min(len(t.evaluations) for t in traces)
-        table = np.array([heights(t)[:shortest] for t in traces])
-        x = traces[0].evaluations[:shortest]
+    curves = {name: _table(sources, heights) for name, sources in named.items()}
+    ax = axes_or_new(ax)
+    for name, (x, table) in curves.items():
         (line,) = ax.plot(x, np.median(table, axis=0), label=name or None, drawstyle="steps-post")
-        if len(traces) > 1:
+        if len(table) > 1:
             ax.fill_between(x, *median_interval(table), color=line.get_color(), alpha=0.18, step="post", linewidth=0)
     if any(named):
         ax.legend(frameon=False)
+    return ax
+
+
+def _table(sources: Any, heights: Callable[[Trace], Floats]) -> tuple[npt.NDArray[Any], Floats]:
+    """Evaluations, (T,), and the curve of each search, (n, T), up to the end of the shortest."""
+    traces = _traces(sources)
+    shortest = min(len(t.evaluations) for t in traces)
+    return traces[0].evaluations[:shortest], np.array([heights(t)[:shortest] for t in traces])
 
 
 def _traces(sources: Any) -> list[Trace]:
@@ -106,12 +110,13 @@ def _traces(sources: Any) -> list[Trace]:
     return [trace(source) for source in sources] if several else [trace(sources)]
 
 
-def _axes(ax: Axes | None) -> Axes:
+def axes_or_new(ax: Axes | None) -> Axes:
+    """The axes given, or those of a new pyplot figure. Called once the data is read, so that errors leave no figure."""
     if ax is not None:
         return ax
-    from matplotlib.figure import Figure
+    import matplotlib.pyplot as plt
 
-    return Figure(figsize=(6.4, 4.0), layout="constrained").subplots()
+    return plt.subplots(figsize=(6.4, 4.0), layout="constrained")[1]
 
 
-__all__ = ["convergence", "diversity", "median_interval"]
+__all__ = ["axes_or_new", "convergence", "diversity", "median_interval"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.inspect.plot.curves import _axes
+from pyswarmopt.inspect.plot.curves import axes_or_new
 from pyswarmopt.inspect.plot.trace import trace
 from pyswarmopt.inspect.recorder import Step
 from pyswarmopt.parts.boundary import make_box
@@ -40,7 +40,6 @@ def landscape(
     """
     import torch
 
-    ax = _axes(ax)
     if bounds is None:
         if not hasattr(function, "bounds"):
             raise ValueError("a landscape needs bounds, such as [(-5, 5), (-5, 5)]")
@@ -53,6 +52,7 @@ def landscape(
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     z = np.asarray(function(grid), dtype=np.float64).reshape(points, points)
     height = np.log1p(40 * (z - z.min()) / (np.ptp(z) or 1.0))
+    ax = axes_or_new(ax)
     ax.contourf(x, y, height, levels=levels, cmap="GnBu_r", alpha=0.75)
     ax.contour(x, y, height, levels=levels, colors="#2d5666", linewidths=0.3)
     if hasattr(function, "optimum"):
@@ -79,9 +79,9 @@ def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None
     """
     import matplotlib as mpl
 
-    ax = _axes(ax)
     t = trace(source)
     flatten, labels = _to_plane(t.positions())
+    ax = axes_or_new(ax)
     numbers = sorted({i for where in t.rounds for i in where})[:particles]
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.9, len(numbers)))
     for i, colour in zip(numbers, colours, strict=True):
@@ -111,7 +111,7 @@ def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = Non
         raise ValueError("this step has no forces: it is the start, or its velocity is no sum of terms")
     if step.x.shape[1] != 2:
         raise ValueError(f"forces are drawn in two dimensions; the step has {step.x.shape[1]}")
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     ax.plot(*step.origin.T, "o", color="black", markersize=5)
     for i in range(len(step.x)) if particles is None else particles:
         tail = step.origin[i]

@@ -237,16 +237,19 @@ const Draw = (() => {
     g.globalAlpha = 1;
   };
 
-  // The whole picture. progress: how far, 0 to 1, the particles are on their way to the next frame.
-  const view = (canvas, model, progress) => {
+  // Where a particle is drawn; progress: how far, 0 to 1, it is on its way to the next frame.
+  const place = (frame, i, progress) => {
+    if (!frame.move || !progress) return frame.x[i];
+    return [0, 1].map((d) => frame.origin[i][d] + progress * (frame.move.x[i][d] - frame.origin[i][d]));
+  };
+
+  // The whole picture.
+  const view = (canvas, model) => {
     const { g, width } = prepare(canvas), frame = model.frames[model.t], at = projection(model.settings, width);
     background(g, width, model.settings, model.optima, at);
     trails(g, at, model);
     knowledge(g, at, model, frame);
-    const place = (i) => {
-      if (!frame.move || !progress) return frame.x[i];
-      return [0, 1].map((d) => frame.origin[i][d] + progress * (frame.move.x[i][d] - frame.origin[i][d]));
-    };
+    const shown = (i) => at(place(frame, i, model.progress));
     frame.restarted.forEach((sent, i) => {
       if (!sent) return;
       g.strokeStyle = colour("cognitive");
@@ -256,9 +259,9 @@ const Draw = (() => {
       g.setLineDash([]);
     });
     if (frame.move && model.arrows === "all") frame.x.forEach((_, i) => i !== model.selected && particleArrows(g, at, frame, i));
-    frame.x.forEach((_, i) => i !== model.selected && disc(g, at(place(i)), 5, colour("ink")));
+    frame.x.forEach((_, i) => i !== model.selected && disc(g, shown(i), 5, colour("ink")));
     if (frame.move && model.arrows !== "none") chain(g, at, frame, model.settings, model.selected);
-    disc(g, at(place(model.selected)), 7.5, colour("accent"));
+    disc(g, shown(model.selected), 7.5, colour("accent"));
     const outside = frame.x.filter((x) => at(x).some((c) => c < 0 || c > width)).length;
     if (outside) label(g, `${outside} of ${frame.x.length} outside the picture`, [width / 2, width - 18], colour("bad"));
   };
@@ -328,5 +331,5 @@ const Draw = (() => {
     disc(g, [x(settings.inertia), y(settings.cognitive + settings.social)], 5.5, colour("accent"));
   };
 
-  return { view, chart, map, limit, projection };
+  return { view, place, chart, map, limit, projection };
 })();

@@ -23,7 +23,7 @@
 
   const model = {
     number: 0, chapter: null, settings: null, frames: [], recorded: true, seed: null, optima: [],
-    t: 0, selected: 0, arrows: "one", playing: false, flight: null,
+    t: 0, selected: 0, arrows: "one", playing: false, flight: null, progress: 0, timer: null,
   };
 
   // ---- chapters and runs ----
@@ -97,44 +97,50 @@
 
   const go = (t) => {
     cancelAnimationFrame(model.flight);
+    model.flight = null;
+    model.progress = 0;
     model.t = Math.max(0, Math.min(t, model.frames.length - 1));
     render();
   };
 
-  const forward = (then) => {
+  // A move that is still being drawn is made at once, so that presses that come faster than it are not lost.
+  const land = () => {
+    if (model.flight !== null) go(model.t + 1);
+  };
+
+  const forward = () => {
+    land();
     if (!model.frames[model.t].move) return stop();
-    cancelAnimationFrame(model.flight);
-    if (still.matches) {
+    const arrive = (pause) => {
       go(model.t + 1);
-      return then && setTimeout(() => model.playing && then(), 600);
-    }
+      if (model.playing) model.timer = setTimeout(forward, pause);
+    };
+    if (still.matches) return arrive(600);
     const begun = performance.now(), length = 380;
     const fly = (now) => {
       const u = Math.min((now - begun) / length, 1);
-      if (u < 1) {
-        Draw.view($("view"), model, u * u * (3 - 2 * u));
-        model.flight = requestAnimationFrame(fly);
-      } else {
-        go(model.t + 1);
-        if (then) setTimeout(() => model.playing && then(), 260);
-      }
+      if (u === 1) return arrive(260);
+      model.progress = u * u * (3 - 2 * u);
+      Draw.view($("view"), model);
+      model.flight = requestAnimationFrame(fly);
     };
     model.flight = requestAnimationFrame(fly);
   };
 
   const play = () => {
     if (model.playing) return stop();
+    land();
     if (model.t >= model.frames.length - 1) go(0);
     model.playing = true;
     $("play").textContent = "Pause";
-    const on = () => forward(on);
-    on();
+    forward();
   };
 
   const stop = () => {
     model.playing = false;
-    cancelAnimationFrame(model.flight);
+    clearTimeout(model.timer);
     $("play").textContent = "Play";
+    land();
   };
 
   // ---- what is shown ----
@@ -187,7 +193,7 @@
     $("clock").textContent = `step ${model.t} of ${model.frames.length - 1}`;
     $("back").disabled = $("first").disabled = model.t === 0;
     $("next").disabled = !frame.move;
-    Draw.view($("view"), model, 0);
+    Draw.view($("view"), model);
     Panel.numbers(model, frame);
     Panel.say(model, frame);
     charts();
@@ -307,15 +313,14 @@
   const nearest = (event) => {
     const box = $("view").getBoundingClientRect(), at = Draw.projection(model.settings, box.width);
     const click = [event.clientX - box.left, event.clientY - box.top];
-    const distance = (x) => Math.hypot(...at(x).map((c, d) => c - click[d]));
-    const { x } = model.frames[model.t];
-    return x.reduce((best, _, i) => (distance(x[i]) < distance(x[best]) ? i : best), 0);
+    const frame = model.frames[model.t];
+    const distance = (i) => Math.hypot(...at(Draw.place(frame, i, model.progress)).map((c, d) => c - click[d]));
+    return frame.x.reduce((best, _, i) => (distance(i) < distance(best) ? i : best), 0);
   };
 
   const step = (by) => {
-    const was = model.playing;
     stop();
-    if (by > 0 && !was) forward();
+    if (by > 0) forward();
     else go(model.t + by);
   };
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pyswarmopt_cli.terminal import echo
+from pyswarmopt_cli.words import counted
 from pyswarmopt_llm.cli.groups.options import DEFAULT, Dev, Members, Test
 from pyswarmopt_llm.cli.models.train_expert import step_display
 from pyswarmopt_llm.cli.options import Base, Device, Dtype, Json, Overlap, Quiet, Scoring, Threads
@@ -64,7 +66,7 @@ def command(
         return
     for who in ("base", "group", "student"):
         low, high = found[who]["test_interval"]
-        typer.echo(
+        echo(
             f"{who:8}test {found[who]['test']:.3f} [{low:.3f}, {high:.3f}], {found[who]['tokens']:,.0f} tokens an item"
         )
-    typer.echo(f"wrote {out}: taught {found['questions']} dev questions, {found['steps']} steps")
+    echo(f"wrote {out}: taught {counted(found['questions'], 'dev question')}, {counted(found['steps'], 'step')}")

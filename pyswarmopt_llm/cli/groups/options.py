@@ -15,6 +15,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from pyswarmopt_cli.terminal import echo, open_console
+from pyswarmopt_cli.words import counted
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.groups.config import CouncilConfig
 from pyswarmopt_llm.groups.settings import Settings
@@ -53,18 +55,18 @@ def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json:
     from pyswarmopt_llm.groups.run import decide_task
 
     try:
-        with steps(Console(stderr=True), quiet) as on_step:
+        with steps(open_console(stderr=True), quiet) as on_step:
             result = decide_task(config, on_step)
     except KeyboardInterrupt:
         kept = "nothing was kept" if config.out is None else f"go on with: {shlex.join(['swarm-llm', *sys.argv[1:]])}"
-        sys.stderr.write(f"\ninterrupted; {kept}\n")
+        echo(f"\ninterrupted; {kept}", err=True)
         raise typer.Exit(130) from None
     if as_json:
         typer.echo(json.dumps(result))
         return
-    print_tables(Console(), result)
+    print_tables(open_console(), result)
     if config.out is not None:
-        typer.echo(f"wrote {Path(config.out) / 'result.json'} and verdicts.jsonl")
+        echo(f"wrote {Path(config.out) / 'result.json'} and verdicts.jsonl")
 
 
 def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
@@ -78,9 +80,10 @@ def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
         return
     for name, verdict in found.items():
         head = f"{name}: " if len(found) > 1 else ""
-        typer.echo(f"{head}{verdict.answer or '(no answer)'}")
+        echo(f"{head}{verdict.answer or '(no answer)'}")
         said = sum(ballot is not None for ballot in verdict.ballots)
-        typer.echo(f"  {verdict.agreement:.0%} agree, {said} of {len(verdict.ballots)} answer, {verdict.tokens} tokens")
+        tokens = counted(verdict.tokens, "token")
+        echo(f"  {verdict.agreement:.0%} agree, {said} of {len(verdict.ballots)} answer, {tokens}")
 
 
 @contextmanager
@@ -107,7 +110,8 @@ def print_tables(console: Console, result: Mapping[str, Any]) -> None:
     from pyswarmopt_llm.reporting.table import score_text
 
     console.print(
-        f"{result['task']}: fitted on {result['dev_items']} dev items, reported on {result['test_items']} test items, "
+        f"{result['task']}: fitted on {counted(result['dev_items'], 'dev item')}, "
+        f"reported on {counted(result['test_items'], 'test item')}, "
         f"{result['scoring']} scoring; best member on dev: {result['best_single']}",
         markup=False,
         highlight=False,

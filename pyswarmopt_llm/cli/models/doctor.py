@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pyswarmopt_cli.terminal import open_console
 from pyswarmopt_llm.cli.options import Json
 
 STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}
@@ -35,6 +35,6 @@ def command(
         table = Table.grid(padding=(0, 2))
         for finding in found:
             table.add_row(Text(finding.status, style=STYLES[finding.status]), finding.topic, Text(finding.text))
-        Console().print(table)
+        open_console().print(table)
     if any(finding.status == PROBLEM for finding in found):
         raise typer.Exit(2)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
+from rich.progress import Progress
 
-from pyswarmopt_llm.cli.options import Base, Device, Dtype, Json, Overlap, Scoring, Threads
+from pyswarmopt_cli.terminal import echo, open_console
+from pyswarmopt_cli.words import counted
+from pyswarmopt_llm.cli.options import Base, Device, Dtype, Json, Overlap, Quiet, Scoring, Threads
 
 
 def command(
@@ -17,7 +22,9 @@ def command(
         str | None, typer.Option(metavar="A", help="LoRA adapter, such as RUN/best (the bare base).")
     ] = None,
     split: Annotated[str, typer.Option(metavar="S", help="dev or test.")] = "test",
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use only the first N items.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N items of --split.")] = None,
+    dev: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N dev items.")] = None,
+    test: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N test items.")] = None,
     scoring: Scoring = "auto",
     metric: Annotated[
         str | None, typer.Option(metavar="M", help="accuracy, f1, bleu, reward:MODEL, judge, ... (the task's own).")
@@ -29,6 +36,7 @@ def command(
     dtype: Dtype = "auto",
     device: Device = "auto",
     threads: Threads = None,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Score a base model, or an adapter on it, with a 95% interval.
@@ -36,6 +44,7 @@ def command(
     Example: swarm-llm eval --base B --adapter runs/first/best --task questions.json --split test
     """
     options: dict[str, Any] = {"dtype": dtype, "device": device, "threads": threads, "limit": limit}
+    options |= {"dev": dev, "test": test}
     if against is not None:
         from pyswarmopt_llm.jobs.win_rate import win_rate
 
@@ -43,9 +52,9 @@ def command(
     else:
         from pyswarmopt_llm.jobs.evaluate import evaluate_model
 
-        found = evaluate_model(
-            base, adapter, task, split, scoring=scoring, allow_overlap=allow_overlap, metric=metric, **options
-        )
+        options |= {"scoring": scoring, "allow_overlap": allow_overlap, "metric": metric}
+        with _items(quiet or as_json) as on_items:
+            found = evaluate_model(base, adapter, task, split, on_items=on_items, **options)
     low, high = found.interval
     if as_json:
         record = {
@@ -62,7 +71,16 @@ def command(
         }
         typer.echo(json.dumps(record))
         return
-    typer.echo(
+    echo(
         f"{found.task} {split}: {found.metric} {found.score.value:.3f} (95% interval {low:.3f} to {high:.3f}, "
-        f"{found.n} items, {found.scoring} scoring)"
+        f"{counted(found.n, 'item')}, {found.scoring} scoring)"
     )
+
+
+@contextmanager
+def _items(quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr, for a terminal, of how many items have been scored."""
+    console = open_console(stderr=True)
+    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task("loading the model", total=None)
+        yield lambda done, total: bar.update(task, description="items", completed=done, total=total)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pyswarmopt_cli.terminal import echo
 from pyswarmopt_llm.cli.options import Device, Dtype, Json, Threads
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.run_result import result_of
@@ -47,6 +49,13 @@ def command(
     if as_json:
         typer.echo(json.dumps({"base": base, "adapter": adapter, "prompt": prompt, "answer": "".join(answer)}))
         return
+    write = echo if sys.stdout.isatty() else _as_it_is
     for piece in answer:
-        typer.echo(piece, nl=False)
-    typer.echo()
+        write(piece, end="")
+    write("")
+
+
+def _as_it_is(text: str, end: str = "\n") -> None:
+    """To a file or another program goes what the model wrote, to the byte."""
+    sys.stdout.write(text + end)
+    sys.stdout.flush()

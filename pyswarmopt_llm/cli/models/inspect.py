@@ -7,10 +7,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pyswarmopt_cli.terminal import echo, open_console
+from pyswarmopt_cli.words import counted
 from pyswarmopt_llm.cli.options import Json
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def report_table(report: PreflightReport) -> tuple[str, Table]:
     for row in zip(*(columns[name] for name in HEADINGS if name not in common), strict=True):
         table.add_row(*map(escape, row))
     shared = ", ".join(f"{name} {value}" for name, value in common.items())
-    return (f"{len(cells)} experts, all with {shared}" if common else f"{len(cells)} experts"), table
+    experts = counted(len(cells), "expert")
+    return (f"{experts}, all with {shared}" if common else experts), table
 
 
 def as_record(report: PreflightReport, errors: dict[str, int]) -> dict[str, Any]:
@@ -63,14 +65,14 @@ def command(
     if as_json:
         typer.echo(json.dumps(as_record(report, errors)))
     else:
-        console = Console()
+        console = open_console()
         common, table = report_table(report)
-        typer.echo(common)
+        echo(common)
         console.print(table)
         for problem in report.problems:
-            typer.echo(f"{problem.severity}: {problem}")
+            echo(f"{problem.severity}: {problem}")
         for space, count in errors.items():
-            typer.echo(
+            echo(
                 f"--space {space}: {f'blocked (errors: {count})' if count else 'these experts can be mixed'}"
             )
     if all(errors.values()):

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pyswarmopt_cli.terminal import echo
+from pyswarmopt_cli.words import counted
 from pyswarmopt_llm.baselines import METHODS, SEARCHING
 from pyswarmopt_llm.cli.options import Base, Experts, Json, names_block
 from pyswarmopt_llm.common.errors import UserError
@@ -43,7 +45,8 @@ def command(
         typer.echo(json.dumps({**told, "relative_error": done.error, "items": done.items}))
         return
     ranks = ", ".join(map(str, done.ranks))
-    typer.echo(f"wrote {out}: {method} of {len(experts)} experts ({done.space} space), rank {ranks}; {done.loss()}")
+    of = counted(len(experts), "expert")
+    echo(f"wrote {out}: {method} of {of} ({done.space} space), rank {ranks}; {done.loss()}")
 
 
 def _numbers(text: str | None) -> tuple[float, ...] | None:

@@ -9,9 +9,10 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 
+from pyswarmopt_cli.terminal import echo, open_console
+from pyswarmopt_cli.words import counted
 from pyswarmopt_llm.cli.options import Base, Device, Dtype, Json, Quiet, Threads
 
 # As many as a few minutes of two cores can read.
@@ -24,7 +25,7 @@ def step_display(quiet: bool) -> Iterator[Callable[[int, int, float], None] | No
     if quiet:
         yield None
         return
-    with Progress(console=Console(stderr=True)) as bar:
+    with Progress(console=open_console(stderr=True)) as bar:
         row = bar.add_task("loss -", total=None)
         yield lambda step, steps, loss: bar.update(row, completed=step, total=steps, description=f"loss {loss:.3f}")
 
@@ -87,7 +88,7 @@ def command(
         told = {key: None if value != value else value for key, value in asdict(done).items()}  # JSON knows no nan
         typer.echo(json.dumps({"out": out, **told}))
         return
-    typer.echo(
-        f"wrote {out}: {done.steps} steps, {done.tokens} tokens in {done.seconds:.0f} s; held-out loss "
-        f"{done.heldout_loss_base:.3f} (base) -> {done.heldout_loss_expert:.3f} (expert)"
+    echo(
+        f"wrote {out}: {counted(done.steps, 'step')}, {counted(done.tokens, 'token')} in {done.seconds:.0f} s; "
+        f"held-out loss {done.heldout_loss_base:.3f} (base) -> {done.heldout_loss_expert:.3f} (expert)"
     )

@@ -9,6 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from pyswarmopt_llm.cli.options import Json
+from pyswarmopt_cli.terminal import echo
+from pyswarmopt_llm.cli.options import Json
+from pyswarmopt_llm.cli.options import AgainMetric, AgainTask, AgainUtility, AgainWorkers, Json, said_again
 
 
 def command(
@@ -16,6 +19,10 @@ def command(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to write (RUN/analysis).")] = None,
     ablations: Annotated[bool, typer.Option("--ablations", help="Search again without each part.")] = False,
     diversity: Annotated[bool, typer.Option("--diversity", help="Search again from fewer experts.")] = False,
+    utility: AgainUtility = None,
+    task: AgainTask = None,
+    metric: AgainMetric = None,
+    workers: AgainWorkers = None,
     as_json: Json = False,
 ) -> None:
     """Correctness emergence, where the best started, and on demand ablations and diversity; with plots.
@@ -30,7 +37,8 @@ def command(
         folder,
         with_ablations=ablations,
         with_diversity=diversity,
-        tell=lambda text: typer.echo(text, err=True),
+        allowed=said_again(utility, task, metric, workers),
+        tell=lambda text: echo(text, err=True),
     )
     typer.echo(json.dumps(found) if as_json else "\n".join([*_lines(found), f"Plots and figures: {folder}"]))
 
@@ -46,8 +54,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
             )
         start = run["origin"]
         if start["promised"]:
-            where = f"iteration {start['iteration']}) is what the model of the items promised, after all particles."
-            lines.append(f"{run['run']}: the best ({start['value']:.3f}, {where}")
+            where = "was proposed by the item model after the last iteration"
+            lines.append(f"{run['run']}: the best ({start['value']:.3f}) {where}.")
             continue
         lines.append(
             f"{run['run']}: the best ({start['value']:.3f}, iteration {start['iteration']}) is of particle "

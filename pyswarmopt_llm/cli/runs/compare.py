@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from pyswarmopt_cli.terminal import echo, open_console
 from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING
 from pyswarmopt_llm.cli.options import (
     Base,
@@ -31,6 +32,8 @@ from pyswarmopt_llm.common.errors import UserError
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.jobs.compare.contest import OnStep, Step
+
+UNFOLDED = 1000  # columns, where no terminal says how many it has
 
 
 def command(
@@ -62,6 +65,8 @@ def command(
 ) -> None:
     from pyswarmopt_llm.jobs.compare import CompareConfig, compare
     from pyswarmopt_llm.jobs.compare.table import markdown
+    from pyswarmopt_llm.jobs.compare import CompareConfig, compare
+    from pyswarmopt_llm.jobs.compare.table import print_comparison
 
     settings = CompareConfig(
         base=base,
@@ -83,15 +88,18 @@ def command(
         allow_overlap=allow_overlap,
     )
     try:
-        with steps(Console(stderr=True), quiet) as on_step:
+        with steps(open_console(stderr=True), quiet) as on_step:
             result = compare(settings, on_step)
     except KeyboardInterrupt:
         again = shlex.join(["swarm-llm", *sys.argv[1:]])
-        sys.stderr.write(f"\ninterrupted; go on with: {again}\n")
+        echo(f"\ninterrupted; go on with: {again}", err=True)
         raise typer.Exit(130) from None
-    typer.echo(json.dumps(result) if as_json else markdown(result), nl=as_json)
-    if not as_json:
-        typer.echo(f"wrote {Path(out) / 'compare.json'}, compare.md and compare.html")
+    if as_json:
+        echo(json.dumps(result))
+    else:
+        terminal = sys.stdout.isatty()
+        print_comparison(open_console(width=None if terminal else UNFOLDED), result)
+        echo(f"wrote {Path(out) / 'compare.json'}, compare.md and compare.html")
 
 
 def _named(text: str) -> tuple[str, str]:

@@ -12,6 +12,9 @@ import typer
 
 from pyswarmopt_llm.cli.help import default_of, grouped
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_cli.terminal import echo
+from pyswarmopt_llm.cli.help import default_of, grouped
+from pyswarmopt_llm.common.errors import UserError
 
 # What everybody has to say; the rest has defaults.
 EXAMPLES: dict[str, Any] = {
@@ -46,7 +49,7 @@ def command(
     except OSError as error:
         raise UserError(f"{file}: cannot be written ({error.strerror}); choose another place") from error
     said = ", ".join(name for name in EXAMPLES if f"\n{name} = " in text)
-    typer.echo(f"wrote {file}; edit {said}, then: swarm-llm {of} --config {file}")
+    echo(f"wrote {file}; edit {said}, then: swarm-llm {of} --config {file}")
 
 
 def template(ctx: Any, of: str, file: Path) -> str:

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from pyswarmopt_cli.terminal import echo
+from pyswarmopt_llm.common.files.paths import user_path
+
 
 def command(run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")]) -> None:
     """Write RUN/report.html again: after an update, or with the questions of task files that have come back.
@@ -15,4 +18,4 @@ def command(run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished 
     """
     from pyswarmopt_llm.jobs.report import write_report
 
-    typer.echo(f"wrote {write_report(run.expanduser())}")
+    echo(f"wrote {write_report(user_path(run))}")

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 
+from pyswarmopt_llm.common.events import Event, OnEvent
+from pyswarmopt_llm.reporting.terminal.progress import json_lines, progress
+from pyswarmopt_cli.terminal import echo, open_console
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.reporting.terminal.progress import json_lines, progress
 from pyswarmopt_llm.reporting.table import print_result
@@ -31,7 +33,7 @@ def resumable(run: Path) -> Iterator[None]:
             advice = f"go on with: swarm-llm resume {shlex.quote(str(run))}"
         else:
             advice = "nothing has been written"
-        sys.stderr.write(f"\ninterrupted; {advice}\n")
+        echo(f"\ninterrupted; {advice}", err=True)
         raise typer.Exit(130) from None
 
 
@@ -66,12 +68,12 @@ def run_job(
         if as_lines:
             listeners.append(json_lines(sys.stdout))
         elif not quiet:
-            listeners.append(stack.enter_context(progress(Console(stderr=True))))
+            listeners.append(stack.enter_context(progress(open_console(stderr=True))))
         found = job(_all(listeners) if listeners else None)
     if as_json and not as_lines:
         typer.echo(json.dumps(found.result))
     elif not as_lines:
-        print_result(Console(), found.run, found.result)
+        print_result(open_console(), found.run, found.result)
 
 
 def _all(listeners: Sequence[OnEvent]) -> OnEvent:

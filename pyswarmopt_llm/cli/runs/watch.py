@@ -10,10 +10,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from pyswarmopt_llm.cli.options import JsonLines
 from pyswarmopt_llm.common.events import OnEvent
+from pyswarmopt_llm.reporting.terminal.live import LiveView
+from pyswarmopt_llm.reporting.terminal.progress import json_lines, progress
+from pyswarmopt_llm.reporting.terminal.state import SearchState
+from pyswarmopt_cli.terminal import echo, open_console
+from pyswarmopt_llm.cli.options import JsonLines
+from pyswarmopt_llm.common.events import OnEvent
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.reporting.terminal.live import LiveView
 from pyswarmopt_llm.reporting.terminal.progress import json_lines, progress
 from pyswarmopt_llm.reporting.terminal.state import SearchState
@@ -34,22 +40,22 @@ def command(
 
     Example: swarm-llm watch runs/first
     """
-    follower = Follower(run.expanduser())
+    follower = Follower(user_path(run))
     if once:
         _show(follower, as_lines)
     elif as_lines:
         follow(follower, json_lines(sys.stdout))
     else:
-        console = Console()
+        console = open_console()
         if follower.status is Status.ABSENT:
-            typer.echo(f"{run}: not begun; waiting for it (Ctrl-C to leave)", err=True)
+            echo(f"{run}: not begun; waiting for it (Ctrl-C to leave)", err=True)
             _wait_for_begin(follower)
         with progress(console) as on_event:
             follow(follower, on_event)
         if follower.result is not None:
             print_result(console, follower.path, follower.result)
     if not once and follower.result is None:
-        typer.echo(_advice(follower), err=True)
+        echo(_advice(follower), err=True)
         raise typer.Exit(1)
 
 
@@ -89,13 +95,13 @@ def _show(follower: Follower, as_lines: bool) -> None:
         shown = {"best": state.best, "iteration": state.iteration, "evaluations": state.done, "stops": spent}
         typer.echo(json.dumps({"run": str(follower.path), "status": status.value, **shown}))
         return
-    console = Console()
+    console = open_console()
     if status is not Status.ABSENT:
         console.print(LiveView(state))
     if follower.result is not None:
         print_result(console, follower.path, follower.result)
     elif status is not Status.RUNNING:
-        typer.echo(_advice(follower))
+        echo(_advice(follower))
 
 
 def _advice(follower: Follower) -> str:

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from pyswarmopt_llm.evaluation.evaluator import Evaluation, Margins
+from pyswarmopt_llm.evaluation.evaluator import Evaluation
 from pyswarmopt_llm.evaluation.plan import Screen
-from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.evaluation.record import Margins, Row
 from pyswarmopt_llm.evaluation.surrogate.gaussian_process import ItemModel, Kernel
 
 MOST_COEFFICIENTS = 64  # beyond, the candidates of a search tell too little of the space for a model of it

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.run_result import result_of
 from pyswarmopt_llm.groups.members.endpoint import EndpointMember, EndpointSpec, is_endpoint
@@ -36,7 +36,7 @@ def find_places(specs: Sequence[str], base: str | None = None) -> list[Place]:
     places: dict[int, Place] = {}
     plain: dict[int, str] = {}
     for number, spec in enumerate(specs):
-        path = Path(spec).expanduser()
+        path = user_path(spec)
         if is_endpoint(spec):
             places[number] = EndpointSpec.parse(spec)
         elif (path / "run.json").is_file():

@@ -7,12 +7,12 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import canonical
 from pyswarmopt_llm.evaluation.record import pack
 from pyswarmopt_llm.jobs.compare.bench import Bench, Chats
@@ -125,7 +125,7 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
             }
             if asked:
                 result = summarise(config, store, asked, left_out, len(experts))
-                write_tables(Path(config.out).expanduser(), result)
+                write_tables(user_path(config.out), result)
         return result
 
 

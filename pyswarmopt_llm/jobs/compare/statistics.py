@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
+
+from pyswarmopt_llm.common import statistics as stats
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,15 +31,38 @@ def replicates(scores: Floats, rng: np.random.Generator) -> Floats:
     return np.asarray(((by_seed @ scores) * by_item).sum(1))
 
 
-def interval(means: Floats) -> tuple[float, float]:
-    """The central 95% of bootstrap means.
+def interval(scores: Floats, rng: np.random.Generator) -> tuple[float, float]:
+    """A 95% interval of the mean of scores, (seeds, items).
+
+    Where each item is right in all seeds or wrong in all, as with one seed or a method without chance, the mean is a
+    proportion of items and the interval Wilson's (`utilities.stats.interval`); else the central 95% of `replicates`.
 
     Example:
-        >>> interval(np.arange(1001) / 1000)
-        (0.025, 0.975)
+        >>> low, high = interval(np.ones((3, 20)), np.random.default_rng(0))
+        >>> round(low, 3), high
+        (0.839, 1.0)
     """
-    low, high = np.quantile(means, [0.025, 0.975])
+    per_item = scores.mean(0)
+    if np.isin(per_item, (0.0, 1.0)).all():
+        return stats.interval(per_item.tolist())
+    low, high = np.quantile(replicates(scores, rng), [0.025, 0.975])
     return float(low), float(high)
+
+
+def interval_over_tasks(means: Sequence[float], intervals: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """An interval of the mean of independent means from the interval of each (Zou & Donner 2008).
+
+    Args:
+        means: of each task.
+        intervals: low and high of each, at the level that the result has, too.
+
+    Example:
+        >>> interval_over_tasks([0.5, 1.0], [(0.2, 0.8), (0.6, 1.0)])
+        (0.5, 0.9)
+    """
+    centre, count = np.mean(means), len(means)
+    below, above = np.abs(np.asarray(intervals, dtype=np.float64).T - np.asarray(means))
+    return float(centre - np.linalg.norm(below) / count), float(centre + np.linalg.norm(above) / count)
 
 
 def paired_permutation(differences: Floats, rng: np.random.Generator) -> float:
@@ -62,4 +89,4 @@ def paired_permutation(differences: Floats, rng: np.random.Generator) -> float:
     return (hits + 1) / (PERMUTATIONS + 1)
 
 
-__all__ = ["interval", "paired_permutation", "replicates"]
+__all__ = ["interval", "interval_over_tasks", "paired_permutation", "replicates"]

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common import locked_directory as workplace
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files import locked_directory as workplace
+from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import LINES_LIMIT, append_line, read_text
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
 
@@ -67,10 +68,7 @@ class Store:
     def _append(self, name: str, row: Mapping[str, Any]) -> None:
         if self.path is None:
             return
-        with (self.path / name).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self.path / name, row)
 
 
 def check_place(config: CompareConfig) -> None:
@@ -79,7 +77,7 @@ def check_place(config: CompareConfig) -> None:
     Raises:
         UserError: names what differs.
     """
-    workplace.check_place(Path(config.out).expanduser(), asdict(config), _FREE, FORMAT, "a comparison")
+    workplace.check_place(user_path(config.out), asdict(config), _FREE, FORMAT, "a comparison")
 
 
 @contextmanager
@@ -89,7 +87,7 @@ def opened(config: CompareConfig, fingerprints: Mapping[str, Any], versions: Map
     Raises:
         UserError: it cannot be written, another process is at work on it, or base, experts or data have changed.
     """
-    path = Path(config.out).expanduser()
+    path = user_path(config.out)
     about = {"format": FORMAT, "config": asdict(config), "fingerprints": fingerprints, "versions": versions}
     with workplace.opened_place(path, about, "a comparison", ("scores.jsonl", "outcomes.jsonl")):
         yield Store(path)
@@ -104,10 +102,10 @@ def _read(file: Path) -> list[dict[str, Any]]:
     if not file.exists():
         return []
     rows = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(file, LINES_LIMIT).splitlines(), start=1):
         try:
             rows.append(dict(json.loads(line)))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise UserError(f"{file}: line {number}: damaged; remove this line") from error
     return rows
 

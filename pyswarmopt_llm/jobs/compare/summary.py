@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from pyswarmopt_llm.common.files.regular import write_json, write_text
 from pyswarmopt_llm.evaluation.record import unpack
-from pyswarmopt_llm.evaluation.run_directory import write_json
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
-from pyswarmopt_llm.jobs.compare.statistics import Floats, interval, paired_permutation, replicates
+from pyswarmopt_llm.jobs.compare.statistics import Floats, interval, interval_over_tasks, paired_permutation
 from pyswarmopt_llm.jobs.compare.store import Store
 
 SINGLE = "best-single"
@@ -51,16 +51,13 @@ def summarise(
 ) -> dict[str, Any]:
     """The content of ``compare.json``; `asked` says of each task how it is: ``scoring`` and ``metric``."""
     tasks: dict[str, Any] = {}
-    bootstraps: dict[str, dict[str, dict[str, Floats]]] = {}
     for task, how in asked.items():
-        runs = _runs_of(store, task)
-        tasks[task], bootstraps[task] = _task_table(runs)
-        tasks[task] |= how
+        tasks[task] = {"methods": _task_table(_runs_of(store, task)), **how}
     result: dict[str, Any] = {
         "config": asdict(config),
         "experts": experts,
         "left_out": dict(left_out),
-        "methods": next(iter(tasks.values()))["methods"] if len(tasks) == 1 else _over_tasks(tasks, bootstraps),
+        "methods": next(iter(tasks.values()))["methods"] if len(tasks) == 1 else _over_tasks(tasks),
     }
     if len(tasks) > 1:
         result["tasks"] = tasks
@@ -96,22 +93,19 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if len(known) == len(values) else None
 
 
-def _task_table(runs: Mapping[str, Runs]) -> tuple[dict[str, Any], dict[str, dict[str, Floats]]]:
-    """One task's rows, best test first, and the bootstrap means behind the intervals."""
+def _task_table(runs: Mapping[str, Runs]) -> dict[str, Any]:
+    """Method -> its row, best test first."""
     order = sorted(runs, key=lambda method: -runs[method].judged.mean())
-    methods, bootstraps = {}, {}
+    methods = {}
     for method in order:
         own = runs[method]
         # A generator per row: a row does not change because another method was added.
         rng = np.random.default_rng([*method.encode()])
-        means = {"dev": replicates(own.dev, rng)}
-        if own.test is not None:
-            means["test"] = replicates(own.test, rng)
-        bootstraps[method] = means
+        splits = {"dev": own.dev} | ({} if own.test is None else {"test": own.test})
         row: dict[str, Any] = {
             "dev": float(own.dev.mean()),
             "test": None if own.test is None else float(own.test.mean()),
-            **{f"{split}_interval": list(interval(found)) for split, found in means.items()},
+            **{f"{split}_interval": list(interval(scores, rng)) for split, scores in splits.items()},
             "seeds": len(own.dev),
             "dev_seeds": own.dev.mean(1).tolist(),
             "test_seeds": None if own.test is None else own.test.mean(1).tolist(),
@@ -132,12 +126,10 @@ def _task_table(runs: Mapping[str, Runs]) -> tuple[dict[str, Any], dict[str, dic
         if any(len(trace) > 1 for trace in own.traces):
             row["traces"] = [list(map(list, trace)) for trace in own.traces]
         methods[method] = row
-    return {"methods": methods}, bootstraps
+    return methods
 
 
-def _over_tasks(
-    tasks: Mapping[str, Any], bootstraps: Mapping[str, Mapping[str, Mapping[str, Floats]]]
-) -> dict[str, Any]:
+def _over_tasks(tasks: Mapping[str, Any]) -> dict[str, Any]:
     """Means over tasks of the methods that took part in all of them; tasks count alike and are not resampled."""
     everywhere = [m for m in next(iter(tasks.values()))["methods"] if all(m in t["methods"] for t in tasks.values())]
     methods = {}
@@ -148,8 +140,9 @@ def _over_tasks(
             if any(one[split] is None for one in rows):
                 row[split] = None
                 continue
-            row[split] = float(np.mean([one[split] for one in rows]))
-            row[f"{split}_interval"] = list(interval(np.mean([bootstraps[t][method][split] for t in tasks], axis=0)))
+            means, intervals = [one[split] for one in rows], [one[f"{split}_interval"] for one in rows]
+            row[split] = float(np.mean(means))
+            row[f"{split}_interval"] = list(interval_over_tasks(means, intervals))
         for key in ("item_evaluations", "seconds"):
             row[key] = float(np.mean([one[key] for one in rows]))
         row["tokens"] = _mean([one.get("tokens") for one in rows])
@@ -178,8 +171,8 @@ def write_tables(folder: Path, result: Mapping[str, Any]) -> None:
     from pyswarmopt_llm.jobs.compare.table import markdown
 
     write_json(folder / "compare.json", result)
-    (folder / "compare.md").write_text(markdown(result), encoding="utf-8")
-    (folder / "compare.html").write_text(render_page(result), encoding="utf-8")
+    write_text(folder / "compare.md", markdown(result))
+    write_text(folder / "compare.html", render_page(result))
 
 
 def tables_of(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -202,10 +195,12 @@ def summary_lines(result: Mapping[str, Any]) -> Sequence[str]:
         f"{result['experts']} experts of {config['base']}; at most {config['budget_items']} dev items per method, task "
         f"and seed; {config['seeds']} seeds for methods that draw.",
         f"Scores: {', '.join(f'{task} by {metric}' for task, metric in _metrics_of(result).items())}.",
-        "Intervals: 95% bootstrap over seeds and items together. p: paired permutation test over test items of the "
-        "means over seeds, two-sided, not corrected for the number of methods. The best rival is the best other row "
-        "on test. Items asked and seconds are what it took to find the result; the test split is not in them. Tokens "
-        "are those read and written for an item in use, by all models together, a context once for all its options.",
+        "Intervals: 95%, Wilson's where each item is right in all seeds or wrong in all, else by a bootstrap over "
+        "seeds and items together; those over tasks follow from the tasks' (Zou & Donner 2008). p: paired permutation "
+        "test over test items of the means over seeds, two-sided, not corrected for the number of methods. The best "
+        "rival is the best other row on test. Items asked and seconds are what it took to find the result; the test "
+        "split is not in them. Tokens are those read and written for an item in use, by all models together, a context "
+        "once for all its options.",
     ]
     lines += [f"Left out: {name} ({why})." for name, why in result["left_out"].items()]
     return lines

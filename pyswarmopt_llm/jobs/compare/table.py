@@ -1,9 +1,13 @@
-"""A comparison as Markdown."""
+"""A comparison as Markdown, and on a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from pyswarmopt_llm.jobs.compare.summary import summary_lines, tables_of
 from pyswarmopt_llm.reporting.card import plain
@@ -73,14 +77,43 @@ OVER_TASKS = ("method", "dev", "test", "gain over best single", "first on", "ite
 def markdown(result: Mapping[str, Any]) -> str:
     """``compare.md``."""
     parts = ["# Ways to combine experts, compared", *summary_lines(result)]
-    if "tasks" in result:
-        parts += [f"## Mean over {len(result['tasks'])} tasks", _table(OVER_TASKS, over_tasks(result))]
-    for task, methods in tables_of(result).items():
-        parts += [f"## {plain(task)}", _table(HEADINGS, [cells(*pair) for pair in methods.items()])]
+    for title, headings, rows in _tables(result):
+        parts += [f"## {plain(title)}", _markdown_table(headings, rows)]
     return "\n\n".join(parts) + "\n"
 
 
-def _table(headings: tuple[str, ...], rows: list[list[str]]) -> str:
+def print_comparison(console: Console, result: Mapping[str, Any]) -> None:
+    """The same for a person at a terminal: of each table the first columns, as many as fit its width."""
+    for line in summary_lines(result):
+        console.print(line, markup=False, highlight=False)
+    unbounded = console.options.update(max_width=10_000)
+    for title, headings, rows in _tables(result):
+        for shown in range(len(headings), 1, -1):
+            table = _rich_table(title, headings[:shown], rows)
+            if console.measure(table, options=unbounded).maximum <= console.width:
+                break
+        console.print()
+        console.print(table)
+
+
+def _tables(result: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...], list[list[str]]]]:
+    """Title, headings and rows of each table."""
+    if "tasks" in result:
+        yield f"Mean over {len(result['tasks'])} tasks", OVER_TASKS, over_tasks(result)
+    for task, methods in tables_of(result).items():
+        yield task, HEADINGS, [cells(*pair) for pair in methods.items()]
+
+
+def _rich_table(title: str, headings: tuple[str, ...], rows: list[list[str]]) -> Table:
+    table = Table(title=escape(title), title_justify="left")
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(escape, row[: len(headings)]))
+    return table
+
+
+def _markdown_table(headings: tuple[str, ...], rows: list[list[str]]) -> str:
     def lines() -> Iterator[str]:
         yield f"| {' | '.join(headings)} |"
         yield f"|---|{'---:|' * (len(headings) - 1)}"
@@ -90,4 +123,4 @@ def _table(headings: tuple[str, ...], rows: list[list[str]]) -> str:
     return "\n".join(lines())
 
 
-__all__ = ["HEADINGS", "OVER_TASKS", "against_text", "cells", "markdown", "over_tasks"]
+__all__ = ["HEADINGS", "OVER_TASKS", "against_text", "cells", "markdown", "over_tasks", "print_comparison"]

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from pyswarmopt_llm.common.files.regular import write_text
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.paired_statistics import findings
 from pyswarmopt_llm.common.statistics import interval
@@ -88,8 +89,8 @@ def finish(
 def publish(job: Job, run: Run, result: RunResult) -> dict[str, Any]:
     """Write card and report first, ``result.json`` last: where it is, everything is. Returns its content."""
     found = result.to_json()
-    (run.path / "best" / "README.md").write_text(model_card(run.about, found), encoding="utf-8")
-    (run.path / "report.html").write_text(render_report(run.about, found, run.rows, job.tasks), encoding="utf-8")
+    write_text(run.path / "best" / "README.md", model_card(run.about, found))
+    write_text(run.path / "report.html", render_report(run.about, found, run.rows, job.tasks))
     run.finish(found)
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pyswarmopt as pso
 from pyswarmopt.base.optimizer import ParticleOptimizer
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event, OnEvent
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.optimizers import is_swarm, optimizer, released
 from pyswarmopt_llm.evaluation.policy import Policy, Round, make_policy
 from pyswarmopt_llm.evaluation.record import Row
@@ -32,6 +33,7 @@ from pyswarmopt_llm.jobs.search.scorers import Scorers
 from pyswarmopt_llm.jobs.search.scoring import choose_scoring, warn_if_chance
 from pyswarmopt_llm.jobs.search.selection import choose, save_front
 from pyswarmopt_llm.jobs.search.weight_step import weight_step
+from pyswarmopt_llm.metrics.external.permission import require
 from pyswarmopt_llm.spaces.starts import starting_points
 
 
@@ -62,7 +64,7 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
         UserError: bad input, before anything is written.
         KeyboardInterrupt: the run can be resumed.
     """
-    path = Path(config.out).expanduser()
+    path = user_path(config.out)
     check_new(path)
     job = prepare(with_threads(config))
     more = {"calibration": dict(job.trial)} if job.trial else {}
@@ -70,20 +72,28 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
     return _work(job, Run.create(path, about), on_event)
 
 
-def resume(run: str | Path, on_event: OnEvent | None = None) -> SearchResult:
+def resume(run: str | Path, on_event: OnEvent | None = None, allowed: Collection[str] = ()) -> SearchResult:
     """Continue a run: the same result as if it had never been stopped; of a finished run its result.
 
+    Args:
+        run: its directory.
+        on_event: called with progress.
+        allowed: what of its configuration may run code, in the words it was begun with; see `permission.require`.
+
     Raises:
-        UserError: not a run, or base, experts or data changed since it began.
+        UserError: not a run, one that would run code that is not allowed, one that only an earlier version can resume,
+            or base, experts or data changed since it began.
     """
-    opened = Run.open(Path(run).expanduser())
+    opened = Run.open(user_path(run))
     result = opened.result
     if result is not None:
         if on_event is not None:
             on_event(Event("done", {"result": result}))
         return SearchResult(opened.path, result)
     check_resumable(opened.path, opened.about)
-    job = prepare(opened.config)
+    config = opened.config
+    require(config, allowed, opened.path)
+    job = prepare(replace(config, out=str(opened.path)))  # a judge's answers lie in the run, wherever it is now
     opened.check_fingerprints(job.fingerprints)
     return _work(job, opened, on_event)
 
@@ -95,6 +105,12 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
         # Spent by a process that was stopped; its workers ran side by side.
         earlier = sum(row.seconds for row in run.rows) / max(parse_workers(job.config.workers).count, 1)
         notify(_start(job, run))
+        if job.particles > job.config.particles:
+            text = (
+                f"--particles {job.config.particles}: the search begins at all {len(job.config.experts)} experts, "
+                f"so it has {job.particles} particles"
+            )
+            notify(Event("note", {"text": text}))
         events = RunEvents(job.planned)
 
         def on_row(row: Row) -> None:
@@ -192,7 +208,8 @@ def _score_proposals(
 ) -> None:
     """Score in full, as far as the budget goes, what the policy proposes.
 
-    In the journal the proposals are one more iteration, of particles whose numbers follow those of the swarm.
+    In the journal the proposals are one more iteration, of particles whose numbers follow those of the swarm; views of
+    a search do not count it.
     """
     values = []
     for number, position in enumerate(policy.proposals(job.config.seed), start=job.particles):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pyswarmopt_cli.limits import largest
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.optimizers import is_swarm, optimizer
@@ -16,6 +17,7 @@ from pyswarmopt_llm.metrics.objectives import Objectives, scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
 from pyswarmopt_llm.metrics.registry import METRICS, Metric
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.files import inside
 from pyswarmopt_llm.spaces import SEVERAL, check_space
 from pyswarmopt_llm.spaces.graph.engine import GraphEngine
 from pyswarmopt_llm.spaces.mixture.engine import MixtureEngine
@@ -35,12 +37,14 @@ def check_settings(config: SearchConfig) -> None:
         UserError: names the option.
     """
     if len(config.experts) < 2:
-        raise UserError(f"--experts: {len(config.experts)} given, a search mixes at least 2; name more of them")
+        hint = "".join(inside(spec, "adapter_config.json") for spec in config.experts) or "; name more of them"
+        raise UserError(f"--experts: {len(config.experts)} given, a search mixes at least 2{hint}")
     least = {"particles": 1, "max_iter": 0, "patience": 1, "seed": 0, "threads": 1, "batch_tokens": 1, "output_rank": 1}
     for name, lowest in least.items():
         value = getattr(config, name)
-        if value is not None and not lowest <= value < 2**63:
-            raise UserError(f"--{name.replace('_', '-')} {value}: out of range; give at least {lowest}")
+        if value is not None and not lowest <= value <= largest(name):
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(f"{option} {value}: out of range; give at least {lowest} and at most {largest(name)}")
     check_workers(config)
     if config.compat not in ("paper", "reference"):
         raise UserError(f"--compat {config.compat}: unknown; use paper or reference")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.tasks.hub import DEV, TEST
@@ -91,7 +92,7 @@ class LmEvalTask:
             raise UserError(
                 f'lm-eval:{name} needs lm-evaluation-harness; install it with: pip install "pyswarmopt[lm-eval]"'
             ) from error
-        file = Path(name).expanduser()
+        file = user_path(name)
         is_file = file.suffix in (".yaml", ".yml")
         if is_file and not file.is_file():
             raise UserError(f"lm-eval:{name}: no such file; give a task's YAML file or its name")

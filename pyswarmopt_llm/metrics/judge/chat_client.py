@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.json_text import parse_json
+from pyswarmopt_llm.common.files.regular import LINES_LIMIT, append, append_line, read_text
 from pyswarmopt_llm.common.fingerprint import canonical
 
 _AGAIN = frozenset({408, 409, 429, 500, 502, 503, 504})  # what may pass by itself
 _LONGEST_WAIT = 60.0
+_LONGEST_ANSWER = 2**24  # bytes
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Endpoint:
         prices: per million prompt and completion tokens, or None.
         timeout: seconds for one request.
         attempts: how often a request is tried.
+        deadline: seconds after which a request that has failed is not tried again, and an answer that is still coming
+            is given up; at least `timeout`.
         who: what it is called in messages.
         settings: what a user can check where it refuses.
         when_down: what a user can do where it does not answer.
@@ -44,6 +49,7 @@ class Endpoint:
     prices: tuple[float, float] | None = None
     timeout: float = 60.0
     attempts: int = 5
+    deadline: float = 300.0
     who: str = "the judge"
     settings: str = "the SWARM_LLM_JUDGE_ variables"
     when_down: str = "what was scored is kept: resume the run when it is back"
@@ -95,6 +101,10 @@ class Reply:
     tokens: int
 
 
+class _BrokenError(Exception):
+    """An answer that cannot be read, as may happen once."""
+
+
 class Completions:
     """Asks an endpoint; the same request is never sent twice.
 
@@ -103,6 +113,7 @@ class Completions:
         cache: a JSONL file that keeps the answers by the exact request; None: in memory.
         max_tokens: of an answer.
         sleep: waits; a test's own.
+        clock: seconds since some moment; a test's own.
 
     Attributes:
         usage: requests answered, and the prompt and completion tokens that the endpoint counted for them, those in
@@ -115,14 +126,17 @@ class Completions:
         cache: Path | None = None,
         max_tokens: int = 256,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         try:
             import httpx
         except ImportError as error:
             raise UserError('an endpoint needs httpx; install it with: pip install "pyswarmopt[judge]"') from error
         headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
-        self._http, self._errors = httpx.Client(timeout=endpoint.timeout, headers=headers), httpx.TransportError
-        self._endpoint, self._cache, self._max_tokens, self._sleep = endpoint, cache, max_tokens, sleep
+        self._http, self._errors = httpx.Client(timeout=endpoint.timeout, headers=headers), httpx.RequestError
+        self._bad_urls = (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError)
+        self._endpoint, self._cache, self._max_tokens = endpoint, cache, max_tokens
+        self._sleep, self._clock = sleep, clock
         self._lock, self._next = threading.Lock(), 0.0
         self.usage = dict.fromkeys(("requests", *_COUNTS), 0)
         self._known: dict[str, Reply] = {}
@@ -152,7 +166,11 @@ class Completions:
         """
         wanted = list(dict.fromkeys(prompts))
         with ThreadPoolExecutor(max_workers=8) as pool:
-            found = dict(zip(wanted, pool.map(lambda prompt: self._answer(prompt, options or {}), wanted), strict=True))
+            answers = [pool.submit(self._answer, prompt, options or {}) for prompt in wanted]
+            try:
+                found = {prompt: answer.result() for prompt, answer in zip(wanted, answers, strict=True)}
+            finally:  # after a failure nobody waits until each of the others has failed, too
+                pool.shutdown(cancel_futures=True)
         return [found[prompt] for prompt in prompts]
 
     def _answer(self, prompt: str, options: Mapping[str, Any]) -> Reply:
@@ -167,35 +185,57 @@ class Completions:
         with self._lock:
             if key in self._known:
                 return self._known[key]
-        reply = self._send(body)
-        text = self._text(reply)
+        text, usage = self._send(body)
         with self._lock:
-            return self._keep(key, text, reply.get("usage"))
+            return self._keep(key, text, usage)
 
-    def _send(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        url = f"{self._endpoint.url}/chat/completions"
-        for attempt in range(self._endpoint.attempts):
+    def _send(self, body: Mapping[str, Any]) -> tuple[str, Any]:
+        """Text and usage; what may pass by itself is tried again until the attempts or the time are used up."""
+        url, where = f"{self._endpoint.url}/chat/completions", self._endpoint
+        content = json.dumps(body).encode()
+        end = float("inf")
+        for attempt in range(where.attempts):
             self._take_turn()
+            if attempt == 0:
+                end = self._clock() + max(where.deadline, where.timeout)
             wait = min(2.0**attempt, _LONGEST_WAIT)
             try:
-                reply = self._http.post(url, json=body)
+                status, headers, data = self._post(url, content, end)
+                if status == 200:
+                    return self._read(data)
+                problem = f"status {status}: {data[:200].decode(errors='replace')}"
+                if status not in _AGAIN:
+                    raise UserError(f"{where.who} at {url} refuses ({problem}); check {where.settings}")
+                wait = _retry_after(headers.get("retry-after"), wait)
+            except self._bad_urls as error:
+                raise UserError(f"{url}: not a URL ({error}); check {where.settings}") from error
             except self._errors as error:
                 problem = f"{type(error).__name__}: {error}".rstrip(": ")
-            else:
-                if reply.status_code == 200:
-                    return self._json(reply)
-                problem = f"status {reply.status_code}: {reply.text[:200]}"
-                if reply.status_code not in _AGAIN:
+            except _BrokenError as error:
+                problem = str(error)
+            if attempt + 1 < where.attempts:
+                if self._clock() + wait > end:
                     raise UserError(
-                        f"{self._endpoint.who} at {url} refuses ({problem}); check {self._endpoint.settings}"
+                        f"{where.who} at {url} did not answer within {max(where.deadline, where.timeout):g} s "
+                        f"({problem}); {where.when_down}"
                     )
-                wait = _retry_after(reply.headers.get("retry-after"), wait)
-            if attempt + 1 < self._endpoint.attempts:
                 self._sleep(wait)
         raise UserError(
-            f"{self._endpoint.who} at {url} did not answer in {self._endpoint.attempts} attempts ({problem}); "
-            f"{self._endpoint.when_down}"
+            f"{where.who} at {url} did not answer in {where.attempts} attempts ({problem}); {where.when_down}"
         )
+
+    def _post(self, url: str, content: bytes, end: float) -> tuple[int, Any, bytes]:
+        """Status, headers and body of one request, read bit by bit: an endless answer ends, too."""
+        kind = {"Content-Type": "application/json"}
+        with self._http.stream("POST", url, content=content, headers=kind) as reply:
+            data = b""
+            for chunk in reply.iter_bytes():
+                data += chunk
+                if len(data) > _LONGEST_ANSWER:
+                    raise _BrokenError(f"an answer of more than {_LONGEST_ANSWER >> 20} MiB")
+                if self._clock() > end:
+                    raise _BrokenError("the answer did not come to an end")
+            return reply.status_code, reply.headers, data
 
     def _take_turn(self) -> None:
         """Wait until the rate limit allows one more request."""
@@ -206,37 +246,35 @@ class Completions:
         if turn > now:
             self._sleep(turn - now)
 
-    def _json(self, reply: Any) -> dict[str, Any]:
-        try:
-            found = reply.json()
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
+    def _read(self, data: bytes) -> tuple[str, Any]:
+        """Text and usage of an answer; what is no JSON object at all comes from something else than an endpoint."""
+        where = self._endpoint
+        if not data.lstrip().startswith(b"{"):
             raise UserError(
-                f"{self._endpoint.who} at {self._endpoint.url} answers no JSON object; check URL (it ends in /v1) in "
-                f"{self._endpoint.settings}"
+                f"{where.who} at {where.url} answers no JSON object; check URL (it ends in /v1) in {where.settings}"
             )
-        return found
-
-    def _text(self, reply: Mapping[str, Any]) -> str:
+        try:
+            reply = parse_json(data, numbers=True)
+        except ValueError as error:
+            raise _BrokenError(f"malformed JSON: {error}") from error
         try:
             text = reply["choices"][0]["message"]["content"]
         except (KeyError, IndexError, TypeError):
             text = None
         if not isinstance(text, str):
             raise UserError(
-                f"{self._endpoint.who} at {self._endpoint.url} answers without choices; check URL and model in "
-                f"{self._endpoint.settings}"
+                f"{where.who} at {where.url} answers without choices; check URL and model in {where.settings}"
             )
-        return text
+        if not text.isprintable() and any("\ud800" <= c <= "\udfff" for c in text):
+            raise _BrokenError("a text with half a Unicode pair")
+        return text, reply.get("usage")
 
     def _keep(self, key: str, text: str, usage: Any) -> Reply:
         given = usage if isinstance(usage, dict) else {}
-        counts = [n if isinstance(n := given.get(name), int) else 0 for name in _COUNTS]
+        counts = [n if isinstance(n := given.get(name), int) and 0 <= n < 2**53 else 0 for name in _COUNTS]
         self._remember(key, text, counts)
         if self._cache is not None:
-            with self._cache.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"key": key, "text": text, "usage": counts}) + "\n")
+            append_line(self._cache, {"key": key, "text": text, "usage": counts})
         return self._known[key]
 
     def _remember(self, key: str, text: str, counts: Sequence[int]) -> None:
@@ -249,17 +287,16 @@ def _read_cache(path: Path | None) -> list[dict[str, Any]]:
     """Answers kept by an earlier process; a line that was cut off is left out, and ended for the next one."""
     if path is None or not path.exists():
         return []
-    lines, rows = path.read_text(encoding="utf-8").split("\n"), []
+    lines, rows = read_text(path, LINES_LIMIT).split("\n"), []
     for line in lines:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(row, dict) and row.keys() == {"key", "text", "usage"}:
             rows.append(row)
     if lines[-1]:
-        with path.open("a", encoding="utf-8") as file:
-            file.write("\n")
+        append(path, "\n")
     return rows
 
 

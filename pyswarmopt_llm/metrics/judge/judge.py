@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.metrics.judge.chat_client import Completions, Endpoint
@@ -98,7 +99,7 @@ def load_judge(rubric: str | None = None, cache: Path | None = None) -> tuple[Ju
     text = RUBRIC
     if rubric is not None:
         try:
-            text = Path(rubric).expanduser().read_text(encoding="utf-8").strip()
+            text = user_path(rubric).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"--metric judge:{rubric}: cannot be read ({error}); give a text file") from error
     completions = Completions(Endpoint.from_environment(), cache)

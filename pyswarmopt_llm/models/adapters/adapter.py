@@ -19,12 +19,13 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import canonical
 from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.models.adapters.config import AdapterConfig, read_config
 from pyswarmopt_llm.models.adapters.safetensors_file import TensorHeader, read_header
 from pyswarmopt_llm.models.adapters.write import PREFIX
-from pyswarmopt_llm.models.files import local_directory
+from pyswarmopt_llm.models.files import inside, local_directory
 
 _WEIGHTS = "adapter_model.safetensors"
 _KEY = re.compile(re.escape(PREFIX) + r"(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
@@ -153,12 +154,14 @@ def read_adapter(spec: str | Path, name: str | None = None) -> AdapterInfo:
             f"{path / 'adapter_model.bin'}: is a pickle, which can run code; if you trust it, "
             "load it with peft and save it again (save_pretrained writes safetensors)"
         )
+    if hint := inside(path, "adapter_config.json"):
+        raise UserError(f"{spec}: holds no adapter_config.json{hint}")
     config = read_config(path / "adapter_config.json")
     tensors = read_header(weights)
     modules = _modules(weights, config, tensors)
     digest = hashlib.sha256(weights.read_bytes())
     digest.update(canonical([config.base_model_name, *((m, s.rank, s.scale) for m, s in modules.items())]))
-    own_name = Path(spec).expanduser().resolve().name if Path(spec).expanduser().is_dir() else Path(spec).name
+    own_name = user_path(spec).resolve().name if user_path(spec).is_dir() else Path(spec).name
     return AdapterInfo(name or own_name, path, config, modules, tensors, digest.hexdigest())
 
 

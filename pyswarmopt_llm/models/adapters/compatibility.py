@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import canonical
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, ModuleShape, read_adapter
 from pyswarmopt_llm.models.adapters.safetensors_file import read_header
@@ -114,7 +115,7 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
 
 def unique_names(paths: Sequence[str | Path]) -> list[str]:
     """The last part of each path; where two agree, the part before it too, then a number."""
-    parts = [Path(path).expanduser().resolve().parts for path in paths]
+    parts = [user_path(path).resolve().parts for path in paths]
     names = [part[-1] for part in parts]
     names = [n if names.count(n) == 1 else "/".join(p[-2:]) for n, p in zip(names, parts, strict=True)]
     seen: dict[str, int] = {}
@@ -241,7 +242,7 @@ def _base_checks(base: BaseModel) -> list[Callable[[AdapterInfo], Problem | None
         if theirs is None:
             text = "does not name its base in adapter_config.json; only shapes are checked"
             return Problem(info.name, text, "warning")
-        at_hand = Path(theirs).expanduser().is_dir()  # then the files can be compared: better than any name
+        at_hand = user_path(theirs).is_dir()  # then the files can be compared: better than any name
         same = _fingerprint_of(theirs) == base.fingerprint if at_hand else same_base(theirs, base.name)
         if same:
             return None

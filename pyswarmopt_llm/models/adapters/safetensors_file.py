@@ -7,14 +7,15 @@ the header claims is checked against the file's size before anything is allocate
 
 from __future__ import annotations
 
-import json
 import math
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.json_text import parse_json
 
 _BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "U16": 16, "I16": 16, "F16": 16, "BF16": 16,
@@ -43,7 +44,10 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
         UserError: the file is missing, empty, truncated, or its header does not fit its size.
     """
     try:
-        size = path.stat().st_size
+        about = path.stat()
+        size = about.st_size
+        if not stat.S_ISREG(about.st_mode):  # a pipe would wait for a writer
+            raise UserError(f"{path}: not a regular file; copy or export it again")
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or length > min(size - 8, _LONGEST_HEADER):
@@ -52,9 +56,9 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check that the file is there") from error
     try:
-        entries = json.loads(text.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: its header is not valid JSON; copy or export it again") from error
+        entries = parse_json(text.decode("utf-8"), unique=True)
+    except ValueError as error:
+        raise UserError(f"{path}: its header is not valid JSON ({error}); copy or export it again") from error
     if not isinstance(entries, dict):
         raise UserError(f"{path}: its header is not a JSON object; copy or export it again")
     entries.pop("__metadata__", None)

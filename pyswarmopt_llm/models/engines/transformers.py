@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -89,27 +88,43 @@ class TransformersEngine(Texts):
 
     # Likelihoods
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]], only: Collection[int] | None = None) -> list[float]:
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """Natural log of P(continuation | context) for each pair, summed over the continuation's tokens.
 
         Contexts that several pairs share are computed once, and so is what all contexts begin with.
 
+        Raises:
+            UserError: if a pair is longer than the model's context window.
+        """
+        found: dict[int, float] = {}
+        for indices, values in self.loglikelihood_by_batch(pairs):
+            found |= zip(indices, values, strict=True)
+        return [found[i] for i in range(len(pairs))]
+
+    def loglikelihood_by_batch(
+        self, pairs: Sequence[tuple[str, str]], only: Collection[int] | None = None
+    ) -> Iterator[tuple[tuple[int, ...], list[float]]]:
+        """`loglikelihood` as it goes.
+
         Args:
             pairs: (context, continuation).
-            only: run the batches that hold any of these pairs; NaN for the pairs of the others.
+            only: run the batches that hold any of these pairs; None: all.
+
+        Yields:
+            The pairs of a batch, and their values.
 
         Raises:
             UserError: if a pair is longer than the model's context window.
         """
         plan = self._likelihood_plan(pairs)
         prefix = cache(lambda: self._prefix(plan))
-        totals = torch.full((plan.n_pairs,), math.nan, dtype=torch.float64)
         for batch in plan.batches:
-            if only is None or not set(only).isdisjoint(batch.pairs.tolist()):
-                totals[batch.pairs] = 0.0
+            indices = tuple(batch.pairs.tolist())
+            if only is None or not set(only).isdisjoint(indices):
+                totals = torch.zeros(plan.n_pairs, dtype=torch.float64)
                 for part, logits in self._forward(batch, plan, prefix):
                     totals.index_add_(0, part.target_pair, _target_logprobs(part, logits))
-        return totals.tolist()
+                yield indices, totals[batch.pairs].tolist()
 
     def likelihood_batches(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[int, ...]]:
         """The pairs that `loglikelihood` scores in one forward pass; those of one context are in one batch.

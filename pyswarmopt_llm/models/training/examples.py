@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.json_text import parse_json
+from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
 
 BUILTIN = "builtin:"
 # As many as a few minutes of two cores can read.
@@ -20,7 +22,7 @@ def read_examples(path: Path) -> list[Any]:
         UserError: the file cannot be read, is empty, or a line is not JSON (with its number).
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = read_bytes(path, INPUT_LIMIT).decode("utf-8").split("\n")
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check --data") from error
     except UnicodeDecodeError as error:
@@ -30,9 +32,10 @@ def read_examples(path: Path) -> list[Any]:
         if not line.strip():
             continue
         try:
-            examples.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}: line {number}: not valid JSON ({error.msg}); one object a line") from error
+            examples.append(parse_json(line))
+        except ValueError as error:
+            why = error.msg if isinstance(error, json.JSONDecodeError) else error
+            raise UserError(f"{path}: line {number}: not valid JSON ({why}); one object a line") from error
     if not examples:
         raise UserError(f'{path}: holds no examples; write one {{"messages": [...]}} a line')
     return examples

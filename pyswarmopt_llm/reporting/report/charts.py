@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.reporting.reading import swarm_of
 
 WIDTH, HEIGHT = 480.0, 320.0
 LEFT, RIGHT, TOP, BOTTOM = 48.0, 12.0, 14.0, 40.0  # room for the axes' numbers
@@ -133,8 +134,9 @@ def curve(history: Sequence[Row], rules: Mapping[str, float]) -> Curve | None:
     corners = [(x(1), y(best[0]))]
     for number, value in enumerate(best[1:], start=2):
         corners += [(x(number), corners[-1][1]), (x(number), y(value))]
+    swarm = swarm_of(history)
     seen = [
-        Mark(x(number), y(row.value), f"evaluation {number}, {told(row)}")
+        Mark(x(number), y(row.value), f"evaluation {number}, {told(row, swarm)}")
         for number, row in enumerate(history, start=1)
     ]
     lines = [Mark(LEFT, y(value), label=f"{name} {value:.3f}") for name, value in rules.items()]
@@ -147,10 +149,11 @@ def curve(history: Sequence[Row], rules: Mapping[str, float]) -> Curve | None:
     )
 
 
-def told(row: Row) -> str:
-    """What a row of the search says, for a pointer on its mark."""
+def told(row: Row, swarm: Container[int]) -> str:
+    """What a row of the search says, for a pointer on its mark; `swarm`: the numbers of the particles."""
     about = "" if row.complete else "about "
-    return f"particle {row.particle}, iteration {row.iteration}: {about}{row.value:.3f}"
+    own = f"particle {row.particle}, iteration {row.iteration}"
+    return f"{own if row.particle in swarm else 'proposed by the item model'}: {about}{row.value:.3f}"
 
 
 __all__ = [

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.reporting.reading import swarm_of
 from pyswarmopt_llm.reporting.report.charts import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Mark, Scale, Tick, ticks, told
 
 _LEVELS = 5  # shades of a value
@@ -64,8 +65,10 @@ def plane(rows: Sequence[Row], coefficients: Mapping[str, float], chosen: Row) -
     spots = [place(point) for point in flat]
     order = values.argsort(kind="stable").argsort(kind="stable")
     shades = order * _LEVELS // len(rows)
+    swarm = swarm_of(rows)
     visited = [
-        Mark(*spot, told(row), f"v{shade}") for spot, row, shade in zip(spots, rows, shades.tolist(), strict=True)
+        Mark(*spot, told(row, swarm), f"v{shade}")
+        for spot, row, shade in zip(spots, rows, shades.tolist(), strict=True)
     ]
     by_particle: dict[int, list[tuple[float, float]]] = {}
     for spot, row in zip(spots, rows, strict=True):
@@ -75,7 +78,7 @@ def plane(rows: Sequence[Row], coefficients: Mapping[str, float], chosen: Row) -
     return Plane(
         caption,
         _labelled([Mark(*place(point), name) for point, name in zip(corners, names, strict=True)], coefficients, at),
-        [Mark(*way[0], f"particle {particle} starts here") for particle, way in by_particle.items()],
+        [Mark(*way[0], f"particle {one} starts here") for one, way in by_particle.items() if one in swarm],
         visited,
         " ".join(f"{a:.1f},{b:.1f}" for a, b in map(place, corners)) if n == 3 else "",
         list(paths.values()),

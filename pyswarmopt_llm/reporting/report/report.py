@@ -9,7 +9,7 @@ from typing import Any
 from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.reporting.card import command_line
-from pyswarmopt_llm.reporting.reading import best_row, expert_rows, origin, searched
+from pyswarmopt_llm.reporting.reading import best_row, expert_rows, origin, searched, swarm_of
 from pyswarmopt_llm.reporting.report.charts import HEIGHT, WIDTH, Mark, Scale, Span, curve
 from pyswarmopt_llm.reporting.report.items import BAR_WIDTH, CASES, changes, emerged
 from pyswarmopt_llm.reporting.report.pages import render
@@ -68,7 +68,7 @@ def render_report(run: Json, result: Json, history: Iterable[Row], tasks: Mappin
             "changes": [] if moved else changes(whole, result, tasks or {}),
             "plane": plane(rows, result["coefficients"], best_row(whole, result)),
             "particles": _particles(rows, result),
-            "origin": origin(whole, result),
+            "origin": origin(rows, result),
         }
     return render(
         "reporting/report/report.html.j2",
@@ -178,17 +178,19 @@ def _particles(rows: Sequence[Row], result: Json) -> list[Drawn]:
     found = {particle: max(way, key=lambda row: row.value) for particle, way in ways.items()}
     values = [row.value for row in rows]
     x = Scale(min(values), max(values), 6, _RANGE - 6)
-    names = list(result["coefficients"])
+    names, swarm = list(result["coefficients"]), swarm_of(rows)
     lines = []
     for particle in sorted(ways, key=lambda p: (-found[p].value, p != chosen.particle, p)):
         start, best = ways[particle][0], found[particle]
-        cells = {"start": _score(start.value), "best": _score(best.value), "iteration": str(best.iteration)}
+        proposed = particle not in swarm
+        when = "after the last" if proposed else str(best.iteration)
+        cells = {"start": _score(start.value), "best": _score(best.value), "iteration": when}
         marks = [
             Mark(x(start.value), 12.0, f"start {start.value:.3f}", "hollow"),
             Mark(x(best.value), 12.0, f"best {best.value:.3f}"),
         ]
         way = [Span(x(start.value), x(best.value), 12.0)]
-        who = str(particle) if start.iteration == 0 else "promised"
+        who = "proposed" if proposed else str(particle)
         label = f"{who}: {_mixture(start.coefficients, names)}"
         lines.append(Drawn(label, cells, marks, way, particle == chosen.particle))
     return lines

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
+from pyswarmopt_cli.words import counted
 from pyswarmopt_llm.reporting.terminal.state import SearchState
 
 _BLOCKS, _ASCII = "▁▂▃▄▅▆▇█", ".:-=+*#@"  # low to high: a value reads without colour
@@ -39,6 +40,8 @@ def facts(state: SearchState) -> list[str]:
     """What a person wants to know first, each as a few words."""
     limit = f"/{state.limits['max_iter']:g}" if "max_iter" in state.limits else ""
     words = [f"iteration {state.iteration}{limit}"]
+    if state.proposed:
+        words.append(f"{state.proposed} proposed by the item model")
     if state.best is None:
         return [*words, "best dev -"]
     words.append(f"best dev {state.best:.4f}")
@@ -96,7 +99,7 @@ class LiveView:
         """The lines."""
         state, width = self.state, options.max_width
         plain = options.ascii_only
-        about = (", ".join(state.tasks), f"{len(state.experts)} experts", f"{state.particles} particles")
+        about = (", ".join(state.tasks), counted(len(state.experts), "expert"), counted(state.particles, "particle"))
         yield from _flow([Text(state.run, style="bold"), *about], width)
         yield from _flow([Text(word, "bold" if word.startswith("best dev") else "") for word in facts(state)], width)
         yield Text()
@@ -147,9 +150,9 @@ def _heat(state: SearchState, width: int, lines: int, plain: bool) -> list[Text]
     marks = _ASCII if plain else _BLOCKS
     found = []
     for row in shown:
-        line = Text(f"iteration {row:>{digits}} ")
-        promised = min(state.values[row]) >= state.particles  # their numbers follow those of the swarm
-        first = state.particles if promised else 0
+        proposed = row > 0 and min(state.values[row]) >= state.particles  # their numbers follow those of the swarm
+        line = Text("proposed".ljust(label) if proposed else f"iteration {row:>{digits}} ")
+        first = state.particles if proposed else 0
         for column in columns:
             line.append_text(_cell(state.values[row].get(first + column), low, high, marks))
             line.append(gap)

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.live import Live
 
+from pyswarmopt_cli.words import counted
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.reporting.terminal.live import LiveView, facts, pace, stop_words
 from pyswarmopt_llm.reporting.terminal.state import SearchState
@@ -19,14 +20,16 @@ _PER_SECOND = 4  # how often the view is drawn
 
 def headline(data: Mapping[str, Any]) -> str:
     """One line about a run that starts; what it does not know (``auto``, None) is left out."""
-    items = f" of {data['dev_items']} dev items" if data["dev_items"] else ""
+    items = f" of {counted(data['dev_items'], 'dev item')}" if data["dev_items"] else ""
     details = [f"{data['scoring']} scoring"] if data["scoring"] != "auto" else []
     details += [data["dtype"]] if data["dtype"] != "auto" else []
-    details += [f"{data['threads']} threads"] if data["threads"] else []
+    details += [counted(data["threads"], "thread")] if data["threads"] else []
     details += [f"{data['workers']} workers"] if data.get("workers", "1") != "1" else []
+    experts, particles = counted(len(data["experts"]), "expert"), counted(data["particles"], "particle")
+    most = counted(data["evaluations_planned"], "evaluation")
     return (
-        f"{data['run']}: {len(data['experts'])} experts on {', '.join(data['tasks'])}; {data['particles']} particles, "
-        f"at most {data['evaluations_planned']} evaluations{items}" + (f" ({', '.join(details)})" if details else "")
+        f"{data['run']}: {experts} on {', '.join(data['tasks'])}; {particles}, "
+        f"at most {most}{items}" + (f" ({', '.join(details)})" if details else "")
     )
 
 

@@ -28,11 +28,13 @@ class SearchState:
         limits: what ends the search (see `SearchConfig.limits`).
         phase: what goes on beside the search, in words; "" while it searches.
         over: whether the search itself has ended.
-        iteration: of the latest evaluation, 0 for the starting swarm.
+        iteration: of the swarm's latest evaluation, 0 for the starting swarm.
         completed: the latest iteration that has ended, -1 before the first.
         best: best value on dev, None before the first evaluation.
         best_at: iteration and particle in which it was found.
         single: the best expert so far and its value.
+        proposed: candidates of a screened search's item model that were evaluated after the last iteration; the journal
+            counts them as one more iteration, of particles whose numbers follow those of the swarm.
         values: iteration -> particle -> value.
         done, left: evaluations so far, and left at most.
         items, seconds: asked and spent so far, those of a replayed journal with them.
@@ -58,9 +60,11 @@ class SearchState:
         self.best: float | None = None
         self.best_at: tuple[int, int] | None = None
         self.single: tuple[str, float] | None = None
+        self.proposed = 0
         self.values: dict[int, dict[int, float]] = {}
         self.done, self.left = 0, 0
         self.items, self.seconds = 0, 0.0
+        self._improved = 0  # the iteration in which the swarm last found a new best
         self._trials: Counter[str] = Counter()
         self._latest: deque[tuple[int, float]] = deque(maxlen=WINDOW)
 
@@ -73,7 +77,8 @@ class SearchState:
         elif event.kind in ("evaluation", "replayed"):
             self._evaluated(data)
         elif event.kind == "iteration":
-            self.completed = max(self.completed, data["iteration"])
+            if not self.proposed:
+                self.completed = max(self.completed, data["iteration"])
             self.done, self.left = data["evaluations"], data["evaluations_left"]
         elif event.kind == "trial":
             self._trials[data["phase"]] += 1
@@ -85,10 +90,16 @@ class SearchState:
 
     def _evaluated(self, data: Mapping[str, Any]) -> None:
         iteration, particle, value = data["iteration"], data["particle"], data["value"]
-        self.phase, self.iteration = "", max(self.iteration, iteration)
+        proposed = iteration > 0 and particle >= self.particles
+        self.phase = ""
         self.completed = max(self.completed, iteration - 1)
+        if proposed:
+            self.proposed += 1
+        else:
+            self.iteration = max(self.iteration, iteration)
         if self.best is None or value > self.best:
             self.best, self.best_at = value, (iteration, particle)
+            self._improved = self._improved if proposed else iteration
         if iteration == 0 and particle < len(self.experts) and (self.single is None or value > self.single[1]):
             self.single = self.experts[particle], value
         self.values.setdefault(iteration, {})[particle] = value
@@ -121,10 +132,9 @@ class SearchState:
     @property
     def stops(self) -> list[tuple[str, float, float]]:
         """Each stop rule with how much of it is used up, and its limit."""
-        found_in = self.best_at[0] if self.best_at else 0
         used: dict[str, float] = {
             "max_iter": max(0, self.completed),
-            "patience": max(0, self.completed - found_in),
+            "patience": max(0, self.completed - self._improved),
             "max_evals": self.done,
             "budget_items": self.items,
             "budget_minutes": self.seconds / 60,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Node
 from pyswarmopt_llm.models.files import atomic_directory
 from pyswarmopt_llm.models.side_by_side import Member
@@ -31,7 +32,7 @@ class GraphFile:
 
 def holds_graph(folder: str | Path) -> bool:
     """Whether a directory holds a graph instead of a model."""
-    return (Path(folder).expanduser() / NAME).is_file()
+    return (user_path(folder) / NAME).is_file()
 
 
 def write_graph(graph: GraphFile, out: Path) -> None:
@@ -56,7 +57,7 @@ def read_graph(folder: str | Path) -> GraphFile:
     Raises:
         UserError: it is damaged; a member is not there any more, or not what it was when the graph was made.
     """
-    file = Path(folder).expanduser() / NAME
+    file = user_path(folder) / NAME
     content, members = read_with_members(file, FORMAT)
     names = [member.name for member in members]
     try:

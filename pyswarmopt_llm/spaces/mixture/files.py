@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.models.files import atomic_directory, read_json
 from pyswarmopt_llm.models.side_by_side import Member, find_members
 
@@ -31,7 +32,7 @@ class MixtureFile:
 
 def holds_mixture(folder: str | Path) -> bool:
     """Whether a directory holds a mixture instead of a model."""
-    return (Path(folder).expanduser() / NAME).is_file()
+    return (user_path(folder) / NAME).is_file()
 
 
 def write_mixture(mixture: MixtureFile, out: Path) -> None:
@@ -62,7 +63,7 @@ def member_rows(members: Sequence[Member]) -> list[dict[str, Any]]:
 
 def _place(member: Member) -> str:
     """The base as `find_members` takes it from any working directory."""
-    path = Path(member.base.spec).expanduser()
+    path = user_path(member.base.spec)
     return str(path.resolve()) if path.is_dir() else member.base.spec
 
 
@@ -72,7 +73,7 @@ def read_mixture(folder: str | Path) -> MixtureFile:
     Raises:
         UserError: it is damaged; a member is not there any more, or not what it was when the mixture was made.
     """
-    file = Path(folder).expanduser() / NAME
+    file = user_path(folder) / NAME
     content, members = read_with_members(file, FORMAT)
     try:
         weights = tuple(float(row["weight"]) for row in content["members"])

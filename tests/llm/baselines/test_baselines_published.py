@@ -26,7 +26,7 @@ from pyswarmopt_llm.baselines.rules.magnitude_prune import keep_largest
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_llm.spaces import build_space
 
-SCRIPT = Path(__file__).parents[3] / "benchmarks" / "mergekit_check.py"
+SCRIPT = Path(__file__).parents[3] / "benchmarks" / "peers" / "mergekit_check.py"
 
 
 @pytest.fixture(scope="module")

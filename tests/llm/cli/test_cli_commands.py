@@ -203,7 +203,8 @@ def test_merge_refuses_methods_that_need_a_task_without_one(
 
 def finished_run(folder: Path) -> Path:
     (folder / "best").mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps({"config": {"base": "B"}}))
+    config = {"base": "B", "experts": ["x"], "tasks": ["t.json"], "out": str(folder)}
+    (folder / "run.json").write_text(json.dumps({"format": 1, "config": config, "fingerprints": {}}))
     return folder
 
 

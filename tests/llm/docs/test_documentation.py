@@ -200,7 +200,7 @@ OTHERS = {"--no-deps", "--quick"}  # pip's
 def test_options_and_commands_named_in_sentences_exist(page: Path) -> None:
     text = re.sub(r"^ *```.*?^ *```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     everywhere = set().union(*(names for program in OPTIONS.values() for names in program.values())) | OTHERS
-    scripts = "".join(path.read_text() for path in (ROOT / "benchmarks").glob("*.py"))
+    scripts = "".join(path.read_text() for path in (ROOT / "benchmarks").rglob("*.py"))
     for span in re.findall(r"`([^`\n]+)`", text):
         program, *words = span.split()
         if program in OPTIONS and words and re.fullmatch("[a-z-]+", words[0]):

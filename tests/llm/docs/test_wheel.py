@@ -1,4 +1,4 @@
-"""The wheel, not the tree: built, installed into an empty environment, and used as its users would."""
+"""The wheel, not the tree: built, installed into an empty environment, and used as its users would; and editable."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import pytest
 from search_helpers import louder, questions, write_task
 
 ROOT = Path(__file__).parents[3]
+PACKAGES = {"pyswarmopt", "pyswarmopt_cli", "pyswarmopt_llm"}
 
 
 def run(*words: object, where: Path) -> str:
@@ -29,16 +30,33 @@ def run(*words: object, where: Path) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy so that the checkout stays clean."""
-    folder = tmp_path_factory.mktemp("wheel")
-    for name in ("pyproject.toml", "README.md", "LICENSE", "pyswarmopt", "pyswarmopt_llm"):
+def copied(folder: Path) -> Path:
+    """What is built, in a folder of its own, so that the checkout stays clean."""
+    folder.mkdir(exist_ok=True)
+    for name in ("pyproject.toml", "README.md", "LICENSE", *PACKAGES):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, folder / name)
+    return folder
+
+
+def installed(folder: Path, *what: object) -> Path:
+    """An environment that holds it; what it depends on is borrowed from this one, the checkout is not."""
+    venv.create(folder, with_pip=False)
+    pip = (sys.executable, "-m", "pip", "--python", folder / "bin" / "python")
+    (site,) = folder.glob("lib/python*/site-packages")
+    # A path added like this is not searched for .pth files, which is how an editable checkout would come back.
+    (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    run(*pip, "install", "--no-deps", "--no-index", "--no-build-isolation", "--ignore-installed", *what, where=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel."""
+    folder = copied(tmp_path_factory.mktemp("wheel"))
     run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", "dist", ".", where=folder)
     (built,) = (folder / "dist").glob("*.whl")
     return built
@@ -46,15 +64,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment that holds the wheel; what it depends on is borrowed from this one, the checkout is not."""
-    folder = tmp_path_factory.mktemp("environment") / "venv"
-    venv.create(folder, with_pip=False)
-    pip = (sys.executable, "-m", "pip", "--python", folder / "bin" / "python")
-    run(*pip, "install", "--no-deps", "--no-index", wheel, where=folder)
-    (site,) = folder.glob("lib/python*/site-packages")
-    # A path added like this is not searched for .pth files, which is how an editable checkout would come back.
-    (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return folder
+    """An environment that holds the wheel."""
+    return installed(tmp_path_factory.mktemp("environment") / "venv", wheel)
 
 
 def test_the_wheel_is_small_and_holds_what_it_should(wheel: Path) -> None:
@@ -62,8 +73,8 @@ def test_the_wheel_is_small_and_holds_what_it_should(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     tops = {name.split("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"pyswarmopt", "pyswarmopt_llm"}
-    sources = {str(p.relative_to(ROOT)) for top in ("pyswarmopt", "pyswarmopt_llm") for p in (ROOT / top).rglob("*.*")}
+    assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES
+    sources = {str(p.relative_to(ROOT)) for top in PACKAGES for p in (ROOT / top).rglob("*.*")}
     missing = {name for name in sources if "__pycache__" not in name} - set(names)
     assert not missing
 
@@ -105,3 +116,17 @@ def test_a_search_runs_from_the_wheel(
     assert again == found
     assert (tmp_path / "run" / "best" / "adapter_model.safetensors").is_file()
     assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_a_type_checker_finds_the_types_of_an_editable_install(tmp_path: Path) -> None:
+    """As README installs it; a script elsewhere, checked by mypy, which does not run import hooks."""
+    pytest.importorskip("mypy", reason="needs mypy (extra: test)")
+    python = installed(tmp_path / "venv", "-e", copied(tmp_path / "checkout")) / "bin" / "python"
+    user = tmp_path / "user"
+    user.mkdir()
+    # Large packages are skipped: they take most of the time and say nothing here.
+    (user / "mypy.ini").write_text("[mypy]\n[mypy-torch.*,numpy.*,scipy.*]\nfollow_imports = skip\n")
+    script = "import pyswarmopt as pso\nr = pso.minimize(abs, [(-5, 5)], max_evals=80)\nreveal_type(r.fun)\n"
+    (user / "script.py").write_text(script)
+    told = run(python, "-m", "mypy", "--follow-imports=silent", "script.py", where=user)
+    assert 'Revealed type is "float"' in told

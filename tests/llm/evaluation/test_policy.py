@@ -35,7 +35,7 @@ from pyswarmopt_llm.metrics.combine import harmonic
 
 @pytest.fixture(autouse=True)
 def no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyswarmopt_llm.evaluation.run_directory.os.fsync", lambda descriptor: None)
+    monkeypatch.setattr("pyswarmopt_llm.common.files.regular.os.fsync", lambda descriptor: None)
 
 
 class Thresholds:

@@ -29,8 +29,8 @@ from search_helpers import (
 )
 
 import pyswarmopt as pso
-from pyswarmopt_llm.common.append_log import is_row
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.files.append_log import is_row
 from pyswarmopt_llm.common.interfaces import ItemScore, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator
@@ -43,12 +43,14 @@ from pyswarmopt_llm.evaluation.surrogate.screening import Screening
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.metrics.combine import harmonic
+from pyswarmopt_llm.reporting.follow import Follower
+from pyswarmopt_llm.reporting.terminal.state import SearchState
 from pyswarmopt_llm.tasks import Item
 
 
 @pytest.fixture(autouse=True)
 def no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyswarmopt_llm.evaluation.run_directory.os.fsync", lambda descriptor: None)
+    monkeypatch.setattr("pyswarmopt_llm.common.files.regular.os.fsync", lambda descriptor: None)
 
 
 # The rule
@@ -83,6 +85,27 @@ def test_bounds_are_the_extremes_of_all_completions(one: list[float], two: list[
 
     values = [harmonic([score_of(a), score_of(b)]).value for a in completions(one) for b in completions(two)]
     assert bounds({"one": np.array(one), "two": np.array(two)}, harmonic) == (min(values), max(values))
+
+
+def test_the_kernel_is_chosen_anew_with_half_as_many_margins_again() -> None:
+    """After 4 candidates at 6, 9, 14, 21: there it predicts what one that was never used before predicts."""
+    rng = np.random.default_rng(0)
+    positions = torch.from_numpy(rng.dirichlet(np.ones(3), 24))
+    slopes = rng.normal(size=(5, 2, 3))
+    margins = np.sin(3 * slopes @ positions.numpy().T).transpose(2, 0, 1)
+    found = [Evaluation(0.5, 5, {}, 0.0, margins={"t": own.tolist()}) for own in margins]
+    often, anew = Screening(0.05, {"t": 5}), set()
+    for n in range(1, 25):
+        often.learn(str(n - 1), positions[n - 1], found[n - 1])
+        if n < 4:
+            continue
+        once = Screening(0.05, {"t": 5})
+        for k in range(n):
+            once.learn(str(k), positions[k], found[k])
+        ours, fresh = (one.screens(positions[:3] + 0.1)[0].right["t"] for one in (often, once))
+        if np.array_equal(ours, fresh):
+            anew.add(n)
+    assert anew == {4, 6, 9, 14, 21}
 
 
 # Whole searches on items that are smooth functions of the coefficients
@@ -338,12 +361,21 @@ def test_what_the_model_promises_is_asked_in_full_within_the_budget(
     experts = louder(tiny_experts, tmp_path / "experts")
     task = write_task(tmp_path / "t.json", questions(20, 1), questions(10, 2))
     given = {"screen": 0.05, "particles": 8, "space": "delta"}
-    search(small(tiny_base, experts, [task], tmp_path / "free", max_iter=3, **given))
+    listening = SearchState()
+    search(small(tiny_base, experts, [task], tmp_path / "free", max_iter=3, **given), listening.add)
     rows = [row for row in history(tmp_path / "free") if row["phase"] == "search"]
     promised = [row for row in rows if row["particle"] >= 8]
     assert 1 <= len(promised) <= 10 and rows[-len(promised) :] == promised  # after all others
     assert len({row["iteration"] for row in promised}) == 1
     assert all("bounds" not in row and "?" not in row["items"]["t"] for row in promised)
+    watching = SearchState()
+    for event in Follower(tmp_path / "free").news():
+        watching.add(event)
+    for state in (listening, watching):  # three iterations, and nothing of a fourth one
+        assert (state.iteration, state.completed, state.proposed) == (3, 3, len(promised))
+        assert ("max_iter", 3, 3) in state.stops
+    page = (tmp_path / "free" / "report.html").read_text()
+    assert "iteration 3" in page and "iteration 4" not in page and "proposed by the item model" in page
     for budget in (200, 300):
         out = tmp_path / f"budget{budget}"
         result = search(small(tiny_base, experts, [task], out, max_iter=30, patience=30, budget_items=budget, **given))

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from search_helpers import Json, history, search_words, swarm_llm
 from workers_helpers import plan, same_end
 
 import pyswarmopt_llm.jobs.search.scorers as hands
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.evaluation.workers.local import Nursery
 from pyswarmopt_llm.evaluation.workers.pool import Crew
-from pyswarmopt_llm.evaluation.workers.spec import with_threads
+from pyswarmopt_llm.evaluation.workers.spec import parse_workers, with_threads
 from pyswarmopt_llm.jobs.search.loop import resume, search
 
 pytestmark = pytest.mark.usefixtures("shared_nursery")
@@ -32,6 +36,18 @@ def test_one_two_and_seven_workers_write_the_same_journal(crew_config: SearchCon
         same_end(workers, "one")
         assert found.result["workers"] == {"asked": workers, "failures": {}}
         assert not (Path(workers) / "ahead.jsonl").exists()
+
+
+def test_workers_that_load_for_themselves_write_the_same_journal(
+    crew_config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on GPUs, which a forked process cannot share: here the search takes the CPU for one."""
+    search(replace(crew_config, out="one"))
+    monkeypatch.setattr(hands, "Nursery", Nursery)
+    monkeypatch.setattr(hands, "pick_device", lambda name: torch.device("cuda"))
+    found = search(replace(crew_config, out="two", workers="2", device="auto"))
+    same_end("two", "one")
+    assert found.result["workers"]["failures"] == {}
 
 
 def test_drops_screening_and_a_second_objective(crew_config: SearchConfig) -> None:
@@ -69,7 +85,7 @@ def test_what_never_succeeds_stops_in_one_line_and_can_be_resumed(crew_config: S
         search(replace(settings, out="run", workers="2"))
     plan(crew_config, {})
     assert history(Path("run")) or (Path("run") / "ahead.jsonl").exists()
-    resume("run")
+    resume("run", allowed=["fragile:fragile"])
     search(replace(settings, out="peace"))
     same_end("run", "peace")
 
@@ -141,3 +157,29 @@ def test_threads_are_divided_and_written_down(crew_config: SearchConfig) -> None
     assert with_threads(replace(open_, workers="2")).threads == max(1, cores // 2)
     assert with_threads(replace(open_, workers="4000")).threads == 1
     assert with_threads(replace(open_, workers="2", threads=3)).threads == 3
+
+
+def test_there_are_at_most_4096_workers() -> None:
+    assert parse_workers("4096").count == 4096
+    with pytest.raises(UserError, match="--workers 4097: give a number"):
+        parse_workers("4097")
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux's count of a process's pages")
+def test_the_memory_of_a_process_is_what_it_has_written_to() -> None:
+    script = (
+        "import sys; print(flush=True); sys.stdin.readline(); kept = bytearray(b'x') * (64 << 20); "
+        "print(flush=True); sys.stdin.readline()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as child:
+        assert child.stdin is not None and child.stdout is not None
+        child.stdout.readline()
+        before = hands.memory_of(child.pid)
+        child.stdin.write(b"\n")
+        child.stdout.readline()
+        grown = hands.memory_of(child.pid) - before
+        child.stdin.write(b"\n")
+    assert 62 << 20 < grown < 68 << 20
+    assert hands.memory_of(child.pid) == 0  # it is gone

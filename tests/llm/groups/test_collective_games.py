@@ -159,7 +159,15 @@ def test_in_a_zero_sum_game_a_leader_gets_the_value(payoffs: np.ndarray) -> None
 
 @pytest.mark.parametrize(
     ("a", "b"),
-    [([[]], [[]]), ([1.0], [1.0]), ([[1.0, 2.0]], [[1.0], [2.0]]), ([[math.nan]], [[0.0]]), ([[0.0]], [[math.inf]])],
+    [
+        ([[]], [[]]),
+        ([1.0], [1.0]),
+        ([[1.0, 2.0]], [[1.0], [2.0]]),
+        ([[math.nan]], [[0.0]]),
+        ([[0.0]], [[math.inf]]),
+        ([[0.0, math.nan]], [[0.0, 1.0]]),
+        ([[0.0, 1.0]], [[math.nan, 1.0]]),
+    ],
 )
 def test_bad_payoffs(a: list, b: list) -> None:
     for solve in (regret_matching, stackelberg):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 from search_helpers import files, louder, questions, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.jobs.compare import CompareConfig, compare
 from pyswarmopt_llm.jobs.compare.contest import Step
 from pyswarmopt_llm.jobs.compare.contestants import known_methods
+from pyswarmopt_llm.jobs.compare.table import print_comparison
 
 SOME = ("uniform-soup", "best-single", "prediction-merge", "model-swarms", "nevergrad:RandomSearch")
 
@@ -201,14 +205,32 @@ def test_the_command_prints_the_table_and_writes_the_files(
 ) -> None:
     code, out, err = swarm_llm(capsys, *words(given))
     assert (code, err) == (0, "")
-    assert "| model-swarms | " in out and "wrote " in out
+    assert "│ model-swarms" in out and "|---" not in out and "## " not in out  # a table, no Markdown
+    assert "against best rival" in out and "wrote " in out  # all columns, where there is no terminal's width
     folder = Path(given["out"])
+    assert "| model-swarms | " in (folder / "compare.md").read_text()
     stored = json.loads((folder / "compare.json").read_text())
     assert set(stored["methods"]) == set(SOME)
     assert {"about.json", "compare.html", "compare.json", "compare.md", "outcomes.jsonl", "scores.jsonl"} <= files(
         folder
     ).keys()
     assert all(row["item_evaluations"] <= 24 for row in stored["methods"].values())
+
+
+@pytest.mark.parametrize(("width", "columns"), [(80, 4), (120, 7), (200, 9)])
+def test_in_a_terminal_the_first_columns_are_shown_that_fit(width: int, columns: int) -> None:
+    row = {"dev": 0.75, "dev_interval": [0.5, 0.9], "test": 1.0, "test_interval": [0.839, 1.0], "models": 1}
+    row |= {"item_evaluations": 4321.0, "seconds": 12.5, "tokens": 48.0}
+    against = {"method": "ties", "difference": 0.021, "p": 0.04}
+    methods = {"nevergrad:[CMA]": {**row, "against_single": against, "against_rival": against}, "ties": row}
+    config = {"base": "b", "budget_items": 24, "seeds": 1}
+    result = {"config": config, "experts": 3, "left_out": {}, "task": "quiz", "metric": "accuracy", "methods": methods}
+    out = io.StringIO()
+    print_comparison(Console(file=out, width=width), result)
+    lines = out.getvalue().splitlines()
+    assert max(map(cell_len, lines)) <= width and "…" not in out.getvalue()
+    (found,) = [line for line in lines if "nevergrad:[CMA]" in line]
+    assert found.count("│") == columns + 1 and "1.000 [0.839, 1.000]" in found
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
 from pyswarmopt_llm.jobs.compare.contestants import contestant, known_methods, run
 from pyswarmopt_llm.jobs.compare.screened import ScreenedTrial, can_screen
 from pyswarmopt_llm.jobs.compare.store import Store
+from pyswarmopt_llm.metrics.registry import METRICS
 from pyswarmopt_llm.models import resolve_base
 from pyswarmopt_llm.models.adapters.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.spaces import build_space
@@ -103,6 +104,13 @@ def test_what_is_written_cannot_be_foretold(bench: Bench) -> None:
     assert can_screen(bench, space)
     bench.scoring = "generate"
     assert not can_screen(bench, space)
+
+
+def test_a_swarm_whose_items_cannot_be_foretold_asks_all_of_them(bench: Bench) -> None:
+    whole = Bench(bench.base, bench.engine, bench.experts, bench.task, "likelihood", Store(), {}, METRICS["perplexity"])
+    outcome = run(contestant("model-swarms"), whole, 0, 200, "delta", None)
+    assert outcome.items == 200 and [spent for spent, _ in outcome.trace] == list(range(20, 201, 20))
+    assert outcome.dev.value == outcome.trace[-1][1]
 
 
 def test_only_swarms_have_a_published_form() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pyswarmopt_llm.jobs.compare.page import mean_curve, plot
-from pyswarmopt_llm.jobs.compare.statistics import interval, paired_permutation, replicates
+from pyswarmopt_llm.jobs.compare.statistics import interval, interval_over_tasks, paired_permutation, replicates
 
 
 @given(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.25, 1.0]), min_size=1, max_size=9))
@@ -55,12 +55,35 @@ def test_intervals_hold_the_spread_of_items_and_of_seeds() -> None:
     assert replicates(scores, rng).std() == pytest.approx(expected, rel=0.1)
 
 
-def test_one_seed_leaves_the_items() -> None:
+@pytest.mark.parametrize("right", [0, 7, 30])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_where_seeds_agree_the_interval_is_wilsons_and_never_a_point(right: int, seeds: int) -> None:
+    scores = np.tile(np.arange(30) < right, (seeds, 1)).astype(float)
+    # Wilson 1927, by hand: (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
+    p, z, n = right / 30, stats.norm.ppf(0.975), 30
+    centre, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    expected = ((centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n))
+    low, high = interval(scores, np.random.default_rng(0))
+    assert (low, high) == pytest.approx(expected, abs=1e-12) and high - low > 0.1
+
+
+def test_where_seeds_differ_the_interval_is_that_of_the_bootstrap() -> None:
     rng = np.random.default_rng(5)
-    scores = (rng.random((1, 300)) < 0.7).astype(float)
-    low, high = interval(replicates(scores, rng))
-    theirs = stats.binomtest(int(scores.sum()), 300).proportion_ci(method="wilson")
-    assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=0.012)
+    scores = (rng.random((4, 200)) < 0.7).astype(float)
+    means = replicates(scores, np.random.default_rng(6))
+    assert interval(scores, np.random.default_rng(6)) == pytest.approx(np.quantile(means, [0.025, 0.975]))
+
+
+def test_the_interval_over_tasks_covers_the_mean() -> None:
+    """Simulated: in 95% of draws, or a little more, the interval holds the mean of the three true shares."""
+    rng = np.random.default_rng(7)
+    shares, sizes, covered = np.array([0.5, 0.9, 0.97]), (60, 80, 100), 0
+    for _ in range(2000):
+        tasks = [(rng.random((1, n)) < share).astype(float) for share, n in zip(shares, sizes, strict=True)]
+        low, high = interval_over_tasks([t.mean() for t in tasks], [interval(t, rng) for t in tasks])
+        covered += low <= shares.mean() <= high
+    assert 0.94 <= covered / 2000 <= 0.975
+    assert interval_over_tasks([0.4], [(0.3, 0.6)]) == pytest.approx((0.3, 0.6))
 
 
 def test_curves_are_means_of_staircases() -> None:

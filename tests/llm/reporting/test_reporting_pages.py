@@ -18,7 +18,7 @@ from sklearn.decomposition import PCA
 
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.reporting.card import code, command_line, model_card, plain
-from pyswarmopt_llm.reporting.report.charts import HEIGHT, WIDTH, best_so_far, curve, ticks
+from pyswarmopt_llm.reporting.report.charts import BOTTOM, HEIGHT, TOP, WIDTH, best_so_far, curve, ticks
 from pyswarmopt_llm.reporting.report.paths import plane
 from pyswarmopt_llm.reporting.report.report import render_report
 from pyswarmopt_llm.reporting.story import summary, usage
@@ -206,6 +206,16 @@ def test_three_experts_are_a_triangle_and_distances_in_it_are_those_of_the_coeff
     flat, real = (np.linalg.norm(p[:, None] - p[None], axis=2) for p in (spots, np.array(mixtures)))
     assert np.allclose(flat, real * flat[0, 1] / real[0, 1], atol=0.3)  # coordinates have one decimal
     assert len(found.hull.split()) == 3 and (found.best.x, found.best.y) == tuple(spots[4])
+
+
+@pytest.mark.parametrize("far", [[4.0, -3.0, 0.0], [-3.0, -3.0, 7.0]])  # a wide picture and a high one
+def test_what_does_not_fill_the_picture_stands_in_its_middle(far: list[float]) -> None:
+    mixtures = [[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], far]
+    rows = [row(i, 0, mixture, "10") for i, mixture in enumerate(mixtures)]
+    found = plane(rows, {"x": 1.0, "y": 0.0, "z": 0.0}, rows[0])
+    across, up = [mark.x for mark in found.visited], [mark.y for mark in found.visited]
+    assert (min(across) + max(across)) / 2 == pytest.approx(WIDTH / 2, abs=0.1)
+    assert (min(up) + max(up)) / 2 == pytest.approx((TOP + HEIGHT - BOTTOM) / 2, abs=0.1)
 
 
 @given(st.integers(4, 9), st.integers(1, 30), st.integers(0, 99))

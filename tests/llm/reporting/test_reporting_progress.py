@@ -96,6 +96,19 @@ def test_stop_rules_by_hand() -> None:
     assert state.stops[:2] == [("max_iter", 3, 9), ("patience", 2, 4)]
 
 
+def test_what_the_item_model_proposes_is_no_iteration() -> None:
+    swarm = [row(4 * i + p, i, p, 0.5) for i in range(3) for p in range(4)]
+    state = told(*swarm, row(12, 3, 4, 0.6), row(13, 3, 5, 0.4), planned=22, max_iter=2, patience=2)
+    state.add(Event("iteration", {"iteration": 3, "best": 0.6, "evaluations": 14, "evaluations_left": 8}))
+    assert (state.iteration, state.completed, state.proposed) == (2, 2, 2)
+    assert state.best_at == (3, 4)
+    assert state.stops == [("max_iter", 2, 2), ("patience", 2, 2)]  # the swarm itself found nothing new
+    text = "\n".join(drawn(state, 100))
+    assert "iteration 2/2  2 proposed by the item model" in text and "2 of 2 iterations" in text
+    heights = {line[:12]: line[12:] for line in drawn(state, 100) if line.startswith(("iteration 2 ", "proposed "))}
+    assert heights["proposed    "].split() == ["█", "▁", "·", "·"] and "iteration 3" not in text
+
+
 def test_a_replayed_journal_leaves_the_state_that_the_stopped_search_had() -> None:
     rows = [row(i, i // 4, i % 4, i / 12) for i in range(10)]
     resumed, events = SearchState(), RunEvents(12)

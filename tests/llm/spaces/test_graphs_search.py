@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,8 @@ from pyswarmopt_llm.common.interfaces import Node, Patch
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.evaluate import evaluate_model
 from pyswarmopt_llm.jobs.search.loop import resume, search
-from pyswarmopt_llm.spaces.graph.space import GraphEngine, engine
+from pyswarmopt_llm.spaces.graph import GraphEngine, engine
+from pyswarmopt_llm.spaces.graph.messages import fitting_turn
 
 ANT, BEE, CAT = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 
@@ -89,12 +91,28 @@ def test_what_was_said_is_not_said_again(three: GraphEngine) -> None:
 
 
 def test_long_messages_are_cut_to_the_window(three: GraphEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The GPT-2 holds 512 bytes; its question takes most of them."""
+    """The GPT-2 holds 512 bytes; its question takes most of them, and it is asked with what then fits, by hand."""
     monkeypatch.setattr(engine, "MESSAGE_TOKENS", 60)
     three.load(Patch(graph=(Node(ANT), Node(BEE, (0,)))))
+    ant, bee = three.members["ant"], three.members["bee"]
+    kept = []
     for length in (300, 370, 410):
-        (answer,) = three.generate(["q" * length], 4)
-        assert isinstance(answer, str)
+        question = "q" * length
+        said = say(ant, question, 60)
+        while said.split() and len(bee.encode_prompt(bee.chat(asked(question, said)))) + 4 > 512:
+            said = said[: len(said) // 2]
+        kept.append(len(said))
+        turn = asked(question, said) if said.split() else question
+        assert three.generate([question], 4) == [say(bee, turn, 4)]
+    assert kept[0] > kept[-1]
+
+
+@pytest.mark.parametrize(("window", "said"), [(0, "amber birch"), (-1, "amber")])
+def test_a_message_that_just_fits_is_passed_on_whole(window: int, said: str) -> None:
+    """The window holds the turn with the whole message and 4 tokens more, or one less."""
+    whole = asked("Which one?", "amber birch")
+    model: Any = SimpleNamespace(window=len(whole) + 4 + window, chat=str, encode_prompt=list)
+    assert fitting_turn(model, "Which one?", ["amber birch"], 4) == asked("Which one?", said)
 
 
 @pytest.mark.parametrize(

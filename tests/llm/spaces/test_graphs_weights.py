@@ -19,9 +19,9 @@ from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.merge import merge_experts
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.models.side_by_side import find_members, load_members
+from pyswarmopt_llm.spaces.graph import GraphEngine, engine
 from pyswarmopt_llm.spaces.graph.jfk import assignments, jfk_scores
 from pyswarmopt_llm.spaces.graph.mixing import mixer
-from pyswarmopt_llm.spaces.graph.space import GraphEngine, engine
 from pyswarmopt_llm.spaces.load import open_model
 
 

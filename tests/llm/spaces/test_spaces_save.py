@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,6 +94,14 @@ def test_a_saved_candidate_is_an_expert_again(tiny_experts: list[Path], tmp_path
     report = inspect_experts([tmp_path / "one", tmp_path / "two"])
     assert report.problems == ()
     report.require("factor")
+
+
+def test_the_base_is_named_by_whichever_expert_names_it(by_hand: Callable[..., Path], tmp_path: Path) -> None:
+    factors = {"q_proj": ([[1.0], [2.0]], [[3.0, 4.0]])}
+    paths = [by_hand("ant", factors), by_hand("bee", factors, base_model_name_or_path="the/base")]
+    space = build_space("factor", [load_adapter(read_adapter(path)) for path in paths])
+    space.save(torch.tensor([0.5, 0.5], dtype=torch.float64), tmp_path / "best")
+    assert json.loads((tmp_path / "best" / "adapter_config.json").read_text())["base_model_name_or_path"] == "the/base"
 
 
 def test_nothing_is_overwritten(tiny_experts: list[Path], tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ None, a blank text or an empty ranking; if all do, the answer is None. A tie goe
 the first-listed member; `Outcome.tied` says when that decided. Wrong input is a `ValueError`.
 
 Example:
-    >>> from pyswarmopt_llm.groups import voting
+    >>> from pyswarmopt_llm.collective import voting
     >>> voting.majority(["12", "12 apples", "13"]).answer
     '12'
     >>> voting.condorcet([["A", "B", "C"], ["B", "C", "A"], ["B", "A", "C"]]).answer
@@ -13,6 +13,9 @@ Example:
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from pyswarmopt_llm.groups.voting.rules.calibration import calibrated, fit_temperature
 from pyswarmopt_llm.groups.voting.rules.equivalence import cluster, equivalent
@@ -27,6 +30,33 @@ from pyswarmopt_llm.groups.voting.rules.rankings import (
     strongest_paths,
 )
 from pyswarmopt_llm.groups.voting.rules.weights import log_odds
+
+_RULES: dict[str, Callable[..., Outcome[Any]]] = {
+    rule.__name__: rule for rule in (majority, weighted, confidence, borda, condorcet, copeland, reciprocal_rank)
+}
+
+
+def vote(ballots: Sequence[Any], *given: Any, rule: str = "majority", **options: Any) -> Outcome[Any]:
+    """One answer from the members' answers, or from their rankings, by the rule of that name.
+
+    Args:
+        ballots: one answer per member; for ``borda``, ``condorcet``, ``copeland`` and ``reciprocal_rank`` one ranking
+            per member, best first.
+        given: what else the rule takes: weights for ``weighted``, confidences for ``confidence``.
+        rule: one of the rules above.
+        options: further arguments of the rule.
+
+    Raises:
+        ValueError: an unknown rule, or whatever the rule refuses.
+
+    Example:
+        >>> vote(["A", "B", "B"]).answer, vote(["A", "B", "B"], [3.0, 1.0, 1.0], rule="weighted").answer
+        ('B', 'A')
+    """
+    if rule not in _RULES:
+        raise ValueError(f"rule {rule!r}: unknown; use one of {', '.join(_RULES)}")
+    return _RULES[rule](ballots, *given, **options)
+
 
 __all__ = [
     "Outcome",
@@ -43,5 +73,6 @@ __all__ = [
     "majority",
     "reciprocal_rank",
     "strongest_paths",
+    "vote",
     "weighted",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import random
 from pathlib import Path
 from typing import Any
@@ -38,10 +37,10 @@ def test_some_batches_alone_give_the_bits_of_the_whole(tiny: tuple[Any, Any]) ->
     whole, batches = engine.loglikelihood(PAIRS), engine.likelihood_batches(PAIRS)
     assert len(batches) > 2 and sorted(i for batch in batches for i in batch) == list(range(len(PAIRS)))
     random.Random(0).shuffle(batches)
-    some = [i for batch in batches[:-1] for i in batch]  # and whatever else is left out
-    found = engine.loglikelihood(PAIRS, some[::2] + [batch[0] for batch in batches[:-1]])
-    assert [found[i] for i in some] == [whole[i] for i in some]
-    assert all(math.isnan(found[i]) for i in batches[-1])
+    found = dict(engine.loglikelihood_by_batch(PAIRS, [batch[0] for batch in batches[:-1]]))
+    assert sorted(found) == sorted(batches[:-1])
+    for batch, values in found.items():
+        assert values == [whole[i] for i in batch]
 
 
 def test_whole_batches_of_prompts_alone_are_divided_alike(tiny: tuple[Any, Any]) -> None:
@@ -62,8 +61,9 @@ def test_an_items_value_is_that_of_the_whole(scoring: Scoring, tiny: tuple[Any, 
     task = Accuracy(few, scoring, engine.chat)
     whole, batches = task(engine), task.batches(engine)
     assert len(batches) > 2 and sorted(i for batch in batches for i in batch) == list(range(task.n))
-    for some in (batches[0], batches[-1], tuple(reversed(batches[1] + batches[0]))):
-        assert tuple(task.score_batches(engine, some)) == tuple(whole.per_item[i] for i in some)
+    for wanted, held in ((batches[0], batches[:1]), (batches[-1][:1], batches[-1:]), (None, batches)):
+        found = [value for batch in task.score_batches(engine, wanted) for value in batch.items()]
+        assert sorted(found) == sorted((i, whole.per_item[i]) for batch in held for i in batch)
 
 
 def test_the_common_beginning_is_computed_once(tiny: tuple[Any, Any]) -> None:
@@ -72,7 +72,10 @@ def test_the_common_beginning_is_computed_once(tiny: tuple[Any, Any]) -> None:
     assert plan.prefix
     batches = engine.likelihood_batches(PAIRS)
     assert engine.tokens_fed == 0
-    engine.loglikelihood(PAIRS, batches[0] + batches[1])
+    running = engine.loglikelihood_by_batch(PAIRS, batches[0] + batches[1])
+    next(running)
+    assert engine.tokens_fed == len(plan.prefix) + plan.batches[0].n_tokens
+    next(running)
     assert engine.tokens_fed == len(plan.prefix) + plan.batches[0].n_tokens + plan.batches[1].n_tokens
 
 

@@ -13,7 +13,7 @@ import torch
 from conftest import save_random_expert
 from tokens_helpers import byte_level, save_member, sentence_piece
 
-SCRIPT = Path(__file__).parents[4] / "benchmarks" / "token_fusion.py"
+SCRIPT = Path(__file__).parents[4] / "benchmarks" / "tokens" / "token_fusion.py"
 
 
 @pytest.fixture(scope="module")

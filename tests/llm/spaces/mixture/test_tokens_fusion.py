@@ -67,6 +67,13 @@ def test_edit_distance_moves_probability_to_the_nearest_token() -> None:
     assert choose(EditDistance, [0.9, 0.1], FIRST, other) == b"cat"
 
 
+@pytest.mark.parametrize(("weight", "expected"), [(0.46, b"cat"), (0.48, b"dog")])
+def test_edit_distance_scales_what_is_aligned_to_all_but_the_end(weight: float, expected: bytes) -> None:
+    """The other's .8 stand for .9, times 1.125; with weight w on it dog wins where .2 (1 - w) < .225 w: above .471."""
+    other = reader({"cats": 0.3, "dug": 0.5}, end=0.1)
+    assert choose(EditDistance, [1 - weight, weight], FIRST, other) == expected
+
+
 def levenshtein(a: bytes, b: bytes) -> int:
     """By its definition."""
     if not a or not b:

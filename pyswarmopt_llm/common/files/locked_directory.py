@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.evaluation.run_directory import write_json
+from pyswarmopt_llm.common.files.regular import LINES_LIMIT, read_bytes, read_json, refuse_links, truncate, write_json
 
 ABOUT = "about.json"
 
@@ -33,8 +33,8 @@ def check_place(path: Path, config: Mapping[str, Any], free: Collection[str], fo
         return
     file = path / ABOUT
     try:
-        about = json.loads(file.read_text(encoding="utf-8"))
-        before = about["config"]
+        about = read_json(file)
+        before = dict(about["config"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: holds something else than {what}; choose another --out") from error
     if about.get("format") != format:
@@ -60,6 +60,7 @@ def opened_place(path: Path, about: Mapping[str, Any], what: str, files: Collect
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
+        refuse_links(path)
         lock = FileLock(path / ".lock", timeout=0)
         lock.acquire()
     except Timeout as error:
@@ -70,7 +71,7 @@ def opened_place(path: Path, about: Mapping[str, Any], what: str, files: Collect
     try:
         file = path / ABOUT
         if file.exists():
-            before = json.loads(file.read_text(encoding="utf-8"))["fingerprints"]
+            before = read_json(file).get("fingerprints")
             if before != json.loads(json.dumps(about["fingerprints"])):
                 raise UserError(f"{path}: base, experts or tasks changed since it was begun; choose another --out")
         else:
@@ -85,9 +86,7 @@ def opened_place(path: Path, about: Mapping[str, Any], what: str, files: Collect
 def mend(file: Path) -> None:
     """Cut off a half-written last line."""
     if file.exists():
-        data = file.read_bytes()
-        with file.open("r+b") as stream:
-            stream.truncate(data.rfind(b"\n") + 1)
+        truncate(file, read_bytes(file, LINES_LIMIT).rfind(b"\n") + 1)
 
 
 __all__ = ["check_place", "mend", "opened_place"]

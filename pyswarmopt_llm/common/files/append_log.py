@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.json_types import fits
+from pyswarmopt_llm.common.files.regular import LINES_LIMIT, open_regular
 
 
 def read_journal(path: Path, start: int = 0, first: int = 1) -> tuple[list[dict[str, Any]], int]:
@@ -24,9 +25,12 @@ def read_journal(path: Path, start: int = 0, first: int = 1) -> tuple[list[dict[
     """
     if not path.exists():
         return [], start
-    with path.open("rb") as file:
-        file.seek(start)
-        data = file.read()
+    try:
+        with open_regular(path, LINES_LIMIT) as file:
+            file.seek(start)
+            data = file.read()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
     size = data.rfind(b"\n") + 1
     rows = []
     for number, line in enumerate(data[:size].splitlines(), start=first):
@@ -51,16 +55,28 @@ def is_row(row: object) -> bool:
         return False
     if "margins" in row and not (isinstance(row["margins"], dict) and all(map(_margins, row["margins"].values()))):
         return False
+    if not all(good(row[name]) for name, good in _OPTIONAL.items() if name in row):
+        return False
     return "number" not in row or (_count(row["number"]) and _count(row.get("asked")))
 
 
 def _number(value: object) -> bool:
     """A finite number that is not a truth value."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return fits(value, float)
 
 
 def _count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return fits(value, int) and value >= 0  # type: ignore[operator]
+
+
+def _real(value: object) -> bool:
+    """A number, infinite ones and NaN included."""
+    return isinstance(value, float) or fits(value, int)
+
+
+def _own(value: object) -> bool:
+    """A task's value, its standard error (NaN where there is none) and count."""
+    return isinstance(value, list) and len(value) == 3 and _number(value[0]) and _real(value[1]) and _count(value[2])
 
 
 def _items(value: object) -> bool:
@@ -84,11 +100,16 @@ _COLUMNS: dict[str, Callable[[object], bool]] = {
     "iteration": _count,
     "particle": _count,
     "key": lambda value: isinstance(value, str),
-    "coefficients": lambda value: isinstance(value, list),
+    "coefficients": lambda value: fits(value, list[float]),
     "value": _number,
     "n": _count,
     "seconds": lambda value: _number(value) and value >= 0,  # type: ignore[operator]
     "items": _items,
+}
+
+_OPTIONAL: dict[str, Callable[[object], bool]] = {
+    "bounds": lambda value: isinstance(value, list) and len(value) == 2 and all(map(_real, value)),
+    "values": lambda value: isinstance(value, dict) and all(map(_own, value.values())),
 }
 
 __all__ = ["is_row", "read_journal"]

@@ -1,0 +1,49 @@
+"""The entry points of the commands: Ctrl-C ends them from the first moment on, also while modules load."""
+
+from __future__ import annotations
+
+import os
+import signal
+from importlib import import_module
+from types import FrameType
+from typing import NoReturn
+
+INTERRUPTED = 130  # exit code of a shell for SIGINT
+
+
+def pyswarmopt() -> NoReturn:
+    """The command `pyswarmopt`."""
+    _run("pyswarmopt.cli")
+
+
+def swarm_llm() -> NoReturn:
+    """The command `swarm-llm`."""
+    _run("pyswarmopt_llm.cli")
+
+
+def _run(module: str) -> NoReturn:
+    """Call the `main` of a module, with a Ctrl-C that no import swallows."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as in a background job
+        signal.signal(signal.SIGINT, _interrupt)
+    try:
+        import_module(module).main()
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+    raise SystemExit(0)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt; in the middle of an import end the process.
+
+    Modules that try several ways to import something swallow a KeyboardInterrupt, or make another error of it, which
+    the user would see as a traceback. A run can be resumed after any end, so nothing is lost.
+    """
+    place = frame
+    while place is not None:
+        if place.f_code.co_filename.startswith("<frozen importlib"):
+            os._exit(INTERRUPTED)
+        place = place.f_back
+    raise KeyboardInterrupt
+
+
+__all__ = ["INTERRUPTED", "pyswarmopt", "swarm_llm"]

@@ -1,0 +1,57 @@
+"""Ctrl-C while modules load ends both commands with exit code 130 and no traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+# A module that says that it is being imported and then waits; the second one does what NumPy's loading does to a
+# KeyboardInterrupt.
+SLOW = """
+import signal
+print("importing", flush=True)
+signal.pause()
+print("went on", flush=True)
+"""
+SWALLOWS = f"""
+try:
+{''.join(f"    {line}" for line in SLOW.splitlines(keepends=True))}
+except BaseException:
+    raise ImportError("cannot load module more than once per process")
+"""
+
+
+@pytest.mark.parametrize("stub", [SLOW, SWALLOWS], ids=["slow", "swallows"])
+@pytest.mark.parametrize(
+    ("script", "words", "module"),
+    [
+        ("swarm-llm", "--help", "typer"),
+        ("swarm-llm", "eval --base B --task builtin:kinship", "torch"),
+        ("pyswarmopt", "--help", "torch"),
+        ("pyswarmopt", "compare sphere", "rich"),
+    ],
+)
+def test_ctrl_c_while_a_module_loads(script: str, words: str, module: str, stub: str, tmp_path: Path) -> None:
+    (tmp_path / f"{module}.py").write_text(stub)
+    target = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"][script]
+    package, function = target.split(":")
+    code = f"import sys; sys.argv[0] = {script!r}; from {package} import {function}; sys.exit({function}())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *words.split()],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None and process.stdout.readline() == "importing\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert (process.returncode, out, err) == (130, "", "")

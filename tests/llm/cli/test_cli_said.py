@@ -1,0 +1,94 @@
+"""What a user is told: settings that were raised, a folder of experts in place of an expert, plurals, how far it is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from search_helpers import louder, questions, small, swarm_llm, write_task
+
+import pyswarmopt_llm.jobs.evaluate as evaluation
+from pyswarmopt_llm.common.events import Event
+from pyswarmopt_llm.jobs.evaluate import evaluate_model
+from pyswarmopt_llm.jobs.search.loop import search
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_task(tmp_path_factory.mktemp("task") / "words.json", questions(12, 1), questions(20, 2))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "inspect {}",
+        "inspect {}/ {}",
+        "search --base {base} --experts {} --task {task} --out run",
+        "search --base {base} --experts {} {} --task {task} --out run",
+        "merge --base {base} --experts {} {} --method ties --out run",
+        "eval --base {base} --adapter {} --task {task}",
+    ],
+)
+def test_a_folder_of_experts_is_not_an_expert(
+    words: str, tiny_base: Path, tiny_experts: list[Path], task: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parent = tiny_experts[0].parent
+    code, out, err = swarm_llm(capsys, *words.format(*[parent] * 2, base=tiny_base, task=task).split())
+    assert code == 2 and f"did you mean the 3 folders in it, {parent}/*?" in out + err
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize(("particles", "told"), [(2, True), (3, False), (4, False)])
+def test_a_raised_number_of_particles_is_said(
+    particles: int, told: bool, tiny_base: Path, tiny_experts: list[Path], task: Path, tmp_path: Path
+) -> None:
+    config = small(tiny_base, louder(tiny_experts, tmp_path / "loud"), [task], tmp_path / "run", max_iter=0)
+    notes: list[str] = []
+
+    def on_event(event: Event) -> None:
+        if event.kind == "note":
+            notes.append(event.data["text"])
+
+    search(replace(config, particles=particles), on_event)
+    raised = [note for note in notes if note.startswith("--particles")]
+    assert raised == ["--particles 2: the search begins at all 3 experts, so it has 3 particles"] * told
+
+
+def test_eval_takes_the_sizes_that_search_takes(
+    tiny_base: Path, task: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[tuple[int, int]] = []
+    load = evaluation.load_task
+
+    def noting(*args: object, **more: object) -> object:
+        found = load(*args, **more)  # type: ignore[arg-type]
+        loaded.append((len(found.dev), len(found.test)))
+        return found
+
+    monkeypatch.setattr(evaluation, "load_task", noting)
+    words = ["eval", "--base", tiny_base, "--task", task, "--scoring", "likelihood", "--threads", 1]
+    for more, sizes in (("--dev 5 --test 7", (5, 7)), ("--dev 5 --limit 1", (5, 1)), ("--split dev --test 3", (12, 3))):
+        code, out, _ = swarm_llm(capsys, *words, *more.split())
+        assert code == 0 and loaded.pop() == sizes
+        assert ("1 item," in out) == (sizes[1] == 1)
+    code, _, err = swarm_llm(capsys, *words, *"--test 5 --limit 4".split())
+    assert code == 2 and err == "error: --limit 4: --test 5 is the size of this split, too; leave one out\n"
+
+
+@pytest.mark.parametrize("scoring", ["likelihood", "letter", "generate"])
+def test_eval_says_how_far_it_is_and_finds_the_same(scoring: str, tiny_base: Path, task: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    options = {"scoring": scoring, "threads": 1, "limit": 9}
+    found = evaluate_model(
+        str(tiny_base), None, str(task), on_items=lambda done, total: seen.append((done, total)), **options
+    )
+    assert found.score == evaluate_model(str(tiny_base), None, str(task), **options).score
+    done = [number for number, _ in seen]
+    assert done == sorted(set(done)) and seen[-1] == (9, 9) and {total for _, total in seen} == {9}
+
+
+def test_one_is_no_plural(tiny_experts: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = swarm_llm(capsys, "inspect", tiny_experts[0])
+    assert code == 0 and re.search(r"^1 expert$", out, re.MULTILINE)

@@ -1,0 +1,142 @@
+"""What both commands print: no control character from outside reaches the terminal, and nothing is echoed at length."""
+
+from __future__ import annotations
+
+import ast
+import io
+import logging
+import sys
+import types
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.table import Table
+
+import pyswarmopt.cli
+import pyswarmopt_llm.cli
+from pyswarmopt_cli.terminal import LIMIT, complain, one_line, open_console, visible
+from pyswarmopt_llm.common.errors import UserError
+
+ROOT = Path(__file__).parents[3]
+BELL, RED, BIDI = "\x07", "\x1b[31m", "\u202e"
+
+
+def run(main: Callable[..., None], *argv: str) -> int:
+    with pytest.raises(SystemExit) as exit_info:
+        main(argv)
+    return int(exit_info.value.code or 0)
+
+
+@given(st.text(st.characters(codec=None), max_size=30))
+def test_no_control_character_or_surrogate_is_left(text: str) -> None:
+    left = {c for c in visible(text) if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")}
+    assert left <= {"\n", "\t"}
+    assert visible(visible(text)) == visible(text)
+    assert {unicodedata.category(c) for c in one_line(text)} & {"Cc", "Cs", "Zl", "Zp"} == set()
+
+
+def test_other_writing_is_left_alone() -> None:
+    for text in ("naïve Ω \U0001f469\u200d\U0001f52c 東京", "a\tb\nc", "نامه\u200cای"):
+        assert visible(text) == text
+
+
+@pytest.mark.parametrize("long", ["x" * 5000, "two words " * 500])
+def test_values_of_the_command_line_are_cut(long: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert complain(f"--task {long}: no such task file; give the path of one", ["eval", "--task", long]) == 2
+    err = capsys.readouterr().err
+    assert len(err) < LIMIT + 80 and err.endswith("...: no such task file; give the path of one\n")
+
+
+def test_values_of_files_are_cut_where_they_are_quoted_and_the_advice_stays() -> None:
+    message = str(UserError(f"a.json: metric is {'word ' * 300!r}; use one of these"))
+    assert message.startswith("a.json: metric is 'word word") and message.endswith("...'; use one of these")
+    assert len(message) < LIMIT + 60
+    possessive = f"the base's and the model's {'fine ' * 50}word"
+    assert str(UserError(possessive)) == possessive
+
+
+def test_a_user_error_is_one_visible_line() -> None:
+    assert str(UserError(f"{RED}x.json:\n line 1\r\ud800")) == r"\x1b[31mx.json: line 1 \ud800"
+
+
+@pytest.mark.parametrize(
+    ("main", "words"),
+    [
+        (pyswarmopt_llm.cli.main, ["eval", "--base", "B", "--task", "t{}.json"]),
+        (pyswarmopt_llm.cli.main, ["eval", "--base", "B", "--task", "t.json", "--split", "x{}"]),
+        (pyswarmopt_llm.cli.main, ["eval", "--bas{}", "B"]),
+        (pyswarmopt_llm.cli.main, ["{}"]),
+        (pyswarmopt.cli.main, ["run", "sphere{}"]),
+        (pyswarmopt.cli.main, ["run", "sphere", "--recipe", "{}"]),
+        (pyswarmopt.cli.main, ["run", "sphere", "--{}"]),
+    ],
+)
+def test_option_values_are_shown_with_escapes_and_cut(
+    main: Callable[..., None], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    evil = f"{RED}{BELL}{BIDI}" + 4000 * "x"
+    assert run(main, *(word.format(evil) for word in words)) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and not {"\x1b", BELL, BIDI} & set(err)
+    assert "x1b[31m" in err and len(err) < 3 * LIMIT
+
+
+@pytest.mark.parametrize("main", [pyswarmopt_llm.cli.main, pyswarmopt.cli.main])
+def test_arguments_that_are_no_text_are_refused(
+    main: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(main, "run", "caf\udce9") == 2
+    assert capsys.readouterr().err.startswith("error: argument 2 ('caf\\udce9'): not UTF-8 text")
+
+
+@pytest.mark.parametrize(("terminal", "shown"), [(True, r"\x1b]0;mine\x07 yes"), (False, "\x1b]0;mine\x07 yes")])
+def test_answers_are_escaped_on_a_terminal_and_left_alone_in_a_pipe(
+    terminal: bool, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = types.ModuleType("pyswarmopt_llm.jobs.generate")
+    module.generate_text = lambda *args, **more: iter(["\x1b]0;mine", "\x07 yes"])  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pyswarmopt_llm.jobs.generate", module)
+    out = io.StringIO()
+    monkeypatch.setattr(out, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setattr(sys, "stdout", out)
+    assert run(pyswarmopt_llm.cli.main, "generate", "--base", "B", "?") == 0
+    assert out.getvalue() == shown + "\n"
+
+
+def test_tables_and_lines_show_escapes() -> None:
+    out = io.StringIO()
+    console = open_console(file=out, force_terminal=True, width=60)
+    table = Table("name")
+    table.add_row(f"{RED}evil")
+    console.print(table)
+    console.print(f"{BELL}[bold]line[/bold]")
+    text = out.getvalue()
+    assert r"\x1b[31mevil" in text and r"\x07" in text and BELL not in text and RED not in text
+    assert "\x1b[1mline\x1b[0m" in text  # Rich's own styles stay
+
+
+def test_warnings_are_single_visible_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logging, "lastResort", logging.lastResort)
+    assert run(pyswarmopt_llm.cli.main, "--version") == 0
+    assert logging.lastResort is not None
+    capsys.readouterr()
+    logging.lastResort.handle(logging.makeLogRecord({"msg": f"{RED}%s", "args": ("a\nb",), "levelno": 30}))
+    assert capsys.readouterr().err == "\\x1b[31ma b\n"
+
+
+def test_the_commands_print_in_no_other_way() -> None:
+    """Rich's own console is for the help, `typer.echo` for JSON, which escapes what is not ASCII."""
+    for file in [*(ROOT / "pyswarmopt" / "cli").glob("*.py"), *(ROOT / "pyswarmopt_llm" / "cli").glob("*.py")]:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func)
+            assert called not in ("print", "sys.stderr.write"), (file, node.lineno)
+            assert called != "Console" or file.name == "help.py", (file, node.lineno)
+            assert called != "typer.echo" or "json.dumps" in ast.unparse(node), (file, node.lineno)
