@@ -24,11 +24,12 @@ from pyswarmopt_llm.evaluation.run_directory import Checkpoint, Run, about_run, 
 from pyswarmopt_llm.evaluation.run_events import RunEvents
 from pyswarmopt_llm.evaluation.run_files import check_resumable
 from pyswarmopt_llm.evaluation.scorer import Scorer
+from pyswarmopt_llm.evaluation.workers.messages import Questions
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers, with_threads
 from pyswarmopt_llm.jobs.search.archive import Archive, Candidate
 from pyswarmopt_llm.jobs.search.async_loop import AsyncLoop, progress
 from pyswarmopt_llm.jobs.search.finish import finish, publish
-from pyswarmopt_llm.jobs.search.prepare import Job, Questions, prepare, versions
+from pyswarmopt_llm.jobs.search.prepare import Job, prepare, versions
 from pyswarmopt_llm.jobs.search.scorers import Scorers
 from pyswarmopt_llm.jobs.search.scoring import choose_scoring, warn_if_chance
 from pyswarmopt_llm.jobs.search.selection import choose, save_front

@@ -12,6 +12,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Space, Utility
 from pyswarmopt_llm.evaluation.evaluator import Evaluator
 from pyswarmopt_llm.evaluation.surrogate.proposals import proposal_count
+from pyswarmopt_llm.evaluation.workers.messages import LETTERS, Questions
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
 from pyswarmopt_llm.jobs.search.budget import Budget
 from pyswarmopt_llm.jobs.search.validate import VLLM, check_askable, check_budget, check_screen, check_settings
@@ -39,20 +40,6 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.models.engines.vllm import VllmEngine
 
 _PACKAGES = ("pyswarmopt", "torch", "numpy", "transformers", "peft", "safetensors")
-LETTERS = "letters"  # in place of a split: the trial by letters, on the first items of dev
-
-
-@dataclass(frozen=True)
-class Questions:
-    """What a search asks, said so that another process can ask the same.
-
-    Attributes:
-        split: ``dev``, ``fresh``, or `LETTERS`.
-        scorings: of each task its way of being asked.
-    """
-
-    split: str
-    scorings: tuple[tuple[str, Scoring], ...]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.jobs.search.prepare import LETTERS, Job, Questions
+from pyswarmopt_llm.evaluation.workers.messages import LETTERS, Questions
+from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.scorers import Scorers
 from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, beats_chance, option_counts
 from pyswarmopt_llm.tasks import Scoring
