@@ -47,7 +47,7 @@ class Pool:
         size: how many workers there may be now; the pool grows with it, and shrinks as workers die.
         fingerprints: of what they have to have loaded.
         timeout: seconds that an order may take (None: as long as it takes).
-        on_failure: told of every failure, from any thread, one at a time.
+        on_failure: called with every failure, from any thread, one at a time.
 
     Each worker has a thread here that waits for it. Close the pool in the end.
     """
