@@ -14,8 +14,7 @@ import torch
 
 from pyswarmopt_llm.common.files.regular import write_text
 from pyswarmopt_llm.common.interfaces import Patch, Score
-from pyswarmopt_llm.common.paired_statistics import findings
-from pyswarmopt_llm.common.statistics import interval
+from pyswarmopt_llm.common.statistics import findings, interval
 from pyswarmopt_llm.evaluation.record import RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers

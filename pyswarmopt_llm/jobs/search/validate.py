@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import torch
-
 from pyswarmopt_cli.limits import largest
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.optimizers import is_swarm, optimizer
+from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
 from pyswarmopt_llm.evaluation.workers.spec import check_workers, parse_workers
 from pyswarmopt_llm.metrics.objectives import Objectives, scorings_of
@@ -71,7 +69,7 @@ def check_settings(config: SearchConfig) -> None:
         )
     if config.output_rank is not None and config.space != "delta":
         raise UserError(f"--output-rank {config.output_rank}: goes with --space delta only; leave it out")
-    optimizer(config, torch.eye(len(config.experts), dtype=torch.float64))  # refuses its own settings
+    check_optimizer(config.optimizer, config.settings)
     _check_policy(config)
 
 
