@@ -78,7 +78,7 @@ def read_about(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not a run directory ({file.name}: {error.strerror}); check the path") from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         found = about.get("format") if isinstance(about, dict) else None
-        raise UserError(f"{file}: format {str(found)[:40]!r}, not {FORMAT}; resume with the version that wrote it")
+        raise UserError(f"{file}: format {str(found)[:40]}, not {FORMAT}; resume with the version that wrote it")
     if not all(isinstance(about.get(key), dict) for key in ("config", "fingerprints")):
         raise UserError(f"{file}: lacks config or fingerprints; restore the file")
     _check(file, about, _ABOUT)
