@@ -8,6 +8,7 @@ from functools import partial
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.registry import unknown
 
 Combine = Callable[[Sequence[Score]], Score]
 
@@ -15,8 +16,8 @@ Combine = Callable[[Sequence[Score]], Score]
 def harmonic(scores: Sequence[Score]) -> Score:
     """The harmonic mean of the tasks' values (Feng et al. 2024, section 3, multi-task objectives).
 
-    It rewards balance: it is 0 if any task's value is. A single score is returned as it is. The standard error follows from the tasks' by the
-    delta method, d H / d v_i = H^2 / (m v_i^2).
+    It rewards balance: it is 0 if any task's value is. The standard error follows by the delta method,
+    d H / d v_i = H^2 / (m v_i^2). A single score is returned as it is.
 
     Raises:
         ValueError: no scores.
@@ -98,7 +99,7 @@ def find_combine(spec: str, n_tasks: int) -> Combine:
         return named[spec]
     kind, _, rest = spec.partition(":")
     if kind != "weighted":
-        raise UserError(f"--combine {spec}: unknown; use {', '.join(named)} or weighted:2,1")
+        raise unknown("--combine", spec, [*named, "weighted:2,1"])
     try:
         weights = [float(part) for part in rest.split(",")]
     except ValueError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Literal
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.metrics import text as text_scores
 from pyswarmopt_llm.metrics.abstention import Abstention
@@ -213,6 +213,3 @@ def metric_specs(wanted: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
                 raise UserError(f"--metric {spec}: no task is called {task}; there is {', '.join(tasks) or 'none'}")
             found[task] = name
     return found
-
-
-__all__ = ["FAMILIES", "METRICS", "Metric", "find_metric", "metric_specs", "written"]

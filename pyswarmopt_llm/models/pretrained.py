@@ -70,6 +70,3 @@ def quiet_transformers() -> Iterator[None]:
         transformers_logging.set_verbosity(verbosity)
         if shown:
             transformers_logging.enable_progress_bar()
-
-
-__all__ = ["load_weights", "quiet_transformers", "read_tokenizer"]

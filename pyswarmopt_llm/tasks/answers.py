@@ -220,6 +220,3 @@ def _mentioned_option(text: str, choices: Mapping[str, str]) -> str | None:
         if letters:
             return letters[0] if len(letters) == 1 else None
     return None
-
-
-__all__ = ["extract_choice", "extract_number", "is_correct", "normalise", "stated_answer"]

@@ -192,5 +192,3 @@ _READERS: dict[str, Callable[[Path], RawTask]] = {
     ".jsonl": _read_jsonl,
     ".csv": _read_csv,
 }
-
-__all__ = ["SPLITS", "RawTask", "json_lines", "read_file"]

@@ -126,6 +126,3 @@ def _lettered(texts: Iterable[str]) -> dict[str, str]:
 def _first(columns: Iterable[str], names: Sequence[str]) -> str | None:
     present = set(columns)
     return next((name for name in names if name in present), None)
-
-
-__all__ = ["read_hub"]

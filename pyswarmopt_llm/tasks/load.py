@@ -69,6 +69,3 @@ def _available(raw: RawTask, split: str, wanted: int | None) -> int | None:
     if wanted is not None and wanted > there:
         log.warning("%s: %d %s items requested, only %d available", raw.name, wanted, split, there)
     return wanted
-
-
-__all__ = ["load_task"]

@@ -91,6 +91,3 @@ def _fill(template: str, values: dict[str, str]) -> str:
         return match.group(0)[0] if name is None else values[name]
 
     return _PLACEHOLDER.sub(replacement, template)
-
-
-__all__ = ["INSTRUCTION", "Scoring", "check_template", "render_prompt"]

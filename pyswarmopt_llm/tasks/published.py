@@ -14,6 +14,7 @@ from itertools import islice, product
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.registry import lookup
 from pyswarmopt_llm.tasks.answers import normalise
 from pyswarmopt_llm.tasks.formats import RawTask
 from pyswarmopt_llm.tasks.rows import DEV, TEST, Record, Row, download, read_rows, shuffled_items
@@ -70,9 +71,7 @@ def read_published(rest: str, dev: int | None = None, test: int | None = None) -
         UserError: unknown name, unreachable or unreadable source, or rows of another form.
     """
     name, _, path = rest.partition(":")
-    if name not in PUBLISHED:
-        raise UserError(f"published:{rest}: unknown; there are {', '.join(PUBLISHED)}")
-    source = PUBLISHED[name]
+    source = lookup("published:", name, PUBLISHED)
     sizes = (DEV if dev is None else dev, TEST if test is None else test)
     return RawTask(name, None, _draw(source, source.rows(name, path), *sizes, f"published:{rest}"), source.metric)
 
@@ -221,5 +220,3 @@ PUBLISHED: dict[str, Published] = {
     "realtoxicityprompts": Published(_real_toxicity_prompts, ("allenai/real-toxicity-prompts", None), "toxicity"),
     "abstainqa": Published(_abstainqa, ("cais/mmlu", "all"), "abstain"),
 }
-
-__all__ = ["PUBLISHED", "Published", "read_published"]

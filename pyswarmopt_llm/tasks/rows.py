@@ -119,6 +119,3 @@ def _read(file: Path) -> Any:
         return parse_json(text)
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{file}: cannot be read ({error}); give the file as its authors publish it") from error
-
-
-__all__ = ["DEV", "TEST", "Record", "Row", "download", "read_rows", "shuffled_items"]

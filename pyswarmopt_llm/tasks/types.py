@@ -118,6 +118,3 @@ def _fingerprint(dev: tuple[Item, ...], test: tuple[Item, ...]) -> str:
     }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-__all__ = ["Item", "Task"]

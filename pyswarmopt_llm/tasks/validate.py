@@ -82,6 +82,3 @@ def _content(item: Item) -> tuple[str, ...]:
 def _unordered(item: Item) -> tuple[str, ...]:
     question, *options = _content(item)
     return (question, *sorted(options))
-
-
-__all__ = ["check"]

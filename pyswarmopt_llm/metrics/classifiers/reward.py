@@ -108,6 +108,3 @@ def controllability(verbose: Sequence[str], concise: Sequence[str]) -> float:
         raise ValueError(f"{len(verbose)} and {len(concise)} replies: give as many of each, and at least one")
     lengths = [(len(v.split()), len(c.split())) for v, c in zip(verbose, concise, strict=True)]
     return sum(1.0 if v > c else 0.5 if v == c else 0.0 for v, c in lengths) / len(lengths)
-
-
-__all__ = ["REWARD_TOKENS", "RewardModel", "controllability", "load_reward"]

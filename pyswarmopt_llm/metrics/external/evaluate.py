@@ -74,7 +74,6 @@ class EvaluateMetric:
         value = float(found[key])
         if not math.isfinite(value):
             raise UserError(
-                f"--metric evaluate:{self._name}: {key} is {value} for a single item; use a metric that is a mean over items"
+                f"--metric evaluate:{self._name}: {key} is {value} for one item; use a metric that is a mean over items"
             )
         return value
-

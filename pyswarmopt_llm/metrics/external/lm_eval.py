@@ -45,7 +45,7 @@ class LmEvalTask:
         self._tasks = {"test": self._load(name)}
         for task in self._tasks["test"].values():
             if task.OUTPUT_TYPE not in _KINDS:
-                raise UserError(f"lm-eval:{spec}: is a task of {task.OUTPUT_TYPE}; supported are {' and '.join(_KINDS)}")
+                raise UserError(f"lm-eval:{spec}: is a task of {task.OUTPUT_TYPE}; supported: {' and '.join(_KINDS)}")
         self.name = next(iter(self._tasks["test"])) if len(self._tasks["test"]) == 1 else Path(name).stem
         two = all(task.has_test_docs() and task.has_validation_docs() for task in self._tasks["test"].values())
         self._tasks["dev"] = self._load(name)

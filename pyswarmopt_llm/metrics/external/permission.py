@@ -69,6 +69,3 @@ def _is_file(spec: str) -> bool:
     """Whether a harness task is anything but a plain name."""
     name = spec.removeprefix(LM_EVAL).partition("#")[0]
     return not name.replace("_", "").replace("-", "").isalnum()
-
-
-__all__ = ["LM_EVAL", "metric_of", "require", "runs_code"]

@@ -68,6 +68,3 @@ def write_adapter(
         (folder / "adapter_model.safetensors").write_bytes(data)
         if card is not None:
             (folder / "README.md").write_text(card, encoding="utf-8")
-
-
-__all__ = ["PREFIX", "write_adapter"]

@@ -35,7 +35,7 @@ class ContextTree:
         tokens: tokens to feed: the context without the shared prefix, then the inner nodes of the tree.
         n_context: number of context tokens among them.
         parents: for each inner node the index of its parent (the last context token or a node).
-        targets: (index of the predicting token, token id, index of the pair), one per continuation token.
+        targets: (index of the predicting token, token id, index of the pair) per continuation token.
     """
 
     tokens: tuple[int, ...]
@@ -52,8 +52,8 @@ class Batch:
         rows: its rows.
         input_ids: (B, L) int64, right-padded.
         position_ids: (B, L) int64, depth in the tree, prefix included.
-        trees: per row (c, n, visible): tokens c..n are the inner nodes, and visible, (n - c, n - c) bool, marks the ancestors
-            of each node and itself. The rest of the row is causal.
+        trees: per row (c, n, visible): tokens c..n are the inner nodes, and visible, (n - c, n - c) bool, marks each
+            node's ancestors and itself. The rest of the row is causal.
         heads: (M,) int64 into the flattened (B * L) positions that need a prediction.
         target_head: (T,) int64 into `heads`; target_token: (T,) int64; target_pair: (T,) int64.
         pairs: (P,) int64, the pairs scored in this batch, ascending; each pair is in one batch only.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
@@ -45,6 +46,13 @@ class PromptTokenizer:
             raise ValueError("a prompt is empty: there is nothing to continue")
         return tuple(ids)
 
+    def encode_prompts(self, prompts: Sequence[str], max_new_tokens: int) -> list[tuple[int, ...]]:
+        """Token ids of prompts, each of which must leave room for `max_new_tokens` in the context window."""
+        encoded = [self.encode_prompt(prompt) for prompt in prompts]
+        for prompt, ids in zip(prompts, encoded, strict=True):
+            self.check_length(len(ids) + max_new_tokens, prompt)
+        return encoded
+
     def check_length(self, n: int, text: str) -> None:
         """Raise `UserError` if the `n` tokens of an item that begins with `text` exceed the context window."""
         if self.window is not None and n > self.window:
@@ -66,6 +74,3 @@ def window_of(config: Any) -> int | None:
     """The context window stated in a model's configuration."""
     found = getattr(config.get_text_config(), "max_position_embeddings", None)
     return None if found is None else int(found)
-
-
-__all__ = ["PromptTokenizer", "leading_specials", "window_of"]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
 from pyswarmopt_llm.common.errors import NoRoomError
-from pyswarmopt_llm.common.interfaces import Part, Patch
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.engines.attention import attention_mask, attention_windows
 from pyswarmopt_llm.models.engines.batching import Batch, Plan, TokenPair, build_plan, encode_pair, make_batch
 from pyswarmopt_llm.models.engines.generation import Draw, greedy, sampled
@@ -25,7 +25,6 @@ from pyswarmopt_llm.models.engines.prefix_cache import PrefixCache
 from pyswarmopt_llm.models.engines.tokenizing import PromptTokenizer, window_of
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 # Positions normalised at once: their float32 logits stay in the cache of a CPU (four times faster), small on a GPU.
 _HEAD_ROWS = {"cpu": 16, "cuda": 1024}
@@ -39,7 +38,7 @@ class TokenScores:
     """A continuation token by token.
 
     Attributes:
-        tokens: their ids, T of them.
+        tokens: their T ids.
         logprobs: natural log of P(token | all before it), (T,) float64.
     """
 
@@ -92,37 +91,54 @@ class TransformersEngine(PromptTokenizer):
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """Natural log of P(continuation | context) for each pair, summed over the continuation's tokens.
 
-        Contexts that several pairs share are computed once, and so is what all contexts begin with.
+        Contexts shared by several pairs and the common prefix of all contexts are computed once.
 
         Raises:
-            UserError: if a pair is longer than the model's context window.
+            UserError: a pair exceeds the context window.
         """
-        return _together(self.loglikelihood_parts(pairs), len(pairs))
+        found: dict[int, float] = {}
+        for indices, values in self.loglikelihood_by_batch(pairs):
+            found |= zip(indices, values, strict=True)
+        return [found[i] for i in range(len(pairs))]
 
-    def loglikelihood_parts(self, pairs: Sequence[tuple[str, str]]) -> list[Part[float]]:
-        """`loglikelihood` batch by batch; what all contexts begin with is computed with the first batch asked.
+    def loglikelihood_by_batch(
+        self, pairs: Sequence[tuple[str, str]], only: Collection[int] | None = None
+    ) -> Iterator[tuple[tuple[int, ...], list[float]]]:
+        """`loglikelihood`, yielded batch by batch.
+
+        Args:
+            pairs: (context, continuation).
+            only: run only the batches with any of these pairs; default: all.
+
+        Yields:
+            The indices of the pairs of a batch, and their values.
 
         Raises:
-            UserError: if a pair is longer than the model's context window.
+            UserError: a pair exceeds the context window.
         """
-        if any(not continuation for _, continuation in pairs):
-            raise ValueError("a continuation is empty: there is nothing to score")
-        plan = self._plan(tuple(pairs))
+        plan = self._likelihood_plan(pairs)
         prefix = cache(lambda: self._prefix(plan))
+        for batch in plan.batches:
+            indices = tuple(batch.pairs.tolist())
+            if only is None or not set(only).isdisjoint(indices):
+                totals = torch.zeros(plan.n_pairs, dtype=torch.float64)
+                for part, logits in self._forward(batch, plan, prefix):
+                    totals.index_add_(0, part.target_pair, _target_logprobs(part, logits))
+                yield indices, totals[batch.pairs].tolist()
 
-        def ask(batch: Batch) -> list[float]:
-            totals = torch.zeros(plan.n_pairs, dtype=torch.float64)
-            for part, logits in self._forward(batch, plan, prefix):
-                totals.index_add_(0, part.target_pair, _target_logprobs(part, logits))
-            return totals[batch.pairs].tolist()
+    def likelihood_batches(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[int, ...]]:
+        """The pairs of each forward pass of `loglikelihood`; pairs with the same context share a batch.
 
-        return [Part(tuple(batch.pairs.tolist()), partial(ask, batch)) for batch in plan.batches]
+        Raises:
+            UserError: a pair exceeds the context window.
+        """
+        return [tuple(batch.pairs.tolist()) for batch in self._likelihood_plan(pairs).batches]
 
     def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
         """Natural-log distribution of the next token after each prompt: (N, V) float32 on the CPU.
 
         Raises:
-            UserError: if a prompt is longer than the model's context window.
+            UserError: a prompt exceeds the context window.
         """
         found = torch.empty(len(prompts), self.model.get_output_embeddings().weight.shape[0])
         for batch, logits in self._forward_all([(prompt, "") for prompt in prompts]):
@@ -130,16 +146,16 @@ class TransformersEngine(PromptTokenizer):
         return found
 
     def score_tokens(self, pairs: Sequence[tuple[str, str]]) -> tuple[TokenScores, ...]:
-        """What `loglikelihood` sums: for each pair the continuation's tokens and the natural log of each one's P.
+        """The terms of `loglikelihood`: for each pair the continuation's tokens and their log-probabilities.
 
         Raises:
-            UserError: if a pair is longer than the model's context window.
+            UserError: a pair exceeds the context window.
         """
         if not pairs:
             return ()
         found = [(batch, _target_logprobs(batch, logits)) for batch, logits in self._forward_all(pairs)]
         owner = torch.cat([batch.target_pair for batch, _ in found])
-        by_pair = owner.argsort(stable=True)  # within a pair the order of its tokens stays
+        by_pair = owner.argsort(stable=True)  # stable: keeps the order of a pair's tokens
         counts = owner.bincount(minlength=len(pairs)).tolist()
         tokens = torch.cat([batch.target_token for batch, _ in found])[by_pair].split(counts)
         logprobs = torch.cat([values for _, values in found])[by_pair].split(counts)
@@ -148,10 +164,10 @@ class TransformersEngine(PromptTokenizer):
     def distributions(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[Tensor, Tensor]]:
         """For each pair the natural-log distributions along its continuation, (T, V) float32, and its tokens, (T,).
 
-        On the CPU; memory grows with the vocabulary, so ask for few pairs at a time.
+        On the CPU; memory grows with the vocabulary, so pass few pairs at a time.
 
         Raises:
-            UserError: if a pair is longer than the model's context window.
+            UserError: a pair exceeds the context window.
         """
         found = [(torch.empty(0), torch.empty(0, dtype=torch.int64))] * len(pairs)
         for batch, logits in self._forward_all(pairs):
@@ -164,42 +180,46 @@ class TransformersEngine(PromptTokenizer):
     # Text
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
-        """Greedy continuations, special tokens left out; finished sequences leave the batch.
+        """Greedy continuations, without special tokens; finished sequences leave the batch.
 
         Raises:
-            UserError: if a prompt and `max_new_tokens` do not fit into the model's context window.
+            UserError: a prompt and `max_new_tokens` exceed the context window.
         """
-        return _together(self.generate_parts(prompts, max_new_tokens), len(prompts))
+        return self._written(prompts, max_new_tokens)
 
     def sample(self, prompts: Sequence[str], draw: Draw, max_new_tokens: int = 64) -> list[str]:
-        """Sampled continuations, one per prompt; the same seed gives the same text, whatever it is asked with.
+        """Sampled continuations, one per prompt; a text depends on its seed, not on the other prompts.
 
         Raises:
-            UserError: if a prompt and `max_new_tokens` do not fit into the model's context window.
+            UserError: a prompt and `max_new_tokens` exceed the context window.
         """
-        return _together(self.generate_parts(prompts, max_new_tokens, draw), len(prompts))
+        return self._written(prompts, max_new_tokens, draw)
 
-    def generate_parts(
-        self, prompts: Sequence[str], max_new_tokens: int = 64, draw: Draw | None = None
-    ) -> list[Part[str]]:
-        """`generate` (or with `draw`, `sample`) batch by batch, prompts of like length together.
+    def generation_batches(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[tuple[int, ...]]:
+        """The prompts of each batch of `generate`, of similar length; a batch passed alone stays one batch.
 
         Raises:
-            UserError: if a prompt and `max_new_tokens` do not fit into the model's context window.
+            UserError: a prompt and `max_new_tokens` exceed the context window.
         """
-        encoded = [self.encode_prompt(prompt) for prompt in prompts]
-        for prompt, ids in zip(prompts, encoded, strict=True):
-            self.check_length(len(ids) + max_new_tokens, prompt)
-        parts = []
+        return self._generation_batches(self.encode_prompts(prompts, max_new_tokens), max_new_tokens)
+
+    def _generation_batches(self, encoded: Sequence[tuple[int, ...]], max_new_tokens: int) -> list[tuple[int, ...]]:
+        batches = []
         order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]), reverse=True)
         while order:
-            width = len(encoded[order[0]]) + max_new_tokens
-            now, order = order[: max(1, self.batch_tokens // width)], order[max(1, self.batch_tokens // width) :]
-            ask = partial(
-                self._write, [encoded[i] for i in now], max_new_tokens, None if draw is None else draw.rows(now)
-            )
-            parts.append(Part(tuple(now), ask))
-        return parts
+            rows = max(1, self.batch_tokens // (len(encoded[order[0]]) + max_new_tokens))
+            batches.append(tuple(order[:rows]))
+            order = order[rows:]
+        return batches
+
+    def _written(self, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None = None) -> list[str]:
+        """Continuations, greedy or sampled."""
+        encoded = self.encode_prompts(prompts, max_new_tokens)
+        found: dict[int, str] = {}
+        for batch in self._generation_batches(encoded, max_new_tokens):
+            rows = None if draw is None else draw.rows(batch)
+            found |= zip(batch, self._write([encoded[i] for i in batch], max_new_tokens, rows), strict=True)
+        return [found[i] for i in range(len(prompts))]
 
     def _write(self, prompts: Sequence[tuple[int, ...]], max_new_tokens: int, draw: Draw | None = None) -> list[str]:
         setting = (self.model, prompts, max_new_tokens, self._pad(), self.stops())
@@ -221,8 +241,13 @@ class TransformersEngine(PromptTokenizer):
 
     # Inside
 
+    def _likelihood_plan(self, pairs: Sequence[tuple[str, str]]) -> Plan:
+        if any(not continuation for _, continuation in pairs):
+            raise ValueError("a continuation is empty: there is nothing to score")
+        return self._plan(tuple(pairs))
+
     def _plan(self, pairs: tuple[tuple[str, str], ...]) -> Plan:
-        """Tokenised once per run: the same pairs come back for every candidate."""
+        """The plan of these pairs, cached, since they recur for every candidate."""
         if pairs in self._plans:
             self._plans.move_to_end(pairs)
             return self._plans[pairs]
@@ -239,7 +264,7 @@ class TransformersEngine(PromptTokenizer):
         return self._plans[pairs]
 
     def _forward_all(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[Batch, Tensor]]:
-        """All batches that hold these pairs, each with the logits at its heads."""
+        """All batches of these pairs, each with the logits at its heads."""
         plan = self._plan(tuple(pairs))
         prefix = cache(lambda: self._prefix(plan))
         for batch in plan.batches:
@@ -248,7 +273,7 @@ class TransformersEngine(PromptTokenizer):
     def _forward(
         self, batch: Batch, plan: Plan, prefix: Callable[[], PrefixCache | None]
     ) -> Iterator[tuple[Batch, Tensor]]:
-        """The logits at a batch's heads, (M, V), in the model's dtype; in halves where memory is short."""
+        """The logits at a batch's heads, (M, V), in the model's dtype; batches are halved when memory runs out."""
         try:
             logits = self._logits(batch, plan, prefix())
         except RuntimeError as error:
@@ -275,7 +300,7 @@ class TransformersEngine(PromptTokenizer):
         return logits
 
     def _smaller_batches(self, error: RuntimeError, rows: int) -> None:
-        """After an error: if it was memory, make later batches half as large and say so once; else raise it.
+        """Handle an error of a batch: if memory ran out, halve later batches and warn once; else raise it.
 
         Raises:
             NoRoomError: a single row does not fit.
@@ -285,7 +310,7 @@ class TransformersEngine(PromptTokenizer):
         if rows == 1:
             raise NoRoomError("out of memory with a single item in the batch; use a smaller base or shorter items")
         if not self._short_of_memory:
-            log.warning("out of memory at %d tokens a batch: going on with smaller ones", self.batch_tokens)
+            log.warning("out of memory with %d tokens per batch: continuing with smaller batches", self.batch_tokens)
             self._short_of_memory = True
             self.batch_tokens = max(self.batch_tokens // 2, 1)
             self._plans.clear()
@@ -294,10 +319,10 @@ class TransformersEngine(PromptTokenizer):
 
     @torch.inference_mode()
     def _prefix(self, plan: Plan) -> PrefixCache | None:
-        """Keys and values of what all contexts begin with."""
+        """Keys and values of the common prefix of all contexts."""
         if not plan.prefix:
             return None
-        # Made without the config, the cache keeps all of the prefix, also in layers with a sliding window.
+        # Without the config, the cache keeps the whole prefix in layers with a sliding window, too.
         filled = DynamicCache()
         ids = torch.tensor([plan.prefix], device=self.model.device)
         self.tokens_fed += len(plan.prefix)
@@ -306,9 +331,9 @@ class TransformersEngine(PromptTokenizer):
 
     @contextmanager
     def _vocabulary_only_at(self, heads: Tensor) -> Iterator[None]:
-        """Send only these positions through the output embedding (`logits_to_keep` cannot differ by row).
+        """Apply the output embedding to these positions only (`logits_to_keep` cannot differ by row).
 
-        A hook, so that whatever the architecture does to its logits afterwards (scale, soft cap) stays its own.
+        A hook, so that the architecture's own processing of the logits (scale, soft cap) is kept.
         """
 
         def select(_: object, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -342,9 +367,3 @@ def _target_logprobs(batch: Batch, logits: Tensor) -> Tensor:
     rows = logits.split(_HEAD_ROWS[logits.device.type])
     normaliser = torch.cat([row.float().logsumexp(-1) for row in rows]).cpu()
     return (chosen - normaliser[batch.target_head]).double()
-
-
-def _together(parts: Sequence[Part[T]], n: int) -> list[T]:
-    """The answers to all `n` questions, in their order."""
-    found = {i: answer for part in parts for i, answer in zip(part.indices, part.ask(), strict=True)}
-    return [found[i] for i in range(n)]

@@ -29,6 +29,3 @@ def _header(engine: Engine) -> str:
 def _after_first_word(text: str) -> tuple[str, str]:
     head, space, tail = text.partition(" ")
     return (head, space + tail) if tail.strip() else (text[:1], text[1:])
-
-
-__all__ = ["as_users_words"]

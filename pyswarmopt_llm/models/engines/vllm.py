@@ -86,9 +86,7 @@ class VllmEngine(PromptTokenizer):
         Raises:
             UserError: a prompt and `max_new_tokens` exceed the context window.
         """
-        encoded = [self.encode_prompt(prompt) for prompt in prompts]
-        for prompt, ids in zip(prompts, encoded, strict=True):
-            self.check_length(len(ids) + max_new_tokens, prompt)
+        encoded = self.encode_prompts(prompts, max_new_tokens)
         return [str(out.outputs[0].text) for out in self._generate(encoded, max_tokens=max_new_tokens)]
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
@@ -113,16 +111,11 @@ class VllmEngine(PromptTokenizer):
         Raises:
             UserError: a prompt exceeds the context window.
         """
-        encoded = [self.encode_prompt(prompt) for prompt in prompts]
-        for prompt, ids in zip(prompts, encoded, strict=True):
-            self.check_length(len(ids) + 1, prompt)
-        found = [out.outputs[0].logprobs[0] for out in self._generate(encoded, max_tokens=1, logprobs=-1)]
+        outputs = self._generate(self.encode_prompts(prompts, 1), max_tokens=1, logprobs=-1)
+        found = [out.outputs[0].logprobs[0] for out in outputs]
         return torch.tensor([[row[i].logprob for i in range(len(row))] for row in found], dtype=torch.float32)
 
     def _generate(self, prompts: Sequence[Sequence[int]], **options: Any) -> list[Any]:
         sampling = self._vllm.SamplingParams(temperature=0.0, **options)
         inputs = [{"prompt_token_ids": list(ids)} for ids in prompts]
         return list(self._llm.generate(inputs, sampling, lora_request=self._adapter, use_tqdm=False))
-
-
-__all__ = ["VllmEngine"]

@@ -30,6 +30,3 @@ def load_examples(data: str, count: int | None, seed: int) -> list[Any]:
     if data.startswith(BUILTIN):
         return list(builtin_examples(data.removeprefix(BUILTIN), count or BUILTIN_EXAMPLES, seed))
     return read_examples(Path(data))[:count]
-
-
-__all__ = ["BUILTIN_EXAMPLES", "load_examples", "read_examples"]

@@ -303,6 +303,3 @@ tags: [lora]
 - training: {result.steps} steps, {result.tokens} tokens, {result.seconds:.0f} s, loss on the answers only
 - training loss: {result.train_loss_first:.4f} (first steps) -> {result.train_loss_last:.4f} (last steps)
 {heldout}"""
-
-
-__all__ = ["TrainingOptions", "TrainingResult", "train_expert"]

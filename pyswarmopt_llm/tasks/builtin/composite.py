@@ -109,5 +109,3 @@ COMPOSITES = {
     "kinship+strings": kinship_strings,
     "graph+tables": graph_tables,
 }
-
-__all__ = ["COMPOSITES"]

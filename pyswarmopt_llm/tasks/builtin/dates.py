@@ -67,6 +67,3 @@ def _month(rng: random.Random) -> Draft:
     answer = shifted(MONTHS, start, sign * steps)
     candidates = [shifted(MONTHS, start, k * sign) for k in (steps - 1, steps + 1, steps + 2, -steps)]
     return Draft(question, answer, wrong_answers(rng, answer, candidates))
-
-
-__all__ = ["EVENTS", "MONTHS", "WEEKDAYS", "make", "shifted", "weekday_distractors"]

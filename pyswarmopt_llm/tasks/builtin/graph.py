@@ -35,6 +35,3 @@ def random_tree(rng: random.Random, nodes: list[str]) -> list[tuple[str, str]]:
     """The edges of a random tree over the nodes, each in random direction."""
     edges = [(nodes[rng.randrange(i)], nodes[i]) for i in range(1, len(nodes))]
     return [(b, a) if rng.random() < 0.5 else (a, b) for a, b in edges]
-
-
-__all__ = ["TOWNS", "make", "random_tree"]

@@ -125,6 +125,3 @@ def _draft(rng: random.Random, question: str, answer: str, tempting: tuple[str, 
     same_sex = [r for r in _RELATIONS if (r in _FEMALE_KIN) == female]
     candidates = [*tempting, *rng.sample(same_sex, 4)]
     return Draft(question, answer, wrong_answers(rng, answer, candidates))
-
-
-__all__ = ["COMPOSE", "INVERSE", "make", "make_composed", "people"]

@@ -101,16 +101,3 @@ def wrong_answers(rng: random.Random, answer: str, candidates: Iterable[str], n:
     """Up to `n` distinct candidates other than the answer, drawn at random."""
     pool = [c for c in dict.fromkeys(candidates) if c != answer]
     return tuple(rng.sample(pool, min(n, len(pool))))
-
-
-__all__ = [
-    "LETTERS",
-    "Draft",
-    "Maker",
-    "Partition",
-    "drafts",
-    "interleaved",
-    "partition_of",
-    "to_item",
-    "wrong_answers",
-]

@@ -54,6 +54,3 @@ def _phrase(rng: random.Random, good: bool) -> str:
     if rng.random() < 0.5:
         return rng.choice(GOOD if good else BAD)
     return f"{rng.choice(_NEGATIONS)} {rng.choice(BAD if good else GOOD)}"
-
-
-__all__ = ["BAD", "FACTS", "GOOD", "LABELS", "THINGS", "make", "review"]

@@ -45,6 +45,3 @@ def _tempting(word: str, answer: str) -> list[str]:
     others = [operation(word) for operation in OPERATIONS.values()]
     swapped = [answer[:i] + answer[i + 1] + answer[i] + answer[i + 2 :] for i in range(len(answer) - 1)]
     return [other for other in others if len(other) > 1] + swapped
-
-
-__all__ = ["OPERATIONS", "make"]

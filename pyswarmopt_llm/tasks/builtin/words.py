@@ -36,6 +36,3 @@ def in_words(n: int) -> str:
         return _SMALL[n]
     tens, ones = divmod(n, 10)
     return _TENS[tens - 2] + (f"-{_SMALL[ones]}" if ones else "")
-
-
-__all__ = ["FEMALE", "FRUITS", "MALE", "NAMES", "in_words"]
