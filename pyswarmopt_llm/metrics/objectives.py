@@ -7,20 +7,39 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import canonical
-from pyswarmopt_llm.common.interfaces import Utility
+from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
 from pyswarmopt_llm.metrics.combine import Combine, find_combine
 from pyswarmopt_llm.metrics.external.callables import CallableUtility
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
-from pyswarmopt_llm.metrics.external.protocol import External
 from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
 from pyswarmopt_llm.metrics.registry import Metric, find_metric, metric_specs
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.tasks import Item, Scoring, Task, load_task
+
+
+class External(Protocol):
+    """An objective that scores an engine by itself, without items.
+
+    Attributes:
+        name: name in tables and journals.
+        fingerprint: changes if the questions or their scoring change.
+    """
+
+    name: str
+    fingerprint: str
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there is a held-out split."""
+
+    def __call__(self, engine: Engine, split: str = "dev") -> Score:
+        """The score of the loaded candidate on ``dev`` or ``test``."""
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ from pyswarmopt_llm.metrics.classifiers import toxicity
 from pyswarmopt_llm.metrics.judge.judge import JUDGED_TOKENS, Judge
 from pyswarmopt_llm.metrics.likelihoods import InversePerplexity, Truthfulness
 from pyswarmopt_llm.metrics.nlgraph import graph_answers
-from pyswarmopt_llm.metrics.questions.written import Asked, Chat, ScoreTexts, Written
+from pyswarmopt_llm.metrics.questions.written import Chat, ItemsUtility, ScoreTexts, Written
 from pyswarmopt_llm.tasks import Item, Scoring
 
 Needs = Literal["nothing", "answer", "choices"]
 Compare = Callable[[Sequence[Item], Sequence[str], Sequence[str]], Score]
-Build = Callable[[Sequence[Item], Scoring, Chat, str | None], Asked]
+Build = Callable[[Sequence[Item], Scoring, Chat, str | None], ItemsUtility]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def written(
 ) -> Metric:
     """A metric of generated answers; by default the answer with the higher score wins."""
 
-    def build(items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None) -> Asked:
+    def build(items: Sequence[Item], _: Scoring, chat: Chat, template: str | None) -> ItemsUtility:
         return Written(items, score, chat, template, new)
 
     def by_score(items: Sequence[Item], ours: Sequence[str], theirs: Sequence[str]) -> Score:
@@ -87,10 +87,11 @@ def written(
 def continued(name: str, score: ScoreTexts) -> Metric:
     """A metric of continuations of plain text, without a chat template."""
 
-    def build(items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None) -> Asked:
-        return Written(items, score, None, template, toxicity.MAX_NEW_TOKENS)
-
-    return Metric(name, build, "generate")
+    return Metric(
+        name,
+        lambda items, scoring, chat, template: Written(items, score, None, template, toxicity.MAX_NEW_TOKENS),
+        "generate",
+    )
 
 
 METRICS: dict[str, Metric] = {
@@ -98,13 +99,8 @@ METRICS: dict[str, Metric] = {
     for metric in (
         Metric("accuracy", Accuracy, None, "answer"),
         Metric("abstain", Abstention, None, "choices", signed=True),
-        Metric("mc2", lambda items, _, chat, template: Truthfulness(items, chat, template), "likelihood", "choices"),
-        Metric(
-            "perplexity",
-            lambda items, _, chat, template: InversePerplexity(items, chat, template),
-            "likelihood",
-            "answer",
-        ),
+        Metric("mc2", lambda items, _, *rest: Truthfulness(items, *rest), "likelihood", "choices"),
+        Metric("perplexity", lambda items, _, *rest: InversePerplexity(items, *rest), "likelihood", "answer"),
         written("exact-match", text_scores.exact_match),
         written("numeric", text_scores.numeric, new=256),
         written("graph", graph_answers),

@@ -14,7 +14,7 @@ Chat = Callable[[str], str]
 ScoreTexts = Callable[[Sequence[Item], Sequence[str]], Sequence[float]]
 
 
-class Asked(Protocol):
+class ItemsUtility(Protocol):
     """A utility over items that knows in advance which texts have to fit the context window."""
 
     items: tuple[Item, ...]
