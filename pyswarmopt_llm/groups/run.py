@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pyswarmopt_llm.common.fingerprint import versions
 from pyswarmopt_llm.common.locked_directory import check_place, opened_place
 from pyswarmopt_llm.common.paired_statistics import permutation_test
 from pyswarmopt_llm.common.paths import user_path
@@ -23,7 +24,6 @@ from pyswarmopt_llm.groups.responses import Sheet, is_right
 from pyswarmopt_llm.groups.strategies import load_strategy
 from pyswarmopt_llm.groups.strategy import Strategy
 from pyswarmopt_llm.groups.validate import check_settings, check_task, usable
-from pyswarmopt_llm.jobs.search.prepare import versions
 from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, beats_chance, possible_scorings
 from pyswarmopt_llm.tasks import Item, Scoring, Task, load_task
 

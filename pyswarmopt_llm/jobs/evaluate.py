@@ -11,10 +11,10 @@ from pyswarmopt_llm.common.interfaces import ByParts, Engine, EngineByParts, Sco
 from pyswarmopt_llm.common.paths import user_path
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.run_files import read_about, read_result
-from pyswarmopt_llm.jobs.search.validate import check_askable
 from pyswarmopt_llm.metrics import interval
 from pyswarmopt_llm.metrics.objectives import LM_EVAL, scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import beats_chance, possible_scorings, trial_of
+from pyswarmopt_llm.metrics.questions.context_window import check_askable
 from pyswarmopt_llm.metrics.registry import METRICS, Metric, find_metric
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.spaces.load import holds_several, open_model

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.statistics import bootstrap_interval
 from pyswarmopt_llm.jobs.evaluate import EvalResult, split_sizes
-from pyswarmopt_llm.jobs.search.validate import check_askable
+from pyswarmopt_llm.metrics.questions.context_window import check_askable
 from pyswarmopt_llm.metrics.questions.written import Written
 from pyswarmopt_llm.metrics.registry import find_metric
 from pyswarmopt_llm.models.engines.hardware import pick_device

@@ -8,7 +8,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.groups.members.endpoint import EndpointMember
 from pyswarmopt_llm.groups.members.local import LocalMember
 from pyswarmopt_llm.groups.members.protocol import Member
-from pyswarmopt_llm.jobs.search.validate import check_askable
+from pyswarmopt_llm.metrics.questions.context_window import check_askable
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.tasks import Task
 

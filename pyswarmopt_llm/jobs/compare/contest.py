@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.fingerprint import canonical
+from pyswarmopt_llm.common.fingerprint import canonical, versions
 from pyswarmopt_llm.common.paths import user_path
 from pyswarmopt_llm.evaluation.scorer import pack
 from pyswarmopt_llm.jobs.compare.bench import Bench, Chats
@@ -20,10 +20,9 @@ from pyswarmopt_llm.jobs.compare.config import CompareConfig
 from pyswarmopt_llm.jobs.compare.contestants import PAPER, Contestant, Outcome, ordered, run, why_not
 from pyswarmopt_llm.jobs.compare.store import Store, check_place, opened
 from pyswarmopt_llm.jobs.compare.summary import summarise, write_tables
-from pyswarmopt_llm.jobs.search.prepare import versions
-from pyswarmopt_llm.jobs.search.validate import check_askable
 from pyswarmopt_llm.metrics.objectives import find_metrics, load_tasks, scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import beats_chance, possible_scorings, trial_of
+from pyswarmopt_llm.metrics.questions.context_window import check_askable
 from pyswarmopt_llm.metrics.registry import METRICS, Metric
 from pyswarmopt_llm.models import resolve_base
 from pyswarmopt_llm.models.adapters.adapter import load_adapter

@@ -19,6 +19,7 @@ from torch import Tensor
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event, Narrator, OnEvent
+from pyswarmopt_llm.common.fingerprint import versions
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.optimizers import is_swarm, optimizer, released
 from pyswarmopt_llm.common.paired_statistics import findings
@@ -32,7 +33,7 @@ from pyswarmopt_llm.jobs.search.archive import Candidate, Leaders
 from pyswarmopt_llm.jobs.search.async_loop import OneByOne, spent
 from pyswarmopt_llm.jobs.search.export import coefficients_by_group, items_saved, save_truncated
 from pyswarmopt_llm.jobs.search.policy import Effort
-from pyswarmopt_llm.jobs.search.prepare import LETTERS, Job, Questions, prepare, versions
+from pyswarmopt_llm.jobs.search.prepare import LETTERS, Job, Questions, prepare
 from pyswarmopt_llm.jobs.search.proposals import ask_promised
 from pyswarmopt_llm.jobs.search.scorers import Hands
 from pyswarmopt_llm.jobs.search.selection import Choice, choose, save_front
