@@ -1,4 +1,4 @@
-"""Fingerprints: short proofs that a resumed run sees the files that it started with."""
+"""Fingerprints and versions: how a resumed run knows that it sees the files, and which packages, it started with."""
 
 from __future__ import annotations
 

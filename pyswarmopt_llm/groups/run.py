@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pyswarmopt_llm.common.files.locked_directory import check_place, opened_place
+from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import write_json, write_text
 from pyswarmopt_llm.common.fingerprint import versions
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.locked_directory import check_place, opened_place
-from pyswarmopt_llm.common.paired_statistics import permutation_test
-from pyswarmopt_llm.common.paths import user_path
-from pyswarmopt_llm.common.statistics import interval, score_of
-from pyswarmopt_llm.evaluation.run_directory import write_json
+from pyswarmopt_llm.common.statistics import interval, permutation_test, score_of
 from pyswarmopt_llm.groups.config import CouncilConfig
 from pyswarmopt_llm.groups.context import GroupContext, Verdict
 from pyswarmopt_llm.groups.members import CachedMember, Member, ResponseCache, check_members, open_members
@@ -182,7 +180,8 @@ class _Report:
             verdicts += [{"strategy": strategy.name, "id": item.id, **vars(verdict)} for item, verdict in pairs]
             if self._out is not None:  # an interrupted call keeps its results so far
                 write_json(self._out / "result.json", result)
-                _write_lines(self._out / "verdicts.jsonl", verdicts)
+                lines = [json.dumps(verdict, ensure_ascii=False) + "\n" for verdict in verdicts]
+                write_text(self._out / "verdicts.jsonl", "".join(lines))
             on_step(done + 1, len(strategies), strategy.name, rows[strategy.name])
         return result
 
@@ -194,13 +193,6 @@ class _Report:
         lines = (self._out / "verdicts.jsonl").read_text(encoding="utf-8").splitlines()
         kept = {name: row for name, row in rows.items() if name not in names}
         return kept, [row for row in map(json.loads, lines) if row["strategy"] in kept]
-
-
-def _write_lines(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write a JSONL file atomically."""
-    part = file.with_name(f".{file.name}.part")
-    part.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    os.replace(part, file)
 
 
 def _member_rows(context: GroupContext, responses: Responses) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.jobs.ablations import Trial
-from pyswarmopt_llm.reporting.reading import Emergence, Origin
+from pyswarmopt_llm.common.files.regular import replacing
+from pyswarmopt_llm.reporting.reading import Emergence, Origin, Variant
 
 _CASES = {
     "kept": ("some expert and the swarm right", "tab:blue"),
@@ -33,7 +33,8 @@ def plot_emergence(file: Path, labels: Sequence[str], cases: Sequence[Mapping[st
     axes.set(ylabel="share of dev items", ylim=(0, 1))
     axes.set_xticks(range(len(bars)), [label for label, _ in bars])
     figure.legend(loc="outside upper center")  # in one column: two are wider than a picture of a few bars
-    figure.savefig(file, dpi=120)
+    with replacing(file) as stream:
+        figure.savefig(stream, dpi=120)
 
 
 def plot_origin(file: Path, origins: Sequence[Origin]) -> None:
@@ -51,19 +52,21 @@ def plot_origin(file: Path, origins: Sequence[Origin]) -> None:
     axes.set_xlabel("rank of its start in the swarm (1 is best)")
     axes.set_ylabel("dev: start (dot), end (star), proposed (dashes)")
     axes.set_xlim(0, population + 1)
-    figure.savefig(file, dpi=120)
+    with replacing(file) as stream:
+        figure.savefig(stream, dpi=120)
 
 
-def plot_trials(file: Path, trials: Sequence[Trial]) -> None:
+def plot_variants(file: Path, variants: Sequence[Variant]) -> None:
     """Dev and test of the searches of a study, side by side."""
-    figure, axes = _figure(width=max(5.0, 1.1 * len(trials)))
-    places = range(len(trials))
-    axes.bar([p - 0.2 for p in places], [t.dev for t in trials], width=0.4, color="0.7", label="dev")
-    tested = [(p, t.test) for p, t in zip(places, trials, strict=True) if t.test is not None]
+    figure, axes = _figure(width=max(5.0, 1.1 * len(variants)))
+    places = range(len(variants))
+    axes.bar([p - 0.2 for p in places], [t.dev for t in variants], width=0.4, color="0.7", label="dev")
+    tested = [(p, t.test) for p, t in zip(places, variants, strict=True) if t.test is not None]
     axes.bar([p + 0.2 for p, _ in tested], [v for _, v in tested], width=0.4, color="tab:blue", label="test")
-    axes.set_xticks(list(places), [t.label.replace(" ", "\n") for t in trials])
+    axes.set_xticks(list(places), [t.label.replace(" ", "\n") for t in variants])
     axes.legend()
-    figure.savefig(file, dpi=120)
+    with replacing(file) as stream:
+        figure.savefig(stream, dpi=120)
 
 
 def _figure(width: float = 5.0) -> tuple[Any, Any]:
@@ -75,4 +78,4 @@ def _figure(width: float = 5.0) -> tuple[Any, Any]:
     return figure, figure.subplots()
 
 
-__all__ = ["plot_emergence", "plot_origin", "plot_trials"]
+__all__ = ["plot_emergence", "plot_origin", "plot_variants"]

@@ -17,6 +17,25 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class Variant:
+    """One search of an ablation or diversity study.
+
+    Attributes:
+        label: what is different in it.
+        dev: value on dev.
+        test: value on held-out test; None without test items.
+        evaluations: positions scored.
+        run: its directory.
+    """
+
+    label: str
+    dev: float
+    test: float | None
+    evaluations: int
+    run: str
+
+
+@dataclass(frozen=True)
 class Emergence:
     """Dev items of one task by who answers them rightly: any starting expert, the final best (Feng et al. 2024).
 
@@ -74,11 +93,27 @@ def read_run(path: Path) -> tuple[Run, dict[str, Any]]:
         UserError: not a run, not finished, or without a complete evaluation.
     """
     run = Run.open(path)
-    if run.result is None:
+    result = run.result
+    if result is None:
         raise UserError(f"{path}: is not finished; finish it with: swarm-llm resume {path}")
+    journal = run.path / "history.jsonl"
     if not searched(run.rows):
-        raise UserError(f"{run.path / 'history.jsonl'}: has no complete evaluation; nothing to analyse")
-    return run, run.result
+        raise UserError(f"{journal}: has no complete evaluation; nothing to analyse")
+    _check_together(journal, run.rows, result)
+    return run, result
+
+
+def _check_together(journal: Path, rows: Sequence[Row], result: Mapping[str, Any]) -> None:
+    """Refuse rows that are not those of one search, the one that `result` came of."""
+    shapes = {_shape(row) for row in rows if row["phase"] == "search"}
+    if len(shapes) > 1:
+        raise UserError(f"{journal}: its lines differ in tasks, items or experts; restore the file")
+    if next(iter(shapes))[0] != len(result["coefficients"]):
+        raise UserError(f"{journal}: is of another number of experts than result.json; restore the files")
+
+
+def _shape(row: Row) -> tuple[int, tuple[tuple[str, int], ...]]:
+    return len(row["coefficients"]), tuple((name, len(items)) for name, items in row["items"].items())
 
 
 def searched(rows: Iterable[Row]) -> list[Row]:
@@ -151,4 +186,15 @@ def best_row(rows: Sequence[Row], result: Mapping[str, Any]) -> Row:
     return same[0] if same else max(rows, key=lambda row: row["value"])
 
 
-__all__ = ["Emergence", "Origin", "best_row", "emergence", "expert_rows", "origin", "read_run", "searched", "swarm_of"]
+__all__ = [
+    "Emergence",
+    "Origin",
+    "Variant",
+    "best_row",
+    "emergence",
+    "expert_rows",
+    "origin",
+    "read_run",
+    "searched",
+    "swarm_of",
+]

@@ -11,6 +11,7 @@ import typer
 from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_cli.terminal import echo
 from pyswarmopt_llm.cli.options import Json
+from pyswarmopt_llm.cli.options import AgainMetric, AgainTask, AgainUtility, AgainWorkers, Json, said_again
 
 
 def command(
@@ -18,6 +19,10 @@ def command(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to write (RUN/analysis).")] = None,
     ablations: Annotated[bool, typer.Option("--ablations", help="Search again without each part.")] = False,
     diversity: Annotated[bool, typer.Option("--diversity", help="Search again from fewer experts.")] = False,
+    utility: AgainUtility = None,
+    task: AgainTask = None,
+    metric: AgainMetric = None,
+    workers: AgainWorkers = None,
     as_json: Json = False,
 ) -> None:
     """Correctness emergence, where the best started, and on demand ablations and diversity; with plots.
@@ -32,6 +37,7 @@ def command(
         folder,
         with_ablations=ablations,
         with_diversity=diversity,
+        allowed=said_again(utility, task, metric, workers),
         tell=lambda text: echo(text, err=True),
     )
     typer.echo(json.dumps(found) if as_json else "\n".join([*_lines(found), f"Plots and figures: {folder}"]))

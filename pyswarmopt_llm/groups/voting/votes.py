@@ -68,10 +68,11 @@ def confidence(context: GroupContext) -> Decide:
     def decide(items: Sequence[Item]) -> list[Verdict]:
         responses = context.collect(items)
         p, letters = context.probabilities(responses), [list(item.choices or {}) for item in items]
-        return [
-            _confident(responses, i, lambda k, ballot, i=i: p[k, i, letters[i].index(ballot)], responses.cost(i))  # type: ignore[misc]
-            for i in range(len(items))
-        ]
+
+        def chosen(k: int, i: int, ballot: str) -> float:
+            return float(p[k, i, letters[i].index(ballot)])
+
+        return _by_confidence(responses, chosen, [0] * len(items))
 
     return decide
 
@@ -87,19 +88,18 @@ def _confidence_of_texts(context: GroupContext) -> Decide:
         responses = context.collect(items)
         logits, cost = _text_logits(context, responses)
         p = [voting.calibrated(own, t)[:, 0] for own, t in zip(logits, temperatures, strict=True)]
-        return [
-            _confident(responses, i, lambda k, ballot, i=i: p[k][i], responses.cost(i) + cost[i])  # type: ignore[misc]
-            for i in range(len(items))
-        ]
+        return _by_confidence(responses, lambda k, i, ballot: float(p[k][i]), cost)
 
     return decide
 
 
-def _confident(responses: Responses, i: int, p: Callable[[int, str], float], cost: int) -> Verdict:
-    """The vote on item i by confidence; `p(member, ballot)` is the probability of its ballot."""
-    ballots = responses.ballots[i]
-    own = [0.0 if ballot is None else float(p(k, ballot)) for k, ballot in enumerate(ballots)]
-    return verdict_of(voting.confidence(ballots, own), cost)
+def _by_confidence(responses: Responses, p: Callable[[int, int, str], float], more: Sequence[int]) -> list[Verdict]:
+    """Votes by `p(member, item, its ballot)`, the probability that the ballot is right; `more` tokens per item."""
+    verdicts = []
+    for i, ballots in enumerate(responses.ballots):
+        own = [0.0 if ballot is None else p(k, i, ballot) for k, ballot in enumerate(ballots)]
+        verdicts.append(verdict_of(voting.confidence(ballots, own), responses.cost(i) + more[i]))
+    return verdicts
 
 
 def _text_logits(context: GroupContext, responses: Responses) -> tuple[Logits, list[int]]:

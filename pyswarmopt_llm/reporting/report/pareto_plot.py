@@ -6,6 +6,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pyswarmopt_llm.common.files.regular import replacing
+
 log = logging.getLogger(__name__)
 
 Values = Mapping[str, float]
@@ -46,7 +48,8 @@ def plot_front(file: Path, front: Sequence[Values], saved: Sequence[Values], cho
     else:
         axes.set_ylabel("dev")
     axes.legend()
-    figure.savefig(file, dpi=120)
+    with replacing(file) as stream:
+        figure.savefig(stream, dpi=120)
 
 
 __all__ = ["plot_front"]

@@ -135,7 +135,9 @@ def test_members_that_cannot_be_are_refused(
     assert twice[0] == 2 and "would count twice" in twice[2]
     assert "names no model; write URL#MODEL" in swarm_llm(capsys, *bare, "--members", "http://127.0.0.1:1/v1")[2]
     (tmp_path / "begun").mkdir()
-    (tmp_path / "begun" / "run.json").write_text(json.dumps({"config": {"base": "B", "space": "factor"}}))
+    config = {"base": "B", "experts": ["E"], "tasks": [task], "out": str(tmp_path / "begun")}
+    about = {"format": 1, "config": config, "fingerprints": {}}
+    (tmp_path / "begun" / "run.json").write_text(json.dumps(about))
     assert "has no best/ yet" in swarm_llm(capsys, *bare, "--members", tmp_path / "begun")[2]
 
 
