@@ -162,8 +162,10 @@ def test_accepting_is_a_promise_too() -> None:
     network = three()
     network.promises(0, 0, [0, 2])
     network.promises(1, 1, [0, 1])
-    network.deliver("propose", 1, 1, [1, 2])  # member 2 had promised round 0 only
-    network.deliver("propose", 0, 0, [0, 2])
+    network.deliver("propose", 1, 1, [1, 2])  # member 2 had promised round 0 only; B is decided
+    network.deliver("propose", 0, 0, [0, 2])  # if it accepted A now, it would forget B
+    network.promises(3, 0, [0, 2])
+    network.deliver("propose", 3, 0, [0, 2])
     network.check()
     assert network.decisions == {"B"}
 
