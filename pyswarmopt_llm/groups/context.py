@@ -1,4 +1,4 @@
-"""What a strategy works with: the members, the task, and the members' answers and accuracies on dev."""
+"""The context of a strategy: members, task, and the members' answers and accuracies on dev."""
 
 from __future__ import annotations
 

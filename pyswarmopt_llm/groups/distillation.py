@@ -31,7 +31,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Training:
-    """How the student is trained.
+    """Hyperparameters of the student.
 
     Attributes:
         out: adapter directory to create.
@@ -60,7 +60,7 @@ def distill(
     Args:
         base: of the student.
         config: the group, one strategy, the task.
-        training: hyperparameters of the student.
+        training: of the student.
         on_step: as `train_expert`.
 
     Returns:

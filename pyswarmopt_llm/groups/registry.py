@@ -31,7 +31,7 @@ Need = Literal["reward", "samples", "dev", "choices", "likelihoods", "embeddings
 
 @dataclass(frozen=True)
 class Strategy:
-    """How a group comes to an answer.
+    """A strategy of a group, with what it needs.
 
     Attributes:
         name: as the user writes it.

@@ -43,7 +43,7 @@ class Group:
     def context(
         self, config: CouncilConfig, task: Task | None, cache: ResponseCache, tolerant: bool = False
     ) -> GroupContext:
-        """What strategies work with; requests go through the cache."""
+        """The context for strategies; requests go through the cache."""
         members = [CachedMember(member, cache) for member in self.members]
         judge = None if self.judge is None else CachedMember(self.judge, cache)
         scoring = "generate" if task is None else task_scoring(members, task, config.scoring)
@@ -119,7 +119,7 @@ def decide_prompt(config: CouncilConfig, prompt: str) -> dict[str, Verdict]:
 
 
 def task_scoring(members: Sequence[Member], task: Task, wanted: str) -> Scoring:
-    """How the members answer; ``auto`` tries letters on the members that give likelihoods.
+    """The scoring of a task; ``auto`` tries letters on the members that give likelihoods.
 
     Raises:
         UserError: an unknown name.

@@ -102,7 +102,7 @@ class LocalMember:
         ]
 
     def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
-        """By the engine's own scores; a user's text follows what the chat template begins with."""
+        """From the engine's scores; a user's text follows the beginning of the chat template."""
         engine = self.base.load(self._patch)
         requests = [
             as_users_words(engine, [engine.chat(text)])[0] if user is None else (engine.chat(user), text)

@@ -113,7 +113,7 @@ class Participant:
         return []
 
     def _proposal(self) -> str | None:
-        """What the promises so far allow to propose."""
+        """The answer that the promises so far allow, or None."""
         promises = self._promises.values()
         if len(promises) < self._quorum:
             return None

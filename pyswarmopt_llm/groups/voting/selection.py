@@ -1,4 +1,4 @@
-"""Which members answer which item: those that are good nearby, or as many as are needed to be sure."""
+"""Selection of members per item: those that are good nearby, or as many as are needed to be sure."""
 
 from __future__ import annotations
 

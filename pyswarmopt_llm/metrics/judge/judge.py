@@ -87,7 +87,7 @@ class Judge:
 
 
 def load_judge(rubric: str | None = None, cache: Path | None = None) -> tuple[Judge, ChatClient]:
-    """The judge that the environment names (`Endpoint.from_environment`), and its line to the endpoint.
+    """The judge that the environment names (`Endpoint.from_environment`), and its client.
 
     Args:
         rubric: a text file with what is good; None: `RUBRIC`.
