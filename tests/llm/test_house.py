@@ -51,9 +51,6 @@ def imported(tree: ast.Module) -> Iterator[str]:
 CROWDED: dict[str, str] = {}
 UPWARDS = {
     ("common.run_result", "evaluation.run_files"): "what a finished run left belongs to evaluation",
-    ("evaluation.workers.local", "jobs.search.prepare"): "workers build the context of a search themselves",
-    ("evaluation.workers.messages", "jobs.search.prepare"): "messages name the questions of a search",
-    ("evaluation.workers.sharding", "jobs.search.prepare"): "shards are made of the questions of a search",
 }
 CIRCLES = {
     (

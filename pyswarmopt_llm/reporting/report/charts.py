@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.reporting.reading import swarm_of
 
 WIDTH, HEIGHT = 480.0, 320.0
@@ -52,16 +52,17 @@ class Span:
     style: str = ""
 
 
-def best_so_far(history: Iterable[Mapping[str, Any]]) -> list[float]:
+def best_so_far(history: Iterable[Row]) -> list[float]:
     """The best value after each evaluation, rows in order; values that are not finite never lead.
 
     Example:
-        >>> best_so_far([{"value": 0.2}, {"value": float("nan")}, {"value": 0.5}, {"value": 0.4}])
+        >>> values = [0.2, float("nan"), 0.5, 0.4]
+        >>> best_so_far([Row("search", 0, i, "k", [1.0], value, 1, 1.0, {}) for i, value in enumerate(values)])
         [0.2, 0.2, 0.5, 0.5]
     """
     best: list[float] = []
     for row in history:
-        value = row["value"] if row["value"] is not None and math.isfinite(row["value"]) else -math.inf
+        value = row.value if math.isfinite(row.value) else -math.inf
         best.append(max(value, best[-1]) if best else value)
     return [value for value in best if math.isfinite(value)]
 
@@ -115,7 +116,7 @@ class Curve:
     y_ticks: list[Tick]
 
 
-def curve(history: Sequence[Mapping[str, Any]], rules: Mapping[str, float]) -> Curve | None:
+def curve(history: Sequence[Row], rules: Mapping[str, float]) -> Curve | None:
     """The picture of a search; None if nothing was evaluated.
 
     Args:
@@ -125,7 +126,7 @@ def curve(history: Sequence[Mapping[str, Any]], rules: Mapping[str, float]) -> C
     best = best_so_far(history)
     if not best:
         return None
-    values = [row["value"] for row in history if math.isfinite(row["value"])]
+    values = [row.value for row in history if math.isfinite(row.value)]
     low, high = min([*values, *rules.values()]), max([*values, *rules.values()])
     pad = 0.04 * (high - low) or 0.5
     x = Scale(1, max(len(best), 2), LEFT, WIDTH - RIGHT)
@@ -135,7 +136,7 @@ def curve(history: Sequence[Mapping[str, Any]], rules: Mapping[str, float]) -> C
         corners += [(x(number), corners[-1][1]), (x(number), y(value))]
     swarm = swarm_of(history)
     seen = [
-        Mark(x(number), y(row["value"]), f"evaluation {number}, {told(row, swarm)}")
+        Mark(x(number), y(row.value), f"evaluation {number}, {told(row, swarm)}")
         for number, row in enumerate(history, start=1)
     ]
     lines = [Mark(LEFT, y(value), label=f"{name} {value:.3f}") for name, value in rules.items()]
@@ -148,11 +149,11 @@ def curve(history: Sequence[Mapping[str, Any]], rules: Mapping[str, float]) -> C
     )
 
 
-def told(row: Mapping[str, Any], swarm: Container[int]) -> str:
+def told(row: Row, swarm: Container[int]) -> str:
     """What a row of the search says, for a pointer on its mark; `swarm`: the numbers of the particles."""
-    bound = "at most " if "bounds" in row else ""
-    own = f"particle {row['particle']}, iteration {row['iteration']}"
-    return f"{own if row['particle'] in swarm else 'proposed by the item model'}: {bound}{row['value']:.3f}"
+    about = "" if row.complete else "about "
+    own = f"particle {row.particle}, iteration {row.iteration}"
+    return f"{own if row.particle in swarm else 'proposed by the item model'}: {about}{row.value:.3f}"
 
 
 __all__ = [

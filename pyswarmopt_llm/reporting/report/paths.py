@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.reporting.reading import swarm_of
 from pyswarmopt_llm.reporting.report.charts import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Mark, Scale, Tick, ticks, told
 
@@ -43,7 +43,7 @@ class Plane:
     y_ticks: list[Tick]
 
 
-def plane(rows: Sequence[Mapping[str, Any]], coefficients: Mapping[str, float], chosen: Mapping[str, Any]) -> Plane:
+def plane(rows: Sequence[Row], coefficients: Mapping[str, float], chosen: Row) -> Plane:
     """The picture of where a swarm went.
 
     Args:
@@ -52,8 +52,8 @@ def plane(rows: Sequence[Mapping[str, Any]], coefficients: Mapping[str, float], 
         chosen: the row of the result.
     """
     names, n = list(coefficients), len(coefficients)
-    where = np.array([row["coefficients"] for row in rows], dtype=np.float64)
-    values = np.array([row["value"] for row in rows], dtype=np.float64)
+    where = np.array([row.coefficients for row in rows], dtype=np.float64)
+    values = np.array([row.value for row in rows], dtype=np.float64)
     flat, corners, caption = _flatten(where, values, n)
     everything = np.vstack([flat, corners])
     low, high = everything.min(0), everything.max(0)
@@ -72,7 +72,7 @@ def plane(rows: Sequence[Mapping[str, Any]], coefficients: Mapping[str, float], 
     ]
     by_particle: dict[int, list[tuple[float, float]]] = {}
     for spot, row in zip(spots, rows, strict=True):
-        by_particle.setdefault(row["particle"], []).append(spot)
+        by_particle.setdefault(row.particle, []).append(spot)
     paths = {particle: " ".join(f"{a:.1f},{b:.1f}" for a, b in way) for particle, way in by_particle.items()}
     at = next(spot for spot, row in zip(spots, rows, strict=True) if row is chosen)
     return Plane(
@@ -82,8 +82,8 @@ def plane(rows: Sequence[Mapping[str, Any]], coefficients: Mapping[str, float], 
         visited,
         " ".join(f"{a:.1f},{b:.1f}" for a, b in map(place, corners)) if n == 3 else "",
         list(paths.values()),
-        paths[chosen["particle"]],
-        Mark(*at, f"the result, {chosen['value']:.3f} on dev"),
+        paths[chosen.particle],
+        Mark(*at, f"the result, {chosen.value:.3f} on dev"),
         [Tick(y(t), f"{t:g}") for t in ticks(low[1], high[1])] if n == 2 else [],
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyswarmopt_llm.common.statistics import interval
-from pyswarmopt_llm.evaluation.scorer import task_score
+from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.reporting.card import command_line
 from pyswarmopt_llm.reporting.reading import best_row, expert_rows, origin, searched, swarm_of
 from pyswarmopt_llm.reporting.report.charts import HEIGHT, WIDTH, Mark, Scale, Span, curve
@@ -21,7 +21,7 @@ from pyswarmopt_llm.tasks import Task
 
 _RANGE = 220.0  # width of the drawings in tables
 _SMALL = 5e-4  # a weight that is shown as none
-Row = Mapping[str, Any]
+Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Drawn:
     first: bool = False
 
 
-def render_report(run: Row, result: Row, history: Iterable[Row], tasks: Mapping[str, Task] | None = None) -> str:
+def render_report(run: Json, result: Json, history: Iterable[Row], tasks: Mapping[str, Task] | None = None) -> str:
     """The page, a pure function of what the run wrote down.
 
     Args:
@@ -55,7 +55,7 @@ def render_report(run: Row, result: Row, history: Iterable[Row], tasks: Mapping[
     Returns:
         HTML without scripts and without a link to anything outside; every value is escaped.
     """
-    rows = [row for row in history if row["phase"] == "search"]
+    rows = [row for row in history if row.phase == "search"]
     whole = searched(rows)
     config = run["config"]
     base = run.get("base_name") or config["base"]
@@ -98,16 +98,16 @@ def _between(bounds: Interval | None) -> str:
     return "" if bounds is None else f"[{bounds[0]:.3f}, {bounds[1]:.3f}]"
 
 
-def _contestants(result: Row, whole: Sequence[Row]) -> list[Drawn]:
+def _contestants(result: Json, whole: Sequence[Row]) -> list[Drawn]:
     """The swarm, the average, and every expert by its dev score; the best one alone has been asked test."""
     single, *rest = score_rows(result)
     swarm, others = rest[-1], rest[:-1]
     label = f"{result['best_single']}, the best single expert"
     experts = [ScoreRow(label, single.dev, single.dev_interval, single.test, single.test_interval)]
     names = list(result["coefficients"])
-    for row in sorted(expert_rows(whole, result), key=lambda row: -row["value"]):
-        if names[row["particle"]] != result["best_single"]:
-            experts.append(ScoreRow(names[row["particle"]], row["value"], _dev_interval(row), None, None))
+    for row in sorted(expert_rows(whole, result), key=lambda row: -row.value):
+        if names[row.particle] != result["best_single"]:
+            experts.append(ScoreRow(names[row.particle], row.value, _dev_interval(row), None, None))
     all_rows = [swarm, *others, *experts]
     known = [bound for row in all_rows for pair in (row.dev_interval, row.test_interval) for bound in pair or ()]
     known += [value for row in all_rows for value in (row.dev, row.test) if value is not None]
@@ -137,19 +137,19 @@ def _drawn(row: ScoreRow, x: Scale, first: bool) -> Drawn:
 
 def _dev_interval(row: Row) -> Interval | None:
     """Of a row with one task, by its items."""
-    if len(row["items"]) != 1:
+    if len(row.items) != 1:
         return None
-    score = task_score(row, next(iter(row["items"])))
+    score = row.score(next(iter(row.items)))
     return interval(score.per_item) if len(score.per_item) == score.n > 1 else None
 
 
-def _by_task(result: Row) -> list[tuple[str, list[str]]]:
+def _by_task(result: Json) -> list[tuple[str, list[str]]]:
     """Task -> dev and test of the best single expert and of the swarm, where there are several tasks."""
     keys = ("best_single_dev", "best_dev", "best_single_test", "best_test")
     return [(name, [_score(row.get(key)) for key in keys]) for name, row in result.get("tasks", {}).items()]
 
 
-def _rules(result: Row) -> dict[str, float]:
+def _rules(result: Json) -> dict[str, float]:
     """What the curve is compared with."""
     rules = {"best expert": result["best_single_dev"]}
     if result.get("uniform_dev") is not None:
@@ -169,30 +169,30 @@ def _bars(coefficients: Mapping[str, float]) -> dict[str, Any]:
     return {"bars": bars, "zero": x(0), "none": [n for n, w in coefficients.items() if abs(w) < _SMALL]}
 
 
-def _particles(rows: Sequence[Row], result: Row) -> list[Drawn]:
+def _particles(rows: Sequence[Row], result: Json) -> list[Drawn]:
     """Where each particle started and the best that it found, the best first."""
     ways: dict[int, list[Row]] = {}
     for row in rows:
-        ways.setdefault(row["particle"], []).append(row)
+        ways.setdefault(row.particle, []).append(row)
     chosen = best_row(searched(rows), result)
-    found = {particle: max(way, key=lambda row: row["value"]) for particle, way in ways.items()}
-    values = [row["value"] for row in rows]
+    found = {particle: max(way, key=lambda row: row.value) for particle, way in ways.items()}
+    values = [row.value for row in rows]
     x = Scale(min(values), max(values), 6, _RANGE - 6)
     names, swarm = list(result["coefficients"]), swarm_of(rows)
     lines = []
-    for particle in sorted(ways, key=lambda p: (-found[p]["value"], p != chosen["particle"], p)):
+    for particle in sorted(ways, key=lambda p: (-found[p].value, p != chosen.particle, p)):
         start, best = ways[particle][0], found[particle]
         proposed = particle not in swarm
-        when = "after the last" if proposed else str(best["iteration"])
-        cells = {"start": _score(start["value"]), "best": _score(best["value"]), "iteration": when}
+        when = "after the last" if proposed else str(best.iteration)
+        cells = {"start": _score(start.value), "best": _score(best.value), "iteration": when}
         marks = [
-            Mark(x(start["value"]), 12.0, f"start {start['value']:.3f}", "hollow"),
-            Mark(x(best["value"]), 12.0, f"best {best['value']:.3f}"),
+            Mark(x(start.value), 12.0, f"start {start.value:.3f}", "hollow"),
+            Mark(x(best.value), 12.0, f"best {best.value:.3f}"),
         ]
-        way = [Span(x(start["value"]), x(best["value"]), 12.0)]
+        way = [Span(x(start.value), x(best.value), 12.0)]
         who = "proposed" if proposed else str(particle)
-        label = f"{who}: {_mixture(start['coefficients'], names)}"
-        lines.append(Drawn(label, cells, marks, way, particle == chosen["particle"]))
+        label = f"{who}: {_mixture(start.coefficients, names)}"
+        lines.append(Drawn(label, cells, marks, way, particle == chosen.particle))
     return lines
 
 
@@ -209,7 +209,7 @@ def _mixture(coefficients: Sequence[float], names: Sequence[str]) -> str:
     return " + ".join(f"{weight:.2f} {name}" for name, weight in parts[:2]) + (" + …" if len(parts) > 2 else "")
 
 
-def _cost(result: Row) -> dict[str, str]:
+def _cost(result: Json) -> dict[str, str]:
     share = result["seconds_scoring"] / result["seconds"] if result["seconds"] else 0.0
     saved = result.get("items_saved", 0.0)
     return {
@@ -222,7 +222,7 @@ def _cost(result: Row) -> dict[str, str]:
     }
 
 
-def _provenance(run: Row, base: str) -> dict[str, str]:
+def _provenance(run: Json, base: str) -> dict[str, str]:
     config, prints = run["config"], run.get("fingerprints", {})
     experts = prints.get("experts", {})
     return {

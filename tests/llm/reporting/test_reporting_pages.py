@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from sklearn.decomposition import PCA
 
+from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.reporting.card import code, command_line, model_card, plain
 from pyswarmopt_llm.reporting.report.charts import BOTTOM, HEIGHT, TOP, WIDTH, best_so_far, curve, ticks
 from pyswarmopt_llm.reporting.report.paths import plane
@@ -51,24 +53,18 @@ def result_json(**changes: Any) -> dict[str, Any]:
     return {**record, **changes}
 
 
-def row(particle: int, iteration: int, coefficients: list[float], items: str, task: str = "t") -> dict[str, Any]:
+def row(particle: int, iteration: int, coefficients: list[float], items: str, task: str = "t") -> Row:
     value = items.count("1") / len(items)
     about = {"phase": "search", "iteration": iteration, "particle": particle, "key": f"{particle} {iteration}"}
-    return {
-        **about,
-        "coefficients": coefficients,
-        "value": value,
-        "n": len(items),
-        "seconds": 1.0,
-        "items": {task: items},
-    }
+    found = {"coefficients": coefficients, "value": value, "n": len(items), "seconds": 1.0, "items": {task: items}}
+    return Row.from_json({**about, **found})
 
 
 # The experts know items 1 to 6 and 4 to 6; the result, 1.25 x - .25 y, all but items 2 and 10.
 HISTORY = [
     row(0, 0, [1.0, 0.0], "1111110000"),
     row(1, 0, [0.0, 1.0], "0001110000"),
-    {**row(1, 1, [0.5, 0.5], "0001111???"), "bounds": [0.4, 0.7], "value": 0.7},
+    replace(row(1, 1, [0.5, 0.5], "0001111???"), bounds=[0.4, 0.7], value=0.7),
     row(0, 1, [1.25, -0.25], "1011111110"),
 ]
 DEV = tuple(Item(str(i), f"Question {i} <b>?", {"A": "yes", "B": "no"}, "A") for i in range(1, 11))
@@ -167,15 +163,15 @@ def test_the_command_parses_back_to_the_configuration() -> None:
     assert "--dev" not in words
 
 
-@given(st.lists(st.none() | st.floats(), max_size=20))
-def test_best_so_far_against_brute_force(values: list[float | None]) -> None:
-    finite = [v if v is not None and v - v == 0 else None for v in values]
+@given(st.lists(st.floats(), max_size=20))
+def test_best_so_far_against_brute_force(values: list[float]) -> None:
+    finite = [v if v - v == 0 else None for v in values]
     expected = []
     for end in range(1, len(values) + 1):
         known = [v for v in finite[:end] if v is not None]
         if known:
             expected.append(max(known))
-    assert best_so_far([{"value": value} for value in values]) == expected
+    assert best_so_far([replace(HISTORY[0], value=value) for value in values]) == expected
 
 
 def test_the_curve_is_a_staircase_inside_its_frame() -> None:
@@ -241,7 +237,7 @@ def test_the_projection_is_the_one_of_scikit_learn(n: int, count: int, seed: int
 
 
 @pytest.mark.parametrize("rows", [[], HISTORY[:1], HISTORY, HISTORY[2:3]])
-def test_the_report_states_the_numbers_and_needs_nothing_from_outside(rows: list[dict[str, Any]]) -> None:
+def test_the_report_states_the_numbers_and_needs_nothing_from_outside(rows: list[Row]) -> None:
     page = render_report(run_json(), result_json(), rows)
     elements = Elements(page)
     for word in ("0.620 against 0.650", "(-0.030)", "0.620 [0.550, 0.690]", "+1.250", "-0.250", "1:20"):
@@ -351,7 +347,7 @@ def test_a_hostile_name_stays_text_in_the_report() -> None:
     result = result_json(best_single=HOSTILE, coefficients={HOSTILE: 1.0}, scoring=HOSTILE, stop={HOSTILE: HOSTILE})
     item = Item(HOSTILE, HOSTILE, {"A": HOSTILE, "B": "no"}, "A")
     tasks, named = {HOSTILE: Task(HOSTILE, (item,) * 10, ())}, {HOSTILE: 1.25, "y": -0.25}
-    rows = [{**one, "items": {HOSTILE: one["items"]["t"]}} for one in HISTORY]
+    rows = [replace(one, items={HOSTILE: one.items["t"]}) for one in HISTORY]
     run["fingerprints"] = {"tasks": {HOSTILE: HOSTILE}, "experts": {HOSTILE: HOSTILE}}
     result |= {"coefficients": named, "coefficients_by_group": {HOSTILE: named}, "notes": [HOSTILE]}
     page = render_report(run, result, rows, tasks)
