@@ -11,7 +11,7 @@ import typer.main
 import pyswarmopt.cli
 import pyswarmopt.cli.app
 import pyswarmopt_llm.cli
-from pyswarmopt_cli.limits import largest
+from pyswarmopt.cli.limits import largest
 
 APPS = ((pyswarmopt.cli.app.app, pyswarmopt.cli.main), (pyswarmopt_llm.cli.app, pyswarmopt_llm.cli.main))
 
