@@ -86,12 +86,11 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, is_module, _ = _HOME[name].partition(":")
     found = import_module(f"{__name__}.{module}")
-    globals()[name] = value = found if is_module else getattr(found, name)
-    return value
+    return found if is_module else getattr(found, name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)
 
 
 __all__ = [
