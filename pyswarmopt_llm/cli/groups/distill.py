@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pyswarmopt_cli.terminal import echo
-from pyswarmopt_cli.words import counted
+from pyswarmopt.cli.terminal import echo
+from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.cli.groups.options import DEFAULT, Dev, Members, Test
 from pyswarmopt_llm.cli.models.train_expert import step_display
 from pyswarmopt_llm.cli.options import Base, Device, Dtype, Json, Overlap, Quiet, Scoring, Threads
