@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_cli.words import counted
+from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.files import regular
 from pyswarmopt_llm.common.files.paths import user_path

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from pyswarmopt_llm.cli.options import Json
-from pyswarmopt_cli.terminal import echo
+from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_llm.cli.options import AgainMetric, AgainTask, AgainUtility, AgainWorkers, Json, said_again
 
