@@ -1,4 +1,4 @@
-"""Analyses that take searches of their own: what each part of the algorithm brings, and diversity of the experts."""
+"""Studies that rerun a search: ablations of the algorithm, and diversity of the experts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyswarmopt_llm.jobs.search.loop import SearchResult, resume, search
 
 _NEVER = 10**9
 
-# What is taken away -> settings of Model Swarms (Feng et al. 2024, section 5, ablation study).
+# What is removed -> settings of Model Swarms (Feng et al. 2024, section 5, ablation study).
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "no randomness": ("randomness=none",),
     "no repel": ("repel=0",),
@@ -28,7 +28,7 @@ class Trial:
     """One search of a study.
 
     Attributes:
-        label: what is different in it.
+        label: what differs from the original search.
         dev: value on dev.
         test: value on held-out test; None without test items.
         evaluations: positions scored.
@@ -43,17 +43,17 @@ class Trial:
 
 
 def ablations(config: SearchConfig, out: Path, tell: Callable[[str], None]) -> list[Trial]:
-    """The same search with one part taken away at a time; "no crossover" starts from the experts alone.
+    """The same search with one part removed at a time; "no crossover" starts from the experts alone.
 
     Args:
-        config: of the run that is analysed.
-        out: where the searches go, one directory each; finished ones are taken as they are, others resumed.
-        tell: told which one begins.
+        config: of the analysed run.
+        out: holds a directory for each search; finished ones are reused, others resumed.
+        tell: called with a line about each search that starts.
     """
     trials = []
     for label, settings in ABLATIONS.items():
         if label == "no crossover" and config.space == "graph":
-            continue  # graphs are drawn, not crossed
+            continue  # graphs are sampled, not crossed
         changed = replace(config, settings=(*config.settings, *settings))
         if label == "no crossover":
             changed = replace(changed, particles=len(config.experts))
@@ -62,7 +62,7 @@ def ablations(config: SearchConfig, out: Path, tell: Callable[[str], None]) -> l
 
 
 def diversity(config: SearchConfig, out: Path, tell: Callable[[str], None]) -> list[Trial]:
-    """Searches from d distinct experts, drawn by the run's seed, for d that divide their number (2 at least).
+    """Searches from d distinct experts, drawn by the run's seed, for each d >= 2 that divides their number.
 
     The paper's 1x10 to 10x1. Copies of an expert add nothing to a swarm that moves mixing weights, so a search from d
     experts starts from each once and has as many particles as the others.
@@ -78,7 +78,7 @@ def diversity(config: SearchConfig, out: Path, tell: Callable[[str], None]) -> l
 
 
 def as_trial(label: str, found: SearchResult | Mapping[str, Any], run: Path) -> Trial:
-    """A finished search as a line of a study."""
+    """A finished search as a trial."""
     result = found.result if isinstance(found, SearchResult) else found
     return Trial(label, result["best_dev"], result.get("best_test"), result["evaluations"], str(run))
 

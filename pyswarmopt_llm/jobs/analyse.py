@@ -1,4 +1,4 @@
-"""All analyses of one or several runs, written to a directory."""
+"""Analyses of finished runs, written to a directory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.evaluation.run_directory import write_json
 from pyswarmopt_llm.jobs.ablations import ablations, as_trial, diversity
-from pyswarmopt_llm.reporting.plots import plot_emergence, plot_origin, plot_trials
+from pyswarmopt_llm.reporting.plots import plot_emergence, plot_origin, plot_scores
 from pyswarmopt_llm.reporting.reading import emergence, origin, read_run, searched
 
 
@@ -25,11 +25,11 @@ def analyse(
     """Analyse finished runs; write ``analysis.json`` and the plots.
 
     Args:
-        runs: run directories; the searches of ablations and diversity are made from the first one's configuration.
+        runs: run directories; ablations and diversity rerun the configuration of the first.
         out: directory to write to.
-        with_ablations: search again without each part of the algorithm.
-        with_diversity: search again from fewer experts.
-        tell: told about every search that begins.
+        with_ablations: rerun without each part of the algorithm.
+        with_diversity: rerun with fewer experts.
+        tell: called with a line about every search that starts.
 
     Returns:
         ``runs``: per run its `Emergence` per task and its `Origin`. ``weak_to_strong``: share of runs whose best
@@ -42,7 +42,7 @@ def analyse(
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{out}: cannot be made ({error.strerror}); choose another --out") from error
+        raise UserError(f"{out}: cannot be created ({error.strerror}); choose another --out") from error
     cases = [emergence(searched(run.rows), result) for run, result in opened]
     origins = [origin(run.rows, result) for run, result in opened]
     found: dict[str, Any] = {
@@ -50,7 +50,7 @@ def analyse(
             {
                 "run": str(run.path),
                 "emergence": {name: {**asdict(case), "share": case.share} for name, case in of_run.items()},
-                "origin": {**asdict(start), "weak_to_strong": start.weak_to_strong},
+                "origin": start.to_json(),
             }
             for (run, _), of_run, start in zip(opened, cases, origins, strict=True)
         ],
@@ -65,7 +65,7 @@ def analyse(
             whole = as_trial("as it was", result, first.path)
             trials = [whole, *study(first.config, out / name, tell)]
             found[name] = [asdict(trial) for trial in trials]
-            plot_trials(out / f"{name}.png", trials)
+            plot_scores(out / f"{name}.png", *zip(*((t.label, t.dev, t.test) for t in trials), strict=True))
     write_json(out / "analysis.json", found)
     return found
 

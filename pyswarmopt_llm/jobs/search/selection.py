@@ -15,7 +15,7 @@ from pyswarmopt_llm.evaluation.scorer import OnRow
 from pyswarmopt_llm.jobs.search.archive import Candidate, Leaders
 from pyswarmopt_llm.jobs.search.prepare import Job, Questions
 from pyswarmopt_llm.jobs.search.scorers import Hands
-from pyswarmopt_llm.reporting.report.pareto_plot import plot_front
+from pyswarmopt_llm.reporting.plots import plot_front
 from pyswarmopt_llm.tasks import Scoring
 
 

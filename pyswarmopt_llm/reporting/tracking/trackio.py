@@ -1,4 +1,4 @@
-"""Trackio: a local database, unless its own environment variables name a Space; look at it with ``trackio show``."""
+"""Trackio: a local database, unless its own environment variables name a Space; view it with ``trackio show``."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ class Trackio:
     """Logs to a trackio run.
 
     Args:
-        name: of the run; one that is there goes on.
+        name: of the run; an existing one is continued.
         config: shown beside the run.
     """
 
     def __init__(self, name: str, config: Mapping[str, Any]) -> None:
-        with redirect_stdout(sys.stderr):  # it greets, and stdout is for results
+        with redirect_stdout(sys.stderr):  # it prints a greeting, and stdout is for results
             self._run = trackio.init(project="swarm-llm", name=name, config=dict(config), resume="allow", embed=False)
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Keep these values of this step."""
+        """Log the values of a step."""
         self._run.log(dict(values), step=step)
 
     def finish(self) -> None:
-        """Wait until all is written."""
+        """Wait until everything is written."""
         with redirect_stdout(sys.stderr):
             self._run.finish()
 

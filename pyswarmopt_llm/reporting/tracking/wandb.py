@@ -1,4 +1,4 @@
-"""Weights & Biases: files in ``RUN/wandb`` for ``wandb sync``; sent at once only if ``WANDB_MODE=online`` says so."""
+"""Weights & Biases: files in ``RUN/wandb`` for ``wandb sync``; uploaded directly only with ``WANDB_MODE=online``."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ class WeightsAndBiases:
 
     Args:
         folder: where its files go.
-        name: of the run, and its id: one that is there goes on.
+        name: of the run, and its id; an existing one is continued.
         config: shown beside the run.
     """
 
     def __init__(self, folder: Path, name: str, config: Mapping[str, Any]) -> None:
         mode = cast(Mode, os.environ.get("WANDB_MODE", "offline"))
-        own = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in name)  # an id takes few signs
+        own = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in name)  # allowed in ids
         self._run = wandb.init(
             project="swarm-llm", name=name, id=own, dir=folder, config=dict(config), mode=mode, resume="allow"
         )
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Keep these values of this step."""
+        """Log the values of a step."""
         self._run.log(dict(values), step=step)
 
     def finish(self) -> None:
-        """Wait until all is written."""
+        """Wait until everything is written."""
         self._run.finish()
 
 

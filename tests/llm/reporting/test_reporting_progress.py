@@ -177,7 +177,7 @@ def test_in_a_terminal_the_last_state_and_the_notes_stay_on_the_screen() -> None
         on_event(Event("note", {"text": "[bold]letters[/bold] are at chance"}))
         on_event(Narrator(12).told(row(0, 0, 0, 0.75, seconds=3.0)))
     last = out.getvalue()[out.getvalue().rindex("runs/a") :]
-    for word in ("iteration 0/2", "best dev 0.7500", "1 evaluated, at most 11 left", "at most 0:33 left"):
+    for word in ("iteration 0/2", "best dev 0.750", "1 evaluated, at most 11 left", "at most 0:33 left"):
         assert word in last
     assert "[bold]letters[/bold] are at chance" in out.getvalue()
 
@@ -198,9 +198,9 @@ def test_elsewhere_than_in_a_terminal_there_is_a_line_per_iteration() -> None:
     for word in ("runs/a", "2 experts", "builtin:demo", "4 particles", "48 dev items", "likelihood", "bfloat16"):
         assert word in headline
     assert note == "[bold]letters[/bold] are at chance"
-    assert trial == "trying option letters: 1 scored" and closing == "scoring what was found"
+    assert trial == "trying option letters: 1 scored" and closing == "scoring the result"
     # Ten evaluations left at (2 + 4) / 2 = 3 s each: 30 s; 96 items in 6 s.
-    words = ("1/2", "0.7500", "2 evaluated", "10 left", "16 items/s", "0:30", "1 of 2 iterations", "0 of 5 without")
+    words = ("1/2", "0.750", "2 evaluated", "10 left", "16 items/s", "0:30", "1 of 2 iterations", "0 of 5 without")
     assert all(word in iteration for word in words)
 
 
@@ -209,7 +209,7 @@ def test_once_the_search_is_over_nothing_is_left() -> None:
     assert any("left" in line for line in drawn(state, 80))
     state.add(Event("closing"))
     lines = drawn(state, 80)
-    assert not any("left" in line for line in lines) and lines[-1] == "scoring what was found"
+    assert not any("left" in line for line in lines) and lines[-1] == "scoring the result"
 
 
 def test_the_headline_leaves_out_what_is_not_known() -> None:

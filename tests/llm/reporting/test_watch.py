@@ -156,8 +156,8 @@ def test_once_shows_a_finished_run_and_its_table(
     code, out, err = swarm_llm(capsys, "watch", run, "--once")
     result = events[-1].data["result"]
     assert (code, err) == (0, "")
-    assert f"best dev {result['best_dev']:.4f}" in out and "3 of 3 iterations" in out and "finished" in out
-    assert "Swarm minus best single expert" in out
+    assert f"best dev {result['best_dev']:.3f}" in out and "3 of 3 iterations" in out and "finished" in out
+    assert "the best single expert, " in out
 
 
 def test_once_of_a_killed_run_says_how_to_go_on(
@@ -166,7 +166,7 @@ def test_once_of_a_killed_run_says_how_to_go_on(
     run = copied(finished[0], tmp_path / "a run", lines=6, owner="process 999999999 on nowhere")
     (run / OWNER).write_text(this_process().replace(str(os.getpid()), "999999999"))
     code, out, _ = swarm_llm(capsys, "watch", run, "--once")
-    assert code == 0 and f"stopped; go on with: swarm-llm resume '{run}'" in out
+    assert code == 0 and f"stopped; resume with: swarm-llm resume '{run}'" in out
     assert swarm_llm(capsys, "watch", run)[0] == 1
 
 
