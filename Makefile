@@ -1,4 +1,4 @@
-# make setup | demo | test | lint | docs | dist | bench | clean
+# make setup | demo | test | fuzz | lint | docs | dist | bench | clean
 # Overridable: PYTHON (3.11 or newer), VENV, ARGS (handed to demo, test and bench), WORKERS (of test).
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -7,7 +7,7 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test lint docs dist bench clean
+.PHONY: setup demo test fuzz lint docs dist bench clean
 
 setup: $(STAMP)
 
@@ -24,8 +24,12 @@ demo: setup
 
 test: setup
 	@# Files side by side, one thread each: two cores are not shared out twice. The same examples on every run,
-	@# and no deadlines; ARGS=--hypothesis-profile=default looks for new ones.
+	@# and no deadlines; make fuzz looks for new ones.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --hypothesis-profile=ci $(ARGS)
+
+fuzz: setup
+	@# The tests that draw their inputs, with new ones each time; a failure prints how to reproduce it.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m hypothesis --hypothesis-profile=fuzz $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

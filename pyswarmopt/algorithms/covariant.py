@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from pyswarmopt.algorithms.recipe import Recipe, compose
+from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
 from pyswarmopt.parts import boundary
 from pyswarmopt.parts.restart import RestartSwarm
 from pyswarmopt.parts.topology import BetterInformants
 from pyswarmopt.parts.velocity import Snapshot
+
+HALF = (torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,18 @@ class EigenFactors:
         return self.given(snapshot, factors)
 
     def given(self, s: Snapshot, factors: Tensor) -> Tensor:
-        """The velocity for given factors, (2, N, D)."""
+        """The velocity for given factors, (2, N, D); computed in float32 where the swarm's dtype has 16 bits, which
+        no eigenvalue problem is solved in."""
+        if s.x.dtype in HALF:
+            wide = Snapshot(*(part.float() for part in s))
+            return self.given(wide, factors.float()).to(s.x.dtype)
         centred = s.p - s.p.mean(dim=0)
         axes = torch.linalg.eigh(centred.T @ centred).eigenvectors
         pull = self.cognitive * factors[0] * ((s.p - s.x) @ axes) + self.social * factors[1] * ((s.g - s.x) @ axes)
         return (self.inertia - self.damping / s.x.shape[1]) * s.v + pull @ axes.T
 
 
+@keeps_options
 def covariant(
     inertia: float = 0.67,
     cognitive: float = 1.62,
@@ -85,8 +92,7 @@ def covariant(
         >>> pso.minimize(pso.functions.rosenbrock, [(-5, 5)] * 3, recipe="covariant", max_evals=3000, seed=0).fun < 1e-6
         True
     """
-    options = dict(locals())
-    recipe = compose(
+    return compose(
         name="covariant",
         velocity=EigenFactors(inertia, cognitive, social, damping),
         topology=BetterInformants(share),
@@ -94,7 +100,6 @@ def covariant(
         restart=RestartSwarm(patience=patience, growth=growth),
         population=population,
     )
-    return replace(recipe, options=options)
 
 
 __all__ = ["EigenFactors", "covariant"]

@@ -10,10 +10,13 @@ import glob
 import json
 import math
 import os
+import stat
+import sys
+import tokenize
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -24,6 +27,14 @@ from pyswarmopt.base.storage import IN_MEMORY, Storage, StorageError
 FORMAT = 1
 HEADER = "header.json"
 CHUNK = 2**20  # bytes written and read at a time
+MOST_ENTRIES = 1024
+MOST_HEADER = 2**27  # bytes of JSON: the bounds of a million coordinates
+MOST_TEXT = 200  # characters of an error
+# What a file that somebody has damaged, or made, can cause.
+DAMAGE = (
+    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError,
+    TypeError, tokenize.TokenError, zipfile.BadZipFile,
+)  # fmt: skip
 
 
 def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
@@ -42,7 +53,8 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        temporary.unlink(missing_ok=True)
+        with open(temporary, "xb") as file:  # never through a link that lies there
             with zipfile.ZipFile(file, "w") as archive:
                 for name, array in arrays.items():
                     _add_entry(archive, f"{name}.npy", array)
@@ -69,22 +81,120 @@ def read(path: str | os.PathLike[str], storage: Storage = IN_MEMORY) -> dict[str
         StorageError: they find no room there.
         ValueError: not a checkpoint of this package, damaged, or of another format.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such checkpoint")
+    with _open(path) as opened:
+        try:
+            with zipfile.ZipFile(opened) as file:
+                entries = _checked(file, os.fstat(opened.fileno()).st_size)
+                header = json.loads(_entry(file, entries.pop(HEADER), IN_MEMORY).numpy().tobytes())
+                version, values, bfloat16 = header["format"], header["values"], set(header["bfloat16"])
+                if version == FORMAT:
+                    tensors = {name: _entry(file, entry, storage) for name, entry in entries.items()}
+                    tensors |= {name: tensors[name].view(torch.bfloat16) for name in bfloat16}
+                    return {**values, **tensors}
+        except StorageError:
+            raise
+        except (*DAMAGE, ValueError) as error:
+            raise _damaged(path, error) from error
+    raise ValueError(f"{path}: has checkpoint format {_brief(version)}, this version reads format {FORMAT}")
+
+
+@contextlib.contextmanager
+def taking_over(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Whatever goes wrong inside, where a state that was read is taken over, is one ValueError that names the file."""
     try:
-        with zipfile.ZipFile(path) as file:
-            tensors = {entry.filename.removesuffix(".npy"): _entry(file, entry, storage) for entry in file.infolist()}
-        header = json.loads(tensors.pop(HEADER).numpy().tobytes())
-        version, values, bfloat16 = header["format"], header["values"], header["bfloat16"]
+        yield
     except StorageError:
         raise
-    except (zipfile.BadZipFile, OSError, EOFError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: not a pyswarmopt checkpoint, or a damaged one ({error})") from error
-    if version != FORMAT:
-        raise ValueError(f"{path}: has checkpoint format {version}, this version reads format {FORMAT}")
-    for name in bfloat16:
-        tensors[name] = tensors[name].view(torch.bfloat16)
-    return {**values, **tensors}
+    except ValueError as error:
+        raise ValueError(f"{path}: {_brief(error)}") from error
+    except DAMAGE as error:
+        raise _damaged(path, error) from error
+
+
+def check(saved: Mapping[str, Any], wanted: Mapping[str, Any], sizes: dict[str, int] | None = None) -> None:
+    """Compare what was read with what it must be.
+
+    Args:
+        saved: names to tensors and JSON values.
+        wanted: names to a type (or a tuple of types) of JSON values, or to (dtype, axes) of a tensor: a letter for each
+            axis, the same letter for the same length. A float may come as an int.
+        sizes: lengths that are known; those that are found are added.
+
+    Raises:
+        ValueError: an entry is missing, or another one.
+
+    Example:
+        >>> check({"x": torch.ones(2, 3), "w": torch.ones(3), "n": 1}, {"x": (torch.float32, "ND"), "n": int})
+        >>> check({"x": torch.ones(2, 3), "w": torch.ones(2)}, {"x": (torch.float32, "ND"), "w": (torch.float32, "D")})
+        Traceback (most recent call last):
+        ValueError: w has shape (2,), not (3,)
+    """
+    sizes = {} if sizes is None else sizes
+    for name, kind in wanted.items():
+        if name not in saved:
+            raise ValueError(f"{name} is missing")
+        value = saved[name]
+        if isinstance(kind, tuple) and isinstance(kind[0], torch.dtype):
+            _check_tensor(name, value, kind[0], kind[1], sizes)
+        else:
+            kinds = kind if isinstance(kind, tuple) else (kind,)
+            if type(value) not in (*kinds, int if float in kinds else kinds[0]):
+                raise ValueError(f"{name} is a {type(value).__name__}, not a {kinds[0].__name__}")
+            if isinstance(value, int) and abs(value) > sys.maxsize:
+                raise ValueError(f"{name} has more than 64 bits")
+
+
+def _check_tensor(name: str, value: Any, dtype: torch.dtype, axes: str, sizes: dict[str, int]) -> None:
+    if not isinstance(value, Tensor) or value.dtype != dtype:
+        found = value.dtype if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(f"{name} is {found}, not {dtype}")
+    shape = tuple(value.shape)
+    if len(shape) != len(axes):
+        raise ValueError(f"{name} has shape {shape}, not {len(axes)} dimensions")
+    expected = tuple(sizes.setdefault(axis, size) for axis, size in zip(axes, shape, strict=True))
+    if shape != expected:
+        raise ValueError(f"{name} has shape {shape}, not {expected}")
+
+
+def _open(path: str | os.PathLike[str]) -> BinaryIO:
+    """The file, open; a pipe or a device, which may never end, is not waited for."""
+    try:
+        file = os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such checkpoint") from None
+    except OSError as error:  # a directory, or no permission
+        raise ValueError(f"{path}: cannot be read as a checkpoint ({error.strerror})") from error
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise ValueError(f"{path}: not a checkpoint, nor a file at all")
+    return file
+
+
+def _checked(file: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
+    """The entries by name: as `write` makes them, so that together they are not larger than the file.
+
+    Raises:
+        ValueError: they are not.
+    """
+    entries = {entry.filename.removesuffix(".npy"): entry for entry in file.infolist()}
+    if len(entries) != len(file.infolist()) or len(entries) > MOST_ENTRIES:
+        raise ValueError("too many entries, or two of one name")
+    plain = all(e.compress_type == zipfile.ZIP_STORED and not e.flag_bits & 1 for e in entries.values())
+    if not plain or sum(entry.file_size for entry in entries.values()) > size:
+        raise ValueError("entries that are compressed, encrypted or larger than the file")
+    if entries[HEADER].file_size > MOST_HEADER:
+        raise ValueError(f"a header of more than {MOST_HEADER >> 20} MiB")
+    return entries
+
+
+def _brief(thing: object) -> str:
+    text = " ".join(str(thing).split())
+    return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]} ..."
+
+
+def _damaged(path: str | os.PathLike[str], error: BaseException) -> ValueError:
+    what = _brief(error) or type(error).__name__
+    return ValueError(f"{path}: not a pyswarmopt checkpoint, or a damaged one ({what})")
 
 
 def _add_entry(file: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
@@ -108,7 +218,7 @@ def _entry(file: zipfile.ZipFile, entry: zipfile.ZipInfo, storage: Storage) -> T
             raise ValueError(f"entry {entry.filename} has another version of NumPy's format")
         shape, by_columns, dtype = np.lib.format.read_array_header_1_0(source)
         size = math.prod(shape) * dtype.itemsize
-        if by_columns or source.tell() + size != entry.file_size:
+        if by_columns or min(shape, default=0) < 0 or source.tell() + size != entry.file_size:
             raise ValueError(f"entry {entry.filename} is not laid out as its header says")
         tensor = storage.empty(shape, torch.from_numpy(np.empty(0, dtype)).dtype)
         into = tensor.numpy().reshape(-1).view(np.uint8).data
@@ -129,7 +239,10 @@ def read_search(path: str | os.PathLike[str], problem: Mapping[str, Any]) -> dic
     saved = read(path)
     if "problem" not in saved:
         raise ValueError(f"{path}: a checkpoint, but not one of minimize, maximize or minimize_multi")
-    before = json.loads(saved["problem"])
+    with taking_over(path):
+        check(saved, {"problem": str})
+        before = json.loads(saved["problem"])
+        before.keys()  # of a dict
     differs = [key for key in {**before, **problem} if before.get(key) != problem.get(key)]
     if differs:
         raise ValueError(f"{path}: written by a search with other {', '.join(differs)}; give another path")
@@ -152,4 +265,4 @@ def _sync_directory(directory: Path) -> None:
             os.close(descriptor)
 
 
-__all__ = ["read", "read_search", "write"]
+__all__ = ["DAMAGE", "check", "read", "read_search", "taking_over", "write"]

@@ -28,14 +28,17 @@ def as_matrix(
 
 
 def matrix(name: str, given: npt.ArrayLike | Tensor, shape: tuple[int, ...] | None = None) -> Tensor | np.ndarray:
-    """What was given as a tensor or an array of shape (n, D); a tensor and an array as they are.
+    """What was given as a tensor or an array of shape (n, D); a tensor and an array of real numbers as they are.
 
     Raises:
-        ValueError: another shape.
+        ValueError: another shape, or complex numbers.
     """
     if isinstance(given, Tensor):
         given = given.detach()
     elif not isinstance(given, np.ndarray):
+        given = np.asarray(given)
+    _refuse_complex(name, given)
+    if isinstance(given, np.ndarray) and given.dtype.kind not in "biuf":
         given = np.asarray(given, dtype=np.float64)
     if shape is not None and tuple(given.shape) != shape:
         raise ValueError(f"{name} must have shape {shape}, got {tuple(given.shape)}")
@@ -66,14 +69,22 @@ def as_values(given: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
     """A float64 array of exactly that shape, a copy.
 
     Raises:
-        ValueError: another shape; nothing is broadcast.
+        ValueError: another shape (nothing is broadcast), or complex numbers.
     """
     if isinstance(given, Tensor):
         given = (given.double() if given.dtype == torch.bfloat16 else given).numpy(force=True)
+    if not isinstance(given, np.ndarray):
+        given = np.asarray(given)
+    _refuse_complex("values", given)
     values = np.array(given, dtype=np.float64)
     if values.shape != shape:
         raise ValueError(f"values must have shape {shape}, one for each position; got {values.shape}")
     return values
+
+
+def _refuse_complex(name: str, given: Tensor | np.ndarray) -> None:
+    if given.is_complex() if isinstance(given, Tensor) else given.dtype.kind == "c":
+        raise ValueError(f"{name} are complex: a swarm takes real numbers, such as abs(value)")
 
 
 def as_mask(given: npt.ArrayLike | Tensor, count: int) -> Bools:

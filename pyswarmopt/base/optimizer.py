@@ -35,13 +35,13 @@ class Optimizer(Protocol):
 
     @property
     def best(self) -> Point:
-        """The best point told so far."""
+        """The best point evaluated so far."""
 
     def ask(self) -> Tensor:
-        """Positions to evaluate, (N, D); the same ones until they are told."""
+        """Positions to evaluate, (N, D); the same ones until `tell`."""
 
     def tell(self, positions: Tensor, values: npt.ArrayLike | Tensor) -> None:
-        """The values, (N,), of the positions asked for."""
+        """Take in the values, (N,), of the positions that `ask` returned."""
 
     def stop(self) -> dict[str, float]:
         """Reasons to stop with the values that gave them; empty while the search should go on."""

@@ -7,6 +7,7 @@ import math
 import mmap
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -52,10 +53,16 @@ class Storage:
 
         Raises:
             StorageError: the disk is full, or the like.
+            ValueError: there is no such memory.
         """
         size = math.prod(shape) * dtype.itemsize
+        if size > sys.maxsize:
+            raise too_large(shape, size)
         if self.folder is None or size < MAPPED_FROM:
-            return torch.empty(shape, dtype=dtype, device=device)
+            try:
+                return torch.empty(shape, dtype=dtype, device=device)
+            except (MemoryError, RuntimeError) as error:
+                raise too_large(shape, size) from error
         return torch.frombuffer(self._map(self.folder, size), dtype=dtype).reshape(shape)
 
     def copy(self, source: Tensor, device: torch.device | None = None) -> Tensor:
@@ -75,6 +82,14 @@ class Storage:
             raise StorageError(error.errno, f"offload_folder={str(folder)!r}: {reason}") from error
 
 
+def too_large(shape: tuple[int, ...], size: int) -> ValueError:
+    """What to raise where an array of that shape and of `size` bytes finds no memory."""
+    numbers = " x ".join(map(str, shape))
+    return ValueError(
+        f"{numbers} numbers ({size / 1e9:.3g} GB) find no memory: use fewer particles or coordinates, or offload_folder"
+    )
+
+
 def _reserve(descriptor: int, size: int) -> None:
     """Take the file's room on the disk now: a page that finds none when it is written ends the process (SIGBUS)."""
     if hasattr(os, "posix_fallocate"):
@@ -86,4 +101,4 @@ def _reserve(descriptor: int, size: int) -> None:
 
 IN_MEMORY = Storage()
 
-__all__ = ["IN_MEMORY", "Storage", "StorageError"]
+__all__ = ["IN_MEMORY", "Storage", "StorageError", "too_large"]

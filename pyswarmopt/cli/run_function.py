@@ -32,6 +32,7 @@ def command(
 
     Example: pyswarmopt run shifted:rastrigin --recipe spso2011 --seed 1 --animate swarm.html
     """
+    from pyswarmopt.driver.result import INTERRUPTED
     from pyswarmopt.minimize import minimize
     from pyswarmopt.teaching.functions.problems import problem
 
@@ -72,6 +73,8 @@ def command(
         echo(f"{function}, {counted(dim, 'dimension')}, {chosen}, seed {seed}: {result.fun:.6g}{above}")
         place = ", ".join(f"{x:.6g}" for x in result.x[:10]) + (", ..." if dim > 10 else "")
         echo(f"at ({place}) after {counted(result.nfev, 'evaluation')}: {result.message}")
+    if INTERRUPTED in result.stop:
+        raise typer.Exit(130)
     if animate is not None:
         from pyswarmopt.inspect.plot import animate as film
 

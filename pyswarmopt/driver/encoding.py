@@ -80,7 +80,7 @@ def make_coding(box: Box, integrality: npt.ArrayLike | None, categorical: npt.Ar
 
     Args:
         box: the user's bounds.
-        integrality: (D,) mask of the integers, or one truth value for all; None for none.
+        integrality: (D,) mask of the integers, or one truth value (no list) for all; None for none.
         categorical: the same for categories.
 
     Raises:
@@ -120,9 +120,14 @@ def _mask(name: str, given: Any, dim: int) -> Bools:
     if given is None:
         return np.zeros(dim, dtype=np.bool_)
     try:
-        return np.broadcast_to(np.asarray(given, dtype=np.bool_), (dim,))
+        mask = np.asarray(given)
     except ValueError:
-        raise ValueError(f"{name} must have shape {(dim,)}, got {np.shape(given)}") from None
+        raise ValueError(f"{name}={given!r} must be a truth value, or one for each coordinate") from None
+    if mask.shape not in ((), (dim,)):
+        raise ValueError(f"{name} must have shape {(dim,)} or be one truth value for all, got shape {mask.shape}")
+    if mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():
+        raise ValueError(f"{name} must hold truth values only: True or 1, False or 0")
+    return np.broadcast_to(mask.astype(np.bool_), (dim,))
 
 
 __all__ = ["Coding", "make_coding"]

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pyswarmopt.base.checkpoint import check
 from pyswarmopt.driver.workers import MapLike, Workers
 
 Floats = npt.NDArray[np.float64]
@@ -158,6 +159,22 @@ class Evaluator:
             outcome = self._batch(x[None])[0]
         return value if self._failed(outcome) else float(self._number(outcome.value))
 
+    def again(self, x: Floats) -> Floats:
+        """``fun(x)`` in the form that is known, for a point, (D,), that was evaluated before; it is not counted.
+
+        Returns:
+            The value, of `shape`; NaN if the call failed and that is forgiven.
+
+        Raises:
+            ValueError: `fun` returned something else than before.
+            Exception: what `fun` raised, if `on_error` says so.
+        """
+        for _ in range(self._retries + 1):
+            outcome = self._call_batch(x[None])[0] if self.vectorized else self._one()(x)
+            if not self._failed(outcome):
+                break
+        return self._values(1, {0: outcome})[0][0]
+
     # ---- which form the objective takes ----
 
     def _trial(self, points: Floats, outcomes: dict[int, Outcome]) -> None:
@@ -245,6 +262,9 @@ class Evaluator:
 
     def _batch(self, points: Floats) -> list[Outcome]:
         self.calls += len(points)
+        return self._call_batch(points)
+
+    def _call_batch(self, points: Floats) -> list[Outcome]:
         value, error = _Call(self._fun, bool(self.tensors))(points)
         if error is not None:
             return [Outcome(None, error)] * len(points)
@@ -277,7 +297,10 @@ class Evaluator:
         if value is None or isinstance(value, str | bytes):  # NumPy would make a NaN or a number of them
             return False
         try:
-            array = np.asarray(value, dtype=np.float64)
+            array = np.asarray(value)
+            if array.dtype.kind == "c":  # NumPy would drop the imaginary part
+                return False
+            array = array.astype(np.float64)
         except (TypeError, ValueError):
             return False
         return array.shape == self.shape if self.shape else array.size == 1
@@ -300,7 +323,14 @@ class Evaluator:
         return {f"evaluator.{name}": getattr(self, name) for name in names}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """The inverse of `state_dict`; other entries of `saved` are ignored."""
+        """The inverse of `state_dict`; other entries of `saved` are ignored.
+
+        Raises:
+            ValueError: an entry is missing, or none of its kind.
+        """
+        maybe = (bool, type(None))
+        kinds = {"calls": int, "skipped": int, "vectorized": maybe, "tensors": maybe}
+        check(saved, {f"evaluator.{name}": kind for name, kind in kinds.items()})
         for name in ("calls", "skipped", "vectorized", "tensors"):
             setattr(self, name, saved[f"evaluator.{name}"])
 

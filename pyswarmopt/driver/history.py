@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
@@ -10,6 +11,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+
+from pyswarmopt.base.checkpoint import check
 
 Granularity = Literal["best", "iteration", "particles"] | int
 
@@ -135,6 +138,13 @@ class History:
                 self._stride *= 2
                 self._records = [r for r in self._records if r.iteration % self._stride == 0]
 
+    def first_value(self) -> float:
+        """The best value, or the first particle's, of the first record; NaN without records."""
+        if not self._records:
+            return math.nan
+        first = self._records[0]
+        return float(first.value if self.granularity == "particles" else first.best)
+
     def __len__(self) -> int:
         return len(self._records)
 
@@ -180,18 +190,28 @@ class History:
         """The inverse of `state_dict`; other entries of `saved` are ignored.
 
         Raises:
-            ValueError: the saved history has another granularity.
+            ValueError: the saved history has another granularity, or is none.
         """
+        check(saved, {"history.granularity": (str, int), "history.stride": int})
         if saved["history.granularity"] != self.granularity:
             raise ValueError(
                 f"history={self.granularity!r}, but the saved one has {saved['history.granularity']!r}: use that"
             )
-        self._stride = saved["history.stride"]
+        self._stride = max(saved["history.stride"], 1)
         rows = saved["history.rows"]
         if self.granularity == "particles":
+            if len(rows):
+                check(saved, {"history.rows": (torch.float64, "nc")})
             self._records = [ParticleRecord(int(r[0]), int(r[1]), float(r[2]), r[3:].copy()) for r in rows.numpy()]
         else:
-            self._records = [Record(*r) for r in rows]
+            self._records = [_record(row) for row in rows]
+
+
+def _record(row: Any) -> Record:
+    iteration, evaluations, *values = row
+    if type(iteration) is not int or type(evaluations) is not int or not {type(v) for v in values} <= {int, float}:
+        raise ValueError("history.rows holds something else than records")
+    return Record(iteration, evaluations, *values)
 
 
 __all__ = ["Granularity", "History", "ParticleRecord", "Record"]

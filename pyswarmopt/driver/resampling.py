@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pyswarmopt.base.checkpoint import check
 from pyswarmopt.swarm import Swarm
 
 Floats = npt.NDArray[np.float64]
@@ -123,6 +124,13 @@ class Resampler:
         """What is known of the point x, (D,)."""
         return self._samples.get(x.tobytes(), Sample())
 
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation of a draw, pooled over the points; None while too few were drawn again."""
+        known = [sample for sample in self._samples.values() if math.isfinite(sample.mean)]
+        freedom = sum(sample.n - 1 for sample in known)
+        return math.sqrt(sum(sample.square_sum for sample in known) / freedom) if freedom >= ENOUGH else None
+
     def judge(self, swarm: Swarm, points: Floats, costs: Floats, draw: Draw, candidates: Bools) -> Floats:
         """Take in a first draw of each new point, draw some again, and tell the swarm what its bests are worth.
 
@@ -203,6 +211,9 @@ class Resampler:
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored."""
+        if saved["noise.samples"].numel():
+            sizes = {"c": 3}
+            check(saved, {"noise.points": (torch.float64, "nD"), "noise.samples": (torch.float64, "nc")}, sizes)
         points = saved["noise.points"].numpy()
         self._points = {x.tobytes(): x.copy() for x in points}
         self._samples = {

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from pyswarmopt.driver.history import History
 from pyswarmopt.parts import stopping
 
+INTERRUPTED = "interrupted"  # the reason to stop of a search that Ctrl-C has ended
+
 MESSAGES = {
     stopping.MaxIter.reason: "the limit of iterations was reached",
     stopping.MaxEvals.reason: "the limit of evaluations was reached",
@@ -19,6 +21,7 @@ MESSAGES = {
     stopping.Spread.reason: "all particles have come together",
     stopping.Target.reason: "the target was reached",
     "callback": "the callback said stop",
+    INTERRUPTED: "interrupted",
 }
 
 
@@ -62,4 +65,4 @@ def message(stop: dict[str, float], fun: float, maxcv: float = 0.0) -> str:
     return text if math.isfinite(fun) else f"{text}; no finite value was found"
 
 
-__all__ = ["Result", "message"]
+__all__ = ["INTERRUPTED", "Result", "message"]

@@ -6,132 +6,117 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from pyswarmopt.algorithms import registry as recipes
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base import checkpoint as checkpoints
 from pyswarmopt.driver.constraints import INFEASIBLE, Constraints, ranked
 from pyswarmopt.driver.encoding import Coding, make_coding
-from pyswarmopt.driver.evaluation import Bools, Evaluator, Floats, Objective, OnError
-from pyswarmopt.driver.history import Granularity, History
+from pyswarmopt.driver.evaluation import Bools, Evaluator, Floats
+from pyswarmopt.driver.history import History
+from pyswarmopt.driver.options import Callback, Options, Problem, Start, algorithm, useful_starts
 from pyswarmopt.driver.resampling import Resampler, Sample
-from pyswarmopt.driver.result import Result, message
-from pyswarmopt.driver.workers import MapLike
+from pyswarmopt.driver.result import INTERRUPTED, Result, message
+from pyswarmopt.driver.same_objective import check_mean, check_value, source_digest, warn_of_source
 from pyswarmopt.hybrid.memetic import MemeticSwarm
 from pyswarmopt.parts.boundary import Box, make_box
 from pyswarmopt.parts.stopping import MaxIter, StopRule, Target
 from pyswarmopt.swarm import Swarm
 
-Callback = Callable[[Result], bool | None]
-Start = npt.ArrayLike | Result | str | os.PathLike[str]
-
 FINAL_DRAWS = 100  # the most evaluations with which a noisy search chooses its result, and with which it reports it
-MATRIX_DIM = 100  # the most coordinates for which the default keeps matrices of D x D numbers
 DECISIVE_DRAWS = 10  # without these a mean does not count as reaching the target
 
 
 class Search:
-    """One search; its arguments are those of `minimize`, and all are checked before the first evaluation."""
+    """One search; all options are checked before the first evaluation.
 
-    _in_rounds = True  # whole batches are asked for and told
+    Raises:
+        ValueError: options that do not make sense.
+    """
 
-    def __init__(
-        self,
-        fun: Objective,
-        bounds: Any,
-        recipe: str | Recipe | None,
-        population: int | None,
-        max_evals: int | None,
-        max_iter: int | None,
-        target: float | None,
-        seed: int | None,
-        workers: int | str | MapLike,
-        vectorized: bool | Literal["auto"],
-        callback: Callback | None,
-        x0: Start | None,
-        progress: bool,
-        on_error: OnError,
-        checkpoint: str | os.PathLike[str] | None,
-        integrality: npt.ArrayLike | None,
-        constraints: Any,
-        categorical: npt.ArrayLike | None,
-        noisy: bool,
-        history: Granularity,
-        maximize: bool,
-    ) -> None:
-        if max_evals is not None and max_evals < 1:
-            raise ValueError(f"max_evals={max_evals}: it must be at least 1")
-        if max_iter is not None and max_iter < 0:
-            raise ValueError(f"max_iter={max_iter}: it must not be negative")
-        made = recipes.get(recipe) if isinstance(recipe, str) else recipe
-        if made is None and (population is not None or noisy or not self._in_rounds):
-            made = _constriction(population, max_evals)
-        start = None if x0 is None else _start(x0, max((population or _population(made)) // 2, 1))
-        box = make_box(bounds, None if start is None else start.shape[1], torch.float64, torch.device("cpu"))
+    _swarm: Swarm | MemeticSwarm
+
+    def __init__(self, options: Options) -> None:
+        start = None if options.x0 is None else _start(options.x0, useful_starts(options))
+        box = make_box(options.bounds, None if start is None else start.shape[1], torch.float64, torch.device("cpu"))
         dim = len(box.low)
         _check_start(start, box)
-        self._constraints = Constraints(constraints, dim)
-        self._coding = make_coding(box, integrality, categorical)
-        if made is None and (dim > MATRIX_DIM or self._constraints):  # a small swarm may find nothing feasible
-            made = _constriction(population, max_evals)
-        if made is None and (self._coding.integers.any() or self._coding.categories.any()):
-            made = recipes.covariant()
-        if max_evals is None and max_iter is None and not (made is not None and made.stop):
+        self._constraints = Constraints(options.constraints, dim)
+        self._coding = make_coding(box, options.integrality, options.categorical)
+        discrete = bool(self._coding.integers.any() or self._coding.categories.any())
+        recipe = algorithm(options, Problem(dim, bool(self._constraints), discrete))
+        max_evals = options.max_evals
+        if max_evals is None and options.max_iter is None and not (recipe is not None and recipe.stop):
             max_evals = 1000 * dim
         self._max_evals = max_evals
-        self._target = target
-        self._callback = callback
-        self._progress = progress
-        self._sign = -1.0 if maximize else 1.0  # costs are lower for better
-        self._history = History(history)
-        self._resampler = Resampler(self._coding.decode, maximize) if noisy else None
-        self._reserve = 2 * min(max_evals // 10, FINAL_DRAWS) if noisy and max_evals else 0
+        self._target = options.target
+        self._callback = options.callback
+        self._progress = options.progress
+        self._sign = -1.0 if options.maximize else 1.0  # costs are lower for better
+        self._history = History(options.history)
+        self._resampler = Resampler(self._coding.decode, options.maximize) if options.noisy else None
+        self._reserve = 2 * min(max_evals // 10, FINAL_DRAWS) if options.noisy and max_evals else 0
         limit = math.inf if max_evals is None else max_evals - self._reserve
-        self._evaluator = Evaluator(fun, vectorized, workers, on_error, limit)
-        self._swarm: Swarm | MemeticSwarm
+        self._evaluator = Evaluator(options.fun, options.vectorized, options.workers, options.on_error, limit)
+        self._swarm = self._make_swarm(options, recipe, start)
+        self._checkpoint = None if options.checkpoint is None else Path(options.checkpoint)
+        self._source = None if options.checkpoint is None else source_digest(options.fun)
+        self._look()
+        self._problem = self._describe(options, recipe, box, start)
+
+    def _make_swarm(self, options: Options, recipe: Recipe | None, start: Floats | None) -> Swarm | MemeticSwarm:
         # A single lucky draw must not count as the target, so a noisy search looks at means itself.
-        goal = None if noisy else target
-        encoded = None if start is None else self._coding.encode(start)
-        if made is None:
-            self._swarm = MemeticSwarm(self._coding.bounds(), encoded, maximize, seed, max_evals, max_iter, goal)
-        else:
-            if start is not None and population is None:
-                population = max(made.population, len(start))
-            self._swarm = Swarm(
-                bounds=self._coding.bounds(),
-                population=population,
-                positions=encoded,
-                recipe=replace(made, stop=_stop_rules(made, max_iter, goal)),
-                maximize=maximize,
-                seed=seed,
-            )
-        self._checkpoint = None if checkpoint is None else Path(checkpoint)
-        self._problem: dict[str, Any] = {
+        target = None if options.noisy else options.target
+        bounds, encoded = self._coding.bounds(), None if start is None else self._coding.encode(start)
+        if recipe is None:
+            limits = self._max_evals, options.max_iter, target
+            return MemeticSwarm(bounds, encoded, options.maximize, options.seed, *limits)
+        population = options.population
+        if start is not None and population is None:
+            population = max(recipe.population, len(start))
+        return Swarm(
+            bounds=bounds,
+            population=population,
+            positions=encoded,
+            recipe=replace(recipe, stop=_stop_rules(recipe, options.max_iter, target)),
+            maximize=options.maximize,
+            seed=options.seed,
+        )
+
+    def _describe(self, options: Options, recipe: Recipe | None, box: Box, start: Floats | None) -> dict[str, Any]:
+        """What a checkpoint must have been written for, so that the search can go on from it."""
+        return {
             "bounds": [box.low.tolist(), box.high.tolist()],
-            "recipe": "memetic" if made is None else made.name,
+            "recipe": "memetic" if recipe is None else recipe.name,
             "population": len(self._swarm.positions) if isinstance(self._swarm, Swarm) else None,
-            "maximize": maximize,
-            "seed": None if seed is None else int(seed),
+            "maximize": options.maximize,
+            "seed": None if options.seed is None else int(options.seed),
             "x0": None if start is None else start.tolist(),
             "integrality": self._coding.integers.tolist(),
             "categorical": self._coding.categories.tolist(),
             "constraints": bool(self._constraints),
-            "noisy": noisy,
+            "noisy": options.noisy,
         }
 
     # ---- the loop ----
 
     def run(self) -> Result:
-        """Search until there is a reason to stop."""
-        if self._checkpoint is not None and self._checkpoint.exists():
+        """Search until there is a reason to stop; Ctrl-C is one."""
+        try:
+            return self._run()
+        except KeyboardInterrupt:
+            if self._progress:
+                sys.stderr.write("\n")
+            self._evaluator.calls = self._counted  # what the result rests on, and the checkpoint
+            return self._result({INTERRUPTED: 1.0}, final=False)
+
+    def _run(self) -> Result:
+        if self._checkpoint is not None and os.path.lexists(self._checkpoint):
             self._resume(self._checkpoint)
         with self._evaluator.workers:
             stop = self._reasons()
@@ -155,6 +140,7 @@ class Search:
         swarm.tell(x, self._sign * costs, dropped=~evaluated)
         if self._resampler is not None and isinstance(swarm, Swarm):
             self._resampler.forget(swarm)
+        self._look()
         values = np.where(evaluated & feasible, self._sign * costs, math.nan)
         self._history.add(swarm.iteration, self._evaluator.calls, self._best_value(), values, points, evaluated)
         self._write_down(swarm.iteration)
@@ -210,12 +196,16 @@ class Search:
 
     # ---- what was found ----
 
+    def _look(self) -> None:
+        """Keep the best and what it cost: an interrupt may come while the swarm changes."""
+        self._best, self._counted = self._swarm.best, self._evaluator.calls
+
     def _best_point(self) -> Floats:
-        return self._coding.decode(self._swarm.best.x.numpy()[None])[0]
+        return self._coding.decode(self._best.x.numpy()[None])[0]
 
     def _best_value(self) -> float:
         """The best value of a feasible point, infinitely bad if there is none."""
-        value = self._swarm.best.value
+        value = self._best.value
         return self._sign * math.inf if self._constraints and self._sign * value > INFEASIBLE else value
 
     def _result(self, stop: dict[str, float], final: bool) -> Result:
@@ -233,7 +223,10 @@ class Search:
             fun=fun,
             nfev=self._evaluator.calls,
             nit=self._swarm.iteration,
-            success=math.isfinite(fun) and maxcv == 0 and (self._target is None or "target" in stop),
+            success=INTERRUPTED not in stop
+            and math.isfinite(fun)
+            and maxcv == 0
+            and (self._target is None or "target" in stop),
             message=message(stop, fun, maxcv),
             stop=stop,
             history=self._history,
@@ -251,6 +244,7 @@ class Search:
         self._evaluator.max_evals += self._reserve
         if isinstance(self._swarm, Swarm):
             resampler.settle(self._swarm, self._draw, count)
+        self._look()
 
     def _final_sample(self, x: Floats, resampler: Resampler) -> Sample:
         """Fresh draws at the chosen point: those that had it chosen were lucky ones."""
@@ -266,10 +260,29 @@ class Search:
         state = {**self._swarm.state_dict(), **self._evaluator.state_dict(), **self._history.state_dict()}
         if self._resampler is not None:
             state |= self._resampler.state_dict()
-        checkpoints.write(path, {**state, "problem": json.dumps(self._problem)})
+        checkpoints.write(path, {**state, "problem": json.dumps(self._problem), "source": self._source})
 
     def _resume(self, path: Path) -> None:
-        self._restore(checkpoints.read_search(path, self._problem))
+        saved = checkpoints.read_search(path, self._problem)
+        with checkpoints.taking_over(path):
+            self._restore(saved)
+            self._look()
+        self._check_objective(path)
+        warn_of_source(path, saved.get("source"), self._source)
+
+    def _check_objective(self, path: Path) -> None:
+        """Evaluate the best point once more: the objective, or a constraint, may be another one."""
+        x, value = self._best_point(), self._best.value
+        violation = self._constraints.excess(x[None]).sum(axis=1)
+        if math.isfinite(value) and (violation[0] > 0 or self._sign * value > INFEASIBLE):
+            check_value(path, value, self._sign * ranked(self._sign * np.array([value]), violation)[0], 0.0)
+        elif math.isfinite(value) and self._resampler is None:
+            check_value(path, value, self._evaluator.again(x), self._history.first_value())
+        elif self._resampler is not None:
+            known, spread = self._resampler.sample(x), self._resampler.spread
+            if known.n and spread is not None and math.isfinite(known.mean):
+                known = replace(known, mean=self._sign * known.mean)
+                check_mean(path, known, spread, lambda: float(self._evaluator.again(x)))
 
     def _restore(self, saved: dict[str, Any]) -> None:
         self._swarm.load_state_dict(saved)
@@ -277,17 +290,6 @@ class Search:
         self._history.load_state_dict(saved)
         if self._resampler is not None:
             self._resampler.load_state_dict(saved)
-
-
-def _population(recipe: Recipe | None) -> int:
-    """How many starting points are of use."""
-    return 40 if recipe is None else recipe.population
-
-
-def _constriction(population: int | None, max_evals: int | None) -> Recipe:
-    """What `recipe=None` means where descents cannot be used; small for a small budget."""
-    affordable = 40 if max_evals is None else min(40, max(5, max_evals // 20))
-    return recipes.constriction(population=affordable if population is None else population)
 
 
 def _stop_rules(recipe: Recipe, max_iter: int | None, target: float | None) -> tuple[StopRule, ...]:
@@ -305,7 +307,9 @@ def _start(x0: Start, limit: int) -> Floats:
     if isinstance(x0, Result):
         return x0.x[None]
     if isinstance(x0, str | os.PathLike):
-        return _bests_of(checkpoints.read(x0))[:limit]
+        saved = checkpoints.read(x0)
+        with checkpoints.taking_over(x0):
+            return _bests_of(saved)[:limit]
     try:
         start = np.atleast_2d(np.asarray(x0, dtype=np.float64))
     except (TypeError, ValueError):
@@ -319,6 +323,9 @@ def _start(x0: Start, limit: int) -> Floats:
 
 def _bests_of(saved: dict[str, Any]) -> Floats:
     """The personal bests that a checkpoint holds, the best first."""
+    if getattr(saved.get("best_positions"), "ndim", 0) != 2:
+        raise ValueError("holds no points to start from")
+    checkpoints.check(saved, {"best_costs": (torch.float64, "N")}, {"N": len(saved["best_positions"])})
     costs = saved["best_costs"].numpy()
     order = np.argsort(costs, kind="stable")
     positions = saved["best_positions"].double().numpy()[order][np.isfinite(costs[order])]
@@ -342,4 +349,4 @@ def _check_start(start: Floats | None, box: Box) -> None:
         raise ValueError(f"x0[{row}][{i}] = {start[row, i]} is not within its bounds ({low[i]}, {high[i]})")
 
 
-__all__ = ["Callback", "Search", "Start"]
+__all__ = ["Search"]

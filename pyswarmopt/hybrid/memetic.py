@@ -14,6 +14,7 @@ The first descent is cut short after 100 D evaluations and goes on as if it were
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import Mapping
@@ -260,13 +261,41 @@ class MemeticSwarm:
         """Go back to a saved state, to the bit: what follows is what followed then. The limits stay those given.
 
         Raises:
-            ValueError: not the state of a memetic swarm.
+            ValueError: not the state of a memetic swarm, or one that cannot go on.
         """
         missing = sorted({"turn", "phases", "granted"} - saved.keys())
         if missing:
             raise ValueError(f"not a memetic swarm's state: {', '.join(missing)} missing; use what state_dict() gave")
+        before = dict(vars(self))
+        try:
+            self._take_over(saved)
+            self._try_out()
+        except (*checkpoint.DAMAGE, ValueError) as error:
+            vars(self).update(before)
+            raise ValueError(f"the state of a memetic swarm that cannot go on ({error})") from error
+
+    def _try_out(self) -> None:
+        """Make a round, and one of each phase, on copies: whether numbers of so many kinds fit shows in their use."""
+        trial = copy.deepcopy(self)
+        x = trial.ask()
+        trial.tell(x, np.zeros(len(x)))
+        trial = copy.deepcopy(self)
+        for phase in trial._phases.values():
+            if not phase.done:
+                phase.tell(np.zeros(len(phase.ask(trial._random))))
+
+    def _take_over(self, saved: Mapping[str, Any]) -> None:
+        sizes: dict[str, int] = {}
+        one = torch.float64, "D"
+        checkpoint.check(saved, {"low": one, "high": one, "best_position": one, "start": (torch.float64, "nD")}, sizes)
+        checkpoint.check(saved, {"best_costs": (torch.float64, "c")}, {"c": 1})
+        kinds = {"sign": float, "random": dict, "turn": str, "best_by": str, "phases": list, "spent": dict}
+        if saved["turn"] not in ("start", *SLOTS):
+            raise ValueError(f"turn is {saved['turn']!r}")
+        checkpoint.check(saved, kinds | dict.fromkeys(("rounds", "evaluations", "granted", "population"), int))
         self._box = UnitBox(saved["low"].cpu().numpy().copy(), saved["high"].cpu().numpy().copy())
         self._sign = saved["sign"]
+        self._random = np.random.default_rng(0)
         self._random.bit_generator.state = saved["random"]
         self._start = saved["start"].cpu().numpy().copy()
         self._best_x, self._best_cost = saved["best_position"].cpu().clone(), float(saved["best_costs"][0])
@@ -290,9 +319,10 @@ class MemeticSwarm:
         saved = checkpoint.read(path)
         if "low" not in saved:
             raise ValueError(f"{path}: not the checkpoint of a memetic swarm")
-        max_evals, max_iter, target = saved["limits"]
-        search = cls((saved["low"], saved["high"]), max_evals=max_evals, max_iter=max_iter, target=target)
-        search.load_state_dict(saved)
+        with checkpoint.taking_over(path):
+            max_evals, max_iter, target = saved["limits"]
+            search = cls((saved["low"], saved["high"]), max_evals=max_evals, max_iter=max_iter, target=target)
+            search.load_state_dict(saved)
         return search
 
 

@@ -8,6 +8,7 @@ velocity by the size of the box. Except for `none`, the returned positions lie i
 from __future__ import annotations
 
 import functools
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +50,12 @@ class Box:
             part.copy_((low + u * (high - low)).clamp(low, high))
         return out
 
+
+FORMS = (
+    "use one pair of finite numbers (low, high) for each coordinate, SciPy's Bounds, two NumPy arrays (low, high), or "
+    "two numbers for all coordinates"
+)
+WIDTHS = 4  # times the width of the box whose square must be finite: velocities are as long, and so are their squares
 
 Boundary = Callable[[Tensor, Tensor, Box, torch.Generator], tuple[Tensor, Tensor]]
 
@@ -100,17 +107,18 @@ def make_box(
     """Read bounds in any of the usual forms.
 
     Args:
-        bounds: a pair of scalars (low, high) for every coordinate; a tuple of two NumPy arrays or tensors
-            (low, high), (D,) each; a sequence of D pairs (low, high) as in SciPy, which also wins where two
-            sequences of two numbers could mean either; or an object with `lb` and `ub`, as
-            `scipy.optimize.Bounds`.
+        bounds: a sequence of D pairs (low, high) as in SciPy; an object with `lb` and `ub`, as
+            `scipy.optimize.Bounds`; a tuple of two NumPy arrays or tensors (low, high), (D,) each, of which one may be
+            a number; or a pair of numbers (low, high) for every coordinate.
         dim: D, needed where `bounds` does not tell it.
         dtype: dtype of the box.
         device: device of the box.
         storage: where its two vectors are.
 
     Raises:
-        ValueError: bounds that are not finite, crossed, or do not fit `dim`.
+        ValueError: bounds that are not finite (None counts as such), crossed, wider than `dtype` can measure, the same
+            for every coordinate's low and high, or that do not fit `dim`; a tuple of two lists of two numbers, which
+            may be pairs or (low, high).
 
     Example:
         >>> make_box([(-1, 1), (0, 5)], None, torch.float64, torch.device("cpu")).high.tolist()
@@ -131,31 +139,59 @@ def make_box(
     if wrong.size:
         i = int(wrong[0])
         raise ValueError(f"bounds of coordinate {i} are ({lows[i]}, {highs[i]}); they must be finite, low <= high")
+    if not (low < high).any():
+        raise ValueError(f"bounds={_brief(bounds)}: low == high in every coordinate, so there is nothing to search")
     # A number for all coordinates becomes as many only where they are stored.
-    sides = (torch.tensor(side.reshape(-1), dtype=dtype).expand(size) for side in (low, high))
-    return Box(*(storage.copy(side, device) for side in sides))
+    sides = [torch.tensor(side.reshape(-1), dtype=dtype) for side in (low, high)]
+    widths = WIDTHS * (sides[1] - sides[0])
+    measurable = torch.isfinite(widths) & torch.isfinite(widths.to(torch.promote_types(dtype, torch.float32)) ** 2)
+    if not measurable.all():
+        i = int((~measurable).nonzero()[0])
+        raise ValueError(f"bounds of coordinate {i} are ({lows[i]}, {highs[i]}): wider than {dtype} can measure")
+    return Box(*(storage.copy(side.expand(size), device) for side in sides))
 
 
 def _low_high(bounds: Any) -> tuple[np.ndarray, np.ndarray]:
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
         return np.asarray(bounds.lb, dtype=np.float64), np.asarray(bounds.ub, dtype=np.float64)
-    wanted = "use (low, high) or one (low, high) pair per coordinate"
     if not isinstance(bounds, Sequence | np.ndarray | Tensor) or isinstance(bounds, str) or len(bounds) == 0:
-        raise ValueError(f"bounds={bounds!r}: {wanted}")
+        raise ValueError(f"bounds={_brief(bounds)}: {FORMS}")
+    two = isinstance(bounds, tuple) and len(bounds) == 2
     try:
-        if isinstance(bounds, tuple) and len(bounds) == 2:
+        if two and any(isinstance(side, np.ndarray | Tensor) and side.ndim == 1 for side in bounds):
             sides = [np.asarray(side, dtype=np.float64) for side in bounds]
-            arrays = any(isinstance(side, np.ndarray | Tensor) and side.ndim == 1 for side in bounds)
-            if arrays or sides[0].shape != sides[1].shape or sides[0].shape != (2,):
+            if all(side.ndim <= 1 for side in sides):
                 return sides[0], sides[1]
         pairs = np.asarray(bounds, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"bounds={bounds!r}: {wanted}") from None
+        raise ValueError(f"bounds={_brief(bounds)}: {FORMS}") from None
     if pairs.shape == (2,):
         return pairs[0], pairs[1]
     if pairs.ndim != 2 or pairs.shape[1] != 2:
-        raise ValueError(f"bounds have shape {pairs.shape}: {wanted}")
+        raise ValueError(f"bounds have shape {pairs.shape}: {FORMS}")
+    fixed = not (pairs[:, 0] < pairs[:, 1]).any()
+    if pairs.shape == (2, 2) and ((two and all(isinstance(side, list) for side in bounds)) or fixed):
+        _refuse_two_readings(bounds, pairs)
     return pairs[:, 0], pairs[:, 1]
+
+
+def _refuse_two_readings(bounds: Any, pairs: np.ndarray) -> None:
+    """For what may be two pairs or the lows and the highs.
+
+    Raises:
+        ValueError: it may.
+    """
+    if not (pairs[0] <= pairs[1]).all() or (pairs[0] == pairs[1]).all():
+        return
+    as_pairs, as_sides = [tuple(pair) for pair in pairs.tolist()], [tuple(pair) for pair in pairs.T.tolist()]
+    raise ValueError(
+        f"bounds={_brief(bounds)}: these may be the pairs {as_pairs} or, as (low, high), the pairs {as_sides}; write "
+        "the pairs as a list of tuples, or low and high as two NumPy arrays"
+    )
+
+
+def _brief(bounds: Any) -> str:
+    return textwrap.shorten(repr(bounds), 120, placeholder=" ...")
 
 
 __all__ = ["Boundary", "Box", "clip", "confine", "make_box", "none", "periodic", "reflect", "resample"]

@@ -85,16 +85,28 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     arguments = (sys.argv[1:] if argv is None else list(argv)) or ["--help"]
     if problem := unreadable(arguments):
         raise SystemExit(complain(problem))
+    # Whatever process a library begins does not import from the current directory, which may be a stranger's.
+    own = "PYTHONSAFEPATH" not in os.environ
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
+    try:
+        raise SystemExit(_run(arguments))
+    finally:
+        if own:
+            os.environ.pop("PYTHONSAFEPATH", None)
+
+
+def _run(arguments: list[str]) -> int:
+    """Run a command line; the exit code."""
     try:
         code = app(args=arguments, prog_name="swarm-llm", standalone_mode=False)
     except UserError as error:
-        raise SystemExit(complain(str(error), arguments)) from None
+        return complain(str(error), arguments)
     except typer.TyperException as error:  # what the parser refuses
         help_of = getattr(getattr(error, "ctx", None), "command_path", "swarm-llm")
-        raise SystemExit(complain(f"{_message(error)} (see {help_of} --help)", arguments)) from None
+        return complain(f"{_message(error)} (see {help_of} --help)", arguments)
     except (typer.Abort, KeyboardInterrupt):
-        raise SystemExit(INTERRUPTED) from None
-    raise SystemExit(code if isinstance(code, int) else 0)
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
 
 
 def _message(error: Exception) -> str:

@@ -6,7 +6,6 @@ import json
 import textwrap
 import tomllib
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,8 +15,9 @@ from typer.core import TyperOption
 from pyswarmopt_cli.limits import BoundedCommand
 from pyswarmopt_llm.cli.help import print_help
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.json_text import parse_json
-from pyswarmopt_llm.common.paths import read_bytes
+from pyswarmopt_llm.common.files.json_text import parse_json
+from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
+from pyswarmopt_llm.common.registry import unknown
 
 # Options after which every word up to the next option belongs to them, as a shell's `adapters/*` expands.
 VARIADIC = ("--experts", "--members")
@@ -76,7 +76,7 @@ def read_config(path: Path) -> dict[str, Any]:
     if path.suffix not in (".toml", ".json"):
         raise UserError(f"{path}: a configuration ends in .toml or .json")
     try:
-        text = read_bytes(path).decode("utf-8")
+        text = read_bytes(path, INPUT_LIMIT).decode("utf-8")
         table = tomllib.loads(text) if path.suffix == ".toml" else parse_json(text)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check --config") from error
@@ -108,9 +108,7 @@ def _use_config(ctx: typer.Context, path: Path | None) -> Path | None:
     defaults: dict[str, Any] = {}
     for key, value in read_config(path).items():
         if key not in options:
-            near = get_close_matches(key, options, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(options)}"
-            raise UserError(f"{path}: unknown option {key!r}; {hint}")
+            raise unknown(f"{path}: option", key, options)
         option = options[key]
         defaults[option.name] = [value] if option.multiple and not isinstance(value, list) else value
     ctx.default_map = defaults
@@ -137,3 +135,23 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 JsonLines = Annotated[bool, typer.Option("--json-lines", help="Print events as JSON, one a line, as they come.")]
 Track = Annotated[str | None, typer.Option(metavar="T", help="Log to trackio, wandb or tensorboard.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress display.")]
+
+AgainUtility = Annotated[
+    list[str] | None, typer.Option(metavar="M:F", help="Allow a function of the run: its --utility again.")
+]
+AgainTask = Annotated[
+    list[str] | None, typer.Option(metavar="T", help="Allow a harness YAML of the run: its --task again.")
+]
+AgainMetric = Annotated[
+    list[str] | None, typer.Option(metavar="M", help="Allow a metric's script of the run: its --metric again.")
+]
+AgainWorkers = Annotated[
+    str | None, typer.Option(metavar="W", help="Allow the run's Ray cluster: its --workers again.")
+]
+
+
+def said_again(
+    utility: Sequence[str] | None, task: Sequence[str] | None, metric: Sequence[str] | None, workers: str | None
+) -> list[str]:
+    """What a command line allows a stored configuration to run."""
+    return [*(utility or ()), *(task or ()), *(metric or ()), *([] if workers is None else [workers])]

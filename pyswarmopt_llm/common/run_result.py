@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.evaluation.run_files import read_about, stored_config
 
 
 def result_of(run: Path) -> tuple[str, str | None]:
@@ -14,14 +14,11 @@ def result_of(run: Path) -> tuple[str, str | None]:
     Raises:
         UserError: not a run directory, or one that has not ended yet.
     """
-    try:
-        config = json.loads((run / "run.json").read_text(encoding="utf-8"))["config"]
-        base, whole = config["base"], config.get("space") in ("full", "token", "graph")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{run}: not a run directory (no readable run.json); check --run") from error
+    config = stored_config(run, read_about(run))
+    base, whole = config.base, config.space in ("full", "token", "graph")
     if not (run / "best").is_dir():
         raise UserError(f"{run}: has no best/ yet; finish it with: swarm-llm resume {run}")
-    return (str(run / "best"), None) if whole else (str(base), str(run / "best"))
+    return (str(run / "best"), None) if whole else (base, str(run / "best"))
 
 
 __all__ = ["result_of"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -21,9 +20,20 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 import pyswarmopt as pso
-from pyswarmopt_llm.common.append_log import read_journal
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.append_log import read_journal
+from pyswarmopt_llm.common.files.regular import (
+    LINES_LIMIT,
+    append_line,
+    read_bytes,
+    read_json,
+    read_text,
+    refuse_links,
+    truncate,
+    write_json,
+    write_text,
+)
 from pyswarmopt_llm.evaluation.run_files import FORMAT, OWNER, read_about, read_result, stored_config, this_process
 from pyswarmopt_llm.models.files import atomic_directory
 
@@ -46,30 +56,11 @@ def position_key(position: Tensor) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write `value` whole or not at all: a temporary file beside it, flushed to disk, renamed."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
-
-
-def append_line(path: Path, row: Mapping[str, Any]) -> None:
-    """Add `row` to a file of lines and flush it to disk."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _mended(path: Path) -> list[dict[str, Any]]:
     """The rows of a journal, after cutting off a half-written last line."""
     rows, size = read_journal(path)
     if path.exists() and path.stat().st_size > size:
-        os.truncate(path, size)
+        truncate(path, size)
     return rows
 
 
@@ -152,20 +143,21 @@ class Run:
         The lock is the operating system's and dies with its holder, so that a stale one cannot be.
 
         Raises:
-            UserError: if one is at it already, or the directory cannot be written, now or later.
+            UserError: if one is at it already, or the directory holds links or cannot be written, now or later.
         """
         lock, owner = FileLock(self.path / ".lock", timeout=0), self.path / OWNER
         try:
+            self._refuse_links()
             lock.acquire()
         except Timeout as error:
-            who = owner.read_text(encoding="utf-8") if owner.exists() else "unknown"
+            who = read_text(owner, limit=1000) if owner.exists() else "unknown"
             raise UserError(
                 f"{self.path}: another process is at work on this run ({who}); wait for it or stop it"
             ) from error
         except OSError as error:
             raise UserError(f"{self.path}: cannot write there ({error.strerror}); check its permissions") from error
         try:
-            owner.write_text(this_process(), encoding="utf-8")
+            write_text(owner, this_process())
             self._mend_journal()
             yield
         except OSError as error:
@@ -179,6 +171,13 @@ class Run:
             with suppress(OSError):
                 owner.unlink(missing_ok=True)
             lock.release()
+
+    def _refuse_links(self) -> None:
+        """A run from elsewhere may hold links in the place of what is about to be written."""
+        refuse_links(self.path)
+        for name in ("checkpoint", "best", "front", "tensorboard"):
+            if (self.path / name).is_dir():
+                refuse_links(self.path / name)
 
     def _mend_journal(self) -> None:
         """Read the journal anew and cut off a half-written last line.
@@ -205,7 +204,7 @@ class Run:
     def failures(self) -> dict[str, int]:
         """How often workers failed so far, by kind."""
         file = self.path / "failures.jsonl"
-        lines = file.read_bytes().splitlines() if file.exists() else []
+        lines = read_bytes(file, LINES_LIMIT).splitlines() if file.exists() else []
         kinds = []
         for line in lines:
             with suppress(
@@ -244,8 +243,8 @@ class Checkpoint:
             if file.exists():
                 self._earlier = _witness(pso.Swarm.load(file))
             elif self._digest_file.exists():
-                self._earlier = {str(k): v for k, v in json.loads(self._digest_file.read_text("utf-8")).items()}
-        except (ValueError, AttributeError) as error:
+                self._earlier = {str(k): v for k, v in read_json(self._digest_file).items()}
+        except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
             raise UserError(f"{error}; remove the files in {file.parent}: resume does not need them") from error
 
     def keep(self, swarm: pso.Swarm) -> None:

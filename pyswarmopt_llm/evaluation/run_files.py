@@ -1,21 +1,85 @@
-"""Read what a run wrote down, without its lock and without torch: for those who look on while it works."""
+"""Read what a run wrote down, without its lock and without torch: for those who look on while it works.
+
+A run directory may come from a stranger. What is read here is checked here, name by name, so that nobody else has to.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.json_types import fits
+from pyswarmopt_llm.common.files.regular import read_json, read_text
 
 FORMAT = 1  # of run.json and history.jsonl
 OWNER = ".owner"  # names the process that holds the lock
+
+_ABOUT: dict[str, Any] = {
+    "config": dict[str, Any],
+    "fingerprints": dict[str, str | dict[str, str]],
+    "seeds": dict[str, int],
+    "base_name": str | None,
+    "versions": dict[str, str],
+    "calibration": dict[str, Any],
+}
+_PRINTS: dict[str, Any] = {"base": str, "experts": dict[str, str], "tasks": dict[str, str]}
+_CONFIG = get_type_hints(SearchConfig)
+_NEEDED = ("base", "experts", "tasks", "out")  # the settings without a default
+
+_SPLITS = ("dev", "test")
+_SCORES = {f"{who}_{split}": float | None for who in ("best", "best_single", "uniform") for split in _SPLITS}
+_RESULT: dict[str, Any] = {
+    **_SCORES,
+    "best_dev": float,
+    "best_single_dev": float,
+    "best_single": str,
+    "coefficients": dict[str, float],
+    "coefficients_by_group": dict[str, dict[str, float]],
+    "intervals": dict[str, tuple[float, float] | None],
+    "stderr": dict[str, float | None],
+    "paired": dict[str, dict[str, dict[str, Any]]],
+    "notes": list[str],
+    "metrics": dict[str, str],
+    "tasks": dict[str, dict[str, float | str | None]],
+    "evaluations": int,
+    "item_evaluations": int,
+    "items_saved": float,
+    "seconds": float,
+    "seconds_scoring": float,
+    "peak_memory_bytes": int,
+    "scoring": str,
+    "stop": dict[str, Any],
+    "workers": dict[str, Any],
+    "judge": dict[str, dict[str, float]],
+    "confirm": dict[str, Any],
+    "front": dict[str, Any],
+    "graph": str,
+    "truncation": dict[str, float],
+    "weight_step": dict[str, Any],
+}
+_ALWAYS = (
+    *("best_dev", "best_single_dev", "best_single", "coefficients", "evaluations", "item_evaluations"),
+    *("seconds", "seconds_scoring", "peak_memory_bytes", "scoring", "stop"),
+)
+# Parts of it, by their place; `*` stands for any name.
+_PARTS: dict[str, dict[str, Any]] = {
+    "paired/*/*": {
+        **{"difference": float, "interval": tuple[float, float], "p_value": float, "n": int},
+        **dict.fromkeys(("gained", "lost", "items_needed"), int | None),
+    },
+    "tasks/*": {**_SCORES, "scoring": str | None},
+    "workers": {"asked": str, "failures": dict[str, int]},
+    "judge/*": {"requests": float, "prompt_tokens": float, "completion_tokens": float},
+    "confirm": {"items": int, "candidates": list[dict[str, float]], "chosen": int},
+    "front": {"points": list[Any]},
+}
+_LIMITS = dict.fromkeys(("max_iter", "patience", "max_evals", "budget_items", "budget_minutes"), float)
 
 
 def read_about(path: Path) -> dict[str, Any]:
@@ -26,18 +90,16 @@ def read_about(path: Path) -> dict[str, Any]:
     """
     file = path / "run.json"
     try:
-        about = json.loads(file.read_text(encoding="utf-8"))
+        about = read_json(file)
     except OSError as error:
         raise UserError(f"{path}: not a run directory ({file.name}: {error.strerror}); check the path") from error
-    except json.JSONDecodeError as error:
-        raise UserError(f"{file}: line {error.lineno}: not valid JSON ({error.msg}); restore the file") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file}: not UTF-8 text; restore the file") from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         found = about.get("format") if isinstance(about, dict) else None
-        raise UserError(f"{file}: format {found!r}, not {FORMAT}; resume with the version that wrote it")
+        raise UserError(f"{file}: format {str(found)[:40]!r}, not {FORMAT}; resume with the version that wrote it")
     if not all(isinstance(about.get(key), dict) for key in ("config", "fingerprints")):
         raise UserError(f"{file}: lacks config or fingerprints; restore the file")
+    _check(file, about, _ABOUT)
+    _check(file, about["fingerprints"], _PRINTS, "fingerprints ")
     return about
 
 
@@ -47,17 +109,19 @@ def stored_config(path: Path, about: Mapping[str, Any]) -> SearchConfig:
     Raises:
         UserError: it is damaged, or a later version's.
     """
-    unknown = sorted(about["config"].keys() - {field.name for field in fields(SearchConfig)})
+    file, config = path / "run.json", about["config"]
+    unknown = sorted(config.keys() - _CONFIG.keys())
     if unknown:
         raise UserError(
-            f"{path / 'run.json'}: knows a setting {unknown[0]!r} that this version does not; resume with the version "
+            f"{file}: knows a setting {unknown[0][:40]!r} that this version does not; resume with the version "
             "that wrote it"
         )
-    try:
-        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in about["config"].items()}
-        return SearchConfig(**plain)
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path / 'run.json'}: its config is damaged ({error}); restore the file") from error
+    missing = next((name for name in _NEEDED if name not in config), None)
+    if missing is not None:
+        raise UserError(f"{file}: its config is damaged (no {missing}); restore the file")
+    _check(file, config, _CONFIG, "config ")
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+    return SearchConfig(**plain)
 
 
 def read_result(path: Path) -> dict[str, Any] | None:
@@ -70,9 +134,46 @@ def read_result(path: Path) -> dict[str, Any] | None:
     if not file.exists() or not (path / "best").is_dir():
         return None
     try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{file}: damaged ({error}); remove it and resume: the journal has all scores") from error
+        result = read_json(file)
+        _check_result(file, result)
+    except (UserError, OSError) as error:
+        what = str(error).removeprefix(f"{file}: ").removesuffix("; restore the file")
+        raise UserError(f"{file}: damaged ({what}); remove it and resume: the journal has all scores") from error
+    return dict(result)
+
+
+def _check_result(file: Path, result: object) -> None:
+    if not isinstance(result, dict):
+        raise UserError(f"{file}: holds no object")
+    _check(file, {**dict.fromkeys(_ALWAYS), **result}, _RESULT)
+    for place, shape in _PARTS.items():
+        for part in _at(result, place.split("/")):
+            _check(file, {**dict.fromkeys(shape), **part}, shape, f"{place} ")
+    _check(file, result["stop"], _LIMITS, "stop ")
+    if result["best_single"] not in result["coefficients"]:
+        raise UserError(f"{file}: best_single is none of the experts")
+    if "confirm" in result and not _has_chosen(result["confirm"]):
+        raise UserError(f"{file}: confirm has no such candidate")
+
+
+def _has_chosen(confirm: Mapping[str, Any]) -> bool:
+    leaders, chosen = confirm["candidates"], confirm["chosen"]
+    return 0 <= chosen < len(leaders) and all({"dev", "fresh"} <= leader.keys() for leader in leaders)
+
+
+def _check(file: Path, found: Mapping[str, Any], shape: Mapping[str, Any], where: str = "") -> None:
+    """Refuse values of another type than `shape` says; what it does not name may be anything."""
+    for name, hint in shape.items():
+        if name in found and not fits(found[name], hint):
+            raise UserError(f"{file}: {where}{name} is missing or of a wrong type; restore the file")
+
+
+def _at(found: Mapping[str, Any], place: list[str]) -> list[Mapping[str, Any]]:
+    """The parts at a place that are there."""
+    if not place:
+        return [found]
+    names = list(found) if place[0] == "*" else [name for name in place[:1] if name in found]
+    return [part for name in names for part in _at(found[name], place[1:])]
 
 
 def this_process() -> str:
@@ -86,8 +187,8 @@ def at_work(path: Path) -> bool:
     A process on another machine that left its name counts as one at work: it cannot be asked.
     """
     try:
-        found = re.fullmatch(r"process (\d+) on (.*)", (path / OWNER).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
+        found = re.fullmatch(r"process (\d{1,20}) on (.*)", read_text(path / OWNER, limit=1000))
+    except (OSError, UserError):
         return False
     if found is None or found[2] != socket.gethostname():
         return found is not None

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.regular import write_text
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.metrics.objectives import load_split, task_print
 from pyswarmopt_llm.reporting.reading import read_run
@@ -27,7 +28,7 @@ def write_report(path: Path) -> Path:
     page = render_report(run.about, result, run.rows, _tasks(run))
     file = path / "report.html"
     try:
-        file.write_text(page, encoding="utf-8")
+        write_text(file, page)
     except OSError as error:
         raise UserError(f"{file}: cannot be written ({error.strerror}); check its permissions") from error
     return file

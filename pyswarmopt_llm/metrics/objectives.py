@@ -10,18 +10,17 @@ from pathlib import Path
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import canonical
 from pyswarmopt_llm.common.interfaces import Utility
-from pyswarmopt_llm.common.paths import user_path
 from pyswarmopt_llm.metrics.combine import Combine, find_combine
 from pyswarmopt_llm.metrics.external.callables import CallableUtility
+from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
 from pyswarmopt_llm.metrics.external.protocol import External
 from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
 from pyswarmopt_llm.metrics.registry import Metric, find_metric, metric_specs
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.tasks import Item, Scoring, Task, load_task
-
-LM_EVAL = "lm-eval:"
 
 
 @dataclass(frozen=True)
@@ -166,7 +165,7 @@ def find_metrics(
     wanted = metric_specs(specs, list(tasks))
     loaded: dict[str, Metric] = {}  # two tasks share a reward model
     for name, task in tasks.items():
-        spec = wanted.get(name) or task.metric or "accuracy"
+        spec = wanted.get(name) or metric_of(task)
         if spec not in loaded:
             loaded[spec] = find_metric(spec, cache, str(pick_device(device)))
         for split in ("dev", "test"):

@@ -14,8 +14,9 @@ from typing import Any
 
 from pyswarmopt_cli.words import counted
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.json_text import parse_json
-from pyswarmopt_llm.common.paths import read_bytes, user_path
+from pyswarmopt_llm.common.files.json_text import parse_json
+from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -71,7 +72,7 @@ def read_json(path: Path) -> dict[str, Any]:
         UserError: the file is missing or is not a JSON object; names the line.
     """
     try:
-        value = parse_json(read_bytes(path).decode("utf-8"))
+        value = parse_json(read_bytes(path, INPUT_LIMIT).decode("utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check that the file is there") from error
     except json.JSONDecodeError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.paths import user_path
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.models.adapters.compatibility import unique_names
 from pyswarmopt_llm.models.adapters.stored import StoredTensors
 from pyswarmopt_llm.models.base import BaseModel, resolve_base

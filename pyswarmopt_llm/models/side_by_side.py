@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.common.paths import user_path
 from pyswarmopt_llm.models import embedded
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts, unique_names

@@ -7,10 +7,10 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.append_log import read_journal
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, Narrator
+from pyswarmopt_llm.common.files.append_log import read_journal
 from pyswarmopt_llm.evaluation.run_files import at_work, read_about, read_result, stored_config
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.regular import replacing
 from pyswarmopt_llm.reporting.reading import Emergence, Origin
 from pyswarmopt_llm.reporting.report.items import CASES
 
@@ -30,7 +31,7 @@ def plot_emergence(file: Path, labels: Sequence[str], cases: Sequence[Mapping[st
     axes.set(ylabel="share of dev items", ylim=(0, 1))
     axes.set_xticks(range(len(bars)), [label for label, _ in bars])
     figure.legend(loc="outside upper center")  # in one column: two are wider than a picture of a few bars
-    figure.savefig(file, dpi=120)
+    _save(figure, file)
 
 
 def plot_origin(file: Path, origins: Sequence[Origin]) -> None:
@@ -48,7 +49,7 @@ def plot_origin(file: Path, origins: Sequence[Origin]) -> None:
     axes.set_xlabel("rank of its start in the swarm (1 is best)")
     axes.set_ylabel("dev: start (dot), end (star), proposed (dashes)")
     axes.set_xlim(0, population + 1)
-    figure.savefig(file, dpi=120)
+    _save(figure, file)
 
 
 def plot_scores(file: Path, labels: Sequence[str], dev: Sequence[float], test: Sequence[float | None]) -> None:
@@ -59,7 +60,7 @@ def plot_scores(file: Path, labels: Sequence[str], dev: Sequence[float], test: S
     axes.bar([i for i, _ in tested], [score for _, score in tested], width=0.4, color="tab:blue", label="test")
     axes.set_xticks(range(len(labels)), [label.replace(" ", "\n") for label in labels])
     axes.legend()
-    figure.savefig(file, dpi=120)
+    _save(figure, file)
 
 
 def plot_front(file: Path, front: Sequence[Values], saved: Sequence[Values], chosen: Values | None) -> None:
@@ -88,7 +89,7 @@ def plot_front(file: Path, front: Sequence[Values], saved: Sequence[Values], cho
     else:
         axes.set_ylabel("dev")
     axes.legend()
-    figure.savefig(file, dpi=120)
+    _save(figure, file)
 
 
 def _figure(width: float = 5.0) -> tuple[Any, Any]:
@@ -98,6 +99,11 @@ def _figure(width: float = 5.0) -> tuple[Any, Any]:
         raise UserError('the plots need matplotlib; install it with: pip install "pyswarmopt[llm]"') from error
     figure = Figure(figsize=(width, 4), layout="constrained")
     return figure, figure.subplots()
+
+
+def _save(figure: Any, file: Path) -> None:
+    with replacing(file) as stream:
+        figure.savefig(stream, dpi=120)
 
 
 __all__ = ["plot_emergence", "plot_front", "plot_origin", "plot_scores"]

@@ -81,11 +81,27 @@ def read_run(path: Path) -> tuple[Run, dict[str, Any]]:
         UserError: not a run, not finished, or without a complete evaluation.
     """
     run = Run.open(path)
-    if run.result is None:
+    result = run.result
+    if result is None:
         raise UserError(f"{path}: is not finished; finish it with: swarm-llm resume {path}")
+    journal = run.path / "history.jsonl"
     if not searched(run.rows):
-        raise UserError(f"{run.path / 'history.jsonl'}: has no complete evaluation; nothing to analyse")
-    return run, run.result
+        raise UserError(f"{journal}: has no complete evaluation; nothing to analyse")
+    _check_together(journal, run.rows, result)
+    return run, result
+
+
+def _check_together(journal: Path, rows: Sequence[Row], result: Mapping[str, Any]) -> None:
+    """Refuse rows that are not those of one search, the one that `result` came of."""
+    shapes = {_shape(row) for row in rows if row["phase"] == "search"}
+    if len(shapes) > 1:
+        raise UserError(f"{journal}: its lines differ in tasks, items or experts; restore the file")
+    if next(iter(shapes))[0] != len(result["coefficients"]):
+        raise UserError(f"{journal}: is of another number of experts than result.json; restore the files")
+
+
+def _shape(row: Row) -> tuple[int, tuple[tuple[str, int], ...]]:
+    return len(row["coefficients"]), tuple((name, len(items)) for name, items in row["items"].items())
 
 
 def searched(rows: Iterable[Row]) -> list[Row]:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.json_text import parse_json
-from pyswarmopt_llm.common.paths import read_bytes
+from pyswarmopt_llm.common.files.json_text import parse_json
+from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
 from pyswarmopt_llm.tasks.items import check_unicode, parse_item, require_columns
 from pyswarmopt_llm.tasks.prompts import check_template
 from pyswarmopt_llm.tasks.types import Item
@@ -60,7 +60,7 @@ def read_file(path: Path) -> RawTask:
 
 def _read_text(path: Path) -> str:
     try:
-        return read_bytes(path).decode("utf-8-sig")
+        return read_bytes(path, INPUT_LIMIT).decode("utf-8-sig")
     except OSError as e:
         raise UserError(f"{path}: cannot be read: {e.strerror}") from e
     except UnicodeDecodeError as e:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.json_text import parse_json
-from pyswarmopt_llm.common.paths import read_bytes
+from pyswarmopt_llm.common.files.json_text import parse_json
+from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
 
 Row = dict[str, Any]
 
@@ -63,7 +63,7 @@ def _read(file: Path) -> Any:
             import pyarrow.parquet
 
             return pyarrow.parquet.read_table(file).to_pylist()
-        text = read_bytes(file).decode("utf-8-sig")
+        text = read_bytes(file, INPUT_LIMIT).decode("utf-8-sig")
         if file.suffix == ".jsonl":
             return [parse_json(line) for line in text.split("\n") if line.strip()]
         if file.suffix == ".csv":

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt.algorithms import registry as recipes
-from pyswarmopt.driver.result import Result
+from pyswarmopt.driver.result import INTERRUPTED, Result
 from pyswarmopt.inspect.plot.curves import median_interval
 from pyswarmopt.minimize import minimize
 from pyswarmopt.teaching.functions.problems import Problem
@@ -91,16 +91,17 @@ def compare(
         for name, recipe in made.items():
             results = []
             for seed in range(seeds):
-                results.append(
-                    minimize(
-                        problem.function,
-                        problem.bounds,
-                        recipe=recipe,
-                        population=population,
-                        max_evals=max_evals,
-                        seed=seed,
-                    )
+                found = minimize(
+                    problem.function,
+                    problem.bounds,
+                    recipe=recipe,
+                    population=population,
+                    max_evals=max_evals,
+                    seed=seed,
                 )
+                if INTERRUPTED in found.stop:
+                    raise KeyboardInterrupt  # the comparison ends, not this search alone
+                results.append(found)
                 on_run()
             outcomes.append(Outcome(problem, name, tuple(results)))
     return outcomes

@@ -10,7 +10,7 @@ import typer
 
 from pyswarmopt_cli.terminal import echo
 from pyswarmopt_cli.words import counted
-from pyswarmopt_llm.cli.options import Json
+from pyswarmopt_llm.cli.options import AgainMetric, AgainTask, AgainUtility, AgainWorkers, Json, said_again
 from pyswarmopt_llm.reporting.summary import score_text
 
 
@@ -19,6 +19,10 @@ def command(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Output directory (RUN/analysis).")] = None,
     ablations: Annotated[bool, typer.Option("--ablations", help="Rerun without each part.")] = False,
     diversity: Annotated[bool, typer.Option("--diversity", help="Rerun with fewer experts.")] = False,
+    utility: AgainUtility = None,
+    task: AgainTask = None,
+    metric: AgainMetric = None,
+    workers: AgainWorkers = None,
     as_json: Json = False,
 ) -> None:
     """Correctness emergence and where the best particle started; ablations and diversity on request; with plots.
@@ -33,9 +37,10 @@ def command(
         folder,
         with_ablations=ablations,
         with_diversity=diversity,
+        allowed=said_again(utility, task, metric, workers),
         tell=lambda text: echo(text, err=True),
     )
-    typer.echo(json.dumps(found) if as_json else "\n".join([*_lines(found), f"Plots and figures: {folder}"]))
+    echo(json.dumps(found) if as_json else "\n".join([*_lines(found), f"Plots and figures: {folder}"]))
 
 
 def _lines(found: dict[str, Any]) -> list[str]:

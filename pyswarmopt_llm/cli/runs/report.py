@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pyswarmopt_cli.terminal import echo
-from pyswarmopt_llm.common.paths import user_path
+from pyswarmopt_llm.common.files.paths import user_path
 
 
 def command(run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")]) -> None:

@@ -9,10 +9,26 @@ import typer
 
 from pyswarmopt_llm.cli.runs.running import run_job
 from pyswarmopt_llm.cli.options import Json, JsonLines, Quiet, Track
+from pyswarmopt_llm.cli.runs.running import run_job
+from pyswarmopt_llm.cli.options import (
+    AgainMetric,
+    AgainTask,
+    AgainUtility,
+    AgainWorkers,
+    Json,
+    JsonLines,
+    Quiet,
+    Track,
+    said_again,
+)
 
 
 def command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory.")],
+    utility: AgainUtility = None,
+    task: AgainTask = None,
+    metric: AgainMetric = None,
+    workers: AgainWorkers = None,
     track: Track = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -20,9 +36,12 @@ def command(
 ) -> None:
     """Go on with an interrupted run; it ends as if it had never been stopped.
 
+    A run that runs code (your function, a harness YAML, a metric's script, a Ray cluster) is told so again.
+
     Example: swarm-llm resume runs/first
     """
     from pyswarmopt_llm.jobs.search.loop import resume
 
+    allowed = said_again(utility, task, metric, workers)
     shown = {"quiet": quiet, "as_json": as_json, "as_lines": as_lines}
-    run_job(lambda on_event: resume(run, on_event), run, track=track, **shown)
+    run_job(lambda on_event: resume(run, on_event, allowed), run, track=track, **shown)

@@ -14,7 +14,7 @@ import typer
 from pyswarmopt_cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.options import JsonLines
 from pyswarmopt_llm.common.events import OnEvent
-from pyswarmopt_llm.common.paths import user_path
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.reporting.follow import Follower, Status
 from pyswarmopt_llm.reporting.summary import print_result
 from pyswarmopt_llm.reporting.terminal.live import LiveView

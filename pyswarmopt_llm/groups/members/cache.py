@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.locked_directory import mend
+from pyswarmopt_llm.common.files.regular import LINES_LIMIT, append_line, read_text
 from pyswarmopt_llm.common.fingerprint import canonical
-from pyswarmopt_llm.common.locked_directory import mend
 from pyswarmopt_llm.groups.members.protocol import Answer, Likelihood, Member, Pair, Texts
 from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS
 from pyswarmopt_llm.tasks import Item, Scoring
@@ -38,10 +39,10 @@ class Memory:
         if file is None or not file.exists():
             return
         mend(file)
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in enumerate(read_text(file, LINES_LIMIT).splitlines(), start=1):
             try:
                 self._known.update(json.loads(line))
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 raise UserError(f"{file}: line {number}: damaged; remove this line") from error
 
     def recall(self, keys: Sequence[str]) -> list[Any]:
@@ -53,8 +54,7 @@ class Memory:
         new = dict(zip(keys, said, strict=True))
         self._known.update(new)
         if self._file is not None:
-            with self._file.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(new) + "\n")
+            append_line(self._file, new)
 
 
 class Remembered:

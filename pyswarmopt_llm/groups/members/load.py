@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.common.paths import user_path
 from pyswarmopt_llm.common.run_result import result_of
 from pyswarmopt_llm.groups.members.endpoint import EndpointMember, EndpointSpec, is_endpoint
 from pyswarmopt_llm.groups.members.local import LocalMember, Seat

@@ -1,24 +1,24 @@
-"""The directory of a comparison: what was asked, every score, every finished contestant.
+"""The directory of a comparison: its configuration, every score, every finished method.
 
-`scores.jsonl` remembers candidates by their weights, so that a contestant that is stopped and begun again takes back
-what was scored, and none asks twice what another has asked (it still pays for it out of its budget).
+`scores.jsonl` keys candidates by their weights: a method that was stopped gets back what was scored, and a candidate
+that another method has scored is charged but not scored again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common import locked_directory as workplace
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files import locked_directory as workplace
+from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import LINES_LIMIT, append_line, read_text
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.common.paths import user_path
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
 
 FORMAT = 1
@@ -68,10 +68,7 @@ class Store:
     def _append(self, name: str, row: Mapping[str, Any]) -> None:
         if self.path is None:
             return
-        with (self.path / name).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self.path / name, row)
 
 
 def check_place(config: CompareConfig) -> None:
@@ -105,10 +102,10 @@ def _read(file: Path) -> list[dict[str, Any]]:
     if not file.exists():
         return []
     rows = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(file, LINES_LIMIT).splitlines(), start=1):
         try:
             rows.append(dict(json.loads(line)))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise UserError(f"{file}: line {number}: damaged; remove this line") from error
     return rows
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from pyswarmopt.driver.pareto import crowding_distance, non_dominated
+from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
 from pyswarmopt_llm.evaluation.scorer import task_value
 
 TOP = 10  # candidates that --confirm scores again

@@ -8,8 +8,8 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,12 @@ from torch import Tensor
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event, Narrator, OnEvent
+from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import write_text
+from pyswarmopt_llm.common.fingerprint import versions
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.optimizers import is_swarm, optimizer, released
-from pyswarmopt_llm.common.paired_statistics import findings
-from pyswarmopt_llm.common.paths import user_path
-from pyswarmopt_llm.common.statistics import interval
+from pyswarmopt_llm.common.statistics import findings, interval
 from pyswarmopt_llm.evaluation.partial import Rule
 from pyswarmopt_llm.evaluation.run_directory import Checkpoint, Run, about_run, check_new
 from pyswarmopt_llm.evaluation.scorer import Objective, OnRow
@@ -32,12 +33,13 @@ from pyswarmopt_llm.jobs.search.archive import Candidate, Leaders
 from pyswarmopt_llm.jobs.search.async_loop import OneByOne, spent
 from pyswarmopt_llm.jobs.search.export import coefficients_by_group, items_saved, save_truncated
 from pyswarmopt_llm.jobs.search.policy import Effort
-from pyswarmopt_llm.jobs.search.prepare import LETTERS, Job, Questions, prepare, versions
+from pyswarmopt_llm.jobs.search.prepare import LETTERS, Job, Questions, prepare
 from pyswarmopt_llm.jobs.search.proposals import ask_promised
 from pyswarmopt_llm.jobs.search.scorers import Hands
 from pyswarmopt_llm.jobs.search.selection import Choice, choose, save_front
 from pyswarmopt_llm.jobs.search.weight_step import weight_step
-from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, beats_chance, option_counts
+from pyswarmopt_llm.metrics.external.permission import require
+from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, beats_chance, choose_scoring, option_counts
 from pyswarmopt_llm.reporting.card import model_card
 from pyswarmopt_llm.reporting.report.report import render_report
 from pyswarmopt_llm.spaces.graph.messages import in_words
@@ -82,11 +84,17 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
     return _work(job, Run.create(path, about), on_event)
 
 
-def resume(run: str | Path, on_event: OnEvent | None = None) -> SearchResult:
+def resume(run: str | Path, on_event: OnEvent | None = None, allowed: Collection[str] = ()) -> SearchResult:
     """Go on with a run: the same result as if it had never been stopped; of a finished run its result.
 
+    Args:
+        run: its directory.
+        on_event: told about progress.
+        allowed: what of its configuration may run code, in the words it was begun with; see `allow.require`.
+
     Raises:
-        UserError: not a run, or base, experts or data changed since it began.
+        UserError: not a run, one that would run code that is not allowed, or base, experts or data changed since it
+            began.
     """
     opened = Run.open(user_path(run))
     result = opened.result
@@ -94,7 +102,9 @@ def resume(run: str | Path, on_event: OnEvent | None = None) -> SearchResult:
         if on_event is not None:
             on_event(Event("done", {"result": result}))
         return SearchResult(opened.path, result)
-    job = prepare(opened.config)
+    config = opened.config
+    require(config, allowed, opened.path)
+    job = prepare(replace(config, out=str(opened.path)))  # a judge's answers lie in the run, wherever it is now
     opened.check_fingerprints(job.fingerprints)
     return _work(job, opened, on_event)
 
@@ -231,30 +241,25 @@ def _all_scores(objective: Objective, positions: Tensor, rules: Sequence[Sequenc
 
 def _choose_scoring(job: Job, hands: Hands, tell: OnEvent, on_row: OnRow) -> dict[str, Scoring]:
     """How each task is asked; ``auto`` tries the experts on letters first and says what came of it."""
-    scorings: dict[str, Scoring] = {}
-    tried: list[str] = []
-    for name in job.tasks:
-        how, *others = job.objectives.scorings(name, job.config.scoring)
-        if others:
-            tried.append(name)
-        else:
-            scorings[name] = how
+    possible = {name: job.objectives.scorings(name, job.config.scoring) for name in job.tasks}
+    scorings: dict[str, Scoring] = {name: allowed[0] for name, allowed in possible.items()}
+    tried = [name for name, allowed in possible.items() if len(allowed) > 1]
     if tried:
         trial = hands.objective(Questions(LETTERS, tuple((name, "letter") for name in tried)), on_row)
         vertices = job.space.vertices()
         found = _all_scores(trial, vertices, [()] * len(vertices))
         for name in tried:
             items, scores = job.tasks[name].dev[:TRIAL], [scores[name] for scores in found]
-            above = beats_chance(items, scores)
-            scorings[name] = "letter" if above else "likelihood"
+            scorings[name] = choose_scoring(possible[name], items, scores.copy)
+            above = "above" if scorings[name] == "letter" else "within"
             best = max(score.value for score in scores)
             chance = sum(1 / n for n in option_counts(items)) / len(items)
             text = (
                 f"{name}: asked for option letters, the best expert reaches {best:.3f} on {len(items)} dev items, "
-                f"guessing {chance:.3f}: {'above' if above else 'within'} chance, so scoring is {scorings[name]}"
+                f"guessing {chance:.3f}: {above} chance, so scoring is {scorings[name]}"
             )
             tell(Event("note", {"text": text}))
-    return {name: scorings[name] for name in job.tasks}
+    return scorings
 
 
 def _warn_if_chance(
@@ -356,8 +361,8 @@ def _finish(
 
 def _publish(job: Job, run: Run, result: Mapping[str, Any]) -> None:
     """Card and report first, ``result.json`` last: where it is, everything is."""
-    (run.path / "best" / "README.md").write_text(model_card(run.about, result), encoding="utf-8")
-    (run.path / "report.html").write_text(render_report(run.about, result, run.rows, job.tasks), encoding="utf-8")
+    write_text(run.path / "best" / "README.md", model_card(run.about, result))
+    write_text(run.path / "report.html", render_report(run.about, result, run.rows, job.tasks))
     run.finish(result)
 
 

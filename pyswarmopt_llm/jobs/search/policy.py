@@ -12,6 +12,7 @@ from torch import Tensor
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.optimizers import is_swarm
 from pyswarmopt_llm.evaluation.partial import Bounded, Race, Rule
 from pyswarmopt_llm.evaluation.scorer import Objective
 from pyswarmopt_llm.evaluation.screening import MOST_COEFFICIENTS, Screening
@@ -22,7 +23,7 @@ from pyswarmopt_llm.spaces import SEVERAL
 EARLY_STOPS = ("exact", "bound", "off")
 
 
-def check_effort(config: SearchConfig, optimizer: pso.Optimizer) -> None:
+def check_effort(config: SearchConfig) -> None:
     """Refuse settings of this file that are out of range, unknown, or too much for the optimizer.
 
     Raises:
@@ -35,19 +36,19 @@ def check_effort(config: SearchConfig, optimizer: pso.Optimizer) -> None:
     for option, share in (("--drop-k", config.drop_k), ("--drop-n", config.drop_n)):
         if not 0 <= share < 1:
             raise UserError(f"{option} {share:g}: a probability; give a number from 0 to below 1")
-    if (config.racing or config.drop_k or config.drop_n) and not isinstance(optimizer, pso.Swarm):
+    if (config.racing or config.drop_k or config.drop_n) and not is_swarm(config.optimizer):
         raise UserError(f"--optimizer {config.optimizer}: needs every value; leave out --racing, --drop-k and --drop-n")
-    if config.one_by_one and not isinstance(optimizer, pso.Swarm):
+    if config.one_by_one and not is_swarm(config.optimizer):
         raise UserError(f"--async: the points of --optimizer {config.optimizer} come in rounds; leave it out")
     if config.one_by_one and (config.drop_k or config.drop_n):
         raise UserError("--async: has no rounds to leave evaluations out of; leave out --drop-k and --drop-n")
-    _check_items(config, optimizer)
+    _check_items(config)
     for option, budget in (("--budget-minutes", config.budget_minutes), ("--budget-items", config.budget_items)):
         if budget is not None and not budget > 0:
             raise UserError(f"{option} {budget:g}: a budget has to be above 0")
 
 
-def _check_items(config: SearchConfig, optimizer: pso.Optimizer) -> None:
+def _check_items(config: SearchConfig) -> None:
     """Refuse what does not go together with asking items one by one.
 
     Raises:
@@ -57,7 +58,7 @@ def _check_items(config: SearchConfig, optimizer: pso.Optimizer) -> None:
         raise UserError(f"--screen {config.screen:g}: a probability; give a number above 0 and below 0.5, such as 0.05")
     if config.dev_sizes:
         parse_sizes(config.dev_sizes)
-        if not isinstance(optimizer, pso.Swarm):
+        if not is_swarm(config.optimizer):
             raise UserError(f"--dev-sizes: --optimizer {config.optimizer} cannot score its points again; leave it out")
         if config.budget_items is not None or config.budget_minutes is not None:
             raise UserError("--dev-sizes: its stages are shares of --max-iter; leave out --budget-items and -minutes")

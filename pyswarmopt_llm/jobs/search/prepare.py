@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from pyswarmopt_llm.common.config import PROPOSALS, SearchConfig
@@ -38,7 +37,6 @@ from pyswarmopt_llm.tasks import Scoring, Task
 if TYPE_CHECKING:
     from pyswarmopt_llm.models.engines.vllm import VllmEngine
 
-_PACKAGES = ("pyswarmopt", "torch", "numpy", "transformers", "peft", "safetensors")
 LETTERS = "letters"  # in place of a split: the trial by letters, on the first items of dev
 
 
@@ -227,19 +225,3 @@ def _task_prints(objectives: Objectives) -> dict[str, str]:
     """Name of what is maximised -> its fingerprint."""
     own = {name: task_print(task) for name, task in objectives.tasks.items()}
     return own | {name: external.fingerprint for name, external in objectives.externals.items()}
-
-
-def versions() -> dict[str, str]:
-    """Versions of what a result depends on.
-
-    Example:
-        >>> "torch" in versions()
-        True
-    """
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

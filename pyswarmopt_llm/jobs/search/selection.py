@@ -9,8 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
+from pyswarmopt_llm.common.files.regular import write_json
 from pyswarmopt_llm.common.interfaces import Space
-from pyswarmopt_llm.evaluation.run_directory import Run, write_json
+from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.scorer import OnRow
 from pyswarmopt_llm.jobs.search.archive import Candidate, Leaders
 from pyswarmopt_llm.jobs.search.prepare import Job, Questions

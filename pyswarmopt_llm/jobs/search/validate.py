@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import torch
-
 from pyswarmopt_cli.limits import largest
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.optimizers import optimizer
+from pyswarmopt_llm.common.optimizers import check_optimizer
 from pyswarmopt_llm.evaluation.workers.spec import check_workers, parse_workers
 from pyswarmopt_llm.jobs.search.policy import check_effort
 from pyswarmopt_llm.metrics.objectives import scorings_of
@@ -71,7 +69,8 @@ def check_settings(config: SearchConfig) -> None:
         )
     if config.output_rank is not None and config.space != "delta":
         raise UserError(f"--output-rank {config.output_rank}: goes with --space delta only; leave it out")
-    check_effort(config, optimizer(config, torch.eye(len(config.experts), dtype=torch.float64)))
+    check_optimizer(config.optimizer, config.settings)
+    check_effort(config)
 
 
 def check_budget(config: SearchConfig, tasks: Mapping[str, Task]) -> None:

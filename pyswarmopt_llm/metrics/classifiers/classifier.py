@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.paths import user_path
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.models.quiet import quiet_transformers
 
 
@@ -27,11 +27,12 @@ def load_classifier(spec: str, metric: str, kind: str, device: str = "cpu") -> t
 
     where = str(user_path(spec)) if user_path(spec).is_dir() else spec
     options = {"trust_remote_code": False}
+    weights = {"use_safetensors": True, "output_loading_info": True}  # never a pickle
     try:
         with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(where, **options)
             model, loading = AutoModelForSequenceClassification.from_pretrained(
-                where, dtype=torch.float32 if device == "cpu" else "auto", output_loading_info=True, **options
+                where, dtype=torch.float32 if device == "cpu" else "auto", **options, **weights
             )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

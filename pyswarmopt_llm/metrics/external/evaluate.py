@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from collections.abc import Sequence
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.paths import user_path
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.tasks import Item
 
 
@@ -34,6 +35,9 @@ class EvaluateMetric:
         except ImportError as error:
             raise UserError('--metric evaluate:NAME needs evaluate; install "pyswarmopt[llm]"') from error
         path = user_path(name)
+        if path.exists() and os.sep not in name:
+            # The library would run a script that lies here in the place of its own.
+            raise UserError(f"--metric evaluate:{spec}: there is a {name} here, too; write ./{name} if you mean it")
         try:
             # A cache of its own: two runs that compute at once would lock each other's files.
             self._cache = tempfile.TemporaryDirectory(prefix="swarm-llm-evaluate-")

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
-from pyswarmopt_llm.common.paths import user_path
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.tasks.hub import DEV, TEST
 

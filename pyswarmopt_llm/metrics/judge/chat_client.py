@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.json_text import parse_json
+from pyswarmopt_llm.common.files.regular import LINES_LIMIT, append, append_line, read_text
 from pyswarmopt_llm.common.fingerprint import canonical
-from pyswarmopt_llm.common.json_text import parse_json
 
 _AGAIN = frozenset({408, 409, 429, 500, 502, 503, 504})  # what may pass by itself
 _LONGEST_WAIT = 60.0
@@ -273,8 +274,7 @@ class Completions:
         counts = [n if isinstance(n := given.get(name), int) and 0 <= n < 2**53 else 0 for name in _COUNTS]
         self._remember(key, text, counts)
         if self._cache is not None:
-            with self._cache.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"key": key, "text": text, "usage": counts}) + "\n")
+            append_line(self._cache, {"key": key, "text": text, "usage": counts})
         return self._known[key]
 
     def _remember(self, key: str, text: str, counts: Sequence[int]) -> None:
@@ -287,17 +287,16 @@ def _read_cache(path: Path | None) -> list[dict[str, Any]]:
     """Answers kept by an earlier process; a line that was cut off is left out, and ended for the next one."""
     if path is None or not path.exists():
         return []
-    lines, rows = path.read_text(encoding="utf-8").split("\n"), []
+    lines, rows = read_text(path, LINES_LIMIT).split("\n"), []
     for line in lines:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(row, dict) and row.keys() == {"key", "text", "usage"}:
             rows.append(row)
     if lines[-1]:
-        with path.open("a", encoding="utf-8") as file:
-            file.write("\n")
+        append(path, "\n")
     return rows
 
 

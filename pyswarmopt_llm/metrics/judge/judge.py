@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.paths import user_path
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.metrics.judge.chat_client import Completions, Endpoint
 from pyswarmopt_llm.tasks import Item

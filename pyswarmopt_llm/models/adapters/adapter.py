@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import canonical
 from pyswarmopt_llm.common.interfaces import LowRank
-from pyswarmopt_llm.common.paths import user_path
 from pyswarmopt_llm.models.adapters.config import AdapterConfig, read_config
 from pyswarmopt_llm.models.adapters.safetensors_file import TensorHeader, read_header
 from pyswarmopt_llm.models.adapters.write import PREFIX

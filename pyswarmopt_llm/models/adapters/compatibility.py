@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import canonical
-from pyswarmopt_llm.common.paths import user_path
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, ModuleShape, read_adapter
 from pyswarmopt_llm.models.adapters.safetensors_file import read_header
 from pyswarmopt_llm.models.base import BaseModel, resolve_base

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.json_text import parse_json
+from pyswarmopt_llm.common.files.json_text import parse_json
 
 _BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "U16": 16, "I16": 16, "F16": 16, "BF16": 16,

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.json_text import parse_json
-from pyswarmopt_llm.common.paths import read_bytes
+from pyswarmopt_llm.common.files.json_text import parse_json
+from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
 
 BUILTIN = "builtin:"
 # As many as a few minutes of two cores can read.
@@ -22,7 +22,7 @@ def read_examples(path: Path) -> list[Any]:
         UserError: the file cannot be read, is empty, or a line is not JSON (with its number).
     """
     try:
-        lines = read_bytes(path).decode("utf-8").split("\n")
+        lines = read_bytes(path, INPUT_LIMIT).decode("utf-8").split("\n")
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check --data") from error
     except UnicodeDecodeError as error:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Node
-from pyswarmopt_llm.common.paths import user_path
 from pyswarmopt_llm.models.files import atomic_directory
 from pyswarmopt_llm.models.side_by_side import Member
 from pyswarmopt_llm.spaces.mixture.files import member_rows, read_with_members

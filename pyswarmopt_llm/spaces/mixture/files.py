@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.paths import user_path
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.models.files import atomic_directory, read_json
 from pyswarmopt_llm.models.side_by_side import Member, find_members
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from literal_recipes import factors, source_of_factors
 
@@ -163,6 +163,7 @@ def test_boundaries_by_hand(rule, x, v, new_x, new_v):
 )
 def test_boundaries_keep_the_inside_and_bring_the_rest_in(rule, box, data):
     pairs = [(low, low + width) for low, width in box]
+    assume(any(low < high for low, high in pairs))
     where = st.lists(st.floats(-1e5, 1e5), min_size=len(box), max_size=len(box))
     x = torch.tensor(data.draw(st.lists(where, min_size=1, max_size=4)), dtype=torch.float64)
     made = boundary.make_box(pairs, None, torch.float64, torch.device("cpu"))
@@ -206,3 +207,9 @@ def test_every_stop_rule_names_itself():
         {"max_evals": 6, "target": 5.0},
         {"max_iter": 3, "max_evals": 8, "target": 5.0, "patience": 2},
     ]
+
+
+def test_a_linear_schedule_of_one_move_ends_after_it():
+    assert [pso.schedule.Linear(0.9, 0.4, moves=1)(t) for t in range(3)] == pytest.approx([0.9, 0.4, 0.4])
+    with pytest.raises(ValueError, match="at least 1"):
+        pso.schedule.Linear(0.9, 0.4, moves=0)

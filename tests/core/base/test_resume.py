@@ -96,6 +96,9 @@ def test_a_composition_of_ones_own_is_loaded_with_its_recipe(tmp_path):
     swarm.save(tmp_path / "s")
     with pytest.raises(ValueError, match="recipe 'mine' is your own"):
         pso.Swarm.load(tmp_path / "s")
+    yours = pso.compose(terms=(pso.inertia(0.1), pso.social(0.5)), name="yours")
+    with pytest.raises(ValueError, match=r"'mine'.*'yours'"):
+        pso.Swarm.load(tmp_path / "s", recipe=yours)
     assert same(drive(pso.Swarm.load(tmp_path / "s", recipe=recipe), 5), drive(swarm, 5))
     other = pso.Swarm(bounds=[(-5, 5)] * 2, recipe="constriction")
     with pytest.raises(ValueError, match="mine"):

@@ -102,6 +102,17 @@ def test_particles_are_thinned_by_whole_iterations(limit, particles, dim, rounds
     assert len(history) % particles == 0 and history[0].iteration == 0
 
 
+@pytest.mark.parametrize(("dim", "kept"), [(1, 512), (64, 8), (300, 4)])
+def test_the_particles_kept_are_as_many_as_their_coordinates_allow(dim, kept):
+    """Two particles, a limit of 2: 512 coordinates, but at least two iterations."""
+    history = pso.History("particles", 2)
+    for t in range(kept // 2):
+        history.add(t, t, 0.0, np.zeros(2), np.zeros((2, dim)))
+    assert len(history) == kept
+    history.add(kept // 2, kept // 2, 0.0, np.zeros(2), np.zeros((2, dim)))
+    assert len(history) <= kept // 2 + 2
+
+
 @settings(max_examples=30, deadline=None)
 @given(limit=st.integers(2, 9), rounds=st.integers(1, 100))
 def test_improvements_stay_within_the_limit_and_end_with_the_last(limit, rounds):

@@ -285,7 +285,8 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(tmp_path, vectorized):
         assert list(r.history) == list(whole.history)
         done = Counting(fun)
         again = pso.minimize(done, BOX, max_evals=1000, seed=7, vectorized=vectorized, checkpoint=path)
-        assert again.fun == whole.fun and len(done.points) <= 1
+        # a finished search calls fun for its best point alone: is it the same function, and what is its value by itself
+        assert again.fun == whole.fun and again.nfev == whole.nfev and len(done.points) == 1 + vectorized
         path.unlink()
 
 
@@ -337,3 +338,56 @@ def test_progress_goes_to_standard_error_only(capsys):
     pso.minimize(bowl, BOX, max_evals=100, seed=0, progress=True)
     captured = capsys.readouterr()
     assert captured.out == "" and "iteration" in captured.err
+
+
+# --- one rule for bounds and masks ---
+
+
+READ_TWICE = [([0, 0], [1, 1]), [[0, 0], [1, 1]], ((0, 0), (1, 1)), ([-1, 0], [2, 5])]
+
+
+@pytest.mark.parametrize("bounds", READ_TWICE)
+def test_bounds_that_can_be_read_in_two_ways_are_refused_with_both(bounds):
+    (a, b), (c, d) = bounds
+    with pytest.raises(ValueError, match="may be the pairs") as refused:
+        pso.minimize(bowl, bounds, max_evals=10)
+    pairs, sides = f"[({a}.0, {b}.0), ({c}.0, {d}.0)]", f"[({a}.0, {c}.0), ({b}.0, {d}.0)]"
+    assert pairs in str(refused.value) and sides in str(refused.value)
+
+
+@pytest.mark.parametrize("bounds", [[(-1, 0), (2, 5)], ((-1, 0), (2, 5)), [[-1, 0], [2, 5]], [(0, 0), (0, 1)]])
+def test_pairs_are_pairs(bounds):
+    r = pso.minimize(lambda x: -x.sum(), bounds, max_evals=400, seed=0)
+    assert r.x.tolist() == pytest.approx([high for _, high in bounds])
+
+
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        ([(3, 3), (2, 2)], "nothing to search"),
+        ((np.ones(3), np.ones(3)), "nothing to search"),
+        ([(None, None)] * 2, "finite"),
+        ([(-math.inf, 1)] * 2, "finite"),
+        ([(0, None)], "finite"),
+        ([(-1e308, 1e308)] * 2, "wider than torch.float64 can measure"),
+        ([(-1, 1), (-1e200, 1e200)], "coordinate 1 .* wider than torch.float64 can measure"),
+        (([0, 1, 2], [1, 2, 3]), "two NumPy arrays"),
+        ([], "one pair of finite numbers"),
+    ],
+)
+def test_bounds_that_bound_nothing_are_refused(bounds, message):
+    with pytest.raises(ValueError, match=message):
+        pso.minimize(bowl, bounds, max_evals=10)
+
+
+@pytest.mark.parametrize("name", ["integrality", "categorical"])
+@pytest.mark.parametrize("mask", [[0], [1], [True], [2, 0, 0], ["a", "b", "c"], [[1, 0, 0]], [0.5, 0, 0], [None] * 3])
+def test_a_mask_has_a_truth_value_for_each_coordinate(name, mask):
+    with pytest.raises(ValueError, match=name):
+        pso.minimize(bowl, BOX, max_evals=10, **{name: mask})
+
+
+def test_a_plain_truth_value_is_that_of_all_coordinates():
+    assert (pso.minimize(bowl, BOX, max_evals=60, seed=0, integrality=True).x % 1 == 0).all()
+    off_the_grid = pso.minimize(lambda x: bowl(x + 0.3), BOX, max_evals=60, seed=0, integrality=False)
+    assert not (off_the_grid.x % 1 == 0).any()

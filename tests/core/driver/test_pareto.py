@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pyswarmopt.driver.multiobjective import minimize_multi
-from pyswarmopt.driver.pareto import crowding_distance, hypervolume, non_dominated
+from pyswarmopt.driver.multi.multiobjective import minimize_multi
+from pyswarmopt.driver.multi.pareto import crowding_distance, hypervolume, non_dominated
 
 small = st.integers(1, 3).flatmap(
     lambda m: arrays(np.int64, st.tuples(st.integers(1, 7), st.just(m)), elements=st.integers(0, 5))
@@ -132,6 +132,17 @@ def test_constraints_integers_and_failures():
     assert not broken.success and "no finite value" in broken.message and len(broken.x) == 0
 
 
+def test_a_value_that_is_nan_in_one_objective_is_a_failure_and_tried_again():
+    calls = []
+
+    def fun(x):
+        calls.append(tuple(x))
+        return (math.nan, 1.0) if calls.count(tuple(x)) == 1 else (x[0], -x[0])
+
+    r = minimize_multi(fun, [(0, 1)], 2, population=10, max_evals=20, seed=0, on_error=("retry", 1))
+    assert len(calls) == 20 and len(set(calls)) == 10 and r.success and len(r.x) == 10
+
+
 def test_callback_and_start():
     seen = []
 
@@ -185,7 +196,7 @@ def test_a_killed_search_goes_on_to_the_bit(tmp_path, at, how):
     whole = search(lambda x: (x[0] ** 2 + x[1], (x[0] - 2) ** 2 + x[1] ** 2))
     assert np.array_equal(resumed.x, whole.x) and np.array_equal(resumed.fun, whole.fun)
     assert (resumed.nfev, resumed.nit, resumed.message) == (whole.nfev, whole.nit, whole.message)
-    assert search(fun, checkpoint=path).nfev == whole.nfev  # finished: nothing is called again
+    assert search(fun, checkpoint=path).nfev == whole.nfev  # finished: no further call counts
     assert search(fun, max_evals=240, checkpoint=path).nit > whole.nit
     with pytest.raises(ValueError, match="other population"):
         minimize_multi(fun, [(-4, 4)] * 2, 2, population=21, archive=15, seed=3, **how, checkpoint=path)

@@ -126,6 +126,17 @@ def test_suggestions_and_points_never_asked_for_are_used():
     assert bowl(optimizer.recommend().value) == 0.0
 
 
+def test_a_late_value_goes_back_to_its_own_particle():
+    optimizer = nevergrad.SwarmOptimizer("constriction", population=4)(seeded(ng.p.Array(shape=(2,))), 100, 6)
+    first = [optimizer.ask() for _ in range(6)]  # the round of four is over; the last two are of the second
+    number, particle = optimizer._flying[first[3].uid]
+    assert number < optimizer._round and particle == 3
+    where = first[3].get_standardized_data(reference=optimizer.parametrization)
+    optimizer.tell(first[3], 0.25)
+    assert optimizer._x[particle].tolist() == where.tolist() and optimizer._values[particle] == 0.25
+    assert np.isnan(np.delete(optimizer._values, particle)).all()
+
+
 def test_dump_and_load(tmp_path):
     def fresh():
         return nevergrad.SwarmOptimizer("spso2011", population=6)(seeded(ng.p.Array(shape=(2,))), budget=100)
@@ -222,6 +233,29 @@ def test_starting_positions_come_first_and_are_used():
         assert optimizer.best.value == 0.0
 
 
+def test_without_bounds_the_first_step_is_the_spread_of_the_positions():
+    near, far = (
+        nevergrad.NevergradOptimizer("CMA", positions=scale * np.array([[1.0, 1.0], [-1.0, -1.0]]), seed=0)
+        for scale in (1e-3, 1e3)
+    )
+    steps = []
+    for optimizer in (near, far):
+        for _ in range(3):
+            x = optimizer.ask()
+            optimizer.tell(x, np.arange(len(x), dtype=float))
+        steps.append(float(optimizer.ask().abs().max()))
+    assert steps[0] < 0.05 and steps[1] > 50
+
+
+def test_importing_leaves_numpys_global_generator_where_it_was():
+    code = (
+        "import numpy as np; np.random.seed(5); a = np.random.get_state()[1:3]\n"
+        "from pyswarmopt.interop import nevergrad\n"
+        "b = np.random.get_state()[1:3]; assert (a[0] == b[0]).all() and a[1] == b[1]"
+    )
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False).returncode == 0
+
+
 def test_maximize_and_failures():
     low = nevergrad.NevergradOptimizer("DE", [(-2, 3)] * 2, population=5, budget=100, seed=0)
     high = nevergrad.NevergradOptimizer("DE", [(-2, 3)] * 2, population=5, budget=100, seed=0, maximize=True)
@@ -244,7 +278,7 @@ def test_maximize_and_failures():
         ({"population": 0}, "population=0"),
         ({"budget": 0}, "budget=0"),
         ({"bounds": None}, "give bounds or positions"),
-        ({"bounds": [(1, 1)]}, "low < high"),
+        ({"bounds": [(0, 1), (1, 1)]}, "low < high"),
         ({"positions": [[0.0, np.nan]]}, "not finite"),
     ],
 )

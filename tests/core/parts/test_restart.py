@@ -82,6 +82,18 @@ def test_a_first_round_without_a_finite_value_is_no_stagnation_yet():
     assert [len(tell(swarm, np.nan)) for _ in range(7)] == [4, 4, 4, 6, 6, 6, 9]
 
 
+def test_a_particle_without_a_first_value_has_not_stagnated_yet():
+    """Patience 2: values after the first are flat, and the third round is the second without a change."""
+    made = pso.compose([pso.social(1.0)], restart=[pso.restart.RestartAtBest(patience=2)], population=2)
+    swarm = pso.Swarm(bounds=BOUNDS, recipe=made, seed=0)
+    counts = []
+    for _ in range(3):
+        x = swarm.ask()
+        swarm.tell(x, [np.nan, 1.0])
+        counts.append(swarm.state_dict()["stagnation"].tolist())
+    assert counts == [[0, 0], [1, 1], [0, 0]]
+
+
 # --- what is kept and what is new ---
 
 

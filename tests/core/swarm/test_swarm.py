@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -68,7 +69,9 @@ def test_editing_what_was_asked_or_given_does_not_reach_the_swarm(recipe):
 def test_repaired_positions_are_where_the_particles_go_on():
     swarm = pso.Swarm(positions=[[0.2], [1.7]], seed=0)
     repaired = swarm.ask().round()
-    swarm.tell(repaired, [3.0, 4.0])
+    with pytest.raises(ValueError, match="repaired=True"):
+        swarm.tell(repaired, [3.0, 4.0])
+    swarm.tell(repaired, [3.0, 4.0], repaired=True)
     assert swarm.best.x.tolist() == [0.0] and swarm.positions.tolist() == [[0.0], [2.0]]
 
 
@@ -139,7 +142,7 @@ def test_every_form_of_bounds_means_the_same_box():
         assert (start >= torch.tensor(low)).all() and (start <= torch.tensor(high)).all()
     wide = pso.Swarm(bounds=(-2.0, 3.0), dim=4, seed=5, population=200).ask()
     assert wide.min() < -1.5 and wide.max() > 2.5 and wide.shape == (200, 4)
-    three = pso.Swarm(bounds=([0, 1, 2], [1, 2, 3]), seed=5).ask()
+    three = pso.Swarm(bounds=(np.arange(3.0), np.arange(1.0, 4.0)), seed=5).ask()
     assert (three.floor() == torch.tensor([0.0, 1.0, 2.0])).all()
 
 
@@ -276,3 +279,83 @@ def test_a_lone_particle_stays_where_it_is():
     swarm = pso.Swarm(positions=[[1.0, 2.0]], recipe="model_swarms", seed=0)
     drive(swarm, bowl, 5)
     assert swarm.positions.tolist() == [[1.0, 2.0]]
+
+
+# --- what is not of this swarm ---
+
+
+def test_complex_values_and_positions_are_refused():
+    swarm = pso.Swarm(bounds=[(-5, 5)] * 2, population=3, seed=0)
+    x = swarm.ask()
+    for values in ([1 + 2j, 0, 0], np.array([1j, 2, 3]), torch.tensor([1j, 2.0, 3.0])):
+        with pytest.raises(ValueError, match="complex"):
+            swarm.tell(x, values)
+    with pytest.raises(ValueError, match="complex"):
+        swarm.tell(x.numpy() + 1j, [1.0] * 3)
+    with pytest.raises(ValueError, match="complex"):
+        swarm.tell(swarm.tickets()[0], 2j)
+    with pytest.raises(ValueError, match="returned complex"):
+        pso.minimize(lambda x: complex(x[0]), [(-1, 1)], max_evals=9)
+    assert swarm.evaluations == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_positions_come_back_in_any_container_but_as_they_were(dtype):
+    for container in (lambda x: x, lambda x: x.clone(), lambda x: x.double().numpy(), lambda x: x.double().tolist()):
+        swarm = pso.Swarm(bounds=[(-5, 5)] * 2, population=3, seed=0, dtype=dtype)
+        swarm.tell(container(swarm.ask()), [1.0, 2.0, 3.0])
+        x = swarm.ask()
+        for wrong in (x.flip(0), x + 1, torch.zeros_like(x)):
+            with pytest.raises(ValueError, match="positions that ask"):
+                swarm.tell(wrong, [1.0, 2.0, 3.0])
+        assert torch.equal(swarm.ask(), x) and swarm.evaluations == 3
+
+
+@pytest.mark.parametrize("particle", [-1, 77, 1.5])
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_a_ticket_of_a_particle_that_is_not_there_is_refused(particle, one_by_one):
+    swarm = pso.Swarm(bounds=[(-5, 5)] * 2, population=6, seed=0)
+    good = swarm.ask_one() if one_by_one else swarm.tickets()[0]
+    with pytest.raises(ValueError, match=f"particle {particle}"):
+        swarm.tell(pso.swarm.Ticket(good.x, particle, good.number), 1.0)
+    swarm.tell(good, 1.0)
+
+
+@pytest.mark.parametrize("name", pso.recipes.RECIPES)
+@pytest.mark.parametrize("dim", [2, 60_000])  # the large one lends its own memory
+def test_every_swarm_can_be_pickled_and_goes_on(name, dim):
+    if dim > 100 and name in ("covariant", "surrogate"):  # they keep matrices of D x D
+        return
+    swarm = drive(pso.Swarm(bounds=(-5, 5), dim=dim, population=5, recipe=name, seed=1, dtype=torch.float32), bowl, 3)
+    x = swarm.ask()
+    copy = pickle.loads(pickle.dumps(swarm))
+    copy.tell(x, bowl(x))
+    swarm.tell(x, bowl(x))
+    assert torch.equal(swarm.ask(), copy.ask())
+
+
+@pytest.mark.parametrize("name", pso.recipes.RECIPES)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_every_recipe_moves_numbers_of_16_bits(name, dtype):
+    swarm = drive(pso.Swarm(bounds=[(-5, 5)] * 3, population=12, recipe=name, seed=1, dtype=dtype), bowl, 60)
+    assert swarm.ask().dtype == dtype and torch.isfinite(swarm.ask()).all() and swarm.best.value < 0.5
+
+
+@pytest.mark.parametrize("name", pso.recipes.RECIPES)
+@pytest.mark.parametrize("wide", [1e10, 1e150])
+def test_wide_bounds_are_searched(name, wide):
+    swarm = pso.Swarm(bounds=[(-wide, wide)] * 2, population=12, recipe=name, seed=1)
+    first = drive(swarm, lambda x: (x / wide - 0.25).abs().sum(-1), 1).best.value
+    drive(swarm, lambda x: (x / wide - 0.25).abs().sum(-1), 40)
+    assert swarm.best.value < first and torch.isfinite(swarm.ask()).all()
+
+
+@pytest.mark.parametrize(("dim", "population"), [(10**12, 10), (3, 2**63 - 1), (3, 10**30), (10**18, 10**18)])
+def test_more_than_memory_is_one_line(dim, population):
+    with pytest.raises(ValueError, match="find no memory") as refused:
+        pso.Swarm(bounds=(-1, 1), dim=dim, population=population)
+    assert "\n" not in str(refused.value)
+    if dim == 3:
+        for call in (pso.minimize, lambda f, b, **k: pso.minimize_multi(f, b, 2, **k)):
+            with pytest.raises(ValueError, match="find no memory"):
+                call(bowl, [(-1, 1)] * 3, population=population, max_evals=10)

@@ -113,7 +113,7 @@ def test_json_lines_prints_events_as_they_come_and_nothing_else(
 def test_quiet_listens_to_nothing(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
     listeners = []
 
-    def resume(run: Path, on_event: Any) -> Any:
+    def resume(run: Path, on_event: Any, allowed: Any) -> Any:
         listeners.append(on_event)
         return finished(run)
 

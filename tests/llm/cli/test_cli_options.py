@@ -159,7 +159,7 @@ def test_a_config_value_of_the_wrong_type_is_refused(
 def test_a_user_error_is_one_line_on_stderr(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def resume(run: Path, on_event: object = None) -> None:
+    def resume(run: Path, on_event: object = None, allowed: object = ()) -> None:
         raise UserError("first part\n  second part")
 
     module = types.ModuleType("pyswarmopt_llm.jobs.search.loop")

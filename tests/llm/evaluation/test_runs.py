@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.evaluation.run_directory import Checkpoint, Run, about_run, check_new, position_key, write_json
+from pyswarmopt_llm.common.files.regular import write_json
+from pyswarmopt_llm.evaluation.run_directory import Checkpoint, Run, about_run, check_new, position_key
 
 CONFIG = SearchConfig(base="b", experts=("x", "y"), tasks=("t.json",), out="r", seed=5, space="delta", dev=7)
 FINGERPRINTS = {"base": "1", "experts": {"x": "2", "y": "3"}, "tasks": {"t": "4"}}
@@ -30,6 +31,11 @@ ROW: dict[str, Any] = {
     "n": 2,
     "seconds": 0.1,
     "items": {"t": "10"},
+}
+RESULT: dict[str, Any] = {
+    **{"best_dev": 0.5, "best_single_dev": 0.4, "best_single": "x", "coefficients": {"x": 1.0, "y": 0.0}},
+    **{"evaluations": 1, "item_evaluations": 2, "seconds": 0.2, "seconds_scoring": 0.1, "peak_memory_bytes": 1},
+    **{"scoring": "likelihood", "stop": {"max_iter": 1}},
 }
 DOUBLES = st.lists(st.floats(allow_nan=False), min_size=1, max_size=4)
 
@@ -180,10 +186,10 @@ def test_what_changed_is_named(now: dict[str, Any], named: str, tmp_path: Path) 
 
 def test_a_result_counts_only_with_its_adapter(tmp_path: Path) -> None:
     run = new_run(tmp_path / "r")
-    run.finish({"best_dev": 0.5})
+    run.finish(RESULT)
     assert run.result is None
     (run.path / "best").mkdir()
-    assert run.result == {"best_dev": 0.5}
+    assert run.result == RESULT
     (run.path / "result.json").write_text("{")
     with pytest.raises(UserError, match=r"result\.json: damaged.*remove it and resume"):
         _ = run.result

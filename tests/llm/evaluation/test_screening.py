@@ -28,8 +28,8 @@ from search_helpers import (
 )
 
 import pyswarmopt as pso
-from pyswarmopt_llm.common.append_log import is_row
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.files.append_log import is_row
 from pyswarmopt_llm.common.interfaces import ItemAnswer, Part, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.partial import Evaluation

@@ -87,7 +87,7 @@ def test_what_never_succeeds_stops_in_one_line_and_can_be_resumed(crew_config: S
         search(replace(settings, out="run", workers="2"))
     plan(crew_config, {})
     assert history(Path("run")) or (Path("run") / "ahead.jsonl").exists()
-    resume("run")
+    resume("run", allowed=["fragile:fragile"])
     search(replace(settings, out="peace"))
     same_end("run", "peace")
 

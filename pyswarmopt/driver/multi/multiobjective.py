@@ -1,0 +1,151 @@
+"""`minimize_multi`: the Pareto front of several objectives in one call."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pyswarmopt.base import checkpoint as checkpoints
+from pyswarmopt.driver.constraints import Constraints
+from pyswarmopt.driver.encoding import make_coding
+from pyswarmopt.driver.evaluation import Evaluator, Objective, OnError
+from pyswarmopt.driver.multi.smpso import MultiResult, MultiSwarm
+from pyswarmopt.driver.result import INTERRUPTED, MESSAGES
+from pyswarmopt.driver.same_objective import check_value, source_digest, warn_of_source
+from pyswarmopt.driver.workers import MapLike
+from pyswarmopt.parts.boundary import make_box
+
+
+def minimize_multi(
+    fun: Objective,
+    bounds: Any,
+    n_objectives: int,
+    population: int = 100,
+    archive: int = 100,
+    max_evals: int = 10_000,
+    seed: int | None = None,
+    workers: int | str | MapLike = 1,
+    vectorized: bool | Literal["auto"] = "auto",
+    callback: Callable[[MultiResult], bool | None] | None = None,
+    x0: npt.ArrayLike | None = None,
+    on_error: OnError = "raise",
+    integrality: npt.ArrayLike | None = None,
+    constraints: Any = None,
+    categorical: npt.ArrayLike | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+) -> MultiResult:
+    """Find points of a box that are best in several objectives, each in its own way (a Pareto front).
+
+    Args:
+        fun: ``(D,) -> (M,)`` or ``(m, D) -> (m, M)``, all M to be minimised: negate what should be large. A point
+            with a value that is not finite is never kept.
+        bounds: as in `pyswarmopt.minimize`.
+        n_objectives: M.
+        population: particles.
+        archive: the most points of the front to keep; the most crowded ones go first.
+        max_evals: the most calls of `fun`, and of points that break a constraint.
+        seed: the same seed gives the same search.
+        workers: as in `pyswarmopt.minimize`, and so are `vectorized`, `on_error`, `integrality`, `constraints`
+            and `categorical`.
+        vectorized: whether `fun` takes (m, D).
+        callback: called with the front so far after each iteration; return True, or raise StopIteration, to stop.
+        x0: starting points, (D,) or (n, D).
+        on_error: what to do when `fun` raises.
+        integrality: mask of the integers.
+        constraints: see `pyswarmopt.driver.constraints`.
+        categorical: mask of the categories.
+        checkpoint: as in `pyswarmopt.minimize`.
+
+    Raises:
+        ValueError: arguments that do not make sense or do not fit the checkpoint.
+        Exception: whatever `fun` raises, if `on_error` says so.
+
+    Example:
+        Close to 0 and close to 2, which no x can be at once:
+
+        >>> r = minimize_multi(lambda x: [x[0] ** 2, (x[0] - 2) ** 2], [(-9, 9)], 2, max_evals=2000, seed=1)
+        >>> bool((r.x > -0.1).all() and (r.x < 2.1).all()), round(r.hypervolume([4, 4]), 1)
+        (True, 13.3)
+    """
+    for name, value in (("n_objectives", n_objectives), ("population", population), ("max_evals", max_evals)):
+        if value < 1:
+            raise ValueError(f"{name}={value}: it must be at least 1")
+    if archive < 2:
+        raise ValueError(f"archive={archive}: a front has at least 2 points")
+    start = None if x0 is None else np.atleast_2d(np.asarray(x0, dtype=np.float64))
+    box = make_box(bounds, None if start is None else start.shape[1], torch.float64, torch.device("cpu"))
+    coding = make_coding(box, integrality, categorical)
+    evaluator = Evaluator(fun, vectorized, workers, on_error, max_evals, outputs=n_objectives)
+    swarm = MultiSwarm(coding, Constraints(constraints, len(box.low)), evaluator, population, archive, seed)
+    if start is not None:
+        swarm.place(start)
+    path = None if checkpoint is None else Path(checkpoint)
+    problem = {
+        "bounds": [box.low.tolist(), box.high.tolist()],
+        "objectives": n_objectives,
+        "population": population,
+        "archive": archive,
+        "seed": None if seed is None else int(seed),
+        "x0": None if start is None else start.tolist(),
+        "integrality": coding.integers.tolist(),
+        "categorical": coding.categories.tolist(),
+        "constraints": constraints is not None,
+    }
+    source = None if path is None else source_digest(fun)
+    calls = 0
+
+    def evaluate() -> None:
+        nonlocal calls
+        swarm.evaluate()
+        calls = evaluator.calls
+        if path is not None:
+            checkpoints.write(path, {**swarm.state_dict(), "problem": json.dumps(problem), "source": source})
+
+    def run() -> str:
+        nonlocal calls
+        if path is not None and os.path.lexists(path):
+            _resume(path, swarm, checkpoints.read_search(path, problem), source)
+            calls = evaluator.calls
+        with evaluator.workers:
+            if not swarm.evaluated:
+                evaluate()
+            while evaluator.left > 0:
+                if callback is not None and _wants_to_stop(callback, swarm.result("the search goes on")):
+                    return MESSAGES["callback"]
+                swarm.move()
+                evaluate()
+        return MESSAGES["max_evals"]
+
+    try:
+        return swarm.result(run())
+    except KeyboardInterrupt:
+        evaluator.calls = calls  # what the front rests on, and the checkpoint
+        return replace(swarm.result(MESSAGES[INTERRUPTED]), success=False)
+
+
+def _wants_to_stop(callback: Callable[[MultiResult], bool | None], result: MultiResult) -> bool:
+    try:
+        return bool(callback(result))
+    except StopIteration:
+        return True
+
+
+def _resume(path: Path, swarm: MultiSwarm, saved: dict[str, Any], source: str | None) -> None:
+    """Go on from there, if the objective is the same."""
+    with checkpoints.taking_over(path):
+        swarm.load_state_dict(saved)
+    known = swarm.evaluate_again()
+    if known is not None:
+        check_value(path, *known)
+    warn_of_source(path, saved.get("source"), source)
+
+
+__all__ = ["MultiResult", "minimize_multi"]

@@ -1,0 +1,129 @@
+"""The experts on one resident base, and what an ensemble makes of them: something that answers items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.metrics.accuracy import Accuracy
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.engines.user_turns import as_users_words
+
+# Numbers held at once while distributions over the vocabulary are fused: half a GiB of float32.
+_ROOM = 2**27
+
+Pairs = Sequence[tuple[str, str]]
+
+
+class Panel:
+    """The experts on one resident base, evaluated in turn on the same pairs.
+
+    Args:
+        engine: holds the base; it is left with some expert loaded.
+        experts: name -> patch.
+        said: a file that caches the experts' responses as members of a group; None: in memory.
+    """
+
+    def __init__(self, engine: TransformersEngine, experts: Mapping[str, Patch], said: Path | None = None) -> None:
+        self.engine, self.experts, self.said = engine, dict(experts), said
+        self._patches = list(experts.values())
+        self._answers: dict[Accuracy, list[list[str]]] = {}
+        self._logprobs: dict[tuple[tuple[str, str], ...], list[Tensor]] = {}
+
+    @property
+    def n(self) -> int:
+        """Number of experts."""
+        return len(self._patches)
+
+    def answers(self, questions: Accuracy) -> list[list[str]]:
+        """Each expert's answers to the items: n lists."""
+        if questions not in self._answers:
+            self._answers[questions] = [questions.answers(self.engine) for _ in self._each()]
+        return self._answers[questions]
+
+    def token_logprobs(self, pairs: Pairs) -> list[Tensor]:
+        """For each pair the log-probability of each of its tokens by each expert, (n, T)."""
+        key = tuple(pairs)
+        if key not in self._logprobs:
+            found = [[scores.logprobs.float() for scores in self.engine.score_tokens(pairs)] for _ in self._each()]
+            self._logprobs[key] = [torch.stack(rows) for rows in zip(*found, strict=True)]
+        return self._logprobs[key]
+
+    def distributions(self, pairs: Pairs) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each pair the experts' log-distributions along its tokens, (n, T, V), and the tokens, (T,).
+
+        Pairs are evaluated in groups that fit the memory; an expert is loaded once per group.
+        """
+        vocabulary = int(self.engine.model.get_output_embeddings().weight.shape[0])
+        lengths = [int(row.shape[1]) for row in self.token_logprobs(pairs)]
+        start = 0
+        while start < len(pairs):
+            stop, held = start, 0
+            while stop < len(pairs) and (stop == start or held + lengths[stop] <= _ROOM // (self.n * vocabulary)):
+                held, stop = held + lengths[stop], stop + 1
+            found = [self.engine.distributions(pairs[start:stop]) for _ in self._each()]
+            for k in range(stop - start):
+                yield torch.stack([one[k][0] for one in found]), found[0][k][1]
+            start = stop
+
+    def questions(self, contexts: Sequence[str]) -> list[tuple[str, str]]:
+        """The user turns of these contexts; see `models.engines.user_turns.as_users_words`."""
+        return as_users_words(self.engine, contexts)
+
+    def _each(self) -> Iterator[Patch]:
+        for patch in self._patches:
+            self.engine.load(patch)
+            yield patch
+
+
+class Answerer(Protocol):
+    """What `Ensemble.fit` returns."""
+
+    def answers(self, questions: Accuracy) -> list[str]:
+        """The chosen letter of each item, or a text (``generate``)."""
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """An `Answerer` that counts its own tokens, since it does not give every item to every expert once.
+
+    Attributes:
+        tokens_per_item: mean of its latest `answers`.
+    """
+
+    tokens_per_item: float
+
+
+class Likelihoods:
+    """An `Answerer` that has a log-likelihood for every option, and so chooses as a single model does.
+
+    Args:
+        loglikelihood: as `Engine.loglikelihood`.
+    """
+
+    def __init__(self, loglikelihood: Callable[[Pairs], list[float]]) -> None:
+        self.loglikelihood = loglikelihood
+
+    def answers(self, questions: Accuracy) -> list[str]:
+        """The option with the highest score.
+
+        Raises:
+            UserError: items that are scored by what is generated.
+        """
+        if questions.scoring == "generate":
+            raise UserError("fusing the experts' probabilities is built for items with choices; remove the method")
+        return questions.answers(self)  # type: ignore[arg-type]
+
+
+def contexts_of(pairs: Pairs) -> list[str]:
+    """The different contexts, in order."""
+    return list(dict.fromkeys(context for context, _ in pairs))
+
+
+__all__ = ["Answerer", "Counted", "Likelihoods", "Panel", "contexts_of"]

@@ -1,0 +1,92 @@
+"""A directory that several calls fill: begun once, gone on with by the same command, by one process at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.regular import LINES_LIMIT, read_bytes, read_json, refuse_links, truncate, write_json
+
+ABOUT = "about.json"
+
+
+def check_place(path: Path, config: Mapping[str, Any], free: Collection[str], format: int, what: str) -> None:
+    """Refuse a directory that holds something else than was begun with this configuration.
+
+    Args:
+        path: the directory; it need not exist.
+        config: name -> setting.
+        free: settings that may differ between two calls.
+        format: of the files.
+        what: what the directory holds, in a word: a comparison, an ensemble.
+
+    Raises:
+        UserError: names what differs.
+    """
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    file = path / ABOUT
+    try:
+        about = read_json(file)
+        before = dict(about["config"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: holds something else than {what}; choose another --out") from error
+    if about.get("format") != format:
+        raise UserError(f"{file}: format {about.get('format')!r}, not {format}; go on with the version that wrote it")
+    for name, value in json.loads(json.dumps(dict(config))).items():
+        if name not in free and before.get(name) != value:
+            option = name.replace("_", "-")
+            raise UserError(f"{path}: was begun with another --{option} ({before.get(name)}); choose another --out")
+
+
+@contextmanager
+def opened_place(path: Path, about: Mapping[str, Any], what: str, files: Collection[str] = ()) -> Iterator[None]:
+    """Make the directory, or go on with it, and keep a second process off.
+
+    Args:
+        path: the directory.
+        about: content of ``about.json``; its ``fingerprints`` must be those that it was begun with.
+        what: as in `check_place`.
+        files: JSONL files in it, whose half-written last line is cut off.
+
+    Raises:
+        UserError: it cannot be written, another process is at work on it, or what it works with has changed.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        refuse_links(path)
+        lock = FileLock(path / ".lock", timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        noun = what.split()[-1]
+        raise UserError(f"{path}: another process is at work on this {noun}; wait for it or stop it") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot write there ({error.strerror}); choose another --out") from error
+    try:
+        file = path / ABOUT
+        if file.exists():
+            before = read_json(file).get("fingerprints")
+            if before != json.loads(json.dumps(about["fingerprints"])):
+                raise UserError(f"{path}: base, experts or tasks changed since it was begun; choose another --out")
+        else:
+            write_json(file, about)
+        for name in files:
+            mend(path / name)
+        yield
+    finally:
+        lock.release()
+
+
+def mend(file: Path) -> None:
+    """Cut off a half-written last line."""
+    if file.exists():
+        truncate(file, read_bytes(file, LINES_LIMIT).rfind(b"\n") + 1)
+
+
+__all__ = ["check_place", "mend", "opened_place"]

@@ -1,0 +1,208 @@
+"""Read and write files in directories that may come from a stranger: regular, of bounded size, never through links.
+
+Reading turns whatever a file may hold into a value or one line; writing replaces whole files or adds whole lines.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.json_text import parse_json
+
+JSON_LIMIT = 2**26  # bytes of a file of a run that is parsed as one JSON value
+INPUT_LIMIT = 2**29  # bytes of a task file or a tokenizer; larger ones are not known
+LINES_LIMIT = 2**30  # bytes of a file of lines
+
+
+# Reading
+
+
+@contextmanager
+def open_regular(path: Path, limit: int = JSON_LIMIT) -> Iterator[IO[bytes]]:
+    """A regular file of at most `limit` bytes, open for reading.
+
+    Raises:
+        UserError: it is a pipe, a device or a directory, or larger.
+        OSError: it is not there, or may not be read.
+    """
+    # Without O_NONBLOCK, opening a named pipe waits for a writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with _regular(descriptor, "rb", path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise UserError(f"{path}: {size:,} bytes, more than the {limit:,} that are read; restore the file")
+        yield file
+
+
+def read_bytes(path: Path, limit: int = JSON_LIMIT) -> bytes:
+    """The content of a regular file of at most `limit` bytes; raises as `open_regular`."""
+    with open_regular(path, limit) as file:
+        return file.read(limit + 1)
+
+
+def read_text(path: Path, limit: int = JSON_LIMIT) -> str:
+    """The same as text.
+
+    Raises:
+        UserError: not UTF-8, or as `open_regular`.
+        OSError: as `open_regular`.
+    """
+    try:
+        return read_bytes(path, limit).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text; restore the file") from error
+
+
+def read_json(path: Path, limit: int = JSON_LIMIT) -> Any:
+    """The JSON value in a file, of any type.
+
+    Raises:
+        UserError: not JSON, nested too deeply for Python's parser, an integer of thousands of digits, or as
+            `open_regular`.
+        OSError: as `open_regular`.
+    """
+    text = read_text(path, limit)
+    try:
+        return parse_json(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: line {error.lineno}: not valid JSON ({error.msg}); restore the file") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not valid JSON ({error}); restore the file") from error
+
+
+# Writing
+
+
+def refuse_link(path: Path) -> None:
+    """Refuse a symbolic link, also one that leads nowhere.
+
+    Raises:
+        UserError: it is one.
+    """
+    if path.is_symlink():
+        raise UserError(f"{path}: is a symbolic link, which is not written through; remove it, or put a file there")
+
+
+def refuse_links(folder: Path) -> None:
+    """Refuse a directory that holds a symbolic link: whatever is written into it would end up elsewhere.
+
+    Raises:
+        UserError: names the first one.
+        OSError: the directory cannot be read.
+    """
+    for entry in sorted(os.listdir(folder)):
+        refuse_link(folder / entry)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file, open for writing, that becomes `path` when the block ends well and vanishes otherwise.
+
+    It is made inside the opened directory, so that neither `path` nor the temporary name can be a link elsewhere.
+
+    Raises:
+        UserError: `path` is a link, or something else that is no regular file.
+        OSError: it cannot be written.
+    """
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    part = f".{path.name}.part"
+    try:
+        _refuse_other(path, folder)
+        with suppress(FileNotFoundError):  # of a process that was killed while it wrote; of a link the link itself
+            os.unlink(part, dir_fd=folder)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(part, flags, 0o666, dir_fd=folder), "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        with suppress(OSError):
+            os.unlink(part, dir_fd=folder)
+        os.close(folder)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file whole or not at all; raises as `replacing`."""
+    with replacing(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON file whole or not at all, flushed to disk; raises as `replacing`."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def append_line(path: Path, row: Mapping[str, Any]) -> None:
+    """Add a line of JSON to a file and flush it to disk; raises as `append`."""
+    append(path, json.dumps(row) + "\n")
+
+
+def append(path: Path, text: str) -> None:
+    """Add text to a file and flush it to disk.
+
+    Raises:
+        UserError: it is a link, or something else that is no regular file.
+        OSError: it cannot be written.
+    """
+    with _open_to_change(path, os.O_APPEND | os.O_CREAT) as file:
+        file.write(text.encode("utf-8"))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def truncate(path: Path, size: int) -> None:
+    """Cut a file off behind its first `size` bytes; raises as `append`."""
+    with _open_to_change(path) as file:
+        os.ftruncate(file.fileno(), size)
+
+
+@contextmanager
+def _open_to_change(path: Path, flags: int = 0) -> Iterator[IO[bytes]]:
+    refuse_link(path)  # for its message; O_NOFOLLOW is what holds
+    always = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with _regular(os.open(path, always | flags, 0o666), "ab", path) as file:
+        yield file
+
+
+def _regular(descriptor: int, mode: str, path: Path) -> IO[bytes]:
+    """An open file, closed again if it is a pipe, a device or a directory."""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UserError(f"{path}: not a regular file; remove it")
+    return os.fdopen(descriptor, mode)
+
+
+def _refuse_other(path: Path, folder: int) -> None:
+    """Refuse a target that is there and no regular file."""
+    with suppress(FileNotFoundError):
+        mode = os.stat(path.name, dir_fd=folder, follow_symlinks=False).st_mode
+        refuse_link(path)
+        if not stat.S_ISREG(mode):
+            raise UserError(f"{path}: not a regular file; remove it")
+
+
+__all__ = [
+    "INPUT_LIMIT",
+    "JSON_LIMIT",
+    "LINES_LIMIT",
+    "append",
+    "append_line",
+    "open_regular",
+    "read_bytes",
+    "read_json",
+    "read_text",
+    "refuse_link",
+    "refuse_links",
+    "replacing",
+    "truncate",
+    "write_json",
+    "write_text",
+]

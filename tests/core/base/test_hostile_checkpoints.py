@@ -1,0 +1,263 @@
+"""Checkpoints that were damaged, or made by a stranger: one ValueError that names the file, and nothing else."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pyswarmopt as pso
+from pyswarmopt.base import checkpoint
+
+BOX = [(-4.0, 4.0)] * 2
+SWARMS = ["swarm", "ring one by one", "random links", "clpso", "surrogate", "memetic"]
+KINDS = [*SWARMS, "search", "noisy", "multi", "start"]
+
+
+def bowl(x):
+    return float(((x - 0.5) ** 2).sum())
+
+
+def front(x):
+    return x[0] ** 2, (x[0] - 2) ** 2
+
+
+def driven(swarm: Any, rounds: int = 4) -> Any:
+    for _ in range(rounds):
+        x = swarm.ask()
+        swarm.tell(x, (x**2).sum(-1))
+    return swarm
+
+
+def search(path: Path, **more: Any) -> Any:
+    return pso.minimize(bowl, BOX, max_evals=60, seed=1, checkpoint=path, **more)
+
+
+def write(kind: str, path: Path) -> None:
+    """A good file of that kind."""
+    recipes = {"swarm": "constriction", "random links": "spso2011", "clpso": "clpso", "surrogate": "surrogate"}
+    if kind in recipes:
+        driven(pso.Swarm(bounds=BOX, population=5, recipe=recipes[kind], seed=1)).save(path)
+    elif kind == "ring one by one":
+        swarm = pso.Swarm(bounds=BOX, population=5, seed=1)
+        for _ in range(12):
+            ticket = swarm.ask_one()
+            swarm.tell(ticket, float((ticket.x**2).sum()))
+        swarm.save(path)
+    elif kind == "memetic":
+        driven(pso.MemeticSwarm(BOX, seed=1), 60).save(path)
+    else:
+        read(kind, path)
+
+
+def read(kind: str, path: Path) -> None:
+    """Take a file of that kind up and go on."""
+    if kind == "multi":
+        pso.minimize_multi(front, BOX, 2, population=10, max_evals=50, seed=1, checkpoint=path)
+    elif kind == "noisy":
+        search(path, noisy=True, history="particles")
+    elif kind == "search":
+        search(path, recipe="constriction")
+    elif kind == "start":
+        if not path.exists():
+            search(path)
+        pso.minimize(bowl, BOX, max_evals=60, seed=1, x0=path)
+    elif kind == "memetic":
+        driven(pso.MemeticSwarm.load(path), 1)
+    elif kind == "ring one by one":
+        swarm = pso.Swarm.load(path)
+        swarm.tell(swarm.ask_one(), 1.0)
+    else:
+        driven(pso.Swarm.load(path), 2)
+
+
+def refused(kind: str, path: Path) -> str:
+    with pytest.raises(ValueError, match=path.name) as caught:
+        read(kind, path)
+    text = str(caught.value)
+    assert "\n" not in text and len(text) < 600, text
+    return text
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory) -> dict[str, dict[str, Any]]:
+    """What a good file of each kind holds."""
+    folder = tmp_path_factory.mktemp("good")
+    for kind in KINDS:
+        write(kind, folder / kind)
+    return {kind: checkpoint.read(folder / kind) for kind in KINDS}
+
+
+# --- the container ---
+
+
+def archive(path: Path, header: bytes = b"", compression: int = zipfile.ZIP_STORED, **arrays: bytes) -> None:
+    def npy(array: np.ndarray) -> bytes:
+        made = io.BytesIO()
+        np.save(made, array)
+        return made.getvalue()
+
+    with zipfile.ZipFile(path, "w", compression) as file:
+        file.writestr("header.json.npy", npy(np.frombuffer(header, np.uint8)))
+        for name, content in arrays.items():
+            file.writestr(f"{name}.npy", content)
+
+
+def array_header(text: str, data: bytes = b"") -> bytes:
+    filled = text.encode() + b" " * (117 - len(text)) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(filled).to_bytes(2, "little") + filled + data
+
+
+PLAIN = {"format": 1, "values": {}, "bfloat16": []}
+HEADERS = {
+    "nested 100,000 deep": b"[" * 100_000,
+    "an integer of 5,000 digits": b'{"format": ' + b"9" * 5000 + b"}",
+    "a list": b"[1, 2]",
+    "no object of values": json.dumps({**PLAIN, "values": [1]}).encode(),
+    "a tensor that is not there": json.dumps({**PLAIN, "bfloat16": ["x"]}).encode(),
+    "names that are numbers": json.dumps({**PLAIN, "bfloat16": 3}).encode(),
+    "a long version": json.dumps({**PLAIN, "format": "x" * 10_000}).encode(),
+    "another version": json.dumps({**PLAIN, "format": 2}).encode(),
+    "the version before the first": json.dumps({**PLAIN, "format": 0}).encode(),
+    "not UTF-8": b"\xff\xfe{}",
+}
+ARRAYS = {
+    "another version of npy": b"\x93NUMPY\x02\x00" + array_header("{}")[8:],
+    "objects": array_header("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}", b"\0" * 8),
+    "text": array_header("{'descr': '<U2', 'fortran_order': False, 'shape': (1,)}", b"\0" * 8),
+    "by columns": array_header("{'descr': '<f8', 'fortran_order': True, 'shape': (1, 1)}", b"\0" * 8),
+    "10^12 numbers": array_header("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,)}", b"\0" * 8),
+    "negative lengths": array_header("{'descr': '<f8', 'fortran_order': False, 'shape': (-1, -1)}", b"\0" * 8),
+    "no length but a huge one": array_header("{'descr': '<f8', 'fortran_order': False, 'shape': (0, 10**30)}"),
+    "lengths in parentheses": array_header("{'descr': '<f8', 'fortran_order': False, 'shape': " + "(" * 60 + "}"),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_headers(tmp_path, name):
+    archive(tmp_path / "c", HEADERS[name])
+    refused("swarm", tmp_path / "c")
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays(tmp_path, name):
+    archive(tmp_path / "c", json.dumps(PLAIN).encode(), x=ARRAYS[name])
+    refused("swarm", tmp_path / "c")
+
+
+def test_what_would_grow_when_it_is_read_is_refused_before(tmp_path):
+    zeros = array_header("{'descr': '|u1', 'fortran_order': False, 'shape': (100000000,)}", b"\0" * 10**8)
+    archive(tmp_path / "c", json.dumps(PLAIN).encode(), zipfile.ZIP_DEFLATED, x=zeros)
+    assert os.path.getsize(tmp_path / "c") < 10**6 and "compressed" in refused("swarm", tmp_path / "c")
+
+
+def test_two_entries_of_one_name_are_refused(tmp_path):
+    archive(tmp_path / "c", json.dumps(PLAIN).encode())
+    with zipfile.ZipFile(tmp_path / "c", "a") as file, pytest.warns(UserWarning, match="Duplicate"):
+        file.writestr("header.json.npy", b"")
+    assert "two of one name" in refused("swarm", tmp_path / "c")
+
+
+def test_a_header_that_is_too_long_is_not_parsed(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "MOST_HEADER", 200)
+    archive(tmp_path / "c", json.dumps(PLAIN).encode() + b" " * 1000)
+    assert "a header of more than" in refused("swarm", tmp_path / "c")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.parametrize("kind", ["swarm", "search", "multi", "memetic"])
+def test_a_pipe_is_not_waited_for(tmp_path, kind):
+    os.mkfifo(tmp_path / "c")
+    refused(kind, tmp_path / "c")
+
+
+@pytest.mark.parametrize("kind", ["swarm", "search", "multi", "memetic"])
+def test_a_folder_and_a_device_are_refused(tmp_path, kind):
+    (tmp_path / "c").mkdir()
+    refused(kind, tmp_path / "c")
+    if os.path.exists("/dev/zero"):
+        (tmp_path / "d").symlink_to("/dev/zero")
+        refused(kind, tmp_path / "d")
+
+
+# --- what is in it ---
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_good_file_is_taken_up(tmp_path, good, kind):
+    checkpoint.write(tmp_path / "c", good[kind])
+    read(kind, tmp_path / "c")
+
+
+ODD = [None, -1, 10**30, 0.5, "x", [], {}, [[1]], True, torch.zeros(0), torch.ones(3, 3, 3), torch.tensor([1, 2])]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_an_entry_of_another_type_or_shape_is_refused_or_does_no_harm(tmp_path_factory, good, kind, data):
+    state = dict(good[kind])
+    name = data.draw(st.sampled_from(sorted(state)))
+    odd = data.draw(st.sampled_from(ODD))
+    if data.draw(st.booleans()):
+        state.pop(name)
+    else:
+        state[name] = odd
+    path = tmp_path_factory.mktemp("odd") / "c"
+    checkpoint.write(path, state)
+    try:
+        read(kind, path)
+    except ValueError as error:
+        assert "\n" not in str(error) and "c" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        ("swarm", "recipe", "nothing"),
+        ("swarm", "options", "[" * 100_000),
+        ("swarm", "options", '{"population": 3, "colour": "red"}'),
+        ("swarm", "options", "7"),
+        ("swarm", "generator", torch.zeros(5056, dtype=torch.uint8)),
+        ("swarm", "generator", torch.zeros(3, dtype=torch.uint8)),
+        ("swarm", "positions", torch.zeros(5, 3, dtype=torch.float64)),
+        ("swarm", "positions", torch.zeros(5, 2, dtype=torch.int64)),
+        ("swarm", "costs", torch.zeros(4, dtype=torch.float64)),
+        ("swarm", "low", torch.zeros(1, dtype=torch.float64)),
+        ("swarm", "factors.scalars", torch.zeros(9, 5, 7, dtype=torch.float64)),
+        ("swarm", "factors.used", torch.tensor(10**6)),
+        ("swarm", "factors.ahead", torch.tensor([10**9, 10**9, 5, 2])),
+        ("random links", "memory.links", torch.full((5, 3), 10**6)),
+        ("clpso", "memory.exemplars", torch.full((5, 2), -7)),
+        ("surrogate", "memory.archive", torch.zeros(9, 9, dtype=torch.float64)),
+        ("ring one by one", "flights.landed", torch.zeros(2, dtype=torch.int64)),
+        ("memetic", "phases", ["../../etc"]),
+        ("memetic", "turn", "nobody"),
+        ("memetic", "random", {"bit_generator": "PCG64", "state": {}}),
+        ("memetic", "best_position", torch.zeros(7, dtype=torch.float64)),
+        ("search", "problem", "[1]"),
+        ("search", "history.rows", [["a"] * 5]),
+        ("search", "evaluator.calls", "many"),
+        ("multi", "archive_values", torch.zeros(1, 5, dtype=torch.float64)),
+        ("multi", "random", {}),
+        ("start", "best_costs", torch.zeros(9, dtype=torch.float64)),
+    ],
+)
+def test_an_entry_that_cannot_be_is_refused(tmp_path, good, kind, name, value):
+    checkpoint.write(tmp_path / "c", {**good[kind], name: value})
+    refused(kind, tmp_path / "c")
+
+
+@pytest.mark.parametrize("state", [{"x": torch.ones(2)}, {"x": torch.ones(2, 3), "n": 1.5}, {"n": 1}])
+def test_check_names_what_is_missing_or_of_another_kind(state):
+    with pytest.raises(ValueError, match=r"is missing|has shape|is a float"):
+        checkpoint.check(state, {"x": (torch.float32, "ND"), "n": int})

@@ -1,0 +1,100 @@
+"""Ctrl-C gives back what was found so far, and the search can be resumed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import pyswarmopt as pso
+
+BOX = [(-4.0, 4.0)] * 3
+pytestmark = pytest.mark.filterwarnings("ignore:.*the source of fun has changed")  # it is resumed by another class
+
+
+def bowl(x):
+    return float(((x - 0.5) ** 2).sum())
+
+
+class Interrupted:
+    """An objective during whose n-th call Ctrl-C is pressed."""
+
+    def __init__(self, fun, at: int) -> None:
+        self.fun, self.at, self.values, self.lock = fun, at, [], threading.Lock()
+
+    def __call__(self, x):
+        with self.lock:
+            if len(self.values) >= self.at:
+                raise KeyboardInterrupt
+            self.values.append(self.fun(x))
+            return self.values[-1]
+
+
+WAYS = [
+    {}, {"recipe": "constriction", "population": 5}, {"workers": 2}, {"asynchronous": True, "population": 5},
+    {"asynchronous": True, "population": 5, "workers": 3}, {"noisy": True, "population": 5}, {"progress": True},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_the_result_so_far_is_given_back_and_the_search_goes_on_from_its_checkpoint(tmp_path, how):
+    arguments = {"bounds": BOX, "max_evals": 120, "seed": 3, "checkpoint": tmp_path / "c.npz", **how}
+    fun = Interrupted(bowl, 60)
+    r = pso.minimize(fun, **arguments)
+    assert (r.success, r.message, r.stop) == (False, "interrupted", {"interrupted": 1.0})
+    assert r.fun == pytest.approx(bowl(r.x), abs=1e-12) and r.fun in fun.values and 40 <= r.nfev <= 60
+    resumed = pso.minimize(bowl, **arguments)
+    assert resumed.success and resumed.nfev == 120 and "max_evals" in resumed.stop
+    if how.get("workers", 1) == 1:
+        whole = pso.minimize(bowl, **{**arguments, "checkpoint": None})
+        assert np.array_equal(resumed.x, whole.x) and list(resumed.history) == list(whole.history)
+
+
+def test_a_search_that_had_reached_nothing_says_so():
+    r = pso.minimize(Interrupted(bowl, 0), BOX, max_evals=50, seed=0)
+    assert not r.success and r.message.startswith("interrupted") and "no finite value" in r.message and r.nfev == 0
+
+
+def test_a_front_is_given_back_and_goes_on(tmp_path):
+    def front(x):
+        return x[0] ** 2, (x[0] - 2) ** 2
+
+    arguments = {"population": 10, "max_evals": 100, "seed": 1, "checkpoint": tmp_path / "c.npz"}
+    r = pso.minimize_multi(Interrupted(front, 55), BOX, 2, **arguments)
+    assert (r.success, r.message, r.nfev) == (False, "interrupted", 50) and len(r.x)
+    resumed, whole = (pso.minimize_multi(front, BOX, 2, **{**arguments, **k}) for k in ({}, {"checkpoint": None}))
+    assert np.array_equal(resumed.fun, whole.fun) and resumed.success
+
+
+def test_a_callback_of_a_front_may_raise_stop_iteration():
+    def stop(result):
+        raise StopIteration
+
+    r = pso.minimize_multi(lambda x: (x[0], -x[0]), BOX, 2, population=10, seed=0, callback=stop)
+    assert r.nfev == 10 and r.success and r.message == "the callback said stop"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such signal")
+def test_workers_that_are_processes_are_not_waited_for(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import os, pathlib, signal, time\n"
+        "def fun(x):\n"
+        "    if len(list(pathlib.Path('seen').iterdir())) == 12:\n"
+        "        os.kill(os.getppid(), signal.SIGINT)\n"
+        "        time.sleep(2)\n"
+        "    pathlib.Path('seen', str(os.getpid()) + str(time.time_ns())).touch()\n"
+        "    return float((x**2).sum())\n"
+    )
+    (tmp_path / "main.py").write_text(
+        "import pyswarmopt as pso, mine\n"
+        "if __name__ == '__main__':\n"
+        "    r = pso.minimize(mine.fun, [(-1, 1)] * 2, population=5, max_evals=500, seed=1, workers='processes:2')\n"
+        "    print(r.message, r.success, r.nfev)\n"
+    )
+    (tmp_path / "seen").mkdir()
+    done = subprocess.run([sys.executable, "main.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["interrupted", "False", "10"] and done.returncode == 0, done.stderr

@@ -1,0 +1,159 @@
+"""A checkpoint is taken up by the objective that it was written with, and by no other."""
+
+from __future__ import annotations
+
+import functools
+import math
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import pyswarmopt as pso
+
+BOX = [(-4.0, 4.0)] * 2
+OLD = Path(__file__).parents[1] / "old"
+
+
+def bowl(x):
+    return float(((x - 0.5) ** 2).sum())
+
+
+def bowl_again(x):
+    return float(((x - 0.5) ** 2).sum())
+
+
+def other(x):
+    return float((x**2).sum()) + 100.0
+
+
+def front(x):
+    return x[0] ** 2, (x[0] - 2) ** 2 + x[1] ** 2
+
+
+def other_front(x):
+    return x[0] ** 2, (x[0] - 2) ** 2 + x[1] ** 2 + 1.0
+
+
+WAYS = [{}, {"recipe": "constriction"}, {"asynchronous": True}, {"vectorized": True}, {"constraints": lambda x: x[0]}]
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_another_objective_is_refused_by_the_files_name(tmp_path, how):
+    path = tmp_path / "c.npz"
+    arguments = {"bounds": BOX, "max_evals": 90, "seed": 1, "checkpoint": path, **how}
+
+    def rows(fun):
+        return (lambda x: np.array([fun(row) for row in x])) if how.get("vectorized") else fun
+
+    first = pso.minimize(rows(bowl), **arguments)
+    with pytest.raises(ValueError, match=r"c\.npz: the checkpoint of another objective") as refused:
+        pso.minimize(rows(other), **arguments)
+    assert "\n" not in str(refused.value)
+    assert pso.minimize(rows(bowl), **arguments).fun == first.fun  # the file is as it was
+
+
+def test_maximize_compares_in_the_users_sense(tmp_path):
+    arguments = {"bounds": BOX, "max_evals": 90, "seed": 1, "checkpoint": tmp_path / "c.npz"}
+    first = pso.maximize(bowl, **arguments)
+    assert pso.maximize(bowl, **arguments).fun == first.fun
+    with pytest.raises(ValueError, match="another objective"):
+        pso.maximize(other, **arguments)
+
+
+def test_a_constraint_that_the_best_point_breaks_now_is_refused(tmp_path):
+    arguments = {"bounds": BOX, "max_evals": 90, "seed": 1, "checkpoint": tmp_path / "c.npz"}
+    pso.minimize(bowl, constraints=lambda x: x[0] - 4, **arguments)
+    with pytest.raises(ValueError, match="another objective"):
+        pso.minimize(bowl, constraints=lambda x: x[0] + 4.5, **arguments)
+
+
+def test_a_front_of_other_objectives_is_refused(tmp_path):
+    arguments = {"max_evals": 90, "seed": 1, "population": 10, "checkpoint": tmp_path / "c.npz"}
+    pso.minimize_multi(front, BOX, 2, **arguments)
+    pso.minimize_multi(front, BOX, 2, **arguments)
+    with pytest.raises(ValueError, match=r"c\.npz: the checkpoint of another objective"):
+        pso.minimize_multi(other_front, BOX, 2, **arguments)
+
+
+def noisy(seed: int, offset: float):
+    random = np.random.default_rng(seed)
+    return lambda x: bowl(x) + offset + random.normal()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_noise_is_no_other_objective_but_a_shift_by_ten_deviations_is(tmp_path, seed):
+    arguments = {"bounds": BOX, "max_evals": 600, "noisy": True, "seed": seed, "checkpoint": tmp_path / "c.npz"}
+    pso.minimize(noisy(seed, 0.0), **arguments)
+    pso.minimize(noisy(100 + seed, 0.0), **arguments)
+    with pytest.raises(ValueError, match="a mean of"):
+        pso.minimize(noisy(seed, 10.0), **arguments)
+
+
+def test_a_changed_source_with_the_same_value_is_a_warning(tmp_path):
+    arguments = {"bounds": BOX, "max_evals": 60, "seed": 1, "checkpoint": tmp_path / "c.npz"}
+    pso.minimize(bowl, **arguments)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pso.minimize(bowl, **arguments)
+        pso.minimize(functools.partial(bowl), **arguments)
+        pso.minimize(lambda x: bowl(x), **arguments)  # whose source cannot be told from what stands around it
+    with pytest.warns(UserWarning, match=r"c\.npz: the source of fun has changed"):
+        pso.minimize(bowl_again, **arguments)
+
+
+def test_an_objective_that_fails_now_says_nothing_where_failures_are_forgiven(tmp_path):
+    def fails(x):
+        raise RuntimeError("no licence")
+
+    arguments = {"bounds": BOX, "max_evals": 60, "seed": 1, "checkpoint": tmp_path / "c.npz"}
+    first = pso.minimize(bowl, **arguments)
+    assert pso.minimize(fails, on_error="worst", **arguments).fun == first.fun
+    with pytest.raises(RuntimeError, match="no licence"):
+        pso.minimize(fails, **arguments)
+
+
+def test_the_comparison_is_not_counted_and_draws_nothing(tmp_path):
+    calls = []
+
+    def fun(x):
+        calls.append(x)
+        return bowl(x)
+
+    arguments = {"bounds": BOX, "recipe": "constriction", "seed": 1, "population": 5}
+    whole = pso.minimize(fun, max_evals=100, **arguments)
+    pso.minimize(fun, max_evals=50, checkpoint=tmp_path / "c.npz", **arguments)
+    calls.clear()
+    resumed = pso.minimize(fun, max_evals=100, checkpoint=tmp_path / "c.npz", **arguments)
+    assert len(calls) == 51 and resumed.nfev == 100
+    assert np.array_equal(resumed.x, whole.x) and list(resumed.history) == list(whole.history)
+
+
+# --- files of earlier versions, written by 0.1.0 ---
+
+
+@pytest.mark.parametrize(("name", "recipe"), [("search", "constriction"), ("memetic", None)])
+def test_a_search_of_an_earlier_version_goes_on(tmp_path, name, recipe):
+    path = tmp_path / "c.npz"
+    path.write_bytes((OLD / f"{name}_format1.npz").read_bytes())
+    arguments = {"bounds": BOX, "recipe": recipe, "seed": 7, "population": 4 if recipe else None}
+    resumed = pso.minimize(bowl, max_evals=80, checkpoint=path, **arguments)
+    whole = pso.minimize(bowl, max_evals=80, **arguments)
+    assert resumed.nfev == whole.nfev and math.isclose(resumed.fun, whole.fun, abs_tol=1e-9)
+    if recipe:  # how long the first descent of the default may be depends on max_evals, which was 40
+        assert resumed.nit == whole.nit and np.allclose(resumed.x, whole.x)
+    path.write_bytes((OLD / f"{name}_format1.npz").read_bytes())
+    with pytest.raises(ValueError, match="another objective"):
+        pso.minimize(other, max_evals=80, checkpoint=path, **arguments)
+
+
+def test_a_swarm_of_an_earlier_version_goes_on():
+    swarm = pso.Swarm.load(OLD / "swarm_format1.npz")
+    again = pso.Swarm(bounds=BOX, population=3, recipe="clpso", seed=7)
+    for _ in range(3):
+        x = again.ask()
+        again.tell(x, (x**2).sum(-1))
+    assert (swarm.recipe.name, swarm.evaluations) == ("clpso", 9)
+    torch.testing.assert_close(swarm.ask(), again.ask())

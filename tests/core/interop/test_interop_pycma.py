@@ -1,0 +1,101 @@
+"""pycma as an Optimizer: its own draws, the protocol, saving."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+cma = pytest.importorskip("cma")
+from pyswarmopt.interop.pycma import PycmaOptimizer  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # pycma's own
+START = np.array([[0.0, 0.0], [2.0, 1.0], [1.0, -1.0]])
+
+
+def bowl(x):
+    return ((x - 0.7) ** 2).sum(-1)
+
+
+def drive(optimizer: PycmaOptimizer, rounds: int, sign: float = 1.0) -> PycmaOptimizer:
+    for _ in range(rounds):
+        x = optimizer.ask()
+        optimizer.tell(x, sign * bowl(x))
+    return optimizer
+
+
+def test_after_the_starting_positions_it_draws_what_pycma_draws():
+    ours = PycmaOptimizer(START, population=6, seed=3)
+    assert ours.ask().tolist() == START.tolist()
+    drive(ours, 1)
+    random = np.random.default_rng(4)
+    options = {"seed": np.nan, "verbose": -9, "popsize": 6, "randn": lambda *shape: random.standard_normal(shape)}
+    theirs = cma.CMAEvolutionStrategy(START.mean(0), float(START.std(0).mean()), options)
+    for _ in range(12):
+        x, y = ours.ask(), np.array(theirs.ask())
+        assert np.array_equal(x.numpy(), y)
+        ours.tell(x, bowl(x))
+        theirs.tell(list(y), bowl(y).tolist())
+    assert ours.best.value < 1e-2 and float(bowl(ours.best.x)) == ours.best.value
+
+
+@pytest.mark.parametrize("wrong", [lambda x: x + 1, lambda x: x.flip(0), lambda x: x[:1]])
+def test_other_positions_than_those_asked_for_are_refused(wrong):
+    optimizer = PycmaOptimizer(START, population=4, seed=0)
+    for _ in range(2):  # the starting positions, and some of its own
+        x = optimizer.ask()
+        with pytest.raises(ValueError, match="positions that ask"):
+            optimizer.tell(wrong(x), np.zeros(len(wrong(x))))
+        optimizer.tell(x, bowl(x))
+
+
+def test_editing_what_was_asked_does_not_reach_it():
+    edited, whole = (PycmaOptimizer(START, population=4, seed=0) for _ in range(2))
+    for _ in range(4):
+        x = edited.ask()
+        kept = x.clone()
+        x.fill_(99.0)
+        assert torch.equal(edited.ask(), kept)
+        edited.tell(kept, bowl(kept))
+        edited.best.x.fill_(7.0)
+        drive(whole, 1)
+    assert torch.equal(edited.ask(), whole.ask()) and torch.equal(edited.best.x, whole.best.x)
+
+
+def test_maximize_failures_and_the_budget():
+    low, high = PycmaOptimizer(START, budget=50, seed=0), PycmaOptimizer(START, budget=50, seed=0, maximize=True)
+    while not low.stop():
+        x = low.ask()
+        values = torch.where(x[:, 0] < 0, torch.nan, bowl(x))
+        assert torch.equal(x, high.ask())
+        low.tell(x, values)
+        high.tell(x, -values)
+    assert low.stop()["max_evals"] == 50 and low.best.value == -high.best.value < 1
+
+
+def test_a_saved_one_goes_on_to_the_bit():
+    whole, half = drive(PycmaOptimizer(START, seed=1), 7), drive(PycmaOptimizer(START, seed=1), 4)
+    half.ask()
+    back = PycmaOptimizer(START, seed=9)
+    back.load_state_dict(half.state_dict())
+    assert torch.equal(drive(back, 3).ask(), whole.ask()) and back.best.value == whole.best.value
+    with pytest.raises(ValueError, match="another budget"):
+        PycmaOptimizer(START, budget=9).load_state_dict(half.state_dict())
+    with pytest.raises(ValueError, match="other positions"):
+        PycmaOptimizer(START + 1).load_state_dict(half.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"positions": START[:1]}, "two that differ"),
+        ({"positions": START[[0, 0]]}, "two that differ"),
+        ({"population": 0}, "population=0"),
+        ({"budget": 0}, "budget=0"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        PycmaOptimizer(**{"positions": START, **arguments})
+    with pytest.raises(ValueError, match="without ask"):
+        PycmaOptimizer(START).tell(torch.from_numpy(START), [0.0] * 3)

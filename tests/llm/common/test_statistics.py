@@ -1,0 +1,95 @@
+"""Intervals and tests, against SciPy, brute force and theory."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from pyswarmopt_llm.common.statistics import (
+    bootstrap_means,
+    interval_over_seeds,
+    interval_over_tasks,
+    permutation_test,
+)
+
+
+@given(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.25, 1.0]), min_size=1, max_size=9))
+@settings(max_examples=60, deadline=None)
+def test_the_exact_test_is_brute_force(differences: list[float]) -> None:
+    observed = abs(sum(differences))
+    sums = [
+        abs(sum(s * d for s, d in zip(signs, differences, strict=True)))
+        for signs in product((-1, 1), repeat=len(differences))
+    ]
+    expected = np.mean([total >= observed - 1e-9 for total in sums])
+    assert permutation_test(differences) == pytest.approx(expected)
+
+
+def test_the_drawn_test_agrees_with_scipy() -> None:
+    rng = np.random.default_rng(1)
+    x, y = rng.random(60) < 0.6, rng.random(60) < 0.45
+    theirs = stats.permutation_test(
+        (x.astype(float), y.astype(float)),
+        lambda a, b: (a - b).sum(),
+        permutation_type="samples",
+        n_resamples=20_000,
+        rng=rng,
+    )
+    ours = permutation_test(x.astype(float) - y)
+    assert ours == pytest.approx(theirs.pvalue, abs=0.02)
+
+
+def test_p_values_of_equals_are_uniform() -> None:
+    rng = np.random.default_rng(3)
+    found = [permutation_test(rng.normal(size=40)) for _ in range(120)]
+    assert stats.kstest(found, "uniform").pvalue > 0.01
+
+
+def test_intervals_hold_the_spread_of_items_and_of_seeds() -> None:
+    """Crossed factors: the variance of the mean is s_seed^2 / S + s_item^2 / N + s^2 / (S N)."""
+    rng = np.random.default_rng(4)
+    seeds, items, by_seed, by_item = 30, 200, 0.3, 1.0
+    scores = rng.normal(size=(seeds, 1)) * by_seed + rng.normal(size=(1, items)) * by_item
+    expected = np.sqrt(scores.mean(1).var() / seeds + scores.mean(0).var() / items)
+    assert bootstrap_means(scores, rng).std() == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.parametrize("right", [0, 7, 30])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_where_seeds_agree_the_interval_is_wilsons_and_never_a_point(right: int, seeds: int) -> None:
+    scores = np.tile(np.arange(30) < right, (seeds, 1)).astype(float)
+    # Wilson 1927, by hand: (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
+    p, z, n = right / 30, stats.norm.ppf(0.975), 30
+    centre, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    expected = ((centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n))
+    low, high = interval_over_seeds(scores, np.random.default_rng(0))
+    assert (low, high) == pytest.approx(expected, abs=1e-12) and high - low > 0.1
+
+
+def test_where_seeds_differ_the_interval_is_that_of_the_bootstrap() -> None:
+    rng = np.random.default_rng(5)
+    scores = (rng.random((4, 200)) < 0.7).astype(float)
+    means = bootstrap_means(scores, np.random.default_rng(6))
+    assert interval_over_seeds(scores, np.random.default_rng(6)) == pytest.approx(np.quantile(means, [0.025, 0.975]))
+
+
+def test_the_interval_over_tasks_covers_the_mean() -> None:
+    """Simulated: in 95% of draws, or a little more, the interval holds the mean of the three true shares."""
+    rng = np.random.default_rng(7)
+    shares, sizes, covered = np.array([0.5, 0.9, 0.97]), (60, 80, 100), 0
+    for _ in range(2000):
+        tasks = [(rng.random((1, n)) < share).astype(float) for share, n in zip(shares, sizes, strict=True)]
+        low, high = interval_over_tasks([t.mean() for t in tasks], [interval_over_seeds(t, rng) for t in tasks])
+        covered += low <= shares.mean() <= high
+    assert 0.94 <= covered / 2000 <= 0.975
+    assert interval_over_tasks([0.4], [(0.3, 0.6)]) == pytest.approx((0.3, 0.6))
+
+
+def test_ties_that_round_differently_are_ties() -> None:
+    """0.1 + 0.2 - 0.3 is not 0 in floating point, but the sign patterns whose sum is 0 are all as extreme as it."""
+    assert permutation_test([0.1, 0.2, -0.3]) == 1.0
