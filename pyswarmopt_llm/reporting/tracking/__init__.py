@@ -7,8 +7,9 @@ use.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,7 +25,7 @@ TRACKERS = ("trackio", "wandb", "tensorboard")
 class Tracker(Protocol):
     """A sink for numbers."""
 
-    def log(self, values: Mapping[str, float], step: int) -> None:
+    def log(self, values: dict[str, float], /, step: int) -> None:
         """Log the values of a step; steps increase."""
 
     def finish(self) -> None:
@@ -58,19 +59,22 @@ def tracked(name: str) -> Iterator[OnEvent]:
         data = event.data
         if event.kind == "start":
             path = Path(data["run"])
-            tracker = open_tracker(path, run_name(path), read_about(path)["config"])
+            with redirect_stdout(sys.stderr):  # trackers print greetings, and stdout is for results
+                tracker = open_tracker(path, run_name(path), read_about(path)["config"])
         elif tracker is not None and event.kind == "evaluation":
             step = data["evaluations"]
-            own = {f"search/{key}": data[key] for key in ("iteration", "particle", "seconds")}
-            tracker.log({"dev/value": data["value"], "dev/best": data["best"], "search/items": data["n"], **own}, step)
+            values = {f"search/{key}": data[key] for key in ("iteration", "particle", "seconds")}
+            values |= {"dev/value": data["value"], "dev/best": data["best"], "search/items": data["n"]}
+            tracker.log(values, step=step)
         elif tracker is not None and event.kind == "done":
-            tracker.log(scores(data["result"]), step + 1)
+            tracker.log(scores(data["result"]), step=step + 1)
 
     try:
         yield on_event
     finally:
         if tracker is not None:
-            tracker.finish()
+            with redirect_stdout(sys.stderr):
+                tracker.finish()
 
 
 def find_tracker(name: str) -> Open:

@@ -22,7 +22,7 @@ class TensorBoard:
         self._writer = SummaryWriter(str(folder))
         self._writer.add_text("config", f"    {json.dumps(config)}")
 
-    def log(self, values: Mapping[str, float], step: int) -> None:
+    def log(self, values: dict[str, float], /, step: int) -> None:
         """Log the values of a step."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
