@@ -42,7 +42,7 @@ def tracked(name: str) -> Iterator[OnEvent]:
 
     Logged with the number of evaluations so far as the step: ``dev/value`` and ``dev/best``, ``search/iteration``,
     ``search/particle``, ``search/items`` and ``search/seconds`` of the evaluation, and of the result every score as
-    ``result/best_test`` and so on. A resumed run goes on where it was.
+    ``result/best_test`` and so on. A resumed run continues its record.
 
     Args:
         name: one of `TRACKERS`.
