@@ -145,7 +145,7 @@ class Swarm:
 
         N is the size of the present population, which a restart of the swarm may change. A large swarm returns its own
         memory instead of a copy, and moves on in other memory while you hold it: if you edit such positions, evaluate
-        and tell them as edited.
+        them as edited and tell them with `repaired=True`.
         """
         self._prepare()
         return self._update.buffers.hand_out()

@@ -32,10 +32,9 @@ from authors_stand_ins import PROBE, STAND_INS
 BFLOAT16, FLOAT16 = "authors' code, bfloat16", "authors' code, float16 as released"
 THEIRS = {BFLOAT16: "bfloat16", FLOAT16: "float16"}
 OURS: dict[str, dict[str, Any]] = {
-    "ours, letter, every item (--early-stop off)": {"scoring": "letter", "early_stop": "off"},
-    "ours, letter, default": {"scoring": "letter"},
+    "ours, letter, every item": {"scoring": "letter"},
     "ours, letter, --screen .05": {"scoring": "letter", "screen": 0.05},
-    "ours, likelihood, every item": {"scoring": "likelihood", "early_stop": "off"},
+    "ours, likelihood, every item": {"scoring": "likelihood"},
 }
 
 

@@ -32,9 +32,10 @@ from search_helpers import history, louder, questions, small, write_task
 import pyswarmopt_llm.evaluation.workers.local as process
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event
-from pyswarmopt_llm.evaluation.evaluator import Ask
+from pyswarmopt_llm.evaluation.evaluator import Request
+from pyswarmopt_llm.evaluation.workers.messages import Questions
 from pyswarmopt_llm.jobs.search.loop import search
-from pyswarmopt_llm.jobs.search.prepare import Questions, prepare
+from pyswarmopt_llm.jobs.search.prepare import prepare
 
 
 class Folder:
@@ -115,14 +116,14 @@ def efficiency(args: argparse.Namespace) -> None:
 def leak(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as name:
         job = prepare(tiny(Path(name), 8))
-        asker = job.asker(Questions("dev", (("words", "likelihood"),)))
+        evaluator = job.evaluator(Questions("dev", (("words", "likelihood"),)))
         generator = torch.Generator().manual_seed(0)
         for k in range(args.evaluations + 1):
             if k % max(args.evaluations // 10, 1) == 0:
                 pages = int(Path("/proc/self/statm").read_text().split()[1])
                 files = len(list(Path("/proc/self/fd").iterdir()))
                 print(f"{k:6d} evaluations: {pages * 4096 / 1e6:7.1f} MB resident, {files} open files", flush=True)
-            asker.ask(Ask(torch.randn(3, generator=generator, dtype=torch.float64)))
+            evaluator.evaluate(Request(torch.randn(3, generator=generator, dtype=torch.float64)))
 
 
 def main() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+import os
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
@@ -40,8 +42,14 @@ class Optimizer(Protocol):
     def ask(self) -> Tensor:
         """Positions to evaluate, (N, D); the same ones until `tell`."""
 
-    def tell(self, positions: Tensor, values: npt.ArrayLike | Tensor) -> None:
-        """Take in the values, (N,), of the positions that `ask` returned."""
+    def tell(
+        self, positions: Tensor, values: npt.ArrayLike | Tensor, dropped: npt.ArrayLike | Tensor | None = None
+    ) -> None:
+        """Take in the values, (N,), of the positions that `ask` returned.
+
+        `dropped` is a mask, (N,), of those that were not evaluated; an optimizer that needs every value refuses it
+        with a ValueError.
+        """
 
     def stop(self) -> dict[str, float]:
         """Reasons to stop with the values that gave them; empty while the search should go on."""
@@ -53,4 +61,47 @@ class Optimizer(Protocol):
         """Go back to a saved state, to the bit."""
 
 
-__all__ = ["Optimizer", "Point"]
+@runtime_checkable
+class ParticleOptimizer(Optimizer, Protocol):
+    """An `Optimizer` of particles, which may also move one by one, and whose state can be saved: `Swarm`."""
+
+    @property
+    def iteration(self) -> int:
+        """Rounds told after the first."""
+
+    @property
+    def rounds(self) -> int:
+        """Rounds told, the first one included."""
+
+    @property
+    def evaluations(self) -> int:
+        """Values told."""
+
+    @property
+    def positions(self) -> Tensor:
+        """(N, D)."""
+
+    @property
+    def velocities(self) -> Tensor:
+        """(N, D)."""
+
+    @property
+    def personal_bests(self) -> Tensor:
+        """Each particle's best position, (N, D)."""
+
+    @property
+    def personal_best_values(self) -> npt.NDArray[np.float64]:
+        """Their values, (N,)."""
+
+    @property
+    def worst(self) -> Point:
+        """The worst point told so far."""
+
+    def ask_one(self) -> Any:
+        """A ticket for the next position to evaluate, None while every particle waits for a value."""
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the state to one file."""
+
+
+__all__ = ["Optimizer", "ParticleOptimizer", "Point"]

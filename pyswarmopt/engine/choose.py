@@ -122,8 +122,8 @@ class Update:
 
     def move_one(self, i: int) -> None:
         """Move particle i alone; the schedules are at the move that the present round stands for."""
-        rows = slice(i, i + 1)
-        reference.move(self._state, self._recipe, None, self._generator, self._box, rows)
+        alone = Factors(self._generator, compiler=COMPILER, most_moves=1)
+        reference.move(self._state, self._recipe, alone, self._generator, self._box, slice(i, i + 1))
 
     # ---- remember ----
 

@@ -31,13 +31,21 @@ class Factors:
         generator: a CPU generator.
         dtype: NumPy dtype of the coefficients.
         compiler: its loops are used once they are loaded.
+        most_moves: how many moves are drawn for at once, at most.
 
     Attributes:
         bits: the stream of the factors per coordinate; None before the first one is needed.
     """
 
-    def __init__(self, generator: torch.Generator, dtype: Any = np.float64, compiler: Compiler | None = None) -> None:
+    def __init__(
+        self,
+        generator: torch.Generator,
+        dtype: Any = np.float64,
+        compiler: Compiler | None = None,
+        most_moves: int = MOST_MOVES,
+    ) -> None:
         self._generator, self._dtype, self._compiler = generator, dtype, compiler or Compiler()
+        self._most_moves = most_moves
         self.bits: RandomBits | None = None
         self._before: Tensor | None = None  # state of `bits` before `_numbers` were taken
         self._scalars = np.empty((0, 0, 0))
@@ -90,7 +98,7 @@ class Factors:
         n, dim = shape
         each_coordinate = len(rule.per_coordinate)
         size = (len(rule.per_particle) + (each_coordinate * dim if whole else 0) + 1) * n
-        moves = max(min(MOST_NUMBERS // size, MOST_MOVES), 1)
+        moves = max(min(MOST_NUMBERS // size, self._most_moves), 1)
         if each_coordinate and self.bits is None:
             self.bits = RandomBits(self._generator)
         drawn = (moves, n, len(rule.per_particle))

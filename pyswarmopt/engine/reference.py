@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt.algorithms.recipe import Recipe
-from pyswarmopt.base.blocks import EVERY
+from pyswarmopt.base.blocks import EVERY, ZERO, copy_rows
 from pyswarmopt.base.state import Bools, Floats, State
 from pyswarmopt.engine.random_factors import Factors
 from pyswarmopt.parts import stopping
@@ -26,8 +26,6 @@ from pyswarmopt.parts.boundary import Box
 from pyswarmopt.parts.topology import ByInformants
 from pyswarmopt.parts.velocity import BlockRule, Snapshot
 
-FEW_COLUMNS = 512  # up to which a masked copy of all rows beats one copy per row
-ZERO = np.zeros((1, 1), np.float32)
 ONE = np.array(1)  # added in a third of the time of a Python number
 
 
@@ -181,18 +179,6 @@ def send_back(state: State, at: Arrays, rows: Bools) -> None:
 def stop(state: State, recipe: Recipe) -> dict[str, float]:
     """The recipe's reasons to stop, g unchanged for c iterations or K iterations in the paper, with their values."""
     return stopping.reasons(recipe.stop, state)
-
-
-def copy_rows(source: Any, target: Any, rows: Bools) -> None:
-    """Copy some rows, (N,) mask, or `ZERO` to them, in NumPy without a temporary."""
-    if not isinstance(target, np.ndarray):
-        chosen = torch.from_numpy(np.flatnonzero(rows)).to(target.device)
-        target[chosen] = 0.0 if source is ZERO else source[chosen]
-    elif target.shape[1] < FEW_COLUMNS:
-        np.copyto(target, source, where=rows[:, None])
-    else:
-        for i in np.flatnonzero(rows):
-            target[i] = source[i if len(source) > 1 else 0]
 
 
 __all__ = ["Arrays", "move", "remember", "remember_extremes", "send_back", "stop", "tensors"]

@@ -76,12 +76,16 @@ class Replayed(ABC):
             self._pending = self._propose()
         return torch.from_numpy(np.array(self._positions_of(self._pending), dtype=np.float64))
 
-    def tell(self, positions: Tensor, values: npt.ArrayLike | Tensor) -> None:
+    def tell(
+        self, positions: Tensor, values: npt.ArrayLike | Tensor, dropped: npt.ArrayLike | Tensor | None = None
+    ) -> None:
         """The values, (N,), of the positions asked for; those that are not finite count as the worst possible.
 
         Raises:
-            ValueError: nothing was asked for, other positions, or not one value for each.
+            ValueError: nothing was asked for, other positions, not one value for each, or some are `dropped`.
         """
+        if dropped is not None:
+            raise ValueError("every position needs a value: none can be dropped")
         if self._pending is None:
             raise ValueError("tell() without ask(): each round of positions can be told once")
         asked = self.ask()

@@ -8,6 +8,10 @@ NEVERGRAD = "nevergrad:"
 PYCMA = "pycma"
 PROPOSALS = 10  # of the model of the items that a screened search asks when its optimizer has stopped
 
+# Settings of version 0.1.0 that are gone -> the values with which an unfinished run goes on all the same: such runs
+# find the same positions with every item scored. The first value was the default.
+RETIRED: dict[str, tuple[object, ...]] = {"early_stop": ("exact", "off"), "racing": (None,), "dev_sizes": ("",)}
+
 
 @dataclass(frozen=True)
 class SearchConfig:
@@ -44,13 +48,7 @@ class SearchConfig:
         confirm: dev items kept out of the search, on which its best candidates are scored again (None: none).
         batch_tokens: padded tokens in one forward pass.
         calibrate: choose threads, dtype and batch_tokens by a short trial, where they are left at their defaults.
-        early_stop: when an evaluation may end before its last item: ``exact`` (as soon as the value can neither be
-            better than the particle's best nor worse than the worst: same search), ``bound`` (the worst need not be
-            known exactly: fewer items, the repel term sees an upper bound) or ``off``.
-        racing: level of the test by which a candidate is given up as worse than its particle's best (None: no races).
-        screen: probability up to which items are taken for what a model foretells instead of being asked (None: all are
-            asked); takes the place of early stops.
-        dev_sizes: numbers of dev items, ``50,100``, that the first iterations see; the last ones see all ("": all do).
+        screen: items whose outcome a model predicts but for this probability are not scored (None: all are scored).
         drop_k: probability to leave out the evaluations of a whole iteration (Drop-K of the paper).
         drop_n: probability to leave out a single evaluation (Drop-N).
         budget_minutes: stop so that the evaluations take no longer (None: no limit).
@@ -98,10 +96,7 @@ class SearchConfig:
     output_rank: int | None = None
     batch_tokens: int = 1024
     calibrate: bool = False
-    early_stop: str = "exact"
-    racing: float | None = None
     screen: float | None = None
-    dev_sizes: str = ""
     drop_k: float = 0.0
     drop_n: float = 0.0
     budget_minutes: float | None = None

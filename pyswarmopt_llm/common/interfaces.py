@@ -6,10 +6,10 @@ told; the run writes it down. Nothing else crosses the rooms.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
@@ -137,61 +137,48 @@ class Score:
 Utility = Callable[[Engine], Score]
 
 
-@dataclass(frozen=True)
-class Part(Generic[T]):
-    """Some of a list of questions, asked together.
+@runtime_checkable
+class BatchedEngine(Engine, Protocol):
+    """An `Engine` that says which questions it runs in one forward pass, and can run some of these batches alone."""
 
-    Attributes:
-        indices: which of the questions.
-        ask: puts them to the candidate that is loaded when it is called; one answer per index.
-    """
+    def likelihood_batches(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[int, ...]]:
+        """Which of the pairs `loglikelihood` scores together; all pairs of one context are in one batch."""
 
-    indices: tuple[int, ...]
-    ask: Callable[[], list[T]]
+    def generation_batches(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[tuple[int, ...]]:
+        """Which of the prompts `generate` continues together; a list of whole batches is divided in the same way."""
+
+    def loglikelihood_by_batch(
+        self, pairs: Sequence[tuple[str, str]], only: Collection[int] | None = None
+    ) -> Iterator[tuple[tuple[int, ...], list[float]]]:
+        """`loglikelihood` as it goes: pairs and their values; with `only`, the batches that hold any of these."""
 
 
 @runtime_checkable
-class EngineByParts(Protocol):
-    """What an `Engine` offers beside, if its questions can be asked batch by batch."""
+class Batched(Protocol):
+    """A utility that is the mean over items and can be scored batch by batch, all of them or some.
 
-    def loglikelihood_parts(self, pairs: Sequence[tuple[str, str]]) -> list[Part[float]]:
-        """`loglikelihood` batch by batch; all pairs of one context are in one part."""
-
-    def generate_parts(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[Part[str]]:
-        """`generate` batch by batch."""
-
-
-@runtime_checkable
-class ByParts(Protocol):
-    """A utility that is the mean over items of values in a known range, and can be asked part by part.
-
-    The parts are the same for every candidate, and a part's values are, to the bit, those that the whole gives,
-    whichever parts are asked and in whatever order: so an evaluation may stop early without changing anything.
+    The batches are the same for every candidate, and the values of some of them are, to the bit, those of the whole.
 
     Attributes:
         n: number of items.
-        lowest, highest: what the value of an item can be.
     """
 
     n: int
-    lowest: float
-    highest: float
 
-    def __call__(self, engine: Engine) -> Score:
-        """Ask all items."""
+    def batches(self, engine: BatchedEngine) -> list[tuple[int, ...]]:
+        """Items that are scored together, each in exactly one batch."""
 
-    def parts(self, engine: EngineByParts) -> list[Part[float]]:
-        """The items, each in exactly one part."""
+    def score_batches(self, engine: BatchedEngine, items: Collection[int] | None = None) -> Iterator[dict[int, float]]:
+        """The values of items as their batches are scored: all batches, or those that hold any of `items`."""
 
 
 @dataclass(frozen=True)
-class ItemAnswer:
-    """What a candidate made of an item.
+class ItemScore:
+    """A candidate's result on one item.
 
     Attributes:
-        value: of the item.
-        margins: by how much the right option's score is above each other's, in their order; empty where there is
-            none to compare.
+        value: 1 right, 0 wrong.
+        margins: the right option's score minus each other option's, in their order; empty where nothing is compared.
     """
 
     value: float
@@ -199,14 +186,23 @@ class ItemAnswer:
 
 
 @runtime_checkable
-class ByItems(ByParts, Protocol):
-    """A utility that can also be asked any of its items alone, batched as these few are best asked.
+class ItemUtility(Protocol):
+    """A utility of items that are right (1) or wrong (0) and can be scored one by one.
 
-    A value may then differ by rounding from that of the whole, as it does between batches of different shapes.
+    Attributes:
+        n: number of items.
     """
 
-    def ask_some(self, engine: Engine, indices: Sequence[int]) -> list[ItemAnswer]:
-        """The answers to these items, in their order."""
+    n: int
+
+    def __call__(self, engine: Engine) -> Score:
+        """Score all items."""
+
+    def score_items(self, engine: Engine, indices: Sequence[int]) -> list[ItemScore]:
+        """The results on these items, in their order, batched as these alone are best batched.
+
+        A value may differ by rounding from that of the whole, as it does between batches of different shapes.
+        """
 
 
 class Space(Protocol):
@@ -243,15 +239,14 @@ class Space(Protocol):
 
 
 __all__ = [
-    "ByItems",
-    "ByParts",
+    "Batched",
+    "BatchedEngine",
     "Computed",
     "Engine",
-    "EngineByParts",
-    "ItemAnswer",
+    "ItemScore",
+    "ItemUtility",
     "LowRank",
     "Node",
-    "Part",
     "Patch",
     "Score",
     "Space",

@@ -1,62 +1,55 @@
-"""One candidate is asked: realise, load, put the questions, until all are answered or a rule has heard enough.
+"""Evaluate one candidate: realise its weights, load them into the engine, score the items of every task.
 
-The same code asks in the search's own process and in a worker's; what goes between them are `Ask` or `AskItems` one way
-and `Found` or `FoundItems` back, a few kilobytes each.
+The same code runs in the search's process and in a worker; what passes between them are requests and evaluations of a
+few kilobytes each.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache
 
 import numpy as np
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import NotFiniteError
-from pyswarmopt_llm.common.interfaces import ByItems, ByParts, Engine, EngineByParts, Part, Score, Space, Utility
+from pyswarmopt_llm.common.interfaces import Batched, BatchedEngine, Engine, ItemUtility, Score, Space, Utility
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.evaluation.partial import Evaluation, ItemRule, Rule, Telling
+from pyswarmopt_llm.evaluation.plan import Screen, Values, bounds, complete
+from pyswarmopt_llm.evaluation.record import Margins
 from pyswarmopt_llm.metrics.combine import Combine
-
-Parts = Sequence[tuple[str, Part[float]]]
-# Number of a part, all parts, the evaluation so far -> the values of that part's items.
-Take = Callable[[int, Parts, Evaluation], Sequence[float]]
-# Of each item by how much the right option is above each other one; None where it was not asked.
-Margins = list[list[float] | None]
 
 
 @dataclass(frozen=True)
-class Ask:
-    """A candidate to be asked.
+class Request:
+    """A candidate to evaluate.
 
     Attributes:
         position: (D,).
-        rules: what may end its evaluation early.
-        known: task name -> the items' values that are known, NaN for others; None: nothing is known.
-        telling: which items to ask first; counts where there are rules only.
+        screen: which items to score; None: all.
+        known: with a screen, task name -> item values of an earlier evaluation (NaN: not scored); None: there is none.
     """
 
     position: Tensor
-    rules: tuple[Rule, ...] = ()
+    screen: Screen | None = None
     known: Mapping[str, Sequence[float]] | None = None
-    telling: Telling = field(default_factory=Telling)
 
 
 @dataclass(frozen=True)
-class Found:
-    """What was found.
+class Evaluation:
+    """The outcome of a `Request`.
 
     Attributes:
         value: for the optimizer.
-        n: items that were asked.
-        items: task name -> the items' values, NaN where not asked.
-        seconds: it took, of all who had a share in it.
-        bounds: between which values the complete value lies; None where it is complete.
+        n: items that were scored.
+        items: task name -> item values, NaN where not scored.
+        seconds: of all processes that took part.
+        bounds: least and greatest value that the complete evaluation can have; None where this is the complete one.
         own: value, standard error and count of those tasks whose score is not the mean of their items.
-        margins: task name -> those of the items that were asked, where a rule keeps them.
+        margins: with a screen, task name -> margins of the items that were scored.
     """
 
     value: float
@@ -69,12 +62,12 @@ class Found:
 
 
 @dataclass(frozen=True)
-class AskItems:
+class ShardRequest:
     """A share of a candidate's evaluation.
 
     Attributes:
         position: (D,).
-        items: task name -> which of its items; None: the task as a whole.
+        items: task name -> which of its items, whole batches (`Evaluator.batches`); None: the task as a whole.
     """
 
     position: Tensor
@@ -82,13 +75,13 @@ class AskItems:
 
 
 @dataclass(frozen=True)
-class FoundItems:
-    """The answer to `AskItems`.
+class ShardEvaluation:
+    """The outcome of a `ShardRequest`.
 
     Attributes:
-        values: task name -> the values of the items that were asked for, in their order.
-        scores: of the tasks that were asked for as a whole.
-        seconds: it took.
+        values: task name -> values of the requested items, in their order.
+        scores: of the tasks that were requested as a whole.
+        seconds: wall-clock time.
     """
 
     values: Mapping[str, tuple[float, ...]]
@@ -96,155 +89,113 @@ class FoundItems:
     seconds: float
 
 
-class Asker:
-    """Puts questions to candidates.
+class Evaluator:
+    """Scores candidates on one set of tasks.
 
     Args:
         space: realises positions.
-        engine: runs them.
-        utilities: task name -> what is asked.
+        engine: runs the models.
+        utilities: task name -> its utility.
         combine: one number from the tasks' scores.
 
     Attributes:
-        utilities: task name -> what is asked.
-        by_parts: those of them that can be asked part by part.
+        utilities: task name -> its utility.
         combine: one number from the tasks' scores.
     """
 
     def __init__(self, space: Space, engine: Engine, utilities: Mapping[str, Utility], combine: Combine) -> None:
         self._space, self._engine, self.combine = space, engine, combine
         self.utilities = dict(utilities)
-        self._parted = engine if isinstance(engine, EngineByParts) else None
-        self.by_parts = {name: asked for name, asked in utilities.items() if isinstance(asked, ByParts)}
-
-    @property
-    def can_stop(self) -> bool:
-        """Whether an evaluation may end early: only where everything can be asked part by part."""
-        return self._parted is not None and len(self.by_parts) == len(self.utilities)
 
     def load(self, position: Tensor) -> None:
-        """Make the candidate at a position the one that is asked."""
+        """Load the candidate at a position into the engine."""
         self._engine.load(self._space.realise(position))
 
-    def ask(self, ask: Ask) -> Found:
-        """Ask what is not known of a candidate, as far as the rules want to know it.
-
-        Raises:
-            NotFiniteError: its score is not a number.
-        """
-        start = time.perf_counter()
-        choosing = next((rule for rule in ask.rules if isinstance(rule, ItemRule)), None)
-        if choosing is not None:
-            return timed(self._ask_items_first(ask, choosing), time.perf_counter() - start)
-        self.load(ask.position)
-        if ask.rules or ask.known is not None:
-            found = self.ask_parts(ask, _take)
-        else:
-            found = self.total({name: utility(self._engine) for name, utility in self.utilities.items()})
-        return timed(found, time.perf_counter() - start)
-
-    def ask_items(self, ask: AskItems, load: bool = True) -> FoundItems:
-        """Ask a share of a candidate's items; the candidate is there already unless `load`."""
-        start = time.perf_counter()
-        if load:
-            self.load(ask.position)
-        values: dict[str, tuple[float, ...]] = {}
-        scores: dict[str, Score] = {}
-        for name, wanted in ask.items.items():
-            if wanted is None:
-                scores[name] = self.utilities[name](self._engine)
-                continue
-            known = {
-                i: value
-                for part in self._parts_of(name)
-                if not set(wanted).isdisjoint(part.indices)
-                for i, value in zip(part.indices, part.ask(), strict=True)
-            }
-            values[name] = tuple(known[i] for i in wanted)
-        return FoundItems(values, scores, time.perf_counter() - start)
-
-    def total(self, scores: Mapping[str, Score]) -> Found:
-        """What the complete scores of all tasks come to.
-
-        Raises:
-            NotFiniteError: not a number.
-        """
-        total = self.combine(list(scores.values()))
-        items = {name: tuple(score.per_item) for name, score in scores.items()}
-        return _finite(Found(total.value, total.n, items, 0.0, own=own_values(scores)))
-
-    def _ask_items_first(self, ask: Ask, rule: ItemRule) -> Found:
-        """Ask those items that a rule wants first, then all others; the candidate is loaded if any is asked."""
-        load = cache(lambda: self.load(ask.position))
-        unknown = {name: np.isnan(values) for name, values in self.evaluation(ask.known).values.items()}
-        margins: dict[str, Margins] = {name: [None] * len(found) for name, found in unknown.items()}
-
-        def some(name: str, indices: Sequence[int]) -> list[float]:
-            load()
-            asked = self.utilities[name]
-            if not isinstance(asked, ByItems):
-                raise TypeError(f"{name}: its items cannot be asked one by one")
-            answers = asked.ask_some(self._engine, indices)
-            for i, answer in zip(indices, answers, strict=True):
-                margins[name][i] = _stored(answer.margins)
-            return [answer.value for answer in answers]
-
-        wanted = [
-            (name, tuple(i for i in np.flatnonzero(found).tolist() if (i in rule.first[name]) == first))
-            for first in (True, False)
-            for name, found in unknown.items()
-        ]
-        parts = [(name, Part(indices, partial(some, name, indices))) for name, indices in wanted if indices]
-        found = self.ask_parts(ask, _take, parts)
-        return replace(found, margins=margins) if rule.keeps_margins else found
-
-    def ask_parts(self, ask: Ask, take: Take, parts: Parts | None = None) -> Found:
-        """Ask part by part until a rule tells a value or nothing is left.
-
-        Args:
-            ask: the candidate.
-            take: gives the values of one part.
-            parts: to be asked, each with something unknown; None: as the engine batches them.
+    def evaluate(self, request: Request) -> Evaluation:
+        """Score all items of a candidate, or those that its screen selects.
 
         Raises:
             NotFiniteError: the score is not a number.
         """
-        evaluation = self.evaluation(ask.known)
-        before = evaluation.asked
-        if parts is None:
-            parts = [
-                (name, part)
-                for name, part in self.parts()
-                if np.isnan(evaluation.values[name][list(part.indices)]).any()
-            ]
-        order = ask.telling.order(evaluation, parts, ask.rules)
-        while (told := told_by(ask.rules, evaluation)) is None and not evaluation.complete:
-            k = next(order)
-            name, part = parts[k]
-            evaluation.values[name][list(part.indices)] = take(k, parts, evaluation)
-        bounds = None if evaluation.complete else evaluation.bounds()
-        value = evaluation.bounds()[1] if told is None or bounds is None else told
-        items = {name: tuple(values.tolist()) for name, values in evaluation.values.items()}
-        return _finite(Found(value, evaluation.asked - before, items, 0.0, bounds))
+        start = time.perf_counter()
+        if request.screen is not None:
+            found = self._screened(request, request.screen)
+        else:
+            self.load(request.position)
+            found = self.combined({name: utility(self._engine) for name, utility in self.utilities.items()})
+        return timed(found, time.perf_counter() - start)
 
-    def evaluation(self, known: Mapping[str, Sequence[float]] | None) -> Evaluation:
-        """An evaluation of which so much is known."""
-        return Evaluation.of(self.by_parts, self.combine, known)
+    def evaluate_shard(self, request: ShardRequest, load: bool = True) -> ShardEvaluation:
+        """Score a share of a candidate's items; without `load` the candidate is in the engine already."""
+        start = time.perf_counter()
+        if load:
+            self.load(request.position)
+        values: dict[str, tuple[float, ...]] = {}
+        scores: dict[str, Score] = {}
+        for name, items in request.items.items():
+            utility = self.utilities[name]
+            if items is None:
+                scores[name] = utility(self._engine)
+            elif isinstance(utility, Batched) and isinstance(self._engine, BatchedEngine):
+                known = {i: v for found in utility.score_batches(self._engine, items) for i, v in found.items()}
+                values[name] = tuple(known[i] for i in items)
+        return ShardEvaluation(values, scores, time.perf_counter() - start)
 
-    def parts(self) -> list[tuple[str, Part[float]]]:
-        """All that can be asked part by part."""
-        return [(name, part) for name in self.by_parts for part in self._parts_of(name)]
+    def batches(self) -> dict[str, list[tuple[int, ...]]]:
+        """Of each task that can be divided: its items, batch by batch."""
+        engine = self._engine
+        if not isinstance(engine, BatchedEngine):
+            return {}
+        found: dict[str, list[tuple[int, ...]]] = {}
+        for name, utility in self.utilities.items():
+            if isinstance(utility, Batched):
+                found[name] = utility.batches(engine)
+        return found
 
-    def _parts_of(self, name: str) -> Sequence[Part[float]]:
-        return () if self._parted is None else self.by_parts[name].parts(self._parted)
+    def combined(self, scores: Mapping[str, Score]) -> Evaluation:
+        """The evaluation that the complete scores of all tasks make.
+
+        Raises:
+            NotFiniteError: the combined score is not a number.
+        """
+        total = self.combine(list(scores.values()))
+        items = {name: tuple(score.per_item) for name, score in scores.items()}
+        return _finite(Evaluation(total.value, total.n, items, 0.0, own=own_values(scores)))
+
+    def _screened(self, request: Request, screen: Screen) -> Evaluation:
+        """Score the uncertain items, then the others while their imputation does not do."""
+        load = cache(lambda: self.load(request.position))  # not at all if nothing is scored
+        values: dict[str, Values] = {
+            name: np.full(len(screen.right[name]), math.nan) if request.known is None else np.array(request.known[name])
+            for name in self.utilities
+        }
+        margins: dict[str, Margins] = {name: [None] * len(found) for name, found in values.items()}
+        n = 0
+        for uncertain in (True, False):
+            for name, found in values.items():
+                unknown = np.flatnonzero(np.isnan(found)).tolist()
+                wanted = [i for i in unknown if (i in screen.first[name]) == uncertain]
+                if wanted and screen.value(values, self.combine) is None:
+                    load()
+                    self._score_items(name, wanted, found, margins[name])
+                    n += len(wanted)
+        low, high = bounds(values, self.combine)
+        imputed = screen.value(values, self.combine)
+        value = high if imputed is None else imputed
+        items = {name: tuple(found.tolist()) for name, found in values.items()}
+        between = None if complete(values) else (low, high)
+        return _finite(Evaluation(value, n, items, 0.0, between, margins=margins))
+
+    def _score_items(self, name: str, items: Sequence[int], values: Values, margins: Margins) -> None:
+        """Score these items of a task, into `values` and `margins`."""
+        utility = self.utilities[name]
+        if not isinstance(utility, ItemUtility):
+            raise TypeError(f"{name}: its items cannot be scored one by one")
+        for i, answer in zip(items, utility.score_items(self._engine, items), strict=True):
+            values[i], margins[i] = answer.value, _stored(answer.margins)
 
 
-def told_by(rules: Sequence[Rule], evaluation: Evaluation) -> float | None:
-    """What the first rule that ends the evaluation tells; None to go on."""
-    return next((told for rule in rules if (told := rule(evaluation)) is not None), None)
-
-
-def timed(found: Found, seconds: float) -> Found:
+def timed(found: Evaluation, seconds: float) -> Evaluation:
     """`found` with the seconds it took."""
     return replace(found, seconds=round(seconds, 4))
 
@@ -258,20 +209,15 @@ def own_values(scores: Mapping[str, Score]) -> dict[str, list[float]]:
     }
 
 
-def _take(k: int, parts: Parts, evaluation: Evaluation) -> Sequence[float]:
-    """The values of a part that is asked here and now."""
-    return parts[k][1].ask()
-
-
 def _stored(margins: Sequence[float]) -> list[float] | None:
-    """Six digits are more than a model's rounding leaves; what is not a number is as good as not asked."""
+    """Six digits are more than a model's rounding leaves; margins that are not numbers count as not known."""
     return [float(f"{m:.6g}") for m in margins] if margins and all(map(math.isfinite, margins)) else None
 
 
-def _finite(found: Found) -> Found:
+def _finite(found: Evaluation) -> Evaluation:
     if not math.isfinite(found.value):
         raise NotFiniteError(f"the score is {found.value}")
     return found
 
 
-__all__ = ["Ask", "AskItems", "Asker", "Found", "FoundItems", "own_values", "timed", "told_by"]
+__all__ = ["Evaluation", "Evaluator", "Request", "ShardEvaluation", "ShardRequest", "own_values", "timed"]

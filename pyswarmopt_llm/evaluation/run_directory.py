@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 import pyswarmopt as pso
+from pyswarmopt.base.optimizer import ParticleOptimizer
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.append_log import read_journal
@@ -34,6 +35,7 @@ from pyswarmopt_llm.common.files.regular import (
     write_json,
     write_text,
 )
+from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_files import FORMAT, OWNER, read_about, read_result, stored_config, this_process
 from pyswarmopt_llm.models.files import atomic_directory
 
@@ -56,12 +58,12 @@ def position_key(position: Tensor) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def _mended(path: Path) -> list[dict[str, Any]]:
+def _repaired(path: Path) -> list[Row]:
     """The rows of a journal, after cutting off a half-written last line."""
     rows, size = read_journal(path)
     if path.exists() and path.stat().st_size > size:
         truncate(path, size)
-    return rows
+    return [Row.from_json(row) for row in rows]
 
 
 class Run:
@@ -76,9 +78,8 @@ class Run:
 
     def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
         self.path, self.about = path, about
-        self._journal, self._set_aside = path / "history.jsonl", path / "ahead.jsonl"
-        self.rows, _ = read_journal(self._journal)
-        self.aside, _ = read_journal(self._set_aside)
+        self._journal, self._set_aside = self._files = path / "history.jsonl", path / "ahead.jsonl"
+        self.rows, self.aside = ([Row.from_json(row) for row in read_journal(file)[0]] for file in self._files)
 
     @classmethod
     def create(cls, path: Path, about: Mapping[str, Any]) -> Run:
@@ -184,17 +185,17 @@ class Run:
 
         Only under the lock: to anyone else a half-written line is one that the other process is writing.
         """
-        self.rows = _mended(self._journal)
-        self.aside = _mended(self._set_aside)
+        self.rows = _repaired(self._journal)
+        self.aside = _repaired(self._set_aside)
 
-    def append(self, row: Mapping[str, Any]) -> None:
+    def append(self, row: Row) -> None:
         """Add one line to the journal and flush it to disk."""
-        append_line(self._journal, row)
-        self.rows.append(dict(row))
+        append_line(self._journal, row.to_json())
+        self.rows.append(row)
 
-    def set_aside(self, row: Mapping[str, Any]) -> None:
+    def set_aside(self, row: Row) -> None:
         """Keep a row on disk whose turn in the journal has not come."""
-        append_line(self._set_aside, row)
+        append_line(self._set_aside, row.to_json())
 
     def note_failure(self, kind: str, text: str) -> None:
         """Write down that a worker failed."""
@@ -247,12 +248,14 @@ class Checkpoint:
         except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
             raise UserError(f"{error}; remove the files in {file.parent}: resume does not need them") from error
 
-    def keep(self, swarm: pso.Swarm) -> None:
-        """Save the swarm, or while it is behind an earlier process, only compare.
+    def keep(self, swarm: pso.Optimizer) -> None:
+        """Save the swarm, or while it is behind an earlier process, only compare; other optimizers are not saved.
 
         Raises:
             UserError: the replayed swarm is not the one that was saved.
         """
+        if not isinstance(swarm, ParticleOptimizer):
+            return
         if self._earlier is not None:
             if swarm.iteration < self._earlier.get("iteration", 0):
                 return
@@ -268,7 +271,7 @@ class Checkpoint:
             write_json(self._digest_file, _witness(swarm))
 
 
-def _witness(swarm: pso.Swarm) -> dict[str, Any]:
+def _witness(swarm: ParticleOptimizer) -> dict[str, Any]:
     """The iteration and a digest of where a swarm is, how it moves and what it remembers, to the bit."""
     digest = hashlib.blake2b(digest_size=16)
     for tensor in (swarm.positions, swarm.velocities, swarm.personal_bests):

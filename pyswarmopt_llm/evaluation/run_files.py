@@ -10,12 +10,14 @@ import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, get_args, get_type_hints
 
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import RETIRED, SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import fits
 from pyswarmopt_llm.common.files.regular import read_json, read_text
+from pyswarmopt_llm.evaluation.record import RunResult
 
 FORMAT = 1  # of run.json and history.jsonl
 OWNER = ".owner"  # names the process that holds the lock
@@ -32,37 +34,18 @@ _PRINTS: dict[str, Any] = {"base": str, "experts": dict[str, str], "tasks": dict
 _CONFIG = get_type_hints(SearchConfig)
 _NEEDED = ("base", "experts", "tasks", "out")  # the settings without a default
 
+
+def _given(hint: Any) -> Any:
+    """The type without None."""
+    kinds = [kind for kind in get_args(hint) if kind is not NoneType]
+    return kinds[0] if isinstance(hint, UnionType) and len(kinds) == 1 else hint
+
+
 _SPLITS = ("dev", "test")
 _SCORES = {f"{who}_{split}": float | None for who in ("best", "best_single", "uniform") for split in _SPLITS}
-_RESULT: dict[str, Any] = {
-    **_SCORES,
-    "best_dev": float,
-    "best_single_dev": float,
-    "best_single": str,
-    "coefficients": dict[str, float],
-    "coefficients_by_group": dict[str, dict[str, float]],
-    "intervals": dict[str, tuple[float, float] | None],
-    "stderr": dict[str, float | None],
-    "paired": dict[str, dict[str, dict[str, Any]]],
-    "notes": list[str],
-    "metrics": dict[str, str],
-    "tasks": dict[str, dict[str, float | str | None]],
-    "evaluations": int,
-    "item_evaluations": int,
-    "items_saved": float,
-    "seconds": float,
-    "seconds_scoring": float,
-    "peak_memory_bytes": int,
-    "scoring": str,
-    "stop": dict[str, Any],
-    "workers": dict[str, Any],
-    "judge": dict[str, dict[str, float]],
-    "confirm": dict[str, Any],
-    "front": dict[str, Any],
-    "graph": str,
-    "truncation": dict[str, float],
-    "weight_step": dict[str, Any],
-}
+_DEV = {"best_dev": float, "best_single_dev": float}
+# A key that may be missing is never null, but for scores.
+_RESULT = {**{name: _given(hint) for name, hint in get_type_hints(RunResult).items()}, **_SCORES, **_DEV}
 _ALWAYS = (
     *("best_dev", "best_single_dev", "best_single", "coefficients", "evaluations", "item_evaluations"),
     *("seconds", "seconds_scoring", "peak_memory_bytes", "scoring", "stop"),
@@ -95,7 +78,7 @@ def read_about(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not a run directory ({file.name}: {error.strerror}); check the path") from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         found = about.get("format") if isinstance(about, dict) else None
-        raise UserError(f"{file}: format {str(found)[:40]!r}, not {FORMAT}; resume with the version that wrote it")
+        raise UserError(f"{file}: format {str(found)[:40]}, not {FORMAT}; resume with the version that wrote it")
     if not all(isinstance(about.get(key), dict) for key in ("config", "fingerprints")):
         raise UserError(f"{file}: lacks config or fingerprints; restore the file")
     _check(file, about, _ABOUT)
@@ -109,7 +92,8 @@ def stored_config(path: Path, about: Mapping[str, Any]) -> SearchConfig:
     Raises:
         UserError: it is damaged, or a later version's.
     """
-    file, config = path / "run.json", about["config"]
+    file = path / "run.json"
+    config = {name: value for name, value in about["config"].items() if name not in RETIRED}
     unknown = sorted(config.keys() - _CONFIG.keys())
     if unknown:
         raise UserError(
@@ -122,6 +106,18 @@ def stored_config(path: Path, about: Mapping[str, Any]) -> SearchConfig:
     _check(file, config, _CONFIG, "config ")
     plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
     return SearchConfig(**plain)
+
+
+def check_resumable(path: Path, about: Mapping[str, Any]) -> None:
+    """Refuse an unfinished run that was begun with a setting that is gone (`config.RETIRED`).
+
+    Raises:
+        UserError: names the setting.
+    """
+    for name, harmless in RETIRED.items():
+        value = about["config"].get(name, harmless[0])
+        if value not in harmless:
+            raise UserError(f"{path}: was begun with {name} = {value}, which is gone; resume with version 0.1.0")
 
 
 def read_result(path: Path) -> dict[str, Any] | None:
@@ -201,4 +197,13 @@ def at_work(path: Path) -> bool:
     return True
 
 
-__all__ = ["FORMAT", "OWNER", "at_work", "read_about", "read_result", "stored_config", "this_process"]
+__all__ = [
+    "FORMAT",
+    "OWNER",
+    "at_work",
+    "check_resumable",
+    "read_about",
+    "read_result",
+    "stored_config",
+    "this_process",
+]

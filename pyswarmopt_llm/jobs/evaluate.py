@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
-from pyswarmopt_llm.common.interfaces import ByParts, Engine, EngineByParts, Score, Utility
+from pyswarmopt_llm.common.interfaces import Batched, BatchedEngine, Engine, Score, Utility
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.common.statistics import bootstrap_interval, interval, score_of
 from pyswarmopt_llm.evaluation.run_files import read_about, read_result
@@ -202,10 +202,10 @@ def score_task(
 
 def _asked(utility: Utility, engine: Engine, on_items: OnItems | None) -> Score:
     """The score; batch by batch, to the same bits, where somebody wants to know how far it is."""
-    if on_items is None or not (isinstance(utility, ByParts) and isinstance(engine, EngineByParts)):
+    if on_items is None or not (isinstance(utility, Batched) and isinstance(engine, BatchedEngine)):
         return utility(engine)
     values: dict[int, float] = {}
-    for part in utility.parts(engine):
-        values |= zip(part.indices, part.ask(), strict=True)
+    for found in utility.score_batches(engine):
+        values |= found
         on_items(len(values), utility.n)
     return score_of([values[i] for i in range(utility.n)])

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-from pyswarmopt_llm.common.interfaces import Engine, EngineByParts, ItemAnswer, Part, Score
+from pyswarmopt_llm.common.interfaces import BatchedEngine, Engine, ItemScore, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.tasks import Item, Scoring, is_correct, render_prompt
 
@@ -14,7 +13,7 @@ MAX_NEW_TOKENS = 128  # of a generated answer: a worked GSM8K solution fits
 
 
 class Accuracy:
-    """A `Utility`, also `ByParts` and `ByItems`: the mean over items of right (1) or wrong (0).
+    """A `Utility`, also `Batched` and an `ItemUtility`: the mean over items of right (1) or wrong (0).
 
     * ``letter``: the options are shown with letters; the letter with the highest next-token probability counts.
     * ``likelihood``: only the question is shown; the option whose text has the highest log-likelihood per byte
@@ -32,8 +31,6 @@ class Accuracy:
     Raises:
         UserError: if an item without choices is to be scored by its options.
     """
-
-    lowest, highest = 0.0, 1.0
 
     def __init__(
         self, items: Sequence[Item], scoring: Scoring, chat: Callable[[str], str], template: str | None = None
@@ -75,25 +72,32 @@ class Accuracy:
         """1 for each right one of `answers`, else 0."""
         return [self._value(item, answer) for item, answer in zip(self.items, answers, strict=True)]
 
-    def parts(self, engine: EngineByParts) -> list[Part[float]]:
-        """The items as the engine batches them."""
+    def batches(self, engine: BatchedEngine) -> list[tuple[int, ...]]:
+        """The items as the engine batches them; all options of an item share their context, hence their batch."""
         if self.scoring == "generate":
-            return [
-                Part(part.indices, partial(self._values, part.indices, part.ask))
-                for part in engine.generate_parts(self._prompts, MAX_NEW_TOKENS)
-            ]
-        # The options of an item share their context, so they are in one part.
-        return [
-            Part(here, partial(self._values, here, partial(self._chosen_in, here, part)))
-            for part in engine.loglikelihood_parts(self._pairs)
-            for here in [tuple(i for i, pairs in enumerate(self._spans) if pairs[0] in set(part.indices))]
-        ]
+            return engine.generation_batches(self._prompts, MAX_NEW_TOKENS)
+        batches = map(set, engine.likelihood_batches(self._pairs))
+        return [tuple(i for i, pairs in enumerate(self._spans) if pairs[0] in batch) for batch in batches]
 
-    def ask_some(self, engine: Engine, indices: Sequence[int]) -> list[ItemAnswer]:
-        """The answers to these items, with what their options scored unless the model writes."""
+    def score_batches(self, engine: BatchedEngine, items: Collection[int] | None = None) -> Iterator[dict[int, float]]:
+        """Item -> value, batch by batch; of `items` only, whole batches in which they are."""
+        if self.scoring == "generate":
+            for batch in engine.generation_batches(self._prompts, MAX_NEW_TOKENS):
+                if items is None or not set(items).isdisjoint(batch):
+                    yield {i: found.value for i, found in zip(batch, self.score_items(engine, batch), strict=True)}
+            return
+        owner = {k: i for i, pairs in enumerate(self._spans) for k in pairs}
+        only = None if items is None else {k for i in items for k in self._spans[i]}
+        for indices, sums in engine.loglikelihood_by_batch(self._pairs, only):
+            found = dict(zip(indices, sums, strict=True))
+            there = dict.fromkeys(owner[k] for k in indices)
+            yield {i: self._value(self.items[i], _best(self._scores(i, found))) for i in there}
+
+    def score_items(self, engine: Engine, indices: Sequence[int]) -> list[ItemScore]:
+        """The results on these items, with what their options scored unless the model writes."""
         if self.scoring == "generate":
             written = engine.generate([self._prompts[i] for i in indices], max_new_tokens=MAX_NEW_TOKENS)
-            return [ItemAnswer(self._value(self.items[i], text)) for i, text in zip(indices, written, strict=True)]
+            return [ItemScore(self._value(self.items[i], text)) for i, text in zip(indices, written, strict=True)]
         found = self.option_scores(engine, indices)
         return [self._weighed(self.items[i], scores) for i, scores in zip(indices, found, strict=True)]
 
@@ -120,19 +124,12 @@ class Accuracy:
         found = dict(zip(places, engine.loglikelihood([self._pairs[k] for k in places]), strict=True))
         return [self._scores(i, found) for i in wanted]
 
-    def _values(self, indices: Sequence[int], ask: Callable[[], list[str]]) -> list[float]:
-        return [self._value(self.items[i], answer) for i, answer in zip(indices, ask(), strict=True)]
-
     def _value(self, item: Item, answer: str) -> float:
         return float(is_correct(item, answer) if self.scoring == "generate" else item.answer == answer)
 
-    def _chosen_in(self, indices: Sequence[int], part: Part[float]) -> list[str]:
-        found = dict(zip(part.indices, part.ask(), strict=True))
-        return [_best(self._scores(i, found)) for i in indices]
-
-    def _weighed(self, item: Item, scores: Mapping[str, float]) -> ItemAnswer:
+    def _weighed(self, item: Item, scores: Mapping[str, float]) -> ItemScore:
         others = (score for letter, score in scores.items() if letter != item.answer)
-        return ItemAnswer(self._value(item, _best(scores)), tuple(scores[item.answer] - score for score in others))
+        return ItemScore(self._value(item, _best(scores)), tuple(scores[item.answer] - score for score in others))
 
     def _scores(self, i: int, found: Mapping[int, float]) -> dict[str, float]:
         """Letter -> score of item i, by the log-likelihoods of all pairs, or at least of its own."""

@@ -53,7 +53,7 @@ def command_line(config: Mapping[str, Any]) -> str:
         >>> command_line({"base": "b", "experts": ["x", "y z"], "tasks": ["t.json"], "out": "r", "seed": 3})
         "swarm-llm search --base b --experts x 'y z' --task t.json --out r --seed 3"
     """
-    from pyswarmopt_llm.common.config import SearchConfig
+    from pyswarmopt_llm.common.config import RETIRED, SearchConfig
 
     base = ["--base", config["base"]] if config["base"] else []
     words = ["swarm-llm", "search", *base, "--experts", *config["experts"]]
@@ -61,7 +61,7 @@ def command_line(config: Mapping[str, Any]) -> str:
         words += ["--task", task]
     words += ["--out", config["out"]]
     for key, value in config.items():
-        if key in ("base", "experts", "tasks", "out") or value in (getattr(SearchConfig, key), []):
+        if key in ("base", "experts", "tasks", "out", *RETIRED) or value in (getattr(SearchConfig, key), []):
             continue
         option = f"--{_OPTION.get(key, key.replace('_', '-'))}"
         for one in value if isinstance(value, list | tuple) else [value]:

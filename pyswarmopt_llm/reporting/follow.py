@@ -9,8 +9,10 @@ from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.events import Event, Narrator
+from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.files.append_log import read_journal
+from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.evaluation.run_events import RunEvents
 from pyswarmopt_llm.evaluation.run_files import at_work, read_about, read_result, stored_config
 
 
@@ -36,7 +38,7 @@ class Follower:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.result: dict[str, Any] | None = None
-        self._narrator: Narrator | None = None
+        self._events: RunEvents | None = None
         self._end, self._lines = 0, 0
         if not (path / "run.json").exists() and path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise UserError(f"{path}: not a run directory (it has no run.json); check the path")
@@ -59,25 +61,26 @@ class Follower:
         return [] if self.result is not None else list(self._read())
 
     def _read(self) -> Iterator[Event]:
-        if self._narrator is None and not (self.path / "run.json").exists():
+        if self._events is None and not (self.path / "run.json").exists():
             return
         result = read_result(self.path)  # before the journal, which is complete once this is there
-        rows, self._end = read_journal(self.path / "history.jsonl", self._end, self._lines + 1)
-        self._lines += len(rows)
-        if self._narrator is None:
+        lines, self._end = read_journal(self.path / "history.jsonl", self._end, self._lines + 1)
+        self._lines += len(lines)
+        rows = [Row.from_json(line) for line in lines]
+        if self._events is None:
             about = read_about(self.path)
             config = stored_config(self.path, about)
-            self._narrator = Narrator(config.planned)
-            yield _start(self.path, about, config, next((row for row in rows if row["phase"] == "search"), None))
+            self._events = RunEvents(config.planned)
+            yield _start(self.path, about, config, next((row for row in rows if row.phase == "search"), None))
         for row in rows:
-            yield from self._narrator.follow(row)
+            yield from self._events.follow(row)
         if result is not None:
             self.result = result
-            yield self._narrator.iteration()
+            yield self._events.iteration()
             yield Event("done", {"result": result})
 
 
-def _start(path: Path, about: Mapping[str, Any], config: SearchConfig, row: Mapping[str, Any] | None) -> Event:
+def _start(path: Path, about: Mapping[str, Any], config: SearchConfig, row: Row | None) -> Event:
     """The ``start`` event, as far as the files hold it."""
     prints = about["fingerprints"]
     data = {
@@ -86,7 +89,7 @@ def _start(path: Path, about: Mapping[str, Any], config: SearchConfig, row: Mapp
         "tasks": list(prints.get("tasks", config.tasks)),
         "particles": config.population,
         "limits": config.limits,
-        "dev_items": 0 if row is None else sum(map(len, row["items"].values())),
+        "dev_items": 0 if row is None else sum(map(len, row.items.values())),
         "scoring": config.scoring,
         "dtype": config.dtype,
         "threads": config.threads,

@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_directory import Run
-from pyswarmopt_llm.evaluation.scorer import unpack
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ def read_run(path: Path) -> tuple[Run, dict[str, Any]]:
 
 def _check_together(journal: Path, rows: Sequence[Row], result: Mapping[str, Any]) -> None:
     """Refuse rows that are not those of one search, the one that `result` came of."""
-    shapes = {_shape(row) for row in rows if row["phase"] == "search"}
+    shapes = {_shape(row) for row in rows if row.phase == "search"}
     if len(shapes) > 1:
         raise UserError(f"{journal}: its lines differ in tasks, items or experts; restore the file")
     if next(iter(shapes))[0] != len(result["coefficients"]):
@@ -101,22 +99,22 @@ def _check_together(journal: Path, rows: Sequence[Row], result: Mapping[str, Any
 
 
 def _shape(row: Row) -> tuple[int, tuple[tuple[str, int], ...]]:
-    return len(row["coefficients"]), tuple((name, len(items)) for name, items in row["items"].items())
+    return len(row.coefficients), tuple((name, len(items)) for name, items in row.items.items())
 
 
 def searched(rows: Iterable[Row]) -> list[Row]:
     """The rows of the search itself, without partial evaluations."""
-    return [row for row in rows if row["phase"] == "search" and "bounds" not in row]
+    return [row for row in rows if row.phase == "search" and row.complete]
 
 
 def swarm_of(rows: Iterable[Row]) -> set[int]:
     """The particles' numbers; proposals of the item model of a screened search have others."""
-    return {row["particle"] for row in rows if row["phase"] == "search" and row["iteration"] == 0}
+    return {row.particle for row in rows if row.phase == "search" and row.iteration == 0}
 
 
 def expert_rows(rows: Sequence[Row], result: Mapping[str, Any]) -> list[Row]:
     """The rows of the experts, which the initial swarm begins with."""
-    return [row for row in rows if row["iteration"] == 0 and row["particle"] < len(result["coefficients"])]
+    return [row for row in rows if row.iteration == 0 and row.particle < len(result["coefficients"])]
 
 
 def emergence(rows: Sequence[Row], result: Mapping[str, Any]) -> dict[str, Emergence]:
@@ -128,9 +126,9 @@ def emergence(rows: Sequence[Row], result: Mapping[str, Any]) -> dict[str, Emerg
     """
     experts, best = expert_rows(rows, result), best_row(rows, result)
     found = {}
-    for name, packed in best["items"].items():
-        final = np.array(unpack(packed))
-        starting = np.array([unpack(row["items"][name]) for row in experts])
+    for name in best.items:
+        final = np.array(best.item_values(name))
+        starting = np.array([row.item_values(name) for row in experts])
         if final.size == 0 or not (np.isin(final, (0, 1)).all() and np.isin(starting, (0, 1)).all()):
             continue
         known, right = starting.any(axis=0), final.astype(bool)
@@ -151,13 +149,13 @@ def origin(rows: Sequence[Row], result: Mapping[str, Any]) -> Origin:
         result: ``result.json``.
     """
     best = best_row(searched(rows), result)
-    begun = [row for row in rows if row["phase"] == "search" and row["iteration"] == 0]
-    starts = {row["particle"]: float(row["value"]) for row in begun}
-    own = starts.get(best["particle"], float(best["value"]))
+    begun = [row for row in rows if row.phase == "search" and row.iteration == 0]
+    starts = {row.particle: row.value for row in begun}
+    own = starts.get(best.particle, best.value)
     values = list(starts.values())
     rank = 1 + sum(v > own for v in values) + (values.count(own) - 1) / 2
-    proposed = best["particle"] not in swarm_of(rows)
-    return Origin(best["particle"], own, rank, len(values), float(best["value"]), best["iteration"], proposed)
+    proposed = best.particle not in swarm_of(rows)
+    return Origin(best.particle, own, rank, len(values), best.value, best.iteration, proposed)
 
 
 def best_row(rows: Sequence[Row], result: Mapping[str, Any]) -> Row:
@@ -169,9 +167,9 @@ def best_row(rows: Sequence[Row], result: Mapping[str, Any]) -> Row:
     same = [
         row
         for row in rows
-        if row["coefficients"] == mixture and ("graph" not in result or row["value"] == result["best_dev"])
+        if row.coefficients == mixture and ("graph" not in result or row.value == result["best_dev"])
     ]
-    return same[0] if same else max(rows, key=lambda row: row["value"])
+    return same[0] if same else max(rows, key=lambda row: row.value)
 
 
 __all__ = ["Emergence", "Origin", "best_row", "emergence", "expert_rows", "origin", "read_run", "searched", "swarm_of"]

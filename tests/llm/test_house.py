@@ -53,9 +53,6 @@ CROWDED = {
 }
 UPWARDS = {
     ("common.run_result", "evaluation.run_files"): "what a finished run left belongs to evaluation",
-    ("evaluation.workers.local", "jobs.search.prepare"): "workers build the context of a search themselves",
-    ("evaluation.workers.messages", "jobs.search.prepare"): "messages name the questions of a search",
-    ("evaluation.workers.sharding", "jobs.search.prepare"): "shards are made of the questions of a search",
     ("groups.members.check", "jobs.search.validate"): "check_askable belongs to metrics",
 }
 CIRCLES = {

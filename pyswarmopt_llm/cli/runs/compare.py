@@ -127,7 +127,7 @@ def steps(console: Console, quiet: bool) -> Iterator[OnStep | None]:
 
 
 def _found(step: Step) -> str:
-    from pyswarmopt_llm.evaluation.scorer import unpack
+    from pyswarmopt_llm.evaluation.record import unpack
 
     row = step.outcome or {}
     scores = [(split, unpack(row[split])) for split in ("dev", "test") if row.get(split) is not None]

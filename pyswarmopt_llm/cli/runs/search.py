@@ -77,19 +77,10 @@ def command(
     output_rank: Annotated[
         int | None, typer.Option(min=1, metavar="R", help="Truncate the result to rank R (delta).", hidden=True)
     ] = Default.output_rank,
-    early_stop: Annotated[
-        str, typer.Option(metavar="E", help="exact (same search), bound (on the worst too) or off.", hidden=True)
-    ] = Default.early_stop,
-    racing: Annotated[
-        float | None, typer.Option(metavar="P", help="Give up candidates that are worse at test level P.", hidden=True)
-    ] = Default.racing,
     screen: Annotated[
         float | None,
         typer.Option(metavar="P", help="Do not ask what a model foretells but for probability P: 0.05.", hidden=True),
     ] = Default.screen,
-    dev_sizes: Annotated[
-        str, typer.Option(metavar="N,N", help="Dev items that the first iterations see: 50,100.", hidden=True)
-    ] = Default.dev_sizes,
     drop_k: Annotated[
         float, typer.Option(metavar="P", help="Leave out an iteration's evaluations at random.", hidden=True)
     ] = Default.drop_k,
@@ -169,10 +160,7 @@ def command(
         output_rank=output_rank,
         batch_tokens=batch_tokens,
         calibrate=calibrate,
-        early_stop=early_stop,
-        racing=racing,
         screen=screen,
-        dev_sizes=dev_sizes,
         drop_k=drop_k,
         drop_n=drop_n,
         budget_minutes=budget_minutes,

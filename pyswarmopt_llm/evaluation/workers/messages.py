@@ -1,19 +1,55 @@
-"""What goes to a worker and what comes back, and the clerk who sits there."""
+"""What goes to a worker and what comes back, and the handler that answers there."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import NoRoomError, NotFiniteError, UserError
-from pyswarmopt_llm.evaluation.evaluator import Ask, Asker, AskItems, Found, FoundItems
+from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request, ShardEvaluation, ShardRequest
 from pyswarmopt_llm.evaluation.run_directory import position_key
-from pyswarmopt_llm.jobs.search.prepare import Job, Questions
 from pyswarmopt_llm.models.engines.hardware import out_of_memory
+from pyswarmopt_llm.tasks import Scoring
 
+LETTERS = "letters"  # in place of a split: the trial by letters, on the first items of dev
 FAULTS = ("exception", "not finite", "out of memory", "timeout", "died", "start")
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What candidates are scored on, said so that another process can score them on the same.
+
+    Attributes:
+        split: ``dev``, ``fresh``, or `LETTERS`.
+        scorings: task name and how it is scored.
+    """
+
+    split: str
+    scorings: tuple[tuple[str, Scoring], ...]
+
+
+class Resident(Protocol):
+    """What a worker has loaded.
+
+    Attributes:
+        fingerprints: of base, experts and tasks.
+        engine: runs the models.
+    """
+
+    @property
+    def fingerprints(self) -> Mapping[str, Any]: ...
+
+    @property
+    def engine(self) -> Any: ...
+
+    def evaluator(self, questions: Questions) -> Evaluator:
+        """What scores candidates on these questions."""
+
+
+Load = Callable[[SearchConfig], Resident]  # goes to workers by its name
 
 
 @dataclass(frozen=True)
@@ -22,12 +58,12 @@ class Order:
 
     Attributes:
         questions: what to ask.
-        ask: whom, and how much.
+        request: whom, and how much.
         last: no other worker will try again, so that smaller batches are better than none.
     """
 
     questions: Questions
-    ask: Ask | AskItems
+    request: Request | ShardRequest
     last: bool = False
 
 
@@ -46,7 +82,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Refused:
-    """The user can mend it; another worker would say the same."""
+    """The user can correct it; another worker would say the same."""
 
     text: str
 
@@ -64,7 +100,7 @@ class Failed:
     text: str
 
 
-Reply = Found | FoundItems | Refused | Failed
+Reply = Evaluation | ShardEvaluation | Refused | Failed
 
 
 class Worker(Protocol):
@@ -87,23 +123,23 @@ class Worker(Protocol):
         """End it at once, whatever it does; from any thread, more than once."""
 
 
-class Clerk:
-    """Takes orders where the base is resident.
+class Handler:
+    """Answers orders where the base is resident.
 
     Args:
-        job: what is resident.
+        resident: what is loaded.
     """
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
-        self._askers: dict[Questions, Asker] = {}
+    def __init__(self, resident: Resident) -> None:
+        self._resident = resident
+        self._evaluators: dict[Questions, Evaluator] = {}
         self._loaded = ""  # key of the candidate on the base
         self._batch_tokens = self._room()
 
     @property
     def ready(self) -> Ready:
         """What it has loaded."""
-        return Ready(self._job.fingerprints, os.getpid())
+        return Ready(self._resident.fingerprints, os.getpid())
 
     def answer(self, order: Order) -> Reply:
         """Do it; whatever is raised becomes a reply."""
@@ -122,21 +158,34 @@ class Clerk:
             return Failed("out of memory", f"batches of {self._batch_tokens} tokens do not fit any more")
         return found
 
-    def _find(self, order: Order) -> Found | FoundItems:
-        if order.questions not in self._askers:
-            self._askers[order.questions] = self._job.asker(order.questions)
-        asker = self._askers[order.questions]
-        key, before = position_key(order.ask.position), self._loaded
+    def _find(self, order: Order) -> Evaluation | ShardEvaluation:
+        if order.questions not in self._evaluators:
+            self._evaluators[order.questions] = self._resident.evaluator(order.questions)
+        evaluator = self._evaluators[order.questions]
+        key, before = position_key(order.request.position), self._loaded
         self._loaded = ""
-        if isinstance(order.ask, Ask):
-            found: Found | FoundItems = asker.ask(order.ask)
+        if isinstance(order.request, Request):
+            found: Evaluation | ShardEvaluation = evaluator.evaluate(order.request)
         else:
-            found = asker.ask_items(order.ask, load=key != before)
+            found = evaluator.evaluate_shard(order.request, load=key != before)
         self._loaded = key
         return found
 
     def _room(self) -> int:
-        return int(getattr(self._job.engine, "batch_tokens", 0))
+        return int(getattr(self._resident.engine, "batch_tokens", 0))
 
 
-__all__ = ["FAULTS", "Clerk", "Failed", "Order", "Ready", "Refused", "Reply", "Worker"]
+__all__ = [
+    "FAULTS",
+    "LETTERS",
+    "Failed",
+    "Handler",
+    "Load",
+    "Order",
+    "Questions",
+    "Ready",
+    "Refused",
+    "Reply",
+    "Resident",
+    "Worker",
+]

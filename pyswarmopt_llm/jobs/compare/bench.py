@@ -12,7 +12,7 @@ from pyswarmopt_llm.baselines.changes import as_patch
 from pyswarmopt_llm.baselines.ensembles.panel import Answerer, Panel
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.evaluation.scorer import pack, unpack
+from pyswarmopt_llm.evaluation.record import pack, unpack
 from pyswarmopt_llm.groups.members.local import tokens_read
 from pyswarmopt_llm.jobs.compare.store import Store, patch_key
 from pyswarmopt_llm.metrics.accuracy import Accuracy

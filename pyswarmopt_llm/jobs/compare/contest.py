@@ -15,7 +15,7 @@ from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.files.regular import write_json, write_text
 from pyswarmopt_llm.common.fingerprint import canonical, versions
 from pyswarmopt_llm.common.optimizers import check_optimizer
-from pyswarmopt_llm.evaluation.scorer import pack
+from pyswarmopt_llm.evaluation.record import pack
 from pyswarmopt_llm.jobs.compare.bench import Bench, Chats, task_scoring
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
 from pyswarmopt_llm.jobs.compare.contestants import PAPER, Contestant, Entry, Outcome, ordered, run, why_not

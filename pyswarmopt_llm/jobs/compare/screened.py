@@ -12,9 +12,11 @@ from torch import Tensor
 import pyswarmopt as pso
 from pyswarmopt_llm.common.interfaces import Patch, Space
 from pyswarmopt_llm.common.optimizers import released
-from pyswarmopt_llm.evaluation.evaluator import Ask, Asker, Found
+from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request
+from pyswarmopt_llm.evaluation.plan import Screen
 from pyswarmopt_llm.evaluation.run_directory import position_key
-from pyswarmopt_llm.evaluation.screening import MOST_COEFFICIENTS, Screen, Screening, proposals_for
+from pyswarmopt_llm.evaluation.surrogate.proposals import proposal_count, proposals, widest
+from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS, Screening
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
 from pyswarmopt_llm.metrics.combine import harmonic
 
@@ -55,7 +57,7 @@ class ScreenedTrial:
         self._trial, self._store, self._task = trial, bench.store, bench.task.name
         self._known: dict[str, float] = {}
         self._dev = {bench.task.name: bench.accuracy["dev"]}
-        self._asker = Asker(space, bench.engine, self._dev, harmonic)
+        self._evaluator = Evaluator(space, bench.engine, self._dev, harmonic)
         self._screening = Screening(LEVEL, {name: dev.n for name, dev in self._dev.items()})
         self._items = bench.dev_items
         self.best = -math.inf
@@ -68,10 +70,10 @@ class ScreenedTrial:
             in_full: skip no item.
         """
         values = []
-        learnt: list[tuple[Tensor, Found]] = []
+        learnt: list[tuple[Tensor, Evaluation]] = []
         best = self.best if math.isfinite(self.best) else math.inf
         screening = self._screening
-        screens = screening.in_full(len(positions)) if in_full else screening.screens(positions, best)
+        screens = [screening.everything()] * len(positions) if in_full else screening.screens(positions, best)
         for x, screen in zip(positions, screens, strict=True):
             key = position_key(x)
             if key not in self._known and self._trial.left < 1:
@@ -80,21 +82,20 @@ class ScreenedTrial:
             if key not in self._known:
                 learnt.append((x, self._ask(x, screen)))
             values.append(self._known[key])
-        for x, answer in learnt:
-            known = {"key": position_key(x), "margins": answer.margins, "value": answer.value}
-            self._screening.learn(x, known if answer.bounds is None else known | {"bounds": answer.bounds})
+        for x, evaluation in learnt:
+            screening.learn(position_key(x), x, evaluation)
         return values
 
     def chosen(self, seed: int) -> Tensor | None:
         """Evaluate the proposals of the item model; of the candidates about as good as the best, the one with the
         widest margins."""
-        for promising in self._screening.promises(seed):
+        for proposal in proposals(self._screening, seed):
             if self._trial.left:
-                self.values(promising[None], in_full=True)
-        return self._screening.clearest()
+                self.values(proposal[None], in_full=True)
+        return widest(self._screening)
 
-    def _ask(self, position: Tensor, screen: Screen) -> Found:
-        def ask() -> tuple[Found, float, int]:
+    def _ask(self, position: Tensor, screen: Screen) -> Evaluation:
+        def ask() -> tuple[Evaluation, float, int]:
             found = self._answer(position, screen)
             return found, found.seconds, found.n
 
@@ -105,13 +106,13 @@ class ScreenedTrial:
         self._known[position_key(position)] = answer.value
         return answer
 
-    def _answer(self, position: Tensor, screen: Screen) -> Found:
+    def _answer(self, position: Tensor, screen: Screen) -> Evaluation:
         """The evaluation of a position; from the store if an earlier search has made the same."""
         key = _key(position, screen)
         row = self._store.scores.get((self._task, KIND, key))
         if row is not None:
-            return Found(**{field.name: row[field.name] for field in fields(Found)})
-        answer = self._asker.ask(Ask(position, (screen,)))
+            return Evaluation(**{field.name: row[field.name] for field in fields(Evaluation)})
+        answer = self._evaluator.evaluate(Request(position, screen))
         if answer.n:
             self._store.add_score({"task": self._task, "kind": KIND, "key": key, **asdict(answer)})
         return answer
@@ -140,7 +141,7 @@ def screened_best(swarm: pso.Optimizer, trial: BudgetedTrial, space: Space, seed
         seed: of the search on the item model.
     """
     asked = ScreenedTrial(trial, space)
-    kept, latest = proposals_for(trial.left) * trial.bench.dev_items, 0
+    kept, latest = proposal_count(trial.left) * trial.bench.dev_items, 0
     with released(swarm):
         parts = swarm.ask().split(len(trial.bench.experts))
         swarm.tell(torch.cat(parts), [value for part in parts for value in asked.values(part)])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt_llm.common.statistics import Floats, interval_over_seeds, interval_over_tasks, permutation_test
-from pyswarmopt_llm.evaluation.scorer import unpack
+from pyswarmopt_llm.evaluation.record import unpack
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
 from pyswarmopt_llm.jobs.compare.results import SINGLE
 from pyswarmopt_llm.jobs.compare.store import Store

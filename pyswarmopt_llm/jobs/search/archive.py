@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
-from pyswarmopt_llm.evaluation.scorer import task_value
+from pyswarmopt_llm.evaluation.record import Row
 
 TOP = 10  # candidates that --confirm scores again
 FRONT = 5  # points of the front that are saved beside the best
@@ -31,7 +30,7 @@ class Candidate:
     tasks: Mapping[str, float]
 
 
-class Leaders:
+class Archive:
     """Keeps the `TOP` candidates by value and those that no other dominates; forgets all others.
 
     Args:
@@ -42,17 +41,17 @@ class Leaders:
         self._names = tuple(tasks)
         self._seen: dict[str, Candidate] = {}
 
-    def add(self, position: Tensor, row: Mapping[str, Any]) -> None:
+    def add(self, position: Tensor, row: Row | None) -> None:
         """Remember a candidate if it leads.
 
         Args:
             position: (D,).
-            row: its line of the journal; one that was ended early is passed over, since its scores are not known.
+            row: its evaluation; an incomplete one is passed over, since its tasks' scores are not known.
         """
-        if "bounds" in row or row["key"] in self._seen:
+        if row is None or not row.complete or row.key in self._seen:
             return
-        tasks = {name: task_value(row, name) for name in self._names}
-        self._seen[row["key"]] = Candidate(position.clone(), float(row["value"]), tasks)
+        tasks = {name: row.score(name).value for name in self._names}
+        self._seen[row.key] = Candidate(position.clone(), float(row.value), tasks)
         if len(self._seen) > 4 * TOP:
             self._forget()
 
@@ -88,4 +87,4 @@ class Leaders:
         self._seen = {key: c for key, c in self._seen.items() if id(c) in kept}
 
 
-__all__ = ["FRONT", "TOP", "Candidate", "Leaders"]
+__all__ = ["FRONT", "TOP", "Archive", "Candidate"]

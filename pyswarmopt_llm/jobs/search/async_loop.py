@@ -2,65 +2,64 @@
 
 What happens follows from the seed and from two things that a clock decides: which evaluation ends next, and how many
 particles were out by then. Each row of the journal holds both (`number` of the ticket, `asked`: tickets handed out), so
-that a stopped search is replayed as it was; what was out when it stopped is asked again, at the same positions.
+that a stopped search is replayed as it was; what was out when it stopped is evaluated again, at the same positions.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
-import pyswarmopt as pso
+from pyswarmopt.base.optimizer import ParticleOptimizer
 from pyswarmopt.swarm import Ticket
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.evaluation.evaluator import Found
-from pyswarmopt_llm.evaluation.partial import Rule
+from pyswarmopt_llm.evaluation.evaluator import Evaluation
+from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_directory import Checkpoint, position_key
-from pyswarmopt_llm.evaluation.scorer import Objective
-from pyswarmopt_llm.jobs.search.archive import Leaders
-from pyswarmopt_llm.jobs.search.policy import rules_for
+from pyswarmopt_llm.evaluation.scorer import Scorer
+from pyswarmopt_llm.jobs.search.archive import Archive
 from pyswarmopt_llm.jobs.search.prepare import Job
 
 
-class OneByOne:
+class AsyncLoop:
     """The search's loop without rounds.
 
     Args:
         job: configuration and budget.
         swarm: asked by `Swarm.ask_one`.
-        objective: its helpers ask, as many at a time as there are.
-        leaders: see every scored candidate.
+        scorer: evaluates as many positions at a time as it has workers.
+        archive: sees every scored candidate.
         checkpoint: kept after every N values, N the population.
-        tell: told about progress.
+        notify: called with progress.
     """
 
     def __init__(
         self,
         job: Job,
-        swarm: pso.Swarm,
-        objective: Objective,
-        leaders: Leaders,
+        swarm: ParticleOptimizer,
+        scorer: Scorer,
+        archive: Archive,
         checkpoint: Checkpoint,
-        tell: OnEvent,
+        notify: OnEvent,
     ) -> None:
-        self._job, self._swarm, self._objective = job, swarm, objective
-        self._leaders, self._checkpoint, self._tell_event = leaders, checkpoint, tell
+        self._job, self._swarm, self._scorer = job, swarm, scorer
+        self._archive, self._checkpoint, self._notify = archive, checkpoint, notify
         self._out: dict[int, Ticket] = {}
-        self._asks: dict[Future[Found], int] = {}  # whose number is out
+        self._begun: dict[Future[Evaluation], int] = {}  # number of the ticket
         self._handed = 0
-        self._asked: list[int] = []  # item evaluations at the end of each round
+        self._items: list[int] = []  # item evaluations at the end of each round
         self._reasons: dict[str, float] = {}
 
-    def fly(self) -> dict[str, float]:
-        """Until there is a reason to stop; what is out then is waited for, and counts. The reasons."""
-        while self._objective.flown:
-            self._replay()
+    def run(self) -> dict[str, float]:
+        """Until there is a reason to stop; evaluations that are out then are waited for, and count. The reasons."""
+        while self._scorer.replay.tickets:
+            self._replay(self._scorer.replay.tickets[0])
         while not self._reasons:
-            while len(self._out) < self._objective.helpers and not self._reasons and self._hand_out():
+            while len(self._out) < self._scorer.capacity and not self._reasons and self._hand_out():
                 pass
-            self._hear()
+            self._collect()
         while self._out:
-            self._hear()
+            self._collect()
         return self._reasons
 
     def _hand_out(self) -> bool:
@@ -69,63 +68,58 @@ class OneByOne:
         if ticket is None:
             return False
         self._handed += 1
-        value = self._objective.remembered(ticket.x, self._rules(ticket))
-        if value is None:
+        row = self._scorer.known(ticket.x)
+        if row is None:
             self._out[ticket.number] = ticket
         else:
-            self._land(ticket, value)
+            self._tell(ticket, row)
         return True
 
-    def _replay(self) -> None:
-        """Do as the next row says that it was."""
-        row = self._objective.flown[0]
-        while self._handed < row["asked"] and self._hand_out():
+    def _replay(self, row: Row) -> None:
+        """Repeat what led to a row of the journal."""
+        while self._handed < (row.asked or 0) and self._hand_out():
             pass
-        ticket = self._out.pop(row["number"], None)
-        if ticket is None or position_key(ticket.x) != row["key"]:
+        ticket = self._out.pop(row.number or 0, None)
+        if ticket is None or position_key(ticket.x) != row.key:
             raise UserError(
-                f"the journal's row of ticket {row['number']} does not follow from those before it; resume with the "
+                f"the journal's row of ticket {row.number} does not follow from those before it; resume with the "
                 "versions in run.json on the same machine, or begin a new run"
             )
-        self._land(ticket, self._objective.replay())
+        self._tell(ticket, self._scorer.replay_ticket())
 
-    def _hear(self) -> None:
-        """Have all that are out asked, and take in the first that is back."""
-        share = max(1, self._objective.helpers // len(self._swarm.positions))
-        begun = set(self._asks.values())
+    def _collect(self) -> None:
+        """Have all tickets that are out evaluated, and take in the first that is back."""
+        share = max(1, self._scorer.capacity // self._job.particles)
+        begun = set(self._begun.values())
         for number, ticket in self._out.items():
             if number not in begun:
-                self._asks[self._objective.begin(ticket.x, self._rules(ticket), share)] = number
-        if not self._asks:
+                self._begun[self._scorer.begin(ticket.x, share)] = number
+        if not self._begun:
             return
-        done, _ = wait(self._asks, return_when=FIRST_COMPLETED)
-        future = min(done, key=self._asks.__getitem__)
-        number = self._asks.pop(future)
+        done, _ = wait(self._begun, return_when=FIRST_COMPLETED)
+        future = min(done, key=self._begun.__getitem__)
+        number = self._begun.pop(future)
         ticket = self._out.pop(number)
-        more = {"number": number, "asked": self._handed}
-        value = self._objective.end(ticket.x, self._swarm.rounds, ticket.particle, future.result, **more)
-        self._land(ticket, value)
+        row = self._scorer.end(ticket.x, self._swarm.rounds, ticket.particle, future.result, number, self._handed)
+        self._tell(ticket, row)
 
-    def _rules(self, ticket: Ticket) -> list[Rule]:
-        return rules_for(self._job.config, self._swarm, self._objective, ticket.particle)
-
-    def _land(self, ticket: Ticket, value: float) -> None:
-        """Tell the swarm; after every N values look whether it is enough."""
+    def _tell(self, ticket: Ticket, row: Row) -> None:
+        """Tell the swarm; after every N values see whether it is enough."""
         rounds = self._swarm.rounds
-        self._leaders.add(ticket.x, self._objective.known(ticket.x))
-        self._swarm.tell(ticket, value)
+        self._archive.add(ticket.x, row)
+        self._swarm.tell(ticket, row.value)  # type: ignore[arg-type]  # a swarm takes tickets, too
         if self._swarm.rounds > rounds:
             self._checkpoint.keep(self._swarm)
-            self._asked.append(self._objective.item_evaluations)
-            news = {"iteration": rounds, "best": self._swarm.best.value, **spent(self._job, self._objective)}
-            self._tell_event(Event("iteration", news))
-            over = self._job.budget.spent(self._asked, self._objective.seconds)
+            self._items.append(self._scorer.item_evaluations)
+            news = {"iteration": rounds, "best": self._swarm.best.value, **progress(self._job, self._scorer)}
+            self._notify(Event("iteration", news))
+            over = self._job.budget.spent(self._items, self._scorer.seconds)
             self._reasons = self._reasons or {**self._swarm.stop(), **over}
 
 
-def spent(job: Job, objective: Objective) -> dict[str, int]:
+def progress(job: Job, scorer: Scorer) -> dict[str, int]:
     """Evaluations so far, and left at most, for whoever shows progress."""
-    return {"evaluations": objective.evaluations, "evaluations_left": job.planned - objective.evaluations}
+    return {"evaluations": scorer.evaluations, "evaluations_left": job.planned - scorer.evaluations}
 
 
-__all__ = ["OneByOne", "spent"]
+__all__ = ["AsyncLoop", "progress"]

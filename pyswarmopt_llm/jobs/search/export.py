@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from pyswarmopt_llm.baselines.truncate import truncate_low_rank
 from pyswarmopt_llm.common.interfaces import Patch, Space
+from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
 from pyswarmopt_llm.spaces.save import save_patch
@@ -38,18 +38,13 @@ def coefficients_by_group(space: Space, position: Tensor) -> dict[str, dict[str,
     return {group: dict(zip(space.expert_names, row, strict=True)) for group, row in rows}
 
 
-def items_saved(rows: Iterable[Mapping[str, Any]], items: int) -> float:
-    """Share of the items of all evaluated positions that did not have to be asked.
+def items_saved(rows: Iterable[Row], items: int) -> float:
+    """Share of the items of all evaluated positions that did not have to be scored.
 
     Args:
-        rows: of ``history.jsonl``.
-        items: of a whole evaluation.
-
-    Example:
-        >>> rows = [{"phase": "search", "key": "x", "n": 3}, {"phase": "search", "key": "x", "n": 2}]
-        >>> items_saved([*rows, {"phase": "search", "key": "y", "n": 4}], items=10)
-        0.55
+        rows: of the journal.
+        items: of a complete evaluation.
     """
-    searched = [row for row in rows if row["phase"] == "search"]
-    whole = len({row["key"] for row in searched}) * items
-    return round(1 - sum(row["n"] for row in searched) / whole, 4)
+    searched = [row for row in rows if row.phase == "search"]
+    whole = len({row.key for row in searched}) * items
+    return round(1 - sum(row.n for row in searched) / whole, 4)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from pyswarmopt_llm.common.config import PROPOSALS, SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Space, Utility
-from pyswarmopt_llm.evaluation.evaluator import Asker
-from pyswarmopt_llm.evaluation.screening import proposals_for
+from pyswarmopt_llm.evaluation.evaluator import Evaluator
+from pyswarmopt_llm.evaluation.surrogate.proposals import proposal_count
+from pyswarmopt_llm.evaluation.workers.messages import LETTERS, Questions
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
-from pyswarmopt_llm.jobs.search.policy import Budget, check_items_alone
-from pyswarmopt_llm.jobs.search.validate import VLLM, check_askable, check_budget, check_settings
+from pyswarmopt_llm.jobs.search.budget import Budget
+from pyswarmopt_llm.jobs.search.validate import VLLM, check_askable, check_budget, check_screen, check_settings
 from pyswarmopt_llm.metrics.combine import harmonic
 from pyswarmopt_llm.metrics.objectives import Objectives, load_objectives, task_print
 from pyswarmopt_llm.metrics.questions.answer_format import trial_of
@@ -37,20 +38,6 @@ from pyswarmopt_llm.tasks import Scoring, Task
 if TYPE_CHECKING:
     from pyswarmopt_llm.models.engines.vllm import VllmEngine
 
-LETTERS = "letters"  # in place of a split: the trial by letters, on the first items of dev
-
-
-@dataclass(frozen=True)
-class Questions:
-    """What a search asks, said so that another process can ask the same.
-
-    Attributes:
-        split: ``dev``, ``fresh``, or `LETTERS`.
-        scorings: of each task its way of being asked.
-    """
-
-    split: str
-    scorings: tuple[tuple[str, Scoring], ...]
 
 
 @dataclass(frozen=True)
@@ -86,15 +73,15 @@ class Job:
         """Name -> what is asked on ``dev``, ``test`` or ``fresh``; see `Objectives.utilities`."""
         return self.objectives.utilities(split, scorings, self.engine.chat)
 
-    def asker(self, questions: Questions) -> Asker:
-        """Who puts these questions to candidates."""
+    def evaluator(self, questions: Questions) -> Evaluator:
+        """What scores candidates on these questions."""
         if questions.split == LETTERS:
             tried: dict[str, Utility] = {
                 name: trial_of(self.tasks[name], self.engine.chat) for name, _ in questions.scorings
             }
-            return Asker(self.space, self.engine, tried, harmonic)
+            return Evaluator(self.space, self.engine, tried, harmonic)
         asked = self.utilities(questions.split, dict(questions.scorings))
-        return Asker(self.space, self.engine, asked, self.objectives.combine)
+        return Evaluator(self.space, self.engine, asked, self.objectives.combine)
 
     @property
     def adapters(self) -> list[AdapterInfo]:
@@ -125,7 +112,7 @@ class Job:
         kept = 0
         if self.config.screen is not None:
             items = self.config.budget_items
-            kept = self.dev_items * (PROPOSALS if items is None else proposals_for(items // self.dev_items))
+            kept = self.dev_items * (PROPOSALS if items is None else proposal_count(items // self.dev_items))
         return Budget(None if minutes is None else 60 * minutes, self.config.budget_items, closing, kept)
 
 
@@ -144,7 +131,7 @@ def prepare(config: SearchConfig) -> Job:
         )
     check_budget(config, objectives.tasks)
     job = (_members_job if config.space in SEVERAL else _weights_job)(config, objectives)
-    check_items_alone(config, objectives, job.space.size)
+    check_screen(config, objectives, job.space.size)
     for name, task in objectives.tasks.items():
         check_askable(task, config.scoring, job.engine, metric=objectives.metrics[name])
     return job

@@ -1,4 +1,4 @@
-"""Who asks in a search: its own process, or a crew of workers that is hired with the first question."""
+"""Who evaluates in a search: its own process, or a pool of workers that is started with the first questions."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyswarmopt_llm.evaluation.run_directory import Run
-from pyswarmopt_llm.evaluation.scorer import Objective, OnRow
-from pyswarmopt_llm.evaluation.workers.local import Nursery
-from pyswarmopt_llm.evaluation.workers.messages import Failed
-from pyswarmopt_llm.evaluation.workers.pool import Crew
-from pyswarmopt_llm.evaluation.workers.sharding import Team
+from pyswarmopt_llm.evaluation.scorer import OnRow, Scorer
+from pyswarmopt_llm.evaluation.workers.local import ForkServer
+from pyswarmopt_llm.evaluation.workers.messages import LETTERS, Failed, Questions
+from pyswarmopt_llm.evaluation.workers.pool import Pool
+from pyswarmopt_llm.evaluation.workers.sharding import ShardingPool
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
-from pyswarmopt_llm.jobs.search.prepare import LETTERS, Job, Questions
+from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.models.engines.hardware import pick_device
 
 if TYPE_CHECKING:
@@ -22,57 +22,49 @@ if TYPE_CHECKING:
 _PHASES = {LETTERS: "letter", "dev": "search", "fresh": "confirm"}  # in the journal
 
 
-class Hands:
-    """Whoever a search's configuration says; a context that ends the workers.
+class Scorers:
+    """Scorers for a search's questions; a context that ends the workers.
 
     Args:
-        job: what is asked, and by whom.
+        job: what is scored.
         run: holds the journal; failures of workers are written there.
+        on_row: called with every new row.
 
     Attributes:
         memory: bytes that the workers on this machine took when they were ended; see `memory_of`.
     """
 
-    def __init__(self, job: Job, run: Run) -> None:
-        self._job, self._run = job, run
+    def __init__(self, job: Job, run: Run, on_row: OnRow) -> None:
+        self._job, self._run, self._on_row = job, run, on_row
         self._workers = parse_workers(job.config.workers)
-        self._crew: Crew | None = None
-        self._place: Nursery | RayCluster | None = None
-        self._teams: list[Team] = []
+        self._pool: Pool | None = None
+        self._place: ForkServer | RayCluster | None = None
+        self._sharding: list[ShardingPool] = []
         self.memory = 0
 
-    def __enter__(self) -> Hands:
+    def __enter__(self) -> Scorers:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._crew is not None:
-            self.memory = sum(memory_of(worker.pid) for worker in self._crew.workers if worker.pid is not None)
-            self._crew.close()
+        if self._pool is not None:
+            self.memory = sum(memory_of(worker.pid) for worker in self._pool.workers if worker.pid is not None)
+            self._pool.close()
         if self._place is not None:
             self._place.close()
-        for team in self._teams:
-            team.close()
+        for sharding in self._sharding:
+            sharding.close()
 
-    def objective(self, questions: Questions, on_row: OnRow | None = None) -> Objective:
-        """Scores positions by these questions, with the run's journal."""
-        asker = self._job.asker(questions)
-        team = None
+    def scorer(self, questions: Questions) -> Scorer:
+        """Scores positions on these questions, with the run's journal."""
+        evaluator = self._job.evaluator(questions)
+        pool = None
         if not self._workers.alone:
-            self._crew = self._crew or self._hire()
-            team = Team(self._crew, questions, asker)
-            self._teams.append(team)
-        return Objective(
-            self._run,
-            self._job.space,
-            self._job.engine,
-            asker.utilities,
-            _PHASES[questions.split],
-            on_row,
-            asker.combine,
-            team,
-        )
+            self._pool = self._pool or self._start_pool()
+            pool = ShardingPool(self._pool, questions, evaluator)
+            self._sharding.append(pool)
+        return Scorer(self._run, self._job.space, evaluator, _PHASES[questions.split], self._on_row, pool)
 
-    def _hire(self) -> Crew:
+    def _start_pool(self) -> Pool:
         job = self._job
         # What `auto` stands for is found out once: another process or machine might decide otherwise.
         config = replace(job.config, dtype=str(job.engine.dtype).removeprefix("torch."))
@@ -83,12 +75,12 @@ class Hands:
         if self._workers.address:
             from pyswarmopt_llm.evaluation.workers.ray import RayCluster
 
-            self._place = cluster = RayCluster(self._workers.address, config)
-            return Crew(cluster.hire, cluster.size, job.fingerprints, config.timeout, on_failure)
+            self._place = cluster = RayCluster(self._workers.address, config, prepare)
+            return Pool(cluster.start_worker, cluster.size, job.fingerprints, config.timeout, on_failure)
         device = "cpu" if pick_device(config.device).type == "cpu" else config.device
-        self._place = nursery = Nursery(replace(config, device=device))
+        self._place = fork_server = ForkServer(replace(config, device=device), prepare)
         count = self._workers.count
-        return Crew(nursery.hire, lambda: count, job.fingerprints, config.timeout, on_failure)
+        return Pool(fork_server.start_worker, lambda: count, job.fingerprints, config.timeout, on_failure)
 
 
 def memory_of(pid: int) -> int:
@@ -100,4 +92,4 @@ def memory_of(pid: int) -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
-__all__ = ["Hands", "memory_of"]
+__all__ = ["Scorers", "memory_of"]

@@ -12,10 +12,10 @@ from torch import Tensor
 from pyswarmopt_llm.common.files.regular import write_json
 from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.evaluation.run_directory import Run
-from pyswarmopt_llm.evaluation.scorer import OnRow
-from pyswarmopt_llm.jobs.search.archive import Candidate, Leaders
-from pyswarmopt_llm.jobs.search.prepare import Job, Questions
-from pyswarmopt_llm.jobs.search.scorers import Hands
+from pyswarmopt_llm.evaluation.workers.messages import Questions
+from pyswarmopt_llm.jobs.search.archive import Archive, Candidate
+from pyswarmopt_llm.jobs.search.prepare import Job
+from pyswarmopt_llm.jobs.search.scorers import Scorers
 from pyswarmopt_llm.reporting.plots import plot_front
 from pyswarmopt_llm.tasks import Scoring
 
@@ -37,9 +37,7 @@ class Choice:
     space: Space | None = None
 
 
-def choose(
-    job: Job, hands: Hands, leaders: Leaders, best: Candidate, scorings: Mapping[str, Scoring], on_row: OnRow
-) -> Choice:
+def choose(job: Job, scorers: Scorers, archive: Archive, best: Candidate, scorings: Mapping[str, Scoring]) -> Choice:
     """The best on dev; with ``--confirm`` the best of the leaders on dev items that the search has not seen.
 
     The best of hundreds of noisy scores is partly the luckiest. Scored again on fresh items, the leaders lose their
@@ -47,9 +45,9 @@ def choose(
     """
     if not job.objectives.fresh:
         return Choice(best.position, best.value)
-    again = hands.objective(Questions("fresh", tuple(scorings.items())), on_row)
-    candidates = leaders.top
-    values = again.round([candidate.position for candidate in candidates], 0, [()] * len(candidates))
+    again = scorers.scorer(Questions("fresh", tuple(scorings.items())))
+    candidates = archive.top
+    values = [row.value for row in again.in_full([candidate.position for candidate in candidates], 0)]
     chosen = values.index(max(values))
     confirm = {
         "items": sum(map(len, job.objectives.fresh.values())),
@@ -59,7 +57,7 @@ def choose(
     return Choice(candidates[chosen].position, candidates[chosen].value, confirm)
 
 
-def save_front(job: Job, run: Run, leaders: Leaders, chosen: Tensor) -> dict[str, Any]:
+def save_front(job: Job, run: Run, archive: Archive, chosen: Tensor) -> dict[str, Any]:
     """Write ``front/``: candidates that no other beats on all tasks, their values on dev, and a plot of them.
 
     Returns:
@@ -70,7 +68,7 @@ def save_front(job: Job, run: Run, leaders: Leaders, chosen: Tensor) -> dict[str
         shutil.rmtree(folder)
     folder.mkdir()
     points: list[dict[str, Any]] = []
-    for number, candidate in enumerate(leaders.spread(without=chosen), start=1):
+    for number, candidate in enumerate(archive.spread(without=chosen), start=1):
         name = f"{number:02d}"
         job.space.save(candidate.position, folder / name)
         mixture = job.space.coefficients(candidate.position).tolist()
@@ -81,10 +79,10 @@ def save_front(job: Job, run: Run, leaders: Leaders, chosen: Tensor) -> dict[str
                 "coefficients": dict(zip(job.space.expert_names, mixture, strict=True)),
             }
         )
-    everything = [dict(candidate.tasks) for candidate in leaders.front]
+    everything = [dict(candidate.tasks) for candidate in archive.front]
     found = {"tasks": list(job.objectives.names), "points": points, "all": everything}
     write_json(folder / "front.json", found)
-    at = leaders.at(chosen)
+    at = archive.at(chosen)
     plot_front(folder / "front.png", everything, [p["dev"] for p in points], dict(at.tasks) if at else None)
     return {"points": points, "size": len(everything)}
 

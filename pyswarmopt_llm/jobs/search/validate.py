@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from pyswarmopt_cli.limits import largest
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.optimizers import check_optimizer
+from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
+from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
 from pyswarmopt_llm.evaluation.workers.spec import check_workers, parse_workers
-from pyswarmopt_llm.jobs.search.policy import check_effort
-from pyswarmopt_llm.metrics.objectives import scorings_of
+from pyswarmopt_llm.metrics.objectives import Objectives, scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
 from pyswarmopt_llm.metrics.registry import METRICS, Metric
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
@@ -70,7 +70,56 @@ def check_settings(config: SearchConfig) -> None:
     if config.output_rank is not None and config.space != "delta":
         raise UserError(f"--output-rank {config.output_rank}: goes with --space delta only; leave it out")
     check_optimizer(config.optimizer, config.settings)
-    check_effort(config)
+    _check_policy(config)
+
+
+def _check_policy(config: SearchConfig) -> None:
+    """Refuse options about what is evaluated that are out of range, or too much for the optimizer."""
+    for option, share in (("--drop-k", config.drop_k), ("--drop-n", config.drop_n)):
+        if not 0 <= share < 1:
+            raise UserError(f"{option} {share:g}: a probability; give a number from 0 to below 1")
+    if (config.drop_k or config.drop_n) and not is_swarm(config.optimizer):
+        raise UserError(f"--optimizer {config.optimizer}: needs every value; leave out --drop-k and --drop-n")
+    if config.one_by_one and not is_swarm(config.optimizer):
+        raise UserError(f"--async: the points of --optimizer {config.optimizer} come in rounds; leave it out")
+    if config.one_by_one and (config.drop_k or config.drop_n):
+        raise UserError("--async: has no rounds to leave evaluations out of; leave out --drop-k and --drop-n")
+    if config.screen is not None and not 0 < config.screen < 0.5:
+        raise UserError(f"--screen {config.screen:g}: a probability; give a number above 0 and below 0.5, such as 0.05")
+    if config.screen is not None and config.one_by_one:
+        raise UserError("--screen: learns from whole rounds; leave out --async")
+    for option, budget in (("--budget-minutes", config.budget_minutes), ("--budget-items", config.budget_items)):
+        if budget is not None and not budget > 0:
+            raise UserError(f"{option} {budget:g}: a budget has to be above 0")
+
+
+def check_screen(config: SearchConfig, objectives: Objectives, size: int) -> None:
+    """Refuse tasks and spaces that a model of the items cannot learn from.
+
+    Args:
+        config: what was asked.
+        objectives: what is maximised.
+        size: number of coordinates of a position.
+
+    Raises:
+        UserError: says which.
+    """
+    if config.screen is None:
+        return
+    if config.space in SEVERAL or config.engine != TRANSFORMERS:
+        where = f"--space {config.space}" if config.space in SEVERAL else f"--engine {config.engine}"
+        raise UserError(f"--screen: {where} scores all items at once; leave it out")
+    metrics = {name: metric.name for name, metric in objectives.metrics.items()}
+    for name, metric in {**metrics, **dict.fromkeys(objectives.externals, "its own score")}.items():
+        if metric != "accuracy":
+            raise UserError(f"--screen: goes with accuracy, {name} is scored by {metric}; leave it out")
+        if "generate" in objectives.scorings(name, config.scoring):
+            raise UserError(f"--screen: learns from the scores of options, {name} is answered by writing; leave it out")
+    if size > MOST_COEFFICIENTS:
+        raise UserError(
+            f"--screen: learns from at most {MOST_COEFFICIENTS} coefficients, here a candidate has {size}; "
+            "use --granularity model, or leave it out"
+        )
 
 
 def check_budget(config: SearchConfig, tasks: Mapping[str, Task]) -> None:

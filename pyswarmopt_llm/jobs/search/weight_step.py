@@ -18,8 +18,9 @@ from torch import Tensor
 import pyswarmopt as pso
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.optimizers import optimizer, released
+from pyswarmopt_llm.evaluation.evaluator import Evaluator
 from pyswarmopt_llm.evaluation.run_directory import Checkpoint, Run
-from pyswarmopt_llm.evaluation.scorer import Objective, OnRow
+from pyswarmopt_llm.evaluation.scorer import OnRow, Scorer
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.selection import Choice
 from pyswarmopt_llm.spaces.graph.engine import GraphEngine
@@ -31,46 +32,52 @@ PHASE = "weights"  # of the rows in history.jsonl
 
 
 def weight_step(
-    job: Job, run: Run, chosen: Choice, roles: Objective, scorings: Mapping[str, Scoring], tell: OnEvent, on_row: OnRow
-) -> tuple[Choice, dict[str, Any]]:
+    job: Job,
+    run: Run,
+    chosen: Choice,
+    structure: Scorer,
+    scorings: Mapping[str, Scoring],
+    notify: OnEvent,
+    on_row: OnRow,
+) -> tuple[Choice, dict[str, Any] | None]:
     """Let the models of the chosen graph look for better weights.
 
     Args:
         job: what the search works with.
         run: where every score goes.
         chosen: what the swarm over graphs found.
-        roles: what it was scored by; says what is spent already.
-        scorings: how each task is asked.
-        tell: told about progress.
-        on_row: told about every new row.
+        structure: what it was scored by; says what is spent already.
+        scorings: how each task is scored.
+        notify: called with progress.
+        on_row: called with every new row.
 
     Returns:
-        What is handed over, and what there is to say of it in ``result.json``; both as they were where nothing is to be
-        done: in other spaces, where the experts are no adapters of one base, or where the budget is spent.
+        What is handed over, and what ``result.json`` says of it; `chosen` and None where nothing is to be done: in
+        other spaces, where the experts are no adapters of one base, or where the budget is spent.
     """
     if not isinstance(job.space, GraphSpace) or not isinstance(job.engine, GraphEngine):
-        return chosen, {}
+        return chosen, None
     if not job.engine.mixes:
         text = "the experts are no adapters of one base, so the graph keeps them as they are: no weight step"
-        tell(Event("note", {"text": text}))
-        return chosen, {}
+        notify(Event("note", {"text": text}))
+        return chosen, None
     one = max(ASSIGNMENTS, len(job.space.expert_names)) * job.dev_items  # items of an iteration
-    asked = [roles.item_evaluations - one, roles.item_evaluations]
-    if job.budget.spent(asked, roles.seconds):
-        tell(Event("note", {"text": "the budget is spent: no weight step"}))
-        return chosen, {}
+    asked = [structure.item_evaluations - one, structure.item_evaluations]
+    if job.budget.spent(asked, structure.seconds):
+        notify(Event("note", {"text": "the budget is spent: no weight step"}))
+        return chosen, None
     space = job.space.placed(chosen.position)
-    asking = job.utilities("dev", scorings)
-    objective = Objective(run, space, job.engine, asking, PHASE, on_row, job.objectives.combine)
-    tell(Event("note", {"text": f"weight step: {space.places} models of the graph, from dev {chosen.value:.3f}"}))
+    evaluator = Evaluator(space, job.engine, job.utilities("dev", scorings), job.objectives.combine)
+    scorer = Scorer(run, space, evaluator, PHASE, on_row)
+    notify(Event("note", {"text": f"weight step: {space.places} models of the graph, from dev {chosen.value:.3f}"}))
     experts = torch.eye(len(space.expert_names), dtype=torch.float64)
     with released(optimizer(replace(job.config, particles=len(experts)), experts)) as swarm:
-        found = _loop(job, run, space, swarm, objective, roles, tell)
+        found = _loop(job, run, space, swarm, scorer, structure, notify)
     better = found["best_dev"] > chosen.value and _confirmed(job, run, space, found["position"], chosen, scorings)
-    told = {"dev_before": chosen.value, **{key: value for key, value in found.items() if key != "position"}}
-    tell(Event("note", {"text": f"weight step: dev {found['best_dev']:.3f}, {'taken' if better else 'not taken'}"}))
+    summary = {"dev_before": chosen.value, **{key: value for key, value in found.items() if key != "position"}}
+    notify(Event("note", {"text": f"weight step: dev {found['best_dev']:.3f}, {'taken' if better else 'not taken'}"}))
     after = replace(chosen, position=found["position"], value=found["best_dev"], space=space) if better else chosen
-    return after, {"weight_step": {**told, "taken": better}}
+    return after, {"weight_step": {**summary, "taken": better}}
 
 
 def _loop(
@@ -78,32 +85,31 @@ def _loop(
     run: Run,
     space: PlacedSpace,
     swarm: pso.Optimizer,
-    objective: Objective,
-    roles: Objective,
-    tell: OnEvent,
+    scorer: Scorer,
+    structure: Scorer,
+    notify: OnEvent,
 ) -> dict[str, Any]:
     """Ask for models, put them at the nodes, tell JFK-scores, until the swarm or the budget has a reason to stop."""
     checkpoint = Checkpoint(run.path / "checkpoint" / "weights.npz")
     rng = np.random.default_rng([job.config.seed, 5])
     best, position = -np.inf, torch.empty(0)
-    asked = [roles.item_evaluations]
+    asked = [structure.item_evaluations]
     iterations = 0
     reasons: dict[str, float] = {}
     while not reasons:
         models = swarm.ask()
         assigned = assignments(len(models), space.places, rng)
         systems = [models[torch.from_numpy(row)].flatten() for row in assigned]
-        values = [objective(system, iterations, j) for j, system in enumerate(systems)]
+        values = [row.value for row in scorer.in_full(systems, iterations)]
         for system, value in zip(systems, values, strict=True):
             if value > best:
                 best, position = value, system
         swarm.tell(models, jfk_scores(assigned, values, len(models)).tolist())
-        if isinstance(swarm, pso.Swarm):
-            checkpoint.keep(swarm)
-        tell(Event("note", {"text": f"weight step, iteration {iterations}: best dev {best:.4f}"}))
+        checkpoint.keep(swarm)
+        notify(Event("note", {"text": f"weight step, iteration {iterations}: best dev {best:.4f}"}))
         iterations += 1
-        asked.append(roles.item_evaluations + objective.item_evaluations)
-        reasons = {**swarm.stop(), **job.budget.spent(asked, roles.seconds + objective.seconds)}
+        asked.append(structure.item_evaluations + scorer.item_evaluations)
+        reasons = {**swarm.stop(), **job.budget.spent(asked, structure.seconds + scorer.seconds)}
     return {"best_dev": best, "position": position, "iterations": iterations, "stop": reasons}
 
 
@@ -113,9 +119,9 @@ def _confirmed(
     """With ``--confirm``: whether it is better on the fresh items as well."""
     if not job.objectives.fresh:
         return True
-    asked = job.utilities("fresh", scorings)
-    values = [
-        Objective(run, where, job.engine, asked, phase="confirm", combine=job.objectives.combine)(x, 0, 0)
-        for where, x in ((space, position), (job.space, chosen.position))
-    ]
+    utilities, combine = job.utilities("fresh", scorings), job.objectives.combine
+    values = []
+    for where, x in ((space, position), (job.space, chosen.position)):
+        scorer = Scorer(run, where, Evaluator(where, job.engine, utilities, combine), phase="confirm")
+        values += [row.value for row in scorer.in_full([x], 0)]
     return values[0] > values[1]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
 from pyswarmopt_llm.common.errors import NoRoomError
-from pyswarmopt_llm.common.interfaces import Part, Patch
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.engines.attention import attention_mask, attention_windows
 from pyswarmopt_llm.models.engines.batching import Batch, Plan, TokenPair, build_plan, encode_pair, make_batch
 from pyswarmopt_llm.models.engines.generation import Draw, greedy, sampled
@@ -25,7 +25,6 @@ from pyswarmopt_llm.models.engines.prefix_cache import PrefixCache
 from pyswarmopt_llm.models.engines.tokenizing import Texts, window_of
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 # Positions normalised at once: their float32 logits stay in the cache of a CPU (four times faster), small on a GPU.
 _HEAD_ROWS = {"cpu": 16, "cuda": 1024}
@@ -97,26 +96,43 @@ class TransformersEngine(Texts):
         Raises:
             UserError: if a pair is longer than the model's context window.
         """
-        return _together(self.loglikelihood_parts(pairs), len(pairs))
+        found: dict[int, float] = {}
+        for indices, values in self.loglikelihood_by_batch(pairs):
+            found |= zip(indices, values, strict=True)
+        return [found[i] for i in range(len(pairs))]
 
-    def loglikelihood_parts(self, pairs: Sequence[tuple[str, str]]) -> list[Part[float]]:
-        """`loglikelihood` batch by batch; what all contexts begin with is computed with the first batch asked.
+    def loglikelihood_by_batch(
+        self, pairs: Sequence[tuple[str, str]], only: Collection[int] | None = None
+    ) -> Iterator[tuple[tuple[int, ...], list[float]]]:
+        """`loglikelihood` as it goes.
+
+        Args:
+            pairs: (context, continuation).
+            only: run the batches that hold any of these pairs; None: all.
+
+        Yields:
+            The pairs of a batch, and their values.
 
         Raises:
             UserError: if a pair is longer than the model's context window.
         """
-        if any(not continuation for _, continuation in pairs):
-            raise ValueError("a continuation is empty: there is nothing to score")
-        plan = self._plan(tuple(pairs))
+        plan = self._likelihood_plan(pairs)
         prefix = cache(lambda: self._prefix(plan))
+        for batch in plan.batches:
+            indices = tuple(batch.pairs.tolist())
+            if only is None or not set(only).isdisjoint(indices):
+                totals = torch.zeros(plan.n_pairs, dtype=torch.float64)
+                for part, logits in self._forward(batch, plan, prefix):
+                    totals.index_add_(0, part.target_pair, _target_logprobs(part, logits))
+                yield indices, totals[batch.pairs].tolist()
 
-        def ask(batch: Batch) -> list[float]:
-            totals = torch.zeros(plan.n_pairs, dtype=torch.float64)
-            for part, logits in self._forward(batch, plan, prefix):
-                totals.index_add_(0, part.target_pair, _target_logprobs(part, logits))
-            return totals[batch.pairs].tolist()
+    def likelihood_batches(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[int, ...]]:
+        """The pairs that `loglikelihood` scores in one forward pass; those of one context are in one batch.
 
-        return [Part(tuple(batch.pairs.tolist()), partial(ask, batch)) for batch in plan.batches]
+        Raises:
+            UserError: if a pair is longer than the model's context window.
+        """
+        return [tuple(batch.pairs.tolist()) for batch in self._likelihood_plan(pairs).batches]
 
     def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
         """Natural-log distribution of the next token after each prompt: (N, V) float32 on the CPU.
@@ -169,7 +185,7 @@ class TransformersEngine(Texts):
         Raises:
             UserError: if a prompt and `max_new_tokens` do not fit into the model's context window.
         """
-        return _together(self.generate_parts(prompts, max_new_tokens), len(prompts))
+        return self._written(prompts, max_new_tokens)
 
     def sample(self, prompts: Sequence[str], draw: Draw, max_new_tokens: int = 64) -> list[str]:
         """Sampled continuations, one per prompt; the same seed gives the same text, whatever it is asked with.
@@ -177,29 +193,40 @@ class TransformersEngine(Texts):
         Raises:
             UserError: if a prompt and `max_new_tokens` do not fit into the model's context window.
         """
-        return _together(self.generate_parts(prompts, max_new_tokens, draw), len(prompts))
+        return self._written(prompts, max_new_tokens, draw)
 
-    def generate_parts(
-        self, prompts: Sequence[str], max_new_tokens: int = 64, draw: Draw | None = None
-    ) -> list[Part[str]]:
-        """`generate` (or with `draw`, `sample`) batch by batch, prompts of like length together.
+    def generation_batches(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[tuple[int, ...]]:
+        """The prompts that `generate` continues together, of like length; whole batches alone are divided alike.
 
         Raises:
             UserError: if a prompt and `max_new_tokens` do not fit into the model's context window.
         """
+        return self._generation_batches(self._prompts(prompts, max_new_tokens), max_new_tokens)
+
+    def _prompts(self, prompts: Sequence[str], max_new_tokens: int) -> list[tuple[int, ...]]:
+        """Token ids, with room for what is to be written."""
         encoded = [self.encode_prompt(prompt) for prompt in prompts]
         for prompt, ids in zip(prompts, encoded, strict=True):
             self.check_length(len(ids) + max_new_tokens, prompt)
-        parts = []
+        return encoded
+
+    def _generation_batches(self, encoded: Sequence[tuple[int, ...]], max_new_tokens: int) -> list[tuple[int, ...]]:
+        batches = []
         order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]), reverse=True)
         while order:
-            width = len(encoded[order[0]]) + max_new_tokens
-            now, order = order[: max(1, self.batch_tokens // width)], order[max(1, self.batch_tokens // width) :]
-            ask = partial(
-                self._write, [encoded[i] for i in now], max_new_tokens, None if draw is None else draw.rows(now)
-            )
-            parts.append(Part(tuple(now), ask))
-        return parts
+            rows = max(1, self.batch_tokens // (len(encoded[order[0]]) + max_new_tokens))
+            batches.append(tuple(order[:rows]))
+            order = order[rows:]
+        return batches
+
+    def _written(self, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None = None) -> list[str]:
+        """Continuations, greedy or drawn."""
+        encoded = self._prompts(prompts, max_new_tokens)
+        found: dict[int, str] = {}
+        for batch in self._generation_batches(encoded, max_new_tokens):
+            rows = None if draw is None else draw.rows(batch)
+            found |= zip(batch, self._write([encoded[i] for i in batch], max_new_tokens, rows), strict=True)
+        return [found[i] for i in range(len(prompts))]
 
     def _write(self, prompts: Sequence[tuple[int, ...]], max_new_tokens: int, draw: Draw | None = None) -> list[str]:
         setting = (self.model, prompts, max_new_tokens, self._pad(), self.stops())
@@ -220,6 +247,11 @@ class TransformersEngine(Texts):
         ]
 
     # Inside
+
+    def _likelihood_plan(self, pairs: Sequence[tuple[str, str]]) -> Plan:
+        if any(not continuation for _, continuation in pairs):
+            raise ValueError("a continuation is empty: there is nothing to score")
+        return self._plan(tuple(pairs))
 
     def _plan(self, pairs: tuple[tuple[str, str], ...]) -> Plan:
         """Tokenised once per run: the same pairs come back for every candidate."""
@@ -342,9 +374,3 @@ def _target_logprobs(batch: Batch, logits: Tensor) -> Tensor:
     rows = logits.split(_HEAD_ROWS[logits.device.type])
     normaliser = torch.cat([row.float().logsumexp(-1) for row in rows]).cpu()
     return (chosen - normaliser[batch.target_head]).double()
-
-
-def _together(parts: Sequence[Part[T]], n: int) -> list[T]:
-    """The answers to all `n` questions, in their order."""
-    found = {i: answer for part in parts for i, answer in zip(part.indices, part.ask(), strict=True)}
-    return [found[i] for i in range(n)]

@@ -14,13 +14,13 @@ import numpy as np
 from markupsafe import Markup
 
 from pyswarmopt_cli.words import counted
+from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.reporting.reading import swarm_of
 from pyswarmopt_llm.reporting.report.projection import Floats, Projection
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Row = Mapping[str, Any]
 WIDTH, HEIGHT = 480, 320  # units of the viewBox, in which text has the size of the page's
 _LEVELS = 5  # shades of a value
 _DECIMALS = re.compile(r"-?\d+\.\d+")
@@ -150,12 +150,13 @@ def best_so_far(history: Iterable[Row]) -> list[float]:
     """The best value after each evaluation, rows in order; values that are not finite never lead.
 
     Example:
-        >>> best_so_far([{"value": 0.2}, {"value": float("nan")}, {"value": 0.5}, {"value": 0.4}])
+        >>> values = [0.2, float("nan"), 0.5, 0.4]
+        >>> best_so_far([Row("search", 0, i, "k", [1.0], value, 1, 1.0, {}) for i, value in enumerate(values)])
         [0.2, 0.2, 0.5, 0.5]
     """
     best: list[float] = []
     for row in history:
-        value = row["value"] if row["value"] is not None and math.isfinite(row["value"]) else -math.inf
+        value = row.value if math.isfinite(row.value) else -math.inf
         best.append(max(value, best[-1]) if best else value)
     return [value for value in best if math.isfinite(value)]
 
@@ -173,9 +174,9 @@ def curve(history: Sequence[Row], references: Mapping[str, float]) -> Markup | N
     title = f"Dev score of {counted(len(history), 'evaluation')} and the best so far"
     with drawing("curve", title, (0.1, 0.125, 0.875, 0.83)) as picture:
         axes = picture.axes
-        seen = [(i, row) for i, row in enumerate(history, start=1) if math.isfinite(row["value"])]
+        seen = [(i, row) for i, row in enumerate(history, start=1) if math.isfinite(row.value)]
         titles = [f"evaluation {i}, {described(row, swarm)}" for i, row in seen]
-        at = np.array([(i, row["value"]) for i, row in seen], dtype=np.float64)
+        at = np.array([(i, row.value) for i, row in seen], dtype=np.float64)
         picture.points(at, 5, _MUTED, titles, alpha=0.45, linewidths=0)
         number = range(len(history) - len(best) + 1, len(history) + 1)
         axes.step(number, best, where="post", color=_ACCENT, linewidth=2.5, clip_on=False)
@@ -191,9 +192,9 @@ def curve(history: Sequence[Row], references: Mapping[str, float]) -> Markup | N
 
 def described(row: Row, swarm: Container[int]) -> str:
     """A row of the search in words; `swarm`: the numbers of the particles."""
-    bound = "at most " if "bounds" in row else ""
-    own = f"particle {row['particle']}, iteration {row['iteration']}"
-    return f"{own if row['particle'] in swarm else 'proposed by the item model'}: {bound}{row['value']:.3f}"
+    about = "" if row.complete else "about "
+    own = f"particle {row.particle}, iteration {row.iteration}"
+    return f"{own if row.particle in swarm else 'proposed by the item model'}: {about}{row.value:.3f}"
 
 
 def paths(rows: Sequence[Row], coefficients: Mapping[str, float], chosen: Row) -> tuple[Markup, str]:
@@ -205,11 +206,11 @@ def paths(rows: Sequence[Row], coefficients: Mapping[str, float], chosen: Row) -
         chosen: the row of the result.
     """
     names, swarm = list(coefficients), swarm_of(rows)
-    values = np.array([row["value"] for row in rows], dtype=np.float64)
-    flat = Projection.of(np.array([row["coefficients"] for row in rows], dtype=np.float64), values)
+    values = np.array([row.value for row in rows], dtype=np.float64)
+    flat = Projection.of(np.array([row.coefficients for row in rows], dtype=np.float64), values)
     by_particle: dict[int, list[int]] = {}
     for i, row in enumerate(rows):
-        by_particle.setdefault(row["particle"], []).append(i)
+        by_particle.setdefault(row.particle, []).append(i)
     starts = {particle: way[0] for particle, way in by_particle.items() if particle in swarm}
     shades = values.argsort(kind="stable").argsort(kind="stable") * _LEVELS // len(rows)
     best = flat.points[[next(i for i, row in enumerate(rows) if row is chosen)]]
@@ -221,13 +222,13 @@ def paths(rows: Sequence[Row], coefficients: Mapping[str, float], chosen: Row) -
         titles = np.array([described(row, swarm) for row in rows])
         for shade, colour in enumerate(_SHADES):
             picture.points(flat.points[shades == shade], 6.5, colour, titles[shades == shade].tolist(), linewidths=0)
-        picture.line(flat.points[by_particle[chosen["particle"]]], _ACCENT, 2)
+        picture.line(flat.points[by_particle[chosen.particle]], _ACCENT, 2)
         hollow = {"edgecolors": _MUTED, "linewidths": 1.6}
         picture.points(
             flat.points[list(starts.values())], 6.5, _PAPER, [f"particle {one} starts here" for one in starts], **hollow
         )
         picture.points(flat.experts, 9, _PAPER, names, marker="s", edgecolors=_INK, linewidths=1.6)
-        result = [f"the result, {chosen['value']:.3f} on dev"]
+        result = [f"the result, {chosen.value:.3f} on dev"]
         picture.points(best, 18, _BAD, result, marker="*", edgecolors=_PAPER, linewidths=1)
         if len(names) != 2:
             picture.axes.set_aspect("equal", adjustable="datalim")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyswarmopt_llm.evaluation.scorer import unpack
+from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.reporting.reading import Emergence, best_row, emergence, expert_rows
 from pyswarmopt_llm.reporting.report.lines import Span, scale
 from pyswarmopt_llm.tasks import Item, Task
@@ -53,7 +53,7 @@ class Emerged:
     parts: Sequence[Span]
 
 
-def changes(rows: Sequence[Mapping[str, Any]], result: Mapping[str, Any], tasks: Mapping[str, Task]) -> list[Changes]:
+def changes(rows: Sequence[Row], result: Mapping[str, Any], tasks: Mapping[str, Task]) -> list[Changes]:
     """What changed on dev from the best single expert to the result, for each task.
 
     Args:
@@ -63,12 +63,12 @@ def changes(rows: Sequence[Mapping[str, Any]], result: Mapping[str, Any], tasks:
     """
     ours = best_row(rows, result)
     number = list(result["coefficients"]).index(result["best_single"])
-    theirs = next((row for row in expert_rows(rows, result) if row["particle"] == number), None)
+    theirs = next((row for row in expert_rows(rows, result) if row.particle == number), None)
     if theirs is None:
         return []
     found = []
-    for name in ours["items"]:
-        a, b = unpack(ours["items"][name]), unpack(theirs["items"][name])
+    for name in ours.items:
+        a, b = ours.item_values(name), theirs.item_values(name)
         gained = [i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x > y]
         lost = [i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x < y]
         dev = tasks[name].dev if name in tasks and len(tasks[name].dev) == len(a) else ()
@@ -83,7 +83,7 @@ def _text(item: Item) -> tuple[str, str]:
     return question, item.answer_text
 
 
-def emerged(rows: Sequence[Mapping[str, Any]], result: Mapping[str, Any]) -> list[Emerged]:
+def emerged(rows: Sequence[Row], result: Mapping[str, Any]) -> list[Emerged]:
     """Correctness emergence of each task whose items are right or wrong (Feng et al. 2024, section 5).
 
     Args:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyswarmopt_llm.common.statistics import interval
-from pyswarmopt_llm.evaluation.scorer import task_score
+from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.reporting.reading import best_row, expert_rows, searched, swarm_of
 from pyswarmopt_llm.reporting.summary import SMALL, Interval, ScoreRow, by_weight, score_rows, score_text
 
-Row = Mapping[str, Any]
+Json = Mapping[str, Any]
 WIDTH = 220.0  # of a drawing
 
 
@@ -67,15 +67,15 @@ def scale(values: Iterable[float], margin: float, width: float = WIDTH) -> Calla
     return lambda value: round(margin + (value - low) / span * (width - 2 * margin), 1)
 
 
-def models(result: Row, whole: Sequence[Row]) -> list[Line]:
+def models(result: Json, whole: Sequence[Row]) -> list[Line]:
     """The swarm, the average, and every expert by its dev score; of these only the best one has a test score."""
     single, *others, swarm = score_rows(result)
     label = f"{result['best_single']}, the best single expert"
     rows = [swarm, *others, ScoreRow(label, single.dev, single.dev_interval, single.test, single.test_interval)]
     names = list(result["coefficients"])
-    for row in sorted(expert_rows(whole, result), key=lambda row: -row["value"]):
-        if names[row["particle"]] != result["best_single"]:
-            rows.append(ScoreRow(names[row["particle"]], row["value"], _dev_interval(row)))
+    for row in sorted(expert_rows(whole, result), key=lambda row: -row.value):
+        if names[row.particle] != result["best_single"]:
+            rows.append(ScoreRow(names[row.particle], row.value, _dev_interval(row)))
     known = [bound for row in rows for pair in (row.dev_interval, row.test_interval) for bound in pair or ()]
     x = scale(known + [value for row in rows for value in (row.dev, row.test) if value is not None], margin=6)
     return [_model(row, x, row is swarm) for row in rows]
@@ -97,9 +97,9 @@ def _model(row: ScoreRow, x: Callable[[float], float], first: bool) -> Line:
 
 def _dev_interval(row: Row) -> Interval | None:
     """Of a row with one task, by its items."""
-    if len(row["items"]) != 1:
+    if len(row.items) != 1:
         return None
-    score = task_score(row, next(iter(row["items"])))
+    score = row.score(next(iter(row.items)))
     return interval(score.per_item) if len(score.per_item) == score.n > 1 else None
 
 
@@ -115,24 +115,24 @@ def weights(coefficients: Mapping[str, float]) -> tuple[list[Line], float, list[
     return lines, x(0), [name for name, weight in coefficients.items() if abs(weight) < SMALL]
 
 
-def particles(rows: Sequence[Row], result: Row) -> list[Line]:
+def particles(rows: Sequence[Row], result: Json) -> list[Line]:
     """Where each particle started and the best that it found, the best first."""
     paths: dict[int, list[Row]] = {}
     for row in rows:
-        paths.setdefault(row["particle"], []).append(row)
-    chosen, swarm = best_row(searched(rows), result)["particle"], swarm_of(rows)
-    found = {particle: max(path, key=lambda row: row["value"]) for particle, path in paths.items()}
-    x, names = scale([row["value"] for row in rows], margin=6), list(result["coefficients"])
+        paths.setdefault(row.particle, []).append(row)
+    chosen, swarm = best_row(searched(rows), result).particle, swarm_of(rows)
+    found = {particle: max(path, key=lambda row: row.value) for particle, path in paths.items()}
+    x, names = scale([row.value for row in rows], margin=6), list(result["coefficients"])
     lines = []
-    for particle in sorted(paths, key=lambda p: (-found[p]["value"], p != chosen, p)):
+    for particle in sorted(paths, key=lambda p: (-found[p].value, p != chosen, p)):
         start, best = paths[particle][0], found[particle]
-        who, when = (str(particle), str(best["iteration"])) if particle in swarm else ("proposed", "after the last")
+        who, when = (str(particle), str(best.iteration)) if particle in swarm else ("proposed", "after the last")
         dots = [
-            Dot(x(start["value"]), 12.0, f"start {start['value']:.3f}", "hollow"),
-            Dot(x(best["value"]), 12.0, f"best {best['value']:.3f}"),
+            Dot(x(start.value), 12.0, f"start {start.value:.3f}", "hollow"),
+            Dot(x(best.value), 12.0, f"best {best.value:.3f}"),
         ]
-        cells = {"start": score_text(start["value"]), "best": score_text(best["value"]), "iteration": when}
-        label = f"{who}: {mixture(start['coefficients'], names)}"
+        cells = {"start": score_text(start.value), "best": score_text(best.value), "iteration": when}
+        label = f"{who}: {mixture(start.coefficients, names)}"
         lines.append(Line(label, cells, dots, [Span(dots[0].x, dots[1].x, 12.0)], particle == chosen))
     return lines
 

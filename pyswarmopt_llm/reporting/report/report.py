@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.reporting.card import command_line
 from pyswarmopt_llm.reporting.reading import best_row, origin, searched
 from pyswarmopt_llm.reporting.report import lines
@@ -15,10 +16,10 @@ from pyswarmopt_llm.reporting.report.usage import usage
 from pyswarmopt_llm.reporting.summary import conclusion, costs, remarks, score_text
 from pyswarmopt_llm.tasks import Task
 
-Row = Mapping[str, Any]
+Json = Mapping[str, Any]
 
 
-def render_report(run: Row, result: Row, history: Iterable[Row], tasks: Mapping[str, Task] | None = None) -> str:
+def render_report(run: Json, result: Json, history: Iterable[Row], tasks: Mapping[str, Task] | None = None) -> str:
     """The page, a pure function of what the run wrote down.
 
     Args:
@@ -30,7 +31,7 @@ def render_report(run: Row, result: Row, history: Iterable[Row], tasks: Mapping[
     Returns:
         HTML without scripts and without a link to anything outside; every value is escaped.
     """
-    rows = [row for row in history if row["phase"] == "search"]
+    rows = [row for row in history if row.phase == "search"]
     whole, config = searched(rows), run["config"]
     base = run.get("base_name") or config["base"]
     bars, zero, without = lines.weights(result["coefficients"])
@@ -58,7 +59,9 @@ def render_report(run: Row, result: Row, history: Iterable[Row], tasks: Mapping[
     )
 
 
-def _of_the_search(rows: Sequence[Row], whole: Sequence[Row], result: Row, tasks: Mapping[str, Task]) -> dict[str, Any]:
+def _of_the_search(
+    rows: Sequence[Row], whole: Sequence[Row], result: Json, tasks: Mapping[str, Task]
+) -> dict[str, Any]:
     """What takes complete evaluations; nothing where there are none."""
     if not whole:
         return {"emerged": [], "changes": [], "paths": None, "particles": [], "origin": None}
@@ -73,19 +76,19 @@ def _of_the_search(rows: Sequence[Row], whole: Sequence[Row], result: Row, tasks
     }
 
 
-def _by_task(result: Row) -> list[tuple[str, list[str]]]:
+def _by_task(result: Json) -> list[tuple[str, list[str]]]:
     """Task -> dev and test of the best single expert and of the swarm, where there are several tasks."""
     keys = ("best_single_dev", "best_dev", "best_single_test", "best_test")
     return [(name, [score_text(row.get(key)) for key in keys]) for name, row in result.get("tasks", {}).items()]
 
 
-def _references(result: Row) -> dict[str, float]:
+def _references(result: Json) -> dict[str, float]:
     """Scores to compare the curve with."""
     uniform = result.get("uniform_dev")
     return {"best expert": result["best_single_dev"]} | ({} if uniform is None else {"average": uniform})
 
 
-def _provenance(run: Row, base: str) -> dict[str, str]:
+def _provenance(run: Json, base: str) -> dict[str, str]:
     config, prints = run["config"], run.get("fingerprints", {})
     experts = prints.get("experts", {})
     return {

@@ -233,5 +233,5 @@ def test_positions_edited_in_place_are_told_as_edited():
     swarm = pso.Swarm(bounds=[(-5, 5)] * 3, population=4, seed=0)
     x = swarm.ask()
     x[1, 2] = 0.25
-    swarm.tell(x, [1.0, 0.0, 2.0, 3.0])
+    swarm.tell(x, [1.0, 0.0, 2.0, 3.0], repaired=True)
     assert float(swarm.best.x[2]) == 0.25 and torch.equal(swarm.positions, x)

@@ -74,6 +74,8 @@ def drive(recipe, dtype, rounds=9) -> list[dict]:
         x = swarm.ask()
         values = ((x.double() - 1.0) ** 2).sum(-1).numpy()
         values[values > 60.0] = np.nan
+        if k % 2:
+            values = np.floor(values / 8)  # equally good and equally bad ones
         swarm.tell(x, values, dropped=np.arange(len(x)) == k if k % 3 == 2 else None)
         seen.append(swarm.state_dict())
     return seen

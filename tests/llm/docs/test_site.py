@@ -55,7 +55,7 @@ def test_the_reference_has_every_public_name_and_every_command(site: Path) -> No
     commands = (site / "reference" / "command-line.html").read_text(encoding="utf-8")
     for name in COMMANDS:
         assert f'id="swarm-llm-{name}"' in commands
-    assert "--early-stop" in commands and "--racing" in commands  # what the help only names is explained here
+    assert "--screen" in commands and "--drop-n" in commands  # what the help only names is explained here
 
 
 def test_no_page_asks_the_network_for_anything(site: Path) -> None:

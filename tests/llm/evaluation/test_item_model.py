@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 from sklearn.gaussian_process.kernels import Matern
 
-from pyswarmopt_llm.evaluation.item_model import ItemModel, Kernel, _Group
+from pyswarmopt_llm.evaluation.surrogate.gaussian_process import ItemModel, Kernel, _Group
 
 WIGGLY, SMOOTH = Kernel(0.4, 1e-4), Kernel(2.0, 1e-2)
 

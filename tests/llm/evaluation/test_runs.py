@@ -17,6 +17,7 @@ import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import write_json
+from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_directory import Checkpoint, Run, about_run, check_new, position_key
 
 CONFIG = SearchConfig(base="b", experts=("x", "y"), tasks=("t.json",), out="r", seed=5, space="delta", dev=7)
@@ -102,11 +103,11 @@ def test_rows_come_back_to_the_bit(tmp_path: Path) -> None:
     run = new_run(tmp_path / "r")
     row = {**ROW, "coefficients": [0.1 + 0.2, 1e-300, -0.0, 1 / 3], "items": {"t": [0.1, 1e17]}}
     with run.locked():
-        run.append(row)
-        run.append(ROW)
+        run.append(Row.from_json(row))
+        run.append(Row.from_json(ROW))
     again = Run.open(tmp_path / "r")
-    assert again.rows == run.rows == [row, ROW]
-    assert str(again.rows[0]["coefficients"]) == str(row["coefficients"])  # -0.0 too
+    assert again.rows == run.rows == [Row.from_json(row), Row.from_json(ROW)]
+    assert str(again.rows[0].coefficients) == str(row["coefficients"])  # -0.0 too
 
 
 @given(st.data())
@@ -123,22 +124,22 @@ def test_a_journal_is_good_up_to_its_last_whole_line(
     whole = rows[: text[:cut].count(b"\n")]
 
     opened = Run.open(run.path)
-    assert opened.rows == whole
+    assert opened.rows == list(map(Row.from_json, whole))
     assert journal.read_bytes() == text[:cut]  # someone else may be writing that line
     with opened.locked():
-        assert opened.rows == whole
-        opened.append(ROW)
-    assert Run.open(run.path).rows == [*whole, ROW]
+        assert opened.rows == list(map(Row.from_json, whole))
+        opened.append(Row.from_json(ROW))
+    assert [row.to_json() for row in Run.open(run.path).rows] == [*whole, ROW]
 
 
 def test_rows_that_came_after_opening_count(tmp_path: Path) -> None:
     run = new_run(tmp_path / "r")
     late = Run.open(tmp_path / "r")
     with run.locked():
-        run.append(ROW)
+        run.append(Row.from_json(ROW))
     assert late.rows == []
     with late.locked():
-        assert late.rows == [ROW]
+        assert late.rows == [Row.from_json(ROW)]
 
 
 @pytest.mark.parametrize("line", ["{", "[1]", "null", '{"phase": "search"}', "\x00\x00", "\udcff"])

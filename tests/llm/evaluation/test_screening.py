@@ -1,7 +1,8 @@
-"""Items that are not asked: what is told of them, that the best is always asked, resume, and both options' limits."""
+"""Screened evaluation: what is imputed, that the best is always scored in full, resume, and the option's limits."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -30,15 +31,16 @@ from search_helpers import (
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.append_log import is_row
-from pyswarmopt_llm.common.interfaces import ItemAnswer, Part, Score
+from pyswarmopt_llm.common.interfaces import ItemScore, Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.evaluation.partial import Evaluation
+from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator
+from pyswarmopt_llm.evaluation.plan import Screen, bounds
+from pyswarmopt_llm.evaluation.policy import Round, make_policy
 from pyswarmopt_llm.evaluation.run_directory import Run, about_run
-from pyswarmopt_llm.evaluation.scorer import Objective
-from pyswarmopt_llm.evaluation.screening import Screen, Screening
-from pyswarmopt_llm.evaluation.successive_sizes import DevSizes
+from pyswarmopt_llm.evaluation.scorer import Scorer
+from pyswarmopt_llm.evaluation.surrogate.proposals import proposal, widest
+from pyswarmopt_llm.evaluation.surrogate.screening import Screening
 from pyswarmopt_llm.jobs.search.loop import resume, search
-from pyswarmopt_llm.jobs.search.policy import Effort
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.metrics.combine import harmonic
 from pyswarmopt_llm.reporting.follow import Follower
@@ -48,7 +50,7 @@ from pyswarmopt_llm.tasks import Item
 
 @pytest.fixture(autouse=True)
 def no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyswarmopt_llm.evaluation.run_directory.os.fsync", lambda descriptor: None)
+    monkeypatch.setattr("pyswarmopt_llm.common.files.regular.os.fsync", lambda descriptor: None)
 
 
 # The rule
@@ -66,7 +68,7 @@ def test_what_is_told_counts_sure_items_and_waits_for_doubtful_ones(
     tasks = {"one": one, "two": two}
     values = {name: np.array([v for _, v in task]) for name, task in tasks.items()}
     screen = Screen({name: np.array([p for p, _ in task]) for name, task in tasks.items()}, 0.05, best)
-    told = screen(Evaluation({name: (0.0, 1.0) for name in tasks}, values, harmonic))
+    told = screen.value(values, harmonic)
     doubtful = {name: {i for i, (p, _) in enumerate(task) if 0.05 <= p <= 0.95} for name, task in tasks.items()}
     assert screen.first == doubtful
     filled = [[float(p > 0.5) if math.isnan(v) else v for p, v in task] for task in (one, two)]
@@ -75,21 +77,31 @@ def test_what_is_told_counts_sure_items_and_waits_for_doubtful_ones(
     assert told == (None if waits or value > best else value)
 
 
+@given(st.lists(_value, min_size=1, max_size=5), st.lists(_value, min_size=1, max_size=5))
+@settings(deadline=None, max_examples=60)
+def test_bounds_are_the_extremes_of_all_completions(one: list[float], two: list[float]) -> None:
+    def completions(values: list[float]) -> list[list[float]]:
+        return [list(c) for c in itertools.product(*([v] if not math.isnan(v) else (0.0, 1.0) for v in values))]
+
+    values = [harmonic([score_of(a), score_of(b)]).value for a in completions(one) for b in completions(two)]
+    assert bounds({"one": np.array(one), "two": np.array(two)}, harmonic) == (min(values), max(values))
+
+
 def test_the_kernel_is_chosen_anew_with_half_as_many_margins_again() -> None:
-    """After 4 candidates at 6, 9, 14, 21: there it foretells what one that was never asked before foretells."""
+    """After 4 candidates at 6, 9, 14, 21: there it predicts what one that was never used before predicts."""
     rng = np.random.default_rng(0)
     positions = torch.from_numpy(rng.dirichlet(np.ones(3), 24))
     slopes = rng.normal(size=(5, 2, 3))
     margins = np.sin(3 * slopes @ positions.numpy().T).transpose(2, 0, 1)
+    found = [Evaluation(0.5, 5, {}, 0.0, margins={"t": own.tolist()}) for own in margins]
     often, anew = Screening(0.05, {"t": 5}), set()
-    for n, (position, own) in enumerate(zip(positions, margins, strict=True), start=1):
-        row = {"key": str(n), "value": 0.5, "margins": {"t": own.tolist()}}
-        often.learn(position, row)
+    for n in range(1, 25):
+        often.learn(str(n - 1), positions[n - 1], found[n - 1])
         if n < 4:
             continue
         once = Screening(0.05, {"t": 5})
         for k in range(n):
-            once.learn(positions[k], {"key": str(k), "value": 0.5, "margins": {"t": margins[k].tolist()}})
+            once.learn(str(k), positions[k], found[k])
         ours, fresh = (one.screens(positions[:3] + 0.1)[0].right["t"] for one in (often, once))
         if np.array_equal(ours, fresh):
             anew.add(n)
@@ -102,27 +114,21 @@ def test_the_kernel_is_chosen_anew_with_half_as_many_margins_again() -> None:
 class Smooth:
     """Item i has four options, whose scores are quadratic in the position; asked whole or item by item."""
 
-    lowest, highest = 0.0, 1.0
-
     def __init__(self, n: int, dim: int, seed: int) -> None:
         rng = np.random.default_rng(seed)
         self.n, self.asked = n, 0
         self._flat, self._slopes = rng.normal(size=(n, 4)), rng.normal(size=(n, 4, dim))
         self._curves = 0.5 * rng.normal(size=(n, 4, dim, dim))
 
-    def ask_some(self, engine: Any, indices: Sequence[int]) -> list[ItemAnswer]:
+    def score_items(self, engine: Any, indices: Sequence[int]) -> list[ItemScore]:
         self.asked += len(indices)
         x = engine.x.numpy()
         scores = self._flat + self._slopes @ x + self._curves @ x @ x
         margins = (scores[:, :1] - scores[:, 1:])[list(indices)]
-        return [ItemAnswer(float((m > 0).all()), tuple(m.tolist())) for m in margins]
+        return [ItemScore(float((m > 0).all()), tuple(m.tolist())) for m in margins]
 
     def __call__(self, engine: Any) -> Score:
-        return score_of([answer.value for answer in self.ask_some(engine, range(self.n))])
-
-    def parts(self, engine: Any) -> list[Part[float]]:
-        everything = tuple(range(self.n))
-        return [Part(everything, lambda: [answer.value for answer in self.ask_some(engine, everything)])]
+        return score_of([answer.value for answer in self.score_items(engine, range(self.n))])
 
     def truth(self, x: torch.Tensor) -> float:
         """The value at a position, without counting it."""
@@ -132,100 +138,52 @@ class Smooth:
 
 
 def config_of(seed: int, **more: Any) -> SearchConfig:
-    return SearchConfig("b", ("x", "y"), ("t",), "r", seed=seed, max_iter=9, early_stop="off", **more)
+    return SearchConfig("b", ("x", "y"), ("t",), "r", seed=seed, max_iter=9, **more)
 
 
-def fly(run: Path, config: SearchConfig) -> tuple[pso.Swarm, Objective, Smooth]:
+def fly(run: Path, config: SearchConfig) -> tuple[pso.Swarm, Scorer, Smooth]:
     """A search as `pyswarmopt_llm.jobs.search.loop` runs it, on 60 smooth items and four experts."""
     utility = Smooth(60, 4, config.seed)
     opened = Run.open(run) if run.exists() else Run.create(run, about_run(config, {}))
-    objective = Objective(opened, Hull(4), Position(), {"t": utility})  # type: ignore[arg-type]
+    scorer = Scorer(opened, Hull(4), Evaluator(Hull(4), Position(), {"t": utility}, harmonic))  # type: ignore[arg-type]
     recipe = pso.recipes.model_swarms(max_iter=config.max_iter, patience=20, restart_patience=3)
     vertices = torch.eye(4, dtype=torch.float64)
     swarm = pso.Swarm(positions=vertices, population=10, recipe=recipe, maximize=True, seed=config.seed)
-    effort, iteration = Effort(config, {"t": 60}), 0
-    in_full = effort.in_full(vertices)
-    objective.round(list(vertices), 0, in_full)
-    effort.learn(objective, vertices, in_full)
+    policy, iteration = make_policy(config, {"t": 60}), 0
+    policy.learn(list(vertices), scorer.score(list(vertices), 0, policy.in_full(4)))
     while not swarm.stop():
-        effort.begin(swarm, objective, iteration)
         positions = swarm.ask()
-        rules = effort.rules(swarm, objective, positions, iteration)
-        values = objective.round(list(positions), iteration, rules)
-        effort.learn(objective, positions, rules)
-        swarm.tell(positions, values, [own is None for own in rules])
+        plans = policy.plan(Round(iteration, positions, swarm.best.value))
+        rows = scorer.score(list(positions), iteration, plans)
+        policy.learn(list(positions), rows)
+        values = [math.nan if row is None else row.value for row in rows]
+        swarm.tell(positions, values, [row is None for row in rows])
         iteration += 1
-    effort.end(swarm, objective, iteration - 1)
-    return swarm, objective, utility
+    return swarm, scorer, utility
 
 
 def test_a_screened_search_asks_a_third_and_ends_as_well(tmp_path: Path) -> None:
     gains, screened_starts = [], 0
     for seed in range(4):
         plain, _, all_items = fly(tmp_path / f"plain{seed}", config_of(seed))
-        swarm, objective, utility = fly(tmp_path / f"screened{seed}", config_of(seed, screen=0.05))
+        swarm, scorer, utility = fly(tmp_path / f"screened{seed}", config_of(seed, screen=0.05))
         assert swarm.best.value == utility.truth(swarm.best.x)  # asked in full
-        assert objective.item_evaluations == utility.asked < all_items.asked / 3
+        assert scorer.item_evaluations == utility.asked < all_items.asked / 3
         gains.append(swarm.best.value - plain.best.value)
-        told = [row["value"] for row in objective.rows if "bounds" in row]
-        truth = [utility.truth(torch.tensor(row["coefficients"])) for row in objective.rows if "bounds" in row]
+        told = [row.value for row in scorer.rows if not row.complete]
+        truth = [utility.truth(torch.tensor(row.coefficients)) for row in scorer.rows if not row.complete]
         assert len(told) > 50 and np.abs(np.subtract(told, truth)).mean() < 0.01
-        start = [row for row in objective.rows if row["iteration"] == 0]
-        assert all("bounds" not in row for row in start[:4])  # the experts
-        screened_starts += sum("bounds" in row for row in start[4:])
+        start = [row for row in scorer.rows if row.iteration == 0]
+        assert all(row.complete for row in start[:4])  # the experts
+        screened_starts += sum(not row.complete for row in start[4:])
         best = -math.inf  # whatever was the best of its time was asked in full
-        for row in objective.rows:
-            assert row["value"] <= best or "bounds" not in row
-            best = max(best, row["value"])
+        for row in scorer.rows:
+            assert row.value <= best or row.complete
+            best = max(best, row.value)
     assert abs(np.mean(gains)) < 0.01 and screened_starts > 0
 
 
-def test_larger_parts_hold_smaller_ones_and_what_ends_is_scored_on_all(tmp_path: Path) -> None:
-    swarm, objective, utility = fly(tmp_path / "r", config_of(2, dev_sizes="15,30"))
-    asked = {k: [row["items"]["t"] for row in objective.rows if row["iteration"] == k] for k in range(10)}
-    sizes = [15] * 4 + [30] * 3 + [60] * 3
-    for k, rows in asked.items():
-        counts = {60 - items.count("?") for items in rows}
-        assert counts == ({sizes[k]} if k else {15, 60})  # the experts are asked in full, for the report
-    drawn = {frozenset(i for i, v in enumerate(items) if v != "?") for rows in asked.values() for items in rows}
-    assert sorted(map(len, drawn)) == [15, 30, 60]
-    small, middle, _ = sorted(drawn, key=len)
-    assert small < middle
-    for x, value in zip(swarm.personal_bests, swarm.personal_best_values, strict=True):
-        assert value == utility.truth(x)
-    assert objective.item_evaluations == utility.asked
-
-
-def test_the_experts_count_as_all_others_do_while_a_part_is_asked(tmp_path: Path) -> None:
-    config = config_of(4, dev_sizes="20")
-    config = SearchConfig(**{**vars(config), "max_iter": 1})
-    swarm, objective, utility = fly(tmp_path / "r", config)
-    part = next(row for row in objective.rows if "bounds" in row)["items"]["t"]
-    kept = [i for i, v in enumerate(part) if v != "?"]
-    effort = Effort(config, {"t": 60})
-    vertices = torch.eye(4, dtype=torch.float64)
-    told = objective.round(list(vertices), 5, effort.rules(swarm, objective, vertices, 0))
-    for x, value in zip(vertices, told, strict=True):
-        answers = utility.ask_some(type("At", (), {"x": x}), kept)
-        assert value == np.mean([answer.value for answer in answers]) and len(kept) == 20
-
-
-def test_a_search_that_ends_early_scores_its_bests_on_all_items(tmp_path: Path) -> None:
-    config = config_of(1, dev_sizes="10")
-    opened = Run.create(tmp_path / "r", about_run(config, {}))
-    utility = Smooth(60, 4, 1)
-    objective = Objective(opened, Hull(4), Position(), {"t": utility})  # type: ignore[arg-type]
-    vertices = torch.eye(4, dtype=torch.float64)
-    swarm, effort = pso.Swarm(positions=vertices, maximize=True, seed=0), Effort(config, {"t": 60})
-    positions = swarm.ask()
-    swarm.tell(positions, objective.round(list(positions), 0, effort.rules(swarm, objective, positions, 0)))
-    assert objective.item_evaluations == 40
-    effort.end(swarm, objective, 0)
-    assert objective.item_evaluations == 240
-    assert swarm.best.value == max(utility.truth(x) for x in vertices)
-
-
-@pytest.mark.parametrize("more", [{"screen": 0.05}, {"screen": 0.2, "drop_n": 0.3}, {"dev_sizes": "15,30"}])
+@pytest.mark.parametrize("more", [{"screen": 0.05}, {"screen": 0.2, "drop_n": 0.3}])
 def test_a_search_cut_off_anywhere_replays_to_the_same_end(more: dict[str, Any], tmp_path: Path) -> None:
     config = config_of(3, **more)
     whole, _, _ = fly(tmp_path / "whole", config)
@@ -243,19 +201,6 @@ def test_a_search_cut_off_anywhere_replays_to_the_same_end(more: dict[str, Any],
             assert np.array_equal(a, b, equal_nan=True) if isinstance(a, torch.Tensor) else a == b
 
 
-@given(st.lists(st.integers(1, 30), min_size=1, max_size=4, unique=True), st.integers(1, 30), st.integers(1, 12))
-def test_stages_rise_to_all_items(sizes: list[int], n: int, rounds: int) -> None:
-    stages = DevSizes(sorted(sizes), {"a": n, "b": 2 * n}, rounds, seed=1)
-    before: dict[str, frozenset[int]] = {"a": frozenset(), "b": frozenset()}
-    for k in range(rounds):
-        now = stages.at(k).first
-        assert all(before[name] <= now[name] for name in now)
-        assert stages.grows_at(k) == (k > 0 and before != now)
-        before = dict(now)
-    assert stages.last.first == {"a": frozenset(range(n)), "b": frozenset(range(2 * n))}
-    assert rounds <= len(sizes) or before == stages.last.first
-
-
 # On a language model
 
 
@@ -271,7 +216,7 @@ def test_some_items_answer_as_they_do_among_all(scoring: Any) -> None:
     items = [Item(q["id"], q["question"], q["choices"], q["answer"]) for q in questions(12, 3)]
     utility, engine = Accuracy(items, scoring, lambda text: text), Hash()
     whole, wanted = utility(engine).per_item, [7, 2, 11]  # type: ignore[arg-type]
-    answers = utility.ask_some(engine, wanted)  # type: ignore[arg-type]
+    answers = utility.score_items(engine, wanted)  # type: ignore[arg-type]
     assert [answer.value for answer in answers] == [whole[i] for i in wanted]
     scores = utility.option_scores(engine)  # type: ignore[arg-type]
     for i, answer in zip(wanted, answers, strict=True):
@@ -285,11 +230,8 @@ def experts(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) 
     return louder(tiny_experts, tmp_path_factory.mktemp("loud"))
 
 
-@pytest.mark.parametrize(
-    ("more", "cut"), [({"screen": 0.1}, 0.67), ({"screen": 0.1}, 0.97), ({"dev_sizes": "6,12"}, 0.67)]
-)
+@pytest.mark.parametrize("cut", [0.67, 0.97])
 def test_a_real_search_with_fewer_items_resumes_and_reports(
-    more: dict[str, Any],
     cut: float,
     tiny_base: Path,
     experts: list[Path],
@@ -298,14 +240,14 @@ def test_a_real_search_with_fewer_items_resumes_and_reports(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     task = write_task(tmp_path / "words.json", questions(24, 1), questions(4, 2))
-    found = search(small(tiny_base, experts, [task], "run", particles=8, max_iter=5, **more))
+    found = search(small(tiny_base, experts, [task], "run", particles=8, max_iter=5, screen=0.1))
     rows = history(found.run)
     evaluated = len({row["key"] for row in rows})
     assert sum(row["n"] for row in rows) == found.result["item_evaluations"] < 24 * evaluated * 0.9
     best = max((row for row in rows if "bounds" not in row), key=lambda row: row["value"])
     assert found.result["best_dev"] == best["value"] == best["items"]["words"].count("1") / 24
     assert found.result["items_saved"] > 0.1
-    assert all(("margins" in row) == ("screen" in more) and is_row({**row, "seconds": 1.0}) for row in rows)
+    assert all("margins" in row and is_row({**row, "seconds": 1.0}) for row in rows)
     assert (found.run / "report.html").exists()
     lines = (found.run / "history.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "run").rename(tmp_path / "reference")
@@ -325,18 +267,11 @@ def test_the_command_line_says_what_does_not_go_together(
     words = search_words(small(tiny_base, experts, [task], tmp_path / "r"))
     for bad, message in {
         "--screen 0.5": "--screen 0.5: a probability; give a number above 0 and below 0.5",
-        "--screen 0.1 --racing 0.1": "--screen: says itself which items are asked; leave out --racing",
-        "--screen 0.1 --early-stop bound": "leave out --early-stop bound",
-        "--screen 0.1 --dev-sizes 5": "--dev-sizes: says itself which items are asked; leave out --screen",
         "--screen 0.1 --async": "leave out --async",
         "--screen 0.1 --exact-flat": "--screen: learns from at most 64 coefficients, here a candidate has",
         "--screen 0.1 --scoring generate": "--screen: learns from the scores of options, words is answered by writing",
         "--screen 0.1 --metric mc2": "--screen: goes with accuracy, words is scored by mc2",
-        "--screen 0.1 --space token": "--screen: --space token asks all items at once",
-        "--dev-sizes 5,x": "--dev-sizes 5,x: give rising numbers of items, as in 50,100",
-        "--dev-sizes 5,5": "--dev-sizes 5,5: give rising numbers",
-        "--dev-sizes 5 --optimizer nevergrad:OnePlusOne": "cannot score its points again",
-        "--dev-sizes 5 --budget-items 100": "--dev-sizes: its stages are shares of --max-iter",
+        "--screen 0.1 --space token": "--screen: --space token scores all items at once",
     }.items():
         code, _, err = swarm_llm(capsys, *words, *bad.split())
         assert code == 2 and message in err and err.count("\n") == 1, (bad, err)
@@ -356,11 +291,13 @@ def test_damaged_margins_are_no_row() -> None:
 # What a screened search hands over
 
 
-def _rows(*candidates: tuple[float, list[list[float] | None]]) -> Screening:
+def learnt(*candidates: tuple[float, list[list[float] | None]]) -> Screening:
+    """A model of candidates with these values and margins, at 0, 1, 2, ..."""
     screening = Screening(0.05, {"t": len(candidates[0][1])})
     for i, (value, margins) in enumerate(candidates):
-        row: dict[str, Any] = {"key": str(i), "margins": {"t": margins}, "value": value}
-        screening.learn(torch.tensor([float(i)]), row if None not in margins else row | {"bounds": [0, 1]})
+        known = None if None not in margins else (0.0, 1.0)
+        found = Evaluation(value, 1, {}, 0.0, known, margins={"t": margins})
+        screening.learn(str(i), torch.tensor([float(i)]), found)
     return screening
 
 
@@ -370,25 +307,25 @@ def test_of_those_about_as_good_as_the_best_the_widest_margins_win() -> None:
     wide = (0.75, [[2.0, 9.0], [3.0, 4.0], [2.0, 2.5], [-0.1, 0.5]])
     widest_but_half = (0.5, [[9.0, 9.0], [9.0, 9.0], [-0.1, 9.0], [-0.1, 9.0]])
     not_asked_in_full = (0.75, [[9.0, 9.0], [9.0, 9.0], [9.0, 9.0], None])
-    screening = _rows(narrow, wide, widest_but_half, not_asked_in_full)
-    assert screening.clearest() == torch.tensor([1.0], dtype=torch.float64)
-    lower = _rows(narrow, (0.55, wide[1]))  # as if two tasks had been combined
-    assert lower.clearest() == 1 and lower.clearest(floor=0.6) == 0
-    assert _rows(not_asked_in_full).clearest() is None
+    screening = learnt(narrow, wide, widest_but_half, not_asked_in_full)
+    assert widest(screening) == torch.tensor([1.0], dtype=torch.float64)
+    lower = learnt(narrow, (0.55, wide[1]))  # as if two tasks had been combined
+    assert widest(lower) == 1 and widest(lower, floor=0.6) == 0
+    assert widest(learnt(not_asked_in_full)) is None
 
 
 def test_the_widest_margins_by_a_literal_transcription() -> None:
     rng = np.random.default_rng(0)
     margins = rng.normal(size=(12, 9, 3))
     values = (margins.min(2) > 0).mean(1)
-    screening = _rows(*((float(v), m.tolist()) for v, m in zip(values, margins, strict=True)))
+    screening = learnt(*((float(v), m.tolist()) for v, m in zip(values, margins, strict=True)))
     best = values.max()
     spread = margins.min(2).std()
     wide = {}
     for i in range(12):
         if values[i] >= best - math.sqrt(best * (1 - best) / 9):
             wide[i] = sum(1 / (1 + math.exp(-min(m) / (0.4 * spread))) for m in margins[i]) / 9
-    chosen = screening.clearest()
+    chosen = widest(screening)
     assert chosen is not None and int(chosen) == max(wide, key=lambda i: wide[i])
 
 
@@ -403,15 +340,15 @@ def test_what_is_promised_is_where_margins_are_widest() -> None:
 
     x = np.random.default_rng(0).uniform(0, 1, (40, 2))
     screening = Screening(0.05, {"t": 3})
-    assert screening.promising(0) is None
+    assert proposal(screening, 0) is None
     for i, row in enumerate(margins(x)):
-        told = {"key": str(i), "margins": {"t": [[m] for m in row]}, "value": float((row > 0).mean())}
-        screening.learn(torch.from_numpy(x[i]), told)
+        found = Evaluation(float((row > 0).mean()), 3, {}, 0.0, margins={"t": [[m] for m in row]})
+        screening.learn(str(i), torch.from_numpy(x[i]), found)
     soft = 0.4 * margins(x).std()
     grid = np.stack(np.meshgrid(*[np.linspace(0, 1, 201)] * 2), axis=-1).reshape(-1, 2)
     width = (1 / (1 + np.exp(-margins(grid) / soft))).mean(1)
     for seed in range(3):
-        found = screening.promising(seed)
+        found = proposal(screening, seed)
         assert found is not None and np.abs(found.numpy() - grid[width.argmax()]).max() < 0.02
         own = (1 / (1 + np.exp(-margins(found.numpy()[None]) / soft))).mean()
         best_seen = (1 / (1 + np.exp(-margins(x) / soft))).mean(1).max()

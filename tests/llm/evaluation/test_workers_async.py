@@ -16,7 +16,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.jobs.search.loop import resume, search
 
-pytestmark = pytest.mark.usefixtures("shared_nursery")
+pytestmark = pytest.mark.usefixtures("shared_fork_server")
 
 
 class Stopped(Exception):
@@ -81,9 +81,8 @@ def test_a_checkpoint_bears_witness_of_a_stopped_search(flying: SearchConfig) ->
 
 def test_values_do_not_depend_on_who_asked(flying: SearchConfig) -> None:
     """Each row of a search of several workers holds what the position is worth."""
-    settings = replace(flying, early_stop="off")
-    search(replace(settings, out="many", workers="4"))
-    search(replace(settings, out="alone"))
+    search(replace(flying, out="many", workers="4"))
+    search(replace(flying, out="alone"))
     values = {row["key"]: row["items"] for row in history(Path("alone"))}
     shared = [row for row in history(Path("many")) if row["key"] in values]
     assert len(shared) >= 5 and all(values[row["key"]] == row["items"] for row in shared)

@@ -128,5 +128,3 @@ class Position:
 
     def load(self, patch: Patch) -> None:
         self.x = patch.dense["x"]
-
-    loglikelihood_parts = generate_parts = NotImplemented  # it has them, as an engine that can be asked by parts

@@ -64,11 +64,11 @@ def test_the_budget_ends_a_search_and_the_rest_has_no_value(bench: Bench) -> Non
 def test_what_the_model_promises_is_asked_in_full(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[torch.Tensor] = []
 
-    def promising(own: object, seed: int) -> torch.Tensor:
+    def propose(screening: object, seed: int) -> torch.Tensor:
         asked.append(torch.tensor([3.0, -2.0, 0.1 * seed], dtype=torch.float64))
         return asked[-1]
 
-    monkeypatch.setattr("pyswarmopt_llm.evaluation.screening.Screening.promising", promising)
+    monkeypatch.setattr("pyswarmopt_llm.evaluation.surrogate.proposals.proposal", propose)
     outcome = run(Entry(contestant("model-swarms"), bench, 5, 400))  # 20 candidates in full: 5 are set aside
     assert len(asked) == 10 and outcome.items <= 400
     complete = [key for (_, kind, key), row in bench.store.scores.items() if kind == "screened" and row["n"] == 20]

@@ -369,7 +369,8 @@ def test_a_second_process_is_kept_off(config: SearchConfig, capsys: pytest.Captu
     assert code == 2
     assert err.startswith("error: ") and "another process is at work on this run" in err
     assert files(Path(OUT)) == before
-    assert Run.open(Path(OUT)).rows == [json.loads(line) for line in journal.read_bytes().splitlines()[:-1]]
+    whole = [json.loads(line) for line in journal.read_bytes().splitlines()[:-1]]
+    assert [row.to_json() for row in Run.open(Path(OUT)).rows] == whole
     resume(OUT)  # the lock died with its holder
 
 

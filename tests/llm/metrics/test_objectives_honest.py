@@ -1,8 +1,9 @@
-"""Paired tests, items needed, ways to combine tasks, leaders and fronts, against other libraries and brute force."""
+"""Paired tests, items needed, ways to combine tasks, archive and fronts, against other libraries and brute force."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.common.statistics import compare_paired, findings, items_needed, permutation_test, score_of
-from pyswarmopt_llm.jobs.search.archive import FRONT, TOP, Leaders
+from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.jobs.search.archive import FRONT, TOP, Archive
 from pyswarmopt_llm.metrics.combine import arithmetic, find_combine, harmonic, minimum, weighted
 from pyswarmopt_llm.reporting.plots import plot_emergence
 from pyswarmopt_llm.reporting.reading import Emergence, best_row, emergence, origin, searched
@@ -116,57 +118,51 @@ def test_unknown_combinations(spec: str) -> None:
         find_combine(spec, 2)
 
 
-# Leaders
+# Archive
 
 
-def row(key: int, a: float, b: float, **more: Any) -> dict[str, Any]:
-    items = {"a": [a], "b": [b]}
-    return {"key": str(key), "value": (a + b) / 2, "items": items, **more}
+def row(key: int, a: float, b: float, **more: Any) -> Row:
+    items: dict[str, Any] = {"a": [a], "b": [b]}
+    return Row("search", 0, 0, str(key), [], value=(a + b) / 2, n=2, seconds=0.0, items=items, **more)
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=120))
 @settings(deadline=None, max_examples=60)
-def test_leaders_against_all_that_was_seen(points: list[tuple[int, int]]) -> None:
-    leaders = Leaders(["a", "b"])
+def test_the_archive_against_all_that_was_seen(points: list[tuple[int, int]]) -> None:
+    archive = Archive(["a", "b"])
     for key, (a, b) in enumerate(points):
-        leaders.add(torch.tensor([float(key)]), row(key, a / 10, b / 10))
+        archive.add(torch.tensor([float(key)]), row(key, a / 10, b / 10))
     best = sorted(((a + b) / 20 for a, b in points), reverse=True)[:TOP]
-    assert [c.value for c in leaders.top] == pytest.approx(best)
+    assert [c.value for c in archive.top] == pytest.approx(best)
     front = {(a, b) for a, b in points if not any(c >= a and d >= b and (c, d) != (a, b) for c, d in points)}
-    assert {(round(10 * c.tasks["a"]), round(10 * c.tasks["b"])) for c in leaders.front} == front
-    assert len(leaders.front) == len(front)
-    spread = leaders.spread(without=leaders.top[0].position)
-    assert len(spread) <= FRONT and all(not c.position.equal(leaders.top[0].position) for c in spread)
+    assert {(round(10 * c.tasks["a"]), round(10 * c.tasks["b"])) for c in archive.front} == front
+    assert len(archive.front) == len(front)
+    spread = archive.spread(without=archive.top[0].position)
+    assert len(spread) <= FRONT and all(not c.position.equal(archive.top[0].position) for c in spread)
 
 
-def test_leaders_pass_over_what_was_ended_early() -> None:
-    leaders = Leaders(["a", "b"])
-    leaders.add(torch.tensor([0.0]), row(0, 0.2, 0.2))
-    leaders.add(torch.tensor([1.0]), row(1, 0.9, 0.9, bounds=[0.1, 0.9]))
-    assert [c.value for c in leaders.top] == [0.2]
+def test_the_archive_passes_over_what_is_incomplete() -> None:
+    archive = Archive(["a", "b"])
+    archive.add(torch.tensor([0.0]), row(0, 0.2, 0.2))
+    archive.add(torch.tensor([1.0]), row(1, 0.9, 0.9, bounds=[0.1, 0.9]))
+    assert [c.value for c in archive.top] == [0.2]
 
 
 # Analyses
 
 
-def journal() -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    def line(iteration: int, particle: int, items: str, mixture: list[float]) -> dict[str, Any]:
+def journal() -> tuple[list[Row], dict[str, Any]]:
+    def line(iteration: int, particle: int, items: str, mixture: list[float]) -> Row:
         value = items.count("1") / len(items)
-        return {
-            "phase": "search",
-            "iteration": iteration,
-            "particle": particle,
-            "value": value,
-            "coefficients": mixture,
-            "items": {"t": items, "real": [0.5, 0.25]},
-        }
+        both: dict[str, Any] = {"t": items, "real": [0.5, 0.25]}
+        return Row("search", iteration, particle, "", mixture, value, n=8, seconds=0.0, items=both)
 
     rows = [
         line(0, 0, "110000", [1.0, 0.0]),
         line(0, 1, "101000", [0.0, 1.0]),
         line(0, 2, "111110", [0.5, 0.5]),  # no expert: its items do not count as known
         line(1, 1, "100111", [0.3, 0.7]),
-        {**line(1, 0, "111111", [0.6, 0.4]), "phase": "confirm"},
+        replace(line(1, 0, "111111", [0.6, 0.4]), phase="confirm"),
     ]
     return searched(rows), {"coefficients": {"x": 0.3, "y": 0.7}}
 
@@ -187,12 +183,12 @@ def test_origin_by_hand() -> None:
     assert (start.particle, start.rank, start.population, start.iteration) == (1, 2.5, 3, 1)
     assert start.start == pytest.approx(2 / 6) and start.value == pytest.approx(4 / 6)
     assert start.weak_to_strong and not start.proposed
-    assert best_row(rows[:3], {"coefficients": {"x": 9.0, "y": 9.0}})["particle"] == 2
+    assert best_row(rows[:3], {"coefficients": {"x": 9.0, "y": 9.0}}).particle == 2
 
 
 def test_what_the_item_model_proposed_has_no_start() -> None:
     rows, _ = journal()
-    proposed = {**rows[-1], "iteration": 2, "particle": 3, "coefficients": [0.2, 0.9], "value": 1.0}
+    proposed = replace(rows[-1], iteration=2, particle=3, coefficients=[0.2, 0.9], value=1.0)
     start = origin([*rows, proposed], {"coefficients": {"x": 0.2, "y": 0.9}})
     assert start.proposed and not start.weak_to_strong
     assert (start.value, start.iteration, start.population) == (1.0, 2, 3)
@@ -200,7 +196,7 @@ def test_what_the_item_model_proposed_has_no_start() -> None:
 
 def test_a_particle_whose_start_was_ended_early_is_of_the_swarm() -> None:
     rows, result = journal()
-    rows[1] = {**rows[1], "bounds": [0.0, 2 / 6]}
+    rows[1] = replace(rows[1], bounds=[0.0, 2 / 6])
     start = origin(rows, result)
     assert (start.particle, start.rank, start.population) == (1, 2.5, 3) and not start.proposed
 

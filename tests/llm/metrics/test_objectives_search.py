@@ -213,7 +213,7 @@ def test_analyse_diversity(
     """Four experts: once more from two of them, with as many particles; the second call takes what is finished."""
     experts = louder([make_expert(name, seed) for seed, name in enumerate("abcd", 5)], tmp_path / "louder")
     task = write_task(tmp_path / "t.json", questions(6, 1), questions(5, 2))
-    search(small(tiny_base, experts, [task], tmp_path / "run", max_iter=1, early_stop="off"))
+    search(small(tiny_base, experts, [task], tmp_path / "run", max_iter=1))
     seen = []
     for _ in range(2):
         code, out, err = swarm_llm(capsys, "analyse", tmp_path / "run", "--diversity", "--json")

@@ -21,8 +21,10 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import chance_bound
+from pyswarmopt_llm.evaluation.evaluator import Evaluator
+from pyswarmopt_llm.evaluation.record import pack, unpack
 from pyswarmopt_llm.evaluation.run_directory import Run, about_run
-from pyswarmopt_llm.evaluation.scorer import Objective, pack, unpack
+from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.metrics import Accuracy, interval, score_of
 from pyswarmopt_llm.metrics.combine import harmonic
 from pyswarmopt_llm.metrics.questions.answer_format import beats_chance, option_counts, possible_scorings
@@ -304,39 +306,49 @@ def new_run(path: Path) -> Run:
     return Run.create(path, about_run(SearchConfig("b", ("x", "y"), ("t",), "r"), {}))
 
 
+def scorer(run: Run, space: Any, utility: Any, **more: Any) -> Scorer:
+    return Scorer(run, space, Evaluator(space, FakeEngine(), {"t": utility}, harmonic), **more)  # type: ignore[arg-type]
+
+
+def value(scorer: Scorer, position: torch.Tensor, iteration: int, particle: int) -> float:
+    (row,) = scorer.score([position], iteration, first=particle)
+    assert row is not None
+    return row.value
+
+
 def test_a_position_is_scored_once_also_after_a_restart(tmp_path: Path) -> None:
     run, space = new_run(tmp_path / "r"), Line()
     rows: list[Any] = []
     scores = iter([score_of([1.0, 0.0, 0.0]), score_of([0.3, 0.6, 0.9])])
     here, there = torch.tensor([0.25, 0.75]).double(), torch.tensor([1.0, 0.0]).double()
-    first = Objective(run, space, FakeEngine(), {"t": lambda engine: next(scores)}, on_row=rows.append)
-    assert math.isclose(first(here, 0, 4), 1 / 3) and math.isclose(first(there, 1, 0), 0.6)
-    assert math.isclose(first(here, 2, 1), 1 / 3)
+    first = scorer(run, space, lambda engine: next(scores), on_row=rows.append)
+    assert math.isclose(value(first, here, 0, 4), 1 / 3) and math.isclose(value(first, there, 1, 0), 0.6)
+    assert math.isclose(value(first, here, 2, 1), 1 / 3)
     assert space.realised == [[0.25, 0.75], [1.0, 0.0]]
-    assert [(row["iteration"], row["particle"], row["n"]) for row in rows] == [(0, 4, 3), (1, 0, 3)]
+    assert [(row.iteration, row.particle, row.n) for row in rows] == [(0, 4, 3), (1, 0, 3)]
 
-    again = Objective(Run.open(run.path), space, FakeEngine(), {"t": lambda engine: pytest.fail("asked again")})
+    again = scorer(Run.open(run.path), space, lambda engine: pytest.fail("scored again"))
     assert again.evaluations == 2
-    assert math.isclose(again(there, 1, 0), 0.6)
-    assert again.scores(there, 1, 0)["t"] == score_of([0.3, 0.6, 0.9])
-    assert again.scores(here, 0, 4)["t"] == score_of([1.0, 0.0, 0.0])
+    assert math.isclose(value(again, there, 1, 0), 0.6)
+    found = again.in_full([there, here], 1)
+    assert [row.score("t") for row in found] == [score_of([0.3, 0.6, 0.9]), score_of([1.0, 0.0, 0.0])]
 
 
 def test_phases_are_kept_apart(tmp_path: Path) -> None:
     run = new_run(tmp_path / "r")
     position = torch.tensor([1.0, 0.0]).double()
-    letters = Objective(run, Line(), FakeEngine(), {"t": lambda e: score_of([0.0])}, phase="letter")
-    assert letters(position, 0, 0) == 0.0
-    searched = Objective(run, Line(), FakeEngine(), {"t": lambda e: score_of([1.0])})
-    assert searched(position, 0, 0) == 1.0
-    assert [row["phase"] for row in run.rows] == ["letter", "search"]
+    letters = scorer(run, Line(), lambda e: score_of([0.0]), phase="letter")
+    assert value(letters, position, 0, 0) == 0.0
+    searched = scorer(run, Line(), lambda e: score_of([1.0]))
+    assert value(searched, position, 0, 0) == 1.0
+    assert [row.phase for row in run.rows] == ["letter", "search"]
 
 
 def test_a_score_that_is_no_number_stops_the_search(tmp_path: Path) -> None:
     run = new_run(tmp_path / "r")
-    broken = {"t": lambda engine: Score(math.nan, (), 1, 0.0)}
+    broken = scorer(run, Line(), lambda engine: Score(math.nan, (), 1, 0.0))
     with pytest.raises(UserError, match="particle 3, iteration 2"):
-        Objective(run, Line(), FakeEngine(), broken)(torch.tensor([1.0, 0.0]).double(), 2, 3)
+        broken.score([torch.tensor([1.0, 0.0]).double()], 2, first=3)
     assert run.rows == []
 
 

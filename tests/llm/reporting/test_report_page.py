@@ -14,6 +14,7 @@ import pytest
 from browser import needs_browser, visit
 
 import pyswarmopt_llm
+from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.jobs.compare.page import render_page
 from pyswarmopt_llm.reporting.report.report import render_report
 from pyswarmopt_llm.tasks import Item, Task
@@ -74,7 +75,7 @@ def page(experts: int) -> str:
     }
     run = {"config": config, "fingerprints": {"tasks": {"quiz": "1"}, "experts": dict.fromkeys(names, "0123456789")}}
     dev = tuple(Item(str(i), f"Is {i} a question? " * 9, {"A": "yes", "B": "no"}, "A") for i in range(60))
-    return render_report(run, result, rows, {"quiz": Task("quiz", dev, ())})
+    return render_report(run, result, map(Row.from_json, rows), {"quiz": Task("quiz", dev, ())})
 
 
 # The stylesheet

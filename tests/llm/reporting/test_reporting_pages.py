@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 from xml.etree import ElementTree
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from sklearn.decomposition import PCA
 
+from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.reporting.card import code, command_line, model_card, plain
 from pyswarmopt_llm.reporting.report.figures import HEIGHT, WIDTH, best_so_far, curve, paths
 from pyswarmopt_llm.reporting.report.projection import Projection
@@ -53,24 +55,18 @@ def result_json(**changes: Any) -> dict[str, Any]:
     return {**record, **changes}
 
 
-def row(particle: int, iteration: int, coefficients: list[float], items: str, task: str = "t") -> dict[str, Any]:
+def row(particle: int, iteration: int, coefficients: list[float], items: str, task: str = "t") -> Row:
     value = items.count("1") / len(items)
     about = {"phase": "search", "iteration": iteration, "particle": particle, "key": f"{particle} {iteration}"}
-    return {
-        **about,
-        "coefficients": coefficients,
-        "value": value,
-        "n": len(items),
-        "seconds": 1.0,
-        "items": {task: items},
-    }
+    found = {"coefficients": coefficients, "value": value, "n": len(items), "seconds": 1.0, "items": {task: items}}
+    return Row.from_json({**about, **found})
 
 
 # The experts know items 1 to 6 and 4 to 6; the result, 1.25 x - .25 y, all but items 2 and 10.
 HISTORY = [
     row(0, 0, [1.0, 0.0], "1111110000"),
     row(1, 0, [0.0, 1.0], "0001110000"),
-    {**row(1, 1, [0.5, 0.5], "0001111???"), "bounds": [0.4, 0.7], "value": 0.7},
+    replace(row(1, 1, [0.5, 0.5], "0001111???"), bounds=[0.4, 0.7], value=0.7),
     row(0, 1, [1.25, -0.25], "1011111110"),
 ]
 DEV = tuple(Item(str(i), f"Question {i} <b>?", {"A": "yes", "B": "no"}, "A") for i in range(1, 11))
@@ -169,15 +165,15 @@ def test_the_command_parses_back_to_the_configuration() -> None:
     assert "--dev" not in words
 
 
-@given(st.lists(st.none() | st.floats(), max_size=20))
-def test_best_so_far_against_brute_force(values: list[float | None]) -> None:
-    finite = [v if v is not None and v - v == 0 else None for v in values]
+@given(st.lists(st.floats(), max_size=20))
+def test_best_so_far_against_brute_force(values: list[float]) -> None:
+    finite = [v if v - v == 0 else None for v in values]
     expected = []
     for end in range(1, len(values) + 1):
         known = [v for v in finite[:end] if v is not None]
         if known:
             expected.append(max(known))
-    assert best_so_far([{"value": value} for value in values]) == expected
+    assert best_so_far([replace(HISTORY[0], value=value) for value in values]) == expected
 
 
 def drawn(svg: str) -> ElementTree.Element:
@@ -209,7 +205,7 @@ def test_the_curve_is_a_staircase_inside_its_frame() -> None:
     # Best so far .6 .6 .7 .8 at evaluations 1 to 4: it rises at the third and the fourth.
     seen = points_of(picture)
     rises = stairs[1:][(np.diff(stairs[:, 1]) < 0)]
-    third = "evaluation 3, particle 1, iteration 1: at most 0.700"
+    third = "evaluation 3, particle 1, iteration 1: about 0.700"
     assert [tuple(corner) for corner in rises] == [seen[third], seen["evaluation 4, particle 0, iteration 1: 0.800"]]
     first, second = (text for text in seen if text.startswith(("evaluation 1,", "evaluation 2,")))
     assert seen[first][1] == stairs[0, 1] < seen[second][1]
@@ -247,17 +243,17 @@ def test_the_picture_of_the_paths_has_every_position_in_its_place(n: int) -> Non
     rows = [row(i % 3, i // 3, mixture, "1" * (i + 1) + "0" * (9 - i)) for i, mixture in enumerate(mixtures)]
     names = [f"{chr(97 + i)}$^$ <{i}>" for i in range(n)]
     svg, caption = paths(rows, dict(zip(names, mixtures[-1], strict=True)), rows[-1])
-    picture, flat = drawn(svg), Projection.of(np.array(mixtures), np.array([one["value"] for one in rows]))
+    picture, flat = drawn(svg), Projection.of(np.array(mixtures), np.array([one.value for one in rows]))
     assert caption == flat.caption
     at = points_of(picture)
-    titles = [f"particle {i % 3}, iteration {i // 3}: {one['value']:.3f}" for i, one in enumerate(rows)]
+    titles = [f"particle {i % 3}, iteration {i // 3}: {one.value:.3f}" for i, one in enumerate(rows)]
     where = np.array([at[title] for title in titles + names])
     assert (where >= 0).all() and (where <= (WIDTH, HEIGHT)).all()
     for axis, sign in ((0, 1), (1, -1)):  # a linear map, the same along both axes where both have one unit
         real = sign * np.vstack([flat.points, flat.experts])[:, axis]
         slope, offset = np.polyfit(real, where[:, axis], 1) if np.ptp(real) else (0.0, where[0, axis])
         assert np.allclose(where[:, axis], slope * real + offset, atol=0.1) and slope >= 0
-    assert at[f"the result, {rows[-1]['value']:.3f} on dev"] == at[titles[-1]]
+    assert at[f"the result, {rows[-1].value:.3f} on dev"] == at[titles[-1]]
     ways = [tuple(map(tuple, way)) for way in lines_of(picture, "faint")]
     assert all(tuple(at[title] for title in titles[i::3]) in ways for i in (0, 1))
     labels = [text.text for text in picture.iter("text")]
@@ -272,7 +268,7 @@ def test_a_picture_is_the_same_every_time_and_has_nothing_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("rows", [[], HISTORY[:1], HISTORY, HISTORY[2:3]])
-def test_the_report_states_the_numbers_and_needs_nothing_from_outside(rows: list[dict[str, Any]]) -> None:
+def test_the_report_states_the_numbers_and_needs_nothing_from_outside(rows: list[Row]) -> None:
     page = render_report(run_json(), result_json(), rows)
     elements = Elements(page)
     scores = "the swarm scores 0.620 and the best single expert, x, 0.650 (-0.030)"
@@ -388,7 +384,7 @@ def test_a_hostile_name_stays_text_in_the_report() -> None:
     result = result_json(best_single=HOSTILE, coefficients={HOSTILE: 1.0}, scoring=HOSTILE, stop={HOSTILE: HOSTILE})
     item = Item(HOSTILE, HOSTILE, {"A": HOSTILE, "B": "no"}, "A")
     tasks, named = {HOSTILE: Task(HOSTILE, (item,) * 10, ())}, {HOSTILE: 1.25, "y": -0.25}
-    rows = [{**one, "items": {HOSTILE: one["items"]["t"]}} for one in HISTORY]
+    rows = [replace(one, items={HOSTILE: one.items["t"]}) for one in HISTORY]
     run["fingerprints"] = {"tasks": {HOSTILE: HOSTILE}, "experts": {HOSTILE: HOSTILE}}
     result |= {"coefficients": named, "coefficients_by_group": {HOSTILE: named}, "notes": [HOSTILE]}
     page = render_report(run, result, rows, tasks)

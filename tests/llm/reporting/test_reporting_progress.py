@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from pyswarmopt_llm.common.events import Event, Narrator
+from pyswarmopt_llm.common.events import Event
+from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.evaluation.run_events import RunEvents
 from pyswarmopt_llm.reporting.terminal.live import LiveView
 from pyswarmopt_llm.reporting.terminal.progress import headline, json_lines, progress
 from pyswarmopt_llm.reporting.terminal.state import WINDOW, SearchState
@@ -34,17 +36,18 @@ START = Event(
 )
 
 
-def row(number: int, iteration: int, particle: int, value: float, seconds: float = 1.0, n: int = 48) -> dict[str, Any]:
+def row(number: int, iteration: int, particle: int, value: float, seconds: float = 1.0, n: int = 48) -> Row:
     about = {"phase": "search", "iteration": iteration, "particle": particle, "key": str(number), "value": value}
-    return {**about, "n": n, "seconds": seconds, "coefficients": [1.0, 0.0], "items": {"t": "1"}}
+    found = {**about, "n": n, "seconds": seconds, "coefficients": [1.0, 0.0], "items": {"t": "1"}}
+    return Row.from_json(found)
 
 
-def state_after(*rows: dict[str, Any], planned: int = 12, **limits: float) -> SearchState:
+def state_after(*rows: Row, planned: int = 12, **limits: float) -> SearchState:
     """The state after a start and these rows."""
-    state, narrator = SearchState(), Narrator(planned)
+    state, events = SearchState(), RunEvents(planned)
     state.add(Event("start", {**START.data, "limits": limits or START.data["limits"]}))
     for one in rows:
-        state.add(narrator.told(one))
+        state.add(events.row(one))
     return state
 
 
@@ -108,15 +111,15 @@ def test_what_the_item_model_proposes_is_no_iteration() -> None:
 
 def test_a_replayed_journal_leaves_the_state_that_the_stopped_search_had() -> None:
     rows = [row(i, i // 4, i % 4, i / 12) for i in range(10)]
-    resumed, narrator = SearchState(), Narrator(12)
+    resumed, events = SearchState(), RunEvents(12)
     resumed.add(START)
     for one in rows[:7]:
-        resumed.add(narrator.told(one, "replayed"))
+        resumed.add(events.row(one, "replayed"))
     for iteration in (0, 1):  # the loop goes through the iterations again
         past = {"iteration": iteration, "best": 0.0, "evaluations": 7, "evaluations_left": 5}
-        resumed.add(Event("iteration", past) if iteration == 0 else narrator.told(rows[7]))
+        resumed.add(Event("iteration", past) if iteration == 0 else events.row(rows[7]))
     for one in rows[8:]:
-        resumed.add(narrator.told(one))
+        resumed.add(events.row(one))
     whole = state_after(*rows)
     assert {**vars(resumed), "_latest": list(resumed._latest)} == {**vars(whole), "_latest": list(whole._latest)}
 
@@ -143,11 +146,11 @@ def test_in_colour_the_same_marks_are_coloured() -> None:
 @pytest.mark.parametrize("particles", [4, 20, 500])
 def test_every_line_fits_whatever_the_names(width: int, particles: int) -> None:
     rows = [row(i, i // particles, i % particles, (i * 7 % 13) / 13, 20.0) for i in range(10 * particles + 3)]
-    state, narrator = SearchState(), Narrator(10**6)
+    state, events = SearchState(), RunEvents(10**6)
     long = {"run": "runs/" + "very-" * 40, "tasks": ["日本語" * 30, "[red]b[/red]"], "experts": ["e" * 90, "f"]}
     state.add(Event("start", {**START.data, **long, "particles": particles, "limits": {"max_iter": 10, "patience": 9}}))
     for one in rows:
-        state.add(narrator.told(one))
+        state.add(events.row(one))
     lines = drawn(state, width)
     assert max(map(cell_len, lines)) <= width
     assert len(lines) <= 24  # a usual terminal
@@ -175,7 +178,7 @@ def test_in_a_terminal_the_last_state_and_the_notes_stay_on_the_screen() -> None
     with progress(console) as on_event:
         on_event(START)
         on_event(Event("note", {"text": "[bold]letters[/bold] are at chance"}))
-        on_event(Narrator(12).told(row(0, 0, 0, 0.75, seconds=3.0)))
+        on_event(RunEvents(12).row(row(0, 0, 0, 0.75, seconds=3.0)))
     last = out.getvalue()[out.getvalue().rindex("runs/a") :]
     for word in ("iteration 0/2", "best dev 0.750", "1 evaluated, at most 11 left", "at most 0:33 left"):
         assert word in last
@@ -184,14 +187,14 @@ def test_in_a_terminal_the_last_state_and_the_notes_stay_on_the_screen() -> None
 
 def test_elsewhere_than_in_a_terminal_there_is_a_line_per_iteration() -> None:
     out = io.StringIO()
-    narrator = Narrator(12)
+    events = RunEvents(12)
     with progress(Console(file=out, width=40)) as on_event:
         on_event(START)
         on_event(Event("note", {"text": "[bold]letters[/bold] are at chance"}))
         on_event(Event("trial", {"phase": "letter", "particle": 0, "value": 0.1, "n": 4, "seconds": 1.0}))
-        on_event(narrator.told(row(0, 0, 0, 0.25, seconds=2.0)))
-        on_event(narrator.told(row(1, 1, 0, 0.75, seconds=4.0)))
-        on_event(narrator.iteration())
+        on_event(events.row(row(0, 0, 0, 0.25, seconds=2.0)))
+        on_event(events.row(row(1, 1, 0, 0.75, seconds=4.0)))
+        on_event(events.iteration())
         on_event(Event("closing"))
         on_event(Event("done", {"result": {}}))
     headline, note, trial, iteration, closing = out.getvalue().splitlines()
@@ -219,11 +222,11 @@ def test_the_headline_leaves_out_what_is_not_known() -> None:
 
 
 def test_lines_of_a_resumed_run_begin_where_it_was_stopped() -> None:
-    out, narrator = io.StringIO(), Narrator(12)
+    out, events = io.StringIO(), RunEvents(12)
     with progress(Console(file=out, width=40)) as on_event:
         on_event(START)
         for one in (row(0, 0, 0, 0.2), row(1, 1, 0, 0.3), row(2, 2, 0, 0.4)):
-            on_event(narrator.told(one, "replayed"))
+            on_event(events.row(one, "replayed"))
         for iteration in range(3):
             so_far = {"best": 0.4, "evaluations": 3, "evaluations_left": 9}
             on_event(Event("iteration", {"iteration": iteration, **so_far}))
@@ -232,7 +235,7 @@ def test_lines_of_a_resumed_run_begin_where_it_was_stopped() -> None:
 
 def test_json_lines_are_the_events_to_the_letter() -> None:
     out = io.StringIO()
-    events = [START, Narrator(12).told(row(0, 0, 0, 0.1)), Event("note", {"text": 'two\nlines "é"'}), Event("closing")]
+    events = [START, RunEvents(12).row(row(0, 0, 0, 0.1)), Event("note", {"text": 'two\nlines "é"'}), Event("closing")]
     for event in events:
         json_lines(out)(event)
     read = [json.loads(line) for line in out.getvalue().splitlines()]

@@ -1,4 +1,4 @@
-"""Questions asked batch by batch: the same numbers in any order, also when memory or plans are short."""
+"""Some batches of the questions alone: the same numbers, also when memory or plans are short."""
 
 from __future__ import annotations
 
@@ -32,39 +32,50 @@ def items() -> list[Item]:
     return [Item(q["id"], q["question"], q["choices"], q["answer"]) for q in questions(12, 1)]
 
 
-def test_parts_in_any_order_give_the_bits_of_the_whole(tiny: tuple[Any, Any]) -> None:
+def test_some_batches_alone_give_the_bits_of_the_whole(tiny: tuple[Any, Any]) -> None:
     engine = TransformersEngine(*tiny, batch_tokens=120)
-    for whole, parts in (
-        (engine.loglikelihood(PAIRS), engine.loglikelihood_parts(PAIRS)),
-        (engine.generate(PROMPTS, 5), engine.generate_parts(PROMPTS, 5)),
-    ):
-        assert len(parts) > 2
-        assert sorted(i for part in parts for i in part.indices) == list(range(len(whole)))
-        random.Random(0).shuffle(parts)
-        for part in parts[:-1]:  # and whatever else is left out
-            assert part.ask() == [whole[i] for i in part.indices]
+    whole, batches = engine.loglikelihood(PAIRS), engine.likelihood_batches(PAIRS)
+    assert len(batches) > 2 and sorted(i for batch in batches for i in batch) == list(range(len(PAIRS)))
+    random.Random(0).shuffle(batches)
+    found = dict(engine.loglikelihood_by_batch(PAIRS, [batch[0] for batch in batches[:-1]]))
+    assert sorted(found) == sorted(batches[:-1])
+    for batch, values in found.items():
+        assert values == [whole[i] for i in batch]
+
+
+def test_whole_batches_of_prompts_alone_are_divided_alike(tiny: tuple[Any, Any]) -> None:
+    engine = TransformersEngine(*tiny, batch_tokens=120)
+    whole, batches = engine.generate(PROMPTS, 5), engine.generation_batches(PROMPTS, 5)
+    assert len(batches) > 2 and sorted(i for batch in batches for i in batch) == list(range(len(PROMPTS)))
+    for some in (batches[:1], batches[1:], batches[::2]):
+        kept = sorted(i for batch in some for i in batch)
+        alone = [tuple(kept[i] for i in batch) for batch in engine.generation_batches([PROMPTS[i] for i in kept], 5)]
+        assert alone == some
+        assert engine.generate([PROMPTS[i] for i in kept], 5) == [whole[i] for i in kept]
 
 
 @pytest.mark.parametrize("scoring", ["letter", "likelihood", "generate"])
 def test_an_items_value_is_that_of_the_whole(scoring: Scoring, tiny: tuple[Any, Any]) -> None:
     engine = TransformersEngine(*tiny, batch_tokens=1 if scoring == "generate" else 200)
     few = items()[: 4 if scoring == "generate" else 12]
-    asked = Accuracy(few, scoring, engine.chat)
-    whole, parts = asked(engine), asked.parts(engine)
-    assert len(parts) > 2 and sorted(i for part in parts for i in part.indices) == list(range(asked.n))
-    for part in reversed(parts):
-        assert tuple(part.ask()) == tuple(whole.per_item[i] for i in part.indices)
+    task = Accuracy(few, scoring, engine.chat)
+    whole, batches = task(engine), task.batches(engine)
+    assert len(batches) > 2 and sorted(i for batch in batches for i in batch) == list(range(task.n))
+    for wanted, held in ((batches[0], batches[:1]), (batches[-1][:1], batches[-1:]), (None, batches)):
+        found = [value for batch in task.score_batches(engine, wanted) for value in batch.items()]
+        assert sorted(found) == sorted((i, whole.per_item[i]) for batch in held for i in batch)
 
 
-def test_the_common_beginning_is_computed_once_and_only_if_needed(tiny: tuple[Any, Any]) -> None:
+def test_the_common_beginning_is_computed_once(tiny: tuple[Any, Any]) -> None:
     engine = TransformersEngine(*tiny, batch_tokens=120)
     plan = engine._plan(tuple(PAIRS))
     assert plan.prefix
-    parts = engine.loglikelihood_parts(PAIRS)
+    batches = engine.likelihood_batches(PAIRS)
     assert engine.tokens_fed == 0
-    parts[1].ask()
-    assert engine.tokens_fed == len(plan.prefix) + plan.batches[1].n_tokens
-    parts[0].ask()
+    running = engine.loglikelihood_by_batch(PAIRS, batches[0] + batches[1])
+    next(running)
+    assert engine.tokens_fed == len(plan.prefix) + plan.batches[0].n_tokens
+    next(running)
     assert engine.tokens_fed == len(plan.prefix) + plan.batches[0].n_tokens + plan.batches[1].n_tokens
 
 

@@ -1,0 +1,171 @@
+"""Evaluation policies: which items of which candidates of a round are scored.
+
+A policy plans a round, and learns from what was scored. `Full` scores everything, `Screened` what a model cannot
+predict, and `Dropout` leaves out evaluations at random that another policy has planned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.evaluation.plan import Items, Plan
+from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.evaluation.surrogate.proposals import proposals, widest
+from pyswarmopt_llm.evaluation.surrogate.screening import Screening
+
+
+@dataclass(frozen=True)
+class Round:
+    """Candidates that an optimizer asks for together.
+
+    Attributes:
+        iteration: 0 for the starting ones.
+        positions: (N, D).
+        best: value of the best candidate so far.
+    """
+
+    iteration: int
+    positions: Tensor
+    best: float
+
+
+class Policy(Protocol):
+    """Decides what is scored.
+
+    Attributes:
+        starts_in_full: whether the starting round is as expensive as any other, the experts included.
+    """
+
+    starts_in_full: bool
+
+    def plan(self, round: Round) -> list[Plan]:
+        """The items to score of each candidate."""
+
+    def in_full(self, count: int) -> list[Plan]:
+        """Plans for candidates that are scored in full, before or after the rounds."""
+
+    def learn(self, positions: Sequence[Tensor], rows: Sequence[Row | None]) -> None:
+        """Take in a round's rows; None: not evaluated."""
+
+    def proposals(self, seed: int) -> Iterator[Tensor]:
+        """Candidates to score in full when the optimizer has stopped; each is learnt from before the next is taken."""
+
+    def choice(self, floor: float) -> Tensor | None:
+        """The position to hand over, of a value not below `floor`; None: the optimizer's best."""
+
+
+class Full:
+    """Scores every item of every candidate."""
+
+    starts_in_full = True
+
+    def plan(self, round: Round) -> list[Plan]:
+        """All items of all."""
+        return self.in_full(len(round.positions))
+
+    def in_full(self, count: int) -> list[Plan]:
+        """All items."""
+        return [Items.ALL] * count
+
+    def learn(self, positions: Sequence[Tensor], rows: Sequence[Row | None]) -> None:
+        """Nothing."""
+
+    def proposals(self, seed: int) -> Iterator[Tensor]:
+        """None."""
+        return iter(())
+
+    def choice(self, floor: float) -> None:
+        """The optimizer's best."""
+
+
+class Screened:
+    """Scores the items whose outcome is uncertain; see `Screening`.
+
+    Args:
+        screening: learns.
+    """
+
+    starts_in_full = False
+
+    def __init__(self, screening: Screening) -> None:
+        self._screening = screening
+
+    def plan(self, round: Round) -> list[Plan]:
+        """A screen for each candidate."""
+        best = round.best if round.iteration else self._screening.best
+        return [*self._screening.screens(round.positions, best)]
+
+    def in_full(self, count: int) -> list[Plan]:
+        """All items, with their margins."""
+        return [self._screening.everything()] * count
+
+    def learn(self, positions: Sequence[Tensor], rows: Sequence[Row | None]) -> None:
+        """Take in the margins."""
+        for position, row in zip(positions, rows, strict=True):
+            if row is not None:
+                self._screening.learn(row.key, position, row)
+
+    def proposals(self, seed: int) -> Iterator[Tensor]:
+        """Those of the item model."""
+        return proposals(self._screening, seed)
+
+    def choice(self, floor: float) -> Tensor | None:
+        """The widest margins among those about as good as the best."""
+        return widest(self._screening, floor)
+
+
+class Dropout:
+    """Leaves out evaluations: Drop-K and Drop-N of Feng et al. 2024 (arXiv 2410.11163).
+
+    Drop-K leaves out a whole iteration with probability `drop_k`, Drop-N a single candidate with probability `drop_n`.
+    The particles move on all the same. The starting swarm is always evaluated. The draws are the policy's own, so that
+    the same seed moves the swarm by the same random numbers with and without them.
+
+    Args:
+        policy: plans what is not left out.
+        drop_k, drop_n: probabilities.
+        seed: of the search.
+
+    Example:
+        >>> dropout = Dropout(Full(), 0.0, 0.5, seed=0)
+        >>> dropout.dropped(0, 4).tolist(), dropout.dropped(1, 4).tolist()
+        ([False, False, False, False], [False, False, False, True])
+    """
+
+    def __init__(self, policy: Policy, drop_k: float, drop_n: float, seed: int) -> None:
+        self._policy, self._whole, self._single = policy, drop_k, drop_n
+        self._random = np.random.default_rng([seed, 1])
+        self.starts_in_full = policy.starts_in_full
+        self.in_full, self.learn = policy.in_full, policy.learn
+        self.proposals, self.choice = policy.proposals, policy.choice
+
+    def plan(self, round: Round) -> list[Plan]:
+        """What the other policy plans, without those that are left out."""
+        plans = self._policy.plan(round)
+        dropped = self.dropped(round.iteration, len(plans))
+        return [Items.NONE if out else plan for out, plan in zip(dropped, plans, strict=True)]
+
+    def dropped(self, iteration: int, particles: int) -> npt.NDArray[np.bool_]:
+        """(N,) mask of the particles that are not evaluated."""
+        if iteration == 0:
+            return np.zeros(particles, dtype=np.bool_)
+        whole = self._random.random() < self._whole
+        return (self._random.random(particles) < self._single) | whole
+
+
+def make_policy(config: SearchConfig, items: Mapping[str, int]) -> Policy:
+    """The policy of a search, for tasks with these numbers of dev items."""
+    policy: Policy = Full() if config.screen is None else Screened(Screening(config.screen, items))
+    if config.drop_k or config.drop_n:
+        return Dropout(policy, config.drop_k, config.drop_n, config.seed)
+    return policy
+
+
+__all__ = ["Dropout", "Full", "Policy", "Round", "Screened", "make_policy"]

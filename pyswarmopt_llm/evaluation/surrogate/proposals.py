@@ -1,0 +1,107 @@
+"""Candidates that the model of the items proposes, and the choice of one by its margins.
+
+Counts of right answers are noisy and stepped; margins are neither. Their *width* at a candidate is the mean over items
+of the logistic function of the closest rival's margin, in units of `SOFTNESS` times the margins' standard deviation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import torch
+from scipy.special import expit
+from torch import Tensor
+
+import pyswarmopt as pso
+from pyswarmopt.parts.stopping import MaxIter, Patience
+from pyswarmopt_llm.common.config import PROPOSALS
+from pyswarmopt_llm.evaluation.surrogate.screening import Floats, Screening
+
+SOFTNESS = 0.4
+_PARTICLES, _ITERATIONS, _PATIENCE = 40, 100, 10  # of the swarm that maximises the width
+
+
+def proposals(screening: Screening, seed: int) -> Iterator[Tensor]:
+    """`proposal`, `PROPOSALS` times with one seed after the other; learn from each before the next is taken."""
+    for number in range(PROPOSALS):
+        position = proposal(screening, seed + number)
+        if position is None:
+            return
+        yield position
+
+
+def proposal(screening: Screening, seed: int) -> Tensor | None:
+    """Where a swarm finds the greatest expected width; no item is scored.
+
+    Swarms on scores have to feel their way; this one sees a smooth function and can look at it thousands of times.
+
+    Args:
+        screening: what was learnt.
+        seed: of the swarm.
+
+    Returns:
+        The position, (D,) float64; None where nothing was scored in full.
+    """
+    scored = screening.in_full
+    if not scored:
+        return None
+    spread = float(screening.closest(scored).std())
+    model = screening.model()
+
+    def width(positions: Tensor) -> Tensor:
+        return torch.from_numpy(_width(model.margins(positions.numpy()), spread))
+
+    known = torch.from_numpy(screening.positions)
+    start = known[width(known).argsort(descending=True, stable=True)[:_PARTICLES]]
+    recipe = replace(pso.recipes.constriction(), stop=(Patience(_PATIENCE), MaxIter(_ITERATIONS)), restart=())
+    swarm = pso.Swarm(
+        positions=start, population=_PARTICLES, recipe=recipe, maximize=True, seed=seed, dtype=start.dtype
+    )
+    while not swarm.stop():
+        positions = swarm.ask()
+        swarm.tell(positions, width(positions))
+    return swarm.best.x
+
+
+def widest(screening: Screening, floor: float = -np.inf) -> Tensor | None:
+    """Of the candidates scored in full that are about as good as the best, the one of the greatest width.
+
+    About as good is within a standard error of the best value (the rule of Breiman et al. 1984, section 3.4.3), and
+    never below `floor`. What won hundreds of comparisons on the same items owes part of that to luck on items that
+    were nearly lost; margins tell more than right and wrong.
+
+    Returns:
+        Its position, (D,) float64; None where nothing of that value was scored in full.
+    """
+    scored = screening.in_full
+    if not scored:
+        return None
+    best = screening.best
+    error = np.sqrt(max(best * (1 - best), 0.0) / sum(screening.items.values()))
+    closest = screening.closest(scored)
+    width = _width(closest, closest.std())
+    near = [i for i, (_, value) in enumerate(scored) if value >= max(best - error, floor)]
+    if not near:
+        return None
+    return torch.from_numpy(scored[max(near, key=lambda i: width[i])][0].position.copy())
+
+
+def proposal_count(candidates: int) -> int:
+    """How many of a budget of so many candidates are kept for proposals.
+
+    Example:
+        >>> proposal_count(100), proposal_count(20)
+        (10, 5)
+    """
+    return min(PROPOSALS, candidates // 4)
+
+
+def _width(closest: Floats, spread: float) -> Floats:
+    """(N,) from the (N, I) closest rivals' margins; items of which nothing is known are left out."""
+    found: Floats = np.nanmean(expit(closest / (SOFTNESS * (spread or 1.0))), axis=1)
+    return found
+
+
+__all__ = ["SOFTNESS", "proposal", "proposal_count", "proposals", "widest"]

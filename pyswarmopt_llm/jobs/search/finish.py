@@ -1,0 +1,175 @@
+"""The end of a search: what it hands over is written, read back and scored, and described."""
+
+from __future__ import annotations
+
+import logging
+import math
+import resource
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from pyswarmopt_llm.common.files.regular import write_text
+from pyswarmopt_llm.common.interfaces import Patch, Score
+from pyswarmopt_llm.common.statistics import findings, interval
+from pyswarmopt_llm.evaluation.record import RunResult
+from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.evaluation.workers.spec import parse_workers
+from pyswarmopt_llm.jobs.search.export import coefficients_by_group, items_saved, save_truncated
+from pyswarmopt_llm.jobs.search.prepare import Job
+from pyswarmopt_llm.jobs.search.selection import Choice
+from pyswarmopt_llm.reporting.card import model_card
+from pyswarmopt_llm.reporting.report.report import render_report
+from pyswarmopt_llm.spaces.graph.messages import in_words
+from pyswarmopt_llm.tasks import Scoring
+
+log = logging.getLogger(__name__)
+Scores = dict[tuple[str, str], Mapping[str, Score]]  # (contestant, split) -> task -> score
+
+
+def finish(
+    job: Job,
+    run: Run,
+    chosen: Choice,
+    singles: Sequence[Mapping[str, Score]],
+    scorings: Mapping[str, Scoring],
+    workers_memory: int,
+) -> RunResult:
+    """Write ``best/``, read it back, score it; score best single expert and uniform average on test.
+
+    Args:
+        job: what the search worked with.
+        run: its directory.
+        chosen: what is handed over.
+        singles: of each expert, task name -> score on dev.
+        scorings: how each task is scored.
+        workers_memory: bytes that the workers took.
+    """
+    space, combine = chosen.space or job.space, job.objectives.combine
+    files, cut = _write_best(job, run, chosen)
+    values = [combine(list(scores.values())).value for scores in singles]
+    single = values.index(max(values))
+    scores = _closing_scores(job, files, single, singles[single], scorings)
+    totals = {f"{label}_{split}": combine(list(found.values())) for (label, split), found in scores.items()}
+    result = RunResult(
+        best_single=job.space.expert_names[single],
+        **{key: total.value for key, total in totals.items()},  # type: ignore[arg-type]
+        truncation={**cut, "dev_before": chosen.value} if cut else None,
+        intervals={
+            f"{label}_{split}": _interval(totals[f"{label}_{split}"], len(found))
+            for (label, split), found in scores.items()
+        },
+        stderr={key: None if math.isnan(total.stderr) else total.stderr for key, total in totals.items()},
+        metrics={name: metric.name for name, metric in job.objectives.metrics.items()},
+        **findings(scores),
+        coefficients=dict(zip(space.expert_names, space.coefficients(chosen.position).tolist(), strict=True)),
+        graph=in_words(files.graph, space.expert_names) if files.graph else None,
+        coefficients_by_group=coefficients_by_group(space, chosen.position) or None,
+        evaluations=len(run.rows),
+        item_evaluations=sum(row.n for row in run.rows),
+        # Functions and harness tasks are always scored whole.
+        items_saved=0.0 if job.objectives.externals else items_saved(run.rows, job.dev_items),
+        seconds_scoring=round(sum(row.seconds for row in run.rows), 3),
+        peak_memory_bytes=_peak_memory() + workers_memory,
+        scoring=_one(scorings),
+        workers=_workers(job, run),
+        judge={m.name: m.usage() for m in job.objectives.metrics.values() if m.usage is not None} or None,
+        confirm=chosen.confirm,
+        tasks=_by_task(job, scores, scorings),
+    )
+    if not cut and result.best_dev != chosen.value:
+        log.warning("best/ scores %s, the search saw %s", result.best_dev, chosen.value)
+    return result
+
+
+def publish(job: Job, run: Run, result: RunResult) -> dict[str, Any]:
+    """Write card and report first, ``result.json`` last: where it is, everything is. Returns its content."""
+    found = result.to_json()
+    write_text(run.path / "best" / "README.md", model_card(run.about, found))
+    write_text(run.path / "report.html", render_report(run.about, found, run.rows, job.tasks))
+    run.finish(found)
+    return found
+
+
+def _write_best(job: Job, run: Run, chosen: Choice) -> tuple[Patch, dict[str, float]]:
+    """The patch that the files in ``best/`` hold, and what truncation lost."""
+    space, folder = chosen.space or job.space, run.path / "best"
+    if folder.exists():  # an earlier process was stopped after writing it
+        shutil.rmtree(folder)
+    cut: dict[str, float] = {}
+    if job.config.output_rank is None:
+        space.save(chosen.position, folder)
+    else:
+        cut = save_truncated(job.space, chosen.position, job.config.output_rank, job.adapters, folder)
+    return space.read(folder), cut
+
+
+def _closing_scores(
+    job: Job, best: Patch, single: int, single_dev: Mapping[str, Score], scorings: Mapping[str, Scoring]
+) -> Scores:
+    """Best, best single expert and uniform average on dev and test."""
+    vertices = job.space.vertices()
+    contestants = {"best": best, "best_single": job.space.realise(vertices[single])}
+    if job.config.space != "graph":  # graphs have no average
+        contestants["uniform"] = job.space.realise(vertices.mean(0))
+    utilities = {split: job.utilities(split, scorings) for split in ("dev", "test")}
+    found: Scores = {}
+    for label, patch in contestants.items():
+        job.engine.load(patch)
+        for split, tasks in utilities.items():
+            if (label, split) == ("best_single", "dev"):
+                found[label, split] = single_dev  # the search has scored it already
+            elif tasks:
+                found[label, split] = {name: utility(job.engine) for name, utility in tasks.items()}
+    return found
+
+
+def _by_task(job: Job, scores: Scores, scorings: Mapping[str, Scoring]) -> dict[str, dict[str, Any]] | None:
+    """Each task's own values, where there are several."""
+    names = job.objectives.names
+    if len(names) == 1:
+        return None
+    return {
+        name: {f"{label}_{split}": found[name].value for (label, split), found in scores.items() if name in found}
+        | {"scoring": scorings.get(name, "own")}
+        for name in names
+    }
+
+
+def _workers(job: Job, run: Run) -> dict[str, Any] | None:
+    if parse_workers(job.config.workers).alone:
+        return None
+    return {"asked": job.config.workers, "failures": run.failures}
+
+
+def _interval(score: Score, n_tasks: int) -> tuple[float, float] | None:
+    """95%: by items for one task; else by the standard error (normal), if there is one.
+
+    Where all items are between 0 and 1 the interval is cut to that.
+    """
+    if n_tasks == 1 and score.n > 1 and len(score.per_item) == score.n:
+        return interval(score.per_item)
+    if math.isnan(score.stderr):
+        return None
+    low, high = score.value - 1.96 * score.stderr, score.value + 1.96 * score.stderr
+    if all(0.0 <= value <= 1.0 for value in score.per_item):
+        return max(0.0, low), min(1.0, high)
+    return low, high
+
+
+def _one(scorings: Mapping[str, Scoring]) -> str:
+    kinds: set[str] = {*scorings.values()} or {"own"}
+    return kinds.pop() if len(kinds) == 1 else "mixed"
+
+
+def _peak_memory() -> int:
+    """Most resident memory of this process so far, plus the most on the GPU, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes on macOS, KiB elsewhere
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return resident + (torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0)
+
+
+__all__ = ["finish", "publish"]

@@ -1,0 +1,283 @@
+"""Dropped evaluations and budgets; runs of version 0.1.0, with its early stops, are resumed to the same end."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from search_helpers import Hull, Position, history, louder, questions, search_words, small, swarm_llm, write_task
+from torch import Tensor
+
+import pyswarmopt as pso
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.evaluation.evaluator import Evaluator
+from pyswarmopt_llm.evaluation.policy import Dropout, Full, Policy, Round, make_policy
+from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.evaluation.run_directory import Run, about_run
+from pyswarmopt_llm.evaluation.scorer import Scorer
+from pyswarmopt_llm.jobs.search.budget import Budget
+from pyswarmopt_llm.jobs.search.loop import resume, search
+from pyswarmopt_llm.metrics.combine import harmonic
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyswarmopt_llm.common.files.regular.os.fsync", lambda descriptor: None)
+
+
+class Thresholds:
+    """Item k is right where w_k . x > b_k: a smooth task, cheap enough for whole searches."""
+
+    def __init__(self, n: int, dim: int, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        self.n, self.calls = n, 0
+        self._w = torch.randn(n, dim, generator=generator, dtype=torch.float64)
+        self._b = 0.7 * torch.randn(n, generator=generator, dtype=torch.float64)
+
+    def __call__(self, engine: Any) -> Score:
+        self.calls += 1
+        return score_of((self._w @ engine.x > self._b).double().tolist())
+
+
+def config_of(seed: int, **more: Any) -> SearchConfig:
+    return SearchConfig("b", ("x", "y"), ("t",), "r", seed=seed, **more)
+
+
+def opened(path: Path, config: SearchConfig) -> Run:
+    return Run.open(path) if path.exists() else Run.create(path, about_run(config, {}))
+
+
+def scorer_of(run: Run, seed: int, tasks: int = 1) -> tuple[Scorer, list[Thresholds]]:
+    utilities = [Thresholds(60, 4, seed + 100 * k) for k in range(tasks)]
+    named = {f"t{k}": u for k, u in enumerate(utilities)}
+    return Scorer(run, Hull(4), Evaluator(Hull(4), Position(), named, harmonic)), utilities  # type: ignore[arg-type]
+
+
+def states(
+    config: SearchConfig, scorer: Scorer, compat: Any, seen: Callable[[pso.Swarm, list[Row | None]], None] | None = None
+) -> list[dict[str, Any]]:
+    """The swarm's state after each iteration; `seen` is called with each round before the swarm is told."""
+    recipe = pso.recipes.model_swarms(max_iter=9, patience=20, compat=compat, restart_patience=3)
+    vertices = torch.eye(4, dtype=torch.float64)
+    swarm = pso.Swarm(positions=vertices, population=7, recipe=recipe, maximize=True, seed=config.seed)
+    policy, found = make_policy(config, {"t0": 60}), []
+    for iteration in itertools.count():
+        positions = swarm.ask()
+        rows = scorer.score(list(positions), iteration, policy.plan(Round(iteration, positions, -math.inf)))
+        if seen is not None:
+            seen(swarm, rows)
+        swarm.tell(positions, [math.nan if r is None else r.value for r in rows], [r is None for r in rows])
+        found.append(swarm.state_dict())
+        if swarm.stop():
+            return found
+    raise StopIteration
+
+
+def same(one: dict[str, Any], other: dict[str, Any], but: str = "") -> bool:
+    assert one.keys() == other.keys()
+    return all(bits(one[k]) == bits(other[k]) for k in one.keys() - {but})
+
+
+def bits(value: Any) -> Any:
+    return value.numpy().tobytes() if isinstance(value, Tensor) else value
+
+
+# Runs of version 0.1.0
+
+
+def stopped_early(row: Row, best: float, worst: float) -> Row:
+    """The row as version 0.1.0 wrote it with its early stop: items from the first on, until the rest cannot matter.
+
+    A Model Swarm looks at a value only to see whether it is better than the particle's best, or worse than the worst.
+    """
+    text, n = str(row.items["t0"]), 0
+    for n in range(1, 61):
+        right = text[:n].count("1")
+        low, high = right / 60, (right + 60 - n) / 60
+        if high <= best and low >= worst:
+            break
+    if n == 60:
+        return row
+    return replace(row, value=high, n=n, bounds=[low, high], items={"t0": text[:n] + "?" * (60 - n)})
+
+
+@pytest.mark.parametrize("compat", ["paper", "reference"])
+def test_a_journal_with_evaluations_that_were_ended_early_leads_to_the_same_search(compat: str, tmp_path: Path) -> None:
+    config = config_of(1, drop_n=0.2)
+    early: list[Row] = []
+
+    def end_early(swarm: pso.Swarm, rows: list[Row | None]) -> None:
+        for i, row in enumerate(rows):
+            if row is not None and row.key not in {one.key for one in early}:
+                early.append(stopped_early(row, float(swarm.personal_best_values[i]), swarm.worst.value))
+
+    scorer, _ = scorer_of(opened(tmp_path / "whole", config), 1)
+    whole = states(config, scorer, compat, end_early)
+    assert sum(not row.complete for row in early) > 10
+    for cut in (0, 9, len(early) // 2, len(early) - 1, len(early)):
+        run = opened(tmp_path / f"cut{cut}", config)
+        for row in early[:cut]:
+            run.append(row)
+        scorer, (utility,) = scorer_of(Run.open(run.path), 1)
+        again = states(config, scorer, compat)
+        assert len(whole) == len(again) and all(same(a, b, but="costs") for a, b in zip(whole, again, strict=True))
+        assert utility.calls == len(early) - cut  # what the journal holds is not evaluated again
+        rows = Run.open(run.path).rows
+        assert rows[:cut] == early[:cut] and all(row.complete for row in rows[cut:])
+
+
+def test_a_position_that_comes_back_is_answered_by_its_early_stopped_row_while_it_is_replayed(tmp_path: Path) -> None:
+    config, x, y = config_of(3), torch.tensor([0.1, 0.2, 0.3, 0.4]).double(), torch.ones(4).double()
+    scorer, _ = scorer_of(opened(tmp_path / "whole", config), 3)
+    full, other = scorer.in_full([x, y], 0)
+    known = stopped_early(full, 0.9, 0.0)
+    further = replace(stopped_early(full, full.value + 0.05, 0.0), iteration=2, n=7)
+    run = opened(tmp_path / "r", config)
+    for row in (known, further, replace(other, iteration=3)):
+        run.append(row)
+    scorer, (utility,) = scorer_of(Run.open(run.path), 3)
+    values = [scorer.in_full([position], k)[0].value for k, position in enumerate((x, x, x, x, y))][:4]
+    assert values == [known.value, known.value, further.value, further.value] and utility.calls == 0
+    assert scorer.in_full([x], 5)[0].value == full.value and utility.calls == 1  # nothing is left to replay
+
+
+@pytest.fixture(scope="module")
+def experts(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return louder(tiny_experts, tmp_path_factory.mktemp("loud"))
+
+
+def test_settings_that_are_gone_are_ignored_where_they_changed_nothing(
+    tiny_base: Path, experts: list[Path], tmp_path: Path
+) -> None:
+    task = write_task(tmp_path / "words.json", questions(10, 1), questions(4, 2))
+    found = search(small(tiny_base, experts, [task], tmp_path / "r"))
+    about = json.loads((found.run / "run.json").read_text())
+    reference = history(found.run)
+
+    def reopened(finished: bool, **retired: Any) -> dict[str, Any]:
+        text = json.dumps({**about, "config": {**about["config"], **retired}})
+        (found.run / "run.json").write_text(text)
+        if not finished:
+            (found.run / "result.json").unlink(missing_ok=True)
+        return dict(resume(found.run).result)
+
+    harmless = {"early_stop": "exact", "racing": None, "dev_sizes": ""}
+    assert reopened(False, **harmless)["best_dev"] == found.result["best_dev"] and history(found.run) == reference
+    assert reopened(True, early_stop="bound", racing=0.1)["best_dev"] == found.result["best_dev"]  # it has ended
+    for retired in ({"early_stop": "bound"}, {"racing": 0.1}, {"dev_sizes": "5"}):
+        (name, value), *_ = retired.items()
+        message = f"was begun with {name} = {value}, which is gone; resume with version 0.1.0$"
+        with pytest.raises(UserError, match=message):
+            reopened(False, **{**harmless, **retired})
+    assert history(found.run) == reference
+
+
+# Drops and budgets
+
+
+def test_dropped_evaluations_are_as_frequent_as_asked_for_and_spare_the_start() -> None:
+    dropout = Dropout(Full(), 0.3, 0.2, seed=0)
+    table = np.array([dropout.dropped(iteration, 50) for iteration in range(2000)])
+    assert not table[0].any()
+    whole = table[1:].all(axis=1)
+    assert abs(whole.mean() - 0.3) < 0.04
+    assert abs(table[1:][~whole].mean() - 0.2) < 0.01
+
+
+def test_a_dropped_iteration_moves_on_without_a_single_evaluation(
+    tiny_base: Path, experts: list[Path], tmp_path: Path
+) -> None:
+    task = write_task(tmp_path / "words.json", questions(8, 1), questions(4, 2))
+    config = small(tiny_base, experts, [task], tmp_path / "r", max_iter=6, drop_k=0.5, seed=1)
+    dropout = Dropout(Full(), config.drop_k, config.drop_n, config.seed)
+    expected = [k for k in range(7) if not dropout.dropped(k, 5).any()]
+    found = search(config)
+    assert sorted({row["iteration"] for row in history(found.run)}) == expected
+    assert 1 < len(expected) < 7 and found.result["stop"] == {"max_iter": 6}
+
+
+@pytest.mark.parametrize("more", [{}, {"drop_k": 0.3, "drop_n": 0.3}])
+def test_a_search_cut_off_anywhere_replays_to_the_same_end(more: dict[str, Any], tmp_path: Path) -> None:
+    config = config_of(1, **more)
+    scorer, _ = scorer_of(opened(tmp_path / "whole", config), 1, tasks=2)
+    whole = states(config, scorer, "reference")
+    journal = (tmp_path / "whole" / "history.jsonl").read_text().splitlines(keepends=True)
+    reference = history(tmp_path / "whole")
+    for cut in (0, 5, 9, len(journal) // 2, len(journal) - 1, len(journal)):
+        run = opened(tmp_path / f"cut{cut}", config)
+        (run.path / "history.jsonl").write_text("".join(journal[:cut]))
+        scorer, utilities = scorer_of(Run.open(run.path), 1, tasks=2)
+        again = states(config, scorer, "reference")
+        assert len(whole) == len(again) and all(map(same, whole, again))
+        assert history(run.path) == reference
+        assert [utility.calls for utility in utilities] == [len(reference) - cut] * 2
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=20), st.integers(1, 400))
+def test_the_item_budget_is_kept_if_iterations_do_not_grow(steps: list[int], budget: int) -> None:
+    steps = sorted(steps, reverse=True)
+    totals = list(itertools.accumulate(steps))
+    stop = next((k for k in range(len(steps)) if Budget(None, budget).spent(totals[: k + 1], 1.0)), len(steps) - 1)
+    assert totals[stop] <= max(budget, steps[0])
+    assert stop == len(steps) - 1 or totals[stop] + steps[stop] > budget
+
+
+def test_a_search_keeps_within_its_budget_and_says_so(tiny_base: Path, experts: list[Path], tmp_path: Path) -> None:
+    task = write_task(tmp_path / "words.json", questions(10, 1), questions(4, 2))
+    found = search(small(tiny_base, experts, [task], tmp_path / "i", max_iter=9, budget_items=170))
+    assert 50 < found.result["item_evaluations"] <= 170
+    assert found.result["stop"] == {"budget_items": found.result["item_evaluations"]}
+    found = search(small(tiny_base, experts, [task], tmp_path / "m", max_iter=9, budget_minutes=1e-6))
+    assert list(found.result["stop"]) == ["budget_minutes"]
+    assert {row["iteration"] for row in history(found.run)} == {0}  # the start is always evaluated
+
+
+def test_the_command_line_knows_drops_and_budgets_and_no_early_stop(
+    tiny_base: Path, experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = write_task(tmp_path / "words.json", questions(10, 1), questions(4, 2))
+    words = search_words(small(tiny_base, experts, [task], tmp_path / "r"))
+    for bad, message in {
+        "--drop-k 1": "--drop-k 1: a probability",
+        "--drop-n -0.1": "--drop-n -0.1: a probability",
+        "--budget-minutes 0": "--budget-minutes 0: a budget has to be above 0",
+        "--budget-items 49": "--budget-items 49: the starting swarm alone takes 5 x 10 = 50",
+        "--drop-n 0.1 --optimizer pycma": "--optimizer pycma: needs every value; leave out --drop-k and --drop-n",
+    }.items():
+        code, _, err = swarm_llm(capsys, *words, *bad.split())
+        assert code == 2 and message in err and err.count("\n") == 1, (bad, err)
+    for gone in ("--early-stop exact", "--racing 0.1", "--dev-sizes 5"):
+        code, _, err = swarm_llm(capsys, *words, *gone.split())
+        assert code == 2 and gone.split()[0] in err
+    assert not (tmp_path / "r").exists()
+    code, out, _ = swarm_llm(capsys, *words, *"--drop-n 0.2 --budget-items 400 --json".split())
+    assert code == 0 and json.loads(out)["best_dev"] >= json.loads(out)["best_single_dev"]
+
+
+def test_a_policy_of_ones_own_decides_what_is_scored(tmp_path: Path) -> None:
+    policies: list[Policy] = [Full(), Dropout(Full(), 0.0, 0.9, seed=0)]
+    scored = []
+    for k, policy in enumerate(policies):
+        scorer, (utility,) = scorer_of(opened(tmp_path / str(k), config_of(0)), 0)
+        positions = torch.rand(20, 4, generator=torch.Generator().manual_seed(0)).double()
+        rows = scorer.score(list(positions), 1, policy.plan(Round(1, positions, 0.0)))
+        scored.append(sum(row is not None for row in rows))
+        assert utility.calls == scored[-1]
+    assert scored[0] == 20 and 0 < scored[1] < 10
+
+
+def test_what_run_json_holds_is_what_a_configuration_holds() -> None:
+    assert not {"early_stop", "racing", "dev_sizes"} & asdict(config_of(0)).keys()
