@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from pyswarmopt_llm.common.config import RETIRED, SearchConfig
+from pyswarmopt_llm.common.options import option_name, options_of
 from pyswarmopt_llm.reporting.table import by_weight, remarks, score_rows, score_text, verdict
 
 # Whatever Markdown could read as structure inside a line of text (what counts only at its start is not here).
@@ -41,10 +43,6 @@ def code(value: object) -> str:
     return f"{fence} {text} {fence}" if "`" in text or not text else f"`{text}`"
 
 
-# Options that are called otherwise than what they set.
-_OPTION = {"metrics": "metric", "utilities": "utility", "settings": "set", "one_by_one": "async"}
-
-
 def command_line(config: Mapping[str, Any]) -> str:
     """The `swarm-llm search` that a `SearchConfig` (as a dict) stands for, without what is default.
 
@@ -52,8 +50,7 @@ def command_line(config: Mapping[str, Any]) -> str:
         >>> command_line({"base": "b", "experts": ["x", "y z"], "tasks": ["t.json"], "out": "r", "seed": 3})
         "swarm-llm search --base b --experts x 'y z' --task t.json --out r --seed 3"
     """
-    from pyswarmopt_llm.common.config import RETIRED, SearchConfig
-
+    options = options_of(SearchConfig)
     base = ["--base", config["base"]] if config["base"] else []
     words = ["swarm-llm", "search", *base, "--experts", *config["experts"]]
     for task in config["tasks"]:
@@ -62,7 +59,7 @@ def command_line(config: Mapping[str, Any]) -> str:
     for key, value in config.items():
         if key in ("base", "experts", "tasks", "out", *RETIRED) or value in (getattr(SearchConfig, key), []):
             continue
-        option = f"--{_OPTION.get(key, key.replace('_', '-'))}"
+        option = f"--{option_name(key, options.get(key))}"
         for one in value if isinstance(value, list | tuple) else [value]:
             words += [option] + ([] if one is True else [str(one)])
     return shlex.join(words)

@@ -12,25 +12,24 @@ from rich.progress import Progress
 
 from pyswarmopt_cli.terminal import echo, open_console
 from pyswarmopt_cli.words import counted
-from pyswarmopt_llm.cli.options import Base, Device, Dtype, Json, Overlap, Quiet, Scoring, Threads
+from pyswarmopt_llm.cli.options import Json, Quiet
+from pyswarmopt_llm.common.options import TASK, Base, Dev, Device, Dtype, Option, Overlap, Scoring, Test, Threads
 
 
 def command(
     base: Base,
-    task: Annotated[str, typer.Option(metavar="T", help="File, builtin:, hub: or published:NAME.")],
-    adapter: Annotated[
-        str | None, typer.Option(metavar="A", help="LoRA adapter, such as RUN/best (the bare base).")
-    ] = None,
-    split: Annotated[str, typer.Option(metavar="S", help="dev or test.")] = "test",
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N items of --split.")] = None,
-    dev: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N dev items.")] = None,
-    test: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N test items.")] = None,
+    task: Annotated[str, Option("File, builtin:, hub: or published:NAME.", "T", TASK)],
+    adapter: Annotated[str | None, Option("LoRA adapter, such as RUN/best (the bare base).", "A", TASK)] = None,
+    split: Annotated[str, Option("dev or test.", "S", TASK, choices=("dev", "test"))] = "test",
+    limit: Annotated[int | None, Option("Use the first N items of `split`.", "N", TASK, least=1)] = None,
+    dev: Dev = None,
+    test: Test = None,
     scoring: Scoring = "auto",
     metric: Annotated[
-        str | None, typer.Option(metavar="M", help="accuracy, f1, bleu, reward:MODEL, judge, ... (the task's own).")
+        str | None, Option("accuracy, f1, bleu, reward:MODEL, judge, ... (the task's own).", "M", TASK)
     ] = None,
     against: Annotated[
-        str | None, typer.Option(metavar="A2", help="Another adapter: print how often A beats it (judge).")
+        str | None, Option("Another adapter: print how often A beats it (judge).", "A2", TASK)
     ] = None,
     allow_overlap: Overlap = False,
     dtype: Dtype = "auto",

@@ -10,21 +10,20 @@ from typing import Annotated
 import typer
 
 from pyswarmopt_cli.terminal import echo
-from pyswarmopt_llm.cli.options import Device, Dtype, Json, Threads
+from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.options import TASK, Device, Dtype, Option, Threads
 from pyswarmopt_llm.common.run_result import result_of
 
 
 def command(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What to ask.")],
-    run: Annotated[Path | None, typer.Option(metavar="RUN", help="A finished run: base and best/.")] = None,
-    base: Annotated[
-        str | None, typer.Option(metavar="B", help="Base model, mixture or graph, instead of --run.")
-    ] = None,
-    adapter: Annotated[str | None, typer.Option(metavar="A", help="LoRA adapter on --base.")] = None,
-    max_new_tokens: Annotated[int, typer.Option(min=1, metavar="N", help="Most tokens to write.")] = 128,
+    run: Annotated[Path | None, Option("A finished run: base and best/.", "RUN", TASK)] = None,
+    base: Annotated[str | None, Option("Base model, mixture or graph, instead of `run`.", "B", TASK)] = None,
+    adapter: Annotated[str | None, Option("LoRA adapter on `base`.", "A", TASK)] = None,
+    max_new_tokens: Annotated[int, Option("Most tokens to write.", "N", least=1)] = 128,
     fusion: Annotated[
-        str, typer.Option(metavar="F", help="Of a mixture: auto, exact, bytes, union, top-k, edit-distance, relative.")
+        str, Option("Of a mixture: auto, exact, bytes, union, top-k, edit-distance, relative.", "F")
     ] = "auto",
     dtype: Dtype = "auto",
     device: Device = "auto",

@@ -13,6 +13,7 @@ from rich.table import Table
 from pyswarmopt_cli.terminal import echo, open_console
 from pyswarmopt_cli.words import counted
 from pyswarmopt_llm.cli.options import Json
+from pyswarmopt_llm.common.options import TASK, Option
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.models.adapters.compatibility import PreflightReport
@@ -48,8 +49,7 @@ def as_record(report: PreflightReport, errors: dict[str, int]) -> dict[str, Any]
 def command(
     experts: Annotated[list[str], typer.Argument(metavar="DIR...", help="LoRA adapters.")],
     base: Annotated[
-        str | None,
-        typer.Option(metavar="B", help="Check against this base too: directory, hub id, embedded:..."),
+        str | None, Option("Check against this base too: directory, hub id, embedded:...", "B", TASK)
     ] = None,
     as_json: Json = False,
 ) -> None:

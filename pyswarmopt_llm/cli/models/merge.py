@@ -10,29 +10,26 @@ import typer
 from pyswarmopt_cli.terminal import echo
 from pyswarmopt_cli.words import counted
 from pyswarmopt_llm.baselines import METHODS, SEARCHING
-from pyswarmopt_llm.cli.options import Base, Experts, Json, names_block
+from pyswarmopt_llm.cli.options import Json, names_block
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.options import OUTPUT, TASK, Base, Experts, Option
 
 
 def command(
     base: Base,
     experts: Experts,
-    out: Annotated[str, typer.Option(metavar="ADAPTER", help="Adapter directory to create.")],
-    method: Annotated[str, typer.Option(metavar="M", help="A name of the table above.")] = "uniform-soup",
-    space: Annotated[
-        str | None, typer.Option(metavar="S", help="factor (A and B) or delta (B A); else its own.")
-    ] = None,
-    weights: Annotated[
-        str | None, typer.Option(metavar="W,W", help="One number per expert, or one for all: 0.5,0.3,0.2.")
-    ] = None,
-    density: Annotated[float | None, typer.Option(metavar="X", help="Share of the entries that is kept.")] = None,
-    t: Annotated[float | None, typer.Option("--t", metavar="X", help="slerp of two: 0 first, 1 second.")] = None,
-    rank: Annotated[int | None, typer.Option(metavar="R", help="LoRA rank of the result (delta only).")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Of whatever is drawn at random (0).")] = None,
+    out: Annotated[str, Option("Adapter directory to create.", "ADAPTER", OUTPUT)],
+    method: Annotated[str, Option("A name of the table above.", "M")] = "uniform-soup",
+    space: Annotated[str | None, Option("factor (A and B) or delta (B A); else its own.", "S")] = None,
+    weights: Annotated[str | None, Option("One number per expert, or one for all: 0.5,0.3,0.2.", "W,W")] = None,
+    density: Annotated[float | None, Option("Share of the entries that is kept.", "X")] = None,
+    t: Annotated[float | None, Option("slerp of two: 0 first, 1 second.", "X")] = None,
+    rank: Annotated[int | None, Option("LoRA rank of the result (delta only).", "R")] = None,
+    seed: Annotated[int | None, Option("Of whatever is drawn at random (0).", "N")] = None,
     task: Annotated[
-        str | None, typer.Option(metavar="T", help="File or builtin:NAME, for methods that look at dev items.")
+        str | None, Option("File or builtin:NAME, for methods that look at dev items.", "T", TASK)
     ] = None,
-    budget_items: Annotated[int, typer.Option(min=1, metavar="N", help="Dev items they may ask.")] = 8000,
+    budget_items: Annotated[int, Option("Dev items they may ask.", "N", least=1)] = 8000,
     as_json: Json = False,
 ) -> None:
     from pyswarmopt_llm.baselines.method import Options

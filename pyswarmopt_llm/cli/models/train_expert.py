@@ -13,7 +13,8 @@ from rich.progress import Progress
 
 from pyswarmopt_cli.terminal import echo, open_console
 from pyswarmopt_cli.words import counted
-from pyswarmopt_llm.cli.options import Base, Device, Dtype, Json, Quiet, Threads
+from pyswarmopt_llm.cli.options import Json, Quiet
+from pyswarmopt_llm.common.options import OUTPUT, TASK, Base, Device, Dtype, Option, Threads
 
 # As many as a few minutes of two cores can read.
 BUILTIN_EXAMPLES = 2000
@@ -33,23 +34,22 @@ def step_display(quiet: bool) -> Iterator[Callable[[int, int, float], None] | No
 def command(
     base: Base,
     data: Annotated[
-        list[str],
-        typer.Option(metavar="D", help='JSONL of {"messages": [...]}, or builtin:NAME (generated); repeatable.'),
+        tuple[str, ...],
+        Option('JSONL of {"messages": [...]}, or builtin:NAME (generated); repeatable.', "D", TASK),
     ],
-    out: Annotated[str, typer.Option(metavar="DIR", help="Adapter directory to create.")],
+    out: Annotated[str, Option("Adapter directory to create.", "DIR", OUTPUT)],
     examples: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help=f"Examples of each D (all, or {BUILTIN_EXAMPLES} generated)."),
+        int | None, Option(f"Examples of each D (all, or {BUILTIN_EXAMPLES} generated).", "N", TASK, least=1)
     ] = None,
-    rank: Annotated[int, typer.Option(min=1, metavar="R", help="LoRA rank.")] = 8,
-    alpha: Annotated[float, typer.Option(metavar="A", help="LoRA alpha; the scale is alpha / rank.")] = 16,
+    rank: Annotated[int, Option("LoRA rank.", "R", least=1)] = 8,
+    alpha: Annotated[float, Option("LoRA alpha; the scale is alpha / rank.", "A")] = 16,
     targets: Annotated[
-        str, typer.Option(metavar="M,M", help="Modules that get an adapter, by name.")
-    ] = "q_proj,k_proj,v_proj,o_proj",
-    lr: Annotated[float, typer.Option(metavar="LR", help="Peak learning rate.")] = 5e-4,
-    epochs: Annotated[float, typer.Option(metavar="E", help="Most passes over the examples.")] = 2.0,
-    max_tokens: Annotated[int, typer.Option(min=1, metavar="N", help="Most tokens to train on.")] = 120_000,
-    seed: Annotated[int, typer.Option(min=0, metavar="S", help="Same seed, same expert.")] = 0,
+        tuple[str, ...], Option("Modules that get an adapter, by name.", "M,M", commas=True)
+    ] = ("q_proj", "k_proj", "v_proj", "o_proj"),
+    lr: Annotated[float, Option("Peak learning rate.", "LR")] = 5e-4,
+    epochs: Annotated[float, Option("Most passes over the examples.", "E")] = 2.0,
+    max_tokens: Annotated[int, Option("Most tokens to train on.", "N", least=1)] = 120_000,
+    seed: Annotated[int, Option("Same seed, same expert.", "S", least=0)] = 0,
     dtype: Dtype = "auto",
     device: Device = "auto",
     threads: Threads = None,
@@ -73,7 +73,7 @@ def command(
             out,
             rank=rank,
             alpha=alpha,
-            targets=[name.strip() for name in targets.split(",") if name.strip()],
+            targets=targets,
             lr=lr,
             epochs=epochs,
             max_tokens=max_tokens,

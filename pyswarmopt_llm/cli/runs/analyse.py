@@ -11,17 +11,18 @@ import typer
 from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_cli.terminal import echo
 from pyswarmopt_llm.cli.options import Json
+from pyswarmopt_llm.common.options import OUTPUT, Option
 from pyswarmopt_llm.cli.options import AgainMetric, AgainTask, AgainUtility, AgainWorkers, Json, said_again
 
 
 def command(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Finished run directories.")],
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to write (RUN/analysis).")] = None,
-    ablations: Annotated[bool, typer.Option("--ablations", help="Search again without each part.")] = False,
-    diversity: Annotated[bool, typer.Option("--diversity", help="Search again from fewer experts.")] = False,
-    utility: AgainUtility = None,
-    task: AgainTask = None,
-    metric: AgainMetric = None,
+    out: Annotated[Path | None, Option("Where to write (RUN/analysis).", "DIR", OUTPUT)] = None,
+    ablations: Annotated[bool, Option("Search again without each part.")] = False,
+    diversity: Annotated[bool, Option("Search again from fewer experts.")] = False,
+    utility: AgainUtility = (),
+    task: AgainTask = (),
+    metric: AgainMetric = (),
     workers: AgainWorkers = None,
     as_json: Json = False,
 ) -> None:

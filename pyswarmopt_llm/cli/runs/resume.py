@@ -25,9 +25,9 @@ from pyswarmopt_llm.cli.options import (
 
 def command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory.")],
-    utility: AgainUtility = None,
-    task: AgainTask = None,
-    metric: AgainMetric = None,
+    utility: AgainUtility = (),
+    task: AgainTask = (),
+    metric: AgainMetric = (),
     workers: AgainWorkers = None,
     track: Track = None,
     quiet: Quiet = False,

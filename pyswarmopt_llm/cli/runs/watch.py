@@ -19,6 +19,7 @@ from pyswarmopt_llm.reporting.terminal.state import SearchState
 from pyswarmopt_cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.options import JsonLines
 from pyswarmopt_llm.common.events import OnEvent
+from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.reporting.terminal.live import LiveView
 from pyswarmopt_llm.reporting.terminal.progress import json_lines, progress
@@ -31,7 +32,7 @@ _PAUSE = 1.0  # seconds between two looks at the files
 
 def command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory; it need not be there yet.")],
-    once: Annotated[bool, typer.Option("--once", help="Show how it is now and end.")] = False,
+    once: Annotated[bool, Option("Show how it is now and end.")] = False,
     as_lines: JsonLines = False,
 ) -> None:
     """Follow a run from another terminal, without disturbing it; also one that has ended or not yet begun.

@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import canonical
+from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.evaluation.record import pack
 from pyswarmopt_llm.jobs.compare.bench import Bench, Chats
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
@@ -23,7 +24,7 @@ from pyswarmopt_llm.jobs.compare.summary import summarise, write_tables
 from pyswarmopt_llm.jobs.search.prepare import versions
 from pyswarmopt_llm.jobs.search.validate import check_askable
 from pyswarmopt_llm.metrics.objectives import find_metrics, load_tasks, scorings_of
-from pyswarmopt_llm.metrics.questions.answer_format import beats_chance, possible_scorings, trial_of
+from pyswarmopt_llm.metrics.questions.answer_format import beats_chance, trial_of
 from pyswarmopt_llm.metrics.registry import METRICS, Metric
 from pyswarmopt_llm.models import resolve_base
 from pyswarmopt_llm.models.adapters.adapter import load_adapter
@@ -215,12 +216,8 @@ def choose_scoring(
 
 def _check_settings(config: CompareConfig) -> None:
     if len(config.experts) < 2:
-        raise UserError(f"--experts: {len(config.experts)} given, a comparison mixes at least 2; name more of them")
-    for name in ("seeds", "budget_items", "examples", "threads", "particles"):
-        value = getattr(config, name)
-        if value is not None and value < 1:
-            raise UserError(f"--{name.replace('_', '-')} {value}: out of range; give at least 1")
-    possible_scorings(config.scoring, ())
+        raise InvalidOption("experts", None, f"{len(config.experts)} given, a comparison mixes at least 2; name more")
+    check_options(config)
     for who in ordered(config.methods, len(config.experts), 1, config.budget_items):
         if who.kind == "optimizer":
             from pyswarmopt_llm.common.optimizers import make_optimizer

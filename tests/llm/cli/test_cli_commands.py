@@ -115,7 +115,7 @@ def test_merge_passes_on_every_expert_and_option(fake: Any, capsys: pytest.Captu
     words = "merge --base B --experts x y --method ties --space delta --weights -0.5,2 --density .1 --rank 24 --out O"
     assert run(*words.split()) == 0
     options = Options(weights=(-0.5, 2.0), density=0.1, rank=24)
-    assert calls == [(("B", ["x", "y"], "ties", "delta", "O", options, None, 8000), {})]
+    assert calls == [(("B", ("x", "y"), "ties", "delta", "O", options, None, 8000), {})]
     told = "wrote O: ties of 2 experts (delta space), rank 2, 24; nothing was truncated\n"
     assert capsys.readouterr().out == told
 
