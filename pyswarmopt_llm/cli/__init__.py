@@ -71,7 +71,7 @@ def swarm_llm(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """A swarm of language-model experts looks for a better one, without training (Model Swarms)."""
+    """Search for a better language model with a swarm of experts, without training (Model Swarms)."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

@@ -130,24 +130,20 @@ Config = Annotated[
         is_eager=True,
         rich_help_panel=OUTPUT,
         callback=_use_config,
-        help="TOML or JSON with these options; the command line wins.",
+        help="TOML or JSON file with these options; the command line takes precedence.",
     ),
 ]
 Json = Annotated[bool, Option("Print the result as JSON.", group=OUTPUT, name="json")]
-JsonLines = Annotated[
-    bool, Option("Print events as JSON, one a line, as they come.", group=OUTPUT, name="json-lines")
-]
+JsonLines = Annotated[bool, Option("Print events as JSON lines.", group=OUTPUT, name="json-lines")]
 Track = Annotated[str | None, Option("Log to trackio, wandb or tensorboard.", "T", OUTPUT)]
 Quiet = Annotated[bool, Option("No progress display.", group=OUTPUT)]
 
-AgainUtility = Annotated[tuple[str, ...], Option("Allow a function of the run: its --utility again.", "M:F")]
-AgainTask = Annotated[tuple[str, ...], Option("Allow a harness YAML of the run: its --task again.", "T", TASK)]
-AgainMetric = Annotated[tuple[str, ...], Option("Allow a metric's script of the run: its --metric again.", "M", TASK)]
-AgainWorkers = Annotated[str | None, Option("Allow the run's Ray cluster: its --workers again.", "W", MACHINE)]
+AgainUtility = Annotated[tuple[str, ...], Option("Repeat the run's --utility to allow its function.", "M:F")]
+AgainTask = Annotated[tuple[str, ...], Option("Repeat the run's --task to allow its harness YAML.", "T", TASK)]
+AgainMetric = Annotated[tuple[str, ...], Option("Repeat the run's --metric to allow its script.", "M", TASK)]
+AgainWorkers = Annotated[str | None, Option("Repeat the run's --workers to allow its Ray cluster.", "W", MACHINE)]
 
 
-def said_again(
-    utility: Sequence[str], task: Sequence[str], metric: Sequence[str], workers: str | None
-) -> list[str]:
+def said_again(utility: Sequence[str], task: Sequence[str], metric: Sequence[str], workers: str | None) -> list[str]:
     """What a command line allows a stored configuration to run."""
     return [*utility, *task, *metric, *([] if workers is None else [workers])]

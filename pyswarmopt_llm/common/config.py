@@ -57,76 +57,86 @@ class SearchConfig:
     ] = ()
     utilities: Annotated[
         tuple[str, ...],
-        Option("Python function of the engine; repeatable.", "M:F", hidden=True, name="utility"),
+        Option("Python function that scores the engine; repeatable.", "M:F", hidden=True, name="utility"),
     ] = ()
     combine: Annotated[str, Option("harmonic, arithmetic, minimum or weighted:2,1.", "C", hidden=True)] = "harmonic"
     # How it is searched.
     settings: Annotated[
-        tuple[str, ...], Option("Coefficients: inertia=0.1, ...; repeatable.", "K=V", hidden=True, name="set")
+        tuple[str, ...], Option("Swarm coefficient, such as inertia=0.1; repeatable.", "K=V", hidden=True, name="set")
     ] = ()
     confirm: Annotated[
-        int | None, Option("Keep N dev items to score the leaders again.", "N", hidden=True, least=1)
+        int | None, Option("Hold out N dev items to rescore the best candidates.", "N", hidden=True, least=1)
     ] = None
     space: Annotated[str, Option("factor, delta, full, token or graph.", "S")] = "factor"
-    optimizer: Annotated[
-        str, Option("model-swarms, constriction, ..., pycma or nevergrad:NAME.", "O")
-    ] = "model-swarms"
+    optimizer: Annotated[str, Option("model-swarms, constriction, ..., pycma or nevergrad:NAME.", "O")] = "model-swarms"
     particles: Annotated[int, Option("Particles.", "N", least=1)] = 20
     start: Annotated[
-        str, Option("Beside the experts: segments (the paper's), sums or auto.", "W", hidden=True)
+        str, Option("Starting points besides the experts: segments (the paper's), sums or auto.", "W", hidden=True)
     ] = "auto"
-    max_iter: Annotated[int, Option("Most iterations.", "K", least=0)] = 50
+    max_iter: Annotated[int, Option("Maximum number of iterations.", "K", least=0)] = 50
     patience: Annotated[int, Option("Stop after C iterations without a new best.", "C", least=1)] = 10
     dev: Dev = None
     test: Test = None
-    seed: Annotated[int, Option("Same seed, same run.", "S", least=0)] = 0
+    seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
     compat: Annotated[
-        str, Option("paper, or reference (the authors' code).", "C", choices=("paper", "reference"))
+        str,
+        Option("paper, or reference (the authors' code).", "C", choices=("paper", "reference")),
     ] = "paper"
-    exact_flat: Annotated[bool, Option("Move the flat factors, not coefficients.", hidden=True)] = False
+    exact_flat: Annotated[
+        bool, Option("Search over the LoRA factors themselves, not over coefficients.", hidden=True)
+    ] = False
     granularity: Annotated[str, Option("Coefficients per model, block or module.", "G", hidden=True)] = "model"
     output_rank: Annotated[
-        int | None, Option("Truncate the result to rank R (delta).", "R", hidden=True, least=1)
+        int | None,
+        Option("Truncate the result to rank R (delta).", "R", hidden=True, least=1),
     ] = None
     # What is evaluated: less than every item of every candidate.
     screen: Annotated[
         float | None,
-        Option("Do not ask what a model foretells but for probability P: 0.05.", "P", hidden=True, above=0, below=0.5),
+        Option(
+            "Skip items whose outcome a surrogate predicts with error probability below P (try 0.05).",
+            "P",
+            hidden=True,
+            above=0,
+            below=0.5,
+        ),
     ] = None
     drop_k: Annotated[
-        float, Option("Leave out an iteration's evaluations at random.", "P", hidden=True, least=0, below=1)
+        float, Option("Drop-K: probability of skipping an iteration's evaluations.", "P", hidden=True, least=0, below=1)
     ] = 0.0
     drop_n: Annotated[
-        float, Option("Leave out single evaluations at random.", "P", hidden=True, least=0, below=1)
+        float, Option("Drop-N: probability of skipping a single evaluation.", "P", hidden=True, least=0, below=1)
     ] = 0.0
-    budget_minutes: Annotated[float | None, Option("Let evaluations take M minutes in all.", "M", above=0)] = None
-    budget_items: Annotated[int | None, Option("Ask N items in the search.", "N", hidden=True, least=1)] = None
-    contrast: Annotated[bool, Option("Space token: negative weights speak against a token.", hidden=True)] = False
+    budget_minutes: Annotated[float | None, Option("Time budget for all evaluations, in minutes.", "M", above=0)] = None
+    budget_items: Annotated[int | None, Option("Item budget of the search.", "N", hidden=True, least=1)] = None
+    contrast: Annotated[
+        bool,
+        Option("Let negative weights count against a token (`space` token).", hidden=True),
+    ] = False
     scoring: Scoring = "auto"
     allow_overlap: Overlap = False
     # Where it runs.
     dtype: Dtype = "auto"
     device: Device = "auto"
     threads: Threads = None
-    batch_tokens: Annotated[
-        int, Option("Padded tokens in a forward pass.", "N", MACHINE, hidden=True, least=1)
-    ] = 1024
+    batch_tokens: Annotated[int, Option("Padded tokens per forward pass.", "N", MACHINE, hidden=True, least=1)] = 1024
     engine: Annotated[
         str,
         Option(
-            "transformers, or vllm where much is written.", "E", MACHINE, hidden=True, choices=("transformers", "vllm")
+            "transformers, or vllm for long generations.", "E", MACHINE, hidden=True, choices=("transformers", "vllm")
         ),
     ] = "transformers"
-    workers: Annotated[str, Option("Processes that score: a number, ray or ray://HOST.", "W", MACHINE)] = "1"
+    workers: Annotated[str, Option("Worker processes: a number, ray or ray://HOST.", "W", MACHINE)] = "1"
     one_by_one: Annotated[
         bool,
-        Option("Particles move one by one, none waits for the others.", group=MACHINE, hidden=True, name="async"),
+        Option("Update particles asynchronously.", group=MACHINE, hidden=True, name="async"),
     ] = False
     timeout: Annotated[
-        float | None, Option("Replace a worker that is silent for S seconds.", "S", MACHINE, hidden=True, above=0)
+        float | None,
+        Option("Replace a worker that does not answer within S seconds.", "S", MACHINE, hidden=True, above=0),
     ] = None
     calibrate: Annotated[
-        bool, Option("Choose threads, dtype and batch by a short trial.", group=MACHINE, hidden=True)
+        bool, Option("Choose threads, dtype and batch size in a short trial run.", group=MACHINE, hidden=True)
     ] = False
 
     @property

@@ -138,10 +138,10 @@ Experts = Annotated[tuple[str, ...], Option("LoRA adapters; `space` token takes 
 Dev = Annotated[int | None, Option("Use the first N dev items.", "N", TASK, least=1)]
 Test = Annotated[int | None, Option("Use the first N test items.", "N", TASK, least=1)]
 Scoring = Annotated[str, Option("auto, letter, likelihood or generate.", "S", TASK, choices=SCORINGS)]
-Overlap = Annotated[bool, Option("Accept items that are in dev and in test.", group=TASK)]
+Overlap = Annotated[bool, Option("Allow items that are in both dev and test.", group=TASK)]
 Dtype = Annotated[str, Option("auto, bfloat16, float16 or float32.", "D", MACHINE, choices=DTYPES)]
 Device = Annotated[str, Option("auto, cpu, cuda, cuda:1, ...", "D", MACHINE)]
-Threads = Annotated[int | None, Option("CPU threads (torch's choice).", "N", MACHINE, least=1)]
+Threads = Annotated[int | None, Option("CPU threads (PyTorch's choice).", "N", MACHINE, least=1)]
 
 
 __all__ = [

@@ -19,7 +19,7 @@ STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}
 
 def command(
     base: Annotated[
-        str | None, Option("A base model to look at too: directory, hub id, embedded:...", "B", TASK)
+        str | None, Option("Also check this base model: directory, hub id, embedded:...", "B", TASK)
     ] = None,
     as_json: Json = False,
 ) -> None:

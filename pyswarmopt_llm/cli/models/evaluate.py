@@ -29,7 +29,7 @@ def command(
         str | None, Option("accuracy, f1, bleu, reward:MODEL, judge, ... (the task's own).", "M", TASK)
     ] = None,
     against: Annotated[
-        str | None, Option("Another adapter: print how often A beats it (judge).", "A2", TASK)
+        str | None, Option("Second adapter: print the win rate of A against it (judge).", "A2", TASK)
     ] = None,
     allow_overlap: Overlap = False,
     dtype: Dtype = "auto",

@@ -17,20 +17,20 @@ from pyswarmopt_llm.common.run_result import result_of
 
 
 def command(
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What to ask.")],
-    run: Annotated[Path | None, Option("A finished run: base and best/.", "RUN", TASK)] = None,
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The prompt.")],
+    run: Annotated[Path | None, Option("Finished run; provides base and adapter.", "RUN", TASK)] = None,
     base: Annotated[str | None, Option("Base model, mixture or graph, instead of `run`.", "B", TASK)] = None,
     adapter: Annotated[str | None, Option("LoRA adapter on `base`.", "A", TASK)] = None,
-    max_new_tokens: Annotated[int, Option("Most tokens to write.", "N", least=1)] = 128,
+    max_new_tokens: Annotated[int, Option("Maximum number of new tokens.", "N", least=1)] = 128,
     fusion: Annotated[
-        str, Option("Of a mixture: auto, exact, bytes, union, top-k, edit-distance, relative.", "F")
+        str, Option("For mixtures: auto, exact, bytes, union, top-k, edit-distance, relative.", "F")
     ] = "auto",
     dtype: Dtype = "auto",
     device: Device = "auto",
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Answer a prompt, greedily, with the base's chat template; a mixture of models writes as it goes.
+    """Answer a prompt with greedy decoding and the base's chat template; a mixture streams its answer.
 
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """

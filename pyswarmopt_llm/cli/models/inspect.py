@@ -49,7 +49,7 @@ def as_record(report: PreflightReport, errors: dict[str, int]) -> dict[str, Any]
 def command(
     experts: Annotated[list[str], typer.Argument(metavar="DIR...", help="LoRA adapters.")],
     base: Annotated[
-        str | None, Option("Check against this base too: directory, hub id, embedded:...", "B", TASK)
+        str | None, Option("Also check against this base: directory, hub id, embedded:...", "B", TASK)
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -72,8 +72,6 @@ def command(
         for problem in report.problems:
             echo(f"{problem.severity}: {problem}")
         for space, count in errors.items():
-            echo(
-                f"--space {space}: {f'blocked (errors: {count})' if count else 'these experts can be mixed'}"
-            )
+            echo(f"--space {space}: {f'blocked (errors: {count})' if count else 'these experts can be mixed'}")
     if all(errors.values()):
         raise typer.Exit(2)

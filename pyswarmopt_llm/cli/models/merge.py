@@ -19,17 +19,15 @@ def command(
     base: Base,
     experts: Experts,
     out: Annotated[str, Option("Adapter directory to create.", "ADAPTER", OUTPUT)],
-    method: Annotated[str, Option("A name of the table above.", "M")] = "uniform-soup",
-    space: Annotated[str | None, Option("factor (A and B) or delta (B A); else its own.", "S")] = None,
+    method: Annotated[str, Option("One of the methods above.", "M")] = "uniform-soup",
+    space: Annotated[str | None, Option("factor (A and B) or delta (B A); default: the method's own.", "S")] = None,
     weights: Annotated[str | None, Option("One number per expert, or one for all: 0.5,0.3,0.2.", "W,W")] = None,
-    density: Annotated[float | None, Option("Share of the entries that is kept.", "X")] = None,
-    t: Annotated[float | None, Option("slerp of two: 0 first, 1 second.", "X")] = None,
+    density: Annotated[float | None, Option("Fraction of entries to keep.", "X")] = None,
+    t: Annotated[float | None, Option("slerp of two experts: 0 is the first, 1 the second.", "X")] = None,
     rank: Annotated[int | None, Option("LoRA rank of the result (delta only).", "R")] = None,
-    seed: Annotated[int | None, Option("Of whatever is drawn at random (0).", "N")] = None,
-    task: Annotated[
-        str | None, Option("File or builtin:NAME, for methods that look at dev items.", "T", TASK)
-    ] = None,
-    budget_items: Annotated[int, Option("Dev items they may ask.", "N", least=1)] = 8000,
+    seed: Annotated[int | None, Option("Random seed (0).", "N")] = None,
+    task: Annotated[str | None, Option("File or builtin:NAME, for methods that use dev items.", "T", TASK)] = None,
+    budget_items: Annotated[int, Option("Dev-item budget.", "N", least=1)] = 8000,
     as_json: Json = False,
 ) -> None:
     from pyswarmopt_llm.baselines.method import Options
@@ -57,7 +55,7 @@ def _numbers(text: str | None) -> tuple[float, ...] | None:
 
 
 # The help shows the table of methods; \b keeps its lines as they are.
-command.__doc__ = """Combine experts: by a fixed rule, or by a method that looks at a task's dev items.
+command.__doc__ = """Merge experts by a fixed rule, or by a method that uses a task's dev items.
 
 \b
 Example: swarm-llm merge --base B --experts adapters/* --method ties --out merged

@@ -39,17 +39,20 @@ def command(
     ],
     out: Annotated[str, Option("Adapter directory to create.", "DIR", OUTPUT)],
     examples: Annotated[
-        int | None, Option(f"Examples of each D (all, or {BUILTIN_EXAMPLES} generated).", "N", TASK, least=1)
+        int | None, Option(f"Examples per D (all, or {BUILTIN_EXAMPLES} generated).", "N", TASK, least=1)
     ] = None,
     rank: Annotated[int, Option("LoRA rank.", "R", least=1)] = 8,
     alpha: Annotated[float, Option("LoRA alpha; the scale is alpha / rank.", "A")] = 16,
-    targets: Annotated[
-        tuple[str, ...], Option("Modules that get an adapter, by name.", "M,M", commas=True)
-    ] = ("q_proj", "k_proj", "v_proj", "o_proj"),
+    targets: Annotated[tuple[str, ...], Option("Names of the target modules.", "M,M", commas=True)] = (
+        "q_proj",
+        "k_proj",
+        "v_proj",
+        "o_proj",
+    ),
     lr: Annotated[float, Option("Peak learning rate.", "LR")] = 5e-4,
-    epochs: Annotated[float, Option("Most passes over the examples.", "E")] = 2.0,
-    max_tokens: Annotated[int, Option("Most tokens to train on.", "N", least=1)] = 120_000,
-    seed: Annotated[int, Option("Same seed, same expert.", "S", least=0)] = 0,
+    epochs: Annotated[float, Option("Maximum number of epochs.", "E")] = 2.0,
+    max_tokens: Annotated[int, Option("Training budget in tokens.", "N", least=1)] = 120_000,
+    seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0,
     dtype: Dtype = "auto",
     device: Device = "auto",
     threads: Threads = None,

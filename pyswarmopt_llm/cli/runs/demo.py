@@ -48,7 +48,7 @@ def command(
     out: Annotated[
         Path | None, Option("Run directory to create (runs/demo).", "RUN", OUTPUT)
     ] = None,
-    seed: Annotated[int, Option("Same seed, same run.", "S", least=0)] = 0,
+    seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0,
     track: Track = None,
     quiet: Quiet = False,
     as_json: Json = False,

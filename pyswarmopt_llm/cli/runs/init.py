@@ -33,7 +33,7 @@ def command(
     file: Annotated[Path, typer.Argument(metavar="[FILE]", help="TOML file to create (search.toml).")] = Path(
         "search.toml"
     ),
-    of: Annotated[str, Option("A command that has `config`.", "COMMAND", name="for")] = "search",
+    of: Annotated[str, Option("A command with `config`.", "COMMAND", name="for")] = "search",
 ) -> None:
     """Write a configuration file with every option, its meaning and its default, ready to be edited.
 

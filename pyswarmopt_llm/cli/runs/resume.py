@@ -34,9 +34,9 @@ def command(
     as_json: Json = False,
     as_lines: JsonLines = False,
 ) -> None:
-    """Go on with an interrupted run; it ends as if it had never been stopped.
+    """Resume an interrupted run; the result is the same as without the interruption.
 
-    A run that runs code (your function, a harness YAML, a metric's script, a Ray cluster) is told so again.
+    If the run executes code (a function, a harness YAML, a metric's script, a Ray cluster), repeat its option.
 
     Example: swarm-llm resume runs/first
     """

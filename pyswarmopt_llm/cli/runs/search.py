@@ -17,7 +17,7 @@ def command(
     as_json: Json = False,
     as_lines: JsonLines = False,
 ) -> None:
-    """Let a swarm of experts look for a better one; RUN/best is the adapter it found.
+    """Search for a better model with a swarm of experts; RUN/best is the adapter it finds.
 
     Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
     """

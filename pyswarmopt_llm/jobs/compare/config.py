@@ -34,14 +34,16 @@ class CompareConfig:
 
     base: Base
     experts: Experts
-    tasks: Annotated[tuple[str, ...], Option("File or builtin:NAME; each by itself.", "T", TASK, name="task")]
-    out: Annotated[str, Option("To create, or to go on with.", "DIR", OUTPUT)]
+    tasks: Annotated[
+        tuple[str, ...], Option("File or builtin:NAME; repeatable, compared separately.", "T", TASK, name="task")
+    ]
+    out: Annotated[str, Option("Output directory, new or resumable.", "DIR", OUTPUT)]
     _: KW_ONLY
-    methods: Annotated[tuple[str, ...], Option("all, or some of the names above.", "M,M", commas=True)] = ("all",)
-    seeds: Annotated[int, Option("Seeds 0 to N-1 of methods that draw.", "N", least=1)] = 3
-    budget_items: Annotated[int, Option("Dev items each may ask per task and seed.", "N", least=1)] = 8000
-    space: Annotated[str, Option("delta or factor: what optimizers mix.", "S")] = "delta"
-    particles: Annotated[int | None, Option("Population (by the budget).", "N", least=1)] = None
+    methods: Annotated[tuple[str, ...], Option("all, or several of the names above.", "M,M", commas=True)] = ("all",)
+    seeds: Annotated[int, Option("Number of seeds for randomised methods.", "N", least=1)] = 3
+    budget_items: Annotated[int, Option("Dev-item budget per method, task and seed.", "N", least=1)] = 8000
+    space: Annotated[str, Option("Space of the optimizers: delta or factor.", "S")] = "delta"
+    particles: Annotated[int | None, Option("Population (chosen from the budget).", "N", least=1)] = None
     data: Annotated[
         tuple[tuple[str, str], ...],
         Option("An expert's training chats: JSONL or builtin:NAME.", "NAME=D", TASK),
