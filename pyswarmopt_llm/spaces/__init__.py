@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Space
+from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.models.adapters.adapter import Expert
 from pyswarmopt_llm.spaces.coefficients import check_granularity
 from pyswarmopt_llm.spaces.delta import DeltaSpace
@@ -26,9 +26,7 @@ def check_space(name: str, exact_flat: bool, granularity: str) -> None:
     """
     known = (*SPACES, "full", *SEVERAL)
     if name not in known:
-        guess = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {guess[0]}?" if guess else f"use one of: {', '.join(known)}"
-        raise UserError(f"--space {name}: no such space; {hint}")
+        raise unknown("--space", name, known)
     check_granularity(granularity)
     if exact_flat and name != "factor":
         raise UserError(f"--exact-flat: goes with --space factor only, not with {name}; leave it out")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from pyswarmopt_llm.common.config import PROPOSALS, SearchConfig
@@ -12,6 +11,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Space, Utility
 from pyswarmopt_llm.evaluation.evaluator import Evaluator
 from pyswarmopt_llm.evaluation.surrogate.proposals import proposal_count
+from pyswarmopt_llm.evaluation.workers.messages import LETTERS, Questions
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
 from pyswarmopt_llm.jobs.search.budget import Budget
 from pyswarmopt_llm.jobs.search.validate import VLLM, check_askable, check_budget, check_screen, check_settings
@@ -38,21 +38,6 @@ from pyswarmopt_llm.tasks import Scoring, Task
 if TYPE_CHECKING:
     from pyswarmopt_llm.models.engines.vllm import VllmEngine
 
-_PACKAGES = ("pyswarmopt", "torch", "numpy", "transformers", "peft", "safetensors")
-LETTERS = "letters"  # in place of a split: the trial by letters, on the first items of dev
-
-
-@dataclass(frozen=True)
-class Questions:
-    """What a search asks, said so that another process can ask the same.
-
-    Attributes:
-        split: ``dev``, ``fresh``, or `LETTERS`.
-        scorings: of each task its way of being asked.
-    """
-
-    split: str
-    scorings: tuple[tuple[str, Scoring], ...]
 
 
 @dataclass(frozen=True)
@@ -227,19 +212,3 @@ def _task_prints(objectives: Objectives) -> dict[str, str]:
     """Name of what is maximised -> its fingerprint."""
     own = {name: task_print(task) for name, task in objectives.tasks.items()}
     return own | {name: external.fingerprint for name, external in objectives.externals.items()}
-
-
-def versions() -> dict[str, str]:
-    """Versions of what a result depends on.
-
-    Example:
-        >>> "torch" in versions()
-        True
-    """
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

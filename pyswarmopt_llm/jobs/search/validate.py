@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import torch
-
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.optimizers import is_swarm, optimizer
+from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
 from pyswarmopt_llm.evaluation.workers.spec import check_workers, parse_workers
@@ -44,7 +42,7 @@ def check_settings(config: SearchConfig) -> None:
     check_start(config.start, config.space, config.exact_flat)
     _check_space_options(config)
     _check_engine(config)
-    optimizer(config, torch.eye(len(config.experts), dtype=torch.float64))  # refuses its own settings
+    check_optimizer(config.optimizer, config.settings)
     _check_policy(config)
 
 
