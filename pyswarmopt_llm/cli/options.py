@@ -6,6 +6,7 @@ import json
 import textwrap
 import tomllib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -131,12 +132,27 @@ JsonLines = Annotated[bool, Option("Print events as JSON lines.", group=OUTPUT, 
 Track = Annotated[str | None, Option("Log to trackio, wandb or tensorboard.", "T", OUTPUT)]
 Quiet = Annotated[bool, Option("No progress display.", group=OUTPUT)]
 
-AgainUtility = Annotated[tuple[str, ...], Option("Repeat the run's --utility to allow its function.", "M:F")]
-AgainTask = Annotated[tuple[str, ...], Option("Repeat the run's --task to allow its harness YAML.", "T", TASK)]
-AgainMetric = Annotated[tuple[str, ...], Option("Repeat the run's --metric to allow its script.", "M", TASK)]
-AgainWorkers = Annotated[str | None, Option("Repeat the run's --workers to allow its Ray cluster.", "W", MACHINE)]
+
+@dataclass(frozen=True)
+class Shown:
+    """How a command that runs a search shows what it does and what it found."""
+
+    track: Track = None
+    quiet: Quiet = False
+    as_json: Json = False
+    as_lines: JsonLines = False
 
 
-def said_again(utility: Sequence[str], task: Sequence[str], metric: Sequence[str], workers: str | None) -> list[str]:
-    """What a command line allows a stored configuration to run."""
-    return [*utility, *task, *metric, *([] if workers is None else [workers])]
+@dataclass(frozen=True)
+class Allowed:
+    """What of a stored configuration may run code: options of the run, repeated."""
+
+    utility: Annotated[tuple[str, ...], Option("Repeat the run's --utility to allow its function.", "M:F")] = ()
+    task: Annotated[tuple[str, ...], Option("Repeat the run's --task to allow its harness YAML.", "T", TASK)] = ()
+    metric: Annotated[tuple[str, ...], Option("Repeat the run's --metric to allow its script.", "M", TASK)] = ()
+    workers: Annotated[str | None, Option("Repeat the run's --workers to allow its Ray cluster.", "W", MACHINE)] = None
+
+    @property
+    def values(self) -> list[str]:
+        """All that is allowed, as it was typed."""
+        return [*self.utility, *self.task, *self.metric, *([] if self.workers is None else [self.workers])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -15,33 +16,45 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Base, Experts, Option
 
 
-def command(
-    base: Base,
-    experts: Experts,
-    out: Annotated[str, Option("Adapter directory to create.", "ADAPTER", OUTPUT)],
-    method: Annotated[str, Option("One of the methods above.", "M")] = "uniform-soup",
-    space: Annotated[str | None, Option("factor (A and B) or delta (B A); default: the method's own.", "S")] = None,
-    weights: Annotated[str | None, Option("One number per expert, or one for all: 0.5,0.3,0.2.", "W,W")] = None,
-    density: Annotated[float | None, Option("Fraction of entries to keep.", "X")] = None,
-    t: Annotated[float | None, Option("slerp of two experts: 0 is the first, 1 the second.", "X")] = None,
-    rank: Annotated[int | None, Option("LoRA rank of the result (delta only).", "R")] = None,
-    seed: Annotated[int | None, Option("Random seed (0).", "N")] = None,
-    task: Annotated[str | None, Option("File or builtin:NAME, for methods that use dev items.", "T", TASK)] = None,
-    budget_items: Annotated[int, Option("Dev-item budget.", "N", least=1)] = 8000,
-    as_json: Json = False,
-) -> None:
+@dataclass(frozen=True)
+class Merge:
+    """The options of `swarm-llm merge`."""
+
+    base: Base
+    experts: Experts
+    out: Annotated[str, Option("Adapter directory to create.", "ADAPTER", OUTPUT)]
+    method: Annotated[str, Option("One of the methods above.", "M")] = "uniform-soup"
+    space: Annotated[str | None, Option("factor (A and B) or delta (B A); default: the method's own.", "S")] = None
+    weights: Annotated[str | None, Option("One number per expert, or one for all: 0.5,0.3,0.2.", "W,W")] = None
+    density: Annotated[float | None, Option("Fraction of entries to keep.", "X")] = None
+    t: Annotated[float | None, Option("slerp of two experts: 0 is the first, 1 the second.", "X")] = None
+    rank: Annotated[int | None, Option("LoRA rank of the result (delta only).", "R")] = None
+    seed: Annotated[int | None, Option("Random seed (0).", "N")] = None
+    task: Annotated[str | None, Option("File or builtin:NAME, for methods that use dev items.", "T", TASK)] = None
+    budget_items: Annotated[int, Option("Dev-item budget.", "N", least=1)] = 8000
+
+
+def command(given: Merge, as_json: Json = False) -> None:
     from pyswarmopt_llm.baselines.method import Options
     from pyswarmopt_llm.jobs.merge import merge_experts
 
-    options = Options(weights=_numbers(weights), density=density, t=t, rank=rank, seed=seed)
-    done = merge_experts(base, experts, method, space, out, options, task, budget_items)
+    options = Options(_numbers(given.weights), given.density, given.t, given.rank, given.seed)
+    done = merge_experts(
+        given.base, given.experts, given.method, given.space, given.out, options, given.task, given.budget_items
+    )
     if as_json:
-        told = {"out": out, "method": method, "space": done.space, "experts": experts, "ranks": list(done.ranks)}
+        told = {
+            "out": given.out,
+            "method": given.method,
+            "space": done.space,
+            "experts": given.experts,
+            "ranks": list(done.ranks),
+        }
         typer.echo(json.dumps({**told, "relative_error": done.error, "items": done.items}))
         return
     ranks = ", ".join(map(str, done.ranks))
-    of = counted(len(experts), "expert")
-    echo(f"wrote {out}: {method} of {of} ({done.space} space), rank {ranks}; {done.loss()}")
+    of = counted(len(given.experts), "expert")
+    echo(f"wrote {given.out}: {given.method} of {of} ({done.space} space), rank {ranks}; {done.loss()}")
 
 
 def _numbers(text: str | None) -> tuple[float, ...] | None:

@@ -8,22 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_cli.terminal import echo
-from pyswarmopt_llm.cli.options import Json
+from pyswarmopt_llm.cli.options import Allowed, Json
 from pyswarmopt_llm.common.options import OUTPUT, Option
-from pyswarmopt_llm.cli.options import AgainMetric, AgainTask, AgainUtility, AgainWorkers, Json, said_again
 
 
 def command(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Finished run directories.")],
+    *,
     out: Annotated[Path | None, Option("Where to write (RUN/analysis).", "DIR", OUTPUT)] = None,
     ablations: Annotated[bool, Option("Search again without each part.")] = False,
     diversity: Annotated[bool, Option("Search again from fewer experts.")] = False,
-    utility: AgainUtility = (),
-    task: AgainTask = (),
-    metric: AgainMetric = (),
-    workers: AgainWorkers = None,
+    allowed: Allowed,
     as_json: Json = False,
 ) -> None:
     """Correctness emergence, where the best started, and on demand ablations and diversity; with plots.
@@ -38,7 +34,7 @@ def command(
         folder,
         with_ablations=ablations,
         with_diversity=diversity,
-        allowed=said_again(utility, task, metric, workers),
+        allowed=allowed.values,
         tell=lambda text: echo(text, err=True),
     )
     typer.echo(json.dumps(found) if as_json else "\n".join([*_lines(found), f"Plots and figures: {folder}"]))

@@ -45,9 +45,7 @@ def free_directory(parent: Path, name: str) -> Path:
 
 
 def command(
-    out: Annotated[
-        Path | None, Option("Run directory to create (runs/demo).", "RUN", OUTPUT)
-    ] = None,
+    out: Annotated[Path | None, Option("Run directory to create (runs/demo).", "RUN", OUTPUT)] = None,
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0,
     track: Track = None,
     quiet: Quiet = False,

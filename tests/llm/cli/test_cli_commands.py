@@ -83,7 +83,7 @@ def test_eval_prints_score_and_interval(fake: Any, capsys: pytest.CaptureFixture
         == 0
     )
     ((args, kwargs),) = calls
-    assert args == ("B", "A", "T", "dev")
+    assert not args and [kwargs[name] for name in ("base", "adapter", "task", "split")] == ["B", "A", "T", "dev"]
     assert (kwargs["limit"], kwargs["scoring"], kwargs["allow_overlap"]) == (9, "letter", False)
     out = capsys.readouterr().out
     for word in ("science dev", "0.610", "0.570", "0.650", "500 items", "likelihood"):
@@ -221,8 +221,8 @@ def test_generate_takes_base_and_adapter_from_a_run(
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (["P"], "--run RUN, or --base"),
-        (["--run", "RUN", "--base", "B", "P"], "leave out"),
+        (["P"], "--run: missing; give a finished run, or --base"),
+        (["--run", "RUN", "--base", "B", "P"], "remove --base and --adapter"),
         (["--run", "absent", "P"], "not a run directory"),
         (["--run", "unfinished", "P"], "swarm-llm resume"),
     ],
