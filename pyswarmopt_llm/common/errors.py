@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from pyswarmopt_cli.terminal import one_line
+from pyswarmopt.cli.terminal import one_line
 
 
 class UserError(Exception):

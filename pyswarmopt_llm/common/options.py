@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, TypeVar, get_type_hints
 
-from pyswarmopt_cli.limits import largest
+from pyswarmopt.cli.limits import largest
 from pyswarmopt_llm.common.errors import InvalidOption
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class Option:
         commas: values of a tuple are typed as one text with commas, not by repeating the option.
         choices: the values there are; empty: any.
         least, above: lower bound, included or not.
-        most, below: upper bound, included or not; integers without one have that of `pyswarmopt_cli.limits`.
+        most, below: upper bound, included or not; integers without one have that of `pyswarmopt.cli.limits`.
     """
 
     help: str

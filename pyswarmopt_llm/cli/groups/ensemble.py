@@ -19,9 +19,8 @@ from pyswarmopt_llm.cli.groups.options import (
 )
 from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
 from pyswarmopt_llm.common.options import Device, Dtype, Option, Overlap, Scoring, Threads
-from pyswarmopt_llm.groups.config import CouncilConfig
-from pyswarmopt_llm.groups.settings import Settings
-from pyswarmopt_llm.groups.strategies import VOTES
+from pyswarmopt_llm.groups.config import CouncilConfig, StrategySettings
+from pyswarmopt_llm.groups.registry import VOTES
 
 
 def command(
@@ -54,7 +53,7 @@ def command(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    settings = Settings(
+    settings = StrategySettings(
         samples=samples,
         temperature=temperature,
         neighbours=neighbours,

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pyswarmopt_cli.terminal import echo
+from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import TASK, Device, Dtype, Option, Threads

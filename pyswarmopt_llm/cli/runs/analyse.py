@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pyswarmopt_cli.terminal import echo
+from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import Allowed, Json
 from pyswarmopt_llm.common.options import OUTPUT, Option
 

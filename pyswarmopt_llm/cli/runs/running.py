@@ -14,7 +14,7 @@ import typer
 
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.reporting.terminal.progress import json_lines, progress
-from pyswarmopt_cli.terminal import echo, open_console
+from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.reporting.terminal.progress import json_lines, progress
 from pyswarmopt_llm.reporting.table import print_result

@@ -16,7 +16,7 @@ from pyswarmopt_llm.common.events import OnEvent
 from pyswarmopt_llm.reporting.terminal.live import LiveView
 from pyswarmopt_llm.reporting.terminal.progress import json_lines, progress
 from pyswarmopt_llm.reporting.terminal.state import SearchState
-from pyswarmopt_cli.terminal import echo, open_console
+from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.options import JsonLines
 from pyswarmopt_llm.common.events import OnEvent
 from pyswarmopt_llm.common.options import Option

@@ -14,10 +14,11 @@ from pyswarmopt_llm.evaluation.surrogate.proposals import proposal_count
 from pyswarmopt_llm.evaluation.workers.messages import LETTERS, Questions
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
 from pyswarmopt_llm.jobs.search.budget import Budget
-from pyswarmopt_llm.jobs.search.validate import VLLM, check_askable, check_budget, check_screen, check_settings
+from pyswarmopt_llm.jobs.search.validate import VLLM, check_budget, check_screen, check_settings
 from pyswarmopt_llm.metrics.combine import harmonic
 from pyswarmopt_llm.metrics.objectives import Objectives, load_objectives, task_print
 from pyswarmopt_llm.metrics.questions.answer_format import trial_of
+from pyswarmopt_llm.metrics.questions.context_window import check_askable
 from pyswarmopt_llm.models import BaseModel, resolve_base
 from pyswarmopt_llm.models.adapters.adapter import AdapterFile, AdapterInfo
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts

@@ -1,28 +1,20 @@
-"""What can be refused before a model is loaded, and items that a model cannot hold, before their turn comes."""
+"""What can be refused before a model is loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
 from pyswarmopt_llm.evaluation.workers.spec import check_workers, parse_workers
-from pyswarmopt_llm.metrics.objectives import Objectives, scorings_of
-from pyswarmopt_llm.metrics.registry import METRICS, Metric
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.metrics.objectives import Objectives
 from pyswarmopt_llm.models.files import inside
 from pyswarmopt_llm.spaces import SEVERAL, check_space
-from pyswarmopt_llm.spaces.graph.engine import GraphEngine
-from pyswarmopt_llm.spaces.mixture.engine import MixtureEngine
 from pyswarmopt_llm.spaces.starts import check_start
 from pyswarmopt_llm.tasks import Task
-
-if TYPE_CHECKING:
-    from pyswarmopt_llm.models.engines.vllm import VllmEngine
 
 TRANSFORMERS, VLLM = ("transformers", "vllm")
 
@@ -127,48 +119,4 @@ def check_budget(config: SearchConfig, tasks: Mapping[str, Task]) -> None:
         raise InvalidOption("budget_items", config.budget_items, f"{needed}; raise it, or lower `particles` or `dev`")
 
 
-def check_askable(
-    task: Task,
-    scoring: str,
-    engine: TransformersEngine | MixtureEngine | GraphEngine | VllmEngine,
-    splits: Sequence[str] = ("dev", "test"),
-    metric: Metric = METRICS["accuracy"],
-    asked: str = "the base",
-    room: int = 0,
-) -> None:
-    """Prove that every item of these splits can be put to this model, long before its turn comes.
-
-    `room` is how many tokens more a model has to have for what it writes in between (messages).
-
-    Raises:
-        UserError: names the task's source, the item and whose context window is too short for it.
-    """
-    if isinstance(engine, MixtureEngine | GraphEngine):
-        for name, member in engine.members.items():
-            check_askable(task, scoring, member, splits, metric, name, engine.room)
-        return
-    window = engine.window
-    for split in splits:
-        metric.check(task.split(split), f"{task.source}: {split}")
-    for how in scorings_of(metric, scoring, task):
-        for split in splits:
-            try:
-                questions = metric.build(task.split(split), how, engine.chat, task.prompt)
-            except UserError as error:
-                raise UserError(f"{task.source}: {split} {error}") from error
-            for item, text, written in questions.texts():
-                new = max(written, room)
-                # A token takes a byte or more of text (twice as many allowed for, where a tokenizer rewrites
-                # it), so that the few long items alone have to be tokenised here.
-                if window is None or 2 * len(text.encode()) + new <= window:
-                    continue
-                plain = engine.tokenizer.chat_template is None
-                needed = len(engine.tokenizer(text, add_special_tokens=plain)["input_ids"]) + new
-                if needed > window:
-                    raise UserError(
-                        f"{task.source}: {split} item {item.id}: {how} scoring needs {needed} tokens, {asked}'s "
-                        f"context window holds {window}; shorten the item or remove it"
-                    )
-
-
-__all__ = ["TRANSFORMERS", "VLLM", "check_askable", "check_budget", "check_settings"]
+__all__ = ["TRANSFORMERS", "VLLM", "check_budget", "check_settings"]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from pyswarmopt_cli.words import counted
+from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.reporting.terminal.state import SearchState
 
 _BLOCKS, _ASCII = "▁▂▃▄▅▆▇█", ".:-=+*#@"  # low to high: a value reads without colour

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.live import Live
 
-from pyswarmopt_cli.words import counted
+from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.reporting.terminal.live import LiveView, facts, pace, stop_words
 from pyswarmopt_llm.reporting.terminal.state import SearchState
