@@ -1,4 +1,4 @@
-"""The model card that lies beside an adapter or a mixture: where it came from, what it scores, how to make it again."""
+"""The model card of a result: where it comes from, what it scores, how to reproduce it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Any
 
 import yaml
 
+from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.common.config import RETIRED, SearchConfig
 from pyswarmopt_llm.common.options import option_name, options_of
-from pyswarmopt_llm.reporting.table import by_weight, remarks, score_rows, score_text, verdict
+from pyswarmopt_llm.reporting.summary import by_weight, conclusion, remarks, score_rows, score_text
 
-# Whatever Markdown could read as structure inside a line of text (what counts only at its start is not here).
+# Markup inside a line of text; what is markup only at the start of a line is not here.
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def plain(value: object) -> str:
-    """`value` as Markdown that reads as exactly that text, on one line.
+    """`value` as Markdown that renders as exactly that text, on one line.
 
     Example:
         >>> print(plain("a|b <i> [x](y)"))
@@ -32,7 +33,7 @@ def plain(value: object) -> str:
 
 
 def code(value: object) -> str:
-    """`value` as inline code on one line, fenced by more backticks than it holds in a row.
+    """`value` as inline code on one line, fenced by more backticks than it has in a row.
 
     Example:
         >>> code("a`b")
@@ -44,7 +45,7 @@ def code(value: object) -> str:
 
 
 def command_line(config: Mapping[str, Any]) -> str:
-    """The `swarm-llm search` that a `SearchConfig` (as a dict) stands for, without what is default.
+    """The `swarm-llm search` command of a `SearchConfig` (as a dict), without default values.
 
     Example:
         >>> command_line({"base": "b", "experts": ["x", "y z"], "tasks": ["t.json"], "out": "r", "seed": 3})
@@ -82,7 +83,7 @@ def _mixture(found: str) -> list[str]:
     return [
         "# A mixture of models found by a swarm",
         f"A weighted sum of the next-token distributions of {found} `mixture.json` names the models, which stay where "
-        "they are; in the place of a base model this directory stands for all of them:",
+        "they are. Use this directory as a base model:",
         '    swarm-llm generate --base THIS_DIRECTORY "What do you want to know?"',
     ]
 
@@ -90,8 +91,8 @@ def _mixture(found: str) -> list[str]:
 def _graph(found: str) -> list[str]:
     return [
         "# A graph of models found by a swarm",
-        f"A directed acyclic graph over {found} `graph.json` says who reads whose message; the models stay "
-        "where they are. In the place of a base model this directory stands for all of them:",
+        f"A directed acyclic graph over {found} `graph.json` says which model reads whose messages; the models stay "
+        "where they are. Use this directory as a base model:",
         '    swarm-llm generate --base THIS_DIRECTORY "What do you want to know?"',
     ]
 
@@ -106,12 +107,12 @@ def _scores(result: Mapping[str, Any]) -> str:
 
 def _experts(result: Mapping[str, Any]) -> str:
     lines = ["| expert | weight |", "|---|---|"]
-    lines += [f"| {plain(name)} | {weight:+.4f} |" for name, weight in by_weight(result["coefficients"])]
+    lines += [f"| {plain(name)} | {weight:+.3f} |" for name, weight in by_weight(result["coefficients"])]
     return "\n".join(lines)
 
 
 def model_card(run: Mapping[str, Any], result: Mapping[str, Any]) -> str:
-    """The README.md of ``best/``: a pure function of what the run wrote down.
+    """The README.md of ``best/``, a pure function of the run's files.
 
     Args:
         run: ``run.json``. Read are `config` (a `SearchConfig` as a dict) and, where there, `base_name`
@@ -120,7 +121,7 @@ def model_card(run: Mapping[str, Any], result: Mapping[str, Any]) -> str:
             and `evaluations`.
 
     Returns:
-        Markdown with YAML front matter. Every name from outside is escaped.
+        Markdown with YAML front matter; every name from outside is escaped.
     """
     config = run["config"]
     base = str(run.get("base_name") or config["base"])
@@ -128,23 +129,22 @@ def model_card(run: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     whole = space == "full"
     versions = ", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items())
     found = (
-        f"{len(result['coefficients'])} experts that a search with Model Swarms (Feng et al., 2024, arXiv:2410.11163) "
-        f"found in {result['evaluations']} evaluations. Nothing was trained."
+        f"{counted(len(result['coefficients']), 'expert')}, found by a search with Model Swarms (Feng et al., 2024, "
+        f"arXiv:2410.11163) in {counted(result['evaluations'], 'evaluation')}. Nothing was trained."
     )
     several = {"token": _mixture, "graph": _graph}
     parts = [
         *(several[space](found) if space in several else _weights(base, whole, found)),
         "## Scores",
         _scores(result),
-        f"{verdict(result)} Dev chose the mixture, so its dev score is optimistic; the search never saw "
-        f"test. Scoring: {plain(result['scoring'])}.",
+        f"{plain(' '.join(conclusion(result)))} The search did not use test. Scoring: {plain(result['scoring'])}.",
         "\n".join(f"- {plain(line)}" for line in remarks(result)),
         "## Experts and their weights",
         _experts(result),
-        f"Mixed in the space {code(space)}.",
+        f"Space: {code(space)}.",
         "## Data",
         "\n".join(f"- {code(task)}" for task in [*config["tasks"], *config.get("utilities", ())]),
-        "## How to make it again",
+        "## Reproduce",
         # An indented block cannot be closed from inside, whatever the paths hold.
         "    " + " ".join(command_line(config).splitlines()),
     ]

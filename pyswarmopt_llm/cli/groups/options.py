@@ -105,7 +105,7 @@ def steps(console: Console, quiet: bool) -> Iterator[OnStep | None]:
 def print_tables(console: Console, result: Mapping[str, Any]) -> None:
     """Members and strategies with test scores, intervals and costs; societies with their metrics."""
     from pyswarmopt_llm.jobs.compare.table import against_text
-    from pyswarmopt_llm.reporting.table import score_text
+    from pyswarmopt_llm.reporting.summary import score_text
 
     console.print(
         f"{result['task']}: fitted on {counted(result['dev_items'], 'dev item')}, "

@@ -1,4 +1,4 @@
-"""`swarm-llm demo`: a real search on the experts that the checkout carries."""
+"""`swarm-llm demo`: a real search on the experts of the checkout."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 import pyswarmopt_llm
-from pyswarmopt_llm.cli.runs.running import run_job
 from pyswarmopt_llm.cli.options import Json, JsonLines, Quiet, Track
+from pyswarmopt_llm.cli.runs.running import run_job
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.options import OUTPUT, Option
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.options import OUTPUT, Option
 
 BASE = "embedded:smollm2-135m"
 TASK = "builtin:demo"
@@ -31,7 +31,7 @@ def demo_experts(root: Path) -> tuple[str, ...]:
     """
     found = sorted(config.parent for config in (root / "examples" / "experts").glob("*/adapter_config.json"))
     if not found:
-        raise UserError("the demo's experts are not here; run `make demo` in a checkout of the repository")
+        raise UserError("the demo's experts are not installed; run `make demo` in a checkout of the repository")
     return tuple(str(path) for path in found)
 
 

@@ -16,7 +16,7 @@ from pyswarmopt_llm.evaluation.workers.messages import Questions
 from pyswarmopt_llm.jobs.search.archive import Archive, Candidate
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.scorers import Scorers
-from pyswarmopt_llm.reporting.report.pareto_plot import plot_front
+from pyswarmopt_llm.reporting.plots import plot_front
 from pyswarmopt_llm.tasks import Scoring
 
 

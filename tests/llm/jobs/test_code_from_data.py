@@ -273,7 +273,7 @@ ALLOWED = {
     ("pyswarmopt_llm/jobs/search/finish.py", "rmtree"): "best/ of the run",
     ("pyswarmopt_llm/evaluation/run_directory.py", "unlink"): "the run's own files; of a link the link itself",
     ("pyswarmopt_llm/reporting/plots.py", "savefig"): "into `safe_files.replacing`",
-    ("pyswarmopt_llm/reporting/report/pareto_plot.py", "savefig"): "into `safe_files.replacing`",
+    ("pyswarmopt_llm/reporting/report/figures.py", "savefig"): "into memory",
     # A path that the caller or the command line gives
     ("pyswarmopt/cli/compare.py", "savefig"): "--plot",
     ("pyswarmopt/cli/lesson.py", "write_text"): "--out",
