@@ -1,4 +1,4 @@
-"""Experts and their base: find, check, load, train and write them."""
+"""Experts and their base models: find, check, load, train, write and run them."""
 
 from pyswarmopt_llm.models.adapters.adapter import (
     Adapter,
@@ -8,19 +8,20 @@ from pyswarmopt_llm.models.adapters.adapter import (
     load_factors,
     read_adapter,
 )
-from pyswarmopt_llm.models.adapters.compatibility import PreflightReport, Problem, Row, inspect_experts
+from pyswarmopt_llm.models.adapters.compatibility import ExpertRow, PreflightReport, Problem, inspect_experts
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.base import BaseModel, load_model, load_tokenizer, resolve_base
-from pyswarmopt_llm.models.training.train import TrainingResult, train_expert
+from pyswarmopt_llm.models.training.train import TrainingOptions, TrainingResult, train_expert
 
 __all__ = [
     "Adapter",
     "AdapterInfo",
     "BaseModel",
+    "ExpertRow",
     "Factors",
     "PreflightReport",
     "Problem",
-    "Row",
+    "TrainingOptions",
     "TrainingResult",
     "inspect_experts",
     "load_adapter",

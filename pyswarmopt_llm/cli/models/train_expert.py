@@ -62,7 +62,7 @@ def command(given: Training, quiet: Quiet = False, as_json: Json = False) -> Non
 
     Example: swarm-llm train-expert --base B --data builtin:dates --out experts/dates --rank 4
     """
-    from pyswarmopt_llm.models import resolve_base, train_expert
+    from pyswarmopt_llm.models import TrainingOptions, resolve_base, train_expert
     from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
     from pyswarmopt_llm.models.training.examples import load_examples
 
@@ -74,8 +74,7 @@ def command(given: Training, quiet: Quiet = False, as_json: Json = False) -> Non
             resolve_base(given.base),
             [chat for chats in sources.values() for chat in chats],
             given.out,
-            **recipe,
-            threads=given.threads,
+            TrainingOptions(**recipe, threads=given.threads),
             dtype=pick_dtype(given.dtype, where),
             device=where,
             data="; ".join(f"{spec}, {len(chats)} examples" for spec, chats in sources.items()),
