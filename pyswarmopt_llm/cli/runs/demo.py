@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 import pyswarmopt_llm
-from pyswarmopt_llm.cli.runs.running import run_job
 from pyswarmopt_llm.cli.options import Json, JsonLines, Quiet, Track
+from pyswarmopt_llm.cli.runs.running import run_job
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.options import OUTPUT, Option
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.options import OUTPUT, Option
 
 BASE = "embedded:smollm2-135m"
 TASK = "builtin:demo"

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from pyswarmopt_llm.common.options import Option
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.help import default_of, grouped
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.common.registry import unknown
 
 # What everybody has to say; the rest has defaults.

@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.reporting.terminal.progress import json_lines, progress
-from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.reporting.summary import print_result

@@ -11,17 +11,11 @@ from typing import Annotated
 
 import typer
 
-from pyswarmopt_llm.cli.options import JsonLines
-from pyswarmopt_llm.common.events import OnEvent
-from pyswarmopt_llm.reporting.terminal.live import LiveView
-from pyswarmopt_llm.reporting.terminal.progress import json_lines, progress
-from pyswarmopt_llm.reporting.terminal.state import SearchState
-from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.options import JsonLines
 from pyswarmopt_llm.common.events import OnEvent
-from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.reporting.follow import Follower, Status
 from pyswarmopt_llm.reporting.summary import print_result
 from pyswarmopt_llm.reporting.terminal.live import LiveView
