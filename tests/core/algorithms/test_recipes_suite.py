@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
@@ -62,6 +62,7 @@ def same(a: pso.Swarm, b: pso.Swarm) -> bool:
 def test_positions_lie_within_the_bounds(recipe, box, population, wall, seed):
     low = torch.tensor([a for a, _ in box], dtype=torch.float64)
     high = torch.tensor([a + width for a, width in box], dtype=torch.float64)
+    assume((low < high).any())  # else there is nothing to search, which is refused
     made = replace(recipe, boundary=getattr(boundary, wall))
     swarm = pso.Swarm(bounds=(low, high), population=population, recipe=made, seed=seed)
     for _ in range(12):

@@ -88,8 +88,12 @@ def _plain(value: Any) -> Any:
 
 
 def resumed(name: str, checkpoint: Path) -> Json:
-    """What one of `SEARCHES` comes to that goes on from a checkpoint."""
-    return described(*search(name, checkpoint))
+    """What one of `SEARCHES` comes to that goes on from a checkpoint.
+
+    Its first call only checks that the stored best is this objective's: the files are older than this check.
+    """
+    result, (_, *values) = search(name, checkpoint)
+    return described(result, values)
 
 
 def at_the_lowest(name: str, checkpoint: Path, stop_after: int | None = None) -> Json:
