@@ -18,7 +18,8 @@ from pyswarmopt_llm.metrics.objectives import scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import beats_chance, possible_scorings, trial_of
 from pyswarmopt_llm.metrics.registry import METRICS, Metric, find_metric
 from pyswarmopt_llm.models.engines.hardware import pick_device
-from pyswarmopt_llm.spaces.load import holds_several, open_model
+from pyswarmopt_llm.spaces import saved_kind
+from pyswarmopt_llm.spaces.load import open_model
 from pyswarmopt_llm.tasks import Task, load_task
 
 OnItems = Callable[[int, int], None]  # items scored, of how many
@@ -78,7 +79,7 @@ def evaluate_model(
         raise UserError(f"--split {split}: unknown; use dev or test")
     possible_scorings(scoring, ())  # a wrong name is found before the model is loaded
     if task.startswith(LM_EVAL):
-        if holds_several(base):
+        if saved_kind(base) is not None:
             raise UserError(f"--task {task}: the harness asks one model, {base} stands for several; use a task file")
         size = split_sizes(split, limit, dev, test)[split]
         return _evaluate_harness(open_model(base, adapter, dtype, device, threads), task, split, size)

@@ -9,6 +9,7 @@ from typing import Any
 from pyswarmopt_cli.words import counted
 from pyswarmopt_llm.reporting.table import verdict
 from pyswarmopt_llm.reporting.terminal.live import duration
+from pyswarmopt_llm.spaces import space_kind
 
 _STOPS = {
     "max_iter": "after {:g} iterations",
@@ -73,23 +74,19 @@ def usage(config: Mapping[str, Any], base: str) -> list[tuple[str, str]]:
         config: the run's configuration.
         base: the base's public name.
     """
-    folder, space = f"{config['out'].rstrip('/')}/best", config.get("space", "factor")
+    folder, library = f"{config['out'].rstrip('/')}/best", space_kind(config.get("space", "factor")).library
     run = shlex.quote(config["out"])
     found = [("Ask it something", f'swarm-llm generate --run {run} "Which planet is the largest?"')]
     imports = "from transformers import AutoModelForCausalLM, AutoTokenizer"
-    if space == "full":
+    if library == "transformers":
         code = [imports, "", f"model = AutoModelForCausalLM.from_pretrained({folder!r})"]
         found.insert(0, ("Load it with transformers", "\n".join([*code, f"tokenizer = {_tokenizer(folder)}"])))
-    elif space not in ("token", "graph"):
+    elif library == "peft":
         code = ["from peft import PeftModel", imports, "", f"base = AutoModelForCausalLM.from_pretrained({base!r})"]
         code += [f"tokenizer = {_tokenizer(base)}", f"model = PeftModel.from_pretrained(base, {folder!r})"]
         found.insert(0, ("Load it with peft", "\n".join(code)))
     for task in config["tasks"][:1]:
-        model = (
-            ["--base", folder]
-            if space in ("full", "token", "graph")
-            else ["--base", config["base"], "--adapter", folder]
-        )
+        model = ["--base", config["base"], "--adapter", folder] if library == "peft" else ["--base", folder]
         words = ["swarm-llm", "eval", *model, "--task", task, "--split", "test"]
         found.append(("Score it again", shlex.join(words)))
     return found

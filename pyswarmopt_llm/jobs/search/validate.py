@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 
 from pyswarmopt_cli.limits import largest
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.common.optimizers import is_swarm, optimizer
 from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
 from pyswarmopt_llm.evaluation.workers.spec import check_workers, parse_workers
 from pyswarmopt_llm.metrics.objectives import Objectives, scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
 from pyswarmopt_llm.metrics.registry import METRICS, Metric
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.files import inside
-from pyswarmopt_llm.spaces import SEVERAL, check_space
-from pyswarmopt_llm.spaces.graph.engine import GraphEngine
-from pyswarmopt_llm.spaces.mixture.engine import MixtureEngine
+from pyswarmopt_llm.spaces import space_kind
 from pyswarmopt_llm.spaces.starts import check_start
 from pyswarmopt_llm.tasks import Task
-
-if TYPE_CHECKING:
-    from pyswarmopt_llm.models.engines.vllm import VllmEngine
 
 TRANSFORMERS, VLLM = ENGINES = ("transformers", "vllm")
 
@@ -49,28 +43,16 @@ def check_settings(config: SearchConfig) -> None:
     if config.compat not in ("paper", "reference"):
         raise UserError(f"--compat {config.compat}: unknown; use paper or reference")
     possible_scorings(config.scoring, ())
-    check_space(config.space, config.exact_flat, config.granularity)
+    kind = space_kind(config.space)
+    kind.check(config)
     check_start(config.start, config.space, config.exact_flat)
-    if config.space != "token" and config.contrast:
-        raise UserError(f"--contrast: goes with --space token only, not with {config.space}; leave it out")
-    if config.space not in SEVERAL and not config.base:
-        raise UserError("--base: missing; name the model that the experts are adapters of")
     if config.engine not in ENGINES:
         raise UserError(f"--engine {config.engine}: unknown; use {' or '.join(ENGINES)}")
     if config.engine == VLLM:
-        if config.space not in ("factor", "delta"):
+        if not kind.adapters:
             raise UserError(f"--engine vllm: takes LoRA candidates, not space {config.space}; leave it out")
         if not parse_workers(config.workers).alone or config.calibrate:
             raise UserError("--engine vllm: makes its own batches in one process; leave out --workers and --calibrate")
-    if config.space in SEVERAL and config.calibrate:
-        raise UserError(f"--calibrate: tries one base, space {config.space} has several models; leave it out")
-    if config.space == "graph" and config.particles <= len(config.experts):
-        raise UserError(
-            f"--particles {config.particles}: the first {len(config.experts)} are the experts alone, the others random "
-            "graphs; give more particles than experts"
-        )
-    if config.output_rank is not None and config.space != "delta":
-        raise UserError(f"--output-rank {config.output_rank}: goes with --space delta only; leave it out")
     optimizer(config, torch.eye(len(config.experts), dtype=torch.float64))  # refuses its own settings
     _check_policy(config)
 
@@ -108,8 +90,9 @@ def check_screen(config: SearchConfig, objectives: Objectives, size: int) -> Non
     """
     if config.screen is None:
         return
-    if config.space in SEVERAL or config.engine != TRANSFORMERS:
-        where = f"--space {config.space}" if config.space in SEVERAL else f"--engine {config.engine}"
+    several = space_kind(config.space).several_models
+    if several or config.engine != TRANSFORMERS:
+        where = f"--space {config.space}" if several else f"--engine {config.engine}"
         raise UserError(f"--screen: {where} scores all items at once; leave it out")
     metrics = {name: metric.name for name, metric in objectives.metrics.items()}
     for name, metric in {**metrics, **dict.fromkeys(objectives.externals, "its own score")}.items():
@@ -142,7 +125,7 @@ def check_budget(config: SearchConfig, tasks: Mapping[str, Task]) -> None:
 def check_askable(
     task: Task,
     scoring: str,
-    engine: TransformersEngine | MixtureEngine | GraphEngine | VllmEngine,
+    engine: Engine,
     splits: Sequence[str] = ("dev", "test"),
     metric: Metric = METRICS["accuracy"],
     asked: str = "the base",
@@ -155,9 +138,9 @@ def check_askable(
     Raises:
         UserError: names the task's source, the item and whose context window is too short for it.
     """
-    if isinstance(engine, MixtureEngine | GraphEngine):
-        for name, member in engine.members.items():
-            check_askable(task, scoring, member, splits, metric, name, engine.room)
+    for name, member in engine.members.items():
+        check_askable(task, scoring, member, splits, metric, name, engine.message_tokens)
+    if engine.members:
         return
     window = engine.window
     for split in splits:
@@ -171,11 +154,10 @@ def check_askable(
             for item, text, written in questions.texts():
                 new = max(written, room)
                 # A token takes a byte or more of text (twice as many allowed for, where a tokenizer rewrites
-                # it), so that the few long items alone have to be tokenised here.
+                # it), so that only the few long items have to be tokenised here.
                 if window is None or 2 * len(text.encode()) + new <= window:
                     continue
-                plain = engine.tokenizer.chat_template is None
-                needed = len(engine.tokenizer(text, add_special_tokens=plain)["input_ids"]) + new
+                needed = engine.count_tokens(text) + new
                 if needed > window:
                     raise UserError(
                         f"{task.source}: {split} item {item.id}: {how} scoring needs {needed} tokens, {asked}'s "

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.models.engines.base import BaseEngine
 
 
-class Texts:
-    """A tokenizer as a causal language model wants it.
+class TokenizingEngine(BaseEngine):
+    """An engine of one causal language model and its tokenizer.
 
     Args:
         tokenizer: of transformers.
@@ -45,6 +46,10 @@ class Texts:
             raise ValueError("a prompt is empty: there is nothing to continue")
         return tuple(ids)
 
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text; with the tokenizer's special tokens where no chat template has written them."""
+        return len(self.tokenizer(text, add_special_tokens=self.tokenizer.chat_template is None)["input_ids"])
+
     def check_length(self, n: int, text: str) -> None:
         """Raise `UserError` if `n` tokens, of an item that begins with `text`, do not fit into the context window."""
         if self.window is not None and n > self.window:
@@ -68,4 +73,4 @@ def window_of(config: Any) -> int | None:
     return None if found is None else int(found)
 
 
-__all__ = ["Texts", "leading_specials", "window_of"]
+__all__ = ["TokenizingEngine", "leading_specials", "window_of"]

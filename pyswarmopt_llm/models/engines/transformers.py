@@ -22,7 +22,7 @@ from pyswarmopt_llm.models.engines.generation import Draw, greedy, sampled
 from pyswarmopt_llm.models.engines.hardware import out_of_memory
 from pyswarmopt_llm.models.engines.patched_weights import PatchedWeights
 from pyswarmopt_llm.models.engines.prefix_cache import PrefixCache
-from pyswarmopt_llm.models.engines.tokenizing import Texts, window_of
+from pyswarmopt_llm.models.engines.tokenizing import TokenizingEngine, window_of
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class TokenScores:
     logprobs: Tensor
 
 
-class TransformersEngine(Texts):
+class TransformersEngine(TokenizingEngine):
     """Runs a causal language model and any candidate patched onto it; implements `interfaces.Engine`.
 
     Args:
@@ -81,6 +81,11 @@ class TransformersEngine(Texts):
     def dtype(self) -> torch.dtype:
         """The dtype of the model's weights."""
         return self.model.dtype
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:  # type: ignore[override]  # read-only here
+        """As `named_parameters()` of the model gives them."""
+        return tuple(name for name, _ in self.model.named_parameters())
 
     def load(self, patch: Patch) -> None:
         """Make the resident model ``base + patch``; see `PatchedWeights.load`."""

@@ -20,12 +20,12 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.engines.batching import encode_pair
-from pyswarmopt_llm.models.engines.tokenizing import Texts
+from pyswarmopt_llm.models.engines.tokenizing import TokenizingEngine
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # room for an adapter comes in these sizes
 
 
-class VllmEngine(Texts):
+class VllmEngine(TokenizingEngine):
     """One base resident in vLLM, with room for one adapter; implements `interfaces.Engine`.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -11,10 +10,10 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.alphabet import same_tokenizer
+from pyswarmopt_llm.models.engines.base import BaseEngine
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.models.side_by_side import check_members, load_members
+from pyswarmopt_llm.models.side_by_side import check_members
 from pyswarmopt_llm.spaces.mixture.decoding import as_text, byte_steps, exact_pieces, exact_tokens, token_pieces
-from pyswarmopt_llm.spaces.mixture.files import read_mixture
 from pyswarmopt_llm.spaces.mixture.fusion import TOKEN_FUSIONS
 from pyswarmopt_llm.spaces.mixture.incremental import Voice
 from pyswarmopt_llm.spaces.mixture.mixing import log_mixture
@@ -24,7 +23,7 @@ FUSIONS = ("exact", "bytes", *TOKEN_FUSIONS)
 BYTE_TEXTS = 16  # written together byte by byte: the keys and values of four paths each are held
 
 
-class MixtureEngine:
+class MixtureEngine(BaseEngine):
     """Runs sum_i w_i P_i(next token); implements `interfaces.Engine`.
 
     A prompt here is what a user says: every member puts it into its own chat template when it is asked.
@@ -155,11 +154,6 @@ class MixtureEngine:
         return user
 
     @property
-    def room(self) -> int:
-        """Tokens that a member needs for what it writes beside the answer: none."""
-        return 0
-
-    @property
     def dtype(self) -> torch.dtype:
         """The dtype of the members' weights."""
         return next(iter(self.members.values())).dtype
@@ -171,28 +165,3 @@ def _byte_texts(voices: Sequence[Voice], weights: Sequence[float], prompts: Sequ
         for row, byte in step.items():
             found[row].append(byte)
     return ["".join(as_text([bytes(text)])) for text in found]
-
-
-def open_mixture(
-    folder: str | Path,
-    dtype: str = "auto",
-    device: str = "auto",
-    threads: int | None = None,
-    fusion: str = "auto",
-) -> MixtureEngine:
-    """Load the mixture in a directory such as RUN/best, ready to be asked.
-
-    Args:
-        folder: holds ``mixture.json``.
-        dtype: of the weights, as in a search.
-        device: where they go.
-        threads: CPU threads (None: as torch finds them).
-        fusion: see `MixtureEngine`.
-
-    Raises:
-        UserError: the file is damaged, or a member cannot be loaded or is not what it was.
-    """
-    file = read_mixture(folder)
-    engine = MixtureEngine(load_members(file.members, dtype, device, threads), fusion)
-    engine.load(Patch(mixture=file.weights))
-    return engine

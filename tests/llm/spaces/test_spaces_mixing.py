@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
-from pyswarmopt_llm.spaces import DeltaSpace, FactorSpace, FlatFactorSpace, build_space, uniform_position
+from pyswarmopt_llm.spaces import build_space, uniform_position
+from pyswarmopt_llm.spaces.delta import DeltaSpace
+from pyswarmopt_llm.spaces.factor import FactorSpace, FlatFactorSpace
 
 MODULE = "model.layers.0.self_attn.q_proj"
 NAME = f"{MODULE}.weight"
