@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 import pyswarmopt as pso
-from pyswarmopt.engine.numba.loader import COMPILER
+from pyswarmopt.engine.choose import COMPILER
 
 LOW, HIGH = -5.0, 5.0
 Run = Callable[[int], None]  # does so many iterations

@@ -10,9 +10,9 @@ from pyswarmopt.algorithms import registry as recipes
 from pyswarmopt.algorithms.recipe import Recipe, compose
 from pyswarmopt.base.flat_view import FlatView, layer_of, module_type_of
 from pyswarmopt.base.optimizer import Optimizer, Point
-from pyswarmopt.driver import pareto
 from pyswarmopt.driver.history import History, ParticleRecord, Record
-from pyswarmopt.driver.multiobjective import MultiResult, minimize_multi
+from pyswarmopt.driver.multi import pareto
+from pyswarmopt.driver.multi.multiobjective import MultiResult, minimize_multi
 from pyswarmopt.driver.result import Result
 from pyswarmopt.hybrid.memetic import MemeticSwarm
 from pyswarmopt.inspect import diagnostics, plot

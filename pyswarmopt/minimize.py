@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, ParamSpec
 
 import numpy.typing as npt
 
@@ -11,9 +14,12 @@ from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.driver.asynchronous import AsynchronousSearch
 from pyswarmopt.driver.evaluation import Objective, OnError
 from pyswarmopt.driver.history import Granularity
+from pyswarmopt.driver.options import Callback, Options, Start
 from pyswarmopt.driver.result import Result
-from pyswarmopt.driver.search import Callback, Search, Start
+from pyswarmopt.driver.search import Search
 from pyswarmopt.driver.workers import MapLike
+
+P = ParamSpec("P")
 
 
 def minimize(
@@ -106,33 +112,33 @@ def minimize(
         >>> abs(r.fun - 0.5) < 0.01, r.maxcv
         (True, 0.0)
     """
-    return _search(**locals(), maximize=False)
+    return _run(
+        Options(
+            fun, bounds, recipe, population, max_evals, max_iter, target, seed, workers, vectorized, callback,
+            x0, progress, on_error, checkpoint, integrality, constraints, categorical, noisy, history, asynchronous,
+        )
+    )  # fmt: skip
 
 
-def maximize(
-    fun: Objective,
-    bounds: Any,
-    recipe: str | Recipe | None = None,
-    population: int | None = None,
-    max_evals: int | None = None,
-    max_iter: int | None = None,
-    target: float | None = None,
-    seed: int | None = None,
-    workers: int | str | MapLike = 1,
-    vectorized: bool | Literal["auto"] = "auto",
-    callback: Callback | None = None,
-    x0: Start | None = None,
-    progress: bool = False,
-    on_error: OnError = "raise",
-    checkpoint: str | os.PathLike[str] | None = None,
-    integrality: npt.ArrayLike | None = None,
-    constraints: Any = None,
-    categorical: npt.ArrayLike | None = None,
-    noisy: bool = False,
-    history: Granularity = "iteration",
-    asynchronous: bool = False,
-) -> Result:
-    """Find the point of a box where `fun` is largest; everything else as in `minimize`.
+def _called_like(other: Callable[P, Result]) -> Callable[[Callable[..., Result]], Callable[P, Result]]:
+    """Give a function the arguments of another one."""
+
+    def signed(function: Callable[..., Result]) -> Callable[P, Result]:
+        signature = inspect.signature(other)
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> Result:
+            return function(**signature.bind(*args, **kwargs).arguments)
+
+        call.__signature__ = signature  # type: ignore[attr-defined]
+        return call
+
+    return signed
+
+
+@_called_like(minimize)
+def maximize(**arguments: Any) -> Result:
+    """Find the point of a box where `fun` is largest; arguments and result are those of `minimize`.
 
     Example:
         >>> import pyswarmopt as pso
@@ -140,11 +146,11 @@ def maximize(
         >>> round(r.fun, 3), round(float(r.x[0]), 3)
         (3.0, 1.0)
     """
-    return _search(**locals(), maximize=True)
+    return _run(Options(**arguments, maximize=True))
 
 
-def _search(asynchronous: bool, **arguments: Any) -> Result:
-    return (AsynchronousSearch if asynchronous else Search)(**arguments).run()
+def _run(options: Options) -> Result:
+    return (AsynchronousSearch if options.asynchronous else Search)(options).run()
 
 
 __all__ = ["maximize", "minimize"]

@@ -17,26 +17,26 @@ from torch import Tensor
 from pyswarmopt.algorithms import registry as recipes
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base import checkpoint
-from pyswarmopt.base.in_flight import Flights
+from pyswarmopt.base.in_flight import InFlight
 from pyswarmopt.base.inputs import as_mask, as_values, matrix, take_over
 from pyswarmopt.base.optimizer import Point
-from pyswarmopt.base.state import NUMPY_DTYPES, Bools, Floats, State
+from pyswarmopt.base.state import Bools, Floats, State
 from pyswarmopt.base.storage import Storage
-from pyswarmopt.engine.step import move
-from pyswarmopt.engine.step_one import move_one, remember_one
-from pyswarmopt.parts import stopping
+from pyswarmopt.engine import reference
+from pyswarmopt.engine.buffers import NUMPY_DTYPES
+from pyswarmopt.engine.choose import Update, check_factors
 from pyswarmopt.parts.boundary import Box, make_box
 from pyswarmopt.parts.restart import RestartSwarm
 
 
 @dataclass(frozen=True, eq=False)
 class Ticket:
-    """One position to evaluate, to be told by itself.
+    """One position to evaluate, whose value is told on its own.
 
     Attributes:
         x: the position, (D,), a copy.
-        particle: which particle it belongs to.
-        number: that of the round of evaluations it belongs to; of a ticket from `Swarm.ask_one` its own.
+        particle: index of its particle.
+        number: of its round of evaluations; each ticket from `Swarm.ask_one` has its own.
     """
 
     x: Tensor
@@ -131,25 +131,30 @@ class Swarm:
             self.recipe.launch(x, v, self._box, self._generator)
         else:
             take_over("velocities", matrix("velocities", velocities, (n, dim)), v)
-        self._state = State.start(x, v, maximize, self._storage)
+        self._go_on(State.start(x, v, maximize, self._storage))
+
+    def _go_on(self, state: State, saved: Mapping[str, Any] | None = None) -> None:
+        """Go on from this state, with the random factors of the saved one it was made from."""
+        self._state = state
+        self._update = Update(self.recipe, state, self._box, self._generator, self._storage, saved)
 
     # ---- the loop ----
 
     def ask(self) -> Tensor:
-        """Positions to evaluate, (N, D): yours to keep, the same ones until they are told.
+        """Positions to evaluate, (N, D), yours to keep; the same ones until `tell`.
 
-        N is that of the present population; a recipe that restarts the swarm may change it. A large swarm lends
-        its own memory instead of a copy, and moves on in other memory while you hold it: if you edit such
-        positions, evaluate and tell them as edited.
+        N is the size of the present population, which a restart of the swarm may change. A large swarm returns its own
+        memory instead of a copy, and moves on in other memory while you hold it: if you edit such positions, evaluate
+        them as edited and tell them with `repaired=True`.
         """
         self._prepare()
-        return self._state.hand_out()
+        return self._update.buffers.hand_out()
 
     def tickets(self) -> list[Ticket]:
-        """The positions to evaluate one by one, to be told in any order; those told already are left out.
+        """The positions of this round as tickets, which are told one by one in any order; without those told already.
 
-        The swarm moves when the last one of a round was told, so the order makes no difference. A swarm that is
-        asked by `ask_one` answers with what is in flight: after loading it, what is to be evaluated again.
+        The swarm moves after the last value of a round, so the order makes no difference. For an asynchronous swarm
+        (see `ask_one`): the pending evaluations; after loading it, those to be repeated.
 
         Example:
             >>> s = Swarm(bounds=[(-5, 5)] * 2, population=3, seed=0)
@@ -159,25 +164,26 @@ class Swarm:
             3
         """
         st = self._state
-        if st.flights is not None:
-            return [self._ticket(int(i), int(st.flights.numbers[i])) for i in np.flatnonzero(st.flights.out)]
+        if st.in_flight is not None:
+            pending = np.flatnonzero(st.in_flight.pending).tolist()
+            return [self._ticket(i, int(st.in_flight.tickets[i])) for i in pending]
         self._prepare()
         return [self._ticket(int(i), st.generation) for i in np.flatnonzero(~st.arrived)]
 
     def ask_one(self) -> Ticket | None:
-        """The next position to evaluate, from a swarm whose particles move one by one: none waits for the others.
+        """The next position to evaluate, in asynchronous mode: no particle waits for the others.
 
-        The particle that has waited longest moves, on the bests that are known now, and is in flight until its
-        ticket is told. Particles count their own stagnation; an iteration, by which schedules, patience and stop
-        rules count, is over after every N values. The run follows from the seed and the order of the tells. A swarm
-        once asked this way is always asked this way.
+        The particle idle for longest moves, on the bests known by now, and is pending until its ticket is told.
+        Particles count their own stagnation; an iteration, by which schedules, patience and stop rules count, ends
+        after every N values. The run depends on the seed and the order of the tells. There is no way back from
+        asynchronous mode.
 
         Returns:
-            A ticket; None if another value must be told first, because all particles are in flight, or because
-            those that are must land before the whole swarm restarts.
+            A ticket; None if another value must be told first: all particles are pending, or the whole swarm restarts
+            once the pending ones have returned.
 
         Raises:
-            ValueError: positions that `ask` or `tickets` gave were not told yet.
+            ValueError: a round that `ask` or `tickets` began is not complete.
 
         Example:
             Three workers, of which the third is twice as slow:
@@ -191,13 +197,13 @@ class Swarm:
             >>> s.best.value < 1e-6, s.evaluations, s.iteration, len(s.tickets())
             (True, 2500, 415, 3)
         """
-        flights = self._flights()
-        i = flights.next()
+        in_flight = self._in_flight()
+        i = in_flight.next()
         if i is None:
             return None
-        if flights.landed[i] >= 0:  # else it is evaluated where it starts
-            move_one(self.recipe, self._state, i, self._box, self._generator)
-        return self._ticket(i, flights.take_off(i))
+        if in_flight.completed_at[i] >= 0:  # else it is evaluated where it starts
+            self._update.move_one(i)
+        return self._ticket(i, in_flight.dispatch(i))
 
     def tell(
         self,
@@ -221,8 +227,8 @@ class Swarm:
                 `ask` did not return (unless `repaired`), or a ticket that was told already or is not of this swarm.
         """
         st = self._state
-        if st.flights is not None:
-            self._land(st.flights, positions, values)
+        if st.in_flight is not None:
+            self._tell_one(st.in_flight, positions, values)
             return
         if not st.pending:
             raise ValueError("tell() without ask(): each round of positions can be told once")
@@ -238,16 +244,16 @@ class Swarm:
         self._complete(costs, evaluated)
 
     def revalue(self, values: npt.ArrayLike | Tensor, best: float | None = None) -> None:
-        """Say what the personal bests are worth after evaluating them again, as a noisy objective asks for.
+        """Replace the values of the personal bests, after evaluating them again because the objective is noisy.
 
-        The best of the swarm and the best of all follow, for better or worse: without it a lucky value stays for
+        The best of the swarm and the best of all follow, for better or worse: otherwise a lucky value would stay for
         ever. Positions, stagnation counts and the worst stay as they are.
 
         Args:
             values: (N,) values of `personal_bests`, in the user's sense; one that is not finite counts as the worst
                 possible.
             best: value of `Swarm.best.x`; needed only if no particle has its personal best there any more, as after
-                a restart of the swarm. Default: what it was.
+                a restart of the swarm. Default: its old value.
 
         Raises:
             ValueError: not one value for each particle.
@@ -263,25 +269,21 @@ class Swarm:
         costs = self._costs(values, (len(st.positions),))
         costs[~np.isfinite(costs)] = math.inf
         best_cost = st.best_cost if best is None else st.user_value(best)
-        st.revalue(costs, best_cost if math.isfinite(best_cost) else math.inf)
+        self._update.revalue(costs, best_cost if math.isfinite(best_cost) else math.inf)
 
     def stop(self) -> dict[str, float]:
-        """The recipe's reasons to stop with the values that gave them; empty to go on."""
-        return stopping.reasons(self.recipe.stop, self._state)
+        """The recipe's reasons to stop, with the values that triggered them; empty to go on."""
+        return reference.stop(self._state, self.recipe)
 
     def _prepare(self) -> None:
-        """Make sure there are positions that wait for their values."""
+        """Move, unless there are positions whose values are not in yet."""
         st = self._state
-        if st.flights is not None:
+        if st.in_flight is not None:
             raise ValueError("this swarm is asked one by one: go on with ask_one()")
         if not st.pending:
             if st.age > 0:
-                self._move()
+                self._update.move()
             st.pending = True
-
-    def _move(self) -> None:
-        st = self._state
-        move(self.recipe, st, self._box, self._generator, room=st.room())
 
     def _tell_ticket(self, ticket: Ticket, value: npt.ArrayLike | Tensor) -> None:
         st = self._state
@@ -300,53 +302,40 @@ class Swarm:
     def _ticket(self, particle: int, number: int) -> Ticket:
         return Ticket(self._state.positions[particle].clone(), particle, number)
 
-    def _flights(self) -> Flights:
-        """Who is in flight; from the first call on particles move one by one."""
+    def _in_flight(self) -> InFlight:
+        """The pending evaluations; from the first call on particles move asynchronously."""
         st = self._state
-        if st.flights is None:
+        if st.in_flight is None:
             if st.pending:
                 raise ValueError("a round of positions is not told yet: tell it, then ask_one()")
-            st.reclaim()
+            self._update.buffers.own_positions()
             n = len(st.positions)
-            st.flights = Flights.of(n, handed=st.generation + 1)  # a number that no ticket of a round ever had
-            st.flights.begin_round(st.leader_cost, st.best_cost)
+            st.in_flight = InFlight.of(n, dispatched=st.generation + 1)  # a number that no ticket of a round ever had
+            st.in_flight.begin_round(st.leader_cost, st.best_cost)
             if st.age > 0:  # all of them were evaluated, in their order
-                st.flights.landed[:], st.flights.told = np.arange(n), n
-        return st.flights
+                st.in_flight.completed_at[:], st.in_flight.completed = np.arange(n), n
+        return st.in_flight
 
-    def _land(self, flights: Flights, ticket: Any, value: npt.ArrayLike | Tensor) -> None:
+    def _tell_one(self, in_flight: InFlight, ticket: Any, value: npt.ArrayLike | Tensor) -> None:
         if not isinstance(ticket, Ticket):
             raise ValueError("this swarm is asked one by one: tell the tickets that ask_one() gave")
         cost = float(self._costs(value, ()))
-        first = flights.land(ticket.particle, ticket.number)
-        remember_one(self._state, ticket.particle, cost, first)
-        flights.grounded = False
-        self._restart()
+        first = in_flight.complete(ticket.particle, ticket.number)
+        self._update.remember_one(ticket.particle, cost, first)
+        in_flight.paused = False
+        self._update.restart()
 
     def _complete(self, costs: Floats, evaluated: Bools | None) -> None:
-        st = self._state
-        st.remember(costs, evaluated, self.recipe.repeat_dropped, self.recipe.last_worst_wins)
-        st.pending = False
-        self._restart()
-
-    def _restart(self) -> None:
-        for restart in self.recipe.restart:
-            restart(self._state, self._fresh)
-
-    def _fresh(self, count: int) -> tuple[Tensor, Tensor]:
-        """Starting positions and velocities of a new population, (count, D) each."""
-        like = self._state.positions
-        x, v = (self._storage.empty((count, like.shape[1]), like.dtype, like.device) for _ in range(2))
-        self.recipe.populate(None, x, self._box, self._generator)
-        self.recipe.launch(x, v, self._box, self._generator)
-        return x, v
+        self._update.remember(costs, evaluated)
+        self._state.pending = False
+        self._update.restart()
 
     def _costs(self, values: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
         array = as_values(values, shape)
         return -array if self._state.maximize else array
 
     def _adopt(self, told: Tensor | npt.ArrayLike, repaired: bool) -> None:
-        if self._state.got_back(told):
+        if self._update.buffers.is_unedited(told):
             return
         current = self._state.positions
         if isinstance(told, Tensor) and told.dtype == current.dtype and told.device == current.device:
@@ -367,13 +356,13 @@ class Swarm:
 
     @property
     def best(self) -> Point:
-        """The best point told so far, its value in the user's sense."""
+        """The best point evaluated so far, its value in the user's sense."""
         st = self._state
         return Point(st.best_position.clone(), st.user_value(st.best_cost))
 
     @property
     def worst(self) -> Point:
-        """The worst finite point told so far, its value in the user's sense."""
+        """The worst finite point evaluated so far, its value in the user's sense."""
         st = self._state
         return Point(st.worst_position.clone(), st.user_value(st.worst_cost))
 
@@ -404,29 +393,28 @@ class Swarm:
 
     @property
     def iteration(self) -> int:
-        """Rounds told after the first one, which evaluates the starting positions; a restarted swarm counts on."""
+        """Completed rounds after the first one, which evaluates the starting positions; restarts do not reset it."""
         return self._state.iteration
 
     @property
     def rounds(self) -> int:
-        """Rounds told so far, that of the starting positions included: for particles that move together how often
-        they were told, for those that move one by one how often another N values were told."""
+        """Completed evaluation rounds, including the initial one; in asynchronous mode, one round per N values."""
         return self._state.generation
 
     @property
     def evaluations(self) -> int:
-        """Values told so far, those of dropped particles not counted."""
+        """Completed evaluations, not counting dropped particles."""
         return self._state.evaluations
 
     # ---- saving ----
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resume needs: tensors (copies, in memory), numbers and strings."""
+        """What a resume needs: tensors (copies, in memory), numbers and strings."""
         return {k: v.detach().clone() if isinstance(v, Tensor) else v for k, v in self._saved().items()}
 
     def _saved(self) -> dict[str, Any]:
-        """What `state_dict` gives, on the swarm's own memory."""
-        saved = self._state.to_dict()
+        """The entries of `state_dict`, not copied."""
+        saved = self._state.to_dict() | self._update.factors()
         saved["generator"] = self._generator.get_state()
         saved["recipe"] = self.recipe.name
         saved["options"] = self._options()
@@ -454,8 +442,8 @@ class Swarm:
             raise ValueError(f"the saved swarm follows recipe {saved_as}, this one {here}")
 
     def _go_to(self, saved: Mapping[str, Any], own: Callable[[Tensor], Tensor]) -> None:
-        state = State.from_dict(dict(saved), own, self._storage)
-        state.factors.check(getattr(self.recipe.velocity, "sum", None))
+        state = State.from_dict(saved, own)
+        check_factors(saved, state, self.recipe)
         if "low" in saved:
             side = state.positions.dtype, "D"
             checkpoint.check(saved, {"low": side, "high": side}, {"D": state.positions.shape[1]})
@@ -465,16 +453,17 @@ class Swarm:
         except RuntimeError as error:
             raise ValueError(f"not the state of a random generator: {error}") from error
         self._box = Box(own(saved["low"]), own(saved["high"])) if "low" in saved else None
-        self._state = state
+        self._go_on(state, saved)
 
     def __getstate__(self) -> dict[str, Any]:
         """What pickle and copy take; torch would pickle the generator as it was when it was seeded."""
-        return {**vars(self), "_generator": self._generator.get_state()}
+        return {**vars(self), "_generator": self._generator.get_state(), "_update": self._update.factors()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._generator = torch.Generator()
         self._generator.set_state(state["_generator"])
+        self._go_on(self._state, state["_update"])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to one file, atomically and without pickle."""
@@ -519,10 +508,10 @@ class Swarm:
 
 
 def _usable(device: torch.device | str) -> torch.device:
-    """The device, if it holds numbers here and now.
+    """The device, if this machine has it.
 
     Raises:
-        ValueError: it does not.
+        ValueError: it cannot be used.
     """
     try:
         torch.ones(1, device=device).cpu()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
-from pyswarmopt.algorithms.recipe import Recipe, compose
+from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
 from pyswarmopt.parts.initialise import at_rest
 from pyswarmopt.parts.topology import named
 from pyswarmopt.parts.velocity import Snapshot
@@ -24,6 +22,7 @@ def gaussian_between(snapshot: Snapshot, move: int, generator: torch.Generator) 
     return (p + g) / 2 + (p - g).abs() * normal - x
 
 
+@keeps_options
 def bare_bones(topology: str = "ring", population: int = 40) -> Recipe:
     """Bare bones PSO: Kennedy 2003, IEEE Swarm Intelligence Symposium, without a velocity and without a
     coefficient.
@@ -43,15 +42,13 @@ def bare_bones(topology: str = "ring", population: int = 40) -> Recipe:
         >>> bare_bones(topology="global").name
         'bare_bones'
     """
-    options = dict(locals())
-    recipe = compose(
+    return compose(
         name="bare_bones",
         velocity=gaussian_between,
         topology=named(topology),
         launch=at_rest,
         population=population,
     )
-    return replace(recipe, options=options)
 
 
 __all__ = ["bare_bones", "gaussian_between"]

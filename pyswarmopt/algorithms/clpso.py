@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pyswarmopt.algorithms.recipe import Recipe, compose
+from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
 from pyswarmopt.base.state import Floats, Ints, State
 from pyswarmopt.parts.schedule import Linear
 from pyswarmopt.parts.velocity import Clamped, SumOfTerms, VelocityRule, inertia, social
@@ -86,6 +86,7 @@ def _other(particle: Ints, u: Floats, n: int) -> Ints:
     return (particle + 1 + (u * (n - 1)).astype(np.int64)) % n
 
 
+@keeps_options
 def clpso(
     c: float = 1.49445,
     start: float = 0.9,
@@ -120,15 +121,13 @@ def clpso(
         >>> clpso(gap=5).topology
         Exemplars(gap=5)
     """
-    options = dict(locals())
     rule: VelocityRule = SumOfTerms((inertia(Linear(start, end, horizon)), social(c, "element")))
-    recipe = compose(
+    return compose(
         name="clpso",
         velocity=rule if max_velocity is None else Clamped(rule, max_velocity),
         topology=Exemplars(gap),
         population=population,
     )
-    return replace(recipe, options=options)
 
 
 __all__ = ["Exemplars", "clpso", "draw_exemplars", "learning_probability"]

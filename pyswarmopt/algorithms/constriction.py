@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
-from pyswarmopt.algorithms.recipe import Recipe, compose
+from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
 from pyswarmopt.parts.topology import named
 from pyswarmopt.parts.velocity import cognitive, inertia, social
 
 
-def constriction(
-    phi1: float = 2.05, phi2: float = 2.05, topology: str = "ring", population: int = 40
-) -> Recipe:
+@keeps_options
+def constriction(phi1: float = 2.05, phi2: float = 2.05, topology: str = "ring", population: int = 40) -> Recipe:
     """PSO with the constriction coefficient: Clerc & Kennedy 2002, IEEE TEC 6(1), equations 3 and 4 with
     kappa = 1.
 
@@ -36,18 +34,16 @@ def constriction(
         >>> constriction().velocity.terms[0].weight  # chi
         0.7298437881283576
     """
-    options = dict(locals())
     phi = phi1 + phi2
     if not phi > 4 or phi1 < 0 or phi2 < 0:
         raise ValueError(f"phi1={phi1}, phi2={phi2}: constriction needs both >= 0 and phi1 + phi2 > 4")
     chi = 2 / abs(2 - phi - math.sqrt(phi**2 - 4 * phi))
-    recipe = compose(
+    return compose(
         name="constriction",
         terms=(inertia(chi), cognitive(chi * phi1, "element"), social(chi * phi2, "element")),
         topology=named(topology),
         population=population,
     )
-    return replace(recipe, options=options)
 
 
 __all__ = ["constriction"]

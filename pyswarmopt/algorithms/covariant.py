@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from pyswarmopt.algorithms.recipe import Recipe, compose
+from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
 from pyswarmopt.parts import boundary
 from pyswarmopt.parts.restart import RestartSwarm
 from pyswarmopt.parts.topology import BetterInformants
@@ -53,6 +53,7 @@ class EigenFactors:
         return (self.inertia - self.damping / s.x.shape[1]) * s.v + pull @ axes.T
 
 
+@keeps_options
 def covariant(
     inertia: float = 0.67,
     cognitive: float = 1.62,
@@ -91,8 +92,7 @@ def covariant(
         >>> pso.minimize(pso.functions.rosenbrock, [(-5, 5)] * 3, recipe="covariant", max_evals=3000, seed=0).fun < 1e-6
         True
     """
-    options = dict(locals())
-    recipe = compose(
+    return compose(
         name="covariant",
         velocity=EigenFactors(inertia, cognitive, social, damping),
         topology=BetterInformants(share),
@@ -100,7 +100,6 @@ def covariant(
         restart=RestartSwarm(patience=patience, growth=growth),
         population=population,
     )
-    return replace(recipe, options=options)
 
 
 __all__ = ["EigenFactors", "covariant"]

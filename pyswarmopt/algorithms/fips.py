@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
 from typing import Any
 
-from pyswarmopt.algorithms.recipe import Recipe, compose
+from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
 from pyswarmopt.parts.topology import Global, Lattice, Ring, VonNeumann
 from pyswarmopt.parts.velocity import Snapshot, Term, inertia
 
@@ -28,6 +27,7 @@ def _towards(lattice: Lattice, column: int, s: Snapshot) -> Any:
     return s.p[lattice.neighbours(len(s.p))[:, column]] - s.x
 
 
+@keeps_options
 def fips(chi: float = 0.7298, phi: float = 4.1, topology: str = "von_neumann", population: int = 40) -> Recipe:
     """FIPS: Mendes, Kennedy & Neves 2004, IEEE TEC 8(3), with all weights W = 1.
 
@@ -47,16 +47,14 @@ def fips(chi: float = 0.7298, phi: float = 4.1, topology: str = "von_neumann", p
         >>> [term.name for term in fips(topology="ring").velocity.terms]
         ['inertia', 'informant 1', 'informant 2']
     """
-    options = dict(locals())
     if topology not in LATTICES:
         raise ValueError(f"topology={topology!r}: use {' or '.join(map(repr, LATTICES))}")
-    recipe = compose(
+    return compose(
         name="fips",
         terms=(inertia(chi), *informed(LATTICES[topology], chi * phi)),
         topology=Global(),  # the terms look at the neighbours themselves; nobody asks for g
         population=population,
     )
-    return replace(recipe, options=options)
 
 
 __all__ = ["fips", "informed"]

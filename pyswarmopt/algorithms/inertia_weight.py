@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from pyswarmopt.algorithms.recipe import Recipe, compose
+from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
 from pyswarmopt.parts.schedule import Linear
 from pyswarmopt.parts.topology import named
 from pyswarmopt.parts.velocity import Clamped, SumOfTerms, VelocityRule, cognitive, inertia, social
 
 
+@keeps_options
 def inertia_weight(
     start: float = 0.9,
     end: float = 0.4,
@@ -43,17 +42,15 @@ def inertia_weight(
         >>> inertia_weight(horizon=200).velocity.terms[0].weight(100)
         0.65
     """
-    options = dict(locals())
     rule: VelocityRule = SumOfTerms(
         (inertia(Linear(start, end, horizon)), cognitive(c1, "element"), social(c2, "element"))
     )
-    recipe = compose(
+    return compose(
         name="inertia_weight",
         velocity=rule if max_velocity is None else Clamped(rule, max_velocity),
         topology=named(topology),
         population=population,
     )
-    return replace(recipe, options=options)
 
 
 __all__ = ["inertia_weight"]

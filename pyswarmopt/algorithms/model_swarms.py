@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
-from pyswarmopt.algorithms.recipe import Recipe, compose
+from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
 from pyswarmopt.parts import boundary as boundaries
 from pyswarmopt.parts import initialise, velocity
 from pyswarmopt.parts.restart import RestartAtBest
@@ -16,14 +16,8 @@ from pyswarmopt.parts.stopping import MaxIter, Patience
 from pyswarmopt.parts.topology import Global
 from pyswarmopt.parts.velocity import Randomness
 
-TERMS = {
-    "inertia": velocity.inertia,
-    "cognitive": velocity.cognitive,
-    "social": velocity.social,
-    "repel": velocity.repel,
-}
 
-
+@keeps_options
 def model_swarms(
     inertia: float = 0.2,
     cognitive: float = 0.3,
@@ -67,7 +61,6 @@ def model_swarms(
         >>> model_swarms(repel=0.1).name
         'model_swarms'
     """
-    options = dict(locals())
     weights = {"inertia": inertia, "cognitive": cognitive, "social": social, "repel": repel}
     _check_weights(weights)
     _check_choice("randomness", randomness, ("uniform", "none"))
@@ -76,18 +69,23 @@ def model_swarms(
     random: Randomness = "scalar" if randomness == "uniform" else "none"
     recipe = compose(
         name="model_swarms",
-        terms=tuple(TERMS[name](weight, random) for name, weight in weights.items()),
-        topology=Global(),
+        populate=initialise.Interpolate(upper=2.0 if reference else 1.0),  # step 0: t x_a + (1 - t) x_b
+        launch=initialise.TowardsPartner(),  # v_i = x_j - x_i
+        terms=(
+            velocity.inertia(inertia, random),  # step 1: r_v phi_v v
+            velocity.cognitive(cognitive, random),  # r_p phi_p (p - x)
+            velocity.social(social, random),  # r_g phi_g (g - x)
+            velocity.repel(repel, random),  # r_w phi_w (x - w)
+        ),
+        normalise=True,  # 1/C
+        topology=Global(),  # g is the best of all
         boundary=boundaries.clip,
-        schedule=Exponential(step, step_decay, floor=0.1 if reference else 0.0),
-        restart=RestartAtBest(restart_patience, once=not reference),
-        stop=(Patience(max(patience - 1, 1) if reference else patience), MaxIter(max_iter)),
-        normalise=True,
-        populate=initialise.Interpolate(upper=2.0 if reference else 1.0),
-        launch=initialise.TowardsPartner(),
+        schedule=Exponential(step, step_decay, floor=0.1 if reference else 0.0),  # lambda, phi_lambda
+        restart=RestartAtBest(restart_patience, once=not reference),  # step 3: c_r
+        stop=(Patience(max(patience - 1, 1) if reference else patience), MaxIter(max_iter)),  # step 4: c, K
         population=20,
     )
-    return replace(recipe, repeat_dropped=reference, last_worst_wins=reference, options=options)
+    return replace(recipe, repeat_dropped=reference, last_worst_wins=reference)
 
 
 def _check_weights(weights: Mapping[str, float]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ParamSpec
 
 from pyswarmopt.parts import boundary as boundaries
 from pyswarmopt.parts import initialise
@@ -16,6 +18,8 @@ from pyswarmopt.parts.stopping import StopRule
 from pyswarmopt.parts.topology import ByInformants, Global, Topology
 from pyswarmopt.parts.velocity import SumOfTerms, Term, VelocityRule
 
+P = ParamSpec("P")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -24,10 +28,10 @@ class Recipe:
     Attributes:
         name: what reports and checkpoints call it.
         velocity: the rule that gives the next velocities; for most algorithms a `SumOfTerms`.
-        topology: whose best a particle hears of.
+        topology: whose best attracts a particle.
         boundary: what happens at the walls; used only where the swarm has bounds.
         schedule: step length lambda: x <- x + lambda v.
-        restart: what is done, in this order, about particles or a swarm that do not get on.
+        restart: policies, applied in this order, for particles or a swarm that stagnate.
         stop: the algorithm's own stop rules.
         populate: how the population is filled up.
         launch: starting velocities.
@@ -58,8 +62,8 @@ class Recipe:
 
     @property
     def by_blocks(self) -> bool:
-        """Whether it moves a swarm block by block, without temporaries of its size: no term looks at "all" of it, and
-        a particle hears of one position."""
+        """Whether it moves a swarm block by block, without temporaries of its size: no term looks at "all" of it, and a
+        particle has one informant."""
         looks_at = getattr(self.velocity, "looks_at", "all")
         return looks_at != "all" and isinstance(self.topology, Global | ByInformants)
 
@@ -122,4 +126,18 @@ def compose(
     )
 
 
-__all__ = ["Recipe", "compose"]
+def keeps_options(make: Callable[P, Recipe]) -> Callable[P, Recipe]:
+    """Have the recipes of a named algorithm keep their arguments, from which `Swarm.load` makes them again."""
+    signature = inspect.signature(make)
+
+    @functools.wraps(make)
+    def made(*args: P.args, **kwargs: P.kwargs) -> Recipe:
+        recipe = make(*args, **kwargs)
+        given = signature.bind(*args, **kwargs)
+        given.apply_defaults()
+        return replace(recipe, options=dict(given.arguments))
+
+    return made
+
+
+__all__ = ["Recipe", "compose", "keeps_options"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from pyswarmopt.algorithms.recipe import Recipe, compose
+from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
 from pyswarmopt.parts import boundary, initialise
 from pyswarmopt.parts.topology import RandomInformants
 from pyswarmopt.parts.velocity import Snapshot
@@ -54,6 +54,7 @@ class Hypersphere:
         return self.inertia * s.v + to_centre + radius * reach * direction
 
 
+@keeps_options
 def spso2011(
     inertia: float = 1 / (2 * math.log(2)),
     pull: float = 0.5 + math.log(2),
@@ -82,8 +83,7 @@ def spso2011(
         >>> pso.minimize(pso.functions.sphere, [(-5, 5)] * 3, recipe="spso2011", max_evals=4000, seed=0).fun < 1e-8
         True
     """
-    options = dict(locals())
-    recipe = compose(
+    return compose(
         name="spso2011",
         velocity=Hypersphere(inertia, pull),
         topology=RandomInformants(informs),
@@ -91,7 +91,6 @@ def spso2011(
         launch=initialise.towards_anywhere,
         population=population,
     )
-    return replace(recipe, options=options)
 
 
 __all__ = ["Hypersphere", "spso2011"]

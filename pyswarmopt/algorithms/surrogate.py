@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pyswarmopt.algorithms.covariant import EigenFactors
 from pyswarmopt.algorithms.quadratic_model import FULL_UP_TO, Floats, fit, unknowns
-from pyswarmopt.algorithms.recipe import Recipe, compose
+from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
 from pyswarmopt.base.state import State
 from pyswarmopt.parts import boundary
 from pyswarmopt.parts.restart import RestartSwarm
@@ -68,8 +68,8 @@ def _with_the_latest(state: State, room: int) -> Floats:
     """The archive with the points that were evaluated since; a row is a point and its cost, (points, D + 1)."""
     rows = np.column_stack([state.positions.to("cpu", torch.float64).numpy(), state.costs])
     known = np.isfinite(rows[:, -1])
-    if state.flights is not None:
-        known &= ~state.flights.out  # their costs are those of other positions
+    if state.in_flight is not None:
+        known &= ~state.in_flight.pending  # their costs are those of other positions
     if ARCHIVE not in state.memory:
         return np.asarray(rows[known][-room:])
     archive = state.memory[ARCHIVE].numpy()
@@ -94,6 +94,7 @@ class Scouted:
         return velocity
 
 
+@keeps_options
 def surrogate(
     inertia: float = 0.67,
     cognitive: float = 1.62,
@@ -136,8 +137,7 @@ def surrogate(
         >>> pso.minimize(pso.functions.rosenbrock, [(-5, 5)] * 3, recipe="surrogate", max_evals=600, seed=0).fun < 1e-6
         True
     """
-    options = dict(locals())
-    recipe = compose(
+    return compose(
         name="surrogate",
         velocity=Scouted(EigenFactors(inertia, cognitive, social, damping)),
         topology=ModelInformant(BetterInformants(share), radius, memory),
@@ -145,7 +145,6 @@ def surrogate(
         restart=RestartSwarm(patience=patience, growth=growth),
         population=population,
     )
-    return replace(recipe, options=options)
 
 
 __all__ = ["ModelInformant", "Scouted", "surrogate"]

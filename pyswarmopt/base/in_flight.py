@@ -1,4 +1,4 @@
-"""Who is out to be evaluated, in a swarm whose particles move one by one."""
+"""Pending evaluations of a swarm whose particles move asynchronously."""
 
 from __future__ import annotations
 
@@ -13,82 +13,87 @@ from torch import Tensor
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-IDLE = -1  # in place of a ticket's number
-NEVER = -1  # in place of the time of the last landing
+IDLE = -1  # instead of a ticket number
+NEVER = -1  # instead of the time of the latest completion
+
+# Names of the fields in checkpoints, where they differ.
+SAVED_AS = {
+    "tickets": "numbers", "completed_at": "landed", "dispatched": "handed", "completed": "told", "paused": "grounded",
+}  # fmt: skip
 
 
 @dataclass
-class Flights:
-    """The particles in flight: handed out and not told yet.
+class InFlight:
+    """Which particles are being evaluated.
 
     Attributes:
-        numbers: of the ticket with which each particle is out, (N,); `IDLE` for one that is not.
-        landed: how many values had been told before each particle's latest one, (N,); `NEVER` before its first.
-        handed: tickets handed out so far; the number of the next one.
-        told: values told so far.
-        in_round: those of them that were told in the present round, which is over after N.
-        leader_cost: cost at g when the round began.
-        best_cost: cost at the best of all when the round began.
-        grounded: nobody is handed out until those in flight are told, since the whole swarm is to restart.
+        tickets: number of each particle's pending ticket, (N,); `IDLE` if it has none.
+        completed_at: value of `completed` before each particle's latest evaluation, (N,); `NEVER` before its first.
+        dispatched: number of the next ticket.
+        completed: evaluations completed so far.
+        in_round: evaluations completed in the present round, which ends after N.
+        leader_cost: cost at g at the beginning of the round.
+        best_cost: cost at the best of all at the beginning of the round.
+        paused: no dispatch until pending evaluations return, because a restart of the swarm is due.
     """
 
-    numbers: Ints
-    landed: Ints
-    handed: int = 0
-    told: int = 0
+    tickets: Ints
+    completed_at: Ints
+    dispatched: int = 0
+    completed: int = 0
     in_round: int = 0
     leader_cost: float = math.inf
     best_cost: float = math.inf
-    grounded: bool = False
+    paused: bool = False
 
     @classmethod
-    def of(cls, n: int, handed: int = 0, told: int = 0) -> Flights:
+    def of(cls, n: int, dispatched: int = 0, completed: int = 0) -> InFlight:
         """All n particles are idle, none has been evaluated."""
-        return cls(np.full(n, IDLE, dtype=np.int64), np.full(n, NEVER, dtype=np.int64), handed, told)
+        return cls(np.full(n, IDLE, dtype=np.int64), np.full(n, NEVER, dtype=np.int64), dispatched, completed)
 
     @property
-    def out(self) -> Bools:
-        """Which particles are in flight, (N,)."""
-        return self.numbers != IDLE
+    def pending(self) -> Bools:
+        """Which particles are being evaluated, (N,)."""
+        return self.tickets != IDLE
 
     def next(self) -> int | None:
-        """The idle particle that has waited longest, the first of those that never flew; None if there is none."""
-        idle = np.flatnonzero(self.numbers == IDLE)
-        return None if self.grounded or not idle.size else int(idle[self.landed[idle].argmin()])
+        """The particle idle for longest, new ones first; None if there is none or dispatch is paused."""
+        idle = np.flatnonzero(self.tickets == IDLE)
+        return None if self.paused or not idle.size else int(idle[self.completed_at[idle].argmin()])
 
-    def take_off(self, particle: int) -> int:
-        """Particle out; the number of its ticket."""
-        self.numbers[particle] = self.handed
-        self.handed += 1
-        return self.handed - 1
+    def dispatch(self, particle: int) -> int:
+        """Mark the particle as pending; returns the number of its ticket."""
+        self.tickets[particle] = self.dispatched
+        self.dispatched += 1
+        return self.dispatched - 1
 
-    def land(self, particle: int, number: int) -> bool:
-        """Particle back with the ticket of that number; whether this was its first flight.
+    def complete(self, particle: int, ticket: int) -> bool:
+        """Mark the particle as idle again; returns whether this was its first evaluation.
 
         Raises:
-            ValueError: no such ticket is out.
+            ValueError: there is no such pending ticket.
         """
-        if particle not in range(len(self.numbers)) or self.numbers[particle] != number:
-            raise ValueError(f"ticket {number} of particle {particle} was told already, or is not of this swarm")
-        first = bool(self.landed[particle] == NEVER)
-        self.numbers[particle], self.landed[particle] = IDLE, self.told
-        self.told += 1
+        if particle not in range(len(self.tickets)) or self.tickets[particle] != ticket:
+            raise ValueError(f"ticket {ticket} of particle {particle} was told already, or is not of this swarm")
+        first = bool(self.completed_at[particle] == NEVER)
+        self.tickets[particle], self.completed_at[particle] = IDLE, self.completed
+        self.completed += 1
         self.in_round += 1
         return first
 
     def begin_round(self, leader_cost: float, best_cost: float) -> None:
-        """A round of N values begins, with these costs at g and at the best of all."""
+        """Begin a round of N evaluations, with these costs at g and at the best of all."""
         self.in_round, self.leader_cost, self.best_cost = 0, leader_cost, best_cost
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """Every field under its name in checkpoints."""
+        return {SAVED_AS.get(field.name, field.name): getattr(self, field.name) for field in fields(self)}
 
     @classmethod
-    def from_dict(cls, saved: dict[str, Any]) -> Flights:
+    def from_dict(cls, saved: dict[str, Any]) -> InFlight:
         """The inverse of `to_dict`; arrays may come as tensors."""
-        values: dict[str, Any] = {k: v.cpu().numpy().copy() if isinstance(v, Tensor) else v for k, v in saved.items()}
-        return cls(**values)
+        plain: dict[str, Any] = {k: v.cpu().numpy().copy() if isinstance(v, Tensor) else v for k, v in saved.items()}
+        return cls(**{field.name: plain[SAVED_AS.get(field.name, field.name)] for field in fields(cls)})
 
 
-__all__ = ["Flights"]
+__all__ = ["InFlight"]

@@ -37,15 +37,15 @@ class Optimizer(Protocol):
 
     @property
     def best(self) -> Point:
-        """The best point told so far."""
+        """The best point evaluated so far."""
 
     def ask(self) -> Tensor:
-        """Positions to evaluate, (N, D); the same ones until they are told."""
+        """Positions to evaluate, (N, D); the same ones until `tell`."""
 
     def tell(
         self, positions: Tensor, values: npt.ArrayLike | Tensor, dropped: npt.ArrayLike | Tensor | None = None
     ) -> None:
-        """The values, (N,), of the positions asked for.
+        """Take in the values, (N,), of the positions that `ask` returned.
 
         `dropped` is a mask, (N,), of those that were not evaluated; an optimizer that needs every value refuses it
         with a ValueError.

@@ -104,7 +104,6 @@ def _draw(names: list[str], folder: Path) -> int:
     from pyswarmopt.inspect.plot import landscape
     from pyswarmopt.teaching.functions.functions import ALL
 
-
     folder.mkdir(parents=True, exist_ok=True)
     drawn = [ALL[name] for name in names if ALL[name].defined_in(2)]
     for function in drawn:

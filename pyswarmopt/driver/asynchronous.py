@@ -11,6 +11,7 @@ import numpy as np
 
 from pyswarmopt.driver.constraints import ranked
 from pyswarmopt.driver.evaluation import Floats, Outcome
+from pyswarmopt.driver.options import Options
 from pyswarmopt.driver.search import Search
 from pyswarmopt.swarm import Swarm, Ticket
 
@@ -24,23 +25,22 @@ class _Call(NamedTuple):
 
 
 class AsynchronousSearch(Search):
-    """A search that keeps all workers busy; its arguments are those of `minimize`.
+    """A search that keeps all workers busy.
 
     An iteration is as many evaluations as there are particles, of whichever particles. The calls that are under way
     at its end go on into the next one; a checkpoint holds their positions, and a resumed search makes them again.
 
     Raises:
-        ValueError: arguments that do not go together with it.
+        ValueError: options that do not go together with it.
     """
 
-    _in_rounds = False
     _swarm: Swarm  # particles move one by one
 
-    def __init__(self, **arguments: Any) -> None:
-        super().__init__(**arguments)
-        if arguments["noisy"]:
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        if options.noisy:
             raise ValueError("asynchronous=True cannot be noisy=True: bests are evaluated again after whole iterations")
-        if arguments["vectorized"] is True:
+        if options.vectorized is True:
             raise ValueError("asynchronous=True evaluates one point at a time: fun cannot be vectorized=True")
         if self._evaluator.workers.kind == "map":
             raise ValueError("asynchronous=True needs workers that answer one by one: threads, processes or 'ray'")

@@ -6,128 +6,101 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from pyswarmopt.algorithms import registry as recipes
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base import checkpoint as checkpoints
 from pyswarmopt.driver.constraints import INFEASIBLE, Constraints, ranked
 from pyswarmopt.driver.encoding import Coding, make_coding
-from pyswarmopt.driver.evaluation import Bools, Evaluator, Floats, Objective, OnError
-from pyswarmopt.driver.history import Granularity, History
+from pyswarmopt.driver.evaluation import Bools, Evaluator, Floats
+from pyswarmopt.driver.history import History
+from pyswarmopt.driver.options import Callback, Options, Problem, Start, algorithm, useful_starts
 from pyswarmopt.driver.resampling import Resampler, Sample
 from pyswarmopt.driver.result import INTERRUPTED, Result, message
 from pyswarmopt.driver.same_objective import check_mean, check_value, source_digest, warn_of_source
-from pyswarmopt.driver.workers import MapLike
 from pyswarmopt.hybrid.memetic import MemeticSwarm
 from pyswarmopt.parts.boundary import Box, make_box
 from pyswarmopt.parts.stopping import MaxIter, StopRule, Target
 from pyswarmopt.swarm import Swarm
 
-Callback = Callable[[Result], bool | None]
-Start = npt.ArrayLike | Result | str | os.PathLike[str]
-
 FINAL_DRAWS = 100  # the most evaluations with which a noisy search chooses its result, and with which it reports it
-MATRIX_DIM = 100  # the most coordinates for which the default keeps matrices of D x D numbers
 DECISIVE_DRAWS = 10  # without these a mean does not count as reaching the target
 
 
 class Search:
-    """One search; its arguments are those of `minimize`, and all are checked before the first evaluation."""
+    """One search; all options are checked before the first evaluation.
 
-    _in_rounds = True  # whole batches are asked for and told
+    Raises:
+        ValueError: options that do not make sense.
+    """
 
-    def __init__(
-        self,
-        fun: Objective,
-        bounds: Any,
-        recipe: str | Recipe | None,
-        population: int | None,
-        max_evals: int | None,
-        max_iter: int | None,
-        target: float | None,
-        seed: int | None,
-        workers: int | str | MapLike,
-        vectorized: bool | Literal["auto"],
-        callback: Callback | None,
-        x0: Start | None,
-        progress: bool,
-        on_error: OnError,
-        checkpoint: str | os.PathLike[str] | None,
-        integrality: npt.ArrayLike | None,
-        constraints: Any,
-        categorical: npt.ArrayLike | None,
-        noisy: bool,
-        history: Granularity,
-        maximize: bool,
-    ) -> None:
-        if max_evals is not None and max_evals < 1:
-            raise ValueError(f"max_evals={max_evals}: it must be at least 1")
-        if max_iter is not None and max_iter < 0:
-            raise ValueError(f"max_iter={max_iter}: it must not be negative")
-        made = recipes.get(recipe) if isinstance(recipe, str) else recipe
-        if made is None and (population is not None or noisy or not self._in_rounds):
-            made = _constriction(population, max_evals)
-        start = None if x0 is None else _start(x0, max((population or _population(made)) // 2, 1))
-        box = make_box(bounds, None if start is None else start.shape[1], torch.float64, torch.device("cpu"))
+    _swarm: Swarm | MemeticSwarm
+
+    def __init__(self, options: Options) -> None:
+        start = None if options.x0 is None else _start(options.x0, useful_starts(options))
+        box = make_box(options.bounds, None if start is None else start.shape[1], torch.float64, torch.device("cpu"))
         dim = len(box.low)
         _check_start(start, box)
-        self._constraints = Constraints(constraints, dim)
-        self._coding = make_coding(box, integrality, categorical)
-        if made is None and (dim > MATRIX_DIM or self._constraints):  # a small swarm may find nothing feasible
-            made = _constriction(population, max_evals)
-        if made is None and (self._coding.integers.any() or self._coding.categories.any()):
-            made = recipes.covariant()
-        if max_evals is None and max_iter is None and not (made is not None and made.stop):
+        self._constraints = Constraints(options.constraints, dim)
+        self._coding = make_coding(box, options.integrality, options.categorical)
+        discrete = bool(self._coding.integers.any() or self._coding.categories.any())
+        recipe = algorithm(options, Problem(dim, bool(self._constraints), discrete))
+        max_evals = options.max_evals
+        if max_evals is None and options.max_iter is None and not (recipe is not None and recipe.stop):
             max_evals = 1000 * dim
         self._max_evals = max_evals
-        self._target = target
-        self._callback = callback
-        self._progress = progress
-        self._sign = -1.0 if maximize else 1.0  # costs are lower for better
-        self._history = History(history)
-        self._resampler = Resampler(self._coding.decode, maximize) if noisy else None
-        self._reserve = 2 * min(max_evals // 10, FINAL_DRAWS) if noisy and max_evals else 0
+        self._target = options.target
+        self._callback = options.callback
+        self._progress = options.progress
+        self._sign = -1.0 if options.maximize else 1.0  # costs are lower for better
+        self._history = History(options.history)
+        self._resampler = Resampler(self._coding.decode, options.maximize) if options.noisy else None
+        self._reserve = 2 * min(max_evals // 10, FINAL_DRAWS) if options.noisy and max_evals else 0
         limit = math.inf if max_evals is None else max_evals - self._reserve
-        self._evaluator = Evaluator(fun, vectorized, workers, on_error, limit)
-        self._swarm: Swarm | MemeticSwarm
-        # A single lucky draw must not count as the target, so a noisy search looks at means itself.
-        goal = None if noisy else target
-        encoded = None if start is None else self._coding.encode(start)
-        if made is None:
-            self._swarm = MemeticSwarm(self._coding.bounds(), encoded, maximize, seed, max_evals, max_iter, goal)
-        else:
-            if start is not None and population is None:
-                population = max(made.population, len(start))
-            self._swarm = Swarm(
-                bounds=self._coding.bounds(),
-                population=population,
-                positions=encoded,
-                recipe=replace(made, stop=_stop_rules(made, max_iter, goal)),
-                maximize=maximize,
-                seed=seed,
-            )
-        self._checkpoint = None if checkpoint is None else Path(checkpoint)
-        self._source = None if checkpoint is None else source_digest(fun)
+        self._evaluator = Evaluator(options.fun, options.vectorized, options.workers, options.on_error, limit)
+        self._swarm = self._make_swarm(options, recipe, start)
+        self._checkpoint = None if options.checkpoint is None else Path(options.checkpoint)
+        self._source = None if options.checkpoint is None else source_digest(options.fun)
         self._look()
-        self._problem: dict[str, Any] = {
+        self._problem = self._describe(options, recipe, box, start)
+
+    def _make_swarm(self, options: Options, recipe: Recipe | None, start: Floats | None) -> Swarm | MemeticSwarm:
+        # A single lucky draw must not count as the target, so a noisy search looks at means itself.
+        target = None if options.noisy else options.target
+        bounds, encoded = self._coding.bounds(), None if start is None else self._coding.encode(start)
+        if recipe is None:
+            limits = self._max_evals, options.max_iter, target
+            return MemeticSwarm(bounds, encoded, options.maximize, options.seed, *limits)
+        population = options.population
+        if start is not None and population is None:
+            population = max(recipe.population, len(start))
+        return Swarm(
+            bounds=bounds,
+            population=population,
+            positions=encoded,
+            recipe=replace(recipe, stop=_stop_rules(recipe, options.max_iter, target)),
+            maximize=options.maximize,
+            seed=options.seed,
+        )
+
+    def _describe(self, options: Options, recipe: Recipe | None, box: Box, start: Floats | None) -> dict[str, Any]:
+        """What a checkpoint must have been written for, so that the search can go on from it."""
+        return {
             "bounds": [box.low.tolist(), box.high.tolist()],
-            "recipe": "memetic" if made is None else made.name,
+            "recipe": "memetic" if recipe is None else recipe.name,
             "population": len(self._swarm.positions) if isinstance(self._swarm, Swarm) else None,
-            "maximize": maximize,
-            "seed": None if seed is None else int(seed),
+            "maximize": options.maximize,
+            "seed": None if options.seed is None else int(options.seed),
             "x0": None if start is None else start.tolist(),
             "integrality": self._coding.integers.tolist(),
             "categorical": self._coding.categories.tolist(),
             "constraints": bool(self._constraints),
-            "noisy": noisy,
+            "noisy": options.noisy,
         }
 
     # ---- the loop ----
@@ -319,17 +292,6 @@ class Search:
             self._resampler.load_state_dict(saved)
 
 
-def _population(recipe: Recipe | None) -> int:
-    """How many starting points are of use."""
-    return 40 if recipe is None else recipe.population
-
-
-def _constriction(population: int | None, max_evals: int | None) -> Recipe:
-    """What `recipe=None` means where descents cannot be used; small for a small budget."""
-    affordable = 40 if max_evals is None else min(40, max(5, max_evals // 20))
-    return recipes.constriction(population=affordable if population is None else population)
-
-
 def _stop_rules(recipe: Recipe, max_iter: int | None, target: float | None) -> tuple[StopRule, ...]:
     """The recipe's rules and the user's, whose limit of iterations takes the place of the recipe's."""
     rules = [rule for rule in recipe.stop if max_iter is None or not isinstance(rule, MaxIter)]
@@ -387,4 +349,4 @@ def _check_start(start: Floats | None, box: Box) -> None:
         raise ValueError(f"x0[{row}][{i}] = {start[row, i]} is not within its bounds ({low[i]}, {high[i]})")
 
 
-__all__ = ["Callback", "Search", "Start"]
+__all__ = ["Search"]

@@ -1,25 +1,33 @@
-"""Positions of a large swarm, handed out without a copy."""
+"""The memory of a swarm: NumPy views of its tensors, and positions handed out without a copy."""
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pyswarmopt.base.state import State
 from pyswarmopt.base.storage import IN_MEMORY, Storage
+from pyswarmopt.engine.reference import Arrays, tensors
 
-Loan = tuple[Tensor, Callable[[], np.ndarray | None]]  # what was lent, and the array by which somebody holds it
+Loan = tuple[Tensor, Callable[[], np.ndarray | None]]  # what was lent, and the array that exists while it is in use
+
+NUMPY_DTYPES = (torch.float64, torch.float32)
+LENT_FROM = 2**18  # numbers; up to there a copy costs less than the memory that a loan saves is worth
+FEW_NUMBERS = 2**12  # up to which a comparison in Python beats one in torch
 
 
 class Lender:
-    """Hands out an array without copying it, and finds memory for the next one that nobody reads.
+    """Hands out an array without copying it, and reuses a buffer that has no other reference for the next one.
 
-    What was lent stays as it is for as long as somebody holds it, or a view of it: the next array then goes to other
-    memory, at best to that of the one before the last. A swarm that is asked, evaluated and told in a loop so has
-    two arrays of positions that take turns, and no fresh memory, which costs more to map than to fill.
+    What was lent stays as it is for as long as somebody refers to it, or to a view of it: the next array then goes to
+    other memory, if possible to that of the one before the last. An ask, evaluate, tell loop so has two arrays of
+    positions that take turns, and no fresh memory, which costs more to map than to fill.
 
     Args:
         storage: where that other memory comes from.
@@ -30,25 +38,21 @@ class Lender:
         self._lent: Loan | None = None
         self._former: Loan | None = None
 
-    def __reduce__(self) -> tuple[type[Lender], tuple[Storage]]:
-        """A pickled lender has lent nothing: what it did lend belongs to the process that holds it."""
-        return Lender, (self._storage,)
-
     def lend(self, x: Tensor) -> Tensor:
         """A tensor on the memory of x, on the CPU."""
         array = self._lent[1]() if self._lent is not None and self._lent[0] is x else None
         if array is None:
-            array = x.numpy().view()  # lives for as long as some tensor or array is a view of it
+            array = x.numpy().view()  # exists for as long as some tensor or array is a view of it
             self._lent = x, weakref.ref(array)
         return torch.from_numpy(array)
 
     def reserve(self, x: Tensor) -> None:
-        """Take the room that the one after x may need, if it is on a disk, which may be full by then."""
+        """Allocate the buffer that the array after x may need, if it is on a disk, which may be full by then."""
         if self._storage.folder is not None:
             self._former = self._like(x), lambda: None
 
-    def room(self, x: Tensor) -> Tensor:
-        """Memory for what comes after x: that of x unless somebody holds it.
+    def buffer_after(self, x: Tensor) -> Tensor:
+        """Memory for the array after x: that of x unless a loan of it is in use.
 
         Raises:
             StorageError: the disk is full; everything is as it was.
@@ -58,12 +62,86 @@ class Lender:
             self._lent = None
             return x
         usable = former is not None and former[1]() is None and former[0].shape == x.shape
-        room = former[0] if former is not None and usable else self._like(x)
+        buffer = former[0] if former is not None and usable else self._like(x)
         self._lent, self._former = None, lent
-        return room
+        return buffer
 
     def _like(self, x: Tensor) -> Tensor:
         return self._storage.empty(tuple(x.shape), x.dtype, x.device)
 
 
-__all__ = ["Lender"]
+class Buffers:
+    """What the backends keep of a state's memory from move to move.
+
+    Args:
+        state: the swarm.
+        storage: where its large tensors are.
+
+    Attributes:
+        in_numpy: whether NumPy can work on the tensors: those on the CPU, of a dtype that it has.
+        plain: whether each array is contiguous; known after `arrays`.
+    """
+
+    def __init__(self, state: State, storage: Storage) -> None:
+        self._state, self._storage = state, storage
+        self.in_numpy = state.positions.dtype in NUMPY_DTYPES and state.positions.device.type == "cpu"
+        self.renew()
+
+    def renew(self) -> None:
+        """Forget everything about a former population."""
+        self._viewed: tuple[Any, ...] = (None,) * 5  # the tensors of which `_arrays` are views
+        self._arrays: Arrays
+        self.plain = False
+        self._copied: tuple[Tensor | None, npt.NDArray[Any]] = None, np.empty(0)
+        self._lender = Lender(self._storage)
+        self._lender.reserve(self._state.positions)
+        self.arrays()  # the views of the former population would keep its memory
+
+    def arrays(self) -> Arrays:
+        """The large arrays, in NumPy if possible; kept, since making views costs as much as using them."""
+        st = self._state
+        if not self.in_numpy:
+            return tensors(st)
+        x, v, p, g, w = self._viewed
+        if not (
+            x is st.positions
+            and v is st.velocities
+            and p is st.best_positions
+            and g is st.leader_position
+            and w is st.worst_position
+        ):
+            self._viewed = st.positions, st.velocities, st.best_positions, st.leader_position, st.worst_position
+            x, v, p, g, w = (tensor.numpy() for tensor in self._viewed)
+            self._arrays = Arrays(x, v, p, g[None], w[None])
+            self.plain = all(array.flags.c_contiguous for array in self._arrays)
+        return self._arrays
+
+    def hand_out(self) -> Tensor:
+        """The positions for the user: a copy, or a loan where a copy would be large (see `Lender`)."""
+        positions = self._state.positions
+        if not self.in_numpy:
+            return positions.clone()
+        x = self.arrays().x
+        if x.size >= LENT_FROM:
+            return self._lender.lend(positions)
+        copy = x.copy()
+        self._copied = torch.from_numpy(copy), copy
+        return self._copied[0]
+
+    def is_unedited(self, returned: Any) -> bool:
+        """Whether that is the copy of the present positions that was handed out last, with the same numbers."""
+        handed, copy = self._copied
+        return handed is returned and copy.size <= FEW_NUMBERS and copy.tobytes() == self.arrays().x.tobytes()
+
+    def for_next(self) -> Tensor:
+        """Memory for the next positions: that of the present ones unless the user holds them."""
+        return self._lender.buffer_after(self._state.positions)
+
+    def own_positions(self) -> None:
+        """Have the positions in memory that the user does not hold, so that they may be edited."""
+        buffer = self.for_next()
+        if buffer is not self._state.positions:
+            self._state.positions = buffer.copy_(self._state.positions)
+
+
+__all__ = ["NUMPY_DTYPES", "Buffers", "Lender"]

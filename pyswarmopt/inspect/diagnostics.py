@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.state import Floats, State
-from pyswarmopt.engine.step import move as move_swarm
+from pyswarmopt.engine.choose import Update
 from pyswarmopt.parts.boundary import Box
 from pyswarmopt.parts.schedule import as_schedule
 from pyswarmopt.parts.velocity import Clamped, Snapshot, SumOfTerms, Term
@@ -89,7 +89,7 @@ def diagnose(subject: Swarm | Recipe) -> Diagnosis:
         if state.age > 0:
             generator = torch.Generator()
             generator.set_state(saved["generator"])
-            move_swarm(subject.recipe, state, None, generator, state.positions)
+            Update(subject.recipe, state, None, generator, saved=saved).move()
             leaving = float(((state.positions < box.low) | (state.positions > box.high)).double().mean())
         sentences.append(_say_walls(leaving, on_bounds))
     return Diagnosis(tuple(sentences), found, spread, leaving, on_bounds)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import gc
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -19,19 +18,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pyswarmopt.base.inputs import as_matrix, as_values
-from pyswarmopt.base.optimizer import Point
+from pyswarmopt.base.inputs import as_matrix
 from pyswarmopt.interop._nevergrad import TellNotAskedNotSupportedError, ng
 from pyswarmopt.interop.nevergrad_swarm import SwarmOptimizer, register
+from pyswarmopt.interop.replay import Floats, Replayed
 from pyswarmopt.parts.boundary import make_box
-
-Floats = npt.NDArray[np.float64]
 
 WORST = 1e20  # told to nevergrad for a value that is not finite; it cuts off at 5e20
 
 
 def one_at_a_time(name: str) -> bool:
-    """Whether an optimiser of nevergrad's has to be told of each point before it gives the next.
+    """Whether an optimiser of nevergrad's needs the value of each point before it gives the next.
 
     Raises:
         ValueError: nevergrad has no optimiser of that name.
@@ -43,7 +40,7 @@ def one_at_a_time(name: str) -> bool:
     return bool(ng.optimizers.registry[name].no_parallelization)
 
 
-class NevergradOptimizer:
+class NevergradOptimizer(Replayed):
     """Any of nevergrad's optimisers as a `pyswarmopt.Optimizer`.
 
     Args:
@@ -58,8 +55,7 @@ class NevergradOptimizer:
     Raises:
         ValueError: no such optimiser, one that takes one point at a time asked for more, or no idea where to start.
 
-    Saving keeps the values told; loading asks and tells all of them again. That is exact for every optimiser that is
-    a function of its seed and what it is told, whatever it keeps inside, and takes the time of as many asks.
+    Saving keeps the values told; loading asks and tells all of them again (see `interop.replay`).
 
     Example:
         >>> optimizer = NevergradOptimizer("CMA", bounds=[(-5, 5)] * 2, population=6, budget=600, seed=1)
@@ -69,6 +65,8 @@ class NevergradOptimizer:
         >>> optimizer.best.value < 1e-6, optimizer.stop()
         (True, {'max_evals': 600})
     """
+
+    _SETTINGS = ("name", *Replayed._SETTINGS)
 
     def __init__(
         self,
@@ -82,9 +80,7 @@ class NevergradOptimizer:
     ) -> None:
         if one_at_a_time(name) and population > 1:
             raise ValueError(f"{name} takes one point at a time: population must be 1, not {population}")
-        for what, number in (("population", population), ("budget", 1 if budget is None else budget)):
-            if number < 1:
-                raise ValueError(f"{what}={number}: it must be at least 1")
+        super().__init__(population, budget, maximize)
         device = torch.device("cpu")
         start = None if positions is None else as_matrix("positions", positions, torch.float64, device)
         self._positions = None if start is None else start.numpy()
@@ -92,23 +88,18 @@ class NevergradOptimizer:
         self._box = None if bounds is None else make_box(bounds, dim, torch.float64, device)
         if self._box is None and self._positions is None:
             raise ValueError("nevergrad needs to know where to start: give bounds or positions")
-        self._name, self._population, self._budget, self._maximize = name, population, budget, maximize
+        self._name = name
         self._begin(int(np.random.default_rng().integers(2**31)) if seed is None else int(seed))
 
-    def _begin(self, seed: int) -> None:
-        self._seed = seed
+    def _start(self, seed: int) -> Floats:
         self._global_state = np.random.RandomState(seed).get_state()
-        self._told: list[float] = []
-        self._digest = hashlib.sha256()
-        self._pending: list[Any] = []
-        self._best_cost = np.inf
         with self._own_global_state():
             space = self._space()
             space.random_state = np.random.RandomState(seed)
             self._optimizer = ng.optimizers.registry[self._name](space, self._budget, self._population)
             for x in reversed([] if self._positions is None else list(self._positions)):  # last in, first out
                 self._optimizer.suggest(x)
-        self._best_x = torch.from_numpy(np.array(space.value, dtype=np.float64))
+        return np.asarray(space.value)
 
     def _space(self) -> Any:
         if self._box is not None:
@@ -131,99 +122,31 @@ class NevergradOptimizer:
             self._global_state = np.random.get_state()
             np.random.set_state(before)
 
-    @property
-    def best(self) -> Point:
-        """The best point told so far."""
-        return Point(self._best_x.clone(), -self._best_cost if self._maximize else self._best_cost)
-
-    def ask(self) -> Tensor:
-        """Positions to evaluate, (N, D) float64; the same ones until they are told. The last ones may be fewer."""
-        if not self._pending:
-            left = self._population if self._budget is None else self._budget - len(self._told)
-            with self._own_global_state():
-                self._pending = [self._optimizer.ask() for _ in range(min(self._population, max(left, 1)))]
-        return torch.tensor(np.array([candidate.value for candidate in self._pending]), dtype=torch.float64)
-
-    def tell(
-        self, positions: Tensor, values: npt.ArrayLike | Tensor, dropped: npt.ArrayLike | Tensor | None = None
-    ) -> None:
-        """The values, (N,), of the positions asked for; those that are not finite count as the worst possible.
-
-        Raises:
-            ValueError: nothing was asked for, other positions, not one value for each, or some are `dropped`.
-        """
-        if dropped is not None:
-            raise ValueError("every position needs a value: none can be dropped")
-        if not self._pending:
-            raise ValueError("tell() without ask(): each round of positions can be told once")
-        asked = self.ask()
-        if positions.shape != asked.shape or not torch.equal(positions.to(asked), asked):
-            raise ValueError("tell() must be given the positions that ask() returned")
-        costs = as_values(values, (len(asked),)) * (-1.0 if self._maximize else 1.0)
-        costs = np.where(np.isfinite(costs), costs, np.inf)
-        self._digest.update(asked.numpy().tobytes())
-        self._told += costs.tolist()
-        i = int(costs.argmin())
-        if costs[i] < self._best_cost:
-            self._best_cost, self._best_x = float(costs[i]), asked[i].clone()
+    def _propose(self) -> list[Any]:
+        count = self._population or 1
+        if self._budget is not None:
+            count = min(count, max(self._budget - len(self._told), 1))
         with self._own_global_state():
-            for candidate, cost in zip(self._pending, costs, strict=True):
+            return [self._optimizer.ask() for _ in range(count)]
+
+    def _positions_of(self, pending: list[Any]) -> Floats:
+        return np.array([candidate.value for candidate in pending])
+
+    def _learn(self, pending: list[Any], costs: Floats) -> None:
+        with self._own_global_state():
+            for candidate, cost in zip(pending, costs, strict=True):
                 # Some optimisers cannot make use of the starting positions, which they did not propose.
                 with suppress(TellNotAskedNotSupportedError):
                     self._optimizer.tell(candidate, float(min(cost, WORST)))
-        self._pending = []
-
-    def stop(self) -> dict[str, float]:
-        """``{"max_evals": n}`` once the budget is spent."""
-        spent = self._budget is not None and len(self._told) >= self._budget
-        return {"max_evals": len(self._told)} if spent else {}
 
     def close(self) -> None:
-        """Let go of nevergrad's optimiser; nothing can be asked or told after that.
+        """Release nevergrad's optimiser; it cannot be used any more.
 
         Some of them (COBYLA, and NGOpt where it chooses that) run in a thread of their own, which keeps a program from
         ending for as long as anything, a traceback for example, holds on to the optimiser.
         """
-        self._optimizer, self._pending = None, []
+        self._optimizer, self._pending = None, None
         gc.collect()
-
-    def state_dict(self) -> dict[str, Any]:
-        """The settings, and the values told so far."""
-        return {
-            **self._settings(),
-            "seed": self._seed,
-            "asked": bool(self._pending),
-            "told": torch.tensor(self._told, dtype=torch.float64),
-            "digest": self._digest.hexdigest(),
-        }
-
-    def _settings(self) -> dict[str, Any]:
-        names = ("name", "population", "budget", "maximize")
-        return {name: getattr(self, f"_{name}") for name in names}
-
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go back to a saved state by asking and telling all over again.
-
-        Raises:
-            ValueError: saved by an optimiser with other settings, or the positions come out otherwise than then: other
-                bounds or starting positions, another version of nevergrad, or an optimiser that is not deterministic.
-        """
-        differs = [name for name, value in self._settings().items() if saved.get(name) != value]
-        if differs:
-            raise ValueError(f"saved by an optimiser with another {', '.join(differs)}")
-        self._begin(saved["seed"])
-        costs = saved["told"].numpy()
-        while len(self._told) < len(costs):
-            x = self.ask()
-            now = costs[len(self._told) : len(self._told) + len(x)]
-            self.tell(x, -now if self._maximize else now)
-        if self._digest.hexdigest() != saved["digest"]:
-            raise ValueError(
-                f"{self._name} asked for other positions than when it was saved: other bounds, positions or version of "
-                "nevergrad, or an optimiser that is not deterministic"
-            )
-        if saved["asked"]:
-            self.ask()
 
 
 class NevergradFunction:

@@ -112,7 +112,7 @@ class _Swarm(base.Optimizer):
     def _keep(self, particle: int | None, candidate: Any, loss: float) -> None:
         data = candidate.get_standardized_data(reference=self.parametrization)
         self._late.append((particle, self._normalizer.forward(data) if self._boxed else data, loss))
-        self._seat_late()
+        self._place_late()
 
     def _next_round(self) -> None:
         if self._swarm is None:
@@ -124,18 +124,18 @@ class _Swarm(base.Optimizer):
         self._x = self._swarm.ask()
         self._values = np.full(len(self._x), np.nan)
         self._free = list(range(len(self._x)))
-        self._seat_late()
+        self._place_late()
 
-    def _seat_late(self) -> None:
+    def _place_late(self) -> None:
         waiting = []
         for particle, data, loss in self._late:
-            seat = next((i for i in self._free if particle in (None, i)), None)
-            if seat is None:
+            free = next((i for i in self._free if particle in (None, i)), None)
+            if free is None:
                 waiting.append((particle, data, loss))
             else:
-                self._free.remove(seat)
-                self._x[seat] = torch.from_numpy(data)
-                self._values[seat] = loss
+                self._free.remove(free)
+                self._x[free] = torch.from_numpy(data)
+                self._values[free] = loss
         self._late = [late for late in waiting if late[0] is None or late[0] < len(self._x)]
 
     def _recipe(self) -> Recipe:

@@ -97,7 +97,7 @@ def towards_anywhere(positions: Tensor, out: Tensor, box: Box | None, generator:
 def at_rest(positions: Tensor, out: Tensor, box: Box | None, generator: torch.Generator) -> None:
     """``v_i = 0``: the fewest particles leave the box at first (Engelbrecht 2012).
 
-    A particle that is the best it knows of then stays where it is until it hears of a better one.
+    A particle that is the best of its neighbourhood then stays where it is until a neighbour finds a better point.
     """
     out.zero_()
 

@@ -1,6 +1,6 @@
 """Restart policies: called after every evaluation, they may send particles, or all of them, elsewhere.
 
-A policy is a function of the state and of `Fresh`, which draws a new population as the recipe does.
+A policy is a function of the state, which it reads, and of the `Restartable` swarm, which it changes.
 """
 
 from __future__ import annotations
@@ -8,17 +8,26 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from pyswarmopt.base.state import State
+from pyswarmopt.base.state import Bools, State
 from pyswarmopt.parts.stopping import extent
 
-# number of particles M -> starting positions and velocities of a new population, (M, D) each
-Fresh = Callable[[int], tuple[Tensor, Tensor]]
-Restart = Callable[[State, Fresh], None]
+
+class Restartable(Protocol):
+    """What a policy can do to a swarm."""
+
+    def send_back(self, rows: Bools) -> None:
+        """x <- p, v <- 0 for some particles, (N,) mask; those being evaluated stay."""
+
+    def repopulate(self, count: int) -> None:
+        """Replace the population by `count` particles that start as the recipe says; the best of all is kept."""
+
+
+Restart = Callable[[State, Restartable], None]
 
 
 @dataclass(frozen=True)
@@ -40,11 +49,11 @@ class RestartAtBest:
         if self.patience < 1:
             raise ValueError(f"restart patience is {self.patience}; it must be at least 1")
 
-    def __call__(self, state: State, fresh: Fresh) -> None:
+    def __call__(self, state: State, swarm: Restartable) -> None:
         due = state.stagnation >= self.patience
         if not np.count_nonzero(due):
             return
-        state.send_back(due)
+        swarm.send_back(due)
         if self.once:
             np.putmask(state.stagnation, due, 0)
 
@@ -91,13 +100,13 @@ class RestartSwarm:
         if not (math.isfinite(self.growth) and self.growth >= 1):
             raise ValueError(f"growth={self.growth}: it must be at least 1")
 
-    def __call__(self, state: State, fresh: Fresh) -> None:
+    def __call__(self, state: State, swarm: Restartable) -> None:
         now = extent(state)
         if "starting_extent" not in state.memory:
             state.memory["starting_extent"] = torch.tensor(now, dtype=torch.float64)
         collapsed = now < self.collapse * float(state.memory["starting_extent"])
         if collapsed or state.leader_stagnation >= self.patience:
-            state.repopulate(*fresh(math.ceil(len(state.positions) * self.growth)))
+            swarm.repopulate(math.ceil(len(state.positions) * self.growth))
 
 
-__all__ = ["Fresh", "Restart", "RestartAtBest", "RestartSwarm"]
+__all__ = ["Restart", "RestartAtBest", "RestartSwarm", "Restartable"]

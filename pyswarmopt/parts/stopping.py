@@ -35,7 +35,7 @@ class MaxIter:
 
 @dataclass(frozen=True)
 class MaxEvals:
-    """Stop once `limit` values have been told."""
+    """Stop after `limit` evaluations."""
 
     limit: int
     reason = "max_evals"

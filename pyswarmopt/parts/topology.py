@@ -1,4 +1,4 @@
-"""Topologies: which particle's best each particle hears of.
+"""Topologies: whose personal best attracts each particle.
 
 A topology is a function of the state that gives the attractors g, (N, D), or (1, D) when all share one. Most follow
 from one informant for each particle (`ByInformants`). One that draws its links keeps them in `State.memory`, so
@@ -23,11 +23,11 @@ Topology = Callable[[State, torch.Generator], Tensor]
 
 
 class ByInformants(ABC):
-    """A topology in which each particle hears of the personal best of one particle."""
+    """A topology in which each particle is attracted by the personal best of one informant."""
 
     @abstractmethod
     def informants(self, state: State, generator: torch.Generator) -> Ints:
-        """Whose best each particle hears of, (N,)."""
+        """Index of each particle's informant, (N,)."""
 
     def __call__(self, state: State, generator: torch.Generator) -> Tensor:
         informants = torch.from_numpy(self.informants(state, generator))
@@ -63,7 +63,7 @@ class Lattice(ByInformants):
 
 @dataclass(frozen=True)
 class Global:
-    """Everybody hears of everybody's best (gbest): converges fastest, and is trapped most easily."""
+    """The best of the whole swarm attracts every particle (gbest): converges fastest, and is trapped most easily."""
 
     def __call__(self, state: State, generator: torch.Generator) -> Tensor:
         return state.leader_position.unsqueeze(0)
@@ -139,16 +139,16 @@ class RandomInformants(ByInformants):
             state.memory["links"] = links.to(state.positions.device)
         order = state.best_costs.argsort(kind="stable")  # best first
         rank = order.argsort()
-        best_heard = rank.copy()
-        np.minimum.at(best_heard, links.cpu().numpy(), rank[:, None])
-        return order[best_heard]
+        best_rank = rank.copy()
+        np.minimum.at(best_rank, links.cpu().numpy(), rank[:, None])
+        return order[best_rank]
 
 
 @dataclass(frozen=True)
 class BetterInformants(ByInformants):
-    """Each particle hears, anew at every move, of a random one among the foremost `share` of those not behind it.
+    """Each particle draws, at every move, an informant from the best `share` of those not worse than itself.
 
-    The particle of rank r (the best has 0) hears of one of rank 0 to ``ceil(share (r + 1)) - 1``: nearly as fast as
+    The particle of rank r (the best has 0) draws one of rank 0 to ``ceil(share (r + 1)) - 1``: nearly as fast as
     the global best, but the swarm heads for several places at once. The idea is the tournament of evolutionary
     algorithms, and that of learning from any better one (Cheng & Jin 2015, Information Sciences 291).
 

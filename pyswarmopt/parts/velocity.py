@@ -20,23 +20,21 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pyswarmopt.engine.numba.loader import COMPILER
-from pyswarmopt.engine.random_factors import FULL_SCALE, Factors, RandomBits
-from pyswarmopt.parts.schedule import Schedule
+from pyswarmopt.base.random_bits import FULL_SCALE, RandomBits
+from pyswarmopt.parts.schedule import Schedule, as_schedule
 
 Randomness = Literal["none", "scalar", "element"]
-FEW_COORDINATES = 16
 Scope = Literal["element", "column", "all"]
 
 
 class Snapshot(NamedTuple):
-    """The swarm at the end of the previous iteration, in the field's letters.
+    """The swarm at the end of the previous iteration, in the usual notation of PSO.
 
     Attributes:
         x: positions, (N, D).
         v: velocities, (N, D).
         p: personal bests, (N, D).
-        g: what the topology lets each particle know of, (N, D) or (1, D): the best of its neighbourhood.
+        g: the best position of each particle's neighbourhood, (N, D) or (1, D).
         w: the worst point seen so far, (1, D).
     """
 
@@ -61,10 +59,10 @@ class Term:
         direction: from a `Snapshot` to an (N, D) array.
         random: the factor r ~ U(0, 1): one per particle ("scalar"), one per particle and coordinate
             ("element"), or always 1 ("none").
-        looks_at: what of the snapshot the direction of a particle in a coordinate follows from: the same particle
-            and coordinate ("element"), also other particles ("column"), or anything ("all"). A sum of terms of
-            which none looks at all is asked for a part of the swarm at a time, as NumPy arrays, and so moves a
-            large swarm without temporaries of its size.
+        looks_at: what the direction of a particle in a coordinate depends on: the same particle and coordinate
+            ("element"), other particles, too ("column"), or anything ("all"). A sum of terms none of which looks at
+            "all" is evaluated block by block, on NumPy arrays, and so moves a large swarm without temporaries of its
+            size.
     """
 
     name: str
@@ -114,7 +112,7 @@ def cognitive(weight: float | Schedule, random: Randomness = "scalar") -> Term:
 
 
 def social(weight: float | Schedule, random: Randomness = "scalar") -> Term:
-    """Towards the best that the neighbours know: g - x."""
+    """Towards the best of the neighbourhood: g - x."""
     return Term("social", weight, to_known_best, random, looks_at="element")
 
 
@@ -124,23 +122,27 @@ def repel(weight: float | Schedule, random: Randomness = "scalar") -> Term:
 
 
 class BlockRule(Protocol):
-    """A velocity rule that can be asked for a part of the swarm at a time, unless it `looks_at` "all" of it."""
+    """A velocity rule that can be evaluated block by block, unless it `looks_at` "all" of the swarm."""
 
     @property
     def looks_at(self) -> Scope:
-        """The most that one of the terms looks at."""
+        """The widest scope of the terms."""
 
     @property
     def sum(self) -> SumOfTerms:
         """The terms for which coefficients are to be drawn."""
 
     def on(self, block: Snapshot, coefficients: Any) -> Any:
-        """Velocities of a block, (rows, columns), in an array that is nobody else's."""
+        """Velocities of a block, (rows, columns), in a newly allocated array."""
 
 
 @dataclass(frozen=True)
 class SumOfTerms:
-    """The velocity as a sum over terms of ``r * weight * direction``; the factors r as in `factors.Factors`.
+    """The velocity as a sum over terms of ``r * weight * direction``, which may be divided by C, the sum of r * weight.
+
+    The factors r ~ U(0, 1) per particle are float64 numbers of the swarm's generator, (N, scalar terms) for each move,
+    in the order of the terms, whatever D and the dtype: a swarm on n coefficients and one on a million weights see the
+    same random numbers. Those per coordinate are 16-bit numbers of a `RandomBits` stream.
 
     Attributes:
         terms: the terms, in the order of their random draws.
@@ -159,98 +161,53 @@ class SumOfTerms:
 
     @functools.cached_property
     def looks_at(self) -> Scope:
-        """The most that one of the terms looks at."""
+        """The widest scope of the terms."""
         return max((term.looks_at for term in self.terms), key=get_args(Scope).index)
 
     @property
     def sum(self) -> SumOfTerms:
-        """This very sum."""
+        """This sum."""
         return self
 
     @functools.cached_property
     def per_particle(self) -> list[int]:
-        """Numbers of the terms with a random factor per particle."""
+        """Indices of the terms with a random factor per particle."""
         return [k for k, term in enumerate(self.terms) if term.random == "scalar"]
 
     @functools.cached_property
     def per_coordinate(self) -> list[int]:
-        """Numbers of the terms with a random factor per coordinate."""
+        """Indices of the terms with a random factor per coordinate."""
         return [k for k, term in enumerate(self.terms) if term.random == "element"]
 
-    @functools.cached_property
-    def places(self) -> npt.NDArray[np.int64] | None:
-        """Which term has each of `DIRECTIONS`, (4,), -1 for none; None with other terms, or these in another order."""
-        kinds = [DIRECTIONS.index(term.direction) if term.direction in DIRECTIONS else -1 for term in self.terms]
-        if -1 in kinds or kinds != sorted(set(kinds)):
-            return None
-        places = np.full(len(DIRECTIONS), -1)
-        places[kinds] = np.arange(len(kinds))
-        return places
-
     def __call__(self, snapshot: Snapshot, move: int, generator: torch.Generator) -> Any:
-        coefficients = Factors(1).next(self, tuple(snapshot.x.shape), np.float64, move, generator, whole=True)
-        return self.on(snapshot, coefficients)
-
-    def coefficients(
-        self, first: int, scalars: npt.NDArray[np.float64], bits: npt.NDArray[np.uint16] | None, dim: int, dtype: Any
-    ) -> npt.NDArray[Any]:
-        """``r * weight`` of each term for some moves from number `first` on.
-
-        Args:
-            first: number of the first move.
-            scalars: (moves, N, scalar terms) factors per particle.
-            bits: (moves, element terms, N, D) factors per coordinate; None if there are none, or if they are
-                multiplied, and the coefficients normalised, later: see `with_bits`.
-            dim: D; 1 if the answer may be the same for all coordinates.
-            dtype: NumPy dtype of the answer.
-
-        Returns:
-            (moves, terms, N, D), or (moves, terms, N, 1).
-        """
-        moves, n, _ = scalars.shape
-        weights = np.empty((moves, len(self.terms), 1, 1))
+        n, dim = snapshot.x.shape
+        c = np.ones((len(self.terms), n, dim if self.per_coordinate else 1))
+        if self.per_coordinate:
+            stream = RandomBits(generator)
+            c[self.per_coordinate] = stream.take((len(self.per_coordinate), n, dim)) / FULL_SCALE
+        r = torch.rand((n, len(self.per_particle)), generator=generator, dtype=torch.float64)
+        c[self.per_particle] = r.numpy().T[..., None]
         for k, term in enumerate(self.terms):
-            weight = term.weight
-            weights[:, k, 0, 0] = [weight(first + j) for j in range(moves)] if callable(weight) else weight
-        if not self.per_coordinate:
-            table = np.ones((moves, len(self.terms), n))
-            table[:, self.per_particle] = scalars.transpose(0, 2, 1)
-            table *= weights[..., 0]
-            table = (_normalised(table, axis=1) if self.normalise else table).astype(dtype)[..., None]
-            # Two operands of one shape are multiplied in a third of the time, up to about so many coordinates.
-            return np.repeat(table, dim, axis=3) if 1 < dim <= FEW_COORDINATES else table
-        table = np.empty((moves, len(self.terms), n, dim), dtype)
-        kept = [k for k in range(len(self.terms)) if bits is None or k not in self.per_coordinate]
-        table[:, kept] = weights[:, kept]
-        for j, k in enumerate(self.per_particle):
-            table[:, k] *= scalars[:, :, j, None]
-        if bits is None:
-            return table
-        rows = self.per_coordinate
-        scaled = weights[:, rows] / FULL_SCALE
-        if COMPILER.loops is not None:
-            COMPILER.loops.weigh(np.ascontiguousarray(bits), scaled[..., 0, 0], np.array(rows), table)
-        else:
-            for j, k in enumerate(rows):
-                np.multiply(bits[:, j], scaled[:, j], out=table[:, k], casting="same_kind")
-        return _normalised(table, axis=1) if self.normalise else table
+            c[k] *= as_schedule(term.weight)(move)
+        return self.on(snapshot, self.normalised(c))
 
-    def with_bits(self, coefficients: npt.NDArray[Any], bits: RandomBits, dim: int) -> list[Any]:
-        """Coefficients of a block of D coordinates, (terms, N, 1), times factors per coordinate."""
-        found = list(coefficients)
-        rows = self.per_coordinate
-        drawn = bits.take((len(rows), coefficients.shape[1], dim)).astype(coefficients.dtype)
-        for k, factor in zip(rows, drawn, strict=True):
-            factor *= found[k] * (1 / FULL_SCALE)
-            found[k] = factor
-        return list(_normalised(np.stack(np.broadcast_arrays(*found)), axis=0)) if self.normalise else found
+    def normalised(self, c: npt.NDArray[Any], axis: int = 0) -> npt.NDArray[Any]:
+        """Coefficients r * weight divided by C, their sum along the axis of the terms; unchanged without `normalise`.
+
+        Where all draws were exactly 0 the velocity is 0 rather than 0 / 0.
+        """
+        if not self.normalise:
+            return c
+        total = c.sum(axis=axis, keepdims=True)
+        np.putmask(total, total == 0, 1.0)
+        return c / total
 
     def on(self, block: Snapshot, coefficients: Any) -> Any:
-        """Velocities of a block, NumPy or torch as the block.
+        """Velocities of a block, NumPy or torch as the block: the sum of coefficient * direction.
 
         Args:
             block: (rows, columns) of the swarm.
-            coefficients: a sequence, of each term what broadcasts to that shape.
+            coefficients: a sequence with, for each term, what broadcasts to that shape.
         """
         if isinstance(block.x, Tensor):
             coefficients = torch.from_numpy(coefficients).to(block.x)
@@ -262,13 +219,6 @@ class SumOfTerms:
             else:
                 velocity += pull
         return velocity
-
-
-def _normalised(coefficients: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
-    """Divided by their sum over terms, an axis; no velocity rather than 0 / 0 where all draws were exactly 0."""
-    total = coefficients.sum(axis=axis, keepdims=True)
-    np.putmask(total, total == 0, 1.0)
-    return coefficients / total
 
 
 @dataclass(frozen=True)
@@ -291,7 +241,7 @@ class Clamped:
 
     @functools.cached_property
     def looks_at(self) -> Scope:
-        """What the other rule looks at."""
+        """The scope of the other rule."""
         return getattr(self.rule, "looks_at", "all")
 
     def __call__(self, snapshot: Snapshot, move: int, generator: torch.Generator) -> Any:

@@ -1,18 +1,11 @@
-"""Rivals: the published ways to combine LoRA experts. One file per method, one line in a table below.
+"""Baselines: the published ways to combine LoRA experts, in three tables.
 
-A method declares what it needs, then executes. Its file defines `METHOD`, a `method.Method`:
+`METHODS` are fixed rules, which need no more than a seed. `SEARCHING` methods score candidates or look at texts through
+a `method.Trial`, which `swarm-llm compare` and `merge` give them. `ENSEMBLES` run all experts on every item instead of
+merging them.
 
-- ``spaces``: where it is defined, its own first. ``factor``: on A and B each; ``delta``: on dW = s B A.
-- ``weight``, ``density``, ``t``: the defaults of the options that it takes; None where it takes none.
-- ``needs``: what it cannot run without, beyond the experts. Empty for a fixed rule; ``"seed"`` where chance is part
-  of it; ``"dev"`` for methods that score candidates, ``"data"`` for those that look at training or dev texts.
-- ``execute(experts, settings) -> Merged``: the patch, and what truncation to a rank lost.
-
-`METHODS` need no more than a seed. What `SEARCHING` methods need beyond is `Settings.trial`, which `swarm-llm compare`
-fills. `ENSEMBLES` run all experts on every item instead of merging them: theirs is an `ensemble.Ensemble`.
-
-To add one: a file ``<name with _>.py`` in this folder and a line in a table below. Importing this package loads no
-torch, so that ``--help`` can show the tables at once.
+To add one: a file with ``execute(experts, settings) -> Merged`` (an ensemble: ``fit(panel, dev, seed)``) and a line in
+a table. Importing this package loads no torch, so that ``--help`` can show the tables.
 
 Example:
     >>> load_method("ties").density
@@ -24,77 +17,106 @@ Example:
 
 from __future__ import annotations
 
-import difflib
-import importlib
-from types import ModuleType
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.baselines.method import Ensemble, Method, Need, OnCall
+from pyswarmopt_llm.common.registry import lookup
 
-if TYPE_CHECKING:
-    from pyswarmopt_llm.baselines.ensembles.ensemble import Ensemble
-    from pyswarmopt_llm.baselines.method import Method
+_FACTOR_FIRST = ("factor", "delta")
+_DELTA = ("delta",)
+_SEED: frozenset[Need] = frozenset({"seed"})
+_DEV: frozenset[Need] = frozenset({"dev"})
+_DATA: frozenset[Need] = frozenset({"data"})
 
-METHODS = {
-    "uniform-soup": "plain average (Wortsman 2022)",
-    "task-arithmetic": "weighted sum (Ilharco 2023)",
-    "slerp": "along the arc between experts, in turn (Shoemake 1985)",
-    "karcher": "mean direction on the sphere (Karcher 1977)",
-    "ties": "trim, elect signs, average what agrees (Yadav 2023)",
-    "dare-linear": "drop at random, rescale, sum (Yu 2024)",
-    "dare-ties": "drop at random, rescale, elect signs (Yu 2024)",
-    "magnitude-prune": "keep the largest entries, sum (peft)",
-    "della": "drop small entries more often, elect signs (Deep 2024)",
-    "breadcrumbs": "drop outliers and the small, sum (Davari 2023)",
-    "model-stock": "towards the base by the experts' angle (Jang 2024)",
-    "knots": "align by a common SVD, then ties (Stoica 2024)",
-}
+# fmt: off
+# name, what it does, paper, code; then what differs from the defaults of `Method`
+_METHODS = (
+    Method("uniform-soup", "plain average (Wortsman 2022)",
+           "Wortsman et al. 2022, arXiv 2203.05482", OnCall("rules.uniform_soup"), spaces=_FACTOR_FIRST),
+    Method("task-arithmetic", "weighted sum (Ilharco 2023)",
+           "Ilharco et al. 2023, arXiv 2212.04089", OnCall("rules.sparsify", "TASK_ARITHMETIC"), weight=0.4),
+    Method("slerp", "along the arc between experts, in turn (Shoemake 1985)",
+           "Shoemake 1985, SIGGRAPH", OnCall("rules.slerp"), weight=1.0, t=True),
+    Method("karcher", "mean direction on the sphere (Karcher 1977)",
+           "Karcher 1977, Comm. Pure Appl. Math. 30", OnCall("rules.karcher"), weight=1.0),
+    Method("ties", "trim, elect signs, average what agrees (Yadav 2023)",
+           "Yadav et al. 2023, arXiv 2306.01708", OnCall("rules.sparsify", "TIES"), weight=1.0, density=0.2),
+    Method("dare-linear", "drop at random, rescale, sum (Yu 2024)",
+           "Yu et al. 2024, arXiv 2311.03099",
+           OnCall("rules.sparsify", "DARE_LINEAR"), weight=0.4, density=0.5, needs=_SEED),
+    Method("dare-ties", "drop at random, rescale, elect signs (Yu 2024)",
+           "Yu et al. 2024, arXiv 2311.03099",
+           OnCall("rules.sparsify", "DARE_TIES"), weight=1.0, density=0.5, needs=_SEED),
+    Method("magnitude-prune", "keep the largest entries, sum (peft)",
+           "the trimming of Yadav et al. 2023, arXiv 2306.01708, without election; peft's magnitude_prune",
+           OnCall("rules.sparsify", "MAGNITUDE_PRUNE"), weight=0.4, density=0.2),
+    Method("della", "drop small entries more often, elect signs (Deep 2024)",
+           "Deep, Bhardwaj & Poria 2024, arXiv 2406.11617",
+           OnCall("rules.sparsify", "DELLA"), weight=1.0, density=0.5, needs=_SEED),
+    Method("breadcrumbs", "drop outliers and the small, sum (Davari 2023)",
+           "Davari & Belilovsky 2023, arXiv 2312.06795",
+           OnCall("rules.sparsify", "BREADCRUMBS"), weight=0.2, density=0.15),
+    Method("model-stock", "towards the base by the experts' angle (Jang 2024)",
+           "Jang, Yun & Han 2024, arXiv 2403.19522", OnCall("rules.model_stock"), spaces=_DELTA),
+    Method("knots", "align by a common SVD, then ties (Stoica 2024)",
+           "Stoica et al. 2024, arXiv 2410.19735", OnCall("rules.knots"), spaces=_DELTA, weight=1.0, density=1.0),
+)
+_SEARCHING = (
+    Method("best-single", "the expert that is best on dev",
+           "none: the choice that everything else is compared with",
+           OnCall("searching.best_single"), spaces=_FACTOR_FIRST, needs=_DEV),
+    Method("greedy-soup", "average of those that help on dev (Wortsman 2022)",
+           "Wortsman et al. 2022, arXiv 2203.05482",
+           OnCall("searching.greedy_soup"), spaces=_FACTOR_FIRST, needs=_DEV),
+    Method("regmean", "nearest outputs in least squares (Jin 2023)",
+           "Jin et al. 2023, arXiv 2212.09849", OnCall("searching.regmean"), spaces=_DELTA, needs=_DATA),
+    Method("fisher", "average by Fisher information (Matena 2022)",
+           "Matena & Raffel 2022, arXiv 2111.09832", OnCall("searching.fisher"), spaces=_DELTA, needs=_DATA | _SEED),
+    Method("adamerging", "gradient descent on entropy (Yang 2024)",
+           "Yang et al. 2024, arXiv 2310.02575", OnCall("searching.adamerging"), spaces=_DELTA, needs=_DEV),
+    Method("lorahub", "weights by NGOpt on the loss (Huang 2023)",
+           "Huang et al. 2023, arXiv 2307.13269",
+           OnCall("searching.lorahub"), spaces=_FACTOR_FIRST, needs=_DEV | _SEED),
+    Method("evolmerge", "CMA-ES over DARE-TIES (Akiba 2024)",
+           "Akiba et al. 2024, arXiv 2403.13187", OnCall("searching.evolmerge"), needs=_DEV | _SEED),
+    Method("pso-merging", "a swarm of base, experts, sparse experts (Zhang 2025)",
+           "Zhang, Zhang & Feng 2025, arXiv 2508.19839",
+           OnCall("searching.pso_merging"), spaces=_FACTOR_FIRST, needs=_DEV | _SEED),
+    Method("natural-niches", "competition and attraction, M2N2 (Abrantes 2025)",
+           "Abrantes, Lange & Tang 2025, arXiv 2508.16204",
+           OnCall("searching.natural_niches"), spaces=_DELTA, needs=_DEV | _SEED),
+    Method("data-merge", "one adapter trained on all data",
+           "a trivial rival of Feng et al. 2024, arXiv 2410.11163",
+           OnCall("searching.data_merge"), spaces=_FACTOR_FIRST, needs=_DATA | _SEED),
+)
+_ENSEMBLES = (
+    Ensemble("prediction-merge", "plurality vote of all experts",
+             "a trivial rival of Feng et al. 2024, arXiv 2410.11163",
+             OnCall("ensembles.prediction_merge", "fit"), open_questions=True),
+    Ensemble("pack-sim", "logits weighted by perplexity (Mavromatis 2024)",
+             "Mavromatis, Karypis & Karypis 2024, arXiv 2404.11531", OnCall("ensembles.pack", "fit_sim")),
+    Ensemble("pack-opt", "logits for least perplexity (Mavromatis 2024)",
+             "Mavromatis, Karypis & Karypis 2024, arXiv 2404.11531", OnCall("ensembles.pack", "fit_opt")),
+    Ensemble("cbtm", "experts by cluster of the input (Gururangan 2023)",
+             "Gururangan et al. 2023, arXiv 2303.14177", OnCall("ensembles.cbtm", "fit"), needs=_DEV | _SEED),
+    Ensemble("token", "a swarm mixes next-token probabilities (Feng 2024)",
+             "Feng et al. 2024, arXiv 2410.11163", OnCall("ensembles.token", "fit"), needs=_DEV | _SEED),
+)
 
-SEARCHING = {
-    "best-single": "the expert that is best on dev",
-    "greedy-soup": "average of those that help on dev (Wortsman 2022)",
-    "regmean": "nearest outputs in least squares (Jin 2023)",
-    "fisher": "average by Fisher information (Matena 2022)",
-    "adamerging": "gradient descent on entropy (Yang 2024)",
-    "lorahub": "weights by NGOpt on the loss (Huang 2023)",
-    "evolmerge": "CMA-ES over DARE-TIES (Akiba 2024)",
-    "pso-merging": "a swarm of base, experts, sparse experts (Zhang 2025)",
-    "natural-niches": "competition and attraction, M2N2 (Abrantes 2025)",
-    "data-merge": "one adapter trained on all data",
-}
+# fmt: on
 
-ENSEMBLES = {
-    "prediction-merge": "plurality vote of all experts",
-    "pack-sim": "logits weighted by perplexity (Mavromatis 2024)",
-    "pack-opt": "logits for least perplexity (Mavromatis 2024)",
-    "cbtm": "experts by cluster of the input (Gururangan 2023)",
-    "token": "a swarm mixes next-token probabilities (Feng 2024)",
-}
+METHODS: Mapping[str, Method] = {method.name: method for method in _METHODS}
+SEARCHING: Mapping[str, Method] = {method.name: method for method in _SEARCHING}
+ENSEMBLES: Mapping[str, Ensemble] = {ensemble.name: ensemble for ensemble in _ENSEMBLES}
 
 
 def load_method(name: str) -> Method:
-    """The method of that name out of `METHODS` or `SEARCHING`.
+    """The method of that name, out of `METHODS` or `SEARCHING`.
 
     Raises:
-        UserError: there is none; names the nearest, or all.
+        UserError: there is none.
     """
-    known = {**METHODS, **SEARCHING}
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"use one of: {', '.join(known)}"
-        raise UserError(f"--method {name}: unknown; {hint}")
-    found: Method = _module("rules" if name in METHODS else "searching", name).METHOD
-    return found
+    return lookup("--method", name, {**METHODS, **SEARCHING})
 
 
-def load_ensemble(name: str) -> Ensemble:
-    """The ensemble of that name, a key of `ENSEMBLES`."""
-    found: Ensemble = _module("ensembles", name).METHOD
-    return found
-
-
-def _module(folder: str, name: str) -> ModuleType:
-    return importlib.import_module(f"{__name__}.{folder}.{name.replace('-', '_')}")
-
-
-__all__ = ["ENSEMBLES", "METHODS", "SEARCHING", "load_ensemble", "load_method"]
+__all__ = ["ENSEMBLES", "METHODS", "SEARCHING", "load_method"]

@@ -1,17 +1,18 @@
-"""How a rule for tensors becomes a rule for LoRA experts; all methods go through one of two doors.
+"""How a rule for matrices becomes a rule for LoRA experts.
 
-`combine` is for rules that treat entries one by one (trim, drop, elect). In ``delta`` space the rule sees the dense
-changes dW = s B A of one module at a time, and its result comes back as a LoRA by truncated SVD. In ``factor`` space
-it sees the A's and the B's, as peft's `add_weighted_adapter` does: weight w enters as sqrt|w| on either side, its
-sign on A, so that one expert with weight w gives w B A.
+`combine` is for rules that treat entries one by one (trim, drop, elect). In ``delta`` space the rule gets the dense
+changes dW = s B A of one module at a time, and its result becomes a LoRA by truncated SVD. In ``factor`` space it gets
+the A's and the B's, as in peft's `add_weighted_adapter`: weight w enters as sqrt|w| on either side, its sign on A, so
+that one expert with weight w gives w B A.
 
-`mix` is for rules that are a weighted sum of the experts with weights that depend on norms and angles only. Those are
-in the Gram matrix of the changes, which the factors give without a dense matrix; the result is exact, of rank sum r.
+`mix` is for weighted sums of the experts whose weights depend on norms and angles only. Those are in the Gram matrix of
+the changes, which follows from the factors without a dense matrix; the result is exact, of rank sum r.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -35,7 +36,7 @@ def combine(experts: Sequence[Adapter], settings: Settings, rule: Rule) -> Merge
     Args:
         experts: loaded adapters; in ``delta`` space a module that one does not adapt counts as zeros.
         settings: space, weights and rank.
-        rule: called once per module in ``delta``; twice, for A and then B, in ``factor`` space.
+        rule: called once per module in ``delta`` space; twice, for A and then B, in ``factor`` space.
 
     Raises:
         UserError: ``factor`` space and experts of unequal rank, alpha or modules.
@@ -46,7 +47,7 @@ def combine(experts: Sequence[Adapter], settings: Settings, rule: Rule) -> Merge
         for_a = for_b * weights.sign()
         return _on_factors(experts, lambda stack: rule(stack, for_a), lambda stack: rule(stack, for_b))
     return collect(
-        (module, truncate_dense(rule(dense_changes(parts), weights), settings.rank or _total_rank(parts)))
+        (module, truncate_dense(rule(dense_changes(parts), weights), settings.rank or total_rank(parts)))
         for module, parts in by_module(experts)
     )
 
@@ -67,31 +68,60 @@ def mix(experts: Sequence[Adapter], settings: Settings, coefficients: Coefficien
     return collect((module, _mixed(parts, settings.rank, coefficients)) for module, parts in by_module(experts))
 
 
+def as_patch(expert: Adapter) -> Patch:
+    """The expert alone."""
+    return Patch(low_rank={f"{module}.weight": factors.low_rank() for module, factors in expert.factors.items()})
+
+
 def by_module(experts: Sequence[Adapter]) -> Iterator[tuple[str, list[Factors | None]]]:
     """Module name -> each expert's factors there or None, sorted by name."""
     for module in sorted({module for expert in experts for module in expert.factors}):
         yield module, [expert.factors.get(module) for expert in experts]
 
 
-def concatenated(parts: Sequence[Factors | None]) -> tuple[Tensor, Tensor, Tensor]:
-    """All factors of a module side by side: b (out, k) with the scales folded in, a (k, in), owner of each column."""
-    present = [(i, part) for i, part in enumerate(parts) if part is not None]
-    b = torch.cat([part.b * part.scale for _, part in present], dim=1)
-    a = torch.cat([part.a for _, part in present], dim=0)
-    owner = torch.cat([torch.full((part.a.shape[0],), i) for i, part in present])
-    return b, a, owner
+@dataclass(frozen=True)
+class SideBySide:
+    """The factors of all experts in one module: any weighted sum of them is one LoRA.
 
+    Attributes:
+        b: (out, k), scales folded in.
+        a: (k, in).
+        owner: (k,) number of the expert that a column belongs to.
+        n: number of experts.
+    """
 
-def gram_matrix(b: Tensor, a: Tensor, owner: Tensor, n: int) -> Tensor:
-    """Inner products of the experts' changes in one module, (n, n) float64, from what `concatenated` gives."""
-    member = torch.nn.functional.one_hot(owner, n).to(torch.float64)
-    wide_b, wide_a = b.to(torch.float64), a.to(torch.float64)
-    # <b_i a_i, b_j a_j> = sum over entries of (b_i^T b_j) * (a_i a_j^T), summed over the columns of i and of j.
-    return member.T @ ((wide_b.T @ wide_b) * (wide_a @ wide_a.T)) @ member
+    b: Tensor
+    a: Tensor
+    owner: Tensor
+    n: int
+
+    @classmethod
+    def of(cls, parts: Sequence[Factors | None]) -> SideBySide:
+        """From each expert's factors; None where it does not adapt the module."""
+        present = [(i, part) for i, part in enumerate(parts) if part is not None]
+        b = torch.cat([part.b * part.scale for _, part in present], dim=1)
+        a = torch.cat([part.a for _, part in present], dim=0)
+        owner = torch.cat([torch.full((part.a.shape[0],), i) for i, part in present])
+        return cls(b, a, owner, len(parts))
+
+    def to(self, device: torch.device) -> SideBySide:
+        """The same on another device."""
+        return SideBySide(self.b.to(device), self.a.to(device), self.owner.to(device), self.n)
+
+    def weighted(self, weights: Tensor) -> LowRank:
+        """sum_i w_i dW_i, for weights (n,)."""
+        return LowRank(b=self.b * weights.to(torch.float32)[self.owner], a=self.a)
+
+    def gram(self) -> Tensor:
+        """Inner products of the experts' changes, (n, n) float64."""
+        member = torch.nn.functional.one_hot(self.owner, self.n).to(torch.float64)
+        b, a = self.b.to(torch.float64), self.a.to(torch.float64)
+        # <b_i a_i, b_j a_j> = sum over entries of (b_i^T b_j) * (a_i a_j^T), summed over the columns of i and of j.
+        return member.T @ ((b.T @ b) * (a @ a.T)) @ member
 
 
 def collect(modules: Iterator[tuple[str, Truncated]]) -> Merged:
-    """The patch of all modules, and the error that truncation made in each and in all."""
+    """The patch of all modules, with the truncation error of each and of all."""
     changes, errors = {}, {}
     lost = whole = 0.0
     for module, cut in modules:
@@ -103,11 +133,11 @@ def collect(modules: Iterator[tuple[str, Truncated]]) -> Merged:
 
 
 def _mixed(parts: Sequence[Factors | None], rank: int | None, coefficients: Coefficients) -> Truncated:
-    b, a, owner = concatenated(parts)
-    gram = gram_matrix(b, a, owner, len(parts))
+    experts = SideBySide.of(parts)
+    gram = experts.gram()
     weights = coefficients(gram)
-    change = LowRank(b=b * weights.to(torch.float32)[owner], a=a)
-    if rank is None or rank >= len(a):
+    change = experts.weighted(weights)
+    if rank is None or rank >= len(change.a):
         return Truncated(change, 0.0, float(weights @ gram @ weights))
     return truncate_low_rank(change, rank)
 
@@ -116,13 +146,13 @@ def _on_factors(
     experts: Sequence[Adapter], rule_a: Callable[[Tensor], Tensor], rule_b: Callable[[Tensor], Tensor]
 ) -> Merged:
     first = experts[0].info
-    changes = {}
     for expert in experts[1:]:
         if dict(expert.info.modules) != dict(first.modules):
             raise UserError(
                 f"{expert.info.name}: its rank, alpha or modules differ from those of {first.name}, so their "
                 "factors cannot be combined; use --space delta"
             )
+    changes = {}
     for module, shape in first.modules.items():
         factors = [expert.factors[module] for expert in experts]
         a = rule_a(torch.stack([part.a for part in factors]))
@@ -138,18 +168,20 @@ def dense_changes(parts: Sequence[Factors | None]) -> Tensor:
     return torch.stack([zeros if part is None else part.low_rank().dense() for part in parts])
 
 
-def _total_rank(parts: Sequence[Factors | None]) -> int:
+def total_rank(parts: Sequence[Factors | None]) -> int:
+    """The sum of the experts' ranks in one module."""
     return sum(part.a.shape[0] for part in parts if part is not None)
 
 
 __all__ = [
     "Coefficients",
     "Rule",
+    "SideBySide",
+    "as_patch",
     "by_module",
     "collect",
     "combine",
-    "concatenated",
     "dense_changes",
-    "gram_matrix",
     "mix",
+    "total_rank",
 ]

@@ -1,13 +1,18 @@
-"""Texts through the resident model, for methods that look inside it: activations, gradients, entropies."""
+"""Forward passes of the resident model, for methods that need activations, gradients or entropies."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+
+from pyswarmopt_llm.baselines.method import Trial
+from pyswarmopt_llm.models.adapters.adapter import Adapter
+
+Found = TypeVar("Found")
 
 BATCH = 8  # texts at once
 
@@ -44,13 +49,29 @@ def token_batches(
 
 
 def answer_logits(model: Any, batch: TokenBatch, parameters: dict[str, Tensor] | None = None) -> Tensor:
-    """Logits of the token after each text, (N, V) float32; with other parameters in place of the model's own.
-
-    Gradients flow to `parameters`, if the caller lets them.
-    """
+    """Logits of the token after each text, (N, V) float32; `parameters` (name -> value) replace the model's own."""
     given = {"input_ids": batch.ids, "attention_mask": batch.mask, "use_cache": False}
     out = torch.func.functional_call(model, parameters or {}, (), given)
     return out.logits[torch.arange(len(batch.ids), device=batch.ids.device), batch.last].float()
 
 
-__all__ = ["TokenBatch", "answer_logits", "token_batches"]
+def over_prompts(
+    trial: Trial, experts: Sequence[Adapter], passes: int, look: Callable[[Adapter, Sequence[str]], Found]
+) -> list[Found]:
+    """Give each expert an equal share of the budget and look at as many of its prompts as that covers.
+
+    Args:
+        trial: charged `passes` items per prompt.
+        experts: one after the other.
+        passes: forward passes that a prompt takes.
+        look: expert and its prompts -> what is kept.
+    """
+    share, found = trial.items_left // (passes * len(experts)), []
+    for expert in experts:
+        prompts = trial.prompts(expert.info.name)[:share]
+        trial.spend(passes * len(prompts))
+        found.append(look(expert, prompts))
+    return found
+
+
+__all__ = ["TokenBatch", "answer_logits", "over_prompts", "token_batches"]

@@ -1,34 +1,39 @@
-"""What a method of combining experts is: what it declares, what it is given, what it returns."""
+"""What a method of combining experts declares, is given, and returns. Loads no torch, so that ``--help`` is fast."""
 
 from __future__ import annotations
 
-import difflib
+import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import Patch, Score
-from pyswarmopt_llm.models.adapters.adapter import Adapter
-from pyswarmopt_llm.models.base import BaseModel
+from pyswarmopt_llm.common.registry import unknown
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from pyswarmopt_llm.baselines.ensembles.panel import Answerer, Panel
+    from pyswarmopt_llm.common.interfaces import Patch, Score
+    from pyswarmopt_llm.metrics.accuracy import Accuracy
+    from pyswarmopt_llm.models.adapters.adapter import Adapter
+    from pyswarmopt_llm.models.base import BaseModel
 
 Need = Literal["seed", "dev", "data"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asked for; None where a method's own default holds.
+    """Options given by the user; None stands for a method's default.
 
     Attributes:
         weights: one per expert, or a single one for all.
         density: share of the entries that are kept, in (0, 1].
-        t: how far from the first expert to the second, in [0, 1].
-        rank: LoRA rank of the result in ``delta`` space; the default is the sum of the experts' ranks.
-        seed: of whatever is drawn at random.
+        t: position between the first expert and the second, in [0, 1].
+        rank: LoRA rank of the result in ``delta`` space; default: the sum of the experts' ranks.
+        seed: random seed.
     """
 
     weights: tuple[float, ...] | None = None
@@ -39,10 +44,10 @@ class Options:
 
 
 class Trial(Protocol):
-    """What a method that looks at items or texts is given: a resident model and a budget of scorings.
+    """A resident model and an evaluation budget, for methods that look at items or texts.
 
     Attributes:
-        model: a transformers causal LM, with whatever patch was loaded or scored last.
+        model: a transformers causal LM, with the patch that was loaded or scored last.
         tokenizer: the model's tokenizer.
         base: where the model came from.
         spent: item evaluations so far.
@@ -55,17 +60,17 @@ class Trial(Protocol):
 
     @property
     def left(self) -> int:
-        """How often the budget still pays for all dev items."""
+        """How many times the rest of the budget covers all dev items."""
 
     def score(self, patch: Patch) -> Score:
-        """The candidate's score on the dev items; one scoring.
+        """The candidate's score on dev; one pass over dev.
 
         Raises:
             RuntimeError: the budget is spent.
         """
 
     def loss(self, patch: Patch) -> float:
-        """Mean over dev items of -ln P(right answer | question), in nats; one scoring.
+        """Mean over dev items of -ln P(right answer | question), in nats; one pass over dev.
 
         Raises:
             RuntimeError: the budget is spent.
@@ -75,34 +80,34 @@ class Trial(Protocol):
         """Make the model ``base + patch``."""
 
     def prompts(self, expert: str) -> Sequence[str]:
-        """Texts that end where the answer begins: of the expert's own data where those were given, else of dev."""
+        """Texts that end where the answer begins: from the expert's own data if given, else from dev."""
 
     def examples(self, expert: str) -> Sequence[Mapping[str, Any]]:
-        """The expert's own training chats; empty where none were given."""
+        """The expert's own training chats; empty if none were given."""
 
     @property
     def items_left(self) -> int:
-        """Item evaluations that the budget still pays for."""
+        """Item evaluations left in the budget."""
 
     def spend(self, items: int) -> None:
-        """Book passes over single items; one forward and backward counts as three.
+        """Charge passes over single items; a forward with a backward pass counts as three.
 
         Raises:
-            RuntimeError: the budget lacks them.
+            RuntimeError: the budget does not cover them.
         """
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a method is given beside the experts: `Options`, checked and complete.
+    """`Options`, checked and with the defaults filled in.
 
     Attributes:
         space: ``factor`` or ``delta``.
         weights: (n,) float64, one per expert.
         density: in (0, 1]; 1 where the method takes none.
-        rank: rank to truncate to, or None for the sum of the experts' ranks.
+        rank: rank to truncate to; None for the sum of the experts' ranks.
         seed: seed of `generator`.
-        trial: what methods that need ``dev`` or ``data`` look at; None for the others.
+        trial: for methods that need ``dev`` or ``data``; None for the others.
     """
 
     space: str
@@ -113,14 +118,16 @@ class Settings:
     trial: Trial | None = None
 
     def generator(self) -> torch.Generator:
-        """A fresh generator, so that the same settings give the same result."""
+        """A new generator: the same settings give the same result."""
+        import torch
+
         return torch.Generator().manual_seed(self.seed)
 
     def need_trial(self) -> Trial:
-        """The trial of a method that cannot do without.
+        """The trial.
 
         Raises:
-            ValueError: the caller gave none.
+            ValueError: there is none.
         """
         if self.trial is None:
             raise ValueError("this method scores candidates: give it a trial")
@@ -133,8 +140,8 @@ class Merged:
 
     Attributes:
         patch: the candidate, of low rank.
-        error: relative Frobenius error that truncation to a rank made, over all modules; 0 where nothing was cut.
-        errors: module -> its own relative error, where something was cut.
+        error: relative Frobenius error of the truncation to a rank, over all modules; 0 if nothing was truncated.
+        errors: module -> its own relative error, for truncated modules.
     """
 
     patch: Patch
@@ -143,24 +150,44 @@ class Merged:
 
 
 @dataclass(frozen=True)
+class OnCall:
+    """A function of this package, imported when it is first called.
+
+    Attributes:
+        module: relative to `pyswarmopt_llm.baselines`.
+        name: in that module.
+    """
+
+    module: str
+    name: str = "execute"
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call it."""
+        return getattr(importlib.import_module(f"pyswarmopt_llm.baselines.{self.module}"), self.name)(*arguments)
+
+
+@dataclass(frozen=True)
 class Method:
-    """A way to combine experts; see the package's docstring for what is declared.
+    """A way to make one adapter from several.
 
     Attributes:
         name: as in ``--method``.
+        text: what it does, in a few words.
         paper: author, year, arXiv number or journal.
-        spaces: where it works, its own first.
-        execute: does it.
-        weight: default weight of each expert, or None if it takes no weights.
-        density: default density, or None if it takes none.
+        execute: merges the experts.
+        spaces: where it is defined, the default first: ``factor`` (on A and B each) and ``delta`` (on dW = s B A).
+        weight: default weight of each expert; None if it takes no weights.
+        density: default density; None if it takes none.
         t: whether it takes t (for two experts, in place of weights).
-        needs: what it cannot run without.
+        needs: beside the experts: ``seed`` if it draws, ``dev`` if it scores candidates, ``data`` if it looks at
+            training or dev texts.
     """
 
     name: str
+    text: str
     paper: str
-    spaces: tuple[str, ...]
     execute: Callable[[Sequence[Adapter], Settings], Merged]
+    spaces: tuple[str, ...] = ("delta", "factor")
     weight: float | None = None
     density: float | None = None
     t: bool = False
@@ -173,13 +200,15 @@ class Method:
             UserError: an option that the method does not take, or a value out of range.
 
         Example:
-            >>> method = Method("sum", "me", ("delta",), lambda experts, settings: Merged(Patch()), weight=0.5)
+            >>> method = Method("sum", "a sum", "me", lambda experts, settings: Merged(Patch()), ("delta",), weight=0.5)
             >>> method.settings(2).weights.tolist()
             [0.5, 0.5]
             >>> method.settings(2, options=Options(density=0.2))
             Traceback (most recent call last):
             pyswarmopt_llm.common.errors.UserError: --density: sum takes no such option; it takes --weights, --rank
         """
+        import torch
+
         options = options or Options()
         space = self._space(space)
         self._refuse_others(space, options)
@@ -194,13 +223,9 @@ class Method:
         )
 
     def _space(self, space: str | None) -> str:
-        if space is None:
-            return self.spaces[0]
-        if space not in self.spaces:
-            near = difflib.get_close_matches(space, self.spaces, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"{self.name} works in {' or '.join(self.spaces)} space"
-            raise UserError(f"--space {space}: {hint}")
-        return space
+        if space is not None and space not in self.spaces:
+            raise unknown("--space", space, self.spaces, f"{self.name} works in {' or '.join(self.spaces)} space")
+        return space or self.spaces[0]
 
     def takes(self, space: str) -> tuple[str, ...]:
         """The options that it takes in that space, by their names on the command line."""
@@ -220,6 +245,27 @@ class Method:
                 where = f" in {space} space" if name == "rank" else ""
                 known = f"it takes {', '.join(f'--{one}' for one in taken)}" if taken else "it takes none"
                 raise UserError(f"--{name}: {self.name} takes no such option{where}; {known}")
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """A way to combine experts that runs all of them on every item.
+
+    Attributes:
+        name: as in ``--methods``.
+        text: what it does, in a few words.
+        paper: author, year, arXiv number or journal.
+        fit: from the panel, the dev items and a seed to what answers items.
+        needs: ``dev`` if it looks at dev items, ``seed`` if it draws.
+        open_questions: whether it can answer items without choices.
+    """
+
+    name: str
+    text: str
+    paper: str
+    fit: Callable[[Panel, Accuracy, int], Answerer]
+    needs: frozenset[Need] = frozenset()
+    open_questions: bool = False
 
 
 def _check_ranges(options: Options) -> None:
@@ -244,7 +290,7 @@ def _weights_from_t(options: Options, n: int) -> tuple[float, ...]:
 
 
 def _spread(given: tuple[float, ...] | None, default: float | None, n: int) -> tuple[float, ...]:
-    """One weight per expert: those given, the single one given n times, or the default n times."""
+    """One weight per expert: those given, or the single one or the default n times."""
     if given is None:
         return (_first(default, 1.0),) * n
     if len(given) not in (1, n):
@@ -257,4 +303,4 @@ def _first(*values: float | None) -> float:
     return next(value for value in values if value is not None)
 
 
-__all__ = ["Merged", "Method", "Need", "Options", "Settings", "Trial"]
+__all__ = ["Ensemble", "Merged", "Method", "Need", "OnCall", "Options", "Settings", "Trial"]

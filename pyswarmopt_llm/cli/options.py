@@ -6,7 +6,6 @@ import json
 import textwrap
 import tomllib
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +17,7 @@ from pyswarmopt_llm.cli.help import print_help
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_text import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
+from pyswarmopt_llm.common.registry import unknown
 
 # Options after which every word up to the next option belongs to them, as a shell's `adapters/*` expands.
 VARIADIC = ("--experts", "--members")
@@ -108,9 +108,7 @@ def _use_config(ctx: typer.Context, path: Path | None) -> Path | None:
     defaults: dict[str, Any] = {}
     for key, value in read_config(path).items():
         if key not in options:
-            near = get_close_matches(key, options, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(options)}"
-            raise UserError(f"{path}: unknown option {key!r}; {hint}")
+            raise unknown(f"{path}: option", key, options)
         option = options[key]
         defaults[option.name] = [value] if option.multiple and not isinstance(value, list) else value
     ctx.default_map = defaults

@@ -1,13 +1,15 @@
-"""Fingerprints: short proofs that a resumed run sees the files that it started with."""
+"""Fingerprints and versions: how a resumed run knows that it sees the files, and which packages, it started with."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 _BLOCKS, _BLOCK_BYTES = 64, 65_536
+_PACKAGES = ("pyswarmopt", "torch", "numpy", "transformers", "peft", "safetensors")
 
 
 def sample_digest(path: Path) -> str:
@@ -36,3 +38,19 @@ def canonical(value: Any) -> bytes:
         b'{"a":[2],"b":1}'
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on.
+
+    Example:
+        >>> "torch" in versions()
+        True
+    """
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

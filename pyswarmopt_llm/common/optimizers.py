@@ -1,11 +1,12 @@
-"""Whatever can search: swarms by recipe, nevergrad's optimisers, pycma, all from the experts' positions."""
+"""Optimizers by name: swarms by recipe, nevergrad's optimisers and pycma, all starting from the experts' positions."""
 
 from __future__ import annotations
 
-import difflib
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from torch import Tensor
 
@@ -14,15 +15,42 @@ from pyswarmopt.parts.restart import RestartSwarm
 from pyswarmopt.parts.stopping import MaxIter, Patience
 from pyswarmopt_llm.common.config import NEVERGRAD, PYCMA, SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.recipe_options import recipe_options
+from pyswarmopt_llm.common.registry import unknown
 
+MODEL_SWARMS = "model-swarms"
 OWN = "pso"  # the library's own choice where there are no bounds, which its default for functions needs
 _OWN_RECIPE = "constriction"
+_OTHER_OPTIONS = ("patience", "max_iter", "compat")  # parameters of the recipe with an option of their own
 
 
 def optimizer_names() -> tuple[str, ...]:
-    """The names of swarms and pycma; ``nevergrad:NAME`` goes beside them."""
+    """The names of swarms and pycma; ``nevergrad:NAME`` is known, too."""
     return (*(name.replace("_", "-") for name in sorted(pso.recipes.RECIPES)), OWN, PYCMA)
+
+
+def is_swarm(name: str) -> bool:
+    """Whether it is a swarm of this library, which compares values with personal bests and the worst only."""
+    return not name.startswith(NEVERGRAD) and name != PYCMA
+
+
+def check_optimizer(name: str, settings: Sequence[str] = ()) -> None:
+    """Refuse an optimizer that `make_optimizer` cannot make.
+
+    Raises:
+        UserError: no such optimizer, or coefficients that it does not take.
+
+    Example:
+        >>> check_optimizer("model-swarm")
+        Traceback (most recent call last):
+        pyswarmopt_llm.common.errors.UserError: --optimizer model-swarm: unknown; did you mean model-swarms?
+    """
+    if settings and name != MODEL_SWARMS:
+        raise UserError(f"--set {settings[0]}: sets coefficients of model-swarms, not of {name}; remove one of them")
+    recipe_options(settings)
+    if name.startswith(NEVERGRAD):
+        _one_at_a_time(name)
+    elif name not in optimizer_names():
+        raise unknown("--optimizer", name, [*optimizer_names(), f"{NEVERGRAD}NAME"])
 
 
 def make_optimizer(
@@ -36,7 +64,7 @@ def make_optimizer(
     compat: str = "paper",
     settings: Sequence[str] = (),
 ) -> pso.Optimizer:
-    """An optimizer that maximises and looks at the experts first.
+    """An optimizer that maximises and evaluates the experts first.
 
     Args:
         name: a recipe of `pyswarmopt.recipes`, ``pso`` (the library's own choice), ``pycma``, or ``nevergrad:NAME``.
@@ -49,7 +77,7 @@ def make_optimizer(
         settings: coefficients of ``model-swarms``, ``NAME=VALUE`` (see `recipe_options`).
 
     Raises:
-        UserError: no such optimizer, or one that cannot search here.
+        UserError: see `check_optimizer`.
 
     Example:
         >>> import torch
@@ -57,21 +85,21 @@ def make_optimizer(
         >>> found.ask().shape
         torch.Size([5, 3])
     """
-    if settings and name != "model-swarms":
-        raise UserError(f"--set {settings[0]}: sets coefficients of model-swarms, not of {name}; leave one of them out")
+    check_optimizer(name, settings)
     evaluations = population * (max_iter + 1)
     if name.startswith(NEVERGRAD):
-        return _nevergrad(name.removeprefix(NEVERGRAD), vertices, population, evaluations, seed)
+        from pyswarmopt.interop.nevergrad import NevergradOptimizer
+
+        own, width = name.removeprefix(NEVERGRAD), 1 if _one_at_a_time(name) else population
+        try:
+            return NevergradOptimizer(own, None, vertices, width, evaluations, seed % 2**32, maximize=True)
+        except ValueError as error:  # a few of nevergrad's cannot be made with more than one point at a time
+            raise UserError(f"--optimizer {name}: {error}") from error
     if name == PYCMA:
         from pyswarmopt.interop.pycma import PycmaOptimizer
 
         return PycmaOptimizer(vertices, population, evaluations, seed, maximize=True)
-    recipe_name = _OWN_RECIPE if name == OWN else name.replace("-", "_")
-    if recipe_name not in pso.recipes.RECIPES:
-        near = difflib.get_close_matches(name, optimizer_names(), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"use {', '.join(optimizer_names())} or nevergrad:NAME"
-        raise UserError(f"--optimizer {name}: unknown; {hint}")
-    if recipe_name == "model_swarms":
+    if name == MODEL_SWARMS:
         recipe = pso.recipes.model_swarms(
             patience=patience,
             max_iter=max_iter,
@@ -79,7 +107,7 @@ def make_optimizer(
             **recipe_options(settings),
         )
     else:
-        recipe = pso.recipes.get(recipe_name)
+        recipe = pso.recipes.get(_OWN_RECIPE if name == OWN else name.replace("-", "_"))
         # Coefficients have no bounds, so there is nowhere to send a whole swarm that starts again.
         restart = tuple(policy for policy in recipe.restart if not isinstance(policy, RestartSwarm))
         recipe = replace(recipe, restart=restart, stop=(Patience(patience), MaxIter(max_iter)))
@@ -88,16 +116,11 @@ def make_optimizer(
     )
 
 
-def is_swarm(name: str) -> bool:
-    """Whether it is a swarm of this library, which looks at values only to compare them with bests and the worst."""
-    return not name.startswith(NEVERGRAD) and name != PYCMA
-
-
 def optimizer(config: SearchConfig, vertices: Tensor) -> pso.Optimizer:
     """The optimizer that starts from the experts' positions, (n, D), or from more (see `Space.starts`).
 
     Raises:
-        UserError: an unknown optimizer.
+        UserError: see `check_optimizer`.
     """
     return make_optimizer(
         config.optimizer,
@@ -111,9 +134,38 @@ def optimizer(config: SearchConfig, vertices: Tensor) -> pso.Optimizer:
     )
 
 
+def recipe_options(settings: Sequence[str]) -> dict[str, Any]:
+    """Keyword arguments of `pyswarmopt.recipes.model_swarms` from ``--set NAME=VALUE``.
+
+    Raises:
+        UserError: no such coefficient, or a value that it does not take.
+
+    Example:
+        >>> recipe_options(["repel=0", "restart_patience=3"])
+        {'repel': 0.0, 'restart_patience': 3}
+    """
+    parameters = inspect.signature(pso.recipes.model_swarms).parameters
+    defaults = {name: one.default for name, one in parameters.items() if name not in _OTHER_OPTIONS}
+    found: dict[str, Any] = {}
+    for setting in settings:
+        name, _, text = setting.partition("=")
+        name = name.replace("-", "_")
+        if name not in defaults:
+            raise UserError(f"--set {setting}: no coefficient {name}; there are {', '.join(defaults)}")
+        try:
+            found[name] = type(defaults[name])(text)
+        except ValueError as error:
+            raise UserError(f"--set {setting}: {text!r} is not a number; write {name}={defaults[name]}") from error
+    try:
+        pso.recipes.model_swarms(**found)
+    except ValueError as error:
+        raise UserError(f"--set {' '.join(settings)}: {error}") from error
+    return found
+
+
 @contextmanager
 def released(optimizer: pso.Optimizer) -> Iterator[pso.Optimizer]:
-    """Close the optimizer in the end, where it has something to close (see `NevergradOptimizer.close`)."""
+    """Close the optimizer in the end, if it has something to close (see `NevergradOptimizer.close`)."""
     try:
         yield optimizer
     finally:
@@ -121,16 +173,28 @@ def released(optimizer: pso.Optimizer) -> Iterator[pso.Optimizer]:
             optimizer.close()
 
 
-def _nevergrad(name: str, vertices: Tensor, population: int, evaluations: int, seed: int) -> pso.Optimizer:
-    from pyswarmopt.interop.nevergrad import NevergradOptimizer, one_at_a_time
+def _one_at_a_time(name: str) -> bool:
+    """Whether an optimiser of nevergrad's takes one point at a time.
+
+    Raises:
+        UserError: nevergrad has no such optimiser.
+    """
+    from pyswarmopt.interop.nevergrad import one_at_a_time
 
     try:
-        width = 1 if one_at_a_time(name) else population
-        return NevergradOptimizer(
-            name, positions=vertices, population=width, budget=evaluations, seed=seed % 2**32, maximize=True
-        )
+        return one_at_a_time(name.removeprefix(NEVERGRAD))
     except ValueError as error:
-        raise UserError(f"--optimizer {NEVERGRAD}{name}: {error}") from error
+        raise UserError(f"--optimizer {name}: {error}") from error
 
 
-__all__ = ["NEVERGRAD", "PYCMA", "is_swarm", "make_optimizer", "optimizer", "optimizer_names", "released"]
+__all__ = [
+    "NEVERGRAD",
+    "PYCMA",
+    "check_optimizer",
+    "is_swarm",
+    "make_optimizer",
+    "optimizer",
+    "optimizer_names",
+    "recipe_options",
+    "released",
+]

@@ -1,10 +1,16 @@
-"""Standard errors, intervals and chance levels of scores over items."""
+"""Statistics of scores: standard errors, intervals, paired tests on the same items, and what guessing would reach.
+
+One of each: intervals are Wilson's for proportions and bootstrapped for anything else; the test is a paired permutation
+test. Resampling has fixed seeds, so the same scores give the same figures.
+"""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +18,15 @@ from scipy import stats
 
 from pyswarmopt_llm.common.interfaces import Score
 
+Floats = npt.NDArray[np.float64]
 
-def score_of(per_item: Sequence[float] | npt.NDArray[np.float64]) -> Score:
+RESAMPLES = 2000  # of a bootstrap
+PERMUTATIONS = 10_000
+LEVEL, POWER = 0.05, 0.8
+_EXACT = 16  # differences up to which all sign patterns are tried
+
+
+def score_of(per_item: Sequence[float] | Floats) -> Score:
     """The mean over items with its standard error (sample standard deviation over sqrt n).
 
     Raises:
@@ -48,8 +61,8 @@ def interval(per_item: Sequence[float], confidence: float = 0.95) -> tuple[float
     return bootstrap_interval(values, confidence)
 
 
-def bootstrap_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
-    """A confidence interval of the mean of any values, by the BCa bootstrap (Efron 1987; 2,000 resamples, fixed seed).
+def bootstrap_interval(values: Sequence[float] | Floats, confidence: float = 0.95) -> tuple[float, float]:
+    """A confidence interval of the mean of any values, by the BCa bootstrap (Efron 1987).
 
     Example:
         >>> low, high = bootstrap_interval([-1.0, 0.0, 0.0, 1.0, 1.0, 1.0])
@@ -60,8 +73,180 @@ def bootstrap_interval(values: Sequence[float] | np.ndarray, confidence: float =
     if np.ptp(values) == 0.0:
         return float(values[0]), float(values[0])
     rng = np.random.default_rng(0)
-    found = stats.bootstrap((values,), np.mean, confidence_level=confidence, n_resamples=2000, rng=rng)
+    found = stats.bootstrap((values,), np.mean, confidence_level=confidence, n_resamples=RESAMPLES, rng=rng)
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def bootstrap_means(scores: Floats, rng: np.random.Generator) -> Floats:
+    """Bootstrap means, (`RESAMPLES`,), of scores resampled by seeds and by items.
+
+    Both are drawn with replacement, the items alike for all seeds, so that the means vary as with other seeds and other
+    items (Davison & Hinkley 1997, on data with several sources of variation).
+
+    Args:
+        scores: (seeds, items).
+        rng: source of the draws.
+    """
+    seeds, items = scores.shape
+    by_seed = rng.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds
+    by_item = rng.multinomial(items, np.full(items, 1 / items), RESAMPLES) / items
+    return np.asarray(((by_seed @ scores) * by_item).sum(1))
+
+
+def interval_over_seeds(scores: Floats, rng: np.random.Generator) -> tuple[float, float]:
+    """A 95% interval of the mean of scores, (seeds, items).
+
+    Where each item is right in all seeds or wrong in all, as with one seed or a method without chance, the mean is a
+    proportion of items and the interval Wilson's; else the central 95% of `bootstrap_means`.
+
+    Example:
+        >>> low, high = interval_over_seeds(np.ones((3, 20)), np.random.default_rng(0))
+        >>> round(low, 3), high
+        (0.839, 1.0)
+    """
+    per_item = scores.mean(0)
+    if np.isin(per_item, (0.0, 1.0)).all():
+        return interval(per_item.tolist())
+    low, high = np.quantile(bootstrap_means(scores, rng), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def interval_over_tasks(means: Sequence[float], intervals: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """An interval of the mean of independent means from the interval of each (Zou & Donner 2008).
+
+    Args:
+        means: of each task.
+        intervals: low and high of each, at the level that the result has, too.
+
+    Example:
+        >>> interval_over_tasks([0.5, 1.0], [(0.2, 0.8), (0.6, 1.0)])
+        (0.5, 0.9)
+    """
+    centre, count = np.mean(means), len(means)
+    below, above = np.abs(np.asarray(intervals, dtype=np.float64).T - np.asarray(means))
+    return float(centre - np.linalg.norm(below) / count), float(centre + np.linalg.norm(above) / count)
+
+
+def permutation_test(differences: Sequence[float] | Floats) -> float:
+    """Two-sided p-value of the mean of paired differences under random signs (Fisher 1935; Good 2005).
+
+    If two models are equal, each item's difference may as well have the other sign. Exact where at most 16 differences
+    are not 0; else 10,000 sign patterns are drawn, and the observed one is counted in (Phipson & Smyth 2010).
+
+    Example:
+        >>> permutation_test([1.0, 1.0, 1.0, 1.0])  # 2 of 16 patterns are as extreme
+        0.125
+    """
+    d = np.asarray(differences, dtype=np.float64)
+    d = d[d != 0]
+    if d.size == 0:
+        return 1.0
+    observed = abs(d.sum()) - 1e-9 * np.abs(d).sum()  # sums in another order round differently
+    if d.size <= _EXACT:
+        patterns = (np.arange(2**d.size)[:, None] >> np.arange(d.size)) & 1
+        return float(np.mean(np.abs((1 - 2 * patterns) @ d) >= observed))
+    rng, hits = np.random.default_rng(0), 0
+    for _ in range(PERMUTATIONS // 1000):  # in parts: thousands of items by thousands of patterns
+        hits += int((np.abs(rng.choice((-1.0, 1.0), (1000, d.size)) @ d) >= observed).sum())
+    return (1 + hits) / (1 + PERMUTATIONS)
+
+
+def items_needed(differences: Sequence[float] | Floats) -> int | None:
+    """Items at which a mean of such differences would be significant with probability `POWER`.
+
+    ``n = ((z_{1 - level/2} + z_power) s / d)^2`` with the mean d and standard deviation s of what was seen (the
+    normal approximation of the paired test); None if d is 0 or there are fewer than two items.
+
+    Example:
+        >>> items_needed([1.0] * 10 + [0.0] * 90)  # d = .1, s = .3
+        72
+    """
+    d = np.asarray(differences, dtype=np.float64)
+    if d.size < 2 or d.mean() == 0:
+        return None
+    z = stats.norm.ppf(1 - LEVEL / 2) + stats.norm.ppf(POWER)
+    return max(2, math.ceil((z * d.std(ddof=1) / d.mean()) ** 2))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on the same items.
+
+    Attributes:
+        difference: mean of the first minus mean of the second.
+        interval: 95% interval of the difference (BCa bootstrap over items).
+        p_value: two-sided paired permutation test.
+        n: items.
+        gained: items on which the first is better.
+        lost: items on which the second is better.
+        items_needed: items at which a difference of this size would be significant at level `LEVEL` with
+            probability `POWER`; None where there is no difference.
+    """
+
+    difference: float
+    interval: tuple[float, float]
+    p_value: float
+    n: int
+    gained: int
+    lost: int
+    items_needed: int | None
+
+
+def compare_paired(ours: Sequence[float], theirs: Sequence[float]) -> Comparison:
+    """Compare two models item by item.
+
+    Raises:
+        ValueError: no items, or unequal numbers.
+
+    Example:
+        >>> found = compare_paired([1, 1, 1, 1, 1, 1, 0, 1], [0, 0, 1, 0, 0, 0, 0, 0])
+        >>> found.difference, found.p_value, found.gained, found.lost
+        (0.75, 0.03125, 6, 0)
+    """
+    if not ours or len(ours) != len(theirs):
+        raise ValueError(f"{len(ours)} and {len(theirs)} items: give the same items of both, at least one")
+    d = np.subtract(ours, theirs, dtype=np.float64)
+    gained, lost = int(np.sum(d > 0)), int(np.sum(d < 0))
+    return Comparison(
+        float(d.mean()), bootstrap_interval(d), permutation_test(d), d.size, gained, lost, items_needed(d)
+    )
+
+
+def findings(scores: Mapping[tuple[str, str], Mapping[str, Score]]) -> dict[str, Any]:
+    """The paired comparisons and warnings in ``result.json``.
+
+    Args:
+        scores: (contestant, split) -> task -> score, with the contestants ``best`` and ``best_single``.
+
+    Returns:
+        ``paired``: task -> split -> the fields of `Comparison` for best against best single expert; tasks whose
+        scores have no items in common are left out. ``notes``: what a reader must know.
+    """
+    paired: dict[str, dict[str, Any]] = {}
+    notes: list[str] = []
+    for split in ("dev", "test"):
+        ours, theirs = scores.get(("best", split), {}), scores.get(("best_single", split), {})
+        for name in ours:
+            a, b = ours[name].per_item, theirs[name].per_item
+            if len(a) == len(b) > 1:
+                found = compare_paired(a, b)
+                paired.setdefault(name, {})[split] = {**asdict(found), "interval": list(found.interval)}
+    for name, splits in paired.items():
+        notes += _notes(name if len(paired) > 1 else "", splits)
+    return {"paired": paired, "notes": notes}
+
+
+def _notes(name: str, found: Mapping[str, Any]) -> list[str]:
+    """Warnings about one task."""
+    lead, notes = f"{name}: " if name else "", []
+    for split in ("dev", "test"):
+        seen = found.get(split)
+        if seen and seen["items_needed"] is not None and seen["items_needed"] > seen["n"]:
+            notes.append(
+                f"{lead}{split} is small for the difference seen ({seen['difference']:+.3f} on {seen['n']} items): "
+                f"about {seen['items_needed']} items would show it with 80% power at the 5% level."
+            )
+    return notes
 
 
 def chance_bound(option_counts: Sequence[int], level: float) -> float:
@@ -78,3 +263,20 @@ def chance_bound(option_counts: Sequence[int], level: float) -> float:
     for options, n in Counter(option_counts).items():  # a sum of binomials, one for each number of options
         chances = np.convolve(chances, stats.binom.pmf(np.arange(n + 1), n, 1.0 / options))
     return int(np.searchsorted(chances.cumsum(), 1.0 - level)) / len(option_counts)
+
+
+__all__ = [
+    "Comparison",
+    "Floats",
+    "bootstrap_interval",
+    "bootstrap_means",
+    "chance_bound",
+    "compare_paired",
+    "findings",
+    "interval",
+    "interval_over_seeds",
+    "interval_over_tasks",
+    "items_needed",
+    "permutation_test",
+    "score_of",
+]

@@ -107,6 +107,7 @@ class RunResult:
 
     ``best`` is the candidate that the search hands over, ``best_single`` the expert with the highest score on dev,
     ``uniform`` the plain average of the experts. Scores are fractions or whatever the metrics give; memory is in bytes.
+    The types are those of the file, which is checked against them when it is read (`run_files.read_result`).
     """
 
     best_single: str = ""
@@ -116,28 +117,28 @@ class RunResult:
     best_single_test: float | None = None
     uniform_dev: float | None = None
     uniform_test: float | None = None
-    truncation: Mapping[str, float] | None = None
-    intervals: Mapping[str, Sequence[float] | None] = field(default_factory=dict)
-    stderr: Mapping[str, float | None] = field(default_factory=dict)
-    metrics: Mapping[str, str] = field(default_factory=dict)
-    paired: Mapping[str, Any] = field(default_factory=dict)
-    notes: Sequence[str] = ()
-    coefficients: Mapping[str, float] = field(default_factory=dict)
+    truncation: dict[str, float] | None = None
+    intervals: dict[str, tuple[float, float] | None] = field(default_factory=dict)
+    stderr: dict[str, float | None] = field(default_factory=dict)
+    metrics: dict[str, str] = field(default_factory=dict)
+    paired: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    coefficients: dict[str, float] = field(default_factory=dict)
     graph: str | None = None
-    coefficients_by_group: Mapping[str, Mapping[str, float]] | None = None
+    coefficients_by_group: dict[str, dict[str, float]] | None = None
     evaluations: int = 0
     item_evaluations: int = 0
     items_saved: float = 0.0
     seconds_scoring: float = 0.0
     peak_memory_bytes: int = 0
     scoring: str = ""
-    workers: Mapping[str, Any] | None = None
-    judge: Mapping[str, Any] | None = None
-    confirm: Mapping[str, Any] | None = None
-    tasks: Mapping[str, Mapping[str, Any]] | None = None
-    stop: Mapping[str, float] = field(default_factory=dict)
-    weight_step: Mapping[str, Any] | None = None
-    front: Mapping[str, Any] | None = None
+    workers: dict[str, Any] | None = None
+    judge: dict[str, dict[str, float]] | None = None
+    confirm: dict[str, Any] | None = None
+    tasks: dict[str, dict[str, float | str | None]] | None = None
+    stop: dict[str, Any] = field(default_factory=dict)
+    weight_step: dict[str, Any] | None = None
+    front: dict[str, Any] | None = None
     seconds: float = 0.0
 
     @classmethod
@@ -153,6 +154,7 @@ class RunResult:
     def to_json(self) -> dict[str, Any]:
         """The content of ``result.json``, its keys in order."""
         found = {f.name: getattr(self, f.name) for f in fields(self)}
+        found["intervals"] = {name: pair and list(pair) for name, pair in self.intervals.items()}
         return {name: value for name, value in found.items() if value is not None}
 
 

@@ -1,4 +1,4 @@
-"""Turns the rows of a journal into the events that listeners are told."""
+"""Turns the rows of a journal into the events that listeners receive."""
 
 from __future__ import annotations
 

@@ -10,12 +10,14 @@ import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, get_args, get_type_hints
 
 from pyswarmopt_llm.common.config import RETIRED, SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import fits
 from pyswarmopt_llm.common.files.regular import read_json, read_text
+from pyswarmopt_llm.evaluation.record import RunResult
 
 FORMAT = 1  # of run.json and history.jsonl
 OWNER = ".owner"  # names the process that holds the lock
@@ -32,37 +34,18 @@ _PRINTS: dict[str, Any] = {"base": str, "experts": dict[str, str], "tasks": dict
 _CONFIG = get_type_hints(SearchConfig)
 _NEEDED = ("base", "experts", "tasks", "out")  # the settings without a default
 
+
+def _given(hint: Any) -> Any:
+    """The type without None."""
+    kinds = [kind for kind in get_args(hint) if kind is not NoneType]
+    return kinds[0] if isinstance(hint, UnionType) and len(kinds) == 1 else hint
+
+
 _SPLITS = ("dev", "test")
 _SCORES = {f"{who}_{split}": float | None for who in ("best", "best_single", "uniform") for split in _SPLITS}
-_RESULT: dict[str, Any] = {
-    **_SCORES,
-    "best_dev": float,
-    "best_single_dev": float,
-    "best_single": str,
-    "coefficients": dict[str, float],
-    "coefficients_by_group": dict[str, dict[str, float]],
-    "intervals": dict[str, tuple[float, float] | None],
-    "stderr": dict[str, float | None],
-    "paired": dict[str, dict[str, dict[str, Any]]],
-    "notes": list[str],
-    "metrics": dict[str, str],
-    "tasks": dict[str, dict[str, float | str | None]],
-    "evaluations": int,
-    "item_evaluations": int,
-    "items_saved": float,
-    "seconds": float,
-    "seconds_scoring": float,
-    "peak_memory_bytes": int,
-    "scoring": str,
-    "stop": dict[str, Any],
-    "workers": dict[str, Any],
-    "judge": dict[str, dict[str, float]],
-    "confirm": dict[str, Any],
-    "front": dict[str, Any],
-    "graph": str,
-    "truncation": dict[str, float],
-    "weight_step": dict[str, Any],
-}
+_DEV = {"best_dev": float, "best_single_dev": float}
+# A key that may be missing is never null, but for scores.
+_RESULT = {**{name: _given(hint) for name, hint in get_type_hints(RunResult).items()}, **_SCORES, **_DEV}
 _ALWAYS = (
     *("best_dev", "best_single_dev", "best_single", "coefficients", "evaluations", "item_evaluations"),
     *("seconds", "seconds_scoring", "peak_memory_bytes", "scoring", "stop"),
@@ -95,7 +78,7 @@ def read_about(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not a run directory ({file.name}: {error.strerror}); check the path") from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         found = about.get("format") if isinstance(about, dict) else None
-        raise UserError(f"{file}: format {str(found)[:40]!r}, not {FORMAT}; resume with the version that wrote it")
+        raise UserError(f"{file}: format {str(found)[:40]}, not {FORMAT}; resume with the version that wrote it")
     if not all(isinstance(about.get(key), dict) for key in ("config", "fingerprints")):
         raise UserError(f"{file}: lacks config or fingerprints; restore the file")
     _check(file, about, _ABOUT)

@@ -13,8 +13,9 @@ from typing import Any
 from pyswarmopt_llm.common.files.locked_directory import check_place, opened_place
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.files.regular import write_json, write_text
-from pyswarmopt_llm.common.paired_statistics import permutation_test
-from pyswarmopt_llm.common.statistics import interval, score_of
+from pyswarmopt_llm.common.fingerprint import versions
+from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.statistics import interval, permutation_test, score_of
 from pyswarmopt_llm.groups.config import CouncilConfig
 from pyswarmopt_llm.groups.context import Room, Verdict
 from pyswarmopt_llm.groups.members import Member, Memory, Remembered, check_members, open_members
@@ -22,8 +23,7 @@ from pyswarmopt_llm.groups.responses import Sheet, is_right
 from pyswarmopt_llm.groups.strategies import load_strategy
 from pyswarmopt_llm.groups.strategy import Strategy
 from pyswarmopt_llm.groups.validate import check_settings, check_task, usable
-from pyswarmopt_llm.jobs.search.prepare import versions
-from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, beats_chance, possible_scorings
+from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, choose_scoring, possible_scorings
 from pyswarmopt_llm.tasks import Item, Scoring, Task, load_task
 
 FORMAT = 1
@@ -115,7 +115,7 @@ def make_room(config: CouncilConfig, task: Task, group: Group, memory: Memory, t
     """The group before the task, asked as ``auto`` finds it."""
     members = _remembered(group.members, memory)
     judge = None if group.judge is None else _remembered([group.judge], memory)[0]
-    return Room(members, task, choose_scoring(members, task, config.scoring), config.settings, judge, tolerant)
+    return Room(members, task, task_scoring(members, task, config.scoring), config.settings, judge, tolerant)
 
 
 def _tolerant(strategies: Sequence[Strategy]) -> bool:
@@ -123,19 +123,21 @@ def _tolerant(strategies: Sequence[Strategy]) -> bool:
     return all(strategy.tolerant for strategy in strategies)
 
 
-def choose_scoring(members: Sequence[Member], task: Task, wanted: str) -> Scoring:
-    """``auto`` asks by letters where some member that gives scores beats chance so on dev, as a search does.
+def task_scoring(members: Sequence[Member], task: Task, wanted: str) -> Scoring:
+    """How the members answer; ``auto`` tries letters on the members that give likelihoods.
 
     Raises:
         UserError: an unknown name.
     """
-    how, *others = possible_scorings(wanted, task.dev)
-    scorers = [member for member in members if member.gives_likelihoods]
-    if not others or not scorers:
-        return how if not others else "generate"
-    items = task.dev[:TRIAL]
-    sheet = Sheet(items, [m.name for m in scorers], [m.answer(items, "letter", task.prompt) for m in scorers])
-    return "letter" if beats_chance(items, [score_of(row.astype(float)) for row in sheet.right]) else "likelihood"
+
+    def letters() -> list[Score]:
+        items, scorers = task.dev[:TRIAL], [member for member in members if member.gives_likelihoods]
+        if not scorers:
+            return []
+        sheet = Sheet(items, [m.name for m in scorers], [m.answer(items, "letter", task.prompt) for m in scorers])
+        return [score_of(row.astype(float)) for row in sheet.right]
+
+    return choose_scoring(possible_scorings(wanted, task.dev), task.dev, letters)
 
 
 def _remembered(members: Sequence[Member], memory: Memory) -> list[Member]:
@@ -244,9 +246,9 @@ __all__ = [
     "Group",
     "OnStep",
     "check_settings",
-    "choose_scoring",
     "decide_prompt",
     "decide_task",
     "make_room",
     "open_group",
+    "task_scoring",
 ]

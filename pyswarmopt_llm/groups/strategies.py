@@ -12,12 +12,12 @@ Example:
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.registry import unknown
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.groups.strategy import Strategy
@@ -66,7 +66,9 @@ def society_names(agents: int, rounds: int) -> list[str]:
     return [f"{SOCIETY}{who}:{how}" for who in traits for how in patterns]
 
 
-def find_names(wanted: Sequence[str], known: Collection[str], agents: int = 3, rounds: int = 3) -> list[str]:
+def find_names(
+    wanted: Sequence[str], known: Collection[str], agents: int = 3, rounds: int = 3, where: str = "--strategy"
+) -> list[str]:
     """The strategies that a user names, ``all`` and ``societies`` written out, each once.
 
     Args:
@@ -74,6 +76,7 @@ def find_names(wanted: Sequence[str], known: Collection[str], agents: int = 3, r
         known: `VOTES` or `NEGOTIATIONS`.
         agents: of each society.
         rounds: of each society.
+        where: the option, for messages.
 
     Raises:
         UserError: none, or an unknown one; names the nearest, or all.
@@ -82,12 +85,10 @@ def find_names(wanted: Sequence[str], known: Collection[str], agents: int = 3, r
     for name in wanted:
         for one in known if name == "all" else (name,):
             if one not in known and not (one.startswith(SOCIETY) and "societies" in known):
-                near = difflib.get_close_matches(one, known, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"use all or some of: {', '.join(known)}"
-                raise UserError(f"--strategy {one}: unknown; {hint}")
+                raise unknown(where, one, known, f"use all or some of: {', '.join(known)}")
             found += society_names(agents, rounds) if one == "societies" else [one]
     if not found:
-        raise UserError(f"--strategy: none given; use all or some of: {', '.join(known)}")
+        raise UserError(f"{where}: none given; use all or some of: {', '.join(known)}")
     return list(dict.fromkeys(found))
 
 

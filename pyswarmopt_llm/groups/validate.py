@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.groups.config import CouncilConfig
 from pyswarmopt_llm.groups.members import Member
 from pyswarmopt_llm.groups.members.embedding import base_of
@@ -31,7 +32,7 @@ def check_settings(config: CouncilConfig) -> None:
     if quorum is not None and not n < 2 * quorum <= 2 * n:
         raise UserError(f"--quorum {quorum}: of {n} members, give more than half and at most all")
     if settings.passed not in ("supported", "different"):
-        raise UserError(f"--pass {settings.passed}: unknown; use supported or different")
+        raise unknown("--pass", settings.passed, ("supported", "different"))
     possible_scorings(config.scoring, ())
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import refuse_link
 from pyswarmopt_llm.jobs.search.loop import SearchResult, resume, search
+from pyswarmopt_llm.reporting.reading import Variant
 from pyswarmopt_llm.spaces import space_kind
 
 _NEVER = 10**9
@@ -25,50 +26,31 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One search of a study.
-
-    Attributes:
-        label: what is different in it.
-        dev: value on dev.
-        test: value on held-out test; None without test items.
-        evaluations: positions scored.
-        run: its directory.
-    """
-
-    label: str
-    dev: float
-    test: float | None
-    evaluations: int
-    run: str
-
-
 def ablations(
     config: SearchConfig, out: Path, tell: Callable[[str], None], allowed: Collection[str] = ()
-) -> list[Trial]:
+) -> list[Variant]:
     """The same search with one part taken away at a time; "no crossover" starts from the experts alone.
 
     Args:
         config: of the run that is analysed.
         out: where the searches go, one directory each; finished ones are taken as they are, others resumed.
-        tell: told which one begins.
+        tell: called with a line before every search.
         allowed: see `search.resume`.
     """
-    trials = []
+    variants = []
     for label, settings in ABLATIONS.items():
         if label == "no crossover" and not space_kind(config.space).averages:
             continue  # graphs are drawn, not crossed
         changed = replace(config, settings=(*config.settings, *settings))
         if label == "no crossover":
             changed = replace(changed, particles=len(config.experts))
-        trials.append(_trial(label, changed, out / label.replace(" ", "-"), tell, allowed))
-    return trials
+        variants.append(_variant(label, changed, out / label.replace(" ", "-"), tell, allowed))
+    return variants
 
 
 def diversity(
     config: SearchConfig, out: Path, tell: Callable[[str], None], allowed: Collection[str] = ()
-) -> list[Trial]:
+) -> list[Variant]:
     """Searches from d distinct experts, drawn by the run's seed, for d that divide their number (2 at least).
 
     The paper's 1x10 to 10x1. Copies of an expert add nothing to a swarm that moves mixing weights, so a search from d
@@ -76,25 +58,27 @@ def diversity(
     """
     n = len(config.experts)
     order = random.Random(config.seed).sample(config.experts, n)
-    trials = []
+    variants = []
     for d in (d for d in range(2, n) if n % d == 0):
         drawn = tuple(sorted(order[:d], key=config.experts.index))
         label = f"{d} distinct"
-        trials.append(_trial(label, replace(config, experts=drawn), out / f"experts-{d}", tell, allowed))
-    return trials
+        variants.append(_variant(label, replace(config, experts=drawn), out / f"experts-{d}", tell, allowed))
+    return variants
 
 
-def as_trial(label: str, found: SearchResult | Mapping[str, Any], run: Path) -> Trial:
+def as_variant(label: str, found: SearchResult | Mapping[str, Any], run: Path) -> Variant:
     """A finished search as a line of a study."""
     result = found.result if isinstance(found, SearchResult) else found
-    return Trial(label, result["best_dev"], result.get("best_test"), result["evaluations"], str(run))
+    return Variant(label, result["best_dev"], result.get("best_test"), result["evaluations"], str(run))
 
 
-def _trial(label: str, config: SearchConfig, run: Path, tell: Callable[[str], None], allowed: Collection[str]) -> Trial:
+def _variant(
+    label: str, config: SearchConfig, run: Path, tell: Callable[[str], None], allowed: Collection[str]
+) -> Variant:
     refuse_link(run.parent)
     tell(f"{label}: {run}")
     found = resume(run, allowed=allowed) if (run / "run.json").is_file() else search(replace(config, out=str(run)))
-    return as_trial(label, found, run)
+    return as_variant(label, found, run)
 
 
-__all__ = ["ABLATIONS", "Trial", "ablations", "as_trial", "diversity"]
+__all__ = ["ABLATIONS", "ablations", "as_variant", "diversity"]

@@ -9,9 +9,9 @@ from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import refuse_link, write_json
-from pyswarmopt_llm.jobs.ablations import ablations, as_trial, diversity
+from pyswarmopt_llm.jobs.ablations import ablations, as_variant, diversity
 from pyswarmopt_llm.metrics.external.permission import require
-from pyswarmopt_llm.reporting.plots import plot_emergence, plot_origin, plot_trials
+from pyswarmopt_llm.reporting.plots import plot_emergence, plot_origin, plot_variants
 from pyswarmopt_llm.reporting.reading import emergence, origin, read_run, searched
 
 
@@ -31,12 +31,12 @@ def analyse(
         out: directory to write to.
         with_ablations: search again without each part of the algorithm.
         with_diversity: search again from fewer experts.
-        tell: told about every search that begins.
+        tell: called with a line before every search.
         allowed: what of the first run's configuration may run code in those searches; see `allow.require`.
 
     Returns:
         ``runs``: per run its `Emergence` per task and its `Origin`. ``weak_to_strong``: share of runs whose best
-        started in the lower half. ``ablations``, ``diversity``: lists of `Trial`, the run itself first.
+        started in the lower half. ``ablations``, ``diversity``: lists of `Variant`, the run itself first.
 
     Raises:
         UserError: a run is not finished, `out` cannot be written, or a search would run code that is not allowed.
@@ -69,10 +69,10 @@ def analyse(
     first, result = opened[0]
     for wanted, name, study in ((with_ablations, "ablations", ablations), (with_diversity, "diversity", diversity)):
         if wanted:
-            whole = as_trial("as it was", result, first.path)
-            trials = [whole, *study(first.config, out / name, tell, allowed)]
-            found[name] = [asdict(trial) for trial in trials]
-            plot_trials(out / f"{name}.png", trials)
+            whole = as_variant("as it was", result, first.path)
+            variants = [whole, *study(first.config, out / name, tell, allowed)]
+            found[name] = [asdict(variant) for variant in variants]
+            plot_variants(out / f"{name}.png", variants)
     write_json(out / "analysis.json", found)
     return found
 

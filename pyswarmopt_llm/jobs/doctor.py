@@ -1,4 +1,4 @@
-"""What a search finds here: packages against the tested versions, device, threads, memory, disk, model files."""
+"""What a search runs on: packages against the tested versions, device, threads, memory, disk, model files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def examine(base: str | None = None) -> list[Finding]:
         base: a base model to look at too, as in ``--base``.
 
     Returns:
-        findings, in the order in which a person would mend them.
+        findings, in the order in which to fix them.
     """
     python = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
     found = [Finding("python", OK, python), *packages(requires(DISTRIBUTION) or ())]
@@ -132,7 +132,7 @@ def disk(folder: Path) -> Finding:
 
 
 def embedded_model() -> Finding:
-    """Whether the base of the demo is at hand."""
+    """Whether the base of the demo is installed."""
     from pyswarmopt_llm.models.embedded import MODELS, PREFIX
 
     (name, model), *_ = MODELS.items()

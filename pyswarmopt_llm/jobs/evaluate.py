@@ -1,4 +1,4 @@
-"""Score one model, a base or an adapter on it, on one task."""
+"""Score one model on one task, or two models against each other."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from pathlib import Path
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Batched, BatchedEngine, Engine, Score, Utility
-from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.common.registry import unknown
+from pyswarmopt_llm.common.statistics import bootstrap_interval, interval, score_of
 from pyswarmopt_llm.evaluation.run_files import read_about, read_result
 from pyswarmopt_llm.jobs.search.validate import check_askable
-from pyswarmopt_llm.metrics import interval
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
 from pyswarmopt_llm.metrics.objectives import scorings_of
-from pyswarmopt_llm.metrics.questions.answer_format import beats_chance, possible_scorings, trial_of
+from pyswarmopt_llm.metrics.questions.answer_format import choose_scoring, possible_scorings, trial_of
+from pyswarmopt_llm.metrics.questions.written import Written
 from pyswarmopt_llm.metrics.registry import METRICS, Metric, find_metric
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.spaces import saved_kind
-from pyswarmopt_llm.spaces.load import open_model
+from pyswarmopt_llm.spaces.load import adapter_patch, open_model
 from pyswarmopt_llm.tasks import Task, load_task
 
 OnItems = Callable[[int, int], None]  # items scored, of how many
@@ -27,14 +28,14 @@ OnItems = Callable[[int, int], None]  # items scored, of how many
 
 @dataclass(frozen=True)
 class EvalResult:
-    """What `evaluate_model` found.
+    """The result of `evaluate_model` or `win_rate`.
 
     Attributes:
         task: the task's name.
         score: value, per item, standard error.
         interval: 95% interval of the value.
-        scoring: how it was asked.
-        metric: how it was scored.
+        scoring: the answer format.
+        metric: how answers were scored.
     """
 
     task: str
@@ -75,18 +76,14 @@ def evaluate_model(
     Raises:
         UserError: whatever is wrong with the input, in one line.
     """
-    if split not in ("dev", "test"):
-        raise UserError(f"--split {split}: unknown; use dev or test")
+    sizes = split_sizes(split, limit, dev, test)
     possible_scorings(scoring, ())  # a wrong name is found before the model is loaded
     if task.startswith(LM_EVAL):
         if saved_kind(base) is not None:
-            raise UserError(f"--task {task}: the harness asks one model, {base} stands for several; use a task file")
-        size = split_sizes(split, limit, dev, test)[split]
-        return _evaluate_harness(open_model(base, adapter, dtype, device, threads), task, split, size)
-    sizes = split_sizes(split, limit, dev, test)
+            raise UserError(f"--task {task}: the harness scores one model, {base} stands for several; use a task file")
+        return _evaluate_harness(open_model(base, adapter, dtype, device, threads), task, split, sizes[split])
     loaded = load_task(task, dev=sizes["dev"], test=sizes["test"], allow_overlap=allow_overlap)
-    how = find_metric(metric or metric_of(loaded), device=str(pick_device(device)))
-    how.check(loaded.split(split), f"{loaded.source}: {split}")
+    how = _metric(metric or metric_of(loaded), loaded, split, device)
     engine = open_model(base, adapter, dtype, device, threads)
     if scoring == "auto" and metric is None:
         scoring = run_scoring(user_path(adapter or base), loaded.name) or scoring
@@ -98,12 +95,14 @@ def split_sizes(split: str, limit: int | None, dev: int | None, test: int | None
     """How many items of each split to use; None: all.
 
     Raises:
-        UserError: two sizes for one split.
+        UserError: no such split, or two sizes for one.
 
     Example:
         >>> split_sizes("test", 50, 20, None)
         {'dev': 20, 'test': 50}
     """
+    if split not in ("dev", "test"):
+        raise unknown("--split", split, ("dev", "test"))
     sizes = {"dev": dev, "test": test}
     if limit is not None:
         if sizes[split] is not None:
@@ -112,11 +111,58 @@ def split_sizes(split: str, limit: int | None, dev: int | None, test: int | None
     return sizes
 
 
-def run_scoring(best: Path, task: str) -> str | None:
-    """How the search that wrote a directory ``RUN/best`` asked a task; None where it is no such directory or task.
+def win_rate(
+    base: str,
+    adapter: str | None,
+    against: str,
+    task: str,
+    split: str = "test",
+    *,
+    metric: str = "judge",
+    dtype: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    limit: int | None = None,
+    dev: int | None = None,
+    test: int | None = None,
+) -> EvalResult:
+    """How often the texts of `adapter` (or the bare base) are better than those of `against`; 0.5 is a draw.
 
-    A search tries letters on all experts. The adapter alone may say otherwise by chance, and its score would then not
-    be that of ``result.json``.
+    A judge sees both answers, in both orders (`Judge.win_rate`); with any other metric of written answers the higher
+    score wins.
+
+    Raises:
+        UserError: bad input, or a metric of answers that are not written.
+    """
+    sizes = split_sizes(split, limit, dev, test)
+    loaded = load_task(task, dev=sizes["dev"], test=sizes["test"])
+    how = _metric(metric, loaded, split, device)
+    if how.compare is None:
+        raise UserError(f"--metric {metric}: compares no written answers; use judge, reward:MODEL, f1, ...")
+    engine = open_model(base, adapter, dtype, device, threads)
+    check_askable(loaded, "generate", engine, (split,), how)
+    items = loaded.split(split)
+    texts = how.build(items, "generate", engine.chat, loaded.prompt)
+    if not isinstance(texts, Written):  # `compare` says that it is
+        raise TypeError(f"{metric} has a comparison but does not ask for texts")
+    ours = texts.answers(engine)
+    engine.load(adapter_patch(base, against))
+    score = how.compare(items, ours, texts.answers(engine))
+    return EvalResult(loaded.name, score, bootstrap_interval(score.per_item), "generate", f"wins by {metric}")
+
+
+def _metric(name: str, task: Task, split: str, device: str) -> Metric:
+    """The metric, checked against the items that it is to score."""
+    found = find_metric(name, device=str(pick_device(device)))
+    found.check(task.split(split), f"{task.source}: {split}")
+    return found
+
+
+def run_scoring(best: Path, task: str) -> str | None:
+    """The scoring that the search which wrote ``RUN/best`` used for a task; None where there is no such run or task.
+
+    A search tries letters on all experts. The adapter alone may decide otherwise by chance, and its score would not be
+    that of ``result.json``.
     """
     run = best.resolve().parent
     if best.name != "best" or not (run / "run.json").is_file():
@@ -134,9 +180,9 @@ def run_scoring(best: Path, task: str) -> str | None:
 def _evaluate_harness(engine: Engine, task: str, split: str, limit: int | None) -> EvalResult:
     from pyswarmopt_llm.metrics.external.lm_eval import LmEvalTask
 
-    asked = LmEvalTask(task.removeprefix(LM_EVAL), limit, limit)
-    score = asked(engine, split)
-    return EvalResult(asked.name, score, interval(score.per_item), "own", "lm-eval")
+    harness = LmEvalTask(task.removeprefix(LM_EVAL), limit, limit)
+    score = harness(engine, split)
+    return EvalResult(harness.name, score, interval(score.per_item), "own", "lm-eval")
 
 
 def score_task(
@@ -147,11 +193,10 @@ def score_task(
     metric: Metric = METRICS["accuracy"],
     on_items: OnItems | None = None,
 ) -> EvalResult:
-    """Score what the engine has loaded; ``auto`` asks for letters where this very model beats chance on dev."""
-    how, *others = scorings_of(metric, scoring, task)
-    if others:
-        trial = trial_of(task, engine.chat)
-        how = "letter" if beats_chance(trial.items, [trial(engine)]) else "likelihood"
+    """Score the loaded model; ``auto`` uses letters if it beats chance with them on dev."""
+    how = choose_scoring(
+        scorings_of(metric, scoring, task), task.dev, lambda: [trial_of(task, engine.chat)(engine)]
+    )
     score = _asked(metric.build(task.split(split), how, engine.chat, task.prompt), engine, on_items)
     return EvalResult(task.name, score, interval(score.per_item), how, metric.name)
 

@@ -38,6 +38,6 @@ def generate_text(
     if holds_mixture(base) and adapter is None:
         return open_mixture(base, dtype, device, threads, fusion).stream(prompt, max_new_tokens)
     if fusion != "auto":
-        raise UserError(f"--fusion {fusion}: goes with a mixture of models only; leave it out")
+        raise UserError(f"--fusion {fusion}: goes with a mixture of models only; remove it")
     engine = open_model(base, adapter, dtype, device, threads)
     return engine.stream(engine.chat(prompt), max_new_tokens)

@@ -1,4 +1,4 @@
-"""Combine experts into one adapter: by a fixed rule, or by a method that searches on a task's dev items."""
+"""Merge experts into one adapter, by a fixed rule or a method that searches on a task's dev items."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from pyswarmopt_llm.baselines import load_method
 from pyswarmopt_llm.baselines.method import Merged, Method, Options, Settings
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
-from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
-from pyswarmopt_llm.jobs.compare.contest import choose_scoring
+from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial, task_scoring
 from pyswarmopt_llm.jobs.compare.store import Store
 from pyswarmopt_llm.jobs.search.validate import check_askable
 from pyswarmopt_llm.metrics.objectives import find_metrics
@@ -41,7 +40,7 @@ class MergeResult:
         ranks: the LoRA ranks that occur in the adapter, ascending.
         error: relative Frobenius error of the adapter against what the method defines; 0 if it is exact.
         worst: the module where that error is largest and its own error; None if it is exact.
-        items: dev items that were asked to find it.
+        items: dev items evaluated to find it.
     """
 
     method: str
@@ -79,7 +78,7 @@ def merge_experts(
         out: directory to create.
         options: weights, density, t, rank, seed, where the method takes them.
         task: whose dev items a searching method looks at (a key of `baselines.SEARCHING`).
-        budget_items: how many dev items it may ask.
+        budget_items: dev items that it may evaluate.
 
     Raises:
         UserError: an unknown method, an option that does not fit, experts that do not fit, or `out` exists.
@@ -92,7 +91,7 @@ def merge_experts(
     if rule.needs - {"seed"} and task is None:
         raise UserError(f"--method {method}: looks at dev items; give --task")
     if task is not None and not rule.needs - {"seed"}:
-        raise UserError(f"--task {task}: {method} is a fixed rule and looks at no task; leave it out")
+        raise UserError(f"--task {task}: {method} is a fixed rule and looks at no task; remove it")
     settings = rule.settings(len(experts), space, options)
     folder = user_path(out)
     check_free(folder)
@@ -116,15 +115,15 @@ def merge_experts(
 
 
 def _trial(base: BaseModel, experts: Sequence[Adapter], task: Task, budget_items: int) -> BudgetedTrial:
-    """The task's dev items, as a search would ask them."""
+    """The task's dev items, scored as in a search."""
     if len(task.dev) > budget_items:
         raise UserError(f"--budget-items {budget_items}: below the {len(task.dev)} dev items of {task.name}; raise it")
     engine = load_engine(base, "auto", "auto", None)
     metric = find_metrics({task.name: task})[task.name]
     check_askable(task, "auto", engine, ("dev",), metric)
     store = Store()
-    scoring = choose_scoring(task, "auto", engine, experts, store, metric)
-    return BudgetedTrial(Bench(base, engine, experts, task, scoring, store, {}, metric), budget_items)
+    scoring = task_scoring(task, "auto", engine, experts, store, metric)
+    return BudgetedTrial(Bench(base, engine, experts, task, scoring, store, metric=metric), budget_items)
 
 
 def _result(rule: Method, settings: Settings, merged: Merged) -> MergeResult:

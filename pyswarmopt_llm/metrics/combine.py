@@ -8,6 +8,7 @@ from functools import partial
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.registry import unknown
 
 Combine = Callable[[Sequence[Score]], Score]
 
@@ -98,7 +99,7 @@ def find_combine(spec: str, n_tasks: int) -> Combine:
         return named[spec]
     kind, _, rest = spec.partition(":")
     if kind != "weighted":
-        raise UserError(f"--combine {spec}: unknown; use {', '.join(named)} or weighted:2,1")
+        raise unknown("--combine", spec, [*named, "weighted:2,1"])
     try:
         weights = [float(part) for part in rest.split(",")]
     except ValueError:

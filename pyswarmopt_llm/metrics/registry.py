@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Literal
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.metrics import text as text_scores
 from pyswarmopt_llm.metrics.abstention import Abstention
@@ -168,10 +168,7 @@ def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Me
         from pyswarmopt_llm.metrics.judge.local import load_local_judge
 
         return _judged(spec, load_local_judge(argument, device))
-    known = [*METRICS, *FAMILIES]
-    near = difflib.get_close_matches(spec, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"use one of {', '.join(known)}"
-    raise UserError(f"--metric {spec}: unknown; {hint}")
+    raise unknown("--metric", spec, [*METRICS, *FAMILIES])
 
 
 def _judged(spec: str, judge: Judge, usage: Callable[[], dict[str, Any]] | None = None) -> Metric:

@@ -6,7 +6,6 @@ in the user's cache directory (``$XDG_CACHE_HOME`` or ``~/.cache``), where loadi
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import logging
 import os
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.fingerprint import sample_digest
+from pyswarmopt_llm.common.registry import lookup
 from pyswarmopt_llm.models.files import atomic_directory
 from pyswarmopt_llm.models.quiet import quiet_transformers
 
@@ -61,11 +61,7 @@ def embedded_model(spec: str) -> EmbeddedModel:
         >>> embedded_model("embedded:smollm2-135m").name
         'HuggingFaceTB/SmolLM2-135M-Instruct'
     """
-    key = spec.removeprefix(PREFIX)
-    if key not in MODELS:
-        guess = difflib.get_close_matches(key, MODELS, n=1, cutoff=0.4) or list(MODELS)
-        raise UserError(f"{spec}: no such embedded model; did you mean {PREFIX}{guess[0]}?")
-    return MODELS[key]
+    return lookup(PREFIX, spec.removeprefix(PREFIX), MODELS)
 
 
 def spec_of(name: str) -> str | None:

@@ -8,8 +8,7 @@ from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import replacing
-from pyswarmopt_llm.jobs.ablations import Trial
-from pyswarmopt_llm.reporting.reading import Emergence, Origin
+from pyswarmopt_llm.reporting.reading import Emergence, Origin, Variant
 
 _CASES = {
     "kept": ("some expert and the swarm right", "tab:blue"),
@@ -57,14 +56,14 @@ def plot_origin(file: Path, origins: Sequence[Origin]) -> None:
         figure.savefig(stream, dpi=120)
 
 
-def plot_trials(file: Path, trials: Sequence[Trial]) -> None:
+def plot_variants(file: Path, variants: Sequence[Variant]) -> None:
     """Dev and test of the searches of a study, side by side."""
-    figure, axes = _figure(width=max(5.0, 1.1 * len(trials)))
-    places = range(len(trials))
-    axes.bar([p - 0.2 for p in places], [t.dev for t in trials], width=0.4, color="0.7", label="dev")
-    tested = [(p, t.test) for p, t in zip(places, trials, strict=True) if t.test is not None]
+    figure, axes = _figure(width=max(5.0, 1.1 * len(variants)))
+    places = range(len(variants))
+    axes.bar([p - 0.2 for p in places], [t.dev for t in variants], width=0.4, color="0.7", label="dev")
+    tested = [(p, t.test) for p, t in zip(places, variants, strict=True) if t.test is not None]
     axes.bar([p + 0.2 for p, _ in tested], [v for _, v in tested], width=0.4, color="tab:blue", label="test")
-    axes.set_xticks(list(places), [t.label.replace(" ", "\n") for t in trials])
+    axes.set_xticks(list(places), [t.label.replace(" ", "\n") for t in variants])
     axes.legend()
     with replacing(file) as stream:
         figure.savefig(stream, dpi=120)
@@ -79,4 +78,4 @@ def _figure(width: float = 5.0) -> tuple[Any, Any]:
     return figure, figure.subplots()
 
 
-__all__ = ["plot_emergence", "plot_origin", "plot_trials"]
+__all__ = ["plot_emergence", "plot_origin", "plot_variants"]

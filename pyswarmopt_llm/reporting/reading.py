@@ -15,6 +15,25 @@ from pyswarmopt_llm.evaluation.run_directory import Run
 
 
 @dataclass(frozen=True)
+class Variant:
+    """One search of an ablation or diversity study.
+
+    Attributes:
+        label: what is different in it.
+        dev: value on dev.
+        test: value on held-out test; None without test items.
+        evaluations: positions scored.
+        run: its directory.
+    """
+
+    label: str
+    dev: float
+    test: float | None
+    evaluations: int
+    run: str
+
+
+@dataclass(frozen=True)
 class Emergence:
     """Dev items of one task by who answers them rightly: any starting expert, the final best (Feng et al. 2024).
 
@@ -165,4 +184,15 @@ def best_row(rows: Sequence[Row], result: Mapping[str, Any]) -> Row:
     return same[0] if same else max(rows, key=lambda row: row.value)
 
 
-__all__ = ["Emergence", "Origin", "best_row", "emergence", "expert_rows", "origin", "read_run", "searched", "swarm_of"]
+__all__ = [
+    "Emergence",
+    "Origin",
+    "Variant",
+    "best_row",
+    "emergence",
+    "expert_rows",
+    "origin",
+    "read_run",
+    "searched",
+    "swarm_of",
+]

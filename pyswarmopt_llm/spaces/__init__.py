@@ -5,7 +5,6 @@ A kind of space (`SpaceKind`) is one module, which registers it. Modules are imp
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Space
+from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.models.adapters.adapter import Expert
 from pyswarmopt_llm.spaces.kind import SpaceKind
 
@@ -48,10 +48,7 @@ def space_kind(name: str) -> SpaceKind:
         import_module(f"{__name__}.{_MODULES[name]}")
     if name in _KINDS:
         return _KINDS[name]
-    known = [*dict.fromkeys((*_MODULES, *_KINDS))]
-    guess = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {guess[0]}?" if guess else f"use one of: {', '.join(known)}"
-    raise UserError(f"--space {name}: no such space; {hint}")
+    raise unknown("--space", name, [*dict.fromkeys((*_MODULES, *_KINDS))])
 
 
 def saved_kind(folder: str | Path) -> SpaceKind | None:

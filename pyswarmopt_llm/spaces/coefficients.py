@@ -7,7 +7,6 @@ of one type of module (``module``: all q_proj, all input_layernorm, ...).
 
 from __future__ import annotations
 
-import difflib
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 
@@ -16,8 +15,8 @@ import torch
 from torch import Tensor
 
 from pyswarmopt.base.flat_view import layer_of, module_type_of
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.spaces.kind import BaseSpace
 
 GRANULARITIES: dict[str, Callable[[str], str]] = {
@@ -122,6 +121,4 @@ def check_granularity(granularity: str) -> None:
         UserError: with the ones there are.
     """
     if granularity not in GRANULARITIES:
-        guess = difflib.get_close_matches(granularity, GRANULARITIES, n=1)
-        hint = f"did you mean {guess[0]}?" if guess else f"use {', '.join(GRANULARITIES)}"
-        raise UserError(f"--granularity {granularity}: unknown; {hint}")
+        raise unknown("--granularity", granularity, GRANULARITIES)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Collection, Mapping
 from string import ascii_uppercase
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.registry import closest
 from pyswarmopt_llm.tasks.types import Item
 
 _RESERVED = ("question", "prompt", "choices", "answer", "id", "split")
@@ -64,8 +64,8 @@ def require_columns(found: Collection[str], wanted: tuple[str, ...], where: str)
     for column in wanted:
         if column not in found:
             names = [str(name) for name in found]
-            close = difflib.get_close_matches(column, names, n=1)
-            hint = f'rename "{close[0]}"' if close else "add it"
+            close = closest(column, names)
+            hint = "add it" if close is None else f'rename "{close}"'
             raise UserError(f'{where}: no "{column}" (found: {", ".join(names) or "nothing"}); {hint}')
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.registry import lookup
 from pyswarmopt_llm.tasks.answers import normalise
 from pyswarmopt_llm.tasks.formats import RawTask
 from pyswarmopt_llm.tasks.hub import DEV, TEST, download
@@ -56,9 +57,7 @@ def read_published(rest: str, dev: int | None = None, test: int | None = None) -
         UserError: unknown name, unreachable or unreadable source, or rows of another form.
     """
     name, _, path = rest.partition(":")
-    if name not in PUBLISHED:
-        raise UserError(f"published:{rest}: unknown; there are {', '.join(PUBLISHED)}")
-    source = PUBLISHED[name]
+    source = lookup("published:", name, PUBLISHED)
     where = f"published:{rest}"
     splits = read_rows(Path(path)) if path else _from_hub(name, source)
     drawn = _draw(source, splits, DEV if dev is None else dev, TEST if test is None else test, where)

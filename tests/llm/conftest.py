@@ -15,7 +15,8 @@ from serving import Answer, Server
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.config import SearchConfig
-    from pyswarmopt_llm.evaluation.workers.local import Nursery
+    from pyswarmopt_llm.evaluation.workers.local import ForkServer
+    from pyswarmopt_llm.evaluation.workers.messages import Load
 
 SHARED = Path(__file__).parents[3] / "shared"
 TINY_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -209,28 +210,28 @@ def crew_config(
 
 
 @pytest.fixture(scope="session")
-def nurseries() -> Iterator[dict[object, Nursery]]:
-    """What is searched -> the nursery of all such searches: loading takes seconds, forking does not."""
-    from pyswarmopt_llm.evaluation.workers.local import Nursery
+def fork_servers() -> Iterator[dict[object, ForkServer]]:
+    """What is searched -> the fork server of all such searches: loading takes seconds, forking does not."""
+    from pyswarmopt_llm.evaluation.workers.local import ForkServer
 
-    opened: dict[object, Nursery] = {}
+    opened: dict[object, ForkServer] = {}
     yield opened
-    for nursery in opened.values():
-        Nursery.close(nursery)
+    for fork_server in opened.values():
+        ForkServer.close(fork_server)
 
 
 @pytest.fixture
-def shared_nursery(nurseries: dict[object, Nursery], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Searches in the test's own directory fork their workers from nurseries that stay."""
-    import pyswarmopt_llm.jobs.search.scorers as hands
-    from pyswarmopt_llm.evaluation.workers.local import Nursery
+def shared_fork_server(fork_servers: dict[object, ForkServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches in the test's own directory fork their workers from fork servers that stay."""
+    from pyswarmopt_llm.evaluation.workers.local import ForkServer
+    from pyswarmopt_llm.jobs.search import scorers
 
-    class Shared(Nursery):
+    class Shared(ForkServer):
         def close(self) -> None:
             """Left open for the next search."""
 
-    def nursery(config: SearchConfig) -> Nursery:
-        return nurseries.setdefault((config.utilities, config.tasks), Shared(replace(config, out="unused")))
+    def fork_server(config: SearchConfig, load: Load) -> ForkServer:
+        return fork_servers.setdefault((config.utilities, config.tasks), Shared(replace(config, out="unused"), load))
 
-    monkeypatch.setattr(hands, "Nursery", nursery)
+    monkeypatch.setattr(scorers, "ForkServer", fork_server)
     monkeypatch.chdir(tmp_path)

@@ -1,1 +1,1 @@
-"""The update as compiled loops, with the same bits; needs the extra `fast`."""
+"""The loops of a swarm that are worth compiling, and Numba, which compiles them; needs the extra `fast`."""

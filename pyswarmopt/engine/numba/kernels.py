@@ -12,11 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pyswarmopt.base.random_bits import FULL_SCALE, GAMMA, MIX_1, MIX_2, SHIFT_1, SHIFT_2, SHIFT_3
+
 Reals = npt.NDArray[Any]  # float32 or float64, all of one kind
-FULL_SCALE = 65536.0  # a factor is 16 random bits / FULL_SCALE, in [0, 1)
-GAMMA = np.uint64(0x9E3779B97F4A7C15)  # what SplitMix64 adds at each number: an odd 2^64 / golden ratio
-MIX_1, MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-SHIFT_1, SHIFT_2, SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)
 PIECE = 128  # coordinates moved at a time; from loop to loop they stay in the L1 cache (measured: 64 to 256)
 OPEN, CLIP, CONFINE, REFLECT = 0, 1, 2, 3  # walls that the loops know
 
@@ -30,8 +28,7 @@ def bounce(x: Any, v: Any, low: Any, high: Any, walls: int) -> tuple[Any, Any]:
 
 
 def draw(at: np.uint64, out: npt.NDArray[np.uint64]) -> None:
-    """The next random numbers of SplitMix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number
-    generators"). Each follows from its place in the stream alone, so that a machine makes several at a time.
+    """The next random numbers of SplitMix64: `random_bits.split_mix` as a loop.
 
     Args:
         at: state, the place in the stream times GAMMA.
@@ -297,7 +294,4 @@ def one_pass(
         outside[k] = beyond_block != 0 and walls == OPEN
 
 
-__all__ = [
-    "CLIP", "CONFINE", "FULL_SCALE", "GAMMA", "MIX_1", "MIX_2", "OPEN", "REFLECT", "SHIFT_1", "SHIFT_2", "SHIFT_3",
-    "bounce", "draw", "one_pass", "remember", "small_move", "weigh",
-]  # fmt: skip
+__all__ = ["CLIP", "CONFINE", "OPEN", "REFLECT", "bounce", "draw", "one_pass", "remember", "small_move", "weigh"]

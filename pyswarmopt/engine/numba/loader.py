@@ -53,7 +53,7 @@ class Compiler:
         return self.loops
 
     def for_small(self) -> Loops | None:
-        """What a small swarm is to move with, to be asked once for each move."""
+        """The loops for a move of a small swarm, once they are loaded; to be called once for each move."""
         if self._left:
             self._left -= 1
             if not self._left:
@@ -74,6 +74,4 @@ def _compiled() -> Loops | None:
     return Loops(*(numba.njit(cache=True)(loop) for loop in AS_THEY_STAND))
 
 
-COMPILER = Compiler()
-
-__all__ = ["AS_THEY_STAND", "COMPILER", "Compiler", "Loops"]
+__all__ = ["AS_THEY_STAND", "Compiler", "Loops"]

@@ -8,8 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pyswarmopt.base.state import State
-from pyswarmopt.engine import step as motion
+from pyswarmopt.engine import reference
 from pyswarmopt.parts import boundary, restart, schedule, topology, velocity
 
 ROOT = Path(__file__).parents[3]
@@ -20,11 +19,11 @@ PARTS: dict[str, tuple[Any, ...]] = {
     "cognitive": (velocity.cognitive, velocity.to_own_best),
     "social": (velocity.social, velocity.to_known_best),
     "repel": (velocity.repel, velocity.from_worst),
-    "velocity": (velocity.SumOfTerms.on,),
-    "position": (motion._at_once,),
+    "velocity": (velocity.SumOfTerms.on, velocity.SumOfTerms.normalised),
+    "position": (reference.move,),
     "step length": (schedule.Exponential,),
-    "memory": (State._remember_personal, State._remember_extremes),
-    "restart": (restart.RestartAtBest.__call__,),
+    "memory": (reference.remember, reference.remember_extremes),
+    "restart": (restart.RestartAtBest.__call__, reference.send_back),
     "topology: everybody": (topology.Global,),
     "topology: ring": (topology.Ring, topology.Lattice.informants),
     "topology: lattice": (topology.VonNeumann,),

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.baselines.ensembles.ensemble import Ensemble, Likelihoods, Pairs, Panel, contexts_of
+from pyswarmopt_llm.baselines.ensembles.panel import Likelihoods, Pairs, Panel, contexts_of
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 
 TEMPERATURE = 0.1
@@ -98,11 +98,3 @@ def fit(panel: Panel, dev: Accuracy, seed: int) -> Likelihoods:
         ]
 
     return Likelihoods(loglikelihood)
-
-
-METHOD = Ensemble(
-    name="cbtm",
-    paper="Gururangan et al. 2023, arXiv 2303.14177",
-    fit=fit,
-    needs=frozenset({"dev", "seed"}),
-)

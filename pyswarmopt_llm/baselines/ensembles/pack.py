@@ -1,8 +1,12 @@
-"""What both variants of Pack of LLMs share: fused logits, weights per prompt.
+"""Pack of LLMs: the experts' logits, added up with weights that depend on each expert's perplexity on the prompt.
 
-Mavromatis, Karypis & Karypis 2024, arXiv 2404.11531: the experts' logits are added up with weights that depend on each
-expert's perplexity on the prompt. Normalised logits (log-probabilities) are used here; they differ from raw ones by a
-constant per position, which the softmax takes out again.
+Mavromatis, Karypis & Karypis 2024, arXiv 2404.11531. PackLLM-sim: w = softmax(-ln PPL_k / tau) over the experts, with
+tau = 1 here. PackLLM-opt builds the mixture with the least perplexity on the prompt greedily: begin with the expert of
+the least perplexity; take the others in the order of theirs; mix each in, s <- l s + (1 - l) s_k on the logits, with
+the l in [0, 1] at which the mixture's perplexity on the prompt is least; l runs over 0, 0.05, ..., 1 here.
+
+Normalised logits (log-probabilities) are used; they differ from raw ones by a constant per position, which the softmax
+takes out again.
 """
 
 from __future__ import annotations
@@ -12,10 +16,66 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.baselines.ensembles.ensemble import Likelihoods, Pairs, Panel, contexts_of
+from pyswarmopt_llm.baselines.ensembles.panel import Likelihoods, Pairs, Panel, contexts_of
+from pyswarmopt_llm.metrics.accuracy import Accuracy
+
+TAU = 1.0
+GRID = torch.linspace(0, 1, 21)
 
 Weigh = Callable[[Sequence[str]], Mapping[str, Tensor]]
 """contexts -> context: (n,) weights that sum to 1."""
+
+
+def fit_sim(panel: Panel, dev: Accuracy, seed: int) -> Likelihoods:
+    """PackLLM-sim."""
+
+    def weigh(contexts: Sequence[str]) -> Mapping[str, Tensor]:
+        found = panel.token_logprobs(panel.questions(contexts))
+        return {context: similarity_weights(rows) for context, rows in zip(contexts, found, strict=True)}
+
+    return _fused(panel, weigh)
+
+
+def fit_opt(panel: Panel, dev: Accuracy, seed: int) -> Likelihoods:
+    """PackLLM-opt."""
+
+    def weigh(contexts: Sequence[str]) -> Mapping[str, Tensor]:
+        found = panel.distributions(panel.questions(contexts))
+        return {context: greedy_weights(*pair) for context, pair in zip(contexts, found, strict=True)}
+
+    return _fused(panel, weigh)
+
+
+def similarity_weights(token_logprobs: Tensor) -> Tensor:
+    """(n,) weights of the experts from the log-probabilities of the prompt's tokens, (n, T).
+
+    Example:
+        >>> [round(w, 4) for w in similarity_weights(torch.tensor([[0.5, 0.5], [0.25, 0.25]]).log()).tolist()]
+        [0.6667, 0.3333]
+    """
+    return (token_logprobs.mean(1) / TAU).softmax(0)
+
+
+def greedy_weights(logprobs: Tensor, tokens: Tensor) -> Tensor:
+    """(n,) weights of the experts.
+
+    Args:
+        logprobs: (n, T, V) log-distributions along the prompt.
+        tokens: (T,) the prompt's tokens.
+    """
+    n, at = len(logprobs), torch.arange(len(tokens))
+    order = logprobs[:, at, tokens].mean(1).argsort(descending=True, stable=True).tolist()
+    weights = torch.zeros(n)
+    weights[order[0]] = 1.0
+    mixture = logprobs[order[0]]
+    for k in order[1:]:
+        mixtures = GRID[:, None, None] * mixture + (1 - GRID)[:, None, None] * logprobs[k]
+        fits = (mixtures[:, at, tokens] - mixtures.logsumexp(-1)).mean(1).tolist()
+        keep = GRID[max(range(len(fits)), key=lambda i: (fits[i], i))]  # of equals the one that keeps most
+        weights = keep * weights
+        weights[k] = 1 - keep
+        mixture = keep * mixture + (1 - keep) * logprobs[k]
+    return weights
 
 
 def fuse(logprobs: Tensor, weights: Tensor) -> Tensor:
@@ -33,7 +93,7 @@ def fuse(logprobs: Tensor, weights: Tensor) -> Tensor:
     return torch.tensordot(weights, logprobs, dims=1).log_softmax(-1)
 
 
-def fused(panel: Panel, weigh: Weigh) -> Likelihoods:
+def _fused(panel: Panel, weigh: Weigh) -> Likelihoods:
     """Options scored by the fused distribution, with each prompt's own weights."""
 
     def loglikelihood(pairs: Pairs) -> list[float]:
@@ -47,4 +107,4 @@ def fused(panel: Panel, weigh: Weigh) -> Likelihoods:
     return Likelihoods(loglikelihood)
 
 
-__all__ = ["Weigh", "fuse", "fused"]
+__all__ = ["fit_opt", "fit_sim", "fuse", "greedy_weights", "similarity_weights"]

@@ -1,7 +1,7 @@
-"""Token swarm: the experts' next-token distributions, mixed by coefficients that a swarm finds on dev.
+"""Token swarm: the experts' next-token distributions, mixed with weights that a swarm finds on dev.
 
-Feng et al. 2024, arXiv 2410.11163, token-probability arithmetic: P(token) = sum_i c_i P_i(token). The experts are asked
-for each option once; from then on a particle is arithmetic on a small array, so the swarm (Algorithm 1, the paper's
+Feng et al. 2024, arXiv 2410.11163, token-probability arithmetic: P(token) = sum_i c_i P_i(token). Each expert
+scores each option once; from then on a particle is arithmetic on a small array, so the swarm (Algorithm 1, the paper's
 setting) costs no more than that.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.baselines.ensembles.ensemble import Ensemble, Likelihoods, Pairs, Panel
+from pyswarmopt_llm.baselines.ensembles.panel import Likelihoods, Pairs, Panel
 from pyswarmopt_llm.common.optimizers import make_optimizer
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.spaces.mixture.mixing import mixing_weights
@@ -23,7 +23,7 @@ class Mixture:
     """The experts of a panel, mixed by one set of weights.
 
     Args:
-        panel: asked once for each list of pairs.
+        panel: evaluated once for each list of pairs.
     """
 
     def __init__(self, panel: Panel) -> None:
@@ -43,13 +43,13 @@ class Mixture:
 
 
 def fit(panel: Panel, dev: Accuracy, seed: int) -> Likelihoods:
-    """Let a swarm look for the weights that are right on most dev items."""
+    """Let a swarm maximise accuracy on dev."""
     mixture = Mixture(panel)
-    voice = Likelihoods(mixture.loglikelihood)
+    mixed = Likelihoods(mixture.loglikelihood)
 
     def value(position: Tensor) -> float:
         mixture.weights = mixing_weights(position)
-        return sum(dev.judge(voice.answers(dev))) / dev.n
+        return sum(dev.judge(mixed.answers(dev))) / dev.n
 
     swarm = make_optimizer(
         "model-swarms",
@@ -63,12 +63,4 @@ def fit(panel: Panel, dev: Accuracy, seed: int) -> Likelihoods:
         positions = swarm.ask()
         swarm.tell(positions, [value(x) for x in positions])
     mixture.weights = mixing_weights(swarm.best.x)
-    return voice
-
-
-METHOD = Ensemble(
-    name="token",
-    paper="Feng et al. 2024, arXiv 2410.11163",
-    fit=fit,
-    needs=frozenset({"dev", "seed"}),
-)
+    return mixed

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.baselines.changes import mix
-from pyswarmopt_llm.baselines.method import Merged, Method, Settings
+from pyswarmopt_llm.baselines.method import Merged, Settings
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 
@@ -65,14 +65,5 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
         UserError: a negative weight, or only zeros.
     """
     if float(settings.weights.min()) < 0 or float(settings.weights.max()) == 0:
-        raise UserError("--weights: karcher takes shares, so none is negative and one is above 0; mend them")
+        raise UserError("--weights: karcher takes shares, so none is negative and one is above 0; fix them")
     return mix(experts, settings, lambda gram: coefficients(gram, settings.weights))
-
-
-METHOD = Method(
-    name="karcher",
-    paper="Karcher 1977, Comm. Pure Appl. Math. 30",
-    spaces=("delta", "factor"),
-    execute=execute,
-    weight=1.0,
-)

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.baselines.changes import by_module, collect
-from pyswarmopt_llm.baselines.method import Merged, Method, Settings
-from pyswarmopt_llm.baselines.rules.ties import ties
+from pyswarmopt_llm.baselines.method import Merged, Settings
+from pyswarmopt_llm.baselines.rules.sparsify import TIES
 from pyswarmopt_llm.baselines.truncate import Truncated, truncate_low_rank
 from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.models.adapters.adapter import Adapter, Factors
@@ -56,17 +56,7 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
 
 def _merged(parts: Sequence[Factors | None], settings: Settings) -> Truncated:
     basis, aligned = align(parts)
-    change = LowRank(b=basis, a=ties(aligned, settings.weights.to(torch.float32), settings.density))
+    change = LowRank(b=basis, a=TIES.merge(aligned, settings.weights.to(torch.float32), settings.density))
     if settings.rank is not None and settings.rank < len(change.a):
         return truncate_low_rank(change, settings.rank)
     return Truncated(change, 0.0, float(change.a.square().sum()))  # the basis is orthonormal
-
-
-METHOD = Method(
-    name="knots",
-    paper="Stoica et al. 2024, arXiv 2410.19735",
-    spaces=("delta",),
-    execute=execute,
-    weight=1.0,
-    density=1.0,
-)

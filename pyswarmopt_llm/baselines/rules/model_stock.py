@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.baselines.changes import mix
-from pyswarmopt_llm.baselines.method import Merged, Method, Settings
+from pyswarmopt_llm.baselines.method import Merged, Settings
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 
 
@@ -49,11 +49,3 @@ def coefficients(gram: Tensor) -> Tensor:
 def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     """Model Stock of each module."""
     return mix(experts, settings, coefficients)
-
-
-METHOD = Method(
-    name="model-stock",
-    paper="Jang, Yun & Han 2024, arXiv 2403.19522",
-    spaces=("delta",),
-    execute=execute,
-)

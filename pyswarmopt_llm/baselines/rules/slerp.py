@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.baselines.changes import mix
-from pyswarmopt_llm.baselines.method import Merged, Method, Settings
+from pyswarmopt_llm.baselines.method import Merged, Settings
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 
@@ -76,15 +76,5 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     """
     weights = settings.weights.tolist()
     if min(weights) < 0 or max(weights) == 0:
-        raise UserError("--weights: slerp takes shares of the way, so none is negative and one is above 0; mend them")
+        raise UserError("--weights: slerp takes shares of the way, so none is negative and one is above 0; fix them")
     return mix(experts, settings, lambda gram: coefficients(gram, weights))
-
-
-METHOD = Method(
-    name="slerp",
-    paper="Shoemake 1985, SIGGRAPH",
-    spaces=("delta", "factor"),
-    execute=execute,
-    weight=1.0,
-    t=True,
-)

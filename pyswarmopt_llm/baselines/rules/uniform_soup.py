@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 
 from pyswarmopt_llm.baselines.changes import mix
-from pyswarmopt_llm.baselines.method import Merged, Method, Settings
+from pyswarmopt_llm.baselines.method import Merged, Settings
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 from pyswarmopt_llm.spaces import build_space, uniform_position
 
@@ -23,11 +23,3 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
         return mix(experts, settings, lambda gram: torch.full_like(gram[0], 1 / len(gram)))
     space = build_space(settings.space, experts)
     return Merged(space.realise(uniform_position(space)))
-
-
-METHOD = Method(
-    name="uniform-soup",
-    paper="Wortsman et al. 2022, arXiv 2203.05482",
-    spaces=("factor", "delta"),
-    execute=execute,
-)

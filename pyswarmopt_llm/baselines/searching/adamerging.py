@@ -1,4 +1,4 @@
-"""AdaMerging: coefficients per expert and module, learnt by gradient descent on how unsure the model is.
+"""AdaMerging: coefficients per expert and module, learnt by gradient descent on the entropy of the predictions.
 
 Yang et al. 2024, arXiv 2310.02575, layer-wise: theta_l = theta_0l + sum_i lambda_il tau_il; lambda starts at 0.3, is
 cut to [0, 1] and follows Adam with learning rate 1e-3 on the mean entropy of the predictions on unlabelled inputs
@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.baselines.changes import by_module, concatenated
+from pyswarmopt_llm.baselines.changes import SideBySide, by_module
 from pyswarmopt_llm.baselines.forward import BATCH, answer_logits, token_batches
-from pyswarmopt_llm.baselines.method import Merged, Method, Settings
-from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.baselines.method import Merged, Settings
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 
 START, STEP, MOST_STEPS = 0.3, 1e-2, 500
@@ -39,34 +39,30 @@ def entropy(logits: Tensor) -> Tensor:
 
 
 def merged_parameters(
-    base: Mapping[str, Tensor], factors: Mapping[str, tuple[Tensor, Tensor, Tensor]], weights: Tensor
+    base: Mapping[str, Tensor], factors: Mapping[str, SideBySide], weights: Tensor
 ) -> dict[str, Tensor]:
     """theta_0 + sum_i lambda_i tau_i for each parameter, in the base's dtype.
 
     Args:
         base: name -> (out, in).
-        factors: name -> b, a and owner as `changes.concatenated` gives them, in the same order.
+        factors: name -> the experts' factors there, in the same order.
         weights: (modules, n), cut to [0, 1] here.
     """
     merged = {}
     for row, (name, value) in zip(weights.clamp(0, 1), base.items(), strict=True):
-        b, a, owner = factors[name]
-        merged[name] = (value.float() + (b * row[owner]) @ a).to(value.dtype)
+        merged[name] = (value.float() + factors[name].weighted(row).dense()).to(value.dtype)
     return merged
 
 
 def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
-    """Step through the dev questions, again and again, until the budget is spent."""
+    """Cycle through the dev questions until the budget is spent."""
     trial = settings.need_trial()
     trial.load(Patch())
     model: Any = trial.model
-    parts = {f"{module}.weight": concatenated(part) for module, part in by_module(experts)}
-    on_device = {
-        name: (b.to(model.device), a.to(model.device), o.to(model.device)) for name, (b, a, o) in parts.items()
-    }
+    parts = {f"{module}.weight": SideBySide.of(part) for module, part in by_module(experts)}
+    on_device = {name: part.to(model.device) for name, part in parts.items()}
     base = {name: model.get_parameter(name).detach() for name in parts}
-    prompts = trial.prompts("")
-    batches = cycle(list(token_batches(trial.tokenizer, prompts, model.device)))
+    batches = cycle(list(token_batches(trial.tokenizer, trial.prompts(""), model.device)))
     with torch.enable_grad():
         weights = torch.full((len(parts), len(experts)), START, device=model.device, requires_grad=True)
         optimizer = torch.optim.Adam([weights], lr=STEP)
@@ -76,20 +72,5 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
             weights.grad = torch.autograd.grad(loss, weights)[0]
             optimizer.step()
     learnt = weights.detach().clamp(0, 1).cpu()
-    return Merged(
-        Patch(
-            low_rank={
-                name: LowRank(b=b * row[owner], a=a)
-                for row, (name, (b, a, owner)) in zip(learnt, parts.items(), strict=True)
-            }
-        )
-    )
-
-
-METHOD = Method(
-    name="adamerging",
-    paper="Yang et al. 2024, arXiv 2310.02575",
-    spaces=("delta",),
-    execute=execute,
-    needs=frozenset({"dev"}),
-)
+    pairs = zip(learnt, parts.items(), strict=True)
+    return Merged(Patch(low_rank={name: part.weighted(row) for row, (name, part) in pairs}))

@@ -1,4 +1,4 @@
-"""The loop that all searching methods share: ask, score what the budget pays for, tell."""
+"""The loop that searching methods share: ask, score what the budget covers, tell."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def best_found(
     """Search until the budget is spent or the optimizer stops; the candidate with the best value.
 
     Args:
-        optimizer: maximises. Candidates of its last round that the budget does not pay for count as failed.
+        optimizer: maximises. Candidates of its last round that the budget does not cover count as failed.
         trial: scores candidates.
         realise: position -> candidate.
-        value: position -> what is maximised; it books one scoring. Default: the dev score.
+        value: position -> what is maximised, for one pass over dev. Default: the dev score.
     """
     judge = value or (lambda x: trial.score(realise(x)).value)
     with released(optimizer):

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyswarmopt_llm.baselines.method import Merged, Method, Settings
-from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.baselines.changes import as_patch
+from pyswarmopt_llm.baselines.method import Merged, Settings
 from pyswarmopt_llm.models.adapters.adapter import Adapter
-
-
-def as_patch(expert: Adapter) -> Patch:
-    """The expert as it is."""
-    return Patch(low_rank={f"{module}.weight": factors.low_rank() for module, factors in expert.factors.items()})
 
 
 def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
@@ -19,12 +14,3 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     trial = settings.need_trial()
     patches = [as_patch(expert) for expert in experts[: trial.left]]
     return Merged(max(patches, key=lambda patch: trial.score(patch).value))
-
-
-METHOD = Method(
-    name="best-single",
-    paper="none: the choice that everything else is compared with",
-    spaces=("factor", "delta"),
-    execute=execute,
-    needs=frozenset({"dev"}),
-)

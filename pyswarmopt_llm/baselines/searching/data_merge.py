@@ -1,8 +1,7 @@
 """Data merge: one adapter trained on the union of all experts' data, in place of a merge.
 
-A trivial rival of Model Swarms (Feng et al. 2024, arXiv 2410.11163): what one gets without any experts, if their data
-are still at hand. The rank, alpha and modules are those of the first expert; everything else is what
-`experts.train_expert` does for any expert.
+A trivial baseline of Model Swarms (Feng et al. 2024, arXiv 2410.11163), if the experts' data are still available. Rank,
+alpha and modules are those of the first expert; everything else is as `models.training.train_expert` does it.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from pyswarmopt_llm.baselines.method import Merged, Method, Settings
-from pyswarmopt_llm.baselines.searching.best_single import as_patch
+from pyswarmopt_llm.baselines.changes import as_patch
+from pyswarmopt_llm.baselines.method import Merged, Settings
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
 
@@ -51,12 +50,3 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
             device=trial.model.device,
         )
         return Merged(as_patch(load_adapter(read_adapter(out))))
-
-
-METHOD = Method(
-    name="data-merge",
-    paper="a trivial rival of Feng et al. 2024, arXiv 2410.11163",
-    spaces=("factor", "delta"),
-    execute=execute,
-    needs=frozenset({"data", "seed"}),
-)

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.baselines.changes import combine
-from pyswarmopt_llm.baselines.method import Merged, Method, Settings
-from pyswarmopt_llm.baselines.rules.ties import elect_and_merge
+from pyswarmopt_llm.baselines.method import Merged, Settings
+from pyswarmopt_llm.baselines.rules.sparsify import drop_and_rescale, elect_and_merge
 from pyswarmopt_llm.baselines.searching.best_found import best_found
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.adapters.adapter import Adapter
@@ -44,10 +44,9 @@ def dare_ties(changes: Tensor, weights: Tensor, densities: Tensor, generator: to
         changes: (n, rows, columns).
         weights: (n,), same dtype.
         densities: (n,), same dtype, in (0, 1].
-        generator: where the draws come from.
+        generator: source of the draws.
     """
-    kept = torch.rand(changes.shape, generator=generator, dtype=changes.dtype) < densities[:, None, None]
-    return elect_and_merge(changes * kept / densities[:, None, None], weights)
+    return elect_and_merge(drop_and_rescale(changes, densities[:, None, None], generator), weights)
 
 
 def candidate(experts: Sequence[Adapter], settings: Settings, u: Tensor) -> Patch:
@@ -66,12 +65,3 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     trial = settings.need_trial()
     optimizer = PycmaOptimizer(start, budget=max(trial.left, 1), seed=settings.seed, maximize=True)
     return Merged(best_found(optimizer, trial, lambda u: candidate(experts, settings, u)))
-
-
-METHOD = Method(
-    name="evolmerge",
-    paper="Akiba et al. 2024, arXiv 2403.13187",
-    spaces=("delta", "factor"),
-    execute=execute,
-    needs=frozenset({"dev", "seed"}),
-)

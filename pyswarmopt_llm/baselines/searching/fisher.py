@@ -3,7 +3,7 @@
 Matena & Raffel 2022, arXiv 2111.09832: theta = sum_i F_i theta_i / sum_i F_i, entry by entry, with the diagonal Fisher
 information F_i = E_x E_(y ~ p_i(y | x)) [grad log p_i(y | x)]^2 of expert i. The base cancels, so the same holds for
 dW. y is the token after the prompt, drawn once per prompt from the expert's own distribution; F_i has 1e-6 of its mean
-added, so that entries on which nobody depends are averaged evenly.
+added, so that entries on which no expert depends are averaged evenly.
 
 The prompts are those of `Trial.prompts`: each expert's own data where given, else the dev questions.
 """
@@ -16,10 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.baselines.changes import by_module, collect, dense_changes
-from pyswarmopt_llm.baselines.forward import answer_logits, token_batches
-from pyswarmopt_llm.baselines.method import Merged, Method, Settings, Trial
-from pyswarmopt_llm.baselines.searching.best_single import as_patch
+from pyswarmopt_llm.baselines.changes import as_patch, by_module, collect, dense_changes, total_rank
+from pyswarmopt_llm.baselines.forward import answer_logits, over_prompts, token_batches
+from pyswarmopt_llm.baselines.method import Merged, Settings, Trial
 from pyswarmopt_llm.baselines.truncate import truncate_dense
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 
@@ -71,28 +70,16 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     """One forward and backward pass of each expert over each of its prompts."""
     trial, generator = settings.need_trial(), settings.generator()
     parts = dict(by_module(experts))
-    found = []
-    share = trial.items_left // (3 * len(experts))
-    for expert in experts:
-        prompts = trial.prompts(expert.info.name)[:share]
-        trial.spend(3 * len(prompts))
-        found.append(information(trial, expert, list(parts), prompts, generator))
+    found = over_prompts(
+        trial, experts, 3, lambda expert, prompts: information(trial, expert, list(parts), prompts, generator)
+    )
     return collect(
         (
             module,
             truncate_dense(
                 weighted_by(torch.stack([one[module] for one in found]), dense_changes(part)),
-                settings.rank or sum(p.a.shape[0] for p in part if p is not None),
+                settings.rank or total_rank(part),
             ),
         )
         for module, part in parts.items()
     )
-
-
-METHOD = Method(
-    name="fisher",
-    paper="Matena & Raffel 2022, arXiv 2111.09832",
-    spaces=("delta",),
-    execute=execute,
-    needs=frozenset({"data", "seed"}),
-)

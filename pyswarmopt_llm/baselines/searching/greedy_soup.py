@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from pyswarmopt_llm.baselines.method import Merged, Method, Settings
+from pyswarmopt_llm.baselines.method import Merged, Settings
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 from pyswarmopt_llm.spaces import build_space
 
@@ -52,12 +52,3 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     n = min(len(experts), trial.left)
     kept = greedy(n, lambda chosen: trial.score(space.realise(average(chosen))).value, lambda: trial.left)
     return Merged(space.realise(average(kept)))
-
-
-METHOD = Method(
-    name="greedy-soup",
-    paper="Wortsman et al. 2022, arXiv 2203.05482",
-    spaces=("factor", "delta"),
-    execute=execute,
-    needs=frozenset({"dev"}),
-)

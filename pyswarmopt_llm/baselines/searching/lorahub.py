@@ -7,7 +7,7 @@ that are looked at, one after the other, for the same losses, seed and version o
 
 The loss is that of the right answers of the dev items, mean over items. The released code divides the mean over the
 tokens of a batch by the number of examples once more; with 5 examples that is a fifth, with 100 the penalty would be
-all that is left. It takes what NGOpt recommends at the end; here it is the best w that was looked at.
+all that is left. It takes what NGOpt recommends at the end; here it is the best w that was evaluated.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from pyswarmopt_llm.baselines.method import Merged, Method, Settings
+from pyswarmopt_llm.baselines.method import Merged, Settings
 from pyswarmopt_llm.baselines.searching.best_found import best_found
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 from pyswarmopt_llm.spaces import build_space
@@ -47,12 +47,3 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
         "NGOpt", [(-LIMIT, LIMIT)] * n, budget=max(trial.left, 1), seed=settings.seed, maximize=True
     )
     return Merged(best_found(optimizer, trial, space.realise, lambda w: -trial.loss(space.realise(w)) - penalty(w)))
-
-
-METHOD = Method(
-    name="lorahub",
-    paper="Huang et al. 2023, arXiv 2307.13269",
-    spaces=("factor", "delta"),
-    execute=execute,
-    needs=frozenset({"dev", "seed"}),
-)

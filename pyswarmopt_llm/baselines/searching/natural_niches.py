@@ -22,15 +22,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.baselines.changes import by_module, concatenated, gram_matrix
-from pyswarmopt_llm.baselines.method import Merged, Method, Settings
+from pyswarmopt_llm.baselines.changes import SideBySide, by_module
+from pyswarmopt_llm.baselines.method import Merged, Settings
 from pyswarmopt_llm.baselines.rules.slerp import arc_weights
-from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 
 
 def shares(solved: np.ndarray) -> np.ndarray:
-    """What each model gets of each item, (n, items): its score over the sum of all models' scores there.
+    """Each model's share of each item, (n, items): its score over the sum of all models' scores there.
 
     Example:
         >>> shares(np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]])).tolist()
@@ -41,7 +41,7 @@ def shares(solved: np.ndarray) -> np.ndarray:
 
 
 def draw_parents(solved: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
-    """Two models: one by fitness, one by what it adds to the first; any where nobody has or adds anything."""
+    """Two models: one by fitness, one by what it adds to the first; uniform where all weights are 0."""
     shared = shares(solved)
     first = _draw(shared.sum(1), rng)
     return first, _draw(np.maximum(shared - shared[first], 0).sum(1), rng)
@@ -57,17 +57,13 @@ class _Modules:
 
     def __init__(self, experts: Sequence[Adapter]) -> None:
         self.n = len(experts)
-        self._parts = {module: concatenated(parts) for module, parts in by_module(experts)}
-        self.grams = torch.stack([gram_matrix(b, a, owner, self.n) for b, a, owner in self._parts.values()])
+        self._parts = {f"{module}.weight": SideBySide.of(parts) for module, parts in by_module(experts)}
+        self.grams = torch.stack([part.gram() for part in self._parts.values()])
 
     def patch(self, weights: Tensor) -> Patch:
         """The model with these weights, (modules, n) float64."""
-        return Patch(
-            low_rank={
-                f"{module}.weight": LowRank(b=b * row.to(torch.float32)[owner], a=a)
-                for row, (module, (b, a, owner)) in zip(weights, self._parts.items(), strict=True)
-            }
-        )
+        pairs = zip(weights, self._parts.items(), strict=True)
+        return Patch(low_rank={name: part.weighted(row) for row, (name, part) in pairs})
 
     def child(self, one: Tensor, other: Tensor, t: float, split: int) -> Tensor:
         """The weights of two models' child, (modules, n): `split` modules come before the split point."""
@@ -104,12 +100,3 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
         if weakest < len(archive):
             archive[weakest], solved[weakest] = child, score.per_item
     return Merged(modules.patch(best[1]))
-
-
-METHOD = Method(
-    name="natural-niches",
-    paper="Abrantes, Lange & Tang 2025, arXiv 2508.16204",
-    spaces=("delta",),
-    execute=execute,
-    needs=frozenset({"dev", "seed"}),
-)

@@ -3,7 +3,7 @@
 Zhang, Zhang & Feng 2025, arXiv 2508.19839: 2 n + 1 particles, the base, the n experts and the n experts after DARE with
 drop rate 0.8; v <- w v + c1 r1 (p - x) + c2 r2 (g - x), x <- x + v with w = 0.2 and c1 = c2 = 2; the global best is the
 merged model. Velocities begin at 0. (Swarm, drop rate and coefficients: as a public review of the paper reports them;
-the paper's text was not at hand.) r1 and r2 are one number per particle here, so that a particle is a mixture of the
+the paper's text was not available.) r1 and r2 are one number per particle here, so that a particle is a mixture of the
 2 n + 1 starting points and the swarm can move its coefficients.
 """
 
@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 import pyswarmopt as pso
-from pyswarmopt_llm.baselines.method import Merged, Method, Settings
-from pyswarmopt_llm.baselines.rules.dare_linear import drop_and_rescale
+from pyswarmopt_llm.baselines.method import Merged, Settings
+from pyswarmopt_llm.baselines.rules.sparsify import drop_and_rescale
 from pyswarmopt_llm.baselines.searching.best_found import best_found
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 from pyswarmopt_llm.spaces import build_space
@@ -51,18 +51,9 @@ def zero(expert: Adapter) -> Adapter:
 
 
 def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
-    """Fly until the budget is spent (the paper: 5 to 50 steps)."""
+    """Search until the budget is spent (the paper: 5 to 50 steps)."""
     trial, generator = settings.need_trial(), settings.generator()
     particles = [zero(experts[0]), *experts, *(sparsified(expert, generator) for expert in experts)]
     space = build_space(settings.space, particles)
     swarm = pso.Swarm(positions=space.vertices(), recipe=recipe(), maximize=True, seed=settings.seed)
     return Merged(best_found(swarm, trial, space.realise))
-
-
-METHOD = Method(
-    name="pso-merging",
-    paper="Zhang, Zhang & Feng 2025, arXiv 2508.19839",
-    spaces=("factor", "delta"),
-    execute=execute,
-    needs=frozenset({"dev", "seed"}),
-)

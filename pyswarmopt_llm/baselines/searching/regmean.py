@@ -15,10 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.baselines.changes import by_module
-from pyswarmopt_llm.baselines.forward import answer_logits, token_batches
-from pyswarmopt_llm.baselines.method import Merged, Method, Settings, Trial
-from pyswarmopt_llm.baselines.searching.best_single import as_patch
+from pyswarmopt_llm.baselines.changes import as_patch, by_module
+from pyswarmopt_llm.baselines.forward import answer_logits, over_prompts, token_batches
+from pyswarmopt_llm.baselines.method import Merged, Settings, Trial
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import Adapter, Factors
 
@@ -87,21 +86,7 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     """One pass of each expert over its prompts, then a linear solve for each module."""
     trial = settings.need_trial()
     parts = dict(by_module(experts))
-    found = []
-    share = trial.items_left // len(experts)
-    for expert in experts:
-        prompts = trial.prompts(expert.info.name)[:share]
-        trial.spend(len(prompts))
-        found.append(input_grams(trial, expert, list(parts), prompts))
+    found = over_prompts(trial, experts, 1, lambda expert, prompts: input_grams(trial, expert, list(parts), prompts))
     return Merged(
         Patch(low_rank={f"{m}.weight": merge_module(part, [grams[m] for grams in found]) for m, part in parts.items()})
     )
-
-
-METHOD = Method(
-    name="regmean",
-    paper="Jin et al. 2023, arXiv 2212.09849",
-    spaces=("delta",),
-    execute=execute,
-    needs=frozenset({"data"}),
-)

@@ -46,7 +46,7 @@ def command(
     options: dict[str, Any] = {"dtype": dtype, "device": device, "threads": threads, "limit": limit}
     options |= {"dev": dev, "test": test}
     if against is not None:
-        from pyswarmopt_llm.jobs.win_rate import win_rate
+        from pyswarmopt_llm.jobs.evaluate import win_rate
 
         found = win_rate(base, adapter, against, task, split, metric=metric or "judge", **options)
     else:

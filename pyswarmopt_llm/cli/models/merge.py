@@ -66,7 +66,7 @@ command.__doc__ = """Combine experts: by a fixed rule, or by a method that looks
 Example: swarm-llm merge --base B --experts adapters/* --method ties --out merged
 """ + "\n".join(
     [
-        *(f"  {name:<16} {summary}" for name, summary in METHODS.items()),
+        *(f"  {name:<16} {method.text}" for name, method in METHODS.items()),
         *names_block("With --task", [name for name in SEARCHING if name != "data-merge"]),
     ]
 )

@@ -64,8 +64,6 @@ def command(
     as_json: Json = False,
 ) -> None:
     from pyswarmopt_llm.jobs.compare import CompareConfig, compare
-    from pyswarmopt_llm.jobs.compare.table import markdown
-    from pyswarmopt_llm.jobs.compare import CompareConfig, compare
     from pyswarmopt_llm.jobs.compare.table import print_comparison
 
     settings = CompareConfig(

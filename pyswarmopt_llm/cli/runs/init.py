@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pyswarmopt_llm.cli.help import default_of, grouped
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_cli.terminal import echo
 from pyswarmopt_llm.cli.help import default_of, grouped
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.registry import unknown
 
 # What everybody has to say; the rest has defaults.
 EXAMPLES: dict[str, Any] = {
@@ -61,9 +59,7 @@ def template(ctx: Any, of: str, file: Path) -> str:
     group = ctx.parent.command
     able = [name for name in group.list_commands(ctx.parent) if _params(group, ctx, name).keys() >= {"config"}]
     if of not in able:
-        near = get_close_matches(of, able, n=1)
-        advice = f"did you mean {near[0]}?" if near else f"use {' or '.join(able)}"
-        raise UserError(f"--for {of}: has no configuration; {advice}")
+        raise unknown("--for", of, able)
     lines = [
         f"# swarm-llm {of} --config {file}",
         "# Options by their long names. What is commented out has its default; the command line wins over this file.",

@@ -157,9 +157,9 @@ class ItemModel:
             means[:, group.columns] = group.level + between[group.rows].T @ group.weights
         return self._closest(means)
 
-    def _closest(self, foretold: Floats) -> Floats:
+    def _closest(self, predicted: Floats) -> Floats:
         """(M, I) from (M, I * R): the least of each item's rivals that something is known of; NaN if of none."""
-        cube = foretold.reshape(-1, *self._shape)
+        cube = predicted.reshape(-1, *self._shape)
         least: Floats = np.where(np.isnan(cube), np.inf, cube).min(axis=2)
         return np.where(np.isinf(least), np.nan, least)
 

@@ -1,8 +1,8 @@
-"""Workers that are processes on this machine; run as a module this file is the nursery that they are forked from.
+"""Workers that are processes on this machine; run as a module this file is the fork server that they are forked from.
 
-The nursery is a fresh process that loads what a search needs, with a single thread, and then does nothing but fork: a
-worker begins within milliseconds, also in place of one that died, and the memory of the base is shared by all of them
-but for the weights that candidates change. A GPU cannot be shared that way: its workers load after the fork.
+The fork server is a fresh process that loads what a search needs, with a single thread, and then does nothing but
+fork: a worker begins within milliseconds, also in place of one that died, and the memory of the base is shared by all
+of them but for the weights that candidates change. A GPU cannot be shared that way: its workers load after the fork.
 
 Whoever loses the socket to the search ends at once, whatever it does, so that nothing outlives a search that is killed.
 """
@@ -25,41 +25,41 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.config import SearchConfig
-    from pyswarmopt_llm.evaluation.workers.messages import Failed, Order, Ready, Refused, Reply
-    from pyswarmopt_llm.jobs.search.prepare import Job
+    from pyswarmopt_llm.evaluation.workers.messages import Failed, Load, Order, Ready, Refused, Reply, Resident
 
 
-class Nursery:
+class ForkServer:
     """Starts workers on this machine.
 
     Args:
         config: the search's; its `threads` are a worker's, its `device` is named (``cpu``, ``cuda:0``).
+        load: what a worker loads for a configuration, a function of a module.
     """
 
-    def __init__(self, config: SearchConfig) -> None:
-        self._config, self._lock = config, threading.Lock()
+    def __init__(self, config: SearchConfig, load: Load) -> None:
+        self._config, self._load, self._lock = config, load, threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `close`)
 
     @property
     def pid(self) -> int | None:
-        """Of its process; None before the first worker is hired."""
+        """Of its process; None before the first worker is started."""
         return None if self._process is None else self._process.pid
 
-    def hire(self, seat: int) -> ProcessWorker:
-        """Begin to start the worker of a seat."""
+    def start_worker(self, slot: int) -> LocalWorker:
+        """Begin to start the worker of a slot."""
         ours, theirs = socket.socketpair()
         with self._lock, theirs:
             try:
-                self._order(seat, theirs)
-            except OSError:  # the nursery died
+                self._order(slot, theirs)
+            except OSError:  # the fork server died
                 self._line = None
-                self._order(seat, theirs)
-        return ProcessWorker(Connection(ours.detach()), self._said)
+                self._order(slot, theirs)
+        return LocalWorker(Connection(ours.detach()), self._said)
 
     def close(self) -> None:
-        """End the nursery; workers end when their own sockets are closed."""
+        """End the fork server; workers end when their own sockets are closed."""
         with self._lock:
             if self._line is not None and self._process is not None:
                 self._line.close()
@@ -68,10 +68,10 @@ class Nursery:
                 self._line = None
             self._said.close()
 
-    def _order(self, seat: int, theirs: socket.socket) -> None:
+    def _order(self, slot: int, theirs: socket.socket) -> None:
         if self._line is None:
             self._line = self._open()
-        socket.send_fds(self._line, [seat.to_bytes(4, "big")], [theirs.fileno()])
+        socket.send_fds(self._line, [slot.to_bytes(4, "big")], [theirs.fileno()])
 
     def _open(self) -> socket.socket:
         ours, theirs = socket.socketpair()
@@ -91,13 +91,13 @@ class Nursery:
                 env=environment,
                 process_group=0,  # Ctrl-C is for the search, which ends its workers
             )
-        config = pickle.dumps(self._config)
-        ours.sendall(len(config).to_bytes(4, "big") + config)
+        order = pickle.dumps((self._load, self._config))
+        ours.sendall(len(order).to_bytes(4, "big") + order)
         return ours
 
 
-class ProcessWorker:
-    """A process that carries out orders; a `workers.orders.Worker`.
+class LocalWorker:
+    """A process that carries out orders; a `messages.Worker`.
 
     Args:
         line: to it.
@@ -159,7 +159,7 @@ class ProcessWorker:
         return Failed("died", f"its process ended; last words: {words}" if words else "its process ended")
 
 
-# In the nursery, and in the workers forked from it
+# In the fork server, and in the workers forked from it
 
 
 def main(descriptor: int) -> NoReturn:
@@ -170,64 +170,64 @@ def main(descriptor: int) -> NoReturn:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the workers
     with socket.socket(fileno=descriptor) as line:
         size = int.from_bytes(line.recv(4, socket.MSG_WAITALL), "big")
-        config = pickle.loads(line.recv(size, socket.MSG_WAITALL))
-        loaded = load(replace(config, threads=1)) if config.device == "cpu" else None
+        load, config = pickle.loads(line.recv(size, socket.MSG_WAITALL))
+        loaded = loaded_or_failed(load, replace(config, threads=1)) if config.device == "cpu" else None
         while True:
-            seat, (theirs, *_), _, _ = _next_worker(line)
+            slot, (theirs, *_), _, _ = _next_worker(line)
             if os.fork() == 0:
                 line.close()
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                _work(Connection(theirs), config, loaded, int.from_bytes(seat, "big"))
+                _work(Connection(theirs), load, config, loaded, int.from_bytes(slot, "big"))
             os.close(theirs)
 
 
 def _next_worker(line: socket.socket) -> tuple[bytes, list[int], int, Any]:
-    seat, sockets, flags, address = socket.recv_fds(line, 4, 1)
+    slot, sockets, flags, address = socket.recv_fds(line, 4, 1)
     if not sockets:  # the search is gone
         os._exit(0)
-    return seat, sockets, flags, address
+    return slot, sockets, flags, address
 
 
-def load(config: SearchConfig) -> Job | Refused | Failed:
+def loaded_or_failed(load: Load, config: SearchConfig) -> Resident | Refused | Failed:
     """What workers need, or why there is none."""
     from pyswarmopt_llm.common.errors import UserError
     from pyswarmopt_llm.evaluation.workers.messages import Failed, Refused
-    from pyswarmopt_llm.jobs.search.prepare import prepare
 
     try:
-        return prepare(config)
+        return load(config)
     except UserError as error:
         return Refused(str(error))
     except Exception as error:  # such as too little memory
         return Failed("start", f"{type(error).__name__}: {error}")
 
 
-def _work(line: Connection, config: SearchConfig, loaded: Job | Refused | Failed | None, seat: int) -> NoReturn:
+def _work(
+    line: Connection, load: Load, config: SearchConfig, loaded: Resident | Refused | Failed | None, slot: int
+) -> NoReturn:
     """Carry out orders until the socket is closed."""
     import torch
 
-    from pyswarmopt_llm.evaluation.workers.messages import Clerk
-    from pyswarmopt_llm.jobs.search.prepare import Job
+    from pyswarmopt_llm.evaluation.workers.messages import Failed, Handler, Refused
 
     orders: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(line, orders), daemon=True).start()
     torch.set_num_threads(config.threads or 1)
-    job = loaded or load(_on_device(config, seat))
-    if not isinstance(job, Job):
-        _send(line, job)
+    resident = loaded or loaded_or_failed(load, _on_device(config, slot))
+    if isinstance(resident, Refused | Failed):
+        _send(line, resident)
         os._exit(1)
-    clerk = Clerk(job)
-    _send(line, clerk.ready)
+    handler = Handler(resident)
+    _send(line, handler.ready)
     while True:
-        _send(line, clerk.answer(orders.get()))
+        _send(line, handler.answer(orders.get()))
 
 
-def _on_device(config: SearchConfig, seat: int) -> SearchConfig:
+def _on_device(config: SearchConfig, slot: int) -> SearchConfig:
     """With several GPUs each worker has the next one."""
     import torch
 
     gpus = torch.cuda.device_count()
-    return replace(config, device=f"cuda:{seat % gpus}") if config.device in ("auto", "cuda") and gpus > 1 else config
+    return replace(config, device=f"cuda:{slot % gpus}") if config.device in ("auto", "cuda") and gpus > 1 else config
 
 
 def _listen(line: Connection, orders: queue.SimpleQueue[Any]) -> None:

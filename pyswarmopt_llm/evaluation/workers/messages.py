@@ -1,19 +1,55 @@
-"""What goes to a worker and what comes back, and the clerk who sits there."""
+"""What goes to a worker and what comes back, and the handler that answers there."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import NoRoomError, NotFiniteError, UserError
 from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request, ShardEvaluation, ShardRequest
 from pyswarmopt_llm.evaluation.run_directory import position_key
-from pyswarmopt_llm.jobs.search.prepare import Job, Questions
 from pyswarmopt_llm.models.engines.hardware import out_of_memory
+from pyswarmopt_llm.tasks import Scoring
 
+LETTERS = "letters"  # in place of a split: the trial by letters, on the first items of dev
 FAULTS = ("exception", "not finite", "out of memory", "timeout", "died", "start")
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What candidates are scored on, said so that another process can score them on the same.
+
+    Attributes:
+        split: ``dev``, ``fresh``, or `LETTERS`.
+        scorings: task name and how it is scored.
+    """
+
+    split: str
+    scorings: tuple[tuple[str, Scoring], ...]
+
+
+class Resident(Protocol):
+    """What a worker has loaded.
+
+    Attributes:
+        fingerprints: of base, experts and tasks.
+        engine: runs the models.
+    """
+
+    @property
+    def fingerprints(self) -> Mapping[str, Any]: ...
+
+    @property
+    def engine(self) -> Any: ...
+
+    def evaluator(self, questions: Questions) -> Evaluator:
+        """What scores candidates on these questions."""
+
+
+Load = Callable[[SearchConfig], Resident]  # goes to workers by its name
 
 
 @dataclass(frozen=True)
@@ -46,7 +82,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Refused:
-    """The user can mend it; another worker would say the same."""
+    """The user can correct it; another worker would say the same."""
 
     text: str
 
@@ -87,15 +123,15 @@ class Worker(Protocol):
         """End it at once, whatever it does; from any thread, more than once."""
 
 
-class Clerk:
-    """Takes orders where the base is resident.
+class Handler:
+    """Answers orders where the base is resident.
 
     Args:
-        job: what is resident.
+        resident: what is loaded.
     """
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
+    def __init__(self, resident: Resident) -> None:
+        self._resident = resident
         self._evaluators: dict[Questions, Evaluator] = {}
         self._loaded = ""  # key of the candidate on the base
         self._batch_tokens = self._room()
@@ -103,7 +139,7 @@ class Clerk:
     @property
     def ready(self) -> Ready:
         """What it has loaded."""
-        return Ready(self._job.fingerprints, os.getpid())
+        return Ready(self._resident.fingerprints, os.getpid())
 
     def answer(self, order: Order) -> Reply:
         """Do it; whatever is raised becomes a reply."""
@@ -124,7 +160,7 @@ class Clerk:
 
     def _find(self, order: Order) -> Evaluation | ShardEvaluation:
         if order.questions not in self._evaluators:
-            self._evaluators[order.questions] = self._job.evaluator(order.questions)
+            self._evaluators[order.questions] = self._resident.evaluator(order.questions)
         evaluator = self._evaluators[order.questions]
         key, before = position_key(order.request.position), self._loaded
         self._loaded = ""
@@ -136,7 +172,20 @@ class Clerk:
         return found
 
     def _room(self) -> int:
-        return int(getattr(self._job.engine, "batch_tokens", 0))
+        return int(getattr(self._resident.engine, "batch_tokens", 0))
 
 
-__all__ = ["FAULTS", "Clerk", "Failed", "Order", "Ready", "Refused", "Reply", "Worker"]
+__all__ = [
+    "FAULTS",
+    "LETTERS",
+    "Failed",
+    "Handler",
+    "Load",
+    "Order",
+    "Questions",
+    "Ready",
+    "Refused",
+    "Reply",
+    "Resident",
+    "Worker",
+]

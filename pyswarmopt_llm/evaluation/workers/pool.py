@@ -1,4 +1,4 @@
-"""A crew of workers: orders go to whoever is free, and to another worker if one fails.
+"""A pool of workers: orders go to whoever is free, and to another worker if one fails.
 
 A worker that fails, in whatever way, is ended and another one started in its place, so that no order meets a process of
 which nobody knows the state. What an order finds does not depend on who carries it out.
@@ -39,33 +39,33 @@ class _Task:
     failures: list[Failed] = field(compare=False, default_factory=list)
 
 
-class Crew:
+class Pool:
     """Workers that carry out orders.
 
     Args:
-        hire: begins to start a worker: of the seat with that number.
-        size: how many workers there may be now; the crew grows with it, and shrinks as workers die.
+        start_worker: begins to start the worker of the slot with that number.
+        size: how many workers there may be now; the pool grows with it, and shrinks as workers die.
         fingerprints: of what they have to have loaded.
         timeout: seconds that an order may take (None: as long as it takes).
-        on_failure: told of every failure, from any thread, one at a time.
+        on_failure: called with every failure, from any thread, one at a time.
 
-    Each worker has a thread here that waits for it. Close the crew in the end.
+    Each worker has a thread here that waits for it. Close the pool in the end.
     """
 
     def __init__(
         self,
-        hire: Callable[[int], Worker],
+        start_worker: Callable[[int], Worker],
         size: Callable[[], int],
         fingerprints: Mapping[str, Any],
         timeout: float | None = None,
         on_failure: Callable[[Failed], None] = lambda failed: None,
     ) -> None:
-        self._hire, self._size, self._prints = hire, size, dict(fingerprints)
+        self._start_worker, self._size, self._prints = start_worker, size, dict(fingerprints)
         self._timeout, self._on_failure = timeout, on_failure
         self._lock = threading.Condition()
         self._queue: list[_Task] = []
         self._numbers = itertools.count()
-        self._seats: dict[int, threading.Thread] = {}
+        self._slots: dict[int, threading.Thread] = {}
         self._workers: dict[int, Worker] = {}
         self._closed = False
         self._looked = -_LOOK
@@ -76,11 +76,11 @@ class Crew:
         """How many orders can be under way at once."""
         self._grow()
         with self._lock:
-            return max(len(self._seats), 1)
+            return max(len(self._slots), 1)
 
     @property
     def workers(self) -> list[Worker]:
-        """Those that have a seat now, whether they have loaded everything or not."""
+        """Those that have a slot now, whether they have loaded everything or not."""
         with self._lock:
             return list(self._workers.values())
 
@@ -102,25 +102,25 @@ class Crew:
         """End all workers at once; orders that were not carried out are cancelled."""
         with self._lock:
             self._closed = True
-            workers, seats = list(self._workers.values()), list(self._seats.values())
+            workers, slots = list(self._workers.values()), list(self._slots.values())
             for task in self._queue:
                 task.future.cancel()
             self._lock.notify_all()
         for worker in workers:
             worker.close()
-        for seat in seats:
-            seat.join()
+        for slot in slots:
+            slot.join()
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> Pool:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    # Seats
+    # Slots
 
     def _grow(self) -> None:
-        """Give a seat to every worker that there may be."""
+        """Give a slot to every worker that there may be."""
         now = time.monotonic()
         with self._lock:
             if self._closed or now < self._looked + _LOOK:
@@ -129,17 +129,17 @@ class Crew:
         wanted = self._size()
         with self._lock:
             for number in range(wanted):
-                if number not in self._seats:
-                    seat = threading.Thread(target=self._serve, args=(number,), daemon=True)
-                    self._seats[number] = seat
-                    seat.start()
+                if number not in self._slots:
+                    slot = threading.Thread(target=self._serve, args=(number,), daemon=True)
+                    self._slots[number] = slot
+                    slot.start()
 
-    def _serve(self, seat: int) -> None:
-        """Hand one order after another to the worker in a seat."""
+    def _serve(self, slot: int) -> None:
+        """Hand one order after another to the worker in a slot."""
         worker: Worker | None = None
         loaded = ""
         while True:
-            worker = worker or self._fill(seat)
+            worker = worker or self._fill(slot)
             ready = worker.start()  # before an order is taken, which others may be free for
             task = self._next(loaded)
             if task is None:
@@ -152,43 +152,43 @@ class Crew:
                 task.future.set_exception(error)
                 failed = True
             if failed:
-                self._dismiss(seat)
+                self._dismiss(slot)
                 worker = None
-                if not self._keeps(seat):
+                if not self._keeps(slot):
                     return
             elif isinstance(reply, Refused):
                 task.future.set_exception(UserError(reply.text))
             elif not isinstance(reply, Failed):
                 task.future.set_result(reply)
 
-    def _fill(self, seat: int) -> Worker:
+    def _fill(self, slot: int) -> Worker:
         try:
-            worker = self._hire(seat)
+            worker = self._start_worker(slot)
         except Exception as error:  # such as a cluster that is gone: said by the next order
-            worker = _Nobody(Failed("start", f"{type(error).__name__}: {error}"))
+            worker = _NotStarted(Failed("start", f"{type(error).__name__}: {error}"))
         with self._lock:
-            self._workers[seat] = worker
+            self._workers[slot] = worker
             closed = self._closed
         if closed:
             worker.close()
         return worker
 
-    def _dismiss(self, seat: int) -> None:
+    def _dismiss(self, slot: int) -> None:
         with self._lock:
-            worker = self._workers.pop(seat, None)
+            worker = self._workers.pop(slot, None)
         if worker is not None:
             worker.close()
 
-    def _keeps(self, seat: int) -> bool:
-        """Whether the seat stays although its worker failed: not if there may be fewer workers by now."""
+    def _keeps(self, slot: int) -> bool:
+        """Whether the slot stays although its worker failed: not if there may be fewer workers by now."""
         try:
             wanted = self._size()
         except Exception:  # nobody knows: the next order will tell
             return True
         with self._lock:
-            if seat < wanted or len(self._seats) == 1:
+            if slot < wanted or len(self._slots) == 1:
                 return True
-            del self._seats[seat]
+            del self._slots[slot]
             return False
 
     # Orders
@@ -213,7 +213,7 @@ class Crew:
         return worker.ask(replace(task.order, last=last), self._timeout)
 
     def _again(self, task: _Task, failed: Failed) -> bool:
-        """Put an order back after a failure, or give it up; False if the crew is being closed."""
+        """Put an order back after a failure, or give it up; False if the pool is being closed."""
         with self._lock:
             if self._closed:
                 task.future.cancel()
@@ -226,13 +226,13 @@ class Crew:
                 self._lock.notify()
                 return True
         text = f"{TRIES} workers failed at one candidate, the last one so: {failed.kind}: {failed.text}"
-        task.future.set_exception(UserError(f"{text}; every score so far is kept: mend it and resume"))
+        task.future.set_exception(UserError(f"{text}; every score so far is kept: correct it and resume"))
         return True
 
 
 @dataclass(frozen=True)
-class _Nobody:
-    """In the seat of a worker that could not even be hired."""
+class _NotStarted:
+    """In the slot of a worker that could not even be started."""
 
     why: Failed
     pid: None = None
@@ -247,4 +247,4 @@ class _Nobody:
         pass
 
 
-__all__ = ["TRIES", "Crew"]
+__all__ = ["TRIES", "Pool"]

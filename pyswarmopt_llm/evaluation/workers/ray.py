@@ -7,12 +7,12 @@ from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.evaluation.workers.messages import Failed, Order, Ready, Refused, Reply
+from pyswarmopt_llm.evaluation.workers.messages import Failed, Load, Order, Ready, Refused, Reply
 from pyswarmopt_llm.evaluation.workers.spec import RAY
 
 
 class RayCluster:
-    """Hires actors, as many as the cluster has room for: one for each GPU, else one for each so many cores.
+    """Starts actors, as many as the cluster has room for: one for each GPU, else one for each so many cores.
 
     Base, experts and tasks are read on every node from the paths that the search was given; an actor that finds other
     files there is refused.
@@ -21,12 +21,13 @@ class RayCluster:
         address: ``ray`` (the cluster that this process is connected to, the one that runs on this machine, or a new
             one here) or ``ray://HOST[:PORT]``.
         config: the search's.
+        load: what a worker loads for a configuration, a function of a module.
 
     Raises:
         UserError: Ray is not installed, or the cluster does not answer.
     """
 
-    def __init__(self, address: str, config: SearchConfig) -> None:
+    def __init__(self, address: str, config: SearchConfig, load: Load) -> None:
         try:
             import ray
         except ImportError as error:
@@ -40,7 +41,7 @@ class RayCluster:
             except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
                 reason = str(error).strip().partition("\n")[0]
                 raise UserError(f"--workers {address}: the cluster does not answer ({reason}); check it") from error
-        self._config = config
+        self._config, self._load = config, load
         self._cores = config.threads or 1
         self._on_gpus = config.device != "cpu" and self._total("GPU") > 0
 
@@ -48,10 +49,10 @@ class RayCluster:
         """How many actors the cluster has room for now; nodes may join and leave."""
         return max(int(self._total("GPU") if self._on_gpus else self._total("CPU") // self._cores), 1)
 
-    def hire(self, seat: int) -> RayWorker:
+    def start_worker(self, slot: int) -> RayWorker:
         """Begin to start an actor, wherever there is room."""
         options = {"num_cpus": self._cores, "num_gpus": int(self._on_gpus), "max_restarts": 0}
-        return RayWorker(self._ray, self._ray.remote(**options)(_Actor).remote(self._config))
+        return RayWorker(self._ray, self._ray.remote(**options)(_Actor).remote(self._load, self._config))
 
     def close(self) -> None:
         """Leave the cluster, if it was joined here."""
@@ -63,7 +64,7 @@ class RayCluster:
 
 
 class RayWorker:
-    """An actor that carries out orders; a `workers.orders.Worker`.
+    """An actor that carries out orders; a `messages.Worker`.
 
     Args:
         ray: the module.
@@ -106,21 +107,21 @@ class RayWorker:
 class _Actor:
     """What runs on the cluster."""
 
-    def __init__(self, config: SearchConfig) -> None:
-        from pyswarmopt_llm.evaluation.workers.local import load
+    def __init__(self, load: Load, config: SearchConfig) -> None:
+        from pyswarmopt_llm.evaluation.workers.local import loaded_or_failed
 
-        self._job = load(config)
+        self._resident = loaded_or_failed(load, config)
 
     def start(self) -> Ready | Refused | Failed:
-        from pyswarmopt_llm.evaluation.workers.messages import Clerk
+        from pyswarmopt_llm.evaluation.workers.messages import Handler
 
-        if isinstance(self._job, Refused | Failed):
-            return self._job
-        self._clerk = Clerk(self._job)
-        return self._clerk.ready
+        if isinstance(self._resident, Refused | Failed):
+            return self._resident
+        self._handler = Handler(self._resident)
+        return self._handler.ready
 
     def ask(self, order: Order) -> Reply:
-        return self._clerk.answer(order)
+        return self._handler.answer(order)
 
 
 __all__ = ["RayCluster", "RayWorker"]

@@ -1,4 +1,4 @@
-"""A search's helpers: a crew asks the candidates, and shares out the items of one where workers are left over."""
+"""Evaluate candidates on a pool; where workers are left over, the items of one candidate are shared out."""
 
 from __future__ import annotations
 
@@ -8,74 +8,69 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request, ShardEvaluation, ShardRequest, timed
-from pyswarmopt_llm.evaluation.workers.messages import Order
-from pyswarmopt_llm.evaluation.workers.pool import Crew
-from pyswarmopt_llm.jobs.search.prepare import Questions
+from pyswarmopt_llm.evaluation.workers.messages import Order, Questions
+from pyswarmopt_llm.evaluation.workers.pool import Pool
 
 _THREADS = 64  # candidates that are shared at the same time; each waits in a thread of its own
+Batches = Mapping[str, Sequence[tuple[int, ...]]]  # task name -> its items, batch by batch
+Shard = Mapping[str, tuple[int, ...] | None]  # task name -> items; None: the task as a whole
 
 
-class Team:
-    """Has a crew ask candidates these questions; `objective.Helpers`.
+class ShardingPool:
+    """Has a pool evaluate candidates on these questions; a `scorer.WorkerPool`.
 
-    A candidate that is shared gets the row that one worker would have written: parts are asked ahead, as many as there
-    are workers for it, but count in the order, and up to the end, that its rules and values ask for.
+    A candidate that is shared gets the row that one worker would have written, since shards are whole batches.
 
     Args:
-        crew: who asks.
-        questions: what.
-        evaluator: knows how a candidate is cut into parts; nothing is asked here.
+        pool: who evaluates.
+        questions: on what.
+        evaluator: knows how a candidate is divided; nothing is evaluated here.
     """
 
-    def __init__(self, crew: Crew, questions: Questions, evaluator: Evaluator) -> None:
-        self._crew, self._questions, self._evaluator = crew, questions, evaluator
+    def __init__(self, pool: Pool, questions: Questions, evaluator: Evaluator) -> None:
+        self._pool, self._questions, self._evaluator = pool, questions, evaluator
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="shared")
 
     def close(self) -> None:
-        """Give up what is under way; the crew has been closed."""
+        """Cancel what is under way; the pool has been closed."""
         self._threads.shutdown(cancel_futures=True)
 
     @property
     def size(self) -> int:
         """How many workers there are now."""
-        return self._crew.size
+        return self._pool.size
 
     def submit(self, requests: Sequence[Request], share: int | None = None) -> list[Future[Evaluation]]:
         """Begin to evaluate these candidates, the first ones first, each by `share` workers; None: by `shares`."""
-        found: list[Future[Evaluation]] = []
-        each = shares(len(requests), self._crew.size) if share is None else [share] * len(requests)
+        each = shares(len(requests), self._pool.size) if share is None else [share] * len(requests)
         batches = self._evaluator.batches() if max(each, default=1) > 1 else {}
-        for rank, (request, share) in enumerate(zip(requests, each, strict=True)):
-            if share == 1 or request.screen is not None or not batches:
-                found.append(self._crew.submit(Order(self._questions, request), rank))
+        found: list[Future[Evaluation]] = []
+        for rank, (request, workers) in enumerate(zip(requests, each, strict=True)):
+            if workers == 1 or request.screen is not None or not batches:
+                found.append(self._pool.submit(Order(self._questions, request), rank))
             else:
-                found.append(self._threads.submit(self._evaluate_together, request, batches, rank, share))
+                found.append(self._threads.submit(self._evaluate_shared, request, batches, rank, workers))
         return found
 
-    def _evaluate_together(
-        self, request: Request, batches: Mapping[str, Sequence[tuple[int, ...]]], rank: int, share: int
-    ) -> Evaluation:
+    def _evaluate_shared(self, request: Request, batches: Batches, rank: int, workers: int) -> Evaluation:
         """All items, in so many shards; a task that cannot be divided is one of them."""
-        heaps: list[Mapping[str, tuple[int, ...] | None]] = [
-            {name: None} for name in self._evaluator.utilities if name not in batches
-        ]
-        heaps += in_heaps([(name, batch) for name, found in batches.items() for batch in found], share)
-        replies = self._all(request, heaps, rank)
+        names = list(self._evaluator.utilities)
+        shards: list[Shard] = [{name: None} for name in names if name not in batches]
+        shards += in_shards([(name, batch) for name, all_ in batches.items() for batch in all_], workers)
+        replies = self._replies(request, shards, rank)
         values: dict[str, dict[int, float]] = {name: {} for name in batches}
         scores: dict[str, Score] = {}
-        for reply, heap in zip(replies, heaps, strict=True):
+        for reply, shard in zip(replies, shards, strict=True):
             scores |= reply.scores
             for name, found in reply.values.items():
-                values[name] |= zip(heap[name] or (), found, strict=True)
+                values[name] |= zip(shard[name] or (), found, strict=True)
         scores |= {name: score_of([found[i] for i in sorted(found)]) for name, found in values.items()}
-        total = self._evaluator.combined({name: scores[name] for name in self._evaluator.utilities})
+        total = self._evaluator.combined({name: scores[name] for name in names})
         return timed(total, sum(reply.seconds for reply in replies))
 
-    def _all(
-        self, request: Request, heaps: Sequence[Mapping[str, tuple[int, ...] | None]], rank: int
-    ) -> list[ShardEvaluation]:
-        orders = [Order(self._questions, ShardRequest(request.position, heap)) for heap in heaps]
-        return [future.result() for future in [self._crew.submit(order, rank) for order in orders]]
+    def _replies(self, request: Request, shards: Sequence[Shard], rank: int) -> list[ShardEvaluation]:
+        orders = [Order(self._questions, ShardRequest(request.position, shard)) for shard in shards]
+        return [future.result() for future in [self._pool.submit(order, rank) for order in orders]]
 
 
 def shares(candidates: int, workers: int) -> list[int]:
@@ -89,20 +84,20 @@ def shares(candidates: int, workers: int) -> list[int]:
     return [1] * (candidates - left) + [workers // left] * left if left else [1] * candidates
 
 
-def in_heaps(parts: Sequence[tuple[str, tuple[int, ...]]], count: int) -> list[dict[str, tuple[int, ...]]]:
-    """Parts in at most `count` heaps of about the same number of items.
+def in_shards(batches: Sequence[tuple[str, tuple[int, ...]]], count: int) -> list[dict[str, tuple[int, ...]]]:
+    """Batches (task name, items) in at most `count` shards of about the same number of items.
 
     Example:
-        >>> in_heaps([("t", (0, 1)), ("t", (2,)), ("u", (0,))], 2)
+        >>> in_shards([("t", (0, 1)), ("t", (2,)), ("u", (0,))], 2)
         [{'t': (0, 1)}, {'t': (2,), 'u': (0,)}]
     """
-    heaps: list[dict[str, tuple[int, ...]]] = [{} for _ in range(min(count, len(parts)))]
-    sizes = [0] * len(heaps)
-    for name, indices in sorted(parts, key=lambda part: -len(part[1])):
+    shards: list[dict[str, tuple[int, ...]]] = [{} for _ in range(min(count, len(batches)))]
+    sizes = [0] * len(shards)
+    for name, items in sorted(batches, key=lambda batch: -len(batch[1])):
         k = sizes.index(min(sizes))
-        heaps[k][name] = (*heaps[k].get(name, ()), *indices)
-        sizes[k] += len(indices)
-    return heaps
+        shards[k][name] = (*shards[k].get(name, ()), *items)
+        sizes[k] += len(items)
+    return shards
 
 
-__all__ = ["Team", "in_heaps", "shares"]
+__all__ = ["ShardingPool", "in_shards", "shares"]

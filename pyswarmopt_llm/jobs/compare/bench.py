@@ -1,25 +1,29 @@
-"""One task as all contestants meet it: the resident base, the experts, dev, test and what they cost."""
+"""One task as all methods meet it: the resident base, the experts, dev, test, and what evaluations cost."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
-from pyswarmopt_llm.baselines.ensembles.ensemble import Panel, Voice
-from pyswarmopt_llm.baselines.searching.best_single import as_patch
+from pyswarmopt_llm.baselines.changes import as_patch
+from pyswarmopt_llm.baselines.ensembles.panel import Answerer, Panel
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.record import pack, unpack
 from pyswarmopt_llm.groups.members.local import tokens_read
 from pyswarmopt_llm.jobs.compare.store import Store, patch_key
 from pyswarmopt_llm.metrics.accuracy import Accuracy
+from pyswarmopt_llm.metrics.objectives import scorings_of
+from pyswarmopt_llm.metrics.questions.answer_format import choose_scoring, trial_of
+from pyswarmopt_llm.metrics.questions.written import Asked
 from pyswarmopt_llm.metrics.registry import METRICS, Metric
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 from pyswarmopt_llm.models.base import BaseModel
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.tasks import Item, Scoring, Task, is_correct, render_prompt
+from pyswarmopt_llm.tasks import Scoring, Task, is_correct, render_prompt
 
 Chats = Mapping[str, Sequence[Mapping[str, Any]]]
 Answer = TypeVar("Answer")
@@ -27,41 +31,60 @@ Answer = TypeVar("Answer")
 PROMPTS = 200  # of an expert's own data that methods look at which want its inputs
 
 
+@dataclass(eq=False)
 class Bench:
-    """A task with everything that is needed to compete on it.
+    """A task and all that is needed to compete on it.
 
-    Args:
+    Attributes:
         base: where the model came from.
         engine: holds it.
         experts: loaded adapters.
         task: dev and test.
-        scoring: how items are asked.
+        scoring: the answer format.
         store: remembers scores.
         chats: expert name -> its training chats, where given.
         metric: how answers are scored.
     """
 
-    def __init__(
-        self,
-        base: BaseModel,
-        engine: TransformersEngine,
-        experts: Sequence[Adapter],
-        task: Task,
-        scoring: Scoring,
-        store: Store,
-        chats: Chats,
-        metric: Metric = METRICS["accuracy"],
-    ) -> None:
-        self.base, self.engine, self.experts, self.task, self.chats = base, engine, list(experts), task, chats
-        self.scoring, self.metric, self.store = scoring, metric, store
-        self.asked = {
-            split: metric.build(task.split(split), scoring, engine.chat, task.prompt)
+    base: BaseModel
+    engine: TransformersEngine
+    experts: Sequence[Adapter]
+    task: Task
+    scoring: Scoring
+    store: Store
+    chats: Chats = field(default_factory=dict)
+    metric: Metric = METRICS["accuracy"]
+
+    @cached_property
+    def questions(self) -> dict[str, Asked]:
+        """Split -> its items as the metric scores them."""
+        return {
+            split: self.metric.build(self.task.split(split), self.scoring, self.engine.chat, self.task.prompt)
             for split in ("dev", "test")
-            if task.split(split)
+            if self.task.split(split)
         }
-        said = None if store.path is None else store.path / "said.jsonl"
-        self.panel = Panel(engine, {expert.info.name: as_patch(expert) for expert in experts}, said)
-        self.right_dev = _right_pairs(task.dev, scoring, engine, task.prompt)
+
+    @property
+    def accuracy(self) -> dict[str, Accuracy]:
+        """The splits as ensembles answer them, right or wrong; empty where another metric scores."""
+        return {split: found for split, found in self.questions.items() if isinstance(found, Accuracy)}
+
+    @cached_property
+    def panel(self) -> Panel:
+        """The experts, for ensembles."""
+        said = None if self.store.path is None else self.store.path / "said.jsonl"
+        return Panel(self.engine, {expert.info.name: as_patch(expert) for expert in self.experts}, said)
+
+    @cached_property
+    def right_dev(self) -> list[tuple[str, str]]:
+        """Each dev item's prompt, and its right answer as the model would have to write it."""
+        return [
+            (
+                self.engine.chat(render_prompt(item, self.scoring, self.task.prompt)),
+                item.answer if self.scoring == "letter" else item.answer_text,
+            )
+            for item in self.task.dev
+        ]
 
     @cached_property
     def tokens_per_item(self) -> float | None:
@@ -72,72 +95,76 @@ class Bench:
         return sum(tokens_read(self.engine, item, self.scoring, self.task.prompt) for item in items) / len(items)
 
     @property
-    def accuracy(self) -> dict[str, Accuracy]:
-        """The splits as ensembles are asked, whose answers are right or wrong; empty where another metric scores."""
-        return {split: asked for split, asked in self.asked.items() if isinstance(asked, Accuracy)}
-
-    @property
     def dev_items(self) -> int:
         """Number of dev items."""
         return len(self.task.dev)
 
     def score(self, patch: Patch, split: str) -> tuple[Score, float]:
-        """A candidate's score on a split and the seconds it took, now or when it was first asked."""
-        row = self._known(patch, split, lambda: {"items": pack(self.asked[split](self.engine).per_item)})
+        """A candidate's score on a split and the seconds it took, now or when it was first scored."""
+        row = self._known(patch, split, lambda: {"items": pack(self.questions[split](self.engine).per_item)})
         return score_of(unpack(row["items"])), float(row["seconds"])
 
     def loss(self, patch: Patch) -> tuple[float, float]:
         """Mean over dev items of -ln P(right answer | question), and the seconds."""
 
-        def ask() -> dict[str, Any]:
+        def evaluate() -> dict[str, Any]:
             found = self.engine.loglikelihood(self.right_dev)
             return {"loss": -sum(found) / len(found)}
 
-        row = self._known(patch, "loss", ask)
+        row = self._known(patch, "loss", evaluate)
         return float(row["loss"]), float(row["seconds"])
 
-    def voice_score(self, voice: Voice, split: str) -> Score:
+    def ensemble_score(self, ensemble: Answerer, split: str) -> Score:
         """An ensemble's score on a split."""
-        asked = self.accuracy[split]
-        answers = voice.answers(asked)
-        if asked.scoring == "generate":
-            return score_of([float(is_correct(i, a)) for i, a in zip(asked.items, answers, strict=True)])
-        return score_of([float(i.answer == a) for i, a in zip(asked.items, answers, strict=True)])
+        questions = self.accuracy[split]
+        pairs = zip(questions.items, ensemble.answers(questions), strict=True)
+        if questions.scoring == "generate":
+            return score_of([float(is_correct(item, answer)) for item, answer in pairs])
+        return score_of([float(item.answer == answer) for item, answer in pairs])
 
-    def _known(self, patch: Patch, kind: str, ask: Callable[[], dict[str, Any]]) -> Mapping[str, Any]:
+    def _known(self, patch: Patch, kind: str, evaluate: Callable[[], dict[str, Any]]) -> Mapping[str, Any]:
         key = patch_key(patch)
         if (self.task.name, kind, key) not in self.store.scores:
             start = time.perf_counter()
             self.engine.load(patch)
-            found = ask()
+            found = evaluate()
             seconds = round(time.perf_counter() - start, 4)
             self.store.add_score({"task": self.task.name, "kind": kind, "key": key, **found, "seconds": seconds})
         return self.store.scores[self.task.name, kind, key]
 
 
-def _right_pairs(
-    items: Sequence[Item], scoring: Scoring, engine: TransformersEngine, template: str | None
-) -> list[tuple[str, str]]:
-    """Each item as it is asked, and its right answer as the model would have to write it."""
-    return [
-        (
-            engine.chat(render_prompt(item, scoring, template)),
-            item.answer if scoring == "letter" else item.answer_text,
-        )
-        for item in items
-    ]
+def task_scoring(
+    task: Task, wanted: str, engine: TransformersEngine, experts: Sequence[Adapter], store: Store, metric: Metric
+) -> Scoring:
+    """How a task is answered; ``auto`` tries letters on the experts as a search does, once, outside any budget."""
+    possible = scorings_of(metric, wanted, task)
+    known = store.scores.get((task.name, "scoring", "auto"))
+    if len(possible) > 1 and known is not None:
+        return next(scoring for scoring in possible if scoring == known["scoring"])
+
+    def letters() -> list[Score]:
+        trial, found = trial_of(task, engine.chat), []
+        for expert in experts:
+            engine.load(as_patch(expert))
+            found.append(trial(engine))
+        return found
+
+    scoring = choose_scoring(possible, task.dev, letters)
+    if len(possible) > 1:
+        store.add_score({"task": task.name, "kind": "scoring", "key": "auto", "scoring": scoring})
+    return scoring
 
 
 class BudgetedTrial:
     """A `baselines.method.Trial` on a bench: counts items, keeps the best-so-far curve.
 
     Args:
-        bench: where.
-        budget: dev items that may be asked.
+        bench: the task.
+        budget: dev items that may be evaluated.
     """
 
     def __init__(self, bench: Bench, budget: int) -> None:
-        self._bench, self._budget = bench, budget
+        self.bench, self._budget = bench, budget
         self.model, self.tokenizer, self.base = bench.engine.model, bench.engine.tokenizer, bench.base
         self.spent = 0
         self.seconds_known = 0.0  # of scorings, whenever they were done
@@ -146,33 +173,51 @@ class BudgetedTrial:
 
     @property
     def left(self) -> int:
-        """How often the budget still pays for all dev items."""
-        return (self._budget - self.spent) // self._bench.dev_items
+        """How many times the rest of the budget covers all dev items."""
+        return self.items_left // self.bench.dev_items
+
+    @property
+    def items_left(self) -> int:
+        """Item evaluations left in the budget."""
+        return self._budget - self.spent
 
     def score(self, patch: Patch) -> Score:
         """The dev score."""
-        score = self.pay(lambda: (*self._bench.score(patch, "dev"), self._bench.dev_items))
+        score = self.pay(lambda: (*self.bench.score(patch, "dev"), self.bench.dev_items))
         self.note(score.value)
         return score
 
     def loss(self, patch: Patch) -> float:
         """The loss of the right dev answers."""
-        return self.pay(lambda: (*self._bench.loss(patch), self._bench.dev_items))
+        return self.pay(lambda: (*self.bench.loss(patch), self.bench.dev_items))
 
-    def pay(self, ask: Callable[[], tuple[Answer, float, int]]) -> Answer:
-        """Ask a candidate; `ask` gives the answer, the seconds it took, now or when it was first asked, and its items.
+    def pay(self, evaluate: Callable[[], tuple[Answer, float, int]]) -> Answer:
+        """Evaluate a candidate and charge it.
+
+        Args:
+            evaluate: gives the answer, the seconds it took, now or when it was first evaluated, and its items.
 
         Raises:
-            RuntimeError: the budget does not pay for all dev items any more.
+            RuntimeError: the budget does not cover all dev items any more.
         """
         if self.left < 1:
             raise RuntimeError("the budget of item evaluations is spent")
         start = time.perf_counter()
-        found, seconds, items = ask()
+        found, seconds, items = evaluate()
         self.seconds_here += time.perf_counter() - start
         self.seconds_known += seconds
         self.spend(items)
         return found
+
+    def spend(self, items: int) -> None:
+        """Charge passes over single items.
+
+        Raises:
+            RuntimeError: the budget does not cover them.
+        """
+        if items > self.items_left:
+            raise RuntimeError("the budget of item evaluations is spent")
+        self.spent += items
 
     def note(self, value: float) -> None:
         """A dev score, for the best-so-far curve."""
@@ -180,33 +225,18 @@ class BudgetedTrial:
 
     def load(self, patch: Patch) -> None:
         """Make the model ``base + patch``."""
-        self._bench.engine.load(patch)
+        self.bench.engine.load(patch)
 
     def prompts(self, expert: str) -> Sequence[str]:
-        """The questions of the expert's own data in the chat template, else the dev questions as they are asked."""
-        chats = self._bench.chats.get(expert)
+        """The questions of the expert's own data in the chat template, else the dev prompts."""
+        chats = self.bench.chats.get(expert)
         if chats:
-            return [self._bench.engine.chat(str(chat["messages"][0]["content"])) for chat in chats[:PROMPTS]]
-        return [context for context, _ in self._bench.right_dev]
+            return [self.bench.engine.chat(str(chat["messages"][0]["content"])) for chat in chats[:PROMPTS]]
+        return [context for context, _ in self.bench.right_dev]
 
     def examples(self, expert: str) -> Sequence[Mapping[str, Any]]:
-        """The expert's training chats; empty where none were given."""
-        return self._bench.chats.get(expert, ())
-
-    @property
-    def items_left(self) -> int:
-        """Item evaluations that the budget still pays for."""
-        return self._budget - self.spent
-
-    def spend(self, items: int) -> None:
-        """Book passes over single items.
-
-        Raises:
-            RuntimeError: the budget lacks them.
-        """
-        if items > self.items_left:
-            raise RuntimeError("the budget of item evaluations is spent")
-        self.spent += items
+        """The expert's training chats; empty if none were given."""
+        return self.bench.chats.get(expert, ())
 
 
-__all__ = ["Bench", "BudgetedTrial"]
+__all__ = ["Bench", "BudgetedTrial", "Chats", "task_scoring"]

@@ -16,7 +16,7 @@ class CompareConfig:
         out: directory to create, or one that an earlier call began: then it goes on.
         methods: names out of `contestants.known_methods`, or ``all``.
         seeds: how many; methods without chance run once.
-        budget_items: dev items that each method may ask per task and seed.
+        budget_items: dev items that each method may evaluate per task and seed.
         space: ``delta`` or ``factor``, what the optimizers mix; a published method works in its own.
         particles: population of the optimizers (None: as many as experts; swarms: what suits the budget).
         data: expert name -> training chats, JSONL or ``builtin:NAME``, for the methods that look at them.

@@ -1,30 +1,30 @@
-"""Who competes: fixed rules, searching methods, ensembles, and optimizers of the mixing coefficients."""
+"""The methods that compete: fixed rules, searching methods, ensembles, and optimizers of the mixing coefficients."""
 
 from __future__ import annotations
 
-import difflib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING, load_ensemble, load_method
-from pyswarmopt_llm.baselines.ensembles.ensemble import Counted, Ensemble
-from pyswarmopt_llm.baselines.method import Options, Settings
+from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING, load_method
+from pyswarmopt_llm.baselines.ensembles.panel import Counted
+from pyswarmopt_llm.baselines.method import Ensemble, Options
 from pyswarmopt_llm.baselines.searching.best_found import best_found
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.optimizers import NEVERGRAD, is_swarm, make_optimizer, optimizer_names
+from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
-from pyswarmopt_llm.jobs.compare.councils import is_council, load_council, written_out
+from pyswarmopt_llm.jobs.compare.groups import is_group, load_group, written_out
 from pyswarmopt_llm.jobs.compare.screened import can_screen, population_for, screened_best
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.spaces.starts import starting_points
 
 Kind = Literal["rule", "searching", "ensemble", "optimizer"]
 
-# The optimizers that ``all`` takes; any other name of `optimizer_names` and any nevergrad:NAME can be asked for.
-PAPER = ":paper"  # a swarm as published: every item asked, as many particles as experts, which are all it starts with
+PAPER = ":paper"  # a swarm as published: every item evaluated, as many particles as experts, starting from these alone
+# The optimizers in ``all``; any other name of `optimizer_names` and any nevergrad:NAME is known, too.
 OPTIMIZERS = (
     "model-swarms",
     f"model-swarms{PAPER}",
@@ -33,6 +33,7 @@ OPTIMIZERS = (
     *(NEVERGRAD + name for name in ("CMA", "NGOpt", "DE", "TwoPointsDE", "RandomSearch")),
 )
 UNENDING = 10**6  # rounds: the budget ends a search, or the optimizer itself
+PATIENCE = 10  # as in `SearchConfig`
 
 
 @dataclass(frozen=True)
@@ -50,25 +51,25 @@ class Contestant:
     chance: bool
 
     def cost(self, experts: int, dev_items: int, budget: int) -> int:
-        """Dev items that it will ask, roughly: the cheapest comes first."""
+        """Roughly the dev items that it will evaluate: the cheapest comes first."""
         few = {"best-single": experts, "greedy-soup": 2 * experts, "cbtm": experts, "token": experts}
         if self.kind == "rule" or self.name == "data-merge":
             return 0
         if self.name in few or self.kind == "ensemble":
-            per_item = experts if is_council(self.name) else few.get(self.name, 0)
+            per_item = experts if is_group(self.name) else few.get(self.name, 0)
             return min(budget, per_item * dev_items)
         return budget
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a contestant came to.
+    """The result of one run of a method.
 
     Attributes:
         dev, test: scores; None without such a split.
-        items: dev items asked to find it.
+        items: dev items evaluated to find it.
         seconds: time to find it, that of its scorings included, whenever they were done.
-        trace: (items asked so far, best dev score so far), where candidates were scored.
+        trace: (items so far, best dev score so far), where candidates were scored.
         models: models run on each item in use: 1, or the number of experts.
         tokens: read and written for each item in use, all models together; None where that is not known.
     """
@@ -101,17 +102,15 @@ def contestant(name: str) -> Contestant:
     """
     if name in METHODS or name in SEARCHING:
         return Contestant(name, "rule" if name in METHODS else "searching", "seed" in load_method(name).needs)
-    if name in ENSEMBLES or is_council(name):
+    if name in ENSEMBLES or is_group(name):
         return Contestant(name, "ensemble", "seed" in _ensemble(name).needs)
     if name.startswith(NEVERGRAD) or name in optimizer_names() or _as_published(name):
         return Contestant(name, "optimizer", True)
-    near = difflib.get_close_matches(name, known_methods(), n=1)
-    hint = f"did you mean {near[0]}?" if near else f"use all or some of: {', '.join(known_methods())}"
-    raise UserError(f"--methods {name}: unknown; {hint}")
+    raise unknown("--methods", name, known_methods(), f"use all or some of: {', '.join(known_methods())}")
 
 
 def why_not(who: Contestant, bench: Bench) -> str | None:
-    """Why a contestant cannot take part in this comparison; None if it can."""
+    """Why a method cannot take part in this comparison; None if it can."""
     if who.name == "data-merge":
         lacking = [expert.info.name for expert in bench.experts if not bench.chats.get(expert.info.name)]
         return f"needs the training data of {', '.join(lacking)} (--data NAME=FILE)" if lacking else None
@@ -121,65 +120,85 @@ def why_not(who: Contestant, bench: Bench) -> str | None:
         return "needs the right answers of the dev items"
     if who.kind == "ensemble" and not _ensemble(who.name).open_questions:
         open_ones = any(item.choices is None for item in (*bench.task.dev, *bench.task.test))
-        if open_ones or (bench.scoring == "generate" and not is_council(who.name)):
+        if open_ones or (bench.scoring == "generate" and not is_group(who.name)):
             return "is built for items with choices"
     return None
 
 
-def run(who: Contestant, bench: Bench, seed: int, budget: int, space: str, particles: int | None) -> Outcome:
-    """Let one contestant find its best and score that on dev and test.
+@dataclass(frozen=True)
+class Entry:
+    """One run of one method: on which task, with which seed and budget.
 
-    Args:
-        who: which.
+    Attributes:
+        who: the method.
         bench: the task.
         seed: of all its draws.
-        budget: dev items that it may ask.
+        budget: dev items that it may evaluate.
         space: what optimizers mix.
         particles: their population; None: as many as experts, or what suits the budget where items are screened.
     """
-    trial = BudgetedTrial(bench, budget)
+
+    who: Contestant
+    bench: Bench
+    seed: int
+    budget: int
+    space: str = "delta"
+    particles: int | None = None
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """Task, method and seed, which tell entries of a comparison apart."""
+        return self.bench.task.name, self.who.name, self.seed
+
+
+def run(entry: Entry) -> Outcome:
+    """Let a method find its best and score that on dev and test."""
+    who, bench, trial = entry.who, entry.bench, BudgetedTrial(entry.bench, entry.budget)
     start = time.perf_counter()
     if who.kind == "ensemble":
-        return _run_ensemble(who, bench, trial, seed, start)
+        return _run_ensemble(entry, trial, start)
     if who.kind == "optimizer":
-        patch = _optimize(who.name, bench, trial, seed, space, particles)
+        patch = _optimize(entry, trial)
     else:
         method = load_method(who.name)
-        options = Options(seed=seed) if who.chance else None
-        given = method.settings(len(bench.experts), None, options)
-        patch = method.execute(bench.experts, _with_trial(given, trial)).patch
+        settings = method.settings(len(bench.experts), None, Options(seed=entry.seed) if who.chance else None)
+        patch = method.execute(bench.experts, replace(settings, trial=trial)).patch
     seconds = time.perf_counter() - start - trial.seconds_here + trial.seconds_known
-    scores = {split: bench.score(patch, split)[0] for split in bench.asked}
+    scores = {split: bench.score(patch, split)[0] for split in bench.questions}
     trace = tuple(trial.trace)
     return Outcome(scores["dev"], scores.get("test"), trial.spent, seconds, trace, 1, bench.tokens_per_item)
 
 
-def _with_trial(settings: Settings, trial: BudgetedTrial) -> Settings:
-    from dataclasses import replace
-
-    return replace(settings, trial=trial)
-
-
-def _optimize(
-    name: str, bench: Bench, trial: BudgetedTrial, seed: int, space_name: str, particles: int | None
-) -> Patch:
-    space = build_space(space_name, bench.experts)
+def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
+    name, bench = entry.who.name, entry.bench
+    space = build_space(entry.space, bench.experts)
     experts, ours = len(bench.experts), is_swarm(name) and not _as_published(name)
     screens = ours and can_screen(bench, space)
-    population = max(particles or (population_for(experts, trial.left) if screens else 0), experts)
-    rounds = UNENDING if not name.startswith(NEVERGRAD) else max(trial.left // population - 1, 0)
-
+    population = max(entry.particles or (population_for(experts, trial.left) if screens else 0), experts)
     optimizer = make_optimizer(
         name.removesuffix(PAPER),
-        starting_points(space, "auto" if ours else "segments", population, seed),
+        starting_points(space, "auto" if ours else "segments", population, entry.seed),
         population=population,
-        max_iter=rounds,
+        max_iter=max(trial.left // population - 1, 0) if name.startswith(NEVERGRAD) else UNENDING,
         patience=PATIENCE,
-        seed=seed,
+        seed=entry.seed,
     )
     if screens:
-        return screened_best(optimizer, bench, trial, space, experts, seed)
+        return screened_best(optimizer, trial, space, entry.seed)
     return best_found(optimizer, trial, space.realise)
+
+
+def _run_ensemble(entry: Entry, trial: BudgetedTrial, start: float) -> Outcome:
+    method, bench, n = _ensemble(entry.who.name), entry.bench, len(entry.bench.experts)
+    if "dev" in method.needs:
+        trial.spend(n * bench.dev_items)
+    ensemble = method.fit(bench.panel, bench.accuracy["dev"], entry.seed)
+    seconds = time.perf_counter() - start
+    scores = {split: bench.ensemble_score(ensemble, split) for split in bench.questions}
+    tokens = None if bench.tokens_per_item is None else n * bench.tokens_per_item
+    if isinstance(ensemble, Counted):  # of test, which is scored last
+        tokens = ensemble.tokens_per_item
+    return Outcome(scores["dev"], scores.get("test"), trial.spent, seconds, (), n, tokens)
 
 
 def _as_published(name: str) -> bool:
@@ -187,25 +206,8 @@ def _as_published(name: str) -> bool:
     return name.endswith(PAPER) and swarm in optimizer_names() and is_swarm(swarm)
 
 
-def _run_ensemble(who: Contestant, bench: Bench, trial: BudgetedTrial, seed: int, start: float) -> Outcome:
-    method = _ensemble(who.name)
-    if "dev" in method.needs:
-        trial.spend(len(bench.experts) * bench.dev_items)
-    voice = method.fit(bench.panel, bench.accuracy["dev"], seed)
-    seconds = time.perf_counter() - start
-    scores = {split: bench.voice_score(voice, split) for split in bench.asked}
-    n = len(bench.experts)
-    tokens = None if bench.tokens_per_item is None else n * bench.tokens_per_item
-    if isinstance(voice, Counted):  # test is asked last
-        tokens = voice.tokens_per_item
-    return Outcome(scores["dev"], scores.get("test"), trial.spent, seconds, (), n, tokens)
-
-
 def _ensemble(name: str) -> Ensemble:
-    return load_council(name) if is_council(name) else load_ensemble(name)
-
-
-PATIENCE = 10  # as in `SearchConfig`
+    return load_group(name) if is_group(name) else ENSEMBLES[name]
 
 
 def ordered(names: Sequence[str], experts: int, dev_items: int, budget: int) -> list[Contestant]:
@@ -224,7 +226,7 @@ def ordered(names: Sequence[str], experts: int, dev_items: int, budget: int) -> 
 def _written_out(name: str) -> Sequence[str]:
     if name == "all":
         return known_methods()
-    return written_out(name) if is_council(name) else (name,)
+    return written_out(name) if is_group(name) else (name,)
 
 
-__all__ = ["PAPER", "Contestant", "Outcome", "contestant", "known_methods", "ordered", "run", "why_not"]
+__all__ = ["PAPER", "Contestant", "Entry", "Outcome", "contestant", "known_methods", "ordered", "run", "why_not"]

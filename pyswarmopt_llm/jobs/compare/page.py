@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt_llm.jobs.compare.summary import summary_lines, tables_of
+from pyswarmopt_llm.jobs.compare.results import summary_lines, tables_of
 from pyswarmopt_llm.jobs.compare.table import HEADINGS, OVER_TASKS, cells, over_tasks
 from pyswarmopt_llm.reporting.report.pages import render
 
 WIDTH, HEIGHT, PAD = 720.0, 300.0, 44.0
-# Okabe & Ito 2008: told apart with any colour vision; then the same again, dashed.
+# Okabe & Ito 2008: distinguishable with any colour vision; then the same again, dashed.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8a8a00", "#777777")
 _DASHES = ("", "6 3", "2 3")
 
@@ -32,7 +32,7 @@ def mean_curve(traces: Sequence[Sequence[Sequence[float]]]) -> list[tuple[float,
 
 
 def plot(methods: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What the template needs for one task's curves; None where nobody searched."""
+    """What the template needs for one task's curves; None where no method searched."""
     curves = {name: mean_curve(row["traces"]) for name, row in methods.items() if row.get("traces")}
     if not curves:
         return None

@@ -1,4 +1,4 @@
-"""A swarm under a budget of items: only those in doubt are asked (see `screening`), so the budget lasts longer."""
+"""A screened swarm under a budget: items whose outcome is predicted are skipped, so the budget lasts longer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KIND = "screened"  # of rows in the store
 
 
 def can_screen(bench: Bench, space: Space) -> bool:
-    """Whether a task's items can be foretold: options are scored, right or wrong, by few coefficients."""
+    """Whether a task's items can be predicted: options are scored, right or wrong, by few coefficients."""
     return "dev" in bench.accuracy and bench.scoring != "generate" and space.size <= MOST_COEFFICIENTS
 
 
@@ -42,18 +42,18 @@ def population_for(experts: int, candidates: int) -> int:
 
 
 class ScreenedTrial:
-    """The dev scores of positions, told as a screened search tells them.
+    """The dev scores of positions, evaluated as in a screened search.
 
     Args:
-        bench: the task.
-        trial: pays.
+        trial: the task and the budget.
         space: realises positions.
 
     Attributes:
-        best: the best value so far; it was always asked in full.
+        best: the best value so far, of a full evaluation.
     """
 
-    def __init__(self, bench: Bench, trial: BudgetedTrial, space: Space) -> None:
+    def __init__(self, trial: BudgetedTrial, space: Space) -> None:
+        bench = trial.bench
         self._trial, self._store, self._task = trial, bench.store, bench.task.name
         self._known: dict[str, float] = {}
         self._dev = {bench.task.name: bench.accuracy["dev"]}
@@ -63,11 +63,11 @@ class ScreenedTrial:
         self.best = -math.inf
 
     def values(self, positions: Tensor, in_full: bool = False) -> list[float]:
-        """The values of these positions; NaN from where the budget ends. What was asked is learnt from afterwards.
+        """The values of these positions; NaN from where the budget ends. The screen learns from them afterwards.
 
         Args:
             positions: (N, D).
-            in_full: leave nothing to be foretold.
+            in_full: skip no item.
         """
         values = []
         learnt: list[tuple[Tensor, Evaluation]] = []
@@ -87,7 +87,7 @@ class ScreenedTrial:
         return values
 
     def chosen(self, seed: int) -> Tensor | None:
-        """Ask what the model promises, again and again; of the candidates about as good as the best the one with the
+        """Evaluate the proposals of the item model; of the candidates about as good as the best, the one with the
         widest margins."""
         for proposal in proposals(self._screening, seed):
             if self._trial.left:
@@ -107,8 +107,7 @@ class ScreenedTrial:
         return answer
 
     def _answer(self, position: Tensor, screen: Screen) -> Evaluation:
-        """What is found at a position; if the same was asked before, by a search that was stopped or paid for it too,
-        what was found then."""
+        """The evaluation of a position; from the store if an earlier search has made the same."""
         key = _key(position, screen)
         row = self._store.scores.get((self._task, KIND, key))
         if row is not None:
@@ -120,7 +119,7 @@ class ScreenedTrial:
 
 
 def _key(position: Tensor, screen: Screen) -> str:
-    """A name for a question: the position, and what is foretold unless that is nothing."""
+    """The key of an evaluation: the position, and what is predicted unless that is nothing."""
     digest = hashlib.blake2b(digest_size=16)
     for name, right in screen.right.items():
         if len(screen.first[name]) < len(right):
@@ -128,27 +127,23 @@ def _key(position: Tensor, screen: Screen) -> str:
     return f"{position_key(position)}:{digest.hexdigest()}"
 
 
-def screened_best(
-    swarm: pso.Optimizer, bench: Bench, trial: BudgetedTrial, space: Space, experts: int, seed: int
-) -> Patch:
-    """Let a swarm search, then ask what the model of the items promises; see `Screening.promising`.
+def screened_best(swarm: pso.Optimizer, trial: BudgetedTrial, space: Space, seed: int) -> Patch:
+    """Let a swarm search, then evaluate the proposals of the item model; see `Screening.promising`.
 
-    The starting swarm is asked in parts of as many candidates as there are experts, the experts first, so that the
+    The starting swarm is evaluated in parts of as many candidates as there are experts, the experts first, so that the
     later parts are screened by what the earlier ones tell. The swarm ends where another round like its latest would
-    leave too little for what is promised.
+    leave too little for the proposals.
 
     Args:
         swarm: it begins with the experts.
-        bench: the task.
-        trial: pays.
+        trial: the task and the budget.
         space: realises positions.
-        experts: how many.
-        seed: of what flies over the model.
+        seed: of the search on the item model.
     """
-    asked = ScreenedTrial(bench, trial, space)
-    kept, latest = proposal_count(trial.left) * bench.dev_items, 0
+    asked = ScreenedTrial(trial, space)
+    kept, latest = proposal_count(trial.left) * trial.bench.dev_items, 0
     with released(swarm):
-        parts = swarm.ask().split(experts)
+        parts = swarm.ask().split(len(trial.bench.experts))
         swarm.tell(torch.cat(parts), [value for part in parts for value in asked.values(part)])
         while trial.left and trial.items_left - latest >= kept and not swarm.stop():
             before, positions = trial.spent, swarm.ask()

@@ -1,7 +1,7 @@
-"""The directory of a comparison: what was asked, every score, every finished contestant.
+"""The directory of a comparison: its configuration, every score, every finished method.
 
-`scores.jsonl` remembers candidates by their weights, so that a contestant that is stopped and begun again takes back
-what was scored, and none asks twice what another has asked (it still pays for it out of its budget).
+`scores.jsonl` keys candidates by their weights: a method that was stopped gets back what was scored, and a candidate
+that another method has scored is charged but not scored again.
 """
 
 from __future__ import annotations

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pyswarmopt_llm.common.files.regular import write_json, write_text
+from pyswarmopt_llm.common.statistics import Floats, interval_over_seeds, interval_over_tasks, permutation_test
 from pyswarmopt_llm.evaluation.record import unpack
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
-from pyswarmopt_llm.jobs.compare.statistics import Floats, interval, interval_over_tasks, paired_permutation
+from pyswarmopt_llm.jobs.compare.results import SINGLE
 from pyswarmopt_llm.jobs.compare.store import Store
-
-SINGLE = "best-single"
 
 
 @dataclass(frozen=True)
@@ -45,13 +42,13 @@ class Runs:
 def summarise(
     config: CompareConfig,
     store: Store,
-    asked: Mapping[str, Mapping[str, str]],
+    scored: Mapping[str, Mapping[str, str]],
     left_out: Mapping[str, str],
     experts: int,
 ) -> dict[str, Any]:
-    """The content of ``compare.json``; `asked` says of each task how it is: ``scoring`` and ``metric``."""
+    """The content of ``compare.json``; `scored`: task -> its ``scoring`` and ``metric``."""
     tasks: dict[str, Any] = {}
-    for task, how in asked.items():
+    for task, how in scored.items():
         tasks[task] = {"methods": _task_table(_runs_of(store, task)), **how}
     result: dict[str, Any] = {
         "config": asdict(config),
@@ -105,7 +102,7 @@ def _task_table(runs: Mapping[str, Runs]) -> dict[str, Any]:
         row: dict[str, Any] = {
             "dev": float(own.dev.mean()),
             "test": None if own.test is None else float(own.test.mean()),
-            **{f"{split}_interval": list(interval(scores, rng)) for split, scores in splits.items()},
+            **{f"{split}_interval": list(interval_over_seeds(scores, rng)) for split, scores in splits.items()},
             "seeds": len(own.dev),
             "dev_seeds": own.dev.mean(1).tolist(),
             "test_seeds": None if own.test is None else own.test.mean(1).tolist(),
@@ -121,7 +118,7 @@ def _task_table(runs: Mapping[str, Runs]) -> dict[str, Any]:
                 row[f"against_{label}"] = {
                     "method": other,
                     "difference": float(difference.mean()),
-                    "p": paired_permutation(difference, rng),
+                    "p": permutation_test(difference),
                 }
         if any(len(trace) > 1 for trace in own.traces):
             row["traces"] = [list(map(list, trace)) for trace in own.traces]
@@ -165,45 +162,4 @@ def _mean_gain(method: str, tasks: Mapping[str, Any]) -> float | None:
     return float(np.mean(gains))
 
 
-def write_tables(folder: Path, result: Mapping[str, Any]) -> None:
-    """``compare.json``, ``compare.md`` and ``compare.html``."""
-    from pyswarmopt_llm.jobs.compare.page import render_page
-    from pyswarmopt_llm.jobs.compare.table import markdown
-
-    write_json(folder / "compare.json", result)
-    write_text(folder / "compare.md", markdown(result))
-    write_text(folder / "compare.html", render_page(result))
-
-
-def tables_of(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Task -> its methods."""
-    if "tasks" in result:
-        return {task: table["methods"] for task, table in result["tasks"].items()}
-    return {result["task"]: result["methods"]}
-
-
-def _metrics_of(result: Mapping[str, Any]) -> dict[str, str]:
-    """Task -> what it is scored by."""
-    tables = result["tasks"] if "tasks" in result else {result["task"]: result}
-    return {task: table["metric"] for task, table in tables.items()}
-
-
-def summary_lines(result: Mapping[str, Any]) -> Sequence[str]:
-    """What a reader has to know beside the figures."""
-    config = result["config"]
-    lines = [
-        f"{result['experts']} experts of {config['base']}; at most {config['budget_items']} dev items per method, task "
-        f"and seed; {config['seeds']} seeds for methods that draw.",
-        f"Scores: {', '.join(f'{task} by {metric}' for task, metric in _metrics_of(result).items())}.",
-        "Intervals: 95%, Wilson's where each item is right in all seeds or wrong in all, else by a bootstrap over "
-        "seeds and items together; those over tasks follow from the tasks' (Zou & Donner 2008). p: paired permutation "
-        "test over test items of the means over seeds, two-sided, not corrected for the number of methods. The best "
-        "rival is the best other row on test. Items asked and seconds are what it took to find the result; the test "
-        "split is not in them. Tokens are those read and written for an item in use, by all models together, a context "
-        "once for all its options.",
-    ]
-    lines += [f"Left out: {name} ({why})." for name, why in result["left_out"].items()]
-    return lines
-
-
-__all__ = ["SINGLE", "Runs", "summarise", "summary_lines", "tables_of", "write_tables"]
+__all__ = ["Runs", "summarise"]

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pyswarmopt_llm.jobs.compare.summary import summary_lines, tables_of
+from pyswarmopt_llm.jobs.compare.results import summary_lines, tables_of
 from pyswarmopt_llm.reporting.card import plain
 from pyswarmopt_llm.reporting.table import score_text
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from pyswarmopt.driver.pareto import crowding_distance, non_dominated
+from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
 from pyswarmopt_llm.evaluation.record import Row
 
 TOP = 10  # candidates that --confirm scores again

@@ -14,8 +14,7 @@ import torch
 
 from pyswarmopt_llm.common.files.regular import write_text
 from pyswarmopt_llm.common.interfaces import Patch, Score
-from pyswarmopt_llm.common.paired_statistics import findings
-from pyswarmopt_llm.common.statistics import interval
+from pyswarmopt_llm.common.statistics import findings, interval
 from pyswarmopt_llm.evaluation.record import RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
@@ -145,19 +144,19 @@ def _workers(job: Job, run: Run) -> dict[str, Any] | None:
     return {"asked": job.config.workers, "failures": run.failures}
 
 
-def _interval(score: Score, n_tasks: int) -> list[float] | None:
+def _interval(score: Score, n_tasks: int) -> tuple[float, float] | None:
     """95%: by items for one task; else by the standard error (normal), if there is one.
 
     Where all items are between 0 and 1 the interval is cut to that.
     """
     if n_tasks == 1 and score.n > 1 and len(score.per_item) == score.n:
-        return list(interval(score.per_item))
+        return interval(score.per_item)
     if math.isnan(score.stderr):
         return None
     low, high = score.value - 1.96 * score.stderr, score.value + 1.96 * score.stderr
     if all(0.0 <= value <= 1.0 for value in score.per_item):
-        return [max(0.0, low), min(1.0, high)]
-    return [low, high]
+        return max(0.0, low), min(1.0, high)
+    return low, high
 
 
 def _one(scorings: Mapping[str, Scoring]) -> str:

@@ -17,6 +17,7 @@ from pyswarmopt.base.optimizer import ParticleOptimizer
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.fingerprint import versions
 from pyswarmopt_llm.common.interfaces import StructureSpace
 from pyswarmopt_llm.common.optimizers import is_swarm, optimizer, released
 from pyswarmopt_llm.evaluation.policy import Policy, Round, make_policy
@@ -25,13 +26,14 @@ from pyswarmopt_llm.evaluation.run_directory import Checkpoint, Run, about_run, 
 from pyswarmopt_llm.evaluation.run_events import RunEvents
 from pyswarmopt_llm.evaluation.run_files import check_resumable
 from pyswarmopt_llm.evaluation.scorer import Scorer
+from pyswarmopt_llm.evaluation.workers.messages import Questions
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers, with_threads
 from pyswarmopt_llm.jobs.search.archive import Archive, Candidate
 from pyswarmopt_llm.jobs.search.async_loop import AsyncLoop, progress
 from pyswarmopt_llm.jobs.search.finish import finish, publish
-from pyswarmopt_llm.jobs.search.prepare import Job, Questions, prepare, versions
+from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.jobs.search.scorers import Scorers
-from pyswarmopt_llm.jobs.search.scoring import choose_scoring, warn_if_chance
+from pyswarmopt_llm.jobs.search.scoring import choose_scorings, warn_if_chance
 from pyswarmopt_llm.jobs.search.selection import choose, save_front
 from pyswarmopt_llm.metrics.external.permission import require
 from pyswarmopt_llm.spaces.starts import starting_points
@@ -118,7 +120,7 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
 
         archive = Archive(job.objectives.names)
         with Scorers(job, run, on_row) as scorers:
-            scorings = choose_scoring(job, scorers, notify)
+            scorings = choose_scorings(job, scorers, notify)
             scorer = scorers.scorer(Questions("dev", tuple(scorings.items())))
             for row in scorer.rows:
                 notify(events.row(row, "replayed"))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pyswarmopt_llm.common.config import PROPOSALS, SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Space, Utility
 from pyswarmopt_llm.evaluation.evaluator import Evaluator
+from pyswarmopt_llm.evaluation.workers.messages import LETTERS, Questions
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
 from pyswarmopt_llm.jobs.search.budget import Budget
 from pyswarmopt_llm.jobs.search.validate import check_askable, check_budget, check_screen, check_settings
@@ -20,22 +20,6 @@ from pyswarmopt_llm.metrics.questions.answer_format import trial_of
 from pyswarmopt_llm.spaces import SpaceKind, space_kind
 from pyswarmopt_llm.spaces.kind import Prepared
 from pyswarmopt_llm.tasks import Scoring, Task
-
-_PACKAGES = ("pyswarmopt", "torch", "numpy", "transformers", "peft", "safetensors")
-LETTERS = "letters"  # in place of a split: the trial by letters, on the first items of dev
-
-
-@dataclass(frozen=True)
-class Questions:
-    """What a search asks, said so that another process can ask the same.
-
-    Attributes:
-        split: ``dev``, ``fresh``, or `LETTERS`.
-        scorings: of each task its way of being asked.
-    """
-
-    split: str
-    scorings: tuple[tuple[str, Scoring], ...]
 
 
 @dataclass(frozen=True)
@@ -150,19 +134,3 @@ def _task_prints(objectives: Objectives) -> dict[str, str]:
     """Name of what is maximised -> its fingerprint."""
     own = {name: task_print(task) for name, task in objectives.tasks.items()}
     return own | {name: external.fingerprint for name, external in objectives.externals.items()}
-
-
-def versions() -> dict[str, str]:
-    """Versions of what a result depends on.
-
-    Example:
-        >>> "torch" in versions()
-        True
-    """
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

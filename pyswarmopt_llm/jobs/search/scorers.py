@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.scorer import OnRow, Scorer
-from pyswarmopt_llm.evaluation.workers.local import Nursery
-from pyswarmopt_llm.evaluation.workers.messages import Failed
-from pyswarmopt_llm.evaluation.workers.pool import Crew
-from pyswarmopt_llm.evaluation.workers.sharding import Team
+from pyswarmopt_llm.evaluation.workers.local import ForkServer
+from pyswarmopt_llm.evaluation.workers.messages import LETTERS, Failed, Questions
+from pyswarmopt_llm.evaluation.workers.pool import Pool
+from pyswarmopt_llm.evaluation.workers.sharding import ShardingPool
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
-from pyswarmopt_llm.jobs.search.prepare import LETTERS, Job, Questions
+from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.models.engines.hardware import pick_device
 
 if TYPE_CHECKING:
@@ -37,34 +37,34 @@ class Scorers:
     def __init__(self, job: Job, run: Run, on_row: OnRow) -> None:
         self._job, self._run, self._on_row = job, run, on_row
         self._workers = parse_workers(job.config.workers)
-        self._crew: Crew | None = None
-        self._place: Nursery | RayCluster | None = None
-        self._teams: list[Team] = []
+        self._pool: Pool | None = None
+        self._place: ForkServer | RayCluster | None = None
+        self._sharding: list[ShardingPool] = []
         self.memory = 0
 
     def __enter__(self) -> Scorers:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._crew is not None:
-            self.memory = sum(memory_of(worker.pid) for worker in self._crew.workers if worker.pid is not None)
-            self._crew.close()
+        if self._pool is not None:
+            self.memory = sum(memory_of(worker.pid) for worker in self._pool.workers if worker.pid is not None)
+            self._pool.close()
         if self._place is not None:
             self._place.close()
-        for team in self._teams:
-            team.close()
+        for sharding in self._sharding:
+            sharding.close()
 
     def scorer(self, questions: Questions) -> Scorer:
         """Scores positions on these questions, with the run's journal."""
         evaluator = self._job.evaluator(questions)
-        team = None
+        pool = None
         if not self._workers.alone:
-            self._crew = self._crew or self._hire()
-            team = Team(self._crew, questions, evaluator)
-            self._teams.append(team)
-        return Scorer(self._run, self._job.space, evaluator, _PHASES[questions.split], self._on_row, team)
+            self._pool = self._pool or self._start_pool()
+            pool = ShardingPool(self._pool, questions, evaluator)
+            self._sharding.append(pool)
+        return Scorer(self._run, self._job.space, evaluator, _PHASES[questions.split], self._on_row, pool)
 
-    def _hire(self) -> Crew:
+    def _start_pool(self) -> Pool:
         job = self._job
         # What `auto` stands for is found out once: another process or machine might decide otherwise.
         config = replace(job.config, dtype=str(job.engine.dtype).removeprefix("torch."))
@@ -75,12 +75,12 @@ class Scorers:
         if self._workers.address:
             from pyswarmopt_llm.evaluation.workers.ray import RayCluster
 
-            self._place = cluster = RayCluster(self._workers.address, config)
-            return Crew(cluster.hire, cluster.size, job.fingerprints, config.timeout, on_failure)
+            self._place = cluster = RayCluster(self._workers.address, config, prepare)
+            return Pool(cluster.start_worker, cluster.size, job.fingerprints, config.timeout, on_failure)
         device = "cpu" if pick_device(config.device).type == "cpu" else config.device
-        self._place = nursery = Nursery(replace(config, device=device))
+        self._place = fork_server = ForkServer(replace(config, device=device), prepare)
         count = self._workers.count
-        return Crew(nursery.hire, lambda: count, job.fingerprints, config.timeout, on_failure)
+        return Pool(fork_server.start_worker, lambda: count, job.fingerprints, config.timeout, on_failure)
 
 
 def memory_of(pid: int) -> int:

@@ -6,42 +6,36 @@ from collections.abc import Mapping, Sequence
 
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.jobs.search.prepare import LETTERS, Job, Questions
+from pyswarmopt_llm.evaluation.workers.messages import LETTERS, Questions
+from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.scorers import Scorers
-from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, beats_chance, option_counts
+from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, beats_chance, choose_scoring, option_counts
 from pyswarmopt_llm.tasks import Scoring
 
 
-def choose_scoring(job: Job, scorers: Scorers, notify: OnEvent) -> dict[str, Scoring]:
+def choose_scorings(job: Job, scorers: Scorers, notify: OnEvent) -> dict[str, Scoring]:
     """The scoring of each task; ``auto`` tries the experts on letters first, and an event says how that went."""
-    scorings: dict[str, Scoring] = {}
-    tried: list[str] = []
-    for name in job.tasks:
-        how, *others = job.objectives.scorings(name, job.config.scoring)
-        if others:
-            tried.append(name)
-        else:
-            scorings[name] = how
+    possible = {name: job.objectives.scorings(name, job.config.scoring) for name in job.tasks}
+    scorings: dict[str, Scoring] = {name: allowed[0] for name, allowed in possible.items()}
+    tried = [name for name, allowed in possible.items() if len(allowed) > 1]
     if tried:
         trial = scorers.scorer(Questions(LETTERS, tuple((name, "letter") for name in tried)))
         rows = trial.in_full(list(job.space.vertices()), 0)
         for name in tried:
-            scorings[name] = _letter_or_likelihood(job, name, [row.score(name) for row in rows], notify)
-    return {name: scorings[name] for name in job.tasks}
+            scores = [row.score(name) for row in rows]
+            scorings[name] = choose_scoring(possible[name], job.tasks[name].dev[:TRIAL], scores.copy)
+            notify(Event("note", {"text": _trial_text(job, name, scores, scorings[name])}))
+    return scorings
 
 
-def _letter_or_likelihood(job: Job, name: str, scores: Sequence[Score], notify: OnEvent) -> Scoring:
+def _trial_text(job: Job, name: str, scores: Sequence[Score], scoring: Scoring) -> str:
     items = job.tasks[name].dev[:TRIAL]
-    above = beats_chance(items, scores)
-    scoring: Scoring = "letter" if above else "likelihood"
     best = max(score.value for score in scores)
     chance = sum(1 / n for n in option_counts(items)) / len(items)
-    text = (
+    return (
         f"{name}: asked for option letters, the best expert reaches {best:.3f} on {len(items)} dev items, "
-        f"guessing {chance:.3f}: {'above' if above else 'within'} chance, so scoring is {scoring}"
+        f"guessing {chance:.3f}: {'above' if scoring == 'letter' else 'within'} chance, so scoring is {scoring}"
     )
-    notify(Event("note", {"text": text}))
-    return scoring
 
 
 def warn_if_chance(
@@ -60,4 +54,4 @@ def warn_if_chance(
             notify(Event("note", {"text": text}))
 
 
-__all__ = ["choose_scoring", "warn_if_chance"]
+__all__ = ["choose_scorings", "warn_if_chance"]

@@ -12,8 +12,9 @@ from torch import Tensor
 from pyswarmopt_llm.common.files.regular import write_json
 from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.evaluation.workers.messages import Questions
 from pyswarmopt_llm.jobs.search.archive import Archive, Candidate
-from pyswarmopt_llm.jobs.search.prepare import Job, Questions
+from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.scorers import Scorers
 from pyswarmopt_llm.reporting.report.pareto_plot import plot_front
 from pyswarmopt_llm.tasks import Scoring

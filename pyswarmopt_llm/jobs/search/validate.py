@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch
-
 from pyswarmopt_cli.limits import largest
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine
-from pyswarmopt_llm.common.optimizers import is_swarm, optimizer
+from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
 from pyswarmopt_llm.evaluation.workers.spec import check_workers, parse_workers
 from pyswarmopt_llm.metrics.objectives import Objectives, scorings_of
@@ -53,7 +51,7 @@ def check_settings(config: SearchConfig) -> None:
             raise UserError(f"--engine vllm: takes LoRA candidates, not space {config.space}; leave it out")
         if not parse_workers(config.workers).alone or config.calibrate:
             raise UserError("--engine vllm: makes its own batches in one process; leave out --workers and --calibrate")
-    optimizer(config, torch.eye(len(config.experts), dtype=torch.float64))  # refuses its own settings
+    check_optimizer(config.optimizer, config.settings)
     _check_policy(config)
 
 

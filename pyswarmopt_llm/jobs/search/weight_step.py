@@ -73,10 +73,10 @@ def weight_step(
     with released(optimizer(replace(job.config, particles=len(experts)), experts)) as swarm:
         found = _loop(job, run, space, swarm, scorer, structure, notify)
     better = found["best_dev"] > chosen.value and _confirmed(job, run, space, found["position"], chosen, scorings)
-    told = {"dev_before": chosen.value, **{key: value for key, value in found.items() if key != "position"}}
+    summary = {"dev_before": chosen.value, **{key: value for key, value in found.items() if key != "position"}}
     notify(Event("note", {"text": f"weight step: dev {found['best_dev']:.3f}, {'taken' if better else 'not taken'}"}))
     after = replace(chosen, position=found["position"], value=found["best_dev"], space=space) if better else chosen
-    return after, {"weight_step": {**told, "taken": better}}
+    return after, {**summary, "taken": better}
 
 
 def _loop(

@@ -1,4 +1,4 @@
-"""Choose how to ask: by letters where the experts understand letters, by the options' text where they do not."""
+"""Choose the answer format: option letters if the experts understand them, else the likelihood of the options."""
 
 from __future__ import annotations
 
@@ -38,8 +38,33 @@ def beats_chance(items: Sequence[Item], scores: Sequence[Score]) -> bool:
     return max(score.value for score in scores) > chance_bound(option_counts(items), LEVEL / len(scores))
 
 
+def choose_scoring(
+    possible: Sequence[Scoring], items: Sequence[Item], letters: Callable[[], Sequence[Score]]
+) -> Scoring:
+    """The one scoring that is possible; where ``auto`` leaves two, letters if they beat chance, else likelihood.
+
+    Args:
+        possible: see `possible_scorings`.
+        items: the dev items.
+        letters: the trial: scores by letters on the first `TRIAL` items, one per model; none if no model gives
+            likelihoods, so that answers can only be generated. Called only where there is a choice.
+
+    Example:
+        >>> items = [Item(str(i), "?", {"A": "x", "B": "y"}, "A") for i in range(50)]
+        >>> [choose_scoring(("letter", "likelihood"), items, lambda: scores)
+        ...  for scores in ([Score(0.9, (), 50, 0.0)], [Score(0.5, (), 50, 0.0)], [])]
+        ['letter', 'likelihood', 'generate']
+    """
+    if len(possible) == 1:
+        return possible[0]
+    scores = letters()
+    if not scores:
+        return "generate"
+    return "letter" if beats_chance(items[:TRIAL], scores) else "likelihood"
+
+
 def possible_scorings(wanted: str, items: Sequence[Item]) -> tuple[Scoring, ...]:
-    """The ways of asking that `wanted` leaves open: one, or where ``auto`` has to try letters on dev first, two.
+    """The scorings that `wanted` allows: one, or two where ``auto`` is to be decided by `choose_scoring`.
 
     Raises:
         UserError: for an unknown name.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.registry import unknown
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
@@ -46,7 +47,7 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     """
     if name != "auto":
         if name not in _DTYPES:
-            raise UserError(f"--dtype {name}: unknown; use auto, {', '.join(_DTYPES)}")
+            raise unknown("--dtype", name, ["auto", *_DTYPES])
         return _DTYPES[name]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
+from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.evaluation.run_files import read_about
 
 TRACKERS = ("trackio", "wandb", "tensorboard")
@@ -78,7 +79,7 @@ def find_tracker(name: str) -> Open:
         UserError: there is none, or its package is not installed.
     """
     if name not in TRACKERS:
-        raise UserError(f"--track {name}: unknown; use {', '.join(TRACKERS)}")
+        raise unknown("--track", name, TRACKERS)
     try:
         module = import_module(f"{__name__}.{name}")
     except ModuleNotFoundError as error:

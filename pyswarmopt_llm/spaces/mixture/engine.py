@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.models.alphabet import same_tokenizer
 from pyswarmopt_llm.models.engines.base import BaseEngine
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
@@ -146,7 +147,7 @@ class MixtureEngine(BaseEngine):
         if name == "exact" and not self.same_tokenizer:
             raise UserError("--fusion exact: the members' tokenizers differ; use bytes")
         if name not in FUSIONS:
-            raise UserError(f"--fusion {name}: unknown; use auto, {', '.join(FUSIONS)}")
+            raise unknown("--fusion", name, ["auto", *FUSIONS])
         return name
 
     def chat(self, user: str) -> str:

@@ -5,12 +5,11 @@ A new skill is one file with a `make(rng) -> Draft` and one line in `SKILLS`.
 
 from __future__ import annotations
 
-import difflib
 import random
 from dataclasses import dataclass
 from itertools import chain, cycle
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.registry import lookup
 from pyswarmopt_llm.tasks.builtin import arithmetic, dates, graph, kinship, sentiment, strings, tables
 from pyswarmopt_llm.tasks.builtin.composite import COMPOSITES
 from pyswarmopt_llm.tasks.builtin.sampling import Maker, Partition, interleaved, partition_of, to_item
@@ -125,11 +124,7 @@ def builtin_examples(name: str, n: int, seed: int = 0) -> list[dict[str, list[di
 
 
 def _lookup(name: str) -> _Builtin:
-    if name not in _BUILTINS:
-        close = difflib.get_close_matches(name, _BUILTINS, n=1)
-        hint = f"did you mean builtin:{close[0]}?" if close else f"there are {', '.join(_BUILTINS)}"
-        raise UserError(f"builtin:{name}: no such generated task; {hint}")
-    return _BUILTINS[name]
+    return lookup("builtin:", name, _BUILTINS)
 
 
 def _items(name: str, builtin: _Builtin, partition: Partition, n: int, seed: int) -> tuple[Item, ...]:

@@ -261,9 +261,7 @@ def rounds_of_restart(swarm: pso.Swarm, particle: int, values: Sequence[float]) 
     return at_rest
 
 
-@pytest.mark.parametrize(
-    ("compat", "expected"), [("paper", [3, 6, 11]), ("reference", [3, 4, 5, 6, 7, 11, 12])]
-)
+@pytest.mark.parametrize(("compat", "expected"), [("paper", [3, 6, 11]), ("reference", [3, 4, 5, 6, 7, 11, 12])])
 def test_restart_once_or_until_a_new_personal_best(compat: Compat, expected: list[int]) -> None:
     # c_r = 3. The personal best is of round 0, then of round 8. Paper: 3 and 3 + 3 (then 8 comes before
     # 6 + 3), 8 + 3. Reference: every round from 3 on until 8, and from 8 + 3 on.
@@ -369,9 +367,7 @@ def test_max_iter_counts_moves(compat: Compat, max_iter: int) -> None:
 @pytest.mark.parametrize("compat", MODES)
 @pytest.mark.parametrize("randomness", RANDOMNESS)
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_dropped_evaluations_equal_the_transcription(
-    name: str, randomness: Randomness, compat: Compat
-) -> None:
+def test_dropped_evaluations_equal_the_transcription(name: str, randomness: Randomness, compat: Compat) -> None:
     rng = random.Random(8)
     drops: list[Collection[int]] = [{i for i in range(8) if rng.random() < 0.3} for _ in range(50)]
     drops[20] = set(range(8))  # a whole iteration

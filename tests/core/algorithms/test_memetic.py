@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import pyswarmopt as pso
 from pyswarmopt.algorithms.covariant import EigenFactors
 from pyswarmopt.base.optimizer import Optimizer
+from pyswarmopt.driver.options import Options
 from pyswarmopt.driver.search import Search
 from pyswarmopt.hybrid.axis_search import AxisSearch, SeparabilityTest
 from pyswarmopt.hybrid.bfgs import QuasiNewton
@@ -341,10 +342,7 @@ def bowl(x):
     ],
 )
 def test_the_default_suits_the_problem(options, name):
-    given = dict.fromkeys(("recipe", "population", "max_iter", "target", "callback", "x0", "checkpoint"))
-    given |= {"integrality": None, "constraints": None, "categorical": None, "noisy": False, "history": "iteration"}
-    given |= {"max_evals": 900, "seed": 0, "workers": 1, "vectorized": "auto", "progress": False, "on_error": "raise"}
-    search = Search(bowl, [(-5, 5)] * 2, maximize=False, **(given | options))
+    search = Search(Options(bowl, [(-5, 5)] * 2, max_evals=900, seed=0, **options))
     swarm = search._swarm
     assert ("memetic" if isinstance(swarm, pso.MemeticSwarm) else swarm.recipe.name) == name
     r = search.run()

@@ -76,9 +76,7 @@ def test_positions_lie_within_the_bounds(recipe, box, population, wall, seed):
 @pytest.mark.parametrize("dim", [1, 3])
 @pytest.mark.parametrize("population", [1, 2, 7])
 def test_any_shape_and_dtype(recipe, dtype, dim, population):
-    optimizer: Optimizer = pso.Swarm(
-        bounds=[(-5, 5)] * dim, population=population, recipe=recipe, seed=0, dtype=dtype
-    )
+    optimizer: Optimizer = pso.Swarm(bounds=[(-5, 5)] * dim, population=population, recipe=recipe, seed=0, dtype=dtype)
     drive(optimizer, 12)
     n = population if recipe is not GROWING else len(optimizer.positions)
     for tensor in (optimizer.ask(), optimizer.velocities, optimizer.personal_bests):

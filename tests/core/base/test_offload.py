@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
-from pyswarmopt.base import blocks, checkpoint, state, storage
+from pyswarmopt.base import blocks, checkpoint, storage
 from pyswarmopt.base.storage import Storage, StorageError
-from pyswarmopt.engine import step as motion
+from pyswarmopt.engine import buffers, chunked
 from pyswarmopt.parts.restart import RestartSwarm
 
 BOUNDS = [(-2, 2), (0, 3), (-1, 9), (-5, 0), (3, 4)]
@@ -39,12 +39,12 @@ WHOLE = ["bare_bones", "clpso", "covariant", "spso2011", "surrogate"]
 def small(monkeypatch):
     """Everything is mapped, lent, and cut into blocks of a few numbers, as large swarms are."""
     monkeypatch.setattr(storage, "MAPPED_FROM", 1)
-    monkeypatch.setattr(state, "LENT_FROM", 0)
+    monkeypatch.setattr(buffers, "LENT_FROM", 0)
     monkeypatch.setattr(blocks, "BLOCK", 3)
-    monkeypatch.setattr(motion, "BLOCK", 4)
-    motion._blocks.cache_clear()
+    monkeypatch.setattr(chunked, "BLOCK", 4)
+    chunked.blocks_of.cache_clear()
     yield
-    motion._blocks.cache_clear()
+    chunked.blocks_of.cache_clear()
 
 
 def ripples(x: torch.Tensor) -> torch.Tensor:

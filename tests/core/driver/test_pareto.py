@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pyswarmopt.driver.multiobjective import minimize_multi
-from pyswarmopt.driver.pareto import crowding_distance, hypervolume, non_dominated
+from pyswarmopt.driver.multi.multiobjective import minimize_multi
+from pyswarmopt.driver.multi.pareto import crowding_distance, hypervolume, non_dominated
 
 small = st.integers(1, 3).flatmap(
     lambda m: arrays(np.int64, st.tuples(st.integers(1, 7), st.just(m)), elements=st.integers(0, 5))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import pyswarmopt as pso
 from pyswarmopt.algorithms.clpso import Exemplars
-from pyswarmopt.engine import step as motion
+from pyswarmopt.engine import choose, chunked
 from pyswarmopt.engine.numba import loader as compiled
 from pyswarmopt.parts import boundary
 
@@ -64,12 +64,12 @@ def loops(request):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("small", [0, 2**12])
 def test_the_loops_give_what_the_passes_of_numpy_give_to_the_bit(monkeypatch, loops, size, name, dtype, small):
-    monkeypatch.setattr(motion, "BLOCK", size)
-    monkeypatch.setattr(motion, "_blocks", motion._blocks.__wrapped__)  # what it remembers is of blocks of another size
-    monkeypatch.setattr(motion, "SMALL", small)
+    monkeypatch.setattr(chunked, "BLOCK", size)
+    monkeypatch.setattr(chunked, "blocks_of", chunked.blocks_of.__wrapped__)  # else those of another size
+    monkeypatch.setattr(choose, "SMALL", small)
 
     def run(known: compiled.Loops | None) -> pso.Swarm:
-        monkeypatch.setattr(compiled.COMPILER, "loops", known)
+        monkeypatch.setattr(choose.COMPILER, "loops", known)
         bounds = [(-2, 2), (0, 3), (-1, 9), (-5, 0), (3, 3)]
         swarm = pso.Swarm(bounds=bounds, population=7, recipe=FUSED[name], seed=3, dtype=dtype)
         with np.errstate(over="ignore"):  # random numbers count modulo 2^64
@@ -92,7 +92,7 @@ def test_the_loops_give_what_the_passes_of_numpy_give_to_the_bit(monkeypatch, lo
 def test_bests_are_remembered_alike_whatever_the_values(rounds, maximize):
     def run(known: compiled.Loops | None) -> pso.Swarm:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(compiled.COMPILER, "loops", known)
+            patch.setattr(choose.COMPILER, "loops", known)
             swarm = pso.Swarm(2, 4, (-1, 1), recipe="model_swarms", seed=1, maximize=maximize)
             for values in rounds:
                 swarm.tell(swarm.ask(), values)

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 import pyswarmopt as pso
 from pyswarmopt.algorithms.clpso import Exemplars
-from pyswarmopt.base import state
-from pyswarmopt.engine import step as motion
+from pyswarmopt.base.random_bits import FULL_SCALE, RandomBits, split_mix
+from pyswarmopt.engine import buffers, chunked
 from pyswarmopt.engine.buffers import Lender
 from pyswarmopt.engine.numba import loader as compiled
-from pyswarmopt.engine.random_factors import FULL_SCALE, Factors, RandomBits
+from pyswarmopt.engine.random_factors import Factors
 from pyswarmopt.parts import boundary
 from pyswarmopt.parts.velocity import SumOfTerms
 
@@ -41,11 +41,11 @@ def block(monkeypatch):
     """Sets the size of a block."""
 
     def cut(size: int) -> None:
-        monkeypatch.setattr(motion, "BLOCK", size)
-        motion._blocks.cache_clear()
+        monkeypatch.setattr(chunked, "BLOCK", size)
+        chunked.blocks_of.cache_clear()
 
     yield cut
-    motion._blocks.cache_clear()
+    chunked.blocks_of.cache_clear()
 
 
 def in_torch(recipe: pso.Recipe) -> pso.Recipe:
@@ -96,18 +96,18 @@ def test_a_factor_per_coordinate_in_blocks_finds_the_optimum_and_resumes_to_the_
 )
 @settings(deadline=None)
 def test_blocks_cover_every_number_once(n, dim, size, looks_at):
-    before, motion.BLOCK = motion.BLOCK, size
-    motion._blocks.cache_clear()
+    before, chunked.BLOCK = chunked.BLOCK, size
+    chunked.blocks_of.cache_clear()
     try:
         seen = np.zeros((n, dim), dtype=int)
-        for rows, columns in motion._blocks(n, dim, looks_at):
+        for rows, columns in chunked.blocks_of(n, dim, looks_at):
             seen[rows, columns] += 1
             part = seen[rows, columns]
             assert part.size <= max(size, n) and (looks_at == "element" or len(part) == n)
         assert (seen == 1).all()
     finally:
-        motion.BLOCK = before
-        motion._blocks.cache_clear()
+        chunked.BLOCK = before
+        chunked.blocks_of.cache_clear()
 
 
 def test_a_term_says_what_it_looks_at():
@@ -144,7 +144,7 @@ def test_positions_lent_stay_as_they_are_for_as_long_as_they_are_held(recipe, mo
         return held
 
     copies = run()
-    monkeypatch.setattr(state, "LENT_FROM", 0)
+    monkeypatch.setattr(buffers, "LENT_FROM", 0)
     assert torch.equal(torch.stack(run()), torch.stack(copies))
 
 
@@ -153,16 +153,16 @@ def test_in_a_loop_two_arrays_take_turns_and_one_does_when_nothing_is_held():
     addresses = set()
     held = lender.lend(x)
     for _ in range(6):
-        x = lender.room(x)
+        x = lender.buffer_after(x)
         addresses.add(x.data_ptr())
         held = lender.lend(x)  # as in `x = swarm.ask()`: the former one is let go after this
     assert len(addresses) == 2 and held.data_ptr() == x.data_ptr()
     del held
-    assert lender.room(x) is x
+    assert lender.buffer_after(x) is x
 
 
 def test_lent_positions_may_be_edited_and_told(monkeypatch):
-    monkeypatch.setattr(state, "LENT_FROM", 0)
+    monkeypatch.setattr(buffers, "LENT_FROM", 0)
     swarm = pso.Swarm(positions=[[0.2], [1.7]], seed=0)
     x = swarm.ask().round_()
     swarm.tell(x, [3.0, 4.0])
@@ -176,13 +176,12 @@ def test_lent_positions_may_be_edited_and_told(monkeypatch):
 # --- 16 bits ---
 
 
-@pytest.mark.parametrize("loops", [None, compiled.AS_THEY_STAND])
-def test_the_stream_is_that_of_published_numbers(monkeypatch, loops):
+@pytest.mark.parametrize("fill", [split_mix, compiled.AS_THEY_STAND.draw])
+def test_the_stream_is_that_of_published_numbers(fill):
     """The first ones of SplitMix64 from 1234567, as S. Vigna's reference code in C gives them."""
-    monkeypatch.setattr(compiled.COMPILER, "loops", loops)
     bits = RandomBits.from_state(torch.tensor([1234567]))
     with np.errstate(over="ignore"):
-        found = bits.take((5, 4)).view(np.uint64)[:, 0].tolist()
+        found = bits.take((5, 4), fill).view(np.uint64)[:, 0].tolist()
     known = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821]
     assert found == known
 
@@ -203,9 +202,9 @@ def test_bits_are_uniform_in_each_of_the_four_places_of_a_draw():
 def test_factors_drawn_for_many_moves_are_those_of_a_draw_for_each_move():
     rule = SumOfTerms((pso.inertia(pso.schedule.Linear(0.9, 0.4, 100)), pso.cognitive(1.5), pso.social(2.0)))
     generator = torch.Generator().manual_seed(5)
-    ahead, again = Factors(), torch.Generator().manual_seed(5)
+    ahead, again = Factors(generator), torch.Generator().manual_seed(5)
     for move in range(150):
-        found = ahead.next(rule, (4, 30), np.float64, move, generator, whole=True)
+        found = ahead.next(rule, (4, 30), move)
         r = torch.rand((4, 2), generator=again, dtype=torch.float64).numpy()
         expected = [np.full(4, 0.9 - 0.5 * min(move / 100, 1)), 1.5 * r[:, 0], 2.0 * r[:, 1]]
         np.testing.assert_allclose(found, np.array(expected)[..., None], rtol=1e-15)
@@ -215,15 +214,17 @@ def test_factors_go_on_from_their_state_between_two_draws():
     rule = SumOfTerms((pso.inertia(0.7, "scalar"), pso.social(2.0, "element")), normalise=True)
 
     def next_of(factors: Factors, move: int) -> np.ndarray:
-        return factors.next(rule, (3, 5), np.float64, move, generator, whole=True).copy()
+        return factors.next(rule, (3, 5), move).copy()
 
-    generator, factors = torch.Generator().manual_seed(1), Factors()
+    generator = torch.Generator().manual_seed(1)
+    factors = Factors(generator)
     for move in range(70):  # more than are drawn at once
         next_of(factors, move)
     saved, at = factors.state(), generator.get_state()
     expected = [next_of(factors, move) for move in range(70, 200)]
     generator.set_state(at)
-    resumed = Factors.from_state(saved)
+    resumed = Factors(generator)
+    resumed.load(saved)
     np.testing.assert_array_equal([next_of(resumed, move) for move in range(70, 200)], expected)
     assert (np.array(expected).sum(axis=1) == pytest.approx(1.0)) and len(np.unique(expected)) > 130 * 3
 
@@ -232,5 +233,5 @@ def test_positions_edited_in_place_are_told_as_edited():
     swarm = pso.Swarm(bounds=[(-5, 5)] * 3, population=4, seed=0)
     x = swarm.ask()
     x[1, 2] = 0.25
-    swarm.tell(x, [1.0, 0.0, 2.0, 3.0])
+    swarm.tell(x, [1.0, 0.0, 2.0, 3.0], repaired=True)
     assert float(swarm.best.x[2]) == 0.25 and torch.equal(swarm.positions, x)

@@ -153,9 +153,7 @@ def algorithm_1(
         step = step * s.step_decay
 
         new_worst = w_value < old_worst_value
-        rounds.append(
-            Snapshot(evaluated, _copy(x), _copy(v), g, g_value, w, w_value, restarted, new_worst, stop)
-        )
+        rounds.append(Snapshot(evaluated, _copy(x), _copy(v), g, g_value, w, w_value, restarted, new_worst, stop))
         if stop:
             break
     return rounds

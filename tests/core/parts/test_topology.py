@@ -11,14 +11,19 @@ from hypothesis import strategies as st
 import pyswarmopt as pso
 from pyswarmopt.algorithms.clpso import Exemplars, draw_exemplars, learning_probability
 from pyswarmopt.base.state import State
+from pyswarmopt.engine import reference
 from pyswarmopt.parts import topology
+
+
+def remember(state: State, costs: list[float]) -> None:
+    reference.remember(state, pso.recipes.constriction(), reference.tensors(state), np.array(costs))
 
 
 def state_with(costs: list[float], dim: int = 1) -> State:
     """Particle i sits, and has its best, at (i, i, ...)."""
     x = torch.arange(float(len(costs)), dtype=torch.float64)[:, None].repeat(1, dim)
     state = State.start(x, torch.zeros_like(x), maximize=False)
-    state.remember(np.array(costs), np.ones(len(costs), dtype=bool), False, False)
+    remember(state, costs)
     return state
 
 
@@ -100,14 +105,13 @@ def test_random_informants_by_brute_force(costs, k, seed):
 def test_links_are_drawn_anew_only_when_the_best_did_not_improve():
     rule, state = topology.RandomInformants(), state_with([3.0, 2.0, 1.0, 4.0, 5.0, 6.0, 7.0])
     generator = torch.Generator().manual_seed(0)
-    everybody = np.ones(7, dtype=bool)
     rule(state, generator)
     first = state.memory["links"]
     assert first.shape == (7, 3) and not torch.equal(first[0], first[1])
-    state.remember(np.array([0.5] + [9.0] * 6), everybody, False, False)
+    remember(state, [0.5] + [9.0] * 6)
     rule(state, generator)
     assert state.memory["links"] is first
-    state.remember(np.array([0.6] + [9.0] * 6), everybody, False, False)
+    remember(state, [0.6] + [9.0] * 6)
     rule(state, generator)
     assert not torch.equal(state.memory["links"], first)
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 from search_helpers import louder, questions, write_task
 
-from pyswarmopt_llm.baselines import ENSEMBLES, load_ensemble
-from pyswarmopt_llm.baselines.ensembles import cbtm, pack_opt, pack_sim
-from pyswarmopt_llm.baselines.ensembles.ensemble import Panel
+from pyswarmopt_llm.baselines import ENSEMBLES
+from pyswarmopt_llm.baselines.changes import as_patch
+from pyswarmopt_llm.baselines.ensembles import cbtm, pack
+from pyswarmopt_llm.baselines.ensembles.panel import Panel
 from pyswarmopt_llm.baselines.ensembles.prediction_merge import Vote
-from pyswarmopt_llm.baselines.searching.best_single import as_patch
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.metrics.accuracy import Accuracy
@@ -61,7 +61,7 @@ def test_the_panel_reads_what_plain_forward_passes_give(panel: Panel) -> None:
 
 def test_distributions_come_in_groups_that_fit_the_memory(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = list(panel.distributions(PAIRS))
-    monkeypatch.setattr("pyswarmopt_llm.baselines.ensembles.ensemble._ROOM", 1)
+    monkeypatch.setattr("pyswarmopt_llm.baselines.ensembles.panel._ROOM", 1)
     for (rows, tokens), (again, same) in zip(whole, panel.distributions(PAIRS), strict=True):
         assert torch.equal(tokens, same)
         torch.testing.assert_close(rows, again, rtol=1e-4, atol=1e-5)
@@ -75,7 +75,7 @@ def test_what_is_asked_of_a_prompt_is_all_behind_the_template(panel: Panel) -> N
 
 
 def test_pack_sim_weighs_by_perplexity_and_adds_logits(panel: Panel) -> None:
-    found = load_ensemble("pack-sim").fit(panel, None, 0).loglikelihood(PAIRS)
+    found = ENSEMBLES["pack-sim"].fit(panel, None, 0).loglikelihood(PAIRS)
     for value, (context, continuation) in zip(found, PAIRS, strict=True):
         head, tail = panel.questions([context])[0]
         perplexities, fused = [], 0.0
@@ -103,7 +103,7 @@ def test_pack_opt_of_two_is_the_best_of_the_grid_and_of_three_is_greedy(seed: in
     logprobs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     tokens = rng.integers(11, size=7)
     grid = np.linspace(0, 1, 21)
-    two = pack_opt.weights_of(torch.from_numpy(logprobs[:2]).float(), torch.from_numpy(tokens)).double().numpy()
+    two = pack.greedy_weights(torch.from_numpy(logprobs[:2]).float(), torch.from_numpy(tokens)).double().numpy()
     best = min(perplexity(np.array([t, 1 - t]), logprobs[:2], tokens) for t in grid)
     assert perplexity(two, logprobs[:2], tokens) == pytest.approx(best, rel=1e-5) and two.sum() == pytest.approx(1)
 
@@ -114,7 +114,7 @@ def test_pack_opt_of_two_is_the_best_of_the_grid_and_of_three_is_greedy(seed: in
         weights = min(
             (t * weights + (1 - t) * np.eye(3)[k] for t in grid), key=lambda w: perplexity(w, logprobs, tokens)
         )
-    three = pack_opt.weights_of(torch.from_numpy(logprobs).float(), torch.from_numpy(tokens)).double().numpy()
+    three = pack.greedy_weights(torch.from_numpy(logprobs).float(), torch.from_numpy(tokens)).double().numpy()
     assert perplexity(three, logprobs, tokens) == pytest.approx(perplexity(weights, logprobs, tokens), rel=1e-5)
 
 
@@ -124,13 +124,13 @@ def test_an_expert_alone_speaks_for_itself(panel: Panel) -> None:
     panel.engine.load(panel._patches[0])
     expected = panel.engine.loglikelihood(PAIRS)
     for name in ("pack-sim", "pack-opt", "cbtm"):
-        found = load_ensemble(name).fit(one, asked, 0).loglikelihood(PAIRS)
+        found = ENSEMBLES[name].fit(one, asked, 0).loglikelihood(PAIRS)
         assert found == pytest.approx(expected, rel=1e-4), name
 
 
 def test_pack_sim_of_equal_experts_weighs_them_equally() -> None:
     rows = torch.rand(1, 5).log().repeat(4, 1)
-    torch.testing.assert_close(pack_sim.weights_of(rows), torch.full((4,), 0.25))
+    torch.testing.assert_close(pack.similarity_weights(rows), torch.full((4,), 0.25))
 
 
 # cBTM
@@ -184,7 +184,7 @@ def test_fused_options_are_chosen_as_a_model_chooses(panel: Panel, tmp_path: Pat
     """The option with the highest fused likelihood per byte."""
     task = load_task(str(write_task(tmp_path / "t.json", questions(5, 1), questions(3, 2))))
     asked = Accuracy(task.dev, "likelihood", panel.engine.chat)
-    voice = load_ensemble("pack-sim").fit(panel, asked, 0)
+    voice = ENSEMBLES["pack-sim"].fit(panel, asked, 0)
     chosen = voice.answers(asked)
     for item, letter in zip(task.dev, chosen, strict=True):
         context = panel.engine.chat(f"Question: {item.question}")
@@ -197,6 +197,6 @@ def test_open_questions_are_for_votes_only(panel: Panel) -> None:
     asked = SimpleNamespace(
         scoring="generate", items=[SimpleNamespace(question="?", answer="x")], answers=lambda e: ["y"]
     )
-    assert [name for name in ENSEMBLES if load_ensemble(name).open_questions] == ["prediction-merge"]
+    assert [name for name in ENSEMBLES if ENSEMBLES[name].open_questions] == ["prediction-merge"]
     with pytest.raises(UserError, match="items with choices"):
-        load_ensemble("pack-opt").fit(panel, asked, 0).answers(asked)
+        ENSEMBLES["pack-opt"].fit(panel, asked, 0).answers(asked)

@@ -62,7 +62,7 @@ def full(name: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_the_table_names_what_the_files_define(name: str) -> None:
+def test_the_table_says_what_a_method_is_and_from_which_paper(name: str) -> None:
     method = load_method(name)
     assert method.name == name and method.paper and set(method.spaces) <= {"factor", "delta"}
     assert method.needs <= {"seed"}
@@ -252,8 +252,8 @@ def test_another_seed_drops_other_entries(name: str, experts: list[Adapter]) -> 
         ("slerp", None, {"weights": (1.0, -1.0, 1.0)}, "--weights: slerp takes shares"),
         ("slerp", None, {"weights": (0.0,)}, "--weights: slerp takes shares"),
         ("karcher", None, {"weights": (0.0,)}, "--weights: karcher takes shares"),
-        ("model-stock", "factor", {}, "--space factor: model-stock works in delta space"),
-        ("ties", "detla", {}, "--space detla: did you mean delta?"),
+        ("model-stock", "factor", {}, "--space factor: unknown; model-stock works in delta space"),
+        ("ties", "detla", {}, "--space detla: unknown; did you mean delta?"),
     ],
 )
 def test_options_that_do_not_fit(

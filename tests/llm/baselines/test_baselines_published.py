@@ -21,8 +21,7 @@ from trials import NearTo, flat
 from pyswarmopt_llm.baselines import load_method
 from pyswarmopt_llm.baselines.method import Options
 from pyswarmopt_llm.baselines.rules import karcher, model_stock, slerp
-from pyswarmopt_llm.baselines.rules.breadcrumbs import keep_middle
-from pyswarmopt_llm.baselines.rules.magnitude_prune import keep_largest
+from pyswarmopt_llm.baselines.rules.sparsify import keep_largest, keep_middle
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_llm.spaces import build_space
 
@@ -112,7 +111,7 @@ def test_model_stock_of_opposite_changes_is_the_base() -> None:
 def test_breadcrumbs_keeps_six_of_twelve_below_the_outliers(outliers: float, largest: int) -> None:
     values = torch.arange(1.0, 13).view(3, 4).T[None]
     wanted = values * ((values > largest - 6) & (values <= largest))
-    assert torch.equal(keep_middle(values, 0.5, outliers), wanted)
+    assert torch.equal(keep_middle(values, 0.5, outliers=outliers), wanted)
 
 
 @pytest.mark.parametrize("density", [0.1, 0.3, 0.5, 0.6, 0.9, 1.0])
@@ -120,7 +119,7 @@ def test_shares_are_rounded_down(density: float) -> None:
     values = torch.randn(1, 128, 65, generator=torch.Generator().manual_seed(0))
     assert int(keep_largest(values, density).count_nonzero()) == int(128 * 65 * density)
     if density < 0.99:
-        assert int(keep_middle(values, density, 0.01).count_nonzero()) == int(128 * 65 * density)
+        assert int(keep_middle(values, density, outliers=0.01).count_nonzero()) == int(128 * 65 * density)
 
 
 # mergekit itself

@@ -13,11 +13,14 @@ from scipy.optimize import minimize
 from scipy.spatial import geometric_slerp
 
 from pyswarmopt_llm.baselines.rules import karcher, model_stock, slerp
-from pyswarmopt_llm.baselines.rules.breadcrumbs import keep_middle
-from pyswarmopt_llm.baselines.rules.dare_linear import drop_and_rescale
-from pyswarmopt_llm.baselines.rules.della import drop_rates, magprune
-from pyswarmopt_llm.baselines.rules.magnitude_prune import keep_largest
-from pyswarmopt_llm.baselines.rules.ties import ties
+from pyswarmopt_llm.baselines.rules.sparsify import (
+    TIES,
+    drop_and_rescale,
+    drop_rates,
+    keep_largest,
+    keep_middle,
+    magprune,
+)
 from pyswarmopt_llm.baselines.truncate import truncate_dense, truncate_low_rank
 from pyswarmopt_llm.common.interfaces import LowRank
 
@@ -52,11 +55,11 @@ def test_ties_on_3_by_5_by_hand() -> None:
     Means of those that agree: 9 | 5 | -6 | (7+4)/2 | -7 | 7 | 8 | (5+6)/2.
     """
     by_hand = torch.tensor([[9, 0, 5, -6, 0], [0, 5.5, 0, -7, 7], [8, 0, 5.5, 0, 0]])
-    assert torch.equal(ties(EXPERTS, torch.ones(3), density=1 / 3), by_hand)
-    assert torch.equal(ties(EXPERTS, torch.full((3,), 0.5), density=1 / 3), by_hand / 2)
+    assert torch.equal(TIES.merge(EXPERTS, torch.ones(3), density=1 / 3), by_hand)
+    assert torch.equal(TIES.merge(EXPERTS, torch.full((3,), 0.5), density=1 / 3), by_hand / 2)
     # Weights 2, 1, 1 do not change the election: (2*7+4)/2, (2*5+6)/2, (-2*8-4)/2, (2*6+8)/2.
     weighted = torch.tensor([[18.0, 0, 5, -10, 0], [0, 9, 0, -7, 10], [8, 0, 8, 0, 0]])
-    assert torch.equal(ties(EXPERTS, torch.tensor([2.0, 1, 1]), density=1 / 3), weighted)
+    assert torch.equal(TIES.merge(EXPERTS, torch.tensor([2.0, 1, 1]), density=1 / 3), weighted)
 
 
 def ties_in_loops(rows: list[list[float]], kept: int) -> list[float]:
@@ -83,17 +86,17 @@ def distinct_rows(draw: st.DrawFn) -> list[list[float]]:
 
 @given(rows=distinct_rows(), kept=st.integers(1, 8))
 def test_ties_is_algorithm_1(rows: list[list[float]], kept: int) -> None:
-    found = ties(torch.tensor(rows, dtype=torch.float64), torch.ones(len(rows), dtype=torch.float64), kept / 8)
+    found = TIES.merge(torch.tensor(rows, dtype=torch.float64), torch.ones(len(rows), dtype=torch.float64), kept / 8)
     np.testing.assert_allclose(found.numpy(), ties_in_loops(rows, kept), rtol=1e-12)
 
 
 @given(seed=SEEDS, scale=st.floats(0.01, 100))
 def test_ties_does_not_depend_on_the_order_and_scales(seed: int, scale: float) -> None:
     changes, one = normal(seed, 4, 3, 7), torch.ones(4, dtype=torch.float64)
-    merged = ties(changes, one, 0.4)
-    torch.testing.assert_close(ties(changes[[2, 0, 3, 1]], one, 0.4), merged)
-    torch.testing.assert_close(ties(changes * scale, one, 0.4), merged * scale)
-    torch.testing.assert_close(ties(changes[:1].repeat(3, 1, 1), one[:3], 1.0), changes[0])
+    merged = TIES.merge(changes, one, 0.4)
+    torch.testing.assert_close(TIES.merge(changes[[2, 0, 3, 1]], one, 0.4), merged)
+    torch.testing.assert_close(TIES.merge(changes * scale, one, 0.4), merged * scale)
+    torch.testing.assert_close(TIES.merge(changes[:1].repeat(3, 1, 1), one[:3], 1.0), changes[0])
 
 
 # Pruning

@@ -14,8 +14,8 @@ from trials import NearTo, flat
 
 import pyswarmopt as pso
 from pyswarmopt_llm.baselines import SEARCHING, load_method
+from pyswarmopt_llm.baselines.changes import as_patch
 from pyswarmopt_llm.baselines.method import Options
-from pyswarmopt_llm.baselines.searching.best_single import as_patch
 from pyswarmopt_llm.baselines.searching.evolmerge import candidate, decode
 from pyswarmopt_llm.baselines.searching.lorahub import LIMIT, PENALTY
 from pyswarmopt_llm.baselines.searching.natural_niches import draw_parents, shares

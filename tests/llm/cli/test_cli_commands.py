@@ -14,7 +14,7 @@ import pytest
 
 from pyswarmopt_llm.baselines import METHODS
 from pyswarmopt_llm.baselines.method import Method, Options
-from pyswarmopt_llm.baselines.rules import ties
+from pyswarmopt_llm.baselines.rules.sparsify import TIES
 from pyswarmopt_llm.cli import main
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.jobs.merge import merge_experts
@@ -195,7 +195,7 @@ def test_merge_refuses_in_one_line_and_writes_nothing(
 def test_merge_refuses_methods_that_need_a_task_without_one(
     tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    searching = Method("tuned", "-", ("delta",), ties.execute, needs=frozenset({"dev", "seed"}))
+    searching = Method("tuned", "-", "-", TIES, ("delta",), needs=frozenset({"dev", "seed"}))
     monkeypatch.setattr("pyswarmopt_llm.jobs.merge.load_method", lambda name: searching)
     with pytest.raises(UserError, match="--method tuned: looks at dev items; give --task"):
         merge_experts(str(tiny_base), [str(path) for path in tiny_experts], "tuned", None, tmp_path / "new")

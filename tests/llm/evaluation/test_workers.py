@@ -16,15 +16,15 @@ import torch
 from search_helpers import Json, history, search_words, swarm_llm
 from workers_helpers import plan, same_end
 
-import pyswarmopt_llm.jobs.search.scorers as hands
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.evaluation.workers.local import Nursery
-from pyswarmopt_llm.evaluation.workers.pool import Crew
+from pyswarmopt_llm.evaluation.workers.local import ForkServer
+from pyswarmopt_llm.evaluation.workers.pool import Pool
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers, with_threads
+from pyswarmopt_llm.jobs.search import scorers
 from pyswarmopt_llm.jobs.search.loop import resume, search
 
-pytestmark = pytest.mark.usefixtures("shared_nursery")
+pytestmark = pytest.mark.usefixtures("shared_fork_server")
 
 
 def test_one_two_and_seven_workers_write_the_same_journal(crew_config: SearchConfig) -> None:
@@ -43,8 +43,8 @@ def test_workers_that_load_for_themselves_write_the_same_journal(
 ) -> None:
     """As on GPUs, which a forked process cannot share: here the search takes the CPU for one."""
     search(replace(crew_config, out="one"))
-    monkeypatch.setattr(hands, "Nursery", Nursery)
-    monkeypatch.setattr(hands, "pick_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr(scorers, "ForkServer", ForkServer)
+    monkeypatch.setattr(scorers, "pick_device", lambda name: torch.device("cuda"))
     found = search(replace(crew_config, out="two", workers="2", device="auto"))
     same_end("two", "one")
     assert found.result["workers"]["failures"] == {}
@@ -96,26 +96,26 @@ def test_a_worker_that_is_killed_from_outside(crew_config: SearchConfig) -> None
 
     def kill(event: Any) -> None:
         if event.kind == "evaluation" and len(killed) < 2:
-            for worker in crews[-1].workers:
+            for worker in pools[-1].workers:
                 if worker.pid is not None and worker.pid not in killed:
                     os.kill(worker.pid, signal.SIGKILL)
                     killed.append(worker.pid)
                     return
 
-    crews: list[Crew] = []
-    hire = hands.Scorers._hire
+    pools: list[Pool] = []
+    start_pool = scorers.Scorers._start_pool
 
-    def remember(self: hands.Scorers) -> Crew:
-        crews.append(hire(self))
-        return crews[-1]
+    def remember(self: scorers.Scorers) -> Pool:
+        pools.append(start_pool(self))
+        return pools[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hands.Scorers, "_hire", remember)
+        patch.setattr(scorers.Scorers, "_start_pool", remember)
         found = search(replace(crew_config, out="two", workers="2"), kill)
     same_end("two", "one")
     assert len(killed) == 2 and found.result["workers"]["failures"] == {"died": 2}
     time.sleep(0.1)
-    for worker in crews[-1].workers:  # nobody is left behind
+    for worker in pools[-1].workers:  # nobody is left behind
         assert not Path(f"/proc/{worker.pid}").exists()
 
 
@@ -176,10 +176,10 @@ def test_the_memory_of_a_process_is_what_it_has_written_to() -> None:
     ) as child:
         assert child.stdin is not None and child.stdout is not None
         child.stdout.readline()
-        before = hands.memory_of(child.pid)
+        before = scorers.memory_of(child.pid)
         child.stdin.write(b"\n")
         child.stdout.readline()
-        grown = hands.memory_of(child.pid) - before
+        grown = scorers.memory_of(child.pid) - before
         child.stdin.write(b"\n")
     assert 62 << 20 < grown < 68 << 20
-    assert hands.memory_of(child.pid) == 0  # it is gone
+    assert scorers.memory_of(child.pid) == 0  # it is gone

@@ -2,7 +2,7 @@
 
 Reads one JSON object per line from standard input and answers each with one line.
 ``{"config": {...}}`` starts that search, or resumes it if it has begun, in a child of its own, whose workers, if it has
-any, are forked from one nursery; ``{"compare": {...}}`` starts that comparison or goes on with it;
+any, are forked from one fork server; ``{"compare": {...}}`` starts that comparison or goes on with it;
 ``{"analyse": {...}}`` makes the ablations of that search, which is in the directory ``done``;
 ``"line": k`` has the child killed by signal 9 when it comes to the k-th line of the code that decides, scores and
 writes; ``"bytes": n`` lets no file of the child grow beyond n bytes, as a full disk would. The answer is the child's
@@ -44,7 +44,7 @@ import pyswarmopt_llm.models.adapters.write
 import pyswarmopt_llm.models.files
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.evaluation.workers.local import Nursery
+from pyswarmopt_llm.evaluation.workers.local import ForkServer
 from pyswarmopt_llm.jobs.analyse import analyse
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
 from pyswarmopt_llm.jobs.compare.contest import compare
@@ -89,10 +89,10 @@ class Countdown:
         return self.line
 
 
-NURSERIES: list[int] = []  # their processes
+FORK_SERVERS: list[int] = []  # their processes
 
 
-class Lasting(Nursery):
+class Lasting(ForkServer):
     """Outlives the searches that fork their workers from it."""
 
     def close(self) -> None:
@@ -115,20 +115,20 @@ def loaded(settings: str) -> Callable[[], object]:
     if kind == "analyse":
         pyswarmopt_llm.jobs.search.loop.prepare = lambda config: replace(job, config=config)
         return partial(analyse, [Path("done")], Path(config.out), with_ablations=True)
-    nursery = Lasting(replace(config, device="cpu", dtype=str(job.engine.dtype).removeprefix("torch.")))
+    fork_server = Lasting(replace(config, device="cpu", dtype=str(job.engine.dtype).removeprefix("torch.")), prepare)
 
     def run() -> object:
         pyswarmopt_llm.jobs.search.loop.prepare = lambda config: replace(job, config=config)
-        pyswarmopt_llm.jobs.search.scorers.Nursery = lambda config: nursery
+        pyswarmopt_llm.jobs.search.scorers.ForkServer = lambda config, load: fork_server
         if (Path(config.out) / "run.json").exists():
             return resume(config.out)
         return search(config)
 
     if config.workers != "1":
-        worker = nursery.hire(0)  # opens it, so that all children fork from the same
+        worker = fork_server.start_worker(0)  # opens it, so that all children fork from the same
         worker.start()
         worker.close()
-        NURSERIES.append(nursery.pid)
+        FORK_SERVERS.append(fork_server.pid)
     return run
 
 
@@ -173,12 +173,12 @@ def answer(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def left_behind() -> int:
-    """Children of the nurseries; of a search that is over there should be none."""
-    for _ in range(200 if NURSERIES else 0):
-        if not (found := sum(parent_of(process) in NURSERIES for process in Path("/proc").glob("[0-9]*"))):
+    """Children of the fork servers; of a search that is over there should be none."""
+    for _ in range(200 if FORK_SERVERS else 0):
+        if not (found := sum(parent_of(process) in FORK_SERVERS for process in Path("/proc").glob("[0-9]*"))):
             return 0
         time.sleep(0.05)
-    return found if NURSERIES else 0
+    return found if FORK_SERVERS else 0
 
 
 def parent_of(process: Path) -> int:

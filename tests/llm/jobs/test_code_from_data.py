@@ -236,7 +236,7 @@ ALLOWED = {
     # Imports
     ("pyswarmopt/interop/__init__.py", "import_module"): "a module of this package, by name",
     ("pyswarmopt_llm/__init__.py", "import_module"): "a module of this package, by a name in its list",
-    ("pyswarmopt_llm/baselines/__init__.py", "import_module"): "a module of this package, by name",
+    ("pyswarmopt_llm/baselines/method.py", "import_module"): "a module of this package, by a name in its tables",
     ("pyswarmopt_llm/models/engines/vllm.py", "import_module"): "vllm, by a constant",
     ("pyswarmopt_llm/reporting/tracking/__init__.py", "import_module"): "a module of this package, by name",
     ("pyswarmopt_llm/metrics/external/callables.py", "import_module"): "--utility; of a run.json only by `require`",

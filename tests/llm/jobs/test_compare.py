@@ -17,6 +17,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.jobs.compare import CompareConfig, compare
 from pyswarmopt_llm.jobs.compare.contest import Step
 from pyswarmopt_llm.jobs.compare.contestants import known_methods
+from pyswarmopt_llm.jobs.compare.page import mean_curve, plot
 from pyswarmopt_llm.jobs.compare.table import print_comparison
 
 SOME = ("uniform-soup", "best-single", "prediction-merge", "model-swarms", "nevergrad:RandomSearch")
@@ -177,6 +178,12 @@ def test_tasks_without_answers_can_be_compared(given: dict[str, Any], tmp_path: 
     result = compare(CompareConfig(**{**given, "tasks": (str(task),), "methods": ("uniform-soup", "lorahub")}))
     assert 0.0 <= result["methods"]["uniform-soup"]["test"] <= 1.0
     assert result["left_out"] == {"lorahub": "needs the right answers of the dev items"}
+
+
+def test_curves_are_means_of_staircases() -> None:
+    one, other = [(10, 0.2), (40, 0.6)], [(20, 0.4), (30, 0.5)]
+    assert mean_curve([one, other]) == [(20.0, 0.3), (30.0, 0.35), (40.0, 0.55)]
+    assert plot({"a": {"dev": 1.0}}) is None
 
 
 # The command
@@ -354,5 +361,5 @@ def test_stars_stand_for_all_groups() -> None:
     wanted = {f"vote:{name}" for name in VOTES} | {f"negotiate:{name}" for name in NEGOTIATIONS}
     assert found == wanted - {"vote:reward", "negotiate:societies"}
     assert contestant("vote:self-consistency").chance and not contestant("vote:majority").chance
-    with pytest.raises(UserError, match="--methods vote:majorty: unknown; did you mean majority"):
+    with pytest.raises(UserError, match="--methods vote:majorty: unknown; did you mean vote:majority"):
         ordered(["vote:majorty"], 3, 10, 100)

@@ -12,7 +12,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.evaluation.run_directory import position_key
 from pyswarmopt_llm.jobs.compare import CompareConfig, compare
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
-from pyswarmopt_llm.jobs.compare.contestants import contestant, known_methods, run
+from pyswarmopt_llm.jobs.compare.contestants import Entry, contestant, known_methods, run
 from pyswarmopt_llm.jobs.compare.screened import ScreenedTrial, can_screen
 from pyswarmopt_llm.jobs.compare.store import Store
 from pyswarmopt_llm.metrics.registry import METRICS
@@ -38,7 +38,7 @@ def test_what_is_told_is_paid_for_and_the_best_is_true(bench: Bench) -> None:
     space = build_space("delta", bench.experts)
     n = len(bench.experts)
     trial = BudgetedTrial(bench, 10_000)
-    asked = ScreenedTrial(bench, trial, space)
+    asked = ScreenedTrial(trial, space)
     positions = torch.cat([torch.eye(n, dtype=torch.float64), sums(1, n, 40, 0)])
     told: list[float] = []
     for part in positions.split(n):
@@ -56,7 +56,7 @@ def test_what_is_told_is_paid_for_and_the_best_is_true(bench: Bench) -> None:
 def test_the_budget_ends_a_search_and_the_rest_has_no_value(bench: Bench) -> None:
     space = build_space("delta", bench.experts)
     trial = BudgetedTrial(bench, 50)  # two candidates and a half
-    values = ScreenedTrial(bench, trial, space).values(torch.eye(3, dtype=torch.float64))
+    values = ScreenedTrial(trial, space).values(torch.eye(3, dtype=torch.float64))
     assert [value == value for value in values] == [True, True, False]
     assert trial.spent == 40
 
@@ -69,20 +69,20 @@ def test_what_the_model_promises_is_asked_in_full(bench: Bench, monkeypatch: pyt
         return asked[-1]
 
     monkeypatch.setattr("pyswarmopt_llm.evaluation.surrogate.proposals.proposal", propose)
-    outcome = run(contestant("model-swarms"), bench, 5, 400, "delta", None)  # 20 candidates in full: 5 are set aside
+    outcome = run(Entry(contestant("model-swarms"), bench, 5, 400))  # 20 candidates in full: 5 are set aside
     assert len(asked) == 10 and outcome.items <= 400
     complete = [key for (_, kind, key), row in bench.store.scores.items() if kind == "screened" and row["n"] == 20]
     assert sum(any(key.startswith(position_key(x)) for key in complete) for x in asked) >= 5
 
 
 def test_experts_are_asked_once_for_all_who_pay_for_them(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    outcome = run(contestant("model-swarms"), bench, 0, 200, "delta", None)
+    outcome = run(Entry(contestant("model-swarms"), bench, 0, 200))
     assert outcome.items <= 200 and outcome.dev.value >= outcome.trace[0][1]
     assert outcome.dev.value == outcome.trace[-1][1]  # the best is scored in full again at the end
     loaded = []
     monkeypatch.setattr(type(bench.engine), "load", lambda engine, patch: loaded.append(patch))
     trial = BudgetedTrial(bench, 60)
-    asked = ScreenedTrial(bench, trial, build_space("delta", bench.experts))
+    asked = ScreenedTrial(trial, build_space("delta", bench.experts))
     asked.values(torch.eye(3, dtype=torch.float64))
     assert trial.spent == 60 and not loaded
 
@@ -92,10 +92,10 @@ def test_the_swarm_as_published_asks_every_item_of_averages(bench: Bench, monkey
     totals: list[float] = []
     realise = space.realise
     monkeypatch.setattr(space, "realise", lambda own, x: (totals.append(float(x.sum())), realise(own, x))[1])
-    outcome = run(contestant("model-swarms:paper"), bench, 1, 200, "delta", None)
+    outcome = run(Entry(contestant("model-swarms:paper"), bench, 1, 200))
     assert outcome.items == 200 and totals == pytest.approx([1.0] * len(totals))
     totals.clear()
-    run(contestant("model-swarms"), bench, 1, 200, "delta", None)
+    run(Entry(contestant("model-swarms"), bench, 1, 200))
     assert max(totals) > 1.1
 
 
@@ -108,7 +108,7 @@ def test_what_is_written_cannot_be_foretold(bench: Bench) -> None:
 
 def test_a_swarm_whose_items_cannot_be_foretold_asks_all_of_them(bench: Bench) -> None:
     whole = Bench(bench.base, bench.engine, bench.experts, bench.task, "likelihood", Store(), {}, METRICS["perplexity"])
-    outcome = run(contestant("model-swarms"), whole, 0, 200, "delta", None)
+    outcome = run(Entry(contestant("model-swarms"), whole, 0, 200))
     assert outcome.items == 200 and [spent for spent, _ in outcome.trace] == list(range(20, 201, 20))
     assert outcome.dev.value == outcome.trace[-1][1]
 

@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 from search_helpers import ends_as, history, lasting, swarm_llm
 from workers_helpers import plan
 
-import pyswarmopt_llm.jobs.search.scorers as hands
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.evaluation.evaluator import Request
 from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.evaluation.workers.messages import Questions
+from pyswarmopt_llm.jobs.search import scorers
 from pyswarmopt_llm.jobs.search.loop import resume, search
-from pyswarmopt_llm.jobs.search.prepare import Questions, prepare
+from pyswarmopt_llm.jobs.search.prepare import prepare
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +104,7 @@ def test_any_bytes_beside_the_journal_are_read_or_refused_in_one_line(name: str,
 
 
 def test_ten_workers_and_hundreds_of_evaluations_leave_nothing_behind(
-    crew_config: SearchConfig, shared_nursery: None
+    crew_config: SearchConfig, shared_fork_server: None
 ) -> None:
     config = replace(crew_config, scoring="likelihood")
     job = prepare(config)
@@ -119,15 +120,15 @@ def test_ten_workers_and_hundreds_of_evaluations_leave_nothing_behind(
     ask(160)
     assert descriptors() == before[1]
     assert resident() - before[0] < 6e6  # a candidate is 50 kB: not even one in two may stay
-    nursery = hands.Nursery(replace(config, device="cpu"))
+    fork_server = scorers.ForkServer(replace(config, device="cpu"), prepare)
     pids = []
-    for seat in range(11):
-        worker = nursery.hire(seat)
+    for slot in range(11):
+        worker = fork_server.start_worker(slot)
         pids.append(worker.start().pid)  # type: ignore[union-attr]
         worker.close()
         del worker
         gc.collect()
-        before = before if seat else (resident(), descriptors())  # the first one opens the nursery
+        before = before if slot else (resident(), descriptors())  # the first one opens the fork server
     assert descriptors() <= before[1]
     deadline = time.monotonic() + 20
     while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
@@ -155,7 +156,7 @@ def test_a_failing_objective_of_one_process_stops_and_goes_on(
     )
     search(replace(config, out="peace"))
     plan(config, {4: "nan"})
-    with pytest.raises(UserError, match=r"particle \d, iteration 0: .*returned nan.*; mend it and resume"):
+    with pytest.raises(UserError, match=r"particle \d, iteration 0: .*returned nan.*; correct it and resume"):
         search(config)
     plan(config, {})
     assert history(Path("run")) == history(Path("peace"))[:4]

@@ -492,12 +492,13 @@ def test_eval_asks_a_runs_adapter_as_the_run_did(
     """By itself the adapter might look better than chance at letters: then eval would contradict result.json."""
     from pyswarmopt_llm.jobs import evaluate
     from pyswarmopt_llm.jobs.search.loop import search
+    from pyswarmopt_llm.metrics.questions import answer_format
 
     task = write_task(tmp_path / "words.json", questions(12, 1), questions(12, 2))
     run = tmp_path / "run"
     config = small(tiny_base, louder(tiny_experts, tmp_path / "experts"), [task], run, scoring="likelihood")
     result = search(config).result
-    monkeypatch.setattr(evaluate, "beats_chance", lambda items, scores: True)
+    monkeypatch.setattr(answer_format, "beats_chance", lambda items, scores: True)
     found = evaluate.evaluate_model(str(tiny_base), str(run / "best"), str(task), threads=1)
     assert found.scoring == "likelihood" and found.score.value == result["best_test"]
     copied = tmp_path / "elsewhere"

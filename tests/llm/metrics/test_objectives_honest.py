@@ -16,9 +16,8 @@ from scipy import stats
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.paired_statistics import compare_paired, findings, items_needed, permutation_test
-from pyswarmopt_llm.common.recipe_options import recipe_options
-from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.common.optimizers import recipe_options
+from pyswarmopt_llm.common.statistics import compare_paired, findings, items_needed, permutation_test, score_of
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.jobs.search.archive import FRONT, TOP, Archive
 from pyswarmopt_llm.metrics.combine import arithmetic, find_combine, harmonic, minimum, weighted

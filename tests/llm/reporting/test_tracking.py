@@ -168,5 +168,5 @@ def test_a_missing_package_is_one_line_before_anything_else(
 
 
 def test_an_unknown_tracker_is_refused() -> None:
-    with pytest.raises(UserError, match="--track mlflow: unknown; use trackio, wandb, tensorboard"):
+    with pytest.raises(UserError, match="--track mlflow: unknown; use one of: trackio, wandb, tensorboard"):
         find_tracker("mlflow")

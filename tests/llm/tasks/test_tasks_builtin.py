@@ -439,8 +439,8 @@ def test_the_seed_decides_and_nothing_else() -> None:
     ("spec", "message"),
     [
         ("builtin:kinshp", r"did you mean builtin:kinship\?"),
-        ("builtin:zzz", "there are arithmetic, graph"),
-        ("builtin:", "no such generated task"),
+        ("builtin:zzz", "use one of: arithmetic, graph"),
+        ("builtin:", "builtin:: unknown; use one of"),
         ("builtin:demo:one", "whole number, not 'one'"),
         ("builtin:demo:-1", "whole number"),
         ("builtin:demo:1:2", "whole number"),

@@ -164,7 +164,7 @@ def test_dev_questions_that_are_in_test_are_passed_over(tmp_path: Path) -> None:
     [
         ("gsm8k", [{"question": "q", "answer": "no mark"}] * 3, "row 0: not a row of this data set"),
         ("gsm8k", [], "split is empty"),
-        ("nothing", [], "there are mmlu, mmlu-pro"),
+        ("nothing", [], "use one of: mmlu, mmlu-pro"),
         ("nlgraph", None, r"published:nlgraph: its authors publish files"),
     ],
 )

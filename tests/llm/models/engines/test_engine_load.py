@@ -236,5 +236,5 @@ def test_an_unknown_or_missing_device_is_one_clear_line(name: str) -> None:
 
 
 def test_an_unknown_dtype_is_one_clear_line() -> None:
-    with pytest.raises(UserError, match="--dtype int8: unknown; use auto, bfloat16, float16, float32"):
+    with pytest.raises(UserError, match="--dtype int8: unknown; use one of: auto, bfloat16, float16, float32"):
         pick_dtype("int8", torch.device("cpu"))

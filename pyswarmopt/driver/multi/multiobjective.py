@@ -17,9 +17,9 @@ from pyswarmopt.base import checkpoint as checkpoints
 from pyswarmopt.driver.constraints import Constraints
 from pyswarmopt.driver.encoding import make_coding
 from pyswarmopt.driver.evaluation import Evaluator, Objective, OnError
+from pyswarmopt.driver.multi.smpso import MultiResult, MultiSwarm
 from pyswarmopt.driver.result import INTERRUPTED, MESSAGES
 from pyswarmopt.driver.same_objective import check_value, source_digest, warn_of_source
-from pyswarmopt.driver.smpso import MultiResult, MultiSwarm
 from pyswarmopt.driver.workers import MapLike
 from pyswarmopt.parts.boundary import make_box
 

@@ -1,4 +1,4 @@
-"""A crew alone, with workers that are not processes; how candidates are shared out."""
+"""A pool alone, with workers that are not processes; how candidates are shared out."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import torch
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.evaluation.evaluator import Evaluation, Request, ShardRequest
-from pyswarmopt_llm.evaluation.workers.messages import Failed, Order, Ready, Refused, Reply
-from pyswarmopt_llm.evaluation.workers.pool import TRIES, Crew
-from pyswarmopt_llm.evaluation.workers.sharding import in_heaps, shares
-from pyswarmopt_llm.jobs.search.prepare import Questions
+from pyswarmopt_llm.evaluation.workers.messages import Failed, Order, Questions, Ready, Refused, Reply
+from pyswarmopt_llm.evaluation.workers.pool import TRIES, Pool
+from pyswarmopt_llm.evaluation.workers.sharding import in_shards, shares
 
 
 class Fake:
@@ -45,18 +44,18 @@ def found(order: Order) -> Evaluation:
 
 
 def test_orders_that_fail_go_to_another_worker_and_the_failed_one_is_ended() -> None:
-    hired: list[Fake] = []
+    started: list[Fake] = []
     failures: list[Failed] = []
 
-    def hire(seat: int) -> Fake:
-        broken = len(hired) % 2 == 0
-        hired.append(Fake((lambda order: Failed("died", "x")) if broken else found))
-        return hired[-1]
+    def start_worker(slot: int) -> Fake:
+        broken = len(started) % 2 == 0
+        started.append(Fake((lambda order: Failed("died", "x")) if broken else found))
+        return started[-1]
 
-    with Crew(hire, lambda: 1, {"base": "files"}, on_failure=failures.append) as crew:
-        values = [future.result(5).value for future in [crew.submit(order(k), k) for k in range(6)]]
+    with Pool(start_worker, lambda: 1, {"base": "files"}, on_failure=failures.append) as pool:
+        values = [future.result(5).value for future in [pool.submit(order(k), k) for k in range(6)]]
     assert values == [0, 1, 2, 3, 4, 5]
-    assert len(failures) == 1 and hired[0].closed.is_set() and len(hired) == 2
+    assert len(failures) == 1 and started[0].closed.is_set() and len(started) == 2
 
 
 def test_the_last_try_is_told_so_and_after_it_the_order_is_given_up() -> None:
@@ -67,19 +66,19 @@ def test_the_last_try_is_told_so_and_after_it_the_order_is_given_up() -> None:
         return Failed("out of memory", "full")
 
     given_up = pytest.raises(UserError, match=f"{TRIES} workers failed at one candidate.*out of memory: full")
-    with Crew(lambda seat: Fake(fail), lambda: 2, {"base": "files"}) as crew, given_up:
-        crew.submit(order(0)).result(5)
+    with Pool(lambda slot: Fake(fail), lambda: 2, {"base": "files"}) as pool, given_up:
+        pool.submit(order(0)).result(5)
     assert lasts == [False, False, True]
 
 
-def test_what_the_user_can_mend_is_said_at_once_and_other_files_are_refused() -> None:
+def test_what_the_user_can_correct_is_said_at_once_and_other_files_are_refused() -> None:
     for worker, message in (
-        (Fake(lambda order: Refused("mend it")), "mend it"),
+        (Fake(lambda order: Refused("correct it")), "correct it"),
         (Fake(found, "others"), "a worker has loaded other files than this search"),
     ):
         refused = pytest.raises(UserError, match=f"^{message}")
-        with Crew(lambda seat, worker=worker: worker, lambda: 1, {"base": "files"}) as crew, refused:
-            crew.submit(order(0)).result(5)
+        with Pool(lambda slot, worker=worker: worker, lambda: 1, {"base": "files"}) as pool, refused:
+            pool.submit(order(0)).result(5)
 
 
 def test_a_crew_grows_and_shrinks_with_what_there_is() -> None:
@@ -95,37 +94,37 @@ def test_a_crew_grows_and_shrinks_with_what_there_is() -> None:
             busy[0] -= 1
         return Failed("died", "node") if order.request.position[0] == 99 else found(order)
 
-    with Crew(lambda seat: Fake(slow), lambda: there[0], {"base": "files"}) as crew:
-        assert crew.size == 1
+    with Pool(lambda slot: Fake(slow), lambda: there[0], {"base": "files"}) as pool:
+        assert pool.size == 1
         there[0] = 4
-        crew._looked = -10.0  # as if a second had passed
-        futures = [crew.submit(order(k)) for k in range(12)]
+        pool._looked = -10.0  # as if a second had passed
+        futures = [pool.submit(order(k)) for k in range(12)]
         assert sorted(future.result(5).value for future in futures) == list(range(12))
-        assert peak[0] == 4 and crew.size == 4
+        assert peak[0] == 4 and pool.size == 4
         there[0] = 1
-        for _ in range(100):  # until one of those that are too many has died, and its seat is taken away
+        for _ in range(100):  # until one of those that are too many has died, and its slot is taken away
             with pytest.raises(UserError):
-                crew.submit(order(99)).result(5)
-            if crew.size < 4:
+                pool.submit(order(99)).result(5)
+            if pool.size < 4:
                 break
-        assert crew.size < 4
-        assert crew.submit(order(5)).result(5).value == 5
+        assert pool.size < 4
+        assert pool.submit(order(5)).result(5).value == 5
 
 
 def test_a_crew_that_nobody_joins_and_a_failure_that_cannot_be_written_down_are_errors_not_hangs() -> None:
-    def hire(seat: int) -> Fake:
+    def start_worker(slot: int) -> Fake:
         raise ConnectionError("the cluster is gone")
 
     gone = pytest.raises(UserError, match="start: ConnectionError: the cluster is gone")
-    with Crew(hire, lambda: 2, {"base": "files"}) as crew, gone:
-        crew.submit(order(0)).result(5)
+    with Pool(start_worker, lambda: 2, {"base": "files"}) as pool, gone:
+        pool.submit(order(0)).result(5)
 
     def full(failed: Failed) -> None:
         raise OSError(28, "No space left on device")
 
     broken = Fake(lambda order: Failed("died", "x"))
-    with Crew(lambda seat: broken, lambda: 1, {"base": "files"}, on_failure=full) as crew, pytest.raises(OSError):
-        crew.submit(order(0)).result(5)
+    with Pool(lambda slot: broken, lambda: 1, {"base": "files"}, on_failure=full) as pool, pytest.raises(OSError):
+        pool.submit(order(0)).result(5)
 
 
 def test_a_worker_goes_on_with_the_candidate_that_it_has_loaded() -> None:
@@ -140,8 +139,8 @@ def test_a_worker_goes_on_with_the_candidate_that_it_has_loaded() -> None:
     def part(number: int) -> Order:
         return Order(Questions("dev", ()), ShardRequest(torch.tensor([float(number)]), {}))
 
-    with Crew(lambda seat: Fake(note), lambda: 1, {"base": "files"}) as crew:
-        futures = [crew.submit(part(number), number) for number in (1, 2, 1, 3, 2, 1)]
+    with Pool(lambda slot: Fake(note), lambda: 1, {"base": "files"}) as pool:
+        futures = [pool.submit(part(number), number) for number in (1, 2, 1, 3, 2, 1)]
         gate.set()
         for future in futures:
             future.result(5)
@@ -157,14 +156,14 @@ def test_closing_a_crew_leaves_nobody_waiting() -> None:
         worker[0].closed.wait(5)
         return Failed("died", "closed")
 
-    def hire(seat: int) -> Fake:
+    def start_worker(slot: int) -> Fake:
         worker.append(Fake(stuck))
         return worker[-1]
 
-    crew = Crew(hire, lambda: 1, {"base": "files"})
-    futures = [crew.submit(order(k)) for k in range(3)]
+    pool = Pool(start_worker, lambda: 1, {"base": "files"})
+    futures = [pool.submit(order(k)) for k in range(3)]
     assert begun.wait(5)
-    crew.close()
+    pool.close()
     assert all(future.cancelled() for future in futures)
 
 
@@ -179,11 +178,11 @@ def test_all_workers_get_something_while_there_is_something(candidates: int, wor
     assert not rest or sum(got[candidates - rest :]) + rest > workers
 
 
-def test_heaps_hold_every_item_once() -> None:
+def test_shardshold_every_item_once() -> None:
     parts = [(name, tuple(range(k, k + size))) for name in "ab" for k, size in ((0, 5), (5, 1), (6, 3))]
     for count in (1, 2, 4, 50):
-        heaps = in_heaps(parts, count)
-        held = [(name, i) for heap in heaps for name, items in heap.items() for i in items]
+        shards = in_shards(parts, count)
+        held = [(name, i) for shard in shards for name, items in shard.items() for i in items]
         assert sorted(held) == sorted((name, i) for name, items in parts for i in items)
-        sizes = [sum(map(len, heap.values())) for heap in heaps]
-        assert len(heaps) == min(count, len(parts)) and max(sizes) - min(sizes) <= 5
+        sizes = [sum(map(len, shard.values())) for shard in shards]
+        assert len(shards) == min(count, len(parts)) and max(sizes) - min(sizes) <= 5

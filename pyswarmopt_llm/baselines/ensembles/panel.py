@@ -1,16 +1,14 @@
-"""Methods that combine what the experts say, not what they weigh: what such a method declares and is given."""
+"""The experts on one resident base, and what an ensemble makes of them: something that answers items."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.baselines.method import Need
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.metrics.accuracy import Accuracy
@@ -24,12 +22,12 @@ Pairs = Sequence[tuple[str, str]]
 
 
 class Panel:
-    """The experts on one resident base, asked in turn and about the same pairs.
+    """The experts on one resident base, evaluated in turn on the same pairs.
 
     Args:
         engine: holds the base; it is left with some expert loaded.
         experts: name -> patch.
-        said: a file that keeps what the experts say as members of a group; None: in memory.
+        said: a file that caches the experts' responses as members of a group; None: in memory.
     """
 
     def __init__(self, engine: TransformersEngine, experts: Mapping[str, Patch], said: Path | None = None) -> None:
@@ -43,11 +41,11 @@ class Panel:
         """Number of experts."""
         return len(self._patches)
 
-    def answers(self, asked: Accuracy) -> list[list[str]]:
-        """What each expert answers to each item: n lists."""
-        if asked not in self._answers:
-            self._answers[asked] = [asked.answers(self.engine) for _ in self._each()]
-        return self._answers[asked]
+    def answers(self, questions: Accuracy) -> list[list[str]]:
+        """Each expert's answers to the items: n lists."""
+        if questions not in self._answers:
+            self._answers[questions] = [questions.answers(self.engine) for _ in self._each()]
+        return self._answers[questions]
 
     def token_logprobs(self, pairs: Pairs) -> list[Tensor]:
         """For each pair the log-probability of each of its tokens by each expert, (n, T)."""
@@ -60,7 +58,7 @@ class Panel:
     def distributions(self, pairs: Pairs) -> Iterator[tuple[Tensor, Tensor]]:
         """For each pair the experts' log-distributions along its tokens, (n, T, V), and the tokens, (T,).
 
-        Pairs are asked in groups that fit the memory, so that an expert is loaded once per group.
+        Pairs are evaluated in groups that fit the memory; an expert is loaded once per group.
         """
         vocabulary = int(self.engine.model.get_output_embeddings().weight.shape[0])
         lengths = [int(row.shape[1]) for row in self.token_logprobs(pairs)]
@@ -75,7 +73,7 @@ class Panel:
             start = stop
 
     def questions(self, contexts: Sequence[str]) -> list[tuple[str, str]]:
-        """See `engines.asked_words.as_users_words`."""
+        """The user turns of these contexts; see `models.engines.user_turns.as_users_words`."""
         return as_users_words(self.engine, contexts)
 
     def _each(self) -> Iterator[Patch]:
@@ -84,16 +82,16 @@ class Panel:
             yield patch
 
 
-class Voice(Protocol):
-    """What an ensemble makes of a panel: something that answers items."""
+class Answerer(Protocol):
+    """What `Ensemble.fit` returns."""
 
-    def answers(self, asked: Accuracy) -> list[str]:
+    def answers(self, questions: Accuracy) -> list[str]:
         """The chosen letter of each item, or a text (``generate``)."""
 
 
 @runtime_checkable
 class Counted(Protocol):
-    """A `Voice` that counts its own tokens, since it does not ask every expert every item once.
+    """An `Answerer` that counts its own tokens, since it does not give every item to every expert once.
 
     Attributes:
         tokens_per_item: mean of its latest `answers`.
@@ -103,7 +101,7 @@ class Counted(Protocol):
 
 
 class Likelihoods:
-    """A `Voice` that has a log-likelihood for every option, and so chooses as a single model does.
+    """An `Answerer` that has a log-likelihood for every option, and so chooses as a single model does.
 
     Args:
         loglikelihood: as `Engine.loglikelihood`.
@@ -112,34 +110,15 @@ class Likelihoods:
     def __init__(self, loglikelihood: Callable[[Pairs], list[float]]) -> None:
         self.loglikelihood = loglikelihood
 
-    def answers(self, asked: Accuracy) -> list[str]:
+    def answers(self, questions: Accuracy) -> list[str]:
         """The option with the highest score.
 
         Raises:
             UserError: items that are scored by what is generated.
         """
-        if asked.scoring == "generate":
-            raise UserError("fusing the experts' probabilities is built for items with choices; leave the method out")
-        return asked.answers(self)  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True)
-class Ensemble:
-    """A way to combine experts that runs all of them on every item.
-
-    Attributes:
-        name: as in ``--methods``.
-        paper: author, year, arXiv number or journal.
-        fit: from the panel, the dev items as they are asked, and a seed, to what answers.
-        needs: ``"dev"`` where dev items are looked at, ``"seed"`` where chance is part of it.
-        open_questions: whether it can answer items without choices.
-    """
-
-    name: str
-    paper: str
-    fit: Callable[[Panel, Accuracy, int], Voice]
-    needs: frozenset[Need] = frozenset()
-    open_questions: bool = False
+        if questions.scoring == "generate":
+            raise UserError("fusing the experts' probabilities is built for items with choices; remove the method")
+        return questions.answers(self)  # type: ignore[arg-type]
 
 
 def contexts_of(pairs: Pairs) -> list[str]:
@@ -147,4 +126,4 @@ def contexts_of(pairs: Pairs) -> list[str]:
     return list(dict.fromkeys(context for context, _ in pairs))
 
 
-__all__ = ["Counted", "Ensemble", "Likelihoods", "Panel", "Voice", "contexts_of"]
+__all__ = ["Answerer", "Counted", "Likelihoods", "Panel", "contexts_of"]

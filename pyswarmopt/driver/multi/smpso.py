@@ -21,7 +21,7 @@ from pyswarmopt.base.storage import too_large
 from pyswarmopt.driver.constraints import Constraints
 from pyswarmopt.driver.encoding import Coding
 from pyswarmopt.driver.evaluation import Bools, Evaluator, Floats
-from pyswarmopt.driver.pareto import crowding_distance, hypervolume, non_dominated
+from pyswarmopt.driver.multi.pareto import crowding_distance, hypervolume, non_dominated
 
 # Nebro et al. 2009, section III: w, and the range that both c1 and c2 are drawn from
 INERTIA = 0.1

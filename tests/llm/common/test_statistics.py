@@ -1,4 +1,4 @@
-"""The statistics of a comparison, against SciPy, brute force and theory."""
+"""Intervals and tests, against SciPy, brute force and theory."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from pyswarmopt_llm.jobs.compare.page import mean_curve, plot
-from pyswarmopt_llm.jobs.compare.statistics import interval, interval_over_tasks, paired_permutation, replicates
+from pyswarmopt_llm.common.statistics import (
+    bootstrap_means,
+    interval_over_seeds,
+    interval_over_tasks,
+    permutation_test,
+)
 
 
 @given(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.25, 1.0]), min_size=1, max_size=9))
@@ -23,7 +27,7 @@ def test_the_exact_test_is_brute_force(differences: list[float]) -> None:
         for signs in product((-1, 1), repeat=len(differences))
     ]
     expected = np.mean([total >= observed - 1e-9 for total in sums])
-    assert paired_permutation(np.array(differences), np.random.default_rng(0)) == pytest.approx(expected)
+    assert permutation_test(differences) == pytest.approx(expected)
 
 
 def test_the_drawn_test_agrees_with_scipy() -> None:
@@ -36,13 +40,13 @@ def test_the_drawn_test_agrees_with_scipy() -> None:
         n_resamples=20_000,
         rng=rng,
     )
-    ours = paired_permutation(x.astype(float) - y, np.random.default_rng(2))
+    ours = permutation_test(x.astype(float) - y)
     assert ours == pytest.approx(theirs.pvalue, abs=0.02)
 
 
 def test_p_values_of_equals_are_uniform() -> None:
     rng = np.random.default_rng(3)
-    found = [paired_permutation(rng.normal(size=40), rng) for _ in range(120)]
+    found = [permutation_test(rng.normal(size=40)) for _ in range(120)]
     assert stats.kstest(found, "uniform").pvalue > 0.01
 
 
@@ -52,7 +56,7 @@ def test_intervals_hold_the_spread_of_items_and_of_seeds() -> None:
     seeds, items, by_seed, by_item = 30, 200, 0.3, 1.0
     scores = rng.normal(size=(seeds, 1)) * by_seed + rng.normal(size=(1, items)) * by_item
     expected = np.sqrt(scores.mean(1).var() / seeds + scores.mean(0).var() / items)
-    assert replicates(scores, rng).std() == pytest.approx(expected, rel=0.1)
+    assert bootstrap_means(scores, rng).std() == pytest.approx(expected, rel=0.1)
 
 
 @pytest.mark.parametrize("right", [0, 7, 30])
@@ -63,15 +67,15 @@ def test_where_seeds_agree_the_interval_is_wilsons_and_never_a_point(right: int,
     p, z, n = right / 30, stats.norm.ppf(0.975), 30
     centre, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     expected = ((centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n))
-    low, high = interval(scores, np.random.default_rng(0))
+    low, high = interval_over_seeds(scores, np.random.default_rng(0))
     assert (low, high) == pytest.approx(expected, abs=1e-12) and high - low > 0.1
 
 
 def test_where_seeds_differ_the_interval_is_that_of_the_bootstrap() -> None:
     rng = np.random.default_rng(5)
     scores = (rng.random((4, 200)) < 0.7).astype(float)
-    means = replicates(scores, np.random.default_rng(6))
-    assert interval(scores, np.random.default_rng(6)) == pytest.approx(np.quantile(means, [0.025, 0.975]))
+    means = bootstrap_means(scores, np.random.default_rng(6))
+    assert interval_over_seeds(scores, np.random.default_rng(6)) == pytest.approx(np.quantile(means, [0.025, 0.975]))
 
 
 def test_the_interval_over_tasks_covers_the_mean() -> None:
@@ -80,13 +84,12 @@ def test_the_interval_over_tasks_covers_the_mean() -> None:
     shares, sizes, covered = np.array([0.5, 0.9, 0.97]), (60, 80, 100), 0
     for _ in range(2000):
         tasks = [(rng.random((1, n)) < share).astype(float) for share, n in zip(shares, sizes, strict=True)]
-        low, high = interval_over_tasks([t.mean() for t in tasks], [interval(t, rng) for t in tasks])
+        low, high = interval_over_tasks([t.mean() for t in tasks], [interval_over_seeds(t, rng) for t in tasks])
         covered += low <= shares.mean() <= high
     assert 0.94 <= covered / 2000 <= 0.975
     assert interval_over_tasks([0.4], [(0.3, 0.6)]) == pytest.approx((0.3, 0.6))
 
 
-def test_curves_are_means_of_staircases() -> None:
-    one, other = [(10, 0.2), (40, 0.6)], [(20, 0.4), (30, 0.5)]
-    assert mean_curve([one, other]) == [(20.0, 0.3), (30.0, 0.35), (40.0, 0.55)]
-    assert plot({"a": {"dev": 1.0}}) is None
+def test_ties_that_round_differently_are_ties() -> None:
+    """0.1 + 0.2 - 0.3 is not 0 in floating point, but the sign patterns whose sum is 0 are all as extreme as it."""
+    assert permutation_test([0.1, 0.2, -0.3]) == 1.0

@@ -1,9 +1,9 @@
-"""Groups that vote or negotiate as contestants: ``vote:NAME`` and ``negotiate:NAME``."""
+"""Groups that vote or negotiate as methods: ``vote:NAME`` and ``negotiate:NAME``."""
 
 from __future__ import annotations
 
-from pyswarmopt_llm.baselines.ensembles.ensemble import Ensemble, Panel
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.baselines.ensembles.panel import Panel
+from pyswarmopt_llm.baselines.method import Ensemble
 from pyswarmopt_llm.groups.context import Room
 from pyswarmopt_llm.groups.members import LocalMember, Memory, Remembered, Seat
 from pyswarmopt_llm.groups.settings import Settings
@@ -12,17 +12,17 @@ from pyswarmopt_llm.groups.strategy import Strategy
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.tasks import Task
 
-GROUPS = {"vote:": VOTES, "negotiate:": NEGOTIATIONS}
+STRATEGIES = {"vote:": VOTES, "negotiate:": NEGOTIATIONS}
 SAMPLING = frozenset({"self-consistency"})  # strategies that another seed changes
 
 
-def is_council(name: str) -> bool:
-    """Whether a contestant's name is that of a group."""
-    return name.startswith(tuple(GROUPS))
+def is_group(name: str) -> bool:
+    """Whether a method's name is that of a group."""
+    return name.startswith(tuple(STRATEGIES))
 
 
 def written_out(name: str) -> list[str]:
-    """The contestants that a name stands for: ``vote:*`` all votes, ``negotiate:*`` all negotiations but societies.
+    """The methods that a name stands for: ``vote:*`` all votes, ``negotiate:*`` all negotiations but societies.
 
     Strategies that need an option of their own are left out of ``*``.
 
@@ -33,31 +33,29 @@ def written_out(name: str) -> list[str]:
         >>> written_out("vote:borda"), len(written_out("negotiate:societies"))
         (['vote:borda'], 32)
     """
-    prefix = next(one for one in GROUPS if name.startswith(one))
+    prefix = next(one for one in STRATEGIES if name.startswith(one))
     wanted = name.removeprefix(prefix)
     if wanted == "*":
-        return [prefix + one for one in GROUPS[prefix] if one not in ("societies", "reward")]
-    try:
-        return [prefix + one for one in find_names([wanted], GROUPS[prefix])]
-    except UserError as error:
-        raise UserError(str(error).replace("--strategy ", f"--methods {prefix}", 1)) from error
+        return [prefix + one for one in STRATEGIES[prefix] if one not in ("societies", "reward")]
+    return [prefix + one for one in find_names([wanted], STRATEGIES[prefix], where=f"--methods {prefix}")]
 
 
-def load_council(name: str) -> Ensemble:
-    """The group of that name as an ensemble: it is asked through its own memory and counts its own tokens."""
+def load_group(name: str) -> Ensemble:
+    """The group of that name as an ensemble: it has its own response cache and counts its own tokens."""
     strategy = load_strategy(name.partition(":")[2])
     needs = {"dev"} | ({"seed"} if strategy.name in SAMPLING else set())
     return Ensemble(
         name,
+        STRATEGIES[name.partition(":")[0] + ":"].get(strategy.name, ""),
         strategy.source,
-        lambda panel, dev, seed: Council(panel, dev, seed, strategy),
+        lambda panel, dev, seed: GroupAnswers(panel, dev, seed, strategy),
         needs=frozenset(needs),  # type: ignore[arg-type]
         open_questions=not strategy.choices,
     )
 
 
-class Council:
-    """A `Voice` that asks the experts of a panel as members.
+class GroupAnswers:
+    """An `Answerer`: the experts of a panel as members of a group.
 
     Args:
         panel: the experts.
@@ -78,12 +76,12 @@ class Council:
         task = Task("dev", dev.items, (), dev.template)
         self._decide = strategy.fit(Room(members, task, dev.scoring, Settings(seed=seed)))
 
-    def answers(self, asked: Accuracy) -> list[str]:
+    def answers(self, questions: Accuracy) -> list[str]:
         """The group's answers; blank where it comes to none."""
         self._seat.leave()  # a merged candidate may have been scored since
-        verdicts = self._decide(asked.items)
+        verdicts = self._decide(questions.items)
         self.tokens_per_item = sum(verdict.tokens for verdict in verdicts) / len(verdicts)
         return [verdict.answer or "" for verdict in verdicts]
 
 
-__all__ = ["Council", "is_council", "load_council", "written_out"]
+__all__ = ["GroupAnswers", "is_group", "load_group", "written_out"]

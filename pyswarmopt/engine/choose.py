@@ -1,0 +1,205 @@
+"""The choice of a backend for each update of a swarm: `reference`, `chunked` NumPy or compiled loops.
+
+A sum of terms in float32 or float64 on the CPU moves by compiled loops where these know its terms and pay, else in
+NumPy; every other swarm moves by `reference`. All of them draw the same random numbers and give the same results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyswarmopt.algorithms.recipe import Recipe
+from pyswarmopt.base.state import Bools, Floats, State, entries_under
+from pyswarmopt.base.storage import IN_MEMORY, Storage
+from pyswarmopt.engine import chunked, compiled, reference
+from pyswarmopt.engine.asynchronous import remember_one
+from pyswarmopt.engine.buffers import Buffers
+from pyswarmopt.engine.numba.loader import Compiler, Loops
+from pyswarmopt.engine.random_factors import Factors, check_saved
+from pyswarmopt.parts import boundary
+from pyswarmopt.parts.boundary import Box
+from pyswarmopt.parts.topology import Global
+from pyswarmopt.parts.velocity import BlockRule, Snapshot
+
+SMALL = 2**12  # numbers in a swarm, up to which all factors are drawn before the move
+ONE_BLOCK = [chunked.WHOLE]
+COMPILED_FROM = 2**17  # numbers in a swarm, from which on it pays to load the loops for it alone
+FACTORS = "factors."  # prefix of the random factors in a saved state
+COMPILER = Compiler()  # of this process: its swarms share the loops, and the count of moves after which these pay
+
+
+class Update:
+    """The update of one swarm.
+
+    Args:
+        recipe: the algorithm.
+        state: the swarm, which is changed in place.
+        box: the bounds, if there are any.
+        generator: the swarm's CPU generator.
+        storage: where large tensors are.
+        saved: a saved state whose random `factors` are used up first.
+
+    Attributes:
+        buffers: the memory of the state.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        state: State,
+        box: Box | None,
+        generator: torch.Generator,
+        storage: Storage = IN_MEMORY,
+        saved: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._recipe, self._state, self._generator, self._storage = recipe, state, generator, storage
+        self._bounds = box
+        self._box = None if recipe.boundary is boundary.none else box
+        self.buffers = Buffers(state, storage)
+        self._scope = getattr(recipe.velocity, "looks_at", "all")
+        self._in_numpy = self.buffers.in_numpy and self._scope != "all"
+        dtype = self.buffers.arrays().x.dtype if self._in_numpy else np.float64
+        self._factors = Factors(generator, dtype, COMPILER)
+        self._factors.load(entries_under(FACTORS, saved or {}))
+        self._places = compiled.places_of(recipe.velocity)
+
+    def factors(self) -> dict[str, Any]:
+        """The random factors drawn ahead, as entries of a saved state."""
+        return {FACTORS + name: value for name, value in self._factors.state().items()}
+
+    # ---- move ----
+
+    def move(self) -> None:
+        """Move all particles once."""
+        st, out = self._state, self.buffers.for_next()
+        if self._in_numpy:
+            self._move_arrays(st, out)
+        else:
+            reference.move(st, self._recipe, self._factors, self._generator, self._box, out=out)
+        st.positions = out
+
+    def _move_arrays(self, st: State, out: Tensor) -> None:
+        x, v, p, g, w = self.buffers.arrays()
+        number, topology = st.age - 1, self._recipe.topology
+        step = self._recipe.schedule(number)
+        informants = getattr(topology, "informants", None)  # looking for a base class takes ten times as long
+        rows = None
+        if informants is not None:
+            g, rows = p, informants(st, self._generator)
+        elif type(topology) is not Global:
+            g = topology(st, self._generator).numpy()
+        rule = cast(BlockRule, self._recipe.velocity)
+        small = x.size <= min(SMALL, chunked.BLOCK)
+        c = self._factors.next(rule.sum, x.shape, number, whole=small)
+        new_x = x if out is st.positions else out.numpy()
+        m = chunked.Move(
+            rule, Snapshot(x, v, p, g, w), rows, c, step, new_x, self._box, self._recipe.boundary, self._generator
+        )
+        factors = None if small or not rule.sum.per_coordinate else self._factors
+        cut = ONE_BLOCK if small else chunked.blocks_of(*x.shape, self._scope)
+        loops = self._loops(small, rule)
+        if loops is None or self._places is None:
+            chunked.move(m, factors, cut)
+        elif small:
+            compiled.small_move(loops, m, self._places)
+        else:
+            compiled.large_move(loops, m, self._places, factors, cut)
+
+    def _loops(self, small: bool, rule: BlockRule) -> Loops | None:
+        """The compiled loops, if they can make this move and pay."""
+        if small:
+            loops = COMPILER.for_small()
+        elif self._places is None or (rule.sum.normalise and rule.sum.per_coordinate):
+            return None
+        else:
+            loops = COMPILER.load() if self._state.positions.numel() >= COMPILED_FROM else COMPILER.loops
+        return loops if self.buffers.plain else None
+
+    def move_one(self, i: int) -> None:
+        """Move particle i alone; the schedules are at the move that the present round stands for."""
+        alone = Factors(self._generator, compiler=COMPILER, most_moves=1)
+        reference.move(self._state, self._recipe, alone, self._generator, self._box, slice(i, i + 1))
+
+    # ---- remember ----
+
+    def remember(self, costs: Floats, evaluated: Bools | None) -> None:
+        """Take in the costs of one iteration, (N,); see `reference.remember`."""
+        st, at, loops = self._state, self.buffers.arrays(), COMPILER.loops
+        all_count = evaluated is None or self._recipe.repeat_dropped
+        if loops is not None and all_count and self.buffers.plain and self.buffers.in_numpy:
+            known = costs if evaluated is None else np.where(evaluated, costs, st.costs)
+            best, worst = loops.remember(at.x, at.p, known, st.best_costs, st.stagnation, st.age > 0)
+            if best >= 0:
+                st.costs = known
+                reference.remember_extremes(st, self._recipe, at, (known, best), (known, worst))
+                st.count(evaluated)
+                return
+        reference.remember(st, self._recipe, at, costs, evaluated)
+
+    def remember_one(self, i: int, cost: float, first: bool) -> None:
+        """Take in the cost of particle i; see `asynchronous.remember_one`."""
+        remember_one(self._state, i, cost, first)
+
+    def revalue(self, best_costs: Floats, best_cost: float) -> None:
+        """Replace the costs at p, and let g and the best of all follow.
+
+        Args:
+            best_costs: (N,) costs at p, finite or +inf; the state owns them from now on.
+            best_cost: cost at the best of all, if no p is there any more and none is better.
+        """
+        st, i = self._state, int(best_costs.argmin())
+        st.best_costs, st.leader_cost = best_costs, float(best_costs[i])
+        st.leader_position = self._storage.copy(st.best_positions[i])
+        elsewhere = not any(torch.equal(p, st.best_position) for p in st.best_positions)
+        if elsewhere and best_cost <= st.leader_cost:
+            st.best_cost = best_cost
+        else:
+            st.best_cost, st.best_position = st.leader_cost, st.leader_position
+
+    # ---- restart ----
+
+    def restart(self) -> None:
+        """Let the recipe's policies send particles, or all of them, elsewhere."""
+        for policy in self._recipe.restart:
+            policy(self._state, self)
+
+    def send_back(self, rows: Bools) -> None:
+        """x <- p, v <- 0 for some particles, (N,) mask; those being evaluated stay."""
+        if self._state.in_flight is not None:
+            rows = rows & ~self._state.in_flight.pending
+        self.buffers.own_positions()
+        reference.send_back(self._state, self.buffers.arrays(), rows)
+
+    def repopulate(self, count: int) -> None:
+        """Replace the population by a new one; the best and the worst of all are kept.
+
+        With evaluations pending, only dispatch is paused: the policy is called again after each of them.
+        """
+        st, like = self._state, self._state.positions
+        x, v = (self._storage.empty((count, like.shape[1]), like.dtype, like.device) for _ in range(2))
+        self._recipe.populate(None, x, self._bounds, self._generator)
+        self._recipe.launch(x, v, self._bounds, self._generator)
+        if st.in_flight is not None and st.in_flight.pending.any():  # the draw counts: runs repeat to the bit
+            st.in_flight.paused = True
+            return
+        st.repopulate(State.start(x, v, st.maximize, self._storage))
+        self.buffers.renew()
+        self._factors.forget()
+
+
+def check_factors(saved: Mapping[str, Any], state: State, recipe: Recipe) -> None:
+    """Check the random factors of a saved state before it is loaded.
+
+    Raises:
+        ValueError: they are those of another swarm or recipe.
+    """
+    n, dim = state.positions.shape
+    check_saved(entries_under(FACTORS, saved), (n, dim), getattr(recipe.velocity, "sum", None))
+
+
+__all__ = ["COMPILER", "Update", "check_factors"]

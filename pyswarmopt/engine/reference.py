@@ -1,0 +1,184 @@
+"""Algorithm 1 of Model Swarms (Feng et al. 2024, arXiv 2410.11163) as the paper writes it, for any recipe.
+
+Notation: x positions, v velocities, p personal bests, g the best and w the worst position seen; costs are -f, lower is
+better. The values of all symbols: `algorithms.model_swarms`; the terms d_k of the velocity: `parts.velocity`.
+
+This backend moves swarms on a GPU, in bfloat16 or with terms that look at the whole swarm, and single particles. The
+others, `chunked` and `compiled`, give the same numbers to the bit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyswarmopt.algorithms.recipe import Recipe
+from pyswarmopt.base.blocks import EVERY, ZERO, copy_rows
+from pyswarmopt.base.state import Bools, Floats, State
+from pyswarmopt.engine.random_factors import Factors
+from pyswarmopt.parts import stopping
+from pyswarmopt.parts.boundary import Box
+from pyswarmopt.parts.topology import ByInformants
+from pyswarmopt.parts.velocity import BlockRule, Snapshot
+
+ONE = np.array(1)  # added in a third of the time of a Python number
+
+
+class Arrays(NamedTuple):
+    """x, v, p, (N, D), and the rows g and w, (1, D): a state's tensors, or NumPy arrays on the same memory."""
+
+    x: Any
+    v: Any
+    p: Any
+    g: Any
+    w: Any
+
+
+def tensors(state: State) -> Arrays:
+    """The large arrays of a state as they are."""
+    rows = (tensor.unsqueeze(0) for tensor in (state.leader_position, state.worst_position))
+    return Arrays(state.positions, state.velocities, state.best_positions, *rows)
+
+
+# ---- steps 1 and 2: move ----
+
+
+def move(
+    state: State,
+    recipe: Recipe,
+    factors: Factors | None,
+    generator: torch.Generator,
+    box: Box | None = None,
+    rows: slice = EVERY,
+    out: Tensor | None = None,
+) -> None:
+    """Move particles on the p, g and w of the previous iteration.
+
+    ``v <- (1/C) sum_k r_k phi_k d_k``, in the paper over d = v, p - x, g - x and x - w, and ``x <- x + lambda v``.
+
+    Args:
+        state: the swarm after an evaluation.
+        recipe: the algorithm.
+        factors: the coefficients of coming moves; None: drawn for this move alone.
+        generator: a CPU generator.
+        box: the bounds, if there are any; the paper has none.
+        rows: the particles that move.
+        out: receives the new positions; default: in place.
+    """
+    k, rule = max(state.age - 1, 0), recipe.velocity
+    lambda_k = recipe.schedule(k)  # lambda after k times lambda <- phi_lambda lambda
+    seen = rows if getattr(rule, "looks_at", "all") == "element" else EVERY
+    x, v, p = (_some(array, seen) for array in (state.positions, state.velocities, state.best_positions))
+    s = Snapshot(x, v, p, attractors(state, recipe, generator, rows, seen), state.worst_position.unsqueeze(0))
+    if factors is None or not hasattr(rule, "sum"):
+        v = rule(s, k, generator)
+    else:
+        terms = cast(BlockRule, rule)
+        c = factors.next(terms.sum, (s.x.shape[0], s.x.shape[1]), k)  # c_k = r_k phi_k / C, C = sum_k r_k phi_k
+        v = terms.on(s, c)  # sum_k c_k d_k
+    if seen != rows:
+        x, v = x[rows], v[rows]
+    x = x + lambda_k * v
+    if box is not None:
+        x, v = recipe.boundary(x, v, box, generator)
+    _some(state.positions if out is None else out, rows).copy_(x)
+    _some(state.velocities, rows).copy_(v)
+
+
+def attractors(state: State, recipe: Recipe, generator: torch.Generator, rows: slice, seen: slice) -> Tensor:
+    """g for the particles seen, (., D) or (1, D); a topology that renews links does so for those that move."""
+    if rows is not EVERY:
+        moving = np.zeros(len(state.stagnation), dtype=np.bool_)
+        moving[rows] = True
+        state = replace(state, stagnation=np.where(moving, state.stagnation, 0))
+    if seen is not EVERY and isinstance(recipe.topology, ByInformants):  # without the bests of the others' informants
+        return state.best_positions[recipe.topology.informants(state, generator)[seen]]
+    g = recipe.topology(state, generator)
+    return _some(g, seen) if len(g) > 1 else g
+
+
+def _some(array: Tensor, rows: slice) -> Tensor:
+    """Some rows; all of them without a view, which costs as much as a small move's arithmetic."""
+    return array if rows is EVERY else array[rows]
+
+
+# ---- step 2: evaluate and remember ----
+
+
+def remember(state: State, recipe: Recipe, at: Arrays, costs: Floats, evaluated: Bools | None = None) -> None:
+    """Take in the costs of one iteration: p, g and w change on strict improvement only.
+
+    A cost that is not finite counts as the worst possible and never becomes p, g or w.
+
+    Args:
+        state: the swarm.
+        recipe: says what becomes of dropped particles, and which of equally bad new worsts counts.
+        at: the arrays of the state.
+        costs: (N,) costs at x; the state owns them from now on.
+        evaluated: (N,) mask of the particles that were not dropped; None: all were evaluated.
+    """
+    counted: Bools | None = None
+    if evaluated is not None:
+        costs = np.where(evaluated, costs, state.costs)
+        counted = None if recipe.repeat_dropped else evaluated
+    low = high = state.costs = costs
+    best, worst = costs.argmin(), costs.argmax()
+    # A comparison with NaN is false, and argmin is that of a NaN if there is one.
+    if counted is not None or not (costs.item(best) > -math.inf and costs.item(worst) < math.inf):
+        finite = np.isfinite(costs) if counted is None else np.isfinite(costs) & counted
+        low, high = np.where(finite, costs, math.inf), np.where(finite, costs, -math.inf)
+        best, worst = low.argmin(), high.argmax()
+    improved = low < state.best_costs
+    if state.age > 0:  # the starting positions are p: nothing has stagnated yet
+        np.add(state.stagnation, ONE if counted is None else counted, out=state.stagnation)
+        np.putmask(state.stagnation, improved, 0)
+    if np.count_nonzero(improved):
+        copy_rows(at.x, at.p, improved)
+        np.minimum(state.best_costs, low, out=state.best_costs)
+    remember_extremes(state, recipe, at, (low, best), (high, worst))
+    state.count(evaluated)
+
+
+def remember_extremes(
+    state: State, recipe: Recipe, at: Arrays, best: tuple[Floats, Any], worst: tuple[Floats, Any]
+) -> None:
+    """Update g, the best of all and w, given costs with the index of the lowest one, and of the highest one."""
+    costs, i = best
+    cost = costs.item(i)
+    if cost < state.leader_cost:
+        state.leader_cost, at.g[0], state.leader_stagnation = cost, at.x[i], 0
+    elif state.age > 0:
+        state.leader_stagnation += 1
+    if cost < state.best_cost:
+        # The leader's own tensor: no second copy of D numbers. A new population has a new leader.
+        state.best_cost, state.best_position, state.best_stagnation = cost, state.leader_position, 0
+    elif state.generation > 0:
+        state.best_stagnation += 1
+    costs, i = worst
+    cost = costs.item(i)
+    if cost > state.worst_cost:
+        if recipe.last_worst_wins:
+            i = np.flatnonzero(costs == cost)[-1]
+        state.worst_cost, at.w[0] = cost, at.x[i]
+
+
+# ---- step 3: restart; step 4: stop ----
+
+
+def send_back(state: State, at: Arrays, rows: Bools) -> None:
+    """x <- p, v <- 0 for some particles, (N,) mask: those whose p has not changed for c_r iterations."""
+    copy_rows(at.p, at.x, rows)
+    copy_rows(ZERO, at.v, rows)
+
+
+def stop(state: State, recipe: Recipe) -> dict[str, float]:
+    """The recipe's reasons to stop, g unchanged for c iterations or K iterations in the paper, with their values."""
+    return stopping.reasons(recipe.stop, state)
+
+
+__all__ = ["Arrays", "move", "remember", "remember_extremes", "send_back", "stop", "tensors"]

@@ -1,0 +1,147 @@
+"""Optimizers of other libraries, saved by the values they were told and loaded by asking and telling them again.
+
+That is exact for every optimizer that is a function of its seed and what it is told, whatever it keeps inside, and
+takes the time of as many asks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pyswarmopt.base.inputs import as_values
+from pyswarmopt.base.optimizer import Point
+
+Floats = npt.NDArray[np.float64]
+
+
+class Replayed(ABC):
+    """What such an optimizer shares with others: the whole of `pyswarmopt.Optimizer` but for its own asks and tells.
+
+    Args:
+        population: positions of a round, if that is given.
+        budget: evaluations in all; `stop` says when they are spent.
+        maximize: whether larger values are better.
+
+    Raises:
+        ValueError: a population or budget below 1.
+    """
+
+    _SETTINGS: tuple[str, ...] = ("population", "budget", "maximize")  # attributes that must be equal to load a state
+
+    def __init__(self, population: int | None, budget: int | None, maximize: bool) -> None:
+        for what, number in (("population", population), ("budget", budget)):
+            if number is not None and number < 1:
+                raise ValueError(f"{what}={number}: it must be at least 1")
+        self._population, self._budget, self._maximize = population, budget, maximize
+
+    def _begin(self, seed: int) -> None:
+        """Go back to before the first ask."""
+        self._seed = seed
+        self._told: list[float] = []
+        self._digest = hashlib.sha256()
+        self._pending: Any = None  # what `_propose` gave, as long as it was not told
+        self._best_cost, self._best_x = np.inf, torch.from_numpy(np.array(self._start(seed), dtype=np.float64))
+
+    @abstractmethod
+    def _start(self, seed: int) -> Floats:
+        """Make the optimizer; its first mean, (D,), counts as the best while there is no value."""
+
+    @abstractmethod
+    def _propose(self) -> Any:
+        """Ask the optimizer for the next round."""
+
+    @abstractmethod
+    def _positions_of(self, pending: Any) -> Floats:
+        """The positions of a round, (N, D)."""
+
+    @abstractmethod
+    def _learn(self, pending: Any, costs: Floats) -> None:
+        """Tell the optimizer the costs of a round, (N,), +inf where there is none."""
+
+    @property
+    def best(self) -> Point:
+        """The best point so far."""
+        return Point(self._best_x.clone(), -self._best_cost if self._maximize else self._best_cost)
+
+    def ask(self) -> Tensor:
+        """Positions to evaluate, (N, D) float64; the same ones until they are told. The last ones may be fewer."""
+        if self._pending is None:
+            self._pending = self._propose()
+        return torch.from_numpy(np.array(self._positions_of(self._pending), dtype=np.float64))
+
+    def tell(
+        self, positions: Tensor, values: npt.ArrayLike | Tensor, dropped: npt.ArrayLike | Tensor | None = None
+    ) -> None:
+        """The values, (N,), of the positions asked for; those that are not finite count as the worst possible.
+
+        Raises:
+            ValueError: nothing was asked for, other positions, not one value for each, or some are `dropped`.
+        """
+        if dropped is not None:
+            raise ValueError("every position needs a value: none can be dropped")
+        if self._pending is None:
+            raise ValueError("tell() without ask(): each round of positions can be told once")
+        asked = self.ask()
+        if positions.shape != asked.shape or not torch.equal(positions.to(asked), asked):
+            raise ValueError("tell() must be given the positions that ask() returned")
+        costs = as_values(values, (len(asked),)) * (-1.0 if self._maximize else 1.0)
+        costs = np.where(np.isfinite(costs), costs, np.inf)
+        i = int(costs.argmin())
+        if costs[i] < self._best_cost:
+            self._best_cost, self._best_x = float(costs[i]), asked[i].clone()
+        self._learn(self._pending, costs)
+        self._digest.update(asked.numpy().tobytes())
+        self._told += costs.tolist()
+        self._pending = None
+
+    def stop(self) -> dict[str, float]:
+        """``{"max_evals": n}`` once the budget is spent."""
+        spent = self._budget is not None and len(self._told) >= self._budget
+        return {"max_evals": len(self._told)} if spent else {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The settings, and the values told so far."""
+        return {
+            **self._settings(),
+            "seed": self._seed,
+            "asked": self._pending is not None,
+            "told": torch.tensor(self._told, dtype=torch.float64),
+            "digest": self._digest.hexdigest(),
+        }
+
+    def _settings(self) -> dict[str, Any]:
+        return {name: getattr(self, f"_{name}") for name in self._SETTINGS}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go back to a saved state by asking and telling all over again.
+
+        Raises:
+            ValueError: saved by an optimizer with other settings, or the positions differ from those of then: other
+                bounds or starting positions, another version of the library, or an optimizer that is not deterministic.
+        """
+        differs = [name for name, value in self._settings().items() if saved.get(name) != value]
+        if differs:
+            raise ValueError(f"saved by an optimiser with another {', '.join(differs)}")
+        self._begin(saved["seed"])
+        costs = saved["told"].numpy()
+        while len(self._told) < len(costs):
+            x = self.ask()
+            now = costs[len(self._told) : len(self._told) + len(x)]
+            self.tell(x, -now if self._maximize else now)
+        if self._digest.hexdigest() != saved["digest"]:
+            raise ValueError(
+                "the optimiser asked for other positions than when it was saved: other bounds, positions or version of "
+                "its library, or one that is not deterministic"
+            )
+        if saved["asked"]:
+            self.ask()
+
+
+__all__ = ["Floats", "Replayed"]

@@ -1,0 +1,54 @@
+"""Names that users give, looked up in a table: one error for all of them, with the closest name as a suggestion."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from pyswarmopt_llm.common.errors import UserError
+
+T = TypeVar("T")
+
+
+def unknown(where: str, name: str, known: Iterable[str], advice: str | None = None) -> UserError:
+    """The error for a name that is in no table.
+
+    Args:
+        where: the option, such as ``--method``, and what stands before the name, such as ``builtin:``.
+        name: as given.
+        known: all names.
+        advice: what to do where no name comes close; default: lists them all.
+
+    Example:
+        >>> unknown("--method", "tiess", ["slerp", "ties"])
+        UserError('--method tiess: unknown; did you mean ties?')
+        >>> unknown("--method", "x", ["slerp", "ties"])
+        UserError('--method x: unknown; use one of: slerp, ties')
+        >>> unknown("builtin:", "tips", ["ties"])
+        UserError('builtin:tips: unknown; did you mean builtin:ties?')
+    """
+    names = list(known)
+    prefix = where.split()[-1] if where.endswith(":") else ""
+    close = closest(name, names)
+    hint = f"did you mean {prefix}{close}?" if close is not None else advice or f"use one of: {', '.join(names)}"
+    return UserError(f"{where}{'' if prefix else ' '}{name}: unknown; {hint}")
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that looks most like this one; None where none comes close."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
+
+
+def lookup(where: str, name: str, table: Mapping[str, T]) -> T:
+    """The entry of that name.
+
+    Raises:
+        UserError: there is none; see `unknown`.
+    """
+    if name not in table:
+        raise unknown(where, name, table)
+    return table[name]
+
+
+__all__ = ["closest", "lookup", "unknown"]

@@ -1,0 +1,160 @@
+"""Every backend of the update gives the numbers of `engine.reference`, to the bit."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import pyswarmopt as pso
+from pyswarmopt.algorithms.clpso import Exemplars
+from pyswarmopt.base.blocks import EVERY
+from pyswarmopt.engine import choose, chunked, reference
+from pyswarmopt.engine.numba import loader
+from pyswarmopt.parts import boundary
+from pyswarmopt.parts.restart import RestartAtBest
+
+BOUNDS = [(-2, 2), (0, 3), (-1, 9), (-5, 0), (3, 3)]
+TOPOLOGIES = [*pso.topology.TOPOLOGIES.values(), Exemplars(gap=2)]
+# Not `resample`: by blocks it draws for the coordinates outside only, the reference for all of them.
+WALLS = [boundary.none, boundary.clip, boundary.confine, boundary.reflect, boundary.periodic]
+NEXT = pso.Term("next", 0.3, lambda s: s.p[[*range(1, len(s.p)), 0]] - s.x, "scalar", looks_at="column")
+OWN = {
+    "column": pso.compose((pso.inertia(0.6), pso.social(1.2), NEXT), boundary=boundary.clip),
+    "normalised": pso.compose((pso.inertia(0.6, "scalar"), pso.social(1.2, "element")), normalise=True, schedule=0.7),
+    "clamped": pso.recipes.inertia_weight(max_velocity=0.4, horizon=8),
+    "no randomness": pso.recipes.model_swarms(randomness="none", restart_patience=2),
+    "authors' code": pso.recipes.model_swarms(compat="reference", restart_patience=3),
+    "restarts": pso.compose(
+        (pso.inertia(0.9), pso.cognitive(1.0, "element"), pso.repel(0.4)), restart=RestartAtBest(2)
+    ),
+}
+RECIPES = {name: make() for name, make in pso.recipes.RECIPES.items()} | OWN
+
+
+class Assembled:
+    """The factors of a swarm that moves by blocks, drawn in their order and put together."""
+
+    def __init__(self, factors, cut):
+        self._factors, self._cut = factors, cut
+
+    def next(self, rule, shape, move):
+        c = self._factors.next(rule, shape, move, whole=False)
+        if not rule.per_coordinate:
+            return c
+        table = np.empty((len(rule.terms), *shape), c.dtype)
+        for rows, columns in self._cut:
+            width = table[0, rows, columns].shape[1]
+            for k, found in enumerate(self._factors.per_block(rule, c[:, rows], width)):
+                table[k, rows, columns] = found
+        return table
+
+
+def move_by_reference(update, state, out):
+    n, dim = state.positions.shape
+    factors = update._factors
+    if n * dim > min(choose.SMALL, chunked.BLOCK):
+        factors = Assembled(factors, chunked.blocks_of(n, dim, update._scope))
+    reference.move(state, update._recipe, factors, update._generator, update._box, out=out)
+
+
+def remember_by_reference(update, costs, evaluated):
+    state = update._state
+    reference.remember(state, update._recipe, reference.tensors(state), costs, evaluated)
+
+
+def drive(recipe, dtype, rounds=9) -> list[dict]:
+    """The whole state after each round; some evaluations are dropped, some fail."""
+    swarm = pso.Swarm(bounds=BOUNDS, population=7, recipe=recipe, seed=3, dtype=dtype)
+    seen = []
+    for k in range(rounds):
+        x = swarm.ask()
+        values = ((x.double() - 1.0) ** 2).sum(-1).numpy()
+        values[values > 60.0] = np.nan
+        if k % 2:
+            values = np.floor(values / 8)  # equally good and equally bad ones
+        swarm.tell(x, values, dropped=np.arange(len(x)) == k if k % 3 == 2 else None)
+        seen.append(swarm.state_dict())
+    return seen
+
+
+def assert_same(found, expected):
+    for k, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
+        assert ours.keys() == theirs.keys()
+        for name, value in theirs.items():
+            if isinstance(value, torch.Tensor):
+                assert torch.equal(ours[name].nan_to_num(7), value.nan_to_num(7)), (k, name)
+            else:
+                assert ours[name] == value, (k, name)
+
+
+@pytest.fixture(params=["chunked", "numba"])
+def backend(request, monkeypatch):
+    """Which backend moves; the loops of `numba` run uncompiled, `test_compiled` compiles them."""
+    loops = loader.AS_THEY_STAND if request.param == "numba" else None
+    monkeypatch.setattr(choose.COMPILER, "loops", loops)
+    with np.errstate(over="ignore"):  # random numbers count modulo 2^64
+        yield request.param
+
+
+@pytest.fixture(params=["small", "one block", "rows", "parts of a row"])
+def cut(request, monkeypatch):
+    """How the swarm of 7 x 5 is moved."""
+    size, small = {"small": (10**6, 2**12), "one block": (10**6, 0), "rows": (12, 0), "parts of a row": (3, 0)}[
+        request.param
+    ]
+    monkeypatch.setattr(choose, "SMALL", small)
+    monkeypatch.setattr(chunked, "BLOCK", size)
+    monkeypatch.setattr(chunked, "blocks_of", chunked.blocks_of.__wrapped__)  # else those of another size
+
+
+def check(monkeypatch, recipe, dtype):
+    found = drive(recipe, dtype)
+    with monkeypatch.context() as patch:
+        patch.setattr(choose.Update, "_move_arrays", move_by_reference)
+        patch.setattr(choose.Update, "remember", remember_by_reference)
+        expected = drive(recipe, dtype)
+    assert_same(found, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_moves_as_in_the_reference(monkeypatch, backend, cut, name, dtype):
+    check(monkeypatch, RECIPES[name], dtype)
+
+
+@pytest.mark.parametrize("wall", WALLS)
+@pytest.mark.parametrize("topology", TOPOLOGIES, ids=lambda t: type(t).__name__)
+def test_every_topology_and_boundary_acts_as_in_the_reference(monkeypatch, backend, cut, topology, wall):
+    for dtype, random, normalise in itertools.product((torch.float64, torch.float32), ("scalar", "element"), (0, 1)):
+        terms = (pso.inertia(0.9), pso.cognitive(1.4, random), pso.social(1.8), pso.repel(0.2, random))
+        recipe = pso.compose(terms, topology, wall, schedule=0.9, normalise=bool(normalise))
+        check(monkeypatch, recipe, dtype)
+
+
+@pytest.mark.parametrize("recipe", ["model_swarms", "constriction", "bare_bones"])
+def test_one_particle_moves_as_it_does_among_all(recipe):
+    """Without randomness, or with the numbers of all, the others make no difference."""
+    made = pso.recipes.model_swarms(randomness="none") if recipe == "model_swarms" else pso.recipes.get(recipe)
+    swarm = pso.Swarm(bounds=BOUNDS, population=7, recipe=replace(made, boundary=boundary.none), seed=3)
+    swarm.tell(swarm.ask(), torch.arange(7.0))
+    state, rule = swarm._state, swarm.recipe.velocity
+    start = state.positions.clone()
+    if recipe == "constriction":  # its factors are drawn for the particle alone
+        wide = tuple(replace(term, looks_at="all") for term in rule.terms)
+        rule = pso.velocity.SumOfTerms(wide)
+
+    def moved(rows):
+        state.positions.copy_(start)
+        state.velocities.fill_(0.25)
+        recipe = replace(swarm.recipe, velocity=rule)
+        reference.move(state, recipe, None, torch.Generator().manual_seed(5), rows=rows)
+        return state.positions.clone()
+
+    everybody, alone = moved(EVERY), moved(slice(2, 3))
+    assert torch.equal(alone[2], everybody[2]) and not torch.equal(alone[2], start[2])
+    others = [i for i in range(7) if i != 2]
+    assert torch.equal(alone[others], start[others])
