@@ -60,9 +60,10 @@ def command(
 
     Example: swarm-llm train-expert --base B --data builtin:dates --out experts/dates --rank 4
     """
-    from pyswarmopt_llm.models import resolve_base, train_expert
+    from pyswarmopt_llm.models.base import resolve_base
     from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
     from pyswarmopt_llm.models.training.examples import load_examples
+    from pyswarmopt_llm.models.training.train import train_expert
 
     where = pick_device(device)
     sources = {spec: load_examples(spec, examples, seed) for spec in data}

@@ -8,11 +8,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pyswarmopt_llm.baselines.truncate import truncate_low_rank
 from pyswarmopt_llm.common.interfaces import Patch, Space
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
-from pyswarmopt_llm.spaces.one_base import save_patch
 
 
 def save_truncated(
@@ -23,6 +21,9 @@ def save_truncated(
     Returns:
         `rank`, and `relative_error` in the Frobenius norm over all weights.
     """
+    from pyswarmopt_llm.baselines.truncate import truncate_low_rank
+    from pyswarmopt_llm.spaces.one_base import save_patch
+
     cut = {name: truncate_low_rank(change, rank) for name, change in space.realise(position).low_rank.items()}
     save_patch(Patch(low_rank={name: part.change for name, part in cut.items()}), experts, folder)
     lost, whole = sum(part.lost for part in cut.values()), sum(part.whole for part in cut.values())

@@ -21,8 +21,6 @@ from pyswarmopt_llm.evaluation.workers.spec import parse_workers
 from pyswarmopt_llm.jobs.search.export import items_saved, save_truncated
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.selection import Choice
-from pyswarmopt_llm.reporting.card import model_card
-from pyswarmopt_llm.reporting.report.report import render_report
 from pyswarmopt_llm.tasks import Scoring
 
 log = logging.getLogger(__name__)
@@ -86,6 +84,9 @@ def finish(
 
 def publish(job: Job, run: Run, result: RunResult) -> dict[str, Any]:
     """Write card and report first, ``result.json`` last: where it is, everything is. Returns its content."""
+    from pyswarmopt_llm.reporting.card import model_card
+    from pyswarmopt_llm.reporting.report.report import render_report
+
     found = result.to_json()
     write_text(run.path / "best" / "README.md", model_card(run.about, found))
     write_text(run.path / "report.html", render_report(run.about, found, run.rows, job.tasks))

@@ -9,7 +9,6 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
-from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
 from pyswarmopt_llm.evaluation.workers.spec import check_workers, parse_workers
 from pyswarmopt_llm.metrics.objectives import Objectives, scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
@@ -88,6 +87,8 @@ def check_screen(config: SearchConfig, objectives: Objectives, size: int) -> Non
     """
     if config.screen is None:
         return
+    from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
+
     several = space_kind(config.space).several_models
     if several or config.engine != TRANSFORMERS:
         where = f"--space {config.space}" if several else f"--engine {config.engine}"

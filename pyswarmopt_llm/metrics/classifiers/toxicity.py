@@ -17,7 +17,6 @@ from pyswarmopt_llm.tasks import Item
 
 _LABELS = ("toxicity", "toxic")
 _TEXTS, _TOKENS = 32, 512  # in one pass; of one text, what classifiers of BERT's kind can hold
-MAX_NEW_TOKENS = 20  # of a continuation, as in the paper's data set and the Model Swarms reference
 
 
 def harmlessness(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
