@@ -27,11 +27,11 @@ def register(kind: SpaceKind) -> None:
     """Make a kind of space known by its name, which ``--space`` and `SearchConfig.space` take.
 
     Raises:
-        ValueError: another kind has that name.
+        ValueError: a kind of this package has that name.
     """
-    known = _KINDS.setdefault(kind.name, kind)
-    if type(known) is not type(kind):
-        raise ValueError(f"a space called {kind.name!r} is registered already")
+    if kind.name in _MODULES and type(kind).__module__ != f"{__name__}.{_MODULES[kind.name]}":
+        raise ValueError(f"{kind.name!r} is the name of a built-in space; choose another")
+    _KINDS[kind.name] = kind
 
 
 def space_kind(name: str) -> SpaceKind:
