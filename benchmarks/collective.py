@@ -14,10 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.groups.config import CouncilConfig
+from pyswarmopt_llm.groups.config import CouncilConfig, StrategySettings
+from pyswarmopt_llm.groups.registry import NEGOTIATIONS, VOTES, society_names
 from pyswarmopt_llm.groups.run import decide_task
-from pyswarmopt_llm.groups.settings import Settings
-from pyswarmopt_llm.groups.strategies import NEGOTIATIONS, VOTES, society_names
 
 # On items that are scored by their options these never let a member write.
 SCORED = (
@@ -67,7 +66,7 @@ def main() -> None:
             task=task,
             out=str(Path(args.out) / Path(task).stem),
             base=args.base,
-            settings=Settings(rounds=args.rounds, agents=args.agents),
+            settings=StrategySettings(rounds=args.rounds, agents=args.agents),
             dev=args.dev,
             test=args.test,
             threads=args.threads,

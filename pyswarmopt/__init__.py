@@ -1,31 +1,97 @@
 """Particle swarm optimisation for any objective: composable, resumable to the bit, from 2 to 10^7 dimensions.
 
+What stands in `__all__` is the public API; names are loaded on first use, so that importing the package is quick.
+
 >>> import pyswarmopt as pso
 >>> pso.minimize(pso.functions.sphere, [(-5, 5)] * 3, max_evals=4000, seed=0).fun < 1e-6
 True
 """
 
-from pyswarmopt import interop
-from pyswarmopt.algorithms import registry as recipes
-from pyswarmopt.algorithms.recipe import Recipe, compose
-from pyswarmopt.base.flat_view import FlatView, layer_of, module_type_of
-from pyswarmopt.base.optimizer import Optimizer, Point
-from pyswarmopt.driver.history import History, ParticleRecord, Record
-from pyswarmopt.driver.multi import pareto
-from pyswarmopt.driver.multi.multiobjective import MultiResult, minimize_multi
-from pyswarmopt.driver.result import Result
-from pyswarmopt.hybrid.memetic import MemeticSwarm
-from pyswarmopt.inspect import diagnostics, plot
-from pyswarmopt.inspect.diagnostics import Diagnosis, diagnose
-from pyswarmopt.inspect.recorder import Step, record
-from pyswarmopt.minimize import maximize, minimize
-from pyswarmopt.parts import boundary, initialise, restart, schedule, stopping, topology, velocity
-from pyswarmopt.parts.boundary import Box
-from pyswarmopt.parts.velocity import Snapshot, Term, cognitive, inertia, repel, social
-from pyswarmopt.swarm import Swarm, Ticket
-from pyswarmopt.teaching.functions import functions, wrappers
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyswarmopt import interop
+    from pyswarmopt._minimize import maximize, minimize
+    from pyswarmopt.algorithms import registry as recipes
+    from pyswarmopt.algorithms.recipe import Recipe, compose
+    from pyswarmopt.base.flat_view import FlatView, layer_of, module_type_of
+    from pyswarmopt.base.optimizer import Optimizer, Point
+    from pyswarmopt.driver.history import History, ParticleRecord, Record
+    from pyswarmopt.driver.multi import pareto
+    from pyswarmopt.driver.multi.multiobjective import MultiResult, minimize_multi
+    from pyswarmopt.driver.result import Result
+    from pyswarmopt.hybrid.memetic import MemeticSwarm
+    from pyswarmopt.inspect import diagnostics, plot
+    from pyswarmopt.inspect.diagnostics import Diagnosis, diagnose
+    from pyswarmopt.inspect.recorder import Step, record
+    from pyswarmopt.parts import boundary, initialise, restart, schedule, stopping, topology, velocity
+    from pyswarmopt.parts.boundary import Box
+    from pyswarmopt.parts.velocity import Snapshot, Term, cognitive, inertia, repel, social
+    from pyswarmopt.swarm import Swarm, Ticket
+    from pyswarmopt.teaching.functions import functions, wrappers
 
 __version__ = "0.1.0"  # pyproject.toml reads it from here
+
+# Public name -> the module that defines it, or "module:" where the name is a module itself.
+_HOME = {
+    "Box": "parts.boundary",
+    "Diagnosis": "inspect.diagnostics",
+    "FlatView": "base.flat_view",
+    "History": "driver.history",
+    "MemeticSwarm": "hybrid.memetic",
+    "MultiResult": "driver.multi.multiobjective",
+    "Optimizer": "base.optimizer",
+    "ParticleRecord": "driver.history",
+    "Point": "base.optimizer",
+    "Recipe": "algorithms.recipe",
+    "Record": "driver.history",
+    "Result": "driver.result",
+    "Snapshot": "parts.velocity",
+    "Step": "inspect.recorder",
+    "Swarm": "swarm",
+    "Term": "parts.velocity",
+    "Ticket": "swarm",
+    "boundary": "parts.boundary:",
+    "cognitive": "parts.velocity",
+    "compose": "algorithms.recipe",
+    "diagnose": "inspect.diagnostics",
+    "diagnostics": "inspect.diagnostics:",
+    "functions": "teaching.functions.functions:",
+    "inertia": "parts.velocity",
+    "initialise": "parts.initialise:",
+    "interop": "interop:",
+    "layer_of": "base.flat_view",
+    "maximize": "_minimize",
+    "minimize": "_minimize",
+    "minimize_multi": "driver.multi.multiobjective",
+    "module_type_of": "base.flat_view",
+    "pareto": "driver.multi.pareto:",
+    "plot": "inspect.plot:",
+    "recipes": "algorithms.registry:",
+    "record": "inspect.recorder",
+    "repel": "parts.velocity",
+    "restart": "parts.restart:",
+    "schedule": "parts.schedule:",
+    "social": "parts.velocity",
+    "stopping": "parts.stopping:",
+    "topology": "parts.topology:",
+    "velocity": "parts.velocity:",
+    "wrappers": "teaching.functions.wrappers:",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, is_module, _ = _HOME[name].partition(":")
+    found = import_module(f"{__name__}.{module}")
+    return found if is_module else getattr(found, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
 
 __all__ = [
     "Box",

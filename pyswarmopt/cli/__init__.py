@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from pyswarmopt_cli.terminal import complain
+from pyswarmopt.cli.terminal import complain
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

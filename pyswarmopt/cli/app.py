@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from pyswarmopt.cli import compare, lesson, run_function, show
-from pyswarmopt_cli.limits import BoundedCommand
-from pyswarmopt_cli.start import INTERRUPTED
-from pyswarmopt_cli.terminal import complain, echo, tame_warnings, unreadable
+from pyswarmopt.cli.limits import BoundedCommand
+from pyswarmopt.cli.start import INTERRUPTED
+from pyswarmopt.cli.terminal import complain, echo, tame_warnings, unreadable
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "lesson": lesson.command,

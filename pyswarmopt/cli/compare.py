@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pyswarmopt.cli.options import Dim, Json, Particles, known_recipe
-from pyswarmopt_cli.terminal import echo, open_console
-from pyswarmopt_cli.words import counted
+from pyswarmopt.cli.terminal import echo, open_console
+from pyswarmopt.cli.words import counted
 
 if TYPE_CHECKING:
     from pyswarmopt.teaching.functions.compare import Outcome

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pyswarmopt.cli.options import Json
-from pyswarmopt_cli.terminal import echo
+from pyswarmopt.cli.terminal import echo
 
 
 def command(

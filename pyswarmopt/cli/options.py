@@ -9,7 +9,7 @@ import typer
 
 DEFAULT = "default"  # recipe=None of `minimize`
 
-Dim = Annotated[int, typer.Option(min=1, max=1_000_000, metavar="D", help="Dimensions.")]
+Dim = Annotated[int, typer.Option(min=1, metavar="D", help="Dimensions.")]
 Particles = Annotated[int | None, typer.Option(min=1, metavar="N", help="Particles (the recipe's own number).")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 

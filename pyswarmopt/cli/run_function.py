@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from pyswarmopt.cli.options import DEFAULT, Dim, Json, Particles, known_recipe
-from pyswarmopt_cli.terminal import echo
-from pyswarmopt_cli.words import counted
+from pyswarmopt.cli.terminal import echo
+from pyswarmopt.cli.words import counted
 
 
 def command(
@@ -32,8 +32,8 @@ def command(
 
     Example: pyswarmopt run shifted:rastrigin --recipe spso2011 --seed 1 --animate swarm.html
     """
+    from pyswarmopt._minimize import minimize
     from pyswarmopt.driver.result import INTERRUPTED
-    from pyswarmopt.minimize import minimize
     from pyswarmopt.teaching.functions.problems import problem
 
     chosen = known_recipe(recipe)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pyswarmopt.cli.options import Json
-from pyswarmopt_cli.terminal import echo, open_console
-from pyswarmopt_cli.words import counted
+from pyswarmopt.cli.terminal import echo, open_console
+from pyswarmopt.cli.words import counted
 
 if TYPE_CHECKING:
     from pyswarmopt.teaching.functions.function import ToyFunction

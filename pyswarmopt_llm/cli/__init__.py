@@ -12,8 +12,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from pyswarmopt_cli.start import INTERRUPTED
-from pyswarmopt_cli.terminal import complain, echo, tame_warnings, unreadable
+from pyswarmopt.cli.start import INTERRUPTED
+from pyswarmopt.cli.terminal import complain, echo, tame_warnings, unreadable
 from pyswarmopt_llm.cli.groups import distill, ensemble, negotiate
 from pyswarmopt_llm.cli.help import SwarmGroup
 from pyswarmopt_llm.cli.models import doctor, evaluate, generate, inspect, merge, train_expert

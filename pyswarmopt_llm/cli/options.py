@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperOption
 
-from pyswarmopt_cli.limits import BoundedCommand
+from pyswarmopt.cli.limits import BoundedCommand
 from pyswarmopt_llm.cli.help import print_help
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_text import parse_json

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyswarmopt_cli.terminal import one_line
+from pyswarmopt.cli.terminal import one_line
 
 
 class UserError(Exception):

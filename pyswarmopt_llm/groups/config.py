@@ -1,10 +1,41 @@
-"""What a group does with a task: every choice that decides its figures, in one frozen record."""
+"""The configuration of a group and its strategies; imports no model code, so that ``--help`` can show the defaults."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 
-from pyswarmopt_llm.groups.settings import Settings
+
+@dataclass(frozen=True)
+class StrategySettings:
+    """Hyperparameters of the strategies; each is the command-line option of that name (`passed` is ``--pass``).
+
+    Attributes:
+        samples: texts per member in self-consistency.
+        temperature: sampling temperature.
+        neighbours: number of nearest dev items, for strategies that use them.
+        judge: spec of the member that compares or fuses answers; None: the best on dev.
+        reward: spec of a reward model.
+        rounds: maximum number of negotiation rounds after the first answers.
+        agents: members of a society; a smaller group takes turns.
+        passed: which arguments of the others a member reads, ``supported`` or ``different`` (`refinement.pass_on`).
+        budget: maximum tokens of others' arguments per turn.
+        quorum: members needed for a decision; None: more than half.
+        seed: random seed of all samples.
+        device: of a reward model.
+    """
+
+    samples: int = 5
+    temperature: float = 0.7
+    neighbours: int = 15
+    judge: str | None = None
+    reward: str | None = None
+    rounds: int = 3
+    agents: int = 3
+    passed: str = "supported"
+    budget: int = 256
+    quorum: int | None = None
+    seed: int = 0
+    device: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -12,20 +43,20 @@ class CouncilConfig:
     """The configuration of `swarm-llm ensemble` and `swarm-llm negotiate`.
 
     Attributes:
-        members: models, adapters, runs, mixtures or endpoints (`members.opening.find_places`), most trusted first.
-        strategies: names as `strategies.find_names` gives them.
+        members: models, adapters, runs, mixtures or endpoints (`members.load.find_places`), most trusted first.
+        strategies: names as `registry.find_names` returns them.
         task: a task file or ``builtin:NAME``; empty for a single prompt.
-        out: directory to create or to go on with; None keeps nothing.
+        out: output directory, new or resumable; None writes nothing.
         base: of the adapters among the members; None: each one's own.
         settings: of the strategies.
         dev: use only the first `dev` dev items (None: all).
-        test: the same for test.
+        test: use only the first `test` test items (None: all).
         scoring: ``auto``, ``letter``, ``likelihood`` or ``generate``.
         dtype: ``auto``, ``bfloat16``, ``float16`` or ``float32``.
         device: ``auto``, ``cpu``, ``cuda``, ...
-        threads: CPU threads (None: as torch finds them).
-        allow_overlap: accept items that are in dev and in test.
-        skip: leave out strategies that this task or these members do not allow, instead of refusing them.
+        threads: CPU threads (None: torch's default).
+        allow_overlap: accept items that are in both dev and test.
+        skip: skip strategies that the task or the members do not support, instead of raising.
     """
 
     members: tuple[str, ...]
@@ -33,7 +64,7 @@ class CouncilConfig:
     task: str = ""
     out: str | None = None
     base: str | None = None
-    settings: Settings = field(default_factory=Settings)
+    settings: StrategySettings = field(default_factory=StrategySettings)
     dev: int | None = None
     test: int | None = None
     scoring: str = "auto"
@@ -44,9 +75,9 @@ class CouncilConfig:
     skip: bool = False
 
     def flat(self) -> dict[str, object]:
-        """All settings by the names of their options."""
+        """All fields, those of `settings` included, by name."""
         own = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "settings"}
         return own | {one.name: getattr(self.settings, one.name) for one in fields(self.settings)}
 
 
-__all__ = ["CouncilConfig"]
+__all__ = ["CouncilConfig", "StrategySettings"]

@@ -1,9 +1,9 @@
-"""Where a group works on a task: its members, what they said on dev, and what is fitted on that."""
+"""The context of a strategy: members, task, and the members' answers and accuracies on dev."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.groups.config import StrategySettings
 from pyswarmopt_llm.groups.members.protocol import Answer, Member, MemberDown
-from pyswarmopt_llm.groups.responses import Sheet
-from pyswarmopt_llm.groups.settings import Settings
+from pyswarmopt_llm.groups.responses import Responses
 from pyswarmopt_llm.groups.voting.rules.calibration import calibrated, fit_temperature
 from pyswarmopt_llm.groups.voting.rules.outcome import Outcome
 from pyswarmopt_llm.tasks import Item, Scoring, Task
@@ -22,20 +22,20 @@ from pyswarmopt_llm.tasks import Item, Scoring, Task
 Array = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
-IMPROBABLE = 1e-9  # least probability of an option: nobody is so sure that others cannot outvote it
+IMPROBABLE = 1e-9  # lower bound of an option's probability, so that one member cannot veto an option
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a group says to one item.
+    """A group's answer to one item.
 
     Attributes:
-        answer: a letter, or a text; None if it comes to none.
-        ballots: what each member was counted for at the end; None if it abstained or was not asked.
-        agreement: share of the ballots of those who were asked that are the answer, 0 to 1.
-        tokens: read and written for this item, all members together.
+        answer: a letter, or a text; None for no answer.
+        ballots: each member's final vote; None if it abstained or was not queried.
+        agreement: share of the members queried that vote for the answer, 0 to 1.
+        tokens: read and written for this item, over all members.
         tied: whether the tie rule decided.
-        notes: what else a strategy has to say, JSON.
+        notes: further results of the strategy, JSON.
     """
 
     answer: str | None
@@ -46,22 +46,25 @@ class Verdict:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
+Decide = Callable[[Sequence[Item]], list[Verdict]]
+
+
 def verdict_of(outcome: Outcome[Any], tokens: int, **notes: Any) -> Verdict:
-    """The verdict of a vote; of a ranking, its first place is the ballot."""
+    """The verdict of a vote; a ranking counts as a vote for its first place."""
     ballots = tuple(b if b is None or isinstance(b, str) else (b[0] if b else None) for b in outcome.ballots)
     return Verdict(outcome.answer, ballots, outcome.agreement, int(tokens), len(outcome.tied) > 1, notes)
 
 
-class Room:
+class GroupContext:
     """A group and a task.
 
     Args:
-        members: who is asked, the most trusted first: ties go to the first-listed.
-        task: dev and test; None for a single question, on which nothing can be fitted.
-        scoring: how items are asked.
+        members: most trusted first: ties go to the first-listed.
+        task: dev and test; None for a single question, without dev to fit on.
+        scoring: how members answer items.
         settings: of the strategies.
         judge: who compares or fuses answers; None: the best member on dev, without dev the first.
-        tolerant: let members that are down abstain, with a warning, instead of ending the work.
+        tolerant: let members that are down abstain, with a warning, instead of raising.
     """
 
     def __init__(
@@ -69,12 +72,12 @@ class Room:
         members: Sequence[Member],
         task: Task | None,
         scoring: Scoring,
-        settings: Settings | None = None,
+        settings: StrategySettings | None = None,
         judge: Member | None = None,
         tolerant: bool = False,
     ) -> None:
         self.members, self.task, self.scoring = tuple(members), task, scoring
-        self.settings = settings or Settings()
+        self.settings = settings or StrategySettings()
         self._judge, self._tolerant = judge, tolerant
 
     @property
@@ -84,118 +87,124 @@ class Room:
 
     @property
     def template(self) -> str | None:
-        """The task's own prompt."""
+        """The task's own prompt template."""
         return None if self.task is None else self.task.prompt
 
-    def ask(self, items: Sequence[Item]) -> Sheet:
-        """What all members say to items."""
-        rows = [self._said(member, items) for member in self.members]
-        return Sheet(items, [member.name for member in self.members], rows)
+    def collect(self, items: Sequence[Item], on_down: Callable[[int, MemberDown], None] | None = None) -> Responses:
+        """The answers of all members.
 
-    def ask_one(self, k: int, items: Sequence[Item]) -> list[Answer]:
-        """What member k says to items; it is not bothered with none."""
+        Args:
+            items: the items.
+            on_down: called with the number of a member that is down, whose answers are then blank; by default only
+                a tolerant context continues, with a warning.
+        """
+        rows = []
+        for k in range(self.n):
+            try:
+                rows.append(self.answers_of(k, items))
+            except MemberDown as error:
+                if on_down is not None:
+                    on_down(k, error)
+                elif self._tolerant:
+                    log.warning("%s; it abstains", error)
+                else:
+                    raise
+                rows.append([Answer("", 0)] * len(items))
+        return Responses(items, [member.name for member in self.members], rows)
+
+    def answers_of(self, k: int, items: Sequence[Item]) -> list[Answer]:
+        """The answers of member k, which receives no request if there are no items."""
         return self.members[k].answer(items, self.scoring, self.template) if items else []
 
-    def _said(self, member: Member, items: Sequence[Item]) -> list[Answer]:
-        try:
-            return member.answer(items, self.scoring, self.template)
-        except MemberDown as error:
-            if not self._tolerant:
-                raise
-            log.warning("%s; it abstains", error)
-            return [Answer("", 0)] * len(items)
-
     @cached_property
-    def dev(self) -> Sheet:
-        """What all members say to the dev items.
+    def dev(self) -> Responses:
+        """The answers of all members to the dev items.
 
         Raises:
-            UserError: there are none, or a member is silent on all of them.
+            UserError: there are none, or a member answers none of them readably.
         """
         if self.task is None or not self.task.dev:
             raise UserError("this strategy is fitted on dev items, a single prompt has none; give --task")
-        sheet = self.ask(self.task.dev)
+        responses = self.collect(self.task.dev)
         for k, member in enumerate(self.members):
-            if not self._tolerant and all(row[k] is None for row in sheet.ballots):
-                raise UserError(
-                    f"{member.name}: gives no readable answer to any of the {len(sheet.items)} dev items; leave it out"
-                )
-        return sheet
+            if not self._tolerant and all(row[k] is None for row in responses.ballots):
+                count = len(responses.items)
+                raise UserError(f"{member.name}: gives no readable answer to any of the {count} dev items; remove it")
+        return responses
 
     @cached_property
     def accuracies(self) -> Array:
-        """Share of dev items that each member answers rightly, (n,)."""
+        """Each member's accuracy on dev, (n,)."""
         return np.asarray(self.dev.right.mean(axis=1))
 
     @property
     def order(self) -> list[int]:
-        """Members by their accuracy on dev, best first; equal ones, and all without dev, as listed."""
+        """Members by accuracy on dev, best first; in the order given if equal or without a task."""
         if self.task is None:
             return list(range(self.n))
         return sorted(range(self.n), key=lambda k: (-self.accuracies[k], k))
 
     @property
     def judge(self) -> Member:
-        """Who compares and fuses answers."""
+        """The member that compares and fuses answers."""
         return self._judge or self.members[self.order[0]]
 
     @cached_property
     def temperatures(self) -> list[float | None]:
-        """Each member's temperature, fitted on dev; None for one that gives no option scores."""
-        found: list[float | None] = []
-        letters = [list(item.choices or {}) for item in self.dev.items]
-        for k in range(self.n):
-            scores = self.dev.scores(k)
-            spoke = [i for i, answer in enumerate(self.dev.answers[k]) if answer.scores]
-            if scores is None:
-                found.append(None)
-                continue
-            labels = [letters[i].index(self.dev.items[i].answer) for i in spoke]
-            found.append(fit_temperature(scores[spoke], labels))
-        return found
+        """Each member's temperature, fitted on dev; None for one without option scores."""
+        return [self._temperature(k) for k in range(self.n)]
 
-    def probabilities(self, sheet: Sheet) -> Array:
-        """How probable each member takes each option to be, (n, items, most options): see `beliefs`."""
-        width = max(len(item.choices or {}) for item in sheet.items)
-        found = np.zeros((self.n, len(sheet.items), width))
-        for k, row in enumerate(sheet.answers):
-            own = self.beliefs(k, sheet.items, row)
-            found[k, :, : own.shape[1]] = own
-        return found
+    def _temperature(self, k: int) -> float | None:
+        scores = self.dev.scores(k)
+        if scores is None:
+            return None
+        answered = [i for i, answer in enumerate(self.dev.answers[k]) if answer.scores]
+        return fit_temperature(scores[answered], [label_of(self.dev.items[i]) for i in answered])
+
+    def probabilities(self, responses: Responses) -> Array:
+        """Each member's probability of each option, (n, items, most options): see `beliefs`."""
+        return np.stack([self.beliefs(k, responses.items, row) for k, row in enumerate(responses.answers)])
 
     def beliefs(self, k: int, items: Sequence[Item], answers: Sequence[Answer]) -> Array:
-        """How probable member k takes each option to be, (items, most options), calibrated on dev; 0 behind the last.
+        """Member k's probability of each option, (items, most options), calibrated on dev; 0 past the last option.
 
-        A member without option scores gives its own choice its accuracy on dev (with one item's worth of chance added,
-        as in `log_odds`) and the others equal shares of the rest; an abstention is a uniform distribution.
+        Without option scores, a member's choice gets its accuracy on dev (with one item's worth of chance added, as in
+        `log_odds`) and the other options share the rest equally; an abstention is a uniform distribution.
+
+        Raises:
+            UserError: an item has no choices.
         """
-        sheet = Sheet(items, [self.members[k].name], [answers])
-        self.need_choices(sheet)
-        scores, temperature = sheet.scores(0), self.temperatures[k]
+        require_choices(items)
+        own = Responses(items, [self.members[k].name], [answers])
+        scores, temperature = own.scores(0), self.temperatures[k]
         if scores is not None and temperature is not None:
-            given = calibrated(scores, temperature)
-            return np.where(np.isfinite(scores), np.maximum(given, IMPROBABLE), 0.0)
+            return np.where(np.isfinite(scores), np.maximum(calibrated(scores, temperature), IMPROBABLE), 0.0)
         counts = [len(item.choices or {}) for item in items]
         found, n = np.zeros((len(items), max(counts))), len(self.dev.items)
-        for i, (item, count) in enumerate(zip(items, counts, strict=True)):
-            (ballot,) = sheet.ballots[i]
+        for i, (item, count, (ballot,)) in enumerate(zip(items, counts, own.ballots, strict=True)):
             p = (self.accuracies[k] * n + 1 / count) / (n + 1)
             found[i, :count] = 1 / count if ballot is None else (1 - p) / (count - 1)
             if ballot is not None:
                 found[i, list(item.choices or {}).index(ballot)] = p
         return found
 
-    def need_choices(self, sheet: Sheet) -> None:
-        """Refuse open questions.
 
-        Raises:
-            UserError: an item has no choices.
-        """
-        for item in sheet.items:
-            if item.choices is None:
-                raise UserError(
-                    f"item {item.id}: has no choices, which this strategy needs; use majority, weighted, refine, ..."
-                )
+def label_of(item: Item) -> int:
+    """Index of the correct option."""
+    return list(item.choices or {}).index(item.answer)
 
 
-__all__ = ["Room", "Verdict", "verdict_of"]
+def require_choices(items: Sequence[Item]) -> None:
+    """Refuse open questions.
+
+    Raises:
+        UserError: an item has no choices.
+    """
+    for item in items:
+        if item.choices is None:
+            raise UserError(
+                f"item {item.id}: has no choices, which this strategy needs; use majority, weighted, refine, ..."
+            )
+
+
+__all__ = ["Decide", "GroupContext", "Verdict", "label_of", "require_choices", "verdict_of"]

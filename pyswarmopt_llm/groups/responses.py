@@ -1,4 +1,4 @@
-"""What every member says to every item, asked once: from it all votes are arithmetic."""
+"""The answers of all members to some items; every vote is computed from them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pyswarmopt_llm.tasks import Item, extract_choice, is_correct
 Array = NDArray[np.float64]
 
 
-class Sheet:
+class Responses:
     """The answers of n members to some items.
 
     Args:
-        items: what was asked.
+        items: the items.
         names: of the members.
         answers: per member one answer per item.
     """
@@ -28,44 +28,46 @@ class Sheet:
 
     @cached_property
     def ballots(self) -> list[list[str | None]]:
-        """Per item what each member votes for: a letter where there are choices, else its text; None abstains."""
+        """Per item each member's vote: a letter if there are choices, else its text; None abstains."""
         return [[read_ballot(item, row[i].text) for row in self.answers] for i, item in enumerate(self.items)]
 
     @cached_property
     def right(self) -> NDArray[np.bool_]:
-        """Whether each member answers each item rightly, (n, items)."""
-        rows = [
-            [is_right(item, ballots[k]) for item, ballots in zip(self.items, self.ballots, strict=True)]
-            for k in range(len(self.names))
-        ]
-        return np.array(rows, dtype=np.bool_).reshape(len(self.names), len(self.items))
+        """Whether each member answers each item correctly, (n, items)."""
+        pairs = zip(self.items, self.ballots, strict=True)
+        columns = [[is_right(item, ballot) for ballot in ballots] for item, ballots in pairs]
+        return np.array(columns, dtype=np.bool_).reshape(len(self.items), len(self.names)).T
 
     @cached_property
     def tokens(self) -> NDArray[np.int64]:
-        """What each answer cost, (n, items)."""
+        """Cost of each answer in tokens, (n, items)."""
         return np.array([[answer.tokens for answer in row] for row in self.answers], dtype=np.int64)
 
-    def scores(self, member: int) -> Array | None:
-        """A member's option scores, (items, most options), -inf behind an item's last option, zeros for an abstention.
+    def cost(self, item: int) -> int:
+        """Tokens of all members' answers to an item."""
+        return int(self.tokens[:, item].sum())
 
-        None where it gives none, or an item has no choices.
+    def support(self, item: int, answer: str | None) -> float:
+        """Share of the members that vote for this answer, 0 to 1; 0 for None."""
+        ballots = self.ballots[item]
+        return sum(ballot == answer for ballot in ballots) / len(ballots) if answer is not None else 0.0
+
+    def scores(self, member: int) -> Array | None:
+        """A member's option scores, (items, most options): -inf past an item's last option, zeros for an abstention.
+
+        None if it gives no scores, or an item has no choices.
         """
-        width = max((len(item.choices or {}) for item in self.items), default=0)
-        if not self.gives_scores(member):
+        if not all(item.choices for item in self.items) or not any(answer.scores for answer in self.answers[member]):
             return None
-        found = np.full((len(self.items), width), -np.inf)
+        found = np.full((len(self.items), max(len(item.choices or {}) for item in self.items)), -np.inf)
         for i, (item, answer) in enumerate(zip(self.items, self.answers[member], strict=True)):
             letters = list(item.choices or {})
             found[i, : len(letters)] = [answer.scores.get(letter, 0.0) for letter in letters]
         return found
 
-    def gives_scores(self, member: int) -> bool:
-        """Whether a member gives scores to options; one that has none for some items abstained there."""
-        return all(item.choices for item in self.items) and any(answer.scores for answer in self.answers[member])
-
 
 def read_ballot(item: Item, text: str) -> str | None:
-    """What an answer counts for: the letter that it names, else the text without spaces around it; None if blank.
+    """The vote that a text is: the letter that it names, else the stripped text; None if there is none.
 
     Example:
         >>> item = Item("1", "Two plus two?", {"A": "four", "B": "five"}, "A")
@@ -78,10 +80,10 @@ def read_ballot(item: Item, text: str) -> str | None:
 
 
 def is_right(item: Item, ballot: str | None) -> bool:
-    """Whether a ballot is the right answer; an abstention is not."""
+    """Whether a vote is the correct answer; an abstention is not."""
     if ballot is None:
         return False
     return ballot == item.answer if item.choices else is_correct(item, ballot)
 
 
-__all__ = ["Sheet", "is_right", "read_ballot"]
+__all__ = ["Responses", "is_right", "read_ballot"]

@@ -1,21 +1,22 @@
-"""Whether a group can do what it is asked, found out before any member is asked."""
+"""Checks of a group's configuration, before any member answers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.groups.config import CouncilConfig
 from pyswarmopt_llm.groups.members import Member
-from pyswarmopt_llm.groups.members.embedding import base_of
-from pyswarmopt_llm.groups.strategy import Strategy
+from pyswarmopt_llm.groups.members.embedding import Embedder
+from pyswarmopt_llm.groups.registry import Need, Strategy
 from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
 from pyswarmopt_llm.tasks import Item, Task
 
 
 def check_settings(config: CouncilConfig) -> None:
-    """Refuse what is out of range.
+    """Refuse settings that are out of range.
 
     Raises:
         UserError: names the option.
@@ -51,12 +52,16 @@ def check_task(config: CouncilConfig, task: Task) -> None:
 def usable(
     strategies: Sequence[Strategy], config: CouncilConfig, items: Sequence[Item], members: Sequence[Member]
 ) -> tuple[list[Strategy], dict[str, str]]:
-    """The strategies that these items and members allow, and why the others are left out.
+    """The strategies that these items and members support, and why the others are skipped.
 
     Raises:
-        UserError: one is not allowed and `config` does not skip such, or none is left.
+        UserError: one is not supported and `config` does not skip such, or none is left.
     """
-    reasons = {s.name: why for s in strategies if (why := _why_not(s, config, items, members)) is not None}
+    unmet = {need: why for need in _NEEDS if (why := _why_not(need, config, items, members)) is not None}
+    reasons = {}
+    for strategy in strategies:
+        if whys := [why for need, why in unmet.items() if need in strategy.needs]:
+            reasons[strategy.name] = whys[0]
     left = [strategy for strategy in strategies if strategy.name not in reasons]
     if reasons and not (config.skip and left):
         name, why = next(iter(reasons.items()))
@@ -64,19 +69,25 @@ def usable(
     return left, reasons
 
 
-def _why_not(strategy: Strategy, config: CouncilConfig, items: Sequence[Item], members: Sequence[Member]) -> str | None:
-    if strategy.extra is not None and getattr(config.settings, strategy.extra) is None:
-        return f"needs --{strategy.extra}; give it, or leave the strategy out"
-    if strategy.dev and not config.task:
+_NEEDS: tuple[Need, ...] = get_args(Need)
+
+
+def _why_not(need: Need, config: CouncilConfig, items: Sequence[Item], members: Sequence[Member]) -> str | None:
+    """Why a need is not met, and what to do; None if it is."""
+    if need == "reward" and config.settings.reward is None:
+        return "needs --reward; give it, or remove the strategy"
+    if need == "samples" and config.settings.temperature == 0 and config.settings.samples > 1:
+        return f"its {config.settings.samples} samples would be one at --temperature 0; give 0.7, say"
+    if need == "dev" and not config.task:
         return "needs dev items, a single prompt has none; give --task"
-    if strategy.choices and any(item.choices is None for item in items):
+    if need == "choices" and any(item.choices is None for item in items):
         return "chooses among options, which not all items have; choose another strategy"
     mute = next((member.name for member in members if not member.gives_likelihoods), None)
-    if strategy.likelihoods and mute is not None:
-        return f"needs likelihoods, which the endpoint {mute} does not give; leave one of them out"
-    if strategy.embeds:
+    if need == "likelihoods" and mute is not None:
+        return f"needs likelihoods, which the endpoint {mute} does not give; remove one of them"
+    if need == "embeddings":
         try:
-            base_of(members)
+            Embedder(members)
         except UserError as error:
             return str(error)
     return None

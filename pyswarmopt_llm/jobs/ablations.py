@@ -1,22 +1,21 @@
-"""Analyses that take searches of their own: what each part of the algorithm brings, and diversity of the experts."""
+"""Studies that rerun a search: ablations of the algorithm, and diversity of the experts."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import refuse_link
 from pyswarmopt_llm.jobs.search.loop import SearchResult, resume, search
-from pyswarmopt_llm.reporting.reading import Variant
 from pyswarmopt_llm.spaces import space_kind
 
 _NEVER = 10**9
 
-# What is taken away -> settings of Model Swarms (Feng et al. 2024, section 5, ablation study).
+# What is removed -> settings of Model Swarms (Feng et al. 2024, section 5, ablation study).
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "no randomness": ("randomness=none",),
     "no repel": ("repel=0",),
@@ -26,21 +25,40 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
 }
 
 
+@dataclass(frozen=True)
+class Variant:
+    """One search of an ablation or diversity study.
+
+    Attributes:
+        label: what differs from the original search.
+        dev: value on dev.
+        test: value on held-out test; None without test items.
+        evaluations: positions scored.
+        run: its directory.
+    """
+
+    label: str
+    dev: float
+    test: float | None
+    evaluations: int
+    run: str
+
+
 def ablations(
     config: SearchConfig, out: Path, tell: Callable[[str], None], allowed: Collection[str] = ()
 ) -> list[Variant]:
-    """The same search with one part taken away at a time; "no crossover" starts from the experts alone.
+    """The same search with one part removed at a time; "no crossover" starts from the experts alone.
 
     Args:
-        config: of the run that is analysed.
-        out: where the searches go, one directory each; finished ones are taken as they are, others resumed.
+        config: of the analysed run.
+        out: holds a directory for each search; finished ones are reused, others resumed.
         tell: called with a line before every search.
         allowed: see `search.resume`.
     """
     variants = []
     for label, settings in ABLATIONS.items():
         if label == "no crossover" and not space_kind(config.space).averages:
-            continue  # graphs are drawn, not crossed
+            continue  # graphs are sampled, not crossed
         changed = replace(config, settings=(*config.settings, *settings))
         if label == "no crossover":
             changed = replace(changed, particles=len(config.experts))
@@ -51,7 +69,7 @@ def ablations(
 def diversity(
     config: SearchConfig, out: Path, tell: Callable[[str], None], allowed: Collection[str] = ()
 ) -> list[Variant]:
-    """Searches from d distinct experts, drawn by the run's seed, for d that divide their number (2 at least).
+    """Searches from d distinct experts, drawn by the run's seed, for each d >= 2 that divides their number.
 
     The paper's 1x10 to 10x1. Copies of an expert add nothing to a swarm that moves mixing weights, so a search from d
     experts starts from each once and has as many particles as the others.
@@ -67,7 +85,7 @@ def diversity(
 
 
 def as_variant(label: str, found: SearchResult | Mapping[str, Any], run: Path) -> Variant:
-    """A finished search as a line of a study."""
+    """A finished search as a variant."""
     result = found.result if isinstance(found, SearchResult) else found
     return Variant(label, result["best_dev"], result.get("best_test"), result["evaluations"], str(run))
 
@@ -81,4 +99,4 @@ def _variant(
     return as_variant(label, found, run)
 
 
-__all__ = ["ABLATIONS", "ablations", "as_variant", "diversity"]
+__all__ = ["ABLATIONS", "Variant", "ablations", "as_variant", "diversity"]

@@ -1,4 +1,4 @@
-"""All analyses of one or several runs, written to a directory."""
+"""Analyses of finished runs, written to a directory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import refuse_link, write_json
 from pyswarmopt_llm.jobs.ablations import ablations, as_variant, diversity
 from pyswarmopt_llm.metrics.external.permission import require
-from pyswarmopt_llm.reporting.plots import plot_emergence, plot_origin, plot_variants
+from pyswarmopt_llm.reporting.plots import plot_emergence, plot_origin, plot_scores
 from pyswarmopt_llm.reporting.reading import emergence, origin, read_run, searched
 
 
@@ -27,10 +27,10 @@ def analyse(
     """Analyse finished runs; write ``analysis.json`` and the plots.
 
     Args:
-        runs: run directories; the searches of ablations and diversity are made from the first one's configuration.
+        runs: run directories; ablations and diversity rerun the configuration of the first.
         out: directory to write to.
-        with_ablations: search again without each part of the algorithm.
-        with_diversity: search again from fewer experts.
+        with_ablations: rerun without each part of the algorithm.
+        with_diversity: rerun with fewer experts.
         tell: called with a line before every search.
         allowed: what of the first run's configuration may run code in those searches; see `allow.require`.
 
@@ -49,7 +49,7 @@ def analyse(
             refuse_link(out)
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{out}: cannot be made ({error.strerror}); choose another --out") from error
+        raise UserError(f"{out}: cannot be created ({error.strerror}); choose another --out") from error
     cases = [emergence(searched(run.rows), result) for run, result in opened]
     origins = [origin(run.rows, result) for run, result in opened]
     found: dict[str, Any] = {
@@ -57,7 +57,7 @@ def analyse(
             {
                 "run": str(run.path),
                 "emergence": {name: {**asdict(case), "share": case.share} for name, case in of_run.items()},
-                "origin": {**asdict(start), "weak_to_strong": start.weak_to_strong},
+                "origin": start.to_json(),
             }
             for (run, _), of_run, start in zip(opened, cases, origins, strict=True)
         ],
@@ -72,7 +72,7 @@ def analyse(
             whole = as_variant("as it was", result, first.path)
             variants = [whole, *study(first.config, out / name, tell, allowed)]
             found[name] = [asdict(variant) for variant in variants]
-            plot_variants(out / f"{name}.png", variants)
+            plot_scores(out / f"{name}.png", *zip(*((v.label, v.dev, v.test) for v in variants), strict=True))
     write_json(out / "analysis.json", found)
     return found
 

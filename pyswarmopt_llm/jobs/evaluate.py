@@ -12,10 +12,10 @@ from pyswarmopt_llm.common.interfaces import Batched, BatchedEngine, Engine, Sco
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.common.statistics import bootstrap_interval, interval, score_of
 from pyswarmopt_llm.evaluation.run_files import read_about, read_result
-from pyswarmopt_llm.jobs.search.validate import check_askable
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
 from pyswarmopt_llm.metrics.objectives import scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import choose_scoring, possible_scorings, trial_of
+from pyswarmopt_llm.metrics.questions.context_window import check_askable
 from pyswarmopt_llm.metrics.questions.written import Written
 from pyswarmopt_llm.metrics.registry import METRICS, Metric, find_metric
 from pyswarmopt_llm.models.engines.hardware import pick_device

@@ -15,8 +15,8 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial, task_scoring
 from pyswarmopt_llm.jobs.compare.store import Store
-from pyswarmopt_llm.jobs.search.validate import check_askable
 from pyswarmopt_llm.metrics.objectives import find_metrics
+from pyswarmopt_llm.metrics.questions.context_window import check_askable
 from pyswarmopt_llm.models import BaseModel, resolve_base
 from pyswarmopt_llm.models.adapters.adapter import Adapter, AdapterInfo, load_adapter
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts

@@ -1,4 +1,4 @@
-"""The report of a finished run, drawn again from its files."""
+"""The report of a finished run, rewritten from its files."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ log = logging.getLogger(__name__)
 
 
 def write_report(path: Path) -> Path:
-    """Write ``report.html`` of a finished run again; returns its path.
+    """Rewrite ``report.html`` of a finished run; returns its path.
 
-    Questions are shown if the task files are where they were and hold what they held; else they are only counted, and
-    a log line says why.
+    Questions are shown if the task files are unchanged; else they are only counted, and a log line says why.
 
     Raises:
         UserError: not a finished run, or its directory cannot be written.

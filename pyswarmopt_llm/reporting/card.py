@@ -1,4 +1,4 @@
-"""The model card that lies beside an adapter or a mixture: where it came from, what it scores, how to make it again."""
+"""The model card of a result: where it comes from, what it scores, how to reproduce it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any
 
 import yaml
 
-from pyswarmopt_llm.reporting.table import by_weight, remarks, score_rows, score_text, verdict
+from pyswarmopt.cli.words import counted
+from pyswarmopt_llm.reporting.summary import by_weight, conclusion, remarks, score_rows, score_text
 from pyswarmopt_llm.spaces import SpaceKind, space_kind
 
-# Whatever Markdown could read as structure inside a line of text (what counts only at its start is not here).
+# Markup inside a line of text; what is markup only at the start of a line is not here.
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def plain(value: object) -> str:
-    """`value` as Markdown that reads as exactly that text, on one line.
+    """`value` as Markdown that renders as exactly that text, on one line.
 
     Example:
         >>> print(plain("a|b <i> [x](y)"))
@@ -31,7 +32,7 @@ def plain(value: object) -> str:
 
 
 def code(value: object) -> str:
-    """`value` as inline code on one line, fenced by more backticks than it holds in a row.
+    """`value` as inline code on one line, fenced by more backticks than it has in a row.
 
     Example:
         >>> code("a`b")
@@ -42,12 +43,12 @@ def code(value: object) -> str:
     return f"{fence} {text} {fence}" if "`" in text or not text else f"`{text}`"
 
 
-# Options that are called otherwise than what they set.
+# Options whose name differs from the field they set.
 _OPTION = {"metrics": "metric", "utilities": "utility", "settings": "set", "one_by_one": "async"}
 
 
 def command_line(config: Mapping[str, Any]) -> str:
-    """The `swarm-llm search` that a `SearchConfig` (as a dict) stands for, without what is default.
+    """The `swarm-llm search` command of a `SearchConfig` (as a dict), without default values.
 
     Example:
         >>> command_line({"base": "b", "experts": ["x", "y z"], "tasks": ["t.json"], "out": "r", "seed": 3})
@@ -93,12 +94,12 @@ def _scores(result: Mapping[str, Any]) -> str:
 
 def _experts(result: Mapping[str, Any]) -> str:
     lines = ["| expert | weight |", "|---|---|"]
-    lines += [f"| {plain(name)} | {weight:+.4f} |" for name, weight in by_weight(result["coefficients"])]
+    lines += [f"| {plain(name)} | {weight:+.3f} |" for name, weight in by_weight(result["coefficients"])]
     return "\n".join(lines)
 
 
 def model_card(run: Mapping[str, Any], result: Mapping[str, Any]) -> str:
-    """The README.md of ``best/``: a pure function of what the run wrote down.
+    """The README.md of ``best/``, a pure function of the run's files.
 
     Args:
         run: ``run.json``. Read are `config` (a `SearchConfig` as a dict) and, where there, `base_name`
@@ -107,29 +108,28 @@ def model_card(run: Mapping[str, Any], result: Mapping[str, Any]) -> str:
             and `evaluations`.
 
     Returns:
-        Markdown with YAML front matter. Every name from outside is escaped.
+        Markdown with YAML front matter; every name from outside is escaped.
     """
     config = run["config"]
     base = str(run.get("base_name") or config["base"])
     space = config.get("space", "factor")
     versions = ", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items())
     found = (
-        f"{len(result['coefficients'])} experts that a search with Model Swarms (Feng et al., 2024, arXiv:2410.11163) "
-        f"found in {result['evaluations']} evaluations. Nothing was trained."
+        f"{counted(len(result['coefficients']), 'expert')}, found by a search with Model Swarms (Feng et al., 2024, "
+        f"arXiv:2410.11163) in {counted(result['evaluations'], 'evaluation')}. Nothing was trained."
     )
     parts = [
         *_beginning(space_kind(space), base, found),
         "## Scores",
         _scores(result),
-        f"{verdict(result)} Dev chose the mixture, so its dev score is optimistic; the search never saw "
-        f"test. Scoring: {plain(result['scoring'])}.",
+        f"{plain(' '.join(conclusion(result)))} The search did not use test. Scoring: {plain(result['scoring'])}.",
         "\n".join(f"- {plain(line)}" for line in remarks(result)),
         "## Experts and their weights",
         _experts(result),
-        f"Mixed in the space {code(space)}.",
+        f"Space: {code(space)}.",
         "## Data",
         "\n".join(f"- {code(task)}" for task in [*config["tasks"], *config.get("utilities", ())]),
-        "## How to make it again",
+        "## Reproduce",
         # An indented block cannot be closed from inside, whatever the paths hold.
         "    " + " ".join(command_line(config).splitlines()),
     ]

@@ -1,4 +1,4 @@
-"""Follow a run from outside: its files become the events that the search itself tells. Nothing is locked or written."""
+"""Follow a run from another process: its files as the events of the search. Nothing is locked or written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pyswarmopt_llm.evaluation.run_files import at_work, read_about, read_result
 
 
 class Status(Enum):
-    """How a run is."""
+    """Status of a run."""
 
     ABSENT = "not begun"
     RUNNING = "running"
@@ -26,13 +26,13 @@ class Status(Enum):
 
 
 class Follower:
-    """Reads what is new in a run directory, each time it is asked.
+    """Reads what is new in a run directory.
 
     Args:
-        path: the run directory; it need not be there yet.
+        path: the run directory; it need not exist yet.
 
     Raises:
-        UserError: something else is there.
+        UserError: the path is something else.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,7 +45,7 @@ class Follower:
 
     @property
     def status(self) -> Status:
-        """How the run is now."""
+        """The current status."""
         if self.result is not None:
             return Status.FINISHED
         if not (self.path / "run.json").exists():
@@ -53,7 +53,7 @@ class Follower:
         return Status.RUNNING if at_work(self.path) else Status.STOPPED
 
     def news(self) -> list[Event]:
-        """The events since the last call, in order; the first begin with ``start``, the last end with ``done``.
+        """The events since the last call, in order; the first is ``start``, the last ``done``.
 
         Raises:
             UserError: a file of the run is damaged.
@@ -81,7 +81,7 @@ class Follower:
 
 
 def _start(path: Path, about: Mapping[str, Any], config: SearchConfig, row: Row | None) -> Event:
-    """What the search told when it began, as far as its files say it."""
+    """The ``start`` event, as far as the files hold it."""
     prints = about["fingerprints"]
     data = {
         "run": str(path),

@@ -1,4 +1,4 @@
-"""The plots of `swarm-llm analyse`, by matplotlib."""
+"""Plots written as PNG: those of `swarm-llm analyse`, and the Pareto front over tasks."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import replacing
-from pyswarmopt_llm.reporting.reading import Emergence, Origin, Variant
+from pyswarmopt_llm.reporting.reading import Emergence, Origin
+from pyswarmopt_llm.reporting.report.items import CASES
 
-_CASES = {
-    "kept": ("some expert and the swarm right", "tab:blue"),
-    "emerged": ("no expert, the swarm right", "tab:green"),
-    "lost": ("some expert right, the swarm wrong", "tab:orange"),
-    "never": ("nobody right", "0.8"),
-}
+Values = Mapping[str, float]
+
+_COLOURS = {"kept": "tab:blue", "emerged": "tab:green", "lost": "tab:orange", "never": "0.8"}
 
 
 def plot_emergence(file: Path, labels: Sequence[str], cases: Sequence[Mapping[str, Emergence]]) -> None:
@@ -25,23 +23,22 @@ def plot_emergence(file: Path, labels: Sequence[str], cases: Sequence[Mapping[st
     ]
     figure, axes = _figure(width=max(5.0, 1.2 * len(bars)))
     bottoms = [0.0] * len(bars)
-    for name, (meaning, colour) in _CASES.items():
+    for name, meaning in CASES.items():
         totals = [case.kept + case.lost + case.emerged + case.never for _, case in bars]
         shares = [getattr(case, name) / total for (_, case), total in zip(bars, totals, strict=True)]
-        axes.bar(range(len(bars)), shares, bottom=bottoms, color=colour, label=meaning)
+        axes.bar(range(len(bars)), shares, bottom=bottoms, color=_COLOURS[name], label=meaning)
         bottoms = [b + s for b, s in zip(bottoms, shares, strict=True)]
     axes.set(ylabel="share of dev items", ylim=(0, 1))
     axes.set_xticks(range(len(bars)), [label for label, _ in bars])
     figure.legend(loc="outside upper center")  # in one column: two are wider than a picture of a few bars
-    with replacing(file) as stream:
-        figure.savefig(stream, dpi=120)
+    _save(figure, file)
 
 
 def plot_origin(file: Path, origins: Sequence[Origin]) -> None:
-    """Where the best particles started: rank among the starting swarm against what became of them."""
+    """Where the best particles started: rank in the initial swarm, value at the start and at the end."""
     figure, axes = _figure()
     for start in origins:
-        if start.promised:
+        if start.proposed:
             axes.axhline(start.value, color="tab:red", linestyle="--", linewidth=1)
             continue
         axes.plot([start.rank, start.rank], [start.start, start.value], "-", color="0.7")
@@ -52,21 +49,47 @@ def plot_origin(file: Path, origins: Sequence[Origin]) -> None:
     axes.set_xlabel("rank of its start in the swarm (1 is best)")
     axes.set_ylabel("dev: start (dot), end (star), proposed (dashes)")
     axes.set_xlim(0, population + 1)
-    with replacing(file) as stream:
-        figure.savefig(stream, dpi=120)
+    _save(figure, file)
 
 
-def plot_variants(file: Path, variants: Sequence[Variant]) -> None:
-    """Dev and test of the searches of a study, side by side."""
-    figure, axes = _figure(width=max(5.0, 1.1 * len(variants)))
-    places = range(len(variants))
-    axes.bar([p - 0.2 for p in places], [t.dev for t in variants], width=0.4, color="0.7", label="dev")
-    tested = [(p, t.test) for p, t in zip(places, variants, strict=True) if t.test is not None]
-    axes.bar([p + 0.2 for p, _ in tested], [v for _, v in tested], width=0.4, color="tab:blue", label="test")
-    axes.set_xticks(list(places), [t.label.replace(" ", "\n") for t in variants])
+def plot_scores(file: Path, labels: Sequence[str], dev: Sequence[float], test: Sequence[float | None]) -> None:
+    """Dev and test scores of several searches, side by side."""
+    figure, axes = _figure(width=max(5.0, 1.1 * len(labels)))
+    axes.bar([i - 0.2 for i in range(len(labels))], dev, width=0.4, color="0.7", label="dev")
+    tested = [(i + 0.2, score) for i, score in enumerate(test) if score is not None]
+    axes.bar([i for i, _ in tested], [score for _, score in tested], width=0.4, color="tab:blue", label="test")
+    axes.set_xticks(range(len(labels)), [label.replace(" ", "\n") for label in labels])
     axes.legend()
-    with replacing(file) as stream:
-        figure.savefig(stream, dpi=120)
+    _save(figure, file)
+
+
+def plot_front(file: Path, front: Sequence[Values], saved: Sequence[Values], chosen: Values | None) -> None:
+    """The Pareto front: two tasks as a plane, more as parallel axes.
+
+    Args:
+        file: the PNG to write.
+        front: task -> value of each point of the front, sorted by the first task.
+        saved: those with files.
+        chosen: the point in ``best/``.
+    """
+    figure, axes = _figure()
+    names = list(front[0]) if front else []
+    groups = [(front, "front", "0.6", "."), (saved, "saved in front/", "tab:blue", "o")]
+    groups.append(([] if chosen is None else [chosen], "best/", "tab:red", "*"))
+    for points, label, colour, marker in groups:
+        values = [[point[name] for name in names] for point in points]
+        style = {"color": colour, "marker": marker, "markersize": 14 if marker == "*" else 7}
+        if len(names) == 2 and values:
+            axes.plot(*zip(*values, strict=True), linestyle="none", label=label, **style)
+        else:
+            for i, line in enumerate(values):
+                axes.plot(names, line, label=label if i == 0 else None, **style)
+    if len(names) == 2:
+        axes.set(xlabel=f"{names[0]} (dev)", ylabel=f"{names[1]} (dev)")
+    else:
+        axes.set_ylabel("dev")
+    axes.legend()
+    _save(figure, file)
 
 
 def _figure(width: float = 5.0) -> tuple[Any, Any]:
@@ -78,4 +101,9 @@ def _figure(width: float = 5.0) -> tuple[Any, Any]:
     return figure, figure.subplots()
 
 
-__all__ = ["plot_emergence", "plot_origin", "plot_variants"]
+def _save(figure: Any, file: Path) -> None:
+    with replacing(file) as stream:
+        figure.savefig(stream, dpi=120)
+
+
+__all__ = ["plot_emergence", "plot_front", "plot_origin", "plot_scores"]

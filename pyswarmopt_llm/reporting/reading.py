@@ -1,9 +1,9 @@
-"""What a finished run tells: emergence of correctness, and where its best particle came from."""
+"""Analyses of a finished run: correctness emergence, and where its best particle started."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +15,8 @@ from pyswarmopt_llm.evaluation.run_directory import Run
 
 
 @dataclass(frozen=True)
-class Variant:
-    """One search of an ablation or diversity study.
-
-    Attributes:
-        label: what is different in it.
-        dev: value on dev.
-        test: value on held-out test; None without test items.
-        evaluations: positions scored.
-        run: its directory.
-    """
-
-    label: str
-    dev: float
-    test: float | None
-    evaluations: int
-    run: str
-
-
-@dataclass(frozen=True)
 class Emergence:
-    """Dev items of one task by who answers them rightly: any starting expert, the final best (Feng et al. 2024).
+    """Dev items of one task by who gets them right: any starting expert, the final best (Feng et al. 2024).
 
     Attributes:
         kept: some expert and the best.
@@ -51,7 +32,7 @@ class Emergence:
 
     @property
     def share(self) -> float | None:
-        """Of the items that no expert got right the share that the best does; None where there is none."""
+        """Share of the items no expert got right that the best gets right; None if there are no such items."""
         unknown = self.emerged + self.never
         return self.emerged / unknown if unknown else None
 
@@ -66,8 +47,8 @@ class Origin:
         rank: of that value in the starting swarm, 1 for the best; equal values share the middle of their ranks.
         population: particles.
         value: the best value.
-        iteration: when it was found; of what the item model proposed the one after the last.
-        promised: proposed by the item model of a screened search; no particle found it, and `start` is its own value.
+        iteration: when it was found; of a proposal of the item model the one after the last.
+        proposed: by the item model of a screened search; no particle found it, and `start` is its own value.
     """
 
     particle: int
@@ -76,12 +57,19 @@ class Origin:
     population: int
     value: float
     iteration: int
-    promised: bool = False
+    proposed: bool = False
 
     @property
     def weak_to_strong(self) -> bool:
         """It started in the lower half of the swarm."""
-        return not self.promised and self.rank > (self.population + 1) / 2
+        return not self.proposed and self.rank > (self.population + 1) / 2
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry of ``analysis.json``, in which `proposed` is called ``promised``."""
+        keys = {"proposed": "promised"}
+        return {keys.get(key, key): value for key, value in asdict(self).items()} | {
+            "weak_to_strong": self.weak_to_strong
+        }
 
 
 def read_run(path: Path) -> tuple[Run, dict[str, Any]]:
@@ -115,22 +103,22 @@ def _shape(row: Row) -> tuple[int, tuple[tuple[str, int], ...]]:
 
 
 def searched(rows: Iterable[Row]) -> list[Row]:
-    """The complete rows of the search itself."""
+    """The rows of the search itself, without partial evaluations."""
     return [row for row in rows if row.phase == "search" and row.complete]
 
 
 def swarm_of(rows: Iterable[Row]) -> set[int]:
-    """The particles' numbers; what the item model of a screened search proposed has others."""
+    """The particles' numbers; proposals of the item model of a screened search have others."""
     return {row.particle for row in rows if row.phase == "search" and row.iteration == 0}
 
 
 def expert_rows(rows: Sequence[Row], result: Mapping[str, Any]) -> list[Row]:
-    """The rows of the experts themselves, which the starting swarm begins with."""
+    """The rows of the experts, which the initial swarm begins with."""
     return [row for row in rows if row.iteration == 0 and row.particle < len(result["coefficients"])]
 
 
 def emergence(rows: Sequence[Row], result: Mapping[str, Any]) -> dict[str, Emergence]:
-    """Task -> its four cases; tasks whose items are not simply right or wrong are left out.
+    """Task -> its four cases, for tasks whose items are right or wrong.
 
     Args:
         rows: those of `searched`, at least one.
@@ -157,7 +145,7 @@ def origin(rows: Sequence[Row], result: Mapping[str, Any]) -> Origin:
     """Where the final best started.
 
     Args:
-        rows: of the journal, incomplete ones included: what a screened swarm starts from is mostly estimated.
+        rows: of the journal, partial evaluations included: most of what a screened swarm starts from is estimated.
         result: ``result.json``.
     """
     best = best_row(searched(rows), result)
@@ -166,14 +154,14 @@ def origin(rows: Sequence[Row], result: Mapping[str, Any]) -> Origin:
     own = starts.get(best.particle, best.value)
     values = list(starts.values())
     rank = 1 + sum(v > own for v in values) + (values.count(own) - 1) / 2
-    promised = best.particle not in swarm_of(rows)
-    return Origin(best.particle, own, rank, len(values), best.value, best.iteration, promised)
+    proposed = best.particle not in swarm_of(rows)
+    return Origin(best.particle, own, rank, len(values), best.value, best.iteration, proposed)
 
 
 def best_row(rows: Sequence[Row], result: Mapping[str, Any]) -> Row:
-    """The row of the candidate that the run handed over: by its mixture, else by its value.
+    """The row of the run's result: by its mixture, else by its value.
 
-    Different graphs may consist of the same experts: of these the one with its value.
+    Different graphs may use the same experts; of these, the one with the result's value.
     """
     mixture = list(result["coefficients"].values())
     same = [
@@ -184,15 +172,4 @@ def best_row(rows: Sequence[Row], result: Mapping[str, Any]) -> Row:
     return same[0] if same else max(rows, key=lambda row: row.value)
 
 
-__all__ = [
-    "Emergence",
-    "Origin",
-    "Variant",
-    "best_row",
-    "emergence",
-    "expert_rows",
-    "origin",
-    "read_run",
-    "searched",
-    "swarm_of",
-]
+__all__ = ["Emergence", "Origin", "best_row", "emergence", "expert_rows", "origin", "read_run", "searched", "swarm_of"]

@@ -161,18 +161,19 @@ def tiny_group(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pyte
 
 
 @pytest.fixture
-def tiny_room(tiny_group: Any) -> Any:
+def tiny_context(tiny_group: Any) -> Any:
     """`tiny_group` before eight dev and five test items with three options, with four neighbours."""
     from search_helpers import questions
 
-    from pyswarmopt_llm.groups.context import Room
-    from pyswarmopt_llm.groups.settings import Settings
+    from pyswarmopt_llm.groups.config import StrategySettings
+    from pyswarmopt_llm.groups.context import GroupContext
     from pyswarmopt_llm.tasks import Item, Task
 
     def items(n: int, seed: int) -> tuple[Item, ...]:
         return tuple(Item(q["id"], q["question"], q["choices"], q["answer"]) for q in questions(n, seed, 3))
 
-    return Room(tiny_group, Task("words", items(8, 1), items(5, 2)), "likelihood", Settings(neighbours=4))
+    task = Task("words", items(8, 1), items(5, 2))
+    return GroupContext(tiny_group, task, "likelihood", StrategySettings(neighbours=4))
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from pyswarmopt._minimize import minimize
 from pyswarmopt.algorithms import registry as recipes
 from pyswarmopt.driver.result import INTERRUPTED, Result
 from pyswarmopt.inspect.plot.curves import median_interval
-from pyswarmopt.minimize import minimize
 from pyswarmopt.teaching.functions.problems import Problem
 
 

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from pyswarmopt_cli.terminal import echo
-from pyswarmopt_cli.words import counted
+from pyswarmopt.cli.terminal import echo
+from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.cli.groups.options import DEFAULT, Dev, Members, Test
 from pyswarmopt_llm.cli.models.train_expert import step_display
 from pyswarmopt_llm.cli.options import Base, Device, Dtype, Json, Overlap, Quiet, Scoring, Threads
 from pyswarmopt_llm.groups.config import CouncilConfig
-from pyswarmopt_llm.groups.strategies import NEGOTIATIONS, VOTES, find_names
+from pyswarmopt_llm.groups.registry import NEGOTIATIONS, VOTES, find_names
 
 
 def command(
@@ -42,7 +42,7 @@ def command(
 
     Example: swarm-llm distill --base B --members adapters/* --task questions.json --strategy weighted --out student
     """
-    from pyswarmopt_llm.groups.distillation import Lesson, distill
+    from pyswarmopt_llm.groups.distillation import Training, distill
 
     (name,) = find_names([strategy], {**VOTES, **NEGOTIATIONS})
     council = CouncilConfig(
@@ -58,9 +58,9 @@ def command(
         threads=threads,
         allow_overlap=allow_overlap,
     )
-    lesson = Lesson(out, soft=soft, rank=rank, lr=lr, epochs=epochs, max_tokens=max_tokens, seed=seed)
+    training = Training(out, soft=soft, rank=rank, lr=lr, epochs=epochs, max_tokens=max_tokens, seed=seed)
     with step_display(quiet) as on_step:
-        found = distill(base, council, lesson, on_step)
+        found = distill(base, council, training, on_step)
     if as_json:
         typer.echo(json.dumps(found))
         return

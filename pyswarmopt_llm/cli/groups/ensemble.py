@@ -20,9 +20,8 @@ from pyswarmopt_llm.cli.groups.options import (
     run_council,
 )
 from pyswarmopt_llm.cli.options import Config, Device, Dtype, Json, Overlap, Quiet, Scoring, Threads, names_block
-from pyswarmopt_llm.groups.config import CouncilConfig
-from pyswarmopt_llm.groups.settings import Settings
-from pyswarmopt_llm.groups.strategies import VOTES
+from pyswarmopt_llm.groups.config import CouncilConfig, StrategySettings
+from pyswarmopt_llm.groups.registry import VOTES
 
 
 def command(
@@ -55,7 +54,7 @@ def command(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    settings = Settings(
+    settings = StrategySettings(
         samples=samples,
         temperature=temperature,
         neighbours=neighbours,

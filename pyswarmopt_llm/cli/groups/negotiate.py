@@ -19,9 +19,8 @@ from pyswarmopt_llm.cli.groups.options import (
     run_council,
 )
 from pyswarmopt_llm.cli.options import Config, Device, Dtype, Json, Overlap, Quiet, Scoring, Threads, names_block
-from pyswarmopt_llm.groups.config import CouncilConfig
-from pyswarmopt_llm.groups.settings import Settings
-from pyswarmopt_llm.groups.strategies import NEGOTIATIONS
+from pyswarmopt_llm.groups.config import CouncilConfig, StrategySettings
+from pyswarmopt_llm.groups.registry import NEGOTIATIONS
 
 
 def command(
@@ -53,7 +52,9 @@ def command(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    settings = Settings(rounds=rounds, agents=agents, passed=passed, budget=budget, quorum=quorum, device=device)
+    settings = StrategySettings(
+        rounds=rounds, agents=agents, passed=passed, budget=budget, quorum=quorum, device=device
+    )
     council = CouncilConfig(
         members=tuple(members),
         **chosen(strategy, NEGOTIATIONS, settings),

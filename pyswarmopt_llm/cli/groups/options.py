@@ -1,4 +1,4 @@
-"""How ensemble and negotiate run: options, progress on stderr, a table of strategies or the answer on stdout."""
+"""Shared by ensemble, negotiate and distill: options; progress on stderr, a table or the answer on stdout."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pyswarmopt_cli.terminal import echo, open_console
-from pyswarmopt_cli.words import counted
+from pyswarmopt.cli.terminal import echo, open_console
+from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.groups.config import CouncilConfig
-from pyswarmopt_llm.groups.settings import Settings
-from pyswarmopt_llm.groups.strategies import find_names
+from pyswarmopt_llm.groups.config import CouncilConfig, StrategySettings
+from pyswarmopt_llm.groups.registry import find_names
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.groups.run import OnStep
@@ -35,11 +34,11 @@ Out = Annotated[str | None, typer.Option(metavar="DIR", help="To create, or to g
 Dev = Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N dev items.")]
 Test = Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N test items.")]
 Judge = Annotated[str | None, typer.Option(metavar="M", help="Who compares and fuses (the best on dev).")]
-DEFAULT = Settings()
+DEFAULT = StrategySettings()
 
 
-def chosen(text: str, known: Collection[str], settings: Settings) -> dict[str, Any]:
-    """``--strategy`` as fields of a `CouncilConfig`; ``all`` leaves out what cannot be used."""
+def chosen(text: str, known: Collection[str], settings: StrategySettings) -> dict[str, Any]:
+    """``--strategy`` as fields of a `CouncilConfig`; ``all`` skips what cannot be used."""
     wanted = [name.strip() for name in text.split(",") if name.strip()]
     names = find_names(wanted, known, settings.agents, settings.rounds)
     return {"strategies": tuple(names), "skip": "all" in wanted}
@@ -81,18 +80,18 @@ def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
     for name, verdict in found.items():
         head = f"{name}: " if len(found) > 1 else ""
         echo(f"{head}{verdict.answer or '(no answer)'}")
-        said = sum(ballot is not None for ballot in verdict.ballots)
+        votes = sum(ballot is not None for ballot in verdict.ballots)
         tokens = counted(verdict.tokens, "token")
-        echo(f"  {verdict.agreement:.0%} agree, {said} of {len(verdict.ballots)} answer, {tokens}")
+        echo(f"  {verdict.agreement:.0%} agree, {votes} of {len(verdict.ballots)} answer, {tokens}")
 
 
 @contextmanager
 def steps(console: Console, quiet: bool) -> Iterator[OnStep | None]:
-    """One line per finished strategy; on a terminal also which one is at work."""
+    """One line per finished strategy; on a terminal also the current one."""
     if quiet:
         yield None
         return
-    with console.status("asking the members ...") as status:
+    with console.status("querying the members ...") as status:
 
         def on_step(done: int, total: int, name: str, row: Mapping[str, Any] | None) -> None:
             if row is None:
@@ -105,9 +104,9 @@ def steps(console: Console, quiet: bool) -> Iterator[OnStep | None]:
 
 
 def print_tables(console: Console, result: Mapping[str, Any]) -> None:
-    """Members and strategies with test scores, intervals and costs; societies also with their measures."""
+    """Members and strategies with test scores, intervals and costs; societies with their metrics."""
     from pyswarmopt_llm.jobs.compare.table import against_text
-    from pyswarmopt_llm.reporting.table import score_text
+    from pyswarmopt_llm.reporting.summary import score_text
 
     console.print(
         f"{result['task']}: fitted on {counted(result['dev_items'], 'dev item')}, "

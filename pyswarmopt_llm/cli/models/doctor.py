@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from pyswarmopt_cli.terminal import open_console
+from pyswarmopt.cli.terminal import open_console
 from pyswarmopt_llm.cli.options import Json
 
 STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress
 
-from pyswarmopt_cli.terminal import echo, open_console
-from pyswarmopt_cli.words import counted
+from pyswarmopt.cli.terminal import echo, open_console
+from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.cli.options import Base, Device, Dtype, Json, Overlap, Quiet, Scoring, Threads
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pyswarmopt_cli.terminal import echo
+from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import Device, Dtype, Json, Threads
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.run_result import result_of

@@ -10,8 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from pyswarmopt_cli.terminal import echo, open_console
-from pyswarmopt_cli.words import counted
+from pyswarmopt.cli.terminal import echo, open_console
+from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.cli.options import Json
 
 if TYPE_CHECKING:

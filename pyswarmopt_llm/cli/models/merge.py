@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pyswarmopt_cli.terminal import echo
-from pyswarmopt_cli.words import counted
+from pyswarmopt.cli.terminal import echo
+from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.baselines import METHODS, SEARCHING
 from pyswarmopt_llm.cli.options import Base, Experts, Json, names_block
 from pyswarmopt_llm.common.errors import UserError

@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from pyswarmopt_cli.terminal import echo, open_console
-from pyswarmopt_cli.words import counted
+from pyswarmopt.cli.terminal import echo, open_console
+from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.cli.options import Base, Device, Dtype, Json, Quiet, Threads
 
 # As many as a few minutes of two cores can read.

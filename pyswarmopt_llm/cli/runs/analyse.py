@@ -1,4 +1,4 @@
-"""`swarm-llm analyse`: what a run tells about how it found what it found."""
+"""`swarm-llm analyse`: how a run found its result."""
 
 from __future__ import annotations
 
@@ -9,23 +9,26 @@ from typing import Annotated, Any
 import typer
 
 from pyswarmopt_llm.cli.options import Json
-from pyswarmopt_cli.terminal import echo
+from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import Json
+from pyswarmopt.cli.terminal import echo
+from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.cli.options import AgainMetric, AgainTask, AgainUtility, AgainWorkers, Json, said_again
+from pyswarmopt_llm.reporting.summary import score_text
 
 
 def command(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Finished run directories.")],
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to write (RUN/analysis).")] = None,
-    ablations: Annotated[bool, typer.Option("--ablations", help="Search again without each part.")] = False,
-    diversity: Annotated[bool, typer.Option("--diversity", help="Search again from fewer experts.")] = False,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Output directory (RUN/analysis).")] = None,
+    ablations: Annotated[bool, typer.Option("--ablations", help="Rerun without each part.")] = False,
+    diversity: Annotated[bool, typer.Option("--diversity", help="Rerun with fewer experts.")] = False,
     utility: AgainUtility = None,
     task: AgainTask = None,
     metric: AgainMetric = None,
     workers: AgainWorkers = None,
     as_json: Json = False,
 ) -> None:
-    """Correctness emergence, where the best started, and on demand ablations and diversity; with plots.
+    """Correctness emergence and where the best particle started; ablations and diversity on request; with plots.
 
     Example: swarm-llm analyse runs/first --ablations
     """
@@ -40,35 +43,37 @@ def command(
         allowed=said_again(utility, task, metric, workers),
         tell=lambda text: echo(text, err=True),
     )
-    typer.echo(json.dumps(found) if as_json else "\n".join([*_lines(found), f"Plots and figures: {folder}"]))
+    echo(json.dumps(found) if as_json else "\n".join([*_lines(found), f"Plots and figures: {folder}"]))
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
     lines = []
     for run in found["runs"]:
         for task, case in run["emergence"].items():
-            unknown = case["emerged"] + case["never"]
             lines.append(
-                f"{run['run']}, {task}: of {unknown} dev items that no starting expert got right the final one gets "
-                f"{case['emerged']}; of {case['kept'] + case['lost']} that some did it loses {case['lost']}."
+                f"{run['run']}, {task}: the result gets {case['emerged']} of the {case['emerged'] + case['never']} dev "
+                f"items right that no expert does, and loses {case['lost']} of the {case['kept'] + case['lost']} that "
+                "some expert gets right."
             )
-        start = run["origin"]
-        if start["promised"]:
-            where = "was proposed by the item model after the last iteration"
-            lines.append(f"{run['run']}: the best ({start['value']:.3f}) {where}.")
-            continue
-        lines.append(
-            f"{run['run']}: the best ({start['value']:.3f}, iteration {start['iteration']}) is of particle "
-            f"{start['particle']}, which started at {start['start']:.3f}, rank {start['rank']:g} of "
-            f"{start['population']}."
-        )
+        lines.append(f"{run['run']}: {_origin(run['origin'])}.")
     lines.append(
-        f"Weak to strong (started in the lower half): {found['weak_to_strong']:.0%} of {len(found['runs'])} runs."
+        f"Weak to strong (started in the lower half): {found['weak_to_strong']:.0%} of "
+        f"{counted(len(found['runs']), 'run')}."
     )
     for study in ("ablations", "diversity"):
         for trial in found.get(study, ()):
-            test = "-" if trial["test"] is None else f"{trial['test']:.3f}"
             lines.append(
-                f"{study}, {trial['label']}: dev {trial['dev']:.3f}, test {test}, {trial['evaluations']} evaluations"
+                f"{study}, {trial['label']}: dev {score_text(trial['dev'])}, test {score_text(trial['test'])}, "
+                f"{counted(trial['evaluations'], 'evaluation')}"
             )
     return lines
+
+
+def _origin(start: dict[str, Any]) -> str:
+    if start["promised"]:  # the key of analysis.json for a proposal of the item model
+        return f"the result ({score_text(start['value'])}) was proposed by the item model after the last iteration"
+    return (
+        f"particle {start['particle']} found the result ({score_text(start['value'])}) in iteration "
+        f"{start['iteration']}; it started at {score_text(start['start'])}, rank {start['rank']:g} of "
+        f"{start['population']}"
+    )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from pyswarmopt_cli.terminal import echo, open_console
+from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING
 from pyswarmopt_llm.cli.options import (
     Base,

@@ -1,4 +1,4 @@
-"""`swarm-llm demo`: a real search on the experts that the checkout carries."""
+"""`swarm-llm demo`: a real search on the experts of the checkout."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def demo_experts(root: Path) -> tuple[str, ...]:
     """
     found = sorted(config.parent for config in (root / "examples" / "experts").glob("*/adapter_config.json"))
     if not found:
-        raise UserError("the demo's experts are not here; run `make demo` in a checkout of the repository")
+        raise UserError("the demo's experts are not installed; run `make demo` in a checkout of the repository")
     return tuple(str(path) for path in found)
 
 

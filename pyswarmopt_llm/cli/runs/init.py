@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pyswarmopt_cli.terminal import echo
+from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.help import default_of, grouped
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import unknown

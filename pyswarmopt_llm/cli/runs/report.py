@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pyswarmopt_cli.terminal import echo
+from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.common.files.paths import user_path
 
 

@@ -1,4 +1,4 @@
-"""How search, resume and demo run: progress on stderr, the result on stdout, a way back after Ctrl-C."""
+"""Runs a job of search, resume or demo: progress on stderr, the result on stdout, advice after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import typer
 
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.reporting.terminal.progress import json_lines, progress
-from pyswarmopt_cli.terminal import echo, open_console
+from pyswarmopt.cli.terminal import echo, open_console
+from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.common.events import Event, OnEvent
+from pyswarmopt_llm.reporting.summary import print_result
 from pyswarmopt_llm.reporting.terminal.progress import json_lines, progress
-from pyswarmopt_llm.reporting.table import print_result
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.jobs.search.loop import SearchResult
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def resumable(run: Path) -> Iterator[None]:
-    """Turn Ctrl-C into exit code 130 and the command that goes on with `run`."""
+    """Turn Ctrl-C into exit code 130 and the command that resumes `run`."""
     try:
         yield
     except KeyboardInterrupt:
         if (run / "run.json").is_file():
-            advice = f"go on with: swarm-llm resume {shlex.quote(str(run))}"
+            advice = f"resume with: swarm-llm resume {shlex.quote(str(run))}"
         else:
             advice = "nothing has been written"
         echo(f"\ninterrupted; {advice}", err=True)
@@ -46,18 +47,18 @@ def run_job(
     as_lines: bool = False,
     track: str | None = None,
 ) -> None:
-    """Run a search or its continuation and show how it goes and what it found.
+    """Start or resume a search, and show its progress and its result.
 
     Args:
         job: takes the listener for events, returns the result.
         run: the run directory, for the advice after Ctrl-C.
         quiet: no progress.
         as_json: print ``result.json`` instead of the closing table.
-        as_lines: print every event as a line of JSON, the result with the last, and nothing else.
+        as_lines: print every event as a line of JSON, the last with the result, and nothing else.
         track: a tracker of `pyswarmopt_llm.reporting.tracking`.
 
     Raises:
-        UserError: there is no such tracker; that is found out before the job begins.
+        UserError: unknown tracker; raised before the job starts.
     """
     with resumable(run), ExitStack() as stack:
         listeners: list[OnEvent] = []

@@ -1,4 +1,4 @@
-"""`swarm-llm watch`: looks on while a search runs elsewhere."""
+"""`swarm-llm watch`: follow a search that runs elsewhere."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ from pyswarmopt_llm.common.events import OnEvent
 from pyswarmopt_llm.reporting.terminal.live import LiveView
 from pyswarmopt_llm.reporting.terminal.progress import json_lines, progress
 from pyswarmopt_llm.reporting.terminal.state import SearchState
-from pyswarmopt_cli.terminal import echo, open_console
+from pyswarmopt.cli.terminal import echo, open_console
+from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.options import JsonLines
 from pyswarmopt_llm.common.events import OnEvent
 from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.reporting.follow import Follower, Status
+from pyswarmopt_llm.reporting.summary import print_result
 from pyswarmopt_llm.reporting.terminal.live import LiveView
 from pyswarmopt_llm.reporting.terminal.progress import json_lines, progress
 from pyswarmopt_llm.reporting.terminal.state import SearchState
-from pyswarmopt_llm.reporting.table import print_result
-from pyswarmopt_llm.reporting.follow import Follower, Status
 
-_PAUSE = 1.0  # seconds between two looks at the files
+_PAUSE = 1.0  # seconds between two reads of the files
 
 
 def command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory; it need not be there yet.")],
-    once: Annotated[bool, typer.Option("--once", help="Show how it is now and end.")] = False,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory; it need not exist yet.")],
+    once: Annotated[bool, typer.Option("--once", help="Show the current state and exit.")] = False,
     as_lines: JsonLines = False,
 ) -> None:
-    """Follow a run from another terminal, without disturbing it; also one that has ended or not yet begun.
+    """Follow a run from another terminal, without disturbing it; before it starts and after it has ended, too.
 
-    Ends with the run: exit code 0 if it finished, 1 if it was stopped before (and how to go on with it).
+    Exits with the run: code 0 if it finished, 1 if it was stopped (and how to resume it).
 
     Example: swarm-llm watch runs/first
     """
@@ -48,7 +49,7 @@ def command(
     else:
         console = open_console()
         if follower.status is Status.ABSENT:
-            echo(f"{run}: not begun; waiting for it (Ctrl-C to leave)", err=True)
+            echo(f"{run}: not begun; waiting (Ctrl-C to quit)", err=True)
             _wait_for_begin(follower)
         with progress(console) as on_event:
             follow(follower, on_event)
@@ -60,10 +61,10 @@ def command(
 
 
 def follow(follower: Follower, on_event: OnEvent, pause: float = _PAUSE) -> None:
-    """Tell a listener what is new until the run ends.
+    """Pass new events to a listener until the run ends.
 
-    A run counts as stopped if no process was at work on it at two looks, one pause apart, and nothing came in between:
-    one that begins is without an owner for a moment.
+    A run counts as stopped if two reads, one pause apart, find no process working on it and nothing new: a run that is
+    just starting has no owner for a moment.
     """
     idle = False
     while True:
@@ -85,7 +86,7 @@ def _wait_for_begin(follower: Follower) -> None:
 
 
 def _show(follower: Follower, as_lines: bool) -> None:
-    """The run as it is now: the view, or as one JSON object."""
+    """The current state: the view, or one JSON object."""
     state = SearchState()
     for event in follower.news():
         state.add(event)
@@ -107,4 +108,4 @@ def _show(follower: Follower, as_lines: bool) -> None:
 def _advice(follower: Follower) -> str:
     if follower.status is Status.ABSENT:
         return f"{follower.path}: not begun (there is no run.json)"
-    return f"{follower.path}: stopped; go on with: swarm-llm resume {shlex.quote(str(follower.path))}"
+    return f"{follower.path}: stopped; resume with: swarm-llm resume {shlex.quote(str(follower.path))}"

@@ -1,26 +1,22 @@
-"""Members of a group: whatever can answer, behind one small interface (`Member`).
-
-`open_members` finds them behind what a user writes, `check_members` proves that they can share a task, and `Remembered`
-keeps what they said, so that nothing is asked twice.
-"""
+"""Members of a group: everything that can answer, behind one small interface (`Member`)."""
 
 from __future__ import annotations
 
-from pyswarmopt_llm.groups.members.cache import Memory, Remembered
+from pyswarmopt_llm.groups.members.cache import CachedMember, ResponseCache
 from pyswarmopt_llm.groups.members.check import check_members
 from pyswarmopt_llm.groups.members.load import open_members
-from pyswarmopt_llm.groups.members.local import LocalMember, Seat
+from pyswarmopt_llm.groups.members.local import LocalMember, SharedBase
 from pyswarmopt_llm.groups.members.protocol import Answer, Likelihood, Member, MemberDown, Texts
 
 __all__ = [
     "Answer",
+    "CachedMember",
     "Likelihood",
     "LocalMember",
     "Member",
     "MemberDown",
-    "Memory",
-    "Remembered",
-    "Seat",
+    "ResponseCache",
+    "SharedBase",
     "Texts",
     "check_members",
     "open_members",

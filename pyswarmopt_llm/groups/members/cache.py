@@ -1,4 +1,4 @@
-"""What members have said, kept on disk: a run that is begun again asks nothing twice."""
+"""Members' responses, cached on disk: a resumed run repeats no request."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS
 from pyswarmopt_llm.tasks import Item, Scoring
 
 Unit = TypeVar("Unit")
-Said = TypeVar("Said", Answer, Texts, Likelihood)
+Response = TypeVar("Response", Answer, Texts, Likelihood)
 
-CHUNK = 64  # requests between two writes: what a stopped run may have to ask again
+CHUNK = 64  # requests between two writes: the most that an interrupted run repeats
 
 
-class Memory:
-    """Key -> what was said, in a JSONL file that only grows, or in memory alone.
+class ResponseCache:
+    """Request key -> response, in an append-only JSONL file or in memory.
 
     Args:
-        file: where; a half-written last line is cut off. None keeps nothing beyond the process.
+        file: the file, whose half-written last line is removed; None: in memory.
 
     Raises:
         UserError: another line is damaged.
@@ -45,35 +45,35 @@ class Memory:
             except (ValueError, TypeError, RecursionError) as error:
                 raise UserError(f"{file}: line {number}: damaged; remove this line") from error
 
-    def recall(self, keys: Sequence[str]) -> list[Any]:
-        """What is kept under each key; None for nothing."""
+    def get(self, keys: Sequence[str]) -> list[Any]:
+        """The response for each key, or None."""
         return [self._known.get(key) for key in keys]
 
-    def keep(self, keys: Sequence[str], said: Sequence[Any]) -> None:
-        """Add a line to the file: what was asked together is lost together, and asked again in the same batches."""
-        new = dict(zip(keys, said, strict=True))
+    def add(self, keys: Sequence[str], responses: Sequence[Any]) -> None:
+        """Append one line: a batch is kept or lost, and then repeated, as a whole."""
+        new = dict(zip(keys, responses, strict=True))
         self._known.update(new)
         if self._file is not None:
             append_line(self._file, new)
 
 
-class Remembered:
-    """A `Member` whose every answer is kept, by the exact request.
+class CachedMember:
+    """A `Member` whose responses are cached by the exact request.
 
     Args:
-        member: who is asked.
-        memory: shared by a group.
+        member: the member.
+        cache: shared by a group.
     """
 
-    def __init__(self, member: Member, memory: Memory) -> None:
-        self.member, self._memory = member, memory
+    def __init__(self, member: Member, cache: ResponseCache) -> None:
+        self.member, self._cache = member, cache
         self.name, self.fingerprint = member.name, member.fingerprint
         self.gives_likelihoods = member.gives_likelihoods
 
     def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
-        """As the member's."""
+        """See `Member`."""
         keys = [self._key("answer", [i.question, i.choices, i.plain], scoring, template) for i in items]
-        return self._said(items, keys, lambda some: self.member.answer(some, scoring, template), Answer)
+        return self._cached(items, keys, lambda some: self.member.answer(some, scoring, template), Answer)
 
     def generate(
         self,
@@ -83,43 +83,44 @@ class Remembered:
         seed: int = 0,
         max_new_tokens: int = MAX_NEW_TOKENS,
     ) -> list[Texts]:
-        """As the member's."""
-        keys = [self._key("generate", prompt, n, temperature, seed, max_new_tokens) for prompt in prompts]
+        """See `Member`."""
+        options = n, temperature, seed, max_new_tokens
+        keys = [self._key("generate", prompt, *options) for prompt in prompts]
 
-        def ask(some: Sequence[str]) -> list[Texts]:
-            return self.member.generate(some, n, temperature, seed, max_new_tokens)
+        def make(texts: Sequence[str], tokens: int) -> Texts:
+            return Texts(tuple(texts), tokens)
 
-        return self._said(prompts, keys, ask, lambda texts, tokens: Texts(tuple(texts), tokens))
+        return self._cached(prompts, keys, lambda some: self.member.generate(some, *options), make)
 
     def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
-        """As the member's."""
+        """See `Member`."""
         keys = [self._key("likelihood", list(pair)) for pair in pairs]
-        return self._said(pairs, keys, self.member.likelihoods, Likelihood)
+        return self._cached(pairs, keys, self.member.likelihoods, Likelihood)
 
     def count(self, text: str) -> int:
-        """As the member's."""
+        """See `Member`."""
         return self.member.count(text)
 
     def _key(self, *request: Any) -> str:
         return hashlib.blake2b(canonical([self.fingerprint, *request]), digest_size=16).hexdigest()
 
-    def _said(
+    def _cached(
         self,
         units: Sequence[Unit],
         keys: Sequence[str],
-        ask: Callable[[Sequence[Unit]], list[Said]],
-        make: Callable[..., Said],
-    ) -> list[Said]:
-        """Ask what is not known, each request once and `CHUNK` of them at a time."""
-        known = dict(zip(keys, self._memory.recall(keys), strict=True))
+        request: Callable[[Sequence[Unit]], list[Response]],
+        make: Callable[..., Response],
+    ) -> list[Response]:
+        """Request what is missing, without duplicates and `CHUNK` at a time."""
+        known = dict(zip(keys, self._cache.get(keys), strict=True))
         missing = {key: unit for key, unit in zip(keys, units, strict=True) if known[key] is None}
         wanted = list(missing)
         for start in range(0, len(wanted), CHUNK):
             some = wanted[start : start + CHUNK]
-            said = [asdict(one) for one in ask([missing[key] for key in some])]
-            self._memory.keep(some, said)
-            known.update(zip(some, said, strict=True))
+            responses = [asdict(one) for one in request([missing[key] for key in some])]
+            self._cache.add(some, responses)
+            known.update(zip(some, responses, strict=True))
         return [make(**known[key]) for key in keys]
 
 
-__all__ = ["CHUNK", "Memory", "Remembered"]
+__all__ = ["CHUNK", "CachedMember", "ResponseCache"]

@@ -1,4 +1,4 @@
-"""Proof that members can be asked a task, before the first item is asked."""
+"""Checks that members can answer a task, before the first item is evaluated."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.groups.members.endpoint import EndpointMember
 from pyswarmopt_llm.groups.members.local import LocalMember
 from pyswarmopt_llm.groups.members.protocol import Member
-from pyswarmopt_llm.jobs.search.validate import check_askable
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.metrics.questions.context_window import check_askable
 from pyswarmopt_llm.tasks import Task
 
 _PROBE = "Reply with the word: ready"
 
 
 def check_members(members: Sequence[Member], task: Task | None, scoring: str, tolerant: bool = False) -> None:
-    """Chat templates, context windows, endpoints that answer.
+    """Check chat templates, context windows, and that endpoints respond.
 
     Args:
-        members: who will be asked.
-        task: what; None for a single prompt.
-        scoring: as ``--scoring``.
-        tolerant: leave out whether endpoints answer: the strategy goes on without them.
+        members: of the group.
+        task: the task; None for a single prompt.
+        scoring: ``auto``, ``letter``, ``likelihood`` or ``generate``.
+        tolerant: skip the endpoints: the strategy continues without them.
 
     Raises:
         UserError: names the member, what is wrong and what to do.
@@ -33,23 +32,21 @@ def check_members(members: Sequence[Member], task: Task | None, scoring: str, to
         if isinstance(member, EndpointMember) and not tolerant:
             (reply,) = member.generate([_PROBE], max_new_tokens=8)
             if not reply.texts[0].strip():
-                raise UserError(f"{member.name}: answers nothing to {_PROBE!r}; check its model, or leave it out")
-    seen: set[int] = set()
-    for member in local:
-        if task is not None and id(member.seat) not in seen:  # members of a base share its window and its tokenizer
-            seen.add(id(member.seat))
-            check_askable(task, scoring, member.seat.engine, asked=member.name)
+                raise UserError(f"{member.name}: answers nothing to {_PROBE!r}; check its model, or remove it")
+    if task is not None:  # members of one base share its context window and tokenizer
+        first: dict[int, LocalMember] = {}
+        for member in local:
+            first.setdefault(id(member.base), member)
+        for member in first.values():
+            check_askable(task, scoring, member.base.engine, asked=member.name)
 
 
 def _check_templates(members: Sequence[LocalMember]) -> None:
-    def has_template(engine: TransformersEngine) -> bool:
-        return engine.tokenizer.chat_template is not None
-
-    without = [m.name for m in members if not all(map(has_template, m.engines))]
+    without = [m.name for m in members if any(engine.tokenizer.chat_template is None for engine in m.engines)]
     if without and len(without) < len(members):
         raise UserError(
             f"{without[0]}: has no chat template, other members have one; "
-            "put a chat_template.jinja beside its tokenizer, or leave it out"
+            "put a chat_template.jinja beside its tokenizer, or remove it"
         )
 
 

@@ -1,4 +1,4 @@
-"""Texts as points, by the hidden states of a model that is loaded anyway."""
+"""Text embeddings: hidden states of a model that is loaded anyway."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.groups.members.cache import Remembered
-from pyswarmopt_llm.groups.members.local import LocalMember, Seat
+from pyswarmopt_llm.groups.members.cache import CachedMember
+from pyswarmopt_llm.groups.members.local import LocalMember
 from pyswarmopt_llm.groups.members.protocol import Member
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 
@@ -22,11 +22,11 @@ _BATCH_TOKENS = 4096
 def embed(engine: TransformersEngine, texts: Sequence[str]) -> NDArray[np.float64]:
     """The mean of the last layer's hidden states over a text's tokens, scaled to length 1: (N, hidden) float64.
 
-    Whatever the engine has loaded speaks. Nearness is then the dot product, the cosine of the angle.
+    Uses the candidate that the engine has loaded. The dot product of two embeddings is their cosine similarity.
 
     Args:
         engine: a model.
-        texts: without a chat template, so that what all have in common does not make them alike.
+        texts: without a chat template, whose common tokens would make all texts alike.
     """
     encoded = [engine.encode_prompt(text) for text in texts]
     found = np.empty((len(texts), int(engine.model.get_input_embeddings().weight.shape[1])))
@@ -45,25 +45,31 @@ def embed(engine: TransformersEngine, texts: Sequence[str]) -> NDArray[np.float6
     return found
 
 
-def base_of(members: Sequence[Member]) -> Seat:
-    """The seat of the first member that is a single model in this process: its bare base can embed texts.
+class Embedder:
+    """Embeds texts with the bare base of the first member that is a single model in this process.
+
+    Args:
+        members: of a group.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such member.
     """
-    for member in members:
-        asked = member.member if isinstance(member, Remembered) else member
-        if isinstance(asked, LocalMember) and isinstance(asked.seat.engine, TransformersEngine):
-            return asked.seat
-    raise UserError("embeddings need a model in this process, all members are elsewhere; choose another strategy")
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        inner = [member.member if isinstance(member, CachedMember) else member for member in members]
+        local = [member for member in inner if isinstance(member, LocalMember) and member.base.engine in member.engines]
+        if not local:
+            raise UserError("embeddings need a model in this process, no member is one; choose another strategy")
+        self._base, (self._engine,) = local[0].base, local[0].engines
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """See `embed`."""
+        self._base.load(Patch())
+        return embed(self._engine, texts)
+
+    def count(self, text: str) -> int:
+        """Tokens of a text, special ones included."""
+        return len(self._engine.tokenizer(text)["input_ids"])
 
 
-def embed_with(seat: Seat, texts: Sequence[str]) -> NDArray[np.float64]:
-    """`embed` by the bare base of a seat."""
-    engine = seat.take(Patch())
-    if not isinstance(engine, TransformersEngine):  # `base_of` says that it is
-        raise TypeError("a mixture has no hidden states of its own")
-    return embed(engine, texts)
-
-
-__all__ = ["base_of", "embed", "embed_with"]
+__all__ = ["Embedder", "embed"]

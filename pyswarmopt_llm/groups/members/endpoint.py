@@ -11,7 +11,7 @@ from typing import Any
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.groups.members.protocol import Answer, Likelihood, MemberDown, Pair, Texts
 from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS
-from pyswarmopt_llm.metrics.judge.chat_client import Completions, Endpoint, Reply
+from pyswarmopt_llm.metrics.judge.chat_client import ChatClient, Completion, Endpoint
 from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
 
 KEY = "SWARM_LLM_MEMBER_KEY"
@@ -19,7 +19,7 @@ KEY = "SWARM_LLM_MEMBER_KEY"
 
 @dataclass(frozen=True)
 class EndpointSpec:
-    """What ``URL#MODEL`` stands for.
+    """A parsed ``URL#MODEL``.
 
     Example:
         >>> EndpointSpec.parse("http://127.0.0.1:8000/v1#qwen")
@@ -31,10 +31,10 @@ class EndpointSpec:
 
     @classmethod
     def parse(cls, spec: str) -> EndpointSpec:
-        """From what the user wrote.
+        """Parse ``URL#MODEL``.
 
         Raises:
-            UserError: no model is named.
+            UserError: there is no model.
         """
         url, _, model = spec.partition("#")
         if not model:
@@ -48,20 +48,20 @@ def is_endpoint(spec: str) -> bool:
 
 
 class EndpointMember:
-    """A `Member` that is asked over HTTP; its key, if it needs one, is in the variable ``SWARM_LLM_MEMBER_KEY``.
+    """A `Member` behind HTTP; the API key, if any, comes from the variable ``SWARM_LLM_MEMBER_KEY``.
 
     Args:
         name: its name.
-        spec: where it is.
-        attempts: how often a request is tried before the member counts as down.
-        timeout: seconds for one request.
+        spec: its endpoint.
+        attempts: attempts per request before the member counts as down.
+        timeout: seconds per request.
     """
 
     gives_likelihoods = False
 
     def __init__(self, name: str, spec: EndpointSpec, attempts: int = 5, timeout: float = 60.0) -> None:
         self.name, self.fingerprint = name, f"{spec.url}#{spec.model}"
-        self._completions = Completions(
+        self._client = ChatClient(
             Endpoint(
                 spec.url,
                 spec.model,
@@ -70,12 +70,12 @@ class EndpointMember:
                 attempts=attempts,
                 who=f"member {name}",
                 settings=f"its URL, its model and the variable {KEY}",
-                when_down="check its URL, or leave it out; with --out the same command goes on when it is back",
+                when_down="check its URL, or remove it; with --out the same command resumes when it is back",
             )
         )
 
     def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
-        """What it writes; with choices, these are shown with their letters."""
+        """Its generated texts; choices are shown with their letters."""
         found = self.generate([render_prompt(item, "generate", template) for item in items])
         return [Answer(texts.texts[0].strip(), texts.tokens) for texts in found]
 
@@ -90,40 +90,34 @@ class EndpointMember:
         """One request per text; samples have different seeds, which a server may ignore.
 
         Raises:
-            MemberDown: it refuses, or does not answer.
+            MemberDown: it refuses, or does not respond.
         """
-        if temperature == 0.0:
-            return [
-                Texts((reply.text,) * n, self._cost(prompt, reply))
-                for prompt, reply in zip(prompts, self._ask(prompts, {"max_tokens": max_new_tokens}), strict=True)
-            ]
-        drawn = [
-            self._ask(prompts, {"max_tokens": max_new_tokens, "temperature": temperature, "seed": seed + j})
-            for j in range(n)
-        ]
+        options: dict[str, Any] = {"max_tokens": max_new_tokens}
+        samples = [options | {"temperature": temperature, "seed": seed + j} for j in range(n)]
+        rounds = [self._complete(prompts, one) for one in (samples if temperature else [options])]
         return [
-            Texts(tuple(reply.text for reply in own), sum(self._cost(prompt, reply) for reply in own))
-            for prompt, own in zip(prompts, zip(*drawn, strict=True), strict=True)
+            Texts(tuple(one.text for one in own) * (n // len(own)), sum(self._cost(prompt, one) for one in own))
+            for prompt, own in zip(prompts, zip(*rounds, strict=True), strict=True)
         ]
 
     def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
-        """None: the protocol has no field for them.
+        """Not available: the protocol has no field for them.
 
         Raises:
             UserError: always.
         """
-        raise UserError(f"{self.name}: an endpoint gives no likelihoods; leave it out, or choose another strategy")
+        raise UserError(f"{self.name}: an endpoint gives no likelihoods; remove it, or choose another strategy")
 
     def count(self, text: str) -> int:
-        """A quarter of its bytes: what a token of English text takes in common vocabularies."""
+        """A quarter of its bytes: the average token of English text in common vocabularies."""
         return math.ceil(len(text.encode()) / 4)
 
-    def _cost(self, prompt: str, reply: Reply) -> int:
-        return reply.tokens or self.count(prompt) + self.count(reply.text)
+    def _cost(self, prompt: str, completion: Completion) -> int:
+        return completion.tokens or self.count(prompt) + self.count(completion.text)
 
-    def _ask(self, prompts: Sequence[str], options: Mapping[str, Any]) -> list[Reply]:
+    def _complete(self, prompts: Sequence[str], options: Mapping[str, Any]) -> list[Completion]:
         try:
-            return self._completions.ask(prompts, options)
+            return self._client.complete(prompts, options)
         except UserError as error:
             raise MemberDown(str(error)) from error
 

@@ -1,4 +1,4 @@
-"""From what a user writes behind ``--members`` to members that answer."""
+"""Open members from what a user writes: paths, hub ids, runs, mixtures, endpoints."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.run_result import result_of
 from pyswarmopt_llm.groups.members.endpoint import EndpointMember, EndpointSpec, is_endpoint
-from pyswarmopt_llm.groups.members.local import LocalMember, Seat
+from pyswarmopt_llm.groups.members.local import LocalMember, SharedBase
 from pyswarmopt_llm.groups.members.protocol import Member
+from pyswarmopt_llm.models import side_by_side
 from pyswarmopt_llm.models.adapters.adapter import load_factors
 from pyswarmopt_llm.models.adapters.compatibility import unique_names
-from pyswarmopt_llm.models.side_by_side import Member as Found
 from pyswarmopt_llm.models.side_by_side import find_members, load_members
 from pyswarmopt_llm.spaces.graph.space import holds_graph
 from pyswarmopt_llm.spaces.load import load_engine
 from pyswarmopt_llm.spaces.mixture.engine import MixtureEngine
 from pyswarmopt_llm.spaces.mixture.space import MixtureFile, holds_mixture, read_mixture
 
-Place = EndpointSpec | MixtureFile | Found
+Place = EndpointSpec | MixtureFile | side_by_side.Member
 
 
 def find_places(specs: Sequence[str], base: str | None = None) -> list[Place]:
-    """Look at what each spec names, without loading a model.
+    """Resolve each spec, without loading a model.
 
     Args:
         specs: model or adapter directories, hub ids, ``embedded:NAME``, finished runs, mixtures, or ``URL#MODEL``.
-        base: of all adapters among them; without it each adapter's own. A run knows its own.
+        base: of all adapters among them; default: each adapter's own. A run uses its own.
 
     Raises:
-        UserError: one is not there, or does not fit its base.
+        UserError: one does not exist, or does not fit its base.
     """
     places: dict[int, Place] = {}
     plain: dict[int, str] = {}
@@ -72,7 +72,7 @@ def open_members(
         base: see `find_places`.
         dtype: of the weights.
         device: where they go.
-        threads: CPU threads (None: as torch finds them).
+        threads: CPU threads (None: torch's default).
 
     Raises:
         UserError: none given, one cannot be used, or two are the same.
@@ -81,7 +81,7 @@ def open_members(
         raise UserError("--members: none given; name models, adapters, runs or endpoints")
     places = find_places(specs, base)
     names = _names(specs, places)
-    seats: dict[str, Seat] = {}
+    bases: dict[str, SharedBase] = {}
     members: list[Member] = []
     for name, place in zip(names, places, strict=True):
         if isinstance(place, EndpointSpec):
@@ -89,19 +89,20 @@ def open_members(
         elif isinstance(place, MixtureFile):
             engine = MixtureEngine(load_members(place.members, dtype, device, threads))
             prints = " ".join(member.fingerprint for member in place.members)
-            members.append(LocalMember(name, f"{prints} {place.weights}", Seat(engine), Patch(mixture=place.weights)))
+            fingerprint = f"{prints} {place.weights}"
+            members.append(LocalMember(name, fingerprint, SharedBase(engine), Patch(mixture=place.weights)))
         else:
             key = place.base.fingerprint
-            if key not in seats:
-                seats[key] = Seat(load_engine(place.base, dtype, device, threads))
+            if key not in bases:
+                bases[key] = SharedBase(load_engine(place.base, dtype, device, threads))
             patch = Patch() if place.adapter is None else Patch(low_rank=load_factors(place.adapter))
-            members.append(LocalMember(name, place.fingerprint, seats[key], patch))
+            members.append(LocalMember(name, place.fingerprint, bases[key], patch))
     _refuse_twins(members)
     return members
 
 
 def _names(specs: Sequence[str], places: Sequence[Place]) -> list[str]:
-    """The last part of a path or the model's name; a number behind it where two agree."""
+    """The last part of a path or the model's name, numbered if not unique."""
     local = iter(unique_names([spec for spec in specs if not is_endpoint(spec)]))
     names: list[str] = []
     for place in places:
@@ -111,12 +112,12 @@ def _names(specs: Sequence[str], places: Sequence[Place]) -> list[str]:
 
 
 def _refuse_twins(members: Sequence[Member]) -> None:
-    """A member that is listed twice would vote twice."""
+    """Refuse a member that is listed twice and would vote twice."""
     seen: dict[str, str] = {}
     for member in members:
         twin = seen.setdefault(member.fingerprint, member.name)
         if twin != member.name:
-            raise UserError(f"{member.name}: is the same as {twin} and would count twice; leave one of them out")
+            raise UserError(f"{member.name}: is the same as {twin} and would count twice; remove one of them")
 
 
 __all__ = ["Place", "find_places", "open_members"]

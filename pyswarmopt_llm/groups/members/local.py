@@ -1,4 +1,4 @@
-"""Members that run in this process: models, mixtures, and adapters that take turns on one resident base."""
+"""Members in this process: models, mixtures, and adapters that share one resident base."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from pyswarmopt_llm.spaces.mixture.engine import MixtureEngine
 from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
 
 
-class Seat:
-    """One resident base and who sits on it: merged anew only when another member is asked.
+class SharedBase:
+    """A resident base for several members; loads a patch only when the member changes.
 
     Args:
-        engine: the base; whoever else loads a candidate onto it has to say so by `leave`.
+        engine: the base; after loading a candidate onto it elsewhere, call `invalidate`.
     """
 
     def __init__(self, engine: TransformersEngine | MixtureEngine) -> None:
         self.engine = engine
         self._patch: Patch | None = None
 
-    def take(self, patch: Patch) -> TransformersEngine | MixtureEngine:
+    def load(self, patch: Patch) -> TransformersEngine | MixtureEngine:
         """The engine with `patch` loaded."""
         if patch is not self._patch:
             self._patch = None  # should the merge be interrupted
@@ -36,41 +36,40 @@ class Seat:
             self._patch = patch
         return self.engine
 
-    def leave(self) -> None:
-        """Somebody else has loaded, or will load, a candidate."""
+    def invalidate(self) -> None:
+        """Forget the loaded patch, since something else has been loaded."""
         self._patch = None
 
 
 class LocalMember:
-    """A `Member` on a `Seat`.
+    """A `Member` on a `SharedBase`.
 
     Args:
         name: its name.
         fingerprint: of its weights and its tokenizer.
-        seat: the base, shared with other members or its own.
-        patch: how it differs from the base; for a mixture its weights.
+        base: shared with other members, or its own.
+        patch: its difference from the base; for a mixture its weights.
     """
 
     gives_likelihoods = True
 
-    def __init__(self, name: str, fingerprint: str, seat: Seat, patch: Patch) -> None:
-        self.name, self.fingerprint, self.seat = name, fingerprint, seat
+    def __init__(self, name: str, fingerprint: str, base: SharedBase, patch: Patch) -> None:
+        self.name, self.fingerprint, self.base = name, fingerprint, base
         self._patch = patch
 
     def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
-        """The option that the engine scores highest, or what it writes."""
-        engine = self.seat.take(self._patch)
-        turns = [render_prompt(item, scoring, template) for item in items]
-        asked = Accuracy(items, scoring, engine.chat, template)
+        """The option with the highest score, or a generated text."""
         if scoring == "generate":
-            texts = self.generate(turns, max_new_tokens=MAX_NEW_TOKENS)
+            texts = self.generate([render_prompt(item, scoring, template) for item in items])
             return [Answer(found.texts[0].strip(), found.tokens) for found in texts]
+        engine = self.base.load(self._patch)
         answers = []
-        for item, scores in zip(items, asked.option_scores(engine), strict=True):
-            whole = all(map(math.isfinite, scores.values()))  # else it has no opinion (float16 overflows, say)
-            text = max(scores, key=lambda letter: scores[letter]) if whole else ""
+        accuracy = Accuracy(items, scoring, engine.chat, template)
+        for item, scores in zip(items, accuracy.option_scores(engine), strict=True):
+            finite = all(map(math.isfinite, scores.values()))  # else it abstains (after an overflow in float16, say)
+            text = max(scores, key=lambda letter: scores[letter]) if finite else ""
             tokens = sum(tokens_read(one, item, scoring, template) for one in self.engines)
-            answers.append(Answer(text, tokens, scores if whole else {}))
+            answers.append(Answer(text, tokens, scores if finite else {}))
         return answers
 
     def generate(
@@ -84,64 +83,62 @@ class LocalMember:
         """Greedy texts, or `n` samples of each prompt.
 
         Raises:
-            UserError: a prompt does not fit, or a mixture is asked for samples.
+            UserError: a prompt does not fit, or samples of a mixture.
         """
-        engine = self.seat.take(self._patch)
+        engine = self.base.load(self._patch)
         chats = [engine.chat(prompt) for prompt in prompts]
         if temperature == 0.0:
             texts = [(text,) * n for text in engine.generate(chats, max_new_tokens)]
             written = [row[:1] for row in texts]
         elif isinstance(engine, MixtureEngine):
-            raise UserError(f"{self.name}: a mixture writes greedily only; leave it out, or set --temperature 0")
+            raise UserError(f"{self.name}: a mixture writes greedily only; remove it, or set --temperature 0")
         else:
             seeds = tuple(_seed(seed, j, prompt) for prompt in prompts for j in range(n))
             drawn = engine.sample([chat for chat in chats for _ in range(n)], Draw(temperature, seeds), max_new_tokens)
             texts = written = [tuple(drawn[i * n : (i + 1) * n]) for i in range(len(prompts))]
         return [
-            Texts(row, len(once) * self._read(prompt) + sum(map(self.count, once)))
+            Texts(row, len(once) * self._turn_tokens(prompt) + sum(map(self.count, once)))
             for row, once, prompt in zip(texts, written, prompts, strict=True)
         ]
 
     def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
-        """By the engine's own scores; the words of a user are those behind what the chat template begins with."""
-        engine = self.seat.take(self._patch)
-        asked = [
+        """From the engine's scores; a user's text follows the beginning of the chat template."""
+        engine = self.base.load(self._patch)
+        requests = [
             as_users_words(engine, [engine.chat(text)])[0] if user is None else (engine.chat(user), text)
             for user, text in pairs
         ]
         return [
             Likelihood(value, self.count(context), self.count(text))
-            for value, (context, text) in zip(engine.loglikelihood(asked), asked, strict=True)
+            for value, (context, text) in zip(engine.loglikelihood(requests), requests, strict=True)
         ]
 
     def count(self, text: str) -> int:
-        """Tokens by its own tokenizer; a mixture's are those of all its models."""
-        return (
-            sum(len(one.tokenizer(text, add_special_tokens=False)["input_ids"]) for one in self.engines) if text else 0
-        )
+        """Tokens by its own tokenizer; of a mixture the sum over its models."""
+        return sum(len(one.tokenizer(text, add_special_tokens=False)["input_ids"]) for one in self.engines if text)
 
     @property
     def engines(self) -> list[TransformersEngine]:
-        """The models behind it: one, or those of a mixture."""
-        engine = self.seat.engine
+        """The model, or those of a mixture."""
+        engine = self.base.engine
         return list(engine.members.values()) if isinstance(engine, MixtureEngine) else [engine]
 
-    def _read(self, turn: str) -> int:
+    def _turn_tokens(self, turn: str) -> int:
         """Tokens of a user turn in the chat template."""
         return sum(len(one.encode_prompt(one.chat(turn))) for one in self.engines)
 
 
 def tokens_read(engine: TransformersEngine, item: Item, scoring: Scoring, template: str | None = None) -> int:
-    """Tokens that a model reads to answer an item: the user's turn, and with ``likelihood`` the options."""
+    """Tokens read to answer an item: the user turn, and with ``likelihood`` the options."""
     turn = engine.encode_prompt(engine.chat(render_prompt(item, scoring, template)))
     options = list((item.choices or {}).values()) if scoring == "likelihood" else []
     return len(turn) + sum(len(engine.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in options)
 
 
 def _seed(seed: int, sample: int, prompt: str) -> int:
-    """A seed of each sample's own that does not depend on what else is asked."""
+    """A seed for each sample that does not depend on the rest of the batch."""
     digest = hashlib.blake2b(f"{seed} {sample} {prompt}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 
 
-__all__ = ["LocalMember", "Seat", "tokens_read"]
+__all__ = ["LocalMember", "SharedBase", "tokens_read"]

@@ -13,13 +13,13 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Ranked:
-    """The candidates as the two players see them at the end.
+    """The players' final policies.
 
     Attributes:
         answer: the candidate of the highest proposer probability given "correct"; of equal ones the first-listed.
         proposer: (2, K), P(candidate | correct) and P(candidate | incorrect), rows sum to 1.
         evaluator: (2, K), P(correct | candidate) and P(incorrect | candidate), columns sum to 1.
-        iterations: how many were played.
+        iterations: number of rounds played.
     """
 
     answer: str
@@ -37,7 +37,7 @@ def equilibrium_ranking(
     rate: float = 0.1,
     iterations: int = 5000,
 ) -> Ranked:
-    """Regularised regret minimisation between who proposes an answer and who judges it.
+    """Regularised regret minimisation between a proposer and an evaluator of answers.
 
     Source: Jacob et al. 2023, "The Consensus Game", arXiv 2310.09139 (their EQUILIBRIUM-RANKING), with their values of
     `anchor` (lambda), `rate` (eta) and `iterations`. A coin v says correct or incorrect, the proposer sends a

@@ -5,59 +5,46 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from pyswarmopt_llm.groups.context import Room, Verdict, verdict_of
+from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict, verdict_of
+from pyswarmopt_llm.groups.negotiation.debate import Argument, Debate, hold_round
 from pyswarmopt_llm.groups.negotiation.turns import first_turn, later_turn
-from pyswarmopt_llm.groups.responses import read_ballot
-from pyswarmopt_llm.groups.strategy import Decide
 from pyswarmopt_llm.groups.voting.rules import voting
 from pyswarmopt_llm.groups.voting.rules.equivalence import cluster
 from pyswarmopt_llm.tasks import Item
 
-Argument = tuple[str | None, str]  # what it votes for, and its words
-
 _WORD = re.compile(r"\w+")
 
 
-def refine(room: Room) -> Decide:
-    """Debate (Du et al. 2023) that ends early and passes on little.
+def refine(context: GroupContext) -> Decide:
+    """Debate (Du et al. 2023) with early stopping and few arguments.
 
-    Round 0: every member answers with its reasons. Then, while those who have an answer disagree and rounds are left,
-    each is shown `pass_on` of the others' arguments and answers again. The last answers vote, by majority.
+    Round 0: every member answers with its reasons. Then, while the answers differ and rounds are left, each member
+    reads `pass_on` of the others' arguments and answers again. The last answers are put to a majority vote.
     """
-    settings = room.settings
+    settings, members = context.settings, context.members
+
+    def opening(debate: Debate, k: int) -> str:
+        return first_turn(debate.item, context.template)
+
+    def reply(debate: Debate, k: int) -> str:
+        own, others = debate.before(k)
+        shown = pass_on(own, others, settings.passed, settings.budget, members[k].count)
+        return later_turn(debate.item, context.template, own[1], shown)
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
-        first = [member.generate([first_turn(item, room.template) for item in items]) for member in room.members]
-        said = [[row[i].texts[0].strip() for row in first] for i in range(len(items))]
-        tokens = [sum(row[i].tokens for row in first) for i in range(len(items))]
-        history = [[_ballots(item, texts)] for item, texts in zip(items, said, strict=True)]
+        debates = [Debate(item) for item in items]
+        hold_round(debates, members, opening)
         for _ in range(settings.rounds):
-            going = [i for i in range(len(items)) if not agreed(history[i][-1])]
-            if not going:
+            if not (going := [debate for debate in debates if not agreed(debate.ballots[-1])]):
                 break
-            before = [list(texts) for texts in said]  # all speak at once: nobody hears this round's answers yet
-            for k, member in enumerate(room.members):
-                prompts = []
-                for i in going:
-                    others = [pair for j, pair in enumerate(zip(history[i][-1], before[i], strict=True)) if j != k]
-                    own = history[i][-1][k], before[i][k]
-                    shown = pass_on(own, others, settings.passed, settings.budget, member.count)
-                    prompts.append(later_turn(items[i], room.template, before[i][k], shown))
-                for i, answer in zip(going, member.generate(prompts), strict=True):
-                    said[i][k] = answer.texts[0].strip()
-                    tokens[i] += answer.tokens
-            for i in going:
-                history[i].append(_ballots(items[i], said[i]))
-        return [
-            verdict_of(voting.majority(rounds[-1]), cost, rounds=rounds)
-            for rounds, cost in zip(history, tokens, strict=True)
-        ]
+            hold_round(going, members, reply)
+        return [verdict_of(voting.majority(d.ballots[-1]), d.tokens, rounds=d.ballots) for d in debates]
 
     return decide
 
 
 def agreed(ballots: Sequence[str | None]) -> bool:
-    """Whether all who have an answer have the same, and somebody has one.
+    """Whether all answers are equivalent and there is at least one.
 
     Example:
         >>> agreed(["12", None, "12 apples"]), agreed(["12", "13"]), agreed([None, None])
@@ -69,15 +56,15 @@ def agreed(ballots: Sequence[str | None]) -> bool:
 def pass_on(
     own: Argument, others: Sequence[Argument], passed: str, budget: int, count: Callable[[str], int]
 ) -> list[str]:
-    """The arguments that a member gets to read.
+    """The arguments that a member reads.
 
     Args:
-        own: the member's ballot and words.
-        others: those of the others, blank words left out by the function.
-        passed: ``supported``: one argument for each answer, the answer with most support first; ``different``: the
-            arguments whose words have least in common with the own ones first (Jaccard distance), none for the own
-            answer. Ties go to the first-listed.
-        budget: most tokens in all; an argument that does not fit is left out, never cut.
+        own: the member's ballot and wording.
+        others: those of the others; blank ones are ignored.
+        passed: ``supported``: one argument for each answer, the answer with most support first; ``different``: only
+            arguments for other answers, the wording least similar to the own one first (Jaccard distance). Ties go to
+            the first-listed.
+        budget: maximum tokens in total; an argument that does not fit is dropped, never cut.
         count: tokens of a text.
 
     Example:
@@ -89,13 +76,13 @@ def pass_on(
     """
     ballots = cluster([own[0], *(ballot for ballot, _ in others)])
     mine, theirs = ballots[0], ballots[1:]
-    heard = [(ballot, text) for ballot, (_, text) in zip(theirs, others, strict=True) if ballot and text.strip()]
+    given = [(ballot, text) for ballot, (_, text) in zip(theirs, others, strict=True) if ballot and text.strip()]
     if passed == "supported":
-        support = {ballot: sum(b == ballot for b, _ in heard) for ballot, _ in heard}
-        first = {ballot: text for ballot, text in reversed(heard)}
+        support = {ballot: sum(b == ballot for b, _ in given) for ballot, _ in given}
+        first = {ballot: text for ballot, text in reversed(given)}
         wanted = [first[ballot] for ballot in sorted(support, key=lambda b: -support[b])]
     else:
-        elsewhere = [text for ballot, text in heard if ballot != mine]
+        elsewhere = [text for ballot, text in given if ballot != mine]
         wanted = sorted(elsewhere, key=lambda text: -_distance(own[1], text))
     shown, left = [], budget
     for text in wanted:
@@ -109,10 +96,6 @@ def _distance(a: str, b: str) -> float:
     """1 - (words in common) / (words in either)."""
     one, other = (set(_WORD.findall(text.lower())) for text in (a, b))
     return 1 - len(one & other) / max(len(one | other), 1)
-
-
-def _ballots(item: Item, texts: Sequence[str]) -> list[str | None]:
-    return [read_ballot(item, text) for text in texts]
 
 
 __all__ = ["agreed", "pass_on", "refine"]

@@ -16,13 +16,13 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Play:
-    """What two regret-matching players did, averaged over the iterations.
+    """Average play of two regret-matching players.
 
     Attributes:
         row: (m,) average strategy of the row player.
         column: (n,) average strategy of the column player.
         joint: (m, n) how often each pair of actions was played.
-        gap: most that a player could have gained, per iteration, by one fixed action instead. `joint` is a coarse
+        gap: the most that a player could have gained per iteration by one fixed action. `joint` is a coarse
             correlated equilibrium to within `gap`; in a zero-sum game (`row`, `column`) is a Nash equilibrium to
             within twice that.
     """
@@ -35,11 +35,11 @@ class Play:
 
 @dataclass(frozen=True)
 class Commitment:
-    """A leader's best announced strategy and what follows from it.
+    """A leader's optimal commitment and its consequences.
 
     Attributes:
-        strategy: (m,) what the leader commits to.
-        response: the action (column) that the follower answers with.
+        strategy: (m,) the leader's mixed strategy.
+        response: the follower's action (column).
         leader_value: expected payoff of the leader.
         follower_value: expected payoff of the follower.
     """
@@ -53,16 +53,16 @@ class Commitment:
 def regret_matching(
     row_payoffs: ArrayLike, column_payoffs: ArrayLike | None = None, iterations: int = 10_000, tolerance: float = 1e-3
 ) -> Play:
-    """Both players play in proportion to what they regret not having played, until neither regrets much.
+    """Play in proportion to positive regret until neither player has much of it.
 
     Source: Hart and Mas-Colell 2000, with the floor at 0 of regret matching+ (Tammelin 2014, arXiv 1407.5042). The
     average regret falls at least as 1 / sqrt(iterations). Regrets are those of the expected payoffs, so no random
-    numbers are drawn; a player without regrets plays all actions alike.
+    numbers are drawn; a player without regret plays uniformly.
 
     Args:
         row_payoffs: (m, n) payoffs of the row player.
         column_payoffs: (m, n) payoffs of the column player; None for a zero-sum game.
-        iterations: at most so many.
+        iterations: maximum number.
         tolerance: stop when `gap` is at most this share of the payoffs' range.
 
     Raises:
@@ -92,7 +92,7 @@ def regret_matching(
 
 
 def coarse_gap(row_payoffs: ArrayLike, column_payoffs: ArrayLike, joint: ArrayLike) -> float:
-    """The most that a player gains by leaving `joint` for one fixed action.
+    """The most that a player gains by deviating from `joint` to one fixed action.
 
     At most 0 in a coarse correlated equilibrium, and nowhere else (Moulin and Vial 1978). For an independent joint
     distribution, np.outer(x, y), this is the Nash condition: 0 where (x, y) is a Nash equilibrium, else above.
@@ -122,7 +122,7 @@ def coarse_gap(row_payoffs: ArrayLike, column_payoffs: ArrayLike, joint: ArrayLi
 
 
 def stackelberg(leader_payoffs: ArrayLike, follower_payoffs: ArrayLike) -> Commitment:
-    """The mixed strategy that a leader does best to announce, given a follower who answers in its own interest.
+    """The optimal mixed strategy to commit to, given a follower who best-responds.
 
     Source: Conitzer and Sandholm 2006, section 3: for each action of the follower the linear program of the best
     strategy to which that action is a best response; then the best of these. The follower breaks its ties in the

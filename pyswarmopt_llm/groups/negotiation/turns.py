@@ -1,4 +1,4 @@
-"""What members of a negotiation are asked, in words that leave room for an argument."""
+"""Prompts of a negotiation, which invite an argument before the answer."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ def question_of(item: Item, template: str | None) -> str:
 
 
 def wanted(item: Item) -> str:
-    """How to end an answer, so that it can be read."""
+    """How to end an answer so that it is readable."""
     return f'End with "The answer is" and {"the letter of the right option" if item.choices else "your answer"}.'
 
 
 def first_turn(item: Item, template: str | None) -> str:
-    """Asks for an answer with its reasons."""
+    """Requests an answer with its reasons."""
     return f"{question_of(item, template)}\nGive your reasons in a sentence or two. {wanted(item)}"
 
 
 def later_turn(item: Item, template: str | None, own: str, others: Sequence[str]) -> str:
-    """Asks again after what others said; without any, to check the own answer."""
+    """Requests a new answer given the others' answers; without any, a check of the own answer."""
     parts = [question_of(item, template), f"Your answer so far: {own or 'none'}"]
     if others:
         parts += [f"Somebody else says: {text}" for text in others]

@@ -1,4 +1,4 @@
-"""Which dev items are nearest to an item, by the embeddings of a base that is loaded anyway."""
+"""The dev items nearest to an item, by embeddings from a base that is loaded anyway."""
 
 from __future__ import annotations
 
@@ -7,38 +7,32 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pyswarmopt_llm.groups.context import Room
-from pyswarmopt_llm.groups.members.embedding import base_of, embed_with
+from pyswarmopt_llm.groups.context import GroupContext
+from pyswarmopt_llm.groups.members.embedding import Embedder
 from pyswarmopt_llm.tasks import Item
-
-Array = NDArray[np.float64]
 
 
 class Neighbourhood:
-    """The dev items of a room as points.
+    """The embedded dev items of a group's task.
 
     Args:
-        room: with dev items, and a model in this process.
+        context: with dev items, and a model in this process.
     """
 
-    def __init__(self, room: Room) -> None:
-        self._seat = base_of(room.members)
-        self._points = embed_with(self._seat, [item.question for item in room.dev.items])
-        self._right = room.dev.right
-        self._k = min(room.settings.neighbours, len(room.dev.items))
+    def __init__(self, context: GroupContext) -> None:
+        self._embed = Embedder(context.members)
+        self._points = self._embed([item.question for item in context.dev.items])
+        self._right = context.dev.right
+        self._k = min(context.settings.neighbours, len(context.dev.items))
 
     def right_nearby(self, items: Sequence[Item]) -> tuple[NDArray[np.int64], list[int]]:
-        """How many of the k nearest dev items each member answers rightly, (n, items), and what embedding cost.
+        """Per member and item how many of the k nearest dev items it answers correctly, (n, items); tokens per item.
 
-        Nearest by the cosine; of equally near items the earlier one counts.
+        Nearest by cosine similarity; ties go to the earlier item.
         """
         questions = [item.question for item in items]
-        nearness = embed_with(self._seat, questions) @ self._points.T
-        nearest = np.argsort(-nearness, axis=1, kind="stable")[:, : self._k]
-        engine = self._seat.engine
-        tokenizer = engine.tokenizer  # type: ignore[union-attr]  # `base_of` gives a single model
-        cost = [len(tokenizer(text)["input_ids"]) for text in questions]
-        return self._right[:, nearest].sum(axis=2), cost
+        nearest = np.argsort(-(self._embed(questions) @ self._points.T), axis=1, kind="stable")[:, : self._k]
+        return self._right[:, nearest].sum(axis=2), [self._embed.count(text) for text in questions]
 
 
 __all__ = ["Neighbourhood"]

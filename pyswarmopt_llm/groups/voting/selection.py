@@ -1,4 +1,4 @@
-"""Which members are asked for which item: those who are good nearby, or as many as it takes to be sure."""
+"""Selection of members per item: those that are good nearby, or as many as are needed to be sure."""
 
 from __future__ import annotations
 
@@ -7,119 +7,115 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pyswarmopt_llm.groups.context import Room, Verdict
+from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict, label_of
 from pyswarmopt_llm.groups.members.protocol import Answer
 from pyswarmopt_llm.groups.responses import read_ballot
-from pyswarmopt_llm.groups.strategy import Decide
 from pyswarmopt_llm.groups.voting.neighbours import Neighbourhood
 from pyswarmopt_llm.groups.voting.rules import voting
 from pyswarmopt_llm.tasks import Item
 
 Array = NDArray[np.float64]
 
-# Of the leading answer, at which a cascade stops; the best of these on dev is taken.
+# Confidence in the leading answer at which a cascade stops; the best of these on dev is used.
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
-def nearest(room: Room) -> Decide:
-    """KNORA-U: a member has as many votes as it is right on the item's nearest dev items, and without any is not asked.
+def nearest(context: GroupContext) -> Decide:
+    """KNORA-U: a member has as many votes as correct answers on the item's nearest dev items; with none, it is skipped.
 
-    Where no member is right on any of them, all vote alike.
+    Where no member is right on any of them, all have one vote.
     """
-    hood = Neighbourhood(room)
+    neighbourhood = Neighbourhood(context)
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
-        votes, cost = hood.right_nearby(items)
+        votes, cost = neighbourhood.right_nearby(items)
         votes = np.where(votes.sum(axis=0) == 0, 1, votes)
-        ballots: list[list[str | None]] = [[None] * room.n for _ in items]
-        tokens = list(cost)
-        for k in range(room.n):
+        ballots: list[dict[int, str | None]] = [{} for _ in items]
+        for k in range(context.n):
             own = np.flatnonzero(votes[k]).tolist()
-            for i, answer in zip(own, room.ask_one(k, [items[i] for i in own]), strict=True):
+            for i, answer in zip(own, context.answers_of(k, [items[i] for i in own]), strict=True):
                 ballots[i][k] = read_ballot(items[i], answer.text)
-                tokens[i] += answer.tokens
+                cost[i] += answer.tokens
         verdicts = []
-        for i, row in enumerate(ballots):
-            asked = np.flatnonzero(votes[:, i])
-            found = voting.weighted([row[k] for k in asked], votes[asked, i].tolist())
-            verdicts.append(Verdict(found.answer, tuple(row), found.agreement, tokens[i], len(found.tied) > 1))
+        for i, cast in enumerate(ballots):
+            found = voting.weighted(list(cast.values()), votes[list(cast), i].tolist())
+            row = tuple(cast.get(k) for k in range(context.n))
+            verdicts.append(Verdict(found.answer, row, found.agreement, cost[i], len(found.tied) > 1))
         return verdicts
 
     return decide
 
 
-def cascade(room: Room) -> Decide:
-    """Members are asked one after the other, the best on dev first, until the group is sure enough.
+def cascade(context: GroupContext) -> Decide:
+    """Members answer one after the other, the best on dev first, until the group is sure enough.
 
-    After each one the group believes in an option in proportion to the product of the probabilities that those asked
-    give to it (calibrated, and as if they erred independently). It stops when it believes in one with at least the
-    threshold: the one that is best on dev, of equally good ones the cheapest.
+    The group's belief in an option is proportional to the product of the members' probabilities (calibrated, and as if
+    errors were independent). It stops once the belief in one option reaches the threshold: the one that is best on
+    dev, of equally good ones the cheapest.
     """
-    order, dev = room.order, room.probabilities(room.dev)
-    labels = [list(item.choices or {}).index(item.answer) for item in room.dev.items]
+    order, dev = context.order, context.probabilities(context.dev)
+    labels = [label_of(item) for item in context.dev.items]
 
-    def worth(threshold: float) -> tuple[float, int]:
-        beliefs, asked = run_cascade(room.n, len(labels), threshold, lambda k, left: dev[order[k], left])
+    def quality(threshold: float) -> tuple[float, int]:
+        beliefs, used = run_cascade(context.n, len(labels), threshold, lambda k, left: dev[order[k], left])
         chosen = [int(belief.argmax()) for belief in beliefs]
-        return float(np.mean(np.equal(chosen, labels))), -sum(asked)
+        return float(np.mean(np.equal(chosen, labels))), -sum(used)
 
-    threshold = max(THRESHOLDS, key=worth)
+    threshold = max(THRESHOLDS, key=quality)
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
-        said: list[dict[int, Answer]] = [{} for _ in items]
+        answers: list[dict[int, Answer]] = [{} for _ in items]
 
-        def ask(place: int, left: Sequence[int]) -> list[Array]:
+        def probabilities(place: int, left: Sequence[int]) -> list[Array]:
             k, some = order[place], [items[i] for i in left]
-            answers = room.ask_one(k, some)
-            for i, answer in zip(left, answers, strict=True):
-                said[i][k] = answer
-            rows = room.beliefs(k, some, answers)
+            own = context.answers_of(k, some)
+            for i, answer in zip(left, own, strict=True):
+                answers[i][k] = answer
+            rows = context.beliefs(k, some, own)
             return [row[: len(item.choices or {})] for item, row in zip(some, rows, strict=True)]
 
-        beliefs, _ = run_cascade(room.n, len(items), threshold, ask)
-        return [
-            _verdict(item, own, belief, room.n, threshold)
-            for item, own, belief in zip(items, said, beliefs, strict=True)
-        ]
+        beliefs, _ = run_cascade(context.n, len(items), threshold, probabilities)
+        rows = zip(items, answers, beliefs, strict=True)
+        return [_verdict(item, own, belief, context.n, threshold) for item, own, belief in rows]
 
     return decide
 
 
 def run_cascade(
-    n: int, items: int, threshold: float, ask: Callable[[int, Sequence[int]], Iterable[Array]]
+    n: int, items: int, threshold: float, probabilities: Callable[[int, Sequence[int]], Iterable[Array]]
 ) -> tuple[list[Array], list[int]]:
-    """What is believed of each item's options in the end, and how many were asked.
+    """The final belief in each item's options, and the number of members used for each item.
 
     Args:
-        n: how many can be asked.
-        items: how many items.
-        threshold: of belief, at which no more are asked; at 1 all are.
-        ask: (place in the order, items still open) -> for each the probabilities of its options.
+        n: number of members.
+        items: number of items.
+        threshold: belief at which to stop; 1 uses all members.
+        probabilities: (place in the order, undecided items) -> the probabilities of each one's options.
 
     Example:
         >>> p = np.array([[[0.9, 0.1], [0.6, 0.4]], [[0.2, 0.8], [0.1, 0.9]]])
-        >>> beliefs, asked = run_cascade(2, 2, 0.8, lambda k, left: p[k, left])
-        >>> [belief.round(3).tolist() for belief in beliefs], asked
+        >>> beliefs, used = run_cascade(2, 2, 0.8, lambda k, left: p[k, left])
+        >>> [belief.round(3).tolist() for belief in beliefs], used
         ([[0.9, 0.1], [0.143, 0.857]], [1, 2])
     """
     beliefs: list[Array] = [np.ones(1)] * items
-    asked, left = [0] * items, list(range(items))
+    used, left = [0] * items, list(range(items))
     for place in range(n):
-        for i, p in zip(left, ask(place, left), strict=True):
+        for i, p in zip(left, probabilities(place, left), strict=True):
             product = beliefs[i] * p
-            beliefs[i], asked[i] = product / product.sum(), place + 1
+            beliefs[i], used[i] = product / product.sum(), place + 1
         left = [i for i in left if threshold >= 1 or beliefs[i].max() < threshold]
         if not left:
             break
-    return beliefs, asked
+    return beliefs, used
 
 
-def _verdict(item: Item, said: Mapping[int, Answer], belief: Array, n: int, threshold: float) -> Verdict:
+def _verdict(item: Item, answers: Mapping[int, Answer], belief: Array, n: int, threshold: float) -> Verdict:
     answer = list(item.choices or {})[int(belief.argmax())]
-    ballots = tuple(read_ballot(item, said[k].text) if k in said else None for k in range(n))
-    agreement = sum(ballot == answer for ballot in ballots) / len(said)
-    tokens = sum(one.tokens for one in said.values())
-    return Verdict(answer, ballots, agreement, tokens, notes={"asked": len(said), "threshold": threshold})
+    ballots = tuple(read_ballot(item, answers[k].text) if k in answers else None for k in range(n))
+    agreement = sum(ballot == answer for ballot in ballots) / len(answers)
+    tokens = sum(one.tokens for one in answers.values())
+    return Verdict(answer, ballots, agreement, tokens, notes={"asked": len(answers), "threshold": threshold})
 
 
 __all__ = ["THRESHOLDS", "cascade", "nearest", "run_cascade"]

@@ -23,9 +23,9 @@ from pyswarmopt_llm.jobs.compare.page import render_page
 from pyswarmopt_llm.jobs.compare.store import Store, check_place, opened
 from pyswarmopt_llm.jobs.compare.summary import summarise
 from pyswarmopt_llm.jobs.compare.table import markdown
-from pyswarmopt_llm.jobs.search.validate import check_askable
 from pyswarmopt_llm.metrics.objectives import find_metrics, load_tasks
 from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
+from pyswarmopt_llm.metrics.questions.context_window import check_askable
 from pyswarmopt_llm.metrics.registry import Metric
 from pyswarmopt_llm.models import resolve_base
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter

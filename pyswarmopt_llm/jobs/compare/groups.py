@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pyswarmopt_llm.baselines.ensembles.panel import Panel
 from pyswarmopt_llm.baselines.method import Ensemble
-from pyswarmopt_llm.groups.context import Room
-from pyswarmopt_llm.groups.members import LocalMember, Memory, Remembered, Seat
-from pyswarmopt_llm.groups.settings import Settings
-from pyswarmopt_llm.groups.strategies import NEGOTIATIONS, VOTES, find_names, load_strategy
-from pyswarmopt_llm.groups.strategy import Strategy
+from pyswarmopt_llm.groups.config import StrategySettings
+from pyswarmopt_llm.groups.context import GroupContext
+from pyswarmopt_llm.groups.members import CachedMember, LocalMember, ResponseCache, SharedBase
+from pyswarmopt_llm.groups.registry import NEGOTIATIONS, VOTES, Strategy, find_names, load_strategy
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.tasks import Task
 
@@ -46,11 +45,11 @@ def load_group(name: str) -> Ensemble:
     needs = {"dev"} | ({"seed"} if strategy.name in SAMPLING else set())
     return Ensemble(
         name,
-        STRATEGIES[name.partition(":")[0] + ":"].get(strategy.name, ""),
+        strategy.text,
         strategy.source,
         lambda panel, dev, seed: GroupAnswers(panel, dev, seed, strategy),
         needs=frozenset(needs),  # type: ignore[arg-type]
-        open_questions=not strategy.choices,
+        open_questions="choices" not in strategy.needs,
     )
 
 
@@ -69,16 +68,16 @@ class GroupAnswers:
 
     def __init__(self, panel: Panel, dev: Accuracy, seed: int, strategy: Strategy) -> None:
         self.tokens_per_item = 0.0
-        self._seat, memory = Seat(panel.engine), Memory(panel.said)
+        self._base, cache = SharedBase(panel.engine), ResponseCache(panel.said)
         members = [
-            Remembered(LocalMember(name, name, self._seat, patch), memory) for name, patch in panel.experts.items()
+            CachedMember(LocalMember(name, name, self._base, patch), cache) for name, patch in panel.experts.items()
         ]
         task = Task("dev", dev.items, (), dev.template)
-        self._decide = strategy.fit(Room(members, task, dev.scoring, Settings(seed=seed)))
+        self._decide = strategy.fit(GroupContext(members, task, dev.scoring, StrategySettings(seed=seed)))
 
     def answers(self, questions: Accuracy) -> list[str]:
         """The group's answers; blank where it comes to none."""
-        self._seat.leave()  # a merged candidate may have been scored since
+        self._base.invalidate()  # a merged candidate may have been scored since
         verdicts = self._decide(questions.items)
         self.tokens_per_item = sum(verdict.tokens for verdict in verdicts) / len(verdicts)
         return [verdict.answer or "" for verdict in verdicts]

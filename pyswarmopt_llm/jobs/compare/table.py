@@ -11,7 +11,7 @@ from rich.table import Table
 
 from pyswarmopt_llm.jobs.compare.results import summary_lines, tables_of
 from pyswarmopt_llm.reporting.card import plain
-from pyswarmopt_llm.reporting.table import score_text
+from pyswarmopt_llm.reporting.summary import score_text
 
 HEADINGS = (
     "method",

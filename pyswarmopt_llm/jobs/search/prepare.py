@@ -13,10 +13,11 @@ from pyswarmopt_llm.evaluation.evaluator import Evaluator
 from pyswarmopt_llm.evaluation.workers.messages import LETTERS, Questions
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
 from pyswarmopt_llm.jobs.search.budget import Budget
-from pyswarmopt_llm.jobs.search.validate import check_askable, check_budget, check_screen, check_settings
+from pyswarmopt_llm.jobs.search.validate import check_budget, check_screen, check_settings
 from pyswarmopt_llm.metrics.combine import harmonic
 from pyswarmopt_llm.metrics.objectives import Objectives, load_objectives, task_print
 from pyswarmopt_llm.metrics.questions.answer_format import trial_of
+from pyswarmopt_llm.metrics.questions.context_window import check_askable
 from pyswarmopt_llm.spaces import SpaceKind, space_kind
 from pyswarmopt_llm.spaces.kind import Prepared
 from pyswarmopt_llm.tasks import Scoring, Task

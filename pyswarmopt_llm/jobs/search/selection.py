@@ -82,7 +82,7 @@ def save_front(job: Job, run: Run, archive: Archive, chosen: Tensor) -> dict[str
     found = {"tasks": list(job.objectives.names), "points": points, "all": everything}
     write_json(folder / "front.json", found)
     at = archive.at(chosen)
-    from pyswarmopt_llm.reporting.report.pareto_plot import plot_front
+    from pyswarmopt_llm.reporting.plots import plot_front
 
     plot_front(folder / "front.png", everything, [p["dev"] for p in points], dict(at.tasks) if at else None)
     return {"points": points, "size": len(everything)}

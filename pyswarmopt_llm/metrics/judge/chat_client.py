@@ -1,4 +1,4 @@
-"""Chat completions of an OpenAI-compatible endpoint: retries, rate limit, timeout, token count, and a cache on disk."""
+"""Client for an OpenAI-compatible chat endpoint: retries, rate limit, timeout, token counts, and a cache on disk."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from pyswarmopt_llm.common.files.json_text import parse_json
 from pyswarmopt_llm.common.files.regular import LINES_LIMIT, append, append_line, read_text
 from pyswarmopt_llm.common.fingerprint import canonical
 
-_AGAIN = frozenset({408, 409, 429, 500, 502, 503, 504})  # what may pass by itself
+_TRANSIENT = frozenset({408, 409, 429, 500, 502, 503, 504})
 _LONGEST_WAIT = 60.0
 _LONGEST_ANSWER = 2**24  # bytes
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a model is served. The judge's comes from the environment only, and no key is ever written to a run.
+    """A served model. The judge's comes from the environment only, and no key is ever written to a run.
 
     Attributes:
         url: base URL, such as http://127.0.0.1:8000/v1.
         model: its name there.
         key: sent as a bearer token; empty for none.
-        per_minute: most requests a minute.
+        per_minute: maximum requests per minute.
         prices: per million prompt and completion tokens, or None.
-        timeout: seconds for one request.
-        attempts: how often a request is tried.
-        deadline: seconds after which a request that has failed is not tried again, and an answer that is still coming
-            is given up; at least `timeout`.
-        who: what it is called in messages.
-        settings: what a user can check where it refuses.
-        when_down: what a user can do where it does not answer.
+        timeout: seconds per request.
+        attempts: attempts per request.
+        deadline: seconds after which a failed request is not retried, and an unfinished response is abandoned; at least
+            `timeout`.
+        who: its name in messages.
+        settings: what to check if it refuses, for messages.
+        when_down: what to do if it does not respond, for messages.
     """
 
     url: str
@@ -89,35 +89,39 @@ _COUNTS = ("prompt_tokens", "completion_tokens")
 
 
 @dataclass(frozen=True)
-class Reply:
-    """An answer of an endpoint.
+class Completion:
+    """A response of an endpoint.
 
     Attributes:
-        text: what it wrote.
-        tokens: prompt and completion together, as the endpoint counts them; 0 where it does not say.
+        text: the text.
+        tokens: prompt and completion together, as the endpoint counts them; 0 if it does not.
     """
 
     text: str
     tokens: int
 
 
-class _BrokenError(Exception):
-    """An answer that cannot be read, as may happen once."""
+class _TransientError(Exception):
+    """A failure that a retry may pass; `wait`: seconds until then, if the endpoint says so."""
+
+    def __init__(self, problem: str, wait: float | None = None) -> None:
+        super().__init__(problem)
+        self.wait = wait
 
 
-class Completions:
-    """Asks an endpoint; the same request is never sent twice.
+class ChatClient:
+    """Sends user turns to an endpoint, the same request never twice.
 
     Args:
-        endpoint: where.
-        cache: a JSONL file that keeps the answers by the exact request; None: in memory.
-        max_tokens: of an answer.
-        sleep: waits; a test's own.
-        clock: seconds since some moment; a test's own.
+        endpoint: the endpoint.
+        cache: JSONL file of responses by the exact request; None: in memory.
+        max_tokens: default of a response.
+        sleep: for tests.
+        clock: seconds; for tests.
 
     Attributes:
-        usage: requests answered, and the prompt and completion tokens that the endpoint counted for them, those in
-            the cache included.
+        usage: number of responses, and their prompt and completion tokens as the endpoint counts them; includes those
+            from the cache.
     """
 
     def __init__(
@@ -139,41 +143,41 @@ class Completions:
         self._sleep, self._clock = sleep, clock
         self._lock, self._next = threading.Lock(), 0.0
         self.usage = dict.fromkeys(("requests", *_COUNTS), 0)
-        self._known: dict[str, Reply] = {}
+        self._known: dict[str, Completion] = {}
         for row in _read_cache(cache):
             self._remember(row["key"], row["text"], row["usage"])
 
     def spent(self) -> dict[str, Any]:
-        """`usage`, and ``cost`` in the currency of the prices, where there are prices."""
+        """`usage`, and ``cost`` in the currency of the prices, if there are any."""
         if self._endpoint.prices is None:
             return dict(self.usage)
         pairs = zip((self.usage[name] for name in _COUNTS), self._endpoint.prices, strict=True)
         return {**self.usage, "cost": sum(n * price for n, price in pairs) / 1e6}
 
     def __call__(self, prompts: Sequence[str]) -> list[str]:
-        """The greedy answers to user turns, in their order.
+        """The greedy responses to user turns, in order; see `complete`."""
+        return [completion.text for completion in self.complete(prompts)]
+
+    def complete(self, prompts: Sequence[str], options: Mapping[str, Any] | None = None) -> list[Completion]:
+        """The responses to user turns, in order, greedy by default.
+
+        Args:
+            prompts: user turns.
+            options: fields of the protocol: ``temperature``, ``seed``, ``max_tokens``, ...
 
         Raises:
-            UserError: the endpoint refuses, does not answer, or answers in another protocol.
-        """
-        return [reply.text for reply in self.ask(prompts)]
-
-    def ask(self, prompts: Sequence[str], options: Mapping[str, Any] | None = None) -> list[Reply]:
-        """As a call, with what the protocol allows beside: ``temperature``, ``seed``, ``max_tokens``, ...
-
-        Raises:
-            UserError: as a call.
+            UserError: the endpoint refuses, does not respond, or speaks another protocol.
         """
         wanted = list(dict.fromkeys(prompts))
         with ThreadPoolExecutor(max_workers=8) as pool:
             answers = [pool.submit(self._answer, prompt, options or {}) for prompt in wanted]
             try:
                 found = {prompt: answer.result() for prompt, answer in zip(wanted, answers, strict=True)}
-            finally:  # after a failure nobody waits until each of the others has failed, too
+            finally:  # after a failure, do not wait until each of the others has failed, too
                 pool.shutdown(cancel_futures=True)
         return [found[prompt] for prompt in prompts]
 
-    def _answer(self, prompt: str, options: Mapping[str, Any]) -> Reply:
+    def _answer(self, prompt: str, options: Mapping[str, Any]) -> Completion:
         body = {
             "model": self._endpoint.model,
             "messages": [{"role": "user", "content": prompt}],
@@ -190,51 +194,55 @@ class Completions:
             return self._keep(key, text, usage)
 
     def _send(self, body: Mapping[str, Any]) -> tuple[str, Any]:
-        """Text and usage; what may pass by itself is tried again until the attempts or the time are used up."""
-        url, where = f"{self._endpoint.url}/chat/completions", self._endpoint
-        content = json.dumps(body).encode()
-        end = float("inf")
+        """Text and usage; transient failures are retried until the attempts or the time are used up."""
+        where, content, end = self._endpoint, json.dumps(body).encode(), float("inf")
+        limit = max(where.deadline, where.timeout)
         for attempt in range(where.attempts):
             self._take_turn()
             if attempt == 0:
-                end = self._clock() + max(where.deadline, where.timeout)
-            wait = min(2.0**attempt, _LONGEST_WAIT)
+                end = self._clock() + limit
             try:
-                status, headers, data = self._post(url, content, end)
-                if status == 200:
-                    return self._read(data)
-                problem = f"status {status}: {data[:200].decode(errors='replace')}"
-                if status not in _AGAIN:
-                    raise UserError(f"{where.who} at {url} refuses ({problem}); check {where.settings}")
-                wait = _retry_after(headers.get("retry-after"), wait)
-            except self._bad_urls as error:
-                raise UserError(f"{url}: not a URL ({error}); check {where.settings}") from error
-            except self._errors as error:
-                problem = f"{type(error).__name__}: {error}".rstrip(": ")
-            except _BrokenError as error:
-                problem = str(error)
+                return self._attempt(content, end)
+            except _TransientError as error:
+                problem, wait = str(error), min(2.0**attempt, _LONGEST_WAIT) if error.wait is None else error.wait
             if attempt + 1 < where.attempts:
                 if self._clock() + wait > end:
-                    raise UserError(
-                        f"{where.who} at {url} did not answer within {max(where.deadline, where.timeout):g} s "
-                        f"({problem}); {where.when_down}"
-                    )
+                    raise self._down(f"within {limit:g} s", problem)
                 self._sleep(wait)
-        raise UserError(
-            f"{where.who} at {url} did not answer in {where.attempts} attempts ({problem}); {where.when_down}"
+        raise self._down(f"in {where.attempts} attempts", problem)
+
+    def _attempt(self, content: bytes, end: float) -> tuple[str, Any]:
+        url, where = f"{self._endpoint.url}/chat/completions", self._endpoint
+        try:
+            status, headers, data = self._post(url, content, end)
+        except self._bad_urls as error:
+            raise UserError(f"{url}: not a URL ({error}); check {where.settings}") from error
+        except self._errors as error:
+            raise _TransientError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
+        if status == 200:
+            return self._read(data)
+        problem = f"status {status}: {data[:200].decode(errors='replace')}"
+        if status not in _TRANSIENT:
+            raise UserError(f"{where.who} at {url} refuses ({problem}); check {where.settings}")
+        raise _TransientError(problem, _retry_after(headers.get("retry-after")))
+
+    def _down(self, after: str, problem: str) -> UserError:
+        where = self._endpoint
+        return UserError(
+            f"{where.who} at {where.url}/chat/completions did not answer {after} ({problem}); {where.when_down}"
         )
 
     def _post(self, url: str, content: bytes, end: float) -> tuple[int, Any, bytes]:
-        """Status, headers and body of one request, read bit by bit: an endless answer ends, too."""
+        """Status, headers and body of one request, streamed so that an endless response can be abandoned."""
         kind = {"Content-Type": "application/json"}
         with self._http.stream("POST", url, content=content, headers=kind) as reply:
             data = b""
             for chunk in reply.iter_bytes():
                 data += chunk
                 if len(data) > _LONGEST_ANSWER:
-                    raise _BrokenError(f"an answer of more than {_LONGEST_ANSWER >> 20} MiB")
+                    raise _TransientError(f"an answer of more than {_LONGEST_ANSWER >> 20} MiB")
                 if self._clock() > end:
-                    raise _BrokenError("the answer did not come to an end")
+                    raise _TransientError("the answer did not come to an end")
             return reply.status_code, reply.headers, data
 
     def _take_turn(self) -> None:
@@ -247,7 +255,7 @@ class Completions:
             self._sleep(turn - now)
 
     def _read(self, data: bytes) -> tuple[str, Any]:
-        """Text and usage of an answer; what is no JSON object at all comes from something else than an endpoint."""
+        """Text and usage of a response; something that is no JSON object at all does not come from an endpoint."""
         where = self._endpoint
         if not data.lstrip().startswith(b"{"):
             raise UserError(
@@ -256,7 +264,7 @@ class Completions:
         try:
             reply = parse_json(data, numbers=True)
         except ValueError as error:
-            raise _BrokenError(f"malformed JSON: {error}") from error
+            raise _TransientError(f"malformed JSON: {error}") from error
         try:
             text = reply["choices"][0]["message"]["content"]
         except (KeyError, IndexError, TypeError):
@@ -266,10 +274,10 @@ class Completions:
                 f"{where.who} at {where.url} answers without choices; check URL and model in {where.settings}"
             )
         if not text.isprintable() and any("\ud800" <= c <= "\udfff" for c in text):
-            raise _BrokenError("a text with half a Unicode pair")
+            raise _TransientError("a text with half a Unicode pair")
         return text, reply.get("usage")
 
-    def _keep(self, key: str, text: str, usage: Any) -> Reply:
+    def _keep(self, key: str, text: str, usage: Any) -> Completion:
         given = usage if isinstance(usage, dict) else {}
         counts = [n if isinstance(n := given.get(name), int) and 0 <= n < 2**53 else 0 for name in _COUNTS]
         self._remember(key, text, counts)
@@ -278,13 +286,13 @@ class Completions:
         return self._known[key]
 
     def _remember(self, key: str, text: str, counts: Sequence[int]) -> None:
-        self._known[key] = Reply(text, sum(counts))
+        self._known[key] = Completion(text, sum(counts))
         for name, n in zip(self.usage, (1, *counts), strict=True):
             self.usage[name] += n
 
 
 def _read_cache(path: Path | None) -> list[dict[str, Any]]:
-    """Answers kept by an earlier process; a line that was cut off is left out, and ended for the next one."""
+    """Responses of an earlier process; a half-written line is skipped, and terminated for the next one."""
     if path is None or not path.exists():
         return []
     lines, rows = read_text(path, LINES_LIMIT).split("\n"), []
@@ -300,15 +308,15 @@ def _read_cache(path: Path | None) -> list[dict[str, Any]]:
     return rows
 
 
-def _retry_after(header: str | None, otherwise: float) -> float:
+def _retry_after(header: str | None) -> float | None:
     try:
         return min(max(float(header or ""), 0.0), _LONGEST_WAIT)
     except ValueError:
-        return otherwise
+        return None
 
 
 def _numbers(given: Mapping[str, str], name: str, count: int) -> list[float]:
-    """The positive numbers of a variable; none where it is not set."""
+    """The positive numbers of a variable; none if it is not set."""
     text = given.get(name, "")
     if not text:
         return []
@@ -321,4 +329,4 @@ def _numbers(given: Mapping[str, str], name: str, count: int) -> list[float]:
     return found
 
 
-__all__ = ["Completions", "Endpoint", "Reply"]
+__all__ = ["ChatClient", "Completion", "Endpoint"]

@@ -14,7 +14,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.metrics.judge.chat_client import Completions, Endpoint
+from pyswarmopt_llm.metrics.judge.chat_client import ChatClient, Endpoint
 from pyswarmopt_llm.tasks import Item
 
 JUDGED_TOKENS = 512  # most tokens of a reply, as in the Model Swarms reference
@@ -86,8 +86,8 @@ class Judge:
         )
 
 
-def load_judge(rubric: str | None = None, cache: Path | None = None) -> tuple[Judge, Completions]:
-    """The judge that the environment names (`Endpoint.from_environment`), and its line to the endpoint.
+def load_judge(rubric: str | None = None, cache: Path | None = None) -> tuple[Judge, ChatClient]:
+    """The judge that the environment names (`Endpoint.from_environment`), and its client.
 
     Args:
         rubric: a text file with what is good; None: `RUBRIC`.
@@ -102,8 +102,8 @@ def load_judge(rubric: str | None = None, cache: Path | None = None) -> tuple[Ju
             text = user_path(rubric).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"--metric judge:{rubric}: cannot be read ({error}); give a text file") from error
-    completions = Completions(Endpoint.from_environment(), cache)
-    return Judge(completions, text), completions
+    client = ChatClient(Endpoint.from_environment(), cache)
+    return Judge(client, text), client
 
 
 def _rating(answer: str, item: Item) -> float:

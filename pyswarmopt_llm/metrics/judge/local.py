@@ -1,7 +1,7 @@
-"""A judge in this process: any causal language model with a chat template, asked for probabilities instead of words.
+"""A judge in this process: any causal language model with a chat template, queried for probabilities instead of text.
 
 What it would say is a distribution over ratings; its mean is finer than the likeliest rating and always there (G-Eval,
-Liu et al. 2023, arXiv 2303.16634: score = sum_i P(s_i) s_i). Small models, too, can be asked so.
+Liu et al. 2023, arXiv 2303.16634: score = sum_i P(s_i) s_i). Works for small models, too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Item by item: what the swarm answers that no expert did, and what it gained and lost against the best one."""
+"""Item by item: what the swarm gets right that no expert did, and its gains and losses against the best expert."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.reporting.reading import Emergence, best_row, emergence, expert_rows
-from pyswarmopt_llm.reporting.report.charts import Scale, Span
+from pyswarmopt_llm.reporting.report.lines import Span, scale
 from pyswarmopt_llm.tasks import Item, Task
 
 _SHOWN = 10  # questions of each kind
 _LONGEST = 500  # characters of a question
-BAR_WIDTH = 480.0
+_BAR = 480.0  # width of a bar
 CASES = {
     "kept": "some expert and the swarm right",
-    "emerged": "no expert, but the swarm right",
+    "emerged": "only the swarm right",
     "lost": "some expert right, the swarm wrong",
-    "never": "nobody right",
+    "never": "all wrong",
 }
 
 
@@ -29,7 +29,7 @@ class Changes:
     Attributes:
         task: its name.
         gained, lost: how many.
-        kinds: heading -> (question, right answer) of the first of them; empty without the task's file.
+        kinds: heading -> (question, right answer) of the first few; empty without the task's file.
     """
 
     task: str
@@ -59,7 +59,7 @@ def changes(rows: Sequence[Row], result: Mapping[str, Any], tasks: Mapping[str, 
     Args:
         rows: of complete evaluations, the experts' among them.
         result: ``result.json``.
-        tasks: those whose questions are at hand.
+        tasks: those whose questions are available.
     """
     ours = best_row(rows, result)
     number = list(result["coefficients"]).index(result["best_single"])
@@ -93,7 +93,7 @@ def emerged(rows: Sequence[Row], result: Mapping[str, Any]) -> list[Emerged]:
     found = []
     for name, cases in emergence(rows, result).items():
         counts = {case: getattr(cases, case) for case in CASES}
-        x = Scale(0, sum(counts.values()), 0, BAR_WIDTH)
+        x = scale([0, sum(counts.values())], margin=0, width=_BAR)
         parts: list[Span] = []
         left = 0
         for case, count in counts.items():
@@ -104,4 +104,4 @@ def emerged(rows: Sequence[Row], result: Mapping[str, Any]) -> list[Emerged]:
     return found
 
 
-__all__ = ["BAR_WIDTH", "CASES", "Changes", "Emerged", "changes", "emerged"]
+__all__ = ["CASES", "Changes", "Emerged", "changes", "emerged"]

@@ -1,4 +1,4 @@
-"""What all HTML pages share: one stylesheet, one frame, everything escaped, nothing from the network."""
+"""Frame and stylesheet of all HTML pages: everything escaped, nothing from the network."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from markupsafe import Markup
 
 
 def render(template: str, **content: Any) -> str:
-    """A page that extends ``reporting/report/page.html.j2``.
+    """Render a page that extends ``reporting/report/page.html.j2``.
 
     Args:
-        template: its template, relative to the package, for example ``reporting/report/report.html.j2``.
-        content: what it needs; whatever is not `Markup` is escaped.
+        template: path relative to the package, for example ``reporting/report/report.html.j2``.
+        content: its variables; whatever is not `Markup` is escaped.
     """
     environment = Environment(
         loader=PackageLoader("pyswarmopt_llm", "."),

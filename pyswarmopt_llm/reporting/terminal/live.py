@@ -1,13 +1,15 @@
-"""A search on a terminal: what `SearchState` knows, in as many columns and lines as there are."""
+"""The live view of a search, drawn from a `SearchState` in the columns and lines that a terminal has."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from pyswarmopt_cli.words import counted
+from pyswarmopt.cli.words import counted
+from pyswarmopt_llm.reporting.summary import duration, score_text
 from pyswarmopt_llm.reporting.terminal.state import SearchState
 
 _BLOCKS, _ASCII = "▁▂▃▄▅▆▇█", ".:-=+*#@"  # low to high: a value reads without colour
@@ -21,37 +23,23 @@ _RULES = {
     "budget_minutes": "minutes",
 }
 _HEAT_LINES = 8
-_OTHER_LINES = 12  # what is shown beside the heat map, at most
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a clock shows them.
-
-    Example:
-        >>> duration(75.2), duration(3 * 3600 + 62)
-        ('1:15', '3:01:02')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+_OTHER_LINES = 13  # what is shown beside the heat map, at most
 
 
 def facts(state: SearchState) -> list[str]:
-    """What a person wants to know first, each as a few words."""
+    """Iteration and best scores, a few words each."""
     limit = f"/{state.limits['max_iter']:g}" if "max_iter" in state.limits else ""
     words = [f"iteration {state.iteration}{limit}"]
     if state.proposed:
         words.append(f"{state.proposed} proposed by the item model")
-    if state.best is None:
-        return [*words, "best dev -"]
-    words.append(f"best dev {state.best:.4f}")
+    words.append(f"best dev {score_text(state.best)}")
     if state.single is not None:
-        words.append(f"best expert {state.single[1]:.4f} ({state.single[0]})")
+        words.append(f"best expert {score_text(state.single[1])} ({state.single[0]})")
     return words
 
 
 def pace(state: SearchState) -> list[str]:
-    """What is done, how fast, and how long it may take."""
+    """Evaluations done and left, speed, and time left."""
     speed, left = state.items_per_second, state.seconds_left
     words = [f"{state.done} evaluated" + (f", at most {state.left} left" if state.left and not state.over else "")]
     if speed is not None:
@@ -62,7 +50,7 @@ def pace(state: SearchState) -> list[str]:
 
 
 def stop_words(state: SearchState) -> list[str]:
-    """How close each stop rule is.
+    """How much of each stop rule is used up.
 
     Example:
         >>> from pyswarmopt_llm.common.events import Event
@@ -86,7 +74,7 @@ def _count(number: float) -> str:
 
 
 class LiveView:
-    """Draws a state; a rich renderable that fits the console it is drawn on.
+    """A rich renderable of a state, fitted to its console.
 
     Args:
         state: read each time it is drawn.
@@ -97,76 +85,62 @@ class LiveView:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The lines."""
-        state, width = self.state, options.max_width
-        plain = options.ascii_only
-        about = (", ".join(state.tasks), counted(len(state.experts), "expert"), counted(state.particles, "particle"))
-        yield from _flow([Text(state.run, style="bold"), *about], width)
-        yield from _flow([Text(word, "bold" if word.startswith("best dev") else "") for word in facts(state)], width)
+        state = self.state
+        yield _line(state.run, style="bold")
+        about = (counted(len(state.experts), "expert"), counted(state.particles, "particle"), ", ".join(state.tasks))
+        yield _line(*about)
+        yield _line(*facts(state))
         yield Text()
         if state.values:
-            yield from _heat(state, width, max(1, min(_HEAT_LINES, console.height - _OTHER_LINES)), plain)
+            lines = max(1, min(_HEAT_LINES, console.height - _OTHER_LINES))
+            yield from _heat(state, options.max_width, lines, options.ascii_only)
             yield Text()
-        yield from _flow(pace(state), width)
-        for words, (_, used, limit) in zip(stop_words(state), state.stops, strict=True):
-            yield _fit(Text.assemble((_bar(used / limit if limit else 1.0, plain), "cyan"), f" {words}"), width)
+        yield _line(*pace(state))
+        yield _stop_rules(state)
         if state.phase:
-            yield _fit(Text(state.phase, style="bold"), width)
+            yield _line(state.phase, style="bold")
 
 
-def _flow(parts: Iterable[str | Text], width: int) -> list[Text]:
-    """Parts side by side, on as many lines as they need."""
-    lines: list[Text] = []
-    for part in parts:
-        text = part if isinstance(part, Text) else Text(part)
-        if lines and lines[-1].cell_len + 2 + text.cell_len <= width:
-            lines[-1] = Text.assemble(lines[-1], "  ", text)
-        else:
-            lines.append(_fit(text, width))
-    return lines
+def _line(*parts: str, style: str = "") -> Text:
+    """Parts side by side on one line; what does not fit is cut off with an ellipsis."""
+    return Text("  ".join(parts), style=style, no_wrap=True, overflow="ellipsis")
 
 
-def _fit(text: Text, width: int) -> Text:
-    """One line of at most `width` columns; what does not fit is cut off with an ellipsis."""
-    text.no_wrap, text.overflow = True, "ellipsis"
-    text.truncate(width, overflow="ellipsis")
-    return text
+def _stop_rules(state: SearchState) -> Progress:
+    """A bar for each stop rule."""
+    bar = BarColumn(10, complete_style="cyan", finished_style="cyan")
+    bars = Progress(bar, TextColumn("{task.description}", markup=False), auto_refresh=False)
+    for words, (_, used, limit) in zip(stop_words(state), state.stops, strict=True):
+        bars.add_task(words, total=limit, completed=min(used, limit))  # type: ignore[arg-type]
+    return bars
 
 
-def _bar(share: float, plain: bool, cells: int = 10) -> str:
-    full = min(cells, int(share * cells))
-    return "#" * full + "." * (cells - full) if plain else "█" * full + "░" * (cells - full)
-
-
-def _heat(state: SearchState, width: int, lines: int, plain: bool) -> list[Text]:
+def _heat(state: SearchState, width: int, lines: int, plain: bool) -> Iterator[Text]:
     """The latest iterations, one a line, a character for each particle."""
     shown = sorted(state.values)[-lines:]
-    digits = len(str(shown[-1]))
-    label = len("iteration ") + digits + 1
+    label = len("iteration ") + len(str(shown[-1])) + 1
     gap = "" if label + 2 * state.particles > width else " "
-    room = (width - label + len(gap)) // (1 + len(gap))
-    columns = range(min(room, state.particles))
+    columns = range(min((width - label + len(gap)) // (1 + len(gap)), state.particles))
     seen = [value for row in shown for value in state.values[row].values()]
     low, high = min(seen), max(seen)
-    marks = _ASCII if plain else _BLOCKS
-    found = []
+    marks, none = (_ASCII, "_") if plain else (_BLOCKS, "·")
     for row in shown:
         proposed = row > 0 and min(state.values[row]) >= state.particles  # their numbers follow those of the swarm
-        line = Text("proposed".ljust(label) if proposed else f"iteration {row:>{digits}} ")
         first = state.particles if proposed else 0
-        for column in columns:
-            line.append_text(_cell(state.values[row].get(first + column), low, high, marks))
-            line.append(gap)
-        found.append(_fit(line, width))
-    legend = f"{marks[0]} {low:.3f}  {marks[-1]} {high:.3f}  {'_' if plain else '·'} not evaluated"
-    some = f"  particles 1-{len(columns)} of {state.particles}" if len(columns) < state.particles else ""
-    return [*found, *_flow([Text(" " * (label - 2)), Text(legend + some, style="dim")], width)]
+        values = [state.values[row].get(first + column) for column in columns]
+        head = "proposed".ljust(label) if proposed else f"iteration {row:>{label - 11}} "
+        yield Text(head).append_text(Text(gap).join(_mark(value, low, high, marks, none) for value in values))
+    legend = [f"{marks[0]} {score_text(low)}", f"{marks[-1]} {score_text(high)}", f"{none} not evaluated"]
+    yield _line(" " * (label - 2), *legend, style="dim")
+    if len(columns) < state.particles:
+        yield _line(" " * (label - 2), f"particles 1-{len(columns)} of {state.particles}", style="dim")
 
 
-def _cell(value: float | None, low: float, high: float, marks: Sequence[str]) -> Text:
+def _mark(value: float | None, low: float, high: float, marks: Sequence[str], none: str) -> Text:
     if value is None:
-        return Text("_" if marks == _ASCII else "·", style="dim")
+        return Text(none, style="dim")
     level = min(len(marks) - 1, int((value - low) / (high - low) * len(marks))) if high > low else len(marks) - 1
     return Text(marks[level], style=_COLOURS[level])
 
 
-__all__ = ["LiveView", "duration", "facts", "pace", "stop_words"]
+__all__ = ["LiveView", "facts", "pace", "stop_words"]

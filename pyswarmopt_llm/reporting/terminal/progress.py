@@ -1,4 +1,4 @@
-"""Show a search while it runs: a view that renews itself in a terminal, plain lines elsewhere, JSON for programs."""
+"""Progress of a search: a live view on a terminal, plain lines elsewhere, JSON lines for programs."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.live import Live
 
-from pyswarmopt_cli.words import counted
+from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.reporting.terminal.live import LiveView, facts, pace, stop_words
 from pyswarmopt_llm.reporting.terminal.state import SearchState
 
-_PER_SECOND = 4  # how often the view is drawn
+_PER_SECOND = 4  # redraws of the live view
 
 
 def headline(data: Mapping[str, Any]) -> str:
-    """One line about a run that starts; what it does not know (``auto``, None) is left out."""
+    """One line about a starting run, without what is not yet known (``auto``, None)."""
     items = f" of {counted(data['dev_items'], 'dev item')}" if data["dev_items"] else ""
     details = [f"{data['scoring']} scoring"] if data["scoring"] != "auto" else []
     details += [data["dtype"]] if data["dtype"] != "auto" else []
@@ -34,7 +34,7 @@ def headline(data: Mapping[str, Any]) -> str:
 
 
 def say(console: Console, text: str) -> None:
-    """Print a line as it is: texts hold names from files, which are never read as markup."""
+    """Print a line as it is; names from files are never read as markup."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -46,8 +46,8 @@ class Lines:
         self._state = SearchState()
 
     def __call__(self, event: Event) -> None:
-        """Take in one event."""
-        # A resumed run goes through the iterations of its journal again; they were told by who made them.
+        """Show one event."""
+        # A resumed run repeats the iterations of its journal, which have been shown before.
         known = event.kind == "iteration" and event.data["iteration"] <= self._state.completed
         self._state.add(event)
         if event.kind == "note":
@@ -75,7 +75,7 @@ def _live(console: Console) -> Iterator[OnEvent]:
 
 
 def json_lines(out: TextIO) -> OnEvent:
-    """A listener that writes each event as one JSON object with its kind as ``event``, at once.
+    """A listener that writes each event at once as a JSON object, its kind under ``event``.
 
     Example:
         >>> import sys
@@ -92,13 +92,13 @@ def json_lines(out: TextIO) -> OnEvent:
 
 @contextmanager
 def progress(console: Console) -> Iterator[OnEvent]:
-    """Show a search while it runs.
+    """Show the progress of a search.
 
     Args:
-        console: where to; a terminal gets a live view, anything else plain lines.
+        console: a terminal gets a live view, anything else plain lines.
 
     Yields:
-        The listener to give to `pyswarmopt_llm.jobs.search.loop.search`.
+        The listener for `pyswarmopt_llm.jobs.search.loop.search`.
     """
     if console.is_terminal:
         with _live(console) as on_event:

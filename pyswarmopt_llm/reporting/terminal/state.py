@@ -1,4 +1,4 @@
-"""How far a search is: one model of it, made from its events, whoever tells them."""
+"""The state of a search, built from its events: from the search itself, or from its files."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ WINDOW = 20
 _PHASES = {
     "letter": "trying option letters",
     "confirm": "scoring the leaders again",
-    "weights": "moving the models of the graph",
+    "weights": "optimizing the weights of the models",
 }
 
 
 class SearchState:
-    """What the events have told so far.
+    """What is known of a search from its events so far.
 
     Attributes:
         run: the run directory, as the search was given it.
         tasks, experts: their names.
         particles: population of the swarm.
         limits: what ends the search (see `SearchConfig.limits`).
-        phase: what goes on beside the search, in words; "" while it searches.
-        over: whether the search itself has ended.
+        phase: current step outside the search loop, in words; "" during the search.
+        over: whether the search loop has ended.
         iteration: of the swarm's latest evaluation, 0 for the starting swarm.
-        completed: the latest iteration that has ended, -1 before the first.
+        completed: the latest completed iteration, -1 before the first.
         best: best value on dev, None before the first evaluation.
-        best_at: iteration and particle in which it was found.
+        best_at: iteration and particle that found it.
         single: the best expert so far and its value.
-        proposed: candidates of a screened search's item model that were evaluated after the last iteration; the journal
-            counts them as one more iteration, of particles whose numbers follow those of the swarm.
+        proposed: proposals of a screened search's item model evaluated after the last iteration; the journal
+            counts them as one more iteration, with particle numbers after those of the swarm.
         values: iteration -> particle -> value.
         done, left: evaluations so far, and left at most.
-        items, seconds: asked and spent so far, those of a replayed journal with them.
+        items, seconds: scored and spent so far, including a replayed journal.
 
     Example:
         >>> state = SearchState()
@@ -64,12 +64,12 @@ class SearchState:
         self.values: dict[int, dict[int, float]] = {}
         self.done, self.left = 0, 0
         self.items, self.seconds = 0, 0.0
-        self._improved = 0  # the iteration in which the swarm last found a new best
+        self._improved = 0  # the iteration of the latest new best
         self._trials: Counter[str] = Counter()
         self._latest: deque[tuple[int, float]] = deque(maxlen=WINDOW)
 
     def add(self, event: Event) -> None:
-        """Take in one event."""
+        """Update the state by one event."""
         data = event.data
         if event.kind == "start":
             self.run, self.tasks, self.experts = data["run"], tuple(data["tasks"]), tuple(data["experts"])
@@ -84,7 +84,7 @@ class SearchState:
             self._trials[data["phase"]] += 1
             self.phase = f"{_PHASES.get(data['phase'], data['phase'])}: {self._trials[data['phase']]} scored"
         elif event.kind == "closing":
-            self.phase, self.over = "scoring what was found", True
+            self.phase, self.over = "scoring the result", True
         elif event.kind == "done":
             self.phase, self.over = "finished", True
 
@@ -110,15 +110,15 @@ class SearchState:
 
     @property
     def items_per_second(self) -> float | None:
-        """Items asked in a second of the latest `WINDOW` evaluations; None before the first."""
+        """Items scored per second over the latest `WINDOW` evaluations; None before the first."""
         seconds = sum(spent for _, spent in self._latest)
         return sum(n for n, _ in self._latest) / seconds if seconds else None
 
     @property
     def seconds_left(self) -> float | None:
-        """The most that the search may still take, at the pace of the latest evaluations; None before the first.
+        """Upper bound of the time left, at the pace of the latest evaluations; None before the first.
 
-        It may end sooner: by patience, or because positions come back that are known.
+        The search may end sooner, by patience or because positions repeat.
         """
         if not self._latest:
             return None
@@ -131,7 +131,7 @@ class SearchState:
 
     @property
     def stops(self) -> list[tuple[str, float, float]]:
-        """Each stop rule with how much of it is used up, and its limit."""
+        """Each stop rule: its name, how much of it is used up, and its limit."""
         used: dict[str, float] = {
             "max_iter": max(0, self.completed),
             "patience": max(0, self.completed - self._improved),

@@ -1,13 +1,15 @@
-"""Experiment trackers: a search's numbers in the tool that a group already looks at, on demand (``--track NAME``).
+"""Experiment trackers (``--track NAME``): the numbers of a search in the tool a group already uses.
 
-A tracker is one file of this folder with a function `open_tracker`; its package is an extra, imported on demand.
+Each tracker is a file of this folder with a function `open_tracker`; its package is an optional dependency, imported on
+use.
 """
 
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,32 +23,32 @@ TRACKERS = ("trackio", "wandb", "tensorboard")
 
 
 class Tracker(Protocol):
-    """Where numbers go."""
+    """A sink for numbers."""
 
-    def log(self, values: Mapping[str, float], step: int) -> None:
-        """Keep these values of this step; steps increase."""
+    def log(self, values: dict[str, float], /, step: int) -> None:
+        """Log the values of a step; steps increase."""
 
     def finish(self) -> None:
-        """Write out what is kept, and close."""
+        """Flush and close."""
 
 
 Open = Callable[[Path, str, Mapping[str, Any]], Tracker]
-"""Begins to track a run: its directory, a name that stays the same when it is resumed, its configuration."""
+"""Opens a tracker for a run: its directory, a name that a resumed run keeps, its configuration."""
 
 
 @contextmanager
 def tracked(name: str) -> Iterator[OnEvent]:
-    """A listener that logs every new evaluation, and the scores in the end.
+    """A listener that logs every new evaluation, and finally the scores.
 
     Logged with the number of evaluations so far as the step: ``dev/value`` and ``dev/best``, ``search/iteration``,
     ``search/particle``, ``search/items`` and ``search/seconds`` of the evaluation, and of the result every score as
-    ``result/best_test`` and so on. A resumed run goes on where it was.
+    ``result/best_test`` and so on. A resumed run continues its record.
 
     Args:
         name: one of `TRACKERS`.
 
     Raises:
-        UserError: there is no such tracker, or its package is not installed.
+        UserError: unknown tracker, or its package is not installed.
     """
     open_tracker = find_tracker(name)
     tracker: Tracker | None = None
@@ -57,26 +59,29 @@ def tracked(name: str) -> Iterator[OnEvent]:
         data = event.data
         if event.kind == "start":
             path = Path(data["run"])
-            tracker = open_tracker(path, run_name(path), read_about(path)["config"])
+            with redirect_stdout(sys.stderr):  # trackers print greetings, and stdout is for results
+                tracker = open_tracker(path, run_name(path), read_about(path)["config"])
         elif tracker is not None and event.kind == "evaluation":
             step = data["evaluations"]
-            own = {f"search/{key}": data[key] for key in ("iteration", "particle", "seconds")}
-            tracker.log({"dev/value": data["value"], "dev/best": data["best"], "search/items": data["n"], **own}, step)
+            values = {f"search/{key}": data[key] for key in ("iteration", "particle", "seconds")}
+            values |= {"dev/value": data["value"], "dev/best": data["best"], "search/items": data["n"]}
+            tracker.log(values, step=step)
         elif tracker is not None and event.kind == "done":
-            tracker.log(scores(data["result"]), step + 1)
+            tracker.log(scores(data["result"]), step=step + 1)
 
     try:
         yield on_event
     finally:
         if tracker is not None:
-            tracker.finish()
+            with redirect_stdout(sys.stderr):
+                tracker.finish()
 
 
 def find_tracker(name: str) -> Open:
-    """What opens the tracker of that name.
+    """The function that opens the tracker of that name.
 
     Raises:
-        UserError: there is none, or its package is not installed.
+        UserError: unknown tracker, or its package is not installed.
     """
     if name not in TRACKERS:
         raise unknown("--track", name, TRACKERS)
@@ -93,7 +98,7 @@ def find_tracker(name: str) -> Open:
 
 
 def run_name(path: Path) -> str:
-    """The directory's name and a few letters that are its own: the same after a resume, another for another run."""
+    """The directory's name and a hash of the run: the same after a resume, different for another run."""
     began = (path / "run.json").stat().st_mtime_ns  # written once, when the run begins
     own = hashlib.blake2b(f"{path.resolve()} {began}".encode(), digest_size=4).hexdigest()
     return f"{path.resolve().name}-{own}"

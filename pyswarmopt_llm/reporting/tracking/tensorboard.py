@@ -1,4 +1,4 @@
-"""TensorBoard: event files in ``RUN/tensorboard``; look at them with ``tensorboard --logdir RUN``."""
+"""TensorBoard: event files in ``RUN/tensorboard``; view them with ``tensorboard --logdir RUN``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 
 class TensorBoard:
-    """Writes scalars, each at once, so that a killed search loses none.
+    """Writes scalars, flushed at each step so that a killed search loses none.
 
     Args:
         folder: where the event files go.
@@ -22,8 +22,8 @@ class TensorBoard:
         self._writer = SummaryWriter(str(folder))
         self._writer.add_text("config", f"    {json.dumps(config)}")
 
-    def log(self, values: Mapping[str, float], step: int) -> None:
-        """Keep these values of this step."""
+    def log(self, values: dict[str, float], /, step: int) -> None:
+        """Log the values of a step."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
         self._writer.flush()

@@ -212,8 +212,8 @@ class Graph(MembersKind):
     saved_as = FILE
     title = "A graph of models found by a swarm"
     description = (
-        "A directed acyclic graph over {experts} `graph.json` says who reads whose message; the models stay where they "
-        "are. In the place of a base model this directory stands for all of them:"
+        "A directed acyclic graph over {experts} `graph.json` says which model reads whose messages; the models stay "
+        "where they are. Use this directory as a base model:"
     )
 
     def check(self, config: SearchConfig) -> None:

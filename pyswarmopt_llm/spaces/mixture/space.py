@@ -140,7 +140,7 @@ class Token(MembersKind):
     title = "A mixture of models found by a swarm"
     description = (
         "A weighted sum of the next-token distributions of {experts} `mixture.json` names the models, which stay where "
-        "they are; in the place of a base model this directory stands for all of them:"
+        "they are. Use this directory as a base model:"
     )
 
     def over(

@@ -35,7 +35,7 @@ except BaseException:
     [
         ("swarm-llm", "--help", "typer"),
         ("swarm-llm", "eval --base B --task builtin:kinship", "torch"),
-        ("pyswarmopt", "--help", "torch"),
+        ("pyswarmopt", "run sphere", "torch"),
         ("pyswarmopt", "compare sphere", "rich"),
     ],
 )

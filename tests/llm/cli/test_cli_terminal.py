@@ -18,7 +18,7 @@ from rich.table import Table
 
 import pyswarmopt.cli
 import pyswarmopt_llm.cli
-from pyswarmopt_cli.terminal import LIMIT, complain, one_line, open_console, visible
+from pyswarmopt.cli.terminal import LIMIT, complain, one_line, open_console, visible
 from pyswarmopt_llm.common.errors import UserError
 
 ROOT = Path(__file__).parents[3]

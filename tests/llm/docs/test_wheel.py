@@ -17,7 +17,7 @@ import pytest
 from search_helpers import louder, questions, write_task
 
 ROOT = Path(__file__).parents[3]
-PACKAGES = {"pyswarmopt", "pyswarmopt_cli", "pyswarmopt_llm"}
+PACKAGES = {"pyswarmopt", "pyswarmopt_llm"}
 
 
 def run(*words: object, where: Path) -> str:

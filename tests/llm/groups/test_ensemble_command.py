@@ -10,7 +10,7 @@ import pytest
 from search_helpers import files, louder, questions, swarm_llm, write_task
 
 from pyswarmopt_llm.groups.members.local import LocalMember
-from pyswarmopt_llm.groups.strategies import NEGOTIATIONS, VOTES
+from pyswarmopt_llm.groups.registry import NEGOTIATIONS, VOTES
 
 pytestmark = pytest.mark.usefixtures("short_texts")
 
@@ -111,7 +111,7 @@ def test_strategies_can_be_added_later_and_other_settings_are_refused(
         (["--strategy", "majorty"], "did you mean majority?"),
         (["--strategy", ","], "--strategy: none given"),
         (["--strategy", "reward"], "--strategy reward: needs --reward"),
-        (["--strategy", "self-consistency", "--temperature", "0"], "samples of self-consistency would be one"),
+        (["--strategy", "self-consistency", "--temperature", "0"], "its 5 samples would be one at --temperature 0"),
         (["--samples", "0"], "--samples"),
         (["--scoring", "leter"], "--scoring leter: unknown"),
         (["--task", "absent.json"], "absent.json"),
@@ -135,7 +135,9 @@ def test_members_that_cannot_be_are_refused(
     assert twice[0] == 2 and "would count twice" in twice[2]
     assert "names no model; write URL#MODEL" in swarm_llm(capsys, *bare, "--members", "http://127.0.0.1:1/v1")[2]
     (tmp_path / "begun").mkdir()
-    (tmp_path / "begun" / "run.json").write_text(json.dumps({"config": {"base": "B", "space": "factor"}}))
+    config = {"base": "B", "experts": ["E"], "tasks": [task], "out": str(tmp_path / "begun")}
+    about = {"format": 1, "config": config, "fingerprints": {}}
+    (tmp_path / "begun" / "run.json").write_text(json.dumps(about))
     assert "has no best/ yet" in swarm_llm(capsys, *bare, "--members", tmp_path / "begun")[2]
 
 

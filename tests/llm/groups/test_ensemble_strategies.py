@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from member_helpers import Scripted, quiz, room_of
+from member_helpers import Scripted, context_of, quiz
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.groups.context import Room
+from pyswarmopt_llm.groups.config import StrategySettings
+from pyswarmopt_llm.groups.context import Decide, GroupContext
 from pyswarmopt_llm.groups.members.embedding import embed
-from pyswarmopt_llm.groups.settings import Settings
-from pyswarmopt_llm.groups.strategies import load_strategy
-from pyswarmopt_llm.groups.strategy import Decide
+from pyswarmopt_llm.groups.registry import load_strategy
 from pyswarmopt_llm.groups.voting import cleaning, reranking, routing, selection, votes
 from pyswarmopt_llm.groups.voting.neighbours import Neighbourhood
 from pyswarmopt_llm.groups.voting.rules import voting
@@ -66,44 +65,44 @@ P = {
 
 
 @pytest.fixture
-def room() -> Room:
-    return room_of(P, RIGHT, dev=6)
+def context() -> GroupContext:
+    return context_of(P, RIGHT, dev=6)
 
 
-def decide(room: Room, name: str) -> list[str | None]:
-    return [verdict.answer for verdict in load_strategy(name).fit(room)(room.task.test)]  # type: ignore[union-attr]
+def decide(context: GroupContext, name: str) -> list[str | None]:
+    return [verdict.answer for verdict in load_strategy(name).fit(context)(context.task.test)]  # type: ignore[union-attr]
 
 
 def choices(rows: Sequence[Sequence[float]]) -> list[str]:
     return ["ABC"[int(np.argmax(row))] for row in rows]
 
 
-def test_plain_and_weighted_majority(room: Room) -> None:
+def test_plain_and_weighted_majority(context: GroupContext) -> None:
     ballots = list(zip(*(choices(P[name])[6:] for name in P), strict=True))
     assert ballots == [("A", "B", "B"), ("A", "B", "A"), ("B", "C", "A"), ("B", "A", "C")]
-    assert decide(room, "majority") == ["B", "A", "B", "B"]  # ties: the first-listed
+    assert decide(context, "majority") == ["B", "A", "B", "B"]  # ties: the first-listed
     right = [sum(a == b for a, b in zip(choices(P[name])[:6], RIGHT, strict=False)) for name in P]
     assert right == [5, 3, 1]
     # By hand: log(2 p / (1 - p)) with a third of a right answer and two thirds of a wrong one added.
     weights = [math.log(2 * (r + 1 / 3) / (6 - r + 2 / 3)) for r in right]
     assert weights[0] > weights[1] + abs(weights[2]) and weights[2] < 0
-    assert decide(room, "weighted") == ["A", "A", "B", "B"]
+    assert decide(context, "weighted") == ["A", "A", "B", "B"]
 
 
-def test_rankings_come_from_all_the_scores(room: Room) -> None:
-    rankings = votes.rankings_of(room.ask(room.task.test))  # type: ignore[union-attr]
-    assert rankings[1] == [("A", "B", "C"), ("B", "A", "C"), ("A", "B", "C")]
+def test_rankings_come_from_all_the_scores(context: GroupContext) -> None:
+    rankings = votes.rankings_of(context.collect(context.task.test), 1)  # type: ignore[union-attr]
+    assert rankings == [("A", "B", "C"), ("B", "A", "C"), ("A", "B", "C")]
     points = {"A": 0, "B": 0, "C": 0}
     for row in (P[name][6] for name in P):
         for place, k in enumerate(sorted(range(3), key=lambda k: -row[k])):
             points["ABC"[k]] += 2 - place
     best = [max(points, key=lambda c: points[c])]
-    assert decide(room, "borda")[:1] == best
+    assert decide(context, "borda")[:1] == best
     for name in ("condorcet", "copeland", "reciprocal-rank"):
-        assert decide(room, name)[:2] == ["B", "A"]
+        assert decide(context, name)[:2] == ["B", "A"]
 
 
-def test_confidences_are_calibrated_on_dev(room: Room) -> None:
+def test_confidences_are_calibrated_on_dev(context: GroupContext) -> None:
     """Against a grid search of the temperature and sums written out."""
 
     def tempered(row: Sequence[float], t: float) -> list[float]:
@@ -118,7 +117,7 @@ def test_confidences_are_calibrated_on_dev(room: Room) -> None:
             for t in grid
         ]
         temperatures.append(grid[int(np.argmin(losses))])
-    assert room.temperatures == pytest.approx(temperatures, rel=0.01)
+    assert context.temperatures == pytest.approx(temperatures, rel=0.01)
     wanted = []
     for i in range(6, 10):
         sums = {"A": 0.0, "B": 0.0, "C": 0.0}
@@ -126,12 +125,12 @@ def test_confidences_are_calibrated_on_dev(room: Room) -> None:
             row = tempered(P[name][i], t)
             sums["ABC"[int(np.argmax(row))]] += max(row)
         wanted.append(max(sums, key=lambda c: sums[c]))
-    assert decide(room, "confidence") == wanted
+    assert decide(context, "confidence") == wanted
 
 
-def test_a_member_without_scores_is_as_sure_as_it_was_right(room: Room) -> None:
-    mute = room_of(P, RIGHT, dev=6, without_scores=("ann",))
-    p = mute.probabilities(mute.ask(mute.task.test))  # type: ignore[union-attr]
+def test_a_member_without_scores_is_as_sure_as_it_was_right(context: GroupContext) -> None:
+    mute = context_of(P, RIGHT, dev=6, without_scores=("ann",))
+    p = mute.probabilities(mute.collect(mute.task.test))  # type: ignore[union-attr]
     sure = (5 + 1 / 3) / 7
     assert p[0, 0].tolist() == pytest.approx([sure, (1 - sure) / 2, (1 - sure) / 2])
     assert p.sum(axis=2) == pytest.approx(np.ones((3, 4)))
@@ -141,17 +140,18 @@ def test_a_member_without_scores_is_as_sure_as_it_was_right(room: Room) -> None:
 def test_abstentions_are_uniform_and_ask_for_nobody() -> None:
     blank = {name: [list(row) for row in rows] for name, rows in P.items()}
     blank["bob"][6] = [math.nan] * 3
-    room = room_of(blank, RIGHT, dev=6)
-    sheet = room.ask(room.task.test)  # type: ignore[union-attr]
-    assert sheet.ballots[0] == ["A", None, "B"] and room.probabilities(sheet)[1, 0] == pytest.approx([1 / 3] * 3)
-    assert votes.rankings_of(sheet)[0][1] == ()
-    assert decide(room, "majority")[0] == "A"
+    context = context_of(blank, RIGHT, dev=6)
+    responses = context.collect(context.task.test)  # type: ignore[union-attr]
+    assert responses.ballots[0] == ["A", None, "B"]
+    assert context.probabilities(responses)[1, 0] == pytest.approx([1 / 3] * 3)
+    assert votes.rankings_of(responses, 0)[1] == ()
+    assert decide(context, "majority")[0] == "A"
 
 
 def test_a_silent_member_is_named() -> None:
-    room = room_of({**P, "dot": [[math.nan] * 3] * 10}, RIGHT, dev=6)
-    with pytest.raises(UserError, match="dot: gives no readable answer to any of the 6 dev items; leave it out"):
-        decide(room, "weighted")
+    context = context_of({**P, "dot": [[math.nan] * 3] * 10}, RIGHT, dev=6)
+    with pytest.raises(UserError, match="dot: gives no readable answer to any of the 6 dev items; remove it"):
+        decide(context, "weighted")
 
 
 # Selection and routing
@@ -195,8 +195,8 @@ def test_a_cascade_asks_until_it_is_sure(rows: list[list[list[float]]], threshol
                 break
 
 
-def test_the_threshold_is_the_best_on_dev_and_then_the_cheapest(room: Room) -> None:
-    dev = room.probabilities(room.dev)[room.order]
+def test_the_threshold_is_the_best_on_dev_and_then_the_cheapest(context: GroupContext) -> None:
+    dev = context.probabilities(context.dev)[context.order]
     table = {}
     for threshold in selection.THRESHOLDS:
         beliefs, asked = selection.run_cascade(3, 6, threshold, lambda k, left: dev[k, left])
@@ -204,7 +204,7 @@ def test_the_threshold_is_the_best_on_dev_and_then_the_cheapest(room: Room) -> N
             np.mean(["ABC"[b.argmax()] == a for b, a in zip(beliefs, RIGHT, strict=False)]),
             -sum(asked),
         )
-    verdicts = load_strategy("cascade").fit(room)(room.task.test)  # type: ignore[union-attr]
+    verdicts = load_strategy("cascade").fit(context)(context.task.test)  # type: ignore[union-attr]
     used = verdicts[0].notes["threshold"]
     assert table[used] == max(table.values()) and used == min(t for t in table if table[t] == max(table.values()))
     for verdict in verdicts:
@@ -218,8 +218,8 @@ def test_a_cascade_over_items_with_unequal_numbers_of_options() -> None:
     items = [Item(str(i), f"Question {i}?", three if i % 2 else two, "A") for i in range(6)]
     sure, unsure = [0.98, 0.01, 0.01], [0.55, 0.45]
     p = {"ann": [unsure, sure] * 3, "bob": [[0.9, 0.1], [0.1, 0.8, 0.1]] * 3}
-    room = room_of(p, "AAAAAA", dev=4, items=items)
-    first, second = load_strategy("cascade").fit(room)(room.task.test)  # type: ignore[union-attr]
+    context = context_of(p, "AAAAAA", dev=4, items=items)
+    first, second = load_strategy("cascade").fit(context)(context.task.test)  # type: ignore[union-attr]
     assert (first.answer, second.answer) == ("A", "A") and second.notes["asked"] == 1
 
 
@@ -233,42 +233,44 @@ class Hood:
         return self._right, [3] * len(items)
 
 
-def with_hood(strategy: object, room: Room, right: Sequence[Sequence[int]], monkeypatch: pytest.MonkeyPatch) -> Decide:
+def with_hood(
+    strategy: object, context: GroupContext, right: Sequence[Sequence[int]], monkeypatch: pytest.MonkeyPatch
+) -> Decide:
     for module in (selection, routing):
-        monkeypatch.setattr(module, "Neighbourhood", lambda room: Hood(right))
-    return strategy(room)  # type: ignore[operator, no-any-return]
+        monkeypatch.setattr(module, "Neighbourhood", lambda context: Hood(right))
+    return strategy(context)  # type: ignore[operator, no-any-return]
 
 
-def test_knora_u_gives_votes_for_right_neighbours(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_knora_u_gives_votes_for_right_neighbours(context: GroupContext, monkeypatch: pytest.MonkeyPatch) -> None:
     right = [[3, 0, 0, 2], [1, 0, 4, 2], [1, 0, 3, 0]]  # nobody is right near the second item: all vote alike
-    found = with_hood(selection.nearest, room, right, monkeypatch)(room.task.test)  # type: ignore[union-attr]
+    found = with_hood(selection.nearest, context, right, monkeypatch)(context.task.test)  # type: ignore[union-attr]
     assert [v.answer for v in found] == ["A", "A", "C", "B"]
     assert found[2].ballots == (None, "C", "A") and found[2].tokens == 23 and found[2].agreement == 0.5
 
 
-def test_a_router_asks_the_best_nearby_alone(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_router_asks_the_best_nearby_alone(context: GroupContext, monkeypatch: pytest.MonkeyPatch) -> None:
     right = [[1, 2, 0, 1], [1, 3, 0, 0], [2, 0, 1, 1]]
-    found = with_hood(routing.by_neighbours, room, right, monkeypatch)(room.task.test)  # type: ignore[union-attr]
+    found = with_hood(routing.by_neighbours, context, right, monkeypatch)(context.task.test)  # type: ignore[union-attr]
     assert [v.notes["member"] for v in found] == ["cid", "bob", "cid", "ann"]
     assert [v.answer for v in found] == ["B", "B", "A", "B"] and {v.tokens for v in found} == {13}
 
 
-def test_neighbours_are_those_of_a_search_over_all(tiny_room: Room) -> None:
-    engine = tiny_room.members[0].seat.engine  # type: ignore[attr-defined]
-    hood = Neighbourhood(tiny_room)
-    right, _ = hood.right_nearby(tiny_room.task.test)  # type: ignore[union-attr]
-    dev = embed(engine, [item.question for item in tiny_room.dev.items])
-    for i, item in enumerate(tiny_room.task.test):  # type: ignore[union-attr]
+def test_neighbours_are_those_of_a_search_over_all(tiny_context: GroupContext) -> None:
+    engine = tiny_context.members[0].base.engine  # type: ignore[attr-defined]
+    hood = Neighbourhood(tiny_context)
+    right, _ = hood.right_nearby(tiny_context.task.test)  # type: ignore[union-attr]
+    dev = embed(engine, [item.question for item in tiny_context.dev.items])
+    for i, item in enumerate(tiny_context.task.test):  # type: ignore[union-attr]
         (point,) = embed(engine, [item.question])
         near = sorted(range(len(dev)), key=lambda j: -sum(a * b for a, b in zip(point, dev[j], strict=True)))[:4]
-        assert right[:, i].tolist() == [sum(tiny_room.dev.right[k][j] for j in near) for k in range(tiny_room.n)]
+        assert right[:, i].tolist() == [sum(tiny_context.dev.right[k][j] for j in near) for k in range(tiny_context.n)]
 
 
-def test_an_embedding_does_not_depend_on_its_batch(tiny_room: Room) -> None:
+def test_an_embedding_does_not_depend_on_its_batch(tiny_context: GroupContext) -> None:
     """One text at a time through the plain model."""
     import torch
 
-    engine = tiny_room.members[0].seat.take(tiny_room.members[0]._patch)  # type: ignore[attr-defined]
+    engine = tiny_context.members[0].base.load(tiny_context.members[0]._patch)  # type: ignore[attr-defined]
     texts = ["amber", "birch cedar delta ember fjord", "x" * 40]
     for row, text in zip(embed(engine, texts), texts, strict=True):
         ids = torch.tensor([engine.tokenizer(text)["input_ids"]])
@@ -282,12 +284,12 @@ def test_familiarity_routes_where_it_tells_who_is_right() -> None:
     familiar = {"ann": [-1.0, -9.0] * 5, "bob": [-9.0, -1.0] * 5}
     right = "AB" * 5
     p = {"ann": [[0.9, 0.1]] * 10, "bob": [[0.1, 0.9]] * 10}
-    room = room_of(p, right, dev=6, question_logprobs=familiar)
-    found = routing.by_likelihood(room)(room.task.test)  # type: ignore[union-attr]
+    context = context_of(p, right, dev=6, question_logprobs=familiar)
+    found = routing.by_likelihood(context)(context.task.test)  # type: ignore[union-attr]
     assert [v.notes["member"] for v in found] == ["ann", "bob", "ann", "bob"]
     assert [v.answer for v in found] == list("ABAB") and found[0].tokens == 10 + 2 * 5
-    values, _ = routing.familiarity(room, room.task.test)  # type: ignore[union-attr]
-    size = len(room.task.test[0].question)  # type: ignore[union-attr]
+    values, _ = routing.familiarity(context, context.task.test)  # type: ignore[union-attr]
+    size = len(context.task.test[0].question)  # type: ignore[union-attr]
     assert values[:, 0].tolist() == pytest.approx([4 / size, -4 / size])
 
 
@@ -304,9 +306,9 @@ def test_max_logits_is_the_sum_over_both_orders(values: list[float]) -> None:
 def test_pairs_are_compared_in_both_orders_and_a_liking_for_the_first_is_no_help() -> None:
     items = quiz("AB", 1)
     judge = Scripted("judge", prefers=lambda a, b: 5.0 + (1.0 if b == "blue" else 0.0) - (1.0 if a == "blue" else 0.0))
-    room = room_of({"ann": [[0.9, 0.1]] * 2, "bob": [[0.1, 0.9]] * 2}, "AB", dev=1, items=items, judge=judge)
-    (verdict,) = reranking.rank_pairs(room)(room.task.test)  # type: ignore[union-attr]
-    texts = room.task.test[0].choices  # type: ignore[union-attr]
+    context = context_of({"ann": [[0.9, 0.1]] * 2, "bob": [[0.1, 0.9]] * 2}, "AB", dev=1, items=items, judge=judge)
+    (verdict,) = reranking.rank_pairs(context)(context.task.test)  # type: ignore[union-attr]
+    texts = context.task.test[0].choices  # type: ignore[union-attr]
     disliked = next(letter for letter, text in texts.items() if text == "blue")  # type: ignore[union-attr]
     assert {verdict.answer, disliked} == {"A", "B"}
     assert len(judge.asked) == 4  # two orders, two letters each
@@ -326,8 +328,8 @@ def test_fusing_reads_the_judge_and_falls_back_to_the_preferred() -> None:
     p = {"ann": [[0.9, 0.1]] * 2, "bob": [[0.1, 0.9]] * 2}
     for words, wanted in (("The answer is B.", "B"), ("I cannot say.", "A")):
         judge = Scripted("judge", prefers=lambda a, b: 1.0 if a == "red" else -1.0, writes=lambda prompt, w=words: w)
-        room = room_of(p, "AB", dev=1, items=items, judge=judge)
-        (verdict,) = reranking.fuse(room)(room.task.test)  # type: ignore[union-attr]
+        context = context_of(p, "AB", dev=1, items=items, judge=judge)
+        (verdict,) = reranking.fuse(context)(context.task.test)  # type: ignore[union-attr]
         assert verdict.answer == wanted and verdict.agreement == 0.5
     (prompt,) = judge.prompts
     assert "Proposal 1: red\nProposal 2: blue" in prompt
@@ -336,20 +338,20 @@ def test_fusing_reads_the_judge_and_falls_back_to_the_preferred() -> None:
 def test_debiasing_takes_out_what_a_place_gets_whatever_the_question() -> None:
     rows = [[0.7, 0.2, 0.1], [0.6, 0.3, 0.1], [0.5, 0.4, 0.1], [0.8, 0.1, 0.1], [0.6, 0.2, 0.2], [0.6, 0.1, 0.3]]
     rows += [[0.5, 0.4, 0.1], [0.6, 0.2, 0.2], [0.64, 0.2, 0.16], [0.7, 0.2, 0.1]]
-    room = room_of({"ann": rows}, RIGHT, dev=6)
+    context = context_of({"ann": rows}, RIGHT, dev=6)
     mean = [sum(row[j] for row in rows[:6]) / 6 for j in range(3)]
     wanted = ["ABC"[int(np.argmax([row[j] / mean[j] for j in range(3)]))] for row in rows[6:]]
-    assert decide(room, "debiased") == wanted and len(set(wanted)) == 3
-    assert decide(room, "majority") == ["A"] * 4
-    assert cleaning.liking(np.log(rows[:6])) == pytest.approx(np.log(mean))
+    assert decide(context, "debiased") == wanted and len(set(wanted)) == 3
+    assert decide(context, "majority") == ["A"] * 4
+    assert cleaning.position_bias(np.log(rows[:6])) == pytest.approx(np.log(mean))
 
 
 def test_an_unreadable_answer_is_asked_for_again() -> None:
     said: Mapping[str, str] = {"first": "Hmm, colours.", "again": "B"}
     muddled = Scripted("ann", answers=[said["first"]] * 2, writes=lambda prompt: said["again"])
     clear, lost = Scripted("bob", answers=["A", "A"]), Scripted("cid", answers=["?", "?"], writes=lambda prompt: "??")
-    room = Room([muddled, clear, lost], room_of({}, "AB", dev=1, items=quiz("AB", 1)).task, "generate")
-    (verdict,) = cleaning.repaired(room)(room.task.test)  # type: ignore[union-attr]
+    context = GroupContext([muddled, clear, lost], context_of({}, "AB", dev=1, items=quiz("AB", 1)).task, "generate")
+    (verdict,) = cleaning.repaired(context)(context.task.test)  # type: ignore[union-attr]
     assert verdict.ballots == ("B", "A", None) and verdict.tokens == 30 + 2 * 7
     assert "You wrote: Hmm, colours." in muddled.prompts[0] and not clear.prompts
 
@@ -357,12 +359,10 @@ def test_an_unreadable_answer_is_asked_for_again() -> None:
 def test_self_consistency_counts_every_sample() -> None:
     samples = {"ann": ["A", "B", "B"], "bob": ["A", "A", "mist"]}
     members = [Scripted(name, samples=rows) for name, rows in samples.items()]
-    task = room_of({}, "AB", dev=1, items=quiz("AB", 1)).task
-    room = Room(members, task, "generate", Settings(samples=3))
-    (verdict,) = load_strategy("self-consistency").fit(room)(task.test)  # type: ignore[union-attr]
+    task = context_of({}, "AB", dev=1, items=quiz("AB", 1)).task
+    context = GroupContext(members, task, "generate", StrategySettings(samples=3))
+    (verdict,) = load_strategy("self-consistency").fit(context)(task.test)  # type: ignore[union-attr]
     assert verdict.answer == "A" and verdict.ballots == ("B", "A") and verdict.agreement == pytest.approx(3 / 6)
-    with pytest.raises(UserError, match="samples of self-consistency would be one"):
-        load_strategy("self-consistency").fit(Room(members, task, "generate", Settings(temperature=0.0)))
 
 
 def test_rewards_choose_among_the_different_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,8 +374,8 @@ def test_rewards_choose_among_the_different_answers(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(reward, "load_reward", lambda spec, device: Model())
     p = {"ann": [[0.9, 0.1]] * 2, "bob": [[0.9, 0.1]] * 2, "cid": [[0.1, 0.9]] * 2}
-    room = room_of(p, "AB", dev=1, items=quiz("AB", 1), settings=Settings(reward="R"))
-    (verdict,) = reranking.reward(room)(room.task.test)  # type: ignore[union-attr]
+    context = context_of(p, "AB", dev=1, items=quiz("AB", 1), settings=StrategySettings(reward="R"))
+    (verdict,) = reranking.reward(context)(context.task.test)  # type: ignore[union-attr]
     assert verdict.answer == "B" and verdict.agreement == pytest.approx(1 / 3)
 
 

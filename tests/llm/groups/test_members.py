@@ -15,7 +15,14 @@ from tokens_helpers import byte_level, save_member
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.groups.members import LocalMember, MemberDown, Memory, Remembered, check_members, open_members
+from pyswarmopt_llm.groups.members import (
+    CachedMember,
+    LocalMember,
+    MemberDown,
+    ResponseCache,
+    check_members,
+    open_members,
+)
 from pyswarmopt_llm.groups.members.endpoint import KEY, EndpointMember, EndpointSpec
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.metrics.accuracy import Accuracy
@@ -59,7 +66,7 @@ def ids(engine: TransformersEngine, text: str) -> list[int]:
 def test_members_of_one_base_share_it_and_do_not_mix(
     members: list[Any], loud: list[Path], plain: TransformersEngine
 ) -> None:
-    assert len({id(member.seat) for member in members}) == 1
+    assert len({id(member.base) for member in members}) == 1
     by_turns = [[member.answer([item], "likelihood")[0] for member in members] for item in ITEMS]
     for k, folder in enumerate(loud):
         asked = Accuracy(ITEMS, "likelihood", plain.chat)
@@ -257,8 +264,8 @@ def test_a_context_that_is_too_short_is_named(tiny_base: Path, tmp_path: Path) -
 
 def test_memory_outlives_the_process_and_a_half_written_line(members: list[Any], tmp_path: Path) -> None:
     file = tmp_path / "said.jsonl"
-    first = Remembered(members[0], Memory(file)).answer(ITEMS, "letter")
-    Remembered(members[0], Memory(file)).answer(ITEMS, "likelihood")
+    first = CachedMember(members[0], ResponseCache(file)).answer(ITEMS, "letter")
+    CachedMember(members[0], ResponseCache(file)).answer(ITEMS, "likelihood")
     lines = file.read_text().splitlines()
     assert len(lines) == 2, "what is asked together is kept together, or not at all"
     file.write_text(f"{lines[0]}\n{lines[1][:99]}")
@@ -269,11 +276,11 @@ def test_memory_outlives_the_process_and_a_half_written_line(members: list[Any],
             asked.append(len(items))
             return super().answer(items, *rest)
 
-    inner = Counting(members[0].name, members[0].fingerprint, members[0].seat, members[0]._patch)
-    again = Remembered(inner, Memory(file))
+    inner = Counting(members[0].name, members[0].fingerprint, members[0].base, members[0]._patch)
+    again = CachedMember(inner, ResponseCache(file))
     assert again.answer(ITEMS, "letter") == first and asked == []
     assert again.answer([ITEMS[0], ITEMS[0]], "letter") == [first[0]] * 2 and asked == []
     assert again.answer([ITEMS[0], ITEMS[0]], "likelihood") != first[:2] and asked == [1]
     file.write_text("nonsense\n")
     with pytest.raises(UserError, match=r"said.jsonl: line 1: damaged"):
-        Memory(file)
+        ResponseCache(file)

@@ -13,9 +13,9 @@ from hypothesis import given as drawn
 from hypothesis import strategies as st
 from search_helpers import louder, questions, swarm_llm, write_task
 
-from pyswarmopt_llm.groups.context import Room
+from pyswarmopt_llm.groups.context import GroupContext
 from pyswarmopt_llm.groups.distillation import COPIES, quotas, soft_chats
-from pyswarmopt_llm.groups.strategies import NEGOTIATIONS, society_names
+from pyswarmopt_llm.groups.registry import NEGOTIATIONS, society_names
 
 pytestmark = pytest.mark.usefixtures("short_texts")
 
@@ -112,11 +112,10 @@ def test_a_student_learns_what_the_group_says(
     assert found["student"]["test"] == right / 4
 
 
-def test_soft_labels_are_taught_in_proportion(tiny_room: Room) -> None:
-    p = tiny_room.probabilities(tiny_room.dev).mean(axis=0)[0]
-    item = tiny_room.dev.items[0]
-    chats = soft_chats(item, p, tiny_room)
-    assert len(chats) == COPIES
+def test_soft_labels_are_taught_in_proportion(tiny_context: GroupContext) -> None:
+    p = tiny_context.probabilities(tiny_context.dev).mean(axis=0)[0]
+    item = tiny_context.dev.items[0]
+    chats = soft_chats(tiny_context)[:COPIES]
     said = [chat["messages"][1]["content"] for chat in chats]
     for share, text in zip(p, (item.choices or {}).values(), strict=True):
         assert abs(said.count(text) / COPIES - share) < 1 / COPIES
@@ -136,7 +135,7 @@ def test_quotas_sum_up_and_are_nearest(shares: list[float], total: int) -> None:
     [
         (["--strategy", "majorty"], "did you mean majority?"),
         (["--out", "."], "exists already and is not overwritten"),
-        (["--soft", "--task", "OPEN"], "--soft: teaches probabilities of options"),
+        (["--soft", "--task", "OPEN"], "--soft: needs items with options"),
     ],
 )
 def test_distill_refuses(

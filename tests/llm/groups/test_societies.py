@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from member_helpers import TEXT, Scripted, quiz
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.groups.context import Room, Verdict
+from pyswarmopt_llm.groups.context import GroupContext, Verdict
 from pyswarmopt_llm.groups.negotiation import societies
-from pyswarmopt_llm.groups.strategies import find_names, load_strategy, society_names
+from pyswarmopt_llm.groups.registry import find_names, load_strategy, society_names
 from pyswarmopt_llm.tasks import Task
 
 BALLOTS = st.lists(st.sampled_from(["A", "B", "C", None]), min_size=3, max_size=3)
@@ -30,7 +30,7 @@ def test_each_agent_is_told_its_trait_and_the_right_words() -> None:
     members = group()
     items = quiz("AB", 1, 3)
     strategy = load_strategy("society:cce:dr")
-    (verdict,) = strategy.fit(Room(members, Task("quiz", items[:1], items[1:]), "letter"))(items[1:])
+    (verdict,) = strategy.fit(GroupContext(members, Task("quiz", items[:1], items[1:]), "letter"))(items[1:])
     # Agents: ann, bob, and ann again as the third; three turns each.
     ann, bob = (member.prompts for member in members)
     assert len(ann) == 6 and len(bob) == 3 and verdict.tokens == 9 * TEXT
@@ -45,7 +45,7 @@ def test_each_agent_is_told_its_trait_and_the_right_words() -> None:
 
 def test_without_a_clear_plurality_there_is_no_answer() -> None:
     items = quiz("AB", 1, 3)
-    decide = load_strategy("society:cc:d").fit(Room(group(), Task("quiz", items[:1], items[1:]), "letter"))
+    decide = load_strategy("society:cc:d").fit(GroupContext(group(), Task("quiz", items[:1], items[1:]), "letter"))
     (verdict,) = decide(items[1:])
     assert verdict.answer is None and verdict.agreement == 0.0
 
@@ -70,7 +70,7 @@ def test_other_letters_are_refused(name: str) -> None:
 def test_the_measures_by_a_literal_reading(cases: list[list[list[str | None]]], patterns: str) -> None:
     items = quiz("A" * len(cases), 0, 3)
     verdicts = [Verdict(None, (), 0.0, 0, notes={"rounds": rounds}) for rounds in cases]
-    found = societies.measures(items, verdicts, patterns)
+    found = societies.measures(items, verdicts, "ccc", patterns)
     conforming, debates = Counter[tuple[bool, bool]](), 0
     for rounds in cases:
         for j, pattern in enumerate(patterns, start=1):
@@ -99,7 +99,7 @@ def test_conformity_by_hand() -> None:
     """The right answer is A; two debates, one reflection."""
     rounds = [["A", "B", "B"], ["B", "B", "A"], ["A", "B", "C"], ["A", "A", "C"]]
     verdict = Verdict(None, (), 0.0, 0, notes={"rounds": rounds})
-    found = societies.measures(quiz("A", 0, 3), [verdict], "drd")
+    found = societies.measures(quiz("A", 0, 3), [verdict], "ccc", "drd")
     # Debate 1: most said B; the first agent (right before) and the second go on with B. Debate 2: all differed before.
     assert found["conformity"] == pytest.approx(2 / 6)
     assert found["conforming"] == {

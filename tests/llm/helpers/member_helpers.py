@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pyswarmopt_llm.groups.context import Room
+from pyswarmopt_llm.groups.config import StrategySettings
+from pyswarmopt_llm.groups.context import GroupContext
 from pyswarmopt_llm.groups.members import Answer, Likelihood, Member, Texts
-from pyswarmopt_llm.groups.settings import Settings
 from pyswarmopt_llm.tasks import Item, Task
 
 COLOURS = "red blue green".split()
@@ -96,7 +96,7 @@ class Scripted:
         return len(text.split())
 
 
-def room_of(
+def context_of(
     probabilities: Mapping[str, Sequence[Sequence[float]]],
     right: str,
     dev: int,
@@ -105,8 +105,8 @@ def room_of(
     without_scores: Sequence[str] = (),
     question_logprobs: Mapping[str, Sequence[float]] | None = None,
     judge: Member | None = None,
-    settings: Settings | None = None,
-) -> Room:
+    settings: StrategySettings | None = None,
+) -> GroupContext:
     """Members by their probabilities, and a task whose first `dev` items are dev."""
     asked = tuple(items or quiz(right, dev, len(next(iter(probabilities.values()))[0]) if probabilities else None))
     task = Task("quiz", asked[:dev], asked[dev:])
@@ -115,4 +115,4 @@ def room_of(
         Scripted(name, rows, questions=questions.get(name, ()), gives_scores=name not in without_scores)
         for name, rows in probabilities.items()
     ]
-    return Room(members, task, "letter", settings, judge)
+    return GroupContext(members, task, "letter", settings, judge)

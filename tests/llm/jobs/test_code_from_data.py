@@ -234,6 +234,8 @@ _WRITES |= {"os.replace", "os.open", "shutil.copy", "copytree", "copyfile", "ext
 # (file, what is called) -> why its name cannot come from a stranger, or what is done about it.
 ALLOWED = {
     # Imports
+    ("pyswarmopt/__init__.py", "import_module"): "a module of this package, by a name in its list",
+    ("pyswarmopt/cli/start.py", "import_module"): "the two commands, by constants",
     ("pyswarmopt/interop/__init__.py", "import_module"): "a module of this package, by name",
     ("pyswarmopt_llm/__init__.py", "import_module"): "a module of this package, by a name in its list",
     ("pyswarmopt_llm/baselines/method.py", "import_module"): "a module of this package, by a name in its tables",
@@ -268,10 +270,10 @@ ALLOWED = {
     ("pyswarmopt_llm/spaces/mixture/files.py", "write_text"): "a new directory",
     # In a run: links are refused before (`Run.locked`), and rmtree does not follow them
     ("pyswarmopt_llm/jobs/search/selection.py", "rmtree"): "front/ of the run",
-    ("pyswarmopt_llm/jobs/search/loop.py", "rmtree"): "best/ of the run",
+    ("pyswarmopt_llm/jobs/search/finish.py", "rmtree"): "best/ of the run",
     ("pyswarmopt_llm/evaluation/run_directory.py", "unlink"): "the run's own files; of a link the link itself",
     ("pyswarmopt_llm/reporting/plots.py", "savefig"): "into `safe_files.replacing`",
-    ("pyswarmopt_llm/reporting/report/pareto_plot.py", "savefig"): "into `safe_files.replacing`",
+    ("pyswarmopt_llm/reporting/report/figures.py", "savefig"): "into memory",
     # A path that the caller or the command line gives
     ("pyswarmopt/cli/compare.py", "savefig"): "--plot",
     ("pyswarmopt/cli/lesson.py", "write_text"): "--out",

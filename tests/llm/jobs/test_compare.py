@@ -322,10 +322,10 @@ def test_merge_says_what_a_method_lacks(
 
 def test_groups_take_part_with_their_cost_in_tokens(given: dict[str, Any]) -> None:
     """Against the same members asked by `swarm-llm ensemble`'s own parts."""
-    from pyswarmopt_llm.groups.context import Room
+    from pyswarmopt_llm.groups.context import GroupContext
     from pyswarmopt_llm.groups.members import open_members
+    from pyswarmopt_llm.groups.registry import load_strategy
     from pyswarmopt_llm.groups.responses import is_right
-    from pyswarmopt_llm.groups.strategies import load_strategy
     from pyswarmopt_llm.tasks import load_task
 
     names = ("uniform-soup", "token", "vote:weighted", "vote:cascade", "negotiate:stackelberg")
@@ -334,14 +334,14 @@ def test_groups_take_part_with_their_cost_in_tokens(given: dict[str, Any]) -> No
     assert set(rows) == set(names) and rows["token"]["seeds"] == 2 and rows["vote:weighted"]["seeds"] == 1
     task = load_task(given["tasks"][0])
     members = open_members(given["experts"], given["base"], dtype="float32", threads=1)
-    room = Room(members, task, "likelihood")
+    context = GroupContext(members, task, "likelihood")
     for name in ("vote:weighted", "vote:cascade", "negotiate:stackelberg"):
-        verdicts = load_strategy(name.partition(":")[2]).fit(room)(task.test)
+        verdicts = load_strategy(name.partition(":")[2]).fit(context)(task.test)
         right = [is_right(item, v.answer) for item, v in zip(task.test, verdicts, strict=True)]
         assert rows[name]["test"] == pytest.approx(np.mean(right)), name
         assert rows[name]["tokens"] == pytest.approx(np.mean([v.tokens for v in verdicts]), abs=0.1)
         assert rows[name]["item_evaluations"] == 24 and rows[name]["models"] == 3
-    one = float(room.ask(task.test).tokens[0].mean())
+    one = float(context.collect(task.test).tokens[0].mean())
     assert rows["uniform-soup"]["tokens"] == pytest.approx(one, abs=0.1)
     assert rows["token"]["tokens"] == pytest.approx(3 * one, abs=0.2)
     assert "| tokens |" in (Path(given["out"]) / "compare.md").read_text()
@@ -354,7 +354,7 @@ def test_the_token_swarm_is_at_least_as_good_on_dev_as_the_best_expert(given: di
 
 def test_stars_stand_for_all_groups() -> None:
     from pyswarmopt_llm.common.errors import UserError
-    from pyswarmopt_llm.groups.strategies import NEGOTIATIONS, VOTES
+    from pyswarmopt_llm.groups.registry import NEGOTIATIONS, VOTES
     from pyswarmopt_llm.jobs.compare.contestants import contestant, ordered
 
     found = {who.name for who in ordered(["vote:*", "negotiate:*"], 3, 10, 100)}

@@ -388,7 +388,7 @@ def test_ctrl_c_leaves_a_run_and_says_how_to_go_on(
     code, out, err = swarm_llm(capsys, *search_words(config))
     monkeypatch.setattr(Run, "append", append)
     assert (code, out) == (130, "")
-    assert "interrupted; go on with: swarm-llm resume run" in err
+    assert "interrupted; resume with: swarm-llm resume run" in err
     code, out, _ = swarm_llm(capsys, "resume", OUT, "--quiet", "--json")
     assert code == 0
     assert lasting(json.loads(out)) == lasting(json.loads((reference / "result.json").read_text()))

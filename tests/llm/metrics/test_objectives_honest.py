@@ -182,15 +182,15 @@ def test_origin_by_hand() -> None:
     start = origin(rows, result)
     assert (start.particle, start.rank, start.population, start.iteration) == (1, 2.5, 3, 1)
     assert start.start == pytest.approx(2 / 6) and start.value == pytest.approx(4 / 6)
-    assert start.weak_to_strong and not start.promised
+    assert start.weak_to_strong and not start.proposed
     assert best_row(rows[:3], {"coefficients": {"x": 9.0, "y": 9.0}}).particle == 2
 
 
-def test_what_the_model_promised_started_nowhere() -> None:
+def test_what_the_item_model_proposed_has_no_start() -> None:
     rows, _ = journal()
-    promised = replace(rows[-1], iteration=2, particle=3, coefficients=[0.2, 0.9], value=1.0)
-    start = origin([*rows, promised], {"coefficients": {"x": 0.2, "y": 0.9}})
-    assert start.promised and not start.weak_to_strong
+    proposed = replace(rows[-1], iteration=2, particle=3, coefficients=[0.2, 0.9], value=1.0)
+    start = origin([*rows, proposed], {"coefficients": {"x": 0.2, "y": 0.9}})
+    assert start.proposed and not start.weak_to_strong
     assert (start.value, start.iteration, start.population) == (1.0, 2, 3)
 
 
@@ -198,7 +198,7 @@ def test_a_particle_whose_start_was_ended_early_is_of_the_swarm() -> None:
     rows, result = journal()
     rows[1] = replace(rows[1], bounds=[0.0, 2 / 6])
     start = origin(rows, result)
-    assert (start.particle, start.rank, start.population) == (1, 2.5, 3) and not start.promised
+    assert (start.particle, start.rank, start.population) == (1, 2.5, 3) and not start.proposed
 
 
 @pytest.mark.parametrize("runs", [1, 5, 9])

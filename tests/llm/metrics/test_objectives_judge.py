@@ -10,16 +10,16 @@ import pytest
 from serving import Answer, Server, answer
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.metrics.judge.chat_client import Completions, Endpoint
+from pyswarmopt_llm.metrics.judge.chat_client import ChatClient, Endpoint
 from pyswarmopt_llm.metrics.judge.judge import Judge, load_judge
 from pyswarmopt_llm.tasks import Item
 
 pytest.importorskip("httpx")
 
 
-def client(server: Server, cache: Path | None = None, waits: list[float] | None = None, **more: Any) -> Completions:
+def client(server: Server, cache: Path | None = None, waits: list[float] | None = None, **more: Any) -> ChatClient:
     settings = {"per_minute": 1e9, "attempts": 3, **more}
-    return Completions(Endpoint(server.url, "m", **settings), cache, sleep=(waits if waits is not None else []).append)
+    return ChatClient(Endpoint(server.url, "m", **settings), cache, sleep=(waits if waits is not None else []).append)
 
 
 ITEMS = [Item(str(i), f"Question {i}", None, "", plain=True) for i in range(3)]
@@ -91,7 +91,7 @@ def test_a_judge_that_stays_away(serve: Any) -> None:
 
 
 def test_a_judge_that_is_not_there() -> None:
-    complete = Completions(Endpoint("http://127.0.0.1:9", "m", attempts=2), sleep=lambda s: None)
+    complete = ChatClient(Endpoint("http://127.0.0.1:9", "m", attempts=2), sleep=lambda s: None)
     with pytest.raises(UserError, match=r"did not answer in 2 attempts .Connect"):
         complete(["x"])
 
@@ -148,7 +148,7 @@ def test_a_broken_answer_is_asked_for_again_and_then_one_line(serve: Any, broken
 def test_a_url_that_is_none_is_said_at_once(url: str) -> None:
     waits: list[float] = []
     with pytest.raises(UserError, match="not a URL"):
-        Completions(Endpoint(url, "m"), sleep=waits.append)(["x"])
+        ChatClient(Endpoint(url, "m"), sleep=waits.append)(["x"])
     assert [wait for wait in waits if wait > 1] == []
 
 
@@ -174,7 +174,7 @@ def test_retries_end_after_the_stated_time(serve: Any) -> None:
     server, clock = serve(lambda prompt, n: answer("", 429, **{"Retry-After": "40"})), Clock()
     endpoint = Endpoint(server.url, "m", per_minute=1e9, attempts=1000, deadline=100.0)
     with pytest.raises(UserError, match=r"did not answer within 100 s \(status 429"):
-        Completions(endpoint, sleep=clock.sleep, clock=clock)(["x"])
+        ChatClient(endpoint, sleep=clock.sleep, clock=clock)(["x"])
     assert len(server.requests) == 3 and clock.now <= 102
 
 
@@ -182,7 +182,7 @@ def test_an_answer_that_never_ends_is_given_up(serve: Any) -> None:
     server, clock = serve(lambda prompt, n: (200, {}, b"{" + 2**20 * b" ")), Clock()
     endpoint = Endpoint(server.url, "m", per_minute=1e9, attempts=2, timeout=4.0, deadline=4.0)
     with pytest.raises(UserError, match="the answer did not come to an end"):
-        Completions(endpoint, sleep=clock.sleep, clock=clock)(["x"])
+        ChatClient(endpoint, sleep=clock.sleep, clock=clock)(["x"])
 
 
 def test_after_one_failure_the_others_are_not_waited_for(serve: Any) -> None:

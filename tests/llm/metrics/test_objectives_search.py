@@ -201,7 +201,7 @@ def test_analyse(setting: SearchConfig, tmp_path: Path, capsys: pytest.CaptureFi
     assert started == [6, 6, 6, 6, 6, 3]
     assert {p.name for p in (tmp_path / "out").glob("*.png")} == {"emergence.png", "origin.png", "ablations.png"}
     code, out, _ = swarm_llm(capsys, "analyse", run)
-    assert code == 0 and "no starting expert got right" in out and "Weak to strong" in out
+    assert code == 0 and "dev items right that no expert does" in out and "Weak to strong" in out
     (run / "result.json").unlink()
     code, _, err = swarm_llm(capsys, "analyse", run)
     assert code == 2 and "is not finished" in err

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from transformers.utils.import_utils import is_serve_available
 
-from pyswarmopt_llm.metrics.judge.chat_client import Completions, Endpoint
+from pyswarmopt_llm.metrics.judge.chat_client import ChatClient, Endpoint
 from pyswarmopt_llm.spaces.load import open_model
 
 pytest.importorskip("httpx")
@@ -59,11 +59,11 @@ def url(tiny_base: Path) -> Iterator[str]:
 
 def test_a_real_server_answers_as_our_engine(url: str, tiny_base: Path, tmp_path: Path) -> None:
     prompts = ["Rate this reply.", "Which of two replies is better, and why?"]
-    completions = Completions(Endpoint(url, str(tiny_base)), tmp_path / "judge.jsonl", max_tokens=12)
-    found = completions(prompts)
+    client = ChatClient(Endpoint(url, str(tiny_base)), tmp_path / "judge.jsonl", max_tokens=12)
+    found = client(prompts)
     engine = open_model(str(tiny_base), None, "float32", "cpu", None)
     assert found == engine.generate([engine.chat(prompt) for prompt in prompts], 12)
-    spent = completions.spent()
-    assert (spent["requests"], completions(prompts)) == (2, found)  # the second time from the cache
-    assert completions.spent()["requests"] == 2
+    spent = client.spent()
+    assert (spent["requests"], client(prompts)) == (2, found)  # the second time from the cache
+    assert client.spent()["requests"] == 2
     assert spent["completion_tokens"] >= 2

@@ -34,7 +34,7 @@ addEventListener("load", () => {
     wide: document.documentElement.scrollWidth > innerWidth || wide.length > 0,
     figures: [...document.querySelectorAll("figure svg[role=img]")].map((e) => e.getBoundingClientRect().width),
     dark: getComputedStyle(document.body).backgroundColor,
-    colours: new Set([...document.querySelectorAll("svg circle, svg rect")].map((e) => getComputedStyle(e).fill)).size,
+    colours: new Set([...document.querySelectorAll("svg *")].map((e) => getComputedStyle(e).fill)).size,
   });
 });
 </script>

@@ -7,6 +7,7 @@ import shlex
 from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -18,10 +19,11 @@ from sklearn.decomposition import PCA
 
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.reporting.card import code, command_line, model_card, plain
-from pyswarmopt_llm.reporting.report.charts import BOTTOM, HEIGHT, TOP, WIDTH, best_so_far, curve, ticks
-from pyswarmopt_llm.reporting.report.paths import plane
+from pyswarmopt_llm.reporting.report.figures import HEIGHT, WIDTH, best_so_far, curve, paths
+from pyswarmopt_llm.reporting.report.projection import Projection
 from pyswarmopt_llm.reporting.report.report import render_report
-from pyswarmopt_llm.reporting.story import summary, usage
+from pyswarmopt_llm.reporting.report.usage import usage
+from pyswarmopt_llm.reporting.summary import conclusion
 from pyswarmopt_llm.tasks import Item, Task
 
 HOSTILE = "</pre><script>alert('1')</script>`|[x](javascript:0)\n# *b* {{ 7 * 7 }}"
@@ -135,13 +137,13 @@ def test_the_card_states_scores_weights_data_and_command() -> None:
     for line in (
         "| best single expert: x | 0.600 | 0.650 [0.580, 0.720] |",
         "| swarm | 0.700 | 0.620 [0.550, 0.690] |",
-        "| x | +1.2500 |",
-        "| y | -0.2500 |",
+        "| x | +1.250 |",
+        "| y | -0.250 |",
         "- `t.json`",
         "    swarm-llm search --base org/base --experts e/x e/y --task t.json --out r --particles 4",
     ):
         assert line in card.splitlines()
-    assert "-0.030 on test" in card
+    assert "the swarm scores 0.620 and the best single expert, x, 0.650 (-0.030)" in card
     assert "torch 2.13.0" in card
 
 
@@ -174,78 +176,109 @@ def test_best_so_far_against_brute_force(values: list[float]) -> None:
     assert best_so_far([replace(HISTORY[0], value=value) for value in values]) == expected
 
 
+def drawn(svg: str) -> ElementTree.Element:
+    return ElementTree.fromstring(svg)
+
+
+def lines_of(picture: ElementTree.Element, colour: str) -> list[np.ndarray]:
+    """The corners of every line of that colour."""
+    found = [path for path in picture.iter("path") if f"stroke: var(--{colour})" in path.get("style", "")]
+    return [np.array(re.findall(r"[ML] ([-.0-9]+) ([-.0-9]+)", path.get("d", "")), float) for path in found]
+
+
+def points_of(picture: ElementTree.Element) -> dict[str, tuple[float, float]]:
+    """What a pointer shows -> where the point lies."""
+    found = {}
+    for use in picture.iter("use"):
+        if (title := use.findtext("title")) is not None:
+            found[title] = (float(use.get("x", "nan")), float(use.get("y", "nan")))
+    return found
+
+
 def test_the_curve_is_a_staircase_inside_its_frame() -> None:
-    found = curve(HISTORY, {"best expert": 0.6})
-    assert found is not None
-    points = [tuple(map(float, point.split(","))) for point in found.points.split()]
-    assert [y for _, y in points] == sorted((y for _, y in points), reverse=True)  # up is less
-    steps = {point for point in points}
+    svg = curve(HISTORY, {"best expert": 0.6})
+    assert svg is not None and curve([], {"best expert": 0.6}) is None
+    picture = drawn(svg)
+    (stairs,) = lines_of(picture, "accent")
+    assert (stairs[:, 1] == sorted(stairs[:, 1], reverse=True)).all()  # up is less
+    assert (stairs >= 0).all() and (stairs <= (WIDTH, HEIGHT)).all()
     # Best so far .6 .6 .7 .8 at evaluations 1 to 4: it rises at the third and the fourth.
-    assert len(points) == 7 and points[1][1] == points[0][1] and points[3][0] == points[4][0] != points[2][0]
-    assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in steps)
-    assert found.rules[0].y == points[0][1]  # the best expert is the first evaluation
-    assert curve([], {"best expert": 0.6}) is None
+    seen = points_of(picture)
+    rises = stairs[1:][(np.diff(stairs[:, 1]) < 0)]
+    third = "evaluation 3, particle 1, iteration 1: about 0.700"
+    assert [tuple(corner) for corner in rises] == [seen[third], seen["evaluation 4, particle 0, iteration 1: 0.800"]]
+    first, second = (text for text in seen if text.startswith(("evaluation 1,", "evaluation 2,")))
+    assert seen[first][1] == stairs[0, 1] < seen[second][1]
+    assert "best expert 0.600" in [text.text for text in picture.iter("text")]
 
 
-@given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
-def test_ticks_are_round_inside_and_about_as_many_as_wanted(low: float, span: float) -> None:
-    if low + span == low:
-        return
-    found = ticks(low, low + span)
-    assert 2 <= len(found) <= 6
-    assert all(low - 1e-9 * span <= tick <= low + span + 1e-9 * span + 1e-9 for tick in found)
-    gaps = np.diff(found)
-    assert gaps.min() == pytest.approx(gaps.max(), rel=1e-3)
+def test_three_experts_are_a_triangle_and_distances_in_it_are_those_of_the_mixtures() -> None:
+    mixtures = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [0.2, 0.3, 0.5], [1.5, -0.5, 0]])
+    found = Projection.of(mixtures, np.zeros(5))
+    flat, real = (np.linalg.norm(p[:, None] - p[None], axis=2) for p in (found.points, mixtures))
+    assert np.allclose(flat * real[0, 1], real * flat[0, 1]) and (found.experts == found.points[:3]).all()
 
 
-def test_three_experts_are_a_triangle_and_distances_in_it_are_those_of_the_coefficients() -> None:
-    mixtures = [[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [0.2, 0.3, 0.5], [1.5, -0.5, 0]]
-    rows = [row(i, 0, mixture, "10") for i, mixture in enumerate(mixtures)]
-    found = plane(rows, {"x": 1.5, "y": -0.5, "z": 0.0}, rows[4])
-    spots = np.array([(mark.x, mark.y) for mark in found.visited])
-    flat, real = (np.linalg.norm(p[:, None] - p[None], axis=2) for p in (spots, np.array(mixtures)))
-    assert np.allclose(flat, real * flat[0, 1] / real[0, 1], atol=0.3)  # coordinates have one decimal
-    assert len(found.hull.split()) == 3 and (found.best.x, found.best.y) == tuple(spots[4])
+def test_two_experts_have_their_scores_as_height() -> None:
+    mixtures = np.array([[1.0, 0.0], [0.25, 0.75], [0.0, 1.0]])
+    found = Projection.of(mixtures, np.array([0.3, 0.6, 0.4]))
+    assert found.points.tolist() == [[0.0, 0.3], [0.75, 0.6], [1.0, 0.4]]
+    assert found.experts.tolist() == [[0.0, 0.3], [1.0, 0.4]]
 
 
-@pytest.mark.parametrize("far", [[4.0, -3.0, 0.0], [-3.0, -3.0, 7.0]])  # a wide picture and a high one
-def test_what_does_not_fill_the_picture_stands_in_its_middle(far: list[float]) -> None:
-    mixtures = [[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], far]
-    rows = [row(i, 0, mixture, "10") for i, mixture in enumerate(mixtures)]
-    found = plane(rows, {"x": 1.0, "y": 0.0, "z": 0.0}, rows[0])
-    across, up = [mark.x for mark in found.visited], [mark.y for mark in found.visited]
-    assert (min(across) + max(across)) / 2 == pytest.approx(WIDTH / 2, abs=0.1)
-    assert (min(up) + max(up)) / 2 == pytest.approx((TOP + HEIGHT - BOTTOM) / 2, abs=0.1)
-
-
-@given(st.integers(4, 9), st.integers(1, 30), st.integers(0, 99))
+@given(st.integers(4, 9), st.integers(3, 30), st.integers(0, 99))
 @settings(deadline=None, max_examples=25)
 def test_the_projection_is_the_one_of_scikit_learn(n: int, count: int, seed: int) -> None:
-    where = np.random.default_rng(seed).dirichlet(np.ones(n), count)
-    rows = [row(i, 0, list(mixture), "10") for i, mixture in enumerate(where)]
-    found = plane(rows, dict(zip("abcdefghi", where[0], strict=False)), rows[0])
-    spots = np.array([(mark.x, mark.y) for mark in found.visited])
-    assert (spots >= 0).all() and (spots <= (WIDTH, HEIGHT)).all()
-    assert {mark.title for mark in found.experts} == set("abcdefghi"[:n])
-    if count < 3:
-        return
-    reference = PCA(2).fit(where)
-    flat, real = (np.linalg.norm(p[:, None] - p[None], axis=2) for p in (spots, reference.transform(where)))
-    scale = flat.max() / real.max()
-    assert np.allclose(flat, real * scale, atol=1.0)
+    mixtures = np.random.default_rng(seed).dirichlet(np.ones(n), count)
+    found = Projection.of(mixtures, np.zeros(count))
+    reference = PCA(2).fit(mixtures)
+    for ours, theirs in ((found.points, mixtures), (found.experts, np.eye(n))):
+        assert np.allclose(np.abs(ours), np.abs(reference.transform(theirs)), atol=1e-6)
     assert f"{reference.explained_variance_ratio_.sum():.0%}" in found.caption
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 6])
+def test_the_picture_of_the_paths_has_every_position_in_its_place(n: int) -> None:
+    mixtures = [list(mixture) for mixture in np.random.default_rng(n).normal(size=(7, n))]
+    rows = [row(i % 3, i // 3, mixture, "1" * (i + 1) + "0" * (9 - i)) for i, mixture in enumerate(mixtures)]
+    names = [f"{chr(97 + i)}$^$ <{i}>" for i in range(n)]
+    svg, caption = paths(rows, dict(zip(names, mixtures[-1], strict=True)), rows[-1])
+    picture, flat = drawn(svg), Projection.of(np.array(mixtures), np.array([one.value for one in rows]))
+    assert caption == flat.caption
+    at = points_of(picture)
+    titles = [f"particle {i % 3}, iteration {i // 3}: {one.value:.3f}" for i, one in enumerate(rows)]
+    where = np.array([at[title] for title in titles + names])
+    assert (where >= 0).all() and (where <= (WIDTH, HEIGHT)).all()
+    for axis, sign in ((0, 1), (1, -1)):  # a linear map, the same along both axes where both have one unit
+        real = sign * np.vstack([flat.points, flat.experts])[:, axis]
+        slope, offset = np.polyfit(real, where[:, axis], 1) if np.ptp(real) else (0.0, where[0, axis])
+        assert np.allclose(where[:, axis], slope * real + offset, atol=0.1) and slope >= 0
+    assert at[f"the result, {rows[-1].value:.3f} on dev"] == at[titles[-1]]
+    ways = [tuple(map(tuple, way)) for way in lines_of(picture, "faint")]
+    assert all(tuple(at[title] for title in titles[i::3]) in ways for i in (0, 1))
+    labels = [text.text for text in picture.iter("text")]
+    assert n > 3 or set(names) & set(labels)
+
+
+def test_a_picture_is_the_same_every_time_and_has_nothing_of_its_own() -> None:
+    first, again = (curve(HISTORY, {"best": 0.6}) for _ in range(2))
+    assert first == again and first is not None
+    assert not {"style", "metadata", "script"} & {element.tag for element in drawn(first).iter()}
+    assert "font" not in first and "#0" not in first and "url(" not in first and "xmlns" not in first
 
 
 @pytest.mark.parametrize("rows", [[], HISTORY[:1], HISTORY, HISTORY[2:3]])
 def test_the_report_states_the_numbers_and_needs_nothing_from_outside(rows: list[Row]) -> None:
     page = render_report(run_json(), result_json(), rows)
     elements = Elements(page)
-    for word in ("0.620 against 0.650", "(-0.030)", "0.620 [0.550, 0.690]", "+1.250", "-0.250", "1:20"):
+    scores = "the swarm scores 0.620 and the best single expert, x, 0.650 (-0.030)"
+    for word in (scores, "0.620 [0.550, 0.690]", "+1.250", "-0.250", "1:20"):
         assert word in " ".join(elements.text.split())
     assert all(link.startswith("#") for link in elements.links)
     assert "http:" not in page and "https:" not in page and "@import" not in page and "url(" not in page
     assert "default-src 'none'" in page
-    assert (f"so far over {len(rows)} evaluations" in elements.text) == bool(rows)
+    count = f"{len(rows)} evaluation{'' if len(rows) == 1 else 's'}"
+    assert (f"so far over {count};" in elements.text) == bool(rows)
 
 
 def test_every_link_leads_to_a_section_and_every_name_to_an_element() -> None:
@@ -270,8 +303,8 @@ def test_items_gained_and_lost_by_hand() -> None:
     # Of the best single expert x: items 1 to 6. Gained 7, 8, 9; lost 2.
     assert "On dev the swarm gains 3 items and loses 1." in text
     assert (
-        "Of 4 dev items that no expert got right alone, the swarm gets 3; of 6 that some expert did, it loses 1."
-        in text
+        "The swarm gets 3 of the 4 dev items right that no expert does, and loses 1 of the 6 that some expert gets "
+        "right." in text
     )
     gained, lost = text.split("Gained: 3")[1].split("Lost: 1")
     assert [number for number in range(1, 11) if f"Question {number} <b>?" in gained] == [7, 8, 9]
@@ -289,23 +322,27 @@ def test_without_the_task_file_items_are_counted_only() -> None:
 def test_each_particle_has_its_start_and_its_best() -> None:
     text = " ".join(re.sub("<[^>]*>", " ", render_report(run_json(), result_json(), HISTORY)).split())
     assert "0: x 0.600 0.800 1" in text and "1: y 0.300 0.700 1" in text
-    assert "The result is of particle 0, which started at 0.600, rank 1 of 2, and found it in iteration 1." in text
+    assert "Particle 0 found the result in iteration 1. It started at 0.600, rank 1 of 2." in text
 
 
 @pytest.mark.parametrize(
     ("interval", "words"),
-    [([0.02, 0.18], "is better than"), ([-0.2, -0.1], "is worse than"), ([-0.1, 0.1], "cannot be told from")],
+    [
+        ([0.02, 0.18], "The swarm is better than"),
+        ([-0.2, -0.1], "The swarm is worse than"),
+        ([-0.1, 0.1], "No measurable difference from"),
+    ],
 )
-def test_the_summary_says_what_the_paired_test_allows(interval: list[float], words: str) -> None:
+def test_the_conclusion_claims_what_the_paired_test_supports(interval: list[float], words: str) -> None:
     found = {"difference": sum(interval) / 2, "interval": interval, "p_value": 0.1, "n": 200, "gained": 9, "lost": 4}
-    first, second = summary(result_json(paired={"t": {"test": found}}))
-    assert f"The swarm {words} the best single expert, x" in first and "200 held-out test items" in first
-    assert "0.700" in second and "quote the test score" in second
+    first, second = conclusion(result_json(paired={"t": {"test": found}}))
+    assert f"{words} the best single expert, x" in first and "200 held-out test items" in first
+    assert "0.700" in second and "report the test score" in second
 
 
 def test_without_test_items_nothing_is_claimed_about_them() -> None:
     result = result_json(best_test=None, best_single_test=None)
-    assert "there is no test split" in summary(result)[0] and "expect less" in summary(result)[1]
+    assert "there is no test split" in conclusion(result)[0] and "expect less" in conclusion(result)[1]
 
 
 @pytest.mark.parametrize(

@@ -42,8 +42,8 @@ def row(number: int, iteration: int, particle: int, value: float, seconds: float
     return Row.from_json(found)
 
 
-def told(*rows: Row, planned: int = 12, **limits: float) -> SearchState:
-    """A state that was told a start and these rows."""
+def state_after(*rows: Row, planned: int = 12, **limits: float) -> SearchState:
+    """The state after a start and these rows."""
     state, events = SearchState(), RunEvents(planned)
     state.add(Event("start", {**START.data, "limits": limits or START.data["limits"]}))
     for one in rows:
@@ -64,7 +64,7 @@ def drawn(state: SearchState, width: int, height: int = 30, **options: Any) -> l
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=3 * WINDOW), st.integers(0, 1000))
 def test_time_left_is_the_mean_of_the_latest_evaluations_times_what_is_left(seconds: list[float], left: int) -> None:
     rows = [row(i, 0, i, 0.5, spent) for i, spent in enumerate(seconds)]
-    state = told(*rows, planned=len(rows) + left)
+    state = state_after(*rows, planned=len(rows) + left)
     latest = seconds[-WINDOW:]
     assert state.seconds_left == pytest.approx(left * sum(latest) / len(latest))
     assert state.items_per_second == pytest.approx(48 * len(latest) / sum(latest))
@@ -72,13 +72,13 @@ def test_time_left_is_the_mean_of_the_latest_evaluations_times_what_is_left(seco
 
 def test_a_budget_bounds_the_time_left() -> None:
     rows = [row(i, 0, i, 0.5, seconds=6.0) for i in range(4)]  # 24 s, 192 items, 8 items/s
-    assert told(*rows, planned=104).seconds_left == 600
-    assert told(*rows, planned=104, max_iter=9, budget_minutes=1).seconds_left == 36
-    assert told(*rows, planned=104, max_iter=9, budget_items=272).seconds_left == 10
+    assert state_after(*rows, planned=104).seconds_left == 600
+    assert state_after(*rows, planned=104, max_iter=9, budget_minutes=1).seconds_left == 36
+    assert state_after(*rows, planned=104, max_iter=9, budget_items=272).seconds_left == 10
 
 
 def test_nothing_is_claimed_before_the_first_evaluation() -> None:
-    state = told()
+    state = state_after()
     assert state.seconds_left is state.best is state.single is None
     text = "\n".join(drawn(state, 80))
     assert "best dev -" in text and "items/s" not in text and "getting ready" in text
@@ -87,7 +87,7 @@ def test_nothing_is_claimed_before_the_first_evaluation() -> None:
 def test_stop_rules_by_hand() -> None:
     values = [(0, 0, 0.5), (0, 1, 0.4), (1, 0, 0.6), (1, 1, 0.6), (2, 0, 0.6), (3, 0, 0.55)]
     rows = [row(i, *where, seconds=15.0) for i, where in enumerate(values)]
-    state = told(*rows, max_iter=9, patience=4, budget_items=960, budget_minutes=3)
+    state = state_after(*rows, max_iter=9, patience=4, budget_items=960, budget_minutes=3)
     # Iterations 0 to 2 are over, the best was found in 1; 6 x 48 items and 90 s are spent.
     used = {"max_iter": (2, 9), "patience": (1, 4), "budget_items": (288, 960), "budget_minutes": (1.5, 3)}
     assert {name: pair for name, *pair in state.stops} == {name: list(pair) for name, pair in used.items()}
@@ -98,7 +98,7 @@ def test_stop_rules_by_hand() -> None:
 
 def test_what_the_item_model_proposes_is_no_iteration() -> None:
     swarm = [row(4 * i + p, i, p, 0.5) for i in range(3) for p in range(4)]
-    state = told(*swarm, row(12, 3, 4, 0.6), row(13, 3, 5, 0.4), planned=22, max_iter=2, patience=2)
+    state = state_after(*swarm, row(12, 3, 4, 0.6), row(13, 3, 5, 0.4), planned=22, max_iter=2, patience=2)
     state.add(Event("iteration", {"iteration": 3, "best": 0.6, "evaluations": 14, "evaluations_left": 8}))
     assert (state.iteration, state.completed, state.proposed) == (2, 2, 2)
     assert state.best_at == (3, 4)
@@ -120,7 +120,7 @@ def test_a_replayed_journal_leaves_the_state_that_the_stopped_search_had() -> No
         resumed.add(Event("iteration", past) if iteration == 0 else events.row(rows[7]))
     for one in rows[8:]:
         resumed.add(events.row(one))
-    whole = told(*rows)
+    whole = state_after(*rows)
     assert {**vars(resumed), "_latest": list(resumed._latest)} == {**vars(whole), "_latest": list(whole._latest)}
 
 
@@ -129,7 +129,7 @@ def test_a_replayed_journal_leaves_the_state_that_the_stopped_search_had() -> No
 
 def test_the_heat_map_shows_values_as_marks_of_eight_heights() -> None:
     rows = [row(i, 0, i, value) for i, value in enumerate((0.2, 0.6, 0.39))] + [row(3, 1, 0, 0.4)]
-    lines = drawn(told(*rows), 80)
+    lines = drawn(state_after(*rows), 80)
     # 0.2 is the lowest of eight levels of 0.05, 0.6 the highest; 0.39 the fourth, 0.4 the fifth.
     assert "iteration 0 ▁ █ ▄ ·" in lines and "iteration 1 ▅ · · ·" in lines
     assert any("▁ 0.200  █ 0.600" in line for line in lines)
@@ -137,7 +137,7 @@ def test_the_heat_map_shows_values_as_marks_of_eight_heights() -> None:
 
 def test_in_colour_the_same_marks_are_coloured() -> None:
     out = io.StringIO()
-    state = told(row(0, 0, 0, 0.2), row(1, 0, 1, 0.6))
+    state = state_after(row(0, 0, 0, 0.2), row(1, 0, 1, 0.6))
     Console(file=out, width=80, color_system="truecolor", force_terminal=True).print(LiveView(state))
     assert "\x1b[34m▁" in out.getvalue() and "\x1b[93m█" in out.getvalue()  # blue, bright yellow
 
@@ -161,13 +161,13 @@ def test_every_line_fits_whatever_the_names(width: int, particles: int) -> None:
 
 
 def test_a_low_terminal_gets_fewer_iterations() -> None:
-    state = told(*[row(i, i, 0, 0.1) for i in range(12)])
+    state = state_after(*[row(i, i, 0, 0.1) for i in range(12)])
     assert len(drawn(state, 80, height=14)) <= 14
 
 
 def test_without_unicode_the_marks_are_ascii() -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    Console(file=out, width=80, color_system=None).print(LiveView(told(row(0, 0, 0, 0.2), row(1, 1, 1, 0.6))))
+    Console(file=out, width=80, color_system=None).print(LiveView(state_after(row(0, 0, 0, 0.2), row(1, 1, 1, 0.6))))
     out.seek(0)
     assert "iteration 0 . _ _ _" in out.read()
 
@@ -180,7 +180,7 @@ def test_in_a_terminal_the_last_state_and_the_notes_stay_on_the_screen() -> None
         on_event(Event("note", {"text": "[bold]letters[/bold] are at chance"}))
         on_event(RunEvents(12).row(row(0, 0, 0, 0.75, seconds=3.0)))
     last = out.getvalue()[out.getvalue().rindex("runs/a") :]
-    for word in ("iteration 0/2", "best dev 0.7500", "1 evaluated, at most 11 left", "at most 0:33 left"):
+    for word in ("iteration 0/2", "best dev 0.750", "1 evaluated, at most 11 left", "at most 0:33 left"):
         assert word in last
     assert "[bold]letters[/bold] are at chance" in out.getvalue()
 
@@ -201,18 +201,18 @@ def test_elsewhere_than_in_a_terminal_there_is_a_line_per_iteration() -> None:
     for word in ("runs/a", "2 experts", "builtin:demo", "4 particles", "48 dev items", "likelihood", "bfloat16"):
         assert word in headline
     assert note == "[bold]letters[/bold] are at chance"
-    assert trial == "trying option letters: 1 scored" and closing == "scoring what was found"
+    assert trial == "trying option letters: 1 scored" and closing == "scoring the result"
     # Ten evaluations left at (2 + 4) / 2 = 3 s each: 30 s; 96 items in 6 s.
-    words = ("1/2", "0.7500", "2 evaluated", "10 left", "16 items/s", "0:30", "1 of 2 iterations", "0 of 5 without")
+    words = ("1/2", "0.750", "2 evaluated", "10 left", "16 items/s", "0:30", "1 of 2 iterations", "0 of 5 without")
     assert all(word in iteration for word in words)
 
 
 def test_once_the_search_is_over_nothing_is_left() -> None:
-    state = told(row(0, 0, 0, 0.2))
+    state = state_after(row(0, 0, 0, 0.2))
     assert any("left" in line for line in drawn(state, 80))
     state.add(Event("closing"))
     lines = drawn(state, 80)
-    assert not any("left" in line for line in lines) and lines[-1] == "scoring what was found"
+    assert not any("left" in line for line in lines) and lines[-1] == "scoring the result"
 
 
 def test_the_headline_leaves_out_what_is_not_known() -> None:

@@ -1,4 +1,4 @@
-"""Trackers get every evaluation once, and nothing leaves the machine that was not asked to."""
+"""Trackers get every evaluation once, and nothing leaves the machine unless requested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`swarm-llm watch`: what it shows of a run is what the run itself told, at any moment, without touching it."""
+"""`swarm-llm watch`: it shows what the run itself reported, at any moment, without touching it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pyswarmopt_llm.reporting.terminal.state import SearchState
 def finished(
     tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, list[Event]]:
-    """A run with a trial of letters, and what it told."""
+    """A run with a trial of option letters, and its events."""
     folder = tmp_path_factory.mktemp("watch")
     task = write_task(folder / "words.json", questions(12, 1), questions(6, 2))
     events: list[Event] = []
@@ -81,8 +81,8 @@ def test_a_run_that_is_written_byte_by_byte_is_told_line_by_line(
         with (path / "history.jsonl").open("ab") as file:
             file.write(data[start : start + 97])
         seen += follower.news()
-    told = [event.data for event in events if event.kind in ("trial", "evaluation")]
-    assert [event.data for event in seen if event.kind in ("trial", "evaluation")] == told
+    reported = [event.data for event in events if event.kind in ("trial", "evaluation")]
+    assert [event.data for event in seen if event.kind in ("trial", "evaluation")] == reported
     assert follower.status is Status.RUNNING
 
 
@@ -156,8 +156,8 @@ def test_once_shows_a_finished_run_and_its_table(
     code, out, err = swarm_llm(capsys, "watch", run, "--once")
     result = events[-1].data["result"]
     assert (code, err) == (0, "")
-    assert f"best dev {result['best_dev']:.4f}" in out and "3 of 3 iterations" in out and "finished" in out
-    assert "Swarm minus best single expert" in out
+    assert f"best dev {result['best_dev']:.3f}" in out and "3 of 3 iterations" in out and "finished" in out
+    assert "the best single expert, " in out
 
 
 def test_once_of_a_killed_run_says_how_to_go_on(
@@ -166,7 +166,7 @@ def test_once_of_a_killed_run_says_how_to_go_on(
     run = copied(finished[0], tmp_path / "a run", lines=6, owner="process 999999999 on nowhere")
     (run / OWNER).write_text(this_process().replace(str(os.getpid()), "999999999"))
     code, out, _ = swarm_llm(capsys, "watch", run, "--once")
-    assert code == 0 and f"stopped; go on with: swarm-llm resume '{run}'" in out
+    assert code == 0 and f"stopped; resume with: swarm-llm resume '{run}'" in out
     assert swarm_llm(capsys, "watch", run)[0] == 1
 
 

@@ -1,4 +1,4 @@
-"""Temperature scaling: how sure a model is, made to mean how often it is right."""
+"""Temperature scaling: confidence calibrated to accuracy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def fit_temperature(logits: ArrayLike, labels: Sequence[int]) -> float:
     """The temperature T that makes softmax(logits / T) fit the labels best, 0.01 to 100.
 
     Source: Guo et al. 2017, arXiv 1706.04599, section 4.2: least negative log-likelihood on held-out items. It is
-    convex in 1 / T, so the minimum is surely found; a model that is always right goes to the cold end, one that is
+    convex in 1 / T, so the minimum is global; a model that is always right goes to the cold end, one that is
     no better than chance to the hot end. The choice of each item stays what it was.
 
     Args:

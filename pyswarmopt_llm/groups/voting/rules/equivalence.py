@@ -1,4 +1,4 @@
-"""Which answers mean the same: "1,200" and "$1200.00", "Lima." and "The answer is Lima"."""
+"""Equivalence of answers: "1,200" and "$1200.00", "Lima." and "The answer is Lima"."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def cluster(answers: Sequence[str | None], same: Same = equivalent) -> list[str 
     """Each answer replaced by the first-listed one that means the same; None for an abstention.
 
     Answers are in one cluster if a chain of pairs that are the `same` joins them, so the clusters do not depend on the
-    order of the members. None, and a text of nothing but white space, is an abstention.
+    order of the members. None, and a blank text, is an abstention.
 
     Args:
         answers: one per member.
-        same: whether two different texts mean the same; asked once per pair, so it may be a model.
+        same: whether two different texts mean the same; called once per pair, so it may be a model.
 
     Raises:
         ValueError: `answers` is one string, or holds something else than strings and None.

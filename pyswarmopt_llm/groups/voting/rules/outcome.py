@@ -1,4 +1,4 @@
-"""What a vote comes to, and the rule that settles ties: one for all strategies."""
+"""The outcome of a vote, and the tie rule of all strategies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Outcome(Generic[BallotT]):
         scores: what each answer got, in the order in which the answers were first given; the unit is the strategy's.
         tied: the answers that share the best score, in the same order. More than one means that the tie rule decided.
         agreement: share of all members, those who abstained included, whose (first) choice is `answer`; 0 to 1.
-            It counts heads whatever their weights, so it can be compared between strategies.
+            Unweighted, so that strategies are comparable.
     """
 
     answer: str | None

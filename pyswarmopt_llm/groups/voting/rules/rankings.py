@@ -1,7 +1,7 @@
 """Votes with a ranking per member, best first: Borda, reciprocal rank, and Condorcet completed by Schulze or Copeland.
 
-A ranking may leave candidates out: they are tied behind those that it names. An empty ranking abstains. Candidates
-are the same if their texts are equal; `cluster` makes them so where members word them freely.
+A ranking may be incomplete: candidates not named are tied last. An empty ranking abstains. Candidates are the same if
+their texts are equal; apply `cluster` first if members word them freely.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def copeland(rankings: Rankings) -> Outcome[Ranking]:
 
 
 def duels(rankings: Rankings) -> dict[Duel, int]:
-    """How many members rank x before y, for every ordered pair of candidates.
+    """Number of members that rank x before y, for every ordered pair of candidates.
 
     Raises:
         ValueError: as `borda`.

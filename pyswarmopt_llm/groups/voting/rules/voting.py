@@ -1,8 +1,8 @@
 """Voting: one answer from the answers or the rankings of several members.
 
-Every strategy returns an `Outcome` with the answer, the ballots, the scores and the agreement. A member abstains with
-None, a blank text or an empty ranking; if all do, the answer is None. A tie goes to the answer given first, that is by
-the first-listed member; `Outcome.tied` says when that decided. Wrong input is a `ValueError`.
+Every rule returns an `Outcome` with the answer, the ballots, the scores and the agreement. A member abstains with None,
+a blank text or an empty ranking; if all do, the answer is None. A tie goes to the answer given first, that is by the
+first-listed member; `Outcome.tied` shows when that decided. Invalid input is a `ValueError`.
 
 Example:
     >>> from pyswarmopt_llm.collective import voting
@@ -20,7 +20,7 @@ from typing import Any
 from pyswarmopt_llm.groups.voting.rules.calibration import calibrated, fit_temperature
 from pyswarmopt_llm.groups.voting.rules.equivalence import cluster, equivalent
 from pyswarmopt_llm.groups.voting.rules.outcome import Outcome
-from pyswarmopt_llm.groups.voting.rules.plurality import confidence, majority, weighted
+from pyswarmopt_llm.groups.voting.rules.plurality import confidence, log_odds, majority, weighted
 from pyswarmopt_llm.groups.voting.rules.rankings import (
     borda,
     condorcet,
@@ -29,7 +29,6 @@ from pyswarmopt_llm.groups.voting.rules.rankings import (
     reciprocal_rank,
     strongest_paths,
 )
-from pyswarmopt_llm.groups.voting.rules.weights import log_odds
 
 _RULES: dict[str, Callable[..., Outcome[Any]]] = {
     rule.__name__: rule for rule in (majority, weighted, confidence, borda, condorcet, copeland, reciprocal_rank)
@@ -42,12 +41,12 @@ def vote(ballots: Sequence[Any], *given: Any, rule: str = "majority", **options:
     Args:
         ballots: one answer per member; for ``borda``, ``condorcet``, ``copeland`` and ``reciprocal_rank`` one ranking
             per member, best first.
-        given: what else the rule takes: weights for ``weighted``, confidences for ``confidence``.
+        given: other positional arguments of the rule: weights for ``weighted``, confidences for ``confidence``.
         rule: one of the rules above.
-        options: further arguments of the rule.
+        options: keyword arguments of the rule.
 
     Raises:
-        ValueError: an unknown rule, or whatever the rule refuses.
+        ValueError: an unknown rule, or invalid input of the rule.
 
     Example:
         >>> vote(["A", "B", "B"]).answer, vote(["A", "B", "B"], [3.0, 1.0, 1.0], rule="weighted").answer

@@ -1,0 +1,153 @@
+"""Tables of the report whose lines hold a small drawing: scores with intervals, mixing weights, particles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyswarmopt_llm.common.statistics import interval
+from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.reporting.reading import best_row, expert_rows, searched, swarm_of
+from pyswarmopt_llm.reporting.summary import SMALL, Interval, ScoreRow, by_weight, score_rows, score_text
+
+Json = Mapping[str, Any]
+WIDTH = 220.0  # of a drawing
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A point of a drawing: where, what a pointer on it shows, its class in the stylesheet."""
+
+    x: float
+    y: float
+    title: str
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A horizontal stretch of a drawing, with the title and class of a `Dot`."""
+
+    start: float
+    end: float
+    y: float = 0.0
+    title: str = ""
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a table.
+
+    Attributes:
+        label: of which model or particle.
+        cells: heading -> text.
+        dots, spans: of its drawing.
+        first: whether the page is about this one.
+    """
+
+    label: str
+    cells: Mapping[str, str]
+    dots: Sequence[Dot] = ()
+    spans: Sequence[Span] = ()
+    first: bool = False
+
+
+def scale(values: Iterable[float], margin: float, width: float = WIDTH) -> Callable[[float], float]:
+    """Numbers to coordinates: the least of `values` at `margin`, the largest at `width - margin`.
+
+    Example:
+        >>> x = scale([0.5, 0.9], margin=10, width=100)
+        >>> x(0.5), x(0.7), x(0.9)
+        (10.0, 50.0, 90.0)
+    """
+    known = list(values)
+    low, span = min(known), (max(known) - min(known)) or 1.0
+    return lambda value: round(margin + (value - low) / span * (width - 2 * margin), 1)
+
+
+def models(result: Json, whole: Sequence[Row]) -> list[Line]:
+    """The swarm, the average, and every expert by its dev score; of these only the best one has a test score."""
+    single, *others, swarm = score_rows(result)
+    label = f"{result['best_single']}, the best single expert"
+    rows = [swarm, *others, ScoreRow(label, single.dev, single.dev_interval, single.test, single.test_interval)]
+    names = list(result["coefficients"])
+    for row in sorted(expert_rows(whole, result), key=lambda row: -row.value):
+        if names[row.particle] != result["best_single"]:
+            rows.append(ScoreRow(names[row.particle], row.value, _dev_interval(row)))
+    known = [bound for row in rows for pair in (row.dev_interval, row.test_interval) for bound in pair or ()]
+    x = scale(known + [value for row in rows for value in (row.dev, row.test) if value is not None], margin=6)
+    return [_model(row, x, row is swarm) for row in rows]
+
+
+def _model(row: ScoreRow, x: Callable[[float], float], first: bool) -> Line:
+    cells, dots, spans = {}, [], []
+    for split, value, bounds, style, y in (
+        ("dev", row.dev, row.dev_interval, "hollow", 8.0),
+        ("test", row.test, row.test_interval, "", 18.0),
+    ):
+        cells[split], _, cells[f"{split}_interval"] = score_text(value, bounds).partition(" ")
+        if value is not None:
+            dots.append(Dot(x(value), y, f"{split} {value:.3f}", style))
+            if bounds is not None:
+                spans.append(Span(x(bounds[0]), x(bounds[1]), y, style=split))
+    return Line(row.label, cells, dots, spans, first)
+
+
+def _dev_interval(row: Row) -> Interval | None:
+    """Of a row with one task, by its items."""
+    if len(row.items) != 1:
+        return None
+    score = row.score(next(iter(row.items)))
+    return interval(score.per_item) if len(score.per_item) == score.n > 1 else None
+
+
+def weights(coefficients: Mapping[str, float]) -> tuple[list[Line], float, list[str]]:
+    """The mixing weights as bars, the coordinate of zero, and the experts without weight."""
+    x = scale([0.0, *coefficients.values()], margin=2)
+    shown = [(name, weight) for name, weight in by_weight(coefficients) if abs(weight) >= SMALL]
+    lines = []
+    for name, weight in shown:
+        start, end = sorted((x(0), x(weight)))
+        bar = Span(start, end, style="bar negative" if weight < 0 else "bar")
+        lines.append(Line(name, {"weight": f"{weight:+.3f}"}, spans=[bar]))
+    return lines, x(0), [name for name, weight in coefficients.items() if abs(weight) < SMALL]
+
+
+def particles(rows: Sequence[Row], result: Json) -> list[Line]:
+    """Where each particle started and the best that it found, the best first."""
+    paths: dict[int, list[Row]] = {}
+    for row in rows:
+        paths.setdefault(row.particle, []).append(row)
+    chosen, swarm = best_row(searched(rows), result).particle, swarm_of(rows)
+    found = {particle: max(path, key=lambda row: row.value) for particle, path in paths.items()}
+    x, names = scale([row.value for row in rows], margin=6), list(result["coefficients"])
+    lines = []
+    for particle in sorted(paths, key=lambda p: (-found[p].value, p != chosen, p)):
+        start, best = paths[particle][0], found[particle]
+        who, when = (str(particle), str(best.iteration)) if particle in swarm else ("proposed", "after the last")
+        dots = [
+            Dot(x(start.value), 12.0, f"start {start.value:.3f}", "hollow"),
+            Dot(x(best.value), 12.0, f"best {best.value:.3f}"),
+        ]
+        cells = {"start": score_text(start.value), "best": score_text(best.value), "iteration": when}
+        label = f"{who}: {mixture(start.coefficients, names)}"
+        lines.append(Line(label, cells, dots, [Span(dots[0].x, dots[1].x, 12.0)], particle == chosen))
+    return lines
+
+
+def mixture(coefficients: Sequence[float], names: Sequence[str]) -> str:
+    """A starting point in words.
+
+    Example:
+        >>> mixture([0.0, 1.0], ["ant", "bee"]), mixture([0.25, 0.75], ["ant", "bee"])
+        ('bee', '0.75 bee + 0.25 ant')
+    """
+    parts = [(name, weight) for name, weight in by_weight(dict(zip(names, coefficients, strict=True))) if weight]
+    if len(parts) == 1:
+        return parts[0][0]
+    return " + ".join(f"{weight:.2f} {name}" for name, weight in parts[:2]) + (" + …" if len(parts) > 2 else "")
+
+
+__all__ = ["WIDTH", "Dot", "Line", "Span", "mixture", "models", "particles", "scale", "weights"]
