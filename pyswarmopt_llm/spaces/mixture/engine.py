@@ -16,7 +16,7 @@ from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.side_by_side import check_members
 from pyswarmopt_llm.spaces.mixture.decoding import as_text, byte_steps, exact_pieces, exact_tokens, token_pieces
 from pyswarmopt_llm.spaces.mixture.fusion import TOKEN_FUSIONS
-from pyswarmopt_llm.spaces.mixture.incremental import Voice
+from pyswarmopt_llm.spaces.mixture.incremental import TextModel
 from pyswarmopt_llm.spaces.mixture.mixing import log_mixture
 from pyswarmopt_llm.spaces.mixture.table import OptionTable, ask_members
 
@@ -50,7 +50,7 @@ class MixtureEngine(BaseEngine):
         self.weights = torch.full((len(members),), 1 / len(members), dtype=torch.float64)
         self.same_tokenizer = same_tokenizer([member.tokenizer for member in members.values()])
         self.fusion = self._fusion(fusion)
-        self._voices: dict[int, Voice] = {}
+        self._text_models: dict[int, TextModel] = {}
         self._tables: dict[tuple[tuple[str, str], ...], OptionTable] = {}
 
     def load(self, patch: Patch) -> None:
@@ -98,11 +98,11 @@ class MixtureEngine(BaseEngine):
             return ["".join(self.stream(prompt, max_new_tokens)) for prompt in prompts]
         members, weights = self._speaking(prompts, max_new_tokens)
         if self.fusion == "bytes":
-            voices = [self._voice(member) for member in members]
+            text_models = [self._text_model(member) for member in members]
             return [
                 text
                 for start in range(0, len(prompts), BYTE_TEXTS)
-                for text in _byte_texts(voices, weights, prompts[start : start + BYTE_TEXTS], max_new_tokens)
+                for text in _byte_texts(text_models, weights, prompts[start : start + BYTE_TEXTS], max_new_tokens)
             ]
         found: list[list[int]] = [[] for _ in prompts]
         for step in exact_tokens(members, weights, prompts, max_new_tokens):
@@ -119,12 +119,12 @@ class MixtureEngine(BaseEngine):
         members, weights = self._speaking([prompt], max_new_tokens)
         if self.fusion == "exact":
             return exact_pieces(members[0].tokenizer, exact_tokens(members, weights, [prompt], max_new_tokens))
-        voices = [self._voice(member) for member in members]
+        text_models = [self._text_model(member) for member in members]
         if self.fusion == "bytes":
-            steps = byte_steps(voices, weights, [prompt], max_new_tokens)
+            steps = byte_steps(text_models, weights, [prompt], max_new_tokens)
             return as_text(bytes(step.values()) for step in steps)
-        choose = TOKEN_FUSIONS[self.fusion](voices, weights)
-        return as_text(token_pieces(voices, choose, prompt, max_new_tokens))
+        choose = TOKEN_FUSIONS[self.fusion](text_models, weights)
+        return as_text(token_pieces(text_models, choose, prompt, max_new_tokens))
 
     def _speaking(self, prompts: Sequence[str], max_new_tokens: int) -> tuple[list[TransformersEngine], list[float]]:
         """The members that have a weight, and their weights, once the prompts are known to fit."""
@@ -134,12 +134,12 @@ class MixtureEngine(BaseEngine):
                 member.check_length(len(member.encode_prompt(member.chat(prompt))) + max_new_tokens, prompt)
         return [member for member, _ in speaking], [weight for _, weight in speaking]
 
-    def _voice(self, member: TransformersEngine) -> Voice:
+    def _text_model(self, member: TransformersEngine) -> TextModel:
         """Adapters of one base share a vocabulary, which is sorted once."""
         key = id(member.tokenizer)
-        if key not in self._voices:
-            self._voices[key] = Voice.of(member)
-        return Voice(member, self._voices[key].vocabulary)
+        if key not in self._text_models:
+            self._text_models[key] = TextModel.of(member)
+        return TextModel(member, self._text_models[key].vocabulary)
 
     def _fusion(self, name: str) -> str:
         if name == "auto":
@@ -160,9 +160,11 @@ class MixtureEngine(BaseEngine):
         return next(iter(self.members.values())).dtype
 
 
-def _byte_texts(voices: Sequence[Voice], weights: Sequence[float], prompts: Sequence[str], new: int) -> list[str]:
+def _byte_texts(
+    text_models: Sequence[TextModel], weights: Sequence[float], prompts: Sequence[str], new: int
+) -> list[str]:
     found = [bytearray() for _ in prompts]
-    for step in byte_steps(voices, weights, prompts, new):
+    for step in byte_steps(text_models, weights, prompts, new):
         for row, byte in step.items():
             found[row].append(byte)
     return ["".join(as_text([bytes(text)])) for text in found]
