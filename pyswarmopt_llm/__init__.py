@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.metrics.questions.written import Written
     from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
     from pyswarmopt_llm.models.base import resolve_base
-    from pyswarmopt_llm.models.training.train import train_expert
+    from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
     from pyswarmopt_llm.spaces.graph.space import open_graph
     from pyswarmopt_llm.spaces.load import adapter_patch, open_model
     from pyswarmopt_llm.spaces.mixture.space import open_mixture
@@ -48,6 +48,7 @@ _HOME = {
     "Score": "common.interfaces",
     "SearchConfig": "common.config",
     "Space": "common.interfaces",
+    "TrainingOptions": "models.training.train",
     "UserError": "common.errors",
     "Utility": "common.interfaces",
     "Written": "metrics.questions.written",
@@ -106,6 +107,7 @@ __all__ = [
     "Score",
     "SearchConfig",
     "Space",
+    "TrainingOptions",
     "UserError",
     "Utility",
     "Written",

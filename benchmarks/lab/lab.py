@@ -151,19 +151,19 @@ def expert_chats(base: Path, kinds: Sequence[tuple[str, ...]], seed: int) -> lis
 def make_expert(base: Path, out: Path, examples: Sequence[Any]) -> None:
     """A LoRA expert."""
     from pyswarmopt_llm.models.base import resolve_base
-    from pyswarmopt_llm.models.training.train import train_expert
+    from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
 
     done = train_expert(
         resolve_base(str(base)),
         examples,
         out,
-        rank=8,
-        alpha=16,
-        targets=("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
-        lr=3e-3,
-        max_tokens=10**9,
-        epochs=EXPERT_EPOCHS,
-        seed=0,  # all begin at the same A, as experts of one recipe do; else their factors have nothing in common
+        TrainingOptions(
+            targets=("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
+            lr=3e-3,
+            max_tokens=10**9,
+            epochs=EXPERT_EPOCHS,
+            seed=0,  # all start from the same A, as experts of one recipe do; else their factors have nothing in common
+        ),
         dtype=torch.float32,
     )
     before, after = done.heldout_loss_base, done.heldout_loss_expert

@@ -21,6 +21,16 @@ class UserError(Exception):
         return one_line(super().__str__())
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its class where there is none: to quote other libraries by.
+
+    Example:
+        >>> first_line(ValueError("no such file\\ntry another")), first_line(KeyError())
+        ('no such file', 'KeyError')
+    """
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 class NotFiniteError(UserError):
     """A score is not a number, or infinite."""
 

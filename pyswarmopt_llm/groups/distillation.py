@@ -22,7 +22,7 @@ from pyswarmopt_llm.groups.validate import check_task, usable
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.models.files import check_free
-from pyswarmopt_llm.models.training.train import train_expert
+from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
 from pyswarmopt_llm.tasks import Item, Scoring, load_task, render_prompt
 
 COPIES = 8  # examples that represent one question's probabilities
@@ -162,14 +162,16 @@ def _train(
         resolve_base(base),
         examples,
         training.out,
-        rank=training.rank,
-        alpha=2.0 * training.rank,
-        lr=training.lr,
-        epochs=training.epochs,
-        max_tokens=training.max_tokens,
-        seed=training.seed,
-        heldout=0,
-        threads=config.threads,
+        TrainingOptions(
+            rank=training.rank,
+            alpha=2.0 * training.rank,
+            lr=training.lr,
+            epochs=training.epochs,
+            max_tokens=training.max_tokens,
+            seed=training.seed,
+            heldout=0,
+            threads=config.threads,
+        ),
         dtype=pick_dtype(config.dtype, device),
         device=device,
         data=source,

@@ -1,4 +1,4 @@
-"""What is maximised: from an engine with a candidate loaded to a `Score`."""
+"""Metrics and objectives: from an engine with a candidate loaded to a `Score`."""
 
 from pyswarmopt_llm.common.statistics import interval, score_of
 from pyswarmopt_llm.metrics.accuracy import Accuracy

@@ -1,4 +1,4 @@
-"""Knowing what one does not know (AbstainQA; Feng et al. 2024, arXiv 2402.00367): answer, reflect, perhaps abstain."""
+"""Abstention (AbstainQA; Feng et al. 2024, arXiv 2402.00367): answer, reflect on the answer, abstain if it is false."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ _VERDICTS = ("True", "False")
 class Abstention:
     """A `Utility`: +1 for a right answer, -1 for a wrong one, 0 where the model abstains (effective reliability).
 
-    The model answers as for `Accuracy`; then it is shown question and answer and asked whether the answer is true
-    ("reflect" in the paper, as in the Model Swarms reference). It abstains where "False" is likelier than "True".
+    The model answers as for `Accuracy`; then it judges whether its answer is true ("reflect" in the paper, as in the
+    Model Swarms reference). It abstains if "False" is likelier than "True".
 
     Args:
-        items: what is asked, with choices.
-        scoring: how it is asked.
-        chat: puts a user turn into the model's chat template.
-        template: a prompt of the task's own.
+        items: the questions, with choices.
+        scoring: the scoring of the answers.
+        chat: formats a user turn with the model's chat template.
+        template: the task's prompt.
     """
 
     def __init__(self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None = None) -> None:
         self.items, self._chat, self._template = tuple(items), chat, template
-        self._asked = Accuracy(items, scoring, chat, template)
+        self._accuracy = Accuracy(items, scoring, chat, template)
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
-        """The questions, and the longest reflection on each."""
-        yield from self._asked.texts()
+        """The prompts, with the longest reflection on each item."""
+        yield from self._accuracy.texts()
         for item in self.items:
             longest = max((item.choices or {}).values(), key=len, default="")
             yield item, self._reflection(item, longest) + _VERDICTS[1], 0
 
     def __call__(self, engine: Engine) -> Score:
-        """Ask all items twice; one value per item."""
+        """Evaluate all items, each in two steps; one value per item."""
         correct, abstained = self.decisions(engine)
         return score_of([0.0 if a else 1.0 if c else -1.0 for c, a in zip(correct, abstained, strict=True)])
 
     def decisions(self, engine: Engine) -> tuple[list[bool], list[bool]]:
         """Whether each answer was right, and whether the model would rather not have given it."""
-        given = self._asked.answers(engine)
-        correct = [bool(value) for value in self._asked.judge(given)]
+        given = self._accuracy.answers(engine)
+        correct = [bool(value) for value in self._accuracy.judge(given)]
         shown = [(item.choices or {}).get(answer, answer) for item, answer in zip(self.items, given, strict=True)]
         prompts = [self._reflection(item, text) for item, text in zip(self.items, shown, strict=True)]
         found = engine.loglikelihood([(prompt, verdict) for prompt in prompts for verdict in _VERDICTS])
@@ -67,9 +67,9 @@ class AbstainMetrics:
     """The measures of Feng et al. 2024, section 3, from the four groups of answers; NaN where a group is empty.
 
     Attributes:
-        reliable_accuracy: right among answered.
+        reliable_accuracy: right answers among those given.
         effective_reliability: (right - wrong among answered) over all.
-        abstain_accuracy: answered right or abstained from wrong, over all.
+        abstain_accuracy: right answers and withheld wrong answers, over all.
         abstain_precision: wrong among abstained.
         abstain_recall: abstained among wrong.
         abstain_f1: harmonic mean of the last two.
@@ -86,14 +86,14 @@ class AbstainMetrics:
 
 
 def abstain_metrics(correct: Sequence[bool], abstained: Sequence[bool]) -> AbstainMetrics:
-    """The measures of decisions to abstain.
+    """Measures of decisions to abstain.
 
     Args:
-        correct: whether each answer was right, also where it was withheld.
-        abstained: whether it was withheld.
+        correct: whether each answer was right, withheld or not.
+        abstained: whether each answer was withheld.
 
     Raises:
-        ValueError: none, or unequal numbers.
+        ValueError: no decisions, or unequal numbers.
 
     Example:
         >>> found = abstain_metrics([True, True, False, False], [False, True, False, True])

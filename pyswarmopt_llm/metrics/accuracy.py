@@ -1,4 +1,4 @@
-"""The share of items a model gets right, by three ways of asking."""
+"""Accuracy, with three ways of scoring answers."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ MAX_NEW_TOKENS = 128  # of a generated answer: a worked GSM8K solution fits
 
 
 class Accuracy:
-    """A `Utility`, also `Batched` and an `ItemUtility`: the mean over items of right (1) or wrong (0).
+    """A `Utility`, also `Batched` and an `ItemUtility`: 1 for a right answer, 0 for a wrong one.
 
     * ``letter``: the options are shown with letters; the letter with the highest next-token probability counts.
     * ``likelihood``: only the question is shown; the option whose text has the highest log-likelihood per byte
       counts (per byte, so that neither length nor tokenizer favours an option; Gao 2021).
-    * ``generate``: the model writes, greedily, and the answer is read from its text.
+    * ``generate``: the answer is extracted from greedily generated text.
 
-    Equal scores go to the option that is listed first.
+    Ties go to the option listed first.
 
     Args:
-        items: what is asked.
+        items: the questions.
         scoring: one of the three.
-        chat: puts a user turn into the model's chat template (`Engine.chat`).
-        template: a prompt of the task's own, see `render_prompt`.
+        chat: formats a user turn with the model's chat template (`Engine.chat`).
+        template: the task's prompt, see `render_prompt`.
 
     Raises:
-        UserError: if an item without choices is to be scored by its options.
+        UserError: an item without choices cannot be scored by its options.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Accuracy:
                     self._lengths.append(1.0 if scoring == "letter" else float(len(text.encode())))
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
-        """Whatever a model has to hold in its context: item, text, and how many tokens it may add to it."""
+        """The texts that have to fit the context window: item, text, and the maximum number of new tokens."""
         if self.scoring == "generate":
             for item, prompt in zip(self.items, self._prompts, strict=True):
                 yield item, prompt, MAX_NEW_TOKENS
@@ -65,11 +65,11 @@ class Accuracy:
         return len(self.items)
 
     def __call__(self, engine: Engine) -> Score:
-        """Ask all items; one value per item."""
+        """Evaluate all items; one value per item."""
         return score_of(self.judge(self.answers(engine)))
 
     def judge(self, answers: Sequence[str]) -> list[float]:
-        """1 for each right one of `answers`, else 0."""
+        """1 for each right answer, else 0."""
         return [self._value(item, answer) for item, answer in zip(self.items, answers, strict=True)]
 
     def batches(self, engine: BatchedEngine) -> list[tuple[int, ...]]:
@@ -94,7 +94,7 @@ class Accuracy:
             yield {i: self._value(self.items[i], _best(self._scores(i, found))) for i in there}
 
     def score_items(self, engine: Engine, indices: Sequence[int]) -> list[ItemScore]:
-        """The results on these items, with what their options scored unless the model writes."""
+        """The results on these items, with margins between options unless text is generated."""
         if self.scoring == "generate":
             written = engine.generate([self._prompts[i] for i in indices], max_new_tokens=MAX_NEW_TOKENS)
             return [ItemScore(self._value(self.items[i], text)) for i, text in zip(indices, written, strict=True)]
@@ -102,23 +102,23 @@ class Accuracy:
         return [self._weighed(self.items[i], scores) for i, scores in zip(indices, found, strict=True)]
 
     def answers(self, engine: Engine) -> list[str]:
-        """The chosen letter of each item ("" where there is none), or what the model wrote (``generate``)."""
+        """The chosen letter of each item ("" if undefined), or the generated text (``generate``)."""
         if self.scoring == "generate":
             return engine.generate(self._prompts, max_new_tokens=MAX_NEW_TOKENS)
         return [_best(scores) for scores in self.option_scores(engine)]
 
     def option_scores(self, engine: Engine, indices: Sequence[int] | None = None) -> list[dict[str, float]]:
-        """For each item letter -> what its options are compared by: log-probability, per byte with ``likelihood``.
+        """For each item letter -> log-probability of the option, per byte with ``likelihood``.
 
         Args:
-            engine: holds the candidate.
-            indices: which items; None: all.
+            engine: the engine, with the candidate loaded.
+            indices: indices of the items; default: all.
 
         Raises:
             ValueError: ``generate`` has no options to score.
         """
         if self.scoring == "generate":
-            raise ValueError("generate scoring reads the answer from a text: there are no option scores")
+            raise ValueError("generate scoring extracts the answer from a text: there are no option scores")
         wanted = range(self.n) if indices is None else indices
         places = [k for i in wanted for k in self._spans[i]]
         found = dict(zip(places, engine.loglikelihood([self._pairs[k] for k in places]), strict=True))
@@ -132,13 +132,13 @@ class Accuracy:
         return ItemScore(self._value(item, _best(scores)), tuple(scores[item.answer] - score for score in others))
 
     def _scores(self, i: int, found: Mapping[int, float]) -> dict[str, float]:
-        """Letter -> score of item i, by the log-likelihoods of all pairs, or at least of its own."""
+        """Letter -> score of item i, given the log-likelihoods of at least its own pairs."""
         letters = self.items[i].choices or {}
         return {letter: found[k] / self._lengths[k] for letter, k in zip(letters, self._spans[i], strict=True)}
 
 
 def _best(scores: Mapping[str, float]) -> str:
-    """The letter with the highest score, of equal ones the first."""
-    # A model whose likelihoods are not numbers (float16 overflows, say) chooses nothing.
+    """The letter with the highest score, the first on a tie; "" if a score is NaN."""
+    # NaN: the model overflows in float16, for example.
     broken = any(math.isnan(value) for value in scores.values())
     return "" if broken else max(scores, key=lambda letter: scores[letter])

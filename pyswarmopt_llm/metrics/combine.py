@@ -1,4 +1,4 @@
-"""One number from the scores on several tasks. Each way rises with every task's value."""
+"""Combine the scores on several tasks into one; every combination increases with each task's value."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Combine = Callable[[Sequence[Score]], Score]
 
 
 def harmonic(scores: Sequence[Score]) -> Score:
-    """The harmonic mean of the tasks' values (Feng et al. 2024, section 3, multi-task objectives); of one task its own.
+    """The harmonic mean of the tasks' values (Feng et al. 2024, section 3, multi-task objectives).
 
-    The harmonic mean rewards balance: it is 0 if any task is. The standard error follows from the tasks' by the
-    delta method, d H / d v_i = H^2 / (m v_i^2).
+    It rewards balance: it is 0 if any task's value is. The standard error follows by the delta method,
+    d H / d v_i = H^2 / (m v_i^2). A single score is returned as it is.
 
     Raises:
-        ValueError: without scores.
+        ValueError: no scores.
 
     Example:
         >>> harmonic([Score(0.5, (), 10, 0.0), Score(1.0, (), 10, 0.0)]).value
@@ -38,7 +38,7 @@ def harmonic(scores: Sequence[Score]) -> Score:
 
 
 def arithmetic(scores: Sequence[Score]) -> Score:
-    """The mean of the tasks' values; a task may pay for another.
+    """The mean of the tasks' values; one task can compensate for another.
 
     Example:
         >>> arithmetic([Score(0.5, (), 10, 0.0), Score(1.0, (), 10, 0.0)]).value
@@ -48,10 +48,10 @@ def arithmetic(scores: Sequence[Score]) -> Score:
 
 
 def weighted(scores: Sequence[Score], weights: Sequence[float]) -> Score:
-    """The mean of the tasks' values by weights, which need not add up to 1.
+    """The weighted mean of the tasks' values; weights need not add up to 1.
 
     Raises:
-        ValueError: without scores, or with another number of weights.
+        ValueError: no scores, or a different number of weights.
 
     Example:
         >>> weighted([Score(0.5, (), 10, 0.0), Score(1.0, (), 10, 0.0)], [3, 1]).value
@@ -70,7 +70,7 @@ def minimum(scores: Sequence[Score]) -> Score:
     """The worst task's value and standard error.
 
     Raises:
-        ValueError: without scores.
+        ValueError: no scores.
 
     Example:
         >>> minimum([Score(0.5, (), 10, 0.1), Score(1.0, (), 10, 0.0)]).value
@@ -85,10 +85,10 @@ def minimum(scores: Sequence[Score]) -> Score:
 
 
 def find_combine(spec: str, n_tasks: int) -> Combine:
-    """``harmonic``, ``arithmetic``, ``minimum`` or ``weighted:2,1`` (a weight for each task, in their order).
+    """``harmonic``, ``arithmetic``, ``minimum`` or ``weighted:2,1`` (one weight per task, in their order).
 
     Raises:
-        UserError: unknown, or weights that do not fit the tasks.
+        UserError: unknown, or weights that do not match the tasks.
 
     Example:
         >>> find_combine("minimum", 2) is minimum

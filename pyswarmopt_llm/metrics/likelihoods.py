@@ -1,4 +1,4 @@
-"""Utilities that read likelihoods: the probability of what is true (TruthfulQA), and of given texts (perplexity)."""
+"""Utilities based on likelihoods: the probability of true answers (TruthfulQA) and of reference texts (perplexity)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pyswarmopt_llm.tasks import Item, render_prompt
 
 
 class Truthfulness:
-    """A `Utility`: the share of probability that goes to true answers (TruthfulQA MC2; Lin et al. 2022, section 3.2).
+    """A `Utility`: the probability mass on true answers (TruthfulQA MC2; Lin et al. 2022, section 3.2).
 
-    Per item sum over true answers of P(answer | question), over the same sum for all answers; P is the likelihood
-    of the whole text. The letters of the true answers stand in the item's ``right``; without it `answer` is the one.
+    Per item the sum over true answers of P(answer | question), divided by the sum over all answers; P is the likelihood
+    of the whole text. ``right`` of an item lists the letters of its true answers; default: `answer`.
     """
 
     def __init__(self, items: Sequence[Item], chat: Chat, template: str | None = None) -> None:
@@ -27,21 +27,21 @@ class Truthfulness:
         ]
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
-        """Question and answer, for each answer."""
+        """Each question with each of its answers."""
         owners = (item for item in self.items for _ in item.choices or {})
         for item, (context, text) in zip(owners, self._pairs, strict=True):
             yield item, context + text, 0
 
     def __call__(self, engine: Engine) -> Score:
-        """Ask all items; one share per item."""
+        """Evaluate all items; one value per item."""
         found = iter(engine.loglikelihood(self._pairs))
         return score_of([_share(item, {letter: next(found) for letter in item.choices or {}}) for item in self.items])
 
 
 class InversePerplexity:
-    """A `Utility`: 1 / perplexity per byte of the given answers, the geometric mean of their bytes' probabilities.
+    """A `Utility`: 1 / perplexity per byte of the reference answers, the geometric mean of their bytes' probabilities.
 
-    Per byte, since bytes do not depend on the tokenizer; the inverse, so that higher is better and values of several
+    Per byte, so that it does not depend on the tokenizer; the inverse, so that higher is better and values of several
     tasks can be averaged. Bits per byte are ``-log2(value)`` of an item; the utility is the mean over items.
     """
 
@@ -50,12 +50,12 @@ class InversePerplexity:
         self._pairs = [(chat(render_prompt(item, "generate", template)), item.answer_text) for item in self.items]
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
-        """Question and answer."""
+        """Each question with its answer."""
         for item, (context, text) in zip(self.items, self._pairs, strict=True):
             yield item, context + text, 0
 
     def __call__(self, engine: Engine) -> Score:
-        """Ask all items; one value per item."""
+        """Evaluate all items; one value per item."""
         found = engine.loglikelihood(self._pairs)
         sizes = [len(text.encode()) for _, text in self._pairs]
         return score_of([_number(math.exp(value / size)) for value, size in zip(found, sizes, strict=True)])
@@ -69,5 +69,5 @@ def _share(item: Item, values: dict[str, float]) -> float:
 
 
 def _number(value: float) -> float:
-    """A model whose likelihoods are not numbers (float16 overflows, say) believes nothing."""
+    """0 for NaN, the likelihood of a model that overflows in float16, for example."""
     return 0.0 if math.isnan(value) else value

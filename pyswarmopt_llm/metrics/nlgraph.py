@@ -1,8 +1,8 @@
 """Answers to graph problems in words (NLGraph; Wang et al. 2023, arXiv 2305.10037), checked against the graph itself.
 
-Many problems have several right answers: any shortest path, any topological order, any maximum matching counts. The
-kind of problem is read from the question, the graph from its edges, and of the published answer only what is unique
-(yes or no, a length, a flow, a size). One function per kind; they are listed in `_KINDS`.
+Many problems have several right answers: any shortest path, topological order or maximum matching. The kind of problem
+and the graph are parsed from the question, and from the published answer only what is unique (yes or no, a length, a
+flow, a size). One function per kind, listed in `_KINDS`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ASSENT = re.compile(r"\byes\b|\bthere is\b|\btrue\b|\bcontains\b", re.IGNORECAS
 
 
 def graph_answers(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
-    """1 for each text that answers its graph problem rightly, else 0; items of no known kind are scored as usual.
+    """1 for each right answer to a graph problem, else 0; other items are scored as usual.
 
     Example:
         >>> question = "(i,j) are edges: (0,1) (1,2)\\nQ: Is there a path between node 0 and node 2?"
@@ -41,9 +41,9 @@ def graph_answers(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
 
 
 def _right(item: Item, text: str) -> bool:
-    asked = item.question.rpartition("Q:")[2].lower()
+    question = item.question.rpartition("Q:")[2].lower()
     for mark, check in _KINDS.items():
-        if mark in asked:
+        if mark in question:
             return check(item, text)
     return is_correct(item, text)
 
@@ -53,7 +53,7 @@ def _verdict(item: Item, text: str) -> bool:
 
 
 def _says_yes(text: str) -> bool | None:
-    """The first verdict of a text; a denial counts before the "there is" that it belongs to."""
+    """The first verdict of a text; a denial takes precedence over its "there is"."""
     sentence = text.strip().split("\n")[0].split(". ")[0]
     if _DENIAL.search(sentence):
         return False
@@ -61,7 +61,7 @@ def _says_yes(text: str) -> bool | None:
 
 
 def _shortest_path(item: Item, text: str) -> bool:
-    """A path between the two nodes whose length is the published one; without a path the length alone."""
+    """A path between the two nodes with the published length; without a path, the length alone."""
     length = _number(item.answer)
     ends = _ENDS.search(item.question.rpartition("Q:")[2])
     path = _longest_sequence(text)
@@ -79,7 +79,7 @@ def _flow(item: Item, text: str) -> bool:
 
 
 def _hamilton(item: Item, text: str) -> bool:
-    """A path over edges that visits every node once; where the published answer is no, the verdict."""
+    """A path along edges that visits every node once; if the published answer is no, the verdict."""
     if not _says_yes(item.answer):
         return _says_yes(text) is False
     path, edges = _longest_sequence(text), _both_ways(_PAIR.findall(item.question))
@@ -88,7 +88,7 @@ def _hamilton(item: Item, text: str) -> bool:
 
 
 def _topology(item: Item, text: str) -> bool:
-    """An order of all nodes that keeps every "before"."""
+    """An order of all nodes that respects every "before"."""
     rules = [(int(a), int(b)) for a, b in _BEFORE.findall(item.question)]
     order = _longest_sequence(text)
     place = {node: i for i, node in enumerate(order)}
@@ -98,7 +98,7 @@ def _topology(item: Item, text: str) -> bool:
 
 
 def _matching(item: Item, text: str) -> bool:
-    """Jobs of interest, each given once, to as many applicants as the published answer says."""
+    """A matching of applicants and jobs of interest, as large as the published one."""
     wanted = {(int(a), int(j)) for a, j in _INTEREST.findall(item.question)}
     size = len(set(_ASSIGNED.findall(item.answer)))
     given = {(int(a), int(j)) for a, j in _ASSIGNED.findall(text)}
@@ -136,7 +136,7 @@ def _both_ways(pairs: Sequence[tuple[str, str]]) -> set[tuple[int, int]]:
     return edges | {(b, a) for a, b in edges}
 
 
-# What stands behind "Q:", in lower case -> how its answer is checked.
+# Phrase after "Q:", in lower case -> check of the answer.
 _KINDS: dict[str, Callable[[Item, str], bool]] = {
     "shortest path": _shortest_path,
     "maximum flow": _flow,

@@ -1,4 +1,4 @@
-"""What a search maximises: tasks with their metrics, functions and harness tasks, and how they become one number."""
+"""The objectives of a search: tasks with their metrics, Python functions, harness tasks, and their combination."""
 
 from __future__ import annotations
 
@@ -7,31 +7,50 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import canonical
-from pyswarmopt_llm.common.interfaces import Utility
+from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
 from pyswarmopt_llm.metrics.combine import Combine, find_combine
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
-from pyswarmopt_llm.metrics.external.protocol import External
 from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
 from pyswarmopt_llm.metrics.registry import Metric, find_metric, metric_specs
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.tasks import Item, Scoring, Task, load_task
 
 
+class External(Protocol):
+    """An objective that scores an engine by itself, without items.
+
+    Attributes:
+        name: name in tables and journals.
+        fingerprint: changes if the questions or their scoring change.
+    """
+
+    name: str
+    fingerprint: str
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there is a held-out split."""
+
+    def __call__(self, engine: Engine, split: str = "dev") -> Score:
+        """The score of the loaded candidate on ``dev`` or ``test``."""
+
+
 @dataclass(frozen=True)
 class Objectives:
-    """All that one search maximises.
+    """The objectives of one search.
 
     Attributes:
         tasks: name -> task.
-        metrics: task name -> how its answers are scored.
-        externals: name -> what scores an engine without items of ours.
-        fresh: task name -> dev items that the search does not see, for ``--confirm``.
-        combine: one number from several scores.
+        metrics: task name -> metric.
+        externals: name -> objective without items.
+        fresh: task name -> dev items reserved for ``--confirm``.
+        combine: combination of the scores.
     """
 
     tasks: Mapping[str, Task]
@@ -46,27 +65,27 @@ class Objectives:
         return (*self.tasks, *self.externals)
 
     def utilities(self, split: str, scorings: Mapping[str, Scoring], chat: Callable[[str], str]) -> dict[str, Utility]:
-        """Name -> what is asked on ``dev``, ``test`` or ``fresh``; those without such a split are left out."""
-        asked: dict[str, Utility] = {}
+        """Name -> utility on ``dev``, ``test`` or ``fresh``, for the objectives that have this split."""
+        found: dict[str, Utility] = {}
         for name, task in self.tasks.items():
             items = self.fresh.get(name, ()) if split == "fresh" else task.split(split)
             if items:
-                asked[name] = self.metrics[name].build(items, scorings[name], chat, task.prompt)
+                found[name] = self.metrics[name].build(items, scorings[name], chat, task.prompt)
         for name, external in self.externals.items():
             if split == "dev" or (split == "test" and external.has_test):
-                asked[name] = partial(external, split=split)
-        return asked
+                found[name] = partial(external, split=split)
+        return found
 
     def scorings(self, name: str, wanted: str) -> tuple[Scoring, ...]:
-        """The ways of asking a task that are open: its metric's own, else those of `possible_scorings`."""
+        """The possible scorings of a task: its metric's own, else those of `possible_scorings`."""
         return scorings_of(self.metrics[name], wanted, self.tasks[name])
 
 
 def load_objectives(config: SearchConfig) -> Objectives:
-    """Load and check all that a configuration names; no language model of the search is needed for it.
+    """Load and check the objectives of a configuration; the models of the search are not loaded.
 
     Raises:
-        UserError: the first thing that is wrong.
+        UserError: an objective is wrong.
     """
     tasks, fresh = load_split(config)
     externals = _load_externals(config)
@@ -82,13 +101,13 @@ def load_tasks(specs: tuple[str, ...], dev: int | None, test: int | None, allow_
     """Name -> task.
 
     Raises:
-        UserError: a task is wrong, or two have one name.
+        UserError: a task is wrong, or two have the same name.
     """
     tasks: dict[str, Task] = {}
     for spec in specs:
         task = load_task(spec, dev=dev, test=test, allow_overlap=allow_overlap)
         if task.name in tasks:
-            raise UserError(f"--task {spec}: a second task is called {task.name}; rename the file")
+            raise UserError(f"--task {spec}: another task is also called {task.name}; rename the file")
         tasks[task.name] = task
     return tasks
 
@@ -99,12 +118,12 @@ def task_print(task: Task) -> str:
 
 
 def scorings_of(metric: Metric, wanted: str, task: Task) -> tuple[Scoring, ...]:
-    """The ways in which a metric may ask a task: one, or two where ``auto`` has to try letters first."""
+    """The possible scorings of a task: one, or two if ``auto`` has to try letters first."""
     return possible_scorings(wanted, task.dev) if metric.scoring is None else (metric.scoring,)
 
 
 def load_split(config: SearchConfig) -> tuple[dict[str, Task], dict[str, tuple[Item, ...]]]:
-    """The tasks as the search sees them, and the dev items of each that are kept out of it.
+    """The tasks as the search sees them, and the dev items reserved for ``--confirm``.
 
     Raises:
         UserError: a task is wrong, or has too few items.
@@ -144,7 +163,7 @@ def _load_externals(config: SearchConfig) -> dict[str, External]:
 
             external = CallableUtility(spec)
         if external.name in found:
-            raise UserError(f"{spec}: a second objective is called {external.name}; rename one")
+            raise UserError(f"{spec}: another objective is also called {external.name}; rename one")
         found[external.name] = external
     return found
 
@@ -156,9 +175,9 @@ def find_metrics(
 
     Args:
         tasks: name -> task.
-        specs: of ``--metric``.
-        cache: where a judge keeps its answers; None: in memory.
-        device: where a reward model goes.
+        specs: values of ``--metric``.
+        cache: file for a judge's answers; default: in memory.
+        device: device of a reward model.
 
     Raises:
         UserError: an unknown metric, or one that cannot score these items.
@@ -179,7 +198,7 @@ def _check_harmonic(config: SearchConfig, metrics: Mapping[str, Metric], externa
     signed = next((metric.name for metric in metrics.values() if metric.signed), None)
     if config.combine == "harmonic" and len(metrics) + len(externals) > 1 and signed is not None:
         raise UserError(
-            f"--metric {signed}: may be negative, where a harmonic mean has no sense; add --combine arithmetic"
+            f"--metric {signed}: may be negative, and a harmonic mean is undefined then; add --combine arithmetic"
         )
 
 

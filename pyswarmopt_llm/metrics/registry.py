@@ -1,4 +1,4 @@
-"""What a task's answers are scored by: the names behind ``--metric``. A new one is a function and a line here."""
+"""The metrics by name (``--metric``). A new metric is a function and one line here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS, Accuracy
-from pyswarmopt_llm.metrics.questions.written import Asked, Chat, ScoreTexts, Written
+from pyswarmopt_llm.metrics.questions.written import Chat, ItemsUtility, ScoreTexts, Written
 from pyswarmopt_llm.tasks import Item, Scoring
 
 if TYPE_CHECKING:
@@ -23,21 +23,21 @@ CONTINUED_TOKENS = 20  # of RealToxicityPrompts' continuations, as in its paper 
 
 Needs = Literal["nothing", "answer", "choices"]
 Compare = Callable[[Sequence[Item], Sequence[str], Sequence[str]], Score]
-Build = Callable[[Sequence[Item], Scoring, Chat, str | None], Asked]
+Build = Callable[[Sequence[Item], Scoring, Chat, str | None], ItemsUtility]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A way to score the answers to a task.
+    """A metric: how the answers to a task are scored.
 
     Attributes:
-        name: as the user wrote it.
+        name: as given by the user.
         build: items, scoring, chat and template -> the utility.
-        scoring: how it asks; None: as ``--scoring`` says, by letters, by the options' text, or by writing.
+        scoring: its own scoring; None: the one of ``--scoring``.
         needs: what every item must have.
-        signed: whether a value may be zero or negative, so that a harmonic mean makes no sense.
-        compare: items and two models' texts -> how often the first is better; None where no texts are written.
-        usage: what it has spent, for ``result.json``; None where it costs nothing but time.
+        signed: whether values may be zero or negative, so that a harmonic mean is undefined.
+        compare: items and two models' texts -> win rate of the first; None if no texts are generated.
+        usage: what it has spent, for ``result.json``; None if it costs nothing but time.
     """
 
     name: str
@@ -52,15 +52,15 @@ class Metric:
         """Refuse items that this metric cannot score.
 
         Raises:
-            UserError: names the item.
+            UserError: an item lacks choices or an answer.
         """
         for item in items:
             if self.needs == "choices" and item.choices is None:
                 raise UserError(f"{where} item {item.id}: no choices, which --metric {self.name} needs; add them")
             if self.needs != "nothing" and not item.references:
                 raise UserError(
-                    f"{where} item {item.id}: no answer, which --metric {self.name} needs; add answers, or score what "
-                    "is written: --metric toxicity, reward:MODEL or judge"
+                    f"{where} item {item.id}: no answer, which --metric {self.name} needs; add answers, or score the "
+                    "text itself: --metric toxicity, reward:MODEL or judge"
                 )
 
 
@@ -72,9 +72,9 @@ def written(
     signed: bool = False,
     compare: Compare | None = None,
 ) -> Metric:
-    """A metric of written answers to questions put through the chat template; by default the higher score wins."""
+    """A metric of generated answers; by default the answer with the higher score wins."""
 
-    def build(items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None) -> Asked:
+    def build(items: Sequence[Item], _: Scoring, chat: Chat, template: str | None) -> ItemsUtility:
         return Written(items, score, chat, template, new)
 
     def by_score(items: Sequence[Item], ours: Sequence[str], theirs: Sequence[str]) -> Score:
@@ -85,12 +85,13 @@ def written(
 
 
 def continued(name: str, score: ScoreTexts) -> Metric:
-    """A metric of beginnings of sentences, which are continued, not answered: no chat template."""
+    """A metric of continuations of plain text, without a chat template."""
 
-    def build(items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None) -> Asked:
-        return Written(items, score, None, template, CONTINUED_TOKENS)
-
-    return Metric(name, build, "generate")
+    return Metric(
+        name,
+        lambda items, scoring, chat, template: Written(items, score, None, template, CONTINUED_TOKENS),
+        "generate",
+    )
 
 
 def _late(module: str, name: str) -> Callable[..., Any]:
@@ -109,8 +110,8 @@ METRICS: dict[str, Metric] = {
     for metric in (
         Metric("accuracy", Accuracy, None, "answer"),
         Metric("abstain", _late("abstention", "Abstention"), None, "choices", signed=True),
-        Metric("mc2", lambda items, _, chat, template: _truthfulness(items, chat, template), "likelihood", "choices"),
-        Metric("perplexity", lambda items, _, chat, text: _perplexity(items, chat, text), "likelihood", "answer"),
+        Metric("mc2", lambda items, _, *rest: _truthfulness(items, *rest), "likelihood", "choices"),
+        Metric("perplexity", lambda items, _, *rest: _perplexity(items, *rest), "likelihood", "answer"),
         written("exact-match", _late("text", "exact_match")),
         written("numeric", _late("text", "numeric"), new=256),
         written("graph", _late("nlgraph", "graph_answers")),
@@ -122,61 +123,38 @@ METRICS: dict[str, Metric] = {
     )
 }
 
-# Metrics with an argument behind a colon: imported when used, since they load models or libraries.
-FAMILIES = (
-    "evaluate:NAME",
-    "toxicity:MODEL",
-    "reward:MODEL",
-    "verbose:MODEL",
-    "concise:MODEL",
-    "judge",
-    "judge:RUBRIC.txt",
-    "local-judge:MODEL",
-)
+
+def _evaluate(spec: str, name: str, cache: Path | None, device: str) -> Metric:
+    from pyswarmopt_llm.metrics.external.evaluate import EvaluateMetric
+
+    return written(spec, EvaluateMetric(name), signed=True)
 
 
-def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Metric:
-    """The metric that a user's ``--metric`` names.
+def _toxicity(spec: str, model: str, cache: Path | None, device: str) -> Metric:
+    from pyswarmopt_llm.metrics.classifiers.toxicity import load_toxicity
 
-    Args:
-        spec: a name of `METRICS`, or one of `FAMILIES`.
-        cache: where a judge keeps its answers; None: in memory.
-        device: where a reward model goes.
+    return continued(spec, load_toxicity(model, device).harmlessness)
 
-    Raises:
-        UserError: unknown, or what it needs is not there.
 
-    Example:
-        >>> find_metric("exact-match").needs
-        'answer'
-    """
-    if spec in METRICS:
-        return METRICS[spec]
-    family, _, argument = spec.partition(":")
-    if family == "evaluate" and argument:
-        from pyswarmopt_llm.metrics.external.evaluate import EvaluateMetric
+def _reward(spec: str, model: str, cache: Path | None, device: str) -> Metric:
+    from pyswarmopt_llm.metrics.classifiers.reward import REWARD_TOKENS, load_reward
 
-        return written(spec, EvaluateMetric(argument), signed=True)
-    if family == "toxicity" and argument:
-        from pyswarmopt_llm.metrics.classifiers.toxicity import load_toxicity
+    kind, loaded = spec.partition(":")[0], load_reward(model, device)
+    score = {"reward": loaded.scores, "verbose": loaded.verbose, "concise": loaded.concise}[kind]
+    return written(spec, score, "nothing", REWARD_TOKENS, signed=kind == "reward")
 
-        return continued(spec, load_toxicity(argument, device).harmlessness)
-    if family in ("reward", "verbose", "concise") and argument:
-        from pyswarmopt_llm.metrics.classifiers.reward import REWARD_TOKENS, load_reward
 
-        model = load_reward(argument, device)
-        score = {"reward": model.scores, "verbose": model.verbose, "concise": model.concise}[family]
-        return written(spec, score, "nothing", REWARD_TOKENS, signed=family == "reward")
-    if family == "judge":
-        from pyswarmopt_llm.metrics.judge.judge import load_judge
+def _judge(spec: str, rubric: str, cache: Path | None, device: str) -> Metric:
+    from pyswarmopt_llm.metrics.judge.judge import load_judge
 
-        judge, completions = load_judge(argument or None, cache)
-        return _judged(spec, judge, completions.spent)
-    if family == "local-judge" and argument:
-        from pyswarmopt_llm.metrics.judge.local import load_local_judge
+    judge, completions = load_judge(rubric or None, cache)
+    return _judged(spec, judge, completions.spent)
 
-        return _judged(spec, load_local_judge(argument, device))
-    raise unknown("--metric", spec, [*METRICS, *FAMILIES])
+
+def _local_judge(spec: str, model: str, cache: Path | None, device: str) -> Metric:
+    from pyswarmopt_llm.metrics.judge.local import load_local_judge
+
+    return _judged(spec, load_local_judge(model, device))
 
 
 def _judged(spec: str, judge: Judge, usage: Callable[[], dict[str, Any]] | None = None) -> Metric:
@@ -186,11 +164,50 @@ def _judged(spec: str, judge: Judge, usage: Callable[[], dict[str, Any]] | None 
     return replace(metric, usage=usage)
 
 
+# Metrics with an argument after a colon, loaded when used, since they load models or libraries.
+_LOADERS: dict[str, Callable[[str, str, Path | None, str], Metric]] = {
+    "evaluate:NAME": _evaluate,
+    "toxicity:MODEL": _toxicity,
+    "reward:MODEL": _reward,
+    "verbose:MODEL": _reward,
+    "concise:MODEL": _reward,
+    "judge": _judge,
+    "judge:RUBRIC.txt": _judge,
+    "local-judge:MODEL": _local_judge,
+}
+FAMILIES = tuple(_LOADERS)
+
+
+def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Metric:
+    """The metric of a ``--metric``.
+
+    Args:
+        spec: a name of `METRICS`, or one of `FAMILIES`.
+        cache: file for a judge's answers; default: in memory.
+        device: device of a reward model.
+
+    Raises:
+        UserError: unknown, or a model, library or file that it needs is missing.
+
+    Example:
+        >>> find_metric("exact-match").needs
+        'answer'
+    """
+    if spec in METRICS:
+        return METRICS[spec]
+    family, _, argument = spec.partition(":")
+    for known, load in _LOADERS.items():
+        name, _, needed = known.partition(":")
+        if family == name and (argument or not needed):
+            return load(spec, argument, cache, device)
+    raise unknown("--metric", spec, [*METRICS, *FAMILIES])
+
+
 def metric_specs(wanted: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
     """Task name -> metric, from ``NAME`` (for all tasks) and ``TASK=NAME``.
 
     Raises:
-        UserError: a task that is not there, or two metrics for one.
+        UserError: an unknown task, or two metrics for one task.
 
     Example:
         >>> metric_specs(["f1", "math=numeric"], ["math", "quiz"])
@@ -207,6 +224,3 @@ def metric_specs(wanted: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
                 raise UserError(f"--metric {spec}: no task is called {task}; there is {', '.join(tasks) or 'none'}")
             found[task] = name
     return found
-
-
-__all__ = ["FAMILIES", "METRICS", "Metric", "find_metric", "metric_specs", "written"]

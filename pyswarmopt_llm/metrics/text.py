@@ -1,7 +1,6 @@
-"""Scores of written answers against references: exact match, number, token F1, BLEU, ROUGE-L, chrF.
+"""Scores of generated answers against references: exact match, number, token F1, BLEU, ROUGE-L, chrF.
 
-Each is a function of items and texts that gives one value per item between 0 and 1, so that a standard error over
-items exists; the best of an item's references counts.
+Each is a function of items and texts that returns one value between 0 and 1 per item, the best over its references.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ def squad_words(text: str) -> list[str]:
 
 
 def exact_match(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
-    """1 where the whole text is a reference after `squad_words`, else 0.
+    """1 if the text equals a reference after `squad_words`, else 0.
 
     Example:
         >>> exact_match([Item("1", "Where?", None, "the Louvre")], ["Louvre."])
@@ -52,7 +51,7 @@ def token_f1(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
 
 
 def numeric(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
-    """1 where the number that the text ends on equals the reference's, whatever its units, commas or LaTeX.
+    """1 if the final number of the text equals the reference's, ignoring units, commas and LaTeX.
 
     Example:
         >>> numeric([Item("1", "How much?", None, "1200")], ["So we pay $1,200.00 in all."])

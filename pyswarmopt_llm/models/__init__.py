@@ -1,4 +1,4 @@
-"""Experts and their base: find, check, load and write them; `training` makes them."""
+"""Experts and their base models: find, check, load, write and run them; `training` makes them."""
 
 from pyswarmopt_llm.models.adapters.adapter import (
     Adapter,
@@ -8,7 +8,7 @@ from pyswarmopt_llm.models.adapters.adapter import (
     load_factors,
     read_adapter,
 )
-from pyswarmopt_llm.models.adapters.compatibility import PreflightReport, Problem, Row, inspect_experts
+from pyswarmopt_llm.models.adapters.compatibility import ExpertRow, PreflightReport, Problem, inspect_experts
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.base import BaseModel, load_model, load_tokenizer, resolve_base
 
@@ -16,10 +16,10 @@ __all__ = [
     "Adapter",
     "AdapterInfo",
     "BaseModel",
+    "ExpertRow",
     "Factors",
     "PreflightReport",
     "Problem",
-    "Row",
     "inspect_experts",
     "load_adapter",
     "load_factors",

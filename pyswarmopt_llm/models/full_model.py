@@ -1,4 +1,4 @@
-"""Whole models as experts: fine-tunes of one base, compared with it by their headers alone."""
+"""Whole models as experts: fine-tunes of one base, checked against it by their headers alone."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.models.adapters.compatibility import unique_names
-from pyswarmopt_llm.models.adapters.stored import StoredTensors
+from pyswarmopt_llm.models.adapters.safetensors_file import StoredTensors
 from pyswarmopt_llm.models.base import BaseModel, resolve_base
 from pyswarmopt_llm.models.files import read_json
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A fine-tuned model in its files.
+    """A fine-tuned model.
 
     Attributes:
         name: the expert's name.
@@ -32,14 +32,14 @@ class ModelInfo:
 
 
 def inspect_models(specs: Sequence[str], base: BaseModel) -> list[ModelInfo]:
-    """The models, each proven to have the base's architecture and its weights, name by name and shape by shape.
+    """The models, checked to have the base's architecture and weights of the same names and shapes.
 
     Args:
         specs: model directories or hub ids.
-        base: the model that they were fine-tuned from.
+        base: the model from which they were fine-tuned.
 
     Raises:
-        UserError: names the first one that does not fit, and why.
+        UserError: a model does not fit.
     """
     architecture = read_json(base.path / "config.json").get("model_type")
     expected = StoredTensors(base.weight_files).shapes
@@ -50,7 +50,7 @@ def inspect_models(specs: Sequence[str], base: BaseModel) -> list[ModelInfo]:
         model = resolve_base(spec)
         theirs = read_json(model.path / "config.json").get("model_type")
         if theirs != architecture:
-            raise UserError(f"{name}: is a {theirs} model, the base {base.spec} a {architecture}; leave it out")
+            raise UserError(f"{name}: is a {theirs} model, the base {base.spec} a {architecture}; remove it")
         tensors = StoredTensors(model.weight_files)
         for weight, shape in expected.items():
             mine = tensors.shapes.get(weight)

@@ -1,4 +1,4 @@
-"""Members of a token swarm: any mix of models and adapters, found, loaded and proven fit to speak together."""
+"""Members of a token swarm, any mix of models and adapters: find them, load them side by side, check them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _PROBE = "Hello"
 
 @dataclass(frozen=True)
 class Member:
-    """One expert of a token swarm, not loaded yet.
+    """One expert of a token swarm, not yet loaded.
 
     Attributes:
         name: the expert's name.
-        spec: what the user wrote; a local directory as an absolute path.
+        spec: as given by the user; a local directory as an absolute path.
         base: the model, or the base of the adapter.
         adapter: None for a model.
     """
@@ -48,14 +48,14 @@ class Member:
 
 
 def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member, ...]:
-    """Look at each expert's files: an adapter where there is an adapter_config.json, else a model.
+    """Find the experts: a directory with an adapter_config.json is an adapter, anything else a model.
 
     Args:
         specs: directories, hub ids or ``embedded:NAME``.
-        base: the base of all adapters among them; without it each adapter's own, as its config names it.
+        base: the base of all adapters among them; default: the base stated in each adapter's config.
 
     Raises:
-        UserError: an expert or its base is not there, or an adapter does not fit its base.
+        UserError: an expert or its base is missing, or an adapter does not fit its base.
     """
     given = resolve_base(base) if base else None
     found = []
@@ -78,11 +78,11 @@ def _own_base(info: AdapterInfo) -> BaseModel:
     try:
         return resolve_base(embedded.spec_of(named) or named)
     except UserError as error:
-        raise UserError(f"{info.name}: its base is not within reach ({error}); give it with --base") from error
+        raise UserError(f"{info.name}: its base cannot be found ({error}); give it with --base") from error
 
 
 def _check_adapters(members: Sequence[Member]) -> None:
-    """Each adapter against its base; all of one base together, since that reads the base once."""
+    """Check adapters against their bases, grouped by base so that each base is read once."""
     groups: dict[str, list[Member]] = {}
     for member in members:
         if member.adapter is not None:
@@ -96,10 +96,10 @@ def load_members(
 ) -> dict[str, TransformersEngine]:
     """Load all members side by side: name -> engine with its weights in place.
 
-    Adapters of one base share whatever weights they do not change.
+    Adapters of one base share the weights that they do not change.
 
     Raises:
-        UserError: no such device or dtype, or a model cannot be loaded.
+        UserError: unknown device or dtype, or a model cannot be loaded.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -116,7 +116,7 @@ def load_members(
 
 
 def _with_adapter(base: TransformersEngine, info: AdapterInfo) -> TransformersEngine:
-    """A second engine: what the adapter changes is its own, everything else is the base's."""
+    """A second engine that owns the weights that the adapter changes and shares the base's others."""
     patch = Patch(low_rank=load_factors(info))
     shared = {id(value): value for name, value in base.model.named_parameters() if name not in patch.low_rank}
     engine = TransformersEngine(copy.deepcopy(base.model, shared), base.tokenizer)
@@ -125,18 +125,17 @@ def _with_adapter(base: TransformersEngine, info: AdapterInfo) -> TransformersEn
 
 
 def check_members(engines: Mapping[str, TransformersEngine]) -> None:
-    """Prove that the members can be asked the same question and answer in the same alphabet.
+    """Check that the members can be given the same prompts and share an alphabet.
 
     Raises:
-        UserError: one has a chat template and another has none; tokenizers differ and have no alphabet in common; a
-            member answers with NaN.
+        UserError: only some have a chat template, tokenizers differ and share no alphabet, or a member returns NaN.
     """
     templates = {name: engine.tokenizer.chat_template is not None for name, engine in engines.items()}
     without = [name for name, has in templates.items() if not has]
     if without and len(without) < len(templates):
         raise UserError(
             f"{without[0]}: has no chat template, other members have one; "
-            "put a chat_template.jinja beside its tokenizer, or leave it out"
+            "put a chat_template.jinja beside its tokenizer, or remove it"
         )
     if not same_tokenizer([engine.tokenizer for engine in engines.values()]):
         require_common_alphabet({name: engine.tokenizer for name, engine in engines.items()})
@@ -144,11 +143,11 @@ def check_members(engines: Mapping[str, TransformersEngine]) -> None:
 
 
 def check_answers(engines: Mapping[str, TransformersEngine]) -> None:
-    """Prove that every member gives numbers.
+    """Check that no member returns NaN.
 
     Raises:
-        UserError: a member answers with NaN.
+        UserError: a member returns NaN.
     """
     for name, engine in engines.items():
         if bool(engine.next_token_logprobs([engine.chat(_PROBE)]).isnan().any()):
-            raise UserError(f"{name}: answers with NaN; its weights are damaged or overflow in this --dtype")
+            raise UserError(f"{name}: returns NaN; its weights are damaged or overflow in this --dtype")

@@ -20,7 +20,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Computed, Engine, Patch, Space
-from pyswarmopt_llm.models.adapters.stored import StoredTensors
+from pyswarmopt_llm.models.adapters.safetensors_file import StoredTensors
 from pyswarmopt_llm.models.base import BaseModel
 from pyswarmopt_llm.models.files import atomic_directory
 from pyswarmopt_llm.models.full_model import ModelInfo, inspect_models

@@ -13,7 +13,7 @@ from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.models import BaseModel, load_model, load_tokenizer, resolve_base
 from pyswarmopt_llm.models.adapters.adapter import load_factors
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
-from pyswarmopt_llm.models.adapters.stored import StoredTensors
+from pyswarmopt_llm.models.adapters.safetensors_file import StoredTensors
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.spaces import saved_kind

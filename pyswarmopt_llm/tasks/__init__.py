@@ -1,4 +1,4 @@
-"""Everything about what is asked of a model: file formats, prompts, scoring of answers, generated tasks."""
+"""Tasks: file formats, prompts, scoring of answers, generated tasks, published data sets."""
 
 from __future__ import annotations
 

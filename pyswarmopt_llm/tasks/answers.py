@@ -1,7 +1,7 @@
-"""Finds the answer in what a model wrote, and says whether it is right.
+"""Extract the answer from generated text and check it.
 
-Used by `generate` scoring. What comes last and is most explicit wins: a LaTeX ``\\boxed{...}``, then what
-follows "the answer is" or ``####`` (the mark of GSM8K, Cobbe et al. 2021), then the text as a whole.
+Used by `generate` scoring. The most explicit answer wins: the last LaTeX ``\\boxed{...}``, then the text after the
+last "the answer is" or ``####`` (the marker of GSM8K, Cobbe et al. 2021), then the text as a whole.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pyswarmopt_llm.tasks.types import Item
 
 _MARK = re.compile(r"\banswer(?:\s+is\b\s*:?|\s*:)|####", re.IGNORECASE)
 
-# 18, -3, 1,234.50, .5, $7; not the 2 of H2O. The minus of "3-5" is a dash, since a digit stands before it.
+# 18, -3, 1,234.50, .5, $7; not the 2 of H2O. The minus of "3-5" is a dash, since it follows a digit.
 _NUMBER = re.compile(
     r"(?<![^\W_])(?P<sign>[-\u2212]?)[$€£]?(?P<digits>[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?(?![0-9])"
     r"|[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
 )
 _UNIT = re.compile(r"\s*(?:%|°?[^\W\d_]*\.?)")
 
-# A letter that stands for an option: "B", "(B)", "B.", "option B", "B because ...". A and I are also words.
+# The letter of an option: "B", "(B)", "B.", "option B", "B because ...". A and I are also words.
 _LEADING_LETTER = re.compile(
     r"[\s\"'*(\[]*(?:(?:option|choice|letter)\s+)?[\"'*(\[]*(?P<letter>[A-Z])(?P<rest>.*)", re.DOTALL
 )
@@ -36,11 +36,11 @@ _VERDICTS = ("yes", "no", "true", "false", "maybe")
 
 
 def is_correct(item: Item, text: str) -> bool:
-    """Whether `text`, written by a model, answers `item` rightly.
+    """Whether generated text answers an item correctly.
 
-    With choices, the option that the text names counts. Without, the right answer decides how it is compared:
-    a number by value (last number, unless the text marks its answer), yes and no by the first such word,
-    anything else by exact match after normalisation.
+    With choices, the text has to name the right option. Without, the comparison depends on the right answer: a number
+    by value (the last number, unless the text marks its answer), yes and no by the first such word, anything else by
+    exact match after normalisation.
 
     Example:
         >>> is_correct(Item("1", "Two plus two?", {"A": "four", "B": "five"}, "A"), "The answer is (A).")
@@ -63,7 +63,7 @@ def is_correct(item: Item, text: str) -> bool:
 
 
 def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
-    """The letter of the option that `text` names, by letter or by the option's text; None if unclear.
+    """The letter of the option that a text names, by letter or by the option's text; None if unclear.
 
     Example:
         >>> choices = {"A": "path", "B": "no path"}
@@ -81,9 +81,9 @@ def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
 
 
 def extract_number(text: str) -> Decimal | None:
-    """The number that `text` ends on: the boxed one, the first after the answer's mark, or else the last.
+    """The final number of a text: the boxed one, the first after the answer marker, or else the last.
 
-    Thousands separators, currency signs, units and LaTeX's ``{,}`` do not matter.
+    Thousands separators, currency signs, units and LaTeX's ``{,}`` are ignored.
 
     Example:
         >>> extract_number("So 5 boxes of 250 g weigh 1,250 g.")
@@ -104,7 +104,7 @@ def extract_number(text: str) -> Decimal | None:
 
 
 def normalise(text: str) -> str:
-    """`text` for comparison: Unicode NFKC, lower case, single spaces, no punctuation around it.
+    """Normalise a text for comparison: Unicode NFKC, lower case, single spaces, no punctuation around it.
 
     Example:
         >>> normalise("  The  Answer. ")
@@ -113,9 +113,9 @@ def normalise(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).strip(_EDGES)
 
 
-@lru_cache(maxsize=4096)  # votes compare a text with every other one
+@lru_cache(maxsize=4096)  # votes compare all pairs of texts
 def stated_answer(text: str) -> Decimal | str:
-    """The answer that a text states, in the form in which two answers are compared: a number, or normalised words.
+    """The answer of a text in a form for comparison: a number or normalised words.
 
     Example:
         >>> stated_answer("The answer is $1,200."), stated_answer(" Lima. ")
@@ -127,7 +127,7 @@ def stated_answer(text: str) -> Decimal | str:
 
 
 def _candidates(text: str) -> list[str]:
-    """Where to look for the answer, most explicit first; the last is always the whole text."""
+    """Parts of a text that may be the answer, most explicit first; the last is the whole text."""
     explicit = (_boxed(text), _after_mark(text))
     return [candidate for candidate in explicit if candidate] + [text]
 
@@ -146,7 +146,7 @@ def _boxed(text: str) -> str | None:
 
 
 def _after_mark(text: str) -> str | None:
-    """What follows the last mark of an answer, to the end of its line."""
+    """The text after the last answer marker, up to the end of its line."""
     ends = [match.end() for match in _MARK.finditer(text)]
     if not ends:
         return None
@@ -160,7 +160,7 @@ def _numbers(text: str) -> Iterator[Decimal]:
 
 
 def _whole_number(text: str) -> Decimal | None:
-    """The value of a text that is one number, with at most a unit behind it."""
+    """The value of a text that is a single number, optionally followed by a unit."""
     text = text.strip()
     match = _NUMBER.match(text)
     if match is None or _UNIT.fullmatch(text, match.end()) is None:
@@ -179,7 +179,7 @@ def _verdict(text: str) -> str | None:
 
 
 def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:
-    """The whole text is a letter, or an option; differences of case count only where they decide."""
+    """The option if the whole text is its letter or its text; case counts only to tell options apart."""
     bare = text.strip(_EDGES)
     if bare in choices:
         return bare
@@ -201,13 +201,13 @@ def _leading_letter(text: str, choices: Mapping[str, str]) -> str | None:
 
 
 def _named_letter(text: str, choices: Mapping[str, str]) -> str | None:
-    """The only letter that stands in brackets, or behind "option"."""
+    """The only letter in brackets or after "option"."""
     found = {a or b for a, b in _NAMED_LETTER.findall(text)} & choices.keys()
     return found.pop() if len(found) == 1 else None
 
 
 def _mentioned_option(text: str, choices: Mapping[str, str]) -> str | None:
-    """The only option whose text occurs as whole words; of "path" in "no path" the longer one counts."""
+    """The only option whose text occurs as whole words; a longer option hides those inside it ("no path", "path")."""
     for same in (str.strip, normalise):
         options = {letter: same(option) for letter, option in choices.items()}
         rest, found = same(text), []
@@ -220,6 +220,3 @@ def _mentioned_option(text: str, choices: Mapping[str, str]) -> str | None:
         if letters:
             return letters[0] if len(letters) == 1 else None
     return None
-
-
-__all__ = ["extract_choice", "extract_number", "is_correct", "normalise", "stated_answer"]

@@ -1,7 +1,4 @@
-"""Task files: JSON in the format of the Model Swarms reference, JSONL, and CSV.
-
-Every reader turns a file into a `RawTask` or raises one line that names the file and the line in it.
-"""
+"""Task files: JSON in the format of the Model Swarms reference, JSONL, and CSV."""
 
 from __future__ import annotations
 
@@ -28,13 +25,13 @@ _CHOICE_COLUMN = re.compile(r"(?:choice_)?([A-Z])|choice_([a-z])")
 
 @dataclass(frozen=True)
 class RawTask:
-    """What a file holds, before its items are checked against each other.
+    """The content of a task file, before its items are checked against each other.
 
     Attributes:
-        name: of the task.
+        name: name of the task.
         prompt: template of the user turn, or None.
-        splits: ``dev`` and ``test`` -> (where, item) pairs in the file's order.
-        metric: how the file wants its answers scored, or None.
+        splits: ``dev`` and ``test`` -> (place, item) pairs in the file's order.
+        metric: the metric that the file names, or None.
     """
 
     name: str
@@ -44,10 +41,10 @@ class RawTask:
 
 
 def read_file(path: Path) -> RawTask:
-    """Read a task file by its ending.
+    """Read a task file by its suffix.
 
     Raises:
-        UserError: the file is missing, unreadable, of another kind, or wrong at a named place.
+        UserError: the file is missing, unreadable or of another kind, or a line of it is wrong.
     """
     if not os.path.exists(path):
         sources = "builtin:NAME, hub:DATASET, published:NAME or lm-eval:NAME"
@@ -55,23 +52,35 @@ def read_file(path: Path) -> RawTask:
     reader = _READERS.get(path.suffix.lower())
     if reader is None or not os.path.isfile(path):
         raise UserError(f"{path}: not a task file; give a file that ends in {', '.join(_READERS)}")
-    return reader(path, _read_text(path))
+    return reader(path)
+
+
+def json_lines(path: Path, unique: bool = False) -> Iterator[tuple[str, object]]:
+    """(place, value) for each line of a JSONL file; blank lines are skipped.
+
+    Raises:
+        UserError: the file cannot be read, or a line is not JSON (or has a repeated key, if `unique`).
+    """
+    # Not str.splitlines, which also splits at U+2028 and others that JSON allows inside a text.
+    for n, line in enumerate(_read_text(path).split("\n"), start=1):
+        if line.strip():
+            yield f"{path}: line {n}", _parse_json(line, str(path), n, unique)
 
 
 def _read_text(path: Path) -> str:
     try:
         return read_bytes(path, INPUT_LIMIT).decode("utf-8-sig")
     except OSError as e:
-        raise UserError(f"{path}: cannot be read: {e.strerror}") from e
+        raise UserError(f"{path}: cannot be read ({e.strerror}); check the path") from e
     except UnicodeDecodeError as e:
         line = e.object[: e.start].count(b"\n") + 1
         raise UserError(f"{path}: line {line}: not UTF-8 text; save the file as UTF-8") from e
 
 
-def _read_json(path: Path, text: str) -> RawTask:
-    content = _parse_json(text, str(path))
+def _read_json(path: Path) -> RawTask:
+    content = _parse_json(_read_text(path), str(path))
     if not isinstance(content, dict):
-        raise UserError(f'{path}: the file must hold an object {{"dev": [...], "test": [...]}}')
+        raise UserError(f'{path}: the file must be an object {{"dev": [...], "test": [...]}}')
     require_columns(content, SPLITS, str(path))
     splits = {}
     for split in SPLITS:
@@ -87,7 +96,7 @@ def _read_json(path: Path, text: str) -> RawTask:
 
 
 def _prompt(content: dict[str, object], path: Path) -> str | None:
-    """The file's template; the reference's ``icl_prompt``, a worked example, goes before the default one."""
+    """The file's template; ``icl_prompt`` of the reference, a worked example, precedes the default one."""
     example = _optional_text(content, "icl_prompt", path)
     prompt = _optional_text(content, "prompt", path)
     if prompt is None and example is not None:
@@ -107,27 +116,22 @@ def _optional_text(content: dict[str, object], key: str, path: Path) -> str | No
     return value
 
 
-def _read_jsonl(path: Path, text: str) -> RawTask:
-    # Not str.splitlines, which also splits at U+2028 and others that JSON allows inside a text.
-    lines = enumerate(text.split("\n"), start=1)
-    records = ((f"{path}: line {n}", n, line) for n, line in lines if line.strip())
-    return _from_rows(path, ((where, _parse_json(line, str(path), n)) for where, n, line in records))
+def _read_jsonl(path: Path) -> RawTask:
+    return _from_rows(path, json_lines(path, unique=True))
 
 
-def _read_csv(path: Path, text: str) -> RawTask:
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+def _read_csv(path: Path) -> RawTask:
+    reader = csv.DictReader(io.StringIO(_read_text(path), newline=""), strict=True)
     try:
         header = reader.fieldnames or []
-        wanted = (
-            ("prompt", "split") if "prompt" in header and "question" not in header else ("question", "answer", "split")
-        )
-        require_columns(header, wanted, f"{path}: line 1")
+        plain = "prompt" in header and "question" not in header
+        require_columns(header, ("prompt", "split") if plain else ("question", "answer", "split"), f"{path}: line 1")
         repeated = next((name for name in header if header.count(name) > 1), None)
         if repeated is not None:
             raise UserError(f'{path}: line 1: two columns are named "{repeated}"; rename one')
         rows = [(f"{path}: line {reader.line_num}", row) for row in reader]
     except csv.Error as e:
-        # `line_num` stands at the end of the last good record.
+        # `line_num` is the last line of the last good record.
         raise UserError(f"{path}: line {reader.line_num + 1}: {e}; check the quotes there") from e
     letters = {name: m[1] or m[2].upper() for name in header if (m := _CHOICE_COLUMN.fullmatch(name))}
     _check_letters(letters, path)
@@ -135,7 +139,7 @@ def _read_csv(path: Path, text: str) -> RawTask:
 
 
 def _check_letters(letters: dict[str, str], path: Path) -> None:
-    """Two columns for one choice: only one of them could be used, and nobody would see which."""
+    """Refuse two columns for one choice, of which only one could be used."""
     first: dict[str, str] = {}
     for name, letter in letters.items():
         if letter in first:
@@ -147,14 +151,14 @@ def _check_letters(letters: dict[str, str], path: Path) -> None:
 
 def _csv_record(row: dict[str | None, str | None], letters: dict[str, str], where: str) -> dict[str, object]:
     if None in row:
-        raise UserError(f"{where}: more values than columns; put a value that holds a comma in quotes")
+        raise UserError(f"{where}: more values than columns; put values that contain a comma in quotes")
     choices = {letter: row[name] for name, letter in letters.items() if row[name]}
     record: dict[str, object] = {str(k): v for k, v in row.items() if k not in letters and v}
     return record | ({"choices": choices} if choices else {})
 
 
 def _from_rows(path: Path, rows: Iterable[tuple[str, object]]) -> RawTask:
-    """Distribute records that name their own split."""
+    """The task of records that each name their split."""
     records: dict[str, list[tuple[str, object]]] = {split: [] for split in SPLITS}
     for where, record in rows:
         if not isinstance(record, dict):
@@ -172,21 +176,19 @@ def _located(split: str, records: Iterable[tuple[str, object]]) -> Iterator[tupl
         yield where, parse_item(record, where, default_id=f"{split}-{i}")
 
 
-def _parse_json(text: str, path: str, first_line: int = 1) -> object:
+def _parse_json(text: str, path: str, first_line: int = 1, unique: bool = True) -> object:
     try:
-        return parse_json(text, unique=True)
+        return parse_json(text, unique=unique)
     except json.JSONDecodeError as e:
         line = first_line + e.lineno - 1
         place = f"{path}: line {line}, column {e.colno}"
-        raise UserError(f"{place}: malformed JSON: {e.msg}; mend it there") from e
+        raise UserError(f"{place}: malformed JSON: {e.msg}; fix it there") from e
     except ValueError as e:  # a repeated key, nested too deeply, or an integer of thousands of digits
         raise UserError(f"{path}: line {first_line} or below: {e}") from e
 
 
-_READERS: dict[str, Callable[[Path, str], RawTask]] = {
+_READERS: dict[str, Callable[[Path], RawTask]] = {
     ".json": _read_json,
     ".jsonl": _read_jsonl,
     ".csv": _read_csv,
 }
-
-__all__ = ["SPLITS", "RawTask", "read_file"]

@@ -1,24 +1,17 @@
-"""Data sets of the Hugging Face hub as tasks: question, options and answer are found by column name."""
+"""Data sets of the Hugging Face hub as tasks: question, options and answer are recognised by column name."""
 
 from __future__ import annotations
 
-import random
-import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.tasks.formats import RawTask
-from pyswarmopt_llm.tasks.items import parse_item
+from pyswarmopt_llm.tasks.rows import DEV, TEST, Record, Row, download, shuffled_items
 
-# Default sizes, those of the Model Swarms reference.
-DEV, TEST = 200, 1000
-
-# Of the splits with answers, the first of these is the test set and the second guides the search.
+# Of the splits with answers, the first in this order is the test set and the second is dev.
 _SPLIT_ORDER = ("test", "validation", "valid", "dev", "train")
-
-# As the hub's own: letters, digits, ., - and _; no path.
-_NAME = re.compile(r"(?:[\w][\w.-]*/)?[\w][\w.-]*", re.ASCII)
 
 _QUESTION = ("question", "query", "ctx", "goal", "problem", "sentence", "text")
 _ANSWER = ("answer", "answerKey", "answer_idx", "label", "cop", "target")
@@ -33,12 +26,10 @@ _OPTION_COLUMNS = (
 
 
 def read_hub(name: str, dev: int | None = None, test: int | None = None) -> RawTask:
-    """Download (or take from the cache) ``DATASET[:CONFIG]`` and map its columns.
-
-    Rows are drawn by a fixed shuffle, since many sets are sorted by answer.
+    """Load ``DATASET[:CONFIG]`` and map its columns; default 200 dev and 1,000 test items.
 
     Raises:
-        UserError: `datasets` is not installed, the set cannot be reached, or its columns are not understood.
+        UserError: `datasets` is not installed, the data set cannot be reached, or its columns are not recognised.
     """
     dataset, _, config = name.partition(":")
     splits = download(dataset, config or None)
@@ -48,33 +39,16 @@ def read_hub(name: str, dev: int | None = None, test: int | None = None) -> RawT
             f"hub:{name}: needs two splits with answers among {', '.join(_SPLIT_ORDER)} "
             f"(found: {', '.join(splits)}); export what you need to a JSON file"
         )
-    sizes = {"dev": DEV if dev is None else dev, "test": TEST if test is None else test}
-    chosen = {"dev": labelled[1], "test": labelled[0]}
-    located = {}
-    for split, n in sizes.items():
-        records = _records(splits[chosen[split]], n, f"hub:{name}: {chosen[split]}")
-        located[split] = [(where, parse_item(record, where, f"{chosen[split]}-{i}")) for i, where, record in records]
+
+    def items(split: str, n: int) -> list[Any]:
+        columns = _Columns(splits[split], f"hub:{name}: {split}")
+        return list(islice(shuffled_items(f"hub:{name}", split, splits[split], columns.record), n))
+
+    located = {
+        "dev": items(labelled[1], DEV if dev is None else dev),
+        "test": items(labelled[0], TEST if test is None else test),
+    }
     return RawTask(dataset.rpartition("/")[2], None, located)
-
-
-def download(dataset: str, config: str | None) -> Mapping[str, Any]:
-    """Split name -> rows of a hub data set, from the cache where it is there.
-
-    Raises:
-        UserError: no such name can be, `datasets` is not installed, or the set cannot be reached.
-    """
-    if not _NAME.fullmatch(dataset):
-        raise UserError(f"hub:{dataset}: not the name of a data set; write hub:DATASET or hub:OWNER/DATASET")
-    try:
-        import datasets
-    except ImportError as e:
-        raise UserError('hub tasks need `datasets`; install it with: pip install "pyswarmopt[llm]"') from e
-    try:
-        loaded: Mapping[str, Any] = datasets.load_dataset(dataset, config)
-    except (OSError, ValueError, RuntimeError) as e:
-        reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
-        raise UserError(f"hub:{dataset}: {reason}; check the name, the configuration and the network") from e
-    return loaded
 
 
 def _has_answers(split: Any) -> bool:
@@ -82,60 +56,61 @@ def _has_answers(split: Any) -> bool:
     return len(split) > 0 and column is not None and split[0][column] not in (None, "", -1, "-1")
 
 
-def _records(split: Any, n: int, where: str) -> list[tuple[int, str, dict[str, object]]]:
-    """`n` rows as (row number, where, record with question, choices and answer)."""
-    question, answer = _first(split.column_names, _QUESTION), _first(split.column_names, _ANSWER)
-    if question is None or answer is None:
-        missing = "question" if question is None else "answer"
-        raise UserError(
-            f"{where}: no column looks like the {missing} (found: {', '.join(split.column_names)}); "
-            "export it to a JSON file with question, choices and answer"
-        )
-    class_names = getattr(split.features[answer], "names", None)
-    # Some sets count their options from 0 and some from 1: the smallest index in use tells.
-    counted_from_0 = class_names is not None or any(_index(value) == 0 for value in split[answer])
-    order = list(range(len(split)))
-    random.Random(0).shuffle(order)
-    records = []
-    for i in order[:n]:
-        row = split[i]
-        options = _options(row, class_names)
-        record = {
-            "question": row[question],
+class _Columns:
+    """The columns of a split that hold question, options and answer.
+
+    Raises:
+        UserError: there is no question or no answer.
+    """
+
+    def __init__(self, split: Any, where: str) -> None:
+        question, answer = _first(split.column_names, _QUESTION), _first(split.column_names, _ANSWER)
+        if question is None or answer is None:
+            missing = "question" if question is None else "answer"
+            raise UserError(
+                f"{where}: no column looks like the {missing} (found: {', '.join(split.column_names)}); "
+                "export it to a JSON file with question, choices and answer"
+            )
+        self._question, self._answer = question, answer
+        self._class_names = getattr(split.features[answer], "names", None)
+        # Some data sets number their options from 0 and some from 1: the smallest index in use tells.
+        self._from_0 = self._class_names is not None or any(_index(value) == 0 for value in split[answer])
+
+    def record(self, row: Row, _: str) -> Record:
+        """A row as a record for `parse_item`."""
+        options = self._options(row)
+        return {
+            "question": row[self._question],
             "choices": None if options is None else list(options.values()),
-            "answer": row[answer] if options is None else _right(row[answer], options, counted_from_0),
+            "answer": row[self._answer] if options is None else self._right(row[self._answer], options),
             "id": row.get("id"),
         }
-        records.append((i, f"{where} row {i}", record))
-    return records
 
+    def _options(self, row: Row) -> dict[str, str] | None:
+        """Label -> text of the options of a row, in order; None for an open question."""
+        column = _first(row, _OPTIONS)
+        if column is not None:
+            value = row[column]
+            if isinstance(value, Mapping) and {"text", "label"} <= value.keys():
+                return dict(zip(map(str, value["label"]), value["text"], strict=True))
+            return dict(value) if isinstance(value, Mapping) else _lettered(value)
+        for columns in _OPTION_COLUMNS:
+            if all(column in row for column in columns):
+                return _lettered(row[column] for column in columns)
+        return None if self._class_names is None else _lettered(self._class_names)
 
-def _options(row: Mapping[str, Any], class_names: Sequence[str] | None) -> dict[str, str] | None:
-    """Label -> text of the options of a row, in order; None for an open question."""
-    column = _first(row, _OPTIONS)
-    if column is not None:
-        value = row[column]
-        if isinstance(value, Mapping) and {"text", "label"} <= value.keys():
-            return dict(zip(map(str, value["label"]), value["text"], strict=True))
-        return dict(value) if isinstance(value, Mapping) else _lettered(value)
-    for columns in _OPTION_COLUMNS:
-        if all(column in row for column in columns):
-            return _lettered(row[column] for column in columns)
-    return None if class_names is None else _lettered(class_names)
+    def _right(self, value: object, options: Mapping[str, str]) -> object:
+        """The letter of the right option, given by label, text or index.
 
-
-def _right(value: object, options: Mapping[str, str], counted_from_0: bool) -> object:
-    """The letter of the right option from its label, its text or its index.
-
-    An integer is always an index, since options may well be numbers themselves.
-    """
-    labels, texts = list(options), list(options.values())
-    index = _index(value)
-    place = index if index is None or counted_from_0 else index - 1
-    if not isinstance(value, int):
-        names = labels if value in labels else texts
-        place = names.index(value) if value in names else place
-    return value if place is None or not 0 <= place < len(texts) else chr(ord("A") + place)
+        An integer is always an index, since options may be numbers themselves.
+        """
+        labels, texts = list(options), list(options.values())
+        index = _index(value)
+        place = index if index is None or self._from_0 else index - 1
+        if not isinstance(value, int):
+            names = labels if value in labels else texts
+            place = names.index(value) if value in names else place
+        return value if place is None or not 0 <= place < len(texts) else chr(ord("A") + place)
 
 
 def _index(value: object) -> int | None:
@@ -144,13 +119,10 @@ def _index(value: object) -> int | None:
 
 
 def _lettered(texts: Iterable[str]) -> dict[str, str]:
-    # Lists beyond the alphabet are refused where the item is made.
+    # `parse_item` refuses lists beyond the alphabet.
     return {chr(ord("A") + i): text for i, text in enumerate(texts)}
 
 
 def _first(columns: Iterable[str], names: Sequence[str]) -> str | None:
     present = set(columns)
     return next((name for name in names if name in present), None)
-
-
-__all__ = ["DEV", "TEST", "download", "read_hub"]

@@ -1,4 +1,4 @@
-"""One raw record of a task file -> one `Item`, or one line that says what is wrong with it and where."""
+"""Parse a record into an `Item`, with one-line errors."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _RESERVED = ("question", "prompt", "choices", "answer", "id", "split")
 
 
 def parse_item(raw: object, where: str, default_id: str) -> Item:
-    """An item from a record with ``question``, ``answer`` and, if it is multiple choice, ``choices``.
+    """An item from a record with ``question``, ``answer`` and, for multiple choice, ``choices``.
 
-    A record with ``prompt`` in place of ``question`` is put to the model as it is, and needs no ``answer``.
+    A record with ``prompt`` instead of ``question`` is given to the model verbatim and needs no ``answer``.
 
     Args:
-        raw: the record; ``choices`` is a mapping from letters or a list, ``answer`` a letter or, where that is
-            unambiguous, the text of a choice. ``answers`` may list further right answers, ``id`` is optional; the
-            rest goes to `Item.meta`.
-        where: file and line, for messages.
-        default_id: the id of a record that has none.
+        raw: the record; ``choices`` is a mapping from letters or a list, ``answer`` a letter or, if unambiguous, the
+            text of a choice. ``answers`` may list further right answers, ``id`` is optional; the rest goes to
+            `Item.meta`.
+        where: file and line, for error messages.
+        default_id: id if the record has none.
 
     Raises:
         UserError: a column is missing or of the wrong type, the question is empty, there are fewer than two
@@ -36,9 +36,9 @@ def parse_item(raw: object, where: str, default_id: str) -> Item:
     if not isinstance(raw, Mapping):
         raise UserError(f"{where}: an item is an object with question and answer, not {_kind(raw)}")
     plain = "prompt" in raw and "question" not in raw
-    asked = "prompt" if plain else "question"
-    require_columns(raw, (asked,) if plain else (asked, "answer"), where)
-    question = _text(raw[asked], asked, where)
+    column = "prompt" if plain else "question"
+    require_columns(raw, (column,) if plain else (column, "answer"), where)
+    question = _text(raw[column], column, where)
     answer = "" if plain and raw.get("answer") is None else _text(raw["answer"], "answer", where)
     _check_answers(raw.get("answers"), where)
     choices = _choices(raw.get("choices"), where)
@@ -59,7 +59,7 @@ def require_columns(found: Collection[str], wanted: tuple[str, ...], where: str)
     """Refuse a record or a table that lacks a column.
 
     Raises:
-        UserError: names the missing column, those found, and a likely misspelling.
+        UserError: a column is missing.
     """
     for column in wanted:
         if column not in found:
@@ -124,15 +124,15 @@ def _text(value: object, what: str, where: str) -> str:
 
 
 def check_unicode(text: str, what: str, where: str) -> None:
-    """Refuse a text that cannot be written as UTF-8.
+    """Refuse a text that cannot be encoded as UTF-8.
 
     Raises:
-        UserError: names the character.
+        UserError: it has an unpaired surrogate.
     """
     try:
         text.encode()
     except UnicodeEncodeError as e:
-        raise UserError(f"{where}: {what} holds half a Unicode pair at character {e.start}; mend it") from e
+        raise UserError(f"{where}: {what} has an unpaired surrogate at character {e.start}; fix it") from e
 
 
 def _meta(value: object) -> str:
@@ -146,6 +146,3 @@ def _short(text: str, limit: int = 40) -> str:
 def _kind(value: object) -> str:
     names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
-
-
-__all__ = ["check_unicode", "parse_item", "require_columns"]

@@ -1,4 +1,4 @@
-"""From what a user writes behind ``--task`` to a checked `Task`."""
+"""Load and check the tasks that ``--task`` names."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def load_task(spec: str, *, dev: int | None = None, test: int | None = None, all
     Args:
         spec: a path (``.json``, ``.jsonl``, ``.csv``), ``builtin:NAME[:SEED]``, ``hub:DATASET[:CONFIG]`` or
             ``published:NAME[:PATH]``.
-        dev: use the first `dev` items of the dev split (a generated task makes that many).
-        test: likewise for test.
-        allow_overlap: accept questions that are in dev and in test.
+        dev: number of dev items, the first of the split (a generated task has exactly so many).
+        test: number of test items.
+        allow_overlap: accept questions that are both in dev and in test.
 
     Raises:
-        UserError: one line that says what is wrong, where, and what to do.
+        UserError: the task cannot be found or read, or an item is wrong.
 
     Example:
         >>> task = load_task("builtin:kinship:3", dev=10, test=20)
@@ -77,8 +77,5 @@ def _task(raw: RawTask, source: str) -> Task:
 def _available(raw: RawTask, split: str, wanted: int | None) -> int | None:
     there = len(raw.splits[split])
     if wanted is not None and wanted > there:
-        log.warning("%s: %d %s items wanted, %d there", raw.name, wanted, split, there)
+        log.warning("%s: %d %s items requested, only %d available", raw.name, wanted, split, there)
     return wanted
-
-
-__all__ = ["load_task"]

@@ -1,7 +1,7 @@
-"""The words that a model is asked in: the default user turns, and a user's own template.
+"""Prompts: the default user turns and custom templates.
 
-A template may come from a stranger's task file, so placeholders are replaced literally, in one pass:
-`str.format` would let a template reach attributes, and a second pass would expand braces in a question.
+A template may come from an untrusted task file, so placeholders are replaced literally, in one pass: `str.format` would
+let a template reach attributes, and a second pass would expand braces in a question.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _KNOWN = ("question", "choices")
 
 
 def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> str:
-    """The user's turn that asks `item`.
+    """The user turn for an item.
 
     Args:
         item: the question.
-        scoring: ``letter`` shows the lettered options and ends with ``The answer is``; ``likelihood`` shows
-            the question alone, since each option's text is scored as the reply; ``generate`` is ``letter``
-            where there are choices, else ``likelihood``. A plain prompt is put as it is.
-        template: a user turn with ``{question}`` and, if wanted, ``{choices}`` (one ``A: ...`` line each);
-            it replaces the default whatever the scoring. Literal braces are doubled.
+        scoring: ``letter`` shows the lettered options and ends with ``The answer is``; ``likelihood`` shows the
+            question alone, since each option's text is scored as the reply; ``generate`` is ``letter`` if there are
+            choices, else ``likelihood``. A plain prompt is used verbatim.
+        template: a user turn with ``{question}`` and optionally ``{choices}`` (one ``A: ...`` line each) that replaces
+            the default of every scoring. Literal braces are doubled.
 
     Raises:
         UserError: ``letter`` or ``likelihood`` for an item without choices, or a bad template.
@@ -64,10 +64,10 @@ def check_template(template: str, where: str) -> None:
 
     Args:
         template: the user turn.
-        where: file (and key) for the message.
+        where: file, for error messages.
 
     Raises:
-        UserError: what is wrong with it.
+        UserError: unknown placeholders, or no ``{question}``.
 
     Example:
         >>> check_template("{question} Answer in one word.", "mine.json")
@@ -80,7 +80,7 @@ def check_template(template: str, where: str) -> None:
                 "there are {question} and {choices}, and literal braces are doubled: {{ }}"
             )
     if "question" not in names:
-        raise UserError(f"{where}: the prompt has no {{question}}; put it where the question belongs")
+        raise UserError(f"{where}: the prompt has no {{question}}; add it where the question belongs")
 
 
 def _fill(template: str, values: dict[str, str]) -> str:
@@ -91,6 +91,3 @@ def _fill(template: str, values: dict[str, str]) -> str:
         return match.group(0)[0] if name is None else values[name]
 
     return _PLACEHOLDER.sub(replacement, template)
-
-
-__all__ = ["INSTRUCTION", "Scoring", "check_template", "render_prompt"]

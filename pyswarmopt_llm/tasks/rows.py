@@ -1,56 +1,103 @@
-"""Rows of published data files: JSON, JSONL, CSV and Parquet, a file or a folder of them."""
+"""Tables from elsewhere as items: rows of files or of the hub by split, drawn in a fixed order."""
 
 from __future__ import annotations
 
 import csv
+import random
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.files.json_text import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
+from pyswarmopt_llm.tasks.items import parse_item
+from pyswarmopt_llm.tasks.types import Item
 
-Row = dict[str, Any]
+Row = Mapping[str, Any]
+Record = dict[str, Any]
+ToRecord = Callable[[Row, str], Record | None]
+
+# Default sizes, those of the Model Swarms reference.
+DEV, TEST = 200, 1000
 
 _SPLIT = re.compile(r"(?<![a-z])(test|validation|valid|val|dev|train)(?![a-z])")
-_ENDINGS = (".json", ".jsonl", ".csv", ".parquet")
+_SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
+# The hub's own rule: letters, digits, ., - and _; no path.
+_NAME = re.compile(r"(?:[\w][\w.-]*/)?[\w][\w.-]*", re.ASCII)
+
+
+def shuffled_items(where: str, split: str, rows: Sequence[Row], to_record: ToRecord) -> Iterator[tuple[str, Item]]:
+    """The items of a split as (place, item), in a fixed random order, since many data sets are sorted by answer.
+
+    Args:
+        where: the source, for error messages.
+        split: its name, the prefix of the ids.
+        rows: its rows.
+        to_record: row and place -> a record for `parse_item`; None skips the row.
+    """
+    order = list(range(len(rows)))
+    random.Random(0).shuffle(order)
+    for i in order:
+        place = f"{where}: {split} row {i}"
+        record = to_record(rows[i], place)
+        if record is not None:
+            yield place, parse_item(record, place, f"{split}-{i}")
+
+
+def download(dataset: str, config: str | None) -> Mapping[str, Any]:
+    """Split name -> rows of a data set on the hub, from the cache if it is there.
+
+    Raises:
+        UserError: an impossible name, `datasets` is not installed, or the data set cannot be reached.
+    """
+    if not _NAME.fullmatch(dataset):
+        raise UserError(f"hub:{dataset}: not the name of a data set; write hub:DATASET or hub:OWNER/DATASET")
+    try:
+        import datasets
+    except ImportError as e:
+        raise UserError('hub tasks need `datasets`; install it with: pip install "pyswarmopt[llm]"') from e
+    try:
+        loaded: Mapping[str, Any] = datasets.load_dataset(dataset, config)
+    except (OSError, ValueError, RuntimeError) as e:
+        raise UserError(f"hub:{dataset}: {first_line(e)}; check the name, the configuration and the network") from e
+    return loaded
 
 
 def read_rows(path: Path) -> dict[str, list[Row]]:
-    """Split name -> rows, each with its ``file``.
+    """Split name -> rows of a JSON, JSONL, CSV or Parquet file or a folder of them, each row with its ``file``.
 
-    Splits are told by the files' and folders' names; a single file, or files none of which names a split, are one
-    split called ``all``. Where some name a split the others are left out, since they are unions of those.
+    File and folder names give the splits. A single file, or files without a split in their names, form one split
+    called ``all``; files without one beside files with one are ignored, since they are unions of those.
 
     Raises:
-        UserError: nothing there, or not readable as what the ending says.
+        UserError: no such file, or not readable as its suffix says.
     """
     if path.is_file():
-        return _named(_read(path), path, "all")
-    files = sorted(file for file in path.rglob("*") if file.suffix in _ENDINGS and file.is_file())
+        return _by_split(_read(path), path, "all")
+    files = sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES and file.is_file())
     if not files:
-        raise UserError(f"{path}: no {', '.join(_ENDINGS)} file there; give the published file or folder")
+        raise UserError(f"{path}: no {', '.join(_SUFFIXES)} file there; give the published file or folder")
     splits: dict[str, list[Row]] = {}
     for file in files:
         match = _SPLIT.search(str(file.relative_to(path)).lower())
-        for name, rows in _named(_read(file), file, match.group(1) if match else "all").items():
+        for name, rows in _by_split(_read(file), file, match.group(1) if match else "all").items():
             splits.setdefault(name, []).extend(rows)
     if len(splits) > 1:
         splits.pop("all", None)
     return splits
 
 
-def _named(content: Any, file: Path, split: str) -> dict[str, list[Row]]:
-    """The rows of one file by split: a list, an object of rows by id, or an object of splits."""
+def _by_split(content: Any, file: Path, split: str) -> dict[str, list[Row]]:
+    """The rows of one file by split: from a list, an object of rows by id, or an object of splits."""
     if isinstance(content, Mapping) and {"dev", "test"} <= content.keys():
-        return {name: _tagged(content[name], file) for name in ("dev", "test")}
+        return {name: _with_file(content[name], file) for name in ("dev", "test")}
     rows = content.values() if isinstance(content, Mapping) else content
-    return {split: _tagged(rows, file)}
+    return {split: _with_file(rows, file)}
 
 
-def _tagged(rows: Iterable[Any], file: Path) -> list[Row]:
+def _with_file(rows: Iterable[Any], file: Path) -> list[Row]:
     found = [{**row, "file": str(file)} if isinstance(row, Mapping) else row for row in rows]
     if not all(isinstance(row, dict) for row in found):
         raise UserError(f"{file}: not a table of rows; give the file as its authors publish it")
@@ -72,6 +119,3 @@ def _read(file: Path) -> Any:
         return parse_json(text)
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{file}: cannot be read ({error}); give the file as its authors publish it") from error
-
-
-__all__ = ["read_rows"]

@@ -1,4 +1,4 @@
-"""What is asked of a model: one question is an `Item`, a dev and a test set of them is a `Task`."""
+"""`Item`, one question with its answer, and `Task`, a dev and a test set of items."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Item:
         id: name of the item within its split.
         question: the text of the question, without a leading ``Question:``.
         choices: letter -> text for multiple choice, None for open questions.
-        answer: the letter of the right choice, or the right answer itself where there are no choices; empty where
-            there is no right answer and a reward, a judge or a classifier scores what the model writes.
-        meta: whatever else the source said about the item (for example its ``domain``).
-        plain: the question is a whole prompt, put to the model as it is.
+        answer: the letter of the right choice, or the right answer itself without choices; empty if there is no right
+            answer and a reward, a judge or a classifier scores the generated text.
+        meta: further fields of the source, for example ``domain``.
+        plain: the question is a complete prompt, given to the model verbatim.
 
     Example:
         >>> item = Item("1", "What is two plus two?", {"A": "four", "B": "five"}, "A")
@@ -36,7 +36,7 @@ class Item:
 
     @property
     def references(self) -> list[str]:
-        """All texts that count as right: `answer_text`, then the ``answers`` of the source (a JSON list).
+        """All right answers: `answer_text`, then the ``answers`` of the source (a JSON list).
 
         Example:
             >>> Item("1", "Who wrote Faust?", None, "Goethe", {"answers": '["J. W. Goethe"]'}).references
@@ -47,23 +47,23 @@ class Item:
 
     @property
     def answer_text(self) -> str:
-        """The right answer in words: the text of the right choice, or the answer itself."""
+        """The text of the right choice, or the answer itself without choices."""
         return self.answer if self.choices is None else self.choices[self.answer]
 
 
 @dataclass(frozen=True)
 class Task:
-    """A dev set that a search may look at and a test set that it may not.
+    """A dev set, which guides the search, and a test set, which the search never sees.
 
     Attributes:
         name: short name, used in tables.
         dev: items that guide the search.
         test: held-out items.
         prompt: template of the user turn with ``{question}`` and ``{choices}``, or None for the default.
-        metric: how its answers are scored, a name of `pyswarmopt_llm.metrics.registry`, or None for accuracy.
-        source: where it came from, as the user wrote it.
-        fingerprint: SHA-256 (hex) of the content of dev and test; left empty, it is computed. Equal content
-            has an equal fingerprint, wherever the file lies and however it is laid out.
+        metric: name of its metric (see `metrics.registry`), or None for accuracy.
+        source: the spec that the user gave.
+        fingerprint: SHA-256 (hex) of the content of dev and test, whatever the file's path and layout; computed by
+            default.
 
     Example:
         >>> items = tuple(Item(str(i), f"Question {i}?", None, "yes") for i in range(3))
@@ -97,7 +97,7 @@ class Task:
         raise ValueError(f"a task has the splits dev and test, not {name!r}")
 
     def limited(self, dev: int | None = None, test: int | None = None) -> Task:
-        """The same task with the first `dev` and the first `test` items (all where None or fewer).
+        """The same task with the first `dev` and the first `test` items (None, or more than there are: all).
 
         Raises:
             ValueError: a number below 1.
@@ -118,6 +118,3 @@ def _fingerprint(dev: tuple[Item, ...], test: tuple[Item, ...]) -> str:
     }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-__all__ = ["Item", "Task"]

@@ -1,4 +1,4 @@
-"""What must hold between the items of a task: nothing empty, no id twice, no question in both splits."""
+"""Checks across the items of a task: no empty split, no repeated id, no question in both splits."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ log = logging.getLogger(__name__)
 
 
 def check(raw: RawTask, source: str, allow_overlap: bool = False) -> None:
-    """Refuse a task that would give wrong numbers.
+    """Refuse a task whose scores would be misleading.
 
     Args:
         raw: the task as read.
-        source: the file, for messages.
-        allow_overlap: log questions that are in dev and in test instead of refusing them.
+        source: the file, for error messages.
+        allow_overlap: log questions that are both in dev and in test instead of refusing them.
 
     Raises:
-        UserError: a split is empty, an id stands twice in a split, or dev and test share questions.
+        UserError: a split is empty, an id is repeated within a split, or dev and test share questions.
     """
     for split in SPLITS:
         if not raw.splits[split]:
@@ -32,7 +32,7 @@ def check(raw: RawTask, source: str, allow_overlap: bool = False) -> None:
 
 
 def _check_ids(raw: RawTask, split: str) -> None:
-    # Per split: published sets number each split from 0.
+    # Per split: published data sets number each split from 0.
     seen: dict[tuple[str, str], str] = {}
     for where, item in raw.splits[split]:
         key = (_id_space(raw.name, item), item.id)
@@ -42,10 +42,10 @@ def _check_ids(raw: RawTask, split: str) -> None:
 
 
 def _id_space(name: str, item: Item) -> str:
-    """Some files of the Model Swarms reference repeat ids that their sources do not mean to be unique.
+    """The namespace of an item's id, for files of the Model Swarms reference that repeat ids.
 
-    Those of HellaSwag (Zellers et al. 2019) are row numbers of one of its two sources; texts from WikiHow are told
-    from ActivityNet captions by their ``[header]``. GSM8k's are all 0, the crosswords' are drawn with repetition.
+    In HellaSwag (Zellers et al. 2019) ids are row numbers of one of its two sources; a ``[header]`` distinguishes
+    WikiHow from ActivityNet captions. GSM8k's are all 0; the crosswords' are drawn with replacement.
     """
     if name in ("GSM8k", "knowledge_crosswords"):
         return item.question
@@ -65,9 +65,9 @@ def _check_overlap(raw: RawTask, source: str, allow_overlap: bool) -> None:
         first = shared[0].id
         message = f"{source}: {len(shared)} dev items are also in test (the first has the id {first!r})"
         if not allow_overlap:
-            raise UserError(f"{message}; remove them from one split, or insist with --allow-overlap")
-        log.warning("%s; the test score will be too good", message)
-    # Published sets do hold a few of these, so they are told, not refused.
+            raise UserError(f"{message}; remove them from one split, or add --allow-overlap")
+        log.warning("%s; the test score will be optimistic", message)
+    # Published data sets have a few of these, so they are reported, not refused.
     held_out = {_unordered(item) for _, item in raw.splits["test"]}
     alike = sum(_unordered(item) in held_out for _, item in raw.splits["dev"]) - len(shared)
     if alike > 0:
@@ -75,13 +75,10 @@ def _check_overlap(raw: RawTask, source: str, allow_overlap: bool) -> None:
 
 
 def _content(item: Item) -> tuple[str, ...]:
-    """What a model sees of an item, small differences of spelling aside."""
+    """The question and options of an item, normalised."""
     return (normalise(item.question), *(normalise(text) for text in (item.choices or {}).values()))
 
 
 def _unordered(item: Item) -> tuple[str, ...]:
     question, *options = _content(item)
     return (question, *sorted(options))
-
-
-__all__ = ["check"]

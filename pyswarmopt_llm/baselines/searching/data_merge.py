@@ -23,7 +23,7 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     Raises:
         UserError: an expert's data were not given.
     """
-    from pyswarmopt_llm.models.training.train import train_expert
+    from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
 
     trial = settings.need_trial()
     chats = []
@@ -40,12 +40,14 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
             trial.base,
             chats,
             out,
-            rank=shape.rank,
-            alpha=shape.rank * shape.scale,
-            targets=sorted({name.rsplit(".", 1)[-1] for name in experts[0].info.modules}),
-            max_tokens=10**9,
-            epochs=1.0,
-            seed=settings.seed,
+            TrainingOptions(
+                rank=shape.rank,
+                alpha=shape.rank * shape.scale,
+                targets=sorted({name.rsplit(".", 1)[-1] for name in experts[0].info.modules}),
+                max_tokens=10**9,
+                epochs=1.0,
+                seed=settings.seed,
+            ),
             dtype=trial.model.dtype,
             device=trial.model.device,
         )

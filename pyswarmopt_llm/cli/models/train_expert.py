@@ -63,7 +63,7 @@ def command(
     from pyswarmopt_llm.models.base import resolve_base
     from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
     from pyswarmopt_llm.models.training.examples import load_examples
-    from pyswarmopt_llm.models.training.train import train_expert
+    from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
 
     where = pick_device(device)
     sources = {spec: load_examples(spec, examples, seed) for spec in data}
@@ -72,14 +72,16 @@ def command(
             resolve_base(base),
             [chat for chats in sources.values() for chat in chats],
             out,
-            rank=rank,
-            alpha=alpha,
-            targets=[name.strip() for name in targets.split(",") if name.strip()],
-            lr=lr,
-            epochs=epochs,
-            max_tokens=max_tokens,
-            seed=seed,
-            threads=threads,
+            TrainingOptions(
+                rank=rank,
+                alpha=alpha,
+                targets=[name.strip() for name in targets.split(",") if name.strip()],
+                lr=lr,
+                epochs=epochs,
+                max_tokens=max_tokens,
+                seed=seed,
+                threads=threads,
+            ),
             dtype=pick_dtype(dtype, where),
             device=where,
             data="; ".join(f"{spec}, {len(chats)} examples" for spec, chats in sources.items()),

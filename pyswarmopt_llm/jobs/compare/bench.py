@@ -18,7 +18,7 @@ from pyswarmopt_llm.jobs.compare.store import Store, patch_key
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.metrics.objectives import scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import choose_scoring, trial_of
-from pyswarmopt_llm.metrics.questions.written import Asked
+from pyswarmopt_llm.metrics.questions.written import ItemsUtility
 from pyswarmopt_llm.metrics.registry import METRICS, Metric
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 from pyswarmopt_llm.models.base import BaseModel
@@ -56,7 +56,7 @@ class Bench:
     metric: Metric = METRICS["accuracy"]
 
     @cached_property
-    def questions(self) -> dict[str, Asked]:
+    def questions(self) -> dict[str, ItemsUtility]:
         """Split -> its items as the metric scores them."""
         return {
             split: self.metric.build(self.task.split(split), self.scoring, self.engine.chat, self.task.prompt)

@@ -1,1 +1,1 @@
-"""Scores that a classifier gives: reward models, toxicity."""
+"""Metrics by classifiers: reward models, toxicity."""

@@ -1,4 +1,4 @@
-"""Reward models in this process: any sequence classifier with one output, applied to the chat of prompt and reply."""
+"""Local reward models: sequence classifiers with one output, applied to the chat of prompt and reply."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.metrics.classifiers.classifier import load_classifier
 from pyswarmopt_llm.tasks import Item
 
-REWARD_TOKENS = 200  # most tokens of a reply, and the scale of its length, as in the Model Swarms reference
+REWARD_TOKENS = 200  # maximum length of a reply and scale of its length, as in the Model Swarms reference
 _BATCH_TOKENS = 4096
 
 
@@ -28,7 +28,7 @@ class RewardModel:
         self._model, self._tokenizer = model, tokenizer
 
     def scores(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
-        """The reward of each reply: the classifier's logit, unbounded."""
+        """The reward of each reply: the classifier's logit."""
         encoded = [self._encode(item.question, text) for item, text in zip(items, texts, strict=True)]
         order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]), reverse=True)
         found = [math.nan] * len(encoded)
@@ -39,7 +39,7 @@ class RewardModel:
                 found[i] = value
         broken = next((item.id for item, value in zip(items, found, strict=True) if not math.isfinite(value)), None)
         if broken is not None:
-            raise UserError(f"the reward of item {broken} is not a number; load the reward model in float32")
+            raise UserError(f"the reward of item {broken} is not finite; load the reward model in float32")
         return found
 
     def verbose(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
@@ -47,12 +47,12 @@ class RewardModel:
         return self._with_length(items, texts, lambda share: share)
 
     def concise(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
-        """The mean of reward and brevity: the preference that contradicts `verbose`."""
+        """The mean of reward and brevity: the opposite preference of `verbose`."""
         return self._with_length(items, texts, lambda share: 1 - share)
 
     def _with_length(self, items: Sequence[Item], texts: Sequence[str], wanted: Any) -> list[float]:
-        # The reference scales rewards by constants of one reward model; the logistic function is the same thing for
-        # any: the probability, by Bradley and Terry (1952), of being preferred to a reply of reward 0.
+        # The reference scales rewards by constants of its reward model. The logistic function works for any: it is the
+        # probability of being preferred to a reply of reward 0 (Bradley and Terry 1952).
         rewards = [1 / (1 + math.exp(-max(min(value, 50.0), -50.0))) for value in self.scores(items, texts)]
         lengths = [min(1.0, len(self._tokenizer(text)["input_ids"]) / REWARD_TOKENS) for text in texts]
         return [(reward + wanted(length)) / 2 for reward, length in zip(rewards, lengths, strict=True)]
@@ -71,34 +71,34 @@ class RewardModel:
 
 
 def load_reward(spec: str, device: str = "cpu") -> RewardModel:
-    """Load a reward model from a directory or by its hub id, in float32 on a CPU, else as it was saved.
+    """Load a reward model from a directory or by its hub id, in float32 on a CPU, else in its stored dtype.
 
     Raises:
-        UserError: it cannot be loaded, has several labels, no pad token or no chat template.
+        UserError: it cannot be loaded, or has several labels, no pad token or no chat template.
     """
     model, tokenizer = load_classifier(spec, "reward", "reward model", device)
     if model.config.num_labels != 1:
         raise UserError(f"--metric reward:{spec}: has {model.config.num_labels} outputs; a reward model has one")
     if tokenizer.chat_template is None:
         raise UserError(f"--metric reward:{spec}: its tokenizer has no chat template; set one and save it")
-    # The classifier looks for the last token that is no padding.
+    # The classifier reads the last token that is not padding.
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     return RewardModel(model, tokenizer)
 
 
 def controllability(verbose: Sequence[str], concise: Sequence[str]) -> float:
-    """How far a pair of models obeys two conflicting preferences: the share of prompts on which the one that was
-    searched for verbosity writes more words than the one that was searched for conciseness; a tie counts a half.
+    """How well a pair of models follows two conflicting preferences: the fraction of prompts on which the model
+    optimised for verbosity writes more words than the one optimised for conciseness; ties count one half.
 
-    0.5 is no control, 1 full control (the probability of superiority, Wolfe and Hogg 1971). Feng et al. 2024
-    (section 3, reward models) report how well conflicting rewards can be steered.
+    0.5 is no control, 1 full control (probability of superiority, Wolfe and Hogg 1971; for conflicting rewards see
+    Feng et al. 2024, section 3).
 
     Args:
-        verbose: replies of the model found for the verbose reward.
-        concise: replies of the other to the same prompts.
+        verbose: replies of the model optimised for verbosity.
+        concise: replies of the other model to the same prompts.
 
     Raises:
-        ValueError: none, or unequal numbers.
+        ValueError: no replies, or unequal numbers.
 
     Example:
         >>> controllability(["a long reply", "two words"], ["short", "two words"])
@@ -108,6 +108,3 @@ def controllability(verbose: Sequence[str], concise: Sequence[str]) -> float:
         raise ValueError(f"{len(verbose)} and {len(concise)} replies: give as many of each, and at least one")
     lengths = [(len(v.split()), len(c.split())) for v, c in zip(verbose, concise, strict=True)]
     return sum(1.0 if v > c else 0.5 if v == c else 0.0 for v, c in lengths) / len(lengths)
-
-
-__all__ = ["REWARD_TOKENS", "RewardModel", "controllability", "load_reward"]

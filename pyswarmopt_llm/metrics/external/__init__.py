@@ -1,1 +1,1 @@
-"""Scores from elsewhere: Python functions, `evaluate`, lm-evaluation-harness."""
+"""External metrics: Python functions, `evaluate`, lm-evaluation-harness."""

@@ -1,4 +1,4 @@
-"""``--utility module:function``: whatever a user can compute from an engine."""
+"""``--utility module:function``: custom objectives."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from pyswarmopt_llm.common.statistics import score_of
 class CallableUtility:
     """A user's function of an engine.
 
-    The function takes the engine with a candidate loaded and returns a float or a `Score`, higher is better. If it
-    has a parameter ``split`` it is called with ``"dev"`` during the search and with ``"test"`` at the end; without
-    one there is no test score.
+    The function takes the engine with a candidate loaded and returns a float or a `Score`, higher is better. With a
+    parameter ``split`` it is called with ``"dev"`` during the search and with ``"test"`` at the end; without one there
+    is no test score.
 
     Args:
-        spec: ``module:function``; the module is imported, the current directory included.
+        spec: ``module:function``; the module may be in the current directory.
 
     Raises:
         UserError: no such module or function.
@@ -33,7 +33,7 @@ class CallableUtility:
     Attributes:
         name: the function's name.
         has_test: whether it takes ``split``.
-        fingerprint: SHA-256 (hex) of the module's source, so that a changed function is noticed on resume.
+        fingerprint: SHA-256 (hex) of the module's source, so that resuming detects a changed function.
     """
 
     def __init__(self, spec: str) -> None:
@@ -48,11 +48,11 @@ class CallableUtility:
         self.fingerprint = hashlib.sha256(source.encode()).hexdigest()
 
     def __call__(self, engine: Engine, split: str = "dev") -> Score:
-        """The value of what the engine has loaded.
+        """The value of the loaded candidate.
 
         Raises:
-            NotFiniteError: the result is a number that is not finite.
-            UserError: it is neither a number nor a `Score`. What the function raises goes through.
+            NotFiniteError: the result is NaN or infinite.
+            UserError: it is neither a number nor a `Score`. Exceptions of the function are passed on.
         """
         found = self._function(engine, split=split) if self.has_test else self._function(engine)
         if isinstance(found, Score):
@@ -70,11 +70,11 @@ def _find(spec: str) -> Callable[..., Any]:
     if not (module and colon and name):
         raise UserError(f"--utility {spec}: not of the form module:function")
     here = os.getcwd()
-    if here not in sys.path:  # as `python -m` does; a console script leaves it out
+    if here not in sys.path:  # as `python -m` does; a console script does not
         sys.path.insert(0, here)
     try:
         found = getattr(importlib.import_module(module), name, None)
-    except Exception as error:  # importing runs the user's code, which may raise anything
+    except Exception as error:  # importing runs the user's code
         raise UserError(f"--utility {spec}: cannot import {module} ({type(error).__name__}: {error})") from error
     if not callable(found):
         raise UserError(f"--utility {spec}: {module} has no function {name}")

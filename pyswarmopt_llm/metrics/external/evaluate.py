@@ -8,20 +8,20 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.tasks import Item
 
 
 class EvaluateMetric:
-    """A metric of `evaluate`, computed item by item, so that its noise over items is known.
+    """A metric of `evaluate`, computed item by item, so that its standard error is known.
 
-    For a metric that is a mean over items (exact match, ROUGE, METEOR, SARI, ...) the mean of these is the library's
-    own number. One that exists for a whole corpus only (Matthews correlation, say) is refused.
+    For a metric that is a mean over items (exact match, ROUGE, METEOR, SARI, ...) the mean is the library's own value.
+    Corpus-level metrics (such as Matthews correlation) are refused.
 
     Args:
-        spec: a folder with a metric's script (works offline) or a hub name, and if the metric returns several
-            numbers the one that counts: ``rouge#rougeL``; without it the metric's own name or its only number.
+        spec: a folder with a metric's script (works offline) or a hub name, followed by the value to use if the metric
+            returns several: ``rouge#rougeL``; default: the value of the metric's own name, or its only one.
 
     Raises:
         UserError: `evaluate` is not installed, or the metric cannot be loaded.
@@ -36,16 +36,15 @@ class EvaluateMetric:
             raise UserError('--metric evaluate:NAME needs evaluate; install "pyswarmopt[llm]"') from error
         path = user_path(name)
         if path.exists() and os.sep not in name:
-            # The library would run a script that lies here in the place of its own.
-            raise UserError(f"--metric evaluate:{spec}: there is a {name} here, too; write ./{name} if you mean it")
+            # The library would run a script of that name here instead of its own.
+            raise UserError(f"--metric evaluate:{spec}: there is also a {name} here; write ./{name} if you mean that")
         try:
-            # A cache of its own: two runs that compute at once would lock each other's files.
+            # A separate cache: concurrent runs would lock each other's files.
             self._cache = tempfile.TemporaryDirectory(prefix="swarm-llm-evaluate-")
             self._metric: Any = evaluate.load(str(path) if path.exists() else name, cache_dir=self._cache.name)
         except (ImportError, OSError, ValueError, RuntimeError, TypeError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise UserError(
-                f"--metric evaluate:{spec}: {reason}; give a metric's folder, or its name online"
+                f"--metric evaluate:{spec}: {first_line(error)}; give a metric's folder, or its name online"
             ) from error
 
     def __call__(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
@@ -53,7 +52,7 @@ class EvaluateMetric:
         return [self._value(item.references, text.strip()) for item, text in zip(items, texts, strict=True)]
 
     def _value(self, references: list[str], text: str) -> float:
-        # Some metrics take one reference per item, others a list of them.
+        # Some metrics take one reference per item, others a list.
         for shape in (references[0], references):
             try:
                 found = self._metric.compute(predictions=[text], references=[shape])
@@ -61,7 +60,7 @@ class EvaluateMetric:
                 problem = error
                 continue
             return self._number(found)
-        raise UserError(f"--metric evaluate:{self._name}: does not take texts ({_first_line(problem)}); use another")
+        raise UserError(f"--metric evaluate:{self._name}: does not take texts ({first_line(problem)}); use another")
 
     def _number(self, found: dict[str, Any]) -> float:
         key = self._key or next((k for k in (self._metric.name, "score") if k in found), None)
@@ -75,10 +74,6 @@ class EvaluateMetric:
         value = float(found[key])
         if not math.isfinite(value):
             raise UserError(
-                f"--metric evaluate:{self._name}: {key} is {value} for a single item; it exists for a whole corpus only"
+                f"--metric evaluate:{self._name}: {key} is {value} for one item; use a metric that is a mean over items"
             )
         return value
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,4 +1,4 @@
-"""Tasks of EleutherAI's lm-evaluation-harness, run by the harness itself through our resident engine."""
+"""Tasks of EleutherAI's lm-evaluation-harness, run by the harness on our resident engine."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.tasks.hub import DEV, TEST
+from pyswarmopt_llm.tasks.rows import DEV, TEST
 
 _KINDS = ("multiple_choice", "generate_until")
 
@@ -25,16 +25,16 @@ _KINDS = ("multiple_choice", "generate_until")
 class LmEvalTask:
     """A task of the harness as an objective: its prompts (without a chat template), its filters, its metric.
 
-    A task with validation and test documents is searched on the former. One with a single split is divided by a fixed
-    shuffle, at most a third to dev.
+    If a task has validation and test documents, the former are dev. A single split is divided by a fixed shuffle, at
+    most a third to dev.
 
     Args:
-        spec: a task's or a group's name, or a task's YAML file; behind ``#`` the metric (the task's first).
-        dev: most documents of each task to search on (200).
-        test: most held-out documents (1,000).
+        spec: name of a task or group, or a task's YAML file, followed by ``#METRIC`` (default: the task's first).
+        dev: maximum number of dev documents of each task (200).
+        test: maximum number of test documents of each task (1,000).
 
     Raises:
-        UserError: the harness is not installed, the task is unknown or of a kind that our engine does not answer.
+        UserError: the harness is not installed, or the task is unknown or of an unsupported kind.
     """
 
     has_test = True
@@ -45,7 +45,7 @@ class LmEvalTask:
         self._tasks = {"test": self._load(name)}
         for task in self._tasks["test"].values():
             if task.OUTPUT_TYPE not in _KINDS:
-                raise UserError(f"lm-eval:{spec}: asks for {task.OUTPUT_TYPE}; here are {' and '.join(_KINDS)}")
+                raise UserError(f"lm-eval:{spec}: is a task of {task.OUTPUT_TYPE}; supported: {' and '.join(_KINDS)}")
         self.name = next(iter(self._tasks["test"])) if len(self._tasks["test"]) == 1 else Path(name).stem
         two = all(task.has_test_docs() and task.has_validation_docs() for task in self._tasks["test"].values())
         self._tasks["dev"] = self._load(name)
@@ -62,7 +62,7 @@ class LmEvalTask:
         self.fingerprint = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
     def __call__(self, engine: Engine, split: str = "dev") -> Score:
-        """The metric over the documents of a split, those of a group's tasks together."""
+        """The metric over all documents of a split; of a group, over those of all its tasks."""
         from lm_eval import evaluator
 
         with _quiet():
@@ -76,7 +76,7 @@ class LmEvalTask:
         for key, task in self._tasks[split].items():
             samples = found["samples"][key]
             metric = self._metric or next(iter(task.higher_is_better()))
-            # Whether an option is what the model would have written is not asked of our engine.
+            # Our engine does not compute whether an option is the greedy continuation.
             greedy = metric == "exact_match" and task.OUTPUT_TYPE == "multiple_choice"
             if metric not in samples[0] or greedy or not task.higher_is_better().get(metric, True):
                 known = ", ".join(m for m, better in task.higher_is_better().items() if better)
@@ -108,14 +108,13 @@ class LmEvalTask:
                     task.set_fewshot_seed(seed=1234)
         except UserError:
             raise
-        except Exception as error:  # the harness raises whatever its YAML, its templates and the hub raise
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise UserError(f"lm-eval:{name}: {reason}; check the name, the file and the network") from error
+        except Exception as error:  # anything from YAML, templates and the hub
+            raise UserError(f"lm-eval:{name}: {first_line(error)}; check the name, the file and the network") from error
         return dict(found)
 
 
 def _divide(n: int, n_dev: int | None, dev: int, test: int) -> tuple[list[int], list[int]]:
-    """Indices of test and dev documents; both out of `n` where there is no dev split of its own."""
+    """Indices of test and dev documents, both among `n` if there is no separate dev split."""
     order = random.Random(0).sample(range(n), n)
     if n_dev is not None:
         return sorted(order[:test]), sorted(random.Random(0).sample(range(n_dev), min(dev, n_dev)))
@@ -126,7 +125,7 @@ def _divide(n: int, n_dev: int | None, dev: int, test: int) -> tuple[list[int], 
 
 
 def _task_name(file: Path) -> str:
-    # Not by a YAML parser: the harness's files hold tags (!function) that only it knows.
+    # Not by a YAML parser: the harness's files have tags (!function) that only it knows.
     match = re.search(r"^task:\s*[\"']?([^\s\"'#]+)", file.read_text(encoding="utf-8"), re.MULTILINE)
     if match is None:
         raise UserError(f"{file}: names no task; add a line task: NAME")
@@ -134,16 +133,16 @@ def _task_name(file: Path) -> str:
 
 
 def _harness_model(engine: Engine) -> Any:
-    """The engine with the methods that the harness calls."""
+    """The engine behind the interface of the harness."""
     from lm_eval.api.model import LM
 
     class Resident(LM):
         def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
-            # Whether the continuation is the greedy one does not count in the kinds of tasks let in.
+            # Whether the continuation is the greedy one does not matter for the supported kinds.
             return [(value, False) for value in engine.loglikelihood([request.args for request in requests])]
 
         def loglikelihood_rolling(self, requests: Sequence[Any]) -> list[float]:
-            raise NotImplementedError("perplexity tasks are refused beforehand")
+            raise NotImplementedError("perplexity tasks are refused")
 
         def generate_until(self, requests: Sequence[Any]) -> list[str]:
             found = [""] * len(requests)
@@ -175,7 +174,7 @@ def _number(spec: str, value: object) -> float:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the harness's progress bars and advice, which would tear the display."""
+    """Suppress the harness's progress bars and warnings, which would break our own display."""
     logger = logging.getLogger("lm_eval")
     level = logger.level
     logger.setLevel(logging.ERROR)

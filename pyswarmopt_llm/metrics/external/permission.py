@@ -1,4 +1,4 @@
-"""Code runs only when the person at the keyboard names it: what files may name, and what has to be said again."""
+"""Code runs only if the user names it on the command line: what files may name, and what needs confirmation."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ LM_EVAL = "lm-eval:"
 
 
 def metric_of(task: Task) -> str:
-    """The metric that a task brings along, else accuracy. A file may name one by its plain name only.
+    """The task's own metric, else accuracy. A file may give a plain name only.
 
     Raises:
-        UserError: its metric is a module, a path or a model.
+        UserError: the metric is a module, a path or a model.
 
     Example:
         >>> metric_of(Task("quiz", (), (), metric="numeric"))
@@ -34,7 +34,7 @@ def metric_of(task: Task) -> str:
 
 
 def runs_code(config: SearchConfig) -> Iterator[tuple[str, str]]:
-    """Option and value of each setting that imports a module, runs a script, or unpickles what a cluster sends."""
+    """Option and value of each setting that imports a module, runs a script, or unpickles data from a cluster."""
     yield from (("--utility", spec) for spec in config.utilities)
     yield from (("--task", spec) for spec in config.tasks if spec.startswith(LM_EVAL) and _is_file(spec))
     yield from (("--metric", spec) for spec in config.metrics if spec.rpartition("=")[2].startswith("evaluate:"))
@@ -45,30 +45,27 @@ def runs_code(config: SearchConfig) -> Iterator[tuple[str, str]]:
 def require(config: SearchConfig, allowed: Collection[str], run: Path) -> None:
     """Refuse a stored configuration that runs code, unless each of these settings is given again.
 
-    Nothing has been imported by then. It need not match a fingerprint first: whoever can write a module beside a
+    This happens before any import. A fingerprint would not help: an attacker who can write a module next to a
     ``run.json`` can write its fingerprint, too.
 
     Args:
-        config: from a ``run.json``.
-        allowed: values of `runs_code`, word for word.
-        run: its directory, for messages.
+        config: configuration from a ``run.json``.
+        allowed: values of `runs_code`, verbatim.
+        run: the run directory, for error messages.
 
     Raises:
-        UserError: names the options that are missing, or an allowed value that the run does not have.
+        UserError: an option is missing, or an allowed value is not in the run.
     """
     found = list(runs_code(config))
     other = sorted(set(allowed) - {value for _, value in found})
     if other:
-        raise UserError(f"{run}: was not begun with {other[0]}; leave it out, or begin a new run with it")
+        raise UserError(f"{run}: was not started with {other[0]}; remove it, or start a new run with it")
     missing = [f"{option} {shlex.quote(value)}" for option, value in found if value not in allowed]
     if missing:
         raise UserError(f"{run}: its run.json names code to run; if you trust it, add {' '.join(missing)}")
 
 
 def _is_file(spec: str) -> bool:
-    """Whether a harness task is anything but a plain name of the harness's own."""
+    """Whether a harness task is anything but a plain name."""
     name = spec.removeprefix(LM_EVAL).partition("#")[0]
     return not name.replace("_", "").replace("-", "").isalnum()
-
-
-__all__ = ["LM_EVAL", "metric_of", "require", "runs_code"]

@@ -1,1 +1,1 @@
-"""How items become questions: answer formats, written answers, what fits the context window."""
+"""From items to prompts: answer formats and generated answers."""

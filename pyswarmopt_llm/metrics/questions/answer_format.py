@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.common.statistics import chance_bound
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.tasks import Item, Scoring, Task
 
-TRIAL = 100  # items of the trial by letters: enough to tell ability from guessing, half the price of a whole dev set
-LEVEL = 0.05  # of the test against guessing, shared out among the experts (Bonferroni)
+_SCORINGS: tuple[Scoring, ...] = ("letter", "likelihood", "generate")
+TRIAL = 100  # items of the trial by letters: enough to detect ability, at half the cost of the default dev set
+LEVEL = 0.05  # significance level of the test against guessing, divided by the number of experts (Bonferroni)
 
 
 def option_counts(items: Sequence[Item]) -> list[int]:
-    """Number of options of each item; empty if any item has none."""
+    """Number of options of each item; empty if an item has none."""
     counts = [len(item.choices) for item in items if item.choices]
     return counts if len(counts) == len(items) else []
 
@@ -26,7 +27,7 @@ def trial_of(task: Task, chat: Callable[[str], str]) -> Accuracy:
 
 
 def beats_chance(items: Sequence[Item], scores: Sequence[Score]) -> bool:
-    """Whether the best of several experts' accuracies is above what the best of so many guessers would reach.
+    """Whether the best accuracy of several experts is significantly above the best of as many guessers.
 
     One-sided, exact (Poisson binomial), at level `LEVEL` over all experts together.
 
@@ -67,7 +68,7 @@ def possible_scorings(wanted: str, items: Sequence[Item]) -> tuple[Scoring, ...]
     """The scorings that `wanted` allows: one, or two where ``auto`` is to be decided by `choose_scoring`.
 
     Raises:
-        UserError: for an unknown name.
+        UserError: unknown name.
 
     Example:
         >>> possible_scorings("auto", [Item("1", "?", {"A": "x", "B": "y"}, "A")])
@@ -77,7 +78,7 @@ def possible_scorings(wanted: str, items: Sequence[Item]) -> tuple[Scoring, ...]
     """
     if wanted == "auto":
         return ("letter", "likelihood") if option_counts(items) else ("generate",)
-    for known in ("letter", "likelihood", "generate"):
+    for known in _SCORINGS:
         if wanted == known:
             return (known,)
-    raise UserError(f"--scoring {wanted}: unknown; use auto, letter, likelihood or generate")
+    raise unknown("--scoring", wanted, ("auto", *_SCORINGS))

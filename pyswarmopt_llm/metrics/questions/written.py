@@ -1,4 +1,4 @@
-"""What a search asks on a task: a utility over items, and the ways in which written answers are asked for."""
+"""Utilities over items, and generated answers scored by a function."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ Chat = Callable[[str], str]
 ScoreTexts = Callable[[Sequence[Item], Sequence[str]], Sequence[float]]
 
 
-class Asked(Protocol):
-    """A utility over items that can say beforehand what a model's context has to hold."""
+class ItemsUtility(Protocol):
+    """A utility over items that knows in advance which texts have to fit the context window."""
 
     items: tuple[Item, ...]
 
     def __call__(self, engine: Engine) -> Score:
-        """Ask all items; one value per item."""
+        """Evaluate all items; one value per item."""
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
-        """Item, text, and how many tokens the model may add to it."""
+        """Item, text, and the maximum number of tokens that the model adds to it."""
 
 
 class Written:
-    """A `Utility`: the model writes, greedily, and a function scores what it wrote, item by item.
+    """A `Utility`: greedy answers, scored item by item by a function.
 
     Args:
-        items: what is asked.
+        items: the questions.
         score: items and texts -> one value per item, higher is better.
-        chat: puts a user turn into the model's chat template; None: the model continues the bare text.
-        template: a prompt of the task's own, see `render_prompt`.
-        max_new_tokens: most tokens of an answer.
+        chat: formats a user turn with the model's chat template; None: the model continues the plain text.
+        template: the task's prompt, see `render_prompt`.
+        max_new_tokens: maximum length of an answer.
     """
 
     def __init__(
@@ -50,14 +50,14 @@ class Written:
         self._prompts = turns if chat is None else [chat(turn) for turn in turns]
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
-        """Item, prompt, and how many tokens the model may write."""
+        """Item, prompt, and the maximum number of new tokens."""
         for item, prompt in zip(self.items, self._prompts, strict=True):
             yield item, prompt, self._new
 
     def answers(self, engine: Engine) -> list[str]:
-        """What the model writes."""
+        """The model's answers."""
         return engine.generate(self._prompts, max_new_tokens=self._new)
 
     def __call__(self, engine: Engine) -> Score:
-        """Ask all items; one value per item."""
+        """Evaluate all items; one value per item."""
         return score_of(self._score(self.items, self.answers(engine)))

@@ -1,1 +1,1 @@
-"""LoRA adapters: reading, writing, checking that they fit together."""
+"""LoRA adapters: read, write, check whether they fit together."""

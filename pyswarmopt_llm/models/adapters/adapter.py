@@ -1,4 +1,4 @@
-"""Read PEFT LoRA adapters: what one is (from its config and its header alone), and its weights.
+"""Read PEFT LoRA adapters: config and header alone, or the weights, too.
 
 A LoRA layer adds ``scale * B @ A`` to a weight, with ``scale = alpha / r`` (Hu et al. 2021, arXiv 2106.09685,
 section 4.1) or ``alpha / sqrt(r)`` with rsLoRA (Kalajdzievski 2023, arXiv 2312.03732).
@@ -28,12 +28,13 @@ from pyswarmopt_llm.models.adapters.write import PREFIX
 from pyswarmopt_llm.models.files import inside, local_directory
 
 _WEIGHTS = "adapter_model.safetensors"
+DORA = "is DoRA, which does not add up linearly; train it with use_dora=False"
 _KEY = re.compile(re.escape(PREFIX) + r"(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
 
 
 @dataclass(frozen=True)
 class ModuleShape:
-    """One adapted module: its LoRA rank, its scale, and the (out, in) shape of the weight that it changes."""
+    """One adapted module: its LoRA rank, its scale, and the (out, in) shape of its weight."""
 
     rank: int
     scale: float
@@ -42,15 +43,15 @@ class ModuleShape:
 
 @dataclass(frozen=True)
 class AdapterInfo:
-    """What an adapter is, without its weights.
+    """An adapter without its weights.
 
     Attributes:
         name: the expert's name, by default its directory's.
         path: the local directory.
-        config: what adapter_config.json says.
+        config: settings from adapter_config.json.
         modules: module name (such as ``model.layers.0.self_attn.q_proj``) -> its shape, sorted by name.
         tensors: header of each tensor in the file, by its key there.
-        fingerprint: SHA-256 (hex) of the weights file, the base's name and all that sets the scale.
+        fingerprint: SHA-256 (hex) of the weights file, the base's name and the scales.
     """
 
     name: str
@@ -62,12 +63,12 @@ class AdapterInfo:
 
     @property
     def base_model_name(self) -> str | None:
-        """The base that the adapter names, if it does."""
+        """The base that the adapter states, if any."""
         return self.config.base_model_name
 
     @property
     def target_modules(self) -> tuple[str, ...]:
-        """Suffixes that select these modules in the base, or their full names where none are listed."""
+        """Suffixes that select these modules in the base; their full names if none are listed."""
         return self.config.target_modules or tuple(self.modules)
 
     @property
@@ -77,7 +78,7 @@ class AdapterInfo:
 
     @property
     def dtypes(self) -> tuple[str, ...]:
-        """The dtypes that occur, such as ``("BF16",)``."""
+        """The stored dtypes, such as ``("BF16",)``."""
         return tuple(sorted({tensor.dtype for tensor in self.tensors.values()}))
 
     @property
@@ -88,12 +89,12 @@ class AdapterInfo:
 
 @dataclass(frozen=True)
 class Factors:
-    """The LoRA factors of one module as they are stored, in float32.
+    """The LoRA factors of one module, float32.
 
     Attributes:
         b: (out_features, rank).
         a: (rank, in_features).
-        scale: what ``b @ a`` is multiplied with.
+        scale: factor of ``b @ a``.
     """
 
     b: Tensor
@@ -101,24 +102,24 @@ class Factors:
     scale: float
 
     def low_rank(self) -> LowRank:
-        """The change of the weight, scale folded into `b`."""
+        """The weight change, with the scale folded into `b`."""
         return LowRank(b=self.b * self.scale, a=self.a)
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """A loaded adapter: what it is, and module name -> factors in the order of `info.modules`."""
+    """A loaded adapter: module name -> factors, in the order of `info.modules`."""
 
     info: AdapterInfo
     factors: Mapping[str, Factors]
 
 
 class Expert(Protocol):
-    """What a space needs of an expert: an `Adapter`, or an `AdapterFile`."""
+    """What a space needs from an expert: an `Adapter` or an `AdapterFile`."""
 
     @property
     def info(self) -> AdapterInfo:
-        """What it is."""
+        """Its description."""
 
     @property
     def factors(self) -> Mapping[str, Factors]:
@@ -127,7 +128,7 @@ class Expert(Protocol):
 
 @dataclass(frozen=True)
 class AdapterFile:
-    """An adapter whose factors are read whenever they are asked for, and not kept."""
+    """An adapter whose factors are read on every access and not kept."""
 
     info: AdapterInfo
 
@@ -145,7 +146,7 @@ def read_adapter(spec: str | Path, name: str | None = None) -> AdapterInfo:
         name: the expert's name; by default the last part of `spec`.
 
     Raises:
-        UserError: missing, corrupt, or of a kind that cannot be mixed; names the file and the remedy.
+        UserError: missing, corrupt, or of a kind that cannot be mixed.
     """
     path = local_directory(spec, ("adapter_config.json", _WEIGHTS, "tokenizer*.json"))
     weights = path / _WEIGHTS
@@ -155,7 +156,7 @@ def read_adapter(spec: str | Path, name: str | None = None) -> AdapterInfo:
             "load it with peft and save it again (save_pretrained writes safetensors)"
         )
     if hint := inside(path, "adapter_config.json"):
-        raise UserError(f"{spec}: holds no adapter_config.json{hint}")
+        raise UserError(f"{spec}: has no adapter_config.json{hint}")
     config = read_config(path / "adapter_config.json")
     tensors = read_header(weights)
     modules = _modules(weights, config, tensors)
@@ -166,7 +167,7 @@ def read_adapter(spec: str | Path, name: str | None = None) -> AdapterInfo:
 
 
 def _modules(file: Path, config: AdapterConfig, tensors: Mapping[str, TensorHeader]) -> dict[str, ModuleShape]:
-    """The adapted modules, each proven to have both factors of matching shapes and the configured rank."""
+    """The adapted modules, checked for both factors, matching shapes and the configured rank."""
     pairs: dict[str, dict[str, TensorHeader]] = {}
     for key, tensor in tensors.items():
         match = _KEY.fullmatch(key)
@@ -178,7 +179,7 @@ def _modules(file: Path, config: AdapterConfig, tensors: Mapping[str, TensorHead
             raise UserError(f"{file}: tensor {key!r} is stored as {tensor.dtype}; save it as F32, F16 or BF16")
         pairs.setdefault(match["module"], {})[match["factor"]] = tensor
     if not pairs:
-        raise UserError(f"{file}: holds no LoRA weights; export the adapter again")
+        raise UserError(f"{file}: has no LoRA weights; export the adapter again")
     modules = {}
     for module, pair in sorted(pairs.items()):
         if len(pair) < 2:
@@ -195,14 +196,14 @@ def _modules(file: Path, config: AdapterConfig, tensors: Mapping[str, TensorHead
 
 
 def _why_refused(key: str) -> str:
-    """Why a tensor of this name cannot be mixed, and what to do."""
+    """Why a tensor with this name cannot be mixed, and the remedy."""
     if "lora_embedding_" in key:
         return "adapts an embedding; train the expert without embeddings among its target modules"
     if "lora_magnitude_vector" in key:
         return "belongs to DoRA, which does not add up linearly; train the expert with use_dora=False"
     if ".lora_" in key:
         return "is not a plain LoRA weight of a linear layer; train the expert as plain LoRA on linear layers"
-    return "is no LoRA weight (a saved module, a bias, a foreign key); train the expert without modules_to_save"
+    return "is not a LoRA weight (a saved module, a bias, an unknown key); train the expert without modules_to_save"
 
 
 def load_adapter(info: AdapterInfo) -> Adapter:
@@ -212,7 +213,7 @@ def load_adapter(info: AdapterInfo) -> Adapter:
         UserError: DoRA, a file that changed since its header was read, or weights that are not finite.
     """
     if info.config.dora:
-        raise UserError(f"{info.path}: is DoRA, which does not add up linearly; train it with use_dora=False")
+        raise UserError(f"{info.path}: {DORA}")
     raw = _load_tensors(info)
     factors = {}
     for module, shape in info.modules.items():
@@ -222,7 +223,7 @@ def load_adapter(info: AdapterInfo) -> Adapter:
 
 
 def load_factors(info: AdapterInfo) -> dict[str, LowRank]:
-    """The change that an adapter makes: parameter name of the base -> `LowRank`, float32, scale folded in.
+    """An adapter as weight changes: parameter name of the base -> `LowRank`, float32, scale folded in.
 
     Raises:
         UserError: see `load_adapter`.
@@ -231,7 +232,7 @@ def load_factors(info: AdapterInfo) -> dict[str, LowRank]:
 
 
 def _load_tensors(info: AdapterInfo) -> dict[str, Tensor]:
-    """All tensors as float32, finite."""
+    """All tensors as float32, checked to be finite."""
     file = info.weights_file
     tensors: dict[str, Tensor] = {}
     try:
@@ -244,7 +245,7 @@ def _load_tensors(info: AdapterInfo) -> dict[str, Tensor]:
     if {name: tuple(tensor.shape) for name, tensor in tensors.items()} != {
         name: header.shape for name, header in info.tensors.items()
     }:
-        raise UserError(f"{file}: changed while it was read; start again")
+        raise UserError(f"{file}: changed while it was being read; start again")
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise UserError(f"{file}: tensor {name!r} has NaN or infinite weights; train or export the expert again")

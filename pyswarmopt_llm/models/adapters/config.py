@@ -1,4 +1,4 @@
-"""adapter_config.json of a PEFT LoRA adapter: what it says, and which kinds of LoRA cannot be mixed."""
+"""adapter_config.json of a PEFT LoRA adapter: read it, refuse kinds of LoRA that cannot be mixed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pyswarmopt_llm.models.files import read_json
 
 _T = TypeVar("_T")
 
-# Options of peft that make an adapter something else than base + scale * B @ A on linear layers.
+# Options of peft with which an adapter is more than base + scale * B @ A on linear layers.
 _REFUSED = {
     "modules_to_save": "replaces whole modules",
     "trainable_token_indices": "trains token embeddings",
@@ -29,13 +29,13 @@ _REFUSED = {
     "monteclora_config": "is a Monte Carlo LoRA",
     "fan_in_fan_out": "is for layers that store their weight transposed",
 }
-# These ways to start a training change the base's own weights.
+# Initialisations that change the base's own weights.
 _BASE_CHANGING = ("pissa", "olora", "corda", "loftq", "lora_ga")
 
 
 @dataclass(frozen=True)
 class AdapterConfig:
-    """The settings of a LoRA adapter that decide what its weights mean.
+    """The settings of a LoRA adapter that determine what its weights mean.
 
     Attributes:
         base_model_name: ``base_model_name_or_path``, or None.
@@ -43,9 +43,9 @@ class AdapterConfig:
         alpha: ``lora_alpha``.
         rslora: whether the scale is alpha / sqrt(r) instead of alpha / r.
         dora: whether it is a DoRA adapter.
-        target_modules: the plain list of targets, sorted; empty if they are given by a pattern or by layers.
-        rank_pattern: exceptions from `rank`: pattern of module names -> rank.
-        alpha_pattern: exceptions from `alpha`.
+        target_modules: sorted list of targets; empty if they are given as a pattern or by layers.
+        rank_pattern: exceptions to `rank`: pattern of module names -> rank.
+        alpha_pattern: exceptions to `alpha`.
     """
 
     base_model_name: str | None
@@ -58,11 +58,11 @@ class AdapterConfig:
     alpha_pattern: Mapping[str, float]
 
     def rank_of(self, module: str) -> int:
-        """The rank that a module should have."""
+        """The configured rank of a module."""
         return _by_pattern(self.rank_pattern, module, self.rank)
 
     def scale_of(self, module: str, rank: int) -> float:
-        """What ``B @ A`` of a module of rank `rank` is multiplied with.
+        """The factor of ``B @ A`` for a module of rank `rank`.
 
         Example:
             >>> config = AdapterConfig(None, 4, 8, False, False, (), {}, {"q_proj": 2})
@@ -82,7 +82,7 @@ def read_config(path: Path) -> AdapterConfig:
     """Read and check adapter_config.json.
 
     Raises:
-        UserError: missing, malformed, no LoRA, or a kind of LoRA that cannot be mixed; names file and remedy.
+        UserError: missing, malformed, not LoRA, or a kind of LoRA that cannot be mixed.
     """
     config = read_json(path)
     if config.get("peft_type") != "LORA":

@@ -1,18 +1,21 @@
-"""The header of a safetensors file: names, shapes and dtypes of its tensors, without reading the tensors.
+"""Safetensors files: the header alone, or tensors read one at a time on access.
 
 Format: 8 bytes with the header's length N (little-endian), N bytes of JSON that map each name to dtype, shape
-and ``data_offsets``, then the data (https://github.com/huggingface/safetensors, "Format"). Everything that
-the header claims is checked against the file's size before anything is allocated by it.
+and ``data_offsets``, then the data (https://github.com/huggingface/safetensors, "Format"). Every claim of the
+header is checked against the file's size before memory is allocated for it.
 """
 
 from __future__ import annotations
 
 import math
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeGuard
+
+import torch
+from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_text import parse_json
@@ -21,15 +24,18 @@ _BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "U16": 16, "I16": 16, "F16": 16, "BF16": 16,
     "U32": 32, "I32": 32, "F32": 32, "U64": 64, "I64": 64, "F64": 64,
 }  # fmt: skip
+_DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 _LONGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library itself
 
 
 @dataclass(frozen=True)
 class TensorHeader:
-    """One stored tensor: its shape, its dtype as the format spells it (such as ``BF16``), and where it begins.
+    """One stored tensor.
 
     Attributes:
-        start: byte of the file, 0 where that is not known; it is no part of what the tensor is.
+        shape: its shape.
+        dtype: as the format spells it, such as ``BF16``.
+        start: its first byte in the file; not compared.
     """
 
     shape: tuple[int, ...]
@@ -51,7 +57,7 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or length > min(size - 8, _LONGEST_HEADER):
-                raise UserError(f"{path}: truncated or no safetensors ({size} bytes); copy or export it again")
+                raise UserError(f"{path}: truncated or not safetensors ({size} bytes); copy or export it again")
             text = file.read(length)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check that the file is there") from error
@@ -66,7 +72,7 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
 
 
 def _checked(path: Path, entries: Mapping[str, Any], data_start: int, data_bytes: int) -> dict[str, TensorHeader]:
-    """The entries, each proven to lie within `data_bytes` and all together to fill them exactly."""
+    """The entries, checked to fill the `data_bytes` of data exactly."""
     header: dict[str, TensorHeader] = {}
     spans: list[tuple[int, int]] = []
     for name, entry in entries.items():
@@ -89,14 +95,14 @@ def _checked(path: Path, entries: Mapping[str, Any], data_start: int, data_bytes
 
 
 def _entry(path: Path, name: str, entry: Any) -> tuple[TensorHeader, tuple[int, int]]:
-    """One entry and its (start, stop) in the data, its size proven to be what shape and dtype say."""
+    """One entry and its (start, stop) in the data, whose length is checked against shape and dtype."""
     if not isinstance(entry, dict):
         raise UserError(f"{path}: tensor {name!r} has a malformed header; copy or export it again")
     dtype, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
     if dtype not in tuple(_BITS):
         raise UserError(f"{path}: tensor {name!r} has the dtype {dtype!r}; save it as F32, F16 or BF16")
     if not _counts(shape) or not _counts(offsets) or len(offsets) != 2:
-        raise UserError(f"{path}: tensor {name!r} has a malformed shape or place; copy or export it again")
+        raise UserError(f"{path}: tensor {name!r} has a malformed shape or offsets; copy or export it again")
     start, stop = offsets
     if (stop - start) * 8 != math.prod(shape) * _BITS[dtype]:
         raise UserError(
@@ -107,5 +113,59 @@ def _entry(path: Path, name: str, entry: Any) -> tuple[TensorHeader, tuple[int, 
 
 
 def _counts(value: Any) -> TypeGuard[list[int]]:
-    """Whether `value` is a list of a few whole numbers >= 0 (True and False are not numbers here)."""
+    """Whether `value` is a list of at most 8 integers >= 0 (bools do not count)."""
     return isinstance(value, list) and len(value) <= 8 and all(type(v) is int and v >= 0 for v in value)
+
+
+class StoredTensors(Mapping[str, Tensor]):
+    """The floating-point tensors of safetensors files, by name; each access reads one tensor, and none is kept.
+
+    Plain reads instead of a memory map: mapped pages count as resident memory until the system reclaims them.
+
+    Args:
+        files: safetensors files, the shards of one model.
+
+    Attributes:
+        headers: name -> shape and dtype.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files: dict[str, Path] = {}
+        self.headers: dict[str, TensorHeader] = {}
+        for file in files:
+            for name, header in read_header(file).items():
+                if header.dtype in _DTYPES:
+                    self._files[name], self.headers[name] = file, header
+
+    def __getitem__(self, name: str) -> Tensor:
+        header, file, dtype = self.headers[name], self._files[name], self.dtype(name)
+        data = bytearray(math.prod(header.shape) * dtype.itemsize)
+        with file.open("rb") as stream:
+            stream.seek(header.start)
+            if stream.readinto(data) != len(data):
+                raise UserError(f"{file}: became shorter while it was in use; copy it again and resume")
+        if not data:
+            return torch.empty(header.shape, dtype=dtype)
+        return torch.frombuffer(data, dtype=dtype).view(header.shape)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.headers)
+
+    def __len__(self) -> int:
+        return len(self.headers)
+
+    def dtype(self, name: str) -> torch.dtype:
+        """The dtype of one tensor."""
+        return _DTYPES[self.headers[name].dtype]
+
+    def file_of(self, name: str) -> Path:
+        """The file that holds one tensor."""
+        return self._files[name]
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name -> shape."""
+        return {name: header.shape for name, header in self.headers.items()}

@@ -1,4 +1,4 @@
-"""Write a LoRA adapter as plain `peft` reads it: adapter_config.json and adapter_model.safetensors."""
+"""Write a LoRA adapter in the format of `peft`: adapter_config.json and adapter_model.safetensors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.models.files import atomic_directory
 
-PREFIX = "base_model.model."  # what peft puts before the module names of a causal language model
+PREFIX = "base_model.model."  # peft's prefix of module names in a causal language model
 
 
 def write_adapter(
@@ -24,19 +24,19 @@ def write_adapter(
     alpha: float | None = None,
     card: str | None = None,
 ) -> None:
-    """Write one LoRA adapter directory, whole or not at all.
+    """Write one LoRA adapter directory atomically.
 
     Args:
-        out: the directory to make; it must not exist yet, or be empty.
+        out: the directory to create; it must not exist or be empty.
         factors: module name (such as ``model.layers.0.self_attn.q_proj``) -> (b, a) with shapes (out, r) and
-            (r, in), in the dtype in which they are to be stored. Ranks may differ between modules.
+            (r, in), in the dtype to be stored. Ranks may differ between modules.
         base_model_name: the id or directory of the base model.
         target_modules: suffixes or full names that select these modules in the base.
         alpha: LoRA alpha; the default is each module's own rank, so that the scale alpha / r is 1.
-        card: text of README.md; none is written without it.
+        card: text of README.md; default: no card.
 
     Raises:
-        UserError: `out` exists already or cannot be made.
+        UserError: `out` already exists or cannot be created.
     """
     ranks = {module: a.shape[0] for module, (_, a) in factors.items()}
     rank = Counter(ranks.values()).most_common(1)[0][0]
@@ -68,6 +68,3 @@ def write_adapter(
         (folder / "adapter_model.safetensors").write_bytes(data)
         if card is not None:
             (folder / "README.md").write_text(card, encoding="utf-8")
-
-
-__all__ = ["PREFIX", "write_adapter"]

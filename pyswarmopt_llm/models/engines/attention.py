@@ -1,4 +1,4 @@
-"""What each kind of layer lets a token see: which architectures can run planned batches, and their masks."""
+"""Attention masks for planned batches, and which architectures support them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from pyswarmopt_llm.models.engines.batching import Batch
 
 
 def attention_windows(model: Any) -> dict[str, int | None]:
-    """The kinds of attention layers of a model, as transformers names them, and how far back each sees.
+    """The kinds of attention layers of a model, as transformers names them, and their windows.
 
-    Branches of a tree are told apart by the mask and by position ids alone, so the layers must heed both.
+    Only the mask and the position ids separate the branches of a tree, so every layer must respect both.
 
     Args:
         model: a transformers causal LM.
 
     Returns:
-        Kind -> window in tokens, the token itself included (None: everything before it).
+        Kind -> window in tokens, including the token itself (None: unlimited).
 
     Raises:
-        UserError: if a layer carries a state from token to token (Mamba, linear attention), measures distance by
-            index (ALiBi, GPT-Neo's local layers) or looks into fixed chunks.
+        UserError: a layer is recurrent (Mamba, linear attention), measures distance by index (ALiBi, GPT-Neo's local
+            layers) or attends to fixed chunks.
 
     Example:
         >>> from transformers import MistralConfig, MistralForCausalLM
@@ -38,7 +38,7 @@ def attention_windows(model: Any) -> dict[str, int | None]:
     config = model.config.get_text_config()
     window = getattr(config, "sliding_window", None)
     windows = {"full_attention": None, "sliding_attention": window}
-    # Without a list every layer slides if there is a window (as transformers' own caches take it).
+    # Without a list every layer slides if there is a window (as in transformers' own caches).
     kinds = getattr(config, "layer_types", None) or ["full_attention" if window is None else "sliding_attention"]
     unfit = (
         not windows.keys() >= set(kinds)
@@ -59,16 +59,16 @@ def attention_mask(
 ) -> Tensor | dict[str, Tensor]:
     """Additive mask: 0 where a token of the batch sees a token of the prefix or of its row, else the dtype's minimum.
 
-    A window counts tokens on the path that the token stands on (difference of position ids), not columns.
+    A window counts tokens on the path to the token (difference of position ids), not columns.
 
     Args:
         batch: B rows of L tokens.
-        n_prefix: number P of tokens before each row, seen by all of it.
+        n_prefix: number P of prefix tokens, visible to all tokens of every row.
         windows: from `attention_windows`.
         dtype: the model's.
 
     Returns:
-        (B, 1, L, P + L) in `dtype`; where layers differ in kind, one for each kind, as transformers takes them.
+        (B, 1, L, P + L) in `dtype`; one per kind of layer if there are several, as transformers expects.
     """
     seen = torch.nn.functional.pad(batch.allowed(), (n_prefix, 0), value=True)
     rows = batch.position_ids

@@ -1,16 +1,15 @@
-"""Turn (context, continuation) pairs into batches in which no token is computed twice. No model here.
+"""Plan (context, continuation) pairs as batches in which no token is computed twice.
 
 Three savings, none of which changes a probability beyond rounding:
 
-1. tokens that every context begins with (system prompt, instruction) are left to a prefix that the engine
-   computes once per candidate;
+1. the prefix that all contexts share (system prompt, instruction) is computed once per candidate;
 2. pairs with the same context form one row: the context once, then a tree (trie) of their continuations, where
-   a token sees its ancestors only (the tree attention of SpecInfer, Miao et al. 2024, arXiv 2305.09781,
-   section 4.2, with options in place of speculated tokens);
+   a token attends to its ancestors only (the tree attention of SpecInfer, Miao et al. 2024, arXiv 2305.09781,
+   section 4.2, with options instead of speculated tokens);
 3. the last token of a continuation is only predicted, never fed.
 
-Rows are sorted by length and cut into batches by padded tokens, and by the keys that those tokens look at, which a
-long shared prefix multiplies.
+Rows are sorted by length and split into batches by padded tokens and by attention keys, of which a long shared prefix
+adds many.
 """
 
 from __future__ import annotations
@@ -23,20 +22,20 @@ from torch import Tensor
 
 TokenPair = tuple[tuple[int, ...], tuple[int, ...]]
 
-# Keys (prefix and row, for every row) per token of the budget. A key costs a layer's worth of memory while a token
-# costs that and its activations, so keys may be many, but not without limit: each row lends the prefix anew.
+# Keys (prefix and row, for every row) per token of the budget. A key takes the memory of one cache entry, a token also
+# that of its activations, so there may be more keys than tokens, but not without limit: every row repeats the prefix.
 _KEYS_PER_TOKEN = 8
 
 
 @dataclass(frozen=True)
-class Row:
+class ContextTree:
     """One context with the tree of its continuations.
 
     Attributes:
-        tokens: what is fed: context without the shared prefix, then the inner nodes of the tree.
-        n_context: how many of `tokens` are context.
-        parents: for each inner node the index in `tokens` of the token before it (the last context token or a node).
-        targets: (index in `tokens` that predicts, token id, index of the pair), one per continuation token.
+        tokens: tokens to feed: the context without the shared prefix, then the inner nodes of the tree.
+        n_context: number of context tokens among them.
+        parents: for each inner node the index of its parent (the last context token or a node).
+        targets: (index of the predicting token, token id, index of the pair) per continuation token.
     """
 
     tokens: tuple[int, ...]
@@ -50,17 +49,17 @@ class Batch:
     """Rows padded to one length, as tensors on the CPU.
 
     Attributes:
-        rows: what it was made of.
+        rows: its rows.
         input_ids: (B, L) int64, right-padded.
         position_ids: (B, L) int64, depth in the tree, prefix included.
-        trees: per row (c, n, seen): tokens c..n are the inner nodes, and seen (n - c, n - c) bool says which nodes
-            a node may see (its ancestors and itself). Everything else of the row is causal.
-        heads: (M,) int64 into the flattened (B * L) positions: where a prediction is needed.
+        trees: per row (c, n, visible): tokens c..n are the inner nodes, and visible, (n - c, n - c) bool, marks each
+            node's ancestors and itself. The rest of the row is causal.
+        heads: (M,) int64 into the flattened (B * L) positions that need a prediction.
         target_head: (T,) int64 into `heads`; target_token: (T,) int64; target_pair: (T,) int64.
-        pairs: (P,) int64, the pairs that are scored here, ascending; no other batch scores them.
+        pairs: (P,) int64, the pairs scored in this batch, ascending; each pair is in one batch only.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[ContextTree, ...]
     input_ids: Tensor
     position_ids: Tensor
     trees: tuple[tuple[int, int, Tensor], ...]
@@ -76,7 +75,7 @@ class Batch:
         return sum(len(row.tokens) for row in self.rows)
 
     def allowed(self) -> Tensor:
-        """Which tokens of its row a token may see: (B, L, L) bool. Built on use: it is quadratic in L."""
+        """Which tokens of its row each token attends to: (B, L, L) bool. Built on use, since it is quadratic in L."""
         n_rows, width = self.input_ids.shape
         seen = torch.ones(width, width, dtype=torch.bool).tril().repeat(n_rows, 1, 1)
         for row, (c, n, tree) in enumerate(self.trees):
@@ -89,8 +88,8 @@ class Plan:
     """All batches for a list of pairs.
 
     Attributes:
-        prefix: token ids that every context begins with; computed once per candidate.
-        batches: the rest.
+        prefix: token ids shared by all contexts; computed once per candidate.
+        batches: the remaining tokens.
         n_pairs: number of pairs.
         n_tokens: tokens fed per candidate, padding excluded, prefix counted once.
     """
@@ -102,12 +101,12 @@ class Plan:
 
 
 def encode_pair(encode: Callable[[str], Sequence[int]], context: str, continuation: str) -> TokenPair:
-    """Token ids of a context and of its continuation, cut as the EleutherAI harness cuts them.
+    """Token ids of a context and of its continuation, split as in the EleutherAI harness.
 
-    The whole string is tokenised and split after the context's own tokens, so that a continuation is tokenised as
-    it would be in running text; spaces at the end of the context go with the continuation. Where a token would
-    straddle the seam the two are tokenised apart: so no character of the continuation goes unscored, and the
-    options of an item keep one context.
+    The whole string is tokenised and split after the context's own tokens, so that a continuation is tokenised as in
+    running text; trailing spaces of the context move to the continuation. If a token would cross the boundary, the two
+    are tokenised separately, so that every character of the continuation is scored and the options of an item share
+    one context.
 
     Raises:
         ValueError: if the context or the continuation has no tokens.
@@ -120,15 +119,15 @@ def encode_pair(encode: Callable[[str], Sequence[int]], context: str, continuati
     continuation = context[len(stripped) :] + continuation
     head, whole = tuple(encode(stripped)), tuple(encode(stripped + continuation))
     tail = whole[len(head) :]
-    if whole[: len(head)] != head:  # apart, without what `encode` puts before any text (BOS)
+    if whole[: len(head)] != head:  # separately, without the tokens that `encode` prepends (BOS)
         tail = tuple(encode(continuation))[len(encode("")) :]
     if not head or not tail:
         raise ValueError(f"nothing to score: context {context!r}, continuation {continuation!r}")
     return head, tail
 
 
-def build_row(context: Sequence[int], continuations: Sequence[tuple[int, Sequence[int]]]) -> Row:
-    """The tree of `continuations` (pair index, token ids) behind `context`.
+def build_row(context: Sequence[int], continuations: Sequence[tuple[int, Sequence[int]]]) -> ContextTree:
+    """The tree of `continuations` (pair index, token ids) after `context`.
 
     Example:
         >>> row = build_row([5, 6], [(0, [7, 8]), (1, [7, 9]), (2, [4])])
@@ -153,11 +152,11 @@ def build_row(context: Sequence[int], continuations: Sequence[tuple[int, Sequenc
                 parents.append(at)
                 tokens.append(token)
             at = children[at, token]
-    return Row(tuple(tokens), len(context), tuple(parents), tuple(targets))
+    return ContextTree(tuple(tokens), len(context), tuple(parents), tuple(targets))
 
 
 def shared_prefix(contexts: Sequence[tuple[int, ...]]) -> int:
-    """How many tokens all contexts begin with, leaving at least one token to each.
+    """Length of the longest common prefix of all contexts that leaves at least one token of each.
 
     Example:
         >>> shared_prefix([(1, 2, 3), (1, 2, 4), (1, 2)])
@@ -177,9 +176,8 @@ def shared_prefix(contexts: Sequence[tuple[int, ...]]) -> int:
 def build_plan(pairs: Sequence[TokenPair], batch_tokens: int, pad: int) -> Plan:
     """Batches for `pairs`, at most `batch_tokens` padded tokens each (a longer row is a batch of its own).
 
-    With a prefix that is long against the rows, batches are smaller: see `_KEYS_PER_TOKEN`.
-
-    A pair with an empty continuation asks for the distribution after its context: its one target has token 0.
+    Batches are smaller if the prefix is long compared with the rows: see `_KEYS_PER_TOKEN`. A pair with an empty
+    continuation requests the distribution after its context: its one target has token 0.
     """
     groups: dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]] = {}
     for index, (context, continuation) in enumerate(pairs):
@@ -198,8 +196,8 @@ def build_plan(pairs: Sequence[TokenPair], batch_tokens: int, pad: int) -> Plan:
     return Plan(prefix, tuple(batches), len(pairs), n_prefix + sum(len(row.tokens) for row in rows))
 
 
-def make_batch(rows: Sequence[Row], n_prefix: int, pad: int) -> Batch:
-    """Rows padded to the longest; `n_prefix` tokens come before each of them."""
+def make_batch(rows: Sequence[ContextTree], n_prefix: int, pad: int) -> Batch:
+    """Rows padded to the longest, each preceded by `n_prefix` tokens."""
     width = max(len(row.tokens) for row in rows)
     input_ids = torch.full((len(rows), width), pad, dtype=torch.int64)
     position_ids = torch.zeros((len(rows), width), dtype=torch.int64)

@@ -1,7 +1,7 @@
-"""A short trial of what is fastest on this machine: dtype, threads, tokens per batch.
+"""Benchmark this machine briefly for the fastest dtype, number of threads and tokens per batch.
 
-What it finds becomes part of the run's configuration, so that a resumed run computes as the first one did. It is not
-the default: two trials may end differently, and then the same seed gives two runs that differ by rounding.
+The result becomes part of the run's configuration, so that a resumed run computes in the same way. It is not the
+default: two trials may choose differently, so such runs are not bit-for-bit reproducible.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pyswarmopt_llm.models.engines.hardware import out_of_memory, pick_device
 
 _SMALLEST, _LARGEST = 128, 32_768  # tokens in a batch
 _ROW = 64  # tokens in a row of the trial: a short question
-_WORTH = 1.05  # a larger batch has to be so much faster: small ones let evaluations stop sooner
+_WORTH = 1.05  # a larger batch has to be faster by this factor
 _SECONDS = 1.0
 
 
@@ -28,11 +28,11 @@ def calibrated(config: SearchConfig, base: BaseModel) -> tuple[SearchConfig, dic
     """The configuration with dtype, threads and batch_tokens chosen where they are at their defaults.
 
     Args:
-        config: with `calibrate` set.
-        base: the model that will run.
+        config: the configuration, with `calibrate` set.
+        base: the model to run.
 
     Returns:
-        The configuration with `calibrate` done, and what was measured, by option.
+        The configuration with `calibrate` off, and the measurements by option.
     """
     device = pick_device(config.device)
     found: dict[str, Any] = {}
@@ -49,11 +49,11 @@ def calibrated(config: SearchConfig, base: BaseModel) -> tuple[SearchConfig, dic
     if config.batch_tokens == SearchConfig.batch_tokens:
         found["batch_tokens"] = _seconds_per_token(lambda tokens: _pass_seconds(model, tokens))
         config = replace(config, batch_tokens=smallest_worth_it(found["batch_tokens"]))
-    return replace(config, calibrate=False), found  # a resumed run has nothing left to choose
+    return replace(config, calibrate=False), found  # a resumed run chooses nothing
 
 
 def smallest_worth_it(seconds_per_token: Mapping[int, float]) -> int:
-    """The smallest batch than which no larger one is more than 5% faster.
+    """The smallest batch size that is at most 5% slower than the fastest.
 
     Example:
         >>> smallest_worth_it({128: 3.0, 256: 1.02, 512: 1.0, 1024: 1.1})
@@ -64,7 +64,7 @@ def smallest_worth_it(seconds_per_token: Mapping[int, float]) -> int:
 
 
 def _seconds_per_token(measure: Callable[[int], float]) -> dict[int, float]:
-    """Ever larger batches, until they get slower, memory or the time of the trial runs out."""
+    """Time per token for growing batches, until they get slower or memory or time runs out."""
     found: dict[int, float] = {}
     began, tokens = time.perf_counter(), _SMALLEST
     while tokens <= _LARGEST and (len(found) < 2 or time.perf_counter() - began < _SECONDS):
@@ -81,7 +81,7 @@ def _seconds_per_token(measure: Callable[[int], float]) -> dict[int, float]:
 
 
 def _cores() -> set[int]:
-    """All cores and half of them: hardware threads that share a core may help or hinder."""
+    """All cores and half of them: hyperthreads may help or hurt."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return {cores, max(cores // 2, 1)}
 
@@ -103,7 +103,7 @@ def _pass_seconds(model: Any, tokens: int, threads: int | None = None) -> float:
 
 @torch.inference_mode()
 def _matmul_seconds(dtype: torch.dtype) -> float:
-    """The fastest of a few products of the size that a small model's layers have."""
+    """The fastest of a few products of the size of a small model's layers."""
     x, w = torch.ones(256, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
     return min(_seconds(lambda: torch.nn.functional.linear(x, w)) for _ in range(4))
 

@@ -1,4 +1,4 @@
-"""Decoding of a batch, greedy or sampled, with one key-value cache per model; a finished sequence leaves the batch."""
+"""Batched decoding, greedy or sampled, with one key-value cache per model; finished sequences leave the batch."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Choose = Callable[[Sequence[Tensor]], Tensor]
 
 @dataclass(frozen=True)
 class Draw:
-    """How texts are sampled: from softmax(logits / temperature), each row with random numbers of its own.
+    """Sampling from softmax(logits / temperature), with one generator per row.
 
-    A row's text depends on its seed and not on the batch that it is written in.
+    A row's text depends on its seed and not on its batch.
 
     Attributes:
         temperature: above 0.
@@ -28,12 +28,12 @@ class Draw:
     seeds: tuple[int, ...]
 
     def rows(self, kept: Sequence[int]) -> Draw:
-        """The same for some of the rows."""
+        """The settings of some of the rows."""
         return Draw(self.temperature, tuple(self.seeds[i] for i in kept))
 
 
 class Decoder:
-    """One model that reads a batch of prompts and then a token at a time.
+    """One model that reads a batch of prompts and then one token at a time.
 
     Prompts are padded on the left, so that all rows grow at the same column; padding is masked and the
     position ids count real tokens only, so a prompt's text does not depend on its batch.
@@ -56,7 +56,7 @@ class Decoder:
 
     @torch.inference_mode()
     def logits(self) -> Tensor:
-        """Read what is pending; the logits of the next token, (B, V)."""
+        """Process the pending tokens; the logits of the next token, (B, V)."""
         out = self._model(
             input_ids=self._ids,
             attention_mask=self._mask,
@@ -69,13 +69,13 @@ class Decoder:
 
     @torch.inference_mode()
     def keep(self, rows: Tensor) -> None:
-        """Go on with these rows only, (K,) int64."""
+        """Keep these rows only, (K,) int64."""
         rows = rows.to(self._mask.device)
         self._cache.batch_select_indices(rows)
         self._mask, self._position = self._mask[rows], self._position[rows]
 
     def push(self, tokens: Tensor) -> None:
-        """The next token of each row, (B,) int64."""
+        """Append the next token of each row, (B,) int64."""
         self._ids = tokens[:, None].to(self._mask.device)
         self._mask = torch.cat([self._mask, torch.ones_like(self._ids)], dim=1)
         self._position = self._position[:, -1:] + 1
@@ -84,14 +84,14 @@ class Decoder:
 def decode(
     decoders: Sequence[Decoder], n: int, choose: Choose, stops: frozenset[int], max_new_tokens: int
 ) -> Iterator[dict[int, int]]:
-    """Let models with one vocabulary write `n` sequences together: after each step the new token of each open row.
+    """Decode `n` sequences jointly by models with one vocabulary; yields the new tokens by row after each step.
 
     Args:
-        decoders: of the models, all with the same rows.
+        decoders: one per model, all with the same rows.
         n: number of rows.
         choose: the models' logits, each (B, V) -> next tokens (B,).
-        stops: ids that end a sequence; they are not given.
-        max_new_tokens: most tokens per row.
+        stops: ids that end a sequence; not yielded.
+        max_new_tokens: maximum number of tokens per row.
     """
     rows = list(range(n))
     for _ in range(max_new_tokens):
@@ -112,12 +112,12 @@ def decode(
 def greedy(
     model: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int, pad: int, stops: frozenset[int]
 ) -> list[list[int]]:
-    """The most likely next token, again and again, until a stop token or `max_new_tokens`.
+    """Greedy decoding until a stop token or `max_new_tokens`.
 
     Args:
         model: a transformers causal LM.
         prompts: token ids, any lengths.
-        max_new_tokens: most tokens per prompt.
+        max_new_tokens: maximum number of tokens per prompt.
         pad: id used as padding.
         stops: ids that end a sequence; not part of the result.
 
@@ -135,13 +135,13 @@ def greedy(
 def sampled(
     model: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int, pad: int, stops: frozenset[int], draw: Draw
 ) -> list[list[int]]:
-    """Tokens drawn one after the other until a stop token or `max_new_tokens`; arguments and result as `greedy`."""
+    """Sampling until a stop token or `max_new_tokens`; arguments and result as for `greedy`."""
     generators = [torch.Generator().manual_seed(seed) for seed in draw.seeds]
 
     def choose(logits: Sequence[Tensor]) -> Tensor:
         shares = (logits[0].float() / draw.temperature).softmax(-1).cpu()
         drawn = [int(torch.multinomial(row, 1, generator=own)) for row, own in zip(shares, generators, strict=True)]
-        # `decode` goes on with the rows that have not ended, in their order.
+        # `decode` continues with the unfinished rows, in their order.
         generators[:] = [own for own, token in zip(generators, drawn, strict=True) if token not in stops]
         return torch.tensor(drawn, device=logits[0].device)
 

@@ -14,7 +14,7 @@ def pick_device(name: str = "auto") -> torch.device:
     """The torch device for ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
 
     Raises:
-        UserError: if there is no such device here.
+        UserError: no such device on this machine.
 
     Example:
         >>> pick_device("cpu")
@@ -39,7 +39,7 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     """The torch dtype for ``auto``: bfloat16 where the hardware multiplies it natively, else float32.
 
     Raises:
-        UserError: for an unknown name.
+        UserError: unknown name.
 
     Example:
         >>> pick_dtype("float32", torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""Candidates on a resident base: merged in place, and taken out again to the bit."""
+"""Candidates merged into a resident base in place, and removed again exactly."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch
 class PatchedWeights:
     """The parameters of a model, and the base's values of those that were changed.
 
-    Those values are read from `stored` where that has them, so that the base is in memory once; the others are
-    copied before their first change.
+    The base's values are read from `stored` if available, so that the base is in memory only once; others are copied
+    before their first change.
 
     Args:
         model: a torch module; its parameters are changed in place by `load`.
-        stored: parameter name -> the base's value, read on access (see `experts.stored.StoredTensors`). A value
-            that is not the resident one, to the bit in the model's dtype, is not used.
+        stored: parameter name -> the base's value, read on access (see `StoredTensors`). A value
+            that differs from the resident one in the model's dtype is not used.
     """
 
     def __init__(self, model: Any, stored: Mapping[str, Tensor] | None = None) -> None:
@@ -35,8 +35,8 @@ class PatchedWeights:
         """Make the model ``base + patch`` (float32 sum, one rounding to the model's dtype).
 
         Raises:
-            KeyError: if the base has no parameter of that name.
-            ValueError: if a shape does not fit, or a name is in both parts of the patch. Nothing is changed then.
+            KeyError: the base has no parameter of that name.
+            ValueError: a shape does not fit, or a name is in both parts of the patch. Nothing is changed then.
         """
         self._check_fits(patch)
         wanted = patch.low_rank.keys() | patch.dense.keys()
@@ -44,7 +44,7 @@ class PatchedWeights:
             self._parameters[name].copy_(self._base(name))
         for name in wanted - self._patched:
             self._secure(name)
-        self._patched = wanted  # before the first change, so that an interrupted load can still be taken out
+        self._patched = wanted  # before the first change, so that an interrupted load can be undone
         for name in patch.dense:
             self._parameters[name].copy_(patch.dense[name])
         for name, change in patch.low_rank.items():
@@ -53,7 +53,7 @@ class PatchedWeights:
             parameter.copy_(self._base(name) + factors.dense())
 
     def _secure(self, name: str) -> None:
-        """See to it that the base's value, which the parameter holds now, can be had again."""
+        """Make sure that the base's value, which the parameter has now, can be restored."""
         if name in self._copies or name in self._in_files:
             return
         value = self._parameters[name]

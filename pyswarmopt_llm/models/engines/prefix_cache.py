@@ -1,4 +1,4 @@
-"""A key-value cache that lends one shared prefix to every row of a batch, without storing what follows."""
+"""A key-value cache that shares one prefix among the rows of any batch, without storing what follows."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from torch import Tensor, cat
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 
-class _LentLayer(DynamicLayer):
-    """The prefix of one layer, (1, heads, P, head_dim); `update` joins it with a batch and forgets the batch."""
+class _SharedLayer(DynamicLayer):
+    """The prefix of one layer, (1, heads, P, head_dim); `update` concatenates a batch without storing it."""
 
     def __init__(self, keys: Tensor, values: Tensor) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class _LentLayer(DynamicLayer):
 
 
 class PrefixCache(Cache):
-    """Lends the keys and values of `cache` (a batch of one) to batches of any size, as often as needed."""
+    """The keys and values of `cache` (a batch of one) for batches of any size, reusable."""
 
     def __init__(self, cache: DynamicCache) -> None:
-        super().__init__(layers=[_LentLayer(layer.keys, layer.values) for layer in cache.layers])
+        super().__init__(layers=[_SharedLayer(layer.keys, layer.values) for layer in cache.layers])

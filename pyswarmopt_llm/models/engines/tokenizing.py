@@ -1,19 +1,19 @@
-"""From texts to token ids: what every engine does with its tokenizer before a model is asked."""
+"""Tokenisation of prompts, shared by all engines."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.models.engines.base import BaseEngine
 
 
-class TokenizingEngine(BaseEngine):
-    """An engine of one causal language model and its tokenizer.
+class PromptTokenizer:
+    """A tokenizer with the chat template, special tokens and context window of a causal language model.
 
     Args:
         tokenizer: of transformers.
-        window: most tokens that the model holds; None: no limit is known.
+        window: the model's context window in tokens; None if unknown.
 
     Attributes:
         tokenizer, window: as given.
@@ -21,13 +21,13 @@ class TokenizingEngine(BaseEngine):
 
     def __init__(self, tokenizer: Any, window: int | None) -> None:
         self.tokenizer, self.window = tokenizer, window
-        # A chat template writes its special tokens itself.
+        # A chat template includes its special tokens.
         self._lead = leading_specials(tokenizer) if tokenizer.chat_template is None else []
 
     def chat(self, user: str) -> str:
-        """`user` as a user turn of the chat template, ready for the assistant's turn.
+        """A user turn in the chat template, up to the start of the assistant's turn.
 
-        Without a chat template: the text itself and a line break.
+        Without a chat template: the text and a line break.
         """
         if self.tokenizer.chat_template is None:
             return f"{user}\n"
@@ -35,12 +35,12 @@ class TokenizingEngine(BaseEngine):
         return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
     def encode(self, text: str) -> list[int]:
-        """Token ids with the special tokens that begin a text, never with those that end one."""
+        """Token ids with leading special tokens, without trailing ones."""
         ids = [int(i) for i in self.tokenizer(text, add_special_tokens=False)["input_ids"]]
         return ids if ids[: len(self._lead)] == self._lead else self._lead + ids
 
     def encode_prompt(self, prompt: str) -> tuple[int, ...]:
-        """Token ids of a prompt, with the special tokens that begin a text."""
+        """Token ids of a prompt, with leading special tokens."""
         ids = self.encode(prompt)
         if not ids:
             raise ValueError("a prompt is empty: there is nothing to continue")
@@ -50,8 +50,15 @@ class TokenizingEngine(BaseEngine):
         """Tokens of a text; with the tokenizer's special tokens where no chat template has written them."""
         return len(self.tokenizer(text, add_special_tokens=self.tokenizer.chat_template is None)["input_ids"])
 
+    def encode_prompts(self, prompts: Sequence[str], max_new_tokens: int) -> list[tuple[int, ...]]:
+        """Token ids of prompts, each of which must leave room for `max_new_tokens` in the context window."""
+        encoded = [self.encode_prompt(prompt) for prompt in prompts]
+        for prompt, ids in zip(prompts, encoded, strict=True):
+            self.check_length(len(ids) + max_new_tokens, prompt)
+        return encoded
+
     def check_length(self, n: int, text: str) -> None:
-        """Raise `UserError` if `n` tokens, of an item that begins with `text`, do not fit into the context window."""
+        """Raise `UserError` if the `n` tokens of an item that begins with `text` exceed the context window."""
         if self.window is not None and n > self.window:
             raise UserError(
                 f"the item that begins {text[:40]!r} needs {n} tokens, the model's context window holds "
@@ -60,7 +67,7 @@ class TokenizingEngine(BaseEngine):
 
 
 def leading_specials(tokenizer: Any) -> list[int]:
-    """The special tokens that a tokenizer puts before a text, such as BOS; what it appends is left out."""
+    """The special tokens that a tokenizer prepends to a text, such as BOS."""
     with_specials = [int(i) for i in tokenizer("a")["input_ids"]]
     bare = [int(i) for i in tokenizer("a", add_special_tokens=False)["input_ids"]]
     starts = range(len(with_specials) - len(bare) + 1)
@@ -68,9 +75,6 @@ def leading_specials(tokenizer: Any) -> list[int]:
 
 
 def window_of(config: Any) -> int | None:
-    """The context window that a model's configuration states."""
+    """The context window stated in a model's configuration."""
     found = getattr(config.get_text_config(), "max_position_embeddings", None)
     return None if found is None else int(found)
-
-
-__all__ = ["TokenizingEngine", "leading_specials", "window_of"]

@@ -17,20 +17,21 @@ from transformers.cache_utils import DynamicCache
 from pyswarmopt_llm.common.errors import NoRoomError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.engines.attention import attention_mask, attention_windows
+from pyswarmopt_llm.models.engines.base import BaseEngine
 from pyswarmopt_llm.models.engines.batching import Batch, Plan, TokenPair, build_plan, encode_pair, make_batch
 from pyswarmopt_llm.models.engines.generation import Draw, greedy, sampled
 from pyswarmopt_llm.models.engines.hardware import out_of_memory
 from pyswarmopt_llm.models.engines.patched_weights import PatchedWeights
 from pyswarmopt_llm.models.engines.prefix_cache import PrefixCache
-from pyswarmopt_llm.models.engines.tokenizing import TokenizingEngine, window_of
+from pyswarmopt_llm.models.engines.tokenizing import PromptTokenizer, window_of
 
 log = logging.getLogger(__name__)
 
 # Positions normalised at once: their float32 logits stay in the cache of a CPU (four times faster), small on a GPU.
 _HEAD_ROWS = {"cpu": 16, "cuda": 1024}
-# Plans kept: dev and test of several tasks come back for every candidate, a prompt of a person's does not.
+# Plans to keep: dev and test of several tasks recur for every candidate, a single prompt does not.
 _PLANS = 32
-_ENCODED = 20_000  # pairs whose tokens are kept
+_ENCODED = 20_000  # tokenised pairs to keep
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class TokenScores:
     """A continuation token by token.
 
     Attributes:
-        tokens: their ids, T of them.
+        tokens: their T ids.
         logprobs: natural log of P(token | all before it), (T,) float64.
     """
 
@@ -46,18 +47,18 @@ class TokenScores:
     logprobs: Tensor
 
 
-class TransformersEngine(TokenizingEngine):
-    """Runs a causal language model and any candidate patched onto it; implements `interfaces.Engine`.
+class TransformersEngine(PromptTokenizer, BaseEngine):
+    """A causal language model with candidates patched onto it; implements `interfaces.Engine`.
 
     Args:
-        model: a transformers causal LM in eval mode, on its device; its weights are changed in place by `load`
-            and put back, to the bit, by ``load(Patch())``.
+        model: a transformers causal LM in eval mode, on its device; `load` changes its weights in place and
+            ``load(Patch())`` restores them exactly.
         tokenizer: the model's tokenizer, with a pad token.
-        batch_tokens: padded tokens in one forward pass; halved where memory runs out.
-        stored: the base's weights once more, read on access; see `PatchedWeights`.
+        batch_tokens: padded tokens per forward pass; halved when memory runs out.
+        stored: the base's weights, read on access; see `PatchedWeights`.
 
     Raises:
-        UserError: if the architecture cannot run planned batches (see `attention_windows`).
+        UserError: the architecture does not support planned batches (see `attention_windows`).
 
     Attributes:
         tokens_fed: tokens sent through the model so far, padding excluded.
@@ -74,7 +75,7 @@ class TransformersEngine(TokenizingEngine):
         self._plans: OrderedDict[tuple[tuple[str, str], ...], Plan] = OrderedDict()
         self._short_of_memory = False
         self._windows = attention_windows(model)
-        # A screened search asks for another choice of the same pairs every time.
+        # A screened search scores a different subset of the same pairs every time.
         self._encoded = lru_cache(_ENCODED)(partial(encode_pair, self.encode))
 
     @property
@@ -96,10 +97,10 @@ class TransformersEngine(TokenizingEngine):
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """Natural log of P(continuation | context) for each pair, summed over the continuation's tokens.
 
-        Contexts that several pairs share are computed once, and so is what all contexts begin with.
+        Contexts shared by several pairs and the common prefix of all contexts are computed once.
 
         Raises:
-            UserError: if a pair is longer than the model's context window.
+            UserError: a pair exceeds the context window.
         """
         found: dict[int, float] = {}
         for indices, values in self.loglikelihood_by_batch(pairs):
@@ -109,17 +110,17 @@ class TransformersEngine(TokenizingEngine):
     def loglikelihood_by_batch(
         self, pairs: Sequence[tuple[str, str]], only: Collection[int] | None = None
     ) -> Iterator[tuple[tuple[int, ...], list[float]]]:
-        """`loglikelihood` as it goes.
+        """`loglikelihood`, yielded batch by batch.
 
         Args:
             pairs: (context, continuation).
-            only: run the batches that hold any of these pairs; None: all.
+            only: run only the batches with any of these pairs; default: all.
 
         Yields:
-            The pairs of a batch, and their values.
+            The indices of the pairs of a batch, and their values.
 
         Raises:
-            UserError: if a pair is longer than the model's context window.
+            UserError: a pair exceeds the context window.
         """
         plan = self._likelihood_plan(pairs)
         prefix = cache(lambda: self._prefix(plan))
@@ -132,10 +133,10 @@ class TransformersEngine(TokenizingEngine):
                 yield indices, totals[batch.pairs].tolist()
 
     def likelihood_batches(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[int, ...]]:
-        """The pairs that `loglikelihood` scores in one forward pass; those of one context are in one batch.
+        """The pairs of each forward pass of `loglikelihood`; pairs with the same context share a batch.
 
         Raises:
-            UserError: if a pair is longer than the model's context window.
+            UserError: a pair exceeds the context window.
         """
         return [tuple(batch.pairs.tolist()) for batch in self._likelihood_plan(pairs).batches]
 
@@ -143,7 +144,7 @@ class TransformersEngine(TokenizingEngine):
         """Natural-log distribution of the next token after each prompt: (N, V) float32 on the CPU.
 
         Raises:
-            UserError: if a prompt is longer than the model's context window.
+            UserError: a prompt exceeds the context window.
         """
         found = torch.empty(len(prompts), self.model.get_output_embeddings().weight.shape[0])
         for batch, logits in self._forward_all([(prompt, "") for prompt in prompts]):
@@ -151,16 +152,16 @@ class TransformersEngine(TokenizingEngine):
         return found
 
     def score_tokens(self, pairs: Sequence[tuple[str, str]]) -> tuple[TokenScores, ...]:
-        """What `loglikelihood` sums: for each pair the continuation's tokens and the natural log of each one's P.
+        """The terms of `loglikelihood`: for each pair the continuation's tokens and their log-probabilities.
 
         Raises:
-            UserError: if a pair is longer than the model's context window.
+            UserError: a pair exceeds the context window.
         """
         if not pairs:
             return ()
         found = [(batch, _target_logprobs(batch, logits)) for batch, logits in self._forward_all(pairs)]
         owner = torch.cat([batch.target_pair for batch, _ in found])
-        by_pair = owner.argsort(stable=True)  # within a pair the order of its tokens stays
+        by_pair = owner.argsort(stable=True)  # stable: keeps the order of a pair's tokens
         counts = owner.bincount(minlength=len(pairs)).tolist()
         tokens = torch.cat([batch.target_token for batch, _ in found])[by_pair].split(counts)
         logprobs = torch.cat([values for _, values in found])[by_pair].split(counts)
@@ -169,10 +170,10 @@ class TransformersEngine(TokenizingEngine):
     def distributions(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[Tensor, Tensor]]:
         """For each pair the natural-log distributions along its continuation, (T, V) float32, and its tokens, (T,).
 
-        On the CPU; memory grows with the vocabulary, so ask for few pairs at a time.
+        On the CPU; memory grows with the vocabulary, so pass few pairs at a time.
 
         Raises:
-            UserError: if a pair is longer than the model's context window.
+            UserError: a pair exceeds the context window.
         """
         found = [(torch.empty(0), torch.empty(0, dtype=torch.int64))] * len(pairs)
         for batch, logits in self._forward_all(pairs):
@@ -185,35 +186,28 @@ class TransformersEngine(TokenizingEngine):
     # Text
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
-        """Greedy continuations, special tokens left out; finished sequences leave the batch.
+        """Greedy continuations, without special tokens; finished sequences leave the batch.
 
         Raises:
-            UserError: if a prompt and `max_new_tokens` do not fit into the model's context window.
+            UserError: a prompt and `max_new_tokens` exceed the context window.
         """
         return self._written(prompts, max_new_tokens)
 
     def sample(self, prompts: Sequence[str], draw: Draw, max_new_tokens: int = 64) -> list[str]:
-        """Sampled continuations, one per prompt; the same seed gives the same text, whatever it is asked with.
+        """Sampled continuations, one per prompt; a text depends on its seed, not on the other prompts.
 
         Raises:
-            UserError: if a prompt and `max_new_tokens` do not fit into the model's context window.
+            UserError: a prompt and `max_new_tokens` exceed the context window.
         """
         return self._written(prompts, max_new_tokens, draw)
 
     def generation_batches(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[tuple[int, ...]]:
-        """The prompts that `generate` continues together, of like length; whole batches alone are divided alike.
+        """The prompts of each batch of `generate`, of similar length; a batch passed alone stays one batch.
 
         Raises:
-            UserError: if a prompt and `max_new_tokens` do not fit into the model's context window.
+            UserError: a prompt and `max_new_tokens` exceed the context window.
         """
-        return self._generation_batches(self._prompts(prompts, max_new_tokens), max_new_tokens)
-
-    def _prompts(self, prompts: Sequence[str], max_new_tokens: int) -> list[tuple[int, ...]]:
-        """Token ids, with room for what is to be written."""
-        encoded = [self.encode_prompt(prompt) for prompt in prompts]
-        for prompt, ids in zip(prompts, encoded, strict=True):
-            self.check_length(len(ids) + max_new_tokens, prompt)
-        return encoded
+        return self._generation_batches(self.encode_prompts(prompts, max_new_tokens), max_new_tokens)
 
     def _generation_batches(self, encoded: Sequence[tuple[int, ...]], max_new_tokens: int) -> list[tuple[int, ...]]:
         batches = []
@@ -225,8 +219,8 @@ class TransformersEngine(TokenizingEngine):
         return batches
 
     def _written(self, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None = None) -> list[str]:
-        """Continuations, greedy or drawn."""
-        encoded = self._prompts(prompts, max_new_tokens)
+        """Continuations, greedy or sampled."""
+        encoded = self.encode_prompts(prompts, max_new_tokens)
         found: dict[int, str] = {}
         for batch in self._generation_batches(encoded, max_new_tokens):
             rows = None if draw is None else draw.rows(batch)
@@ -259,7 +253,7 @@ class TransformersEngine(TokenizingEngine):
         return self._plan(tuple(pairs))
 
     def _plan(self, pairs: tuple[tuple[str, str], ...]) -> Plan:
-        """Tokenised once per run: the same pairs come back for every candidate."""
+        """The plan of these pairs, cached, since they recur for every candidate."""
         if pairs in self._plans:
             self._plans.move_to_end(pairs)
             return self._plans[pairs]
@@ -276,7 +270,7 @@ class TransformersEngine(TokenizingEngine):
         return self._plans[pairs]
 
     def _forward_all(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[Batch, Tensor]]:
-        """All batches that hold these pairs, each with the logits at its heads."""
+        """All batches of these pairs, each with the logits at its heads."""
         plan = self._plan(tuple(pairs))
         prefix = cache(lambda: self._prefix(plan))
         for batch in plan.batches:
@@ -285,7 +279,7 @@ class TransformersEngine(TokenizingEngine):
     def _forward(
         self, batch: Batch, plan: Plan, prefix: Callable[[], PrefixCache | None]
     ) -> Iterator[tuple[Batch, Tensor]]:
-        """The logits at a batch's heads, (M, V), in the model's dtype; in halves where memory is short."""
+        """The logits at a batch's heads, (M, V), in the model's dtype; batches are halved when memory runs out."""
         try:
             logits = self._logits(batch, plan, prefix())
         except RuntimeError as error:
@@ -312,7 +306,7 @@ class TransformersEngine(TokenizingEngine):
         return logits
 
     def _smaller_batches(self, error: RuntimeError, rows: int) -> None:
-        """After an error: if it was memory, make later batches half as large and say so once; else raise it.
+        """Handle an error of a batch: if memory ran out, halve later batches and warn once; else raise it.
 
         Raises:
             NoRoomError: a single row does not fit.
@@ -322,7 +316,7 @@ class TransformersEngine(TokenizingEngine):
         if rows == 1:
             raise NoRoomError("out of memory with a single item in the batch; use a smaller base or shorter items")
         if not self._short_of_memory:
-            log.warning("out of memory at %d tokens a batch: going on with smaller ones", self.batch_tokens)
+            log.warning("out of memory with %d tokens per batch: continuing with smaller batches", self.batch_tokens)
             self._short_of_memory = True
             self.batch_tokens = max(self.batch_tokens // 2, 1)
             self._plans.clear()
@@ -331,10 +325,10 @@ class TransformersEngine(TokenizingEngine):
 
     @torch.inference_mode()
     def _prefix(self, plan: Plan) -> PrefixCache | None:
-        """Keys and values of what all contexts begin with."""
+        """Keys and values of the common prefix of all contexts."""
         if not plan.prefix:
             return None
-        # Made without the config, the cache keeps all of the prefix, also in layers with a sliding window.
+        # Without the config, the cache keeps the whole prefix in layers with a sliding window, too.
         filled = DynamicCache()
         ids = torch.tensor([plan.prefix], device=self.model.device)
         self.tokens_fed += len(plan.prefix)
@@ -343,9 +337,9 @@ class TransformersEngine(TokenizingEngine):
 
     @contextmanager
     def _vocabulary_only_at(self, heads: Tensor) -> Iterator[None]:
-        """Send only these positions through the output embedding (`logits_to_keep` cannot differ by row).
+        """Apply the output embedding to these positions only (`logits_to_keep` cannot differ by row).
 
-        A hook, so that whatever the architecture does to its logits afterwards (scale, soft cap) stays its own.
+        A hook, so that the architecture's own processing of the logits (scale, soft cap) is kept.
         """
 
         def select(_: object, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

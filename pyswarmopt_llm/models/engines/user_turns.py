@@ -1,4 +1,4 @@
-"""A question as something to be predicted: how familiar is a model with the words of a user's turn?"""
+"""The likelihood of user turns: how familiar a model is with a question."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pyswarmopt_llm.common.interfaces import Engine
 
 
 def as_users_words(engine: Engine, turns: Sequence[str]) -> list[tuple[str, str]]:
-    """Each user turn, already in the chat template, as a pair whose continuation is all that can be predicted of it.
+    """Each user turn, already in the chat template, as a (context, continuation) pair whose likelihood is its own.
 
-    The context is what the template puts before a user's words; without a template, the first word.
+    The context is the template's header of a user turn; without a template, the first word.
     """
     header = _header(engine)
     return [
@@ -20,7 +20,7 @@ def as_users_words(engine: Engine, turns: Sequence[str]) -> list[tuple[str, str]
 
 
 def _header(engine: Engine) -> str:
-    """What the chat template puts before a user's words; empty without a template."""
+    """The chat template's text before the user's words; empty without a template."""
     one, other = engine.chat("a"), engine.chat("b")
     same = next(i for i, (x, y) in enumerate(zip(one, other, strict=False)) if x != y)
     return one[:same]
@@ -29,6 +29,3 @@ def _header(engine: Engine) -> str:
 def _after_first_word(text: str) -> tuple[str, str]:
     head, space, tail = text.partition(" ")
     return (head, space + tail) if tail.strip() else (text[:1], text[1:])
-
-
-__all__ = ["as_users_words"]

@@ -1,7 +1,7 @@
-"""The engine on vLLM, for objectives that write much: candidates are LoRA adapters that take each other's place.
+"""The engine on vLLM, for objectives that generate much text: each candidate replaces the previous LoRA adapter.
 
-vLLM adds an adapter's product to the base's at every layer, where `TransformersEngine` merges it into the weights and
-rounds once; the two agree to the rounding of the model's dtype, not to the bit. So a search keeps to one engine.
+vLLM adds an adapter's output to the base's in every layer, whereas `TransformersEngine` merges it into the weights and
+rounds once; the two agree up to rounding, not bit for bit. So a search uses one engine throughout.
 """
 
 from __future__ import annotations
@@ -19,24 +19,25 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.adapters.write import write_adapter
+from pyswarmopt_llm.models.engines.base import BaseEngine
 from pyswarmopt_llm.models.engines.batching import encode_pair
-from pyswarmopt_llm.models.engines.tokenizing import TokenizingEngine
+from pyswarmopt_llm.models.engines.tokenizing import PromptTokenizer
 
-RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # room for an adapter comes in these sizes
+RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # maximum ranks that vLLM can be configured for
 
 
-class VllmEngine(TokenizingEngine):
-    """One base resident in vLLM, with room for one adapter; implements `interfaces.Engine`.
+class VllmEngine(PromptTokenizer, BaseEngine):
+    """One base resident in vLLM with a single adapter slot; implements `interfaces.Engine`.
 
     Args:
         model: directory of the base.
         tokenizer: the base's.
         window: its context window.
-        dtype: of its weights.
-        rank: the largest of a candidate.
+        dtype: dtype of its weights.
+        rank: maximum rank of a candidate.
 
     Raises:
-        UserError: vLLM cannot be imported, or has no room for such a rank.
+        UserError: vLLM cannot be imported, or does not support the rank.
     """
 
     def __init__(self, model: Path, tokenizer: Any, window: int | None, dtype: torch.dtype, rank: int) -> None:
@@ -47,9 +48,9 @@ class VllmEngine(TokenizingEngine):
         except ImportError as error:
             text = f"--engine vllm: vLLM cannot be imported ({error}); docs/scaling.md says how to install it"
             raise UserError(text) from error
-        room = next((size for size in RANKS if size >= rank), None)
-        if room is None:
-            raise UserError(f"--engine vllm: candidates have rank {rank}, vLLM takes at most {RANKS[-1]}")
+        max_rank = next((size for size in RANKS if size >= rank), None)
+        if max_rank is None:
+            raise UserError(f"--engine vllm: candidates have rank {rank}, vLLM supports at most {RANKS[-1]}")
         self.dtype = dtype
         self._llm: Any = self._vllm.LLM(
             model=str(model),
@@ -57,51 +58,49 @@ class VllmEngine(TokenizingEngine):
             max_model_len=window,
             enable_lora=True,
             max_loras=1,
-            max_lora_rank=room,
-            max_logprobs=-1,  # a whole distribution can be asked for
+            max_lora_rank=max_rank,
+            max_logprobs=-1,  # allow whole distributions
         )
         self._folder = Path(tempfile.mkdtemp(prefix="candidate-"))
         self._number = 0
         self._adapter: Any = None
 
     def load(self, patch: Patch) -> None:
-        """Put a candidate in the place of the one before.
+        """Replace the previous candidate.
 
         Raises:
-            UserError: it is more than low-rank changes of weights.
+            UserError: the patch is more than low-rank changes of weights.
         """
         if patch.dense or patch.mixture:
-            raise UserError("--engine vllm: takes LoRA candidates (spaces factor and delta); leave it out")
+            raise UserError("--engine vllm: takes LoRA candidates (spaces factor and delta) only; remove it")
         shutil.rmtree(self._folder, ignore_errors=True)
         self._adapter = None
         if patch.low_rank:
-            self._number += 1  # an adapter of another number is another one to vLLM, which has room for one
+            self._number += 1  # vLLM tells adapters apart by this number
             factors = {name.removesuffix(".weight"): (change.b, change.a) for name, change in patch.low_rank.items()}
             write_adapter(self._folder, factors, base_model_name="", target_modules=factors)
             self._adapter = self._request(f"candidate-{self._number}", self._number, str(self._folder))
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
-        """Greedy continuations, special tokens left out.
+        """Greedy continuations, without special tokens.
 
         Raises:
-            UserError: if a prompt and `max_new_tokens` do not fit into the model's context window.
+            UserError: a prompt and `max_new_tokens` exceed the context window.
         """
-        encoded = [self.encode_prompt(prompt) for prompt in prompts]
-        for prompt, ids in zip(prompts, encoded, strict=True):
-            self.check_length(len(ids) + max_new_tokens, prompt)
-        return [str(out.outputs[0].text) for out in self._ask(encoded, max_tokens=max_new_tokens)]
+        encoded = self.encode_prompts(prompts, max_new_tokens)
+        return [str(out.outputs[0].text) for out in self._generate(encoded, max_tokens=max_new_tokens)]
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """Natural log of P(continuation | context) for each pair, summed over the continuation's tokens.
 
         Raises:
-            UserError: if a pair is longer than the model's context window.
+            UserError: a pair exceeds the context window.
         """
         encoded = [encode_pair(self.encode, context, continuation) for context, continuation in pairs]
         whole = [context + continuation for context, continuation in encoded]
         for (context, _), ids in zip(pairs, whole, strict=True):
-            self.check_length(len(ids) + 1, context)  # vLLM writes one token at least
-        found = self._ask(whole, max_tokens=1, prompt_logprobs=0)
+            self.check_length(len(ids) + 1, context)  # vLLM generates at least one token
+        found = self._generate(whole, max_tokens=1, prompt_logprobs=0)
         return [
             sum(float(out.prompt_logprobs[i][ids[i]].logprob) for i in range(len(context), len(ids)))
             for out, ids, (context, _) in zip(found, whole, encoded, strict=True)
@@ -111,18 +110,13 @@ class VllmEngine(TokenizingEngine):
         """Natural-log distribution of the next token after each prompt: (N, V) float32.
 
         Raises:
-            UserError: if a prompt is longer than the model's context window.
+            UserError: a prompt exceeds the context window.
         """
-        encoded = [self.encode_prompt(prompt) for prompt in prompts]
-        for prompt, ids in zip(prompts, encoded, strict=True):
-            self.check_length(len(ids) + 1, prompt)
-        found = [out.outputs[0].logprobs[0] for out in self._ask(encoded, max_tokens=1, logprobs=-1)]
+        outputs = self._generate(self.encode_prompts(prompts, 1), max_tokens=1, logprobs=-1)
+        found = [out.outputs[0].logprobs[0] for out in outputs]
         return torch.tensor([[row[i].logprob for i in range(len(row))] for row in found], dtype=torch.float32)
 
-    def _ask(self, prompts: Sequence[Sequence[int]], **options: Any) -> list[Any]:
+    def _generate(self, prompts: Sequence[Sequence[int]], **options: Any) -> list[Any]:
         sampling = self._vllm.SamplingParams(temperature=0.0, **options)
-        asked = [{"prompt_token_ids": list(ids)} for ids in prompts]
-        return list(self._llm.generate(asked, sampling, lora_request=self._adapter, use_tqdm=False))
-
-
-__all__ = ["VllmEngine"]
+        inputs = [{"prompt_token_ids": list(ids)} for ids in prompts]
+        return list(self._llm.generate(inputs, sampling, lora_request=self._adapter, use_tqdm=False))

@@ -12,27 +12,27 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
 
-# Examples sorted by length together: enough of them for tight batches, few enough to stay shuffled.
+# Examples sorted by length together: enough for little padding, few enough to stay shuffled.
 _CHUNK = 400
 
 
 @dataclass(frozen=True)
 class ChatTokens:
-    """Token ids of one chat, of which the last `answer` are those to learn."""
+    """Token ids of one chat; the last `answer` of them are the target."""
 
     ids: list[int]
     answer: int
 
 
 @dataclass(frozen=True)
-class Batch:
+class ChatBatch:
     """Left-padded chats: all answers end in the last column.
 
     Attributes:
         ids: (N, T) token ids.
         attention: (N, T), 1 on tokens and 0 on padding.
-        positions: (N, T) position ids that start at 0 on each chat's first token.
-        answers: (N, T) bool, true on tokens to learn.
+        positions: (N, T) position ids, 0 at each chat's first token.
+        answers: (N, T) bool, true on target tokens.
     """
 
     ids: Tensor
@@ -42,15 +42,15 @@ class Batch:
 
 
 def encode_chat(tokenizer: Any, examples: Sequence[Mapping[str, Any]], max_len: int) -> list[ChatTokens]:
-    """Chats as tokens, cut after `max_len`; those whose answer lies wholly behind the cut are left out.
+    """Chats as tokens, truncated to `max_len` tokens; those with nothing of the answer left are dropped.
 
     Args:
         tokenizer: a transformers tokenizer with a chat template.
         examples: each ``{"messages": [{"role": ..., "content": ...}, ...]}``, the last one the assistant's.
-        max_len: tokens.
+        max_len: maximum length in tokens.
 
     Raises:
-        UserError: no chat template, or an example of another form (named by its number, from 1).
+        UserError: no chat template, or a malformed example (named by its number, from 1).
     """
     if not tokenizer.chat_template:
         raise UserError("the base model's tokenizer has no chat template; use an instruction-tuned base")
@@ -62,7 +62,7 @@ def encode_chat(tokenizer: Any, examples: Sequence[Mapping[str, Any]], max_len: 
         if not whole.startswith(prompt):
             raise UserError("the base model's chat template rewrites earlier turns; use another base")
         before = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        # The template's line break after the end-of-turn token is never generated, so it is not learnt.
+        # The template's line break after the end-of-turn token is never generated, so it is no target.
         answer = tokenizer(whole[len(prompt) :].rstrip("\n"), add_special_tokens=False)["input_ids"]
         ids = (before + answer)[:max_len]
         if len(ids) > len(before):
@@ -85,9 +85,9 @@ def _messages(example: Mapping[str, Any], number: int) -> Sequence[Mapping[str, 
 
 
 def length_buckets(lengths: Sequence[int], batch_tokens: int, rng: random.Random) -> list[list[int]]:
-    """One pass over the examples as batches of indices, each of at most `batch_tokens` padded tokens.
+    """One epoch as batches of example indices, each of at most `batch_tokens` tokens with padding.
 
-    An example that is longer than that is a batch of its own.
+    A longer example is a batch of its own.
 
     Example:
         >>> sorted(map(sorted, length_buckets([5, 1, 5, 1], 10, random.Random(0))))
@@ -108,7 +108,7 @@ def length_buckets(lengths: Sequence[int], batch_tokens: int, rng: random.Random
     return batches
 
 
-def left_padded(chats: Sequence[ChatTokens], pad: int) -> Batch:
+def left_padded(chats: Sequence[ChatTokens], pad: int) -> ChatBatch:
     """Chats as one batch, padded on the left so that only the last columns need logits."""
     width = max(len(chat.ids) for chat in chats)
     ids = torch.full((len(chats), width), pad)
@@ -118,4 +118,4 @@ def left_padded(chats: Sequence[ChatTokens], pad: int) -> Batch:
         ids[row, width - len(chat.ids) :] = torch.tensor(chat.ids)
         attention[row, width - len(chat.ids) :] = 1
         answers[row, width - chat.answer :] = True
-    return Batch(ids, attention, (attention.cumsum(1) - 1).clamp(min=0), answers)
+    return ChatBatch(ids, attention, (attention.cumsum(1) - 1).clamp(min=0), answers)

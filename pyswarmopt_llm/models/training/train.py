@@ -1,7 +1,7 @@
-"""Train one LoRA expert on chat examples: small enough for two CPU cores, the same recipe for every expert.
+"""Train one LoRA expert on chats: a frozen base with a peft adapter and a plain training loop, for two CPU cores.
 
-LoRA (Hu et al. 2021, arXiv 2106.09685) on a frozen base, the adapter in float32 while it is trained; AdamW,
-linear warm-up and cosine decay; loss on the last assistant turn only.
+LoRA (Hu et al. 2021, arXiv 2106.09685) with the adapter in float32; AdamW, linear warm-up and cosine decay; the loss
+covers the last assistant turn only.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -26,20 +27,57 @@ from pyswarmopt_llm.models.base import BaseModel, load_model
 from pyswarmopt_llm.models.files import check_free
 from pyswarmopt_llm.models.training.chat_batches import ChatTokens, encode_chat, left_padded, length_buckets
 
-_WARMUP = 0.05  # share of the steps
-_FLOOR = 0.05  # share of the learning rate that is left at the end
+OnStep = Callable[[int, int, float], None]
+
+_WARMUP = 0.05  # fraction of the steps
+_FLOOR = 0.05  # fraction of the peak learning rate at the last step
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How an expert is trained.
+
+    Attributes:
+        rank: LoRA rank r.
+        alpha: LoRA alpha; the scale is alpha / r.
+        targets: names of the modules that get an adapter.
+        lr: peak learning rate.
+        max_tokens: training budget in tokens, excluding padding.
+        epochs: maximum number of passes over the examples.
+        batch_tokens: tokens per step, including padding.
+        max_len: longer chats are truncated to this many tokens.
+        seed: seed of the initial adapter, the held-out split and the order; the global random state is not used.
+        heldout: number of held-out examples, at most a fifth of all.
+        threads: CPU threads; default: torch's current setting.
+    """
+
+    rank: int = 8
+    alpha: float = 16
+    targets: Sequence[str] = ("q_proj", "k_proj", "v_proj", "o_proj")
+    lr: float = 5e-4
+    max_tokens: int = 120_000
+    epochs: float = 2.0
+    batch_tokens: int = 1024
+    max_len: int = 448
+    seed: int = 0
+    heldout: int = 60
+    threads: int | None = None
+
+    def __str__(self) -> str:
+        targets = ", ".join(self.targets)
+        return f"r={self.rank}, alpha={self.alpha:g}, targets {targets}; AdamW, peak lr {self.lr:g}, seed {self.seed}"
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training did; losses are natural-log, means over examples of the mean over answer tokens.
+    """Counts and losses of a training run; a loss is the mean over examples of the mean over answer tokens, in nats.
 
     Attributes:
         name: the expert's name, which is the directory's.
-        examples: training examples.
-        heldout: examples kept apart for the held-out loss.
+        examples: number of training examples.
+        heldout: number of held-out examples.
         steps: optimiser steps.
-        tokens: tokens seen, without padding.
+        tokens: tokens processed, excluding padding.
         seconds: time of the steps.
         train_loss_first: mean over the first up to 20 steps.
         train_loss_last: mean over the last up to 20 steps.
@@ -63,154 +101,123 @@ def train_expert(
     base: BaseModel,
     examples: Sequence[Mapping[str, Any]],
     out: str | Path,
+    options: TrainingOptions = TrainingOptions(),
     *,
-    rank: int = 8,
-    alpha: float = 16,
-    targets: Sequence[str] = ("q_proj", "k_proj", "v_proj", "o_proj"),
-    lr: float = 5e-4,
-    max_tokens: int = 120_000,
-    epochs: float = 2.0,
-    batch_tokens: int = 1024,
-    max_len: int = 448,
-    seed: int = 0,
-    heldout: int = 60,
-    threads: int | None = None,
     dtype: torch.dtype = torch.bfloat16,
     device: torch.device | str = "cpu",
     data: str = "",
-    on_step: Callable[[int, int, float], None] | None = None,
+    on_step: OnStep | None = None,
 ) -> TrainingResult:
-    """Train a LoRA adapter and write it, with its card, into `out`.
+    """Train a LoRA adapter and write it to `out` as bf16 safetensors, with a model card.
 
     Args:
         base: the frozen model, from `resolve_base`.
-        examples: chats ``{"messages": [{"role": ..., "content": ...}, ...]}``, the assistant's turn last.
-        out: the directory to make.
-        rank: LoRA rank r.
-        alpha: LoRA alpha; the scale is alpha / r.
-        targets: names of the modules that get an adapter.
-        lr: peak learning rate.
-        max_tokens: training budget in tokens without padding.
-        epochs: at most so many passes over the examples.
-        batch_tokens: padded tokens per step.
-        max_len: longer chats are cut.
-        seed: of the initial adapter, the held-out split and the order; the global random state is left alone.
-        heldout: examples for the held-out loss, at most a fifth of all.
-        threads: CPU threads; the default keeps torch's setting.
-        dtype: of the frozen base.
-        device: where to train.
-        data: what the examples are, for the card.
-        on_step: called as ``on_step(step, steps, loss)`` after each step, from 1.
-
-    Returns:
-        Counts and losses. The adapter is stored as bf16 safetensors.
+        examples: chats ``{"messages": [{"role": ..., "content": ...}, ...]}`` that end with the assistant's turn.
+        out: the directory to create.
+        options: adapter, optimiser and budget.
+        dtype: dtype of the frozen base.
+        device: device to train on.
+        data: description of the examples, for the card.
+        on_step: called as ``on_step(step, steps, loss)`` after each step, counted from 1.
 
     Raises:
         UserError: `out` exists, an example is malformed, no example is left, or a target is not in the model.
     """
     out = Path(out)
     check_free(out)
-    rng = random.Random(seed)
-    with _torch_threads(threads):
+    rng = random.Random(options.seed)
+    with _cpu_threads(options.threads):
         model, tokenizer = load_model(base, dtype)
-        chats = encode_chat(tokenizer, examples, max_len)
+        chats = encode_chat(tokenizer, examples, options.max_len)
         rng.shuffle(chats)
-        kept = min(heldout, len(chats) // 5)
+        kept = min(options.heldout, len(chats) // 5)
         held, train = chats[:kept], chats[kept:]
         if not train:
             raise UserError("no training example is left; give more examples, or a larger max_len")
         # On CPU the backward pass of plain matrix products beats that of the fused attention kernel.
         model.set_attn_implementation("eager")
-        model = _with_lora(model, rank, alpha, targets, seed).to(device)
-        trainer = _Trainer(model, tokenizer.pad_token_id, lr)
-        before = trainer.loss(held)
-        plan = _plan(train, min(max_tokens, epochs * sum(len(c.ids) for c in train)), batch_tokens, rng)
+        model, pad = _with_lora(model, options).to(device), tokenizer.pad_token_id
+        before = mean_loss(model, held, pad)
+        batches = _batches(train, options, rng)
         start = time.perf_counter()
-        losses = trainer.run(plan, on_step)
+        losses = _fit(model, batches, pad, options.lr, on_step)
         seconds = time.perf_counter() - start
         result = TrainingResult(
             name=out.resolve().name,
             examples=len(train),
             heldout=len(held),
-            steps=len(plan),
-            tokens=sum(len(chat.ids) for batch in plan for chat in batch),
+            steps=len(batches),
+            tokens=sum(len(chat.ids) for batch in batches for chat in batch),
             seconds=seconds,
-            train_loss_first=_mean(losses[:20]),
-            train_loss_last=_mean(losses[-20:]),
+            train_loss_first=fmean(losses[:20]),
+            train_loss_last=fmean(losses[-20:]),
             heldout_loss_base=before,
-            heldout_loss_expert=trainer.loss(held),
+            heldout_loss_expert=mean_loss(model, held, pad),
         )
-    setting = f"r={rank}, alpha={alpha:g}, targets {', '.join(targets)}; AdamW, peak lr {lr:g}, seed {seed}"
     write_adapter(
         out,
         _factors(model),
         base_model_name=base.name,
-        target_modules=targets,
-        alpha=alpha,
-        card=_card(result, base.name, data, setting),
+        target_modules=options.targets,
+        alpha=options.alpha,
+        card=_card(result, base.name, data, options),
     )
     return result
 
 
-class _Trainer:
-    """One adapter, its optimiser and its loss."""
-
-    def __init__(self, model: Any, pad: int, lr: float) -> None:
-        self._model, self._pad, self._lr = model, pad, lr
-        self._parameters = [p for p in model.parameters() if p.requires_grad]
-        self._optimizer = torch.optim.AdamW(self._parameters, lr=lr, betas=(0.9, 0.98), weight_decay=0.0)
-
-    def run(
-        self, plan: Sequence[Sequence[ChatTokens]], on_step: Callable[[int, int, float], None] | None
-    ) -> list[float]:
-        """One step per batch; the loss of each."""
-        losses = []
-        for step, batch in enumerate(plan):
-            for group in self._optimizer.param_groups:
-                group["lr"] = self._lr * _warmup_cosine(step, len(plan))
-            loss = self._batch_loss(batch)
-            self._optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
-            self._optimizer.step()
-            losses.append(loss.item())
-            if on_step is not None:
-                on_step(step + 1, len(plan), losses[-1])
-        return losses
-
-    @torch.no_grad()
-    def loss(self, chats: Sequence[ChatTokens]) -> float:
-        """Mean loss over `chats`, nan if there are none."""
-        by_length = sorted(chats, key=lambda chat: len(chat.ids))
-        parts = [by_length[i : i + 8] for i in range(0, len(by_length), 8)]
-        total = sum(self._batch_loss(part).item() * len(part) for part in parts)
-        return total / len(chats) if chats else math.nan
-
-    def _batch_loss(self, chats: Sequence[ChatTokens]) -> Tensor:
-        """Mean over chats of the mean over answer tokens, so that short answers count like long ones."""
-        batch = left_padded(chats, self._pad)
-        device = self._parameters[0].device
-        width = max(chat.answer for chat in chats)  # answers end in the last column: only these need logits
-        # As a tensor, not as a number: a slice of the hidden states is not contiguous, and on CPU the output
-        # layer would then copy its whole weight for every row of the batch.
-        columns = torch.arange(batch.ids.shape[1] - width - 1, batch.ids.shape[1], device=device)
-        logits = self._model(
-            input_ids=batch.ids.to(device),
-            attention_mask=batch.attention.to(device),
-            position_ids=batch.positions.to(device),
-            use_cache=False,
-            logits_to_keep=columns,
-        ).logits[:, :-1]
-        wanted = batch.answers[:, -width:].to(device)
-        row = wanted.nonzero()[:, 0]
-        ids = batch.ids[:, -width:].to(device)[wanted]
-        loss = F.cross_entropy(logits[wanted].float(), ids, reduction="none")
-        share = wanted.sum(1)[row]
-        return (loss / share).sum() / len(chats)
+def _fit(
+    model: Any, batches: Sequence[Sequence[ChatTokens]], pad: int, lr: float, on_step: OnStep | None
+) -> list[float]:
+    """One optimiser step per batch; the loss of each."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.98), weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, len(batches)))
+    losses = []
+    for step, batch in enumerate(batches, start=1):
+        loss = _loss(model, batch, pad)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+        if on_step is not None:
+            on_step(step, len(batches), losses[-1])
+    return losses
 
 
-def _warmup_cosine(step: int, steps: int) -> float:
-    """Share of the peak learning rate: linear warm-up, then cosine decay to a small floor."""
+@torch.no_grad()
+def mean_loss(model: Any, chats: Sequence[ChatTokens], pad: int) -> float:
+    """Mean loss over `chats`; nan if there are none."""
+    by_length = sorted(chats, key=lambda chat: len(chat.ids))
+    parts = [by_length[i : i + 8] for i in range(0, len(by_length), 8)]
+    total = sum(_loss(model, part, pad).item() * len(part) for part in parts)
+    return total / len(chats) if chats else math.nan
+
+
+def _loss(model: Any, chats: Sequence[ChatTokens], pad: int) -> Tensor:
+    """Mean over chats of the mean over answer tokens, so that short answers count as much as long ones."""
+    batch, device = left_padded(chats, pad), model.device
+    width = max(chat.answer for chat in chats)  # answers end in the last column: only these need logits
+    # As a tensor, not as a number: a slice of the hidden states is not contiguous, and on CPU the output
+    # layer would then copy its whole weight for every row of the batch.
+    columns = torch.arange(batch.ids.shape[1] - width - 1, batch.ids.shape[1], device=device)
+    logits = model(
+        input_ids=batch.ids.to(device),
+        attention_mask=batch.attention.to(device),
+        position_ids=batch.positions.to(device),
+        use_cache=False,
+        logits_to_keep=columns,
+    ).logits[:, :-1]
+    answers = batch.answers[:, -width:].to(device)
+    ids = batch.ids[:, -width:].to(device)[answers]
+    loss = F.cross_entropy(logits[answers].float(), ids, reduction="none")
+    tokens = answers.sum(1)[answers.nonzero()[:, 0]]
+    return (loss / tokens).sum() / len(chats)
+
+
+def warmup_cosine(step: int, steps: int) -> float:
+    """Fraction of the peak learning rate: linear warm-up, then cosine decay to a small floor."""
     warmup = max(1, int(_WARMUP * steps))
     if step < warmup:
         return (step + 1) / warmup
@@ -218,45 +225,48 @@ def _warmup_cosine(step: int, steps: int) -> float:
     return _FLOOR + (1 - _FLOOR) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def _plan(chats: Sequence[ChatTokens], budget: float, batch_tokens: int, rng: random.Random) -> list[list[ChatTokens]]:
-    """Batches, pass after pass, until `budget` tokens are seen."""
-    plan: list[list[ChatTokens]] = []
+def _batches(chats: Sequence[ChatTokens], options: TrainingOptions, rng: random.Random) -> list[list[ChatTokens]]:
+    """Batches, epoch after epoch, until the budget of tokens or epochs is spent."""
+    budget = min(options.max_tokens, options.epochs * sum(len(chat.ids) for chat in chats))
+    found: list[list[ChatTokens]] = []
     tokens = 0
     while tokens < budget:
-        for batch in length_buckets([len(chat.ids) for chat in chats], batch_tokens, rng):
-            plan.append([chats[i] for i in batch])
-            tokens += sum(len(chat.ids) for chat in plan[-1])
+        for batch in length_buckets([len(chat.ids) for chat in chats], options.batch_tokens, rng):
+            found.append([chats[i] for i in batch])
+            tokens += sum(len(chat.ids) for chat in found[-1])
             if tokens >= budget:
                 break
-    return plan
+    return found
 
 
-def _with_lora(model: Any, rank: int, alpha: float, targets: Sequence[str], seed: int) -> Any:
-    """The model with a fresh adapter on `targets`: A random from `seed`, B zero."""
+def _with_lora(model: Any, options: TrainingOptions) -> Any:
+    """The model with a new adapter: A random from the seed, B zero."""
     import peft
 
     config = peft.LoraConfig(
-        r=rank,
-        lora_alpha=alpha,
+        r=options.rank,
+        lora_alpha=options.alpha,
         lora_dropout=0.0,
         bias="none",
-        target_modules=list(targets),
+        target_modules=list(options.targets),
         task_type="CAUSAL_LM",
     )
-    # peft draws A from torch's global CPU generator: lend it out, seeded, and put it back as it was. It also asks
-    # transformers for a property by its old name, which is nothing to tell a user.
+    # peft draws A from torch's global CPU generator: seed it here and restore it. The warning is about a
+    # property of transformers that peft still uses under its old name.
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings(category=FutureWarning, action="ignore"):
-        torch.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(options.seed)
         try:
             return peft.get_peft_model(model, config)
         except ValueError as error:
-            raise UserError(f"targets {', '.join(targets)}: no such linear layers in the base") from error
+            raise UserError(f"targets {', '.join(options.targets)}: no such linear layers in the base") from error
 
 
 def _factors(model: Any) -> dict[str, tuple[Tensor, Tensor]]:
     """Module name -> (b, a) of the trained adapter, bf16 on the CPU."""
-    tensors = {name: p.detach().to("cpu", torch.bfloat16) for name, p in model.named_parameters() if p.requires_grad}
-    suffix = ".lora_A.default.weight"
+    from peft import get_peft_model_state_dict
+
+    tensors = {name: p.detach().to("cpu", torch.bfloat16) for name, p in get_peft_model_state_dict(model).items()}
+    suffix = ".lora_A.weight"
     return {
         name.removeprefix(PREFIX).removesuffix(suffix): (tensors[name.replace("lora_A", "lora_B")], tensor)
         for name, tensor in tensors.items()
@@ -265,8 +275,8 @@ def _factors(model: Any) -> dict[str, tuple[Tensor, Tensor]]:
 
 
 @contextmanager
-def _torch_threads(threads: int | None) -> Iterator[None]:
-    """Run the block with so many CPU threads, then set back what was there."""
+def _cpu_threads(threads: int | None) -> Iterator[None]:
+    """Run the block with this many CPU threads and restore the previous number."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
@@ -275,11 +285,7 @@ def _torch_threads(threads: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
-
-
-def _card(result: TrainingResult, base_name: str, data: str, setting: str) -> str:
+def _card(result: TrainingResult, base_name: str, data: str, options: TrainingOptions) -> str:
     """README.md of the expert."""
     before, after = result.heldout_loss_base, result.heldout_loss_expert
     heldout = f"- held-out loss: {before:.4f} (base) -> {after:.4f} (expert)\n" if result.heldout else ""
@@ -292,11 +298,8 @@ tags: [lora]
 # LoRA expert `{result.name}`
 
 - base: {base_name}
-- data: {data or "not described"}; {result.examples} examples to train on, {result.heldout} held out
-- LoRA: {setting}
+- data: {data or "not described"}; {result.examples} training examples, {result.heldout} held out
+- LoRA: {options}
 - training: {result.steps} steps, {result.tokens} tokens, {result.seconds:.0f} s, loss on the answers only
 - training loss: {result.train_loss_first:.4f} (first steps) -> {result.train_loss_last:.4f} (last steps)
 {heldout}"""
-
-
-__all__ = ["TrainingResult", "train_expert"]

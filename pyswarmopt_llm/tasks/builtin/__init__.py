@@ -1,4 +1,4 @@
-"""Generated tasks: seven skills, their mixture, and the demo's task, each a pure function of a seed.
+"""Generated tasks: seven skills, their mixture, and the task of the demo, each a pure function of a seed.
 
 A new skill is one file with a `make(rng) -> Draft` and one line in `SKILLS`.
 """
@@ -28,15 +28,15 @@ SKILLS: dict[str, Maker] = {
 
 @dataclass(frozen=True)
 class _Builtin:
-    """Domains that take turns, and the default sizes."""
+    """Domains in round-robin order, and the default sizes."""
 
     sources: tuple[tuple[str, Maker], ...]
     dev: int = 200
     test: int = 500
 
 
-# The demo's task: skills of which no expert has more than one, and pairs of them, two questions of one skill for each
-# question of two.
+# The demo's task: single skills, of which each expert has one, and pairs of skills; two questions of the former for
+# each of the latter.
 _DEMO_SKILLS = ("kinship", "sentiment", "strings", "tables", "arithmetic")
 _DEMO_PAIRS = ("sentiment+strings", "kinship+strings", "tables+arithmetic")
 
@@ -56,7 +56,7 @@ _BUILTINS: dict[str, _Builtin] = {
 
 
 def builtin_names() -> tuple[str, ...]:
-    """The names that ``builtin:NAME`` and `builtin_examples` take.
+    """The names accepted by ``builtin:NAME`` and `builtin_examples`.
 
     Example:
         >>> builtin_names()[-2:]
@@ -70,12 +70,12 @@ def builtin_task(name: str, seed: int = 0, dev: int | None = None, test: int | N
 
     Args:
         name: one of `builtin_names()`.
-        seed: another seed gives other questions of the same partitions.
-        dev: number of dev items (default 200, demo 120); a smaller set is the beginning of a larger one.
+        seed: another seed draws other questions from the same partitions.
+        dev: number of dev items (default 200, demo 120); a smaller set is a prefix of a larger one.
         test: number of test items (default 500, demo 400).
 
     Raises:
-        UserError: unknown name, or more items than the skill has.
+        UserError: unknown name, or more items than the skill can generate.
 
     Example:
         >>> task = builtin_task("graph", seed=1, dev=5, test=10)
@@ -92,19 +92,19 @@ def builtin_task(name: str, seed: int = 0, dev: int | None = None, test: int | N
 
 
 def builtin_examples(name: str, n: int, seed: int = 0) -> list[dict[str, list[dict[str, str]]]]:
-    """Supervised examples to train an expert on, none of them a dev or test question of any seed.
+    """Supervised training examples, none of them a dev or test question of any seed.
 
     Args:
         name: one of `builtin_names()`.
-        n: how many.
-        seed: of the generator.
+        n: number of examples.
+        seed: seed of the generator.
 
     Returns:
-        ``{"messages": [{"role": "user", ...}, {"role": "assistant", ...}]}``, the user's turn as likelihood
-        scoring asks it and the assistant's turn the text of the right answer.
+        ``{"messages": [{"role": "user", ...}, {"role": "assistant", ...}]}``, the user turn as in
+        likelihood scoring, the assistant turn the text of the right answer.
 
     Raises:
-        UserError: unknown name, or more examples than the skill has.
+        UserError: unknown name, or more examples than the skill can generate.
 
     Example:
         >>> user, assistant = builtin_examples("tables", 1, seed=0)[0]["messages"]
@@ -130,9 +130,7 @@ def _lookup(name: str) -> _Builtin:
 def _items(name: str, builtin: _Builtin, partition: Partition, n: int, seed: int) -> tuple[Item, ...]:
     order = random.Random(f"order of options:{name}:{partition}:{seed}")
     drawn = interleaved(builtin.sources, partition, n, seed)
-    return tuple(
-        to_item(draft, f"{name}-{partition}-{i}", domain, order) for i, (domain, draft) in enumerate(drawn)
-    )
+    return tuple(to_item(draft, f"{name}-{partition}-{i}", domain, order) for i, (domain, draft) in enumerate(drawn))
 
 
 __all__ = ["SKILLS", "builtin_examples", "builtin_names", "builtin_task", "partition_of"]

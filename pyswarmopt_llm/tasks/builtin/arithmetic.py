@@ -48,6 +48,3 @@ def number_distractors(rng: random.Random, result: int, tempting: tuple[int, ...
     """Three wrong number words: results of the wrong operation and near misses."""
     candidates = (*tempting, result - 2, result - 1, result + 1, result + 2, result - 10, result + 10)
     return wrong_answers(rng, in_words(result), (in_words(n) for n in candidates if 0 <= n <= 99))
-
-
-__all__ = ["make", "number_distractors"]

@@ -1,4 +1,4 @@
-"""Questions that need two skills at once, which no expert of one skill was trained on."""
+"""Questions that need two skills at once; no expert of one skill was trained on them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pyswarmopt_llm.tasks.builtin.sampling import Draft, wrong_answers
 from pyswarmopt_llm.tasks.builtin.strings import OPERATIONS
 from pyswarmopt_llm.tasks.builtin.words import FRUITS, NAMES, in_words
 
-# Those string operations that leave a whole word to write.
+# String operations whose result is a whole word.
 _WRITINGS = tuple(instruction for instruction in OPERATIONS if instruction.startswith("Write"))
 
 
 def tables_arithmetic(rng: random.Random) -> Draft:
     """Look up two numbers and add them."""
     x, y = rng.sample(NAMES, 2)
-    asked, other = rng.sample(FRUITS, 2)
+    fruit, other = rng.sample(FRUITS, 2)
     a, b, c, d = (rng.randint(2, 19) for _ in range(4))
-    rows = [((a, asked), (c, other)), ((b, asked), (d, other))]
-    listed = [", ".join(f"{in_words(n)} {fruit}" for n, fruit in rng.sample(row, 2)) for row in rows]
-    question = f"{x}: {listed[0]}. {y}: {listed[1]}. How many {asked} do {x} and {y} have together?"
+    rows = [((a, fruit), (c, other)), ((b, fruit), (d, other))]
+    listed = [", ".join(f"{in_words(n)} {name}" for n, name in rng.sample(row, 2)) for row in rows]
+    question = f"{x}: {listed[0]}. {y}: {listed[1]}. How many {fruit} do {x} and {y} have together?"
     return Draft(question, in_words(a + b), number_distractors(rng, a + b, (c + d, a + c, b + d, a + d)))
 
 
@@ -35,7 +35,7 @@ def arithmetic_dates(rng: random.Random) -> Draft:
 
 
 def kinship_dates(rng: random.Random) -> Draft:
-    """Find out which of two relatives is meant, then count weekdays."""
+    """Identify which of two relatives is meant, then count weekdays."""
     y = rng.choice(NAMES)
     relatives = _two_relatives(rng, y)
     days = rng.sample(WEEKDAYS, 2)
@@ -44,20 +44,20 @@ def kinship_dates(rng: random.Random) -> Draft:
     if visits[0] == visits[1]:
         steps[1] += 1
         visits[1] = shifted(WEEKDAYS, visits[1], 1)
-    told = [
+    visits_text = [
         f"{x}, the {kin} of {y}'s {of}, comes {in_words(n)} days after {day}."
         for (x, kin, of), n, day in zip(relatives, steps, days, strict=True)
     ]
-    asked = rng.randrange(2)
-    _, kin, of = relatives[asked]
-    question = f"{told[0]} {told[1]} On which day does {y}'s {kinship.COMPOSE[of][kin]} come?"
-    answer = visits[asked]
-    near = weekday_distractors(rng, days[asked], steps[asked])
-    return Draft(question, answer, wrong_answers(rng, answer, (visits[1 - asked], *near)))
+    k = rng.randrange(2)
+    _, kin, of = relatives[k]
+    question = f"{visits_text[0]} {visits_text[1]} On which day does {y}'s {kinship.COMPOSE[of][kin]} come?"
+    answer = visits[k]
+    near = weekday_distractors(rng, days[k], steps[k])
+    return Draft(question, answer, wrong_answers(rng, answer, (visits[1 - k], *near)))
 
 
 def sentiment_strings(rng: random.Random) -> Draft:
-    """Judge a review, then transform the word for the judgement."""
+    """Classify a review, then transform the label."""
     label, other = rng.sample(("positive", "negative"), 2)
     question = f'Review: "{sentiment.review(rng, label)}" Is it positive or negative? {{}}'
     return _written(rng, question, "the answer", label, other)
@@ -70,15 +70,15 @@ def kinship_strings(rng: random.Random) -> Draft:
 
 
 def graph_tables(rng: random.Random) -> Draft:
-    """Follow a road or two, then look up a number of the town one gets to."""
+    """Follow a road, then look up a number for the town at its end."""
     towns = rng.sample(graph.TOWNS, 4)
     roads = [(towns[0], towns[1]), (towns[2], towns[3])]
     roads = [pair if rng.random() < 0.5 else pair[::-1] for pair in rng.sample(roads, 2)]
     hotels = dict(zip(rng.sample(towns, 4), rng.sample(range(2, 21), 4), strict=True))
     listed = ", ".join(f"{a}-{b}" for a, b in roads)
     counts = ", ".join(f"{town} {n}" for town, n in hotels.items())
-    asked = f"How many hotels has the town that can be reached from {towns[0]}?"
-    question = f"Roads: {listed}. Hotels: {counts}. {asked}"
+    target = f"How many hotels has the town that can be reached from {towns[0]}?"
+    question = f"Roads: {listed}. Hotels: {counts}. {target}"
     answer = str(hotels[towns[1]])
     return Draft(question, answer, wrong_answers(rng, answer, map(str, hotels.values())))
 
@@ -94,7 +94,7 @@ def _two_relatives(rng: random.Random, y: str) -> list[tuple[str, str, str]]:
 
 
 def _written(rng: random.Random, question: str, what: str, answer: str, other: str) -> Draft:
-    """Ask for `answer` in another spelling; wrong are another word, another spelling, and both."""
+    """A question for `answer` in another spelling; distractors: another word, another spelling, and both."""
     instruction, wrong_one = rng.sample(_WRITINGS, 2)
     right, wrong = OPERATIONS[instruction], OPERATIONS[wrong_one]
     distractors = (right(other), wrong(answer), wrong(other))
@@ -109,5 +109,3 @@ COMPOSITES = {
     "kinship+strings": kinship_strings,
     "graph+tables": graph_tables,
 }
-
-__all__ = ["COMPOSITES"]

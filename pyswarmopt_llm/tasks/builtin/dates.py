@@ -29,7 +29,7 @@ def make(rng: random.Random) -> Draft:
 
 
 def shifted(names: tuple[str, ...], start: str, steps: int) -> str:
-    """The name `steps` places after `start` in a cycle (before it, where negative).
+    """The name `steps` places after `start` in a cycle (before it if negative).
 
     Example:
         >>> shifted(WEEKDAYS, "Saturday", 3), shifted(MONTHS, "March", -4)
@@ -67,6 +67,3 @@ def _month(rng: random.Random) -> Draft:
     answer = shifted(MONTHS, start, sign * steps)
     candidates = [shifted(MONTHS, start, k * sign) for k in (steps - 1, steps + 1, steps + 2, -steps)]
     return Draft(question, answer, wrong_answers(rng, answer, candidates))
-
-
-__all__ = ["EVENTS", "MONTHS", "WEEKDAYS", "make", "shifted", "weekday_distractors"]

@@ -1,4 +1,4 @@
-"""Graph reachability: which town can be reached over a road or two."""
+"""Graph reachability: which town can be reached over one or two roads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TOWNS = (
 
 
 def make(rng: random.Random) -> Draft:
-    """Two separate road networks; the options hold exactly one right town.
+    """Two separate road networks; exactly one option is right.
 
     Example:
         >>> make(random.Random(3)).question.startswith("Roads: ")
@@ -32,9 +32,6 @@ def make(rng: random.Random) -> Draft:
 
 
 def random_tree(rng: random.Random, nodes: list[str]) -> list[tuple[str, str]]:
-    """Edges that join all nodes without a cycle, each in random direction."""
+    """The edges of a random tree over the nodes, each in random direction."""
     edges = [(nodes[rng.randrange(i)], nodes[i]) for i in range(1, len(nodes))]
     return [(b, a) if rng.random() < 0.5 else (a, b) for a, b in edges]
-
-
-__all__ = ["TOWNS", "make", "random_tree"]

@@ -7,8 +7,8 @@ import random
 from pyswarmopt_llm.tasks.builtin.sampling import Draft, wrong_answers
 from pyswarmopt_llm.tasks.builtin.words import FEMALE, MALE
 
-# COMPOSE[of][kin] is what the `kin` of my `of` is to me, where that is certain: the brother of my mother is
-# my uncle. (The brother of my uncle is missing: he may be my father.)
+# COMPOSE[of][kin] is the relation to me of the `kin` of my `of`, where it is certain: the brother of my mother is my
+# uncle. (The brother of my uncle is missing: he may be my father.)
 COMPOSE: dict[str, dict[str, str]] = {
     "mother": {
         "mother": "grandmother", "father": "grandfather", "brother": "uncle", "sister": "aunt",
@@ -52,7 +52,7 @@ COMPOSE: dict[str, dict[str, str]] = {
     "cousin": {"mother": "aunt", "father": "uncle"},
 }  # fmt: skip
 
-# Inner steps of a three-step chain: pairs (kin, of) that can never lead back to the person one starts from.
+# Inner steps of a three-step chain: pairs (kin, of) that never lead back to the first person.
 _INNER = tuple(
     [(kin, of) for kin in ("mother", "father", "brother", "sister") for of in ("mother", "father")]
     + [(kin, of) for kin in ("son", "daughter") for of in ("brother", "sister", "son", "daughter")]
@@ -125,6 +125,3 @@ def _draft(rng: random.Random, question: str, answer: str, tempting: tuple[str, 
     same_sex = [r for r in _RELATIONS if (r in _FEMALE_KIN) == female]
     candidates = [*tempting, *rng.sample(same_sex, 4)]
     return Draft(question, answer, wrong_answers(rng, answer, candidates))
-
-
-__all__ = ["COMPOSE", "INVERSE", "make", "make_composed", "people"]

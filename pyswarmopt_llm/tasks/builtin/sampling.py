@@ -1,8 +1,8 @@
-"""Draws generated questions: deterministic from a seed, and disjoint between train, dev and test.
+"""Sampling of generated questions: deterministic given a seed, and disjoint between train, dev and test.
 
-A question belongs to one partition whatever the seed: the hash of its words, in sorted order, decides. So an
-expert trained with one seed has never seen a dev or test question of any other, and re-ordering a sum or the
-roads of a map does not carry a question across.
+The partition of a question is the hash of its sorted words, independent of the seed. So an expert trained with one seed
+has never seen a dev or test question of any other, and reordering a sum or the roads of a map does not move a question
+to another partition.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ Partition = Literal["train", "dev", "test"]
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-# Shares of the questions, in percent; train is what is left.
+# Percentage of the questions; train is the rest.
 _DEV_SHARE = 15
 _TEST_SHARE = 25
 
-# Draws per question wanted before a skill counts as exhausted (a partition takes one draw in 2 to 7).
+# Consecutive draws without a new question after which a skill is exhausted (a partition takes one draw in 2 to 7).
 _PATIENCE = 500
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A question with its right answer and wrong ones, before the options are put in order."""
+    """A question with its right answer and wrong answers, before the options are ordered."""
 
     question: str
     answer: str
@@ -42,7 +42,7 @@ Maker = Callable[[random.Random], Draft]
 
 
 def partition_of(question: str) -> Partition:
-    """The partition that a question belongs to, a function of its words alone.
+    """The partition of a question, a function of its words alone.
 
     Example:
         >>> partition_of("What is two plus six?") == partition_of("what is six plus two?")
@@ -56,10 +56,10 @@ def partition_of(question: str) -> Partition:
 
 
 def drafts(domain: str, make: Maker, partition: Partition, rng: random.Random) -> Iterator[Draft]:
-    """Endless different questions of one partition.
+    """Distinct questions of one partition, without end.
 
     Raises:
-        UserError: so many draws in a row gave nothing new that the skill has no more questions.
+        UserError: the skill has no more questions.
     """
     seen: set[str] = set()
     misses = 0
@@ -71,15 +71,15 @@ def drafts(domain: str, make: Maker, partition: Partition, rng: random.Random) -
         seen.add(draft.question)
         misses = 0
         yield draft
-    raise UserError(f"builtin:{domain}: only {len(seen)} different {partition} questions; ask for fewer")
+    raise UserError(f"builtin:{domain}: only {len(seen)} different {partition} questions; request fewer")
 
 
 def interleaved(
     sources: Sequence[tuple[str, Maker]], partition: Partition, n: int, seed: int
 ) -> list[tuple[str, Draft]]:
-    """`n` drafts as (domain, draft), the sources taking turns, so that every prefix is a fair sample.
+    """`n` drafts as (domain, draft) in round-robin order, so that every prefix is a balanced sample.
 
-    A source that is listed twice takes two turns a round and still repeats no question.
+    A source that is listed twice has two turns per round and still repeats no question.
     """
     streams = {
         domain: drafts(domain, make, partition, random.Random(f"{domain}:{partition}:{seed}"))
@@ -98,19 +98,6 @@ def to_item(draft: Draft, item_id: str, domain: str, rng: random.Random) -> Item
 
 
 def wrong_answers(rng: random.Random, answer: str, candidates: Iterable[str], n: int = 3) -> tuple[str, ...]:
-    """Up to `n` different candidates that are not the answer, drawn at random."""
+    """Up to `n` distinct candidates other than the answer, drawn at random."""
     pool = [c for c in dict.fromkeys(candidates) if c != answer]
     return tuple(rng.sample(pool, min(n, len(pool))))
-
-
-__all__ = [
-    "LETTERS",
-    "Draft",
-    "Maker",
-    "Partition",
-    "drafts",
-    "interleaved",
-    "partition_of",
-    "to_item",
-    "wrong_answers",
-]

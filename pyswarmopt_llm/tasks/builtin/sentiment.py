@@ -1,4 +1,4 @@
-"""Sentiment of short reviews made from templates, with negation, contrast and expectations that fail."""
+"""Sentiment of short reviews from templates, with negation, contrast and failed expectations."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def make(rng: random.Random) -> Draft:
 
 
 def review(rng: random.Random, label: str) -> str:
-    """A review of that sentiment."""
+    """A review with the given sentiment."""
     first, second = rng.sample(THINGS, 2)
     if label == "neutral":
         facts = rng.sample(FACTS, 2)
@@ -50,10 +50,7 @@ def review(rng: random.Random, label: str) -> str:
 
 
 def _phrase(rng: random.Random, good: bool) -> str:
-    """An adjective of that polarity, or the negation of an opposite one."""
+    """An adjective of the given polarity, or a negated opposite."""
     if rng.random() < 0.5:
         return rng.choice(GOOD if good else BAD)
     return f"{rng.choice(_NEGATIONS)} {rng.choice(BAD if good else GOOD)}"
-
-
-__all__ = ["BAD", "FACTS", "GOOD", "LABELS", "THINGS", "make", "review"]

@@ -10,7 +10,7 @@ from pyswarmopt_llm.tasks.builtin.sampling import Draft, wrong_answers
 _CONSONANTS = "bdfgklmnprstvz"
 _VOWELS = "aeiou"
 
-# Instruction -> function; the word takes the place of {}.
+# Instruction -> function; {} is replaced by the word.
 OPERATIONS: dict[str, Callable[[str], str]] = {
     "Write {} backwards.": lambda w: w[::-1],
     "Write {} in capital letters.": str.upper,
@@ -39,12 +39,9 @@ def make(rng: random.Random) -> Draft:
 
 
 def _tempting(word: str, answer: str) -> list[str]:
-    """What a slip would give: another letter, or another operation, or two neighbouring letters swapped."""
+    """Plausible mistakes: another letter, another operation, or two neighbouring letters swapped."""
     if len(answer) == 1:
         return [*word, *_VOWELS] if len(set(word)) < 4 else [*word]
     others = [operation(word) for operation in OPERATIONS.values()]
     swapped = [answer[:i] + answer[i + 1] + answer[i] + answer[i + 2 :] for i in range(len(answer) - 1)]
     return [other for other in others if len(other) > 1] + swapped
-
-
-__all__ = ["OPERATIONS", "make"]

@@ -27,6 +27,3 @@ def make(rng: random.Random) -> Draft:
         question, answer = f"Who has {table[name][fruit]} {fruit}?", name
         wrong = wrong_answers(rng, answer, names)
     return Draft("\n".join([*lines, question]), answer, wrong)
-
-
-__all__ = ["make"]

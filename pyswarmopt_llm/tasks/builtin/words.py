@@ -1,4 +1,4 @@
-"""Words that several generated skills share."""
+"""Words shared by several generated skills."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def in_words(n: int) -> str:
     """The English number word of 0 <= n <= 99.
 
     Raises:
-        ValueError: n is outside of that range.
+        ValueError: n is out of range.
 
     Example:
         >>> in_words(7), in_words(40), in_words(42)
@@ -36,6 +36,3 @@ def in_words(n: int) -> str:
         return _SMALL[n]
     tens, ones = divmod(n, 10)
     return _TENS[tens - 2] + (f"-{_SMALL[ones]}" if ones else "")
-
-
-__all__ = ["FEMALE", "FRUITS", "MALE", "NAMES", "in_words"]

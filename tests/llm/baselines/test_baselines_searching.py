@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -242,21 +243,24 @@ def test_data_merge_trains_on_the_union(
     trial = WithData(torch.zeros(1), 1)
     trial.lacking, trial.base = None, tiny_base
     trial.model = types.SimpleNamespace(dtype=torch.float32, device=torch.device("cpu"))
-    asked: dict[str, object] = {}
+    given: dict[str, Any] = {}
 
-    def instead(base: object, chats: list[dict[str, str]], out: Path, **settings: object) -> None:
+    def instead(
+        base: object, chats: list[dict[str, str]], out: Path, options: train.TrainingOptions, **rest: object
+    ) -> None:
         import shutil
 
-        asked.update(base=base, chats=chats, **settings)
+        given.update(base=base, chats=chats, options=options)
         shutil.copytree(experts[2].info.path, out)
 
     monkeypatch.setattr(train, "train_expert", instead)
     found = data_merge.execute(experts, replace(load_method("data-merge").settings(3), trial=trial))
     assert torch.equal(flat(found.patch), flat(as_patch(experts[2])))
-    assert sorted((c["of"], c["i"]) for c in asked["chats"]) == [
+    assert sorted((c["of"], c["i"]) for c in given["chats"]) == [
         (n, str(i)) for n in ("ant", "bee", "cat") for i in range(4)
     ]
-    assert (asked["rank"], asked["alpha"], asked["targets"]) == (4, 8, ["k_proj", "o_proj", "q_proj", "v_proj"])
+    options = given["options"]
+    assert (options.rank, options.alpha, options.targets) == (4, 8, ["k_proj", "o_proj", "q_proj", "v_proj"])
     trial.lacking = "bee"
     with pytest.raises(UserError, match="no data of the expert bee"):
         data_merge.execute(experts, replace(load_method("data-merge").settings(3), trial=trial))

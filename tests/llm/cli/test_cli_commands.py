@@ -286,7 +286,7 @@ def test_train_expert_takes_so_many_examples_of_each_source(tiny_base: Path, tmp
     assert not exit_info.value.code
     card = (tmp_path / "out" / "README.md").read_text()
     assert f"{tmp_path / 'one.jsonl'}, 5 examples; {tmp_path / 'two.jsonl'}, 5 examples" in card
-    assert "8 examples to train on, 2 held out" in card  # a fifth of the ten
+    assert "8 training examples, 2 held out" in card  # a fifth of the ten
 
 
 def test_merge_json(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:

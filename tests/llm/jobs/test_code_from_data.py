@@ -139,7 +139,7 @@ def test_a_run_with_a_function_is_resumed_where_the_option_is_given_again(
     (tmp_path / "run" / "result.json").unlink()
     with pytest.raises(UserError, match="add --utility own_again:f"):
         resume("run")
-    with pytest.raises(UserError, match="was not begun with other:f"):
+    with pytest.raises(UserError, match="was not started with other:f"):
         resume("run", allowed=["own_again:f", "other:f"])
     code, _, err = swarm_llm(capsys, "resume", "run", "--utility", "own_again:f", "--quiet")
     assert code == 0, err

@@ -126,7 +126,7 @@ def test_two_columns_for_one_choice_are_refused(other: str, tmp_path: Path) -> N
 def test_half_a_unicode_pair_in_a_task_is_one_line(key: str, tmp_path: Path) -> None:
     path = tmp_path / "t.json"
     path.write_text(f'{{"{key}": "a\\ud800 {{question}}", "dev": [{ITEM}], "test": [{ITEM}]}}')
-    with pytest.raises(UserError, match="half a Unicode pair at character 1") as raised:
+    with pytest.raises(UserError, match="an unpaired surrogate at character 1") as raised:
         load_task(str(path))
     assert str(path) in str(raised.value)
 

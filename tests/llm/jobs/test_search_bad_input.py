@@ -122,8 +122,8 @@ def as_pickle(tiny_base: Path) -> None:
         ),
         (nan_weights, ["bee/adapter_model.safetensors", "NaN", "again"]),
         (as_pickle, ["bee/adapter_model.bin", "pickle", "save_pretrained"]),
-        (other_base, ["bee", "was trained on other-base", "leave it out"]),
-        (other_shape, ["ant", "shape", "leave it out"]),
+        (other_base, ["bee", "was trained on other-base", "remove it"]),
+        (other_shape, ["ant", "shape", "remove it"]),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
@@ -198,7 +198,7 @@ def test_two_tasks_of_one_name(refused: Refused) -> None:
     Path("more").mkdir()
     shutil.copy("words.json", "more/words.json")
     line = refused(task=["words.json", "more/words.json"])
-    assert "--task more/words.json: a second task is called words; rename" in line
+    assert "--task more/words.json: another task is also called words; rename" in line
 
 
 @pytest.mark.parametrize("scoring", ["letter", "likelihood"])

@@ -52,7 +52,7 @@ def test_sampled_permutation_test_is_near_the_exact_one() -> None:
     assert permutation_test(d) == permutation_test(d)
 
 
-def test_equal_models_are_rarely_told_apart() -> None:
+def test_equal_models_rarely_differ_significantly() -> None:
     rng = np.random.default_rng(0)
     small = sum(permutation_test(rng.normal(size=12)) <= 0.05 for _ in range(200))
     assert small <= 22  # 10 expected, sd 3.1
@@ -214,7 +214,7 @@ def test_the_picture_has_a_bar_for_each_run_and_its_legend_inside(
     (figure,) = drawn
     figure.draw_without_rendering()
     (legend,), (axes,) = figure.legends, figure.axes
-    assert len({bar.get_x() for bar in axes.patches}) == runs  # whatever they are called
+    assert len({bar.get_x() for bar in axes.patches}) == runs  # whatever their names
     box, whole = legend.get_window_extent(), figure.bbox
     assert whole.x0 <= box.x0 and box.x1 <= whole.x1 and whole.y0 <= box.y0 and box.y1 <= whole.y1
     assert not box.overlaps(axes.get_window_extent()) and axes.get_window_extent().height > whole.height / 2

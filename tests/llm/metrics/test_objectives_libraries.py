@@ -160,11 +160,11 @@ def test_one_split_is_divided(tiny_base: Path, tmp_path: Path, harness_task: Any
 def test_generated_answers(tiny_base: Path, harness_task: Any) -> None:
     from pyswarmopt_llm.metrics.external.lm_eval import LmEvalTask
 
-    asked: list[tuple[str, int]] = []
+    received: list[tuple[str, int]] = []
 
     class Engine:
         def generate(self, prompts: list[str], max_new_tokens: int = 64) -> list[str]:
-            asked.extend((prompt, max_new_tokens) for prompt in prompts)
+            received.extend((prompt, max_new_tokens) for prompt in prompts)
             return [f" {prompt.split()[1]} STOP and more" for prompt in prompts]
 
     task = LmEvalTask(
@@ -183,7 +183,7 @@ def test_generated_answers(tiny_base: Path, harness_task: Any) -> None:
         )
     )
     assert task(Engine(), "test").per_item == (1.0,) * 6  # type: ignore[arg-type]
-    assert {n for _, n in asked} == {7}
+    assert {n for _, n in received} == {7}
 
 
 def test_kinds_that_the_engine_does_not_answer(tmp_path: Path, harness_task: Any) -> None:
@@ -192,7 +192,7 @@ def test_kinds_that_the_engine_does_not_answer(tmp_path: Path, harness_task: Any
     rolling = harness_task(
         {"test": 9}, output_type="loglikelihood_rolling", metric_list=[{"metric": "word_perplexity"}]
     )
-    with pytest.raises(UserError, match="asks for loglikelihood_rolling"):
+    with pytest.raises(UserError, match="is a task of loglikelihood_rolling"):
         LmEvalTask(str(rolling))
     (tmp_path / "x.yaml").write_text("a: 1")
     with pytest.raises(UserError, match="names no task"):

@@ -53,7 +53,7 @@ class Reflecting(FakeEngine):
     """Prefers an option by its letter; believes what is proposed if it holds a word."""
 
     def loglikelihood(self, pairs: Any) -> list[float]:
-        self.asked += pairs
+        self.received += pairs
         return [
             float(("sure" in context) == (text == "True")) if text in ("True", "False") else self.likelihoods[text]
             for context, text in pairs
@@ -68,10 +68,10 @@ def test_abstention_by_hand() -> None:
         Item("right, withheld", "?", {"A": "x", "B": "y"}, "A"),
         Item("wrong, withheld", "?", {"A": "x", "B": "y"}, "B"),
     ]
-    asked = Abstention(items, "letter", engine.chat)
-    assert asked(engine).per_item == (1.0, -1.0, 0.0, 0.0)
-    assert asked.decisions(engine) == ([True, False, True, False], [False, False, True, True])
-    context, _ = engine.asked[-1]
+    metric = Abstention(items, "letter", engine.chat)
+    assert metric(engine).per_item == (1.0, -1.0, 0.0, 0.0)
+    assert metric.decisions(engine) == ([True, False, True, False], [False, False, True, True])
+    context, _ = engine.received[-1]
     assert "A: x\nB: y" in context and "Proposed answer: x\n" in context
 
 
@@ -121,7 +121,7 @@ def test_models_that_are_no_rewards(reward_folder: Path, tiny_base: Path, tmp_pa
 
     with pytest.raises(UserError, match="cannot be loaded as a reward model"):
         load_reward(str(tmp_path))
-    with pytest.raises(UserError, match=r"lacks the weights score\.weight"):
+    with pytest.raises(UserError, match=r"lacks 1 weights such as score\.weight"):
         load_reward(str(tiny_base))
     two = tmp_path / "two"
     LlamaForSequenceClassification(LlamaConfig.from_pretrained(tiny_base, num_labels=2)).save_pretrained(two)

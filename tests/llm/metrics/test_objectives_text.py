@@ -22,7 +22,7 @@ from pyswarmopt_llm.tasks import Item
 WORDS = st.lists(st.sampled_from("red green blue tree house".split()), min_size=1, max_size=6)
 
 
-def asked(answer: str, *more: str) -> list[Item]:
+def question(answer: str, *more: str) -> list[Item]:
     meta = {"answers": "[" + ", ".join(f'"{text}"' for text in more) + "]"} if more else {}
     return [Item("1", "?", None, answer, meta)]
 
@@ -41,11 +41,11 @@ def asked(answer: str, *more: str) -> list[Item]:
     ],
 )
 def test_exact_match(answer: str, text: str, right: float) -> None:
-    assert text_scores.exact_match(asked(answer), [text]) == [right]
+    assert text_scores.exact_match(question(answer), [text]) == [right]
 
 
 def test_the_best_reference_counts() -> None:
-    items = asked("Goethe", "J. W. Goethe", "Johann Wolfgang von Goethe")
+    items = question("Goethe", "J. W. Goethe", "Johann Wolfgang von Goethe")
     assert text_scores.exact_match(items, ["johann wolfgang von goethe"]) == [1.0]
     assert text_scores.token_f1(items, ["J W"]) == [pytest.approx(0.8)]  # 2 of 2 words, 2 of 3 wanted
 
@@ -60,7 +60,7 @@ def test_f1_by_removing_common_words_one_by_one(wanted: list[str], found: list[s
             common += 1
     precision, recall = common / len(found), common / len(wanted)
     expected = 2 * precision * recall / (precision + recall) if common else 0.0
-    assert text_scores.token_f1(asked(" ".join(wanted)), [" ".join(found)])[0] == pytest.approx(expected)
+    assert text_scores.token_f1(question(" ".join(wanted)), [" ".join(found)])[0] == pytest.approx(expected)
 
 
 @given(WORDS, WORDS)
@@ -73,23 +73,23 @@ def test_rouge_l_by_all_subsequences(wanted: list[str], found: list[str]) -> Non
 
     longest = max(map(len, subsequences(wanted) & subsequences(found)))
     expected = 2 * longest / (len(wanted) + len(found))
-    assert text_scores.rouge_l(asked(" ".join(wanted)), [" ".join(found)])[0] == pytest.approx(expected)
+    assert text_scores.rouge_l(question(" ".join(wanted)), [" ".join(found)])[0] == pytest.approx(expected)
 
 
 def test_bleu_by_hand() -> None:
     pytest.importorskip("sacrebleu")
     # 1-grams 4/5, 2-grams 2/4, 3-grams 1/3, 4-grams 0/2 smoothed to 1/(2*2); equal lengths, no penalty.
     expected = math.exp((math.log(4 / 5) + math.log(2 / 4) + math.log(1 / 3) + math.log(1 / 4)) / 4)
-    found = text_scores.bleu(asked("a b c d e"), ["a b c x e"])
+    found = text_scores.bleu(question("a b c d e"), ["a b c x e"])
     assert found[0] == pytest.approx(expected, rel=1e-6)
-    assert text_scores.bleu(asked("one two three"), ["one two three"]) == [pytest.approx(1.0)]
+    assert text_scores.bleu(question("one two three"), ["one two three"]) == [pytest.approx(1.0)]
 
 
 def test_chrf_by_hand() -> None:
     pytest.importorskip("sacrebleu")
     # "ab" against "ac": 1-grams 1 of 2 both ways, 2-grams none, no longer ones; F2 of each order, averaged.
-    assert text_scores.chrf(asked("ac"), ["ab"]) == [pytest.approx(0.25)]
-    assert text_scores.chrf(asked("same"), ["same"]) == [pytest.approx(1.0)]
+    assert text_scores.chrf(question("ac"), ["ab"]) == [pytest.approx(0.25)]
+    assert text_scores.chrf(question("same"), ["same"]) == [pytest.approx(1.0)]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_chrf_by_hand() -> None:
     ],
 )
 def test_numeric(answer: str, text: str, right: float) -> None:
-    assert text_scores.numeric(asked(answer), [text]) == [right]
+    assert text_scores.numeric(question(answer), [text]) == [right]
 
 
 # Graphs, checked by another library

@@ -64,15 +64,15 @@ def test_the_metric_continues_what_was_begun(folder: Path) -> None:
     """The beginning goes to the model as it is, 20 tokens long at most; no answer is needed."""
     metric = find_metric(f"toxicity:{folder}")
     metric.check(ITEMS, "f: dev")
-    asked: list[Any] = []
+    received: list[Any] = []
 
     class Parrot:
         def generate(self, prompts: list[str], max_new_tokens: int) -> list[str]:
-            asked.append((prompts, max_new_tokens))
+            received.append((prompts, max_new_tokens))
             return ["go away"] * len(prompts)
 
     score = metric.build(ITEMS[:2], "generate", lambda user: f"<{user}>", None)(Parrot())  # type: ignore[arg-type]
-    assert asked == [(["So he", "So he"], 20)]
+    assert received == [(["So he", "So he"], 20)]
     assert score.per_item == pytest.approx(load_toxicity(str(folder)).harmlessness(ITEMS[:2], ["go away"] * 2))
 
 
@@ -82,5 +82,5 @@ def test_folders_that_are_no_such_classifier(tiny_base: Path, tmp_path: Path) ->
         find_metric(f"toxicity:{path}")
     with pytest.raises(UserError, match="cannot be loaded as a classifier"):
         find_metric(f"toxicity:{tmp_path}")
-    with pytest.raises(UserError, match="lacks the weights"):
+    with pytest.raises(UserError, match="lacks 1 weights such as"):
         find_metric(f"toxicity:{tiny_base}")

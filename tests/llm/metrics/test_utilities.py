@@ -1,4 +1,4 @@
-"""Scores against hand-worked numbers: accuracy, intervals, chance, the mean over tasks, what is asked once."""
+"""Scores against hand-worked numbers: accuracy, intervals, chance, the mean over tasks, what is computed once."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ Z = 1.959963984540054  # of the normal distribution at 97.5%
 
 
 class FakeEngine:
-    """Answers from tables; notes what it was asked."""
+    """Answers from tables; records what it received."""
 
     def __init__(self, likelihoods: dict[str, float] | None = None, texts: dict[str, str] | None = None) -> None:
         self.likelihoods, self.texts = likelihoods or {}, texts or {}
-        self.asked: list[tuple[str, str]] = []
+        self.received: list[tuple[str, str]] = []
         self.loaded: list[Patch] = []
 
     def load(self, patch: Patch) -> None:
         self.loaded.append(patch)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        self.asked += pairs
+        self.received += pairs
         return [self.likelihoods[continuation] for _, continuation in pairs]
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
@@ -73,20 +73,20 @@ def test_a_likelihood_counts_per_byte_of_the_option() -> None:
     assert Accuracy([item(A="abcd", B="été")], "likelihood", engine.chat).answers(engine) == ["B"]
 
 
-def test_a_likelihood_asks_for_the_text_behind_the_question_alone() -> None:
+def test_likelihood_scoring_scores_the_text_after_the_question_alone() -> None:
     engine = FakeEngine({"x": -1.0, "y": -2.0})
     Accuracy([item(A="x", B="y")], "likelihood", engine.chat)(engine)
-    assert engine.asked == [("<Question: Which?>", "x"), ("<Question: Which?>", "y")]
+    assert engine.received == [("<Question: Which?>", "x"), ("<Question: Which?>", "y")]
 
 
-def test_letters_are_asked_for_behind_the_lettered_options() -> None:
+def test_letter_scoring_scores_letters_after_the_lettered_options() -> None:
     engine = FakeEngine({"A": -3.0, "B": -1.0, "C": -2.0})
     items = [item("B", A="long long long", B="y", C="z"), item("C", A="x", B="y", C="z")]
     accuracy = Accuracy(items, "letter", engine.chat)
     score = accuracy(engine)
     assert accuracy.answers(engine) == ["B", "B"]
     assert (score.value, score.per_item, score.n) == (0.5, (1.0, 0.0), 2)
-    context, letter = engine.asked[0]
+    context, letter = engine.received[0]
     assert letter == "A" and "A: long long long\nB: y\nC: z\nThe answer is" in context
 
 
@@ -116,10 +116,10 @@ def test_generated_answers_are_read() -> None:
 def test_a_template_replaces_the_prompt() -> None:
     engine = FakeEngine({"x": -1.0, "y": -2.0})
     Accuracy([item(A="x", B="y")], "likelihood", engine.chat, "Now: {question}")(engine)
-    assert engine.asked[0] == ("<Now: Which?>", "x")
+    assert engine.received[0] == ("<Now: Which?>", "x")
 
 
-def test_open_items_cannot_be_asked_by_their_options() -> None:
+def test_open_items_cannot_be_scored_by_their_options() -> None:
     for scoring in ("letter", "likelihood"):
         with pytest.raises(UserError, match="no choices"):
             Accuracy([item()], scoring, str)
@@ -133,7 +133,7 @@ def test_texts_are_all_that_a_context_has_to_hold() -> None:
     assert "B: yy" in text and new == 128
 
 
-# Which way of asking
+# Choice of the scoring
 
 
 def test_what_a_scoring_leaves_open() -> None:

@@ -111,7 +111,7 @@ def test_module_that_the_base_lacks(tiny_base: Path, by_hand: Callable[..., Path
     factors = {"model.layers.7.self_attn.q_proj": ([[1.0]] * 32, [[1.0] * 32])}
     expert = by_hand("odd", factors, base_model_name_or_path=str(tiny_base))
     text, severity, _ = only_problem(inspect_experts([expert], resolve_base(str(tiny_base))))
-    assert "adapts model.layers.7.self_attn.q_proj, which" in text
+    assert "adapts model.layers.7.self_attn.q_proj of shape 32 x 32, which" in text
     assert severity == "error"
 
 

@@ -18,7 +18,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
 from pyswarmopt_llm.models.base import BaseModel, load_model, resolve_base
 from pyswarmopt_llm.models.training.chat_batches import encode_chat, left_padded, length_buckets
-from pyswarmopt_llm.models.training.train import _Trainer, _warmup_cosine, train_expert
+from pyswarmopt_llm.models.training.train import TrainingOptions, mean_loss, train_expert, warmup_cosine
 
 
 def chat(question: str, answer: str) -> dict[str, Any]:
@@ -77,18 +77,17 @@ def test_batch_loss_is_that_of_single_unpadded_forwards(base: BaseModel) -> None
     for c in chats:
         logits = model(torch.tensor([c.ids])).logits[0]
         losses.append(F.cross_entropy(logits[-c.answer - 1 : -1], torch.tensor(c.ids[-c.answer :])).item())
-    trainer = _Trainer(model, tokenizer.pad_token_id, 1e-3)
-    assert trainer.loss(chats) == pytest.approx(sum(losses) / 3, rel=1e-5)
+    assert mean_loss(model, chats, tokenizer.pad_token_id) == pytest.approx(sum(losses) / 3, rel=1e-5)
     batch = left_padded(chats, tokenizer.pad_token_id)
     assert batch.positions[:, -1].tolist() == [len(c.ids) - 1 for c in chats]
 
 
 def test_schedule() -> None:
-    factors = [_warmup_cosine(step, 100) for step in range(100)]
+    factors = [warmup_cosine(step, 100) for step in range(100)]
     assert factors[:5] == [0.2, 0.4, 0.6, 0.8, 1.0]  # 5% of the steps
     assert factors[5:] == sorted(factors[5:], reverse=True)
     assert factors[5] == 1.0 and 0.05 < factors[-1] < 0.052
-    assert _warmup_cosine(0, 1) == 1.0
+    assert warmup_cosine(0, 1) == 1.0
 
 
 def test_training_lowers_the_heldout_loss_and_peft_loads_the_result(base: BaseModel, tmp_path: Path) -> None:
@@ -100,14 +99,8 @@ def test_training_lowers_the_heldout_loss_and_peft_loads_the_result(base: BaseMo
         base,
         EXAMPLES,
         tmp_path / "laugh",
-        rank=2,
-        alpha=4,
-        lr=2e-2,
-        epochs=6,
-        batch_tokens=400,
-        targets=("q_proj", "v_proj"),
+        TrainingOptions(rank=2, alpha=4, lr=2e-2, epochs=6, batch_tokens=400, targets=("q_proj", "v_proj"), threads=1),
         dtype=torch.float32,
-        threads=1,
         data="laughter",
         on_step=lambda step, total, loss: steps.append((step, total, loss)),
     )
@@ -122,29 +115,24 @@ def test_training_lowers_the_heldout_loss_and_peft_loads_the_result(base: BaseMo
     # The loss that the result claims is that of the files, read back by peft (rounded to bf16 when saved).
     chats = encode_chat(tokenizer, EXAMPLES, 448)
     random.Random(0).shuffle(chats)
-    loss = _Trainer(_trainable(model), tokenizer.pad_token_id, 1e-3).loss(chats[:8])
+    loss = mean_loss(model, chats[:8], tokenizer.pad_token_id)
     assert loss == pytest.approx(result.heldout_loss_expert, rel=2e-2)
     card = (tmp_path / "laugh" / "README.md").read_text()
     assert "laughter" in card and f"{result.heldout_loss_base:.4f}" in card
 
 
-def _trainable(model: Any) -> Any:
-    for parameter in model.parameters():
-        parameter.requires_grad_(True)
-    return model
-
-
 def test_same_seed_same_files_and_another_seed_others(base: BaseModel, tmp_path: Path) -> None:
     def weights(name: str, seed: int) -> bytes:
         torch.rand(seed + 1)  # the state of the global generator must not matter
-        train_expert(base, EXAMPLES, tmp_path / name, max_tokens=600, seed=seed, threads=1)
+        train_expert(base, EXAMPLES, tmp_path / name, TrainingOptions(max_tokens=600, seed=seed, threads=1))
         return (tmp_path / name / "adapter_model.safetensors").read_bytes()
 
     assert weights("one", 0) == weights("two", 0) != weights("three", 1)
 
 
 def test_budget_of_tokens(base: BaseModel, tmp_path: Path) -> None:
-    result = train_expert(base, EXAMPLES, tmp_path / "out", max_tokens=500, batch_tokens=200, heldout=0)
+    options = TrainingOptions(max_tokens=500, batch_tokens=200, heldout=0)
+    result = train_expert(base, EXAMPLES, tmp_path / "out", options)
     assert 500 <= result.tokens < 700
     assert result.heldout == 0 and math.isnan(result.heldout_loss_base)
     assert any(change.b.abs().max() > 0 for change in load_factors(read_adapter(tmp_path / "out")).values())
@@ -156,14 +144,14 @@ def test_refusals(base: BaseModel, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="exists already"):
         train_expert(base, EXAMPLES, tmp_path / "mine")
     with pytest.raises(UserError, match="no training example is left"):
-        train_expert(base, EXAMPLES, tmp_path / "out", max_len=3)
+        train_expert(base, EXAMPLES, tmp_path / "out", TrainingOptions(max_len=3))
     with pytest.raises(UserError, match="no such linear layers"):
-        train_expert(base, EXAMPLES, tmp_path / "out", targets=("w_qkv",))
+        train_expert(base, EXAMPLES, tmp_path / "out", TrainingOptions(targets=("w_qkv",)))
     assert [p.name for p in tmp_path.iterdir()] == ["mine"]
 
 
 def test_config_is_plain(base: BaseModel, tmp_path: Path) -> None:
-    train_expert(base, EXAMPLES, tmp_path / "out", max_tokens=100)
+    train_expert(base, EXAMPLES, tmp_path / "out", TrainingOptions(max_tokens=100))
     config = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
     assert (config["r"], config["lora_alpha"], config["peft_type"]) == (8, 16, "LORA")
     assert config["target_modules"] == ["k_proj", "o_proj", "q_proj", "v_proj"]

@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.models.adapters.adapter import Adapter, AdapterFile, load_adapter, read_adapter
-from pyswarmopt_llm.models.adapters.stored import StoredTensors
+from pyswarmopt_llm.models.adapters.safetensors_file import StoredTensors
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.full_model import inspect_models

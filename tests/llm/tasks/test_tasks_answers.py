@@ -1,4 +1,4 @@
-"""Answers found in free text: cases worked by hand, and properties that hold whatever the text."""
+"""Answers found in free text: hand-worked cases, and properties of any text."""
 
 from __future__ import annotations
 

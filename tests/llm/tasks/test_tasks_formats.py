@@ -45,9 +45,7 @@ def test_reference_json(tmp_path: Path) -> None:
 
 
 def test_open_questions_and_missing_ids(tmp_path: Path) -> None:
-    task = load_task(
-        task_file(tmp_path, [{"question": "1+1?", "answer": 2}, {"question": "2?", "answer": "x"}])
-    )
+    task = load_task(task_file(tmp_path, [{"question": "1+1?", "answer": 2}, {"question": "2?", "answer": "x"}]))
     assert task.name == "mine"
     assert task.dev == (Item("dev-0", "1+1?", None, "2"), Item("dev-1", "2?", None, "x"))
 
@@ -113,7 +111,7 @@ def test_open_questions_in_csv(tmp_path: Path) -> None:
         ({"answer": True}, "answer must be a text, not true or false"),
         ({"question": "  "}, "dev item 1: empty question"),
         ({"question": ["x"]}, "question must be a text, not a list"),
-        ({"question": "\ud800"}, "half a Unicode pair"),
+        ({"question": "\ud800"}, "an unpaired surrogate"),
         ({"choices": {"A": "Lima"}}, "1 choice; give at least two"),
         ({"choices": []}, "0 choice"),
         ({"choices": "Lima"}, "choices are an object of letters or a list, not a text"),
@@ -137,7 +135,7 @@ def test_bad_items(tmp_path: Path, change: dict[str, Any], message: str) -> None
     [
         ('{"dev": [\n  {"question": "x",,}\n]}', r"mine.json: line 2, column 20: malformed JSON"),
         ("", "line 1, column 1: malformed JSON"),
-        ("[]", 'must hold an object {"dev"'),
+        ("[]", 'must be an object {"dev"'),
         ({"dev": [DEV]}, r'no "test" \(found: dev\)'),
         ({"dev": [DEV], "tests": [TEST]}, r'no "test" \(found: dev, tests\); rename "tests"'),
         ({"dev": {}, "test": []}, '"dev" must be a list'),
@@ -238,9 +236,7 @@ def test_any_content_loads_or_is_refused_in_one_line(tmp_path: Path, content: An
 def test_questions_in_both_splits_are_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     leaked = {**DEV, "question": "  capital of PERU", "id": "other"}
     path = task_file(tmp_path, [TEST, DEV], [leaked])
-    with pytest.raises(
-        UserError, match=r"1 dev items are also in test \(the first has the id 'p'\).*--allow-overlap"
-    ):
+    with pytest.raises(UserError, match=r"1 dev items are also in test \(the first has the id 'p'\).*--allow-overlap"):
         load_task(path)
     with pytest.raises(UserError, match="also in test"):  # of the whole file, whatever part of it is used
         load_task(path, dev=1)
@@ -254,9 +250,7 @@ def test_the_same_question_about_other_options_is_another_item(tmp_path: Path) -
     assert len(load_task(task_file(tmp_path, [DEV], [other])).test) == 1
 
 
-def test_options_in_another_order_and_repeats_are_told(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_options_in_another_order_and_repeats_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     turned = {**DEV, "choices": ["Quito", "Lima"], "answer": "B"}
     with caplog.at_level(logging.WARNING):
         load_task(task_file(tmp_path, [DEV, {**DEV, "id": "again"}], [turned]))
@@ -293,7 +287,7 @@ def test_limits(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert len(load_task(path, dev=2).test) == 3
     with caplog.at_level(logging.WARNING):
         assert len(load_task(path, dev=50).dev) == 5
-    assert "50 dev items wanted, 5 there" in caplog.text
+    assert "50 dev items requested, only 5 available" in caplog.text
     for n in (0, -1):
         with pytest.raises(UserError, match=f"--dev {n}: at least one"):
             load_task(path, dev=n)
@@ -305,9 +299,7 @@ def test_limits(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
 
 def test_the_fingerprint_is_of_the_content(tmp_path: Path) -> None:
     task = load_task(task_file(tmp_path))
-    again = load_task(
-        write(tmp_path / "elsewhere.json", json.dumps({"test": [TEST], "dev": [DEV]}, indent=4))
-    )
+    again = load_task(write(tmp_path / "elsewhere.json", json.dumps({"test": [TEST], "dev": [DEV]}, indent=4)))
     assert len(task.fingerprint) == 64 and task.fingerprint == again.fingerprint
     item = task.dev[0]
     changes = [
@@ -344,8 +336,7 @@ def test_public_files_load(public_data: Path) -> None:
             assert [i.answer for i in task.split(split)] == [i.get("answer", "") for i in content[split]]
             assert [i.plain for i in task.split(split)] == ["prompt" in i for i in content[split]]
             assert [i.choices for i in task.split(split)] == [
-                {k: v.strip() for k, v in i["choices"].items()} if "choices" in i else None
-                for i in content[split]
+                {k: v.strip() for k, v in i["choices"].items()} if "choices" in i else None for i in content[split]
             ]
         loaded += 1
     assert loaded > 10

@@ -113,7 +113,7 @@ def test_out_of_memory_halves_the_batch_and_says_so_once(
         assert engine.loglikelihood(PAIRS) == pytest.approx(expected, abs=1e-4)
         assert engine.generate(PROMPTS, 4) == texts
     assert [record.message for record in caplog.records] == [
-        "out of memory at 4096 tokens a batch: going on with smaller ones"
+        "out of memory with 4096 tokens per batch: continuing with smaller batches"
     ]
     assert engine.batch_tokens == 2048
     assert engine.tokens_fed > 0

@@ -57,7 +57,7 @@ def word_piece() -> Any:
 
 @pytest.mark.parametrize(
     ("other", "words"),
-    [(word_piece(), "WordPiece.*does not say which bytes"), (letters("ab", []), "no common alphabet.*' '")],
+    [(word_piece(), "WordPiece.*does not define the bytes"), (letters("ab", []), "no common alphabet.*' '")],
 )
 def test_a_tokenizer_that_cannot_write_what_others_write(other: Any, words: str) -> None:
     with pytest.raises(UserError, match=f"odd: .*{words}"):
