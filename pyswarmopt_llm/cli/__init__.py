@@ -14,12 +14,13 @@ import typer
 
 from pyswarmopt.cli.start import INTERRUPTED
 from pyswarmopt.cli.terminal import complain, echo, tame_warnings, unreadable
+from pyswarmopt_llm.cli.build import as_command, flag, options_in
 from pyswarmopt_llm.cli.groups import distill, ensemble, negotiate
 from pyswarmopt_llm.cli.help import SwarmGroup
 from pyswarmopt_llm.cli.models import doctor, evaluate, generate, inspect, merge, train_expert
 from pyswarmopt_llm.cli.options import SwarmCommand
 from pyswarmopt_llm.cli.runs import analyse, compare, demo, init, report, resume, search, watch
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "search": search.command,
@@ -52,7 +53,8 @@ Example: swarm-llm search --base B --experts adapters/* --task questions.json --
 Exit codes: 0 done, 2 wrong input (one line on stderr, nothing written), 130 interrupted.""",
 )
 for _name, _function in COMMANDS.items():
-    app.command(_name, cls=SwarmCommand)(_function)
+    app.command(_name, cls=SwarmCommand)(as_command(_function))
+_OPTIONS = {name: option for function in COMMANDS.values() for name, option in options_in(function).items()}
 
 
 def _version(wanted: bool) -> None:
@@ -69,7 +71,7 @@ def swarm_llm(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """A swarm of language-model experts looks for a better one, without training (Model Swarms)."""
+    """Search for a better language model with a swarm of experts, without training (Model Swarms)."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -99,6 +101,8 @@ def _run(arguments: list[str]) -> int:
     """Run a command line; the exit code."""
     try:
         code = app(args=arguments, prog_name="swarm-llm", standalone_mode=False)
+    except InvalidOption as error:
+        return complain(error.spelled(lambda field: flag(field, _OPTIONS)), arguments)
     except UserError as error:
         return complain(str(error), arguments)
     except typer.TyperException as error:  # what the parser refuses

@@ -10,20 +10,9 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperArgument, TyperGroup, TyperOption
 
+from pyswarmopt_llm.common.options import GROUPS, OUTPUT, SETTINGS
+
 WIDE = 100  # the help is not spread over more columns, however wide the terminal is
-# One name means one thing in every command, so it stands in one group; what no group names is a setting.
-SETTINGS = "Settings"
-GROUPS: dict[str, frozenset[str]] = {
-    "Experts and task": frozenset(
-        (
-            *("base", "experts", "members", "adapter", "run", "data", "examples"),
-            *("task", "dev", "test", "split", "limit", "scoring", "metric", "against", "allow_overlap"),
-        )
-    ),
-    SETTINGS: frozenset(),
-    "Machine": frozenset(("dtype", "device", "threads", "workers", "one_by_one", "timeout", "engine", "batch_tokens")),
-    "Output": frozenset(("out", "config", "track", "quiet", "as_json", "as_lines", "help")),
-}
 
 
 class SwarmGroup(TyperGroup):
@@ -72,7 +61,8 @@ def grouped(command: Any, ctx: Any, hidden: bool = False) -> list[tuple[str, lis
         if isinstance(param, TyperArgument):
             groups["Arguments"].append(param)
         elif hidden or not getattr(param, "hidden", False):
-            groups[next((name for name, names in GROUPS.items() if param.name in names), SETTINGS)].append(param)
+            own = OUTPUT if param.name == "help" else param.rich_help_panel
+            groups[own or SETTINGS].append(param)
     return [(name, params) for name, params in groups.items() if params]
 
 

@@ -6,6 +6,7 @@ import json
 import textwrap
 import tomllib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,17 +18,17 @@ from pyswarmopt_llm.cli.help import print_help
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_text import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
+from pyswarmopt_llm.common.options import MACHINE, OUTPUT, TASK, Option
 from pyswarmopt_llm.common.registry import unknown
 
-# Options after which every word up to the next option belongs to them, as a shell's `adapters/*` expands.
-VARIADIC = ("--experts", "--members")
 
-
-def spread(args: Sequence[str], variadic: Sequence[str] = VARIADIC) -> list[str]:
+def spread(args: Sequence[str], variadic: Sequence[str]) -> list[str]:
     """Repeat a variadic option before each of its values, which is what the parser understands.
 
+    Every word up to the next option belongs to it, as a shell's `adapters/*` expands.
+
     Example:
-        >>> spread(["--experts", "a", "b", "--out", "run"])
+        >>> spread(["--experts", "a", "b", "--out", "run"], ["--experts"])
         ['--experts', 'a', '--experts', 'b', '--out', 'run']
     """
     out: list[str] = []
@@ -46,11 +47,12 @@ def spread(args: Sequence[str], variadic: Sequence[str] = VARIADIC) -> list[str]
 
 
 class SwarmCommand(BoundedCommand):
-    """A command whose `VARIADIC` options take several values."""
+    """A command whose options with dots behind their value take several."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Spread the variadic options, then parse as usual."""
-        return super().parse_args(ctx, spread(args))
+        several = [name for param in self.params if (param.metavar or "").endswith("...") for name in param.opts]
+        return super().parse_args(ctx, spread(args, several))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help of `_help.py`; nothing is left for the parser's own formatter."""
@@ -120,38 +122,37 @@ Config = Annotated[
     typer.Option(
         metavar="FILE",
         is_eager=True,
+        rich_help_panel=OUTPUT,
         callback=_use_config,
-        help="TOML or JSON with these options; the command line wins.",
+        help="TOML or JSON file with these options; the command line takes precedence.",
     ),
 ]
-Base = Annotated[str, typer.Option(metavar="B", help="Directory, hub id or embedded:smollm2-135m.")]
-Experts = Annotated[list[str], typer.Option(metavar="DIR...", help="LoRA adapters; --space token takes models too.")]
-Dtype = Annotated[str, typer.Option(metavar="D", help="auto, bfloat16, float16 or float32.")]
-Device = Annotated[str, typer.Option(metavar="D", help="auto, cpu, cuda, cuda:1, ...")]
-Threads = Annotated[int | None, typer.Option(min=1, metavar="N", help="CPU threads (torch's choice).")]
-Scoring = Annotated[str, typer.Option(metavar="S", help="auto, letter, likelihood or generate.")]
-Overlap = Annotated[bool, typer.Option("--allow-overlap", help="Accept items that are in dev and in test.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-JsonLines = Annotated[bool, typer.Option("--json-lines", help="Print events as JSON, one a line, as they come.")]
-Track = Annotated[str | None, typer.Option(metavar="T", help="Log to trackio, wandb or tensorboard.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress display.")]
-
-AgainUtility = Annotated[
-    list[str] | None, typer.Option(metavar="M:F", help="Allow a function of the run: its --utility again.")
-]
-AgainTask = Annotated[
-    list[str] | None, typer.Option(metavar="T", help="Allow a harness YAML of the run: its --task again.")
-]
-AgainMetric = Annotated[
-    list[str] | None, typer.Option(metavar="M", help="Allow a metric's script of the run: its --metric again.")
-]
-AgainWorkers = Annotated[
-    str | None, typer.Option(metavar="W", help="Allow the run's Ray cluster: its --workers again.")
-]
+Json = Annotated[bool, Option("Print the result as JSON.", group=OUTPUT, name="json")]
+JsonLines = Annotated[bool, Option("Print events as JSON lines.", group=OUTPUT, name="json-lines")]
+Track = Annotated[str | None, Option("Log to trackio, wandb or tensorboard.", "T", OUTPUT)]
+Quiet = Annotated[bool, Option("No progress display.", group=OUTPUT)]
 
 
-def said_again(
-    utility: Sequence[str] | None, task: Sequence[str] | None, metric: Sequence[str] | None, workers: str | None
-) -> list[str]:
-    """What a command line allows a stored configuration to run."""
-    return [*(utility or ()), *(task or ()), *(metric or ()), *([] if workers is None else [workers])]
+@dataclass(frozen=True)
+class Shown:
+    """How a command that runs a search shows what it does and what it found."""
+
+    track: Track = None
+    quiet: Quiet = False
+    as_json: Json = False
+    as_lines: JsonLines = False
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What of a stored configuration may run code: options of the run, repeated."""
+
+    utility: Annotated[tuple[str, ...], Option("Repeat the run's --utility to allow its function.", "M:F")] = ()
+    task: Annotated[tuple[str, ...], Option("Repeat the run's --task to allow its harness YAML.", "T", TASK)] = ()
+    metric: Annotated[tuple[str, ...], Option("Repeat the run's --metric to allow its script.", "M", TASK)] = ()
+    workers: Annotated[str | None, Option("Repeat the run's --workers to allow its Ray cluster.", "W", MACHINE)] = None
+
+    @property
+    def values(self) -> list[str]:
+        """All that is allowed, as it was typed."""
+        return [*self.utility, *self.task, *self.metric, *([] if self.workers is None else [self.workers])]

@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Annotated
+
+from pyswarmopt_llm.common.options import (
+    BASE,
+    MACHINE,
+    OUTPUT,
+    TASK,
+    Dev,
+    Device,
+    Dtype,
+    Experts,
+    Option,
+    Overlap,
+    Scoring,
+    Test,
+    Threads,
+    documented,
+)
 
 NEVERGRAD = "nevergrad:"
 PYCMA = "pycma"
@@ -13,100 +31,113 @@ PROPOSALS = 10  # of the model of the items that a screened search asks when its
 RETIRED: dict[str, tuple[object, ...]] = {"early_stop": ("exact", "off"), "racing": (None,), "dev_sizes": ("",)}
 
 
+@documented
 @dataclass(frozen=True)
 class SearchConfig:
     """The configuration of `swarm-llm search`; stored whole in ``run.json``.
 
-    Attributes:
-        base: directory, hub id, or ``embedded:smollm2-135m``; spaces ``token`` and ``graph`` do without ("").
-        experts: directories of PEFT LoRA adapters of that base, of whole fine-tuned models (space ``full``), or of any
-            of both (spaces ``token`` and ``graph``).
-        tasks: task files or ``builtin:NAME``; see `pyswarmopt_llm.tasks`.
-        out: run directory to create.
-        space: ``factor``, ``delta``, ``full``, ``token`` or ``graph`` (docs/spaces.md, docs/tokens.md, docs/graphs.md:
-            how a position becomes a model).
-        granularity: one coefficient per expert (``model``), per layer block (``block``) or module type (``module``).
-        output_rank: rank to which the result is truncated before it is scored (space ``delta``; None: the sum).
-        optimizer: ``model-swarms``, another recipe of `pyswarmopt.recipes`, ``pso``, ``pycma`` or ``nevergrad:NAME``.
-        particles: N, population of the swarm.
-        max_iter: K, most moves of the swarm.
-        patience: c, moves without a new global best after which it stops.
-        dev: use only the first `dev` items of the dev split (None: all).
-        test: the same for the test split.
-        seed: seeds every draw of the search.
-        dtype: ``auto`` (bfloat16 where the hardware has it), ``bfloat16``, ``float16`` or ``float32``.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
-        threads: CPU threads (None: as torch finds them).
-        compat: ``paper`` or ``reference`` (the authors' released code where it differs).
-        scoring: ``auto``, ``letter``, ``likelihood`` or ``generate``.
-        exact_flat: move the flat LoRA factors themselves instead of coefficients (space ``factor``).
-        allow_overlap: accept items that are in dev and in test.
-        metrics: how answers are scored, ``NAME`` for all tasks or ``TASK=NAME``; see `utilities.metrics`.
-        utilities: functions of the engine, ``module:function``, each one more task.
-        combine: one number from several tasks: ``harmonic``, ``arithmetic``, ``minimum`` or ``weighted:2,1``.
-        settings: coefficients of Model Swarms, ``NAME=VALUE``; see `pyswarmopt.recipes.model_swarms`.
-        confirm: dev items kept out of the search, on which its best candidates are scored again (None: none).
-        batch_tokens: padded tokens in one forward pass.
-        calibrate: choose threads, dtype and batch_tokens by a short trial, where they are left at their defaults.
-        screen: items whose outcome a model predicts but for this probability are not scored (None: all are scored).
-        drop_k: probability to leave out the evaluations of a whole iteration (Drop-K of the paper).
-        drop_n: probability to leave out a single evaluation (Drop-N).
-        budget_minutes: stop so that the evaluations take no longer (None: no limit).
-        budget_items: stop before the search has asked more items than this (None: no limit).
-        engine: what runs the model: ``transformers``, or ``vllm`` for objectives that write much.
-        workers: processes that score candidates, each with the base resident: a number, ``ray`` or ``ray://HOST``
-            (docs/scaling.md).
-        timeout: seconds after which a worker that does not answer is replaced (None: never).
-        one_by_one: a particle moves as soon as its own value is there (``--async``); the result then depends on the
-            order in which workers answer.
-        contrast: let negative coefficients speak against a token instead of counting as 0 (space ``token``).
-        start: what fills up the population beside the experts: ``segments`` between two of them, as in the paper,
-            ``sums`` of all, or ``auto``: sums for a swarm in ``delta`` with ``compat`` paper (`spaces.starts`).
+    The help of each field is what ``swarm-llm search --help`` and ``swarm-llm init`` show.
 
     Example:
         >>> SearchConfig(base="b", experts=("x", "y"), tasks=("t.json",), out="run").particles
         20
     """
 
-    base: str
-    experts: tuple[str, ...]
-    tasks: tuple[str, ...]
-    out: str
-    space: str = "factor"
-    optimizer: str = "model-swarms"
-    particles: int = 20
-    max_iter: int = 50
-    patience: int = 10
-    dev: int | None = None
-    test: int | None = None
-    seed: int = 0
-    dtype: str = "auto"
-    device: str = "auto"
-    threads: int | None = None
-    compat: str = "paper"
-    scoring: str = "auto"
-    exact_flat: bool = False
-    allow_overlap: bool = False
-    metrics: tuple[str, ...] = ()
-    utilities: tuple[str, ...] = ()
-    combine: str = "harmonic"
-    settings: tuple[str, ...] = ()
-    confirm: int | None = None
-    granularity: str = "model"
-    output_rank: int | None = None
-    batch_tokens: int = 1024
-    calibrate: bool = False
-    screen: float | None = None
-    drop_k: float = 0.0
-    drop_n: float = 0.0
-    budget_minutes: float | None = None
-    budget_items: int | None = None
-    contrast: bool = False
-    start: str = "auto"
-    engine: str = "transformers"
-    workers: str = "1"
-    timeout: float | None = None
-    one_by_one: bool = False
+    base: Annotated[str, replace(BASE, required=False)]  # "" in spaces token and graph: each expert has its own
+    experts: Experts
+    tasks: Annotated[
+        tuple[str, ...],
+        Option("File, builtin:, hub:, published:, lm-eval:NAME.", "T", TASK, name="task", required=False),
+    ]
+    out: Annotated[str, Option("Run directory to create.", "RUN", OUTPUT)]
+    _: KW_ONLY
+    # What is maximised. A metric is a name for all tasks or TASK=NAME; each utility is one more task.
+    metrics: Annotated[
+        tuple[str, ...], Option("accuracy, f1, reward:MODEL, judge, ... (the task's).", "M", TASK, name="metric")
+    ] = ()
+    utilities: Annotated[
+        tuple[str, ...],
+        Option("Python function that scores the engine; repeatable.", "M:F", hidden=True, name="utility"),
+    ] = ()
+    combine: Annotated[str, Option("harmonic, arithmetic, minimum or weighted:2,1.", "C", hidden=True)] = "harmonic"
+    # How it is searched.
+    settings: Annotated[
+        tuple[str, ...], Option("Swarm coefficient, such as inertia=0.1; repeatable.", "K=V", hidden=True, name="set")
+    ] = ()
+    confirm: Annotated[
+        int | None, Option("Hold out N dev items to rescore the best candidates.", "N", hidden=True, least=1)
+    ] = None
+    space: Annotated[str, Option("factor, delta, full, token or graph.", "S")] = "factor"
+    optimizer: Annotated[str, Option("model-swarms, constriction, ..., pycma or nevergrad:NAME.", "O")] = "model-swarms"
+    particles: Annotated[int, Option("Particles.", "N", least=1)] = 20
+    start: Annotated[
+        str, Option("Starting points besides the experts: segments (the paper's), sums or auto.", "W", hidden=True)
+    ] = "auto"
+    max_iter: Annotated[int, Option("Maximum number of iterations.", "K", least=0)] = 50
+    patience: Annotated[int, Option("Stop after C iterations without a new best.", "C", least=1)] = 10
+    dev: Dev = None
+    test: Test = None
+    seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
+    compat: Annotated[
+        str,
+        Option("paper, or reference (the authors' code).", "C", choices=("paper", "reference")),
+    ] = "paper"
+    exact_flat: Annotated[
+        bool, Option("Search over the LoRA factors themselves, not over coefficients.", hidden=True)
+    ] = False
+    granularity: Annotated[str, Option("Coefficients per model, block or module.", "G", hidden=True)] = "model"
+    output_rank: Annotated[
+        int | None,
+        Option("Truncate the result to rank R (delta).", "R", hidden=True, least=1),
+    ] = None
+    # What is evaluated: less than every item of every candidate.
+    screen: Annotated[
+        float | None,
+        Option(
+            "Skip items whose outcome a surrogate predicts with error probability below P (try 0.05).",
+            "P",
+            hidden=True,
+            above=0,
+            below=0.5,
+        ),
+    ] = None
+    drop_k: Annotated[
+        float, Option("Drop-K: probability of skipping an iteration's evaluations.", "P", hidden=True, least=0, below=1)
+    ] = 0.0
+    drop_n: Annotated[
+        float, Option("Drop-N: probability of skipping a single evaluation.", "P", hidden=True, least=0, below=1)
+    ] = 0.0
+    budget_minutes: Annotated[float | None, Option("Time budget for all evaluations, in minutes.", "M", above=0)] = None
+    budget_items: Annotated[int | None, Option("Item budget of the search.", "N", hidden=True, least=1)] = None
+    contrast: Annotated[
+        bool,
+        Option("Let negative weights count against a token (`space` token).", hidden=True),
+    ] = False
+    scoring: Scoring = "auto"
+    allow_overlap: Overlap = False
+    # Where it runs.
+    dtype: Dtype = "auto"
+    device: Device = "auto"
+    threads: Threads = None
+    batch_tokens: Annotated[int, Option("Padded tokens per forward pass.", "N", MACHINE, hidden=True, least=1)] = 1024
+    engine: Annotated[
+        str,
+        Option(
+            "transformers, or vllm for long generations.", "E", MACHINE, hidden=True, choices=("transformers", "vllm")
+        ),
+    ] = "transformers"
+    workers: Annotated[str, Option("Worker processes: a number, ray or ray://HOST.", "W", MACHINE)] = "1"
+    one_by_one: Annotated[
+        bool,
+        Option("Update particles asynchronously.", group=MACHINE, hidden=True, name="async"),
+    ] = False
+    timeout: Annotated[
+        float | None,
+        Option("Replace a worker that does not answer within S seconds.", "S", MACHINE, hidden=True, above=0),
+    ] = None
+    calibrate: Annotated[
+        bool, Option("Choose threads, dtype and batch size in a short trial run.", group=MACHINE, hidden=True)
+    ] = False
 
     @property
     def population(self) -> int:

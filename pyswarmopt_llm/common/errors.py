@@ -1,6 +1,9 @@
-"""The one exception that means "the user can mend this": shown as a single line, exit code 2."""
+"""The one exception that means "the user can fix this": shown as a single line, exit code 2."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Callable
 
 from pyswarmopt.cli.terminal import one_line
 
@@ -29,6 +32,44 @@ def first_line(error: BaseException) -> str:
         ('no such file', 'KeyError')
     """
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+class InvalidOption(UserError):
+    """An option that cannot have this value, or not with the others.
+
+    Args:
+        field: the field of the configuration, or the argument.
+        value: what it is; None, True and "" are not shown.
+        why: what is wrong and what to do; names other options in backticks.
+
+    Example:
+        >>> raise InvalidOption("timeout", 5.0, "ends a worker that hangs, so it needs `workers` 2 or more")
+        Traceback (most recent call last):
+        pyswarmopt_llm.common.errors.InvalidOption: timeout 5: ends a worker that hangs, so it needs workers 2 or more
+    """
+
+    def __init__(self, field: str, value: object, why: str) -> None:
+        super().__init__(field, value, why)
+        self.field, self.value, self.why = field, value, why
+
+    def __str__(self) -> str:
+        return self.spelled(str)
+
+    def spelled(self, name: Callable[[str], str]) -> str:
+        """The message with the options as `name` spells the fields."""
+        value = f" {self.value:g}" if isinstance(self.value, float) else f" {self.value}"
+        shown = "" if self.value is None or self.value is True or self.value == "" else value
+        return one_line(f"{name(self.field)}{shown}: {spell(self.why, name)}")
+
+
+def spell(text: str, name: Callable[[str], str]) -> str:
+    """A text with the options that stand in backticks as `name` spells them.
+
+    Example:
+        >>> spell("give `max_iter`, too", str.upper)
+        'give MAX_ITER, too'
+    """
+    return re.sub(r"`(\w+)`", lambda found: name(found[1]), text)
 
 
 class NotFiniteError(UserError):

@@ -14,7 +14,7 @@ import pyswarmopt as pso
 from pyswarmopt.parts.restart import RestartSwarm
 from pyswarmopt.parts.stopping import MaxIter, Patience
 from pyswarmopt_llm.common.config import NEVERGRAD, PYCMA, SearchConfig
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.registry import unknown
 
 MODEL_SWARMS = "model-swarms"
@@ -42,15 +42,15 @@ def check_optimizer(name: str, settings: Sequence[str] = ()) -> None:
     Example:
         >>> check_optimizer("model-swarm")
         Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.UserError: --optimizer model-swarm: unknown; did you mean model-swarms?
+        pyswarmopt_llm.common.errors.InvalidOption: optimizer model-swarm: unknown; did you mean model-swarms?
     """
     if settings and name != MODEL_SWARMS:
-        raise UserError(f"--set {settings[0]}: sets coefficients of model-swarms, not of {name}; remove one of them")
+        raise InvalidOption("settings", settings[0], f"sets coefficients of model-swarms, not of {name}; remove one")
     recipe_options(settings)
     if name.startswith(NEVERGRAD):
         _one_at_a_time(name)
     elif name not in optimizer_names():
-        raise unknown("--optimizer", name, [*optimizer_names(), f"{NEVERGRAD}NAME"])
+        raise unknown("optimizer", name, [*optimizer_names(), f"{NEVERGRAD}NAME"])
 
 
 def make_optimizer(
@@ -94,7 +94,7 @@ def make_optimizer(
         try:
             return NevergradOptimizer(own, None, vertices, width, evaluations, seed % 2**32, maximize=True)
         except ValueError as error:  # a few of nevergrad's cannot be made with more than one point at a time
-            raise UserError(f"--optimizer {name}: {error}") from error
+            raise InvalidOption("optimizer", name, str(error)) from error
     if name == PYCMA:
         from pyswarmopt.interop.pycma import PycmaOptimizer
 
@@ -135,7 +135,7 @@ def optimizer(config: SearchConfig, vertices: Tensor) -> pso.Optimizer:
 
 
 def recipe_options(settings: Sequence[str]) -> dict[str, Any]:
-    """Keyword arguments of `pyswarmopt.recipes.model_swarms` from ``--set NAME=VALUE``.
+    """Keyword arguments of `pyswarmopt.recipes.model_swarms` from ``NAME=VALUE``.
 
     Raises:
         UserError: no such coefficient, or a value that it does not take.
@@ -151,15 +151,16 @@ def recipe_options(settings: Sequence[str]) -> dict[str, Any]:
         name, _, text = setting.partition("=")
         name = name.replace("-", "_")
         if name not in defaults:
-            raise UserError(f"--set {setting}: no coefficient {name}; there are {', '.join(defaults)}")
+            raise InvalidOption("settings", setting, f"no coefficient {name}; there are {', '.join(defaults)}")
         try:
             found[name] = type(defaults[name])(text)
         except ValueError as error:
-            raise UserError(f"--set {setting}: {text!r} is not a number; write {name}={defaults[name]}") from error
+            why = f"{text!r} is not a number; write {name}={defaults[name]}"
+            raise InvalidOption("settings", setting, why) from error
     try:
         pso.recipes.model_swarms(**found)
     except ValueError as error:
-        raise UserError(f"--set {' '.join(settings)}: {error}") from error
+        raise InvalidOption("settings", " ".join(settings), str(error)) from error
     return found
 
 
@@ -184,7 +185,7 @@ def _one_at_a_time(name: str) -> bool:
     try:
         return one_at_a_time(name.removeprefix(NEVERGRAD))
     except ValueError as error:
-        raise UserError(f"--optimizer {name}: {error}") from error
+        raise InvalidOption("optimizer", name, str(error)) from error
 
 
 __all__ = [

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 
 T = TypeVar("T")
 
@@ -15,16 +15,16 @@ def unknown(where: str, name: str, known: Iterable[str], advice: str | None = No
     """The error for a name that is in no table.
 
     Args:
-        where: the option, such as ``--method``, and what stands before the name, such as ``builtin:``.
+        where: the field of a configuration, such as ``method``, or what stands before the name, such as ``builtin:``.
         name: as given.
         known: all names.
         advice: what to do where no name comes close; default: lists them all.
 
     Example:
-        >>> unknown("--method", "tiess", ["slerp", "ties"])
-        UserError('--method tiess: unknown; did you mean ties?')
-        >>> unknown("--method", "x", ["slerp", "ties"])
-        UserError('--method x: unknown; use one of: slerp, ties')
+        >>> str(unknown("method", "tiess", ["slerp", "ties"]))
+        'method tiess: unknown; did you mean ties?'
+        >>> str(unknown("method", "x", ["slerp", "ties"]))
+        'method x: unknown; use one of: slerp, ties'
         >>> unknown("builtin:", "tips", ["ties"])
         UserError('builtin:tips: unknown; did you mean builtin:ties?')
     """
@@ -32,6 +32,8 @@ def unknown(where: str, name: str, known: Iterable[str], advice: str | None = No
     prefix = where.split()[-1] if where.endswith(":") else ""
     close = closest(name, names)
     hint = f"did you mean {prefix}{close}?" if close is not None else advice or f"use one of: {', '.join(names)}"
+    if where.isidentifier():
+        return InvalidOption(where, name, f"unknown; {hint}")
     return UserError(f"{where}{'' if prefix else ' '}{name}: unknown; {hint}")
 
 

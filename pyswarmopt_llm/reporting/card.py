@@ -10,6 +10,8 @@ from typing import Any
 import yaml
 
 from pyswarmopt.cli.words import counted
+from pyswarmopt_llm.common.config import RETIRED, SearchConfig
+from pyswarmopt_llm.common.options import option_name, options_of
 from pyswarmopt_llm.reporting.summary import by_weight, conclusion, remarks, score_rows, score_text
 from pyswarmopt_llm.spaces import SpaceKind, space_kind
 
@@ -43,10 +45,6 @@ def code(value: object) -> str:
     return f"{fence} {text} {fence}" if "`" in text or not text else f"`{text}`"
 
 
-# Options whose name differs from the field they set.
-_OPTION = {"metrics": "metric", "utilities": "utility", "settings": "set", "one_by_one": "async"}
-
-
 def command_line(config: Mapping[str, Any]) -> str:
     """The `swarm-llm search` command of a `SearchConfig` (as a dict), without default values.
 
@@ -54,8 +52,7 @@ def command_line(config: Mapping[str, Any]) -> str:
         >>> command_line({"base": "b", "experts": ["x", "y z"], "tasks": ["t.json"], "out": "r", "seed": 3})
         "swarm-llm search --base b --experts x 'y z' --task t.json --out r --seed 3"
     """
-    from pyswarmopt_llm.common.config import RETIRED, SearchConfig
-
+    options = options_of(SearchConfig)
     base = ["--base", config["base"]] if config["base"] else []
     words = ["swarm-llm", "search", *base, "--experts", *config["experts"]]
     for task in config["tasks"]:
@@ -64,7 +61,7 @@ def command_line(config: Mapping[str, Any]) -> str:
     for key, value in config.items():
         if key in ("base", "experts", "tasks", "out", *RETIRED) or value in (getattr(SearchConfig, key), []):
             continue
-        option = f"--{_OPTION.get(key, key.replace('_', '-'))}"
+        option = f"--{option_name(key, options.get(key))}"
         for one in value if isinstance(value, list | tuple) else [value]:
             words += [option] + ([] if one is True else [str(one)])
     return shlex.join(words)

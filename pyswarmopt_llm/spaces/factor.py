@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt.base.flat_view import FlatView
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch, Space
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, Expert
 from pyswarmopt_llm.spaces import register
@@ -155,8 +155,8 @@ class Factor(AdapterKind):
         """See `SpaceKind.check_options`; flat weights have no granularity."""
         super().check_options(values)
         if values["exact_flat"] and values["granularity"] != "model":
-            text = f"has no coefficients, so no --granularity {values['granularity']}; leave one of them out"
-            raise UserError(f"--exact-flat: {text}")
+            text = f"has no coefficients, so no `granularity` {values['granularity']}; remove one of them"
+            raise InvalidOption("exact_flat", True, text)
 
     def over_adapters(self, experts: Sequence[Expert], exact_flat: bool = False, granularity: str = "model") -> Space:
         """See `SpaceKind.over_adapters`."""

@@ -11,16 +11,16 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
 from pyswarmopt_llm.models.adapters.adapter import Expert
 
 # Settings that some kinds take, at their defaults in all others -> where they belong.
 _OPTIONS = {
     "granularity": "spaces of weights",
-    "exact_flat": "--space factor",
-    "contrast": "--space token",
-    "output_rank": "--space delta",
+    "exact_flat": "`space` factor",
+    "contrast": "`space` token",
+    "output_rank": "`space` delta",
 }
 
 
@@ -89,9 +89,9 @@ class SpaceKind(ABC):
         """
         self.check_options({name: getattr(config, name) for name in _OPTIONS})
         if not self.several_models and not config.base:
-            raise UserError("--base: missing; name the model that the experts are adapters of")
+            raise InvalidOption("base", None, "missing; name the model that the experts are adapters of")
         if self.several_models and config.calibrate:
-            raise UserError(f"--calibrate: tries one base, space {self.name} has several models; leave it out")
+            raise InvalidOption("calibrate", True, f"tries one base, space {self.name} has several models; remove it")
 
     def check_options(self, values: Mapping[str, Any]) -> None:
         """Refuse settings that belong to other kinds, where they are not at their defaults.
@@ -101,8 +101,7 @@ class SpaceKind(ABC):
         """
         for name, value in values.items():
             if name not in self.options and value != getattr(SearchConfig, name):
-                option = f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
-                raise UserError(f"{option}: goes with {_OPTIONS[name]} only, not with {self.name}; leave it out")
+                raise InvalidOption(name, value, f"goes with {_OPTIONS[name]} only, not with {self.name}; remove it")
 
     def over_adapters(self, experts: Sequence[Expert], exact_flat: bool = False, granularity: str = "model") -> Space:
         """The space over these adapters.

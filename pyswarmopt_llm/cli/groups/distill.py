@@ -11,7 +11,8 @@ from pyswarmopt.cli.terminal import echo
 from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.cli.groups.options import DEFAULT, Dev, Members, Test
 from pyswarmopt_llm.cli.models.train_expert import step_display
-from pyswarmopt_llm.cli.options import Base, Device, Dtype, Json, Overlap, Quiet, Scoring, Threads
+from pyswarmopt_llm.cli.options import Json, Quiet
+from pyswarmopt_llm.common.options import OUTPUT, TASK, Base, Device, Dtype, Option, Overlap, Scoring, Threads
 from pyswarmopt_llm.groups.config import CouncilConfig
 from pyswarmopt_llm.groups.registry import NEGOTIATIONS, VOTES, find_names
 
@@ -19,17 +20,17 @@ from pyswarmopt_llm.groups.registry import NEGOTIATIONS, VOTES, find_names
 def command(
     base: Base,
     members: Members,
-    task: Annotated[str, typer.Option(metavar="T", help="Its dev questions are taught, its test questions reported.")],
-    out: Annotated[str, typer.Option(metavar="DIR", help="Adapter directory to create.")],
-    strategy: Annotated[str, typer.Option(metavar="S", help="A strategy of ensemble or negotiate.")] = "weighted",
-    soft: Annotated[bool, typer.Option("--soft", help="Teach the group's probabilities, not its answers.")] = False,
-    rank: Annotated[int, typer.Option(min=1, metavar="R", help="LoRA rank.")] = 8,
-    lr: Annotated[float, typer.Option(metavar="LR", help="Peak learning rate.")] = 5e-4,
-    epochs: Annotated[float, typer.Option(metavar="E", help="Most passes over the questions.")] = 2.0,
-    max_tokens: Annotated[int, typer.Option(min=1, metavar="N", help="Most tokens to train on.")] = 120_000,
+    task: Annotated[str, Option("Its dev questions are taught, its test questions reported.", "T", TASK)],
+    out: Annotated[str, Option("Adapter directory to create.", "DIR", OUTPUT)],
+    strategy: Annotated[str, Option("A strategy of ensemble or negotiate.", "S")] = "weighted",
+    soft: Annotated[bool, Option("Teach the group's probabilities, not its answers.")] = False,
+    rank: Annotated[int, Option("LoRA rank.", "R", least=1)] = 8,
+    lr: Annotated[float, Option("Peak learning rate.", "LR")] = 5e-4,
+    epochs: Annotated[float, Option("Most passes over the questions.", "E")] = 2.0,
+    max_tokens: Annotated[int, Option("Most tokens to train on.", "N", least=1)] = 120_000,
     dev: Dev = None,
     test: Test = None,
-    seed: Annotated[int, typer.Option(min=0, metavar="S", help="Same seed, same adapter.")] = DEFAULT.seed,
+    seed: Annotated[int, Option("Same seed, same adapter.", "S", least=0)] = DEFAULT.seed,
     scoring: Scoring = "auto",
     allow_overlap: Overlap = False,
     dtype: Dtype = "auto",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from pyswarmopt_llm.cli.groups.options import (
     DEFAULT,
     Dev,
@@ -19,7 +17,8 @@ from pyswarmopt_llm.cli.groups.options import (
     chosen,
     run_council,
 )
-from pyswarmopt_llm.cli.options import Config, Device, Dtype, Json, Overlap, Quiet, Scoring, Threads, names_block
+from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
+from pyswarmopt_llm.common.options import Device, Dtype, Option, Overlap, Scoring, Threads
 from pyswarmopt_llm.groups.config import CouncilConfig, StrategySettings
 from pyswarmopt_llm.groups.registry import VOTES
 
@@ -27,24 +26,24 @@ from pyswarmopt_llm.groups.registry import VOTES
 def command(
     members: Members,
     prompt: Prompt = None,
-    strategy: Annotated[str, typer.Option(metavar="S,S", help="all, or some of the names above.")] = "majority",
+    strategy: Annotated[str, Option("all, or some of the names above.", "S,S")] = "majority",
     task: OneTask = None,
     out: Out = None,
     base: OneBase = None,
     samples: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Texts a member (self-consistency).")
+        int, Option("Texts a member (self-consistency).", "N", least=1)
     ] = DEFAULT.samples,
     temperature: Annotated[
-        float, typer.Option(min=0, metavar="T", help="Of samples.", hidden=True)
+        float, Option("Of samples.", "T", hidden=True, least=0)
     ] = DEFAULT.temperature,
     neighbours: Annotated[
-        int, typer.Option(min=1, metavar="K", help="Dev items (nearest, route-neighbours).", hidden=True)
+        int, Option("Dev items (nearest, route-neighbours).", "K", hidden=True, least=1)
     ] = DEFAULT.neighbours,
     judge: Judge = None,
-    reward: Annotated[str | None, typer.Option(metavar="R", help="Reward model (reward).")] = None,
+    reward: Annotated[str | None, Option("Reward model (reward).", "R")] = None,
     dev: Dev = None,
     test: Test = None,
-    seed: Annotated[int, typer.Option(min=0, metavar="S", help="Of samples.", hidden=True)] = DEFAULT.seed,
+    seed: Annotated[int, Option("Of samples.", "S", hidden=True, least=0)] = DEFAULT.seed,
     scoring: Scoring = "auto",
     allow_overlap: Overlap = False,
     dtype: Dtype = "auto",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from pyswarmopt_llm.cli.groups.options import (
     DEFAULT,
     Dev,
@@ -18,7 +16,8 @@ from pyswarmopt_llm.cli.groups.options import (
     chosen,
     run_council,
 )
-from pyswarmopt_llm.cli.options import Config, Device, Dtype, Json, Overlap, Quiet, Scoring, Threads, names_block
+from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
+from pyswarmopt_llm.common.options import Device, Dtype, Option, Overlap, Scoring, Threads
 from pyswarmopt_llm.groups.config import CouncilConfig, StrategySettings
 from pyswarmopt_llm.groups.registry import NEGOTIATIONS
 
@@ -26,20 +25,20 @@ from pyswarmopt_llm.groups.registry import NEGOTIATIONS
 def command(
     members: Members,
     prompt: Prompt = None,
-    strategy: Annotated[str, typer.Option(metavar="S,S", help="all, or some of the names above.")] = "refine",
+    strategy: Annotated[str, Option("all, or some of the names above.", "S,S")] = "refine",
     task: OneTask = None,
     out: Out = None,
     base: OneBase = None,
-    rounds: Annotated[int, typer.Option(min=1, metavar="R", help="Most rounds (refine, societies).")] = DEFAULT.rounds,
-    agents: Annotated[int, typer.Option(min=1, metavar="N", help="Agents of each society.")] = DEFAULT.agents,
+    rounds: Annotated[int, Option("Most rounds (refine, societies).", "R", least=1)] = DEFAULT.rounds,
+    agents: Annotated[int, Option("Agents of each society.", "N", least=1)] = DEFAULT.agents,
     passed: Annotated[
-        str, typer.Option("--pass", metavar="P", help="supported or different arguments (refine).")
+        str, Option("supported or different arguments (refine).", "P", name="pass")
     ] = DEFAULT.passed,
     budget: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Most tokens of arguments a turn (refine).", hidden=True)
+        int, Option("Most tokens of arguments a turn (refine).", "N", hidden=True, least=0)
     ] = DEFAULT.budget,
     quorum: Annotated[
-        int | None, typer.Option(min=1, metavar="Q", help="Members a decision needs (more than half).")
+        int | None, Option("Members a decision needs (more than half).", "Q", least=1)
     ] = None,
     dev: Dev = None,
     test: Test = None,

@@ -18,6 +18,7 @@ from rich.table import Table
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.options import OUTPUT, TASK, Dev, Option, Test
 from pyswarmopt_llm.groups.config import CouncilConfig, StrategySettings
 from pyswarmopt_llm.groups.registry import find_names
 
@@ -26,14 +27,12 @@ if TYPE_CHECKING:
 
 Prompt = Annotated[str | None, typer.Argument(metavar="[PROMPT]", help="One question, instead of --task.")]
 Members = Annotated[
-    list[str], typer.Option(metavar="M...", help="Models, adapters, runs, mixtures or URL#MODEL; trusted first.")
+    tuple[str, ...], Option("Models, adapters, runs, mixtures or URL#MODEL; trusted first.", "M...", TASK)
 ]
-OneBase = Annotated[str | None, typer.Option(metavar="B", help="Base of the adapters (each one's own).")]
-OneTask = Annotated[str | None, typer.Option(metavar="T", help="File, builtin:, hub: or published:NAME.")]
-Out = Annotated[str | None, typer.Option(metavar="DIR", help="To create, or to go on with (nothing is kept).")]
-Dev = Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N dev items.")]
-Test = Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N test items.")]
-Judge = Annotated[str | None, typer.Option(metavar="M", help="Who compares and fuses (the best on dev).")]
+OneBase = Annotated[str | None, Option("Base of the adapters (each one's own).", "B", TASK)]
+OneTask = Annotated[str | None, Option("File, builtin:, hub: or published:NAME.", "T", TASK)]
+Out = Annotated[str | None, Option("To create, or to go on with (nothing is kept).", "DIR", OUTPUT)]
+Judge = Annotated[str | None, Option("Who compares and fuses (the best on dev).", "M")]
 DEFAULT = StrategySettings()
 
 
@@ -142,4 +141,4 @@ def _table(*headings: str) -> Table:
     return table
 
 
-__all__ = ["DEFAULT", "chosen", "print_tables", "run_council", "steps"]
+__all__ = ["DEFAULT", "Dev", "Test", "chosen", "print_tables", "run_council", "steps"]

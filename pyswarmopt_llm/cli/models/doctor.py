@@ -12,13 +12,14 @@ from rich.text import Text
 
 from pyswarmopt.cli.terminal import open_console
 from pyswarmopt_llm.cli.options import Json
+from pyswarmopt_llm.common.options import TASK, Option
 
 STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}
 
 
 def command(
     base: Annotated[
-        str | None, typer.Option(metavar="B", help="A base model to look at too: directory, hub id, embedded:...")
+        str | None, Option("Also check this base model: directory, hub id, embedded:...", "B", TASK)
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -5,63 +5,66 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated
 
 import typer
 from rich.progress import Progress
 
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.cli.options import Base, Device, Dtype, Json, Overlap, Quiet, Scoring, Threads
+from pyswarmopt_llm.cli.options import Json, Quiet
+from pyswarmopt_llm.common.options import TASK, Base, Dev, Device, Dtype, Option, Overlap, Scoring, Test, Threads
 
 
-def command(
-    base: Base,
-    task: Annotated[str, typer.Option(metavar="T", help="File, builtin:, hub: or published:NAME.")],
-    adapter: Annotated[
-        str | None, typer.Option(metavar="A", help="LoRA adapter, such as RUN/best (the bare base).")
-    ] = None,
-    split: Annotated[str, typer.Option(metavar="S", help="dev or test.")] = "test",
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N items of --split.")] = None,
-    dev: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N dev items.")] = None,
-    test: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N test items.")] = None,
-    scoring: Scoring = "auto",
+@dataclass(frozen=True)
+class Evaluation:
+    """The options of `swarm-llm eval`, as `evaluate_model` calls them."""
+
+    base: Base
+    task: Annotated[str, Option("File, builtin:, hub: or published:NAME.", "T", TASK)]
+    adapter: Annotated[str | None, Option("LoRA adapter, such as RUN/best (the bare base).", "A", TASK)] = None
+    split: Annotated[str, Option("dev or test.", "S", TASK, choices=("dev", "test"))] = "test"
+    limit: Annotated[int | None, Option("Use the first N items of `split`.", "N", TASK, least=1)] = None
+    dev: Dev = None
+    test: Test = None
+    scoring: Scoring = "auto"
     metric: Annotated[
-        str | None, typer.Option(metavar="M", help="accuracy, f1, bleu, reward:MODEL, judge, ... (the task's own).")
-    ] = None,
+        str | None, Option("accuracy, f1, bleu, reward:MODEL, judge, ... (the task's own).", "M", TASK)
+    ] = None
     against: Annotated[
-        str | None, typer.Option(metavar="A2", help="Another adapter: print how often A beats it (judge).")
-    ] = None,
-    allow_overlap: Overlap = False,
-    dtype: Dtype = "auto",
-    device: Device = "auto",
-    threads: Threads = None,
-    quiet: Quiet = False,
-    as_json: Json = False,
-) -> None:
+        str | None, Option("Second adapter: print the win rate of A against it (judge).", "A2", TASK)
+    ] = None
+    allow_overlap: Overlap = False
+    dtype: Dtype = "auto"
+    device: Device = "auto"
+    threads: Threads = None
+
+
+def command(given: Evaluation, quiet: Quiet = False, as_json: Json = False) -> None:
     """Score a base model, or an adapter on it, with a 95% interval.
 
     Example: swarm-llm eval --base B --adapter runs/first/best --task questions.json --split test
     """
-    options: dict[str, Any] = {"dtype": dtype, "device": device, "threads": threads, "limit": limit}
-    options |= {"dev": dev, "test": test}
-    if against is not None:
+    options = dict(vars(given))
+    if given.against is not None:
         from pyswarmopt_llm.jobs.evaluate import win_rate
 
-        found = win_rate(base, adapter, against, task, split, metric=metric or "judge", **options)
+        del options["scoring"], options["allow_overlap"]
+        found = win_rate(**{**options, "metric": given.metric or "judge"})
     else:
         from pyswarmopt_llm.jobs.evaluate import evaluate_model
 
-        options |= {"scoring": scoring, "allow_overlap": allow_overlap, "metric": metric}
+        del options["against"]
         with _items(quiet or as_json) as on_items:
-            found = evaluate_model(base, adapter, task, split, on_items=on_items, **options)
+            found = evaluate_model(**options, on_items=on_items)
     low, high = found.interval
     if as_json:
         record = {
-            "base": base,
-            "adapter": adapter,
+            "base": given.base,
+            "adapter": given.adapter,
             "task": found.task,
-            "split": split,
+            "split": given.split,
             "value": found.score.value,
             "interval": [low, high],
             "stderr": found.score.stderr,
@@ -72,7 +75,7 @@ def command(
         typer.echo(json.dumps(record))
         return
     echo(
-        f"{found.task} {split}: {found.metric} {found.score.value:.3f} (95% interval {low:.3f} to {high:.3f}, "
+        f"{found.task} {given.split}: {found.metric} {found.score.value:.3f} (95% interval {low:.3f} to {high:.3f}, "
         f"{counted(found.n, 'item')}, {found.scoring} scoring)"
     )
 

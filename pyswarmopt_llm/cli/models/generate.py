@@ -4,47 +4,71 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pyswarmopt.cli.terminal import echo
-from pyswarmopt_llm.cli.options import Device, Dtype, Json, Threads
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.cli.options import Json
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.options import TASK, Device, Dtype, Option, Threads
 from pyswarmopt_llm.common.run_result import result_of
 
 
+@dataclass(frozen=True)
+class Generation:
+    """What answers, and how."""
+
+    run: Annotated[Path | None, Option("Finished run; provides base and adapter.", "RUN", TASK)] = None
+    base: Annotated[str | None, Option("Base model, mixture or graph, instead of `run`.", "B", TASK)] = None
+    adapter: Annotated[str | None, Option("LoRA adapter on `base`.", "A", TASK)] = None
+    max_new_tokens: Annotated[int, Option("Maximum number of new tokens.", "N", least=1)] = 128
+    fusion: Annotated[str, Option("For mixtures: auto, exact, bytes, union, top-k, edit-distance, relative.", "F")] = (
+        "auto"
+    )
+    dtype: Dtype = "auto"
+    device: Device = "auto"
+    threads: Threads = None
+
+    @property
+    def model(self) -> tuple[str, str | None]:
+        """Base and adapter.
+
+        Raises:
+            InvalidOption: neither a run nor a base, or both.
+        """
+        if self.run is not None:
+            if self.base is not None or self.adapter is not None:
+                raise InvalidOption("run", None, "brings its own base and adapter; remove `base` and `adapter`")
+            return result_of(self.run)
+        if self.base is None:
+            raise InvalidOption("run", None, "missing; give a finished run, or `base` with `adapter`")
+        return self.base, self.adapter
+
+
 def command(
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What to ask.")],
-    run: Annotated[Path | None, typer.Option(metavar="RUN", help="A finished run: base and best/.")] = None,
-    base: Annotated[
-        str | None, typer.Option(metavar="B", help="Base model, mixture or graph, instead of --run.")
-    ] = None,
-    adapter: Annotated[str | None, typer.Option(metavar="A", help="LoRA adapter on --base.")] = None,
-    max_new_tokens: Annotated[int, typer.Option(min=1, metavar="N", help="Most tokens to write.")] = 128,
-    fusion: Annotated[
-        str, typer.Option(metavar="F", help="Of a mixture: auto, exact, bytes, union, top-k, edit-distance, relative.")
-    ] = "auto",
-    dtype: Dtype = "auto",
-    device: Device = "auto",
-    threads: Threads = None,
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The prompt.")],
+    given: Generation,
     as_json: Json = False,
 ) -> None:
-    """Answer a prompt, greedily, with the base's chat template; a mixture of models writes as it goes.
+    """Answer a prompt with greedy decoding and the base's chat template; a mixture streams its answer.
 
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """
-    if run is not None:
-        if base is not None or adapter is not None:
-            raise UserError("--run brings its own base and adapter; leave out --base and --adapter")
-        base, adapter = result_of(run)
-    elif base is None:
-        raise UserError("say what answers: --run RUN, or --base B with --adapter A")
+    base, adapter = given.model
     from pyswarmopt_llm.jobs.generate import generate_text
 
     answer = generate_text(
-        base, adapter, prompt, max_new_tokens, fusion=fusion, dtype=dtype, device=device, threads=threads
+        base,
+        adapter,
+        prompt,
+        given.max_new_tokens,
+        fusion=given.fusion,
+        dtype=given.dtype,
+        device=given.device,
+        threads=given.threads,
     )
     if as_json:
         typer.echo(json.dumps({"base": base, "adapter": adapter, "prompt": prompt, "answer": "".join(answer)}))

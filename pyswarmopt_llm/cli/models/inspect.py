@@ -13,6 +13,7 @@ from rich.table import Table
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.cli.options import Json
+from pyswarmopt_llm.common.options import TASK, Option
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.models.adapters.compatibility import PreflightReport
@@ -48,8 +49,7 @@ def as_record(report: PreflightReport, errors: dict[str, int]) -> dict[str, Any]
 def command(
     experts: Annotated[list[str], typer.Argument(metavar="DIR...", help="LoRA adapters.")],
     base: Annotated[
-        str | None,
-        typer.Option(metavar="B", help="Check against this base too: directory, hub id, embedded:..."),
+        str | None, Option("Also check against this base: directory, hub id, embedded:...", "B", TASK)
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -72,8 +72,6 @@ def command(
         for problem in report.problems:
             echo(f"{problem.severity}: {problem}")
         for space, count in errors.items():
-            echo(
-                f"--space {space}: {f'blocked (errors: {count})' if count else 'these experts can be mixed'}"
-            )
+            echo(f"--space {space}: {f'blocked (errors: {count})' if count else 'these experts can be mixed'}")
     if all(errors.values()):
         raise typer.Exit(2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import typer
@@ -13,10 +13,12 @@ from rich.progress import Progress
 
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.cli.options import Base, Device, Dtype, Json, Quiet, Threads
+from pyswarmopt_llm.cli.options import Json, Quiet
+from pyswarmopt_llm.common.options import OUTPUT, TASK, Base, Device, Dtype, Option, Threads
 
 # As many as a few minutes of two cores can read.
 BUILTIN_EXAMPLES = 2000
+TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
 @contextmanager
@@ -30,32 +32,32 @@ def step_display(quiet: bool) -> Iterator[Callable[[int, int, float], None] | No
         yield lambda step, steps, loss: bar.update(row, completed=step, total=steps, description=f"loss {loss:.3f}")
 
 
-def command(
-    base: Base,
+@dataclass(frozen=True)
+class Training:
+    """The options of `swarm-llm train-expert`."""
+
+    base: Base
     data: Annotated[
-        list[str],
-        typer.Option(metavar="D", help='JSONL of {"messages": [...]}, or builtin:NAME (generated); repeatable.'),
-    ],
-    out: Annotated[str, typer.Option(metavar="DIR", help="Adapter directory to create.")],
+        tuple[str, ...],
+        Option('JSONL of {"messages": [...]}, or builtin:NAME (generated); repeatable.', "D", TASK),
+    ]
+    out: Annotated[str, Option("Adapter directory to create.", "DIR", OUTPUT)]
     examples: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help=f"Examples of each D (all, or {BUILTIN_EXAMPLES} generated)."),
-    ] = None,
-    rank: Annotated[int, typer.Option(min=1, metavar="R", help="LoRA rank.")] = 8,
-    alpha: Annotated[float, typer.Option(metavar="A", help="LoRA alpha; the scale is alpha / rank.")] = 16,
-    targets: Annotated[
-        str, typer.Option(metavar="M,M", help="Modules that get an adapter, by name.")
-    ] = "q_proj,k_proj,v_proj,o_proj",
-    lr: Annotated[float, typer.Option(metavar="LR", help="Peak learning rate.")] = 5e-4,
-    epochs: Annotated[float, typer.Option(metavar="E", help="Most passes over the examples.")] = 2.0,
-    max_tokens: Annotated[int, typer.Option(min=1, metavar="N", help="Most tokens to train on.")] = 120_000,
-    seed: Annotated[int, typer.Option(min=0, metavar="S", help="Same seed, same expert.")] = 0,
-    dtype: Dtype = "auto",
-    device: Device = "auto",
-    threads: Threads = None,
-    quiet: Quiet = False,
-    as_json: Json = False,
-) -> None:
+        int | None, Option(f"Examples per D (all, or {BUILTIN_EXAMPLES} generated).", "N", TASK, least=1)
+    ] = None
+    rank: Annotated[int, Option("LoRA rank.", "R", least=1)] = 8
+    alpha: Annotated[float, Option("LoRA alpha; the scale is alpha / rank.", "A")] = 16
+    targets: Annotated[tuple[str, ...], Option("Names of the target modules.", "M,M", commas=True)] = TARGETS
+    lr: Annotated[float, Option("Peak learning rate.", "LR")] = 5e-4
+    epochs: Annotated[float, Option("Maximum number of epochs.", "E")] = 2.0
+    max_tokens: Annotated[int, Option("Training budget in tokens.", "N", least=1)] = 120_000
+    seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
+    dtype: Dtype = "auto"
+    device: Device = "auto"
+    threads: Threads = None
+
+
+def command(given: Training, quiet: Quiet = False, as_json: Json = False) -> None:
     """Train a LoRA expert on examples; loss on the answers only.
 
     Example: swarm-llm train-expert --base B --data builtin:dates --out experts/dates --rank 4
@@ -65,33 +67,25 @@ def command(
     from pyswarmopt_llm.models.training.examples import load_examples
     from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
 
-    where = pick_device(device)
-    sources = {spec: load_examples(spec, examples, seed) for spec in data}
+    where = pick_device(given.device)
+    sources = {spec: load_examples(spec, given.examples, given.seed) for spec in given.data}
+    recipe = {name: getattr(given, name) for name in ("rank", "alpha", "targets", "lr", "epochs", "max_tokens", "seed")}
     with step_display(quiet) as on_step:
         done = train_expert(
-            resolve_base(base),
+            resolve_base(given.base),
             [chat for chats in sources.values() for chat in chats],
-            out,
-            TrainingOptions(
-                rank=rank,
-                alpha=alpha,
-                targets=[name.strip() for name in targets.split(",") if name.strip()],
-                lr=lr,
-                epochs=epochs,
-                max_tokens=max_tokens,
-                seed=seed,
-                threads=threads,
-            ),
-            dtype=pick_dtype(dtype, where),
+            given.out,
+            TrainingOptions(**recipe, threads=given.threads),
+            dtype=pick_dtype(given.dtype, where),
             device=where,
             data="; ".join(f"{spec}, {len(chats)} examples" for spec, chats in sources.items()),
             on_step=on_step,
         )
     if as_json:
         told = {key: None if value != value else value for key, value in asdict(done).items()}  # JSON knows no nan
-        typer.echo(json.dumps({"out": out, **told}))
+        typer.echo(json.dumps({"out": given.out, **told}))
         return
     echo(
-        f"wrote {out}: {counted(done.steps, 'step')}, {counted(done.tokens, 'token')} in {done.seconds:.0f} s; "
+        f"wrote {given.out}: {counted(done.steps, 'step')}, {counted(done.tokens, 'token')} in {done.seconds:.0f} s; "
         f"held-out loss {done.heldout_loss_base:.3f} (base) -> {done.heldout_loss_expert:.3f} (expert)"
     )

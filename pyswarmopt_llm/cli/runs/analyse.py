@@ -8,24 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
-from pyswarmopt_llm.cli.options import Json
-from pyswarmopt.cli.terminal import echo
-from pyswarmopt_llm.cli.options import Json
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.cli.options import AgainMetric, AgainTask, AgainUtility, AgainWorkers, Json, said_again
+from pyswarmopt_llm.cli.options import Allowed, Json
+from pyswarmopt_llm.common.options import OUTPUT, Option
 from pyswarmopt_llm.reporting.summary import score_text
 
 
 def command(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Finished run directories.")],
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Output directory (RUN/analysis).")] = None,
-    ablations: Annotated[bool, typer.Option("--ablations", help="Rerun without each part.")] = False,
-    diversity: Annotated[bool, typer.Option("--diversity", help="Rerun with fewer experts.")] = False,
-    utility: AgainUtility = None,
-    task: AgainTask = None,
-    metric: AgainMetric = None,
-    workers: AgainWorkers = None,
+    *,
+    out: Annotated[Path | None, Option("Output directory (RUN/analysis).", "DIR", OUTPUT)] = None,
+    ablations: Annotated[bool, Option("Rerun without each part.")] = False,
+    diversity: Annotated[bool, Option("Rerun with fewer experts.")] = False,
+    allowed: Allowed,
     as_json: Json = False,
 ) -> None:
     """Correctness emergence and where the best particle started; ablations and diversity on request; with plots.
@@ -40,7 +36,7 @@ def command(
         folder,
         with_ablations=ablations,
         with_diversity=diversity,
-        allowed=said_again(utility, task, metric, workers),
+        allowed=allowed.values,
         tell=lambda text: echo(text, err=True),
     )
     echo(json.dumps(found) if as_json else "\n".join([*_lines(found), f"Plots and figures: {folder}"]))

@@ -8,27 +8,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING
-from pyswarmopt_llm.cli.options import (
-    Base,
-    Config,
-    Device,
-    Dtype,
-    Experts,
-    Json,
-    Overlap,
-    Quiet,
-    Scoring,
-    Threads,
-    names_block,
-)
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
+from pyswarmopt_llm.jobs.compare.config import CompareConfig
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.jobs.compare.contest import OnStep, Step
@@ -37,54 +25,14 @@ UNFOLDED = 1000  # columns, where no terminal says how many it has
 
 
 def command(
-    base: Base,
-    experts: Experts,
-    task: Annotated[list[str], typer.Option(metavar="T", help="File or builtin:NAME; each by itself.")],
-    out: Annotated[str, typer.Option(metavar="DIR", help="To create, or to go on with.")],
-    methods: Annotated[str, typer.Option(metavar="M,M", help="all, or some of the names above.")] = "all",
-    seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Seeds 0 to N-1 of methods that draw.")] = 3,
-    budget_items: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Dev items each may ask per task and seed.")
-    ] = 8000,
-    space: Annotated[str, typer.Option(metavar="S", help="delta or factor: what optimizers mix.")] = "delta",
-    particles: Annotated[int | None, typer.Option(min=1, metavar="N", help="Population (by the budget).")] = None,
-    data: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=D", help="An expert's training chats: JSONL or builtin:NAME."),
-    ] = None,
-    dev: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N dev items.")] = None,
-    test: Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N test items.")] = None,
-    scoring: Scoring = "auto",
-    allow_overlap: Overlap = False,
-    dtype: Dtype = "auto",
-    device: Device = "auto",
-    threads: Threads = None,
+    settings: CompareConfig,
     config: Config = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    from pyswarmopt_llm.jobs.compare import CompareConfig, compare
+    from pyswarmopt_llm.jobs.compare.contest import compare
     from pyswarmopt_llm.jobs.compare.table import print_comparison
 
-    settings = CompareConfig(
-        base=base,
-        experts=tuple(experts),
-        tasks=tuple(task),
-        out=out,
-        methods=tuple(name.strip() for name in methods.split(",") if name.strip()),
-        seeds=seeds,
-        budget_items=budget_items,
-        space=space,
-        particles=particles,
-        data=tuple(_named(one) for one in data or ()),
-        dev=dev,
-        test=test,
-        dtype=dtype,
-        device=device,
-        threads=threads,
-        scoring=scoring,
-        allow_overlap=allow_overlap,
-    )
     try:
         with steps(open_console(stderr=True), quiet) as on_step:
             result = compare(settings, on_step)
@@ -97,15 +45,7 @@ def command(
     else:
         terminal = sys.stdout.isatty()
         print_comparison(open_console(width=None if terminal else UNFOLDED), result)
-        echo(f"wrote {Path(out) / 'compare.json'}, compare.md and compare.html")
-
-
-def _named(text: str) -> tuple[str, str]:
-    """``NAME=D`` -> (name, D)."""
-    name, equals, spec = text.partition("=")
-    if not (name and equals and spec):
-        raise UserError(f"--data {text}: write NAME=D, an expert's name and its data")
-    return name, spec
+        echo(f"wrote {Path(settings.out) / 'compare.json'}, compare.md and compare.html")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import pyswarmopt_llm
 from pyswarmopt_llm.cli.runs.running import run_job
 from pyswarmopt_llm.cli.options import Json, JsonLines, Quiet, Track
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.options import OUTPUT, Option
 from pyswarmopt_llm.common.errors import UserError
 
 BASE = "embedded:smollm2-135m"
@@ -44,10 +45,8 @@ def free_directory(parent: Path, name: str) -> Path:
 
 
 def command(
-    out: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Run directory to create (runs/demo).")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, metavar="S", help="Same seed, same run.")] = 0,
+    out: Annotated[Path | None, Option("Run directory to create (runs/demo).", "RUN", OUTPUT)] = None,
+    seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0,
     track: Track = None,
     quiet: Quiet = False,
     as_json: Json = False,

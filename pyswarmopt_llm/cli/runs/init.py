@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pyswarmopt_llm.common.options import Option
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.help import default_of, grouped
 from pyswarmopt_llm.common.errors import UserError
@@ -30,7 +31,7 @@ def command(
     file: Annotated[Path, typer.Argument(metavar="[FILE]", help="TOML file to create (search.toml).")] = Path(
         "search.toml"
     ),
-    of: Annotated[str, typer.Option("--for", metavar="COMMAND", help="A command that has --config.")] = "search",
+    of: Annotated[str, Option("A command with `config`.", "COMMAND", name="for")] = "search",
 ) -> None:
     """Write a configuration file with every option, its meaning and its default, ready to be edited.
 

@@ -1,4 +1,4 @@
-"""`swarm-llm report`: draws the report of a finished run again."""
+"""`swarm-llm report`: regenerates the report of a finished run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pyswarmopt_llm.common.files.paths import user_path
 
 
 def command(run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")]) -> None:
-    """Write RUN/report.html again: after an update, or with the questions of task files that have come back.
+    """Regenerate RUN/report.html, for instance after an update or once missing task files are back.
 
     Example: swarm-llm report runs/first
     """

@@ -20,6 +20,7 @@ from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.options import JsonLines
 from pyswarmopt_llm.common.events import OnEvent
+from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.reporting.follow import Follower, Status
 from pyswarmopt_llm.reporting.summary import print_result
@@ -32,7 +33,7 @@ _PAUSE = 1.0  # seconds between two reads of the files
 
 def command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory; it need not exist yet.")],
-    once: Annotated[bool, typer.Option("--once", help="Show the current state and exit.")] = False,
+    once: Annotated[bool, Option("Show the current state and exit.")] = False,
     as_lines: JsonLines = False,
 ) -> None:
     """Follow a run from another terminal, without disturbing it; before it starts and after it has ended, too.

@@ -10,7 +10,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import LINES_LIMIT, read_bytes, read_json, refuse_links, truncate, write_json
 
 ABOUT = "about.json"
@@ -41,8 +41,7 @@ def check_place(path: Path, config: Mapping[str, Any], free: Collection[str], fo
         raise UserError(f"{file}: format {about.get('format')!r}, not {format}; go on with the version that wrote it")
     for name, value in json.loads(json.dumps(dict(config))).items():
         if name not in free and before.get(name) != value:
-            option = name.replace("_", "-")
-            raise UserError(f"{path}: was begun with another --{option} ({before.get(name)}); choose another --out")
+            raise InvalidOption(name, None, f"{path} was begun with another ({before.get(name)}); choose another `out`")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""``--workers``: how many, and where."""
+"""Workers of a search: how many, and where."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, replace
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.spaces import space_kind
 
 RAY = "ray"
@@ -14,7 +14,7 @@ RAY = "ray"
 
 @dataclass(frozen=True)
 class Workers:
-    """What ``--workers`` says.
+    """How many workers, and where.
 
     Attributes:
         count: processes on this machine; 0 where the cluster decides.
@@ -31,10 +31,10 @@ class Workers:
 
 
 def parse_workers(text: str) -> Workers:
-    """What ``--workers`` says.
+    """The workers that an option of a search names.
 
     Raises:
-        UserError: nothing that is known.
+        InvalidOption: neither a number nor Ray.
 
     Example:
         >>> parse_workers("2"), parse_workers("ray://10.0.0.1")
@@ -44,7 +44,7 @@ def parse_workers(text: str) -> Workers:
         return Workers(0, text)
     if text.isdecimal() and 1 <= int(text) <= 4096:
         return Workers(int(text))
-    raise UserError(f"--workers {text}: give a number from 1 on, ray, or ray://HOST")
+    raise InvalidOption("workers", text, "give a number from 1 on, ray, or ray://HOST")
 
 
 def with_threads(config: SearchConfig) -> SearchConfig:
@@ -63,22 +63,21 @@ def check_workers(config: SearchConfig) -> None:
     """Refuse what several workers cannot do.
 
     Raises:
-        UserError: names the option.
+        InvalidOption: names the option.
     """
     workers = parse_workers(config.workers)
-    if config.timeout is not None and not config.timeout > 0:
-        raise UserError(f"--timeout {config.timeout:g}: seconds for one evaluation; give a number above 0")
     if workers.alone:
         if config.timeout is not None:
-            raise UserError("--timeout: ends a worker that hangs, so it needs --workers 2 or more")
+            raise InvalidOption("timeout", None, "ends a worker that hangs, so it needs `workers` 2 or more")
         return
     if not space_kind(config.space).takes_workers:
-        text = f"--workers {config.workers}: space {config.space} has several models in one process; leave it out"
-        raise UserError(text)
+        why = f"space {config.space} has several models in one process; remove it"
+        raise InvalidOption("workers", config.workers, why)
     if config.calibrate:
-        raise UserError(f"--workers {config.workers}: --calibrate tries one process; give --threads instead")
+        raise InvalidOption("workers", config.workers, "`calibrate` tries one process; give `threads` instead")
     if workers.address and config.budget_minutes is not None:
-        raise UserError("--budget-minutes: the number of Ray's workers is not known ahead; give --budget-items")
+        why = "the number of Ray's workers is not known ahead; give `budget_items`"
+        raise InvalidOption("budget_minutes", None, why)
 
 
 __all__ = ["RAY", "Workers", "check_workers", "parse_workers", "with_threads"]

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.files.regular import write_json, write_text
 from pyswarmopt_llm.common.fingerprint import canonical, versions
 from pyswarmopt_llm.common.optimizers import check_optimizer
+from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.evaluation.record import pack
 from pyswarmopt_llm.jobs.compare.bench import Bench, Chats, task_scoring
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
@@ -24,7 +25,6 @@ from pyswarmopt_llm.jobs.compare.store import Store, check_place, opened
 from pyswarmopt_llm.jobs.compare.summary import summarise
 from pyswarmopt_llm.jobs.compare.table import markdown
 from pyswarmopt_llm.metrics.objectives import find_metrics, load_tasks
-from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
 from pyswarmopt_llm.metrics.questions.context_window import check_askable
 from pyswarmopt_llm.metrics.registry import Metric
 from pyswarmopt_llm.models import resolve_base
@@ -175,12 +175,8 @@ def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
 
 def _check_settings(config: CompareConfig) -> None:
     if len(config.experts) < 2:
-        raise UserError(f"--experts: {len(config.experts)} given, a comparison mixes at least 2; name more of them")
-    for name in ("seeds", "budget_items", "examples", "threads", "particles"):
-        value = getattr(config, name)
-        if value is not None and value < 1:
-            raise UserError(f"--{name.replace('_', '-')} {value}: out of range; give at least 1")
-    possible_scorings(config.scoring, ())
+        raise InvalidOption("experts", None, f"{len(config.experts)} given, a comparison mixes at least 2; name more")
+    check_options(config)
     for who in ordered(config.methods, len(config.experts), 1, config.budget_items):
         if who.kind == "optimizer":
             check_optimizer(who.name.removesuffix(PAPER))

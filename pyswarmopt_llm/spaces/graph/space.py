@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Node, Patch, Space
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
@@ -220,10 +220,8 @@ class Graph(MembersKind):
         """See `SpaceKind.check`; some particles have to be more than a single model."""
         super().check(config)
         if config.particles <= len(config.experts):
-            raise UserError(
-                f"--particles {config.particles}: the first {len(config.experts)} are the experts alone, the others "
-                "random graphs; give more particles than experts"
-            )
+            first = f"the first {len(config.experts)} are the experts alone, the others random graphs"
+            raise InvalidOption("particles", config.particles, f"{first}; give more particles than experts")
 
     def over(
         self, members: Sequence[Member], loaded: Mapping[str, TransformersEngine], config: SearchConfig

@@ -83,7 +83,7 @@ def test_eval_prints_score_and_interval(fake: Any, capsys: pytest.CaptureFixture
         == 0
     )
     ((args, kwargs),) = calls
-    assert args == ("B", "A", "T", "dev")
+    assert not args and [kwargs[name] for name in ("base", "adapter", "task", "split")] == ["B", "A", "T", "dev"]
     assert (kwargs["limit"], kwargs["scoring"], kwargs["allow_overlap"]) == (9, "letter", False)
     out = capsys.readouterr().out
     for word in ("science dev", "0.610", "0.570", "0.650", "500 items", "likelihood"):
@@ -115,7 +115,7 @@ def test_merge_passes_on_every_expert_and_option(fake: Any, capsys: pytest.Captu
     words = "merge --base B --experts x y --method ties --space delta --weights -0.5,2 --density .1 --rank 24 --out O"
     assert run(*words.split()) == 0
     options = Options(weights=(-0.5, 2.0), density=0.1, rank=24)
-    assert calls == [(("B", ["x", "y"], "ties", "delta", "O", options, None, 8000), {})]
+    assert calls == [(("B", ("x", "y"), "ties", "delta", "O", options, None, 8000), {})]
     told = "wrote O: ties of 2 experts (delta space), rank 2, 24; nothing was truncated\n"
     assert capsys.readouterr().out == told
 
@@ -221,8 +221,8 @@ def test_generate_takes_base_and_adapter_from_a_run(
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (["P"], "--run RUN, or --base"),
-        (["--run", "RUN", "--base", "B", "P"], "leave out"),
+        (["P"], "--run: missing; give a finished run, or --base"),
+        (["--run", "RUN", "--base", "B", "P"], "remove --base and --adapter"),
         (["--run", "absent", "P"], "not a run directory"),
         (["--run", "unfinished", "P"], "swarm-llm resume"),
     ],

@@ -48,7 +48,7 @@ def written(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 def test_every_option_is_there_with_its_meaning(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = written(capsys, f"{command}.toml", "--for", command)
     parser = typer.main.get_command(app).commands[command]  # type: ignore[attr-defined]
-    assert set(tomllib.loads(text)) == set(EXAMPLES) & {param.name for param in parser.params}
+    assert set(tomllib.loads(text)) == set(EXAMPLES) & {param.opts[0].removeprefix("--") for param in parser.params}
     for param in parser.params:
         name = max(param.opts, key=len).removeprefix("--")
         if name not in ("config", "help"):

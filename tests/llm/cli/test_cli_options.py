@@ -45,7 +45,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[SearchConfig]:
 
 @given(experts=WORDS, out=WORDS)
 def test_spread_gives_every_value_its_option(experts: list[str], out: list[str]) -> None:
-    args = spread(["--base", "b", "--experts", *experts, "--out", out[0], "tail"])
+    args = spread(["--base", "b", "--experts", *experts, "--out", out[0], "tail"], ["--experts"])
     assert args.count("--experts") == len(experts)
     assert [args[i + 1] for i, a in enumerate(args) if a == "--experts"] == experts
     assert args[-3:] == ["--out", out[0], "tail"]
@@ -61,7 +61,7 @@ def test_spread_gives_every_value_its_option(experts: list[str], out: list[str])
     ],
 )
 def test_spread_by_hand(given_args: list[str], expected: list[str]) -> None:
-    assert spread(given_args) == expected
+    assert spread(given_args, ["--experts"]) == expected
 
 
 def test_the_defaults_of_the_command_are_those_of_the_config(seen: list[SearchConfig]) -> None:
@@ -80,8 +80,22 @@ def test_every_option_of_search_reaches_its_field(seen: list[SearchConfig]) -> N
     )
     assert seen == [
         SearchConfig(
-            *("B", ("x",), ("t",), "r", "delta", "pso", 7, 8, 9, 10, 11, 12),
-            *("float32", "cpu", 13, "reference", "letter", True, True),
+            *("B", ("x",), ("t",), "r"),
+            space="delta",
+            optimizer="pso",
+            particles=7,
+            max_iter=8,
+            patience=9,
+            dev=10,
+            test=11,
+            seed=12,
+            dtype="float32",
+            device="cpu",
+            threads=13,
+            compat="reference",
+            scoring="letter",
+            exact_flat=True,
+            allow_overlap=True,
             contrast=True,
             start="segments",
         )

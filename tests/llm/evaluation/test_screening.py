@@ -266,8 +266,8 @@ def test_the_command_line_says_what_does_not_go_together(
     task = write_task(tmp_path / "words.json", questions(10, 1), questions(4, 2))
     words = search_words(small(tiny_base, experts, [task], tmp_path / "r"))
     for bad, message in {
-        "--screen 0.5": "--screen 0.5: a probability; give a number above 0 and below 0.5",
-        "--screen 0.1 --async": "leave out --async",
+        "--screen 0.5": "--screen 0.5: out of range; give more than 0 and less than 0.5",
+        "--screen 0.1 --async": "--screen: learns from whole rounds; remove --async",
         "--screen 0.1 --exact-flat": "--screen: learns from at most 64 coefficients, here a candidate has",
         "--screen 0.1 --scoring generate": "--screen: learns from the scores of options, words is answered by writing",
         "--screen 0.1 --metric mc2": "--screen: goes with accuracy, words is scored by mc2",

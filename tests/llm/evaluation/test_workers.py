@@ -141,7 +141,7 @@ def test_bad_words_about_workers(crew_config: SearchConfig, capsys: pytest.Captu
         "--workers 0": "--workers 0: give a number from 1 on, ray, or ray://HOST",
         "--workers many": "--workers many: give a number",
         "--timeout 5": "--timeout: ends a worker that hangs, so it needs --workers 2 or more",
-        "--workers 2 --timeout 0": "--timeout 0: seconds for one evaluation",
+        "--workers 2 --timeout 0": "--timeout 0: out of range; give more than 0",
         "--workers 2 --calibrate": "--calibrate tries one process",
         "--workers 2 --space token": "space token has several models in one process",
         "--workers ray --budget-minutes 5": "--budget-minutes: the number of Ray's workers is not known ahead",
@@ -162,7 +162,7 @@ def test_threads_are_divided_and_written_down(crew_config: SearchConfig) -> None
 
 def test_there_are_at_most_4096_workers() -> None:
     assert parse_workers("4096").count == 4096
-    with pytest.raises(UserError, match="--workers 4097: give a number"):
+    with pytest.raises(UserError, match="workers 4097: give a number"):
         parse_workers("4097")
 
 

@@ -92,7 +92,7 @@ def test_what_has_no_rounds_is_refused(crew_config: SearchConfig, capsys: pytest
     words = search_words(crew_config)
     for bad, message in {
         "--async --optimizer pycma": "--async: the points of --optimizer pycma come in rounds",
-        "--async --drop-n 0.2": "--async: has no rounds to leave evaluations out of",
+        "--async --drop-n 0.2": "--async: has no rounds to drop evaluations of",
     }.items():
         code, _, err = swarm_llm(capsys, *words, *bad.split())
         assert code == 2 and message in err and err.count("\n") == 1, err

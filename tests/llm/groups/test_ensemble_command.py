@@ -102,7 +102,7 @@ def test_strategies_can_be_added_later_and_other_settings_are_refused(
     verdicts = [json.loads(line)["strategy"] for line in (tmp_path / "run" / "verdicts.jsonl").read_text().splitlines()]
     assert verdicts == ["majority"] * 12 + ["borda"] * 12
     code, _, err = swarm_llm(capsys, *words, "--neighbours", "3")
-    assert code == 2 and "was begun with another --neighbours (15)" in err
+    assert code == 2 and "--neighbours: " in err and "was begun with another (15)" in err
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from rich.console import Console
 from search_helpers import files, louder, questions, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.jobs.compare import CompareConfig, compare
-from pyswarmopt_llm.jobs.compare.contest import Step
+from pyswarmopt_llm.jobs.compare.config import CompareConfig
+from pyswarmopt_llm.jobs.compare.contest import Step, compare
 from pyswarmopt_llm.jobs.compare.contestants import known_methods
 from pyswarmopt_llm.jobs.compare.page import mean_curve, plot
 from pyswarmopt_llm.jobs.compare.table import print_comparison
@@ -266,7 +266,7 @@ def test_another_comparison_is_not_written_over(given: dict[str, Any], capsys: p
     assert swarm_llm(capsys, *words(given, methods="uniform-soup"))[0] == 0
     before = files(Path(given["out"]))
     code, _, err = swarm_llm(capsys, *words(given, **{"budget-items": 32}))
-    assert code == 2 and "was begun with another --budget-items (24)" in err
+    assert code == 2 and "--budget-items: " in err and "was begun with another (24)" in err
     assert files(Path(given["out"])) == before
     notes = Path(given["out"]).parent / "notes"
     notes.mkdir()

@@ -10,8 +10,9 @@ from search_helpers import louder, questions, write_task
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.evaluation.run_directory import position_key
-from pyswarmopt_llm.jobs.compare import CompareConfig, compare
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
+from pyswarmopt_llm.jobs.compare.config import CompareConfig
+from pyswarmopt_llm.jobs.compare.contest import compare
 from pyswarmopt_llm.jobs.compare.contestants import Entry, contestant, known_methods, run
 from pyswarmopt_llm.jobs.compare.screened import ScreenedTrial, can_screen
 from pyswarmopt_llm.jobs.compare.store import Store

@@ -88,10 +88,10 @@ def test_the_name_of_a_built_in_space_is_taken() -> None:
 
 def test_settings_of_another_space_are_refused_by_name() -> None:
     for name, values, message in (
-        ("delta", {"exact_flat": True}, "--exact-flat: goes with --space factor only, not with delta"),
-        ("token", {"granularity": "block"}, "--granularity block: goes with spaces of weights only, not with token"),
-        ("factor", {"contrast": True}, "--contrast: goes with --space token only, not with factor"),
-        ("full", {"output_rank": 2}, "--output-rank 2: goes with --space delta only, not with full"),
+        ("delta", {"exact_flat": True}, "exact_flat: goes with space factor only, not with delta"),
+        ("token", {"granularity": "block"}, "granularity block: goes with spaces of weights only, not with token"),
+        ("factor", {"contrast": True}, "contrast: goes with space token only, not with factor"),
+        ("full", {"output_rank": 2}, "output_rank 2: goes with space delta only, not with full"),
     ):
         with pytest.raises(UserError, match=message):
             space_kind(name).check_options(values)

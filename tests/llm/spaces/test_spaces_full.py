@@ -270,7 +270,7 @@ def test_a_result_of_limited_rank_is_scored_as_it_is(tiny_base: Path, tiny_exper
 def test_settings_that_do_not_go_together(tiny_base: Path, tmp_path: Path, tiny_experts: list[Path]) -> None:
     task = write_task(tmp_path / "words.json", questions(4, 1), questions(4, 2))
     for options, message in (
-        ({"output_rank": 2}, "--output-rank 2: goes with --space delta"),
+        ({"output_rank": 2}, "output_rank 2: goes with space delta"),
         ({"granularity": "blok"}, "--granularity blok: unknown; did you mean block"),
         ({"granularity": "block", "exact_flat": True}, "--exact-flat"),
         ({"space": "fulll"}, "did you mean full"),

@@ -172,7 +172,7 @@ def test_factor_refuses_unequal_experts(tiny: list[Adapter], make_expert: Callab
         ("zzz", False, "use one of: factor, delta"),
         ("full", False, "mixes whole models"),
         ("token", False, "mixes whole models"),
-        ("delta", True, "--exact-flat"),
+        ("delta", True, "exact_flat: goes with space factor only"),
     ],
 )
 def test_unknown_spaces(name: str, exact_flat: bool, message: str, tiny: list[Adapter]) -> None:

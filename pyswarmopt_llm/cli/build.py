@@ -1,0 +1,147 @@
+"""Commands out of functions: every `Option` of a parameter, or of a configuration's fields, becomes one of Typer's."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from types import MappingProxyType
+from typing import Annotated, Any, TypeGuard, get_args, get_origin, get_type_hints
+
+import typer
+
+from pyswarmopt_llm.common.errors import InvalidOption, spell
+from pyswarmopt_llm.common.options import Option, check_options, option_in, option_name, options_of
+
+PAIRS = tuple[tuple[str, str], ...]
+
+
+def as_command(function: Callable[..., None]) -> Callable[..., None]:
+    """The function with one parameter per option, as Typer reads it.
+
+    A parameter whose type is a configuration stands for the options of all its fields; the function gets the
+    configuration, in range.
+
+    Args:
+        function: its parameters are configurations, have an `Option`, or are Typer's own.
+    """
+    hints = get_type_hints(function, include_extras=True)
+
+    def command(**given: Any) -> None:
+        function(**{name: _value(name, hint, given) for name, hint in hints.items() if name != "return"})
+
+    parameters = [one for found in inspect.signature(function).parameters.values() for one in _expanded(found, hints)]
+    parameters.sort(key=lambda parameter: parameter.default is not inspect.Parameter.empty)  # required ones first
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    command.__doc__ = function.__doc__
+    return command
+
+
+def flag(field: str, options: Mapping[str, Option] = MappingProxyType({})) -> str:
+    """How the command line calls a field.
+
+    Example:
+        >>> flag("max_iter")
+        '--max-iter'
+    """
+    return f"--{option_name(field, options.get(field))}"
+
+
+def options_in(function: Callable[..., None]) -> dict[str, Option]:
+    """Name -> option, of a command's parameters and of the fields of its configurations.
+
+    Example:
+        >>> from pyswarmopt_llm.common.config import SearchConfig
+        >>> def search(config: SearchConfig) -> None: ...
+        >>> options_in(search)["max_iter"].metavar
+        'K'
+    """
+    found: dict[str, Option] = {}
+    for name, hint in get_type_hints(function, include_extras=True).items():
+        if _configuration(hint):
+            found |= _shown(hint)
+        elif option := option_in(hint):
+            found[name] = option
+    return found
+
+
+def _configuration(hint: Any) -> TypeGuard[type[Any]]:
+    return isinstance(hint, type) and is_dataclass(hint)
+
+
+def _shown(config: type[Any]) -> dict[str, Option]:
+    """Field -> option, of those on the command line."""
+    return {name: option for name, option in options_of(config).items() if option.help}
+
+
+def _expanded(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Iterator[inspect.Parameter]:
+    """The parameters for Typer that one parameter of a command stands for."""
+    hint = hints[parameter.name]
+    if _configuration(hint):
+        options, types = _shown(hint), get_type_hints(hint)
+        for field in fields(hint):
+            if field.name in options:
+                empty = inspect.Parameter.empty if options[field.name].required else ""
+                default = empty if field.default is MISSING else field.default
+                yield _parameter(field.name, types[field.name], options, default)
+    elif option := option_in(hint):
+        yield _parameter(parameter.name, get_args(hint)[0], {parameter.name: option}, parameter.default)
+    else:
+        yield parameter.replace(annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY)
+
+
+def _parameter(name: str, kind: Any, options: Mapping[str, Option], default: Any) -> inspect.Parameter:
+    """An option as Typer wants it: tuples are lists or, with commas, texts."""
+    option = options[name]
+    if get_origin(kind) is tuple:
+        required = default is inspect.Parameter.empty
+        kind = str if option.commas else list[str] if required else list[str] | None
+        default = default if required else ",".join(default) if option.commas else None
+    said = typer.Option(
+        flag(name, options),
+        metavar=option.metavar or None,
+        help=spell(option.help, lambda field: flag(field, options)),
+        hidden=option.hidden,
+        rich_help_panel=option.group,
+    )
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, said])
+
+
+def _value(name: str, hint: Any, given: Mapping[str, Any]) -> Any:
+    """What a parameter of the function gets.
+
+    Raises:
+        InvalidOption: it is out of range.
+    """
+    if _configuration(hint):
+        types = get_type_hints(hint)
+        config = hint(**{field: _read(field, types[field], one, given) for field, one in _shown(hint).items()})
+        check_options(config)
+        return config
+    option = option_in(hint)
+    if option is None:
+        return given[name]
+    value = _read(name, get_args(hint)[0], option, given)
+    option.check(name, value)
+    return value
+
+
+def _read(name: str, kind: Any, option: Option, given: Mapping[str, Any]) -> Any:
+    """An option's value from what Typer found."""
+    value = given[name]
+    if get_origin(kind) is not tuple:
+        return value
+    texts = [text.strip() for text in value.split(",") if text.strip()] if option.commas else value or ()
+    return tuple(_pair(name, text, option.metavar) for text in texts) if kind == PAIRS else tuple(texts)
+
+
+def _pair(name: str, text: str, form: str) -> tuple[str, str]:
+    """``NAME=VALUE`` -> (name, value)."""
+    left, equals, right = text.partition("=")
+    if not (left and equals and right):
+        raise InvalidOption(name, text, f"write {form}")
+    return left, right
+
+
+__all__ = ["as_command", "flag", "options_in"]

@@ -1,0 +1,169 @@
+"""Options as data: a configuration is a dataclass, and each of its fields carries an `Option`.
+
+From these fields alone come the command line with its help, `swarm-llm init`, the range checks and the command in a
+model card. A new option is one new field:
+
+    inertia: Annotated[float, Option("Weight of the former velocity.", "W", least=0, below=1)] = 0.2
+
+Help texts and messages name other options in backticks, as the fields are called; the command line shows them as they
+are typed there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+from pyswarmopt.cli.limits import largest
+from pyswarmopt_llm.common.errors import InvalidOption
+
+T = TypeVar("T")
+
+# Headings of the help.
+TASK, SETTINGS, MACHINE, OUTPUT = GROUPS = ("Experts and task", "Settings", "Machine", "Output")
+
+
+@dataclass(frozen=True)
+class Option:
+    """What the command line has to know about a field.
+
+    Attributes:
+        help: what it is for, in one line; empty: the command line has no such option.
+        metavar: stands for the value; ends in ``...`` if the option takes several values in a row. Switches have none.
+        group: heading of the help, one of `GROUPS`.
+        hidden: the help only names it; `swarm-llm init` explains it.
+        name: on the command line, if not the field's.
+        required: False: may be missing there though the field has no default; it is empty then.
+        commas: values of a tuple are typed as one text with commas, not by repeating the option.
+        choices: the values there are; empty: any.
+        least, above: lower bound, included or not.
+        most, below: upper bound, included or not; integers without one have that of `pyswarmopt.cli.limits`.
+    """
+
+    help: str
+    metavar: str = ""
+    group: str = SETTINGS
+    hidden: bool = False
+    name: str = ""
+    required: bool = True
+    commas: bool = False
+    choices: tuple[str, ...] = ()
+    least: float | None = None
+    above: float | None = None
+    below: float | None = None
+    most: float | None = None
+
+    def check(self, field: str, value: object) -> None:
+        """Refuse a value that is out of range or none of the choices; None always passes.
+
+        Raises:
+            InvalidOption: says which values there are.
+
+        Example:
+            >>> Option("", least=0, below=1).check("drop_k", 1.5)
+            Traceback (most recent call last):
+            pyswarmopt_llm.common.errors.InvalidOption: drop_k 1.5: out of range; give at least 0 and less than 1
+        """
+        if self.choices and value not in self.choices:
+            *others, last = self.choices
+            raise InvalidOption(field, value, f"unknown; use {', '.join(others)} or {last}")
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            bounds = self._bounds(field, value)
+            if not all(inside for _, inside in bounds):  # of NaN nothing is true
+                raise InvalidOption(field, value, f"out of range; give {' and '.join(words for words, _ in bounds)}")
+
+    def _bounds(self, field: str, value: float) -> list[tuple[str, bool]]:
+        """Each bound in words, and whether the value keeps it."""
+        most = largest(field) if self.most is None and isinstance(value, int) else self.most
+        bounds = [
+            ("at least", self.least, lambda bound: value >= bound),
+            ("more than", self.above, lambda bound: value > bound),
+            ("less than", self.below, lambda bound: value < bound),
+            ("at most", most, lambda bound: value <= bound),
+        ]
+        return [(f"{words} {bound}", inside(bound)) for words, bound, inside in bounds if bound is not None]
+
+
+def options_of(config: type[Any]) -> dict[str, Option]:
+    """Field -> its option, of a dataclass."""
+    hints = get_type_hints(config, include_extras=True)
+    found = {field.name: option_in(hints[field.name]) for field in fields(config)}
+    return {name: option for name, option in found.items() if option is not None}
+
+
+def option_in(hint: Any) -> Option | None:
+    """The `Option` of an annotation.
+
+    Example:
+        >>> option_in(Annotated[int, Option("Particles.")]).help, option_in(int)
+        ('Particles.', None)
+    """
+    return next((one for one in getattr(hint, "__metadata__", ()) if isinstance(one, Option)), None)
+
+
+def option_name(field: str, option: Option | None = None) -> str:
+    """What an option is called in a configuration file, and behind two dashes.
+
+    Example:
+        >>> option_name("max_iter"), option_name("tasks", Option("Task files.", name="task"))
+        ('max-iter', 'task')
+    """
+    return option.name if option is not None and option.name else field.replace("_", "-")
+
+
+def documented(config: type[T]) -> type[T]:
+    """Add the help of its options to the docstring of a configuration."""
+    lines = [f"        {name}: {option.help}" for name, option in options_of(config).items() if option.help]
+    config.__doc__ = "\n".join([f"{config.__doc__}", "    Attributes:", *lines, "    "])
+    return config
+
+
+def check_options(config: Any) -> None:
+    """Refuse fields of a configuration that are out of range.
+
+    Raises:
+        InvalidOption: names the field.
+    """
+    for name, option in options_of(type(config)).items():
+        option.check(name, getattr(config, name))
+
+
+SCORINGS = ("auto", "letter", "likelihood", "generate")
+DTYPES = ("auto", "bfloat16", "float16", "float32")
+
+# Options that several configurations and commands have.
+BASE = Option("Directory, hub id or embedded:smollm2-135m.", "B", TASK)
+Base = Annotated[str, BASE]
+Experts = Annotated[tuple[str, ...], Option("LoRA adapters; `space` token takes models too.", "DIR...", TASK)]
+Dev = Annotated[int | None, Option("Use the first N dev items.", "N", TASK, least=1)]
+Test = Annotated[int | None, Option("Use the first N test items.", "N", TASK, least=1)]
+Scoring = Annotated[str, Option("auto, letter, likelihood or generate.", "S", TASK, choices=SCORINGS)]
+Overlap = Annotated[bool, Option("Allow items that are in both dev and test.", group=TASK)]
+Dtype = Annotated[str, Option("auto, bfloat16, float16 or float32.", "D", MACHINE, choices=DTYPES)]
+Device = Annotated[str, Option("auto, cpu, cuda, cuda:1, ...", "D", MACHINE)]
+Threads = Annotated[int | None, Option("CPU threads (PyTorch's choice).", "N", MACHINE, least=1)]
+
+
+__all__ = [
+    "BASE",
+    "GROUPS",
+    "MACHINE",
+    "OUTPUT",
+    "SETTINGS",
+    "TASK",
+    "Base",
+    "Dev",
+    "Device",
+    "Dtype",
+    "Experts",
+    "Option",
+    "Overlap",
+    "Scoring",
+    "Test",
+    "Threads",
+    "check_options",
+    "documented",
+    "option_in",
+    "option_name",
+    "options_of",
+]
