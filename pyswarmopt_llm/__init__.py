@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
     from pyswarmopt_llm.models.base import resolve_base
     from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
-    from pyswarmopt_llm.spaces.graph.opening import open_graph
+    from pyswarmopt_llm.spaces.graph.space import open_graph
     from pyswarmopt_llm.spaces.load import adapter_patch, open_model
-    from pyswarmopt_llm.spaces.mixture.engine import open_mixture
+    from pyswarmopt_llm.spaces.mixture.space import open_mixture
     from pyswarmopt_llm.tasks.load import load_task
 
 # Public name -> where it lives: "module" if it has the same name there, else "module:name".
@@ -63,9 +63,9 @@ _HOME = {
     "load_reward": "metrics.classifiers.reward",
     "load_task": "tasks.load",
     "merge": "jobs.merge:merge_experts",
-    "open_graph": "spaces.graph.opening",
+    "open_graph": "spaces.graph.space",
     "open_members": "groups.members",
-    "open_mixture": "spaces.mixture.engine",
+    "open_mixture": "spaces.mixture.space",
     "open_model": "spaces.load",
     "resolve_base": "models.base",
     "resume": "jobs.search.loop",

@@ -150,7 +150,8 @@ def expert_chats(base: Path, kinds: Sequence[tuple[str, ...]], seed: int) -> lis
 
 def make_expert(base: Path, out: Path, examples: Sequence[Any]) -> None:
     """A LoRA expert."""
-    from pyswarmopt_llm.models import TrainingOptions, resolve_base, train_expert
+    from pyswarmopt_llm.models.base import resolve_base
+    from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
 
     done = train_expert(
         resolve_base(str(base)),

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pyswarmopt_llm.models.side_by_side import find_members, load_members
 from pyswarmopt_llm.spaces.mixture.byte_beam import ByteBeam
-from pyswarmopt_llm.spaces.mixture.incremental import Reader, Voice
+from pyswarmopt_llm.spaces.mixture.incremental import IncrementalDecoder, TextModel
 
 PATHS = 300
 
@@ -34,7 +34,7 @@ def shown(distribution: NDArray[np.float64]) -> NDArray[np.float64]:
 
 async def compare(model: str, text: bytes) -> None:
     (engine,) = load_members(find_members([model]), "float32").values()
-    start = Reader(Voice.of(engine), (int(engine.tokenizer.bos_token_id),))
+    start = IncrementalDecoder(TextModel.of(engine), (int(engine.tokenizer.bos_token_id),))
     ours, default = ByteBeam(start, paths=PATHS, least=0.0), ByteBeam(start)
     theirs = await ByteBeamState.initial(
         AsyncTransformer(engine.model, engine.tokenizer), BeamParams(K=PATHS, heal=False)

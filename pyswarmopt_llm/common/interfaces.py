@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
+import torch
 from torch import Tensor
 
 T = TypeVar("T")
@@ -115,6 +116,32 @@ class Engine(Protocol):
 
     def chat(self, user: str) -> str:
         """`user` as a user turn of the model's chat template, ready for the assistant's turn."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the weights."""
+
+    @property
+    def window(self) -> int | None:
+        """The context window in tokens; None: no limit is known, or each of the `members` has its own."""
+
+    @property
+    def members(self) -> Mapping[str, Engine]:
+        """Name -> model, where several models are resident side by side; empty where it is one model."""
+
+    @property
+    def message_tokens(self) -> int:
+        """Tokens that a member writes beside the answer (messages to other members), which its window has to hold."""
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """The weights that `Patch.dense` may replace; empty where it may not."""
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens that the model reads for this text; of several models the sum."""
+
+    def stream(self, prompt: str, max_new_tokens: int = 64) -> Iterator[str]:
+        """The greedy continuation, piece by piece where the engine can give it so."""
 
 
 @dataclass(frozen=True)
@@ -221,8 +248,15 @@ class Space(Protocol):
     def starts(self, count: int, seed: int) -> Tensor:
         """Positions for an optimizer to begin with: the experts, and up to `count` in all where it needs more."""
 
+    @property
+    def linear(self) -> bool:
+        """Whether what a candidate adds to the base is linear in the coordinates of its position."""
+
     def coefficients(self, position: Tensor) -> Tensor:
         """The (n_experts,) mixing weights that a position stands for, float64 (for reports and cards)."""
+
+    def coefficients_by_group(self, position: Tensor) -> dict[str, dict[str, float]]:
+        """Group of weights -> expert -> coefficient; empty where all weights share their coefficients."""
 
     def realise(self, position: Tensor) -> Patch:
         """The candidate at `position` (shape (size,))."""
@@ -238,6 +272,26 @@ class Space(Protocol):
         """The patch that the files in `folder`, written by `save`, hold."""
 
 
+class PlacedSpace(Space, Protocol):
+    """A space of the models at the places of one structure: `places` times as many coefficients as experts."""
+
+    @property
+    def places(self) -> int:
+        """Number of places."""
+
+
+@runtime_checkable
+class StructureSpace(Space, Protocol):
+    """A space of structures over models, whose models can be moved once a structure is chosen."""
+
+    @property
+    def mixable(self) -> bool:
+        """Whether models that are mixed from several experts can stand at a place."""
+
+    def placed(self, position: Tensor) -> PlacedSpace:
+        """The space of the models at the places of the structure at `position`."""
+
+
 __all__ = [
     "Batched",
     "BatchedEngine",
@@ -248,7 +302,9 @@ __all__ = [
     "LowRank",
     "Node",
     "Patch",
+    "PlacedSpace",
     "Score",
     "Space",
+    "StructureSpace",
     "Utility",
 ]

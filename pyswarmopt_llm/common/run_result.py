@@ -14,11 +14,10 @@ def result_of(run: Path) -> tuple[str, str | None]:
     Raises:
         UserError: not a run directory, or one that has not ended yet.
     """
-    config = stored_config(run, read_about(run))
-    base, whole = config.base, config.space in ("full", "token", "graph")
+    base = stored_config(run, read_about(run)).base
     if not (run / "best").is_dir():
         raise UserError(f"{run}: has no best/ yet; finish it with: swarm-llm resume {run}")
-    return (str(run / "best"), None) if whole else (base, str(run / "best"))
+    return (base, str(run / "best")) if (run / "best" / "adapter_config.json").is_file() else (str(run / "best"), None)
 
 
 __all__ = ["result_of"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,9 @@ from torch import Tensor
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.evaluation.plan import Items, Plan
 from pyswarmopt_llm.evaluation.record import Row
-from pyswarmopt_llm.evaluation.surrogate.proposals import proposals, widest
-from pyswarmopt_llm.evaluation.surrogate.screening import Screening
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.evaluation.surrogate.screening import Screening
 
 
 @dataclass(frozen=True)
@@ -114,10 +115,14 @@ class Screened:
 
     def proposals(self, seed: int) -> Iterator[Tensor]:
         """Those of the item model."""
+        from pyswarmopt_llm.evaluation.surrogate.proposals import proposals
+
         return proposals(self._screening, seed)
 
     def choice(self, floor: float) -> Tensor | None:
         """The widest margins among those about as good as the best."""
+        from pyswarmopt_llm.evaluation.surrogate.proposals import widest
+
         return widest(self._screening, floor)
 
 
@@ -162,7 +167,11 @@ class Dropout:
 
 def make_policy(config: SearchConfig, items: Mapping[str, int]) -> Policy:
     """The policy of a search, for tasks with these numbers of dev items."""
-    policy: Policy = Full() if config.screen is None else Screened(Screening(config.screen, items))
+    policy: Policy = Full()
+    if config.screen is not None:
+        from pyswarmopt_llm.evaluation.surrogate.screening import Screening
+
+        policy = Screened(Screening(config.screen, items))
     if config.drop_k or config.drop_n:
         return Dropout(policy, config.drop_k, config.drop_n, config.seed)
     return policy

@@ -19,9 +19,10 @@ from pyswarmopt_llm.groups.registry import load_strategy
 from pyswarmopt_llm.groups.responses import is_right
 from pyswarmopt_llm.groups.run import open_group
 from pyswarmopt_llm.groups.validate import check_task, usable
-from pyswarmopt_llm.models import TrainingOptions, resolve_base, train_expert
+from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.models.files import check_free
+from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
 from pyswarmopt_llm.tasks import Item, Scoring, load_task, render_prompt
 
 COPIES = 8  # examples that represent one question's probabilities

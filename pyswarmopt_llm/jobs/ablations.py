@@ -11,6 +11,7 @@ from typing import Any
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import refuse_link
 from pyswarmopt_llm.jobs.search.loop import SearchResult, resume, search
+from pyswarmopt_llm.spaces import space_kind
 
 _NEVER = 10**9
 
@@ -56,7 +57,7 @@ def ablations(
     """
     variants = []
     for label, settings in ABLATIONS.items():
-        if label == "no crossover" and config.space == "graph":
+        if label == "no crossover" and not space_kind(config.space).averages:
             continue  # graphs are sampled, not crossed
         changed = replace(config, settings=(*config.settings, *settings))
         if label == "no crossover":

@@ -19,7 +19,8 @@ from pyswarmopt_llm.metrics.questions.context_window import check_askable
 from pyswarmopt_llm.metrics.questions.written import Written
 from pyswarmopt_llm.metrics.registry import METRICS, Metric, find_metric
 from pyswarmopt_llm.models.engines.hardware import pick_device
-from pyswarmopt_llm.spaces.load import adapter_patch, holds_several, open_model
+from pyswarmopt_llm.spaces import saved_kind
+from pyswarmopt_llm.spaces.load import adapter_patch, open_model
 from pyswarmopt_llm.tasks import Task, load_task
 
 OnItems = Callable[[int, int], None]  # items scored, of how many
@@ -78,7 +79,7 @@ def evaluate_model(
     sizes = split_sizes(split, limit, dev, test)
     possible_scorings(scoring, ())  # a wrong name is found before the model is loaded
     if task.startswith(LM_EVAL):
-        if holds_several(base):
+        if saved_kind(base) is not None:
             raise UserError(f"--task {task}: the harness scores one model, {base} stands for several; use a task file")
         return _evaluate_harness(open_model(base, adapter, dtype, device, threads), task, split, sizes[split])
     loaded = load_task(task, dev=sizes["dev"], test=sizes["test"], allow_overlap=allow_overlap)

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.spaces.load import open_model
-from pyswarmopt_llm.spaces.mixture.engine import open_mixture
-from pyswarmopt_llm.spaces.mixture.files import holds_mixture
+from pyswarmopt_llm.spaces.mixture.space import holds_mixture, open_mixture
 
 
 def generate_text(
@@ -41,4 +40,4 @@ def generate_text(
     if fusion != "auto":
         raise UserError(f"--fusion {fusion}: goes with a mixture of models only; remove it")
     engine = open_model(base, adapter, dtype, device, threads)
-    return iter([engine.generate([engine.chat(prompt)], max_new_tokens)[0].strip()])
+    return engine.stream(engine.chat(prompt), max_new_tokens)

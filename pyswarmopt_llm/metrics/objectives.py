@@ -15,7 +15,6 @@ from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import canonical
 from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
 from pyswarmopt_llm.metrics.combine import Combine, find_combine
-from pyswarmopt_llm.metrics.external.callables import CallableUtility
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
 from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
 from pyswarmopt_llm.metrics.registry import Metric, find_metric, metric_specs
@@ -160,6 +159,8 @@ def _load_externals(config: SearchConfig) -> dict[str, External]:
 
             external = LmEvalTask(spec.removeprefix(LM_EVAL), config.dev, config.test)
         else:
+            from pyswarmopt_llm.metrics.external.callables import CallableUtility
+
             external = CallableUtility(spec)
         if external.name in found:
             raise UserError(f"{spec}: another objective is also called {external.name}; rename one")

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.metrics import text as text_scores
-from pyswarmopt_llm.metrics.abstention import Abstention
 from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS, Accuracy
-from pyswarmopt_llm.metrics.classifiers import toxicity
-from pyswarmopt_llm.metrics.judge.judge import JUDGED_TOKENS, Judge
-from pyswarmopt_llm.metrics.likelihoods import InversePerplexity, Truthfulness
-from pyswarmopt_llm.metrics.nlgraph import graph_answers
 from pyswarmopt_llm.metrics.questions.written import Chat, ItemsUtility, ScoreTexts, Written
 from pyswarmopt_llm.tasks import Item, Scoring
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.metrics.judge.judge import Judge
+
+CONTINUED_TOKENS = 20  # of RealToxicityPrompts' continuations, as in its paper and the Model Swarms reference
 
 Needs = Literal["nothing", "answer", "choices"]
 Compare = Callable[[Sequence[Item], Sequence[str], Sequence[str]], Score]
@@ -89,26 +89,37 @@ def continued(name: str, score: ScoreTexts) -> Metric:
 
     return Metric(
         name,
-        lambda items, scoring, chat, template: Written(items, score, None, template, toxicity.MAX_NEW_TOKENS),
+        lambda items, scoring, chat, template: Written(items, score, None, template, CONTINUED_TOKENS),
         "generate",
     )
 
+
+def _late(module: str, name: str) -> Callable[..., Any]:
+    """A function or class of this package whose module is imported when it is called."""
+
+    def call(*arguments: Any) -> Any:
+        return getattr(import_module(f"pyswarmopt_llm.metrics.{module}"), name)(*arguments)
+
+    return call
+
+
+_truthfulness, _perplexity = _late("likelihoods", "Truthfulness"), _late("likelihoods", "InversePerplexity")
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("accuracy", Accuracy, None, "answer"),
-        Metric("abstain", Abstention, None, "choices", signed=True),
-        Metric("mc2", lambda items, _, *rest: Truthfulness(items, *rest), "likelihood", "choices"),
-        Metric("perplexity", lambda items, _, *rest: InversePerplexity(items, *rest), "likelihood", "answer"),
-        written("exact-match", text_scores.exact_match),
-        written("numeric", text_scores.numeric, new=256),
-        written("graph", graph_answers),
-        written("f1", text_scores.token_f1),
-        written("bleu", text_scores.bleu),
-        written("rouge-l", text_scores.rouge_l),
-        written("chrf", text_scores.chrf),
-        continued("toxicity", toxicity.harmlessness),
+        Metric("abstain", _late("abstention", "Abstention"), None, "choices", signed=True),
+        Metric("mc2", lambda items, _, *rest: _truthfulness(items, *rest), "likelihood", "choices"),
+        Metric("perplexity", lambda items, _, *rest: _perplexity(items, *rest), "likelihood", "answer"),
+        written("exact-match", _late("text", "exact_match")),
+        written("numeric", _late("text", "numeric"), new=256),
+        written("graph", _late("nlgraph", "graph_answers")),
+        written("f1", _late("text", "token_f1")),
+        written("bleu", _late("text", "bleu")),
+        written("rouge-l", _late("text", "rouge_l")),
+        written("chrf", _late("text", "chrf")),
+        continued("toxicity", _late("classifiers.toxicity", "harmlessness")),
     )
 }
 
@@ -120,7 +131,9 @@ def _evaluate(spec: str, name: str, cache: Path | None, device: str) -> Metric:
 
 
 def _toxicity(spec: str, model: str, cache: Path | None, device: str) -> Metric:
-    return continued(spec, toxicity.load_toxicity(model, device).harmlessness)
+    from pyswarmopt_llm.metrics.classifiers.toxicity import load_toxicity
+
+    return continued(spec, load_toxicity(model, device).harmlessness)
 
 
 def _reward(spec: str, model: str, cache: Path | None, device: str) -> Metric:
@@ -145,6 +158,8 @@ def _local_judge(spec: str, model: str, cache: Path | None, device: str) -> Metr
 
 
 def _judged(spec: str, judge: Judge, usage: Callable[[], dict[str, Any]] | None = None) -> Metric:
+    from pyswarmopt_llm.metrics.judge.judge import JUDGED_TOKENS
+
     metric = written(spec, judge.ratings, "nothing", JUDGED_TOKENS, compare=judge.win_rate)
     return replace(metric, usage=usage)
 

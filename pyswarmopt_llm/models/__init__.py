@@ -1,4 +1,4 @@
-"""Experts and their base models: find, check, load, train, write and run them."""
+"""Experts and their base models: find, check, load, write and run them; `training` makes them."""
 
 from pyswarmopt_llm.models.adapters.adapter import (
     Adapter,
@@ -11,7 +11,6 @@ from pyswarmopt_llm.models.adapters.adapter import (
 from pyswarmopt_llm.models.adapters.compatibility import ExpertRow, PreflightReport, Problem, inspect_experts
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.base import BaseModel, load_model, load_tokenizer, resolve_base
-from pyswarmopt_llm.models.training.train import TrainingOptions, TrainingResult, train_expert
 
 __all__ = [
     "Adapter",
@@ -21,8 +20,6 @@ __all__ = [
     "Factors",
     "PreflightReport",
     "Problem",
-    "TrainingOptions",
-    "TrainingResult",
     "inspect_experts",
     "load_adapter",
     "load_factors",
@@ -30,6 +27,5 @@ __all__ = [
     "load_tokenizer",
     "read_adapter",
     "resolve_base",
-    "train_expert",
     "write_adapter",
 ]

@@ -13,6 +13,7 @@ from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.common.config import RETIRED, SearchConfig
 from pyswarmopt_llm.common.options import option_name, options_of
 from pyswarmopt_llm.reporting.summary import by_weight, conclusion, remarks, score_rows, score_text
+from pyswarmopt_llm.spaces import SpaceKind, space_kind
 
 # Markup inside a line of text; what is markup only at the start of a line is not here.
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
@@ -66,35 +67,18 @@ def command_line(config: Mapping[str, Any]) -> str:
     return shlex.join(words)
 
 
-def _front_matter(base: str, whole: bool) -> str:
-    tags = [*([] if whole else ["lora"]), "model-swarms", "pyswarmopt"]
-    library = "transformers" if whole else "peft"
+def _front_matter(base: str, library: str) -> str:
+    tags = [*(["lora"] if library == "peft" else []), "model-swarms", "pyswarmopt"]
     header = {"base_model": " ".join(base.split()), "library_name": library, "tags": tags}
     return f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---"
 
 
-def _weights(base: str, whole: bool, found: str) -> list[str]:
-    kind, article = ("A model", "A model like") if whole else ("An adapter", "A LoRA adapter for")
-    title = f"# {kind} found by a swarm of experts"
-    return [_front_matter(base, whole), title, f"{article} {code(base)}: the mixture of {found}"]
-
-
-def _mixture(found: str) -> list[str]:
-    return [
-        "# A mixture of models found by a swarm",
-        f"A weighted sum of the next-token distributions of {found} `mixture.json` names the models, which stay where "
-        "they are. Use this directory as a base model:",
-        '    swarm-llm generate --base THIS_DIRECTORY "What do you want to know?"',
-    ]
-
-
-def _graph(found: str) -> list[str]:
-    return [
-        "# A graph of models found by a swarm",
-        f"A directed acyclic graph over {found} `graph.json` says which model reads whose messages; the models stay "
-        "where they are. Use this directory as a base model:",
-        '    swarm-llm generate --base THIS_DIRECTORY "What do you want to know?"',
-    ]
+def _beginning(kind: SpaceKind, base: str, experts: str) -> list[str]:
+    """What was found, and how to use it where only this package can."""
+    lines = [f"# {kind.title}", kind.description.format(base=code(base), experts=experts)]
+    if kind.library:
+        return [_front_matter(base, kind.library), *lines]
+    return [*lines, '    swarm-llm generate --base THIS_DIRECTORY "What do you want to know?"']
 
 
 def _scores(result: Mapping[str, Any]) -> str:
@@ -126,15 +110,13 @@ def model_card(run: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     config = run["config"]
     base = str(run.get("base_name") or config["base"])
     space = config.get("space", "factor")
-    whole = space == "full"
     versions = ", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items())
     found = (
         f"{counted(len(result['coefficients']), 'expert')}, found by a search with Model Swarms (Feng et al., 2024, "
         f"arXiv:2410.11163) in {counted(result['evaluations'], 'evaluation')}. Nothing was trained."
     )
-    several = {"token": _mixture, "graph": _graph}
     parts = [
-        *(several[space](found) if space in several else _weights(base, whole, found)),
+        *_beginning(space_kind(space), base, found),
         "## Scores",
         _scores(result),
         f"{plain(' '.join(conclusion(result)))} The search did not use test. Scoring: {plain(result['scoring'])}.",

@@ -1,46 +1,68 @@
-"""Spaces: the ways to mix experts. A new one is a new file and a line in `SPACES`."""
+"""Spaces: the ways to mix experts.
+
+A kind of space (`SpaceKind`) is one module, which registers it. Modules are imported when their kind is chosen.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
 
-import torch
+from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.models.adapters.adapter import Expert
-from pyswarmopt_llm.spaces.coefficients import check_granularity
-from pyswarmopt_llm.spaces.delta import DeltaSpace
-from pyswarmopt_llm.spaces.factor import FactorSpace, FlatFactorSpace
+from pyswarmopt_llm.spaces.kind import SpaceKind
 
-SPACES: dict[str, Callable[[Sequence[Expert], str], Space]] = {"factor": FactorSpace, "delta": DeltaSpace}
-SEVERAL = ("token", "graph")  # candidates are several models side by side, which need not have one base
+_MODULES = {"factor": "factor", "delta": "delta", "full": "full", "token": "mixture.space", "graph": "graph.space"}
+_SAVED_AS = {"token": "mixture.json", "graph": "graph.json"}  # known without importing their modules
+_KINDS: dict[str, SpaceKind] = {}
 
 
-def check_space(name: str, exact_flat: bool, granularity: str) -> None:
-    """Refuse what no space offers.
+def register(kind: SpaceKind) -> None:
+    """Make a kind of space known by its name, which ``--space`` and `SearchConfig.space` take.
 
     Raises:
-        UserError: no such space or granularity, or `exact_flat` where it does not belong.
+        ValueError: a kind of this package has that name.
     """
-    known = (*SPACES, "full", *SEVERAL)
-    if name not in known:
-        raise unknown("--space", name, known)
-    check_granularity(granularity)
-    if exact_flat and name != "factor":
-        raise UserError(f"--exact-flat: goes with --space factor only, not with {name}; leave it out")
-    if name in SEVERAL and granularity != "model":
-        raise UserError(f"--granularity {granularity}: goes with spaces of weights only, not with {name}; leave it out")
-    if exact_flat and granularity != "model":
-        raise UserError(f"--exact-flat: has no coefficients, so no --granularity {granularity}; leave one of them out")
+    if kind.name in _MODULES and type(kind).__module__ != f"{__name__}.{_MODULES[kind.name]}":
+        raise ValueError(f"{kind.name!r} is the name of a built-in space; choose another")
+    _KINDS[kind.name] = kind
+
+
+def space_kind(name: str) -> SpaceKind:
+    """The kind of space of that name, imported on first use.
+
+    Raises:
+        UserError: there is none.
+
+    Example:
+        >>> space_kind("delta").several_models, space_kind("token").several_models
+        (False, True)
+    """
+    if name not in _KINDS and name in _MODULES:
+        import_module(f"{__name__}.{_MODULES[name]}")
+    if name in _KINDS:
+        return _KINDS[name]
+    raise unknown("--space", name, [*dict.fromkeys((*_MODULES, *_KINDS))])
+
+
+def saved_kind(folder: str | Path) -> SpaceKind | None:
+    """The kind of space whose file a directory such as RUN/best holds; None for a model or an adapter."""
+    files = _SAVED_AS | {name: kind.saved_as for name, kind in _KINDS.items() if kind.saved_as}
+    found = next((name for name, file in files.items() if (user_path(folder) / file).is_file()), None)
+    return None if found is None else space_kind(found)
 
 
 def build_space(name: str, experts: Sequence[Expert], exact_flat: bool = False, granularity: str = "model") -> Space:
     """The space of that name over these adapters.
 
     Args:
-        name: a key of `SPACES`.
+        name: ``factor``, ``delta``, or another kind that mixes adapters.
         experts: adapters; those of type `AdapterFile` are read one at a time.
         exact_flat: `factor` only: positions are the flat LoRA weights themselves instead of coefficients.
         granularity: which weights share their coefficients; see `CoefficientSpace`.
@@ -48,26 +70,16 @@ def build_space(name: str, experts: Sequence[Expert], exact_flat: bool = False, 
     Raises:
         UserError: no such space, no experts, or experts that it cannot mix.
     """
-    check_space(name, exact_flat, granularity)
-    if name not in SPACES:
-        raise UserError(f"--space {name}: mixes whole models, not adapters; use one of: {', '.join(SPACES)}")
+    kind = space_kind(name)
+    kind.check_options({"exact_flat": exact_flat, "granularity": granularity})
     if not experts:
         raise UserError("no experts given; name their directories with --experts")
-    return FlatFactorSpace(experts) if exact_flat else SPACES[name](experts, granularity)
+    return kind.over_adapters(experts, exact_flat, granularity)
 
 
-def uniform_position(space: Space) -> torch.Tensor:
+def uniform_position(space: Space) -> Tensor:
     """The position of the uniform average of all experts, (size,): the mean of the vertices."""
     return space.vertices().mean(0)
 
 
-__all__ = [
-    "SEVERAL",
-    "SPACES",
-    "DeltaSpace",
-    "FactorSpace",
-    "FlatFactorSpace",
-    "build_space",
-    "check_space",
-    "uniform_position",
-]
+__all__ = ["SpaceKind", "build_space", "register", "saved_kind", "space_kind", "uniform_position"]

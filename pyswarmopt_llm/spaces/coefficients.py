@@ -7,9 +7,8 @@ of one type of module (``module``: all q_proj, all input_layernorm, ...).
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from torch import Tensor
 from pyswarmopt.base.flat_view import layer_of, module_type_of
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.registry import unknown
-from pyswarmopt_llm.spaces.position import as_vector
+from pyswarmopt_llm.spaces.kind import BaseSpace
 
 GRANULARITIES: dict[str, Callable[[str], str]] = {
     "model": lambda parameter: "all",
@@ -27,7 +26,18 @@ GRANULARITIES: dict[str, Callable[[str], str]] = {
 }
 
 
-class CoefficientSpace(ABC):
+def as_vector(position: Tensor, size: int) -> Tensor:
+    """The position, proven to be one vector of `size` numbers.
+
+    Raises:
+        ValueError: another shape.
+    """
+    if position.shape != (size,):
+        raise ValueError(f"a position has the shape ({size},), got {tuple(position.shape)}")
+    return position.detach().cpu()
+
+
+class CoefficientSpace(BaseSpace):
     """n numbers for n experts in each of G groups, (G * n) in all, each expert the same unit vector in every group.
 
     Args:
@@ -40,7 +50,6 @@ class CoefficientSpace(ABC):
     """
 
     name: str
-    linear: ClassVar[bool] = False  # whether what is added to the base is linear in the coefficients
 
     def __init__(self, expert_names: Sequence[str], parameters: Iterable[str], granularity: str = "model") -> None:
         check_granularity(granularity)
@@ -67,6 +76,13 @@ class CoefficientSpace(ABC):
     def coefficients(self, position: Tensor) -> Tensor:
         """The mean of the groups' coefficients, (n,) float64; with one group the position itself."""
         return self.by_group(position).mean(0)
+
+    def coefficients_by_group(self, position: Tensor) -> dict[str, dict[str, float]]:
+        """Group of weights -> expert -> coefficient; empty with one group."""
+        if len(self.group_names) == 1:
+            return {}
+        rows = zip(self.group_names, self.by_group(position).tolist(), strict=True)
+        return {group: dict(zip(self.expert_names, row, strict=True)) for group, row in rows}
 
     def starts(self, count: int, seed: int) -> Tensor:
         """Positions to begin with, (at least n, size): the experts, and with several groups `count` - n crossings.

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch
+from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch, Space
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, Expert
+from pyswarmopt_llm.spaces import register
 from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
-from pyswarmopt_llm.spaces.save import SavesAdapters
+from pyswarmopt_llm.spaces.one_base import AdapterKind, AdapterSpace
 
 
-class DeltaSpace(SavesAdapters, CoefficientSpace):
+class DeltaSpace(AdapterSpace, CoefficientSpace):
     """Coefficients of weight changes as positions.
 
     Args:
@@ -67,3 +68,21 @@ class _Concatenated:
     def low_rank(self, weights: Tensor) -> LowRank:
         """The change at the given weights of the experts, (n,) float32."""
         return LowRank(b=self._b * weights[self._owner], a=self._a)
+
+
+class Delta(AdapterKind):
+    """Weighted sums of weight changes."""
+
+    name = "delta"
+    options = frozenset({"granularity", "output_rank"})
+
+    def over_adapters(self, experts: Sequence[Expert], exact_flat: bool = False, granularity: str = "model") -> Space:
+        """See `SpaceKind.over_adapters`."""
+        return DeltaSpace(experts, granularity)
+
+    def rank(self, ranks: Sequence[int]) -> int:
+        """The sum of the ranks."""
+        return sum(ranks)
+
+
+register(Delta())

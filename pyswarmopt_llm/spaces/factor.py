@@ -7,18 +7,19 @@ is; `FactorSpace` moves those, `FlatFactorSpace` the weights, and both realise t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pyswarmopt.base.flat_view import FlatView
-from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch, Space
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, Expert
-from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
-from pyswarmopt_llm.spaces.position import as_vector
-from pyswarmopt_llm.spaces.save import SavesAdapters
+from pyswarmopt_llm.spaces import register
+from pyswarmopt_llm.spaces.coefficients import CoefficientSpace, as_vector
+from pyswarmopt_llm.spaces.one_base import AdapterKind, AdapterSpace
 
 
 class _Stacked:
@@ -46,7 +47,7 @@ class _Stacked:
         return LowRank(b=b * self.modules[module].scale, a=a)
 
 
-class FactorSpace(SavesAdapters, CoefficientSpace):
+class FactorSpace(AdapterSpace, CoefficientSpace):
     """Coefficients of LoRA factors as positions.
 
     Args:
@@ -74,7 +75,7 @@ class FactorSpace(SavesAdapters, CoefficientSpace):
         return Patch(low_rank=Computed(stacked.shapes, change))
 
 
-class FlatFactorSpace(SavesAdapters):
+class FlatFactorSpace(AdapterSpace):
     """The experts' raw factors as positions: the search of the paper to the letter, on P weights.
 
     Args:
@@ -124,10 +125,6 @@ class FlatFactorSpace(SavesAdapters):
             low_rank={name: stacked.low_rank(name, lambda span: flat[span].clone()) for name in stacked.shapes}
         )
 
-    def starts(self, count: int, seed: int) -> Tensor:
-        """The experts; the optimizer fills up the population."""
-        return self.vertices()
-
 
 def _named(expert: Expert) -> dict[str, Tensor]:
     """``<module>.A`` and ``<module>.B`` -> raw factor, in the order of the modules."""
@@ -145,3 +142,29 @@ def _require_equal_modules(infos: Sequence[AdapterInfo]) -> None:
                 f"{info.name}: its rank, alpha or modules differ from those of {first.name}, so their "
                 "factors cannot be averaged; use --space delta"
             )
+
+
+class Factor(AdapterKind):
+    """Averages of LoRA factors; with `exact_flat` their flat weights."""
+
+    name = "factor"
+    options = frozenset({"granularity", "exact_flat"})
+    requires = "factor"
+
+    def check_options(self, values: Mapping[str, Any]) -> None:
+        """See `SpaceKind.check_options`; flat weights have no granularity."""
+        super().check_options(values)
+        if values["exact_flat"] and values["granularity"] != "model":
+            text = f"has no coefficients, so no `granularity` {values['granularity']}; remove one of them"
+            raise InvalidOption("exact_flat", True, text)
+
+    def over_adapters(self, experts: Sequence[Expert], exact_flat: bool = False, granularity: str = "model") -> Space:
+        """See `SpaceKind.over_adapters`."""
+        return FlatFactorSpace(experts) if exact_flat else FactorSpace(experts, granularity)
+
+    def rank(self, ranks: Sequence[int]) -> int:
+        """That of the experts, which is the same."""
+        return max(ranks)
+
+
+register(Factor())

@@ -17,13 +17,16 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import Computed, Patch
+from pyswarmopt_llm.common.interfaces import Computed, Engine, Patch, Space
 from pyswarmopt_llm.models.adapters.safetensors_file import StoredTensors
 from pyswarmopt_llm.models.base import BaseModel
 from pyswarmopt_llm.models.files import atomic_directory
-from pyswarmopt_llm.models.full_model import ModelInfo
+from pyswarmopt_llm.models.full_model import ModelInfo, inspect_models
+from pyswarmopt_llm.spaces import register
 from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
+from pyswarmopt_llm.spaces.one_base import OneBaseKind
 
 # What lies beside the weights and makes them a model that others can load.
 _COMPANIONS = ("*.json", "*.jinja", "*.model", "*.txt")
@@ -105,3 +108,24 @@ class FullSpace(CoefficientSpace):
         """The patch of a saved model."""
         stored = StoredTensors(sorted(folder.glob("*.safetensors")))
         return Patch(dense=Computed(stored.shapes, stored.__getitem__))
+
+
+class Full(OneBaseKind):
+    """Averages of whole fine-tuned models."""
+
+    name = "full"
+    whole_models = True
+    library = "transformers"
+    title = "A model found by a swarm of experts"
+    description = "A model like {base}: the mixture of {experts}"
+
+    def find(self, config: SearchConfig, base: BaseModel) -> Sequence[ModelInfo]:
+        """See `OneBaseKind.find`."""
+        return inspect_models(config.experts, base)
+
+    def over(self, experts: Sequence[ModelInfo], base: BaseModel, config: SearchConfig, engine: Engine) -> Space:
+        """See `OneBaseKind.over`; no weights are read."""
+        return FullSpace(base, experts, engine.parameter_names, config.granularity)
+
+
+register(Full())

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Space
-from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
+from pyswarmopt_llm.spaces import space_kind
 
 STARTS = ("auto", "segments", "sums")
 LEAST_SUM = 0.5
@@ -28,7 +28,7 @@ def check_start(start: str, space: str, exact_flat: bool) -> None:
     """
     if start not in STARTS:
         raise UserError(f"--start {start}: no such start; use {', '.join(STARTS)}")
-    if start == "sums" and (exact_flat or space not in ("factor", "delta")):
+    if start == "sums" and (exact_flat or not space_kind(space).adapters):
         where = "--exact-flat" if exact_flat else f"--space {space}"
         raise UserError(f"--start sums: sums changes of weights by coefficients, which {where} has not; leave it out")
 
@@ -45,8 +45,7 @@ def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
     Returns:
         (at least n, size).
     """
-    linear = isinstance(space, CoefficientSpace) and space.linear
-    if start == "sums" or (start == "auto" and linear):
+    if start == "sums" or (start == "auto" and space.linear):
         vertices = space.vertices()
         n = len(vertices)
         return torch.cat([vertices, sums(space.size // n, n, max(0, count - n), seed)])

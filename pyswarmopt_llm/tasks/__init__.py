@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pyswarmopt_llm.tasks.answers import extract_choice, extract_number, is_correct
-from pyswarmopt_llm.tasks.builtin import builtin_examples, builtin_names
 from pyswarmopt_llm.tasks.load import load_task
 from pyswarmopt_llm.tasks.prompts import Scoring, render_prompt
 from pyswarmopt_llm.tasks.types import Item, Task
@@ -12,8 +11,6 @@ __all__ = [
     "Item",
     "Scoring",
     "Task",
-    "builtin_examples",
-    "builtin_names",
     "extract_choice",
     "extract_number",
     "is_correct",

@@ -6,10 +6,7 @@ import logging
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tasks.builtin import builtin_task
 from pyswarmopt_llm.tasks.formats import RawTask, read_file
-from pyswarmopt_llm.tasks.hub import read_hub
-from pyswarmopt_llm.tasks.published import read_published
 from pyswarmopt_llm.tasks.types import Task
 from pyswarmopt_llm.tasks.validate import check
 
@@ -39,15 +36,28 @@ def load_task(spec: str, *, dev: int | None = None, test: int | None = None, all
             raise UserError(f"{option} {n}: at least one item is needed")
     kind, _, rest = spec.partition(":")
     if kind == "builtin":
+        from pyswarmopt_llm.tasks.builtin import builtin_task
+
         name, seed = _name_and_seed(spec, rest)
         return builtin_task(name, seed, dev, test)
     if kind == "lm-eval":
         raise UserError(f"{spec}: a task of lm-evaluation-harness has no items here; give it to search or eval")
-    readers = {"hub": read_hub, "published": read_published}
-    raw = readers[kind](rest, dev, test) if kind in readers else read_file(Path(spec))
-    source = spec if kind in readers else str(Path(spec))
+    raw, source = _read(spec, kind, rest, dev, test)
     check(raw, source, allow_overlap)
     return _task(raw, source).limited(_available(raw, "dev", dev), _available(raw, "test", test))
+
+
+def _read(spec: str, kind: str, rest: str, dev: int | None, test: int | None) -> tuple[RawTask, str]:
+    """What the reader of that kind of task finds, and what messages call its source."""
+    if kind == "hub":
+        from pyswarmopt_llm.tasks.hub import read_hub
+
+        return read_hub(rest, dev, test), spec
+    if kind == "published":
+        from pyswarmopt_llm.tasks.published import read_published
+
+        return read_published(rest, dev, test), spec
+    return read_file(Path(spec)), str(Path(spec))
 
 
 def _name_and_seed(spec: str, rest: str) -> tuple[str, int]:

@@ -224,8 +224,8 @@ def fork_servers() -> Iterator[dict[object, ForkServer]]:
 @pytest.fixture
 def shared_fork_server(fork_servers: dict[object, ForkServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches in the test's own directory fork their workers from fork servers that stay."""
+    from pyswarmopt_llm.evaluation.workers import local
     from pyswarmopt_llm.evaluation.workers.local import ForkServer
-    from pyswarmopt_llm.jobs.search import scorers
 
     class Shared(ForkServer):
         def close(self) -> None:
@@ -234,5 +234,5 @@ def shared_fork_server(fork_servers: dict[object, ForkServer], tmp_path: Path, m
     def fork_server(config: SearchConfig, load: Load) -> ForkServer:
         return fork_servers.setdefault((config.utilities, config.tasks), Shared(replace(config, out="unused"), load))
 
-    monkeypatch.setattr(scorers, "ForkServer", fork_server)
+    monkeypatch.setattr(local, "ForkServer", fork_server)
     monkeypatch.chdir(tmp_path)

@@ -57,9 +57,16 @@ CIRCLES = {
         "models",
         "models.adapters.compatibility",
         "models.base",
-        "models.training.train",
     ): "the package's __init__ is imported from inside the package",
     ("tasks.builtin", "tasks.builtin.composite"): "a composite task is made of the tasks of its package",
+}
+NAMED_SPACES = {
+    "baselines.method": "rules take factor or delta, two ways to read an adapter, and no other space",
+    "baselines.changes": "the same",
+    "baselines.rules.sparsify": "the same",
+}
+CONCRETE = {
+    "groups.members.local": "a mixture cannot sample, which its protocol does not say",
 }
 
 
@@ -97,6 +104,31 @@ def test_no_files_import_each_other_in_a_circle() -> None:
         graph.add_edges_from((name, other) for other in imported(tree))
     found = {tuple(sorted(circle)) for circle in networkx.strongly_connected_components(graph) if len(circle) > 1}
     assert found == set(CIRCLES)
+
+
+KINDS = {"factor", "delta", "full", "token", "graph"}
+CONCRETES = {
+    *("FactorSpace", "FlatFactorSpace", "DeltaSpace", "FullSpace", "CoefficientSpace", "TokenSpace", "GraphSpace"),
+    *("TransformersEngine", "VllmEngine", "MixtureEngine", "GraphEngine"),
+}
+
+
+def test_the_kind_of_space_is_an_object_that_is_asked_not_a_name_that_is_compared() -> None:
+    def compares(node: ast.AST) -> bool:
+        if not isinstance(node, ast.Compare) or not ast.unparse(node.left).endswith("space"):
+            return False
+        constants = (one for part in node.comparators for one in ast.walk(part) if isinstance(one, ast.Constant))
+        return any(one.value in KINDS for one in constants)
+
+    assert homes(compares) == set(NAMED_SPACES)
+
+
+def test_no_concrete_engine_or_space_is_asked_for_outside_its_folder() -> None:
+    def asks(node: ast.AST) -> bool:
+        called = isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance"
+        return called and any(isinstance(one, ast.Name) and one.id in CONCRETES for one in ast.walk(node.args[1]))  # type: ignore[attr-defined]
+
+    assert {name for name in homes(asks) if not name.startswith(("spaces", "models"))} == set(CONCRETE)
 
 
 # One of each

@@ -62,9 +62,10 @@ def command(given: Training, quiet: Quiet = False, as_json: Json = False) -> Non
 
     Example: swarm-llm train-expert --base B --data builtin:dates --out experts/dates --rank 4
     """
-    from pyswarmopt_llm.models import TrainingOptions, resolve_base, train_expert
+    from pyswarmopt_llm.models.base import resolve_base
     from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
     from pyswarmopt_llm.models.training.examples import load_examples
+    from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
 
     where = pick_device(given.device)
     sources = {spec: load_examples(spec, given.examples, given.seed) for spec in given.data}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.spaces import SEVERAL
+from pyswarmopt_llm.spaces import space_kind
 
 RAY = "ray"
 
@@ -70,7 +70,7 @@ def check_workers(config: SearchConfig) -> None:
         if config.timeout is not None:
             raise InvalidOption("timeout", None, "ends a worker that hangs, so it needs `workers` 2 or more")
         return
-    if config.space in SEVERAL:
+    if not space_kind(config.space).takes_workers:
         why = f"space {config.space} has several models in one process; remove it"
         raise InvalidOption("workers", config.workers, why)
     if config.calibrate:

@@ -15,10 +15,10 @@ from pyswarmopt_llm.models import side_by_side
 from pyswarmopt_llm.models.adapters.adapter import load_factors
 from pyswarmopt_llm.models.adapters.compatibility import unique_names
 from pyswarmopt_llm.models.side_by_side import find_members, load_members
-from pyswarmopt_llm.spaces.graph.files import holds_graph
+from pyswarmopt_llm.spaces.graph.space import holds_graph
 from pyswarmopt_llm.spaces.load import load_engine
 from pyswarmopt_llm.spaces.mixture.engine import MixtureEngine
-from pyswarmopt_llm.spaces.mixture.files import MixtureFile, holds_mixture, read_mixture
+from pyswarmopt_llm.spaces.mixture.space import MixtureFile, holds_mixture, read_mixture
 
 Place = EndpointSpec | MixtureFile | side_by_side.Member
 

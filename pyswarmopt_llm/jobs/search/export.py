@@ -8,12 +8,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pyswarmopt_llm.baselines.truncate import truncate_low_rank
 from pyswarmopt_llm.common.interfaces import Patch, Space
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
-from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
-from pyswarmopt_llm.spaces.save import save_patch
 
 
 def save_truncated(
@@ -24,18 +21,13 @@ def save_truncated(
     Returns:
         `rank`, and `relative_error` in the Frobenius norm over all weights.
     """
+    from pyswarmopt_llm.baselines.truncate import truncate_low_rank
+    from pyswarmopt_llm.spaces.one_base import save_patch
+
     cut = {name: truncate_low_rank(change, rank) for name, change in space.realise(position).low_rank.items()}
     save_patch(Patch(low_rank={name: part.change for name, part in cut.items()}), experts, folder)
     lost, whole = sum(part.lost for part in cut.values()), sum(part.whole for part in cut.values())
     return {"rank": rank, "relative_error": math.sqrt(lost / whole) if whole else 0.0}
-
-
-def coefficients_by_group(space: Space, position: Tensor) -> dict[str, dict[str, float]]:
-    """Group of weights -> expert -> coefficient; empty where all weights share their coefficients."""
-    if not isinstance(space, CoefficientSpace) or len(space.group_names) == 1:
-        return {}
-    rows = zip(space.group_names, space.by_group(position).tolist(), strict=True)
-    return {group: dict(zip(space.expert_names, row, strict=True)) for group, row in rows}
 
 
 def items_saved(rows: Iterable[Row], items: int) -> float:

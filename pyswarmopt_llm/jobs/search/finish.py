@@ -18,12 +18,9 @@ from pyswarmopt_llm.common.statistics import findings, interval
 from pyswarmopt_llm.evaluation.record import RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
-from pyswarmopt_llm.jobs.search.export import coefficients_by_group, items_saved, save_truncated
+from pyswarmopt_llm.jobs.search.export import items_saved, save_truncated
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.selection import Choice
-from pyswarmopt_llm.reporting.card import model_card
-from pyswarmopt_llm.reporting.report.report import render_report
-from pyswarmopt_llm.spaces.graph.messages import in_words
 from pyswarmopt_llm.tasks import Scoring
 
 log = logging.getLogger(__name__)
@@ -66,8 +63,8 @@ def finish(
         metrics={name: metric.name for name, metric in job.objectives.metrics.items()},
         **findings(scores),
         coefficients=dict(zip(space.expert_names, space.coefficients(chosen.position).tolist(), strict=True)),
-        graph=in_words(files.graph, space.expert_names) if files.graph else None,
-        coefficients_by_group=coefficients_by_group(space, chosen.position) or None,
+        graph=job.kind.in_words(files, space.expert_names),
+        coefficients_by_group=space.coefficients_by_group(chosen.position) or None,
         evaluations=len(run.rows),
         item_evaluations=sum(row.n for row in run.rows),
         # Functions and harness tasks are always scored whole.
@@ -87,6 +84,9 @@ def finish(
 
 def publish(job: Job, run: Run, result: RunResult) -> dict[str, Any]:
     """Write card and report first, ``result.json`` last: where it is, everything is. Returns its content."""
+    from pyswarmopt_llm.reporting.card import model_card
+    from pyswarmopt_llm.reporting.report.report import render_report
+
     found = result.to_json()
     write_text(run.path / "best" / "README.md", model_card(run.about, found))
     write_text(run.path / "report.html", render_report(run.about, found, run.rows, job.tasks))
@@ -103,7 +103,7 @@ def _write_best(job: Job, run: Run, chosen: Choice) -> tuple[Patch, dict[str, fl
     if job.config.output_rank is None:
         space.save(chosen.position, folder)
     else:
-        cut = save_truncated(job.space, chosen.position, job.config.output_rank, job.adapters, folder)
+        cut = save_truncated(job.space, chosen.position, job.config.output_rank, job.prepared.experts, folder)
     return space.read(folder), cut
 
 
@@ -113,7 +113,7 @@ def _closing_scores(
     """Best, best single expert and uniform average on dev and test."""
     vertices = job.space.vertices()
     contestants = {"best": best, "best_single": job.space.realise(vertices[single])}
-    if job.config.space != "graph":  # graphs have no average
+    if job.kind.averages:
         contestants["uniform"] = job.space.realise(vertices.mean(0))
     utilities = {split: job.utilities(split, scorings) for split in ("dev", "test")}
     found: Scores = {}

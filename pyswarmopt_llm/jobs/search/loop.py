@@ -18,6 +18,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import versions
+from pyswarmopt_llm.common.interfaces import StructureSpace
 from pyswarmopt_llm.common.optimizers import is_swarm, optimizer, released
 from pyswarmopt_llm.evaluation.policy import Policy, Round, make_policy
 from pyswarmopt_llm.evaluation.record import Row
@@ -34,7 +35,6 @@ from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.jobs.search.scorers import Scorers
 from pyswarmopt_llm.jobs.search.scoring import choose_scorings, warn_if_chance
 from pyswarmopt_llm.jobs.search.selection import choose, save_front
-from pyswarmopt_llm.jobs.search.weight_step import weight_step
 from pyswarmopt_llm.metrics.external.permission import require
 from pyswarmopt_llm.spaces.starts import starting_points
 
@@ -69,8 +69,8 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
     path = user_path(config.out)
     check_new(path)
     job = prepare(with_threads(config))
-    more = {"calibration": dict(job.trial)} if job.trial else {}
-    about = about_run(job.config, job.fingerprints, base_name=job.base_name, versions=versions(), **more)
+    more = {"calibration": dict(job.prepared.trial)} if job.prepared.trial else {}
+    about = about_run(job.config, job.fingerprints, base_name=job.prepared.base_name, versions=versions(), **more)
     return _work(job, Run.create(path, about), on_event)
 
 
@@ -132,7 +132,11 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
                 stop = _loop(job, run, swarm, scorer, policy, archive, notify)
                 best = _best(swarm, scorer, policy, max(row.value for row in experts))
             chosen = choose(job, scorers, archive, best, scorings)
-        chosen, weights = weight_step(job, run, chosen, scorer, scorings, notify, on_row)
+        weights = None
+        if isinstance(job.space, StructureSpace):
+            from pyswarmopt_llm.jobs.search.weight_step import weight_step
+
+            chosen, weights = weight_step(job, job.space, run, chosen, scorer, scorings, notify, on_row)
         notify(Event("closing"))
         result = finish(job, run, chosen, singles, scorings, scorers.memory)
         front = save_front(job, run, archive, chosen.position) if len(job.objectives.names) > 1 else None

@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from pyswarmopt_llm.common.config import PROPOSALS, SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import Space, Utility
+from pyswarmopt_llm.common.interfaces import Engine, Space, Utility
 from pyswarmopt_llm.evaluation.evaluator import Evaluator
-from pyswarmopt_llm.evaluation.surrogate.proposals import proposal_count
 from pyswarmopt_llm.evaluation.workers.messages import LETTERS, Questions
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
 from pyswarmopt_llm.jobs.search.budget import Budget
-from pyswarmopt_llm.jobs.search.validate import VLLM, check_budget, check_screen, check_settings
+from pyswarmopt_llm.jobs.search.validate import check_budget, check_screen, check_settings
 from pyswarmopt_llm.metrics.combine import harmonic
 from pyswarmopt_llm.metrics.objectives import Objectives, load_objectives, task_print
 from pyswarmopt_llm.metrics.questions.answer_format import trial_of
 from pyswarmopt_llm.metrics.questions.context_window import check_askable
-from pyswarmopt_llm.models import BaseModel, resolve_base
-from pyswarmopt_llm.models.adapters.adapter import AdapterFile, AdapterInfo
-from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
-from pyswarmopt_llm.models.engines.calibration import calibrated
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.models.full_model import ModelInfo, inspect_models
-from pyswarmopt_llm.models.side_by_side import find_members, load_members
-from pyswarmopt_llm.spaces import SEVERAL, build_space
-from pyswarmopt_llm.spaces.full import FullSpace
-from pyswarmopt_llm.spaces.graph.engine import GraphEngine
-from pyswarmopt_llm.spaces.graph.mixing import mixer
-from pyswarmopt_llm.spaces.graph.space import GraphSpace
-from pyswarmopt_llm.spaces.load import load_engine, load_vllm
-from pyswarmopt_llm.spaces.mixture.engine import MixtureEngine
-from pyswarmopt_llm.spaces.mixture.space import TokenSpace
+from pyswarmopt_llm.spaces import SpaceKind, space_kind
+from pyswarmopt_llm.spaces.kind import Prepared
 from pyswarmopt_llm.tasks import Scoring, Task
-
-if TYPE_CHECKING:
-    from pyswarmopt_llm.models.engines.vllm import VllmEngine
-
 
 
 @dataclass(frozen=True)
@@ -46,24 +28,34 @@ class Job:
     """What a search works with.
 
     Attributes:
-        config: what was asked.
+        prepared: config, space, engine and experts; also attributes of the job itself.
         objectives: what is maximised.
-        base_name: the base's public name; "" where the experts have several.
-        space: holds the experts' weights, or knows where they are.
-        engine: holds the resident base, or all experts.
-        fingerprints: of base, experts and tasks, for ``run.json``.
-        experts: what the space was made of.
-        trial: what a calibration measured, for ``run.json``; empty without one.
+        kind: of the space.
     """
 
-    config: SearchConfig
+    prepared: Prepared
     objectives: Objectives
-    base_name: str
-    space: Space
-    engine: TransformersEngine | MixtureEngine | GraphEngine | VllmEngine
-    fingerprints: Mapping[str, Any]
-    experts: Sequence[AdapterInfo | ModelInfo] = ()
-    trial: Mapping[str, Any] = field(default_factory=dict)
+    kind: SpaceKind
+
+    @property
+    def config(self) -> SearchConfig:
+        """What was asked, after a calibration if there was one."""
+        return self.prepared.config
+
+    @property
+    def space(self) -> Space:
+        """Holds the experts' weights, or knows where they are."""
+        return self.prepared.space
+
+    @property
+    def engine(self) -> Engine:
+        """Holds the resident base, or all experts."""
+        return self.prepared.engine
+
+    @property
+    def fingerprints(self) -> dict[str, Any]:
+        """Of base, experts and tasks, for ``run.json``."""
+        return {**self.prepared.fingerprints, "tasks": _task_prints(self.objectives)}
 
     @property
     def tasks(self) -> Mapping[str, Task]:
@@ -83,11 +75,6 @@ class Job:
             return Evaluator(self.space, self.engine, tried, harmonic)
         asked = self.utilities(questions.split, dict(questions.scorings))
         return Evaluator(self.space, self.engine, asked, self.objectives.combine)
-
-    @property
-    def adapters(self) -> list[AdapterInfo]:
-        """The experts, where they are adapters."""
-        return [info for info in self.experts if isinstance(info, AdapterInfo)]
 
     @property
     def particles(self) -> int:
@@ -112,6 +99,8 @@ class Job:
         closing = 2 * self.dev_items + 3 * sum(len(task.test) for task in self.tasks.values())
         kept = 0
         if self.config.screen is not None:
+            from pyswarmopt_llm.evaluation.surrogate.proposals import proposal_count
+
             items = self.config.budget_items
             kept = self.dev_items * (PROPOSALS if items is None else proposal_count(items // self.dev_items))
         return Budget(None if minutes is None else 60 * minutes, self.config.budget_items, closing, kept)
@@ -124,89 +113,22 @@ def prepare(config: SearchConfig) -> Job:
         UserError: the first thing that is wrong.
     """
     check_settings(config)  # first, since it is cheap
-    objectives = load_objectives(config)
+    objectives, kind = load_objectives(config), space_kind(config.space)
     paid = [metric.name for metric in objectives.metrics.values() if metric.usage is not None]
     if paid and not parse_workers(config.workers).alone:
         raise UserError(
             f"--workers {config.workers}: {paid[0]} counts and limits its requests in one process; leave it out"
         )
     check_budget(config, objectives.tasks)
-    job = (_members_job if config.space in SEVERAL else _weights_job)(config, objectives)
-    check_screen(config, objectives, job.space.size)
+    if kind.several_models and objectives.externals:
+        name = next(iter(objectives.externals))
+        raise UserError(f"--space {config.space}: {name} asks one model, not several; give task files")
+    found = kind.prepare(config)
+    job = Job(found, objectives, kind)
+    check_screen(job.config, objectives, job.space.size)
     for name, task in objectives.tasks.items():
         check_askable(task, config.scoring, job.engine, metric=objectives.metrics[name])
     return job
-
-
-def _weights_job(config: SearchConfig, objectives: Objectives) -> Job:
-    """Adapters or models of one base, which alone is resident."""
-    base = resolve_base(config.base)
-    experts = find_experts(config, base)
-    config, trial = calibrated(config, base) if config.calibrate else (config, {})
-    engine: TransformersEngine | VllmEngine
-    if config.engine == VLLM:
-        engine = load_vllm(config, base, experts)
-        adapters = [AdapterFile(info) for info in experts if isinstance(info, AdapterInfo)]
-        space = build_space(config.space, adapters, config.exact_flat, config.granularity)
-    else:
-        engine = load_engine(
-            base, config.dtype, config.device, config.threads, config.batch_tokens, config.space == "full"
-        )
-        space = open_space(config, base, experts, engine)
-    prints = {
-        "base": base.fingerprint,
-        "experts": {info.name: info.fingerprint for info in experts},
-        "tasks": _task_prints(objectives),
-    }
-    return Job(config, objectives, base.name, space, engine, prints, experts, trial)
-
-
-def _members_job(config: SearchConfig, objectives: Objectives) -> Job:
-    """Models and adapters of any bases, all resident side by side."""
-    if objectives.externals:
-        name = next(iter(objectives.externals))
-        raise UserError(f"--space {config.space}: {name} asks one model, not several; give task files")
-    members = find_members(config.experts, config.base or None)
-    loaded = load_members(members, config.dtype, config.device, config.threads)
-    bases = {member.base.name for member in members}
-    prints = {
-        "experts": {member.name: member.fingerprint for member in members},
-        "tasks": _task_prints(objectives),
-    }
-    name = bases.pop() if len(bases) == 1 else ""
-    if config.space == "graph":
-        graphs = GraphSpace(members, config.seed)
-        return Job(config, objectives, name, graphs, GraphEngine(loaded, mixer(members)), prints)
-    return Job(config, objectives, name, TokenSpace(members, config.contrast), MixtureEngine(loaded), prints)
-
-
-def find_experts(config: SearchConfig, base: BaseModel) -> Sequence[AdapterInfo | ModelInfo]:
-    """The experts, proven to fit the base and each other as the space needs it.
-
-    Raises:
-        UserError: one does not.
-    """
-    if config.space == "full":
-        return inspect_models(config.experts, base)
-    report = inspect_experts(config.experts, base)
-    report.require(config.space)
-    return report.experts
-
-
-def open_space(
-    config: SearchConfig, base: BaseModel, experts: Sequence[AdapterInfo | ModelInfo], engine: TransformersEngine
-) -> Space:
-    """The space over the experts that `find_experts` found; adapters are read one at a time, models not at all.
-
-    Raises:
-        UserError: an expert's weights are damaged.
-    """
-    models = [info for info in experts if isinstance(info, ModelInfo)]
-    if models:
-        parameters = [name for name, _ in engine.model.named_parameters()]
-        return FullSpace(base, models, parameters, config.granularity)
-    files = [AdapterFile(info) for info in experts if isinstance(info, AdapterInfo)]
-    return build_space(config.space, files, config.exact_flat, config.granularity)
 
 
 def _task_prints(objectives: Objectives) -> dict[str, str]:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.scorer import OnRow, Scorer
-from pyswarmopt_llm.evaluation.workers.local import ForkServer
 from pyswarmopt_llm.evaluation.workers.messages import LETTERS, Failed, Questions
-from pyswarmopt_llm.evaluation.workers.pool import Pool
-from pyswarmopt_llm.evaluation.workers.sharding import ShardingPool
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.models.engines.hardware import pick_device
 
 if TYPE_CHECKING:
+    from pyswarmopt_llm.evaluation.workers.local import ForkServer
+    from pyswarmopt_llm.evaluation.workers.pool import Pool
     from pyswarmopt_llm.evaluation.workers.ray import RayCluster
+    from pyswarmopt_llm.evaluation.workers.sharding import ShardingPool
 
 _PHASES = {LETTERS: "letter", "dev": "search", "fresh": "confirm"}  # in the journal
 
@@ -59,12 +59,17 @@ class Scorers:
         evaluator = self._job.evaluator(questions)
         pool = None
         if not self._workers.alone:
+            from pyswarmopt_llm.evaluation.workers.sharding import ShardingPool
+
             self._pool = self._pool or self._start_pool()
             pool = ShardingPool(self._pool, questions, evaluator)
             self._sharding.append(pool)
         return Scorer(self._run, self._job.space, evaluator, _PHASES[questions.split], self._on_row, pool)
 
     def _start_pool(self) -> Pool:
+        from pyswarmopt_llm.evaluation.workers import local
+        from pyswarmopt_llm.evaluation.workers.pool import Pool
+
         job = self._job
         # What `auto` stands for is found out once: another process or machine might decide otherwise.
         config = replace(job.config, dtype=str(job.engine.dtype).removeprefix("torch."))
@@ -78,7 +83,7 @@ class Scorers:
             self._place = cluster = RayCluster(self._workers.address, config, prepare)
             return Pool(cluster.start_worker, cluster.size, job.fingerprints, config.timeout, on_failure)
         device = "cpu" if pick_device(config.device).type == "cpu" else config.device
-        self._place = fork_server = ForkServer(replace(config, device=device), prepare)
+        self._place = fork_server = local.ForkServer(replace(config, device=device), prepare)
         count = self._workers.count
         return Pool(fork_server.start_worker, lambda: count, job.fingerprints, config.timeout, on_failure)
 

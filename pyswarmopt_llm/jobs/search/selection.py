@@ -16,7 +16,6 @@ from pyswarmopt_llm.evaluation.workers.messages import Questions
 from pyswarmopt_llm.jobs.search.archive import Archive, Candidate
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.scorers import Scorers
-from pyswarmopt_llm.reporting.plots import plot_front
 from pyswarmopt_llm.tasks import Scoring
 
 
@@ -83,6 +82,8 @@ def save_front(job: Job, run: Run, archive: Archive, chosen: Tensor) -> dict[str
     found = {"tasks": list(job.objectives.names), "points": points, "all": everything}
     write_json(folder / "front.json", found)
     at = archive.at(chosen)
+    from pyswarmopt_llm.reporting.plots import plot_front
+
     plot_front(folder / "front.png", everything, [p["dev"] for p in points], dict(at.tasks) if at else None)
     return {"points": points, "size": len(everything)}
 

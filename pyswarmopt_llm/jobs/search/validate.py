@@ -8,11 +8,10 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.common.options import check_options
-from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
 from pyswarmopt_llm.evaluation.workers.spec import check_workers, parse_workers
 from pyswarmopt_llm.metrics.objectives import Objectives
 from pyswarmopt_llm.models.files import inside
-from pyswarmopt_llm.spaces import SEVERAL, check_space
+from pyswarmopt_llm.spaces import space_kind
 from pyswarmopt_llm.spaces.starts import check_start
 from pyswarmopt_llm.tasks import Task
 
@@ -30,34 +29,18 @@ def check_settings(config: SearchConfig) -> None:
         raise InvalidOption("experts", None, f"{len(config.experts)} given, a search mixes at least 2{hint}")
     check_options(config)
     check_workers(config)
-    check_space(config.space, config.exact_flat, config.granularity)
+    space_kind(config.space).check(config)
     check_start(config.start, config.space, config.exact_flat)
-    _check_space_options(config)
     _check_engine(config)
     check_optimizer(config.optimizer, config.settings)
     _check_policy(config)
-
-
-def _check_space_options(config: SearchConfig) -> None:
-    """Refuse options that do not go with the space."""
-    if config.contrast and config.space != "token":
-        raise InvalidOption("contrast", True, f"goes with `space` token only, not with {config.space}; remove it")
-    if config.output_rank is not None and config.space != "delta":
-        raise InvalidOption("output_rank", config.output_rank, "goes with `space` delta only; remove it")
-    if config.space not in SEVERAL and not config.base:
-        raise InvalidOption("base", None, "missing; name the model that the experts are adapters of")
-    if config.space in SEVERAL and config.calibrate:
-        raise InvalidOption("calibrate", True, f"tries one base, space {config.space} has several models; remove it")
-    if config.space == "graph" and config.particles <= len(config.experts):
-        first = f"the first {len(config.experts)} are the experts alone, the others random graphs"
-        raise InvalidOption("particles", config.particles, f"{first}; give more particles than experts")
 
 
 def _check_engine(config: SearchConfig) -> None:
     """Refuse what vLLM cannot do."""
     if config.engine != VLLM:
         return
-    if config.space not in ("factor", "delta"):
+    if not space_kind(config.space).adapters:
         raise InvalidOption("engine", VLLM, f"takes LoRA candidates, not space {config.space}; remove it")
     if not parse_workers(config.workers).alone or config.calibrate:
         raise InvalidOption("engine", VLLM, "makes its own batches in one process; remove `workers` and `calibrate`")
@@ -91,8 +74,11 @@ def check_screen(config: SearchConfig, objectives: Objectives, size: int) -> Non
     """
     if config.screen is None:
         return
-    if config.space in SEVERAL or config.engine != TRANSFORMERS:
-        where = f"`space` {config.space}" if config.space in SEVERAL else f"`engine` {config.engine}"
+    from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
+
+    several = space_kind(config.space).several_models
+    if several or config.engine != TRANSFORMERS:
+        where = f"`space` {config.space}" if several else f"`engine` {config.engine}"
         raise InvalidOption("screen", None, f"{where} scores all items at once; remove it")
     metrics = {name: metric.name for name, metric in objectives.metrics.items()}
     for name, metric in {**metrics, **dict.fromkeys(objectives.externals, "its own score")}.items():

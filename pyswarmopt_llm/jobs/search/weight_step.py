@@ -17,15 +17,14 @@ from torch import Tensor
 
 import pyswarmopt as pso
 from pyswarmopt_llm.common.events import Event, OnEvent
+from pyswarmopt_llm.common.interfaces import PlacedSpace, StructureSpace
 from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.evaluation.evaluator import Evaluator
 from pyswarmopt_llm.evaluation.run_directory import Checkpoint, Run
 from pyswarmopt_llm.evaluation.scorer import OnRow, Scorer
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.selection import Choice
-from pyswarmopt_llm.spaces.graph.engine import GraphEngine
 from pyswarmopt_llm.spaces.graph.jfk import ASSIGNMENTS, assignments, jfk_scores
-from pyswarmopt_llm.spaces.graph.space import GraphSpace, PlacedSpace
 from pyswarmopt_llm.tasks import Scoring
 
 PHASE = "weights"  # of the rows in history.jsonl
@@ -33,6 +32,7 @@ PHASE = "weights"  # of the rows in history.jsonl
 
 def weight_step(
     job: Job,
+    graphs: StructureSpace,
     run: Run,
     chosen: Choice,
     structure: Scorer,
@@ -44,6 +44,7 @@ def weight_step(
 
     Args:
         job: what the search works with.
+        graphs: its space.
         run: where every score goes.
         chosen: what the swarm over graphs found.
         structure: what it was scored by; says what is spent already.
@@ -52,21 +53,19 @@ def weight_step(
         on_row: called with every new row.
 
     Returns:
-        What is handed over, and what ``result.json`` says of it; `chosen` and None where nothing is to be done: in
-        other spaces, where the experts are no adapters of one base, or where the budget is spent.
+        What is handed over, and what ``result.json`` says of it; `chosen` and None where the experts are no adapters
+        of one base, or where the budget is spent.
     """
-    if not isinstance(job.space, GraphSpace) or not isinstance(job.engine, GraphEngine):
-        return chosen, None
-    if not job.engine.mixes:
+    if not graphs.mixable:
         text = "the experts are no adapters of one base, so the graph keeps them as they are: no weight step"
         notify(Event("note", {"text": text}))
         return chosen, None
-    one = max(ASSIGNMENTS, len(job.space.expert_names)) * job.dev_items  # items of an iteration
+    one = max(ASSIGNMENTS, len(graphs.expert_names)) * job.dev_items  # items of an iteration
     asked = [structure.item_evaluations - one, structure.item_evaluations]
     if job.budget.spent(asked, structure.seconds):
         notify(Event("note", {"text": "the budget is spent: no weight step"}))
         return chosen, None
-    space = job.space.placed(chosen.position)
+    space = graphs.placed(chosen.position)
     evaluator = Evaluator(space, job.engine, job.utilities("dev", scorings), job.objectives.combine)
     scorer = Scorer(run, space, evaluator, PHASE, on_row)
     notify(Event("note", {"text": f"weight step: {space.places} models of the graph, from dev {chosen.value:.3f}"}))
@@ -77,7 +76,7 @@ def weight_step(
     summary = {"dev_before": chosen.value, **{key: value for key, value in found.items() if key != "position"}}
     notify(Event("note", {"text": f"weight step: dev {found['best_dev']:.3f}, {'taken' if better else 'not taken'}"}))
     after = replace(chosen, position=found["position"], value=found["best_dev"], space=space) if better else chosen
-    return after, {"weight_step": {**summary, "taken": better}}
+    return after, {**summary, "taken": better}
 
 
 def _loop(

@@ -17,7 +17,6 @@ from pyswarmopt_llm.tasks import Item
 
 _LABELS = ("toxicity", "toxic")
 _TEXTS, _TOKENS = 32, 512  # per forward pass; per text, the window of BERT-like classifiers
-MAX_NEW_TOKENS = 20  # as in the paper's data set and the Model Swarms reference
 
 
 def harmlessness(items: Sequence[Item], texts: Sequence[str]) -> list[float]:

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.metrics.objectives import scorings_of
 from pyswarmopt_llm.metrics.registry import METRICS, Metric
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.spaces.graph.engine import GraphEngine
-from pyswarmopt_llm.spaces.mixture.engine import MixtureEngine
 from pyswarmopt_llm.tasks import Task
-
-if TYPE_CHECKING:
-    from pyswarmopt_llm.models.engines.vllm import VllmEngine
 
 
 def check_askable(
     task: Task,
     scoring: str,
-    engine: TransformersEngine | MixtureEngine | GraphEngine | VllmEngine,
+    engine: Engine,
     splits: Sequence[str] = ("dev", "test"),
     metric: Metric = METRICS["accuracy"],
     asked: str = "the base",
@@ -33,9 +27,9 @@ def check_askable(
     Raises:
         UserError: names the task's source, the item and whose context window is too short for it.
     """
-    if isinstance(engine, MixtureEngine | GraphEngine):
-        for name, member in engine.members.items():
-            check_askable(task, scoring, member, splits, metric, name, engine.room)
+    for name, member in engine.members.items():
+        check_askable(task, scoring, member, splits, metric, name, engine.message_tokens)
+    if engine.members:
         return
     window = engine.window
     for split in splits:
@@ -49,11 +43,10 @@ def check_askable(
             for item, text, written in questions.texts():
                 new = max(written, room)
                 # A token takes a byte or more of text (twice as many allowed for, where a tokenizer rewrites
-                # it), so that the few long items alone have to be tokenised here.
+                # it), so that only the few long items have to be tokenised here.
                 if window is None or 2 * len(text.encode()) + new <= window:
                     continue
-                plain = engine.tokenizer.chat_template is None
-                needed = len(engine.tokenizer(text, add_special_tokens=plain)["input_ids"]) + new
+                needed = engine.count_tokens(text) + new
                 if needed > window:
                     raise UserError(
                         f"{task.source}: {split} item {item.id}: {how} scoring needs {needed} tokens, {asked}'s "

@@ -46,6 +46,10 @@ class PromptTokenizer:
             raise ValueError("a prompt is empty: there is nothing to continue")
         return tuple(ids)
 
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text; with the tokenizer's special tokens where no chat template has written them."""
+        return len(self.tokenizer(text, add_special_tokens=self.tokenizer.chat_template is None)["input_ids"])
+
     def encode_prompts(self, prompts: Sequence[str], max_new_tokens: int) -> list[tuple[int, ...]]:
         """Token ids of prompts, each of which must leave room for `max_new_tokens` in the context window."""
         encoded = [self.encode_prompt(prompt) for prompt in prompts]

@@ -17,6 +17,7 @@ from transformers.cache_utils import DynamicCache
 from pyswarmopt_llm.common.errors import NoRoomError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.engines.attention import attention_mask, attention_windows
+from pyswarmopt_llm.models.engines.base import BaseEngine
 from pyswarmopt_llm.models.engines.batching import Batch, Plan, TokenPair, build_plan, encode_pair, make_batch
 from pyswarmopt_llm.models.engines.generation import Draw, greedy, sampled
 from pyswarmopt_llm.models.engines.hardware import out_of_memory
@@ -46,7 +47,7 @@ class TokenScores:
     logprobs: Tensor
 
 
-class TransformersEngine(PromptTokenizer):
+class TransformersEngine(PromptTokenizer, BaseEngine):
     """A causal language model with candidates patched onto it; implements `interfaces.Engine`.
 
     Args:
@@ -81,6 +82,11 @@ class TransformersEngine(PromptTokenizer):
     def dtype(self) -> torch.dtype:
         """The dtype of the model's weights."""
         return self.model.dtype
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:  # type: ignore[override]  # read-only here
+        """As `named_parameters()` of the model gives them."""
+        return tuple(name for name, _ in self.model.named_parameters())
 
     def load(self, patch: Patch) -> None:
         """Make the resident model ``base + patch``; see `PatchedWeights.load`."""

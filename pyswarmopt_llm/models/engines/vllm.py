@@ -19,13 +19,14 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.adapters.write import write_adapter
+from pyswarmopt_llm.models.engines.base import BaseEngine
 from pyswarmopt_llm.models.engines.batching import encode_pair
 from pyswarmopt_llm.models.engines.tokenizing import PromptTokenizer
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # maximum ranks that vLLM can be configured for
 
 
-class VllmEngine(PromptTokenizer):
+class VllmEngine(PromptTokenizer, BaseEngine):
     """One base resident in vLLM with a single adapter slot; implements `interfaces.Engine`.
 
     Args:

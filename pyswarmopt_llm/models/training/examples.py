@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tasks import builtin_examples
+from pyswarmopt_llm.tasks.builtin import builtin_examples
 from pyswarmopt_llm.tasks.formats import json_lines
 
 BUILTIN = "builtin:"

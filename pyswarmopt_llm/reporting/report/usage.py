@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from pyswarmopt_llm.spaces import space_kind
+
 _IMPORT = "from transformers import AutoModelForCausalLM, AutoTokenizer"
 
 
@@ -16,18 +18,17 @@ def usage(config: Mapping[str, Any], base: str) -> list[tuple[str, str]]:
         config: the run's configuration.
         base: the base's public name.
     """
-    folder, space = f"{config['out'].rstrip('/')}/best", config.get("space", "factor")
+    folder, library = f"{config['out'].rstrip('/')}/best", space_kind(config.get("space", "factor")).library
     found = []
-    if space == "full":
+    if library == "transformers":
         found.append(("Load it with transformers", "\n".join([_IMPORT, "", *_loading("model", folder)])))
-    elif space not in ("token", "graph"):
+    elif library == "peft":
         code = ["from peft import PeftModel", _IMPORT, "", *_loading("base", base)]
         code.append(f"model = PeftModel.from_pretrained(base, {folder!r})")
         found.append(("Load it with peft", "\n".join(code)))
     run = shlex.quote(config["out"])
     found.append(("Ask a question", f'swarm-llm generate --run {run} "Which planet is the largest?"'))
-    whole = space in ("full", "token", "graph")
-    model = ["--base", folder] if whole else ["--base", config["base"], "--adapter", folder]
+    model = ["--base", config["base"], "--adapter", folder] if library == "peft" else ["--base", folder]
     for task in config["tasks"][:1]:
         command = ["swarm-llm", "eval", *model, "--task", task, "--split", "test"]
         found.append(("Evaluate it again", shlex.join(command)))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Node, Patch
+from pyswarmopt_llm.models.engines.base import BaseEngine
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.side_by_side import check_answers
 from pyswarmopt_llm.spaces.graph.messages import fitting_turn
@@ -23,7 +24,7 @@ MESSAGE_TOKENS = 64  # most tokens of a message
 _ROUNDS = 512
 
 
-class GraphEngine:
+class GraphEngine(BaseEngine):
     """Runs a graph of models that read each other's messages (Feng et al. 2025); implements `interfaces.Engine`.
 
     Models are called in the graph's order. Each gets the question with the messages of those that it reads, and writes
@@ -41,6 +42,8 @@ class GraphEngine:
     Attributes:
         members: as given.
     """
+
+    message_tokens = MESSAGE_TOKENS
 
     def __init__(self, members: Mapping[str, TransformersEngine], mix: Mix | None = None) -> None:
         check_answers(members)
@@ -96,16 +99,6 @@ class GraphEngine:
     def chat(self, user: str) -> str:
         """The user's turn as it is: a graph has as many chat templates as members."""
         return user
-
-    @property
-    def mixes(self) -> bool:
-        """Whether models that are mixed from several experts can stand at a node."""
-        return self._mix is not None
-
-    @property
-    def room(self) -> int:
-        """Tokens that a model needs for what it writes beside the answer: a message."""
-        return MESSAGE_TOKENS
 
     @property
     def dtype(self) -> torch.dtype:

@@ -13,11 +13,17 @@ from pyswarmopt_llm.spaces.delta import DeltaSpace
 from pyswarmopt_llm.spaces.graph.engine import Mix, Model
 
 
+def mixable(members: Sequence[Member]) -> bool:
+    """Whether all are adapters of one base."""
+    adapters = all(member.adapter is not None for member in members)
+    return adapters and len({member.base.fingerprint for member in members}) == 1
+
+
 def mixer(members: Sequence[Member]) -> Mix | None:
-    """From coefficients to a patch on the members' base; None unless all are adapters of one base."""
-    infos = [member.adapter for member in members if member.adapter is not None]
-    if len(infos) < len(members) or len({member.base.fingerprint for member in members}) > 1:
+    """From coefficients to a patch on the members' base; None unless they are `mixable`."""
+    if not mixable(members):
         return None
+    infos = [member.adapter for member in members if member.adapter is not None]
     space = DeltaSpace([AdapterFile(info) for info in infos])
 
     def mix(model: Model) -> Patch:

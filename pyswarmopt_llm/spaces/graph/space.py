@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.interfaces import Node, Patch
-from pyswarmopt_llm.models.side_by_side import Member
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.interfaces import Engine, Node, Patch, Space
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.side_by_side import Member, load_members
+from pyswarmopt_llm.spaces import register
+from pyswarmopt_llm.spaces.coefficients import as_vector
 from pyswarmopt_llm.spaces.graph.decode import called, g_decode
-from pyswarmopt_llm.spaces.graph.files import GraphFile, read_graph, write_graph
-from pyswarmopt_llm.spaces.position import as_vector
+from pyswarmopt_llm.spaces.graph.engine import GraphEngine
+from pyswarmopt_llm.spaces.graph.messages import in_words
+from pyswarmopt_llm.spaces.graph.mixing import mixable, mixer
+from pyswarmopt_llm.spaces.kind import BaseSpace
+from pyswarmopt_llm.spaces.members import MembersKind, read_members, write_members
+
+FILE = "graph.json"
 
 
-class _Graphs(ABC):
+class _Graphs(BaseSpace):
     """What both spaces of graphs share: a position as a file."""
 
     _members: tuple[Member, ...]
@@ -32,7 +43,12 @@ class _Graphs(ABC):
         Raises:
             UserError: `out` exists already.
         """
-        write_graph(GraphFile(self._members, self.realise(position).graph), out)
+        names = [member.name for member in self._members]
+        nodes = [
+            {"model": {name: c for name, c in zip(names, node.model, strict=True) if c}, "reads": list(node.reads)}
+            for node in self.realise(position).graph
+        ]
+        write_members(Path(out) / FILE, self._members, nodes=nodes)
 
     def read(self, folder: Path) -> Patch:
         """The graph that `save` wrote, to the bit.
@@ -40,7 +56,7 @@ class _Graphs(ABC):
         Raises:
             UserError: the file is damaged, or a member is not what it was.
         """
-        return Patch(graph=read_graph(folder).nodes)
+        return read_graph(folder)[1]
 
 
 class GraphSpace(_Graphs):
@@ -91,6 +107,11 @@ class GraphSpace(_Graphs):
         readers = g_decode(flat.reshape(len(self._members), -1), rng)
         return Patch(graph=called(readers, self._models))
 
+    @property
+    def mixable(self) -> bool:
+        """Whether models that are mixed from several experts can stand at a node: all are adapters of one base."""
+        return mixable(self._members)
+
     def placed(self, position: Tensor) -> PlacedSpace:
         """The space of the models at the nodes of the graph at `position`."""
         return PlacedSpace(self._members, self.realise(position).graph)
@@ -123,10 +144,6 @@ class PlacedSpace(_Graphs):
         """Each expert at all nodes: (n, m * n) float64."""
         return torch.eye(len(self._members), dtype=torch.float64).repeat(1, self.places)
 
-    def starts(self, count: int, seed: int) -> Tensor:
-        """The vertices."""
-        return self.vertices()
-
     def coefficients(self, position: Tensor) -> Tensor:
         """The mean of the nodes' coefficients, (n,) float64."""
         return as_vector(position, self.size).to(torch.float64).view(self.places, -1).mean(0)
@@ -135,3 +152,90 @@ class PlacedSpace(_Graphs):
         """The graph with the models at `position`."""
         rows = as_vector(position, self.size).to(torch.float64).view(self.places, -1).tolist()
         return Patch(graph=tuple(Node(tuple(row), node.reads) for row, node in zip(rows, self._graph, strict=True)))
+
+
+def holds_graph(folder: str | Path) -> bool:
+    """Whether a directory holds a graph instead of a model."""
+    return (user_path(folder) / FILE).is_file()
+
+
+def read_graph(folder: str | Path) -> tuple[tuple[Member, ...], Patch]:
+    """The members of a saved graph and the graph; the members' files are looked at, not loaded.
+
+    Raises:
+        UserError: it is damaged; a member is not there any more, or not what it was when the graph was made.
+    """
+    file = user_path(folder) / FILE
+    content, members = read_members(file)
+    names = [member.name for member in members]
+    try:
+        nodes = tuple(
+            Node(tuple(float(row["model"].get(name, 0.0)) for name in names), tuple(map(int, row["reads"])))
+            for row in content["nodes"]
+        )
+        unknown = {name for row in content["nodes"] for name in row["model"]} - {*names}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{file}: damaged ({type(error).__name__}: {error}); restore it") from error
+    if not nodes or unknown or any(not 0 <= k < place for place, node in enumerate(nodes) for k in node.reads):
+        raise UserError(f"{file}: damaged (a node reads what does not come before it, or is no member); restore it")
+    return members, Patch(graph=nodes)
+
+
+def open_graph(
+    folder: str | Path, dtype: str = "auto", device: str = "auto", threads: int | None = None
+) -> GraphEngine:
+    """Load the graph in a directory such as RUN/best.
+
+    Args:
+        folder: holds ``graph.json``.
+        dtype: of the weights, as in a search.
+        device: where they go.
+        threads: CPU threads (None: as torch finds them).
+
+    Raises:
+        UserError: the file is damaged, or a member cannot be loaded or is not what it was.
+    """
+    members, patch = read_graph(folder)
+    engine = GraphEngine(load_members(members, dtype, device, threads), mixer(members))
+    try:
+        engine.load(patch)
+    except ValueError as error:
+        raise UserError(f"{folder}: {error}") from error
+    return engine
+
+
+class Graph(MembersKind):
+    """Graphs of models that read each other's messages."""
+
+    name = "graph"
+    averages = False  # the mean of adjacency matrices is no average of graphs
+    saved_as = FILE
+    title = "A graph of models found by a swarm"
+    description = (
+        "A directed acyclic graph over {experts} `graph.json` says which model reads whose messages; the models stay "
+        "where they are. Use this directory as a base model:"
+    )
+
+    def check(self, config: SearchConfig) -> None:
+        """See `SpaceKind.check`; some particles have to be more than a single model."""
+        super().check(config)
+        if config.particles <= len(config.experts):
+            first = f"the first {len(config.experts)} are the experts alone, the others random graphs"
+            raise InvalidOption("particles", config.particles, f"{first}; give more particles than experts")
+
+    def over(
+        self, members: Sequence[Member], loaded: Mapping[str, TransformersEngine], config: SearchConfig
+    ) -> tuple[Space, Engine]:
+        """See `MembersKind.over`."""
+        return GraphSpace(members, config.seed), GraphEngine(loaded, mixer(members))
+
+    def open(self, folder: Path, dtype: str, device: str, threads: int | None) -> Engine:
+        """See `SpaceKind.open`."""
+        return open_graph(folder, dtype, device, threads)
+
+    def in_words(self, patch: Patch, names: Sequence[str]) -> str:
+        """Who reads whom."""
+        return in_words(patch.graph, names)
+
+
+register(Graph())

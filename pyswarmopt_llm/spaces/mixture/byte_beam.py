@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pyswarmopt_llm.spaces.mixture.incremental import Reader
+from pyswarmopt_llm.spaces.mixture.incremental import IncrementalDecoder
 from pyswarmopt_llm.spaces.mixture.vocabulary import Span
 
 END = 256  # what stands behind the bytes in a distribution: the text is over
@@ -25,20 +25,20 @@ class _Path:
 
     Attributes:
         weight: probability of the tokens read, up to a common factor.
-        reader: has read them.
+        decoder: has read them.
         span: tokens that the begun one may still become (all of them if none has begun).
     """
 
     weight: float
-    reader: Reader
+    decoder: IncrementalDecoder
     span: Span
 
     def next_bytes(self) -> NDArray[np.float64]:
         """Weight by next byte, (257,); the end only between tokens."""
         found = np.zeros(END + 1)
-        found[:END] = self.reader.voice.vocabulary.next_bytes(self.span, self.reader.texts)
+        found[:END] = self.decoder.text_model.vocabulary.next_bytes(self.span, self.decoder.texts)
         if self.span.depth == 0:
-            found[END] = self.reader.end
+            found[END] = self.decoder.end
         return self.weight * found
 
 
@@ -46,26 +46,26 @@ class ByteBeam:
     """One member's text, byte by byte.
 
     Args:
-        reader: has read the prompt.
+        decoder: has read the prompt.
         paths: most paths that are kept; the more, the nearer to the sum over all tokenisations.
         least: paths with a smaller share of the weight are dropped.
     """
 
-    def __init__(self, reader: Reader, paths: int = 4, least: float = 1e-3) -> None:
+    def __init__(self, decoder: IncrementalDecoder, paths: int = 4, least: float = 1e-3) -> None:
         self._most, self._least = paths, least
-        self._prompt = reader.ids
+        self._prompt = decoder.ids
         self._text = b""
-        self._paths = [_Path(1.0, reader, reader.voice.vocabulary.root)]
+        self._paths = [_Path(1.0, decoder, decoder.text_model.vocabulary.root)]
 
     @property
-    def readers(self) -> list[Reader]:
-        """Of all kept paths: `catch_up` with those of several beams at once before asking for next bytes."""
-        return [path.reader for path in self._paths]
+    def decoders(self) -> list[IncrementalDecoder]:
+        """Of all kept paths: `run_pending` with those of several beams at once before asking for next bytes."""
+        return [path.decoder for path in self._paths]
 
     @property
     def full(self) -> bool:
         """Whether the member's context window is."""
-        return any(path.reader.full for path in self._paths)
+        return any(path.decoder.full for path in self._paths)
 
     def next_bytes(self) -> NDArray[np.float64]:
         """P(next byte) for 0 to 255, and at `END` P(the text is over): (257,), summing to 1.
@@ -81,10 +81,10 @@ class ByteBeam:
         self._text += bytes([byte])
         candidates: list[tuple[float, _Path, int | None]] = []  # share, path before, the token that it completes
         for path in self._paths:
-            vocabulary, texts = path.reader.voice.vocabulary, path.reader.texts
+            vocabulary, texts = path.decoder.text_model.vocabulary, path.decoder.texts
             span = vocabulary.narrow(path.span, byte)
             done = vocabulary.complete(span)
-            going = _Path(path.weight, path.reader, span)
+            going = _Path(path.weight, path.decoder, span)
             candidates.append((path.weight * float(texts[done.stop : span.hi].sum()), going, None))
             for place in done:
                 token = int(vocabulary.ids[place])
@@ -101,17 +101,17 @@ class ByteBeam:
             if share <= self._least * total:
                 continue
             if token is None:
-                found.append(_Path(path.weight / total, path.reader, path.span))
+                found.append(_Path(path.weight / total, path.decoder, path.span))
             else:
-                read = path.reader.read((*path.reader.ids, token))
-                found.append(_Path(share / total, read, read.voice.vocabulary.root))
+                read = path.decoder.read((*path.decoder.ids, token))
+                found.append(_Path(share / total, read, read.text_model.vocabulary.root))
         return found
 
     def _start_again(self) -> list[_Path]:
         """No kept path goes on with these bytes: cut all of the text anew, the longest token first."""
-        reader = self._paths[0].reader if self._paths else None
-        ids = None if reader is None else reader.voice.vocabulary.cut(self._text)
-        if reader is None or ids is None:
+        decoder = self._paths[0].decoder if self._paths else None
+        ids = None if decoder is None else decoder.text_model.vocabulary.cut(self._text)
+        if decoder is None or ids is None:
             return []  # the member has no token for what was read, and nothing to say from here on
-        read = reader.read((*self._prompt, *ids))
-        return [_Path(1.0, read, read.voice.vocabulary.root)]
+        read = decoder.read((*self._prompt, *ids))
+        return [_Path(1.0, read, read.text_model.vocabulary.root)]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyswarmopt_llm.spaces.mixture.byte_beam import END, ByteBeam
-from pyswarmopt_llm.spaces.mixture.incremental import Reader
+from pyswarmopt_llm.spaces.mixture.incremental import IncrementalDecoder
 
 # Bytes inside a word: letters and digits of ASCII, and every byte of all other characters.
 _INSIDE = frozenset(byte for byte in range(256) if byte >= 0x80 or chr(byte).isalnum())
@@ -35,9 +35,9 @@ class ByteMixture:
         self._found: NDArray[np.float64] | None = None
 
     @property
-    def readers(self) -> list[Reader]:
-        """Of all members and paths; see `ByteBeam.readers`."""
-        return [reader for beam in self._beams for reader in beam.readers]
+    def decoders(self) -> list[IncrementalDecoder]:
+        """Of all members and paths; see `ByteBeam.decoders`."""
+        return [decoder for beam in self._beams for decoder in beam.decoders]
 
     @property
     def full(self) -> bool:

@@ -13,7 +13,7 @@ from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.spaces.mixture.byte_beam import END, ByteBeam
 from pyswarmopt_llm.spaces.mixture.byte_mixture import ByteMixture
 from pyswarmopt_llm.spaces.mixture.fusion import Choose
-from pyswarmopt_llm.spaces.mixture.incremental import Voice, catch_up
+from pyswarmopt_llm.spaces.mixture.incremental import TextModel, run_pending
 from pyswarmopt_llm.spaces.mixture.mixing import log_mixture
 
 BYTES_PER_TOKEN = 4  # of English text in common vocabularies; how a limit in tokens becomes one in bytes
@@ -60,7 +60,7 @@ def exact_pieces(tokenizer: object, steps: Iterable[dict[int, int]]) -> Iterator
 
 
 def byte_steps(
-    voices: Sequence[Voice], weights: Sequence[float], users: Sequence[str], max_new_tokens: int
+    text_models: Sequence[TextModel], weights: Sequence[float], users: Sequence[str], max_new_tokens: int
 ) -> Iterator[dict[int, int]]:
     """Greedy bytes of a `ByteMixture` for each user's turn: after each step the new byte of each text that goes on.
 
@@ -68,11 +68,12 @@ def byte_steps(
     does.
     """
     mixtures = {
-        row: ByteMixture([ByteBeam(voice.hear(user)) for voice in voices], weights) for row, user in enumerate(users)
+        row: ByteMixture([ByteBeam(text_model.begin(user)) for text_model in text_models], weights)
+        for row, user in enumerate(users)
     }
     for _ in range(BYTES_PER_TOKEN * max_new_tokens):
         mixtures = {row: mixture for row, mixture in mixtures.items() if not mixture.full}
-        catch_up(reader for mixture in mixtures.values() for reader in mixture.readers)
+        run_pending(decoder for mixture in mixtures.values() for decoder in mixture.decoders)
         chosen = {row: int(mixture.next_bytes().argmax()) for row, mixture in mixtures.items()}
         mixtures = {row: mixture for row, mixture in mixtures.items() if chosen[row] != END}
         if not mixtures:
@@ -82,22 +83,23 @@ def byte_steps(
             mixture.push(chosen[row])
 
 
-def token_pieces(voices: Sequence[Voice], choose: Choose, user: str, max_new_tokens: int) -> Iterator[bytes]:
+def token_pieces(text_models: Sequence[TextModel], choose: Choose, user: str, max_new_tokens: int) -> Iterator[bytes]:
     """Tokens that a fusion chooses, each then read by every member in its own tokens."""
-    start = [voice.hear(user) for voice in voices]
-    readers, text = start, b""
+    start = [text_model.begin(user) for text_model in text_models]
+    decoders, text = start, b""
     for _ in range(max_new_tokens):
-        if any(reader.full for reader in readers):
+        if any(decoder.full for decoder in decoders):
             return
-        piece = choose(readers)
+        piece = choose(decoders)
         if piece is None:
             return
         yield piece
         text += piece
         # A character that is not whole cannot be tokenised yet: the members then read what is.
         whole = text.decode("utf-8", errors="ignore")
-        readers = [
-            reader.read((*first.ids, *reader.voice.encode(whole))) for first, reader in zip(start, readers, strict=True)
+        decoders = [
+            decoder.read((*first.ids, *decoder.text_model.encode(whole)))
+            for first, decoder in zip(start, decoders, strict=True)
         ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -12,12 +11,12 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.models.alphabet import same_tokenizer
+from pyswarmopt_llm.models.engines.base import BaseEngine
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.models.side_by_side import check_members, load_members
+from pyswarmopt_llm.models.side_by_side import check_members
 from pyswarmopt_llm.spaces.mixture.decoding import as_text, byte_steps, exact_pieces, exact_tokens, token_pieces
-from pyswarmopt_llm.spaces.mixture.files import read_mixture
 from pyswarmopt_llm.spaces.mixture.fusion import TOKEN_FUSIONS
-from pyswarmopt_llm.spaces.mixture.incremental import Voice
+from pyswarmopt_llm.spaces.mixture.incremental import TextModel
 from pyswarmopt_llm.spaces.mixture.mixing import log_mixture
 from pyswarmopt_llm.spaces.mixture.table import OptionTable, ask_members
 
@@ -25,7 +24,7 @@ FUSIONS = ("exact", "bytes", *TOKEN_FUSIONS)
 BYTE_TEXTS = 16  # written together byte by byte: the keys and values of four paths each are held
 
 
-class MixtureEngine:
+class MixtureEngine(BaseEngine):
     """Runs sum_i w_i P_i(next token); implements `interfaces.Engine`.
 
     A prompt here is what a user says: every member puts it into its own chat template when it is asked.
@@ -51,7 +50,7 @@ class MixtureEngine:
         self.weights = torch.full((len(members),), 1 / len(members), dtype=torch.float64)
         self.same_tokenizer = same_tokenizer([member.tokenizer for member in members.values()])
         self.fusion = self._fusion(fusion)
-        self._voices: dict[int, Voice] = {}
+        self._text_models: dict[int, TextModel] = {}
         self._tables: dict[tuple[tuple[str, str], ...], OptionTable] = {}
 
     def load(self, patch: Patch) -> None:
@@ -99,11 +98,11 @@ class MixtureEngine:
             return ["".join(self.stream(prompt, max_new_tokens)) for prompt in prompts]
         members, weights = self._speaking(prompts, max_new_tokens)
         if self.fusion == "bytes":
-            voices = [self._voice(member) for member in members]
+            text_models = [self._text_model(member) for member in members]
             return [
                 text
                 for start in range(0, len(prompts), BYTE_TEXTS)
-                for text in _byte_texts(voices, weights, prompts[start : start + BYTE_TEXTS], max_new_tokens)
+                for text in _byte_texts(text_models, weights, prompts[start : start + BYTE_TEXTS], max_new_tokens)
             ]
         found: list[list[int]] = [[] for _ in prompts]
         for step in exact_tokens(members, weights, prompts, max_new_tokens):
@@ -120,12 +119,12 @@ class MixtureEngine:
         members, weights = self._speaking([prompt], max_new_tokens)
         if self.fusion == "exact":
             return exact_pieces(members[0].tokenizer, exact_tokens(members, weights, [prompt], max_new_tokens))
-        voices = [self._voice(member) for member in members]
+        text_models = [self._text_model(member) for member in members]
         if self.fusion == "bytes":
-            steps = byte_steps(voices, weights, [prompt], max_new_tokens)
+            steps = byte_steps(text_models, weights, [prompt], max_new_tokens)
             return as_text(bytes(step.values()) for step in steps)
-        choose = TOKEN_FUSIONS[self.fusion](voices, weights)
-        return as_text(token_pieces(voices, choose, prompt, max_new_tokens))
+        choose = TOKEN_FUSIONS[self.fusion](text_models, weights)
+        return as_text(token_pieces(text_models, choose, prompt, max_new_tokens))
 
     def _speaking(self, prompts: Sequence[str], max_new_tokens: int) -> tuple[list[TransformersEngine], list[float]]:
         """The members that have a weight, and their weights, once the prompts are known to fit."""
@@ -135,12 +134,12 @@ class MixtureEngine:
                 member.check_length(len(member.encode_prompt(member.chat(prompt))) + max_new_tokens, prompt)
         return [member for member, _ in speaking], [weight for _, weight in speaking]
 
-    def _voice(self, member: TransformersEngine) -> Voice:
+    def _text_model(self, member: TransformersEngine) -> TextModel:
         """Adapters of one base share a vocabulary, which is sorted once."""
         key = id(member.tokenizer)
-        if key not in self._voices:
-            self._voices[key] = Voice.of(member)
-        return Voice(member, self._voices[key].vocabulary)
+        if key not in self._text_models:
+            self._text_models[key] = TextModel.of(member)
+        return TextModel(member, self._text_models[key].vocabulary)
 
     def _fusion(self, name: str) -> str:
         if name == "auto":
@@ -156,44 +155,16 @@ class MixtureEngine:
         return user
 
     @property
-    def room(self) -> int:
-        """Tokens that a member needs for what it writes beside the answer: none."""
-        return 0
-
-    @property
     def dtype(self) -> torch.dtype:
         """The dtype of the members' weights."""
         return next(iter(self.members.values())).dtype
 
 
-def _byte_texts(voices: Sequence[Voice], weights: Sequence[float], prompts: Sequence[str], new: int) -> list[str]:
+def _byte_texts(
+    text_models: Sequence[TextModel], weights: Sequence[float], prompts: Sequence[str], new: int
+) -> list[str]:
     found = [bytearray() for _ in prompts]
-    for step in byte_steps(voices, weights, prompts, new):
+    for step in byte_steps(text_models, weights, prompts, new):
         for row, byte in step.items():
             found[row].append(byte)
     return ["".join(as_text([bytes(text)])) for text in found]
-
-
-def open_mixture(
-    folder: str | Path,
-    dtype: str = "auto",
-    device: str = "auto",
-    threads: int | None = None,
-    fusion: str = "auto",
-) -> MixtureEngine:
-    """Load the mixture in a directory such as RUN/best, ready to be asked.
-
-    Args:
-        folder: holds ``mixture.json``.
-        dtype: of the weights, as in a search.
-        device: where they go.
-        threads: CPU threads (None: as torch finds them).
-        fusion: see `MixtureEngine`.
-
-    Raises:
-        UserError: the file is damaged, or a member cannot be loaded or is not what it was.
-    """
-    file = read_mixture(folder)
-    engine = MixtureEngine(load_members(file.members, dtype, device, threads), fusion)
-    engine.load(Patch(mixture=file.weights))
-    return engine

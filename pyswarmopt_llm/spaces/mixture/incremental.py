@@ -24,15 +24,15 @@ _ROWS = 32  # texts in one forward pass: more save little, and their keys and va
 
 
 @dataclass(frozen=True)
-class Voice:
-    """A member that can be asked for text: its engine and its vocabulary."""
+class TextModel:
+    """A member that writes text: its engine and its vocabulary."""
 
     engine: TransformersEngine
     vocabulary: Vocabulary
 
     @classmethod
-    def of(cls, engine: TransformersEngine) -> Voice:
-        """The voice of an engine.
+    def of(cls, engine: TransformersEngine) -> TextModel:
+        """Of an engine.
 
         Raises:
             UserError: its tokenizer does not say which bytes a token stands for.
@@ -42,33 +42,33 @@ class Voice:
         tokens = (token_bytes(engine.tokenizer) + [None] * size)[:size]
         return cls(engine, Vocabulary(tokens, engine.stops()))
 
-    def hear(self, user: str) -> Reader:
+    def begin(self, user: str) -> IncrementalDecoder:
         """Read a user's turn in the member's chat template."""
-        return Reader(self, self.engine.encode_prompt(self.engine.chat(user)))
+        return IncrementalDecoder(self, self.engine.encode_prompt(self.engine.chat(user)))
 
     def encode(self, text: str) -> list[int]:
         """Ids of a piece of the answer, nothing added."""
         return [int(i) for i in self.engine.tokenizer(text, add_special_tokens=False)["input_ids"]]
 
 
-class Reader:
-    """A text that a member has read, and what it expects next. Never changes: `read` gives a new one.
+class IncrementalDecoder:
+    """A text with its key-value cache and the distribution of what comes next. Immutable: `read` gives a new one.
 
-    The model is asked when that is first looked at, or for many readers at once by `catch_up`. Control tokens other
+    The forward pass runs on first use, or for many decoders at once in `run_pending`. Control tokens other
     than those that end a text cannot be written, so their probability is left out and the rest scaled to sum to 1.
 
     Args:
-        voice: the member.
+        text_model: the member.
         ids: the text, at least one token.
-        before: a reader of the same member to take keys and values from, as far as its text is the same.
+        before: a decoder of the same member to take keys and values from, as far as its text is the same.
 
     Attributes:
-        voice: as given.
+        text_model: as given.
         ids: as given.
     """
 
-    def __init__(self, voice: Voice, ids: Sequence[int], before: Reader | None = None) -> None:
-        self.voice, self.ids = voice, tuple(ids)
+    def __init__(self, text_model: TextModel, ids: Sequence[int], before: IncrementalDecoder | None = None) -> None:
+        self.text_model, self.ids = text_model, tuple(ids)
         self._before = before
         self._seen: _Seen | None = None
 
@@ -77,16 +77,16 @@ class Reader:
         """Whether the model has still to be asked."""
         return self._seen is None
 
-    def read(self, ids: Sequence[int]) -> Reader:
+    def read(self, ids: Sequence[int]) -> IncrementalDecoder:
         """The same member with another text; what both begin with is not computed again."""
-        return Reader(self.voice, ids, self)
+        return IncrementalDecoder(self.text_model, ids, self)
 
     def seen(self) -> _Seen:
         """What the model made of the text."""
         if self._seen is None:
-            catch_up([self])
+            run_pending([self])
         if self._seen is None:
-            raise RuntimeError("a reader was not read")
+            raise RuntimeError("a decoder was not read")
         return self._seen
 
     def before(self) -> tuple[Layers, int]:
@@ -102,28 +102,28 @@ class Reader:
         return [(k[..., :known, :], v[..., :known, :]) for k, v in earlier.seen().layers], known
 
     def note(self, seen: _Seen) -> None:
-        """Take in what the model made of the text; the reader before is needed no more."""
+        """Take in what the model made of the text; the decoder before is needed no more."""
         self._seen, self._before = seen, None
 
     @property
     def full(self) -> bool:
         """Whether another token would not fit into the member's context window."""
-        window = self.voice.engine.window
+        window = self.text_model.engine.window
         return window is not None and len(self.ids) >= window
 
     @cached_property
     def texts(self) -> NDArray[np.float64]:
         """Probability of each text token, (M,), in the order of the vocabulary."""
-        return self.seen().next[self.voice.vocabulary.ids] / self._total
+        return self.seen().next[self.text_model.vocabulary.ids] / self._total
 
     @cached_property
     def end(self) -> float:
         """Probability that the text ends here."""
-        return float(self.seen().next[self.voice.vocabulary.ends].sum() / self._total)
+        return float(self.seen().next[self.text_model.vocabulary.ends].sum() / self._total)
 
     @cached_property
     def _total(self) -> float:
-        vocabulary, expected = self.voice.vocabulary, self.seen().next
+        vocabulary, expected = self.text_model.vocabulary, self.seen().next
         return float(expected[vocabulary.ids].sum() + expected[vocabulary.ends].sum())
 
 
@@ -135,35 +135,35 @@ class _Seen:
     layers: Layers
 
 
-def catch_up(readers: Iterable[Reader]) -> None:
-    """Ask the models of readers that have not been asked yet: each model once for all texts that go together.
+def run_pending(decoders: Iterable[IncrementalDecoder]) -> None:
+    """Run the forward passes that decoders still wait for, batched: each model once for all texts that go together.
 
     A forward pass for one token costs about as much as one for several texts' next token, since it is spent on reading
     the weights.
     """
-    groups: dict[tuple[int, int], list[tuple[Reader, Layers, int]]] = {}
-    for reader in {id(reader): reader for reader in readers if reader.pending}.values():
-        layers, known = reader.before()
+    groups: dict[tuple[int, int], list[tuple[IncrementalDecoder, Layers, int]]] = {}
+    for decoder in {id(decoder): decoder for decoder in decoders if decoder.pending}.values():
+        layers, known = decoder.before()
         # Behind texts that were read, new tokens have to be as many in each row: no padding between old and new.
-        width = len(reader.ids) - known if known else 0
-        groups.setdefault((id(reader.voice.engine), width), []).append((reader, layers, known))
+        width = len(decoder.ids) - known if known else 0
+        groups.setdefault((id(decoder.text_model.engine), width), []).append((decoder, layers, known))
     for group in groups.values():
         for start in range(0, len(group), _ROWS):
             _forward(group[start : start + _ROWS])
 
 
 @torch.inference_mode()
-def _forward(rows: Sequence[tuple[Reader, Layers, int]]) -> None:
+def _forward(rows: Sequence[tuple[IncrementalDecoder, Layers, int]]) -> None:
     """One pass over rows that are padded on the left, so that all end at the same column."""
-    engine = rows[0][0].voice.engine
+    engine = rows[0][0].text_model.engine
     model: Any = engine.model
     old = max(known for _, _, known in rows)
-    new = max(len(reader.ids) - known for reader, _, known in rows)
+    new = max(len(decoder.ids) - known for decoder, _, known in rows)
     ids = torch.zeros(len(rows), new, dtype=torch.int64)
     mask = torch.zeros(len(rows), old + new, dtype=torch.int64)
-    for row, (reader, _, known) in enumerate(rows):
-        ids[row, new - len(reader.ids) + known :] = torch.tensor(reader.ids[known:])
-        mask[row, old + new - len(reader.ids) :] = 1
+    for row, (decoder, _, known) in enumerate(rows):
+        ids[row, new - len(decoder.ids) + known :] = torch.tensor(decoder.ids[known:])
+        mask[row, old + new - len(decoder.ids) :] = 1
     at = (mask.cumsum(-1) - 1).clamp(min=0)[:, old:]
     past = [_padded([layers[k] for _, layers, _ in rows], old) for k in range(len(rows[0][1]))]
     cache = DynamicCache(past) if past else DynamicCache()
@@ -176,11 +176,11 @@ def _forward(rows: Sequence[tuple[Reader, Layers, int]]) -> None:
         logits_to_keep=torch.tensor([-1], device=model.device),
     )
     expected = out.logits[:, -1].double().softmax(-1).cpu().numpy()
-    for row, (reader, _, known) in enumerate(rows):
-        engine.tokens_fed += len(reader.ids) - known
-        own = slice(old + new - len(reader.ids), None)
+    for row, (decoder, _, known) in enumerate(rows):
+        engine.tokens_fed += len(decoder.ids) - known
+        own = slice(old + new - len(decoder.ids), None)
         layers = [(layer.keys[row : row + 1, :, own], layer.values[row : row + 1, :, own]) for layer in cache.layers]
-        reader.note(_Seen(expected[row], layers))
+        decoder.note(_Seen(expected[row], layers))
 
 
 def _padded(parts: Sequence[tuple[Tensor, Tensor]], width: int) -> tuple[Tensor, Tensor]:

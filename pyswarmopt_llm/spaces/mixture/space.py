@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.models.side_by_side import Member
-from pyswarmopt_llm.spaces.mixture.files import MixtureFile, read_mixture, write_mixture
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.side_by_side import Member, load_members
+from pyswarmopt_llm.spaces import register
+from pyswarmopt_llm.spaces.coefficients import as_vector
+from pyswarmopt_llm.spaces.kind import BaseSpace
+from pyswarmopt_llm.spaces.members import MembersKind, read_members, write_members
+from pyswarmopt_llm.spaces.mixture.engine import MixtureEngine
 from pyswarmopt_llm.spaces.mixture.mixing import mixing_weights
-from pyswarmopt_llm.spaces.position import as_vector
+
+FILE = "mixture.json"
 
 
-class TokenSpace:
+class TokenSpace(BaseSpace):
     """Coefficients of next-token distributions as positions: n numbers for n members, each member a unit vector.
 
     Args:
@@ -38,10 +48,6 @@ class TokenSpace:
         """The members as positions: the (n, n) identity, float64."""
         return torch.eye(self.size, dtype=torch.float64)
 
-    def starts(self, count: int, seed: int) -> Tensor:
-        """The members; the optimizer fills up the population."""
-        return self.vertices()
-
     def coefficients(self, position: Tensor) -> Tensor:
         """The weights that the position stands for, (n,) float64, summing to 1."""
         return mixing_weights(as_vector(position, self.size), self._contrast)
@@ -56,7 +62,7 @@ class TokenSpace:
         Raises:
             UserError: `out` exists already.
         """
-        write_mixture(MixtureFile(self._members, self.realise(position).mixture), out)
+        write_members(Path(out) / FILE, self._members, self.realise(position).mixture)
 
     def read(self, folder: Path) -> Patch:
         """The mixture that `save` wrote, to the bit.
@@ -65,3 +71,87 @@ class TokenSpace:
             UserError: the file is damaged, or a member is not what it was.
         """
         return Patch(mixture=read_mixture(folder).weights)
+
+
+@dataclass(frozen=True)
+class MixtureFile:
+    """A mixture that is not loaded.
+
+    Attributes:
+        members: where they lie.
+        weights: of each, summing to 1.
+    """
+
+    members: tuple[Member, ...]
+    weights: tuple[float, ...]
+
+
+def holds_mixture(folder: str | Path) -> bool:
+    """Whether a directory holds a mixture instead of a model."""
+    return (user_path(folder) / FILE).is_file()
+
+
+def read_mixture(folder: str | Path) -> MixtureFile:
+    """Read a mixture; its members' files are looked at, not loaded.
+
+    Raises:
+        UserError: it is damaged; a member is not there any more, or not what it was when the mixture was made.
+    """
+    file = user_path(folder) / FILE
+    content, members = read_members(file)
+    try:
+        weights = tuple(float(row["weight"]) for row in content["members"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{file}: damaged ({type(error).__name__}: {error}); restore it") from error
+    return MixtureFile(members, weights)
+
+
+def open_mixture(
+    folder: str | Path,
+    dtype: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    fusion: str = "auto",
+) -> MixtureEngine:
+    """Load the mixture in a directory such as RUN/best.
+
+    Args:
+        folder: holds ``mixture.json``.
+        dtype: of the weights, as in a search.
+        device: where they go.
+        threads: CPU threads (None: as torch finds them).
+        fusion: see `MixtureEngine`.
+
+    Raises:
+        UserError: the file is damaged, or a member cannot be loaded or is not what it was.
+    """
+    file = read_mixture(folder)
+    engine = MixtureEngine(load_members(file.members, dtype, device, threads), fusion)
+    engine.load(Patch(mixture=file.weights))
+    return engine
+
+
+class Token(MembersKind):
+    """Averages of next-token distributions."""
+
+    name = "token"
+    options = frozenset({"contrast"})
+    saved_as = FILE
+    title = "A mixture of models found by a swarm"
+    description = (
+        "A weighted sum of the next-token distributions of {experts} `mixture.json` names the models, which stay where "
+        "they are. Use this directory as a base model:"
+    )
+
+    def over(
+        self, members: Sequence[Member], loaded: Mapping[str, TransformersEngine], config: SearchConfig
+    ) -> tuple[Space, Engine]:
+        """See `MembersKind.over`."""
+        return TokenSpace(members, config.contrast), MixtureEngine(loaded)
+
+    def open(self, folder: Path, dtype: str, device: str, threads: int | None) -> Engine:
+        """See `SpaceKind.open`."""
+        return open_mixture(folder, dtype, device, threads)
+
+
+register(Token())

@@ -18,6 +18,7 @@ from workers_helpers import plan, same_end
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.evaluation.workers import local
 from pyswarmopt_llm.evaluation.workers.local import ForkServer
 from pyswarmopt_llm.evaluation.workers.pool import Pool
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers, with_threads
@@ -43,7 +44,7 @@ def test_workers_that_load_for_themselves_write_the_same_journal(
 ) -> None:
     """As on GPUs, which a forked process cannot share: here the search takes the CPU for one."""
     search(replace(crew_config, out="one"))
-    monkeypatch.setattr(scorers, "ForkServer", ForkServer)
+    monkeypatch.setattr(local, "ForkServer", ForkServer)
     monkeypatch.setattr(scorers, "pick_device", lambda name: torch.device("cuda"))
     found = search(replace(crew_config, out="two", workers="2", device="auto"))
     same_end("two", "one")

@@ -34,6 +34,7 @@ import pyswarmopt.base.checkpoint
 import pyswarmopt_llm.evaluation.evaluator
 import pyswarmopt_llm.evaluation.run_directory
 import pyswarmopt_llm.evaluation.scorer
+import pyswarmopt_llm.evaluation.workers.local
 import pyswarmopt_llm.evaluation.workers.sharding
 import pyswarmopt_llm.jobs.compare.bench
 import pyswarmopt_llm.jobs.compare.contest
@@ -119,7 +120,7 @@ def loaded(settings: str) -> Callable[[], object]:
 
     def run() -> object:
         pyswarmopt_llm.jobs.search.loop.prepare = lambda config: replace(job, config=config)
-        pyswarmopt_llm.jobs.search.scorers.ForkServer = lambda config, load: fork_server
+        pyswarmopt_llm.evaluation.workers.local.ForkServer = lambda config, load: fork_server
         if (Path(config.out) / "run.json").exists():
             return resume(config.out)
         return search(config)

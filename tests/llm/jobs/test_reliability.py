@@ -22,8 +22,8 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.evaluation.evaluator import Request
 from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.evaluation.workers import local
 from pyswarmopt_llm.evaluation.workers.messages import Questions
-from pyswarmopt_llm.jobs.search import scorers
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 
@@ -120,7 +120,7 @@ def test_ten_workers_and_hundreds_of_evaluations_leave_nothing_behind(
     ask(160)
     assert descriptors() == before[1]
     assert resident() - before[0] < 6e6  # a candidate is 50 kB: not even one in two may stay
-    fork_server = scorers.ForkServer(replace(config, device="cpu"), prepare)
+    fork_server = local.ForkServer(replace(config, device="cpu"), prepare)
     pids = []
     for slot in range(11):
         worker = fork_server.start_worker(slot)

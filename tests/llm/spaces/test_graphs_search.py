@@ -16,7 +16,8 @@ from pyswarmopt_llm.common.interfaces import Node, Patch
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.evaluate import evaluate_model
 from pyswarmopt_llm.jobs.search.loop import resume, search
-from pyswarmopt_llm.spaces.graph import GraphEngine, engine
+from pyswarmopt_llm.spaces.graph import engine
+from pyswarmopt_llm.spaces.graph.engine import GraphEngine
 from pyswarmopt_llm.spaces.graph.messages import fitting_turn
 
 ANT, BEE, CAT = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
@@ -164,9 +165,9 @@ def test_what_a_run_holds(done: Path, mixed: list[Path]) -> None:
     content = json.loads((done / "best" / "graph.json").read_text())
     assert [row["name"] for row in content["members"]] == [path.name for path in mixed]
     assert all(sum(node["model"].values()) == 1.0 for node in content["nodes"])
-    rows = [row for row in Run.open(done).rows if row["phase"] == "search"]
-    assert result["best_dev"] == max(row["value"] for row in rows)
-    assert max(sum(c > 0 for c in row["coefficients"]) for row in rows) > 1  # graphs, not models alone
+    rows = [row for row in Run.open(done).rows if row.phase == "search"]
+    assert result["best_dev"] == max(row.value for row in rows)
+    assert max(sum(c > 0 for c in row.coefficients) for row in rows) > 1  # graphs, not models alone
     assert result["graph"].endswith("answers")
     assert "uniform_dev" not in result
     card = (done / "best" / "README.md").read_text()
@@ -180,7 +181,7 @@ def test_the_first_particles_are_the_models_by_themselves(
 ) -> None:
     own = [(str(tiny_base), str(mixed[0])), *((str(path), None) for path in mixed[1:])]
     found = [evaluate_model(base, expert, str(task), "dev", scoring="likelihood") for base, expert in own]
-    assert [row["value"] for row in Run.open(done).rows[:3]] == [one.score.value for one in found]
+    assert [row.value for row in Run.open(done).rows[:3]] == [one.score.value for one in found]
 
 
 def test_the_files_in_best_score_what_the_result_says(

@@ -19,7 +19,8 @@ from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.merge import merge_experts
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.models.side_by_side import find_members, load_members
-from pyswarmopt_llm.spaces.graph import GraphEngine, engine
+from pyswarmopt_llm.spaces.graph import engine
+from pyswarmopt_llm.spaces.graph.engine import GraphEngine
 from pyswarmopt_llm.spaces.graph.jfk import assignments, jfk_scores
 from pyswarmopt_llm.spaces.graph.mixing import mixer
 from pyswarmopt_llm.spaces.load import open_model
@@ -90,12 +91,12 @@ def done(adapters: list[Path], tiny_base: Path, tmp_path_factory: pytest.TempPat
 def test_the_models_of_the_graph_move_as_well(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result = json.loads((done / "result.json").read_text())
     rows = Run.open(done).rows
-    weights = [row for row in rows if row["phase"] == "weights"]
+    weights = [row for row in rows if row.phase == "weights"]
     step = result["weight_step"]
-    assert step["best_dev"] == max(row["value"] for row in weights)
-    assert step["dev_before"] == max(row["value"] for row in rows if row["phase"] == "search")
+    assert step["best_dev"] == max(row.value for row in weights)
+    assert step["dev_before"] == max(row.value for row in rows if row.phase == "search")
     assert step["iterations"] == 2
-    assert {row["iteration"] for row in weights} == {0, 1}
+    assert {row.iteration for row in weights} == {0, 1}
     assert len(weights) <= 20  # ten assignments in each iteration, equal ones asked once
     assert result["best_dev"] == max(step["best_dev"], step["dev_before"])
     assert step["taken"] == (step["best_dev"] > step["dev_before"])

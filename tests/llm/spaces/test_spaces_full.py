@@ -272,7 +272,7 @@ def test_settings_that_do_not_go_together(tiny_base: Path, tmp_path: Path, tiny_
     for options, message in (
         ({"output_rank": 2}, "output_rank 2: goes with space delta"),
         ({"granularity": "blok"}, "--granularity blok: unknown; did you mean block"),
-        ({"granularity": "block", "exact_flat": True}, "--exact-flat"),
+        ({"granularity": "block", "exact_flat": True}, "exact_flat: has no coefficients"),
         ({"space": "fulll"}, "did you mean full"),
     ):
         with pytest.raises(UserError, match=message):

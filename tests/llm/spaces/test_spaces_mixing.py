@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
-from pyswarmopt_llm.spaces import DeltaSpace, FactorSpace, FlatFactorSpace, build_space, uniform_position
+from pyswarmopt_llm.spaces import build_space, uniform_position
+from pyswarmopt_llm.spaces.delta import DeltaSpace
+from pyswarmopt_llm.spaces.factor import FactorSpace, FlatFactorSpace
 
 MODULE = "model.layers.0.self_attn.q_proj"
 NAME = f"{MODULE}.weight"
@@ -170,7 +172,7 @@ def test_factor_refuses_unequal_experts(tiny: list[Adapter], make_expert: Callab
         ("zzz", False, "use one of: factor, delta"),
         ("full", False, "mixes whole models"),
         ("token", False, "mixes whole models"),
-        ("delta", True, "--exact-flat"),
+        ("delta", True, "exact_flat: goes with space factor only"),
     ],
 )
 def test_unknown_spaces(name: str, exact_flat: bool, message: str, tiny: list[Adapter]) -> None:

@@ -18,8 +18,8 @@ import pytest
 from scipy.stats import chisquare
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tasks import Item, builtin_examples, builtin_names, load_task
-from pyswarmopt_llm.tasks.builtin import SKILLS, builtin_task
+from pyswarmopt_llm.tasks import Item, load_task
+from pyswarmopt_llm.tasks.builtin import SKILLS, builtin_examples, builtin_names, builtin_task
 
 # The number words, spelled out once more and differently from the library.
 UNITS = "one two three four five six seven eight nine".split()

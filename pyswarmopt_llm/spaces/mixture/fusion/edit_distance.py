@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pyswarmopt_llm.spaces.mixture.incremental import Reader, Voice
+from pyswarmopt_llm.spaces.mixture.incremental import IncrementalDecoder, TextModel
 
 K = 32  # tokens of each other member that are aligned at a step: its most probable ones
 
@@ -20,29 +20,29 @@ class EditDistance:
     """Maps every member's most probable tokens into the vocabulary of the member with the greatest weight.
 
     Args:
-        voices: the members.
+        text_models: the members.
         weights: of each.
     """
 
-    def __init__(self, voices: Sequence[Voice], weights: Sequence[float]) -> None:
+    def __init__(self, text_models: Sequence[TextModel], weights: Sequence[float]) -> None:
         self._weights = weights
-        self._main = max(range(len(voices)), key=lambda i: weights[i])
-        self._vocabulary = voices[self._main].vocabulary
+        self._main = max(range(len(text_models)), key=lambda i: weights[i])
+        self._vocabulary = text_models[self._main].vocabulary
         self._aligner = Aligner(self._vocabulary.texts)
 
-    def __call__(self, readers: Sequence[Reader]) -> bytes | None:
+    def __call__(self, decoders: Sequence[IncrementalDecoder]) -> bytes | None:
         """The most probable token of the main vocabulary; None for the end."""
-        total, end = self._weights[self._main] * readers[self._main].texts, 0.0
-        for i, (weight, reader) in enumerate(zip(self._weights, readers, strict=True)):
-            end += weight * reader.end
+        total, end = self._weights[self._main] * decoders[self._main].texts, 0.0
+        for i, (weight, decoder) in enumerate(zip(self._weights, decoders, strict=True)):
+            end += weight * decoder.end
             if i == self._main:
                 continue
-            best = np.argsort(-reader.texts, kind="stable")[:K]
+            best = np.argsort(-decoder.texts, kind="stable")[:K]
             # Scaled to what the end leaves of 1, so that the tail that is not aligned takes no weight away.
-            scale = (1.0 - reader.end) / max(float(reader.texts[best].sum()), np.finfo(float).tiny)
+            scale = (1.0 - decoder.end) / max(float(decoder.texts[best].sum()), np.finfo(float).tiny)
             for place in best:
-                nearest = self._aligner.nearest(reader.voice.vocabulary.texts[place])
-                total[nearest] += weight * scale * reader.texts[place]
+                nearest = self._aligner.nearest(decoder.text_model.vocabulary.texts[place])
+                total[nearest] += weight * scale * decoder.texts[place]
         best_text = int(total.argmax())
         return self._vocabulary.texts[best_text] if total[best_text] > end else None
 

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.spaces.mixture.incremental import Reader, Voice
+from pyswarmopt_llm.spaces.mixture.incremental import IncrementalDecoder, TextModel
 
 ANCHORS = 512
 STEPS = 5
@@ -29,37 +29,37 @@ class RelativeRepresentations:
     """Adds distributions up in the space of similarities to shared tokens.
 
     Args:
-        voices: the members.
+        text_models: the members.
         weights: of each.
 
     Raises:
         UserError: the vocabularies have no token in common.
     """
 
-    def __init__(self, voices: Sequence[Voice], weights: Sequence[float]) -> None:
+    def __init__(self, text_models: Sequence[TextModel], weights: Sequence[float]) -> None:
         self._weights = np.asarray(weights)
         self._main = int(self._weights.argmax())
-        shared = set.intersection(*(set(voice.vocabulary.texts) for voice in voices))
+        shared = set.intersection(*(set(text_model.vocabulary.texts) for text_model in text_models))
         if not shared:
             raise UserError("--fusion relative: the members' vocabularies share no token; use --fusion bytes")
         anchors = sorted(shared, key=lambda text: (-len(text), text))[:ANCHORS]  # the longest say most
-        self._relative = [relative_representations(voice, anchors) for voice in voices]
-        self._texts = voices[self._main].vocabulary.texts
+        self._relative = [relative_representations(text_model, anchors) for text_model in text_models]
+        self._texts = text_models[self._main].vocabulary.texts
 
-    def __call__(self, readers: Sequence[Reader]) -> bytes | None:
+    def __call__(self, decoders: Sequence[IncrementalDecoder]) -> bytes | None:
         """The most probable token of the main vocabulary; None for the end, which needs no translation."""
-        end = sum(weight * reader.end for weight, reader in zip(self._weights, readers, strict=True))
-        aim = sum(w * (r.texts @ m) for w, r, m in zip(self._weights, readers, self._relative, strict=True))
-        start = readers[self._main].texts
+        end = sum(weight * decoder.end for weight, decoder in zip(self._weights, decoders, strict=True))
+        aim = sum(w * (r.texts @ m) for w, r, m in zip(self._weights, decoders, self._relative, strict=True))
+        start = decoders[self._main].texts
         found = search(start / start.sum(), aim / aim.sum(), self._relative[self._main])
         best = int(found.argmax())
         return self._texts[best] if (1.0 - end) * found[best] > end else None
 
 
-def relative_representations(voice: Voice, anchors: Sequence[bytes]) -> NDArray[np.float32]:
+def relative_representations(text_model: TextModel, anchors: Sequence[bytes]) -> NDArray[np.float32]:
     """R: (M, anchors) float32, rows summing to 1, of the tokens in the order of the vocabulary."""
-    vocabulary = voice.vocabulary
-    weight = voice.engine.model.get_output_embeddings().weight.detach()
+    vocabulary = text_model.vocabulary
+    weight = text_model.engine.model.get_output_embeddings().weight.detach()
     rows = torch.nn.functional.normalize(weight[torch.from_numpy(vocabulary.ids).to(weight.device)].float(), dim=-1)
     place = {text: k for k, text in reversed(list(enumerate(vocabulary.texts)))}
     similar = rows @ rows[[place[text] for text in anchors]].T

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pyswarmopt_llm.spaces.mixture.incremental import Reader, Voice
+from pyswarmopt_llm.spaces.mixture.incremental import IncrementalDecoder, TextModel
 
 K = 10  # the paper's
 
@@ -19,32 +19,32 @@ class TopKUnion:
     """Adds up distributions over a few candidates.
 
     Args:
-        voices: the members.
+        text_models: the members.
         weights: of each.
         k: candidates of each member.
     """
 
-    def __init__(self, voices: Sequence[Voice], weights: Sequence[float], k: int = K) -> None:
+    def __init__(self, text_models: Sequence[TextModel], weights: Sequence[float], k: int = K) -> None:
         self._weights, self._k = weights, k
-        self._places = [{t: i for i, t in reversed(list(enumerate(v.vocabulary.texts)))} for v in voices]
+        self._places = [{t: i for i, t in reversed(list(enumerate(v.vocabulary.texts)))} for v in text_models]
 
-    def __call__(self, readers: Sequence[Reader]) -> bytes | None:
+    def __call__(self, decoders: Sequence[IncrementalDecoder]) -> bytes | None:
         """The best candidate; None for the end."""
         candidates: list[bytes | None] = [None]  # the end is always one
-        for reader in readers:
-            best = np.argsort(-reader.texts, kind="stable")[: self._k]
-            candidates += [reader.voice.vocabulary.texts[i] for i in best]
+        for decoder in decoders:
+            best = np.argsort(-decoder.texts, kind="stable")[: self._k]
+            candidates += [decoder.text_model.vocabulary.texts[i] for i in best]
         candidates = list(dict.fromkeys(candidates))
         total = np.zeros(len(candidates))
-        for weight, places, reader in zip(self._weights, self._places, readers, strict=True):
-            values = np.array([self._value(reader, places, candidate) for candidate in candidates])
+        for weight, places, decoder in zip(self._weights, self._places, decoders, strict=True):
+            values = np.array([self._value(decoder, places, candidate) for candidate in candidates])
             total += weight * values / max(values.sum(), np.finfo(float).tiny)
         return candidates[int(total.argmax())]
 
     @staticmethod
-    def _value(reader: Reader, places: dict[bytes, int], candidate: bytes | None) -> float:
+    def _value(decoder: IncrementalDecoder, places: dict[bytes, int], candidate: bytes | None) -> float:
         if candidate is None:
-            return reader.end
+            return decoder.end
         beginnings = (candidate[:n] for n in range(len(candidate), 0, -1))
         place = next((places[text] for text in beginnings if text in places), None)
-        return 0.0 if place is None else float(reader.texts[place])
+        return 0.0 if place is None else float(decoder.texts[place])

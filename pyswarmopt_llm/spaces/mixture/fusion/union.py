@@ -9,28 +9,28 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pyswarmopt_llm.spaces.mixture.incremental import Reader, Voice
+from pyswarmopt_llm.spaces.mixture.incremental import IncrementalDecoder, TextModel
 
 
 class Union:
     """Adds the members' distributions up, token by token of the union.
 
     Args:
-        voices: the members.
+        text_models: the members.
         weights: of each.
     """
 
-    def __init__(self, voices: Sequence[Voice], weights: Sequence[float]) -> None:
+    def __init__(self, text_models: Sequence[TextModel], weights: Sequence[float]) -> None:
         self._weights = weights
-        self._texts = sorted({text for voice in voices for text in voice.vocabulary.texts})
+        self._texts = sorted({text for text_model in text_models for text in text_model.vocabulary.texts})
         place = {text: k for k, text in enumerate(self._texts)}
-        self._places = [np.array([place[text] for text in voice.vocabulary.texts]) for voice in voices]
+        self._places = [np.array([place[text] for text in text_model.vocabulary.texts]) for text_model in text_models]
 
-    def __call__(self, readers: Sequence[Reader]) -> bytes | None:
+    def __call__(self, decoders: Sequence[IncrementalDecoder]) -> bytes | None:
         """The most probable token of the union; None for the end."""
         total, end = np.zeros(len(self._texts)), 0.0
-        for weight, places, reader in zip(self._weights, self._places, readers, strict=True):
-            np.add.at(total, places, weight * reader.texts)
-            end += weight * reader.end
+        for weight, places, decoder in zip(self._weights, self._places, decoders, strict=True):
+            np.add.at(total, places, weight * decoder.texts)
+            end += weight * decoder.end
         best = int(total.argmax())
         return self._texts[best] if total[best] > end else None

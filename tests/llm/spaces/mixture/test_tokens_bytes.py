@@ -18,7 +18,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.models.alphabet import require_common_alphabet, same_tokenizer, token_bytes
 from pyswarmopt_llm.spaces.mixture.byte_beam import END, ByteBeam
 from pyswarmopt_llm.spaces.mixture.byte_mixture import ByteMixture
-from pyswarmopt_llm.spaces.mixture.incremental import Reader, Voice, catch_up
+from pyswarmopt_llm.spaces.mixture.incremental import IncrementalDecoder, TextModel, run_pending
 from pyswarmopt_llm.spaces.mixture.vocabulary import Span, Vocabulary
 
 TOKENIZERS = {
@@ -98,24 +98,24 @@ def test_a_cut_spells_the_text(tokens: list[bytes], text: bytes) -> None:
         assert ids is not None
 
 
-# Readers
+# Decoders
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "qwen3", "gemma3-short-window", "mistral-short-window"])
 def test_reading_on_is_reading_anew(architecture: str) -> None:
-    """Forward, back, and sideways from one reader, against one plain forward pass over all tokens."""
+    """Forward, back, and sideways from one decoder, against one plain forward pass over all tokens."""
     one = member(byte_level(), architecture)
-    voice = Voice.of(one)
-    start = Reader(voice, list(range(40, 70)))
+    text_model = TextModel.of(one)
+    start = IncrementalDecoder(text_model, list(range(40, 70)))
     steps = [(*start.ids, 5), (*start.ids, 5, 6, 7), start.ids[:12], (*start.ids[:12], 9, 9), (1, 2, 3)]
-    reader = start
+    decoder = start
     for ids in [*steps, start.ids]:
-        reader = reader.read(ids)
+        decoder = decoder.read(ids)
         plain = naive_logprobs(one.model, ids)[-1].exp().numpy()
-        vocabulary = voice.vocabulary
+        vocabulary = text_model.vocabulary
         total = plain[vocabulary.ids].sum() + plain[vocabulary.ends].sum()
-        assert reader.texts == pytest.approx(plain[vocabulary.ids] / total, abs=1e-5)
-        assert reader.end == pytest.approx(plain[vocabulary.ends].sum() / total, abs=1e-5)
+        assert decoder.texts == pytest.approx(plain[vocabulary.ids] / total, abs=1e-5)
+        assert decoder.end == pytest.approx(plain[vocabulary.ends].sum() / total, abs=1e-5)
     # What was read from `start` has not changed it.
     assert start.read((*start.ids, 5)).texts == pytest.approx(start.read((*start.ids, 5)).texts, abs=0)
 
@@ -124,35 +124,37 @@ def test_reading_on_is_reading_anew(architecture: str) -> None:
 def test_reading_together_is_reading_alone(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts of all lengths, begun and gone on with, in few passes, against one plain forward pass for each."""
     one = member(byte_level(), architecture)
-    voice = Voice.of(one)
-    starts = [Reader(voice, list(range(40, 40 + length))) for length in (30, 7, 19)]
+    text_model = TextModel.of(one)
+    starts = [IncrementalDecoder(text_model, list(range(40, 40 + length))) for length in (30, 7, 19)]
     calls = []
     forward = one.model.forward
     monkeypatch.setattr(one.model, "forward", lambda **given: calls.append(1) or forward(**given))
-    catch_up(starts)
+    run_pending(starts)
     assert len(calls) == 1
     on = [start.read((*start.ids, token)) for start in starts for token in (5, 6)]
     back = [starts[0].read((*starts[0].ids[:12], 9, 9)), starts[2].read((*starts[2].ids, 1, 2))]
-    catch_up([*on, *back, *on, *starts])
+    run_pending([*on, *back, *on, *starts])
     assert len(calls) == 3  # one token more, two tokens more
-    for reader in [*starts, *on, *back]:
-        plain = naive_logprobs(one.model, reader.ids)[-1].exp().numpy()
-        expected = plain[voice.vocabulary.ids] / plain[[*voice.vocabulary.ids, *voice.vocabulary.ends]].sum()
-        assert reader.texts == pytest.approx(expected, abs=1e-5)
+    for decoder in [*starts, *on, *back]:
+        plain = naive_logprobs(one.model, decoder.ids)[-1].exp().numpy()
+        expected = (
+            plain[text_model.vocabulary.ids] / plain[[*text_model.vocabulary.ids, *text_model.vocabulary.ends]].sum()
+        )
+        assert decoder.texts == pytest.approx(expected, abs=1e-5)
 
 
 # Next bytes
 
 
-def all_tokenisations(voice: Voice, prompt: tuple[int, ...], text: bytes) -> float:
+def all_tokenisations(text_model: TextModel, prompt: tuple[int, ...], text: bytes) -> float:
     """P(the answer begins with `text`): the sum over all token sequences that cover it, by plain forward passes."""
-    tokens = dict(zip(voice.vocabulary.ids.tolist(), voice.vocabulary.texts, strict=True))
+    tokens = dict(zip(text_model.vocabulary.ids.tolist(), text_model.vocabulary.texts, strict=True))
 
     def rest(ids: tuple[int, ...], left: bytes) -> float:
         if not left:
             return 1.0
-        next_token = naive_logprobs(voice.engine.model, (*prompt, *ids))[-1].exp()
-        allowed = sum(float(next_token[i]) for i in [*tokens, *voice.vocabulary.ends.tolist()])
+        next_token = naive_logprobs(text_model.engine.model, (*prompt, *ids))[-1].exp()
+        allowed = sum(float(next_token[i]) for i in [*tokens, *text_model.vocabulary.ends.tolist()])
         found = 0.0
         for i, token in tokens.items():
             p = float(next_token[i]) / allowed
@@ -168,14 +170,14 @@ def all_tokenisations(voice: Voice, prompt: tuple[int, ...], text: bytes) -> flo
 @pytest.mark.parametrize("text", [b"", b"a", b"ab", b"aba", b"bbab"])
 def test_the_next_byte_is_that_of_all_tokenisations(text: bytes) -> None:
     tokenizer = letters("abc", [("a", "b"), ("b", "a"), ("ab", "a"), ("b", "b"), ("ba", "b")])
-    voice = Voice.of(member(tokenizer, "gpt2"))
+    text_model = TextModel.of(member(tokenizer, "gpt2"))
     prompt = (0, 2, 2)
-    beam = ByteBeam(Reader(voice, prompt), paths=10_000, least=0.0)
+    beam = ByteBeam(IncrementalDecoder(text_model, prompt), paths=10_000, least=0.0)
     for byte in text:
         beam.push(byte)
     found = beam.next_bytes()
-    before = all_tokenisations(voice, prompt, text)
-    expected = [all_tokenisations(voice, prompt, text + sign) / before for sign in (b"a", b"b", b"c")]
+    before = all_tokenisations(text_model, prompt, text)
+    expected = [all_tokenisations(text_model, prompt, text + sign) / before for sign in (b"a", b"b", b"c")]
     assert found[list(b"abc")] == pytest.approx(expected, abs=1e-5)
     assert found[END] == pytest.approx(1.0 - sum(expected), abs=1e-5)
     assert found.sum() == pytest.approx(1.0)
@@ -183,8 +185,8 @@ def test_the_next_byte_is_that_of_all_tokenisations(text: bytes) -> None:
 
 def test_few_paths_come_near_to_all() -> None:
     tokenizer = letters("abc", [("a", "b"), ("b", "a"), ("ab", "a"), ("b", "b"), ("ba", "b")])
-    reader = Reader(Voice.of(member(tokenizer, "gpt2")), (0, 2, 2))
-    few, full = ByteBeam(reader), ByteBeam(reader, paths=10_000, least=0.0)
+    decoder = IncrementalDecoder(TextModel.of(member(tokenizer, "gpt2")), (0, 2, 2))
+    few, full = ByteBeam(decoder), ByteBeam(decoder, paths=10_000, least=0.0)
     distances = []
     for byte in b"abacbbabcabb":
         few.push(byte)
@@ -197,15 +199,15 @@ def test_few_paths_come_near_to_all() -> None:
 def test_paths_that_died_are_cut_anew() -> None:
     """With one path kept the beam loses the right one; the text so far is then tokenised from its start."""
     tokenizer = letters("abc", [("a", "b"), ("ab", "a")])
-    voice = Voice.of(member(tokenizer, "gpt2"))
-    beam = ByteBeam(Reader(voice, (0, 2)), paths=1)
+    text_model = TextModel.of(member(tokenizer, "gpt2"))
+    beam = ByteBeam(IncrementalDecoder(text_model, (0, 2)), paths=1)
     for byte in b"abcabbacab":
         beam.push(byte)
         assert beam.next_bytes().sum() == pytest.approx(1.0)
 
 
 def test_a_byte_that_a_member_cannot_write_silences_it() -> None:
-    beam = ByteBeam(Reader(Voice.of(member(letters("ab", []), "gpt2")), (0,)))
+    beam = ByteBeam(IncrementalDecoder(TextModel.of(member(letters("ab", []), "gpt2")), (0,)))
     beam.push(ord("z"))
     assert beam.next_bytes().sum() == 0.0
     beam.push(ord("a"))
@@ -223,11 +225,11 @@ def test_a_span_of_nothing() -> None:
 def test_a_word_has_the_probability_that_the_members_give_it() -> None:
     """sum_i c_i P_i(word), byte by byte; and behind the word the coefficients count anew."""
     tokenizer = letters("ab!", [("a", "b")])
-    voices = [Voice.of(member(tokenizer, "gpt2", seed)) for seed in (0, 1)]
+    text_models = [TextModel.of(member(tokenizer, "gpt2", seed)) for seed in (0, 1)]
     weights = np.array([0.3, 0.7])
 
     def beams() -> list[ByteBeam]:
-        return [ByteBeam(Reader(voice, (0, 2)), paths=1000, least=0.0) for voice in voices]
+        return [ByteBeam(IncrementalDecoder(text_model, (0, 2)), paths=1000, least=0.0) for text_model in text_models]
 
     def walk(model: ByteBeam | ByteMixture, text: bytes) -> float:
         probability = 1.0
@@ -246,8 +248,8 @@ def test_a_word_has_the_probability_that_the_members_give_it() -> None:
 
 
 def test_contrast_rules_bytes_out_and_silence_ends_a_text() -> None:
-    voices = [Voice.of(member(letters("ab", []), "gpt2", seed)) for seed in (0, 1)]
-    beams = [ByteBeam(Reader(voice, (0,))) for voice in voices]
+    text_models = [TextModel.of(member(letters("ab", []), "gpt2", seed)) for seed in (0, 1)]
+    beams = [ByteBeam(IncrementalDecoder(text_model, (0,))) for text_model in text_models]
     own = [beam.next_bytes() for beam in beams]
     assert ByteMixture(beams, [1.5, -0.5]).next_bytes() == pytest.approx(1.5 * own[0] - 0.5 * own[1])
     mixture = ByteMixture(beams, [0.5, 0.5])

@@ -18,22 +18,22 @@ from pyswarmopt_llm.spaces.mixture.fusion.edit_distance import Aligner, EditDist
 from pyswarmopt_llm.spaces.mixture.fusion.relative import RelativeRepresentations, relative_representations, search
 from pyswarmopt_llm.spaces.mixture.fusion.top_k import TopKUnion
 from pyswarmopt_llm.spaces.mixture.fusion.union import Union
-from pyswarmopt_llm.spaces.mixture.incremental import Reader, Voice
+from pyswarmopt_llm.spaces.mixture.incremental import IncrementalDecoder, TextModel
 from pyswarmopt_llm.spaces.mixture.vocabulary import Vocabulary
 
 
-def reader(texts: Mapping[str, float], end: float = 0.0) -> Any:
-    """Stands for a reader: what it expects, as text -> probability."""
+def decoder(texts: Mapping[str, float], end: float = 0.0) -> Any:
+    """Stands for a decoder: what it expects, as text -> probability."""
     vocabulary = Vocabulary([text.encode() for text in texts], ends=[])
     mass = np.array([texts[text.decode()] for text in vocabulary.texts])
-    return SimpleNamespace(voice=SimpleNamespace(vocabulary=vocabulary), texts=mass, end=end)
+    return SimpleNamespace(text_model=SimpleNamespace(vocabulary=vocabulary), texts=mass, end=end)
 
 
-def choose(fusion: Any, weights: list[float], *readers: Any, **options: Any) -> bytes | None:
-    return fusion([r.voice for r in readers], weights, **options)(readers)
+def choose(fusion: Any, weights: list[float], *decoders: Any, **options: Any) -> bytes | None:
+    return fusion([r.text_model for r in decoders], weights, **options)(decoders)
 
 
-FIRST = reader({"cat": 0.5, "dog": 0.3, "c": 0.1}, end=0.1)
+FIRST = decoder({"cat": 0.5, "dog": 0.3, "c": 0.1}, end=0.1)
 
 
 @pytest.mark.parametrize(
@@ -42,27 +42,27 @@ FIRST = reader({"cat": 0.5, "dog": 0.3, "c": 0.1}, end=0.1)
     [([1.0, 0.0], b"cat"), ([0.5, 0.5], b"dog"), ([0.8, 0.2], b"cat"), ([0.7, 0.3], b"dog")],
 )
 def test_union_adds_up_equal_texts(weights: list[float], expected: bytes) -> None:
-    assert choose(Union, weights, FIRST, reader({"dog": 0.6, "ca": 0.35}, end=0.05)) == expected
+    assert choose(Union, weights, FIRST, decoder({"dog": 0.6, "ca": 0.35}, end=0.05)) == expected
 
 
 def test_union_ends_where_the_end_is_most_probable() -> None:
-    assert choose(Union, [0.5, 0.5], reader({"a": 0.6}, end=0.4), reader({"b": 0.4}, end=0.6)) is None
+    assert choose(Union, [0.5, 0.5], decoder({"a": 0.6}, end=0.4), decoder({"b": 0.4}, end=0.6)) is None
 
 
 def test_top_k_takes_the_longest_beginning_for_a_token_that_is_missing() -> None:
     """Candidates: cat and the second's best, ca, and the end. The first: cat .5, ca as c .1, end .1, so /.7; the
     second: cat as ca .7, ca .7, end .05, so /1.45; dog and t are no candidates with k = 1."""
-    second = reader({"ca": 0.7, "t": 0.25}, end=0.05)
+    second = decoder({"ca": 0.7, "t": 0.25}, end=0.05)
     assert choose(TopKUnion, [0.5, 0.5], FIRST, second, k=1) == b"cat"
     # With all of the weight on the second the two are equal, and the first candidate counts.
     assert choose(TopKUnion, [0.0, 1.0], FIRST, second, k=1) == b"cat"
     # A candidate of which a member cannot write even the beginning has nothing from it.
-    assert choose(TopKUnion, [0.5, 0.5], reader({"x": 0.9}, end=0.1), reader({"y": 0.8}, end=0.2), k=1) == b"x"
+    assert choose(TopKUnion, [0.5, 0.5], decoder({"x": 0.9}, end=0.1), decoder({"y": 0.8}, end=0.2), k=1) == b"x"
 
 
 def test_edit_distance_moves_probability_to_the_nearest_token() -> None:
     """ "cats" is one letter from cat, "dug" from dog; nothing of it is lost: .5*.5 + .5*.3 against .5*.3 + .5*.7."""
-    other = reader({"cats": 0.3, "dug": 0.7})
+    other = decoder({"cats": 0.3, "dug": 0.7})
     assert choose(EditDistance, [0.51, 0.49], FIRST, other) == b"dog"
     assert choose(EditDistance, [0.9, 0.1], FIRST, other) == b"cat"
 
@@ -70,7 +70,7 @@ def test_edit_distance_moves_probability_to_the_nearest_token() -> None:
 @pytest.mark.parametrize(("weight", "expected"), [(0.46, b"cat"), (0.48, b"dog")])
 def test_edit_distance_scales_what_is_aligned_to_all_but_the_end(weight: float, expected: bytes) -> None:
     """The other's .8 stand for .9, times 1.125; with weight w on it dog wins where .2 (1 - w) < .225 w: above .471."""
-    other = reader({"cats": 0.3, "dug": 0.5}, end=0.1)
+    other = decoder({"cats": 0.3, "dug": 0.5}, end=0.1)
     assert choose(EditDistance, [1 - weight, weight], FIRST, other) == expected
 
 
@@ -121,21 +121,23 @@ def test_the_search_stays_where_it_is_right() -> None:
 
 def test_relative_representations_by_hand() -> None:
     """Softmax over anchors of the cosine similarities divided by the temperature, row by row."""
-    voice = Voice.of(member(byte_level(), "gpt2"))
+    text_model = TextModel.of(member(byte_level(), "gpt2"))
     anchors = [b"the", b"a"]
-    found = relative_representations(voice, anchors)
-    weight = voice.engine.model.get_output_embeddings().weight.detach().double().numpy()
-    ids = voice.vocabulary.ids
-    rows = {text: weight[i] / np.linalg.norm(weight[i]) for text, i in zip(voice.vocabulary.texts, ids, strict=True)}
+    found = relative_representations(text_model, anchors)
+    weight = text_model.engine.model.get_output_embeddings().weight.detach().double().numpy()
+    ids = text_model.vocabulary.ids
+    rows = {
+        text: weight[i] / np.linalg.norm(weight[i]) for text, i in zip(text_model.vocabulary.texts, ids, strict=True)
+    }
     for text in (b"on", b"x", b"the"):
         e = np.exp(np.array([rows[text] @ rows[anchor] for anchor in anchors]) / 0.1)
-        assert found[voice.vocabulary.texts.index(text)] == pytest.approx(e / e.sum(), abs=1e-5)
+        assert found[text_model.vocabulary.texts.index(text)] == pytest.approx(e / e.sum(), abs=1e-5)
 
 
 def test_no_token_in_common_is_nothing_to_relate_to() -> None:
-    voices = [SimpleNamespace(vocabulary=Vocabulary([text], ends=[])) for text in (b"a", b"b")]
+    text_models = [SimpleNamespace(vocabulary=Vocabulary([text], ends=[])) for text in (b"a", b"b")]
     with pytest.raises(UserError, match="share no token"):
-        RelativeRepresentations(voices, [0.5, 0.5])  # type: ignore[arg-type]
+        RelativeRepresentations(text_models, [0.5, 0.5])  # type: ignore[arg-type]
 
 
 # All of them
@@ -144,9 +146,9 @@ def test_no_token_in_common_is_nothing_to_relate_to() -> None:
 @pytest.mark.parametrize("fusion", sorted(TOKEN_FUSIONS))
 def test_a_member_alone_is_followed(fusion: str) -> None:
     """One member, or two that agree: its own most probable token, or the end."""
-    one = Voice.of(member(byte_level(), "llama"))
+    one = TextModel.of(member(byte_level(), "llama"))
     for prompt in ([1, 2, 3], [70, 80], [5] * 9):
-        read = Reader(one, prompt)
+        read = IncrementalDecoder(one, prompt)
         own = one.vocabulary.texts[int(read.texts.argmax())] if read.texts.max() > read.end else None
         assert TOKEN_FUSIONS[fusion]([one], [1.0])([read]) == own
         assert TOKEN_FUSIONS[fusion]([one, one], [0.5, 0.5])([read, read]) == own
@@ -154,10 +156,11 @@ def test_a_member_alone_is_followed(fusion: str) -> None:
 
 @pytest.mark.parametrize("fusion", sorted(TOKEN_FUSIONS))
 def test_members_of_other_vocabularies_are_understood(fusion: str) -> None:
-    voices = [
-        Voice.of(member(byte_level(), "llama")),
-        Voice.of(member(byte_level(MERGES[:2]), "gpt2", 1)),
-        Voice.of(member(sentence_piece([("t", "h")]), "qwen3", 2)),
+    text_models = [
+        TextModel.of(member(byte_level(), "llama")),
+        TextModel.of(member(byte_level(MERGES[:2]), "gpt2", 1)),
+        TextModel.of(member(sentence_piece([("t", "h")]), "qwen3", 2)),
     ]
-    choice = TOKEN_FUSIONS[fusion](voices, [0.4, 0.3, 0.3])([voice.hear("the") for voice in voices])
-    assert choice is None or any(choice in voice.vocabulary.texts for voice in voices)
+    starts = [text_model.begin("the") for text_model in text_models]
+    choice = TOKEN_FUSIONS[fusion](text_models, [0.4, 0.3, 0.3])(starts)
+    assert choice is None or any(choice in text_model.vocabulary.texts for text_model in text_models)

@@ -1,0 +1,145 @@
+"""What searches, reports and commands need to know about a kind of space: the object behind ``--space NAME``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
+from pyswarmopt_llm.models.adapters.adapter import Expert
+
+# Settings that some kinds take, at their defaults in all others -> where they belong.
+_OPTIONS = {
+    "granularity": "spaces of weights",
+    "exact_flat": "`space` factor",
+    "contrast": "`space` token",
+    "output_rank": "`space` delta",
+}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a search over a space works with.
+
+    Attributes:
+        config: as given, or as a calibration changed it.
+        space: over the experts.
+        engine: runs its candidates.
+        fingerprints: of the base, if there is one, and of the experts, for ``run.json``.
+        base_name: the base's public name; "" where the experts have several.
+        experts: what the space was made of, where it reads their weights (`AdapterInfo` or `ModelInfo`).
+        trial: what a calibration measured, for ``run.json``.
+    """
+
+    config: SearchConfig
+    space: Space
+    engine: Engine
+    fingerprints: Mapping[str, Any]
+    base_name: str = ""
+    experts: Sequence[Any] = ()
+    trial: Mapping[str, Any] = field(default_factory=dict)
+
+
+class SpaceKind(ABC):
+    """A way to mix experts. A new one is a file with a subclass and `register(ItsKind())`.
+
+    Attributes:
+        name: as ``--space`` takes it.
+        options: which of the settings granularity, exact_flat, contrast and output_rank it takes.
+        several_models: whether a candidate is several models side by side, which need no common base.
+        takes_workers: whether other processes can score candidates (``--workers``).
+        averages: whether the mean of positions is a candidate worth scoring.
+        adapters: whether candidates are LoRA adapters.
+        library: what loads ``best/``: ``peft``, ``transformers``, or "" where only this package does.
+        saved_as: the file that marks ``best/``; "" for models and adapters.
+        title, description: how the model card begins; `{base}` and `{experts}` are filled in.
+    """
+
+    name: ClassVar[str]
+    options: ClassVar[frozenset[str]] = frozenset()
+    several_models: ClassVar[bool] = False
+    takes_workers: ClassVar[bool] = True
+    averages: ClassVar[bool] = True
+    adapters: ClassVar[bool] = False
+    library: ClassVar[str] = ""
+    saved_as: ClassVar[str] = ""
+    title: ClassVar[str] = "A result of a swarm of experts"
+    description: ClassVar[str] = "Made of {experts}"
+
+    @abstractmethod
+    def prepare(self, config: SearchConfig) -> Prepared:
+        """Find the experts, prove that they fit together, and load what runs them.
+
+        Raises:
+            UserError: the first thing that is wrong.
+        """
+
+    def check(self, config: SearchConfig) -> None:
+        """Refuse settings that do not go with this space, before anything is loaded.
+
+        Raises:
+            UserError: names the option.
+        """
+        self.check_options({name: getattr(config, name) for name in _OPTIONS})
+        if not self.several_models and not config.base:
+            raise InvalidOption("base", None, "missing; name the model that the experts are adapters of")
+        if self.several_models and config.calibrate:
+            raise InvalidOption("calibrate", True, f"tries one base, space {self.name} has several models; remove it")
+
+    def check_options(self, values: Mapping[str, Any]) -> None:
+        """Refuse settings that belong to other kinds, where they are not at their defaults.
+
+        Raises:
+            UserError: names the option.
+        """
+        for name, value in values.items():
+            if name not in self.options and value != getattr(SearchConfig, name):
+                raise InvalidOption(name, value, f"goes with {_OPTIONS[name]} only, not with {self.name}; remove it")
+
+    def over_adapters(self, experts: Sequence[Expert], exact_flat: bool = False, granularity: str = "model") -> Space:
+        """The space over these adapters.
+
+        Raises:
+            UserError: it mixes something else, or cannot mix these.
+        """
+        raise UserError(f"--space {self.name}: mixes whole models, not adapters; use one of: factor, delta")
+
+    def open(self, folder: Path, dtype: str, device: str, threads: int | None) -> Engine:
+        """An engine with what `Space.save` wrote; for kinds with `saved_as`.
+
+        Raises:
+            UserError: the file is damaged, or what it names is not there.
+        """
+        raise UserError(f"{folder}: a result of space {self.name} cannot be loaded on its own")
+
+    def in_words(self, patch: Patch, names: Sequence[str]) -> str | None:
+        """What coefficients do not say of a candidate, for ``result.json``; None: nothing."""
+        return None
+
+
+class BaseSpace(ABC):
+    """Defaults of `interfaces.Space`."""
+
+    linear: ClassVar[bool] = False
+
+    @abstractmethod
+    def vertices(self) -> Tensor:
+        """See `interfaces.Space`."""
+
+    def starts(self, count: int, seed: int) -> Tensor:
+        """The experts; the optimizer fills up the population."""
+        return self.vertices()
+
+    def coefficients_by_group(self, position: Tensor) -> dict[str, dict[str, float]]:
+        """None: all weights share their coefficients."""
+        return {}
+
+
+__all__ = ["BaseSpace", "Prepared", "SpaceKind"]

@@ -1,0 +1,147 @@
+"""Spaces over one base, which alone is resident: adapters of it, or models that were fine-tuned from it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
+from pyswarmopt_llm.models.adapters.adapter import AdapterFile, AdapterInfo, load_factors, read_adapter
+from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
+from pyswarmopt_llm.models.adapters.write import write_adapter
+from pyswarmopt_llm.models.base import BaseModel, resolve_base
+from pyswarmopt_llm.spaces.coefficients import check_granularity
+from pyswarmopt_llm.spaces.kind import BaseSpace, Prepared, SpaceKind
+from pyswarmopt_llm.spaces.load import load_engine, load_vllm
+
+
+class OneBaseKind(SpaceKind):
+    """Experts that are changes of one base."""
+
+    options = frozenset({"granularity"})
+    whole_models: ClassVar[bool] = False  # candidates replace all weights
+
+    @abstractmethod
+    def find(self, config: SearchConfig, base: BaseModel) -> Sequence[Any]:
+        """The experts, proven to fit the base and each other.
+
+        Raises:
+            UserError: one does not.
+        """
+
+    @abstractmethod
+    def over(self, experts: Sequence[Any], base: BaseModel, config: SearchConfig, engine: Engine) -> Space:
+        """The space over what `find` found.
+
+        Raises:
+            UserError: an expert's weights are damaged.
+        """
+
+    def check(self, config: SearchConfig) -> None:
+        """See `SpaceKind.check`."""
+        check_granularity(config.granularity)
+        super().check(config)
+
+    def prepare(self, config: SearchConfig) -> Prepared:
+        """See `SpaceKind.prepare`."""
+        base = resolve_base(config.base)
+        experts = self.find(config, base)
+        trial: dict[str, Any] = {}
+        if config.calibrate:
+            from pyswarmopt_llm.models.engines.calibration import calibrated
+
+            config, trial = calibrated(config, base)
+        engine = self.engine(config, base, experts)
+        prints = {"base": base.fingerprint, "experts": {info.name: info.fingerprint for info in experts}}
+        return Prepared(config, self.over(experts, base, config, engine), engine, prints, base.name, experts, trial)
+
+    def engine(self, config: SearchConfig, base: BaseModel, experts: Sequence[Any]) -> Engine:
+        """The resident base."""
+        return load_engine(base, config.dtype, config.device, config.threads, config.batch_tokens, self.whole_models)
+
+
+class AdapterKind(OneBaseKind):
+    """LoRA adapters of one base, mixed into one adapter."""
+
+    adapters = True
+    requires: ClassVar[str] = "delta"  # of `PreflightReport.require`; "factor": equal ranks, alphas and modules
+    library = "peft"
+    title = "An adapter found by a swarm of experts"
+    description = "A LoRA adapter for {base}: the mixture of {experts}"
+
+    @abstractmethod
+    def rank(self, ranks: Sequence[int]) -> int:
+        """The rank of a candidate whose experts have these ranks."""
+
+    def find(self, config: SearchConfig, base: BaseModel) -> Sequence[AdapterInfo]:
+        """See `OneBaseKind.find`."""
+        report = inspect_experts(config.experts, base)
+        report.require(self.requires)
+        return report.experts
+
+    def over(self, experts: Sequence[AdapterInfo], base: BaseModel, config: SearchConfig, engine: Engine) -> Space:
+        """See `OneBaseKind.over`; adapters are read one at a time."""
+        return self.over_adapters([AdapterFile(info) for info in experts], config.exact_flat, config.granularity)
+
+    def engine(self, config: SearchConfig, base: BaseModel, experts: Sequence[AdapterInfo]) -> Engine:
+        """The resident base, in vLLM if that was chosen."""
+        if config.engine == "vllm":
+            ranks = [max(shape.rank for shape in info.modules.values()) for info in experts]
+            return load_vllm(config, base, self.rank(ranks))
+        return super().engine(config, base, experts)
+
+
+class AdapterSpace(BaseSpace):
+    """A space whose candidates are LoRA adapters: one of the rank that `realise` gives is written and read back."""
+
+    _infos: Sequence[AdapterInfo]  # the experts
+
+    @abstractmethod
+    def realise(self, position: Tensor) -> Patch:
+        """See `interfaces.Space`."""
+
+    def save(self, position: Tensor, out: Path) -> None:
+        """Write a PEFT adapter; see `interfaces.Space`.
+
+        Raises:
+            UserError: `out` exists already.
+        """
+        save_patch(self.realise(position), self._infos, out)
+
+    def read(self, folder: Path) -> Patch:
+        """The patch of a saved adapter.
+
+        Raises:
+            UserError: the files are not those of an adapter.
+        """
+        return Patch(low_rank=load_factors(read_adapter(folder)))
+
+
+def save_patch(patch: Patch, experts: Sequence[AdapterInfo], out: Path) -> None:
+    """Write the low-rank part of a patch as a PEFT adapter.
+
+    alpha equals the rank, so that peft's scale is exactly 1 and its merged weights are, to the bit, those of
+    `LowRank.dense`: the scale of the experts is in B already.
+
+    Args:
+        patch: what `realise` gave.
+        experts: where it comes from; they name the base and the target modules.
+        out: the directory to make.
+
+    Raises:
+        UserError: `out` exists already.
+    """
+    write_adapter(
+        Path(out),
+        {name.removesuffix(".weight"): (change.b, change.a) for name, change in patch.low_rank.items()},
+        base_model_name=next((e.base_model_name for e in experts if e.base_model_name), ""),
+        target_modules={target for expert in experts for target in expert.target_modules},
+    )
+
+
+__all__ = ["AdapterKind", "AdapterSpace", "OneBaseKind", "save_patch"]
