@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 
-from pyswarmopt_llm.tasks.builtin import graph, kinship, sentiment
+import pyswarmopt_llm.tasks.builtin.graph as graph
+import pyswarmopt_llm.tasks.builtin.kinship as kinship
+import pyswarmopt_llm.tasks.builtin.sentiment as sentiment
 from pyswarmopt_llm.tasks.builtin.arithmetic import number_distractors
 from pyswarmopt_llm.tasks.builtin.dates import EVENTS, WEEKDAYS, shifted, weekday_distractors
 from pyswarmopt_llm.tasks.builtin.sampling import Draft, wrong_answers
