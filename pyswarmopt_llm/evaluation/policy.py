@@ -135,7 +135,8 @@ class Dropout:
 
     Args:
         policy: plans what is not left out.
-        drop_k, drop_n: probabilities.
+        drop_k: probability that a whole iteration is left out.
+        drop_n: probability that a single candidate is left out.
         seed: of the search.
 
     Example:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
 import types
 from collections.abc import Callable
@@ -203,6 +204,7 @@ def test_merge_refuses_methods_that_need_a_task_without_one(
 
 def finished_run(folder: Path) -> Path:
     (folder / "best").mkdir(parents=True)
+    (folder / "best" / "adapter_config.json").write_text("{}")
     config = {"base": "B", "experts": ["x"], "tasks": ["t.json"], "out": str(folder)}
     (folder / "run.json").write_text(json.dumps({"format": 1, "config": config, "fingerprints": {}}))
     return folder
@@ -237,7 +239,7 @@ def test_generate_refuses_what_does_not_say_who_answers(
 ) -> None:
     calls = fake("pyswarmopt_llm.jobs.generate", "generate_text", "")
     monkeypatch.chdir(tmp_path)
-    (finished_run(tmp_path / "unfinished") / "best").rmdir()
+    shutil.rmtree(finished_run(tmp_path / "unfinished") / "best")
     assert run("generate", *argv) == 2
     assert words in capsys.readouterr().err
     assert calls == []

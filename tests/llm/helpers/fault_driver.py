@@ -21,6 +21,7 @@ import resource
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
@@ -31,7 +32,9 @@ from typing import Any
 import torch
 
 import pyswarmopt.base.checkpoint
+import pyswarmopt_llm.common.files.regular
 import pyswarmopt_llm.evaluation.evaluator
+import pyswarmopt_llm.evaluation.replay
 import pyswarmopt_llm.evaluation.run_directory
 import pyswarmopt_llm.evaluation.scorer
 import pyswarmopt_llm.evaluation.workers.local
@@ -39,6 +42,7 @@ import pyswarmopt_llm.evaluation.workers.sharding
 import pyswarmopt_llm.jobs.compare.bench
 import pyswarmopt_llm.jobs.compare.contest
 import pyswarmopt_llm.jobs.compare.store
+import pyswarmopt_llm.jobs.search.finish
 import pyswarmopt_llm.jobs.search.loop
 import pyswarmopt_llm.jobs.search.scorers
 import pyswarmopt_llm.models.adapters.write
@@ -50,7 +54,7 @@ from pyswarmopt_llm.jobs.analyse import analyse
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
 from pyswarmopt_llm.jobs.compare.contest import compare
 from pyswarmopt_llm.jobs.search.loop import resume, search
-from pyswarmopt_llm.jobs.search.prepare import prepare
+from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.models import resolve_base
 from pyswarmopt_llm.spaces.load import load_engine
 
@@ -64,8 +68,11 @@ DEADLY = frozenset(
         pyswarmopt_llm.jobs.compare.store,
         pyswarmopt_llm.models.files,
         pyswarmopt_llm.models.adapters.write,
+        pyswarmopt_llm.common.files.regular,
+        pyswarmopt_llm.evaluation.replay,
         pyswarmopt_llm.evaluation.scorer,
         pyswarmopt_llm.evaluation.run_directory,
+        pyswarmopt_llm.jobs.search.finish,
         pyswarmopt_llm.jobs.search.loop,
         pyswarmopt_llm.jobs.search.scorers,
         pyswarmopt_llm.evaluation.workers.sharding,
@@ -113,13 +120,17 @@ def loaded(settings: str) -> Callable[[], object]:
         return partial(compare, contest)
     config = SearchConfig(**given)
     job = prepare(config)
+
+    def prepared(config: SearchConfig) -> Job:
+        return replace(job, prepared=replace(job.prepared, config=config))
+
     if kind == "analyse":
-        pyswarmopt_llm.jobs.search.loop.prepare = lambda config: replace(job, config=config)
+        pyswarmopt_llm.jobs.search.loop.prepare = prepared
         return partial(analyse, [Path("done")], Path(config.out), with_ablations=True)
     fork_server = Lasting(replace(config, device="cpu", dtype=str(job.engine.dtype).removeprefix("torch.")), prepare)
 
     def run() -> object:
-        pyswarmopt_llm.jobs.search.loop.prepare = lambda config: replace(job, config=config)
+        pyswarmopt_llm.jobs.search.loop.prepare = prepared
         pyswarmopt_llm.evaluation.workers.local.ForkServer = lambda config, load: fork_server
         if (Path(config.out) / "run.json").exists():
             return resume(config.out)
@@ -139,6 +150,9 @@ def work(run: Callable[[], object]) -> int:
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
+    except Exception:
+        traceback.print_exc()
+        return 70
     return 0
 
 
@@ -147,7 +161,8 @@ def child(run: Callable[[], object], line: int | None, largest: int | None, log:
     if largest is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit then fails as on a full disk
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
-    countdown, code = Countdown(line), 70
+    countdown = Countdown(line)
+    code = 70
     sys.settrace(countdown.enter)
     try:
         code = work(run)

@@ -237,6 +237,8 @@ ALLOWED = {
     ("pyswarmopt/__init__.py", "import_module"): "a module of this package, by a name in its list",
     ("pyswarmopt/cli/start.py", "import_module"): "the two commands, by constants",
     ("pyswarmopt/interop/__init__.py", "import_module"): "a module of this package, by name",
+    ("pyswarmopt_llm/metrics/registry.py", "import_module"): "a module of this package, by name",
+    ("pyswarmopt_llm/spaces/__init__.py", "import_module"): "a module of this package, by name",
     ("pyswarmopt_llm/__init__.py", "import_module"): "a module of this package, by a name in its list",
     ("pyswarmopt_llm/baselines/method.py", "import_module"): "a module of this package, by a name in its tables",
     ("pyswarmopt_llm/groups/registry.py", "import_module"): "a module of this package, by a name in its tables",
@@ -263,12 +265,11 @@ ALLOWED = {
     # Into a directory that `atomic_directory` has just made
     ("pyswarmopt_llm/models/embedded.py", "save_pretrained"): "a new directory",
     ("pyswarmopt_llm/models/adapters/write.py", "write_text"): "a new directory",
+    ("pyswarmopt_llm/spaces/members.py", "write_text"): "a new directory",
     ("pyswarmopt_llm/models/adapters/write.py", "write_bytes"): "a new directory",
-    ("pyswarmopt_llm/spaces/graph/files.py", "write_text"): "a new directory",
     ("pyswarmopt_llm/spaces/full.py", "copyfile"): "a new directory; which files: tokenizer and config of --base",
     ("pyswarmopt_llm/spaces/full.py", "save_file"): "a new directory",
     ("pyswarmopt_llm/spaces/full.py", "write_text"): "a new directory",
-    ("pyswarmopt_llm/spaces/mixture/files.py", "write_text"): "a new directory",
     # In a run: links are refused before (`Run.locked`), and rmtree does not follow them
     ("pyswarmopt_llm/jobs/search/selection.py", "rmtree"): "front/ of the run",
     ("pyswarmopt_llm/jobs/search/finish.py", "rmtree"): "best/ of the run",

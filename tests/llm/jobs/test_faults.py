@@ -70,7 +70,7 @@ def driver(
 
 def test_fifty_deaths_at_random_lines(driver: Driver, reference: Path) -> None:
     whole = driver()
-    assert whole["code"] == 0
+    assert whole["code"] == 0, whole
     ends_as(Path(OUT), reference)
     shutil.rmtree(OUT)
     seen = set()
