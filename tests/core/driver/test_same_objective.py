@@ -12,6 +12,8 @@ import pytest
 import torch
 
 import pyswarmopt as pso
+from pyswarmopt.driver.resampling import Sample
+from pyswarmopt.driver.same_objective import check_mean
 
 BOX = [(-4.0, 4.0)] * 2
 OLD = Path(__file__).parents[1] / "old"
@@ -157,3 +159,10 @@ def test_a_swarm_of_an_earlier_version_goes_on():
         again.tell(x, (x**2).sum(-1))
     assert (swarm.recipe.name, swarm.evaluations) == ("clpso", 9)
     torch.testing.assert_close(swarm.ask(), again.ask())
+
+
+def test_without_noise_a_mean_may_differ_by_rounding_only():
+    known = Sample(3, 1e6, 0.0)
+    check_mean("c.npz", known, 0.0, lambda: 1e6 * (1 + 1e-12))
+    with pytest.raises(ValueError, match=r"c\.npz"):
+        check_mean("c.npz", known, 0.0, lambda: 1e6 * (1 + 1e-6))

@@ -108,6 +108,18 @@ def test_the_kernel_is_chosen_anew_with_half_as_many_margins_again() -> None:
     assert anew == {4, 6, 9, 14, 21}
 
 
+def test_a_screen_has_the_items_of_each_task() -> None:
+    screening = Screening(0.05, {"three": 3, "two": 2, "one": 1})
+    rng = np.random.default_rng(0)
+    for k, position in enumerate(torch.eye(3, dtype=torch.float64)):
+        margins = {name: rng.normal(size=(n, 1)).tolist() for name, n in screening.items.items()}
+        screening.learn(str(k), position, Evaluation(0.5, 6, {}, 0.0, margins=margins))
+    (screen,) = screening.screens([torch.full((3,), 1 / 3, dtype=torch.float64)])
+    assert {name: len(right) for name, right in screen.right.items()} == {"three": 3, "two": 2, "one": 1}
+    together = screening.model().right(np.full((1, 3), 1 / 3))[0]
+    assert np.array_equal(np.concatenate([*screen.right.values()]), together)
+
+
 # Whole searches on items that are smooth functions of the coefficients
 
 
