@@ -69,6 +69,8 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
     path = user_path(config.out)
     check_new(path)
     job = prepare(with_threads(config))
+    with released(optimizer(job.config, _starts(job))):
+        pass  # some of nevergrad's refuse this number of coefficients: before anything is written
     more = {"calibration": dict(job.prepared.trial)} if job.prepared.trial else {}
     about = about_run(job.config, job.fingerprints, base_name=job.prepared.base_name, versions=versions(), **more)
     return _work(job, Run.create(path, about), on_event)

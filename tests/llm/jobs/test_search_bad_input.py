@@ -108,6 +108,16 @@ def as_pickle(tiny_base: Path) -> None:
     WEIGHTS.unlink()
 
 
+def test_an_optimizer_that_refuses_its_coefficients_leaves_nothing_behind(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    task = write_task(tmp_path / "words.json", questions(4, 1), questions(2, 2))
+    config = small(tiny_base, tiny_experts, [task], tmp_path / "run", optimizer="nevergrad:DS9")
+    with pytest.raises(UserError, match="DS9"):
+        search(config)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
