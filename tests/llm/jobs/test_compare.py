@@ -18,6 +18,7 @@ from pyswarmopt_llm.jobs.compare.config import CompareConfig
 from pyswarmopt_llm.jobs.compare.contest import Step, compare
 from pyswarmopt_llm.jobs.compare.contestants import known_methods
 from pyswarmopt_llm.jobs.compare.page import mean_curve, plot
+from pyswarmopt_llm.jobs.compare.results import summary_lines
 from pyswarmopt_llm.jobs.compare.table import print_comparison
 
 SOME = ("uniform-soup", "best-single", "prediction-merge", "model-swarms", "nevergrad:RandomSearch")
@@ -363,3 +364,12 @@ def test_stars_stand_for_all_groups() -> None:
     assert contestant("vote:self-consistency").chance and not contestant("vote:majority").chance
     with pytest.raises(UserError, match="--methods vote:majorty: unknown; did you mean vote:majority"):
         ordered(["vote:majorty"], 3, 10, 100)
+
+
+def test_a_raised_population_is_said() -> None:
+    config = {"base": "B", "budget_items": 100, "seeds": 1, "particles": 2}
+    result = {"experts": 3, "task": "t", "metric": "accuracy", "config": config, "left_out": {}, "methods": {}}
+    lines = summary_lines(result)
+    assert "3 experts of B" in lines[0] and "1 seed for" in lines[0]
+    assert "Searches start from all experts: 3 particles instead of 2." in lines
+    assert not any("instead of" in line for line in summary_lines({**result, "config": {**config, "particles": None}}))
