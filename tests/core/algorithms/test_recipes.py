@@ -155,6 +155,13 @@ def test_boundaries_by_hand(rule, x, v, new_x, new_v):
     assert (got_x.item(), got_v.item()) == (new_x, new_v)
 
 
+def test_periodic_walls_of_a_box_that_is_not_about_zero():
+    box = pso.Box(torch.tensor([1.0]), torch.tensor([4.0]))
+    x = torch.tensor([[4.5], [0.5], [8.0], [2.0]])
+    wrapped, _ = boundary.periodic(x, torch.zeros(4, 1), box, torch.Generator())
+    assert wrapped.flatten().tolist() == [1.5, 3.5, 2.0, 2.0]
+
+
 @pytest.mark.parametrize("rule", [boundary.clip, boundary.reflect, boundary.periodic, boundary.resample])
 @settings(max_examples=50, deadline=None)
 @given(
