@@ -12,7 +12,7 @@ from typing import Any
 
 from pyswarmopt_llm.common.files.locked_directory import check_place, opened_place
 from pyswarmopt_llm.common.files.paths import user_path
-from pyswarmopt_llm.common.files.regular import write_json, write_text
+from pyswarmopt_llm.common.files.regular import LINES_LIMIT, read_json, read_text, write_json, write_text
 from pyswarmopt_llm.common.fingerprint import versions
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import interval, permutation_test, score_of
@@ -189,8 +189,8 @@ class _Report:
         """Rows and verdicts of other strategies, from earlier calls."""
         if self._out is None or not (self._out / "result.json").exists():
             return {}, []
-        rows = json.loads((self._out / "result.json").read_text(encoding="utf-8"))["strategies"]
-        lines = (self._out / "verdicts.jsonl").read_text(encoding="utf-8").splitlines()
+        rows = read_json(self._out / "result.json")["strategies"]
+        lines = read_text(self._out / "verdicts.jsonl", LINES_LIMIT).splitlines()
         kept = {name: row for name, row in rows.items() if name not in names}
         return kept, [row for row in map(json.loads, lines) if row["strategy"] in kept]
 

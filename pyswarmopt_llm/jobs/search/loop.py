@@ -69,11 +69,11 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
     path = user_path(config.out)
     check_new(path)
     job = prepare(with_threads(config))
-    with released(optimizer(job.config, _starts(job))):
-        pass  # some of nevergrad's refuse this number of coefficients: before anything is written
     more = {"calibration": dict(job.prepared.trial)} if job.prepared.trial else {}
     about = about_run(job.config, job.fingerprints, base_name=job.prepared.base_name, versions=versions(), **more)
-    return _work(job, Run.create(path, about), on_event)
+    # Made first, since some of nevergrad's refuse this number of coefficients: before anything is written.
+    with released(optimizer(job.config, _starts(job))) as swarm:
+        return _work(job, Run.create(path, about), swarm, on_event)
 
 
 def resume(run: str | Path, on_event: OnEvent | None = None, allowed: Collection[str] = ()) -> SearchResult:
@@ -99,10 +99,11 @@ def resume(run: str | Path, on_event: OnEvent | None = None, allowed: Collection
     require(config, allowed, opened.path)
     job = prepare(replace(config, out=str(opened.path)))  # a judge's answers lie in the run, wherever it is now
     opened.check_fingerprints(job.fingerprints)
-    return _work(job, opened, on_event)
+    with released(optimizer(job.config, _starts(job))) as swarm:
+        return _work(job, opened, swarm, on_event)
 
 
-def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
+def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) -> SearchResult:
     notify = on_event or (lambda event: None)
     start = time.perf_counter()
     with run.locked():
@@ -130,9 +131,8 @@ def _work(job: Job, run: Run, on_event: OnEvent | None) -> SearchResult:
             experts = _score_experts(job, scorer, policy)
             singles = [{name: row.score(name) for name in job.objectives.names} for row in experts]
             warn_if_chance(job, singles, scorings, notify)
-            with released(optimizer(job.config, _starts(job))) as swarm:
-                stop = _loop(job, run, swarm, scorer, policy, archive, notify)
-                best = _best(swarm, scorer, policy, max(row.value for row in experts))
+            stop = _loop(job, run, swarm, scorer, policy, archive, notify)
+            best = _best(swarm, scorer, policy, max(row.value for row in experts))
             chosen = choose(job, scorers, archive, best, scorings)
         weights = None
         if isinstance(job.space, StructureSpace):
