@@ -18,6 +18,7 @@ from doc_blocks import ROOT, Block, Command, blocks, commands, pages
 from search_helpers import louder, questions, write_task
 
 from pyswarmopt.cli.app import app as pyswarmopt_app
+from pyswarmopt_llm import spaces
 from pyswarmopt_llm.cli import app as swarm_llm_app
 
 PROGRAMS = ("swarm-llm", "pyswarmopt", "python", "make", "pip", "cat", "head", "ls", "git")
@@ -149,6 +150,7 @@ FOLLOWED = [page for page in pages() if any(b.language in (*SHELL, "python") for
 def test_what_a_page_tells_the_reader_to_do_works(
     page: Path, world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(spaces, "_KINDS", dict(spaces._KINDS))  # a page may register a space
     wanted = [block for block in blocks(page) if not block.skipped]
     shell = [block for block in wanted if block.language in SHELL]
     called = commands(shell, world, PROGRAMS) if shell else []
