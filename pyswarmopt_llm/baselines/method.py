@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.metrics.accuracy import Accuracy
     from pyswarmopt_llm.models.adapters.adapter import Adapter
     from pyswarmopt_llm.models.base import BaseModel
+    from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+    from pyswarmopt_llm.models.training.choices import Choices
 
 Need = Literal["seed", "dev", "data"]
 
@@ -50,12 +52,16 @@ class Trial(Protocol):
         model: a transformers causal LM, with the patch that was loaded or scored last.
         tokenizer: the model's tokenizer.
         base: where the model came from.
+        engine: runs the model.
+        choices: the dev items that have a right answer, as they are scored.
         spent: item evaluations so far.
     """
 
     model: Any
     tokenizer: Any
     base: BaseModel
+    engine: TransformersEngine
+    choices: Sequence[Choices]
     spent: int
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from pyswarmopt_llm.common.interfaces import BatchedEngine, Engine, ItemScore, Score
 from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.models.training.choices import Choices
 from pyswarmopt_llm.tasks import Item, Scoring, is_correct, render_prompt
 
 MAX_NEW_TOKENS = 128  # of a generated answer: a worked GSM8K solution fits
@@ -46,6 +47,19 @@ class Accuracy:
                 for letter, text in (item.choices or {}).items():
                     self._pairs.append((prompt, letter if scoring == "letter" else text))
                     self._lengths.append(1.0 if scoring == "letter" else float(len(text.encode())))
+
+    def choices(self) -> list[Choices]:
+        """The items for training; those without a known right answer are left out."""
+        if self.scoring == "generate":
+            prompts = zip(self.items, self._prompts, strict=True)
+            return [Choices(((prompt, item.answer_text),), (1.0,), 0) for item, prompt in prompts if item.answer]
+        found = []
+        for item, span in zip(self.items, self._spans, strict=True):
+            letters = list(item.choices or {})
+            if item.answer in letters:
+                pairs, lengths = self._pairs[span.start : span.stop], self._lengths[span.start : span.stop]
+                found.append(Choices(tuple(pairs), tuple(lengths), letters.index(item.answer)))
+        return found
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
         """The texts that have to fit the context window: item, text, and the maximum number of new tokens."""

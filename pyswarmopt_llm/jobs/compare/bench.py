@@ -23,6 +23,7 @@ from pyswarmopt_llm.metrics.registry import METRICS, Metric
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 from pyswarmopt_llm.models.base import BaseModel
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.training.choices import Choices
 from pyswarmopt_llm.tasks import Scoring, Task, is_correct, render_prompt
 
 Chats = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -85,6 +86,12 @@ class Bench:
             )
             for item in self.task.dev
         ]
+
+    @cached_property
+    def choices(self) -> Sequence[Choices]:
+        """The dev items that have a right answer, as they are scored; by their answers under another metric."""
+        known = self.accuracy.get("dev")
+        return (known or Accuracy(self.task.dev, "generate", self.engine.chat, self.task.prompt)).choices()
 
     @cached_property
     def tokens_per_item(self) -> float | None:
@@ -166,6 +173,7 @@ class BudgetedTrial:
     def __init__(self, bench: Bench, budget: int) -> None:
         self.bench, self._budget = bench, budget
         self.model, self.tokenizer, self.base = bench.engine.model, bench.engine.tokenizer, bench.base
+        self.engine, self.choices = bench.engine, bench.choices
         self.spent = 0
         self.seconds_known = 0.0  # of scorings, whenever they were done
         self.seconds_here = 0.0  # of scorings, as this process waited for them

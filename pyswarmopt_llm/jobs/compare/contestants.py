@@ -32,6 +32,7 @@ OPTIMIZERS = (
     "pycma",
     *(NEVERGRAD + name for name in ("CMA", "NGOpt", "DE", "TwoPointsDE", "RandomSearch")),
 )
+TRAINED = ("gradient", "gradient-module", "finetune-dev", "finetune-best")  # on dev items, by gradient descent
 UNENDING = 10**6  # rounds: the budget ends a search, or the optimizer itself
 PATIENCE = 10  # as in `SearchConfig`
 
@@ -116,6 +117,8 @@ def why_not(who: Contestant, bench: Bench) -> str | None:
         return f"needs the training data of {', '.join(lacking)} (--data NAME=FILE)" if lacking else None
     if who.kind == "ensemble" and not bench.accuracy:
         return f"answers are right or wrong to it, this task is scored by {bench.metric.name}"
+    if who.name in TRAINED and not bench.choices:
+        return "needs the right answers of the dev items"
     if who.name == "lorahub" and not all(item.answer for item in bench.task.dev):
         return "needs the right answers of the dev items"
     if who.kind == "ensemble" and not _ensemble(who.name).open_questions:

@@ -129,7 +129,7 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
             if only is None or not set(only).isdisjoint(indices):
                 totals = torch.zeros(plan.n_pairs, dtype=torch.float64)
                 for part, logits in self._forward(batch, plan, prefix):
-                    totals.index_add_(0, part.target_pair, _target_logprobs(part, logits))
+                    totals.index_add_(0, part.target_pair, target_logprobs(part, logits))
                 yield indices, totals[batch.pairs].tolist()
 
     def likelihood_batches(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[int, ...]]:
@@ -159,7 +159,7 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         """
         if not pairs:
             return ()
-        found = [(batch, _target_logprobs(batch, logits)) for batch, logits in self._forward_all(pairs)]
+        found = [(batch, target_logprobs(batch, logits)) for batch, logits in self._forward_all(pairs)]
         owner = torch.cat([batch.target_pair for batch, _ in found])
         by_pair = owner.argsort(stable=True)  # stable: keeps the order of a pair's tokens
         counts = owner.bincount(minlength=len(pairs)).tolist()
@@ -228,7 +228,7 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         return [found[i] for i in range(len(prompts))]
 
     def _write(self, prompts: Sequence[tuple[int, ...]], max_new_tokens: int, draw: Draw | None = None) -> list[str]:
-        setting = (self.model, prompts, max_new_tokens, self._pad(), self.stops())
+        setting = (self.model, prompts, max_new_tokens, self.pad(), self.stops())
         try:
             found = greedy(*setting) if draw is None else sampled(*setting, draw)
         except RuntimeError as error:
@@ -252,6 +252,16 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
             raise ValueError("a continuation is empty: there is nothing to score")
         return self._plan(tuple(pairs))
 
+    def encode_continuation(self, context: str, continuation: str) -> TokenPair:
+        """Token ids of both; see `encode_pair`.
+
+        Raises:
+            UserError: together they exceed the context window.
+        """
+        encoded = self._encoded(context, continuation)
+        self.check_length(sum(map(len, encoded)), context)
+        return encoded
+
     def _plan(self, pairs: tuple[tuple[str, str], ...]) -> Plan:
         """The plan of these pairs, cached, since they recur for every candidate."""
         if pairs in self._plans:
@@ -260,11 +270,11 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         encoded: list[TokenPair] = []
         for context, continuation in pairs:
             if continuation:
-                encoded.append(self._encoded(context, continuation))
+                encoded.append(self.encode_continuation(context, continuation))
             else:
                 encoded.append((self.encode_prompt(context), ()))
-            self.check_length(sum(map(len, encoded[-1])), context)
-        self._plans[pairs] = build_plan(encoded, self.batch_tokens, self._pad())
+                self.check_length(len(encoded[-1][0]), context)
+        self._plans[pairs] = build_plan(encoded, self.batch_tokens, self.pad())
         if len(self._plans) > _PLANS:
             self._plans.popitem(last=False)
         return self._plans[pairs]
@@ -281,7 +291,8 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
     ) -> Iterator[tuple[Batch, Tensor]]:
         """The logits at a batch's heads, (M, V), in the model's dtype; batches are halved when memory runs out."""
         try:
-            logits = self._logits(batch, plan, prefix())
+            with torch.inference_mode():
+                logits = self.logits(batch, len(plan.prefix), prefix())
         except RuntimeError as error:
             self._smaller_batches(error, len(batch.rows))
         else:
@@ -290,15 +301,21 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
             return
         half = len(batch.rows) // 2
         for rows in (batch.rows[:half], batch.rows[half:]):
-            yield from self._forward(make_batch(rows, len(plan.prefix), self._pad()), plan, prefix)
+            yield from self._forward(make_batch(rows, len(plan.prefix), self.pad()), plan, prefix)
 
-    @torch.inference_mode()
-    def _logits(self, batch: Batch, plan: Plan, prefix: PrefixCache | None) -> Tensor:
+    def logits(self, batch: Batch, n_prefix: int, prefix: PrefixCache | None) -> Tensor:
+        """The logits at a batch's heads, (M, V), in the model's dtype.
+
+        Args:
+            batch: of a plan.
+            n_prefix: length of the plan's prefix.
+            prefix: its keys and values; None if it is empty.
+        """
         with self._vocabulary_only_at(batch.heads):
             out = self.model(
                 input_ids=batch.input_ids.to(self.model.device),
                 position_ids=batch.position_ids.to(self.model.device),
-                attention_mask=self._mask(batch, len(plan.prefix)),
+                attention_mask=self._mask(batch, n_prefix),
                 past_key_values=prefix,
                 use_cache=prefix is not None,
             )
@@ -357,7 +374,8 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
             return {kind: part.to(self.model.device) for kind, part in mask.items()}
         return mask.to(self.model.device)
 
-    def _pad(self) -> int:
+    def pad(self) -> int:
+        """The token that fills up rows."""
         return int(self.tokenizer.pad_token_id)
 
     def stops(self) -> frozenset[int]:
@@ -367,7 +385,7 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         return frozenset(int(i) for i in [self.tokenizer.eos_token_id, *listed] if i is not None)
 
 
-def _target_logprobs(batch: Batch, logits: Tensor) -> Tensor:
+def target_logprobs(batch: Batch, logits: Tensor) -> Tensor:
     """Log-probabilities of a batch's targets, (T,) float64, from the logits at its heads."""
     chosen = logits[batch.target_head, batch.target_token].float().cpu()
     rows = logits.split(_HEAD_ROWS[logits.device.type])

@@ -26,11 +26,9 @@ from pyswarmopt_llm.models.adapters.write import PREFIX, write_adapter
 from pyswarmopt_llm.models.base import BaseModel, load_model
 from pyswarmopt_llm.models.files import check_free
 from pyswarmopt_llm.models.training.chat_batches import ChatTokens, encode_chat, left_padded, length_buckets
+from pyswarmopt_llm.models.training.schedule import warmup_cosine
 
 OnStep = Callable[[int, int, float], None]
-
-_WARMUP = 0.05  # fraction of the steps
-_FLOOR = 0.05  # fraction of the peak learning rate at the last step
 
 
 @dataclass(frozen=True)
@@ -214,15 +212,6 @@ def _loss(model: Any, chats: Sequence[ChatTokens], pad: int) -> Tensor:
     loss = F.cross_entropy(logits[answers].float(), ids, reduction="none")
     tokens = answers.sum(1)[answers.nonzero()[:, 0]]
     return (loss / tokens).sum() / len(chats)
-
-
-def warmup_cosine(step: int, steps: int) -> float:
-    """Fraction of the peak learning rate: linear warm-up, then cosine decay to a small floor."""
-    warmup = max(1, int(_WARMUP * steps))
-    if step < warmup:
-        return (step + 1) / warmup
-    progress = (step - warmup) / max(1, steps - warmup)
-    return _FLOOR + (1 - _FLOOR) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def _batches(chats: Sequence[ChatTokens], options: TrainingOptions, rng: random.Random) -> list[list[ChatTokens]]:

@@ -14,9 +14,10 @@ from trials import NearTo
 
 from pyswarmopt_llm.baselines import load_method
 from pyswarmopt_llm.baselines.changes import as_patch
-from pyswarmopt_llm.baselines.forward import BATCH
 from pyswarmopt_llm.baselines.method import Options
-from pyswarmopt_llm.baselines.searching import adamerging, fisher, regmean
+from pyswarmopt_llm.baselines.searching import regmean
+from pyswarmopt_llm.baselines.training import adamerging, fisher
+from pyswarmopt_llm.baselines.training.forward import BATCH
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.adapters.adapter import Adapter, Factors, load_adapter, read_adapter
 from pyswarmopt_llm.models.base import load_model, resolve_base

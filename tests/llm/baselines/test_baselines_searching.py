@@ -230,7 +230,7 @@ def test_attraction_prefers_the_one_that_solves_what_the_first_does_not() -> Non
 def test_data_merge_trains_on_the_union(
     experts: list[Adapter], monkeypatch: pytest.MonkeyPatch, tiny_base: Path
 ) -> None:
-    from pyswarmopt_llm.baselines.searching import data_merge
+    from pyswarmopt_llm.baselines.training import data_merge
     from pyswarmopt_llm.common.errors import UserError
     from pyswarmopt_llm.models.training import train
 

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.baselines.changes import SideBySide, by_module
-from pyswarmopt_llm.baselines.forward import BATCH, answer_logits, token_batches
 from pyswarmopt_llm.baselines.method import Merged, Settings
+from pyswarmopt_llm.baselines.training.forward import BATCH, answer_logits, token_batches
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 

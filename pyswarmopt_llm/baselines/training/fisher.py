@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.baselines.changes import as_patch, by_module, collect, dense_changes, total_rank
-from pyswarmopt_llm.baselines.forward import answer_logits, over_prompts, token_batches
 from pyswarmopt_llm.baselines.method import Merged, Settings, Trial
+from pyswarmopt_llm.baselines.training.forward import answer_logits, over_prompts, token_batches
 from pyswarmopt_llm.baselines.truncate import truncate_dense
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 

@@ -1,0 +1,90 @@
+"""Training on labelled items: the loss by hand, steps against torch's own, a LoRA against peft."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from engine_reference import load_tiny
+
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.training.choices import Choices, Trained, fit, loss, losses
+from pyswarmopt_llm.models.training.gradients import Gradients
+from pyswarmopt_llm.models.training.lora import Lora
+
+MODULES = {f"model.layers.{i}.self_attn.{name}": (32, 32) for i in range(2) for name in ("q_proj", "o_proj")}
+ITEMS = [
+    Choices(tuple((f"Question {i}?", f" {word}") for word in ("left", "right", "upwards")), (4.0, 5.0, 7.0), i % 3)
+    for i in range(20)
+]
+
+
+@pytest.fixture
+def engine(tiny_base: Path) -> TransformersEngine:
+    return TransformersEngine(*load_tiny(tiny_base), batch_tokens=60)
+
+
+def mean_loss(engine: TransformersEngine) -> float:
+    """From the engine's own log-likelihoods, by the definition."""
+    total = 0.0
+    for item in ITEMS:
+        logits = [16 / 3 * v / n for v, n in zip(engine.loglikelihood(item.pairs), item.lengths, strict=True)]
+        total += math.log(sum(map(math.exp, logits))) - logits[item.right]
+    return total / len(ITEMS)
+
+
+def test_the_loss_of_an_answer_is_its_negative_log_likelihood() -> None:
+    assert loss(Choices((("q", "a"),), (3.0,), 0), torch.tensor([-2.5])).item() == 2.5
+
+
+def test_every_items_loss_is_that_of_the_engines_scores(engine: TransformersEngine) -> None:
+    gradients, found = Gradients(engine), torch.zeros(len(ITEMS), dtype=torch.float64)
+    with gradients.training({}), torch.no_grad():
+        for indices, values in losses(gradients, ITEMS):
+            found[indices] = values
+    assert found.mean().item() == pytest.approx(mean_loss(engine), abs=1e-5)
+
+
+def test_what_is_trained_has_a_smaller_loss_as_weights_merged_into_the_model(engine: TransformersEngine) -> None:
+    before = mean_loss(engine)
+    lora = Lora(MODULES, rank=2, scale=2.0, seed=3)
+    history = fit(Gradients(engine), ITEMS, lora.additions(), [Trained(lora.tensors, 1e-2)], epochs=4, seed=0)
+    engine.load(lora.patch())
+    assert len(history) == 4 and history[-1] < history[0]
+    assert mean_loss(engine) < 0.8 * before
+    engine.load(Patch())
+    assert mean_loss(engine) == before
+
+
+def test_the_same_seed_trains_the_same_weights_and_another_does_not(engine: TransformersEngine) -> None:
+    def trained(seed: int) -> torch.Tensor:
+        lora = Lora(MODULES, rank=2, scale=2.0, seed=1)
+        fit(Gradients(engine), ITEMS, lora.additions(), [Trained(lora.tensors, 1e-3)], epochs=1, seed=seed)
+        return torch.cat([tensor.detach().flatten() for tensor in lora.tensors])
+
+    before = torch.random.get_rng_state()
+    assert torch.equal(trained(0), trained(0)) and not torch.equal(trained(0), trained(1))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_stopping_early_leaves_what_the_longer_run_had_then(engine: TransformersEngine) -> None:
+    seen: list[torch.Tensor] = []
+    lora = Lora(MODULES, rank=2, scale=2.0, seed=1)
+    after = lambda _: seen.append(torch.cat([t.detach().flatten().clone() for t in lora.tensors]))  # noqa: E731
+    fit(Gradients(engine), ITEMS, lora.additions(), [Trained(lora.tensors, 1e-3)], 3, seed=0, after_epoch=after)
+    lora = Lora(MODULES, rank=2, scale=2.0, seed=1)
+    fit(Gradients(engine), ITEMS, lora.additions(), [Trained(lora.tensors, 1e-3)], 3, seed=0, last=2)
+    assert torch.equal(torch.cat([t.detach().flatten() for t in lora.tensors]), seen[1])
+
+
+def test_gradients_of_a_step_are_those_of_the_mean_over_its_items_whatever_the_batches(tiny_base: Path) -> None:
+    def step(batch_tokens: int) -> torch.Tensor:
+        engine = TransformersEngine(*load_tiny(tiny_base), batch_tokens=batch_tokens)
+        lora = Lora(MODULES, rank=2, scale=2.0, seed=1)
+        fit(Gradients(engine), ITEMS[:7], lora.additions(), [Trained(lora.tensors, 1e-3)], epochs=1, seed=0)
+        return torch.cat([tensor.detach().flatten() for tensor in lora.tensors])
+
+    torch.testing.assert_close(step(1), step(10**6), atol=2e-4, rtol=0)
