@@ -86,6 +86,9 @@ class SearchConfig:
         bool, Option("Search over the LoRA factors themselves, not over coefficients.", hidden=True)
     ] = False
     granularity: Annotated[str, Option("Coefficients per model, block or module.", "G", hidden=True)] = "model"
+    dev_expert: Annotated[
+        bool, Option("Train one more expert on the dev items and search over it, too (delta).")
+    ] = False
     output_rank: Annotated[
         int | None,
         Option("Truncate the result to rank R (delta).", "R", hidden=True, least=1),
@@ -142,7 +145,7 @@ class SearchConfig:
     @property
     def population(self) -> int:
         """Particles of the swarm: never fewer than the experts."""
-        return max(self.particles, len(self.experts))
+        return max(self.particles, len(self.experts) + self.dev_expert)
 
     @property
     def planned(self) -> int:

@@ -90,13 +90,28 @@ class Patch:
     float32 and rounds once to the model's dtype, as peft's `merge_and_unload` does; `dense` replaces a value.
     An empty patch is the base itself. Either mapping may be `Computed`. `mixture` is for an engine with several models
     resident: the weights of their next-token distributions, summing to 1. So is `graph`: who reads whose message, in
-    the order of calling; the last node answers.
+    the order of calling; the last node answers. `held_out` is for candidates of which a part was trained on some of
+    the questions: log-likelihoods after those contexts are computed with other weights.
     """
 
     low_rank: Mapping[str, LowRank] = field(default_factory=dict)
     dense: Mapping[str, Tensor] = field(default_factory=dict)
     mixture: tuple[float, ...] = ()
     graph: tuple[Node, ...] = ()
+    held_out: tuple[HeldOut, ...] = ()
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Questions on which a part of a candidate was trained, and what to score them with in its place.
+
+    Attributes:
+        contexts: their prompts.
+        patch: the candidate with a part that has not seen them.
+    """
+
+    contexts: frozenset[str]
+    patch: Patch
 
 
 class Engine(Protocol):
@@ -297,6 +312,7 @@ __all__ = [
     "BatchedEngine",
     "Computed",
     "Engine",
+    "HeldOut",
     "ItemScore",
     "ItemUtility",
     "LowRank",

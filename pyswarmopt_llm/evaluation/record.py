@@ -106,7 +106,8 @@ class RunResult:
     """The outcome of a search; ``None`` where there is nothing to say.
 
     ``best`` is the candidate that the search hands over, ``best_single`` the expert with the highest score on dev,
-    ``uniform`` the plain average of the experts. Scores are fractions or whatever the metrics give; memory is in bytes.
+    ``uniform`` the plain average of the experts. Scores are fractions or whatever the metrics give; ``passes`` are
+    forward passes of an item, training included (a backward pass counts as 1.5); memory is in bytes.
     The types are those of the file, which is checked against them when it is read (`run_files.read_result`).
     """
 
@@ -128,6 +129,7 @@ class RunResult:
     coefficients_by_group: dict[str, dict[str, float]] | None = None
     evaluations: int = 0
     item_evaluations: int = 0
+    passes: int = 0
     items_saved: float = 0.0
     seconds_scoring: float = 0.0
     peak_memory_bytes: int = 0

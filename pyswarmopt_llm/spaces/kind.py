@@ -21,6 +21,7 @@ _OPTIONS = {
     "exact_flat": "`space` factor",
     "contrast": "`space` token",
     "output_rank": "`space` delta",
+    "dev_expert": "`space` delta",
 }
 
 
@@ -52,7 +53,7 @@ class SpaceKind(ABC):
 
     Attributes:
         name: as ``--space`` takes it.
-        options: which of the settings granularity, exact_flat, contrast and output_rank it takes.
+        options: which of the settings granularity, exact_flat, contrast, output_rank and dev_expert it takes.
         several_models: whether a candidate is several models side by side, which need no common base.
         takes_workers: whether other processes can score candidates (``--workers``).
         averages: whether the mean of positions is a candidate worth scoring.

@@ -7,20 +7,24 @@ import math
 import resource
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pyswarmopt_llm.common.files.regular import write_text
-from pyswarmopt_llm.common.interfaces import Patch, Score
+from pyswarmopt_llm.common.interfaces import Patch, Score, Space
 from pyswarmopt_llm.common.statistics import findings, interval
-from pyswarmopt_llm.evaluation.record import RunResult
+from pyswarmopt_llm.evaluation.record import Row, RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
-from pyswarmopt_llm.jobs.search.export import items_saved, save_truncated
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.selection import Choice
+from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
+from pyswarmopt_llm.models.training.halves import training_passes
 from pyswarmopt_llm.tasks import Scoring
 
 log = logging.getLogger(__name__)
@@ -49,7 +53,9 @@ def finish(
     files, cut = _write_best(job, run, chosen)
     values = [combine(list(scores.values())).value for scores in singles]
     single = values.index(max(values))
-    scores = _closing_scores(job, files, single, singles[single], scorings)
+    # As files, on new questions; what was trained on dev stays out of the scores on dev.
+    best = replace(files, held_out=space.realise(chosen.position).held_out)
+    scores = _closing_scores(job, best, single, singles[single], scorings)
     totals = {f"{label}_{split}": combine(list(found.values())) for (label, split), found in scores.items()}
     result = RunResult(
         best_single=job.space.expert_names[single],
@@ -66,9 +72,10 @@ def finish(
         graph=job.kind.in_words(files, space.expert_names),
         coefficients_by_group=space.coefficients_by_group(chosen.position) or None,
         evaluations=len(run.rows),
+        passes=sum(row.n for row in run.rows) + (training_passes(job.dev_items) if job.config.dev_expert else 0),
         item_evaluations=sum(row.n for row in run.rows),
         # Functions and harness tasks are always scored whole.
-        items_saved=0.0 if job.objectives.externals else items_saved(run.rows, job.dev_items),
+        items_saved=0.0 if job.objectives.externals else _items_saved(run.rows, job.dev_items),
         seconds_scoring=round(sum(row.seconds for row in run.rows), 3),
         peak_memory_bytes=_peak_memory() + workers_memory,
         scoring=_one(scorings),
@@ -103,7 +110,7 @@ def _write_best(job: Job, run: Run, chosen: Choice) -> tuple[Patch, dict[str, fl
     if job.config.output_rank is None:
         space.save(chosen.position, folder)
     else:
-        cut = save_truncated(job.space, chosen.position, job.config.output_rank, job.prepared.experts, folder)
+        cut = _save_truncated(job.space, chosen.position, job.config.output_rank, job.prepared.experts, folder)
     return space.read(folder), cut
 
 
@@ -170,6 +177,35 @@ def _peak_memory() -> int:
     unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes on macOS, KiB elsewhere
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return resident + (torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0)
+
+
+def _save_truncated(
+    space: Space, position: Tensor, rank: int, experts: Sequence[AdapterInfo], folder: Path
+) -> dict[str, float]:
+    """Write the adapter of that rank that is nearest to a candidate (Eckart & Young 1936).
+
+    Returns:
+        `rank`, and `relative_error` in the Frobenius norm over all weights.
+    """
+    from pyswarmopt_llm.baselines.truncate import truncate_low_rank
+    from pyswarmopt_llm.spaces.one_base import save_patch
+
+    cut = {name: truncate_low_rank(change, rank) for name, change in space.realise(position).low_rank.items()}
+    save_patch(Patch(low_rank={name: part.change for name, part in cut.items()}), experts, folder)
+    lost, whole = sum(part.lost for part in cut.values()), sum(part.whole for part in cut.values())
+    return {"rank": rank, "relative_error": math.sqrt(lost / whole) if whole else 0.0}
+
+
+def _items_saved(rows: Iterable[Row], items: int) -> float:
+    """Share of the items of all evaluated positions that did not have to be scored.
+
+    Args:
+        rows: of the journal.
+        items: of a complete evaluation.
+    """
+    searched = [row for row in rows if row.phase == "search"]
+    whole = len({row.key for row in searched}) * items
+    return round(1 - sum(row.n for row in searched) / whole, 4)
 
 
 __all__ = ["finish", "publish"]

@@ -30,6 +30,7 @@ from pyswarmopt_llm.evaluation.workers.messages import Questions
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers, with_threads
 from pyswarmopt_llm.jobs.search.archive import Archive, Candidate
 from pyswarmopt_llm.jobs.search.async_loop import AsyncLoop, progress
+from pyswarmopt_llm.jobs.search.dev_expert import untrained_space, with_dev_expert
 from pyswarmopt_llm.jobs.search.finish import finish, publish
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.jobs.search.scorers import Scorers
@@ -124,6 +125,8 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
         archive = Archive(job.objectives.names)
         with Scorers(job, run, on_row) as scorers:
             scorings = choose_scorings(job, scorers, notify)
+            if job.config.dev_expert:
+                job = scorers.job = with_dev_expert(job, run, scorings, notify)
             scorer = scorers.scorer(Questions("dev", tuple(scorings.items())))
             for row in scorer.rows:
                 notify(events.row(row, "replayed"))
@@ -152,7 +155,8 @@ def _starts(job: Job) -> Tensor:
     """Where the search begins. Sums are for swarms; rivals, and the authors' code, begin with the experts."""
     config = job.config
     plain = config.start == "auto" and (config.compat != "paper" or not is_swarm(config.optimizer))
-    return starting_points(job.space, "segments" if plain else config.start, job.particles, config.seed)
+    space = untrained_space(job) if config.dev_expert else job.space
+    return starting_points(space, "segments" if plain else config.start, job.particles, config.seed)
 
 
 def _score_experts(job: Job, scorer: Scorer, policy: Policy) -> list[Row]:

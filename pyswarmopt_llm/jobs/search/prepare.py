@@ -13,7 +13,7 @@ from pyswarmopt_llm.evaluation.evaluator import Evaluator
 from pyswarmopt_llm.evaluation.workers.messages import LETTERS, Questions
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
 from pyswarmopt_llm.jobs.search.budget import Budget
-from pyswarmopt_llm.jobs.search.validate import check_budget, check_screen, check_settings
+from pyswarmopt_llm.jobs.search.validate import check_budget, check_dev_expert, check_screen, check_settings
 from pyswarmopt_llm.metrics.combine import harmonic
 from pyswarmopt_llm.metrics.objectives import Objectives, load_objectives, task_print
 from pyswarmopt_llm.metrics.questions.answer_format import trial_of
@@ -123,6 +123,7 @@ def prepare(config: SearchConfig) -> Job:
     if kind.several_models and objectives.externals:
         name = next(iter(objectives.externals))
         raise UserError(f"--space {config.space}: {name} asks one model, not several; give task files")
+    check_dev_expert(config, objectives)
     found = kind.prepare(config)
     job = Job(found, objectives, kind)
     check_screen(job.config, objectives, job.space.size)

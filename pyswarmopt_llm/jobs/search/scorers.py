@@ -26,7 +26,7 @@ class Scorers:
     """Scorers for a search's questions; a context that ends the workers.
 
     Args:
-        job: what is scored.
+        job: what is scored; also an attribute, for the questions that follow.
         run: holds the journal; failures of workers are written there.
         on_row: called with every new row.
 
@@ -35,7 +35,7 @@ class Scorers:
     """
 
     def __init__(self, job: Job, run: Run, on_row: OnRow) -> None:
-        self._job, self._run, self._on_row = job, run, on_row
+        self.job, self._run, self._on_row = job, run, on_row
         self._workers = parse_workers(job.config.workers)
         self._pool: Pool | None = None
         self._place: ForkServer | RayCluster | None = None
@@ -56,7 +56,7 @@ class Scorers:
 
     def scorer(self, questions: Questions) -> Scorer:
         """Scores positions on these questions, with the run's journal."""
-        evaluator = self._job.evaluator(questions)
+        evaluator = self.job.evaluator(questions)
         pool = None
         if not self._workers.alone:
             from pyswarmopt_llm.evaluation.workers.sharding import ShardingPool
@@ -64,13 +64,13 @@ class Scorers:
             self._pool = self._pool or self._start_pool()
             pool = ShardingPool(self._pool, questions, evaluator)
             self._sharding.append(pool)
-        return Scorer(self._run, self._job.space, evaluator, _PHASES[questions.split], self._on_row, pool)
+        return Scorer(self._run, self.job.space, evaluator, _PHASES[questions.split], self._on_row, pool)
 
     def _start_pool(self) -> Pool:
         from pyswarmopt_llm.evaluation.workers import local
         from pyswarmopt_llm.evaluation.workers.pool import Pool
 
-        job = self._job
+        job = self.job
         # What `auto` stands for is found out once: another process or machine might decide otherwise.
         config = replace(job.config, dtype=str(job.engine.dtype).removeprefix("torch."))
 

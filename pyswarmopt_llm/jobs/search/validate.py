@@ -16,6 +16,7 @@ from pyswarmopt_llm.spaces.starts import check_start
 from pyswarmopt_llm.tasks import Task
 
 TRANSFORMERS, VLLM = ("transformers", "vllm")
+LEAST_TRAINED = 8  # dev items of an expert that is trained on them
 
 
 def check_settings(config: SearchConfig) -> None:
@@ -92,6 +93,26 @@ def check_screen(config: SearchConfig, objectives: Objectives, size: int) -> Non
         raise InvalidOption("screen", None, f"{why}; use `granularity` model, or remove it")
 
 
+def check_dev_expert(config: SearchConfig, objectives: Objectives) -> None:
+    """Refuse tasks and settings with which no expert can be trained on the dev items.
+
+    Raises:
+        InvalidOption: says why.
+    """
+    if not config.dev_expert:
+        return
+    if config.engine != TRANSFORMERS or not parse_workers(config.workers).alone:
+        why = f"goes with one worker and `engine` {TRANSFORMERS}; remove it, or change those"
+        raise InvalidOption("dev_expert", True, why)
+    metrics = {name: metric.name for name, metric in objectives.metrics.items()}
+    for name, metric in {**metrics, **dict.fromkeys(objectives.externals, "its own score")}.items():
+        if metric != "accuracy" or "generate" in objectives.scorings(name, config.scoring):
+            raise InvalidOption("dev_expert", True, f"is trained on options, which {name} does not score; remove it")
+    items = sum(len(task.dev) for task in objectives.tasks.values())
+    if items < LEAST_TRAINED:
+        raise InvalidOption("dev_expert", True, f"{items} dev items are too few to train on; remove it")
+
+
 def check_budget(config: SearchConfig, tasks: Mapping[str, Task]) -> None:
     """Refuse a budget that the starting swarm alone exceeds.
 
@@ -105,4 +126,4 @@ def check_budget(config: SearchConfig, tasks: Mapping[str, Task]) -> None:
         raise InvalidOption("budget_items", config.budget_items, f"{needed}; raise it, or lower `particles` or `dev`")
 
 
-__all__ = ["TRANSFORMERS", "VLLM", "check_budget", "check_settings"]
+__all__ = ["TRANSFORMERS", "VLLM", "check_budget", "check_dev_expert", "check_settings"]

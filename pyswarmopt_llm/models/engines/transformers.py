@@ -72,6 +72,7 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         self.batch_tokens = batch_tokens
         self.tokens_fed = 0
         self._weights = PatchedWeights(model, stored)
+        self._candidate = Patch()
         self._plans: OrderedDict[tuple[tuple[str, str], ...], Plan] = OrderedDict()
         self._short_of_memory = False
         self._windows = attention_windows(model)
@@ -91,6 +92,7 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
     def load(self, patch: Patch) -> None:
         """Make the resident model ``base + patch``; see `PatchedWeights.load`."""
         self._weights.load(patch)
+        self._candidate = patch
 
     # Likelihoods
 
@@ -122,6 +124,23 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         Raises:
             UserError: a pair exceeds the context window.
         """
+        if not self._candidate.held_out:
+            yield from self._scored_by_batch(pairs, only)
+            return
+        try:
+            for patch, places in _shares(self._candidate, pairs):
+                self._weights.load(patch)
+                share = [pairs[i] for i in places]
+                within = None if only is None else {k for k, i in enumerate(places) if i in only}
+                for indices, values in self._scored_by_batch(share, within):
+                    yield tuple(places[k] for k in indices), values
+        finally:
+            self._weights.load(self._candidate)
+
+    def _scored_by_batch(
+        self, pairs: Sequence[tuple[str, str]], only: Collection[int] | None
+    ) -> Iterator[tuple[tuple[int, ...], list[float]]]:
+        """`loglikelihood_by_batch` with the weights as they are."""
         plan = self._likelihood_plan(pairs)
         prefix = cache(lambda: self._prefix(plan))
         for batch in plan.batches:
@@ -391,3 +410,15 @@ def target_logprobs(batch: Batch, logits: Tensor) -> Tensor:
     rows = logits.split(_HEAD_ROWS[logits.device.type])
     normaliser = torch.cat([row.float().logsumexp(-1) for row in rows]).cpu()
     return (chosen - normaliser[batch.target_head]).double()
+
+
+def _shares(patch: Patch, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[Patch, list[int]]]:
+    """Which weights score which of the pairs; those that nothing was trained on with the candidate's own."""
+    rest = list(range(len(pairs)))
+    for held in patch.held_out:
+        there = [i for i in rest if pairs[i][0] in held.contexts]
+        rest = [i for i in rest if pairs[i][0] not in held.contexts]
+        if there:
+            yield held.patch, there
+    if rest:
+        yield patch, rest

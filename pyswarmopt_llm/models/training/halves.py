@@ -1,0 +1,102 @@
+"""Train one LoRA on each half of the labelled items: two-fold cross-fitting.
+
+Each half's items can be scored with what was trained on the other one, so that all of them tell how well training on
+such items does on unseen ones (cross-fitting; stacked generalisation, Wolpert 1992, Neural Networks 5).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pyswarmopt_llm.common.interfaces import Engine, LowRank
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.training.choices import PASSES, Choices, Trained, fit
+from pyswarmopt_llm.models.training.gradients import Gradients
+from pyswarmopt_llm.models.training.lora import Lora
+
+RATE, EPOCHS = 5e-4, 4
+
+
+@dataclass(frozen=True)
+class Half:
+    """What was trained on one half.
+
+    Attributes:
+        contexts: prompts of the items that it was trained on.
+        changes: parameter name -> weight change.
+        loss: mean loss of the last epoch, in nats.
+    """
+
+    contexts: frozenset[str]
+    changes: Mapping[str, LowRank]
+    loss: float
+
+
+def train_halves(
+    engine: Engine,
+    choices: Sequence[Choices],
+    shapes: Mapping[str, tuple[int, int]],
+    rank: int,
+    scale: float,
+    seed: int,
+) -> tuple[Half, Half]:
+    """Two LoRAs from the same start, each trained on one half of the items.
+
+    Args:
+        engine: the one on transformers, with the model to start from loaded.
+        choices: at least two items with different contexts; those with the same context are in the same half.
+        shapes: module name -> (out, in).
+        rank: of either.
+        scale: alpha / rank.
+        seed: of the start, the halves and the order.
+
+    Raises:
+        TypeError: another engine, through which no gradients flow.
+    """
+    if not isinstance(engine, TransformersEngine):
+        raise TypeError("an adapter is trained by the engine on transformers")
+    first, second = (_trained(engine, choices, half, shapes, rank, scale, seed) for half in halves(choices, seed))
+    return first, second
+
+
+def halves(choices: Sequence[Choices], seed: int) -> tuple[frozenset[str], frozenset[str]]:
+    """The contexts of either half.
+
+    Example:
+        >>> items = [Choices(((q, "yes"),), (1.0,), 0) for q in "aabcd"]
+        >>> [len(half) for half in halves(items, seed=0)]
+        [2, 2]
+    """
+    contexts = list(dict.fromkeys(item.pairs[0][0] for item in choices))
+    random.Random(seed).shuffle(contexts)
+    return frozenset(contexts[::2]), frozenset(contexts[1::2])
+
+
+def _trained(
+    engine: TransformersEngine,
+    choices: Sequence[Choices],
+    contexts: frozenset[str],
+    shapes: Mapping[str, tuple[int, int]],
+    rank: int,
+    scale: float,
+    seed: int,
+) -> Half:
+    lora = Lora(shapes, rank, scale, seed, engine.model.device)
+    own = [item for item in choices if item.pairs[0][0] in contexts]
+    history = fit(Gradients(engine), own, lora.additions(), [Trained(lora.tensors, RATE)], EPOCHS, seed)
+    return Half(contexts, lora.patch().low_rank, history[-1])
+
+
+def training_passes(items: int) -> int:
+    """Forward passes of an item that `train_halves` takes for so many items.
+
+    Example:
+        >>> training_passes(200)
+        2000
+    """
+    return round(EPOCHS * PASSES * items)
+
+
+__all__ = ["Half", "halves", "train_halves", "training_passes"]

@@ -1,0 +1,104 @@
+"""`search --dev-expert`: an expert trained on dev, scored on what it has not seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from search_helpers import ends_as, history, lasting, louder, questions, small, swarm_llm, write_task
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.jobs.search.loop import resume, search
+from pyswarmopt_llm.jobs.search.prepare import prepare
+from pyswarmopt_llm.metrics.accuracy import Accuracy
+from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
+from pyswarmopt_llm.models.training.halves import halves
+
+
+@pytest.fixture
+def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchConfig:
+    experts = louder(tiny_experts, tmp_path / "experts")
+    task = write_task(tmp_path / "words.json", questions(16, 1), questions(12, 2))
+    more: dict[str, Any] = {"space": "delta", "screen": 0.05, "dev_expert": True, "dtype": "float32"}
+    return small(tiny_base, experts, [task], tmp_path / "run", **more)
+
+
+def test_the_pool_has_one_more_expert_and_its_files_are_what_is_scored(config: SearchConfig) -> None:
+    events: list[Any] = []
+    found: Any = search(config, events.append).result
+    assert list(found["coefficients"]) == ["ant", "bee", "cat", "dev"]
+    assert found["passes"] == found["item_evaluations"] + 4 * 2.5 * 16
+    assert any("one more expert on the 16 dev items" in event.data.get("text", "") for event in events)
+    rows = history(Path(config.out))
+    first = [row for row in rows if row["phase"] == "search"][:4]
+    assert [row["coefficients"] for row in first] == torch.eye(4).tolist()
+    # The value on test is that of the files, by themselves.
+    job = prepare(replace(config, out="unused"))
+    job.engine.load(Patch(low_rank=load_factors(read_adapter(Path(config.out) / "best"))))
+    (utility,) = job.utilities("test", {"words": "likelihood"}).values()
+    assert utility(job.engine).value == found["best_test"]
+
+
+def test_on_dev_each_half_is_scored_by_what_the_other_half_trained(config: SearchConfig) -> None:
+    search(config)
+    run = Path(config.out)
+    job = prepare(replace(config, out="unused"))
+    (utility,) = job.utilities("dev", {"words": "likelihood"}).values()
+    values = []
+    for name in ("first", "second"):
+        job.engine.load(Patch(low_rank=load_factors(read_adapter(run / "dev-expert" / name))))
+        values.append(utility(job.engine).per_item)
+    (alone,) = [row for row in history(run) if row["phase"] == "search" and row["coefficients"] == [0, 0, 0, 1]]
+    assert isinstance(utility, Accuracy)
+    seen_by_first, seen_by_second = halves(utility.choices(), config.seed)
+    assert len(seen_by_first) == len(seen_by_second) == 8
+    contexts = [item.pairs[0][0] for item in utility.choices()]
+    expected = [values[1][i] if c in seen_by_first else values[0][i] for i, c in enumerate(contexts)]
+    assert alone["value"] == pytest.approx(sum(expected) / 16)
+    swapped = [values[0][i] if c in seen_by_first else values[1][i] for i, c in enumerate(contexts)]
+    assert sum(swapped) != sum(expected)
+
+
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(config: SearchConfig, tmp_path: Path) -> None:
+    def stop(event: Any) -> None:
+        if event.kind == "iteration":
+            raise KeyboardInterrupt
+
+    search(config)
+    Path(config.out).rename(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        search(config, stop)
+    before = (Path(config.out) / "dev-expert" / "first" / "adapter_model.safetensors").read_bytes()
+    resume(config.out)
+    assert (Path(config.out) / "dev-expert" / "first" / "adapter_model.safetensors").read_bytes() == before
+    ends_as(Path(config.out), tmp_path / "whole")
+    assert lasting(resume(config.out).result)["coefficients"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"space": "factor", "screen": None}, "goes with space delta only"),
+        ({"workers": "2"}, "one worker"),
+        ({"metrics": ("f1",), "screen": None}, "is trained on options, which words does not score"),
+        ({"dev": 6}, "6 dev items are too few"),
+    ],
+)
+def test_what_it_does_not_go_with_is_said_before_anything_is_written(
+    config: SearchConfig, words: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        search(replace(config, **words))
+    assert not Path(config.out).exists()
+
+
+def test_report_and_card_describe_it(config: SearchConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    search(config)
+    assert "| dev |" in (Path(config.out) / "best" / "README.md").read_text()
+    assert swarm_llm(capsys, "report", config.out)[0] == 0
+    assert "dev" in (Path(config.out) / "report.html").read_text()
