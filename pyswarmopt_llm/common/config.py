@@ -67,7 +67,15 @@ class SearchConfig:
     confirm: Annotated[
         int | None, Option("Hold out N dev items to rescore the best candidates.", "N", hidden=True, least=1)
     ] = None
-    space: Annotated[str, Option("factor, delta, full, token or graph.", "S")] = "factor"
+    preset: Annotated[
+        str,
+        Option(
+            "auto (the best known), paper, reference (the authors' code), none.",
+            "P",
+            choices=("auto", "paper", "reference", "none"),
+        ),
+    ] = "auto"
+    space: Annotated[str, Option("factor, delta, full, token or graph (by the preset).", "S")] = "auto"
     optimizer: Annotated[str, Option("model-swarms, constriction, ..., pycma or nevergrad:NAME.", "O")] = "model-swarms"
     particles: Annotated[int, Option("Particles.", "N", least=1)] = 20
     start: Annotated[
@@ -87,8 +95,9 @@ class SearchConfig:
     ] = False
     granularity: Annotated[str, Option("Coefficients per model, block or module.", "G", hidden=True)] = "model"
     dev_expert: Annotated[
-        bool, Option("Train one more expert on the dev items and search over it, too (delta).")
-    ] = False
+        str,
+        Option("Train one more expert on the dev items: on, off or auto.", "D", choices=("auto", "on", "off")),
+    ] = "auto"
     output_rank: Annotated[
         int | None,
         Option("Truncate the result to rank R (delta).", "R", hidden=True, least=1),
@@ -145,7 +154,7 @@ class SearchConfig:
     @property
     def population(self) -> int:
         """Particles of the swarm: never fewer than the experts."""
-        return max(self.particles, len(self.experts) + self.dev_expert)
+        return max(self.particles, len(self.experts) + (self.dev_expert == "on"))
 
     @property
     def planned(self) -> int:

@@ -62,6 +62,7 @@ _PARTS: dict[str, dict[str, Any]] = {
     "confirm": {"items": int, "candidates": list[dict[str, float]], "chosen": int},
     "front": {"points": list[Any]},
 }
+BEFORE_PRESETS = {"preset": "none", "space": "factor", "dev_expert": "off"}  # of runs that say nothing of them
 _LIMITS = dict.fromkeys(("max_iter", "patience", "max_evals", "budget_items", "budget_minutes"), float)
 
 
@@ -105,7 +106,7 @@ def stored_config(path: Path, about: Mapping[str, Any]) -> SearchConfig:
         raise UserError(f"{file}: its config is damaged (no {missing}); restore the file")
     _check(file, config, _CONFIG, "config ")
     plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
-    return SearchConfig(**plain)
+    return SearchConfig(**{**BEFORE_PRESETS, **plain})
 
 
 def check_resumable(path: Path, about: Mapping[str, Any]) -> None:

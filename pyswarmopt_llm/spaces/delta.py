@@ -74,7 +74,8 @@ class Delta(AdapterKind):
     """Weighted sums of weight changes."""
 
     name = "delta"
-    options = frozenset({"granularity", "output_rank", "dev_expert"})
+    options = frozenset({"granularity", "output_rank"})
+    takes_dev_expert = True
 
     def over_adapters(self, experts: Sequence[Expert], exact_flat: bool = False, granularity: str = "model") -> Space:
         """See `SpaceKind.over_adapters`."""

@@ -21,7 +21,6 @@ _OPTIONS = {
     "exact_flat": "`space` factor",
     "contrast": "`space` token",
     "output_rank": "`space` delta",
-    "dev_expert": "`space` delta",
 }
 
 
@@ -53,9 +52,10 @@ class SpaceKind(ABC):
 
     Attributes:
         name: as ``--space`` takes it.
-        options: which of the settings granularity, exact_flat, contrast, output_rank and dev_expert it takes.
+        options: which of the settings granularity, exact_flat, contrast and output_rank it takes.
         several_models: whether a candidate is several models side by side, which need no common base.
         takes_workers: whether other processes can score candidates (``--workers``).
+        takes_dev_expert: whether an expert that is trained on dev can be added (``--dev-expert``).
         averages: whether the mean of positions is a candidate worth scoring.
         adapters: whether candidates are LoRA adapters.
         library: what loads ``best/``: ``peft``, ``transformers``, or "" where only this package does.
@@ -67,6 +67,7 @@ class SpaceKind(ABC):
     options: ClassVar[frozenset[str]] = frozenset()
     several_models: ClassVar[bool] = False
     takes_workers: ClassVar[bool] = True
+    takes_dev_expert: ClassVar[bool] = False
     averages: ClassVar[bool] = True
     adapters: ClassVar[bool] = False
     library: ClassVar[str] = ""

@@ -17,8 +17,8 @@ from pyswarmopt_llm.evaluation.evaluator import Evaluation
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_directory import Checkpoint, position_key
 from pyswarmopt_llm.evaluation.scorer import Scorer
-from pyswarmopt_llm.jobs.search.archive import Archive
 from pyswarmopt_llm.jobs.search.prepare import Job
+from pyswarmopt_llm.jobs.search.selection import Archive
 
 
 class AsyncLoop:

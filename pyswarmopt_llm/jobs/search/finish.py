@@ -51,6 +51,7 @@ def finish(
     """
     space, combine = chosen.space or job.space, job.objectives.combine
     files, cut = _write_best(job, run, chosen)
+    trained = training_passes(job.dev_items) if job.config.dev_expert == "on" else 0
     values = [combine(list(scores.values())).value for scores in singles]
     single = values.index(max(values))
     # As files, on new questions; what was trained on dev stays out of the scores on dev.
@@ -72,7 +73,7 @@ def finish(
         graph=job.kind.in_words(files, space.expert_names),
         coefficients_by_group=space.coefficients_by_group(chosen.position) or None,
         evaluations=len(run.rows),
-        passes=sum(row.n for row in run.rows) + (training_passes(job.dev_items) if job.config.dev_expert else 0),
+        passes=sum(row.n for row in run.rows) + trained,
         item_evaluations=sum(row.n for row in run.rows),
         # Functions and harness tasks are always scored whole.
         items_saved=0.0 if job.objectives.externals else _items_saved(run.rows, job.dev_items),

@@ -28,14 +28,14 @@ from pyswarmopt_llm.evaluation.run_files import check_resumable
 from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.evaluation.workers.messages import Questions
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers, with_threads
-from pyswarmopt_llm.jobs.search.archive import Archive, Candidate
 from pyswarmopt_llm.jobs.search.async_loop import AsyncLoop, progress
 from pyswarmopt_llm.jobs.search.dev_expert import untrained_space, with_dev_expert
 from pyswarmopt_llm.jobs.search.finish import finish, publish
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
+from pyswarmopt_llm.jobs.search.preset import in_words
 from pyswarmopt_llm.jobs.search.scorers import Scorers
 from pyswarmopt_llm.jobs.search.scoring import choose_scorings, warn_if_chance
-from pyswarmopt_llm.jobs.search.selection import choose, save_front
+from pyswarmopt_llm.jobs.search.selection import Archive, Candidate, choose, save_front
 from pyswarmopt_llm.metrics.external.permission import require
 from pyswarmopt_llm.spaces.starts import starting_points
 
@@ -98,7 +98,8 @@ def resume(run: str | Path, on_event: OnEvent | None = None, allowed: Collection
     check_resumable(opened.path, opened.about)
     config = opened.config
     require(config, allowed, opened.path)
-    job = prepare(replace(config, out=str(opened.path)))  # a judge's answers lie in the run, wherever it is now
+    # A judge's answers lie in the run, wherever it is now; what a preset chose is stored.
+    job = prepare(replace(config, out=str(opened.path), preset="none"))
     opened.check_fingerprints(job.fingerprints)
     with released(optimizer(job.config, _starts(job))) as swarm:
         return _work(job, opened, swarm, on_event)
@@ -111,6 +112,8 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
         # Spent by a process that was stopped; its workers ran side by side.
         earlier = sum(row.seconds for row in run.rows) / max(parse_workers(job.config.workers).count, 1)
         notify(_start(job, run))
+        if job.config.preset == "auto":
+            notify(Event("note", {"text": in_words(job.config, job.dev_items)}))
         if job.particles > job.config.particles:
             text = (
                 f"--particles {job.config.particles}: the search begins at all {len(job.config.experts)} experts, "
@@ -125,7 +128,7 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
         archive = Archive(job.objectives.names)
         with Scorers(job, run, on_row) as scorers:
             scorings = choose_scorings(job, scorers, notify)
-            if job.config.dev_expert:
+            if job.config.dev_expert == "on":
                 job = scorers.job = with_dev_expert(job, run, scorings, notify)
             scorer = scorers.scorer(Questions("dev", tuple(scorings.items())))
             for row in scorer.rows:
@@ -155,7 +158,7 @@ def _starts(job: Job) -> Tensor:
     """Where the search begins. Sums are for swarms; rivals, and the authors' code, begin with the experts."""
     config = job.config
     plain = config.start == "auto" and (config.compat != "paper" or not is_swarm(config.optimizer))
-    space = untrained_space(job) if config.dev_expert else job.space
+    space = untrained_space(job) if config.dev_expert == "on" else job.space
     return starting_points(space, "segments" if plain else config.start, job.particles, config.seed)
 
 

@@ -13,6 +13,7 @@ from pyswarmopt_llm.evaluation.evaluator import Evaluator
 from pyswarmopt_llm.evaluation.workers.messages import LETTERS, Questions
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
 from pyswarmopt_llm.jobs.search.budget import Budget
+from pyswarmopt_llm.jobs.search.preset import with_policy, with_space
 from pyswarmopt_llm.jobs.search.validate import check_budget, check_dev_expert, check_screen, check_settings
 from pyswarmopt_llm.metrics.combine import harmonic
 from pyswarmopt_llm.metrics.objectives import Objectives, load_objectives, task_print
@@ -112,6 +113,7 @@ def prepare(config: SearchConfig) -> Job:
     Raises:
         UserError: the first thing that is wrong.
     """
+    config = with_space(config)
     check_settings(config)  # first, since it is cheap
     objectives, kind = load_objectives(config), space_kind(config.space)
     paid = [metric.name for metric in objectives.metrics.values() if metric.usage is not None]
@@ -123,6 +125,7 @@ def prepare(config: SearchConfig) -> Job:
     if kind.several_models and objectives.externals:
         name = next(iter(objectives.externals))
         raise UserError(f"--space {config.space}: {name} asks one model, not several; give task files")
+    config = with_policy(config, objectives)
     check_dev_expert(config, objectives)
     found = kind.prepare(config)
     job = Job(found, objectives, kind)

@@ -99,18 +99,20 @@ def check_dev_expert(config: SearchConfig, objectives: Objectives) -> None:
     Raises:
         InvalidOption: says why.
     """
-    if not config.dev_expert:
+    if config.dev_expert != "on":
         return
+    if not space_kind(config.space).takes_dev_expert:
+        raise InvalidOption("dev_expert", "on", f"goes with `space` delta only, not with {config.space}; remove it")
     if config.engine != TRANSFORMERS or not parse_workers(config.workers).alone:
         why = f"goes with one worker and `engine` {TRANSFORMERS}; remove it, or change those"
-        raise InvalidOption("dev_expert", True, why)
+        raise InvalidOption("dev_expert", "on", why)
     metrics = {name: metric.name for name, metric in objectives.metrics.items()}
     for name, metric in {**metrics, **dict.fromkeys(objectives.externals, "its own score")}.items():
         if metric != "accuracy" or "generate" in objectives.scorings(name, config.scoring):
-            raise InvalidOption("dev_expert", True, f"is trained on options, which {name} does not score; remove it")
+            raise InvalidOption("dev_expert", "on", f"is trained on options, which {name} does not score; remove it")
     items = sum(len(task.dev) for task in objectives.tasks.values())
     if items < LEAST_TRAINED:
-        raise InvalidOption("dev_expert", True, f"{items} dev items are too few to train on; remove it")
+        raise InvalidOption("dev_expert", "on", f"{items} dev items are too few to train on; remove it")
 
 
 def check_budget(config: SearchConfig, tasks: Mapping[str, Task]) -> None:

@@ -54,7 +54,7 @@ def small(
     base: Path | str, experts: Sequence[Path], tasks: Sequence[Path], out: Path | str, **more: Any
 ) -> SearchConfig:
     """A search of well under a second on the tiny base."""
-    settings = {"particles": 5, "max_iter": 3, "threads": 1, "scoring": "likelihood", **more}
+    settings = {"preset": "none", "particles": 5, "max_iter": 3, "threads": 1, "scoring": "likelihood", **more}
     return SearchConfig(str(base), tuple(map(str, experts)), tuple(map(str, tasks)), str(out), **settings)
 
 

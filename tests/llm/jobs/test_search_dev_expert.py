@@ -24,7 +24,7 @@ from pyswarmopt_llm.models.training.halves import halves
 def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchConfig:
     experts = louder(tiny_experts, tmp_path / "experts")
     task = write_task(tmp_path / "words.json", questions(16, 1), questions(12, 2))
-    more: dict[str, Any] = {"space": "delta", "screen": 0.05, "dev_expert": True, "dtype": "float32"}
+    more: dict[str, Any] = {"space": "delta", "screen": 0.05, "dev_expert": "on", "dtype": "float32"}
     return small(tiny_base, experts, [task], tmp_path / "run", **more)
 
 

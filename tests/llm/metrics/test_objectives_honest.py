@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.common.statistics import compare_paired, findings, items_needed, permutation_test, score_of
 from pyswarmopt_llm.evaluation.record import Row
-from pyswarmopt_llm.jobs.search.archive import FRONT, TOP, Archive
+from pyswarmopt_llm.jobs.search.selection import FRONT, TOP, Archive
 from pyswarmopt_llm.metrics.combine import arithmetic, find_combine, harmonic, minimum, weighted
 from pyswarmopt_llm.reporting.plots import plot_emergence
 from pyswarmopt_llm.reporting.reading import Emergence, best_row, emergence, origin, searched

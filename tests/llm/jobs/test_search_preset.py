@@ -1,0 +1,91 @@
+"""What a search chooses by itself, and what it leaves as it is given."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from search_helpers import history, louder, questions, small, swarm_llm, write_task
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.jobs.search.loop import resume, search
+from pyswarmopt_llm.jobs.search.preset import with_policy, with_space
+from pyswarmopt_llm.metrics.objectives import load_objectives
+
+
+@pytest.fixture
+def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchConfig:
+    experts = louder(tiny_experts, tmp_path / "experts")
+    task = write_task(tmp_path / "words.json", questions(40, 1), questions(6, 2))
+    return small(tiny_base, experts, [task], tmp_path / "run", preset="auto", max_iter=1)
+
+
+def chosen(config: SearchConfig) -> tuple[Any, ...]:
+    config = with_space(config)
+    config = with_policy(config, load_objectives(config))
+    return config.space, config.screen, config.dev_expert, config.start, config.compat
+
+
+def test_auto_mixes_weight_changes_screens_and_trains_one_more_expert(config: SearchConfig) -> None:
+    assert chosen(config) == ("delta", 0.05, "on", "auto", "paper")
+
+
+def test_paper_and_reference_are_the_published_algorithm_and_the_authors_code(config: SearchConfig) -> None:
+    assert chosen(replace(config, preset="paper")) == ("factor", None, "off", "segments", "paper")
+    reference = ("factor", None, "off", "segments", "reference")
+    assert chosen(replace(config, preset="reference")) == chosen(replace(config, compat="reference")) == reference
+    assert chosen(replace(config, preset="none")) == ("factor", None, "off", "auto", "paper")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"space": "factor"}, ("factor", 0.05, "off")),
+        ({"dev_expert": "off", "screen": 0.1}, ("delta", 0.1, "off")),
+        ({"dev": 39}, ("delta", 0.05, "off")),
+        ({"workers": "2"}, ("delta", 0.05, "off")),
+        ({"one_by_one": True}, ("delta", None, "on")),
+        ({"granularity": "block"}, ("delta", None, "on")),
+        ({"scoring": "generate"}, ("delta", None, "off")),
+        ({"metrics": ("f1",)}, ("delta", None, "off")),
+        ({"exact_flat": True, "screen": None}, ("factor", 0.05, "off")),
+        ({"base": ""}, ("token", None, "off")),
+    ],
+)
+def test_what_is_given_wins_and_the_rest_goes_with_it(
+    config: SearchConfig, given: dict[str, Any], expected: tuple[Any, ...]
+) -> None:
+    assert chosen(replace(config, **given))[:3] == expected
+
+
+def test_a_run_says_and_stores_what_was_chosen(config: SearchConfig) -> None:
+    events: list[Any] = []
+    search(config, events.append)
+    words = "preset auto: space delta, items screened at 0.05, one more expert trained on the 40 dev items"
+    assert words in [event.data.get("text") for event in events if event.kind == "note"]
+    stored = json.loads((Path(config.out) / "run.json").read_text())["config"]
+    assert (stored["preset"], stored["space"], stored["screen"], stored["dev_expert"]) == ("auto", "delta", 0.05, "on")
+
+
+def test_resuming_takes_what_is_stored_not_what_the_preset_would_choose(config: SearchConfig) -> None:
+    """As if another version had chosen otherwise, and as in runs from before there were presets."""
+    search(replace(config, preset="none", dev_expert="off"))
+    run = Path(config.out)
+    rows, about = history(run), json.loads((run / "run.json").read_text())
+    for change in ({"preset": "auto"}, {"preset": None, "dev_expert": None}):
+        kept = {key: value for key, value in {**about["config"], **change}.items() if value is not None}
+        screen = {"screen": None} if "screen" in about["config"] else {}
+        (run / "run.json").write_text(json.dumps({**about, "config": {**kept, **screen}}))
+        (run / "result.json").unlink()
+        assert resume(run).result["evaluations"] == len(rows) and history(run) == rows
+
+
+def test_the_command_line_has_the_preset_and_refuses_another(
+    config: SearchConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["search", "--base", config.base, "--experts", *config.experts, "--task", config.tasks[0]]
+    code, _, error = swarm_llm(capsys, *words, "--out", config.out, "--preset", "best")
+    assert code == 2 and "--preset best: unknown; use auto, paper, reference or none" in error
