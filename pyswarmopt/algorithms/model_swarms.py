@@ -49,10 +49,12 @@ def model_swarms(
         patience: c, iterations without a new global best after which the search stops.
         max_iter: K, the most moves.
         randomness: "none" makes every r = 1.
-        compat: "paper", or "reference" for the authors' released code where it differs: starting points up to
-            as far beyond an expert again (t < 2); a stagnant particle is sent back at every iteration, not
-            once; lambda never below 0.1; the stop comes a round earlier; among equally bad points the last is
-            the worst; a dropped evaluation counts its old score again.
+        compat: "paper", or "reference" for the authors' released `search.py` where it differs: t ~ U(0, 2), and an
+            added starting point may be x_a or x_b of the next ones; a particle goes back after c_r - 1 evaluations
+            without a new personal best, and again at every iteration until it has one; lambda is never below 0.1
+            from the second move on; the search stops after c - 1 iterations without a new global best, but not
+            before iteration c; among equally bad points the last is the worst, among starting ones the first; a
+            dropped evaluation counts its old score again.
 
     Raises:
         ValueError: a negative coefficient, all coefficients 0, an unknown `randomness` or `compat`.
@@ -65,11 +67,10 @@ def model_swarms(
     _check_weights(weights)
     _check_choice("randomness", randomness, ("uniform", "none"))
     _check_choice("compat", compat, ("paper", "reference"))
-    reference = compat == "reference"
     random: Randomness = "scalar" if randomness == "uniform" else "none"
     recipe = compose(
         name="model_swarms",
-        populate=initialise.Interpolate(upper=2.0 if reference else 1.0),  # step 0: t x_a + (1 - t) x_b
+        populate=initialise.Interpolate(),  # step 0: t x_a + (1 - t) x_b
         launch=initialise.TowardsPartner(),  # v_i = x_j - x_i
         terms=(
             velocity.inertia(inertia, random),  # step 1: r_v phi_v v
@@ -80,12 +81,28 @@ def model_swarms(
         normalise=True,  # 1/C
         topology=Global(),  # g is the best of all
         boundary=boundaries.clip,
-        schedule=Exponential(step, step_decay, floor=0.1 if reference else 0.0),  # lambda, phi_lambda
-        restart=RestartAtBest(restart_patience, once=not reference),  # step 3: c_r
-        stop=(Patience(max(patience - 1, 1) if reference else patience), MaxIter(max_iter)),  # step 4: c, K
+        schedule=Exponential(step, step_decay),  # lambda, phi_lambda
+        restart=RestartAtBest(restart_patience),  # step 3: c_r
+        stop=(Patience(patience), MaxIter(max_iter)),  # step 4: c, K
         population=20,
     )
-    return replace(recipe, repeat_dropped=reference, last_worst_wins=reference)
+    return recipe if compat == "paper" else _as_released(recipe, step, step_decay, restart_patience, patience, max_iter)
+
+
+def _as_released(
+    recipe: Recipe, step: float, step_decay: float, restart_patience: int, patience: int, max_iter: int
+) -> Recipe:
+    """The recipe with what the authors' `search.py` does in another way (BunsenFeng/model_swarm on GitHub, 63e6404)."""
+    return replace(
+        recipe,
+        populate=initialise.Interpolate(upper=2.0, from_added=True),
+        schedule=Exponential(step, step_decay, floor=0.1, floor_start=False),
+        restart=(RestartAtBest(restart_patience, once=False, count_best=True),),
+        # It compares the last c values of g once it has more than c of them, that of the start included.
+        stop=(Patience(patience - 1, earliest=patience), MaxIter(max_iter)),
+        repeat_dropped=True,
+        last_worst_wins=True,
+    )
 
 
 def _check_weights(weights: Mapping[str, float]) -> None:

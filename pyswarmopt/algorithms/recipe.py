@@ -37,7 +37,7 @@ class Recipe:
         launch: starting velocities.
         population: number of particles where the user gives none.
         repeat_dropped: a particle whose evaluation was dropped counts its old score again.
-        last_worst_wins: among equally bad new worsts the last one counts.
+        last_worst_wins: among equally bad new worsts the last one counts; among the starting points always the first.
         options: the arguments by which `recipes` can make this recipe again, or None for a composition of the
             user's own; needed only by `Swarm.load`.
     """

@@ -162,7 +162,7 @@ def remember_extremes(
     costs, i = worst
     cost = costs.item(i)
     if cost > state.worst_cost:
-        if recipe.last_worst_wins:
+        if recipe.last_worst_wins and state.age > 0:
             i = np.flatnonzero(costs == cost)[-1]
         state.worst_cost, at.w[0] = cost, at.x[i]
 

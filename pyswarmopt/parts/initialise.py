@@ -30,9 +30,11 @@ class Interpolate:
 
     Attributes:
         upper: 1 keeps to the segment; 2, as in the authors' released code, goes as far beyond x_a.
+        from_added: an added point may be x_a or x_b of later ones, as in the authors' released code.
     """
 
     upper: float = 1.0
+    from_added: bool = False
 
     def __call__(self, start: Tensor | None, out: Tensor, box: Box | None, generator: torch.Generator) -> None:
         if start is None or (len(start) < 2 and box is not None):
@@ -42,13 +44,26 @@ class Interpolate:
         if n < 2:
             raise ValueError(f"{count} particles are to be added between {n} position; give at least 2, or bounds")
         u = torch.rand((count, 3), generator=generator, dtype=torch.float64)
-        a = (u[:, 0] * n).long()
-        b = (a + 1 + (u[:, 1] * (n - 1)).long()) % n  # any but a
+        parents = n + torch.arange(count) * self.from_added
+        a = (u[:, 0] * parents).long()
+        b = (a + 1 + (u[:, 1] * (parents - 1)).long()) % parents  # any but a
         t = (u[:, 2:] * self.upper).to(start)
+        if self.from_added:
+            _combine_in_turn(start, out, a.tolist(), b.tolist(), t)
+            return
         a, b = a.to(start.device), b.to(start.device)
         for rows, columns in blocks(*out.shape):
             part, share = start[:, columns], t[rows]
             out[rows, columns] = share * part[a[rows]] + (1 - share) * part[b[rows]]
+
+
+def _combine_in_turn(start: Tensor, out: Tensor, a: list[int], b: list[int], t: Tensor) -> None:
+    """``t x_a + (1 - t) x_b`` row after row; a and b count through the starting points and then the rows."""
+    n = len(start)
+    for row, i, j, share in zip(out, a, b, t, strict=True):
+        x_a, x_b = (start[k] if k < n else out[k - n] for k in (i, j))
+        for _, columns in blocks(1, len(row)):
+            row[columns] = share * x_a[columns] + (1 - share) * x_b[columns]
 
 
 def uniform(start: Tensor | None, out: Tensor, box: Box | None, generator: torch.Generator) -> None:

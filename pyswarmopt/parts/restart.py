@@ -40,17 +40,20 @@ class RestartAtBest:
         patience: iterations without change, c_r.
         once: the count starts anew after a restart; otherwise the particle is sent back at every iteration
             until it finds a new personal best, as in the authors' released code.
+        count_best: the evaluation that found the personal best is the first of the count, as in the authors' released
+            code, whose history of a particle begins with its start: back after `patience` - 1 without change.
     """
 
     patience: int
     once: bool = True
+    count_best: bool = False
 
     def __post_init__(self) -> None:
         if self.patience < 1:
             raise ValueError(f"restart patience is {self.patience}; it must be at least 1")
 
     def __call__(self, state: State, swarm: Restartable) -> None:
-        due = state.stagnation >= self.patience
+        due = state.stagnation >= self.patience - self.count_best
         if not np.count_nonzero(due):
             return
         swarm.send_back(due)

@@ -33,6 +33,12 @@ class Exponential:
     Model Swarms multiplies its step length lambda by phi_lambda after each iteration (Feng et al. 2024,
     arXiv 2410.11163, Algorithm 1).
 
+    Attributes:
+        start: value at move 0.
+        factor: of each move.
+        floor: the least value.
+        floor_start: the floor holds at move 0, too; not in the authors' released code of Model Swarms.
+
     Example:
         >>> [Exponential(0.8, 0.5, floor=0.3)(t) for t in range(3)]
         [0.8, 0.4, 0.3]
@@ -41,8 +47,11 @@ class Exponential:
     start: float
     factor: float
     floor: float = 0.0
+    floor_start: bool = True
 
     def __call__(self, move: int) -> float:
+        if move == 0 and not self.floor_start:
+            return self.start
         return max(self.start * self.factor**move, self.floor)
 
 

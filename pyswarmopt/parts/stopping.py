@@ -46,13 +46,16 @@ class MaxEvals:
 
 @dataclass(frozen=True)
 class Patience:
-    """Stop when the best of all has not changed for `rounds` iterations."""
+    """Stop when the best of all has not changed for `rounds` iterations, and not before iteration `earliest`."""
 
     rounds: int
+    earliest: int = 0
     reason = "patience"
 
     def __call__(self, state: State) -> float | None:
-        return state.best_stagnation if state.generation > 0 and state.best_stagnation >= self.rounds else None
+        if state.generation == 0 or state.iteration < self.earliest or state.best_stagnation < self.rounds:
+            return None
+        return state.best_stagnation
 
 
 @dataclass(frozen=True)

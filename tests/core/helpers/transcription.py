@@ -2,7 +2,7 @@
 
 Feng et al. (2024), "Model Swarms", arXiv 2410.11163, Algorithm 1. Nothing here is vectorised, shared with the
 library or meant to be fast. Where the authors' released code differs from the paper there is an `if` on
-`compat`, and nowhere else.
+`compat`, and nowhere else; `test_released_search.py` holds those branches against runs of that code.
 """
 
 from __future__ import annotations
@@ -91,12 +91,13 @@ def algorithm_1(
     unchanged = [0] * n  # evaluations since p_i changed (or, in the paper, since the particle's restart)
     g_unchanged = 0
     step = s.step
-    rounds = [Snapshot(_copy(x), _copy(x), _copy(v), g, g_value, w, w_value, [], False, False)]
+    history = [[value] for value in f]  # all values of each particle and of g, which the reference looks back on
+    g_history = [g_value]
+    restarted = _send_back_as_released(x, v, p, history, s) if s.compat == "reference" else []
+    rounds = [Snapshot(_copy(x), _copy(x), _copy(v), g, g_value, w, w_value, restarted, False, False)]
 
     for k in range(1, s.max_iter + 1):
         # Steps 1 and 2: all particles move on the p, g and w of the previous round.
-        if s.compat == "reference" and step < 0.1:
-            step = 0.1
         for i in range(n):
             r_v, r_p, r_g, r_w = next(scalars), next(scalars), next(scalars), next(scalars)
             c = r_v * s.inertia + r_p * s.cognitive + r_g * s.social + r_w * s.repel
@@ -132,25 +133,31 @@ def algorithm_1(
             if f[i] > g_value:
                 g, g_value = list(x[i]), f[i]
                 g_unchanged = 0
+            history[i].append(f[i])
+        g_history.append(g_value)
         old_worst_value = w_value
         w, w_value = _worst(w, w_value, [x[i] for i in scored], [f[i] for i in scored], s)
 
         # Step 3: after c_r rounds without a new personal best, back to it and to rest.
         restarted = []
-        for i in scored:
-            if unchanged[i] >= s.restart_patience:
-                x[i] = list(p[i])
-                v[i] = [0.0] * dim
-                restarted.append(i)
-                if s.compat == "paper":
-                    unchanged[i] = 0  # the reference counts on: it restarts in every round from here
+        if s.compat == "reference":
+            restarted = _send_back_as_released(x, v, p, history, s)
+        else:
+            for i in scored:
+                if unchanged[i] >= s.restart_patience:
+                    x[i], v[i] = list(p[i]), [0.0] * dim
+                    restarted.append(i)
+                    unchanged[i] = 0
 
         # Step 4: stop, or shrink the step.
-        allowed = s.patience
-        if s.compat == "reference":
-            allowed = s.patience - 1  # it compares the last `patience` values of g, the present one included
-        stop = g_unchanged >= allowed or k == s.max_iter
+        if s.compat == "reference":  # more than c values of g so far, and the last c of them are equal
+            stop = len(g_history) > s.patience and len(set(g_history[-s.patience :])) == 1
+        else:
+            stop = g_unchanged >= s.patience
+        stop = stop or k == s.max_iter
         step = step * s.step_decay
+        if s.compat == "reference" and step < 0.1:
+            step = 0.1
 
         new_worst = w_value < old_worst_value
         rounds.append(Snapshot(evaluated, _copy(x), _copy(v), g, g_value, w, w_value, restarted, new_worst, stop))
@@ -160,14 +167,26 @@ def algorithm_1(
 
 
 def _worst(w: Point, w_value: float, x: list[Point], f: list[float], s: Settings) -> tuple[Point, float]:
-    """The global worst after a round; among equally bad new ones the first, in the reference the last."""
+    """The global worst after a round; of equally bad new ones the first, in later rounds of the reference the last."""
     lowest = w_value
     for i in range(len(x)):
         if f[i] < lowest:
             w, lowest = list(x[i]), f[i]
-        elif s.compat == "reference" and f[i] == lowest and lowest < w_value:
+        elif s.compat == "reference" and w_value < math.inf and f[i] == lowest and lowest < w_value:
             w = list(x[i])
     return w, lowest
+
+
+def _send_back_as_released(
+    x: list[Point], v: list[Point], p: list[Point], history: list[list[float]], s: Settings
+) -> list[int]:
+    """Restart, before the next move, every particle whose best value is as far back in its history; who that is."""
+    restarted = []
+    for i, values in enumerate(history):
+        if len(values) - values.index(max(values)) >= s.restart_patience:
+            x[i], v[i] = list(p[i]), [0.0] * len(p[i])
+            restarted.append(i)
+    return restarted
 
 
 def _copy(points: list[Point]) -> list[Point]:
