@@ -13,8 +13,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.interfaces import HeldOut, Patch
-from pyswarmopt_llm.models.adapters.adapter import Expert
+from pyswarmopt_llm.common.interfaces import Engine, HeldOut, Patch
+from pyswarmopt_llm.models.adapters.adapter import AdapterFile, AdapterInfo, Expert, read_adapter
+from pyswarmopt_llm.models.adapters.write import write_adapter
+from pyswarmopt_llm.models.training.choices import Choices
+from pyswarmopt_llm.models.training.halves import halves, train_halves
 from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 
@@ -68,4 +71,48 @@ class CrossFittedSpace(CoefficientSpace):
         return torch.cat([rows[:, :-1], rows[:, -1:] * shares], dim=1).flatten()
 
 
-__all__ = ["DEV", "CrossFittedSpace"]
+def train_on_dev(
+    space: CrossFittedSpace,
+    experts: Sequence[Expert],
+    engine: Engine,
+    choices: Sequence[Choices],
+    folder: Path,
+    base_name: str,
+    seed: int,
+) -> None:
+    """Train the new expert, unless it is in `folder` already, and complete the space with it.
+
+    Args:
+        space: of these experts, to be completed.
+        experts: the new one has the rank, scale and modules of the first.
+        engine: runs the base.
+        choices: the dev items.
+        folder: where the two adapters are or will be.
+        base_name: for their files.
+        seed: of the training.
+    """
+    places = [folder / "first", folder / "second"]
+    if not all((place / "adapter_config.json").is_file() for place in places):
+        _train(experts[0].info, engine, choices, places, base_name, seed)
+    first, second = (AdapterFile(read_adapter(place, f"{DEV}-{place.name}")) for place in places)
+    space.complete((first, second), halves(choices, seed))
+
+
+def _train(
+    pattern: AdapterInfo, engine: Engine, choices: Sequence[Choices], places: Sequence[Path], base_name: str, seed: int
+) -> None:
+    one = next(iter(pattern.modules.values()))
+    shapes = {module: shape.weight_shape for module, shape in pattern.modules.items()}
+    engine.load(Patch())
+    trained = train_halves(engine, choices, shapes, one.rank, one.scale, seed)
+    for place, half in zip(places, trained, strict=True):
+        if not (place / "adapter_config.json").is_file():  # a process may have been stopped between the two
+            write_adapter(
+                place,
+                {name.removesuffix(".weight"): (change.b, change.a) for name, change in half.changes.items()},
+                base_model_name=base_name,
+                target_modules=pattern.target_modules,
+            )
+
+
+__all__ = ["DEV", "CrossFittedSpace", "train_on_dev"]

@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.evaluation.record import pack
 from pyswarmopt_llm.jobs.compare.bench import Bench, Chats, task_scoring
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
-from pyswarmopt_llm.jobs.compare.contestants import PAPER, Contestant, Entry, Outcome, ordered, run, why_not
+from pyswarmopt_llm.jobs.compare.contestants import PAPER, WITH_DEV, Contestant, Entry, Outcome, ordered, run, why_not
 from pyswarmopt_llm.jobs.compare.page import render_page
 from pyswarmopt_llm.jobs.compare.store import Store, check_place, opened
 from pyswarmopt_llm.jobs.compare.summary import summarise
@@ -86,7 +86,8 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
             metric = given.metrics[name]
             scoring = task_scoring(task, config.scoring, engine, given.experts, store, metric)
             benches.append(Bench(given.base, engine, given.experts, task, scoring, store, given.chats, metric))
-        left_out = {who.name: why for who in contestants for bench in benches if (why := why_not(who, bench))}
+        pairs = [(who, bench) for who in contestants for bench in benches]
+        left_out = {who.name: why for who, bench in pairs if (why := why_not(who, bench, config.budget_items))}
         entries = list(_entries(config, contestants, benches))
         if not entries:
             raise UserError(f"--methods: none can take part; {'; '.join(map(': '.join, left_out.items()))}")
@@ -179,7 +180,7 @@ def _check_settings(config: CompareConfig) -> None:
     check_options(config)
     for who in ordered(config.methods, len(config.experts), 1, config.budget_items):
         if who.kind == "optimizer":
-            check_optimizer(who.name.removesuffix(PAPER))
+            check_optimizer(who.name.removesuffix(PAPER).removesuffix(WITH_DEV))
 
 
 def _entries(config: CompareConfig, contestants: Sequence[Contestant], benches: Sequence[Bench]) -> Iterator[Entry]:
@@ -187,7 +188,7 @@ def _entries(config: CompareConfig, contestants: Sequence[Contestant], benches: 
     for seed in range(config.seeds):
         for who in contestants:
             for bench in benches:
-                if (seed == 0 or who.chance) and why_not(who, bench) is None:
+                if (seed == 0 or who.chance) and why_not(who, bench, config.budget_items) is None:
                     yield Entry(who, bench, seed, config.budget_items, config.space, config.particles)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING, load_method
@@ -12,22 +14,26 @@ from pyswarmopt_llm.baselines.ensembles.panel import Counted
 from pyswarmopt_llm.baselines.method import Ensemble, Options
 from pyswarmopt_llm.baselines.searching.best_found import best_found
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import Patch, Score
+from pyswarmopt_llm.common.interfaces import Patch, Score, Space
 from pyswarmopt_llm.common.optimizers import NEVERGRAD, is_swarm, make_optimizer, optimizer_names
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
 from pyswarmopt_llm.jobs.compare.groups import is_group, load_group, written_out
 from pyswarmopt_llm.jobs.compare.screened import can_screen, population_for, screened_best
+from pyswarmopt_llm.models.training.halves import training_passes
 from pyswarmopt_llm.spaces import build_space
+from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace, train_on_dev
 from pyswarmopt_llm.spaces.starts import starting_points
 
 Kind = Literal["rule", "searching", "ensemble", "optimizer"]
 
 PAPER = ":paper"  # a swarm as published: every item evaluated, as many particles as experts, starting from these alone
+WITH_DEV = "+dev"  # a swarm over one more expert, which is trained on dev; see `spaces.cross_fitted`
 # The optimizers in ``all``; any other name of `optimizer_names` and any nevergrad:NAME is known, too.
 OPTIMIZERS = (
     "model-swarms",
     f"model-swarms{PAPER}",
+    f"model-swarms{WITH_DEV}",
     "constriction",
     "pycma",
     *(NEVERGRAD + name for name in ("CMA", "NGOpt", "DE", "TwoPointsDE", "RandomSearch")),
@@ -105,13 +111,20 @@ def contestant(name: str) -> Contestant:
         return Contestant(name, "rule" if name in METHODS else "searching", "seed" in load_method(name).needs)
     if name in ENSEMBLES or is_group(name):
         return Contestant(name, "ensemble", "seed" in _ensemble(name).needs)
-    if name.startswith(NEVERGRAD) or name in optimizer_names() or _as_published(name):
+    with_dev = name.endswith(WITH_DEV) and _swarm(name.removesuffix(WITH_DEV))
+    if name.startswith(NEVERGRAD) or name in optimizer_names() or _as_published(name) or with_dev:
         return Contestant(name, "optimizer", True)
     raise unknown("--methods", name, known_methods(), f"use all or some of: {', '.join(known_methods())}")
 
 
-def why_not(who: Contestant, bench: Bench) -> str | None:
-    """Why a method cannot take part in this comparison; None if it can."""
+def why_not(who: Contestant, bench: Bench, budget: int) -> str | None:
+    """Why a method cannot take part in this comparison; None if it can.
+
+    Args:
+        who: the method.
+        bench: the task.
+        budget: dev items that it may evaluate.
+    """
     if who.name == "data-merge":
         lacking = [expert.info.name for expert in bench.experts if not bench.chats.get(expert.info.name)]
         return f"needs the training data of {', '.join(lacking)} (--data NAME=FILE)" if lacking else None
@@ -119,6 +132,12 @@ def why_not(who: Contestant, bench: Bench) -> str | None:
         return f"answers are right or wrong to it, this task is scored by {bench.metric.name}"
     if who.name in TRAINED and not bench.choices:
         return "needs the right answers of the dev items"
+    if who.name.endswith(WITH_DEV):
+        if not bench.accuracy or bench.scoring == "generate" or bench.dev_items < 2:
+            return "its additional expert is trained on options"
+        needed = training_passes(bench.dev_items) + (len(bench.experts) + 1) * bench.dev_items
+        if budget < needed:
+            return f"training and the experts alone take {needed} items"
     if who.name == "lorahub" and not all(item.answer for item in bench.task.dev):
         return "needs the right answers of the dev items"
     if who.kind == "ensemble" and not _ensemble(who.name).open_questions:
@@ -174,12 +193,13 @@ def run(entry: Entry) -> Outcome:
 
 def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
     name, bench = entry.who.name, entry.bench
-    space = build_space(entry.space, bench.experts)
-    experts, ours = len(bench.experts), is_swarm(name) and not _as_published(name)
+    trained = name.endswith(WITH_DEV)
+    space = _with_dev_expert(entry, trial) if trained else build_space(entry.space, bench.experts)
+    experts, ours = len(space.expert_names), trained or (is_swarm(name) and not _as_published(name))
     screens = ours and can_screen(bench, space)
     population = max(entry.particles or (population_for(experts, trial.left) if screens else 0), experts)
     optimizer = make_optimizer(
-        name.removesuffix(PAPER),
+        name.removesuffix(PAPER).removesuffix(WITH_DEV),
         starting_points(space, "auto" if ours else "segments", population, entry.seed),
         population=population,
         max_iter=max(trial.left // population - 1, 0) if name.startswith(NEVERGRAD) else UNENDING,
@@ -189,6 +209,16 @@ def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
     if screens:
         return screened_best(optimizer, trial, space, entry.seed)
     return best_found(optimizer, trial, space.realise)
+
+
+def _with_dev_expert(entry: Entry, trial: BudgetedTrial) -> Space:
+    """The experts, and one that is trained on dev, which is charged."""
+    bench, space = entry.bench, CrossFittedSpace(entry.bench.experts)
+    trial.spend(training_passes(len(bench.choices)))
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "dev-expert"
+        train_on_dev(space, bench.experts, bench.engine, bench.choices, place, bench.base.name, entry.seed)
+    return space
 
 
 def _run_ensemble(entry: Entry, trial: BudgetedTrial, start: float) -> Outcome:
@@ -205,8 +235,11 @@ def _run_ensemble(entry: Entry, trial: BudgetedTrial, start: float) -> Outcome:
 
 
 def _as_published(name: str) -> bool:
-    swarm = name.removesuffix(PAPER)
-    return name.endswith(PAPER) and swarm in optimizer_names() and is_swarm(swarm)
+    return name.endswith(PAPER) and _swarm(name.removesuffix(PAPER))
+
+
+def _swarm(name: str) -> bool:
+    return name in optimizer_names() and is_swarm(name)
 
 
 def _ensemble(name: str) -> Ensemble:
@@ -232,4 +265,15 @@ def _written_out(name: str) -> Sequence[str]:
     return written_out(name) if is_group(name) else (name,)
 
 
-__all__ = ["PAPER", "Contestant", "Entry", "Outcome", "contestant", "known_methods", "ordered", "run", "why_not"]
+__all__ = [
+    "PAPER",
+    "WITH_DEV",
+    "Contestant",
+    "Entry",
+    "Outcome",
+    "contestant",
+    "known_methods",
+    "ordered",
+    "run",
+    "why_not",
+]
