@@ -27,6 +27,7 @@ _DELTA = ("delta",)
 _SEED: frozenset[Need] = frozenset({"seed"})
 _DEV: frozenset[Need] = frozenset({"dev"})
 _DATA: frozenset[Need] = frozenset({"data"})
+_BUDGET: frozenset[Need] = frozenset({"budget"})
 
 # fmt: off
 # name, what it does, paper, code; then what differs from the defaults of `Method`
@@ -97,6 +98,13 @@ _SEARCHING = (
     Method("finetune-best", "a new LoRA on top of the best expert",
            "a control, as in Liu et al. 2026, arXiv 2602.12323",
            OnCall("training.finetune_dev", "from_best"), spaces=_DELTA, needs=_DEV | _SEED),
+    Method("genome", "crossover, mutation, succession of mixtures (Zhang 2025)",
+           "Zhang et al. 2025, arXiv 2503.01155", OnCall("evolution.genome"), spaces=_DELTA, needs=_DEV | _SEED),
+    Method("evogm", "networks learn to improve coefficients (Jiang 2026)",
+           "Jiang et al. 2026, arXiv 2605.29295", OnCall("evolution.evogm"), spaces=_DELTA, needs=_DEV | _SEED),
+    Method("merge3", "a genetic algorithm on a few items, MERGE3 (Mencattini 2025)",
+           "Mencattini et al. 2025, arXiv 2502.10436",
+           OnCall("evolution.merge3"), spaces=_DELTA, needs=_DEV | _SEED),
     Method("data-merge", "one adapter trained on all data",
            "a trivial rival of Feng et al. 2024, arXiv 2410.11163",
            OnCall("training.data_merge"), spaces=_FACTOR_FIRST, needs=_DATA | _SEED),
@@ -113,6 +121,11 @@ _ENSEMBLES = (
              "Gururangan et al. 2023, arXiv 2303.14177", OnCall("ensembles.cbtm", "fit"), needs=_DEV | _SEED),
     Ensemble("token", "a swarm mixes next-token probabilities (Feng 2024)",
              "Feng et al. 2024, arXiv 2410.11163", OnCall("ensembles.token", "fit"), needs=_DEV | _SEED),
+    Ensemble("top-k", "the best experts on dev, averaged (Dietterich 2000)",
+             "Dietterich 2000, Multiple Classifier Systems, LNCS 1857", OnCall("ensembles.top_k", "fit"), needs=_DEV),
+    Ensemble("few-shot", "the base, shown dev items (Brown 2020)",
+             "Brown et al. 2020, arXiv 2005.14165",
+             OnCall("ensembles.few_shot", "fit"), needs=_BUDGET | _SEED, open_questions=True),
 )
 
 # fmt: on

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.models.engines.transformers import TransformersEngine
     from pyswarmopt_llm.models.training.choices import Choices
 
-Need = Literal["seed", "dev", "data"]
+Need = Literal["seed", "dev", "data", "budget"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,13 @@ class Trial(Protocol):
 
         Raises:
             RuntimeError: the budget is spent.
+        """
+
+    def score_items(self, patch: Patch, items: Sequence[int]) -> Score:
+        """The candidate's score on these dev items alone, by their places in dev; one pass over each of them.
+
+        Raises:
+            RuntimeError: the budget does not cover them.
         """
 
     def loss(self, patch: Patch) -> float:
@@ -255,14 +262,15 @@ class Method:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """A way to combine experts that runs all of them on every item.
+    """A way to answer items that is not one adapter: most run all experts on every item.
 
     Attributes:
         name: as in ``--methods``.
         text: what it does, in a few words.
         paper: author, year, arXiv number or journal.
         fit: from the panel, the dev items and a seed to what answers items.
-        needs: ``dev`` if it looks at dev items, ``seed`` if it draws.
+        needs: ``dev`` if every expert answers the dev items, ``seed`` if it draws, ``budget`` if it pays for the dev
+            items that it evaluates (`Panel.need_budget`).
         open_questions: whether it can answer items without choices.
     """
 

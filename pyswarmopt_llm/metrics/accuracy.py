@@ -29,6 +29,10 @@ class Accuracy:
         chat: formats a user turn with the model's chat template (`Engine.chat`).
         template: the task's prompt, see `render_prompt`.
 
+    Attributes:
+        items, scoring, template: as given.
+        prompts: each item's user turn in the chat template.
+
     Raises:
         UserError: an item without choices cannot be scored by its options.
     """
@@ -37,12 +41,12 @@ class Accuracy:
         self, items: Sequence[Item], scoring: Scoring, chat: Callable[[str], str], template: str | None = None
     ) -> None:
         self.items, self.scoring, self.template = tuple(items), scoring, template
-        self._prompts = [chat(render_prompt(item, scoring, template)) for item in self.items]
+        self.prompts = [chat(render_prompt(item, scoring, template)) for item in self.items]
         self._pairs: list[tuple[str, str]] = []
         self._lengths: list[float] = []
         self._spans: list[range] = []  # the pairs of each item
         if scoring != "generate":
-            for item, prompt in zip(self.items, self._prompts, strict=True):
+            for item, prompt in zip(self.items, self.prompts, strict=True):
                 self._spans.append(range(len(self._pairs), len(self._pairs) + len(item.choices or {})))
                 for letter, text in (item.choices or {}).items():
                     self._pairs.append((prompt, letter if scoring == "letter" else text))
@@ -51,7 +55,7 @@ class Accuracy:
     def choices(self) -> list[Choices]:
         """The items for training; those without a known right answer are left out."""
         if self.scoring == "generate":
-            prompts = zip(self.items, self._prompts, strict=True)
+            prompts = zip(self.items, self.prompts, strict=True)
             return [Choices(((prompt, item.answer_text),), (1.0,), 0) for item, prompt in prompts if item.answer]
         found = []
         for item, span in zip(self.items, self._spans, strict=True):
@@ -64,7 +68,7 @@ class Accuracy:
     def texts(self) -> Iterator[tuple[Item, str, int]]:
         """The texts that have to fit the context window: item, text, and the maximum number of new tokens."""
         if self.scoring == "generate":
-            for item, prompt in zip(self.items, self._prompts, strict=True):
+            for item, prompt in zip(self.items, self.prompts, strict=True):
                 yield item, prompt, MAX_NEW_TOKENS
             return
         pairs = iter(self._pairs)
@@ -89,14 +93,14 @@ class Accuracy:
     def batches(self, engine: BatchedEngine) -> list[tuple[int, ...]]:
         """The items as the engine batches them; all options of an item share their context, hence their batch."""
         if self.scoring == "generate":
-            return engine.generation_batches(self._prompts, MAX_NEW_TOKENS)
+            return engine.generation_batches(self.prompts, MAX_NEW_TOKENS)
         batches = map(set, engine.likelihood_batches(self._pairs))
         return [tuple(i for i, pairs in enumerate(self._spans) if pairs[0] in batch) for batch in batches]
 
     def score_batches(self, engine: BatchedEngine, items: Collection[int] | None = None) -> Iterator[dict[int, float]]:
         """Item -> value, batch by batch; of `items` only, whole batches in which they are."""
         if self.scoring == "generate":
-            for batch in engine.generation_batches(self._prompts, MAX_NEW_TOKENS):
+            for batch in engine.generation_batches(self.prompts, MAX_NEW_TOKENS):
                 if items is None or not set(items).isdisjoint(batch):
                     yield {i: found.value for i, found in zip(batch, self.score_items(engine, batch), strict=True)}
             return
@@ -110,7 +114,7 @@ class Accuracy:
     def score_items(self, engine: Engine, indices: Sequence[int]) -> list[ItemScore]:
         """The results on these items, with margins between options unless text is generated."""
         if self.scoring == "generate":
-            written = engine.generate([self._prompts[i] for i in indices], max_new_tokens=MAX_NEW_TOKENS)
+            written = engine.generate([self.prompts[i] for i in indices], max_new_tokens=MAX_NEW_TOKENS)
             return [ItemScore(self._value(self.items[i], text)) for i, text in zip(indices, written, strict=True)]
         found = self.option_scores(engine, indices)
         return [self._weighed(self.items[i], scores) for i, scores in zip(indices, found, strict=True)]
@@ -118,7 +122,7 @@ class Accuracy:
     def answers(self, engine: Engine) -> list[str]:
         """The chosen letter of each item ("" if undefined), or the generated text (``generate``)."""
         if self.scoring == "generate":
-            return engine.generate(self._prompts, max_new_tokens=MAX_NEW_TOKENS)
+            return engine.generate(self.prompts, max_new_tokens=MAX_NEW_TOKENS)
         return [_best(scores) for scores in self.option_scores(engine)]
 
     def option_scores(self, engine: Engine, indices: Sequence[int] | None = None) -> list[dict[str, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -21,6 +22,17 @@ _ROOM = 2**27
 Pairs = Sequence[tuple[str, str]]
 
 
+class Budget(Protocol):
+    """Item evaluations, as a `baselines.method.Trial` counts them."""
+
+    @property
+    def items_left(self) -> int:
+        """Those left."""
+
+    def spend(self, items: int) -> None:
+        """Charge some."""
+
+
 class Panel:
     """The experts on one resident base, evaluated in turn on the same pairs.
 
@@ -33,13 +45,38 @@ class Panel:
     def __init__(self, engine: TransformersEngine, experts: Mapping[str, Patch], said: Path | None = None) -> None:
         self.engine, self.experts, self.said = engine, dict(experts), said
         self._patches = list(experts.values())
+        self._budget: Budget | None = None
         self._answers: dict[Accuracy, list[list[str]]] = {}
+        self._options: dict[tuple[Accuracy, int], list[dict[str, float]]] = {}
         self._logprobs: dict[tuple[tuple[str, str], ...], list[Tensor]] = {}
 
     @property
     def n(self) -> int:
         """Number of experts."""
         return len(self._patches)
+
+    def with_budget(self, budget: Budget) -> Panel:
+        """The same panel, what it knows included, for an ensemble that pays for the dev items that it evaluates."""
+        panel = copy.copy(self)
+        panel._budget = budget
+        return panel
+
+    def need_budget(self) -> Budget:
+        """What pays for dev items.
+
+        Raises:
+            ValueError: nothing does.
+        """
+        if self._budget is None:
+            raise ValueError("this ensemble pays for the dev items that it evaluates: give the panel a budget")
+        return self._budget
+
+    def option_scores(self, questions: Accuracy, expert: int) -> list[dict[str, float]]:
+        """One expert's `Accuracy.option_scores`."""
+        if (questions, expert) not in self._options:
+            self.engine.load(self._patches[expert])
+            self._options[questions, expert] = questions.option_scores(self.engine)
+        return self._options[questions, expert]
 
     def answers(self, questions: Accuracy) -> list[list[str]]:
         """Each expert's answers to the items: n lists."""
@@ -100,6 +137,17 @@ class Counted(Protocol):
     tokens_per_item: float
 
 
+@runtime_checkable
+class Selective(Protocol):
+    """An `Answerer` that does not run every expert.
+
+    Attributes:
+        models: how many models it runs on an item.
+    """
+
+    models: int
+
+
 class Likelihoods:
     """An `Answerer` that has a log-likelihood for every option, and so chooses as a single model does.
 
@@ -126,4 +174,4 @@ def contexts_of(pairs: Pairs) -> list[str]:
     return list(dict.fromkeys(context for context, _ in pairs))
 
 
-__all__ = ["Answerer", "Counted", "Likelihoods", "Panel", "contexts_of"]
+__all__ = ["Answerer", "Budget", "Counted", "Likelihoods", "Panel", "Selective", "contexts_of"]

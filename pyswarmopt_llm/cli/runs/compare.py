@@ -84,6 +84,9 @@ Example: swarm-llm compare --base B --experts adapters/* --task questions.json -
         *names_block("Fixed rules", METHODS),
         *names_block("Searching", SEARCHING),
         *names_block("Ensembles", [*ENSEMBLES, "vote:NAME", "vote:*", "negotiate:NAME", "negotiate:*"]),
-        *names_block("Optimizers", ("model-swarms", "constriction", "fips", "...", "pycma", "nevergrad:NAME")),
+        *names_block(
+            "Optimizers",
+            ("model-swarms", "constriction", "fips", "...", "pycma", "nevergrad:NAME", "random-adapters"),
+        ),
     ]
 )

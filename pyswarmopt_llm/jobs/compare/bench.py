@@ -55,6 +55,7 @@ class Bench:
     store: Store
     chats: Chats = field(default_factory=dict)
     metric: Metric = METRICS["accuracy"]
+    _parts: dict[tuple[int, ...], ItemsUtility] = field(default_factory=dict, init=False)
 
     @cached_property
     def questions(self) -> dict[str, ItemsUtility]:
@@ -108,8 +109,17 @@ class Bench:
 
     def score(self, patch: Patch, split: str) -> tuple[Score, float]:
         """A candidate's score on a split and the seconds it took, now or when it was first scored."""
-        row = self._known(patch, split, lambda: {"items": pack(self.questions[split](self.engine).per_item)})
-        return score_of(unpack(row["items"])), float(row["seconds"])
+        return self._score(patch, split, self.questions[split])
+
+    def score_items(self, patch: Patch, items: Sequence[int]) -> tuple[Score, float]:
+        """A candidate's score on some dev items alone and the seconds it took, now or when it was first scored."""
+        chosen = tuple(items)
+        if chosen not in self._parts:
+            dev = self.task.split("dev")
+            self._parts[chosen] = self.metric.build(
+                [dev[i] for i in chosen], self.scoring, self.engine.chat, self.task.prompt
+            )
+        return self._score(patch, f"dev {','.join(map(str, chosen))}", self._parts[chosen])
 
     def loss(self, patch: Patch) -> tuple[float, float]:
         """Mean over dev items of -ln P(right answer | question), and the seconds."""
@@ -128,6 +138,10 @@ class Bench:
         if questions.scoring == "generate":
             return score_of([float(is_correct(item, answer)) for item, answer in pairs])
         return score_of([float(item.answer == answer) for item, answer in pairs])
+
+    def _score(self, patch: Patch, kind: str, questions: ItemsUtility) -> tuple[Score, float]:
+        row = self._known(patch, kind, lambda: {"items": pack(questions(self.engine).per_item)})
+        return score_of(unpack(row["items"])), float(row["seconds"])
 
     def _known(self, patch: Patch, kind: str, evaluate: Callable[[], dict[str, Any]]) -> Mapping[str, Any]:
         key = patch_key(patch)
@@ -195,20 +209,25 @@ class BudgetedTrial:
         self.note(score.value)
         return score
 
+    def score_items(self, patch: Patch, items: Sequence[int]) -> Score:
+        """The score on these dev items alone; it is no point of the best-so-far curve."""
+        return self.pay(lambda: (*self.bench.score_items(patch, items), len(items)), least=len(items))
+
     def loss(self, patch: Patch) -> float:
         """The loss of the right dev answers."""
         return self.pay(lambda: (*self.bench.loss(patch), self.bench.dev_items))
 
-    def pay(self, evaluate: Callable[[], tuple[Answer, float, int]]) -> Answer:
+    def pay(self, evaluate: Callable[[], tuple[Answer, float, int]], least: int | None = None) -> Answer:
         """Evaluate a candidate and charge it.
 
         Args:
             evaluate: gives the answer, the seconds it took, now or when it was first evaluated, and its items.
+            least: items that the budget has to cover; default: all dev items.
 
         Raises:
-            RuntimeError: the budget does not cover all dev items any more.
+            RuntimeError: it does not.
         """
-        if self.left < 1:
+        if self.items_left < (self.bench.dev_items if least is None else least):
             raise RuntimeError("the budget of item evaluations is spent")
         start = time.perf_counter()
         found, seconds, items = evaluate()

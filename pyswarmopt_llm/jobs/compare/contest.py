@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.evaluation.record import pack
 from pyswarmopt_llm.jobs.compare.bench import Bench, Chats, task_scoring
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
-from pyswarmopt_llm.jobs.compare.contestants import PAPER, WITH_DEV, Contestant, Entry, Outcome, ordered, run, why_not
+from pyswarmopt_llm.jobs.compare.contestants import Contestant, Entry, Outcome, optimizer_of, ordered, run, why_not
 from pyswarmopt_llm.jobs.compare.page import render_page
 from pyswarmopt_llm.jobs.compare.store import Store, check_place, opened
 from pyswarmopt_llm.jobs.compare.summary import summarise
@@ -180,7 +180,7 @@ def _check_settings(config: CompareConfig) -> None:
     check_options(config)
     for who in ordered(config.methods, len(config.experts), 1, config.budget_items):
         if who.kind == "optimizer":
-            check_optimizer(who.name.removesuffix(PAPER).removesuffix(WITH_DEV))
+            check_optimizer(optimizer_of(who.name))
 
 
 def _entries(config: CompareConfig, contestants: Sequence[Contestant], benches: Sequence[Bench]) -> Iterator[Entry]:

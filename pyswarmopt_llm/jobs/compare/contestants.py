@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING, load_method
-from pyswarmopt_llm.baselines.ensembles.panel import Counted
+from pyswarmopt_llm.baselines.ensembles.panel import Counted, Selective
 from pyswarmopt_llm.baselines.method import Ensemble, Options
+from pyswarmopt_llm.baselines.random_adapters import random_adapters
 from pyswarmopt_llm.baselines.searching.best_found import best_found
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch, Score, Space
@@ -19,7 +20,7 @@ from pyswarmopt_llm.common.optimizers import NEVERGRAD, is_swarm, make_optimizer
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
 from pyswarmopt_llm.jobs.compare.groups import is_group, load_group, written_out
-from pyswarmopt_llm.jobs.compare.screened import can_screen, population_for, screened_best
+from pyswarmopt_llm.jobs.compare.screened import KIND, can_screen, population_for, screened_best
 from pyswarmopt_llm.models.training.halves import training_passes
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace, train_on_dev
@@ -29,6 +30,7 @@ Kind = Literal["rule", "searching", "ensemble", "optimizer"]
 
 PAPER = ":paper"  # a swarm as published: every item evaluated, as many particles as experts, starting from these alone
 WITH_DEV = "+dev"  # a swarm over one more expert, which is trained on dev; see `spaces.cross_fitted`
+RANDOM = "random-adapters"  # model-swarms on adapters of random factors
 # The optimizers in ``all``; any other name of `optimizer_names` and any nevergrad:NAME is known, too.
 OPTIMIZERS = (
     "model-swarms",
@@ -37,6 +39,7 @@ OPTIMIZERS = (
     "constriction",
     "pycma",
     *(NEVERGRAD + name for name in ("CMA", "NGOpt", "DE", "TwoPointsDE", "RandomSearch")),
+    RANDOM,
 )
 TRAINED = ("gradient", "gradient-module", "finetune-dev", "finetune-best")  # on dev items, by gradient descent
 UNENDING = 10**6  # rounds: the budget ends a search, or the optimizer itself
@@ -59,10 +62,10 @@ class Contestant:
 
     def cost(self, experts: int, dev_items: int, budget: int) -> int:
         """Roughly the dev items that it will evaluate: the cheapest comes first."""
-        few = {"best-single": experts, "greedy-soup": 2 * experts, "cbtm": experts, "token": experts}
+        few = {"best-single": experts, "greedy-soup": 2 * experts, "cbtm": experts, "token": experts, "top-k": experts}
         if self.kind == "rule" or self.name == "data-merge":
             return 0
-        if self.name in few or self.kind == "ensemble":
+        if self.name in few or (self.kind == "ensemble" and self.name != "few-shot"):
             per_item = experts if is_group(self.name) else few.get(self.name, 0)
             return min(budget, per_item * dev_items)
         return budget
@@ -77,7 +80,7 @@ class Outcome:
         items: dev items evaluated to find it.
         seconds: time to find it, that of its scorings included, whenever they were done.
         trace: (items so far, best dev score so far), where candidates were scored.
-        models: models run on each item in use: 1, or the number of experts.
+        models: models run on each item in use: 1, or as many experts as an ensemble takes.
         tokens: read and written for each item in use, all models together; None where that is not known.
     """
 
@@ -112,7 +115,7 @@ def contestant(name: str) -> Contestant:
     if name in ENSEMBLES or is_group(name):
         return Contestant(name, "ensemble", "seed" in _ensemble(name).needs)
     with_dev = name.endswith(WITH_DEV) and _swarm(name.removesuffix(WITH_DEV))
-    if name.startswith(NEVERGRAD) or name in optimizer_names() or _as_published(name) or with_dev:
+    if name.startswith(NEVERGRAD) or name in (RANDOM, *optimizer_names()) or _as_published(name) or with_dev:
         return Contestant(name, "optimizer", True)
     raise unknown("--methods", name, known_methods(), f"use all or some of: {', '.join(known_methods())}")
 
@@ -138,6 +141,10 @@ def why_not(who: Contestant, bench: Bench, budget: int) -> str | None:
         needed = training_passes(bench.dev_items) + (len(bench.experts) + 1) * bench.dev_items
         if budget < needed:
             return f"training and the experts alone take {needed} items"
+    if who.name == "merge3" and not bench.accuracy:
+        return f"models items that are right or wrong, this task is scored by {bench.metric.name}"
+    if who.name == "few-shot" and bench.dev_items < 2:
+        return "needs a dev item to show and another one to score"
     if who.name == "lorahub" and not all(item.answer for item in bench.task.dev):
         return "needs the right answers of the dev items"
     if who.kind == "ensemble" and not _ensemble(who.name).open_questions:
@@ -191,15 +198,25 @@ def run(entry: Entry) -> Outcome:
     return Outcome(scores["dev"], scores.get("test"), trial.spent, seconds, trace, 1, bench.tokens_per_item)
 
 
+def optimizer_of(name: str) -> str:
+    """The optimizer behind a contestant of that kind.
+
+    Example:
+        >>> optimizer_of("model-swarms:paper"), optimizer_of("random-adapters"), optimizer_of("pycma")
+        ('model-swarms', 'model-swarms', 'pycma')
+    """
+    return "model-swarms" if name == RANDOM else name.removesuffix(PAPER).removesuffix(WITH_DEV)
+
+
 def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
     name, bench = entry.who.name, entry.bench
-    trained = name.endswith(WITH_DEV)
-    space = _with_dev_expert(entry, trial) if trained else build_space(entry.space, bench.experts)
-    experts, ours = len(space.expert_names), trained or (is_swarm(name) and not _as_published(name))
+    experts = random_adapters(bench.experts, entry.seed) if name == RANDOM else bench.experts
+    space = _with_dev_expert(entry, trial) if name.endswith(WITH_DEV) else build_space(entry.space, experts)
+    count, ours = len(space.expert_names), _swarm(optimizer_of(name)) and not _as_published(name)
     screens = ours and can_screen(bench, space)
-    population = max(entry.particles or (population_for(experts, trial.left) if screens else 0), experts)
+    population = max(entry.particles or (population_for(count, trial.left) if screens else 0), count)
     optimizer = make_optimizer(
-        name.removesuffix(PAPER).removesuffix(WITH_DEV),
+        optimizer_of(name),
         starting_points(space, "auto" if ours else "segments", population, entry.seed),
         population=population,
         max_iter=max(trial.left // population - 1, 0) if name.startswith(NEVERGRAD) else UNENDING,
@@ -207,7 +224,9 @@ def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
         seed=entry.seed,
     )
     if screens:
-        return screened_best(optimizer, trial, space, entry.seed)
+        # The same coefficients of other experts are another candidate.
+        kind = f"{KIND} {name} {entry.seed}" if name == RANDOM or name.endswith(WITH_DEV) else KIND
+        return screened_best(optimizer, trial, space, entry.seed, kind)
     return best_found(optimizer, trial, space.realise)
 
 
@@ -225,13 +244,14 @@ def _run_ensemble(entry: Entry, trial: BudgetedTrial, start: float) -> Outcome:
     method, bench, n = _ensemble(entry.who.name), entry.bench, len(entry.bench.experts)
     if "dev" in method.needs:
         trial.spend(n * bench.dev_items)
-    ensemble = method.fit(bench.panel, bench.accuracy["dev"], entry.seed)
+    ensemble = method.fit(bench.panel.with_budget(trial), bench.accuracy["dev"], entry.seed)
     seconds = time.perf_counter() - start
     scores = {split: bench.ensemble_score(ensemble, split) for split in bench.questions}
-    tokens = None if bench.tokens_per_item is None else n * bench.tokens_per_item
+    models = ensemble.models if isinstance(ensemble, Selective) else n
+    tokens = None if bench.tokens_per_item is None else models * bench.tokens_per_item
     if isinstance(ensemble, Counted):  # of test, which is scored last
         tokens = ensemble.tokens_per_item
-    return Outcome(scores["dev"], scores.get("test"), trial.spent, seconds, (), n, tokens)
+    return Outcome(scores["dev"], scores.get("test"), trial.spent, seconds, (), models, tokens)
 
 
 def _as_published(name: str) -> bool:
@@ -267,12 +287,14 @@ def _written_out(name: str) -> Sequence[str]:
 
 __all__ = [
     "PAPER",
+    "RANDOM",
     "WITH_DEV",
     "Contestant",
     "Entry",
     "Outcome",
     "contestant",
     "known_methods",
+    "optimizer_of",
     "ordered",
     "run",
     "why_not",

@@ -47,13 +47,15 @@ class ScreenedTrial:
     Args:
         trial: the task and the budget.
         space: realises positions.
+        kind: of rows in the store. Rows are found by position, so a space over other adapters has its own kind.
 
     Attributes:
         best: the best value so far, of a full evaluation.
     """
 
-    def __init__(self, trial: BudgetedTrial, space: Space) -> None:
+    def __init__(self, trial: BudgetedTrial, space: Space, kind: str = KIND) -> None:
         bench = trial.bench
+        self._kind = kind
         self._trial, self._store, self._task = trial, bench.store, bench.task.name
         self._known: dict[str, float] = {}
         self._dev = {bench.task.name: bench.accuracy["dev"]}
@@ -109,12 +111,12 @@ class ScreenedTrial:
     def _answer(self, position: Tensor, screen: Screen) -> Evaluation:
         """The evaluation of a position; from the store if an earlier search has made the same."""
         key = _key(position, screen)
-        row = self._store.scores.get((self._task, KIND, key))
+        row = self._store.scores.get((self._task, self._kind, key))
         if row is not None:
             return Evaluation(**{field.name: row[field.name] for field in fields(Evaluation)})
         answer = self._evaluator.evaluate(Request(position, screen))
         if answer.n:
-            self._store.add_score({"task": self._task, "kind": KIND, "key": key, **asdict(answer)})
+            self._store.add_score({"task": self._task, "kind": self._kind, "key": key, **asdict(answer)})
         return answer
 
 
@@ -127,7 +129,7 @@ def _key(position: Tensor, screen: Screen) -> str:
     return f"{position_key(position)}:{digest.hexdigest()}"
 
 
-def screened_best(swarm: pso.Optimizer, trial: BudgetedTrial, space: Space, seed: int) -> Patch:
+def screened_best(swarm: pso.Optimizer, trial: BudgetedTrial, space: Space, seed: int, kind: str = KIND) -> Patch:
     """Let a swarm search, then evaluate the proposals of the item model; see `Screening.promising`.
 
     The starting swarm is evaluated in parts of as many candidates as there are experts, the experts first, so that the
@@ -139,8 +141,9 @@ def screened_best(swarm: pso.Optimizer, trial: BudgetedTrial, space: Space, seed
         trial: the task and the budget.
         space: realises positions.
         seed: of the search on the item model.
+        kind: see `ScreenedTrial`.
     """
-    asked = ScreenedTrial(trial, space)
+    asked = ScreenedTrial(trial, space, kind)
     kept, latest = proposal_count(trial.left) * trial.bench.dev_items, 0
     with released(swarm):
         parts = swarm.ask().split(len(trial.bench.experts))
@@ -154,4 +157,4 @@ def screened_best(swarm: pso.Optimizer, trial: BudgetedTrial, space: Space, seed
     return space.realise(best if chosen is None else chosen)
 
 
-__all__ = ["ScreenedTrial", "can_screen", "population_for", "screened_best"]
+__all__ = ["KIND", "ScreenedTrial", "can_screen", "population_for", "screened_best"]

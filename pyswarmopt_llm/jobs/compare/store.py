@@ -45,7 +45,8 @@ class Store:
 
     Attributes:
         path: the directory; None keeps nothing beyond the process.
-        scores: (task, kind, key) -> row of ``scores.jsonl``; kinds are ``dev``, ``test``, ``loss`` and ``screened``.
+        scores: (task, kind, key) -> row of ``scores.jsonl``; kinds are ``dev``, ``dev I,I,...`` (these
+            dev items alone), ``test``, ``loss``, and ``screened`` or a name that begins with it.
         outcomes: (task, method, seed) -> row of ``outcomes.jsonl``.
     """
 

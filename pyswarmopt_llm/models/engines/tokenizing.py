@@ -24,14 +24,23 @@ class PromptTokenizer:
         # A chat template includes its special tokens.
         self._lead = leading_specials(tokenizer) if tokenizer.chat_template is None else []
 
-    def chat(self, user: str) -> str:
+    def chat(self, user: str, earlier: Sequence[tuple[str, str]] = ()) -> str:
         """A user turn in the chat template, up to the start of the assistant's turn.
 
         Without a chat template: the text and a line break.
+
+        Args:
+            user: the turn.
+            earlier: what was said before it, (user, assistant) in order.
         """
         if self.tokenizer.chat_template is None:
-            return f"{user}\n"
-        messages = [{"role": "user", "content": user}]
+            return "".join(f"{question}\n{answer}\n" for question, answer in earlier) + f"{user}\n"
+        messages = [
+            {"role": role, "content": text}
+            for turns in earlier
+            for role, text in zip(("user", "assistant"), turns, strict=True)
+        ]
+        messages.append({"role": "user", "content": user})
         return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
     def encode(self, text: str) -> list[int]:

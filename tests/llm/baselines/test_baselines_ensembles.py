@@ -12,7 +12,7 @@ from search_helpers import louder, questions, write_task
 
 from pyswarmopt_llm.baselines import ENSEMBLES
 from pyswarmopt_llm.baselines.changes import as_patch
-from pyswarmopt_llm.baselines.ensembles import cbtm, pack
+from pyswarmopt_llm.baselines.ensembles import cbtm, few_shot, pack, top_k
 from pyswarmopt_llm.baselines.ensembles.panel import Panel
 from pyswarmopt_llm.baselines.ensembles.prediction_merge import Vote
 from pyswarmopt_llm.common.errors import UserError
@@ -21,7 +21,7 @@ from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.adapters.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.models.base import load_model, resolve_base
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.tasks import load_task
+from pyswarmopt_llm.tasks import Item, load_task
 
 PAIRS = [("red one", " two three"), ("red one", " four"), ("red fish", " five six")]
 
@@ -193,10 +193,160 @@ def test_fused_options_are_chosen_as_a_model_chooses(panel: Panel, tmp_path: Pat
         assert letter == list(item.choices)[int(np.argmax(values))]
 
 
-def test_open_questions_are_for_votes_only(panel: Panel) -> None:
+def test_open_questions_are_for_votes_and_examples_only(panel: Panel) -> None:
     asked = SimpleNamespace(
         scoring="generate", items=[SimpleNamespace(question="?", answer="x")], answers=lambda e: ["y"]
     )
-    assert [name for name in ENSEMBLES if ENSEMBLES[name].open_questions] == ["prediction-merge"]
+    assert [name for name in ENSEMBLES if ENSEMBLES[name].open_questions] == ["prediction-merge", "few-shot"]
     with pytest.raises(UserError, match="items with choices"):
         ENSEMBLES["pack-opt"].fit(panel, asked, 0).answers(asked)
+
+
+# The best experts
+
+
+@pytest.fixture(scope="module")
+def dev(panel: Panel, tmp_path_factory: pytest.TempPathFactory) -> Accuracy:
+    task = load_task(str(write_task(tmp_path_factory.mktemp("task") / "t.json", questions(12, 1), questions(3, 2))))
+    return Accuracy(task.dev, "likelihood", panel.engine.chat)
+
+
+def shares(panel: Panel, expert: int, asked: Accuracy) -> np.ndarray:
+    """Softmax over options of log-likelihoods per byte by plain forward passes, (items, options)."""
+    rows = []
+    for item in asked.items:
+        context, values = panel.engine.chat(f"Question: {item.question}"), []
+        for text in item.choices.values():
+            p, ids = distributions(panel, panel._patches[expert], context, text)
+            values.append(np.log(p[range(len(ids)), ids]).sum() / len(text.encode()))
+        rows.append(np.exp(values) / np.exp(values).sum())
+    return np.array(rows)
+
+
+def test_top_k_averages_the_best_experts_and_takes_the_best_k(panel: Panel, dev: Accuracy) -> None:
+    options = [shares(panel, i, dev) for i in range(3)]
+    right = np.array(["ABCD".index(item.answer) for item in dev.items])
+
+    def accuracy(experts: list[int]) -> float:
+        return float((np.mean([options[i] for i in experts], 0).argmax(1) == right).mean())
+
+    ranked = sorted(range(3), key=lambda i: -accuracy([i]))
+    best = max((ranked[:k] for k in (1, 2, 3)), key=accuracy)
+    found = top_k.fit(panel, dev, 0)
+    assert list(found.experts) == best and found.models == len(best)
+    for chosen in ([0], [2, 1], [0, 1, 2]):
+        letters = np.array(list("ABCD"))[np.mean([options[i] for i in chosen], 0).argmax(1)]
+        assert top_k.TopExperts(panel, chosen).answers(dev) == letters.tolist()
+
+
+def test_one_expert_alone_answers_as_it_does_by_itself(panel: Panel, dev: Accuracy) -> None:
+    panel.engine.load(panel._patches[1])
+    assert top_k.TopExperts(panel, [1]).answers(dev) == dev.answers(panel.engine)
+
+
+def test_scores_that_are_not_numbers_answer_nothing() -> None:
+    assert top_k.averaged([{"A": 0.0, "B": -1.0}, {"A": float("nan"), "B": 0.0}]) == ""
+    assert top_k.averaged([{"A": -1.0, "B": -1.0}]) == "A"  # a tie
+
+
+# Examples
+
+
+class Purse:
+    """Item evaluations."""
+
+    def __init__(self, items: int) -> None:
+        self.items_left, self.spent = items, 0
+
+    def spend(self, items: int) -> None:
+        self.items_left, self.spent = self.items_left - items, self.spent + items
+        assert self.items_left >= 0
+
+
+def shown_to(panel: Panel, examples: list[Item], item: Item) -> str:
+    """The prompt, by the tokenizer's own template."""
+    turns = [
+        {"role": role, "content": text}
+        for one in examples
+        for role, text in (("user", f"Question: {one.question}"), ("assistant", one.choices[one.answer]))
+    ]
+    turns.append({"role": "user", "content": f"Question: {item.question}"})
+    return str(panel.engine.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+
+def test_the_base_answers_after_the_examples(panel: Panel, dev: Accuracy) -> None:
+    """Prompts, answers and tokens against the template and plain forward passes."""
+    examples, rest = list(dev.items[:2]), Accuracy(dev.items[2:7], "likelihood", panel.engine.chat)
+    few = few_shot.FewShot(panel.engine, examples, dev)
+    found = few.answers(rest)
+    tokens = 0
+    for item, letter, prompt in zip(rest.items, found, few.shown(rest).prompts, strict=True):
+        assert prompt == shown_to(panel, examples, item)
+        values = []
+        for text in item.choices.values():
+            p, ids = distributions(panel, Patch(), prompt, text)
+            values.append(np.log(p[range(len(ids)), ids]).sum() / len(text.encode()))
+        assert letter == "ABCD"[int(np.argmax(values))]
+        for text in (prompt, *item.choices.values()):
+            tokens += len(panel.engine.tokenizer(text, add_special_tokens=False)["input_ids"])
+    assert few.models == 1 and few.tokens_per_item == tokens / 5
+    longer = few_shot.FewShot(panel.engine, [*examples, *dev.items[7:9]], dev)
+    longer.answers(rest)
+    assert longer.tokens_per_item > few.tokens_per_item
+
+
+def test_k_and_examples_are_the_best_on_the_rest_of_dev(panel: Panel, dev: Accuracy) -> None:
+    purse = Purse(100)  # of the first draws of 1, 2, 4, 8 examples of 12 items; 11 + 10 + 8 + 4 = 33 a round
+    found = few_shot.fit(panel.with_budget(purse), dev, 3)
+    values, spent = [], 0
+    for chosen in few_shot.draws(12, 3):
+        rest = Accuracy([item for i, item in enumerate(dev.items) if i not in chosen], "likelihood", panel.engine.chat)
+        if spent + rest.n > 100:
+            continue
+        spent += rest.n
+        few = few_shot.FewShot(panel.engine, [dev.items[i] for i in chosen], dev)
+        answers = few.answers(rest)
+        right = [a == item.answer for a, item in zip(answers, rest.items, strict=True)]
+        values.append((float(np.mean(right)), [dev.items[i].id for i in chosen]))
+    assert [item.id for item in found.examples] == max(values, key=lambda pair: pair[0])[1]
+    assert purse.spent == spent <= 100
+    again = few_shot.fit(panel.with_budget(Purse(100)), dev, 3)
+    assert again.examples == found.examples
+    with pytest.raises(UserError, match="two dev items"):
+        few_shot.fit(panel.with_budget(Purse(3)), dev, 3)
+    with pytest.raises(ValueError, match="budget"):
+        few_shot.fit(panel, dev, 3)
+
+
+def test_draws_leave_something_to_score() -> None:
+    drawn = list(few_shot.draws(5, 0))
+    assert sorted({len(chosen) for chosen in drawn}) == [1, 2, 4] and len(drawn) == 30
+    assert all(len(set(chosen)) == len(chosen) and max(chosen) < 5 for chosen in drawn)
+    assert drawn == list(few_shot.draws(5, 0)) != list(few_shot.draws(5, 1)) and not list(few_shot.draws(1, 0))
+
+
+def test_the_earliest_examples_go_where_the_context_window_is_full(
+    panel: Panel, dev: Accuracy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examples, rest = list(dev.items[:3]), Accuracy(dev.items[3:5], "likelihood", panel.engine.chat)
+    count = panel.engine.count_tokens
+    room = max(count(text) for item in rest.items for text in item.choices.values())
+    longest = max(count(shown_to(panel, examples[1:], item)) for item in rest.items)
+    monkeypatch.setattr(panel.engine, "window", longest + room)
+    few = few_shot.FewShot(panel.engine, examples, dev)
+    for item, prompt in zip(rest.items, few.shown(rest).prompts, strict=True):
+        assert prompt == shown_to(panel, examples[1:], item)
+    monkeypatch.setattr(panel.engine, "window", 5)
+    with pytest.raises(UserError, match="context window"):
+        few.shown(rest)
+
+
+def test_examples_show_letters_where_the_prompt_does() -> None:
+    item = Item("1", "Two plus two?", {"A": "four", "B": "five"}, "A")
+    assert [few_shot.answer_of(item, how) for how in ("letter", "likelihood", "generate")] == ["A", "four", "A"]
+    assert few_shot.answer_of(Item("2", "Two plus two?", None, "four"), "generate") == "four"
+
+
+def test_earlier_turns_without_a_chat_template_are_lines(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panel.engine.tokenizer, "chat_template", None)
+    assert panel.engine.chat("c", [("a", "b")]) == "a\nb\nc\n" and panel.engine.chat("c") == "c\n"

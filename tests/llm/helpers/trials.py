@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
+from pyswarmopt_llm.baselines import load_method
+from pyswarmopt_llm.baselines.method import Options
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.models.adapters.adapter import Adapter
+from pyswarmopt_llm.spaces import build_space
 
 
 def flat(patch: Patch) -> torch.Tensor:
@@ -21,12 +26,14 @@ class NearTo:
 
     Attributes:
         seen: what was scored, in order.
+        asked: for each, the items that were scored; None: all.
     """
 
     def __init__(self, target: torch.Tensor, scorings: int, items: int = 20) -> None:
         self.target, self.items, self.spent = target, items, 0
         self.budget = scorings * items
         self.seen: list[torch.Tensor] = []
+        self.asked: list[tuple[int, ...] | None] = []
         self.model: Any = None
         self.tokenizer: Any = None
         self.base: Any = None
@@ -44,17 +51,30 @@ class NearTo:
         self.spent += items
 
     def score(self, patch: Patch) -> Score:
-        found = self._look(patch)
-        parts = ((found - self.target) ** 2).tensor_split(self.items)
+        return score_of(self.right(self._look(patch)))
+
+    def score_items(self, patch: Patch, items: Sequence[int]) -> Score:
+        right = self.right(self._look(patch, tuple(items)))
+        return score_of([right[i] for i in items])
+
+    @property
+    def seen_in_full(self) -> list[torch.Tensor]:
+        """Candidates of which all items were scored."""
+        return [vector for vector, items in zip(self.seen, self.asked, strict=True) if items is None]
+
+    def right(self, vector: torch.Tensor) -> list[float]:
+        """1 for each item that a vector of changes answers."""
+        parts = ((vector - self.target) ** 2).tensor_split(self.items)
         size = float((self.target**2).mean())
-        return score_of([float(part.mean()) < size / 4 for part in parts])
+        return [float(float(part.mean()) < size / 4) for part in parts]
 
     def loss(self, patch: Patch) -> float:
         return float(((self._look(patch) - self.target) ** 2).sum())
 
-    def _look(self, patch: Patch) -> torch.Tensor:
-        self.spend(self.items)
+    def _look(self, patch: Patch, items: tuple[int, ...] | None = None) -> torch.Tensor:
+        self.spend(self.items if items is None else len(items))
         self.seen.append(flat(patch))
+        self.asked.append(items)
         return self.seen[-1]
 
     def load(self, patch: Patch) -> None:
@@ -65,3 +85,16 @@ class NearTo:
 
     def examples(self, expert: str) -> Sequence[Mapping[str, Any]]:
         return []
+
+
+def run(name: str, experts: list[Adapter], trial: NearTo, space: str | None = None, seed: int = 0) -> Patch:
+    """What a searching method finds."""
+    method = load_method(name)
+    options = Options(seed=seed) if "seed" in method.needs else None
+    settings = method.settings(len(experts), space, options)
+    return method.execute(experts, replace(settings, trial=trial)).patch
+
+
+def target(experts: list[Adapter], weights: list[float], space: str) -> torch.Tensor:
+    """The changes of a mixture, in one vector."""
+    return flat(build_space(space, experts).realise(torch.tensor(weights, dtype=torch.float64)))

@@ -1,0 +1,1 @@
+"""Merging methods that evolve a population of mixtures: one file per method."""

@@ -1,0 +1,202 @@
+"""GENOME+: a population of mixtures by succession, crossover, mutation and selection.
+
+Zhang et al. 2025, arXiv 2503.01155, "Nature-Inspired Population-Based Evolution of Large Language Models"; operations
+and constants as in the authors' released code. The population begins with `POPULATION` random mixtures of two experts
+each, every pair once before one comes again. A generation:
+
+- succession: v <- (r1 f1 v + r2 f2 (p - x) + r3 f3 (g - x) - r4 f4 (w - x)) / C, x <- x + step v, where p is an
+  individual's own best, g the best and w the worst of all so far, C the sum of the r f, and the r are drawn once for a
+  search. The first v leads to another individual. The step shrinks by `DECAY` each generation (by each individual in
+  the code).
+- crossover: half as many times as there are individuals, with probability `CROSSOVER`: two parents drawn by fitness,
+  and their average weighted by fitness as a child.
+- mutation: with probability `MUTATION` an individual has a mutant, Gaussian noise on a share `GENES` of its genes.
+- selection: the best tenth stays, the others are drawn by fitness, without replacement, until `POPULATION` are left.
+
+The code works on LoRA factors. Here a gene is an expert's coefficient for a type of module, of its weight change: all
+operations but mutation are linear, so nothing else would be added to them. `NOISE` is the code's default; its scripts
+have .001, which is for single weights. The best candidate that was scored comes out; the paper's vote of the last
+population is an ensemble and is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.baselines.method import Merged, Settings
+from pyswarmopt_llm.common.interfaces import Space
+from pyswarmopt_llm.models.adapters.adapter import Adapter
+from pyswarmopt_llm.spaces import build_space
+
+POPULATION = 10
+INERTIA, COGNITIVE, SOCIAL, REPEL = 0.2, 0.2, 0.2, 0.1
+STEP, DECAY = 0.5, 0.95
+CROSSOVER = 0.3
+MUTATION, GENES, NOISE = 0.3, 0.1, 0.05
+ELITE = 0.1
+
+
+@dataclass
+class Individual:
+    """A mixture with its history.
+
+    Attributes:
+        x: (D,) position.
+        v: (D,) velocity.
+        fitness: the dev score at x.
+        p: (D,) best position so far, and its score `best`.
+    """
+
+    x: Tensor
+    v: Tensor
+    fitness: float
+    p: Tensor
+    best: float
+
+    def moved(self, x: Tensor, v: Tensor, fitness: float) -> Individual:
+        """The same individual elsewhere."""
+        p, best = (x, fitness) if fitness > self.best else (self.p, self.best)
+        return Individual(x, v, fitness, p, best)
+
+
+def draw(fitness: Sequence[float], count: int, rng: np.random.Generator) -> list[int]:
+    """Different individuals in proportion to fitness (above the least where one is negative); uniform where fewer than
+    `count` have any.
+
+    Example:
+        >>> sorted(draw([0.0, 2.0, 1.0], 2, np.random.default_rng(0)))
+        [1, 2]
+    """
+    weights = np.asarray(fitness, dtype=np.float64)
+    weights = weights - min(0.0, weights.min())
+    shares = weights / weights.sum() if np.count_nonzero(weights) >= count else None
+    return [int(i) for i in rng.choice(len(weights), size=count, replace=False, p=shares)]
+
+
+class Evolution:
+    """The search.
+
+    Args:
+        space: mixes the experts.
+        settings: seed and trial.
+
+    Attributes:
+        population: individuals, scored.
+        best, worst: of everything that was scored: position and score.
+    """
+
+    def __init__(self, space: Space, settings: Settings) -> None:
+        self._space, self._trial = space, settings.need_trial()
+        self._rng = np.random.default_rng(settings.seed)
+        r = self._rng.random(4)
+        pulls = r * np.array([INERTIA, COGNITIVE, SOCIAL, REPEL])
+        self._pulls, self._step = (pulls / pulls.sum()).tolist(), STEP
+        self.best: tuple[Tensor, float] | None = None
+        self.worst: tuple[Tensor, float] | None = None
+        self.population: list[Individual] = []
+        self._add(self._pairs())
+
+    def generation(self) -> None:
+        """One round of all four operations, as far as the budget goes."""
+        self._succeed()
+        known = list(self.population)
+        self._add([*self._children(known), *self._mutants(known)])
+        self._select()
+
+    def _score(self, x: Tensor) -> float | None:
+        """The dev score; None when the budget is spent."""
+        if self._trial.left < 1:
+            return None
+        value = self._trial.score(self._space.realise(x)).value
+        if self.best is None or value > self.best[1]:
+            self.best = (x, value)
+        if self.worst is None or value < self.worst[1]:
+            self.worst = (x, value)
+        return value
+
+    def _pairs(self) -> list[Tensor]:
+        """Random mixtures of two experts."""
+        vertices = self._space.vertices()
+        pairs = list(combinations(range(len(vertices)), 2)) or [(0, 0)]
+        order = self._rng.permutation(len(pairs))
+        found = []
+        for k in range(POPULATION):
+            a, b = pairs[order[k % len(pairs)]]
+            shares = self._rng.random(2)
+            one, other = (shares / shares.sum()).tolist()
+            found.append(one * vertices[a] + other * vertices[b])
+        return found
+
+    def _add(self, newcomers: Sequence[Tensor]) -> None:
+        """Score newcomers and give each a velocity to somebody of the population."""
+        scored = [(x, value) for x in newcomers if (value := self._score(x)) is not None]
+        everyone = [*(one.x for one in self.population), *(x for x, _ in scored)]
+        for x, value in scored:
+            towards = everyone[int(self._rng.integers(len(everyone)))]
+            self.population.append(Individual(x, towards - x, value, x, value))
+
+    def _succeed(self) -> None:
+        """Move everybody; those whom the budget does not cover stay."""
+        if self.best is None or self.worst is None:
+            return
+        best, worst = self.best[0], self.worst[0]
+        inertia, cognitive, social, repel = self._pulls
+        for k, one in enumerate(self.population):
+            v = inertia * one.v + cognitive * (one.p - one.x) + social * (best - one.x) - repel * (worst - one.x)
+            x = one.x + self._step * v
+            value = self._score(x)
+            if value is not None:
+                self.population[k] = one.moved(x, v, value)
+        self._step *= DECAY
+
+    def _children(self, parents: Sequence[Individual]) -> list[Tensor]:
+        found = []
+        fitness = [one.fitness for one in parents]
+        for _ in range(len(parents) // 2):
+            if self._rng.random() <= CROSSOVER:
+                a, b = draw(fitness, 2, self._rng)
+                total = fitness[a] + fitness[b]
+                share = fitness[a] / total if total > 0 and min(fitness[a], fitness[b]) >= 0 else 0.5
+                found.append(share * parents[a].x + (1 - share) * parents[b].x)
+        return found
+
+    def _mutants(self, individuals: Sequence[Individual]) -> list[Tensor]:
+        found = []
+        for one in individuals:
+            if self._rng.random() <= MUTATION:
+                touched = self._rng.random(len(one.x)) < GENES
+                found.append(one.x + torch.from_numpy(NOISE * touched * self._rng.standard_normal(len(one.x))))
+        return found
+
+    def _select(self) -> None:
+        if len(self.population) <= POPULATION:
+            return
+        ranked = sorted(self.population, key=lambda one: -one.fitness)
+        elite = round(ELITE * len(ranked))
+        rest = ranked[elite:]
+        chosen = draw([one.fitness for one in rest], POPULATION - elite, self._rng)
+        self.population = [*ranked[:elite], *(rest[i] for i in chosen)]
+
+
+def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """Evolve until the budget is spent (the released scripts: 10 generations).
+
+    Raises:
+        RuntimeError: the budget covers no candidate.
+    """
+    space = build_space(settings.space, experts, granularity="module")
+    evolution = Evolution(space, settings)
+    while settings.need_trial().left > 0:
+        evolution.generation()
+    if evolution.best is None:
+        raise RuntimeError("the budget of item evaluations is spent")
+    return Merged(space.realise(evolution.best[0]))
+
+
+__all__ = ["Evolution", "Individual", "draw", "execute"]
