@@ -21,7 +21,7 @@ from pyswarmopt_llm.models.training.halves import halves, train_halves
 from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 
-DEV = "dev"  # name of the expert
+DEV = "trained-on-dev"  # name of the expert
 
 
 class CrossFittedSpace(CoefficientSpace):
@@ -94,7 +94,7 @@ def train_on_dev(
     places = [folder / "first", folder / "second"]
     if not all((place / "adapter_config.json").is_file() for place in places):
         _train(experts[0].info, engine, choices, places, base_name, seed)
-    first, second = (AdapterFile(read_adapter(place, f"{DEV}-{place.name}")) for place in places)
+    first, second = (AdapterFile(read_adapter(place, f"dev-{place.name}")) for place in places)
     space.complete((first, second), halves(choices, seed))
 
 

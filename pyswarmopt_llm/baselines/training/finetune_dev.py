@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 from pyswarmopt_llm.models.training.lora import Lora
 
-RATES = (5e-4, 1e-3)
+RATES = (2e-3, 5e-4)
 
 
 def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:

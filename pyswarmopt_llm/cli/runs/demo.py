@@ -68,7 +68,7 @@ def command(
         test=TEST,
         seed=seed,
     )
-    from pyswarmopt_llm.jobs.search.loop import search
+    from pyswarmopt_llm.jobs.demo import demo
 
     shown = {"quiet": quiet, "as_json": as_json, "as_lines": as_lines}
-    run_job(lambda on_event: search(config, on_event), run, track=track, **shown)
+    run_job(lambda on_event: demo(config, on_event), run, track=track, **shown)

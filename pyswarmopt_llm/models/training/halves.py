@@ -16,7 +16,7 @@ from pyswarmopt_llm.models.training.choices import PASSES, Choices, Trained, fit
 from pyswarmopt_llm.models.training.gradients import Gradients
 from pyswarmopt_llm.models.training.lora import Lora
 
-RATE, EPOCHS = 5e-4, 4
+RATE, EPOCHS = 2e-3, 4
 
 
 @dataclass(frozen=True)

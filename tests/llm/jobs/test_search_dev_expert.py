@@ -31,7 +31,7 @@ def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchC
 def test_the_pool_has_one_more_expert_and_its_files_are_what_is_scored(config: SearchConfig) -> None:
     events: list[Any] = []
     found: Any = search(config, events.append).result
-    assert list(found["coefficients"]) == ["ant", "bee", "cat", "dev"]
+    assert list(found["coefficients"]) == ["ant", "bee", "cat", "trained-on-dev"]
     assert found["passes"] == found["item_evaluations"] + 4 * 2.5 * 16
     assert any("one more expert on the 16 dev items" in event.data.get("text", "") for event in events)
     rows = history(Path(config.out))
@@ -99,6 +99,6 @@ def test_what_it_does_not_go_with_is_said_before_anything_is_written(
 
 def test_report_and_card_describe_it(config: SearchConfig, capsys: pytest.CaptureFixture[str]) -> None:
     search(config)
-    assert "| dev |" in (Path(config.out) / "best" / "README.md").read_text()
+    assert "| trained-on-dev |" in (Path(config.out) / "best" / "README.md").read_text()
     assert swarm_llm(capsys, "report", config.out)[0] == 0
-    assert "dev" in (Path(config.out) / "report.html").read_text()
+    assert "trained-on-dev" in (Path(config.out) / "report.html").read_text()
