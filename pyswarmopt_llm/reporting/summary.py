@@ -53,7 +53,7 @@ class ScoreRow:
 
 
 def score_rows(result: Mapping[str, Any]) -> list[ScoreRow]:
-    """The models of ``result.json``: best single expert, uniform average where scored, swarm; and `others` of a demo."""
+    """The models of ``result.json``: `others` (of a demo), best single expert, uniform average where scored, swarm."""
     intervals = result.get("intervals", {})
 
     def row(label: str, key: str) -> ScoreRow:
