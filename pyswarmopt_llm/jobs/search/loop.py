@@ -69,10 +69,11 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
     path = user_path(config.out)
     check_new(path)
     job = prepare(with_threads(config))
-    more = {"calibration": dict(job.prepared.trial)} if job.prepared.trial else {}
+    more: dict[str, Any] = {"calibration": dict(job.prepared.trial)} if job.prepared.trial else {}
+    more |= {"notes": job.task_notes} if job.task_notes else {}
     about = about_run(job.config, job.fingerprints, base_name=job.prepared.base_name, versions=versions(), **more)
     # Made first, since some of nevergrad's refuse this number of coefficients: before anything is written.
-    with released(optimizer(job.config, _starts(job))) as swarm:
+    with released(optimizer(job.config, starts(job))) as swarm:
         return _work(job, Run.create(path, about), swarm, on_event)
 
 
@@ -99,7 +100,7 @@ def resume(run: str | Path, on_event: OnEvent | None = None, allowed: Collection
     require(config, allowed, opened.path)
     job = prepare(replace(config, out=str(opened.path)))  # a judge's answers lie in the run, wherever it is now
     opened.check_fingerprints(job.fingerprints)
-    with released(optimizer(job.config, _starts(job))) as swarm:
+    with released(optimizer(job.config, starts(job))) as swarm:
         return _work(job, opened, swarm, on_event)
 
 
@@ -110,6 +111,8 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
         # Spent by a process that was stopped; its workers ran side by side.
         earlier = sum(row.seconds for row in run.rows) / max(parse_workers(job.config.workers).count, 1)
         notify(_start(job, run))
+        for text in job.task_notes.values():
+            notify(Event("note", {"text": text}))
         if job.particles > job.config.particles:
             text = (
                 f"--particles {job.config.particles}: the search begins at all {len(job.config.experts)} experts, "
@@ -148,7 +151,7 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
     return SearchResult(run.path, written)
 
 
-def _starts(job: Job) -> Tensor:
+def starts(job: Job) -> Tensor:
     """Where the search begins. Sums are for swarms; rivals, and the authors' code, begin with the experts."""
     config = job.config
     plain = config.start == "auto" and (config.compat != "paper" or not is_swarm(config.optimizer))
@@ -247,4 +250,4 @@ def _start(job: Job, run: Run) -> Event:
     return Event("start", data)
 
 
-__all__ = ["Event", "OnEvent", "SearchResult", "resume", "search"]
+__all__ = ["Event", "OnEvent", "SearchResult", "resume", "search", "starts"]
