@@ -130,6 +130,7 @@ Config = Annotated[
 Json = Annotated[bool, Option("Print the result as JSON.", group=OUTPUT, name="json")]
 JsonLines = Annotated[bool, Option("Print events as JSON lines.", group=OUTPUT, name="json-lines")]
 Track = Annotated[str | None, Option("Log to trackio, wandb or tensorboard.", "T", OUTPUT)]
+DryRun = Annotated[bool, Option("Load, time one batch, print the cost, write nothing.", group=OUTPUT)]
 Quiet = Annotated[bool, Option("No progress display.", group=OUTPUT)]
 
 

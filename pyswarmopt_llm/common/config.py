@@ -10,6 +10,7 @@ from pyswarmopt_llm.common.options import (
     MACHINE,
     OUTPUT,
     TASK,
+    Columns,
     Dev,
     Device,
     Dtype,
@@ -17,6 +18,8 @@ from pyswarmopt_llm.common.options import (
     Option,
     Overlap,
     Scoring,
+    SplitSeed,
+    Template,
     Test,
     Threads,
     documented,
@@ -85,6 +88,9 @@ class SearchConfig:
     patience: Annotated[int, Option("Stop after C iterations without a new best.", "C", least=1)] = 10
     dev: Dev = None
     test: Test = None
+    columns: Columns = ()
+    template: Template = ()
+    split_seed: SplitSeed = 0
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
     compat: Annotated[
         str,

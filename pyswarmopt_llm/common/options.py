@@ -137,6 +137,11 @@ Base = Annotated[str, BASE]
 Experts = Annotated[tuple[str, ...], Option("LoRA adapters; `space` token takes models too.", "DIR...", TASK)]
 Dev = Annotated[int | None, Option("Use the first N dev items.", "N", TASK, least=1)]
 Test = Annotated[int | None, Option("Use the first N test items.", "N", TASK, least=1)]
+Columns = Annotated[
+    tuple[str, ...], Option("Your file's columns: question=text,answer=label.", "C,C", TASK, commas=True)
+]
+Template = Annotated[tuple[str, ...], Option("Prompt with {question}, {choices}.", "TEXT", TASK)]
+SplitSeed = Annotated[int, Option("Draws dev and test if a file has no split.", "S", TASK, least=0)]
 Scoring = Annotated[str, Option("auto, letter, likelihood or generate.", "S", TASK, choices=SCORINGS)]
 Overlap = Annotated[bool, Option("Allow items that are in both dev and test.", group=TASK)]
 Dtype = Annotated[str, Option("auto, bfloat16, float16 or float32.", "D", MACHINE, choices=DTYPES)]
@@ -152,6 +157,7 @@ __all__ = [
     "SETTINGS",
     "TASK",
     "Base",
+    "Columns",
     "Dev",
     "Device",
     "Dtype",
@@ -159,6 +165,8 @@ __all__ = [
     "Option",
     "Overlap",
     "Scoring",
+    "SplitSeed",
+    "Template",
     "Test",
     "Threads",
     "check_options",

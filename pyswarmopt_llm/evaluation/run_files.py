@@ -29,6 +29,7 @@ _ABOUT: dict[str, Any] = {
     "base_name": str | None,
     "versions": dict[str, str],
     "calibration": dict[str, Any],
+    "notes": dict[str, str],
 }
 _PRINTS: dict[str, Any] = {"base": str, "experts": dict[str, str], "tasks": dict[str, str]}
 _CONFIG = get_type_hints(SearchConfig)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class CouncilConfig:
         settings: of the strategies.
         dev: use only the first `dev` dev items (None: all).
         test: use only the first `test` test items (None: all).
+        columns, template, split_seed: how the task is read (`load_task`).
         scoring: ``auto``, ``letter``, ``likelihood`` or ``generate``.
         dtype: ``auto``, ``bfloat16``, ``float16`` or ``float32``.
         device: ``auto``, ``cpu``, ``cuda``, ...
@@ -67,12 +72,26 @@ class CouncilConfig:
     settings: StrategySettings = field(default_factory=StrategySettings)
     dev: int | None = None
     test: int | None = None
+    columns: tuple[str, ...] = ()
+    template: tuple[str, ...] = ()
+    split_seed: int = 0
     scoring: str = "auto"
     dtype: str = "auto"
     device: str = "auto"
     threads: int | None = None
     allow_overlap: bool = False
     skip: bool = False
+
+    def load(self) -> Task:
+        """The task.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        from pyswarmopt_llm.tasks import load_task
+
+        names = ("dev", "test", "allow_overlap", "columns", "template", "split_seed")
+        return load_task(self.task, **{name: getattr(self, name) for name in names})
 
     def flat(self) -> dict[str, object]:
         """All fields, those of `settings` included, by name."""

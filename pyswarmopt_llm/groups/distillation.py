@@ -23,7 +23,7 @@ from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.models.files import check_free
 from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
-from pyswarmopt_llm.tasks import Item, Scoring, load_task, render_prompt
+from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
 
 COPIES = 8  # examples that represent one question's probabilities
 
@@ -72,7 +72,7 @@ def distill(
         UserError: bad input, before any member answers; soft labels of items without choices.
     """
     check_free(Path(training.out))
-    task = load_task(config.task, dev=config.dev, test=config.test, allow_overlap=config.allow_overlap)
+    task = config.load()
     check_task(config, task)
     if training.soft and any(item.choices is None for item in task.dev):
         raise UserError(f"--soft: needs items with options, those of {config.task} have none; remove it")
@@ -96,7 +96,8 @@ def distill(
     verdicts = decide(task.test)
     right = [is_right(item, verdict.answer) for item, verdict in zip(task.test, verdicts, strict=True)]
     rows["group"] = _row(right, [verdict.tokens for verdict in verdicts])
-    return {**rows, "strategy": strategy.name, "questions": len(task.dev), "steps": steps}
+    note = {"note": task.note} if task.note else {}
+    return {**rows, "strategy": strategy.name, "questions": len(task.dev), "steps": steps, **note}
 
 
 def hard_chats(items: Sequence[Item], verdicts: Sequence[Verdict], context: GroupContext) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from pyswarmopt_llm.groups.registry import Strategy, load_strategy
 from pyswarmopt_llm.groups.responses import Responses, is_right
 from pyswarmopt_llm.groups.validate import check_settings, check_task, usable
 from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, choose_scoring, possible_scorings
-from pyswarmopt_llm.tasks import Item, Scoring, Task, load_task
+from pyswarmopt_llm.tasks import Item, Scoring, Task
 
 FORMAT = 1
 # What may differ between two calls that fill one directory.
@@ -79,7 +79,7 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
     Raises:
         UserError: bad input, before anything is written.
     """
-    task = load_task(config.task, dev=config.dev, test=config.test, allow_overlap=config.allow_overlap)
+    task = config.load()
     out = None if config.out is None else user_path(config.out)
     if out is not None:
         check_place(out, config.flat(), _FREE, FORMAT, _WHAT)
@@ -169,7 +169,7 @@ class _Report:
             "best_single": context.members[single].name,
             "left_out": dict(self._left_out),
             "strategies": rows,
-        }
+        } | ({"note": task.note} if task.note else {})
         for done, strategy in enumerate(strategies):
             on_step(done, len(strategies), strategy.name, None)
             began = time.perf_counter()

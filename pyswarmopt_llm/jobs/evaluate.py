@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class EvalResult:
         interval: 95% interval of the value.
         scoring: the answer format.
         metric: how answers were scored.
+        note: how the items were drawn, where the file has no split (`Task.note`).
     """
 
     task: str
@@ -43,6 +44,7 @@ class EvalResult:
     interval: tuple[float, float]
     scoring: str
     metric: str = "accuracy"
+    note: str = ""
 
     @property
     def n(self) -> int:
@@ -64,14 +66,17 @@ def evaluate_model(
     dev: int | None = None,
     test: int | None = None,
     allow_overlap: bool = False,
+    columns: Sequence[str] = (),
+    template: Sequence[str] = (),
+    split_seed: int = 0,
     metric: str | None = None,
     on_items: OnItems | None = None,
 ) -> EvalResult:
     """Score `adapter` (or the bare base) on a split of a task, merged as a search merges its candidates.
 
     `metric` is a name of `pyswarmopt_llm.metrics.registry`; None takes the task's own, else accuracy. `dev` and `test`
-    use the first items of these splits, as in a search; `limit` is the size of `split`. `on_items` is told how many
-    items have been scored, and of how many.
+    use the first items of these splits, as in a search; `limit` is the size of `split`. `columns`, `template` and
+    `split_seed` are those of `load_task`. `on_items` is told how many items have been scored, and of how many.
 
     Raises:
         UserError: whatever is wrong with the input, in one line.
@@ -82,7 +87,15 @@ def evaluate_model(
         if saved_kind(base) is not None:
             raise UserError(f"--task {task}: the harness scores one model, {base} stands for several; use a task file")
         return _evaluate_harness(open_model(base, adapter, dtype, device, threads), task, split, sizes[split])
-    loaded = load_task(task, dev=sizes["dev"], test=sizes["test"], allow_overlap=allow_overlap)
+    loaded = load_task(
+        task,
+        dev=sizes["dev"],
+        test=sizes["test"],
+        allow_overlap=allow_overlap,
+        columns=columns,
+        template=template,
+        split_seed=split_seed,
+    )
     how = _metric(metric or metric_of(loaded), loaded, split, device)
     engine = open_model(base, adapter, dtype, device, threads)
     if scoring == "auto" and metric is None:
@@ -125,6 +138,9 @@ def win_rate(
     limit: int | None = None,
     dev: int | None = None,
     test: int | None = None,
+    columns: Sequence[str] = (),
+    template: Sequence[str] = (),
+    split_seed: int = 0,
 ) -> EvalResult:
     """How often the texts of `adapter` (or the bare base) are better than those of `against`; 0.5 is a draw.
 
@@ -135,7 +151,9 @@ def win_rate(
         UserError: bad input, or a metric of answers that are not written.
     """
     sizes = split_sizes(split, limit, dev, test)
-    loaded = load_task(task, dev=sizes["dev"], test=sizes["test"])
+    loaded = load_task(
+        task, dev=sizes["dev"], test=sizes["test"], columns=columns, template=template, split_seed=split_seed
+    )
     how = _metric(metric, loaded, split, device)
     if how.compare is None:
         raise UserError(f"--metric {metric}: compares no written answers; use judge, reward:MODEL, f1, ...")
@@ -148,7 +166,8 @@ def win_rate(
     ours = texts.answers(engine)
     engine.load(adapter_patch(base, against))
     score = how.compare(items, ours, texts.answers(engine))
-    return EvalResult(loaded.name, score, bootstrap_interval(score.per_item), "generate", f"wins by {metric}")
+    limits = bootstrap_interval(score.per_item)
+    return EvalResult(loaded.name, score, limits, "generate", f"wins by {metric}", loaded.note)
 
 
 def _metric(name: str, task: Task, split: str, device: str) -> Metric:
@@ -198,7 +217,7 @@ def score_task(
         scorings_of(metric, scoring, task), task.dev, lambda: [trial_of(task, engine.chat)(engine)]
     )
     score = _asked(metric.build(task.split(split), how, engine.chat, task.prompt), engine, on_items)
-    return EvalResult(task.name, score, interval(score.per_item), how, metric.name)
+    return EvalResult(task.name, score, interval(score.per_item), how, metric.name, task.note)
 
 
 def _asked(utility: Utility, engine: Engine, on_items: OnItems | None) -> Score:

@@ -41,6 +41,7 @@ class MergeResult:
         error: relative Frobenius error of the adapter against what the method defines; 0 if it is exact.
         worst: the module where that error is largest and its own error; None if it is exact.
         items: dev items evaluated to find it.
+        note: how they were drawn, where the task's file has no split.
     """
 
     method: str
@@ -49,6 +50,7 @@ class MergeResult:
     error: float
     worst: tuple[str, float] | None
     items: int = 0
+    note: str = ""
 
     def loss(self) -> str:
         """What truncation to the rank lost, in words."""
@@ -67,6 +69,9 @@ def merge_experts(
     options: Options | None = None,
     task: str | None = None,
     budget_items: int = 8000,
+    columns: Sequence[str] = (),
+    template: Sequence[str] = (),
+    split_seed: int = 0,
 ) -> MergeResult:
     """Write the merge of `experts` to `out` as a PEFT adapter with a card.
 
@@ -79,6 +84,7 @@ def merge_experts(
         options: weights, density, t, rank, seed, where the method takes them.
         task: whose dev items a searching method looks at (a key of `baselines.SEARCHING`).
         budget_items: dev items that it may evaluate.
+        columns, template, split_seed: how `task` is read (`load_task`).
 
     Raises:
         UserError: an unknown method, an option that does not fit, experts that do not fit, or `out` exists.
@@ -95,7 +101,8 @@ def merge_experts(
     settings = rule.settings(len(experts), space, options)
     folder = user_path(out)
     check_free(folder)
-    loaded = None if task is None else load_task(task)
+    how = {"columns": columns, "template": template, "split_seed": split_seed}
+    loaded = None if task is None else load_task(task, **how)  # type: ignore[arg-type]
     found = resolve_base(base)
     report = inspect_experts(experts, found)
     report.require(settings.space)
@@ -103,13 +110,13 @@ def merge_experts(
     if loaded is not None:
         settings = replace(settings, trial=_trial(found, adapters, loaded, budget_items))
     merged = rule.execute(adapters, settings)
-    result = _result(rule, settings, merged)
+    result, words = _result(rule, settings, merged), _words(columns, template, split_seed)
     write_adapter(
         folder,
         {name.removesuffix(".weight"): (change.b, change.a) for name, change in merged.patch.low_rank.items()},
         base_model_name=next((info.base_model_name for info in report.experts if info.base_model_name), ""),
         target_modules={target for info in report.experts for target in info.target_modules},
-        card=merge_card(base, experts, report.experts, rule, settings, result, task),
+        card=merge_card(base, experts, report.experts, rule, settings, result, task, words),
     )
     return result
 
@@ -135,7 +142,15 @@ def _result(rule: Method, settings: Settings, merged: Merged) -> MergeResult:
         error=0.0 if exact else merged.error,
         worst=None if exact else max(merged.errors.items(), key=lambda item: item[1]),
         items=settings.trial.spent if settings.trial is not None else 0,
+        note=settings.trial.bench.task.note if isinstance(settings.trial, BudgetedTrial) else "",
     )
+
+
+def _words(columns: Sequence[str], template: Sequence[str], split_seed: int) -> list[str]:
+    """The options that say how a task is read."""
+    words = ["--columns", ",".join(columns)] if columns else []
+    words += [word for text in template for word in ("--template", text)]
+    return words + (["--split-seed", str(split_seed)] if split_seed else [])
 
 
 def merge_card(
@@ -146,6 +161,7 @@ def merge_card(
     settings: Settings,
     result: MergeResult,
     task: str | None = None,
+    reading: Sequence[str] = (),
 ) -> str:
     """README.md of a merged adapter: what it is made of, how, what was lost, and the command that makes it again."""
     name = next((info.base_model_name for info in experts if info.base_model_name), base)
@@ -164,7 +180,7 @@ def merge_card(
                 "## Experts",
                 "\n".join(_expert_lines(experts, rule, settings)),
                 "## How to make it again",
-                "    " + " ".join(_command(base, paths, rule, settings, task).splitlines()),
+                "    " + " ".join(_command(base, paths, rule, settings, task, reading).splitlines()),
             ]
         )
         + "\n"
@@ -190,7 +206,9 @@ def _how(result: MergeResult, task: str | None) -> str:
     return f"a method that looked at the dev items of {code(task)}; {result.items:,} item evaluations"
 
 
-def _command(base: str, paths: Sequence[str], rule: Method, settings: Settings, task: str | None) -> str:
+def _command(
+    base: str, paths: Sequence[str], rule: Method, settings: Settings, task: str | None, reading: Sequence[str]
+) -> str:
     words = ["swarm-llm", "merge", "--base", base, "--experts", *map(str, paths), "--method", rule.name]
     words += ["--space", settings.space]
     if rule.weight is not None:
@@ -202,7 +220,7 @@ def _command(base: str, paths: Sequence[str], rule: Method, settings: Settings, 
     if "seed" in rule.needs:
         words += ["--seed", str(settings.seed)]
     if task is not None:
-        words += ["--task", task]
+        words += ["--task", task, *reading]
     return shlex.join([*words, "--out", "ADAPTER"])
 
 

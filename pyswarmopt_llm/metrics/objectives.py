@@ -19,7 +19,7 @@ from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
 from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
 from pyswarmopt_llm.metrics.registry import Metric, find_metric, metric_specs
 from pyswarmopt_llm.models.engines.hardware import pick_device
-from pyswarmopt_llm.tasks import Item, Scoring, Task, load_task
+from pyswarmopt_llm.tasks import Item, Scoring, Task, load_task, with_templates
 
 
 class External(Protocol):
@@ -97,19 +97,29 @@ def load_objectives(config: SearchConfig) -> Objectives:
     return Objectives(tasks, metrics, externals, fresh, find_combine(config.combine, len(tasks) + len(externals)))
 
 
-def load_tasks(specs: tuple[str, ...], dev: int | None, test: int | None, allow_overlap: bool) -> dict[str, Task]:
-    """Name -> task.
+def load_tasks(
+    specs: tuple[str, ...],
+    dev: int | None,
+    test: int | None,
+    allow_overlap: bool,
+    columns: tuple[str, ...] = (),
+    template: tuple[str, ...] = (),
+    split_seed: int = 0,
+) -> dict[str, Task]:
+    """Name -> task; the arguments are those of `load_task`.
 
     Raises:
         UserError: a task is wrong, or two have the same name.
     """
     tasks: dict[str, Task] = {}
     for spec in specs:
-        task = load_task(spec, dev=dev, test=test, allow_overlap=allow_overlap)
+        task = load_task(
+            spec, dev=dev, test=test, allow_overlap=allow_overlap, columns=columns, split_seed=split_seed
+        )
         if task.name in tasks:
             raise UserError(f"--task {spec}: another task is also called {task.name}; rename the file")
         tasks[task.name] = task
-    return tasks
+    return with_templates(tasks, template)
 
 
 def task_print(task: Task) -> str:
@@ -133,7 +143,8 @@ def load_split(config: SearchConfig) -> tuple[dict[str, Task], dict[str, tuple[I
         raise UserError(f"--confirm {kept}: out of range; give at least 1")
     specs = tuple(spec for spec in config.tasks if not spec.startswith(LM_EVAL))
     dev = None if config.dev is None else config.dev + kept
-    tasks = load_tasks(specs, dev, config.test, config.allow_overlap)
+    reading = (config.columns, config.template, config.split_seed)
+    tasks = load_tasks(specs, dev, config.test, config.allow_overlap, *reading)
     for name, task in tasks.items():
         if len(task.dev) <= kept:
             raise UserError(

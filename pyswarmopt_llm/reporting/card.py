@@ -62,6 +62,8 @@ def command_line(config: Mapping[str, Any]) -> str:
         if key in ("base", "experts", "tasks", "out", *RETIRED) or value in (getattr(SearchConfig, key), []):
             continue
         option = f"--{option_name(key, options.get(key))}"
+        if key in options and options[key].commas:
+            value = ",".join(value)
         for one in value if isinstance(value, list | tuple) else [value]:
             words += [option] + ([] if one is True else [str(one)])
     return shlex.join(words)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyswarmopt_llm.tasks.answers import extract_choice, extract_number, is_correct
-from pyswarmopt_llm.tasks.load import load_task
+from pyswarmopt_llm.tasks.load import load_task, with_templates
 from pyswarmopt_llm.tasks.prompts import Scoring, render_prompt
 from pyswarmopt_llm.tasks.types import Item, Task
 
@@ -16,4 +16,5 @@ __all__ = [
     "is_correct",
     "load_task",
     "render_prompt",
+    "with_templates",
 ]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
@@ -16,9 +14,12 @@ from pyswarmopt_llm.common.files.json_text import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
 from pyswarmopt_llm.tasks.items import check_unicode, parse_item, require_columns
 from pyswarmopt_llm.tasks.prompts import check_template
+from pyswarmopt_llm.tasks.tables.delimited import read_delimited
+from pyswarmopt_llm.tasks.tables.names import check_names, columns_of, renamed
+from pyswarmopt_llm.tasks.tables.own import SPLITS, Reading, Rows, checked_split, read_table
 from pyswarmopt_llm.tasks.types import Item
 
-SPLITS = ("dev", "test")
+PLAIN = Reading()  # as the file is
 
 _CHOICE_COLUMN = re.compile(r"(?:choice_)?([A-Z])|choice_([a-z])")
 
@@ -32,16 +33,24 @@ class RawTask:
         prompt: template of the user turn, or None.
         splits: ``dev`` and ``test`` -> (place, item) pairs in the file's order.
         metric: the metric that the file names, or None.
+        strata: of a file without splits what the draw was stratified by; None: the file has splits.
+        note: what was decided about the answers of a table.
     """
 
     name: str
     prompt: str | None
     splits: dict[str, list[tuple[str, Item]]]
     metric: str | None = None
+    strata: str | None = None
+    note: str = ""
 
 
-def read_file(path: Path) -> RawTask:
+def read_file(path: Path, reading: Reading = PLAIN) -> RawTask:
     """Read a task file by its suffix.
+
+    Args:
+        path: the file.
+        reading: names of its columns, and the seed of a draw where it has no splits.
 
     Raises:
         UserError: the file is missing, unreadable or of another kind, or a line of it is wrong.
@@ -52,7 +61,7 @@ def read_file(path: Path) -> RawTask:
     reader = _READERS.get(path.suffix.lower())
     if reader is None or not os.path.isfile(path):
         raise UserError(f"{path}: not a task file; give a file that ends in {', '.join(_READERS)}")
-    return reader(path)
+    return reader(path, reading)
 
 
 def json_lines(path: Path, unique: bool = False) -> Iterator[tuple[str, object]]:
@@ -77,22 +86,30 @@ def _read_text(path: Path) -> str:
         raise UserError(f"{path}: line {line}: not UTF-8 text; save the file as UTF-8") from e
 
 
-def _read_json(path: Path) -> RawTask:
+def _read_json(path: Path, reading: Reading) -> RawTask:
     content = _parse_json(_read_text(path), str(path))
+    if isinstance(content, list) and content:
+        return _from_rows(path, [(f"{path}: item {i}", row) for i, row in enumerate(content, 1)], reading)
     if not isinstance(content, dict):
-        raise UserError(f'{path}: the file must be an object {{"dev": [...], "test": [...]}}')
+        raise UserError(f'{path}: the file must be an object {{"dev": [...], "test": [...]}}, or a list of items')
     require_columns(content, SPLITS, str(path))
-    splits = {}
-    for split in SPLITS:
-        records = content[split]
-        if not isinstance(records, list):
-            raise UserError(f'{path}: "{split}" must be a list of items')
-        places = (f"{path}: {split} item {i}" for i in range(1, len(records) + 1))
-        splits[split] = list(_located(split, zip(places, records, strict=True)))
+    records = {split: _records(content[split], split, path) for split in SPLITS}
     dataset = content.get("dataset")
     name = dataset if isinstance(dataset, str) and dataset else path.stem
     check_unicode(name, "the name of the task", str(path))
-    return RawTask(name, _prompt(content, path), splits, _optional_text(content, "metric", path))
+    prompt, metric = _prompt(content, path), _optional_text(content, "metric", path)
+    if not reading.columns:
+        splits = {split: list(_located(split, rows)) for split, rows in records.items()}
+        return RawTask(name, prompt, splits, metric)
+    rows = [(where, {**_row(row, where), "split": split}) for split in SPLITS for where, row in records[split]]
+    return replace(_from_rows(path, rows, reading), name=name, prompt=prompt, metric=metric)
+
+
+def _records(content: object, split: str, path: Path) -> list[tuple[str, object]]:
+    """(place, record) for each item of a split."""
+    if not isinstance(content, list):
+        raise UserError(f'{path}: "{split}" must be a list of items')
+    return [(f"{path}: {split} item {i}", record) for i, record in enumerate(content, 1)]
 
 
 def _prompt(content: dict[str, object], path: Path) -> str | None:
@@ -116,26 +133,27 @@ def _optional_text(content: dict[str, object], key: str, path: Path) -> str | No
     return value
 
 
-def _read_jsonl(path: Path) -> RawTask:
-    return _from_rows(path, json_lines(path, unique=True))
+def _read_jsonl(path: Path, reading: Reading) -> RawTask:
+    return _from_rows(path, list(json_lines(path, unique=True)), reading)
 
 
-def _read_csv(path: Path) -> RawTask:
-    reader = csv.DictReader(io.StringIO(_read_text(path), newline=""), strict=True)
-    try:
-        header = reader.fieldnames or []
+def _read_csv(path: Path, reading: Reading) -> RawTask:
+    header, rows = read_delimited(_read_text(path), str(path))
+    top = f"{path}: line 1"
+    check_names(reading.columns, header, top)
+    header = list(renamed(dict.fromkeys(header), reading.columns))
+    own = header and ("split" not in header or reading.columns)
+    if not own:
         plain = "prompt" in header and "question" not in header
-        require_columns(header, ("prompt", "split") if plain else ("question", "answer", "split"), f"{path}: line 1")
-        repeated = next((name for name in header if header.count(name) > 1), None)
-        if repeated is not None:
-            raise UserError(f'{path}: line 1: two columns are named "{repeated}"; rename one')
-        rows = [(f"{path}: line {reader.line_num}", row) for row in reader]
-    except csv.Error as e:
-        # `line_num` is the last line of the last good record.
-        raise UserError(f"{path}: line {reader.line_num + 1}: {e}; check the quotes there") from e
+        require_columns(header, ("prompt", "split") if plain else ("question", "answer", "split"), top)
     letters = {name: m[1] or m[2].upper() for name in header if (m := _CHOICE_COLUMN.fullmatch(name))}
+    if own and len(letters) < 2:
+        letters = {}
     _check_letters(letters, path)
-    return _from_rows(path, ((where, _csv_record(row, letters, where)) for where, row in rows))
+    records = [(where, _csv_record(renamed(row, reading.columns), letters)) for where, row in rows]
+    if own:  # a column that is empty everywhere is there, too
+        return _from_table(path, records, reading, [name for name in header if name not in letters])
+    return _from_rows(path, records, reading)
 
 
 def _check_letters(letters: dict[str, str], path: Path) -> None:
@@ -149,26 +167,35 @@ def _check_letters(letters: dict[str, str], path: Path) -> None:
         first[letter] = name
 
 
-def _csv_record(row: dict[str | None, str | None], letters: dict[str, str], where: str) -> dict[str, object]:
-    if None in row:
-        raise UserError(f"{where}: more values than columns; put values that contain a comma in quotes")
+def _csv_record(row: dict[str, str], letters: dict[str, str]) -> dict[str, object]:
     choices = {letter: row[name] for name, letter in letters.items() if row[name]}
-    record: dict[str, object] = {str(k): v for k, v in row.items() if k not in letters and v}
+    record: dict[str, object] = {name: value for name, value in row.items() if name not in letters and value}
     return record | ({"choices": choices} if choices else {})
 
 
-def _from_rows(path: Path, rows: Iterable[tuple[str, object]]) -> RawTask:
-    """The task of records that each name their split."""
+def _from_rows(path: Path, rows: Sequence[tuple[str, object]], reading: Reading) -> RawTask:
+    """The task of records that each name their split, or none of which does."""
+    table = [(where, _row(record, where)) for where, record in rows]
+    names = columns_of(row for _, row in table)
+    if table and ("split" not in names or reading.columns):
+        check_names(reading.columns, names, str(path))
+        return _from_table(path, [(where, renamed(row, reading.columns)) for where, row in table], reading)
     records: dict[str, list[tuple[str, object]]] = {split: [] for split in SPLITS}
-    for where, record in rows:
-        if not isinstance(record, dict):
-            raise UserError(f"{where}: a line must be an object with question, answer and split")
+    for where, record in table:
         require_columns(record, ("split",), where)
-        split = record["split"]
-        if split not in SPLITS:
-            raise UserError(f'{where}: split must be "dev" or "test", not {split!r}')
-        records[split].append((where, record))
+        records[checked_split(record["split"], where)].append((where, record))
     return RawTask(path.stem, None, {split: list(_located(split, records[split])) for split in SPLITS})
+
+
+def _from_table(path: Path, rows: Rows, reading: Reading, names: Sequence[str] = ()) -> RawTask:
+    found = read_table(rows, str(path), reading, names)
+    return RawTask(path.stem, None, found.splits, None, found.strata, found.note)
+
+
+def _row(record: object, where: str) -> Mapping[str, object]:
+    if not isinstance(record, dict):
+        raise UserError(f"{where}: a line must be an object with question, answer and split")
+    return record
 
 
 def _located(split: str, records: Iterable[tuple[str, object]]) -> Iterator[tuple[str, Item]]:
@@ -182,13 +209,15 @@ def _parse_json(text: str, path: str, first_line: int = 1, unique: bool = True) 
     except json.JSONDecodeError as e:
         line = first_line + e.lineno - 1
         place = f"{path}: line {line}, column {e.colno}"
-        raise UserError(f"{place}: malformed JSON: {e.msg}; fix it there") from e
+        advice = "if each line is an object, rename the file to .jsonl" if e.msg == "Extra data" else "fix it there"
+        raise UserError(f"{place}: malformed JSON: {e.msg}; {advice}") from e
     except ValueError as e:  # a repeated key, nested too deeply, or an integer of thousands of digits
         raise UserError(f"{path}: line {first_line} or below: {e}") from e
 
 
-_READERS: dict[str, Callable[[Path], RawTask]] = {
+_READERS: dict[str, Callable[[Path, Reading], RawTask]] = {
     ".json": _read_json,
     ".jsonl": _read_jsonl,
     ".csv": _read_csv,
+    ".tsv": _read_csv,
 }

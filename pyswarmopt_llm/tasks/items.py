@@ -8,6 +8,7 @@ from string import ascii_uppercase
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import closest
+from pyswarmopt_llm.tasks.answers import normalise
 from pyswarmopt_llm.tasks.types import Item
 
 _RESERVED = ("question", "prompt", "choices", "answer", "id", "split")
@@ -67,6 +68,17 @@ def require_columns(found: Collection[str], wanted: tuple[str, ...], where: str)
             close = closest(column, names)
             hint = "add it" if close is None else f'rename "{close}"'
             raise UserError(f'{where}: no "{column}" (found: {", ".join(names) or "nothing"}); {hint}')
+
+
+def content(item: Item) -> tuple[str, ...]:
+    """The question and options of an item, normalised: items with equal content are the same item."""
+    return (normalise(item.question), *(normalise(text) for text in (item.choices or {}).values()))
+
+
+def unordered(item: Item) -> tuple[str, ...]:
+    """`content` with the options in alphabetical order."""
+    question, *options = content(item)
+    return (question, *sorted(options))
 
 
 def _check_answers(raw: object, where: str) -> None:

@@ -3,38 +3,100 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.tasks.formats import RawTask, read_file
+from pyswarmopt_llm.tasks.prompts import check_template
+from pyswarmopt_llm.tasks.rows import DEV, TEST
+from pyswarmopt_llm.tasks.tables.names import parse_columns
+from pyswarmopt_llm.tasks.tables.own import SPLITS, Reading
 from pyswarmopt_llm.tasks.types import Task
 from pyswarmopt_llm.tasks.validate import check
 
 log = logging.getLogger(__name__)
 
+_TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
 
-def load_task(spec: str, *, dev: int | None = None, test: int | None = None, allow_overlap: bool = False) -> Task:
+
+def load_task(
+    spec: str,
+    *,
+    dev: int | None = None,
+    test: int | None = None,
+    allow_overlap: bool = False,
+    columns: Sequence[str] = (),
+    template: str | Sequence[str] = (),
+    split_seed: int = 0,
+) -> Task:
     """Load and check a task.
 
     Args:
-        spec: a path (``.json``, ``.jsonl``, ``.csv``), ``builtin:NAME[:SEED]``, ``hub:DATASET[:CONFIG]`` or
+        spec: a path (``.json``, ``.jsonl``, ``.csv``, ``.tsv``), ``builtin:NAME[:SEED]``, ``hub:DATASET[:CONFIG]`` or
             ``published:NAME[:PATH]``.
         dev: number of dev items, the first of the split (a generated task has exactly so many).
         test: number of test items.
         allow_overlap: accept questions that are both in dev and in test.
+        columns: other names of a file's columns: ``"question=text"``, ``"answer=label"``.
+        template: the user turn, with ``{question}`` and perhaps ``{choices}``; see `with_templates`.
+        split_seed: draws dev (a third) and test of a file that has no splits; 200 and 1,000 of them are used unless
+            `dev` and `test` say otherwise.
 
     Raises:
         UserError: the task cannot be found or read, or an item is wrong.
 
     Example:
-        >>> task = load_task("builtin:kinship:3", dev=10, test=20)
-        >>> task.name, len(task.dev), len(task.test)
-        ('kinship', 10, 20)
+        >>> task = load_task("builtin:kinship:3", dev=10, test=20, template="{question} Say it in one word.")
+        >>> task.name, len(task.dev), len(task.test), task.prompt
+        ('kinship', 10, 20, '{question} Say it in one word.')
     """
     for option, n in (("--dev", dev), ("--test", test)):
         if n is not None and n < 1:
             raise UserError(f"{option} {n}: at least one item is needed")
+    task = _load(spec, dev, test, allow_overlap, Reading(parse_columns(columns), split_seed))
+    templates = (template,) if isinstance(template, str) else template
+    return with_templates({task.name: task}, templates)[task.name]
+
+
+def with_templates(tasks: Mapping[str, Task], templates: Sequence[str]) -> dict[str, Task]:
+    """The tasks with their prompts replaced: by ``TEXT``, for all of them, or by ``TASK=TEXT``.
+
+    Raises:
+        UserError: a bad template, an unknown task, or two templates for all.
+
+    Example:
+        >>> task = Task("mood", (), ())
+        >>> with_templates({"mood": task}, ["{question}\\nMood:", "mood={question}\\n"])["mood"].prompt
+        '{question}\\n'
+    """
+    general: str | None = None
+    own: dict[str, str] = {}
+    for template in templates:
+        named = _TASK_TEMPLATE.match(template)
+        if named is None and general is not None:
+            raise UserError(f"--template {template}: a second one for all tasks; write TASK={template}")
+        if named is not None and named[1] not in tasks:
+            raise UserError(f"--template {template}: no task is called {named[1]}; there is {', '.join(tasks)}")
+        text = template if named is None else named[2]
+        check_template(text, "--template")
+        if named is None:
+            general = text
+        else:
+            own[named[1]] = text
+    prompts = {name: own.get(name, general) for name in tasks}
+    return {
+        name: task if (prompt := prompts[name]) is None else replace(task, prompt=prompt)
+        for name, task in tasks.items()
+    }
+
+
+def _load(spec: str, dev: int | None, test: int | None, allow_overlap: bool, reading: Reading) -> Task:
     kind, _, rest = spec.partition(":")
+    if reading.columns and kind in ("builtin", "published", "lm-eval"):
+        raise UserError(f"--columns: {spec} has no columns to name; remove it")
     if kind == "builtin":
         from pyswarmopt_llm.tasks.builtin import builtin_task
 
@@ -42,22 +104,22 @@ def load_task(spec: str, *, dev: int | None = None, test: int | None = None, all
         return builtin_task(name, seed, dev, test)
     if kind == "lm-eval":
         raise UserError(f"{spec}: a task of lm-evaluation-harness has no items here; give it to search or eval")
-    raw, source = _read(spec, kind, rest, dev, test)
+    raw, source = _read(spec, kind, rest, dev, test, reading)
     check(raw, source, allow_overlap)
-    return _task(raw, source).limited(_available(raw, "dev", dev), _available(raw, "test", test))
+    return _task(raw, source, dev, test, reading.seed)
 
 
-def _read(spec: str, kind: str, rest: str, dev: int | None, test: int | None) -> tuple[RawTask, str]:
+def _read(spec: str, kind: str, rest: str, dev: int | None, test: int | None, reading: Reading) -> tuple[RawTask, str]:
     """What the reader of that kind of task finds, and what messages call its source."""
     if kind == "hub":
         from pyswarmopt_llm.tasks.hub import read_hub
 
-        return read_hub(rest, dev, test), spec
+        return read_hub(rest, dev, test, reading.columns), spec
     if kind == "published":
         from pyswarmopt_llm.tasks.published import read_published
 
         return read_published(rest, dev, test), spec
-    return read_file(Path(spec)), str(Path(spec))
+    return read_file(Path(spec), reading), str(Path(spec))
 
 
 def _name_and_seed(spec: str, rest: str) -> tuple[str, int]:
@@ -69,9 +131,19 @@ def _name_and_seed(spec: str, rest: str) -> tuple[str, int]:
     return name, int(seed)
 
 
-def _task(raw: RawTask, source: str) -> Task:
-    dev, test = (tuple(item for _, item in raw.splits[split]) for split in ("dev", "test"))
-    return Task(raw.name, dev, test, raw.prompt, source, metric=raw.metric)
+def _task(raw: RawTask, source: str, dev: int | None, test: int | None, seed: int) -> Task:
+    items = {split: tuple(item for _, item in raw.splits[split]) for split in SPLITS}
+    task = Task(raw.name, items["dev"], items["test"], raw.prompt, source, metric=raw.metric)
+    dev, test = _available(raw, "dev", dev), _available(raw, "test", test)
+    if raw.strata is None:
+        return replace(task.limited(dev, test), note=raw.note and f"{source}: {raw.note}")
+    task = task.limited(dev or DEV, test or TEST)
+    strata = f", stratified by {raw.strata}" if raw.strata else ""
+    decided = f"; {raw.note}" if raw.note else ""
+    sizes = f"{len(task.dev)} dev and {len(task.test)} test items"
+    rows = sum(map(len, raw.splits.values()))
+    note = f"{source} names no split: {sizes} drawn from its {rows} rows with split seed {seed}{strata}{decided}"
+    return replace(task, note=note)
 
 
 def _available(raw: RawTask, split: str, wanted: int | None) -> int | None:

@@ -62,6 +62,7 @@ class Task:
         prompt: template of the user turn with ``{question}`` and ``{choices}``, or None for the default.
         metric: name of its metric (see `metrics.registry`), or None for accuracy.
         source: the spec that the user gave.
+        note: what was decided in reading it, in a sentence for the user: how dev and test were drawn; or "".
         fingerprint: SHA-256 (hex) of the content of dev and test, whatever the file's path and layout; computed by
             default.
 
@@ -79,6 +80,7 @@ class Task:
     source: str = ""
     fingerprint: str = ""
     metric: str | None = None
+    note: str = ""
 
     def __post_init__(self) -> None:
         if not self.fingerprint:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tasks.answers import normalise
-from pyswarmopt_llm.tasks.formats import SPLITS, RawTask
+from pyswarmopt_llm.tasks.formats import RawTask
+from pyswarmopt_llm.tasks.items import content, unordered
+from pyswarmopt_llm.tasks.tables.own import SPLITS
 from pyswarmopt_llm.tasks.types import Item
 
 log = logging.getLogger(__name__)
@@ -53,14 +54,14 @@ def _id_space(name: str, item: Item) -> str:
 
 
 def _report_repeats(raw: RawTask, split: str, source: str) -> None:
-    repeats = len(raw.splits[split]) - len({_content(item) for _, item in raw.splits[split]})
+    repeats = len(raw.splits[split]) - len({content(item) for _, item in raw.splits[split]})
     if repeats:
         log.warning("%s: %d of %d %s items repeat another", source, repeats, len(raw.splits[split]), split)
 
 
 def _check_overlap(raw: RawTask, source: str, allow_overlap: bool) -> None:
-    held_out = {_content(item) for _, item in raw.splits["test"]}
-    shared = [item for _, item in raw.splits["dev"] if _content(item) in held_out]
+    held_out = {content(item) for _, item in raw.splits["test"]}
+    shared = [item for _, item in raw.splits["dev"] if content(item) in held_out]
     if shared:
         first = shared[0].id
         message = f"{source}: {len(shared)} dev items are also in test (the first has the id {first!r})"
@@ -68,17 +69,7 @@ def _check_overlap(raw: RawTask, source: str, allow_overlap: bool) -> None:
             raise UserError(f"{message}; remove them from one split, or add --allow-overlap")
         log.warning("%s; the test score will be optimistic", message)
     # Published data sets have a few of these, so they are reported, not refused.
-    held_out = {_unordered(item) for _, item in raw.splits["test"]}
-    alike = sum(_unordered(item) in held_out for _, item in raw.splits["dev"]) - len(shared)
+    held_out = {unordered(item) for _, item in raw.splits["test"]}
+    alike = sum(unordered(item) in held_out for _, item in raw.splits["dev"]) - len(shared)
     if alike > 0:
         log.warning("%s: %d dev items are also in test with their options in another order", source, alike)
-
-
-def _content(item: Item) -> tuple[str, ...]:
-    """The question and options of an item, normalised."""
-    return (normalise(item.question), *(normalise(text) for text in (item.choices or {}).values()))
-
-
-def _unordered(item: Item) -> tuple[str, ...]:
-    question, *options = _content(item)
-    return (question, *sorted(options))

@@ -12,7 +12,20 @@ from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.cli.groups.options import DEFAULT, Dev, Members, Test
 from pyswarmopt_llm.cli.models.train_expert import step_display
 from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.common.options import OUTPUT, TASK, Base, Device, Dtype, Option, Overlap, Scoring, Threads
+from pyswarmopt_llm.common.options import (
+    OUTPUT,
+    TASK,
+    Base,
+    Columns,
+    Device,
+    Dtype,
+    Option,
+    Overlap,
+    Scoring,
+    SplitSeed,
+    Template,
+    Threads,
+)
 from pyswarmopt_llm.groups.config import CouncilConfig
 from pyswarmopt_llm.groups.registry import NEGOTIATIONS, VOTES, find_names
 
@@ -30,6 +43,9 @@ def command(
     max_tokens: Annotated[int, Option("Most tokens to train on.", "N", least=1)] = 120_000,
     dev: Dev = None,
     test: Test = None,
+    columns: Columns = (),
+    template: Template = (),
+    split_seed: SplitSeed = 0,
     seed: Annotated[int, Option("Same seed, same adapter.", "S", least=0)] = DEFAULT.seed,
     scoring: Scoring = "auto",
     allow_overlap: Overlap = False,
@@ -53,6 +69,9 @@ def command(
         base=base,
         dev=dev,
         test=test,
+        columns=columns,
+        template=template,
+        split_seed=split_seed,
         scoring=scoring,
         dtype=dtype,
         device=device,
@@ -65,6 +84,8 @@ def command(
     if as_json:
         typer.echo(json.dumps(found))
         return
+    if "note" in found:
+        echo(found["note"], err=True)
     for who in ("base", "group", "student"):
         low, high = found[who]["test_interval"]
         echo(

@@ -18,7 +18,17 @@ from pyswarmopt_llm.cli.groups.options import (
     run_council,
 )
 from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
-from pyswarmopt_llm.common.options import Device, Dtype, Option, Overlap, Scoring, Threads
+from pyswarmopt_llm.common.options import (
+    Columns,
+    Device,
+    Dtype,
+    Option,
+    Overlap,
+    Scoring,
+    SplitSeed,
+    Template,
+    Threads,
+)
 from pyswarmopt_llm.groups.config import CouncilConfig, StrategySettings
 from pyswarmopt_llm.groups.registry import VOTES
 
@@ -43,6 +53,9 @@ def command(
     reward: Annotated[str | None, Option("Reward model (reward).", "R")] = None,
     dev: Dev = None,
     test: Test = None,
+    columns: Columns = (),
+    template: Template = (),
+    split_seed: SplitSeed = 0,
     seed: Annotated[int, Option("Of samples.", "S", hidden=True, least=0)] = DEFAULT.seed,
     scoring: Scoring = "auto",
     allow_overlap: Overlap = False,
@@ -71,6 +84,9 @@ def command(
         settings=settings,
         dev=dev,
         test=test,
+        columns=columns,
+        template=template,
+        split_seed=split_seed,
         scoring=scoring,
         dtype=dtype,
         device=device,

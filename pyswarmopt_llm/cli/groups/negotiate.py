@@ -17,7 +17,17 @@ from pyswarmopt_llm.cli.groups.options import (
     run_council,
 )
 from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
-from pyswarmopt_llm.common.options import Device, Dtype, Option, Overlap, Scoring, Threads
+from pyswarmopt_llm.common.options import (
+    Columns,
+    Device,
+    Dtype,
+    Option,
+    Overlap,
+    Scoring,
+    SplitSeed,
+    Template,
+    Threads,
+)
 from pyswarmopt_llm.groups.config import CouncilConfig, StrategySettings
 from pyswarmopt_llm.groups.registry import NEGOTIATIONS
 
@@ -42,6 +52,9 @@ def command(
     ] = None,
     dev: Dev = None,
     test: Test = None,
+    columns: Columns = (),
+    template: Template = (),
+    split_seed: SplitSeed = 0,
     scoring: Scoring = "auto",
     allow_overlap: Overlap = False,
     dtype: Dtype = "auto",
@@ -63,6 +76,9 @@ def command(
         settings=settings,
         dev=dev,
         test=test,
+        columns=columns,
+        template=template,
+        split_seed=split_seed,
         scoring=scoring,
         dtype=dtype,
         device=device,

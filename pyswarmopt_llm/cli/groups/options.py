@@ -114,6 +114,8 @@ def print_tables(console: Console, result: Mapping[str, Any]) -> None:
         markup=False,
         highlight=False,
     )
+    if "note" in result:
+        console.print(result["note"], markup=False, highlight=False, soft_wrap=True)
     members = _table("member", "dev", "test", "tokens/item", "silent")
     for name, row in result["members"].items():
         score = score_text(row["test"], row["test_interval"])

@@ -14,7 +14,21 @@ from rich.progress import Progress
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.common.options import TASK, Base, Dev, Device, Dtype, Option, Overlap, Scoring, Test, Threads
+from pyswarmopt_llm.common.options import (
+    TASK,
+    Base,
+    Columns,
+    Dev,
+    Device,
+    Dtype,
+    Option,
+    Overlap,
+    Scoring,
+    SplitSeed,
+    Template,
+    Test,
+    Threads,
+)
 
 
 @dataclass(frozen=True)
@@ -28,6 +42,9 @@ class Evaluation:
     limit: Annotated[int | None, Option("Use the first N items of `split`.", "N", TASK, least=1)] = None
     dev: Dev = None
     test: Test = None
+    columns: Columns = ()
+    template: Template = ()
+    split_seed: SplitSeed = 0
     scoring: Scoring = "auto"
     metric: Annotated[
         str | None, Option("accuracy, f1, bleu, reward:MODEL, judge, ... (the task's own).", "M", TASK)
@@ -58,6 +75,8 @@ def command(given: Evaluation, quiet: Quiet = False, as_json: Json = False) -> N
         del options["against"]
         with _items(quiet or as_json) as on_items:
             found = evaluate_model(**options, on_items=on_items)
+    if found.note and not quiet:
+        echo(found.note, err=True)
     low, high = found.interval
     if as_json:
         record = {
@@ -72,7 +91,7 @@ def command(given: Evaluation, quiet: Quiet = False, as_json: Json = False) -> N
             "scoring": found.scoring,
             "metric": found.metric,
         }
-        typer.echo(json.dumps(record))
+        typer.echo(json.dumps(record | ({"note": found.note} if found.note else {})))
         return
     echo(
         f"{found.task} {given.split}: {found.metric} {found.score.value:.3f} (95% interval {low:.3f} to {high:.3f}, "

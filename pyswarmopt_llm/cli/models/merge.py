@@ -13,7 +13,7 @@ from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.baselines import METHODS, SEARCHING
 from pyswarmopt_llm.cli.options import Json, names_block
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.options import OUTPUT, TASK, Base, Experts, Option
+from pyswarmopt_llm.common.options import OUTPUT, TASK, Base, Columns, Experts, Option, SplitSeed, Template
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,9 @@ class Merge:
     rank: Annotated[int | None, Option("LoRA rank of the result (delta only).", "R")] = None
     seed: Annotated[int | None, Option("Random seed (0).", "N")] = None
     task: Annotated[str | None, Option("File or builtin:NAME, for methods that use dev items.", "T", TASK)] = None
+    columns: Columns = ()
+    template: Template = ()
+    split_seed: SplitSeed = 0
     budget_items: Annotated[int, Option("Dev-item budget.", "N", least=1)] = 8000
 
 
@@ -40,8 +43,20 @@ def command(given: Merge, as_json: Json = False) -> None:
 
     options = Options(_numbers(given.weights), given.density, given.t, given.rank, given.seed)
     done = merge_experts(
-        given.base, given.experts, given.method, given.space, given.out, options, given.task, given.budget_items
+        given.base,
+        given.experts,
+        given.method,
+        given.space,
+        given.out,
+        options,
+        given.task,
+        given.budget_items,
+        given.columns,
+        given.template,
+        given.split_seed,
     )
+    if done.note:
+        echo(done.note, err=True)
     if as_json:
         told = {
             "out": given.out,

@@ -15,7 +15,8 @@ from rich.console import Console
 
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING
-from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
+from pyswarmopt_llm.cli.options import Config, DryRun, Json, Quiet, names_block
+from pyswarmopt_llm.cli.runs.planning import print_plan
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
 
 if TYPE_CHECKING:
@@ -27,9 +28,15 @@ UNFOLDED = 1000  # columns, where no terminal says how many it has
 def command(
     settings: CompareConfig,
     config: Config = None,
+    dry_run: DryRun = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
+    if dry_run:
+        from pyswarmopt_llm.jobs.dry_run import dry_run_compare
+
+        print_plan(dry_run_compare(settings), as_json)
+        return
     from pyswarmopt_llm.jobs.compare.contest import compare
     from pyswarmopt_llm.jobs.compare.table import print_comparison
 

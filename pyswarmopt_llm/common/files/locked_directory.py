@@ -40,8 +40,9 @@ def check_place(path: Path, config: Mapping[str, Any], free: Collection[str], fo
     if about.get("format") != format:
         raise UserError(f"{file}: format {about.get('format')!r}, not {format}; go on with the version that wrote it")
     for name, value in json.loads(json.dumps(dict(config))).items():
-        if name not in free and before.get(name) != value:
-            raise InvalidOption(name, None, f"{path} was begun with another ({before.get(name)}); choose another `out`")
+        # A setting that the version which began it did not have is not compared; what it changes has a fingerprint.
+        if name not in free and name in before and before[name] != value:
+            raise InvalidOption(name, None, f"{path} was begun with another ({before[name]}); choose another `out`")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pyswarmopt_llm.common.options import (
     OUTPUT,
     TASK,
     Base,
+    Columns,
     Dev,
     Device,
     Dtype,
@@ -16,6 +17,8 @@ from pyswarmopt_llm.common.options import (
     Option,
     Overlap,
     Scoring,
+    SplitSeed,
+    Template,
     Test,
     Threads,
     documented,
@@ -51,6 +54,9 @@ class CompareConfig:
     examples: Annotated[int, Option("", least=1)] = 500  # generated ones that a ``builtin:NAME`` of `data` stands for
     dev: Dev = None
     test: Test = None
+    columns: Columns = ()
+    template: Template = ()
+    split_seed: SplitSeed = 0
     scoring: Scoring = "auto"
     allow_overlap: Overlap = False
     dtype: Dtype = "auto"

@@ -73,9 +73,9 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
         UserError: bad input, before anything is written.
         KeyboardInterrupt: on Ctrl-C; the same call resumes.
     """
-    _check_settings(config)
+    check_settings(config)
     check_place(config)
-    given = _load(config)
+    given = load_given(config)
     contestants = ordered(config.methods, len(given.experts), given.fewest_items, config.budget_items)
     engine = load_engine(given.base, config.dtype, config.device, config.threads)
     for name, task in given.tasks.items():
@@ -88,7 +88,7 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
             benches.append(Bench(given.base, engine, given.experts, task, scoring, store, given.chats, metric))
         pairs = [(who, bench) for who in contestants for bench in benches]
         left_out = {who.name: why for who, bench in pairs if (why := why_not(who, bench, config.budget_items))}
-        entries = list(_entries(config, contestants, benches))
+        entries = list(planned_entries(config, contestants, benches))
         if not entries:
             raise UserError(f"--methods: none can take part; {'; '.join(map(': '.join, left_out.items()))}")
         try:
@@ -99,12 +99,13 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
             scored = {task: how for task, how in scored.items() if task in run_on}
             if scored:
                 result = summarise(config, store, scored, left_out, len(given.experts))
+                result |= {"notes": notes} if (notes := [t.note for t in given.tasks.values() if t.note]) else {}
                 _write(user_path(config.out), result)
         return result
 
 
 @dataclass(frozen=True)
-class _Given:
+class Given:
     """What a configuration names, read and checked."""
 
     base: BaseModel
@@ -127,13 +128,14 @@ class _Given:
         }
 
 
-def _load(config: CompareConfig) -> _Given:
+def load_given(config: CompareConfig) -> Given:
     """Read all but the base's weights.
 
     Raises:
         UserError: the first thing that is wrong.
     """
-    tasks = load_tasks(config.tasks, config.dev, config.test, config.allow_overlap)
+    reading = (config.columns, config.template, config.split_seed)
+    tasks = load_tasks(config.tasks, config.dev, config.test, config.allow_overlap, *reading)
     if not tasks:
         raise UserError("no task; give one with --task")
     metrics = find_metrics(tasks, device=config.device)
@@ -149,7 +151,7 @@ def _load(config: CompareConfig) -> _Given:
                 f"--budget-items {config.budget_items}: below the {len(task.dev)} dev items of {task.name}, which one "
                 "scoring asks; raise it, or lower --dev"
             )
-    return _Given(base, experts, tasks, metrics, chats)
+    return Given(base, experts, tasks, metrics, chats)
 
 
 def _task_print(task: Task, metric: Metric) -> str:
@@ -174,7 +176,12 @@ def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
     return found
 
 
-def _check_settings(config: CompareConfig) -> None:
+def check_settings(config: CompareConfig) -> None:
+    """Refuse settings that are out of range or unknown.
+
+    Raises:
+        UserError: names the option.
+    """
     if len(config.experts) < 2:
         raise InvalidOption("experts", None, f"{len(config.experts)} given, a comparison mixes at least 2; name more")
     check_options(config)
@@ -183,7 +190,9 @@ def _check_settings(config: CompareConfig) -> None:
             check_optimizer(optimizer_of(who.name))
 
 
-def _entries(config: CompareConfig, contestants: Sequence[Contestant], benches: Sequence[Bench]) -> Iterator[Entry]:
+def planned_entries(
+    config: CompareConfig, contestants: Sequence[Contestant], benches: Sequence[Bench]
+) -> Iterator[Entry]:
     """Seed by seed, so that a comparison that is stopped has every method's first seed first."""
     for seed in range(config.seeds):
         for who in contestants:
@@ -231,4 +240,4 @@ def _write(folder: Path, result: Mapping[str, Any]) -> None:
     write_text(folder / "compare.html", render_page(result))
 
 
-__all__ = ["OnStep", "Step", "compare"]
+__all__ = ["Given", "OnStep", "Step", "check_settings", "compare", "load_given", "planned_entries"]

@@ -40,6 +40,7 @@ def summary_lines(result: Mapping[str, Any]) -> Sequence[str]:
     if (config.get("particles") or result["experts"]) < result["experts"]:
         raised = f"{result['experts']} particles instead of {config['particles']}"
         lines.append(f"Searches start from all experts: {raised}.")
+    lines += [f"{note}." for note in result.get("notes", ())]
     lines += [f"Left out: {name} ({why})." for name, why in result["left_out"].items()]
     return lines
 

@@ -78,13 +78,14 @@ def finish(
         # Functions and harness tasks are always scored whole.
         items_saved=0.0 if job.objectives.externals else _items_saved(run.rows, job.dev_items),
         seconds_scoring=round(sum(row.seconds for row in run.rows), 3),
-        peak_memory_bytes=_peak_memory() + workers_memory,
+        peak_memory_bytes=peak_memory() + workers_memory,
         scoring=_one(scorings),
         workers=_workers(job, run),
         judge={m.name: m.usage() for m in job.objectives.metrics.values() if m.usage is not None} or None,
         confirm=chosen.confirm,
         tasks=_by_task(job, scores, scorings),
     )
+    result = replace(result, notes=[*job.task_notes.values(), *result.notes])
     if not cut and result.best_dev != chosen.value:
         log.warning("best/ scores %s, the search saw %s", result.best_dev, chosen.value)
     return result
@@ -173,7 +174,7 @@ def _one(scorings: Mapping[str, Scoring]) -> str:
     return kinds.pop() if len(kinds) == 1 else "mixed"
 
 
-def _peak_memory() -> int:
+def peak_memory() -> int:
     """Most resident memory of this process so far, plus the most on the GPU, in bytes."""
     unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes on macOS, KiB elsewhere
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
@@ -209,4 +210,4 @@ def _items_saved(rows: Iterable[Row], items: int) -> float:
     return round(1 - sum(row.n for row in searched) / whole, 4)
 
 
-__all__ = ["finish", "publish"]
+__all__ = ["finish", "peak_memory", "publish"]

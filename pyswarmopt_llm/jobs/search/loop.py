@@ -70,10 +70,11 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
     path = user_path(config.out)
     check_new(path)
     job = prepare(with_threads(config))
-    more = {"calibration": dict(job.prepared.trial)} if job.prepared.trial else {}
+    more: dict[str, Any] = {"calibration": dict(job.prepared.trial)} if job.prepared.trial else {}
+    more |= {"notes": job.task_notes} if job.task_notes else {}
     about = about_run(job.config, job.fingerprints, base_name=job.prepared.base_name, versions=versions(), **more)
     # Made first, since some of nevergrad's refuse this number of coefficients: before anything is written.
-    with released(optimizer(job.config, _starts(job))) as swarm:
+    with released(optimizer(job.config, starts(job))) as swarm:
         return _work(job, Run.create(path, about), swarm, on_event)
 
 
@@ -101,7 +102,7 @@ def resume(run: str | Path, on_event: OnEvent | None = None, allowed: Collection
     # A judge's answers lie in the run, wherever it is now; what a preset chose is stored.
     job = prepare(replace(config, out=str(opened.path), preset="none"))
     opened.check_fingerprints(job.fingerprints)
-    with released(optimizer(job.config, _starts(job))) as swarm:
+    with released(optimizer(job.config, starts(job))) as swarm:
         return _work(job, opened, swarm, on_event)
 
 
@@ -114,6 +115,8 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
         notify(_start(job, run))
         if job.config.preset == "auto":
             notify(Event("note", {"text": in_words(job.config, job.dev_items)}))
+        for text in job.task_notes.values():
+            notify(Event("note", {"text": text}))
         if job.particles > job.config.particles:
             text = (
                 f"--particles {job.config.particles}: the search begins at all {len(job.config.experts)} experts, "
@@ -154,7 +157,7 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
     return SearchResult(run.path, written)
 
 
-def _starts(job: Job) -> Tensor:
+def starts(job: Job) -> Tensor:
     """Where the search begins. Sums are for swarms; rivals, and the authors' code, begin with the experts."""
     config = job.config
     plain = config.start == "auto" and (config.compat != "paper" or not is_swarm(config.optimizer))
@@ -254,4 +257,4 @@ def _start(job: Job, run: Run) -> Event:
     return Event("start", data)
 
 
-__all__ = ["Event", "OnEvent", "SearchResult", "resume", "search"]
+__all__ = ["Event", "OnEvent", "SearchResult", "resume", "search", "starts"]

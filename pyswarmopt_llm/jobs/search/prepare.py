@@ -63,6 +63,11 @@ class Job:
         """Name -> task, in the order given."""
         return self.objectives.tasks
 
+    @property
+    def task_notes(self) -> dict[str, str]:
+        """Task -> how its dev and test were drawn, where its file has no split."""
+        return {name: task.note for name, task in self.tasks.items() if task.note}
+
     def utilities(self, split: str, scorings: Mapping[str, Scoring]) -> dict[str, Utility]:
         """Name -> what is asked on ``dev``, ``test`` or ``fresh``; see `Objectives.utilities`."""
         return self.objectives.utilities(split, scorings, self.engine.chat)

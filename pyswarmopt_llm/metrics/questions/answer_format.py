@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.common.statistics import chance_bound
@@ -11,6 +12,7 @@ from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.tasks import Item, Scoring, Task
 
 _SCORINGS: tuple[Scoring, ...] = ("letter", "likelihood", "generate")
+LETTERS = 26
 TRIAL = 100  # items of the trial by letters: enough to detect ability, at half the cost of the default dev set
 LEVEL = 0.05  # significance level of the test against guessing, divided by the number of experts (Bonferroni)
 
@@ -76,8 +78,12 @@ def possible_scorings(wanted: str, items: Sequence[Item]) -> tuple[Scoring, ...]
         >>> possible_scorings("auto", [Item("1", "?", None, "x")])
         ('generate',)
     """
+    most = max(option_counts(items), default=0)
+    if most > LETTERS and wanted == "letter":
+        raise UserError(f"--scoring letter: {most} options, of which {LETTERS} can be lettered; use likelihood")
     if wanted == "auto":
-        return ("letter", "likelihood") if option_counts(items) else ("generate",)
+        both: tuple[Scoring, ...] = ("letter", "likelihood") if most <= LETTERS else ("likelihood",)
+        return both if most else ("generate",)
     for known in _SCORINGS:
         if wanted == known:
             return (known,)

@@ -62,6 +62,8 @@ def stage(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.Te
     write_task(folder / "questions.json", questions(6, 1), questions(6, 2))
     for name, seed in (("a.json", 3), ("b.json", 5)):
         write_task(folder / name, questions(6, seed), questions(6, seed + 1))
+    tickets = [f"{item['question']},{'technical' if i % 2 else 'billing'}" for i, item in enumerate(questions(36, 7))]
+    (folder / "tickets.csv").write_text("\n".join(["body,team", *tickets]))
     chat = {"messages": [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "ba"}]}
     (folder / "chats.jsonl").write_text(f"{json.dumps(chat)}\n" * 6)
     return folder

@@ -168,14 +168,14 @@ def test_bad_json_files(tmp_path: Path, content: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", '{"question": "x"}\n', r'a.jsonl: line 1: no "split" \(found: question\)'),
+        ("a.jsonl", '{"split": "dev"}\n{"question": "x"}\n', r'a.jsonl: line 2: no "split" \(found: question\)'),
         ("a.jsonl", '\n{"split": "train"}', "line 2: split must be"),
         ("a.jsonl", '{"split": "dev"}\n{"split" "x"}', "line 1: no|line 2, column 10: malformed"),
         ("a.jsonl", "\n\n3\n", "line 3: a line must be an object"),
         ("a.jsonl", "", "the dev split is empty"),
         ("a.csv", "", r'a.csv: line 1: no "question" \(found: nothing\)'),
         ("a.csv", "question,anser,split\n", r'no "answer" \(found: question, anser, split\); rename "anser"'),
-        ("a.csv", "question,answer\n", 'no "split"'),
+        ("a.csv", "question,answer\n", "a.csv: no rows"),
         ("a.csv", "question,answer,split,split\n", 'two columns are named "split"'),
         ("a.csv", "question,answer,split\na,b,dev\na,b,c,dev\n", "line 3: more values than columns"),
         ("a.csv", "question,answer,split\na,b,dev\nc,d\n", 'line 3: no "split"'),

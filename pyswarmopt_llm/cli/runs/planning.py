@@ -1,0 +1,60 @@
+"""`--dry-run` of search and compare: the cost in a few lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from pyswarmopt.cli.terminal import echo
+from pyswarmopt.cli.words import counted
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.jobs.dry_run import Plan, Timed
+
+
+def print_plan(plan: Plan, as_json: bool) -> None:
+    """Print it for a person, or as JSON."""
+    if as_json:
+        typer.echo(json.dumps(asdict(plan)))
+        return
+    for line in plan_lines(plan):
+        echo(line)
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """What would be scored, how long it takes here, in how much memory, and what would be written."""
+    yield from map(_task_line, plan.tasks)
+    yield f"at most {plan.evaluations:,} evaluations: {plan.passes:,} forward passes of an item"
+    where = f"{plan.device}, {plan.dtype}, {counted(plan.threads, 'thread')}"
+    yield f"at most {duration(plan.seconds)} on this machine ({where}), from one timed batch"
+    free = "" if plan.free_bytes is None else f", {plan.free_bytes / 2**30:.1f} GiB more are free"
+    yield f"memory: {plan.memory_bytes / 2**30:.1f} GiB{free}"
+    yield from plan.notes
+    yield f"would write {plan.out}: {', '.join(plan.writes)}; nothing was written"
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it.
+
+    Example:
+        >>> duration(42.4), duration(600), duration(9000)
+        ('42 seconds', '10 minutes', '2.5 hours')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
+def _task_line(task: Timed) -> str:
+    """Items and times of a task."""
+    sizes = f"{task.name}: {counted(task.dev, 'dev item')}, {counted(task.test, 'test item')}, {task.scoring} scoring"
+    if task.seconds_per_item is None:
+        return sizes
+    return f"{sizes}, {1000 * task.seconds_per_item:.1f} ms an item, {1000 * task.seconds_per_load:.0f} ms a candidate"
+
+
+__all__ = ["duration", "plan_lines", "print_plan"]

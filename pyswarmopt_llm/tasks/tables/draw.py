@@ -1,0 +1,89 @@
+"""Dev and test drawn by a seed from items without a split."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.tasks.answers import normalise
+from pyswarmopt_llm.tasks.items import unordered
+from pyswarmopt_llm.tasks.types import Item
+
+Located = tuple[str, Item]  # its place in the file, for messages, and the item
+DEV_SHARE = 3  # dev is one item in so many
+
+
+def draw_splits(items: Sequence[Located], seed: int, where: str) -> tuple[dict[str, list[Located]], str]:
+    """A third of the items as dev and the rest as test, both in drawn order, so that the first N are a sample, too.
+
+    Systematic sampling: each stratum, the items of one answer and domain, is shuffled and spread evenly over the order.
+    Equal questions stay together. The draw depends on questions, answers and seed only, not on the order of the file.
+
+    Args:
+        items: place and item.
+        seed: of the draw.
+        where: the file, for error messages.
+
+    Returns:
+        ``dev`` and ``test``, and what the strata are ("answer", "domain", "answer and domain" or "").
+
+    Raises:
+        UserError: fewer than two different questions.
+    """
+    groups = _grouped(items)
+    if len(groups) < 2:
+        raise UserError(f"{where}: {len(groups)} different questions; at least two are needed for dev and test")
+    strata = {key: _stratum(group) for key, group in groups.items()}
+    target = max(1, len(items) // DEV_SHARE)
+    dev: list[Located] = []
+    test: list[Located] = []
+    order = _spread(strata, seed)
+    for group in (groups[key] for key in order):
+        (dev if len(dev) + len(group) <= target else test).extend(group)
+    if not dev:  # two questions that are repeated again and again
+        smallest = min(order, key=lambda key: len(groups[key]))
+        dev, test = groups[smallest], [one for key in order if key != smallest for one in groups[key]]
+    parts = [name for i, name in enumerate(("answer", "domain")) if len({one[i] for one in strata.values()}) > 1]
+    return {"dev": dev, "test": test}, " and ".join(parts)
+
+
+def _grouped(items: Sequence[Located]) -> dict[str, list[Located]]:
+    """Items by question; by question and options where most items share one ("Which sentence is right?")."""
+    groups = _by(items, lambda item: normalise(item.question))
+    if groups and 2 * max(map(len, groups.values())) > len(items):
+        groups = _by(items, lambda item: "\0".join(unordered(item)))
+    return groups
+
+
+def _by(items: Sequence[Located], key: Callable[[Item], str]) -> dict[str, list[Located]]:
+    groups: dict[str, list[Located]] = {}
+    for one in items:
+        groups.setdefault(key(one[1]), []).append(one)
+    return groups
+
+
+def _stratum(group: Sequence[Located]) -> tuple[str, str]:
+    """Answer, where there are choices, and domain."""
+    return min((item.answer if item.choices else "", item.meta.get("domain", "")) for _, item in group)
+
+
+def _spread(strata: Mapping[str, tuple[str, str]], seed: int) -> list[str]:
+    """The keys in an order in which every stretch has about the same share of each stratum."""
+    members: dict[tuple[str, str], list[str]] = {}
+    for key in sorted(strata, key=lambda key: _random(seed, key)):
+        members.setdefault(strata[key], []).append(key)
+    place: dict[str, float] = {}
+    for stratum, keys in members.items():
+        offset = _random(seed, "\0".join(("stratum", *stratum)))
+        place |= {key: (rank + offset) / len(keys) for rank, key in enumerate(keys)}
+    return sorted(place, key=lambda key: (place[key], _random(seed, key)))
+
+
+def _random(seed: int, text: str) -> float:
+    """A number in [0, 1) that depends on nothing but its arguments."""
+    digest = hashlib.blake2b(f"{seed}\0{text}".encode(), digest_size=6).digest()
+    return int.from_bytes(digest, "big") / 2**48
+
+
+__all__ = ["DEV_SHARE", "Located", "draw_splits"]

@@ -1,0 +1,69 @@
+"""``--columns question=text,answer=label``: other names for the columns of a user's file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.registry import closest, unknown
+
+OWN = ("question", "prompt", "answer", "label", "choices", "id", "domain", "split")
+_LETTER = re.compile("[A-Z]")
+
+
+def parse_columns(specs: Sequence[str]) -> dict[str, str]:
+    """Our name -> the file's.
+
+    Raises:
+        UserError: a name that is none of ours, or nothing on one side.
+
+    Example:
+        >>> parse_columns(["question=text", "A=first option"])
+        {'question': 'text', 'A': 'first option'}
+    """
+    found: dict[str, str] = {}
+    for spec in specs:
+        own, _, theirs = (part.strip() for part in spec.partition("="))
+        if not (own and theirs):
+            raise UserError(f"--columns {spec}: write question=COLUMN,answer=COLUMN")
+        if own not in OWN and not _LETTER.fullmatch(own):
+            raise unknown("--columns", own, (*OWN, "A", "B", "C"))
+        if own in found:
+            raise UserError(f"--columns {spec}: {own} is given twice; give it once")
+        found[own] = theirs
+    return found
+
+
+def check_names(given: Mapping[str, str], names: Sequence[str], where: str) -> None:
+    """Refuse names of columns that are not there.
+
+    Raises:
+        UserError: names one.
+    """
+    for own, theirs in given.items():
+        if theirs not in names:
+            close = closest(theirs, list(names))
+            hint = "check the name" if close is None else f'did you mean "{close}"?'
+            found = f"--columns {own}={theirs}; found: {', '.join(names)}"
+            raise UserError(f'{where}: no column "{theirs}" ({found}); {hint}')
+
+
+def renamed(row: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
+    """A row by our names; a column that had one of them before is dropped.
+
+    Example:
+        >>> renamed({"text": "Hi", "answer": "?", "mood": "good"}, {"question": "text", "answer": "mood"})
+        {'question': 'Hi', 'answer': 'good'}
+    """
+    kept = {name: value for name, value in row.items() if name not in given and name not in given.values()}
+    return {own: row[theirs] for own, theirs in given.items() if theirs in row} | kept
+
+
+def columns_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """All columns of a table, in the order in which they appear."""
+    return list(dict.fromkeys(str(name) for row in rows for name in row))
+
+
+__all__ = ["check_names", "columns_of", "parse_columns", "renamed"]

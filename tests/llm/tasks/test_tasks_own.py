@@ -1,0 +1,346 @@
+"""A user's own table without a split: how it is read, and how dev and test are drawn."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import random
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
+from pyswarmopt_llm.tasks import Item, Task, load_task, render_prompt
+from pyswarmopt_llm.tasks.tables.draw import draw_splits
+
+MOODS = ("bad", "good", "so so")
+
+
+def moods(n: int = 60) -> list[list[str]]:
+    rng = random.Random(1)
+    return [[f"message {i}", rng.choice(MOODS)] for i in range(n)]
+
+
+def table(path: Path, header: list[str], rows: list[list[Any]], separator: str = ",", start: str = "") -> str:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, delimiter=separator).writerows([header, *rows])
+    path.write_text(start + buffer.getvalue(), encoding="utf-8", newline="")
+    return str(path)
+
+
+def lines(path: Path, rows: list[dict[str, Any]]) -> str:
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return str(path)
+
+
+def answers(task: Task) -> dict[str, str]:
+    return {item.question: item.answer_text for item in task.dev + task.test}
+
+
+# ---------------------------------------------------------------- what is read
+
+
+def test_labels_are_the_choices_of_every_item(tmp_path: Path) -> None:
+    task = load_task(table(tmp_path / "mood.csv", ["text", "label"], moods()))
+    assert answers(task) == dict(moods())
+    assert {tuple(item.choices.items()) for item in task.dev + task.test if item.choices} == {
+        (("A", "bad"), ("B", "good"), ("C", "so so"))
+    }
+    assert (len(task.dev), len(task.test)) == (20, 40)
+    assert task.note == (
+        f"{tmp_path / 'mood.csv'} names no split: 20 dev and 40 test items drawn from its 60 rows with split seed 0, "
+        "stratified by answer; its 3 labels are the choices"
+    )
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_separators_byte_order_marks_and_line_breaks_in_quotes(tmp_path: Path, separator: str) -> None:
+    rows = [[f'He said:\r\n"{i}, {i}; or\t{i}?"', MOODS[i % 3]] for i in range(12)]
+    task = load_task(table(tmp_path / "own.csv", ["Text", "Label"], rows, separator, "\ufeff"))
+    assert answers(task) == dict(rows)
+
+
+def test_a_table_of_options_is_read_with_letters_texts_and_indices(tmp_path: Path) -> None:
+    right = {f"What is {i}?": "ABCD"[i % 4] for i in range(12)}
+    options = {question: [f"{letter} of {question}" for letter in "uvwx"] for question in right}
+    texts = {question: options[question]["ABCD".index(letter)] for question, letter in right.items()}
+
+    def rows(answer: Callable[[str], Any]) -> list[list[Any]]:
+        return [[question, *options[question], answer(question)] for question in right]
+
+    header = ["question", *"ABCD", "answer"]
+    for answer in (right.__getitem__, texts.__getitem__, lambda question: "ABCD".index(right[question])):
+        assert answers(load_task(table(tmp_path / "m.csv", header, rows(answer)))) == texts
+    listed = [{"query": q, "options": options[q], "answer_idx": "ABCD".index(letter)} for q, letter in right.items()]
+    assert answers(load_task(lines(tmp_path / "m.jsonl", listed))) == texts
+
+
+def test_rows_as_the_hub_has_them(tmp_path: Path) -> None:
+    choices = {"text": ["u", "v", "w"], "label": ["1", "2", "3"]}
+    arc = [{"id": f"x{i}", "question": f"q{i}", "choices": choices, "answerKey": str(1 + i % 3)} for i in range(9)]
+    task = load_task(lines(tmp_path / "arc.jsonl", arc))
+    assert answers(task) == {f"q{i}": "uvw"[i % 3] for i in range(9)}
+    assert {item.id for item in task.dev + task.test} == {f"x{i}" for i in range(9)}
+    as_list = tmp_path / "arc.json"
+    as_list.write_text(json.dumps(arc))
+    assert load_task(str(as_list)).fingerprint == task.fingerprint
+
+
+def test_options_that_a_csv_file_holds_as_a_list(tmp_path: Path) -> None:
+    rows = [[f"q{i}", '["u", "v"]', i % 2] for i in range(6)]
+    assert answers(load_task(table(tmp_path / "o.csv", ["question", "choices", "label"], rows))) == {
+        f"q{i}": "uv"[i % 2] for i in range(6)
+    }
+
+
+def test_a_row_may_have_fewer_options(tmp_path: Path) -> None:
+    rows = [["q0", "u", "v", "w", "C"], ["q1", "u", "v", "", "B"], ["q2", "u", "v", "w", "A"]]
+    task = load_task(table(tmp_path / "o.csv", ["question", *"ABC", "answer"], rows))
+    assert {item.question: len(item.choices or {}) for item in task.dev + task.test} == {"q0": 3, "q1": 2, "q2": 3}
+
+
+def test_answers_that_are_no_labels_are_written(tmp_path: Path) -> None:
+    rows = [[f"What is {i} + {i}?", 2 * i] for i in range(9)]
+    task = load_task(table(tmp_path / "sums.csv", ["question", "answer"], rows))
+    assert {item.choices for item in task.dev + task.test} == {None}
+    assert task.note.endswith("with split seed 0; answers are written, since there are no choices")
+
+
+def test_yes_and_no_under_answer_are_choices_as_they_are_few_and_frequent(tmp_path: Path) -> None:
+    rows = [[f"Is {i} even?", "yes" if i % 2 == 0 else "no"] for i in range(20)]
+    task = load_task(table(tmp_path / "even.csv", ["question", "answer"], rows))
+    assert task.dev[0].choices == {"A": "no", "B": "yes"}
+
+
+def test_prompts_without_answers_are_drawn_too(tmp_path: Path) -> None:
+    task = load_task(lines(tmp_path / "p.jsonl", [{"prompt": f"Write about {i}."} for i in range(9)]))
+    assert (len(task.dev), len(task.test), task.dev[0].plain) == (3, 6, True)
+
+
+def test_more_labels_than_letters_are_scored_by_likelihood(tmp_path: Path) -> None:
+    rows = [[f"message {i}", f"intent {i % 77:02}"] for i in range(231)]
+    task = load_task(table(tmp_path / "intents.csv", ["text", "intent"], rows))
+    assert answers(task) == dict(rows)
+    choices = task.dev[0].choices or {}
+    assert (len(choices), next(iter(choices)), list(choices)[-1]) == (77, "AA", "CY")
+    assert possible_scorings("auto", task.dev) == ("likelihood",)
+    with pytest.raises(UserError, match="--scoring letter: 77 options, of which 26 can be lettered; use likelihood"):
+        possible_scorings("letter", task.dev)
+
+
+# ---------------------------------------------------------------- --columns, --template
+
+
+def test_columns_are_named_by_the_user(tmp_path: Path) -> None:
+    rows = [[i, "x", text, mood] for i, (text, mood) in enumerate(moods())]
+    path = table(tmp_path / "mood.csv", ["nr", "question", "body of mail", "feeling"], rows)
+    task = load_task(path, columns=["question=body of mail", "label=feeling", "id=nr"])
+    assert answers(task) == dict(moods())
+    assert task.dev[0].meta == {} and task.dev[0].id.isdigit()
+    same = lines(
+        tmp_path / "mood.jsonl",
+        [dict(zip(("nr", "body of mail", "feeling"), (str(r[0]), *r[2:]), strict=True)) for r in rows],
+    )
+    assert load_task(same, columns=["question=body of mail", "label=feeling", "id=nr"]).fingerprint == task.fingerprint
+
+
+def test_a_column_that_the_user_calls_label_holds_labels_however_few_rows_there_are(tmp_path: Path) -> None:
+    path = table(tmp_path / "mood.csv", ["text", "feeling"], [["a", "good"], ["b", "bad"]])
+    assert load_task(path, columns=["label=feeling"]).dev[0].choices == {"A": "bad", "B": "good"}
+    assert load_task(path, columns=["answer=feeling"]).dev[0].choices is None
+
+
+def test_columns_of_a_file_with_splits(tmp_path: Path) -> None:
+    rows = [[text, mood, "dev" if i < 12 else "test"] for i, (text, mood) in enumerate(moods())]
+    task = load_task(
+        table(tmp_path / "m.csv", ["t", "m", "part"], rows), columns=["question=t", "label=m", "split=part"]
+    )
+    assert [item.question for item in task.dev] == [row[0] for row in rows[:12]]
+    assert task.note == f"{tmp_path / 'm.csv'}: its 3 labels are the choices"
+    content = {split: [{"t": r[0], "m": r[1]} for r in rows if r[2] == split] for split in ("dev", "test")}
+    (tmp_path / "m.json").write_text(json.dumps({**content, "prompt": "{question}?"}))
+    nested = load_task(str(tmp_path / "m.json"), columns=["question=t", "label=m"])
+    assert (nested.dev, nested.prompt) == (task.dev, "{question}?")
+
+
+def test_a_template_replaces_the_prompt(tmp_path: Path) -> None:
+    path = table(tmp_path / "mood.csv", ["text", "label"], moods())
+    task = load_task(path, template="{question}\nMood:")
+    assert render_prompt(task.dev[0], "likelihood", task.prompt) == f"{task.dev[0].question}\nMood:"
+    assert load_task(path, template=["mood={question}!"]).prompt == "{question}!"
+    for template, message in (
+        ("{text}", "unknown placeholder"),
+        ("x={question}", "no task is called x; there is mood"),
+    ):
+        with pytest.raises(UserError, match=message):
+            load_task(path, template=template)
+
+
+# ---------------------------------------------------------------- the draw
+
+
+def items(labels: list[int], questions: list[int]) -> list[tuple[str, Item]]:
+    choices = {"A": "x", "B": "y", "C": "z"}
+    pairs = enumerate(zip(labels, questions, strict=True))
+    return [(f"line {i}", Item(str(i), f"question {q}", choices, "ABC"[label])) for i, (label, q) in pairs]
+
+
+@settings(max_examples=100, deadline=None)
+@given(labels=st.lists(st.integers(0, 2), min_size=6, max_size=60), seed=st.integers(0, 5))
+def test_each_label_has_its_share_of_dev(labels: list[int], seed: int) -> None:
+    splits, _ = draw_splits(items(labels, list(range(len(labels)))), seed, "f")
+    drawn = {split: Counter(item.answer for _, item in own) for split, own in splits.items()}
+    assert len(splits["dev"]) == max(1, len(labels) // 3)
+    assert drawn["dev"] + drawn["test"] == Counter("ABC"[label] for label in labels)
+    for letter, n in (drawn["dev"] + drawn["test"]).items():
+        assert abs(drawn["dev"][letter] - n / 3) < 2
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    questions=st.lists(st.integers(0, 12), min_size=2, max_size=40).filter(lambda found: len(set(found)) > 1),
+    seed=st.integers(0, 5),
+    data=st.data(),
+)
+def test_equal_questions_are_on_one_side_whatever_the_order_of_the_rows(
+    questions: list[int], seed: int, data: st.DataObject
+) -> None:
+    found = items([0] * len(questions), questions)
+    splits, _ = draw_splits(found, seed, "f")
+    sides = {split: {item.question for _, item in own} for split, own in splits.items()}
+    assert sides["dev"] and sides["test"] and not sides["dev"] & sides["test"]
+    again, _ = draw_splits(data.draw(st.permutations(found)), seed, "f")
+    assert {item.id for _, item in again["dev"]} == {item.id for _, item in splits["dev"]}
+
+
+def test_repeated_questions_never_meet_across_the_split(tmp_path: Path) -> None:
+    rows = [[f"{'  Message' if i % 2 else 'message'} {i // 4}", MOODS[i % 3]] for i in range(60)]
+    task = load_task(table(tmp_path / "mood.csv", ["text", "label"], rows))
+    sides = [{item.question.casefold() for item in task.split(split)} for split in ("dev", "test")]
+    assert not sides[0] & sides[1]
+
+
+def test_one_question_about_different_options_is_many_items(tmp_path: Path) -> None:
+    rows = [["Which is right?", f"u{i}", f"v{i}", "AB"[i % 2]] for i in range(12)]
+    task = load_task(table(tmp_path / "w.csv", ["question", "A", "B", "answer"], rows))
+    assert (len(task.dev), len(task.test)) == (4, 8)
+
+
+def test_domains_are_strata(tmp_path: Path) -> None:
+    rows = [[f"q{i}", f"a{i}", "law" if i < 6 else "art"] for i in range(60)]
+    task = load_task(table(tmp_path / "d.csv", ["question", "answer", "domain"], rows))
+    assert 1 <= Counter(item.meta["domain"] for item in task.dev)["law"] <= 3
+    assert "stratified by domain" in task.note
+
+
+def test_the_test_set_depends_on_the_split_seed_and_on_nothing_else(tmp_path: Path) -> None:
+    path = table(tmp_path / "mood.csv", ["text", "label"], moods(900))
+    task = load_task(path)
+    assert (len(task.dev), len(task.test)) == (200, 600)  # of 300 dev items the default uses 200
+    assert load_task(path).fingerprint == task.fingerprint
+    few = load_task(path, dev=40, test=100)
+    assert few.dev == task.dev[:40] and few.test == task.test[:100]
+    shares = Counter(item.answer for item in few.dev)
+    assert all(
+        abs(shares[letter] - 40 * n / 900) < 3
+        for letter, n in Counter(item.answer for item in [*load_task(path, dev=300).dev, *task.test]).items()
+    )
+    other = load_task(path, split_seed=1)
+    assert other.fingerprint != task.fingerprint and "split seed 1" in other.note
+    assert not {item.id for item in load_task(path, dev=300).dev} & {item.id for item in task.test}
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", "text,label\na,x\nb,\n", r'a.csv: line 3: nothing in column "label"; fill it in or remove the row'),
+        ("a.csv", "text,label\n,x\nb,y\n", 'line 2: nothing in column "text"'),
+        ("a.csv", "body,label\na,x\n", r"no column looks like the question \(found: body, label\); name it: --columns"),
+        ("a.csv", "text,mood\na,x\n", r"no column looks like the answer .*--columns answer=COLUMN"),
+        ("a.csv", "text;label\na;x;y\n", "line 2: more values than columns; put values that contain a semicolon in"),
+        ("a.csv", "text,label\na,x\nb,x\n", 'column "label": 1 label; at least two'),
+        ("a.csv", "text,label\na,Yes\nb,yes\n", "labels 'Yes' and 'yes' differ only in case"),
+        ("a.csv", "text,label\na,x\na,y\n", "1 different questions; at least two are needed"),
+        ("a.csv", "question,A,B,answer\na,u,v,C\nb,u,v,A\n", "line 2: the answer 'C' is not among the choices A, B"),
+        ("a.csv", "question,A,B,C,answer\na,u,v,w,1\nb,u,v,w,2\n", "from 0 or from 1.*write the letters"),
+        ("a.csv", "question,choices,answer\na,u v,A\nb,u v,A\n", "line 2: choices: the options are no list"),
+        ("a.jsonl", '{"text": "a", "label": "x"}\n{"text": "b"}', 'line 2: nothing in column "label"'),
+        (
+            "a.jsonl",
+            '{"text": ["a"], "label": "x"}\n{"text": "b", "label": "y"}',
+            "question must be a text, not a list",
+        ),
+        (
+            "a.jsonl",
+            '{"question": "a", "choices": {"text": ["u"], "label": []}, "answerKey": "A"}',
+            "line 1: choices: text and label must be two lists of one length",
+        ),
+        ("a.json", '{"text": "a"}\n{"text": "b"}', "malformed JSON: Extra data; .*rename the file to .jsonl"),
+    ],
+)
+def test_bad_tables(tmp_path: Path, name: str, content: str, message: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=message) as caught:
+        load_task(str(tmp_path / name))
+    assert "\n" not in str(caught.value) and str(tmp_path / name) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (lambda i: f"intent {i % 201}", "201 labels; at most 200 can be choices"),
+        (lambda i: f"It was {i} o'clock.", "603 different labels in 603 rows look like free text; .*call the column"),
+    ],
+)
+def test_labels_that_cannot_be_choices(tmp_path: Path, label: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_task(table(tmp_path / "i.csv", ["text", "label"], [[f"t{i}", label(i)] for i in range(603)]))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (["question"], "--columns question: write question=COLUMN"),
+        (["qestion=text"], "--columns 'qestion'|--columns qestion.*question"),
+        (
+            ["question=txt"],
+            r'line 1: no column "txt" \(--columns question=txt; found: text, label\); did you mean "text"',
+        ),
+        (["question=text", "question=label"], "question is given twice"),
+    ],
+)
+def test_bad_columns(tmp_path: Path, columns: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_task(table(tmp_path / "m.csv", ["text", "label"], moods()), columns=columns)
+    with pytest.raises(UserError, match=r"builtin:kinship has no columns to name|--columns"):
+        load_task("builtin:kinship", columns=columns)
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    rows=st.lists(
+        st.dictionaries(
+            st.sampled_from(["text", "question", "label", "answer", "choices", "A", "B", "id", "prompt"]),
+            st.text(max_size=3) | st.integers(0, 3) | st.none() | st.lists(st.text(max_size=2), max_size=3),
+        ),
+        max_size=5,
+    ),
+    ending=st.sampled_from([".json", ".jsonl"]),
+)
+def test_any_table_loads_or_is_refused_in_one_line(tmp_path: Path, rows: list[Any], ending: str) -> None:
+    path = tmp_path / f"any{ending}"
+    path.write_text(json.dumps(rows) if ending == ".json" else "\n".join(map(json.dumps, rows)))
+    try:
+        assert isinstance(load_task(str(path)), Task)
+    except UserError as error:
+        assert len(str(error).splitlines()) == 1
