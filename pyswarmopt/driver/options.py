@@ -19,7 +19,6 @@ from pyswarmopt.driver.workers import MapLike
 Callback = Callable[[Result], bool | None]
 Start = npt.ArrayLike | Result | str | os.PathLike[str]
 
-MATRIX_DIM = 100  # the most coordinates for which the default keeps matrices of D x D numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +88,7 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     if options.given is not None:
         return options.given
     no_descents = options.population is not None or options.noisy or options.asynchronous or problem.constrained
-    if no_descents or problem.dim > MATRIX_DIM:
+    if no_descents:
         return _constriction(options.population, options.max_evals)
     return recipes.covariant() if problem.discrete else None
 
