@@ -1,10 +1,10 @@
-"""The default search in many coordinates, beside L-BFGS-B from random points and separable CMA-ES, at n x D evaluations.
+"""The default search in many coordinates, beside L-BFGS-B from random points and separable CMA-ES, by n x D calls.
 
     python benchmarks/scaling/dimensions.py --dims 99,100,101 --seeds 3 --out runs/dimensions.jsonl
     python benchmarks/scaling/dimensions.py --table runs/dimensions.jsonl
 
-Boxes are [-5, 5]^D, optima at random points of [-4, 4]^D with value 0; every solver has the same functions and counts of
-evaluations, and one that returns early is started again with another seed. Needs: pip install cma scipy; `constriction`
+Boxes are [-5, 5]^D, optima at random points of [-4, 4]^D with value 0; every solver has the same functions and as many
+evaluations, and one that returns early is started again with another seed. Needs: pip install cma scipy. `constriction`
 is what `recipe=None` was above 100 coordinates in 0.1.0. Runs that are in the file are not made again.
 """
 
@@ -132,7 +132,8 @@ def separable_cma(fun: Counted, dim: int, budget: int, seed: int) -> None:
 
     random = np.random.default_rng(seed)
     options = {
-        "bounds": [LOW, HIGH], "maxfevals": budget, "seed": seed + 1, "verbose": -9, "verb_log": 0, "CMA_diagonal": True,
+        "bounds": [LOW, HIGH], "maxfevals": budget, "seed": seed + 1, "verbose": -9, "verb_log": 0,
+        "CMA_diagonal": True,
     }  # fmt: skip
     cma.fmin2(fun, lambda: random.uniform(LOW, HIGH, dim), 2.0, restarts=30, bipop=True, options=options)
 

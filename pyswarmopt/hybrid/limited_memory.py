@@ -15,7 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.hybrid.descent import (
-    EPS, FIRST_DIFFERENCE, FIRST_STEP, LARGEST_DIFFERENCE, SMALLEST_DIFFERENCE, Descent,
+    EPS,
+    FIRST_DIFFERENCE,
+    FIRST_STEP,
+    LARGEST_DIFFERENCE,
+    SMALLEST_DIFFERENCE,
+    Descent,
 )  # fmt: skip
 from pyswarmopt.hybrid.phase import BATCH, NONE, Floats
 

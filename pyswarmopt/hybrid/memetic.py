@@ -9,7 +9,10 @@ What takes its turn, in this order:
    quasi-Newton restarts from random points, which take the place of the many small runs of BIPOP (Hansen 2009, GECCO
    workshop): half as many evaluations as the swarm while the best point is theirs, else an eighth.
 
-The first descent is cut short after 100 D evaluations and goes on as if it were a restart.
+The first descent is cut short after 100 D evaluations and goes on as if it were a restart. From 30 coordinates on,
+where no Hessian is affordable, the test comes first, and later descents start from what the swarm has found.
+
+Above `MATRIX_DIM` coordinates `LimitedMemory` and `SeparableSwarm` take the places of the two that keep matrices.
 """
 
 from __future__ import annotations
@@ -63,9 +66,10 @@ LARGE = SMALL | {"descent": "LimitedMemory", "swarm": "SeparableSwarm"}
 
 
 class MemeticSwarm:
-    """An `Optimizer` for a smooth or rugged function of up to some hundred coordinates that costs more than a matrix.
+    """An `Optimizer` for a smooth or rugged function.
 
-    It works in the unit box, so units and offsets of x make no difference. It keeps matrices of D x D numbers.
+    It works in the unit box, so units and offsets of x make no difference. Up to 100 coordinates it keeps matrices of
+    D x D numbers, above that vectors.
 
     Args:
         bounds: the box; see `pyswarmopt.boundary.make_box`.
@@ -365,7 +369,9 @@ class MemeticSwarm:
         self._spent, self._granted, self._population = dict(saved["spent"]), saved["granted"], saved["population"]
         self._asked = saved["asked"].cpu().clone() if "asked" in saved else None
         # Files of 0.1.0 say nothing of these, and go on as they began.
-        self._slots = dict(saved.get("slots", FORMER))
+        self._slots = saved.get("slots", FORMER)
+        if self._slots not in (FORMER, SMALL, LARGE):
+            raise ValueError(f"slots are {self._slots!r}")
         self._first_population = saved.get("first_population")
         self._test_first = bool(saved.get("test_first", False))
         kinds = {name: KINDS[self._slots[name]] for name in saved["phases"]}

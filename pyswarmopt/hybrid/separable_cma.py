@@ -1,7 +1,7 @@
 """A swarm that adapts a variance for each coordinate, as a phase: sep-CMA-ES (Ros & Hansen 2008, PPSN X).
 
-CMA-ES (`cma_es`) with a diagonal covariance, which is learnt (D + 2) / 3 times faster, in memory and time of order D for
-a particle. The worse half does not count, as in that paper.
+CMA-ES (`cma_es`) with a diagonal covariance, which is learnt (D + 2) / 3 times faster, in memory and time of order D
+for a particle. The worse half does not count, as in that paper.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 import pyswarmopt as pso
 from pyswarmopt.algorithms.covariant import EigenFactors
 from pyswarmopt.base.optimizer import Optimizer
-from pyswarmopt.driver.options import Options
+from pyswarmopt.driver.asynchronous import AsynchronousSearch
+from pyswarmopt.driver.options import Options, Problem, former_algorithm
 from pyswarmopt.driver.search import Search
 from pyswarmopt.hybrid.axis_search import AxisSearch, CheckedAxisSearch, SeparabilityTest
 from pyswarmopt.hybrid.bfgs import QuasiNewton
@@ -337,19 +338,50 @@ def bowl(x):
     [
         ({}, "memetic"),
         ({"x0": [0.0, 0.0]}, "memetic"),
-        ({"population": 12}, "constriction"),
-        ({"noisy": True}, "constriction"),
+        ({"population": 12}, "memetic"),
+        ({"noisy": True}, "surrogate"),
+        ({"asynchronous": True}, "surrogate"),
+        ({"population": 12, "noisy": True}, "surrogate"),
         ({"integrality": [True, False]}, "covariant"),
+        ({"integrality": [True, False], "population": 12}, "covariant"),
         ({"categorical": [True, False]}, "covariant"),
-        ({"constraints": lambda x: 1 - x.sum()}, "constriction"),
+        ({"constraints": lambda x: 1 - x.sum()}, "covariant"),
+        ({"recipe": "clpso"}, "clpso"),
     ],
 )
-def test_the_default_suits_the_problem(options, name):
-    search = Search(Options(bowl, [(-5, 5)] * 2, max_evals=900, seed=0, **options))
-    swarm = search._swarm
-    assert ("memetic" if isinstance(swarm, pso.MemeticSwarm) else swarm.recipe.name) == name
-    r = search.run()
-    assert r.nfev <= 900 and r.fun < 0.6
+def test_the_default_suits_the_problem_and_the_result_names_it(options, name):
+    r = pso.minimize(bowl, [(-5, 5)] * 2, max_evals=900, seed=0, **options)
+    assert r.algorithm == name and r.nfev <= 900 and r.fun < 0.6
+
+
+def test_a_population_is_that_of_the_first_swarm():
+    search = pso.MemeticSwarm([(-5, 5)] * 2, seed=0, population=17)
+    sizes = []
+    for _ in range(600):
+        x = search.ask()
+        sizes += [len(x)] if search._turn == "swarm" else []
+        search.tell(x, coupled(x))
+    assert sizes[0] == 17 and set(sizes) <= {17, 34, 68}
+    assert pso.minimize(bowl, [(-5, 5)] * 5, population=20, max_evals=1000, seed=0).fun < 1e-20
+
+
+@pytest.mark.parametrize(("workers", "particles"), [(1, 6), ("threads:3", 6), (9, 9)])
+def test_an_asynchronous_search_has_a_particle_for_every_worker(workers, particles):
+    search = AsynchronousSearch(Options(bowl, [(-5, 5)] * 2, max_evals=50, asynchronous=True, seed=0, workers=workers))
+    assert len(search._swarm.positions) == particles
+
+
+@pytest.mark.parametrize("options", [{"noisy": True}, {"constraints": lambda x: 1 - x.sum()}, {"population": 7}])
+def test_a_file_of_another_default_goes_on_with_what_wrote_it(options, tmp_path):
+    """0.1.0 took the ring of constriction for these."""
+    problem = Problem(2, "constraints" in options, False)
+    ring = former_algorithm(Options(bowl, [(-5, 5)] * 2, **options), problem)
+    box, path = [(-5, 5)] * 2, tmp_path / "c.npz"
+    pso.minimize(bowl, box, recipe=ring, max_iter=5, seed=1, checkpoint=path, **options)
+    resumed = pso.minimize(bowl, box, max_iter=12, seed=1, checkpoint=path, **options)
+    whole = pso.minimize(bowl, box, recipe=ring, max_iter=12, seed=1, **options)
+    assert resumed.algorithm == "constriction" and list(resumed.history) == list(whole.history)
+    assert pso.minimize(bowl, box, max_iter=2, seed=1, **options).algorithm != "constriction"
 
 
 def ridges(x):
@@ -382,7 +414,7 @@ def test_many_coordinates_need_no_matrices():
 
 def test_a_budget_too_small_for_gradients_goes_to_the_swarm():
     search = Search(Options(bowl, [(-5, 5)] * 400, max_evals=800, seed=0))
-    assert search.run().nfev == 800 and search._swarm._spent ["descent"] == 0
+    assert search.run().nfev == 800 and search._swarm._spent["descent"] == 0
 
 
 def test_a_limited_memory_descent_takes_the_steps_of_bfgs_while_it_remembers_all():
@@ -441,7 +473,8 @@ def test_variances_are_learnt_as_the_paper_of_sep_cma_says():
     swarm.tell(values)
     c_1, c_mu = (min(1, rate * (dim + 2) / 3) for rate in (r.c_1, r.c_mu))
     path = math.sqrt(r.c_c * (2 - r.c_c) * r.mu_eff) * (r.weights[: r.mu] @ y)
-    expected = [1 - c_1 - c_mu + c_1 * p**2 + c_mu * (r.weights[: r.mu] @ column**2) for p, column in zip(path, y.T, strict=True)]
+    kept, spread = 1 - c_1 - c_mu, [r.weights[: r.mu] @ column**2 for column in y.T]
+    expected = [kept + c_1 * p**2 + c_mu * part for p, part in zip(path, spread, strict=True)]
     np.testing.assert_allclose(swarm.covariance, expected, rtol=1e-9)
 
 
