@@ -54,11 +54,12 @@ def minimize(
         bounds: D pairs (low, high) of finite numbers as in SciPy, or its `Bounds`, or two NumPy arrays (low, high); see
             `pyswarmopt.boundary.make_box`.
         recipe: a name, a `Recipe`, or None: what does best in docs/evidence.md. That is `MemeticSwarm` (descents by
-            differences beside a swarm that adapts its covariance) for a deterministic function of up to 100 real
-            coordinates; `recipes.covariant` with integers or categories; and `recipes.constriction` with constraints,
-            noise, a given `population`, an asynchronous search, or a larger D.
-        population: particles; default: the recipe's. `MemeticSwarm` chooses its own; the constriction swarm has 40
-            then, less for budgets below 800 evaluations, so that at least 20 iterations fit, but never below 5.
+            differences beside a swarm that adapts its covariance) for a deterministic function of real coordinates,
+            however many; `recipes.covariant` with integers, categories or constraints; `recipes.surrogate` with noise
+            or in an asynchronous search. In place of these two it is `recipes.constriction` above 100 coordinates.
+            `Result.algorithm` says what ran.
+        population: particles; it does not change the algorithm. Default: the recipe's; `MemeticSwarm` chooses its
+            own, and an asynchronous search has at least as many as workers.
         max_evals: the most calls of `fun`, never exceeded. Default: 1000 * D if `max_iter` is not given
             either and the recipe has no stop rule of its own. With constraints, points that break one count too.
         max_iter: the most moves; takes the place of the recipe's own limit.

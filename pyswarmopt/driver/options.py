@@ -14,12 +14,14 @@ from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.driver.evaluation import Objective, OnError
 from pyswarmopt.driver.history import Granularity
 from pyswarmopt.driver.result import Result
-from pyswarmopt.driver.workers import MapLike
+from pyswarmopt.driver.workers import MapLike, Workers
+from pyswarmopt.hybrid.memetic import MATRIX_DIM
 
 Callback = Callable[[Result], bool | None]
 Start = npt.ArrayLike | Result | str | os.PathLike[str]
 
-MATRIX_DIM = 100  # the most coordinates for which the default keeps matrices of D x D numbers
+UNKNOWN_WORKERS = 40  # particles for as many workers as there may be
+TO_A_FEASIBLE_POINT = 20  # particles: ten converge before they find the thin feasible part of problem G06
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,15 +85,46 @@ class Problem(NamedTuple):
 def algorithm(options: Options, problem: Problem) -> Recipe | None:
     """The recipe given, or what runs by default; None for `pyswarmopt.hybrid.memetic.MemeticSwarm`.
 
-    Descents need a deterministic function of real coordinates, rounds that all return, and no constraints, of which a
-    small swarm may find no feasible point. docs/evidence.md says how the defaults were chosen.
+    Descents need a deterministic function of real coordinates, no constraints and rounds that all return. Where they
+    cannot be used, it is the best swarm that can: `surrogate`, or `covariant` where costs are no quadratic; both make
+    matrices of D x D numbers, so beyond `MATRIX_DIM` it is the ring of `constriction`. docs/evidence.md says how the
+    defaults were chosen.
     """
+    if options.given is not None:
+        return options.given
+    if not (options.noisy or options.asynchronous or problem.constrained or problem.discrete):
+        return None
+    if problem.dim > MATRIX_DIM:
+        return _constriction(options.population, options.max_evals)
+    if not (problem.constrained or problem.discrete):
+        return recipes.surrogate(population=max(recipes.surrogate().population, _calls_at_once(options)))
+    particles = recipes.covariant().population
+    if problem.constrained:
+        particles = _affordable(TO_A_FEASIBLE_POINT, options.max_evals)
+    return recipes.covariant(population=max(particles, _calls_at_once(options)))
+
+
+def _calls_at_once(options: Options) -> int:
+    """Particles without which workers would wait: in an asynchronous search no more calls are under way."""
+    if not options.asynchronous:
+        return 1
+    workers = Workers(options.workers)
+    return UNKNOWN_WORKERS if workers.kind in ("ray", "map") else workers.count
+
+
+def former_algorithm(options: Options, problem: Problem) -> Recipe | None:
+    """What ran by default in 0.1.0, whose checkpoints go on with it."""
     if options.given is not None:
         return options.given
     no_descents = options.population is not None or options.noisy or options.asynchronous or problem.constrained
     if no_descents or problem.dim > MATRIX_DIM:
         return _constriction(options.population, options.max_evals)
     return recipes.covariant() if problem.discrete else None
+
+
+def name_of(recipe: Recipe | None) -> str:
+    """The name of an algorithm as `Result.algorithm` has it."""
+    return "memetic" if recipe is None else recipe.name
 
 
 def useful_starts(options: Options) -> int:
@@ -105,9 +138,21 @@ def useful_starts(options: Options) -> int:
 
 
 def _constriction(population: int | None, max_evals: int | None) -> Recipe:
-    """The default where descents cannot be used: small for a small budget."""
-    affordable = 40 if max_evals is None else min(40, max(5, max_evals // 20))
-    return recipes.constriction(population=affordable if population is None else population)
+    return recipes.constriction(population=_affordable(40, max_evals) if population is None else population)
 
 
-__all__ = ["Callback", "Options", "Problem", "Start", "algorithm", "useful_starts"]
+def _affordable(population: int, max_evals: int | None) -> int:
+    """A population that is small for a small budget: at least 20 iterations, but 5 particles."""
+    return population if max_evals is None else min(population, max(5, max_evals // 20))
+
+
+__all__ = [
+    "Callback",
+    "Options",
+    "Problem",
+    "Start",
+    "algorithm",
+    "former_algorithm",
+    "name_of",
+    "useful_starts",
+]

@@ -42,6 +42,7 @@ class Result:
         fun_stderr: standard error of `fun`; 0 unless ``noisy=True``, infinite for a single draw.
         n_best: draws that `fun` is the mean of.
         maxcv: the largest violation of a constraint at x; 0 if it is feasible.
+        algorithm: what ran: "memetic" for `MemeticSwarm`, else the name of the recipe.
     """
 
     x: npt.NDArray[np.float64]
@@ -55,6 +56,7 @@ class Result:
     fun_stderr: float = 0.0
     n_best: int = 1
     maxcv: float = 0.0
+    algorithm: str = ""
 
 
 def message(stop: dict[str, float], fun: float, maxcv: float = 0.0) -> str:

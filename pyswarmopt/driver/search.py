@@ -19,7 +19,16 @@ from pyswarmopt.driver.constraints import INFEASIBLE, Constraints, ranked
 from pyswarmopt.driver.encoding import Coding, make_coding
 from pyswarmopt.driver.evaluation import Bools, Evaluator, Floats
 from pyswarmopt.driver.history import History
-from pyswarmopt.driver.options import Callback, Options, Problem, Start, algorithm, useful_starts
+from pyswarmopt.driver.options import (
+    Callback,
+    Options,
+    Problem,
+    Start,
+    algorithm,
+    former_algorithm,
+    name_of,
+    useful_starts,
+)  # fmt: skip
 from pyswarmopt.driver.resampling import Resampler, Sample
 from pyswarmopt.driver.result import INTERRUPTED, Result, message
 from pyswarmopt.driver.same_objective import check_mean, check_value, source_digest, warn_of_source
@@ -49,7 +58,8 @@ class Search:
         self._constraints = Constraints(options.constraints, dim)
         self._coding = make_coding(box, options.integrality, options.categorical)
         discrete = bool(self._coding.integers.any() or self._coding.categories.any())
-        recipe = algorithm(options, Problem(dim, bool(self._constraints), discrete))
+        recipe = _algorithm(options, Problem(dim, bool(self._constraints), discrete))
+        self._algorithm = name_of(recipe)
         max_evals = options.max_evals
         if max_evals is None and options.max_iter is None and not (recipe is not None and recipe.stop):
             max_evals = 1000 * dim
@@ -75,7 +85,7 @@ class Search:
         bounds, encoded = self._coding.bounds(), None if start is None else self._coding.encode(start)
         if recipe is None:
             limits = self._max_evals, options.max_iter, target
-            return MemeticSwarm(bounds, encoded, options.maximize, options.seed, *limits)
+            return MemeticSwarm(bounds, encoded, options.maximize, options.seed, *limits, options.population)
         population = options.population
         if start is not None and population is None:
             population = max(recipe.population, len(start))
@@ -92,8 +102,8 @@ class Search:
         """What a checkpoint must have been written for, so that the search can go on from it."""
         return {
             "bounds": [box.low.tolist(), box.high.tolist()],
-            "recipe": "memetic" if recipe is None else recipe.name,
-            "population": len(self._swarm.positions) if isinstance(self._swarm, Swarm) else None,
+            "recipe": name_of(recipe),
+            "population": len(self._swarm.positions) if isinstance(self._swarm, Swarm) else options.population,
             "maximize": options.maximize,
             "seed": None if options.seed is None else int(options.seed),
             "x0": None if start is None else start.tolist(),
@@ -233,6 +243,7 @@ class Search:
             fun_stderr=stderr,
             n_best=n,
             maxcv=maxcv,
+            algorithm=self._algorithm,
         )
 
     def _final_draws(self) -> int:
@@ -290,6 +301,16 @@ class Search:
         self._history.load_state_dict(saved)
         if self._resampler is not None:
             self._resampler.load_state_dict(saved)
+
+
+def _algorithm(options: Options, problem: Problem) -> Recipe | None:
+    """What runs; where the search goes on from a file of 0.1.0, what ran by default then."""
+    chosen, former = algorithm(options, problem), former_algorithm(options, problem)
+    if options.checkpoint is None or name_of(chosen) == name_of(former) or not os.path.lexists(options.checkpoint):
+        return chosen
+    saved = checkpoints.read(options.checkpoint)
+    with checkpoints.taking_over(options.checkpoint):
+        return former if json.loads(saved.get("problem", "{}")).get("recipe") == name_of(former) else chosen
 
 
 def _stop_rules(recipe: Recipe, max_iter: int | None, target: float | None) -> tuple[StopRule, ...]:

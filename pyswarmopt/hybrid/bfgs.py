@@ -1,4 +1,4 @@
-"""A quasi-Newton descent by differences, as a phase: BFGS, one Newton step, an interpolating line search.
+"""A quasi-Newton descent by differences, as a phase: BFGS and one Newton step.
 
 Every gradient is one batch of D points, so it can be evaluated in parallel. What differs from the textbook (Nocedal &
 Wright 2006, Numerical Optimization, chapters 3, 6 and 8; equation numbers are theirs):
@@ -8,7 +8,6 @@ Wright 2006, Numerical Optimization, chapters 3, 6 and 8; equation numbers are t
   the coordinates cannot.
 - After a few iterations the Hessian is measured once, (D + 1)(D + 2)/2 points: as much as D/2 gradients, where BFGS
   needs D of them to learn as much. Its negative eigenvalues count by their size (Dauphin et al. 2014, "saddle-free").
-- A coordinate at a wall that the cost pushes on stays there (projected Newton, Bertsekas 1982).
 """
 
 from __future__ import annotations
@@ -19,62 +18,39 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.hybrid.phase import NONE, Floats, Phase
-
-EPS = float(np.finfo(np.float64).eps)
-FIRST_DIFFERENCE = 1e-4  # of the side of the box, while no curvature is known
-LARGEST_DIFFERENCE = 1e-3
-SMALLEST_DIFFERENCE = 1e-11
-FIRST_STEP = 0.2  # length of the first step, as a share of the box
-LONGEST_STEP = 0.5  # in any coordinate
-NEWTON_AFTER = 3  # iterations; fewer suffice where the function is a plain bowl
-TRIES = 8  # points of a line search that finds nothing better
-TRIVIAL_GAIN = 1e-14  # of the cost, thrice in a row: the end
+from pyswarmopt.hybrid.descent import (
+    EPS,
+    FIRST_DIFFERENCE,
+    FIRST_STEP,
+    LARGEST_DIFFERENCE,
+    SMALLEST_DIFFERENCE,
+    Descent,
+)  # fmt: skip
+from pyswarmopt.hybrid.phase import NONE, Floats
 
 
 @dataclass
-class QuasiNewton(Phase):
+class QuasiNewton(Descent):
     """Descends from x to a local minimum in the box [0, 1]^D.
 
     Attributes:
         x: where to start, (D,); where it stands.
-        newton: measure the Hessian once.
         cost: at x; infinite while it is not known.
+        newton: measure the Hessian once.
     """
 
-    x: Floats
     newton: bool = True
-    cost: float = math.inf
-    gradient: Floats = field(default_factory=lambda: NONE, init=False)
     inverse: Floats = field(default_factory=lambda: NONE, init=False)  # of the Hessian, (D, D)
     scaled: bool = field(default=False, init=False)  # `inverse` knows the size of the curvature
-    before: Floats = field(default_factory=lambda: NONE, init=False)  # x and gradient one iteration ago, (2, D)
-    mode: str = field(default="gradient", init=False)
-    coarseness: float = field(default=3.0, init=False)  # of differences, in units of what rounding needs
-    iterations: int = field(default=0, init=False)
-    failures: int = field(default=0, init=False)
-    trivial: int = field(default=0, init=False)
-    # the line search: x + t * direction
-    direction: Floats = field(default_factory=lambda: NONE, init=False)
-    slope: float = field(default=0.0, init=False)
-    t: float = field(default=1.0, init=False)
-    tries: int = field(default=0, init=False)
-    best_t: float = field(default=0.0, init=False)
-    best_cost: float = field(default=math.inf, init=False)
-    best_x: Floats = field(default_factory=lambda: NONE, init=False)
 
-    def propose(self, random: np.random.Generator) -> Floats:
-        if self.mode == "line":
-            return np.clip(self.x + self.t * self.direction, 0.0, 1.0)[None]
+    def _points_around(self) -> Floats:
         if self.mode == "newton":
             return self._newton_points()
         points = self._gradient_points()
         return np.concatenate([self.x[None], points]) if math.isinf(self.cost) else points
 
-    def learn(self, costs: Floats) -> None:
-        if self.mode == "line":
-            self._learn_line(float(costs[0]))
-        elif self.mode == "newton":
+    def _learn_around(self, costs: Floats) -> None:
+        if self.mode == "newton":
             self._learn_newton(costs)
         else:
             self._learn_gradient(costs)
@@ -183,63 +159,15 @@ class QuasiNewton(Phase):
 
     # ---- the line search ----
 
-    def _head(self, gradient: Floats) -> None:
-        """Choose the direction: downhill in the coordinates that are not pushed against a wall."""
-        self.gradient = gradient
-        free = self._free(gradient)
+    def _downhill(self, gradient: Floats, free: npt.NDArray[np.bool_]) -> Floats:
         direction = np.zeros_like(gradient)
         direction[free] = -self.inverse[np.ix_(free, free)] @ gradient[free]
-        slope = float(direction @ gradient)
-        if not slope < 0:
-            self.done = True
-            return
-        shorter = min(1.0, LONGEST_STEP / float(np.abs(direction).max()))
-        self.direction, self.slope = shorter * direction, shorter * slope
-        self.t, self.tries, self.best_t, self.best_cost = 1.0, 0, 0.0, self.cost
-        self.mode = "line"
-
-    def _free(self, gradient: Floats) -> npt.NDArray[np.bool_]:
-        return ~(((self.x <= 0) & (gradient > 0)) | ((self.x >= 1) & (gradient < 0)))
-
-    def _learn_line(self, cost: float) -> None:
-        t = self.t
-        self.tries += 1
-        if cost < self.best_cost:
-            self.best_t, self.best_cost, self.best_x = t, cost, self.batch[0].copy()
-        bend = cost - self.cost - t * self.slope
-        vertex = -self.slope * t * t / (2 * bend) if bend > 0 else 10 * t  # of the parabola, equation 3.58
-        if self.best_t == 0:
-            if self.tries < TRIES:
-                self.t = t * min(max(vertex / t, 0.03), 0.5)
-            else:
-                self._fail()
-            return
-        vertex = min(max(vertex, 0.1 * t), 10 * t)
-        # A point costs little beside a gradient: look where the parabola says, and go on while that is far ahead.
-        inexact = self.tries == 1 and abs(vertex - t) > 0.25 * t
-        ahead = self.tries < 6 and self.best_t == t and vertex >= 4 * t
-        if inexact or ahead:
-            self.t = vertex
-        else:
-            self._accept()
-
-    def _accept(self) -> None:
-        gain = self.cost - self.best_cost
-        self.before = np.stack([self.x, self.gradient])
-        self.x, self.cost = self.best_x, self.best_cost
-        self.failures = 0
-        self.trivial = self.trivial + 1 if gain <= TRIVIAL_GAIN * abs(self.cost) else 0
-        self.iterations += 1
-        self.done = self.trivial >= 3
-        self._look_around(newton=self.iterations >= NEWTON_AFTER)
+        return direction
 
     def _fail(self) -> None:
-        """Nothing better along the line: measure the Hessian, or else the gradient more coarsely, and once more."""
-        self.failures += 1
-        self.done = self.failures >= 2
         if not self.newton:
             self.coarseness *= 10
-        self._look_around(newton=True)
+        super()._fail()
 
     def _look_around(self, newton: bool) -> None:
         self.mode = "newton" if newton and self.newton else "gradient"

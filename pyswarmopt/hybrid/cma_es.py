@@ -119,7 +119,7 @@ class CovarianceSwarm(Phase):
         dim = len(self.mean)
         step = r.weights[: r.mu] @ steps[: r.mu]  # eq. 41
         self.mean = self.mean + self.sigma * step  # eq. 42; inside, as the points are
-        white = self.axes @ ((step @ self.axes) / self.lengths)
+        white = self._whitened(step)
         keep = 1 - r.c_sigma
         self.path_sigma = keep * self.path_sigma + math.sqrt(r.c_sigma * (1 + keep) * r.mu_eff) * white  # eq. 43
         norm = float(np.linalg.norm(self.path_sigma))
@@ -127,6 +127,15 @@ class CovarianceSwarm(Phase):
         self.path_c = (1 - r.c_c) * self.path_c  # eq. 45
         if not stalled:
             self.path_c = self.path_c + math.sqrt(r.c_c * (2 - r.c_c) * r.mu_eff) * step
+        self._update_covariance(steps, r, stalled)
+        self.sigma *= math.exp(min(1.0, r.c_sigma / r.d_sigma * (norm / r.expected_norm - 1)))  # eq. 44
+
+    def _whitened(self, step: Floats) -> Floats:
+        """C^(-1/2) times a step, (D,)."""
+        return self.axes @ ((step @ self.axes) / self.lengths)
+
+    def _update_covariance(self, steps: Floats, r: Rates, stalled: bool) -> None:
+        dim = len(self.mean)
         weights = r.weights.copy()
         lengths = (((steps[r.mu :] @ self.axes) / self.lengths) ** 2).sum(axis=1)
         weights[r.mu :] *= dim / np.maximum(lengths, 1e-300)  # eq. 46
@@ -134,7 +143,6 @@ class CovarianceSwarm(Phase):
         self.covariance = (  # eq. 47
             decay * self.covariance + r.c_1 * np.outer(self.path_c, self.path_c) + r.c_mu * (steps.T * weights) @ steps
         )
-        self.sigma *= math.exp(min(1.0, r.c_sigma / r.d_sigma * (norm / r.expected_norm - 1)))  # eq. 44
 
     def _decompose(self) -> None:
         self.covariance = (self.covariance + self.covariance.T) / 2

@@ -9,7 +9,10 @@ What takes its turn, in this order:
    quasi-Newton restarts from random points, which take the place of the many small runs of BIPOP (Hansen 2009, GECCO
    workshop): half as many evaluations as the swarm while the best point is theirs, else an eighth.
 
-The first descent is cut short after 100 D evaluations and goes on as if it were a restart.
+The first descent is cut short after 100 D evaluations and goes on as if it were a restart. From 30 coordinates on,
+where no Hessian is affordable, the test comes first, and later descents start from what the swarm has found.
+
+Above `MATRIX_DIM` coordinates `LimitedMemory` and `SeparableSwarm` take the places of the two that keep matrices.
 """
 
 from __future__ import annotations
@@ -28,28 +31,45 @@ from torch import Tensor
 from pyswarmopt.base import checkpoint
 from pyswarmopt.base.inputs import as_mask, as_matrix, as_values
 from pyswarmopt.base.optimizer import Point
-from pyswarmopt.hybrid.axis_search import AxisSearch, SeparabilityTest
+from pyswarmopt.hybrid.axis_search import AxisSearch, CheckedAxisSearch, SeparabilityTest
 from pyswarmopt.hybrid.bfgs import QuasiNewton
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm, default_population
+from pyswarmopt.hybrid.descent import Descent
+from pyswarmopt.hybrid.limited_memory import LimitedMemory
 from pyswarmopt.hybrid.phase import Floats, Phase
+from pyswarmopt.hybrid.separable_cma import SeparableSwarm
 from pyswarmopt.hybrid.unit_box import UnitBox
 from pyswarmopt.parts.boundary import make_box
 
 FIRST_DESCENT = 100  # evaluations per dimension that the first descent has for itself
 SHARE_AHEAD, SHARE_BEHIND = 0.5, 0.125  # evaluations of later descents for each one of the swarm
 SIGMA = 0.2  # first step size of the swarm, as a share of the box
+LEAST_POPULATION = 4
 GROWTH = 2  # of its population at a restart
 OFF_CENTRE = 0.01  # of the box: in the very middle a symmetrical function has no slope
 NEWTON_BUDGET = 0.25  # the most of all evaluations that measuring one Hessian may take
-SLOTS: dict[str, type[Phase]] = {
-    "descent": QuasiNewton, "test": SeparabilityTest, "axes": AxisSearch, "swarm": CovarianceSwarm,
+MATRIX_DIM = 100  # the most coordinates with matrices of D x D numbers
+# Where a Hessian is not affordable and the test is a trifle, it comes before the first descent and says what that gets.
+TEST_FIRST = 30  # coordinates
+SEPARABLE_DESCENT = 10  # evaluations per dimension of the first descent where the axes can be searched next
+LEAST_DESCENT = 3  # evaluations per dimension without which gradients are of no use
+KINDS: dict[str, type[Phase]] = {
+    kind.__name__: kind
+    for kind in (
+        QuasiNewton, LimitedMemory, SeparabilityTest, AxisSearch, CheckedAxisSearch, CovarianceSwarm, SeparableSwarm,
+    )
 }  # fmt: skip
+# What takes each turn, by the name of its class.
+FORMER = {"descent": "QuasiNewton", "test": "SeparabilityTest", "axes": "AxisSearch", "swarm": "CovarianceSwarm"}
+SMALL = FORMER | {"axes": "CheckedAxisSearch"}
+LARGE = SMALL | {"descent": "LimitedMemory", "swarm": "SeparableSwarm"}
 
 
 class MemeticSwarm:
-    """An `Optimizer` for a smooth or rugged function of up to some hundred coordinates that costs more than a matrix.
+    """An `Optimizer` for a smooth or rugged function.
 
-    It works in the unit box, so units and offsets of x make no difference. It keeps matrices of D x D numbers.
+    It works in the unit box, so units and offsets of x make no difference. Up to 100 coordinates it keeps matrices of
+    D x D numbers, above that vectors.
 
     Args:
         bounds: the box; see `pyswarmopt.boundary.make_box`.
@@ -60,6 +80,7 @@ class MemeticSwarm:
             Hessians.
         max_iter: stop after so many rounds; the first one counts 0.
         target: stop when the best value is at least as good.
+        population: particles of the first swarm, which doubles at restarts: 4 if it is less, by default 4 + 3 ln D.
 
     Raises:
         ValueError: arguments that do not fit each other.
@@ -83,11 +104,14 @@ class MemeticSwarm:
         max_evals: int | None = None,
         max_iter: int | None = None,
         target: float | None = None,
+        population: int | None = None,
     ) -> None:
         cpu = torch.device("cpu")
         start = None if positions is None else as_matrix("positions", positions, torch.float64, cpu)
         box = make_box(bounds, None if start is None else start.shape[1], torch.float64, cpu)
         self._box = UnitBox(box.low.numpy(), box.high.numpy())
+        self._slots = SMALL if self._box.dim <= MATRIX_DIM else LARGE
+        self._test_first = self._box.dim >= TEST_FIRST and not self._hessian_is_affordable(max_evals)
         self._random = np.random.default_rng(seed)
         self._sign = -1.0 if maximize else 1.0
         self._max_evals, self._max_iter, self._target = max_evals, max_iter, target
@@ -100,6 +124,7 @@ class MemeticSwarm:
         self._rounds = self._evaluations = 0
         self._spent = {"descent": 0, "swarm": 0}
         self._granted = 0  # evaluations of the first descent
+        self._first_population = None if population is None else max(population, LEAST_POPULATION)
         self._population = 0  # of the present swarm
 
     # ---- the loop ----
@@ -165,16 +190,19 @@ class MemeticSwarm:
         if not self._box.dim:
             return np.empty((1, 0))
         if self._turn == "start":
-            self._turn = "descent"
+            self._turn = self._next_turn()
         phase = self._phases.get(self._turn)
-        if phase is None or phase.done:
+        outdone = self._test_first and self._turn == "descent" and self._best_by == "swarm"
+        if phase is None or phase.done or (outdone and _ended(phase)):
             phase = self._phases[self._turn] = self._begin(self._turn)
         return phase.ask(self._random)
 
     def _next_turn(self) -> str:
-        test = self._phases.get("test")
         if not self._box.dim:
             return "start"
+        if self._test_first:
+            return self._next_turn_after_test()
+        test = self._phases.get("test")
         if test is None:
             descent = self._phases.get("descent")
             self._granted = self._spent["descent"]
@@ -184,30 +212,64 @@ class MemeticSwarm:
         axes = self._phases.get("axes")
         if isinstance(test, SeparabilityTest) and test.separable and not (axes is not None and axes.done):
             return "axes"
-        share = SHARE_AHEAD if self._best_by == "descent" else SHARE_BEHIND
+        return self._shared_turn()
+
+    def _next_turn_after_test(self) -> str:
+        """As `_next_turn`, where gradients are dear."""
+        test, descent, axes = (self._phases.get(name) for name in ("test", "descent", "axes"))
+        if self._max_evals is not None and self._max_evals < LEAST_DESCENT * self._box.dim:
+            return "swarm"
+        if descent is None:
+            return "descent"
+        if not isinstance(test, SeparabilityTest):
+            return "test"
+        if axes is None and "swarm" not in self._phases:
+            self._granted = self._spent["descent"]
+            grant = (SEPARABLE_DESCENT if test.separable else FIRST_DESCENT) * self._box.dim
+            if not (_ended(descent) or self._granted >= grant):
+                return "descent"
+        if test.separable and not (axes is not None and axes.done):
+            return "axes"
+        return self._shared_turn()
+
+    def _shared_turn(self) -> str:
+        ahead = self._best_by == "descent" and not (self._test_first and _ended(self._phases["descent"]))
+        share = SHARE_AHEAD if ahead else SHARE_BEHIND
         owed = share * self._spent["swarm"] - (self._spent["descent"] - self._granted)
         return "descent" if owed > 0 else "swarm"
 
     def _begin(self, name: str) -> Phase:
-        dim = self._box.dim
         if name == "descent":
-            first = name not in self._phases
-            hessian = (dim + 1) * (dim + 2) // 2
-            affordable = self._max_evals is None or hessian <= NEWTON_BUDGET * self._max_evals
-            known = first and math.isfinite(self._best_cost)
-            x = self._first_point() if first else self._random.random(dim)
-            return QuasiNewton(x, affordable, self._best_cost if known else math.inf)
-        if name == "test":
-            return SeparabilityTest(self._box.encode(self._best_x.numpy()), self._best_cost)
-        if name == "axes":
-            return AxisSearch(self._box.encode(self._best_x.numpy()), self._best_cost)
-        first = self._population == 0
-        self._population = default_population(dim) if first else GROWTH * self._population
-        mean = self._first_point() if first and len(self._start) else self._random.random(dim)
-        return CovarianceSwarm(mean, SIGMA, self._population)
+            return self._begin_descent()
+        if name == "swarm":
+            return self._begin_swarm()
+        return KINDS[self._slots[name]](self._box.encode(self._best_x.numpy()), self._best_cost)  # type: ignore[call-arg]
+
+    def _begin_descent(self) -> Phase:
+        """From the first point, then from random ones, or with dear gradients from the best if it is the swarm's."""
+        known, x = math.inf, self._random.random(self._box.dim) if "descent" in self._phases else self._first_point()
+        if "descent" not in self._phases or (self._test_first and self._best_by == "swarm"):
+            known = self._best_cost
+            x = self._box.encode(self._best_x.numpy()) if math.isfinite(known) else x
+        if self._slots["descent"] == "LimitedMemory":
+            return LimitedMemory(x, known)
+        return QuasiNewton(x, known, self._hessian_is_affordable(self._max_evals))
+
+    def _hessian_is_affordable(self, max_evals: int | None) -> bool:
+        dim = self._box.dim
+        if self._slots["descent"] == "LimitedMemory":
+            return False
+        return max_evals is None or (dim + 1) * (dim + 2) // 2 <= NEWTON_BUDGET * max_evals
+
+    def _begin_swarm(self) -> Phase:
+        dim, first = self._box.dim, self._population == 0
+        self._population = (self._first_population or default_population(dim)) if first else GROWTH * self._population
+        mean = self._first_point() if first and (len(self._start) or self._test_first) else self._random.random(dim)
+        kind = SeparableSwarm if self._slots["swarm"] == "SeparableSwarm" else CovarianceSwarm
+        return kind(mean, SIGMA, self._population)
 
     def _first_point(self) -> Floats:
-        if len(self._start):
+        if math.isfinite(self._best_cost) or len(self._start):
             return self._box.encode(self._best_x.numpy())
         return 0.5 + OFF_CENTRE * self._random.uniform(-1, 1, self._box.dim)
 
@@ -250,6 +312,9 @@ class MemeticSwarm:
             "spent": dict(self._spent),
             "granted": self._granted,
             "population": self._population,
+            "first_population": self._first_population,
+            "slots": dict(self._slots),
+            "test_first": self._test_first,
         }
         if self._asked is not None:
             saved["asked"] = self._asked.clone()
@@ -290,7 +355,7 @@ class MemeticSwarm:
         checkpoint.check(saved, {"low": one, "high": one, "best_position": one, "start": (torch.float64, "nD")}, sizes)
         checkpoint.check(saved, {"best_costs": (torch.float64, "c")}, {"c": 1})
         kinds = {"sign": float, "random": dict, "turn": str, "best_by": str, "phases": list, "spent": dict}
-        if saved["turn"] not in ("start", *SLOTS):
+        if saved["turn"] not in ("start", *FORMER):
             raise ValueError(f"turn is {saved['turn']!r}")
         checkpoint.check(saved, kinds | dict.fromkeys(("rounds", "evaluations", "granted", "population"), int))
         self._box = UnitBox(saved["low"].cpu().numpy().copy(), saved["high"].cpu().numpy().copy())
@@ -303,7 +368,14 @@ class MemeticSwarm:
         self._turn, self._rounds, self._evaluations = saved["turn"], saved["rounds"], saved["evaluations"]
         self._spent, self._granted, self._population = dict(saved["spent"]), saved["granted"], saved["population"]
         self._asked = saved["asked"].cpu().clone() if "asked" in saved else None
-        self._phases = {name: SLOTS[name].from_state(dict(saved), f"{name}.") for name in saved["phases"]}
+        # Files of 0.1.0 say nothing of these, and go on as they began.
+        self._slots = saved.get("slots", FORMER)
+        if self._slots not in (FORMER, SMALL, LARGE):
+            raise ValueError(f"slots are {self._slots!r}")
+        self._first_population = saved.get("first_population")
+        self._test_first = bool(saved.get("test_first", False))
+        kinds = {name: KINDS[self._slots[name]] for name in saved["phases"]}
+        self._phases = {name: kind.from_state(dict(saved), f"{name}.") for name, kind in kinds.items()}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to one file, atomically and without pickle."""
@@ -324,6 +396,11 @@ class MemeticSwarm:
             search = cls((saved["low"], saved["high"]), max_evals=max_evals, max_iter=max_iter, target=target)
             search.load_state_dict(saved)
         return search
+
+
+def _ended(descent: Phase) -> bool:
+    """Whether a descent has come to its end, or so near that little more is to be gained."""
+    return descent.done or (isinstance(descent, Descent) and descent.slow)
 
 
 __all__ = ["MemeticSwarm"]

@@ -16,6 +16,7 @@ import torch
 
 Floats = npt.NDArray[np.float64]
 NONE = np.empty(0)
+BATCH = 2**18  # numbers in a batch of differences, at most, unless a single point has more
 
 
 @dataclass
@@ -69,4 +70,4 @@ class Phase(ABC):
         return phase
 
 
-__all__ = ["NONE", "Floats", "Phase"]
+__all__ = ["BATCH", "NONE", "Floats", "Phase"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,15 @@ from hypothesis import strategies as st
 import pyswarmopt as pso
 from pyswarmopt.algorithms.covariant import EigenFactors
 from pyswarmopt.base.optimizer import Optimizer
-from pyswarmopt.driver.options import Options
+from pyswarmopt.driver.asynchronous import AsynchronousSearch
+from pyswarmopt.driver.options import Options, Problem, former_algorithm
 from pyswarmopt.driver.search import Search
-from pyswarmopt.hybrid.axis_search import AxisSearch, SeparabilityTest
+from pyswarmopt.hybrid.axis_search import AxisSearch, CheckedAxisSearch, SeparabilityTest
 from pyswarmopt.hybrid.bfgs import QuasiNewton
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm, Rates
-from pyswarmopt.hybrid.phase import Phase
+from pyswarmopt.hybrid.limited_memory import LimitedMemory
+from pyswarmopt.hybrid.phase import BATCH, Phase
+from pyswarmopt.hybrid.separable_cma import SeparableSwarm
 from pyswarmopt.parts.velocity import Snapshot
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks" / "bbob"))
@@ -334,24 +338,144 @@ def bowl(x):
     [
         ({}, "memetic"),
         ({"x0": [0.0, 0.0]}, "memetic"),
-        ({"population": 12}, "constriction"),
-        ({"noisy": True}, "constriction"),
+        ({"population": 12}, "memetic"),
+        ({"noisy": True}, "surrogate"),
+        ({"asynchronous": True}, "surrogate"),
+        ({"population": 12, "noisy": True}, "surrogate"),
         ({"integrality": [True, False]}, "covariant"),
+        ({"integrality": [True, False], "population": 12}, "covariant"),
         ({"categorical": [True, False]}, "covariant"),
-        ({"constraints": lambda x: 1 - x.sum()}, "constriction"),
+        ({"constraints": lambda x: 1 - x.sum()}, "covariant"),
+        ({"recipe": "clpso"}, "clpso"),
     ],
 )
-def test_the_default_suits_the_problem(options, name):
-    search = Search(Options(bowl, [(-5, 5)] * 2, max_evals=900, seed=0, **options))
-    swarm = search._swarm
-    assert ("memetic" if isinstance(swarm, pso.MemeticSwarm) else swarm.recipe.name) == name
-    r = search.run()
-    assert r.nfev <= 900 and r.fun < 0.6
+def test_the_default_suits_the_problem_and_the_result_names_it(options, name):
+    r = pso.minimize(bowl, [(-5, 5)] * 2, max_evals=900, seed=0, **options)
+    assert r.algorithm == name and r.nfev <= 900 and r.fun < 0.6
+
+
+def test_a_population_is_that_of_the_first_swarm():
+    search = pso.MemeticSwarm([(-5, 5)] * 2, seed=0, population=17)
+    sizes = []
+    for _ in range(600):
+        x = search.ask()
+        sizes += [len(x)] if search._turn == "swarm" else []
+        search.tell(x, coupled(x))
+    assert sizes[0] == 17 and set(sizes) <= {17, 34, 68}
+    assert pso.minimize(bowl, [(-5, 5)] * 5, population=20, max_evals=1000, seed=0).fun < 1e-20
+
+
+@pytest.mark.parametrize(("workers", "particles"), [(1, 6), ("threads:3", 6), (9, 9)])
+def test_an_asynchronous_search_has_a_particle_for_every_worker(workers, particles):
+    search = AsynchronousSearch(Options(bowl, [(-5, 5)] * 2, max_evals=50, asynchronous=True, seed=0, workers=workers))
+    assert len(search._swarm.positions) == particles
+
+
+@pytest.mark.parametrize("options", [{"noisy": True}, {"constraints": lambda x: 1 - x.sum()}, {"population": 7}])
+def test_a_file_of_another_default_goes_on_with_what_wrote_it(options, tmp_path):
+    """0.1.0 took the ring of constriction for these."""
+    problem = Problem(2, "constraints" in options, False)
+    ring = former_algorithm(Options(bowl, [(-5, 5)] * 2, **options), problem)
+    box, path = [(-5, 5)] * 2, tmp_path / "c.npz"
+    pso.minimize(bowl, box, recipe=ring, max_iter=5, seed=1, checkpoint=path, **options)
+    resumed = pso.minimize(bowl, box, max_iter=12, seed=1, checkpoint=path, **options)
+    whole = pso.minimize(bowl, box, recipe=ring, max_iter=12, seed=1, **options)
+    assert resumed.algorithm == "constriction" and list(resumed.history) == list(whole.history)
+    assert pso.minimize(bowl, box, max_iter=2, seed=1, **options).algorithm != "constriction"
+
+
+def ridges(x):
+    """Rastrigin's function off the centre; (D,) -> a number."""
+    return rastrigin(x - np.linspace(-3, 3, len(x)))
+
+
+def chain(x):
+    return float((100 * (x[:-1] ** 2 - x[1:]) ** 2 + (1 - x[:-1]) ** 2).sum())
+
+
+@pytest.mark.parametrize(("fun", "most"), [(bowl, 1e-20), (ridges, 1e-3), (chain, 150.0)])
+@pytest.mark.parametrize("dim", [100, 101])
+def test_one_coordinate_more_than_matrices_are_made_for_makes_no_cliff(fun, most, dim):
+    r = pso.minimize(fun, [(-5, 5)] * dim, max_evals=100 * dim, seed=0)
+    assert r.fun < most and r.nfev == 100 * dim
 
 
 def test_many_coordinates_need_no_matrices():
-    r = pso.minimize(bowl, [(-5, 5)] * 101, max_evals=400, seed=0)
-    assert r.nfev == 400 and r.nit == 19  # 20 particles
+    """Everything that a search of 3000 coordinates holds: some batches and vectors. A matrix has 72 MB."""
+    search = pso.MemeticSwarm([(-5, 5)] * 3000, seed=0, max_evals=10**6)
+    tracemalloc.start()
+    for _ in range(60):
+        x = search.ask()
+        search.tell(x, (x**2).sum(-1) + x[:, 0] * x[:, 1])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40e6 and x.numel() <= BATCH + 3000
+
+
+def test_a_budget_too_small_for_gradients_goes_to_the_swarm():
+    search = Search(Options(bowl, [(-5, 5)] * 400, max_evals=800, seed=0))
+    assert search.run().nfev == 800 and search._swarm._spent["descent"] == 0
+
+
+def test_a_limited_memory_descent_takes_the_steps_of_bfgs_while_it_remembers_all():
+    """Against a transcription of BFGS with the same diagonal at first (Nocedal & Wright 2006, equation 6.17)."""
+    phase, random = LimitedMemory(np.full(4, 0.5)), np.random.default_rng(1)
+    phase.curvature = np.array([1.0, 4.0, 9.0, 2.0])
+    inverse = np.diag(1 / phase.curvature)
+    for _ in range(3):
+        s = random.standard_normal(4)
+        y = spd(4, 30.0, seed=2) @ s
+        phase._remember(s, y)
+    s, y = phase.pairs[-1]
+    inverse *= float(s @ y) / float(y @ inverse @ y)
+    for s, y in phase.pairs:
+        turn = np.eye(4) - np.outer(s, y) / (s @ y)
+        inverse = turn @ inverse @ turn.T + np.outer(s, s) / (s @ y)
+    gradient = random.standard_normal(4)
+    np.testing.assert_allclose(phase._downhill(gradient, np.ones(4, bool)), -inverse @ gradient, rtol=1e-9)
+
+
+@pytest.mark.parametrize("batch", [10**6, 7])
+def test_a_limited_memory_descent_ends_where_scipy_ends_whatever_its_batches(batch, monkeypatch):
+    scipy_optimize = pytest.importorskip("scipy.optimize")
+    monkeypatch.setattr("pyswarmopt.hybrid.limited_memory.BATCH", batch)
+    a, best = spd(6, 100.0, seed=3), np.array([0.3, 0.7, -0.5, 1.4, 0.5, 0.6])
+
+    def fun(x):
+        return (x - best) @ a @ (x - best)
+
+    ours = run(LimitedMemory(np.full(6, 0.5)), fun)
+    theirs = scipy_optimize.minimize(fun, np.full(6, 0.5), bounds=[(0, 1)] * 6, method="L-BFGS-B", tol=1e-14)
+    assert ours.cost == pytest.approx(theirs.fun, rel=1e-9)
+
+
+@pytest.mark.parametrize("batch", [10**6, 70])
+def test_axes_of_many_coordinates_know_the_cost_of_their_point(batch, monkeypatch):
+    """By gains alone the tally of 100 axes was off by its own size after ten rounds."""
+    monkeypatch.setattr("pyswarmopt.hybrid.axis_search.BATCH", batch * 100)
+    best = np.random.default_rng(2).uniform(0.1, 0.9, 100)
+
+    def fun(x):
+        return rastrigin(10 * (x - best)) + 7
+
+    x = np.random.default_rng(1).random(100)
+    phase = run(CheckedAxisSearch(x, fun(x)), fun, most=6500)
+    assert abs(phase.cost - 7) < 1e-6 and abs(phase.cost - fun(phase.x)) < 1e-9
+
+
+def test_variances_are_learnt_as_the_paper_of_sep_cma_says():
+    """Ros & Hansen 2008: the diagonal of figure 6's covariance, rates times (D + 2) / 3, positive weights only."""
+    dim, random = 3, np.random.default_rng(2)
+    swarm, r = SeparableSwarm(np.full(dim, 0.5), 0.02, population=8), Rates.of(dim, 8)
+    x = swarm.ask(random)
+    values = np.array([1, 9, 90]) @ (x.T - 0.45) ** 2
+    y = ((x - 0.5) / 0.02)[np.argsort(values)][: r.mu]
+    swarm.tell(values)
+    c_1, c_mu = (min(1, rate * (dim + 2) / 3) for rate in (r.c_1, r.c_mu))
+    path = math.sqrt(r.c_c * (2 - r.c_c) * r.mu_eff) * (r.weights[: r.mu] @ y)
+    kept, spread = 1 - c_1 - c_mu, [r.weights[: r.mu] @ column**2 for column in y.T]
+    expected = [kept + c_1 * p**2 + c_mu * part for p, part in zip(path, spread, strict=True)]
+    np.testing.assert_allclose(swarm.covariance, expected, rtol=1e-9)
 
 
 # --- the pure swarm ---

@@ -242,6 +242,7 @@ def test_an_entry_of_another_type_or_shape_is_refused_or_does_no_harm(tmp_path_f
         ("ring one by one", "flights.landed", torch.zeros(2, dtype=torch.int64)),
         ("memetic", "phases", ["../../etc"]),
         ("memetic", "turn", "nobody"),
+        ("memetic", "slots", {"descent": "AxisSearch"}),
         ("memetic", "random", {"bit_generator": "PCG64", "state": {}}),
         ("memetic", "best_position", torch.zeros(7, dtype=torch.float64)),
         ("search", "problem", "[1]"),

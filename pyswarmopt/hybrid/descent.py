@@ -1,0 +1,157 @@
+"""A descent by line searches, as a phase: what `bfgs` and `limited_memory` have in common.
+
+A subclass says at which points the gradient is measured and which way to go. The line search interpolates (Nocedal &
+Wright 2006, Numerical Optimization, section 3.5). A coordinate at a wall that the cost pushes on stays there (projected
+Newton, Bertsekas 1982).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from pyswarmopt.hybrid.phase import NONE, Floats, Phase
+
+EPS = float(np.finfo(np.float64).eps)
+FIRST_DIFFERENCE = 1e-4  # of the side of the box, while no curvature is known
+LARGEST_DIFFERENCE = 1e-3
+SMALLEST_DIFFERENCE = 1e-11
+FIRST_STEP = 0.2  # length of the first step, as a share of the box
+LONGEST_STEP = 0.5  # in any coordinate
+TRIES = 8  # points of a line search that finds nothing better
+NEWTON_AFTER = 3  # iterations; fewer suffice where the function is a plain bowl
+SLOW_AFTER, SLOW_GAIN = 10, 0.005  # iterations, and the share of the cost below which their gain is small
+TRIVIAL_GAIN = 1e-14  # of the cost, thrice in a row: the end
+
+
+@dataclass
+class Descent(Phase):
+    """Descends from x to a local minimum in the box [0, 1]^D.
+
+    Attributes:
+        x: where to start, (D,); where it stands.
+        cost: at x; infinite while it is not known.
+        slow: the last iterations gained little, as is usual among the local minima of a rugged function.
+    """
+
+    x: Floats
+    cost: float = math.inf
+    gradient: Floats = field(default_factory=lambda: NONE, init=False)
+    before: Floats = field(default_factory=lambda: NONE, init=False)  # x and gradient one iteration ago, (2, D)
+    mode: str = field(default="gradient", init=False)
+    coarseness: float = field(default=3.0, init=False)  # of differences, in units of what rounding needs
+    iterations: int = field(default=0, init=False)
+    failures: int = field(default=0, init=False)
+    trivial: int = field(default=0, init=False)
+    latest: list[float] = field(default_factory=list, init=False)  # costs of the last iterations
+    # the line search: x + t * direction
+    direction: Floats = field(default_factory=lambda: NONE, init=False)
+    slope: float = field(default=0.0, init=False)
+    t: float = field(default=1.0, init=False)
+    tries: int = field(default=0, init=False)
+    best_t: float = field(default=0.0, init=False)
+    best_cost: float = field(default=math.inf, init=False)
+    best_x: Floats = field(default_factory=lambda: NONE, init=False)
+
+    @property
+    def slow(self) -> bool:
+        gain = self.latest[0] - self.latest[-1] if len(self.latest) > SLOW_AFTER else math.inf
+        return gain < SLOW_GAIN * abs(self.cost)
+
+    def propose(self, random: np.random.Generator) -> Floats:
+        if self.mode == "line":
+            return np.clip(self.x + self.t * self.direction, 0.0, 1.0)[None]
+        return self._points_around()
+
+    def learn(self, costs: Floats) -> None:
+        if self.mode == "line":
+            self._learn_line(float(costs[0]))
+        else:
+            self._learn_around(costs)
+
+    @abstractmethod
+    def _points_around(self) -> Floats:
+        """The points whose costs tell the gradient at x, or a part of them."""
+
+    @abstractmethod
+    def _learn_around(self, costs: Floats) -> None:
+        """Their costs; calls `_head` once the gradient is known."""
+
+    @abstractmethod
+    def _downhill(self, gradient: Floats, free: npt.NDArray[np.bool_]) -> Floats:
+        """Where to go, (D,), in the coordinates that are free to move."""
+
+    @abstractmethod
+    def _look_around(self, newton: bool) -> None:
+        """Choose what is measured next.
+
+        Args:
+            newton: second derivatives are wanted, too: after a few iterations, or where nothing better was found.
+        """
+
+    @classmethod
+    def from_state(cls, saved: dict[str, Any], prefix: str) -> Self:
+        return super().from_state({f"{prefix}latest": []} | saved, prefix)  # files of 0.1.0 have none
+
+    def _head(self, gradient: Floats) -> None:
+        """Choose the direction: downhill in the coordinates that are not pushed against a wall."""
+        self.gradient = gradient
+        self.latest = [*self.latest[-SLOW_AFTER:], self.cost]
+        direction = self._downhill(gradient, self._free(gradient))
+        slope = float(direction @ gradient)
+        if not slope < 0:
+            self.done = True
+            return
+        shorter = min(1.0, LONGEST_STEP / float(np.abs(direction).max()))
+        self.direction, self.slope = shorter * direction, shorter * slope
+        self.t, self.tries, self.best_t, self.best_cost = 1.0, 0, 0.0, self.cost
+        self.mode = "line"
+
+    def _free(self, gradient: Floats) -> npt.NDArray[np.bool_]:
+        return ~(((self.x <= 0) & (gradient > 0)) | ((self.x >= 1) & (gradient < 0)))
+
+    def _learn_line(self, cost: float) -> None:
+        t = self.t
+        self.tries += 1
+        if cost < self.best_cost:
+            self.best_t, self.best_cost, self.best_x = t, cost, self.batch[0].copy()
+        bend = cost - self.cost - t * self.slope
+        vertex = -self.slope * t * t / (2 * bend) if bend > 0 else 10 * t  # of the parabola, equation 3.58
+        if self.best_t == 0:
+            if self.tries < TRIES:
+                self.t = t * min(max(vertex / t, 0.03), 0.5)
+            else:
+                self._fail()
+            return
+        vertex = min(max(vertex, 0.1 * t), 10 * t)
+        # A point costs little beside a gradient: look where the parabola says, and go on while that is far ahead.
+        inexact = self.tries == 1 and abs(vertex - t) > 0.25 * t
+        ahead = self.tries < 6 and self.best_t == t and vertex >= 4 * t
+        if inexact or ahead:
+            self.t = vertex
+        else:
+            self._accept()
+
+    def _accept(self) -> None:
+        gain = self.cost - self.best_cost
+        self.before = np.stack([self.x, self.gradient])
+        self.x, self.cost = self.best_x, self.best_cost
+        self.failures = 0
+        self.trivial = self.trivial + 1 if gain <= TRIVIAL_GAIN * abs(self.cost) else 0
+        self.iterations += 1
+        self.done = self.trivial >= 3
+        self._look_around(newton=self.iterations >= NEWTON_AFTER)
+
+    def _fail(self) -> None:
+        """Nothing better along the line: look around once more, and more closely."""
+        self.failures += 1
+        self.done = self.failures >= 2
+        self._look_around(newton=True)
+
+
+__all__ = ["EPS", "Descent"]
