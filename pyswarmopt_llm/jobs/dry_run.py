@@ -122,7 +122,7 @@ def dry_run_search(config: SearchConfig) -> Plan:
     workers = max(parse_workers(job.config.workers).count, 1)
     seconds = sum(one.seconds(one.dev * evaluations, evaluations) for one in timed) / workers
     seconds += sum(one.seconds(2 * one.dev + 3 * one.test, 5) for one in timed)
-    seconds += trained / job.dev_items * sum(one.seconds(one.dev, 0) for one in timed)
+    seconds += trained / max(job.dev_items, 1) * sum(one.seconds(one.dev, 0) for one in timed)
     if config.budget_minutes is not None:
         seconds = min(seconds, 60 * config.budget_minutes)
     plan = _plan(job.engine, timed, evaluations, passes, seconds, _notes(job, timed))

@@ -113,10 +113,10 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
         # Spent by a process that was stopped; its workers ran side by side.
         earlier = sum(row.seconds for row in run.rows) / max(parse_workers(job.config.workers).count, 1)
         notify(_start(job, run))
-        if job.config.preset == "auto":
-            notify(Event("note", {"text": in_words(job.config, job.dev_items)}))
         for text in job.task_notes.values():
             notify(Event("note", {"text": text}))
+        if job.config.preset == "auto":
+            notify(Event("note", {"text": in_words(job.config, job.dev_items)}))
         if job.particles > job.config.particles:
             text = (
                 f"--particles {job.config.particles}: the search begins at all {len(job.config.experts)} experts, "

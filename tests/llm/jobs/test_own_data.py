@@ -101,18 +101,17 @@ def test_a_dry_run_of_a_search_counts_and_writes_nothing(
     words: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = sorted(tmp_path.rglob("*"))
-    search = ["search", *words, "--out", tmp_path / "run", "--particles", "5", "--max-iter", "3", "--dry-run"]
+    search = ["search", *words, "--out", tmp_path / "run", "--particles", "5", "--max-iter", "3", "--dry-run", "--preset", "none"]
     code, out, said = swarm_llm(capsys, *search, "--scoring", "likelihood", "--json")
     plan = json.loads(out)
     assert (code, said) == (0, "")
     assert sorted(tmp_path.rglob("*")) == before
     # The starting swarm and three iterations of five, on 12 dev items; then best and average on dev, and best, average
     # and best single expert on test.
-    assert (plan["evaluations"], plan["items"]) == (20, 20 * 12 + 2 * 12 + 3 * 24)
-    assert plan["passes"] * 12 == plan["items"] * plan["tasks"][0]["passes"]
+    assert (plan["evaluations"], plan["passes"]) == (20, 20 * 12 + 2 * 12 + 3 * 24)
     assert plan["seconds"] > 0 and plan["memory_bytes"] > 2**20
     code, out, _ = swarm_llm(capsys, *search)
-    assert code == 0 and "at most 20 evaluations: 372 items" in out  # and a trial of 3 experts by letters
+    assert code == 0 and "at most 20 evaluations: 372 forward passes of an item" in out  # and a trial of 3 experts by letters
     assert f"would write {tmp_path / 'run'}: run.json" in out and out.strip().endswith("nothing was written")
 
 
@@ -134,9 +133,9 @@ def test_a_dry_run_of_a_comparison_counts_and_writes_nothing(
     plan = json.loads(out)
     assert code == 0 and not (tmp_path / "c").exists()
     # 3 experts on dev, nothing, the whole budget twice; each of the 4 results on dev and test.
-    assert plan["items"] == 3 * 12 + 2 * 60 + 4 * (12 + 24)
+    assert plan["passes"] == 3 * 12 + 2 * 60 + 4 * (12 + 24)
 
 
 def test_time_adds_up() -> None:
-    task = Timed("t", 10, 20, "letter", 2, 0.5, 2.0, 3.0)
+    task = Timed("t", 10, 20, "letter", 0.5, 2.0, 3.0)
     assert task.seconds(100, 10) == 1.5 * 30 + 0.5 * 100 + 3.0 * 10  # once the slower first pass of 30 items
