@@ -159,6 +159,14 @@ class Resampler:
             self._spend(dict(self._points), draw, min(stage, left))
         self._revise(swarm, self._decode(swarm.personal_bests.numpy()))
 
+    def insist(self, swarm: Swarm, draw: Draw, x: Floats, draws: int) -> None:
+        """Draw one of the swarm's bests, (D,), until there are so many draws of it."""
+        again = np.repeat(x[None], max(draws - self.sample(x).n, 0), axis=0)
+        if len(again):
+            costs, evaluated = draw(again)
+            self._take(again[evaluated], costs[evaluated])
+            self._revise(swarm, self._decode(swarm.personal_bests.numpy()))
+
     def forget(self, swarm: Swarm) -> None:
         """Keep the samples of the swarm's present bests only."""
         kept = {x.tobytes() for x in self._decode(swarm.personal_bests.numpy())}

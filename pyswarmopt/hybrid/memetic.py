@@ -124,6 +124,8 @@ class MemeticSwarm:
         self._rounds = self._evaluations = 0
         self._spent = {"descent": 0, "swarm": 0}
         self._granted = 0  # evaluations of the first descent
+        if population is not None and population < 1:
+            raise ValueError(f"population={population}: it must be at least 1")
         self._first_population = None if population is None else max(population, LEAST_POPULATION)
         self._population = 0  # of the present swarm
 
@@ -374,8 +376,8 @@ class MemeticSwarm:
             raise ValueError(f"slots are {self._slots!r}")
         self._first_population = saved.get("first_population")
         self._test_first = bool(saved.get("test_first", False))
-        kinds = {name: KINDS[self._slots[name]] for name in saved["phases"]}
-        self._phases = {name: kind.from_state(dict(saved), f"{name}.") for name, kind in kinds.items()}
+        classes = {name: KINDS[self._slots[name]] for name in saved["phases"]}
+        self._phases = {name: phase.from_state(dict(saved), f"{name}.") for name, phase in classes.items()}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to one file, atomically and without pickle."""

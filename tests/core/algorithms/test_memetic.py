@@ -308,6 +308,8 @@ def test_maximising_f_is_minimising_minus_f_to_the_bit():
 
 
 def test_wrong_calls_are_refused():
+    with pytest.raises(ValueError, match="population=0"):
+        pso.MemeticSwarm([(-5, 5)] * 2, population=0)
     search = pso.MemeticSwarm([(-5, 5)] * 2, seed=0)
     with pytest.raises(ValueError, match="without ask"):
         search.tell(torch.zeros((1, 2)), [0.0])

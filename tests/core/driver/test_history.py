@@ -29,7 +29,7 @@ class Recorded:
 
 def test_history_can_be_exported(tmp_path):
     fun = Recorded()
-    r = pso.minimize(fun, BOX, population=10, max_evals=50, seed=0)
+    r = pso.minimize(fun, BOX, recipe="constriction", population=10, max_evals=50, seed=0)
     r.history.to_csv(tmp_path / "h.csv")
     lines = (tmp_path / "h.csv").read_text().splitlines()
     assert lines[0] == "iteration,evaluations,best,mean,spread" and len(lines) == 6
@@ -56,7 +56,7 @@ def test_only_improvements():
 
 def test_particles_are_the_evaluations(tmp_path):
     fun = Recorded()
-    r = pso.minimize(fun, BOX, population=6, max_evals=28, seed=0, history="particles")
+    r = pso.minimize(fun, BOX, "constriction", population=6, max_evals=28, seed=0, history="particles")
     assert np.array_equal([record.x for record in r.history], fun.points)
     assert [record.value for record in r.history] == fun.values
     assert [(record.iteration, record.particle) for record in r.history] == [divmod(k, 6) for k in range(28)]
@@ -69,7 +69,7 @@ def test_particles_are_the_evaluations(tmp_path):
 @pytest.mark.parametrize("history", ["best", "iteration", "particles", 3])
 def test_a_resumed_search_has_the_whole_history(tmp_path, history):
     path = tmp_path / "c.npz"
-    settings = {"bounds": BOX, "population": 5, "seed": 3, "history": history}
+    settings = {"bounds": BOX, "recipe": "constriction", "population": 5, "seed": 3, "history": history}
     pso.minimize(Recorded(), max_evals=60, checkpoint=path, **settings)
     resumed = pso.minimize(Recorded(), max_evals=140, checkpoint=path, **settings)
     whole = pso.minimize(Recorded(), max_evals=140, **settings)

@@ -134,7 +134,7 @@ def test_a_vectorised_objective_is_recognised(dim):
         calls.append(np.shape(x))
         return only_batches(x)
 
-    r = pso.minimize(fun, [(-5, 5)] * dim, population=40, max_evals=2000, seed=0)
+    r = pso.minimize(fun, [(-5, 5)] * dim, "constriction", population=40, max_evals=2000, seed=0)
     assert max(len(shape) for shape in calls) == 2 and len(calls) < 60
     assert r.fun == only_batches(r.x[None])[0] and r.nfev <= 2000
 

@@ -91,9 +91,9 @@ def test_start_from_a_checkpoint(tmp_path):
         seen.append(x.tolist())
         return bowl(x)
 
-    first = pso.minimize(fun, BOX, population=10, max_iter=20, seed=0, checkpoint=tmp_path / "c.npz")
+    first = pso.minimize(fun, BOX, "constriction", population=10, max_iter=20, seed=0, checkpoint=tmp_path / "c.npz")
     before, seen[:] = seen[:], []
-    second = pso.minimize(fun, BOX, population=10, max_iter=1, seed=1, x0=tmp_path / "c.npz")
+    second = pso.minimize(fun, BOX, "constriction", population=10, max_iter=1, seed=1, x0=tmp_path / "c.npz")
     assert seen[0] == first.x.tolist() and second.fun <= first.fun
     old = [x for x in seen[:10] if x in before]
     assert old == seen[:5] and [bowl(np.array(x)) for x in old] == sorted(bowl(np.array(x)) for x in old)
@@ -151,7 +151,7 @@ def test_noise_is_normal_and_repeatable():
 
 def test_a_column_of_values_is_explained():
     with pytest.raises(Exception, match="axis 1 is out of bounds") as caught:
-        pso.minimize(lambda x: (x**2).sum(1, keepdims=True), [(-5, 5)] * 3, population=8, seed=0)
+        pso.minimize(lambda x: (x**2).sum(1, keepdims=True), [(-5, 5)] * 3, "constriction", population=8, seed=0)
     assert "(8, 1)" in caught.value.__notes__[0] and "(8,)" in caught.value.__notes__[0]
 
 

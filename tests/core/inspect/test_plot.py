@@ -32,7 +32,8 @@ def figures():
 
 
 def search(history: str = "iteration", seed: int = 0, dim: int = 2) -> pso.Result:
-    return pso.minimize(pso.functions.ackley, [(-5, 5)] * dim, population=6, max_evals=60, seed=seed, history=history)
+    box, recipe = [(-5, 5)] * dim, pso.recipes.constriction(population=6)
+    return pso.minimize(pso.functions.ackley, box, recipe, max_evals=60, seed=seed, history=history)
 
 
 def test_convergence_draws_the_history() -> None:
