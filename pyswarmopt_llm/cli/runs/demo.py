@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.options import OUTPUT, Option
 BASE = "embedded:smollm2-135m"
 TASK = "builtin:demo"
 # The budget of a demonstration: under five minutes on two slow cores.
-PARTICLES, MAX_ITER, DEV, TEST = 10, 6, 72, 240
+PARTICLES, MAX_ITER, DEV, TEST = 12, 10, 96, 240
 
 
 def demo_experts(root: Path) -> tuple[str, ...]:
