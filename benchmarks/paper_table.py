@@ -21,7 +21,8 @@ NAMES = ("intent", "banking", "science", "completion")
 
 # The paper's own rivals, the optimizers of the same coefficients that have to be beaten, and the controls.
 METHODS = (
-    "finetune-dev,gradient,model-swarms+dev,random-adapters,best-single,prediction-merge,uniform-soup,slerp,dare-ties,model-stock,greedy-soup,pack-sim,cbtm,evolmerge,lorahub,"
+    "finetune-dev,gradient,model-swarms+dev,random-adapters,best-single,prediction-merge,uniform-soup,slerp,dare-ties,"
+    "model-stock,greedy-soup,pack-sim,cbtm,evolmerge,lorahub,"
     "ties,task-arithmetic,pso-merging,natural-niches,model-swarms,constriction,pycma,nevergrad:CMA,nevergrad:RandomSearch"
 )
 
