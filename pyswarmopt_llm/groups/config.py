@@ -3,83 +3,93 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pyswarmopt_llm.common.options import (
+    OUTPUT,
+    TASK,
+    Columns,
+    Dev,
+    Device,
+    Dtype,
+    Option,
+    Overlap,
+    Scoring,
+    SplitSeed,
+    Template,
+    Test,
+    Threads,
+    documented,
+)
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.tasks import Task
 
 
+@documented
 @dataclass(frozen=True)
-class StrategySettings:
-    """Hyperparameters of the strategies; each is the command-line option of that name (`passed` is ``--pass``).
+class VoteSettings:
+    """Hyperparameters of the strategies of `swarm-llm ensemble`."""
+
+    samples: Annotated[int, Option("Texts a member (self-consistency).", "N", least=1)] = 5
+    temperature: Annotated[float, Option("Of samples.", "T", hidden=True, least=0)] = 0.7
+    neighbours: Annotated[int, Option("Dev items (nearest, route-neighbours).", "K", hidden=True, least=1)] = 15
+    judge: Annotated[str | None, Option("Who compares and fuses (the best on dev).", "M")] = None
+    reward: Annotated[str | None, Option("Reward model (reward).", "R")] = None
+    seed: Annotated[int, Option("Of samples.", "S", hidden=True, least=0)] = 0
+
+
+@documented
+@dataclass(frozen=True)
+class NegotiationSettings:
+    """Hyperparameters of the strategies of `swarm-llm negotiate`."""
+
+    rounds: Annotated[int, Option("Most rounds (refine, societies).", "R", least=1)] = 3
+    agents: Annotated[int, Option("Agents of each society.", "N", least=1)] = 3
+    passed: Annotated[str, Option("supported or different arguments (refine).", "P", name="pass")] = "supported"
+    budget: Annotated[int, Option("Most tokens of arguments a turn (refine).", "N", hidden=True, least=0)] = 256
+    quorum: Annotated[int | None, Option("Members a decision needs (more than half).", "Q", least=1)] = None
+
+
+@dataclass(frozen=True)
+class StrategySettings(NegotiationSettings, VoteSettings):
+    """Hyperparameters of all strategies.
 
     Attributes:
-        samples: texts per member in self-consistency.
-        temperature: sampling temperature.
-        neighbours: number of nearest dev items, for strategies that use them.
-        judge: spec of the member that compares or fuses answers; None: the best on dev.
-        reward: spec of a reward model.
-        rounds: maximum number of negotiation rounds after the first answers.
-        agents: members of a society; a smaller group takes turns.
-        passed: which arguments of the others a member reads, ``supported`` or ``different`` (`refinement.pass_on`).
-        budget: maximum tokens of others' arguments per turn.
-        quorum: members needed for a decision; None: more than half.
-        seed: random seed of all samples.
         device: of a reward model.
     """
 
-    samples: int = 5
-    temperature: float = 0.7
-    neighbours: int = 15
-    judge: str | None = None
-    reward: str | None = None
-    rounds: int = 3
-    agents: int = 3
-    passed: str = "supported"
-    budget: int = 256
-    quorum: int | None = None
-    seed: int = 0
     device: str = "auto"
 
 
+@documented
 @dataclass(frozen=True)
 class CouncilConfig:
-    """The configuration of `swarm-llm ensemble` and `swarm-llm negotiate`.
+    """The configuration of a group: its members, the task and the machine.
 
-    Attributes:
-        members: models, adapters, runs, mixtures or endpoints (`members.load.find_places`), most trusted first.
-        strategies: names as `registry.find_names` returns them.
-        task: a task file or ``builtin:NAME``; empty for a single prompt.
-        out: output directory, new or resumable; None writes nothing.
-        base: of the adapters among the members; None: each one's own.
-        settings: of the strategies.
-        dev: use only the first `dev` dev items (None: all).
-        test: use only the first `test` test items (None: all).
-        columns, template, split_seed: how the task is read (`load_task`).
-        scoring: ``auto``, ``letter``, ``likelihood`` or ``generate``.
-        dtype: ``auto``, ``bfloat16``, ``float16`` or ``float32``.
-        device: ``auto``, ``cpu``, ``cuda``, ...
-        threads: CPU threads (None: torch's default).
-        allow_overlap: accept items that are in both dev and test.
-        skip: skip strategies that the task or the members do not support, instead of raising.
+    ``strategies`` are names as `registry.find_names` returns them; with ``skip``, those that the task or the members do
+    not support are left out instead of refused. ``settings`` are the strategies'. An empty ``task`` stands for a single
+    prompt, no ``out`` for nothing written, no ``base`` for each adapter's own.
     """
 
-    members: tuple[str, ...]
-    strategies: tuple[str, ...]
-    task: str = ""
-    out: str | None = None
-    base: str | None = None
+    members: Annotated[
+        tuple[str, ...], Option("Models, adapters, runs, mixtures or URL#MODEL; trusted first.", "M...", TASK)
+    ]
+    strategies: tuple[str, ...] = ()
+    task: Annotated[str, Option("File, builtin:, hub: or published:NAME.", "T", TASK)] = ""
+    out: Annotated[str | None, Option("To create, or to go on with (nothing is kept).", "DIR", OUTPUT)] = None
+    base: Annotated[str | None, Option("Base of the adapters (each one's own).", "B", TASK)] = None
     settings: StrategySettings = field(default_factory=StrategySettings)
-    dev: int | None = None
-    test: int | None = None
-    columns: tuple[str, ...] = ()
-    template: tuple[str, ...] = ()
-    split_seed: int = 0
-    scoring: str = "auto"
-    dtype: str = "auto"
-    device: str = "auto"
-    threads: int | None = None
-    allow_overlap: bool = False
+    dev: Dev = None
+    test: Test = None
+    columns: Columns = ()
+    template: Template = ()
+    split_seed: SplitSeed = 0
+    scoring: Scoring = "auto"
+    dtype: Dtype = "auto"
+    device: Device = "auto"
+    threads: Threads = None
+    allow_overlap: Overlap = False
     skip: bool = False
 
     def load(self) -> Task:
@@ -99,4 +109,4 @@ class CouncilConfig:
         return own | {one.name: getattr(self.settings, one.name) for one in fields(self.settings)}
 
 
-__all__ = ["CouncilConfig", "StrategySettings"]
+__all__ = ["CouncilConfig", "NegotiationSettings", "StrategySettings", "VoteSettings"]

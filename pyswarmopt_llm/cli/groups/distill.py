@@ -9,7 +9,6 @@ import typer
 
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.cli.groups.options import DEFAULT, Dev, Members, Test
 from pyswarmopt_llm.cli.models.train_expert import step_display
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.common.options import (
@@ -17,6 +16,7 @@ from pyswarmopt_llm.common.options import (
     TASK,
     Base,
     Columns,
+    Dev,
     Device,
     Dtype,
     Option,
@@ -24,6 +24,7 @@ from pyswarmopt_llm.common.options import (
     Scoring,
     SplitSeed,
     Template,
+    Test,
     Threads,
 )
 from pyswarmopt_llm.groups.config import CouncilConfig
@@ -32,7 +33,9 @@ from pyswarmopt_llm.groups.registry import NEGOTIATIONS, VOTES, find_names
 
 def command(
     base: Base,
-    members: Members,
+    members: Annotated[
+        tuple[str, ...], Option("Models, adapters, runs, mixtures or URL#MODEL; trusted first.", "M...", TASK)
+    ],
     task: Annotated[str, Option("Its dev questions are taught, its test questions reported.", "T", TASK)],
     out: Annotated[str, Option("Adapter directory to create.", "DIR", OUTPUT)],
     strategy: Annotated[str, Option("A strategy of ensemble or negotiate.", "S")] = "weighted",
@@ -46,7 +49,7 @@ def command(
     columns: Columns = (),
     template: Template = (),
     split_seed: SplitSeed = 0,
-    seed: Annotated[int, Option("Same seed, same adapter.", "S", least=0)] = DEFAULT.seed,
+    seed: Annotated[int, Option("Same seed, same adapter.", "S", least=0)] = 0,
     scoring: Scoring = "auto",
     allow_overlap: Overlap = False,
     dtype: Dtype = "auto",

@@ -1,4 +1,4 @@
-"""Shared by ensemble, negotiate and distill: options; progress on stderr, a table or the answer on stdout."""
+"""Shared by ensemble and negotiate: their configuration; progress on stderr, a table or the answer on stdout."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,29 +18,23 @@ from rich.table import Table
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.options import OUTPUT, TASK, Dev, Option, Test
-from pyswarmopt_llm.groups.config import CouncilConfig, StrategySettings
+from pyswarmopt_llm.groups.config import CouncilConfig, NegotiationSettings, StrategySettings, VoteSettings
 from pyswarmopt_llm.groups.registry import find_names
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.groups.run import OnStep
 
 Prompt = Annotated[str | None, typer.Argument(metavar="[PROMPT]", help="One question, instead of --task.")]
-Members = Annotated[
-    tuple[str, ...], Option("Models, adapters, runs, mixtures or URL#MODEL; trusted first.", "M...", TASK)
-]
-OneBase = Annotated[str | None, Option("Base of the adapters (each one's own).", "B", TASK)]
-OneTask = Annotated[str | None, Option("File, builtin:, hub: or published:NAME.", "T", TASK)]
-Out = Annotated[str | None, Option("To create, or to go on with (nothing is kept).", "DIR", OUTPUT)]
-Judge = Annotated[str | None, Option("Who compares and fuses (the best on dev).", "M")]
-DEFAULT = StrategySettings()
 
 
-def chosen(text: str, known: Collection[str], settings: StrategySettings) -> dict[str, Any]:
-    """``--strategy`` as fields of a `CouncilConfig`; ``all`` skips what cannot be used."""
+def with_strategies(
+    council: CouncilConfig, given: VoteSettings | NegotiationSettings, text: str, known: Collection[str]
+) -> CouncilConfig:
+    """The configuration with its settings and what ``--strategy`` says; ``all`` skips what cannot be used."""
+    settings = StrategySettings(**vars(given), device=council.device)
     wanted = [name.strip() for name in text.split(",") if name.strip()]
     names = find_names(wanted, known, settings.agents, settings.rounds)
-    return {"strategies": tuple(names), "skip": "all" in wanted}
+    return replace(council, strategies=tuple(names), skip="all" in wanted, settings=settings)
 
 
 def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json: bool) -> None:
@@ -143,4 +137,4 @@ def _table(*headings: str) -> Table:
     return table
 
 
-__all__ = ["DEFAULT", "Dev", "Test", "chosen", "print_tables", "run_council", "steps"]
+__all__ = ["Prompt", "print_tables", "run_council", "steps", "with_strategies"]
