@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.metrics.accuracy import Accuracy
     from pyswarmopt_llm.models.adapters.adapter import Adapter
     from pyswarmopt_llm.models.base import BaseModel
+    from pyswarmopt_llm.models.choices import Choices
     from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-    from pyswarmopt_llm.models.training.choices import Choices
 
 Need = Literal["seed", "dev", "data", "budget"]
 

@@ -85,7 +85,7 @@ class SearchConfig:
         str, Option("Starting points besides the experts: segments (the paper's), sums or auto.", "W", hidden=True)
     ] = "auto"
     max_iter: Annotated[int, Option("Maximum number of iterations.", "K", least=0)] = 50
-    patience: Annotated[int, Option("Stop after C iterations without a new best.", "C", least=1)] = 10
+    patience: Annotated[int, Option("Stop after C iterations without a new best.", "C", hidden=True, least=1)] = 10
     dev: Dev = None
     test: Test = None
     columns: Columns = ()
@@ -94,7 +94,7 @@ class SearchConfig:
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
     compat: Annotated[
         str,
-        Option("paper, or reference (the authors' code).", "C", choices=("paper", "reference")),
+        Option("paper, or reference (the authors' code).", "C", hidden=True, choices=("paper", "reference")),
     ] = "paper"
     exact_flat: Annotated[
         bool, Option("Search over the LoRA factors themselves, not over coefficients.", hidden=True)
@@ -102,7 +102,12 @@ class SearchConfig:
     granularity: Annotated[str, Option("Coefficients per model, block or module.", "G", hidden=True)] = "model"
     dev_expert: Annotated[
         str,
-        Option("Train one more expert on the dev items: on, off or auto.", "D", choices=("auto", "on", "off")),
+        Option(
+            "Train one more expert on the dev items: on, off or auto.",
+            "D",
+            hidden=True,
+            choices=("auto", "on", "off"),
+        ),
     ] = "auto"
     output_rank: Annotated[
         int | None,

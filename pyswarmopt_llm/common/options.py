@@ -140,8 +140,8 @@ Test = Annotated[int | None, Option("Use the first N test items.", "N", TASK, le
 Columns = Annotated[
     tuple[str, ...], Option("Your file's columns: question=text,answer=label.", "C,C", TASK, commas=True)
 ]
-Template = Annotated[tuple[str, ...], Option("Prompt with {question}, {choices}.", "TEXT", TASK)]
-SplitSeed = Annotated[int, Option("Draws dev and test if a file has no split.", "S", TASK, least=0)]
+Template = Annotated[tuple[str, ...], Option("Prompt with {question}, {choices}.", "TEXT", TASK, hidden=True)]
+SplitSeed = Annotated[int, Option("Draws dev and test if a file has no split.", "S", TASK, hidden=True, least=0)]
 Scoring = Annotated[str, Option("auto, letter, likelihood or generate.", "S", TASK, choices=SCORINGS)]
 Overlap = Annotated[bool, Option("Allow items that are in both dev and test.", group=TASK)]
 Dtype = Annotated[str, Option("auto, bfloat16, float16 or float32.", "D", MACHINE, choices=DTYPES)]

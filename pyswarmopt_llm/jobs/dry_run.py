@@ -26,12 +26,13 @@ from pyswarmopt_llm.jobs.doctor import free_memory
 from pyswarmopt_llm.jobs.search.finish import peak_memory
 from pyswarmopt_llm.jobs.search.loop import starts
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
+from pyswarmopt_llm.jobs.search.preset import with_space
 from pyswarmopt_llm.metrics.objectives import scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import TRIAL
 from pyswarmopt_llm.metrics.questions.context_window import check_askable
 from pyswarmopt_llm.metrics.registry import Metric
+from pyswarmopt_llm.models.choices import training_passes
 from pyswarmopt_llm.models.engines.hardware import pick_device
-from pyswarmopt_llm.models.training.halves import training_passes
 from pyswarmopt_llm.spaces.load import load_engine
 from pyswarmopt_llm.tasks import Item, Scoring, Task
 
@@ -106,7 +107,7 @@ def dry_run_search(config: SearchConfig) -> Plan:
         UserError: whatever `search` would refuse.
     """
     check_new(user_path(config.out))
-    job = prepare(with_threads(config))
+    job = prepare(with_threads(with_space(config)))
     with released(optimizer(job.config, starts(job))):
         pass
     vertices = job.space.vertices()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from pyswarmopt_llm.common.interfaces import BatchedEngine, Engine, ItemScore, Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.models.training.choices import Choices
+from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.tasks import Item, Scoring, is_correct, render_prompt
 
 MAX_NEW_TOKENS = 128  # of a generated answer: a worked GSM8K solution fits

@@ -16,7 +16,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.interfaces import Engine, HeldOut, Patch
 from pyswarmopt_llm.models.adapters.adapter import AdapterFile, AdapterInfo, Expert, read_adapter
 from pyswarmopt_llm.models.adapters.write import write_adapter
-from pyswarmopt_llm.models.training.choices import Choices
+from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.models.training.halves import halves, train_halves
 from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
 from pyswarmopt_llm.spaces.delta import DeltaSpace

@@ -15,8 +15,15 @@ from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
 from pyswarmopt_llm.tasks.items import check_unicode, parse_item, require_columns
 from pyswarmopt_llm.tasks.prompts import check_template
 from pyswarmopt_llm.tasks.tables.delimited import read_delimited
-from pyswarmopt_llm.tasks.tables.names import check_names, columns_of, renamed
-from pyswarmopt_llm.tasks.tables.own import SPLITS, Reading, Rows, checked_split, read_table
+from pyswarmopt_llm.tasks.tables.names import (
+    SPLITS,
+    Reading,
+    Rows,
+    check_names,
+    checked_split,
+    columns_of,
+    renamed,
+)
 from pyswarmopt_llm.tasks.types import Item
 
 PLAIN = Reading()  # as the file is
@@ -188,6 +195,8 @@ def _from_rows(path: Path, rows: Sequence[tuple[str, object]], reading: Reading)
 
 
 def _from_table(path: Path, rows: Rows, reading: Reading, names: Sequence[str] = ()) -> RawTask:
+    from pyswarmopt_llm.tasks.tables.own import read_table
+
     found = read_table(rows, str(path), reading, names)
     return RawTask(path.stem, None, found.splits, None, found.strata, found.note)
 

@@ -12,8 +12,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.tasks.formats import RawTask, read_file
 from pyswarmopt_llm.tasks.prompts import check_template
 from pyswarmopt_llm.tasks.rows import DEV, TEST
-from pyswarmopt_llm.tasks.tables.names import parse_columns
-from pyswarmopt_llm.tasks.tables.own import SPLITS, Reading
+from pyswarmopt_llm.tasks.tables.names import SPLITS, Reading, parse_columns
 from pyswarmopt_llm.tasks.types import Task
 from pyswarmopt_llm.tasks.validate import check
 

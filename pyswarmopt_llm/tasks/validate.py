@@ -7,7 +7,7 @@ import logging
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.tasks.formats import RawTask
 from pyswarmopt_llm.tasks.items import content, unordered
-from pyswarmopt_llm.tasks.tables.own import SPLITS
+from pyswarmopt_llm.tasks.tables.names import SPLITS
 from pyswarmopt_llm.tasks.types import Item
 
 log = logging.getLogger(__name__)

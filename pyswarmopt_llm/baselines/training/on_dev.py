@@ -15,10 +15,9 @@ from torch import Tensor
 
 from pyswarmopt_llm.baselines.method import Trial
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.models.training.choices import PASSES, Choices, Trained, fit, losses
+from pyswarmopt_llm.models.choices import EPOCHS, PASSES, Choices
+from pyswarmopt_llm.models.training.fit import Trained, fit, losses
 from pyswarmopt_llm.models.training.gradients import Addition, Gradients
-
-EPOCHS = 4
 
 
 class Trainable(Protocol):
@@ -89,4 +88,4 @@ def _probabilities(gradients: Gradients, items: Sequence[Choices]) -> Iterator[f
             yield from values.neg().exp().tolist()
 
 
-__all__ = ["EPOCHS", "Trainable", "train_on_dev"]
+__all__ = ["Trainable", "train_on_dev"]

@@ -22,8 +22,8 @@ from pyswarmopt_llm.metrics.questions.written import ItemsUtility
 from pyswarmopt_llm.metrics.registry import METRICS, Metric
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 from pyswarmopt_llm.models.base import BaseModel
+from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.models.training.choices import Choices
 from pyswarmopt_llm.tasks import Scoring, Task, is_correct, render_prompt
 
 Chats = Mapping[str, Sequence[Mapping[str, Any]]]

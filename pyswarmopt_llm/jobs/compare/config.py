@@ -46,7 +46,7 @@ class CompareConfig:
     seeds: Annotated[int, Option("Number of seeds for randomised methods.", "N", least=1)] = 3
     budget_items: Annotated[int, Option("Dev-item budget per method, task and seed.", "N", least=1)] = 8000
     space: Annotated[str, Option("Space of the optimizers: delta or factor.", "S")] = "delta"
-    particles: Annotated[int | None, Option("Population (chosen from the budget).", "N", least=1)] = None
+    particles: Annotated[int | None, Option("Population (chosen from the budget).", "N", hidden=True, least=1)] = None
     data: Annotated[
         tuple[tuple[str, str], ...],
         Option("An expert's training chats: JSONL or builtin:NAME.", "NAME=D", TASK),

@@ -21,7 +21,7 @@ from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
 from pyswarmopt_llm.jobs.compare.groups import is_group, load_group, written_out
 from pyswarmopt_llm.jobs.compare.screened import KIND, can_screen, population_for, screened_best
-from pyswarmopt_llm.models.training.halves import training_passes
+from pyswarmopt_llm.models.choices import training_passes
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace, train_on_dev
 from pyswarmopt_llm.spaces.starts import starting_points

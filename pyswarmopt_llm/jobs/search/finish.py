@@ -24,7 +24,7 @@ from pyswarmopt_llm.evaluation.workers.spec import parse_workers
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.selection import Choice
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
-from pyswarmopt_llm.models.training.halves import training_passes
+from pyswarmopt_llm.models.choices import training_passes
 from pyswarmopt_llm.tasks import Scoring
 
 log = logging.getLogger(__name__)

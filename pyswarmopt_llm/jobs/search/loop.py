@@ -29,10 +29,9 @@ from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.evaluation.workers.messages import Questions
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers, with_threads
 from pyswarmopt_llm.jobs.search.async_loop import AsyncLoop, progress
-from pyswarmopt_llm.jobs.search.dev_expert import untrained_space, with_dev_expert
 from pyswarmopt_llm.jobs.search.finish import finish, publish
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
-from pyswarmopt_llm.jobs.search.preset import in_words
+from pyswarmopt_llm.jobs.search.preset import in_words, with_space
 from pyswarmopt_llm.jobs.search.scorers import Scorers
 from pyswarmopt_llm.jobs.search.scoring import choose_scorings, warn_if_chance
 from pyswarmopt_llm.jobs.search.selection import Archive, Candidate, choose, save_front
@@ -69,7 +68,7 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
     """
     path = user_path(config.out)
     check_new(path)
-    job = prepare(with_threads(config))
+    job = prepare(with_threads(with_space(config)))
     more: dict[str, Any] = {"calibration": dict(job.prepared.trial)} if job.prepared.trial else {}
     more |= {"notes": job.task_notes} if job.task_notes else {}
     about = about_run(job.config, job.fingerprints, base_name=job.prepared.base_name, versions=versions(), **more)
@@ -132,6 +131,8 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
         with Scorers(job, run, on_row) as scorers:
             scorings = choose_scorings(job, scorers, notify)
             if job.config.dev_expert == "on":
+                from pyswarmopt_llm.jobs.search.dev_expert import with_dev_expert
+
                 job = scorers.job = with_dev_expert(job, run, scorings, notify)
             scorer = scorers.scorer(Questions("dev", tuple(scorings.items())))
             for row in scorer.rows:
@@ -161,7 +162,11 @@ def starts(job: Job) -> Tensor:
     """Where the search begins. Sums are for swarms; rivals, and the authors' code, begin with the experts."""
     config = job.config
     plain = config.start == "auto" and (config.compat != "paper" or not is_swarm(config.optimizer))
-    space = untrained_space(job) if config.dev_expert == "on" else job.space
+    space = job.space
+    if config.dev_expert == "on":
+        from pyswarmopt_llm.jobs.search.dev_expert import untrained_space
+
+        space = untrained_space(job)
     return starting_points(space, "segments" if plain else config.start, job.particles, config.seed)
 
 

@@ -37,15 +37,15 @@ def with_space(config: SearchConfig) -> SearchConfig:
 
 
 def _space(config: SearchConfig) -> str:
-    if not config.base:
-        return "token"
-    return "delta" if config.preset == "auto" and not config.exact_flat else "factor"
+    if config.preset != "auto" or config.exact_flat:
+        return "factor"
+    return "delta" if config.base else "token"
 
 
 def with_policy(config: SearchConfig, objectives: Objectives) -> SearchConfig:
     """The configuration with all else that depends on the tasks; `with_space` comes first."""
     chooses = config.preset == "auto"
-    if chooses and config.screen is None and not config.one_by_one and config.granularity == "model":
+    if chooses and config.screen is None and not config.one_by_one and _few_coefficients(config):
         screened = replace(config, screen=SCREEN)
         if _goes(lambda: check_screen(screened, objectives, len(config.experts) + 1)):
             config = screened
@@ -54,6 +54,10 @@ def with_policy(config: SearchConfig, objectives: Objectives) -> SearchConfig:
     trained, items = replace(config, dev_expert="on"), sum(len(task.dev) for task in objectives.tasks.values())
     chooses = chooses and items >= LEAST_DEV and _goes(lambda: check_dev_expert(trained, objectives))
     return trained if chooses else replace(config, dev_expert="off")
+
+
+def _few_coefficients(config: SearchConfig) -> bool:
+    return config.granularity == "model" and not config.exact_flat
 
 
 def in_words(config: SearchConfig, items: int) -> str:

@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pyswarmopt_llm.common.interfaces import Engine, LowRank
+from pyswarmopt_llm.models.choices import EPOCHS, Choices
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.models.training.choices import PASSES, Choices, Trained, fit
+from pyswarmopt_llm.models.training.fit import Trained, fit
 from pyswarmopt_llm.models.training.gradients import Gradients
 from pyswarmopt_llm.models.training.lora import Lora
 
-RATE, EPOCHS = 2e-3, 4
+RATE = 2e-3
 
 
 @dataclass(frozen=True)
@@ -89,14 +90,4 @@ def _trained(
     return Half(contexts, lora.patch().low_rank, history[-1])
 
 
-def training_passes(items: int) -> int:
-    """Forward passes of an item that `train_halves` takes for so many items.
-
-    Example:
-        >>> training_passes(200)
-        2000
-    """
-    return round(EPOCHS * PASSES * items)
-
-
-__all__ = ["Half", "halves", "train_halves", "training_passes"]
+__all__ = ["Half", "halves", "train_halves"]

@@ -1,9 +1,10 @@
-"""``--columns question=text,answer=label``: other names for the columns of a user's file."""
+"""How a user's file is read: other names for its columns (``--columns question=text,answer=label``), its split."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
@@ -11,6 +12,32 @@ from pyswarmopt_llm.common.registry import closest, unknown
 
 OWN = ("question", "prompt", "answer", "label", "choices", "id", "domain", "split")
 _LETTER = re.compile("[A-Z]")
+Rows = Sequence[tuple[str, Mapping[str, Any]]]  # place and row
+SPLITS = ("dev", "test")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a user wants a file to be read.
+
+    Attributes:
+        columns: our name of a column -> the file's.
+        seed: of the draw of dev and test, where the file has none.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 0
+
+
+def checked_split(split: object, where: str) -> str:
+    """``dev`` or ``test``.
+
+    Raises:
+        UserError: neither.
+    """
+    if split not in SPLITS:
+        raise UserError(f'{where}: split must be "dev" or "test", not {split!r}')
+    return str(split)
 
 
 def parse_columns(specs: Sequence[str]) -> dict[str, str]:

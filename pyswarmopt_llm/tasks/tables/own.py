@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
@@ -12,23 +12,7 @@ from pyswarmopt_llm.tasks.items import parse_item
 from pyswarmopt_llm.tasks.tables.columns import LABEL, Columns
 from pyswarmopt_llm.tasks.tables.draw import Located, draw_splits
 from pyswarmopt_llm.tasks.tables.labels import with_label_choices
-from pyswarmopt_llm.tasks.tables.names import columns_of
-
-Rows = Sequence[tuple[str, Mapping[str, Any]]]  # place and row
-SPLITS = ("dev", "test")
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How a user wants a file to be read.
-
-    Attributes:
-        columns: our name of a column -> the file's.
-        seed: of the draw of dev and test, where the file has none.
-    """
-
-    columns: Mapping[str, str] = field(default_factory=dict)
-    seed: int = 0
+from pyswarmopt_llm.tasks.tables.names import SPLITS, Reading, Rows, checked_split, columns_of
 
 
 @dataclass(frozen=True)
@@ -63,17 +47,6 @@ def read_table(rows: Rows, where: str, reading: Reading, header: Sequence[str] =
     for (place, row), item in zip(rows, items, strict=True):
         splits[checked_split(row.get("split"), place)].append(item)
     return Table(splits, None, note)
-
-
-def checked_split(split: object, where: str) -> str:
-    """``dev`` or ``test``.
-
-    Raises:
-        UserError: neither.
-    """
-    if split not in SPLITS:
-        raise UserError(f'{where}: split must be "dev" or "test", not {split!r}')
-    return str(split)
 
 
 def _items(rows: Rows, names: Sequence[str], where: str, reading: Reading) -> tuple[list[Located], str]:

@@ -98,7 +98,8 @@ def test_workers_that_are_processes_are_not_waited_for(tmp_path):
         "import signal\n"
         "if __name__ == '__main__':\n"
         "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job ignores it
-        "    r = pso.minimize(mine.fun, [(-1, 1)] * 2, population=5, max_evals=500, seed=1, workers='processes:2')\n"
+        "    r = pso.minimize(mine.fun, [(-1, 1)] * 2, population=5, max_evals=500, seed=1, workers='processes:2',"
+        " recipe='constriction')\n"
         "    print(r.message, r.success, r.nfev)\n"
     )
     (tmp_path / "seen").mkdir()

@@ -66,7 +66,8 @@ def test_threads_do_work_at_the_same_time():
             together.wait(timeout=60)  # passes only if three calls are under way at once
         return bowl(x)
 
-    assert pso.minimize(fun, BOX, population=7, max_evals=7, seed=0, workers=3).nfev == 7
+    found = pso.minimize(fun, BOX, population=7, max_evals=7, seed=0, workers=3, recipe="constriction")
+    assert found.nfev == 7
 
 
 def test_the_pool_ends_with_the_search_and_after_an_error():

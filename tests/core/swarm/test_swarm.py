@@ -356,6 +356,7 @@ def test_more_than_memory_is_one_line(dim, population):
         pso.Swarm(bounds=(-1, 1), dim=dim, population=population)
     assert "\n" not in str(refused.value)
     if dim == 3:
-        for call in (pso.minimize, lambda f, b, **k: pso.minimize_multi(f, b, 2, **k)):
-            with pytest.raises(ValueError, match="find no memory"):
-                call(bowl, [(-1, 1)] * 3, population=population, max_evals=10)
+        with pytest.raises(ValueError, match="find no memory"):
+            pso.minimize(bowl, [(-1, 1)] * 3, population=population, max_evals=10, recipe="constriction")
+        with pytest.raises(ValueError, match="find no memory"):
+            pso.minimize_multi(bowl, [(-1, 1)] * 3, 2, population=population, max_evals=10)

@@ -60,7 +60,8 @@ def test_run_takes_nevergrads_functions(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize("kind", ["gif", "html"])
 def test_animations_have_a_frame_per_round(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / f"swarm.{kind}"
-    assert run(*f"run nevergrad:sphere --particles 5 --max-evals 20 --animate {path}".split()) == 0
+    words = "run nevergrad:sphere --recipe constriction --particles 5 --max-evals 20"
+    assert run(*f"{words} --animate {path}".split()) == 0
     assert f"wrote {path}" in capsys.readouterr().out
     if kind == "gif":
         image = pytest.importorskip("PIL.Image").open(path)

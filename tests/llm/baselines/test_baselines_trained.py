@@ -21,8 +21,8 @@ from pyswarmopt_llm.baselines.training.on_dev import train_on_dev
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
+from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.models.training.choices import Choices
 from pyswarmopt_llm.spaces import build_space
 
 WORDS = ("left", "right", "upwards")

@@ -52,6 +52,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, Any], Calls]:
 
 
 EVALUATED = types.SimpleNamespace(
+    note="",
     score=types.SimpleNamespace(value=0.61, stderr=0.02, per_item=(), n=500),
     interval=(0.57, 0.65),
     scoring="likelihood",
@@ -108,7 +109,7 @@ def test_eval_json(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
     }
 
 
-MERGED = types.SimpleNamespace(space="delta", ranks=(2, 24), loss=lambda: "nothing was truncated")
+MERGED = types.SimpleNamespace(note="", space="delta", ranks=(2, 24), loss=lambda: "nothing was truncated")
 
 
 def test_merge_passes_on_every_expert_and_option(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,7 +117,7 @@ def test_merge_passes_on_every_expert_and_option(fake: Any, capsys: pytest.Captu
     words = "merge --base B --experts x y --method ties --space delta --weights -0.5,2 --density .1 --rank 24 --out O"
     assert run(*words.split()) == 0
     options = Options(weights=(-0.5, 2.0), density=0.1, rank=24)
-    assert calls == [(("B", ("x", "y"), "ties", "delta", "O", options, None, 8000), {})]
+    assert calls == [(("B", ("x", "y"), "ties", "delta", "O", options, None, 8000, (), (), 0), {})]
     told = "wrote O: ties of 2 experts (delta space), rank 2, 24; nothing was truncated\n"
     assert capsys.readouterr().out == told
 
@@ -126,8 +127,8 @@ def test_merge_leaves_to_the_method_what_is_not_given(fake: Any) -> None:
     assert run("merge", "--base", "B", "--experts", "x", "y", "--out", "O") == 0
     assert run("merge", "--base", "B", "--experts", "x", "y", "--out", "O", "--t", "0.2", "--seed", "0") == 0
     assert [args[2:] for args, _ in calls] == [
-        ("uniform-soup", None, "O", Options(), None, 8000),
-        ("uniform-soup", None, "O", Options(t=0.2, seed=0), None, 8000),
+        ("uniform-soup", None, "O", Options(), None, 8000, (), (), 0),
+        ("uniform-soup", None, "O", Options(t=0.2, seed=0), None, 8000, (), (), 0),
     ]
 
 
@@ -292,7 +293,7 @@ def test_train_expert_takes_so_many_examples_of_each_source(tiny_base: Path, tmp
 
 
 def test_merge_json(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    merged = types.SimpleNamespace(space="delta", ranks=(2, 24), error=0.25, items=0)
+    merged = types.SimpleNamespace(note="", space="delta", ranks=(2, 24), error=0.25, items=0)
     fake("pyswarmopt_llm.jobs.merge", "merge_experts", merged)
     assert run(*"merge --base B --experts x y --method ties --out O --json".split()) == 0
     assert json.loads(capsys.readouterr().out) == {

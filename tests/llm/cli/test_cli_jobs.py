@@ -142,16 +142,16 @@ def test_ctrl_c_says_how_to_go_on_if_there_is_something_to_go_on_with(
     assert ("nothing has been written" in err) != begun
 
 
-def test_demo_searches_over_the_experts_of_the_checkout(
-    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_demo_searches_over_the_experts_of_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("b", "a", "no-expert"):
         (tmp_path / "examples" / "experts" / name).mkdir(parents=True)
     for name in ("a", "b"):
         (tmp_path / "examples" / "experts" / name / "adapter_config.json").write_text("{}")
     monkeypatch.setattr("pyswarmopt_llm.__file__", str(tmp_path / "pyswarmopt_llm" / "__init__.py"))
-    configs = []
-    install(search=lambda config, on_event: configs.append(config) or finished(config.out))
+    configs: list[Any] = []
+    module = types.ModuleType("pyswarmopt_llm.jobs.demo")
+    vars(module).update(demo=lambda config, on_event: configs.append(config) or finished(config.out))
+    monkeypatch.setitem(sys.modules, "pyswarmopt_llm.jobs.demo", module)
     assert run("demo", "--out", str(tmp_path / "run"), "--seed", "3") == 0
     (config,) = configs
     assert [Path(expert).name for expert in config.experts] == ["a", "b"]

@@ -122,7 +122,8 @@ def loaded(settings: str) -> Callable[[], object]:
     job = prepare(config)
 
     def prepared(config: SearchConfig) -> Job:
-        return replace(job, prepared=replace(job.prepared, config=config))
+        chosen = {name: getattr(job.config, name) for name in ("space", "screen", "dev_expert")}  # by the preset
+        return replace(job, prepared=replace(job.prepared, config=replace(config, **chosen)))
 
     if kind == "analyse":
         pyswarmopt_llm.jobs.search.loop.prepare = prepared

@@ -100,7 +100,8 @@ def search_words(config: SearchConfig) -> list[str]:
     words = ["search", "--base", config.base, "--experts", *config.experts]
     for task in config.tasks:
         words += ["--task", task]
-    words += ["--out", config.out, "--particles", str(config.particles), "--max-iter", str(config.max_iter)]
+    words += ["--out", config.out, "--preset", config.preset]
+    words += ["--particles", str(config.particles), "--max-iter", str(config.max_iter)]
     return [*words, "--scoring", config.scoring, "--threads", "1", "--seed", str(config.seed), "--quiet"]
 
 

@@ -19,6 +19,7 @@ from pyswarmopt_llm.cli import main
 FROZEN = Path(__file__).parents[2] / "frozen"
 RUNS = ("factor", "delta-screened", "token", "two-tasks", "async")
 PASSING = ("seconds", "seconds_scoring", "peak_memory_bytes", "workers", "notes")  # of result.json
+SINCE = ("passes",)  # keys that were added later
 
 Json = dict[str, Any]
 
@@ -37,7 +38,7 @@ def resumed(capsys: pytest.CaptureFixture[str]) -> Json:
     assert not end.value.code, out.err
     result = json.loads(out.out)
     assert result == json.loads(Path("run/result.json").read_text())
-    return {key: value for key, value in result.items() if key not in PASSING}
+    return {key: value for key, value in result.items() if key not in (*PASSING, *SINCE)}
 
 
 def rows(history: Path) -> tuple[list[Json], list[Json]]:

@@ -51,7 +51,7 @@ def test_paper_and_reference_are_the_published_algorithm_and_the_authors_code(co
         ({"granularity": "block"}, ("delta", None, "on")),
         ({"scoring": "generate"}, ("delta", None, "off")),
         ({"metrics": ("f1",)}, ("delta", None, "off")),
-        ({"exact_flat": True, "screen": None}, ("factor", 0.05, "off")),
+        ({"exact_flat": True}, ("factor", None, "off")),
         ({"base": ""}, ("token", None, "off")),
     ],
 )

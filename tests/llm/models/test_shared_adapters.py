@@ -47,7 +47,7 @@ def chosen(shared_experts: list[Path]) -> list[Path]:
 
 
 def run(experts: list[Path], task: Path, out: Path, **more: Any) -> SearchResult:
-    settings = {"particles": 4, "max_iter": 2, "scoring": "likelihood", **more}
+    settings = {"preset": "none", "particles": 4, "max_iter": 2, "scoring": "likelihood", **more}
     return search(SearchConfig(BASE, tuple(map(str, experts)), (str(task),), str(out), **settings))
 
 

@@ -10,8 +10,9 @@ import torch
 from engine_reference import load_tiny
 
 from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.models.training.choices import Choices, Trained, fit, loss, losses
+from pyswarmopt_llm.models.training.fit import Trained, fit, loss, losses
 from pyswarmopt_llm.models.training.gradients import Gradients
 from pyswarmopt_llm.models.training.lora import Lora
 

@@ -17,27 +17,12 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.models.training.gradients import Addition, Gradients
 from pyswarmopt_llm.models.training.schedule import warmup_cosine
 
-PASSES = 2.5  # forward passes that a forward and a backward pass with frozen weights take; see docs/results.md
 ITEMS_PER_STEP = 16
 _CLIP = 1.0  # largest norm of the gradient
-
-
-@dataclass(frozen=True)
-class Choices:
-    """An item as its options are scored.
-
-    Attributes:
-        pairs: (context, option); one pair, the answer, for an item without options.
-        lengths: what each log-likelihood is divided by.
-        right: index of the right option.
-    """
-
-    pairs: tuple[tuple[str, str], ...]
-    lengths: tuple[float, ...]
-    right: int
 
 
 @dataclass(frozen=True)
@@ -141,4 +126,4 @@ def _batches(count: int, rng: random.Random) -> Iterator[list[int]]:
         yield order[start : start + ITEMS_PER_STEP]
 
 
-__all__ = ["PASSES", "Choices", "Trained", "fit", "loss", "losses"]
+__all__ = ["Trained", "fit", "loss", "losses"]

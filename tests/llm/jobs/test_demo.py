@@ -1,0 +1,35 @@
+"""The demonstration: what stands beside its search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from search_helpers import louder, questions, small, write_task
+
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.jobs.demo import demo
+from pyswarmopt_llm.jobs.search.prepare import prepare
+from pyswarmopt_llm.reporting.summary import score_rows
+
+
+def test_the_base_and_a_fine_tuned_adapter_stand_beside_the_search(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    experts = louder(tiny_experts, tmp_path / "experts")
+    task = write_task(tmp_path / "words.json", questions(12, 1), questions(30, 2))
+    config = small(tiny_base, experts, [task], tmp_path / "run", dev=8, test=20, max_iter=1)
+    events: list[Any] = []
+    found = demo(config, events.append)
+    base, tuned = found.result["others"]
+    assert (base["label"], tuned["label"]) == ("base", "fine-tuned on the 8 dev items")
+    job = prepare(small(tiny_base, experts, [task], "unused", dev=8, test=20))
+    job.engine.load(Patch())
+    (utility,) = job.utilities("test", {"words": "likelihood"}).values()
+    assert utility(job.engine).value == base["test"]
+    low, high = tuned["test_interval"]
+    assert 0 <= low <= tuned["test"] <= high <= 1
+    assert [row.label for row in score_rows(found.result)][:2] == ["base", "fine-tuned on the 8 dev items"]
+    assert score_rows(found.result)[0].test == pytest.approx(base["test"])
+    assert "fine-tuning on the same dev items" in events[-1].data["text"]
