@@ -31,7 +31,7 @@ from pyswarmopt_llm.metrics.objectives import scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import TRIAL
 from pyswarmopt_llm.metrics.questions.context_window import check_askable
 from pyswarmopt_llm.metrics.registry import Metric
-from pyswarmopt_llm.models.choices import training_passes
+from pyswarmopt_llm.models.choices import cross_fitting_passes
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.spaces.load import load_engine
 from pyswarmopt_llm.tasks import Item, Scoring, Task
@@ -118,7 +118,7 @@ def dry_run_search(config: SearchConfig) -> Plan:
     )
     evaluations, closing = _evaluations(job), sum(2 * one.dev + 3 * one.test for one in timed)
     tried = sum(min(one.dev, TRIAL) for one in timed if len(_possible(job, one.name)) > 1)
-    trained = training_passes(job.dev_items) if job.config.dev_expert == "on" else 0
+    trained = cross_fitting_passes(job.dev_items) if job.config.dev_expert == "on" else 0
     passes = trained + evaluations * job.dev_items + closing + tried * len(job.config.experts)
     workers = max(parse_workers(job.config.workers).count, 1)
     seconds = sum(one.seconds(one.dev * evaluations, evaluations) for one in timed) / workers

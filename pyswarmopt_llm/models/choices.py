@@ -24,7 +24,7 @@ class Choices:
 
 
 def training_passes(items: int) -> int:
-    """Forward passes of an item that training on so many items takes.
+    """Forward passes of an item that training on so many items takes, once.
 
     Example:
         >>> training_passes(200)
@@ -33,4 +33,14 @@ def training_passes(items: int) -> int:
     return round(EPOCHS * PASSES * items)
 
 
-__all__ = ["EPOCHS", "PASSES", "Choices", "training_passes"]
+def cross_fitting_passes(items: int) -> int:
+    """The same for training on all of them and on either half.
+
+    Example:
+        >>> cross_fitting_passes(200)
+        4000
+    """
+    return 2 * training_passes(items)
+
+
+__all__ = ["EPOCHS", "PASSES", "Choices", "cross_fitting_passes", "training_passes"]

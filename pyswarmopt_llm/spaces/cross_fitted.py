@@ -1,8 +1,8 @@
 """Weight changes of the experts and of one more, which was trained on the dev items themselves.
 
-That one is a pair of adapters, each trained on one half of dev. A candidate has half of either. On dev, each half's
-items are scored with the adapter that has not seen them in the place of both, so that a search can tell what the new
-expert is worth on unseen items (cross-fitting; Wolpert 1992 for the weights of the sum).
+That one was trained on all of dev, and two more like it on one half each. On dev, each half's items are scored with the
+one that has not seen them in its place, so that a search can tell what the new expert is worth on unseen items
+(cross-fitting; Wolpert 1992 for the weights of the sum).
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.models.training.halves import halves, train_halves
 from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
 from pyswarmopt_llm.spaces.delta import DeltaSpace
+from pyswarmopt_llm.spaces.one_base import AdapterSpace
 
 DEV = "trained-on-dev"  # name of the expert
 
 
-class CrossFittedSpace(CoefficientSpace):
+class CrossFittedSpace(AdapterSpace, CoefficientSpace):
     """`DeltaSpace` over n experts and one that is trained on dev.
 
     Args:
@@ -40,35 +41,28 @@ class CrossFittedSpace(CoefficientSpace):
         super().__init__([*(expert.info.name for expert in experts), DEV], sorted(modules), granularity)
         self._experts, self._granularity = list(experts), granularity
 
-    def complete(self, halves: tuple[Expert, Expert], contexts: tuple[frozenset[str], frozenset[str]]) -> None:
+    def complete(self, trained: Sequence[Expert], contexts: tuple[frozenset[str], frozenset[str]]) -> None:
         """Put in the new expert, without which there are no candidates.
 
         Args:
-            halves: what was trained on either half, on modules of the experts.
+            trained: on the first half of dev, on the second, and on all of it; on modules of the experts.
             contexts: prompts of the items of either half.
         """
-        self._inner, self._contexts = DeltaSpace([*self._experts, *halves], self._granularity), contexts
+        self._inner, self._contexts = DeltaSpace([*self._experts, *trained], self._granularity), contexts
+        self._infos = [expert.info for expert in (*self._experts, trained[-1])]
 
     def realise(self, position: Tensor) -> Patch:
         """The mixed change; with other changes for the dev items."""
-        whole, unseen = self._inner.realise(self._within(position, 0.5, 0.5)), []
-        for contexts, shares in zip(self._contexts, ((0.0, 1.0), (1.0, 0.0)), strict=True):
-            unseen.append(HeldOut(contexts, self._inner.realise(self._within(position, *shares))))
+        first, second, whole = (self._with(position, which) for which in range(3))
+        unseen = (HeldOut(contexts, patch) for contexts, patch in zip(self._contexts, (second, first), strict=True))
         return Patch(low_rank=whole.low_rank, held_out=tuple(unseen))
 
-    def save(self, position: Tensor, out: Path) -> None:
-        """See `AdapterSpace.save`."""
-        self._inner.save(self._within(position, 0.5, 0.5), out)
-
-    def read(self, folder: Path) -> Patch:
-        """See `AdapterSpace.read`."""
-        return self._inner.read(folder)
-
-    def _within(self, position: Tensor, first: float, second: float) -> Tensor:
-        """The position among experts and halves, whose shares of the last coefficient are given."""
+    def _with(self, position: Tensor, which: int) -> Patch:
+        """The mixed change with one of the three that were trained on dev."""
         rows = self.by_group(position)
-        shares = torch.tensor([first, second], dtype=rows.dtype)
-        return torch.cat([rows[:, :-1], rows[:, -1:] * shares], dim=1).flatten()
+        n = len(self._experts)
+        within = torch.cat([rows[:, :n], rows[:, n:].expand(-1, 3)], dim=1).flatten()
+        return self._inner.realise(within, [n + other for other in range(3) if other != which])
 
 
 def train_on_dev(
@@ -87,15 +81,15 @@ def train_on_dev(
         experts: the new one has the rank, scale and modules of the first.
         engine: runs the base.
         choices: the dev items.
-        folder: where the two adapters are or will be.
+        folder: where the three adapters are or will be.
         base_name: for their files.
         seed: of the training.
     """
-    places = [folder / "first", folder / "second"]
+    places = [folder / name for name in ("first", "second", "whole")]
     if not all((place / "adapter_config.json").is_file() for place in places):
         _train(experts[0].info, engine, choices, places, base_name, seed)
-    first, second = (AdapterFile(read_adapter(place, f"dev-{place.name}")) for place in places)
-    space.complete((first, second), halves(choices, seed))
+    trained = [AdapterFile(read_adapter(place, f"dev-{place.name}")) for place in places]
+    space.complete(trained, halves(choices, seed))
 
 
 def _train(
@@ -106,7 +100,7 @@ def _train(
     engine.load(Patch())
     trained = train_halves(engine, choices, shapes, one.rank, one.scale, seed)
     for place, half in zip(places, trained, strict=True):
-        if not (place / "adapter_config.json").is_file():  # a process may have been stopped between the two
+        if not (place / "adapter_config.json").is_file():  # a process may have been stopped between two of them
             write_adapter(
                 place,
                 {name.removesuffix(".weight"): (change.b, change.a) for name, change in half.changes.items()},

@@ -6,7 +6,7 @@ are a LoRA of rank sum r_i. This is adding task vectors (Ilharco et al. 2023, ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor
@@ -40,12 +40,17 @@ class DeltaSpace(AdapterSpace, CoefficientSpace):
             for module, factors in expert.factors.items():
                 self._modules[f"{module}.weight"].fill(i, factors.b * factors.scale, factors.a)
 
-    def realise(self, position: Tensor) -> Patch:
-        """The mixed change, float32, of rank sum r_i; the patches share their `a`."""
+    def realise(self, position: Tensor, without: Collection[int] = ()) -> Patch:
+        """The mixed change, float32, of rank sum r_i; the patches share their `a`.
+
+        Args:
+            position: see `interfaces.Space`.
+            without: experts that are left out, and with them their share of the rank.
+        """
         weights = self._weights(position)
 
         def change(parameter: str) -> LowRank:
-            return self._modules[parameter].low_rank(weights(parameter))
+            return self._modules[parameter].low_rank(weights(parameter), without)
 
         return Patch(low_rank=Computed(self._shapes, change))
 
@@ -65,8 +70,11 @@ class _Concatenated:
         columns = self._owner == expert
         self._b[:, columns], self._a[columns] = b, a
 
-    def low_rank(self, weights: Tensor) -> LowRank:
-        """The change at the given weights of the experts, (n,) float32."""
+    def low_rank(self, weights: Tensor, without: Collection[int]) -> LowRank:
+        """The change at the given weights of the experts, (n,) float32, but for some experts."""
+        if without:
+            kept = ~torch.isin(self._owner, torch.tensor([*without]))
+            return LowRank(b=(self._b * weights[self._owner])[:, kept], a=self._a[kept])
         return LowRank(b=self._b * weights[self._owner], a=self._a)
 
 

@@ -21,7 +21,7 @@ from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
 from pyswarmopt_llm.jobs.compare.groups import is_group, load_group, written_out
 from pyswarmopt_llm.jobs.compare.screened import KIND, can_screen, population_for, screened_best
-from pyswarmopt_llm.models.choices import training_passes
+from pyswarmopt_llm.models.choices import cross_fitting_passes
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace, train_on_dev
 from pyswarmopt_llm.spaces.starts import starting_points
@@ -138,7 +138,7 @@ def why_not(who: Contestant, bench: Bench, budget: int) -> str | None:
     if who.name.endswith(WITH_DEV):
         if not bench.accuracy or bench.scoring == "generate" or bench.dev_items < 2:
             return "its additional expert is trained on options"
-        needed = training_passes(bench.dev_items) + (len(bench.experts) + 1) * bench.dev_items
+        needed = cross_fitting_passes(bench.dev_items) + (len(bench.experts) + 1) * bench.dev_items
         if budget < needed:
             return f"training and the experts alone take {needed} items"
     if who.name == "merge3" and not bench.accuracy:
@@ -233,7 +233,7 @@ def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
 def _with_dev_expert(entry: Entry, trial: BudgetedTrial) -> Space:
     """The experts, and one that is trained on dev, which is charged."""
     bench, space = entry.bench, CrossFittedSpace(entry.bench.experts)
-    trial.spend(training_passes(len(bench.choices)))
+    trial.spend(cross_fitting_passes(len(bench.choices)))
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "dev-expert"
         train_on_dev(space, bench.experts, bench.engine, bench.choices, place, bench.base.name, entry.seed)

@@ -24,7 +24,7 @@ from pyswarmopt_llm.evaluation.workers.spec import parse_workers
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.selection import Choice
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
-from pyswarmopt_llm.models.choices import training_passes
+from pyswarmopt_llm.models.choices import cross_fitting_passes
 from pyswarmopt_llm.tasks import Scoring
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def finish(
     """
     space, combine = chosen.space or job.space, job.objectives.combine
     files, cut = _write_best(job, run, chosen)
-    trained = training_passes(job.dev_items) if job.config.dev_expert == "on" else 0
+    trained = cross_fitting_passes(job.dev_items) if job.config.dev_expert == "on" else 0
     values = [combine(list(scores.values())).value for scores in singles]
     single = values.index(max(values))
     # As files, on new questions; what was trained on dev stays out of the scores on dev.

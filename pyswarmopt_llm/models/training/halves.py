@@ -1,4 +1,4 @@
-"""Train one LoRA on each half of the labelled items: two-fold cross-fitting.
+"""Train a LoRA on the labelled items, and one on each half of them: two-fold cross-fitting.
 
 Each half's items can be scored with what was trained on the other one, so that all of them tell how well training on
 such items does on unseen ones (cross-fitting; stacked generalisation, Wolpert 1992, Neural Networks 5).
@@ -21,8 +21,8 @@ RATE = 2e-3
 
 
 @dataclass(frozen=True)
-class Half:
-    """What was trained on one half.
+class Share:
+    """What was trained on a share of the items.
 
     Attributes:
         contexts: prompts of the items that it was trained on.
@@ -42,14 +42,14 @@ def train_halves(
     rank: int,
     scale: float,
     seed: int,
-) -> tuple[Half, Half]:
-    """Two LoRAs from the same start, each trained on one half of the items.
+) -> tuple[Share, Share, Share]:
+    """Three LoRAs from the same start: trained on the first half of the items, the second, and all.
 
     Args:
         engine: the one on transformers, with the model to start from loaded.
         choices: at least two items with different contexts; those with the same context are in the same half.
         shapes: module name -> (out, in).
-        rank: of either.
+        rank: of each.
         scale: alpha / rank.
         seed: of the start, the halves and the order.
 
@@ -58,8 +58,9 @@ def train_halves(
     """
     if not isinstance(engine, TransformersEngine):
         raise TypeError("an adapter is trained by the engine on transformers")
-    first, second = (_trained(engine, choices, half, shapes, rank, scale, seed) for half in halves(choices, seed))
-    return first, second
+    first, second = halves(choices, seed)
+    parts = (_trained(engine, choices, share, shapes, rank, scale, seed) for share in (first, second, first | second))
+    return tuple(parts)  # type: ignore[return-value]  # three of them
 
 
 def halves(choices: Sequence[Choices], seed: int) -> tuple[frozenset[str], frozenset[str]]:
@@ -83,11 +84,11 @@ def _trained(
     rank: int,
     scale: float,
     seed: int,
-) -> Half:
+) -> Share:
     lora = Lora(shapes, rank, scale, seed, engine.model.device)
     own = [item for item in choices if item.pairs[0][0] in contexts]
     history = fit(Gradients(engine), own, lora.additions(), [Trained(lora.tensors, RATE)], EPOCHS, seed)
-    return Half(contexts, lora.patch().low_rank, history[-1])
+    return Share(contexts, lora.patch().low_rank, history[-1])
 
 
-__all__ = ["Half", "halves", "train_halves"]
+__all__ = ["Share", "halves", "train_halves"]

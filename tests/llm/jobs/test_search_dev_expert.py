@@ -32,7 +32,7 @@ def test_the_pool_has_one_more_expert_and_its_files_are_what_is_scored(config: S
     events: list[Any] = []
     found: Any = search(config, events.append).result
     assert list(found["coefficients"]) == ["ant", "bee", "cat", "trained-on-dev"]
-    assert found["passes"] == found["item_evaluations"] + 4 * 2.5 * 16
+    assert found["passes"] == found["item_evaluations"] + 4 * 2.5 * (8 + 8 + 16)
     assert any("one more expert on the 16 dev items" in event.data.get("text", "") for event in events)
     rows = history(Path(config.out))
     first = [row for row in rows if row["phase"] == "search"][:4]
