@@ -84,7 +84,9 @@ def merge_experts(
         options: weights, density, t, rank, seed, where the method takes them.
         task: whose dev items a searching method looks at (a key of `baselines.SEARCHING`).
         budget_items: dev items that it may evaluate.
-        columns, template, split_seed: how `task` is read (`load_task`).
+        columns: how `task` is read (`load_task`).
+        template: see `load_task`.
+        split_seed: see `load_task`.
 
     Raises:
         UserError: an unknown method, an option that does not fit, experts that do not fit, or `out` exists.

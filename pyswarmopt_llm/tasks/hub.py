@@ -23,7 +23,8 @@ def read_hub(name: str, dev: int | None = None, test: int | None = None, columns
 
     Args:
         name: of the data set, and of its configuration.
-        dev, test: number of items.
+        dev: as for a file.
+        test: as for a file.
         columns: our names of columns -> the data set's.
 
     Raises:
