@@ -152,7 +152,6 @@ FOLLOWED = [page for page in pages() if any(b.language in (*SHELL, "python") for
 def test_what_a_page_tells_the_reader_to_do_works(
     page: Path, world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(spaces, "_KINDS", dict(spaces._KINDS))  # a page may register a space
     wanted = [block for block in blocks(page) if not block.skipped]
     shell = [block for block in wanted if block.language in SHELL]
     called = commands(shell, world, PROGRAMS) if shell else []
@@ -169,6 +168,8 @@ def test_what_a_page_tells_the_reader_to_do_works(
                     context.chdir(command.folder)
                     follow(command, world)
     finally:
+        for name in set(spaces._KINDS) - set(spaces._MODULES):  # spaces that the page registered
+            del spaces._KINDS[name]
         for name in set(sys.modules) - before:  # modules that the page wrote
             if str(getattr(sys.modules[name], "__file__", "")).startswith(str(world)):
                 del sys.modules[name]

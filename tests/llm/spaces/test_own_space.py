@@ -34,10 +34,9 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     file = tmp_path / "convex_space.py"
     file.write_text(code, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(spaces, "_KINDS", dict(spaces._KINDS))
     importlib.import_module("convex_space")
     yield file
-    del sys.modules["convex_space"]
+    del sys.modules["convex_space"], spaces._KINDS["convex"]
 
 
 @pytest.mark.usefixtures("example")
