@@ -55,6 +55,7 @@ def run_one(args: argparse.Namespace, name: str, seed: int) -> None:
         experts=tuple(str(p) for p in sorted(args.experts.iterdir()) if p.is_dir()),
         tasks=(str(args.tasks / f"{name}.json"),),
         out=str(out),
+        preset="none",
         space=args.space,
         particles=args.particles,
         max_iter=args.max_iter,

@@ -76,6 +76,7 @@ def run_one(args: argparse.Namespace, name: str, seed: int, variant: str) -> Non
         experts=tuple(str(p) for p in sorted(args.experts.iterdir()) if p.is_dir()),
         tasks=(str(args.tasks / f"{name}.json"),),
         out=str(out),
+        preset="none",
         particles=args.particles,
         max_iter=args.max_iter,
         patience=args.max_iter + 1,

@@ -118,6 +118,7 @@ def measure(args: argparse.Namespace, work: Path, run: str, name: str, seed: int
             "experts": [str(path) for path in experts(args)],
             "tasks": [str(cwd / "data" / "eval" / args.task.name)],
             "out": str(work / run),
+            "preset": "none",
             "particles": args.particles,
             "max_iter": args.iterations,
             "patience": args.iterations + 10,

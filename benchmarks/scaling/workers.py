@@ -88,7 +88,7 @@ def cost(args: argparse.Namespace) -> None:
 def efficiency(args: argparse.Namespace) -> None:
     base = SearchConfig(
         args.base, tuple(args.experts), (args.task,), "", dev=args.dev, test=1, threads=args.threads,
-        particles=args.particles, max_iter=args.max_iter, patience=999, scoring="likelihood",
+        particles=args.particles, max_iter=args.max_iter, patience=999, scoring="likelihood", preset="none",
     )  # fmt: skip
     took, journals = {}, []
     with tempfile.TemporaryDirectory() as folder:

@@ -51,6 +51,7 @@ def main() -> None:
             experts=tuple(args.experts),
             tasks=(args.task,),
             out=str(Path(folder) / "run"),
+            preset="none",
             space="token",
             particles=args.particles,
             max_iter=args.max_iter,

@@ -31,6 +31,9 @@ class CrossFittedSpace(AdapterSpace, CoefficientSpace):
     Args:
         experts: the n experts; those of type `AdapterFile` are read by `complete`.
         granularity: see `CoefficientSpace`.
+
+    Attributes:
+        experts: as given.
     """
 
     name = "delta"
@@ -39,7 +42,7 @@ class CrossFittedSpace(AdapterSpace, CoefficientSpace):
     def __init__(self, experts: Sequence[Expert], granularity: str = "model") -> None:
         modules = {f"{module}.weight" for expert in experts for module in expert.info.modules}
         super().__init__([*(expert.info.name for expert in experts), DEV], sorted(modules), granularity)
-        self._experts, self._granularity = list(experts), granularity
+        self.experts, self._granularity = list(experts), granularity
 
     def complete(self, trained: Sequence[Expert], contexts: tuple[frozenset[str], frozenset[str]]) -> None:
         """Put in the new expert, without which there are no candidates.
@@ -48,8 +51,8 @@ class CrossFittedSpace(AdapterSpace, CoefficientSpace):
             trained: on the first half of dev, on the second, and on all of it; on modules of the experts.
             contexts: prompts of the items of either half.
         """
-        self._inner, self._contexts = DeltaSpace([*self._experts, *trained], self._granularity), contexts
-        self._infos = [expert.info for expert in (*self._experts, trained[-1])]
+        self._inner, self._contexts = DeltaSpace([*self.experts, *trained], self._granularity), contexts
+        self._infos = [expert.info for expert in (*self.experts, trained[-1])]
 
     def realise(self, position: Tensor) -> Patch:
         """The mixed change; with other changes for the dev items."""
@@ -60,14 +63,13 @@ class CrossFittedSpace(AdapterSpace, CoefficientSpace):
     def _with(self, position: Tensor, which: int) -> Patch:
         """The mixed change with one of the three that were trained on dev."""
         rows = self.by_group(position)
-        n = len(self._experts)
+        n = len(self.experts)
         within = torch.cat([rows[:, :n], rows[:, n:].expand(-1, 3)], dim=1).flatten()
         return self._inner.realise(within, [n + other for other in range(3) if other != which])
 
 
 def train_on_dev(
     space: CrossFittedSpace,
-    experts: Sequence[Expert],
     engine: Engine,
     choices: Sequence[Choices],
     folder: Path,
@@ -77,8 +79,7 @@ def train_on_dev(
     """Train the new expert, unless it is in `folder` already, and complete the space with it.
 
     Args:
-        space: of these experts, to be completed.
-        experts: the new one has the rank, scale and modules of the first.
+        space: to be completed; the new expert has the rank, scale and modules of its first.
         engine: runs the base.
         choices: the dev items.
         folder: where the three adapters are or will be.
@@ -87,7 +88,7 @@ def train_on_dev(
     """
     places = [folder / name for name in ("first", "second", "whole")]
     if not all((place / "adapter_config.json").is_file() for place in places):
-        _train(experts[0].info, engine, choices, places, base_name, seed)
+        _train(space.experts[0].info, engine, choices, places, base_name, seed)
     trained = [AdapterFile(read_adapter(place, f"dev-{place.name}")) for place in places]
     space.complete(trained, halves(choices, seed))
 
@@ -95,10 +96,8 @@ def train_on_dev(
 def _train(
     pattern: AdapterInfo, engine: Engine, choices: Sequence[Choices], places: Sequence[Path], base_name: str, seed: int
 ) -> None:
-    one = next(iter(pattern.modules.values()))
-    shapes = {module: shape.weight_shape for module, shape in pattern.modules.items()}
     engine.load(Patch())
-    trained = train_halves(engine, choices, shapes, one.rank, one.scale, seed)
+    trained = train_halves(engine, choices, pattern, seed)
     for place, half in zip(places, trained, strict=True):
         if not (place / "adapter_config.json").is_file():  # a process may have been stopped between two of them
             write_adapter(

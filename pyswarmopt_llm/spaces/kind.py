@@ -55,7 +55,8 @@ class SpaceKind(ABC):
         options: which of the settings granularity, exact_flat, contrast and output_rank it takes.
         several_models: whether a candidate is several models side by side, which need no common base.
         takes_workers: whether other processes can score candidates (``--workers``).
-        takes_dev_expert: whether an expert that is trained on dev can be added (``--dev-expert``).
+        takes_dev_expert: whether an expert that is trained on dev can be added (``--dev-expert``), which then mixes as
+            in ``delta``. Not inherited: a kind that is made from another may mix otherwise.
         averages: whether the mean of positions is a candidate worth scoring.
         adapters: whether candidates are LoRA adapters.
         library: what loads ``best/``: ``peft``, ``transformers``, or "" where only this package does.
@@ -74,6 +75,10 @@ class SpaceKind(ABC):
     saved_as: ClassVar[str] = ""
     title: ClassVar[str] = "A result of a swarm of experts"
     description: ClassVar[str] = "Made of {experts}"
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.takes_dev_expert = vars(cls).get("takes_dev_expert", False)
 
     @abstractmethod
     def prepare(self, config: SearchConfig) -> Prepared:

@@ -35,21 +35,26 @@ def from_best(experts: Sequence[Adapter], settings: Settings) -> Merged:
 
 
 def _trained(experts: Sequence[Adapter], settings: Settings, start: Patch) -> Patch:
-    trial, first = settings.need_trial(), experts[0].info
-    shapes = {module: shape.weight_shape for module, shape in first.modules.items()}
-    one = next(iter(first.modules.values()))
+    trial = settings.need_trial()
     trial.load(start)
 
     def make() -> Lora:
-        return Lora(shapes, one.rank, one.scale, settings.seed, trial.model.device)
+        return Lora.like(experts[0].info, settings.seed, trial.model.device)
 
     return train_on_dev(trial, make, RATES, settings.seed)
 
 
 def side_by_side(one: Patch, other: Patch) -> Patch:
-    """The sum of two changes of low rank."""
-    return Patch(low_rank={name: _both(one.low_rank.get(name), other.low_rank[name]) for name in other.low_rank})
+    """The sum of two changes of low rank.
 
-
-def _both(one: LowRank | None, other: LowRank) -> LowRank:
-    return other if one is None else LowRank(b=torch.cat([one.b, other.b], 1), a=torch.cat([one.a, other.a], 0))
+    Example:
+        >>> change = {"w": LowRank(b=torch.ones(2, 1), a=torch.ones(1, 2))}
+        >>> both = side_by_side(Patch({**change, "v": change["w"]}), Patch(change)).low_rank
+        >>> {name: one.dense()[0, 0].item() for name, one in both.items()}
+        {'w': 2.0, 'v': 1.0}
+    """
+    found = {**one.low_rank, **other.low_rank}
+    for name in one.low_rank.keys() & other.low_rank.keys():
+        first, second = one.low_rank[name], other.low_rank[name]
+        found[name] = LowRank(b=torch.cat([first.b, second.b], 1), a=torch.cat([first.a, second.a], 0))
+    return Patch(low_rank=found)

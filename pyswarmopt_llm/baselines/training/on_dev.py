@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.baselines.method import Trial
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.choices import EPOCHS, PASSES, Choices
 from pyswarmopt_llm.models.training.fit import Trained, fit, losses
@@ -48,8 +49,13 @@ def train_on_dev(trial: Trial, make: Callable[[], Trainable], rates: Sequence[fl
 
     Returns:
         The trained change; the new one as it is where the budget does not cover an epoch.
+
+    Raises:
+        UserError: no dev item has a right answer.
     """
     items = random.Random(seed).sample(list(trial.choices), len(trial.choices))
+    if not items:
+        raise UserError("training on dev: no item has a right answer; give answers, or choose another method")
     epochs = min(EPOCHS, int(trial.items_left / (PASSES * len(items))))
     if epochs < 1:
         return make().patch()

@@ -236,7 +236,7 @@ def _with_dev_expert(entry: Entry, trial: BudgetedTrial) -> Space:
     trial.spend(cross_fitting_passes(len(bench.choices)))
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "dev-expert"
-        train_on_dev(space, bench.experts, bench.engine, bench.choices, place, bench.base.name, entry.seed)
+        train_on_dev(space, bench.engine, bench.choices, place, bench.base.name, entry.seed)
     return space
 
 

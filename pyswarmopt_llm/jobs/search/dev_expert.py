@@ -27,8 +27,7 @@ def with_dev_expert(job: Job, run: Run, scorings: dict[str, Scoring], notify: On
     space, folder = untrained_space(job), run.path / FOLDER
     if not folder.exists():
         notify(Event("note", {"text": f"training one more expert on the {len(choices)} dev items"}))
-    experts = [AdapterFile(info) for info in job.prepared.experts]
-    train_on_dev(space, experts, job.engine, choices, folder, job.prepared.base_name, job.config.seed)
+    train_on_dev(space, job.engine, choices, folder, job.prepared.base_name, job.config.seed)
     return replace(job, prepared=replace(job.prepared, space=space))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pyswarmopt_llm.common.interfaces import Engine, LowRank
+from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.models.choices import EPOCHS, Choices
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.training.fit import Trained, fit
@@ -38,9 +39,7 @@ class Share:
 def train_halves(
     engine: Engine,
     choices: Sequence[Choices],
-    shapes: Mapping[str, tuple[int, int]],
-    rank: int,
-    scale: float,
+    pattern: AdapterInfo,
     seed: int,
 ) -> tuple[Share, Share, Share]:
     """Three LoRAs from the same start: trained on the first half of the items, the second, and all.
@@ -48,9 +47,7 @@ def train_halves(
     Args:
         engine: the one on transformers, with the model to start from loaded.
         choices: at least two items with different contexts; those with the same context are in the same half.
-        shapes: module name -> (out, in).
-        rank: of each.
-        scale: alpha / rank.
+        pattern: an adapter whose modules, rank and scale they have.
         seed: of the start, the halves and the order.
 
     Raises:
@@ -59,8 +56,14 @@ def train_halves(
     if not isinstance(engine, TransformersEngine):
         raise TypeError("an adapter is trained by the engine on transformers")
     first, second = halves(choices, seed)
-    parts = (_trained(engine, choices, share, shapes, rank, scale, seed) for share in (first, second, first | second))
-    return tuple(parts)  # type: ignore[return-value]  # three of them
+
+    def trained(contexts: frozenset[str]) -> Share:
+        lora = Lora.like(pattern, seed, engine.model.device)
+        own = [item for item in choices if item.pairs[0][0] in contexts]
+        history = fit(Gradients(engine), own, lora.additions(), [Trained(lora.tensors, RATE)], EPOCHS, seed)
+        return Share(contexts, lora.patch().low_rank, history[-1])
+
+    return trained(first), trained(second), trained(first | second)
 
 
 def halves(choices: Sequence[Choices], seed: int) -> tuple[frozenset[str], frozenset[str]]:
@@ -74,21 +77,6 @@ def halves(choices: Sequence[Choices], seed: int) -> tuple[frozenset[str], froze
     contexts = list(dict.fromkeys(item.pairs[0][0] for item in choices))
     random.Random(seed).shuffle(contexts)
     return frozenset(contexts[::2]), frozenset(contexts[1::2])
-
-
-def _trained(
-    engine: TransformersEngine,
-    choices: Sequence[Choices],
-    contexts: frozenset[str],
-    shapes: Mapping[str, tuple[int, int]],
-    rank: int,
-    scale: float,
-    seed: int,
-) -> Share:
-    lora = Lora(shapes, rank, scale, seed, engine.model.device)
-    own = [item for item in choices if item.pairs[0][0] in contexts]
-    history = fit(Gradients(engine), own, lora.additions(), [Trained(lora.tensors, RATE)], EPOCHS, seed)
-    return Share(contexts, lora.patch().low_rank, history[-1])
 
 
 __all__ = ["Share", "halves", "train_halves"]

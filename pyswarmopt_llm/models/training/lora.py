@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.models.training.gradients import Addition
 
 
@@ -51,6 +52,13 @@ class Lora:
             self._a[module] = a.to(device).requires_grad_()
             self._b[module] = torch.zeros(out, rank, device=device, requires_grad=True)
         self.tensors: Sequence[Tensor] = [*self._a.values(), *self._b.values()]
+
+    @classmethod
+    def like(cls, info: AdapterInfo, seed: int, device: torch.device | str = "cpu") -> Lora:
+        """A new one on the modules of an adapter, with the rank and scale of the first of them."""
+        one = next(iter(info.modules.values()))
+        shapes = {module: shape.weight_shape for module, shape in info.modules.items()}
+        return cls(shapes, one.rank, one.scale, seed, device)
 
     def additions(self) -> dict[str, Addition]:
         """Module name -> the LoRA's part of its output."""

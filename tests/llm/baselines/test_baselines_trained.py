@@ -18,6 +18,7 @@ from pyswarmopt_llm.baselines.changes import as_patch
 from pyswarmopt_llm.baselines.method import Options
 from pyswarmopt_llm.baselines.training import on_dev
 from pyswarmopt_llm.baselines.training.on_dev import train_on_dev
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
@@ -103,6 +104,13 @@ def test_what_comes_out_has_a_smaller_loss_than_what_it_started_from(
     start = {"finetune-dev": Patch(), "finetune-best": best}.get(name, average)
     before = resident.mean_loss(start)
     assert resident.mean_loss(run(name, experts, resident)) < before
+
+
+def test_items_without_answers_are_refused(tiny_base: Path, experts: list[Adapter]) -> None:
+    resident = trial(tiny_base, experts, [1.0, 0.0, 0.0], 1000)
+    resident.choices = []
+    with pytest.raises(UserError, match="no item has a right answer"):
+        run("finetune-dev", experts, resident)
 
 
 def test_without_a_budget_nothing_is_trained(tiny_base: Path, experts: list[Adapter]) -> None:

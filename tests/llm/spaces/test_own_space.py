@@ -72,6 +72,15 @@ def test_it_is_searched_saved_described_and_resumed(tiny_base: Path, tiny_expert
     assert resume(tmp_path / "run").result["coefficients"] == result["coefficients"]
 
 
+@pytest.mark.usefixtures("example")
+def test_the_default_preset_mixes_as_it_does(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> None:
+    """No expert is added that would be mixed as the kind does which it is made from."""
+    task = write_task(tmp_path / "t.json", questions(40, 1), questions(4, 2))
+    more = {"space": "convex", "preset": "auto", "max_iter": 1}
+    result: Any = search(small(tiny_base, tiny_experts, [task], tmp_path / "run", **more)).result
+    assert len(result["coefficients"]) == 3 and not (tmp_path / "run" / "dev-expert").exists()
+
+
 def test_without_its_import_there_is_no_such_space() -> None:
     with pytest.raises(UserError, match="--space convex: unknown"):
         space_kind("convex")
