@@ -1,12 +1,11 @@
-"""How a rule for matrices becomes a rule for LoRA experts.
+"""Rules for matrices as rules for LoRA experts.
 
-`combine` is for rules that treat entries one by one (trim, drop, elect). In ``delta`` space the rule gets the dense
-changes dW = s B A of one module at a time, and its result becomes a LoRA by truncated SVD. In ``factor`` space it gets
-the A's and the B's, as in peft's `add_weighted_adapter`: weight w enters as sqrt|w| on either side, its sign on A, so
-that one expert with weight w gives w B A.
+`combine` is for rules on entries (trim, drop, elect). In ``delta`` space the rule gets the dense changes dW = s B A of
+one module at a time, and its result becomes a LoRA by truncated SVD. In ``factor`` space it gets the A's and the B's,
+as in peft's `add_weighted_adapter`: weight w enters as sqrt|w| on either side, its sign on A.
 
-`mix` is for weighted sums of the experts whose weights depend on norms and angles only. Those are in the Gram matrix of
-the changes, which follows from the factors without a dense matrix; the result is exact, of rank sum r.
+`mix` is for sums whose weights depend on norms and angles only. Those follow from the Gram matrix of the changes, which
+the factors give without a dense matrix; the result is exact, of rank sum r.
 """
 
 from __future__ import annotations
@@ -31,12 +30,9 @@ Coefficients = Callable[[Tensor], Tensor]
 
 
 def combine(experts: Sequence[Adapter], settings: Settings, rule: Rule) -> Merged:
-    """Apply a rule for entries to all modules.
+    """Apply a rule for entries to each module, in ``factor`` space to A and to B.
 
-    Args:
-        experts: loaded adapters; in ``delta`` space a module that one does not adapt counts as zeros.
-        settings: space, weights and rank.
-        rule: called once per module in ``delta`` space; twice, for A and then B, in ``factor`` space.
+    In ``delta`` space a module that an expert does not adapt counts as zeros.
 
     Raises:
         UserError: ``factor`` space and experts of unequal rank, alpha or modules.
@@ -53,11 +49,7 @@ def combine(experts: Sequence[Adapter], settings: Settings, rule: Rule) -> Merge
 
 
 def mix(experts: Sequence[Adapter], settings: Settings, coefficients: Coefficients) -> Merged:
-    """Sum the experts, module by module, with weights that follow from their inner products.
-
-    Raises:
-        UserError: see `combine`.
-    """
+    """Sum the experts, module by module, with weights that follow from their inner products."""
     if settings.space == "factor":
 
         def summed(stack: Tensor) -> Tensor:
@@ -81,19 +73,12 @@ def by_module(experts: Sequence[Adapter]) -> Iterator[tuple[str, list[Factors | 
 
 @dataclass(frozen=True)
 class SideBySide:
-    """The factors of all experts in one module: any weighted sum of them is one LoRA.
+    """The factors of all experts in one module: any weighted sum of them is one LoRA."""
 
-    Attributes:
-        b: (out, k), scales folded in.
-        a: (k, in).
-        owner: (k,) number of the expert that a column belongs to.
-        n: number of experts.
-    """
-
-    b: Tensor
-    a: Tensor
-    owner: Tensor
-    n: int
+    b: Tensor  # (out, k), scales folded in
+    a: Tensor  # (k, in)
+    owner: Tensor  # (k,) the expert that a column belongs to
+    n: int  # number of experts
 
     @classmethod
     def of(cls, parts: Sequence[Factors | None]) -> SideBySide:
@@ -171,17 +156,3 @@ def dense_changes(parts: Sequence[Factors | None]) -> Tensor:
 def total_rank(parts: Sequence[Factors | None]) -> int:
     """The sum of the experts' ranks in one module."""
     return sum(part.a.shape[0] for part in parts if part is not None)
-
-
-__all__ = [
-    "Coefficients",
-    "Rule",
-    "SideBySide",
-    "as_patch",
-    "by_module",
-    "collect",
-    "combine",
-    "dense_changes",
-    "mix",
-    "total_rank",
-]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pyswarmopt_llm.common.errors import UserError
@@ -23,112 +23,72 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.models.choices import Choices
     from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 
+# Beside the experts: it draws; it scores candidates on dev (an ensemble: every expert answers dev); it looks at
+# training or dev texts; it pays for the dev items that it evaluates.
 Need = Literal["seed", "dev", "data", "budget"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """Options given by the user; None stands for a method's default.
+    """Options given by the user; None stands for a method's default."""
 
-    Attributes:
-        weights: one per expert, or a single one for all.
-        density: share of the entries that are kept, in (0, 1].
-        t: position between the first expert and the second, in [0, 1].
-        rank: LoRA rank of the result in ``delta`` space; default: the sum of the experts' ranks.
-        seed: random seed.
-    """
-
-    weights: tuple[float, ...] | None = None
-    density: float | None = None
-    t: float | None = None
-    rank: int | None = None
+    weights: tuple[float, ...] | None = None  # one per expert, or a single one for all
+    density: float | None = None  # fraction of entries kept, in (0, 1]
+    t: float | None = None  # position between the first expert and the second, in [0, 1]
+    rank: int | None = None  # LoRA rank of the result in ``delta`` space; default: the sum of the experts' ranks
     seed: int | None = None
 
 
 class Trial(Protocol):
-    """A resident model and an evaluation budget, for methods that look at items or texts.
+    """A resident model and an evaluation budget; what goes beyond the budget raises RuntimeError."""
 
-    Attributes:
-        model: a transformers causal LM, with the patch that was loaded or scored last.
-        tokenizer: the model's tokenizer.
-        base: where the model came from.
-        engine: runs the model.
-        choices: the dev items that have a right answer, as they are scored.
-        spent: item evaluations so far.
-    """
-
-    model: Any
+    model: Any  # a transformers causal LM, with the patch that was loaded or scored last
     tokenizer: Any
     base: BaseModel
     engine: TransformersEngine
-    choices: Sequence[Choices]
-    spent: int
+    choices: Sequence[Choices]  # the dev items that have a right answer, as they are scored
+    spent: int  # item evaluations so far
 
     @property
     def left(self) -> int:
         """How many times the rest of the budget covers all dev items."""
 
-    def score(self, patch: Patch) -> Score:
-        """The candidate's score on dev; one pass over dev.
+    @property
+    def items_left(self) -> int:
+        """Item evaluations left in the budget."""
 
-        Raises:
-            RuntimeError: the budget is spent.
-        """
+    def score(self, patch: Patch) -> Score:
+        """The candidate's score on dev; one pass over dev."""
 
     def score_items(self, patch: Patch, items: Sequence[int]) -> Score:
-        """The candidate's score on these dev items alone, by their places in dev; one pass over each of them.
-
-        Raises:
-            RuntimeError: the budget does not cover them.
-        """
+        """The candidate's score on these dev items alone, given by index; one pass over each."""
 
     def loss(self, patch: Patch) -> float:
-        """Mean over dev items of -ln P(right answer | question), in nats; one pass over dev.
-
-        Raises:
-            RuntimeError: the budget is spent.
-        """
+        """Mean over dev items of -ln P(right answer | question), in nats; one pass over dev."""
 
     def load(self, patch: Patch) -> None:
         """Make the model ``base + patch``."""
 
     def prompts(self, expert: str) -> Sequence[str]:
-        """Texts that end where the answer begins: from the expert's own data if given, else from dev."""
+        """Prompts up to the answer: from the expert's own data if given, else from dev."""
 
     def examples(self, expert: str) -> Sequence[Mapping[str, Any]]:
         """The expert's own training chats; empty if none were given."""
 
-    @property
-    def items_left(self) -> int:
-        """Item evaluations left in the budget."""
-
     def spend(self, items: int) -> None:
-        """Charge passes over single items; a forward with a backward pass counts as three.
-
-        Raises:
-            RuntimeError: the budget does not cover them.
-        """
+        """Charge passes over single items; a forward and a backward pass together count as three."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`Options`, checked and with the defaults filled in.
+    """`Options`, checked and with the defaults filled in."""
 
-    Attributes:
-        space: ``factor`` or ``delta``.
-        weights: (n,) float64, one per expert.
-        density: in (0, 1]; 1 where the method takes none.
-        rank: rank to truncate to; None for the sum of the experts' ranks.
-        seed: seed of `generator`.
-        trial: for methods that need ``dev`` or ``data``; None for the others.
-    """
-
-    space: str
-    weights: Tensor
+    space: str  # ``factor`` or ``delta``
+    weights: Tensor  # (n,) float64, one per expert
     density: float = 1.0
-    rank: int | None = None
+    rank: int | None = None  # to truncate to; None: the sum of the experts' ranks
     seed: int = 0
-    trial: Trial | None = None
+    trial: Trial | None = None  # for methods that need ``dev`` or ``data``
 
     def generator(self) -> torch.Generator:
         """A new generator: the same settings give the same result."""
@@ -137,11 +97,7 @@ class Settings:
         return torch.Generator().manual_seed(self.seed)
 
     def need_trial(self) -> Trial:
-        """The trial.
-
-        Raises:
-            ValueError: there is none.
-        """
+        """The trial of a method that cannot do without."""
         if self.trial is None:
             raise ValueError("this method scores candidates: give it a trial")
         return self.trial
@@ -149,68 +105,35 @@ class Settings:
 
 @dataclass(frozen=True)
 class Merged:
-    """The result of a method.
+    """The result of a method."""
 
-    Attributes:
-        patch: the candidate, of low rank.
-        error: relative Frobenius error of the truncation to a rank, over all modules; 0 if nothing was truncated.
-        errors: module -> its own relative error, for truncated modules.
-    """
-
-    patch: Patch
-    error: float = 0.0
-    errors: Mapping[str, float] = field(default_factory=dict)
+    patch: Patch  # of low rank
+    error: float = 0.0  # relative Frobenius error of the truncation to a rank, over all modules
+    errors: Mapping[str, float] = field(default_factory=dict)  # the same of each truncated module
 
 
-@dataclass(frozen=True)
-class OnCall:
-    """A function of this package, imported when it is first called.
-
-    Attributes:
-        module: relative to `pyswarmopt_llm.baselines`.
-        name: in that module.
-    """
-
-    module: str
-    name: str = "execute"
-
-    def __call__(self, *arguments: Any) -> Any:
-        """Call it."""
-        return getattr(importlib.import_module(f"pyswarmopt_llm.baselines.{self.module}"), self.name)(*arguments)
+def on_call(module: str, name: str = "execute") -> Callable[..., Any]:
+    """The function `name` of a module of this package, imported when it is first called."""
+    return lambda *arguments: getattr(import_module(f"pyswarmopt_llm.baselines.{module}"), name)(*arguments)
 
 
 @dataclass(frozen=True)
 class Method:
-    """A way to make one adapter from several.
-
-    Attributes:
-        name: as in ``--method``.
-        text: what it does, in a few words.
-        paper: author, year, arXiv number or journal.
-        execute: merges the experts.
-        spaces: where it is defined, the default first: ``factor`` (on A and B each) and ``delta`` (on dW = s B A).
-        weight: default weight of each expert; None if it takes no weights.
-        density: default density; None if it takes none.
-        t: whether it takes t (for two experts, in place of weights).
-        needs: beside the experts: ``seed`` if it draws, ``dev`` if it scores candidates, ``data`` if it looks at
-            training or dev texts.
-    """
+    """A way to make one adapter from several."""
 
     name: str
-    text: str
-    paper: str
+    text: str  # what it does, in a few words
+    paper: str  # author, year, arXiv number or journal
     execute: Callable[[Sequence[Adapter], Settings], Merged]
+    # Where it is defined, the default first: ``factor`` (on A and B each) and ``delta`` (on dW = s B A).
     spaces: tuple[str, ...] = ("delta", "factor")
-    weight: float | None = None
-    density: float | None = None
-    t: bool = False
+    weight: float | None = None  # default weight of each expert; None: it takes no weights
+    density: float | None = None  # default density; None: it takes none
+    t: bool = False  # whether it takes t (for two experts, in place of weights)
     needs: frozenset[Need] = frozenset()
 
     def settings(self, n: int, space: str | None = None, options: Options | None = None) -> Settings:
         """The settings for `n` experts, checked before anything is loaded.
-
-        Raises:
-            UserError: an option that the method does not take, or a value out of range.
 
         Example:
             >>> method = Method("sum", "a sum", "me", lambda experts, settings: Merged(Patch()), ("delta",), weight=0.5)
@@ -223,25 +146,17 @@ class Method:
         import torch
 
         options = options or Options()
-        space = self._space(space)
-        self._refuse_others(space, options)
-        _check_ranges(options)
-        weights = _weights_from_t(options, n) if options.t is not None else _spread(options.weights, self.weight, n)
-        return Settings(
-            space=space,
-            weights=torch.tensor(weights, dtype=torch.float64),
-            density=_first(options.density, self.density, 1.0),
-            rank=options.rank,
-            seed=options.seed or 0,
-        )
-
-    def _space(self, space: str | None) -> str:
         if space is not None and space not in self.spaces:
             raise unknown("--space", space, self.spaces, f"{self.name} works in {' or '.join(self.spaces)} space")
-        return space or self.spaces[0]
+        space = space or self.spaces[0]
+        self._check_taken(space, options)
+        _check_ranges(options)
+        weights = _weights_from_t(options, n) if options.t is not None else _spread(options.weights, self.weight, n)
+        density = options.density or self.density or 1.0
+        return Settings(space, torch.tensor(weights, dtype=torch.float64), density, options.rank, options.seed or 0)
 
-    def takes(self, space: str) -> tuple[str, ...]:
-        """The options that it takes in that space, by their names on the command line."""
+    def _check_taken(self, space: str, options: Options) -> None:
+        """Refuse options that the method does not take in that space."""
         given = {
             "weights": self.weight is not None,
             "t": self.t,
@@ -249,11 +164,8 @@ class Method:
             "rank": space == "delta",
             "seed": "seed" in self.needs,
         }
-        return tuple(name for name, taken in given.items() if taken)
-
-    def _refuse_others(self, space: str, options: Options) -> None:
-        taken = self.takes(space)
-        for name in ("weights", "t", "density", "rank", "seed"):
+        taken = [name for name in given if given[name]]
+        for name in given:
             if getattr(options, name) is not None and name not in taken:
                 where = f" in {space} space" if name == "rank" else ""
                 known = f"it takes {', '.join(f'--{one}' for one in taken)}" if taken else "it takes none"
@@ -262,36 +174,26 @@ class Method:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """A way to answer items that is not one adapter: most run all experts on every item.
-
-    Attributes:
-        name: as in ``--methods``.
-        text: what it does, in a few words.
-        paper: author, year, arXiv number or journal.
-        fit: from the panel, the dev items and a seed to what answers items.
-        needs: ``dev`` if every expert answers the dev items, ``seed`` if it draws, ``budget`` if it pays for the dev
-            items that it evaluates (`Panel.need_budget`).
-        open_questions: whether it can answer items without choices.
-    """
+    """A way to answer items that is not one adapter: most run all experts on every item."""
 
     name: str
     text: str
     paper: str
-    fit: Callable[[Panel, Accuracy, int], Answerer]
+    fit: Callable[[Panel, Accuracy, int], Answerer]  # from the panel, the dev items and a seed
     needs: frozenset[Need] = frozenset()
-    open_questions: bool = False
+    open_questions: bool = False  # whether it can answer items without choices
 
 
 def _check_ranges(options: Options) -> None:
     if options.density is not None and not 0 < options.density <= 1:
-        raise UserError(f"--density {options.density:g}: is the share of entries kept; give more than 0 and at most 1")
+        raise UserError(f"--density {options.density:g}: is the fraction of entries kept; give a number in (0, 1]")
     if options.t is not None and not 0 <= options.t <= 1:
-        raise UserError(f"--t {options.t:g}: is how far from the first expert to the second; give 0 to 1")
+        raise UserError(f"--t {options.t:g}: is the position between two experts; give a number from 0 to 1")
     if options.rank is not None and options.rank < 1:
         raise UserError(f"--rank {options.rank}: give at least 1")
     if options.seed is not None and not 0 <= options.seed < 2**63:
         raise UserError(f"--seed {options.seed}: give 0 or more, below 2^63")
-    if options.weights is not None and not all(math.isfinite(weight) for weight in options.weights):
+    if options.weights is not None and not all(map(math.isfinite, options.weights)):
         raise UserError("--weights: holds NaN or infinity; give finite numbers")
 
 
@@ -306,15 +208,7 @@ def _weights_from_t(options: Options, n: int) -> tuple[float, ...]:
 def _spread(given: tuple[float, ...] | None, default: float | None, n: int) -> tuple[float, ...]:
     """One weight per expert: those given, or the single one or the default n times."""
     if given is None:
-        return (_first(default, 1.0),) * n
+        return (1.0 if default is None else default,) * n
     if len(given) not in (1, n):
         raise UserError(f"--weights: has {len(given)} numbers for {n} experts; give one for each, or one for all")
     return given if len(given) == n else given * n
-
-
-def _first(*values: float | None) -> float:
-    """The first that is not None."""
-    return next(value for value in values if value is not None)
-
-
-__all__ = ["Ensemble", "Merged", "Method", "Need", "OnCall", "Options", "Settings", "Trial"]

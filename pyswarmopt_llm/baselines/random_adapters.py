@@ -1,9 +1,8 @@
 """Adapters of random factors in place of the experts: do the experts matter at all?
 
-Liu et al. 2026, arXiv 2602.12323, find that merging coefficients tuned on a task do about as well on LoRAs with random
-weights as on recycled ones. Here each module's A and B are Gaussian, of the expert's shapes; A gets the Frobenius norm
-of the expert's A and B what makes the norm of the change s B A the expert's (their scale is not in what could be read
-of the paper; this one leaves nothing but the directions to explain a difference). The search on them is the same.
+Liu et al. 2026, arXiv 2602.12323, find that merging coefficients tuned on a task do about as well on random LoRAs as on
+recycled ones. Here A and B are Gaussian, of the expert's shapes, scaled to the norms of its A and of s B A, so that
+nothing but the directions differs (the paper's scale could not be found).
 """
 
 from __future__ import annotations
@@ -43,6 +42,3 @@ def product_norm(b: Tensor, a: Tensor) -> Tensor:
     """
     b, a = b.to(torch.float64), a.to(torch.float64)
     return ((b.T @ b) * (a @ a.T)).sum().clamp(min=0).sqrt()
-
-
-__all__ = ["product_norm", "random_adapters", "random_factors"]

@@ -23,9 +23,7 @@ class Truncated(NamedTuple):
 
 
 def truncate_dense(change: Tensor, rank: int) -> Truncated:
-    """The nearest LoRA of that rank to a dense change, (out, in) float32.
-
-    Exact to rounding if the change's own rank is no larger. `b` and `a` share the singular values evenly.
+    """The nearest LoRA of that rank to a dense change, (out, in) float32; `b` and `a` share the singular values evenly.
 
     Example:
         >>> kept = truncate_dense(torch.diag(torch.tensor([3.0, 4.0])), rank=1)
@@ -49,6 +47,3 @@ def _cut(left: Tensor, values: Tensor, right: Tensor, rank: int) -> Truncated:
     roots = values[:rank].sqrt()
     change = LowRank(b=left[:, :rank] * roots, a=roots[:, None] * right[:rank])
     return Truncated(change, float(squares[rank:].sum()), float(squares.sum()))
-
-
-__all__ = ["Truncated", "truncate_dense", "truncate_low_rank"]

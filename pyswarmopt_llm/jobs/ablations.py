@@ -97,6 +97,3 @@ def _variant(
     tell(f"{label}: {run}")
     found = resume(run, allowed=allowed) if (run / "run.json").is_file() else search(replace(config, out=str(run)))
     return as_variant(label, found, run)
-
-
-__all__ = ["ABLATIONS", "Variant", "ablations", "as_variant", "diversity"]

@@ -75,6 +75,3 @@ def analyse(
             plot_scores(out / f"{name}.png", *zip(*((v.label, v.dev, v.test) for v in variants), strict=True))
     write_json(out / "analysis.json", found)
     return found
-
-
-__all__ = ["analyse"]

@@ -228,6 +228,3 @@ def _plan(
         threads=torch.get_num_threads(),
         notes=tuple(notes),
     )
-
-
-__all__ = ["Plan", "Timed", "dry_run_compare", "dry_run_search"]

@@ -224,6 +224,3 @@ def _command(
     if task is not None:
         words += ["--task", task, *reading]
     return shlex.join([*words, "--out", "ADAPTER"])
-
-
-__all__ = ["MergeResult", "merge_card", "merge_experts"]

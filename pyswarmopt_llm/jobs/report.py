@@ -45,6 +45,3 @@ def _tasks(run: Run) -> dict[str, Task]:
     for name in tasks.keys() - same.keys():
         log.warning("the report shows no questions of %s: its file has changed since the run", name)
     return same
-
-
-__all__ = ["write_report"]

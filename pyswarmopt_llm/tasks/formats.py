@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
@@ -15,53 +15,14 @@ from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
 from pyswarmopt_llm.tasks.items import check_unicode, parse_item, require_columns
 from pyswarmopt_llm.tasks.prompts import check_template
 from pyswarmopt_llm.tasks.tables.delimited import read_delimited
-from pyswarmopt_llm.tasks.tables.names import (
-    SPLITS,
-    Reading,
-    Rows,
-    check_names,
-    checked_split,
-    columns_of,
-    renamed,
-)
-from pyswarmopt_llm.tasks.types import Item
-
-PLAIN = Reading()  # as the file is
+from pyswarmopt_llm.tasks.tables.names import SPLITS, Reading, check_names, checked_split, columns_of, renamed
+from pyswarmopt_llm.tasks.types import Item, RawTask
 
 _CHOICE_COLUMN = re.compile(r"(?:choice_)?([A-Z])|choice_([a-z])")
 
 
-@dataclass(frozen=True)
-class RawTask:
-    """The content of a task file, before its items are checked against each other.
-
-    Attributes:
-        name: name of the task.
-        prompt: template of the user turn, or None.
-        splits: ``dev`` and ``test`` -> (place, item) pairs in the file's order.
-        metric: the metric that the file names, or None.
-        strata: of a file without splits what the draw was stratified by; None: the file has splits.
-        note: what was decided about the answers of a table.
-    """
-
-    name: str
-    prompt: str | None
-    splits: dict[str, list[tuple[str, Item]]]
-    metric: str | None = None
-    strata: str | None = None
-    note: str = ""
-
-
-def read_file(path: Path, reading: Reading = PLAIN) -> RawTask:
-    """Read a task file by its suffix.
-
-    Args:
-        path: the file.
-        reading: names of its columns, and the seed of a draw where it has no splits.
-
-    Raises:
-        UserError: the file is missing, unreadable or of another kind, or a line of it is wrong.
-    """
+def read_file(path: Path, reading: Reading) -> RawTask:
+    """Read a task file by its suffix."""
     if not os.path.exists(path):
         sources = "builtin:NAME, hub:DATASET, published:NAME or lm-eval:NAME"
         raise UserError(f"{path}: no such task file; give the path of one, or {sources}")
@@ -72,11 +33,7 @@ def read_file(path: Path, reading: Reading = PLAIN) -> RawTask:
 
 
 def json_lines(path: Path, unique: bool = False) -> Iterator[tuple[str, object]]:
-    """(place, value) for each line of a JSONL file; blank lines are skipped.
-
-    Raises:
-        UserError: the file cannot be read, or a line is not JSON (or has a repeated key, if `unique`).
-    """
+    """(place, value) for each line of a JSONL file; blank lines are skipped, `unique` refuses repeated keys."""
     # Not str.splitlines, which also splits at U+2028 and others that JSON allows inside a text.
     for n, line in enumerate(_read_text(path).split("\n"), start=1):
         if line.strip():
@@ -158,20 +115,21 @@ def _read_csv(path: Path, reading: Reading) -> RawTask:
         letters = {}
     _check_letters(letters, path)
     records = [(where, _csv_record(renamed(row, reading.columns), letters)) for where, row in rows]
-    if own:  # a column that is empty everywhere is there, too
-        return _from_table(path, records, reading, [name for name in header if name not in letters])
+    if own:
+        from pyswarmopt_llm.tasks.tables.own import read_table
+
+        # A column that is empty everywhere exists, too.
+        return read_table(records, path, reading, [name for name in header if name not in letters])
     return _from_rows(path, records, reading)
 
 
 def _check_letters(letters: dict[str, str], path: Path) -> None:
-    """Refuse two columns for one choice, of which only one could be used."""
+    """Refuse two columns for one choice."""
     first: dict[str, str] = {}
     for name, letter in letters.items():
-        if letter in first:
-            raise UserError(
-                f'{path}: line 1: "{first[letter]}" and "{name}" are both choice {letter}; rename or remove one'
-            )
-        first[letter] = name
+        if first.setdefault(letter, name) != name:
+            both = f'"{first[letter]}" and "{name}" are both choice {letter}'
+            raise UserError(f"{path}: line 1: {both}; rename or remove one")
 
 
 def _csv_record(row: dict[str, str], letters: dict[str, str]) -> dict[str, object]:
@@ -186,19 +144,14 @@ def _from_rows(path: Path, rows: Sequence[tuple[str, object]], reading: Reading)
     names = columns_of(row for _, row in table)
     if table and ("split" not in names or reading.columns):
         check_names(reading.columns, names, str(path))
-        return _from_table(path, [(where, renamed(row, reading.columns)) for where, row in table], reading)
+        from pyswarmopt_llm.tasks.tables.own import read_table
+
+        return read_table([(where, renamed(row, reading.columns)) for where, row in table], path, reading)
     records: dict[str, list[tuple[str, object]]] = {split: [] for split in SPLITS}
     for where, record in table:
         require_columns(record, ("split",), where)
         records[checked_split(record["split"], where)].append((where, record))
     return RawTask(path.stem, None, {split: list(_located(split, records[split])) for split in SPLITS})
-
-
-def _from_table(path: Path, rows: Rows, reading: Reading, names: Sequence[str] = ()) -> RawTask:
-    from pyswarmopt_llm.tasks.tables.own import read_table
-
-    found = read_table(rows, str(path), reading, names)
-    return RawTask(path.stem, None, found.splits, None, found.strata, found.note)
 
 
 def _row(record: object, where: str) -> Mapping[str, object]:

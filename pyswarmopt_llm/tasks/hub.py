@@ -4,31 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import islice
-from types import MappingProxyType
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tasks.formats import RawTask
 from pyswarmopt_llm.tasks.rows import DEV, TEST, download, shuffled_items
 from pyswarmopt_llm.tasks.tables.columns import Columns, answer_column
 from pyswarmopt_llm.tasks.tables.names import check_names
+from pyswarmopt_llm.tasks.types import RawTask
 
-NONE: Mapping[str, str] = MappingProxyType({})
 # Of the splits with answers, the first in this order is the test set and the second is dev.
 _SPLIT_ORDER = ("test", "validation", "valid", "dev", "train")
 
 
-def read_hub(name: str, dev: int | None = None, test: int | None = None, columns: Mapping[str, str] = NONE) -> RawTask:
+def read_hub(name: str, dev: int | None, test: int | None, columns: Mapping[str, str]) -> RawTask:
     """Load ``DATASET[:CONFIG]`` and map its columns; default 200 dev and 1,000 test items.
 
-    Args:
-        name: of the data set, and of its configuration.
-        dev: as for a file.
-        test: as for a file.
-        columns: our names of columns -> the data set's.
-
-    Raises:
-        UserError: `datasets` is not installed, the data set cannot be reached, or its columns are not recognised.
+    `columns` maps our names of columns to the data set's.
     """
     dataset, _, config = name.partition(":")
     splits = {
@@ -66,11 +57,7 @@ def _has_answers(split: Any) -> bool:
 
 
 def _columns(split: Any, where: str) -> Columns:
-    """The columns of a split.
-
-    Raises:
-        UserError: there is no question or no answer.
-    """
+    """The columns of a split; a question and an answer are required."""
     answer = answer_column(split.column_names)
     class_names = None if answer is None else getattr(split.features[answer], "names", None)
     columns = Columns(split.column_names, where, class_names)

@@ -57,11 +57,7 @@ def parse_item(raw: object, where: str, default_id: str) -> Item:
 
 
 def require_columns(found: Collection[str], wanted: tuple[str, ...], where: str) -> None:
-    """Refuse a record or a table that lacks a column.
-
-    Raises:
-        UserError: a column is missing.
-    """
+    """Refuse a record or a table that lacks a column."""
     for column in wanted:
         if column not in found:
             names = [str(name) for name in found]
@@ -136,11 +132,7 @@ def _text(value: object, what: str, where: str) -> str:
 
 
 def check_unicode(text: str, what: str, where: str) -> None:
-    """Refuse a text that cannot be encoded as UTF-8.
-
-    Raises:
-        UserError: it has an unpaired surrogate.
-    """
+    """Refuse a text with an unpaired surrogate, which UTF-8 cannot encode."""
     try:
         text.encode()
     except UnicodeEncodeError as e:

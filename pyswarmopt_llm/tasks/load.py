@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tasks.formats import RawTask, read_file
+from pyswarmopt_llm.tasks.formats import read_file
 from pyswarmopt_llm.tasks.prompts import check_template
 from pyswarmopt_llm.tasks.rows import DEV, TEST
 from pyswarmopt_llm.tasks.tables.names import SPLITS, Reading, parse_columns
-from pyswarmopt_llm.tasks.types import Task
+from pyswarmopt_llm.tasks.types import RawTask, Task
 from pyswarmopt_llm.tasks.validate import check
 
 log = logging.getLogger(__name__)
@@ -63,33 +63,23 @@ def load_task(
 def with_templates(tasks: Mapping[str, Task], templates: Sequence[str]) -> dict[str, Task]:
     """The tasks with their prompts replaced: by ``TEXT``, for all of them, or by ``TASK=TEXT``.
 
-    Raises:
-        UserError: a bad template, an unknown task, or two templates for all.
-
     Example:
         >>> task = Task("mood", (), ())
         >>> with_templates({"mood": task}, ["{question}\\nMood:", "mood={question}\\n"])["mood"].prompt
         '{question}\\n'
     """
-    general: str | None = None
-    own: dict[str, str] = {}
+    texts: dict[str | None, str] = {}  # by task; None: for all others
     for template in templates:
         named = _TASK_TEMPLATE.match(template)
-        if named is None and general is not None:
+        name, text = (None, template) if named is None else (named[1], named[2])
+        if name is None and None in texts:
             raise UserError(f"--template {template}: a second one for all tasks; write TASK={template}")
-        if named is not None and named[1] not in tasks:
-            raise UserError(f"--template {template}: no task is called {named[1]}; there is {', '.join(tasks)}")
-        text = template if named is None else named[2]
+        if name is not None and name not in tasks:
+            raise UserError(f"--template {template}: no task is called {name}; choose one of: {', '.join(tasks)}")
         check_template(text, "--template")
-        if named is None:
-            general = text
-        else:
-            own[named[1]] = text
-    prompts = {name: own.get(name, general) for name in tasks}
-    return {
-        name: task if (prompt := prompts[name]) is None else replace(task, prompt=prompt)
-        for name, task in tasks.items()
-    }
+        texts[name] = text
+    general = texts.get(None)
+    return {name: replace(task, prompt=texts.get(name, general) or task.prompt) for name, task in tasks.items()}
 
 
 def _load(spec: str, dev: int | None, test: int | None, allow_overlap: bool, reading: Reading) -> Task:
@@ -109,7 +99,7 @@ def _load(spec: str, dev: int | None, test: int | None, allow_overlap: bool, rea
 
 
 def _read(spec: str, kind: str, rest: str, dev: int | None, test: int | None, reading: Reading) -> tuple[RawTask, str]:
-    """What the reader of that kind of task finds, and what messages call its source."""
+    """The raw task, and the name of its source in messages."""
     if kind == "hub":
         from pyswarmopt_llm.tasks.hub import read_hub
 
@@ -133,7 +123,10 @@ def _name_and_seed(spec: str, rest: str) -> tuple[str, int]:
 def _task(raw: RawTask, source: str, dev: int | None, test: int | None, seed: int) -> Task:
     items = {split: tuple(item for _, item in raw.splits[split]) for split in SPLITS}
     task = Task(raw.name, items["dev"], items["test"], raw.prompt, source, metric=raw.metric)
-    dev, test = _available(raw, "dev", dev), _available(raw, "test", test)
+    for split, wanted in (("dev", dev), ("test", test)):
+        available = len(raw.splits[split])
+        if wanted is not None and wanted > available:
+            log.warning("%s: %d %s items requested, only %d available", raw.name, wanted, split, available)
     if raw.strata is None:
         return replace(task.limited(dev, test), note=raw.note and f"{source}: {raw.note}")
     task = task.limited(dev or DEV, test or TEST)
@@ -143,10 +136,3 @@ def _task(raw: RawTask, source: str, dev: int | None, test: int | None, seed: in
     rows = sum(map(len, raw.splits.values()))
     note = f"{source} names no split: {sizes} drawn from its {rows} rows with split seed {seed}{strata}{decided}"
     return replace(task, note=note)
-
-
-def _available(raw: RawTask, split: str, wanted: int | None) -> int | None:
-    there = len(raw.splits[split])
-    if wanted is not None and wanted > there:
-        log.warning("%s: %d %s items requested, only %d available", raw.name, wanted, split, there)
-    return wanted

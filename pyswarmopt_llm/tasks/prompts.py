@@ -60,14 +60,7 @@ def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> 
 
 
 def check_template(template: str, where: str) -> None:
-    """Refuse a template with unknown placeholders or without ``{question}``.
-
-    Args:
-        template: the user turn.
-        where: file, for error messages.
-
-    Raises:
-        UserError: unknown placeholders, or no ``{question}``.
+    """Refuse a template with unknown placeholders or without ``{question}``; `where` begins the message.
 
     Example:
         >>> check_template("{question} Answer in one word.", "mine.json")

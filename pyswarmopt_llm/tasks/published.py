@@ -1,7 +1,6 @@
 """The nine data sets of Model Swarms (Feng et al. 2024, section 3) in the form in which their authors publish them.
 
-``published:NAME`` downloads a data set by its hub id; ``published:NAME:PATH`` reads the published file or folder. A new
-data set is one function from a published row to a record for `parse_item`, and one line in `PUBLISHED`.
+``published:NAME`` downloads a data set by its hub id; ``published:NAME:PATH`` reads the published file or folder.
 """
 
 from __future__ import annotations
@@ -16,9 +15,8 @@ from pathlib import Path
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import lookup
 from pyswarmopt_llm.tasks.answers import normalise
-from pyswarmopt_llm.tasks.formats import RawTask
 from pyswarmopt_llm.tasks.rows import DEV, TEST, Record, Row, download, read_rows, shuffled_items
-from pyswarmopt_llm.tasks.types import Item
+from pyswarmopt_llm.tasks.types import Item, RawTask
 
 # Of the splits with answers, the first in this order is the test set and the second is dev.
 _SPLIT_ORDER = ("test", "validation", "val", "valid", "dev", "train")
@@ -27,24 +25,14 @@ _OPTIONS = 4  # of a knowledge crossword, as in the reference's file
 
 @dataclass(frozen=True)
 class Published:
-    """A published data set.
+    """A published data set."""
 
-    Attributes:
-        read: a published row -> question, choices, answer; None for a row without an answer.
-        hub: data set id and configuration, or None where the authors publish files only.
-        metric: how its answers are scored; default: accuracy.
-    """
-
-    read: Callable[[Row], Record | None]
-    hub: tuple[str, str | None] | None = None
-    metric: str | None = None
+    read: Callable[[Row], Record | None]  # question, choices, answer of a row; None: it has no answer
+    hub: tuple[str, str | None] | None = None  # data set id and configuration; None: published as files only
+    metric: str | None = None  # default: accuracy
 
     def record(self, row: Row, where: str) -> Record | None:
-        """The record of a row.
-
-        Raises:
-            UserError: a row of another form.
-        """
+        """The record of a row."""
         try:
             return self.read(row)
         except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
@@ -61,14 +49,11 @@ class Published:
         return download(*self.hub)
 
 
-def read_published(rest: str, dev: int | None = None, test: int | None = None) -> RawTask:
+def read_published(rest: str, dev: int | None, test: int | None) -> RawTask:
     """Read ``NAME`` (from the hub) or ``NAME:PATH`` (a published file, or a folder of them).
 
     `dev` and `test` rows (200 and 1,000, as in the paper) are drawn by a fixed shuffle. A single split with answers is
     divided, at most a third to dev. Dev questions that are also in test are dropped.
-
-    Raises:
-        UserError: unknown name, unreachable or unreadable source, or rows of another form.
     """
     name, _, path = rest.partition(":")
     source = lookup("published:", name, PUBLISHED)

@@ -31,11 +31,7 @@ _NAME = re.compile(r"(?:[\w][\w.-]*/)?[\w][\w.-]*", re.ASCII)
 def shuffled_items(where: str, split: str, rows: Sequence[Row], to_record: ToRecord) -> Iterator[tuple[str, Item]]:
     """The items of a split as (place, item), in a fixed random order, since many data sets are sorted by answer.
 
-    Args:
-        where: the source, for error messages.
-        split: its name, the prefix of the ids.
-        rows: its rows.
-        to_record: row and place -> a record for `parse_item`; None skips the row.
+    `to_record` makes a record for `parse_item` of a row and its place; None skips the row.
     """
     order = list(range(len(rows)))
     random.Random(0).shuffle(order)
@@ -47,11 +43,7 @@ def shuffled_items(where: str, split: str, rows: Sequence[Row], to_record: ToRec
 
 
 def download(dataset: str, config: str | None) -> Mapping[str, Any]:
-    """Split name -> rows of a data set on the hub, from the cache if it is there.
-
-    Raises:
-        UserError: an impossible name, `datasets` is not installed, or the data set cannot be reached.
-    """
+    """Split name -> rows of a data set on the hub, from the cache if it is there."""
     if not _NAME.fullmatch(dataset):
         raise UserError(f"hub:{dataset}: not the name of a data set; write hub:DATASET or hub:OWNER/DATASET")
     try:
@@ -69,10 +61,7 @@ def read_rows(path: Path) -> dict[str, list[Row]]:
     """Split name -> rows of a JSON, JSONL, CSV or Parquet file or a folder of them, each row with its ``file``.
 
     File and folder names give the splits. A single file, or files without a split in their names, form one split
-    called ``all``; files without one beside files with one are ignored, since they are unions of those.
-
-    Raises:
-        UserError: no such file, or not readable as its suffix says.
+    ``all``; beside files with a split those without are ignored, since they are unions of the others.
     """
     if path.is_file():
         return _by_split(_read(path), path, "all")

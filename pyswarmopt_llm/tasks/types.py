@@ -16,8 +16,8 @@ class Item:
         id: name of the item within its split.
         question: the text of the question, without a leading ``Question:``.
         choices: letter -> text for multiple choice, None for open questions.
-        answer: the letter of the right choice, or the right answer itself without choices; empty if there is no right
-            answer and a reward, a judge or a classifier scores the generated text.
+        answer: the letter of the right choice, or the right answer itself; empty if a reward, a judge or a classifier
+            scores the generated text.
         meta: further fields of the source, for example ``domain``.
         plain: the question is a complete prompt, given to the model verbatim.
 
@@ -87,27 +87,29 @@ class Task:
             object.__setattr__(self, "fingerprint", _fingerprint(self.dev, self.test))
 
     def split(self, name: str) -> tuple[Item, ...]:
-        """The items of ``"dev"`` or ``"test"``.
-
-        Raises:
-            ValueError: the name is neither.
-        """
-        if name == "dev":
-            return self.dev
-        if name == "test":
-            return self.test
-        raise ValueError(f"a task has the splits dev and test, not {name!r}")
+        """The items of ``"dev"`` or ``"test"``; ValueError for other names."""
+        if name not in ("dev", "test"):
+            raise ValueError(f"a task has the splits dev and test, not {name!r}")
+        return self.dev if name == "dev" else self.test
 
     def limited(self, dev: int | None = None, test: int | None = None) -> Task:
-        """The same task with the first `dev` and the first `test` items (None, or more than there are: all).
-
-        Raises:
-            ValueError: a number below 1.
-        """
+        """The same task with the first `dev` and the first `test` items (None, or more than there are: all)."""
         for name, n in (("dev", dev), ("test", test)):
             if n is not None and n < 1:
                 raise ValueError(f"at least one {name} item is needed, not {n}")
         return replace(self, dev=self.dev[:dev], test=self.test[:test], fingerprint="")
+
+
+@dataclass(frozen=True)
+class RawTask:
+    """The content of a task file, before its items are checked against each other."""
+
+    name: str
+    prompt: str | None
+    splits: dict[str, list[tuple[str, Item]]]  # ``dev`` and ``test`` -> (place, item) pairs in the file's order
+    metric: str | None = None
+    strata: str | None = None  # what dev and test were stratified by; None: the file has splits
+    note: str = ""  # what was decided about the answers of a table
 
 
 def _fingerprint(dev: tuple[Item, ...], test: tuple[Item, ...]) -> str:

@@ -5,24 +5,17 @@ from __future__ import annotations
 import logging
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tasks.formats import RawTask
 from pyswarmopt_llm.tasks.items import content, unordered
 from pyswarmopt_llm.tasks.tables.names import SPLITS
-from pyswarmopt_llm.tasks.types import Item
+from pyswarmopt_llm.tasks.types import Item, RawTask
 
 log = logging.getLogger(__name__)
 
 
 def check(raw: RawTask, source: str, allow_overlap: bool = False) -> None:
-    """Refuse a task whose scores would be misleading.
+    """Refuse a task whose scores would be misleading: an empty split, a repeated id, questions in both splits.
 
-    Args:
-        raw: the task as read.
-        source: the file, for error messages.
-        allow_overlap: log questions that are both in dev and in test instead of refusing them.
-
-    Raises:
-        UserError: a split is empty, an id is repeated within a split, or dev and test share questions.
+    With `allow_overlap` questions in both splits are logged only.
     """
     for split in SPLITS:
         if not raw.splits[split]:
@@ -38,7 +31,7 @@ def _check_ids(raw: RawTask, split: str) -> None:
     for where, item in raw.splits[split]:
         key = (_id_space(raw.name, item), item.id)
         if key in seen:
-            raise UserError(f"{where}: the id {item.id!r} was used before, at {seen[key]}; make ids unique")
+            raise UserError(f"{where}: the id {item.id!r} is already used at {seen[key]}; make ids unique")
         seen[key] = where
 
 

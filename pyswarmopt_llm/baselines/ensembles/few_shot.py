@@ -1,13 +1,13 @@
 """Few-shot prompting: the base, shown some dev items with their answers as earlier turns of the chat.
 
 Brown et al. 2020, arXiv 2005.14165: the alternative to any training or merging for somebody who has labelled examples.
-No expert takes part. For k in {1, 2, 4, 8}, k dev items are drawn and the base answers the other dev items; which
-k and which examples are the best on those, out of `DRAWS` draws for each k or as many as the budget pays for. Among
-equals the earlier draw, then the smaller k.
+No expert takes part. For each k in {1, 2, 4, 8}, k dev items are drawn `DRAWS` times, or as often as the budget pays
+for, and the base answers the other dev items; the best k and examples are kept, on a tie the earlier draw, then the
+smaller k.
 
-An evaluation counts as one item however many examples come before it: the examples are the same for all items, and
-what all prompts begin with is computed once. In use an item costs all of its tokens, the examples included, and that
-is what `FewShot.tokens_per_item` counts. Where examples and item exceed the context window, the earliest examples go.
+An evaluation counts as one item however many examples precede it, since a common prefix is computed once. In use an
+item costs all of its tokens, examples included (`FewShot.tokens_per_item`). The earliest examples are dropped where
+the context window is too small.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pyswarmopt_llm.baselines.ensembles.panel import Panel
+from pyswarmopt_llm.baselines.ensembles.panel import Answerer, Panel
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS, Accuracy
@@ -27,19 +27,8 @@ SHOTS = (1, 2, 4, 8)
 DRAWS = 10
 
 
-class FewShot:
-    """An `Answerer`: the base after some examples.
-
-    Args:
-        engine: holds the base; it is left without a patch.
-        examples: shown in this order.
-        like: the dev items, for their scoring and template.
-
-    Attributes:
-        examples: as given.
-        models: 1.
-        tokens_per_item: read and written, mean over the latest items.
-    """
+class FewShot(Answerer):
+    """The base after some examples, in the scoring and template of `like`; the engine is left without a patch."""
 
     models = 1
 
@@ -51,7 +40,6 @@ class FewShot:
         ]
 
     def answers(self, questions: Accuracy) -> list[str]:
-        """The base's answers; see `Accuracy.answers`."""
         self._engine.load(Patch())
         shown = self.shown(questions)
         answers = shown.answers(self._engine)
@@ -61,11 +49,7 @@ class FewShot:
         return answers
 
     def shown(self, questions: Accuracy) -> Accuracy:
-        """The same items with the examples before each.
-
-        Raises:
-            UserError: an item alone exceeds the context window.
-        """
+        """The same items with the examples before each."""
         room = max((self._room(item, questions.scoring) for item in questions.items), default=0)
         return Accuracy(questions.items, questions.scoring, lambda turn: self._chat(turn, room), questions.template)
 
@@ -99,11 +83,7 @@ def _scored_texts(questions: Accuracy) -> list[str]:
 
 
 def fit(panel: Panel, dev: Accuracy, seed: int) -> FewShot:
-    """Choose k and the examples on dev.
-
-    Raises:
-        UserError: no dev item is left to choose on, or the budget pays for none.
-    """
+    """Choose k and the examples on dev."""
     budget, best, most = panel.need_budget(), None, -1.0
     for chosen in draws(dev.n, seed):
         rest = [i for i in range(dev.n) if i not in set(chosen)]
@@ -121,7 +101,7 @@ def fit(panel: Panel, dev: Accuracy, seed: int) -> FewShot:
 
 
 def draws(items: int, seed: int) -> Iterator[list[int]]:
-    """Places of examples among dev items, each k in turn, `DRAWS` times; no k that leaves nothing to score.
+    """Indices of examples among dev items, each k in turn, `DRAWS` times; no k that leaves nothing to score.
 
     Example:
         >>> [len(chosen) for chosen in draws(5, 0)][:4]
@@ -129,9 +109,4 @@ def draws(items: int, seed: int) -> Iterator[list[int]]:
     """
     rng = np.random.default_rng(seed)
     for _ in range(DRAWS):
-        for k in SHOTS:
-            if k < items:
-                yield rng.choice(items, size=k, replace=False).tolist()
-
-
-__all__ = ["DRAWS", "SHOTS", "FewShot", "answer_of", "draws", "fit"]
+        yield from (rng.choice(items, size=k, replace=False).tolist() for k in SHOTS if k < items)

@@ -1,12 +1,10 @@
-"""Pack of LLMs: the experts' logits, added up with weights that depend on each expert's perplexity on the prompt.
+"""Pack of LLMs: the experts' logits, summed with weights that depend on each expert's perplexity on the prompt.
 
-Mavromatis, Karypis & Karypis 2024, arXiv 2404.11531. PackLLM-sim: w = softmax(-ln PPL_k / tau) over the experts, with
-tau = 1 here. PackLLM-opt builds the mixture with the least perplexity on the prompt greedily: begin with the expert of
-the least perplexity; take the others in the order of theirs; mix each in, s <- l s + (1 - l) s_k on the logits, with
-the l in [0, 1] at which the mixture's perplexity on the prompt is least; l runs over 0, 0.05, ..., 1 here.
+Mavromatis, Karypis & Karypis 2024, arXiv 2404.11531. PackLLM-sim: w = softmax(-ln PPL_k / tau), with tau = 1 here.
+PackLLM-opt minimises the mixture's perplexity on the prompt greedily: begin with the expert of least perplexity; mix in
+the others in the order of theirs, s <- l s + (1 - l) s_k on the logits, with the best l in 0, 0.05, ..., 1.
 
-Normalised logits (log-probabilities) are used; they differ from raw ones by a constant per position, which the softmax
-takes out again.
+Log-probabilities serve as logits: they differ by a constant per position, which the softmax takes out again.
 """
 
 from __future__ import annotations
@@ -57,12 +55,7 @@ def similarity_weights(token_logprobs: Tensor) -> Tensor:
 
 
 def greedy_weights(logprobs: Tensor, tokens: Tensor) -> Tensor:
-    """(n,) weights of the experts.
-
-    Args:
-        logprobs: (n, T, V) log-distributions along the prompt.
-        tokens: (T,) the prompt's tokens.
-    """
+    """(n,) weights of the experts, from log-distributions along the prompt, (n, T, V), and its tokens, (T,)."""
     n, at = len(logprobs), torch.arange(len(tokens))
     order = logprobs[:, at, tokens].mean(1).argsort(descending=True, stable=True).tolist()
     weights = torch.zeros(n)
@@ -79,11 +72,7 @@ def greedy_weights(logprobs: Tensor, tokens: Tensor) -> Tensor:
 
 
 def fuse(logprobs: Tensor, weights: Tensor) -> Tensor:
-    """softmax(sum_k w_k log p_k) as log-probabilities, (T, V).
-
-    Args:
-        logprobs: (n, T, V), one distribution per expert and position.
-        weights: (n,).
+    """softmax(sum_k w_k log p_k) as log-probabilities, (T, V), for `logprobs` (n, T, V) and `weights` (n,).
 
     Example:
         >>> p = torch.tensor([[[0.5, 0.5]], [[0.8, 0.2]]]).log()
@@ -105,6 +94,3 @@ def _fused(panel: Panel, weigh: Weigh) -> Likelihoods:
         return found
 
     return Likelihoods(loglikelihood)
-
-
-__all__ = ["fit_opt", "fit_sim", "fuse", "greedy_weights", "similarity_weights"]

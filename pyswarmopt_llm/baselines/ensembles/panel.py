@@ -1,11 +1,11 @@
-"""The experts on one resident base, and what an ensemble makes of them: something that answers items."""
+"""The experts on one resident base, and the interface of ensembles of them."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -16,30 +16,24 @@ from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.engines.user_turns import as_users_words
 
-# Numbers held at once while distributions over the vocabulary are fused: half a GiB of float32.
-_ROOM = 2**27
+_FLOATS = 2**27  # held at once while distributions over the vocabulary are fused: half a GiB of float32
 
-Pairs = Sequence[tuple[str, str]]
+Pairs = Sequence[tuple[str, str]]  # (context, continuation)
 
 
 class Budget(Protocol):
-    """Item evaluations, as a `baselines.method.Trial` counts them."""
+    """The part of a `baselines.method.Trial` that pays for items."""
 
     @property
-    def items_left(self) -> int:
-        """Those left."""
+    def items_left(self) -> int: ...
 
-    def spend(self, items: int) -> None:
-        """Charge some."""
+    def spend(self, items: int) -> None: ...
 
 
 class Panel:
-    """The experts on one resident base, evaluated in turn on the same pairs.
+    """The experts on one resident base, evaluated in turn on the same pairs; some expert is left loaded.
 
-    Args:
-        engine: holds the base; it is left with some expert loaded.
-        experts: name -> patch.
-        said: a file that caches the experts' responses as members of a group; None: in memory.
+    `said` is a file that caches the experts' responses as members of a group; None: in memory.
     """
 
     def __init__(self, engine: TransformersEngine, experts: Mapping[str, Patch], said: Path | None = None) -> None:
@@ -56,17 +50,13 @@ class Panel:
         return len(self._patches)
 
     def with_budget(self, budget: Budget) -> Panel:
-        """The same panel, what it knows included, for an ensemble that pays for the dev items that it evaluates."""
+        """The same panel with its caches, for an ensemble that pays for the dev items that it evaluates."""
         panel = copy.copy(self)
         panel._budget = budget
         return panel
 
     def need_budget(self) -> Budget:
-        """What pays for dev items.
-
-        Raises:
-            ValueError: nothing does.
-        """
+        """The budget of an ensemble that cannot do without."""
         if self._budget is None:
             raise ValueError("this ensemble pays for the dev items that it evaluates: give the panel a budget")
         return self._budget
@@ -85,7 +75,7 @@ class Panel:
         return self._answers[questions]
 
     def token_logprobs(self, pairs: Pairs) -> list[Tensor]:
-        """For each pair the log-probability of each of its tokens by each expert, (n, T)."""
+        """Per pair, each expert's log-probability of each of its tokens, (n, T)."""
         key = tuple(pairs)
         if key not in self._logprobs:
             found = [[scores.logprobs.float() for scores in self.engine.score_tokens(pairs)] for _ in self._each()]
@@ -93,16 +83,16 @@ class Panel:
         return self._logprobs[key]
 
     def distributions(self, pairs: Pairs) -> Iterator[tuple[Tensor, Tensor]]:
-        """For each pair the experts' log-distributions along its tokens, (n, T, V), and the tokens, (T,).
+        """Per pair, the experts' log-distributions along its tokens, (n, T, V), and the tokens, (T,).
 
-        Pairs are evaluated in groups that fit the memory; an expert is loaded once per group.
+        Pairs are evaluated in groups that fit into memory; an expert is loaded once per group.
         """
         vocabulary = int(self.engine.model.get_output_embeddings().weight.shape[0])
         lengths = [int(row.shape[1]) for row in self.token_logprobs(pairs)]
         start = 0
         while start < len(pairs):
             stop, held = start, 0
-            while stop < len(pairs) and (stop == start or held + lengths[stop] <= _ROOM // (self.n * vocabulary)):
+            while stop < len(pairs) and (stop == start or held + lengths[stop] <= _FLOATS // (self.n * vocabulary)):
                 held, stop = held + lengths[stop], stop + 1
             found = [self.engine.distributions(pairs[start:stop]) for _ in self._each()]
             for k in range(stop - start):
@@ -119,59 +109,34 @@ class Panel:
             yield patch
 
 
-class Answerer(Protocol):
+class Answerer:
     """What `Ensemble.fit` returns."""
+
+    models: int | None = None  # run on an item; None: all experts
+    tokens_per_item: float | None = None  # of the latest answers; None: each of the models reads the item once
 
     def answers(self, questions: Accuracy) -> list[str]:
         """The chosen letter of each item, or a text (``generate``)."""
+        raise NotImplementedError
 
 
-@runtime_checkable
-class Counted(Protocol):
-    """An `Answerer` that counts its own tokens, since it does not give every item to every expert once.
-
-    Attributes:
-        tokens_per_item: mean of its latest `answers`.
-    """
-
-    tokens_per_item: float
-
-
-@runtime_checkable
-class Selective(Protocol):
-    """An `Answerer` that does not run every expert.
-
-    Attributes:
-        models: how many models it runs on an item.
-    """
-
-    models: int
-
-
-class Likelihoods:
-    """An `Answerer` that has a log-likelihood for every option, and so chooses as a single model does.
-
-    Args:
-        loglikelihood: as `Engine.loglikelihood`.
-    """
+class Likelihoods(Answerer):
+    """Has a log-likelihood for every option (as `Engine.loglikelihood`), and so chooses as a single model does."""
 
     def __init__(self, loglikelihood: Callable[[Pairs], list[float]]) -> None:
         self.loglikelihood = loglikelihood
 
     def answers(self, questions: Accuracy) -> list[str]:
-        """The option with the highest score.
-
-        Raises:
-            UserError: items that are scored by what is generated.
-        """
-        if questions.scoring == "generate":
-            raise UserError("fusing the experts' probabilities is built for items with choices; remove the method")
+        refuse_open(questions)
         return questions.answers(self)  # type: ignore[arg-type]
+
+
+def refuse_open(questions: Accuracy) -> None:
+    """Raise `UserError` for items that are scored by what is generated."""
+    if questions.scoring == "generate":
+        raise UserError("combining the experts' probabilities needs items with choices; remove the method")
 
 
 def contexts_of(pairs: Pairs) -> list[str]:
     """The different contexts, in order."""
     return list(dict.fromkeys(context for context, _ in pairs))
-
-
-__all__ = ["Answerer", "Budget", "Counted", "Likelihoods", "Panel", "Selective", "contexts_of"]

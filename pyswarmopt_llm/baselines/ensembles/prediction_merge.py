@@ -1,24 +1,22 @@
-"""Prediction merge: every expert answers, and the most frequent answer wins.
+"""Prediction merge: every expert answers, and the most frequent answer wins, on a tie that of the expert listed first.
 
-A trivial baseline of Model Swarms (Feng et al. 2024, arXiv 2410.11163). A tie goes to the answer of the expert that is
-listed first (`groups.voting.rules.voting.majority`); ballots are letters for items with choices, else texts.
+A trivial baseline of Model Swarms (Feng et al. 2024, arXiv 2410.11163).
 """
 
 from __future__ import annotations
 
-from pyswarmopt_llm.baselines.ensembles.panel import Panel
+from pyswarmopt_llm.baselines.ensembles.panel import Answerer, Panel
 from pyswarmopt_llm.groups.voting.rules import voting
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 
 
-class Vote:
-    """An `Answerer`: the plurality of a panel."""
+class Vote(Answerer):
+    """The plurality of a panel."""
 
     def __init__(self, panel: Panel) -> None:
         self._panel = panel
 
     def answers(self, questions: Accuracy) -> list[str]:
-        """The plurality's answer to each item."""
         ballots = zip(*self._panel.answers(questions), strict=True)
         return [voting.majority(list(answers)).answer or "" for answers in ballots]
 

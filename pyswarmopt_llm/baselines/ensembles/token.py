@@ -1,8 +1,7 @@
 """Token swarm: the experts' next-token distributions, mixed with weights that a swarm finds on dev.
 
-Feng et al. 2024, arXiv 2410.11163, token-probability arithmetic: P(token) = sum_i c_i P_i(token). Each expert
-scores each option once; from then on a particle is arithmetic on a small array, so the swarm (Algorithm 1, the paper's
-setting) costs no more than that.
+Feng et al. 2024, arXiv 2410.11163, token-probability arithmetic: P(token) = sum_i c_i P_i(token). Each expert scores
+each option once; from then on a particle is arithmetic on a small array.
 """
 
 from __future__ import annotations
@@ -20,11 +19,7 @@ PARTICLES, ROUNDS, PATIENCE = 20, 50, 10  # the paper's N, K and c
 
 
 class Mixture:
-    """The experts of a panel, mixed by one set of weights.
-
-    Args:
-        panel: evaluated once for each list of pairs.
-    """
+    """The experts of a panel, mixed by one set of weights; evaluated once for each list of pairs."""
 
     def __init__(self, panel: Panel) -> None:
         self._panel = panel

@@ -1,10 +1,9 @@
 """Top-k: the k best experts on dev, each item's option probabilities averaged.
 
-A control for merging (Dietterich 2000, Multiple Classifier Systems, LNCS 1857): if several experts help, this is what
-they give without a search, for k times the cost in use. An expert's probabilities of an item's options are the softmax
-of the scores by which it chooses by itself (log-probabilities of the letters, or log-likelihoods per byte), so that
-k = 1 is `best-single`. Experts are ranked by dev accuracy, the earlier one first among equals; k is the smallest with
-the best dev accuracy of the ensemble.
+A control for merging (Dietterich 2000, Multiple Classifier Systems, LNCS 1857): what the experts give without a search,
+for k times the cost in use. An expert's probabilities are the softmax of its own option scores (log-probabilities of
+the letters, or log-likelihoods per byte), so that k = 1 is `best-single`. Experts are ranked by dev accuracy, the
+earlier one first on a tie; k is the smallest with the best dev accuracy of the ensemble.
 """
 
 from __future__ import annotations
@@ -12,8 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from pyswarmopt_llm.baselines.ensembles.panel import Panel
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.baselines.ensembles.panel import Answerer, Panel, refuse_open
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 
 
@@ -31,10 +29,7 @@ def probabilities(scores: Mapping[str, float]) -> dict[str, float]:
 
 
 def averaged(experts: Sequence[Mapping[str, float]]) -> str:
-    """The letter with the highest mean probability, the first on a tie; "" if an expert's scores are not numbers.
-
-    Args:
-        experts: each one's letter -> score for one item.
+    """The letter with the highest mean probability for one item, the first on a tie; "" if a score is NaN.
 
     Example:
         >>> averaged([{"A": 0.0, "B": -0.1}, {"A": -9.0, "B": 0.0}])
@@ -46,25 +41,14 @@ def averaged(experts: Sequence[Mapping[str, float]]) -> str:
     return max(found[0], key=lambda letter: sum(one[letter] for one in found))
 
 
-class TopExperts:
-    """An `Answerer`: some experts of a panel, averaged.
-
-    Attributes:
-        experts: their places in the panel.
-        models: how many they are.
-    """
+class TopExperts(Answerer):
+    """Some experts of a panel, given by index, averaged."""
 
     def __init__(self, panel: Panel, experts: Sequence[int]) -> None:
         self._panel, self.experts, self.models = panel, tuple(experts), len(experts)
 
     def answers(self, questions: Accuracy) -> list[str]:
-        """Each item's letter.
-
-        Raises:
-            UserError: items that are scored by what is generated.
-        """
-        if questions.scoring == "generate":
-            raise UserError("averaging the experts' probabilities is built for items with choices; remove the method")
+        refuse_open(questions)
         found = [self._panel.option_scores(questions, expert) for expert in self.experts]
         return [averaged(scores) for scores in zip(*found, strict=True)]
 

@@ -7,12 +7,13 @@ and constants as in the authors' released code. A candidate is dW = sum l_i dW_i
 - An iteration splits all that the round has scored into winners, the best 30%, and losers. Two networks, lose2win and
   win2lose, are trained for `EPOCHS` steps on 100 times the cycle losses |win2lose(lose2win(l)) - l|^2 and
   |lose2win(win2lose(w)) - w|^2 (mean squares) plus the distance of lose2win(l) from the winners' mean. Then lose2win
-  maps the whole population, the images are scored, and the best `POPULATION` of both stay. Each round has new networks.
-- Basis shift: the best n mixtures of a round are the experts of the next one, so that its coefficients are of theirs.
+  maps the whole population, the images are scored, and the best `POPULATION` of both survive. Each round has new
+  networks.
+- Basis shift: the best n mixtures of a round are the experts of the next one, and its coefficients are of theirs.
 
 The released configuration has two rounds of three iterations: 160 candidates. With a smaller budget the population is
-an eighth of it here, but has all experts and their average, and a round ends when its share of the budget is spent;
-with a larger one there are more rounds. A mixture that is known, as every new expert is, is not paid for again.
+an eighth of it here, but at least all experts and their average, and a round ends when its share of the budget is
+spent; with a larger one there are more rounds. Known mixtures, as all new experts are, are not charged again.
 """
 
 from __future__ import annotations
@@ -44,12 +45,7 @@ def network(size: int) -> nn.Sequential:
 
 
 class Generators:
-    """The two networks of a round and their optimizer.
-
-    Args:
-        size: number of coefficients.
-        seed: of the weights and of which of the losers, or winners, a step sees.
-    """
+    """The two networks of a round and their optimizer; `seed` is that of the weights and of the rows a step sees."""
 
     def __init__(self, size: int, seed: int) -> None:
         with torch.random.fork_rng(devices=[]):
@@ -87,11 +83,7 @@ class Generators:
 
 
 class Scored:
-    """Dev scores of mixtures of the original experts.
-
-    Attributes:
-        best: coefficients (n,) and score; None before the first.
-    """
+    """Dev scores of mixtures of the original experts; `best` are coefficients (n,) and score, None at first."""
 
     def __init__(self, space: Space, trial: Trial) -> None:
         self._space, self._trial = space, trial
@@ -112,16 +104,9 @@ class Scored:
 
 
 class Round:
-    """A search over coefficients of the rows of a basis.
+    """A search over coefficients of the rows of a basis, (n, n) float64, each row a mixture of the original experts.
 
-    Args:
-        basis: (n, n) float64, each row a mixture of the original experts.
-        scored: scores them.
-        population: how many coefficients stay.
-        rng: source of the random ones.
-
-    Attributes:
-        history, scores: everything scored in the round, (N, n) coefficients of the basis and (N,).
+    `history` and `scores` are everything scored in the round, (N, n) and (N,).
     """
 
     def __init__(self, basis: Tensor, scored: Scored, population: int, rng: np.random.Generator) -> None:
@@ -174,11 +159,7 @@ def population_for(experts: int, candidates: int) -> int:
 
 
 def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
-    """Search until the budget is spent.
-
-    Raises:
-        RuntimeError: the budget covers no candidate.
-    """
+    """Search until the budget is spent."""
     trial, rng = settings.need_trial(), np.random.default_rng(settings.seed)
     space = build_space(settings.space, experts)
     scored, basis = Scored(space, trial), space.vertices()
@@ -197,6 +178,3 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     if scored.best is None:
         raise RuntimeError("the budget of item evaluations is spent")
     return Merged(space.realise(scored.best[0]))
-
-
-__all__ = ["Generators", "Round", "Scored", "execute", "network", "population_for", "ranked"]

@@ -1,8 +1,8 @@
 """Operators of a real-coded genetic algorithm on the unit box.
 
 Simulated binary crossover (Deb & Agrawal 1995, Complex Systems 9) and polynomial mutation (Deb & Goyal 1996, Computer
-Science and Informatics 26), with the indices 15 and 20 and the rates that are usual (Deb et al. 2002, NSGA-II). Of a
-crossover's two coordinates either is crossed with probability 1/2; what leaves the box is put on its edge.
+Science and Informatics 26), with the usual indices 15 and 20 and rates (Deb et al. 2002, NSGA-II). Each coordinate is
+crossed with probability 1/2; what leaves the box is clipped to it.
 """
 
 from __future__ import annotations
@@ -51,6 +51,3 @@ def offspring(parents: Floats, values: Sequence[float], rng: np.random.Generator
         pair = (parents[tournament(values, rng)], parents[tournament(values, rng)])
         found += [mutated(child, rng) for child in crossed(*pair, rng)]
     return np.stack(found[: len(parents)])
-
-
-__all__ = ["crossed", "mutated", "offspring", "tournament"]

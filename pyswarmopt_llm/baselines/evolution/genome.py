@@ -2,7 +2,7 @@
 
 Zhang et al. 2025, arXiv 2503.01155, "Nature-Inspired Population-Based Evolution of Large Language Models"; operations
 and constants as in the authors' released code. The population begins with `POPULATION` random mixtures of two experts
-each, every pair once before one comes again. A generation:
+each, every pair once before one is repeated. A generation:
 
 - succession: v <- (r1 f1 v + r2 f2 (p - x) + r3 f3 (g - x) - r4 f4 (w - x)) / C, x <- x + step v, where p is an
   individual's own best, g the best and w the worst of all so far, C the sum of the r f, and the r are drawn once for a
@@ -10,13 +10,12 @@ each, every pair once before one comes again. A generation:
   the code).
 - crossover: half as many times as there are individuals, with probability `CROSSOVER`: two parents drawn by fitness,
   and their average weighted by fitness as a child.
-- mutation: with probability `MUTATION` an individual has a mutant, Gaussian noise on a share `GENES` of its genes.
-- selection: the best tenth stays, the others are drawn by fitness, without replacement, until `POPULATION` are left.
+- mutation: with probability `MUTATION` an individual has a mutant, Gaussian noise on a fraction `GENES` of its genes.
+- selection: the best tenth survives, the others are drawn by fitness, without replacement, up to `POPULATION`.
 
 The code works on LoRA factors. Here a gene is an expert's coefficient for a type of module, of its weight change: all
-operations but mutation are linear, so nothing else would be added to them. `NOISE` is the code's default; its scripts
-have .001, which is for single weights. The best candidate that was scored comes out; the paper's vote of the last
-population is an ensemble and is left out.
+operations but mutation are linear, so the factors would add nothing. `NOISE` is the code's default; its scripts have
+.001, which is for single weights. The result is the best candidate scored, not the paper's vote of the last population.
 """
 
 from __future__ import annotations
@@ -44,20 +43,13 @@ ELITE = 0.1
 
 @dataclass
 class Individual:
-    """A mixture with its history.
+    """A mixture with its history."""
 
-    Attributes:
-        x: (D,) position.
-        v: (D,) velocity.
-        fitness: the dev score at x.
-        p: (D,) best position so far, and its score `best`.
-    """
-
-    x: Tensor
-    v: Tensor
-    fitness: float
-    p: Tensor
-    best: float
+    x: Tensor  # (D,) position
+    v: Tensor  # (D,) velocity
+    fitness: float  # dev score at x
+    p: Tensor  # (D,) best position so far
+    best: float  # score at p
 
     def moved(self, x: Tensor, v: Tensor, fitness: float) -> Individual:
         """The same individual elsewhere."""
@@ -80,16 +72,7 @@ def draw(fitness: Sequence[float], count: int, rng: np.random.Generator) -> list
 
 
 class Evolution:
-    """The search.
-
-    Args:
-        space: mixes the experts.
-        settings: seed and trial.
-
-    Attributes:
-        population: individuals, scored.
-        best, worst: of everything that was scored: position and score.
-    """
+    """The search; `best` and `worst` are position and score, of everything scored."""
 
     def __init__(self, space: Space, settings: Settings) -> None:
         self._space, self._trial = space, settings.need_trial()
@@ -134,7 +117,7 @@ class Evolution:
         return found
 
     def _add(self, newcomers: Sequence[Tensor]) -> None:
-        """Score newcomers and give each a velocity to somebody of the population."""
+        """Score newcomers; the first velocity of each leads to a random individual."""
         scored = [(x, value) for x in newcomers if (value := self._score(x)) is not None]
         everyone = [*(one.x for one in self.population), *(x for x, _ in scored)]
         for x, value in scored:
@@ -142,7 +125,7 @@ class Evolution:
             self.population.append(Individual(x, towards - x, value, x, value))
 
     def _succeed(self) -> None:
-        """Move everybody; those whom the budget does not cover stay."""
+        """Move everybody; those whom the budget does not cover stay put."""
         if self.best is None or self.worst is None:
             return
         best, worst = self.best[0], self.worst[0]
@@ -185,11 +168,7 @@ class Evolution:
 
 
 def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
-    """Evolve until the budget is spent (the released scripts: 10 generations).
-
-    Raises:
-        RuntimeError: the budget covers no candidate.
-    """
+    """Evolve until the budget is spent (the released scripts: 10 generations)."""
     space = build_space(settings.space, experts, granularity="module")
     evolution = Evolution(space, settings)
     while settings.need_trial().left > 0:
@@ -197,6 +176,3 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     if evolution.best is None:
         raise RuntimeError("the budget of item evaluations is spent")
     return Merged(space.realise(evolution.best[0]))
-
-
-__all__ = ["Evolution", "Individual", "draw", "execute"]

@@ -29,30 +29,18 @@ BLEND = 0.5  # gmp-IRT's share of the plain weighted mean
 
 @dataclass(frozen=True)
 class ItemModel:
-    """A fitted model.
+    """A fitted model."""
 
-    Attributes:
-        discriminations: (items, D).
-        difficulties: (items,).
-        abilities: (models, D), of those that it was fitted on.
-    """
-
-    discriminations: Floats
-    difficulties: Floats
-    abilities: Floats
+    discriminations: Floats  # (items, D)
+    difficulties: Floats  # (items,)
+    abilities: Floats  # (models, D), of those that it was fitted on
 
     def curve(self, ability: Floats) -> Floats:
         """The probability of a right answer to each item, (items,)."""
         return np.asarray(expit(self.discriminations @ ability - self.difficulties))
 
     def merged_ability(self, right: Floats, seen: Sequence[int], experts: Sequence[int]) -> Floats:
-        """The likeliest weighted sum of the experts' abilities, (D,).
-
-        Args:
-            right: answers to the items seen, 1 or 0.
-            seen: the items.
-            experts: places of the models whose abilities are summed.
-        """
+        """The likeliest weighted sum of these experts' abilities, (D,), given answers (1 or 0) to the items seen."""
         basis = self.abilities[list(experts)]
         a, b = self.discriminations[list(seen)] @ basis.T, self.difficulties[list(seen)]
         centre = np.full(len(basis), 1 / len(basis))
@@ -65,14 +53,7 @@ class ItemModel:
         return np.asarray(minimize(loss, centre, jac=True, method="L-BFGS-B").x @ basis)
 
     def estimate(self, right: Floats, seen: Sequence[int], weights: Floats, experts: Sequence[int]) -> float:
-        """gmp-IRT: the accuracy on all items.
-
-        Args:
-            right: answers to the items seen, 1 or 0.
-            seen: the items, none twice.
-            weights: of the items seen, summing to 1.
-            experts: see `merged_ability`.
-        """
+        """gmp-IRT: the accuracy on all items, from answers to the items seen, whose `weights` sum to 1."""
         mean = float(weights @ right)
         others = np.setdiff1d(np.arange(len(self.difficulties)), seen)
         if len(others) == 0:
@@ -135,6 +116,3 @@ def anchors(model: ItemModel, count: int, seed: int) -> tuple[list[int], Floats]
 def _surprise(z: Floats, right: Floats) -> tuple[Floats, Floats]:
     """-ln P of each answer at the logits z, and its derivative by z."""
     return np.logaddexp(0, z) - right * z, expit(z) - right
-
-
-__all__ = ["BLEND", "ItemModel", "anchors", "fit"]

@@ -1,21 +1,19 @@
 """MERGE3: a genetic algorithm whose candidates answer a few items, from which their accuracy on all is estimated.
 
-Mencattini et al. 2025, arXiv 2502.10436, "MERGE3: Efficient Evolutionary Merging on Consumer-grade GPUs": extract a
-subset of the items, estimate abilities by item response theory, evolve the merge on the estimator
-(`item_response`: gmp-IRT, as in the authors' released library).
+Mencattini et al. 2025, arXiv 2502.10436, "MERGE3: Efficient Evolutionary Merging on Consumer-grade GPUs", with the
+estimator of the authors' released library (`item_response`: gmp-IRT).
 
-1. The experts answer all dev items, and so do random candidates for up to `CALIBRATION` of the budget. The item model
+1. The experts answer all dev items, and so do random candidates for up to `CALIBRATION` of the budget; the item model
    is fitted on these. (The paper takes item parameters from published models' answers; a new task has none.)
-2. A tenth of the items, at least `FEWEST`, stand for all: the medoids of clusters of item parameters, weighted by the
+2. A tenth of the items, at least `FEWEST`, represent all: the medoids of clusters of item parameters, weighted by the
    clusters' sizes. (The released scripts draw them at random.)
 3. A genetic algorithm (tournament, simulated binary crossover, polynomial mutation, the best of parents and children
-   stay) maximises the estimate; a candidate costs the items of the subset.
-4. The best by estimate, up to `FINALISTS`, answer all dev items, and the best candidate that has comes out. (The paper
-   takes the best estimate as it is.)
+   survive) maximises the estimate; a candidate costs the items of the subset.
+4. The best by estimate, up to `FINALISTS`, answer all dev items, and the best candidate that has is the result. (The
+   paper takes the best estimate as it is.)
 
-A candidate is dW = sum w_i dW_i with w in [0, 1]^n: task arithmetic, which is exact on LoRA experts and costs no
-singular values (the released scripts: SLERP for two models, TIES with DARE for more). The experts are in the first
-population.
+A candidate is dW = sum w_i dW_i with w in [0, 1]^n: task arithmetic, which is exact on LoRA experts and needs no SVD
+(the released scripts: SLERP for two models, TIES with DARE for more). The first population contains the experts.
 """
 
 from __future__ import annotations
@@ -44,12 +42,7 @@ FINALISTS = 5
 
 
 class Candidates:
-    """What is known of candidates, (n,) weights each, and what pays for more.
-
-    Attributes:
-        answers: key of a candidate -> its answers to all dev items.
-        estimates: key of a candidate -> its estimated accuracy; the accuracy itself where all items were answered.
-    """
+    """Known candidates, (n,) weights each, by key: answers to all dev items, and estimated (or exact) accuracy."""
 
     def __init__(self, space: Space, settings: Settings) -> None:
         self._space, self._trial = space, settings.need_trial()
@@ -58,11 +51,7 @@ class Candidates:
         self.estimates: dict[bytes, float] = {}
 
     def answer_all(self, weights: Floats) -> None:
-        """Evaluate a candidate in full.
-
-        Raises:
-            UserError: an item is neither right nor wrong.
-        """
+        """Evaluate a candidate in full."""
         score = self._trial.score(self.patch(weights))
         answers = np.array(score.per_item, dtype=np.float64)
         if not np.isin(answers, (0.0, 1.0)).all():
@@ -78,11 +67,11 @@ class Candidates:
             self.estimates[key] = model.estimate(right, seen, shares, range(experts))
 
     def value(self, weights: Floats) -> float:
-        """The best that is known of its accuracy."""
+        """Its best known accuracy."""
         return self.estimates[self._key(weights)]
 
     def promising(self) -> list[Floats]:
-        """Candidates that have not answered all items, by falling estimate."""
+        """Candidates that have not answered all items, by decreasing estimate."""
         rest = [key for key in self.estimates if key not in self.answers]
         return [self._weights[key] for key in sorted(rest, key=lambda key: -self.estimates[key])]
 
@@ -147,6 +136,3 @@ def _evolve(
         population = everyone[order[: len(population)]]
         if trial.spent == before:  # nothing new is found
             break
-
-
-__all__ = ["Candidates", "execute"]

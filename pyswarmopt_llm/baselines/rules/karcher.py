@@ -23,14 +23,9 @@ _TOLERANCE = 1e-12
 
 
 def coefficients(gram: Tensor, weights: Tensor) -> Tensor:
-    """The Karcher mean as weights of the experts.
+    """The Karcher mean as weights of the experts, (n,) float64, from their (n, n) inner products.
 
-    Args:
-        gram: (n, n) float64 inner products of the experts; a zero vector takes no part.
-        weights: (n,) float64, none negative.
-
-    Returns:
-        (n,) float64; the plain weighted average where the directions cancel, since then no mean is defined.
+    A zero vector takes no part. Where the directions cancel no mean is defined: the plain weighted average.
 
     Example:
         >>> gram = torch.eye(3, dtype=torch.float64)
@@ -59,11 +54,7 @@ def coefficients(gram: Tensor, weights: Tensor) -> Tensor:
 
 
 def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
-    """The Karcher mean of each module.
-
-    Raises:
-        UserError: a negative weight, or only zeros.
-    """
+    """The Karcher mean of each module."""
     if float(settings.weights.min()) < 0 or float(settings.weights.max()) == 0:
         raise UserError("--weights: karcher takes shares, so none is negative and one is above 0; fix them")
     return mix(experts, settings, lambda gram: coefficients(gram, settings.weights))

@@ -22,10 +22,7 @@ from pyswarmopt_llm.models.adapters.adapter import Adapter, Factors
 
 
 def align(parts: Sequence[Factors | None]) -> tuple[Tensor, Tensor]:
-    """The common basis and each expert in it.
-
-    Args:
-        parts: each expert's factors of one module, or None.
+    """The common basis of one module, and each expert in it.
 
     Returns:
         U, (out, k) float32 with orthonormal columns, and the stack of Sigma V_i^T, (n, k, in) float32; U times the

@@ -3,10 +3,8 @@
 Jang, Yun & Han 2024, arXiv 2403.19522 and its generalisation to N models: per layer, with theta the angle
 between two experts seen from the base, w = t w_avg + (1 - t) w_0, t = N cos(theta) / (1 + (N - 1) cos(theta)). That is
 the foot of the perpendicular from the centre of the experts' shell to the plane through base and experts, if all
-pairs have the same angle; where they differ, cos(theta) is the mean over the pairs.
-
-Experts that are at right angles or worse have t = 0: the base. A mean cosine below 0 counts as 0, since the formula's
-geometry (equal angles around a centre) is not there. Only dW is defined: the factors have no base to move to.
+pairs have the same angle; where they differ, cos(theta) is the mean over the pairs. A mean below 0 counts as 0 (the
+base), since the formula's geometry does not hold. Only dW is defined: the factors have no base to move to.
 """
 
 from __future__ import annotations
@@ -32,11 +30,7 @@ def ratio(cosine: float, n: int) -> float:
 
 
 def coefficients(gram: Tensor) -> Tensor:
-    """t / n for each expert.
-
-    Args:
-        gram: (n, n) float64 inner products of the experts' changes. A zero change counts as at right angles.
-    """
+    """t / n for each expert, from their (n, n) float64 inner products; a zero change counts as at right angles."""
     n = len(gram)
     if n == 1:
         return torch.ones_like(gram[0])

@@ -2,11 +2,11 @@
 
 Shoemake 1985 (SIGGRAPH): slerp(x, y; t) = sin((1-t) Omega) / sin(Omega) x + sin(t Omega) / sin(Omega) y,
 where Omega is the angle between x and y. As is usual for weights, Omega is that of the directions and the sum is of
-the vectors as they are, so their norms are interpolated too. One module is one vector: dW in ``delta`` space, A and B
-each in ``factor`` space.
+the vectors as they are, so norms are interpolated too. One module is one vector: dW in ``delta`` space, A and B each
+in ``factor`` space.
 
-More than two: m_1 = x_1, m_k = slerp(m_(k-1), x_k; w_k / (w_1 + ... + w_k)), in the order in which the experts are
-given; on a flat space that would be their weighted average. The order matters (`karcher` is free of that).
+More than two: m_1 = x_1, m_k = slerp(m_(k-1), x_k; w_k / (w_1 + ... + w_k)), in the order given; on a flat space that
+would be the weighted average. The order matters (unlike in `karcher`).
 """
 
 from __future__ import annotations
@@ -42,14 +42,9 @@ def arc_weights(cosine: float, t: float) -> tuple[float, float]:
 
 
 def coefficients(gram: Tensor, weights: Sequence[float]) -> Tensor:
-    """The iterated slerp as weights of the experts.
+    """The iterated slerp as weights of the experts, (n,) float64, from their (n, n) inner products.
 
-    Args:
-        gram: (n, n) float64 inner products of the experts. A zero vector has no angle: linear from or to it.
-        weights: n numbers, none negative, not all zero.
-
-    Returns:
-        (n,) float64.
+    A zero vector has no angle: interpolation from or to it is linear.
 
     Example:
         >>> coefficients(torch.eye(2, dtype=torch.float64), [1, 1]).round(decimals=4).tolist()
@@ -69,11 +64,7 @@ def coefficients(gram: Tensor, weights: Sequence[float]) -> Tensor:
 
 
 def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
-    """Slerp of each module.
-
-    Raises:
-        UserError: a negative weight, or only zeros.
-    """
+    """Slerp of each module."""
     weights = settings.weights.tolist()
     if min(weights) < 0 or max(weights) == 0:
         raise UserError("--weights: slerp takes shares of the way, so none is negative and one is above 0; fix them")

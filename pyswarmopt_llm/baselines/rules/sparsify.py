@@ -3,16 +3,6 @@
 A rule is a sparsifier, which says what remains of each expert's change tau_i, and a consensus, which makes one change
 of all. The matrices are those of one module, dW in ``delta`` space, A and B each in ``factor`` space.
 
-| rule | sparsifier | consensus |
-|---|---|---|
-| task arithmetic: Ilharco et al. 2023, arXiv 2212.04089 | none | `weighted_sum` |
-| magnitude prune: peft | `keep_largest` | `weighted_sum` |
-| breadcrumbs: Davari & Belilovsky 2023, arXiv 2312.06795 | `keep_middle` | `weighted_sum` |
-| DARE, linear: Yu et al. 2024, arXiv 2311.03099 | `drop_and_rescale` | `weighted_sum` |
-| TIES: Yadav et al. 2023, arXiv 2306.01708 | `keep_largest` | `elect_and_merge` |
-| DARE, TIES: Yu et al. 2024 | `drop_and_rescale` | `elect_and_merge` |
-| DELLA: Deep, Bhardwaj & Poria 2024, arXiv 2406.11617 | `magprune` | `elect_and_merge` |
-
 Default weights and densities (in the table of `pyswarmopt_llm.baselines`): 0.4 for sums and 20% kept with lambda = 1
 for TIES, as Yadav et al. use without validation data; DARE's drop rate p = 1 - density is chosen on validation data
 between .1 and .9 in the paper, here the middle; breadcrumbs' weight .2 and density 15% are the values from which the
@@ -39,12 +29,7 @@ OUTLIERS = 0.006
 
 @dataclass(frozen=True)
 class SparsifyAndSum:
-    """A merge rule; calling it merges experts.
-
-    Attributes:
-        sparsify: what remains of each expert; None: everything.
-        consensus: one change out of all.
-    """
+    """A merge rule: what remains of each expert (None: everything), then one change out of all."""
 
     sparsify: Sparsifier | None
     consensus: Rule
@@ -53,22 +38,11 @@ class SparsifyAndSum:
         """Merge module by module."""
         if self.sparsify is None and settings.space == "delta":  # a sum of LoRAs is exact without a dense matrix
             return mix(experts, settings, lambda gram: settings.weights)
-        generator = settings.generator()
-        return combine(
-            experts, settings, lambda changes, weights: self.merge(changes, weights, settings.density, generator)
-        )
+        draws = settings.generator()
+        return combine(experts, settings, lambda x, weights: self.merge(x, weights, settings.density, draws))
 
-    def merge(
-        self, changes: Tensor, weights: Tensor, density: float = 1.0, generator: Generator | None = None
-    ) -> Tensor:
-        """The rule on one matrix per expert.
-
-        Args:
-            changes: (n, ...), one per expert.
-            weights: (n,), same dtype.
-            density: share of the entries of each expert that is kept, in (0, 1].
-            generator: source of draws; default: seed 0.
-        """
+    def merge(self, changes: Tensor, weights: Tensor, density: float, generator: Generator | None = None) -> Tensor:
+        """The rule on one matrix per expert, `changes` (n, ...) and `weights` (n,); draws come from seed 0 by default."""
         if self.sparsify is not None:
             changes = self.sparsify(changes, density, generator or Generator().manual_seed(0))
         return self.consensus(changes, weights)
@@ -126,13 +100,9 @@ def magprune(changes: Tensor, density: float, generator: Generator) -> Tensor:
 def drop_rates(changes: Tensor, density: float) -> Tensor:
     """The probability of being dropped: lowest for the largest entry of a row, 1 - density on average.
 
-    Within an output row (as the paper recommends), entries are ranked by magnitude; rates rise linearly from
-    p - epsilon/2 for the largest to p + epsilon/2 for the smallest. The paper tunes epsilon; here it is min(p, 1 - p),
-    half of the widest range that leaves all rates within [0, 1].
-
-    Args:
-        changes: (..., entries of a row).
-        density: 1 - p, in (0, 1].
+    Within an output row, `changes` (..., entries), rates rise linearly by rank of magnitude from p - epsilon/2 for the
+    largest to p + epsilon/2 for the smallest, p = 1 - density. The paper tunes epsilon; here it is min(p, 1 - p), half
+    of the widest range that leaves all rates within [0, 1].
 
     Example:
         >>> drop_rates(torch.tensor([1.0, -9.0, 5.0]), density=0.5).tolist()
@@ -166,12 +136,8 @@ def weighted_sum(changes: Tensor, weights: Tensor) -> Tensor:
 def elect_and_merge(changes: Tensor, weights: Tensor) -> Tensor:
     """Elect a sign for each entry, then average the experts that agree with it: steps 2 and 3 of TIES.
 
-    gamma = sgn(sum_i tau_i), plus for a sum of exactly zero; the mean of the tau_i whose sign is gamma. Weights
-    multiply the entries after the election and before the mean, so that equal weights are the paper's lambda.
-
-    Args:
-        changes: (n, ...), zeros where an expert abstains.
-        weights: (n,), same dtype.
+    gamma = sgn(sum_i tau_i), plus for a sum of exactly zero; the mean of the tau_i, (n, ...), whose sign is gamma.
+    Weights multiply the entries after the election and before the mean, so that equal weights are the paper's lambda.
 
     Example:
         >>> elect_and_merge(torch.tensor([[4.0, -1.0], [-1.0, -3.0]]), torch.ones(2)).tolist()
@@ -189,21 +155,3 @@ DARE_LINEAR = SparsifyAndSum(drop_and_rescale, weighted_sum)
 TIES = SparsifyAndSum(keep_largest, elect_and_merge)
 DARE_TIES = SparsifyAndSum(drop_and_rescale, elect_and_merge)
 DELLA = SparsifyAndSum(magprune, elect_and_merge)
-
-__all__ = [
-    "BREADCRUMBS",
-    "DARE_LINEAR",
-    "DARE_TIES",
-    "DELLA",
-    "MAGNITUDE_PRUNE",
-    "TASK_ARITHMETIC",
-    "TIES",
-    "SparsifyAndSum",
-    "drop_and_rescale",
-    "drop_rates",
-    "elect_and_merge",
-    "keep_largest",
-    "keep_middle",
-    "magprune",
-    "weighted_sum",
-]

@@ -1,8 +1,6 @@
-"""Uniform soup: the plain average of all experts.
+"""Uniform soup: the plain average of all experts (Wortsman et al. 2022, arXiv 2203.05482, there of whole models).
 
-Wortsman et al. 2022, arXiv 2203.05482 (there of whole fine-tuned models): theta = (1/n) sum theta_i. In
-``factor`` space A = (1/n) sum A_i and B = (1/n) sum B_i, as a swarm's search averages them; in ``delta`` space
-dW = (1/n) sum dW_i, which is the average of the models.
+In ``factor`` space A and B are averaged each, as in a swarm's search; in ``delta`` space dW = (1/n) sum dW_i.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from pyswarmopt_llm.spaces import build_space, uniform_position
 
 
 def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
-    """The average; the very candidate that a search in that space scores as its uniform average."""
+    """The average; the candidate that a search in that space scores as its uniform average."""
     if settings.rank is not None:
         return mix(experts, settings, lambda gram: torch.full_like(gram[0], 1 / len(gram)))
     space = build_space(settings.space, experts)

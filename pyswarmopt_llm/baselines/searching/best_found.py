@@ -1,4 +1,4 @@
-"""The loop that searching methods share: ask, score what the budget covers, tell."""
+"""The ask-and-tell loop that searching methods share."""
 
 from __future__ import annotations
 
@@ -19,13 +19,10 @@ def best_found(
     realise: Callable[[Tensor], Patch],
     value: Callable[[Tensor], float] | None = None,
 ) -> Patch:
-    """Search until the budget is spent or the optimizer stops; the candidate with the best value.
+    """Maximise until the budget is spent or the optimizer stops; the candidate with the best value.
 
-    Args:
-        optimizer: maximises. Candidates of its last round that the budget does not cover count as failed.
-        trial: scores candidates.
-        realise: position -> candidate.
-        value: position -> what is maximised, for one pass over dev. Default: the dev score.
+    Candidates of the last round that the budget does not cover count as failed. `value` maps a position to what is
+    maximised, for one pass over dev; default: the dev score.
     """
     judge = value or (lambda x: trial.score(realise(x)).value)
     with released(optimizer):
@@ -33,6 +30,3 @@ def best_found(
             positions = optimizer.ask()
             optimizer.tell(positions, [judge(x) if trial.left > 0 else math.nan for x in positions])
         return realise(optimizer.best.x)
-
-
-__all__ = ["best_found"]

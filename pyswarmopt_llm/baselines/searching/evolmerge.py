@@ -1,10 +1,8 @@
 """EvolMerge: CMA-ES over each expert's weight and density in a DARE-TIES merge.
 
-Akiba et al. 2024, arXiv 2403.13187, merging in the parameter space: TIES with DARE, whose weights and densities are
-evolved by CMA-ES on a task's score. One weight and one density per expert here (the paper: per layer as well).
-
-A candidate's draws come from one seed, so that equal parameters give equal models. CMA-ES moves in the unit box:
-weight = 2 u - 0.5 in [-0.5, 1.5], density = 0.1 + 0.9 u; outside it is reflected.
+Akiba et al. 2024, arXiv 2403.13187, merging in the parameter space, here with one weight and one density per expert
+(the paper: per layer as well). A candidate's draws come from one seed, so that equal parameters give equal models.
+CMA-ES moves in the unit box: weight = 2 u - 0.5 in [-0.5, 1.5], density = 0.1 + 0.9 u; outside it is reflected.
 """
 
 from __future__ import annotations
@@ -38,14 +36,7 @@ def decode(u: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def dare_ties(changes: Tensor, weights: Tensor, densities: Tensor, generator: torch.Generator) -> Tensor:
-    """DARE with a density per expert, then election and mean of TIES.
-
-    Args:
-        changes: (n, rows, columns).
-        weights: (n,), same dtype.
-        densities: (n,), same dtype, in (0, 1].
-        generator: source of the draws.
-    """
+    """DARE with a density per expert, (n,) in (0, 1], then election and mean of TIES, of changes (n, rows, columns)."""
     return elect_and_merge(drop_and_rescale(changes, densities[:, None, None], generator), weights)
 
 

@@ -18,10 +18,8 @@ from pyswarmopt_llm.spaces import build_space
 def greedy(n: int, value: Callable[[Sequence[int]], float], left: Callable[[], int]) -> list[int]:
     """The ingredients, in the order in which they were kept.
 
-    Args:
-        n: experts, numbered from 0.
-        value: of the average of the experts with these numbers.
-        left: how many more averages may be valued; at least n at first.
+    `value` is that of the average of the experts with these indices, `left` how many more averages may be evaluated (at
+    least n at first).
 
     Example:
         >>> greedy(3, lambda chosen: {(1,): 0.5, (0,): 0.4, (2,): 0.3, (1, 0): 0.6, (1, 0, 2): 0.5}[tuple(chosen)],

@@ -2,12 +2,11 @@
 
 Huang et al. 2023, arXiv 2307.13269: A = sum w_i A_i, B = sum w_i B_i with w in [-1.5, 1.5]^n, minimising
 loss(w) + 0.05 (1/n) sum |w_i| from w = 0 by nevergrad's NGOpt, 40 steps for 20 experts and 5 examples. Bounds, start,
-penalty and optimiser are those of the authors' released code (sail-sg/lorahub, lorahub/algorithm.py), and so are the w
-that are looked at, one after the other, for the same losses, seed and version of nevergrad.
+penalty and optimiser are those of the authors' released code (sail-sg/lorahub, lorahub/algorithm.py), and so is the
+sequence of w for the same losses, seed and version of nevergrad.
 
-The loss is that of the right answers of the dev items, mean over items. The released code divides the mean over the
-tokens of a batch by the number of examples once more; with 5 examples that is a fifth, with 100 the penalty would be
-all that is left. It takes what NGOpt recommends at the end; here it is the best w that was evaluated.
+The loss is that of the right dev answers, mean over items. (The released code divides by the number of examples once
+more: with 100 instead of 5 the penalty would dominate.) The result is the best w evaluated, not NGOpt's recommendation.
 """
 
 from __future__ import annotations

@@ -4,11 +4,11 @@ Abrantes, Lange & Tang 2025, arXiv 2508.16204, "Competition and Attraction Impro
 in the authors' released code:
 
 - competition: dev item j is a resource that the models who solve it share, z_j = sum_k s(x_j | k) (1 where that is 0);
-  fitness f_i = sum_j s(x_j | i) / z_j. A child takes the place of the least fit of all, itself included.
-- attraction: the first parent is drawn in proportion to f; the second in proportion to
+  fitness f_i = sum_j s(x_j | i) / z_j. A child replaces the least fit of all, itself included.
+- attraction: the first parent is drawn in proportion to f, the second to
   g(a, b) = sum_j max(0, s(x_j | b) - s(x_j | a)) / z_j.
-- merging: t ~ U(0, 1) and a split point; slerp(a, b; t) before it, slerp(a, b; 1 - t) behind, where the angle is that
-  of the whole vectors. Nothing is mutated, since the models are trained.
+- merging: t ~ U(0, 1) and a split point; slerp(a, b; t) before it, slerp(a, b; 1 - t) behind, with the angle between
+  the whole vectors. No mutation, since the models are trained.
 
 The vectors are weight changes dW here, and the split point lies between two modules. A model is then a weight for each
 expert and module, its angles follow from Gram matrices, and the result is exact, of rank sum r.
@@ -66,7 +66,7 @@ class _Modules:
         return Patch(low_rank={name: part.weighted(row) for row, (name, part) in pairs})
 
     def child(self, one: Tensor, other: Tensor, t: float, split: int) -> Tensor:
-        """The weights of two models' child, (modules, n): `split` modules come before the split point."""
+        """The weights of two models' child, (modules, n), with `split` modules before the split point."""
 
         def product(x: Tensor, y: Tensor) -> float:
             return float(torch.einsum("mi,mij,mj->", x, self.grams, y))

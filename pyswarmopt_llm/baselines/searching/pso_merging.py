@@ -1,9 +1,9 @@
 """PSO-Merging: a particle swarm of the base, the experts and sparsified experts.
 
 Zhang, Zhang & Feng 2025, arXiv 2508.19839: 2 n + 1 particles, the base, the n experts and the n experts after DARE with
-drop rate 0.8; v <- w v + c1 r1 (p - x) + c2 r2 (g - x), x <- x + v with w = 0.2 and c1 = c2 = 2; the global best is the
-merged model. Velocities begin at 0. (Swarm, drop rate and coefficients: as a public review of the paper reports them;
-the paper's text was not available.) r1 and r2 are one number per particle here, so that a particle is a mixture of the
+drop rate 0.8; v <- w v + c1 r1 (p - x) + c2 r2 (g - x), x <- x + v with w = 0.2, c1 = c2 = 2 and v = 0 at first; the
+global best is the merged model. (Swarm, drop rate and coefficients as a public review of the paper reports them; the
+paper's text was not available.) r1 and r2 are one number per particle here, so that a particle is a mixture of the
 2 n + 1 starting points and the swarm can move its coefficients.
 """
 

@@ -3,8 +3,7 @@
 Jin et al. 2023, arXiv 2212.09849: W_M = (sum_i G_i)^-1 sum_i G_i W_i with G_i = X_i^T X_i, X_i the inputs of the layer
 in model i, and the entries of G_i off the diagonal multiplied by alpha = 0.9. The base cancels: with y = x W^T as in
 torch, dW_M = (sum_i dW_i G_i) (sum_i G_i)^-1, which is of rank sum r_i and so exact as a LoRA, B = [B_1 | B_2 | ...].
-
-The inputs are those of `Trial.prompts`: each expert's own data where given, else the dev questions, without answers.
+The inputs are those of `Trial.prompts`.
 """
 
 from __future__ import annotations
@@ -38,10 +37,7 @@ def softened(gram: Tensor, alpha: float = ALPHA) -> Tensor:
 def merge_module(parts: Sequence[Factors | None], grams: Sequence[Tensor], alpha: float = ALPHA) -> LowRank:
     """The merged change of one module.
 
-    Args:
-        parts: each expert's factors, or None where it changes nothing there.
-        grams: (in, in) float64 sums of x^T x over the inputs in each expert's model.
-        alpha: see `softened`.
+    `parts` are each expert's factors or None; `grams` the (in, in) float64 sums of x^T x over the inputs in each model.
     """
     soft = [softened(gram, alpha) for gram in grams]
     total = torch.stack(soft).sum(0)
@@ -54,10 +50,7 @@ def merge_module(parts: Sequence[Factors | None], grams: Sequence[Tensor], alpha
 
 @torch.no_grad()
 def input_grams(trial: Trial, expert: Adapter, modules: Sequence[str], prompts: Sequence[str]) -> dict[str, Tensor]:
-    """Module -> sum of x^T x over all tokens of the prompts, (in, in) float64 on the CPU.
-
-    Leaves the expert loaded.
-    """
+    """Module -> sum of x^T x over all tokens of the prompts, (in, in) float64 on the CPU. Leaves the expert loaded."""
     model: Any = trial.model
     grams: dict[str, Tensor] = {}
     mask: Tensor | None = None

@@ -1,12 +1,12 @@
 """AdaMerging: coefficients per expert and module, learnt by gradient descent on the entropy of the predictions.
 
 Yang et al. 2024, arXiv 2310.02575, layer-wise: theta_l = theta_0l + sum_i lambda_il tau_il; lambda starts at 0.3, is
-cut to [0, 1] and follows Adam with learning rate 1e-3 on the mean entropy of the predictions on unlabelled inputs
-(starting value, limits and optimiser as in the authors' released code). They use test inputs; here it is the dev
-questions without their answers, and a prediction is the distribution of the first token of the answer.
+clipped to [0, 1] and follows Adam with learning rate 1e-3 on the mean entropy of the predictions on unlabelled inputs
+(as in the authors' released code). They use test inputs; here it is the dev questions without their answers, a
+prediction is the distribution of the first token of the answer, and a layer is an adapted module.
 
-One layer is one adapted module. The step is 0.01 instead of 0.001: budgets here pay for tens of steps, the paper's runs
-for hundreds. A step on 8 prompts costs 24 item evaluations (a backward pass counts as two forward passes).
+The learning rate is 0.01 instead of 0.001: budgets here pay for tens of steps, the paper's runs for hundreds. A step on
+8 prompts costs 24 item evaluations (a backward pass counts as two forward passes).
 """
 
 from __future__ import annotations
@@ -41,17 +41,9 @@ def entropy(logits: Tensor) -> Tensor:
 def merged_parameters(
     base: Mapping[str, Tensor], factors: Mapping[str, SideBySide], weights: Tensor
 ) -> dict[str, Tensor]:
-    """theta_0 + sum_i lambda_i tau_i for each parameter, in the base's dtype.
-
-    Args:
-        base: name -> (out, in).
-        factors: name -> the experts' factors there, in the same order.
-        weights: (modules, n), cut to [0, 1] here.
-    """
-    merged = {}
-    for row, (name, value) in zip(weights.clamp(0, 1), base.items(), strict=True):
-        merged[name] = (value.float() + factors[name].weighted(row).dense()).to(value.dtype)
-    return merged
+    """theta_0 + sum_i lambda_i tau_i of each parameter, in the base's dtype; lambda (modules, n), clipped to [0, 1]."""
+    pairs = zip(weights.clamp(0, 1), base.items(), strict=True)
+    return {n: (value.float() + factors[n].weighted(row).dense()).to(value.dtype) for row, (n, value) in pairs}
 
 
 def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:

@@ -1,7 +1,7 @@
 """Data merge: one adapter trained on the union of all experts' data, in place of a merge.
 
-A trivial baseline of Model Swarms (Feng et al. 2024, arXiv 2410.11163), if the experts' data are still available. Rank,
-alpha and modules are those of the first expert; everything else is as `models.training.train_expert` does it.
+A trivial baseline of Model Swarms (Feng et al. 2024, arXiv 2410.11163). Rank, alpha and modules are those of the first
+expert.
 """
 
 from __future__ import annotations
@@ -18,11 +18,7 @@ from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_a
 
 
 def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
-    """Train for one pass over the union, shuffled.
-
-    Raises:
-        UserError: an expert's data were not given.
-    """
+    """Train for one pass over the union, shuffled."""
     from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
 
     trial = settings.need_trial()

@@ -1,11 +1,9 @@
-"""Fisher merging: an average of the experts in which each weight counts by how much the expert's outputs depend on it.
+"""Fisher merging: an average in which each weight counts by how much the expert's outputs depend on it.
 
 Matena & Raffel 2022, arXiv 2111.09832: theta = sum_i F_i theta_i / sum_i F_i, entry by entry, with the diagonal Fisher
 information F_i = E_x E_(y ~ p_i(y | x)) [grad log p_i(y | x)]^2 of expert i. The base cancels, so the same holds for
 dW. y is the token after the prompt, drawn once per prompt from the expert's own distribution; F_i has 1e-6 of its mean
-added, so that entries on which no expert depends are averaged evenly.
-
-The prompts are those of `Trial.prompts`: each expert's own data where given, else the dev questions.
+added, so that entries on which no expert depends are averaged evenly. The prompts are those of `Trial.prompts`.
 """
 
 from __future__ import annotations
@@ -26,11 +24,7 @@ _FLOOR = 1e-6
 
 
 def weighted_by(information: Tensor, changes: Tensor) -> Tensor:
-    """sum_i F_i x_i / sum_i F_i, entry by entry.
-
-    Args:
-        information: (n, ...), not negative.
-        changes: (n, ...).
+    """sum_i F_i x_i / sum_i F_i, entry by entry, for F and x (n, ...).
 
     Example:
         >>> weighted_by(torch.tensor([[3.0, 0.0], [1.0, 0.0]]), torch.tensor([[1.0, 2.0], [5.0, 4.0]])).tolist()
@@ -46,10 +40,7 @@ def weighted_by(information: Tensor, changes: Tensor) -> Tensor:
 def information(
     trial: Trial, expert: Adapter, modules: Sequence[str], prompts: Sequence[str], generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """Module -> mean over prompts of the squared gradient, (out, in) float32 on the CPU.
-
-    Leaves the expert loaded.
-    """
+    """Module -> mean over prompts of the squared gradient, (out, in) float32 on the CPU. Leaves the expert loaded."""
     trial.load(as_patch(expert))
     model: Any = trial.model
     own = {f"{module}.weight": model.get_submodule(module).weight for module in modules}

@@ -19,20 +19,10 @@ BATCH = 8  # texts at once
 
 @dataclass(frozen=True)
 class TokenBatch:
-    """Texts padded on the right.
-
-    Attributes:
-        ids: (N, T) int64.
-        mask: (N, T) int64, 1 on tokens and 0 on padding.
-    """
+    """Texts padded on the right: ids and mask (1 on tokens, 0 on padding), (N, T) int64 each."""
 
     ids: Tensor
     mask: Tensor
-
-    @property
-    def last(self) -> Tensor:
-        """(N,) column of each text's last token."""
-        return self.mask.sum(1) - 1
 
 
 def token_batches(
@@ -52,19 +42,16 @@ def answer_logits(model: Any, batch: TokenBatch, parameters: dict[str, Tensor] |
     """Logits of the token after each text, (N, V) float32; `parameters` (name -> value) replace the model's own."""
     given = {"input_ids": batch.ids, "attention_mask": batch.mask, "use_cache": False}
     out = torch.func.functional_call(model, parameters or {}, (), given)
-    return out.logits[torch.arange(len(batch.ids), device=batch.ids.device), batch.last].float()
+    last = batch.mask.sum(1) - 1
+    return out.logits[torch.arange(len(batch.ids), device=batch.ids.device), last].float()
 
 
 def over_prompts(
     trial: Trial, experts: Sequence[Adapter], passes: int, look: Callable[[Adapter, Sequence[str]], Found]
 ) -> list[Found]:
-    """Give each expert an equal share of the budget and look at as many of its prompts as that covers.
+    """Give each expert an equal share of the budget and look at as many of its prompts as that pays for.
 
-    Args:
-        trial: charged `passes` items per prompt.
-        experts: one after the other.
-        passes: forward passes that a prompt takes.
-        look: expert and its prompts -> what is kept.
+    `passes` is the number of forward passes that a prompt takes.
     """
     share, found = trial.items_left // (passes * len(experts)), []
     for expert in experts:
@@ -72,6 +59,3 @@ def over_prompts(
         trial.spend(passes * len(prompts))
         found.append(look(expert, prompts))
     return found
-
-
-__all__ = ["TokenBatch", "answer_logits", "over_prompts", "token_batches"]

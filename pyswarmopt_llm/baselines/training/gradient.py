@@ -1,8 +1,8 @@
 """The experts' coefficients by gradient descent on dev: the candidates of a swarm in ``delta`` space, found otherwise.
 
-dW = sum_i c_i s_i B_i A_i, with one c_i for each expert (`execute`) or one for each expert and module (`for_modules`),
+dW = sum_i c_i s_i B_i A_i, with one c_i for each expert (`execute`) or for each expert and module (`for_modules`),
 c = 1/n at first, by AdamW on the cross-entropy over each item's options. Liu et al. 2026 (arXiv 2602.12323) merge by
-gradient on as few items; the loss, the learning rates and the stopping (see `on_dev`) are this project's choice.
+gradient on as few items; loss, learning rates and stopping (see `on_dev`) are our choice.
 """
 
 from __future__ import annotations
@@ -25,17 +25,7 @@ RATES, MODULE_RATES = (0.05, 0.15), (0.02, 0.005)
 
 
 class Mixture:
-    """A weighted sum of the experts' changes, with the weights to be trained.
-
-    Args:
-        experts: loaded adapters.
-        single: one coefficient for each expert; else one for each expert and module.
-        model: a transformers model, for device and dtype.
-
-    Attributes:
-        coefficients: (1 or modules, n) float32, a leaf; 1/n at first.
-        tensors: the same, in a list.
-    """
+    """A weighted sum of the experts' changes, with trainable coefficients, (1 or modules, n) float32, 1/n at first."""
 
     def __init__(self, experts: Sequence[Adapter], single: bool, model: Any) -> None:
         self._parts = {module: SideBySide.of(part) for module, part in by_module(experts)}

@@ -1,7 +1,7 @@
 """Training on the dev items: learning rate and number of epochs by two-fold cross-validation, then on all of dev.
 
-What counts on a held-out half is the mean probability of the right option (of the answer, where there are no options):
-smoother than the share of right answers and, unlike the loss, not ruled by a few confident mistakes.
+The criterion on a held-out half is the mean probability of the right option (or of the answer): smoother than accuracy
+and, unlike the loss, not dominated by a few confident mistakes.
 """
 
 from __future__ import annotations
@@ -22,11 +22,7 @@ from pyswarmopt_llm.models.training.gradients import Addition, Gradients
 
 
 class Trainable(Protocol):
-    """A change of the resident model that is being trained.
-
-    Attributes:
-        tensors: its leaves.
-    """
+    """A change of the resident model that is being trained; `tensors` are its leaves."""
 
     tensors: Sequence[Tensor]
 
@@ -42,16 +38,13 @@ def train_on_dev(trial: Trial, make: Callable[[], Trainable], rates: Sequence[fl
 
     Args:
         trial: with the model to start from loaded. `PASSES` is charged for each item of each epoch, and 1 for each
-            look at a held-out item.
+            evaluation of a held-out item.
         make: a new change, always the same.
         rates: learning rates, the most promising first; those that the budget does not cover are not tried.
         seed: of the halves and the order.
 
     Returns:
-        The trained change; the new one as it is where the budget does not cover an epoch.
-
-    Raises:
-        UserError: no dev item has a right answer.
+        The trained change; the untrained one if the budget does not cover an epoch.
     """
     items = random.Random(seed).sample(list(trial.choices), len(trial.choices))
     if not items:
@@ -92,6 +85,3 @@ def _probabilities(gradients: Gradients, items: Sequence[Choices]) -> Iterator[f
     with torch.no_grad():
         for _, values in losses(gradients, items):
             yield from values.neg().exp().tolist()
-
-
-__all__ = ["Trainable", "train_on_dev"]

@@ -55,6 +55,3 @@ def _task_line(task: Timed) -> str:
     if task.seconds_per_item is None:
         return sizes
     return f"{sizes}, {1000 * task.seconds_per_item:.1f} ms an item, {1000 * task.seconds_per_load:.0f} ms a candidate"
-
-
-__all__ = ["duration", "plan_lines", "print_plan"]

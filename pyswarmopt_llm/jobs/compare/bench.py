@@ -264,6 +264,3 @@ class BudgetedTrial:
     def examples(self, expert: str) -> Sequence[Mapping[str, Any]]:
         """The expert's training chats; empty if none were given."""
         return self.bench.chats.get(expert, ())
-
-
-__all__ = ["Bench", "BudgetedTrial", "Chats", "task_scoring"]

@@ -238,6 +238,3 @@ def _write(folder: Path, result: Mapping[str, Any]) -> None:
     write_json(folder / "compare.json", result)
     write_text(folder / "compare.md", markdown(result))
     write_text(folder / "compare.html", render_page(result))
-
-
-__all__ = ["Given", "OnStep", "Step", "check_settings", "compare", "load_given", "planned_entries"]

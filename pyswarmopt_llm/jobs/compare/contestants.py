@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Literal
 
 from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING, load_method
-from pyswarmopt_llm.baselines.ensembles.panel import Counted, Selective
 from pyswarmopt_llm.baselines.method import Ensemble, Options
 from pyswarmopt_llm.baselines.random_adapters import random_adapters
 from pyswarmopt_llm.baselines.searching.best_found import best_found
@@ -247,10 +246,9 @@ def _run_ensemble(entry: Entry, trial: BudgetedTrial, start: float) -> Outcome:
     ensemble = method.fit(bench.panel.with_budget(trial), bench.accuracy["dev"], entry.seed)
     seconds = time.perf_counter() - start
     scores = {split: bench.ensemble_score(ensemble, split) for split in bench.questions}
-    models = ensemble.models if isinstance(ensemble, Selective) else n
-    tokens = None if bench.tokens_per_item is None else models * bench.tokens_per_item
-    if isinstance(ensemble, Counted):  # of test, which is scored last
-        tokens = ensemble.tokens_per_item
+    models, tokens = ensemble.models or n, ensemble.tokens_per_item  # of test, which is scored last
+    if tokens is None and bench.tokens_per_item is not None:
+        tokens = models * bench.tokens_per_item
     return Outcome(scores["dev"], scores.get("test"), trial.spent, seconds, (), models, tokens)
 
 
@@ -283,19 +281,3 @@ def _written_out(name: str) -> Sequence[str]:
     if name == "all":
         return known_methods()
     return written_out(name) if is_group(name) else (name,)
-
-
-__all__ = [
-    "PAPER",
-    "RANDOM",
-    "WITH_DEV",
-    "Contestant",
-    "Entry",
-    "Outcome",
-    "contestant",
-    "known_methods",
-    "optimizer_of",
-    "ordered",
-    "run",
-    "why_not",
-]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyswarmopt_llm.baselines.ensembles.panel import Panel
+from pyswarmopt_llm.baselines.ensembles.panel import Answerer, Panel
 from pyswarmopt_llm.baselines.method import Ensemble
 from pyswarmopt_llm.groups.config import StrategySettings
 from pyswarmopt_llm.groups.context import GroupContext
@@ -53,18 +53,8 @@ def load_group(name: str) -> Ensemble:
     )
 
 
-class GroupAnswers:
-    """An `Answerer`: the experts of a panel as members of a group.
-
-    Args:
-        panel: the experts.
-        dev: what the strategy is fitted on.
-        seed: of samples.
-        strategy: which.
-
-    Attributes:
-        tokens_per_item: mean cost of the latest items.
-    """
+class GroupAnswers(Answerer):
+    """The experts of a panel as members of a group, with a strategy fitted on dev."""
 
     def __init__(self, panel: Panel, dev: Accuracy, seed: int, strategy: Strategy) -> None:
         self.tokens_per_item = 0.0
@@ -81,6 +71,3 @@ class GroupAnswers:
         verdicts = self._decide(questions.items)
         self.tokens_per_item = sum(verdict.tokens for verdict in verdicts) / len(verdicts)
         return [verdict.answer or "" for verdict in verdicts]
-
-
-__all__ = ["GroupAnswers", "is_group", "load_group", "written_out"]

@@ -72,6 +72,3 @@ def render_page(result: Mapping[str, Any]) -> str:
         height=HEIGHT,
         pad=PAD,
     )
-
-
-__all__ = ["mean_curve", "plot", "render_page"]

@@ -43,6 +43,3 @@ def summary_lines(result: Mapping[str, Any]) -> Sequence[str]:
     lines += [f"{note}." for note in result.get("notes", ())]
     lines += [f"Left out: {name} ({why})." for name, why in result["left_out"].items()]
     return lines
-
-
-__all__ = ["SINGLE", "summary_lines", "tables_of"]

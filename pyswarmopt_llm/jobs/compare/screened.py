@@ -155,6 +155,3 @@ def screened_best(swarm: pso.Optimizer, trial: BudgetedTrial, space: Space, seed
         best = swarm.best.x
     chosen = asked.chosen(seed)
     return space.realise(best if chosen is None else chosen)
-
-
-__all__ = ["KIND", "ScreenedTrial", "can_screen", "population_for", "screened_best"]

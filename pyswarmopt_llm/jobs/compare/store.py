@@ -109,6 +109,3 @@ def _read(file: Path) -> list[dict[str, Any]]:
         except (ValueError, TypeError, RecursionError) as error:
             raise UserError(f"{file}: line {number}: damaged; remove this line") from error
     return rows
-
-
-__all__ = ["Store", "check_place", "opened", "patch_key"]

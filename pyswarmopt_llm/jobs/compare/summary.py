@@ -160,6 +160,3 @@ def _mean_gain(method: str, tasks: Mapping[str, Any]) -> float | None:
             return None
         gains.append(rows[method]["test"] / single - 1)
     return float(np.mean(gains))
-
-
-__all__ = ["Runs", "summarise"]

@@ -121,6 +121,3 @@ def _markdown_table(headings: tuple[str, ...], rows: list[list[str]]) -> str:
             yield f"| {' | '.join([plain(row[0]), *row[1:]])} |"
 
     return "\n".join(lines())
-
-
-__all__ = ["HEADINGS", "OVER_TASKS", "against_text", "cells", "markdown", "over_tasks", "print_comparison"]

@@ -120,6 +120,3 @@ class AsyncLoop:
 def progress(job: Job, scorer: Scorer) -> dict[str, int]:
     """Evaluations so far, and left at most, for whoever shows progress."""
     return {"evaluations": scorer.evaluations, "evaluations_left": job.planned - scorer.evaluations}
-
-
-__all__ = ["AsyncLoop", "progress"]

@@ -61,6 +61,3 @@ class Budget:
         """Whether there is time for so many more items and the closing ones, at the pace so far."""
         pace = seconds / total if total else 0.0
         return self.seconds is None or seconds + pace * (more + self.closing_items) <= self.seconds
-
-
-__all__ = ["Budget"]

@@ -260,6 +260,3 @@ def _start(job: Job, run: Run) -> Event:
         "workers": job.config.workers,
     }
     return Event("start", data)
-
-
-__all__ = ["Event", "OnEvent", "SearchResult", "resume", "search", "starts"]

@@ -95,6 +95,3 @@ def memory_of(pid: int) -> int:
     except OSError:  # gone by now, or another system
         return 0
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-
-
-__all__ = ["Scorers", "memory_of"]

@@ -52,6 +52,3 @@ def warn_if_chance(
                 "a search has nothing to hold on to here"
             )
             notify(Event("note", {"text": text}))
-
-
-__all__ = ["choose_scorings", "warn_if_chance"]

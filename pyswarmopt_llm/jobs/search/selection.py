@@ -166,6 +166,3 @@ def save_front(job: Job, run: Run, archive: Archive, chosen: Tensor) -> dict[str
 
     plot_front(folder / "front.png", everything, [p["dev"] for p in points], dict(at.tasks) if at else None)
     return {"points": points, "size": len(everything)}
-
-
-__all__ = ["FRONT", "TOP", "Archive", "Candidate", "Choice", "choose", "save_front"]

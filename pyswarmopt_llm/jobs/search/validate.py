@@ -126,6 +126,3 @@ def check_budget(config: SearchConfig, tasks: Mapping[str, Task]) -> None:
     if config.budget_items is not None and config.budget_items < particles * items:
         needed = f"the starting swarm alone takes {particles} x {items} = {particles * items}"
         raise InvalidOption("budget_items", config.budget_items, f"{needed}; raise it, or lower `particles` or `dev`")
-
-
-__all__ = ["TRANSFORMERS", "VLLM", "check_budget", "check_dev_expert", "check_settings"]

@@ -1,8 +1,7 @@
 """Sampling of generated questions: deterministic given a seed, and disjoint between train, dev and test.
 
 The partition of a question is the hash of its sorted words, independent of the seed. So an expert trained with one seed
-has never seen a dev or test question of any other, and reordering a sum or the roads of a map does not move a question
-to another partition.
+has never seen a dev or test question of any other, and reordering a sum or the roads of a map changes no partition.
 """
 
 from __future__ import annotations
@@ -56,11 +55,7 @@ def partition_of(question: str) -> Partition:
 
 
 def drafts(domain: str, make: Maker, partition: Partition, rng: random.Random) -> Iterator[Draft]:
-    """Distinct questions of one partition, without end.
-
-    Raises:
-        UserError: the skill has no more questions.
-    """
+    """Distinct questions of one partition, without end; `UserError` once the skill has no more."""
     seen: set[str] = set()
     misses = 0
     while misses < _PATIENCE:

@@ -26,19 +26,9 @@ _OPTION_COLUMNS = (
 
 
 class Columns:
-    """The columns of a table.
+    """The columns of a table: which hold the question, the answer and, if one does, all options.
 
-    Args:
-        names: all columns.
-        where: the table, for error messages.
-        class_names: names of the classes that the answers number, where the table has them.
-
-    Attributes:
-        question, answer: the columns that hold them.
-        options_column: the column with all options, if there is one.
-
-    Raises:
-        UserError: no column looks like the question, or like the answer.
+    `class_names` are the names of the classes that the answers number, where the table has them.
 
     Example:
         >>> columns = Columns(["text", "choices", "answerKey"], "mine.jsonl")
@@ -67,11 +57,11 @@ class Columns:
         return {self.question, self.answer, *options, *(self._separate or ())}
 
     def find_base(self, answers: Iterable[object]) -> None:
-        """Find out whether answers that are numbers count the options from 0 or from 1: the smallest in use tells."""
+        """Find out whether numeric answers count the options from 0 or from 1: the smallest in use decides."""
         self._from_0 = self._class_names is not None or any(_index(value) == 0 for value in answers)
 
     def base_is_clear(self, rows: Iterable[tuple[Row, str]]) -> bool:
-        """Whether the numbers among the answers tell where they count from: one is 0, or one is the last option's."""
+        """Whether the numeric answers show where they count from: one is 0, or one is the last option's."""
         if self._from_0:
             return True
         numbers: list[bool] = []
@@ -82,11 +72,7 @@ class Columns:
         return any(numbers) or not numbers
 
     def record(self, row: Row, where: str) -> dict[str, Any]:
-        """A row as a record for `parse_item`.
-
-        Raises:
-            UserError: labels and texts of the options do not pair.
-        """
+        """A row as a record for `parse_item`."""
         options, answer = self.options(row, where), row.get(self.answer)
         return {
             "question": row.get(self.question),
@@ -96,11 +82,7 @@ class Columns:
         }
 
     def options(self, row: Row, where: str) -> dict[str, str] | None:
-        """Label -> text of the options of a row, in order; None for an open question.
-
-        Raises:
-            UserError: labels and texts do not pair, or the options are no list.
-        """
+        """Label -> text of the options of a row, in order; None for an open question."""
         value = None if self.options_column is None else row.get(self.options_column)
         if value is not None:
             return _listed(value, f"{where}: {self.options_column}")
@@ -112,10 +94,7 @@ class Columns:
         return None if self._class_names is None else _lettered(self._class_names)
 
     def _right(self, value: object, options: Mapping[str, str]) -> object:
-        """The letter of the right option, given by label, text or index.
-
-        An integer is always an index, since options may be numbers themselves.
-        """
+        """The letter of the right option, given by label, text or index (an integer is always an index)."""
         labels, texts = list(options), list(options.values())
         index = _index(value)
         place = index if index is None or self._from_0 else index - 1
@@ -131,7 +110,7 @@ def answer_column(names: Iterable[str]) -> str | None:
 
 
 def _option_columns(names: Sequence[str]) -> tuple[str, ...] | None:
-    """Columns with an option each."""
+    """The columns with one option each."""
     letters = tuple(takewhile(set(names).__contains__, ascii_uppercase))
     known = [letters, *_OPTION_COLUMNS]
     return next((columns for columns in known if len(columns) > 1 and set(columns) <= set(names)), None)
@@ -163,7 +142,7 @@ def _lettered(texts: Iterable[Any]) -> dict[str, str]:
 
 
 def _first(columns: Iterable[str], names: Sequence[str]) -> str | None:
-    """The first of the names that is a column; upper and lower case are the same where that is needed."""
+    """The first of the names that is a column, ignoring case if need be."""
     present = list(columns)
     folded = {str(column).casefold(): column for column in reversed(present)}
     exact = next((name for name in names if name in present), None)

@@ -11,11 +11,7 @@ _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 
 
 def read_delimited(text: str, path: str) -> tuple[list[str], list[tuple[str, dict[str, str]]]]:
-    """The header, and (place, row) of each line; a missing value is "".
-
-    Raises:
-        UserError: quotes that do not pair, a repeated column, or a row that is too long.
-    """
+    """The header, and (place, row) of each line; a missing value is ""."""
     separator = _separator(text)
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=separator, restval="")
     try:
@@ -36,7 +32,7 @@ def read_delimited(text: str, path: str) -> tuple[list[str], list[tuple[str, dic
 
 
 def _separator(text: str) -> str:
-    """What divides the header: a comma if it does, else what gives most columns.
+    """The separator of the header: a comma if it separates any, else what gives most columns.
 
     `csv.Sniffer` also looks at the rows, and takes a comma or an "e" of their prose for a separator.
     """

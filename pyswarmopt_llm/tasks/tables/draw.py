@@ -20,16 +20,8 @@ def draw_splits(items: Sequence[Located], seed: int, where: str) -> tuple[dict[s
     Systematic sampling: each stratum, the items of one answer and domain, is shuffled and spread evenly over the order.
     Equal questions stay together. The draw depends on questions, answers and seed only, not on the order of the file.
 
-    Args:
-        items: place and item.
-        seed: of the draw.
-        where: the file, for error messages.
-
     Returns:
         ``dev`` and ``test``, and what the strata are ("answer", "domain", "answer and domain" or "").
-
-    Raises:
-        UserError: fewer than two different questions.
     """
     groups = _grouped(items)
     if len(groups) < 2:
@@ -41,7 +33,7 @@ def draw_splits(items: Sequence[Located], seed: int, where: str) -> tuple[dict[s
     order = _spread(strata, seed)
     for group in (groups[key] for key in order):
         (dev if len(dev) + len(group) <= target else test).extend(group)
-    if not dev:  # two questions that are repeated again and again
+    if not dev:  # few questions that are repeated many times
         smallest = min(order, key=lambda key: len(groups[key]))
         dev, test = groups[smallest], [one for key in order if key != smallest for one in groups[key]]
     parts = [name for i, name in enumerate(("answer", "domain")) if len({one[i] for one in strata.values()}) > 1]
@@ -64,7 +56,7 @@ def _by(items: Sequence[Located], key: Callable[[Item], str]) -> dict[str, list[
 
 
 def _stratum(group: Sequence[Located]) -> tuple[str, str]:
-    """Answer, where there are choices, and domain."""
+    """Answer, if there are choices, and domain."""
     return min((item.answer if item.choices else "", item.meta.get("domain", "")) for _, item in group)
 
 
@@ -81,9 +73,6 @@ def _spread(strata: Mapping[str, tuple[str, str]], seed: int) -> list[str]:
 
 
 def _random(seed: int, text: str) -> float:
-    """A number in [0, 1) that depends on nothing but its arguments."""
+    """A hash of the arguments as a number in [0, 1)."""
     digest = hashlib.blake2b(f"{seed}\0{text}".encode(), digest_size=6).digest()
     return int.from_bytes(digest, "big") / 2**48
-
-
-__all__ = ["DEV_SHARE", "Located", "draw_splits"]

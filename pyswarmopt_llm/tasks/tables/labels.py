@@ -17,18 +17,10 @@ _FEW, _WORDS, _REPEATS = 20, 5, 5
 
 
 def with_label_choices(items: Sequence[Located], where: str, named: bool = False) -> tuple[list[Located], str]:
-    """Give items without choices the set of their answers as choices, where the answers are labels.
+    """Give items without choices the set of their answers as choices, if the answers are labels.
 
-    Args:
-        items: place and item.
-        where: file and column, for error messages.
-        named: whether the column's name says that it holds labels.
-
-    Returns:
-        the items, and what was decided, for the user; open questions stay as they are.
-
-    Raises:
-        UserError: a column of labels that cannot be choices: one, too many, free text, or two alike.
+    `named` says that the column's name marks labels. Returns the items, open questions unchanged, and a note on what
+    was decided.
 
     Example:
         >>> from pyswarmopt_llm.tasks.types import Item
@@ -50,7 +42,7 @@ def with_label_choices(items: Sequence[Located], where: str, named: bool = False
 
 
 def label_letters(n: int) -> list[str]:
-    """Names of `n` choices: A, B, ...; beyond the alphabet AA, AB, ..., which only likelihoods can be scored of.
+    """Names of `n` choices: A, B, ...; beyond the alphabet AA, AB, ..., which likelihood scoring only can tell apart.
 
     Example:
         >>> label_letters(3), label_letters(30)[-1]
@@ -80,6 +72,3 @@ def _check(labels: Sequence[str], n: int, where: str) -> None:
         if other != label:
             why = "differ only in case or punctuation; make them one"
             raise UserError(f"{where}: the labels {other!r} and {label!r} {why}")
-
-
-__all__ = ["MOST_LABELS", "label_letters", "with_label_choices"]

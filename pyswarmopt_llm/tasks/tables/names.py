@@ -1,10 +1,10 @@
-"""How a user's file is read: other names for its columns (``--columns question=text,answer=label``), its split."""
+"""Names of a user's columns (``--columns question=text,answer=label``), and how a file is read."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
@@ -18,33 +18,21 @@ SPLITS = ("dev", "test")
 
 @dataclass(frozen=True)
 class Reading:
-    """How a user wants a file to be read.
+    """How a user wants a file to be read."""
 
-    Attributes:
-        columns: our name of a column -> the file's.
-        seed: of the draw of dev and test, where the file has none.
-    """
-
-    columns: Mapping[str, str] = field(default_factory=dict)
-    seed: int = 0
+    columns: Mapping[str, str]  # our name of a column -> the file's
+    seed: int  # of the draw of dev and test, where the file has none
 
 
 def checked_split(split: object, where: str) -> str:
-    """``dev`` or ``test``.
-
-    Raises:
-        UserError: neither.
-    """
+    """``dev`` or ``test``; anything else is refused."""
     if split not in SPLITS:
         raise UserError(f'{where}: split must be "dev" or "test", not {split!r}')
     return str(split)
 
 
 def parse_columns(specs: Sequence[str]) -> dict[str, str]:
-    """Our name -> the file's.
-
-    Raises:
-        UserError: a name that is none of ours, or nothing on one side.
+    """Our name of a column -> the file's.
 
     Example:
         >>> parse_columns(["question=text", "A=first option"])
@@ -64,11 +52,7 @@ def parse_columns(specs: Sequence[str]) -> dict[str, str]:
 
 
 def check_names(given: Mapping[str, str], names: Sequence[str], where: str) -> None:
-    """Refuse names of columns that are not there.
-
-    Raises:
-        UserError: names one.
-    """
+    """Refuse names of columns that do not exist."""
     for own, theirs in given.items():
         if theirs not in names:
             close = closest(theirs, list(names))
@@ -91,6 +75,3 @@ def renamed(row: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
 def columns_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """All columns of a table, in the order in which they appear."""
     return list(dict.fromkeys(str(name) for row in rows for name in row))
-
-
-__all__ = ["check_names", "columns_of", "parse_columns", "renamed"]

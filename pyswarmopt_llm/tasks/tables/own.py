@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
@@ -13,40 +13,22 @@ from pyswarmopt_llm.tasks.tables.columns import LABEL, Columns
 from pyswarmopt_llm.tasks.tables.draw import Located, draw_splits
 from pyswarmopt_llm.tasks.tables.labels import with_label_choices
 from pyswarmopt_llm.tasks.tables.names import SPLITS, Reading, Rows, checked_split, columns_of
+from pyswarmopt_llm.tasks.types import RawTask
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table that was read.
-
-    Attributes:
-        splits: ``dev`` and ``test`` -> (place, item) pairs.
-        strata: what the draw was stratified by; None: the file has splits.
-        note: what was decided about the answers.
-    """
-
-    splits: dict[str, list[Located]]
-    strata: str | None
-    note: str
-
-
-def read_table(rows: Rows, where: str, reading: Reading, header: Sequence[str] = ()) -> Table:
-    """Read rows, in which `reading.columns` have our names already; `header` are columns that all rows may lack.
-
-    Raises:
-        UserError: the columns are not recognised, or a row is wrong.
-    """
+def read_table(rows: Rows, path: Path, reading: Reading, header: Sequence[str] = ()) -> RawTask:
+    """The task of rows whose columns have our names already; `header` are columns that all rows may lack."""
     names = list(dict.fromkeys([*header, *columns_of(row for _, row in rows)]))
     if not rows:
-        raise UserError(f"{where}: no rows; add some below the names of the columns")
-    items, note = _items(rows, names, where, reading)
+        raise UserError(f"{path}: no rows; add some below the names of the columns")
+    items, note = _items(rows, names, str(path), reading)
     if "split" not in names:
-        splits, strata = draw_splits(items, reading.seed, where)
-        return Table(splits, strata, note)
+        splits, strata = draw_splits(items, reading.seed, str(path))
+        return RawTask(path.stem, None, splits, strata=strata, note=note)
     splits = {split: [] for split in SPLITS}
     for (place, row), item in zip(rows, items, strict=True):
         splits[checked_split(row.get("split"), place)].append(item)
-    return Table(splits, None, note)
+    return RawTask(path.stem, None, splits, note=note)
 
 
 def _items(rows: Rows, names: Sequence[str], where: str, reading: Reading) -> tuple[list[Located], str]:
@@ -58,7 +40,7 @@ def _items(rows: Rows, names: Sequence[str], where: str, reading: Reading) -> tu
     if not columns.base_is_clear(table):
         raise UserError(
             f'{where}: the numbers in "{columns.answer}" may count the options from 0 or from 1 (none is 0, none is '
-            "the last); write the letters of the right options instead"
+            "the last); give the letters of the right options instead"
         )
     items = []
     for i, (row, place) in enumerate(table, 1):
@@ -72,11 +54,7 @@ def _items(rows: Rows, names: Sequence[str], where: str, reading: Reading) -> tu
 
 
 def _whole(row: Mapping[str, Any], columns: Columns, where: str, reading: Reading) -> dict[str, Any]:
-    """A row with a question and an answer, and with lists that a CSV file holds as JSON.
-
-    Raises:
-        UserError: one is missing.
-    """
+    """A row with a question and an answer, and with lists that a CSV file holds as JSON."""
     for column in (columns.question, columns.answer):
         if row.get(column) in (None, ""):
             theirs = reading.columns.get(column, column)
@@ -85,7 +63,7 @@ def _whole(row: Mapping[str, Any], columns: Columns, where: str, reading: Readin
 
 
 def _parsed(value: Any) -> Any:
-    """The list or object that a text of JSON stands for."""
+    """The list or object that a JSON text stands for."""
     if isinstance(value, str) and value.startswith(("[", "{")):
         try:
             return parse_json(value)

@@ -29,8 +29,9 @@ from search_helpers import (
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.evaluation.run_directory import Run
-from pyswarmopt_llm.jobs.search.loop import Event, resume, search
+from pyswarmopt_llm.jobs.search.loop import resume, search
 
 OUT = "run"  # relative, so that two runs are asked for with the same words
 

@@ -15,10 +15,11 @@ import torch
 from search_helpers import files, history, lasting, louder, questions, small, write_task
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.jobs.evaluate import evaluate_model
 from pyswarmopt_llm.jobs.merge import merge_experts
-from pyswarmopt_llm.jobs.search.loop import Event, SearchResult, search
+from pyswarmopt_llm.jobs.search.loop import SearchResult, search
 from pyswarmopt_llm.metrics import Accuracy
 from pyswarmopt_llm.models import load_adapter, read_adapter
 from pyswarmopt_llm.models.adapters.adapter import load_factors

@@ -154,9 +154,9 @@ def test_bad_items(tmp_path: Path, change: dict[str, Any], message: str) -> None
         ('{"dev": ' + "1" * 5000 + "}", "line 1 or below"),
         (
             {"dev": [DEV, {**TEST, "id": "p"}], "test": [TEST]},
-            "dev item 2: the id 'p' was used before.*dev item 1",
+            "dev item 2: the id 'p' is already used.*dev item 1",
         ),
-        ({"dev": [DEV], "test": [TEST, TEST]}, "test item 2: the id 'e' was used before"),
+        ({"dev": [DEV], "test": [TEST, TEST]}, "test item 2: the id 'e' is already used"),
     ],
 )
 def test_bad_json_files(tmp_path: Path, content: Any, message: str) -> None:
@@ -267,9 +267,9 @@ def test_hellaswag_numbers_its_two_sources_apart(tmp_path: Path) -> None:
     caption = {**DEV, "id": 1}
     how_to = {**DEV, "question": "[header] How to iron", "id": 1}
     load_task(task_file(tmp_path, [caption, how_to], dataset="hellaswag"))
-    with pytest.raises(UserError, match="the id '1' was used before"):
+    with pytest.raises(UserError, match="the id '1' is already used"):
         load_task(task_file(tmp_path, [caption, how_to], dataset="mine"))
-    with pytest.raises(UserError, match="the id '1' was used before"):
+    with pytest.raises(UserError, match="the id '1' is already used"):
         load_task(task_file(tmp_path, [caption, {**how_to, "question": "No."}], dataset="hellaswag"))
 
 

@@ -177,7 +177,7 @@ def test_a_template_replaces_the_prompt(tmp_path: Path) -> None:
     assert load_task(path, template=["mood={question}!"]).prompt == "{question}!"
     for template, message in (
         ("{text}", "unknown placeholder"),
-        ("x={question}", "no task is called x; there is mood"),
+        ("x={question}", "no task is called x; choose one of: mood"),
     ):
         with pytest.raises(UserError, match=message):
             load_task(path, template=template)
