@@ -22,28 +22,15 @@ _LITTLE_DISK = 2 * 2**30  # a run with a few adapters and the hub's cache of a s
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        topic: what, in a word or two.
-        status: ``ok``; ``note``, worth knowing; or ``problem``, a search cannot run like this.
-        text: what was found and, unless it is fine, what to do.
-    """
+    """One thing that was examined."""
 
     topic: str
-    status: str
-    text: str
+    status: str  # `OK`; `NOTE`, worth knowing; or `PROBLEM`, a search cannot run like this
+    text: str  # what was found and, unless it is fine, what to do
 
 
 def examine(base: str | None = None) -> list[Finding]:
-    """Look at everything that a search needs.
-
-    Args:
-        base: a base model to look at too, as in ``--base``.
-
-    Returns:
-        findings, in the order in which to fix them.
-    """
+    """Look at everything that a search needs, and at `base` too; findings in the order in which to fix them."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
     found = [Finding("python", OK, python), *packages(requires(DISTRIBUTION) or ())]
     if any(finding.status == PROBLEM for finding in found):
@@ -56,9 +43,8 @@ def examine(base: str | None = None) -> list[Finding]:
 def packages(requirements: Sequence[str], installed: Callable[[str], str] = version) -> list[Finding]:
     """Installed versions against the bounds of the distribution: from the tested version to the next that may break.
 
-    Args:
-        requirements: as `importlib.metadata.requires` gives them; those of core and extra ``llm`` count.
-        installed: name -> version; raises `PackageNotFoundError`.
+    `requirements` are those of `importlib.metadata.requires` (core and extra ``llm`` count); `installed` maps a name to
+    its version or raises `PackageNotFoundError`.
 
     Example:
         >>> packages(["numpy>=2.4,<3"], lambda name: "2.3")[0].text
@@ -98,7 +84,7 @@ def device() -> Finding:
 
 
 def threads() -> Finding:
-    """Threads that torch takes, beside the cores that this process may use."""
+    """Threads that torch takes, against the cores that this process may use."""
     import torch
 
     cores, used = len(os.sched_getaffinity(0)), torch.get_num_threads()
@@ -112,7 +98,7 @@ def threads() -> Finding:
 
 
 def free_memory(meminfo: Path = Path("/proc/meminfo")) -> int | None:
-    """Bytes that a new process may take without swapping; None where the system does not say."""
+    """Bytes that a new process may take without swapping; None if the system does not say."""
     try:
         lines = meminfo.read_text(encoding="ascii").splitlines()
     except OSError:
@@ -142,12 +128,7 @@ def embedded_model() -> Finding:
 
 
 def base_model(spec: str, free: int | None) -> Finding:
-    """Whether a base can be read, and whether memory holds it.
-
-    Args:
-        spec: as in ``--base``.
-        free: bytes of free memory, if known.
-    """
+    """Whether a base can be read and fits into `free` bytes of memory, if known."""
     from pyswarmopt_llm.models import resolve_base
 
     try:

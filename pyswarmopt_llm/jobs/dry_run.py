@@ -1,4 +1,4 @@
-"""What a search or a comparison would cost: everything is loaded and one batch timed, nothing is written."""
+"""What a search or a comparison would cost: everything is loaded, one batch timed, nothing written."""
 
 from __future__ import annotations
 
@@ -43,23 +43,15 @@ COMPARE_FILES = ("about.json", "scores.jsonl", "outcomes.jsonl", "compare.json",
 
 @dataclass(frozen=True)
 class Timed:
-    """One task on this machine.
-
-    Attributes:
-        name, dev, test: the task and its numbers of items.
-        scoring: the answer format that was timed; of two that a trial chooses from the slower one.
-        seconds_per_item: of one candidate; None where that is paid for and was not tried.
-        first_seconds_per_item: the first time, when tables and caches are filled.
-        seconds_per_load: of putting a candidate into the engine.
-    """
+    """One task, with its numbers of items, on this machine."""
 
     name: str
     dev: int
     test: int
-    scoring: str
-    seconds_per_item: float | None
-    first_seconds_per_item: float
-    seconds_per_load: float
+    scoring: str  # the answer format that was timed; the slower one if a trial chooses from two
+    seconds_per_item: float | None  # None if items are paid for, so that none was tried
+    first_seconds_per_item: float  # the first time, when tables and caches are filled
+    seconds_per_load: float  # of a candidate
 
     def seconds(self, items: int, evaluations: int = 1) -> float:
         """Time of so many items, in so many evaluations."""
@@ -70,54 +62,37 @@ class Timed:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a command would do at most.
-
-    Attributes:
-        tasks: each with its times.
-        evaluations: candidates that are scored on dev.
-        passes: forward passes of an item in all, training and the closing scores on dev and test included.
-        seconds: their time on this machine.
-        memory_bytes: of this process after a batch, times the number of workers.
-        free_bytes: what is free beside it, where the system says so.
-        dtype, threads: what was timed.
-        notes: what else to know.
-        device: what was timed, too.
-        out: the directory that would be written; "": none.
-        writes: its files.
-    """
+    """What a command would do at most, with this dtype, threads and device."""
 
     tasks: tuple[Timed, ...]
-    evaluations: int
-    passes: int
-    seconds: float
-    memory_bytes: int
-    free_bytes: int | None
+    evaluations: int  # candidates that are scored on dev
+    passes: int  # forward passes of an item in all, training and the final scores on dev and test included
+    seconds: float  # of these passes
+    memory_bytes: int  # of this process after a batch, times the number of workers
+    free_bytes: int | None  # beside that; None: unknown
     dtype: str
     threads: int
     notes: tuple[str, ...]
     device: str = "cpu"
-    out: str = ""
-    writes: tuple[str, ...] = ()
+    out: str = ""  # the directory that would be written
+    writes: tuple[str, ...] = ()  # its files
 
 
 def dry_run_search(config: SearchConfig) -> Plan:
-    """The cost of `search` with this configuration.
-
-    Raises:
-        UserError: whatever `search` would refuse.
-    """
+    """The cost of `search` with this configuration."""
     check_new(user_path(config.out))
     job = prepare(with_threads(with_space(config)))
     with released(optimizer(job.config, starts(job))):
         pass
     vertices = job.space.vertices()
     candidates = [partial(job.space.realise, vertex) for vertex in vertices[:2]]
+    possible = {name: job.objectives.scorings(name, config.scoring) for name in job.tasks}
     timed = tuple(
-        _timed(job.engine, task, job.objectives.metrics[name], _possible(job, name), candidates)
+        _timed(job.engine, task, job.objectives.metrics[name], possible[name], candidates)
         for name, task in job.tasks.items()
     )
     evaluations, closing = _evaluations(job), sum(2 * one.dev + 3 * one.test for one in timed)
-    tried = sum(min(one.dev, TRIAL) for one in timed if len(_possible(job, one.name)) > 1)
+    tried = sum(min(one.dev, TRIAL) for one in timed if len(possible[one.name]) > 1)
     trained = cross_fitting_passes(job.dev_items) if job.config.dev_expert == "on" else 0
     passes = trained + evaluations * job.dev_items + closing + tried * len(job.config.experts)
     workers = max(parse_workers(job.config.workers).count, 1)
@@ -133,11 +108,7 @@ def dry_run_search(config: SearchConfig) -> Plan:
 
 
 def dry_run_compare(config: CompareConfig) -> Plan:
-    """The cost of `compare` with this configuration.
-
-    Raises:
-        UserError: whatever `compare` would refuse.
-    """
+    """The cost of `compare` with this configuration."""
     check_settings(config)
     check_place(config)
     given = load_given(config)
@@ -170,7 +141,7 @@ def dry_run_compare(config: CompareConfig) -> Plan:
 def _timed(
     engine: Engine, task: Task, metric: Metric, possible: Sequence[Scoring], candidates: Sequence[Callable[[], Patch]]
 ) -> Timed:
-    """Score one batch of dev items with two candidates in turn: the first time is for warming up."""
+    """Score one batch of dev items with two candidates in turn, the first time to warm up."""
     scoring = possible[-1]
     utility = metric.build(task.dev, scoring, engine.chat, task.prompt)
     batches = utility.batches(engine) if isinstance(utility, Batched) and isinstance(engine, BatchedEngine) else None
@@ -194,12 +165,8 @@ def _timed(
 def _evaluations(job: Job) -> int:
     """Candidates that a search scores at most."""
     budget = job.config.budget_items
-    return job.planned if budget is None else min(job.planned, max(budget // max(job.dev_items, 1), 1))
-
-
-def _possible(job: Job, name: str) -> tuple[Scoring, ...]:
-    """The scorings of a task: two where a trial decides."""
-    return job.objectives.scorings(name, job.config.scoring)
+    planned = job.config.planned
+    return planned if budget is None else min(planned, max(budget // max(job.dev_items, 1), 1))
 
 
 def _notes(job: Job, timed: Iterable[Timed]) -> list[str]:
@@ -210,7 +177,7 @@ def _notes(job: Job, timed: Iterable[Timed]) -> list[str]:
     if job.config.screen is not None:
         notes.append("screening skips items; how many depends on the experts")
     if job.config.patience < job.config.max_iter:
-        notes.append(f"the search ends sooner after {job.config.patience} iterations without a new best")
+        notes.append(f"the search stops early after {job.config.patience} iterations without a new best")
     return notes
 
 

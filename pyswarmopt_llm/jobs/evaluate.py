@@ -28,23 +28,14 @@ OnItems = Callable[[int, int], None]  # items scored, of how many
 
 @dataclass(frozen=True)
 class EvalResult:
-    """The result of `evaluate_model` or `win_rate`.
+    """The result of `evaluate_model` or `win_rate`."""
 
-    Attributes:
-        task: the task's name.
-        score: value, per item, standard error.
-        interval: 95% interval of the value.
-        scoring: the answer format.
-        metric: how answers were scored.
-        note: how the items were drawn, where the file has no split (`Task.note`).
-    """
-
-    task: str
-    score: Score
-    interval: tuple[float, float]
-    scoring: str
+    task: str  # its name
+    score: Score  # value, per item, standard error
+    interval: tuple[float, float]  # 95% interval of the value
+    scoring: str  # the answer format
     metric: str = "accuracy"
-    note: str = ""
+    note: str = ""  # how the items were drawn, if the file has no split (`Task.note`)
 
     @property
     def n(self) -> int:
@@ -76,7 +67,7 @@ def evaluate_model(
 
     `metric` is a name of `pyswarmopt_llm.metrics.registry`; None takes the task's own, else accuracy. `dev` and `test`
     use the first items of these splits, as in a search; `limit` is the size of `split`. `columns`, `template` and
-    `split_seed` are those of `load_task`. `on_items` is told how many items have been scored, and of how many.
+    `split_seed` are those of `load_task`. `on_items` receives the number of items scored so far, and of all.
 
     Raises:
         UserError: whatever is wrong with the input, in one line.
@@ -107,9 +98,6 @@ def evaluate_model(
 def split_sizes(split: str, limit: int | None, dev: int | None, test: int | None) -> dict[str, int | None]:
     """How many items of each split to use; None: all.
 
-    Raises:
-        UserError: no such split, or two sizes for one.
-
     Example:
         >>> split_sizes("test", 50, 20, None)
         {'dev': 20, 'test': 50}
@@ -119,7 +107,7 @@ def split_sizes(split: str, limit: int | None, dev: int | None, test: int | None
     sizes = {"dev": dev, "test": test}
     if limit is not None:
         if sizes[split] is not None:
-            raise UserError(f"--limit {limit}: --{split} {sizes[split]} is the size of this split, too; leave one out")
+            raise UserError(f"--limit {limit}: --{split} {sizes[split]} is the size of this split, too; remove one")
         sizes[split] = limit
     return sizes
 
@@ -161,8 +149,8 @@ def win_rate(
     check_askable(loaded, "generate", engine, (split,), how)
     items = loaded.split(split)
     texts = how.build(items, "generate", engine.chat, loaded.prompt)
-    if not isinstance(texts, Written):  # `compare` says that it is
-        raise TypeError(f"{metric} has a comparison but does not ask for texts")
+    if not isinstance(texts, Written):  # a metric that compares scores texts
+        raise TypeError(f"{metric} has a comparison but does not score texts")
     ours = texts.answers(engine)
     engine.load(adapter_patch(base, against))
     score = how.compare(items, ours, texts.answers(engine))
@@ -178,7 +166,7 @@ def _metric(name: str, task: Task, split: str, device: str) -> Metric:
 
 
 def run_scoring(best: Path, task: str) -> str | None:
-    """The scoring that the search which wrote ``RUN/best`` used for a task; None where there is no such run or task.
+    """The scoring that the search which wrote ``RUN/best`` used for a task; None if there is no such run or task.
 
     A search tries letters on all experts. The adapter alone may decide otherwise by chance, and its score would not be
     that of ``result.json``.
@@ -188,7 +176,7 @@ def run_scoring(best: Path, task: str) -> str | None:
         return None
     try:
         about, result = read_about(run), read_result(run)
-    except UserError:  # not a run of ours, or damaged: the trial decides
+    except UserError:  # not a run, or damaged: the trial decides
         return None
     if result is None or task not in about["fingerprints"].get("tasks", {}):
         return None
@@ -221,7 +209,7 @@ def score_task(
 
 
 def _asked(utility: Utility, engine: Engine, on_items: OnItems | None) -> Score:
-    """The score; batch by batch, to the same bits, where somebody wants to know how far it is."""
+    """The score; batch by batch, with the same bits, if somebody follows the progress."""
     if on_items is None or not (isinstance(utility, Batched) and isinstance(engine, BatchedEngine)):
         return utility(engine)
     values: dict[int, float] = {}

@@ -1,4 +1,4 @@
-"""Merge experts into one adapter, by a fixed rule or a method that searches on a task's dev items."""
+"""Merge experts into one adapter, by a fixed rule or by a method that searches on a task's dev items."""
 
 from __future__ import annotations
 
@@ -32,25 +32,15 @@ _ROUNDING = 1e-5
 
 @dataclass(frozen=True)
 class MergeResult:
-    """What `merge_experts` wrote.
-
-    Attributes:
-        method: its name.
-        space: where it worked.
-        ranks: the LoRA ranks that occur in the adapter, ascending.
-        error: relative Frobenius error of the adapter against what the method defines; 0 if it is exact.
-        worst: the module where that error is largest and its own error; None if it is exact.
-        items: dev items evaluated to find it.
-        note: how they were drawn, where the task's file has no split.
-    """
+    """What `merge_experts` wrote."""
 
     method: str
     space: str
-    ranks: tuple[int, ...]
-    error: float
-    worst: tuple[str, float] | None
-    items: int = 0
-    note: str = ""
+    ranks: tuple[int, ...]  # the LoRA ranks that occur in the adapter, ascending
+    error: float  # relative Frobenius error of the adapter against what the method defines; 0 if it is exact
+    worst: tuple[str, float] | None  # the module where that error is largest and its own error; None if it is exact
+    items: int = 0  # dev items evaluated to find it
+    note: str = ""  # how they were drawn, if the task's file has no split
 
     def loss(self) -> str:
         """What truncation to the rank lost, in words."""
@@ -149,7 +139,7 @@ def _result(rule: Method, settings: Settings, merged: Merged) -> MergeResult:
 
 
 def _words(columns: Sequence[str], template: Sequence[str], split_seed: int) -> list[str]:
-    """The options that say how a task is read."""
+    """The options that say how a task is read, as on the command line."""
     words = ["--columns", ",".join(columns)] if columns else []
     words += [word for text in template for word in ("--template", text)]
     return words + (["--split-seed", str(split_seed)] if split_seed else [])
@@ -165,19 +155,23 @@ def merge_card(
     task: str | None = None,
     reading: Sequence[str] = (),
 ) -> str:
-    """README.md of a merged adapter: what it is made of, how, what was lost, and the command that makes it again."""
+    """README.md of a merged adapter: what it is made of, how, what was lost, and the command that reproduces it."""
     name = next((info.base_model_name for info in experts if info.base_model_name), base)
     tags = ["lora", "merge", "pyswarmopt"]
     header = {"base_model": " ".join(name.split()), "library_name": "peft", "tags": tags}
     front = yaml.safe_dump(header, sort_keys=False, allow_unicode=True)
+    how = "a fixed rule; nothing was trained or scored"
+    if task is not None:
+        how = f"a method that searched on the dev items of {code(task)}; {result.items:,} item evaluations"
     return (
         "\n\n".join(
             [
                 f"---\n{front}---",
                 f"# {len(experts)} experts merged by {rule.name}",
-                f"A LoRA adapter for {code(name)}, made from others by {_how(result, task)}.",
+                f"A LoRA adapter for {code(name)}, made from others by {how}.",
                 f"Method: {rule.name} ({plain(rule.paper)}), in {settings.space} space"
-                + "".join(f", {words}" for words in _given(rule, settings))
+                + (f", density {settings.density:g}" if rule.density is not None else "")
+                + (f", seed {settings.seed}" if "seed" in rule.needs else "")
                 + f". Rank {', '.join(map(str, result.ranks))}; {plain(result.loss())}.",
                 "## Experts",
                 "\n".join(_expert_lines(experts, rule, settings)),
@@ -189,23 +183,11 @@ def merge_card(
     )
 
 
-def _given(rule: Method, settings: Settings) -> list[str]:
-    """The settings that apply, in words."""
-    words = [f"density {settings.density:g}"] if rule.density is not None else []
-    return words + ([f"seed {settings.seed}"] if "seed" in rule.needs else [])
-
-
 def _expert_lines(experts: Sequence[AdapterInfo], rule: Method, settings: Settings) -> list[str]:
     if rule.weight is None:
         return [f"- {plain(info.name)}" for info in experts]
     rows = zip(experts, settings.weights.tolist(), strict=True)
     return ["| expert | weight |", "|---|---|", *(f"| {plain(info.name)} | {weight:g} |" for info, weight in rows)]
-
-
-def _how(result: MergeResult, task: str | None) -> str:
-    if task is None:
-        return "a fixed rule; nothing was trained or scored"
-    return f"a method that looked at the dev items of {code(task)}; {result.items:,} item evaluations"
 
 
 def _command(

@@ -20,9 +20,6 @@ def write_report(path: Path) -> Path:
     """Rewrite ``report.html`` of a finished run; returns its path.
 
     Questions are shown if the task files are unchanged; else they are only counted, and a log line says why.
-
-    Raises:
-        UserError: not a finished run, or its directory cannot be written.
     """
     run, result = read_run(path)
     page = render_report(run.about, result, run.rows, _tasks(run))

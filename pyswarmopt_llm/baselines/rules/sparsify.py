@@ -42,7 +42,7 @@ class SparsifyAndSum:
         return combine(experts, settings, lambda x, weights: self.merge(x, weights, settings.density, draws))
 
     def merge(self, changes: Tensor, weights: Tensor, density: float, generator: Generator | None = None) -> Tensor:
-        """The rule on one matrix per expert, `changes` (n, ...) and `weights` (n,); draws come from seed 0 by default."""
+        """The rule on one matrix per expert, `changes` (n, ...) and `weights` (n,); draws default to seed 0."""
         if self.sparsify is not None:
             changes = self.sparsify(changes, density, generator or Generator().manual_seed(0))
         return self.consensus(changes, weights)

@@ -63,15 +63,13 @@ def command(given: Evaluation, quiet: Quiet = False, as_json: Json = False) -> N
 
     Example: swarm-llm eval --base B --adapter runs/first/best --task questions.json --split test
     """
+    from pyswarmopt_llm.jobs.evaluate import evaluate_model, win_rate
+
     options = dict(vars(given))
     if given.against is not None:
-        from pyswarmopt_llm.jobs.evaluate import win_rate
-
         del options["scoring"], options["allow_overlap"]
         found = win_rate(**{**options, "metric": given.metric or "judge"})
     else:
-        from pyswarmopt_llm.jobs.evaluate import evaluate_model
-
         del options["against"]
         with _items(quiet or as_json) as on_items:
             found = evaluate_model(**options, on_items=on_items)
@@ -79,19 +77,10 @@ def command(given: Evaluation, quiet: Quiet = False, as_json: Json = False) -> N
         echo(found.note, err=True)
     low, high = found.interval
     if as_json:
-        record = {
-            "base": given.base,
-            "adapter": given.adapter,
-            "task": found.task,
-            "split": given.split,
-            "value": found.score.value,
-            "interval": [low, high],
-            "stderr": found.score.stderr,
-            "n": found.n,
-            "scoring": found.scoring,
-            "metric": found.metric,
-        }
-        typer.echo(json.dumps(record | ({"note": found.note} if found.note else {})))
+        record = {"base": given.base, "adapter": given.adapter, "task": found.task, "split": given.split}
+        record |= {"value": found.score.value, "interval": [low, high], "stderr": found.score.stderr, "n": found.n}
+        record |= {"scoring": found.scoring, "metric": found.metric} | ({"note": found.note} if found.note else {})
+        typer.echo(json.dumps(record))
         return
     echo(
         f"{found.task} {given.split}: {found.metric} {found.score.value:.3f} (95% interval {low:.3f} to {high:.3f}, "
@@ -101,7 +90,7 @@ def command(given: Evaluation, quiet: Quiet = False, as_json: Json = False) -> N
 
 @contextmanager
 def _items(quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr, for a terminal, of how many items have been scored."""
+    """A progress bar of items on stderr, for a terminal."""
     console = open_console(stderr=True)
     with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("loading the model", total=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -34,11 +35,7 @@ class Generation:
 
     @property
     def model(self) -> tuple[str, str | None]:
-        """Base and adapter.
-
-        Raises:
-            InvalidOption: neither a run nor a base, or both.
-        """
+        """Base and adapter, of the run or as given."""
         if self.run is not None:
             if self.base is not None or self.adapter is not None:
                 raise InvalidOption("run", None, "brings its own base and adapter; remove `base` and `adapter`")
@@ -60,26 +57,13 @@ def command(
     base, adapter = given.model
     from pyswarmopt_llm.jobs.generate import generate_text
 
-    answer = generate_text(
-        base,
-        adapter,
-        prompt,
-        given.max_new_tokens,
-        fusion=given.fusion,
-        dtype=given.dtype,
-        device=given.device,
-        threads=given.threads,
-    )
+    options = {name: getattr(given, name) for name in ("max_new_tokens", "fusion", "dtype", "device", "threads")}
+    answer = generate_text(base, adapter, prompt, **options)
     if as_json:
         typer.echo(json.dumps({"base": base, "adapter": adapter, "prompt": prompt, "answer": "".join(answer)}))
         return
-    write = echo if sys.stdout.isatty() else _as_it_is
+    # A file or another program gets what the model wrote, byte for byte.
+    write = echo if sys.stdout.isatty() else partial(print, flush=True)
     for piece in answer:
         write(piece, end="")
     write("")
-
-
-def _as_it_is(text: str, end: str = "\n") -> None:
-    """To a file or another program goes what the model wrote, to the byte."""
-    sys.stdout.write(text + end)
-    sys.stdout.flush()

@@ -41,31 +41,15 @@ def command(given: Merge, as_json: Json = False) -> None:
     from pyswarmopt_llm.baselines.method import Options
     from pyswarmopt_llm.jobs.merge import merge_experts
 
-    options = Options(_numbers(given.weights), given.density, given.t, given.rank, given.seed)
-    done = merge_experts(
-        given.base,
-        given.experts,
-        given.method,
-        given.space,
-        given.out,
-        options,
-        given.task,
-        given.budget_items,
-        given.columns,
-        given.template,
-        given.split_seed,
-    )
+    rest = dict(vars(given))
+    own = {name: rest.pop(name) for name in ("weights", "density", "t", "rank", "seed")}
+    done = merge_experts(**rest, options=Options(**{**own, "weights": _numbers(given.weights)}))
     if done.note:
         echo(done.note, err=True)
     if as_json:
-        told = {
-            "out": given.out,
-            "method": given.method,
-            "space": done.space,
-            "experts": given.experts,
-            "ranks": list(done.ranks),
-        }
-        typer.echo(json.dumps({**told, "relative_error": done.error, "items": done.items}))
+        record = {"out": given.out, "method": given.method, "space": done.space, "experts": given.experts}
+        record |= {"ranks": list(done.ranks), "relative_error": done.error, "items": done.items}
+        typer.echo(json.dumps(record))
         return
     ranks = ", ".join(map(str, done.ranks))
     of = counted(len(given.experts), "expert")

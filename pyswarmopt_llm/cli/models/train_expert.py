@@ -16,8 +16,7 @@ from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Base, Device, Dtype, Option, Threads
 
-# As many as a few minutes of two cores can read.
-BUILTIN_EXAMPLES = 2000
+BUILTIN_EXAMPLES = 2000  # what two cores train on in a few minutes
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
@@ -82,8 +81,8 @@ def command(given: Training, quiet: Quiet = False, as_json: Json = False) -> Non
             on_step=on_step,
         )
     if as_json:
-        told = {key: None if value != value else value for key, value in asdict(done).items()}  # JSON knows no nan
-        typer.echo(json.dumps({"out": given.out, **told}))
+        record = {key: None if value != value else value for key, value in asdict(done).items()}  # JSON has no NaN
+        typer.echo(json.dumps({"out": given.out, **record}))
         return
     echo(
         f"wrote {given.out}: {counted(done.steps, 'step')}, {counted(done.tokens, 'token')} in {done.seconds:.0f} s; "

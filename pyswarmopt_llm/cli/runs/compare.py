@@ -44,8 +44,7 @@ def command(
         with steps(open_console(stderr=True), quiet) as on_step:
             result = compare(settings, on_step)
     except KeyboardInterrupt:
-        again = shlex.join(["swarm-llm", *sys.argv[1:]])
-        echo(f"\ninterrupted; go on with: {again}", err=True)
+        echo(f"\ninterrupted; resume with: {shlex.join(['swarm-llm', *sys.argv[1:]])}", err=True)
         raise typer.Exit(130) from None
     if as_json:
         echo(json.dumps(result))
@@ -57,7 +56,7 @@ def command(
 
 @contextmanager
 def steps(console: Console, quiet: bool) -> Iterator[OnStep | None]:
-    """One line per finished contestant, with how far the comparison is; on a terminal also who is at work."""
+    """A line for each finished contestant; on a terminal also what is running."""
     if quiet:
         yield None
         return
@@ -91,9 +90,6 @@ Example: swarm-llm compare --base B --experts adapters/* --task questions.json -
         *names_block("Fixed rules", METHODS),
         *names_block("Searching", SEARCHING),
         *names_block("Ensembles", [*ENSEMBLES, "vote:NAME", "vote:*", "negotiate:NAME", "negotiate:*"]),
-        *names_block(
-            "Optimizers",
-            ("model-swarms", "constriction", "fips", "...", "pycma", "nevergrad:NAME", "random-adapters"),
-        ),
+        "Optimizers: model-swarms, constriction, fips, ..., pycma, nevergrad:NAME, random-adapters",
     ]
 )

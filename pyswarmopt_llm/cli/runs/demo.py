@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, count
 from pathlib import Path
 from typing import Annotated
 
@@ -21,14 +22,7 @@ PARTICLES, MAX_ITER, DEV, TEST = 12, 10, 96, 240
 
 
 def demo_experts(root: Path) -> tuple[str, ...]:
-    """The adapters in ``examples/experts`` of a checkout, by name.
-
-    Args:
-        root: the folder that holds the package.
-
-    Raises:
-        UserError: there are none, as in an installed wheel.
-    """
+    """The adapters in ``examples/experts`` of a checkout, by name; an installed wheel has none."""
     found = sorted(config.parent for config in (root / "examples" / "experts").glob("*/adapter_config.json"))
     if not found:
         raise UserError("the demo's experts are not installed; run `make demo` in a checkout of the repository")
@@ -37,11 +31,8 @@ def demo_experts(root: Path) -> tuple[str, ...]:
 
 def free_directory(parent: Path, name: str) -> Path:
     """`parent/name`, or the first of `parent/name-2`, `parent/name-3`, ... that does not exist yet."""
-    path, count = parent / name, 1
-    while path.exists():
-        count += 1
-        path = parent / f"{name}-{count}"
-    return path
+    paths = chain([parent / name], (parent / f"{name}-{number}" for number in count(2)))
+    return next(path for path in paths if not path.exists())
 
 
 def command(

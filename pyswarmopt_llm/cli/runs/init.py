@@ -15,7 +15,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.common.registry import unknown
 
-# What everybody has to say; the rest has defaults.
+# What everybody has to set; the rest has defaults.
 EXAMPLES: dict[str, Any] = {
     "base": "embedded:smollm2-135m",
     "experts": ["adapters/one", "adapters/two"],
@@ -47,33 +47,26 @@ def command(
         raise UserError(f"{file}: exists already; choose another name") from error
     except OSError as error:
         raise UserError(f"{file}: cannot be written ({error.strerror}); choose another place") from error
-    said = ", ".join(name for name in EXAMPLES if f"\n{name} = " in text)
-    echo(f"wrote {file}; edit {said}, then: swarm-llm {of} --config {file}")
+    required = ", ".join(name for name in EXAMPLES if f"\n{name} = " in text)
+    echo(f"wrote {file}; edit {required}, then: swarm-llm {of} --config {file}")
 
 
 def template(ctx: Any, of: str, file: Path) -> str:
-    """The text of the file.
-
-    Raises:
-        UserError: no such command, or one that reads no configuration.
-    """
+    """The text of the file."""
     group = ctx.parent.command
-    able = [name for name in group.list_commands(ctx.parent) if _params(group, ctx, name).keys() >= {"config"}]
+    commands = {name: group.get_command(ctx.parent, name) for name in group.list_commands(ctx.parent)}
+    able = {name: found for name, found in commands.items() if any(p.name == "config" for p in found.params)}
     if of not in able:
         raise unknown("--for", of, able)
     lines = [
         f"# swarm-llm {of} --config {file}",
         "# Options by their long names. What is commented out has its default; the command line wins over this file.",
     ]
-    for heading, params in grouped(group.get_command(ctx.parent, of), ctx, hidden=True):
+    for heading, params in grouped(able[of], ctx, hidden=True):
         lines += ["", f"# ---- {heading} ----"]
         for param in params:
             lines += _entry(param)
     return "\n".join(lines) + "\n"
-
-
-def _params(group: Any, ctx: Any, name: str) -> dict[str, Any]:
-    return {param.name: param for param in group.get_command(ctx.parent, name).params}
 
 
 def _entry(param: Any) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,19 +44,7 @@ def run_job(
     as_lines: bool = False,
     track: str | None = None,
 ) -> None:
-    """Start or resume a search, and show its progress and its result.
-
-    Args:
-        job: takes the listener for events, returns the result.
-        run: the run directory, for the advice after Ctrl-C.
-        quiet: no progress.
-        as_json: print ``result.json`` instead of the closing table.
-        as_lines: print every event as a line of JSON, the last with the result, and nothing else.
-        track: a tracker of `pyswarmopt_llm.reporting.tracking`.
-
-    Raises:
-        UserError: unknown tracker; raised before the job starts.
-    """
+    """Run `job` with a listener that shows its progress (`as_lines`: every event as JSON), then print its result."""
     with resumable(run), ExitStack() as stack:
         listeners: list[OnEvent] = []
         if track is not None:
@@ -67,16 +55,13 @@ def run_job(
             listeners.append(json_lines(sys.stdout))
         elif not quiet:
             listeners.append(stack.enter_context(progress(open_console(stderr=True))))
-        found = job(_all(listeners) if listeners else None)
+
+        def on_event(event: Event) -> None:
+            for listener in listeners:
+                listener(event)
+
+        found = job(on_event if listeners else None)
     if as_json and not as_lines:
         typer.echo(json.dumps(found.result))
     elif not as_lines:
         print_result(open_console(), found.run, found.result)
-
-
-def _all(listeners: Sequence[OnEvent]) -> OnEvent:
-    def on_event(event: Event) -> None:
-        for listener in listeners:
-            listener(event)
-
-    return on_event

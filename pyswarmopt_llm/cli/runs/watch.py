@@ -44,8 +44,9 @@ def command(
     else:
         console = open_console()
         if follower.status is Status.ABSENT:
-            echo(f"{run}: not begun; waiting (Ctrl-C to quit)", err=True)
-            _wait_for_begin(follower)
+            echo(f"{run}: not started yet; waiting (Ctrl-C to quit)", err=True)
+            while follower.status is Status.ABSENT:
+                time.sleep(_PAUSE)
         with progress(console) as on_event:
             follow(follower, on_event)
         if follower.result is not None:
@@ -75,11 +76,6 @@ def follow(follower: Follower, on_event: OnEvent, pause: float = _PAUSE) -> None
         time.sleep(pause)
 
 
-def _wait_for_begin(follower: Follower) -> None:
-    while follower.status is Status.ABSENT:
-        time.sleep(_PAUSE)
-
-
 def _show(follower: Follower, as_lines: bool) -> None:
     """The current state: the view, or one JSON object."""
     state = SearchState()
@@ -102,5 +98,5 @@ def _show(follower: Follower, as_lines: bool) -> None:
 
 def _advice(follower: Follower) -> str:
     if follower.status is Status.ABSENT:
-        return f"{follower.path}: not begun (there is no run.json)"
+        return f"{follower.path}: not started yet (there is no run.json)"
     return f"{follower.path}: stopped; resume with: swarm-llm resume {shlex.quote(str(follower.path))}"

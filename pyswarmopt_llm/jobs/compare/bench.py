@@ -1,4 +1,4 @@
-"""One task as all methods meet it: the resident base, the experts, dev, test, and what evaluations cost."""
+"""One task as all methods see it: the resident base, the experts, dev, test, and the cost of evaluations."""
 
 from __future__ import annotations
 
@@ -34,18 +34,7 @@ PROMPTS = 200  # of an expert's own data that methods look at which want its inp
 
 @dataclass(eq=False)
 class Bench:
-    """A task and all that is needed to compete on it.
-
-    Attributes:
-        base: where the model came from.
-        engine: holds it.
-        experts: loaded adapters.
-        task: dev and test.
-        scoring: the answer format.
-        store: remembers scores.
-        chats: expert name -> its training chats, where given.
-        metric: how answers are scored.
-    """
+    """A task and all that is needed to compete on it."""
 
     base: BaseModel
     engine: TransformersEngine
@@ -53,7 +42,7 @@ class Bench:
     task: Task
     scoring: Scoring
     store: Store
-    chats: Chats = field(default_factory=dict)
+    chats: Chats = field(default_factory=dict)  # expert name -> its training chats, if given
     metric: Metric = METRICS["accuracy"]
     _parts: dict[tuple[int, ...], ItemsUtility] = field(default_factory=dict, init=False)
 
@@ -68,7 +57,7 @@ class Bench:
 
     @property
     def accuracy(self) -> dict[str, Accuracy]:
-        """The splits as ensembles answer them, right or wrong; empty where another metric scores."""
+        """The splits as ensembles answer them, right or wrong; empty if another metric scores."""
         return {split: found for split, found in self.questions.items() if isinstance(found, Accuracy)}
 
     @cached_property
@@ -96,7 +85,7 @@ class Bench:
 
     @cached_property
     def tokens_per_item(self) -> float | None:
-        """What one model reads to answer an item, mean over test (or dev); None where it is not known."""
+        """What one model reads to answer an item, mean over test (or dev); None if it is not known."""
         if self.scoring == "generate" or not self.accuracy:
             return None
         items = self.task.test or self.task.dev
@@ -108,11 +97,11 @@ class Bench:
         return len(self.task.dev)
 
     def score(self, patch: Patch, split: str) -> tuple[Score, float]:
-        """A candidate's score on a split and the seconds it took, now or when it was first scored."""
+        """A candidate's score on a split and the seconds that it took, now or when it was first scored."""
         return self._score(patch, split, self.questions[split])
 
     def score_items(self, patch: Patch, items: Sequence[int]) -> tuple[Score, float]:
-        """A candidate's score on some dev items alone and the seconds it took, now or when it was first scored."""
+        """The same on some dev items alone."""
         chosen = tuple(items)
         if chosen not in self._parts:
             dev = self.task.split("dev")
@@ -157,7 +146,7 @@ class Bench:
 def task_scoring(
     task: Task, wanted: str, engine: TransformersEngine, experts: Sequence[Adapter], store: Store, metric: Metric
 ) -> Scoring:
-    """How a task is answered; ``auto`` tries letters on the experts as a search does, once, outside any budget."""
+    """The scoring of a task; ``auto`` tries letters on the experts as a search does, once, outside any budget."""
     possible = scorings_of(metric, wanted, task)
     known = store.scores.get((task.name, "scoring", "auto"))
     if len(possible) > 1 and known is not None:
@@ -177,12 +166,7 @@ def task_scoring(
 
 
 class BudgetedTrial:
-    """A `baselines.method.Trial` on a bench: counts items, keeps the best-so-far curve.
-
-    Args:
-        bench: the task.
-        budget: dev items that may be evaluated.
-    """
+    """A `baselines.method.Trial` on a bench with a budget of dev items; `trace` is its best-so-far curve."""
 
     def __init__(self, bench: Bench, budget: int) -> None:
         self.bench, self._budget = bench, budget
@@ -210,7 +194,7 @@ class BudgetedTrial:
         return score
 
     def score_items(self, patch: Patch, items: Sequence[int]) -> Score:
-        """The score on these dev items alone; it is no point of the best-so-far curve."""
+        """The score on these dev items alone, which is no point of the best-so-far curve."""
         return self.pay(lambda: (*self.bench.score_items(patch, items), len(items)), least=len(items))
 
     def loss(self, patch: Patch) -> float:
@@ -218,14 +202,9 @@ class BudgetedTrial:
         return self.pay(lambda: (*self.bench.loss(patch), self.bench.dev_items))
 
     def pay(self, evaluate: Callable[[], tuple[Answer, float, int]], least: int | None = None) -> Answer:
-        """Evaluate a candidate and charge it.
+        """Evaluate a candidate and charge it; the budget has to cover `least` items (default: all of dev).
 
-        Args:
-            evaluate: gives the answer, the seconds it took, now or when it was first evaluated, and its items.
-            least: items that the budget has to cover; default: all dev items.
-
-        Raises:
-            RuntimeError: it does not.
+        `evaluate` gives the answer, the seconds that it took, now or when it was first evaluated, and its items.
         """
         if self.items_left < (self.bench.dev_items if least is None else least):
             raise RuntimeError("the budget of item evaluations is spent")
@@ -237,17 +216,13 @@ class BudgetedTrial:
         return found
 
     def spend(self, items: int) -> None:
-        """Charge passes over single items.
-
-        Raises:
-            RuntimeError: the budget does not cover them.
-        """
+        """Charge passes over single items."""
         if items > self.items_left:
             raise RuntimeError("the budget of item evaluations is spent")
         self.spent += items
 
     def note(self, value: float) -> None:
-        """A dev score, for the best-so-far curve."""
+        """Add a dev score to the best-so-far curve."""
         self.trace.append((self.spent, max(value, self.trace[-1][1]) if self.trace else value))
 
     def load(self, patch: Patch) -> None:
@@ -262,5 +237,5 @@ class BudgetedTrial:
         return [context for context, _ in self.bench.right_dev]
 
     def examples(self, expert: str) -> Sequence[Mapping[str, Any]]:
-        """The expert's training chats; empty if none were given."""
+        """The expert's own training chats."""
         return self.bench.chats.get(expert, ())

@@ -1,4 +1,4 @@
-"""The comparison: every method on every task and seed, the cheapest first, written down as it goes."""
+"""The comparison: every method on every task and seed, the cheapest first, stored as it goes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -42,20 +41,14 @@ OnStep = Callable[["Step"], None]
 
 @dataclass(frozen=True)
 class Step:
-    """One method begun or finished, for a progress display.
+    """One method begun or finished, for a progress display."""
 
-    Attributes:
-        done, total: entries finished and in all, over tasks, methods and seeds.
-        task, method, seed: which.
-        outcome: the row of ``outcomes.jsonl``; None while it runs.
-    """
-
-    done: int
+    done: int  # entries finished, over tasks, methods and seeds
     total: int
     task: str
     method: str
     seed: int
-    outcome: Mapping[str, Any] | None = None
+    outcome: Mapping[str, Any] | None = None  # the row of ``outcomes.jsonl``; None while it runs
 
 
 def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, Any]:
@@ -93,14 +86,16 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
             raise UserError(f"--methods: none can take part; {'; '.join(map(': '.join, left_out.items()))}")
         try:
             _run_all(store, entries, on_step or (lambda step: None))
-        finally:  # a comparison that is stopped shows what it has
-            run_on = {task for task, *_ in store.outcomes}
-            scored = {b.task.name: {"scoring": b.scoring, "metric": b.metric.name} for b in benches}
-            scored = {task: how for task, how in scored.items() if task in run_on}
-            if scored:
+        finally:  # an interrupted comparison shows what it has
+            begun = [b for b in benches if any(task == b.task.name for task, *_ in store.outcomes)]
+            if begun:
+                scored = {b.task.name: {"scoring": b.scoring, "metric": b.metric.name} for b in begun}
                 result = summarise(config, store, scored, left_out, len(given.experts))
                 result |= {"notes": notes} if (notes := [t.note for t in given.tasks.values() if t.note]) else {}
-                _write(user_path(config.out), result)
+                folder = user_path(config.out)
+                write_json(folder / "compare.json", result)
+                write_text(folder / "compare.md", markdown(result))
+                write_text(folder / "compare.html", render_page(result))
         return result
 
 
@@ -129,11 +124,7 @@ class Given:
 
 
 def load_given(config: CompareConfig) -> Given:
-    """Read all but the base's weights.
-
-    Raises:
-        UserError: the first thing that is wrong.
-    """
+    """Read all but the base's weights."""
     reading = (config.columns, config.template, config.split_seed)
     tasks = load_tasks(config.tasks, config.dev, config.test, config.allow_overlap, *reading)
     if not tasks:
@@ -147,25 +138,19 @@ def load_given(config: CompareConfig) -> Given:
     chats = _load_chats(config, [info.name for info in report.experts])
     for task in tasks.values():
         if len(task.dev) > config.budget_items:
-            raise UserError(
-                f"--budget-items {config.budget_items}: below the {len(task.dev)} dev items of {task.name}, which one "
-                "scoring asks; raise it, or lower --dev"
-            )
+            needed = f"below the {len(task.dev)} dev items of {task.name}, which one evaluation takes"
+            raise UserError(f"--budget-items {config.budget_items}: {needed}; raise it, or lower --dev")
     return Given(base, experts, tasks, metrics, chats)
 
 
 def _task_print(task: Task, metric: Metric) -> str:
-    """Fingerprint of items, prompt and metric; without the last where that is accuracy, as it always was."""
+    """Fingerprint of items, prompt and metric; accuracy is left out, as in earlier versions."""
     named = [] if metric.name == "accuracy" else [metric.name]
     return hashlib.sha256(canonical([task.fingerprint, task.prompt, *named])).hexdigest()
 
 
 def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
-    """Expert name -> training chats.
-
-    Raises:
-        UserError: an unknown expert, or data that cannot be read.
-    """
+    """Expert name -> training chats."""
     from pyswarmopt_llm.models.training.examples import load_examples
 
     found = {}
@@ -177,11 +162,7 @@ def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
 
 
 def check_settings(config: CompareConfig) -> None:
-    """Refuse settings that are out of range or unknown.
-
-    Raises:
-        UserError: names the option.
-    """
+    """Refuse settings that are out of range or unknown."""
     if len(config.experts) < 2:
         raise InvalidOption("experts", None, f"{len(config.experts)} given, a comparison mixes at least 2; name more")
     check_options(config)
@@ -193,7 +174,7 @@ def check_settings(config: CompareConfig) -> None:
 def planned_entries(
     config: CompareConfig, contestants: Sequence[Contestant], benches: Sequence[Bench]
 ) -> Iterator[Entry]:
-    """Seed by seed, so that a comparison that is stopped has every method's first seed first."""
+    """Seed by seed, so that an interrupted comparison has every method's first seed first."""
     for seed in range(config.seeds):
         for who in contestants:
             for bench in benches:
@@ -228,13 +209,6 @@ def _row(entry: Entry, outcome: Outcome) -> dict[str, Any]:
 
 
 def _corners(trace: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """The points of a staircase at which it rises, and its end."""
+    """The points at which a staircase rises, and its end."""
     kept = [point for i, point in enumerate(trace) if i == 0 or point[1] > trace[i - 1][1]]
     return kept if not trace or kept[-1] == trace[-1] else [*kept, trace[-1]]
-
-
-def _write(folder: Path, result: Mapping[str, Any]) -> None:
-    """``compare.json``, ``compare.md`` and ``compare.html``."""
-    write_json(folder / "compare.json", result)
-    write_text(folder / "compare.md", markdown(result))
-    write_text(folder / "compare.html", render_page(result))

@@ -47,20 +47,14 @@ PATIENCE = 10  # as in `SearchConfig`
 
 @dataclass(frozen=True)
 class Contestant:
-    """One row of the table.
+    """One row of the table."""
 
-    Attributes:
-        name: as in ``--methods``.
-        kind: what it is.
-        chance: whether another seed can change it.
-    """
-
-    name: str
+    name: str  # as in ``--methods``
     kind: Kind
-    chance: bool
+    chance: bool  # whether another seed can change it
 
     def cost(self, experts: int, dev_items: int, budget: int) -> int:
-        """Roughly the dev items that it will evaluate: the cheapest comes first."""
+        """Roughly the dev items that it will evaluate."""
         few = {"best-single": experts, "greedy-soup": 2 * experts, "cbtm": experts, "token": experts, "top-k": experts}
         if self.kind == "rule" or self.name == "data-merge":
             return 0
@@ -72,24 +66,15 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of one run of a method.
-
-    Attributes:
-        dev, test: scores; None without such a split.
-        items: dev items evaluated to find it.
-        seconds: time to find it, that of its scorings included, whenever they were done.
-        trace: (items so far, best dev score so far), where candidates were scored.
-        models: models run on each item in use: 1, or as many experts as an ensemble takes.
-        tokens: read and written for each item in use, all models together; None where that is not known.
-    """
+    """The result of one run of a method."""
 
     dev: Score
-    test: Score | None
-    items: int
-    seconds: float
-    trace: tuple[tuple[int, float], ...]
-    models: int
-    tokens: float | None = None
+    test: Score | None  # None without such a split
+    items: int  # dev items evaluated to find it
+    seconds: float  # to find it, that of its evaluations included, whenever they were done
+    trace: tuple[tuple[int, float], ...]  # (items so far, best dev score so far), if candidates were scored
+    models: int  # run on each item in use: 1, or as many experts as an ensemble takes
+    tokens: float | None = None  # read and written for each item in use by all models; None: unknown
 
 
 def known_methods() -> tuple[str, ...]:
@@ -99,9 +84,6 @@ def known_methods() -> tuple[str, ...]:
 
 def contestant(name: str) -> Contestant:
     """The contestant of that name.
-
-    Raises:
-        UserError: there is none.
 
     Example:
         >>> contestant("ties")
@@ -120,18 +102,12 @@ def contestant(name: str) -> Contestant:
 
 
 def why_not(who: Contestant, bench: Bench, budget: int) -> str | None:
-    """Why a method cannot take part in this comparison; None if it can.
-
-    Args:
-        who: the method.
-        bench: the task.
-        budget: dev items that it may evaluate.
-    """
+    """Why a method cannot take part under a budget of dev items; None if it can."""
     if who.name == "data-merge":
         lacking = [expert.info.name for expert in bench.experts if not bench.chats.get(expert.info.name)]
         return f"needs the training data of {', '.join(lacking)} (--data NAME=FILE)" if lacking else None
     if who.kind == "ensemble" and not bench.accuracy:
-        return f"answers are right or wrong to it, this task is scored by {bench.metric.name}"
+        return f"needs answers that are right or wrong, this task is scored by {bench.metric.name}"
     if who.name in TRAINED and not bench.choices:
         return "needs the right answers of the dev items"
     if who.name.endswith(WITH_DEV):
@@ -141,7 +117,7 @@ def why_not(who: Contestant, bench: Bench, budget: int) -> str | None:
         if budget < needed:
             return f"training and the experts alone take {needed} items"
     if who.name == "merge3" and not bench.accuracy:
-        return f"models items that are right or wrong, this task is scored by {bench.metric.name}"
+        return f"needs answers that are right or wrong, this task is scored by {bench.metric.name}"
     if who.name == "few-shot" and bench.dev_items < 2:
         return "needs a dev item to show and another one to score"
     if who.name == "lorahub" and not all(item.answer for item in bench.task.dev):
@@ -149,29 +125,20 @@ def why_not(who: Contestant, bench: Bench, budget: int) -> str | None:
     if who.kind == "ensemble" and not _ensemble(who.name).open_questions:
         open_ones = any(item.choices is None for item in (*bench.task.dev, *bench.task.test))
         if open_ones or (bench.scoring == "generate" and not is_group(who.name)):
-            return "is built for items with choices"
+            return "needs items with choices"
     return None
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One run of one method: on which task, with which seed and budget.
-
-    Attributes:
-        who: the method.
-        bench: the task.
-        seed: of all its draws.
-        budget: dev items that it may evaluate.
-        space: what optimizers mix.
-        particles: their population; None: as many as experts, or what suits the budget where items are screened.
-    """
+    """One run of one method: on which task, with which seed and budget."""
 
     who: Contestant
     bench: Bench
     seed: int
-    budget: int
-    space: str = "delta"
-    particles: int | None = None
+    budget: int  # dev items that it may evaluate
+    space: str = "delta"  # of optimizers
+    particles: int | None = None  # of optimizers; None: as many as experts, or by budget if items are screened
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -265,19 +232,11 @@ def _ensemble(name: str) -> Ensemble:
 
 
 def ordered(names: Sequence[str], experts: int, dev_items: int, budget: int) -> list[Contestant]:
-    """The contestants, the cheapest first; ``all`` stands for `known_methods`.
-
-    Raises:
-        UserError: an unknown name, or none.
-    """
-    wanted = [one for name in names for one in _written_out(name)]
+    """The contestants, the cheapest first; ``all`` stands for `known_methods`."""
+    wanted: list[str] = []
+    for name in names:
+        wanted += known_methods() if name == "all" else written_out(name) if is_group(name) else [name]
     if not wanted:
         raise UserError("--methods: none given; use all, or names with commas between them")
     found = [contestant(name) for name in dict.fromkeys(wanted)]
     return sorted(found, key=lambda who: who.cost(experts, dev_items, budget))
-
-
-def _written_out(name: str) -> Sequence[str]:
-    if name == "all":
-        return known_methods()
-    return written_out(name) if is_group(name) else (name,)

@@ -16,17 +16,14 @@ SAMPLING = frozenset({"self-consistency"})  # strategies that another seed chang
 
 
 def is_group(name: str) -> bool:
-    """Whether a method's name is that of a group."""
+    """Whether a method is a group that votes or negotiates."""
     return name.startswith(tuple(STRATEGIES))
 
 
 def written_out(name: str) -> list[str]:
     """The methods that a name stands for: ``vote:*`` all votes, ``negotiate:*`` all negotiations but societies.
 
-    Strategies that need an option of their own are left out of ``*``.
-
-    Raises:
-        UserError: an unknown strategy.
+    ``*`` omits strategies that need an option of their own.
 
     Example:
         >>> written_out("vote:borda"), len(written_out("negotiate:societies"))
@@ -66,7 +63,7 @@ class GroupAnswers(Answerer):
         self._decide = strategy.fit(GroupContext(members, task, dev.scoring, StrategySettings(seed=seed)))
 
     def answers(self, questions: Accuracy) -> list[str]:
-        """The group's answers; blank where it comes to none."""
+        """The group's answers; blank if it comes to none."""
         self._base.invalidate()  # a merged candidate may have been scored since
         verdicts = self._decide(questions.items)
         self.tokens_per_item = sum(verdict.tokens for verdict in verdicts) / len(verdicts)

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt_llm.jobs.compare.results import summary_lines, tables_of
-from pyswarmopt_llm.jobs.compare.table import HEADINGS, OVER_TASKS, cells, over_tasks
+from pyswarmopt_llm.jobs.compare.table import HEADINGS, OVER_TASKS, cells, over_tasks, summary_lines, tables_of
 from pyswarmopt_llm.reporting.report.pages import render
 
 WIDTH, HEIGHT, PAD = 720.0, 300.0, 44.0
@@ -19,7 +18,7 @@ _DASHES = ("", "6 3", "2 3")
 
 
 def mean_curve(traces: Sequence[Sequence[Sequence[float]]]) -> list[tuple[float, float]]:
-    """The mean over seeds of best-so-far staircases, as points at which it may rise; it begins where all have begun.
+    """The mean over seeds of best-so-far curves, as points at which it may rise, from where all have begun.
 
     Example:
         >>> mean_curve([[(10, 0.5), (20, 0.7)], [(10, 0.3), (30, 0.4)]])
@@ -32,7 +31,7 @@ def mean_curve(traces: Sequence[Sequence[Sequence[float]]]) -> list[tuple[float,
 
 
 def plot(methods: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What the template needs for one task's curves; None where no method searched."""
+    """What the template needs for one task's curves; None if no method searched."""
     curves = {name: mean_curve(row["traces"]) for name, row in methods.items() if row.get("traces")}
     if not curves:
         return None
@@ -56,10 +55,11 @@ def plot(methods: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def render_page(result: Mapping[str, Any]) -> str:
-    """``compare.html``, a pure function of ``compare.json``: no scripts, no links to anything outside."""
+    """``compare.html``, a pure function of ``compare.json``: no scripts, no external links."""
+    methods = {task: table["methods"] for task, table in tables_of(result).items()}
     tables = [
-        {"task": task, "rows": [cells(*pair) for pair in methods.items()], "plot": plot(methods)}
-        for task, methods in tables_of(result).items()
+        {"task": task, "rows": [cells(*pair) for pair in own.items()], "plot": plot(own)}
+        for task, own in methods.items()
     ]
     return render(
         "jobs/compare/compare.html.j2",

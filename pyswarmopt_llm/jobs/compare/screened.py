@@ -32,7 +32,7 @@ def can_screen(bench: Bench, space: Space) -> bool:
 
 
 def population_for(experts: int, candidates: int) -> int:
-    """Particles for a budget of so many candidates in full: the more the longer it lasts, never fewer than experts.
+    """Particles for a budget of so many full evaluations: the more the longer it lasts, never fewer than experts.
 
     Example:
         >>> population_for(10, 100), population_for(12, 40), population_for(10, 5)
@@ -42,15 +42,9 @@ def population_for(experts: int, candidates: int) -> int:
 
 
 class ScreenedTrial:
-    """The dev scores of positions, evaluated as in a screened search.
+    """The dev scores of positions, evaluated as in a screened search; `best` is the best full evaluation so far.
 
-    Args:
-        trial: the task and the budget.
-        space: realises positions.
-        kind: of rows in the store. Rows are found by position, so a space over other adapters has its own kind.
-
-    Attributes:
-        best: the best value so far, of a full evaluation.
+    Rows of the store are found by `kind` and position, so a space over other adapters has its own kind.
     """
 
     def __init__(self, trial: BudgetedTrial, space: Space, kind: str = KIND) -> None:
@@ -65,11 +59,9 @@ class ScreenedTrial:
         self.best = -math.inf
 
     def values(self, positions: Tensor, in_full: bool = False) -> list[float]:
-        """The values of these positions; NaN from where the budget ends. The screen learns from them afterwards.
+        """The values of these positions, (N, D); NaN once the budget is spent. The screen learns from them afterwards.
 
-        Args:
-            positions: (N, D).
-            in_full: skip no item.
+        `in_full` skips no item.
         """
         values = []
         learnt: list[tuple[Tensor, Evaluation]] = []
@@ -89,8 +81,7 @@ class ScreenedTrial:
         return values
 
     def chosen(self, seed: int) -> Tensor | None:
-        """Evaluate the proposals of the item model; of the candidates about as good as the best, the one with the
-        widest margins."""
+        """Evaluate the item model's proposals; of the candidates close to the best that of widest margins."""
         for proposal in proposals(self._screening, seed):
             if self._trial.left:
                 self.values(proposal[None], in_full=True)
@@ -109,7 +100,7 @@ class ScreenedTrial:
         return answer
 
     def _answer(self, position: Tensor, screen: Screen) -> Evaluation:
-        """The evaluation of a position; from the store if an earlier search has made the same."""
+        """The evaluation of a position; from the store if an earlier search has made it."""
         key = _key(position, screen)
         row = self._store.scores.get((self._task, self._kind, key))
         if row is not None:
@@ -121,7 +112,7 @@ class ScreenedTrial:
 
 
 def _key(position: Tensor, screen: Screen) -> str:
-    """The key of an evaluation: the position, and what is predicted unless that is nothing."""
+    """The key of an evaluation: the position, and what is predicted, if anything."""
     digest = hashlib.blake2b(digest_size=16)
     for name, right in screen.right.items():
         if len(screen.first[name]) < len(right):
@@ -130,18 +121,11 @@ def _key(position: Tensor, screen: Screen) -> str:
 
 
 def screened_best(swarm: pso.Optimizer, trial: BudgetedTrial, space: Space, seed: int, kind: str = KIND) -> Patch:
-    """Let a swarm search, then evaluate the proposals of the item model; see `Screening.promising`.
+    """Let a swarm that begins with the experts search, then evaluate the proposals of the item model.
 
     The starting swarm is evaluated in parts of as many candidates as there are experts, the experts first, so that the
-    later parts are screened by what the earlier ones tell. The swarm ends where another round like its latest would
-    leave too little for the proposals.
-
-    Args:
-        swarm: it begins with the experts.
-        trial: the task and the budget.
-        space: realises positions.
-        seed: of the search on the item model.
-        kind: see `ScreenedTrial`.
+    later parts are screened by the earlier ones. The swarm ends when another round like its latest would leave too
+    little for the proposals.
     """
     asked = ScreenedTrial(trial, space, kind)
     kept, latest = proposal_count(trial.left) * trial.bench.dev_items, 0

@@ -1,7 +1,7 @@
 """The directory of a comparison: its configuration, every score, every finished method.
 
-`scores.jsonl` keys candidates by their weights: a method that was stopped gets back what was scored, and a candidate
-that another method has scored is charged but not scored again.
+`scores.jsonl` keys candidates by their weights: a method that was interrupted gets back what was scored, and a
+candidate that another method has scored is charged but not scored again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FREE = ("methods", "seeds", "out", "device")
 
 
 def patch_key(patch: Patch) -> str:
-    """A name for a candidate: equal weights to the bit, equal key."""
+    """A digest of a candidate's weights."""
     digest = hashlib.blake2b(digest_size=16)
     for name, change in sorted(patch.low_rank.items()):
         digest.update(name.encode())
@@ -41,13 +41,11 @@ def patch_key(patch: Patch) -> str:
 
 
 class Store:
-    """An open directory, or memory alone.
+    """An open directory, or memory alone if `path` is None.
 
-    Attributes:
-        path: the directory; None keeps nothing beyond the process.
-        scores: (task, kind, key) -> row of ``scores.jsonl``; kinds are ``dev``, ``dev I,I,...`` (these
-            dev items alone), ``test``, ``loss``, and ``screened`` or a name that begins with it.
-        outcomes: (task, method, seed) -> row of ``outcomes.jsonl``.
+    `scores` maps (task, kind, key) to a row of ``scores.jsonl``; kinds are ``dev``, ``dev I,I,...`` (these dev items
+    alone), ``test``, ``loss``, and names that begin with ``screened``. `outcomes` maps (task, method, seed) to a row of
+    ``outcomes.jsonl``.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -58,36 +56,25 @@ class Store:
 
     def add_score(self, row: Mapping[str, Any]) -> None:
         """Write a row of ``scores.jsonl``."""
-        self._append("scores.jsonl", row)
         self.scores[row["task"], row["kind"], row["key"]] = dict(row)
+        if self.path is not None:
+            append_line(self.path / "scores.jsonl", row)
 
     def add_outcome(self, row: Mapping[str, Any]) -> None:
         """Write a row of ``outcomes.jsonl``."""
-        self._append("outcomes.jsonl", row)
         self.outcomes[row["task"], row["method"], row["seed"]] = dict(row)
-
-    def _append(self, name: str, row: Mapping[str, Any]) -> None:
-        if self.path is None:
-            return
-        append_line(self.path / name, row)
+        if self.path is not None:
+            append_line(self.path / "outcomes.jsonl", row)
 
 
 def check_place(config: CompareConfig) -> None:
-    """Refuse a directory that holds something else than a comparison of the same things.
-
-    Raises:
-        UserError: names what differs.
-    """
+    """Refuse a directory that holds something other than a comparison of the same things."""
     workplace.check_place(user_path(config.out), asdict(config), _FREE, FORMAT, "a comparison")
 
 
 @contextmanager
 def opened(config: CompareConfig, fingerprints: Mapping[str, Any], versions: Mapping[str, str]) -> Iterator[Store]:
-    """Make the directory, or go on with it, and keep a second process off.
-
-    Raises:
-        UserError: it cannot be written, another process is at work on it, or base, experts or data have changed.
-    """
+    """Create or resume the directory, locked against a second process."""
     path = user_path(config.out)
     about = {"format": FORMAT, "config": asdict(config), "fingerprints": fingerprints, "versions": versions}
     with workplace.opened_place(path, about, "a comparison", ("scores.jsonl", "outcomes.jsonl")):
@@ -95,11 +82,7 @@ def opened(config: CompareConfig, fingerprints: Mapping[str, Any], versions: Map
 
 
 def _read(file: Path) -> list[dict[str, Any]]:
-    """Rows of a journal.
-
-    Raises:
-        UserError: a line is damaged.
-    """
+    """Rows of a journal."""
     if not file.exists():
         return []
     rows = []

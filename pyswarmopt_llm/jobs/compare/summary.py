@@ -11,27 +11,22 @@ import numpy as np
 from pyswarmopt_llm.common.statistics import Floats, interval_over_seeds, interval_over_tasks, permutation_test
 from pyswarmopt_llm.evaluation.record import unpack
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
-from pyswarmopt_llm.jobs.compare.results import SINGLE
 from pyswarmopt_llm.jobs.compare.store import Store
+
+SINGLE = "best-single"  # the method that the others are compared with
 
 
 @dataclass(frozen=True)
 class Runs:
-    """All seeds of one method on one task.
+    """All seeds of one method on one task."""
 
-    Attributes:
-        dev: (seeds, items); test: the same, or None without a test split.
-        items, seconds: means over seeds. models: run on each item in use. tokens: for each, or None.
-        traces: best-so-far curves, one per seed.
-    """
-
-    dev: Floats
-    test: Floats | None
-    items: float
-    seconds: float
-    models: int
-    tokens: float | None
-    traces: tuple[tuple[tuple[int, float], ...], ...]
+    dev: Floats  # (seeds, items)
+    test: Floats | None  # the same; None without a test split
+    items: float  # mean over seeds
+    seconds: float  # the same
+    models: int  # run on each item in use
+    tokens: float | None  # for each item in use
+    traces: tuple[tuple[tuple[int, float], ...], ...]  # best-so-far curves, one per seed
 
     @property
     def judged(self) -> Floats:
@@ -47,21 +42,12 @@ def summarise(
     experts: int,
 ) -> dict[str, Any]:
     """The content of ``compare.json``; `scored`: task -> its ``scoring`` and ``metric``."""
-    tasks: dict[str, Any] = {}
-    for task, how in scored.items():
-        tasks[task] = {"methods": _task_table(_runs_of(store, task)), **how}
-    result: dict[str, Any] = {
-        "config": asdict(config),
-        "experts": experts,
-        "left_out": dict(left_out),
-        "methods": next(iter(tasks.values()))["methods"] if len(tasks) == 1 else _over_tasks(tasks),
-    }
+    tasks = {task: {"methods": _task_table(_runs_of(store, task)), **how} for task, how in scored.items()}
+    result: dict[str, Any] = {"config": asdict(config), "experts": experts, "left_out": dict(left_out)}
     if len(tasks) > 1:
-        result["tasks"] = tasks
-    else:
-        result |= {key: value for key, value in next(iter(tasks.values())).items() if key != "methods"}
-        result["task"] = next(iter(tasks))
-    return result
+        return {**result, "methods": _over_tasks(tasks), "tasks": tasks}
+    ((task, table),) = tasks.items()
+    return {**result, **table, "task": task}
 
 
 def _runs_of(store: Store, task: str) -> dict[str, Runs]:
@@ -85,7 +71,7 @@ def _runs_of(store: Store, task: str) -> dict[str, Runs]:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    """The mean; None where a value is not known."""
+    """The mean; None if a value is missing."""
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if len(known) == len(values) else None
 

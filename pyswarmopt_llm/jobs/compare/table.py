@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pyswarmopt_llm.jobs.compare.results import summary_lines, tables_of
+from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.reporting.card import plain
 from pyswarmopt_llm.reporting.summary import score_text
 
@@ -100,8 +100,8 @@ def _tables(result: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...], l
     """Title, headings and rows of each table."""
     if "tasks" in result:
         yield f"Mean over {len(result['tasks'])} tasks", OVER_TASKS, over_tasks(result)
-    for task, methods in tables_of(result).items():
-        yield task, HEADINGS, [cells(*pair) for pair in methods.items()]
+    for task, table in tables_of(result).items():
+        yield task, HEADINGS, [cells(*pair) for pair in table["methods"].items()]
 
 
 def _rich_table(title: str, headings: tuple[str, ...], rows: list[list[str]]) -> Table:
@@ -114,10 +114,34 @@ def _rich_table(title: str, headings: tuple[str, ...], rows: list[list[str]]) ->
 
 
 def _markdown_table(headings: tuple[str, ...], rows: list[list[str]]) -> str:
-    def lines() -> Iterator[str]:
-        yield f"| {' | '.join(headings)} |"
-        yield f"|---|{'---:|' * (len(headings) - 1)}"
-        for row in rows:
-            yield f"| {' | '.join([plain(row[0]), *row[1:]])} |"
+    cells = [list(headings), *([plain(row[0]), *row[1:]] for row in rows)]
+    top, *below = (f"| {' | '.join(row)} |" for row in cells)
+    return "\n".join([top, f"|---|{'---:|' * (len(headings) - 1)}", *below])
 
-    return "\n".join(lines())
+
+def tables_of(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Task -> its part of ``compare.json``, with ``methods`` and ``metric``."""
+    return result["tasks"] if "tasks" in result else {result["task"]: result}
+
+
+def summary_lines(result: Mapping[str, Any]) -> Sequence[str]:
+    """Notes on the figures."""
+    config = result["config"]
+    scores = ", ".join(f"{name} by {table['metric']}" for name, table in tables_of(result).items())
+    lines = [
+        f"{counted(result['experts'], 'expert')} of {config['base']}; at most {config['budget_items']} dev items per "
+        f"method, task and seed; {counted(config['seeds'], 'seed')} for methods that draw.",
+        f"Scores: {scores}.",
+        "Intervals: 95%, Wilson's where each item is right in all seeds or wrong in all, else by a bootstrap over "
+        "seeds and items together; those over tasks follow from the tasks' (Zou & Donner 2008). p: paired permutation "
+        "test over test items of the means over seeds, two-sided, not corrected for the number of methods. The best "
+        "rival is the best other row on test. Items and seconds are what it took to find the result; the test "
+        "split is not in them. Tokens are those read and written for an item in use, by all models together, a context "
+        "once for all its options.",
+    ]
+    if (config.get("particles") or result["experts"]) < result["experts"]:
+        raised = f"{result['experts']} particles instead of {config['particles']}"
+        lines.append(f"Searches start from all experts: {raised}.")
+    lines += [f"{note}." for note in result.get("notes", ())]
+    lines += [f"Left out: {name} ({why})." for name, why in result["left_out"].items()]
+    return lines

@@ -1,8 +1,8 @@
-"""``--async``: a particle moves as soon as its own value is there, on the bests that are known by then.
+"""``--async``: a particle moves as soon as its own value is known, on the bests known by then.
 
 What happens follows from the seed and from two things that a clock decides: which evaluation ends next, and how many
-particles were out by then. Each row of the journal holds both (`number` of the ticket, `asked`: tickets handed out), so
-that a stopped search is replayed as it was; what was out when it stopped is evaluated again, at the same positions.
+particles were pending by then. Each row of the journal holds both (`number` of the ticket, `asked`: tickets issued), so
+that an interrupted search is replayed; what was pending is evaluated again, at the same positions.
 """
 
 from __future__ import annotations
@@ -22,16 +22,7 @@ from pyswarmopt_llm.jobs.search.selection import Archive
 
 
 class AsyncLoop:
-    """The search's loop without rounds.
-
-    Args:
-        job: configuration and budget.
-        swarm: asked by `Swarm.ask_one`.
-        scorer: evaluates as many positions at a time as it has workers.
-        archive: sees every scored candidate.
-        checkpoint: kept after every N values, N the population.
-        notify: called with progress.
-    """
+    """The search's loop without rounds; a checkpoint follows every N values, N the population."""
 
     def __init__(
         self,
@@ -51,7 +42,7 @@ class AsyncLoop:
         self._reasons: dict[str, float] = {}
 
     def run(self) -> dict[str, float]:
-        """Until there is a reason to stop; evaluations that are out then are waited for, and count. The reasons."""
+        """Run until there is a reason to stop, pending evaluations included; returns the reasons."""
         while self._scorer.replay.tickets:
             self._replay(self._scorer.replay.tickets[0])
         while not self._reasons:
@@ -63,7 +54,7 @@ class AsyncLoop:
         return self._reasons
 
     def _hand_out(self) -> bool:
-        """Let one more particle out; False if none is free. One whose value is known is back at once."""
+        """Issue one more ticket; False if no particle is free. A known value comes back at once."""
         ticket = self._swarm.ask_one()
         if ticket is None:
             return False
@@ -88,8 +79,8 @@ class AsyncLoop:
         self._tell(ticket, self._scorer.replay_ticket())
 
     def _collect(self) -> None:
-        """Have all tickets that are out evaluated, and take in the first that is back."""
-        share = max(1, self._scorer.capacity // self._job.particles)
+        """Have all pending tickets evaluated, and take in the first that is done."""
+        share = max(1, self._scorer.capacity // self._job.config.population)
         begun = set(self._begun.values())
         for number, ticket in self._out.items():
             if number not in begun:
@@ -104,7 +95,7 @@ class AsyncLoop:
         self._tell(ticket, row)
 
     def _tell(self, ticket: Ticket, row: Row) -> None:
-        """Tell the swarm; after every N values see whether it is enough."""
+        """Tell the swarm; after every N values check the reasons to stop."""
         rounds = self._swarm.rounds
         self._archive.add(ticket.x, row)
         self._swarm.tell(ticket, row.value)  # type: ignore[arg-type]  # a swarm takes tickets, too
@@ -118,5 +109,5 @@ class AsyncLoop:
 
 
 def progress(job: Job, scorer: Scorer) -> dict[str, int]:
-    """Evaluations so far, and left at most, for whoever shows progress."""
-    return {"evaluations": scorer.evaluations, "evaluations_left": job.planned - scorer.evaluations}
+    """Evaluations so far, and left at most."""
+    return {"evaluations": scorer.evaluations, "evaluations_left": job.config.planned - scorer.evaluations}

@@ -1,4 +1,4 @@
-"""When a search has to end so that it keeps within its budget."""
+"""The budget of a search."""
 
 from __future__ import annotations
 
@@ -10,28 +10,20 @@ from dataclasses import dataclass
 class Budget:
     """When a search has to end so that it keeps within its budget.
 
-    Seconds are those that the journal has of every evaluation, so that a resumed run ends where the stopped one
-    would have. What the closing evaluations take (best, best single expert and average, on dev and test) is set
-    aside at the pace so far.
-
-    Attributes:
-        seconds: for all evaluations; None: no limit.
-        items: item evaluations of the search; None: no limit.
-        closing_items: items of the closing evaluations, which count in `seconds` only.
-        kept_items: set aside for proposals, which are scored when the search has ended.
+    Seconds are those that the journal has of every evaluation, so that a resumed run ends where the interrupted one
+    would have. The closing evaluations (best, best single expert and average, on dev and test) are reserved at the pace
+    so far.
     """
 
-    seconds: float | None
-    items: int | None
-    closing_items: int = 0
-    kept_items: int = 0
+    seconds: float | None  # for all evaluations; None: no limit
+    items: int | None  # item evaluations of the search; None: no limit
+    closing_items: int = 0  # items of the closing evaluations, which count in `seconds` only
+    kept_items: int = 0  # reserved for proposals, which are scored when the search has ended
 
     def spent(self, item_evaluations: Sequence[int], seconds: float) -> dict[str, float]:
-        """Reasons to stop: another iteration like the latest would go beyond the budget.
+        """Reasons to stop: another iteration like the latest would exceed the budget.
 
-        Args:
-            item_evaluations: running total at the end of each iteration so far.
-            seconds: spent on them.
+        `item_evaluations` is the running total after each iteration, `seconds` the time spent on them.
 
         Example:
             >>> Budget(None, 1000).spent([400, 700], 9.0), Budget(None, 999).spent([400, 700], 9.0)
@@ -49,7 +41,7 @@ class Budget:
         return found
 
     def pays(self, total: int, seconds: float, more: int) -> bool:
-        """Whether so many more items are within the budget, which nothing more is set aside of.
+        """Whether the budget covers so many more items, its reserve for proposals included.
 
         Example:
             >>> Budget(None, 1000, kept_items=300).spent([400, 700], 9.0), Budget(None, 1000).pays(700, 9.0, 300)

@@ -32,8 +32,7 @@ from pyswarmopt_llm.jobs.search.async_loop import AsyncLoop, progress
 from pyswarmopt_llm.jobs.search.finish import finish, publish
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.jobs.search.preset import in_words, with_space
-from pyswarmopt_llm.jobs.search.scorers import Scorers
-from pyswarmopt_llm.jobs.search.scoring import choose_scorings, warn_if_chance
+from pyswarmopt_llm.jobs.search.scorers import Scorers, choose_scorings, warn_if_chance
 from pyswarmopt_llm.jobs.search.selection import Archive, Candidate, choose, save_front
 from pyswarmopt_llm.metrics.external.permission import require
 from pyswarmopt_llm.spaces.starts import starting_points
@@ -41,15 +40,10 @@ from pyswarmopt_llm.spaces.starts import starting_points
 
 @dataclass(frozen=True)
 class SearchResult:
-    """A finished search.
+    """A finished search."""
 
-    Attributes:
-        run: its directory; ``best/`` in it is the adapter.
-        result: the content of ``result.json``.
-    """
-
-    run: Path
-    result: Mapping[str, Any]
+    run: Path  # its directory; ``best/`` in it is the adapter
+    result: Mapping[str, Any]  # the content of ``result.json``
 
 
 def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResult:
@@ -72,7 +66,7 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
     more: dict[str, Any] = {"calibration": dict(job.prepared.trial)} if job.prepared.trial else {}
     more |= {"notes": job.task_notes} if job.task_notes else {}
     about = about_run(job.config, job.fingerprints, base_name=job.prepared.base_name, versions=versions(), **more)
-    # Made first, since some of nevergrad's refuse this number of coefficients: before anything is written.
+    # Made before anything is written, since some of nevergrad's refuse this number of coefficients.
     with released(optimizer(job.config, starts(job))) as swarm:
         return _work(job, Run.create(path, about), swarm, on_event)
 
@@ -98,7 +92,7 @@ def resume(run: str | Path, on_event: OnEvent | None = None, allowed: Collection
     check_resumable(opened.path, opened.about)
     config = opened.config
     require(config, allowed, opened.path)
-    # A judge's answers lie in the run, wherever it is now; what a preset chose is stored.
+    # A judge's answers are in the run, wherever that is now; what a preset chose is stored.
     job = prepare(replace(config, out=str(opened.path), preset="none"))
     opened.check_fingerprints(job.fingerprints)
     with released(optimizer(job.config, starts(job))) as swarm:
@@ -109,20 +103,12 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
     notify = on_event or (lambda event: None)
     start = time.perf_counter()
     with run.locked():
-        # Spent by a process that was stopped; its workers ran side by side.
+        # Spent by a process that was interrupted; its workers ran side by side.
         earlier = sum(row.seconds for row in run.rows) / max(parse_workers(job.config.workers).count, 1)
         notify(_start(job, run))
-        for text in job.task_notes.values():
+        for text in _notes(job):
             notify(Event("note", {"text": text}))
-        if job.config.preset == "auto":
-            notify(Event("note", {"text": in_words(job.config, job.dev_items)}))
-        if job.particles > job.config.particles:
-            text = (
-                f"--particles {job.config.particles}: the search begins at all {len(job.config.experts)} experts, "
-                f"so it has {job.particles} particles"
-            )
-            notify(Event("note", {"text": text}))
-        events = RunEvents(job.planned)
+        events = RunEvents(job.config.planned)
 
         def on_row(row: Row) -> None:
             notify(events.row(row))
@@ -158,8 +144,19 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
     return SearchResult(run.path, written)
 
 
+def _notes(job: Job) -> list[str]:
+    """What to know at the start."""
+    config, notes = job.config, list(job.task_notes.values())
+    if config.preset == "auto":
+        notes.append(in_words(config, job.dev_items))
+    if config.population > config.particles:
+        all_experts = f"the search begins at all {len(config.experts)} experts"
+        notes.append(f"--particles {config.particles}: {all_experts}, so it has {config.population} particles")
+    return notes
+
+
 def starts(job: Job) -> Tensor:
-    """Where the search begins. Sums are for swarms; rivals, and the authors' code, begin with the experts."""
+    """Starting positions. Sums of experts are for swarms; rivals, and the authors' code, begin with the experts."""
     config = job.config
     plain = config.start == "auto" and (config.compat != "paper" or not is_swarm(config.optimizer))
     space = job.space
@@ -167,7 +164,7 @@ def starts(job: Job) -> Tensor:
         from pyswarmopt_llm.jobs.search.dev_expert import untrained_space
 
         space = untrained_space(job)
-    return starting_points(space, "segments" if plain else config.start, job.particles, config.seed)
+    return starting_points(space, "segments" if plain else config.start, config.population, config.seed)
 
 
 def _score_experts(job: Job, scorer: Scorer, policy: Policy) -> list[Row]:
@@ -195,7 +192,7 @@ def _loop(
     checkpoint = Checkpoint(run.path / "checkpoint" / "swarm.npz")
     if job.config.one_by_one and isinstance(swarm, ParticleOptimizer):
         return AsyncLoop(job, swarm, scorer, archive, checkpoint, notify).run()
-    # Where the experts are paid for apart, the starting round costs as much as any other without them.
+    # If the experts are charged separately, the starting round costs as much as any other without them.
     items = [0 if policy.starts_in_full else scorer.item_evaluations]
     reasons: dict[str, float] = {}
     while not reasons:
@@ -229,13 +226,13 @@ def _tell(swarm: pso.Optimizer, positions: Tensor, rows: Sequence[Row | None]) -
 def _score_proposals(
     job: Job, scorer: Scorer, policy: Policy, archive: Archive, iteration: int, notify: OnEvent
 ) -> None:
-    """Score in full, as far as the budget goes, what the policy proposes.
+    """Score the policy's proposals in full, as far as the budget goes.
 
-    In the journal the proposals are one more iteration, of particles whose numbers follow those of the swarm; views of
-    a search do not count it.
+    In the journal the proposals are one more iteration, of particles numbered after those of the swarm; views of a
+    search do not count it.
     """
     values = []
-    for number, position in enumerate(policy.proposals(job.config.seed), start=job.particles):
+    for number, position in enumerate(policy.proposals(job.config.seed), start=job.config.population):
         if not job.budget.pays(scorer.item_evaluations, scorer.seconds, job.dev_items):
             return
         rows = scorer.score([position], iteration, policy.in_full(1), first=number)
@@ -250,13 +247,13 @@ def _start(job: Job, run: Run) -> Event:
         "run": str(run.path),
         "experts": list(job.space.expert_names),
         "tasks": list(job.objectives.names),
-        "particles": job.particles,
+        "particles": job.config.population,
         "limits": job.config.limits,
         "dev_items": job.dev_items,
         "scoring": job.config.scoring,
         "dtype": str(job.engine.dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
-        "evaluations_planned": job.planned,
+        "evaluations_planned": job.config.planned,
         "workers": job.config.workers,
     }
     return Event("start", data)

@@ -26,21 +26,15 @@ from pyswarmopt_llm.tasks import Scoring, Task
 
 @dataclass(frozen=True)
 class Job:
-    """What a search works with.
+    """What a search works with."""
 
-    Attributes:
-        prepared: config, space, engine and experts; also attributes of the job itself.
-        objectives: what is maximised.
-        kind: of the space.
-    """
-
-    prepared: Prepared
+    prepared: Prepared  # config, space, engine and experts; also attributes of the job itself
     objectives: Objectives
-    kind: SpaceKind
+    kind: SpaceKind  # of the space
 
     @property
     def config(self) -> SearchConfig:
-        """What was asked, after a calibration if there was one."""
+        """The configuration, after a calibration if there was one."""
         return self.prepared.config
 
     @property
@@ -56,7 +50,9 @@ class Job:
     @property
     def fingerprints(self) -> dict[str, Any]:
         """Of base, experts and tasks, for ``run.json``."""
-        return {**self.prepared.fingerprints, "tasks": _task_prints(self.objectives)}
+        own = {name: task_print(task) for name, task in self.tasks.items()}
+        external = {name: external.fingerprint for name, external in self.objectives.externals.items()}
+        return {**self.prepared.fingerprints, "tasks": own | external}
 
     @property
     def tasks(self) -> Mapping[str, Task]:
@@ -65,32 +61,21 @@ class Job:
 
     @property
     def task_notes(self) -> dict[str, str]:
-        """Task -> how its dev and test were drawn, where its file has no split."""
+        """Task -> how its dev and test were drawn, if its file has no split."""
         return {name: task.note for name, task in self.tasks.items() if task.note}
 
     def utilities(self, split: str, scorings: Mapping[str, Scoring]) -> dict[str, Utility]:
-        """Name -> what is asked on ``dev``, ``test`` or ``fresh``; see `Objectives.utilities`."""
+        """Name -> what is scored on ``dev``, ``test`` or ``fresh``; see `Objectives.utilities`."""
         return self.objectives.utilities(split, scorings, self.engine.chat)
 
     def evaluator(self, questions: Questions) -> Evaluator:
         """What scores candidates on these questions."""
         if questions.split == LETTERS:
-            tried: dict[str, Utility] = {
-                name: trial_of(self.tasks[name], self.engine.chat) for name, _ in questions.scorings
-            }
-            return Evaluator(self.space, self.engine, tried, harmonic)
-        asked = self.utilities(questions.split, dict(questions.scorings))
-        return Evaluator(self.space, self.engine, asked, self.objectives.combine)
-
-    @property
-    def particles(self) -> int:
-        """Population of the swarm: never fewer than the experts."""
-        return self.config.population
-
-    @property
-    def planned(self) -> int:
-        """Evaluations if nothing stops the search early."""
-        return self.config.planned
+            tasks = [self.tasks[name] for name, _ in questions.scorings]
+            trials = {task.name: trial_of(task, self.engine.chat) for task in tasks}
+            return Evaluator(self.space, self.engine, trials, harmonic)
+        utilities = self.utilities(questions.split, dict(questions.scorings))
+        return Evaluator(self.space, self.engine, utilities, self.objectives.combine)
 
     @property
     def dev_items(self) -> int:
@@ -101,7 +86,7 @@ class Job:
     def budget(self) -> Budget:
         """What the search may spend."""
         minutes = self.config.budget_minutes
-        # Closing asks best and average on dev, and best, average and best single expert on test.
+        # In the end best and average are scored on dev, and these and the best single expert on test.
         closing = 2 * self.dev_items + 3 * sum(len(task.test) for task in self.tasks.values())
         kept = 0
         if self.config.screen is not None:
@@ -113,23 +98,18 @@ class Job:
 
 
 def prepare(config: SearchConfig) -> Job:
-    """Load tasks, experts and base; whatever is wrong is said here, in one line, with nothing written.
-
-    Raises:
-        UserError: the first thing that is wrong.
-    """
+    """Load tasks, experts and base; the first thing that is wrong is a `UserError`, with nothing written."""
     config = with_space(config)
     check_settings(config)  # first, since it is cheap
     objectives, kind = load_objectives(config), space_kind(config.space)
     paid = [metric.name for metric in objectives.metrics.values() if metric.usage is not None]
     if paid and not parse_workers(config.workers).alone:
-        raise UserError(
-            f"--workers {config.workers}: {paid[0]} counts and limits its requests in one process; leave it out"
-        )
+        why = f"{paid[0]} counts and limits its requests in one process"
+        raise UserError(f"--workers {config.workers}: {why}; remove it")
     check_budget(config, objectives.tasks)
     if kind.several_models and objectives.externals:
         name = next(iter(objectives.externals))
-        raise UserError(f"--space {config.space}: {name} asks one model, not several; give task files")
+        raise UserError(f"--space {config.space}: {name} scores one model, not several; give task files")
     config = with_policy(config, objectives)
     check_dev_expert(config, objectives)
     found = kind.prepare(config)
@@ -138,9 +118,3 @@ def prepare(config: SearchConfig) -> Job:
     for name, task in objectives.tasks.items():
         check_askable(task, config.scoring, job.engine, metric=objectives.metrics[name])
     return job
-
-
-def _task_prints(objectives: Objectives) -> dict[str, str]:
-    """Name of what is maximised -> its fingerprint."""
-    own = {name: task_print(task) for name, task in objectives.tasks.items()}
-    return own | {name: external.fingerprint for name, external in objectives.externals.items()}

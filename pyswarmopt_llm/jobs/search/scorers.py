@@ -1,17 +1,22 @@
-"""Who evaluates in a search: its own process, or a pool of workers that is started with the first questions."""
+"""What evaluates in a search, this process or a pool of workers, and how each task is scored."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyswarmopt_llm.common.events import Event, OnEvent
+from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.scorer import OnRow, Scorer
 from pyswarmopt_llm.evaluation.workers.messages import LETTERS, Failed, Questions
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
+from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, beats_chance, choose_scoring, option_counts
 from pyswarmopt_llm.models.engines.hardware import pick_device
+from pyswarmopt_llm.tasks import Scoring
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.evaluation.workers.local import ForkServer
@@ -25,13 +30,8 @@ _PHASES = {LETTERS: "letter", "dev": "search", "fresh": "confirm"}  # in the jou
 class Scorers:
     """Scorers for a search's questions; a context that ends the workers.
 
-    Args:
-        job: what is scored; also an attribute, for the questions that follow.
-        run: holds the journal; failures of workers are written there.
-        on_row: called with every new row.
-
-    Attributes:
-        memory: bytes that the workers on this machine took when they were ended; see `memory_of`.
+    `job` may be replaced for the questions that follow. After the context `memory` holds the bytes that the workers on
+    this machine took.
     """
 
     def __init__(self, job: Job, run: Run, on_row: OnRow) -> None:
@@ -71,7 +71,7 @@ class Scorers:
         from pyswarmopt_llm.evaluation.workers.pool import Pool
 
         job = self.job
-        # What `auto` stands for is found out once: another process or machine might decide otherwise.
+        # `auto` is resolved once: another process or machine might decide otherwise.
         config = replace(job.config, dtype=str(job.engine.dtype).removeprefix("torch."))
 
         def on_failure(failed: Failed) -> None:
@@ -89,9 +89,47 @@ class Scorers:
 
 
 def memory_of(pid: int) -> int:
-    """Bytes of a process's memory, of pages that it shares with others its share (Linux; elsewhere 0)."""
+    """Bytes of a process's memory, its share of shared pages included (Linux; elsewhere 0)."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
     except OSError:  # gone by now, or another system
         return 0
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
+def choose_scorings(job: Job, scorers: Scorers, notify: OnEvent) -> dict[str, Scoring]:
+    """The scoring of each task; ``auto`` tries the experts on letters first and reports the outcome as an event."""
+    possible = {name: job.objectives.scorings(name, job.config.scoring) for name in job.tasks}
+    scorings: dict[str, Scoring] = {name: allowed[0] for name, allowed in possible.items()}
+    tried = [name for name, allowed in possible.items() if len(allowed) > 1]
+    if tried:
+        trial = scorers.scorer(Questions(LETTERS, tuple((name, "letter") for name in tried)))
+        rows = trial.in_full(list(job.space.vertices()), 0)
+        for name in tried:
+            scores = [row.score(name) for row in rows]
+            scorings[name] = choose_scoring(possible[name], job.tasks[name].dev[:TRIAL], scores.copy)
+            notify(Event("note", {"text": _trial_text(job, name, scores, scorings[name])}))
+    return scorings
+
+
+def _trial_text(job: Job, name: str, scores: Sequence[Score], scoring: Scoring) -> str:
+    items = job.tasks[name].dev[:TRIAL]
+    best = max(score.value for score in scores)
+    chance = sum(1 / n for n in option_counts(items)) / len(items)
+    return (
+        f"{name}: with option letters the best expert reaches {best:.3f} on {len(items)} dev items, "
+        f"guessing {chance:.3f}: {'above' if scoring == 'letter' else 'within'} chance, so scoring is {scoring}"
+    )
+
+
+def warn_if_chance(
+    job: Job, singles: Sequence[Mapping[str, Score]], scorings: Mapping[str, Scoring], notify: OnEvent
+) -> None:
+    """Warn if no expert is better than guessing."""
+    for name, task in job.tasks.items():
+        scores = [own[name] for own in singles]
+        known = job.objectives.metrics[name].name == "accuracy" and option_counts(task.dev)
+        if known and not beats_chance(task.dev, scores):
+            best = f"{scorings[name]} scoring (best {max(score.value for score in scores):.3f})"
+            text = f"{name}: every expert is within chance on dev with {best}; a search has nothing to build on here"
+            notify(Event("note", {"text": text}))

@@ -1,7 +1,4 @@
-"""Which candidate a search hands over: its best on dev, or of the leading ones the best on fresh dev items.
-
-For that it remembers the highest scores, and for several tasks the Pareto front.
-"""
+"""Which candidate a search hands over: the best on dev, or of the leading ones the best on fresh dev items."""
 
 from __future__ import annotations
 
@@ -29,13 +26,7 @@ FRONT = 5  # points of the front that are saved beside the best
 
 @dataclass(frozen=True)
 class Candidate:
-    """A scored position.
-
-    Attributes:
-        position: (D,).
-        value: the objective on dev.
-        tasks: task -> value on dev.
-    """
+    """A scored position, (D,), with the objective's value and each task's on dev."""
 
     position: Tensor
     value: float
@@ -43,23 +34,14 @@ class Candidate:
 
 
 class Archive:
-    """Keeps the `TOP` candidates by value and those that no other dominates; forgets all others.
-
-    Args:
-        tasks: names of the tasks, the axes of the front.
-    """
+    """Keeps the `TOP` candidates by value and the Pareto front over the tasks; forgets all others."""
 
     def __init__(self, tasks: Sequence[str]) -> None:
         self._names = tuple(tasks)
         self._seen: dict[str, Candidate] = {}
 
     def add(self, position: Tensor, row: Row | None) -> None:
-        """Remember a candidate if it leads.
-
-        Args:
-            position: (D,).
-            row: its evaluation; an incomplete one is passed over, since its tasks' scores are not known.
-        """
+        """Remember a candidate, (D,), if it leads; incomplete evaluations, without scores by task, are ignored."""
         if row is None or not row.complete or row.key in self._seen:
             return
         tasks = {name: row.score(name).value for name in self._names}
@@ -69,7 +51,7 @@ class Archive:
 
     @property
     def top(self) -> list[Candidate]:
-        """The best by value, the best first; of equals the earlier."""
+        """The best by value, the best first; on a tie the earlier."""
         return sorted(self._seen.values(), key=lambda candidate: -candidate.value)[:TOP]
 
     @property
@@ -101,26 +83,19 @@ class Archive:
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen.
+    """The position that is handed over."""
 
-    Attributes:
-        position: (D,).
-        value: its value on dev, as the search saw it.
-        confirm: for ``result.json``; None without ``--confirm``.
-        space: what the position is one of; None: the job's.
-    """
-
-    position: Tensor
-    value: float
-    confirm: dict[str, Any] | None = None
-    space: Space | None = None
+    position: Tensor  # (D,)
+    value: float  # on dev, as the search saw it
+    confirm: dict[str, Any] | None = None  # for ``result.json``; None without ``--confirm``
+    space: Space | None = None  # of the position; None: the job's
 
 
 def choose(job: Job, scorers: Scorers, archive: Archive, best: Candidate, scorings: Mapping[str, Scoring]) -> Choice:
     """The best on dev; with ``--confirm`` the best of the leaders on dev items that the search has not seen.
 
-    The best of hundreds of noisy scores is partly the luckiest. Scored again on fresh items, the leaders lose their
-    luck, and the value there is without optimism but for the choice among few. Equal ones: the better on dev.
+    The best of hundreds of noisy scores is partly the luckiest. On fresh items the leaders lose their luck, and the
+    value there is biased only by the choice among few. On a tie the better on dev.
     """
     if not job.objectives.fresh:
         return Choice(best.position, best.value)
@@ -137,10 +112,9 @@ def choose(job: Job, scorers: Scorers, archive: Archive, best: Candidate, scorin
 
 
 def save_front(job: Job, run: Run, archive: Archive, chosen: Tensor) -> dict[str, Any]:
-    """Write ``front/``: candidates that no other beats on all tasks, their values on dev, and a plot of them.
+    """Write ``front/``: candidates that no other beats on all tasks, their values on dev, and a plot.
 
-    Returns:
-        For ``result.json``: task names, and of each saved point its folder and values.
+    Returns, for ``result.json``, folder and values of each saved point, and the size of the whole front.
     """
     folder = run.path / "front"
     if folder.exists():  # an earlier process was stopped after writing it
@@ -150,14 +124,9 @@ def save_front(job: Job, run: Run, archive: Archive, chosen: Tensor) -> dict[str
     for number, candidate in enumerate(archive.spread(without=chosen), start=1):
         name = f"{number:02d}"
         job.space.save(candidate.position, folder / name)
-        mixture = job.space.coefficients(candidate.position).tolist()
-        points.append(
-            {
-                "folder": f"front/{name}",
-                "dev": dict(candidate.tasks),
-                "coefficients": dict(zip(job.space.expert_names, mixture, strict=True)),
-            }
-        )
+        values = job.space.coefficients(candidate.position).tolist()
+        coefficients = dict(zip(job.space.expert_names, values, strict=True))
+        points.append({"folder": f"front/{name}", "dev": dict(candidate.tasks), "coefficients": coefficients})
     everything = [dict(candidate.tasks) for candidate in archive.front]
     found = {"tasks": list(job.objectives.names), "points": points, "all": everything}
     write_json(folder / "front.json", found)

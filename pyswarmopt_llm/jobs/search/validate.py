@@ -1,8 +1,8 @@
-"""What can be refused before a model is loaded."""
+"""What can be refused before a model is loaded: every function here raises `InvalidOption`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
@@ -20,11 +20,7 @@ LEAST_TRAINED = 8  # dev items of an expert that is trained on them
 
 
 def check_settings(config: SearchConfig) -> None:
-    """Refuse settings that are out of range or unknown, or do not go with each other.
-
-    Raises:
-        InvalidOption: names the option.
-    """
+    """Refuse settings that are out of range, unknown, or in conflict."""
     if len(config.experts) < 2:
         hint = "".join(inside(spec, "adapter_config.json") for spec in config.experts) or "; name more of them"
         raise InvalidOption("experts", None, f"{len(config.experts)} given, a search mixes at least 2{hint}")
@@ -53,9 +49,8 @@ def _check_policy(config: SearchConfig) -> None:
     if dropout and not is_swarm(config.optimizer):
         raise InvalidOption("optimizer", config.optimizer, "needs every value; remove `drop_k` and `drop_n`")
     if config.one_by_one and not is_swarm(config.optimizer):
-        raise InvalidOption(
-            "one_by_one", True, f"the points of `optimizer` {config.optimizer} come in rounds; remove it"
-        )
+        why = f"the points of `optimizer` {config.optimizer} come in rounds"
+        raise InvalidOption("one_by_one", True, f"{why}; remove it")
     if config.one_by_one and dropout:
         raise InvalidOption("one_by_one", True, "has no rounds to drop evaluations of; remove `drop_k` and `drop_n`")
     if config.one_by_one and config.screen is not None:
@@ -63,16 +58,7 @@ def _check_policy(config: SearchConfig) -> None:
 
 
 def check_screen(config: SearchConfig, objectives: Objectives, size: int) -> None:
-    """Refuse tasks and spaces that a model of the items cannot learn from.
-
-    Args:
-        config: what was asked.
-        objectives: what is maximised.
-        size: number of coordinates of a position.
-
-    Raises:
-        InvalidOption: says which.
-    """
+    """Refuse tasks and spaces that a model of the items cannot learn from; `size` is the dimension of a position."""
     if config.screen is None:
         return
     from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
@@ -81,24 +67,15 @@ def check_screen(config: SearchConfig, objectives: Objectives, size: int) -> Non
     if several or config.engine != TRANSFORMERS:
         where = f"`space` {config.space}" if several else f"`engine` {config.engine}"
         raise InvalidOption("screen", None, f"{where} scores all items at once; remove it")
-    metrics = {name: metric.name for name, metric in objectives.metrics.items()}
-    for name, metric in {**metrics, **dict.fromkeys(objectives.externals, "its own score")}.items():
-        if metric != "accuracy":
-            raise InvalidOption("screen", None, f"goes with accuracy, {name} is scored by {metric}; remove it")
-        if "generate" in objectives.scorings(name, config.scoring):
-            why = f"learns from the scores of options, {name} is answered by writing; remove it"
-            raise InvalidOption("screen", None, why)
+    for why in _without_option_scores(config, objectives):
+        raise InvalidOption("screen", None, f"learns from the scores of options, {why}; remove it")
     if size > MOST_COEFFICIENTS:
         why = f"learns from at most {MOST_COEFFICIENTS} coefficients, here a candidate has {size}"
         raise InvalidOption("screen", None, f"{why}; use `granularity` model, or remove it")
 
 
 def check_dev_expert(config: SearchConfig, objectives: Objectives) -> None:
-    """Refuse tasks and settings with which no expert can be trained on the dev items.
-
-    Raises:
-        InvalidOption: says why.
-    """
+    """Refuse tasks and settings with which no expert can be trained on the dev items."""
     if config.dev_expert != "on":
         return
     if not space_kind(config.space).takes_dev_expert:
@@ -106,23 +83,26 @@ def check_dev_expert(config: SearchConfig, objectives: Objectives) -> None:
     if config.engine != TRANSFORMERS or not parse_workers(config.workers).alone:
         why = f"goes with one worker and `engine` {TRANSFORMERS}; remove it, or change those"
         raise InvalidOption("dev_expert", "on", why)
-    metrics = {name: metric.name for name, metric in objectives.metrics.items()}
-    for name, metric in {**metrics, **dict.fromkeys(objectives.externals, "its own score")}.items():
-        if metric != "accuracy" or "generate" in objectives.scorings(name, config.scoring):
-            raise InvalidOption("dev_expert", "on", f"is trained on options, which {name} does not score; remove it")
+    for why in _without_option_scores(config, objectives):
+        raise InvalidOption("dev_expert", "on", f"is trained on the scores of options, {why}; remove it")
     items = sum(len(task.dev) for task in objectives.tasks.values())
     if items < LEAST_TRAINED:
         raise InvalidOption("dev_expert", "on", f"{items} dev items are too few to train on; remove it")
 
 
-def check_budget(config: SearchConfig, tasks: Mapping[str, Task]) -> None:
-    """Refuse a budget that the starting swarm alone exceeds.
+def _without_option_scores(config: SearchConfig, objectives: Objectives) -> Iterator[str]:
+    """The objectives that are not decided by the scores of options, and by what instead."""
+    metrics = {name: metric.name for name, metric in objectives.metrics.items()}
+    for name, metric in {**metrics, **dict.fromkeys(objectives.externals, "its own score")}.items():
+        if metric != "accuracy":
+            yield f"{name} is scored by {metric}"
+        elif "generate" in objectives.scorings(name, config.scoring):
+            yield f"{name} is answered by writing"
 
-    Raises:
-        InvalidOption: says by how much.
-    """
-    particles = config.population
-    items = sum(len(task.dev) for task in tasks.values())
+
+def check_budget(config: SearchConfig, tasks: Mapping[str, Task]) -> None:
+    """Refuse a budget that the starting swarm alone exceeds."""
+    particles, items = config.population, sum(len(task.dev) for task in tasks.values())
     if config.budget_items is not None and config.budget_items < particles * items:
         needed = f"the starting swarm alone takes {particles} x {items} = {particles * items}"
         raise InvalidOption("budget_items", config.budget_items, f"{needed}; raise it, or lower `particles` or `dev`")

@@ -1,8 +1,8 @@
-"""The second half of a search over graphs: the models that stand at the nodes move too (Feng et al. 2025, weight-step).
+"""The second half of a search over graphs: the models at the nodes move too (Feng et al. 2025, weight-step).
 
-The graph that the first half found is kept. Its models are the particles of a swarm of their own, the same `Swarm` with
-the same recipe, on coefficients of the experts. In each iteration they are put at the nodes at random, several times; a
-particle's value is its JFK-score. The best graph with its models that was seen on dev is handed over.
+The graph that the first half found is kept. Its models are the particles of another `Swarm` with the same recipe, on
+coefficients of the experts. In each iteration they are assigned to the nodes at random, several times; a particle's
+value is its JFK-score. The result is the best graph with its models seen on dev.
 """
 
 from __future__ import annotations
@@ -40,21 +40,10 @@ def weight_step(
     notify: OnEvent,
     on_row: OnRow,
 ) -> tuple[Choice, dict[str, Any] | None]:
-    """Let the models of the chosen graph look for better weights.
+    """Optimise the models of the chosen graph.
 
-    Args:
-        job: what the search works with.
-        graphs: its space.
-        run: where every score goes.
-        chosen: what the swarm over graphs found.
-        structure: what it was scored by; says what is spent already.
-        scorings: how each task is scored.
-        notify: called with progress.
-        on_row: called with every new row.
-
-    Returns:
-        What is handed over, and what ``result.json`` says of it; `chosen` and None where the experts are no adapters
-        of one base, or where the budget is spent.
+    `structure` scored the graphs and says what is spent already. Returns what is handed over, and what ``result.json``
+    says of it; `chosen` and None if the experts are no adapters of one base, or if the budget is spent.
     """
     if not graphs.mixable:
         text = "the experts are no adapters of one base, so the graph keeps them as they are: no weight step"
@@ -88,7 +77,7 @@ def _loop(
     structure: Scorer,
     notify: OnEvent,
 ) -> dict[str, Any]:
-    """Ask for models, put them at the nodes, tell JFK-scores, until the swarm or the budget has a reason to stop."""
+    """Ask for models, assign them to the nodes, tell JFK-scores, until the swarm or the budget has a reason to stop."""
     checkpoint = Checkpoint(run.path / "checkpoint" / "weights.npz")
     rng = np.random.default_rng([job.config.seed, 5])
     best, position = -np.inf, torch.empty(0)
@@ -115,7 +104,7 @@ def _loop(
 def _confirmed(
     job: Job, run: Run, space: PlacedSpace, position: Tensor, chosen: Choice, scorings: Mapping[str, Scoring]
 ) -> bool:
-    """With ``--confirm``: whether it is better on the fresh items as well."""
+    """With ``--confirm``: whether it is better on the fresh items, too."""
     if not job.objectives.fresh:
         return True
     utilities, combine = job.utilities("fresh", scorings), job.objectives.combine

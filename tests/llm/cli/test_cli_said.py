@@ -74,7 +74,7 @@ def test_eval_takes_the_sizes_that_search_takes(
         assert code == 0 and loaded.pop() == sizes
         assert ("1 item," in out) == (sizes[1] == 1)
     code, _, err = swarm_llm(capsys, *words, *"--test 5 --limit 4".split())
-    assert code == 2 and err == "error: --limit 4: --test 5 is the size of this split, too; leave one out\n"
+    assert code == 2 and err == "error: --limit 4: --test 5 is the size of this split, too; remove one\n"
 
 
 @pytest.mark.parametrize("scoring", ["likelihood", "letter", "generate"])

@@ -282,7 +282,7 @@ def test_the_command_line_says_what_does_not_go_together(
         "--screen 0.1 --async": "--screen: learns from whole rounds; remove --async",
         "--screen 0.1 --exact-flat": "--screen: learns from at most 64 coefficients, here a candidate has",
         "--screen 0.1 --scoring generate": "--screen: learns from the scores of options, words is answered by writing",
-        "--screen 0.1 --metric mc2": "--screen: goes with accuracy, words is scored by mc2",
+        "--screen 0.1 --metric mc2": "--screen: learns from the scores of options, words is scored by mc2",
         "--screen 0.1 --space token": "--screen: --space token scores all items at once",
     }.items():
         code, _, err = swarm_llm(capsys, *words, *bad.split())

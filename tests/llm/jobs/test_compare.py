@@ -18,8 +18,7 @@ from pyswarmopt_llm.jobs.compare.config import CompareConfig
 from pyswarmopt_llm.jobs.compare.contest import Step, compare
 from pyswarmopt_llm.jobs.compare.contestants import known_methods
 from pyswarmopt_llm.jobs.compare.page import mean_curve, plot
-from pyswarmopt_llm.jobs.compare.results import summary_lines
-from pyswarmopt_llm.jobs.compare.table import print_comparison
+from pyswarmopt_llm.jobs.compare.table import print_comparison, summary_lines
 
 SOME = ("uniform-soup", "best-single", "prediction-merge", "model-swarms", "nevergrad:RandomSearch")
 

@@ -153,7 +153,7 @@ def test_a_function_of_one_model_is_no_objective_for_several(
     (place / "mine_alone.py").write_text("def calm(engine):\n    return 1.0\n")
     monkeypatch.syspath_prepend(place)
     line = refused(space=space, utility="mine_alone:calm")
-    assert f"--space {space}: calm asks one model, not several; give task files" in line
+    assert f"--space {space}: calm scores one model, not several; give task files" in line
 
 
 def test_too_few_experts(refused: Refused, tiny_base: Path) -> None:

@@ -179,7 +179,7 @@ def test_once_of_a_run_in_its_trial_of_letters(
 
 def test_a_run_that_has_not_begun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = swarm_llm(capsys, "watch", tmp_path / "later", "--once")
-    assert code == 0 and "not begun" in out
+    assert code == 0 and "not started yet" in out
 
 
 def test_a_directory_that_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -272,7 +272,7 @@ def test_the_test_set_depends_on_the_split_seed_and_on_nothing_else(tmp_path: Pa
         ("a.csv", "text,label\na,Yes\nb,yes\n", "labels 'Yes' and 'yes' differ only in case"),
         ("a.csv", "text,label\na,x\na,y\n", "1 different questions; at least two are needed"),
         ("a.csv", "question,A,B,answer\na,u,v,C\nb,u,v,A\n", "line 2: the answer 'C' is not among the choices A, B"),
-        ("a.csv", "question,A,B,C,answer\na,u,v,w,1\nb,u,v,w,2\n", "from 0 or from 1.*write the letters"),
+        ("a.csv", "question,A,B,C,answer\na,u,v,w,1\nb,u,v,w,2\n", "from 0 or from 1.*give the letters"),
         ("a.csv", "question,choices,answer\na,u v,A\nb,u v,A\n", "line 2: choices: the options are no list"),
         ("a.jsonl", '{"text": "a", "label": "x"}\n{"text": "b"}', 'line 2: nothing in column "label"'),
         (
