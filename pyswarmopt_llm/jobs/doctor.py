@@ -88,11 +88,11 @@ def threads() -> Finding:
     import torch
 
     cores, used = len(os.sched_getaffinity(0)), torch.get_num_threads()
-    said = os.environ.get("OMP_NUM_THREADS")
-    text = f"{used} for {cores} cores" + (f" (OMP_NUM_THREADS={said})" if said else "")
+    variable = os.environ.get("OMP_NUM_THREADS")
+    text = f"{used} for {cores} cores" + (f" (OMP_NUM_THREADS={variable})" if variable else "")
     if used > cores:
         return Finding("threads", NOTE, f"{text}: they wait for each other; use --threads {cores}")
-    if said and used < cores:
+    if variable and used < cores:
         return Finding("threads", NOTE, f"{text}: right for several searches side by side; else --threads {cores}")
     return Finding("threads", OK, text)
 

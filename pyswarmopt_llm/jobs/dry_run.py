@@ -73,9 +73,9 @@ class Plan:
     dtype: str
     threads: int
     notes: tuple[str, ...]
-    device: str = "cpu"
-    out: str = ""  # the directory that would be written
-    writes: tuple[str, ...] = ()  # its files
+    device: str
+    out: str  # the directory that would be written
+    writes: tuple[str, ...]  # its files
 
 
 def dry_run_search(config: SearchConfig) -> Plan:
@@ -86,7 +86,7 @@ def dry_run_search(config: SearchConfig) -> Plan:
         pass
     vertices = job.space.vertices()
     candidates = [partial(job.space.realise, vertex) for vertex in vertices[:2]]
-    possible = {name: job.objectives.scorings(name, config.scoring) for name in job.tasks}
+    possible = {name: job.objectives.scorings(name, job.config.scoring) for name in job.tasks}
     timed = tuple(
         _timed(job.engine, task, job.objectives.metrics[name], possible[name], candidates)
         for name, task in job.tasks.items()
@@ -101,10 +101,10 @@ def dry_run_search(config: SearchConfig) -> Plan:
     seconds += trained / max(job.dev_items, 1) * sum(one.seconds(one.dev, 0) for one in timed)
     if config.budget_minutes is not None:
         seconds = min(seconds, 60 * config.budget_minutes)
-    plan = _plan(job.engine, timed, evaluations, passes, seconds, _notes(job, timed))
-    memory = plan.memory_bytes * workers
     files = (*RUN_FILES, "dev-expert/") if trained else RUN_FILES
-    return replace(plan, memory_bytes=memory, device=str(pick_device(config.device)), out=config.out, writes=files)
+    plan = _plan(config, job.engine, timed, _notes(job, timed), files)
+    memory = plan.memory_bytes * workers
+    return replace(plan, evaluations=evaluations, passes=passes, seconds=round(seconds, 1), memory_bytes=memory)
 
 
 def dry_run_compare(config: CompareConfig) -> Plan:
@@ -125,17 +125,17 @@ def dry_run_compare(config: CompareConfig) -> Plan:
     entries = list(planned_entries(config, contestants, benches))
     if not entries:
         raise UserError(f"--methods {','.join(config.methods)}: none can take part here; choose others")
-    items, seconds, evaluations = 0, 0.0, 0
+    passes, seconds, evaluations = 0, 0.0, 0
     for entry in entries:
         task, models = entry.bench.task, len(given.experts) if entry.who.kind == "ensemble" else 1
         spent = entry.who.cost(len(given.experts), len(task.dev), entry.budget)
         own = spent + models * (len(task.dev) + len(task.test))
         rounds = own // max(len(task.dev), 1)
-        items, evaluations = items + own, evaluations + rounds
+        passes, evaluations = passes + own, evaluations + rounds
         seconds += timed[task.name].seconds(own, rounds)
     notes = [f"{len(entries)} runs of {len(contestants)} methods", *(t.note for t in given.tasks.values() if t.note)]
-    plan = _plan(engine, tuple(timed.values()), evaluations, items, seconds, notes)
-    return replace(plan, device=str(pick_device(config.device)), out=config.out, writes=COMPARE_FILES)
+    plan = _plan(config, engine, tuple(timed.values()), notes, COMPARE_FILES)
+    return replace(plan, evaluations=evaluations, passes=passes, seconds=round(seconds, 1))
 
 
 def _timed(
@@ -145,7 +145,7 @@ def _timed(
     scoring = possible[-1]
     utility = metric.build(task.dev, scoring, engine.chat, task.prompt)
     batches = utility.batches(engine) if isinstance(utility, Batched) and isinstance(engine, BatchedEngine) else None
-    name = scoring if len(possible) == 1 else f"{' or '.join(possible)}"
+    name = " or ".join(possible)
     if metric.usage is not None:
         return Timed(task.name, len(task.dev), len(task.test), name, None, 0.0, 0.0)
     middle = range(min(SAMPLE, len(task.dev))) if batches is None else batches[len(batches) // 2]
@@ -182,16 +182,13 @@ def _notes(job: Job, timed: Iterable[Timed]) -> list[str]:
 
 
 def _plan(
-    engine: Engine, timed: tuple[Timed, ...], evaluations: int, passes: int, seconds: float, notes: Sequence[str]
+    config: SearchConfig | CompareConfig,
+    engine: Engine,
+    timed: tuple[Timed, ...],
+    notes: Sequence[str],
+    writes: tuple[str, ...],
 ) -> Plan:
-    return Plan(
-        tasks=timed,
-        evaluations=evaluations,
-        passes=passes,
-        seconds=round(seconds, 1),
-        memory_bytes=peak_memory(),
-        free_bytes=free_memory(),
-        dtype=str(engine.dtype).removeprefix("torch."),
-        threads=torch.get_num_threads(),
-        notes=tuple(notes),
-    )
+    """A plan without its costs."""
+    dtype, device = str(engine.dtype).removeprefix("torch."), str(pick_device(config.device))
+    memory, free, threads = peak_memory(), free_memory(), torch.get_num_threads()
+    return Plan(timed, 0, 0, 0.0, memory, free, dtype, threads, tuple(notes), device, config.out, writes)

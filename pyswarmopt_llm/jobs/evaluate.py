@@ -76,7 +76,7 @@ def evaluate_model(
     possible_scorings(scoring, ())  # a wrong name is found before the model is loaded
     if task.startswith(LM_EVAL):
         if saved_kind(base) is not None:
-            raise UserError(f"--task {task}: the harness scores one model, {base} stands for several; use a task file")
+            raise UserError(f"--task {task}: the harness scores one model, {base} holds several; use a task file")
         return _evaluate_harness(open_model(base, adapter, dtype, device, threads), task, split, sizes[split])
     loaded = load_task(
         task,
@@ -201,14 +201,13 @@ def score_task(
     on_items: OnItems | None = None,
 ) -> EvalResult:
     """Score the loaded model; ``auto`` uses letters if it beats chance with them on dev."""
-    how = choose_scoring(
-        scorings_of(metric, scoring, task), task.dev, lambda: [trial_of(task, engine.chat)(engine)]
-    )
-    score = _asked(metric.build(task.split(split), how, engine.chat, task.prompt), engine, on_items)
+    possible = scorings_of(metric, scoring, task)
+    how = choose_scoring(possible, task.dev, lambda: [trial_of(task, engine.chat)(engine)])
+    score = _score(metric.build(task.split(split), how, engine.chat, task.prompt), engine, on_items)
     return EvalResult(task.name, score, interval(score.per_item), how, metric.name, task.note)
 
 
-def _asked(utility: Utility, engine: Engine, on_items: OnItems | None) -> Score:
+def _score(utility: Utility, engine: Engine, on_items: OnItems | None) -> Score:
     """The score; batch by batch, with the same bits, if somebody follows the progress."""
     if on_items is None or not (isinstance(utility, Batched) and isinstance(engine, BatchedEngine)):
         return utility(engine)

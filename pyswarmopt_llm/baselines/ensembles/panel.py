@@ -33,11 +33,13 @@ class Budget(Protocol):
 class Panel:
     """The experts on one resident base, evaluated in turn on the same pairs; some expert is left loaded.
 
-    `said` is a file that caches the experts' responses as members of a group; None: in memory.
+    `responses` is a file that caches the experts' responses as members of a group; None: in memory.
     """
 
-    def __init__(self, engine: TransformersEngine, experts: Mapping[str, Patch], said: Path | None = None) -> None:
-        self.engine, self.experts, self.said = engine, dict(experts), said
+    def __init__(
+        self, engine: TransformersEngine, experts: Mapping[str, Patch], responses: Path | None = None
+    ) -> None:
+        self.engine, self.experts, self.responses = engine, dict(experts), responses
         self._patches = list(experts.values())
         self._budget: Budget | None = None
         self._answers: dict[Accuracy, list[list[str]]] = {}

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import mse_loss
 
 from pyswarmopt_llm.baselines.method import Merged, Settings, Trial
 from pyswarmopt_llm.common.interfaces import Space
@@ -67,11 +68,8 @@ class Generators:
     def loss(self, winners: Tensor, losers: Tensor) -> Tensor:
         """Cycle consistency, and how far improved losers are from the winners' mean."""
         better, worse = self.lose2win(losers), self.win2lose(winners)
-        cycles = nn.functional.mse_loss(self.win2lose(better), losers) + nn.functional.mse_loss(
-            self.lose2win(worse), winners
-        )
-        aim = winners.mean(0, keepdim=True).expand_as(better)
-        return CYCLE * cycles + nn.functional.mse_loss(better, aim)
+        cycles = mse_loss(self.win2lose(better), losers) + mse_loss(self.lose2win(worse), winners)
+        return CYCLE * cycles + mse_loss(better, winners.mean(0, keepdim=True).expand_as(better))
 
     def improved(self, population: Tensor) -> Tensor:
         """What lose2win makes of it, (N, n) float64."""
@@ -83,12 +81,11 @@ class Generators:
 
 
 class Scored:
-    """Dev scores of mixtures of the original experts; `best` are coefficients (n,) and score, None at first."""
+    """Dev scores of mixtures of the original experts."""
 
     def __init__(self, space: Space, trial: Trial) -> None:
         self._space, self._trial = space, trial
-        self._known: dict[bytes, float] = {}
-        self.best: tuple[Tensor, float] | None = None
+        self._known: dict[bytes, tuple[float, Tensor]] = {}
 
     def of(self, coefficients: Tensor) -> float | None:
         """The score of a mixture, (n,) float64; None when the budget is spent."""
@@ -96,11 +93,13 @@ class Scored:
         if key not in self._known:
             if self._trial.left < 1:
                 return None
-            value = self._trial.score(self._space.realise(coefficients)).value
-            self._known[key] = value
-            if self.best is None or value > self.best[1]:
-                self.best = (coefficients, value)
-        return self._known[key]
+            self._known[key] = (self._trial.score(self._space.realise(coefficients)).value, coefficients)
+        return self._known[key][0]
+
+    @property
+    def best(self) -> Tensor:
+        """Coefficients of the best mixture so far, the first on a tie."""
+        return max(self._known.values(), key=lambda pair: pair[0])[1]
 
 
 class Round:
@@ -144,7 +143,7 @@ class Round:
 
 
 def ranked(scores: Tensor) -> Tensor:
-    """Places from the best score to the worst, of equals the first first."""
+    """Indices from the best score to the worst, stable on ties."""
     return scores.argsort(descending=True, stable=True)
 
 
@@ -175,6 +174,4 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
         if trial.left == before:  # all of it was known
             break
         basis = one.shifted()
-    if scored.best is None:
-        raise RuntimeError("the budget of item evaluations is spent")
-    return Merged(space.realise(scored.best[0]))
+    return Merged(space.realise(scored.best))

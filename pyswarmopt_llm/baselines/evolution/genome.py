@@ -20,6 +20,7 @@ operations but mutation are linear, so the factors would add nothing. `NOISE` is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -80,8 +81,7 @@ class Evolution:
         r = self._rng.random(4)
         pulls = r * np.array([INERTIA, COGNITIVE, SOCIAL, REPEL])
         self._pulls, self._step = (pulls / pulls.sum()).tolist(), STEP
-        self.best: tuple[Tensor, float] | None = None
-        self.worst: tuple[Tensor, float] | None = None
+        self.best, self.worst = (torch.empty(0), -math.inf), (torch.empty(0), math.inf)
         self.population: list[Individual] = []
         self._add(self._pairs())
 
@@ -97,10 +97,8 @@ class Evolution:
         if self._trial.left < 1:
             return None
         value = self._trial.score(self._space.realise(x)).value
-        if self.best is None or value > self.best[1]:
-            self.best = (x, value)
-        if self.worst is None or value < self.worst[1]:
-            self.worst = (x, value)
+        self.best = max(self.best, (x, value), key=lambda scored: scored[1])
+        self.worst = min(self.worst, (x, value), key=lambda scored: scored[1])
         return value
 
     def _pairs(self) -> list[Tensor]:
@@ -126,8 +124,6 @@ class Evolution:
 
     def _succeed(self) -> None:
         """Move everybody; those whom the budget does not cover stay put."""
-        if self.best is None or self.worst is None:
-            return
         best, worst = self.best[0], self.worst[0]
         inertia, cognitive, social, repel = self._pulls
         for k, one in enumerate(self.population):
@@ -173,6 +169,4 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     evolution = Evolution(space, settings)
     while settings.need_trial().left > 0:
         evolution.generation()
-    if evolution.best is None:
-        raise RuntimeError("the budget of item evaluations is spent")
     return Merged(space.realise(evolution.best[0]))

@@ -14,48 +14,35 @@ from rich.progress import Progress
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.common.options import (
-    TASK,
-    Base,
-    Columns,
-    Dev,
-    Device,
-    Dtype,
-    Option,
-    Overlap,
-    Scoring,
-    SplitSeed,
-    Template,
-    Test,
-    Threads,
-)
+from pyswarmopt_llm.common import options as opt
+from pyswarmopt_llm.common.options import Option
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """The options of `swarm-llm eval`, as `evaluate_model` calls them."""
 
-    base: Base
-    task: Annotated[str, Option("File, builtin:, hub: or published:NAME.", "T", TASK)]
-    adapter: Annotated[str | None, Option("LoRA adapter, such as RUN/best (the bare base).", "A", TASK)] = None
-    split: Annotated[str, Option("dev or test.", "S", TASK, choices=("dev", "test"))] = "test"
-    limit: Annotated[int | None, Option("Use the first N items of `split`.", "N", TASK, least=1)] = None
-    dev: Dev = None
-    test: Test = None
-    columns: Columns = ()
-    template: Template = ()
-    split_seed: SplitSeed = 0
-    scoring: Scoring = "auto"
+    base: opt.Base
+    task: Annotated[str, Option("File, builtin:, hub: or published:NAME.", "T", opt.TASK)]
+    adapter: Annotated[str | None, Option("LoRA adapter, such as RUN/best (the bare base).", "A", opt.TASK)] = None
+    split: Annotated[str, Option("dev or test.", "S", opt.TASK, choices=("dev", "test"))] = "test"
+    limit: Annotated[int | None, Option("Use the first N items of `split`.", "N", opt.TASK, least=1)] = None
+    dev: opt.Dev = None
+    test: opt.Test = None
+    columns: opt.Columns = ()
+    template: opt.Template = ()
+    split_seed: opt.SplitSeed = 0
+    scoring: opt.Scoring = "auto"
     metric: Annotated[
-        str | None, Option("accuracy, f1, bleu, reward:MODEL, judge, ... (the task's own).", "M", TASK)
+        str | None, Option("accuracy, f1, bleu, reward:MODEL, judge, ... (the task's own).", "M", opt.TASK)
     ] = None
     against: Annotated[
-        str | None, Option("Second adapter: print the win rate of A against it (judge).", "A2", TASK)
+        str | None, Option("Second adapter: print the win rate of A against it (judge).", "A2", opt.TASK)
     ] = None
-    allow_overlap: Overlap = False
-    dtype: Dtype = "auto"
-    device: Device = "auto"
-    threads: Threads = None
+    allow_overlap: opt.Overlap = False
+    dtype: opt.Dtype = "auto"
+    device: opt.Device = "auto"
+    threads: opt.Threads = None
 
 
 def command(given: Evaluation, quiet: Quiet = False, as_json: Json = False) -> None:

@@ -63,8 +63,8 @@ class Bench:
     @cached_property
     def panel(self) -> Panel:
         """The experts, for ensembles."""
-        said = None if self.store.path is None else self.store.path / "said.jsonl"
-        return Panel(self.engine, {expert.info.name: as_patch(expert) for expert in self.experts}, said)
+        responses = None if self.store.path is None else self.store.path / "said.jsonl"
+        return Panel(self.engine, {expert.info.name: as_patch(expert) for expert in self.experts}, responses)
 
     @cached_property
     def right_dev(self) -> list[tuple[str, str]]:

@@ -5,27 +5,11 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Annotated
 
-from pyswarmopt_llm.common.options import (
-    OUTPUT,
-    TASK,
-    Base,
-    Columns,
-    Dev,
-    Device,
-    Dtype,
-    Experts,
-    Option,
-    Overlap,
-    Scoring,
-    SplitSeed,
-    Template,
-    Test,
-    Threads,
-    documented,
-)
+from pyswarmopt_llm.common import options as opt
+from pyswarmopt_llm.common.options import Option
 
 
-@documented
+@opt.documented
 @dataclass(frozen=True)
 class CompareConfig:
     """The configuration of `swarm-llm compare`; the help of each field is that of its option.
@@ -35,12 +19,12 @@ class CompareConfig:
         8000
     """
 
-    base: Base
-    experts: Experts
+    base: opt.Base
+    experts: opt.Experts
     tasks: Annotated[
-        tuple[str, ...], Option("File or builtin:NAME; repeatable, compared separately.", "T", TASK, name="task")
+        tuple[str, ...], Option("File or builtin:NAME; repeatable, compared separately.", "T", opt.TASK, name="task")
     ]
-    out: Annotated[str, Option("Output directory, new or resumable.", "DIR", OUTPUT)]
+    out: Annotated[str, Option("Output directory, new or resumable.", "DIR", opt.OUTPUT)]
     _: KW_ONLY
     methods: Annotated[tuple[str, ...], Option("all, or several of the names above.", "M,M", commas=True)] = ("all",)
     seeds: Annotated[int, Option("Number of seeds for randomised methods.", "N", least=1)] = 3
@@ -49,16 +33,16 @@ class CompareConfig:
     particles: Annotated[int | None, Option("Population (chosen from the budget).", "N", hidden=True, least=1)] = None
     data: Annotated[
         tuple[tuple[str, str], ...],
-        Option("An expert's training chats: JSONL or builtin:NAME.", "NAME=D", TASK),
+        Option("An expert's training chats: JSONL or builtin:NAME.", "NAME=D", opt.TASK),
     ] = ()
     examples: Annotated[int, Option("", least=1)] = 500  # generated ones that a ``builtin:NAME`` of `data` stands for
-    dev: Dev = None
-    test: Test = None
-    columns: Columns = ()
-    template: Template = ()
-    split_seed: SplitSeed = 0
-    scoring: Scoring = "auto"
-    allow_overlap: Overlap = False
-    dtype: Dtype = "auto"
-    device: Device = "auto"
-    threads: Threads = None
+    dev: opt.Dev = None
+    test: opt.Test = None
+    columns: opt.Columns = ()
+    template: opt.Template = ()
+    split_seed: opt.SplitSeed = 0
+    scoring: opt.Scoring = "auto"
+    allow_overlap: opt.Overlap = False
+    dtype: opt.Dtype = "auto"
+    device: opt.Device = "auto"
+    threads: opt.Threads = None

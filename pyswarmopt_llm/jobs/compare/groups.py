@@ -55,7 +55,7 @@ class GroupAnswers(Answerer):
 
     def __init__(self, panel: Panel, dev: Accuracy, seed: int, strategy: Strategy) -> None:
         self.tokens_per_item = 0.0
-        self._base, cache = SharedBase(panel.engine), ResponseCache(panel.said)
+        self._base, cache = SharedBase(panel.engine), ResponseCache(panel.responses)
         members = [
             CachedMember(LocalMember(name, name, self._base, patch), cache) for name, patch in panel.experts.items()
         ]

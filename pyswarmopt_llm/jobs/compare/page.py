@@ -24,8 +24,8 @@ def mean_curve(traces: Sequence[Sequence[Sequence[float]]]) -> list[tuple[float,
         >>> mean_curve([[(10, 0.5), (20, 0.7)], [(10, 0.3), (30, 0.4)]])
         [(10.0, 0.4), (20.0, 0.5), (30.0, 0.55)]
     """
-    begun = max(trace[0][0] for trace in traces)
-    at = sorted({float(n) for trace in traces for n, _ in trace if n >= begun})
+    start = max(trace[0][0] for trace in traces)
+    at = sorted({float(n) for trace in traces for n, _ in trace if n >= start})
     values = [[max(v for n, v in trace if n <= x) for trace in traces] for x in at]
     return [(x, float(np.round(np.mean(row), 12))) for x, row in zip(at, values, strict=True)]
 

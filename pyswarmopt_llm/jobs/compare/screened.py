@@ -49,13 +49,11 @@ class ScreenedTrial:
 
     def __init__(self, trial: BudgetedTrial, space: Space, kind: str = KIND) -> None:
         bench = trial.bench
-        self._kind = kind
-        self._trial, self._store, self._task = trial, bench.store, bench.task.name
+        self._trial, self._store, self._task, self._kind = trial, bench.store, bench.task.name, kind
         self._known: dict[str, float] = {}
-        self._dev = {bench.task.name: bench.accuracy["dev"]}
-        self._evaluator = Evaluator(space, bench.engine, self._dev, harmonic)
-        self._screening = Screening(LEVEL, {name: dev.n for name, dev in self._dev.items()})
+        self._evaluator = Evaluator(space, bench.engine, {self._task: bench.accuracy["dev"]}, harmonic)
         self._items = bench.dev_items
+        self._screening = Screening(LEVEL, {self._task: self._items})
         self.best = -math.inf
 
     def values(self, positions: Tensor, in_full: bool = False) -> list[float]:
@@ -74,7 +72,7 @@ class ScreenedTrial:
                 values.append(math.nan)
                 continue
             if key not in self._known:
-                learnt.append((x, self._ask(x, screen)))
+                learnt.append((x, self._score(x, screen)))
             values.append(self._known[key])
         for x, evaluation in learnt:
             screening.learn(position_key(x), x, evaluation)
@@ -87,28 +85,28 @@ class ScreenedTrial:
                 self.values(proposal[None], in_full=True)
         return widest(self._screening)
 
-    def _ask(self, position: Tensor, screen: Screen) -> Evaluation:
-        def ask() -> tuple[Evaluation, float, int]:
-            found = self._answer(position, screen)
+    def _score(self, position: Tensor, screen: Screen) -> Evaluation:
+        def evaluate() -> tuple[Evaluation, float, int]:
+            found = self._evaluation(position, screen)
             return found, found.seconds, found.n
 
-        answer = self._trial.pay(ask)
-        if answer.n == self._items:
-            self.best = max(self.best, answer.value)
+        evaluation = self._trial.pay(evaluate)
+        if evaluation.n == self._items:
+            self.best = max(self.best, evaluation.value)
         self._trial.note(self.best)
-        self._known[position_key(position)] = answer.value
-        return answer
+        self._known[position_key(position)] = evaluation.value
+        return evaluation
 
-    def _answer(self, position: Tensor, screen: Screen) -> Evaluation:
+    def _evaluation(self, position: Tensor, screen: Screen) -> Evaluation:
         """The evaluation of a position; from the store if an earlier search has made it."""
         key = _key(position, screen)
         row = self._store.scores.get((self._task, self._kind, key))
         if row is not None:
             return Evaluation(**{field.name: row[field.name] for field in fields(Evaluation)})
-        answer = self._evaluator.evaluate(Request(position, screen))
-        if answer.n:
-            self._store.add_score({"task": self._task, "kind": self._kind, "key": key, **asdict(answer)})
-        return answer
+        found = self._evaluator.evaluate(Request(position, screen))
+        if found.n:
+            self._store.add_score({"task": self._task, "kind": self._kind, "key": key, **asdict(found)})
+        return found
 
 
 def _key(position: Tensor, screen: Screen) -> str:
@@ -127,15 +125,15 @@ def screened_best(swarm: pso.Optimizer, trial: BudgetedTrial, space: Space, seed
     later parts are screened by the earlier ones. The swarm ends when another round like its latest would leave too
     little for the proposals.
     """
-    asked = ScreenedTrial(trial, space, kind)
+    screened = ScreenedTrial(trial, space, kind)
     kept, latest = proposal_count(trial.left) * trial.bench.dev_items, 0
     with released(swarm):
         parts = swarm.ask().split(len(trial.bench.experts))
-        swarm.tell(torch.cat(parts), [value for part in parts for value in asked.values(part)])
+        swarm.tell(torch.cat(parts), [value for part in parts for value in screened.values(part)])
         while trial.left and trial.items_left - latest >= kept and not swarm.stop():
             before, positions = trial.spent, swarm.ask()
-            swarm.tell(positions, asked.values(positions))
+            swarm.tell(positions, screened.values(positions))
             latest = trial.spent - before
         best = swarm.best.x
-    chosen = asked.chosen(seed)
+    chosen = screened.chosen(seed)
     return space.realise(best if chosen is None else chosen)

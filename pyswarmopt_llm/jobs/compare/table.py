@@ -14,16 +14,10 @@ from pyswarmopt_llm.reporting.card import plain
 from pyswarmopt_llm.reporting.summary import score_text
 
 HEADINGS = (
-    "method",
-    "dev",
-    "test",
-    "items asked",
-    "seconds",
-    "models",
-    "tokens",
-    "against best single",
-    "against best rival",
+    *("method", "dev", "test", "items", "seconds", "models", "tokens"),
+    *("against best single", "against best rival"),
 )
+OVER_TASKS = ("method", "dev", "test", "gain over best single", "first on", "items", "seconds", "tokens")
 
 
 def cells(method: str, row: Mapping[str, Any]) -> list[str]:
@@ -69,9 +63,6 @@ def over_tasks(result: Mapping[str, Any]) -> list[list[str]]:
         costs = [f"{row['item_evaluations']:,.0f}", f"{row['seconds']:,.1f}", _tokens(row)]
         rows.append([method, *scores, gain, str(row["wins"]), *costs])
     return rows
-
-
-OVER_TASKS = ("method", "dev", "test", "gain over best single", "first on", "items asked", "seconds", "tokens")
 
 
 def markdown(result: Mapping[str, Any]) -> str:

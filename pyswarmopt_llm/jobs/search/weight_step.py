@@ -50,8 +50,7 @@ def weight_step(
         notify(Event("note", {"text": text}))
         return chosen, None
     one = max(ASSIGNMENTS, len(graphs.expert_names)) * job.dev_items  # items of an iteration
-    asked = [structure.item_evaluations - one, structure.item_evaluations]
-    if job.budget.spent(asked, structure.seconds):
+    if job.budget.spent([structure.item_evaluations - one, structure.item_evaluations], structure.seconds):
         notify(Event("note", {"text": "the budget is spent: no weight step"}))
         return chosen, None
     space = graphs.placed(chosen.position)
@@ -69,19 +68,13 @@ def weight_step(
 
 
 def _loop(
-    job: Job,
-    run: Run,
-    space: PlacedSpace,
-    swarm: pso.Optimizer,
-    scorer: Scorer,
-    structure: Scorer,
-    notify: OnEvent,
+    job: Job, run: Run, space: PlacedSpace, swarm: pso.Optimizer, scorer: Scorer, structure: Scorer, notify: OnEvent
 ) -> dict[str, Any]:
     """Ask for models, assign them to the nodes, tell JFK-scores, until the swarm or the budget has a reason to stop."""
     checkpoint = Checkpoint(run.path / "checkpoint" / "weights.npz")
     rng = np.random.default_rng([job.config.seed, 5])
     best, position = -np.inf, torch.empty(0)
-    asked = [structure.item_evaluations]
+    items = [structure.item_evaluations]
     iterations = 0
     reasons: dict[str, float] = {}
     while not reasons:
@@ -96,8 +89,8 @@ def _loop(
         checkpoint.keep(swarm)
         notify(Event("note", {"text": f"weight step, iteration {iterations}: best dev {best:.4f}"}))
         iterations += 1
-        asked.append(structure.item_evaluations + scorer.item_evaluations)
-        reasons = {**swarm.stop(), **job.budget.spent(asked, structure.seconds + scorer.seconds)}
+        items.append(structure.item_evaluations + scorer.item_evaluations)
+        reasons = {**swarm.stop(), **job.budget.spent(items, structure.seconds + scorer.seconds)}
     return {"best_dev": best, "position": position, "iterations": iterations, "stop": reasons}
 
 
