@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import re
@@ -14,10 +16,10 @@ from pyswarmopt_llm.common.files.json_text import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
 from pyswarmopt_llm.tasks.items import check_unicode, parse_item, require_columns
 from pyswarmopt_llm.tasks.prompts import check_template
-from pyswarmopt_llm.tasks.tables.delimited import read_delimited
 from pyswarmopt_llm.tasks.tables.names import SPLITS, Reading, check_names, checked_split, columns_of, renamed
 from pyswarmopt_llm.tasks.types import Item, RawTask
 
+_SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _CHOICE_COLUMN = re.compile(r"(?:choice_)?([A-Z])|choice_([a-z])")
 
 
@@ -102,7 +104,7 @@ def _read_jsonl(path: Path, reading: Reading) -> RawTask:
 
 
 def _read_csv(path: Path, reading: Reading) -> RawTask:
-    header, rows = read_delimited(_read_text(path), str(path))
+    header, rows = _delimited(_read_text(path), str(path))
     top = f"{path}: line 1"
     check_names(reading.columns, header, top)
     header = list(renamed(dict.fromkeys(header), reading.columns))
@@ -175,6 +177,42 @@ def _parse_json(text: str, path: str, first_line: int = 1, unique: bool = True) 
         raise UserError(f"{place}: malformed JSON: {e.msg}; {advice}") from e
     except ValueError as e:  # a repeated key, nested too deeply, or an integer of thousands of digits
         raise UserError(f"{path}: line {first_line} or below: {e}") from e
+
+
+def _delimited(text: str, path: str) -> tuple[list[str], list[tuple[str, dict[str, str]]]]:
+    """The header, and (place, row) of each line; a missing value is ""."""
+    separator = _separator(text)
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=separator, restval="")
+    try:
+        header = [name.strip() for name in reader.fieldnames or []]
+        repeated = next((name for name in header if header.count(name) > 1), None)
+        if repeated is not None:
+            raise UserError(f'{path}: line 1: two columns are named "{repeated}"; rename one')
+        reader.fieldnames = header
+        rows = [(f"{path}: line {reader.line_num}", row) for row in reader]
+    except csv.Error as e:
+        # `line_num` is the last line of the last good record.
+        raise UserError(f"{path}: line {reader.line_num + 1}: {e}; check the quotes there") from e
+    for where, row in rows:
+        if None in row:
+            name = _SEPARATORS[separator]
+            raise UserError(f"{where}: more values than columns; put values that contain a {name} in quotes")
+    return header, rows
+
+
+def _separator(text: str) -> str:
+    """The separator of the header: a comma if it separates any, else what gives most columns.
+
+    `csv.Sniffer` also looks at the rows, and takes a comma or an "e" of their prose for a separator.
+    """
+
+    def columns(separator: str) -> int:
+        try:
+            return len(next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), []))
+        except csv.Error:
+            return 0
+
+    return "," if columns(",") > 1 else max(_SEPARATORS, key=columns)
 
 
 _READERS: dict[str, Callable[[Path, Reading], RawTask]] = {
