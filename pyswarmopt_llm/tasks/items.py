@@ -17,18 +17,10 @@ _RESERVED = ("question", "prompt", "choices", "answer", "id", "split")
 def parse_item(raw: object, where: str, default_id: str) -> Item:
     """An item from a record with ``question``, ``answer`` and, for multiple choice, ``choices``.
 
-    A record with ``prompt`` instead of ``question`` is given to the model verbatim and needs no ``answer``.
-
-    Args:
-        raw: the record; ``choices`` is a mapping from letters or a list, ``answer`` a letter or, if unambiguous, the
-            text of a choice. ``answers`` may list further right answers, ``id`` is optional; the rest goes to
-            `Item.meta`.
-        where: file and line, for error messages.
-        default_id: id if the record has none.
-
-    Raises:
-        UserError: a column is missing or of the wrong type, the question is empty, there are fewer than two
-            choices, or the right answer is not among them.
+    ``choices`` is a mapping from letters or a list, ``answer`` a letter or, if unambiguous, the text of a choice.
+    ``answers`` may list further right answers, ``id`` is optional; the rest goes to `Item.meta`. A record with
+    ``prompt`` instead of ``question`` is given to the model verbatim and needs no ``answer``. `where` begins error
+    messages.
 
     Example:
         >>> parse_item({"question": "2+2?", "choices": ["4", "5"], "answer": "4"}, "mine.json: dev 1", "1")
@@ -41,7 +33,9 @@ def parse_item(raw: object, where: str, default_id: str) -> Item:
     require_columns(raw, (column,) if plain else (column, "answer"), where)
     question = _text(raw[column], column, where)
     answer = "" if plain and raw.get("answer") is None else _text(raw["answer"], "answer", where)
-    _check_answers(raw.get("answers"), where)
+    answers = raw.get("answers")
+    if answers is not None and not (isinstance(answers, list) and all(isinstance(text, str) for text in answers)):
+        raise UserError(f'{where}: "answers" must be a list of texts, not {_kind(answers)}')
     choices = _choices(raw.get("choices"), where)
     if choices is not None:
         answer = _right_letter(answer, choices, where)
@@ -75,11 +69,6 @@ def unordered(item: Item) -> tuple[str, ...]:
     """`content` with the options in alphabetical order."""
     question, *options = content(item)
     return (question, *sorted(options))
-
-
-def _check_answers(raw: object, where: str) -> None:
-    if raw is not None and not (isinstance(raw, list) and all(isinstance(text, str) for text in raw)):
-        raise UserError(f'{where}: "answers" must be a list of texts, not {_kind(raw)}')
 
 
 def _choices(raw: object, where: str) -> dict[str, str] | None:

@@ -10,16 +10,7 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True)
 class Item:
-    """One question with its right answer.
-
-    Attributes:
-        id: name of the item within its split.
-        question: the text of the question, without a leading ``Question:``.
-        choices: letter -> text for multiple choice, None for open questions.
-        answer: the letter of the right choice, or the right answer itself; empty if a reward, a judge or a classifier
-            scores the generated text.
-        meta: further fields of the source, for example ``domain``.
-        plain: the question is a complete prompt, given to the model verbatim.
+    """One question with its right answer; a reward, a judge or a classifier needs none.
 
     Example:
         >>> item = Item("1", "What is two plus two?", {"A": "four", "B": "five"}, "A")
@@ -27,12 +18,12 @@ class Item:
         'four'
     """
 
-    id: str
-    question: str
-    choices: dict[str, str] | None
-    answer: str
-    meta: Mapping[str, str] = field(default_factory=dict)
-    plain: bool = False
+    id: str  # within its split
+    question: str  # without a leading ``Question:``
+    choices: dict[str, str] | None  # letter -> text; None for open questions
+    answer: str  # the letter of the right choice, or the right answer itself; empty if there is none
+    meta: Mapping[str, str] = field(default_factory=dict)  # further fields of the source, for example ``domain``
+    plain: bool = False  # whether the question is a complete prompt, given to the model verbatim
 
     @property
     def references(self) -> list[str]:
@@ -55,17 +46,6 @@ class Item:
 class Task:
     """A dev set, which guides the search, and a test set, which the search never sees.
 
-    Attributes:
-        name: short name, used in tables.
-        dev: items that guide the search.
-        test: held-out items.
-        prompt: template of the user turn with ``{question}`` and ``{choices}``, or None for the default.
-        metric: name of its metric (see `metrics.registry`), or None for accuracy.
-        source: the spec that the user gave.
-        note: what was decided in reading it, in a sentence for the user: how dev and test were drawn; or "".
-        fingerprint: SHA-256 (hex) of the content of dev and test, whatever the file's path and layout; computed by
-            default.
-
     Example:
         >>> items = tuple(Item(str(i), f"Question {i}?", None, "yes") for i in range(3))
         >>> task = Task("mine", dev=items[:2], test=items[2:])
@@ -76,11 +56,11 @@ class Task:
     name: str
     dev: tuple[Item, ...]
     test: tuple[Item, ...]
-    prompt: str | None = None
-    source: str = ""
-    fingerprint: str = ""
-    metric: str | None = None
-    note: str = ""
+    prompt: str | None = None  # template of the user turn with ``{question}`` and ``{choices}``
+    source: str = ""  # the spec that the user gave
+    fingerprint: str = ""  # SHA-256 (hex) of the content of dev and test; computed by default
+    metric: str | None = None  # a name of `metrics.registry`; None: accuracy
+    note: str = ""  # a sentence for the user: how dev and test were drawn
 
     def __post_init__(self) -> None:
         if not self.fingerprint:

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from pyswarmopt_llm.baselines.evolution.item_response import Floats
 
 CROSSOVER, CROSSOVER_INDEX = 0.9, 15.0
 MUTATION_INDEX = 20.0

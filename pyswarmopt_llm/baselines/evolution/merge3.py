@@ -21,18 +21,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from pyswarmopt_llm.baselines.evolution.genetic import offspring
-from pyswarmopt_llm.baselines.evolution.item_response import ItemModel, anchors, fit
+from pyswarmopt_llm.baselines.evolution.item_response import Floats, ItemModel, anchors, fit
 from pyswarmopt_llm.baselines.method import Merged, Settings
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch, Space
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 from pyswarmopt_llm.spaces import build_space
-
-Floats = npt.NDArray[np.float64]
 
 POPULATION = 20
 CALIBRATION = 0.5
@@ -80,7 +77,6 @@ class Candidates:
         return self.patch(self._weights[max(self.answers, key=lambda key: self.estimates[key])])
 
     def patch(self, weights: Floats) -> Patch:
-        """The candidate."""
         return self._space.realise(torch.from_numpy(weights))
 
     def _key(self, weights: Floats) -> bytes:

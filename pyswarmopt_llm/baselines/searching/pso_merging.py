@@ -9,7 +9,7 @@ paper's text was not available.) r1 and r2 are one number per particle here, so 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -35,25 +35,20 @@ def recipe() -> pso.Recipe:
     )
 
 
-def sparsified(expert: Adapter, generator: torch.Generator) -> Adapter:
-    """The expert after DARE on its factors A and B."""
-
-    def drop(factor: Tensor) -> Tensor:
-        return drop_and_rescale(factor[None], DENSITY, generator)[0]
-
-    return replace(expert, factors={m: replace(f, a=drop(f.a), b=drop(f.b)) for m, f in expert.factors.items()})
-
-
-def zero(expert: Adapter) -> Adapter:
-    """An adapter of the same shapes that changes nothing: the base."""
-    factors = {m: replace(f, a=torch.zeros_like(f.a), b=torch.zeros_like(f.b)) for m, f in expert.factors.items()}
-    return replace(expert, factors=factors)
+def changed(expert: Adapter, change: Callable[[Tensor], Tensor]) -> Adapter:
+    """The expert with a function of its factors A and B in their places."""
+    return replace(expert, factors={m: replace(f, a=change(f.a), b=change(f.b)) for m, f in expert.factors.items()})
 
 
 def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     """Search until the budget is spent (the paper: 5 to 50 steps)."""
     trial, generator = settings.need_trial(), settings.generator()
-    particles = [zero(experts[0]), *experts, *(sparsified(expert, generator) for expert in experts)]
+
+    def dare(factor: Tensor) -> Tensor:
+        return drop_and_rescale(factor[None], DENSITY, generator)[0]
+
+    base = changed(experts[0], torch.zeros_like)
+    particles = [base, *experts, *(changed(expert, dare) for expert in experts)]
     space = build_space(settings.space, particles)
     swarm = pso.Swarm(positions=space.vertices(), recipe=recipe(), maximize=True, seed=settings.seed)
     return Merged(best_found(swarm, trial, space.realise))

@@ -36,15 +36,9 @@ class Trainable(Protocol):
 def train_on_dev(trial: Trial, make: Callable[[], Trainable], rates: Sequence[float], seed: int) -> Patch:
     """Train on all of dev, with the learning rate and the number of epochs that are best on held-out halves.
 
-    Args:
-        trial: with the model to start from loaded. `PASSES` is charged for each item of each epoch, and 1 for each
-            evaluation of a held-out item.
-        make: a new change, always the same.
-        rates: learning rates, the most promising first; those that the budget does not cover are not tried.
-        seed: of the halves and the order.
-
-    Returns:
-        The trained change; the untrained one if the budget does not cover an epoch.
+    The trial has the model to start from loaded; `PASSES` is charged for each item of each epoch, and 1 for each
+    evaluation of a held-out item. `make` makes a new change, always the same. Of `rates`, the most promising first, as
+    many are tried as the budget covers; if it does not cover an epoch, the change stays untrained.
     """
     items = random.Random(seed).sample(list(trial.choices), len(trial.choices))
     if not items:

@@ -179,16 +179,13 @@ class BudgetedTrial:
 
     @property
     def left(self) -> int:
-        """How many times the rest of the budget covers all dev items."""
         return self.items_left // self.bench.dev_items
 
     @property
     def items_left(self) -> int:
-        """Item evaluations left in the budget."""
         return self._budget - self.spent
 
     def score(self, patch: Patch) -> Score:
-        """The dev score."""
         score = self.pay(lambda: (*self.bench.score(patch, "dev"), self.bench.dev_items))
         self.note(score.value)
         return score
@@ -198,7 +195,6 @@ class BudgetedTrial:
         return self.pay(lambda: (*self.bench.score_items(patch, items), len(items)), least=len(items))
 
     def loss(self, patch: Patch) -> float:
-        """The loss of the right dev answers."""
         return self.pay(lambda: (*self.bench.loss(patch), self.bench.dev_items))
 
     def pay(self, evaluate: Callable[[], tuple[Answer, float, int]], least: int | None = None) -> Answer:
@@ -206,8 +202,7 @@ class BudgetedTrial:
 
         `evaluate` gives the answer, the seconds that it took, now or when it was first evaluated, and its items.
         """
-        if self.items_left < (self.bench.dev_items if least is None else least):
-            raise RuntimeError("the budget of item evaluations is spent")
+        self._check(self.bench.dev_items if least is None else least)
         start = time.perf_counter()
         found, seconds, items = evaluate()
         self.seconds_here += time.perf_counter() - start
@@ -216,17 +211,18 @@ class BudgetedTrial:
         return found
 
     def spend(self, items: int) -> None:
-        """Charge passes over single items."""
+        self._check(items)
+        self.spent += items
+
+    def _check(self, items: int) -> None:
         if items > self.items_left:
             raise RuntimeError("the budget of item evaluations is spent")
-        self.spent += items
 
     def note(self, value: float) -> None:
         """Add a dev score to the best-so-far curve."""
         self.trace.append((self.spent, max(value, self.trace[-1][1]) if self.trace else value))
 
     def load(self, patch: Patch) -> None:
-        """Make the model ``base + patch``."""
         self.bench.engine.load(patch)
 
     def prompts(self, expert: str) -> Sequence[str]:
@@ -237,5 +233,4 @@ class BudgetedTrial:
         return [context for context, _ in self.bench.right_dev]
 
     def examples(self, expert: str) -> Sequence[Mapping[str, Any]]:
-        """The expert's own training chats."""
         return self.bench.chats.get(expert, ())

@@ -61,7 +61,7 @@ def test_the_panel_reads_what_plain_forward_passes_give(panel: Panel) -> None:
 
 def test_distributions_come_in_groups_that_fit_the_memory(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = list(panel.distributions(PAIRS))
-    monkeypatch.setattr("pyswarmopt_llm.baselines.ensembles.panel._ROOM", 1)
+    monkeypatch.setattr("pyswarmopt_llm.baselines.ensembles.panel._FLOATS", 1)
     for (rows, tokens), (again, same) in zip(whole, panel.distributions(PAIRS), strict=True):
         assert torch.equal(tokens, same)
         torch.testing.assert_close(rows, again, rtol=1e-4, atol=1e-5)
