@@ -106,9 +106,10 @@ def why_not(who: Contestant, bench: Bench, budget: int) -> str | None:
     if who.name == "data-merge":
         lacking = [expert.info.name for expert in bench.experts if not bench.chats.get(expert.info.name)]
         return f"needs the training data of {', '.join(lacking)} (--data NAME=FILE)" if lacking else None
-    if who.kind == "ensemble" and not bench.accuracy:
+    if (who.kind == "ensemble" or who.name == "merge3") and not bench.accuracy:
         return f"needs answers that are right or wrong, this task is scored by {bench.metric.name}"
-    if who.name in TRAINED and not bench.choices:
+    unanswered = who.name == "lorahub" and not all(item.answer for item in bench.task.dev)
+    if unanswered or (who.name in TRAINED and not bench.choices):
         return "needs the right answers of the dev items"
     if who.name.endswith(WITH_DEV):
         if not bench.accuracy or bench.scoring == "generate" or bench.dev_items < 2:
@@ -116,12 +117,8 @@ def why_not(who: Contestant, bench: Bench, budget: int) -> str | None:
         needed = cross_fitting_passes(bench.dev_items) + (len(bench.experts) + 1) * bench.dev_items
         if budget < needed:
             return f"training and the experts alone take {needed} items"
-    if who.name == "merge3" and not bench.accuracy:
-        return f"needs answers that are right or wrong, this task is scored by {bench.metric.name}"
     if who.name == "few-shot" and bench.dev_items < 2:
         return "needs a dev item to show and another one to score"
-    if who.name == "lorahub" and not all(item.answer for item in bench.task.dev):
-        return "needs the right answers of the dev items"
     if who.kind == "ensemble" and not _ensemble(who.name).open_questions:
         open_ones = any(item.choices is None for item in (*bench.task.dev, *bench.task.test))
         if open_ones or (bench.scoring == "generate" and not is_group(who.name)):
