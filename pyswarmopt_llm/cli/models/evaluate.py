@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import Progress
@@ -64,8 +64,9 @@ def command(given: Evaluation, quiet: Quiet = False, as_json: Json = False) -> N
         echo(found.note, err=True)
     low, high = found.interval
     if as_json:
-        record = {"base": given.base, "adapter": given.adapter, "task": found.task, "split": given.split}
-        record |= {"value": found.score.value, "interval": [low, high], "stderr": found.score.stderr, "n": found.n}
+        record: dict[str, Any] = {"base": given.base, "adapter": given.adapter, "task": found.task}
+        record |= {"split": given.split, "value": found.score.value, "interval": [low, high]}
+        record |= {"stderr": found.score.stderr, "n": found.n}
         record |= {"scoring": found.scoring, "metric": found.metric} | ({"note": found.note} if found.note else {})
         typer.echo(json.dumps(record))
         return

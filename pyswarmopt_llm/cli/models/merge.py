@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -47,8 +47,9 @@ def command(given: Merge, as_json: Json = False) -> None:
     if done.note:
         echo(done.note, err=True)
     if as_json:
-        record = {"out": given.out, "method": given.method, "space": done.space, "experts": given.experts}
-        record |= {"ranks": list(done.ranks), "relative_error": done.error, "items": done.items}
+        record: dict[str, Any] = {"out": given.out, "method": given.method, "space": done.space}
+        record |= {"experts": given.experts, "ranks": list(done.ranks)}
+        record |= {"relative_error": done.error, "items": done.items}
         typer.echo(json.dumps(record))
         return
     ranks = ", ".join(map(str, done.ranks))
