@@ -50,13 +50,15 @@ def command(given: Evaluation, quiet: Quiet = False, as_json: Json = False) -> N
 
     Example: swarm-llm eval --base B --adapter runs/first/best --task questions.json --split test
     """
-    from pyswarmopt_llm.jobs.evaluate import evaluate_model, win_rate
-
     options = dict(vars(given))
     if given.against is not None:
+        from pyswarmopt_llm.jobs.evaluate import win_rate
+
         del options["scoring"], options["allow_overlap"]
         found = win_rate(**{**options, "metric": given.metric or "judge"})
     else:
+        from pyswarmopt_llm.jobs.evaluate import evaluate_model
+
         del options["against"]
         with _items(quiet or as_json) as on_items:
             found = evaluate_model(**options, on_items=on_items)

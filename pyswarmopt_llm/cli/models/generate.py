@@ -57,8 +57,8 @@ def command(
     base, adapter = given.model
     from pyswarmopt_llm.jobs.generate import generate_text
 
-    options = {name: getattr(given, name) for name in ("max_new_tokens", "fusion", "dtype", "device", "threads")}
-    answer = generate_text(base, adapter, prompt, **options)
+    options = {name: getattr(given, name) for name in ("fusion", "dtype", "device", "threads")}
+    answer = generate_text(base, adapter, prompt, given.max_new_tokens, **options)
     if as_json:
         typer.echo(json.dumps({"base": base, "adapter": adapter, "prompt": prompt, "answer": "".join(answer)}))
         return

@@ -41,9 +41,11 @@ def command(given: Merge, as_json: Json = False) -> None:
     from pyswarmopt_llm.baselines.method import Options
     from pyswarmopt_llm.jobs.merge import merge_experts
 
-    rest = dict(vars(given))
-    own = {name: rest.pop(name) for name in ("weights", "density", "t", "rank", "seed")}
-    done = merge_experts(**rest, options=Options(**{**own, "weights": _numbers(given.weights)}))
+    options = Options(_numbers(given.weights), given.density, given.t, given.rank, given.seed)
+    done = merge_experts(
+        *(given.base, given.experts, given.method, given.space, given.out, options),
+        *(given.task, given.budget_items, given.columns, given.template, given.split_seed),
+    )
     if done.note:
         echo(done.note, err=True)
     if as_json:
