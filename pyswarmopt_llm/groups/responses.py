@@ -1,4 +1,4 @@
-"""The answers of all members to some items; every vote is computed from them."""
+"""The answers of all members to some items, from which every vote is computed."""
 
 from __future__ import annotations
 
@@ -47,11 +47,6 @@ class Responses:
         """Tokens of all members' answers to an item."""
         return int(self.tokens[:, item].sum())
 
-    def support(self, item: int, answer: str | None) -> float:
-        """Share of the members that vote for this answer, 0 to 1; 0 for None."""
-        ballots = self.ballots[item]
-        return sum(ballot == answer for ballot in ballots) / len(ballots) if answer is not None else 0.0
-
     def scores(self, member: int) -> Array | None:
         """A member's option scores, (items, most options): -inf past an item's last option, zeros for an abstention.
 
@@ -67,7 +62,7 @@ class Responses:
 
 
 def read_ballot(item: Item, text: str) -> str | None:
-    """The vote that a text is: the letter that it names, else the stripped text; None if there is none.
+    """A text as a vote: the letter that it names, for an open question the stripped text; None abstains.
 
     Example:
         >>> item = Item("1", "Two plus two?", {"A": "four", "B": "five"}, "A")
@@ -84,6 +79,3 @@ def is_right(item: Item, ballot: str | None) -> bool:
     if ballot is None:
         return False
     return ballot == item.answer if item.choices else is_correct(item, ballot)
-
-
-__all__ = ["Responses", "is_right", "read_ballot"]

@@ -6,10 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 
 from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict, verdict_of
-from pyswarmopt_llm.groups.negotiation.debate import Argument, Debate, hold_round
-from pyswarmopt_llm.groups.negotiation.turns import first_turn, later_turn
+from pyswarmopt_llm.groups.negotiation.debate import Argument, Debate, first_turn, hold_round, later_turn
 from pyswarmopt_llm.groups.voting.rules import voting
-from pyswarmopt_llm.groups.voting.rules.equivalence import cluster
 from pyswarmopt_llm.tasks import Item
 
 _WORD = re.compile(r"\w+")
@@ -18,8 +16,8 @@ _WORD = re.compile(r"\w+")
 def refine(context: GroupContext) -> Decide:
     """Debate (Du et al. 2023) with early stopping and few arguments.
 
-    Round 0: every member answers with its reasons. Then, while the answers differ and rounds are left, each member
-    reads `pass_on` of the others' arguments and answers again. The last answers are put to a majority vote.
+    Every member answers with its reasons. While the answers differ and rounds are left, each member reads `pass_on` of
+    the others' arguments and answers again. The last answers are put to a majority vote.
     """
     settings, members = context.settings, context.members
 
@@ -50,7 +48,7 @@ def agreed(ballots: Sequence[str | None]) -> bool:
         >>> agreed(["12", None, "12 apples"]), agreed(["12", "13"]), agreed([None, None])
         (True, False, False)
     """
-    return len({ballot for ballot in cluster(ballots) if ballot is not None}) == 1
+    return len({ballot for ballot in voting.cluster(ballots) if ballot is not None}) == 1
 
 
 def pass_on(
@@ -74,7 +72,7 @@ def pass_on(
         >>> pass_on(("B", "b two"), others, "different", 3, lambda text: len(text.split()))
         ['a one']
     """
-    ballots = cluster([own[0], *(ballot for ballot, _ in others)])
+    ballots = voting.cluster([own[0], *(ballot for ballot, _ in others)])
     mine, theirs = ballots[0], ballots[1:]
     given = [(ballot, text) for ballot, (_, text) in zip(theirs, others, strict=True) if ballot and text.strip()]
     if passed == "supported":
@@ -96,6 +94,3 @@ def _distance(a: str, b: str) -> float:
     """1 - (words in common) / (words in either)."""
     one, other = (set(_WORD.findall(text.lower())) for text in (a, b))
     return 1 - len(one & other) / max(len(one | other), 1)
-
-
-__all__ = ["agreed", "pass_on", "refine"]

@@ -14,10 +14,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict
-from pyswarmopt_llm.groups.negotiation.debate import Debate, hold_round
-from pyswarmopt_llm.groups.negotiation.turns import first_turn, later_turn
+from pyswarmopt_llm.groups.negotiation.debate import Debate, first_turn, hold_round, later_turn
 from pyswarmopt_llm.groups.responses import is_right
-from pyswarmopt_llm.groups.voting.rules.equivalence import cluster
+from pyswarmopt_llm.groups.voting.rules.ballots import cluster
 from pyswarmopt_llm.tasks import Item
 
 TRAITS = {
@@ -29,7 +28,7 @@ Ballots = list[str | None]
 
 
 def society(context: GroupContext, traits: str, patterns: str) -> Decide:
-    """One society: agent k is member k, starting over from the first if there are more agents than members.
+    """One society; agent k is member k modulo the number of members.
 
     The answer is the one with most votes; a tie is no answer, as in the paper.
     """
@@ -106,6 +105,3 @@ def _verdict(debate: Debate) -> Verdict:
 
 def _truth(item: Item, ballot: str | None) -> str:
     return "right" if is_right(item, ballot) else "wrong"
-
-
-__all__ = ["TRAITS", "leading", "measures", "society"]

@@ -9,11 +9,10 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.metrics.classifiers.classifier import load_classifier
+from pyswarmopt_llm.metrics.classifiers.classifier import load_classifier, padded_batches
 from pyswarmopt_llm.tasks import Item
 
 REWARD_TOKENS = 200  # maximum length of a reply and scale of its length, as in the Model Swarms reference
-_BATCH_TOKENS = 4096
 
 
 class RewardModel:
@@ -27,15 +26,14 @@ class RewardModel:
     def __init__(self, model: Any, tokenizer: Any) -> None:
         self._model, self._tokenizer = model, tokenizer
 
+    @torch.inference_mode()
     def scores(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """The reward of each reply: the classifier's logit."""
         encoded = [self._encode(item.question, text) for item, text in zip(items, texts, strict=True)]
-        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]), reverse=True)
         found = [math.nan] * len(encoded)
-        while order:
-            size = max(1, _BATCH_TOKENS // len(encoded[order[0]]))
-            now, order = order[:size], order[size:]
-            for i, value in zip(now, self._forward([encoded[i] for i in now]), strict=True):
+        for indices, ids, mask in padded_batches(encoded, self._tokenizer.pad_token_id, self._model.device):
+            logits = self._model(input_ids=ids, attention_mask=mask).logits[:, 0].float()
+            for i, value in zip(indices, logits.tolist(), strict=True):
                 found[i] = value
         broken = next((item.id for item, value in zip(items, found, strict=True) if not math.isfinite(value)), None)
         if broken is not None:
@@ -61,13 +59,6 @@ class RewardModel:
         messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
         text = self._tokenizer.apply_chat_template(messages, tokenize=False)
         return [int(i) for i in self._tokenizer(text, add_special_tokens=False)["input_ids"]]
-
-    @torch.inference_mode()
-    def _forward(self, rows: list[list[int]]) -> list[float]:
-        pad, width = self._tokenizer.pad_token_id, max(map(len, rows))
-        ids = torch.tensor([row + [pad] * (width - len(row)) for row in rows], device=self._model.device)
-        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=self._model.device)
-        return [float(value) for value in self._model(input_ids=ids, attention_mask=mask).logits[:, 0].float()]
 
 
 def load_reward(spec: str, device: str = "cpu") -> RewardModel:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyswarmopt_llm.groups.config import StrategySettings
 from pyswarmopt_llm.groups.context import GroupContext
-from pyswarmopt_llm.groups.members import Answer, Likelihood, Member, Texts
+from pyswarmopt_llm.groups.members.protocol import Answer, Likelihood, Member, Texts
 from pyswarmopt_llm.tasks import Item, Task
 
 COLOURS = "red blue green".split()
