@@ -111,7 +111,7 @@ class GroupContext:
                 else:
                     raise
                 rows.append([Answer("", 0)] * len(items))
-        return Responses(items, [member.name for member in self.members], rows)
+        return Responses(items, rows)
 
     def answers_of(self, k: int, items: Sequence[Item]) -> list[Answer]:
         """The answers of member k, which receives no request if there are no items."""
@@ -172,8 +172,10 @@ class GroupContext:
         Without option scores, a member's choice gets its accuracy on dev (smoothed as in `log_odds`) and the other
         options share the rest equally; an abstention is a uniform distribution.
         """
-        require_choices(items)
-        own = Responses(items, [self.members[k].name], [answers])
+        for item in items:
+            if item.choices is None:
+                raise UserError(f"item {item.id}: has no choices, which this strategy needs; use majority or refine")
+        own = Responses(items, [answers])
         scores, temperature = own.scores(0), self.temperatures[k]
         if scores is not None and temperature is not None:
             return np.where(np.isfinite(scores), np.maximum(voting.calibrated(scores, temperature), IMPROBABLE), 0.0)
@@ -190,12 +192,3 @@ class GroupContext:
 def label_of(item: Item) -> int:
     """Index of the correct option."""
     return list(item.choices or {}).index(item.answer)
-
-
-def require_choices(items: Sequence[Item]) -> None:
-    """Refuse open questions."""
-    for item in items:
-        if item.choices is None:
-            raise UserError(
-                f"item {item.id}: has no choices, which this strategy needs; use majority, weighted, refine, ..."
-            )

@@ -11,11 +11,11 @@ import numpy as np
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.groups.config import DistillConfig
-from pyswarmopt_llm.groups.context import Array, GroupContext, Verdict
+from pyswarmopt_llm.groups.context import GroupContext, Verdict
 from pyswarmopt_llm.groups.members.cache import ResponseCache
 from pyswarmopt_llm.groups.members.load import open_members
 from pyswarmopt_llm.groups.registry import NEGOTIATIONS, VOTES, find_names, load_strategy
-from pyswarmopt_llm.groups.responses import is_right
+from pyswarmopt_llm.groups.responses import Array, is_right
 from pyswarmopt_llm.groups.run import accuracy_row, open_group
 from pyswarmopt_llm.groups.validate import check_members, check_task, usable
 from pyswarmopt_llm.models.base import resolve_base

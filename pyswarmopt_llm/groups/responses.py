@@ -15,16 +15,10 @@ Array = NDArray[np.float64]
 
 
 class Responses:
-    """The answers of n members to some items.
+    """The answers of n members to some items: per member one answer per item."""
 
-    Args:
-        items: the items.
-        names: of the members.
-        answers: per member one answer per item.
-    """
-
-    def __init__(self, items: Sequence[Item], names: Sequence[str], answers: Sequence[Sequence[Answer]]) -> None:
-        self.items, self.names, self.answers = tuple(items), tuple(names), [list(row) for row in answers]
+    def __init__(self, items: Sequence[Item], answers: Sequence[Sequence[Answer]]) -> None:
+        self.items, self.answers = tuple(items), [list(row) for row in answers]
 
     @cached_property
     def ballots(self) -> list[list[str | None]]:
@@ -36,7 +30,7 @@ class Responses:
         """Whether each member answers each item correctly, (n, items)."""
         pairs = zip(self.items, self.ballots, strict=True)
         columns = [[is_right(item, ballot) for ballot in ballots] for item, ballots in pairs]
-        return np.array(columns, dtype=np.bool_).reshape(len(self.items), len(self.names)).T
+        return np.array(columns, dtype=np.bool_).reshape(len(self.items), len(self.answers)).T
 
     @cached_property
     def tokens(self) -> NDArray[np.int64]:

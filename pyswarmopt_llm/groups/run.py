@@ -123,8 +123,7 @@ def _task_scoring(members: Sequence[Member], task: Task, wanted: str) -> Scoring
         items, scorers = task.dev[:TRIAL], [member for member in members if member.gives_likelihoods]
         if not scorers:
             return []
-        answers = [member.answer(items, "letter", task.prompt) for member in scorers]
-        responses = Responses(items, [member.name for member in scorers], answers)
+        responses = Responses(items, [member.answer(items, "letter", task.prompt) for member in scorers])
         return [score_of(row.astype(float)) for row in responses.right]
 
     return choose_scoring(possible_scorings(wanted, task.dev), task.dev, letters)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pyswarmopt_llm.groups.context import Array, Decide, GroupContext, Verdict, verdict_for
+from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict, verdict_for
 from pyswarmopt_llm.groups.members.protocol import Member, Pair, shared_cost
 from pyswarmopt_llm.groups.negotiation.debate import question_of
+from pyswarmopt_llm.groups.responses import Array
 from pyswarmopt_llm.groups.voting.reranking import candidates
 from pyswarmopt_llm.tasks import Item
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pyswarmopt_llm.groups.context import Array, Decide, GroupContext, Verdict, verdict_for
+from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict, verdict_for
+from pyswarmopt_llm.groups.responses import Array
 from pyswarmopt_llm.tasks import Item
 
 DISAGREEMENT = 0.5  # share of a player's belief in the delivered answer that is left if another was announced

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pyswarmopt_llm.groups.context import Array, Decide, GroupContext, Verdict, require_choices, verdict_of
-from pyswarmopt_llm.groups.responses import Responses, read_ballot
+from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict, verdict_of
+from pyswarmopt_llm.groups.responses import Array, Responses, read_ballot
 from pyswarmopt_llm.groups.voting.rules import voting
 from pyswarmopt_llm.groups.voting.votes import deciding
 from pyswarmopt_llm.tasks import Item, render_prompt
@@ -18,7 +18,6 @@ def debiased(context: GroupContext) -> Decide:
 
     A member without option scores votes unchanged.
     """
-    require_choices(context.dev.items)
     on_dev = [context.dev.scores(k) for k in range(context.n)]
     biases = [None if scores is None else position_bias(scores) for scores in on_dev]
 

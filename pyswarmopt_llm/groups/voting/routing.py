@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyswarmopt_llm.groups.context import Array, Decide, GroupContext, Verdict
+from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict
 from pyswarmopt_llm.groups.members.protocol import Pair
-from pyswarmopt_llm.groups.responses import read_ballot
+from pyswarmopt_llm.groups.responses import Array, read_ballot
 from pyswarmopt_llm.groups.voting.neighbours import Neighbourhood
 from pyswarmopt_llm.tasks import Item
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from pyswarmopt_llm.groups.context import Array, Decide, GroupContext, Verdict, label_of
+from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict, label_of
 from pyswarmopt_llm.groups.members.protocol import Answer
-from pyswarmopt_llm.groups.responses import read_ballot
+from pyswarmopt_llm.groups.responses import Array, read_ballot
 from pyswarmopt_llm.groups.voting.neighbours import Neighbourhood
 from pyswarmopt_llm.groups.voting.rules import voting
 from pyswarmopt_llm.tasks import Item

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -16,11 +16,9 @@ REWARD_TOKENS = 200  # maximum length of a reply and scale of its length, as in 
 
 
 class RewardModel:
-    """Scores replies.
+    """Scores replies by a sequence classifier with one label, in eval mode.
 
-    Args:
-        model: a sequence classifier with one label, in eval mode.
-        tokenizer: its tokenizer, with a chat template and a pad token.
+    Its tokenizer has a chat template and a pad token.
     """
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
@@ -42,18 +40,19 @@ class RewardModel:
 
     def verbose(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """The mean of reward and length, both on 0 to 1: a preference for long replies."""
-        return self._with_length(items, texts, lambda share: share)
+        return [(reward + length) / 2 for reward, length in self._on_unit_scale(items, texts)]
 
     def concise(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """The mean of reward and brevity: the opposite preference of `verbose`."""
-        return self._with_length(items, texts, lambda share: 1 - share)
+        return [(reward + (1 - length)) / 2 for reward, length in self._on_unit_scale(items, texts)]
 
-    def _with_length(self, items: Sequence[Item], texts: Sequence[str], wanted: Any) -> list[float]:
+    def _on_unit_scale(self, items: Sequence[Item], texts: Sequence[str]) -> Iterator[tuple[float, float]]:
+        """Reward and length of each reply, on 0 to 1."""
         # The reference scales rewards by constants of its reward model. The logistic function works for any: it is the
         # probability of being preferred to a reply of reward 0 (Bradley and Terry 1952).
         rewards = [1 / (1 + math.exp(-max(min(value, 50.0), -50.0))) for value in self.scores(items, texts)]
         lengths = [min(1.0, len(self._tokenizer(text)["input_ids"]) / REWARD_TOKENS) for text in texts]
-        return [(reward + wanted(length)) / 2 for reward, length in zip(rewards, lengths, strict=True)]
+        return zip(rewards, lengths, strict=True)
 
     def _encode(self, prompt: str, reply: str) -> list[int]:
         messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]

@@ -77,7 +77,7 @@ def condorcet(rankings: Rankings) -> Outcome[Ranking]:
     scores = dict.fromkeys(_candidates(ballots), 0.0)
     for a, b in paths:
         scores[a] += paths[a, b] >= paths[b, a]
-    return settle(ballots, _first_choices(ballots), scores, scale=1.0)
+    return _settled(ballots, scores, 1.0)
 
 
 def copeland(rankings: Rankings) -> Outcome[Ranking]:
@@ -98,7 +98,7 @@ def copeland(rankings: Rankings) -> Outcome[Ranking]:
     scores = dict.fromkeys(_candidates(ballots), 0.0)
     for a, b in won:
         scores[a] += 1.0 if won[a, b] > won[b, a] else 0.5 if won[a, b] == won[b, a] else 0.0
-    return settle(ballots, _first_choices(ballots), scores, scale=1.0)
+    return _settled(ballots, scores, 1.0)
 
 
 def duels(rankings: Rankings) -> dict[Duel, int]:
@@ -151,7 +151,7 @@ def _positional(
         given = {candidate: points(place, len(candidates)) for place, candidate in enumerate(ballot)}
         for candidate in candidates:
             scores[candidate] += given.get(candidate, left_out)
-    return settle(ballots, _first_choices(ballots), scores, scale=max(scores.values(), default=0.0))
+    return _settled(ballots, scores, max(scores.values(), default=0.0))
 
 
 def _checked(rankings: Rankings) -> list[Ranking]:
@@ -173,5 +173,5 @@ def _candidates(ballots: Sequence[Ranking]) -> list[str]:
     return list(dict.fromkeys(candidate for ballot in ballots for candidate in ballot))
 
 
-def _first_choices(ballots: Sequence[Ranking]) -> list[str | None]:
-    return [ballot[0] if ballot else None for ballot in ballots]
+def _settled(ballots: Sequence[Ranking], scores: Mapping[str, float], scale: float) -> Outcome[Ranking]:
+    return settle(ballots, [ballot[0] if ballot else None for ballot in ballots], scores, scale)
