@@ -59,30 +59,25 @@ def verdict_for(responses: Responses, i: int, answer: str | None, tokens: int = 
     return Verdict(answer, tuple(ballots), agreement, responses.cost(i) + tokens)
 
 
+@dataclass(eq=False)
 class GroupContext:
     """A group and a task.
 
-    Args:
+    Attributes:
         members: most trusted first: ties go to the first-listed.
         task: dev and test; None for a single question, without dev to fit on.
         scoring: how members answer items.
         settings: of the strategies.
-        judge: the member that compares and fuses answers; default: the best on dev, without dev the first.
+        named_judge: see `judge`.
         tolerant: members that are down abstain, with a warning, instead of raising an error.
     """
 
-    def __init__(
-        self,
-        members: Sequence[Member],
-        task: Task | None,
-        scoring: Scoring,
-        settings: StrategySettings | None = None,
-        judge: Member | None = None,
-        tolerant: bool = False,
-    ) -> None:
-        self.members, self.task, self.scoring = tuple(members), task, scoring
-        self.settings = settings or StrategySettings()
-        self._judge, self._tolerant = judge, tolerant
+    members: Sequence[Member]
+    task: Task | None
+    scoring: Scoring
+    settings: StrategySettings = field(default_factory=StrategySettings)
+    named_judge: Member | None = None
+    tolerant: bool = False
 
     @property
     def n(self) -> int:
@@ -106,7 +101,7 @@ class GroupContext:
             except MemberDown as error:
                 if on_down is not None:
                     on_down(k, error)
-                elif self._tolerant:
+                elif self.tolerant:
                     log.warning("%s; it abstains", error)
                 else:
                     raise
@@ -128,7 +123,7 @@ class GroupContext:
             raise UserError("this strategy is fitted on dev items, a single prompt has none; give --task")
         responses = self.collect(self.task.dev)
         for k, member in enumerate(self.members):
-            if not self._tolerant and all(row[k] is None for row in responses.ballots):
+            if not self.tolerant and all(row[k] is None for row in responses.ballots):
                 count = len(responses.items)
                 raise UserError(f"{member.name}: gives no readable answer to any of the {count} dev items; remove it")
         return responses
@@ -147,8 +142,8 @@ class GroupContext:
 
     @property
     def judge(self) -> Member:
-        """The member that compares and fuses answers."""
-        return self._judge or self.members[self.order[0]]
+        """The member that compares and fuses answers: the named one, else the best on dev, without dev the first."""
+        return self.named_judge or self.members[self.order[0]]
 
     @cached_property
     def temperatures(self) -> list[float | None]:

@@ -88,7 +88,11 @@ def load_objectives(config: SearchConfig) -> Objectives:
         raise UserError("no task; give one with --task")
     where = user_path(config.out) / "judge.jsonl"
     metrics = find_metrics(tasks, config.metrics, where, config.device)
-    _check_harmonic(config, metrics, externals)
+    signed = next((metric.name for metric in metrics.values() if metric.signed), None)
+    if config.combine == "harmonic" and len(metrics) + len(externals) > 1 and signed is not None:
+        raise UserError(
+            f"--metric {signed}: may be negative, and a harmonic mean is undefined then; add --combine arithmetic"
+        )
     return Objectives(tasks, metrics, externals, fresh, find_combine(config.combine, len(tasks) + len(externals)))
 
 
@@ -196,11 +200,3 @@ def find_metrics(
             loaded[spec].check(task.split(split), f"{task.source}: {split}")
         wanted[name] = spec
     return {name: loaded[wanted[name]] for name in tasks}
-
-
-def _check_harmonic(config: SearchConfig, metrics: Mapping[str, Metric], externals: Mapping[str, External]) -> None:
-    signed = next((metric.name for metric in metrics.values() if metric.signed), None)
-    if config.combine == "harmonic" and len(metrics) + len(externals) > 1 and signed is not None:
-        raise UserError(
-            f"--metric {signed}: may be negative, and a harmonic mean is undefined then; add --combine arithmetic"
-        )

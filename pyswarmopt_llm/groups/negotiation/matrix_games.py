@@ -16,7 +16,7 @@ from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict, verdict
 from pyswarmopt_llm.groups.responses import Array
 from pyswarmopt_llm.tasks import Item
 
-DISAGREEMENT = 0.5  # share of a player's belief in the delivered answer that is left if another was announced
+DISAGREEMENT = 0.5  # of a player's belief in the delivered answer is its payoff if another was announced
 
 
 def leader_and_follower(context: GroupContext) -> Decide:
@@ -57,13 +57,9 @@ class Commitment:
 def bargain(leader: ArrayLike, follower: ArrayLike) -> Commitment:
     """The leader announces an answer (or a lottery over answers), the follower delivers one.
 
-    Both get their own belief in the answer delivered, and only half of it (`DISAGREEMENT`) if another was announced. So
-    the leader prevails with an answer in which the follower believes at least half as much as in its own best;
-    otherwise the follower's best is delivered. The payoffs are ours; solved by `stackelberg`.
-
-    Args:
-        leader: (K,) beliefs.
-        follower: (K,) beliefs.
+    Both get their own belief, (K,), in the answer delivered, and only half of it (`DISAGREEMENT`) if another was
+    announced. So the leader prevails with an answer in which the follower believes at least half as much as in its own
+    best; otherwise the follower's best is delivered. The payoffs are ours; solved by `stackelberg`.
 
     Example:
         >>> bargain([0.7, 0.2, 0.1], [0.3, 0.5, 0.2]).response, bargain([0.7, 0.2, 0.1], [0.1, 0.8, 0.1]).response

@@ -54,14 +54,12 @@ def agreed(ballots: Sequence[str | None]) -> bool:
 def pass_on(
     own: Argument, others: Sequence[Argument], passed: str, budget: int, count: Callable[[str], int]
 ) -> list[str]:
-    """The arguments that a member reads.
+    """The arguments that a member reads; blank ones are ignored.
 
     Args:
-        own: the member's ballot and wording.
-        others: those of the others; blank ones are ignored.
-        passed: ``supported``: one argument for each answer, the answer with most support first; ``different``: only
-            arguments for other answers, the wording least similar to the own one first (Jaccard distance). Ties go to
-            the first-listed.
+        own, others: ballot and wording of the member and of the others.
+        passed: ``supported``: one argument per answer, by support; ``different``: only arguments for other answers, the
+            least similar wording first (Jaccard distance). Ties go to the first-listed.
         budget: maximum tokens in total; an argument that does not fit is dropped, never cut.
         count: tokens of a text.
 

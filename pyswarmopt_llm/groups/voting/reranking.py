@@ -104,7 +104,7 @@ def max_logits(preferences: ArrayLike) -> list[float]:
 
 
 def compare_all(judge: Member, responses: Responses) -> list[tuple[Outcome[str | None], int]]:
-    """Per item the candidates by `max_logits` of the judge's preferences, and the tokens of the comparisons."""
+    """Per item the outcome by `max_logits` of the judge's preferences, and the tokens of the comparisons."""
     texts = [list(candidates(responses, i).values()) for i in range(len(responses.items))]
     pairs = [(i, a, b) for i, own in enumerate(texts) for a, b in itertools.permutations(range(len(own)), 2)]
     prompts = [_comparison_prompt(responses.items[i], texts[i][a], texts[i][b]) for i, a, b in pairs]
@@ -133,7 +133,7 @@ def _settled(responses: Responses, i: int, scores: dict[str, float]) -> Outcome[
 
 
 def _with_answer(outcome: Outcome[str | None], answer: str | None) -> Outcome[str | None]:
-    """The same ballots with an answer that did not come from their scores."""
+    """The same ballots with another answer."""
     agreement = sum(ballot == answer for ballot in outcome.ballots) / len(outcome.ballots)
     return replace(outcome, answer=answer, tied=(), agreement=agreement)
 

@@ -50,7 +50,7 @@ def ranked(context: GroupContext, rule: str) -> Decide:
 
 
 def rankings_of(responses: Responses, i: int) -> list[Ranking]:
-    """Each member's ranking of the options of item i, best first, ties in option order; empty for an abstention."""
+    """Each member's ranking of the options of item i, ties in option order; empty for an abstention."""
     rankings: list[Ranking] = []
     for row, ballot in zip(responses.answers, responses.ballots[i], strict=True):
         scores = row[i].scores

@@ -69,16 +69,11 @@ class Endpoint:
         for name in ("URL", "MODEL"):
             if not given.get(name):
                 raise UserError(f"--metric judge: {_PREFIX}{name} is not set; set it to the endpoint's {name.lower()}")
-        prices = _numbers(given, "PRICES", 2)
-        minute, timeout = _numbers(given, "PER_MINUTE", 1), _numbers(given, "TIMEOUT", 1)
-        return cls(
-            given["URL"].rstrip("/"),
-            given["MODEL"],
-            given.get("KEY", ""),
-            minute[0] if minute else cls.per_minute,
-            (prices[0], prices[1]) if prices else None,
-            timeout[0] if timeout else cls.timeout,
-        )
+        options: dict[str, Any] = {"key": given.get("KEY", "")}
+        for name, count in (("PER_MINUTE", 1), ("TIMEOUT", 1), ("PRICES", 2)):
+            if numbers := _numbers(given, name, count):
+                options[name.lower()] = numbers[0] if count == 1 else numbers
+        return cls(given["URL"].rstrip("/"), given["MODEL"], **options)
 
 
 _PREFIX = "SWARM_LLM_JUDGE_"
@@ -300,15 +295,15 @@ def _retry_after(header: str | None) -> float | None:
         return None
 
 
-def _numbers(given: Mapping[str, str], name: str, count: int) -> list[float]:
+def _numbers(given: Mapping[str, str], name: str, count: int) -> tuple[float, ...]:
     """The positive numbers of a variable; none if it is not set."""
     text = given.get(name, "")
     if not text:
-        return []
+        return ()
     try:
-        found = [float(part) for part in text.split(",")]
+        found = tuple(float(part) for part in text.split(","))
     except ValueError:
-        found = []
+        found = ()
     if len(found) != count or not all(value >= 0 for value in found) or (count == 1 and found[0] == 0):
         raise UserError(f"{_PREFIX}{name}={text}: give {count} positive number{'s' * (count > 1)}, separated by commas")
     return found

@@ -115,4 +115,4 @@ def context_of(
         Scripted(name, rows, questions=questions.get(name, ()), gives_scores=name not in without_scores)
         for name, rows in probabilities.items()
     ]
-    return GroupContext(members, task, "letter", settings, judge)
+    return GroupContext(members, task, "letter", settings or StrategySettings(), judge)
