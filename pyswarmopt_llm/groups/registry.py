@@ -95,7 +95,7 @@ VOTES = _table(
              "Woods, Kegelmeyer and Bowyer 1997", "voting.routing:by_neighbours", {"dev", "embeddings"}),
     Strategy("route-likelihood", "by the experts' likelihood of the question (Mavromatis 2024)",
              "Mavromatis et al. 2024, arXiv 2404.11531", "voting.routing:by_likelihood", {"dev", "likelihoods"}),
-    Strategy("repaired", "majority; unreadable answers are asked for again",
+    Strategy("repaired", "majority; unreadable answers are requested again",
              "none", "voting.cleaning:repaired"),
     Strategy("rank-pairs", "a judge compares all pairs (Jiang 2023)",
              "Jiang, Ren and Lin 2023, arXiv 2306.02561", "voting.reranking:rank_pairs"),

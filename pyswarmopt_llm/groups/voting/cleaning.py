@@ -49,7 +49,7 @@ def position_bias(scores: Array) -> Array:
 
 
 def repaired(context: GroupContext) -> Decide:
-    """A majority vote; a member without a readable answer is asked once more, for the answer alone, else abstains."""
+    """A majority vote; a member without a readable answer is queried once more, for the answer alone."""
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
         responses = context.collect(items)
