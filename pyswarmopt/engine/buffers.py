@@ -25,12 +25,9 @@ FEW_NUMBERS = 2**12  # up to which a comparison in Python beats one in torch
 class Lender:
     """Hands out an array without copying it, and reuses a buffer that has no other reference for the next one.
 
-    What was lent stays as it is for as long as somebody refers to it, or to a view of it: the next array then goes to
-    other memory, if possible to that of the one before the last. An ask, evaluate, tell loop so has two arrays of
-    positions that take turns, and no fresh memory, which costs more to map than to fill.
-
-    Args:
-        storage: where that other memory comes from.
+    What was lent does not change while there is a reference to it or to a view of it: the next array then goes to other
+    memory, if possible to that of the one before the last. An ask, evaluate, tell loop so alternates between two arrays
+    of positions and needs no fresh memory, which costs more to map than to fill.
     """
 
     def __init__(self, storage: Storage = IN_MEMORY) -> None:
@@ -52,11 +49,7 @@ class Lender:
             self._former = self._like(x), lambda: None
 
     def buffer_after(self, x: Tensor) -> Tensor:
-        """Memory for the array after x: that of x unless a loan of it is in use.
-
-        Raises:
-            StorageError: the disk is full; everything is as it was.
-        """
+        """Memory for the array after x: that of x unless a loan of it is in use. A full disk changes nothing."""
         lent, former = self._lent, self._former
         if lent is None or lent[0] is not x or lent[1]() is None:
             self._lent = None
@@ -72,10 +65,6 @@ class Lender:
 
 class Buffers:
     """What the backends keep of a state's memory from move to move.
-
-    Args:
-        state: the swarm.
-        storage: where its large tensors are.
 
     Attributes:
         in_numpy: whether NumPy can work on the tensors: those on the CPU, of a dtype that it has.
@@ -142,6 +131,3 @@ class Buffers:
         buffer = self.for_next()
         if buffer is not self._state.positions:
             self._state.positions = buffer.copy_(self._state.positions)
-
-
-__all__ = ["NUMPY_DTYPES", "Buffers", "Lender"]

@@ -4,7 +4,7 @@ Notation: x positions, v velocities, p personal bests, g the best and w the wors
 better. The values of all symbols: `algorithms.model_swarms`; the terms d_k of the velocity: `parts.velocity`.
 
 This backend moves swarms on a GPU, in bfloat16 or with terms that look at the whole swarm, and single particles. The
-others, `chunked` and `compiled`, give the same numbers to the bit.
+others, `chunked` and `compiled`, give the same numbers bit for bit.
 """
 
 from __future__ import annotations
@@ -57,18 +57,10 @@ def move(
     rows: slice = EVERY,
     out: Tensor | None = None,
 ) -> None:
-    """Move particles on the p, g and w of the previous iteration.
+    """Move some particles, the rows, on the p, g and w of the previous iteration.
 
-    ``v <- (1/C) sum_k r_k phi_k d_k``, in the paper over d = v, p - x, g - x and x - w, and ``x <- x + lambda v``.
-
-    Args:
-        state: the swarm after an evaluation.
-        recipe: the algorithm.
-        factors: the coefficients of coming moves; None: drawn for this move alone.
-        generator: a CPU generator.
-        box: the bounds, if there are any; the paper has none.
-        rows: the particles that move.
-        out: receives the new positions; default: in place.
+    ``v <- (1/C) sum_k r_k phi_k d_k``, in the paper over d = v, p - x, g - x and x - w, and ``x <- x + lambda v``. The
+    coefficients are drawn for this move alone unless `factors` has them; the new positions go to `out`, or in place.
     """
     k, rule = max(state.age - 1, 0), recipe.velocity
     lambda_k = recipe.schedule(k)  # lambda after k times lambda <- phi_lambda lambda
@@ -111,16 +103,10 @@ def _some(array: Tensor, rows: slice) -> Tensor:
 
 
 def remember(state: State, recipe: Recipe, at: Arrays, costs: Floats, evaluated: Bools | None = None) -> None:
-    """Take in the costs of one iteration: p, g and w change on strict improvement only.
+    """Take in the costs at x, (N,), which the state owns from now on: p, g and w change on strict improvement only.
 
-    A cost that is not finite counts as the worst possible and never becomes p, g or w.
-
-    Args:
-        state: the swarm.
-        recipe: says what becomes of dropped particles, and which of equally bad new worsts counts.
-        at: the arrays of the state.
-        costs: (N,) costs at x; the state owns them from now on.
-        evaluated: (N,) mask of the particles that were not dropped; None: all were evaluated.
+    A cost that is not finite counts as the worst possible and never becomes p, g or w. `evaluated` is a mask, (N,), of
+    the particles that were not dropped; None: all.
     """
     counted: Bools | None = None
     if evaluated is not None:
@@ -179,6 +165,3 @@ def send_back(state: State, at: Arrays, rows: Bools) -> None:
 def stop(state: State, recipe: Recipe) -> dict[str, float]:
     """The recipe's reasons to stop, g unchanged for c iterations or K iterations in the paper, with their values."""
     return stopping.reasons(recipe.stop, state)
-
-
-__all__ = ["Arrays", "move", "remember", "remember_extremes", "send_back", "stop", "tensors"]
