@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pyswarmopt.algorithms.covariant import EigenFactors
+from pyswarmopt.algorithms.covariant import covariant
 from pyswarmopt.algorithms.quadratic_model import FULL_UP_TO, fit, unknowns
-from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
+from pyswarmopt.algorithms.recipe import Recipe, keeps_options
 from pyswarmopt.base.state import Floats, State
-from pyswarmopt.parts import boundary
-from pyswarmopt.parts.restart import RestartSwarm
-from pyswarmopt.parts.topology import BetterInformants, Topology
+from pyswarmopt.parts.topology import Topology
 from pyswarmopt.parts.velocity import Snapshot, VelocityRule
 
 ARCHIVE, RADIUS = "archive", "radius"  # entries of `State.memory`
@@ -128,11 +126,10 @@ def surrogate(
         >>> pso.minimize(pso.functions.rosenbrock, [(-5, 5)] * 3, recipe="surrogate", max_evals=600, seed=0).fun < 1e-6
         True
     """
-    return compose(
+    recipe = covariant(inertia, cognitive, social, damping, share, population, growth, patience)
+    return replace(
+        recipe,
         name="surrogate",
-        velocity=Scouted(EigenFactors(inertia, cognitive, social, damping)),
-        topology=ModelInformant(BetterInformants(share), radius, memory),
-        boundary=boundary.clip,
-        restart=RestartSwarm(patience=patience, growth=growth),
-        population=population,
+        velocity=Scouted(recipe.velocity),
+        topology=ModelInformant(recipe.topology, radius, memory),
     )

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from pyswarmopt.base.state import State
 from pyswarmopt.base.storage import IN_MEMORY, Storage
-from pyswarmopt.engine.reference import Arrays, tensors
+from pyswarmopt.engine.reference import tensors
+from pyswarmopt.parts.velocity import Snapshot
 
 Loan = tuple[Tensor, Callable[[], np.ndarray | None]]  # what was lent, and the array that exists while it is in use
 
@@ -79,14 +80,14 @@ class Buffers:
     def renew(self) -> None:
         """Forget everything about a former population."""
         self._viewed: tuple[Any, ...] = (None,) * 5  # the tensors of which `_arrays` are views
-        self._arrays: Arrays
+        self._arrays: Snapshot
         self.plain = False
         self._copied: tuple[Tensor | None, npt.NDArray[Any]] = None, np.empty(0)
         self._lender = Lender(self._storage)
         self._lender.reserve(self._state.positions)
         self.arrays()  # the views of the former population would keep its memory
 
-    def arrays(self) -> Arrays:
+    def arrays(self) -> Snapshot:
         """The large arrays, in NumPy if possible; kept, since making views costs as much as using them."""
         st = self._state
         if not self.in_numpy:
@@ -101,7 +102,7 @@ class Buffers:
         ):
             self._viewed = st.positions, st.velocities, st.best_positions, st.leader_position, st.worst_position
             x, v, p, g, w = (tensor.numpy() for tensor in self._viewed)
-            self._arrays = Arrays(x, v, p, g[None], w[None])
+            self._arrays = Snapshot(x, v, p, g[None], w[None])
             self.plain = all(array.flags.c_contiguous for array in self._arrays)
         return self._arrays
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -29,20 +29,10 @@ from pyswarmopt.parts.velocity import BlockRule, Snapshot
 ONE = np.array(1)  # added in a third of the time of a Python number
 
 
-class Arrays(NamedTuple):
-    """x, v, p, (N, D), and the rows g and w, (1, D): a state's tensors, or NumPy arrays on the same memory."""
-
-    x: Any
-    v: Any
-    p: Any
-    g: Any
-    w: Any
-
-
-def tensors(state: State) -> Arrays:
-    """The large arrays of a state as they are."""
+def tensors(state: State) -> Snapshot:
+    """The large arrays of a state as they are; g and w are rows, (1, D)."""
     rows = (tensor.unsqueeze(0) for tensor in (state.leader_position, state.worst_position))
-    return Arrays(state.positions, state.velocities, state.best_positions, *rows)
+    return Snapshot(state.positions, state.velocities, state.best_positions, *rows)
 
 
 # ---- steps 1 and 2: move ----
@@ -102,7 +92,7 @@ def _some(array: Tensor, rows: slice) -> Tensor:
 # ---- step 2: evaluate and remember ----
 
 
-def remember(state: State, recipe: Recipe, at: Arrays, costs: Floats, evaluated: Bools | None = None) -> None:
+def remember(state: State, recipe: Recipe, at: Snapshot, costs: Floats, evaluated: Bools | None = None) -> None:
     """Take in the costs at x, (N,), which the state owns from now on: p, g and w change on strict improvement only.
 
     A cost that is not finite counts as the worst possible and never becomes p, g or w. `evaluated` is a mask, (N,), of
@@ -131,7 +121,7 @@ def remember(state: State, recipe: Recipe, at: Arrays, costs: Floats, evaluated:
 
 
 def remember_extremes(
-    state: State, recipe: Recipe, at: Arrays, best: tuple[Floats, Any], worst: tuple[Floats, Any]
+    state: State, recipe: Recipe, at: Snapshot, best: tuple[Floats, Any], worst: tuple[Floats, Any]
 ) -> None:
     """Update g, the best of all and w, given costs with the index of the lowest one, and of the highest one."""
     costs, i = best
@@ -156,7 +146,7 @@ def remember_extremes(
 # ---- step 3: restart; step 4: stop ----
 
 
-def send_back(state: State, at: Arrays, rows: Bools) -> None:
+def send_back(state: State, at: Snapshot, rows: Bools) -> None:
     """x <- p, v <- 0 for some particles, (N,) mask: those whose p has not changed for c_r iterations."""
     copy_rows(at.p, at.x, rows)
     copy_rows(ZERO, at.v, rows)
