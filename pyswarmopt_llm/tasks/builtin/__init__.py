@@ -134,7 +134,7 @@ def builtin_training_items(name: str, n: int, seed: int = 0) -> tuple[Item, ...]
 
     Example:
         >>> builtin_training_items("requests-library", 1)[0].choices
-        {'A': 'become a member', 'B': 'settle a fine', 'C': 'suggest a purchase', 'D': 'extend a loan'}
+        {'A': 'settle a fine', 'B': 'borrow digital media', 'C': 'extend a loan', 'D': 'reserve a title'}
     """
     return _items(name, _lookup(name), "train", n, seed)
 

@@ -24,7 +24,7 @@ def maker(business: str) -> Maker:
     Example:
         >>> draft = maker("library")(random.Random(0))
         >>> draft.answer, draft.distractors
-        ('report a damaged item', ('become a member', 'settle a fine', 'suggest a purchase'))
+        ('settle a fine', ('suggest a purchase', 'extend a loan', 'become a member'))
     """
 
     def make(rng: random.Random) -> Draft:
