@@ -96,8 +96,8 @@ def minimize(
             `Result.algorithm` says what ran.
         population: particles; it does not change the algorithm. Default: the recipe's; `MemeticSwarm` chooses its
             own, and an asynchronous search has at least as many as workers.
-        max_evals: the most calls of `fun`, never exceeded. Default: 1000 * D if `max_iter` is not given
-            either and the recipe has no stop rule of its own. With constraints, points that break one count too.
+        max_evals: the most calls of `fun`, never exceeded. Default: 1000 * D if neither `max_iter` nor `timeout` is
+            given and the recipe has no stop rule of its own. With constraints, points that break one count too.
         max_iter: the most moves; takes the place of the recipe's own limit.
         target: stop when the best value is at least as good.
         seed: the same seed gives the same search; None takes one from the operating system.
@@ -137,7 +137,7 @@ def minimize(
             one dict if they take a single parameter of another name; with ``vectorized=True`` `fun` gets a list of
             dicts. `Result.params` has the best ones. `x0` may then be such a dict, or several.
         args: further arguments of `fun`: ``fun(x, *args)``.
-        timeout: seconds after which no call of `fun` begins.
+        timeout: seconds after which no call of `fun` begins; a search that goes on from a checkpoint has them anew.
         evaluation_timeout: seconds after which a call of `fun` fails with TimeoutError, as `on_error` says; for
             workers=1 in the main thread and for processes.
 

@@ -71,7 +71,8 @@ class Search:
         recipe = _algorithm(options, Problem(dim, bool(self._constraints), discrete))
         self._algorithm = name_of(recipe)
         max_evals = options.max_evals
-        if max_evals is None and options.max_iter is None and not (recipe is not None and recipe.stop):
+        limited = options.max_iter is not None or options.timeout is not None or (recipe is not None and recipe.stop)
+        if max_evals is None and not limited:
             max_evals = 1000 * dim
         self._max_evals = max_evals
         self._target = options.target

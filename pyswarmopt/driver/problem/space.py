@@ -160,8 +160,8 @@ class Space:
 
     Example:
         >>> space = Space({"lr": log(1e-4, 1.0), "layers": integer(1, 8), "opt": ["adam", "sgd"], "batch": 32})
-        >>> space.decode([math.log(0.01), 3.0, 1.0])
-        {'lr': 0.01, 'layers': 3, 'opt': 'sgd', 'batch': 32}
+        >>> space.decode([math.log(0.25), 3.0, 1.0])
+        {'lr': 0.25, 'layers': 3, 'opt': 'sgd', 'batch': 32}
     """
 
     def __init__(self, given: Mapping[str, Any]) -> None:

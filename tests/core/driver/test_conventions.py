@@ -92,6 +92,11 @@ def test_no_call_begins_after_the_timeout(monkeypatch, recipe):
     assert r.fun == bowl(r.x)
 
 
+def test_a_timeout_alone_is_the_only_limit(monkeypatch):
+    r = pso.minimize(Clock(monkeypatch), [(-5, 5)], "constriction", seed=0, timeout=1200)
+    assert r.nfev == 1200 and list(r.stop) == ["max_time"]
+
+
 def test_the_timeout_holds_in_an_asynchronous_search(monkeypatch):
     fun = Clock(monkeypatch)
     r = pso.minimize(fun, BOX, max_evals=500, seed=0, timeout=25, asynchronous=True)
