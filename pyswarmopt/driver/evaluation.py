@@ -14,14 +14,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from pyswarmopt.base.checkpoint import check
+from pyswarmopt.base.state import Bools, Floats
 from pyswarmopt.driver.workers import MapLike, Workers
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 Objective = Callable[[Any], Any]
 OnError = Literal["raise", "worst"] | tuple[Literal["retry"], int]
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from pyswarmopt.base.state import Bools, Floats
+
 BINS = 10  # of a real parameter, and of an integer with more values
 PRIOR = 1.0  # evaluations without an effect, added to each bin: the penalty of the ridge regression
 
 
-def main_effects(x: Floats, values: Floats, low: Floats, high: Floats, whole: npt.NDArray[np.bool_]) -> Floats:
+def main_effects(x: Floats, values: Floats, low: Floats, high: Floats, whole: Bools) -> Floats:
     """Shares of the variance that the parameters explain one by one, (D,), adding up to 1.
 
     The first-order terms of a functional analysis of variance (Hooker 2007, J. Comput. Graph. Stat. 16(3); Hutter, Hoos

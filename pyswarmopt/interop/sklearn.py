@@ -80,6 +80,16 @@ class SwarmSearchCV(BaseSearchCV):
         tags.target_tags = get_tags(self.estimator).target_tags
         return tags
 
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
+        """Search, then fit the best candidate on all data.
+
+        Raises:
+            ValueError: the estimator needs y, and it is None.
+        """
+        if y is None and get_tags(self.estimator).target_tags.required:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        return super().fit(X, y, **params)
+
     def _run_search(self, evaluate_candidates: Callable[[list[dict[str, Any]]], dict[str, Any]]) -> None:
         """scikit-learn's hook: candidates in, all results so far out."""
         if self.n_iter < 2:
