@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pyswarmopt.driver.history import History, ParticleRecord, Record
     from pyswarmopt.driver.multi import pareto
     from pyswarmopt.driver.multi.multiobjective import MultiResult, minimize_multi
+    from pyswarmopt.driver.problem.space import Space, fixed, integer, log, when
     from pyswarmopt.driver.result import Result
     from pyswarmopt.hybrid.memetic import MemeticSwarm
     from pyswarmopt.inspect import diagnostics, plot
@@ -48,6 +49,7 @@ _HOME = {
     "Record": "driver.history",
     "Result": "driver.result",
     "Snapshot": "parts.velocity",
+    "Space": "driver.problem.space",
     "Step": "inspect.recorder",
     "Swarm": "swarm",
     "Term": "parts.velocity",
@@ -57,11 +59,14 @@ _HOME = {
     "compose": "algorithms.recipe",
     "diagnose": "inspect.diagnostics",
     "diagnostics": "inspect.diagnostics:",
+    "fixed": "driver.problem.space",
     "functions": "teaching.functions.functions:",
     "inertia": "parts.velocity",
     "initialise": "parts.initialise:",
+    "integer": "driver.problem.space",
     "interop": "interop:",
     "layer_of": "base.flat_view",
+    "log": "driver.problem.space",
     "maximize": "_minimize",
     "minimize": "_minimize",
     "minimize_multi": "driver.multi.multiobjective",
@@ -77,6 +82,7 @@ _HOME = {
     "stopping": "parts.stopping:",
     "topology": "parts.topology:",
     "velocity": "parts.velocity:",
+    "when": "driver.problem.space",
     "wrappers": "teaching.functions.wrappers:",
 }
 
@@ -107,6 +113,7 @@ __all__ = [
     "Record",
     "Result",
     "Snapshot",
+    "Space",
     "Step",
     "Swarm",
     "Term",
@@ -117,11 +124,14 @@ __all__ = [
     "compose",
     "diagnose",
     "diagnostics",
+    "fixed",
     "functions",
     "inertia",
     "initialise",
+    "integer",
     "interop",
     "layer_of",
+    "log",
     "maximize",
     "minimize",
     "minimize_multi",
@@ -137,5 +147,6 @@ __all__ = [
     "stopping",
     "topology",
     "velocity",
+    "when",
     "wrappers",
 ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from typing import Any, Literal, ParamSpec
 
 import numpy.typing as npt
@@ -22,16 +24,46 @@ from pyswarmopt.driver.workers import MapLike
 P = ParamSpec("P")
 
 
+# What other libraries call an argument, and ours.
+FOREIGN = {
+    "budget": "max_evals", "callbacks": "callback", "cons": "constraints", "disp": "progress", "dimensions": "bounds",
+    "f": "fun", "func": "fun", "initial_point": "x0", "iters": "max_iter", "maxeval": "max_evals",
+    "maxevals": "max_evals", "maxfev": "max_evals", "maxfun": "max_evals", "maxfevals": "max_evals",
+    "maxiter": "max_iter", "n_calls": "max_evals", "n_iter": "max_iter", "n_jobs": "workers",
+    "n_particles": "population", "n_trials": "max_evals", "num_workers": "workers", "objective": "fun",
+    "param_distributions": "space", "popsize": "population", "pop_size": "population", "random_state": "seed",
+    "rng": "seed", "show_progress": "progress", "swarmsize": "population", "swarm_size": "population",
+    "verbose": "progress",
+}  # fmt: skip
+
+
+def _spelled(function: Callable[P, Result]) -> Callable[P, Result]:
+    """Have arguments of another name answered by ours."""
+    ours = list(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Result:
+        for name in kwargs:
+            if name not in ours:
+                near = difflib.get_close_matches(name, [*ours, *FOREIGN], 1, 0.7)
+                hint = f"; here it is {FOREIGN.get(near[0], near[0])}=" if near else f"; there is {', '.join(ours)}"
+                raise TypeError(f"{function.__name__}() has no argument {name}{hint}")
+        return function(*args, **kwargs)
+
+    return call
+
+
+@_spelled
 def minimize(
     fun: Objective,
-    bounds: Any,
+    bounds: Any = None,
     recipe: str | Recipe | None = None,
     population: int | None = None,
     max_evals: int | None = None,
     max_iter: int | None = None,
     target: float | None = None,
     seed: int | None = None,
-    workers: int | str | MapLike = 1,
+    workers: int | str | MapLike | Executor = 1,
     vectorized: bool | Literal["auto"] = "auto",
     callback: Callback | None = None,
     x0: Start | None = None,
@@ -42,17 +74,21 @@ def minimize(
     constraints: Any = None,
     categorical: npt.ArrayLike | None = None,
     noisy: bool = False,
-    history: Granularity = "iteration",
+    history: Granularity | None = None,
     asynchronous: bool = False,
+    space: Mapping[str, Any] | None = None,
+    args: tuple[Any, ...] = (),
+    timeout: float | None = None,
+    evaluation_timeout: float | None = None,
 ) -> Result:
-    """Find the point of a box where `fun` is smallest.
+    """Find the point of a box, or the parameters of a space, where `fun` is smallest.
 
     Args:
         fun: ``(D,) float64 array -> float``, or ``(m, D) -> (m,)``; it gets copies. One that raises TypeError or
             AttributeError on arrays is tried with torch tensors (CPU, float64). A value that is not finite counts
             as the worst possible.
         bounds: D pairs (low, high) of finite numbers as in SciPy, or its `Bounds`, or two NumPy arrays (low, high); see
-            `pyswarmopt.boundary.make_box`.
+            `pyswarmopt.boundary.make_box`. Either this or `space`.
         recipe: a name, a `Recipe`, or None: what does best in docs/evidence.md. That is `MemeticSwarm` (descents by
             differences beside a swarm that adapts its covariance) for a deterministic function of real coordinates,
             however many; `recipes.covariant` with integers, categories or constraints; `recipes.surrogate` with noise
@@ -60,27 +96,29 @@ def minimize(
             `Result.algorithm` says what ran.
         population: particles; it does not change the algorithm. Default: the recipe's; `MemeticSwarm` chooses its
             own, and an asynchronous search has at least as many as workers.
-        max_evals: the most calls of `fun`, never exceeded. Default: 1000 * D if `max_iter` is not given
-            either and the recipe has no stop rule of its own. With constraints, points that break one count too.
+        max_evals: the most calls of `fun`, never exceeded. Default: 1000 * D if neither `max_iter` nor `timeout` is
+            given and the recipe has no stop rule of its own. With constraints, points that break one count too.
         max_iter: the most moves; takes the place of the recipe's own limit.
         target: stop when the best value is at least as good.
         seed: the same seed gives the same search; None takes one from the operating system.
-        workers: a number of threads, "threads:N", "processes:N", "ray", or a map-like callable; the result is
-            the same (see `pyswarmopt.driver.workers.Workers`).
+        workers: a number of threads (-1: one for each core), "threads:N", "processes:N", "ray", an executor, or a
+            map-like callable; the result is the same (see `pyswarmopt.driver.workers.Workers`).
         vectorized: whether `fun` takes (m, D); "auto" tries (see `pyswarmopt.driver.evaluation.Evaluator`).
         callback: called with the result so far after each iteration; return True, or raise StopIteration, to
             stop.
         x0: a starting point, (D,), or several, (n, D); the `Result` of another run; or the path of a checkpoint,
             whose personal bests make up to half of the population. The rest is filled up by the recipe.
-        progress: show iteration, evaluations and best value on standard error.
+        progress: show a bar with the share of the budget used, the time left, evaluations and the best value on
+            standard error.
         on_error: what to do when `fun` raises: "raise", "worst" or ("retry", n).
         checkpoint: a file; written after each iteration, and if it exists the search goes on from there, to
             the bit. Its best point is evaluated once more then, which is not counted: a file of another objective is
             refused; a changed source of `fun` that gives the same value is a warning.
         integrality: (D,) mask of the coordinates that are integers, or one truth value for all: they are rounded for
             `fun` and in the result.
-        constraints: one or several: callables g with g(x) <= 0 where x is allowed, and SciPy's `LinearConstraint`
-            and `NonlinearConstraint`; see `pyswarmopt.driver.constraints`. `fun` is not called where one is broken,
+        constraints: one or several: callables g with g(x) <= 0 where x is allowed, SciPy's `LinearConstraint` and
+            `NonlinearConstraint`, and SciPy's dicts, where "ineq" means g(x) >= 0; see
+            `pyswarmopt.driver.problem.constraints`. `fun` is not called where one is broken,
             unless no feasible point was found at all: then once, for the result.
         categorical: (D,) mask of the coordinates whose whole numbers low, low + 1, ..., high are labels without
             an order; for a list of choices, use the label as its index.
@@ -89,15 +127,25 @@ def minimize(
             end, and as many to evaluate the chosen one afresh, for `Result.fun` and `Result.fun_stderr`.
             `target` then means the mean, by two standard errors.
         history: "iteration", "best" (only improvements), "particles" (every evaluation), or k: every k-th iteration.
+            Default: "iteration", with `space` "particles".
         asynchronous: a particle moves as soon as its own value is there, on what is known by then, so that workers
             of unequal speed are always busy. An iteration is then as many evaluations as there are particles, and
             what has begun is waited for in the end. The result depends on the order in which the workers answer,
             unless there is one. `fun` must take one point at a time; not with `noisy`, nor with a map as workers.
+        space: parameters by name in place of `bounds`: ``(low, high)`` a real number, ``[a, b]`` a choice, `pso.log`,
+            `pso.integer`, `pso.fixed` and `pso.when`. `fun` and the constraints get them as keyword arguments, or as
+            one dict if they take a single parameter of another name; with ``vectorized=True`` `fun` gets a list of
+            dicts. `Result.params` has the best ones. `x0` may then be such a dict, or several.
+        args: further arguments of `fun`: ``fun(x, *args)``.
+        timeout: seconds after which no call of `fun` begins; a search that goes on from a checkpoint has them anew.
+        evaluation_timeout: seconds after which a call of `fun` fails with TimeoutError, as `on_error` says; for
+            workers=1 in the main thread and for processes.
 
     Ctrl-C ends the search: the result so far comes back, with ``success=False`` and ``message="interrupted"``, and
     the calls of the iteration under way are lost.
 
     Raises:
+        TypeError: an argument of another name; that of another library is answered by ours.
         ValueError: arguments that do not make sense or do not fit the checkpoint.
         Exception: whatever `fun` raises, if `on_error` says so, and what a constraint raises.
 
@@ -112,11 +160,21 @@ def minimize(
         >>> r = pso.minimize(pso.functions.sphere, [(-5, 5)] * 2, constraints=lambda x: 1 - x.sum(), seed=1)
         >>> abs(r.fun - 0.5) < 0.01, r.maxcv
         (True, 0.0)
+
+        Parameters by name:
+
+        >>> space = {"lr": pso.log(1e-5, 1.0), "layers": pso.integer(1, 8), "opt": ["adam", "sgd"]}
+        >>> def loss(lr, layers, opt):
+        ...     return abs(lr - 0.01) + abs(layers - 3) + (opt == "sgd")
+        >>> r = pso.minimize(loss, space=space, max_evals=600, seed=1)
+        >>> r.params["layers"], r.params["opt"], r.fun < 0.01
+        (3, 'adam', True)
     """
     return _run(
         Options(
             fun, bounds, recipe, population, max_evals, max_iter, target, seed, workers, vectorized, callback,
             x0, progress, on_error, checkpoint, integrality, constraints, categorical, noisy, history, asynchronous,
+            space, args, timeout, evaluation_timeout,
         )
     )  # fmt: skip
 
@@ -137,6 +195,7 @@ def _called_like(other: Callable[P, Result]) -> Callable[[Callable[..., Result]]
     return signed
 
 
+@_spelled
 @_called_like(minimize)
 def maximize(**arguments: Any) -> Result:
     """Find the point of a box where `fun` is largest; arguments and result are those of `minimize`.

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyswarmopt.driver.constraints import ranked
 from pyswarmopt.driver.evaluation import Floats, Outcome
 from pyswarmopt.driver.options import Options
+from pyswarmopt.driver.problem.constraints import ranked
 from pyswarmopt.driver.search import Search
 from pyswarmopt.swarm import Swarm, Ticket
 
@@ -57,13 +57,14 @@ class AsynchronousSearch(Search):
         self._again = []
         capacity = self._evaluator.workers.capacity()
         while swarm.rounds == began and not swarm.stop():
-            ticket = swarm.ask_one() if len(self._calls) < capacity and self._evaluator.left else None
+            free = len(self._calls) < capacity and self._evaluator.left and not self._evaluator.late
+            ticket = swarm.ask_one() if free else None
             if ticket is not None:
                 self._send(ticket)
             elif self._calls:
                 self._hear()
             else:
-                break  # the budget is spent
+                break  # the budget or the time is spent
 
     def _finish(self, stop: dict[str, float]) -> dict[str, float]:
         if not (self._calls or self._told):

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
+import signal
 import sys
-from collections.abc import Callable
-from concurrent.futures import Future
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from pyswarmopt.base.checkpoint import check
+from pyswarmopt.base.state import Bools, Floats
 from pyswarmopt.driver.workers import MapLike, Workers
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 Objective = Callable[[Any], Any]
 OnError = Literal["raise", "worst"] | tuple[Literal["retry"], int]
 
@@ -35,13 +37,34 @@ class _Call:
 
     fun: Objective
     tensors: bool = False
+    seconds: float | None = None
 
     def __call__(self, x: Floats) -> Outcome:
         try:
-            value = self.fun(torch.tensor(x) if self.tensors else x.copy())
+            with _at_most(self.seconds):
+                value = self.fun(torch.tensor(x) if self.tensors else x.copy())
         except Exception as error:  # whatever a user's objective raises is the business of on_error
             return Outcome(None, error)
         return Outcome(value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value, None)
+
+
+@contextmanager
+def _at_most(seconds: float | None) -> Iterator[None]:
+    """Raise TimeoutError in what takes longer; in the main thread of a process, where signals arrive."""
+    if seconds is None:
+        yield
+        return
+
+    def end(number: int, frame: Any) -> None:
+        raise TimeoutError(f"fun took longer than evaluation_timeout={seconds} s")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 class Evaluator:
@@ -77,7 +100,7 @@ class Evaluator:
         self,
         fun: Objective,
         vectorized: bool | Literal["auto"] = "auto",
-        workers: int | str | MapLike = 1,
+        workers: int | str | MapLike | Executor = 1,
         on_error: OnError = "raise",
         max_evals: float = math.inf,
         outputs: int | None = None,
@@ -93,10 +116,32 @@ class Evaluator:
         self.max_evals = max_evals
         self._fun = fun
         self._known: _Call | None = None
+        self._deadline = math.inf
+        self._seconds: float | None = None
         self.shape = () if outputs is None else (outputs,)
         self._forgive, self._retries = _read_on_error(on_error)
         self.workers = Workers(workers)
         self.workers.check(fun)
+
+    def limit_time(self, deadline: float, seconds: float | None) -> None:
+        """Begin no call after `deadline`, by `time.monotonic`, and let none take longer than `seconds`: it then fails.
+
+        Raises:
+            ValueError: calls that would be made where they cannot be interrupted.
+        """
+        if seconds is not None:
+            here = threading.current_thread() is threading.main_thread()
+            if self.workers.kind not in ("serial", "processes") or not here:
+                raise ValueError(
+                    "evaluation_timeout= interrupts calls in the main thread of a process only: use workers=1 or "
+                    "'processes:N'"
+                )
+        self._deadline, self._seconds = deadline, seconds
+
+    @property
+    def late(self) -> bool:
+        """Whether no call may begin any more."""
+        return time.monotonic() >= self._deadline
 
     @property
     def left(self) -> int:
@@ -152,7 +197,7 @@ class Evaluator:
         """
         if known and not self.vectorized:
             return value
-        outcome = _Call(self._fun, bool(self.tensors))(x)
+        outcome = self._one()(x)
         if outcome.error is None and self._fits(outcome.value):
             self.calls += 1
         else:  # a single point is not what it takes
@@ -199,7 +244,7 @@ class Evaluator:
 
     def _try_form(self, points: Floats, asked: bool | None, outcomes: dict[int, Outcome]) -> Outcome | None:
         """Try one point, then a batch, as far as `asked` leaves it open: None if it goes well, else the failure."""
-        call, failure = _Call(self._fun, bool(self.tensors)), None
+        call, failure = self._one(), None
         if not asked:
             failure = call(points[0])
             if failure.error is None and self._fits(failure.value):
@@ -246,9 +291,11 @@ class Evaluator:
 
     def _evaluate(self, points: Floats, which: list[int], outcomes: dict[int, Outcome]) -> None:
         which = which[: self.left]
-        if which:
-            found = self._batch(points[which]) if self.vectorized else self._one_by_one(points[which])
-            outcomes.update(zip(which, found, strict=True))
+        together = len(which) if self.vectorized or self._deadline == math.inf else self.workers.capacity()
+        while which and not self.late:
+            now, which = which[:together], which[together:]
+            found = self._batch(points[now]) if self.vectorized else self._one_by_one(points[now])
+            outcomes.update(zip(now, found, strict=True))
 
     def _one_by_one(self, points: Floats) -> list[Outcome]:
         self.calls += len(points)
@@ -256,8 +303,8 @@ class Evaluator:
 
     def _one(self) -> _Call:
         """The same object every time, so that workers elsewhere need be sent it once."""
-        if self._known is None:
-            self._known = _Call(self._fun, bool(self.tensors))
+        if self._known is None or self._known.tensors != bool(self.tensors):
+            self._known = _Call(self._fun, bool(self.tensors), self._seconds)
         return self._known
 
     def _batch(self, points: Floats) -> list[Outcome]:
@@ -265,7 +312,7 @@ class Evaluator:
         return self._call_batch(points)
 
     def _call_batch(self, points: Floats) -> list[Outcome]:
-        value, error = _Call(self._fun, bool(self.tensors))(points)
+        value, error = self._one()(points)
         if error is not None:
             return [Outcome(None, error)] * len(points)
         wanted = (len(points), *self.shape)

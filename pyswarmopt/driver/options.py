@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.algorithms import registry as recipes
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.driver.evaluation import Objective, OnError
 from pyswarmopt.driver.history import Granularity
+from pyswarmopt.driver.problem.constraints import listed
+from pyswarmopt.driver.problem.space import Space
 from pyswarmopt.driver.result import Result
 from pyswarmopt.driver.workers import MapLike, Workers
 from pyswarmopt.hybrid.memetic import MATRIX_DIM
 
 Callback = Callable[[Result], bool | None]
-Start = npt.ArrayLike | Result | str | os.PathLike[str]
+Start = npt.ArrayLike | Result | str | os.PathLike[str] | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 UNKNOWN_WORKERS = 40  # particles for as many workers as there may be
 TO_A_FEASIBLE_POINT = 20  # particles: ten converge before they find the thin feasible part of problem G06
@@ -33,14 +38,14 @@ class Options:
     """
 
     fun: Objective
-    bounds: Any
+    bounds: Any = None
     recipe: str | Recipe | None = None
     population: int | None = None
     max_evals: int | None = None
     max_iter: int | None = None
     target: float | None = None
     seed: int | None = None
-    workers: int | str | MapLike = 1
+    workers: int | str | MapLike | Executor = 1
     vectorized: bool | Literal["auto"] = "auto"
     callback: Callback | None = None
     x0: Start | None = None
@@ -51,8 +56,12 @@ class Options:
     constraints: Any = None
     categorical: npt.ArrayLike | None = None
     noisy: bool = False
-    history: Granularity = "iteration"
+    history: Granularity | None = None
     asynchronous: bool = False
+    space: Mapping[str, Any] | None = None
+    args: tuple[Any, ...] = ()
+    timeout: float | None = None
+    evaluation_timeout: float | None = None
     maximize: bool = False
 
     def __post_init__(self) -> None:
@@ -60,12 +69,69 @@ class Options:
             raise ValueError(f"max_evals={self.max_evals}: it must be at least 1")
         if self.max_iter is not None and self.max_iter < 0:
             raise ValueError(f"max_iter={self.max_iter}: it must not be negative")
+        for name in ("timeout", "evaluation_timeout"):
+            seconds = getattr(self, name)
+            if seconds is not None and not seconds > 0:
+                raise ValueError(f"{name}={seconds}: it must be a number of seconds above 0")
         _ = self.given  # an unknown name is an error now
 
     @property
     def given(self) -> Recipe | None:
         """The recipe that was given, by name or not."""
         return recipes.get(self.recipe) if isinstance(self.recipe, str) else self.recipe
+
+
+def in_coordinates(options: Options) -> tuple[Options, Space | None]:
+    """The same search with an objective of a point alone: parameters by name become coordinates, ``args`` are bound.
+
+    Raises:
+        TypeError: see `Space`.
+        ValueError: see `Space`; or options that say what the space says.
+    """
+    if options.space is None:
+        if options.bounds is None:
+            raise ValueError("give bounds, a pair (low, high) for each coordinate, or space={name: ...}")
+        fun = functools.partial(_with_more, options.fun, tuple(options.args)) if len(options.args) else options.fun
+        return replace(options, fun=fun, history="iteration" if options.history is None else options.history), None
+    for name in ("bounds", "integrality", "categorical"):
+        if getattr(options, name) is not None:
+            raise ValueError(f"space= and {name}=: the space says it all; give one of them")
+    if len(options.args):
+        raise ValueError("space= and args=: fun gets its parameters by name; use functools.partial for others")
+    space, many = Space(options.space), options.vectorized is True
+    return replace(
+        options,
+        fun=functools.partial(_call_on_dicts, options.fun, space) if many else space.named(options.fun),
+        bounds=space.bounds,
+        integrality=space.integrality,
+        categorical=space.categorical,
+        constraints=[_named(constraint, space) for constraint in listed(options.constraints)],
+        x0=_encoded(options.x0, space),
+        vectorized=many,
+        history="particles" if options.history is None else options.history,
+    ), space
+
+
+def _with_more(fun: Objective, args: tuple[Any, ...], x: Any) -> Any:
+    return fun(x, *args)
+
+
+def _call_on_dicts(fun: Objective, space: Space, points: Any) -> Any:
+    return fun([space.decode(x) for x in points])
+
+
+def _named(constraint: Any, space: Space) -> Any:
+    if isinstance(constraint, dict) and "fun" in constraint:
+        return {**constraint, "fun": space.named(constraint["fun"], "a constraint", some=True)}
+    return space.named(constraint, "a constraint", some=True)
+
+
+def _encoded(x0: Any, space: Space) -> Any:
+    if isinstance(x0, Mapping) and not isinstance(x0, Result):
+        return space.encode(x0)
+    if isinstance(x0, list) and x0 and all(isinstance(params, Mapping) for params in x0):
+        return np.array([space.encode(params) for params in x0])
+    return x0
 
 
 class Problem(NamedTuple):
@@ -153,6 +219,7 @@ __all__ = [
     "Start",
     "algorithm",
     "former_algorithm",
+    "in_coordinates",
     "name_of",
     "useful_starts",
 ]

@@ -15,15 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from pyswarmopt.base.checkpoint import check
+from pyswarmopt.base.state import Bools, Floats, Ints
 from pyswarmopt.swarm import Swarm
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 # (n, D) points -> their costs, (n,), and which were evaluated, (n,)
 Draw = Callable[[Floats], tuple[Floats, Bools]]
 

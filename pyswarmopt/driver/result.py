@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.driver.history import History
+from pyswarmopt.driver.history import History, ParticleRecord
+from pyswarmopt.driver.importance import main_effects
+from pyswarmopt.driver.problem.space import Space
 from pyswarmopt.parts import stopping
 
+R = TypeVar("R")
 INTERRUPTED = "interrupted"  # the reason to stop of a search that Ctrl-C has ended
 
 MESSAGES = {
@@ -25,9 +30,11 @@ MESSAGES = {
 }
 
 
-@dataclass(frozen=True)
-class Result:
+@dataclass(frozen=True, repr=False, eq=False)
+class Result(Mapping[str, Any]):
     """What a search found; the fields that SciPy's `OptimizeResult` has too mean the same here.
+
+    A field is an attribute and an entry, ``r.x`` and ``r["x"]``; ``dict(r)`` has them all.
 
     Attributes:
         x: the best point, (D,) float64; a feasible one if any was found, else that which breaks the constraints least.
@@ -35,7 +42,8 @@ class Result:
             ``noisy=True`` the mean of `n_best` draws; infinitely bad if there is none.
         nfev: calls of the objective; a call on m points counts m.
         nit: moves of the swarm.
-        success: a finite value was found, at a feasible point, and the target was reached if there was one.
+        success: a finite value was found, at a feasible point, and if there was a target or the recipe stops at a
+            tolerance (`stopping.Spread`, `stopping.Patience`), one of them was reached.
         message: why the search ended, in words.
         stop: why it ended: reason to value, as `Swarm.stop` gives it; empty while it goes on.
         history: as fine a record as was asked for.
@@ -43,6 +51,10 @@ class Result:
         n_best: draws that `fun` is the mean of.
         maxcv: the largest violation of a constraint at x; 0 if it is feasible.
         algorithm: what ran: "memetic" for `MemeticSwarm`, else the name of the recipe.
+        params: with ``space=``, the best parameters by name, as plain Python values; else None. `x` is their
+            coordinates: logarithms on logarithmic scales, indices of choices.
+        space: the `Space` that was searched, if there was one.
+        maximize: whether larger was better.
     """
 
     x: npt.NDArray[np.float64]
@@ -57,14 +69,104 @@ class Result:
     n_best: int = 1
     maxcv: float = 0.0
     algorithm: str = ""
+    params: dict[str, Any] | None = None
+    space: Space | None = None
+    maximize: bool = False
+
+    @property
+    def status(self) -> int:
+        """0 success, 1 a limit came before the target, 3 no finite value, 4 no feasible point, 99 the callback said
+        stop, 130 interrupted."""
+        if self.success:
+            return 0
+        reasons = {
+            130: INTERRUPTED in self.stop,  # a shell's number for Ctrl-C
+            4: self.maxcv > 0,
+            3: not math.isfinite(self.fun),
+            99: "callback" in self.stop,  # SciPy's
+        }
+        return next((status for status, holds in reasons.items() if holds), 1)
+
+    def evaluated(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """The points that were evaluated, (n, D), NaN where a parameter was inactive, and their values, (n,).
+
+        Raises:
+            ValueError: they were not kept.
+        """
+        records = [r for r in self.history if isinstance(r, ParticleRecord) and math.isfinite(r.value)]
+        if not records:
+            raise ValueError("this search kept no positions: run minimize(..., history='particles')")
+        x = np.array([r.x for r in records])
+        if self.space is not None:
+            active = np.array([[name in found for name in self.space.names] for found in map(self.space.decode, x)])
+            x = np.where(active, x, np.nan)
+        return x, np.array([r.value for r in records])
+
+    def importance(self) -> dict[str, float]:
+        """How much each parameter matters by itself, as shares that add up to 1, the largest first.
+
+        These are the main effects of `pyswarmopt.driver.importance.main_effects`. Without ``space=`` parameters are
+        called x0, x1, ..., and their ranges are those of the evaluated points.
+
+        Raises:
+            ValueError: the evaluated points were not kept, as they are with ``space=`` or ``history="particles"``.
+        """
+        x, values = self.evaluated()
+        if self.space is None:
+            names, low, high = [f"x{i}" for i in range(x.shape[1])], x.min(axis=0), x.max(axis=0)
+            whole = np.zeros(x.shape[1], dtype=np.bool_)
+        else:
+            names, (low, high) = self.space.names, np.array(self.space.bounds).T
+            whole = np.array(self.space.integrality) | np.array(self.space.categorical)
+        shares = dict(zip(names, main_effects(x, values, low, high, whole).tolist(), strict=True))
+        return dict(sorted(shares.items(), key=lambda item: -item[1]))
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._names():
+            raise KeyError(name)
+        return getattr(self, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    def _names(self) -> list[str]:
+        return [*(f.name for f in fields(self)), "status"]
+
+    def __repr__(self) -> str:
+        """A line for each field, as SciPy's results are printed."""
+        shown = ["message", "success", "status", "fun", "fun_stderr", "n_best", "maxcv", "x", "params", "nit", "nfev"]
+        left_out = {name for name in ("fun_stderr", "n_best", "maxcv", "params") if self[name] == _DEFAULTS[name]}
+        names = [name for name in [*shown, "algorithm"] if name not in left_out]
+        width = max(map(len, names)) + 2
+        with np.printoptions(precision=3, threshold=10, edgeitems=3):
+            return "\n".join(f"{name:>{width}}: {self[name]}" for name in names)
+
+
+_DEFAULTS = {f.name: f.default for f in fields(Result)}
 
 
 def message(stop: dict[str, float], fun: float, maxcv: float = 0.0) -> str:
     """The reasons to stop in words, and what is wrong with the result."""
     text = "; ".join(MESSAGES.get(reason, reason) for reason in stop) or "the search goes on"
+    return with_faults(text, math.isfinite(fun), maxcv)
+
+
+def with_faults(text: str, found: bool, maxcv: float) -> str:
+    """`text`, and what is wrong with a result without a finite value or with this violation of a constraint."""
     if maxcv > 0:
         return f"{text}; no feasible point was found: x breaks a constraint by {maxcv:.3g}"
-    return text if math.isfinite(fun) else f"{text}; no finite value was found"
+    return text if found else f"{text}; no finite value was found"
 
 
-__all__ = ["INTERRUPTED", "Result", "message"]
+def wants_to_stop(callback: Callable[[R], bool | None], result: R) -> bool:
+    """Whether a callback returns True or raises StopIteration."""
+    try:
+        return bool(callback(result))
+    except StopIteration:
+        return True
+
+
+__all__ = ["INTERRUPTED", "MESSAGES", "Result", "message", "wants_to_stop", "with_faults"]

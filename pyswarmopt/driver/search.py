@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import sys
+import time
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +18,33 @@ import torch
 
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base import checkpoint as checkpoints
-from pyswarmopt.driver.constraints import INFEASIBLE, Constraints, ranked
-from pyswarmopt.driver.encoding import Coding, make_coding
 from pyswarmopt.driver.evaluation import Bools, Evaluator, Floats
 from pyswarmopt.driver.history import History
 from pyswarmopt.driver.options import (
-    Callback,
     Options,
     Problem,
     Start,
     algorithm,
     former_algorithm,
+    in_coordinates,
     name_of,
     useful_starts,
 )  # fmt: skip
+from pyswarmopt.driver.problem.constraints import INFEASIBLE, Constraints, ranked
+from pyswarmopt.driver.problem.encoding import Coding, check_inside, make_coding
 from pyswarmopt.driver.resampling import Resampler, Sample
-from pyswarmopt.driver.result import INTERRUPTED, Result, message
+from pyswarmopt.driver.result import INTERRUPTED, Result, message, wants_to_stop
 from pyswarmopt.driver.same_objective import check_mean, check_value, source_digest, warn_of_source
 from pyswarmopt.hybrid.memetic import MemeticSwarm
 from pyswarmopt.parts.boundary import Box, make_box
-from pyswarmopt.parts.stopping import MaxIter, StopRule, Target
+from pyswarmopt.parts.stopping import MaxIter, MaxTime, Patience, Spread, StopRule, Target
 from pyswarmopt.swarm import Swarm
 
+LOGGER = logging.getLogger("pyswarmopt")
 FINAL_DRAWS = 100  # the most evaluations with which a noisy search chooses its result, and with which it reports it
 DECISIVE_DRAWS = 10  # without these a mean does not count as reaching the target
+TOLERANCES = {Patience.reason, Spread.reason, Target.reason}  # reasons to stop that are no limit of the effort
+BAR = 20  # signs in the progress bar
 SURE_DRAWS = 30  # of a best that seems to reach it: of hundreds of bests some are lucky ten times
 
 
@@ -51,32 +57,42 @@ class Search:
 
     _swarm: Swarm | MemeticSwarm
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, given: Options) -> None:
+        options, self._space = in_coordinates(given)
         start = None if options.x0 is None else _start(options.x0, useful_starts(options))
         box = make_box(options.bounds, None if start is None else start.shape[1], torch.float64, torch.device("cpu"))
         dim = len(box.low)
-        _check_start(start, box)
+        if start is not None:
+            check_inside(start, box.low.numpy(), box.high.numpy())
         self._constraints = Constraints(options.constraints, dim)
         self._coding = make_coding(box, options.integrality, options.categorical)
         discrete = bool(self._coding.integers.any() or self._coding.categories.any())
+        discrete = discrete or (self._space is not None and self._space.discrete)
         recipe = _algorithm(options, Problem(dim, bool(self._constraints), discrete))
         self._algorithm = name_of(recipe)
         max_evals = options.max_evals
-        if max_evals is None and options.max_iter is None and not (recipe is not None and recipe.stop):
+        limited = options.max_iter is not None or options.timeout is not None or (recipe is not None and recipe.stop)
+        if max_evals is None and not limited:
             max_evals = 1000 * dim
         self._max_evals = max_evals
         self._target = options.target
+        self._max_iter, self._maximize = options.max_iter, options.maximize
+        self._tolerances = {rule.reason for rule in recipe.stop} & TOLERANCES if recipe is not None else set()
+        self._began, self._timeout = time.monotonic(), math.inf if options.timeout is None else options.timeout
         self._callback = options.callback
         self._progress = options.progress
         self._sign = -1.0 if options.maximize else 1.0  # costs are lower for better
-        self._history = History(options.history)
+        self._history = History("iteration" if options.history is None else options.history)
         self._resampler = Resampler(self._coding.decode, options.maximize) if options.noisy else None
         self._reserve = 2 * min(max_evals // 10, FINAL_DRAWS) if options.noisy and max_evals else 0
         limit = math.inf if max_evals is None else max_evals - self._reserve
         self._evaluator = Evaluator(options.fun, options.vectorized, options.workers, options.on_error, limit)
+        self._evaluator.limit_time(self._began + self._timeout, options.evaluation_timeout)
+        if self._space is not None:
+            self._evaluator.tensors = False  # known, like vectorized: no trial is needed
         self._swarm = self._make_swarm(options, recipe, start)
         self._checkpoint = None if options.checkpoint is None else Path(options.checkpoint)
-        self._source = None if options.checkpoint is None else source_digest(options.fun)
+        self._source = None if options.checkpoint is None else source_digest(given.fun)
         self._look()
         self._problem = self._describe(options, recipe, box, start)
 
@@ -112,6 +128,7 @@ class Search:
             "categorical": self._coding.categories.tolist(),
             "constraints": bool(self._constraints),
             "noisy": options.noisy,
+            **({} if self._space is None else {"space": self._space.describe()}),
         }
 
     # ---- the loop ----
@@ -134,12 +151,15 @@ class Search:
             while not stop:
                 self._iterate()
                 stop = self._reasons()
-                if self._callback is not None and self._wants_to_stop(self._callback, stop):
+                if self._callback is not None and wants_to_stop(self._callback, self._result(stop, final=False)):
                     stop = {**stop, "callback": 1.0}
             stop = self._finish(stop)
             if self._progress:
                 sys.stderr.write("\n")
-            return self._result(stop, final=True)
+            found = self._result(stop, final=True)
+            best = f"best {found.fun:.6g} after {found.nfev} evaluations"
+            LOGGER.info("%s: %s; %s", found.algorithm, found.message, best)
+            return found
 
     def _iterate(self) -> None:
         swarm = self._swarm
@@ -171,9 +191,18 @@ class Search:
         if self._checkpoint is not None:
             self._save(self._checkpoint)
         if self._progress:
-            line = f"iteration {iteration}  evaluations {self._evaluator.calls}  best {self._best_value():.6g}"
-            sys.stderr.write(f"\r{line:<78}")
+            best = f"evaluations {self._evaluator.calls}  best {self._best_value():.6g}"
+            sys.stderr.write(f"\r{_bar(self._share(iteration), self._elapsed()) + best:<78}")
             sys.stderr.flush()
+
+    def _share(self, iteration: int) -> float:
+        """How much of the limit that comes first has been used, from 0 to 1."""
+        shares = [self._elapsed() / self._timeout]
+        if self._max_evals is not None:
+            shares.append((self._evaluator.calls + self._evaluator.skipped) / self._max_evals)
+        if self._max_iter:
+            shares.append(iteration / self._max_iter)
+        return min(max(shares), 1.0)
 
     def _finish(self, stop: dict[str, float]) -> dict[str, float]:
         """Wait for what is still under way; the reasons to stop as they are after that."""
@@ -198,6 +227,8 @@ class Search:
 
     def _reasons(self) -> dict[str, float]:
         reasons = self._swarm.stop()
+        if self._elapsed() >= self._timeout:
+            reasons[MaxTime.reason] = self._elapsed()
         evaluator = self._evaluator
         if self._max_evals is not None and evaluator.left == 0:
             spent = evaluator.calls + evaluator.skipped + self._reserve + (1 if evaluator.vectorized else 0)
@@ -209,11 +240,8 @@ class Search:
                 reasons["target"] = self._sign * sample.mean
         return reasons
 
-    def _wants_to_stop(self, callback: Callback, stop: dict[str, float]) -> bool:
-        try:
-            return bool(callback(self._result(stop, final=False)))
-        except StopIteration:
-            return True
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began
 
     # ---- what was found ----
 
@@ -244,10 +272,7 @@ class Search:
             fun=fun,
             nfev=self._evaluator.calls,
             nit=self._swarm.iteration,
-            success=INTERRUPTED not in stop
-            and math.isfinite(fun)
-            and maxcv == 0
-            and (self._target is None or "target" in stop),
+            success=INTERRUPTED not in stop and math.isfinite(fun) and maxcv == 0 and self._converged(stop),
             message=message(stop, fun, maxcv),
             stop=stop,
             history=self._history,
@@ -255,7 +280,15 @@ class Search:
             n_best=n,
             maxcv=maxcv,
             algorithm=self._algorithm,
+            params=None if self._space is None else self._space.decode(x),
+            space=self._space,
+            maximize=self._maximize,
         )
+
+    def _converged(self, stop: dict[str, float]) -> bool:
+        """Whether the target or a tolerance was reached, if there is one."""
+        wanted = {"target"} if self._target is not None else self._tolerances
+        return not wanted or bool(wanted & stop.keys())
 
     def _final_draws(self) -> int:
         return self._reserve // 2 if self._max_evals else min(max(self._evaluator.calls // 10, 2), FINAL_DRAWS)
@@ -324,6 +357,13 @@ def _algorithm(options: Options, problem: Problem) -> Recipe | None:
         return former if json.loads(saved.get("problem", "{}")).get("recipe") == name_of(former) else chosen
 
 
+def _bar(share: float, elapsed: float) -> str:
+    """Progress as a bar with the share done and the time left."""
+    done = int(BAR * share)
+    left = str(timedelta(seconds=round(elapsed / share - elapsed))) if share else "?"
+    return f"[{'#' * done}{'.' * (BAR - done)}] {share:4.0%}  {left} left  "
+
+
 def _stop_rules(recipe: Recipe, max_iter: int | None, target: float | None) -> tuple[StopRule, ...]:
     """The recipe's rules and the user's, whose limit of iterations takes the place of the recipe's."""
     rules = [rule for rule in recipe.stop if max_iter is None or not isinstance(rule, MaxIter)]
@@ -349,7 +389,7 @@ def _start(x0: Start, limit: int) -> Floats:
             f"x0={x0!r}: use a point, several, the Result of another run or the path of a checkpoint"
         ) from None
     if start.ndim != 2 or start.size == 0:
-        raise ValueError(f"x0 must have shape (D,) or (n, D), got {np.shape(x0)}")
+        raise ValueError(f"x0 must have shape (D,) or (n, D), got {start.shape}")
     return start
 
 
@@ -369,16 +409,6 @@ def _bests_of(saved: dict[str, Any]) -> Floats:
 def _coding_of(problem: dict[str, Any]) -> Coding:
     low, high = (torch.tensor(side, dtype=torch.float64) for side in problem["bounds"])
     return make_coding(Box(low, high), problem["integrality"], problem["categorical"])
-
-
-def _check_start(start: Floats | None, box: Box) -> None:
-    if start is None:
-        return
-    low, high = box.low.numpy(), box.high.numpy()
-    outside = np.argwhere(~((start >= low) & (start <= high)))
-    if outside.size:
-        row, i = outside[0]
-        raise ValueError(f"x0[{row}][{i}] = {start[row, i]} is not within its bounds ({low[i]}, {high[i]})")
 
 
 __all__ = ["Search"]

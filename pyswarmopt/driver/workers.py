@@ -23,8 +23,9 @@ class Workers:
     """A pool that is opened at its first use and must be closed.
 
     Args:
-        spec: a number of threads; "threads", "threads:N", "processes" or "processes:N" (N defaults to the number of
-            cores); "ray", which uses the cluster that Ray is connected to, or starts one on this machine; or a
+        spec: a number of threads, -1 for as many as there are cores; "threads", "threads:N", "processes" or
+            "processes:N" (N defaults to the number of cores); "ray", which uses the cluster that Ray is connected to,
+            or starts one on this machine; an executor of `concurrent.futures`, which stays open; or a
             callable like the built-in `map`.
 
     Raises:
@@ -41,11 +42,14 @@ class Workers:
         [1, 2, 3]
     """
 
-    def __init__(self, spec: int | str | MapLike) -> None:
+    def __init__(self, spec: int | str | MapLike | Executor) -> None:
         self._map: MapLike | None = None
         self._ray: _Ray | None = None
         self._executor: Executor | None = None
-        if callable(spec):
+        if isinstance(spec, Executor):
+            self.kind, self.count = "executor", int(getattr(spec, "_max_workers", os.cpu_count() or 1))
+            self._executor = spec
+        elif callable(spec):
             self.kind, self.count = "map", 1
             self._map = spec
         else:
@@ -106,7 +110,7 @@ class Workers:
 
     def close(self, wait: bool = True) -> None:
         """End the pool's threads or processes; what is under way is waited for, or not; what is queued is not begun."""
-        if self._executor is not None:
+        if self._executor is not None and self.kind != "executor":
             self._executor.shutdown(wait, cancel_futures=True)
             self._executor = None
 
@@ -150,11 +154,13 @@ class _SafeSpawn(SpawnContext):
 
 def _parse(spec: int | str) -> tuple[str, int]:
     wrong = ValueError(
-        f"workers={spec!r}: use a number >= 1 of threads, 'threads:N', 'processes:N', 'ray' or a callable like map"
+        f"workers={spec!r}: use a number >= 1 of threads, -1 for all cores, 'threads:N', 'processes:N', 'ray', an "
+        "executor or a callable like map"
     )
     if isinstance(spec, int):
-        if spec < 1:
+        if spec < 1 and spec != -1:
             raise wrong
+        spec = (os.cpu_count() or 1) if spec == -1 else spec
         return ("serial" if spec == 1 else "threads"), spec
     if not isinstance(spec, str):
         raise wrong

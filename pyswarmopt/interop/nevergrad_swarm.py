@@ -6,16 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from pyswarmopt.algorithms import registry as recipes
 from pyswarmopt.algorithms.recipe import Recipe
+from pyswarmopt.base.state import Floats
 from pyswarmopt.interop._nevergrad import Normalizer, base, ng
 from pyswarmopt.parts import boundary
 from pyswarmopt.swarm import Swarm
-
-Floats = npt.NDArray[np.float64]
 
 PREFIX = "PySwarmOpt"
 

@@ -17,8 +17,7 @@ from torch import Tensor
 
 from pyswarmopt.base.inputs import as_values
 from pyswarmopt.base.optimizer import Point
-
-Floats = npt.NDArray[np.float64]
+from pyswarmopt.base.state import Floats
 
 
 class Replayed(ABC):

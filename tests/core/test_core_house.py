@@ -23,6 +23,7 @@ MOST_ARGUMENTS = 8
 # Signatures that users rely on, and loops whose arguments Numba takes as arrays and numbers.
 LONG = {
     "minimize", "minimize_multi", "Swarm.__init__", "compose", "model_swarms", "surrogate", "small_move", "one_pass",
+    "SwarmSearchCV.__init__",
 }  # fmt: skip
 
 

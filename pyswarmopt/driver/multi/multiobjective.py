@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,11 +15,11 @@ import numpy.typing as npt
 import torch
 
 from pyswarmopt.base import checkpoint as checkpoints
-from pyswarmopt.driver.constraints import Constraints
-from pyswarmopt.driver.encoding import make_coding
 from pyswarmopt.driver.evaluation import Evaluator, Objective, OnError
 from pyswarmopt.driver.multi.smpso import MultiResult, MultiSwarm
-from pyswarmopt.driver.result import INTERRUPTED, MESSAGES
+from pyswarmopt.driver.problem.constraints import Constraints
+from pyswarmopt.driver.problem.encoding import make_coding
+from pyswarmopt.driver.result import INTERRUPTED, MESSAGES, wants_to_stop
 from pyswarmopt.driver.same_objective import check_value, source_digest, warn_of_source
 from pyswarmopt.driver.workers import MapLike
 from pyswarmopt.parts.boundary import make_box
@@ -32,7 +33,7 @@ def minimize_multi(
     archive: int = 100,
     max_evals: int = 10_000,
     seed: int | None = None,
-    workers: int | str | MapLike = 1,
+    workers: int | str | MapLike | Executor = 1,
     vectorized: bool | Literal["auto"] = "auto",
     callback: Callable[[MultiResult], bool | None] | None = None,
     x0: npt.ArrayLike | None = None,
@@ -60,7 +61,7 @@ def minimize_multi(
         x0: starting points, (D,) or (n, D).
         on_error: what to do when `fun` raises.
         integrality: mask of the integers.
-        constraints: see `pyswarmopt.driver.constraints`.
+        constraints: see `pyswarmopt.driver.problem.constraints`.
         categorical: mask of the categories.
         checkpoint: as in `pyswarmopt.minimize`.
 
@@ -118,7 +119,7 @@ def minimize_multi(
             if not swarm.evaluated:
                 evaluate()
             while evaluator.left > 0:
-                if callback is not None and _wants_to_stop(callback, swarm.result("the search goes on")):
+                if callback is not None and wants_to_stop(callback, swarm.result("the search goes on")):
                     return MESSAGES["callback"]
                 swarm.move()
                 evaluate()
@@ -129,13 +130,6 @@ def minimize_multi(
     except KeyboardInterrupt:
         evaluator.calls = calls  # what the front rests on, and the checkpoint
         return replace(swarm.result(MESSAGES[INTERRUPTED]), success=False)
-
-
-def _wants_to_stop(callback: Callable[[MultiResult], bool | None], result: MultiResult) -> bool:
-    try:
-        return bool(callback(result))
-    except StopIteration:
-        return True
 
 
 def _resume(path: Path, swarm: MultiSwarm, saved: dict[str, Any], source: str | None) -> None:

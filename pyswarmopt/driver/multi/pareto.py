@@ -7,8 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
+from pyswarmopt.base.state import Bools, Floats
 
 
 def non_dominated(values: npt.ArrayLike) -> Bools:

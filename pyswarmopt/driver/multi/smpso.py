@@ -18,10 +18,11 @@ import torch
 
 from pyswarmopt.base.checkpoint import check
 from pyswarmopt.base.storage import too_large
-from pyswarmopt.driver.constraints import Constraints
-from pyswarmopt.driver.encoding import Coding
 from pyswarmopt.driver.evaluation import Bools, Evaluator, Floats
 from pyswarmopt.driver.multi.pareto import crowding_distance, hypervolume, non_dominated
+from pyswarmopt.driver.problem.constraints import Constraints
+from pyswarmopt.driver.problem.encoding import Coding, check_inside
+from pyswarmopt.driver.result import with_faults
 
 # Nebro et al. 2009, section III: w, and the range that both c1 and c2 are drawn from
 INERTIA = 0.1
@@ -104,11 +105,7 @@ class MultiSwarm:
             raise ValueError(
                 f"x0 must have shape (n, {len(self._coding.low)}), n at most {len(self._x)}; got {start.shape}"
             )
-        inside = (start >= self._coding.low) & (start <= self._coding.high)
-        if not inside.all():
-            row, i = np.argwhere(~inside)[0]
-            low, high = self._coding.low[i], self._coding.high[i]
-            raise ValueError(f"x0[{row}][{i}] = {start[row, i]} is not within its bounds ({low}, {high})")
+        check_inside(start, self._coding.low, self._coding.high)
         self._x[: len(start)] = self._coding.encode(start)
         self._p = self._x.copy()
 
@@ -247,10 +244,7 @@ class MultiSwarm:
         order = np.lexsort(values.T[::-1])
         maxcv = float(self._constraints.excess(points).max(initial=0.0))
         success = bool(len(values) and maxcv == 0)
-        if maxcv > 0:
-            text = f"{text}; no feasible point was found: x breaks a constraint by {maxcv:.3g}"
-        elif not success:
-            text = f"{text}; no finite value was found"
+        text = with_faults(text, success, maxcv)
         return MultiResult(points[order], values[order], self._evaluator.calls, self.iteration, success, text, maxcv)
 
 

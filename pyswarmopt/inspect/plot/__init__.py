@@ -1,4 +1,4 @@
-"""Pictures of searches: convergence, diversity, trajectories, forces, landscapes, animations.
+"""Pictures of searches: convergence, diversity, trajectories, forces, landscapes, animations, parameters.
 
 matplotlib (extra: toy) is imported when a picture is made. Every function takes the axes to draw on, or makes a pyplot
 figure, and returns the axes: ``plt.show()`` and notebooks show that figure, ``axes.figure.savefig(path)`` saves it and
@@ -19,7 +19,11 @@ from __future__ import annotations
 
 from pyswarmopt.inspect.plot.animation import animate
 from pyswarmopt.inspect.plot.curves import convergence, diversity
+from pyswarmopt.inspect.plot.parameters import importance, parameter
 from pyswarmopt.inspect.plot.plane import forces, landscape, trajectory
 from pyswarmopt.inspect.plot.trace import Trace, trace
 
-__all__ = ["Trace", "animate", "convergence", "diversity", "forces", "landscape", "trace", "trajectory"]
+__all__ = [
+    "Trace", "animate", "convergence", "diversity", "forces", "importance", "landscape", "parameter", "trace",
+    "trajectory",
+]  # fmt: skip

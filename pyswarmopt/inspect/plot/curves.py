@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.state import Floats
+from pyswarmopt.driver.result import Result
 from pyswarmopt.inspect.plot.trace import Trace, trace
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def median_interval(samples: Floats) -> tuple[Floats, Floats]:
 
 
 def _curves(ax: Axes | None, runs: Any, heights: Callable[[Trace], Floats]) -> Axes:
-    named = runs if isinstance(runs, Mapping) else {"": runs}
+    named = runs if isinstance(runs, Mapping) and not isinstance(runs, Result) else {"": runs}
     curves = {name: _table(sources, heights) for name, sources in named.items()}
     ax = axes_or_new(ax)
     for name, (x, table) in curves.items():

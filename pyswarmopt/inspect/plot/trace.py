@@ -71,7 +71,7 @@ def trace(source: Any) -> Trace:
     if isinstance(source, Trace):
         return source
     if isinstance(source, Result):
-        return _of_history(source.history)
+        return _of_history(source.history, source.maximize)
     if isinstance(source, str | Path) or hasattr(source, "run"):
         return _of_folder(Path(getattr(source, "run", source)))
     if isinstance(source, Sequence) and source and all(isinstance(step, Step) for step in source):
@@ -79,15 +79,14 @@ def trace(source: Any) -> Trace:
     raise ValueError(f"{type(source).__name__} cannot be plotted: give a Result, recorded steps or a run's folder")
 
 
-def _of_history(history: History) -> Trace:
+def _of_history(history: History, maximize: bool) -> Trace:
     records = list(history)
     if records and isinstance(records[0], ParticleRecord):
-        return _of_rows([(r.iteration, r.particle, r.value, r.x) for r in records], maximize=False)
+        return _of_rows([(r.iteration, r.particle, r.value, r.x) for r in records], maximize)
     if not records:
         raise ValueError("this search has no history to plot")
     kept: list[Record] = records
     best = np.array([r.best for r in kept])
-    maximize = bool(best[-1] > best[0])
     return Trace(np.array([r.evaluations for r in kept]), best, (), (), maximize)
 
 

@@ -13,7 +13,7 @@ from scipy.optimize import minimize as scipy_minimize
 from scipy.sparse import csr_array
 
 import pyswarmopt as pso
-from pyswarmopt.driver.constraints import Constraints, ranked
+from pyswarmopt.driver.problem.constraints import Constraints, ranked
 
 BOX = [(-5.0, 5.0)] * 2
 

@@ -337,7 +337,7 @@ def test_bad_arguments_stop_before_the_first_evaluation(arguments, message):
 def test_progress_goes_to_standard_error_only(capsys):
     pso.minimize(bowl, BOX, max_evals=100, seed=0, progress=True)
     captured = capsys.readouterr()
-    assert captured.out == "" and "iteration" in captured.err
+    assert captured.out == "" and "evaluations 100  best" in captured.err
 
 
 # --- one rule for bounds and masks ---

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
-from pyswarmopt.driver.encoding import make_coding
+from pyswarmopt.driver.problem.encoding import make_coding
 from pyswarmopt.parts.boundary import Box
 from pyswarmopt.teaching.functions.wrappers import noisy, rotated, shifted
 

@@ -7,14 +7,13 @@ a constraint is broken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from pyswarmopt.base.state import Floats
 
 EQUALITY_TOLERANCE = 1e-4  # that of the CEC 2006 problems (Liang et al. 2006)
 
@@ -50,8 +49,9 @@ class Constraints:
 
     Args:
         given: one constraint or several: callables g, ``(D,) -> number or (J,)``, with g(x) <= 0 where x is allowed;
-            SciPy's `NonlinearConstraint` and `LinearConstraint`, or anything with `lb`, `ub` and `fun` or `A`. An
-            equality (lb == ub) holds if it is met to 1e-4.
+            SciPy's `NonlinearConstraint` and `LinearConstraint`, or anything with `lb`, `ub` and `fun` or `A`; or
+            SciPy's dicts, whose sign is the other one: ``{"type": "ineq", "fun": g, "args": ()}`` for g(x) >= 0,
+            "eq" for g(x) = 0. An equality (lb == ub) holds if it is met to 1e-4.
         dim: D.
 
     Raises:
@@ -65,13 +65,7 @@ class Constraints:
     """
 
     def __init__(self, given: Any, dim: int) -> None:
-        if given is None:
-            several: Iterable[Any] = ()
-        elif isinstance(given, list | tuple):
-            several = given
-        else:
-            several = [given]
-        self._constraints = [_read(constraint, dim) for constraint in several]
+        self._constraints = [_read(constraint, dim) for constraint in listed(given)]
 
     def __bool__(self) -> bool:
         return bool(self._constraints)
@@ -83,7 +77,21 @@ class Constraints:
         return np.array([np.concatenate([c.excess(x) for c in self._constraints]) for x in points])
 
 
+def listed(given: Any) -> list[Any]:
+    """None, one constraint or several as a list."""
+    return [] if given is None else list(given) if isinstance(given, list | tuple) else [given]
+
+
+def _read_dict(given: dict[str, Any]) -> _Constraint:
+    kind, fun, args = given.get("type"), given.get("fun"), tuple(given.get("args", ()))
+    if kind not in ("ineq", "eq") or not callable(fun) or given.keys() - {"type", "fun", "args", "jac"}:
+        raise ValueError(f"constraints: {given!r}: use {{'type': 'ineq' or 'eq', 'fun': a callable}}")
+    return _Constraint(lambda x: fun(x, *args), np.asarray(0.0), np.asarray(np.inf if kind == "ineq" else 0.0))
+
+
 def _read(given: Any, dim: int) -> _Constraint:
+    if isinstance(given, dict):
+        return _read_dict(given)
     if hasattr(given, "lb") and hasattr(given, "ub"):
         low, high = np.asarray(given.lb, dtype=np.float64), np.asarray(given.ub, dtype=np.float64)
         if hasattr(given, "A"):
@@ -122,4 +130,4 @@ def ranked(costs: Floats, violations: Floats) -> Floats:
     return np.where(violations > 0, 1e300 * violations**0.01, costs)
 
 
-__all__ = ["INFEASIBLE", "Constraints", "ranked"]
+__all__ = ["INFEASIBLE", "Constraints", "listed", "ranked"]

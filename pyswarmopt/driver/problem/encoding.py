@@ -13,10 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pyswarmopt.base.state import Bools, Floats
 from pyswarmopt.parts.boundary import Box
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +114,14 @@ def make_coding(box: Box, integrality: npt.ArrayLike | None, categorical: npt.Ar
     )
 
 
+def check_inside(start: Floats, low: Floats, high: Floats) -> None:
+    """Raise ValueError for starting points, (n, D), out of bounds."""
+    outside = np.argwhere(~((start >= low) & (start <= high)))
+    if outside.size:
+        row, i = outside[0]
+        raise ValueError(f"x0[{row}][{i}] = {start[row, i]} is not within its bounds ({low[i]}, {high[i]})")
+
+
 def _mask(name: str, given: Any, dim: int) -> Bools:
     if given is None:
         return np.zeros(dim, dtype=np.bool_)
@@ -130,4 +136,4 @@ def _mask(name: str, given: Any, dim: int) -> Bools:
     return np.broadcast_to(mask.astype(np.bool_), (dim,))
 
 
-__all__ = ["Coding", "make_coding"]
+__all__ = ["Coding", "check_inside", "make_coding"]

@@ -1,0 +1,1 @@
+"""What a search is given: constraints, integers and categories, named parameters."""

@@ -1,0 +1,338 @@
+"""Named parameters: what a search space says, and the way from coordinates to the arguments of the objective."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pyswarmopt.base.state import Floats
+
+
+@dataclass(frozen=True)
+class Real:
+    """A real parameter from low to high; the coordinate of a logarithmic one is its natural logarithm."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        _check_range(self.low, self.high, self.log)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return (math.log(self.low), math.log(self.high)) if self.log else (float(self.low), float(self.high))
+
+    def decode(self, x: float) -> float:
+        return min(max(math.exp(x) if self.log else x, float(self.low)), float(self.high))
+
+    def encode(self, value: float) -> float:
+        return math.log(value) if self.log else float(value)
+
+    def allows(self, value: Any) -> bool:
+        return _is_number(value) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Integer(Real):
+    """A whole number from low to high; on a logarithmic scale it is rounded here, else by the search."""
+
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        _check_range(self.low, self.high, self.log)
+        if self.low != int(self.low) or self.high != int(self.high):
+            raise ValueError(f"({self.low}, {self.high}): the bounds of an integer are whole numbers")
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return (math.log(self.low - 0.5), math.log(self.high + 0.5)) if self.log else super().bounds
+
+    def decode(self, x: float) -> int:
+        return round(super().decode(x))
+
+    def allows(self, value: Any) -> bool:
+        return super().allows(value) and value == int(value)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several values without an order; the coordinate is its index."""
+
+    options: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        if not self.options:
+            raise ValueError("[]: a list of choices must not be empty")
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return 0.0, float(len(self.options) - 1)
+
+    def decode(self, x: float) -> Any:
+        return self.options[round(x)]
+
+    def encode(self, value: Any) -> float:
+        return float(next(i for i, option in enumerate(self.options) if _same(option, value)))
+
+    def allows(self, value: Any) -> bool:
+        return any(_same(option, value) for option in self.options)
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A value that is not searched."""
+
+    value: Any
+
+    def allows(self, value: Any) -> bool:
+        return _same(self.value, value)
+
+
+@dataclass(frozen=True)
+class When:
+    """A parameter that is there only where another one has one of some values."""
+
+    name: str
+    values: tuple[Any, ...]
+    parameter: Parameter
+
+
+Parameter = Real | Integer | Choice | Fixed | When
+
+
+def log(low: float, high: float) -> Real:
+    """A real parameter for `space=`, searched on a logarithmic scale: 0 < low < high."""
+    return Real(low, high, log=True)
+
+
+def integer(low: int, high: int, log: bool = False) -> Integer:
+    """A whole number for `space=`, both bounds included; `log` for a logarithmic scale, from 1 on."""
+    return Integer(low, high, log)
+
+
+def fixed(value: Any) -> Fixed:
+    """A value for `space=` that is given to the objective and not searched; a plain number or string is one, too."""
+    return Fixed(value)
+
+
+def when(name: str, value: Any, parameter: Any) -> When:
+    """A conditional parameter for `space=`.
+
+    Args:
+        name: another parameter, which stands before this one in the space: choices, an integer or a fixed value.
+        value: the value at which this parameter is active, or a list of them. Elsewhere it is left out of what the
+            objective gets, and of `Result.params`.
+        parameter: anything that a space may hold.
+
+    Example:
+        >>> space = Space({"opt": ["adam", "sgd"], "momentum": when("opt", "sgd", (0.0, 1.0))})
+        >>> space.decode([0, 0.5]), space.decode([1, 0.5])
+        ({'opt': 'adam'}, {'opt': 'sgd', 'momentum': 0.5})
+    """
+    return When(name, tuple(value) if isinstance(value, list) else (value,), _read(name, parameter))
+
+
+class Space:
+    """Parameters by name, and the coordinates with which they are searched.
+
+    Args:
+        given: name to what it may be: ``(low, high)`` a real number, ``[a, b, ...]`` a choice, `log`, `integer`,
+            `fixed`, `when`, or a plain number, string, truth value or None, which is fixed.
+
+    Attributes:
+        names: of the parameters that are searched, one for each coordinate.
+        bounds: (low, high) of each coordinate.
+        integrality: which of them are integers.
+        categorical: which are indices of choices.
+
+    Raises:
+        TypeError: something else.
+        ValueError: a range that is empty, or a condition that names no earlier parameter or none of its values.
+
+    Example:
+        >>> space = Space({"lr": log(1e-4, 1.0), "layers": integer(1, 8), "opt": ["adam", "sgd"], "batch": 32})
+        >>> space.decode([math.log(0.25), 3.0, 1.0])
+        {'lr': 0.25, 'layers': 3, 'opt': 'sgd', 'batch': 32}
+    """
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        if not isinstance(given, Mapping):
+            raise TypeError(f"space={given!r}: it must be a dict of names to what they may be, as {{'lr': (0, 1)}}")
+        self._parameters = {name: _read(name, parameter) for name, parameter in given.items()}
+        for i, name in enumerate(self._parameters):
+            self._check_conditions(name, list(self._parameters)[:i])
+        searched = {name: self.parameter(name) for name in self._parameters}
+        self._searched = {name: p for name, p in searched.items() if not isinstance(p, Fixed)}
+        if not self._searched:
+            raise ValueError("space= holds no parameter that may vary, as (low, high) or a list of choices")
+        self.names = list(self._searched)
+        self.bounds = [p.bounds for p in self._searched.values()]
+        self.integrality = [isinstance(p, Integer) and not p.log for p in self._searched.values()]
+        self.categorical = [isinstance(p, Choice) for p in self._searched.values()]
+
+    def parameter(self, name: str) -> Real | Choice | Fixed:
+        """What a parameter is where it is active."""
+        found = self._parameters[name]
+        while isinstance(found, When):
+            found = found.parameter
+        return found
+
+    @property
+    def discrete(self) -> bool:
+        """Whether some parameters are no real numbers."""
+        return any(isinstance(p, Integer | Choice) for p in self._searched.values())
+
+    def describe(self) -> dict[str, str]:
+        """The parameters in words, for a checkpoint."""
+        return {name: repr(parameter) for name, parameter in self._parameters.items()}
+
+    def decode(self, x: Iterable[float]) -> dict[str, Any]:
+        """The parameters at a point, (D,), as plain Python values, without those that are inactive there."""
+        found: dict[str, Any] = {}
+        coordinates = dict(zip(self.names, (float(value) for value in x), strict=True))
+        for name, parameter in self._parameters.items():
+            while isinstance(parameter, When) and _holds(parameter, found):
+                parameter = parameter.parameter
+            if isinstance(parameter, Fixed):
+                found[name] = parameter.value
+            elif not isinstance(parameter, When):
+                found[name] = parameter.decode(coordinates[name])
+        return found
+
+    def encode(self, params: Mapping[str, Any]) -> Floats:
+        """The point, (D,), with these parameters; one that is left out is in the middle of its range.
+
+        Raises:
+            ValueError: an unknown name, a value that is not allowed, or an active parameter that is missing.
+        """
+        for name, value in params.items():
+            if name not in self._parameters:
+                raise ValueError(f"x0: {name!r} is not in the space, which has {', '.join(self._parameters)}")
+            if not self.parameter(name).allows(value):
+                raise ValueError(f"x0: {name}={value!r} is not in the space, where it is {self._parameters[name]}")
+        x = np.array([sum(bounds) / 2 for bounds in self.bounds])
+        x[self.categorical] = 0.0
+        x[self.integrality] = np.floor(x[self.integrality])
+        for i, (name, parameter) in enumerate(self._searched.items()):
+            if name in params:
+                x[i] = parameter.encode(params[name])
+        missing = sorted(self.decode(x).keys() & set(self.names) - params.keys())
+        if missing:
+            raise ValueError(f"x0 has no {', '.join(missing)}")
+        return x
+
+    def named(self, fun: Callable[..., Any], what: str = "fun", some: bool = False) -> Callable[[Any], Any]:
+        """A function of a point, (D,), that calls one of named parameters.
+
+        Args:
+            fun: takes the names as keyword arguments, or one parameter of another name, which gets a dict.
+            what: its name in messages.
+            some: it may take only some of the names.
+
+        Raises:
+            TypeError: it cannot be called.
+            ValueError: it takes other names.
+        """
+        if not callable(fun):
+            raise TypeError(f"{what}={fun!r} cannot be called")
+        try:
+            signature = inspect.signature(fun)
+        except (TypeError, ValueError):  # some built-in functions have none
+            return functools.partial(_call, fun, self, None)
+        takes = signature.parameters
+        names = list(self._parameters)
+        if some and not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
+            names = [name for name in names if name in takes]
+        if problem := _cannot_bind(signature, names):
+            if len(takes) == 1 and not takes.keys() & self._parameters.keys():
+                return functools.partial(_call, fun, self, True)
+            raise ValueError(
+                f"{what} takes {signature}, but the space has {', '.join(self._parameters)} ({problem}); take these "
+                "names, or one parameter of another name, which gets them as a dict"
+            )
+        always = [name for name in names if not isinstance(self._parameters[name], When)]
+        if problem := _cannot_bind(signature, always):
+            raise ValueError(f"{what}: {problem}; give it a default, for it is left out where its condition is not met")
+        return functools.partial(_call, fun, self, names if some else None)
+
+    def _check_conditions(self, name: str, earlier: list[str]) -> None:
+        condition = self._parameters[name]
+        while isinstance(condition, When):
+            if condition.name not in earlier:
+                raise ValueError(f"space[{name!r}]: when({condition.name!r}, ...) names no parameter before this one")
+            parent = self.parameter(condition.name)
+            if type(parent) is Real:
+                raise ValueError(f"space[{name!r}]: {condition.name!r} is real; a condition needs choices or integers")
+            for value in condition.values:
+                if not parent.allows(value):
+                    raise ValueError(f"space[{name!r}]: {condition.name!r} is never {value!r}, it is {parent}")
+            condition = condition.parameter
+
+
+def _call(fun: Callable[..., Any], space: Space, names: Any, x: Any) -> Any:
+    """`names`: True for a dict, None for all parameters as keyword arguments, or a list of those wanted."""
+    params = space.decode(np.asarray(x))
+    if names is True:
+        return fun(params)
+    return fun(**(params if names is None else {name: params[name] for name in names if name in params}))
+
+
+def _read(name: str, given: Any) -> Parameter:
+    try:
+        if isinstance(given, Parameter):
+            return given
+        if isinstance(given, tuple):
+            if len(given) != 2 or not all(_is_number(bound) for bound in given):
+                raise ValueError(f"{given!r}: a tuple is a range of numbers (low, high); choices are a list")
+            return Real(*given)
+        if isinstance(given, np.ndarray | np.generic):
+            given = given.tolist()
+        if isinstance(given, list):
+            return Choice(tuple(given))
+    except ValueError as error:
+        raise ValueError(f"space[{name!r}] = {error}") from None
+    if given is None or isinstance(given, str | bool | int | float):
+        return Fixed(given)
+    raise TypeError(
+        f"space[{name!r}] = {given!r}: use (low, high), a list of choices, pso.log(low, high), pso.integer(low, high), "
+        "pso.fixed(value) or pso.when(name, value, ...)"
+    )
+
+
+def _check_range(low: Any, high: Any, log: bool) -> None:
+    if not (_is_number(low) and _is_number(high) and -math.inf < low < high < math.inf):
+        raise ValueError(f"({low}, {high}): bounds must be finite numbers, low below high")
+    if log and low <= 0:
+        raise ValueError(f"({low}, {high}): a logarithmic scale needs bounds above 0")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Equal, where True is no 1."""
+    return a is b or (isinstance(a, bool) == isinstance(b, bool) and bool(np.all(a == b)))
+
+
+def _holds(condition: When, params: dict[str, Any]) -> bool:
+    return condition.name in params and any(_same(params[condition.name], value) for value in condition.values)
+
+
+def _cannot_bind(signature: inspect.Signature, names: list[str]) -> str:
+    try:
+        signature.bind(**dict.fromkeys(names))
+    except TypeError as error:
+        return str(error)
+    return ""
+
+
+__all__ = ["Choice", "Fixed", "Integer", "Real", "Space", "When", "fixed", "integer", "log", "when"]

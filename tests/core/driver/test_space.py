@@ -1,0 +1,205 @@
+"""Parameters by name: `space=`, what the objective gets, `Result.params`, conditions, importance."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import pyswarmopt as pso
+from pyswarmopt.driver.importance import BINS, main_effects
+
+SPACE = {
+    "lr": pso.log(1e-5, 1.0),
+    "layers": pso.integer(1, 8),
+    "units": pso.integer(16, 1024, log=True),
+    "opt": ["adam", "sgd", None],
+    "momentum": pso.when("opt", "sgd", (0, 1)),
+    "batch": 32,
+}
+
+
+def loss(lr, layers, units, opt, batch, momentum=None):
+    return abs(math.log10(lr) + 2) + abs(layers - 3) + abs(math.log2(units) - 6) + (opt != "sgd") + (momentum or 0)
+
+
+def test_the_objective_gets_plain_values_by_name_that_the_space_allows():
+    seen = []
+
+    def fun(**params):
+        seen.append(params)
+        return loss(**params)
+
+    r = pso.minimize(fun, space=SPACE, max_evals=150, seed=0)
+    assert r.nfev == len(seen) == 150
+    for p in seen:
+        assert type(p["lr"]) is float and 1e-5 <= p["lr"] <= 1
+        assert type(p["layers"]) is int and 1 <= p["layers"] <= 8
+        assert type(p["units"]) is int and 16 <= p["units"] <= 1024
+        assert p["opt"] in ("adam", "sgd", None) and p["batch"] == 32
+        assert ("momentum" in p) == (p["opt"] == "sgd")
+    assert r.params == min(seen, key=lambda p: loss(**p)) and r.fun == loss(**r.params)
+    assert json.loads(json.dumps(r.params)) == r.params
+
+
+def test_one_parameter_of_another_name_gets_a_dict_and_finds_the_same():
+    by_name = pso.minimize(loss, space=SPACE, max_evals=60, seed=3)
+    by_dict = pso.minimize(lambda params: loss(**params), space=SPACE, max_evals=60, seed=3)
+    assert by_name.params == by_dict.params and by_name.fun == by_dict.fun
+    single = pso.minimize(lambda x: (x - 1) ** 2, space={"x": (-3, 3)}, max_evals=60, seed=0)
+    assert abs(single.params["x"] - 1) < 1e-4
+
+
+def test_a_space_of_real_numbers_is_searched_as_the_box_of_its_coordinates():
+    box = pso.minimize(lambda x: (math.exp(x[0]) - 2) ** 2 + x[1] ** 2, [(0, 5), (-1, 3)], max_evals=90, seed=4)
+    space = {"a": pso.log(1, math.exp(5)), "b": (-1, 3)}
+    named = pso.minimize(lambda a, b: (a - 2) ** 2 + b**2, space=space, max_evals=90, seed=4)
+    assert named.algorithm == box.algorithm == "memetic"
+    assert np.allclose(named.x, box.x, atol=1e-6) and math.isclose(named.params["a"], math.exp(named.x[0]))
+
+
+def test_every_integer_of_a_logarithmic_scale_and_every_choice_is_reached():
+    seen = set()
+    space = {"n": pso.integer(1, 6, log=True), "c": ["a", "b", "c"]}
+    pso.minimize(lambda n, c: seen.add((n, c)) or n, space=space, max_evals=600, seed=0)
+    assert {n for n, _ in seen} == set(range(1, 7)) and {c for _, c in seen} == set("abc")
+
+
+@given(
+    lr=st.floats(1e-5, 1.0), layers=st.integers(1, 8), units=st.integers(16, 1024),
+    opt=st.sampled_from(["adam", None]),
+)  # fmt: skip
+def test_encode_and_decode_are_inverse(lr, layers, units, opt):
+    space = pso.Space(SPACE)
+    back = space.decode(space.encode({"lr": lr, "layers": layers, "units": units, "opt": opt}))
+    assert math.isclose(back.pop("lr"), lr, rel_tol=1e-12)
+    assert back == {"layers": layers, "units": units, "opt": opt, "batch": 32}
+
+
+def test_x0_may_be_parameters_and_the_first_call_is_there():
+    start = {"lr": 0.3, "layers": 7, "units": 100, "opt": "sgd", "momentum": 0.25}
+    first = []
+    pso.minimize(lambda p: first.append(p) or loss(**p), space=SPACE, max_evals=20, seed=0, x0=[start])
+    assert first[0] == pytest.approx(start | {"batch": 32})
+    with pytest.raises(ValueError, match="x0 has no momentum"):
+        pso.minimize(loss, space=SPACE, x0={k: v for k, v in start.items() if k != "momentum"})
+    with pytest.raises(ValueError, match=r"x0: layers=9 is not in the space"):
+        pso.minimize(loss, space=SPACE, x0=start | {"layers": 9})
+    with pytest.raises(ValueError, match="x0: 'speed' is not in the space"):
+        pso.minimize(loss, space=SPACE, x0=start | {"speed": 9})
+
+
+def test_conditions_may_stand_on_conditions_and_list_several_values():
+    space = pso.Space(
+        {
+            "kind": ["tree", "svm", "net"],
+            "kernel": pso.when("kind", "svm", ["linear", "rbf"]),
+            "gamma": pso.when("kernel", "rbf", (0.0, 1.0)),
+            "scale": pso.when("kind", ["svm", "net"], [True, False]),
+        }
+    )
+    names = {"tree": set(), "svm": {"kernel", "scale"}, "net": {"scale"}}
+    for kind, kernel in itertools.product(range(3), range(2)):
+        found = space.decode([kind, kernel, 0.5, 0])
+        wanted = {"kind"} | names[found["kind"]] | ({"gamma"} if (kind, kernel) == (1, 1) else set())
+        assert set(found) == wanted
+
+
+def test_constraints_get_the_names_that_they_take():
+    r = pso.minimize(
+        lambda a, b: a + b, space={"a": (0, 4), "b": pso.integer(0, 4)}, max_evals=400, seed=0,
+        constraints=[lambda a: 1 - a, {"type": "ineq", "fun": lambda p: p["b"] - 2}],
+    )  # fmt: skip
+    assert r.maxcv == 0 and r.params["b"] == 2 and 1 <= r.params["a"] < 1.1
+
+
+def test_a_checkpoint_goes_on_with_the_same_space_only(tmp_path):
+    path = tmp_path / "search.npz"
+    whole = pso.minimize(loss, space=SPACE, max_evals=60, seed=1)
+    pso.minimize(loss, space=SPACE, max_evals=30, seed=1, checkpoint=path)
+    on = pso.minimize(loss, space=SPACE, max_evals=60, seed=1, checkpoint=path)
+    assert on.params == whole.params and on.fun == whole.fun
+    with pytest.raises(ValueError, match="space"):
+        pso.minimize(loss, space=SPACE | {"opt": ["adam", "sgd", "lion"]}, max_evals=90, seed=1, checkpoint=path)
+
+
+def test_a_named_objective_can_be_sent_to_processes():
+    named = pickle.loads(pickle.dumps(pso.Space(SPACE).named(loss)))
+    x = pso.Space(SPACE).encode({"lr": 0.01, "layers": 3, "units": 64, "opt": "adam"})
+    assert named(x) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"a": (1, 0)}, r"space\['a'\] = \(1, 0\): bounds must be finite numbers, low below high"),
+        ({"a": (1, 2, 3)}, "choices are a list"),
+        ({"a": ("x", "y")}, "choices are a list"),
+        ({"a": []}, "must not be empty"),
+        ({"a": 1}, "no parameter that may vary"),
+        ({"a": (0, 1), "b": pso.when("c", 1, (0, 1))}, "names no parameter before this one"),
+        ({"a": (0, 1), "b": pso.when("a", 1, (0, 1))}, "is real"),
+        ({"a": [1, 2], "b": pso.when("a", True, (0, 1))}, "is never True"),
+    ],
+)
+def test_a_space_that_makes_no_sense_is_refused(space, message):
+    with pytest.raises(ValueError, match=message):
+        pso.minimize(loss, space=space)
+
+
+def test_what_does_not_fit_the_space_is_refused_before_the_first_call():
+    with pytest.raises(ValueError, match=r"fun takes \(a, c\), but the space has a, b"):
+        pso.minimize(lambda a, c: 0, space={"a": (0, 1), "b": (0, 1)})
+    with pytest.raises(ValueError, match="give it a default"):
+        pso.minimize(lambda a, b: 0, space={"a": [0, 1], "b": pso.when("a", 1, (0, 1))})
+    with pytest.raises(ValueError, match="space= and bounds="):
+        pso.minimize(loss, [(0, 1)], space=SPACE)
+    with pytest.raises(ValueError, match="give bounds"):
+        pso.minimize(loss)
+    with pytest.raises(TypeError, match=r"space\['a'\] = <object"):
+        pso.minimize(loss, space={"a": object()})
+    for wrong in ((0, 1), (-1, 1)):
+        with pytest.raises(ValueError, match="above 0"):
+            pso.log(*wrong)
+    with pytest.raises(ValueError, match="whole numbers"):
+        pso.integer(0.5, 3)
+
+
+def test_importance_is_the_variance_of_the_main_effects():
+    """Against brute force: every cell of a grid is evaluated, so effects are means over the other parameters."""
+    grid = np.array(list(itertools.product(range(BINS), range(BINS), range(3))), dtype=float)
+    values = 3 * grid[:, 0] + 0.8 * grid[:, 1] + 0 * grid[:, 2]
+    ranks = np.unique(values, return_inverse=True)[1].astype(float)
+    effects = [np.array([ranks[grid[:, i] == v].mean() for v in np.unique(grid[:, i])]) for i in range(3)]
+    wanted = np.array([effect.var() for effect in effects]) / sum(effect.var() for effect in effects)
+    low, high = np.zeros(3), np.array([BINS - 1.0, BINS - 1.0, 2.0])
+    assert np.allclose(main_effects(grid, values, low, high, np.ones(3, dtype=bool)), wanted, atol=0.01)
+
+
+def test_importance_is_not_taken_in_by_a_search_that_has_converged():
+    """Where a search goes all parameters come together; only one of these matters."""
+    r = pso.minimize(lambda a, b, c: (a - 1) ** 2 + 1e-3 * b**2 + 0 * c, recipe="constriction",
+                     space={"a": (-5, 5), "b": (-5, 5), "c": (-5, 5)}, max_evals=600, seed=0)  # fmt: skip
+    shares = r.importance()
+    assert next(iter(shares)) == "a" and shares["a"] > 0.8 and math.isclose(sum(shares.values()), 1)
+
+
+def test_importance_of_a_conditional_parameter_is_that_where_it_is_active():
+    r = pso.minimize(loss, space=SPACE, max_evals=300, seed=0)
+    points, _ = r.evaluated()
+    active = ~np.isnan(points[:, r.space.names.index("momentum")])
+    assert (active == (points[:, r.space.names.index("opt")] == 1)).all() and 0 < active.sum() < len(active)
+    assert set(r.importance()) == {"lr", "layers", "units", "opt", "momentum"}
+
+
+def test_importance_without_names_and_without_points():
+    r = pso.minimize(lambda x: 10 * x[1] ** 2 + 0 * x[0], [(-1, 1)] * 2, max_evals=200, seed=0, history="particles")
+    assert next(iter(r.importance())) == "x1"
+    with pytest.raises(ValueError, match="history='particles'"):
+        pso.minimize(lambda x: x[0] ** 2, [(-1, 1)], max_evals=20, seed=0).importance()
