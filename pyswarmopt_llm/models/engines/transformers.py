@@ -68,11 +68,12 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         self, model: Any, tokenizer: Any, batch_tokens: int = 1024, stored: Mapping[str, Tensor] | None = None
     ) -> None:
         super().__init__(tokenizer, window_of(model.config))
-        self.model = model
+        self._model = model
         self.batch_tokens = batch_tokens
         self.tokens_fed = 0
         self._weights = PatchedWeights(model, stored)
-        self._candidate = Patch()
+        self._candidate = self._wanted = Patch()
+        self._merged: Patch | None = self._candidate
         self._plans: OrderedDict[tuple[tuple[str, str], ...], Plan] = OrderedDict()
         self._short_of_memory = False
         self._windows = attention_windows(model)
@@ -82,17 +83,31 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
     @property
     def dtype(self) -> torch.dtype:
         """The dtype of the model's weights."""
-        return self.model.dtype
+        return self._model.dtype
 
     @property
     def parameter_names(self) -> tuple[str, ...]:  # type: ignore[override]  # read-only here
         """As `named_parameters()` of the model gives them."""
-        return tuple(name for name, _ in self.model.named_parameters())
+        return tuple(name for name, _ in self._model.named_parameters())
+
+    @property
+    def model(self) -> Any:
+        """The model with the candidate's weights."""
+        if self._merged is not self._wanted:
+            self._merged = None  # until an interrupted merge is repeated
+            self._weights.load(self._wanted)
+            self._merged = self._wanted
+        return self._model
 
     def load(self, patch: Patch) -> None:
-        """Make the resident model ``base + patch``; see `PatchedWeights.load`."""
-        self._weights.load(patch)
-        self._candidate = patch
+        """Make the resident model ``base + patch``; see `PatchedWeights.load`.
+
+        A patch with `held_out` parts is merged on use, since most of its items are scored with other weights.
+        """
+        self._merged = None
+        self._candidate = self._wanted = patch
+        if not patch.held_out:
+            _ = self.model
 
     # Likelihoods
 
@@ -129,13 +144,13 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
             return
         try:
             for patch, places in _shares(self._candidate, pairs):
-                self._weights.load(patch)
+                self._wanted = patch
                 share = [pairs[i] for i in places]
                 within = None if only is None else {k for k, i in enumerate(places) if i in only}
                 for indices, values in self._scored_by_batch(share, within):
                     yield tuple(places[k] for k in indices), values
         finally:
-            self._weights.load(self._candidate)
+            self._wanted = self._candidate
 
     def _scored_by_batch(
         self, pairs: Sequence[tuple[str, str]], only: Collection[int] | None
