@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -23,19 +23,15 @@ import pyswarmopt as pso
 from pyswarmopt.base.optimizer import ParticleOptimizer
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.append_log import read_journal
+from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.regular import (
-    LINES_LIMIT,
-    append_line,
-    read_bytes,
     read_json,
     read_text,
     refuse_links,
-    truncate,
     write_json,
     write_text,
 )
-from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.evaluation.record import Row, journal
 from pyswarmopt_llm.evaluation.run_files import FORMAT, OWNER, read_about, read_result, stored_config, this_process
 from pyswarmopt_llm.models.files import atomic_directory
 
@@ -58,14 +54,6 @@ def position_key(position: Tensor) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def _repaired(path: Path) -> list[Row]:
-    """The rows of a journal, after cutting off a half-written last line."""
-    rows, size = read_journal(path)
-    if path.exists() and path.stat().st_size > size:
-        truncate(path, size)
-    return [Row.from_json(row) for row in rows]
-
-
 class Run:
     """An open run directory.
 
@@ -78,8 +66,7 @@ class Run:
 
     def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
         self.path, self.about = path, about
-        self._journal, self._set_aside = self._files = path / "history.jsonl", path / "ahead.jsonl"
-        self.rows, self.aside = ([Row.from_json(row) for row in read_journal(file)[0]] for file in self._files)
+        self._open_journal(AppendLog.read)
 
     @classmethod
     def create(cls, path: Path, about: Mapping[str, Any]) -> Run:
@@ -159,7 +146,7 @@ class Run:
             raise UserError(f"{self.path}: cannot write there ({error.strerror}); check its permissions") from error
         try:
             write_text(owner, this_process())
-            self._mend_journal()
+            self._open_journal(AppendLog.repaired)
             yield
         except OSError as error:
             if error.errno not in _STORAGE:
@@ -180,43 +167,35 @@ class Run:
             if (self.path / name).is_dir():
                 refuse_links(self.path / name)
 
-    def _mend_journal(self) -> None:
-        """Read the journal anew and cut off a half-written last line.
-
-        Only under the lock: to anyone else a half-written line is one that the other process is writing.
-        """
-        self.rows = _repaired(self._journal)
-        self.aside = _repaired(self._set_aside)
+    def _open_journal(self, read: Callable[[AppendLog], list[dict[str, Any]]]) -> None:
+        self._journal, self._set_aside = journal(self.path / "history.jsonl"), journal(self.path / "ahead.jsonl")
+        self.rows, self.aside = ([Row.from_json(row) for row in read(log)] for log in (self._journal, self._set_aside))
 
     def append(self, row: Row) -> None:
         """Add one line to the journal and flush it to disk."""
-        append_line(self._journal, row.to_json())
+        self._journal.append(row.to_json())
         self.rows.append(row)
 
     def set_aside(self, row: Row) -> None:
         """Keep a row on disk whose turn in the journal has not come."""
-        append_line(self._set_aside, row.to_json())
+        self._set_aside.append(row.to_json())
 
     def note_failure(self, kind: str, text: str) -> None:
         """Write down that a worker failed."""
-        append_line(self.path / "failures.jsonl", {"kind": kind, "text": text})
+        self._failures.append({"kind": kind, "text": text})
 
     @property
     def failures(self) -> dict[str, int]:
         """How often workers failed so far, by kind."""
-        file = self.path / "failures.jsonl"
-        lines = read_bytes(file, LINES_LIMIT).splitlines() if file.exists() else []
-        kinds = []
-        for line in lines:
-            with suppress(
-                ValueError, TypeError, KeyError, RecursionError
-            ):  # a line that was cut off counts for nothing
-                kinds.append(str(json.loads(line)["kind"]))
-        return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
+        return dict(sorted(Counter(str(row["kind"]) for row in self._failures.read()).items()))
+
+    @property
+    def _failures(self) -> AppendLog:
+        return AppendLog(self.path / "failures.jsonl", None, lambda row: "kind" in row)
 
     def forget_aside(self) -> None:
         """All rows have had their turn."""
-        self._set_aside.unlink(missing_ok=True)
+        (self.path / "ahead.jsonl").unlink(missing_ok=True)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``."""

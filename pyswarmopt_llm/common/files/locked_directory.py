@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.regular import LINES_LIMIT, read_bytes, read_json, refuse_links, truncate, write_json
+from pyswarmopt_llm.common.files.regular import read_json, refuse_links, write_json
 
 ABOUT = "about.json"
 
@@ -46,14 +46,13 @@ def check_place(path: Path, config: Mapping[str, Any], free: Collection[str], fo
 
 
 @contextmanager
-def opened_place(path: Path, about: Mapping[str, Any], what: str, files: Collection[str] = ()) -> Iterator[None]:
+def opened_place(path: Path, about: Mapping[str, Any], what: str) -> Iterator[None]:
     """Make the directory, or go on with it, and keep a second process off.
 
     Args:
         path: the directory.
         about: content of ``about.json``; its ``fingerprints`` must be those that it was begun with.
         what: as in `check_place`.
-        files: JSONL files in it, whose half-written last line is cut off.
 
     Raises:
         UserError: it cannot be written, another process is at work on it, or what it works with has changed.
@@ -76,17 +75,8 @@ def opened_place(path: Path, about: Mapping[str, Any], what: str, files: Collect
                 raise UserError(f"{path}: base, experts or tasks changed since it was begun; choose another --out")
         else:
             write_json(file, about)
-        for name in files:
-            mend(path / name)
         yield
     finally:
         lock.release()
 
 
-def mend(file: Path) -> None:
-    """Cut off a half-written last line."""
-    if file.exists():
-        truncate(file, read_bytes(file, LINES_LIMIT).rfind(b"\n") + 1)
-
-
-__all__ = ["check_place", "mend", "opened_place"]

@@ -140,11 +140,6 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
-def append_line(path: Path, row: Mapping[str, Any]) -> None:
-    """Add a line of JSON to a file and flush it to disk; raises as `append`."""
-    append(path, json.dumps(row) + "\n")
-
-
 def append(path: Path, text: str) -> None:
     """Add text to a file and flush it to disk.
 
@@ -194,7 +189,6 @@ __all__ = [
     "JSON_LIMIT",
     "LINES_LIMIT",
     "append",
-    "append_line",
     "open_regular",
     "read_bytes",
     "read_json",
