@@ -1,4 +1,4 @@
-"""A run directory: what was asked (`run.json`), every score (`history.jsonl`), and what came out (`result.json`).
+"""A run directory: configuration (`run.json`), every score (`history.jsonl`) and the result (`result.json`).
 
 The journal is the truth: `resume` replays the search and takes known scores from it (docs/architecture.md).
 """
@@ -36,7 +36,7 @@ from pyswarmopt_llm.evaluation.run_files import FORMAT, OWNER, read_about, read_
 from pyswarmopt_llm.models.files import atomic_directory
 
 _SAVED_NUMBERS = 2**20  # positions of a swarm that is saved whole
-# What the storage of a run may answer in mid-search: full, over quota, too large, read-only, taken away, broken.
+# Storage errors in mid-search: full, over quota, too large, read-only, removed, broken.
 _STORAGE = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.EIO)
 )
@@ -60,8 +60,8 @@ class Run:
     Attributes:
         path: the directory.
         about: content of ``run.json``: format, config, versions, fingerprints, seeds.
-        rows: the journal's rows; those that count once the run is `locked`, until then those found on opening.
-        aside: rows that workers had ready before their turn when an earlier process ended.
+        rows: the journal's rows, as of opening until the run is `locked`.
+        aside: rows that workers finished out of order before an earlier process ended.
     """
 
     def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
@@ -126,12 +126,12 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep a second process off this run, and mend the journal if its last line was cut off.
+        """Lock this run, and repair the journal if its last line was cut off.
 
-        The lock is the operating system's and dies with its holder, so that a stale one cannot be.
+        The lock is the operating system's and is released when its holder dies, so it is never stale.
 
         Raises:
-            UserError: if one is at it already, or the directory holds links or cannot be written, now or later.
+            UserError: locked by another process, or the directory contains links or is not writable, now or later.
         """
         lock, owner = FileLock(self.path / ".lock", timeout=0), self.path / OWNER
         try:
@@ -161,7 +161,7 @@ class Run:
             lock.release()
 
     def _refuse_links(self) -> None:
-        """A run from elsewhere may hold links in the place of what is about to be written."""
+        """An untrusted run may contain links in place of files that are about to be written."""
         refuse_links(self.path)
         for name in ("checkpoint", "best", "front", "tensorboard"):
             if (self.path / name).is_dir():
@@ -177,16 +177,16 @@ class Run:
         self.rows.append(row)
 
     def set_aside(self, row: Row) -> None:
-        """Keep a row on disk whose turn in the journal has not come."""
+        """Store a row that was finished out of order."""
         self._set_aside.append(row.to_json())
 
     def note_failure(self, kind: str, text: str) -> None:
-        """Write down that a worker failed."""
+        """Record a worker failure."""
         self._failures.append({"kind": kind, "text": text})
 
     @property
     def failures(self) -> dict[str, int]:
-        """How often workers failed so far, by kind."""
+        """Number of worker failures so far, by kind."""
         return dict(sorted(Counter(str(row["kind"]) for row in self._failures.read()).items()))
 
     @property
@@ -194,7 +194,7 @@ class Run:
         return AppendLog(self.path / "failures.jsonl", None, lambda row: "kind" in row)
 
     def forget_aside(self) -> None:
-        """All rows have had their turn."""
+        """All out-of-order rows are in the journal now."""
         (self.path / "ahead.jsonl").unlink(missing_ok=True)
 
     def finish(self, result: Mapping[str, Any]) -> None:
@@ -203,14 +203,14 @@ class Run:
 
 
 class Checkpoint:
-    """The swarm's state after its latest iteration, for warm starts and as a witness when a run is replayed.
+    """The swarm's state after its latest iteration, for warm starts and to verify a replay.
 
-    A resumed run replays the journal. When it comes to where the checkpoint was written, it has to be there to
-    the bit; anything else means that this machine or these versions do not compute what the run began with.
-    Of a swarm on flat weights only a digest is kept: the state would be gigabytes, written in every iteration.
+    A resumed run replays the journal. At the iteration of the checkpoint its state has to match bit for bit; otherwise
+    this machine or these versions compute different numbers than the run began with. Of a swarm on flat weights only
+    a digest is stored: the state would be gigabytes in every iteration.
 
     Args:
-        file: where it lies (.npz); the digest lies beside it (.json).
+        file: the checkpoint (.npz); the digest is stored beside it (.json).
 
     Raises:
         UserError: there is one, but damaged.
@@ -228,7 +228,7 @@ class Checkpoint:
             raise UserError(f"{error}; remove the files in {file.parent}: resume does not need them") from error
 
     def keep(self, swarm: pso.Optimizer) -> None:
-        """Save the swarm, or while it is behind an earlier process, only compare; other optimizers are not saved.
+        """Save the swarm, or during a replay compare it; other optimizers are not saved.
 
         Raises:
             UserError: the replayed swarm is not the one that was saved.
@@ -251,7 +251,7 @@ class Checkpoint:
 
 
 def _witness(swarm: ParticleOptimizer) -> dict[str, Any]:
-    """The iteration and a digest of where a swarm is, how it moves and what it remembers, to the bit."""
+    """The iteration and a digest of positions, velocities, personal bests and values."""
     digest = hashlib.blake2b(digest_size=16)
     for tensor in (swarm.positions, swarm.velocities, swarm.personal_bests):
         digest.update(str((tensor.dtype, tuple(tensor.shape))).encode())
@@ -262,10 +262,10 @@ def _witness(swarm: ParticleOptimizer) -> dict[str, Any]:
 
 
 def check_new(path: Path) -> None:
-    """Refuse a directory that holds anything.
+    """Refuse a directory that is not empty.
 
     Raises:
-        UserError: if it does, or cannot be looked into.
+        UserError: it is not empty, or not readable.
     """
     try:
         if (path / "run.json").exists():

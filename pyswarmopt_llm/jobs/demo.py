@@ -15,8 +15,8 @@ from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
 from pyswarmopt_llm.jobs.compare.store import Store
 from pyswarmopt_llm.jobs.search.loop import SearchResult, search
-from pyswarmopt_llm.models import resolve_base
 from pyswarmopt_llm.models.adapters.adapter import load_adapter, read_adapter
+from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.choices import training_passes
 from pyswarmopt_llm.spaces.load import load_engine
 from pyswarmopt_llm.tasks import load_task

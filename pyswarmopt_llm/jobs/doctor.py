@@ -148,7 +148,7 @@ def base_model(spec: str, free: int | None) -> Finding:
         spec: as in ``--base``.
         free: bytes of free memory, if known.
     """
-    from pyswarmopt_llm.models import resolve_base
+    from pyswarmopt_llm.models.base import resolve_base
 
     try:
         base = resolve_base(spec)

@@ -1,4 +1,4 @@
-"""A directory that several calls fill: begun once, gone on with by the same command, by one process at a time."""
+"""A resumable output directory with an exclusive lock."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ ABOUT = "about.json"
 
 
 def check_place(path: Path, config: Mapping[str, Any], free: Collection[str], format: int, what: str) -> None:
-    """Refuse a directory that holds something else than was begun with this configuration.
+    """Refuse a directory that was created with another configuration or holds something else.
 
     Args:
         path: the directory; it need not exist.
         config: name -> setting.
-        free: settings that may differ between two calls.
-        format: of the files.
-        what: what the directory holds, in a word: a comparison, an ensemble.
+        free: settings that may differ between calls.
+        format: version of the file format.
+        what: content of the directory, with its article: a comparison, an ensemble.
 
     Raises:
         UserError: names what differs.
@@ -47,15 +47,15 @@ def check_place(path: Path, config: Mapping[str, Any], free: Collection[str], fo
 
 @contextmanager
 def opened_place(path: Path, about: Mapping[str, Any], what: str) -> Iterator[None]:
-    """Make the directory, or go on with it, and keep a second process off.
+    """Create or reopen the directory and lock it.
 
     Args:
         path: the directory.
-        about: content of ``about.json``; its ``fingerprints`` must be those that it was begun with.
+        about: content of ``about.json``; its ``fingerprints`` must match those on disk.
         what: as in `check_place`.
 
     Raises:
-        UserError: it cannot be written, another process is at work on it, or what it works with has changed.
+        UserError: not writable, locked by another process, or the inputs have changed.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -78,5 +78,3 @@ def opened_place(path: Path, about: Mapping[str, Any], what: str) -> Iterator[No
         yield
     finally:
         lock.release()
-
-

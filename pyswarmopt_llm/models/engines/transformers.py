@@ -115,9 +115,6 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         """Natural log of P(continuation | context) for each pair, summed over the continuation's tokens.
 
         Contexts shared by several pairs and the common prefix of all contexts are computed once.
-
-        Raises:
-            UserError: a pair exceeds the context window.
         """
         found: dict[int, float] = {}
         for indices, values in self.loglikelihood_by_batch(pairs):
@@ -135,9 +132,6 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
 
         Yields:
             The indices of the pairs of a batch, and their values.
-
-        Raises:
-            UserError: a pair exceeds the context window.
         """
         if not self._candidate.held_out:
             yield from self._scored_by_batch(pairs, only)
@@ -167,30 +161,18 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
                 yield indices, totals[batch.pairs].tolist()
 
     def likelihood_batches(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[int, ...]]:
-        """The pairs of each forward pass of `loglikelihood`; pairs with the same context share a batch.
-
-        Raises:
-            UserError: a pair exceeds the context window.
-        """
+        """The pairs of each forward pass of `loglikelihood`; pairs with the same context share a batch."""
         return [tuple(batch.pairs.tolist()) for batch in self._likelihood_plan(pairs).batches]
 
     def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
-        """Natural-log distribution of the next token after each prompt: (N, V) float32 on the CPU.
-
-        Raises:
-            UserError: a prompt exceeds the context window.
-        """
+        """Natural-log distribution of the next token after each prompt: (N, V) float32 on the CPU."""
         found = torch.empty(len(prompts), self.model.get_output_embeddings().weight.shape[0])
         for batch, logits in self._forward_all([(prompt, "") for prompt in prompts]):
             found[batch.target_pair] = logits[batch.target_head].float().log_softmax(-1).cpu()
         return found
 
     def score_tokens(self, pairs: Sequence[tuple[str, str]]) -> tuple[TokenScores, ...]:
-        """The terms of `loglikelihood`: for each pair the continuation's tokens and their log-probabilities.
-
-        Raises:
-            UserError: a pair exceeds the context window.
-        """
+        """The terms of `loglikelihood`: for each pair the continuation's tokens and their log-probabilities."""
         if not pairs:
             return ()
         found = [(batch, target_logprobs(batch, logits)) for batch, logits in self._forward_all(pairs)]
@@ -205,9 +187,6 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         """For each pair the natural-log distributions along its continuation, (T, V) float32, and its tokens, (T,).
 
         On the CPU; memory grows with the vocabulary, so pass few pairs at a time.
-
-        Raises:
-            UserError: a pair exceeds the context window.
         """
         found = [(torch.empty(0), torch.empty(0, dtype=torch.int64))] * len(pairs)
         for batch, logits in self._forward_all(pairs):
@@ -220,27 +199,15 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
     # Text
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
-        """Greedy continuations, without special tokens; finished sequences leave the batch.
-
-        Raises:
-            UserError: a prompt and `max_new_tokens` exceed the context window.
-        """
+        """Greedy continuations, without special tokens; finished sequences leave the batch."""
         return self._written(prompts, max_new_tokens)
 
     def sample(self, prompts: Sequence[str], draw: Draw, max_new_tokens: int = 64) -> list[str]:
-        """Sampled continuations, one per prompt; a text depends on its seed, not on the other prompts.
-
-        Raises:
-            UserError: a prompt and `max_new_tokens` exceed the context window.
-        """
+        """Sampled continuations, one per prompt; a text depends on its seed, not on the other prompts."""
         return self._written(prompts, max_new_tokens, draw)
 
     def generation_batches(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[tuple[int, ...]]:
-        """The prompts of each batch of `generate`, of similar length; a batch passed alone stays one batch.
-
-        Raises:
-            UserError: a prompt and `max_new_tokens` exceed the context window.
-        """
+        """The prompts of each batch of `generate`, of similar length; a batch passed alone stays one batch."""
         return self._generation_batches(self.encode_prompts(prompts, max_new_tokens), max_new_tokens)
 
     def _generation_batches(self, encoded: Sequence[tuple[int, ...]], max_new_tokens: int) -> list[tuple[int, ...]]:
@@ -287,11 +254,7 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         return self._plan(tuple(pairs))
 
     def encode_continuation(self, context: str, continuation: str) -> TokenPair:
-        """Token ids of both; see `encode_pair`.
-
-        Raises:
-            UserError: together they exceed the context window.
-        """
+        """Token ids of both; see `encode_pair`."""
         encoded = self._encoded(context, continuation)
         self.check_length(sum(map(len, encoded)), context)
         return encoded
@@ -357,11 +320,7 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         return logits
 
     def _smaller_batches(self, error: RuntimeError, rows: int) -> None:
-        """Handle an error of a batch: if memory ran out, halve later batches and warn once; else raise it.
-
-        Raises:
-            NoRoomError: a single row does not fit.
-        """
+        """Handle an error of a batch: if memory ran out, halve later batches and warn once; else raise it."""
         if not out_of_memory(error):
             raise error
         if rows == 1:
