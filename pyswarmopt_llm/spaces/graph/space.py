@@ -154,6 +154,11 @@ class PlacedSpace(_Graphs):
         return Patch(graph=tuple(Node(tuple(row), node.reads) for row, node in zip(rows, self._graph, strict=True)))
 
 
+def holds_graph(folder: str | Path) -> bool:
+    """Whether a directory holds a graph instead of a model."""
+    return (user_path(folder) / FILE).is_file()
+
+
 def read_graph(folder: str | Path) -> tuple[tuple[Member, ...], Patch]:
     """The members of a saved graph and the graph; the members' files are looked at, not loaded.
 
