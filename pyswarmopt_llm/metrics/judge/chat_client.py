@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.extras import optional
+from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.json_text import parse_json
 from pyswarmopt_llm.common.fingerprint import canonical
 
