@@ -21,9 +21,9 @@ import torch
 
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.metrics import Accuracy
-from pyswarmopt_llm.models import resolve_base
 from pyswarmopt_llm.models.adapters.adapter import load_adapter
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
+from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.spaces.load import load_engine

@@ -20,9 +20,9 @@ import torch
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.metrics import Accuracy
 from pyswarmopt_llm.metrics.objectives import load_tasks
-from pyswarmopt_llm.models import resolve_base
 from pyswarmopt_llm.models.adapters.adapter import AdapterFile
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
+from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.spaces.load import load_engine
 

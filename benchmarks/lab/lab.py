@@ -136,7 +136,7 @@ def expert_chats(base: Path, kinds: Sequence[tuple[str, ...]], seed: int) -> lis
     The rehearsal keeps an expert from forgetting without teaching it what is not its own (Li & Hoiem 2016, arXiv
     1606.09282, with answers in the place of distributions).
     """
-    from pyswarmopt_llm.models import resolve_base
+    from pyswarmopt_llm.models.base import resolve_base
     from pyswarmopt_llm.spaces.load import load_engine
 
     engine = load_engine(resolve_base(str(base)), "float32", "cpu", torch.get_num_threads())

@@ -58,7 +58,7 @@ def parse_args() -> argparse.Namespace:
 
 def prepare(args: argparse.Namespace, work: Path) -> None:
     """Fill the work folder: their code, the cut task, the experts with a base that is here, the stand-ins."""
-    from pyswarmopt_llm.models import resolve_base
+    from pyswarmopt_llm.models.base import resolve_base
 
     authors = work / "authors"
     shutil.copytree(args.authors, authors, ignore=shutil.ignore_patterns(".git", "data", "initial_experts"))
@@ -92,7 +92,7 @@ def experts(args: argparse.Namespace) -> list[Path]:
 
 def measure(args: argparse.Namespace, work: Path, run: str, name: str, seed: int) -> list[dict[str, float]]:
     """One search in a process of its own, unless it was done before; what each of its iterations took."""
-    from pyswarmopt_llm.models import resolve_base
+    from pyswarmopt_llm.models.base import resolve_base
 
     marks = work / f"{run}.jsonl"
     if marks.exists():

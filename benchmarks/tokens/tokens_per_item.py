@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tokens per dev item in likelihood scoring: question repeated, question shared, common beginning shared too.
 
-    python benchmarks/tokens/tokens_per_item.py TASKS/*.json
+python benchmarks/tokens/tokens_per_item.py TASKS/*.json
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pyswarmopt_llm.models import load_tokenizer, resolve_base
+from pyswarmopt_llm.models.base import load_tokenizer, resolve_base
 from pyswarmopt_llm.models.engines.batching import build_plan, build_row, encode_pair
 from pyswarmopt_llm.tasks import load_task, render_prompt
 

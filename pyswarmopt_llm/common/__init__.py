@@ -1,1 +1,1 @@
-"""Shared by all rooms: interfaces, configuration, errors, events, optimizers, statistics, files."""
+"""Shared by all packages: interfaces, configuration, errors, events, optimizers, statistics, files."""

@@ -11,8 +11,8 @@ from pyswarmopt.cli.terminal import one_line
 class UserError(Exception):
     """Bad input: says what is wrong, where, and what to do, in one line.
 
-    The command line prints the message and exits with code 2; nothing has been written by then. Whatever the message
-    quotes from outside, it is shown as one line without control characters, long values cut.
+    The command line prints the message and exits with code 2; nothing has been written by then. Quoted
+    input is shown as one line without control characters, long values cut.
 
     Example:
         >>> raise UserError("tasks/mine.json: line 3: unexpected end of the list; close it with ]")
@@ -25,7 +25,7 @@ class UserError(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its class where there is none: to quote other libraries by.
+    """The first line of an error's message, or its class if the message is empty, to quote other libraries.
 
     Example:
         >>> first_line(ValueError("no such file\\ntry another")), first_line(KeyError())
@@ -35,7 +35,7 @@ def first_line(error: BaseException) -> str:
 
 
 class InvalidOption(UserError):
-    """An option that cannot have this value, or not with the others.
+    """An option with an invalid value, or one that conflicts with other options.
 
     Args:
         field: the field of the configuration, or the argument.
@@ -56,14 +56,14 @@ class InvalidOption(UserError):
         return self.spelled(str)
 
     def spelled(self, name: Callable[[str], str]) -> str:
-        """The message with the options as `name` spells the fields."""
+        """The message with fields spelled by `name`, as options of the command line are."""
         value = f" {self.value:g}" if isinstance(self.value, float) else f" {self.value}"
         shown = "" if self.value is None or self.value is True or self.value == "" else value
         return one_line(f"{name(self.field)}{shown}: {spell(self.why, name)}")
 
 
 def spell(text: str, name: Callable[[str], str]) -> str:
-    """A text with the options that stand in backticks as `name` spells them.
+    """A text with the options in backticks spelled by `name`.
 
     Example:
         >>> spell("give `max_iter`, too", str.upper)
@@ -77,4 +77,4 @@ class NotFiniteError(UserError):
 
 
 class NoRoomError(UserError):
-    """Not even a single item fits into memory."""
+    """Not even a single item fits in memory."""

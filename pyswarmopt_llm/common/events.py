@@ -28,5 +28,3 @@ class Event:
 
 
 OnEvent = Callable[[Event], None]
-
-__all__ = ["Event", "OnEvent"]

@@ -1,4 +1,4 @@
-"""Fingerprints and versions: how a resumed run knows that it sees the files, and which packages, it started with."""
+"""Fingerprints and versions: how a resumed run recognises the files and package versions that it started with."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def canonical(value: Any) -> bytes:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what a result depends on.
+    """Versions of the packages that a result depends on.
 
     Example:
         >>> "torch" in versions()

@@ -1,8 +1,4 @@
-"""The small contracts between the rooms: what a space hands to an engine, what a utility gets and gives.
-
-Search is: the optimizer asks; the space realises; the engine loads; the utility scores; the optimizer is
-told; the run writes it down. Nothing else crosses the rooms.
-"""
+"""The interfaces between packages: a space realises positions, an engine runs them, a utility scores them."""
 
 from __future__ import annotations
 
@@ -41,7 +37,7 @@ class LowRank:
 
 
 class Computed(Mapping[str, T]):
-    """A mapping whose values are made when they are asked for and not kept: one weight at a time in memory.
+    """A mapping whose values are computed on access and not kept: one weight at a time in memory.
 
     Args:
         shapes: name -> shape of the weight that the value is for, known without making it.
@@ -103,11 +99,11 @@ class Patch:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Questions on which a part of a candidate was trained, and what to score them with in its place.
+    """Questions on which part of a candidate was trained, and the patch that scores them instead.
 
     Attributes:
-        contexts: their prompts.
-        patch: the candidate with a part that has not seen them.
+        contexts: the prompts of these questions.
+        patch: the candidate with a part that was not trained on them.
     """
 
     contexts: frozenset[str]
@@ -115,7 +111,10 @@ class HeldOut:
 
 
 class Engine(Protocol):
-    """What runs a model. One base is resident for a whole run; `load` puts a candidate on it."""
+    """What runs a model. One base is resident for a whole run; `load` puts a candidate on it.
+
+    Methods that read text raise `UserError` where it exceeds the context window.
+    """
 
     def load(self, patch: Patch) -> None:
         """Make the resident model `base + patch`; the previous patch is taken out exactly (no drift)."""
@@ -305,22 +304,3 @@ class StructureSpace(Space, Protocol):
 
     def placed(self, position: Tensor) -> PlacedSpace:
         """The space of the models at the places of the structure at `position`."""
-
-
-__all__ = [
-    "Batched",
-    "BatchedEngine",
-    "Computed",
-    "Engine",
-    "HeldOut",
-    "ItemScore",
-    "ItemUtility",
-    "LowRank",
-    "Node",
-    "Patch",
-    "PlacedSpace",
-    "Score",
-    "Space",
-    "StructureSpace",
-    "Utility",
-]

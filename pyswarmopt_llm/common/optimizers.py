@@ -18,7 +18,7 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.registry import unknown
 
 MODEL_SWARMS = "model-swarms"
-OWN = "pso"  # the library's own choice where there are no bounds, which its default for functions needs
+OWN = "pso"  # the library's choice without bounds, which the default for functions needs
 _OWN_RECIPE = "constriction"
 _OTHER_OPTIONS = ("patience", "max_iter", "compat")  # parameters of the recipe with an option of their own
 
@@ -29,7 +29,7 @@ def optimizer_names() -> tuple[str, ...]:
 
 
 def is_swarm(name: str) -> bool:
-    """Whether it is a swarm of this library, which compares values with personal bests and the worst only."""
+    """Whether it is a swarm of this library, which only compares values with personal bests and the worst."""
     return not name.startswith(NEVERGRAD) and name != PYCMA
 
 
@@ -64,15 +64,15 @@ def make_optimizer(
     compat: str = "paper",
     settings: Sequence[str] = (),
 ) -> pso.Optimizer:
-    """An optimizer that maximises and evaluates the experts first.
+    """An optimizer that maximises, starting from the experts.
 
     Args:
         name: a recipe of `pyswarmopt.recipes`, ``pso`` (the library's own choice), ``pycma``, or ``nevergrad:NAME``.
         vertices: (n, D), the experts' positions.
-        population: positions in a round, at least n; an optimiser that takes one point at a time gets one.
+        population: positions per round, at least n; sequential optimisers get one.
         max_iter: rounds after the first.
-        patience: swarms stop after so many rounds without a new best; the others end with their rounds.
-        seed: the same seed gives the same search.
+        patience: swarms stop after this many rounds without a new best; other optimisers ignore it.
+        seed: random seed.
         compat: ``paper`` or ``reference``, for ``model-swarms``.
         settings: coefficients of ``model-swarms``, ``NAME=VALUE`` (see `recipe_options`).
 
@@ -108,7 +108,7 @@ def make_optimizer(
         )
     else:
         recipe = pso.recipes.get(_OWN_RECIPE if name == OWN else name.replace("-", "_"))
-        # Coefficients have no bounds, so there is nowhere to send a whole swarm that starts again.
+        # Coefficients have no bounds, so a full restart has no region to draw from.
         restart = tuple(policy for policy in recipe.restart if not isinstance(policy, RestartSwarm))
         recipe = replace(recipe, restart=restart, stop=(Patience(patience), MaxIter(max_iter)))
     return pso.Swarm(
@@ -166,7 +166,7 @@ def recipe_options(settings: Sequence[str]) -> dict[str, Any]:
 
 @contextmanager
 def released(optimizer: pso.Optimizer) -> Iterator[pso.Optimizer]:
-    """Close the optimizer in the end, if it has something to close (see `NevergradOptimizer.close`)."""
+    """Close the optimizer on exit, if it can be closed (see `NevergradOptimizer.close`)."""
     try:
         yield optimizer
     finally:
@@ -175,27 +175,10 @@ def released(optimizer: pso.Optimizer) -> Iterator[pso.Optimizer]:
 
 
 def _one_at_a_time(name: str) -> bool:
-    """Whether an optimiser of nevergrad's takes one point at a time.
-
-    Raises:
-        UserError: nevergrad has no such optimiser.
-    """
+    """Whether an optimiser of nevergrad's takes one point at a time."""
     from pyswarmopt.interop.nevergrad import one_at_a_time
 
     try:
         return one_at_a_time(name.removeprefix(NEVERGRAD))
     except ValueError as error:
         raise InvalidOption("optimizer", name, str(error)) from error
-
-
-__all__ = [
-    "NEVERGRAD",
-    "PYCMA",
-    "check_optimizer",
-    "is_swarm",
-    "make_optimizer",
-    "optimizer",
-    "optimizer_names",
-    "recipe_options",
-    "released",
-]

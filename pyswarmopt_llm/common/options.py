@@ -25,17 +25,17 @@ TASK, SETTINGS, MACHINE, OUTPUT = GROUPS = ("Experts and task", "Settings", "Mac
 
 @dataclass(frozen=True)
 class Option:
-    """What the command line has to know about a field.
+    """Command-line properties of a field.
 
     Attributes:
-        help: what it is for, in one line; empty: the command line has no such option.
-        metavar: stands for the value; ends in ``...`` if the option takes several values in a row. Switches have none.
+        help: one line; empty: not a command-line option.
+        metavar: placeholder of the value; ends in ``...`` if the option takes several. Switches have none.
         group: heading of the help, one of `GROUPS`.
         hidden: the help only names it; `swarm-llm init` explains it.
-        name: on the command line, if not the field's.
-        required: False: may be missing there though the field has no default; it is empty then.
-        commas: values of a tuple are typed as one text with commas, not by repeating the option.
-        choices: the values there are; empty: any.
+        name: on the command line, if different from the field's.
+        required: False: optional on the command line though the field has no default; empty then.
+        commas: values of a tuple are comma-separated, instead of repeating the option.
+        choices: allowed values; empty: any.
         least, above: lower bound, included or not.
         most, below: upper bound, included or not; integers without one have that of `pyswarmopt.cli.limits`.
     """
@@ -54,10 +54,10 @@ class Option:
     most: float | None = None
 
     def check(self, field: str, value: object) -> None:
-        """Refuse a value that is out of range or none of the choices; None always passes.
+        """Refuse a value that is out of range or not one of the choices; None always passes.
 
         Raises:
-            InvalidOption: says which values there are.
+            InvalidOption: names the allowed values.
 
         Example:
             >>> Option("", least=0, below=1).check("drop_k", 1.5)
@@ -69,11 +69,11 @@ class Option:
             raise InvalidOption(field, value, f"unknown; use {', '.join(others)} or {last}")
         if isinstance(value, int | float) and not isinstance(value, bool):
             bounds = self._bounds(field, value)
-            if not all(inside for _, inside in bounds):  # of NaN nothing is true
+            if not all(inside for _, inside in bounds):  # NaN satisfies no bound
                 raise InvalidOption(field, value, f"out of range; give {' and '.join(words for words, _ in bounds)}")
 
     def _bounds(self, field: str, value: float) -> list[tuple[str, bool]]:
-        """Each bound in words, and whether the value keeps it."""
+        """Each bound in words, and whether the value satisfies it."""
         most = largest(field) if self.most is None and isinstance(value, int) else self.most
         bounds = [
             ("at least", self.least, lambda bound: value >= bound),
@@ -102,7 +102,7 @@ def option_in(hint: Any) -> Option | None:
 
 
 def option_name(field: str, option: Option | None = None) -> str:
-    """What an option is called in a configuration file, and behind two dashes.
+    """The name of an option in a configuration file and, after two dashes, on the command line.
 
     Example:
         >>> option_name("max_iter"), option_name("tasks", Option("Task files.", name="task"))
@@ -147,31 +147,3 @@ Overlap = Annotated[bool, Option("Allow items that are in both dev and test.", g
 Dtype = Annotated[str, Option("auto, bfloat16, float16 or float32.", "D", MACHINE, choices=DTYPES)]
 Device = Annotated[str, Option("auto, cpu, cuda, cuda:1, ...", "D", MACHINE)]
 Threads = Annotated[int | None, Option("CPU threads (PyTorch's choice).", "N", MACHINE, least=1)]
-
-
-__all__ = [
-    "BASE",
-    "GROUPS",
-    "MACHINE",
-    "OUTPUT",
-    "SETTINGS",
-    "TASK",
-    "Base",
-    "Columns",
-    "Dev",
-    "Device",
-    "Dtype",
-    "Experts",
-    "Option",
-    "Overlap",
-    "Scoring",
-    "SplitSeed",
-    "Template",
-    "Test",
-    "Threads",
-    "check_options",
-    "documented",
-    "option_in",
-    "option_name",
-    "options_of",
-]

@@ -1,4 +1,4 @@
-"""Names that users give, looked up in a table: one error for all of them, with the closest name as a suggestion."""
+"""Look up names given by users; an unknown name raises an error that suggests the closest one."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ T = TypeVar("T")
 
 
 def unknown(where: str, name: str, known: Iterable[str], advice: str | None = None) -> UserError:
-    """The error for a name that is in no table.
+    """The error for an unknown name.
 
     Args:
-        where: the field of a configuration, such as ``method``, or what stands before the name, such as ``builtin:``.
+        where: the field of a configuration, such as ``method``, or a prefix of the name, such as ``builtin:``.
         name: as given.
         known: all names.
-        advice: what to do where no name comes close; default: lists them all.
+        advice: what to do if no name is close; default: lists all names.
 
     Example:
         >>> str(unknown("method", "tiess", ["slerp", "ties"]))
@@ -38,7 +38,7 @@ def unknown(where: str, name: str, known: Iterable[str], advice: str | None = No
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that looks most like this one; None where none comes close."""
+    """The most similar known name; None if none is close."""
     return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
 
 
@@ -51,6 +51,3 @@ def lookup(where: str, name: str, table: Mapping[str, T]) -> T:
     if name not in table:
         raise unknown(where, name, table)
     return table[name]
-
-
-__all__ = ["closest", "lookup", "unknown"]

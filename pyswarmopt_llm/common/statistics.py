@@ -1,4 +1,4 @@
-"""Statistics of scores: standard errors, intervals, paired tests on the same items, and what guessing would reach.
+"""Statistics of scores: standard errors, intervals, paired tests on the same items, and chance levels.
 
 One of each: intervals are Wilson's for proportions and bootstrapped for anything else; the test is a paired permutation
 test. Resampling has fixed seeds, so the same scores give the same figures.
@@ -263,20 +263,3 @@ def chance_bound(option_counts: Sequence[int], level: float) -> float:
     for options, n in Counter(option_counts).items():  # a sum of binomials, one for each number of options
         chances = np.convolve(chances, stats.binom.pmf(np.arange(n + 1), n, 1.0 / options))
     return int(np.searchsorted(chances.cumsum(), 1.0 - level)) / len(option_counts)
-
-
-__all__ = [
-    "Comparison",
-    "Floats",
-    "bootstrap_interval",
-    "bootstrap_means",
-    "chance_bound",
-    "compare_paired",
-    "findings",
-    "interval",
-    "interval_over_seeds",
-    "interval_over_tasks",
-    "items_needed",
-    "permutation_test",
-    "score_of",
-]

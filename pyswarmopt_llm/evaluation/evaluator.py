@@ -63,7 +63,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class ShardRequest:
-    """A share of a candidate's evaluation.
+    """A shard of a candidate's evaluation.
 
     Attributes:
         position: (D,).
@@ -90,13 +90,7 @@ class ShardEvaluation:
 
 
 class Evaluator:
-    """Scores candidates on one set of tasks.
-
-    Args:
-        space: realises positions.
-        engine: runs the models.
-        utilities: task name -> its utility.
-        combine: one number from the tasks' scores.
+    """Scores candidates on one set of tasks: `space` realises them, `engine` runs them.
 
     Attributes:
         utilities: task name -> its utility.
@@ -123,10 +117,10 @@ class Evaluator:
         else:
             self.load(request.position)
             found = self.combined({name: utility(self._engine) for name, utility in self.utilities.items()})
-        return timed(found, time.perf_counter() - start)
+        return replace(found, seconds=round(time.perf_counter() - start, 4))
 
     def evaluate_shard(self, request: ShardRequest, load: bool = True) -> ShardEvaluation:
-        """Score a share of a candidate's items; without `load` the candidate is in the engine already."""
+        """Score a shard of a candidate's items; without `load` the candidate is in the engine already."""
         start = time.perf_counter()
         if load:
             self.load(request.position)
@@ -195,11 +189,6 @@ class Evaluator:
             values[i], margins[i] = answer.value, _stored(answer.margins)
 
 
-def timed(found: Evaluation, seconds: float) -> Evaluation:
-    """`found` with the seconds it took."""
-    return replace(found, seconds=round(seconds, 4))
-
-
 def own_values(scores: Mapping[str, Score]) -> dict[str, list[float]]:
     """Value, standard error and count of those scores that are not the mean of their items."""
     return {
@@ -218,6 +207,3 @@ def _finite(found: Evaluation) -> Evaluation:
     if not math.isfinite(found.value):
         raise NotFiniteError(f"the score is {found.value}")
     return found
-
-
-__all__ = ["Evaluation", "Evaluator", "Request", "ShardEvaluation", "ShardRequest", "own_values", "timed"]

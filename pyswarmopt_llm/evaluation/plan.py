@@ -99,6 +99,3 @@ def bounds(known: Known, combine: Combine) -> tuple[float, float]:
 
 def _mean(values: Values) -> Score:
     return Score(float(values.mean()), (), values.size, 0.0)
-
-
-__all__ = ["Items", "Known", "Plan", "Screen", "Values", "bounds", "complete"]

@@ -87,11 +87,7 @@ class Full:
 
 
 class Screened:
-    """Scores the items whose outcome is uncertain; see `Screening`.
-
-    Args:
-        screening: learns.
-    """
+    """Scores the items whose outcome is uncertain; see `Screening`."""
 
     starts_in_full = False
 
@@ -176,6 +172,3 @@ def make_policy(config: SearchConfig, items: Mapping[str, int]) -> Policy:
     if config.drop_k or config.drop_n:
         return Dropout(policy, config.drop_k, config.drop_n, config.seed)
     return policy
-
-
-__all__ = ["Dropout", "Full", "Policy", "Round", "Screened", "make_policy"]

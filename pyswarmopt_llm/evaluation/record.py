@@ -8,7 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.json_types import fits
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.interfaces import Score
@@ -185,4 +189,40 @@ def unpack(items: Packed) -> list[float]:
     return [math.nan if value in ("?", None) else float(value) for value in items]
 
 
-__all__ = ["Margins", "Packed", "Row", "RunResult", "pack", "unpack"]
+# Types of the columns of a row: of those that each has, and of the others.
+_TYPES: dict[str, Any] = {
+    **{"phase": str, "iteration": int, "particle": int, "key": str, "coefficients": list[float], "value": float},
+    **{"n": int, "seconds": float, "items": dict[str, str | list[float | None]]},
+}
+_MORE: dict[str, Any] = {
+    **{"bounds": list[Any], "values": dict[str, tuple[float, Any, int]], "margins": dict[str, Margins]},
+    **{"number": int, "asked": int},
+}
+
+
+def journal(path: Path) -> AppendLog:
+    """The log of rows in a file."""
+    return AppendLog(path, "restore it, or remove this line and those after it", is_row)
+
+
+def is_row(row: dict[str, Any]) -> bool:
+    """Whether a JSON object is what `Row.to_json` gives.
+
+    Example:
+        >>> is_row({"phase": "search"})
+        False
+    """
+    typed = all(name in row and fits(row[name], hint) for name, hint in _TYPES.items())
+    if not typed or not all(fits(row[name], hint) for name, hint in _MORE.items() if name in row):
+        return False
+    values, bounds = row.get("values", {}).values(), row.get("bounds", (0, 0))
+    packed = [items for items in row["items"].values() if isinstance(items, str)]
+    counts = [row.get(name, 0) for name in ("iteration", "particle", "n", "seconds", "number", "asked")]
+    return (
+        min([*counts, *(n for _, _, n in values)]) >= 0
+        and bool(row["items"])
+        and set("".join(packed)) <= set("01?")
+        and len(bounds) == 2
+        and all(isinstance(x, float) or fits(x, int) for x in [*bounds, *(stderr for _, stderr, _ in values)])
+        and ("number" not in row or "asked" in row)
+    )

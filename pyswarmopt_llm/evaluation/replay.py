@@ -1,4 +1,4 @@
-"""The rows of a journal that a resumed run has not reached yet, handed out as the run comes to each evaluation."""
+"""The rows of a journal that a resumed run has not reached yet, served as the run reaches each evaluation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Replay:
 
     Args:
         rows: of the journal, of one phase.
-        aside: rows that workers had finished before their turn in the journal.
+        aside: rows that workers finished out of order.
 
     Attributes:
         tickets: rows of an asynchronous search, in their order.
@@ -32,7 +32,7 @@ class Replay:
         self._aside = {_place(row): row for row in aside}
 
     def holds(self, iteration: int, particle: int, key: str) -> bool:
-        """Whether the evaluation of this particle need not be run."""
+        """Whether the evaluation of this particle is known."""
         return bool(self._rows[key]) or (iteration, particle, key) in self._aside
 
     def take(self, key: str) -> Row | None:
@@ -43,7 +43,7 @@ class Replay:
         return self._rows[key].popleft()
 
     def take_aside(self, iteration: int, particle: int, key: str) -> Row | None:
-        """The row of this evaluation that was finished before its turn; it is not in the journal yet."""
+        """The row of this evaluation that was finished out of order; it is not in the journal yet."""
         return self._aside.pop((iteration, particle, key), None)
 
     def stands(self, row: Row, iteration: int, particle: int) -> bool:
@@ -65,6 +65,3 @@ class Replay:
 
 def _place(row: Row) -> tuple[int, int, str]:
     return row.iteration, row.particle, row.key
-
-
-__all__ = ["Replay"]

@@ -1,4 +1,4 @@
-"""A run directory: what was asked (`run.json`), every score (`history.jsonl`), and what came out (`result.json`).
+"""A run directory: configuration (`run.json`), every score (`history.jsonl`) and the result (`result.json`).
 
 The journal is the truth: `resume` replays the search and takes known scores from it (docs/architecture.md).
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -23,24 +23,20 @@ import pyswarmopt as pso
 from pyswarmopt.base.optimizer import ParticleOptimizer
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.append_log import read_journal
+from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.regular import (
-    LINES_LIMIT,
-    append_line,
-    read_bytes,
     read_json,
     read_text,
     refuse_links,
-    truncate,
     write_json,
     write_text,
 )
-from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.evaluation.record import Row, journal
 from pyswarmopt_llm.evaluation.run_files import FORMAT, OWNER, read_about, read_result, stored_config, this_process
 from pyswarmopt_llm.models.files import atomic_directory
 
 _SAVED_NUMBERS = 2**20  # positions of a swarm that is saved whole
-# What the storage of a run may answer in mid-search: full, over quota, too large, read-only, taken away, broken.
+# Storage errors in mid-search: full, over quota, too large, read-only, removed, broken.
 _STORAGE = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.EIO)
 )
@@ -58,28 +54,19 @@ def position_key(position: Tensor) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def _repaired(path: Path) -> list[Row]:
-    """The rows of a journal, after cutting off a half-written last line."""
-    rows, size = read_journal(path)
-    if path.exists() and path.stat().st_size > size:
-        truncate(path, size)
-    return [Row.from_json(row) for row in rows]
-
-
 class Run:
     """An open run directory.
 
     Attributes:
         path: the directory.
         about: content of ``run.json``: format, config, versions, fingerprints, seeds.
-        rows: the journal's rows; those that count once the run is `locked`, until then those found on opening.
-        aside: rows that workers had ready before their turn when an earlier process ended.
+        rows: the journal's rows, as of opening until the run is `locked`.
+        aside: rows that workers finished out of order before an earlier process ended.
     """
 
     def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
         self.path, self.about = path, about
-        self._journal, self._set_aside = self._files = path / "history.jsonl", path / "ahead.jsonl"
-        self.rows, self.aside = ([Row.from_json(row) for row in read_journal(file)[0]] for file in self._files)
+        self._open_journal(AppendLog.read)
 
     @classmethod
     def create(cls, path: Path, about: Mapping[str, Any]) -> Run:
@@ -139,12 +126,12 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep a second process off this run, and mend the journal if its last line was cut off.
+        """Lock this run, and repair the journal if its last line was cut off.
 
-        The lock is the operating system's and dies with its holder, so that a stale one cannot be.
+        The lock is the operating system's and is released when its holder dies, so it is never stale.
 
         Raises:
-            UserError: if one is at it already, or the directory holds links or cannot be written, now or later.
+            UserError: locked by another process, or the directory contains links or is not writable, now or later.
         """
         lock, owner = FileLock(self.path / ".lock", timeout=0), self.path / OWNER
         try:
@@ -159,7 +146,7 @@ class Run:
             raise UserError(f"{self.path}: cannot write there ({error.strerror}); check its permissions") from error
         try:
             write_text(owner, this_process())
-            self._mend_journal()
+            self._open_journal(AppendLog.repaired)
             yield
         except OSError as error:
             if error.errno not in _STORAGE:
@@ -174,49 +161,41 @@ class Run:
             lock.release()
 
     def _refuse_links(self) -> None:
-        """A run from elsewhere may hold links in the place of what is about to be written."""
+        """An untrusted run may contain links in place of files that are about to be written."""
         refuse_links(self.path)
         for name in ("checkpoint", "best", "front", "tensorboard"):
             if (self.path / name).is_dir():
                 refuse_links(self.path / name)
 
-    def _mend_journal(self) -> None:
-        """Read the journal anew and cut off a half-written last line.
-
-        Only under the lock: to anyone else a half-written line is one that the other process is writing.
-        """
-        self.rows = _repaired(self._journal)
-        self.aside = _repaired(self._set_aside)
+    def _open_journal(self, read: Callable[[AppendLog], list[dict[str, Any]]]) -> None:
+        self._journal, self._set_aside = journal(self.path / "history.jsonl"), journal(self.path / "ahead.jsonl")
+        self.rows, self.aside = ([Row.from_json(row) for row in read(log)] for log in (self._journal, self._set_aside))
 
     def append(self, row: Row) -> None:
         """Add one line to the journal and flush it to disk."""
-        append_line(self._journal, row.to_json())
+        self._journal.append(row.to_json())
         self.rows.append(row)
 
     def set_aside(self, row: Row) -> None:
-        """Keep a row on disk whose turn in the journal has not come."""
-        append_line(self._set_aside, row.to_json())
+        """Store a row that was finished out of order."""
+        self._set_aside.append(row.to_json())
 
     def note_failure(self, kind: str, text: str) -> None:
-        """Write down that a worker failed."""
-        append_line(self.path / "failures.jsonl", {"kind": kind, "text": text})
+        """Record a worker failure."""
+        self._failures.append({"kind": kind, "text": text})
 
     @property
     def failures(self) -> dict[str, int]:
-        """How often workers failed so far, by kind."""
-        file = self.path / "failures.jsonl"
-        lines = read_bytes(file, LINES_LIMIT).splitlines() if file.exists() else []
-        kinds = []
-        for line in lines:
-            with suppress(
-                ValueError, TypeError, KeyError, RecursionError
-            ):  # a line that was cut off counts for nothing
-                kinds.append(str(json.loads(line)["kind"]))
-        return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
+        """Number of worker failures so far, by kind."""
+        return dict(sorted(Counter(str(row["kind"]) for row in self._failures.read()).items()))
+
+    @property
+    def _failures(self) -> AppendLog:
+        return AppendLog(self.path / "failures.jsonl", None, lambda row: "kind" in row)
 
     def forget_aside(self) -> None:
-        """All rows have had their turn."""
-        self._set_aside.unlink(missing_ok=True)
+        """All out-of-order rows are in the journal now."""
+        (self.path / "ahead.jsonl").unlink(missing_ok=True)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``."""
@@ -224,14 +203,14 @@ class Run:
 
 
 class Checkpoint:
-    """The swarm's state after its latest iteration, for warm starts and as a witness when a run is replayed.
+    """The swarm's state after its latest iteration, for warm starts and to verify a replay.
 
-    A resumed run replays the journal. When it comes to where the checkpoint was written, it has to be there to
-    the bit; anything else means that this machine or these versions do not compute what the run began with.
-    Of a swarm on flat weights only a digest is kept: the state would be gigabytes, written in every iteration.
+    A resumed run replays the journal. At the iteration of the checkpoint its state has to match bit for bit; otherwise
+    this machine or these versions compute different numbers than the run began with. Of a swarm on flat weights only
+    a digest is stored: the state would be gigabytes in every iteration.
 
     Args:
-        file: where it lies (.npz); the digest lies beside it (.json).
+        file: the checkpoint (.npz); the digest is stored beside it (.json).
 
     Raises:
         UserError: there is one, but damaged.
@@ -249,7 +228,7 @@ class Checkpoint:
             raise UserError(f"{error}; remove the files in {file.parent}: resume does not need them") from error
 
     def keep(self, swarm: pso.Optimizer) -> None:
-        """Save the swarm, or while it is behind an earlier process, only compare; other optimizers are not saved.
+        """Save the swarm, or during a replay compare it; other optimizers are not saved.
 
         Raises:
             UserError: the replayed swarm is not the one that was saved.
@@ -272,7 +251,7 @@ class Checkpoint:
 
 
 def _witness(swarm: ParticleOptimizer) -> dict[str, Any]:
-    """The iteration and a digest of where a swarm is, how it moves and what it remembers, to the bit."""
+    """The iteration and a digest of positions, velocities, personal bests and values."""
     digest = hashlib.blake2b(digest_size=16)
     for tensor in (swarm.positions, swarm.velocities, swarm.personal_bests):
         digest.update(str((tensor.dtype, tuple(tensor.shape))).encode())
@@ -283,10 +262,10 @@ def _witness(swarm: ParticleOptimizer) -> dict[str, Any]:
 
 
 def check_new(path: Path) -> None:
-    """Refuse a directory that holds anything.
+    """Refuse a directory that is not empty.
 
     Raises:
-        UserError: if it does, or cannot be looked into.
+        UserError: it is not empty, or not readable.
     """
     try:
         if (path / "run.json").exists():

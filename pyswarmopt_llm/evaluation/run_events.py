@@ -54,6 +54,3 @@ class RunEvents:
     def _so_far(self) -> dict[str, float]:
         n = len(self._keys)
         return {"best": self._best, "evaluations": n, "evaluations_left": self._planned - n}
-
-
-__all__ = ["RunEvents"]

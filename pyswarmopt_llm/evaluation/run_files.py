@@ -1,6 +1,6 @@
-"""Read what a run wrote down, without its lock and without torch: for those who look on while it works.
+"""Read a run's files without its lock and without torch, while it runs or afterwards.
 
-A run directory may come from a stranger. What is read here is checked here, name by name, so that nobody else has to.
+A run directory is untrusted: everything is validated here, field by field.
 """
 
 from __future__ import annotations
@@ -141,6 +141,18 @@ def read_result(path: Path) -> dict[str, Any] | None:
     return dict(result)
 
 
+def result_of(run: Path) -> tuple[str, str | None]:
+    """(base, adapter) of a finished run; of one over whole models (its best model, mixture or graph, None).
+
+    Raises:
+        UserError: not a run directory, or one that has not ended yet.
+    """
+    base = stored_config(run, read_about(run)).base
+    if not (run / "best").is_dir():
+        raise UserError(f"{run}: has no best/ yet; finish it with: swarm-llm resume {run}")
+    return (base, str(run / "best")) if (run / "best" / "adapter_config.json").is_file() else (str(run / "best"), None)
+
+
 def _check_result(file: Path, result: object) -> None:
     if not isinstance(result, dict):
         raise UserError(f"{file}: holds no object")
@@ -181,9 +193,9 @@ def this_process() -> str:
 
 
 def at_work(path: Path) -> bool:
-    """Whether a process is at work on a run, as far as one can tell without trying its lock.
+    """Whether a process is running on a run directory, as far as one can tell without trying its lock.
 
-    A process on another machine that left its name counts as one at work: it cannot be asked.
+    A process on another machine that left its name counts as running: it cannot be checked.
     """
     try:
         found = re.fullmatch(r"process (\d{1,20}) on (.*)", read_text(path / OWNER, limit=1000))
@@ -192,21 +204,9 @@ def at_work(path: Path) -> bool:
     if found is None or found[2] != socket.gethostname():
         return found is not None
     try:
-        os.kill(int(found[1]), 0)  # signal 0 asks whether it is there and sends nothing
+        os.kill(int(found[1]), 0)  # signal 0 only checks that the process exists
     except ProcessLookupError:
         return False
     except (PermissionError, OverflowError):
         pass
     return True
-
-
-__all__ = [
-    "FORMAT",
-    "OWNER",
-    "at_work",
-    "check_resumable",
-    "read_about",
-    "read_result",
-    "stored_config",
-    "this_process",
-]

@@ -282,6 +282,3 @@ class _Wanted:
 def _merged(before: Margins | None, now: Margins) -> Margins:
     """What is known now, and what was known before of other items."""
     return now if before is None else [old if new is None else new for old, new in zip(before, now, strict=True)]
-
-
-__all__ = ["OnRow", "Scorer", "WorkerPool"]

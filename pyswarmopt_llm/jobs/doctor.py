@@ -129,7 +129,7 @@ def embedded_model() -> Finding:
 
 def base_model(spec: str, free: int | None) -> Finding:
     """Whether a base can be read and fits into `free` bytes of memory, if known."""
-    from pyswarmopt_llm.models import resolve_base
+    from pyswarmopt_llm.models.base import resolve_base
 
     try:
         base = resolve_base(spec)

@@ -17,10 +17,10 @@ from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial, task_scoring
 from pyswarmopt_llm.jobs.compare.store import Store
 from pyswarmopt_llm.metrics.objectives import find_metrics
 from pyswarmopt_llm.metrics.questions.context_window import check_askable
-from pyswarmopt_llm.models import BaseModel, resolve_base
 from pyswarmopt_llm.models.adapters.adapter import Adapter, AdapterInfo, load_adapter
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.adapters.write import write_adapter
+from pyswarmopt_llm.models.base import BaseModel, resolve_base
 from pyswarmopt_llm.models.files import check_free
 from pyswarmopt_llm.reporting.card import code, plain
 from pyswarmopt_llm.spaces.load import load_engine

@@ -10,8 +10,7 @@ from typing import Any
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
-from pyswarmopt_llm.common.files.append_log import read_journal
-from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.evaluation.record import Row, journal
 from pyswarmopt_llm.evaluation.run_events import RunEvents
 from pyswarmopt_llm.evaluation.run_files import at_work, read_about, read_result, stored_config
 
@@ -39,7 +38,7 @@ class Follower:
         self.path = path
         self.result: dict[str, Any] | None = None
         self._events: RunEvents | None = None
-        self._end, self._lines = 0, 0
+        self._journal = journal(path / "history.jsonl")
         if not (path / "run.json").exists() and path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise UserError(f"{path}: not a run directory (it has no run.json); check the path")
 
@@ -64,9 +63,7 @@ class Follower:
         if self._events is None and not (self.path / "run.json").exists():
             return
         result = read_result(self.path)  # before the journal, which is complete once this is there
-        lines, self._end = read_journal(self.path / "history.jsonl", self._end, self._lines + 1)
-        self._lines += len(lines)
-        rows = [Row.from_json(line) for line in lines]
+        rows = [Row.from_json(line) for line in self._journal.read()]
         if self._events is None:
             about = read_about(self.path)
             config = stored_config(self.path, about)

@@ -86,7 +86,6 @@ class Delta(AdapterKind):
     takes_dev_expert = True
 
     def over_adapters(self, experts: Sequence[Expert], exact_flat: bool = False, granularity: str = "model") -> Space:
-        """See `SpaceKind.over_adapters`."""
         return DeltaSpace(experts, granularity)
 
     def rank(self, ranks: Sequence[int]) -> int:

@@ -159,7 +159,6 @@ class Factor(AdapterKind):
             raise InvalidOption("exact_flat", True, text)
 
     def over_adapters(self, experts: Sequence[Expert], exact_flat: bool = False, granularity: str = "model") -> Space:
-        """See `SpaceKind.over_adapters`."""
         return FlatFactorSpace(experts) if exact_flat else FactorSpace(experts, granularity)
 
     def rank(self, ranks: Sequence[int]) -> int:

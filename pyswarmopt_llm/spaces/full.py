@@ -66,7 +66,7 @@ class FullSpace(CoefficientSpace):
         super().__init__([model.name for model in models], self._shapes, granularity)
 
     def realise(self, position: Tensor) -> Patch:
-        """The mixed model; each weight is summed when it is asked for."""
+        """The mixed model; each weight is computed on access."""
         weights = self._weights(position)
 
         def value(parameter: str) -> Tensor:
@@ -120,7 +120,6 @@ class Full(OneBaseKind):
     description = "A model like {base}: the mixture of {experts}"
 
     def find(self, config: SearchConfig, base: BaseModel) -> Sequence[ModelInfo]:
-        """See `OneBaseKind.find`."""
         return inspect_models(config.experts, base)
 
     def over(self, experts: Sequence[ModelInfo], base: BaseModel, config: SearchConfig, engine: Engine) -> Space:

@@ -147,6 +147,3 @@ class BaseSpace(ABC):
     def coefficients_by_group(self, position: Tensor) -> dict[str, dict[str, float]]:
         """None: all weights share their coefficients."""
         return {}
-
-
-__all__ = ["BaseSpace", "Prepared", "SpaceKind"]

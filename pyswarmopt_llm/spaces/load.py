@@ -10,10 +10,10 @@ import torch
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Patch
-from pyswarmopt_llm.models import BaseModel, load_model, load_tokenizer, resolve_base
 from pyswarmopt_llm.models.adapters.adapter import load_factors
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.adapters.safetensors_file import StoredTensors
+from pyswarmopt_llm.models.base import BaseModel, load_model, load_tokenizer, resolve_base
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.spaces import saved_kind
@@ -89,6 +89,3 @@ def adapter_patch(base: str, adapter: str) -> Patch:
     report = inspect_experts([adapter], resolve_base(base))
     report.require("delta")
     return Patch(low_rank=load_factors(report.experts[0]))
-
-
-__all__ = ["adapter_patch", "load_engine", "load_vllm", "open_model"]

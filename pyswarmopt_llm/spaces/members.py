@@ -37,7 +37,6 @@ class MembersKind(SpaceKind):
         """
 
     def prepare(self, config: SearchConfig) -> Prepared:
-        """See `SpaceKind.prepare`."""
         members = find_members(config.experts, config.base or None)
         loaded = load_members(members, config.dtype, config.device, config.threads)
         space, engine = self.over(members, loaded, config)

@@ -43,12 +43,10 @@ class OneBaseKind(SpaceKind):
         """
 
     def check(self, config: SearchConfig) -> None:
-        """See `SpaceKind.check`."""
         check_granularity(config.granularity)
         super().check(config)
 
     def prepare(self, config: SearchConfig) -> Prepared:
-        """See `SpaceKind.prepare`."""
         base = resolve_base(config.base)
         experts = self.find(config, base)
         trial: dict[str, Any] = {}
@@ -79,7 +77,6 @@ class AdapterKind(OneBaseKind):
         """The rank of a candidate whose experts have these ranks."""
 
     def find(self, config: SearchConfig, base: BaseModel) -> Sequence[AdapterInfo]:
-        """See `OneBaseKind.find`."""
         report = inspect_experts(config.experts, base)
         report.require(self.requires)
         return report.experts
@@ -142,6 +139,3 @@ def save_patch(patch: Patch, experts: Sequence[AdapterInfo], out: Path) -> None:
         base_model_name=next((e.base_model_name for e in experts if e.base_model_name), ""),
         target_modules={target for expert in experts for target in expert.target_modules},
     )
-
-
-__all__ = ["AdapterKind", "AdapterSpace", "OneBaseKind", "save_patch"]

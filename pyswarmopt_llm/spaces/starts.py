@@ -30,7 +30,7 @@ def check_start(start: str, space: str, exact_flat: bool) -> None:
         raise UserError(f"--start {start}: no such start; use {', '.join(STARTS)}")
     if start == "sums" and (exact_flat or not space_kind(space).adapters):
         where = "--exact-flat" if exact_flat else f"--space {space}"
-        raise UserError(f"--start sums: sums changes of weights by coefficients, which {where} has not; leave it out")
+        raise UserError(f"--start sums: sums changes of weights by coefficients, which {where} lacks; remove it")
 
 
 def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
@@ -64,6 +64,3 @@ def sums(groups: int, experts: int, count: int, seed: int) -> Tensor:
     shares = rng.dirichlet(np.ones(experts), size=(count, groups))
     totals = rng.uniform(LEAST_SUM, 1 + experts / 3, size=(count, 1, 1))
     return torch.from_numpy((totals * shares).reshape(count, groups * experts))
-
-
-__all__ = ["STARTS", "check_start", "starting_points", "sums"]

@@ -15,7 +15,7 @@ from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import TASK, Device, Dtype, Option, Threads
-from pyswarmopt_llm.evaluation.run_result import result_of
+from pyswarmopt_llm.evaluation.run_files import result_of
 
 
 @dataclass(frozen=True)

@@ -57,8 +57,8 @@ def command(
 
     Example: swarm-llm inspect adapters/* --base embedded:smollm2-135m
     """
-    from pyswarmopt_llm.models import resolve_base
     from pyswarmopt_llm.models.adapters.compatibility import SPACES, inspect_experts
+    from pyswarmopt_llm.models.base import resolve_base
 
     report = inspect_experts(experts, resolve_base(base) if base else None)
     errors = {space: len(report.errors(space)) for space in sorted(SPACES, reverse=True)}

@@ -1,4 +1,4 @@
-"""Read `history.jsonl`: one scored position per line, each line proven to be what a search writes."""
+"""Append-only logs: files of JSON objects, one a line, whose last line may be half-written after a crash."""
 
 from __future__ import annotations
 
@@ -8,108 +8,80 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.json_types import fits
-from pyswarmopt_llm.common.files.regular import LINES_LIMIT, open_regular
+from pyswarmopt_llm.common.files.regular import LINES_LIMIT, append, open_regular, truncate
 
 
-def read_journal(path: Path, start: int = 0, first: int = 1) -> tuple[list[dict[str, Any]], int]:
-    """Rows of the journal, and the byte at which they end; a last line without its end is left out.
+class AppendLog:
+    """An append-only log, open for reading what is new and for appending.
 
     Args:
-        path: the journal; one that is not there has no rows.
-        start: byte from which to read, the end of what was read before.
-        first: number of the line that begins there, for messages.
+        path: the file, which need not exist; None: nothing is stored.
+        remedy: what to do about a damaged line, for the message; None: damaged lines are skipped.
+        valid: whether an object is a row of this log.
 
-    Raises:
-        UserError: a line before the last is damaged.
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     log = AppendLog(Path(folder) / "log.jsonl")
+        ...     log.append({"a": 1})
+        ...     log.read(), log.read()
+        ([{'a': 1}], [])
     """
-    if not path.exists():
-        return [], start
-    try:
-        with open_regular(path, LINES_LIMIT) as file:
-            file.seek(start)
-            data = file.read()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
-    size = data.rfind(b"\n") + 1
-    rows = []
-    for number, line in enumerate(data[:size].splitlines(), start=first):
+
+    def __init__(
+        self,
+        path: Path | None,
+        remedy: str | None = "remove this line",
+        valid: Callable[[dict[str, Any]], bool] = lambda row: True,
+    ) -> None:
+        self._path, self._remedy, self._valid = path, remedy, valid
+        self._end = self._lines = 0  # bytes and lines read so far
+
+    def read(self) -> list[dict[str, Any]]:
+        """The rows since the last call; a last line without its line break is left for the next one.
+
+        Raises:
+            UserError: a line is damaged, or the file cannot be read.
+        """
+        if self._path is None or not self._path.exists():
+            return []
+        try:
+            with open_regular(self._path, LINES_LIMIT) as file:
+                file.seek(self._end)
+                data = file.read()
+        except OSError as error:
+            raise UserError(f"{self._path}: cannot be read ({error.strerror}); check its permissions") from error
+        data = data[: data.rfind(b"\n") + 1]
+        rows = [self._row(line, number) for number, line in enumerate(data.splitlines(), self._lines + 1)]
+        self._end, self._lines = self._end + len(data), self._lines + len(rows)
+        return [row for row in rows if row is not None]
+
+    def repaired(self) -> list[dict[str, Any]]:
+        """`read`, and repair a last line that a crash left half-written: it is cut off.
+
+        Only under a lock: another process may be writing that line. A log that skips damaged lines may have several
+        writers; there the line is terminated instead.
+        """
+        rows = self.read()
+        if self._path is not None and self._path.exists() and self._path.stat().st_size > self._end:
+            if self._remedy is None:
+                append(self._path, "\n")
+            else:
+                truncate(self._path, self._end)
+        return rows
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add a row and flush it to disk; raises as `regular.append`."""
+        if self._path is not None:
+            append(self._path, json.dumps(row) + "\n")
+
+    def _row(self, line: bytes, number: int) -> dict[str, Any] | None:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
             row = None
-        if not is_row(row):
-            raise UserError(f"{path}: line {number}: damaged; restore it, or remove this line and those after it")
-        rows.append(row)
-    return rows, start + size
-
-
-def is_row(row: object) -> bool:
-    """Whether `row` has all columns of a scored position, with values of their kinds.
-
-    Example:
-        >>> is_row({"phase": "search"})
-        False
-    """
-    if not isinstance(row, dict) or not all(name in row and good(row[name]) for name, good in _COLUMNS.items()):
-        return False
-    if "margins" in row and not (isinstance(row["margins"], dict) and all(map(_margins, row["margins"].values()))):
-        return False
-    if not all(good(row[name]) for name, good in _OPTIONAL.items() if name in row):
-        return False
-    return "number" not in row or (_count(row["number"]) and _count(row.get("asked")))
-
-
-def _number(value: object) -> bool:
-    """A finite number that is not a truth value."""
-    return fits(value, float)
-
-
-def _count(value: object) -> bool:
-    return fits(value, int) and value >= 0  # type: ignore[operator]
-
-
-def _real(value: object) -> bool:
-    """A number, infinite ones and NaN included."""
-    return isinstance(value, float) or fits(value, int)
-
-
-def _own(value: object) -> bool:
-    """A task's value, its standard error (NaN where there is none) and count."""
-    return isinstance(value, list) and len(value) == 3 and _number(value[0]) and _real(value[1]) and _count(value[2])
-
-
-def _items(value: object) -> bool:
-    """Task name -> values per item, in either of the forms of `objective.pack`."""
-    return isinstance(value, Mapping) and all(_packed(items) for items in value.values()) and bool(value)
-
-
-def _margins(value: object) -> bool:
-    """Of each item None, or its margins."""
-    return isinstance(value, list) and all(m is None or (isinstance(m, list) and all(map(_number, m))) for m in value)
-
-
-def _packed(items: object) -> bool:
-    if isinstance(items, str):
-        return set(items) <= set("01?")
-    return isinstance(items, list) and all(value is None or _number(value) for value in items)
-
-
-_COLUMNS: dict[str, Callable[[object], bool]] = {
-    "phase": lambda value: isinstance(value, str),
-    "iteration": _count,
-    "particle": _count,
-    "key": lambda value: isinstance(value, str),
-    "coefficients": lambda value: fits(value, list[float]),
-    "value": _number,
-    "n": _count,
-    "seconds": lambda value: _number(value) and value >= 0,  # type: ignore[operator]
-    "items": _items,
-}
-
-_OPTIONAL: dict[str, Callable[[object], bool]] = {
-    "bounds": lambda value: isinstance(value, list) and len(value) == 2 and all(map(_real, value)),
-    "values": lambda value: isinstance(value, dict) and all(map(_own, value.values())),
-}
-
-__all__ = ["is_row", "read_journal"]
+        if isinstance(row, dict) and self._valid(row):
+            return row
+        if self._remedy is None:
+            return None
+        raise UserError(f"{self._path}: line {number}: damaged; {self._remedy}")

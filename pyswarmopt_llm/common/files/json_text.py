@@ -1,24 +1,24 @@
-"""JSON from outside: what is nested without end, no number, or given twice is refused before anybody walks over it."""
+"""Untrusted JSON: excessive nesting, non-numbers and duplicate keys are rejected while parsing."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-DEEPEST = 100  # levels; what people and libraries write has ten or so
+DEEPEST = 100  # levels; real files have about ten
 
 
 def parse_json(text: str | bytes, unique: bool = False, numbers: bool = False) -> Any:
-    """The value that a JSON text holds.
+    """Parse a JSON text.
 
     Args:
         text: the text; bytes are UTF-8 (or UTF-16 or UTF-32).
-        unique: refuse an object in which a key is given twice, of which Python keeps the last.
-        numbers: refuse NaN and Infinity, which are no JSON.
+        unique: reject duplicate keys in an object, of which Python keeps the last.
+        numbers: reject NaN and Infinity, which are not JSON.
 
     Raises:
-        json.JSONDecodeError: malformed; has the place.
-        ValueError: any of the above, a level too deep, an integer of thousands of digits, bytes that are no text.
+        json.JSONDecodeError: malformed; has the position.
+        ValueError: any of the above, nesting too deep, an integer with thousands of digits, bytes that are not text.
 
     Example:
         >>> parse_json(101 * "[" + 101 * "]")
@@ -57,6 +57,3 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
-
-
-__all__ = ["DEEPEST", "parse_json"]

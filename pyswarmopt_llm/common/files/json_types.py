@@ -1,4 +1,4 @@
-"""Whether a value that was read from JSON has the type that an annotation says."""
+"""Check values read from JSON against type annotations."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _LARGEST = 2**63 - 1
 
 
 def fits(value: object, hint: Any) -> bool:
-    """Whether `value` is of type `hint`, as far as JSON can say it: a tuple is a list there.
+    """Whether `value` is of type `hint`, as far as JSON can express it (a tuple is a list).
 
-    Numbers are finite and integers have 64 bits; texts can be written as UTF-8 and hold no NUL.
+    Numbers are finite and integers have 64 bits; strings are encodable as UTF-8 and contain no NUL.
 
     Args:
         value: read from JSON.
@@ -58,5 +58,3 @@ def _text(value: object) -> bool:
 
 
 _PLAIN = {bool: lambda value: isinstance(value, bool), int: _whole, float: _number, str: _text}
-
-__all__ = ["fits"]

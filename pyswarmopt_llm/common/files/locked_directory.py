@@ -1,4 +1,4 @@
-"""A directory that several calls fill: begun once, gone on with by the same command, by one process at a time."""
+"""A resumable output directory with an exclusive lock."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.regular import LINES_LIMIT, read_bytes, read_json, refuse_links, truncate, write_json
+from pyswarmopt_llm.common.files.regular import read_json, refuse_links, write_json
 
 ABOUT = "about.json"
 
 
 def check_place(path: Path, config: Mapping[str, Any], free: Collection[str], format: int, what: str) -> None:
-    """Refuse a directory that holds something else than was begun with this configuration.
+    """Refuse a directory that was created with another configuration or holds something else.
 
     Args:
         path: the directory; it need not exist.
         config: name -> setting.
-        free: settings that may differ between two calls.
-        format: of the files.
-        what: what the directory holds, in a word: a comparison, an ensemble.
+        free: settings that may differ between calls.
+        format: version of the file format.
+        what: content of the directory, with its article: a comparison, an ensemble.
 
     Raises:
         UserError: names what differs.
@@ -46,17 +46,16 @@ def check_place(path: Path, config: Mapping[str, Any], free: Collection[str], fo
 
 
 @contextmanager
-def opened_place(path: Path, about: Mapping[str, Any], what: str, files: Collection[str] = ()) -> Iterator[None]:
-    """Make the directory, or go on with it, and keep a second process off.
+def opened_place(path: Path, about: Mapping[str, Any], what: str) -> Iterator[None]:
+    """Create or reopen the directory and lock it.
 
     Args:
         path: the directory.
-        about: content of ``about.json``; its ``fingerprints`` must be those that it was begun with.
+        about: content of ``about.json``; its ``fingerprints`` must match those on disk.
         what: as in `check_place`.
-        files: JSONL files in it, whose half-written last line is cut off.
 
     Raises:
-        UserError: it cannot be written, another process is at work on it, or what it works with has changed.
+        UserError: not writable, locked by another process, or the inputs have changed.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -76,17 +75,6 @@ def opened_place(path: Path, about: Mapping[str, Any], what: str, files: Collect
                 raise UserError(f"{path}: base, experts or tasks changed since it was begun; choose another --out")
         else:
             write_json(file, about)
-        for name in files:
-            mend(path / name)
         yield
     finally:
         lock.release()
-
-
-def mend(file: Path) -> None:
-    """Cut off a half-written last line."""
-    if file.exists():
-        truncate(file, read_bytes(file, LINES_LIMIT).rfind(b"\n") + 1)
-
-
-__all__ = ["check_place", "mend", "opened_place"]

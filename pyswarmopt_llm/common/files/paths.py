@@ -12,11 +12,10 @@ _NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
 
 
 def user_path(spec: str | Path) -> Path:
-    """The path that a user wrote, with ``~`` replaced; it need not exist.
+    """A path as the user wrote it, with ``~`` expanded; it need not exist.
 
     Raises:
-        UserError: no path of this system: an unknown ``~user``, a NUL, a name that is too long, a folder that may not
-            be entered.
+        UserError: not a valid path: an unknown ``~user``, a NUL, a name that is too long, a folder without access.
 
     Example:
         >>> user_path("runs/first").name
@@ -35,6 +34,3 @@ def user_path(spec: str | Path) -> Path:
     except (ValueError, RuntimeError) as error:  # NUL; no such user
         raise UserError(f"{spec}: not a path ({str(error).rstrip('.').lower()}); check it") from error
     return path
-
-
-__all__ = ["user_path"]

@@ -1,6 +1,6 @@
-"""Read and write files in directories that may come from a stranger: regular, of bounded size, never through links.
+"""Read and write files in untrusted directories: regular files of bounded size, never through links.
 
-Reading turns whatever a file may hold into a value or one line; writing replaces whole files or adds whole lines.
+Invalid content becomes a one-line error; writing replaces a whole file or appends to it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_text import parse_json
 
 JSON_LIMIT = 2**26  # bytes of a file of a run that is parsed as one JSON value
-INPUT_LIMIT = 2**29  # bytes of a task file or a tokenizer; larger ones are not known
+INPUT_LIMIT = 2**29  # bytes of a task file or a tokenizer
 LINES_LIMIT = 2**30  # bytes of a file of lines
 
 
@@ -91,7 +91,7 @@ def refuse_link(path: Path) -> None:
 
 
 def refuse_links(folder: Path) -> None:
-    """Refuse a directory that holds a symbolic link: whatever is written into it would end up elsewhere.
+    """Refuse a directory that contains a symbolic link, through which a write would end up elsewhere.
 
     Raises:
         UserError: names the first one.
@@ -103,12 +103,12 @@ def refuse_links(folder: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file, open for writing, that becomes `path` when the block ends well and vanishes otherwise.
+    """A file, open for writing, that replaces `path` if the block succeeds and is removed otherwise.
 
     It is made inside the opened directory, so that neither `path` nor the temporary name can be a link elsewhere.
 
     Raises:
-        UserError: `path` is a link, or something else that is no regular file.
+        UserError: `path` is a link, or not a regular file.
         OSError: it cannot be written.
     """
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -130,26 +130,21 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file whole or not at all; raises as `replacing`."""
+    """Write a UTF-8 file atomically; raises as `replacing`."""
     with replacing(path) as file:
         file.write(text.encode("utf-8"))
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON file whole or not at all, flushed to disk; raises as `replacing`."""
+    """Write a JSON file atomically, flushed to disk; raises as `replacing`."""
     write_text(path, json.dumps(value, indent=2) + "\n")
-
-
-def append_line(path: Path, row: Mapping[str, Any]) -> None:
-    """Add a line of JSON to a file and flush it to disk; raises as `append`."""
-    append(path, json.dumps(row) + "\n")
 
 
 def append(path: Path, text: str) -> None:
     """Add text to a file and flush it to disk.
 
     Raises:
-        UserError: it is a link, or something else that is no regular file.
+        UserError: it is a link, or not a regular file.
         OSError: it cannot be written.
     """
     with _open_to_change(path, os.O_APPEND | os.O_CREAT) as file:
@@ -159,7 +154,7 @@ def append(path: Path, text: str) -> None:
 
 
 def truncate(path: Path, size: int) -> None:
-    """Cut a file off behind its first `size` bytes; raises as `append`."""
+    """Truncate a file to `size` bytes; raises as `append`."""
     with _open_to_change(path) as file:
         os.ftruncate(file.fileno(), size)
 
@@ -181,28 +176,9 @@ def _regular(descriptor: int, mode: str, path: Path) -> IO[bytes]:
 
 
 def _refuse_other(path: Path, folder: int) -> None:
-    """Refuse a target that is there and no regular file."""
+    """Refuse an existing target that is not a regular file."""
     with suppress(FileNotFoundError):
         mode = os.stat(path.name, dir_fd=folder, follow_symlinks=False).st_mode
         refuse_link(path)
         if not stat.S_ISREG(mode):
             raise UserError(f"{path}: not a regular file; remove it")
-
-
-__all__ = [
-    "INPUT_LIMIT",
-    "JSON_LIMIT",
-    "LINES_LIMIT",
-    "append",
-    "append_line",
-    "open_regular",
-    "read_bytes",
-    "read_json",
-    "read_text",
-    "refuse_link",
-    "refuse_links",
-    "replacing",
-    "truncate",
-    "write_json",
-    "write_text",
-]

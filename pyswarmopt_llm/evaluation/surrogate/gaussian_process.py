@@ -1,4 +1,4 @@
-"""Which items a candidate would get right, learnt from candidates that were asked: a Gaussian process.
+"""Predict which items a candidate gets right, from the candidates scored so far: a Gaussian process.
 
 An item is right where the right option's score is above that of every other. Such a difference, a *margin*, is a smooth
 function of the coefficients. How smooth, a single margin does not tell, but hundreds of them do: all have one kernel,
@@ -93,9 +93,9 @@ class ItemModel:
     seen at the same candidates share one solve.
 
     Args:
-        positions: (N, D) of the candidates that were asked.
+        positions: (N, D) of the candidates that were scored.
         margins: (N, I, R): for each of I items the score of the right option minus that of each of R others; NaN where
-            an item was not asked, or has fewer options.
+            an item was not scored, or has fewer options.
         kernel: None: chosen by marginal likelihood.
 
     Attributes:
@@ -117,7 +117,7 @@ class ItemModel:
         if self._positions.ndim != 2 or cube.ndim != 3 or len(self._positions) != len(cube):
             raise ValueError(f"positions {self._positions.shape} and margins {cube.shape}: give (N, D) and (N, I, R)")
         if np.isinf(cube).any() or not np.isfinite(self._positions).all():
-            raise ValueError("positions and margins have to be finite (NaN: not asked)")
+            raise ValueError("positions and margins have to be finite (NaN: not scored)")
         self._shape = cube.shape[1:]
         flat = cube.reshape(len(cube), -1)
         self._margins, self._patterns = flat, list(_patterns(flat))
@@ -185,6 +185,3 @@ def _kernels(positions: Floats) -> list[Kernel]:
     """What is tried."""
     unit = float(np.sqrt((cdist(positions, positions) ** 2).mean())) or 1.0
     return [Kernel(unit * length, noise) for length in LENGTHS for noise in NOISES]
-
-
-__all__ = ["ItemModel", "Kernel"]

@@ -102,6 +102,3 @@ def _width(closest: Floats, spread: float) -> Floats:
     """(N,) from the (N, I) closest rivals' margins; items of which nothing is known are left out."""
     found: Floats = np.nanmean(expit(closest / (SOFTNESS * (spread or 1.0))), axis=1)
     return found
-
-
-__all__ = ["SOFTNESS", "proposal", "proposal_count", "proposals", "widest"]

@@ -128,6 +128,3 @@ def as_cube(rows: Sequence[Sequence[Sequence[float] | None]]) -> Floats:
             if margins is not None:
                 cube[n, i, : len(margins)] = margins
     return cube
-
-
-__all__ = ["MOST_COEFFICIENTS", "Screening", "Seen", "as_cube"]

@@ -4,7 +4,7 @@ The fork server is a fresh process that loads what a search needs, with a single
 fork: a worker begins within milliseconds, also in place of one that died, and the memory of the base is shared by all
 of them but for the weights that candidates change. A GPU cannot be shared that way: its workers load after the fork.
 
-Whoever loses the socket to the search ends at once, whatever it does, so that nothing outlives a search that is killed.
+A process exits as soon as its socket to the search closes, so nothing outlives a search that is killed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ForkServer:
         self._config, self._load, self._lock = config, load, threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `close`)
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `close`)
 
     @property
     def pid(self) -> int | None:
@@ -56,7 +56,7 @@ class ForkServer:
             except OSError:  # the fork server died
                 self._line = None
                 self._order(slot, theirs)
-        return LocalWorker(Connection(ours.detach()), self._said)
+        return LocalWorker(Connection(ours.detach()), self._output)
 
     def close(self) -> None:
         """End the fork server; workers end when their own sockets are closed."""
@@ -66,7 +66,7 @@ class ForkServer:
                 self._process.kill()
                 self._process.wait()
                 self._line = None
-            self._said.close()
+            self._output.close()
 
     def _order(self, slot: int, theirs: socket.socket) -> None:
         if self._line is None:
@@ -85,8 +85,8 @@ class ForkServer:
                 # -P: the current directory is not on its path, unless it is on that of this process.
                 [sys.executable, "-P", "-m", __name__, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
-                stdout=self._said,
-                stderr=self._said,
+                stdout=self._output,
+                stderr=self._output,
                 pass_fds=[theirs.fileno()],
                 env=environment,
                 process_group=0,  # Ctrl-C is for the search, which ends its workers
@@ -101,11 +101,11 @@ class LocalWorker:
 
     Args:
         line: to it.
-        said: what it and others print; its end is quoted when it dies.
+        output: of all processes; its end is quoted when one dies.
     """
 
-    def __init__(self, line: Connection, said: IO[bytes]) -> None:
-        self._line, self._said = line, said
+    def __init__(self, line: Connection, output: IO[bytes]) -> None:
+        self._line, self._output = line, output
         self._ready: Ready | Refused | Failed | None = None
         self._closed = threading.Lock()
 
@@ -117,7 +117,7 @@ class LocalWorker:
     def start(self) -> Ready | Refused | Failed:
         """Wait until it has loaded everything."""
         if self._ready is None:
-            self._ready = self._hear(None)
+            self._ready = self._receive(None)
         return self._ready
 
     def ask(self, order: Order, timeout: float | None) -> Reply:
@@ -126,10 +126,10 @@ class LocalWorker:
             _send(self._line, order)
         except OSError:
             return self._died()
-        return self._hear(timeout)
+        return self._receive(timeout)
 
     def close(self) -> None:
-        """Kill the process; whoever waits for it hears that it died."""
+        """Kill the process; a pending `ask` returns that it died."""
         if not self._closed.acquire(blocking=False):
             return
         if self.pid is not None:
@@ -138,7 +138,7 @@ class LocalWorker:
         with suppress(OSError), socket.socket(fileno=os.dup(self._line.fileno())) as line:
             line.shutdown(socket.SHUT_RDWR)
 
-    def _hear(self, timeout: float | None) -> Any:
+    def _receive(self, timeout: float | None) -> Any:
         from pyswarmopt_llm.evaluation.workers.messages import Failed
 
         try:
@@ -152,9 +152,9 @@ class LocalWorker:
         from pyswarmopt_llm.evaluation.workers.messages import Failed
 
         words = ""
-        if not self._said.closed:
-            size = os.fstat(self._said.fileno()).st_size
-            lines = os.pread(self._said.fileno(), 2000, max(size - 2000, 0)).decode(errors="replace").split("\n")
+        if not self._output.closed:
+            size = os.fstat(self._output.fileno()).st_size
+            lines = os.pread(self._output.fileno(), 2000, max(size - 2000, 0)).decode(errors="replace").split("\n")
             words = next((line.strip() for line in reversed(lines) if line.strip()), "")
         return Failed("died", f"its process ended; last words: {words}" if words else "its process ended")
 
@@ -167,7 +167,7 @@ def main(descriptor: int) -> NoReturn:
     import torch
 
     torch.set_num_threads(1)  # threads would not survive a fork
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the workers
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # workers are not waited for
     with socket.socket(fileno=descriptor) as line:
         size = int.from_bytes(line.recv(4, socket.MSG_WAITALL), "big")
         load, config = pickle.loads(line.recv(size, socket.MSG_WAITALL))

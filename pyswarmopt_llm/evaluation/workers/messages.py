@@ -20,7 +20,7 @@ FAULTS = ("exception", "not finite", "out of memory", "timeout", "died", "start"
 
 @dataclass(frozen=True)
 class Questions:
-    """What candidates are scored on, said so that another process can score them on the same.
+    """What candidates are scored on, as another process can rebuild it.
 
     Attributes:
         split: ``dev``, ``fresh``, or `LETTERS`.
@@ -57,9 +57,9 @@ class Order:
     """Something for a worker to do.
 
     Attributes:
-        questions: what to ask.
-        request: whom, and how much.
-        last: no other worker will try again, so that smaller batches are better than none.
+        questions: what to score on.
+        request: the candidate and its items.
+        last: the final attempt, so smaller batches are accepted.
     """
 
     questions: Questions
@@ -173,19 +173,3 @@ class Handler:
 
     def _room(self) -> int:
         return int(getattr(self._resident.engine, "batch_tokens", 0))
-
-
-__all__ = [
-    "FAULTS",
-    "LETTERS",
-    "Failed",
-    "Handler",
-    "Load",
-    "Order",
-    "Questions",
-    "Ready",
-    "Refused",
-    "Reply",
-    "Resident",
-    "Worker",
-]

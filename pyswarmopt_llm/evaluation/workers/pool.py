@@ -1,7 +1,7 @@
-"""A pool of workers: orders go to whoever is free, and to another worker if one fails.
+"""A pool of workers: orders go to the next free worker, and to another one if it fails.
 
-A worker that fails, in whatever way, is ended and another one started in its place, so that no order meets a process of
-which nobody knows the state. What an order finds does not depend on who carries it out.
+A worker that fails in any way is killed and replaced, so that no order runs in a process of unknown state. Results do
+not depend on the worker.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class _Task:
     rank: int
     number: int
     order: Order = field(compare=False)
-    candidate: str = field(compare=False)  # key of the one whose items are asked; "" for a whole evaluation
+    candidate: str = field(compare=False)  # key of a sharded candidate; "" for a whole evaluation
     future: Future[Any] = field(compare=False, default_factory=Future)
     failures: list[Failed] = field(compare=False, default_factory=list)
 
@@ -148,7 +148,7 @@ class Pool:
             try:
                 reply = self._carry_out(worker, ready, task)
                 failed = isinstance(reply, Failed) and self._again(task, reply)
-            except Exception as error:  # or whoever waits for the order would wait for ever
+            except Exception as error:  # or the caller would wait for ever
                 task.future.set_exception(error)
                 failed = True
             if failed:
@@ -164,7 +164,7 @@ class Pool:
     def _fill(self, slot: int) -> Worker:
         try:
             worker = self._start_worker(slot)
-        except Exception as error:  # such as a cluster that is gone: said by the next order
+        except Exception as error:  # such as a lost cluster: reported by the next order
             worker = _NotStarted(Failed("start", f"{type(error).__name__}: {error}"))
         with self._lock:
             self._workers[slot] = worker
@@ -183,7 +183,7 @@ class Pool:
         """Whether the slot stays although its worker failed: not if there may be fewer workers by now."""
         try:
             wanted = self._size()
-        except Exception:  # nobody knows: the next order will tell
+        except Exception:  # unknown: the next order will show
             return True
         with self._lock:
             if slot < wanted or len(self._slots) == 1:
@@ -245,6 +245,3 @@ class _NotStarted:
 
     def close(self) -> None:
         pass
-
-
-__all__ = ["TRIES", "Pool"]

@@ -122,6 +122,3 @@ class _Actor:
 
     def ask(self, order: Order) -> Reply:
         return self._handler.answer(order)
-
-
-__all__ = ["RayCluster", "RayWorker"]

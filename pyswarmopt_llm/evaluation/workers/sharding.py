@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request, ShardEvaluation, ShardRequest, timed
+from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request, ShardEvaluation, ShardRequest
 from pyswarmopt_llm.evaluation.workers.messages import Order, Questions
 from pyswarmopt_llm.evaluation.workers.pool import Pool
 
@@ -66,7 +67,7 @@ class ShardingPool:
                 values[name] |= zip(shard[name] or (), found, strict=True)
         scores |= {name: score_of([found[i] for i in sorted(found)]) for name, found in values.items()}
         total = self._evaluator.combined({name: scores[name] for name in names})
-        return timed(total, sum(reply.seconds for reply in replies))
+        return replace(total, seconds=round(sum(reply.seconds for reply in replies), 4))
 
     def _replies(self, request: Request, shards: Sequence[Shard], rank: int) -> list[ShardEvaluation]:
         orders = [Order(self._questions, ShardRequest(request.position, shard)) for shard in shards]
@@ -98,6 +99,3 @@ def in_shards(batches: Sequence[tuple[str, tuple[int, ...]]], count: int) -> lis
         shards[k][name] = (*shards[k].get(name, ()), *items)
         sizes[k] += len(items)
     return shards
-
-
-__all__ = ["ShardingPool", "in_shards", "shares"]

@@ -78,6 +78,3 @@ def check_workers(config: SearchConfig) -> None:
     if workers.address and config.budget_minutes is not None:
         why = "the number of Ray's workers is not known ahead; give `budget_items`"
         raise InvalidOption("budget_minutes", None, why)
-
-
-__all__ = ["RAY", "Workers", "check_workers", "parse_workers", "with_threads"]

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.locked_directory import mend
-from pyswarmopt_llm.common.files.regular import LINES_LIMIT, append_line, read_text
+from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.fingerprint import canonical
 from pyswarmopt_llm.groups.members.protocol import Answer, Likelihood, Member, Pair, Texts
 from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS
@@ -37,22 +34,15 @@ class ResponseCache:
     """
 
     def __init__(self, file: Path | None = None) -> None:
-        self._file = file
+        self._log = AppendLog(file)
         self.known: dict[str, Any] = {}
-        if file is None or not file.exists():
-            return
-        mend(file)
-        for number, line in enumerate(read_text(file, LINES_LIMIT).splitlines(), start=1):
-            try:
-                self.known.update(json.loads(line))
-            except (ValueError, TypeError, RecursionError) as error:
-                raise UserError(f"{file}: line {number}: damaged; remove this line") from error
+        for row in self._log.repaired():
+            self.known.update(row)
 
     def add(self, responses: dict[str, Any]) -> None:
         """Append one line: a batch is kept or lost, and then repeated, as a whole."""
         self.known.update(responses)
-        if self._file is not None:
-            append_line(self._file, responses)
+        self._log.append(responses)
 
 
 class CachedMember:

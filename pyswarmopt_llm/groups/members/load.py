@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.evaluation.run_result import result_of
+from pyswarmopt_llm.evaluation.run_files import result_of
 from pyswarmopt_llm.groups.members.endpoint import EndpointMember, EndpointSpec
 from pyswarmopt_llm.groups.members.local import LocalMember, SharedBase
 from pyswarmopt_llm.groups.members.protocol import Member

@@ -21,12 +21,14 @@ class LanguageModel(Engine, Protocol):
     """An engine of one model, which can sample; one of several models, such as a mixture, is none.
 
     Attributes:
-        model: of transformers.
         tokenizer: the model's.
     """
 
-    model: Any
     tokenizer: Any
+
+    @property
+    def model(self) -> Any:
+        """The model, of transformers."""
 
     def encode_prompt(self, prompt: str) -> tuple[int, ...]:
         """Token ids of a prompt."""

@@ -26,10 +26,9 @@ from pyswarmopt_llm.jobs.compare.table import markdown
 from pyswarmopt_llm.metrics.objectives import find_metrics, load_tasks
 from pyswarmopt_llm.metrics.questions.context_window import check_askable
 from pyswarmopt_llm.metrics.registry import Metric
-from pyswarmopt_llm.models import resolve_base
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
-from pyswarmopt_llm.models.base import BaseModel
+from pyswarmopt_llm.models.base import BaseModel, resolve_base
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.spaces.load import load_engine
 from pyswarmopt_llm.tasks import Task

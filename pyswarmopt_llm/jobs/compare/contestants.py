@@ -13,9 +13,10 @@ from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING, load_method
 from pyswarmopt_llm.baselines.method import Ensemble, Options
 from pyswarmopt_llm.baselines.random_adapters import random_adapters
 from pyswarmopt_llm.baselines.searching.best_found import best_found
+from pyswarmopt_llm.common.config import NEVERGRAD
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch, Score, Space
-from pyswarmopt_llm.common.optimizers import NEVERGRAD, is_swarm, make_optimizer, optimizer_names
+from pyswarmopt_llm.common.optimizers import is_swarm, make_optimizer, optimizer_names
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
 from pyswarmopt_llm.jobs.compare.groups import is_group, load_group, written_out

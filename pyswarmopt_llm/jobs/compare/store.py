@@ -7,17 +7,15 @@ candidate that another method has scored is charged but not scored again.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files import locked_directory as workplace
+from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.paths import user_path
-from pyswarmopt_llm.common.files.regular import LINES_LIMIT, append_line, read_text
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
 
@@ -50,21 +48,21 @@ class Store:
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
-        scores, outcomes = ([] if path is None else _read(path / f"{name}.jsonl") for name in ("scores", "outcomes"))
-        self.scores = {(row["task"], row["kind"], row["key"]): row for row in scores}
-        self.outcomes = {(row["task"], row["method"], row["seed"]): row for row in outcomes}
+        self._scores, self._outcomes = (
+            AppendLog(None if path is None else path / name) for name in ("scores.jsonl", "outcomes.jsonl")
+        )
+        self.scores = {(row["task"], row["kind"], row["key"]): row for row in self._scores.repaired()}
+        self.outcomes = {(row["task"], row["method"], row["seed"]): row for row in self._outcomes.repaired()}
 
     def add_score(self, row: Mapping[str, Any]) -> None:
         """Write a row of ``scores.jsonl``."""
+        self._scores.append(row)
         self.scores[row["task"], row["kind"], row["key"]] = dict(row)
-        if self.path is not None:
-            append_line(self.path / "scores.jsonl", row)
 
     def add_outcome(self, row: Mapping[str, Any]) -> None:
         """Write a row of ``outcomes.jsonl``."""
+        self._outcomes.append(row)
         self.outcomes[row["task"], row["method"], row["seed"]] = dict(row)
-        if self.path is not None:
-            append_line(self.path / "outcomes.jsonl", row)
 
 
 def check_place(config: CompareConfig) -> None:
@@ -77,18 +75,5 @@ def opened(config: CompareConfig, fingerprints: Mapping[str, Any], versions: Map
     """Create or resume the directory, locked against a second process."""
     path = user_path(config.out)
     about = {"format": FORMAT, "config": asdict(config), "fingerprints": fingerprints, "versions": versions}
-    with workplace.opened_place(path, about, "a comparison", ("scores.jsonl", "outcomes.jsonl")):
+    with workplace.opened_place(path, about, "a comparison"):
         yield Store(path)
-
-
-def _read(file: Path) -> list[dict[str, Any]]:
-    """Rows of a journal."""
-    if not file.exists():
-        return []
-    rows = []
-    for number, line in enumerate(read_text(file, LINES_LIMIT).splitlines(), start=1):
-        try:
-            rows.append(dict(json.loads(line)))
-        except (ValueError, TypeError, RecursionError) as error:
-            raise UserError(f"{file}: line {number}: damaged; remove this line") from error
-    return rows

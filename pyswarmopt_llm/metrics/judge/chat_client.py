@@ -15,8 +15,8 @@ from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import optional
+from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.json_text import parse_json
-from pyswarmopt_llm.common.files.regular import LINES_LIMIT, append, append_line, read_text
 from pyswarmopt_llm.common.fingerprint import canonical
 
 _TRANSIENT = frozenset({408, 409, 429, 500, 502, 503, 504})
@@ -121,12 +121,13 @@ class ChatClient:
         headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
         self._http, self._errors = httpx.Client(timeout=endpoint.timeout, headers=headers), httpx.RequestError
         self._bad_urls = (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError)
-        self._endpoint, self._cache, self._max_tokens = endpoint, cache, max_tokens
+        self._endpoint, self._max_tokens = endpoint, max_tokens
+        self._cache = AppendLog(cache, None, lambda row: row.keys() == {"key", "text", "usage"})
         self._sleep, self._clock = sleep, clock
         self._lock, self._next = threading.Lock(), 0.0
         self.usage = dict.fromkeys(("requests", *_COUNTS), 0)
         self._known: dict[str, Completion] = {}
-        for row in _read_cache(cache):
+        for row in self._cache.repaired():
             self._remember(row["key"], row["text"], row["usage"])
 
     def spent(self) -> dict[str, Any]:
@@ -261,31 +262,13 @@ class ChatClient:
         given = usage if isinstance(usage, dict) else {}
         counts = [n if isinstance(n := given.get(name), int) and 0 <= n < 2**53 else 0 for name in _COUNTS]
         self._remember(key, text, counts)
-        if self._cache is not None:
-            append_line(self._cache, {"key": key, "text": text, "usage": counts})
+        self._cache.append({"key": key, "text": text, "usage": counts})
         return self._known[key]
 
     def _remember(self, key: str, text: str, counts: Sequence[int]) -> None:
         self._known[key] = Completion(text, sum(counts))
         for name, n in zip(self.usage, (1, *counts), strict=True):
             self.usage[name] += n
-
-
-def _read_cache(path: Path | None) -> list[dict[str, Any]]:
-    """Responses of an earlier process; a half-written line is skipped, and terminated for the next one."""
-    if path is None or not path.exists():
-        return []
-    lines, rows = read_text(path, LINES_LIMIT).split("\n"), []
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(row, dict) and row.keys() == {"key", "text", "usage"}:
-            rows.append(row)
-    if lines[-1]:
-        append(path, "\n")
-    return rows
 
 
 def _retry_after(header: str | None) -> float | None:

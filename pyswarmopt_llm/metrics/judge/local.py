@@ -12,7 +12,7 @@ import torch
 
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.metrics.judge.judge import Judge
-from pyswarmopt_llm.models import load_model, resolve_base
+from pyswarmopt_llm.models.base import load_model, resolve_base
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.tasks import Item

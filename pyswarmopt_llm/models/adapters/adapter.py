@@ -134,7 +134,6 @@ class AdapterFile:
 
     @property
     def factors(self) -> Mapping[str, Factors]:
-        """See `load_adapter`."""
         return load_adapter(self.info).factors
 
 

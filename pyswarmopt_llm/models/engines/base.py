@@ -27,6 +27,3 @@ class BaseEngine(ABC):
     def stream(self, prompt: str, max_new_tokens: int = 64) -> Iterator[str]:
         """The whole continuation as one piece."""
         return iter([self.generate([prompt], max_new_tokens)[0].strip()])
-
-
-__all__ = ["BaseEngine"]

@@ -68,11 +68,12 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         self, model: Any, tokenizer: Any, batch_tokens: int = 1024, stored: Mapping[str, Tensor] | None = None
     ) -> None:
         super().__init__(tokenizer, window_of(model.config))
-        self.model = model
+        self._model = model
         self.batch_tokens = batch_tokens
         self.tokens_fed = 0
         self._weights = PatchedWeights(model, stored)
-        self._candidate = Patch()
+        self._candidate = self._wanted = Patch()
+        self._merged: Patch | None = self._candidate
         self._plans: OrderedDict[tuple[tuple[str, str], ...], Plan] = OrderedDict()
         self._short_of_memory = False
         self._windows = attention_windows(model)
@@ -82,17 +83,31 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
     @property
     def dtype(self) -> torch.dtype:
         """The dtype of the model's weights."""
-        return self.model.dtype
+        return self._model.dtype
 
     @property
     def parameter_names(self) -> tuple[str, ...]:  # type: ignore[override]  # read-only here
         """As `named_parameters()` of the model gives them."""
-        return tuple(name for name, _ in self.model.named_parameters())
+        return tuple(name for name, _ in self._model.named_parameters())
+
+    @property
+    def model(self) -> Any:
+        """The model with the candidate's weights."""
+        if self._merged is not self._wanted:
+            self._merged = None  # until an interrupted merge is repeated
+            self._weights.load(self._wanted)
+            self._merged = self._wanted
+        return self._model
 
     def load(self, patch: Patch) -> None:
-        """Make the resident model ``base + patch``; see `PatchedWeights.load`."""
-        self._weights.load(patch)
-        self._candidate = patch
+        """Make the resident model ``base + patch``; see `PatchedWeights.load`.
+
+        A patch with `held_out` parts is merged on use, since most of its items are scored with other weights.
+        """
+        self._merged = None
+        self._candidate = self._wanted = patch
+        if not patch.held_out:
+            _ = self.model
 
     # Likelihoods
 
@@ -100,9 +115,6 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         """Natural log of P(continuation | context) for each pair, summed over the continuation's tokens.
 
         Contexts shared by several pairs and the common prefix of all contexts are computed once.
-
-        Raises:
-            UserError: a pair exceeds the context window.
         """
         found: dict[int, float] = {}
         for indices, values in self.loglikelihood_by_batch(pairs):
@@ -120,22 +132,19 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
 
         Yields:
             The indices of the pairs of a batch, and their values.
-
-        Raises:
-            UserError: a pair exceeds the context window.
         """
         if not self._candidate.held_out:
             yield from self._scored_by_batch(pairs, only)
             return
         try:
             for patch, places in _shares(self._candidate, pairs):
-                self._weights.load(patch)
+                self._wanted = patch
                 share = [pairs[i] for i in places]
                 within = None if only is None else {k for k, i in enumerate(places) if i in only}
                 for indices, values in self._scored_by_batch(share, within):
                     yield tuple(places[k] for k in indices), values
         finally:
-            self._weights.load(self._candidate)
+            self._wanted = self._candidate
 
     def _scored_by_batch(
         self, pairs: Sequence[tuple[str, str]], only: Collection[int] | None
@@ -152,30 +161,18 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
                 yield indices, totals[batch.pairs].tolist()
 
     def likelihood_batches(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[int, ...]]:
-        """The pairs of each forward pass of `loglikelihood`; pairs with the same context share a batch.
-
-        Raises:
-            UserError: a pair exceeds the context window.
-        """
+        """The pairs of each forward pass of `loglikelihood`; pairs with the same context share a batch."""
         return [tuple(batch.pairs.tolist()) for batch in self._likelihood_plan(pairs).batches]
 
     def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
-        """Natural-log distribution of the next token after each prompt: (N, V) float32 on the CPU.
-
-        Raises:
-            UserError: a prompt exceeds the context window.
-        """
+        """Natural-log distribution of the next token after each prompt: (N, V) float32 on the CPU."""
         found = torch.empty(len(prompts), self.model.get_output_embeddings().weight.shape[0])
         for batch, logits in self._forward_all([(prompt, "") for prompt in prompts]):
             found[batch.target_pair] = logits[batch.target_head].float().log_softmax(-1).cpu()
         return found
 
     def score_tokens(self, pairs: Sequence[tuple[str, str]]) -> tuple[TokenScores, ...]:
-        """The terms of `loglikelihood`: for each pair the continuation's tokens and their log-probabilities.
-
-        Raises:
-            UserError: a pair exceeds the context window.
-        """
+        """The terms of `loglikelihood`: for each pair the continuation's tokens and their log-probabilities."""
         if not pairs:
             return ()
         found = [(batch, target_logprobs(batch, logits)) for batch, logits in self._forward_all(pairs)]
@@ -190,9 +187,6 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         """For each pair the natural-log distributions along its continuation, (T, V) float32, and its tokens, (T,).
 
         On the CPU; memory grows with the vocabulary, so pass few pairs at a time.
-
-        Raises:
-            UserError: a pair exceeds the context window.
         """
         found = [(torch.empty(0), torch.empty(0, dtype=torch.int64))] * len(pairs)
         for batch, logits in self._forward_all(pairs):
@@ -205,27 +199,15 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
     # Text
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
-        """Greedy continuations, without special tokens; finished sequences leave the batch.
-
-        Raises:
-            UserError: a prompt and `max_new_tokens` exceed the context window.
-        """
+        """Greedy continuations, without special tokens; finished sequences leave the batch."""
         return self._written(prompts, max_new_tokens)
 
     def sample(self, prompts: Sequence[str], draw: Draw, max_new_tokens: int = 64) -> list[str]:
-        """Sampled continuations, one per prompt; a text depends on its seed, not on the other prompts.
-
-        Raises:
-            UserError: a prompt and `max_new_tokens` exceed the context window.
-        """
+        """Sampled continuations, one per prompt; a text depends on its seed, not on the other prompts."""
         return self._written(prompts, max_new_tokens, draw)
 
     def generation_batches(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[tuple[int, ...]]:
-        """The prompts of each batch of `generate`, of similar length; a batch passed alone stays one batch.
-
-        Raises:
-            UserError: a prompt and `max_new_tokens` exceed the context window.
-        """
+        """The prompts of each batch of `generate`, of similar length; a batch passed alone stays one batch."""
         return self._generation_batches(self.encode_prompts(prompts, max_new_tokens), max_new_tokens)
 
     def _generation_batches(self, encoded: Sequence[tuple[int, ...]], max_new_tokens: int) -> list[tuple[int, ...]]:
@@ -272,11 +254,7 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         return self._plan(tuple(pairs))
 
     def encode_continuation(self, context: str, continuation: str) -> TokenPair:
-        """Token ids of both; see `encode_pair`.
-
-        Raises:
-            UserError: together they exceed the context window.
-        """
+        """Token ids of both; see `encode_pair`."""
         encoded = self._encoded(context, continuation)
         self.check_length(sum(map(len, encoded)), context)
         return encoded
@@ -342,11 +320,7 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         return logits
 
     def _smaller_batches(self, error: RuntimeError, rows: int) -> None:
-        """Handle an error of a batch: if memory ran out, halve later batches and warn once; else raise it.
-
-        Raises:
-            NoRoomError: a single row does not fit.
-        """
+        """Handle an error of a batch: if memory ran out, halve later batches and warn once; else raise it."""
         if not out_of_memory(error):
             raise error
         if rows == 1:

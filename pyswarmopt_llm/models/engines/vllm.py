@@ -82,20 +82,12 @@ class VllmEngine(PromptTokenizer, BaseEngine):
             self._adapter = self._request(f"candidate-{self._number}", self._number, str(self._folder))
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
-        """Greedy continuations, without special tokens.
-
-        Raises:
-            UserError: a prompt and `max_new_tokens` exceed the context window.
-        """
+        """Greedy continuations, without special tokens."""
         encoded = self.encode_prompts(prompts, max_new_tokens)
         return [str(out.outputs[0].text) for out in self._generate(encoded, max_tokens=max_new_tokens)]
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """Natural log of P(continuation | context) for each pair, summed over the continuation's tokens.
-
-        Raises:
-            UserError: a pair exceeds the context window.
-        """
+        """Natural log of P(continuation | context) for each pair, summed over the continuation's tokens."""
         encoded = [encode_pair(self.encode, context, continuation) for context, continuation in pairs]
         whole = [context + continuation for context, continuation in encoded]
         for (context, _), ids in zip(pairs, whole, strict=True):
@@ -107,11 +99,7 @@ class VllmEngine(PromptTokenizer, BaseEngine):
         ]
 
     def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
-        """Natural-log distribution of the next token after each prompt: (N, V) float32.
-
-        Raises:
-            UserError: a prompt exceeds the context window.
-        """
+        """Natural-log distribution of the next token after each prompt: (N, V) float32."""
         outputs = self._generate(self.encode_prompts(prompts, 1), max_tokens=1, logprobs=-1)
         found = [out.outputs[0].logprobs[0] for out in outputs]
         return torch.tensor([[row[i].logprob for i in range(len(row))] for row in found], dtype=torch.float32)

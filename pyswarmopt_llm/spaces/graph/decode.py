@@ -50,7 +50,7 @@ def g_decode(adjacency: NDArray[np.float64], rng: np.random.Generator, top_p: fl
 
 
 def called(readers: dict[int, list[int]], models: list[tuple[float, ...]]) -> tuple[Node, ...]:
-    """The graph in the order of calling, the model that answers last; models that nobody listens to are left out.
+    """The graph in the order of calling, the model that answers last; models that no other model reads are left out.
 
     Args:
         readers: see `g_decode`.
@@ -60,11 +60,11 @@ def called(readers: dict[int, list[int]], models: list[tuple[float, ...]]) -> tu
         >>> called({2: [], 1: [2], 0: []}, [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5)])
         (Node(model=(0.0, 1.0), reads=()), Node(model=(0.5, 0.5), reads=(0,)))
     """
-    heard: list[int] = []  # readers come before those they read
+    read: list[int] = []  # readers come before those they read
     for u, own in readers.items():
-        if not heard or any(v in heard for v in own):
-            heard.append(u)
-    order = heard[::-1]
+        if not read or any(v in read for v in own):
+            read.append(u)
+    order = read[::-1]
     place = {u: k for k, u in enumerate(order)}
     return tuple(Node(models[v], tuple(place[u] for u in order if v in readers[u])) for v in order)
 

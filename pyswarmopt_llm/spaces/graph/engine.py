@@ -1,4 +1,4 @@
-"""The engine that runs a graph of models: each is asked in turn and reads what others said; the last one answers."""
+"""The engine that runs a graph of models: each reads messages of earlier ones; the last one answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Mix = Callable[[Model], Patch]
 
 MESSAGE_TOKENS = 64  # most tokens of a message
 # Rounds of questions whose answers are kept. A swarm comes back to the same graphs, graphs share their beginnings, and
-# greedy answers are the same whenever they are asked for.
+# greedy answers are the same every time.
 _ROUNDS = 512
 
 
@@ -69,20 +69,12 @@ class GraphEngine(BaseEngine):
         self._graph = patch.graph
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
-        """The last model's greedy answers to user turns, special tokens left out.
-
-        Raises:
-            UserError: a prompt and `max_new_tokens` do not fit into a model's context window.
-        """
+        """The last model's greedy answers to user turns, special tokens left out."""
         turns = self._turns(tuple(prompts), max_new_tokens)
         return list(self._write(self._graph[-1].model, turns, max_new_tokens))
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """Natural log of the last model's P(continuation | user turn and messages).
-
-        Raises:
-            UserError: a text is too long for a model's context window.
-        """
+        """Natural log of the last model's P(continuation | user turn and messages)."""
         model = self._graph[-1].model
         engine = self._engines[_heaviest(model)]
         longest = max(len(engine.tokenizer(continuation)["input_ids"]) for _, continuation in pairs)
@@ -106,7 +98,7 @@ class GraphEngine(BaseEngine):
         return self._engines[0].dtype
 
     def _turns(self, prompts: tuple[str, ...], new: int) -> tuple[str, ...]:
-        """Let all models but the last speak; what the last one is asked."""
+        """Run all models but the last; the user turns of the last one."""
         messages: list[tuple[str, ...]] = []
         for node in self._graph[:-1]:
             turns = self._turns_of(node, prompts, messages, MESSAGE_TOKENS)
@@ -116,7 +108,7 @@ class GraphEngine(BaseEngine):
     def _turns_of(
         self, node: Node, prompts: tuple[str, ...], messages: Sequence[tuple[str, ...]], new: int
     ) -> tuple[str, ...]:
-        """What a model is asked, with room for `new` tokens."""
+        """User turns of a model, with room for `new` tokens."""
         engine = self._engines[_heaviest(node.model)]
         read = [messages[k] for k in node.reads]
         return tuple(fitting_turn(engine, prompt, [own[i] for own in read], new) for i, prompt in enumerate(prompts))

@@ -1,4 +1,4 @@
-"""What a model in a graph is asked (the question, and before it what others have said), and who reads whom in words."""
+"""Prompts of the models in a graph (the messages of others, then the question), and the graph in words."""
 
 from __future__ import annotations
 

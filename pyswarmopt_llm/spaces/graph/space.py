@@ -62,8 +62,8 @@ class _Graphs(BaseSpace):
 class GraphSpace(_Graphs):
     """Flat adjacency matrices of n models as positions, n * n numbers, row by row.
 
-    A matrix is decoded with draws. They are seeded by `seed` and the position itself, so that a position stands for one
-    graph, whenever it is asked for.
+    A matrix is decoded with draws. They are seeded by `seed` and the position itself, so a position always stands for
+    the same graph.
 
     Args:
         members: models and adapters.
@@ -86,7 +86,7 @@ class GraphSpace(_Graphs):
         """Matrices that stand for one model alone, (n, n * n) float64.
 
         No likelihood is above 0 but on the diagonal, which is 1 for all others: they have an out-degree, so they do not
-        answer, and no edges, so they are not heard.
+        answer, and no edges, so nothing reads their messages.
         """
         eye = torch.eye(len(self._members), dtype=torch.float64)
         return torch.stack([torch.diag(1.0 - own) for own in eye]).flatten(1)
@@ -226,11 +226,9 @@ class Graph(MembersKind):
     def over(
         self, members: Sequence[Member], loaded: Mapping[str, TransformersEngine], config: SearchConfig
     ) -> tuple[Space, Engine]:
-        """See `MembersKind.over`."""
         return GraphSpace(members, config.seed), GraphEngine(loaded, mixer(members))
 
     def open(self, folder: Path, dtype: str, device: str, threads: int | None) -> Engine:
-        """See `SpaceKind.open`."""
         return open_graph(folder, dtype, device, threads)
 
     def in_words(self, patch: Patch, names: Sequence[str]) -> str:

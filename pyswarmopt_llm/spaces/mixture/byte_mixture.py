@@ -50,7 +50,7 @@ class ByteMixture:
         With negative weights not a distribution: what is below 0 is impossible.
         """
         total: NDArray[np.float64] = self._weights @ self._members()
-        if total.max() <= 0.0:  # a word that nobody can finish, or everyone has fallen silent
+        if total.max() <= 0.0:  # no member can go on
             total = np.zeros(END + 1)
             total[END] = 1.0
         return total

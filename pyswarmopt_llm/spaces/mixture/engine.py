@@ -27,7 +27,7 @@ BYTE_TEXTS = 16  # written together byte by byte: the keys and values of four pa
 class MixtureEngine(BaseEngine):
     """Runs sum_i w_i P_i(next token); implements `interfaces.Engine`.
 
-    A prompt here is what a user says: every member puts it into its own chat template when it is asked.
+    A prompt here is what a user says: every member puts it into its own chat template.
 
     Args:
         members: name -> model with its weights in place.
@@ -64,7 +64,7 @@ class MixtureEngine(BaseEngine):
         self.weights = torch.tensor(patch.mixture, dtype=torch.float64)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """Natural log of the mixture's P(continuation | user turn); the members are asked once, whatever the weights.
+        """Natural log of the mixture's P(continuation | user turn); the members are run once, whatever the weights.
 
         With one tokenizer the sum over tokens of log sum_i w_i P_i(token | all before it); else log of
         sum_i w_i P_i(continuation).
@@ -89,11 +89,7 @@ class MixtureEngine(BaseEngine):
         return log_mixture(torch.stack(found, dim=-1).double(), self.weights).float()
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
-        """Greedy answers to user turns, special tokens left out.
-
-        Raises:
-            UserError: a prompt and `max_new_tokens` do not fit into a member's context window.
-        """
+        """Greedy answers to user turns, special tokens left out."""
         if self.fusion in TOKEN_FUSIONS:
             return ["".join(self.stream(prompt, max_new_tokens)) for prompt in prompts]
         members, weights = self._speaking(prompts, max_new_tokens)
@@ -111,11 +107,7 @@ class MixtureEngine(BaseEngine):
         return [members[0].tokenizer.decode(ids, skip_special_tokens=True) for ids in found]
 
     def stream(self, prompt: str, max_new_tokens: int = 64) -> Iterator[str]:
-        """The greedy answer to a user turn, piece by piece; with different tokenizers the limit is 4 bytes a token.
-
-        Raises:
-            UserError: the prompt and `max_new_tokens` do not fit into a member's context window.
-        """
+        """The greedy answer to a user turn, piece by piece; with different tokenizers the limit is 4 bytes a token."""
         members, weights = self._speaking([prompt], max_new_tokens)
         if self.fusion == "exact":
             return exact_pieces(members[0].tokenizer, exact_tokens(members, weights, [prompt], max_new_tokens))

@@ -74,7 +74,7 @@ class IncrementalDecoder:
 
     @property
     def pending(self) -> bool:
-        """Whether the model has still to be asked."""
+        """Whether the forward pass is still to be run."""
         return self._seen is None
 
     def read(self, ids: Sequence[int]) -> IncrementalDecoder:

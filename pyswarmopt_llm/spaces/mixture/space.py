@@ -146,11 +146,9 @@ class Token(MembersKind):
     def over(
         self, members: Sequence[Member], loaded: Mapping[str, TransformersEngine], config: SearchConfig
     ) -> tuple[Space, Engine]:
-        """See `MembersKind.over`."""
         return TokenSpace(members, config.contrast), MixtureEngine(loaded)
 
     def open(self, folder: Path, dtype: str, device: str, threads: int | None) -> Engine:
-        """See `SpaceKind.open`."""
         return open_mixture(folder, dtype, device, threads)
 
 

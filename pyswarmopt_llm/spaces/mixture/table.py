@@ -1,4 +1,4 @@
-"""What every member gives to every option, asked once: then any mixture's score is arithmetic on a small array."""
+"""Log-probabilities of the options under every member, computed once: any mixture's score is then arithmetic."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class OptionTable:
 def ask_members(
     members: Mapping[str, TransformersEngine], pairs: Sequence[tuple[str, str]], by_token: bool
 ) -> OptionTable:
-    """Ask every member once for log P(continuation | context) of all pairs.
+    """Compute every member's log P(continuation | context) of all pairs.
 
     Args:
         members: name -> a model with its weights in place.
         pairs: (user turn, continuation); each member puts the turn into its own chat template.
-        by_token: keep the parts apart by token; asked for where the members share a tokenizer. Where their chat
-            templates make them cut a continuation differently nonetheless, it is not granted.
+        by_token: keep the parts apart by token; possible where the members share a tokenizer, unless their chat
+            templates make them split a continuation differently.
 
     Raises:
         UserError: a member gives NaN, or a text is longer than its context window.
@@ -57,7 +57,7 @@ def ask_members(
         found = member.score_tokens([(member.chat(context), continuation) for context, continuation in pairs])
         for (context, _), scores in zip(pairs, found, strict=True):
             if bool(scores.logprobs.isnan().any()):
-                raise UserError(f"{name}: gives NaN for the item that begins {context[:40]!r}; leave it out")
+                raise UserError(f"{name}: gives NaN for the item that begins {context[:40]!r}; remove the member")
         columns.append([scores.logprobs for scores in found])
         cuts.append([scores.tokens for scores in found])
     n = len(pairs)

@@ -14,8 +14,8 @@ from pyswarmopt_llm.baselines.random_adapters import random_adapters
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
 from pyswarmopt_llm.jobs.compare.contestants import Entry, contestant, run
 from pyswarmopt_llm.jobs.compare.store import Store
-from pyswarmopt_llm.models import resolve_base
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
+from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.spaces.load import load_engine
 from pyswarmopt_llm.tasks import load_task

@@ -30,12 +30,12 @@ from search_helpers import (
 
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.files.append_log import is_row
 from pyswarmopt_llm.common.interfaces import ItemScore, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator
 from pyswarmopt_llm.evaluation.plan import Screen, bounds
 from pyswarmopt_llm.evaluation.policy import Round, make_policy
+from pyswarmopt_llm.evaluation.record import is_row
 from pyswarmopt_llm.evaluation.run_directory import Run, about_run
 from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.evaluation.surrogate.proposals import proposal, widest

@@ -55,7 +55,7 @@ from pyswarmopt_llm.jobs.compare.config import CompareConfig
 from pyswarmopt_llm.jobs.compare.contest import compare
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
-from pyswarmopt_llm.models import resolve_base
+from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.spaces.load import load_engine
 
 DEADLY = frozenset(

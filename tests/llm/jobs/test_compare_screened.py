@@ -17,8 +17,8 @@ from pyswarmopt_llm.jobs.compare.contestants import Entry, contestant, known_met
 from pyswarmopt_llm.jobs.compare.screened import ScreenedTrial, can_screen
 from pyswarmopt_llm.jobs.compare.store import Store
 from pyswarmopt_llm.metrics.registry import METRICS
-from pyswarmopt_llm.models import resolve_base
 from pyswarmopt_llm.models.adapters.adapter import load_adapter, read_adapter
+from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.spaces.load import load_engine
 from pyswarmopt_llm.spaces.starts import sums

@@ -76,7 +76,7 @@ def spoiled(value: Any, depth: int = 0) -> Iterator[Any]:
 def test_whatever_one_value_is_replaced_by_readers_answer_or_refuse(name: str, run: Path) -> None:
     """Every value of every file in turn: a page, a card and a view, or a `UserError` of one line."""
     from pyswarmopt_llm.common.errors import UserError
-    from pyswarmopt_llm.evaluation.run_result import result_of
+    from pyswarmopt_llm.evaluation.run_files import result_of
     from pyswarmopt_llm.reporting.card import model_card
     from pyswarmopt_llm.reporting.follow import Follower
     from pyswarmopt_llm.reporting.reading import emergence, origin, read_run, searched

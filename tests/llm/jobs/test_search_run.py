@@ -21,8 +21,7 @@ from pyswarmopt_llm.jobs.evaluate import evaluate_model
 from pyswarmopt_llm.jobs.merge import merge_experts
 from pyswarmopt_llm.jobs.search.loop import SearchResult, search
 from pyswarmopt_llm.metrics import Accuracy
-from pyswarmopt_llm.models import load_adapter, read_adapter
-from pyswarmopt_llm.models.adapters.adapter import load_factors
+from pyswarmopt_llm.models.adapters.adapter import load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.spaces.load import open_model
 from pyswarmopt_llm.tasks import Item, load_task, render_prompt

@@ -15,7 +15,7 @@ from pyswarmopt_llm.metrics.abstention import Abstention
 from pyswarmopt_llm.metrics.classifiers.reward import controllability, load_reward
 from pyswarmopt_llm.metrics.judge.local import LocalJudge
 from pyswarmopt_llm.metrics.likelihoods import InversePerplexity, Truthfulness
-from pyswarmopt_llm.models import resolve_base
+from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.spaces.load import load_engine
 from pyswarmopt_llm.tasks import Item
 

@@ -16,7 +16,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.jobs.evaluate import evaluate_model
 from pyswarmopt_llm.jobs.search.loop import SearchResult, search
 from pyswarmopt_llm.metrics import Accuracy
-from pyswarmopt_llm.models import load_tokenizer, resolve_base
+from pyswarmopt_llm.models.base import load_tokenizer, resolve_base
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.tasks import load_task
 

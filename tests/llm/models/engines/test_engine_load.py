@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.common.interfaces import HeldOut, LowRank, Patch
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
+from pyswarmopt_llm.models.engines.patched_weights import PatchedWeights
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 
 Q0 = "model.layers.0.self_attn.q_proj.weight"  # (32, 32)
@@ -238,3 +239,50 @@ def test_an_unknown_or_missing_device_is_one_clear_line(name: str) -> None:
 def test_an_unknown_dtype_is_one_clear_line() -> None:
     with pytest.raises(UserError, match="--dtype int8: unknown; use one of: auto, bfloat16, float16, float32"):
         pick_dtype("int8", torch.device("cpu"))
+
+
+@pytest.fixture
+def merged(monkeypatch: pytest.MonkeyPatch) -> list[Patch]:
+    """The patches that are merged, in order."""
+    found: list[Patch] = []
+    load = PatchedWeights.load
+    monkeypatch.setattr(PatchedWeights, "load", lambda self, patch: (found.append(patch), load(self, patch))[1])
+    return found
+
+
+def test_a_cross_fitted_candidate_merges_only_what_is_scored(
+    tiny_base: Path, tiny_experts: list[Path], merged: list[Patch]
+) -> None:
+    first, second, whole = (expert_patch(path, 0.5) for path in [*tiny_experts, tiny_experts[0]][:3])
+    contexts = ["one two", "three", "four five"]
+    pairs = [(context, f" {option}") for context in contexts for option in ("red", "blue green")]
+    halves = HeldOut(frozenset(contexts[:1]), first), HeldOut(frozenset(contexts[1:2]), second)
+    candidate = Patch(low_rank=whole.low_rank, held_out=halves)
+
+    engine = TransformersEngine(*load_tiny(tiny_base))
+    alone = []
+    for patch, share in ((first, pairs[:2]), (second, pairs[2:4]), (whole, pairs[4:])):
+        engine.load(patch)
+        alone += engine.loglikelihood(share)
+    text = engine.generate(["six"], 3)
+
+    merged.clear()
+    engine.load(candidate)
+    assert engine.loglikelihood(pairs[:4]) == alone[:4] and merged == [first, second]
+    assert engine.loglikelihood(pairs) == alone and merged[2:] == [first, second, candidate]
+    assert engine.generate(["six"], 3) == text and len(merged) == 5
+    engine.load(candidate)  # what changed the weights meanwhile is undone
+    assert engine.generate(["six"], 3) == text and merged[5:] == [candidate]
+
+
+def test_of_a_cross_fitted_candidate_a_batch_alone_merges_its_share(
+    tiny_base: Path, tiny_experts: list[Path], merged: list[Patch]
+) -> None:
+    first, second = (expert_patch(path, 0.5) for path in tiny_experts[:2])
+    held = HeldOut(frozenset({"one"}), first), HeldOut(frozenset({"two"}), second)
+    engine = TransformersEngine(*load_tiny(tiny_base))
+    merged.clear()
+    engine.load(Patch(held_out=held))
+    pairs = [("one", " a"), ("two", " a")]
+    found = dict(engine.loglikelihood_by_batch(pairs, only={1}))
+    assert list(found) == [(1,)] and merged == [second]

@@ -15,9 +15,9 @@ from search_helpers import louder, questions, small, swarm_llm, write_task
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.jobs.search.loop import search
-from pyswarmopt_llm.models import load_tokenizer, resolve_base
 from pyswarmopt_llm.models.adapters.adapter import load_factors
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
+from pyswarmopt_llm.models.base import load_tokenizer, resolve_base
 from pyswarmopt_llm.spaces.load import load_engine
 
 PAIRS = [("amber birch", " cedar"), ("delta", " ember fjord"), ("grove?", " heath")]
