@@ -194,6 +194,7 @@ class Method:
         t: whether it takes t (for two experts, in place of weights).
         needs: beside the experts: ``seed`` if it draws, ``dev`` if it scores candidates, ``data`` if it looks at
             training or dev texts.
+        module: that it needs of an extra (`common.extras`).
     """
 
     name: str
@@ -205,6 +206,7 @@ class Method:
     density: float | None = None
     t: bool = False
     needs: frozenset[Need] = frozenset()
+    module: str | None = None
 
     def settings(self, n: int, space: str | None = None, options: Options | None = None) -> Settings:
         """The settings for `n` experts, checked before anything is loaded.
@@ -272,6 +274,7 @@ class Ensemble:
         needs: ``dev`` if every expert answers the dev items, ``seed`` if it draws, ``budget`` if it pays for the dev
             items that it evaluates (`Panel.need_budget`).
         open_questions: whether it can answer items without choices.
+        module: that it needs of an extra (`common.extras`).
     """
 
     name: str
@@ -280,6 +283,7 @@ class Ensemble:
     fit: Callable[[Panel, Accuracy, int], Answerer]
     needs: frozenset[Need] = frozenset()
     open_questions: bool = False
+    module: str | None = None
 
 
 def _check_ranges(options: Options) -> None:

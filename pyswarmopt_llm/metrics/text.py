@@ -103,17 +103,13 @@ def _same_number(reference: str, text: str) -> float:
 
 
 def _sacrebleu() -> Any:
-    try:
-        from sacrebleu import metrics
-    except ImportError as error:
-        raise UserError('BLEU and chrF need sacrebleu; install it with: pip install "pyswarmopt[llm]"') from error
+    from sacrebleu import metrics
+
     return metrics
 
 
 @cache
 def _rouge_scorer() -> Any:
-    try:
-        from rouge_score import rouge_scorer
-    except ImportError as error:
-        raise UserError('ROUGE-L needs rouge-score; install it with: pip install "pyswarmopt[llm]"') from error
+    from rouge_score import rouge_scorer
+
     return rouge_scorer.RougeScorer(["rougeL"], use_stemmer=True)

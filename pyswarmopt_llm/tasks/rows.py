@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError, first_line
+from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.json_text import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
 from pyswarmopt_llm.tasks.items import parse_item
@@ -54,10 +55,9 @@ def download(dataset: str, config: str | None) -> Mapping[str, Any]:
     """
     if not _NAME.fullmatch(dataset):
         raise UserError(f"hub:{dataset}: not the name of a data set; write hub:DATASET or hub:OWNER/DATASET")
-    try:
-        import datasets
-    except ImportError as e:
-        raise UserError('hub tasks need `datasets`; install it with: pip install "pyswarmopt[llm]"') from e
+    need_extra("datasets", f"hub:{dataset}")
+    import datasets
+
     try:
         loaded: Mapping[str, Any] = datasets.load_dataset(dataset, config)
     except (OSError, ValueError, RuntimeError) as e:
@@ -107,6 +107,7 @@ def _with_file(rows: Iterable[Any], file: Path) -> list[Row]:
 def _read(file: Path) -> Any:
     try:
         if file.suffix == ".parquet":
+            need_extra("pyarrow", str(file))
             import pyarrow.parquet
 
             return pyarrow.parquet.read_table(file).to_pylist()

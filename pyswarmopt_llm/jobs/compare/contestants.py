@@ -15,8 +15,9 @@ from pyswarmopt_llm.baselines.method import Ensemble, Options
 from pyswarmopt_llm.baselines.random_adapters import random_adapters
 from pyswarmopt_llm.baselines.searching.best_found import best_found
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.common.interfaces import Patch, Score, Space
-from pyswarmopt_llm.common.optimizers import NEVERGRAD, is_swarm, make_optimizer, optimizer_names
+from pyswarmopt_llm.common.optimizers import NEVERGRAD, is_swarm, make_optimizer, module_of, optimizer_names
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
 from pyswarmopt_llm.jobs.compare.groups import is_group, load_group, written_out
@@ -128,6 +129,8 @@ def why_not(who: Contestant, bench: Bench, budget: int) -> str | None:
         bench: the task.
         budget: dev items that it may evaluate.
     """
+    if (missing := lacking(who)) is not None:
+        return missing
     if who.name == "data-merge":
         lacking = [expert.info.name for expert in bench.experts if not bench.chats.get(expert.info.name)]
         return f"needs the training data of {', '.join(lacking)} (--data NAME=FILE)" if lacking else None
@@ -152,6 +155,13 @@ def why_not(who: Contestant, bench: Bench, budget: int) -> str | None:
         if open_ones or (bench.scoring == "generate" and not is_group(who.name)):
             return "is built for items with choices"
     return None
+
+
+def lacking(who: Contestant) -> str | None:
+    """The extra that a method needs and that is not installed, as a reason; None if there is nothing."""
+    if who.kind == "optimizer":
+        return missing_extra(module_of(optimizer_of(who.name)))
+    return missing_extra((_ensemble(who.name) if who.kind == "ensemble" else load_method(who.name)).module)
 
 
 @dataclass(frozen=True)
@@ -294,6 +304,7 @@ __all__ = [
     "Outcome",
     "contestant",
     "known_methods",
+    "lacking",
     "optimizer_of",
     "ordered",
     "run",

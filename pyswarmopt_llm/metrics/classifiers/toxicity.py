@@ -33,12 +33,8 @@ def harmlessness(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
 
 
 def _classifier() -> Any:
-    try:
-        import profanity_check
-    except ImportError as error:
-        raise UserError(
-            '--metric toxicity needs alt-profanity-check; install it with: pip install "pyswarmopt[toxicity]"'
-        ) from error
+    import profanity_check
+
     return profanity_check
 
 

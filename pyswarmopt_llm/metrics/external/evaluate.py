@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError, first_line
+from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.tasks import Item
 
@@ -30,10 +31,9 @@ class EvaluateMetric:
     def __init__(self, spec: str) -> None:
         name, _, self._key = spec.partition("#")
         self._name = spec
-        try:
-            import evaluate
-        except ImportError as error:
-            raise UserError('--metric evaluate:NAME needs evaluate; install "pyswarmopt[llm]"') from error
+        need_extra("evaluate", f"--metric evaluate:{spec}")
+        import evaluate
+
         path = user_path(name)
         if path.exists() and os.sep not in name:
             # The library would run a script of that name here instead of its own.

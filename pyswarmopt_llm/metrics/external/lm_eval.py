@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError, first_line
+from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
@@ -86,12 +87,9 @@ class LmEvalTask:
         return score_of(values)
 
     def _load(self, name: str) -> dict[str, Any]:
-        try:
-            from lm_eval.tasks import TaskManager
-        except ImportError as error:
-            raise UserError(
-                f'lm-eval:{name} needs lm-evaluation-harness; install it with: pip install "pyswarmopt[lm-eval]"'
-            ) from error
+        need_extra("lm_eval", f"lm-eval:{name}")
+        from lm_eval.tasks import TaskManager
+
         file = user_path(name)
         is_file = file.suffix in (".yaml", ".yml")
         if is_file and not file.is_file():

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.json_text import parse_json
 from pyswarmopt_llm.common.files.regular import LINES_LIMIT, append, append_line, read_text
 from pyswarmopt_llm.common.fingerprint import canonical
@@ -132,10 +133,9 @@ class ChatClient:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        try:
-            import httpx
-        except ImportError as error:
-            raise UserError('an endpoint needs httpx; install it with: pip install "pyswarmopt[judge]"') from error
+        need_extra("httpx", "an endpoint")
+        import httpx
+
         headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
         self._http, self._errors = httpx.Client(timeout=endpoint.timeout, headers=headers), httpx.RequestError
         self._bad_urls = (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError)

@@ -1,0 +1,58 @@
+"""Packages that only one option uses: extras of this distribution, which the option names where they are missing."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+
+from pyswarmopt_llm.common.errors import UserError
+
+EXTRAS = {
+    "cma": "cma",
+    "datasets": "hub",
+    "evaluate": "evaluate",
+    "gguf": "llm",
+    "httpx": "judge",
+    "lm_eval": "lm-eval",
+    "nevergrad": "nevergrad",
+    "profanity_check": "toxicity",
+    "pyarrow": "hub",
+    "ray": "ray",
+    "rouge_score": "text",
+    "sacrebleu": "text",
+    "sklearn": "scikit-learn",
+    "tensorboard": "tensorboard",
+    "trackio": "trackio",
+    "wandb": "wandb",
+}
+"""Module -> the extra that installs it."""
+
+
+def need_extra(module: str | None, use: str) -> None:
+    """Refuse what is not installed; imports nothing.
+
+    Args:
+        module: one of `EXTRAS`; None for what needs none.
+        use: the option or value that needs it, as the user writes it.
+
+    Raises:
+        UserError: it is not installed; says which extra has it.
+    """
+    if (missing := missing_extra(module)) is not None:
+        raise UserError(f"{use} {missing}")
+
+
+def missing_extra(module: str | None) -> str | None:
+    """What is missing and how to install it; None if the module is installed, or is None itself."""
+    if module is None or _is_installed(module):
+        return None
+    return f'needs {module}; install it with: pip install "pyswarmopt[{EXTRAS[module]}]"'
+
+
+def _is_installed(module: str) -> bool:
+    if module in sys.modules:
+        return sys.modules[module] is not None
+    return find_spec(module) is not None
+
+
+__all__ = ["EXTRAS", "missing_extra", "need_extra"]
