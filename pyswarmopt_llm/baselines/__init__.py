@@ -79,7 +79,7 @@ _SEARCHING = (
            "Huang et al. 2023, arXiv 2307.13269",
            OnCall("searching.lorahub"), spaces=_FACTOR_FIRST, needs=_DEV | _SEED, module="nevergrad"),
     Method("evolmerge", "CMA-ES over DARE-TIES (Akiba 2024)",
-           "Akiba et al. 2024, arXiv 2403.13187", OnCall("searching.evolmerge"), needs=_DEV | _SEED),
+           "Akiba et al. 2024, arXiv 2403.13187", OnCall("searching.evolmerge"), needs=_DEV | _SEED, module="cma"),
     Method("pso-merging", "a swarm of base, experts, sparse experts (Zhang 2025)",
            "Zhang, Zhang & Feng 2025, arXiv 2508.19839",
            OnCall("searching.pso_merging"), spaces=_FACTOR_FIRST, needs=_DEV | _SEED),

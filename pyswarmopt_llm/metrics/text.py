@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.tasks import Item, extract_number
 from pyswarmopt_llm.tasks.answers import stated_answer
 

@@ -23,7 +23,7 @@ from pyswarmopt_llm.jobs.compare.contestants import (
     Contestant,
     Entry,
     Outcome,
-    lacking,
+    missing_for,
     optimizer_of,
     ordered,
     run,
@@ -195,7 +195,7 @@ def check_settings(config: CompareConfig) -> None:
         raise InvalidOption("experts", None, f"{len(config.experts)} given, a comparison mixes at least 2; name more")
     check_options(config)
     for who in ordered(config.methods, len(config.experts), 1, config.budget_items):
-        if who.kind == "optimizer" and lacking(who) is None:
+        if who.kind == "optimizer" and missing_for(who) is None:
             check_optimizer(optimizer_of(who.name))
 
 

@@ -129,7 +129,7 @@ def why_not(who: Contestant, bench: Bench, budget: int) -> str | None:
         bench: the task.
         budget: dev items that it may evaluate.
     """
-    if (missing := lacking(who)) is not None:
+    if (missing := missing_for(who)) is not None:
         return missing
     if who.name == "data-merge":
         lacking = [expert.info.name for expert in bench.experts if not bench.chats.get(expert.info.name)]
@@ -157,7 +157,7 @@ def why_not(who: Contestant, bench: Bench, budget: int) -> str | None:
     return None
 
 
-def lacking(who: Contestant) -> str | None:
+def missing_for(who: Contestant) -> str | None:
     """The extra that a method needs and that is not installed, as a reason; None if there is nothing."""
     if who.kind == "optimizer":
         return missing_extra(module_of(optimizer_of(who.name)))
@@ -304,7 +304,7 @@ __all__ = [
     "Outcome",
     "contestant",
     "known_methods",
-    "lacking",
+    "missing_for",
     "optimizer_of",
     "ordered",
     "run",

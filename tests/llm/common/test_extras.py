@@ -18,7 +18,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import EXTRAS
 from pyswarmopt_llm.common.optimizers import check_optimizer
 from pyswarmopt_llm.groups.registry import VOTES
-from pyswarmopt_llm.jobs.compare.contestants import contestant, lacking
+from pyswarmopt_llm.jobs.compare.contestants import contestant, missing_for
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.metrics.external.lm_eval import LmEvalTask
 from pyswarmopt_llm.metrics.judge.chat_client import ChatClient, Endpoint
@@ -112,9 +112,16 @@ def test_a_search_is_refused_before_anything_is_written(
 def test_a_comparison_says_which_methods_lack_an_extra(without: Callable[..., None]) -> None:
     without("cma", "nevergrad", "sklearn")
     names = [*METHODS, *SEARCHING, *ENSEMBLES, "model-swarms", "pycma", "nevergrad:DE", "vote:route-likelihood"]
-    missing = {name: why for name in names if (why := lacking(contestant(name))) is not None}
-    expected = {"lorahub": "nevergrad", "merge3": "scikit-learn", "cbtm": "scikit-learn", "pycma": "cma"}
-    expected |= {"nevergrad:DE": "nevergrad", "vote:route-likelihood": "scikit-learn"}
+    missing = {name: why for name in names if (why := missing_for(contestant(name))) is not None}
+    expected = {
+        "lorahub": "nevergrad",
+        "nevergrad:DE": "nevergrad",
+        "evolmerge": "cma",
+        "pycma": "cma",
+        "merge3": "scikit-learn",
+        "cbtm": "scikit-learn",
+        "vote:route-likelihood": "scikit-learn",
+    }
     assert set(missing) == set(expected)
     for name, extra in expected.items():
         assert f"pyswarmopt[{extra}]" in missing[name]
