@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
 
@@ -25,28 +27,42 @@ EXTRAS = {
     "trackio": "trackio",
     "wandb": "wandb",
 }
-"""Module -> the extra that installs it."""
+"""Top-level module -> the extra that installs it."""
 
 
-def need_extra(module: str | None, use: str) -> None:
-    """Refuse what is not installed; imports nothing.
+def optional(module: str, who: str) -> Any:
+    """The imported module of an extra.
+
+    Args:
+        module: dotted name, inside one of `EXTRAS`.
+        who: what needs it, as the user writes it.
+
+    Raises:
+        UserError: it is not installed; says which extra has it.
+    """
+    need_extra(module.partition(".")[0], who)
+    return import_module(module)
+
+
+def need_extra(module: str | None, who: str) -> None:
+    """Refuse what is not installed, before anything is written; imports nothing.
 
     Args:
         module: one of `EXTRAS`; None for what needs none.
-        use: the option or value that needs it, as the user writes it.
+        who: what needs it, as the user writes it.
 
     Raises:
         UserError: it is not installed; says which extra has it.
     """
     if (missing := missing_extra(module)) is not None:
-        raise UserError(f"{use} {missing}")
+        raise UserError(f"{who} {missing}")
 
 
 def missing_extra(module: str | None) -> str | None:
     """What is missing and how to install it; None if the module is installed, or is None itself."""
     if module is None or _is_installed(module):
         return None
-    return f'needs {module}; install it with: pip install "pyswarmopt[{EXTRAS[module]}]"'
+    return f'needs {module}: pip install "pyswarmopt[{EXTRAS[module]}]"'
 
 
 def _is_installed(module: str) -> bool:
@@ -55,4 +71,4 @@ def _is_installed(module: str) -> bool:
     return find_spec(module) is not None
 
 
-__all__ = ["EXTRAS", "missing_extra", "need_extra"]
+__all__ = ["EXTRAS", "missing_extra", "need_extra", "optional"]

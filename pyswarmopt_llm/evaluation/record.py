@@ -106,7 +106,8 @@ class RunResult:
     """The outcome of a search; ``None`` where there is nothing to say.
 
     ``best`` is the candidate that the search hands over, ``best_single`` the expert with the highest score on dev,
-    ``uniform`` the plain average of the experts. Scores are fractions or whatever the metrics give; ``passes`` are
+    ``dev_expert`` the expert that the search trained on dev (scored on dev by cross-fitting), ``uniform`` the plain
+    average of the experts that were given. Scores are fractions or whatever the metrics give; ``passes`` are
     forward passes of an item, training included (a backward pass counts as 1.5); memory is in bytes.
     The types are those of the file, which is checked against them when it is read (`run_files.read_result`).
     """
@@ -116,6 +117,8 @@ class RunResult:
     best_test: float | None = None
     best_single_dev: float = math.nan
     best_single_test: float | None = None
+    dev_expert_dev: float | None = None
+    dev_expert_test: float | None = None
     uniform_dev: float | None = None
     uniform_test: float | None = None
     truncation: dict[str, float] | None = None

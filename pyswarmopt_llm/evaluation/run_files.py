@@ -43,7 +43,8 @@ def _given(hint: Any) -> Any:
 
 
 _SPLITS = ("dev", "test")
-_SCORES = {f"{who}_{split}": float | None for who in ("best", "best_single", "uniform") for split in _SPLITS}
+_MODELS = ("best", "best_single", "dev_expert", "uniform")
+_SCORES = {f"{who}_{split}": float | None for who in _MODELS for split in _SPLITS}
 _DEV = {"best_dev": float, "best_single_dev": float}
 # A key that may be missing is never null, but for scores.
 _RESULT = {**{name: _given(hint) for name, hint in get_type_hints(RunResult).items()}, **_SCORES, **_DEV}

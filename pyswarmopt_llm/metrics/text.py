@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
+from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.tasks import Item, extract_number
 from pyswarmopt_llm.tasks.answers import stated_answer
 
@@ -61,13 +62,13 @@ def numeric(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
 
 def bleu(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
     """Sentence BLEU of each text (Papineni et al. 2002; effective order and exponential smoothing, by sacreBLEU)."""
-    found = [_sacrebleu().BLEU(effective_order=True).sentence_score(*pair) for pair in _pairs(items, texts)]
-    return [value.score / 100 for value in found]
+    scorer = _sacrebleu("BLEU").BLEU(effective_order=True)
+    return [scorer.sentence_score(*pair).score / 100 for pair in _pairs(items, texts)]
 
 
 def chrf(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
     """chrF2 of each text (Popović 2015, by sacreBLEU)."""
-    scorer = _sacrebleu().CHRF()
+    scorer = _sacrebleu("chrF").CHRF()
     return [scorer.sentence_score(*pair).score / 100 for pair in _pairs(items, texts)]
 
 
@@ -101,14 +102,11 @@ def _same_number(reference: str, text: str) -> float:
     return float(extract_number(text) == wanted)
 
 
-def _sacrebleu() -> Any:
-    from sacrebleu import metrics
-
-    return metrics
+def _sacrebleu(name: str) -> Any:
+    return optional("sacrebleu.metrics", name)
 
 
 @cache
 def _rouge_scorer() -> Any:
-    from rouge_score import rouge_scorer
-
-    return rouge_scorer.RougeScorer(["rougeL"], use_stemmer=True)
+    module = optional("rouge_score.rouge_scorer", "ROUGE-L")
+    return module.RougeScorer(["rougeL"], use_stemmer=True)

@@ -53,7 +53,7 @@ class ScoreRow:
 
 
 def score_rows(result: Mapping[str, Any]) -> list[ScoreRow]:
-    """The models of ``result.json``: `others` (of a demo), best single expert, uniform average where scored, swarm."""
+    """The models of ``result.json``, those that were scored: base (of a demo), experts, average, swarm."""
     intervals = result.get("intervals", {})
 
     def row(label: str, key: str) -> ScoreRow:
@@ -63,6 +63,8 @@ def score_rows(result: Mapping[str, Any]) -> list[ScoreRow]:
     rows = [row(f"best single expert: {result['best_single']}", "best_single")]
     if result.get("uniform_dev") is not None:
         rows.append(row("uniform average", "uniform"))
+    if result.get("dev_expert_dev") is not None:
+        rows.append(row("trained on dev alone", "dev_expert"))
     others = [ScoreRow(one["label"], None, None, one["test"], one["test_interval"]) for one in result.get("others", ())]
     return [*others, *rows, row("swarm", "best")]
 

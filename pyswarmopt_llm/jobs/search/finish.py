@@ -39,24 +39,25 @@ def finish(
     scorings: Mapping[str, Scoring],
     workers_memory: int,
 ) -> RunResult:
-    """Write ``best/``, read it back, score it; score best single expert and uniform average on test.
+    """Write ``best/``, read it back, score it; score what it is compared with on test.
 
     Args:
         job: what the search worked with.
         run: its directory.
         chosen: what is handed over.
-        singles: of each expert, task name -> score on dev.
+        singles: of each expert, task name -> score on dev; the one that the search trained comes last.
         scorings: how each task is scored.
         workers_memory: bytes that the workers took.
     """
     space, combine = chosen.space or job.space, job.objectives.combine
     files, cut = _write_best(job, run, chosen)
     trained = cross_fitting_passes(job.dev_items) if job.config.dev_expert == "on" else 0
-    values = [combine(list(scores.values())).value for scores in singles]
+    given = singles[:-1] if job.config.dev_expert == "on" else singles
+    values = [combine(list(scores.values())).value for scores in given]
     single = values.index(max(values))
     # As files, on new questions; what was trained on dev stays out of the scores on dev.
     best = replace(files, held_out=space.realise(chosen.position).held_out)
-    scores = _closing_scores(job, best, single, singles[single], scorings)
+    scores = _closing_scores(job, best, single, singles, scorings)
     totals = {f"{label}_{split}": combine(list(found.values())) for (label, split), found in scores.items()}
     result = RunResult(
         best_single=job.space.expert_names[single],
@@ -117,21 +118,25 @@ def _write_best(job: Job, run: Run, chosen: Choice) -> tuple[Patch, dict[str, fl
 
 
 def _closing_scores(
-    job: Job, best: Patch, single: int, single_dev: Mapping[str, Score], scorings: Mapping[str, Scoring]
+    job: Job, best: Patch, single: int, singles: Sequence[Mapping[str, Score]], scorings: Mapping[str, Scoring]
 ) -> Scores:
-    """Best, best single expert and uniform average on dev and test."""
-    vertices = job.space.vertices()
+    """Best, best single expert, the one that was trained on dev, and the experts' average, on dev and test."""
+    vertices = given = job.space.vertices()
     contestants = {"best": best, "best_single": job.space.realise(vertices[single])}
+    known = {"best_single": singles[single]}
+    if job.config.dev_expert == "on":
+        given = vertices[:-1]
+        contestants["dev_expert"], known["dev_expert"] = job.space.realise(vertices[-1]), singles[-1]
     if job.kind.averages:
-        contestants["uniform"] = job.space.realise(vertices.mean(0))
+        contestants["uniform"] = job.space.realise(given.mean(0))
     utilities = {split: job.utilities(split, scorings) for split in ("dev", "test")}
     found: Scores = {}
     for label, patch in contestants.items():
+        if label in known:
+            found[label, "dev"] = known[label]  # the search has scored it already
         job.engine.load(patch)
         for split, tasks in utilities.items():
-            if (label, split) == ("best_single", "dev"):
-                found[label, split] = single_dev  # the search has scored it already
-            elif tasks:
+            if tasks and (label, split) not in found:
                 found[label, split] = {name: utility(job.engine) for name, utility in tasks.items()}
     return found
 

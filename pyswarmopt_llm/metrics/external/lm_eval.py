@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError, first_line
-from pyswarmopt_llm.common.extras import need_extra
+from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
@@ -87,9 +87,7 @@ class LmEvalTask:
         return score_of(values)
 
     def _load(self, name: str) -> dict[str, Any]:
-        need_extra("lm_eval", f"lm-eval:{name}")
-        from lm_eval.tasks import TaskManager
-
+        tasks = optional("lm_eval.tasks", f"lm-eval:{name}")
         file = user_path(name)
         is_file = file.suffix in (".yaml", ".yml")
         if is_file and not file.is_file():
@@ -97,7 +95,7 @@ class LmEvalTask:
         try:
             with _quiet():
                 folder = str(file.parent.resolve()) if is_file else None
-                manager = TaskManager(include_path=folder, include_defaults=not is_file)
+                manager = tasks.TaskManager(include_path=folder, include_defaults=not is_file)
                 wanted = _task_name(file) if is_file else name
                 found = manager.load([wanted])["tasks"]
                 for task in found.values():

@@ -66,16 +66,16 @@ def test_a_search_needs_no_extra(
 @pytest.mark.parametrize(
     ("module", "use", "said"),
     [
-        ("sacrebleu", lambda: find_metric("bleu"), "--metric bleu needs sacrebleu; "),
-        ("sacrebleu", lambda: find_metric("chrf"), "--metric chrf needs sacrebleu; "),
-        ("rouge_score", lambda: find_metric("rouge-l"), "--metric rouge-l needs rouge_score; "),
-        ("profanity_check", lambda: find_metric("toxicity"), "--metric toxicity needs profanity_check; "),
-        ("evaluate", lambda: find_metric("evaluate:rouge"), "--metric evaluate:rouge needs evaluate; "),
-        ("lm_eval", lambda: LmEvalTask("arc_easy"), "lm-eval:arc_easy needs lm_eval; "),
-        ("datasets", lambda: download("owner/data", None), "hub:owner/data needs datasets; "),
-        ("cma", lambda: check_optimizer("pycma"), "pycma needs cma; "),
-        ("nevergrad", lambda: check_optimizer("nevergrad:DE"), "nevergrad:DE needs nevergrad; "),
-        ("httpx", lambda: ChatClient(Endpoint("http://127.0.0.1:9", "m")), "an endpoint needs httpx; "),
+        ("sacrebleu", lambda: find_metric("bleu"), "--metric bleu needs sacrebleu: "),
+        ("sacrebleu", lambda: find_metric("chrf"), "--metric chrf needs sacrebleu: "),
+        ("rouge_score", lambda: find_metric("rouge-l"), "--metric rouge-l needs rouge_score: "),
+        ("profanity_check", lambda: find_metric("toxicity"), "--metric toxicity needs profanity_check: "),
+        ("evaluate", lambda: find_metric("evaluate:rouge"), "--metric evaluate:rouge needs evaluate: "),
+        ("lm_eval", lambda: LmEvalTask("arc_easy"), "lm-eval:arc_easy needs lm_eval: "),
+        ("datasets", lambda: download("owner/data", None), "hub:owner/data needs datasets: "),
+        ("cma", lambda: check_optimizer("pycma"), "pycma needs cma: "),
+        ("nevergrad", lambda: check_optimizer("nevergrad:DE"), "nevergrad:DE needs nevergrad: "),
+        ("httpx", lambda: ChatClient(Endpoint("http://127.0.0.1:9", "m")), "an endpoint needs httpx: "),
     ],
 )
 def test_an_option_names_the_extra_that_it_needs(
@@ -84,13 +84,13 @@ def test_an_option_names_the_extra_that_it_needs(
     without(module)
     with pytest.raises(UserError) as caught:
         use()
-    assert str(caught.value) == f'{said}install it with: pip install "pyswarmopt[{EXTRAS[module]}]"'
+    assert str(caught.value) == f'{said}pip install "pyswarmopt[{EXTRAS[module]}]"'
 
 
 def test_a_parquet_file_names_its_extra(tmp_path: Path, without: Callable[..., None]) -> None:
     without("pyarrow")
     (tmp_path / "rows.parquet").write_bytes(b"PAR1")
-    with pytest.raises(UserError, match=r'rows.parquet needs pyarrow; .*"pyswarmopt\[hub\]"'):
+    with pytest.raises(UserError, match=r'rows.parquet needs pyarrow: .*"pyswarmopt\[hub\]"'):
         read_rows(tmp_path / "rows.parquet")
 
 

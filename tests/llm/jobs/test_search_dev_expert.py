@@ -18,6 +18,7 @@ from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
 from pyswarmopt_llm.models.training.halves import halves
+from pyswarmopt_llm.reporting.summary import score_rows
 
 
 @pytest.fixture
@@ -42,6 +43,25 @@ def test_the_pool_has_one_more_expert_and_its_files_are_what_is_scored(config: S
     job.engine.load(Patch(low_rank=load_factors(read_adapter(Path(config.out) / "best"))))
     (utility,) = job.utilities("test", {"words": "likelihood"}).values()
     assert utility(job.engine).value == found["best_test"]
+
+
+def test_the_result_has_what_training_alone_gives_and_compares_with_the_experts_that_were_given(
+    config: SearchConfig,
+) -> None:
+    found: Any = search(config).result
+    assert found["best_single"] in {"ant", "bee", "cat"}
+    rows = history(Path(config.out))
+    (alone,) = [row for row in rows if row["phase"] == "search" and row["coefficients"] == [0, 0, 0, 1]]
+    assert found["dev_expert_dev"] == alone["value"]
+    job = prepare(replace(config, out="unused", dev_expert="off"))
+    (utility,) = job.utilities("test", {"words": "likelihood"}).values()
+    job.engine.load(Patch(low_rank=load_factors(read_adapter(Path(config.out) / "dev-expert" / "whole"))))
+    assert utility(job.engine).value == found["dev_expert_test"]
+    job.engine.load(job.space.realise(torch.full((3,), 1 / 3)))
+    assert utility(job.engine).value == found["uniform_test"]
+    assert [row.label for row in score_rows(found)] == [
+        *(f"best single expert: {found['best_single']}", "uniform average", "trained on dev alone", "swarm")
+    ]
 
 
 def test_on_dev_each_half_is_scored_by_what_the_other_half_trained(config: SearchConfig) -> None:
