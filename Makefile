@@ -5,9 +5,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 WORKERS ?= 2
 BIN := $(VENV)/bin
-# What the demo needs, and everything: two stamps in one environment.
-# Bytecode is left to the first import: of the packages' 12,000 files a command reads a fifth.
+# Bytecode is left to the first import: most of the packages' 12,000 files are never read.
 INSTALL := $(BIN)/python -m pip install --no-compile -c constraints.txt
+# What the demo needs, and everything: two stamps in one environment.
 SEARCH := $(VENV)/.installed-search
 STAMP := $(VENV)/.installed
 

@@ -16,11 +16,12 @@ import tempfile
 import tomllib
 import venv
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
-# Where the package meets torch and transformers; about three minutes on two cores.
+# Where the package meets torch and transformers.
 FILES = (
     "tests/core/swarm",
     "tests/core/base",
@@ -34,11 +35,10 @@ FILES = (
 Pair = tuple[str, str]
 
 
-def ends(project: dict[str, object]) -> list[Pair]:
+def ends(project: dict[str, Any]) -> list[Pair]:
     """What to ask pip for at the lower and at the upper end: the oldest versions, the newest in range."""
-    extras = project["optional-dependencies"]
-    assert isinstance(extras, dict) and isinstance(project["dependencies"], list)
-    ranges = {one.name: one.specifier for one in map(Requirement, [*project["dependencies"], *extras["llm"]])}
+    listed = [*project["dependencies"], *project["optional-dependencies"]["llm"]]
+    ranges = {one.name: one.specifier for one in map(Requirement, listed)}
     oldest, newest = [], []
     for name in ("torch", "transformers"):
         (least,) = (one.version for one in ranges[name] if one.operator == ">=")
