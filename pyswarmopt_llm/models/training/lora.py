@@ -87,8 +87,7 @@ class Lora:
 
     def factors(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Module name -> (B, A), bf16 on the CPU, to be written with alpha = scale * r."""
-        stored = {"device": "cpu", "dtype": torch.bfloat16}
-        return {name: (self._b[name].detach().to(**stored), a.detach().to(**stored)) for name, a in self._a.items()}
+        return {name: (_stored(self._b[name]), _stored(a)) for name, a in self._a.items()}
 
     def patch(self) -> Patch:
         """The change of weights as it is now, float32 on the CPU, the scale folded into B."""
@@ -98,6 +97,10 @@ class Lora:
                 for module, a in self._a.items()
             }
         )
+
+
+def _stored(factor: Tensor) -> Tensor:
+    return factor.detach().to("cpu", torch.bfloat16)
 
 
 __all__ = ["Lora"]
