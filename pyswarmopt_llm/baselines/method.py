@@ -131,6 +131,7 @@ class Method:
     density: float | None = None  # default density; None: it takes none
     t: bool = False  # whether it takes t (for two experts, in place of weights)
     needs: frozenset[Need] = frozenset()
+    module: str | None = None  # that it needs of an extra (`common.extras`)
 
     def settings(self, n: int, space: str | None = None, options: Options | None = None) -> Settings:
         """The settings for `n` experts, checked before anything is loaded.
@@ -182,6 +183,7 @@ class Ensemble:
     fit: Callable[[Panel, Accuracy, int], Answerer]  # from the panel, the dev items and a seed
     needs: frozenset[Need] = frozenset()
     open_questions: bool = False  # whether it can answer items without choices
+    module: str | None = None  # that it needs of an extra (`common.extras`)
 
 
 def _check_ranges(options: Options) -> None:

@@ -1,31 +1,74 @@
-"""Optional dependencies, imported when they are used."""
+"""Packages that only one option uses: extras of this distribution, which the option names where they are missing."""
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
 
+EXTRAS = {
+    "cma": "cma",
+    "datasets": "hub",
+    "evaluate": "evaluate",
+    "gguf": "llm",
+    "httpx": "judge",
+    "lm_eval": "lm-eval",
+    "nevergrad": "nevergrad",
+    "profanity_check": "toxicity",
+    "pyarrow": "hub",
+    "ray": "ray",
+    "rouge_score": "text",
+    "sacrebleu": "text",
+    "sklearn": "scikit-learn",
+    "tensorboard": "tensorboard",
+    "trackio": "trackio",
+    "wandb": "wandb",
+}
+"""Top-level module -> the extra that installs it."""
 
-def optional(module: str, who: str, package: str, extra: str) -> Any:
-    """The imported module of an optional dependency.
+
+def optional(module: str, who: str) -> Any:
+    """The imported module of an extra.
 
     Args:
-        module: dotted name.
-        who: what needs it, for the message.
-        package: name of the distribution.
-        extra: of `pyswarmopt` that installs it.
+        module: dotted name, inside one of `EXTRAS`.
+        who: what needs it, as the user writes it.
 
     Raises:
-        UserError: it is not installed.
-
-    Example:
-        >>> optional("nowhere", "--metric nowhere", "nowhere-lib", "llm")
-        Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.UserError: --metric nowhere needs nowhere-lib: pip install "pyswarmopt[llm]"
+        UserError: it is not installed; says which extra has it.
     """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise UserError(f'{who} needs {package}: pip install "pyswarmopt[{extra}]"') from error
+    need_extra(module.partition(".")[0], who)
+    return import_module(module)
+
+
+def need_extra(module: str | None, who: str) -> None:
+    """Refuse what is not installed, before anything is written; imports nothing.
+
+    Args:
+        module: one of `EXTRAS`; None for what needs none.
+        who: what needs it, as the user writes it.
+
+    Raises:
+        UserError: it is not installed; says which extra has it.
+    """
+    if (missing := missing_extra(module)) is not None:
+        raise UserError(f"{who} {missing}")
+
+
+def missing_extra(module: str | None) -> str | None:
+    """What is missing and how to install it; None if the module is installed, or is None itself."""
+    if module is None or _is_installed(module):
+        return None
+    return f'needs {module}: pip install "pyswarmopt[{EXTRAS[module]}]"'
+
+
+def _is_installed(module: str) -> bool:
+    if module in sys.modules:
+        return sys.modules[module] is not None
+    return find_spec(module) is not None
+
+
+__all__ = ["EXTRAS", "missing_extra", "need_extra", "optional"]

@@ -15,6 +15,7 @@ from pyswarmopt.parts.restart import RestartSwarm
 from pyswarmopt.parts.stopping import MaxIter, Patience
 from pyswarmopt_llm.common.config import NEVERGRAD, PYCMA, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.registry import unknown
 
 MODEL_SWARMS = "model-swarms"
@@ -33,11 +34,16 @@ def is_swarm(name: str) -> bool:
     return not name.startswith(NEVERGRAD) and name != PYCMA
 
 
+def module_of(name: str) -> str | None:
+    """The module that an optimizer needs of an extra (`common.extras`)."""
+    return "nevergrad" if name.startswith(NEVERGRAD) else "cma" if name == PYCMA else None
+
+
 def check_optimizer(name: str, settings: Sequence[str] = ()) -> None:
     """Refuse an optimizer that `make_optimizer` cannot make.
 
     Raises:
-        UserError: no such optimizer, or coefficients that it does not take.
+        UserError: no such optimizer, one whose extra is not installed, or coefficients that it does not take.
 
     Example:
         >>> check_optimizer("model-swarm")
@@ -47,6 +53,7 @@ def check_optimizer(name: str, settings: Sequence[str] = ()) -> None:
     if settings and name != MODEL_SWARMS:
         raise InvalidOption("settings", settings[0], f"sets coefficients of model-swarms, not of {name}; remove one")
     recipe_options(settings)
+    need_extra(module_of(name), name)
     if name.startswith(NEVERGRAD):
         _one_at_a_time(name)
     elif name not in optimizer_names():

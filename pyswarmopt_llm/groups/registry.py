@@ -43,6 +43,7 @@ class Strategy:
         arguments: of the function, after the context.
         tolerant: whether it continues when members fail.
         measure: function for further metrics of a split; also takes `arguments`.
+        module: that it needs of an extra (`common.extras`).
     """
 
     name: str
@@ -53,6 +54,7 @@ class Strategy:
     arguments: tuple[str, ...] = ()
     tolerant: bool = False
     measure: str | None = None
+    module: str | None = None
 
     def fit(self, context: GroupContext) -> Decide:
         """Fit on dev, if needed; returns the function that decides items."""
@@ -94,7 +96,8 @@ VOTES = _table(
     Strategy("route-neighbours", "the best on the nearest dev items alone (Woods 1997)",
              "Woods, Kegelmeyer and Bowyer 1997", "voting.routing:by_neighbours", {"dev", "embeddings"}),
     Strategy("route-likelihood", "by the experts' likelihood of the question (Mavromatis 2024)",
-             "Mavromatis et al. 2024, arXiv 2404.11531", "voting.routing:by_likelihood", {"dev", "likelihoods"}),
+             "Mavromatis et al. 2024, arXiv 2404.11531", "voting.routing:by_likelihood",
+             {"dev", "likelihoods"}, module="sklearn"),
     Strategy("repaired", "majority; unreadable answers are requested again",
              "none", "voting.cleaning:repaired"),
     Strategy("rank-pairs", "a judge compares all pairs (Jiang 2023)",

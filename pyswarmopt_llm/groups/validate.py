@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.groups.config import CouncilConfig
 from pyswarmopt_llm.groups.members.endpoint import EndpointMember
@@ -81,6 +82,8 @@ def usable(
     for strategy in strategies:
         if whys := [why for need, why in unmet.items() if need in strategy.needs]:
             reasons[strategy.name] = whys[0]
+        elif (missing := missing_extra(strategy.module)) is not None:
+            reasons[strategy.name] = missing
     left = [strategy for strategy in strategies if strategy.name not in reasons]
     if reasons and not (config.skip and left):
         name, why = next(iter(reasons.items()))

@@ -12,6 +12,7 @@ import yaml
 from pyswarmopt_llm.baselines import load_method
 from pyswarmopt_llm.baselines.method import Merged, Method, Options, Settings
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial, task_scoring
 from pyswarmopt_llm.jobs.compare.store import Store
@@ -82,6 +83,7 @@ def merge_experts(
         UserError: an unknown method, an option that does not fit, experts that do not fit, or `out` exists.
     """
     rule = load_method(method)
+    need_extra(rule.module, f"--method {method}")
     if method == "data-merge":
         raise UserError(
             "--method data-merge: trains on all experts' data; use swarm-llm train-expert with several --data"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.common.statistics import score_of
@@ -38,6 +39,7 @@ class Metric:
         signed: whether values may be zero or negative, so that a harmonic mean is undefined.
         compare: items and two models' texts -> win rate of the first; None if no texts are generated.
         usage: what it has spent, for ``result.json``; None if it costs nothing but time.
+        module: that it needs of an extra (`common.extras`).
     """
 
     name: str
@@ -47,6 +49,7 @@ class Metric:
     signed: bool = False
     compare: Compare | None = None
     usage: Callable[[], dict[str, Any]] | None = None
+    module: str | None = None
 
     def check(self, items: Sequence[Item], where: str) -> None:
         """Refuse items that this metric cannot score.
@@ -116,10 +119,10 @@ METRICS: dict[str, Metric] = {
         written("numeric", _late("text", "numeric"), new=256),
         written("graph", _late("nlgraph", "graph_answers")),
         written("f1", _late("text", "token_f1")),
-        written("bleu", _late("text", "bleu")),
-        written("rouge-l", _late("text", "rouge_l")),
-        written("chrf", _late("text", "chrf")),
-        continued("toxicity", _late("classifiers.toxicity", "harmlessness")),
+        replace(written("bleu", _late("text", "bleu")), module="sacrebleu"),
+        replace(written("rouge-l", _late("text", "rouge_l")), module="rouge_score"),
+        replace(written("chrf", _late("text", "chrf")), module="sacrebleu"),
+        replace(continued("toxicity", _late("classifiers.toxicity", "harmlessness")), module="profanity_check"),
     )
 }
 
@@ -194,6 +197,7 @@ def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Me
         'answer'
     """
     if spec in METRICS:
+        need_extra(METRICS[spec].module, f"--metric {spec}")
         return METRICS[spec]
     family, _, argument = spec.partition(":")
     for known, load in _LOADERS.items():

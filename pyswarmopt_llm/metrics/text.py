@@ -103,10 +103,10 @@ def _same_number(reference: str, text: str) -> float:
 
 
 def _sacrebleu(name: str) -> Any:
-    return optional("sacrebleu.metrics", name, "sacrebleu", "llm")
+    return optional("sacrebleu.metrics", name)
 
 
 @cache
 def _rouge_scorer() -> Any:
-    module = optional("rouge_score.rouge_scorer", "ROUGE-L", "rouge-score", "llm")
+    module = optional("rouge_score.rouge_scorer", "ROUGE-L")
     return module.RougeScorer(["rougeL"], use_stemmer=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.fingerprint import sample_digest
 from pyswarmopt_llm.common.registry import lookup
 from pyswarmopt_llm.models.files import atomic_directory
@@ -88,8 +89,7 @@ def materialise(model: EmbeddedModel) -> Path:
     target = cache / sample_digest(gguf)[:16]
     if (target / "config.json").is_file():
         return target
-    if importlib.util.find_spec("gguf") is None:
-        raise UserError(f"{model.name}: its file needs the package gguf; install it with: pip install gguf")
+    need_extra("gguf", f"{model.name}: its file")
     from filelock import FileLock
 
     try:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import replacing
 from pyswarmopt_llm.reporting.reading import Emergence, Origin
 from pyswarmopt_llm.reporting.report.items import CASES
@@ -93,10 +92,8 @@ def plot_front(file: Path, front: Sequence[Values], saved: Sequence[Values], cho
 
 
 def _figure(width: float = 5.0) -> tuple[Any, Any]:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UserError('the plots need matplotlib; install it with: pip install "pyswarmopt[llm]"') from error
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, 4), layout="constrained")
     return figure, figure.subplots()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError, first_line
+from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.json_text import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
 from pyswarmopt_llm.tasks.items import parse_item
@@ -46,10 +47,7 @@ def download(dataset: str, config: str | None) -> Mapping[str, Any]:
     """Split name -> rows of a data set on the hub, from the cache if it is there."""
     if not _NAME.fullmatch(dataset):
         raise UserError(f"hub:{dataset}: not the name of a data set; write hub:DATASET or hub:OWNER/DATASET")
-    try:
-        import datasets
-    except ImportError as e:
-        raise UserError('hub tasks need `datasets`; install it with: pip install "pyswarmopt[llm]"') from e
+    datasets = optional("datasets", f"hub:{dataset}")
     try:
         loaded: Mapping[str, Any] = datasets.load_dataset(dataset, config)
     except (OSError, ValueError, RuntimeError) as e:
@@ -96,9 +94,7 @@ def _with_file(rows: Iterable[Any], file: Path) -> list[Row]:
 def _read(file: Path) -> Any:
     try:
         if file.suffix == ".parquet":
-            import pyarrow.parquet
-
-            return pyarrow.parquet.read_table(file).to_pylist()
+            return optional("pyarrow.parquet", str(file)).read_table(file).to_pylist()
         text = read_bytes(file, INPUT_LIMIT).decode("utf-8-sig")
         if file.suffix == ".jsonl":
             return [parse_json(line) for line in text.split("\n") if line.strip()]

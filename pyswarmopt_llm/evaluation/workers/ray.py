@@ -7,6 +7,7 @@ from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.evaluation.workers.messages import Failed, Load, Order, Ready, Refused, Reply
 from pyswarmopt_llm.evaluation.workers.spec import RAY
 
@@ -28,11 +29,7 @@ class RayCluster:
     """
 
     def __init__(self, address: str, config: SearchConfig, load: Load) -> None:
-        try:
-            import ray
-        except ImportError as error:
-            text = f'--workers {address}: Ray is not installed; install it with: pip install "pyswarmopt[ray]"'
-            raise UserError(text) from error
+        ray = optional("ray", f"--workers {address}")
         self._ray: Any = ray
         self._ours = not ray.is_initialized()
         if self._ours:

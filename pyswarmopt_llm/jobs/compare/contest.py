@@ -18,7 +18,16 @@ from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.evaluation.record import pack
 from pyswarmopt_llm.jobs.compare.bench import Bench, Chats, task_scoring
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
-from pyswarmopt_llm.jobs.compare.contestants import Contestant, Entry, Outcome, optimizer_of, ordered, run, why_not
+from pyswarmopt_llm.jobs.compare.contestants import (
+    Contestant,
+    Entry,
+    Outcome,
+    missing_for,
+    optimizer_of,
+    ordered,
+    run,
+    why_not,
+)
 from pyswarmopt_llm.jobs.compare.page import render_page
 from pyswarmopt_llm.jobs.compare.store import Store, check_place, opened
 from pyswarmopt_llm.jobs.compare.summary import summarise
@@ -166,7 +175,7 @@ def check_settings(config: CompareConfig) -> None:
         raise InvalidOption("experts", None, f"{len(config.experts)} given, a comparison mixes at least 2; name more")
     check_options(config)
     for who in ordered(config.methods, len(config.experts), 1, config.budget_items):
-        if who.kind == "optimizer":
+        if who.kind == "optimizer" and missing_for(who) is None:
             check_optimizer(optimizer_of(who.name))
 
 

@@ -15,8 +15,9 @@ from pyswarmopt_llm.baselines.random_adapters import random_adapters
 from pyswarmopt_llm.baselines.searching.best_found import best_found
 from pyswarmopt_llm.common.config import NEVERGRAD
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.common.interfaces import Patch, Score, Space
-from pyswarmopt_llm.common.optimizers import is_swarm, make_optimizer, optimizer_names
+from pyswarmopt_llm.common.optimizers import is_swarm, make_optimizer, module_of, optimizer_names
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
 from pyswarmopt_llm.jobs.compare.groups import is_group, load_group, written_out
@@ -104,6 +105,8 @@ def contestant(name: str) -> Contestant:
 
 def why_not(who: Contestant, bench: Bench, budget: int) -> str | None:
     """Why a method cannot take part under a budget of dev items; None if it can."""
+    if (missing := missing_for(who)) is not None:
+        return missing
     if who.name == "data-merge":
         lacking = [expert.info.name for expert in bench.experts if not bench.chats.get(expert.info.name)]
         return f"needs the training data of {', '.join(lacking)} (--data NAME=FILE)" if lacking else None
@@ -125,6 +128,13 @@ def why_not(who: Contestant, bench: Bench, budget: int) -> str | None:
         if open_ones or (bench.scoring == "generate" and not is_group(who.name)):
             return "needs items with choices"
     return None
+
+
+def missing_for(who: Contestant) -> str | None:
+    """The extra that a method needs and that is not installed, as a reason; None if there is nothing."""
+    if who.kind == "optimizer":
+        return missing_extra(module_of(optimizer_of(who.name)))
+    return missing_extra((_ensemble(who.name) if who.kind == "ensemble" else load_method(who.name)).module)
 
 
 @dataclass(frozen=True)

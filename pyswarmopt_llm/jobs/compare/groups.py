@@ -48,6 +48,7 @@ def load_group(name: str) -> Ensemble:
         lambda panel, dev, seed: GroupAnswers(panel, dev, seed, strategy),
         needs=frozenset(needs),  # type: ignore[arg-type]
         open_questions="choices" not in strategy.needs,
+        module=strategy.module,
     )
 
 

@@ -31,7 +31,7 @@ class EvaluateMetric:
     def __init__(self, spec: str) -> None:
         name, _, self._key = spec.partition("#")
         self._name = spec
-        evaluate = optional("evaluate", "--metric evaluate:NAME", "evaluate", "llm")
+        evaluate = optional("evaluate", f"--metric evaluate:{spec}")
         path = user_path(name)
         if path.exists() and os.sep not in name:
             # The library would run a script of that name here instead of its own.

@@ -87,7 +87,7 @@ class LmEvalTask:
         return score_of(values)
 
     def _load(self, name: str) -> dict[str, Any]:
-        tasks = optional("lm_eval.tasks", f"lm-eval:{name}", "lm-evaluation-harness", "lm-eval")
+        tasks = optional("lm_eval.tasks", f"lm-eval:{name}")
         file = user_path(name)
         is_file = file.suffix in (".yaml", ".yml")
         if is_file and not file.is_file():

@@ -117,7 +117,7 @@ class ChatClient:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        httpx = optional("httpx", "an endpoint", "httpx", "judge")
+        httpx = optional("httpx", "an endpoint")
         headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
         self._http, self._errors = httpx.Client(timeout=endpoint.timeout, headers=headers), httpx.RequestError
         self._bad_urls = (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError)

