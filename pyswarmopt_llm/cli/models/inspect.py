@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,7 +44,20 @@ def report_table(report: PreflightReport) -> tuple[str, Table]:
 def as_record(report: PreflightReport, errors: dict[str, int]) -> dict[str, Any]:
     """The report as JSON values."""
     problems = [{**asdict(problem), "spaces": sorted(problem.spaces)} for problem in report.problems]
-    return {"experts": [asdict(row) for row in report.rows], "problems": problems, "errors": errors}
+    found = {"experts": [asdict(row) for row in report.rows], "problems": problems, "errors": errors}
+    return {**found, "recommended": recommended(errors)}
+
+
+def recommended(errors: dict[str, int]) -> str | None:
+    """The space to search in: weight changes where they can be mixed, which is the default; None: no space."""
+    return next((space for space in ("delta", "factor") if not errors[space]), None)
+
+
+def next_command(space: str, experts: list[str], base: str | None) -> str:
+    """What to do with experts that can be mixed in that space: ask for advice, or search where that needs an option."""
+    model = ["--base", base or "BASE", "--experts", *experts, "--task", "TASK.json"]
+    more = [] if space == "delta" else ["--space", space, "--out", "runs/first"]
+    return shlex.join(["swarm-llm", "search" if more else "advise", *model, *more])
 
 
 def command(
@@ -73,5 +87,9 @@ def command(
             echo(f"{problem.severity}: {problem}")
         for space, count in errors.items():
             echo(f"--space {space}: {f'blocked (errors: {count})' if count else 'these experts can be mixed'}")
+        space = recommended(errors)
+        if space is not None:
+            default = " (the default)" if space == "delta" else ""
+            echo(f"Recommended: --space {space}{default}. Next: {next_command(space, experts, base)}")
     if all(errors.values()):
         raise typer.Exit(2)

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyswarmopt.cli.words import counted
-
-SINGLE = "best-single"  # the method that the others are compared with
+from pyswarmopt_llm.reporting.verdict import SINGLE, compared
 
 
 def tables_of(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -24,9 +23,10 @@ def _metrics_of(result: Mapping[str, Any]) -> dict[str, str]:
 
 
 def summary_lines(result: Mapping[str, Any]) -> Sequence[str]:
-    """What a reader has to know beside the figures."""
+    """The verdict, and what a reader has to know beside the figures."""
     config = result["config"]
     lines = [
+        compared(result),
         f"{counted(result['experts'], 'expert')} of {config['base']}; at most {config['budget_items']} dev items per "
         f"method, task and seed; {counted(config['seeds'], 'seed')} for methods that draw.",
         f"Scores: {', '.join(f'{task} by {metric}' for task, metric in _metrics_of(result).items())}.",

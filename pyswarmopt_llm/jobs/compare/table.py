@@ -17,7 +17,7 @@ HEADINGS = (
     "method",
     "dev",
     "test",
-    "items asked",
+    "items scored",
     "seconds",
     "models",
     "tokens",
@@ -71,7 +71,7 @@ def over_tasks(result: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
-OVER_TASKS = ("method", "dev", "test", "gain over best single", "first on", "items asked", "seconds", "tokens")
+OVER_TASKS = ("method", "dev", "test", "gain over best single", "first on", "items scored", "seconds", "tokens")
 
 
 def markdown(result: Mapping[str, Any]) -> str:

@@ -12,12 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.common.config import DEV_EXPERT
 from pyswarmopt_llm.common.files.regular import write_text
 from pyswarmopt_llm.common.interfaces import Patch, Score, Space
-from pyswarmopt_llm.common.statistics import findings, interval
+from pyswarmopt_llm.common.statistics import compare_paired, interval, paired
 from pyswarmopt_llm.evaluation.record import Row, RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
@@ -53,13 +55,17 @@ def finish(
     files, cut = _write_best(job, run, chosen)
     trained = cross_fitting_passes(job.dev_items) if job.config.dev_expert == "on" else 0
     values = [combine(list(scores.values())).value for scores in singles]
-    single = values.index(max(values))
+    order = sorted(range(len(values)), key=lambda number: -values[number])
+    single, second = order[:2]
+    given = second if job.space.expert_names[single] == DEV_EXPERT else None
     # As files, on new questions; what was trained on dev stays out of the scores on dev.
     best = replace(files, held_out=space.realise(chosen.position).held_out)
-    scores = _closing_scores(job, best, single, singles[single], scorings)
+    contestants = {"best_single": single} | ({} if given is None else {"best_given": given})
+    scores = _closing_scores(job, best, contestants, singles, scorings)
     totals = {f"{label}_{split}": combine(list(found.values())) for (label, split), found in scores.items()}
     result = RunResult(
         best_single=job.space.expert_names[single],
+        best_given=None if given is None else job.space.expert_names[given],
         **{key: total.value for key, total in totals.items()},  # type: ignore[arg-type]
         truncation={**cut, "dev_before": chosen.value} if cut else None,
         intervals={
@@ -68,7 +74,9 @@ def finish(
         },
         stderr={key: None if math.isnan(total.stderr) else total.stderr for key, total in totals.items()},
         metrics={name: metric.name for name, metric in job.objectives.metrics.items()},
-        **findings(scores),
+        paired=paired(scores),
+        paired_given=None if given is None else paired(scores, "best_single", "best_given"),
+        experts=_experts(job.space.expert_names, values, singles, single, second),
         coefficients=dict(zip(space.expert_names, space.coefficients(chosen.position).tolist(), strict=True)),
         graph=job.kind.in_words(files, space.expert_names),
         coefficients_by_group=space.coefficients_by_group(chosen.position) or None,
@@ -85,7 +93,7 @@ def finish(
         confirm=chosen.confirm,
         tasks=_by_task(job, scores, scorings),
     )
-    result = replace(result, notes=[*job.task_notes.values(), *result.notes])
+    result = replace(result, notes=list(job.task_notes.values()))
     if not cut and result.best_dev != chosen.value:
         log.warning("best/ scores %s, the search saw %s", result.best_dev, chosen.value)
     return result
@@ -117,11 +125,15 @@ def _write_best(job: Job, run: Run, chosen: Choice) -> tuple[Patch, dict[str, fl
 
 
 def _closing_scores(
-    job: Job, best: Patch, single: int, single_dev: Mapping[str, Score], scorings: Mapping[str, Scoring]
+    job: Job,
+    best: Patch,
+    experts: Mapping[str, int],
+    singles: Sequence[Mapping[str, Score]],
+    scorings: Mapping[str, Scoring],
 ) -> Scores:
-    """Best, best single expert and uniform average on dev and test."""
+    """Best, uniform average and some experts (contestant -> number) on dev and test."""
     vertices = job.space.vertices()
-    contestants = {"best": best, "best_single": job.space.realise(vertices[single])}
+    contestants = {"best": best, **{label: job.space.realise(vertices[number]) for label, number in experts.items()}}
     if job.kind.averages:
         contestants["uniform"] = job.space.realise(vertices.mean(0))
     utilities = {split: job.utilities(split, scorings) for split in ("dev", "test")}
@@ -129,11 +141,23 @@ def _closing_scores(
     for label, patch in contestants.items():
         job.engine.load(patch)
         for split, tasks in utilities.items():
-            if (label, split) == ("best_single", "dev"):
-                found[label, split] = single_dev  # the search has scored it already
+            if split == "dev" and label in experts:
+                found[label, split] = singles[experts[label]]  # the search has scored it already
             elif tasks:
                 found[label, split] = {name: utility(job.engine) for name, utility in tasks.items()}
     return found
+
+
+def _experts(
+    names: Sequence[str], values: Sequence[float], singles: Sequence[Mapping[str, Score]], best: int, second: int
+) -> dict[str, Any]:
+    """The experts on dev: their scores, the share of items on which they differ, and the best against the second."""
+    found: dict[str, Any] = {"dev": dict(zip(names, values, strict=True)), "second": names[second]}
+    items = [[value for score in scores.values() for value in score.per_item] for scores in singles]
+    if len({*map(len, items)}) > 1 or len(items[0]) < 2:
+        return found
+    differ = float(np.mean(np.ptp(np.array(items), axis=0) > 0))
+    return {**found, "differ": differ, "ahead": compare_paired(items[best], items[second]).record()}
 
 
 def _by_task(job: Job, scores: Scores, scorings: Mapping[str, Scoring]) -> dict[str, dict[str, Any]] | None:

@@ -101,8 +101,10 @@ class Job:
     def budget(self) -> Budget:
         """What the search may spend."""
         minutes = self.config.budget_minutes
-        # Closing asks best and average on dev, and best, average and best single expert on test.
-        closing = 2 * self.dev_items + 3 * sum(len(task.test) for task in self.tasks.values())
+        # The end scores best and average on dev, and those and the best single expert on test; where one was trained on
+        # dev, the best of the others, too.
+        on_test = 3 + (self.config.dev_expert == "on")
+        closing = 2 * self.dev_items + on_test * sum(len(task.test) for task in self.tasks.values())
         kept = 0
         if self.config.screen is not None:
             from pyswarmopt_llm.evaluation.surrogate.proposals import proposal_count

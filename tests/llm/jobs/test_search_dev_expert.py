@@ -64,6 +64,23 @@ def test_on_dev_each_half_is_scored_by_what_the_other_half_trained(config: Searc
     assert sum(swapped) != sum(expected)
 
 
+def test_the_result_says_how_the_experts_stand_and_what_training_gained(config: SearchConfig) -> None:
+    found: Any = search(config).result
+    first = [row for row in history(Path(config.out)) if row["phase"] == "search"][:4]
+    values, names = [row["value"] for row in first], list(found["coefficients"])
+    assert found["experts"]["dev"] == dict(zip(names, values, strict=True))
+    columns = zip(*(row["items"]["words"] for row in first), strict=True)
+    assert found["experts"]["differ"] == sum(len(set(column)) > 1 for column in columns) / 16
+    best = values.index(max(values))
+    assert (found["best_single"] == "trained-on-dev") == (best == 3) == ("best_given" in found)
+    ahead = max(values) - max(values[:best] + values[best + 1 :])
+    assert found["experts"]["ahead"]["difference"] == pytest.approx(ahead)
+    if best == 3:
+        assert found["best_given_dev"] == max(values[:3])
+        gained = found["best_single_test"] - found["best_given_test"]
+        assert found["paired_given"]["words"]["test"]["difference"] == pytest.approx(gained)
+
+
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(config: SearchConfig, tmp_path: Path) -> None:
     def stop(event: Any) -> None:
         if event.kind == "iteration":
@@ -99,6 +116,6 @@ def test_what_it_does_not_go_with_is_said_before_anything_is_written(
 
 def test_report_and_card_describe_it(config: SearchConfig, capsys: pytest.CaptureFixture[str]) -> None:
     search(config)
-    assert "| trained-on-dev |" in (Path(config.out) / "best" / "README.md").read_text()
+    assert "One of them was trained on the dev items." in (Path(config.out) / "best" / "README.md").read_text()
     assert swarm_llm(capsys, "report", config.out)[0] == 0
     assert "trained-on-dev" in (Path(config.out) / "report.html").read_text()
