@@ -75,13 +75,13 @@ def difference(paired: Json, split: str = "test") -> Difference | None:
     items = sum(one["n"] for one in found)
     if len(found) == 1:
         (one,) = found
-        return Difference(one["difference"], *one["interval"], one["p_value"], items)
+        low, high = one["interval"]
+        return Difference(one["difference"], low, high, one["p_value"], items)
     from pyswarmopt_llm.common.statistics import interval_over_tasks
 
     means = [one["difference"] for one in found]
-    return Difference(
-        sum(means) / len(means), *interval_over_tasks(means, [one["interval"] for one in found]), None, items
-    )
+    low, high = interval_over_tasks(means, [one["interval"] for one in found])
+    return Difference(sum(means) / len(means), low, high, None, items)
 
 
 def verdict(result: Json) -> Verdict:

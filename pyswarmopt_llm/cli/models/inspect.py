@@ -19,6 +19,7 @@ from pyswarmopt_llm.common.options import TASK, Option
 if TYPE_CHECKING:
     from pyswarmopt_llm.models.adapters.compatibility import PreflightReport
 
+DEFAULT = "delta"  # the space of `--preset auto`
 HEADINGS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype", "parameters", "MB")
 
 
@@ -49,15 +50,16 @@ def as_record(report: PreflightReport, errors: dict[str, int]) -> dict[str, Any]
 
 
 def recommended(errors: dict[str, int]) -> str | None:
-    """The space to search in: weight changes where they can be mixed, which is the default; None: no space."""
-    return next((space for space in ("delta", "factor") if not errors[space]), None)
+    """The space to search in: weight changes where they can be mixed; None: no space."""
+    return next((space for space in (DEFAULT, "factor") if not errors[space]), None)
 
 
 def next_command(space: str, experts: list[str], base: str | None) -> str:
-    """What to do with experts that can be mixed in that space: ask for advice, or search where that needs an option."""
-    model = ["--base", base or "BASE", "--experts", *experts, "--task", "TASK.json"]
-    more = [] if space == "delta" else ["--space", space, "--out", "runs/first"]
-    return shlex.join(["swarm-llm", "search" if more else "advise", *model, *more])
+    """What to do with experts that can be mixed in that space: ask for advice, or search where that takes an option."""
+    words = ["--base", base or "BASE", "--experts", *experts, "--task", "TASK.json"]
+    if space == DEFAULT:
+        return shlex.join(["swarm-llm", "advise", *words])
+    return shlex.join(["swarm-llm", "search", *words, "--space", space, "--out", "runs/first"])
 
 
 def command(
@@ -89,7 +91,7 @@ def command(
             echo(f"--space {space}: {f'blocked (errors: {count})' if count else 'these experts can be mixed'}")
         space = recommended(errors)
         if space is not None:
-            default = " (the default)" if space == "delta" else ""
+            default = " (the default)" if space == DEFAULT else ""
             echo(f"Recommended: --space {space}{default}. Next: {next_command(space, experts, base)}")
     if all(errors.values()):
         raise typer.Exit(2)

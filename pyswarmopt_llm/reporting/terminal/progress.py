@@ -27,8 +27,9 @@ def headline(data: Mapping[str, Any]) -> str:
     details += [f"{data['workers']} workers"] if data.get("workers", "1") != "1" else []
     experts, particles = counted(len(data["experts"]), "expert"), counted(data["particles"], "particle")
     most = counted(data["evaluations_planned"], "evaluation")
-    return f"{data['run']}: {experts} on {', '.join(data['tasks'])}; {particles}, at most {most}{items}" + (
-        f" ({', '.join(details)})" if details else ""
+    return (
+        f"{data['run']}: {experts} on {', '.join(data['tasks'])}; {particles}, "
+        f"at most {most}{items}" + (f" ({', '.join(details)})" if details else "")
     )
 
 
