@@ -106,11 +106,12 @@ class RunResult:
     """The outcome of a search; ``None`` where there is nothing to say.
 
     ``best`` is the candidate that the search hands over, ``best_single`` the expert with the highest score on dev,
-    ``uniform`` the plain average of the experts. Where the best single expert is the one trained on dev, ``best_given``
-    is the best of the others, and ``paired_given`` compares the two. ``experts`` holds all experts' scores on dev, the
-    share of items on which their outcomes differ, and the best against the second. Scores are fractions or whatever
-    the metrics give; ``passes`` are forward passes of an item, training included (a backward pass counts as 1.5);
-    memory is in bytes.
+    ``dev_expert`` the expert that the search trained on dev (scored on dev by cross-fitting), ``uniform`` the plain
+    average of the experts that were given. ``experts`` holds their scores on dev, the share of items on which their
+    outcomes differ, and the best against the second; ``paired_dev_expert`` the trained expert against the best single
+    one (``single``) and the result against the trained one (``swarm``), each as ``paired``. Scores are fractions or
+    whatever the metrics give; ``passes`` are forward passes of an item, training included (a backward pass counts as
+    1.5); memory is in bytes.
     The types are those of the file, which is checked against them when it is read (`run_files.read_result`).
     """
 
@@ -119,9 +120,8 @@ class RunResult:
     best_test: float | None = None
     best_single_dev: float = math.nan
     best_single_test: float | None = None
-    best_given: str | None = None
-    best_given_dev: float | None = None
-    best_given_test: float | None = None
+    dev_expert_dev: float | None = None
+    dev_expert_test: float | None = None
     uniform_dev: float | None = None
     uniform_test: float | None = None
     truncation: dict[str, float] | None = None
@@ -129,7 +129,7 @@ class RunResult:
     stderr: dict[str, float | None] = field(default_factory=dict)
     metrics: dict[str, str] = field(default_factory=dict)
     paired: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
-    paired_given: dict[str, dict[str, dict[str, Any]]] | None = None
+    paired_dev_expert: dict[str, dict[str, dict[str, dict[str, Any]]]] | None = None
     experts: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
     coefficients: dict[str, float] = field(default_factory=dict)

@@ -43,7 +43,8 @@ def _given(hint: Any) -> Any:
 
 
 _SPLITS = ("dev", "test")
-_SCORES = {f"{who}_{split}": float | None for who in ("best", "best_single", "uniform") for split in _SPLITS}
+_MODELS = ("best", "best_single", "dev_expert", "uniform")
+_SCORES = {f"{who}_{split}": float | None for who in _MODELS for split in _SPLITS}
 _DEV = {"best_dev": float, "best_single_dev": float}
 # A key that may be missing is never null, but for scores.
 _RESULT = {**{name: _given(hint) for name, hint in get_type_hints(RunResult).items()}, **_SCORES, **_DEV}
@@ -58,7 +59,7 @@ _PAIRED: dict[str, Any] = {
 # Parts of it, by their place; `*` stands for any name.
 _PARTS: dict[str, dict[str, Any]] = {
     "paired/*/*": _PAIRED,
-    "paired_given/*/*": _PAIRED,
+    "paired_dev_expert/*/*/*": _PAIRED,
     "experts": {"dev": dict[str, float], "differ": float | None, "second": str},
     "experts/ahead": _PAIRED,
     "tasks/*": {**_SCORES, "scoring": str | None},

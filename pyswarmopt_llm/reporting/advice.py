@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt_llm.common.config import DEV_EXPERT
-from pyswarmopt_llm.reporting.verdict import Verdict, called
+from pyswarmopt_llm.reporting.verdict import Verdict
 
 Floats = npt.NDArray[np.float64]
 
@@ -116,7 +116,7 @@ def advice(gains: Mapping[str, Gain], items: int, expert: str) -> Verdict:
     """
     kind, needed = decide(gains, items)
     best = max(gains, key=lambda way: gains[way].difference)
-    over = f"over your best expert, {called(expert)}"
+    over = f"over your best expert, {expert}"
     if kind == "take":
         sentence = f"Take {expert} as it is: nothing that was tried is measurably better."
     elif kind == "collect":

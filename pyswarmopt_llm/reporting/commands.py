@@ -81,8 +81,8 @@ def next_steps(kind: str, result: Json, config: Json) -> Iterator[tuple[str, str
     run = _run(config)
     yield "read the report", f"open {shlex.quote(f'{run}/report.html')}"
     if kind in ("worse", "same", "trained"):
-        single = result["best_single"]
-        own = f"{run}/dev-expert/whole" if single == DEV_EXPERT else _given(single, result, config)
+        trained = kind == "trained" or result["coefficients"].get(DEV_EXPERT) == 1.0
+        own = f"{run}/dev-expert/whole" if trained else _given(result["best_single"], result, config)
         if config["tasks"] and own:
             yield "score that expert", evaluation(_base(config), own, config["tasks"][0])
     elif kind == "better":

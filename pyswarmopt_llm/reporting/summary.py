@@ -56,7 +56,7 @@ class ScoreRow:
 
 
 def score_rows(result: Mapping[str, Any]) -> list[ScoreRow]:
-    """The models of ``result.json``: those `others` of a demo, best single expert, uniform average, swarm."""
+    """The models of ``result.json``, those that were scored: base (of a demo), experts, average, swarm."""
     intervals = result.get("intervals", {})
 
     def row(label: str, key: str) -> ScoreRow:
@@ -64,10 +64,10 @@ def score_rows(result: Mapping[str, Any]) -> list[ScoreRow]:
         return ScoreRow(label, result.get(dev), intervals.get(dev), result.get(test), intervals.get(test))
 
     rows = [row(f"best single expert: {result['best_single']}", "best_single")]
-    if "best_given" in result:
-        rows.append(row(f"best expert given: {result['best_given']}", "best_given"))
     if result.get("uniform_dev") is not None:
         rows.append(row("uniform average", "uniform"))
+    if result.get("dev_expert_dev") is not None:
+        rows.append(row("trained on dev alone", "dev_expert"))
     others = [ScoreRow(one["label"], None, None, one["test"], one["test_interval"]) for one in result.get("others", ())]
     return [*others, *rows, row("swarm", "best")]
 

@@ -98,21 +98,16 @@ def verdict(result: Json) -> Verdict:
     return Verdict(kind, sentence, tuple(_reasons(kind, result))[:2])
 
 
-def called(expert: str) -> str:
-    """An expert in a sentence."""
-    return "the one trained on your examples" if expert == DEV_EXPERT else expert
-
-
 def _outcome(result: Json) -> tuple[str, str]:
     """Kind and sentence."""
     single, ours, theirs = result["best_single"], result.get("best_test"), result.get("best_single_test")
     alone, paired = _alone(result), difference(result.get("paired", {}))
-    if trained := _training_helped(result, paired):
+    if trained := _training_helped(result):
         return "trained", trained
     if alone is not None:
         who = "the adapter trained on your examples" if alone == DEV_EXPERT else f"expert {alone}"
         return "same", f"This is {who} itself: no mixture did better on dev."
-    expert = f"the best single expert, {called(single)}"
+    expert = f"the best single expert, {single}"
     if ours is None or theirs is None:
         dev = f"{result['best_dev']:.3f} against {result['best_single_dev']:.3f} for {expert}"
         return "untested", f"On dev {dev}; there is no test split, so nothing is known about unseen items."
@@ -126,7 +121,7 @@ def _outcome(result: Json) -> tuple[str, str]:
         return "better", f"Better than {expert}, by {paired.mean:.3f} ({paired.interval()}) on {items}: {scores}."
     if paired.sign < 0:
         lead = f"Worse than {expert}, by {-paired.mean:.3f} ({paired.interval()}) on {items}: {scores}"
-        return "worse", f"{lead}. Keep {called(single)}."
+        return "worse", f"{lead}. Keep {single}."
     seen = f"{scores}, {paired.mean:+.3f} ({paired.interval(signed=True)})"
     return "level", f"No measurable difference from {expert}, on {items}: {seen}."
 
@@ -144,33 +139,41 @@ def _alone(result: Json) -> str | None:
     return ones[0]
 
 
-def _training_helped(result: Json, paired: Difference | None) -> str | None:
+def _training_helped(result: Json) -> str | None:
     """The sentence where the expert trained on dev is better than those given, and the mixture no better than it."""
-    given = difference(result.get("paired_given", {}))
-    if given is None or given.sign <= 0 or paired is None or paired.sign > 0:
+    gained, more = _training(result)
+    if gained is None or more is None or gained.sign <= 0 or more.sign > 0:
         return None
     dev = difference(result["paired"], "dev")
     examples = "examples" if dev is None else f"{dev.items} examples"
-    more = "is worse than that adapter alone" if paired.sign < 0 else "adds nothing measurable to it"
+    mixture = "is worse than that adapter alone" if more.sign < 0 else "adds nothing measurable to it"
     return (
         f"Training on your {examples} is what helped: the adapter trained on them scores "
-        f"{result['best_single_test']:.3f} on {counted(given.items, 'unseen item')}, your best expert, "
-        f"{result['best_given']}, {result['best_given_test']:.3f}; the mixture {more}."
+        f"{result['dev_expert_test']:.3f} on {counted(gained.items, 'unseen item')}, your best expert, "
+        f"{result['best_single']}, {result['best_single_test']:.3f}; the mixture {mixture}."
     )
+
+
+def _training(result: Json) -> tuple[Difference | None, Difference | None]:
+    """On test: the expert trained on dev minus the best single one, and the mixture minus it."""
+    found = result.get("paired_dev_expert", {})
+    return difference(found.get("single", {})), difference(found.get("swarm", {}))
 
 
 def _reasons(kind: str, result: Json) -> Iterator[str]:
     """Why it came out so, as far as the figures show it."""
     experts, test = result.get("experts", {}), difference(result.get("paired", {}))
     dev, differ = difference(result.get("paired", {}), "dev"), experts.get("differ")
+    gained, more = _training(result)
     if kind == "better":
+        if more is not None and more.sign > 0:
+            yield f"It is better than training on your examples alone, too, by {more.mean:.3f} ({more.interval()})."
         if differ is not None:
             yield f"The experts know different things: they differ on {differ:.1%} of the dev items."
         return
-    given = difference(result.get("paired_given", {}))
-    if kind == "trained" and given is not None and test is not None:
-        yield f"Training gained {given.mean:.3f} over {result['best_given']} ({given.interval()})."
-        yield f"The mixture differs from the trained adapter by {test.mean:+.3f} ({test.interval(signed=True)})."
+    if kind == "trained" and gained is not None and more is not None:
+        yield f"Training gained {gained.mean:.3f} over {result['best_single']} ({gained.interval()})."
+        yield f"The mixture differs from the trained adapter by {more.mean:+.3f} ({more.interval(signed=True)})."
         return
     if dev is not None and test is not None and dev.low > max(test.mean, 0.0):
         yield (
@@ -192,9 +195,7 @@ def _made_for_it(result: Json) -> str | None:
     if ahead is None or ahead["interval"][0] <= 0 or ahead["p_value"] >= LEVEL:
         return None
     single, second = result["best_single"], experts["second"]
-    scores = f"{experts['dev'][single]:.3f} on dev, the next, {called(second)}, {experts['dev'][second]:.3f}"
-    if single == DEV_EXPERT:
-        return f"The adapter trained on your examples is ahead of every expert you gave: {scores}."
+    scores = f"{experts['dev'][single]:.3f} on dev, the next, {second}, {experts['dev'][second]:.3f}"
     return f"One expert is made for this task: {single} has {scores}."
 
 
@@ -254,4 +255,4 @@ def _over_tasks(result: Json, first: str, scores: str) -> str:
     )
 
 
-__all__ = ["SINGLE", "Difference", "Verdict", "called", "compared", "difference", "verdict"]
+__all__ = ["SINGLE", "Difference", "Verdict", "compared", "difference", "verdict"]

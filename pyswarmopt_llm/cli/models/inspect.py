@@ -89,9 +89,9 @@ def command(
             echo(f"{problem.severity}: {problem}")
         for space, count in errors.items():
             echo(f"--space {space}: {f'blocked (errors: {count})' if count else 'these experts can be mixed'}")
-        space = recommended(errors)
-        if space is not None:
-            default = " (the default)" if space == DEFAULT else ""
-            echo(f"Recommended: --space {space}{default}. Next: {next_command(space, experts, base)}")
+        best = recommended(errors)
+        if best is not None:
+            default = " (the default)" if best == DEFAULT else ""
+            echo(f"Recommended: --space {best}{default}. Next: {next_command(best, experts, base)}")
     if all(errors.values()):
         raise typer.Exit(2)

@@ -62,7 +62,9 @@ class Trial:
 def command(
     settings: Trial, config: Config = None, dry_run: DryRun = False, quiet: Quiet = False, as_json: Json = False
 ) -> None:
-    """Take the best expert, merge, train, search, or collect more examples? A small trial says what to expect.
+    """Say what is best: one expert, a merge, training, a search, or more examples.
+
+    A small trial on the dev items estimates what each would gain on new ones.
 
     Example: swarm-llm advise --base B --experts adapters/* --task questions.json
     """

@@ -15,7 +15,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import OUTPUT, Option
 
 BASE = "embedded:smollm2-135m"
-TASK = "builtin:demo"
+TASK = "builtin:requests"
 # The budget of a demonstration: under five minutes on two slow cores.
 PARTICLES, MAX_ITER, DEV, TEST = 12, 10, 96, 240
 
@@ -52,7 +52,7 @@ def command(
     as_json: Json = False,
     as_lines: JsonLines = False,
 ) -> None:
-    """A real search in a few minutes: seven small experts, a task that needs a mixture of them.
+    """A real search in a few minutes: eight small experts, and a task of which each knows one part.
 
     Example: swarm-llm demo --out runs/demo
     """

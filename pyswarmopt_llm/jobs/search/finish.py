@@ -16,10 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.config import DEV_EXPERT
 from pyswarmopt_llm.common.files.regular import write_text
 from pyswarmopt_llm.common.interfaces import Patch, Score, Space
-from pyswarmopt_llm.common.statistics import compare_paired, interval, paired
+from pyswarmopt_llm.common.statistics import Paired, compare_paired, interval, paired
 from pyswarmopt_llm.evaluation.record import Row, RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
@@ -41,31 +40,28 @@ def finish(
     scorings: Mapping[str, Scoring],
     workers_memory: int,
 ) -> RunResult:
-    """Write ``best/``, read it back, score it; score best single expert and uniform average on test.
+    """Write ``best/``, read it back, score it; score what it is compared with on test.
 
     Args:
         job: what the search worked with.
         run: its directory.
         chosen: what is handed over.
-        singles: of each expert, task name -> score on dev.
+        singles: of each expert, task name -> score on dev; the one that the search trained comes last.
         scorings: how each task is scored.
         workers_memory: bytes that the workers took.
     """
     space, combine = chosen.space or job.space, job.objectives.combine
     files, cut = _write_best(job, run, chosen)
     trained = cross_fitting_passes(job.dev_items) if job.config.dev_expert == "on" else 0
-    values = [combine(list(scores.values())).value for scores in singles]
-    order = sorted(range(len(values)), key=lambda number: -values[number])
-    single, second = order[:2]
-    given = second if job.space.expert_names[single] == DEV_EXPERT else None
+    given = singles[:-1] if job.config.dev_expert == "on" else singles
+    values = [combine(list(scores.values())).value for scores in given]
+    single, second = sorted(range(len(values)), key=lambda number: -values[number])[:2]
     # As files, on new questions; what was trained on dev stays out of the scores on dev.
     best = replace(files, held_out=space.realise(chosen.position).held_out)
-    contestants = {"best_single": single} | ({} if given is None else {"best_given": given})
-    scores = _closing_scores(job, best, contestants, singles, scorings)
+    scores = _closing_scores(job, best, single, singles, scorings)
     totals = {f"{label}_{split}": combine(list(found.values())) for (label, split), found in scores.items()}
     result = RunResult(
         best_single=job.space.expert_names[single],
-        best_given=None if given is None else job.space.expert_names[given],
         **{key: total.value for key, total in totals.items()},  # type: ignore[arg-type]
         truncation={**cut, "dev_before": chosen.value} if cut else None,
         intervals={
@@ -75,8 +71,8 @@ def finish(
         stderr={key: None if math.isnan(total.stderr) else total.stderr for key, total in totals.items()},
         metrics={name: metric.name for name, metric in job.objectives.metrics.items()},
         paired=paired(scores),
-        paired_given=None if given is None else paired(scores, "best_single", "best_given"),
-        experts=_experts(job.space.expert_names, values, singles, single, second),
+        paired_dev_expert=_against_training(scores),
+        experts=_experts(job.space.expert_names, values, given, single, second),
         coefficients=dict(zip(space.expert_names, space.coefficients(chosen.position).tolist(), strict=True)),
         graph=job.kind.in_words(files, space.expert_names),
         coefficients_by_group=space.coefficients_by_group(chosen.position) or None,
@@ -125,34 +121,41 @@ def _write_best(job: Job, run: Run, chosen: Choice) -> tuple[Patch, dict[str, fl
 
 
 def _closing_scores(
-    job: Job,
-    best: Patch,
-    experts: Mapping[str, int],
-    singles: Sequence[Mapping[str, Score]],
-    scorings: Mapping[str, Scoring],
+    job: Job, best: Patch, single: int, singles: Sequence[Mapping[str, Score]], scorings: Mapping[str, Scoring]
 ) -> Scores:
-    """Best, uniform average and some experts (contestant -> number) on dev and test."""
-    vertices = job.space.vertices()
-    contestants = {"best": best, **{label: job.space.realise(vertices[number]) for label, number in experts.items()}}
+    """Best, best single expert, the one that was trained on dev, and the experts' average, on dev and test."""
+    vertices = given = job.space.vertices()
+    contestants = {"best": best, "best_single": job.space.realise(vertices[single])}
+    known = {"best_single": singles[single]}
+    if job.config.dev_expert == "on":
+        given = vertices[:-1]
+        contestants["dev_expert"], known["dev_expert"] = job.space.realise(vertices[-1]), singles[-1]
     if job.kind.averages:
-        contestants["uniform"] = job.space.realise(vertices.mean(0))
+        contestants["uniform"] = job.space.realise(given.mean(0))
     utilities = {split: job.utilities(split, scorings) for split in ("dev", "test")}
     found: Scores = {}
     for label, patch in contestants.items():
+        if label in known:
+            found[label, "dev"] = known[label]  # the search has scored it already
         job.engine.load(patch)
         for split, tasks in utilities.items():
-            if split == "dev" and label in experts:
-                found[label, split] = singles[experts[label]]  # the search has scored it already
-            elif tasks:
+            if tasks and (label, split) not in found:
                 found[label, split] = {name: utility(job.engine) for name, utility in tasks.items()}
     return found
+
+
+def _against_training(scores: Scores) -> dict[str, Paired] | None:
+    """The expert trained on dev against the best single one, and the result against it."""
+    if not any(label == "dev_expert" for label, _ in scores):
+        return None
+    return {"single": paired(scores, "dev_expert", "best_single"), "swarm": paired(scores, "best", "dev_expert")}
 
 
 def _experts(
     names: Sequence[str], values: Sequence[float], singles: Sequence[Mapping[str, Score]], best: int, second: int
 ) -> dict[str, Any]:
-    """The experts on dev: their scores, the share of items on which they differ, and the best against the second."""
-    found: dict[str, Any] = {"dev": dict(zip(names, values, strict=True)), "second": names[second]}
+    """The given experts on dev: scores, share of items on which they differ, the best against the second."""
+    found: dict[str, Any] = {"dev": dict(zip(names, values, strict=False)), "second": names[second]}
     items = [[value for score in scores.values() for value in score.per_item] for scores in singles]
     if len({*map(len, items)}) > 1 or len(items[0]) < 2:
         return found

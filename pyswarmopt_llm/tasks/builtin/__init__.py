@@ -1,4 +1,4 @@
-"""Generated tasks: seven skills, their mixture, and the task of the demo, each a pure function of a seed.
+"""Built-in tasks, each a pure function of a seed: seven generated skills and mixtures of them; requests to eight desks.
 
 A new skill is one file with a `make(rng) -> Draft` and one line in `SKILLS`.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import chain, cycle
 
 from pyswarmopt_llm.common.registry import lookup
-from pyswarmopt_llm.tasks.builtin import arithmetic, dates, graph, kinship, sentiment, strings, tables
+from pyswarmopt_llm.tasks.builtin import arithmetic, dates, graph, kinship, requests, sentiment, strings, tables
 from pyswarmopt_llm.tasks.builtin.composite import COMPOSITES
 from pyswarmopt_llm.tasks.builtin.sampling import Maker, Partition, interleaved, partition_of, to_item
 from pyswarmopt_llm.tasks.types import Item, Task
@@ -24,6 +24,7 @@ SKILLS: dict[str, Maker] = {
     "sentiment": sentiment.make,
     "tables": tables.make,
 }
+DESKS: dict[str, Maker] = {f"requests-{business}": requests.maker(business) for business in requests.BUSINESSES}
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,15 @@ class _Builtin:
     test: int = 500
 
 
-# The demo's task: single skills, of which each expert has one, and pairs of skills; two questions of the former for
-# each of the latter.
-_DEMO_SKILLS = ("kinship", "sentiment", "strings", "tables", "arithmetic")
-_DEMO_PAIRS = ("sentiment+strings", "kinship+strings", "tables+arithmetic")
+# `demo` is the task of earlier demonstrations: single skills and pairs of them, two questions of the former for each of
+# the latter.
+_PAIRED_SKILLS = ("kinship", "sentiment", "strings", "tables", "arithmetic")
+_PAIRS = ("sentiment+strings", "kinship+strings", "tables+arithmetic")
 
 
-def _demo() -> tuple[tuple[str, Maker], ...]:
-    skills, pairs = cycle(_DEMO_SKILLS), cycle(_DEMO_PAIRS)
-    turns = len(_DEMO_SKILLS) * len(_DEMO_PAIRS)
+def _skills_and_pairs() -> tuple[tuple[str, Maker], ...]:
+    skills, pairs = cycle(_PAIRED_SKILLS), cycle(_PAIRS)
+    turns = len(_PAIRED_SKILLS) * len(_PAIRS)
     names = chain.from_iterable((next(skills), next(skills), next(pairs)) for _ in range(turns))
     return tuple((name, {**SKILLS, **COMPOSITES}[name]) for name in names)
 
@@ -51,7 +52,9 @@ def _demo() -> tuple[tuple[str, Maker], ...]:
 _BUILTINS: dict[str, _Builtin] = {
     **{name: _Builtin(((name, make),)) for name, make in SKILLS.items()},
     "mixture": _Builtin(tuple(SKILLS.items())),
-    "demo": _Builtin(_demo(), dev=120, test=400),
+    "demo": _Builtin(_skills_and_pairs(), dev=120, test=400),
+    **{name: _Builtin(((name, make),), dev=16, test=32) for name, make in DESKS.items()},
+    "requests": _Builtin(tuple(DESKS.items()), dev=128, test=256),
 }
 
 
@@ -60,7 +63,7 @@ def builtin_names() -> tuple[str, ...]:
 
     Example:
         >>> builtin_names()[-2:]
-        ('mixture', 'demo')
+        ('requests-restaurant', 'requests')
     """
     return tuple(_BUILTINS)
 
@@ -71,8 +74,8 @@ def builtin_task(name: str, seed: int = 0, dev: int | None = None, test: int | N
     Args:
         name: one of `builtin_names()`.
         seed: another seed draws other questions from the same partitions.
-        dev: number of dev items (default 200, demo 120); a smaller set is a prefix of a larger one.
-        test: number of test items (default 500, demo 400).
+        dev: number of dev items (default 200; fewer of demo and requests); a smaller set is a prefix of a larger one.
+        test: number of test items (default 500; fewer of demo and requests).
 
     Raises:
         UserError: unknown name, or more items than the skill can generate.

@@ -1,8 +1,8 @@
 """Sampling of generated questions: deterministic given a seed, and disjoint between train, dev and test.
 
-The partition of a question is the hash of its sorted words, independent of the seed. So an expert trained with one seed
-has never seen a dev or test question of any other, and reordering a sum or the roads of a map does not move a question
-to another partition.
+The partition of a generated question is the hash of its sorted words, independent of the seed. So an expert trained
+with one seed has never seen a dev or test question of any other, and reordering a sum or the roads of a map does not
+move a question to another partition.
 """
 
 from __future__ import annotations
@@ -26,16 +26,24 @@ _DEV_SHARE = 15
 _TEST_SHARE = 25
 
 # Consecutive draws without a new question after which a skill is exhausted (a partition takes one draw in 2 to 7).
-_PATIENCE = 500
+_PATIENCE = 2000
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A question with its right answer and wrong answers, before the options are ordered."""
+    """A question with its right answer and wrong answers, before the options are ordered.
+
+    Attributes:
+        question: its text.
+        answer: the right option.
+        distractors: the others.
+        partition: of a question from a list, which says itself where it belongs; None: `partition_of` decides.
+    """
 
     question: str
     answer: str
     distractors: tuple[str, ...]
+    partition: Partition | None = None
 
 
 Maker = Callable[[random.Random], Draft]
@@ -65,7 +73,7 @@ def drafts(domain: str, make: Maker, partition: Partition, rng: random.Random) -
     misses = 0
     while misses < _PATIENCE:
         draft = make(rng)
-        if draft.question in seen or partition_of(draft.question) != partition:
+        if draft.question in seen or (draft.partition or partition_of(draft.question)) != partition:
             misses += 1
             continue
         seen.add(draft.question)

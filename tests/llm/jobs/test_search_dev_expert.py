@@ -18,6 +18,7 @@ from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
 from pyswarmopt_llm.models.training.halves import halves
+from pyswarmopt_llm.reporting.summary import score_rows
 
 
 @pytest.fixture
@@ -44,6 +45,25 @@ def test_the_pool_has_one_more_expert_and_its_files_are_what_is_scored(config: S
     assert utility(job.engine).value == found["best_test"]
 
 
+def test_the_result_has_what_training_alone_gives_and_compares_with_the_experts_that_were_given(
+    config: SearchConfig,
+) -> None:
+    found: Any = search(config).result
+    assert found["best_single"] in {"ant", "bee", "cat"}
+    rows = history(Path(config.out))
+    (alone,) = [row for row in rows if row["phase"] == "search" and row["coefficients"] == [0, 0, 0, 1]]
+    assert found["dev_expert_dev"] == alone["value"]
+    job = prepare(replace(config, out="unused", dev_expert="off"))
+    (utility,) = job.utilities("test", {"words": "likelihood"}).values()
+    job.engine.load(Patch(low_rank=load_factors(read_adapter(Path(config.out) / "dev-expert" / "whole"))))
+    assert utility(job.engine).value == found["dev_expert_test"]
+    job.engine.load(job.space.realise(torch.full((3,), 1 / 3)))
+    assert utility(job.engine).value == found["uniform_test"]
+    assert [row.label for row in score_rows(found)] == [
+        *(f"best single expert: {found['best_single']}", "uniform average", "trained on dev alone", "swarm")
+    ]
+
+
 def test_on_dev_each_half_is_scored_by_what_the_other_half_trained(config: SearchConfig) -> None:
     search(config)
     run = Path(config.out)
@@ -66,19 +86,18 @@ def test_on_dev_each_half_is_scored_by_what_the_other_half_trained(config: Searc
 
 def test_the_result_says_how_the_experts_stand_and_what_training_gained(config: SearchConfig) -> None:
     found: Any = search(config).result
-    first = [row for row in history(Path(config.out)) if row["phase"] == "search"][:4]
-    values, names = [row["value"] for row in first], list(found["coefficients"])
-    assert found["experts"]["dev"] == dict(zip(names, values, strict=True))
+    first = [row for row in history(Path(config.out)) if row["phase"] == "search"][:3]
+    values = [row["value"] for row in first]
+    assert found["experts"]["dev"] == dict(zip(("ant", "bee", "cat"), values, strict=True))
     columns = zip(*(row["items"]["words"] for row in first), strict=True)
     assert found["experts"]["differ"] == sum(len(set(column)) > 1 for column in columns) / 16
-    best = values.index(max(values))
-    assert (found["best_single"] == "trained-on-dev") == (best == 3) == ("best_given" in found)
-    ahead = max(values) - max(values[:best] + values[best + 1 :])
+    ahead = sorted(values)[-1] - sorted(values)[-2]
     assert found["experts"]["ahead"]["difference"] == pytest.approx(ahead)
-    if best == 3:
-        assert found["best_given_dev"] == max(values[:3])
-        gained = found["best_single_test"] - found["best_given_test"]
-        assert found["paired_given"]["words"]["test"]["difference"] == pytest.approx(gained)
+    for split in ("dev", "test"):
+        trained, against = found[f"dev_expert_{split}"], found["paired_dev_expert"]
+        gained, more = trained - found[f"best_single_{split}"], found[f"best_{split}"] - trained
+        assert against["single"]["words"][split]["difference"] == pytest.approx(gained)
+        assert against["swarm"]["words"][split]["difference"] == pytest.approx(more)
 
 
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(config: SearchConfig, tmp_path: Path) -> None:

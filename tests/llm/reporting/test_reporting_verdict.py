@@ -81,30 +81,33 @@ def test_without_test_items_nothing_is_claimed_about_them() -> None:
 
 
 TRAINED = {
-    **{"best_single": "trained-on-dev", "best_given": "x", "best_given_test": 0.4, "best_single_test": 0.6},
+    **{"best_single_test": 0.4, "dev_expert_test": 0.6},
     "coefficients": {"x": 0.2, "y": 0.0, "trained-on-dev": 0.9},
 }
 
 
 @pytest.mark.parametrize(
-    ("mixture", "given", "kind", "words"),
+    ("more", "gained", "kind", "words"),
     [
         (paired(0.01, 0.05, 0.7), paired(0.2, 0.1, 0.001), "trained", "the mixture adds nothing measurable to it."),
         (paired(-0.1, 0.05, 0.01), paired(0.2, 0.1, 0.001), "trained", "the mixture is worse than that adapter alone."),
-        (paired(0.1, 0.05, 0.01), paired(0.2, 0.1, 0.001), "better", "the one trained on your examples, by 0.100"),
-        (paired(0.01, 0.05, 0.7), paired(0.05, 0.1, 0.3), "level", "the one trained on your examples, on 200"),
+        (paired(0.1, 0.05, 0.01), paired(0.2, 0.1, 0.001), "better", "the best single expert, x, by 0.300"),
+        (paired(0.01, 0.05, 0.7), paired(0.05, 0.1, 0.3), "better", "the best single expert, x, by 0.300"),
     ],
 )
 def test_where_training_on_the_examples_did_it_that_is_said(
-    mixture: dict[str, Any], given: dict[str, Any], kind: str, words: str
+    more: dict[str, Any], gained: dict[str, Any], kind: str, words: str
 ) -> None:
-    dev = paired(0.0, 0.1, 0.9, 80)
-    found = verdict(result(mixture, dev, **TRAINED, paired_given={"t": {"test": given}}))
+    swarm, dev = paired(0.3, 0.1, 0.001), paired(0.0, 0.1, 0.9, 80)
+    against = {"single": {"t": {"test": gained}}, "swarm": {"t": {"test": more}}}
+    found = verdict(result(swarm, dev, **TRAINED, paired_dev_expert=against))
     assert found.kind == kind and words in found.sentence
     if kind == "trained":
         assert found.sentence.startswith("Training on your 80 examples is what helped:")
         assert "scores 0.600 on 200 unseen items, your best expert, x, 0.400" in found.sentence
         assert found.reasons[0] == "Training gained 0.200 over x (95% interval 0.100 to 0.300)."
+    alone = "It is better than training on your examples alone, too, by 0.100 (95% interval 0.050 to 0.150)."
+    assert (alone in found.reasons) == (more["difference"] == 0.1)
 
 
 EXPERTS = {"dev": {"x": 0.6, "y": 0.4}, "second": "y", "differ": 0.3, "ahead": paired(0.2, 0.3, 0.2)}
@@ -153,6 +156,15 @@ def test_power_is_spoken_of_only_where_it_means_something(test: dict[str, Any]) 
     assert not any("too few" in reason for reason in verdict(result(test, experts=EXPERTS)).reasons)
 
 
+WITH_TRAINED = {
+    **TRAINED,
+    "paired_dev_expert": {
+        "single": {"t": {"test": paired(0.2, 0.1, 0.001)}},
+        "swarm": {"t": {"test": paired(0.01, 0.05, 0.7)}},
+    },
+}
+
+
 @pytest.mark.parametrize(
     ("test", "more", "config", "words"),
     [
@@ -161,7 +173,7 @@ def test_power_is_spoken_of_only_where_it_means_something(test: dict[str, Any]) 
         (paired(0.0, 0.08, 1.0), {}, {}, ["--seed 1", "--out 'runs/a b-seed1'"]),
         (paired(0.0, 0.08, 1.0), {}, {"dev": 40}, ["--dev 80", "--out 'runs/a b-more'"]),
         (paired(-0.1, 0.05, 0.01), {}, {}, ["--adapter e/x --task t.json", "--seed 1"]),
-        (paired(-0.1, 0.05, 0.01), TRAINED, {}, ["--adapter 'runs/a b/dev-expert/whole'"]),
+        (paired(0.1, 0.05, 0.01), WITH_TRAINED, {}, ["--adapter 'runs/a b/dev-expert/whole'"]),
     ],
 )
 def test_the_next_steps_are_commands_with_the_paths_of_the_run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 import itertools
+import json
 import random
 import re
 import subprocess
@@ -12,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from scipy.stats import chisquare
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.tasks import Item, load_task
-from pyswarmopt_llm.tasks.builtin import SKILLS, builtin_examples, builtin_names, builtin_task
+from pyswarmopt_llm.tasks.builtin import DESKS, SKILLS, builtin_examples, builtin_names, builtin_task, requests
 
 # The number words, spelled out once more and differently from the library.
 UNITS = "one two three four five six seven eight nine".split()
@@ -360,17 +362,22 @@ def test_a_solver_notices_a_wrong_answer(families: dict[Person, dict[str, set[Pe
 # ---------------------------------------------------------------- form and partitions
 
 
+# Where they are not the usual ones: sizes of dev and test, number of training examples.
+SIZES = {"demo": (120, 400), "requests": (128, 256)}
+TRAINING = {"requests": 768}
+
+
 @pytest.mark.parametrize("name", builtin_names())
 def test_items_are_well_formed(name: str) -> None:
     task = load_task(f"builtin:{name}")
-    assert (len(task.dev), len(task.test)) == ((120, 400) if name == "demo" else (200, 500))
+    assert (len(task.dev), len(task.test)) == SIZES.get(name, (16, 32) if name in DESKS else (200, 500))
     for item in task.dev + task.test:
         assert len(item.choices) in (3, 4)
         assert len(set(item.choices.values())) == len(item.choices)
         assert item.answer in item.choices
         assert not item.question.startswith("Question:")
         assert len(item.question.split()) <= 32
-        assert all(1 <= len(text.split()) <= 3 for text in item.choices.values())
+        assert all(1 <= len(text.split()) <= 4 for text in item.choices.values())
     for split in (task.dev, task.test):
         assert len({item.id for item in split}) == len(split)
         assert len({item.question for item in split}) == len(split)
@@ -399,7 +406,7 @@ def canonical(question: str) -> str:
 def test_train_dev_and_test_are_disjoint_across_seeds(name: str) -> None:
     train, dev, test = set(), set(), set()
     for seed in (0, 1):
-        for example in builtin_examples(name, 1500, seed):
+        for example in builtin_examples(name, TRAINING.get(name, 96 if name in DESKS else 1500), seed):
             train.add(canonical(example["messages"][0]["content"].removeprefix("Question: ")))
         task = builtin_task(name, seed)
         dev |= {canonical(item.question) for item in task.dev}
@@ -413,6 +420,24 @@ def test_an_experts_training_never_meets_the_demo() -> None:
     for name in SKILLS:
         for example in builtin_examples(name, 1500, seed=9):
             assert canonical(example["messages"][0]["content"].removeprefix("Question: ")) not in asked
+
+
+def test_a_request_has_the_topic_that_the_list_gives_it() -> None:
+    path = Path(requests.__file__).with_name("requests.json")
+    desks = json.loads(path.read_text()).items()
+    topics = {text: (desk, topic) for desk, of in desks for topic, texts in of.items() for text in texts}
+    assert len(topics) == 8 * 8 * 20
+    task = load_task("builtin:requests", dev=192, test=320)
+    for item in task.dev + task.test:
+        desk, topic = topics[re.search(r'"(.*)"$', item.question)[1]]
+        assert (item.meta["domain"], item.answer_text) == (f"requests-{desk}", topic)
+        assert {of for of, name in topics.values() if name in item.choices.values()} == {desk}
+
+
+def test_every_topic_has_as_many_requests_on_either_side() -> None:
+    task = load_task("builtin:requests", dev=192, test=320)
+    assert set(Counter(item.answer_text for item in task.dev).values()) == {3}
+    assert set(Counter(item.answer_text for item in task.test).values()) == {5}
 
 
 def test_training_examples_are_different_and_formatted() -> None:
