@@ -73,7 +73,7 @@ def _unseen(pool: Floats, weights: Floats, halves: npt.NDArray[np.bool_]) -> Flo
     for half in (*halves, *~halves):
         best = ((weights * half) @ pool.T).argmax(axis=1)
         unseen = weights * ~half
-        total += np.take_along_axis(unseen @ pool.T, best[:, None], axis=1)[:, 0] / unseen.sum(axis=1)
+        total += np.take_along_axis(unseen @ pool.T, best[:, None], axis=1)[:, 0] / np.maximum(unseen.sum(axis=1), 1)
     return total / (2 * len(halves))
 
 
