@@ -1,4 +1,4 @@
-"""Particle swarm optimisation for any objective: composable, resumable to the bit, from 2 to 10^7 dimensions.
+"""Particle swarm optimisation for any objective: composable, resumable bit for bit, from 2 to 10^7 dimensions.
 
 What stands in `__all__` is the public API; names are loaded on first use, so that importing the package is quick.
 

@@ -23,8 +23,10 @@ from pyswarmopt.base.optimizer import Point
 from pyswarmopt.base.state import Bools, Floats, State
 from pyswarmopt.base.storage import Storage
 from pyswarmopt.engine import reference
+from pyswarmopt.engine.asynchronous import remember_one
 from pyswarmopt.engine.buffers import NUMPY_DTYPES
-from pyswarmopt.engine.choose import Update, check_factors
+from pyswarmopt.engine.choose import Update
+from pyswarmopt.engine.random_factors import check_factors
 from pyswarmopt.parts.boundary import Box, make_box
 from pyswarmopt.parts.restart import RestartSwarm
 
@@ -151,7 +153,7 @@ class Swarm:
         return self._update.buffers.hand_out()
 
     def tickets(self) -> list[Ticket]:
-        """The positions of this round as tickets, which are told one by one in any order; without those told already.
+        """The tickets of this round that have no value yet; they are told one by one, in any order.
 
         The swarm moves after the last value of a round, so the order makes no difference. For an asynchronous swarm
         (see `ask_one`): the pending evaluations; after loading it, those to be repeated.
@@ -212,7 +214,7 @@ class Swarm:
         dropped: npt.ArrayLike | Tensor | None = None,
         repaired: bool = False,
     ) -> None:
-        """Tell the values of the positions asked for, or the value of one ticket.
+        """Tell the values of the positions that `ask` returned, or the value of one ticket.
 
         Args:
             positions: what the values belong to: what `ask` returned, (N, D), or a `Ticket`.
@@ -220,11 +222,12 @@ class Swarm:
             dropped: (N,) mask of the particles that were not evaluated this time; their values are ignored.
                 Nothing changes for them (recipes compatible with the Model Swarms reference count their old
                 score again).
-            repaired: the positions are others than those asked for, as after a repair; the particles go on from them.
+            repaired: the positions differ from those that `ask` returned, as after a repair; the particles continue
+                from them.
 
         Raises:
-            ValueError: nothing was asked for, wrong shapes, complex values, positions that are not finite or that
-                `ask` did not return (unless `repaired`), or a ticket that was told already or is not of this swarm.
+            ValueError: no `ask` before, wrong shapes, complex values, positions that are not finite or that `ask` did
+                not return (unless `repaired`), or a ticket that was told already or is not of this swarm.
         """
         st = self._state
         if st.in_flight is not None:
@@ -236,7 +239,7 @@ class Swarm:
             self._tell_ticket(positions, values)
             return
         if np.count_nonzero(st.arrived):
-            raise ValueError("this round is being told by tickets: tell the remaining ones (see tickets())")
+            raise ValueError("this round is told by tickets: tell the remaining ones (see tickets())")
         n = len(st.costs)
         costs = self._costs(values, (n,))
         evaluated = None if dropped is None else ~as_mask(dropped, n)
@@ -272,14 +275,14 @@ class Swarm:
         self._update.revalue(costs, best_cost if math.isfinite(best_cost) else math.inf)
 
     def stop(self) -> dict[str, float]:
-        """The recipe's reasons to stop, with the values that triggered them; empty to go on."""
+        """The recipe's reasons to stop, with the values that triggered them; empty to continue."""
         return reference.stop(self._state, self.recipe)
 
     def _prepare(self) -> None:
         """Move, unless there are positions whose values are not in yet."""
         st = self._state
         if st.in_flight is not None:
-            raise ValueError("this swarm is asked one by one: go on with ask_one()")
+            raise ValueError("this swarm is in asynchronous mode: continue with ask_one()")
         if not st.pending:
             if st.age > 0:
                 self._update.move()
@@ -307,7 +310,7 @@ class Swarm:
         st = self._state
         if st.in_flight is None:
             if st.pending:
-                raise ValueError("a round of positions is not told yet: tell it, then ask_one()")
+                raise ValueError("a round of positions has no values yet: tell them, then ask_one()")
             self._update.buffers.own_positions()
             n = len(st.positions)
             st.in_flight = InFlight.of(n, dispatched=st.generation + 1)  # a number that no ticket of a round ever had
@@ -318,10 +321,10 @@ class Swarm:
 
     def _tell_one(self, in_flight: InFlight, ticket: Any, value: npt.ArrayLike | Tensor) -> None:
         if not isinstance(ticket, Ticket):
-            raise ValueError("this swarm is asked one by one: tell the tickets that ask_one() gave")
+            raise ValueError("this swarm is in asynchronous mode: tell the tickets of ask_one()")
         cost = float(self._costs(value, ()))
         first = in_flight.complete(ticket.particle, ticket.number)
-        self._update.remember_one(ticket.particle, cost, first)
+        remember_one(self._state, ticket.particle, cost, first)
         in_flight.paused = False
         self._update.restart()
 
@@ -352,7 +355,7 @@ class Swarm:
                 "tell() must be given the positions that ask() returned; if you repaired them, say repaired=True"
             )
 
-    # ---- what there is to see ----
+    # ---- results ----
 
     @property
     def best(self) -> Point:
@@ -426,7 +429,7 @@ class Swarm:
         return None if self.recipe.options is None else json.dumps(dict(self.recipe.options))
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Go back to a saved state, to the bit: what follows is what followed then.
+        """Restore a saved state, bit for bit.
 
         Raises:
             ValueError: not a swarm's state, or one of another recipe.
@@ -443,7 +446,7 @@ class Swarm:
 
     def _go_to(self, saved: Mapping[str, Any], own: Callable[[Tensor], Tensor]) -> None:
         state = State.from_dict(saved, own)
-        check_factors(saved, state, self.recipe)
+        check_factors(saved, tuple(state.positions.shape), getattr(self.recipe.velocity, "sum", None))
         if "low" in saved:
             side = state.positions.dtype, "D"
             checkpoint.check(saved, {"low": side, "high": side}, {"D": state.positions.shape[1]})
@@ -508,11 +511,7 @@ class Swarm:
 
 
 def _usable(device: torch.device | str) -> torch.device:
-    """The device, if this machine has it.
-
-    Raises:
-        ValueError: it cannot be used.
-    """
+    """The device, if this machine has it."""
     try:
         torch.ones(1, device=device).cpu()
     except (AssertionError, NotImplementedError, RuntimeError) as error:
@@ -535,6 +534,3 @@ def _same_dim(dim: int | None, found: int) -> int:
     if dim is not None and dim != found:
         raise ValueError(f"dim={dim}, but the positions have {found} coordinates")
     return found
-
-
-__all__ = ["Swarm", "Ticket"]

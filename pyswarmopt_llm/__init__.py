@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Space, Utility
     from pyswarmopt_llm.common.statistics import interval, score_of
     from pyswarmopt_llm.groups.config import CouncilConfig
-    from pyswarmopt_llm.groups.members import open_members
+    from pyswarmopt_llm.groups.members.load import open_members
     from pyswarmopt_llm.groups.run import decide_task as ensemble
     from pyswarmopt_llm.groups.voting.rules.voting import vote
     from pyswarmopt_llm.jobs.compare.config import CompareConfig
@@ -64,7 +64,7 @@ _HOME = {
     "load_task": "tasks.load",
     "merge": "jobs.merge:merge_experts",
     "open_graph": "spaces.graph.space",
-    "open_members": "groups.members",
+    "open_members": "groups.members.load",
     "open_mixture": "spaces.mixture.space",
     "open_model": "spaces.load",
     "resolve_base": "models.base",

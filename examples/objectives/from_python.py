@@ -28,10 +28,10 @@ def configuration(kind: str, out: Path) -> SearchConfig:
     """What is searched; everything not said here is the default of `swarm-llm search`."""
     prompts = str(HERE / "prompts.json")
     if kind == "single":
-        return SearchConfig(EMBEDDED, EXPERTS, ("builtin:kinship",), str(out), dev=60, test=200)
+        return SearchConfig(EMBEDDED, EXPERTS, ("builtin:requests",), str(out), dev=96, test=200)
     if kind == "several":
-        tasks = ("builtin:kinship", "builtin:tables")
-        return SearchConfig(EMBEDDED, EXPERTS, tasks, str(out), dev=60, test=200, confirm=30)
+        tasks = ("builtin:requests-bank", "builtin:requests-travel")
+        return SearchConfig(EMBEDDED, EXPERTS, tasks, str(out), dev=24, test=40, confirm=12)
     small = SearchConfig(EMBEDDED, EXPERTS, (prompts,), str(out), particles=8, max_iter=3)
     if kind == "reward":
         model = out.with_name("reward-concise")

@@ -15,7 +15,7 @@ def gaussian_between(snapshot: Snapshot, move: int, generator: torch.Generator) 
     """To a point drawn, coordinate by coordinate, from the normal distribution with mean ``(p + g) / 2`` and
     standard deviation ``|p - g|`` (Kennedy 2003).
 
-    There is no velocity in the algorithm: what is returned is the way from x to that point.
+    The algorithm has no velocity: the displacement from x to that point is returned.
     """
     x, p, g = snapshot.x, snapshot.p, snapshot.g
     normal = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
@@ -33,7 +33,7 @@ def bare_bones(topology: str = "ring", population: int = 40) -> Recipe:
 
     Args:
         topology: "ring", "global", "von_neumann" or "random".
-        population: particles where the user gives no number.
+        population: default number of particles.
 
     Raises:
         ValueError: an unknown topology.
@@ -49,6 +49,3 @@ def bare_bones(topology: str = "ring", population: int = 40) -> Recipe:
         launch=at_rest,
         population=population,
     )
-
-
-__all__ = ["bare_bones", "gaussian_between"]

@@ -21,12 +21,9 @@ class Exemplars:
     Particle i keeps its exemplars until its best has not improved for `gap` moves; then it draws new ones
     (Liang et al. 2006): for each coordinate, with probability Pc_i the better of two others drawn
     at random, else itself; if it would learn from itself alone, another particle for one coordinate.
-
-    Attributes:
-        gap: the refreshing gap m.
     """
 
-    gap: int = 7
+    gap: int = 7  # the refreshing gap m
 
     def __post_init__(self) -> None:
         if self.gap < 1:
@@ -51,10 +48,6 @@ def learning_probability(n: int) -> Floats:
     """Pc_i of each of n > 1 particles: ``0.05 + 0.45 (exp(10 i/(n-1)) - 1) / (exp(10) - 1)``, i from 0.
 
     From 0.05 to 0.5, so that some particles rather explore and some exploit (Liang et al. 2006).
-
-    Example:
-        >>> learning_probability(3).round(4).tolist()
-        [0.05, 0.053, 0.5]
     """
     return 0.05 + 0.45 * np.expm1(10 * np.arange(n) / (n - 1)) / np.expm1(10)
 
@@ -82,7 +75,7 @@ def draw_exemplars(due: Ints, costs: Floats, dim: int, generator: torch.Generato
 
 
 def _other(particle: Ints, u: Floats, n: int) -> Ints:
-    """Any of n particles but the given one, u ~ U(0, 1) telling which."""
+    """One of the other n - 1 particles, chosen by u ~ U(0, 1)."""
     return (particle + 1 + (u * (n - 1)).astype(np.int64)) % n
 
 
@@ -98,12 +91,11 @@ def clpso(
 ) -> Recipe:
     """CLPSO: Liang, Qin, Suganthan & Baskar 2006, IEEE TEC 10(3).
 
-    ``v <- w v + c r (p_f - x)``, ``x <- x + v``, r ~ U(0, 1) per coordinate, p_f put together from the bests of
-    several particles, one for each coordinate (see `Exemplars`): slow, and hard to trap where coordinates are
-    separable.
+    ``v <- w v + c r (p_f - x)``, ``x <- x + v``, r ~ U(0, 1) per coordinate, p_f composed of the bests of several
+    particles, one for each coordinate (see `Exemplars`): slow, and hard to trap where coordinates are separable.
 
-    The paper lets particles fly out of the box without evaluating them, and cuts velocities to a fifth of its
-    sides; here they bounce off the walls, and velocities are cut only if you say at what.
+    The paper lets particles leave the box without evaluating them, and clamps velocities to a fifth of its sides; here
+    they bounce off the walls, and velocities are clamped only to a given `max_velocity`.
 
     Args:
         c: acceleration.
@@ -112,7 +104,7 @@ def clpso(
         horizon: moves over which w falls linearly: plan it as the length of the run.
         gap: refreshing gap m.
         max_velocity: the paper's V_max, in the units of x; default: none.
-        population: particles where the user gives no number.
+        population: default number of particles.
 
     Raises:
         ValueError: a horizon or gap below 1 or a max_velocity that is not positive.
@@ -128,6 +120,3 @@ def clpso(
         topology=Exemplars(gap),
         population=population,
     )
-
-
-__all__ = ["Exemplars", "clpso", "draw_exemplars", "learning_probability"]

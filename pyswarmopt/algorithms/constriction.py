@@ -19,13 +19,13 @@ def constriction(phi1: float = 2.05, phi2: float = 2.05, topology: str = "ring",
     a clamp.
 
     The default is the ring of the standard PSO (Bratton & Kennedy 2007): information spreads slowly, so the
-    swarm looks at several basins before it agrees on one. "global" is faster where there is only one basin.
+    swarm explores several basins before it agrees on one. "global" is faster where there is only one basin.
 
     Args:
         phi1: pull of the personal best.
         phi2: pull of the neighbourhood's best.
         topology: "ring" (a neighbour on either side), "global", "von_neumann" or "random".
-        population: particles where the user gives no number.
+        population: default number of particles.
 
     Raises:
         ValueError: phi1 + phi2 <= 4, where equation 4 does not hold, or an unknown topology.
@@ -44,6 +44,3 @@ def constriction(phi1: float = 2.05, phi2: float = 2.05, topology: str = "ring",
         topology=named(topology),
         population=population,
     )
-
-
-__all__ = ["constriction"]

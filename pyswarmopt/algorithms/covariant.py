@@ -1,4 +1,4 @@
-"""The best pure swarm here: small, with random factors that know no axes, restarted ever larger."""
+"""The best pure swarm here: small, rotation-invariant, restarted with growing populations."""
 
 from __future__ import annotations
 
@@ -23,18 +23,12 @@ class EigenFactors:
     ``v <- (w - d / D) v + U [c1 r1 * U'(p - x) + c2 r2 * U'(g - x)]``, U the eigenvectors in columns, r1, r2 ~ U(0, 1)
     for each particle and eigenvector, * by element. Factors per coordinate make PSO depend on the axes (Wilke, Kok &
     Groenwold 2007, Int. J. Numer. Meth. Eng. 70): here they follow the valley that the swarm lies in.
-
-    Attributes:
-        inertia: w, in many coordinates.
-        cognitive: c1.
-        social: c2.
-        damping: d; in few coordinates a swarm can do with less inertia.
     """
 
-    inertia: float
-    cognitive: float
-    social: float
-    damping: float = 0.0
+    inertia: float  # w, in many coordinates
+    cognitive: float  # c1
+    social: float  # c2
+    damping: float = 0.0  # d: in few coordinates a swarm needs less inertia
 
     def __call__(self, snapshot: Snapshot, move: int, generator: torch.Generator) -> Tensor:
         x = snapshot.x
@@ -100,6 +94,3 @@ def covariant(
         restart=RestartSwarm(patience=patience, growth=growth),
         population=population,
     )
-
-
-__all__ = ["EigenFactors", "covariant"]

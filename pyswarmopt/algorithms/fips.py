@@ -38,7 +38,7 @@ def fips(chi: float = 0.7298, phi: float = 4.1, topology: str = "von_neumann", p
         chi: constriction coefficient.
         phi: acceleration, shared by the neighbours.
         topology: "von_neumann" (the paper's square) or "ring".
-        population: particles where the user gives no number.
+        population: default number of particles.
 
     Raises:
         ValueError: an unknown topology.
@@ -52,9 +52,6 @@ def fips(chi: float = 0.7298, phi: float = 4.1, topology: str = "von_neumann", p
     return compose(
         name="fips",
         terms=(inertia(chi), *informed(LATTICES[topology], chi * phi)),
-        topology=Global(),  # the terms look at the neighbours themselves; nobody asks for g
+        topology=Global(),  # unused: the terms look up the neighbours themselves
         population=population,
     )
-
-
-__all__ = ["fips", "informed"]

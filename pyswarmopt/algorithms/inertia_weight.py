@@ -33,7 +33,7 @@ def inertia_weight(
         c2: pull of the neighbourhood's best.
         topology: "global" (the paper's), "ring", "von_neumann" or "random".
         max_velocity: the paper's V_max, in the units of x; default: none.
-        population: particles where the user gives no number.
+        population: default number of particles.
 
     Raises:
         ValueError: an unknown topology, a horizon below 1 or a max_velocity that is not positive.
@@ -51,6 +51,3 @@ def inertia_weight(
         topology=named(topology),
         population=population,
     )
-
-
-__all__ = ["inertia_weight"]

@@ -92,7 +92,7 @@ def model_swarms(
 def _as_released(
     recipe: Recipe, step: float, step_decay: float, restart_patience: int, patience: int, max_iter: int
 ) -> Recipe:
-    """The recipe with what the authors' `search.py` does in another way (BunsenFeng/model_swarm on GitHub, 63e6404)."""
+    """The recipe with the deviations of the authors' `search.py` (BunsenFeng/model_swarm on GitHub, 63e6404)."""
     return replace(
         recipe,
         populate=initialise.Interpolate(upper=2.0, from_added=True),
@@ -116,6 +116,3 @@ def _check_weights(weights: Mapping[str, float]) -> None:
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ValueError(f"{name}={value!r}: use {' or '.join(map(repr, choices))}")
-
-
-__all__ = ["model_swarms"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from pyswarmopt.base.state import Floats
+
 SPARE = 1.1  # points per unknown of a model with all products, at least
 FULL_UP_TO = 32  # coordinates; beyond, only the model without mixed terms is fitted
 RIDGE = 1e-10  # share of the mean diagonal of the normal equations
@@ -21,27 +21,18 @@ class Quadratic:
 
     z is measured in standard deviations of the points along their principal axes, so that 1 is about as far as the
     points reach, in every direction.
-
-    Attributes:
-        centre: the best of the points, (D,).
-        axes: in columns, as long as the standard deviation of the points along them, (D, D).
-        gradient: (D,).
-        hessian: symmetric, (D, D).
     """
 
-    centre: Floats
-    axes: Floats
-    gradient: Floats
-    hessian: Floats
+    centre: Floats  # the best of the points, (D,)
+    axes: Floats  # in columns, as long as the standard deviation of the points along them, (D, D)
+    gradient: Floats  # (D,)
+    hessian: Floats  # symmetric, (D, D)
 
     def minimum(self, radius: float) -> Floats:
         """Where the model is least within ``|z| <= radius``, (D,) in the coordinates of the points.
 
         The condition is that of More & Sorensen 1983, SIAM J. Sci. Stat. Comput. 4(3): ``(H + mu I) z = -gradient``
-        with H + mu I positive definite, and mu = 0 or ``|z| = radius``; mu by bisection on H's eigenvalues.
-
-        Args:
-            radius: above 0.
+        with H + mu I positive definite, and mu = 0 or ``|z| = radius > 0``; mu by bisection on H's eigenvalues.
         """
         curvature, turned = np.linalg.eigh(self.hessian)
         slope = turned.T @ self.gradient
@@ -62,29 +53,17 @@ class Quadratic:
 
 
 def unknowns(dim: int, mixed: bool) -> int:
-    """Coefficients of a quadratic in D coordinates, with or without mixed terms.
-
-    Example:
-        >>> unknowns(5, mixed=True), unknowns(5, mixed=False)
-        (21, 11)
-    """
+    """Coefficients of a quadratic in D coordinates, with or without mixed terms."""
     return (dim + 1) * (dim + 2) // 2 if mixed else 2 * dim + 1
 
 
 def fit(points: Floats, values: Floats) -> Quadratic | None:
-    """A weighted least-squares fit; as many terms as the number of points bears.
+    """A weighted least-squares fit with as many terms as the number of points supports.
 
     The mixed terms come with 1.1 x (D + 1)(D + 2) / 2 points (and up to 32 coordinates), the squares with 2.2 D,
     before it is a plane. Weights fall from 1 at the best point to 0.1 at the worst, as in lq-CMA-ES (Hansen 2019,
-    GECCO, "A global surrogate assisted CMA-ES").
-
-    Args:
-        points: (n, D), distinct.
-        values: (n,), finite, lower is better.
-
-    Returns:
-        The model, or None with less than D + 2 points, with points or values that are all the same, or with values
-        whose range overflows.
+    GECCO, "A global surrogate assisted CMA-ES"). Points, (n, D), are distinct; values, (n,), finite, lower is better.
+    None with fewer than D + 2 points, with points or values that are all the same, or if the values' range overflows.
 
     Example:
         >>> x = np.random.default_rng(0).uniform(-1, 1, (30, 2))
@@ -123,6 +102,3 @@ def fit(points: Floats, values: Floats) -> Quadratic | None:
         hessian[np.diag_indices(dim)] = found[1 + dim : 1 + 2 * dim]
         hessian[mixed[0], mixed[1]] = hessian[mixed[1], mixed[0]] = found[1 + 2 * dim :]
     return Quadratic(centre, axes, found[1 : 1 + dim], hessian)
-
-
-__all__ = ["Quadratic", "fit", "unknowns"]

@@ -35,7 +35,7 @@ class Recipe:
         stop: the algorithm's own stop rules.
         populate: how the population is filled up.
         launch: starting velocities.
-        population: number of particles where the user gives none.
+        population: default number of particles.
         repeat_dropped: a particle whose evaluation was dropped counts its old score again.
         last_worst_wins: among equally bad new worsts the last one counts; among the starting points always the first.
         options: the arguments by which `recipes` can make this recipe again, or None for a composition of the
@@ -82,7 +82,7 @@ def compose(
     name: str = "composed",
     velocity: VelocityRule | None = None,
 ) -> Recipe:
-    """Compose an algorithm from its parts; every part that is left out has a plain default.
+    """Compose an algorithm from its parts, all of which have plain defaults.
 
     Args:
         terms: velocity terms, which are added up.
@@ -94,7 +94,7 @@ def compose(
         normalise: divide the sum of the terms by the sum of their coefficients.
         populate: default: uniform in the bounds.
         launch: starting velocities; default: half-way to another particle.
-        population: number of particles where the user gives none.
+        population: default number of particles.
         name: for reports.
         velocity: in place of `terms`, a rule that is no sum of them.
 
@@ -138,6 +138,3 @@ def keeps_options(make: Callable[P, Recipe]) -> Callable[P, Recipe]:
         return replace(recipe, options=dict(given.arguments))
 
     return made
-
-
-__all__ = ["Recipe", "compose", "keeps_options"]

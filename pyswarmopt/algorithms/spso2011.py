@@ -21,14 +21,10 @@ class Hypersphere:
     With ``p' = x + c (p - x)`` and ``l' = x + c (l - x)``, l the best informant's best, ``G = (x + p' + l') / 3``,
     and ``G = (x + p') / 2`` for a particle that knows of nothing better than its own best (Clerc 2012). The ball
     has no preferred axes, so the swarm does as well on a rotated function.
-
-    Attributes:
-        inertia: w.
-        pull: c.
     """
 
-    inertia: float
-    pull: float
+    inertia: float  # w
+    pull: float  # c
 
     def __call__(self, snapshot: Snapshot, move: int, generator: torch.Generator) -> Tensor:
         x = snapshot.x
@@ -37,13 +33,9 @@ class Hypersphere:
         return self.given(snapshot, normal, radius)
 
     def given(self, s: Snapshot, normal: Tensor, radius: Tensor) -> Tensor:
-        """The velocity for given random numbers.
+        """The velocity for given random numbers: the directions of `normal`, (N, D), and shares of the ball's radius.
 
-        Args:
-            s: the swarm.
-            normal: standard normal numbers, (N, D); only their directions count.
-            radius: numbers in [0, 1), (N, 1), by which the ball's radius is multiplied. Uniform, as in Clerc's
-                own code: the points are denser around G than if they filled the ball evenly.
+        These, (N, 1), are uniform in [0, 1) as in Clerc's code: the points are denser around G than elsewhere.
         """
         to_p, to_l = s.p - s.x, s.g - s.x
         is_own = (s.g == s.p).all(-1, keepdim=True)
@@ -73,7 +65,7 @@ def spso2011(
         inertia: w = 1 / (2 ln 2).
         pull: c = 1/2 + ln 2.
         informs: K, how many particles each one informs.
-        population: particles where the user gives no number (Clerc's recommendation is 40).
+        population: default number of particles (Clerc's recommendation is 40).
 
     Raises:
         ValueError: informs below 1.
@@ -91,6 +83,3 @@ def spso2011(
         launch=initialise.towards_anywhere,
         population=population,
     )
-
-
-__all__ = ["Hypersphere", "spso2011"]

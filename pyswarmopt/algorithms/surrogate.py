@@ -1,21 +1,19 @@
-"""A swarm with a scout, which flies to the minimum of a quadratic model of what the swarm has seen."""
+"""A swarm with a scout, which moves to the minimum of a quadratic model of the points evaluated so far."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pyswarmopt.algorithms.covariant import EigenFactors
-from pyswarmopt.algorithms.quadratic_model import FULL_UP_TO, Floats, fit, unknowns
-from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
-from pyswarmopt.base.state import State
-from pyswarmopt.parts import boundary
-from pyswarmopt.parts.restart import RestartSwarm
-from pyswarmopt.parts.topology import BetterInformants, Topology
+from pyswarmopt.algorithms.covariant import covariant
+from pyswarmopt.algorithms.quadratic_model import FULL_UP_TO, fit, unknowns
+from pyswarmopt.algorithms.recipe import Recipe, keeps_options
+from pyswarmopt.base.state import Floats, State
+from pyswarmopt.parts.topology import Topology
 from pyswarmopt.parts.velocity import Snapshot, VelocityRule
 
 ARCHIVE, RADIUS = "archive", "radius"  # entries of `State.memory`
@@ -26,20 +24,15 @@ NARROWEST, WIDEST = 0.05, 4.0  # in standard deviations of the points, per sqrt(
 
 @dataclass(frozen=True)
 class ModelInformant:
-    """A topology: particle 0 hears of the minimum of a quadratic model, the others as `others` has it.
+    """A topology: particle 0 is attracted by the minimum of a quadratic model, the others as `others` has it.
 
-    The model is fitted (`quadratic.fit`) to the best of the latest evaluated points, and its minimum taken within a
-    radius that grows when the scout has found a new best and shrinks when not.
-
-    Attributes:
-        others: the topology of the other particles, and of the scout as long as there is no model.
-        radius: at the start, in standard deviations of the points, per sqrt(D).
-        memory: how many points are kept, per point that the model is fitted to.
+    The model is fitted (`quadratic_model.fit`) to the best of the latest evaluated points, and its minimum taken
+    within a radius that grows when the scout has found a new best and shrinks when not.
     """
 
-    others: Topology
-    radius: float = 2.0
-    memory: float = 4.0
+    others: Topology  # also the scout's as long as there is no model
+    radius: float = 2.0  # at the start, in standard deviations of the points, per sqrt(D)
+    memory: float = 4.0  # points kept for each one that the model is fitted to
 
     def __call__(self, state: State, generator: torch.Generator) -> Tensor:
         attractors = self.others(state, generator)
@@ -79,11 +72,7 @@ def _with_the_latest(state: State, room: int) -> Floats:
 
 @dataclass(frozen=True)
 class Scouted:
-    """Another rule's velocities, but particle 0 flies straight to what it hears of, if nobody has been there.
-
-    Attributes:
-        rule: the other rule.
-    """
+    """Another rule's velocities, but particle 0 moves straight to its attractor, unless that is a personal best."""
 
     rule: VelocityRule
 
@@ -137,14 +126,10 @@ def surrogate(
         >>> pso.minimize(pso.functions.rosenbrock, [(-5, 5)] * 3, recipe="surrogate", max_evals=600, seed=0).fun < 1e-6
         True
     """
-    return compose(
+    recipe = covariant(inertia, cognitive, social, damping, share, population, growth, patience)
+    return replace(
+        recipe,
         name="surrogate",
-        velocity=Scouted(EigenFactors(inertia, cognitive, social, damping)),
-        topology=ModelInformant(BetterInformants(share), radius, memory),
-        boundary=boundary.clip,
-        restart=RestartSwarm(patience=patience, growth=growth),
-        population=population,
+        velocity=Scouted(recipe.velocity),
+        topology=ModelInformant(recipe.topology, radius, memory),
     )
-
-
-__all__ = ["ModelInformant", "Scouted", "surrogate"]

@@ -1,1 +1,1 @@
-"""What everything stands on: the state of a swarm, input checks, checkpoints, flat views, memory."""
+"""The foundation: the state of a swarm, input checks, checkpoints, flat views, memory."""

@@ -42,6 +42,3 @@ def copy_rows(source: Any, target: Any, rows: npt.NDArray[np.bool_]) -> None:
     else:
         for i in np.flatnonzero(rows):
             target[i] = source[i if len(source) > 1 else 0]
-
-
-__all__ = ["BLOCK", "EVERY", "ZERO", "blocks", "copy_rows"]

@@ -30,7 +30,7 @@ CHUNK = 2**20  # bytes written and read at a time
 MOST_ENTRIES = 1024
 MOST_HEADER = 2**27  # bytes of JSON: the bounds of a million coordinates
 MOST_TEXT = 200  # characters of an error
-# What a file that somebody has damaged, or made, can cause.
+# What a damaged or malicious file can cause.
 DAMAGE = (
     ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError,
     TypeError, tokenize.TokenError, zipfile.BadZipFile,
@@ -70,11 +70,7 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
 
 
 def read(path: str | os.PathLike[str], storage: Storage = IN_MEMORY) -> dict[str, Any]:
-    """What `write` wrote, to the bit.
-
-    Args:
-        path: the file.
-        storage: where large tensors are put.
+    """What `write` wrote, bit for bit, with large tensors in `storage`.
 
     Raises:
         FileNotFoundError: no such file.
@@ -100,7 +96,7 @@ def read(path: str | os.PathLike[str], storage: Storage = IN_MEMORY) -> dict[str
 
 @contextlib.contextmanager
 def taking_over(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Whatever goes wrong inside, where a state that was read is taken over, is one ValueError that names the file."""
+    """Turn whatever goes wrong while a state from the file is loaded into one ValueError that names it."""
     try:
         yield
     except StorageError:
@@ -166,16 +162,12 @@ def _open(path: str | os.PathLike[str]) -> BinaryIO:
         raise ValueError(f"{path}: cannot be read as a checkpoint ({error.strerror})") from error
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise ValueError(f"{path}: not a checkpoint, nor a file at all")
+        raise ValueError(f"{path}: not a checkpoint but a pipe or a device")
     return file
 
 
 def _checked(file: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
-    """The entries by name: as `write` makes them, so that together they are not larger than the file.
-
-    Raises:
-        ValueError: they are not.
-    """
+    """The entries by name, if they are as `write` makes them, so that together they are not larger than the file."""
     entries = {entry.filename.removesuffix(".npy"): entry for entry in file.infolist()}
     if len(entries) != len(file.infolist()) or len(entries) > MOST_ENTRIES:
         raise ValueError("too many entries, or two of one name")
@@ -207,12 +199,7 @@ def _add_entry(file: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
 
 
 def _entry(file: zipfile.ZipFile, entry: zipfile.ZipInfo, storage: Storage) -> Tensor:
-    """An entry as a tensor, read piece by piece to where it stays.
-
-    Raises:
-        ValueError: not an array as `_add_entry` writes it.
-        zipfile.BadZipFile: its checksum is not that of what was read.
-    """
+    """An entry as `_add_entry` writes it, as a tensor, read piece by piece to where it stays."""
     with file.open(entry) as source:
         if np.lib.format.read_magic(source) != (1, 0):
             raise ValueError(f"entry {entry.filename} has another version of NumPy's format")
@@ -263,6 +250,3 @@ def _sync_directory(directory: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-__all__ = ["DAMAGE", "check", "read", "read_search", "taking_over", "write"]

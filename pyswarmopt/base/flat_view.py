@@ -14,10 +14,10 @@ from torch import Tensor
 
 
 class FlatView:
-    """The layout of named tensors in one flat vector, in the order of the mapping.
+    """The layout of named tensors, such as a state dict, in one flat vector, in the order of the mapping.
 
     Args:
-        named: names to tensors (only their shapes are read), for example a state dict.
+        named: names to tensors, of which only the shapes are read.
 
     Attributes:
         names: the names in order.
@@ -128,6 +128,3 @@ def module_type_of(name: str) -> str:
     """
     words = [word for word in name.split(".") if word not in _LEAVES and not word.isdigit()]
     return words[-1] if words else name
-
-
-__all__ = ["FlatView", "layer_of", "module_type_of"]

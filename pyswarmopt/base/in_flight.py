@@ -24,27 +24,16 @@ SAVED_AS = {
 
 @dataclass
 class InFlight:
-    """Which particles are being evaluated.
+    """Which particles are being evaluated."""
 
-    Attributes:
-        tickets: number of each particle's pending ticket, (N,); `IDLE` if it has none.
-        completed_at: value of `completed` before each particle's latest evaluation, (N,); `NEVER` before its first.
-        dispatched: number of the next ticket.
-        completed: evaluations completed so far.
-        in_round: evaluations completed in the present round, which ends after N.
-        leader_cost: cost at g at the beginning of the round.
-        best_cost: cost at the best of all at the beginning of the round.
-        paused: no dispatch until pending evaluations return, because a restart of the swarm is due.
-    """
-
-    tickets: Ints
-    completed_at: Ints
-    dispatched: int = 0
-    completed: int = 0
-    in_round: int = 0
-    leader_cost: float = math.inf
-    best_cost: float = math.inf
-    paused: bool = False
+    tickets: Ints  # number of each particle's pending ticket, (N,), or `IDLE`
+    completed_at: Ints  # `completed` before each particle's latest evaluation, (N,), or `NEVER`
+    dispatched: int = 0  # number of the next ticket
+    completed: int = 0  # evaluations
+    in_round: int = 0  # evaluations completed in the present round, which ends after N
+    leader_cost: float = math.inf  # cost at g at the beginning of the round
+    best_cost: float = math.inf  # cost at the best of all at the beginning of the round
+    paused: bool = False  # no dispatch until pending evaluations return, because a restart of the swarm is due
 
     @classmethod
     def of(cls, n: int, dispatched: int = 0, completed: int = 0) -> InFlight:
@@ -68,11 +57,7 @@ class InFlight:
         return self.dispatched - 1
 
     def complete(self, particle: int, ticket: int) -> bool:
-        """Mark the particle as idle again; returns whether this was its first evaluation.
-
-        Raises:
-            ValueError: there is no such pending ticket.
-        """
+        """Mark the particle as idle again; returns whether this was its first evaluation."""
         if particle not in range(len(self.tickets)) or self.tickets[particle] != ticket:
             raise ValueError(f"ticket {ticket} of particle {particle} was told already, or is not of this swarm")
         first = bool(self.completed_at[particle] == NEVER)
@@ -94,6 +79,3 @@ class InFlight:
         """The inverse of `to_dict`; arrays may come as tensors."""
         plain: dict[str, Any] = {k: v.cpu().numpy().copy() if isinstance(v, Tensor) else v for k, v in saved.items()}
         return cls(**{field.name: plain[SAVED_AS.get(field.name, field.name)] for field in fields(cls)})
-
-
-__all__ = ["InFlight"]

@@ -1,4 +1,4 @@
-"""What users hand over, as checked tensors and arrays of the swarm's own memory."""
+"""What users hand over, as checked tensors and arrays of the swarm's own memory; a ValueError says what is wrong."""
 
 from __future__ import annotations
 
@@ -18,21 +18,13 @@ def as_matrix(
     device: torch.device,
     shape: tuple[int, ...] | None = None,
 ) -> Tensor:
-    """A finite (n, D) tensor, a copy of what was given.
-
-    Raises:
-        ValueError: another shape, or values that are not finite.
-    """
+    """A finite (n, D) tensor, a copy of what was given."""
     source = matrix(name, given, shape)
     return take_over(name, source, torch.empty(tuple(source.shape), dtype=dtype, device=device))
 
 
 def matrix(name: str, given: npt.ArrayLike | Tensor, shape: tuple[int, ...] | None = None) -> Tensor | np.ndarray:
-    """What was given as a tensor or an array of shape (n, D); a tensor and an array of real numbers as they are.
-
-    Raises:
-        ValueError: another shape, or complex numbers.
-    """
+    """What was given as a real tensor or array of shape (n, D), not copied if it is one already."""
     if isinstance(given, Tensor):
         given = given.detach()
     elif not isinstance(given, np.ndarray):
@@ -48,11 +40,7 @@ def matrix(name: str, given: npt.ArrayLike | Tensor, shape: tuple[int, ...] | No
 
 
 def take_over(name: str, source: Tensor | np.ndarray, out: Tensor) -> Tensor:
-    """`out`, (n, D), filled block by block with a `matrix` of its shape.
-
-    Raises:
-        ValueError: values that are not finite.
-    """
+    """`out`, (n, D), filled block by block with a `matrix` of its shape, whose values must be finite."""
     for rows, columns in blocks(*out.shape):
         part = source[rows, columns]
         if isinstance(part, np.ndarray):
@@ -66,11 +54,7 @@ def take_over(name: str, source: Tensor | np.ndarray, out: Tensor) -> Tensor:
 
 
 def as_values(given: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
-    """A float64 array of exactly that shape, a copy.
-
-    Raises:
-        ValueError: another shape (nothing is broadcast), or complex numbers.
-    """
+    """A real float64 array of exactly that shape (nothing is broadcast), a copy."""
     if isinstance(given, Tensor):
         given = (given.double() if given.dtype == torch.bfloat16 else given).numpy(force=True)
     if not isinstance(given, np.ndarray):
@@ -88,15 +72,8 @@ def _refuse_complex(name: str, given: Tensor | np.ndarray) -> None:
 
 
 def as_mask(given: npt.ArrayLike | Tensor, count: int) -> Bools:
-    """A boolean array of shape (count,).
-
-    Raises:
-        ValueError: another shape or dtype.
-    """
+    """A boolean array of shape (count,)."""
     mask = np.asarray(given.cpu() if isinstance(given, Tensor) else given)
     if mask.shape != (count,) or mask.dtype != np.bool_:
         raise ValueError(f"dropped must be {count} booleans, got shape {mask.shape} of {mask.dtype}")
     return mask
-
-
-__all__ = ["as_mask", "as_matrix", "as_values", "matrix", "take_over"]

@@ -52,56 +52,41 @@ class Optimizer(Protocol):
         """
 
     def stop(self) -> dict[str, float]:
-        """Reasons to stop with the values that gave them; empty while the search should go on."""
+        """Reasons to stop with the values that triggered them; empty to continue."""
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resume needs: tensors, numbers and strings."""
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go back to a saved state, to the bit."""
+        """Restore a saved state, bit for bit."""
 
 
 @runtime_checkable
 class ParticleOptimizer(Optimizer, Protocol):
-    """An `Optimizer` of particles, which may also move one by one, and whose state can be saved: `Swarm`."""
+    """An `Optimizer` of particles, which may also move one by one, and whose state can be saved: `Swarm`.
+
+    Its properties are those of `Swarm`.
+    """
 
     @property
-    def iteration(self) -> int:
-        """Rounds told after the first."""
-
+    def iteration(self) -> int: ...
     @property
-    def rounds(self) -> int:
-        """Rounds told, the first one included."""
-
+    def rounds(self) -> int: ...
     @property
-    def evaluations(self) -> int:
-        """Values told."""
-
+    def evaluations(self) -> int: ...
     @property
-    def positions(self) -> Tensor:
-        """(N, D)."""
-
+    def positions(self) -> Tensor: ...
     @property
-    def velocities(self) -> Tensor:
-        """(N, D)."""
-
+    def velocities(self) -> Tensor: ...
     @property
-    def personal_bests(self) -> Tensor:
-        """Each particle's best position, (N, D)."""
-
+    def personal_bests(self) -> Tensor: ...
     @property
-    def personal_best_values(self) -> npt.NDArray[np.float64]:
-        """Their values, (N,)."""
-
+    def personal_best_values(self) -> npt.NDArray[np.float64]: ...
     @property
-    def worst(self) -> Point:
-        """The worst point told so far."""
+    def worst(self) -> Point: ...
 
     def ask_one(self) -> Any:
         """A ticket for the next position to evaluate, None while every particle waits for a value."""
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to one file."""
-
-
-__all__ = ["Optimizer", "ParticleOptimizer", "Point"]

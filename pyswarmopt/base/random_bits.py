@@ -22,11 +22,7 @@ Fill = Callable[[np.uint64, npt.NDArray[np.uint64]], None]
 def split_mix(at: np.uint64, out: npt.NDArray[np.uint64]) -> None:
     """The next numbers of SplitMix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators").
 
-    Each number follows from its place in the stream alone, so it vectorises.
-
-    Args:
-        at: state, the place in the stream times GAMMA.
-        out: filled with the numbers, one-dimensional.
+    Each number follows from its place in the stream alone, so it vectorises. `at` is that place times GAMMA.
     """
     out[...] = np.arange(1, len(out) + 1, dtype=np.uint64)
     out *= GAMMA
@@ -38,10 +34,7 @@ def split_mix(at: np.uint64, out: npt.NDArray[np.uint64]) -> None:
 
 
 class RandomBits:
-    """A stream of 16-bit numbers, four from each number of `split_mix`.
-
-    Args:
-        generator: a CPU generator; the place where the stream begins is drawn from it.
+    """A stream of 16-bit numbers, four from each of `split_mix`; where it begins is drawn from a CPU generator.
 
     Example:
         >>> bits = RandomBits(torch.Generator().manual_seed(0))
@@ -80,6 +73,3 @@ class RandomBits:
         bits = cls(torch.Generator())
         bits.at = state.cpu().numpy().view(np.uint64)[0]
         return bits
-
-
-__all__ = ["FULL_SCALE", "RandomBits", "split_mix"]

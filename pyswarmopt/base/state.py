@@ -32,60 +32,33 @@ IN_FLIGHT = "flights."  # prefix of the fields of `State.in_flight`
 
 @dataclass
 class State:
-    """State of a swarm of N particles in D dimensions.
+    """State of a swarm of N particles in D dimensions; g and w are the first particle until a finite value was seen."""
 
-    Attributes:
-        positions: x, (N, D).
-        velocities: v, (N, D).
-        best_positions: p, each particle's personal best, (N, D).
-        leader_position: g, the best position of the present population, (D,). The first particle until a finite value
-            was seen.
-        best_position: the best position of all, (D,); the leader's, unless an earlier population found a better one.
-        worst_position: w, the worst position of all, (D,). The first particle until a finite value was seen.
-        costs: cost of each particle's latest evaluation, (N,); NaN until it was evaluated.
-        best_costs: cost at p, (N,); +inf until a finite value was seen.
-        stagnation: iterations since each particle's p changed or it was restarted, (N,).
-        arrived: which values of a round evaluated by tickets are in, (N,).
-        incoming: those values as costs, (N,).
-        leader_cost: cost at g.
-        leader_stagnation: iterations since g changed.
-        best_cost: cost at the best of all.
-        best_stagnation: iterations since the best of all changed.
-        worst_cost: cost at w.
-        generation: completed rounds of evaluations; the first one is that of the starting positions.
-        born: the generation that evaluates the starting positions of the present population: 0, or that of the latest
-            restart of the whole swarm.
-        evaluations: completed evaluations, not counting dropped particles.
-        pending: positions were handed out and their values are not in yet.
-        maximize: whether the user's values are negated costs.
-        memory: what parts of the recipe remember from move to move, by name, such as the links of a random topology. An
-            entry is replaced, never edited. Cleared when the whole swarm restarts.
-        in_flight: the pending evaluations of particles that move asynchronously; None if they move together.
-    """
-
-    positions: Tensor
-    velocities: Tensor
-    best_positions: Tensor
-    leader_position: Tensor
-    best_position: Tensor
-    worst_position: Tensor
-    costs: Floats
-    best_costs: Floats
-    stagnation: Ints
-    arrived: Bools
-    incoming: Floats
-    leader_cost: float = math.inf
-    leader_stagnation: int = 0
-    best_cost: float = math.inf
-    best_stagnation: int = 0
-    worst_cost: float = -math.inf
-    generation: int = 0
-    born: int = 0
-    evaluations: int = 0
-    pending: bool = False
-    maximize: bool = False
+    positions: Tensor  # x, (N, D)
+    velocities: Tensor  # v, (N, D)
+    best_positions: Tensor  # p, the personal bests, (N, D)
+    leader_position: Tensor  # g, the best position of the present population, (D,)
+    best_position: Tensor  # the best of all, (D,): the leader's, unless an earlier population found a better one
+    worst_position: Tensor  # w, the worst of all, (D,)
+    costs: Floats  # of each particle's latest evaluation, (N,); NaN until it was evaluated
+    best_costs: Floats  # at p, (N,); +inf until a finite value was seen
+    stagnation: Ints  # iterations since each particle's p changed or it was restarted, (N,)
+    arrived: Bools  # which values of a round evaluated by tickets are in, (N,)
+    incoming: Floats  # those values as costs, (N,)
+    leader_cost: float = math.inf  # at g
+    leader_stagnation: int = 0  # iterations since g changed
+    best_cost: float = math.inf  # at the best of all
+    best_stagnation: int = 0  # iterations since the best of all changed
+    worst_cost: float = -math.inf  # at w
+    generation: int = 0  # completed rounds of evaluations, that of the starting positions included
+    born: int = 0  # the generation that evaluates the starting positions of the present population
+    evaluations: int = 0  # completed, not counting dropped particles
+    pending: bool = False  # positions were handed out and their values are not in yet
+    maximize: bool = False  # the user's values are negated costs
+    # What parts of the recipe remember from move to move, such as the links of a random topology. An entry is replaced,
+    # never edited. Cleared when the whole swarm restarts.
     memory: dict[str, Tensor] = field(default_factory=dict)
-    in_flight: InFlight | None = None
+    in_flight: InFlight | None = None  # pending evaluations of particles that move asynchronously
 
     @classmethod
     def start(cls, positions: Tensor, velocities: Tensor, maximize: bool, storage: Storage = IN_MEMORY) -> State:
@@ -144,11 +117,7 @@ class State:
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any], own: Callable[[Tensor], Tensor]) -> State:
-        """The inverse of `to_dict`.
-
-        Args:
-            saved: the dictionary; other entries are ignored.
-            own: from a saved tensor to the state's own, which may be the same if nobody else changes it.
+        """The inverse of `to_dict`; `own` makes the state's own tensor of a saved one. Other entries are ignored.
 
         Raises:
             ValueError: a field is missing, or of another type or shape.
@@ -175,11 +144,7 @@ class State:
 
 
 def _check(saved: Mapping[str, Any], kinds: dict[str, str]) -> None:
-    """Whether each entry is of the type and shape that it had when it was written.
-
-    Raises:
-        ValueError: one is not.
-    """
+    """Refuse entries that are not of the type and shape that they had when they were written."""
     dtype = getattr(saved["positions"], "dtype", None)
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise ValueError("positions are no floating-point tensor")
@@ -221,5 +186,3 @@ POPULATION = (
     "positions", "velocities", "best_positions", "leader_position", "costs", "best_costs", "stagnation",
     "arrived", "incoming", "leader_cost", "leader_stagnation", "memory",
 )  # fmt: skip
-
-__all__ = ["State", "entries_under"]

@@ -25,9 +25,9 @@ class StorageError(OSError):
 class Storage:
     """Gives memory for large tensors, or files of a folder that are mapped into memory.
 
-    A mapped tensor is one like any other, but its pages belong to the operating system, which writes them to the
-    disk when memory is short and reads them again when they are asked for. Its file has no name, and its room on the
-    disk is free again when the last view of the tensor is gone, or the process, however it ends.
+    The operating system writes the pages of a mapped tensor to the disk when memory is short and reads them again on
+    access. Its file has no name, and its room on the disk is free again when the last view of the tensor is gone, or
+    the process, however it ends.
 
     Args:
         folder: for the files; it must exist. None: memory.
@@ -49,12 +49,7 @@ class Storage:
             self._map(self.folder, 1).close()
 
     def empty(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device | str = "cpu") -> Tensor:
-        """A tensor of that shape whose numbers are still to be set.
-
-        Raises:
-            StorageError: the disk is full, or the like.
-            ValueError: there is no such memory.
-        """
+        """A tensor of that shape whose numbers are still to be set; a ValueError says that there is no such memory."""
         size = math.prod(shape) * dtype.itemsize
         if size > sys.maxsize:
             raise too_large(shape, size)
@@ -100,5 +95,3 @@ def _reserve(descriptor: int, size: int) -> None:
 
 
 IN_MEMORY = Storage()
-
-__all__ = ["IN_MEMORY", "Storage", "StorageError", "too_large"]

@@ -22,6 +22,3 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             raise
         raise SystemExit(complain("the command needs typer and rich: pip install 'pyswarmopt[toy]'")) from None
     raise SystemExit(run(sys.argv[1:] if argv is None else list(argv)))
-
-
-__all__ = ["main"]

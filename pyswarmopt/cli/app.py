@@ -69,6 +69,3 @@ def run(arguments: list[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
     return code if isinstance(code, int) else 0
-
-
-__all__ = ["COMMANDS", "app", "run"]

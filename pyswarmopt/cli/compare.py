@@ -19,13 +19,17 @@ PLOTS = (".png", ".pdf", ".svg")
 
 
 def command(
-    functions: Annotated[list[str], typer.Argument(metavar="FUNCTION...", help="Names of `pyswarmopt list`.")],
-    recipes: Annotated[str, typer.Option(metavar="R,R", help="Recipes, with commas.")] = "constriction,spso2011,clpso",
+    functions: Annotated[
+        list[str], typer.Argument(metavar="FUNCTION...", help="Test functions (see `pyswarmopt list`).")
+    ],
+    recipes: Annotated[
+        str, typer.Option(metavar="R,R", help="Comma-separated recipes.")
+    ] = "constriction,spso2011,clpso",
     dim: Dim = 5,
     particles: Particles = None,
-    max_evals: Annotated[int, typer.Option(min=1, metavar="E", help="Evaluations of each search.")] = 5000,
-    seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Searches of each, seeds 0 to N-1.")] = 15,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Convergence: .png, .pdf or .svg.")] = None,
+    max_evals: Annotated[int, typer.Option(min=1, metavar="E", help="Evaluation budget of each search.")] = 5000,
+    seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Searches of each pair, with seeds 0 to N-1.")] = 15,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Plot the convergence: .png, .pdf or .svg.")] = None,
     as_json: Json = False,
 ) -> None:
     """Compare recipes: median result over seeds with its 95% interval; best medians are marked.
@@ -74,9 +78,7 @@ def _table(outcomes: list[Outcome], dim: int, max_evals: int, seeds: int) -> Non
     table = Table(title=", ".join(title), title_justify="left")
     for heading in ("function", "recipe", "median", "95% interval" if seeds > 5 else "range"):
         table.add_column(heading, justify="left" if heading in ("function", "recipe") else "right")
-    best: dict[str, float] = {}
-    for outcome in outcomes:
-        best[outcome.problem.name] = min(best.get(outcome.problem.name, float("inf")), outcome.median())
+    best = {o.problem.name: min(p.median() for p in outcomes if p.problem is o.problem) for o in outcomes}
     before = ""
     for outcome in outcomes:
         name, median, (low, high) = outcome.problem.name, outcome.median(), outcome.interval()

@@ -13,11 +13,11 @@ from pyswarmopt.cli.terminal import echo
 
 
 def command(
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write it.")] = Path("pso-lesson.html"),
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Output file.")] = Path("pso-lesson.html"),
     open_it: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Write the step-by-step lesson: one page that works without a network, and open it.
+    """Write the step-by-step lesson, one page that works offline, and open it.
 
     Example: pyswarmopt lesson --out lesson.html --no-open
     """
@@ -26,7 +26,7 @@ def command(
     from pyswarmopt.teaching.lesson import page
 
     if out.suffix != ".html":
-        raise ValueError(f"--out {out}: the lesson is a page; let the name end in .html")
+        raise ValueError(f"--out {out}: the lesson is an HTML page; give a name that ends in .html")
     if not out.absolute().parent.is_dir():
         raise ValueError(f"--out {out}: its folder does not exist; create it first")
     text = page()

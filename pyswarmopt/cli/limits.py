@@ -37,11 +37,7 @@ class BoundedCommand(TyperCommand):
     """A command whose integer options have an upper bound, which the message about a larger value names."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse as usual, then refuse what is too large.
-
-        Raises:
-            typer.BadParameter: names the option and its largest value.
-        """
+        """Parse as usual, then refuse what is too large."""
         rest = super().parse_args(ctx, args)
         param: Any
         for param in self.params:
@@ -49,6 +45,3 @@ class BoundedCommand(TyperCommand):
             if isinstance(value, int) and value > most:
                 raise typer.BadParameter(f"{value} is too large; give at most {most}", ctx=ctx, param=param)
         return rest
-
-
-__all__ = ["COUNT", "SEED", "BoundedCommand", "largest"]

@@ -10,20 +10,12 @@ import typer
 DEFAULT = "default"  # recipe=None of `minimize`
 
 Dim = Annotated[int, typer.Option(min=1, metavar="D", help="Dimensions.")]
-Particles = Annotated[int | None, typer.Option(min=1, metavar="N", help="Particles (the recipe's own number).")]
+Particles = Annotated[int | None, typer.Option(min=1, metavar="N", help="Particles (default: the recipe's).")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def known_recipe(name: str) -> str:
-    """The name as the library writes it.
-
-    Raises:
-        ValueError: no such recipe.
-
-    Example:
-        >>> known_recipe("model-swarms")
-        'model_swarms'
-    """
+    """The name as the library writes it: dashes count as underscores."""
     from pyswarmopt.algorithms.registry import RECIPES
 
     names = [DEFAULT, *RECIPES]
@@ -33,6 +25,3 @@ def known_recipe(name: str) -> str:
         hint = f"did you mean {near[0]}?" if near else f"use {', '.join(names)}"
         raise ValueError(f"no recipe is called {name!r}; {hint}")
     return wanted
-
-
-__all__ = ["DEFAULT", "Dim", "Json", "Particles", "known_recipe"]

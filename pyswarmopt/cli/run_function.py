@@ -14,20 +14,20 @@ from pyswarmopt.cli.words import counted
 
 
 def command(
-    function: Annotated[str, typer.Argument(metavar="FUNCTION", help="A name of `pyswarmopt list`.")],
-    recipe: Annotated[str, typer.Option(metavar="R", help="A recipe of `pyswarmopt list`.")] = DEFAULT,
+    function: Annotated[str, typer.Argument(metavar="FUNCTION", help="Test function (see `pyswarmopt list`).")],
+    recipe: Annotated[str, typer.Option(metavar="R", help="Recipe (see `pyswarmopt list`).")] = DEFAULT,
     dim: Dim = 2,
     particles: Particles = None,
-    max_evals: Annotated[int | None, typer.Option(min=1, metavar="E", help="Evaluations (1000 D).")] = None,
-    seed: Annotated[int, typer.Option(metavar="S", help="The same seed gives the same search.")] = 0,
+    max_evals: Annotated[int | None, typer.Option(min=1, metavar="E", help="Evaluation budget (1000 D).")] = None,
+    seed: Annotated[int, typer.Option(metavar="S", help="Random seed.")] = 0,
     animate: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Moving picture: .gif, .mp4 or .html; needs --dim 2.")
+        Path | None, typer.Option(metavar="FILE", help="Write an animation: .gif, .mp4 or .html; needs --dim 2.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Minimise a test function with a swarm.
 
-    Before the name may stand shifted: and rotated:, for an optimum elsewhere and turned axes; nevergrad:NAME takes
+    The prefixes shifted: and rotated: move the optimum and rotate the axes. nevergrad:NAME takes
     one of nevergrad's functions.
 
     Example: pyswarmopt run shifted:rastrigin --recipe spso2011 --seed 1 --animate swarm.html
@@ -37,16 +37,16 @@ def command(
     from pyswarmopt.teaching.functions.problems import problem
 
     chosen = known_recipe(recipe)
-    asked = problem(function, dim, seed)
+    task = problem(function, dim, seed)
     if animate is not None:
         from pyswarmopt.inspect.plot.animation import check_target
 
         check_target(animate)
         if dim != 2:
-            raise ValueError(f"--animate {animate}: shows two dimensions; leave out --dim {dim}")
+            raise ValueError(f"--animate {animate}: an animation shows two dimensions; remove --dim {dim}")
     result = minimize(
-        asked.function,
-        asked.bounds,
+        task.function,
+        task.bounds,
         recipe=None if chosen == DEFAULT else chosen,
         population=particles,
         max_evals=max_evals or 1000 * dim,
@@ -54,22 +54,22 @@ def command(
         history="iteration" if animate is None else "particles",
     )
     if as_json:
-        told = {
+        found = {
             "function": function,
             "recipe": chosen,
             "dim": dim,
             "seed": seed,
             "x": result.x.tolist(),
             "value": result.fun,
-            "optimum": asked.optimum,
+            "optimum": task.optimum,
             "evaluations": result.nfev,
             "iterations": result.nit,
             "stop": result.stop,
             "animation": None if animate is None else str(animate),
         }
-        typer.echo(json.dumps(told))
+        typer.echo(json.dumps(found))
     else:
-        above = "" if asked.optimum is None else f", {result.fun - asked.optimum:.3g} above the optimum"
+        above = "" if task.optimum is None else f", {result.fun - task.optimum:.3g} above the optimum"
         echo(f"{function}, {counted(dim, 'dimension')}, {chosen}, seed {seed}: {result.fun:.6g}{above}")
         place = ", ".join(f"{x:.6g}" for x in result.x[:10]) + (", ..." if dim > 10 else "")
         echo(f"at ({place}) after {counted(result.nfev, 'evaluation')}: {result.message}")
@@ -78,6 +78,6 @@ def command(
     if animate is not None:
         from pyswarmopt.inspect.plot import animate as film
 
-        film(result, animate, asked.function, asked.bounds, title=f"{function}, {chosen}")
+        film(result, animate, task.function, task.bounds, title=f"{function}, {chosen}")
         if not as_json:
             echo(f"wrote {animate}")

@@ -20,9 +20,11 @@ SHEETS = ("all", "functions", "recipes")
 
 
 def command(
-    what: Annotated[str, typer.Argument(metavar="[functions|recipes|NAME]", help="All, a kind, or one.")] = "all",
+    what: Annotated[
+        str, typer.Argument(metavar="[functions|recipes|NAME]", help="All, one kind, or one entry.")
+    ] = "all",
     pictures: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write a picture of each function of two coordinates.")
+        Path | None, typer.Option(metavar="DIR", help="Plot each two-dimensional function into this folder.")
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -44,6 +44,3 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
             os._exit(INTERRUPTED)
         place = place.f_back
     raise KeyboardInterrupt
-
-
-__all__ = ["INTERRUPTED", "pyswarmopt", "swarm_llm"]

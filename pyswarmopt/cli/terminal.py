@@ -88,12 +88,7 @@ def echo(text: str = "", err: bool = False, end: str = "\n") -> None:
 
 
 def complain(text: str, arguments: Sequence[str] = ()) -> int:
-    """Print the one line that says what is wrong with the input; the exit code for that.
-
-    Args:
-        text: the message.
-        arguments: the command line, whose long values are cut in the message.
-    """
+    """Print the one line that says what is wrong with the input, long values of the command line cut; the exit code."""
     values = [part for argument in arguments for part in (argument, argument.partition("=")[2])]
     echo(f"error: {one_line(text, values)}", err=True)
     return 2
@@ -126,11 +121,7 @@ def tame_warnings() -> None:
 
 
 def open_console(**options: Any) -> Console:
-    """A Rich console that shows unsafe characters as escapes, in tables and progress displays, too.
-
-    Args:
-        options: of `rich.console.Console`.
-    """
+    """A Rich console that shows unsafe characters as escapes, in tables and progress displays, too."""
     from rich.console import Console, RenderableType
     from rich.segment import Segment
     from rich.text import Text
@@ -144,6 +135,3 @@ def open_console(**options: Any) -> Console:
                 yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
     return Visible(**options)
-
-
-__all__ = ["LIMIT", "complain", "cut", "echo", "one_line", "open_console", "tame_warnings", "unreadable", "visible"]

@@ -11,6 +11,3 @@ def counted(number: int, noun: str) -> str:
         ('1 expert', '1200 items')
     """
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-__all__ = ["counted"]

@@ -16,11 +16,7 @@ from pyswarmopt.base.state import State
 def remember_one(state: State, i: int, cost: float, first: bool) -> None:
     """Take in the cost of particle i: update p, g, w, its stagnation count, and after N costs those of the swarm.
 
-    Args:
-        state: an asynchronous swarm.
-        i: the particle, whose evaluation has just been completed.
-        cost: one that is not finite counts as the worst possible and never becomes p, g or w.
-        first: this is its starting position, so that it cannot have stagnated.
+    A cost that is not finite counts as the worst possible. The first one, at its starting position, is no stagnation.
     """
     finite = math.isfinite(cost)
     improved = finite and cost < state.best_costs[i]
@@ -54,6 +50,3 @@ def _end_round(state: State, in_flight: InFlight) -> None:
         state.best_stagnation += 1
     state.generation += 1
     in_flight.begin_round(state.leader_cost, state.best_cost)
-
-
-__all__ = ["remember_one"]

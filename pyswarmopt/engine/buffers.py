@@ -13,7 +13,8 @@ from torch import Tensor
 
 from pyswarmopt.base.state import State
 from pyswarmopt.base.storage import IN_MEMORY, Storage
-from pyswarmopt.engine.reference import Arrays, tensors
+from pyswarmopt.engine.reference import tensors
+from pyswarmopt.parts.velocity import Snapshot
 
 Loan = tuple[Tensor, Callable[[], np.ndarray | None]]  # what was lent, and the array that exists while it is in use
 
@@ -25,12 +26,9 @@ FEW_NUMBERS = 2**12  # up to which a comparison in Python beats one in torch
 class Lender:
     """Hands out an array without copying it, and reuses a buffer that has no other reference for the next one.
 
-    What was lent stays as it is for as long as somebody refers to it, or to a view of it: the next array then goes to
-    other memory, if possible to that of the one before the last. An ask, evaluate, tell loop so has two arrays of
-    positions that take turns, and no fresh memory, which costs more to map than to fill.
-
-    Args:
-        storage: where that other memory comes from.
+    What was lent does not change while there is a reference to it or to a view of it: the next array then goes to other
+    memory, if possible to that of the one before the last. An ask, evaluate, tell loop so alternates between two arrays
+    of positions and needs no fresh memory, which costs more to map than to fill.
     """
 
     def __init__(self, storage: Storage = IN_MEMORY) -> None:
@@ -52,11 +50,7 @@ class Lender:
             self._former = self._like(x), lambda: None
 
     def buffer_after(self, x: Tensor) -> Tensor:
-        """Memory for the array after x: that of x unless a loan of it is in use.
-
-        Raises:
-            StorageError: the disk is full; everything is as it was.
-        """
+        """Memory for the array after x: that of x unless a loan of it is in use. A full disk changes nothing."""
         lent, former = self._lent, self._former
         if lent is None or lent[0] is not x or lent[1]() is None:
             self._lent = None
@@ -73,10 +67,6 @@ class Lender:
 class Buffers:
     """What the backends keep of a state's memory from move to move.
 
-    Args:
-        state: the swarm.
-        storage: where its large tensors are.
-
     Attributes:
         in_numpy: whether NumPy can work on the tensors: those on the CPU, of a dtype that it has.
         plain: whether each array is contiguous; known after `arrays`.
@@ -90,14 +80,14 @@ class Buffers:
     def renew(self) -> None:
         """Forget everything about a former population."""
         self._viewed: tuple[Any, ...] = (None,) * 5  # the tensors of which `_arrays` are views
-        self._arrays: Arrays
+        self._arrays: Snapshot
         self.plain = False
         self._copied: tuple[Tensor | None, npt.NDArray[Any]] = None, np.empty(0)
         self._lender = Lender(self._storage)
         self._lender.reserve(self._state.positions)
         self.arrays()  # the views of the former population would keep its memory
 
-    def arrays(self) -> Arrays:
+    def arrays(self) -> Snapshot:
         """The large arrays, in NumPy if possible; kept, since making views costs as much as using them."""
         st = self._state
         if not self.in_numpy:
@@ -112,7 +102,7 @@ class Buffers:
         ):
             self._viewed = st.positions, st.velocities, st.best_positions, st.leader_position, st.worst_position
             x, v, p, g, w = (tensor.numpy() for tensor in self._viewed)
-            self._arrays = Arrays(x, v, p, g[None], w[None])
+            self._arrays = Snapshot(x, v, p, g[None], w[None])
             self.plain = all(array.flags.c_contiguous for array in self._arrays)
         return self._arrays
 
@@ -142,6 +132,3 @@ class Buffers:
         buffer = self.for_next()
         if buffer is not self._state.positions:
             self._state.positions = buffer.copy_(self._state.positions)
-
-
-__all__ = ["NUMPY_DTYPES", "Buffers", "Lender"]

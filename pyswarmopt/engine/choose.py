@@ -17,10 +17,9 @@ from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.state import Bools, Floats, State, entries_under
 from pyswarmopt.base.storage import IN_MEMORY, Storage
 from pyswarmopt.engine import chunked, compiled, reference
-from pyswarmopt.engine.asynchronous import remember_one
 from pyswarmopt.engine.buffers import Buffers
 from pyswarmopt.engine.numba.loader import Compiler, Loops
-from pyswarmopt.engine.random_factors import Factors, check_saved
+from pyswarmopt.engine.random_factors import FACTORS, Factors
 from pyswarmopt.parts import boundary
 from pyswarmopt.parts.boundary import Box
 from pyswarmopt.parts.topology import Global
@@ -29,23 +28,13 @@ from pyswarmopt.parts.velocity import BlockRule, Snapshot
 SMALL = 2**12  # numbers in a swarm, up to which all factors are drawn before the move
 ONE_BLOCK = [chunked.WHOLE]
 COMPILED_FROM = 2**17  # numbers in a swarm, from which on it pays to load the loops for it alone
-FACTORS = "factors."  # prefix of the random factors in a saved state
 COMPILER = Compiler()  # of this process: its swarms share the loops, and the count of moves after which these pay
 
 
 class Update:
-    """The update of one swarm.
+    """The update of one swarm, whose state is changed in place.
 
-    Args:
-        recipe: the algorithm.
-        state: the swarm, which is changed in place.
-        box: the bounds, if there are any.
-        generator: the swarm's CPU generator.
-        storage: where large tensors are.
-        saved: a saved state whose random `factors` are used up first.
-
-    Attributes:
-        buffers: the memory of the state.
+    The random `factors` of a saved state are used up first. `buffers` is the memory of the state.
     """
 
     def __init__(
@@ -121,7 +110,7 @@ class Update:
         return loops if self.buffers.plain else None
 
     def move_one(self, i: int) -> None:
-        """Move particle i alone; the schedules are at the move that the present round stands for."""
+        """Move particle i alone, with the schedules at the move of the present round."""
         alone = Factors(self._generator, compiler=COMPILER, most_moves=1)
         reference.move(self._state, self._recipe, alone, self._generator, self._box, slice(i, i + 1))
 
@@ -141,16 +130,10 @@ class Update:
                 return
         reference.remember(st, self._recipe, at, costs, evaluated)
 
-    def remember_one(self, i: int, cost: float, first: bool) -> None:
-        """Take in the cost of particle i; see `asynchronous.remember_one`."""
-        remember_one(self._state, i, cost, first)
-
     def revalue(self, best_costs: Floats, best_cost: float) -> None:
-        """Replace the costs at p, and let g and the best of all follow.
+        """Replace the costs at p, (N,), finite or +inf; g and the best of all follow.
 
-        Args:
-            best_costs: (N,) costs at p, finite or +inf; the state owns them from now on.
-            best_cost: cost at the best of all, if no p is there any more and none is better.
+        `best_cost` is that of the best of all if no p is there any more and none is better.
         """
         st, i = self._state, int(best_costs.argmin())
         st.best_costs, st.leader_cost = best_costs, float(best_costs[i])
@@ -184,22 +167,9 @@ class Update:
         x, v = (self._storage.empty((count, like.shape[1]), like.dtype, like.device) for _ in range(2))
         self._recipe.populate(None, x, self._bounds, self._generator)
         self._recipe.launch(x, v, self._bounds, self._generator)
-        if st.in_flight is not None and st.in_flight.pending.any():  # the draw counts: runs repeat to the bit
+        if st.in_flight is not None and st.in_flight.pending.any():  # the draw above counts, for repeatable runs
             st.in_flight.paused = True
             return
         st.repopulate(State.start(x, v, st.maximize, self._storage))
         self.buffers.renew()
         self._factors.forget()
-
-
-def check_factors(saved: Mapping[str, Any], state: State, recipe: Recipe) -> None:
-    """Check the random factors of a saved state before it is loaded.
-
-    Raises:
-        ValueError: they are those of another swarm or recipe.
-    """
-    n, dim = state.positions.shape
-    check_saved(entries_under(FACTORS, saved), (n, dim), getattr(recipe.velocity, "sum", None))
-
-
-__all__ = ["COMPILER", "Update", "check_factors"]

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pyswarmopt.base.blocks import BLOCK, EVERY
+from pyswarmopt.base.blocks import BLOCK as BLOCK  # re-exported: `choose` reads it here
+from pyswarmopt.base.blocks import EVERY
 from pyswarmopt.base.state import Ints
 from pyswarmopt.engine.random_factors import FEW_COORDINATES, Factors
 from pyswarmopt.parts.boundary import Boundary, Box
@@ -26,39 +27,21 @@ Block = tuple[slice, slice]  # rows and columns
 
 
 class Move(NamedTuple):
-    """One move of a swarm, for the backends that work on NumPy arrays.
-
-    Attributes:
-        rule: the velocity rule.
-        s: the swarm, whole; v becomes the new velocities. With informants, g is p.
-        informants: index of each particle's attractor among the rows of g, (N,); None: g is (1, D) or (N, D).
-        coefficients: (terms, N, D or 1), as `Factors` gives them.
-        step: step length.
-        out: receives the new positions; may be x.
-        box: the bounds, if there are any.
-        boundary: what to do at them.
-        generator: a CPU generator for the boundary.
-    """
+    """One move of a swarm, for the backends that work on NumPy arrays."""
 
     rule: BlockRule
-    s: Snapshot
-    informants: Ints | None
-    coefficients: npt.NDArray[Any]
+    s: Snapshot  # the swarm, whole; v receives the new velocities; with informants, g is p
+    informants: Ints | None  # index of each particle's attractor among the rows of g, (N,); None: g is (1, D) or (N, D)
+    coefficients: npt.NDArray[Any]  # (terms, N, D or 1), as `Factors` gives them
     step: float
-    out: npt.NDArray[Any]
+    out: npt.NDArray[Any]  # receives the new positions; may be x
     box: Box | None
     boundary: Boundary
-    generator: torch.Generator
+    generator: torch.Generator  # for the boundary
 
 
 def move(m: Move, factors: Factors | None, cut: Sequence[Block]) -> None:
-    """Make the move.
-
-    Args:
-        m: the move.
-        factors: gives the factors per coordinate for each block; None: the coefficients hold them.
-        cut: the blocks.
-    """
+    """Make the move; `factors` gives each block's factors per coordinate, if the coefficients do not hold them."""
     for block in cut:
         s, c, target = _whole(m) if block == WHOLE else _part(m, block)
         if factors is not None:
@@ -151,6 +134,3 @@ def contain(m: Move, x: Any, v: Any, columns: slice) -> None:
     row_x, row_v = (torch.from_numpy(flat[outside][None]) for flat in (flat_x, flat_v))
     new_x, new_v = m.boundary(row_x, row_v, box, m.generator)
     flat_x[outside], flat_v[outside] = new_x[0].numpy(), new_v[0].numpy()
-
-
-__all__ = ["BLOCK", "WHOLE", "Block", "Move", "blocks_of", "contain", "move"]

@@ -63,15 +63,7 @@ def _rows(n: int, of: int) -> Ints:
 
 
 def large_move(loops: Loops, m: Move, places: Places, factors: Factors | None, cut: Sequence[Block]) -> None:
-    """Move a large swarm.
-
-    Args:
-        loops: the compiled loops.
-        m: the move.
-        places: which term has which direction.
-        factors: gives the factors per coordinate; None if there are none.
-        cut: the blocks, in the order of their random numbers.
-    """
+    """Move a large swarm, in blocks in the order of their random numbers; `factors` gives those per coordinate."""
     x, v, p, g, w = m.s
     n, kinds = len(x), np.flatnonzero(places >= 0).tolist()
     informants = _rows(n, len(g)) if m.informants is None else m.informants
@@ -99,6 +91,3 @@ def large_move(loops: Loops, m: Move, places: Places, factors: Factors | None, c
         new_x, new_v = m.out[cut[block]].copy(), v[cut[block]].copy()
         contain(m, new_x, new_v, cut[block][1])
         m.out[cut[block]], v[cut[block]] = new_x, new_v
-
-
-__all__ = ["large_move", "places_of", "small_move"]

@@ -16,25 +16,21 @@ from torch import Tensor
 
 from pyswarmopt.base.checkpoint import check
 from pyswarmopt.base.random_bits import FULL_SCALE, RandomBits, split_mix
+from pyswarmopt.base.state import entries_under
 from pyswarmopt.engine.numba.loader import Compiler
 from pyswarmopt.parts.velocity import SumOfTerms
 
 MOST_MOVES = 64  # drawn for at once
 MOST_NUMBERS = 2**15  # in the coefficients of those moves, which are to fit a cache
 FEW_COORDINATES = 16  # up to which operands of one shape are multiplied in a third of the time of a broadcast
+FACTORS = "factors."  # prefix of the random factors in a saved state
 
 
 class Factors:
     """The coefficients of a sum of terms, move after move; which random numbers they hold: see `SumOfTerms`.
 
-    Args:
-        generator: a CPU generator.
-        dtype: NumPy dtype of the coefficients.
-        compiler: its loops are used once they are loaded.
-        most_moves: how many moves are drawn for at once, at most.
-
-    Attributes:
-        bits: the stream of the factors per coordinate; None before the first one is needed.
+    The loops of `compiler` are used once they are loaded; at most `most_moves` moves are drawn at once. `bits` is the
+    stream of the factors per coordinate, None before the first one is needed.
     """
 
     def __init__(
@@ -56,14 +52,8 @@ class Factors:
     def next(self, rule: SumOfTerms, shape: tuple[int, int], move: int, whole: bool = True) -> npt.NDArray[Any]:
         """Coefficients of the next move: weights times random factors, divided by C where the rule normalises.
 
-        Args:
-            rule: the sum of terms.
-            shape: (N, D).
-            move: number of the move.
-            whole: include the factors per coordinate; without them the caller takes those by `per_block`.
-
-        Returns:
-            (terms, N, D), or (terms, N, 1) if all coordinates have the same.
+        (terms, N, D), or (terms, N, 1) if all coordinates have the same, as without `whole`: then the factors per
+        coordinate are left to `per_block`.
         """
         if self._used == len(self._scalars):
             self._draw(rule, shape, whole)
@@ -85,7 +75,7 @@ class Factors:
         return list(rule.normalised(np.stack(np.broadcast_arrays(*found)))) if rule.normalise else found
 
     def forget(self) -> None:
-        """Discard what was drawn ahead: another population draws anew."""
+        """Discard what was drawn ahead, for another population."""
         self._scalars, self._numbers, self._used, self._made = np.empty((0, 0, 0)), None, 0, None
 
     @property
@@ -153,7 +143,7 @@ class Factors:
         return saved
 
     def load(self, saved: Mapping[str, Tensor]) -> None:
-        """Go on from a saved `state`; from an empty one draw anew."""
+        """Continue from a saved `state`; an empty one discards what was drawn ahead."""
         self.forget()
         self.bits = None
         if not saved:
@@ -166,17 +156,9 @@ class Factors:
             self._numbers = self.bits.take_each(count, tuple(shape), self._fill) if count else None
 
 
-def check_saved(saved: Mapping[str, Tensor], shape: tuple[int, int], rule: SumOfTerms | None) -> None:
-    """Check a saved state of `Factors` before it is loaded.
-
-    Args:
-        saved: the state; it may be empty.
-        shape: (N, D).
-        rule: the sum of terms that is to use the factors, if the recipe has one.
-
-    Raises:
-        ValueError: the state of another swarm's or recipe's factors.
-    """
+def check_factors(state: Mapping[str, Any], shape: tuple[int, ...], rule: SumOfTerms | None) -> None:
+    """Refuse the random factors in a swarm's saved state if they do not fit N, D and the recipe's sum of terms."""
+    saved = entries_under(FACTORS, state)
     if not saved:
         return
     check(saved, {"scalars": (torch.float64, "mnk"), "used": (torch.int64, "")})
@@ -190,9 +172,5 @@ def check_saved(saved: Mapping[str, Tensor], shape: tuple[int, int], rule: SumOf
         if ahead and not (ahead[0] == moves and ahead[2:] == list(shape) and 0 < ahead[1] < MOST_NUMBERS):
             raise ValueError("the random factors are those of another swarm")
     scalars, elements = (0, 0) if rule is None else (len(rule.per_particle), len(rule.per_coordinate))
-    other = rule is None and (moves or ahead)
-    if other or (moves and kinds != scalars) or (ahead and ahead[1] != elements):
+    if (rule is None and (moves or ahead)) or (moves and kinds != scalars) or (ahead and ahead[1] != elements):
         raise ValueError("the random factors are those of another recipe")
-
-
-__all__ = ["FEW_COORDINATES", "Factors", "check_saved"]

@@ -4,14 +4,14 @@ Notation: x positions, v velocities, p personal bests, g the best and w the wors
 better. The values of all symbols: `algorithms.model_swarms`; the terms d_k of the velocity: `parts.velocity`.
 
 This backend moves swarms on a GPU, in bfloat16 or with terms that look at the whole swarm, and single particles. The
-others, `chunked` and `compiled`, give the same numbers to the bit.
+others, `chunked` and `compiled`, give the same numbers bit for bit.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -29,20 +29,10 @@ from pyswarmopt.parts.velocity import BlockRule, Snapshot
 ONE = np.array(1)  # added in a third of the time of a Python number
 
 
-class Arrays(NamedTuple):
-    """x, v, p, (N, D), and the rows g and w, (1, D): a state's tensors, or NumPy arrays on the same memory."""
-
-    x: Any
-    v: Any
-    p: Any
-    g: Any
-    w: Any
-
-
-def tensors(state: State) -> Arrays:
-    """The large arrays of a state as they are."""
+def tensors(state: State) -> Snapshot:
+    """The large arrays of a state as they are; g and w are rows, (1, D)."""
     rows = (tensor.unsqueeze(0) for tensor in (state.leader_position, state.worst_position))
-    return Arrays(state.positions, state.velocities, state.best_positions, *rows)
+    return Snapshot(state.positions, state.velocities, state.best_positions, *rows)
 
 
 # ---- steps 1 and 2: move ----
@@ -57,18 +47,10 @@ def move(
     rows: slice = EVERY,
     out: Tensor | None = None,
 ) -> None:
-    """Move particles on the p, g and w of the previous iteration.
+    """Move some particles, the rows, on the p, g and w of the previous iteration.
 
-    ``v <- (1/C) sum_k r_k phi_k d_k``, in the paper over d = v, p - x, g - x and x - w, and ``x <- x + lambda v``.
-
-    Args:
-        state: the swarm after an evaluation.
-        recipe: the algorithm.
-        factors: the coefficients of coming moves; None: drawn for this move alone.
-        generator: a CPU generator.
-        box: the bounds, if there are any; the paper has none.
-        rows: the particles that move.
-        out: receives the new positions; default: in place.
+    ``v <- (1/C) sum_k r_k phi_k d_k``, in the paper over d = v, p - x, g - x and x - w, and ``x <- x + lambda v``. The
+    coefficients are drawn for this move alone unless `factors` has them; the new positions go to `out`, or in place.
     """
     k, rule = max(state.age - 1, 0), recipe.velocity
     lambda_k = recipe.schedule(k)  # lambda after k times lambda <- phi_lambda lambda
@@ -110,17 +92,11 @@ def _some(array: Tensor, rows: slice) -> Tensor:
 # ---- step 2: evaluate and remember ----
 
 
-def remember(state: State, recipe: Recipe, at: Arrays, costs: Floats, evaluated: Bools | None = None) -> None:
-    """Take in the costs of one iteration: p, g and w change on strict improvement only.
+def remember(state: State, recipe: Recipe, at: Snapshot, costs: Floats, evaluated: Bools | None = None) -> None:
+    """Take in the costs at x, (N,), which the state owns from now on: p, g and w change on strict improvement only.
 
-    A cost that is not finite counts as the worst possible and never becomes p, g or w.
-
-    Args:
-        state: the swarm.
-        recipe: says what becomes of dropped particles, and which of equally bad new worsts counts.
-        at: the arrays of the state.
-        costs: (N,) costs at x; the state owns them from now on.
-        evaluated: (N,) mask of the particles that were not dropped; None: all were evaluated.
+    A cost that is not finite counts as the worst possible and never becomes p, g or w. `evaluated` is a mask, (N,), of
+    the particles that were not dropped; None: all.
     """
     counted: Bools | None = None
     if evaluated is not None:
@@ -145,7 +121,7 @@ def remember(state: State, recipe: Recipe, at: Arrays, costs: Floats, evaluated:
 
 
 def remember_extremes(
-    state: State, recipe: Recipe, at: Arrays, best: tuple[Floats, Any], worst: tuple[Floats, Any]
+    state: State, recipe: Recipe, at: Snapshot, best: tuple[Floats, Any], worst: tuple[Floats, Any]
 ) -> None:
     """Update g, the best of all and w, given costs with the index of the lowest one, and of the highest one."""
     costs, i = best
@@ -170,7 +146,7 @@ def remember_extremes(
 # ---- step 3: restart; step 4: stop ----
 
 
-def send_back(state: State, at: Arrays, rows: Bools) -> None:
+def send_back(state: State, at: Snapshot, rows: Bools) -> None:
     """x <- p, v <- 0 for some particles, (N,) mask: those whose p has not changed for c_r iterations."""
     copy_rows(at.p, at.x, rows)
     copy_rows(ZERO, at.v, rows)
@@ -179,6 +155,3 @@ def send_back(state: State, at: Arrays, rows: Bools) -> None:
 def stop(state: State, recipe: Recipe) -> dict[str, float]:
     """The recipe's reasons to stop, g unchanged for c iterations or K iterations in the paper, with their values."""
     return stopping.reasons(recipe.stop, state)
-
-
-__all__ = ["Arrays", "move", "remember", "remember_extremes", "send_back", "stop", "tensors"]

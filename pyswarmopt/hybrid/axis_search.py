@@ -26,13 +26,7 @@ STEPS = 400  # points on each axis
 
 @dataclass
 class SeparabilityTest(Phase):
-    """Exchanges coordinates between the best point and a random one; five points.
-
-    Attributes:
-        x: the best point, (D,).
-        cost: at x.
-        separable: the answer.
-    """
+    """Exchanges coordinates between x, the best point, (D,), and a random one; five points."""
 
     x: Floats
     cost: float
@@ -60,19 +54,12 @@ class SeparabilityTest(Phase):
 
 @dataclass
 class AxisSearch(Phase):
-    """One search along each axis through x, all at once: a batch has a point on each, or on as many as fit in.
+    """One search along each axis through x, all at once: a batch has a point on each, or on as many as fit in."""
 
-    Attributes:
-        x: the start, (D,); then the best coordinates put together.
-        cost: at x, by what the axes gained.
-        points: on each axis, ascending.
-        values: the part of the cost that belongs to that axis at those points, up to a constant.
-    """
-
-    x: Floats
-    cost: float
-    points: list[list[float]] = field(default_factory=list, init=False)
-    values: list[list[float]] = field(default_factory=list, init=False)
+    x: Floats  # the start, (D,); then the best coordinates put together
+    cost: float  # at x, by what the axes gained
+    points: list[list[float]] = field(default_factory=list, init=False)  # on each axis, ascending
+    values: list[list[float]] = field(default_factory=list, init=False)  # that axis' part of the cost there
     coordinates: Floats = field(default_factory=lambda: NONE, init=False)
     searched: int = field(default=0, init=False)  # points on the axes
 
@@ -169,6 +156,3 @@ def _refined(t: Floats, v: Floats) -> float | None:
         wider = right if right - middle > middle - left else left  # to know the other side as well
         return float(middle + 0.1 * (wider - middle))
     return float(vertex)
-
-
-__all__ = ["AxisSearch", "CheckedAxisSearch", "SeparabilityTest"]

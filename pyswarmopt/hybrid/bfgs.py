@@ -31,15 +31,9 @@ from pyswarmopt.hybrid.phase import NONE, Floats
 
 @dataclass
 class QuasiNewton(Descent):
-    """Descends from x to a local minimum in the box [0, 1]^D.
+    """One descent."""
 
-    Attributes:
-        x: where to start, (D,); where it stands.
-        cost: at x; infinite while it is not known.
-        newton: measure the Hessian once.
-    """
-
-    newton: bool = True
+    newton: bool = True  # measure the Hessian once
     inverse: Floats = field(default_factory=lambda: NONE, init=False)  # of the Hessian, (D, D)
     scaled: bool = field(default=False, init=False)  # `inverse` knows the size of the curvature
 
@@ -173,6 +167,3 @@ class QuasiNewton(Descent):
         self.mode = "newton" if newton and self.newton else "gradient"
         if self.mode == "newton" or self.failures:
             self.before = NONE
-
-
-__all__ = ["QuasiNewton"]

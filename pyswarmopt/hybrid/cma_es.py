@@ -22,12 +22,7 @@ TRIVIAL_RANGE = 1e-16  # of the costs, as a share of their range in the first it
 
 
 def default_population(dim: int) -> int:
-    """lambda = 4 + floor(3 ln D), table 1.
-
-    Example:
-        >>> default_population(20)
-        12
-    """
+    """lambda = 4 + floor(3 ln D), table 1."""
     return 4 + int(3 * math.log(dim))
 
 
@@ -72,17 +67,11 @@ class Rates:
 
 @dataclass
 class CovarianceSwarm(Phase):
-    """One run from a mean and a step size until it has converged or does not get on.
+    """One run from a mean and a step size until it has converged or stagnates."""
 
-    Attributes:
-        mean: (D,), in the box [0, 1]^D.
-        sigma: the step size.
-        population: lambda >= 4.
-    """
-
-    mean: Floats
+    mean: Floats  # (D,), in the box [0, 1]^D
     sigma: float
-    population: int
+    population: int  # lambda >= 4
     iteration: int = field(default=0, init=False)
     covariance: Floats = field(default_factory=lambda: NONE, init=False)
     axes: Floats = field(default_factory=lambda: NONE, init=False)  # eigenvectors of C, in columns
@@ -177,4 +166,37 @@ class CovarianceSwarm(Phase):
         return all(np.median(h[-part:]) >= np.median(h[:part]) for h in histories)
 
 
-__all__ = ["CovarianceSwarm", "default_population"]
+@dataclass
+class SeparableSwarm(CovarianceSwarm):
+    """One run of sep-CMA-ES (Ros & Hansen 2008, PPSN X), whose covariance is diagonal.
+
+    It is learnt (D + 2) / 3 times faster, in memory and time of order D for a particle. The worse half does not count,
+    as in that paper. `covariance` and `lengths` are diagonals, (D,).
+    """
+
+    def __post_init__(self) -> None:
+        dim = len(self.mean)
+        self.covariance, self.lengths = np.ones(dim), np.ones(dim)
+        self.path_sigma, self.path_c = np.zeros(dim), np.zeros(dim)
+
+    def propose(self, random: np.random.Generator) -> Floats:
+        points = self.mean + self.sigma * random.standard_normal((self.population, len(self.mean))) * self.lengths
+        return 1 - np.abs(1 - points % 2)  # mirrored at 0 and 1
+
+    def _whitened(self, steps: Floats) -> Floats:
+        return steps / self.lengths
+
+    def _update_covariance(self, steps: Floats, r: Rates, stalled: bool) -> None:
+        dim = len(self.mean)
+        faster = (dim + 2) / 3
+        c_1 = min(1.0, faster * r.c_1)
+        c_mu = min(1 - c_1, faster * r.c_mu)
+        decay = 1 - c_1 - c_mu + (c_1 * r.c_c * (2 - r.c_c) if stalled else 0.0)
+        spread = r.weights[: r.mu] @ steps[: r.mu] ** 2
+        self.covariance = decay * self.covariance + c_1 * self.path_c**2 + c_mu * spread
+
+    def _decompose(self) -> None:
+        least = float(self.covariance.max()) / LARGEST_CONDITION
+        self.done = self.done or not float(self.covariance.min()) > least
+        self.lengths = np.sqrt(np.maximum(self.covariance, least))
+        self.decomposed = self.iteration

@@ -31,16 +31,10 @@ TRIVIAL_GAIN = 1e-14  # of the cost, thrice in a row: the end
 
 @dataclass
 class Descent(Phase):
-    """Descends from x to a local minimum in the box [0, 1]^D.
+    """Descends from x to a local minimum in the box [0, 1]^D."""
 
-    Attributes:
-        x: where to start, (D,); where it stands.
-        cost: at x; infinite while it is not known.
-        slow: the last iterations gained little, as is usual among the local minima of a rugged function.
-    """
-
-    x: Floats
-    cost: float = math.inf
+    x: Floats  # where to start, (D,); where it is
+    cost: float = math.inf  # at x; infinite while it is not known
     gradient: Floats = field(default_factory=lambda: NONE, init=False)
     before: Floats = field(default_factory=lambda: NONE, init=False)  # x and gradient one iteration ago, (2, D)
     mode: str = field(default="gradient", init=False)
@@ -60,6 +54,7 @@ class Descent(Phase):
 
     @property
     def slow(self) -> bool:
+        """The last iterations gained little, as is usual among the local minima of a rugged function."""
         gain = self.latest[0] - self.latest[-1] if len(self.latest) > SLOW_AFTER else math.inf
         return gain < SLOW_GAIN * abs(self.cost)
 
@@ -88,11 +83,7 @@ class Descent(Phase):
 
     @abstractmethod
     def _look_around(self, newton: bool) -> None:
-        """Choose what is measured next.
-
-        Args:
-            newton: second derivatives are wanted, too: after a few iterations, or where nothing better was found.
-        """
+        """Choose what is measured next: if `newton` second derivatives, too."""
 
     @classmethod
     def from_state(cls, saved: dict[str, Any], prefix: str) -> Self:
@@ -129,7 +120,7 @@ class Descent(Phase):
                 self._fail()
             return
         vertex = min(max(vertex, 0.1 * t), 10 * t)
-        # A point costs little beside a gradient: look where the parabola says, and go on while that is far ahead.
+        # A point costs little beside a gradient: try the vertex of the parabola, and continue while that is far ahead.
         inexact = self.tries == 1 and abs(vertex - t) > 0.25 * t
         ahead = self.tries < 6 and self.best_t == t and vertex >= 4 * t
         if inexact or ahead:
@@ -152,6 +143,3 @@ class Descent(Phase):
         self.failures += 1
         self.done = self.failures >= 2
         self._look_around(newton=True)
-
-
-__all__ = ["EPS", "Descent"]

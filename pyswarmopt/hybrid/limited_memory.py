@@ -30,15 +30,9 @@ FLATTEST = 1e-10  # the smallest curvature that is believed, as a share of the l
 
 @dataclass
 class LimitedMemory(Descent):
-    """Descends from x to a local minimum in the box [0, 1]^D.
+    """One descent."""
 
-    Attributes:
-        x: where to start, (D,); where it stands.
-        cost: at x; infinite while it is not known.
-        diagonal: measure the diagonal of the Hessian once.
-    """
-
-    diagonal: bool = True
+    diagonal: bool = True  # measure the diagonal of the Hessian once
     curvature: Floats = field(default_factory=lambda: NONE, init=False)  # along the coordinates, (D,)
     pairs: Floats = field(default_factory=lambda: NONE, init=False)  # moves and changes of the gradient, (k, 2, D)
     measured: int = field(default=0, init=False)  # coordinates done
@@ -156,6 +150,3 @@ class LimitedMemory(Descent):
         self.mode = "newton" if newton and self.diagonal else "gradient"
         if self.failures:
             self.before = NONE
-
-
-__all__ = ["LimitedMemory"]

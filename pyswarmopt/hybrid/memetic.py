@@ -9,7 +9,7 @@ What takes its turn, in this order:
    quasi-Newton restarts from random points, which take the place of the many small runs of BIPOP (Hansen 2009, GECCO
    workshop): half as many evaluations as the swarm while the best point is theirs, else an eighth.
 
-The first descent is cut short after 100 D evaluations and goes on as if it were a restart. From 30 coordinates on,
+The first descent is cut short after 100 D evaluations and continues as if it were a restart. From 30 coordinates on,
 where no Hessian is affordable, the test comes first, and later descents start from what the swarm has found.
 
 Above `MATRIX_DIM` coordinates `LimitedMemory` and `SeparableSwarm` take the places of the two that keep matrices.
@@ -33,11 +33,10 @@ from pyswarmopt.base.inputs import as_mask, as_matrix, as_values
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt.hybrid.axis_search import AxisSearch, CheckedAxisSearch, SeparabilityTest
 from pyswarmopt.hybrid.bfgs import QuasiNewton
-from pyswarmopt.hybrid.cma_es import CovarianceSwarm, default_population
+from pyswarmopt.hybrid.cma_es import CovarianceSwarm, SeparableSwarm, default_population
 from pyswarmopt.hybrid.descent import Descent
 from pyswarmopt.hybrid.limited_memory import LimitedMemory
 from pyswarmopt.hybrid.phase import Floats, Phase
-from pyswarmopt.hybrid.separable_cma import SeparableSwarm
 from pyswarmopt.hybrid.unit_box import UnitBox
 from pyswarmopt.parts.boundary import make_box
 
@@ -49,7 +48,7 @@ GROWTH = 2  # of its population at a restart
 OFF_CENTRE = 0.01  # of the box: in the very middle a symmetrical function has no slope
 NEWTON_BUDGET = 0.25  # the most of all evaluations that measuring one Hessian may take
 MATRIX_DIM = 100  # the most coordinates with matrices of D x D numbers
-# Where a Hessian is not affordable and the test is a trifle, it comes before the first descent and says what that gets.
+# Where no Hessian is affordable the test, which costs next to nothing, comes first and decides the descent's budget.
 TEST_FIRST = 30  # coordinates
 SEPARABLE_DESCENT = 10  # evaluations per dimension of the first descent where the axes can be searched next
 LEAST_DESCENT = 3  # evaluations per dimension without which gradients are of no use
@@ -63,6 +62,12 @@ KINDS: dict[str, type[Phase]] = {
 FORMER = {"descent": "QuasiNewton", "test": "SeparabilityTest", "axes": "AxisSearch", "swarm": "CovarianceSwarm"}
 SMALL = FORMER | {"axes": "CheckedAxisSearch"}
 LARGE = SMALL | {"descent": "LimitedMemory", "swarm": "SeparableSwarm"}
+# Entries of a saved state that are attributes, and what those of them are that files of 0.1.0 do not have.
+PLAIN = (
+    "sign", "turn", "best_by", "rounds", "evaluations", "spent", "granted", "population", "first_population", "slots",
+    "test_first",
+)  # fmt: skip
+FORMERLY = {"slots": FORMER, "first_population": None, "test_first": False}
 
 
 class MemeticSwarm:
@@ -132,7 +137,7 @@ class MemeticSwarm:
     # ---- the loop ----
 
     def ask(self) -> Tensor:
-        """Positions to evaluate, (m, D) float64; the same ones until they are told."""
+        """Positions to evaluate, (m, D) float64; the same ones until `tell`."""
         if self._asked is None:
             x = self._start if self._turn == "start" and len(self._start) else self._box.decode(self._propose())
             self._asked = torch.from_numpy(x.copy())
@@ -144,15 +149,12 @@ class MemeticSwarm:
         values: npt.ArrayLike | Tensor,
         dropped: npt.ArrayLike | Tensor | None = None,
     ) -> None:
-        """The values, (m,), of the positions asked for; those that are not finite count as the worst possible.
+        """Take in the values, (m,), of the positions that `ask` returned; `dropped`, (m,), are those not evaluated.
 
-        Args:
-            positions: what `ask` returned.
-            values: one for each.
-            dropped: mask, (m,), of those that were not evaluated.
+        A value that is not finite counts as the worst possible.
 
         Raises:
-            ValueError: nothing was asked for, other positions, or not one value for each.
+            ValueError: no `ask` before, other positions, or not one value for each.
         """
         if self._asked is None:
             raise ValueError("tell() without ask(): each round of positions can be told once")
@@ -177,7 +179,7 @@ class MemeticSwarm:
         self._turn = self._next_turn()
 
     def stop(self) -> dict[str, float]:
-        """Reasons to stop with the values that gave them; empty while the search should go on."""
+        """Reasons to stop with the values that gave them; empty to continue."""
         reasons: dict[str, float] = {}
         if self._max_iter is not None and self._rounds > 0 and self.iteration >= self._max_iter:
             reasons["max_iter"] = self.iteration
@@ -275,21 +277,21 @@ class MemeticSwarm:
             return self._box.encode(self._best_x.numpy())
         return 0.5 + OFF_CENTRE * self._random.uniform(-1, 1, self._box.dim)
 
-    # ---- what there is to see ----
+    # ---- results ----
 
     @property
     def best(self) -> Point:
-        """The best point told so far, its value in the user's sense."""
+        """The best point evaluated so far, its value in the user's sense."""
         return Point(self._best_x.clone(), self._sign * self._best_cost)
 
     @property
     def iteration(self) -> int:
-        """Rounds told after the first one."""
+        """Completed rounds after the first one."""
         return max(self._rounds - 1, 0)
 
     @property
     def evaluations(self) -> int:
-        """Values told so far, those of dropped positions not counted."""
+        """Completed evaluations, not counting dropped positions."""
         return self._evaluations
 
     # ---- saving ----
@@ -297,9 +299,9 @@ class MemeticSwarm:
     def state_dict(self) -> dict[str, Any]:
         """All that a resume needs: tensors (copies), numbers and strings."""
         saved: dict[str, Any] = {
+            **copy.deepcopy({name: getattr(self, f"_{name}") for name in PLAIN}),
             "low": torch.from_numpy(self._box.low.copy()),
             "high": torch.from_numpy(self._box.high.copy()),
-            "sign": self._sign,
             "random": self._random.bit_generator.state,
             "start": torch.from_numpy(self._start.copy()),
             "best_position": self._best_x.clone(),
@@ -307,16 +309,6 @@ class MemeticSwarm:
             "best_costs": torch.tensor([self._best_cost], dtype=torch.float64),
             "limits": [self._max_evals, self._max_iter, self._target],
             "phases": sorted(self._phases),
-            "turn": self._turn,
-            "best_by": self._best_by,
-            "rounds": self._rounds,
-            "evaluations": self._evaluations,
-            "spent": dict(self._spent),
-            "granted": self._granted,
-            "population": self._population,
-            "first_population": self._first_population,
-            "slots": dict(self._slots),
-            "test_first": self._test_first,
         }
         if self._asked is not None:
             saved["asked"] = self._asked.clone()
@@ -325,10 +317,10 @@ class MemeticSwarm:
         return saved
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Go back to a saved state, to the bit: what follows is what followed then. The limits stay those given.
+        """Restore a saved state, bit for bit; the limits stay those given.
 
         Raises:
-            ValueError: not the state of a memetic swarm, or one that cannot go on.
+            ValueError: not the state of a memetic swarm, or one that cannot be continued.
         """
         missing = sorted({"turn", "phases", "granted"} - saved.keys())
         if missing:
@@ -339,7 +331,7 @@ class MemeticSwarm:
             self._try_out()
         except (*checkpoint.DAMAGE, ValueError) as error:
             vars(self).update(before)
-            raise ValueError(f"the state of a memetic swarm that cannot go on ({error})") from error
+            raise ValueError(f"the state of a memetic swarm that cannot be continued ({error})") from error
 
     def _try_out(self) -> None:
         """Make a round, and one of each phase, on copies: whether numbers of so many kinds fit shows in their use."""
@@ -360,22 +352,17 @@ class MemeticSwarm:
         if saved["turn"] not in ("start", *FORMER):
             raise ValueError(f"turn is {saved['turn']!r}")
         checkpoint.check(saved, kinds | dict.fromkeys(("rounds", "evaluations", "granted", "population"), int))
+        plain = FORMERLY | dict(saved)
+        for name in PLAIN:
+            setattr(self, f"_{name}", copy.deepcopy(plain[name]))
+        if self._slots not in (FORMER, SMALL, LARGE):
+            raise ValueError(f"slots are {self._slots!r}")
         self._box = UnitBox(saved["low"].cpu().numpy().copy(), saved["high"].cpu().numpy().copy())
-        self._sign = saved["sign"]
         self._random = np.random.default_rng(0)
         self._random.bit_generator.state = saved["random"]
         self._start = saved["start"].cpu().numpy().copy()
         self._best_x, self._best_cost = saved["best_position"].cpu().clone(), float(saved["best_costs"][0])
-        self._best_by = saved["best_by"]
-        self._turn, self._rounds, self._evaluations = saved["turn"], saved["rounds"], saved["evaluations"]
-        self._spent, self._granted, self._population = dict(saved["spent"]), saved["granted"], saved["population"]
         self._asked = saved["asked"].cpu().clone() if "asked" in saved else None
-        # Files of 0.1.0 say nothing of these, and go on as they began.
-        self._slots = saved.get("slots", FORMER)
-        if self._slots not in (FORMER, SMALL, LARGE):
-            raise ValueError(f"slots are {self._slots!r}")
-        self._first_population = saved.get("first_population")
-        self._test_first = bool(saved.get("test_first", False))
         classes = {name: KINDS[self._slots[name]] for name in saved["phases"]}
         self._phases = {name: phase.from_state(dict(saved), f"{name}.") for name, phase in classes.items()}
 
@@ -403,6 +390,3 @@ class MemeticSwarm:
 def _ended(descent: Phase) -> bool:
     """Whether a descent has come to its end, or so near that little more is to be gained."""
     return descent.done or (isinstance(descent, Descent) and descent.slow)
-
-
-__all__ = ["MemeticSwarm"]

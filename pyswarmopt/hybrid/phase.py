@@ -1,4 +1,4 @@
-"""A phase of a composed search: asks for points of the unit box and is told their costs, until it is done.
+"""A phase of a composed search: proposes points of the unit box and learns their costs, until it is done.
 
 `pyswarmopt.hybrid.memetic` lets several of them take turns. All the numbers of a phase are fields of a dataclass,
 so that a search can be saved between any ask and tell.
@@ -21,17 +21,11 @@ BATCH = 2**18  # numbers in a batch of differences, at most, unless a single poi
 
 @dataclass
 class Phase(ABC):
-    """One phase.
-
-    Attributes:
-        done: it has nothing more to ask for.
-        spent: points told.
-        batch: the points asked for last, (m, D), in [0, 1].
-    """
+    """One phase."""
 
     done: bool = field(default=False, init=False)
-    spent: int = field(default=0, init=False)
-    batch: Floats = field(default_factory=lambda: NONE, init=False)
+    spent: int = field(default=0, init=False)  # points evaluated
+    batch: Floats = field(default_factory=lambda: NONE, init=False)  # the latest proposed points, (m, D), in [0, 1]
 
     def ask(self, random: np.random.Generator) -> Floats:
         """Points to evaluate, (m, D), m >= 1."""
@@ -39,7 +33,7 @@ class Phase(ABC):
         return self.batch
 
     def tell(self, costs: Floats) -> None:
-        """Costs of the points asked for, (m,), lower is better, +inf where there is none."""
+        """Costs of the proposed points, (m,), lower is better, +inf where there is none."""
         self.spent += len(costs)
         with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):  # costs may be anything
             self.learn(costs)
@@ -68,6 +62,3 @@ class Phase(ABC):
             value = saved[prefix + f.name]
             setattr(phase, f.name, value.cpu().numpy().copy() if isinstance(value, torch.Tensor) else value)
         return phase
-
-
-__all__ = ["BATCH", "NONE", "Floats", "Phase"]

@@ -13,11 +13,7 @@ from pyswarmopt.hybrid.phase import Floats
 
 @dataclass(frozen=True, eq=False)
 class UnitBox:
-    """Coordinates whose bounds are equal are left out of the unit box.
-
-    Attributes:
-        low: (D,).
-        high: (D,).
+    """The unit box of the coordinates whose bounds differ.
 
     Example:
         >>> box = UnitBox(np.array([-5.0, 3.0, 0.0]), np.array([5.0, 3.0, 1.0]))
@@ -51,6 +47,3 @@ class UnitBox:
         """A point of the user's box, (D,), in the unit box, (F,)."""
         low, high = self.low[self.free], self.high[self.free]
         return np.clip((x[self.free] - low) / (high - low), 0.0, 1.0)
-
-
-__all__ = ["UnitBox"]

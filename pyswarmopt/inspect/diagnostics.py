@@ -63,7 +63,7 @@ class Diagnosis:
 
 
 def diagnose(subject: Swarm | Recipe) -> Diagnosis:
-    """Explain a recipe's coefficients, and for a swarm also where it stands. Changes nothing.
+    """Explain a recipe's coefficients, and the state of a swarm, which is not changed.
 
     Example:
         >>> import pyswarmopt as pso

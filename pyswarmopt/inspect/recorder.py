@@ -1,8 +1,8 @@
 """Watch a swarm move: what each term of its velocity pulled, at every move, as the swarm itself computed it.
 
-A recorder stands in front of the recipe's velocity rule, passes every call on, and asks the same rule once more per
-term with the coefficients of the other terms at 0. It changes nothing: the same seed gives the same search, watched or
-not. It is for swarms that a person looks at, not for large ones.
+A recorder wraps the recipe's velocity rule, passes every call on, and calls the same rule once more per term with the
+coefficients of the other terms at 0. It changes nothing: the same seed gives the same search, recorded or not. It is
+for swarms that a person looks at, not for large ones.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from torch import Tensor
 
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.blocks import BLOCK
+from pyswarmopt.base.state import Floats
 from pyswarmopt.parts.velocity import BlockRule, Clamped, Scope, Snapshot, SumOfTerms
 from pyswarmopt.swarm import Swarm
 
-Floats = npt.NDArray[np.float64]
 Objective = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One round of a swarm of N particles in D dimensions: a move, an evaluation, and what is remembered of it.
+    """One round of a swarm of N particles in D dimensions: a move, an evaluation, and the bests after it.
 
     Attributes:
         number: 0 for the starting positions, then 1, 2, ...
@@ -40,7 +40,7 @@ class Step:
         restarted: which particles were sent elsewhere after the evaluation, (N,).
         origin: where the move began, (N, D); None for the starting positions, like all that follows.
         length: step length lambda of the move.
-        g: the bests that the particles heard of, (N, D).
+        g: the bests of the neighbourhoods, (N, D).
         w: the worst point known, (D,).
         forces: what each term added to the velocity, by its name, (N, D); empty for a rule that is no sum of terms.
         factors: the random numbers r in them, (N, 1) or (N, D); where the sum is normalised, divided by C.
@@ -180,6 +180,3 @@ def _kept(snapshot: Snapshot) -> Snapshot:
 
 def _copy(x: Tensor | npt.ArrayLike) -> Floats:
     return np.array(x.double().numpy(force=True) if isinstance(x, Tensor) else x, dtype=np.float64)
-
-
-__all__ = ["Step", "record"]

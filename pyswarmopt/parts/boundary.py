@@ -1,8 +1,8 @@
-"""The box to search in, and what happens to a particle that flies out of it.
+"""The box to search in, and what happens to a particle that leaves it.
 
 A boundary is a pure function ``(x, v, box, generator) -> (x, v)`` on (N, D) tensors. It treats each coordinate by
-itself and leaves those inside alone, so that it may be given only those outside, as one row. None of them limits the
-velocity by the size of the box. Except for `none`, the returned positions lie in the box.
+itself and leaves those inside unchanged, so that it may be given only those outside, as one row. None of them limits
+the velocity by the size of the box. Except for `none`, the returned positions lie in the box.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def periodic(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tupl
 
 
 def resample(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draw the coordinates that left the box anew, uniformly; their velocity is 0."""
+    """Redraw the coordinates that left the box, uniformly; their velocity is 0."""
     outside = (x < box.low) | (x > box.high)
     return torch.where(outside, box.sample(len(x), generator), x), torch.where(outside, 0.0, v)
 
@@ -176,11 +176,7 @@ def _low_high(bounds: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _refuse_two_readings(bounds: Any, pairs: np.ndarray) -> None:
-    """For what may be two pairs or the lows and the highs.
-
-    Raises:
-        ValueError: it may.
-    """
+    """Refuse what may be two pairs or the lows and the highs."""
     if not (pairs[0] <= pairs[1]).all() or (pairs[0] == pairs[1]).all():
         return
     as_pairs, as_sides = [tuple(pair) for pair in pairs.tolist()], [tuple(pair) for pair in pairs.T.tolist()]

@@ -23,8 +23,7 @@ Launch = Callable[[Tensor, Tensor, Box | None, torch.Generator], None]
 
 @dataclass(frozen=True)
 class Interpolate:
-    """Add points on the line through two of the starting points: ``t x_a + (1 - t) x_b`` with t ~ U(0,
-    upper).
+    """Add points on the line through two of the starting points: ``t x_a + (1 - t) x_b``, t ~ U(0, upper).
 
     Step 0 of Model Swarms (Feng et al. 2024, Algorithm 1). Without two starting points the box is filled.
 

@@ -63,19 +63,16 @@ class RestartAtBest:
 
 @dataclass(frozen=True)
 class RestartSwarm:
-    """A swarm that stagnates or has collapsed makes way for a new and larger one, drawn anew in the bounds.
+    """Replace a swarm that stagnates or has collapsed by a new and larger one, drawn anew in the bounds.
 
     A growing population searches locally first and ever more globally later (Auger & Hansen 2005, for CMA-ES:
-    "IPOP"). The new swarm knows nothing of the old one; the best of all is kept by `Swarm.best`. Schedules start
-    over. It needs bounds.
+    "IPOP"). The new swarm inherits nothing; the best of all is kept by `Swarm.best`. Schedules start over. It needs
+    bounds.
 
     Attributes:
         patience: iterations without a new best of the present swarm.
         collapse: share of its starting extent (see `stopping.extent`) below which the swarm has collapsed.
         growth: factor of the population, rounded up; 1 keeps its size.
-
-    Raises:
-        ValueError: a patience below 1, a collapse outside of [0, 1), a growth below 1.
 
     Example:
         >>> from dataclasses import replace

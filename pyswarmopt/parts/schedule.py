@@ -1,6 +1,6 @@
 """Schedules: a number as a function of the move, counted from 0.
 
-A schedule may stand wherever a recipe needs a number: the step length or the weight of a velocity term.
+A schedule can replace any number of a recipe: the step length or the weight of a velocity term.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Stop rules: each a name and a question to the state, answered by the value that made it stop, or None."""
+"""Stop rules: each a name and a function of the state that gives the value that made it stop, or None."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class StopRule(Protocol):
         """Key of the rule in the answer of `stop()`."""
 
     def __call__(self, state: State) -> float | None:
-        """The value that says stop, or None to go on."""
+        """The value that says stop, or None to continue."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,8 @@ class Spread:
 class MaxTime:
     """Stop after `seconds`, counted from the making of the rule.
 
-    The time belongs to the rule, not to the swarm: a resumed swarm goes on exactly as it would have, but how
-    far it gets is up to the clock.
-
-    Args:
-        seconds: the limit.
-        clock: gives the time in seconds.
+    The time belongs to the rule, not to the swarm: a resumed swarm continues exactly as it would have, but how far it
+    gets is up to the clock, a function that gives the time in seconds.
 
     Example:
         >>> import pyswarmopt as pso
@@ -121,7 +117,7 @@ def extent(state: State) -> float:
 
 
 def reasons(rules: Iterable[StopRule], state: State) -> dict[str, float]:
-    """Every rule that says stop, with the value that made it; empty while the search should go on."""
+    """Every rule that says stop, with the value that triggered it; empty to continue."""
     found = {}
     for rule in rules:
         value = rule(state)

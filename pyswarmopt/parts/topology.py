@@ -71,8 +71,7 @@ class Global:
 
 @dataclass(frozen=True)
 class Ring(Lattice):
-    """Particles sit on a ring and hear of the `reach` next ones on either side (lbest; Kennedy & Mendes
-    2002).
+    """On a ring: the neighbours are the `reach` next particles on either side (lbest; Kennedy & Mendes 2002).
 
     Of equally good neighbours the nearest counts, and the particle itself comes first.
 
@@ -97,7 +96,7 @@ class Ring(Lattice):
 
 @dataclass(frozen=True)
 class VonNeumann(Lattice):
-    """Particles sit on a square lattice and hear of the four next to them (Kennedy & Mendes 2002).
+    """On a square lattice: the neighbours are the four adjacent particles (Kennedy & Mendes 2002).
 
     The lattice is about as wide as high, for any number of particles: its rows follow one another, so that the
     last of a row is next to the first of the following one (helical boundary, as in lattice simulations).
@@ -154,9 +153,6 @@ class BetterInformants(ByInformants):
 
     Attributes:
         share: in (0, 1]; the smaller, the nearer to `Global`.
-
-    Raises:
-        ValueError: a share outside of (0, 1].
     """
 
     share: float = 0.3
@@ -182,11 +178,7 @@ TOPOLOGIES: dict[str, Topology] = {
 
 
 def named(name: str) -> Topology:
-    """The topology of that name: "global", "ring", "von_neumann", "random" or "better".
-
-    Raises:
-        ValueError: no such topology.
-    """
+    """The topology of that name: "global", "ring", "von_neumann", "random" or "better"."""
     if name not in TOPOLOGIES:
         raise ValueError(f"topology={name!r}: use {', '.join(map(repr, TOPOLOGIES))}")
     return TOPOLOGIES[name]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pyswarmopt_llm.common.options import (
     OUTPUT,
     TASK,
+    Base,
     Columns,
     Dev,
     Device,
@@ -26,17 +27,20 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.tasks import Task
 
 
+PASSED = ("supported", "different")
+
+
 @documented
 @dataclass(frozen=True)
 class VoteSettings:
     """Hyperparameters of the strategies of `swarm-llm ensemble`."""
 
-    samples: Annotated[int, Option("Texts a member (self-consistency).", "N", least=1)] = 5
-    temperature: Annotated[float, Option("Of samples.", "T", hidden=True, least=0)] = 0.7
+    samples: Annotated[int, Option("Texts per member (self-consistency).", "N", least=1)] = 5
+    temperature: Annotated[float, Option("Sampling temperature.", "T", hidden=True, least=0, below=100)] = 0.7
     neighbours: Annotated[int, Option("Dev items (nearest, route-neighbours).", "K", hidden=True, least=1)] = 15
-    judge: Annotated[str | None, Option("Who compares and fuses (the best on dev).", "M")] = None
+    judge: Annotated[str | None, Option("Member that compares and fuses (the best on dev).", "M")] = None
     reward: Annotated[str | None, Option("Reward model (reward).", "R")] = None
-    seed: Annotated[int, Option("Of samples.", "S", hidden=True, least=0)] = 0
+    seed: Annotated[int, Option("Seed of the samples.", "S", hidden=True, least=0)] = 0
 
 
 @documented
@@ -44,20 +48,18 @@ class VoteSettings:
 class NegotiationSettings:
     """Hyperparameters of the strategies of `swarm-llm negotiate`."""
 
-    rounds: Annotated[int, Option("Most rounds (refine, societies).", "R", least=1)] = 3
-    agents: Annotated[int, Option("Agents of each society.", "N", least=1)] = 3
-    passed: Annotated[str, Option("supported or different arguments (refine).", "P", name="pass")] = "supported"
-    budget: Annotated[int, Option("Most tokens of arguments a turn (refine).", "N", hidden=True, least=0)] = 256
-    quorum: Annotated[int | None, Option("Members a decision needs (more than half).", "Q", least=1)] = None
+    rounds: Annotated[int, Option("Maximum rounds (refine, societies).", "R", least=1)] = 3
+    agents: Annotated[int, Option("Agents per society.", "N", least=1)] = 3
+    passed: Annotated[str, Option("supported or different arguments (refine).", "P", name="pass", choices=PASSED)] = (
+        PASSED[0]
+    )
+    budget: Annotated[int, Option("Maximum tokens of arguments per turn (refine).", "N", hidden=True, least=0)] = 256
+    quorum: Annotated[int | None, Option("Members that a decision needs (more than half).", "Q", least=1)] = None
 
 
 @dataclass(frozen=True)
 class StrategySettings(NegotiationSettings, VoteSettings):
-    """Hyperparameters of all strategies.
-
-    Attributes:
-        device: of a reward model.
-    """
+    """Hyperparameters of all strategies, and the device of a reward model."""
 
     device: str = "auto"
 
@@ -67,9 +69,8 @@ class StrategySettings(NegotiationSettings, VoteSettings):
 class CouncilConfig:
     """The configuration of a group: its members, the task and the machine.
 
-    ``strategies`` are names as `registry.find_names` returns them; with ``skip``, those that the task or the members do
-    not support are left out instead of refused. ``settings`` are the strategies'. An empty ``task`` stands for a single
-    prompt, no ``out`` for nothing written, no ``base`` for each adapter's own.
+    ``strategies`` are names as `registry.find_names` returns them; with ``skip``, unsupported ones are skipped, not
+    refused. An empty ``task`` stands for a single prompt; without ``out`` nothing is written.
     """
 
     members: Annotated[
@@ -77,7 +78,7 @@ class CouncilConfig:
     ]
     strategies: tuple[str, ...] = ()
     task: Annotated[str, Option("File, builtin:, hub: or published:NAME.", "T", TASK)] = ""
-    out: Annotated[str | None, Option("To create, or to go on with (nothing is kept).", "DIR", OUTPUT)] = None
+    out: Annotated[str | None, Option("Directory to create or resume (nothing is kept).", "DIR", OUTPUT)] = None
     base: Annotated[str | None, Option("Base of the adapters (each one's own).", "B", TASK)] = None
     settings: StrategySettings = field(default_factory=StrategySettings)
     dev: Dev = None
@@ -109,4 +110,18 @@ class CouncilConfig:
         return own | {one.name: getattr(self.settings, one.name) for one in fields(self.settings)}
 
 
-__all__ = ["CouncilConfig", "NegotiationSettings", "StrategySettings", "VoteSettings"]
+@documented
+@dataclass(frozen=True, kw_only=True)
+class DistillConfig(CouncilConfig):
+    """A group, its strategy and task, and how an adapter of ``base`` learns from them."""
+
+    base: Base = field()
+    task: Annotated[str, Option("Its dev questions are taught, its test questions reported.", "T", TASK)] = field()
+    out: Annotated[str, Option("Adapter directory to create.", "DIR", OUTPUT)] = field()
+    strategy: Annotated[str, Option("A strategy of ensemble or negotiate.", "S")] = "weighted"
+    soft: Annotated[bool, Option("Teach the group's probabilities, not its answers.")] = False
+    rank: Annotated[int, Option("LoRA rank.", "R", least=1)] = 8
+    lr: Annotated[float, Option("Peak learning rate.", "LR")] = 5e-4
+    epochs: Annotated[float, Option("Maximum passes over the questions.", "E")] = 2.0
+    max_tokens: Annotated[int, Option("Maximum tokens to train on.", "N", least=1)] = 120_000
+    seed: Annotated[int, Option("Same seed, same adapter.", "S", least=0)] = 0

@@ -9,17 +9,14 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.groups.config import StrategySettings
 from pyswarmopt_llm.groups.members.protocol import Answer, Member, MemberDown
-from pyswarmopt_llm.groups.responses import Responses
-from pyswarmopt_llm.groups.voting.rules.calibration import calibrated, fit_temperature
-from pyswarmopt_llm.groups.voting.rules.outcome import Outcome
+from pyswarmopt_llm.groups.responses import Array, Responses
+from pyswarmopt_llm.groups.voting.rules import voting
 from pyswarmopt_llm.tasks import Item, Scoring, Task
 
-Array = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 IMPROBABLE = 1e-9  # lower bound of an option's probability, so that one member cannot veto an option
@@ -49,36 +46,38 @@ class Verdict:
 Decide = Callable[[Sequence[Item]], list[Verdict]]
 
 
-def verdict_of(outcome: Outcome[Any], tokens: int, **notes: Any) -> Verdict:
+def verdict_of(outcome: voting.Outcome[Any], tokens: int, **notes: Any) -> Verdict:
     """The verdict of a vote; a ranking counts as a vote for its first place."""
     ballots = tuple(b if b is None or isinstance(b, str) else (b[0] if b else None) for b in outcome.ballots)
     return Verdict(outcome.answer, ballots, outcome.agreement, int(tokens), len(outcome.tied) > 1, notes)
 
 
+def verdict_for(responses: Responses, i: int, answer: str | None, tokens: int = 0) -> Verdict:
+    """An answer to item i that no vote decided, and the share of members that agree; `tokens` beside the responses'."""
+    ballots = responses.ballots[i]
+    agreement = sum(ballot == answer for ballot in ballots) / len(ballots) if answer is not None else 0.0
+    return Verdict(answer, tuple(ballots), agreement, responses.cost(i) + tokens)
+
+
+@dataclass(eq=False)
 class GroupContext:
     """A group and a task.
 
-    Args:
+    Attributes:
         members: most trusted first: ties go to the first-listed.
         task: dev and test; None for a single question, without dev to fit on.
         scoring: how members answer items.
         settings: of the strategies.
-        judge: who compares or fuses answers; None: the best member on dev, without dev the first.
-        tolerant: let members that are down abstain, with a warning, instead of raising.
+        named_judge: see `judge`.
+        tolerant: members that are down abstain, with a warning, instead of raising an error.
     """
 
-    def __init__(
-        self,
-        members: Sequence[Member],
-        task: Task | None,
-        scoring: Scoring,
-        settings: StrategySettings | None = None,
-        judge: Member | None = None,
-        tolerant: bool = False,
-    ) -> None:
-        self.members, self.task, self.scoring = tuple(members), task, scoring
-        self.settings = settings or StrategySettings()
-        self._judge, self._tolerant = judge, tolerant
+    members: Sequence[Member]
+    task: Task | None
+    scoring: Scoring
+    settings: StrategySettings = field(default_factory=StrategySettings)
+    named_judge: Member | None = None
+    tolerant: bool = False
 
     @property
     def n(self) -> int:
@@ -93,10 +92,7 @@ class GroupContext:
     def collect(self, items: Sequence[Item], on_down: Callable[[int, MemberDown], None] | None = None) -> Responses:
         """The answers of all members.
 
-        Args:
-            items: the items.
-            on_down: called with the number of a member that is down, whose answers are then blank; by default only
-                a tolerant context continues, with a warning.
+        Those of a member that is down are blank: `on_down` is called with its number, or a tolerant context warns.
         """
         rows = []
         for k in range(self.n):
@@ -105,12 +101,12 @@ class GroupContext:
             except MemberDown as error:
                 if on_down is not None:
                     on_down(k, error)
-                elif self._tolerant:
+                elif self.tolerant:
                     log.warning("%s; it abstains", error)
                 else:
                     raise
                 rows.append([Answer("", 0)] * len(items))
-        return Responses(items, [member.name for member in self.members], rows)
+        return Responses(items, rows)
 
     def answers_of(self, k: int, items: Sequence[Item]) -> list[Answer]:
         """The answers of member k, which receives no request if there are no items."""
@@ -127,7 +123,7 @@ class GroupContext:
             raise UserError("this strategy is fitted on dev items, a single prompt has none; give --task")
         responses = self.collect(self.task.dev)
         for k, member in enumerate(self.members):
-            if not self._tolerant and all(row[k] is None for row in responses.ballots):
+            if not self.tolerant and all(row[k] is None for row in responses.ballots):
                 count = len(responses.items)
                 raise UserError(f"{member.name}: gives no readable answer to any of the {count} dev items; remove it")
         return responses
@@ -139,15 +135,15 @@ class GroupContext:
 
     @property
     def order(self) -> list[int]:
-        """Members by accuracy on dev, best first; in the order given if equal or without a task."""
+        """Members by accuracy on dev, best first; in the given order if equal or without a task."""
         if self.task is None:
             return list(range(self.n))
         return sorted(range(self.n), key=lambda k: (-self.accuracies[k], k))
 
     @property
     def judge(self) -> Member:
-        """The member that compares and fuses answers."""
-        return self._judge or self.members[self.order[0]]
+        """The member that compares and fuses answers: the named one, else the best on dev, without dev the first."""
+        return self.named_judge or self.members[self.order[0]]
 
     @cached_property
     def temperatures(self) -> list[float | None]:
@@ -159,7 +155,7 @@ class GroupContext:
         if scores is None:
             return None
         answered = [i for i, answer in enumerate(self.dev.answers[k]) if answer.scores]
-        return fit_temperature(scores[answered], [label_of(self.dev.items[i]) for i in answered])
+        return voting.fit_temperature(scores[answered], [label_of(self.dev.items[i]) for i in answered])
 
     def probabilities(self, responses: Responses) -> Array:
         """Each member's probability of each option, (n, items, most options): see `beliefs`."""
@@ -168,17 +164,16 @@ class GroupContext:
     def beliefs(self, k: int, items: Sequence[Item], answers: Sequence[Answer]) -> Array:
         """Member k's probability of each option, (items, most options), calibrated on dev; 0 past the last option.
 
-        Without option scores, a member's choice gets its accuracy on dev (with one item's worth of chance added, as in
-        `log_odds`) and the other options share the rest equally; an abstention is a uniform distribution.
-
-        Raises:
-            UserError: an item has no choices.
+        Without option scores, a member's choice gets its accuracy on dev (smoothed as in `log_odds`) and the other
+        options share the rest equally; an abstention is a uniform distribution.
         """
-        require_choices(items)
-        own = Responses(items, [self.members[k].name], [answers])
+        for item in items:
+            if item.choices is None:
+                raise UserError(f"item {item.id}: has no choices, which this strategy needs; use majority or refine")
+        own = Responses(items, [answers])
         scores, temperature = own.scores(0), self.temperatures[k]
         if scores is not None and temperature is not None:
-            return np.where(np.isfinite(scores), np.maximum(calibrated(scores, temperature), IMPROBABLE), 0.0)
+            return np.where(np.isfinite(scores), np.maximum(voting.calibrated(scores, temperature), IMPROBABLE), 0.0)
         counts = [len(item.choices or {}) for item in items]
         found, n = np.zeros((len(items), max(counts))), len(self.dev.items)
         for i, (item, count, (ballot,)) in enumerate(zip(items, counts, own.ballots, strict=True)):
@@ -192,19 +187,3 @@ class GroupContext:
 def label_of(item: Item) -> int:
     """Index of the correct option."""
     return list(item.choices or {}).index(item.answer)
-
-
-def require_choices(items: Sequence[Item]) -> None:
-    """Refuse open questions.
-
-    Raises:
-        UserError: an item has no choices.
-    """
-    for item in items:
-        if item.choices is None:
-            raise UserError(
-                f"item {item.id}: has no choices, which this strategy needs; use majority, weighted, refine, ..."
-            )
-
-
-__all__ = ["Decide", "GroupContext", "Verdict", "label_of", "require_choices", "verdict_of"]

@@ -2,66 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.statistics import interval
-from pyswarmopt_llm.groups.config import CouncilConfig
+from pyswarmopt_llm.groups.config import DistillConfig
 from pyswarmopt_llm.groups.context import GroupContext, Verdict
-from pyswarmopt_llm.groups.members import ResponseCache, check_members, open_members
-from pyswarmopt_llm.groups.registry import load_strategy
-from pyswarmopt_llm.groups.responses import is_right
-from pyswarmopt_llm.groups.run import open_group
-from pyswarmopt_llm.groups.validate import check_task, usable
+from pyswarmopt_llm.groups.members.cache import ResponseCache
+from pyswarmopt_llm.groups.members.load import open_members
+from pyswarmopt_llm.groups.registry import NEGOTIATIONS, VOTES, find_names, load_strategy
+from pyswarmopt_llm.groups.responses import Array, is_right
+from pyswarmopt_llm.groups.run import accuracy_row, open_group
+from pyswarmopt_llm.groups.validate import check_members, check_task, usable
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.models.files import check_free
-from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
+from pyswarmopt_llm.models.training.train import OnStep, TrainingOptions, train_expert
 from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
 
 COPIES = 8  # examples that represent one question's probabilities
 
-Array = NDArray[np.float64]
 
-
-@dataclass(frozen=True)
-class Training:
-    """Hyperparameters of the student.
-
-    Attributes:
-        out: adapter directory to create.
-        soft: train on the group's probabilities instead of its answers.
-        rank, lr, epochs, max_tokens, seed: as `train_expert`.
-    """
-
-    out: str
-    soft: bool = False
-    rank: int = 8
-    lr: float = 5e-4
-    epochs: float = 2.0
-    max_tokens: int = 120_000
-    seed: int = 0
-
-
-def distill(
-    base: str, config: CouncilConfig, training: Training, on_step: Callable[[int, int, float], None] | None = None
-) -> dict[str, Any]:
-    """Train an adapter of `base` on the group's answers to the dev questions, and compare both on test.
+def distill(config: DistillConfig, on_step: OnStep | None = None) -> dict[str, Any]:
+    """Train an adapter of the base on the group's answers to the dev questions, and compare both on test.
 
     Hinton, Vinyals and Dean 2015, arXiv 1503.02531, with a group as the teacher. Soft labels are the members' mean
     calibrated probabilities, whatever the strategy. The cross-entropy with them is in expectation that with answers
     sampled from them; instead of sampling, each option becomes an example as often as `quotas` says.
 
     Args:
-        base: of the student.
-        config: the group, one strategy, the task.
-        training: of the student.
+        config: the group, its strategy, the task and the student.
         on_step: as `train_expert`.
 
     Returns:
@@ -71,23 +45,24 @@ def distill(
     Raises:
         UserError: bad input, before any member answers; soft labels of items without choices.
     """
-    check_free(Path(training.out))
+    (name,) = find_names([config.strategy], {**VOTES, **NEGOTIATIONS})
+    strategy = load_strategy(name)
+    check_free(Path(config.out))
     task = config.load()
     check_task(config, task)
-    if training.soft and any(item.choices is None for item in task.dev):
+    if config.soft and any(item.choices is None for item in task.dev):
         raise UserError(f"--soft: needs items with options, those of {config.task} have none; remove it")
-    strategy = load_strategy(config.strategies[0])
     group = open_group(config)
     usable([strategy], config, (*task.dev, *task.test), group.members)
     check_members(group.members, task, config.scoring)
     context = group.context(config, task, ResponseCache())
     decide = strategy.fit(context)
-    examples = soft_chats(context) if training.soft else hard_chats(task.dev, decide(task.dev), context)
-    kind = "probabilities" if training.soft else "answers"
+    examples = soft_chats(context) if config.soft else hard_chats(task.dev, decide(task.dev), context)
+    kind = "probabilities" if config.soft else "answers"
     source = f"{kind} of {context.n} members by {strategy.name} on {task.source}"
-    steps = _train(base, examples, config, training, source, on_step)
+    steps = _train(examples, config, source, on_step)
     student, plain = open_members(
-        [training.out, base], base, dtype=config.dtype, device=config.device, threads=config.threads
+        [config.out, config.base], config.base, dtype=config.dtype, device=config.device, threads=config.threads
     )
     rows = {}
     for name, member in (("base", plain), ("student", student)):
@@ -101,11 +76,7 @@ def distill(
 
 
 def hard_chats(items: Sequence[Item], verdicts: Sequence[Verdict], context: GroupContext) -> list[dict[str, Any]]:
-    """A chat for each question that the group answers.
-
-    Raises:
-        UserError: it answers none.
-    """
+    """A chat for each question that the group answers, if any."""
     pairs = zip(items, verdicts, strict=True)
     chats = [_chat(item, v.answer, context.scoring, context.template) for item, v in pairs if v.answer is not None]
     if not chats:
@@ -149,30 +120,16 @@ def _chat(item: Item, answer: str, scoring: Scoring, template: str | None) -> di
     }
 
 
-def _train(
-    base: str,
-    examples: Sequence[dict[str, Any]],
-    config: CouncilConfig,
-    training: Training,
-    source: str,
-    on_step: Callable[[int, int, float], None] | None,
-) -> int:
-    """Train the adapter; returns the number of steps."""
+def _train(examples: Sequence[dict[str, Any]], config: DistillConfig, source: str, on_step: OnStep | None) -> int:
+    """Train the student; returns the number of steps."""
+    own = ("rank", "lr", "epochs", "max_tokens", "seed", "threads")
+    options = TrainingOptions(alpha=2.0 * config.rank, heldout=0)
     device = pick_device(config.device)
     done = train_expert(
-        resolve_base(base),
+        resolve_base(config.base),
         examples,
-        training.out,
-        TrainingOptions(
-            rank=training.rank,
-            alpha=2.0 * training.rank,
-            lr=training.lr,
-            epochs=training.epochs,
-            max_tokens=training.max_tokens,
-            seed=training.seed,
-            heldout=0,
-            threads=config.threads,
-        ),
+        config.out,
+        replace(options, **{name: getattr(config, name) for name in own}),
         dtype=pick_dtype(config.dtype, device),
         device=device,
         data=source,
@@ -182,12 +139,4 @@ def _train(
 
 
 def _row(right: Sequence[bool], tokens: Sequence[int]) -> dict[str, Any]:
-    values = [float(value) for value in right]
-    return {
-        "test": sum(values) / len(values),
-        "test_interval": list(interval(values)),
-        "tokens": sum(tokens) / len(tokens),
-    }
-
-
-__all__ = ["COPIES", "Training", "distill", "hard_chats", "quotas", "soft_chats"]
+    return accuracy_row([float(value) for value in right], sum(tokens) / len(tokens))

@@ -38,8 +38,8 @@ class Strategy:
         text: one line of help.
         source: author, year, arXiv number or journal.
         function: ``module:function`` within this package; imported on use.
-        needs: what it cannot run without: a reward model, samples that differ (a temperature above 0), dev items,
-            items with choices, likelihoods from every member, embeddings (a model in this process).
+        needs: what it cannot run without; ``samples`` that differ need a temperature above 0, ``embeddings`` a model in
+            this process.
         arguments: of the function, after the context.
         tolerant: whether it continues when members fail.
         measure: function for further metrics of a split; also takes `arguments`.
@@ -95,14 +95,14 @@ VOTES = _table(
              "Woods, Kegelmeyer and Bowyer 1997", "voting.routing:by_neighbours", {"dev", "embeddings"}),
     Strategy("route-likelihood", "by the experts' likelihood of the question (Mavromatis 2024)",
              "Mavromatis et al. 2024, arXiv 2404.11531", "voting.routing:by_likelihood", {"dev", "likelihoods"}),
-    Strategy("repaired", "majority; unreadable answers are asked for again",
+    Strategy("repaired", "majority; unreadable answers are requested again",
              "none", "voting.cleaning:repaired"),
     Strategy("rank-pairs", "a judge compares all pairs (Jiang 2023)",
              "Jiang, Ren and Lin 2023, arXiv 2306.02561", "voting.reranking:rank_pairs"),
     Strategy("fuse", "the judge writes from the best three (Jiang 2023)",
              "Jiang, Ren and Lin 2023, arXiv 2306.02561", "voting.reranking:fuse"),
     Strategy("self-consistency", "several samples of each member (Wang 2023)",
-             "Wang et al. 2023, arXiv 2203.11171", "voting.sampling:self_consistency", {"samples"}),
+             "Wang et al. 2023, arXiv 2203.11171", "voting.votes:self_consistency", {"samples"}),
     Strategy("reward", "a reward model chooses (Cobbe 2021)",
              "Cobbe et al. 2021, arXiv 2110.14168", "voting.reranking:reward", {"reward"}),
 )
@@ -113,9 +113,9 @@ NEGOTIATIONS = _table(
     Strategy("consensus", "proposals and a quorum, though members fail (Lamport 1998)",
              "Lamport 1998", "negotiation.protocol:consensus", tolerant=True),
     Strategy("game", "proposer and evaluator in equilibrium (Jacob 2023)",
-             "Jacob et al. 2023, arXiv 2310.09139", "negotiation.games:consensus_game", {"likelihoods"}),
+             "Jacob et al. 2023, arXiv 2310.09139", "negotiation.consensus_game:consensus_game", {"likelihoods"}),
     Strategy("stackelberg", "leader and follower (Conitzer 2006)",
-             "Conitzer and Sandholm 2006", "negotiation.games:leader_and_follower", {"dev", "choices"}),
+             "Conitzer and Sandholm 2006", "negotiation.matrix_games:leader_and_follower", {"dev", "choices"}),
     Strategy("coalition", "plan, slots and answer by who does each best (Mangal 2024)",
              "Mangal et al. 2024, arXiv 2408.01380", "negotiation.coalition:coalition", {"dev"}),
     Strategy("societies", "all traits and thinking patterns (Zhang 2023)",
@@ -142,14 +142,7 @@ def society_names(agents: int, rounds: int) -> list[str]:
 def find_names(
     wanted: Sequence[str], known: Collection[str], agents: int = 3, rounds: int = 3, where: str = "--strategy"
 ) -> list[str]:
-    """The strategies that a user names, without duplicates; ``all`` and ``societies`` are expanded.
-
-    Args:
-        wanted: names.
-        known: `VOTES` or `NEGOTIATIONS`.
-        agents: of each society.
-        rounds: of each society.
-        where: the option, for messages.
+    """The strategies that a user names, without duplicates; ``all`` and ``societies`` (by agents and rounds) expanded.
 
     Raises:
         UserError: an empty list, or an unknown name; suggests the nearest, or lists all.
@@ -186,6 +179,3 @@ def _load(function: str) -> Callable[..., Any]:
     module, _, name = function.partition(":")
     loaded: Callable[..., Any] = getattr(import_module(f"pyswarmopt_llm.groups.{module}"), name)
     return loaded
-
-
-__all__ = ["NEGOTIATIONS", "SOCIETY", "VOTES", "Strategy", "find_names", "load_strategy", "society_names"]

@@ -1,4 +1,4 @@
-"""The answers of all members to some items; every vote is computed from them."""
+"""The answers of all members to some items, from which every vote is computed."""
 
 from __future__ import annotations
 
@@ -15,16 +15,10 @@ Array = NDArray[np.float64]
 
 
 class Responses:
-    """The answers of n members to some items.
+    """The answers of n members to some items: per member one answer per item."""
 
-    Args:
-        items: the items.
-        names: of the members.
-        answers: per member one answer per item.
-    """
-
-    def __init__(self, items: Sequence[Item], names: Sequence[str], answers: Sequence[Sequence[Answer]]) -> None:
-        self.items, self.names, self.answers = tuple(items), tuple(names), [list(row) for row in answers]
+    def __init__(self, items: Sequence[Item], answers: Sequence[Sequence[Answer]]) -> None:
+        self.items, self.answers = tuple(items), [list(row) for row in answers]
 
     @cached_property
     def ballots(self) -> list[list[str | None]]:
@@ -36,7 +30,7 @@ class Responses:
         """Whether each member answers each item correctly, (n, items)."""
         pairs = zip(self.items, self.ballots, strict=True)
         columns = [[is_right(item, ballot) for ballot in ballots] for item, ballots in pairs]
-        return np.array(columns, dtype=np.bool_).reshape(len(self.items), len(self.names)).T
+        return np.array(columns, dtype=np.bool_).reshape(len(self.items), len(self.answers)).T
 
     @cached_property
     def tokens(self) -> NDArray[np.int64]:
@@ -46,11 +40,6 @@ class Responses:
     def cost(self, item: int) -> int:
         """Tokens of all members' answers to an item."""
         return int(self.tokens[:, item].sum())
-
-    def support(self, item: int, answer: str | None) -> float:
-        """Share of the members that vote for this answer, 0 to 1; 0 for None."""
-        ballots = self.ballots[item]
-        return sum(ballot == answer for ballot in ballots) / len(ballots) if answer is not None else 0.0
 
     def scores(self, member: int) -> Array | None:
         """A member's option scores, (items, most options): -inf past an item's last option, zeros for an abstention.
@@ -67,7 +56,7 @@ class Responses:
 
 
 def read_ballot(item: Item, text: str) -> str | None:
-    """The vote that a text is: the letter that it names, else the stripped text; None if there is none.
+    """A text as a vote: the letter that it names, for an open question the stripped text; None abstains.
 
     Example:
         >>> item = Item("1", "Two plus two?", {"A": "four", "B": "five"}, "A")
@@ -84,6 +73,3 @@ def is_right(item: Item, ballot: str | None) -> bool:
     if ballot is None:
         return False
     return ballot == item.answer if item.choices else is_correct(item, ballot)
-
-
-__all__ = ["Responses", "is_right", "read_ballot"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,12 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import interval, permutation_test, score_of
 from pyswarmopt_llm.groups.config import CouncilConfig
 from pyswarmopt_llm.groups.context import GroupContext, Verdict
-from pyswarmopt_llm.groups.members import CachedMember, Member, ResponseCache, check_members, open_members
+from pyswarmopt_llm.groups.members.cache import CachedMember, ResponseCache
+from pyswarmopt_llm.groups.members.load import open_members
+from pyswarmopt_llm.groups.members.protocol import Member
 from pyswarmopt_llm.groups.registry import Strategy, load_strategy
 from pyswarmopt_llm.groups.responses import Responses, is_right
-from pyswarmopt_llm.groups.validate import check_settings, check_task, usable
+from pyswarmopt_llm.groups.validate import check_members, check_settings, check_task, usable
 from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, choose_scoring, possible_scorings
 from pyswarmopt_llm.tasks import Item, Scoring, Task
 
@@ -35,7 +37,7 @@ OnStep = Callable[[int, int, str, Mapping[str, Any] | None], None]  # done, tota
 
 @dataclass(frozen=True)
 class Group:
-    """Open members and, if it is not one of them, the judge."""
+    """Open members and, if the configuration names one, the judge."""
 
     members: list[Member]
     judge: Member | None
@@ -46,16 +48,12 @@ class Group:
         """The context for strategies; requests go through the cache."""
         members = [CachedMember(member, cache) for member in self.members]
         judge = None if self.judge is None else CachedMember(self.judge, cache)
-        scoring = "generate" if task is None else task_scoring(members, task, config.scoring)
+        scoring = "generate" if task is None else _task_scoring(members, task, config.scoring)
         return GroupContext(members, task, scoring, config.settings, judge, tolerant)
 
 
 def open_group(config: CouncilConfig) -> Group:
-    """Load the members, and the judge if it is not one of them.
-
-    Raises:
-        UserError: one cannot be used.
-    """
+    """Load the members, and the judge if it is not one of them."""
     check_settings(config)
     judge = config.settings.judge
     places = [*config.members, *([judge] if judge and judge not in config.members else [])]
@@ -96,10 +94,10 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
         "fingerprints": {"members": members, "task": task.fingerprint, "prompt": task.prompt},
         "versions": versions(),
     }
-    with _directory(out, about):
+    with nullcontext() if out is None else opened_place(out, about, _WHAT):
         cache = ResponseCache(None if out is None else out / "said.jsonl")
         context = group.context(config, task, cache, tolerant)
-        return _Report(context, task, left_out, out).run(strategies, on_step or (lambda *step: None))
+        return _report(context, task, strategies, left_out, out, on_step or (lambda *step: None))
 
 
 def decide_prompt(config: CouncilConfig, prompt: str) -> dict[str, Verdict]:
@@ -118,19 +116,14 @@ def decide_prompt(config: CouncilConfig, prompt: str) -> dict[str, Verdict]:
     return {strategy.name: strategy.fit(context)([item])[0] for strategy in strategies}
 
 
-def task_scoring(members: Sequence[Member], task: Task, wanted: str) -> Scoring:
-    """The scoring of a task; ``auto`` tries letters on the members that give likelihoods.
-
-    Raises:
-        UserError: an unknown name.
-    """
+def _task_scoring(members: Sequence[Member], task: Task, wanted: str) -> Scoring:
+    """The scoring of a task; ``auto`` tries letters on the members that give likelihoods."""
 
     def letters() -> list[Score]:
         items, scorers = task.dev[:TRIAL], [member for member in members if member.gives_likelihoods]
         if not scorers:
             return []
-        answers = [member.answer(items, "letter", task.prompt) for member in scorers]
-        responses = Responses(items, [member.name for member in scorers], answers)
+        responses = Responses(items, [member.answer(items, "letter", task.prompt) for member in scorers])
         return [score_of(row.astype(float)) for row in responses.right]
 
     return choose_scoring(possible_scorings(wanted, task.dev), task.dev, letters)
@@ -141,72 +134,67 @@ def _tolerant(strategies: Sequence[Strategy]) -> bool:
     return all(strategy.tolerant for strategy in strategies)
 
 
-@contextmanager
-def _directory(out: Path | None, about: Mapping[str, Any]) -> Iterator[None]:
-    if out is None:
-        yield
-        return
-    with opened_place(out, about, _WHAT):
-        yield
-
-
-class _Report:
+def _report(
+    context: GroupContext,
+    task: Task,
+    strategies: Sequence[Strategy],
+    left_out: Mapping[str, str],
+    out: Path | None,
+    on_step: OnStep,
+) -> dict[str, Any]:
     """``result.json`` and ``verdicts.jsonl``, written after each strategy; rows of earlier calls are kept."""
+    responses, single = context.collect(task.test), context.order[0]
+    rows, verdicts = _earlier(out, [strategy.name for strategy in strategies])
+    result: dict[str, Any] = {
+        "task": task.name,
+        "scoring": context.scoring,
+        "dev_items": len(task.dev),
+        "test_items": len(task.test),
+        "members": _member_rows(context, responses),
+        "best_single": context.members[single].name,
+        "left_out": dict(left_out),
+        "strategies": rows,
+    } | ({"note": task.note} if task.note else {})
+    for done, strategy in enumerate(strategies):
+        on_step(done, len(strategies), strategy.name, None)
+        began = time.perf_counter()
+        found = strategy.fit(context)(task.test)
+        row = _strategy_row(strategy, task.test, found, responses.right[single].astype(float).tolist())
+        rows[strategy.name] = row | {"seconds": round(time.perf_counter() - began, 3)}
+        pairs = zip(task.test, found, strict=True)
+        verdicts += [{"strategy": strategy.name, "id": item.id, **vars(verdict)} for item, verdict in pairs]
+        if out is not None:  # an interrupted call keeps its results so far
+            write_json(out / "result.json", result)
+            lines = [json.dumps(verdict, ensure_ascii=False) + "\n" for verdict in verdicts]
+            write_text(out / "verdicts.jsonl", "".join(lines))
+        on_step(done + 1, len(strategies), strategy.name, rows[strategy.name])
+    return result
 
-    def __init__(self, context: GroupContext, task: Task, left_out: Mapping[str, str], out: Path | None) -> None:
-        self._context, self._task, self._left_out, self._out = context, task, left_out, out
 
-    def run(self, strategies: Sequence[Strategy], on_step: OnStep) -> dict[str, Any]:
-        context, task = self._context, self._task
-        responses, single = context.collect(task.test), context.order[0]
-        rows, verdicts = self._earlier([strategy.name for strategy in strategies])
-        result: dict[str, Any] = {
-            "task": task.name,
-            "scoring": context.scoring,
-            "dev_items": len(task.dev),
-            "test_items": len(task.test),
-            "members": _member_rows(context, responses),
-            "best_single": context.members[single].name,
-            "left_out": dict(self._left_out),
-            "strategies": rows,
-        } | ({"note": task.note} if task.note else {})
-        for done, strategy in enumerate(strategies):
-            on_step(done, len(strategies), strategy.name, None)
-            began = time.perf_counter()
-            found = strategy.fit(context)(task.test)
-            row = _strategy_row(strategy, task.test, found, responses.right[single].astype(float).tolist())
-            rows[strategy.name] = row | {"seconds": round(time.perf_counter() - began, 3)}
-            pairs = zip(task.test, found, strict=True)
-            verdicts += [{"strategy": strategy.name, "id": item.id, **vars(verdict)} for item, verdict in pairs]
-            if self._out is not None:  # an interrupted call keeps its results so far
-                write_json(self._out / "result.json", result)
-                lines = [json.dumps(verdict, ensure_ascii=False) + "\n" for verdict in verdicts]
-                write_text(self._out / "verdicts.jsonl", "".join(lines))
-            on_step(done + 1, len(strategies), strategy.name, rows[strategy.name])
-        return result
+def _earlier(out: Path | None, names: Sequence[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Rows and verdicts of other strategies, from earlier calls."""
+    if out is None or not (out / "result.json").exists():
+        return {}, []
+    rows = read_json(out / "result.json")["strategies"]
+    lines = read_text(out / "verdicts.jsonl", LINES_LIMIT).splitlines()
+    kept = {name: row for name, row in rows.items() if name not in names}
+    return kept, [row for row in map(json.loads, lines) if row["strategy"] in kept]
 
-    def _earlier(self, names: Sequence[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """Rows and verdicts of other strategies, from earlier calls."""
-        if self._out is None or not (self._out / "result.json").exists():
-            return {}, []
-        rows = read_json(self._out / "result.json")["strategies"]
-        lines = read_text(self._out / "verdicts.jsonl", LINES_LIMIT).splitlines()
-        kept = {name: row for name, row in rows.items() if name not in names}
-        return kept, [row for row in map(json.loads, lines) if row["strategy"] in kept]
+
+def accuracy_row(right: Sequence[float], tokens: float) -> dict[str, Any]:
+    """What every row of a result begins with: accuracy on test, its interval, and tokens per item."""
+    return {"test": score_of(right).value, "test_interval": list(interval(right)), "tokens": tokens}
 
 
 def _member_rows(context: GroupContext, responses: Responses) -> dict[str, Any]:
-    rows = {}
-    for k, member in enumerate(context.members):
-        right = responses.right[k].astype(float).tolist()
-        rows[member.name] = {
+    return {
+        member.name: {
             "dev": float(context.accuracies[k]),
-            "test": score_of(right).value,
-            "test_interval": list(interval(right)),
-            "tokens": float(responses.tokens[k].mean()),
+            **accuracy_row(responses.right[k].astype(float).tolist(), float(responses.tokens[k].mean())),
             "silent": sum(row[k] is None for row in responses.ballots),
         }
-    return rows
+        for k, member in enumerate(context.members)
+    }
 
 
 def _strategy_row(
@@ -216,14 +204,9 @@ def _strategy_row(
     differences = [a - b for a, b in zip(right, single, strict=True)]
     return {
         "source": strategy.source,
-        "test": score_of(right).value,
-        "test_interval": list(interval(right)),
-        "tokens": sum(verdict.tokens for verdict in found) / len(found),
+        **accuracy_row(right, sum(verdict.tokens for verdict in found) / len(found)),
         "agreement": sum(verdict.agreement for verdict in found) / len(found),
         "ties": sum(verdict.tied for verdict in found),
         "undecided": sum(verdict.answer is None for verdict in found),
         "against_single": {"difference": sum(differences) / len(differences), "p": permutation_test(differences)},
     } | strategy.measures(items, found)
-
-
-__all__ = ["Group", "OnStep", "decide_prompt", "decide_task", "open_group", "task_scoring"]

@@ -1,52 +1,71 @@
-"""Checks of a group's configuration, before any member answers."""
+"""Checks of a group, its settings and its task, before the first item is answered."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import get_args
 
-from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.registry import unknown
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.groups.config import CouncilConfig
-from pyswarmopt_llm.groups.members import Member
-from pyswarmopt_llm.groups.members.embedding import Embedder
+from pyswarmopt_llm.groups.members.endpoint import EndpointMember
+from pyswarmopt_llm.groups.members.local import LocalMember
+from pyswarmopt_llm.groups.members.protocol import Member
 from pyswarmopt_llm.groups.registry import Need, Strategy
-from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
+from pyswarmopt_llm.groups.voting.neighbours import embedding_member
+from pyswarmopt_llm.metrics.questions.context_window import check_askable
 from pyswarmopt_llm.tasks import Item, Task
+
+_PROBE = "Reply with the word: ready"
 
 
 def check_settings(config: CouncilConfig) -> None:
-    """Refuse settings that are out of range.
-
-    Raises:
-        UserError: names the option.
-    """
-    settings = config.settings
-    for name in ("samples", "neighbours", "rounds", "agents"):
-        if getattr(settings, name) < 1:
-            raise UserError(f"--{name} {getattr(settings, name)}: out of range; give at least 1")
-    if settings.budget < 0:
-        raise UserError(f"--budget {settings.budget}: out of range; give at least 0")
-    if not 0 <= settings.temperature < 100:
-        raise UserError(f"--temperature {settings.temperature}: out of range; give 0 to 100")
-    n, quorum = len(config.members), settings.quorum
+    """Refuse settings that are out of range."""
+    check_options(config)
+    check_options(config.settings)
+    n, quorum = len(config.members), config.settings.quorum
     if quorum is not None and not n < 2 * quorum <= 2 * n:
-        raise UserError(f"--quorum {quorum}: of {n} members, give more than half and at most all")
-    if settings.passed not in ("supported", "different"):
-        raise unknown("--pass", settings.passed, ("supported", "different"))
-    possible_scorings(config.scoring, ())
+        raise InvalidOption("quorum", quorum, f"of {n} members, give more than half and at most all")
 
 
 def check_task(config: CouncilConfig, task: Task) -> None:
-    """Refuse a task on which no group can be reported.
-
-    Raises:
-        UserError: no test items, or another metric than accuracy.
-    """
+    """Refuse a task without test items, or with another metric than accuracy."""
     if not task.test:
         raise UserError(f"{config.task}: has no test items, on which a group is reported; add some")
     if task.metric not in (None, "accuracy"):
         raise UserError(f"{config.task}: is scored by {task.metric}; groups are scored by accuracy only")
+
+
+def check_members(members: Sequence[Member], task: Task | None, scoring: str, tolerant: bool = False) -> None:
+    """Check chat templates, context windows, and that endpoints respond.
+
+    Args:
+        members: of the group.
+        task: the task; None for a single prompt.
+        scoring: ``auto``, ``letter``, ``likelihood`` or ``generate``.
+        tolerant: skip the endpoints: the strategy continues without them.
+
+    Raises:
+        UserError: names the member, what is wrong and what to do.
+    """
+    local = [member for member in members if isinstance(member, LocalMember)]
+    without = [m.name for m in local if any(model.tokenizer.chat_template is None for model in m.models)]
+    if 0 < len(without) < len(local):
+        raise UserError(
+            f"{without[0]}: has no chat template, other members have one; "
+            "put a chat_template.jinja beside its tokenizer, or remove it"
+        )
+    for member in members:
+        if isinstance(member, EndpointMember) and not tolerant:
+            (reply,) = member.generate([_PROBE], max_new_tokens=8)
+            if not reply.texts[0].strip():
+                raise UserError(f"{member.name}: answers nothing to {_PROBE!r}; check its model, or remove it")
+    if task is not None:  # members of one base share its context window and tokenizer
+        first: dict[int, LocalMember] = {}
+        for member in local:
+            first.setdefault(id(member.base), member)
+        for member in first.values():
+            check_askable(task, scoring, member.base.engine, asked=member.name)
 
 
 def usable(
@@ -57,7 +76,7 @@ def usable(
     Raises:
         UserError: one is not supported and `config` does not skip such, or none is left.
     """
-    unmet = {need: why for need in _NEEDS if (why := _why_not(need, config, items, members)) is not None}
+    unmet = {need: why for need in get_args(Need) if (why := _why_not(need, config, items, members)) is not None}
     reasons = {}
     for strategy in strategies:
         if whys := [why for need, why in unmet.items() if need in strategy.needs]:
@@ -67,9 +86,6 @@ def usable(
         name, why = next(iter(reasons.items()))
         raise UserError(f"--strategy {name}: {why}")
     return left, reasons
-
-
-_NEEDS: tuple[Need, ...] = get_args(Need)
 
 
 def _why_not(need: Need, config: CouncilConfig, items: Sequence[Item], members: Sequence[Member]) -> str | None:
@@ -87,10 +103,7 @@ def _why_not(need: Need, config: CouncilConfig, items: Sequence[Item], members: 
         return f"needs likelihoods, which the endpoint {mute} does not give; remove one of them"
     if need == "embeddings":
         try:
-            Embedder(members)
+            embedding_member(members)
         except UserError as error:
             return str(error)
     return None
-
-
-__all__ = ["check_settings", "check_task", "usable"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
@@ -60,64 +59,3 @@ class Abstention:
             f"{question}\nProposed answer: {answer}\n"
             "Is the proposed answer true or false? Directly answer with True or False."
         )
-
-
-@dataclass(frozen=True)
-class AbstainMetrics:
-    """The measures of Feng et al. 2024, section 3, from the four groups of answers; NaN where a group is empty.
-
-    Attributes:
-        reliable_accuracy: right answers among those given.
-        effective_reliability: (right - wrong among answered) over all.
-        abstain_accuracy: right answers and withheld wrong answers, over all.
-        abstain_precision: wrong among abstained.
-        abstain_recall: abstained among wrong.
-        abstain_f1: harmonic mean of the last two.
-        abstain_rate: abstained over all.
-    """
-
-    reliable_accuracy: float
-    effective_reliability: float
-    abstain_accuracy: float
-    abstain_precision: float
-    abstain_recall: float
-    abstain_f1: float
-    abstain_rate: float
-
-
-def abstain_metrics(correct: Sequence[bool], abstained: Sequence[bool]) -> AbstainMetrics:
-    """Measures of decisions to abstain.
-
-    Args:
-        correct: whether each answer was right, withheld or not.
-        abstained: whether each answer was withheld.
-
-    Raises:
-        ValueError: no decisions, or unequal numbers.
-
-    Example:
-        >>> found = abstain_metrics([True, True, False, False], [False, True, False, True])
-        >>> found.reliable_accuracy, found.effective_reliability, found.abstain_f1
-        (0.5, 0.0, 0.5)
-    """
-    if not correct or len(correct) != len(abstained):
-        raise ValueError(
-            f"{len(correct)} answers and {len(abstained)} decisions: give as many of each, and at least one"
-        )
-    pairs = list(zip(correct, abstained, strict=True))
-    right, withheld_right = pairs.count((True, False)), pairs.count((True, True))
-    wrong, withheld_wrong = pairs.count((False, False)), pairs.count((False, True))
-    n, withheld = len(pairs), withheld_right + withheld_wrong
-    return AbstainMetrics(
-        reliable_accuracy=_ratio(right, right + wrong),
-        effective_reliability=(right - wrong) / n,
-        abstain_accuracy=(right + withheld_wrong) / n,
-        abstain_precision=_ratio(withheld_wrong, withheld),
-        abstain_recall=_ratio(withheld_wrong, wrong + withheld_wrong),
-        abstain_f1=_ratio(2 * withheld_wrong, withheld + wrong + withheld_wrong),
-        abstain_rate=withheld / n,
-    )
-
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else math.nan

@@ -53,7 +53,7 @@ class Accuracy:
                     self._lengths.append(1.0 if scoring == "letter" else float(len(text.encode())))
 
     def choices(self) -> list[Choices]:
-        """The items for training; those without a known right answer are left out."""
+        """The items for training, without those whose right answer is unknown."""
         if self.scoring == "generate":
             prompts = zip(self.items, self.prompts, strict=True)
             return [Choices(((prompt, item.answer_text),), (1.0,), 0) for item, prompt in prompts if item.answer]
@@ -71,11 +71,9 @@ class Accuracy:
             for item, prompt in zip(self.items, self.prompts, strict=True):
                 yield item, prompt, MAX_NEW_TOKENS
             return
-        pairs = iter(self._pairs)
-        for item in self.items:
-            for _ in item.choices or {}:
-                context, continuation = next(pairs)
-                yield item, context + continuation, 0
+        for item, span in zip(self.items, self._spans, strict=True):
+            for k in span:
+                yield item, "".join(self._pairs[k]), 0
 
     @property
     def n(self) -> int:
@@ -98,7 +96,7 @@ class Accuracy:
         return [tuple(i for i, pairs in enumerate(self._spans) if pairs[0] in batch) for batch in batches]
 
     def score_batches(self, engine: BatchedEngine, items: Collection[int] | None = None) -> Iterator[dict[int, float]]:
-        """Item -> value, batch by batch; of `items` only, whole batches in which they are."""
+        """Item -> value, batch by batch; with `items`, only the batches that contain any of them."""
         if self.scoring == "generate":
             for batch in engine.generation_batches(self.prompts, MAX_NEW_TOKENS):
                 if items is None or not set(items).isdisjoint(batch):
@@ -126,11 +124,7 @@ class Accuracy:
         return [_best(scores) for scores in self.option_scores(engine)]
 
     def option_scores(self, engine: Engine, indices: Sequence[int] | None = None) -> list[dict[str, float]]:
-        """For each item letter -> log-probability of the option, per byte with ``likelihood``.
-
-        Args:
-            engine: the engine, with the candidate loaded.
-            indices: indices of the items; default: all.
+        """Per item (default: all) letter -> log-probability of the option, per byte with ``likelihood``.
 
         Raises:
             ValueError: ``generate`` has no options to score.
@@ -156,7 +150,5 @@ class Accuracy:
 
 
 def _best(scores: Mapping[str, float]) -> str:
-    """The letter with the highest score, the first on a tie; "" if a score is NaN."""
-    # NaN: the model overflows in float16, for example.
-    broken = any(math.isnan(value) for value in scores.values())
-    return "" if broken else max(scores, key=lambda letter: scores[letter])
+    """The letter with the highest score, the first on a tie; "" if a score is NaN (an overflow in float16, say)."""
+    return "" if any(map(math.isnan, scores.values())) else max(scores, key=lambda letter: scores[letter])

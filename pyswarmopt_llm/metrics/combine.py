@@ -16,8 +16,8 @@ Combine = Callable[[Sequence[Score]], Score]
 def harmonic(scores: Sequence[Score]) -> Score:
     """The harmonic mean of the tasks' values (Feng et al. 2024, section 3, multi-task objectives).
 
-    It rewards balance: it is 0 if any task's value is. The standard error follows by the delta method,
-    d H / d v_i = H^2 / (m v_i^2). A single score is returned as it is.
+    It rewards balance, and is 0 if any task's value is. The standard error is by the delta method,
+    d H / d v_i = H^2 / (m v_i^2).
 
     Raises:
         ValueError: no scores.
@@ -59,8 +59,6 @@ def weighted(scores: Sequence[Score], weights: Sequence[float]) -> Score:
     """
     if not scores or len(scores) != len(weights):
         raise ValueError(f"{len(scores)} scores and {len(weights)} weights: give as many of each, and at least one")
-    if len(scores) == 1:
-        return scores[0]
     shares = [weight / math.fsum(weights) for weight in weights]
     value = math.fsum(share * score.value for share, score in zip(shares, scores, strict=True))
     return _together(scores, value, math.hypot(*(s * score.stderr for s, score in zip(shares, scores, strict=True))))
@@ -69,17 +67,10 @@ def weighted(scores: Sequence[Score], weights: Sequence[float]) -> Score:
 def minimum(scores: Sequence[Score]) -> Score:
     """The worst task's value and standard error.
 
-    Raises:
-        ValueError: no scores.
-
     Example:
         >>> minimum([Score(0.5, (), 10, 0.1), Score(1.0, (), 10, 0.0)]).value
         0.5
     """
-    if not scores:
-        raise ValueError("no scores to combine")
-    if len(scores) == 1:
-        return scores[0]
     worst = min(scores, key=lambda score: score.value)
     return _together(scores, worst.value, worst.stderr)
 

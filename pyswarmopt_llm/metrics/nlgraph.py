@@ -1,8 +1,7 @@
 """Answers to graph problems in words (NLGraph; Wang et al. 2023, arXiv 2305.10037), checked against the graph itself.
 
-Many problems have several right answers: any shortest path, topological order or maximum matching. The kind of problem
-and the graph are parsed from the question, and from the published answer only what is unique (yes or no, a length, a
-flow, a size). One function per kind, listed in `_KINDS`.
+Many problems have several right answers: any shortest path, topological order or maximum matching. Kind and graph are
+parsed from the question, from the published answer only what is unique. One function per kind, listed in `_KINDS`.
 """
 
 from __future__ import annotations

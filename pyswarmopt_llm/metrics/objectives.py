@@ -23,12 +23,7 @@ from pyswarmopt_llm.tasks import Item, Scoring, Task, load_task, with_templates
 
 
 class External(Protocol):
-    """An objective that scores an engine by itself, without items.
-
-    Attributes:
-        name: name in tables and journals.
-        fingerprint: changes if the questions or their scoring change.
-    """
+    """An objective that scores an engine by itself, without items; its fingerprint is of questions and scoring."""
 
     name: str
     fingerprint: str
@@ -77,7 +72,7 @@ class Objectives:
         return found
 
     def scorings(self, name: str, wanted: str) -> tuple[Scoring, ...]:
-        """The possible scorings of a task: its metric's own, else those of `possible_scorings`."""
+        """See `scorings_of`."""
         return scorings_of(self.metrics[name], wanted, self.tasks[name])
 
 
@@ -93,7 +88,11 @@ def load_objectives(config: SearchConfig) -> Objectives:
         raise UserError("no task; give one with --task")
     where = user_path(config.out) / "judge.jsonl"
     metrics = find_metrics(tasks, config.metrics, where, config.device)
-    _check_harmonic(config, metrics, externals)
+    signed = next((metric.name for metric in metrics.values() if metric.signed), None)
+    if config.combine == "harmonic" and len(metrics) + len(externals) > 1 and signed is not None:
+        raise UserError(
+            f"--metric {signed}: may be negative, and a harmonic mean is undefined then; add --combine arithmetic"
+        )
     return Objectives(tasks, metrics, externals, fresh, find_combine(config.combine, len(tasks) + len(externals)))
 
 
@@ -203,23 +202,3 @@ def find_metrics(
             loaded[spec].check(task.split(split), f"{task.source}: {split}")
         wanted[name] = spec
     return {name: loaded[wanted[name]] for name in tasks}
-
-
-def _check_harmonic(config: SearchConfig, metrics: Mapping[str, Metric], externals: Mapping[str, External]) -> None:
-    signed = next((metric.name for metric in metrics.values() if metric.signed), None)
-    if config.combine == "harmonic" and len(metrics) + len(externals) > 1 and signed is not None:
-        raise UserError(
-            f"--metric {signed}: may be negative, and a harmonic mean is undefined then; add --combine arithmetic"
-        )
-
-
-__all__ = [
-    "LM_EVAL",
-    "Objectives",
-    "find_metrics",
-    "load_objectives",
-    "load_split",
-    "load_tasks",
-    "scorings_of",
-    "task_print",
-]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.tasks import Item, extract_number
 from pyswarmopt_llm.tasks.answers import stated_answer
 
@@ -62,13 +62,13 @@ def numeric(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
 
 def bleu(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
     """Sentence BLEU of each text (Papineni et al. 2002; effective order and exponential smoothing, by sacreBLEU)."""
-    found = [_sacrebleu().BLEU(effective_order=True).sentence_score(*pair) for pair in _pairs(items, texts)]
-    return [value.score / 100 for value in found]
+    scorer = _sacrebleu("BLEU").BLEU(effective_order=True)
+    return [scorer.sentence_score(*pair).score / 100 for pair in _pairs(items, texts)]
 
 
 def chrf(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
     """chrF2 of each text (Popović 2015, by sacreBLEU)."""
-    scorer = _sacrebleu().CHRF()
+    scorer = _sacrebleu("chrF").CHRF()
     return [scorer.sentence_score(*pair).score / 100 for pair in _pairs(items, texts)]
 
 
@@ -102,18 +102,11 @@ def _same_number(reference: str, text: str) -> float:
     return float(extract_number(text) == wanted)
 
 
-def _sacrebleu() -> Any:
-    try:
-        from sacrebleu import metrics
-    except ImportError as error:
-        raise UserError('BLEU and chrF need sacrebleu; install it with: pip install "pyswarmopt[llm]"') from error
-    return metrics
+def _sacrebleu(name: str) -> Any:
+    return optional("sacrebleu.metrics", name, "sacrebleu", "llm")
 
 
 @cache
 def _rouge_scorer() -> Any:
-    try:
-        from rouge_score import rouge_scorer
-    except ImportError as error:
-        raise UserError('ROUGE-L needs rouge-score; install it with: pip install "pyswarmopt[llm]"') from error
-    return rouge_scorer.RougeScorer(["rougeL"], use_stemmer=True)
+    module = optional("rouge_score.rouge_scorer", "ROUGE-L", "rouge-score", "llm")
+    return module.RougeScorer(["rougeL"], use_stemmer=True)

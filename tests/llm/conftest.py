@@ -154,7 +154,7 @@ def tiny_group(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pyte
     """Three members on one resident `tiny_base` in float32, who answer differently."""
     from search_helpers import louder
 
-    from pyswarmopt_llm.groups.members import open_members
+    from pyswarmopt_llm.groups.members.load import open_members
 
     loud = louder(tiny_experts, tmp_path_factory.mktemp("group"))
     return open_members(list(map(str, loud)), str(tiny_base), dtype="float32", threads=1)

@@ -1,8 +1,12 @@
 """The loops of a swarm that are worth compiling: plain Python over NumPy arrays, which Numba turns into machine code.
 
 NumPy makes a pass over memory for each operator, and takes a microsecond for each call. A loop makes one pass, and is
-one call. All of them do what the NumPy code does that they take the place of, operator by operator, and give the same
-numbers to the bit. `compiled` compiles them; as they stand they run too, slowly.
+one call. Each repeats the NumPy code that it replaces operator by operator and gives the same numbers bit for bit.
+
+Arguments of the moves: x, v and p, (N, D), of which v receives the new velocities; g and w, rows that attract and
+repel, (., D); out, (N, D), receives the new positions and may be x; step, the step length; low and high, the bounds,
+(D,), unused with OPEN walls; core, two numbers between which a coordinate is surely within its bounds, infinite
+without bounds; walls, what happens to a coordinate outside.
 """
 
 from __future__ import annotations
@@ -28,12 +32,7 @@ def bounce(x: Any, v: Any, low: Any, high: Any, walls: int) -> tuple[Any, Any]:
 
 
 def draw(at: np.uint64, out: npt.NDArray[np.uint64]) -> None:
-    """The next random numbers of SplitMix64: `random_bits.split_mix` as a loop.
-
-    Args:
-        at: state, the place in the stream times GAMMA.
-        out: for the numbers, one-dimensional.
-    """
+    """`random_bits.split_mix` as a loop."""
     for j in range(len(out)):
         z = at + np.uint64(j + 1) * GAMMA
         z = (z ^ (z >> SHIFT_1)) * MIX_1
@@ -57,26 +56,12 @@ def small_move(
     walls: int,
     out: Reals,
 ) -> bool:
-    """Move a small swarm: new velocities into v, new positions into out.
+    """Move a small swarm; returns whether a coordinate may still be outside.
 
     Args:
-        x: positions, (N, D).
-        v: velocities, (N, D).
-        p: personal bests, (N, D).
-        g: rows that attract, (., D).
-        w: the row that repels, (1, D).
-        rows: which row of g it is for each particle, (N,).
+        rows: each particle's row of g, (N,); there is one row w.
         places: (4,) which term has each of `velocity.DIRECTIONS`, -1 for none.
         coefficients: (terms, N, D or 1) weights times random factors.
-        step: step length.
-        low: lower bounds, (D,); not looked at with OPEN walls.
-        high: upper bounds, (D,).
-        core: a coordinate between these two is within the walls for sure; infinite without bounds.
-        walls: what becomes of a coordinate that has left them; OPEN: nothing.
-        out: for the new positions, (N, D); it may be x.
-
-    Returns:
-        Whether a coordinate may be outside still.
     """
     n, dim = x.shape
     number = x.dtype.type
@@ -124,14 +109,7 @@ def small_move(
 def weigh(
     bits: npt.NDArray[np.uint16], weights: npt.NDArray[np.float64], terms: npt.NDArray[np.int64], out: Reals
 ) -> None:
-    """Random factors per coordinate times the weights of their terms.
-
-    Args:
-        bits: (moves, k, N, D) 16 random bits each.
-        weights: (moves, k) what each bit pattern, as a whole number, is multiplied by.
-        terms: (k,) which term of `out` each is.
-        out: for the products, (moves, terms, N, D).
-    """
+    """Bits, (moves, k, N, D), times weights, (moves, k), into the terms, (k,), of out, (moves, terms, N, D)."""
     for move in range(bits.shape[0]):
         for k in range(bits.shape[1]):
             weight = weights[move, k]
@@ -149,18 +127,11 @@ def remember(
     stagnation: npt.NDArray[np.int64],
     counts: bool,
 ) -> tuple[int, int]:
-    """Personal bests after an evaluation, unless a cost is not finite: then nothing is changed.
-
-    Args:
-        x: positions, (N, D).
-        p: personal bests, (N, D); changed, as the next two.
-        costs: (N,) at x.
-        best_costs: (N,) at p.
-        stagnation: (N,) iterations since each p changed.
-        counts: whether this evaluation counts for that.
+    """Update p, best_costs and, if this evaluation counts, stagnation by the costs at x, (N,).
 
     Returns:
-        The first particle with the lowest cost and the first one with the highest; (-1, -1) if nothing was done.
+        The first particle with the lowest cost and the first one with the highest; (-1, -1), and nothing changed, if a
+        cost is not finite.
     """
     best = worst = 0
     for i in range(len(costs)):
@@ -202,26 +173,15 @@ def one_pass(
     walls: int,
     outside: npt.NDArray[np.bool_],
 ) -> None:
-    """Move a large swarm, block by block: new velocities into v, new positions into out.
+    """Move a large swarm, block by block.
 
     Args:
-        x: positions, (N, D).
-        v: velocities, (N, D).
-        p: personal bests, (N, D).
-        g: rows that attract, (., D).
-        w: rows that repel, (., D).
-        rows: (2, N) which row of g and which of w it is for each particle.
-        out: for the new positions, (N, D); it may be x.
-        blocks: (blocks, 4) first and last but one row, first and last but one column of each.
+        rows: (2, N) each particle's row of g, and of w.
+        blocks: (blocks, 4) first row, end of the rows, first column and end of the columns of each.
         coefficients: (4, N) weight of each of `velocity.DIRECTIONS` times its factor per particle; 0 without it.
         place: (4,) where among the terms with a factor per coordinate each direction comes; -1 if it has none.
         at: where in the stream of `draw` those factors are; each block begins with a new number.
-        step: step length.
-        low: lower bounds, (D,); not looked at with OPEN walls.
-        high: upper bounds, (D,).
-        core: a coordinate between these two is within the walls for sure; infinite without bounds.
-        walls: what becomes of a coordinate that has left them; OPEN: nothing.
-        outside: (blocks,) set to whether coordinates of the block may be outside still.
+        outside: (blocks,) set to whether coordinates of the block may still be outside.
     """
     terms = place.max() + 1
     largest = 0
@@ -292,6 +252,3 @@ def one_pass(
                 for j in range(length):
                     there[j] = moved[j]
         outside[k] = beyond_block != 0 and walls == OPEN
-
-
-__all__ = ["CLIP", "CONFINE", "OPEN", "REFLECT", "bounce", "draw", "one_pass", "remember", "small_move", "weigh"]

@@ -28,21 +28,10 @@ AS_THEY_STAND = Loops(kernels.small_move, kernels.draw, kernels.weigh, kernels.r
 
 
 class Compiler:
-    """Loads the compiled loops when they pay: for a large swarm at once, for small ones after many moves.
-
-    Attributes:
-        loops: the compiled loops, once they are loaded.
-
-    Example:
-        For a program that knows that it will run for long:
-
-        >>> compiler = Compiler()
-        >>> compiler.load() is compiler.loops
-        True
-    """
+    """Loads the compiled loops when they pay: for a large swarm at once, for small ones after many moves."""
 
     def __init__(self) -> None:
-        self.loops: Loops | None = None
+        self.loops: Loops | None = None  # once they are loaded
         self._left = PAYS_AFTER
 
     def load(self) -> Loops | None:
@@ -72,6 +61,3 @@ def _compiled() -> Loops | None:
     for helper in (kernels.bounce, kernels.draw):
         register_jitable(helper)
     return Loops(*(numba.njit(cache=True)(loop) for loop in AS_THEY_STAND))
-
-
-__all__ = ["AS_THEY_STAND", "Compiler", "Loops"]

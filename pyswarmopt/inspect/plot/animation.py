@@ -83,11 +83,7 @@ def animate(
 
 
 def check_target(path: Path) -> None:
-    """Whether a moving picture can be written there.
-
-    Raises:
-        ValueError: an unknown ending, no such folder, or no ffmpeg for .mp4.
-    """
+    """Refuse an unknown ending, a folder that does not exist, and .mp4 without ffmpeg."""
     if path.suffix not in KINDS:
         raise ValueError(f"{path}: an animation ends in {', '.join(KINDS)}")
     if not path.absolute().parent.is_dir():
@@ -97,13 +93,10 @@ def check_target(path: Path) -> None:
 
 
 def _ffmpeg() -> str | None:
-    """Where ffmpeg is: on the PATH, or the one that the package imageio-ffmpeg brings."""
+    """Where ffmpeg is: on the PATH, or that of the package imageio-ffmpeg."""
     if find_spec("imageio_ffmpeg") is None:
         return shutil.which("ffmpeg")
     import imageio_ffmpeg
 
     found: str = imageio_ffmpeg.get_ffmpeg_exe()
     return found
-
-
-__all__ = ["animate", "check_target"]

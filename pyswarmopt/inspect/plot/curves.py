@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from pyswarmopt.base.state import Floats
 from pyswarmopt.inspect.plot.trace import Trace, trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-Floats = npt.NDArray[np.float64]
 
 SMALLEST = 1e-16  # what is drawn for 0 on a logarithmic axis
 
@@ -117,6 +116,3 @@ def axes_or_new(ax: Axes | None) -> Axes:
     import matplotlib.pyplot as plt
 
     return plt.subplots(figsize=(6.4, 4.0), layout="constrained")[1]
-
-
-__all__ = ["axes_or_new", "convergence", "diversity", "median_interval"]

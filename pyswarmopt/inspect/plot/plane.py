@@ -1,4 +1,4 @@
-"""Pictures in two dimensions: the landscape, the particles' ways on it, the forces of one move."""
+"""Pictures in two dimensions: the landscape, the particles' trajectories on it, the forces of one move."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pyswarmopt.base.state import Floats
 from pyswarmopt.inspect.plot.curves import axes_or_new
 from pyswarmopt.inspect.plot.trace import trace
 from pyswarmopt.inspect.recorder import Step
@@ -16,9 +16,7 @@ from pyswarmopt.parts.boundary import make_box
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Floats = npt.NDArray[np.float64]
-
-# Also the lesson's; told apart by the colour-blind too.
+# Also the lesson's; the colour-blind can tell them apart.
 COLOURS = {"inertia": "#2560c9", "cognitive": "#0b7a53", "social": "#b84e06", "repel": "#a82a86"}
 OTHER = "#56616b"
 
@@ -29,7 +27,7 @@ def landscape(
     """A function of two coordinates as filled contours, on a logarithmic scale above its smallest value.
 
     Args:
-        function: (m, 2) -> (m,); a test function brings its bounds and its optimum, which is marked.
+        function: (m, 2) -> (m,); a test function has bounds and an optimum, which is marked.
         bounds: the box; see `pyswarmopt.boundary.make_box`.
         ax: axes to draw on; default: new ones.
         points: on each side of the grid.
@@ -64,7 +62,7 @@ def landscape(
 
 
 def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None) -> Axes:
-    """The way of each particle, from its start (hollow) to its end (filled); the best point as a star.
+    """The trajectory of each particle, from its start (hollow) to its end (filled); the best point as a star.
 
     In more than two dimensions it is drawn in the plane of the first two principal components of all positions, which
     the axes name with their share of the variance.
@@ -136,7 +134,7 @@ def _arrow(ax: Axes, tail: Floats, head: Floats, colour: str, style: Any) -> Non
 
 
 def _to_plane(x: Floats) -> tuple[Callable[[Floats], Floats], tuple[str, str]]:
-    """How to bring points (m, D) to the plane, and what its axes are called."""
+    """The projection of points (m, D) to the plane, and the names of its axes."""
     if x.shape[1] == 2:
         return (lambda points: points), ("$x_1$", "$x_2$")
     if x.shape[1] == 1:
@@ -159,6 +157,3 @@ def _best(rounds: Any, values: Any, maximize: bool) -> Floats:
     _, number, particle = min(finite)
     best: Floats = rounds[number][particle]
     return best
-
-
-__all__ = ["COLOURS", "forces", "landscape", "trajectory"]

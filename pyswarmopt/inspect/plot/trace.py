@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pyswarmopt.base.state import Floats, Ints
 from pyswarmopt.driver.history import History, ParticleRecord, Record
 from pyswarmopt.driver.result import Result
 from pyswarmopt.inspect.recorder import Step
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,10 +21,10 @@ class Trace:
     """The course of a search over T rounds.
 
     Attributes:
-        evaluations: values asked for up to the end of each round, (T,).
-        best: the best value up to there, (T,), in the user's sense.
-        rounds: where each particle was in each round: particle -> position (D,); empty where only values were kept.
-        values: the same for the values.
+        evaluations: up to the end of each round, (T,).
+        best: the best value so far, (T,), in the user's sense.
+        rounds: particle -> position (D,) in each round; empty where only values were kept.
+        values: particle -> value in each round.
         maximize: whether larger is better.
     """
 
@@ -38,11 +35,7 @@ class Trace:
     maximize: bool
 
     def positions(self) -> Floats:
-        """All positions, round by round, (evaluations, D).
-
-        Raises:
-            ValueError: only values were kept.
-        """
+        """All positions, round by round, (evaluations, D); a ValueError if only values were kept."""
         if not self.rounds:
             raise ValueError("this search kept no positions: run minimize(..., history='particles')")
         return np.array([x for where in self.rounds for x in where.values()])
@@ -52,12 +45,8 @@ class Trace:
         return np.array([where[particle] for where in self.rounds if particle in where])
 
     def diversity(self) -> Floats:
-        """Mean distance of the particles from their mean in each round, (T,).
-
-        Raises:
-            ValueError: only values were kept.
-        """
-        self.positions()
+        """Mean distance of the particles from their mean in each round, (T,)."""
+        self.positions()  # or an error
         clouds = [np.array(list(where.values())) for where in self.rounds]
         return np.array([np.linalg.norm(x - x.mean(axis=0), axis=1).mean() for x in clouds])
 
@@ -140,6 +129,3 @@ def _of_rows(rows: Sequence[tuple[int, int, float, Floats]], maximize: bool) -> 
     evaluations = np.cumsum([len(values[number]) for number in numbers])
     best = sign * np.minimum.accumulate(lowest)
     return Trace(evaluations, best, tuple(rounds.values()), tuple(values.values()), maximize)
-
-
-__all__ = ["Trace", "trace"]

@@ -17,17 +17,11 @@ from pyswarmopt.teaching.functions.problems import Problem
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a recipe did on a problem.
-
-    Attributes:
-        problem: the problem.
-        recipe: name of the recipe.
-        results: one per seed.
-    """
+    """What a recipe did on a problem."""
 
     problem: Problem
     recipe: str
-    results: tuple[Result, ...]
+    results: tuple[Result, ...]  # one per seed
 
     def finals(self) -> list[float]:
         """Best values in the end, one per seed; above the optimum where it is known."""
@@ -39,12 +33,12 @@ class Outcome:
         return float(np.median(self.finals()))
 
     def interval(self) -> tuple[float, float]:
-        """Its 95% interval; see `pyswarmopt.plot.curves.median_interval` for few seeds."""
+        """Its 95% interval; see `inspect.plot.curves.median_interval` for few seeds."""
         low, high = median_interval(np.array(self.finals())[:, None])
         return float(low[0]), float(high[0])
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
+        """The entry of `pyswarmopt compare --json`."""
         return {
             "function": self.problem.name,
             "recipe": self.recipe,
@@ -63,21 +57,9 @@ def compare(
     population: int | None = None,
     on_run: Callable[[], None] = lambda: None,
 ) -> list[Outcome]:
-    """Run every recipe on every problem with every seed, 0 to seeds - 1.
+    """Run every recipe ("default" is that of `minimize`) on every problem with every seed, 0 to seeds - 1.
 
-    Args:
-        problems: what to minimise.
-        names: of recipes; "default" is that of `minimize`.
-        seeds: how many.
-        max_evals: budget of each run.
-        population: particles; default: the recipe's.
-        on_run: called after each run.
-
-    Returns:
-        One outcome per problem and recipe, problem by problem.
-
-    Raises:
-        ValueError: an unknown recipe, before anything is run.
+    Returns one outcome per problem and recipe, problem by problem; `on_run` is called after each run.
 
     Example:
         >>> from pyswarmopt.teaching.functions.problems import problem
@@ -91,20 +73,10 @@ def compare(
         for name, recipe in made.items():
             results = []
             for seed in range(seeds):
-                found = minimize(
-                    problem.function,
-                    problem.bounds,
-                    recipe=recipe,
-                    population=population,
-                    max_evals=max_evals,
-                    seed=seed,
-                )
+                found = minimize(problem.function, problem.bounds, recipe, population, max_evals, seed=seed)
                 if INTERRUPTED in found.stop:
                     raise KeyboardInterrupt  # the comparison ends, not this search alone
                 results.append(found)
                 on_run()
             outcomes.append(Outcome(problem, name, tuple(results)))
     return outcomes
-
-
-__all__ = ["Outcome", "compare"]

@@ -18,6 +18,16 @@ from torch import Tensor
 Floats = npt.NDArray[np.float64]
 
 
+def zero(i: int, dim: int) -> float:
+    """An optimum at the origin."""
+    return 0.0
+
+
+def one(i: int, dim: int) -> float:
+    """An optimum at (1, ..., 1)."""
+    return 1.0
+
+
 @dataclass(frozen=True)
 class ToyFunction:
     """A test function that is called like a function.
@@ -28,8 +38,8 @@ class ToyFunction:
         source: where it is defined.
         domain: the usual (low, high) for every coordinate.
         evaluate: the formula in code, (..., D) -> (...).
-        coordinate: the optimum's coordinate i = 1..D of D, as a function (i, D) -> float.
-        optimum_per_dim: value at the optimum divided by D (0 for most).
+        coordinate: (i, D) -> the optimum's coordinate i = 1..D.
+        optimum_per_dim: value at the optimum divided by D.
         min_dim: the smallest dimension in which it is defined.
         max_dim: the largest one, or None.
 
@@ -44,7 +54,7 @@ class ToyFunction:
     source: str
     domain: tuple[float, float]
     evaluate: Callable[[Any], Any]
-    coordinate: Callable[[int, int], float] = lambda i, dim: 0.0
+    coordinate: Callable[[int, int], float] = zero
     optimum_per_dim: float = 0.0
     min_dim: int = 1
     max_dim: int | None = None
@@ -97,11 +107,3 @@ def index(x: Any) -> Any:
 def exponents(x: Any) -> Any:
     """(i - 1) / (D - 1) for i = 1..D; 0 in one dimension."""
     return (index(x) - 1) / max(x.shape[-1] - 1, 1)
-
-
-def one(i: int, dim: int) -> float:
-    """An optimum at (1, ..., 1)."""
-    return 1.0
-
-
-__all__ = ["Floats", "ToyFunction", "exponents", "index", "lib_of", "one"]

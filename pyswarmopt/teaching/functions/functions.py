@@ -6,73 +6,288 @@ Each maps (..., D) to (...), and knows its domain, its optimum, its formula and 
 
 from __future__ import annotations
 
-from pyswarmopt.teaching.functions.function import ToyFunction
-from pyswarmopt.teaching.functions.multimodal import (
-    MULTIMODAL,
-    ackley,
-    alpine,
-    griewank,
-    happy_cat,
-    levy,
-    lunacek,
-    qing,
-    rastrigin,
-    salomon,
-    schaffer_f7,
-    schwefel,
-    styblinski_tang,
-    weierstrass,
-)
-from pyswarmopt.teaching.functions.planar import PLANAR, beale, easom, goldstein_price, himmelblau, six_hump_camel
-from pyswarmopt.teaching.functions.unimodal import (
-    UNIMODAL,
-    cigar,
-    different_powers,
-    discus,
-    dixon_price,
-    ellipsoid,
-    rosenbrock,
-    schwefel_1_2,
-    schwefel_2_21,
-    schwefel_2_22,
-    sphere,
-    sum_squares,
-    zakharov,
-)
+import math
+from collections.abc import Callable
+from typing import Any
 
-ALL: dict[str, ToyFunction] = {f.name: f for f in (*UNIMODAL, *MULTIMODAL, *PLANAR)}
+from pyswarmopt.teaching.functions.function import ToyFunction, exponents, index, lib_of, one
+
+ALL: dict[str, ToyFunction] = {}
+
+
+def toy(
+    formula: str, source: str, domain: tuple[float, float], **more: Any
+) -> Callable[[Callable[[Any], Any]], ToyFunction]:
+    """Make a `ToyFunction`, listed in `ALL`, of the formula in code and what else is known of the function."""
+
+    def made(evaluate: Callable[[Any], Any]) -> ToyFunction:
+        name = evaluate.__name__
+        evaluate.__qualname__ = f"{name}.evaluate"  # where pickle finds it
+        ALL[name] = ToyFunction(name, formula, source, domain, evaluate, **more)
+        return ALL[name]
+
+    return made
+
+
+# ---- one basin, and the problems that it can pose: conditioning, curvature, coupling ----
+
+
+@toy("sum x_i^2", "Hansen et al. 2009, f1", (-5.12, 5.12))
+def sphere(x: Any) -> Any:
+    return (x**2).sum(-1)
+
+
+@toy("sum 10^(6 (i-1)/(D-1)) x_i^2", "Hansen et al. 2009, f2", (-5.0, 5.0))
+def ellipsoid(x: Any) -> Any:
+    return (10.0 ** (6 * exponents(x)) * x**2).sum(-1)
+
+
+@toy("x_1^2 + 10^6 sum_{i>1} x_i^2", "Hansen et al. 2009, f12", (-5.0, 5.0))
+def cigar(x: Any) -> Any:
+    return x[..., 0] ** 2 + 1e6 * (x[..., 1:] ** 2).sum(-1)
+
+
+@toy("10^6 x_1^2 + sum_{i>1} x_i^2", "Hansen et al. 2009, f11", (-5.0, 5.0))
+def discus(x: Any) -> Any:
+    return 1e6 * x[..., 0] ** 2 + (x[..., 1:] ** 2).sum(-1)
+
+
+@toy("sqrt(sum |x_i|^(2 + 4 (i-1)/(D-1)))", "Hansen et al. 2009, f14", (-5.0, 5.0))
+def different_powers(x: Any) -> Any:
+    return lib_of(x).sqrt((abs(x) ** (2 + 4 * exponents(x))).sum(-1))
+
+
+@toy(
+    "sum_{i<D} 100 (x_{i+1} - x_i^2)^2 + (1 - x_i)^2", "Rosenbrock 1960; Jamil & Yang 2013 [105]", (-5.0, 10.0),
+    coordinate=one, min_dim=2,
+)  # fmt: skip
+def rosenbrock(x: Any) -> Any:
+    head, tail = x[..., :-1], x[..., 1:]
+    return (100 * (tail - head**2) ** 2 + (1 - head) ** 2).sum(-1)
+
+
+@toy(
+    "(x_1 - 1)^2 + sum_{i>1} i (2 x_i^2 - x_{i-1})^2", "Dixon & Price 1989; Jamil & Yang 2013 [48]", (-10.0, 10.0),
+    coordinate=lambda i, dim: 2.0 ** -(1 - 2.0 ** (1 - i)),
+)  # fmt: skip
+def dixon_price(x: Any) -> Any:
+    terms = index(x)[1:] * (2 * x[..., 1:] ** 2 - x[..., :-1]) ** 2
+    return (x[..., 0] - 1) ** 2 + terms.sum(-1)
+
+
+@toy("sum x_i^2 + (sum i x_i / 2)^2 + (sum i x_i / 2)^4", "Jamil & Yang 2013 [173]", (-5.0, 10.0))
+def zakharov(x: Any) -> Any:
+    s = (0.5 * index(x) * x).sum(-1)
+    return (x**2).sum(-1) + s**2 + s**4
+
+
+@toy("sum i x_i^2", "Jamil & Yang 2013 [142]", (-10.0, 10.0))
+def sum_squares(x: Any) -> Any:
+    return (index(x) * x**2).sum(-1)
+
+
+@toy("sum_i (sum_{j<=i} x_j)^2", "Schwefel 1981; Jamil & Yang 2013 [118]", (-100.0, 100.0))
+def schwefel_1_2(x: Any) -> Any:
+    return (lib_of(x).cumsum(x, -1) ** 2).sum(-1)
+
+
+@toy("max |x_i|", "Schwefel 1981; Jamil & Yang 2013 [123]", (-100.0, 100.0))
+def schwefel_2_21(x: Any) -> Any:
+    return lib_of(x).amax(abs(x), -1)
+
+
+@toy("sum |x_i| + prod |x_i|", "Schwefel 1981; Jamil & Yang 2013 [124]", (-10.0, 10.0))
+def schwefel_2_22(x: Any) -> Any:
+    return abs(x).sum(-1) + abs(x).prod(-1)
+
+
+# ---- many basins, in any dimension ----
+
+
+@toy("10 D + sum x_i^2 - 10 cos(2 pi x_i)", "Rastrigin 1974; Surjanovic & Bingham", (-5.12, 5.12))
+def rastrigin(x: Any) -> Any:
+    return 10 * x.shape[-1] + (x**2 - 10 * lib_of(x).cos(2 * math.pi * x)).sum(-1)
+
+
+@toy(
+    "-20 exp(-0.2 sqrt(mean x_i^2)) - exp(mean cos(2 pi x_i)) + 20 + e", "Ackley 1987; Jamil & Yang 2013 [1]",
+    (-32.768, 32.768),
+)  # fmt: skip
+def ackley(x: Any) -> Any:
+    lib = lib_of(x)
+    far = -20 * lib.exp(-0.2 * lib.sqrt((x**2).mean(-1)))
+    return far - lib.exp(lib.cos(2 * math.pi * x).mean(-1)) + 20 + math.e
+
+
+@toy("1 + sum x_i^2 / 4000 - prod cos(x_i / sqrt(i))", "Griewank 1981; Jamil & Yang 2013 [59]", (-600.0, 600.0))
+def griewank(x: Any) -> Any:
+    lib = lib_of(x)
+    return 1 + (x**2).sum(-1) / 4000 - lib.cos(x / lib.sqrt(index(x))).prod(-1)
+
+
+# The stationary point of t sin(sqrt t) near 421: tan(s) = -s / 2 with s = sqrt t; and its value.
+_SCHWEFEL_X = 420.968746359982
+_SCHWEFEL_F = 418.982887272433799
+
+
+@toy(
+    "418.98288727... D - sum x_i sin(sqrt |x_i|)", "Schwefel 1981; Surjanovic & Bingham", (-500.0, 500.0),
+    coordinate=lambda i, dim: _SCHWEFEL_X,
+)  # fmt: skip
+def schwefel(x: Any) -> Any:
+    lib = lib_of(x)
+    return _SCHWEFEL_F * x.shape[-1] - (x * lib.sin(lib.sqrt(abs(x)))).sum(-1)
+
+
+@toy(
+    "sin^2(pi w_1) + sum_{i<D} (w_i - 1)^2 (1 + 10 sin^2(pi w_i + 1)) + (w_D - 1)^2 (1 + sin^2(2 pi w_D)), "
+    "w_i = 1 + (x_i - 1)/4",
+    "Levy & Montalvo 1985; Surjanovic & Bingham", (-10.0, 10.0), coordinate=one,
+)  # fmt: skip
+def levy(x: Any) -> Any:
+    sin = lib_of(x).sin
+    w = 1 + (x - 1) / 4
+    head, last = w[..., :-1], w[..., -1]
+    middle = ((head - 1) ** 2 * (1 + 10 * sin(math.pi * head + 1) ** 2)).sum(-1)
+    return sin(math.pi * w[..., 0]) ** 2 + middle + (last - 1) ** 2 * (1 + sin(2 * math.pi * last) ** 2)
+
+
+# The global minimum of t^4 - 16 t^2 + 5 t, a root of 4 t^3 - 32 t + 5; and half its value.
+_STYBLINSKI_X = -2.903534027771177
+_STYBLINSKI_F = -39.16616570377142
+
+
+@toy(
+    "1/2 sum x_i^4 - 16 x_i^2 + 5 x_i", "Styblinski & Tang 1990; Jamil & Yang 2013 [144]", (-5.0, 5.0),
+    coordinate=lambda i, dim: _STYBLINSKI_X, optimum_per_dim=_STYBLINSKI_F,
+)  # fmt: skip
+def styblinski_tang(x: Any) -> Any:
+    return (x**4 - 16 * x**2 + 5 * x).sum(-1) / 2
+
+
+@toy("1 - cos(2 pi |x|) + 0.1 |x|", "Salomon 1996; Jamil & Yang 2013 [110]", (-100.0, 100.0))
+def salomon(x: Any) -> Any:
+    lib = lib_of(x)
+    norm = lib.sqrt((x**2).sum(-1))
+    return 1 - lib.cos(2 * math.pi * norm) + 0.1 * norm
+
+
+@toy("sum |x_i sin x_i + 0.1 x_i|", "Jamil & Yang 2013 [6]", (-10.0, 10.0))
+def alpine(x: Any) -> Any:
+    return abs(x * lib_of(x).sin(x) + 0.1 * x).sum(-1)
+
+
+@toy(
+    "(mean_{i<D} sqrt(s_i) (1 + sin^2(50 s_i^0.2)))^2, s_i = sqrt(x_i^2 + x_{i+1}^2)",
+    "Schaffer et al. 1989; Hansen et al. 2009, f17", (-100.0, 100.0), min_dim=2,
+)  # fmt: skip
+def schaffer_f7(x: Any) -> Any:
+    lib = lib_of(x)
+    s = lib.sqrt(x[..., :-1] ** 2 + x[..., 1:] ** 2)
+    return (lib.sqrt(s) * (1 + lib.sin(50 * s**0.2) ** 2)).mean(-1) ** 2
+
+
+@toy(
+    "|sum x_i^2 - D|^(1/4) + (sum x_i^2 / 2 + sum x_i) / D + 1/2", "Beyer & Finck 2012, alpha = 1/8", (-2.0, 2.0),
+    coordinate=lambda i, dim: -1.0,
+)  # fmt: skip
+def happy_cat(x: Any) -> Any:
+    dim = x.shape[-1]
+    squares = (x**2).sum(-1)
+    return abs(squares - dim) ** 0.25 + (0.5 * squares + x.sum(-1)) / dim + 0.5
+
+
+@toy(
+    "sum (x_i^2 - i)^2", "Qing 2006; Jamil & Yang 2013 [98]", (-500.0, 500.0),
+    coordinate=lambda i, dim: math.sqrt(i),
+)  # fmt: skip
+def qing(x: Any) -> Any:
+    return ((x**2 - index(x)) ** 2).sum(-1)
+
+
+@toy(
+    "sum_i sum_{k<=20} 2^-k (cos(2 pi 3^k (x_i + 1/2)) - cos(pi 3^k))", "Suganthan et al. 2005 (CEC), F11", (-0.5, 0.5)
+)
+def weierstrass(x: Any) -> Any:
+    total = 0.0
+    for k in range(21):  # a = 1/2, b = 3, k_max = 20
+        waves = lib_of(x).cos(2 * math.pi * 3**k * (x + 0.5)).sum(-1)
+        total = total + 0.5**k * (waves - x.shape[-1] * math.cos(math.pi * 3**k))
+    return total
+
+
+_LUNACEK_X = 2.5  # the middle of the better funnel
+
+
+@toy(
+    "min(sum (x_i - 2.5)^2, D + s sum (x_i - m)^2) + 10 sum (1 - cos 2 pi (x_i - 2.5)), "
+    "s = 1 - 1/(2 sqrt(D + 20) - 8.2), m = -sqrt(5.25/s)",
+    "Lunacek, Whitley & Sutton 2008 (double Rastrigin); Hansen et al. 2009, f24", (-5.12, 5.12),
+    coordinate=lambda i, dim: _LUNACEK_X, min_dim=2,
+)  # fmt: skip
+def lunacek(x: Any) -> Any:
+    lib, dim = lib_of(x), x.shape[-1]
+    s = 1 - 1 / (2 * math.sqrt(dim + 20) - 8.2)
+    other = -math.sqrt((_LUNACEK_X**2 - 1) / s)  # the middle of the wider funnel, which is worse
+    funnels = lib.minimum(((x - _LUNACEK_X) ** 2).sum(-1), dim + s * ((x - other) ** 2).sum(-1))
+    return funnels + 10 * (1 - lib.cos(2 * math.pi * (x - _LUNACEK_X))).sum(-1)
+
+
+# ---- two coordinates, as the textbooks draw them ----
+
+
+@toy(
+    "(x_1^2 + x_2 - 11)^2 + (x_1 + x_2^2 - 7)^2; four optima", "Himmelblau 1972; Jamil & Yang 2013 [65]", (-5.0, 5.0),
+    coordinate=lambda i, dim: (3.0, 2.0)[i - 1], min_dim=2, max_dim=2,
+)  # fmt: skip
+def himmelblau(x: Any) -> Any:
+    return (x[..., 0] ** 2 + x[..., 1] - 11) ** 2 + (x[..., 0] + x[..., 1] ** 2 - 7) ** 2
+
+
+@toy(
+    "sum_{k=1,2,3} (c_k - x_1 (1 - x_2^k))^2, c = 1.5, 2.25, 2.625", "Beale 1958; Jamil & Yang 2013 [10]", (-4.5, 4.5),
+    coordinate=lambda i, dim: (3.0, 0.5)[i - 1], min_dim=2, max_dim=2,
+)  # fmt: skip
+def beale(x: Any) -> Any:
+    return sum((c - x[..., 0] * (1 - x[..., 1] ** k)) ** 2 for k, c in ((1, 1.5), (2, 2.25), (3, 2.625)))
+
+
+@toy(
+    "(1 + (x_1 + x_2 + 1)^2 (19 - 14 x_1 + 3 x_1^2 - 14 x_2 + 6 x_1 x_2 + 3 x_2^2)) "
+    "(30 + (2 x_1 - 3 x_2)^2 (18 - 32 x_1 + 12 x_1^2 + 48 x_2 - 36 x_1 x_2 + 27 x_2^2))",
+    "Goldstein & Price 1971; Jamil & Yang 2013 [58]", (-2.0, 2.0),
+    coordinate=lambda i, dim: (0.0, -1.0)[i - 1], optimum_per_dim=1.5, min_dim=2, max_dim=2,
+)  # fmt: skip
+def goldstein_price(x: Any) -> Any:
+    a, b = x[..., 0], x[..., 1]
+    left = 19 - 14 * a + 3 * a**2 - 14 * b + 6 * a * b + 3 * b**2
+    right = 18 - 32 * a + 12 * a**2 + 48 * b - 36 * a * b + 27 * b**2
+    return (1 + (a + b + 1) ** 2 * left) * (30 + (2 * a - 3 * b) ** 2 * right)
+
+
+@toy(
+    "(4 - 2.1 x_1^2 + x_1^4 / 3) x_1^2 + x_1 x_2 + 4 (x_2^2 - 1) x_2^2; two optima",
+    "Dixon & Szego 1978; Jamil & Yang 2013 [30]", (-5.0, 5.0),
+    coordinate=lambda i, dim: (0.08984201310031806, -0.7126564030207396)[i - 1],
+    optimum_per_dim=-1.0316284534898774 / 2, min_dim=2, max_dim=2,
+)  # fmt: skip
+def six_hump_camel(x: Any) -> Any:
+    a, b = x[..., 0], x[..., 1]
+    return (4 - 2.1 * a**2 + a**4 / 3) * a**2 + a * b + 4 * (b**2 - 1) * b**2
+
+
+@toy(
+    "-cos x_1 cos x_2 exp(-(x_1 - pi)^2 - (x_2 - pi)^2)", "Easom 1990; Jamil & Yang 2013 [50]", (-100.0, 100.0),
+    coordinate=lambda i, dim: math.pi, optimum_per_dim=-0.5, min_dim=2, max_dim=2,
+)  # fmt: skip
+def easom(x: Any) -> Any:
+    lib = lib_of(x)
+    return -lib.cos(x).prod(-1) * lib.exp(-((x - math.pi) ** 2).sum(-1))
+
 
 __all__ = [
-    "ALL",
-    "ToyFunction",
-    "ackley",
-    "alpine",
-    "beale",
-    "cigar",
-    "different_powers",
-    "discus",
-    "dixon_price",
-    "easom",
-    "ellipsoid",
-    "goldstein_price",
-    "griewank",
-    "happy_cat",
-    "himmelblau",
-    "levy",
-    "lunacek",
-    "qing",
-    "rastrigin",
-    "rosenbrock",
-    "salomon",
-    "schaffer_f7",
-    "schwefel",
-    "schwefel_1_2",
-    "schwefel_2_21",
-    "schwefel_2_22",
-    "six_hump_camel",
-    "sphere",
-    "styblinski_tang",
-    "sum_squares",
-    "weierstrass",
-    "zakharov",
-]
+    "ALL", "ToyFunction", "ackley", "alpine", "beale", "cigar", "different_powers", "discus", "dixon_price", "easom",
+    "ellipsoid", "goldstein_price", "griewank", "happy_cat", "himmelblau", "levy", "lunacek", "qing", "rastrigin",
+    "rosenbrock", "salomon", "schaffer_f7", "schwefel", "schwefel_1_2", "schwefel_2_21", "schwefel_2_22",
+    "six_hump_camel", "sphere", "styblinski_tang", "sum_squares", "weierstrass", "zakharov",
+]  # fmt: skip

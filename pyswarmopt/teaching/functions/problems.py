@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt.teaching.functions.functions import ALL, ToyFunction
+from pyswarmopt.teaching.functions.function import ToyFunction
+from pyswarmopt.teaching.functions.functions import ALL
 from pyswarmopt.teaching.functions.wrappers import rotated, shifted
 
 NEVERGRAD = "nevergrad:"
@@ -17,32 +18,19 @@ NEVERGRAD = "nevergrad:"
 
 @dataclass(frozen=True)
 class Problem:
-    """A function with its box.
-
-    Attributes:
-        name: as it was asked for.
-        function: to be minimised, (..., D) -> (...).
-        bounds: one (low, high) per coordinate.
-        optimum: the smallest value, or None where it is not known.
-    """
+    """A function to be minimised, with its box."""
 
     name: str
-    function: Callable[[Any], Any]
+    function: Callable[[Any], Any]  # (..., D) -> (...)
     bounds: list[tuple[float, float]]
-    optimum: float | None
+    optimum: float | None  # the smallest value, where it is known
 
 
 def problem(name: str, dim: int, seed: int = 0) -> Problem:
-    """The test problem of that name.
+    """The test problem of that name: a function of `pyswarmopt.functions`, or "nevergrad:NAME".
 
-    Args:
-        name: of a function in `pyswarmopt.functions`, with "shifted:" or "rotated:" (or both) before it for one whose
-            optimum is moved to a random place of the box, or which is turned about it; or "nevergrad:NAME".
-        dim: its dimension.
-        seed: of shift, rotation, and nevergrad's own transformations.
-
-    Raises:
-        ValueError: no such function, or not in that dimension.
+    The prefix "shifted:" moves the optimum to a random place of the box, "rotated:" rotates the axes about it; both may
+    be given. The seed is that of shift, rotation, and nevergrad's own transformations.
 
     Example:
         >>> p = problem("shifted:rotated:rastrigin", dim=3)
@@ -80,6 +68,3 @@ def _wrapped(wrapper: str, function: ToyFunction, dim: int, seed: int) -> ToyFun
         target = np.random.default_rng([seed, dim]).uniform(middle - 0.8 * half, middle + 0.8 * half, dim)
         return shifted(function, target - function.optimum(dim))
     raise ValueError(f"no wrapper is called {wrapper!r}: use shifted: or rotated: before a function's name")
-
-
-__all__ = ["Problem", "problem"]

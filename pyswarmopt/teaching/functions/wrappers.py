@@ -1,4 +1,4 @@
-"""Test functions made harder: shifted, rotated, noisy. Each wrapper keeps to the optimum that it says it has."""
+"""Test functions made harder: shifted, rotated, noisy, each with its optimum."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pyswarmopt.teaching.functions.functions import ToyFunction
+from pyswarmopt.teaching.functions.function import ToyFunction
 
 Floats = npt.NDArray[np.float64]
 

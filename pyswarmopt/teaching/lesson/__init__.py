@@ -33,7 +33,7 @@ def page() -> str:
 
 
 def data() -> dict[str, Any]:
-    """What the page is told: chapters with their recordings, and the library's source."""
+    """What the page contains: chapters with their recordings, and the library's source."""
     from pyswarmopt import __version__
 
     return {

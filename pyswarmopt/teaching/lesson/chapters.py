@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyswarmopt.teaching.lesson.settings import Settings
@@ -10,26 +10,18 @@ from pyswarmopt.teaching.lesson.settings import Settings
 
 @dataclass(frozen=True)
 class Question:
-    """Predict, then check.
-
-    Attributes:
-        ask: the question.
-        choices: the possible answers.
-        answer: index of the right one.
-        why: the explanation.
-        change: what of the chapter's settings is changed to try it.
-    """
+    """Predict, then check."""
 
     ask: str
     choices: tuple[str, ...]
-    answer: int
+    answer: int  # index of the right choice
     why: str
-    change: dict[str, Any]
+    change: dict[str, Any]  # of the chapter's settings, to try it
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """Something to do, and what comes out."""
+    """For pen, paper and sliders: something to do, and what comes out."""
 
     task: str
     answer: str
@@ -37,27 +29,16 @@ class Exercise:
 
 @dataclass(frozen=True)
 class Chapter:
-    """One page of the lesson.
-
-    Attributes:
-        title: its heading.
-        text: paragraphs, HTML.
-        settings: the swarm that is recorded.
-        moves: how many moves of it.
-        seed: of the recording.
-        follow: number of the particle that is looked at first.
-        questions: to be answered before they are tried.
-        exercises: for pen, paper and sliders.
-    """
+    """One page of the lesson."""
 
     title: str
-    text: tuple[str, ...]
-    settings: Settings
+    text: tuple[str, ...]  # paragraphs, HTML
+    settings: Settings  # of the recorded swarm
     moves: int
     seed: int
-    follow: int
-    questions: tuple[Question, ...] = ()
-    exercises: tuple[Exercise, ...] = field(default=())
+    follow: int  # number of the particle that is selected first
+    questions: tuple[Question, ...]
+    exercises: tuple[Exercise, ...]
 
 
 PULLS = Chapter(
@@ -298,21 +279,12 @@ LINE = Chapter(
         "number per particle. If what you look for is not on the line, no amount of search finds it; another expert "
         "might.",
     ),
-    settings=Settings(
-        "himmelblau",
+    settings=replace(
+        EXPERTS.settings,
+        landscape="himmelblau",
+        shift=(0.0, 0.0),
         particles=8,
-        inertia=0.2,
-        cognitive=0.3,
-        social=0.4,
-        repel=0.05,
-        random="scalar",
-        normalise=True,
-        step=0.8,
-        decay=0.95,
-        boundary="none",
-        restart=5,
         experts=((-4.2, -0.6), (4.4, 1.4)),
-        launch=1.0,
     ),
     moves=30,
     seed=2,
@@ -339,5 +311,3 @@ LINE = Chapter(
 )
 
 CHAPTERS = (PULLS, GOSSIP, STABILITY, EXPERTS, LINE)
-
-__all__ = ["CHAPTERS", "Chapter", "Exercise", "Question"]

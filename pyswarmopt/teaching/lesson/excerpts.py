@@ -49,6 +49,3 @@ def _excerpt(thing: Callable[..., Any] | type | ModuleType) -> dict[str, Any]:
     lines, first = inspect.getsourcelines(thing)
     file = Path(inspect.getsourcefile(thing) or "").resolve().relative_to(ROOT)
     return {"file": file.as_posix(), "line": first, "text": inspect.cleandoc("\n" + "".join(lines)).rstrip()}
-
-
-__all__ = ["excerpts"]

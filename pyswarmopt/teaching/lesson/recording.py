@@ -72,6 +72,3 @@ def number(value: float) -> float:
 def numbers(array: npt.NDArray[np.float64]) -> Any:
     """Nested lists of such numbers."""
     return np.vectorize(number, otypes=[float])(array).tolist()
-
-
-__all__ = ["recording"]

@@ -35,47 +35,26 @@ LANDSCAPES: dict[str, tuple[Point, ...]] = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What one can set in the page; each field means the same in `swarm.js`.
+    """The controls of the page; each field means the same in `swarm.js`."""
 
-    Attributes:
-        landscape: name of a test function, one of `LANDSCAPES`.
-        shift: by how much its optimum is moved.
-        low: lower bound of both coordinates.
-        high: upper bound.
-        particles: N.
-        inertia: weight of v.
-        cognitive: weight of p - x.
-        social: weight of g - x.
-        repel: weight of x - w.
-        random: a factor r per coordinate ("element"), per particle ("scalar") or none.
-        normalise: divide the sum by its coefficients; then inertia has a random factor too.
-        step: step length lambda at the first move.
-        decay: by which it is multiplied after each move.
-        topology: one of `TOPOLOGIES`.
-        boundary: one of `BOUNDARIES`.
-        restart: moves without a new personal best after which a particle goes back to it; 0 for never.
-        experts: starting points that the rest of the population is put between; none: uniform in the box.
-        launch: starting velocity as a share of the way to another particle.
-    """
-
-    landscape: str = "sphere"
-    shift: Point = (0.0, 0.0)
-    low: float = -5.0
+    landscape: str = "sphere"  # one of `LANDSCAPES`
+    shift: Point = (0.0, 0.0)  # of its optimum
+    low: float = -5.0  # bounds of both coordinates
     high: float = 5.0
     particles: int = 10
-    inertia: float = 0.73
-    cognitive: float = 1.5
-    social: float = 1.5
-    repel: float = 0.0
+    inertia: float = 0.73  # weight of v
+    cognitive: float = 1.5  # weight of p - x
+    social: float = 1.5  # weight of g - x
+    repel: float = 0.0  # weight of x - w
     random: Randomness = "element"
-    normalise: bool = False
-    step: float = 1.0
-    decay: float = 1.0
+    normalise: bool = False  # divide the sum by its coefficients; then inertia has a random factor too
+    step: float = 1.0  # length lambda of the first move
+    decay: float = 1.0  # factor of lambda after each move
     topology: Literal["global", "ring", "von_neumann"] = "global"
     boundary: Literal["none", "clip", "confine", "reflect", "periodic"] = "reflect"
-    restart: int = 0
-    experts: tuple[Point, ...] = ()
-    launch: float = 0.5
+    restart: int = 0  # moves without a new personal best after which a particle goes back to it; 0: never
+    experts: tuple[Point, ...] = ()  # starting points that the others are put between; none: uniform in the box
+    launch: float = 0.5  # starting velocity as a share of the way to another particle
 
     def function(self) -> ToyFunction:
         """The landscape as a test function."""
@@ -102,6 +81,3 @@ class Settings:
             populate=Interpolate() if self.experts else uniform,
             launch=TowardsPartner(self.launch),
         )
-
-
-__all__ = ["BOUNDARIES", "LANDSCAPES", "TOPOLOGIES", "Settings"]

@@ -80,7 +80,7 @@ def _held_out(
     gradients, totals = Gradients(trial.engine), [0.0] * epochs
     for held, rest in ((items[::2], items[1::2]), (items[1::2], items[::2])):
 
-        def look(epoch: int, held: Sequence[Choices] = held) -> None:
+        def look(epoch: int, loss: float, held: Sequence[Choices] = held) -> None:
             totals[epoch - 1] += sum(_probabilities(gradients, held))
 
         change = make()

@@ -30,7 +30,7 @@ Prompt = Annotated[str | None, typer.Argument(metavar="[PROMPT]", help="One ques
 def with_strategies(
     council: CouncilConfig, given: VoteSettings | NegotiationSettings, text: str, known: Collection[str]
 ) -> CouncilConfig:
-    """The configuration with its settings and what ``--strategy`` says; ``all`` skips what cannot be used."""
+    """The configuration with its settings and ``--strategy``; ``all`` skips unsupported strategies."""
     settings = StrategySettings(**vars(given), device=council.device)
     wanted = [name.strip() for name in text.split(",") if name.strip()]
     names = find_names(wanted, known, settings.agents, settings.rounds)
@@ -40,7 +40,7 @@ def with_strategies(
 def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json: bool) -> None:
     """Answer the prompt, or decide the task and show the table."""
     if (prompt is None) == (not config.task):
-        raise UserError("give one of both: --task T, or a PROMPT (behind an option that is not --members)")
+        raise UserError("give one of both: --task T, or a PROMPT (after an option other than --members)")
     if prompt is not None:
         _answer(config, prompt, as_json)
         return
@@ -50,7 +50,7 @@ def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json:
         with steps(open_console(stderr=True), quiet) as on_step:
             result = decide_task(config, on_step)
     except KeyboardInterrupt:
-        kept = "nothing was kept" if config.out is None else f"go on with: {shlex.join(['swarm-llm', *sys.argv[1:]])}"
+        kept = "nothing was kept" if config.out is None else f"resume with: {shlex.join(['swarm-llm', *sys.argv[1:]])}"
         echo(f"\ninterrupted; {kept}", err=True)
         raise typer.Exit(130) from None
     if as_json:
@@ -63,7 +63,7 @@ def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json:
 
 def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
     if config.out is not None:
-        raise UserError(f"--out {config.out}: goes with --task; the answer to a prompt is printed")
+        raise UserError(f"--out {config.out}: needs --task; the answer to a prompt is printed")
     from pyswarmopt_llm.groups.run import decide_prompt
 
     found = decide_prompt(config, prompt)
@@ -90,7 +90,7 @@ def steps(console: Console, quiet: bool) -> Iterator[OnStep | None]:
             if row is None:
                 status.update(rf"\[{done}/{total}] {name} ...")
                 return
-            text = f"[{done}/{total}] {name}: test {row['test']:.3f}, {row['tokens']:,.0f} tokens an item"
+            text = f"[{done}/{total}] {name}: test {row['test']:.3f}, {row['tokens']:,.0f} tokens per item"
             console.print(text, markup=False, highlight=False, soft_wrap=True)
 
         yield on_step
@@ -135,6 +135,3 @@ def _table(*headings: str) -> Table:
     for heading in headings:
         table.add_column(heading, no_wrap=True)
     return table
-
-
-__all__ = ["Prompt", "print_tables", "run_council", "steps", "with_strategies"]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sized
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.progress import Progress
@@ -15,6 +15,9 @@ from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Base, Device, Dtype, Option, Threads
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.models.training.train import OnStep, TrainingOptions, TrainingResult
 
 # As many as a few minutes of two cores can read.
 BUILTIN_EXAMPLES = 2000
@@ -45,6 +48,10 @@ class Training:
     examples: Annotated[
         int | None, Option(f"Examples per D (all, or {BUILTIN_EXAMPLES} generated).", "N", TASK, least=1)
     ] = None
+    loss: Annotated[
+        Literal["answer", "options"],
+        Option("answer: of the right answer; options: cross-entropy over the options of a task D.", "KIND", TASK),
+    ] = "answer"
     rank: Annotated[int, Option("LoRA rank.", "R", least=1)] = 8
     alpha: Annotated[float, Option("LoRA alpha; the scale is alpha / rank.", "A")] = 16
     targets: Annotated[tuple[str, ...], Option("Names of the target modules.", "M,M", commas=True)] = TARGETS
@@ -58,34 +65,65 @@ class Training:
 
 
 def command(given: Training, quiet: Quiet = False, as_json: Json = False) -> None:
-    """Train a LoRA expert on examples; loss on the answers only.
+    """Train a LoRA expert: on answers, or to choose among options.
 
     Example: swarm-llm train-expert --base B --data builtin:dates --out experts/dates --rank 4
     """
-    from pyswarmopt_llm.models.base import resolve_base
-    from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
-    from pyswarmopt_llm.models.training.examples import load_examples
-    from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
-
-    where = pick_device(given.device)
-    sources = {spec: load_examples(spec, given.examples, given.seed) for spec in given.data}
-    recipe = {name: getattr(given, name) for name in ("rank", "alpha", "targets", "lr", "epochs", "max_tokens", "seed")}
     with step_display(quiet) as on_step:
-        done = train_expert(
-            resolve_base(given.base),
-            [chat for chats in sources.values() for chat in chats],
-            given.out,
-            TrainingOptions(**recipe, threads=given.threads),
-            dtype=pick_dtype(given.dtype, where),
-            device=where,
-            data="; ".join(f"{spec}, {len(chats)} examples" for spec, chats in sources.items()),
-            on_step=on_step,
-        )
+        done = _on_options(given, on_step) if given.loss == "options" else _on_answers(given, on_step)
     if as_json:
         told = {key: None if value != value else value for key, value in asdict(done).items()}  # JSON knows no nan
         typer.echo(json.dumps({"out": given.out, **told}))
         return
-    echo(
-        f"wrote {given.out}: {counted(done.steps, 'step')}, {counted(done.tokens, 'token')} in {done.seconds:.0f} s; "
-        f"held-out loss {done.heldout_loss_base:.3f} (base) -> {done.heldout_loss_expert:.3f} (expert)"
+    loss = f"training loss {done.train_loss_first:.3f} (first) -> {done.train_loss_last:.3f} (last)"
+    if done.heldout:
+        loss = f"held-out loss {done.heldout_loss_base:.3f} (base) -> {done.heldout_loss_expert:.3f} (expert)"
+    steps, tokens = counted(done.steps, "step"), counted(done.tokens, "token")
+    echo(f"wrote {given.out}: {steps}, {tokens} in {done.seconds:.0f} s; {loss}")
+
+
+def _on_answers(given: Training, on_step: OnStep | None) -> TrainingResult:
+    from pyswarmopt_llm.models.base import resolve_base
+    from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
+    from pyswarmopt_llm.models.training.examples import load_examples
+    from pyswarmopt_llm.models.training.train import train_expert
+
+    where = pick_device(given.device)
+    sources = {spec: load_examples(spec, given.examples, given.seed) for spec in given.data}
+    return train_expert(
+        resolve_base(given.base),
+        [chat for chats in sources.values() for chat in chats],
+        given.out,
+        _recipe(given),
+        dtype=pick_dtype(given.dtype, where),
+        device=where,
+        data=_described(sources),
+        on_step=on_step,
     )
+
+
+def _on_options(given: Training, on_step: OnStep | None) -> TrainingResult:
+    from pyswarmopt_llm.jobs.train_on_options import train_on_options, training_items
+
+    sources = {spec: training_items(spec, given.examples, given.seed) for spec in given.data}
+    return train_on_options(
+        given.base,
+        [item for items in sources.values() for item in items],
+        given.out,
+        _recipe(given),
+        dtype=given.dtype,
+        device=given.device,
+        data=_described(sources),
+        on_step=on_step,
+    )
+
+
+def _recipe(given: Training) -> TrainingOptions:
+    from pyswarmopt_llm.models.training.train import TrainingOptions
+
+    names = ("rank", "alpha", "targets", "lr", "epochs", "max_tokens", "seed", "threads")
+    return TrainingOptions(**{name: getattr(given, name) for name in names})
+
+
+def _described(sources: Mapping[str, Sized]) -> str:
+    return "; ".join(f"{spec}, {len(examples)} examples" for spec, examples in sources.items())

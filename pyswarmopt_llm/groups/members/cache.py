@@ -31,30 +31,28 @@ class ResponseCache:
 
     Raises:
         UserError: another line is damaged.
+
+    Attributes:
+        known: the responses, as in the file.
     """
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
-        self._known: dict[str, Any] = {}
+        self.known: dict[str, Any] = {}
         if file is None or not file.exists():
             return
         mend(file)
         for number, line in enumerate(read_text(file, LINES_LIMIT).splitlines(), start=1):
             try:
-                self._known.update(json.loads(line))
+                self.known.update(json.loads(line))
             except (ValueError, TypeError, RecursionError) as error:
                 raise UserError(f"{file}: line {number}: damaged; remove this line") from error
 
-    def get(self, keys: Sequence[str]) -> list[Any]:
-        """The response for each key, or None."""
-        return [self._known.get(key) for key in keys]
-
-    def add(self, keys: Sequence[str], responses: Sequence[Any]) -> None:
+    def add(self, responses: dict[str, Any]) -> None:
         """Append one line: a batch is kept or lost, and then repeated, as a whole."""
-        new = dict(zip(keys, responses, strict=True))
-        self._known.update(new)
+        self.known.update(responses)
         if self._file is not None:
-            append_line(self._file, new)
+            append_line(self._file, responses)
 
 
 class CachedMember:
@@ -68,7 +66,7 @@ class CachedMember:
     def __init__(self, member: Member, cache: ResponseCache) -> None:
         self.member, self._cache = member, cache
         self.name, self.fingerprint = member.name, member.fingerprint
-        self.gives_likelihoods = member.gives_likelihoods
+        self.gives_likelihoods, self.count = member.gives_likelihoods, member.count
 
     def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
         """See `Member`."""
@@ -97,10 +95,6 @@ class CachedMember:
         keys = [self._key("likelihood", list(pair)) for pair in pairs]
         return self._cached(pairs, keys, self.member.likelihoods, Likelihood)
 
-    def count(self, text: str) -> int:
-        """See `Member`."""
-        return self.member.count(text)
-
     def _key(self, *request: Any) -> str:
         return hashlib.blake2b(canonical([self.fingerprint, *request]), digest_size=16).hexdigest()
 
@@ -112,15 +106,11 @@ class CachedMember:
         make: Callable[..., Response],
     ) -> list[Response]:
         """Request what is missing, without duplicates and `CHUNK` at a time."""
-        known = dict(zip(keys, self._cache.get(keys), strict=True))
-        missing = {key: unit for key, unit in zip(keys, units, strict=True) if known[key] is None}
+        known = self._cache.known
+        missing = {key: unit for key, unit in zip(keys, units, strict=True) if known.get(key) is None}
         wanted = list(missing)
         for start in range(0, len(wanted), CHUNK):
             some = wanted[start : start + CHUNK]
-            responses = [asdict(one) for one in request([missing[key] for key in some])]
-            self._cache.add(some, responses)
-            known.update(zip(some, responses, strict=True))
+            responses = map(asdict, request([missing[key] for key in some]))
+            self._cache.add(dict(zip(some, responses, strict=True)))
         return [make(**known[key]) for key in keys]
-
-
-__all__ = ["CHUNK", "CachedMember", "ResponseCache"]

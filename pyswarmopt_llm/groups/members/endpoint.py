@@ -42,11 +42,6 @@ class EndpointSpec:
         return cls(url.rstrip("/"), model)
 
 
-def is_endpoint(spec: str) -> bool:
-    """Whether a member's spec is a URL."""
-    return spec.startswith(("http://", "https://"))
-
-
 class EndpointMember:
     """A `Member` behind HTTP; the API key, if any, comes from the variable ``SWARM_LLM_MEMBER_KEY``.
 
@@ -101,11 +96,7 @@ class EndpointMember:
         ]
 
     def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
-        """Not available: the protocol has no field for them.
-
-        Raises:
-            UserError: always.
-        """
+        """Not available: the protocol has no field for them."""
         raise UserError(f"{self.name}: an endpoint gives no likelihoods; remove it, or choose another strategy")
 
     def count(self, text: str) -> int:
@@ -120,6 +111,3 @@ class EndpointMember:
             return self._client.complete(prompts, options)
         except UserError as error:
             raise MemberDown(str(error)) from error
-
-
-__all__ = ["KEY", "EndpointMember", "EndpointSpec", "is_endpoint"]

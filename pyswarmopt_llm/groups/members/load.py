@@ -8,7 +8,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.evaluation.run_result import result_of
-from pyswarmopt_llm.groups.members.endpoint import EndpointMember, EndpointSpec, is_endpoint
+from pyswarmopt_llm.groups.members.endpoint import EndpointMember, EndpointSpec
 from pyswarmopt_llm.groups.members.local import LocalMember, SharedBase
 from pyswarmopt_llm.groups.members.protocol import Member
 from pyswarmopt_llm.models import side_by_side
@@ -23,40 +23,6 @@ from pyswarmopt_llm.spaces.mixture.space import MixtureFile, holds_mixture, read
 Place = EndpointSpec | MixtureFile | side_by_side.Member
 
 
-def find_places(specs: Sequence[str], base: str | None = None) -> list[Place]:
-    """Resolve each spec, without loading a model.
-
-    Args:
-        specs: model or adapter directories, hub ids, ``embedded:NAME``, finished runs, mixtures, or ``URL#MODEL``.
-        base: of all adapters among them; default: each adapter's own. A run uses its own.
-
-    Raises:
-        UserError: one does not exist, or does not fit its base.
-    """
-    places: dict[int, Place] = {}
-    plain: dict[int, str] = {}
-    for number, spec in enumerate(specs):
-        path = user_path(spec)
-        if is_endpoint(spec):
-            places[number] = EndpointSpec.parse(spec)
-        elif (path / "run.json").is_file():
-            own, adapter = result_of(path)
-            places[number] = _read_model(own) if adapter is None else find_members([adapter], own)[0]
-        elif holds_mixture(spec) or holds_graph(spec):
-            places[number] = _read_model(spec)
-        else:
-            plain[number] = spec
-    if plain:
-        places |= dict(zip(plain, find_members(list(plain.values()), base), strict=True))
-    return [places[number] for number in range(len(specs))]
-
-
-def _read_model(folder: str) -> Place:
-    if holds_graph(folder):
-        raise UserError(f"{folder}: is a graph of models, which is no member; name its models instead")
-    return read_mixture(folder) if holds_mixture(folder) else find_members([folder])[0]
-
-
 def open_members(
     specs: Sequence[str],
     base: str | None = None,
@@ -68,10 +34,10 @@ def open_members(
     """Load all members; those of one base share it in memory.
 
     Args:
-        specs: see `find_places`.
-        base: see `find_places`.
+        specs: model or adapter directories, hub ids, ``embedded:NAME``, finished runs, mixtures, or ``URL#MODEL``.
+        base: of all adapters among them; default: each adapter's own. A run uses its own.
         dtype: of the weights.
-        device: where they go.
+        device: of the models.
         threads: CPU threads (None: torch's default).
 
     Raises:
@@ -79,7 +45,7 @@ def open_members(
     """
     if not specs:
         raise UserError("--members: none given; name models, adapters, runs or endpoints")
-    places = find_places(specs, base)
+    places = _find_places(specs, base)
     names = _names(specs, places)
     bases: dict[str, SharedBase] = {}
     members: list[Member] = []
@@ -101,9 +67,39 @@ def open_members(
     return members
 
 
+def _find_places(specs: Sequence[str], base: str | None) -> list[Place]:
+    """Resolve each spec, without loading a model."""
+    places: dict[int, Place] = {}
+    plain: dict[int, str] = {}
+    for number, spec in enumerate(specs):
+        path = user_path(spec)
+        if _is_endpoint(spec):
+            places[number] = EndpointSpec.parse(spec)
+        elif (path / "run.json").is_file():
+            own, adapter = result_of(path)
+            places[number] = _read_model(own) if adapter is None else find_members([adapter], own)[0]
+        elif holds_mixture(spec) or holds_graph(spec):
+            places[number] = _read_model(spec)
+        else:
+            plain[number] = spec
+    if plain:
+        places |= dict(zip(plain, find_members(list(plain.values()), base), strict=True))
+    return [places[number] for number in range(len(specs))]
+
+
+def _is_endpoint(spec: str) -> bool:
+    return spec.startswith(("http://", "https://"))
+
+
+def _read_model(folder: str) -> Place:
+    if holds_graph(folder):
+        raise UserError(f"{folder}: a graph of models cannot be a member; name its models instead")
+    return read_mixture(folder) if holds_mixture(folder) else find_members([folder])[0]
+
+
 def _names(specs: Sequence[str], places: Sequence[Place]) -> list[str]:
     """The last part of a path or the model's name, numbered if not unique."""
-    local = iter(unique_names([spec for spec in specs if not is_endpoint(spec)]))
+    local = iter(unique_names([spec for spec in specs if not _is_endpoint(spec)]))
     names: list[str] = []
     for place in places:
         name = place.model if isinstance(place, EndpointSpec) else next(local)
@@ -118,6 +114,3 @@ def _refuse_twins(members: Sequence[Member]) -> None:
         twin = seen.setdefault(member.fingerprint, member.name)
         if twin != member.name:
             raise UserError(f"{member.name}: is the same as {twin} and would count twice; remove one of them")
-
-
-__all__ = ["Place", "find_places", "open_members"]

@@ -5,16 +5,34 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.groups.members.protocol import Answer, Likelihood, Pair, Texts
 from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS, Accuracy
 from pyswarmopt_llm.models.engines.generation import Draw
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.engines.user_turns import as_users_words
-from pyswarmopt_llm.spaces.mixture.engine import MixtureEngine
 from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
+
+
+@runtime_checkable
+class LanguageModel(Engine, Protocol):
+    """An engine of one model, which can sample; one of several models, such as a mixture, is none.
+
+    Attributes:
+        model: of transformers.
+        tokenizer: the model's.
+    """
+
+    model: Any
+    tokenizer: Any
+
+    def encode_prompt(self, prompt: str) -> tuple[int, ...]:
+        """Token ids of a prompt."""
+
+    def sample(self, prompts: Sequence[str], draw: Draw, max_new_tokens: int = 64) -> list[str]:
+        """A sampled continuation of each prompt."""
 
 
 class SharedBase:
@@ -24,11 +42,11 @@ class SharedBase:
         engine: the base; after loading a candidate onto it elsewhere, call `invalidate`.
     """
 
-    def __init__(self, engine: TransformersEngine | MixtureEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._patch: Patch | None = None
 
-    def load(self, patch: Patch) -> TransformersEngine | MixtureEngine:
+    def load(self, patch: Patch) -> Engine:
         """The engine with `patch` loaded."""
         if patch is not self._patch:
             self._patch = None  # should the merge be interrupted
@@ -49,6 +67,9 @@ class LocalMember:
         fingerprint: of its weights and its tokenizer.
         base: shared with other members, or its own.
         patch: its difference from the base; for a mixture its weights.
+
+    Attributes:
+        models: the model, or those of a mixture.
     """
 
     gives_likelihoods = True
@@ -56,6 +77,8 @@ class LocalMember:
     def __init__(self, name: str, fingerprint: str, base: SharedBase, patch: Patch) -> None:
         self.name, self.fingerprint, self.base = name, fingerprint, base
         self._patch = patch
+        engines = (base.engine, *base.engine.members.values())
+        self.models = [engine for engine in engines if isinstance(engine, LanguageModel)]
 
     def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
         """The option with the highest score, or a generated text."""
@@ -68,7 +91,7 @@ class LocalMember:
         for item, scores in zip(items, accuracy.option_scores(engine), strict=True):
             finite = all(map(math.isfinite, scores.values()))  # else it abstains (after an overflow in float16, say)
             text = max(scores, key=lambda letter: scores[letter]) if finite else ""
-            tokens = sum(tokens_read(one, item, scoring, template) for one in self.engines)
+            tokens = sum(tokens_read(model, item, scoring, template) for model in self.models)
             answers.append(Answer(text, tokens, scores if finite else {}))
         return answers
 
@@ -83,14 +106,14 @@ class LocalMember:
         """Greedy texts, or `n` samples of each prompt.
 
         Raises:
-            UserError: a prompt does not fit, or samples of a mixture.
+            UserError: a prompt does not fit, or the temperature of a mixture is not 0.
         """
         engine = self.base.load(self._patch)
         chats = [engine.chat(prompt) for prompt in prompts]
         if temperature == 0.0:
             texts = [(text,) * n for text in engine.generate(chats, max_new_tokens)]
             written = [row[:1] for row in texts]
-        elif isinstance(engine, MixtureEngine):
+        elif not isinstance(engine, LanguageModel):
             raise UserError(f"{self.name}: a mixture writes greedily only; remove it, or set --temperature 0")
         else:
             seeds = tuple(_seed(seed, j, prompt) for prompt in prompts for j in range(n))
@@ -115,30 +138,25 @@ class LocalMember:
 
     def count(self, text: str) -> int:
         """Tokens by its own tokenizer; of a mixture the sum over its models."""
-        return sum(len(one.tokenizer(text, add_special_tokens=False)["input_ids"]) for one in self.engines if text)
-
-    @property
-    def engines(self) -> list[TransformersEngine]:
-        """The model, or those of a mixture."""
-        engine = self.base.engine
-        return list(engine.members.values()) if isinstance(engine, MixtureEngine) else [engine]
+        return sum(_count(model, text) for model in self.models if text)
 
     def _turn_tokens(self, turn: str) -> int:
         """Tokens of a user turn in the chat template."""
-        return sum(len(one.encode_prompt(one.chat(turn))) for one in self.engines)
+        return sum(len(model.encode_prompt(model.chat(turn))) for model in self.models)
 
 
-def tokens_read(engine: TransformersEngine, item: Item, scoring: Scoring, template: str | None = None) -> int:
+def tokens_read(model: LanguageModel, item: Item, scoring: Scoring, template: str | None = None) -> int:
     """Tokens read to answer an item: the user turn, and with ``likelihood`` the options."""
-    turn = engine.encode_prompt(engine.chat(render_prompt(item, scoring, template)))
+    turn = model.encode_prompt(model.chat(render_prompt(item, scoring, template)))
     options = list((item.choices or {}).values()) if scoring == "likelihood" else []
-    return len(turn) + sum(len(engine.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in options)
+    return len(turn) + sum(_count(model, text) for text in options)
+
+
+def _count(model: LanguageModel, text: str) -> int:
+    return len(model.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def _seed(seed: int, sample: int, prompt: str) -> int:
     """A seed for each sample that does not depend on the rest of the batch."""
     digest = hashlib.blake2b(f"{seed} {sample} {prompt}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
-
-
-__all__ = ["LocalMember", "SharedBase", "tokens_read"]

@@ -36,7 +36,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Texts:
-    """The texts generated for a prompt, one or several samples, and their cost together."""
+    """The texts generated for a prompt, one or several samples, and their total cost."""
 
     texts: tuple[str, ...]
     tokens: int
@@ -105,6 +105,3 @@ class Member(Protocol):
 
     def count(self, text: str) -> int:
         """Number of tokens of a text, for budgets."""
-
-
-__all__ = ["Answer", "Likelihood", "Member", "MemberDown", "Pair", "Texts", "shared_cost"]

@@ -1,1 +1,1 @@
-"""Ways to negotiate: members argue, play games, or divide the work (see `collective.strategies`)."""
+"""Ways to negotiate: members argue, play games, or divide the work; `groups.registry` lists them."""

@@ -1,8 +1,7 @@
 """A coalition: planning, filling slots and answering are separate jobs, each given to the member that does it best.
 
 Mangal et al. 2024, arXiv 2408.01380, divide tool use this way. Here the jobs are those of a question: a plan with
-slots, the slots filled from the question, the answer from the filled plan. A plan has no correct answer to compare
-with, so a member's quality at a job is the accuracy of the whole pipeline on dev.
+slots, the filled slots, the answer. A member's quality at a job is the accuracy of the whole pipeline on dev.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict
-from pyswarmopt_llm.groups.negotiation.turns import question_of, wanted
+from pyswarmopt_llm.groups.negotiation.debate import question_of, wanted
 from pyswarmopt_llm.groups.responses import is_right, read_ballot
 from pyswarmopt_llm.tasks import Item
 
@@ -20,10 +19,9 @@ _PLAN_TOKENS = 96
 
 
 def coalition(context: GroupContext) -> Decide:
-    """Assigns the jobs on dev, one after the other; at first the best single member has all of them.
+    """Assigns the jobs on dev, one after the other and the last of the pipeline first.
 
-    The last job of the pipeline is assigned first. Of equally good members, the one that has the job keeps it, else the
-    first-listed gets it. That takes at most 3 (n - 1) + 1 passes over dev; a `CachedMember` repeats none.
+    At first the best single member has all of them; a job goes to the first member that does it better.
     """
     jobs = dict.fromkeys(JOBS, context.order[0])
     dev = context.dev.items
@@ -46,13 +44,7 @@ def coalition(context: GroupContext) -> Decide:
 
 
 def work(context: GroupContext, jobs: dict[str, int], items: Sequence[Item]) -> list[tuple[str, int]]:
-    """The pipeline's answer to each item, and its cost in tokens.
-
-    Args:
-        context: the group.
-        jobs: job of `JOBS` -> number of the member that does it.
-        items: the items.
-    """
+    """The pipeline's answer to each item, and its cost in tokens; `jobs`: job -> number of the member that does it."""
     questions = [question_of(item, context.template) for item in items]
     planner, filler, speaker = (context.members[jobs[job]] for job in ("plan", "slots", "answer"))
     plans = planner.generate([_plan_prompt(question) for question in questions], max_new_tokens=_PLAN_TOKENS)
@@ -87,6 +79,3 @@ def _slots_prompt(question: str, plan: str) -> str:
 
 def _answer_prompt(item: Item, question: str, notes: str) -> str:
     return f"{question}\nNotes:\n{notes.strip()}\nAnswer the question with the help of these. {wanted(item)}"
-
-
-__all__ = ["JOBS", "coalition", "work"]

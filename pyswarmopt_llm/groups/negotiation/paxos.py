@@ -53,12 +53,6 @@ class Participant:
 
     `lead` and `receive` return the messages to send, some of them to itself.
 
-    Args:
-        index: its number.
-        answers: everybody's candidates; None never leads.
-        approves: `approves(member, answer)`: whether a member can accept an answer.
-        quorum: members that a decision needs.
-
     Attributes:
         index: its number.
         decided: the answer that it knows to be decided, or None.
@@ -192,6 +186,3 @@ def make_members(answers: Sequence[str | None], approves: Approves, quorum: int 
     if not n < 2 * quorum <= 2 * n:
         raise ValueError(f"quorum {quorum} of {n} members: give more than half, or two quorums could miss each other")
     return [Participant(i, answers, approves, quorum) for i in range(n)]
-
-
-__all__ = ["Decision", "Message", "Participant", "agree", "make_members"]

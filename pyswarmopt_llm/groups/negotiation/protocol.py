@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict
 from pyswarmopt_llm.groups.members.protocol import Member, MemberDown, shared_cost
+from pyswarmopt_llm.groups.negotiation.debate import question_of
 from pyswarmopt_llm.groups.negotiation.paxos import agree
-from pyswarmopt_llm.groups.negotiation.turns import question_of
-from pyswarmopt_llm.groups.voting.rules.equivalence import cluster
+from pyswarmopt_llm.groups.voting.rules.ballots import cluster
 from pyswarmopt_llm.tasks import Item
 
 log = logging.getLogger(__name__)
@@ -18,9 +18,8 @@ log = logging.getLogger(__name__)
 def consensus(context: GroupContext) -> Decide:
     """Members lead rounds in turn, the first-listed first; what a quorum accepts is decided, else there is no answer.
 
-    A member approves of its own answer; of another option if it ranks it in the upper half of all options; of another
-    text, or without option scores, if it says so in a further request. A member that is down has failed for the rest
-    of the run: it sends and receives nothing, but still counts for the quorum.
+    A member approves of its own answer, and of an option that it ranks in the upper half; of another text, or without
+    option scores, it is queried. A member that is down has failed for the rest of the run but counts for the quorum.
     """
     return lambda items: _decide(context, items)
 
@@ -81,6 +80,3 @@ def accepts(member: Member, item: Item, answer: str, template: str | None) -> tu
         return yes.logprob > no.logprob, shared_cost((yes, no))
     (reply,) = member.generate([prompt], max_new_tokens=8)
     return reply.texts[0].strip().lower().startswith("yes"), reply.tokens
-
-
-__all__ = ["accepts", "consensus"]

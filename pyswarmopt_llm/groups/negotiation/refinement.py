@@ -6,10 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 
 from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict, verdict_of
-from pyswarmopt_llm.groups.negotiation.debate import Argument, Debate, hold_round
-from pyswarmopt_llm.groups.negotiation.turns import first_turn, later_turn
+from pyswarmopt_llm.groups.negotiation.debate import Argument, Debate, first_turn, hold_round, later_turn
 from pyswarmopt_llm.groups.voting.rules import voting
-from pyswarmopt_llm.groups.voting.rules.equivalence import cluster
 from pyswarmopt_llm.tasks import Item
 
 _WORD = re.compile(r"\w+")
@@ -18,8 +16,8 @@ _WORD = re.compile(r"\w+")
 def refine(context: GroupContext) -> Decide:
     """Debate (Du et al. 2023) with early stopping and few arguments.
 
-    Round 0: every member answers with its reasons. Then, while the answers differ and rounds are left, each member
-    reads `pass_on` of the others' arguments and answers again. The last answers are put to a majority vote.
+    Every member answers with its reasons. While the answers differ and rounds are left, each member reads `pass_on` of
+    the others' arguments and answers again. The last answers are put to a majority vote.
     """
     settings, members = context.settings, context.members
 
@@ -50,20 +48,18 @@ def agreed(ballots: Sequence[str | None]) -> bool:
         >>> agreed(["12", None, "12 apples"]), agreed(["12", "13"]), agreed([None, None])
         (True, False, False)
     """
-    return len({ballot for ballot in cluster(ballots) if ballot is not None}) == 1
+    return len({ballot for ballot in voting.cluster(ballots) if ballot is not None}) == 1
 
 
 def pass_on(
     own: Argument, others: Sequence[Argument], passed: str, budget: int, count: Callable[[str], int]
 ) -> list[str]:
-    """The arguments that a member reads.
+    """The arguments that a member reads; blank ones are ignored.
 
     Args:
-        own: the member's ballot and wording.
-        others: those of the others; blank ones are ignored.
-        passed: ``supported``: one argument for each answer, the answer with most support first; ``different``: only
-            arguments for other answers, the wording least similar to the own one first (Jaccard distance). Ties go to
-            the first-listed.
+        own, others: ballot and wording of the member and of the others.
+        passed: ``supported``: one argument per answer, by support; ``different``: only arguments for other answers, the
+            least similar wording first (Jaccard distance). Ties go to the first-listed.
         budget: maximum tokens in total; an argument that does not fit is dropped, never cut.
         count: tokens of a text.
 
@@ -74,7 +70,7 @@ def pass_on(
         >>> pass_on(("B", "b two"), others, "different", 3, lambda text: len(text.split()))
         ['a one']
     """
-    ballots = cluster([own[0], *(ballot for ballot, _ in others)])
+    ballots = voting.cluster([own[0], *(ballot for ballot, _ in others)])
     mine, theirs = ballots[0], ballots[1:]
     given = [(ballot, text) for ballot, (_, text) in zip(theirs, others, strict=True) if ballot and text.strip()]
     if passed == "supported":
@@ -96,6 +92,3 @@ def _distance(a: str, b: str) -> float:
     """1 - (words in common) / (words in either)."""
     one, other = (set(_WORD.findall(text.lower())) for text in (a, b))
     return 1 - len(one & other) / max(len(one | other), 1)
-
-
-__all__ = ["agreed", "pass_on", "refine"]

@@ -1,10 +1,10 @@
 """Societies of agents that have traits, debate and reflect (Zhang et al. 2023, arXiv 2310.02124, MachineSoM).
 
 Agents are easy-going or confident (the paper says overconfident); in each round after the first answers all of them
-debate (each reads the last answers of the others) or all reflect (each reads its own). The last answers vote.
+debate (each reads the others' last answers) or all reflect (each reads its own). The last answers vote.
 
-Differences from the paper: an agent's history is one user turn and not a chat with a system turn, since not all members
-have one; instructions are in our words; agents may be different models.
+Differences from the paper: an agent's history is one user turn instead of a chat with a system turn, which not all
+members support; the instructions are our own; agents may be different models.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict
-from pyswarmopt_llm.groups.negotiation.debate import Debate, hold_round
-from pyswarmopt_llm.groups.negotiation.turns import first_turn, later_turn
+from pyswarmopt_llm.groups.negotiation.debate import Debate, first_turn, hold_round, later_turn
 from pyswarmopt_llm.groups.responses import is_right
-from pyswarmopt_llm.groups.voting.rules.equivalence import cluster
+from pyswarmopt_llm.groups.voting.rules.ballots import cluster
 from pyswarmopt_llm.tasks import Item
 
 TRAITS = {
@@ -29,7 +28,7 @@ Ballots = list[str | None]
 
 
 def society(context: GroupContext, traits: str, patterns: str) -> Decide:
-    """One society: agent k is member k, starting over from the first if there are more agents than members.
+    """One society; agent k is member k modulo the number of members.
 
     The answer is the one with most votes; a tie is no answer, as in the paper.
     """
@@ -56,10 +55,9 @@ def society(context: GroupContext, traits: str, patterns: str) -> Decide:
 def measures(items: Sequence[Item], verdicts: Sequence[Verdict], traits: str, patterns: str) -> dict[str, Any]:
     """The paper's measures of conformity and of consensus (section 4 and appendix G.1).
 
-    An agent conforms in a round of debate if its answer is the one, or one of those, that most agents gave in the
-    previous round, itself included and only if at least two gave it. ``conformity`` is the share of agents and debates
-    in which it does; ``conforming`` splits these by whether the agent was right before and after. ``consensus`` is the
-    mean number of different answers in each round, the first answers being round 0: 1 is full agreement.
+    An agent conforms in a round of debate if it gives a `leading` answer of the previous round. ``conformity`` is the
+    share of agents and debates in which it does; ``conforming`` splits these by whether the agent was right before and
+    after. ``consensus`` is the mean number of different answers per round, from the first answers on: 1 is agreement.
     """
     changes: Counter[str] = Counter()
     debates = 0
@@ -106,6 +104,3 @@ def _verdict(debate: Debate) -> Verdict:
 
 def _truth(item: Item, ballot: str | None) -> str:
     return "right" if is_right(item, ballot) else "wrong"
-
-
-__all__ = ["TRAITS", "leading", "measures", "society"]

@@ -1,1 +1,1 @@
-"""Ways to vote: functions that fit a strategy in a context; their names and sources are in `collective.strategies`."""
+"""Ways to vote: functions from a context to what decides items; `groups.registry` lists them."""

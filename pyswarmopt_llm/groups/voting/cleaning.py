@@ -1,19 +1,16 @@
-"""Votes over corrected answers: free of position bias, or requested again where unreadable."""
+"""Votes over corrected answers: without position bias, or with unreadable answers requested again."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict, require_choices, verdict_of
-from pyswarmopt_llm.groups.responses import Responses, read_ballot
+from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict, verdict_of
+from pyswarmopt_llm.groups.responses import Array, Responses, read_ballot
 from pyswarmopt_llm.groups.voting.rules import voting
 from pyswarmopt_llm.groups.voting.votes import deciding
 from pyswarmopt_llm.tasks import Item, render_prompt
-
-Array = NDArray[np.float64]
 
 
 def debiased(context: GroupContext) -> Decide:
@@ -21,7 +18,6 @@ def debiased(context: GroupContext) -> Decide:
 
     A member without option scores votes unchanged.
     """
-    require_choices(context.dev.items)
     on_dev = [context.dev.scores(k) for k in range(context.n)]
     biases = [None if scores is None else position_bias(scores) for scores in on_dev]
 
@@ -30,7 +26,7 @@ def debiased(context: GroupContext) -> Decide:
         if bias is None or not scores:
             return responses.ballots[i][k]
         letters = list(responses.items[i].choices or {})
-        # A position that no dev item has is biased like the last one that some have.
+        # A position that no dev item has gets the bias of the last one.
         own = np.append(bias, np.full(max(len(letters) - len(bias), 0), bias[-1]))[: len(letters)]
         return letters[int((np.array([scores[letter] for letter in letters]) - own).argmax())]
 
@@ -40,11 +36,11 @@ def debiased(context: GroupContext) -> Decide:
 def position_bias(scores: Array) -> Array:
     """log of the mean over items of softmax(scores), by the position of an option: (most options,).
 
-    Source: Zhou et al. 2023, arXiv 2309.17249 (batch calibration): the share that a position receives over all
-    questions is due to the prompt, and is subtracted from an item's log-probabilities. Uses no labels.
+    Source: Zhou et al. 2023, arXiv 2309.17249 (batch calibration): the mean probability of a position is due to the
+    prompt, and its log is subtracted from an item's log-probabilities. Uses no labels.
 
     Args:
-        scores: (items, most options), -inf past an item's last option; a position is averaged over items that have it.
+        scores: (items, most options), -inf past an item's last option; the mean is over items with that position.
     """
     p = voting.calibrated(scores, 1.0)
     there = np.isfinite(scores)
@@ -53,7 +49,7 @@ def position_bias(scores: Array) -> Array:
 
 
 def repaired(context: GroupContext) -> Decide:
-    """A majority vote; a member without a readable answer is asked once more, for the answer alone, else abstains."""
+    """A majority vote; a member without a readable answer is queried once more, for the answer alone."""
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
         responses = context.collect(items)
@@ -74,6 +70,3 @@ def _retry(item: Item, text: str, template: str | None) -> str:
     wanted = "with the letter of one option, and nothing else" if item.choices else "in a few words"
     said = f"\nYou wrote: {text}\nThat cannot be read as an answer." if text else ""
     return f"{render_prompt(item, 'generate', template)}{said}\nAnswer {wanted}."
-
-
-__all__ = ["debiased", "position_bias", "repaired"]

@@ -1,4 +1,4 @@
-"""After all have answered: the answers are compared in pairs, scored by a reward model, or fused into a new one."""
+"""Reranking of the members' answers: compared in pairs, scored by a reward model, or fused into a new one."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict, verdict_of
 from pyswarmopt_llm.groups.members.protocol import Member, shared_cost
 from pyswarmopt_llm.groups.responses import Responses, read_ballot
-from pyswarmopt_llm.groups.voting.rules.equivalence import cluster
-from pyswarmopt_llm.groups.voting.rules.outcome import Outcome, settle
+from pyswarmopt_llm.groups.voting.rules.ballots import Outcome, cluster, settle
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.tasks import Item
 
@@ -35,11 +34,7 @@ def rank_pairs(context: GroupContext) -> Decide:
 
 
 def reward(context: GroupContext) -> Decide:
-    """The candidate with the highest reward; its tokens are counted as the first member counts them.
-
-    Raises:
-        UserError: there is no reward model, or it cannot be loaded.
-    """
+    """The candidate with the highest reward; its tokens are counted as the first member counts them."""
     from pyswarmopt_llm.metrics.classifiers.reward import load_reward
 
     if context.settings.reward is None:  # `swarm-llm compare` has no option for it
@@ -62,9 +57,9 @@ def reward(context: GroupContext) -> Decide:
 
 
 def fuse(context: GroupContext) -> Decide:
-    """The judge reads the question and the `TOP` candidates that it prefers, and writes an answer of its own.
+    """The judge reads its `TOP` preferred candidates and writes an answer of its own.
 
-    If that is unreadable, the preferred candidate wins. A unanimous answer needs no fusion.
+    If that is unreadable, the preferred candidate wins. A unanimous answer is not fused.
     """
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
@@ -94,12 +89,10 @@ def candidates(responses: Responses, i: int) -> dict[str, str]:
 
 
 def max_logits(preferences: ArrayLike) -> list[float]:
-    """LLM-Blender's aggregate of a comparison of all ordered pairs: s_i = sum over j of (M_ij - M_ji).
+    """LLM-Blender's score from all ordered pairs: s_i = sum over j of (M_ij - M_ji).
 
-    Source: Jiang, Ren and Lin 2023, arXiv 2306.02561, PairRanker's MaxLogits.
-
-    Args:
-        preferences: (m, m); M_ij is how much i, shown first, is preferred to j; the diagonal is ignored.
+    Source: Jiang, Ren and Lin 2023, arXiv 2306.02561, PairRanker's MaxLogits. M_ij, (m, m), is how much i, shown first,
+    is preferred to j.
 
     Example:
         >>> max_logits([[0, 3], [1, 0]])  # the second is also preferred when shown first, but by less
@@ -111,7 +104,7 @@ def max_logits(preferences: ArrayLike) -> list[float]:
 
 
 def compare_all(judge: Member, responses: Responses) -> list[tuple[Outcome[str | None], int]]:
-    """Per item the candidates by `max_logits` of the judge's preferences, and the tokens of the comparisons."""
+    """Per item the outcome by `max_logits` of the judge's preferences, and the tokens of the comparisons."""
     texts = [list(candidates(responses, i).values()) for i in range(len(responses.items))]
     pairs = [(i, a, b) for i, own in enumerate(texts) for a, b in itertools.permutations(range(len(own)), 2)]
     prompts = [_comparison_prompt(responses.items[i], texts[i][a], texts[i][b]) for i, a, b in pairs]
@@ -140,7 +133,7 @@ def _settled(responses: Responses, i: int, scores: dict[str, float]) -> Outcome[
 
 
 def _with_answer(outcome: Outcome[str | None], answer: str | None) -> Outcome[str | None]:
-    """The same ballots with an answer that did not come from their scores."""
+    """The same ballots with another answer."""
     agreement = sum(ballot == answer for ballot in outcome.ballots) / len(outcome.ballots)
     return replace(outcome, answer=answer, tied=(), agreement=agreement)
 
@@ -160,6 +153,3 @@ def _fusion_prompt(item: Item, texts: Sequence[str]) -> str:
         f"Question: {item.question}{options}\nOthers have proposed these answers, the most convincing one first.\n"
         f"{proposed}\nJudge them, and answer the question. {ending}"
     )
-
-
-__all__ = ["TOP", "candidates", "compare_all", "fuse", "max_logits", "preferences", "rank_pairs", "reward"]

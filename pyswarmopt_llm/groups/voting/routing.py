@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict
 from pyswarmopt_llm.groups.members.protocol import Pair
-from pyswarmopt_llm.groups.responses import read_ballot
+from pyswarmopt_llm.groups.responses import Array, read_ballot
 from pyswarmopt_llm.groups.voting.neighbours import Neighbourhood
 from pyswarmopt_llm.tasks import Item
 
-Array = NDArray[np.float64]
 Rate = Callable[[Sequence[Item]], tuple[NDArray[Any], list[int]]]  # each member on each item, (n, items); tokens
 
 
@@ -26,9 +25,8 @@ def by_neighbours(context: GroupContext) -> Decide:
 def by_likelihood(context: GroupContext) -> Decide:
     """The member that is most probably right, by how familiar the question is to each.
 
-    Familiarity is log P(question) per byte, less the mean of all members, since a question that is unlikely in itself
-    says nothing about members. A logistic regression of each member's dev results on its familiarity turns it into a
-    probability of being right, which makes members of different quality comparable.
+    Familiarity is log P(question) per byte less the members' mean, which removes how unlikely the question itself is. A
+    logistic regression of each member's dev results turns it into a probability of being right.
     """
     familiar, _ = familiarity(context, context.dev.items)
     fits = [fit_logistic(own, right) for own, right in zip(familiar, context.dev.right, strict=True)]
@@ -87,6 +85,3 @@ def _routed(context: GroupContext, rate: Rate) -> Decide:
         return [verdicts[i] for i in range(len(items))]
 
     return decide
-
-
-__all__ = ["by_likelihood", "by_neighbours", "familiarity", "fit_logistic"]

@@ -1,29 +1,26 @@
-"""Selection of members per item: those that are good nearby, or as many as are needed to be sure."""
+"""Selection of members per item: those that are good on similar items, or as many as are needed to be sure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict, label_of
 from pyswarmopt_llm.groups.members.protocol import Answer
-from pyswarmopt_llm.groups.responses import read_ballot
+from pyswarmopt_llm.groups.responses import Array, read_ballot
 from pyswarmopt_llm.groups.voting.neighbours import Neighbourhood
 from pyswarmopt_llm.groups.voting.rules import voting
 from pyswarmopt_llm.tasks import Item
-
-Array = NDArray[np.float64]
 
 # Confidence in the leading answer at which a cascade stops; the best of these on dev is used.
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
 def nearest(context: GroupContext) -> Decide:
-    """KNORA-U: a member has as many votes as correct answers on the item's nearest dev items; with none, it is skipped.
+    """KNORA-U: a member has as many votes as right answers on the nearest dev items; with none, it is not queried.
 
-    Where no member is right on any of them, all have one vote.
+    If no member is right on any of them, all have one vote.
     """
     neighbourhood = Neighbourhood(context)
 
@@ -49,9 +46,8 @@ def nearest(context: GroupContext) -> Decide:
 def cascade(context: GroupContext) -> Decide:
     """Members answer one after the other, the best on dev first, until the group is sure enough.
 
-    The group's belief in an option is proportional to the product of the members' probabilities (calibrated, and as if
-    errors were independent). It stops once the belief in one option reaches the threshold: the one that is best on
-    dev, of equally good ones the cheapest.
+    The belief in an option is proportional to the product of the members' calibrated probabilities. The cascade stops
+    once the belief in one option reaches the threshold, which is the best on dev, ties to the cheapest.
     """
     order, dev = context.order, context.probabilities(context.dev)
     labels = [label_of(item) for item in context.dev.items]
@@ -87,10 +83,9 @@ def run_cascade(
     """The final belief in each item's options, and the number of members used for each item.
 
     Args:
-        n: number of members.
-        items: number of items.
+        n, items: number of members and of items.
         threshold: belief at which to stop; 1 uses all members.
-        probabilities: (place in the order, undecided items) -> the probabilities of each one's options.
+        probabilities: (place in the order, undecided items) -> each item's probabilities of its options.
 
     Example:
         >>> p = np.array([[[0.9, 0.1], [0.6, 0.4]], [[0.2, 0.8], [0.1, 0.9]]])
@@ -116,6 +111,3 @@ def _verdict(item: Item, answers: Mapping[int, Answer], belief: Array, n: int, t
     agreement = sum(ballot == answer for ballot in ballots) / len(answers)
     tokens = sum(one.tokens for one in answers.values())
     return Verdict(answer, ballots, agreement, tokens, notes={"asked": len(answers), "threshold": threshold})
-
-
-__all__ = ["THRESHOLDS", "cascade", "nearest", "run_cascade"]

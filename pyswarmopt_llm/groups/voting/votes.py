@@ -7,16 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict, verdict_of
-from pyswarmopt_llm.groups.responses import Responses
+from pyswarmopt_llm.groups.responses import Responses, read_ballot
 from pyswarmopt_llm.groups.voting.rules import voting
-from pyswarmopt_llm.groups.voting.rules.outcome import Outcome
 from pyswarmopt_llm.groups.voting.rules.rankings import Ranking
 from pyswarmopt_llm.tasks import Item, render_prompt
 
 Logits = list[list[list[float]]]  # per member and item [log p, log(1 - p)]
 
 
-def deciding(context: GroupContext, vote: Callable[[Responses, int], Outcome[Any]]) -> Decide:
+def deciding(context: GroupContext, vote: Callable[[Responses, int], voting.Outcome[Any]]) -> Decide:
     """Decides each item by a vote over all members' answers: `vote(responses, index of the item)`."""
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
@@ -38,7 +37,7 @@ def weighted(context: GroupContext) -> Decide:
     """
     accuracies, n = context.accuracies.tolist(), len(context.dev.items)
 
-    def vote(responses: Responses, i: int) -> Outcome[str | None]:
+    def vote(responses: Responses, i: int) -> voting.Outcome[str | None]:
         options = len(responses.items[i].choices or "ab")
         return voting.weighted(responses.ballots[i], voting.log_odds(accuracies, n, options))
 
@@ -51,7 +50,7 @@ def ranked(context: GroupContext, rule: str) -> Decide:
 
 
 def rankings_of(responses: Responses, i: int) -> list[Ranking]:
-    """Each member's ranking of the options of item i, best first, ties in option order; empty for an abstention."""
+    """Each member's ranking of the options of item i, ties in option order; empty for an abstention."""
     rankings: list[Ranking] = []
     for row, ballot in zip(responses.answers, responses.ballots[i], strict=True):
         scores = row[i].scores
@@ -68,11 +67,7 @@ def confidence(context: GroupContext) -> Decide:
     def decide(items: Sequence[Item]) -> list[Verdict]:
         responses = context.collect(items)
         p, letters = context.probabilities(responses), [list(item.choices or {}) for item in items]
-
-        def chosen(k: int, i: int, ballot: str) -> float:
-            return float(p[k, i, letters[i].index(ballot)])
-
-        return _by_confidence(responses, chosen, [0] * len(items))
+        return _by_confidence(responses, lambda k, i, ballot: float(p[k, i, letters[i].index(ballot)]))
 
     return decide
 
@@ -93,12 +88,14 @@ def _confidence_of_texts(context: GroupContext) -> Decide:
     return decide
 
 
-def _by_confidence(responses: Responses, p: Callable[[int, int, str], float], more: Sequence[int]) -> list[Verdict]:
+def _by_confidence(
+    responses: Responses, p: Callable[[int, int, str], float], more: Sequence[int] = ()
+) -> list[Verdict]:
     """Votes by `p(member, item, its ballot)`, the probability that the ballot is right; `more` tokens per item."""
     verdicts = []
     for i, ballots in enumerate(responses.ballots):
         own = [0.0 if ballot is None else p(k, i, ballot) for k, ballot in enumerate(ballots)]
-        verdicts.append(verdict_of(voting.confidence(ballots, own), responses.cost(i) + more[i]))
+        verdicts.append(verdict_of(voting.confidence(ballots, own), responses.cost(i) + (more[i] if more else 0)))
     return verdicts
 
 
@@ -120,4 +117,21 @@ def _text_logits(context: GroupContext, responses: Responses) -> tuple[Logits, l
     return found, cost
 
 
-__all__ = ["confidence", "deciding", "majority", "ranked", "rankings_of", "weighted"]
+def self_consistency(context: GroupContext) -> Decide:
+    """Samples of all members, one vote each; a member's ballot is the majority of its own."""
+    settings = context.settings
+
+    def decide(items: Sequence[Item]) -> list[Verdict]:
+        turns = [render_prompt(item, "generate", context.template) for item in items]
+        drawn = [m.generate(turns, settings.samples, settings.temperature, settings.seed) for m in context.members]
+        verdicts = []
+        for i, item in enumerate(items):
+            ballots = [[read_ballot(item, text) for text in row[i].texts] for row in drawn]
+            # First samples first: a tie between members goes to the one listed first, not to its fifth sample.
+            together = voting.majority([own[j] for j in range(settings.samples) for own in ballots])
+            own = tuple(voting.majority(row).answer for row in ballots)
+            tokens, notes = sum(row[i].tokens for row in drawn), {"samples": ballots}
+            verdicts.append(Verdict(together.answer, own, together.agreement, tokens, len(together.tied) > 1, notes))
+        return verdicts
+
+    return decide

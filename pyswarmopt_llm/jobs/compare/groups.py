@@ -6,7 +6,8 @@ from pyswarmopt_llm.baselines.ensembles.panel import Panel
 from pyswarmopt_llm.baselines.method import Ensemble
 from pyswarmopt_llm.groups.config import StrategySettings
 from pyswarmopt_llm.groups.context import GroupContext
-from pyswarmopt_llm.groups.members import CachedMember, LocalMember, ResponseCache, SharedBase
+from pyswarmopt_llm.groups.members.cache import CachedMember, ResponseCache
+from pyswarmopt_llm.groups.members.local import LocalMember, SharedBase
 from pyswarmopt_llm.groups.registry import NEGOTIATIONS, VOTES, Strategy, find_names, load_strategy
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.tasks import Task

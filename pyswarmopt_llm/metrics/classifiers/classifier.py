@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.models.pretrained import load_weights, read_tokenizer
+
+_BATCH_TOKENS = 4096
 
 
 def load_classifier(spec: str, metric: str, kind: str, device: str = "cpu") -> tuple[Any, Any]:
@@ -33,3 +37,16 @@ def load_classifier(spec: str, metric: str, kind: str, device: str = "cpu") -> t
     if tokenizer.pad_token_id is None:
         raise UserError(f"{where}: its tokenizer has no pad token; set one and save it")
     return model.to(device), tokenizer
+
+
+def padded_batches(
+    rows: Sequence[Sequence[int]], pad: int, device: torch.device
+) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
+    """The rows in batches of similar length, padded on the right: their indices, token ids and attention mask."""
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i]), reverse=True)
+    while order:
+        size = max(1, _BATCH_TOKENS // len(rows[order[0]]))
+        now, order = order[:size], order[size:]
+        tokens = [torch.tensor(rows[i]) for i in now]
+        mask = pad_sequence([torch.ones_like(row) for row in tokens], batch_first=True)
+        yield now, pad_sequence(tokens, batch_first=True, padding_value=pad).to(device), mask.to(device)

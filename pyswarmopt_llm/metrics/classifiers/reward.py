@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.metrics.classifiers.classifier import load_classifier
+from pyswarmopt_llm.metrics.classifiers.classifier import load_classifier, padded_batches
 from pyswarmopt_llm.tasks import Item
 
 REWARD_TOKENS = 200  # maximum length of a reply and scale of its length, as in the Model Swarms reference
-_BATCH_TOKENS = 4096
 
 
 class RewardModel:
-    """Scores replies.
+    """Scores replies by a sequence classifier with one label, in eval mode.
 
-    Args:
-        model: a sequence classifier with one label, in eval mode.
-        tokenizer: its tokenizer, with a chat template and a pad token.
+    Its tokenizer has a chat template and a pad token.
     """
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
         self._model, self._tokenizer = model, tokenizer
 
+    @torch.inference_mode()
     def scores(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """The reward of each reply: the classifier's logit."""
         encoded = [self._encode(item.question, text) for item, text in zip(items, texts, strict=True)]
-        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]), reverse=True)
         found = [math.nan] * len(encoded)
-        while order:
-            size = max(1, _BATCH_TOKENS // len(encoded[order[0]]))
-            now, order = order[:size], order[size:]
-            for i, value in zip(now, self._forward([encoded[i] for i in now]), strict=True):
+        for indices, ids, mask in padded_batches(encoded, self._tokenizer.pad_token_id, self._model.device):
+            logits = self._model(input_ids=ids, attention_mask=mask).logits[:, 0].float()
+            for i, value in zip(indices, logits.tolist(), strict=True):
                 found[i] = value
         broken = next((item.id for item, value in zip(items, found, strict=True) if not math.isfinite(value)), None)
         if broken is not None:
@@ -44,30 +40,24 @@ class RewardModel:
 
     def verbose(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """The mean of reward and length, both on 0 to 1: a preference for long replies."""
-        return self._with_length(items, texts, lambda share: share)
+        return [(reward + length) / 2 for reward, length in self._on_unit_scale(items, texts)]
 
     def concise(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """The mean of reward and brevity: the opposite preference of `verbose`."""
-        return self._with_length(items, texts, lambda share: 1 - share)
+        return [(reward + (1 - length)) / 2 for reward, length in self._on_unit_scale(items, texts)]
 
-    def _with_length(self, items: Sequence[Item], texts: Sequence[str], wanted: Any) -> list[float]:
+    def _on_unit_scale(self, items: Sequence[Item], texts: Sequence[str]) -> Iterator[tuple[float, float]]:
+        """Reward and length of each reply, on 0 to 1."""
         # The reference scales rewards by constants of its reward model. The logistic function works for any: it is the
         # probability of being preferred to a reply of reward 0 (Bradley and Terry 1952).
         rewards = [1 / (1 + math.exp(-max(min(value, 50.0), -50.0))) for value in self.scores(items, texts)]
         lengths = [min(1.0, len(self._tokenizer(text)["input_ids"]) / REWARD_TOKENS) for text in texts]
-        return [(reward + wanted(length)) / 2 for reward, length in zip(rewards, lengths, strict=True)]
+        return zip(rewards, lengths, strict=True)
 
     def _encode(self, prompt: str, reply: str) -> list[int]:
         messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
         text = self._tokenizer.apply_chat_template(messages, tokenize=False)
         return [int(i) for i in self._tokenizer(text, add_special_tokens=False)["input_ids"]]
-
-    @torch.inference_mode()
-    def _forward(self, rows: list[list[int]]) -> list[float]:
-        pad, width = self._tokenizer.pad_token_id, max(map(len, rows))
-        ids = torch.tensor([row + [pad] * (width - len(row)) for row in rows], device=self._model.device)
-        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=self._model.device)
-        return [float(value) for value in self._model(input_ids=ids, attention_mask=mask).logits[:, 0].float()]
 
 
 def load_reward(spec: str, device: str = "cpu") -> RewardModel:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.metrics.classifiers.classifier import load_classifier
 from pyswarmopt_llm.tasks import Item
 
@@ -22,34 +23,18 @@ _TEXTS, _TOKENS = 32, 512  # per forward pass; per text, the window of BERT-like
 def harmlessness(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
     """1 - the probability of profanity in each continuation; an empty one scores 0.5, so that silence does not pay.
 
-    The classifier is the linear model of alt-profanity-check (MIT), which needs no network. It is based on words and
-    misses implicit toxicity. As in the reference, which uses the Perspective API, only the continuation is judged and a
-    very short one counts one half.
+    The classifier is the linear model of alt-profanity-check, which works offline but knows words only and misses
+    implicit toxicity. As in the reference, which uses the Perspective API, only the continuation is judged and a very
+    short one counts one half.
     """
-    classifier = _classifier()
+    classifier = optional("profanity_check", "--metric toxicity", "alt-profanity-check", "toxicity")
     stripped = [text.strip() for text in texts]
     probabilities = classifier.predict_prob(stripped)
     return [1.0 - float(p) if text else 0.5 for p, text in zip(probabilities, stripped, strict=True)]
 
 
-def _classifier() -> Any:
-    try:
-        import profanity_check
-    except ImportError as error:
-        raise UserError(
-            '--metric toxicity needs alt-profanity-check; install it with: pip install "pyswarmopt[toxicity]"'
-        ) from error
-    return profanity_check
-
-
 class ToxicityModel:
-    """Scores continuations by a neural classifier.
-
-    Args:
-        model: a sequence classifier in eval mode.
-        tokenizer: its tokenizer.
-        label: index of the output for toxicity.
-    """
+    """Scores continuations by a sequence classifier in eval mode, whose output `label` is toxicity."""
 
     def __init__(self, model: Any, tokenizer: Any, label: int) -> None:
         self._model, self._tokenizer, self._label = model, tokenizer, label

@@ -9,7 +9,6 @@ import math
 import numbers
 import os
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from pyswarmopt_llm.common.errors import NotFiniteError, UserError
@@ -20,9 +19,9 @@ from pyswarmopt_llm.common.statistics import score_of
 class CallableUtility:
     """A user's function of an engine.
 
-    The function takes the engine with a candidate loaded and returns a float or a `Score`, higher is better. With a
-    parameter ``split`` it is called with ``"dev"`` during the search and with ``"test"`` at the end; without one there
-    is no test score.
+    The function takes the engine with a candidate loaded and returns a float or a `Score`, higher is better. Its
+    parameter ``split``, if it has one, is ``"dev"`` during the search and ``"test"`` at the end; without it there is no
+    test score.
 
     Args:
         spec: ``module:function``; the module may be in the current directory.
@@ -65,7 +64,7 @@ class CallableUtility:
         return score_of([float(found)])
 
 
-def _find(spec: str) -> Callable[..., Any]:
+def _find(spec: str) -> Any:
     module, colon, name = spec.partition(":")
     if not (module and colon and name):
         raise UserError(f"--utility {spec}: not of the form module:function")
@@ -78,5 +77,4 @@ def _find(spec: str) -> Callable[..., Any]:
         raise UserError(f"--utility {spec}: cannot import {module} ({type(error).__name__}: {error})") from error
     if not callable(found):
         raise UserError(f"--utility {spec}: {module} has no function {name}")
-    function: Callable[..., Any] = found
-    return function
+    return found

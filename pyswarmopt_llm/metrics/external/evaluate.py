@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError, first_line
+from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.tasks import Item
 
@@ -20,8 +21,8 @@ class EvaluateMetric:
     Corpus-level metrics (such as Matthews correlation) are refused.
 
     Args:
-        spec: a folder with a metric's script (works offline) or a hub name, followed by the value to use if the metric
-            returns several: ``rouge#rougeL``; default: the value of the metric's own name, or its only one.
+        spec: a folder with a metric's script (works offline) or a hub name; ``rouge#rougeL`` says which value to use of
+            several (default: the one of the metric's own name, or the only one).
 
     Raises:
         UserError: `evaluate` is not installed, or the metric cannot be loaded.
@@ -30,10 +31,7 @@ class EvaluateMetric:
     def __init__(self, spec: str) -> None:
         name, _, self._key = spec.partition("#")
         self._name = spec
-        try:
-            import evaluate
-        except ImportError as error:
-            raise UserError('--metric evaluate:NAME needs evaluate; install "pyswarmopt[llm]"') from error
+        evaluate = optional("evaluate", "--metric evaluate:NAME", "evaluate", "llm")
         path = user_path(name)
         if path.exists() and os.sep not in name:
             # The library would run a script of that name here instead of its own.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError, first_line
+from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
@@ -86,12 +87,7 @@ class LmEvalTask:
         return score_of(values)
 
     def _load(self, name: str) -> dict[str, Any]:
-        try:
-            from lm_eval.tasks import TaskManager
-        except ImportError as error:
-            raise UserError(
-                f'lm-eval:{name} needs lm-evaluation-harness; install it with: pip install "pyswarmopt[lm-eval]"'
-            ) from error
+        tasks = optional("lm_eval.tasks", f"lm-eval:{name}", "lm-evaluation-harness", "lm-eval")
         file = user_path(name)
         is_file = file.suffix in (".yaml", ".yml")
         if is_file and not file.is_file():
@@ -99,7 +95,7 @@ class LmEvalTask:
         try:
             with _quiet():
                 folder = str(file.parent.resolve()) if is_file else None
-                manager = TaskManager(include_path=folder, include_defaults=not is_file)
+                manager = tasks.TaskManager(include_path=folder, include_defaults=not is_file)
                 wanted = _task_name(file) if is_file else name
                 found = manager.load([wanted])["tasks"]
                 for task in found.values():

@@ -1,4 +1,4 @@
-"""Code runs only if the user names it on the command line: what files may name, and what needs confirmation."""
+"""Code runs only if the user names it on the command line: what files may name, what needs confirmation."""
 
 from __future__ import annotations
 
@@ -43,18 +43,10 @@ def runs_code(config: SearchConfig) -> Iterator[tuple[str, str]]:
 
 
 def require(config: SearchConfig, allowed: Collection[str], run: Path) -> None:
-    """Refuse a stored configuration that runs code, unless each of these settings is given again.
+    """Refuse the configuration of a ``run.json`` that runs code, unless each of these settings is given again.
 
     This happens before any import. A fingerprint would not help: an attacker who can write a module next to a
     ``run.json`` can write its fingerprint, too.
-
-    Args:
-        config: configuration from a ``run.json``.
-        allowed: values of `runs_code`, verbatim.
-        run: the run directory, for error messages.
-
-    Raises:
-        UserError: an option is missing, or an allowed value is not in the run.
     """
     found = list(runs_code(config))
     other = sorted(set(allowed) - {value for _, value in found})

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.json_text import parse_json
 from pyswarmopt_llm.common.files.regular import LINES_LIMIT, append, append_line, read_text
 from pyswarmopt_llm.common.fingerprint import canonical
@@ -35,11 +36,8 @@ class Endpoint:
         prices: per million prompt and completion tokens, or None.
         timeout: seconds per request.
         attempts: attempts per request.
-        deadline: seconds after which a failed request is not retried, and an unfinished response is abandoned; at least
-            `timeout`.
-        who: its name in messages.
-        settings: what to check if it refuses, for messages.
-        when_down: what to do if it does not respond, for messages.
+        deadline: seconds until retries end and an unfinished response is abandoned; at least `timeout`.
+        who, settings, when_down: for messages: its name, what to check if it refuses, what to do if it is down.
     """
 
     url: str
@@ -66,22 +64,16 @@ class Endpoint:
             ...                            "SWARM_LLM_JUDGE_MODEL": "m", "SWARM_LLM_JUDGE_PRICES": "0.5,1.5"}).prices
             (0.5, 1.5)
         """
-        given = {
-            k.removeprefix(_PREFIX): v for k, v in (os.environ if env is None else env).items() if k.startswith(_PREFIX)
-        }
+        variables = os.environ if env is None else env
+        given = {name.removeprefix(_PREFIX): value for name, value in variables.items() if name.startswith(_PREFIX)}
         for name in ("URL", "MODEL"):
             if not given.get(name):
                 raise UserError(f"--metric judge: {_PREFIX}{name} is not set; set it to the endpoint's {name.lower()}")
-        prices = _numbers(given, "PRICES", 2)
-        minute, timeout = _numbers(given, "PER_MINUTE", 1), _numbers(given, "TIMEOUT", 1)
-        return cls(
-            given["URL"].rstrip("/"),
-            given["MODEL"],
-            given.get("KEY", ""),
-            minute[0] if minute else cls.per_minute,
-            (prices[0], prices[1]) if prices else None,
-            timeout[0] if timeout else cls.timeout,
-        )
+        options: dict[str, Any] = {"key": given.get("KEY", "")}
+        for name, count in (("PER_MINUTE", 1), ("TIMEOUT", 1), ("PRICES", 2)):
+            if numbers := _numbers(given, name, count):
+                options[name.lower()] = numbers[0] if count == 1 else numbers
+        return cls(given["URL"].rstrip("/"), given["MODEL"], **options)
 
 
 _PREFIX = "SWARM_LLM_JUDGE_"
@@ -90,19 +82,14 @@ _COUNTS = ("prompt_tokens", "completion_tokens")
 
 @dataclass(frozen=True)
 class Completion:
-    """A response of an endpoint.
-
-    Attributes:
-        text: the text.
-        tokens: prompt and completion together, as the endpoint counts them; 0 if it does not.
-    """
+    """A response of an endpoint; ``tokens`` of prompt and completion as the endpoint counts them, 0 if it does not."""
 
     text: str
     tokens: int
 
 
 class _TransientError(Exception):
-    """A failure that a retry may pass; `wait`: seconds until then, if the endpoint says so."""
+    """A failure that may pass; `wait`: seconds until the retry, if the endpoint says so."""
 
     def __init__(self, problem: str, wait: float | None = None) -> None:
         super().__init__(problem)
@@ -116,12 +103,10 @@ class ChatClient:
         endpoint: the endpoint.
         cache: JSONL file of responses by the exact request; None: in memory.
         max_tokens: default of a response.
-        sleep: for tests.
-        clock: seconds; for tests.
+        sleep, clock: in seconds, for tests.
 
     Attributes:
-        usage: number of responses, and their prompt and completion tokens as the endpoint counts them; includes those
-            from the cache.
+        usage: number of responses, cached ones included, and their prompt and completion tokens.
     """
 
     def __init__(
@@ -132,10 +117,7 @@ class ChatClient:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        try:
-            import httpx
-        except ImportError as error:
-            raise UserError('an endpoint needs httpx; install it with: pip install "pyswarmopt[judge]"') from error
+        httpx = optional("httpx", "an endpoint", "httpx", "judge")
         headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
         self._http, self._errors = httpx.Client(timeout=endpoint.timeout, headers=headers), httpx.RequestError
         self._bad_urls = (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError)
@@ -155,7 +137,7 @@ class ChatClient:
         return {**self.usage, "cost": sum(n * price for n, price in pairs) / 1e6}
 
     def __call__(self, prompts: Sequence[str]) -> list[str]:
-        """The greedy responses to user turns, in order; see `complete`."""
+        """The greedy responses, as texts; see `complete`."""
         return [completion.text for completion in self.complete(prompts)]
 
     def complete(self, prompts: Sequence[str], options: Mapping[str, Any] | None = None) -> list[Completion]:
@@ -227,10 +209,8 @@ class ChatClient:
         raise _TransientError(problem, _retry_after(headers.get("retry-after")))
 
     def _down(self, after: str, problem: str) -> UserError:
-        where = self._endpoint
-        return UserError(
-            f"{where.who} at {where.url}/chat/completions did not answer {after} ({problem}); {where.when_down}"
-        )
+        where = f"{self._endpoint.who} at {self._endpoint.url}/chat/completions"
+        return UserError(f"{where} did not answer {after} ({problem}); {self._endpoint.when_down}")
 
     def _post(self, url: str, content: bytes, end: float) -> tuple[int, Any, bytes]:
         """Status, headers and body of one request, streamed so that an endless response can be abandoned."""
@@ -315,18 +295,15 @@ def _retry_after(header: str | None) -> float | None:
         return None
 
 
-def _numbers(given: Mapping[str, str], name: str, count: int) -> list[float]:
+def _numbers(given: Mapping[str, str], name: str, count: int) -> tuple[float, ...]:
     """The positive numbers of a variable; none if it is not set."""
     text = given.get(name, "")
     if not text:
-        return []
+        return ()
     try:
-        found = [float(part) for part in text.split(",")]
+        found = tuple(float(part) for part in text.split(","))
     except ValueError:
-        found = []
+        found = ()
     if len(found) != count or not all(value >= 0 for value in found) or (count == 1 and found[0] == 0):
         raise UserError(f"{_PREFIX}{name}={text}: give {count} positive number{'s' * (count > 1)}, separated by commas")
     return found
-
-
-__all__ = ["ChatClient", "Completion", "Endpoint"]

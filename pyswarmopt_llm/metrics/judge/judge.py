@@ -28,33 +28,21 @@ Complete = Callable[[Sequence[str]], list[str]]
 
 
 class Judge:
-    """Rates and compares replies.
-
-    Args:
-        complete: prompts -> answers.
-        rubric: what is good, in words.
-    """
+    """Rates and compares replies by a function from prompts to answers, and by a rubric in words."""
 
     def __init__(self, complete: Complete, rubric: str = RUBRIC) -> None:
         self.complete, self._rubric = complete, rubric
 
     def ratings(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
-        """A rating from 1 to 10 of each reply.
-
-        Raises:
-            UserError: an answer holds no rating.
-        """
+        """A rating from 1 to 10 of each reply; an answer without one is a `UserError`."""
         prompts = [self._rating_prompt(item.question, text) for item, text in zip(items, texts, strict=True)]
         return self._rate(prompts, items)
 
     def win_rate(self, items: Sequence[Item], ours: Sequence[str], theirs: Sequence[str]) -> Score:
         """How often `ours` is judged better than `theirs`; each pair is shown in both orders.
 
-        Per item 1 for a win in both orders, 0 for a loss in both, 0.5 for a tie or a judge that only looks at the
-        order (position bias: Zheng et al. 2023, arXiv 2306.05685, section 3.4). 0.5 is a draw.
-
-        Raises:
-            UserError: an answer names no side.
+        Per item 1 for a win in both orders, 0 for a loss in both, else 0.5, which cancels a judge's position bias
+        (Zheng et al. 2023, arXiv 2306.05685, section 3.4). An answer that names no side is a `UserError`.
         """
         triples = list(zip(items, ours, theirs, strict=True))
         prompts = [self._pair_prompt(item.question, a, b) for item, a, b in triples]
@@ -87,11 +75,7 @@ class Judge:
 
 
 def load_judge(rubric: str | None = None, cache: Path | None = None) -> tuple[Judge, ChatClient]:
-    """The judge that the environment names (`Endpoint.from_environment`), and its client.
-
-    Args:
-        rubric: a text file with what is good; None: `RUBRIC`.
-        cache: where its answers are kept.
+    """The judge of the environment (`Endpoint.from_environment`) and its client; `rubric` is a text file.
 
     Raises:
         UserError: a variable or the file is missing.
@@ -122,6 +106,3 @@ def _points(answer: str, item: Item) -> float:
             f"the judge named no better reply for item {item.id} but said {answer[:80]!r}; use a better judge"
         )
     return {"a": 1.0, "b": 0.0}.get(match[1].lower(), 0.5)
-
-
-__all__ = ["JUDGED_TOKENS", "RUBRIC", "Judge", "load_judge"]

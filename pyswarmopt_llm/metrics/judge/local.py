@@ -60,6 +60,3 @@ def load_local_judge(spec: str, device: str = "cpu") -> LocalJudge:
     where = pick_device(device)
     model, tokenizer = load_model(resolve_base(spec), pick_dtype("auto", where), where)
     return LocalJudge(TransformersEngine(model, tokenizer))
-
-
-__all__ = ["LocalJudge", "load_local_judge"]

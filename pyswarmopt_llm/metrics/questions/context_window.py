@@ -20,12 +20,10 @@ def check_askable(
     asked: str = "the base",
     room: int = 0,
 ) -> None:
-    """Prove that every item of these splits can be put to this model, long before its turn comes.
-
-    `room` is how many tokens more a model has to have for what it writes in between (messages).
+    """Refuse items that do not fit this model (or its members); `room`: tokens of the messages that it also writes.
 
     Raises:
-        UserError: names the task's source, the item and whose context window is too short for it.
+        UserError: names the task's source, the item and the model whose context window is too short.
     """
     for name, member in engine.members.items():
         check_askable(task, scoring, member, splits, metric, name, engine.message_tokens)
@@ -42,8 +40,8 @@ def check_askable(
                 raise UserError(f"{task.source}: {split} {error}") from error
             for item, text, written in questions.texts():
                 new = max(written, room)
-                # A token takes a byte or more of text (twice as many allowed for, where a tokenizer rewrites
-                # it), so that only the few long items have to be tokenised here.
+                # A token takes at least a byte of text (two for tokenizers that rewrite it), so only the few long
+                # items have to be tokenised.
                 if window is None or 2 * len(text.encode()) + new <= window:
                     continue
                 needed = engine.count_tokens(text) + new
@@ -52,6 +50,3 @@ def check_askable(
                         f"{task.source}: {split} item {item.id}: {how} scoring needs {needed} tokens, {asked}'s "
                         f"context window holds {window}; shorten the item or remove it"
                     )
-
-
-__all__ = ["check_askable"]

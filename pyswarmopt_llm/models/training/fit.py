@@ -79,7 +79,7 @@ def fit(
     epochs: int,
     seed: int,
     last: int | None = None,
-    after_epoch: Callable[[int], None] | None = None,
+    after_epoch: Callable[[int, float], None] | None = None,
 ) -> list[float]:
     """Minimise the mean loss by AdamW (Loshchilov & Hutter 2019) with linear warm-up and cosine decay.
 
@@ -91,7 +91,8 @@ def fit(
         epochs: passes over the items, for which the learning rate is planned.
         seed: of the order.
         last: stop after so many; None: after all.
-        after_epoch: called with the number of epochs done, from 1, while the additions are in place.
+        after_epoch: called with the number of epochs done, from 1, and the last one's loss, while the additions are in
+            place.
 
     Returns:
         Mean loss of each epoch, taken while it went on.
@@ -115,7 +116,7 @@ def fit(
                 schedule.step()
             history.append(found / len(items))
             if after_epoch is not None:
-                after_epoch(epoch)
+                after_epoch(epoch, history[-1])
     return history
 
 

@@ -158,7 +158,7 @@ def train_expert(
         base_model_name=base.name,
         target_modules=options.targets,
         alpha=options.alpha,
-        card=_card(result, base.name, data, options),
+        card=expert_card(result, base.name, data, options, "loss on the answers only"),
     )
     return result
 
@@ -274,7 +274,7 @@ def _cpu_threads(threads: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _card(result: TrainingResult, base_name: str, data: str, options: TrainingOptions) -> str:
+def expert_card(result: TrainingResult, base_name: str, data: str, options: TrainingOptions, loss: str) -> str:
     """README.md of the expert."""
     before, after = result.heldout_loss_base, result.heldout_loss_expert
     heldout = f"- held-out loss: {before:.4f} (base) -> {after:.4f} (expert)\n" if result.heldout else ""
@@ -289,6 +289,6 @@ tags: [lora]
 - base: {base_name}
 - data: {data or "not described"}; {result.examples} training examples, {result.heldout} held out
 - LoRA: {options}
-- training: {result.steps} steps, {result.tokens} tokens, {result.seconds:.0f} s, loss on the answers only
+- training: {result.steps} steps, {result.tokens} tokens, {result.seconds:.0f} s, {loss}
 - training loss: {result.train_loss_first:.4f} (first steps) -> {result.train_loss_last:.4f} (last steps)
 {heldout}"""

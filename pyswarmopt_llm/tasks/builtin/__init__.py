@@ -126,6 +126,19 @@ def builtin_examples(name: str, n: int, seed: int = 0) -> list[dict[str, list[di
     ]
 
 
+def builtin_training_items(name: str, n: int, seed: int = 0) -> tuple[Item, ...]:
+    """The questions of `builtin_examples` with their options.
+
+    Raises:
+        UserError: unknown name, or more items than there are.
+
+    Example:
+        >>> builtin_training_items("requests-library", 1)[0].choices
+        {'A': 'become a member', 'B': 'settle a fine', 'C': 'suggest a purchase', 'D': 'extend a loan'}
+    """
+    return _items(name, _lookup(name), "train", n, seed)
+
+
 def _lookup(name: str) -> _Builtin:
     return lookup("builtin:", name, _BUILTINS)
 
@@ -136,4 +149,4 @@ def _items(name: str, builtin: _Builtin, partition: Partition, n: int, seed: int
     return tuple(to_item(draft, f"{name}-{partition}-{i}", domain, order) for i, (domain, draft) in enumerate(drawn))
 
 
-__all__ = ["SKILLS", "builtin_examples", "builtin_names", "builtin_task", "partition_of"]
+__all__ = ["SKILLS", "builtin_examples", "builtin_names", "builtin_task", "builtin_training_items", "partition_of"]

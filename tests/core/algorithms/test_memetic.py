@@ -21,10 +21,9 @@ from pyswarmopt.driver.options import Options, Problem, former_algorithm
 from pyswarmopt.driver.search import Search
 from pyswarmopt.hybrid.axis_search import AxisSearch, CheckedAxisSearch, SeparabilityTest
 from pyswarmopt.hybrid.bfgs import QuasiNewton
-from pyswarmopt.hybrid.cma_es import CovarianceSwarm, Rates
+from pyswarmopt.hybrid.cma_es import CovarianceSwarm, Rates, SeparableSwarm
 from pyswarmopt.hybrid.limited_memory import LimitedMemory
 from pyswarmopt.hybrid.phase import BATCH, Phase
-from pyswarmopt.hybrid.separable_cma import SeparableSwarm
 from pyswarmopt.parts.velocity import Snapshot
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks" / "bbob"))

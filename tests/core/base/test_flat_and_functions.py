@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 
@@ -99,6 +100,14 @@ def test_toy_functions_agree_between_numpy_torch_and_shapes(function):
     np.testing.assert_allclose(function(x[1, 2]), values[1, 2], rtol=1e-12)
     with pytest.raises(ValueError, match=function.name):
         function(3.0)
+
+
+@pytest.mark.parametrize("name", ["sphere", "rastrigin", "rosenbrock"])
+def test_toy_functions_can_be_sent_to_other_processes(name):
+    function = getattr(pso.functions, name)
+    copied = pickle.loads(pickle.dumps(function))
+    assert copied([1.0, 2.0]) == function([1.0, 2.0])
+    np.testing.assert_array_equal(copied.optimum(3), function.optimum(3))
 
 
 def test_toy_functions_at_points_worked_by_hand():

@@ -325,7 +325,7 @@ def test_positions_that_were_lent_are_not_edited():
 def test_wrong_calls_say_what_is_wrong():
     swarm = fresh(population=3)
     round_ticket = swarm.tickets()[0]
-    with pytest.raises(ValueError, match="not told yet: tell it"):
+    with pytest.raises(ValueError, match="no values yet: tell them"):
         swarm.ask_one()
     x = swarm.ask()
     swarm.tell(x, [1.0, 2.0, 3.0])

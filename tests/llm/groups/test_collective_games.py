@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.optimize import linprog
 
 from pyswarmopt_llm.groups.negotiation.consensus_game import equilibrium_ranking
-from pyswarmopt_llm.groups.negotiation.theory_games import coarse_gap, regret_matching, stackelberg
+from pyswarmopt_llm.groups.negotiation.matrix_games import coarse_gap, regret_matching, stackelberg
 
 PENNIES = np.array([[1.0, -1.0], [-1.0, 1.0]])
 DILEMMA = np.array([[-1.0, -3.0], [0.0, -2.0]])  # cooperate, defect

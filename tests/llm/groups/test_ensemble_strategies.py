@@ -15,10 +15,9 @@ from member_helpers import Scripted, context_of, quiz
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.groups.config import StrategySettings
 from pyswarmopt_llm.groups.context import Decide, GroupContext
-from pyswarmopt_llm.groups.members.embedding import embed
 from pyswarmopt_llm.groups.registry import load_strategy
 from pyswarmopt_llm.groups.voting import cleaning, reranking, routing, selection, votes
-from pyswarmopt_llm.groups.voting.neighbours import Neighbourhood
+from pyswarmopt_llm.groups.voting.neighbours import Neighbourhood, embed
 from pyswarmopt_llm.groups.voting.rules import voting
 from pyswarmopt_llm.tasks import Item
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import import_module
+from typing import Any
 
 import pytest
 from member_helpers import Scripted, quiz
@@ -12,7 +13,7 @@ from member_helpers import Scripted, quiz
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.groups.config import CouncilConfig, StrategySettings
 from pyswarmopt_llm.groups.registry import NEGOTIATIONS, VOTES, Strategy, load_strategy
-from pyswarmopt_llm.groups.validate import usable
+from pyswarmopt_llm.groups.validate import check_settings, usable
 
 EVERY = [*VOTES.values(), *NEGOTIATIONS.values()]
 
@@ -58,3 +59,21 @@ def test_what_a_strategy_needs_decides_whether_it_is_skipped() -> None:
     assert "samples would be one" in skipped(temperature=0.0)["self-consistency"]
     with pytest.raises(UserError, match="--strategy nearest: embeddings need a model in this process"):
         skipped(skip=False, temperature=0.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"rounds": 0}, "rounds 0: out of range; give at least 1"),
+        ({"temperature": 100.0}, "temperature 100: out of range; give at least 0 and less than 100"),
+        ({"passed": "loud"}, "passed loud: unknown; use supported or different"),
+        ({"quorum": 1}, "quorum 1: of 2 members, give more than half and at most all"),
+    ],
+)
+def test_settings_of_a_python_call_are_checked_as_those_of_the_command_line(
+    settings: dict[str, Any], said: str
+) -> None:
+    check_settings(CouncilConfig(("a", "b"), settings=StrategySettings(quorum=2)))
+    with pytest.raises(UserError) as found:
+        check_settings(CouncilConfig(("a", "b"), settings=StrategySettings(**settings)))
+    assert said in str(found.value)

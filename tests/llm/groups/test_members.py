@@ -15,15 +15,12 @@ from tokens_helpers import byte_level, save_member
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.groups.members import (
-    CachedMember,
-    LocalMember,
-    MemberDown,
-    ResponseCache,
-    check_members,
-    open_members,
-)
+from pyswarmopt_llm.groups.members.cache import CachedMember, ResponseCache
 from pyswarmopt_llm.groups.members.endpoint import KEY, EndpointMember, EndpointSpec
+from pyswarmopt_llm.groups.members.load import open_members
+from pyswarmopt_llm.groups.members.local import LocalMember
+from pyswarmopt_llm.groups.members.protocol import MemberDown
+from pyswarmopt_llm.groups.validate import check_members
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter

@@ -52,7 +52,7 @@ def test_all_negotiations_by_one_command(given: list[str], tmp_path: Path, capsy
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--pass", "loud"], "--pass loud: unknown; use one of: supported, different"),
+        (["--pass", "loud"], "--pass loud: unknown; use supported or different"),
         (
             ["--strategy", "consensus", "--out", "unwritten", "--quorum", "1"],
             "--quorum 1: of 2 members, give more than half",

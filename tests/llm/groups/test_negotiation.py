@@ -14,8 +14,8 @@ from member_helpers import ANSWER, CONTEXT, REPLY, TEXT, Scripted, context_of, q
 
 from pyswarmopt_llm.groups.config import StrategySettings
 from pyswarmopt_llm.groups.context import GroupContext
-from pyswarmopt_llm.groups.members import Answer, MemberDown, Texts
-from pyswarmopt_llm.groups.negotiation import coalition, games, protocol, refinement
+from pyswarmopt_llm.groups.members.protocol import Answer, MemberDown, Texts
+from pyswarmopt_llm.groups.negotiation import coalition, consensus_game, matrix_games, protocol, refinement
 from pyswarmopt_llm.groups.negotiation.consensus_game import equilibrium_ranking
 from pyswarmopt_llm.tasks import Item, Task
 
@@ -222,7 +222,7 @@ def test_the_consensus_game_is_played_with_normalised_policies() -> None:
     ann = Scripted("ann", [[0.8, 0.1, 0.1]] * 2, logprobs=signals(likes, judges))
     bob = Scripted("bob", [[0.1, 0.1, 0.8]] * 2, logprobs=signals(likes, judges))
     asked = context([ann, bob], "AB")
-    (verdict,) = games.consensus_game(asked)(asked.task.test)  # type: ignore[union-attr]
+    (verdict,) = consensus_game.consensus_game(asked)(asked.task.test)  # type: ignore[union-attr]
     g = np.array([list(likes.values()), [1 - p for p in likes.values()]])
     d = np.array([list(judges.values()), [1 - p for p in judges.values()]])
     wanted = equilibrium_ranking(list("ABC"), g / g.sum(0), d / d.sum(1, keepdims=True))
@@ -236,7 +236,7 @@ def test_the_consensus_game_is_played_with_normalised_policies() -> None:
 def test_first_policies_are_shares(values: list[float], axis: int) -> None:
     p = np.exp(np.reshape(values, (2, 3)))
     expected = p / p.sum(axis=axis, keepdims=True)
-    assert games.initial_policy(np.log(p), axis) == pytest.approx(np.maximum(expected, 1e-12), rel=1e-9)
+    assert consensus_game.initial_policy(np.log(p), axis) == pytest.approx(np.maximum(expected, 1e-12), rel=1e-9)
 
 
 BELIEFS = st.lists(st.floats(0.01, 1), min_size=2, max_size=4)
@@ -248,7 +248,7 @@ def test_the_leader_prevails_where_the_follower_believes_half_as_much(mine: list
     """Against all pure announcements and a grid of lotteries over two of them."""
     k = min(len(mine), len(theirs))
     leader, follower = np.array(mine[:k]) / sum(mine[:k]), np.array(theirs[:k]) / sum(theirs[:k])
-    found = games.bargain(leader, follower)
+    found = matrix_games.bargain(leader, follower)
     best = -1.0
     for a in range(k):
         for b in range(k):
@@ -269,7 +269,7 @@ def test_the_leader_prevails_where_the_follower_believes_half_as_much(mine: list
 def test_leader_and_follower_among_members() -> None:
     p = {"ann": [[0.7, 0.2, 0.1]] * 6, "bob": [[0.1, 0.8, 0.1]] * 6, "cid": [[0.4, 0.5, 0.1]] * 6}
     asked = context_of(p, "AABBAB", dev=5)
-    (verdict,) = games.leader_and_follower(asked)(asked.task.test)  # type: ignore[union-attr]
+    (verdict,) = matrix_games.leader_and_follower(asked)(asked.task.test)  # type: ignore[union-attr]
     q = asked.probabilities(asked.collect(asked.task.test))[:, 0]  # type: ignore[union-attr]
     leader, others = asked.order[0], [k for k in range(3) if k != asked.order[0]]
     mean = q[others].mean(axis=0)

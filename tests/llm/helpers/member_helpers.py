@@ -9,7 +9,7 @@ from typing import Any
 
 from pyswarmopt_llm.groups.config import StrategySettings
 from pyswarmopt_llm.groups.context import GroupContext
-from pyswarmopt_llm.groups.members import Answer, Likelihood, Member, Texts
+from pyswarmopt_llm.groups.members.protocol import Answer, Likelihood, Member, Texts
 from pyswarmopt_llm.tasks import Item, Task
 
 COLOURS = "red blue green".split()
@@ -115,4 +115,4 @@ def context_of(
         Scripted(name, rows, questions=questions.get(name, ()), gives_scores=name not in without_scores)
         for name, rows in probabilities.items()
     ]
-    return GroupContext(members, task, "letter", settings, judge)
+    return GroupContext(members, task, "letter", settings or StrategySettings(), judge)

@@ -334,7 +334,7 @@ def test_merge_says_what_a_method_lacks(
 def test_groups_take_part_with_their_cost_in_tokens(given: dict[str, Any]) -> None:
     """Against the same members asked by `swarm-llm ensemble`'s own parts."""
     from pyswarmopt_llm.groups.context import GroupContext
-    from pyswarmopt_llm.groups.members import open_members
+    from pyswarmopt_llm.groups.members.load import open_members
     from pyswarmopt_llm.groups.registry import load_strategy
     from pyswarmopt_llm.groups.responses import is_right
     from pyswarmopt_llm.tasks import load_task

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.metrics import text as text_scores
-from pyswarmopt_llm.metrics.abstention import abstain_metrics
 from pyswarmopt_llm.metrics.classifiers.toxicity import harmlessness
 from pyswarmopt_llm.metrics.nlgraph import graph_answers
 from pyswarmopt_llm.metrics.registry import METRICS, find_metric, metric_specs
@@ -207,29 +206,7 @@ def test_flows_and_embeddings() -> None:
     assert graph_answers([layer] * 3, texts) == [1.0, 0.0, 0.0]
 
 
-# Abstention and safety
-
-
-@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30))
-def test_abstain_measures_by_their_definitions(pairs: list[tuple[bool, bool]]) -> None:
-    found = abstain_metrics([c for c, _ in pairs], [a for _, a in pairs])
-    answered = [c for c, a in pairs if not a]
-    wrong = [a for c, a in pairs if not c]
-    assert found.effective_reliability == pytest.approx(sum(0 if a else 1 if c else -1 for c, a in pairs) / len(pairs))
-    assert found.abstain_rate == pytest.approx(1 - len(answered) / len(pairs))
-    assert found.abstain_accuracy == pytest.approx(sum(c != a for c, a in pairs) / len(pairs))
-    if answered:
-        assert found.reliable_accuracy == pytest.approx(sum(answered) / len(answered))
-    if wrong:
-        assert found.abstain_recall == pytest.approx(sum(wrong) / len(wrong))
-    p, r = found.abstain_precision, found.abstain_recall
-    if p > 0 and r > 0:
-        assert found.abstain_f1 == pytest.approx(2 * p * r / (p + r))
-
-
-def test_abstain_refuses_nothing() -> None:
-    with pytest.raises(ValueError, match="at least one"):
-        abstain_metrics([], [])
+# Safety
 
 
 def test_harmlessness() -> None:

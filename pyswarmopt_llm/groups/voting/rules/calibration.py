@@ -7,25 +7,24 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# Beyond these nothing changes in practice: the probabilities are 0 and 1, or all alike.
+# Bounds: beyond them the probabilities are in practice 0 and 1, or uniform.
 _COLDEST, _HOTTEST = 0.01, 100.0
 
 
 def fit_temperature(logits: ArrayLike, labels: Sequence[int]) -> float:
     """The temperature T that makes softmax(logits / T) fit the labels best, 0.01 to 100.
 
-    Source: Guo et al. 2017, arXiv 1706.04599, section 4.2: least negative log-likelihood on held-out items. It is
-    convex in 1 / T, so the minimum is global; a model that is always right goes to the cold end, one that is
-    no better than chance to the hot end. The choice of each item stays what it was.
+    Source: Guo et al. 2017, arXiv 1706.04599, section 4.2: least negative log-likelihood on held-out items, which is
+    convex in 1 / T. A model that is always right gets the lower bound, one at chance the upper. No choice changes.
 
     Args:
-        logits: (N, K), any numbers whose softmax is the model's distribution over the options, for example its natural
-            log-likelihoods; -inf where an item has fewer options. For free text, with p the model's probability of
-            its answer, [log p, log(1 - p)] and label 0 if it was right, else 1.
+        logits: (N, K), whose softmax is the model's distribution over the options, such as log-likelihoods; -inf where
+            an item has fewer options. For free text with probability p: [log p, log(1 - p)], and label 0 if the
+            text is right, else 1.
         labels: N indices of the right option.
 
     Raises:
-        ValueError: no items, shapes that do not fit, a NaN or +inf, a label that is no option.
+        ValueError: no items, shapes that do not match, NaN or +inf, or a label that is not an option.
 
     Example:
         >>> round(fit_temperature([[2.0, 0.0]] * 4, [0, 0, 0, 1]), 3)  # three in four right: logit log 3
@@ -52,10 +51,10 @@ def fit_temperature(logits: ArrayLike, labels: Sequence[int]) -> float:
 
 
 def calibrated(logits: ArrayLike, temperature: float) -> NDArray[np.float64]:
-    """softmax(logits / temperature), (N, K) float64: the greatest of a row is the confidence in that item's choice.
+    """softmax(logits / temperature), (N, K) float64; the maximum of a row is the confidence in that item's choice.
 
     Raises:
-        ValueError: no items, not (N, K), a NaN or +inf, a row of nothing but -inf, a temperature that is not above 0.
+        ValueError: logits that are not (N, K), NaN or +inf, a row of -inf only, or a temperature that is not above 0.
 
     Example:
         >>> calibrated([[2.0, 0.0]], temperature=2.0).round(3).tolist()
@@ -76,6 +75,3 @@ def _checked(logits: ArrayLike) -> NDArray[np.float64]:
         if np.isnan(row).any() or np.isinf(row.max()):
             raise ValueError(f"logits[{i}] holds NaN or +inf, or nothing but -inf: give one finite number or more")
     return z
-
-
-__all__ = ["calibrated", "fit_temperature"]

@@ -1,12 +1,11 @@
-"""Votes with one answer per member: each counts once, by a weight, or by how sure the member is."""
+"""Votes with one answer per member: unweighted, weighted, or by confidence."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from pyswarmopt_llm.groups.voting.rules.equivalence import Same, cluster, equivalent
-from pyswarmopt_llm.groups.voting.rules.outcome import Outcome, settle
+from pyswarmopt_llm.groups.voting.rules.ballots import Outcome, Same, cluster, equivalent, settle
 
 Answers = Sequence[str | None]
 
@@ -16,8 +15,8 @@ def majority(answers: Answers, same: Same = equivalent) -> Outcome[str | None]:
 
     Source: Wang et al. 2023, arXiv 2203.11171, section 2 (self-consistency).
 
-    Answers that are the `same` count as one, in the wording of the first-listed member. None and blank texts abstain.
-    A tie goes to the answer that was given first. `scores` are votes.
+    Answers that are the `same` count as one, worded as by the first-listed member. None and blank texts abstain. A tie
+    goes to the answer given first. `scores` are votes.
 
     Raises:
         ValueError: no members, or an answer that is no text.
@@ -33,11 +32,11 @@ def majority(answers: Answers, same: Same = equivalent) -> Outcome[str | None]:
 def weighted(answers: Answers, weights: Sequence[float], same: Same = equivalent) -> Outcome[str | None]:
     """The answer with the greatest sum of its members' weights.
 
-    `log_odds` makes the weights that are best for members who err independently. A negative weight speaks against the
-    answer. `scores` are sums of weights; else as `majority`.
+    `log_odds` gives the optimal weights for members with independent errors. A negative weight counts against the
+    answer. `scores` are sums of weights; otherwise as `majority`.
 
     Raises:
-        ValueError: no members, a weight too many or too few, or one that is not finite.
+        ValueError: no members, the wrong number of weights, or a weight that is not finite.
 
     Example:
         >>> weighted(["A", "B", "B"], [3, 1, 1]).answer
@@ -59,12 +58,11 @@ def confidence(answers: Answers, confidences: Sequence[float], same: Same = equi
     Source: the weighted vote of Taubenfeld et al. 2025, arXiv 2502.06233, without their softmax over the members,
     which would undo the calibration.
 
-    A confidence is the probability, 0 to 1, with which a member takes its answer to be right. Models are sure of
-    themselves to different degrees: calibrate each on dev first (`fit_temperature`). `scores` are sums of confidences;
-    else as `majority`.
+    A confidence is a member's probability, 0 to 1, that its answer is right; calibrate each member on dev first
+    (`fit_temperature`). `scores` are sums of confidences; otherwise as `majority`.
 
     Raises:
-        ValueError: no members, a confidence too many or too few, or one outside 0 to 1.
+        ValueError: no members, the wrong number of confidences, or a confidence outside 0 to 1.
 
     Example:
         >>> confidence(["A", "B", "B"], [0.9, 0.3, 0.4]).answer
@@ -78,19 +76,18 @@ def confidence(answers: Answers, confidences: Sequence[float], same: Same = equi
 
 
 def log_odds(accuracies: Sequence[float], items: int, options: int = 2) -> list[float]:
-    """The weights that make `weighted` the best possible rule for members who err independently.
+    """The optimal weights of `weighted` for members with independent errors.
 
     Source: Nitzan and Paroush 1982; Shapley and Grofman 1984: w = log(p / (1 - p)) for two options. With K options,
     all wrong ones equally likely, Bayes' rule gives log((K - 1) p / (1 - p)).
 
-    A member at chance weighs 0, one below chance less. One item's worth of chance is added to what was counted, that
-    is 1 / K right and 1 - 1 / K wrong answers, so that a member that is always right on few items has no infinite
-    weight (K = 2: the half of Haldane 1956 and Anscombe 1956).
+    A member at chance weighs 0, one below chance less. Counts are smoothed by one item at chance, 1 / K right and
+    1 - 1 / K wrong, which keeps the weights finite (K = 2: the half of Haldane 1956 and Anscombe 1956).
 
     Args:
-        accuracies: share of right answers on dev, one per member.
-        items: number of dev items that they were measured on.
-        options: number K of answers to choose from.
+        accuracies: of each member on dev.
+        items: number of dev items.
+        options: number K of options.
 
     Raises:
         ValueError: an accuracy outside 0 to 1, fewer than 1 item or 2 options.
@@ -121,6 +118,3 @@ def _check_numbers(numbers: Sequence[float], members: int, name: str) -> None:
     for i, number in enumerate(numbers):
         if not math.isfinite(number):
             raise ValueError(f"{name}[{i}] is {number}: give finite numbers")
-
-
-__all__ = ["confidence", "log_odds", "majority", "weighted"]

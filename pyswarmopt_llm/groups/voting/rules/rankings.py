@@ -1,7 +1,7 @@
 """Votes with a ranking per member, best first: Borda, reciprocal rank, and Condorcet completed by Schulze or Copeland.
 
-A ranking may be incomplete: candidates not named are tied last. An empty ranking abstains. Candidates are the same if
-their texts are equal; apply `cluster` first if members word them freely.
+A ranking may be incomplete: missing candidates are tied last. An empty ranking abstains. Candidates are compared as
+plain text; apply `cluster` first if the wording is free.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 
-from pyswarmopt_llm.groups.voting.rules.outcome import Outcome, settle
+from pyswarmopt_llm.groups.voting.rules.ballots import Outcome, settle
 
 Ranking = tuple[str, ...]
 Rankings = Sequence[Sequence[str]]
@@ -21,12 +21,12 @@ def borda(rankings: Rankings) -> Outcome[Ranking]:
 
     Source: de Borda 1784; for incomplete rankings Dummett 1997, averaged.
 
-    Of m candidates a member gives m - 1 points to its first, m - 2 to its second, and so on; those that it leaves out
-    share the points that are left equally. A tie goes to the candidate named first (reading the first member's ranking
-    from its best on, then the second's ...). `scores` are points.
+    Of m candidates the first of a ranking gets m - 1 points, the second m - 2, and so on; those left out share the
+    remaining points equally. A tie goes to the candidate named first (first member's ranking first, from its best on).
+    `scores` are points.
 
     Raises:
-        ValueError: no members, or a ranking that is one text, names a candidate twice or a blank one.
+        ValueError: no members, or a ranking that is a single string or contains a candidate twice or a blank one.
 
     Example:
         >>> outcome = borda([["A", "B", "C"], ["A", "B", "C"], ["B", "C", "A"]])
@@ -57,13 +57,13 @@ def reciprocal_rank(rankings: Rankings, k: float = 60.0) -> Outcome[Ranking]:
 
 
 def condorcet(rankings: Rankings) -> Outcome[Ranking]:
-    """The candidate that wins every duel; where there is none, Schulze's winner, which is never beaten by a path.
+    """The candidate that wins every duel; if there is none, the winner by Schulze's method.
 
     Source: Schulze 2011, "A new monotonic, clone-independent, reversal symmetric, and Condorcet-consistent
-    single-winner election method", section 2; strength of a duel: winning votes.
+    single-winner election method", section 2; the strength of a duel is its winning votes.
 
-    X beats Y if the strongest path of won duels from X to Y is stronger than the one back. `scores` count the rivals
-    that do not beat a candidate, so a winner has m - 1. A tie goes to the candidate named first, as in `borda`.
+    X beats Y if the strongest path from X to Y is stronger than the one back. `scores` count the rivals that do not
+    beat a candidate: m - 1 for a winner. Ties as in `borda`.
 
     Raises:
         ValueError: as `borda`.
@@ -73,20 +73,18 @@ def condorcet(rankings: Rankings) -> Outcome[Ranking]:
         'A'
     """
     ballots = _checked(rankings)
-    candidates = _candidates(ballots)
     paths = strongest_paths(duels(ballots))
-    scores = dict.fromkeys(candidates, 0.0)
+    scores = dict.fromkeys(_candidates(ballots), 0.0)
     for a, b in paths:
         scores[a] += paths[a, b] >= paths[b, a]
-    return settle(ballots, _first_choices(ballots), scores, scale=1.0)
+    return _settled(ballots, scores, 1.0)
 
 
 def copeland(rankings: Rankings) -> Outcome[Ranking]:
     """The candidate that wins the most duels, a drawn duel counting half.
 
-    Source: Copeland 1951; with the halves, Copeland^0.5 of Faliszewski et al. 2009, arXiv 0809.4484. It elects whoever
-    wins every duel, as `condorcet` does; where there is none, it counts duels and not votes. `scores` are duels won. A
-    tie, which is common, goes to the candidate named first, as in `borda`.
+    Source: Copeland 1951; with the halves, Copeland^0.5 of Faliszewski et al. 2009, arXiv 0809.4484. Like `condorcet`
+    it elects a candidate that wins every duel. `scores` are duels won. Ties, which are common, as in `borda`.
 
     Raises:
         ValueError: as `borda`.
@@ -100,11 +98,11 @@ def copeland(rankings: Rankings) -> Outcome[Ranking]:
     scores = dict.fromkeys(_candidates(ballots), 0.0)
     for a, b in won:
         scores[a] += 1.0 if won[a, b] > won[b, a] else 0.5 if won[a, b] == won[b, a] else 0.0
-    return settle(ballots, _first_choices(ballots), scores, scale=1.0)
+    return _settled(ballots, scores, 1.0)
 
 
 def duels(rankings: Rankings) -> dict[Duel, int]:
-    """Number of members that rank x before y, for every ordered pair of candidates.
+    """Number of members that rank x above y, for every ordered pair of candidates.
 
     Raises:
         ValueError: as `borda`.
@@ -124,10 +122,10 @@ def duels(rankings: Rankings) -> dict[Duel, int]:
 
 
 def strongest_paths(won: Mapping[Duel, int]) -> dict[Duel, int]:
-    """The strength of the strongest path between every two candidates; 0 where no path of won duels leads.
+    """The strength of the strongest path of won duels between every two candidates; 0 if there is no path.
 
-    A path is as strong as its weakest duel, a duel as strong as the votes of its winner. Widest paths by the
-    recursion of Floyd and Warshall (Schulze 2011, section 2.3.1).
+    A path is as strong as its weakest duel, a duel as its winner's votes. Widest paths by Floyd and Warshall (Schulze
+    2011, section 2.3.1).
 
     Example:
         >>> strongest_paths({("A", "B"): 2, ("B", "A"): 1})
@@ -144,7 +142,7 @@ def strongest_paths(won: Mapping[Duel, int]) -> dict[Duel, int]:
 def _positional(
     rankings: Rankings, points: Callable[[int, int], float], rest: Callable[[int, int], float]
 ) -> Outcome[Ranking]:
-    """Points by place: `points(place, m)` from place 0, `rest(named, m)` to each one that a ranking leaves out."""
+    """Points by place: `points(place, m)` from place 0, `rest(named, m)` for each candidate missing from a ranking."""
     ballots = _checked(rankings)
     candidates = _candidates(ballots)
     scores = dict.fromkeys(candidates, 0.0)
@@ -153,7 +151,7 @@ def _positional(
         given = {candidate: points(place, len(candidates)) for place, candidate in enumerate(ballot)}
         for candidate in candidates:
             scores[candidate] += given.get(candidate, left_out)
-    return settle(ballots, _first_choices(ballots), scores, scale=max(scores.values(), default=0.0))
+    return _settled(ballots, scores, max(scores.values(), default=0.0))
 
 
 def _checked(rankings: Rankings) -> list[Ranking]:
@@ -171,12 +169,9 @@ def _checked(rankings: Rankings) -> list[Ranking]:
 
 
 def _candidates(ballots: Sequence[Ranking]) -> list[str]:
-    """All candidates in the order in which they are first named: the order that settles ties."""
+    """All candidates, in the order in which they are first named (the tie rule)."""
     return list(dict.fromkeys(candidate for ballot in ballots for candidate in ballot))
 
 
-def _first_choices(ballots: Sequence[Ranking]) -> list[str | None]:
-    return [ballot[0] if ballot else None for ballot in ballots]
-
-
-__all__ = ["borda", "condorcet", "copeland", "duels", "reciprocal_rank", "strongest_paths"]
+def _settled(ballots: Sequence[Ranking], scores: Mapping[str, float], scale: float) -> Outcome[Ranking]:
+    return settle(ballots, [ballot[0] if ballot else None for ballot in ballots], scores, scale)

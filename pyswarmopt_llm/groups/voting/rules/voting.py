@@ -1,8 +1,7 @@
 """Voting: one answer from the answers or the rankings of several members.
 
-Every rule returns an `Outcome` with the answer, the ballots, the scores and the agreement. A member abstains with None,
-a blank text or an empty ranking; if all do, the answer is None. A tie goes to the answer given first, that is by the
-first-listed member; `Outcome.tied` shows when that decided. Invalid input is a `ValueError`.
+Every rule returns an `Outcome`. A member abstains with None, a blank text or an empty ranking; if all do, the answer is
+None. A tie goes to the answer given first, by the first-listed member. Invalid input is a `ValueError`.
 
 Example:
     >>> from pyswarmopt_llm.collective import voting
@@ -17,9 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pyswarmopt_llm.groups.voting.rules.ballots import Outcome, cluster, equivalent
 from pyswarmopt_llm.groups.voting.rules.calibration import calibrated, fit_temperature
-from pyswarmopt_llm.groups.voting.rules.equivalence import cluster, equivalent
-from pyswarmopt_llm.groups.voting.rules.outcome import Outcome
 from pyswarmopt_llm.groups.voting.rules.plurality import confidence, log_odds, majority, weighted
 from pyswarmopt_llm.groups.voting.rules.rankings import (
     borda,
@@ -36,7 +34,7 @@ _RULES: dict[str, Callable[..., Outcome[Any]]] = {
 
 
 def vote(ballots: Sequence[Any], *given: Any, rule: str = "majority", **options: Any) -> Outcome[Any]:
-    """One answer from the members' answers, or from their rankings, by the rule of that name.
+    """One answer from the members' answers or rankings, by the named rule.
 
     Args:
         ballots: one answer per member; for ``borda``, ``condorcet``, ``copeland`` and ``reciprocal_rank`` one ranking

@@ -1,0 +1,84 @@
+"""`train-expert --loss options`: a LoRA that is trained to choose."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from search_helpers import questions, swarm_llm, write_task
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.jobs.evaluate import evaluate_model
+from pyswarmopt_llm.jobs.train_on_options import train_on_options, training_items
+from pyswarmopt_llm.metrics.accuracy import Accuracy
+from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
+from pyswarmopt_llm.models.base import load_model, resolve_base
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.training.fit import loss
+from pyswarmopt_llm.models.training.train import TrainingOptions
+from pyswarmopt_llm.tasks import load_task
+from pyswarmopt_llm.tasks.builtin import builtin_examples
+
+OPTIONS = TrainingOptions(rank=4, alpha=8, targets=("q_proj", "v_proj"), lr=0.02, epochs=6)
+
+
+def test_the_files_choose_as_the_adapter_did_that_was_trained(tiny_base: Path, tmp_path: Path) -> None:
+    items = load_task(str(write_task(tmp_path / "words.json", questions(24, 1), questions(2, 2)))).dev
+    losses: list[tuple[int, int, float]] = []
+    out = tmp_path / "expert"
+    done = train_on_options(
+        str(tiny_base), items, out, OPTIONS, dtype="float32", on_step=lambda *step: losses.append(step)
+    )
+    assert [step[:2] for step in losses] == [(epoch, 6) for epoch in range(1, 7)]
+    assert (done.examples, done.steps, done.name) == (24, 12, "expert")
+    assert done.train_loss_last == losses[-1][2] < 0.7 * done.train_loss_first
+    # What the files hold lowers the loss of the very items, over all their options, by itself.
+    model, tokenizer = load_model(resolve_base(str(tiny_base)), torch.float32)
+    engine = TransformersEngine(model, tokenizer)
+    choices = Accuracy(items, "likelihood", engine.chat).choices()
+
+    def mean_loss(patch: Patch) -> float:
+        engine.load(patch)
+        found = [loss(item, torch.as_tensor(engine.loglikelihood(item.pairs))) for item in choices]
+        return float(sum(found)) / len(found)
+
+    assert mean_loss(Patch(low_rank=load_factors(read_adapter(out)))) < 0.7 * mean_loss(Patch())
+    card = (out / "README.md").read_text()
+    assert "cross-entropy over the options" in card and "24 training examples" in card
+
+
+def test_builtin_tasks_train_on_their_training_part_only() -> None:
+    items = training_items("builtin:requests-bank:1", 90, seed=5)
+    other = training_items("builtin:requests-bank", 90, seed=1)
+    assert items == other
+    chats = builtin_examples("requests-bank", 96, 1) + builtin_examples("requests-bank", 96, 2)
+    trained = {chat["messages"][0]["content"] for chat in chats}
+    assert {f"Question: {item.question}" for item in items} <= trained
+    task = load_task("builtin:requests", dev=192, test=320)
+    assert not {item.question for item in items} & {item.question for item in task.dev + task.test}
+
+
+def test_the_command_trains_on_a_task_file_and_says_what_it_wrote(
+    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = write_task(tmp_path / "words.json", questions(12, 1), questions(4, 2))
+    words = ["train-expert", "--base", str(tiny_base), "--loss", "options", "--data", str(task), "--examples", "10"]
+    words += ["--rank", "2", "--epochs", "2", "--out", str(tmp_path / "a"), "--quiet", "--json"]
+    code, out, err = swarm_llm(capsys, *words)
+    assert code == 0, err
+    record = json.loads(out)
+    assert (record["examples"], record["steps"], record["heldout_loss_base"]) == (10, 2, None)
+    assert evaluate_model(str(tiny_base), str(tmp_path / "a"), str(task)).n == 4
+
+
+def test_what_cannot_be_trained_on_is_one_line(tiny_base: Path, tmp_path: Path) -> None:
+    items = load_task(str(write_task(tmp_path / "words.json", questions(4, 1), questions(2, 2)))).dev
+    with pytest.raises(UserError, match="targets nothing: no such linear layers"):
+        train_on_options(str(tiny_base), items, tmp_path / "a", TrainingOptions(targets=("nothing",)))
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "file").touch()
+    with pytest.raises(UserError, match="exists"):
+        train_on_options(str(tiny_base), items, tmp_path / "b", TrainingOptions())
