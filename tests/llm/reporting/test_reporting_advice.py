@@ -32,8 +32,8 @@ def true_gain(items: int, accuracies: list[float], singles: int) -> float:
     ("items", "singles", "accuracies"),
     [
         (80, 5, [0.5, 0.55, 0.6, 0.5, 0.52, *np.linspace(0.45, 0.72, 12)]),  # some mixtures are better
-        (60, 5, [0.5, 0.55, 0.7, 0.5, 0.52, *[0.6] * 12]),  # one expert is made for it
         (60, 2, [0.5, 0.6, 0.7]),  # a single other way, such as training
+        (100, 5, [0.5, 0.55, 0.6, 0.5, 0.52, 0.66]),  # the same with more experts to choose from
     ],
 )
 def test_the_interval_covers_the_true_gain(items: int, singles: int, accuracies: list[float]) -> None:
