@@ -19,10 +19,11 @@ from pyswarmopt_llm.cli.groups import distill, ensemble, negotiate
 from pyswarmopt_llm.cli.help import SwarmGroup
 from pyswarmopt_llm.cli.models import doctor, evaluate, generate, inspect, merge, train_expert
 from pyswarmopt_llm.cli.options import SwarmCommand
-from pyswarmopt_llm.cli.runs import analyse, compare, demo, init, report, resume, search, watch
+from pyswarmopt_llm.cli.runs import advise, analyse, compare, demo, init, report, resume, search, watch
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "advise": advise.command,
     "search": search.command,
     "resume": resume.command,
     "watch": watch.command,

@@ -10,6 +10,7 @@ from pyswarmopt_llm.common.options import (
     MACHINE,
     OUTPUT,
     TASK,
+    TEST,
     Columns,
     Dev,
     Device,
@@ -20,7 +21,6 @@ from pyswarmopt_llm.common.options import (
     Scoring,
     SplitSeed,
     Template,
-    Test,
     Threads,
     documented,
 )
@@ -28,6 +28,8 @@ from pyswarmopt_llm.common.options import (
 NEVERGRAD = "nevergrad:"
 PYCMA = "pycma"
 PROPOSALS = 10  # of the model of the items that a screened search asks when its optimizer has stopped
+
+DEV_EXPERT = "trained-on-dev"  # the expert that `dev_expert` adds to the pool
 
 # Settings of version 0.1.0 that are gone -> the values with which an unfinished run goes on all the same: such runs
 # find the same positions with every item scored. The first value was the default.
@@ -82,12 +84,13 @@ class SearchConfig:
     optimizer: Annotated[str, Option("model-swarms, constriction, ..., pycma or nevergrad:NAME.", "O")] = "model-swarms"
     particles: Annotated[int, Option("Particles.", "N", least=1)] = 20
     start: Annotated[
-        str, Option("Starting points besides the experts: segments (the paper's), sums or auto.", "W", hidden=True)
+        str,
+        Option("Starting points besides the experts: segments (the paper's), sums, trial or auto.", "W", hidden=True),
     ] = "auto"
     max_iter: Annotated[int, Option("Maximum number of iterations.", "K", least=0)] = 50
     patience: Annotated[int, Option("Stop after C iterations without a new best.", "C", hidden=True, least=1)] = 10
     dev: Dev = None
-    test: Test = None
+    test: Annotated[int | None, replace(TEST, least=0)] = None  # 0: nothing is scored on test
     columns: Columns = ()
     template: Template = ()
     split_seed: SplitSeed = 0

@@ -136,7 +136,8 @@ BASE = Option("Directory, hub id or embedded:smollm2-135m.", "B", TASK)
 Base = Annotated[str, BASE]
 Experts = Annotated[tuple[str, ...], Option("LoRA adapters; `space` token takes models too.", "DIR...", TASK)]
 Dev = Annotated[int | None, Option("Use the first N dev items.", "N", TASK, least=1)]
-Test = Annotated[int | None, Option("Use the first N test items.", "N", TASK, least=1)]
+TEST = Option("Use the first N test items.", "N", TASK, least=1)
+Test = Annotated[int | None, TEST]
 Columns = Annotated[
     tuple[str, ...], Option("Your file's columns: question=text,answer=label.", "C,C", TASK, commas=True)
 ]

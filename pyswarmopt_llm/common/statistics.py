@@ -191,6 +191,10 @@ class Comparison:
     lost: int
     items_needed: int | None
 
+    def record(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {**asdict(self), "interval": list(self.interval)}
+
 
 def compare_paired(ours: Sequence[float], theirs: Sequence[float]) -> Comparison:
     """Compare two models item by item.
@@ -212,41 +216,27 @@ def compare_paired(ours: Sequence[float], theirs: Sequence[float]) -> Comparison
     )
 
 
-def findings(scores: Mapping[tuple[str, str], Mapping[str, Score]]) -> dict[str, Any]:
-    """The paired comparisons and warnings in ``result.json``.
+Paired = dict[str, dict[str, dict[str, Any]]]  # task -> split -> fields of `Comparison`
+
+
+def paired(
+    scores: Mapping[tuple[str, str], Mapping[str, Score]], ours: str = "best", theirs: str = "best_single"
+) -> Paired:
+    """The paired comparisons in ``result.json`` of two contestants; tasks without items in common are left out.
 
     Args:
-        scores: (contestant, split) -> task -> score, with the contestants ``best`` and ``best_single``.
-
-    Returns:
-        ``paired``: task -> split -> the fields of `Comparison` for best against best single expert; tasks whose
-        scores have no items in common are left out. ``notes``: what a reader must know.
+        scores: (contestant, split) -> task -> score.
+        ours: the first contestant.
+        theirs: the second.
     """
-    paired: dict[str, dict[str, Any]] = {}
-    notes: list[str] = []
+    found: Paired = {}
     for split in ("dev", "test"):
-        ours, theirs = scores.get(("best", split), {}), scores.get(("best_single", split), {})
-        for name in ours:
-            a, b = ours[name].per_item, theirs[name].per_item
+        first, second = scores.get((ours, split), {}), scores.get((theirs, split), {})
+        for name in first:
+            a, b = first[name].per_item, second[name].per_item
             if len(a) == len(b) > 1:
-                found = compare_paired(a, b)
-                paired.setdefault(name, {})[split] = {**asdict(found), "interval": list(found.interval)}
-    for name, splits in paired.items():
-        notes += _notes(name if len(paired) > 1 else "", splits)
-    return {"paired": paired, "notes": notes}
-
-
-def _notes(name: str, found: Mapping[str, Any]) -> list[str]:
-    """Warnings about one task."""
-    lead, notes = f"{name}: " if name else "", []
-    for split in ("dev", "test"):
-        seen = found.get(split)
-        if seen and seen["items_needed"] is not None and seen["items_needed"] > seen["n"]:
-            notes.append(
-                f"{lead}{split} is small for the difference seen ({seen['difference']:+.3f} on {seen['n']} items): "
-                f"about {seen['items_needed']} items would show it with 80% power at the 5% level."
-            )
-    return notes
+                found.setdefault(name, {})[split] = compare_paired(a, b).record()
+    return found
 
 
 def chance_bound(option_counts: Sequence[int], level: float) -> float:

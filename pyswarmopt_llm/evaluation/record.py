@@ -111,8 +111,11 @@ class RunResult:
 
     ``best`` is the candidate that the search hands over, ``best_single`` the expert with the highest score on dev,
     ``dev_expert`` the expert that the search trained on dev (scored on dev by cross-fitting), ``uniform`` the plain
-    average of the experts that were given. Scores are fractions or whatever the metrics give; ``passes`` are
-    forward passes of an item, training included (a backward pass counts as 1.5); memory is in bytes.
+    average of the experts that were given. ``experts`` holds their scores on dev, the share of items on which their
+    outcomes differ, and the best against the second; ``paired_dev_expert`` the trained expert against the best single
+    one (``single``) and the result against the trained one (``swarm``), each as ``paired``. Scores are fractions or
+    whatever the metrics give; ``passes`` are forward passes of an item, training included (a backward pass counts as
+    1.5); memory is in bytes.
     The types are those of the file, which is checked against them when it is read (`run_files.read_result`).
     """
 
@@ -130,6 +133,8 @@ class RunResult:
     stderr: dict[str, float | None] = field(default_factory=dict)
     metrics: dict[str, str] = field(default_factory=dict)
     paired: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    paired_dev_expert: dict[str, dict[str, dict[str, dict[str, Any]]]] | None = None
+    experts: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
     coefficients: dict[str, float] = field(default_factory=dict)
     graph: str | None = None

@@ -52,12 +52,16 @@ _ALWAYS = (
     *("best_dev", "best_single_dev", "best_single", "coefficients", "evaluations", "item_evaluations"),
     *("seconds", "seconds_scoring", "peak_memory_bytes", "scoring", "stop"),
 )
+_PAIRED: dict[str, Any] = {
+    **{"difference": float, "interval": tuple[float, float], "p_value": float, "n": int},
+    **dict.fromkeys(("gained", "lost", "items_needed"), int | None),
+}
 # Parts of it, by their place; `*` stands for any name.
 _PARTS: dict[str, dict[str, Any]] = {
-    "paired/*/*": {
-        **{"difference": float, "interval": tuple[float, float], "p_value": float, "n": int},
-        **dict.fromkeys(("gained", "lost", "items_needed"), int | None),
-    },
+    "paired/*/*": _PAIRED,
+    "paired_dev_expert/*/*/*": _PAIRED,
+    "experts": {"dev": dict[str, float], "differ": float | None, "second": str},
+    "experts/ahead": _PAIRED,
     "tasks/*": {**_SCORES, "scoring": str | None},
     "workers": {"asked": str, "failures": dict[str, int]},
     "judge/*": {"requests": float, "prompt_tokens": float, "completion_tokens": float},

@@ -91,13 +91,14 @@ def dry_run_search(config: SearchConfig) -> Plan:
         _timed(job.engine, task, job.objectives.metrics[name], possible[name], candidates)
         for name, task in job.tasks.items()
     )
-    evaluations, closing = _evaluations(job), sum(2 * one.dev + 3 * one.test for one in timed)
+    on_test = 3 + (job.config.dev_expert == "on")
+    evaluations, closing = _evaluations(job), sum(2 * one.dev + on_test * one.test for one in timed)
     tried = sum(min(one.dev, TRIAL) for one in timed if len(possible[one.name]) > 1)
     trained = cross_fitting_passes(job.dev_items) if job.config.dev_expert == "on" else 0
     passes = trained + evaluations * job.dev_items + closing + tried * len(job.config.experts)
     workers = max(parse_workers(job.config.workers).count, 1)
     seconds = sum(one.seconds(one.dev * evaluations, evaluations) for one in timed) / workers
-    seconds += sum(one.seconds(2 * one.dev + 3 * one.test, 5) for one in timed)
+    seconds += sum(one.seconds(2 * one.dev + on_test * one.test, 2 + on_test) for one in timed)
     seconds += trained / max(job.dev_items, 1) * sum(one.seconds(one.dev, 0) for one in timed)
     if config.budget_minutes is not None:
         seconds = min(seconds, 60 * config.budget_minutes)

@@ -141,7 +141,9 @@ def load_split(config: SearchConfig) -> tuple[dict[str, Task], dict[str, tuple[I
     specs = tuple(spec for spec in config.tasks if not spec.startswith(LM_EVAL))
     dev = None if config.dev is None else config.dev + kept
     reading = (config.columns, config.template, config.split_seed)
-    tasks = load_tasks(specs, dev, config.test, config.allow_overlap, *reading)
+    tasks = load_tasks(specs, dev, config.test or None, config.allow_overlap, *reading)
+    if config.test == 0:
+        tasks = {name: replace(task, test=(), fingerprint="") for name, task in tasks.items()}
     for name, task in tasks.items():
         if len(task.dev) <= kept:
             raise UserError(

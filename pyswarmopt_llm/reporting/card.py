@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
 from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.common.config import RETIRED, SearchConfig
-from pyswarmopt_llm.common.options import option_name, options_of
-from pyswarmopt_llm.reporting.summary import by_weight, conclusion, remarks, score_rows, score_text
+from pyswarmopt_llm.common.config import DEV_EXPERT
+from pyswarmopt_llm.reporting.commands import command_line
+from pyswarmopt_llm.reporting.summary import SMALL, WEIGHTS, folded, remarks, score_rows, score_text
+from pyswarmopt_llm.reporting.verdict import verdict
 from pyswarmopt_llm.spaces import SpaceKind, space_kind
 
 # Markup inside a line of text; what is markup only at the start of a line is not here.
@@ -45,39 +45,15 @@ def code(value: object) -> str:
     return f"{fence} {text} {fence}" if "`" in text or not text else f"`{text}`"
 
 
-def command_line(config: Mapping[str, Any]) -> str:
-    """The `swarm-llm search` command of a `SearchConfig` (as a dict), without default values.
-
-    Example:
-        >>> command_line({"base": "b", "experts": ["x", "y z"], "tasks": ["t.json"], "out": "r", "seed": 3})
-        "swarm-llm search --base b --experts x 'y z' --task t.json --out r --seed 3"
-    """
-    options = options_of(SearchConfig)
-    base = ["--base", config["base"]] if config["base"] else []
-    words = ["swarm-llm", "search", *base, "--experts", *config["experts"]]
-    for task in config["tasks"]:
-        words += ["--task", task]
-    words += ["--out", config["out"]]
-    for key, value in config.items():
-        if key in ("base", "experts", "tasks", "out", *RETIRED) or value in (getattr(SearchConfig, key), []):
-            continue
-        option = f"--{option_name(key, options.get(key))}"
-        if key in options and options[key].commas:
-            value = ",".join(value)
-        for one in value if isinstance(value, list | tuple) else [value]:
-            words += [option] + ([] if one is True else [str(one)])
-    return shlex.join(words)
-
-
 def _front_matter(base: str, library: str) -> str:
     tags = [*(["lora"] if library == "peft" else []), "model-swarms", "pyswarmopt"]
     header = {"base_model": " ".join(base.split()), "library_name": library, "tags": tags}
     return f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---"
 
 
-def _beginning(kind: SpaceKind, base: str, experts: str) -> list[str]:
-    """What was found, and how to use it where only this package can."""
-    lines = [f"# {kind.title}", kind.description.format(base=code(base), experts=experts)]
+def _beginning(kind: SpaceKind, base: str, sentence: str, experts: str) -> list[str]:
+    """The verdict, what was found, and how to use it where only this package can."""
+    lines = [f"# {kind.title}", plain(sentence), kind.description.format(base=code(base), experts=experts)]
     if kind.library:
         return [_front_matter(base, kind.library), *lines]
     return [*lines, '    swarm-llm generate --base THIS_DIRECTORY "What do you want to know?"']
@@ -91,10 +67,10 @@ def _scores(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _experts(result: Mapping[str, Any]) -> str:
-    lines = ["| expert | weight |", "|---|---|"]
-    lines += [f"| {plain(name)} | {weight:+.3f} |" for name, weight in by_weight(result["coefficients"])]
-    return "\n".join(lines)
+def _experts(weights: Mapping[str, float]) -> str:
+    large, rest = folded(weights)
+    lines = ["| expert | weight |", "|---|---|", *(f"| {plain(name)} | {weight:.2f} |" for name, weight in large)]
+    return "\n".join([*lines, *([f"| {len(rest)} more | below {SMALL} |"] if rest else [])])
 
 
 def model_card(run: Mapping[str, Any], result: Mapping[str, Any]) -> str:
@@ -113,19 +89,21 @@ def model_card(run: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     base = str(run.get("base_name") or config["base"])
     space = config.get("space", "factor")
     versions = ", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items())
+    judged, weights = verdict(result), result["coefficients"]
+    trained = "One of them was trained on the dev items." if DEV_EXPERT in weights else "Nothing was trained."
     found = (
-        f"{counted(len(result['coefficients']), 'expert')}, found by a search with Model Swarms (Feng et al., 2024, "
-        f"arXiv:2410.11163) in {counted(result['evaluations'], 'evaluation')}. Nothing was trained."
+        f"{counted(len(weights), 'expert')}, found by a search with Model Swarms (Feng et al., 2024, "
+        f"arXiv:2410.11163) in {counted(result['evaluations'], 'evaluation')}. {trained}"
     )
     parts = [
-        *_beginning(space_kind(space), base, found),
+        *_beginning(space_kind(space), base, judged.sentence, found),
         "## Scores",
         _scores(result),
-        f"{plain(' '.join(conclusion(result)))} The search did not use test. Scoring: {plain(result['scoring'])}.",
-        "\n".join(f"- {plain(line)}" for line in remarks(result)),
+        f"The search did not use test. Scoring: {plain(result['scoring'])}.",
+        "\n".join(f"- {plain(line)}" for line in (*judged.reasons, *remarks(result))),
         "## Experts and their weights",
-        _experts(result),
-        f"Space: {code(space)}.",
+        _experts(weights),
+        f"{WEIGHTS} Space: {code(space)}.",
         "## Data",
         "\n".join(f"- {code(task)}" for task in [*config["tasks"], *config.get("utilities", ())]),
         "## Reproduce",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from pyswarmopt.cli.words import counted
+from pyswarmopt_llm.reporting.verdict import verdict
 
 Interval = Sequence[float]
-SMALL = 5e-4  # weights below this would be printed as zero
+SMALL = 0.05  # weights below this are not listed
+WEIGHTS = "A weight scales what an expert contributes: a negative one subtracts it, and weights need not sum to 1."
 
 
 def duration(seconds: float) -> str:
@@ -69,82 +72,40 @@ def score_rows(result: Mapping[str, Any]) -> list[ScoreRow]:
     return [*others, *rows, row("swarm", "best")]
 
 
-def conclusion(result: Mapping[str, Any]) -> list[str]:
-    """Two sentences: swarm against best single expert as far as the test supports it, and how to read the dev score.
-
-    Example:
-        >>> paired = {"difference": 0.1, "interval": [0.02, 0.18], "p_value": 0.014, "n": 90}
-        >>> for sentence in conclusion({"best_dev": 0.8, "best_single_dev": 0.6, "best_test": 0.7, "evaluations": 40,
-        ...     "best_single_test": 0.6, "best_single": "x", "paired": {"t": {"test": paired}}}):
-        ...     print(sentence)
-        The swarm is better than the best single expert, x: 0.700 vs. 0.600 on 90 held-out test items, a difference of
-        +0.100 [+0.020, +0.180], p = 0.014 (paired permutation test).
-        Its dev score of 0.800 is optimistic, as it was selected on dev among 40 evaluations: report the test score.
-    """
-    ours, theirs, paired = result.get("best_test"), result.get("best_single_test"), _paired_on_test(result)
-    advice = "report the test score"
-    if ours is None or theirs is None:
-        first = f"On dev {_against(result, result['best_dev'], result['best_single_dev'])}; there is no test split."
-        advice = "expect less on new items"
-    elif len(paired) == 1:
-        (found,) = paired.values()
-        items = counted(found["n"], "held-out test item")
-        first = (
-            f"{_claim(*found['interval'])} the best single expert, {result['best_single']}: {ours:.3f} vs. "
-            f"{theirs:.3f} on {items}, a difference of {_tested(found)}."
+def _tests(result: Mapping[str, Any]) -> Iterator[str]:
+    """The paired tests against the best single expert, task by task."""
+    paired = {name: splits["test"] for name, splits in result.get("paired", {}).items() if "test" in splits}
+    for name, found in paired.items():
+        low, high = found["interval"]
+        gained, lost = found.get("gained"), found.get("lost")
+        items = "" if gained is None or lost is None else f", {gained} gained and {lost} lost"
+        which = f"{name}: " if len(paired) > 1 else ""
+        difference = f"{found['difference']:+.3f} [{low:+.3f}, {high:+.3f}], " if len(paired) > 1 else ""
+        yield (
+            f"{which}{difference}p = {found['p_value']:.2g} (paired permutation test) on "
+            f"{counted(found['n'], 'test item')}{items}."
         )
-    else:
-        first = f"On held-out test items {_against(result, ours, theirs)}{_overlap(result)}."
+
+
+def _optimism(result: Mapping[str, Any]) -> str:
+    """How to read the dev score."""
     among = counted(result["evaluations"], "evaluation")
-    dev = f"{result['best_dev']:.3f}"
-    return [first, f"Its dev score of {dev} is optimistic, as it was selected on dev among {among}: {advice}."]
-
-
-def _claim(low: float, high: float) -> str:
-    """What the interval of a paired difference supports."""
-    if low > 0:
-        return "The swarm is better than"
-    return "The swarm is worse than" if high < 0 else "No measurable difference from"
-
-
-def _against(result: Mapping[str, Any], ours: float, theirs: float) -> str:
-    single = f"the best single expert, {result['best_single']},"
-    return f"the swarm scores {ours:.3f} and {single} {theirs:.3f} ({ours - theirs:+.3f})"
-
-
-def _overlap(result: Mapping[str, Any]) -> str:
-    """Whether the intervals on test overlap, where there are intervals."""
-    a, b = (result.get("intervals", {}).get(f"{who}_test") for who in ("best", "best_single"))
-    if a is None or b is None:
-        return ""
-    return f"; the 95% intervals {'overlap' if a[0] <= b[1] and b[0] <= a[1] else 'do not overlap'}"
-
-
-def _paired_on_test(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Task -> paired comparison with the best single expert on test."""
-    return {name: splits["test"] for name, splits in result.get("paired", {}).items() if "test" in splits}
-
-
-def _tested(found: Mapping[str, Any]) -> str:
-    low, high = found["interval"]
-    p_value = f"p = {found['p_value']:.2g} (paired permutation test)"
-    return f"{found['difference']:+.3f} [{low:+.3f}, {high:+.3f}], {p_value}"
+    if result.get("best_test") is None:
+        return f"The dev score is optimistic: it is the best of {among}."
+    gap = result["best_dev"] - result["best_test"]
+    return f"The dev score is optimistic, as the best of {among} (dev minus test {gap:+.3f}): report the test score."
 
 
 def remarks(result: Mapping[str, Any]) -> list[str]:
-    """What else a reader of the scores should know: paired tests by task, the gap from dev to test, warnings.
+    """What else a reader of the scores should know: paired tests, the gap from dev to test, warnings.
 
     Example:
-        >>> remarks({"best_dev": 0.8, "best_test": 0.75, "front": {"points": [1]}, "notes": ["A note."]})
-        ['Dev minus test of the swarm: +0.050.', '1 more point of the Pareto front is in front/.', 'A note.']
+        >>> for line in remarks({"best_dev": 0.8, "best_test": 0.75, "evaluations": 40, "notes": ["A note."]}):
+        ...     print(line)
+        The dev score is optimistic, as the best of 40 evaluations (dev minus test +0.050): report the test score.
+        A note.
     """
-    paired = _paired_on_test(result)
-    lines = []
-    if len(paired) > 1:
-        for name, found in paired.items():
-            lines.append(f"{name}, on the same {counted(found['n'], 'test item')}: {_tested(found)}.")
-    if result.get("best_test") is not None:
-        lines.append(f"Dev minus test of the swarm: {result['best_dev'] - result['best_test']:+.3f}.")
+    lines = [*_tests(result), _optimism(result)]
     if "confirm" in result:
         confirm = result["confirm"]
         chosen, number = confirm["candidates"][confirm["chosen"]], confirm["chosen"] + 1
@@ -154,8 +115,7 @@ def remarks(result: Mapping[str, Any]) -> list[str]:
             f"{chosen['dev']:.3f} in the search."
         )
     if "front" in result:
-        n = len(result["front"]["points"])
-        lines.append(f"{n} more point{'s' * (n != 1)} of the Pareto front {'is' if n == 1 else 'are'} in front/.")
+        lines.append(f"In front/: {counted(len(result['front']['points']), 'more point')} of the Pareto front.")
     for name, spent in result.get("judge", {}).items():
         cost = f", cost {spent['cost']:.4g}" if "cost" in spent else ""
         tokens = spent["prompt_tokens"] + spent["completion_tokens"]
@@ -174,11 +134,11 @@ def costs(result: Mapping[str, Any]) -> dict[str, str]:
     if "workers" in result:
         share = f"{duration(scoring)} of scoring by {result['workers']['asked']} workers"
     else:
-        share = f"{scoring / seconds if seconds else 0.0:.0%} scoring"
+        share = f"{scoring / seconds if seconds else 0.0:.1%} scoring"
     saved = result.get("items_saved", 0.0)
     return {
         "Evaluations": f"{result['evaluations']:,}",
-        "Items scored": f"{result['item_evaluations']:,}" + (f" ({saved:.0%} skipped)" if saved else ""),
+        "Items scored": f"{result['item_evaluations']:,}" + (f" ({saved:.1%} skipped)" if saved else ""),
         "Scoring": str(result["scoring"]),
         "Time": f"{duration(seconds)} ({share})",
         "Peak memory": f"{result['peak_memory_bytes'] / 2**30:.1f} GiB",
@@ -216,16 +176,30 @@ def by_weight(coefficients: Mapping[str, float]) -> list[tuple[str, float]]:
     return sorted(coefficients.items(), key=lambda pair: -abs(pair[1]))
 
 
-def mixture_text(coefficients: Mapping[str, float]) -> str:
-    """The mixture on one line.
+def folded(coefficients: Mapping[str, float]) -> tuple[list[tuple[str, float]], list[str]]:
+    """The weights of at least `SMALL` as `by_weight`, and the names of the others; all weights where all are small."""
+    ordered = by_weight(coefficients)
+    large = [pair for pair in ordered if abs(pair[1]) >= SMALL] or ordered
+    return large, [name for name, _ in ordered[len(large) :]]
+
+
+def mixture_text(coefficients: Mapping[str, float], most: int | None = None) -> str:
+    """The mixture on one line, of at most so many experts by name.
 
     Example:
-        >>> mixture_text({"a": 0.25, "b": -0.4, "c": 0.0})
-        'b -0.400, a +0.250, 1 without weight'
+        >>> mixture_text({"instruct": -0.61, "banking": 0.63, "math": 0.02, "code": 0.0}), mixture_text({"math": 1.0})
+        ('0.63 banking - 0.61 instruct, and 2 more below 0.05', '1.00 math')
+        >>> mixture_text({"math": 0.5, "code": 0.3, "law": -0.2}, most=2)
+        '0.50 math + 0.30 code + …'
     """
-    weights = [f"{name} {weight:+.3f}" for name, weight in by_weight(coefficients) if abs(weight) >= SMALL]
-    others = len(coefficients) - len(weights)
-    return ", ".join(weights + ([f"{others} without weight"] if others else []))
+    large, rest = folded(coefficients)
+    (name, weight), *others = large[:most]
+    text = f"{weight:.2f} {name}"
+    for name, weight in others:
+        text += f" {'-' if weight < 0 else '+'} {abs(weight):.2f} {name}"
+    if len(large) > len(others) + 1 or (rest and most):
+        return f"{text} + …"
+    return f"{text}, and {len(rest)} more below {SMALL}" if rest else text
 
 
 def result_table(result: Mapping[str, Any]) -> Table:
@@ -239,23 +213,37 @@ def result_table(result: Mapping[str, Any]) -> Table:
     return table
 
 
-def print_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
-    """Print the closing table, the conclusion, the mixture, the cost and where the files are."""
-    console.print(result_table(result))
+def print_result(console: Console, run: Path, result: Mapping[str, Any], steps: Iterable[tuple[str, str]] = ()) -> None:
+    """Print the verdict, the closing table, the mixture, the cost, where the files are, and what to do next.
+
+    Args:
+        console: where to.
+        run: the run directory.
+        result: ``result.json``.
+        steps: (purpose, command), see `commands.next_steps`.
+    """
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    judged = verdict(result)
     spent = "; ".join(f"{name.lower()} {text}" for name, text in costs(result).items())
-    closing = (f"Mixture: {mixture_text(result['coefficients'])}", f"Cost: {spent}", f"Files: {run / 'best'}")
-    for line in (*conclusion(result), *remarks(result), *closing):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    mixture = (f"Mixture: {mixture_text(result['coefficients'])}", WEIGHTS) if len(result["coefficients"]) > 1 else ()
+    for line in (judged.sentence, *judged.reasons):
+        say(line)
+    console.print(result_table(result))
+    for line in (*remarks(result), *mixture, f"Cost: {spent}", f"Files: {run / 'best'}"):
+        say(line)
+    for purpose, command in steps:
+        say(f"To {purpose}: {command}")
 
 
 __all__ = [
     "SMALL",
+    "WEIGHTS",
     "Interval",
     "ScoreRow",
     "by_weight",
-    "conclusion",
     "costs",
     "duration",
+    "folded",
     "mixture_text",
     "print_result",
     "remarks",

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.common.config import DEV_EXPERT
 from pyswarmopt_llm.common.interfaces import Engine, HeldOut, Patch
 from pyswarmopt_llm.models.adapters.adapter import AdapterFile, AdapterInfo, Expert, read_adapter
 from pyswarmopt_llm.models.adapters.write import write_adapter
@@ -21,8 +22,6 @@ from pyswarmopt_llm.models.training.halves import halves, train_halves
 from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 from pyswarmopt_llm.spaces.one_base import AdapterSpace
-
-DEV = "trained-on-dev"  # name of the expert
 
 
 class CrossFittedSpace(AdapterSpace, CoefficientSpace):
@@ -41,7 +40,7 @@ class CrossFittedSpace(AdapterSpace, CoefficientSpace):
 
     def __init__(self, experts: Sequence[Expert], granularity: str = "model") -> None:
         modules = {f"{module}.weight" for expert in experts for module in expert.info.modules}
-        super().__init__([*(expert.info.name for expert in experts), DEV], sorted(modules), granularity)
+        super().__init__([*(expert.info.name for expert in experts), DEV_EXPERT], sorted(modules), granularity)
         self.experts, self._granularity = list(experts), granularity
 
     def complete(self, trained: Sequence[Expert], contexts: tuple[frozenset[str], frozenset[str]]) -> None:
@@ -108,4 +107,4 @@ def _train(
             )
 
 
-__all__ = ["DEV", "CrossFittedSpace", "train_on_dev"]
+__all__ = ["CrossFittedSpace", "train_on_dev"]

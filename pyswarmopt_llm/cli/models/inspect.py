@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ from pyswarmopt_llm.common.options import TASK, Option
 if TYPE_CHECKING:
     from pyswarmopt_llm.models.adapters.compatibility import PreflightReport
 
+DEFAULT = "delta"  # the space of `--preset auto`
 HEADINGS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype", "parameters", "MB")
 
 
@@ -43,7 +45,21 @@ def report_table(report: PreflightReport) -> tuple[str, Table]:
 def as_record(report: PreflightReport, errors: dict[str, int]) -> dict[str, Any]:
     """The report as JSON values."""
     problems = [{**asdict(problem), "spaces": sorted(problem.spaces)} for problem in report.problems]
-    return {"experts": [asdict(row) for row in report.rows], "problems": problems, "errors": errors}
+    found = {"experts": [asdict(row) for row in report.rows], "problems": problems, "errors": errors}
+    return {**found, "recommended": recommended(errors)}
+
+
+def recommended(errors: dict[str, int]) -> str | None:
+    """The space to search in: weight changes where they can be mixed; None: no space."""
+    return next((space for space in (DEFAULT, "factor") if not errors[space]), None)
+
+
+def next_command(space: str, experts: list[str], base: str | None) -> str:
+    """What to do with experts that can be mixed in that space: ask for advice, or search where that takes an option."""
+    words = ["--base", base or "BASE", "--experts", *experts, "--task", "TASK.json"]
+    if space == DEFAULT:
+        return shlex.join(["swarm-llm", "advise", *words])
+    return shlex.join(["swarm-llm", "search", *words, "--space", space, "--out", "runs/first"])
 
 
 def command(
@@ -73,5 +89,9 @@ def command(
             echo(f"{problem.severity}: {problem}")
         for space, count in errors.items():
             echo(f"--space {space}: {f'blocked (errors: {count})' if count else 'these experts can be mixed'}")
+        best = recommended(errors)
+        if best is not None:
+            default = " (the default)" if best == DEFAULT else ""
+            echo(f"Recommended: --space {best}{default}. Next: {next_command(best, experts, base)}")
     if all(errors.values()):
         raise typer.Exit(2)

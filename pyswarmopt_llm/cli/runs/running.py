@@ -14,8 +14,10 @@ import typer
 
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.common.events import Event, OnEvent
+from pyswarmopt_llm.evaluation.run_files import read_about
 from pyswarmopt_llm.reporting.summary import print_result
 from pyswarmopt_llm.reporting.terminal.progress import json_lines, progress
+from pyswarmopt_llm.reporting.verdict import verdict
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.jobs.search.loop import SearchResult
@@ -64,4 +66,8 @@ def run_job(
     if as_json and not as_lines:
         typer.echo(json.dumps(found.result))
     elif not as_lines:
-        print_result(open_console(), found.run, found.result)
+        from pyswarmopt_llm.reporting.commands import next_steps
+
+        config = {**read_about(found.run)["config"], "out": str(found.run)}
+        steps = next_steps(verdict(found.result).kind, found.result, config)
+        print_result(open_console(), found.run, found.result, steps)

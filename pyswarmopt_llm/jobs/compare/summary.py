@@ -12,8 +12,7 @@ from pyswarmopt_llm.common.statistics import Floats, interval_over_seeds, interv
 from pyswarmopt_llm.evaluation.record import unpack
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
 from pyswarmopt_llm.jobs.compare.store import Store
-
-SINGLE = "best-single"  # the method that the others are compared with
+from pyswarmopt_llm.reporting.verdict import SINGLE
 
 
 @dataclass(frozen=True)

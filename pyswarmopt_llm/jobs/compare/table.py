@@ -12,6 +12,7 @@ from rich.table import Table
 from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.reporting.card import plain
 from pyswarmopt_llm.reporting.summary import score_text
+from pyswarmopt_llm.reporting.verdict import compared
 
 HEADINGS = (
     *("method", "dev", "test", "items", "seconds", "models", "tokens"),
@@ -116,10 +117,11 @@ def tables_of(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def summary_lines(result: Mapping[str, Any]) -> Sequence[str]:
-    """Notes on the figures."""
+    """The verdict, and notes on the figures."""
     config = result["config"]
     scores = ", ".join(f"{name} by {table['metric']}" for name, table in tables_of(result).items())
     lines = [
+        compared(result),
         f"{counted(result['experts'], 'expert')} of {config['base']}; at most {config['budget_items']} dev items per "
         f"method, task and seed; {counted(config['seeds'], 'seed')} for methods that draw.",
         f"Scores: {scores}.",

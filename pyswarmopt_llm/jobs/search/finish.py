@@ -12,12 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.files.regular import write_text
 from pyswarmopt_llm.common.interfaces import Patch, Score, Space
-from pyswarmopt_llm.common.statistics import findings, interval
+from pyswarmopt_llm.common.statistics import Paired, compare_paired, interval, paired
 from pyswarmopt_llm.evaluation.record import Row, RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
@@ -54,7 +55,7 @@ def finish(
     trained = cross_fitting_passes(job.dev_items) if job.config.dev_expert == "on" else 0
     given = singles[:-1] if job.config.dev_expert == "on" else singles
     values = [combine(list(scores.values())).value for scores in given]
-    single = values.index(max(values))
+    single, second = sorted(range(len(values)), key=lambda number: -values[number])[:2]
     # As files, on new questions; what was trained on dev stays out of the scores on dev.
     best = replace(files, held_out=space.realise(chosen.position).held_out)
     scores = _closing_scores(job, best, single, singles, scorings)
@@ -69,7 +70,9 @@ def finish(
         },
         stderr={key: None if math.isnan(total.stderr) else total.stderr for key, total in totals.items()},
         metrics={name: metric.name for name, metric in job.objectives.metrics.items()},
-        **findings(scores),
+        paired=paired(scores),
+        paired_dev_expert=_against_training(scores),
+        experts=_experts(job.space.expert_names, values, given, single, second),
         coefficients=dict(zip(space.expert_names, space.coefficients(chosen.position).tolist(), strict=True)),
         graph=job.kind.in_words(files, space.expert_names),
         coefficients_by_group=space.coefficients_by_group(chosen.position) or None,
@@ -86,7 +89,7 @@ def finish(
         confirm=chosen.confirm,
         tasks=_by_task(job, scores, scorings),
     )
-    result = replace(result, notes=[*job.task_notes.values(), *result.notes])
+    result = replace(result, notes=list(job.task_notes.values()))
     if not cut and result.best_dev != chosen.value:
         log.warning("best/ scores %s, the search saw %s", result.best_dev, chosen.value)
     return result
@@ -139,6 +142,25 @@ def _closing_scores(
             if tasks and (label, split) not in found:
                 found[label, split] = {name: utility(job.engine) for name, utility in tasks.items()}
     return found
+
+
+def _against_training(scores: Scores) -> dict[str, Paired] | None:
+    """The expert trained on dev against the best single one, and the result against it."""
+    if not any(label == "dev_expert" for label, _ in scores):
+        return None
+    return {"single": paired(scores, "dev_expert", "best_single"), "swarm": paired(scores, "best", "dev_expert")}
+
+
+def _experts(
+    names: Sequence[str], values: Sequence[float], singles: Sequence[Mapping[str, Score]], best: int, second: int
+) -> dict[str, Any]:
+    """The given experts on dev: scores, share of items on which they differ, the best against the second."""
+    found: dict[str, Any] = {"dev": dict(zip(names, values, strict=False)), "second": names[second]}
+    items = [[value for score in scores.values() for value in score.per_item] for scores in singles]
+    if len({*map(len, items)}) > 1 or len(items[0]) < 2:
+        return found
+    differ = float(np.mean(np.ptp(np.array(items), axis=0) > 0))
+    return {**found, "differ": differ, "ahead": compare_paired(items[best], items[second]).record()}
 
 
 def _by_task(job: Job, scores: Scores, scorings: Mapping[str, Scoring]) -> dict[str, dict[str, Any]] | None:

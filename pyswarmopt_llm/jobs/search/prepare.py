@@ -134,8 +134,9 @@ class Job:
     def budget(self) -> Budget:
         """What the search may spend."""
         minutes = self.config.budget_minutes
-        # In the end best and average are scored on dev, and these and the best single expert on test.
-        closing = 2 * self.dev_items + 3 * sum(len(task.test) for task in self.tasks.values())
+        # The end scores best and average on dev, and those, the best single expert and one trained on dev on test.
+        on_test = 3 + (self.config.dev_expert == "on")
+        closing = 2 * self.dev_items + on_test * sum(len(task.test) for task in self.tasks.values())
         kept = 0
         if self.config.screen is not None:
             from pyswarmopt_llm.evaluation.surrogate.proposals import proposal_count

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pyswarmopt_llm.common.config import DEV_EXPERT
 from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.reporting.reading import best_row, expert_rows, searched, swarm_of
-from pyswarmopt_llm.reporting.summary import SMALL, Interval, ScoreRow, by_weight, score_rows, score_text
+from pyswarmopt_llm.reporting.summary import Interval, ScoreRow, folded, mixture_text, score_rows, score_text
 
 Json = Mapping[str, Any]
 WIDTH = 220.0  # of a drawing
@@ -68,13 +69,12 @@ def scale(values: Iterable[float], margin: float, width: float = WIDTH) -> Calla
 
 
 def models(result: Json, whole: Sequence[Row]) -> list[Line]:
-    """The swarm, the average, and every expert by its dev score; of these only the best one has a test score."""
-    single, *others, swarm = score_rows(result)
-    label = f"{result['best_single']}, the best single expert"
-    rows = [swarm, *others, ScoreRow(label, single.dev, single.dev_interval, single.test, single.test_interval)]
-    names = list(result["coefficients"])
+    """The swarm, the average, and every expert by its dev score; of these only the best have a test score."""
+    *rivals, swarm = score_rows(result)
+    rows = [swarm, *reversed(rivals)]
+    names, scored = list(result["coefficients"]), {result["best_single"], DEV_EXPERT}
     for row in sorted(expert_rows(whole, result), key=lambda row: -row.value):
-        if names[row.particle] != result["best_single"]:
+        if names[row.particle] not in scored:
             rows.append(ScoreRow(names[row.particle], row.value, _dev_interval(row)))
     known = [bound for row in rows for pair in (row.dev_interval, row.test_interval) for bound in pair or ()]
     x = scale(known + [value for row in rows for value in (row.dev, row.test) if value is not None], margin=6)
@@ -104,15 +104,15 @@ def _dev_interval(row: Row) -> Interval | None:
 
 
 def weights(coefficients: Mapping[str, float]) -> tuple[list[Line], float, list[str]]:
-    """The mixing weights as bars, the coordinate of zero, and the experts without weight."""
+    """The mixing weights as bars, the coordinate of zero, and the experts whose weight is too small to be shown."""
     x = scale([0.0, *coefficients.values()], margin=2)
-    shown = [(name, weight) for name, weight in by_weight(coefficients) if abs(weight) >= SMALL]
+    large, rest = folded(coefficients)
     lines = []
-    for name, weight in shown:
+    for name, weight in large:
         start, end = sorted((x(0), x(weight)))
         bar = Span(start, end, style="bar negative" if weight < 0 else "bar")
-        lines.append(Line(name, {"weight": f"{weight:+.3f}"}, spans=[bar]))
-    return lines, x(0), [name for name, weight in coefficients.items() if abs(weight) < SMALL]
+        lines.append(Line(name, {"weight": f"{weight:.2f}"}, spans=[bar]))
+    return lines, x(0), rest
 
 
 def particles(rows: Sequence[Row], result: Json) -> list[Line]:
@@ -132,22 +132,15 @@ def particles(rows: Sequence[Row], result: Json) -> list[Line]:
             Dot(x(best.value), 12.0, f"best {best.value:.3f}"),
         ]
         cells = {"start": score_text(start.value), "best": score_text(best.value), "iteration": when}
-        label = f"{who}: {mixture(start.coefficients, names)}"
+        label = f"{who}: {_start(start.coefficients, names)}"
         lines.append(Line(label, cells, dots, [Span(dots[0].x, dots[1].x, 12.0)], particle == chosen))
     return lines
 
 
-def mixture(coefficients: Sequence[float], names: Sequence[str]) -> str:
-    """A starting point in words.
-
-    Example:
-        >>> mixture([0.0, 1.0], ["ant", "bee"]), mixture([0.25, 0.75], ["ant", "bee"])
-        ('bee', '0.75 bee + 0.25 ant')
-    """
-    parts = [(name, weight) for name, weight in by_weight(dict(zip(names, coefficients, strict=True))) if weight]
-    if len(parts) == 1:
-        return parts[0][0]
-    return " + ".join(f"{weight:.2f} {name}" for name, weight in parts[:2]) + (" + …" if len(parts) > 2 else "")
+def _start(coefficients: Sequence[float], names: Sequence[str]) -> str:
+    """A starting point: an expert's name, or a mixture."""
+    mixture = {name: weight for name, weight in zip(names, coefficients, strict=True) if weight}
+    return next(iter(mixture)) if list(mixture.values()) == [1.0] else mixture_text(mixture, most=2)
 
 
-__all__ = ["WIDTH", "Dot", "Line", "Span", "mixture", "models", "particles", "scale", "weights"]
+__all__ = ["WIDTH", "Dot", "Line", "Span", "models", "particles", "scale", "weights"]

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pyswarmopt_llm.evaluation.record import Row
-from pyswarmopt_llm.reporting.card import command_line
+from pyswarmopt_llm.reporting.commands import command_line, next_steps, usage
 from pyswarmopt_llm.reporting.reading import best_row, origin, searched
 from pyswarmopt_llm.reporting.report import lines
 from pyswarmopt_llm.reporting.report.figures import curve, paths
 from pyswarmopt_llm.reporting.report.items import CASES, changes, emerged
 from pyswarmopt_llm.reporting.report.pages import render
-from pyswarmopt_llm.reporting.report.usage import usage
-from pyswarmopt_llm.reporting.summary import conclusion, costs, remarks, score_text
+from pyswarmopt_llm.reporting.summary import SMALL, WEIGHTS, costs, mixture_text, remarks, score_text
+from pyswarmopt_llm.reporting.verdict import verdict
 from pyswarmopt_llm.tasks import Task
 
 Json = Mapping[str, Any]
@@ -34,12 +34,14 @@ def render_report(run: Json, result: Json, history: Iterable[Row], tasks: Mappin
     rows = [row for row in history if row.phase == "search"]
     whole, config = searched(rows), run["config"]
     base = run.get("base_name") or config["base"]
-    bars, zero, without = lines.weights(result["coefficients"])
+    bars, zero, small = lines.weights(result["coefficients"])
+    judged = verdict(result)
     return render(
         "reporting/report/report.html.j2",
         tasks=list(run.get("fingerprints", {}).get("tasks", config["tasks"])),
         experts=len(result["coefficients"]),
-        summary=conclusion(result),
+        verdict=judged,
+        steps=list(next_steps(judged.kind, result, config))[1:],  # the first is to read this report
         remarks=remarks(result),
         models=lines.models(result, whole),
         by_task=_by_task(result),
@@ -47,7 +49,10 @@ def render_report(run: Json, result: Json, history: Iterable[Row], tasks: Mappin
         evaluations=len(rows),
         bars=bars,
         zero=zero,
-        without_weight=without,
+        small=small,
+        smallest=SMALL,
+        mixture=mixture_text(result["coefficients"]),
+        about_weights=WEIGHTS,
         groups=result.get("coefficients_by_group", {}),
         paired=result.get("paired", {}),
         facts=costs(result) | _provenance(run, base),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 
 from pyswarmopt_llm.cli import main
+from pyswarmopt_llm.cli.models.inspect import next_command, recommended
 
 
 def run(*argv: str | Path) -> int:
@@ -45,6 +47,16 @@ def test_experts_of_one_kind_can_be_mixed_anyhow(
     assert [line.split()[1] for line in lines if line.startswith("│")] == ["ant", "bee", "cat"]
     assert "--space factor: these experts can be mixed" in out
     assert "--space delta: these experts can be mixed" in out
+    *_, last = lines
+    assert last.startswith("Recommended: --space delta (the default). Next: swarm-llm advise --base ")
+    assert shlex.split(last)[-2:] == ["--task", "TASK.json"] and str(tiny_experts[2]) in last
+
+
+def test_factor_is_recommended_where_weight_changes_cannot_be_mixed() -> None:
+    assert recommended({"factor": 0, "delta": 0}) == recommended({"factor": 2, "delta": 0}) == "delta"
+    assert recommended({"factor": 0, "delta": 1}) == "factor" and recommended({"factor": 1, "delta": 1}) is None
+    words = shlex.split(next_command("factor", ["a b", "c"], None))
+    assert words[:2] == ["swarm-llm", "search"] and words[words.index("--space") + 1] == "factor" and "a b" in words
 
 
 def test_unequal_alpha_blocks_factor_only(
@@ -77,4 +89,4 @@ def test_json_says_the_same(
     record = json.loads(capsys.readouterr().out)
     assert [row["expert"] for row in record["experts"]] == ["ant", "louder"]
     assert [(p["expert"], p["spaces"]) for p in record["problems"]] == [("louder", ["factor"])]
-    assert record["errors"] == {"factor": 1, "delta": 0}
+    assert record["errors"] == {"factor": 1, "delta": 0} and record["recommended"] == "delta"

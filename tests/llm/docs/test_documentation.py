@@ -25,6 +25,7 @@ PROGRAMS = ("swarm-llm", "pyswarmopt", "python", "make", "pip", "cat", "head", "
 # So that a documented command costs a second; the command line takes the last of two values.
 CHEAPER = {
     ("swarm-llm", "search"): "--particles 4 --max-iter 1 --dev 4 --test 4 --threads 1 --quiet",
+    ("swarm-llm", "advise"): "--threads 1 --quiet",
     ("swarm-llm", "compare"): "--seeds 1 --budget-items 24 --dev 4 --test 4 --threads 1 --quiet",
     ("swarm-llm", "eval"): "--limit 4 --threads 1",
     ("swarm-llm", "generate"): "--max-new-tokens 2 --threads 1",
@@ -59,7 +60,7 @@ def stage(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.Te
     shutil.copytree(ROOT / "examples" / "objectives", folder / "examples" / "objectives")
     (folder / ".ci").mkdir()  # named by its path, so no stand-in is found for it
     shutil.copy("/bin/true", folder / ".ci" / "run")
-    write_task(folder / "questions.json", questions(6, 1), questions(6, 2))
+    write_task(folder / "questions.json", questions(8, 1), questions(6, 2))
     for name, seed in (("a.json", 3), ("b.json", 5)):
         write_task(folder / name, questions(6, seed), questions(6, seed + 1))
     tickets = [f"{item['question']},{'technical' if i % 2 else 'billing'}" for i, item in enumerate(questions(36, 7))]

@@ -19,7 +19,7 @@ from pyswarmopt_llm.cli import main
 FROZEN = Path(__file__).parents[2] / "frozen"
 RUNS = ("factor", "delta-screened", "token", "two-tasks", "async")
 PASSING = ("seconds", "seconds_scoring", "peak_memory_bytes", "workers", "notes")  # of result.json
-SINCE = ("passes",)  # keys that were added later
+SINCE = ("passes", "experts")  # keys that were added later
 
 Json = dict[str, Any]
 

@@ -84,6 +84,22 @@ def test_on_dev_each_half_is_scored_by_what_the_other_half_trained(config: Searc
     assert sum(swapped) != sum(expected)
 
 
+def test_the_result_says_how_the_experts_stand_and_what_training_gained(config: SearchConfig) -> None:
+    found: Any = search(config).result
+    first = [row for row in history(Path(config.out)) if row["phase"] == "search"][:3]
+    values = [row["value"] for row in first]
+    assert found["experts"]["dev"] == dict(zip(("ant", "bee", "cat"), values, strict=True))
+    columns = zip(*(row["items"]["words"] for row in first), strict=True)
+    assert found["experts"]["differ"] == sum(len(set(column)) > 1 for column in columns) / 16
+    ahead = sorted(values)[-1] - sorted(values)[-2]
+    assert found["experts"]["ahead"]["difference"] == pytest.approx(ahead)
+    for split in ("dev", "test"):
+        trained, against = found[f"dev_expert_{split}"], found["paired_dev_expert"]
+        gained, more = trained - found[f"best_single_{split}"], found[f"best_{split}"] - trained
+        assert against["single"]["words"][split]["difference"] == pytest.approx(gained)
+        assert against["swarm"]["words"][split]["difference"] == pytest.approx(more)
+
+
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(config: SearchConfig, tmp_path: Path) -> None:
     def stop(event: Any) -> None:
         if event.kind == "iteration":
@@ -119,6 +135,6 @@ def test_what_it_does_not_go_with_is_said_before_anything_is_written(
 
 def test_report_and_card_describe_it(config: SearchConfig, capsys: pytest.CaptureFixture[str]) -> None:
     search(config)
-    assert "| trained-on-dev |" in (Path(config.out) / "best" / "README.md").read_text()
+    assert "One of them was trained on the dev items." in (Path(config.out) / "best" / "README.md").read_text()
     assert swarm_llm(capsys, "report", config.out)[0] == 0
     assert "trained-on-dev" in (Path(config.out) / "report.html").read_text()

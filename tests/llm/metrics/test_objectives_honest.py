@@ -17,7 +17,7 @@ from scipy import stats
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.optimizers import recipe_options
-from pyswarmopt_llm.common.statistics import compare_paired, findings, items_needed, permutation_test, score_of
+from pyswarmopt_llm.common.statistics import compare_paired, items_needed, paired, permutation_test, score_of
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.jobs.search.selection import FRONT, TOP, Archive
 from pyswarmopt_llm.metrics.combine import arithmetic, find_combine, harmonic, minimum, weighted
@@ -78,17 +78,17 @@ def test_comparison() -> None:
         compare_paired([1.0], [])
 
 
-def test_findings_warn_of_small_splits_only() -> None:
+def test_paired_compares_two_contestants_on_the_splits_that_both_have() -> None:
     def scores(p: float, n: int) -> dict[str, Score]:
         return {"quiz": score_of([1.0] * round(p * n) + [0.0] * (n - round(p * n)))}
 
-    small = findings({("best", "test"): scores(0.6, 10), ("best_single", "test"): scores(0.5, 10)})
-    assert "test is small for the difference seen (+0.100 on 10 items)" in small["notes"][0]
-    assert str(small["paired"]["quiz"]["test"]["items_needed"]) in small["notes"][0]
-    large = findings({("best", "test"): scores(0.6, 500), ("best_single", "test"): scores(0.5, 500)})
-    assert large["notes"] == [] and large["paired"]["quiz"]["test"]["p_value"] < 0.001
+    of = {("best", "test"): scores(0.6, 500), ("best_single", "test"): scores(0.5, 500), ("best", "dev"): {}}
+    found = paired(of)
+    assert list(found) == ["quiz"] and list(found["quiz"]) == ["test"]
+    assert found["quiz"]["test"]["p_value"] < 0.001 and found["quiz"]["test"]["gained"] == 50
+    assert paired(of, "best_single", "best")["quiz"]["test"]["lost"] == 50
     whole = {"f": Score(0.3, (), 10, 0.1)}
-    assert findings({("best", "dev"): whole, ("best_single", "dev"): whole}) == {"paired": {}, "notes": []}
+    assert paired({("best", "dev"): whole, ("best_single", "dev"): whole}) == {}
 
 
 # Several tasks

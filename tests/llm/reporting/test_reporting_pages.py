@@ -18,12 +18,12 @@ from markdown_it import MarkdownIt
 from sklearn.decomposition import PCA
 
 from pyswarmopt_llm.evaluation.record import Row
-from pyswarmopt_llm.reporting.card import code, command_line, model_card, plain
+from pyswarmopt_llm.reporting.card import code, model_card, plain
+from pyswarmopt_llm.reporting.commands import command_line, usage
 from pyswarmopt_llm.reporting.report.figures import HEIGHT, WIDTH, best_so_far, curve, paths
 from pyswarmopt_llm.reporting.report.projection import Projection
 from pyswarmopt_llm.reporting.report.report import render_report
-from pyswarmopt_llm.reporting.report.usage import usage
-from pyswarmopt_llm.reporting.summary import conclusion
+from pyswarmopt_llm.reporting.verdict import verdict
 from pyswarmopt_llm.tasks import Item, Task
 
 HOSTILE = "</pre><script>alert('1')</script>`|[x](javascript:0)\n# *b* {{ 7 * 7 }}"
@@ -137,13 +137,17 @@ def test_the_card_states_scores_weights_data_and_command() -> None:
     for line in (
         "| best single expert: x | 0.600 | 0.650 [0.580, 0.720] |",
         "| swarm | 0.700 | 0.620 [0.550, 0.690] |",
-        "| x | +1.250 |",
-        "| y | -0.250 |",
+        "| x | 1.25 |",
+        "| y | -0.25 |",
         "- `t.json`",
         "    swarm-llm search --base org/base --experts e/x e/y --task t.json --out r --particles 4",
     ):
         assert line in card.splitlines()
-    assert "the swarm scores 0.620 and the best single expert, x, 0.650 (-0.030)" in card
+    title, sentence, *_ = card.split("---\n", 2)[2].strip().split("\n\n")
+    assert title.startswith("# ") and sentence == plain(verdict(result_json()).sentence)
+    assert "Nothing was trained." in card
+    trained = model_card(run_json(), result_json(coefficients={"x": 1.25, "trained-on-dev": 0.5}))
+    assert "One of them was trained on the dev items." in trained and "Nothing" not in trained
     assert "torch 2.13.0" in card
 
 
@@ -271,8 +275,8 @@ def test_a_picture_is_the_same_every_time_and_has_nothing_of_its_own() -> None:
 def test_the_report_states_the_numbers_and_needs_nothing_from_outside(rows: list[Row]) -> None:
     page = render_report(run_json(), result_json(), rows)
     elements = Elements(page)
-    scores = "the swarm scores 0.620 and the best single expert, x, 0.650 (-0.030)"
-    for word in (scores, "0.620 [0.550, 0.690]", "+1.250", "-0.250", "1:20"):
+    assert '<p class="lead">On unseen items 0.620 against 0.650 for the best single expert, x (-0.030);' in page
+    for word in ("0.620 [0.550, 0.690]", "1.25 x - 0.25 y", "1:20"):
         assert word in " ".join(elements.text.split())
     assert all(link.startswith("#") for link in elements.links)
     assert "http:" not in page and "https:" not in page and "@import" not in page and "url(" not in page
@@ -326,32 +330,12 @@ def test_each_particle_has_its_start_and_its_best() -> None:
 
 
 @pytest.mark.parametrize(
-    ("interval", "words"),
-    [
-        ([0.02, 0.18], "The swarm is better than"),
-        ([-0.2, -0.1], "The swarm is worse than"),
-        ([-0.1, 0.1], "No measurable difference from"),
-    ],
-)
-def test_the_conclusion_claims_what_the_paired_test_supports(interval: list[float], words: str) -> None:
-    found = {"difference": sum(interval) / 2, "interval": interval, "p_value": 0.1, "n": 200, "gained": 9, "lost": 4}
-    first, second = conclusion(result_json(paired={"t": {"test": found}}))
-    assert f"{words} the best single expert, x" in first and "200 held-out test items" in first
-    assert "0.700" in second and "report the test score" in second
-
-
-def test_without_test_items_nothing_is_claimed_about_them() -> None:
-    result = result_json(best_test=None, best_single_test=None)
-    assert "there is no test split" in conclusion(result)[0] and "expect less" in conclusion(result)[1]
-
-
-@pytest.mark.parametrize(
     ("config", "words"),
     [
         ({}, ["PeftModel.from_pretrained(base, 'r/best')", "AutoTokenizer.from_pretrained('org/base')"]),
         ({"space": "full"}, ["AutoModelForCausalLM.from_pretrained('r/best')"]),
-        ({"space": "token"}, ["swarm-llm eval --base r/best --task t.json --split test"]),
-        ({"space": "graph"}, ["swarm-llm eval --base r/best --task t.json --split test"]),
+        ({"space": "token"}, ["swarm-llm eval --base r/best --task t.json"]),
+        ({"space": "graph"}, ["swarm-llm eval --base r/best --task t.json"]),
         ({"out": "my 'run"}, ["swarm-llm generate --run 'my '\"'\"'run'", '"my \'run/best"']),
     ],
 )
@@ -373,7 +357,7 @@ def test_several_tasks_and_groups_have_their_tables() -> None:
         run_json(), result_json(tasks={"a": scores, "b": scores}, coefficients_by_group=groups), HISTORY
     )
     text = " ".join(re.sub("<[^>]*>", " ", page).split())
-    assert "a 0.100 0.200 0.300 0.400 b 0.100" in text and "block 1 +0.500 +0.500" in text
+    assert "a 0.100 0.200 0.300 0.400 b 0.100" in text and "block 1 0.50 0.50" in text
 
 
 def test_a_hostile_name_stays_text_in_the_report() -> None:

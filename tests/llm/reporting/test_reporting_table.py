@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pyswarmopt_llm.reporting.summary import by_weight, conclusion, duration, print_result, remarks, score_rows
+from pyswarmopt_llm.reporting.summary import (
+    WEIGHTS,
+    by_weight,
+    duration,
+    mixture_text,
+    print_result,
+    remarks,
+    score_rows,
+)
+from pyswarmopt_llm.reporting.verdict import verdict
 
 RESULT: dict[str, Any] = {
     "best_dev": 0.712,
@@ -62,33 +71,9 @@ def test_the_uniform_average_is_shown_only_where_it_was_scored() -> None:
     assert [row.label for row in score_rows(without)] == ["best single expert: dates", "swarm"]
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs", "words"),
-    [
-        ([0.61, 0.67], [0.57, 0.60], "do not overlap"),
-        ([0.60, 0.67], [0.57, 0.60], "intervals overlap"),
-        ([0.40, 0.45], [0.57, 0.60], "do not overlap"),
-        ([0.40, 0.90], [0.57, 0.60], "intervals overlap"),
-    ],
-)
-def test_overlap_of_intervals(ours: list[float], theirs: list[float], words: str) -> None:
-    intervals = {"best_test": ours, "best_single_test": theirs}
-    assert words in conclusion({**RESULT, "intervals": intervals})[0]
-
-
-def test_a_loss_is_printed_as_a_loss() -> None:
-    assert "0.500 and the best single expert, dates, 0.600 (-0.100)" in printed({**RESULT, "best_test": 0.5})
-
-
-def test_without_a_test_split_no_test_margin_is_claimed() -> None:
-    text = " ".join(conclusion({**RESULT, "best_test": None, "best_single_test": None}))
-    assert "no test split" in text
-    assert "test score" not in text and "held-out" not in text
-
-
 def test_names_are_never_read_as_markup() -> None:
     hostile = "[red]x[/red]"
-    text = printed({**RESULT, "best_single": hostile, "coefficients": {hostile: 1.0}})
+    text = printed({**RESULT, "best_single": hostile, "coefficients": {hostile: 0.5, "y": 0.5}})
     assert text.count(hostile) == 3
 
 
@@ -96,7 +81,7 @@ def test_cost_by_hand() -> None:
     # 200 s is 3:20, 150 of 200 is 75%, 3 * 2^29 bytes is 1.5 GiB.
     (text,) = [line for line in printed(RESULT).splitlines() if line.startswith("Cost: ")]
     assert text == (
-        "Cost: evaluations 31; items scored 1,488; scoring likelihood; time 3:20 (75% scoring); "
+        "Cost: evaluations 31; items scored 1,488; scoring likelihood; time 3:20 (75.0% scoring); "
         "peak memory 1.5 GiB; stopped after 10 iterations without a new best"
     )
 
@@ -105,21 +90,45 @@ def test_one_of_a_thing_is_in_the_singular() -> None:
     paired = {"difference": 0.1, "interval": [-0.1, 0.3], "p_value": 0.5, "n": 1}
     one = {"evaluations": 1, "stop": {"max_iter": 1}, "front": {"points": [{}]}, "paired": {"t": {"test": paired}}}
     spent = {"requests": 1, "prompt_tokens": 1, "completion_tokens": 0}
-    result = {**RESULT, **one, "judge": {"judge": spent}}
-    text = printed(result)
-    for words in ("among 1 evaluation:", "1 held-out test item,", "after 1 iteration\n", "1 more point of the Pareto"):
+    text = printed({**RESULT, **one, "judge": {"judge": spent}})
+    for words in (
+        "best of 1 evaluation ",
+        "on 1 unseen item:",
+        "on 1 test item.",
+        "after 1 iteration\n",
+        "1 more point of",
+    ):
         assert words in text
     assert "judge: 1 request, 1 token." in text
 
 
-def test_several_paired_tests_are_listed_by_task() -> None:
-    found = {"difference": 0.05, "interval": [0.01, 0.09], "p_value": 0.02, "n": 300}
+def test_paired_tests_are_listed_by_task() -> None:
+    found = {"difference": 0.05, "interval": [0.01, 0.09], "p_value": 0.02, "n": 300, "gained": 31, "lost": 16}
+    alone = remarks({**RESULT, "paired": {"quiz": {"test": found}}})
+    assert alone[0] == "p = 0.02 (paired permutation test) on 300 test items, 31 gained and 16 lost."
     result = {**RESULT, "paired": {"quiz": {"test": found}, "other": {"test": {**found, "n": 20}, "dev": found}}}
-    words = "+0.050 [+0.010, +0.090], p = 0.02 (paired permutation test)."
+    words = "+0.050 [+0.010, +0.090], p = 0.02 (paired permutation test)"
     assert remarks(result)[:2] == [
-        f"quiz, on the same 300 test items: {words}",
-        f"other, on the same 20 test items: {words}",
+        f"quiz: {words} on 300 test items, 31 gained and 16 lost.",
+        f"other: {words} on 20 test items, 31 gained and 16 lost.",
     ]
+
+
+def test_it_begins_with_the_verdict_and_ends_with_what_to_do() -> None:
+    out = io.StringIO()
+    print_result(
+        Console(file=out, width=100), Path("runs/a"), RESULT, [("ask it", "swarm-llm generate --run runs/a Q")]
+    )
+    lines = out.getvalue().splitlines()
+    assert lines[0] == verdict(RESULT).sentence
+    assert lines[-1] == "To ask it: swarm-llm generate --run runs/a Q"
+    assert "Mixture: 1.10 strings - 0.30 graph + 0.20 dates" in lines and WEIGHTS in lines
+
+
+def test_small_weights_are_counted_not_listed() -> None:
+    weights = {"a": 0.63, "b": -0.61, "c": 0.049, "d": -0.001, "e": 0.0}
+    assert mixture_text(weights) == "0.63 a - 0.61 b, and 3 more below 0.05"
+    assert mixture_text({"a": 0.01, "b": -0.02}) == "-0.02 b + 0.01 a"  # all are small: all are shown
 
 
 def test_experts_are_ordered_by_the_size_of_their_weight() -> None:

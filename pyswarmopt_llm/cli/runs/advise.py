@@ -1,0 +1,87 @@
+"""`swarm-llm advise`: what to do with these experts and examples, from a small trial."""
+
+from __future__ import annotations
+
+import json
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pyswarmopt.cli.terminal import echo, open_console
+from pyswarmopt_llm.cli.options import Config, DryRun, Json, Quiet
+from pyswarmopt_llm.cli.runs.planning import print_plan
+from pyswarmopt_llm.cli.runs.running import resumable
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.options import (
+    OUTPUT,
+    TASK,
+    Base,
+    Columns,
+    Dev,
+    Device,
+    Dtype,
+    Experts,
+    Option,
+    Overlap,
+    Scoring,
+    SplitSeed,
+    Template,
+    Threads,
+)
+from pyswarmopt_llm.reporting.terminal.progress import progress
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The options of `swarm-llm advise`, as `SearchConfig` calls them."""
+
+    base: Base
+    experts: Experts
+    task: Annotated[str, Option("File, builtin:, hub: or published:NAME.", "T", TASK)]
+    out: Annotated[str, Option("Run directory of the trial.", "RUN", OUTPUT)] = "runs/advice"
+    dev: Dev = None
+    columns: Columns = ()
+    template: Template = ()
+    split_seed: SplitSeed = 0
+    seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
+    scoring: Scoring = "auto"
+    allow_overlap: Overlap = False
+    dtype: Dtype = "auto"
+    device: Device = "auto"
+    threads: Threads = None
+
+    @property
+    def search(self) -> SearchConfig:
+        """The search that the advice is about."""
+        return SearchConfig(tasks=(self.task,), **{name: value for name, value in vars(self).items() if name != "task"})
+
+
+def command(
+    settings: Trial, config: Config = None, dry_run: DryRun = False, quiet: Quiet = False, as_json: Json = False
+) -> None:
+    """Say what is best: one expert, a merge, training, a search, or more examples.
+
+    A small trial on the dev items estimates what each would gain on new ones.
+
+    Example: swarm-llm advise --base B --experts adapters/* --task questions.json
+    """
+    from pyswarmopt_llm.jobs.advise import advise, trial
+
+    if dry_run:
+        from pyswarmopt_llm.jobs.dry_run import dry_run_search
+
+        print_plan(dry_run_search(trial(settings.search)), as_json)
+        return
+    with resumable(Path(settings.out)), nullcontext() if quiet else progress(open_console(stderr=True)) as on_event:
+        found = advise(settings.search, on_event)
+    if as_json:
+        typer.echo(json.dumps(found.to_json()))
+        return
+    for line in (found.verdict.sentence, *found.verdict.reasons):
+        echo(line)
+    echo(f"Measured on {found.items} dev items, each time on those that were not used to choose; test was not used.")
+    for purpose, step in found.steps:
+        echo(f"To {purpose}: {step}")

@@ -1,0 +1,258 @@
+"""What a run or a comparison found, in one sentence, and the reasons.
+
+Torch is not needed: `swarm-llm watch` ends with these words, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyswarmopt.cli.words import counted
+from pyswarmopt_llm.common.config import DEV_EXPERT
+
+Json = Mapping[str, Any]
+LEVEL = 0.05  # of significance
+ALIKE = 0.1  # share of dev items on which experts that are alike differ at most
+MOST_NEEDED = 10  # a power statement may ask for so many times the items that there are
+SINGLE = "best-single"  # the method of a comparison that the others are compared with
+_EXACT = 5e-4  # a weight this close to 0 or 1 is 0 or 1
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a result means.
+
+    Attributes:
+        kind: ``better``, ``level``, ``worse``, ``same`` (it is an expert itself), ``trained`` (the expert trained on
+            dev does it alone), ``untested`` (no test split) or ``unpaired`` (no outcomes item by item).
+        sentence: the result in words.
+        reasons: why, the most telling first.
+    """
+
+    kind: str
+    sentence: str
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A paired difference on one split, over all tasks: mean, 95% interval, p-value where one task has it, items."""
+
+    mean: float
+    low: float
+    high: float
+    p_value: float | None
+    items: int
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where the difference is significant (interval, and test if there is one), else 0."""
+        if self.p_value is not None and self.p_value >= LEVEL:
+            return 0
+        return int(self.low > 0) - int(self.high < 0)
+
+    def interval(self, signed: bool = False) -> str:
+        """The interval in words; of the size of a difference that has a sign, or with signs."""
+        if signed:
+            return f"95% interval {self.low:+.3f} to {self.high:+.3f}"
+        low, high = (self.low, self.high) if self.mean >= 0 else (-self.high, -self.low)
+        return f"95% interval {low:.3f} to {high:.3f}"
+
+
+def difference(paired: Json, split: str = "test") -> Difference | None:
+    """The mean over tasks of ``paired`` in ``result.json``; None where no task has that split.
+
+    Example:
+        >>> found = difference({"t": {"test": {"difference": 0.1, "interval": [0.02, 0.18], "p_value": 0.01, "n": 90}}})
+        >>> found.sign, found.interval()
+        (1, '95% interval 0.020 to 0.180')
+    """
+    found = [splits[split] for splits in paired.values() if split in splits]
+    if not found:
+        return None
+    items = sum(one["n"] for one in found)
+    if len(found) == 1:
+        (one,) = found
+        low, high = one["interval"]
+        return Difference(one["difference"], low, high, one["p_value"], items)
+    from pyswarmopt_llm.common.statistics import interval_over_tasks
+
+    means = [one["difference"] for one in found]
+    low, high = interval_over_tasks(means, [one["interval"] for one in found])
+    return Difference(sum(means) / len(means), low, high, None, items)
+
+
+def verdict(result: Json) -> Verdict:
+    """The verdict on a finished search, from its ``result.json``.
+
+    Example:
+        >>> paired = {"difference": 0.1, "interval": [0.02, 0.18], "p_value": 0.014, "n": 90}
+        >>> print(verdict({"best_dev": 0.8, "best_single_dev": 0.6, "best_test": 0.7, "best_single_test": 0.6,
+        ...     "best_single": "x", "coefficients": {"x": 0.5, "y": 0.5}, "paired": {"t": {"test": paired}}}).sentence)
+        Better than the best single expert, x, by 0.100 (95% interval 0.020 to 0.180) on 90 unseen items: 0.700
+        against 0.600.
+    """
+    kind, sentence = _outcome(result)
+    return Verdict(kind, sentence, tuple(_reasons(kind, result))[:2])
+
+
+def _outcome(result: Json) -> tuple[str, str]:
+    """Kind and sentence."""
+    single, ours, theirs = result["best_single"], result.get("best_test"), result.get("best_single_test")
+    alone, paired = _alone(result), difference(result.get("paired", {}))
+    if trained := _training_helped(result):
+        return "trained", trained
+    if alone is not None:
+        who = "the adapter trained on your examples" if alone == DEV_EXPERT else f"expert {alone}"
+        return "same", f"This is {who} itself: no mixture did better on dev."
+    expert = f"the best single expert, {single}"
+    if ours is None or theirs is None:
+        dev = f"{result['best_dev']:.3f} against {result['best_single_dev']:.3f} for {expert}"
+        return "untested", f"On dev {dev}; there is no test split, so nothing is known about unseen items."
+    if paired is None:
+        return "unpaired", (
+            f"On unseen items {ours:.3f} against {theirs:.3f} for {expert} ({ours - theirs:+.3f}); without outcomes "
+            "item by item the difference cannot be tested."
+        )
+    items, scores = counted(paired.items, "unseen item"), f"{ours:.3f} against {theirs:.3f}"
+    if paired.sign > 0:
+        return "better", f"Better than {expert}, by {paired.mean:.3f} ({paired.interval()}) on {items}: {scores}."
+    if paired.sign < 0:
+        lead = f"Worse than {expert}, by {-paired.mean:.3f} ({paired.interval()}) on {items}: {scores}"
+        return "worse", f"{lead}. Keep {single}."
+    seen = f"{scores}, {paired.mean:+.3f} ({paired.interval(signed=True)})"
+    return "level", f"No measurable difference from {expert}, on {items}: {seen}."
+
+
+def _alone(result: Json) -> str | None:
+    """The expert that the result is, if it is one: all its weight, and no item answered otherwise."""
+    if "graph" in result or result.get("coefficients_by_group") or result.get("weight_step", {}).get("taken"):
+        return None
+    ones = [name for name, weight in result["coefficients"].items() if abs(weight - 1) < _EXACT]
+    others = [weight for weight in result["coefficients"].values() if abs(weight) >= _EXACT]
+    outcomes = [one for splits in result.get("paired", {}).values() for one in splits.values()]
+    changed = any(one.get("gained") or one.get("lost") for one in outcomes)
+    if len(ones) != 1 or len(others) != 1 or (changed and ones[0] == result["best_single"]):
+        return None
+    return ones[0]
+
+
+def _training_helped(result: Json) -> str | None:
+    """The sentence where the expert trained on dev is better than those given, and the mixture no better than it."""
+    gained, more = _training(result)
+    if gained is None or more is None or gained.sign <= 0 or more.sign > 0:
+        return None
+    dev = difference(result["paired"], "dev")
+    examples = "examples" if dev is None else f"{dev.items} examples"
+    mixture = "is worse than that adapter alone" if more.sign < 0 else "adds nothing measurable to it"
+    return (
+        f"Training on your {examples} is what helped: the adapter trained on them scores "
+        f"{result['dev_expert_test']:.3f} on {counted(gained.items, 'unseen item')}, your best expert, "
+        f"{result['best_single']}, {result['best_single_test']:.3f}; the mixture {mixture}."
+    )
+
+
+def _training(result: Json) -> tuple[Difference | None, Difference | None]:
+    """On test: the expert trained on dev minus the best single one, and the mixture minus it."""
+    found = result.get("paired_dev_expert", {})
+    return difference(found.get("single", {})), difference(found.get("swarm", {}))
+
+
+def _reasons(kind: str, result: Json) -> Iterator[str]:
+    """Why it came out so, as far as the figures show it."""
+    experts, test = result.get("experts", {}), difference(result.get("paired", {}))
+    dev, differ = difference(result.get("paired", {}), "dev"), experts.get("differ")
+    gained, more = _training(result)
+    if kind == "better":
+        if more is not None and more.sign > 0:
+            yield f"It is better than training on your examples alone, too, by {more.mean:.3f} ({more.interval()})."
+        if differ is not None:
+            yield f"The experts know different things: they differ on {differ:.1%} of the dev items."
+        return
+    if kind == "trained" and gained is not None and more is not None:
+        yield f"Training gained {gained.mean:.3f} over {result['best_single']} ({gained.interval()})."
+        yield f"The mixture differs from the trained adapter by {more.mean:+.3f} ({more.interval(signed=True)})."
+        return
+    if dev is not None and test is not None and dev.low > max(test.mean, 0.0):
+        yield (
+            f"The gain on dev, {dev.mean:+.3f}, does not hold on test: it is the best of "
+            f"{counted(result['evaluations'], 'evaluation')} on {counted(dev.items, 'item')}."
+        )
+    if differ is not None and differ <= ALIKE:
+        yield f"The experts are alike: they differ on {differ:.1%} of the dev items, so there is little to combine."
+    if (made := _made_for_it(result)) is not None:
+        yield made
+    if kind == "level" and (needed := _needed(result, dev)) is not None:
+        yield needed
+
+
+def _made_for_it(result: Json) -> str | None:
+    """Where one expert is far ahead of all others."""
+    experts = result.get("experts", {})
+    ahead = experts.get("ahead")
+    if ahead is None or ahead["interval"][0] <= 0 or ahead["p_value"] >= LEVEL:
+        return None
+    single, second = result["best_single"], experts["second"]
+    scores = f"{experts['dev'][single]:.3f} on dev, the next, {second}, {experts['dev'][second]:.3f}"
+    return f"One expert is made for this task: {single} has {scores}."
+
+
+def _needed(result: Json, dev: Difference | None) -> str | None:
+    """How many items would tell a difference of this size, where that is a number to think of collecting."""
+    tests = [splits["test"] for splits in result["paired"].values() if "test" in splits]
+    if len(tests) != 1 or tests[0]["difference"] <= 0 or tests[0].get("items_needed") is None:
+        return None
+    seen, needed = tests[0]["n"], tests[0]["items_needed"]
+    if not seen < needed <= MOST_NEEDED * seen:
+        return None
+    few = (
+        f"{seen} test items are" if dev is None or dev.items >= needed else f"{dev.items} dev and {seen} test items are"
+    )
+    return f"{few} too few for a difference of {tests[0]['difference']:.3f}: about {needed} show it with 80% power."
+
+
+def compared(result: Json) -> str:
+    """The verdict on a comparison: which method is first, and whether it is better than the best single expert.
+
+    Its p-value is multiplied by the number of methods (Bonferroni), as the first is the best of them on these items.
+
+    Args:
+        result: ``compare.json``.
+
+    Example:
+        >>> rows = {"ties": {"test": 0.7, "dev": 0.8, "against_single": {"method": "best-single", "p": 0.001,
+        ...     "difference": 0.1}}, "best-single": {"test": 0.6, "dev": 0.7}}
+        >>> compared({"methods": rows})
+        'ties is first, and better than the best single expert: 0.700 against 0.600 (p = 0.001, corrected for 1 rival).'
+    """
+    methods = result["methods"]
+    split = "test" if all(row["test"] is not None for row in methods.values()) else "dev"
+    if not methods or SINGLE not in methods:
+        return "No verdict: the comparison has no row for the best single expert."
+    first = max(methods, key=lambda name: methods[name][split])
+    if first == SINGLE:
+        return f"No method scores higher than the best single expert: {methods[SINGLE][split]:.3f} on {split}."
+    scores = f"{methods[first][split]:.3f} against {methods[SINGLE][split]:.3f}"
+    if "tasks" in result:
+        return _over_tasks(result, first, scores)
+    rivals = len(methods) - 1
+    p_value = min(1.0, methods[first]["against_single"]["p"] * rivals)
+    p = f"p {'< 0.001' if p_value < 0.001 else f'= {p_value:.3f}'}, corrected for {counted(rivals, 'rival')}"
+    if p_value < LEVEL and split == "test":
+        return f"{first} is first, and better than the best single expert: {scores} ({p})."
+    unseen = "" if split == "test" else "; there is no test split"
+    return f"{first} is first, but not measurably better than the best single expert: {scores} ({p}){unseen}."
+
+
+def _over_tasks(result: Json, first: str, scores: str) -> str:
+    row, tasks = result["methods"][first], len(result["tasks"])
+    gain = "" if row.get("gain") is None else f" ({row['gain']:+.1%} in the mean)"
+    return (
+        f"{first} is first on average over {counted(tasks, 'task')}: {scores} for the best single expert{gain}; it is "
+        f"first on {row['wins']} of them."
+    )
+
+
+__all__ = ["SINGLE", "Difference", "Verdict", "compared", "difference", "verdict"]

@@ -1,0 +1,212 @@
+"""The verdict: what it claims is what the paired outcomes support, and what to do next can be done."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import pytest
+
+from pyswarmopt_llm.cli import COMMANDS
+from pyswarmopt_llm.reporting.commands import next_steps
+from pyswarmopt_llm.reporting.verdict import compared, difference, verdict
+
+CONFIG = {"base": "org/base", "experts": ["e/x", "e/y"], "tasks": ["t.json"], "out": "runs/a b"}
+
+
+def paired(mean: float, half: float, p: float, n: int = 200, **more: Any) -> dict[str, Any]:
+    return {"difference": mean, "interval": [mean - half, mean + half], "p_value": p, "n": n, **more}
+
+
+def result(test: dict[str, Any] | None = None, dev: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    splits = {split: one for split, one in (("dev", dev), ("test", test)) if one}
+    scores = {"best_dev": 0.7, "best_test": 0.62, "best_single_dev": 0.6, "best_single_test": 0.6, "best_single": "x"}
+    about = {"evaluations": 30, "coefficients": {"x": 0.63, "y": -0.61}, "paired": {"t": splits} if splits else {}}
+    return {**scores, **about, **more}
+
+
+@pytest.mark.parametrize(
+    ("test", "kind", "sentence"),
+    [
+        (
+            paired(0.1, 0.08, 0.01),
+            "better",
+            "Better than the best single expert, x, by 0.100 (95% interval 0.020 to 0.180) on 200 unseen items: "
+            "0.620 against 0.600.",
+        ),
+        (
+            paired(-0.15, 0.05, 0.01),
+            "worse",
+            "Worse than the best single expert, x, by 0.150 (95% interval 0.100 to 0.200) on 200 unseen items: "
+            "0.620 against 0.600. Keep x.",
+        ),
+        (
+            paired(0.02, 0.1, 0.6, 1),
+            "level",
+            "No measurable difference from the best single expert, x, on 1 unseen item: 0.620 against 0.600, +0.020 "
+            "(95% interval -0.080 to +0.120).",
+        ),
+    ],
+)
+def test_the_sentence_claims_what_the_paired_outcomes_support(test: dict[str, Any], kind: str, sentence: str) -> None:
+    found = verdict(result(test))
+    assert (found.kind, found.sentence) == (kind, sentence)
+
+
+def test_an_interval_without_a_significant_test_is_no_gain() -> None:
+    """Four items of ten gained and none lost: the bootstrap interval lies above 0, the exact test has p = 1/8."""
+    assert verdict(result(paired(0.4, 0.3, 0.125, 10))).kind == "level"
+
+
+def test_several_tasks_are_judged_by_the_mean_of_their_differences() -> None:
+    # Means .1 and .04, half widths .06 and .08: the mean .07 with half width sqrt(.06^2 + .08^2) / 2 = .05.
+    found = difference({"a": {"test": paired(0.1, 0.06, 0.5, 100)}, "b": {"test": paired(0.04, 0.08, 0.5, 50)}})
+    assert found is not None and found.sign == 1 and found.items == 150
+    assert (found.mean, found.low, found.high) == pytest.approx((0.07, 0.02, 0.12))
+
+
+def test_an_expert_itself_is_called_so() -> None:
+    same = paired(0.0, 0.0, 1.0, gained=0, lost=0)
+    found = verdict(result(same, coefficients={"x": 1.0, "y": 0.0}))
+    assert found.kind == "same" and found.sentence.startswith("This is expert x itself")
+    # Weights of a part of the layers only, or a graph, are not all that a candidate is.
+    for more in ({"coefficients_by_group": {"block 0": {"x": 1.0}}}, {"graph": "x -> y"}):
+        assert verdict(result(same, coefficients={"x": 1.0, "y": 0.0}, **more)).kind == "level"
+
+
+def test_without_test_items_nothing_is_claimed_about_them() -> None:
+    found = verdict(result(best_test=None, best_single_test=None))
+    assert found.kind == "untested" and "there is no test split" in found.sentence and "unseen" in found.sentence
+    assert verdict(result()).kind == "unpaired"
+
+
+TRAINED = {
+    **{"best_single_test": 0.4, "dev_expert_test": 0.6},
+    "coefficients": {"x": 0.2, "y": 0.0, "trained-on-dev": 0.9},
+}
+
+
+@pytest.mark.parametrize(
+    ("more", "gained", "kind", "words"),
+    [
+        (paired(0.01, 0.05, 0.7), paired(0.2, 0.1, 0.001), "trained", "the mixture adds nothing measurable to it."),
+        (paired(-0.1, 0.05, 0.01), paired(0.2, 0.1, 0.001), "trained", "the mixture is worse than that adapter alone."),
+        (paired(0.1, 0.05, 0.01), paired(0.2, 0.1, 0.001), "better", "the best single expert, x, by 0.300"),
+        (paired(0.01, 0.05, 0.7), paired(0.05, 0.1, 0.3), "better", "the best single expert, x, by 0.300"),
+    ],
+)
+def test_where_training_on_the_examples_did_it_that_is_said(
+    more: dict[str, Any], gained: dict[str, Any], kind: str, words: str
+) -> None:
+    swarm, dev = paired(0.3, 0.1, 0.001), paired(0.0, 0.1, 0.9, 80)
+    against = {"single": {"t": {"test": gained}}, "swarm": {"t": {"test": more}}}
+    found = verdict(result(swarm, dev, **TRAINED, paired_dev_expert=against))
+    assert found.kind == kind and words in found.sentence
+    if kind == "trained":
+        assert found.sentence.startswith("Training on your 80 examples is what helped:")
+        assert "scores 0.600 on 200 unseen items, your best expert, x, 0.400" in found.sentence
+        assert found.reasons[0] == "Training gained 0.200 over x (95% interval 0.100 to 0.300)."
+    alone = "It is better than training on your examples alone, too, by 0.100 (95% interval 0.050 to 0.150)."
+    assert (alone in found.reasons) == (more["difference"] == 0.1)
+
+
+EXPERTS = {"dev": {"x": 0.6, "y": 0.4}, "second": "y", "differ": 0.3, "ahead": paired(0.2, 0.3, 0.2)}
+
+
+@pytest.mark.parametrize(
+    ("test", "dev", "experts", "words"),
+    [
+        (paired(0.01, 0.05, 0.7), paired(0.1, 0.04, 0.01), {}, "The gain on dev, +0.100, does not hold on test"),
+        (
+            paired(0.01, 0.05, 0.7),
+            None,
+            {"differ": 0.04},
+            "The experts are alike: they differ on 4.0% of the dev items",
+        ),
+        (
+            paired(-0.1, 0.05, 0.01),
+            None,
+            {"ahead": paired(0.2, 0.1, 0.001)},
+            "One expert is made for this task: x has 0.600 on dev, the next, y, 0.400.",
+        ),
+        (
+            paired(0.02, 0.05, 0.7, items_needed=900),
+            paired(0.02, 0.05, 0.7),
+            {},
+            "200 dev and 200 test items are too few for a difference of 0.020: about 900 show it with 80% power.",
+        ),
+    ],
+)
+def test_the_reason_is_what_the_figures_show(
+    test: dict[str, Any], dev: dict[str, Any] | None, experts: dict[str, Any], words: str
+) -> None:
+    (reason,) = verdict(result(test, dev, experts={**EXPERTS, **experts})).reasons
+    assert words in reason
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        paired(0.001, 0.05, 0.9, items_needed=90_000),  # not a number of items that anybody collects
+        paired(-0.02, 0.05, 0.7, items_needed=900),  # more items would show a loss
+        paired(0.1, 0.05, 0.01, items_needed=120),  # it is shown already
+    ],
+)
+def test_power_is_spoken_of_only_where_it_means_something(test: dict[str, Any]) -> None:
+    assert not any("too few" in reason for reason in verdict(result(test, experts=EXPERTS)).reasons)
+
+
+WITH_TRAINED = {
+    **TRAINED,
+    "paired_dev_expert": {
+        "single": {"t": {"test": paired(0.2, 0.1, 0.001)}},
+        "swarm": {"t": {"test": paired(0.01, 0.05, 0.7)}},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("test", "more", "config", "words"),
+    [
+        (paired(0.1, 0.08, 0.01), {}, {}, ["hf upload YOUR-NAME/YOUR-MODEL 'runs/a b/best'"]),
+        (paired(0.1, 0.08, 0.01), {}, {"test": 50}, ["eval --base org/base --adapter 'runs/a b/best'", "hf upload"]),
+        (paired(0.0, 0.08, 1.0), {}, {}, ["--seed 1", "--out 'runs/a b-seed1'"]),
+        (paired(0.0, 0.08, 1.0), {}, {"dev": 40}, ["--dev 80", "--out 'runs/a b-more'"]),
+        (paired(-0.1, 0.05, 0.01), {}, {}, ["--adapter e/x --task t.json", "--seed 1"]),
+        (paired(0.1, 0.05, 0.01), WITH_TRAINED, {}, ["--adapter 'runs/a b/dev-expert/whole'"]),
+    ],
+)
+def test_the_next_steps_are_commands_with_the_paths_of_the_run(
+    test: dict[str, Any], more: dict[str, Any], config: dict[str, Any], words: list[str]
+) -> None:
+    outcome = result(test, **more)
+    steps = list(next_steps(verdict(outcome).kind, outcome, {**CONFIG, **config}))
+    assert 2 <= len(steps) <= 3
+    everything = "\n".join(command for _, command in steps)
+    assert "'runs/a b/report.html'" in everything and all(word in everything for word in words), everything
+    for _, line in steps:
+        program, command, *_ = shlex.split(line)
+        assert program in ("open", "hf") or command in COMMANDS
+
+
+def row(test: float | None, p: float | None = None, dev: float = 0.5) -> dict[str, Any]:
+    against = {} if p is None else {"against_single": {"method": "best-single", "difference": 0.1, "p": p}}
+    return {"dev": dev, "test": test, **against}
+
+
+@pytest.mark.parametrize(
+    ("methods", "words"),
+    [
+        (
+            {"ties": row(0.7, 0.004), "dare": row(0.5, 0.9), "best-single": row(0.6)},
+            "better than the best single expert: ",
+        ),
+        # .03 of a single test, of the best of two: .06.
+        ({"ties": row(0.7, 0.03), "dare": row(0.5, 0.9), "best-single": row(0.6)}, "but not measurably better"),
+        ({"ties": row(0.5, 0.03), "best-single": row(0.6)}, "No method scores higher than the best single expert"),
+        ({"ties": row(None, 0.001, 0.9), "best-single": row(None)}, "there is no test split"),
+        ({"ties": row(0.7)}, "No verdict"),
+    ],
+)
+def test_the_verdict_on_a_comparison_corrects_for_the_number_of_methods(methods: dict[str, Any], words: str) -> None:
+    assert words in compared({"methods": methods})
