@@ -61,7 +61,7 @@ def bare_passes(engine: TransformersEngine, asked: Accuracy) -> Callable[[], Non
     plan = engine._plan(tuple(asked._pairs))
     prefix = torch.tensor([plan.prefix], device=engine.model.device)
     inputs = []
-    cache = engine._prefix(plan)
+    cache = engine.prefix(plan)
     for batch in plan.batches:
         ids, positions = batch.input_ids.to(prefix.device), batch.position_ids.to(prefix.device)
         inputs.append((batch.heads, ids, positions, engine._mask(batch, len(plan.prefix))))

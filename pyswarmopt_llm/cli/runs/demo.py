@@ -18,7 +18,7 @@ from pyswarmopt_llm.common.options import OUTPUT, Option
 BASE = "embedded:smollm2-135m"
 TASK = "builtin:requests"
 # The budget of a demonstration: under five minutes on two slow cores.
-PARTICLES, MAX_ITER, DEV, TEST = 12, 10, 96, 240
+PARTICLES, MAX_ITER, DEV, TEST = 12, 6, 96, 240
 
 
 def demo_experts(root: Path) -> tuple[str, ...]:
@@ -57,6 +57,7 @@ def command(
         max_iter=MAX_ITER,
         dev=DEV,
         test=TEST,
+        scoring="likelihood",
         seed=seed,
     )
     from pyswarmopt_llm.jobs.demo import demo

@@ -173,17 +173,16 @@ def shared_prefix(contexts: Sequence[tuple[int, ...]]) -> int:
     return min(n, min(len(c) for c in contexts) - 1)
 
 
-def build_plan(pairs: Sequence[TokenPair], batch_tokens: int, pad: int, share_prefix: bool = True) -> Plan:
+def build_plan(pairs: Sequence[TokenPair], batch_tokens: int, pad: int) -> Plan:
     """Batches for `pairs`, at most `batch_tokens` padded tokens each (a longer row is a batch of its own).
 
     Batches are smaller if the prefix is long compared with the rows: see `_KEYS_PER_TOKEN`. A pair with an empty
-    continuation requests the distribution after its context: its one target has token 0. Without `share_prefix` every
-    row holds its whole context.
+    continuation requests the distribution after its context: its one target has token 0.
     """
     groups: dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]] = {}
     for index, (context, continuation) in enumerate(pairs):
         groups.setdefault(context, []).append((index, continuation))
-    n_prefix = shared_prefix(list(groups)) if share_prefix else 0
+    n_prefix = shared_prefix(list(groups))
     prefix = next(iter(groups))[:n_prefix] if groups else ()
     rows = [build_row(context[n_prefix:], members) for context, members in groups.items()]
     rows.sort(key=lambda row: len(row.tokens), reverse=True)

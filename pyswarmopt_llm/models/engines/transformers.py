@@ -151,7 +151,7 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
     ) -> Iterator[tuple[tuple[int, ...], list[float]]]:
         """`loglikelihood_by_batch` with the weights as they are."""
         plan = self._likelihood_plan(pairs)
-        prefix = cache(lambda: self._prefix(plan))
+        prefix = cache(lambda: self.prefix(plan))
         for batch in plan.batches:
             indices = tuple(batch.pairs.tolist())
             if only is None or not set(only).isdisjoint(indices):
@@ -279,7 +279,7 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
     def _forward_all(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[Batch, Tensor]]:
         """All batches of these pairs, each with the logits at its heads."""
         plan = self._plan(tuple(pairs))
-        prefix = cache(lambda: self._prefix(plan))
+        prefix = cache(lambda: self.prefix(plan))
         for batch in plan.batches:
             yield from self._forward(batch, plan, prefix)
 
@@ -333,9 +333,8 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    @torch.inference_mode()
-    def _prefix(self, plan: Plan) -> PrefixCache | None:
-        """Keys and values of the common prefix of all contexts."""
+    def prefix(self, plan: Plan) -> PrefixCache | None:
+        """Keys and values of the common prefix of all contexts, with their graph where gradients are enabled."""
         if not plan.prefix:
             return None
         # Without the config, the cache keeps the whole prefix in layers with a sliding window, too.

@@ -1,7 +1,7 @@
 """Log-likelihoods with gradients: the engine's resident model, frozen, plus changes that are being trained.
 
-A change is a function of a linear layer's input that is added to its output. The rows are those of the engine (see
-`batching`), but the prefix that all contexts share is part of every row, so that its gradient is exact.
+A change is a function of a linear layer's input that is added to its output. Batches are the engine's (see `batching`);
+the prefix that all contexts share is computed once per batch, and gradients flow through its keys and values.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ class Gradients:
         """
         plan = self._plan(pairs)
         for batch in plan.batches:
-            values = target_logprobs(batch, self._engine.logits(batch, 0, None))
+            # Anew for each batch: its values are differentiated, which frees the graph of the prefix, too.
+            prefix = self._engine.prefix(plan)
+            values = target_logprobs(batch, self._engine.logits(batch, len(plan.prefix), prefix))
             self._engine.tokens_fed += batch.n_tokens
             totals = torch.zeros(plan.n_pairs, dtype=torch.float64).index_add(0, batch.target_pair, values)
             yield tuple(batch.pairs.tolist()), totals[batch.pairs]
@@ -81,7 +83,7 @@ class Gradients:
     def _plan(self, pairs: Sequence[tuple[str, str]]) -> Plan:
         engine = self._engine
         encoded = [engine.encode_continuation(*pair) for pair in pairs]
-        return build_plan(encoded, engine.batch_tokens, engine.pad(), share_prefix=False)
+        return build_plan(encoded, engine.batch_tokens, engine.pad())
 
 
 def _add(addition: Addition, module: object, inputs: tuple[Any, ...], output: Tensor) -> Tensor:

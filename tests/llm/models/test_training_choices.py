@@ -74,7 +74,7 @@ def test_the_same_seed_trains_the_same_weights_and_another_does_not(engine: Tran
 def test_stopping_early_leaves_what_the_longer_run_had_then(engine: TransformersEngine) -> None:
     seen: list[torch.Tensor] = []
     lora = Lora(MODULES, rank=2, scale=2.0, seed=1)
-    after = lambda _: seen.append(torch.cat([t.detach().flatten().clone() for t in lora.tensors]))  # noqa: E731
+    after = lambda *_: seen.append(torch.cat([t.detach().flatten().clone() for t in lora.tensors]))  # noqa: E731
     fit(Gradients(engine), ITEMS, lora.additions(), [Trained(lora.tensors, 1e-3)], 3, seed=0, after_epoch=after)
     lora = Lora(MODULES, rank=2, scale=2.0, seed=1)
     fit(Gradients(engine), ITEMS, lora.additions(), [Trained(lora.tensors, 1e-3)], 3, seed=0, last=2)
