@@ -140,9 +140,9 @@ def _alone(result: Json) -> str | None:
 
 
 def _training_helped(result: Json) -> str | None:
-    """The sentence where the expert trained on dev is better than those given, and the mixture no better than it."""
+    """The sentence where the expert trained on dev is better than those given, and the mixture not ahead of it."""
     gained, more = _training(result)
-    if gained is None or more is None or gained.sign <= 0 or more.sign > 0:
+    if gained is None or more is None or gained.sign <= 0 or more.mean > 0:
         return None
     dev = difference(result["paired"], "dev")
     examples = "examples" if dev is None else f"{dev.items} examples"
@@ -168,6 +168,9 @@ def _reasons(kind: str, result: Json) -> Iterator[str]:
     if kind == "better":
         if more is not None and more.sign > 0:
             yield f"It is better than training on your examples alone, too, by {more.mean:.3f} ({more.interval()})."
+        elif more is not None:
+            alone, ahead = f"{result['dev_expert_test']:.3f}", f"{more.mean:+.3f} ({more.interval(signed=True)})"
+            yield f"Training on your examples alone scores {alone}: the mixture's {ahead} may be chance."
         if differ is not None:
             yield f"The experts know different things: they differ on {differ:.1%} of the dev items."
         return

@@ -37,7 +37,7 @@ def free_directory(parent: Path, name: str) -> Path:
 
 def command(
     out: Annotated[Path | None, Option("Run directory to create (runs/demo).", "RUN", OUTPUT)] = None,
-    seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0,
+    seed: Annotated[int, Option("Random seed, of the questions too.", "S", least=0)] = 0,
     track: Track = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -51,7 +51,7 @@ def command(
     config = SearchConfig(
         base=BASE,
         experts=demo_experts(Path(pyswarmopt_llm.__file__).resolve().parent.parent),
-        tasks=(TASK,),
+        tasks=(f"{TASK}:{seed}",),
         out=str(run),
         particles=PARTICLES,
         max_iter=MAX_ITER,

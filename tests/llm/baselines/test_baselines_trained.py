@@ -132,7 +132,7 @@ def test_the_rate_and_the_epoch_with_the_best_held_out_probability_are_used(monk
         for epoch in range(1, epochs + 1):
             now.update(rate=trained[0].lr, epoch=epoch)
             if after_epoch:
-                after_epoch(epoch)
+                after_epoch(epoch, 0.0)
 
     now: dict[str, Any] = {}
     monkeypatch.setattr(on_dev, "fit", fit)

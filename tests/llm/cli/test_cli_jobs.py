@@ -155,7 +155,7 @@ def test_demo_searches_over_the_experts_of_the_checkout(tmp_path: Path, monkeypa
     assert run("demo", "--out", str(tmp_path / "run"), "--seed", "3") == 0
     (config,) = configs
     assert [Path(expert).name for expert in config.experts] == ["a", "b"]
-    assert (config.base, config.tasks, config.seed) == ("embedded:smollm2-135m", ("builtin:requests",), 3)
+    assert (config.base, config.tasks, config.seed) == ("embedded:smollm2-135m", ("builtin:requests:3",), 3)
     assert config.out == str(tmp_path / "run")
 
 

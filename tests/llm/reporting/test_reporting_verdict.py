@@ -89,7 +89,8 @@ TRAINED = {
 @pytest.mark.parametrize(
     ("more", "gained", "kind", "words"),
     [
-        (paired(0.01, 0.05, 0.7), paired(0.2, 0.1, 0.001), "trained", "the mixture adds nothing measurable to it."),
+        (paired(-0.01, 0.05, 0.7), paired(0.2, 0.1, 0.001), "trained", "the mixture adds nothing measurable to it."),
+        (paired(0.02, 0.05, 0.7), paired(0.2, 0.1, 0.001), "better", "the best single expert, x, by 0.300"),
         (paired(-0.1, 0.05, 0.01), paired(0.2, 0.1, 0.001), "trained", "the mixture is worse than that adapter alone."),
         (paired(0.1, 0.05, 0.01), paired(0.2, 0.1, 0.001), "better", "the best single expert, x, by 0.300"),
         (paired(0.01, 0.05, 0.7), paired(0.05, 0.1, 0.3), "better", "the best single expert, x, by 0.300"),
@@ -108,6 +109,9 @@ def test_where_training_on_the_examples_did_it_that_is_said(
         assert found.reasons[0] == "Training gained 0.200 over x (95% interval 0.100 to 0.300)."
     alone = "It is better than training on your examples alone, too, by 0.100 (95% interval 0.050 to 0.150)."
     assert (alone in found.reasons) == (more["difference"] == 0.1)
+    lead = "the mixture's +0.020 (95% interval -0.030 to +0.070) may be chance."
+    chance = f"Training on your examples alone scores 0.600: {lead}"
+    assert (chance in found.reasons) == (more["difference"] == 0.02)
 
 
 EXPERTS = {"dev": {"x": 0.6, "y": 0.4}, "second": "y", "differ": 0.3, "ahead": paired(0.2, 0.3, 0.2)}
