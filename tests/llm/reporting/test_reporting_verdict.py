@@ -164,7 +164,7 @@ WITH_TRAINED = {
     **TRAINED,
     "paired_dev_expert": {
         "single": {"t": {"test": paired(0.2, 0.1, 0.001)}},
-        "swarm": {"t": {"test": paired(0.01, 0.05, 0.7)}},
+        "swarm": {"t": {"test": paired(-0.01, 0.05, 0.7)}},
     },
 }
 
