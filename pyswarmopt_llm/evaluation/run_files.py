@@ -163,6 +163,8 @@ def _check_result(file: Path, result: object) -> None:
     _check(file, {**dict.fromkeys(_ALWAYS), **result}, _RESULT)
     for place, shape in _PARTS.items():
         for part in _at(result, place.split("/")):
+            if not isinstance(part, dict):
+                raise UserError(f"{file}: {place} is missing or of a wrong type; restore the file")
             _check(file, {**dict.fromkeys(shape), **part}, shape, f"{place} ")
     _check(file, result["stop"], _LIMITS, "stop ")
     if result["best_single"] not in result["coefficients"]:

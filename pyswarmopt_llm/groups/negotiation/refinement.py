@@ -57,7 +57,8 @@ def pass_on(
     """The arguments that a member reads; blank ones are ignored.
 
     Args:
-        own, others: ballot and wording of the member and of the others.
+        own: ballot and wording of the member.
+        others: the same of the others.
         passed: ``supported``: one argument per answer, by support; ``different``: only arguments for other answers, the
             least similar wording first (Jaccard distance). Ties go to the first-listed.
         budget: maximum tokens in total; an argument that does not fit is dropped, never cut.

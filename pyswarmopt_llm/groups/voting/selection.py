@@ -83,7 +83,8 @@ def run_cascade(
     """The final belief in each item's options, and the number of members used for each item.
 
     Args:
-        n, items: number of members and of items.
+        n: number of members.
+        items: number of items.
         threshold: belief at which to stop; 1 uses all members.
         probabilities: (place in the order, undecided items) -> each item's probabilities of its options.
 

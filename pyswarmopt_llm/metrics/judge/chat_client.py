@@ -103,7 +103,8 @@ class ChatClient:
         endpoint: the endpoint.
         cache: JSONL file of responses by the exact request; None: in memory.
         max_tokens: default of a response.
-        sleep, clock: in seconds, for tests.
+        sleep: in seconds, for tests.
+        clock: the same.
 
     Attributes:
         usage: number of responses, cached ones included, and their prompt and completion tokens.

@@ -330,7 +330,7 @@ def test_wrong_calls_say_what_is_wrong():
     x = swarm.ask()
     swarm.tell(x, [1.0, 2.0, 3.0])
     ticket = swarm.ask_one()
-    with pytest.raises(ValueError, match="go on with ask_one"):
+    with pytest.raises(ValueError, match="continue with ask_one"):
         swarm.ask()
     with pytest.raises(ValueError, match="tell the tickets"):
         swarm.tell(x, [1.0, 2.0, 3.0])

@@ -56,6 +56,13 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     return put
 
 
+@pytest.fixture(autouse=True)
+def run_of_a_stub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The searches here write no run.json, in which the configuration is."""
+    config = {"base": "B", "experts": ["dates", "graph"], "tasks": ["t"], "space": "delta"}
+    monkeypatch.setattr("pyswarmopt_llm.cli.runs.running.read_about", lambda run: {"config": config})
+
+
 def note(text: str) -> types.SimpleNamespace:
     return types.SimpleNamespace(kind="note", data={"text": text})
 
@@ -77,7 +84,7 @@ def test_search_shows_progress_on_stderr_and_the_result_on_stdout(
     assert captured.err == "letters are at chance [on dev]\n"
     assert "0.620 [0.550, 0.690]" in captured.out
     # 0.62 - 0.65: a swarm that lost on test is reported as such.
-    assert "best single expert, dates, 0.650 (-0.030)" in captured.out
+    assert "0.620 against 0.650 for the best single expert, dates (-0.030)" in captured.out
     assert "runs/a/best" in captured.out
 
 

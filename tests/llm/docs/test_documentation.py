@@ -53,7 +53,7 @@ def stage(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.Te
     loud = louder(tiny_experts, folder / "loud")
     for expert, name in zip(loud, ("intent", "math", "science"), strict=True):
         shutil.copytree(expert, folder / "adapters" / name)
-    for name in ("dates", "graph", "kinship"):  # the demo's experts, by name
+    for name in ("bank", "library", "travel"):  # the demo's experts, by name
         copy = shutil.copytree(loud[0], folder / "examples" / "experts" / name)
         config = json.loads((copy / "adapter_config.json").read_text())
         (copy / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": SMOLLM2}))

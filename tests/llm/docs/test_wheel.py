@@ -69,7 +69,7 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_is_small_and_holds_what_it_should(wheel: Path) -> None:
-    assert wheel.stat().st_size < 900_000  # source and nothing else
+    assert wheel.stat().st_size < 950_000  # source and the texts of builtin:requests
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     tops = {name.split("/")[0] for name in names}

@@ -237,6 +237,7 @@ ALLOWED = {
     ("pyswarmopt/__init__.py", "import_module"): "a module of this package, by a name in its list",
     ("pyswarmopt/cli/start.py", "import_module"): "the two commands, by constants",
     ("pyswarmopt/interop/__init__.py", "import_module"): "a module of this package, by name",
+    ("pyswarmopt_llm/common/extras.py", "import_module"): "a package of an extra, by a name in its table",
     ("pyswarmopt_llm/metrics/registry.py", "import_module"): "a module of this package, by name",
     ("pyswarmopt_llm/spaces/__init__.py", "import_module"): "a module of this package, by name",
     ("pyswarmopt_llm/__init__.py", "import_module"): "a module of this package, by a name in its list",

@@ -379,6 +379,6 @@ def test_a_raised_population_is_said() -> None:
     config = {"base": "B", "budget_items": 100, "seeds": 1, "particles": 2}
     result = {"experts": 3, "task": "t", "metric": "accuracy", "config": config, "left_out": {}, "methods": {}}
     lines = summary_lines(result)
-    assert "3 experts of B" in lines[0] and "1 seed for" in lines[0]
+    assert "3 experts of B" in lines[1] and "1 seed for" in lines[1]
     assert "Searches start from all experts: 3 particles instead of 2." in lines
     assert not any("instead of" in line for line in summary_lines({**result, "config": {**config, "particles": None}}))
