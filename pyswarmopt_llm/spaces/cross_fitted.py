@@ -1,8 +1,8 @@
 """Weight changes of the experts and of one more, which was trained on the dev items themselves.
 
-That one was trained on all of dev, and two more like it on one half each. On dev, each half's items are scored with the
-one that has not seen them in its place, so that a search can tell what the new expert is worth on unseen items
-(cross-fitting; Wolpert 1992 for the weights of the sum).
+That one was trained on all of dev, and for each fold of dev another one without it. On dev, a fold's items are scored
+with the one that has not seen them in its place, so that a search can tell what the new expert is worth on unseen
+items (cross-fitting; Wolpert 1992 for the weights of the sum).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pyswarmopt_llm.common.interfaces import Engine, HeldOut, Patch
 from pyswarmopt_llm.models.adapters.adapter import AdapterFile, AdapterInfo, Expert, read_adapter
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.choices import Choices
-from pyswarmopt_llm.models.training.halves import halves, train_halves
+from pyswarmopt_llm.models.training.folds import folds, train_folds
 from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 from pyswarmopt_llm.spaces.one_base import AdapterSpace
@@ -43,28 +43,27 @@ class CrossFittedSpace(AdapterSpace, CoefficientSpace):
         super().__init__([*(expert.info.name for expert in experts), DEV_EXPERT], sorted(modules), granularity)
         self.experts, self._granularity = list(experts), granularity
 
-    def complete(self, trained: Sequence[Expert], contexts: tuple[frozenset[str], frozenset[str]]) -> None:
+    def complete(self, trained: Sequence[Expert], contexts: Sequence[frozenset[str]]) -> None:
         """Put in the new expert, without which there are no candidates.
 
         Args:
-            trained: on the first half of dev, on the second, and on all of it; on modules of the experts.
-            contexts: prompts of the items of either half.
+            trained: without each fold, and on all of dev; on modules of the experts.
+            contexts: prompts of each fold's items.
         """
         self._inner, self._contexts = DeltaSpace([*self.experts, *trained], self._granularity), contexts
         self._infos = [expert.info for expert in (*self.experts, trained[-1])]
 
     def realise(self, position: Tensor) -> Patch:
         """The mixed change; with other changes for the dev items."""
-        first, second, whole = (self._with(position, which) for which in range(3))
-        unseen = (HeldOut(contexts, patch) for contexts, patch in zip(self._contexts, (second, first), strict=True))
+        *without, whole = (self._with(position, which) for which in range(len(self._contexts) + 1))
+        unseen = (HeldOut(contexts, patch) for contexts, patch in zip(self._contexts, without, strict=True))
         return Patch(low_rank=whole.low_rank, held_out=tuple(unseen))
 
     def _with(self, position: Tensor, which: int) -> Patch:
-        """The mixed change with one of the three that were trained on dev."""
-        rows = self.by_group(position)
-        n = len(self.experts)
-        within = torch.cat([rows[:, :n], rows[:, n:].expand(-1, 3)], dim=1).flatten()
-        return self._inner.realise(within, [n + other for other in range(3) if other != which])
+        """The mixed change with one of those that were trained on dev."""
+        rows, n, trained = self.by_group(position), len(self.experts), len(self._contexts) + 1
+        within = torch.cat([rows[:, :n], rows[:, n:].expand(-1, trained)], dim=1).flatten()
+        return self._inner.realise(within, [n + other for other in range(trained) if other != which])
 
 
 def train_on_dev(
@@ -81,27 +80,28 @@ def train_on_dev(
         space: to be completed; the new expert has the rank, scale and modules of its first.
         engine: runs the base.
         choices: the dev items.
-        folder: where the three adapters are or will be.
+        folder: where the adapters are or will be: ``whole``, and ``without-K`` for each fold.
         base_name: for their files.
         seed: of the training.
     """
-    places = [folder / name for name in ("first", "second", "whole")]
+    found = folds(choices, seed)
+    places = [*(folder / f"without-{k + 1}" for k in range(len(found))), folder / "whole"]
     if not all((place / "adapter_config.json").is_file() for place in places):
         _train(space.experts[0].info, engine, choices, places, base_name, seed)
     trained = [AdapterFile(read_adapter(place, f"dev-{place.name}")) for place in places]
-    space.complete(trained, halves(choices, seed))
+    space.complete(trained, found)
 
 
 def _train(
     pattern: AdapterInfo, engine: Engine, choices: Sequence[Choices], places: Sequence[Path], base_name: str, seed: int
 ) -> None:
     engine.load(Patch())
-    trained = train_halves(engine, choices, pattern, seed)
-    for place, half in zip(places, trained, strict=True):
+    trained = train_folds(engine, choices, pattern, seed)
+    for place, share in zip(places, trained, strict=True):
         if not (place / "adapter_config.json").is_file():  # a process may have been stopped between two of them
             write_adapter(
                 place,
-                {name.removesuffix(".weight"): (change.b, change.a) for name, change in half.changes.items()},
+                {name.removesuffix(".weight"): (change.b, change.a) for name, change in share.changes.items()},
                 base_model_name=base_name,
                 target_modules=pattern.target_modules,
             )

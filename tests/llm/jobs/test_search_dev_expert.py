@@ -17,7 +17,7 @@ from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
-from pyswarmopt_llm.models.training.halves import halves
+from pyswarmopt_llm.models.training.folds import folds
 from pyswarmopt_llm.reporting.summary import score_rows
 
 
@@ -33,7 +33,7 @@ def test_the_pool_has_one_more_expert_and_its_files_are_what_is_scored(config: S
     events: list[Any] = []
     found: Any = search(config, events.append).result
     assert list(found["coefficients"]) == ["ant", "bee", "cat", "trained-on-dev"]
-    assert found["passes"] == found["item_evaluations"] + 4 * 2.5 * (8 + 8 + 16)
+    assert found["passes"] == found["item_evaluations"] + 4 * 2.5 * (12 + 4 * 13 + 16)
     assert any("one more expert on the 16 dev items" in event.data.get("text", "") for event in events)
     rows = history(Path(config.out))
     first = [row for row in rows if row["phase"] == "search"][:4]
@@ -64,24 +64,25 @@ def test_the_result_has_what_training_alone_gives_and_compares_with_the_experts_
     ]
 
 
-def test_on_dev_each_half_is_scored_by_what_the_other_half_trained(config: SearchConfig) -> None:
+def test_on_dev_each_fold_is_scored_by_what_was_trained_without_it(config: SearchConfig) -> None:
     search(config)
     run = Path(config.out)
     job = prepare(replace(config, out="unused"))
     (utility,) = job.utilities("dev", {"words": "likelihood"}).values()
+    assert isinstance(utility, Accuracy)
+    seen = folds(utility.choices(), config.seed)
+    assert [len(fold) for fold in seen] == [4, 3, 3, 3, 3] and len(frozenset().union(*seen)) == 16
     values = []
-    for name in ("first", "second"):
-        job.engine.load(Patch(low_rank=load_factors(read_adapter(run / "dev-expert" / name))))
+    for k in range(5):
+        job.engine.load(Patch(low_rank=load_factors(read_adapter(run / "dev-expert" / f"without-{k + 1}"))))
         values.append(utility(job.engine).per_item)
     (alone,) = [row for row in history(run) if row["phase"] == "search" and row["coefficients"] == [0, 0, 0, 1]]
-    assert isinstance(utility, Accuracy)
-    seen_by_first, seen_by_second = halves(utility.choices(), config.seed)
-    assert len(seen_by_first) == len(seen_by_second) == 8
     contexts = [item.pairs[0][0] for item in utility.choices()]
-    expected = [values[1][i] if c in seen_by_first else values[0][i] for i, c in enumerate(contexts)]
+    places = [next(k for k, fold in enumerate(seen) if c in fold) for c in contexts]
+    expected = [values[k][i] for i, k in enumerate(places)]
     assert alone["value"] == pytest.approx(sum(expected) / 16)
-    swapped = [values[0][i] if c in seen_by_first else values[1][i] for i, c in enumerate(contexts)]
-    assert sum(swapped) != sum(expected)
+    shifted = [values[(k + 1) % 5][i] for i, k in enumerate(places)]
+    assert sum(shifted) != sum(expected)
 
 
 def test_the_result_says_how_the_experts_stand_and_what_training_gained(config: SearchConfig) -> None:
@@ -109,9 +110,9 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(config: SearchConfig, t
     Path(config.out).rename(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         search(config, stop)
-    before = (Path(config.out) / "dev-expert" / "first" / "adapter_model.safetensors").read_bytes()
+    before = (Path(config.out) / "dev-expert" / "without-1" / "adapter_model.safetensors").read_bytes()
     resume(config.out)
-    assert (Path(config.out) / "dev-expert" / "first" / "adapter_model.safetensors").read_bytes() == before
+    assert (Path(config.out) / "dev-expert" / "without-1" / "adapter_model.safetensors").read_bytes() == before
     ends_as(Path(config.out), tmp_path / "whole")
     assert lasting(resume(config.out).result)["coefficients"]
 

@@ -1,6 +1,6 @@
-"""Train a LoRA on the labelled items, and one on each half of them: two-fold cross-fitting.
+"""Train a LoRA on the labelled items, and one without each fold of them: cross-fitting.
 
-Each half's items can be scored with what was trained on the other one, so that all of them tell how well training on
+The items of a fold can be scored with what was trained on the others, so that all of them tell how well training on
 such items does on unseen ones (cross-fitting; stacked generalisation, Wolpert 1992, Neural Networks 5).
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pyswarmopt_llm.common.interfaces import Engine, LowRank
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
-from pyswarmopt_llm.models.choices import EPOCHS, Choices
+from pyswarmopt_llm.models.choices import EPOCHS, Choices, fold_count
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.training.fit import Trained, fit
 from pyswarmopt_llm.models.training.gradients import Gradients
@@ -36,26 +36,22 @@ class Share:
     loss: float
 
 
-def train_halves(
-    engine: Engine,
-    choices: Sequence[Choices],
-    pattern: AdapterInfo,
-    seed: int,
-) -> tuple[Share, Share, Share]:
-    """Three LoRAs from the same start: trained on the first half of the items, the second, and all.
+def train_folds(engine: Engine, choices: Sequence[Choices], pattern: AdapterInfo, seed: int) -> list[Share]:
+    """LoRAs from the same start: for each fold one that is trained without it, then one that is trained on all items.
 
     Args:
         engine: the one on transformers, with the model to start from loaded.
-        choices: at least two items with different contexts; those with the same context are in the same half.
+        choices: at least two items with different contexts; those with the same context are in the same fold.
         pattern: an adapter whose modules, rank and scale they have.
-        seed: of the start, the halves and the order.
+        seed: of the start, the folds and the order.
 
     Raises:
         TypeError: another engine, through which no gradients flow.
     """
     if not isinstance(engine, TransformersEngine):
         raise TypeError("an adapter is trained by the engine on transformers")
-    first, second = halves(choices, seed)
+    found = folds(choices, seed)
+    everything = frozenset().union(*found)
 
     def trained(contexts: frozenset[str]) -> Share:
         lora = Lora.like(pattern, seed, engine.model.device)
@@ -63,20 +59,21 @@ def train_halves(
         history = fit(Gradients(engine), own, lora.additions(), [Trained(lora.tensors, RATE)], EPOCHS, seed)
         return Share(contexts, lora.patch().low_rank, history[-1])
 
-    return trained(first), trained(second), trained(first | second)
+    return [trained(everything - fold) for fold in (*found, frozenset[str]())]
 
 
-def halves(choices: Sequence[Choices], seed: int) -> tuple[frozenset[str], frozenset[str]]:
-    """The contexts of either half.
+def folds(choices: Sequence[Choices], seed: int) -> list[frozenset[str]]:
+    """The contexts of each fold.
 
     Example:
-        >>> items = [Choices(((q, "yes"),), (1.0,), 0) for q in "aabcd"]
-        >>> [len(half) for half in halves(items, seed=0)]
-        [2, 2]
+        >>> items = [Choices(((q, "yes"),), (1.0,), 0) for q in "aabcdefgh"]
+        >>> [len(fold) for fold in folds(items, seed=0)]
+        [2, 2, 2, 1, 1]
     """
     contexts = list(dict.fromkeys(item.pairs[0][0] for item in choices))
     random.Random(seed).shuffle(contexts)
-    return frozenset(contexts[::2]), frozenset(contexts[1::2])
+    count = fold_count(len(choices))
+    return [frozenset(contexts[k::count]) for k in range(count)]
 
 
-__all__ = ["Share", "halves", "train_halves"]
+__all__ = ["Share", "folds", "train_folds"]
