@@ -93,6 +93,8 @@ def _optimism(result: Mapping[str, Any]) -> str:
     if result.get("best_test") is None:
         return f"The dev score is optimistic: it is the best of {among}."
     gap = result["best_dev"] - result["best_test"]
+    if gap <= 0:
+        return f"The dev score is the best of {among}, not an estimate: report the test score."
     return f"The dev score is optimistic, as the best of {among} (dev minus test {gap:+.3f}): report the test score."
 
 

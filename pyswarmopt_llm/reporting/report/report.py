@@ -39,7 +39,7 @@ def render_report(run: Json, result: Json, history: Iterable[Row], tasks: Mappin
     return render(
         "reporting/report/report.html.j2",
         tasks=list(run.get("fingerprints", {}).get("tasks", config["tasks"])),
-        experts=len(result["coefficients"]),
+        experts=len(config["experts"]),
         verdict=judged,
         steps=list(next_steps(judged.kind, result, config))[1:],  # the first is to read this report
         remarks=remarks(result),

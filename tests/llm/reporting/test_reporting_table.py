@@ -141,3 +141,8 @@ def test_experts_are_ordered_by_the_size_of_their_weight() -> None:
 )
 def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_dev_score_below_test_is_not_called_optimistic() -> None:
+    (line,) = remarks({"best_dev": 0.5, "best_test": 0.6, "evaluations": 40})
+    assert "optimistic" not in line and "report the test score" in line
