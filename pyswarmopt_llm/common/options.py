@@ -143,6 +143,7 @@ Columns = Annotated[
 ]
 Template = Annotated[tuple[str, ...], Option("Prompt with {question}, {choices}.", "TEXT", TASK, hidden=True)]
 SplitSeed = Annotated[int, Option("Draws dev and test if a file has no split.", "S", TASK, hidden=True, least=0)]
+TaskFile = Annotated[str, Option("File, builtin:, hub: or published:NAME.", "T", TASK)]
 Scoring = Annotated[str, Option("auto, letter, likelihood or generate.", "S", TASK, choices=SCORINGS)]
 Overlap = Annotated[bool, Option("Allow items that are in both dev and test.", group=TASK)]
 Dtype = Annotated[str, Option("auto, bfloat16, float16 or float32.", "D", MACHINE, choices=DTYPES)]

@@ -17,6 +17,7 @@ from pyswarmopt_llm.common.options import (
     Overlap,
     Scoring,
     SplitSeed,
+    TaskFile,
     Template,
     Test,
     Threads,
@@ -77,7 +78,7 @@ class CouncilConfig:
         tuple[str, ...], Option("Models, adapters, runs, mixtures or URL#MODEL; trusted first.", "M...", TASK)
     ]
     strategies: tuple[str, ...] = ()
-    task: Annotated[str, Option("File, builtin:, hub: or published:NAME.", "T", TASK)] = ""
+    task: TaskFile = ""
     out: Annotated[str | None, Option("Directory to create or resume (nothing is kept).", "DIR", OUTPUT)] = None
     base: Annotated[str | None, Option("Base of the adapters (each one's own).", "B", TASK)] = None
     settings: StrategySettings = field(default_factory=StrategySettings)

@@ -7,10 +7,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.files import check_free
+from pyswarmopt_llm.models.training.examples import BUILTIN
 from pyswarmopt_llm.models.training.fit import ITEMS_PER_STEP, Trained, fit
 from pyswarmopt_llm.models.training.gradients import Gradients
 from pyswarmopt_llm.models.training.lora import Lora
@@ -18,13 +20,16 @@ from pyswarmopt_llm.models.training.train import OnStep, TrainingOptions, Traini
 from pyswarmopt_llm.spaces.load import load_engine
 from pyswarmopt_llm.tasks import Item, load_task
 from pyswarmopt_llm.tasks.builtin import builtin_training_items
+from pyswarmopt_llm.tasks.load import name_and_seed
+
+BUILTIN_ITEMS = 200  # as many as a search has dev items
 
 
 def training_items(data: str, count: int | None, seed: int) -> tuple[Item, ...]:
     """The dev items of a task file, or `count` training items of ``builtin:NAME[:SEED]``; at most `count`."""
-    if data.startswith("builtin:"):
-        name, _, own = data.removeprefix("builtin:").partition(":")
-        return builtin_training_items(name, count or 200, int(own or seed))
+    if data.startswith(BUILTIN):
+        name, own = name_and_seed(data, seed)
+        return builtin_training_items(name, count or BUILTIN_ITEMS, own)
     return load_task(data).dev[:count]
 
 
@@ -55,12 +60,14 @@ def train_on_options(
         on_step: called as ``on_step(epoch, epochs, loss)`` after each epoch.
 
     Raises:
-        UserError: `out` exists, an item has no options, or a target is not in the model.
+        UserError: `out` exists, an item has no options, none has a right answer, or a target is not in the model.
     """
     out, model, epochs = Path(out), resolve_base(base), math.ceil(options.epochs)
     check_free(out)
     engine = load_engine(model, dtype, device, options.threads)
     choices = Accuracy(items, "likelihood", engine.chat).choices()
+    if not choices:
+        raise UserError("--loss options: no item has a right answer; give a task with answers")
     lora = Lora.of_targets(engine.model, options.targets, options.rank, options.alpha / options.rank, options.seed)
     fed, start = engine.tokens_fed, time.perf_counter()
 

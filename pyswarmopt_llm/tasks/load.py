@@ -89,7 +89,7 @@ def _load(spec: str, dev: int | None, test: int | None, allow_overlap: bool, rea
     if kind == "builtin":
         from pyswarmopt_llm.tasks.builtin import builtin_task
 
-        name, seed = _name_and_seed(spec, rest)
+        name, seed = name_and_seed(spec)
         return builtin_task(name, seed, dev, test)
     if kind == "lm-eval":
         raise UserError(f"{spec}: a task of lm-evaluation-harness has no items here; give it to search or eval")
@@ -111,10 +111,15 @@ def _read(spec: str, kind: str, rest: str, dev: int | None, test: int | None, re
     return read_file(Path(spec), reading), str(Path(spec))
 
 
-def _name_and_seed(spec: str, rest: str) -> tuple[str, int]:
-    name, _, seed = rest.partition(":")
+def name_and_seed(spec: str, default: int = 0) -> tuple[str, int]:
+    """What ``builtin:NAME[:SEED]`` says.
+
+    Raises:
+        UserError: the seed is no whole number.
+    """
+    name, _, seed = spec.partition(":")[2].partition(":")
     if not seed:
-        return name, 0
+        return name, default
     if not (seed.isascii() and seed.isdigit()):
         raise UserError(f"{spec}: the seed must be a whole number, not {seed!r}; write builtin:{name}:1")
     return name, int(seed)

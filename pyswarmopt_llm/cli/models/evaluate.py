@@ -23,7 +23,7 @@ class Evaluation:
     """The options of `swarm-llm eval`, as `evaluate_model` calls them."""
 
     base: opt.Base
-    task: Annotated[str, Option("File, builtin:, hub: or published:NAME.", "T", opt.TASK)]
+    task: opt.TaskFile
     adapter: Annotated[str | None, Option("LoRA adapter, such as RUN/best (the bare base).", "A", opt.TASK)] = None
     split: Annotated[str, Option("dev or test.", "S", opt.TASK, choices=("dev", "test"))] = "test"
     limit: Annotated[int | None, Option("Use the first N items of `split`.", "N", opt.TASK, least=1)] = None

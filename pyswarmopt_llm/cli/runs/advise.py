@@ -15,22 +15,8 @@ from pyswarmopt_llm.cli.options import Config, DryRun, Json, Quiet
 from pyswarmopt_llm.cli.runs.planning import print_plan
 from pyswarmopt_llm.cli.runs.running import resumable
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.options import (
-    OUTPUT,
-    TASK,
-    Base,
-    Columns,
-    Dev,
-    Device,
-    Dtype,
-    Experts,
-    Option,
-    Overlap,
-    Scoring,
-    SplitSeed,
-    Template,
-    Threads,
-)
+from pyswarmopt_llm.common import options as opt
+from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.reporting.terminal.progress import progress
 
 
@@ -38,20 +24,20 @@ from pyswarmopt_llm.reporting.terminal.progress import progress
 class Trial:
     """The options of `swarm-llm advise`, as `SearchConfig` calls them."""
 
-    base: Base
-    experts: Experts
-    task: Annotated[str, Option("File, builtin:, hub: or published:NAME.", "T", TASK)]
-    out: Annotated[str, Option("Run directory of the trial.", "RUN", OUTPUT)] = "runs/advice"
-    dev: Dev = None
-    columns: Columns = ()
-    template: Template = ()
-    split_seed: SplitSeed = 0
+    base: opt.Base
+    experts: opt.Experts
+    task: opt.TaskFile
+    out: Annotated[str, Option("Run directory of the trial.", "RUN", opt.OUTPUT)] = "runs/advice"
+    dev: opt.Dev = None
+    columns: opt.Columns = ()
+    template: opt.Template = ()
+    split_seed: opt.SplitSeed = 0
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
-    scoring: Scoring = "auto"
-    allow_overlap: Overlap = False
-    dtype: Dtype = "auto"
-    device: Device = "auto"
-    threads: Threads = None
+    scoring: opt.Scoring = "auto"
+    allow_overlap: opt.Overlap = False
+    dtype: opt.Dtype = "auto"
+    device: opt.Device = "auto"
+    threads: opt.Threads = None
 
     @property
     def search(self) -> SearchConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,11 @@ def test_what_cannot_be_trained_on_is_one_line(tiny_base: Path, tmp_path: Path) 
     items = load_task(str(write_task(tmp_path / "words.json", questions(4, 1), questions(2, 2)))).dev
     with pytest.raises(UserError, match="targets nothing: no such linear layers"):
         train_on_options(str(tiny_base), items, tmp_path / "a", TrainingOptions(targets=("nothing",)))
+    with pytest.raises(UserError, match="whole number, not 'one'"):
+        training_items("builtin:requests-bank:one", 4, seed=0)
+    unanswered = [replace(item, answer=None) for item in items]
+    with pytest.raises(UserError, match="no item has a right answer"):
+        train_on_options(str(tiny_base), unanswered, tmp_path / "a", OPTIONS)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "file").touch()
     with pytest.raises(UserError, match="exists"):
