@@ -63,15 +63,19 @@ def train_folds(engine: Engine, choices: Sequence[Choices], pattern: AdapterInfo
 
 
 def folds(choices: Sequence[Choices], seed: int) -> list[frozenset[str]]:
-    """The contexts of each fold.
+    """The contexts of each fold, stratified by answer: of two items with the same one, each fold has one.
+
+    A label whose only examples are in one fold would look unlearnable from the other.
 
     Example:
-        >>> items = [Choices(((q, "yes"),), (1.0,), 0) for q in "aabcdefgh"]
-        >>> [len(fold) for fold in folds(items, seed=0)]
-        [2, 2, 2, 1, 1]
+        >>> items = [Choices(((q, "yes" if q < "e" else "no"),), (1.0,), 0) for q in "aabcdefgh"]
+        >>> [sorted(fold) for fold in folds(items, seed=0)]
+        [['c', 'e'], ['a', 'f'], ['d', 'h'], ['g'], ['b']]
     """
-    contexts = list(dict.fromkeys(item.pairs[0][0] for item in choices))
+    answers = {item.pairs[0][0]: item.pairs[item.right][1] for item in choices}
+    contexts = list(answers)
     random.Random(seed).shuffle(contexts)
+    contexts.sort(key=answers.__getitem__)
     count = fold_count(len(choices))
     return [frozenset(contexts[k::count]) for k in range(count)]
 
