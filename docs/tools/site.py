@@ -16,8 +16,8 @@ from mkdocs.structure.pages import Page
 import pyswarmopt
 import pyswarmopt_llm
 from pyswarmopt.cli.app import app as pyswarmopt_app
+from pyswarmopt.cli.help import default_of, grouped
 from pyswarmopt_llm.cli import app as swarm_llm_app
-from pyswarmopt_llm.cli.help import default_of, grouped
 
 ROOT = Path(__file__).resolve().parents[2]
 # Files of the top folder that are pages of the site.
