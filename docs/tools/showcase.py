@@ -183,10 +183,13 @@ def _bare(ax: Any, theme: Theme) -> None:
 
 
 def _most_frequent(shot: Image.Image, n: int) -> Image.Image:
-    """An image with the palette of the n most frequent colours, so that the page's own is exact."""
-    counted = sorted(shot.getcolors(shot.width * shot.height), reverse=True)
+    """An image with the palette of the n most frequent colours, none near another: that of the page stays exact."""
+    kept: list[tuple[int, ...]] = []
+    for _, colour in sorted(shot.getcolors(shot.width * shot.height), reverse=True):
+        if all(max(abs(a - b) for a, b in zip(colour, other, strict=True)) > 8 for other in kept):
+            kept.append(colour)
     palette = Image.new("P", (1, 1))
-    palette.putpalette([value for _, colour in counted[:n] for value in colour])
+    palette.putpalette([value for colour in kept[:n] for value in colour])
     return palette
 
 
