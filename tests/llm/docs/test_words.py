@@ -44,7 +44,7 @@ def test_each_error_in_troubleshooting_ends_as_one_in_the_code() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "pyswarmopt_llm").rglob("*.py")))
     joined = re.sub(r"\"\s*\n\s*f?\"|'\s*\n\s*f?\"|\"\s*\n\s*f?'", "", source)  # strings that go on in the next line
     page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
-    messages = re.findall(r"^error: (.+)$", page, flags=re.MULTILINE)
+    messages = re.findall(r"^> `error: (.+)`$", page, flags=re.MULTILINE)
     assert len(messages) >= 10
     for message in messages:
         ending = re.split(r"; |: pip install ", message)[-1]
