@@ -29,7 +29,7 @@ from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.jobs.search.preset import with_space
 from pyswarmopt_llm.metrics.objectives import scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import TRIAL
-from pyswarmopt_llm.metrics.questions.context_window import check_askable
+from pyswarmopt_llm.metrics.questions.context_window import check_window
 from pyswarmopt_llm.metrics.registry import Metric
 from pyswarmopt_llm.models.choices import cross_fitting_passes
 from pyswarmopt_llm.models.engines.hardware import pick_device
@@ -119,7 +119,7 @@ def dry_run_compare(config: CompareConfig) -> Plan:
     benches, timed = [], {}
     for name, task in given.tasks.items():
         metric = given.metrics[name]
-        check_askable(task, config.scoring, engine, metric=metric)
+        check_window(task, config.scoring, engine, metric=metric)
         possible = scorings_of(metric, config.scoring, task)
         timed[name] = _timed(engine, task, metric, possible, candidates)
         benches.append(Bench(given.base, engine, given.experts, task, possible[-1], Store(), given.chats, metric))

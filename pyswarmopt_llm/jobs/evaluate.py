@@ -15,7 +15,7 @@ from pyswarmopt_llm.evaluation.run_files import read_about, read_result
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
 from pyswarmopt_llm.metrics.objectives import scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import choose_scoring, possible_scorings, trial_of
-from pyswarmopt_llm.metrics.questions.context_window import check_askable
+from pyswarmopt_llm.metrics.questions.context_window import check_window
 from pyswarmopt_llm.metrics.questions.written import Written
 from pyswarmopt_llm.metrics.registry import METRICS, Metric, find_metric
 from pyswarmopt_llm.models.engines.hardware import pick_device
@@ -91,7 +91,7 @@ def evaluate_model(
     engine = open_model(base, adapter, dtype, device, threads)
     if scoring == "auto" and metric is None:
         scoring = run_scoring(user_path(adapter or base), loaded.name) or scoring
-    check_askable(loaded, scoring, engine, (split,), how)
+    check_window(loaded, scoring, engine, (split,), how)
     return score_task(engine, loaded, split, scoring, how, on_items)
 
 
@@ -146,7 +146,7 @@ def win_rate(
     if how.compare is None:
         raise UserError(f"--metric {metric}: compares no written answers; use judge, reward:MODEL, f1, ...")
     engine = open_model(base, adapter, dtype, device, threads)
-    check_askable(loaded, "generate", engine, (split,), how)
+    check_window(loaded, "generate", engine, (split,), how)
     items = loaded.split(split)
     texts = how.build(items, "generate", engine.chat, loaded.prompt)
     if not isinstance(texts, Written):  # a metric that compares scores texts

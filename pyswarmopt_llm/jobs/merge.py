@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial, task_scoring
 from pyswarmopt_llm.jobs.compare.store import Store
 from pyswarmopt_llm.metrics.objectives import find_metrics
-from pyswarmopt_llm.metrics.questions.context_window import check_askable
+from pyswarmopt_llm.metrics.questions.context_window import check_window
 from pyswarmopt_llm.models.adapters.adapter import Adapter, AdapterInfo, load_adapter
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.adapters.write import write_adapter
@@ -121,7 +121,7 @@ def _trial(base: BaseModel, experts: Sequence[Adapter], task: Task, budget_items
         raise UserError(f"--budget-items {budget_items}: below the {len(task.dev)} dev items of {task.name}; raise it")
     engine = load_engine(base, "auto", "auto", None)
     metric = find_metrics({task.name: task})[task.name]
-    check_askable(task, "auto", engine, ("dev",), metric)
+    check_window(task, "auto", engine, ("dev",), metric)
     store = Store()
     scoring = task_scoring(task, "auto", engine, experts, store, metric)
     return BudgetedTrial(Bench(base, engine, experts, task, scoring, store, metric=metric), budget_items)

@@ -13,7 +13,7 @@ from rich.live import Live
 from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.reporting.terminal.live import LiveView, facts, pace, stop_words
-from pyswarmopt_llm.reporting.terminal.state import SearchState
+from pyswarmopt_llm.reporting.terminal.state import SearchState, phase_words
 
 _PER_SECOND = 4  # redraws of the live view
 
@@ -44,6 +44,7 @@ class Lines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._state = SearchState()
+        self._trial = ""  # the phase whose trials have been announced
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
@@ -54,7 +55,10 @@ class Lines:
             say(self._console, str(event.data["text"]))
         elif event.kind == "start":
             say(self._console, headline(event.data))
-        elif event.kind in ("trial", "closing"):
+        elif event.kind == "trial" and event.data["phase"] != self._trial:
+            self._trial = event.data["phase"]
+            say(self._console, phase_words(self._trial))
+        elif event.kind == "closing":
             say(self._console, self._state.phase)
         elif event.kind == "iteration" and not known:
             say(self._console, ", ".join([*facts(self._state), *pace(self._state), *stop_words(self._state)]))
