@@ -234,7 +234,9 @@ def between(names: tuple[str, str], scores: tuple[float, float], found: Json, sp
     low, high = found["interval"]
     paired = Difference(found["difference"], low, high, found["p_value"], found["n"])
     items, seen = counted(paired.items, f"{split} item"), f"{scores[0]:.3f} against {scores[1]:.3f}"
-    reasons = ("Dev items guide searches and training: compare on test, too.",) if split == "dev" else ()
+    reasons: tuple[str, ...] = ()
+    if split == "dev":
+        reasons = ("Dev items guide searches and training: compare on test, too.",)
     if not (found["gained"] or found["lost"]):
         alike = f"No difference between {ours} and {theirs}: the same score on each of {items} ({scores[0]:.3f})."
         return Verdict("same", alike, reasons)

@@ -46,8 +46,17 @@ def dry_run_compare(config: CompareConfig) -> Plan:
         passes, evaluations = passes + own, evaluations + rounds
         seconds += timed[task.name].seconds(own, rounds)
     notes = [f"{len(entries)} runs of {len(contestants)} methods", *(t.note for t in given.tasks.values() if t.note)]
-    where = {"dtype": engine.dtype, "device": config.device, "out": config.out, "writes": COMPARE_FILES}
-    return plan(tuple(timed.values()), passes, seconds, **where, evaluations=evaluations, notes=notes)
+    return plan(
+        tuple(timed.values()),
+        passes,
+        seconds,
+        dtype=engine.dtype,
+        device=config.device,
+        evaluations=evaluations,
+        notes=notes,
+        out=config.out,
+        writes=COMPARE_FILES,
+    )
 
 
 __all__ = ["dry_run_compare"]

@@ -45,9 +45,17 @@ def dry_run_search(config: SearchConfig) -> Plan:
     seconds += trained / max(job.dev_items, 1) * sum(one.seconds(one.dev, 0) for one in timed)
     if config.budget_minutes is not None:
         seconds = min(seconds, 60 * config.budget_minutes)
-    where = {"dtype": job.engine.dtype, "device": config.device, "out": config.out}
-    files = (*RUN_FILES, "dev-expert/") if trained else RUN_FILES
-    found = plan(timed, passes, seconds, **where, evaluations=evaluations, notes=_notes(job, timed), writes=files)
+    found = plan(
+        timed,
+        passes,
+        seconds,
+        dtype=job.engine.dtype,
+        device=config.device,
+        evaluations=evaluations,
+        notes=_notes(job, timed),
+        out=config.out,
+        writes=(*RUN_FILES, "dev-expert/") if trained else RUN_FILES,
+    )
     return replace(found, memory_bytes=found.memory_bytes * workers)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -20,6 +21,7 @@ from pyswarmopt_llm.metrics.questions.answer_format import choose_scoring, possi
 from pyswarmopt_llm.metrics.questions.context_window import check_window
 from pyswarmopt_llm.metrics.questions.written import Answering, ItemsUtility
 from pyswarmopt_llm.metrics.registry import Metric
+from pyswarmopt_llm.models.adapters.compatibility import unique_names
 from pyswarmopt_llm.reporting.verdict import Verdict, between
 from pyswarmopt_llm.spaces.load import adapter_patch, open_model
 from pyswarmopt_llm.tasks import Item, Scoring, Task, load_task
@@ -113,8 +115,15 @@ def load_items(config: EvalConfig) -> Task:
         raise UserError(f"--task {config.task}: only the harness knows its items; use a task file")
     sizes = split_sizes(config.split, config.limit, config.dev, config.test)
     possible_scorings(config.scoring, ())
-    names = ("allow_overlap", "columns", "template", "split_seed")
-    return load_task(config.task, **sizes, **{name: getattr(config, name) for name in names})
+    return load_task(
+        config.task,
+        dev=sizes["dev"],
+        test=sizes["test"],
+        allow_overlap=config.allow_overlap,
+        columns=config.columns,
+        template=config.template,
+        split_seed=config.split_seed,
+    )
 
 
 class Turns:
@@ -125,7 +134,9 @@ class Turns:
         self._engine: Engine | None = None
         self._base = ""
         # Before a base is loaded: an adapter that does not fit is found at once.
-        self._patches = {model: Patch() if model[1] is None else adapter_patch(*model) for model in models}  # type: ignore[arg-type]
+        self._patches = {
+            (base, adapter): Patch() if adapter is None else adapter_patch(base, adapter) for base, adapter in models
+        }
 
     def engine(self, model: Model) -> Engine:
         """The engine with this model loaded."""
@@ -217,7 +228,7 @@ def _result(
     rows = zip(task.split(config.split), zip(ours, theirs, strict=True), answers, strict=True)
     changed = [Changed(item, values, said) for item, values, said in rows if values[0] != values[1]]
     changed.sort(key=lambda one: -abs(one.values[0] - one.values[1]))  # stable: else in the order of the file
-    names = (_name(config, config.adapter), _name(config, config.against))
+    names = _names(config)
     return Against(
         task.name,
         names,
@@ -234,9 +245,14 @@ def _result(
     )
 
 
-def _name(config: EvalConfig, name: str | None) -> str:
-    """What a model is called in sentences."""
-    return "the base" if model_of(config.base, name) == (config.base, None) else str(name)
+def _names(config: EvalConfig) -> tuple[str, str]:
+    """What the models are called in sentences: the last part of a path that tells them apart, or the base."""
+    given = (config.adapter, config.against)
+    own = [name for name in given if name is not None and model_of(config.base, name) != (config.base, None)]
+    folders = [Path(name).parent if Path(name).name == "best" else name for name in own]
+    short = dict(zip(own, unique_names(folders), strict=True))
+    ours, theirs = (short.get(name or "", "the base") for name in given)
+    return ours, theirs
 
 
 __all__ = ["Against", "Changed", "Turns", "evaluate_against"]
