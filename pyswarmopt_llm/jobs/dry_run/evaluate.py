@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pyswarmopt_llm.jobs.dry_run.plan import Plan, plan, time_items
-from pyswarmopt_llm.jobs.evaluate.against import Turns, load_items
+from pyswarmopt_llm.jobs.evaluate.against import Turns, load_items, two_models
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import metric_for
 from pyswarmopt_llm.jobs.evaluate.names import model_of
@@ -15,8 +17,7 @@ from pyswarmopt_llm.metrics.questions.context_window import check_window
 
 def dry_run_eval(config: EvalConfig) -> Plan:
     """The cost of `eval` with this configuration: of one model, or of two."""
-    names = (config.adapter,) if config.against is None else (config.adapter, config.against)
-    models = [model_of(config.base, name) for name in names]
+    models = (model_of(config.base, config.adapter),) if config.against is None else two_models(config)
     task = load_items(config)
     metric = metric_for(config.metric or metric_of(task), task, config.split, config.device)
     possible, opened, timed = scorings_of(metric, config.scoring, task), Turns(config, models), {}
@@ -24,7 +25,8 @@ def dry_run_eval(config: EvalConfig) -> Plan:
         if model[0] not in timed:  # another adapter of the same base costs the same
             engine = opened.engine(model)
             check_window(task, config.scoring, engine, (config.split,), metric)
-            timed[model[0]] = time_items(engine, task, metric, possible, (), config.split)
+            found = time_items(engine, task, metric, possible, (), config.split)
+            timed[model[0]] = replace(found, name=f"{task.name} ({model[0]})") if len(models) > 1 else found
     tried = min(len(task.dev), TRIAL) if len(possible) > 1 else 0
     each = len(task.split(config.split)) + tried
     seconds = sum(timed[base].seconds(each) for base, _ in models)

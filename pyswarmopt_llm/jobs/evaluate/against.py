@@ -87,9 +87,7 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
     Raises:
         UserError: whatever is wrong with the input, in one line.
     """
-    models = (model_of(config.base, config.adapter), model_of(config.base, config.against))
-    if models[0] == models[1]:
-        raise InvalidOption("against", config.against, "is the model that is scored itself; name another")
+    models = two_models(config)
     task, metric = load_items(config), config.metric
     how = metric_for(metric or metric_of(task), task, config.split, config.device)
     opened = Turns(config, models)
@@ -103,6 +101,18 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
     (ours, one), (theirs, other) = found
     scores = _wins(how, items, one, other) if how.compare is not None else (_known(ours), _known(theirs))
     return _result(config, models, task, how, scoring, scores, _in_words(items, one, other))
+
+
+def two_models(config: EvalConfig) -> tuple[Model, Model]:
+    """The model that is scored, and the one that it is compared with.
+
+    Raises:
+        UserError: one cannot be found, or both are the same.
+    """
+    ours, theirs = model_of(config.base, config.adapter), model_of(config.base, config.against)
+    if ours == theirs:
+        raise InvalidOption("against", config.against, "is the model that is scored itself; name another")
+    return ours, theirs
 
 
 def load_items(config: EvalConfig) -> Task:
@@ -255,4 +265,4 @@ def _names(config: EvalConfig) -> tuple[str, str]:
     return ours, theirs
 
 
-__all__ = ["Against", "Changed", "Turns", "evaluate_against"]
+__all__ = ["Against", "Changed", "Turns", "evaluate_against", "load_items", "two_models"]

@@ -16,6 +16,7 @@ from pyswarmopt_llm.reporting.terminal.live import LiveView, facts, pace, stop_w
 from pyswarmopt_llm.reporting.terminal.state import SearchState, phase_words
 
 _PER_SECOND = 4  # redraws of the live view
+_BRIEF = ("letter", "confirm")  # phases of a trial for each expert or leader: one line in all
 
 
 def headline(data: Mapping[str, Any]) -> str:
@@ -55,10 +56,11 @@ class Lines:
             say(self._console, str(event.data["text"]))
         elif event.kind == "start":
             say(self._console, headline(event.data))
-        elif event.kind == "trial" and event.data["phase"] != self._trial:
-            self._trial = event.data["phase"]
-            say(self._console, phase_words(self._trial))
-        elif event.kind == "closing":
+        elif event.kind == "trial" and event.data["phase"] in _BRIEF:
+            if event.data["phase"] != self._trial:
+                self._trial = event.data["phase"]
+                say(self._console, phase_words(self._trial))
+        elif event.kind in ("trial", "closing"):
             say(self._console, self._state.phase)
         elif event.kind == "iteration" and not known:
             say(self._console, ", ".join([*facts(self._state), *pace(self._state), *stop_words(self._state)]))

@@ -141,6 +141,8 @@ def test_a_plan_is_refused_where_the_command_would_be(
     members = ["--members", *experts, "--base", tiny_base]
     code, _, err = swarm_llm(capsys, "ensemble", *members, "Two plus two?", "--dry-run")
     assert code == 2 and "--dry-run" in err
+    code, _, err = swarm_llm(capsys, "eval", "--base", tiny_base, "--against", "base", "--task", task, "--dry-run")
+    assert code == 2 and "is the model that is scored itself" in err
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "x").write_text("")
     code, _, err = swarm_llm(
