@@ -82,19 +82,8 @@ def merge_experts(
     Raises:
         UserError: an unknown method, an option that does not fit, experts that do not fit, or `out` exists.
     """
-    rule = load_method(method)
-    need_extra(rule.module, f"--method {method}")
-    if method == "data-merge":
-        raise UserError(
-            "--method data-merge: trains on all experts' data; use swarm-llm train-expert with several --data"
-        )
-    if rule.needs - {"seed"} and task is None:
-        raise UserError(f"--method {method}: looks at dev items; give --task")
-    if task is not None and not rule.needs - {"seed"}:
-        raise UserError(f"--task {task}: {method} is a fixed rule and looks at no task; remove it")
-    settings = rule.settings(len(experts), space, options)
     folder = user_path(out)
-    check_free(folder)
+    rule, settings = checked(method, experts, space, folder, options, task)
     how = {"columns": columns, "template": template, "split_seed": split_seed}
     loaded = None if task is None else load_task(task, **how)  # type: ignore[arg-type]
     found = resolve_base(base)
@@ -113,6 +102,29 @@ def merge_experts(
         card=merge_card(base, experts, report.experts, rule, settings, result, task, words),
     )
     return result
+
+
+def checked(
+    method: str, experts: Sequence[str], space: str | None, out: Path, options: Options | None, task: str | None
+) -> tuple[Method, Settings]:
+    """The method and its settings, before anything is loaded.
+
+    Raises:
+        UserError: an unknown method, an option that does not fit, or `out` exists.
+    """
+    rule = load_method(method)
+    need_extra(rule.module, f"--method {method}")
+    if method == "data-merge":
+        raise UserError(
+            "--method data-merge: trains on all experts' data; use swarm-llm train-expert with several --data"
+        )
+    if rule.needs - {"seed"} and task is None:
+        raise UserError(f"--method {method}: looks at dev items; give --task")
+    if task is not None and not rule.needs - {"seed"}:
+        raise UserError(f"--task {task}: {method} is a fixed rule and looks at no task; remove it")
+    settings = rule.settings(len(experts), space, options)
+    check_free(out)
+    return rule, settings
 
 
 def _trial(base: BaseModel, experts: Sequence[Adapter], task: Task, budget_items: int) -> BudgetedTrial:

@@ -30,7 +30,8 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     yield from map(_task_line, plan.tasks)
     yield from _work(plan)
     where = f"{plan.device}, {plan.dtype}, {counted(plan.threads, 'thread')}"
-    yield f"at most {duration(plan.seconds)} on this machine ({where}), from one timed batch"
+    if plan.passes or plan.steps:
+        yield f"at most {duration(plan.seconds)} on this machine ({where}), from one timed batch"
     free = "" if plan.free_bytes is None else f", {plan.free_bytes / 2**30:.1f} GiB more are free"
     yield f"memory: {plan.memory_bytes / 2**30:.1f} GiB{free}"
     yield from plan.notes

@@ -135,6 +135,20 @@ def test_a_student_is_trained_on_at_most_what_was_planned(
     assert code == 0 and json.loads(text)["steps"] <= planned["steps"]
 
 
+def test_merging_by_a_rule_scores_nothing_and_searching_is_bounded_by_its_budget(
+    tiny_base: Path, experts: list[Path], task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["merge", "--base", tiny_base, "--experts", *experts, "--out", tmp_path / "merged", "--dry-run"]
+    code, out, err = swarm_llm(capsys, *words, "--method", "ties")
+    assert code == 0 and "forward passes" not in out and "ties is a fixed rule" in out, err
+    searching = [*words, "--method", "greedy-soup", "--task", task, "--budget-items", 1000, "--json"]
+    plan = json.loads(swarm_llm(capsys, *searching)[1])
+    # Three experts by letters; each expert alone and each time that one is added.
+    assert plan["passes"] == 3 * DEV + 2 * 3 * DEV and not (tmp_path / "merged").exists()
+    code, _, err = swarm_llm(capsys, *words, "--method", "greedy-soup")
+    assert code == 2 and "looks at dev items; give --task" in err
+
+
 def test_a_plan_is_refused_where_the_command_would_be(
     tiny_base: Path, experts: list[Path], task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
