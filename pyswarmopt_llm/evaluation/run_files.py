@@ -93,13 +93,13 @@ def read_about(path: Path) -> dict[str, Any]:
     return about
 
 
-def stored_config(path: Path, about: Mapping[str, Any]) -> SearchConfig:
-    """The configuration that the run at `path` was begun with.
+def stored_config(path: Path, about: Mapping[str, Any], name: str = "run.json") -> SearchConfig:
+    """The configuration that the run at `path` was begun with, of what its file `name` holds.
 
     Raises:
         UserError: it is damaged, or a later version's.
     """
-    file = path / "run.json"
+    file = path / name
     config = {name: value for name, value in about["config"].items() if name not in RETIRED}
     unknown = sorted(config.keys() - _CONFIG.keys())
     if unknown:

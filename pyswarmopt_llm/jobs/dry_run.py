@@ -10,7 +10,7 @@ from functools import partial
 import torch
 
 from pyswarmopt_llm.baselines.changes import as_patch
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import GridOptions, SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Batched, BatchedEngine, Engine, Patch
@@ -24,6 +24,7 @@ from pyswarmopt_llm.jobs.compare.contestants import ordered
 from pyswarmopt_llm.jobs.compare.store import Store, check_place
 from pyswarmopt_llm.jobs.doctor import free_memory
 from pyswarmopt_llm.jobs.search.finish import peak_memory
+from pyswarmopt_llm.jobs.search.grid import FILE, make_grid
 from pyswarmopt_llm.jobs.search.loop import starts
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.jobs.search.preset import with_space
@@ -106,6 +107,30 @@ def dry_run_search(config: SearchConfig) -> Plan:
     plan = _plan(config, job.engine, timed, _notes(job, timed), files)
     memory = plan.memory_bytes * workers
     return replace(plan, evaluations=evaluations, passes=passes, seconds=round(seconds, 1), memory_bytes=memory)
+
+
+def dry_run_grid(config: SearchConfig, options: GridOptions) -> Plan:
+    """The cost of `grid_search`: of all draws together, of which only the first scores the starting swarm."""
+    grid = make_grid(config, options)
+    count = len(grid.draws)
+    one = dry_run_search(replace(config, settings=grid.draws[0]))
+    dev = sum(task.dev for task in one.tasks)
+    evaluations = one.evaluations + (count - 1) * max(one.evaluations - config.population, 0)
+    if config.budget_items is not None:
+        evaluations = min(evaluations, max(config.budget_items // max(dev, 1), 1))
+    # Each draw scores its best and the average once more, and the one that is handed over does so again.
+    passes = one.passes + dev * (evaluations - one.evaluations + 2 * count)
+    seconds = one.seconds * passes / max(one.passes, 1)
+    if config.budget_minutes is not None:
+        seconds = min(seconds, 60 * config.budget_minutes)
+    return replace(
+        one,
+        evaluations=evaluations,
+        passes=passes,
+        seconds=round(seconds, 1),
+        notes=(f"{count} searches, draws from {grid.size:,} combinations of coefficients", *one.notes),
+        writes=(FILE, *(f"draw-{number:02d}/" for number in range(1, count + 1)), *one.writes),
+    )
 
 
 def dry_run_compare(config: CompareConfig) -> Plan:

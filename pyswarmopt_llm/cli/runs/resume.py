@@ -9,6 +9,7 @@ import typer
 
 from pyswarmopt_llm.cli.options import Allowed, Shown
 from pyswarmopt_llm.cli.runs.running import run_job
+from pyswarmopt_llm.common.files.paths import user_path
 
 
 def command(
@@ -20,6 +21,8 @@ def command(
 
     Example: swarm-llm resume runs/first
     """
+    from pyswarmopt_llm.jobs.search.grid import FILE, resume_grid
     from pyswarmopt_llm.jobs.search.loop import resume
 
-    run_job(lambda on_event: resume(run, on_event, allowed.values), run, **vars(shown))
+    go_on = resume_grid if (user_path(run) / FILE).is_file() else resume
+    run_job(lambda on_event: go_on(user_path(run), on_event, allowed.values), run, **vars(shown))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +63,18 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
     """
     path = user_path(config.out)
     check_new(path)
+    return begin(config, partial(Run.create, path), on_event)
+
+
+def begin(config: SearchConfig, create: Callable[[dict[str, Any]], Run], on_event: OnEvent | None) -> SearchResult:
+    """As `search`, in the run that `create` makes of what ``run.json`` is to hold; it may hold rows already."""
     job = prepare(with_threads(with_space(config)))
     more: dict[str, Any] = {"calibration": dict(job.prepared.trial)} if job.prepared.trial else {}
     more |= {"notes": job.task_notes} if job.task_notes else {}
     about = about_run(job.config, job.fingerprints, base_name=job.prepared.base_name, versions=versions(), **more)
     # Made before anything is written, since some of nevergrad's refuse this number of coefficients.
     with released(optimizer(job.config, starts(job))) as swarm:
-        return _work(job, Run.create(path, about), swarm, on_event)
+        return _work(job, create(about), swarm, on_event)
 
 
 def resume(run: str | Path, on_event: OnEvent | None = None, allowed: Collection[str] = ()) -> SearchResult:
