@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Model Swarms as the paper runs it, in the laboratory: 20 particles from its ten experts, weights of the factors mixed,
-at most 50 iterations, patience 10, every item asked; with one set of coefficients (`one`), and as the best on dev of
-random draws from the paper's grid (`grid`), which is scored on test once.
+"""Model Swarms as the paper runs it, in the laboratory: 20 particles from its ten experts, LoRA factors averaged, at
+most 50 iterations, patience 10, every item asked; with one set of coefficients (`one`, the library's), and as the best
+on dev of random draws from the paper's grid (`grid`), which alone is scored on test.
 
 Every search is an ordinary run directory under --out, so a stopped benchmark goes on where it was. The table is made
 from whatever has finished: a row takes the tasks and seeds that it has.
@@ -40,11 +40,12 @@ def parse_args() -> argparse.Namespace:
 def run_one(args: argparse.Namespace, kind: str, task: str, seed: int) -> None:
     """One search, or one search over the grid, unless it has finished."""
     from pyswarmopt_llm.common.config import GridOptions, SearchConfig
-    from pyswarmopt_llm.jobs.search.grid import FILE, grid_search, resume_grid
+    from pyswarmopt_llm.evaluation.run_files import GRID
+    from pyswarmopt_llm.jobs.search.grid import grid_search, resume_grid
     from pyswarmopt_llm.jobs.search.loop import resume, search
 
     out = args.out / f"{kind}-{task}-{seed}"
-    if (out / FILE).exists():
+    if (out / GRID).exists():
         resume_grid(out)
         return
     if (out / "run.json").exists():
@@ -85,7 +86,7 @@ def table(out: Path) -> str:
     """Markdown: best single expert, one set, best of the draws; means over seeds, then over tasks."""
     by_kind = {kind: finished(out, kind) for kind in KINDS}
     tasks = sorted({task for results in by_kind.values() for task, _ in results})
-    lines = [f"| row | dev | test | gain | items | {' | '.join(tasks)} |", "|---|---|---|---|---|" + "---|" * len(tasks)]
+    lines = [f"| row | dev | test | gain | items | {' | '.join(tasks)} |", f"|{'---|' * (5 + len(tasks))}"]
     for kind in KINDS:
         results = by_kind[kind]
         if not results:

@@ -16,8 +16,7 @@ from pyswarmopt.parts.stopping import MaxIter, Patience
 from pyswarmopt.parts.topology import Global
 from pyswarmopt.parts.velocity import Randomness
 
-
-# What the paper searches over, the values as its released scripts list them; it reports the best of random draws.
+# What the paper searches over, with the values that its released scripts list. It reports the best of random draws.
 GRID: dict[str, tuple[float, ...]] = {
     "inertia": (0.1, 0.2, 0.3),
     "cognitive": (0.1, 0.2, 0.3, 0.4, 0.5),

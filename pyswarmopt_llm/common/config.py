@@ -26,6 +26,7 @@ from pyswarmopt_llm.common.options import (
     documented,
 )
 
+MODEL_SWARMS = "model-swarms"
 NEVERGRAD = "nevergrad:"
 PYCMA = "pycma"
 PROPOSALS = 10  # of the model of the items that a screened search asks when its optimizer has stopped
@@ -98,7 +99,12 @@ class SearchConfig:
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
     compat: Annotated[
         str,
-        Option("paper, or reference (the authors' code).", "C", hidden=True, choices=("paper", "reference")),
+        Option(
+            "paper, or reference (the authors' code); a run that is neither says none.",
+            "C",
+            hidden=True,
+            choices=("paper", "reference", "none"),
+        ),
     ] = "paper"
     exact_flat: Annotated[
         bool, Option("Search over the LoRA factors themselves, not over coefficients.", hidden=True)

@@ -20,6 +20,7 @@ from pyswarmopt_llm.common.files.regular import read_json, read_text
 from pyswarmopt_llm.evaluation.record import RunResult
 
 FORMAT = 1  # of run.json and history.jsonl
+GRID = "grid.json"  # in the directory of a search over a grid of coefficients, from its beginning on
 OWNER = ".owner"  # names the process that holds the lock
 
 _ABOUT: dict[str, Any] = {

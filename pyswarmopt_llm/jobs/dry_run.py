@@ -16,6 +16,7 @@ from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Batched, BatchedEngine, Engine, Patch
 from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.evaluation.run_directory import check_new
+from pyswarmopt_llm.evaluation.run_files import GRID
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers, with_threads
 from pyswarmopt_llm.jobs.compare.bench import Bench
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
@@ -24,7 +25,7 @@ from pyswarmopt_llm.jobs.compare.contestants import ordered
 from pyswarmopt_llm.jobs.compare.store import Store, check_place
 from pyswarmopt_llm.jobs.doctor import free_memory
 from pyswarmopt_llm.jobs.search.finish import peak_memory
-from pyswarmopt_llm.jobs.search.grid import FILE, make_grid
+from pyswarmopt_llm.jobs.search.grid import make_grid
 from pyswarmopt_llm.jobs.search.loop import starts
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.jobs.search.preset import with_space
@@ -129,7 +130,7 @@ def dry_run_grid(config: SearchConfig, options: GridOptions) -> Plan:
         passes=passes,
         seconds=round(seconds, 1),
         notes=(f"{count} searches, draws from {grid.size:,} combinations of coefficients", *one.notes),
-        writes=(FILE, *(f"draw-{number:02d}/" for number in range(1, count + 1)), *one.writes),
+        writes=(GRID, *(f"draw-{number:02d}/" for number in range(1, count + 1)), *one.writes),
     )
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 
 from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.common.config import DEV_EXPERT
+from pyswarmopt_llm.common.config import DEV_EXPERT, MODEL_SWARMS
 from pyswarmopt_llm.reporting.commands import command_line
-from pyswarmopt_llm.reporting.summary import SMALL, WEIGHTS, folded, remarks, score_rows, score_text
+from pyswarmopt_llm.reporting.summary import SMALL, WEIGHTS, folded, method_text, remarks, score_rows, score_text
 from pyswarmopt_llm.reporting.verdict import verdict
 from pyswarmopt_llm.spaces import SpaceKind, space_kind
 
@@ -91,9 +91,10 @@ def model_card(run: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items())
     judged, weights = verdict(result), result["coefficients"]
     trained = "One of them was trained on the dev items." if DEV_EXPERT in weights else "Nothing was trained."
+    cited = "; Feng et al., 2024, arXiv:2410.11163" if config.get("optimizer", MODEL_SWARMS) == MODEL_SWARMS else ""
     found = (
-        f"{counted(len(weights), 'expert')}, found by a search with Model Swarms (Feng et al., 2024, "
-        f"arXiv:2410.11163) in {counted(result['evaluations'], 'evaluation')}. {trained}"
+        f"{counted(len(weights), 'expert')}, found by a search in {counted(result['evaluations'], 'evaluation')} with "
+        f"{plain(method_text(config))}{cited}. {trained}"
     )
     parts = [
         *_beginning(space_kind(space), base, judged.sentence, found),

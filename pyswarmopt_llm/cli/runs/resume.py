@@ -10,6 +10,7 @@ import typer
 from pyswarmopt_llm.cli.options import Allowed, Shown
 from pyswarmopt_llm.cli.runs.running import run_job
 from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.evaluation.run_files import GRID
 
 
 def command(
@@ -21,8 +22,8 @@ def command(
 
     Example: swarm-llm resume runs/first
     """
-    from pyswarmopt_llm.jobs.search.grid import FILE, resume_grid
+    from pyswarmopt_llm.jobs.search.grid import resume_grid
     from pyswarmopt_llm.jobs.search.loop import resume
 
-    go_on = resume_grid if (user_path(run) / FILE).is_file() else resume
+    go_on = resume_grid if (user_path(run) / GRID).is_file() else resume
     run_job(lambda on_event: go_on(user_path(run), on_event, allowed.values), run, **vars(shown))

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.evaluation.run_files import read_about
+from pyswarmopt_llm.evaluation.run_files import GRID, read_about
 from pyswarmopt_llm.reporting.summary import print_result
 from pyswarmopt_llm.reporting.terminal.progress import json_lines, progress
 from pyswarmopt_llm.reporting.verdict import verdict
@@ -31,7 +31,7 @@ def resumable(run: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        if any((run / name).is_file() for name in ("run.json", "grid.json")):
+        if any((run / name).is_file() for name in ("run.json", GRID)):
             advice = f"resume with: swarm-llm resume {shlex.quote(str(run))}"
         else:
             advice = "nothing has been written"
@@ -73,7 +73,7 @@ def run_job(
         config = {**read_about(found.run)["config"], "out": str(found.run)}
         steps = next_steps(verdict(found.result).kind, found.result, config)
         print_result(open_console(), found.run, found.result, steps)
-        if (found.run / "grid.json").is_file():
+        if (found.run / GRID).is_file():
             _print_draws(found.run)
 
 
@@ -81,7 +81,7 @@ def _print_draws(run: Path) -> None:
     from pyswarmopt_llm.jobs.search.grid import read_grid, table
 
     headings, *rows = table(read_grid(run))
-    shown = Table(title="Draws from the grid", title_justify="left")
+    shown = Table(title="Draws from the grid (*: handed over)", title_justify="left")
     for heading in headings:
         shown.add_column(heading, justify="left" if heading == "draw" else "right")
     for row in rows:

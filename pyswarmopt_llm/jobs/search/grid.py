@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt.algorithms.model_swarms import GRID
+from pyswarmopt.algorithms.model_swarms import GRID as PAPER
 from pyswarmopt_llm.common.config import GridOptions, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
@@ -26,15 +26,18 @@ from pyswarmopt_llm.common.files.regular import read_json, refuse_links, write_j
 from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_directory import Run, check_new
-from pyswarmopt_llm.evaluation.run_files import FORMAT, stored_config
+from pyswarmopt_llm.evaluation.run_files import FORMAT, GRID, stored_config
 from pyswarmopt_llm.jobs.search.dev_expert import FOLDER
 from pyswarmopt_llm.jobs.search.loop import SearchResult, begin, resume
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, require
 from pyswarmopt_llm.metrics.objectives import load_split
 
-FILE = "grid.json"
 DRAWS = 10
 _CARRIED = (FOLDER, "judge.jsonl")  # of a draw, for the next
+_DRAW = {
+    **{"folder": str, "settings": list[str], "best_dev": float},
+    **{"evaluations": int, "item_evaluations": int, "seconds": float},
+}
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def make_grid(config: SearchConfig, options: GridOptions) -> Grid:
         >>> make_grid(config, GridOptions("paper")).size
         300
     """
-    values = {name: tuple(map(str, numbers)) for name, numbers in GRID.items()} if options.grid == "paper" else {}
+    values = {name: tuple(map(str, numbers)) for name, numbers in PAPER.items()} if options.grid == "paper" else {}
     for setting in config.settings:
         name, _, texts = setting.partition("=")
         values[name.replace("-", "_")] = tuple(dict.fromkeys(text.strip() for text in texts.split(",")))
@@ -144,7 +147,7 @@ def grid_search(config: SearchConfig, options: GridOptions, on_event: OnEvent | 
     try:
         return _search_all(path, config, grid, on_event)
     except BaseException:
-        if {entry.name for entry in path.iterdir()} == {FILE}:  # no draw has begun: its input is wrong
+        if {entry.name for entry in path.iterdir()} == {GRID}:  # no draw has begun: its input is wrong
             shutil.rmtree(path)
         raise
 
@@ -164,7 +167,7 @@ def read_grid(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it is damaged.
     """
-    file = path / FILE
+    file = path / GRID
     try:
         found = read_json(file)
     except OSError as error:
@@ -172,16 +175,21 @@ def read_grid(path: Path) -> dict[str, Any]:
     known = isinstance(found, dict) and found.get("format") == FORMAT and isinstance(found.get("config"), dict)
     if not known or not fits(found.get("values"), dict[str, list[str]]) or not fits(found.get("draws"), list[Any]):
         raise UserError(f"{file}: damaged, or of another version; restore the file")
-    for draw in found["draws"]:
-        scores = isinstance(draw, dict) and [draw.get("best_dev"), draw.get("evaluations"), draw.get("item_evaluations")]
-        if not (fits(scores, list[float | None]) and fits(draw.get("settings"), list[str])):
-            raise UserError(f"{file}: damaged, one of its draws is none; restore the file")
+    if not found["draws"] or not all(map(_is_draw, found["draws"])):
+        raise UserError(f"{file}: damaged, one of its draws is none; restore the file")
     return dict(found)
+
+
+def _is_draw(draw: object) -> bool:
+    """Whether it is a draw that is done, or the settings of one that is not."""
+    if not isinstance(draw, dict) or not draw.keys() >= (_DRAW.keys() if "folder" in draw else {"settings"}):
+        return False
+    return all(fits(draw[name], hint) for name, hint in _DRAW.items() if name in draw)
 
 
 def _read(path: Path) -> tuple[SearchConfig, Grid]:
     found = read_grid(path)
-    config = replace(stored_config(path, found, FILE), out=str(path))
+    config = replace(stored_config(path, found, GRID), out=str(path))
     values = {name: tuple(texts) for name, texts in found["values"].items()}
     return config, Grid(values, tuple(tuple(draw["settings"]) for draw in found["draws"]))
 
@@ -200,7 +208,7 @@ def _write(path: Path, config: SearchConfig, grid: Grid, done: Sequence[Draw], c
         **totals,
         "seconds": round(sum(draw.seconds for draw in done), 3),
     }
-    write_json(path / FILE, found)
+    write_json(path / GRID, found)
 
 
 def _check_split(config: SearchConfig) -> None:
@@ -239,7 +247,7 @@ def _search_all(
     items = sum(draw.item_evaluations for draw in done)
     note = (
         f"The coefficients {' '.join(best.settings)} are those of {best.folder}, the best on dev of {len(done)} draws "
-        f"from {grid.size:,} combinations ({FILE}); all draws took {items:,} items."
+        f"from {grid.size:,} combinations ({GRID}); all draws took {items:,} items."
     )
     return _hand_over(path, config.test, best, note, on_event)
 
@@ -329,27 +337,25 @@ def _carry(source: Path, target: Path, names: Sequence[str]) -> None:
 
 
 def table(found: Mapping[str, Any]) -> Iterator[list[str]]:
-    """The draws in rows of text, the headings first.
+    """The draws that are done in rows of text, the headings first; a star marks the one that is handed over.
 
     Args:
         found: see `read_grid`.
 
     Example:
-        >>> draw = {"folder": "draw-01", "settings": ["inertia=.1"], "best_dev": 0.5, "evaluations": 9,
-        ...         "item_evaluations": 900}
+        >>> draw = {"folder": "draw-01", "settings": ["inertia=.1"], "best_dev": 0.5, "item_evaluations": 900}
         >>> for row in table({"values": {"inertia": [".1"]}, "chosen": "draw-01", "draws": [draw]}):
         ...     print(row)
-        ['draw', 'inertia', 'dev', 'evaluations', 'items']
-        ['draw-01 (chosen)', '.1', '0.500', '9', '900']
+        ['draw', 'inertia', 'dev', 'items']
+        ['draw-01 *', '.1', '0.500', '900']
     """
-    yield ["draw", *found["values"], "dev", "evaluations", "items"]
+    yield ["draw", *found["values"], "dev", "items"]
     for draw in found["draws"]:
-        if draw.get("best_dev") is None:
+        if "folder" not in draw:
             continue
-        name = f"{draw['folder']} (chosen)" if draw["folder"] == found.get("chosen") else str(draw["folder"])
+        chosen = " *" if draw["folder"] == found.get("chosen") else ""
         coefficients = [setting.partition("=")[2] for setting in draw["settings"]]
-        counts = [f"{draw[key]:,.0f}" for key in ("evaluations", "item_evaluations")]
-        yield [name, *coefficients, f"{draw['best_dev']:.3f}", *counts]
+        yield [f"{draw['folder']}{chosen}", *coefficients, f"{draw['best_dev']:.3f}", f"{draw['item_evaluations']:,}"]
 
 
 __all__ = ["Draw", "Grid", "grid_search", "make_grid", "read_grid", "resume_grid", "table"]

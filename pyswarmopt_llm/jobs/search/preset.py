@@ -8,12 +8,13 @@ algorithm, ``reference`` the authors' code, ``none`` leaves every setting as it 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.jobs.search.validate import check_dev_expert, check_screen
 from pyswarmopt_llm.metrics.objectives import Objectives
+from pyswarmopt_llm.spaces import space_kind
 
 SCREEN = 0.05
 LEAST_DEV = 40  # items from which on an expert is trained on them
@@ -43,7 +44,18 @@ def _space(config: SearchConfig) -> str:
 
 
 def with_policy(config: SearchConfig, objectives: Objectives) -> SearchConfig:
-    """The configuration with all else that depends on the tasks; `with_space` comes first."""
+    """The configuration with all else that depends on the tasks; `with_space` comes first.
+
+    Its `compat` is ``paper`` only if what runs is the published algorithm, and ``none`` if that is another one.
+    """
+    config = _with_policy(config, objectives)
+    if config.compat == "reference":
+        return config
+    departs = config.optimizer != MODEL_SWARMS or space_kind(config.space).departures(asdict(config))
+    return replace(config, compat="none" if departs else "paper")
+
+
+def _with_policy(config: SearchConfig, objectives: Objectives) -> SearchConfig:
     chooses = config.preset == "auto"
     if chooses and config.screen is None and not config.one_by_one and _few_coefficients(config):
         screened = replace(config, screen=SCREEN)

@@ -12,7 +12,7 @@ from pyswarmopt_llm.reporting.report import lines
 from pyswarmopt_llm.reporting.report.figures import curve, paths
 from pyswarmopt_llm.reporting.report.items import CASES, changes, emerged
 from pyswarmopt_llm.reporting.report.pages import render
-from pyswarmopt_llm.reporting.summary import SMALL, WEIGHTS, costs, mixture_text, remarks, score_text
+from pyswarmopt_llm.reporting.summary import SMALL, WEIGHTS, costs, method_text, mixture_text, remarks, score_text
 from pyswarmopt_llm.reporting.verdict import verdict
 from pyswarmopt_llm.tasks import Task
 
@@ -100,7 +100,7 @@ def _provenance(run: Json, base: str) -> dict[str, str]:
         "Base": base,
         "Experts": ", ".join(f"{name} ({mark[:8]})" for name, mark in experts.items()) or ", ".join(config["experts"]),
         "Tasks": ", ".join([*config["tasks"], *config.get("utilities", ())]),
-        "Optimizer": f"{config.get('optimizer', 'model-swarms')}, space {config.get('space', 'factor')}",
+        "Optimizer": method_text(config),
         "Seed": str(config.get("seed", 0)),
         "Versions": ", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items()),
     }
