@@ -114,7 +114,7 @@ def make_grid(config: SearchConfig, options: GridOptions) -> Grid:
 def _combination(values: Mapping[str, Sequence[str]], number: int) -> tuple[str, ...]:
     """The combination of that number; the last coefficient changes first."""
     found = []
-    for name, texts in reversed(values.items()):
+    for name, texts in reversed(list(values.items())):
         number, place = divmod(number, len(texts))
         found.append(f"{name}={texts[place]}")
     return tuple(reversed(found))
