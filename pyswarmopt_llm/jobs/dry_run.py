@@ -116,7 +116,8 @@ def dry_run_grid(config: SearchConfig, options: GridOptions) -> Plan:
     count = len(grid.draws)
     one = dry_run_search(replace(config, settings=grid.draws[0]))
     dev = sum(task.dev for task in one.tasks)
-    evaluations = one.evaluations + (count - 1) * max(one.evaluations - config.population, 0)
+    start = len(config.experts) if config.preset == "auto" else config.population  # which auto chooses
+    evaluations = one.evaluations + (count - 1) * max(one.evaluations - start, 0)
     if config.budget_items is not None:
         evaluations = min(evaluations, max(config.budget_items // max(dev, 1), 1))
     # Each draw scores its best and the average once more, and the one that is handed over does so again.

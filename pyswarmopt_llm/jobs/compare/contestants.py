@@ -19,9 +19,10 @@ from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.common.interfaces import Patch, Score, Space
 from pyswarmopt_llm.common.optimizers import is_swarm, make_optimizer, module_of, optimizer_names
 from pyswarmopt_llm.common.registry import unknown
+from pyswarmopt_llm.evaluation.surrogate.proposals import population_for
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
 from pyswarmopt_llm.jobs.compare.groups import is_group, load_group, written_out
-from pyswarmopt_llm.jobs.compare.screened import KIND, can_screen, population_for, screened_best
+from pyswarmopt_llm.jobs.compare.screened import KIND, can_screen, screened_best
 from pyswarmopt_llm.models.choices import cross_fitting_passes
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace, train_on_dev

@@ -261,16 +261,15 @@ def _next(
     """
     if latest is None:
         return replace(config, settings=settings, out=str(out), test=0)
-    start = _start(latest)
-    items, minutes = config.budget_items, config.budget_minutes
-    if items is not None:
-        items -= sum(draw.item_evaluations for draw in done)
+    start, items, minutes = _start(latest), latest.config.budget_items, latest.config.budget_minutes
+    if config.budget_items is not None:
+        items = config.budget_items - sum(draw.item_evaluations for draw in done)
         dev = next(sum(map(len, row.items.values())) for row in latest.rows if row.phase == "search")
         if items < dev * latest.config.population:
             return None
         items += sum(row.n for row in start)
-    if minutes is not None:
-        minutes -= sum(draw.seconds for draw in done) / 60
+    if config.budget_minutes is not None:
+        minutes = config.budget_minutes - sum(draw.seconds for draw in done) / 60
         spent = sum(row.seconds for row in start) / 60
         if minutes <= spent:
             return None
