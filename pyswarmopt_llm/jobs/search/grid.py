@@ -8,11 +8,11 @@ trained on dev. The output directory itself becomes the run of the chosen draw, 
 
 from __future__ import annotations
 
-import math
 import random
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -20,61 +20,20 @@ from pyswarmopt.algorithms.model_swarms import GRID as PAPER
 from pyswarmopt_llm.common.config import GridOptions, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.common.files.json_types import fits
 from pyswarmopt_llm.common.files.paths import user_path
-from pyswarmopt_llm.common.files.regular import read_json, refuse_links, write_json
+from pyswarmopt_llm.common.files.regular import refuse_links, write_json
 from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_directory import Run, check_new
-from pyswarmopt_llm.evaluation.run_files import FORMAT, GRID, stored_config
+from pyswarmopt_llm.evaluation.run_files import FORMAT, GRID
 from pyswarmopt_llm.jobs.search.dev_expert import FOLDER
+from pyswarmopt_llm.jobs.search.grid_file import Draw, Grid, stored_grid, write_grid
 from pyswarmopt_llm.jobs.search.loop import SearchResult, begin, resume
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, require
 from pyswarmopt_llm.metrics.objectives import load_split
 
 DRAWS = 10
 _CARRIED = (FOLDER, "judge.jsonl")  # of a draw, for the next
-_DRAW = {
-    **{"folder": str, "settings": list[str], "best_dev": float},
-    **{"evaluations": int, "item_evaluations": int, "seconds": float},
-}
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Values of each coefficient, as texts, and what is drawn of them.
-
-    Attributes:
-        values: coefficient -> its values.
-        draws: settings of each search, ``NAME=VALUE``.
-    """
-
-    values: Mapping[str, tuple[str, ...]]
-    draws: tuple[tuple[str, ...], ...]
-
-    @property
-    def size(self) -> int:
-        """Combinations of the grid."""
-        return math.prod(map(len, self.values.values()))
-
-
-@dataclass(frozen=True)
-class Draw:
-    """A finished search of a grid.
-
-    Attributes:
-        folder: its name below the output directory.
-        settings: its coefficients, ``NAME=VALUE``.
-        best_dev: its score.
-        evaluations, item_evaluations, seconds: of the candidates that it was the first to score.
-    """
-
-    folder: str
-    settings: tuple[str, ...]
-    best_dev: float
-    evaluations: int
-    item_evaluations: int
-    seconds: float
 
 
 def make_grid(config: SearchConfig, options: GridOptions) -> Grid:
@@ -141,7 +100,7 @@ def grid_search(config: SearchConfig, options: GridOptions, on_event: OnEvent | 
     _check_split(config)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        _write(path, config, grid, ())
+        write_grid(path, config, grid, ())
     except OSError as error:
         raise UserError(f"{path}: cannot write there ({error.strerror}); choose another --out") from error
     try:
@@ -154,61 +113,11 @@ def grid_search(config: SearchConfig, options: GridOptions, on_event: OnEvent | 
 
 def resume_grid(path: Path, on_event: OnEvent | None = None, allowed: Collection[str] = ()) -> SearchResult:
     """Go on with a search over a grid, or read the result of a finished one; the arguments are those of `resume`."""
-    config, grid = _read(path)
+    config, grid = stored_grid(path)
     require(config, allowed, path)
     if (path / "run.json").exists():  # the draw is chosen
         return resume(path, on_event, allowed)
     return _search_all(path, config, grid, on_event, allowed)
-
-
-def read_grid(path: Path) -> dict[str, Any]:
-    """The content of ``grid.json``.
-
-    Raises:
-        UserError: it is damaged.
-    """
-    file = path / GRID
-    try:
-        found = read_json(file)
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror}); check the path") from error
-    known = isinstance(found, dict) and found.get("format") == FORMAT and isinstance(found.get("config"), dict)
-    if not known or not fits(found.get("values"), dict[str, list[str]]) or not fits(found.get("draws"), list[Any]):
-        raise UserError(f"{file}: damaged, or of another version; restore the file")
-    if not found["draws"] or not all(map(_is_draw, found["draws"])):
-        raise UserError(f"{file}: damaged, one of its draws is none; restore the file")
-    return dict(found)
-
-
-def _is_draw(draw: object) -> bool:
-    """Whether it is a draw that is done, or the settings of one that is not."""
-    if not isinstance(draw, dict) or not draw.keys() >= (_DRAW.keys() if "folder" in draw else {"settings"}):
-        return False
-    return all(fits(draw[name], hint) for name, hint in _DRAW.items() if name in draw)
-
-
-def _read(path: Path) -> tuple[SearchConfig, Grid]:
-    found = read_grid(path)
-    config = replace(stored_config(path, found, GRID), out=str(path))
-    values = {name: tuple(texts) for name, texts in found["values"].items()}
-    return config, Grid(values, tuple(tuple(draw["settings"]) for draw in found["draws"]))
-
-
-def _write(path: Path, config: SearchConfig, grid: Grid, done: Sequence[Draw], chosen: Draw | None = None) -> None:
-    """Write ``grid.json``: the draws, those that are done with their scores."""
-    waiting = [{"settings": settings} for settings in grid.draws[len(done) :]]
-    totals = {name: sum(getattr(draw, name) for draw in done) for name in ("evaluations", "item_evaluations")}
-    found = {
-        "format": FORMAT,
-        "config": asdict(config),
-        "values": grid.values,
-        "combinations": grid.size,
-        "draws": [*map(asdict, done), *waiting],
-        "chosen": None if chosen is None else chosen.folder,
-        **totals,
-        "seconds": round(sum(draw.seconds for draw in done), 3),
-    }
-    write_json(path / GRID, found)
 
 
 def _check_split(config: SearchConfig) -> None:
@@ -241,9 +150,9 @@ def _search_all(
         notify(Event("note", {"text": f"draw {number} of {len(grid.draws)}: {' '.join(settings)}"}))
         latest = _search_one(following, latest, on_event, allowed)
         done.append(_drawn(latest, settings, first=number == 1))
-        _write(path, config, grid, done)
+        write_grid(path, config, grid, done)
     best = max(done, key=lambda draw: draw.best_dev)  # of equals the first
-    _write(path, config, grid, done, best)
+    write_grid(path, config, grid, done, best)
     items = sum(draw.item_evaluations for draw in done)
     note = (
         f"The coefficients {' '.join(best.settings)} are those of {best.folder}, the best on dev of {len(done)} draws "
@@ -282,6 +191,7 @@ def _search_one(config: SearchConfig, latest: Run | None, on_event: OnEvent | No
     """The finished run of one draw."""
     path = user_path(config.out)
     if (path / "run.json").exists():
+        require(Run.open(path).config, allowed, path)  # of a finished one, too: the next take its configuration
         resume(path, on_event, allowed)
         return Run.open(path)
 
@@ -301,7 +211,7 @@ def _start(run: Run) -> list[Row]:
     """The rows with which every draw begins: the trial of letters and the starting swarm."""
     if run.config.one_by_one:  # in an asynchronous search they carry its order
         return []
-    return [row for row in run.rows if row.iteration == 0 and row.phase in ("letter", "search")]
+    return list(takewhile(lambda row: row.iteration == 0 and row.phase in ("letter", "search"), run.rows))
 
 
 def _drawn(run: Run, settings: tuple[str, ...], first: bool) -> Draw:
@@ -335,26 +245,4 @@ def _carry(source: Path, target: Path, names: Sequence[str]) -> None:
             shutil.copyfile(source / name, target / name)
 
 
-def table(found: Mapping[str, Any]) -> Iterator[list[str]]:
-    """The draws that are done in rows of text, the headings first; a star marks the one that is handed over.
-
-    Args:
-        found: see `read_grid`.
-
-    Example:
-        >>> draw = {"folder": "draw-01", "settings": ["inertia=.1"], "best_dev": 0.5, "item_evaluations": 900}
-        >>> for row in table({"values": {"inertia": [".1"]}, "chosen": "draw-01", "draws": [draw]}):
-        ...     print(row)
-        ['draw', 'inertia', 'dev', 'items']
-        ['draw-01 *', '.1', '0.500', '900']
-    """
-    yield ["draw", *found["values"], "dev", "items"]
-    for draw in found["draws"]:
-        if "folder" not in draw:
-            continue
-        chosen = " *" if draw["folder"] == found.get("chosen") else ""
-        coefficients = [setting.partition("=")[2] for setting in draw["settings"]]
-        yield [f"{draw['folder']}{chosen}", *coefficients, f"{draw['best_dev']:.3f}", f"{draw['item_evaluations']:,}"]
-
-
-__all__ = ["Draw", "Grid", "grid_search", "make_grid", "read_grid", "resume_grid", "table"]
+__all__ = ["grid_search", "make_grid", "resume_grid"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from search_helpers import files, history, lasting, louder, questions, search_wo
 from pyswarmopt_llm.common.config import GridOptions, SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
-from pyswarmopt_llm.jobs.search.grid import grid_search, make_grid, read_grid, resume_grid
+from pyswarmopt_llm.jobs.search.grid import grid_search, make_grid, resume_grid
+from pyswarmopt_llm.jobs.search.grid_file import read_grid
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.reporting.follow import Follower
 
@@ -86,6 +88,14 @@ def test_a_draw_is_to_the_bit_the_search_that_its_settings_alone_make(
         assert history(folder) == history(tmp_path / str(number)) and draw["best_dev"] == result["best_dev"]
         assert lasting(json.loads((folder / "result.json").read_text())) == lasting(result)
         assert "best_test" not in result
+
+
+def test_a_screened_draw_is_the_search_that_it_would_be_alone_too(setting: SearchConfig, tmp_path: Path) -> None:
+    """Its journal ends with a row of iteration 0: the one that is handed over, scored in full. No other draw has it."""
+    config = replace(setting, space="delta", screen=0.05, settings=("inertia=0.1,0.9",), out=str(tmp_path / "run"))
+    run = grid_search(config, GridOptions()).run
+    search(replace(config, settings=("inertia=0.9",), out=str(tmp_path / "alone"), test=0))
+    assert history(run / "draw-02") == history(tmp_path / "alone")
 
 
 def test_the_best_on_dev_is_handed_over_and_alone_scored_on_test(
@@ -223,6 +233,17 @@ def test_a_grid_that_names_code_is_not_resumed_unless_that_is_allowed(finished: 
     found = grid_of(finished)
     found["config"]["utilities"] = ["evil:score"]
     (tmp_path / "grid.json").write_text(json.dumps(found))
+    with pytest.raises(UserError, match="--utility evil:score"):
+        resume_grid(tmp_path)
+
+
+def test_nor_is_one_of_which_a_finished_draw_names_code(finished: Path, tmp_path: Path) -> None:
+    """The draws after it would take its configuration."""
+    shutil.copytree(finished / "draw-01", tmp_path / "draw-01")
+    (tmp_path / "grid.json").write_bytes((finished / "grid.json").read_bytes())
+    about = json.loads((tmp_path / "draw-01" / "run.json").read_text())
+    about["config"]["utilities"] = ["evil:score"]
+    (tmp_path / "draw-01" / "run.json").write_text(json.dumps(about))
     with pytest.raises(UserError, match="--utility evil:score"):
         resume_grid(tmp_path)
 
