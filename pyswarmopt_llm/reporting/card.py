@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 
 from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.common.config import DEV_EXPERT, MODEL_SWARMS
+from pyswarmopt_llm.common.config import DEV_EXPERT, MODEL_SWARMS, SearchConfig
 from pyswarmopt_llm.reporting.commands import command_line
-from pyswarmopt_llm.reporting.summary import SMALL, WEIGHTS, folded, method_text, remarks, score_rows, score_text
+from pyswarmopt_llm.reporting.summary import SMALL, WEIGHTS, folded, remarks, score_rows, score_text
 from pyswarmopt_llm.reporting.verdict import verdict
 from pyswarmopt_llm.spaces import SpaceKind, space_kind
 
@@ -71,6 +71,31 @@ def _experts(weights: Mapping[str, float]) -> str:
     large, rest = folded(weights)
     lines = ["| expert | weight |", "|---|---|", *(f"| {plain(name)} | {weight:.2f} |" for name, weight in large)]
     return "\n".join([*lines, *([f"| {len(rest)} more | below {SMALL} |"] if rest else [])])
+
+
+def method_text(config: Mapping[str, Any]) -> str:
+    """What searched, and in what it is not Model Swarms as published.
+
+    Args:
+        config: of ``run.json``.
+
+    Example:
+        >>> method_text({"particles": 10, "space": "factor"})
+        'Model Swarms as published (10 particles, at most 50 iterations)'
+        >>> method_text({"space": "delta", "start": "sums", "screen": 0.05})
+        'Model Swarms, not as published (space delta, starts on sums, items screened at 0.05)'
+    """
+    optimizer, space = config.get("optimizer", MODEL_SWARMS), config.get("space", "factor")
+    if optimizer != MODEL_SWARMS:
+        return f"{optimizer}, space {space}"
+    released = config.get("compat") == "reference"
+    source = "as in the authors' code" if released else "as published"
+    departures = space_kind(space).departures(config)
+    if departures:
+        return f"Model Swarms, not {source} ({', '.join(departures)})"
+    particles, most = (config.get(name, getattr(SearchConfig, name)) for name in ("particles", "max_iter"))
+    size = max(particles, len(config.get("experts", ())))
+    return f"Model Swarms {source} ({counted(size, 'particle')}, at most {counted(most, 'iteration')})"
 
 
 def model_card(run: Mapping[str, Any], result: Mapping[str, Any]) -> str:

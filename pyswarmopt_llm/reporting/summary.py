@@ -13,9 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig
 from pyswarmopt_llm.reporting.verdict import verdict
-from pyswarmopt_llm.spaces import space_kind
 
 Interval = Sequence[float]
 SMALL = 0.05  # weights below this are not listed
@@ -170,31 +168,6 @@ def _stop_reason(name: str, value: Any) -> str:
     return f"by the budget of {value:g} minutes" if name == "budget_minutes" else f"{name} {value}"
 
 
-def method_text(config: Mapping[str, Any]) -> str:
-    """What searched, and in what it is not Model Swarms as published.
-
-    Args:
-        config: of ``run.json``.
-
-    Example:
-        >>> method_text({"particles": 10, "space": "factor"})
-        'Model Swarms as published (10 particles, at most 50 iterations)'
-        >>> method_text({"space": "delta", "start": "sums", "screen": 0.05})
-        'Model Swarms, not as published (space delta, starts on sums, items screened at 0.05)'
-    """
-    optimizer, space = config.get("optimizer", MODEL_SWARMS), config.get("space", "factor")
-    if optimizer != MODEL_SWARMS:
-        return f"{optimizer}, space {space}"
-    released = config.get("compat") == "reference"
-    source = "as in the authors' code" if released else "as published"
-    departures = space_kind(space).departures(config)
-    if departures:
-        return f"Model Swarms, not {source} ({', '.join(departures)})"
-    particles, most = (config.get(name, getattr(SearchConfig, name)) for name in ("particles", "max_iter"))
-    size = max(particles, len(config.get("experts", ())))
-    return f"Model Swarms {source} ({counted(size, 'particle')}, at most {counted(most, 'iteration')})"
-
-
 def by_weight(coefficients: Mapping[str, float]) -> list[tuple[str, float]]:
     """Experts with their mixing weights, the largest absolute weight first.
 
@@ -273,7 +246,6 @@ __all__ = [
     "costs",
     "duration",
     "folded",
-    "method_text",
     "mixture_text",
     "print_result",
     "remarks",

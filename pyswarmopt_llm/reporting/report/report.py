@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.reporting.card import method_text
 from pyswarmopt_llm.reporting.commands import command_line, next_steps, usage
 from pyswarmopt_llm.reporting.reading import best_row, origin, searched
 from pyswarmopt_llm.reporting.report import lines
 from pyswarmopt_llm.reporting.report.figures import curve, paths
 from pyswarmopt_llm.reporting.report.items import CASES, changes, emerged
 from pyswarmopt_llm.reporting.report.pages import render
-from pyswarmopt_llm.reporting.summary import SMALL, WEIGHTS, costs, method_text, mixture_text, remarks, score_text
+from pyswarmopt_llm.reporting.summary import SMALL, WEIGHTS, costs, mixture_text, remarks, score_text
 from pyswarmopt_llm.reporting.verdict import verdict
 from pyswarmopt_llm.tasks import Task
 

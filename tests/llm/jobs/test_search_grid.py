@@ -91,11 +91,21 @@ def test_a_draw_is_to_the_bit_the_search_that_its_settings_alone_make(
 
 
 def test_a_screened_draw_is_the_search_that_it_would_be_alone_too(setting: SearchConfig, tmp_path: Path) -> None:
-    """Its journal ends with a row of iteration 0: the one that is handed over, scored in full. No other draw has it."""
     config = replace(setting, space="delta", screen=0.05, settings=("inertia=0.1,0.9",), out=str(tmp_path / "run"))
     run = grid_search(config, GridOptions()).run
     search(replace(config, settings=("inertia=0.9",), out=str(tmp_path / "alone"), test=0))
     assert history(run / "draw-02") == history(tmp_path / "alone")
+
+
+def test_a_draw_begins_with_the_starting_swarm_and_no_other_row(finished: Path, tmp_path: Path) -> None:
+    """A screened search may end with a row of iteration 0: that of what it hands over, scored in full."""
+    shutil.copytree(finished / "draw-01", tmp_path / "draw-01")
+    (tmp_path / "grid.json").write_bytes((finished / "grid.json").read_bytes())
+    journal = tmp_path / "draw-01" / "history.jsonl"
+    last = json.loads(journal.read_text().splitlines()[-1])
+    journal.write_text(journal.read_text() + json.dumps({**last, "iteration": 0}) + "\n")
+    resume_grid(tmp_path)
+    assert history(tmp_path / "draw-02") == history(finished / "draw-02")
 
 
 def test_the_best_on_dev_is_handed_over_and_alone_scored_on_test(
@@ -233,7 +243,7 @@ def test_a_grid_that_names_code_is_not_resumed_unless_that_is_allowed(finished: 
     found = grid_of(finished)
     found["config"]["utilities"] = ["evil:score"]
     (tmp_path / "grid.json").write_text(json.dumps(found))
-    with pytest.raises(UserError, match="--utility evil:score"):
+    with pytest.raises(UserError, match="names code to run; if you trust it, add --utility evil:score"):
         resume_grid(tmp_path)
 
 
@@ -244,7 +254,7 @@ def test_nor_is_one_of_which_a_finished_draw_names_code(finished: Path, tmp_path
     about = json.loads((tmp_path / "draw-01" / "run.json").read_text())
     about["config"]["utilities"] = ["evil:score"]
     (tmp_path / "draw-01" / "run.json").write_text(json.dumps(about))
-    with pytest.raises(UserError, match="--utility evil:score"):
+    with pytest.raises(UserError, match="names code to run; if you trust it, add --utility evil:score"):
         resume_grid(tmp_path)
 
 
