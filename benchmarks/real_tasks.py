@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Best single expert, uniform average and swarm on real tasks: the table of docs/results.md.
 
-The algorithm is the paper's (space `factor`, every item asked, no other starts). Its size is not: by default there are
+The algorithm is the paper's (space `factor`, every item scored, no other starts). Its size is not: by default there are
 12 particles and 10 iterations, and with 12 experts step 0 adds nobody; all runs have one set of coefficients. The
 paper has `--particles 20 --max-iter 50`, from 10 experts, and the best of draws from its grid: `--draws 10`, say.
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Model Swarms as the paper runs it, in the laboratory: 20 particles from its ten experts, LoRA factors averaged, at
-most 50 iterations, patience 10, every item asked; with one set of coefficients (`one`, the library's), and as the best
+most 50 iterations, patience 10, every item scored; with one set of coefficients (`one`, the library's), and as the best
 on dev of random draws from the paper's grid (`grid`), which alone is scored on test.
 
 Every search is an ordinary run directory under --out, so a stopped benchmark goes on where it was. The table is made
