@@ -4,7 +4,7 @@ most 50 iterations, patience 10, every item scored; with one set of coefficients
 on dev of random draws from the paper's grid (`grid`), which alone is scored on test.
 
 Every search is an ordinary run directory under --out, so a stopped benchmark goes on where it was. The table is made
-from whatever has finished: a row takes the tasks and seeds that it has.
+from whatever has finished of --seeds: a row takes the tasks and seeds that it has.
 
     python benchmarks/lab/lab.py make --out runs/lab
     python benchmarks/lab/paper.py --lab runs/lab --out runs/lab-paper --draws 5 --seeds 0
@@ -66,12 +66,13 @@ def run_one(args: argparse.Namespace, kind: str, task: str, seed: int) -> None:
     print(kind, task, seed, found.result["best_dev"], found.result["best_test"], flush=True)
 
 
-def finished(out: Path, kind: str) -> Results:
-    """What has finished of a kind."""
+def finished(out: Path, kind: str, seeds: list[int]) -> Results:
+    """What has finished of a kind, with these seeds."""
     found = {}
     for file in sorted(out.glob(f"{kind}-*/result.json")):
         _, task, seed = file.parent.name.split("-")
-        found[task, int(seed)] = json.loads(file.read_text(encoding="utf-8"))
+        if int(seed) in seeds:
+            found[task, int(seed)] = json.loads(file.read_text(encoding="utf-8"))
     return found
 
 
@@ -82,9 +83,9 @@ def items(out: Path, kind: str, key: tuple[str, int]) -> int:
     return int(json.loads((folder / name).read_text(encoding="utf-8"))["item_evaluations"])
 
 
-def table(out: Path) -> str:
+def table(out: Path, seeds: list[int]) -> str:
     """Markdown: best single expert, one set, best of the draws; means over seeds, then over tasks."""
-    by_kind = {kind: finished(out, kind) for kind in KINDS}
+    by_kind = {kind: finished(out, kind, seeds) for kind in KINDS}
     tasks = sorted({task for results in by_kind.values() for task, _ in results})
     lines = [f"| row | dev | test | gain | items | {' | '.join(tasks)} |", f"|{'---|' * (5 + len(tasks))}"]
     for kind in KINDS:
@@ -116,7 +117,7 @@ def main() -> None:
             for kind in args.kinds:
                 for task in args.tasks:
                     run_one(args, kind, task, seed)
-    print(table(args.out))
+    print(table(args.out, args.seeds))
 
 
 if __name__ == "__main__":
