@@ -19,7 +19,7 @@ def command(
     """
     several = is_grid(settings, grid)
     if dry_run:
-        from pyswarmopt_llm.jobs.dry_run import dry_run_grid, dry_run_search
+        from pyswarmopt_llm.jobs.dry_run.search import dry_run_grid, dry_run_search
 
         plan = dry_run_grid(settings, grid) if several else dry_run_search(settings)
         print_plan(plan, shown.as_json or shown.as_lines)
