@@ -22,8 +22,12 @@ def command(
 
     Example: swarm-llm resume runs/first
     """
-    from pyswarmopt_llm.jobs.search.grid import resume_grid
+    path = user_path(run)
+    if (path / GRID).is_file():
+        from pyswarmopt_llm.jobs.search.grid import resume_grid
+
+        run_job(lambda on_event: resume_grid(path, on_event, allowed.values), run, **vars(shown))
+        return
     from pyswarmopt_llm.jobs.search.loop import resume
 
-    go_on = resume_grid if (user_path(run) / GRID).is_file() else resume
-    run_job(lambda on_event: go_on(user_path(run), on_event, allowed.values), run, **vars(shown))
+    run_job(lambda on_event: resume(run, on_event, allowed.values), run, **vars(shown))
