@@ -59,7 +59,7 @@ class MixtureEngine(BaseEngine):
         Raises:
             ValueError: the patch holds anything but one weight for each member.
         """
-        if patch.low_rank or patch.dense or len(patch.mixture) != len(self.members):
+        if patch.low_rank or patch.full_rank or patch.dense or len(patch.mixture) != len(self.members):
             raise ValueError(f"a mixture of {len(self.members)} members needs as many weights and nothing else")
         self.weights = torch.tensor(patch.mixture, dtype=torch.float64)
 
