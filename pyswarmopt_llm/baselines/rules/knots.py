@@ -47,7 +47,8 @@ def align(parts: Sequence[Factors | None]) -> tuple[Tensor, Tensor]:
 
 def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     """KnOTS-TIES of each module."""
-    return Merged(Patch(low_rank={f"{module}.weight": _merged(parts, settings) for module, parts in by_module(experts)}))
+    changes = {f"{module}.weight": _merged(parts, settings) for module, parts in by_module(experts)}
+    return Merged(Patch(low_rank=changes))
 
 
 def _merged(parts: Sequence[Factors | None], settings: Settings) -> LowRank:

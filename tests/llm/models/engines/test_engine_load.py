@@ -170,7 +170,7 @@ def test_a_tied_embedding_changes_input_and_output_together(tiny_base: Path) -> 
             rf"{K1}: .* two values or changes",
         ),
         (
-            Patch(low_rank={K1: LowRank(b=torch.zeros(16, 2), a=torch.zeros(2, 32))}, full_rank={K1: noise((16, 32), 0)}),
+            Patch(low_rank={K1: LowRank(b=noise((16, 2), 0), a=noise((2, 32), 0))}, full_rank={K1: noise((16, 32), 0)}),
             ValueError,
             rf"{K1}: .* two values or changes",
         ),
