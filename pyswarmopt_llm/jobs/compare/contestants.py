@@ -169,7 +169,7 @@ def run(entry: Entry) -> Outcome:
     scores = {split: bench.score(found.patch, split)[0] for split in bench.questions}
     return Outcome(
         *(scores["dev"], scores.get("test"), trial.spent, seconds, tuple(trial.trace), 1, bench.tokens_per_item),
-        rank="full" if found.patch.full_rank else max(len(one.a) for one in found.patch.low_rank.values()),
+        rank="full" if found.patch.full_rank else max((len(x.a) for x in found.patch.low_rank.values()), default=0),
         error=found.error,
     )
 
