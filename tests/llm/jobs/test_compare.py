@@ -264,7 +264,7 @@ def test_the_command_prints_the_table_and_writes_the_files(
     assert all(row["item_evaluations"] <= 24 for row in stored["methods"].values())
 
 
-@pytest.mark.parametrize(("width", "columns"), [(80, 4), (120, 7), (200, 9)])
+@pytest.mark.parametrize(("width", "columns"), [(80, 4), (120, 8), (200, 10)])
 def test_in_a_terminal_the_first_columns_are_shown_that_fit(width: int, columns: int) -> None:
     row = {"dev": 0.75, "dev_interval": [0.5, 0.9], "test": 1.0, "test_interval": [0.839, 1.0], "models": 1}
     row |= {"item_evaluations": 4321.0, "seconds": 12.5, "tokens": 48.0}
