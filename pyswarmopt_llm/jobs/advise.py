@@ -108,9 +108,10 @@ def trial(config: SearchConfig) -> SearchConfig:
     items = sum(len(task.dev) for task in objectives.tasks.values())
     if items < LEAST:
         raise UserError(f"{', '.join(config.tasks)}: {items} dev items tell nothing; give at least {LEAST}")
-    settled = with_policy(plain, objectives)  # decides whether an expert can be trained on dev
+    # Decides whether an expert can be trained on dev; without iterations there is no budget to set.
+    settled = with_policy(replace(plain, max_iter=0), objectives)
     particles = 2 * len(config.experts) + MORE
-    return replace(settled, preset="none", screen=None, start="trial", particles=particles, max_iter=0, test=0)
+    return replace(settled, preset="none", screen=None, start="trial", particles=particles, test=0)
 
 
 def _check_same(run: Run, wanted: SearchConfig) -> None:

@@ -123,7 +123,8 @@ def embedded_model() -> Finding:
 
     (name, model), *_ = MODELS.items()
     if importlib.util.find_spec(model.module) is None:
-        return Finding("model files", NOTE, f"{PREFIX}{name} is not installed; the demo needs it: {model.install}")
+        without = f"{PREFIX}{name} is not installed, without which the demo downloads {model.name}: {model.install}"
+        return Finding("model files", NOTE, without)
     return Finding("model files", OK, f"{PREFIX}{name} is installed")
 
 

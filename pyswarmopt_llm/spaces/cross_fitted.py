@@ -7,7 +7,7 @@ items (cross-fitting; Wolpert 1992 for the weights of the sum).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -18,7 +18,7 @@ from pyswarmopt_llm.common.interfaces import Engine, HeldOut, Patch
 from pyswarmopt_llm.models.adapters.adapter import AdapterFile, AdapterInfo, Expert, read_adapter
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.choices import Choices
-from pyswarmopt_llm.models.training.folds import folds, train_folds
+from pyswarmopt_llm.models.training.folds import Share, folds, train_folds
 from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 from pyswarmopt_llm.spaces.one_base import AdapterSpace
@@ -73,6 +73,7 @@ def train_on_dev(
     folder: Path,
     base_name: str,
     seed: int,
+    after_epoch: Callable[[float], None] | None = None,
 ) -> None:
     """Train the new expert, unless it is in `folder` already, and complete the space with it.
 
@@ -83,20 +84,19 @@ def train_on_dev(
         folder: where the adapters are or will be: ``whole``, and ``without-K`` for each fold.
         base_name: for their files.
         seed: of the training.
+        after_epoch: called with the share of the training that is done, in 0..1.
     """
     found = folds(choices, seed)
     places = [*(folder / f"without-{k + 1}" for k in range(len(found))), folder / "whole"]
     if not all((place / "adapter_config.json").is_file() for place in places):
-        _train(space.experts[0].info, engine, choices, places, base_name, seed)
+        engine.load(Patch())
+        pattern = space.experts[0].info
+        _write(train_folds(engine, choices, pattern, seed, after_epoch), places, pattern, base_name)
     trained = [AdapterFile(read_adapter(place, f"dev-{place.name}")) for place in places]
     space.complete(trained, found)
 
 
-def _train(
-    pattern: AdapterInfo, engine: Engine, choices: Sequence[Choices], places: Sequence[Path], base_name: str, seed: int
-) -> None:
-    engine.load(Patch())
-    trained = train_folds(engine, choices, pattern, seed)
+def _write(trained: Sequence[Share], places: Sequence[Path], pattern: AdapterInfo, base_name: str) -> None:
     for place, share in zip(places, trained, strict=True):
         if not (place / "adapter_config.json").is_file():  # a process may have been stopped between two of them
             write_adapter(

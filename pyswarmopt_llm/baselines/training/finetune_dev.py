@@ -1,7 +1,9 @@
 """Fine-tuning on the dev items: the question that every merge of experts has to answer.
 
 A new LoRA with the rank, scale and modules of the first expert, from the base (`execute`) or from the expert that is
-best on dev (`from_best`), on the cross-entropy over each item's options: what is scored is what is trained.
+best on dev (`from_best`), on the cross-entropy over each item's options: what is scored is what is trained. Learning
+rate and number of epochs are chosen by cross-validation on dev; those of `at_fixed_rate` are the ones of the expert
+that a search trains.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from pyswarmopt_llm.baselines.method import Merged, Settings
 from pyswarmopt_llm.baselines.training.on_dev import train_on_dev
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import Adapter
+from pyswarmopt_llm.models.choices import training_passes
+from pyswarmopt_llm.models.training.folds import train_once
 from pyswarmopt_llm.models.training.lora import Lora
 
 RATES = (2e-3, 5e-4)
@@ -32,6 +36,14 @@ def from_best(experts: Sequence[Adapter], settings: Settings) -> Merged:
     values = [trial.score(patch).value for patch in patches]
     best = patches[values.index(max(values))]
     return Merged(side_by_side(best, _trained(experts, settings, best)))
+
+
+def at_fixed_rate(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """Train from the base once, which is charged: the expert of ``model-swarms+dev`` of this seed, alone."""
+    trial = settings.need_trial()
+    trial.spend(training_passes(len(trial.choices)))
+    trial.load(Patch())
+    return Merged(train_once(trial.engine, trial.choices, experts[0].info, settings.seed)[0])
 
 
 def _trained(experts: Sequence[Adapter], settings: Settings, start: Patch) -> Patch:

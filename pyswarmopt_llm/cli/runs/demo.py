@@ -15,18 +15,27 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import OUTPUT, Option
 
-BASE = "embedded:smollm2-135m"
+EMBEDDED = "embedded:smollm2-135m"
 TASK = "builtin:requests"
 # The budget of a demonstration: under five minutes on two slow cores.
 PARTICLES, MAX_ITER, DEV, TEST = 12, 6, 96, 240
 
 
-def demo_experts(root: Path) -> tuple[str, ...]:
-    """The adapters in ``examples/experts`` of a checkout, by name; an installed wheel has none."""
-    found = sorted(config.parent for config in (root / "examples" / "experts").glob("*/adapter_config.json"))
-    if not found:
-        raise UserError("the demo's experts are not installed; run `make demo` in a checkout of the repository")
-    return tuple(str(path) for path in found)
+def demo_experts(package: Path) -> tuple[str, ...]:
+    """The demo's adapters, by name: in the installed package, or in ``examples/experts`` of a checkout."""
+    for folder in (package / "demo_experts", package.parent / "examples" / "experts"):
+        found = sorted(config.parent for config in folder.glob("*/adapter_config.json"))
+        if found:
+            return tuple(str(path) for path in found)
+    raise UserError("the demo's experts are not installed; reinstall pyswarmopt, or run `make demo` in a checkout")
+
+
+def demo_base() -> str:
+    """The embedded model if it is installed, else its id on the hub, from where it is downloaded (270 MB)."""
+    from pyswarmopt_llm.models.embedded import embedded_model, spec_of
+
+    name = embedded_model(EMBEDDED).name
+    return spec_of(name) or name
 
 
 def free_directory(parent: Path, name: str) -> Path:
@@ -49,8 +58,8 @@ def command(
     """
     run = out or free_directory(Path("runs"), "demo")
     config = SearchConfig(
-        base=BASE,
-        experts=demo_experts(Path(pyswarmopt_llm.__file__).resolve().parent.parent),
+        base=demo_base(),
+        experts=demo_experts(Path(pyswarmopt_llm.__file__).resolve().parent),
         tasks=(f"{TASK}:{seed}",),
         out=str(run),
         particles=PARTICLES,

@@ -20,6 +20,8 @@ from pyswarmopt_llm.common.config import PROPOSALS
 from pyswarmopt_llm.evaluation.surrogate.screening import Floats, Screening
 
 SOFTNESS = 0.4
+STARTING_SHARE = 0.6  # of the candidates that a budget pays for in full, at most so many begin
+MOST_PER_EXPERT = 2
 _PARTICLES, _ITERATIONS, _PATIENCE = 40, 100, 10  # of the swarm that maximises the width
 
 
@@ -86,6 +88,16 @@ def widest(screening: Screening, floor: float = -np.inf) -> Tensor | None:
     if not near:
         return None
     return torch.from_numpy(scored[max(near, key=lambda i: width[i])][0].position.copy())
+
+
+def population_for(experts: int, candidates: int) -> int:
+    """Particles for a budget of so many full evaluations: the more the longer it lasts, never fewer than experts.
+
+    Example:
+        >>> population_for(10, 100), population_for(12, 40), population_for(10, 5)
+        (20, 24, 10)
+    """
+    return max(experts, min(MOST_PER_EXPERT * experts, int(STARTING_SHARE * candidates)))
 
 
 def proposal_count(candidates: int) -> int:

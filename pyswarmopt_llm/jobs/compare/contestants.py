@@ -20,10 +20,11 @@ from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.common.interfaces import Patch, Score, Space
 from pyswarmopt_llm.common.optimizers import is_swarm, make_optimizer, module_of, optimizer_names
 from pyswarmopt_llm.common.registry import unknown
+from pyswarmopt_llm.evaluation.surrogate.proposals import population_for
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
 from pyswarmopt_llm.jobs.compare.groups import is_group, load_group, written_out
-from pyswarmopt_llm.jobs.compare.screened import KIND, can_screen, population_for, screened_best
-from pyswarmopt_llm.models.choices import cross_fitting_passes
+from pyswarmopt_llm.jobs.compare.screened import KIND, can_screen, screened_best
+from pyswarmopt_llm.models.choices import cross_fitting_passes, training_passes
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace, train_on_dev
 from pyswarmopt_llm.spaces.starts import starting_points
@@ -44,7 +45,8 @@ OPTIMIZERS = (
     *(NEVERGRAD + name for name in ("CMA", "NGOpt", "DE", "TwoPointsDE", "RandomSearch")),
     RANDOM,
 )
-TRAINED = ("gradient", "gradient-module", "finetune-dev", "finetune-best")  # on dev items, by gradient descent
+# On dev items, by gradient descent.
+TRAINED = ("gradient", "gradient-module", "finetune-dev", "finetune-once", "finetune-best")
 UNENDING = 10**6  # rounds: the budget ends a search, or the optimizer itself
 PATIENCE = 10  # as in `SearchConfig`
 
@@ -119,6 +121,8 @@ def why_not(who: Contestant, bench: Bench, budget: int) -> str | None:
     unanswered = who.name == "lorahub" and not all(item.answer for item in bench.task.dev)
     if unanswered or (who.name in TRAINED and not bench.choices):
         return "needs the right answers of the dev items"
+    if who.name == "finetune-once" and budget < (needed := training_passes(len(bench.choices))):
+        return f"training takes {needed} items"
     if who.name.endswith(WITH_DEV):
         if not bench.accuracy or bench.scoring == "generate" or bench.dev_items < 2:
             return "its additional expert is trained on options"

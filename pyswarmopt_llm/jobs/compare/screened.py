@@ -21,24 +21,12 @@ from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
 from pyswarmopt_llm.metrics.combine import harmonic
 
 LEVEL = 0.05  # as `--screen` recommends
-STARTING_SHARE = 0.6  # of the candidates that the budget pays for in full, at most so many begin
-MOST_PER_EXPERT = 2
 KIND = "screened"  # of rows in the store
 
 
 def can_screen(bench: Bench, space: Space) -> bool:
     """Whether a task's items can be predicted: options are scored, right or wrong, by few coefficients."""
     return "dev" in bench.accuracy and bench.scoring != "generate" and space.size <= MOST_COEFFICIENTS
-
-
-def population_for(experts: int, candidates: int) -> int:
-    """Particles for a budget of so many full evaluations: the more the longer it lasts, never fewer than experts.
-
-    Example:
-        >>> population_for(10, 100), population_for(12, 40), population_for(10, 5)
-        (20, 24, 10)
-    """
-    return max(experts, min(MOST_PER_EXPERT * experts, int(STARTING_SHARE * candidates)))
 
 
 class ScreenedTrial:

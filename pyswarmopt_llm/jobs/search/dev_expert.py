@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from pyswarmopt_llm.common.events import Event, OnEvent
@@ -27,7 +28,12 @@ def with_dev_expert(job: Job, run: Run, scorings: dict[str, Scoring], notify: On
     space, folder = untrained_space(job), run.path / FOLDER
     if not folder.exists():
         notify(Event("note", {"text": f"training one more expert on the {len(choices)} dev items"}))
-    train_on_dev(space, job.engine, choices, folder, job.prepared.base_name, job.config.seed)
+    start = time.monotonic()
+
+    def after_epoch(share: float) -> None:
+        notify(Event("training", {"share": share, "seconds": time.monotonic() - start}))
+
+    train_on_dev(space, job.engine, choices, folder, job.prepared.base_name, job.config.seed, after_epoch)
     return replace(job, prepared=replace(job.prepared, space=space))
 
 

@@ -7,10 +7,10 @@ such items does on unseen ones (cross-fitting; stacked generalisation, Wolpert 1
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pyswarmopt_llm.common.interfaces import Engine, LowRank
+from pyswarmopt_llm.common.interfaces import Engine, LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.models.choices import EPOCHS, Choices, fold_count
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
@@ -36,7 +36,13 @@ class Share:
     loss: float
 
 
-def train_folds(engine: Engine, choices: Sequence[Choices], pattern: AdapterInfo, seed: int) -> list[Share]:
+def train_folds(
+    engine: Engine,
+    choices: Sequence[Choices],
+    pattern: AdapterInfo,
+    seed: int,
+    after_epoch: Callable[[float], None] | None = None,
+) -> list[Share]:
     """LoRAs from the same start: for each fold one that is trained without it, then one that is trained on all items.
 
     Args:
@@ -44,22 +50,56 @@ def train_folds(engine: Engine, choices: Sequence[Choices], pattern: AdapterInfo
         choices: at least two items with different contexts; those with the same context are in the same fold.
         pattern: an adapter whose modules, rank and scale they have.
         seed: of the start, the folds and the order.
+        after_epoch: called with the share of the training that is done, in 0..1.
+
+    Raises:
+        TypeError: another engine, through which no gradients flow.
+    """
+    found = folds(choices, seed)
+    everything = frozenset().union(*found)
+    total = EPOCHS * len(found) * len(choices)  # items of all epochs: each is left out of one LoRA of len(found) + 1
+    trained_on = 0
+
+    def trained(contexts: frozenset[str]) -> Share:
+        own = [item for item in choices if item.pairs[0][0] in contexts]
+
+        def count(_epoch: int, _loss: float) -> None:
+            nonlocal trained_on
+            trained_on += len(own)
+            if after_epoch is not None:
+                after_epoch(trained_on / total)
+
+        patch, loss = train_once(engine, own, pattern, seed, count)
+        return Share(contexts, patch.low_rank, loss)
+
+    return [trained(everything - fold) for fold in (*found, frozenset[str]())]
+
+
+def train_once(
+    engine: Engine,
+    choices: Sequence[Choices],
+    pattern: AdapterInfo,
+    seed: int,
+    after_epoch: Callable[[int, float], None] | None = None,
+) -> tuple[Patch, float]:
+    """A new LoRA, `EPOCHS` epochs at `RATE`, and the mean loss of the last of them, in nats.
+
+    Args:
+        engine: the one on transformers, with the model to start from loaded.
+        choices: to train on.
+        pattern: an adapter whose modules, rank and scale it has.
+        seed: of the start and the order.
+        after_epoch: see `fit`.
 
     Raises:
         TypeError: another engine, through which no gradients flow.
     """
     if not isinstance(engine, TransformersEngine):
         raise TypeError("an adapter is trained by the engine on transformers")
-    found = folds(choices, seed)
-    everything = frozenset().union(*found)
-
-    def trained(contexts: frozenset[str]) -> Share:
-        lora = Lora.like(pattern, seed, engine.model.device)
-        own = [item for item in choices if item.pairs[0][0] in contexts]
-        history = fit(Gradients(engine), own, lora.additions(), [Trained(lora.tensors, RATE)], EPOCHS, seed)
-        return Share(contexts, lora.patch().low_rank, history[-1])
-
-    return [trained(everything - fold) for fold in (*found, frozenset[str]())]
+    lora = Lora.like(pattern, seed, engine.model.device)
+    parts = [Trained(lora.tensors, RATE)]
+    history = fit(Gradients(engine), choices, lora.additions(), parts, EPOCHS, seed, after_epoch=after_epoch)
+    return lora.patch(), history[-1]
 
 
 def folds(choices: Sequence[Choices], seed: int) -> list[frozenset[str]]:
@@ -80,4 +120,4 @@ def folds(choices: Sequence[Choices], seed: int) -> list[frozenset[str]]:
     return [frozenset(contexts[k::count]) for k in range(count)]
 
 
-__all__ = ["Share", "folds", "train_folds"]
+__all__ = ["Share", "folds", "train_folds", "train_once"]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyswarmopt_llm.common.events import Event
+from pyswarmopt_llm.reporting.summary import duration
 
 # Enough evaluations to smooth their times, few enough to follow a machine that gets slower.
 WINDOW = 20
@@ -80,6 +81,9 @@ class SearchState:
             if not self.proposed:
                 self.completed = max(self.completed, data["iteration"])
             self.done, self.left = data["evaluations"], data["evaluations_left"]
+        elif event.kind == "training":
+            left = data["seconds"] * (1 / data["share"] - 1)
+            self.phase = f"training one more expert: {data['share']:.0%}, about {duration(left)} left"
         elif event.kind == "trial":
             self._trials[data["phase"]] += 1
             self.phase = f"{_PHASES.get(data['phase'], data['phase'])}: {self._trials[data['phase']]} scored"

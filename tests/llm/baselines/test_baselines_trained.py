@@ -24,10 +24,11 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.training.folds import train_folds
 from pyswarmopt_llm.spaces import build_space
 
 WORDS = ("left", "right", "upwards")
-NAMES = ("gradient", "gradient-module", "finetune-dev", "finetune-best")
+NAMES = ("gradient", "gradient-module", "finetune-dev", "finetune-once", "finetune-best")
 
 
 class Resident:
@@ -101,9 +102,18 @@ def test_what_comes_out_has_a_smaller_loss_than_what_it_started_from(
     resident = trial(tiny_base, experts, [2.0, -1.0, 0.5], 5000)
     average = build_space("delta", experts).realise(torch.full((3,), 1 / 3, dtype=torch.float64))
     best = max(map(as_patch, experts), key=lambda patch: resident.score(patch).value)
-    start = {"finetune-dev": Patch(), "finetune-best": best}.get(name, average)
+    start = {"finetune-dev": Patch(), "finetune-once": Patch(), "finetune-best": best}.get(name, average)
     before = resident.mean_loss(start)
     assert resident.mean_loss(run(name, experts, resident)) < before
+
+
+def test_trained_once_it_is_the_expert_that_a_search_trains(tiny_base: Path, experts: list[Adapter]) -> None:
+    resident = trial(tiny_base, experts, [2.0, -1.0, 0.5], 320)
+    found = run("finetune-once", experts, resident, seed=3)
+    assert resident.spent == 4 * 2.5 * 32
+    resident.load(Patch())
+    *_, whole = train_folds(resident.engine, resident.choices, experts[0].info, 3)
+    assert torch.equal(flat(found), flat(Patch(low_rank=dict(whole.changes))))
 
 
 def test_items_without_answers_are_refused(tiny_base: Path, experts: list[Adapter]) -> None:

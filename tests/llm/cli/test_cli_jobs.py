@@ -6,14 +6,16 @@ import json
 import sys
 import types
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pyswarmopt_llm.cli import main
-from pyswarmopt_llm.cli.runs.demo import demo_experts, free_directory
+from pyswarmopt_llm.cli.runs.demo import EMBEDDED, demo_base, demo_experts, free_directory
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.models.embedded import MODELS, embedded_model
 
 RESULT: dict[str, Any] = {
     "best_dev": 0.7,
@@ -166,9 +168,17 @@ def test_demo_searches_over_the_experts_of_the_checkout(tmp_path: Path, monkeypa
     assert config.out == str(tmp_path / "run")
 
 
-def test_demo_outside_a_checkout_says_where_to_run_it(tmp_path: Path) -> None:
+def test_demo_without_its_experts_says_where_they_are(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="make demo"):
         demo_experts(tmp_path)
+
+
+def test_demo_takes_its_base_from_the_hub_where_the_embedded_model_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    without = replace(embedded_model(EMBEDDED), module="no_such_package")
+    monkeypatch.setitem(MODELS, "smollm2-135m", without)
+    assert demo_base() == "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
 def test_free_directory_never_names_what_exists(tmp_path: Path) -> None:

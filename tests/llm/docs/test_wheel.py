@@ -32,8 +32,8 @@ def run(*words: object, where: Path) -> str:
 
 def copied(folder: Path) -> Path:
     """What is built, in a folder of its own, so that the checkout stays clean."""
-    folder.mkdir(exist_ok=True)
-    for name in ("pyproject.toml", "README.md", "LICENSE", *PACKAGES):
+    (folder / "examples").mkdir(parents=True, exist_ok=True)
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "examples/experts", *PACKAGES):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -69,9 +69,12 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_is_small_and_holds_what_it_should(wheel: Path) -> None:
-    assert wheel.stat().st_size < 950_000  # source and the texts of builtin:requests
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
+        sizes = {entry.filename: entry.compress_size for entry in archive.infolist()}
+    experts = sum(size for name, size in sizes.items() if name.startswith("pyswarmopt_llm/demo_experts/"))
+    assert 0 < experts < 5_000_000  # the eight of examples/experts
+    assert wheel.stat().st_size - experts < 950_000  # source and the texts of builtin:requests
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES
     sources = {str(p.relative_to(ROOT)) for top in PACKAGES for p in (ROOT / top).rglob("*.*")}
@@ -101,6 +104,16 @@ def test_the_optimiser_of_the_readme_runs_from_the_wheel(environment: Path, tmp_
         run(python, "-c", block, where=tmp_path)
     where = run(python, "-c", "import pyswarmopt; print(pyswarmopt.__file__)", where=tmp_path)
     assert Path(where.strip()).is_relative_to(environment)
+
+
+def test_the_demo_finds_its_experts_in_the_wheel(environment: Path, tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; import pyswarmopt_llm; from pyswarmopt_llm.cli.runs.demo import demo_experts; "
+        "print(*demo_experts(Path(pyswarmopt_llm.__file__).parent), sep='\\n')"
+    )
+    found = [Path(line) for line in run(environment / "bin" / "python", "-c", code, where=tmp_path).splitlines()]
+    assert all(path.is_relative_to(environment) for path in found)
+    assert [path.name for path in found] == sorted(path.name for path in (ROOT / "examples" / "experts").iterdir())
 
 
 def test_a_search_runs_from_the_wheel(

@@ -35,6 +35,11 @@ def test_the_pool_has_one_more_expert_and_its_files_are_what_is_scored(config: S
     assert list(found["coefficients"]) == ["ant", "bee", "cat", "trained-on-dev"]
     assert found["passes"] == found["item_evaluations"] + 4 * 2.5 * (12 + 4 * 13 + 16)
     assert any("one more expert on the 16 dev items" in event.data.get("text", "") for event in events)
+    shares = [event.data["share"] for event in events if event.kind == "training"]
+    done, total = 0, 4 * (12 + 4 * 13 + 16)  # four epochs without each of the five folds, and on all
+    for share, items in zip(shares, [n for n in (12, 13, 13, 13, 13, 16) for _ in range(4)], strict=True):
+        done += items
+        assert share == done / total
     rows = history(Path(config.out))
     first = [row for row in rows if row["phase"] == "search"][:4]
     assert [row["coefficients"] for row in first] == torch.eye(4).tolist()

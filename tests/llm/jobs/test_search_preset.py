@@ -61,6 +61,25 @@ def test_what_is_given_wins_and_the_rest_goes_with_it(
     assert chosen(replace(config, **given))[:3] == expected
 
 
+def budgeted(config: SearchConfig) -> tuple[int | None, int]:
+    config = with_space(config)
+    config = with_policy(config, load_objectives(config))
+    return config.budget_items, config.particles
+
+
+def test_a_search_without_limits_has_the_budget_of_the_tables(config: SearchConfig) -> None:
+    """40 candidates of 40 dev items, of which training in five folds takes 5 x 10 x 40 passes; at least the four
+    experts, the trained one among them, and seven more candidates."""
+    free = replace(config, max_iter=SearchConfig.max_iter, particles=SearchConfig.particles)
+    assert budgeted(free) == ((3 + 1 + 7) * 40, 6)  # six of eleven begin: .6 of them
+    assert budgeted(replace(free, dev_expert="off")) == (40 * 40, 6)  # twice as many as experts
+    assert budgeted(replace(free, particles=8))[1] == 8
+    # Something else ends the search, or nothing is screened.
+    assert budgeted(replace(free, max_iter=3)) == budgeted(replace(free, preset="paper")) == (None, 20)
+    assert budgeted(replace(free, budget_minutes=3.0)) == (None, 20)
+    assert budgeted(replace(free, budget_items=900)) == (900, 20)
+
+
 def test_a_run_says_and_stores_what_was_chosen(config: SearchConfig) -> None:
     events: list[Any] = []
     search(config, events.append)

@@ -1,0 +1,10 @@
+"""The one thing that pyproject.toml cannot say: the wheel takes the demo's experts from examples/ of the checkout."""
+
+from setuptools import find_packages, setup
+
+EXPERTS = "pyswarmopt_llm.demo_experts"
+
+setup(
+    packages=[*find_packages(include=["pyswarmopt*"]), EXPERTS],
+    package_dir={EXPERTS: "examples/experts"},
+)
