@@ -39,7 +39,7 @@ def plan(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest
         assert (code, err) == (0, ""), err
         assert not list(tmp_path.iterdir())
         found: Json = json.loads(out)
-        assert found["seconds"] > 0 and found["memory_bytes"] > 2**20
+        assert found["seconds"] >= 0 and found["memory_bytes"] > 2**20
         return found
 
     return planned
@@ -67,7 +67,9 @@ def test_a_group_asks_each_member_for_every_item(
     assert plan("negotiate", *words, "--strategy", "refine", "--rounds", 2)["texts"] == 3 * (1 + 2) * TEST
 
 
-@pytest.mark.parametrize("name", [*(set(VOTES) - {"reward"}), *(set(NEGOTIATIONS) - {"societies"}), "society:cce:ddr"])
+@pytest.mark.parametrize(
+    "name", [*sorted(set(VOTES) - {"reward"}), *sorted(set(NEGOTIATIONS) - {"societies"}), "society:cce:ddr"]
+)
 def test_no_strategy_asks_for_more_than_its_bound(
     name: str,
     tiny_base: Path,
