@@ -5,7 +5,8 @@ An ordinary comparison (`swarm-llm compare`) with the settings of that table: 20
 seeds, 8,000 dev items per method, task and seed. It is resumable: the same command goes on where it stopped. On
 SmolLM2-135M a search takes six to ten minutes of one core, so six searching methods, four tasks and three seeds take
 four to five hours of two cores; two processes share the tasks out, each with --names, --threads 1 and --out of its own.
-The fixed rules cost next to nothing; what runs all experts on every item takes a quarter of an hour a task.
+The fixed rules cost next to nothing and are scored at full rank; RULE:adapter among --methods is the LoRA that `merge`
+writes of one. What runs all experts on every item takes a quarter of an hour a task.
 
     python benchmarks/paper_table.py --experts EXPERTS --tasks TASKS --out runs/paper
     python benchmarks/paper_table.py --experts EXPERTS --tasks TASKS --out runs/paper --methods all

@@ -105,10 +105,9 @@ SHIPPED = (
 def our_change(experts: Sequence[Adapter], case: Case) -> dict[str, Tensor]:
     """Module -> our change at full rank."""
     method = load_method(case.ours)
-    largest = max(max(part.b.shape[0], part.a.shape[1]) for expert in experts for part in expert.factors.values())
-    settings = method.settings(len(experts), "delta", Options(rank=largest, **case.options))
-    patch = method.execute(experts, settings).patch
-    return {name.removesuffix(".weight"): change.dense().double() for name, change in patch.low_rank.items()}
+    patch = method.execute(experts, method.settings(len(experts), "delta", Options(**case.options))).patch
+    changes = {name: change.dense() for name, change in patch.low_rank.items()} | dict(patch.full_rank)
+    return {name.removesuffix(".weight"): change.double() for name, change in changes.items()}
 
 
 def their_change(base: Mapping[str, Tensor], changes: Changes, case: Case, same_draws: bool) -> dict[str, Tensor]:

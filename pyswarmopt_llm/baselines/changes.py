@@ -1,23 +1,25 @@
 """Rules for matrices as rules for LoRA experts.
 
 `combine` is for rules on entries (trim, drop, elect). In ``delta`` space the rule gets the dense changes dW = s B A of
-one module at a time, and its result becomes a LoRA by truncated SVD. In ``factor`` space it gets the A's and the B's,
-as in peft's `add_weighted_adapter`: weight w enters as sqrt|w| on either side, its sign on A.
+one module at a time, and what it makes of them is of full rank. In ``factor`` space it gets the A's and the B's, as in
+peft's `add_weighted_adapter`: weight w enters as sqrt|w| on either side, its sign on A.
 
 `mix` is for sums whose weights depend on norms and angles only. Those follow from the Gram matrix of the changes, which
 the factors give without a dense matrix; the result is exact, of rank sum r.
+
+`as_adapter` is the one place where a result is cut to a rank: what is written as an adapter, not what competes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from pyswarmopt_llm.baselines.method import Merged, Settings
-from pyswarmopt_llm.baselines.truncate import Truncated, truncate_dense, truncate_low_rank
+from pyswarmopt_llm.baselines.truncate import truncate_dense, truncate_low_rank
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import Adapter, Factors
@@ -32,7 +34,8 @@ Coefficients = Callable[[Tensor], Tensor]
 def combine(experts: Sequence[Adapter], settings: Settings, rule: Rule) -> Merged:
     """Apply a rule for entries to each module, in ``factor`` space to A and to B.
 
-    In ``delta`` space a module that an expert does not adapt counts as zeros.
+    In ``delta`` space a module that an expert does not adapt counts as zeros, and the result is of full rank: it takes
+    as much memory as the adapted weights in float32.
 
     Raises:
         UserError: ``factor`` space and experts of unequal rank, alpha or modules.
@@ -42,9 +45,12 @@ def combine(experts: Sequence[Adapter], settings: Settings, rule: Rule) -> Merge
         for_b = weights.abs().sqrt()
         for_a = for_b * weights.sign()
         return _on_factors(experts, lambda stack: rule(stack, for_a), lambda stack: rule(stack, for_b))
-    return collect(
-        (module, truncate_dense(rule(dense_changes(parts), weights), settings.rank or total_rank(parts)))
-        for module, parts in by_module(experts)
+    return Merged(
+        Patch(
+            full_rank={
+                f"{module}.weight": rule(dense_changes(parts), weights) for module, parts in by_module(experts)
+            }
+        )
     )
 
 
@@ -57,7 +63,28 @@ def mix(experts: Sequence[Adapter], settings: Settings, coefficients: Coefficien
             return torch.tensordot(coefficients(rows @ rows.T).to(torch.float32), stack, dims=1)
 
         return _on_factors(experts, summed, summed)
-    return collect((module, _mixed(parts, settings.rank, coefficients)) for module, parts in by_module(experts))
+    changes = {}
+    for module, parts in by_module(experts):
+        beside = SideBySide.of(parts)
+        changes[f"{module}.weight"] = beside.weighted(coefficients(beside.gram()))
+    return Merged(Patch(low_rank=changes))
+
+
+def as_adapter(merged: Merged, experts: Sequence[Adapter], rank: int | None = None) -> Merged:
+    """The nearest LoRA of that rank to what a method found, with the error of each module that was cut and of all.
+
+    Without a rank, changes of full rank get the sum of the experts' ranks in their module, and LoRAs stay as they are.
+    """
+    cut = {name: truncate_low_rank(change, rank) for name, change in merged.patch.low_rank.items()}
+    for module, parts in by_module(experts):
+        if (name := f"{module}.weight") in merged.patch.full_rank:
+            cut[name] = truncate_dense(merged.patch.full_rank[name], rank or total_rank(parts))
+    lost, whole = sum(one.lost for one in cut.values()), sum(one.whole for one in cut.values())
+    return Merged(
+        replace(merged.patch, low_rank={name: one.change for name, one in cut.items()}, full_rank={}),
+        (lost / whole) ** 0.5 if lost > 0 else 0.0,
+        {name.removesuffix(".weight"): (one.lost / one.whole) ** 0.5 for name, one in cut.items() if one.lost > 0},
+    )
 
 
 def as_patch(expert: Adapter) -> Patch:
@@ -103,28 +130,6 @@ class SideBySide:
         b, a = self.b.to(torch.float64), self.a.to(torch.float64)
         # <b_i a_i, b_j a_j> = sum over entries of (b_i^T b_j) * (a_i a_j^T), summed over the columns of i and of j.
         return member.T @ ((b.T @ b) * (a @ a.T)) @ member
-
-
-def collect(modules: Iterator[tuple[str, Truncated]]) -> Merged:
-    """The patch of all modules, with the truncation error of each and of all."""
-    changes, errors = {}, {}
-    lost = whole = 0.0
-    for module, cut in modules:
-        changes[f"{module}.weight"] = cut.change
-        if cut.lost > 0:
-            errors[module] = (cut.lost / cut.whole) ** 0.5
-        lost, whole = lost + cut.lost, whole + cut.whole
-    return Merged(Patch(low_rank=changes), (lost / whole) ** 0.5 if lost > 0 else 0.0, errors)
-
-
-def _mixed(parts: Sequence[Factors | None], rank: int | None, coefficients: Coefficients) -> Truncated:
-    experts = SideBySide.of(parts)
-    gram = experts.gram()
-    weights = coefficients(gram)
-    change = experts.weighted(weights)
-    if rank is None or rank >= len(change.a):
-        return Truncated(change, 0.0, float(weights @ gram @ weights))
-    return truncate_low_rank(change, rank)
 
 
 def _on_factors(

@@ -35,7 +35,7 @@ class Options:
     weights: tuple[float, ...] | None = None  # one per expert, or a single one for all
     density: float | None = None  # fraction of entries kept, in (0, 1]
     t: float | None = None  # position between the first expert and the second, in [0, 1]
-    rank: int | None = None  # LoRA rank of the result in ``delta`` space; default: the sum of the experts' ranks
+    rank: int | None = None  # of the adapter that is written (``delta`` space); default: the sum of the experts' ranks
     seed: int | None = None
 
 
@@ -86,7 +86,7 @@ class Settings:
     space: str  # ``factor`` or ``delta``
     weights: Tensor  # (n,) float64, one per expert
     density: float = 1.0
-    rank: int | None = None  # to truncate to; None: the sum of the experts' ranks
+    rank: int | None = None  # of the adapter that is made of the result (`changes.as_adapter`); methods ignore it
     seed: int = 0
     trial: Trial | None = None  # for methods that need ``dev`` or ``data``
 
@@ -105,9 +105,9 @@ class Settings:
 
 @dataclass(frozen=True)
 class Merged:
-    """The result of a method."""
+    """The result of a method, as its paper defines it; or what `changes.as_adapter` made of that."""
 
-    patch: Patch  # of low rank
+    patch: Patch  # of low rank where that is exact, else of full rank
     error: float = 0.0  # relative Frobenius error of the truncation to a rank, over all modules
     errors: Mapping[str, float] = field(default_factory=dict)  # the same of each truncated module
 

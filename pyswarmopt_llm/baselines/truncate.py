@@ -34,8 +34,11 @@ def truncate_dense(change: Tensor, rank: int) -> Truncated:
     return _cut(left, values, right, rank)
 
 
-def truncate_low_rank(change: LowRank, rank: int) -> Truncated:
-    """The nearest LoRA of that rank to a change given as b @ a; no dense matrix is formed."""
+def truncate_low_rank(change: LowRank, rank: int | None) -> Truncated:
+    """The nearest LoRA of that rank to a change given as b @ a; no dense matrix is formed. None: the change itself."""
+    if rank is None or rank >= len(change.a):
+        b, a = change.b.to(torch.float64), change.a.to(torch.float64)
+        return Truncated(change, 0.0, float(((b.T @ b) * (a @ a.T)).sum()))
     left, inner_left = torch.linalg.qr(change.b)
     right, inner_right = torch.linalg.qr(change.a.T)
     u, values, v = torch.linalg.svd(inner_left @ inner_right.T, full_matrices=False)

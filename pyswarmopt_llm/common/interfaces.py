@@ -83,11 +83,12 @@ class Patch:
 
     Keys are parameter names of the base model as `named_parameters()` gives them, for example
     ``model.layers.0.self_attn.q_proj.weight``. The engine merges `low_rank` into a copy of the base's value in
-    float32 and rounds once to the model's dtype, as peft's `merge_and_unload` does; `dense` replaces a value.
-    An empty patch is the base itself. Either mapping may be `Computed`. `mixture` is for an engine with several models
-    resident: the weights of their next-token distributions, summing to 1. So is `graph`: who reads whose message, in
-    the order of calling; the last node answers. `held_out` is for candidates of which a part was trained on some of
-    the questions: log-likelihoods after those contexts are computed with other weights.
+    float32 and rounds once to the model's dtype, as peft's `merge_and_unload` does; `full_rank`, changes of
+    (out_features, in_features) float32, likewise; `dense` replaces a value. An empty patch is the base itself. Any of
+    these mappings may be `Computed`. `mixture` is for an engine with several models resident: the weights of their
+    next-token distributions, summing to 1. So is `graph`: who reads whose message, in the order of calling; the last
+    node answers. `held_out` is for candidates of which a part was trained on some of the questions: log-likelihoods
+    after those contexts are computed with other weights.
     """
 
     low_rank: Mapping[str, LowRank] = field(default_factory=dict)
@@ -95,6 +96,7 @@ class Patch:
     mixture: tuple[float, ...] = ()
     graph: tuple[Node, ...] = ()
     held_out: tuple[HeldOut, ...] = ()
+    full_rank: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

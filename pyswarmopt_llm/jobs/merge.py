@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from pyswarmopt_llm.baselines import load_method
+from pyswarmopt_llm.baselines.changes import as_adapter
 from pyswarmopt_llm.baselines.method import Merged, Method, Options, Settings
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import need_extra
@@ -46,9 +47,12 @@ class MergeResult:
     def loss(self) -> str:
         """What truncation to the rank lost, in words."""
         if self.worst is None:
-            return "nothing was truncated"
+            return "nothing was cut"
         module, error = self.worst
-        return f"truncation lost {self.error:.1%} in the Frobenius norm (most at {module}: {error:.1%})"
+        return (
+            f"the method's result is of higher rank: the cut lost {self.error:.1%} of it in the Frobenius norm "
+            f"(most at {module}: {error:.1%}); a higher --rank loses less"
+        )
 
 
 def merge_experts(
@@ -92,7 +96,7 @@ def merge_experts(
     adapters = [load_adapter(info) for info in report.experts]
     if loaded is not None:
         settings = replace(settings, trial=_trial(found, adapters, loaded, budget_items))
-    merged = rule.execute(adapters, settings)
+    merged = as_adapter(rule.execute(adapters, settings), adapters, settings.rank)
     result, words = _result(rule, settings, merged), _words(columns, template, split_seed)
     write_adapter(
         folder,

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.tasks.answers import normalise
 from pyswarmopt_llm.tasks.formats import read_file
 from pyswarmopt_llm.tasks.items import content, unordered
 from pyswarmopt_llm.tasks.prompts import check_template, fillers, placeholders
@@ -190,10 +191,11 @@ def _id_space(name: str, item: Item) -> str:
     """The namespace of an item's id, for files of the Model Swarms reference that repeat ids.
 
     In HellaSwag (Zellers et al. 2019) ids are row numbers of one of its two sources; a ``[header]`` distinguishes
-    WikiHow from ActivityNet captions. GSM8k's are all 0; the crosswords' are drawn with replacement.
+    WikiHow from ActivityNet captions. GSM8k's are all 0; crosswords are drawn with replacement, each time with other
+    options.
     """
     if name in ("GSM8k", "knowledge_crosswords"):
-        return item.question
+        return "\n".join(content(item))
     return str(item.question.startswith("[header]")) if name == "hellaswag" else ""
 
 
@@ -217,3 +219,11 @@ def _check_overlap(raw: RawTask, source: str, allow_overlap: bool) -> None:
     alike = sum(unordered(item) in held_out for _, item in raw.splits["dev"]) - len(shared)
     if alike > 0:
         log.warning("%s: %d dev items are also in test with their options in another order", source, alike)
+    solved = {_solved(item) for _, item in raw.splits["test"]}
+    others = sum(_solved(item) in solved for _, item in raw.splits["dev"]) - len(shared) - max(alike, 0)
+    if others > 0:
+        log.warning("%s: %d dev items are also in test, with the same answer among other options", source, others)
+
+
+def _solved(item: Item) -> tuple[str, str]:
+    return normalise(item.question), normalise(item.answer_text)

@@ -13,11 +13,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.baselines.changes import by_module, collect
+from pyswarmopt_llm.baselines.changes import by_module
 from pyswarmopt_llm.baselines.method import Merged, Settings
 from pyswarmopt_llm.baselines.rules.sparsify import TIES
-from pyswarmopt_llm.baselines.truncate import Truncated, truncate_low_rank
-from pyswarmopt_llm.common.interfaces import LowRank
+from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import Adapter, Factors
 
 
@@ -48,12 +47,10 @@ def align(parts: Sequence[Factors | None]) -> tuple[Tensor, Tensor]:
 
 def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     """KnOTS-TIES of each module."""
-    return collect((module, _merged(parts, settings)) for module, parts in by_module(experts))
+    changes = {f"{module}.weight": _merged(parts, settings) for module, parts in by_module(experts)}
+    return Merged(Patch(low_rank=changes))
 
 
-def _merged(parts: Sequence[Factors | None], settings: Settings) -> Truncated:
+def _merged(parts: Sequence[Factors | None], settings: Settings) -> LowRank:
     basis, aligned = align(parts)
-    change = LowRank(b=basis, a=TIES.merge(aligned, settings.weights.to(torch.float32), settings.density))
-    if settings.rank is not None and settings.rank < len(change.a):
-        return truncate_low_rank(change, settings.rank)
-    return Truncated(change, 0.0, float(change.a.square().sum()))  # the basis is orthonormal
+    return LowRank(b=basis, a=TIES.merge(aligned, settings.weights.to(torch.float32), settings.density))

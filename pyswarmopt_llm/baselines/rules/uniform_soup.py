@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
-from pyswarmopt_llm.baselines.changes import mix
 from pyswarmopt_llm.baselines.method import Merged, Settings
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 from pyswarmopt_llm.spaces import build_space, uniform_position
@@ -17,7 +14,5 @@ from pyswarmopt_llm.spaces import build_space, uniform_position
 
 def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     """The average; the candidate that a search in that space scores as its uniform average."""
-    if settings.rank is not None:
-        return mix(experts, settings, lambda gram: torch.full_like(gram[0], 1 / len(gram)))
     space = build_space(settings.space, experts)
     return Merged(space.realise(uniform_position(space)))

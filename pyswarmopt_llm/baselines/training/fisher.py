@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.baselines.changes import as_patch, by_module, collect, dense_changes, total_rank
+from pyswarmopt_llm.baselines.changes import as_patch, by_module, dense_changes
 from pyswarmopt_llm.baselines.method import Merged, Settings, Trial
 from pyswarmopt_llm.baselines.training.forward import answer_logits, over_prompts, token_batches
-from pyswarmopt_llm.baselines.truncate import truncate_dense
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 
 _FLOOR = 1e-6
@@ -64,13 +64,11 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     found = over_prompts(
         trial, experts, 3, lambda expert, prompts: information(trial, expert, list(parts), prompts, generator)
     )
-    return collect(
-        (
-            module,
-            truncate_dense(
-                weighted_by(torch.stack([one[module] for one in found]), dense_changes(part)),
-                settings.rank or total_rank(part),
-            ),
+    return Merged(
+        Patch(
+            full_rank={
+                f"{module}.weight": weighted_by(torch.stack([one[module] for one in found]), dense_changes(part))
+                for module, part in parts.items()
+            }
         )
-        for module, part in parts.items()
     )

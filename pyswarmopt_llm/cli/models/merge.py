@@ -33,7 +33,7 @@ class Merge:
     weights: Annotated[str | None, Option("One number per expert, or one for all: 0.5,0.3,0.2.", "W,W")] = None
     density: Annotated[float | None, Option("Fraction of entries to keep.", "X")] = None
     t: Annotated[float | None, Option("slerp of two experts: 0 is the first, 1 the second.", "X")] = None
-    rank: Annotated[int | None, Option("LoRA rank of the result (delta only).", "R")] = None
+    rank: Annotated[int | None, Option("LoRA rank to cut the result to (delta only).", "R")] = None
     seed: Annotated[int | None, Option("Random seed (0).", "N")] = None
     task: Annotated[str | None, Option("File or builtin:NAME, for methods that use dev items.", "T", TASK)] = None
     columns: Columns = ()

@@ -213,6 +213,8 @@ def _row(entry: Entry, outcome: Outcome) -> dict[str, Any]:
         "models": outcome.models,
         "tokens": None if outcome.tokens is None else round(outcome.tokens, 1),
         "trace": _corners(outcome.trace),
+        "rank": outcome.rank,
+        **({"relative_error": outcome.error} if outcome.error else {}),
     }
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING, load_method
-from pyswarmopt_llm.baselines.method import Ensemble, Options
+from pyswarmopt_llm.baselines.changes import as_adapter
+from pyswarmopt_llm.baselines.method import Ensemble, Merged, Method, Options
 from pyswarmopt_llm.baselines.random_adapters import random_adapters
 from pyswarmopt_llm.baselines.searching.best_found import best_found
 from pyswarmopt_llm.common.config import NEVERGRAD
@@ -34,6 +35,7 @@ Kind = Literal["rule", "searching", "ensemble", "optimizer"]
 # update and the rules to restart and stop, not the size (20 from 10 experts), the space, or the grid.
 PAPER = ":paper"
 WITH_DEV = "+dev"  # a swarm over one more expert, which is trained on dev; see `spaces.cross_fitted`
+ADAPTER = ":adapter"  # what a fixed rule makes, cut to the LoRA that `merge` writes of it
 RANDOM = "random-adapters"  # model-swarms on adapters of random factors
 # The optimizers in ``all``; any other name of `optimizer_names` and any nevergrad:NAME is known, too.
 OPTIMIZERS = (
@@ -81,6 +83,8 @@ class Outcome:
     trace: tuple[tuple[int, float], ...]  # (items so far, best dev score so far), if candidates were scored
     models: int  # run on each item in use: 1, or as many experts as an ensemble takes
     tokens: float | None = None  # read and written for each item in use by all models; None: unknown
+    rank: int | str | None = None  # of the weight changes: the largest LoRA rank or ``full``; None: not one model
+    error: float = 0.0  # relative Frobenius error of a cut to that rank
 
 
 def known_methods() -> tuple[str, ...]:
@@ -97,8 +101,8 @@ def contestant(name: str) -> Contestant:
         >>> contestant("nevergrad:PSO").kind
         'optimizer'
     """
-    if name in METHODS or name in SEARCHING:
-        return Contestant(name, "rule" if name in METHODS else "searching", "seed" in load_method(name).needs)
+    if (rule := name.removesuffix(ADAPTER)) in METHODS or name in SEARCHING:
+        return Contestant(name, "rule" if rule in METHODS else "searching", "seed" in load_method(rule).needs)
     if name in ENSEMBLES or is_group(name):
         return Contestant(name, "ensemble", "seed" in _ensemble(name).needs)
     with_dev = name.endswith(WITH_DEV) and _swarm(name.removesuffix(WITH_DEV))
@@ -140,7 +144,7 @@ def missing_for(who: Contestant) -> str | None:
     """The extra that a method needs and that is not installed, as a reason; None if there is nothing."""
     if who.kind == "optimizer":
         return missing_extra(module_of(optimizer_of(who.name)))
-    return missing_extra((_ensemble(who.name) if who.kind == "ensemble" else load_method(who.name)).module)
+    return missing_extra((_ensemble(who.name) if who.kind == "ensemble" else method_of(who.name)).module)
 
 
 @dataclass(frozen=True)
@@ -166,16 +170,33 @@ def run(entry: Entry) -> Outcome:
     start = time.perf_counter()
     if who.kind == "ensemble":
         return _run_ensemble(entry, trial, start)
-    if who.kind == "optimizer":
-        patch = _optimize(entry, trial)
-    else:
-        method = load_method(who.name)
-        settings = method.settings(len(bench.experts), None, Options(seed=entry.seed) if who.chance else None)
-        patch = method.execute(bench.experts, replace(settings, trial=trial)).patch
+    found = Merged(_optimize(entry, trial)) if who.kind == "optimizer" else _merge(entry, trial)
     seconds = time.perf_counter() - start - trial.seconds_here + trial.seconds_known
-    scores = {split: bench.score(patch, split)[0] for split in bench.questions}
-    trace = tuple(trial.trace)
-    return Outcome(scores["dev"], scores.get("test"), trial.spent, seconds, trace, 1, bench.tokens_per_item)
+    scores = {split: bench.score(found.patch, split)[0] for split in bench.questions}
+    return Outcome(
+        *(scores["dev"], scores.get("test"), trial.spent, seconds, tuple(trial.trace), 1, bench.tokens_per_item),
+        rank="full" if found.patch.full_rank else max((len(x.a) for x in found.patch.low_rank.values()), default=0),
+        error=found.error,
+    )
+
+
+def _merge(entry: Entry, trial: BudgetedTrial) -> Merged:
+    """What a fixed rule or a searching method makes, at full rank; cut only for a contestant that says so."""
+    who, experts = entry.who, entry.bench.experts
+    method = method_of(who.name)
+    settings = method.settings(len(experts), None, Options(seed=entry.seed) if who.chance else None)
+    merged = method.execute(experts, replace(settings, trial=trial))
+    return as_adapter(merged, experts) if who.name.endswith(ADAPTER) else merged
+
+
+def method_of(name: str) -> Method:
+    """The method behind a contestant that merges.
+
+    Example:
+        >>> method_of("ties:adapter").name
+        'ties'
+    """
+    return load_method(name.removesuffix(ADAPTER))
 
 
 def optimizer_of(name: str) -> str:

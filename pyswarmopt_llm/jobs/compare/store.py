@@ -32,9 +32,10 @@ def patch_key(patch: Patch) -> str:
         for factor in (change.b, change.a):
             digest.update(repr(tuple(factor.shape)).encode())
             digest.update(factor.detach().cpu().contiguous().numpy().tobytes())
-    for name, value in sorted(patch.dense.items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
+    for kind, part in (("", patch.dense), ("change of ", patch.full_rank)):
+        for name, value in sorted(part.items()):
+            digest.update(f"{kind}{name}".encode())
+            digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 

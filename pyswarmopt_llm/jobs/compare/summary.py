@@ -26,6 +26,8 @@ class Runs:
     models: int  # run on each item in use
     tokens: float | None  # for each item in use
     traces: tuple[tuple[tuple[int, float], ...], ...]  # best-so-far curves, one per seed
+    rank: int | str | None  # of the weight changes: the largest LoRA rank or ``full``; None: not one model, or unknown
+    error: float | None  # relative Frobenius error of a cut to that rank; None: nothing was cut
 
     @property
     def judged(self) -> Floats:
@@ -64,6 +66,8 @@ def _runs_of(store: Store, task: str) -> dict[str, Runs]:
             models=own[0]["models"],
             tokens=_mean([row.get("tokens") for row in own]),
             traces=tuple(tuple((int(n), float(v)) for n, v in row["trace"]) for row in own),
+            rank=own[0].get("rank"),
+            error=_mean([row.get("relative_error") for row in own]),
         )
         for method, own in rows.items()
     }
@@ -95,6 +99,8 @@ def _task_table(runs: Mapping[str, Runs]) -> dict[str, Any]:
             "seconds": own.seconds,
             "models": own.models,
             "tokens": own.tokens,
+            "rank": own.rank,
+            **({} if own.error is None else {"relative_error": own.error}),
         }
         rivals = {"single": SINGLE, "rival": next((other for other in order if other != method), None)}
         for label, other in rivals.items():

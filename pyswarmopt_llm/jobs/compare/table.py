@@ -15,7 +15,7 @@ from pyswarmopt_llm.reporting.summary import score_text
 from pyswarmopt_llm.reporting.verdict import compared
 
 HEADINGS = (
-    *("method", "dev", "test", "items", "seconds", "models", "tokens"),
+    *("method", "dev", "test", "items", "seconds", "models", "tokens", "rank"),
     *("against best single", "against best rival"),
 )
 OVER_TASKS = ("method", "dev", "test", "gain over best single", "first on", "items", "seconds", "tokens")
@@ -31,6 +31,7 @@ def cells(method: str, row: Mapping[str, Any]) -> list[str]:
         f"{row['seconds']:,.1f}",
         str(row["models"]),
         _tokens(row),
+        rank_text(row),
         against_text(row.get("against_single")),
         against_text(row.get("against_rival"), named=True),
     ]
@@ -40,6 +41,19 @@ def _tokens(row: Mapping[str, Any]) -> str:
     """Tokens an item, where they are known (older comparisons did not count them)."""
     found = row.get("tokens")
     return "-" if found is None else f"{found:,.0f}"
+
+
+def rank_text(row: Mapping[str, Any]) -> str:
+    """The rank of the weight changes and what a cut to it lost.
+
+    Example:
+        >>> rank_text({"rank": "full"}), rank_text({"rank": 24, "relative_error": 0.281}), rank_text({"rank": None})
+        ('full', '24, 28.1% cut', '-')
+    """
+    if row.get("rank") is None:
+        return "-"
+    lost = f", {row['relative_error']:.1%} cut" if row.get("relative_error") else ""
+    return f"{row['rank']}{lost}"
 
 
 def against_text(found: Mapping[str, Any] | None, named: bool = False) -> str:
@@ -130,7 +144,9 @@ def summary_lines(result: Mapping[str, Any]) -> Sequence[str]:
         "test over test items of the means over seeds, two-sided, not corrected for the number of methods. The best "
         "rival is the best other row on test. Items and seconds are what it took to find the result; the test "
         "split is not in them. Tokens are those read and written for an item in use, by all models together, a context "
-        "once for all its options.",
+        "once for all its options. Rank is that of the weight changes: full where a method's result fits no LoRA of "
+        "rank sum r_i, as its paper scores it; METHOD:adapter is the LoRA that `merge` writes of it, with what the cut "
+        "lost in the Frobenius norm. A sum of LoRAs is exact.",
     ]
     if (config.get("particles") or result["experts"]) < result["experts"]:
         raised = f"{result['experts']} particles instead of {config['particles']}"

@@ -36,10 +36,10 @@ class PatchedWeights:
 
         Raises:
             KeyError: the base has no parameter of that name.
-            ValueError: a shape does not fit, or a name is in both parts of the patch. Nothing is changed then.
+            ValueError: a shape does not fit, or a name is in two parts of the patch. Nothing is changed then.
         """
         self._check_fits(patch)
-        wanted = patch.low_rank.keys() | patch.dense.keys()
+        wanted = patch.low_rank.keys() | patch.full_rank.keys() | patch.dense.keys()
         for name in self._patched - wanted:
             self._parameters[name].copy_(self._base(name))
         for name in wanted - self._patched:
@@ -51,6 +51,9 @@ class PatchedWeights:
             parameter = self._parameters[name]
             factors = LowRank(b=change.b.to(parameter.device), a=change.a.to(parameter.device))
             parameter.copy_(self._base(name) + factors.dense())
+        for name in patch.full_rank:
+            parameter = self._parameters[name]
+            parameter.copy_(self._base(name) + patch.full_rank[name].to(parameter.device))
 
     def _secure(self, name: str) -> None:
         """Make sure that the base's value, which the parameter has now, can be restored."""
@@ -66,23 +69,25 @@ class PatchedWeights:
         return self._copies[name] if name in self._copies else self._stored[name].to(self._parameters[name])
 
     def _check_fits(self, patch: Patch) -> None:
-        dense, low_rank = patch.dense, patch.low_rank
         shapes: dict[str, tuple[int, ...]] = {}
-        if isinstance(dense, Computed):
-            shapes |= dense.shapes
-        else:
-            shapes |= {name: tuple(value.shape) for name, value in dense.items()}
-        for name in low_rank.keys() & shapes.keys():
-            raise ValueError(f"{name}: a patch has both a value and a low-rank change for it; give one of them")
-        if isinstance(low_rank, Computed):
-            shapes |= low_rank.shapes
-        else:
-            shapes |= {name: _shape_of(name, change) for name, change in low_rank.items()}
-        for name, shape in shapes.items():
-            if name not in self._parameters:
-                raise KeyError(f"{name}: the base has no such parameter")
-            if shape != tuple(self._parameters[name].shape):
-                raise ValueError(f"{name}: a change of shape {shape} for {tuple(self._parameters[name].shape)} weights")
+        for part in (patch.dense, patch.low_rank, patch.full_rank):
+            for name, shape in _shapes(part).items():
+                if name in shapes:
+                    raise ValueError(f"{name}: a patch has two values or changes for it; give one of them")
+                if name not in self._parameters:
+                    raise KeyError(f"{name}: the base has no such parameter")
+                if shape != (own := tuple(self._parameters[name].shape)):
+                    raise ValueError(f"{name}: a change of shape {shape} for {own} weights")
+                shapes[name] = shape
+
+
+def _shapes(part: Mapping[str, Tensor] | Mapping[str, LowRank]) -> Mapping[str, tuple[int, ...]]:
+    if isinstance(part, Computed):
+        return part.shapes
+    return {
+        name: _shape_of(name, value) if isinstance(value, LowRank) else tuple(value.shape)
+        for name, value in part.items()
+    }
 
 
 def _shape_of(name: str, change: LowRank) -> tuple[int, int]:

@@ -71,7 +71,7 @@ class VllmEngine(PromptTokenizer, BaseEngine):
         Raises:
             UserError: the patch is more than low-rank changes of weights.
         """
-        if patch.dense or patch.mixture:
+        if patch.dense or patch.full_rank or patch.mixture:
             raise UserError("--engine vllm: takes LoRA candidates (spaces factor and delta) only; remove it")
         shutil.rmtree(self._folder, ignore_errors=True)
         self._adapter = None

@@ -60,7 +60,7 @@ class GraphEngine(BaseEngine):
         Raises:
             ValueError: the patch holds anything but a graph of these members, or one with models that are mixed.
         """
-        if patch.low_rank or patch.dense or patch.mixture or not patch.graph:
+        if patch.low_rank or patch.full_rank or patch.dense or patch.mixture or not patch.graph:
             raise ValueError("an engine of graphs needs a graph and nothing else")
         if any(len(node.model) != len(self.members) for node in patch.graph):
             raise ValueError(f"a graph of {len(self.members)} members needs as many coefficients for each model")

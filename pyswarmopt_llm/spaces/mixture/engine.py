@@ -15,7 +15,7 @@ from pyswarmopt_llm.models.engines.base import BaseEngine
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.side_by_side import check_members
 from pyswarmopt_llm.spaces.mixture.decoding import as_text, byte_steps, exact_pieces, exact_tokens, token_pieces
-from pyswarmopt_llm.spaces.mixture.fusion import TOKEN_FUSIONS
+from pyswarmopt_llm.spaces.mixture.fusion import TOKEN_FUSIONS, Choose, token_fusion
 from pyswarmopt_llm.spaces.mixture.incremental import TextModel
 from pyswarmopt_llm.spaces.mixture.mixing import log_mixture
 from pyswarmopt_llm.spaces.mixture.table import OptionTable, ask_members
@@ -31,7 +31,7 @@ class MixtureEngine(BaseEngine):
 
     Args:
         members: name -> model with its weights in place.
-        fusion: how a text is written: ``exact`` (one tokenizer), ``bytes``, or a key of `fusion.TOKEN_FUSIONS`;
+        fusion: how a text is written: ``exact`` (one tokenizer), ``bytes``, or what `fusion.token_fusion` knows;
             ``auto`` is ``exact`` where it can be and else ``bytes``.
 
     Raises:
@@ -50,6 +50,7 @@ class MixtureEngine(BaseEngine):
         self.weights = torch.full((len(members),), 1 / len(members), dtype=torch.float64)
         self.same_tokenizer = same_tokenizer([member.tokenizer for member in members.values()])
         self.fusion = self._fusion(fusion)
+        self._choose: tuple[object, Choose] | None = None  # for the weights that wrote last
         self._text_models: dict[int, TextModel] = {}
         self._tables: dict[tuple[tuple[str, str], ...], OptionTable] = {}
 
@@ -59,7 +60,7 @@ class MixtureEngine(BaseEngine):
         Raises:
             ValueError: the patch holds anything but one weight for each member.
         """
-        if patch.low_rank or patch.dense or len(patch.mixture) != len(self.members):
+        if patch.low_rank or patch.full_rank or patch.dense or len(patch.mixture) != len(self.members):
             raise ValueError(f"a mixture of {len(self.members)} members needs as many weights and nothing else")
         self.weights = torch.tensor(patch.mixture, dtype=torch.float64)
 
@@ -90,7 +91,7 @@ class MixtureEngine(BaseEngine):
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
         """Greedy answers to user turns, special tokens left out."""
-        if self.fusion in TOKEN_FUSIONS:
+        if token_fusion(self.fusion) is not None:
             return ["".join(self.stream(prompt, max_new_tokens)) for prompt in prompts]
         members, weights = self._speaking(prompts, max_new_tokens)
         if self.fusion == "bytes":
@@ -115,8 +116,17 @@ class MixtureEngine(BaseEngine):
         if self.fusion == "bytes":
             steps = byte_steps(text_models, weights, [prompt], max_new_tokens)
             return as_text(bytes(step.values()) for step in steps)
-        choose = TOKEN_FUSIONS[self.fusion](text_models, weights)
-        return as_text(token_pieces(text_models, choose, prompt, max_new_tokens))
+        return as_text(token_pieces(text_models, self._chooser(text_models, weights), prompt, max_new_tokens))
+
+    def _chooser(self, text_models: Sequence[TextModel], weights: Sequence[float]) -> Choose:
+        """The fusion for these members and weights, made once for all texts that they write."""
+        key = ([id(text_model.engine) for text_model in text_models], list(weights))
+        if self._choose is None or self._choose[0] != key:
+            make = token_fusion(self.fusion)
+            if make is None:
+                raise ValueError(f"{self.fusion} is no fusion by tokens")
+            self._choose = (key, make(text_models, weights))
+        return self._choose[1]
 
     def _speaking(self, prompts: Sequence[str], max_new_tokens: int) -> tuple[list[TransformersEngine], list[float]]:
         """The members that have a weight, and their weights, once the prompts are known to fit."""
@@ -138,7 +148,7 @@ class MixtureEngine(BaseEngine):
             return "exact" if self.same_tokenizer else "bytes"
         if name == "exact" and not self.same_tokenizer:
             raise UserError("--fusion exact: the members' tokenizers differ; use bytes")
-        if name not in FUSIONS:
+        if name not in FUSIONS and token_fusion(name) is None:
             raise unknown("--fusion", name, ["auto", *FUSIONS])
         return name
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pyswarmopt_llm.baselines import load_method
+from pyswarmopt_llm.baselines.changes import as_adapter
 from pyswarmopt_llm.baselines.method import Options
 from pyswarmopt_llm.models.adapters.adapter import load_adapter, read_adapter
 
@@ -38,7 +39,8 @@ def merged_by_peft(base: Path, experts: list[Path], kind: str, **options: object
 def merged_here(experts: list[Path], method: str, space: str, options: Options) -> dict[str, torch.Tensor]:
     rule = load_method(method)
     loaded = [load_adapter(read_adapter(path)) for path in experts]
-    patch = rule.execute(loaded, rule.settings(len(experts), space, options)).patch
+    merged = rule.execute(loaded, rule.settings(len(experts), space, options))
+    patch = as_adapter(merged, loaded, options.rank).patch
     return {name.removesuffix(".weight"): change.dense() for name, change in patch.low_rank.items()}
 
 

@@ -109,7 +109,7 @@ def test_eval_json(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
     }
 
 
-MERGED = types.SimpleNamespace(note="", space="delta", ranks=(2, 24), loss=lambda: "nothing was truncated")
+MERGED = types.SimpleNamespace(note="", space="delta", ranks=(2, 24), loss=lambda: "nothing was cut")
 
 
 def test_merge_passes_on_every_expert_and_option(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,7 +118,7 @@ def test_merge_passes_on_every_expert_and_option(fake: Any, capsys: pytest.Captu
     assert run(*words.split()) == 0
     options = Options(weights=(-0.5, 2.0), density=0.1, rank=24)
     assert calls == [(("B", ("x", "y"), "ties", "delta", "O", options, None, 8000, (), (), 0), {})]
-    told = "wrote O: ties of 2 experts (delta space), rank 2, 24; nothing was truncated\n"
+    told = "wrote O: ties of 2 experts (delta space), rank 2, 24; nothing was cut\n"
     assert capsys.readouterr().out == told
 
 
@@ -158,7 +158,7 @@ def test_a_merge_is_an_adapter_with_a_card_that_makes_it_again(
     first = merge_words(tiny_base, tiny_experts, tmp_path / "one", "--method", "della", "--rank", "3", "--seed", "5")
     assert run(*first) == 0
     told = capsys.readouterr().out
-    assert "rank 3; truncation lost " in told
+    assert "rank 3; the method's result is of higher rank: the cut lost " in told
     card = (tmp_path / "one" / "README.md").read_text()
     assert told.split("; ")[1].split(" (most")[0] in card
     for words in ("arXiv 2406.11617", "delta space", "density 0.5", "seed 5", "| ant | 1 |", "| cat | 1 |"):

@@ -16,9 +16,14 @@ from pyswarmopt_llm.models.adapters.adapter import Adapter
 from pyswarmopt_llm.spaces import build_space
 
 
+def dense(patch: Patch) -> dict[str, torch.Tensor]:
+    """Weight -> its change, of low rank or full."""
+    return {name: change.dense() for name, change in patch.low_rank.items()} | dict(patch.full_rank)
+
+
 def flat(patch: Patch) -> torch.Tensor:
     """All changes of a patch in one vector, modules by name, float64."""
-    return torch.cat([change.dense().double().flatten() for _, change in sorted(patch.low_rank.items())])
+    return torch.cat([change.double().flatten() for _, change in sorted(dense(patch).items())])
 
 
 class NearTo:

@@ -190,6 +190,36 @@ def test_tasks_without_answers_can_be_compared(given: dict[str, Any], tmp_path: 
     assert result["left_out"] == {"lorahub": "needs the right answers of the dev items"}
 
 
+def test_a_rule_competes_at_full_rank_and_as_the_adapter_that_merge_writes(
+    given: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By perplexity, which tells the two apart; a LoRA of the matrices' own size is the rule's result uncut."""
+    task = write_task(tmp_path / "texts.json", questions(6, 3), questions(5, 4), metric="perplexity")
+    names = ("ties", "ties:adapter", "task-arithmetic", "task-arithmetic:adapter")
+    given |= {"tasks": (str(task),), "methods": names, "dtype": "float32"}
+    rows = compare(CompareConfig(**given))["methods"]
+    assert {name: row["rank"] for name, row in rows.items()} == {
+        "ties": "full",
+        "ties:adapter": 12,  # three experts of rank 4
+        "task-arithmetic": 12,
+        "task-arithmetic:adapter": 12,
+    }
+    assert "relative_error" not in rows["task-arithmetic:adapter"]  # a sum is exact
+    assert rows["task-arithmetic"]["test"] == rows["task-arithmetic:adapter"]["test"]
+    common = ["--base", given["base"], "--experts", *given["experts"], "--method", "ties", "--json"]
+    found = {}
+    for name, rank in (("ties", ["--rank", "32"]), ("ties:adapter", [])):
+        out = tmp_path / f"{len(found)}"
+        lost = json.loads(swarm_llm(capsys, "merge", *common, *rank, "--out", out)[1])["relative_error"]
+        assert rows[name].get("relative_error", 0.0) == pytest.approx(lost)
+        words = ["eval", "--base", given["base"], "--adapter", out, "--task", task, "--dtype", "float32", "--json"]
+        found[name] = json.loads(swarm_llm(capsys, *words)[1])["value"]
+        assert rows[name]["test"] == pytest.approx(found[name], rel=1e-4)
+    assert found["ties"] != pytest.approx(found["ties:adapter"], rel=1e-3)
+    table = (Path(given["out"]) / "compare.md").read_text()
+    assert f"| 12, {rows['ties:adapter']['relative_error']:.1%} cut |" in table and "| full |" in table
+
+
 def test_curves_are_means_of_staircases() -> None:
     one, other = [(10, 0.2), (40, 0.6)], [(20, 0.4), (30, 0.5)]
     assert mean_curve([one, other]) == [(20.0, 0.3), (30.0, 0.35), (40.0, 0.55)]
@@ -234,7 +264,7 @@ def test_the_command_prints_the_table_and_writes_the_files(
     assert all(row["item_evaluations"] <= 24 for row in stored["methods"].values())
 
 
-@pytest.mark.parametrize(("width", "columns"), [(80, 4), (120, 7), (200, 9)])
+@pytest.mark.parametrize(("width", "columns"), [(80, 4), (120, 8), (200, 10)])
 def test_in_a_terminal_the_first_columns_are_shown_that_fit(width: int, columns: int) -> None:
     row = {"dev": 0.75, "dev_interval": [0.5, 0.9], "test": 1.0, "test_interval": [0.839, 1.0], "models": 1}
     row |= {"item_evaluations": 4321.0, "seconds": 12.5, "tokens": 48.0}
@@ -255,6 +285,7 @@ def test_in_a_terminal_the_first_columns_are_shown_that_fit(width: int, columns:
     [
         ({"methods": "tiess"}, "--methods tiess: unknown; did you mean ties?"),
         ({"methods": ","}, "--methods: none given"),
+        ({"methods": "model-swarms:adapter"}, "--methods model-swarms:adapter: unknown"),
         ({"methods": "nevergrad:CMB"}, "nevergrad has no optimiser 'CMB'"),
         ({"budget-items": 7}, "below the 8 dev items of words"),
         ({"data": "ant"}, "--data ant: write NAME=D"),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tasks import load_task
+from pyswarmopt_llm.tasks import load_task, render_prompt
 from pyswarmopt_llm.tasks.published import PUBLISHED
 
 
@@ -185,3 +187,61 @@ def test_missing_and_broken_files(tmp_path: Path) -> None:
 def test_names() -> None:
     nine = "mmlu mmlu-pro hellaswag gsm8k nlgraph knowledge-crosswords truthfulqa realtoxicityprompts abstainqa".split()
     assert set(nine) <= PUBLISHED.keys()
+
+
+# The 33 files that the authors of Model Swarms ship in data/eval
+
+HUMAN = """asian_food cartoons drone_AI electric_vehicles finance legal_AI luxury_car music_instrument olympics
+phd_application plastic policy sandbox_games social_network south_america us_tourism"""
+LEAKY = {"hearsay": 94, "citation_prediction_classification": 48}  # the legal domain: dev items that are in test
+OTHERS = """gsm8k hellaswag knowledge_crosswords medmcqa medqa mmlu mmlu_pro nlgraph normad_country normad_value
+realtoxicityprompts rm scifact stem truthfulqa"""
+AUTHORS = (*OTHERS.split(), *LEAKY, *(f"human_{name}" for name in HUMAN.split()))
+
+
+def authors_file(name: str) -> Path:
+    """In a checkout of theirs that MODEL_SWARM names, or beside this checkout, where some of them are."""
+    folders = [Path(__file__).resolve().parents[4] / "shared" / "data"]
+    if "MODEL_SWARM" in os.environ:
+        folders.insert(0, Path(os.environ["MODEL_SWARM"]) / "data")
+    found = next((file for folder in folders if (file := folder / "eval" / f"{name}.json").exists()), None)
+    if found is None:
+        pytest.skip(f"{name}.json is not here; MODEL_SWARM=DIR names a checkout of the authors' repository")
+    return found
+
+
+@pytest.mark.parametrize("name", AUTHORS)
+def test_the_authors_file_loads_as_it_is(name: str) -> None:
+    file = authors_file(name)
+    if name in LEAKY:
+        with pytest.raises(UserError, match=f"{LEAKY[name]} dev items are also in test .* add --allow-overlap"):
+            load_task(str(file))
+    task, content = load_task(str(file), allow_overlap=name in LEAKY), json.loads(file.read_text())
+    for split in ("dev", "test"):
+        rows = content[split]
+        assert [i.question for i in task.split(split)] == [(r.get("question") or r["prompt"]).strip() for r in rows]
+        assert [i.answer for i in task.split(split)] == [str(r.get("answer", "")).strip() for r in rows]
+    assert (content.get("icl_prompt") is None) == (task.prompt is None)
+
+
+def crossword(*wrong: str) -> dict[str, Any]:
+    choices = dict(zip("ABC", ("Ann", *wrong), strict=True))
+    return {"id": "748", "question": "Who acted in X?", "choices": choices, "answer": "A"}
+
+
+def test_crosswords_may_be_drawn_twice_and_bring_their_example(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Their ids are those of the questions, which come back with other wrong options, in test, too."""
+    dev, test = [crossword("Bo", "Cy"), crossword("Bo", "Di")], [crossword("Ed", "Fay")]
+    file = tmp_path / "file.json"
+    example = "Question: {blank}?\nThe answer is B.\n"
+    file.write_text(json.dumps({"dataset": "knowledge_crosswords", "dev": dev, "test": test, "icl_prompt": example}))
+    with caplog.at_level(logging.WARNING):
+        task = load_task(str(file))
+    assert "2 dev items are also in test, with the same answer among other options" in caplog.text
+    shown = render_prompt(task.dev[0], "letter", task.prompt)
+    assert shown.startswith(example) and shown.count("Who acted in X?") == 1
+    file.write_text(json.dumps({"dataset": "knowledge_crosswords", "dev": [dev[0], dev[0]], "test": test}))
+    with pytest.raises(UserError, match="the id '748' is already used"):
+        load_task(str(file))

@@ -7,7 +7,9 @@ bytes to write next. `tokens.writing` runs them, and the default, which needs no
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.spaces.mixture.fusion.edit_distance import EditDistance
 from pyswarmopt_llm.spaces.mixture.fusion.relative import RelativeRepresentations
 from pyswarmopt_llm.spaces.mixture.fusion.top_k import TopKUnion
@@ -16,11 +18,36 @@ from pyswarmopt_llm.spaces.mixture.incremental import IncrementalDecoder, TextMo
 
 Choose = Callable[[Sequence[IncrementalDecoder]], bytes | None]
 
-TOKEN_FUSIONS: dict[str, Callable[[Sequence[TextModel], Sequence[float]], Choose]] = {
+Make = Callable[[Sequence[TextModel], Sequence[float]], Choose]
+
+TOKEN_FUSIONS: dict[str, Make] = {
     "union": Union,
     "top-k": TopKUnion,
     "edit-distance": EditDistance,
     "relative": RelativeRepresentations,
 }
 
-__all__ = ["TOKEN_FUSIONS", "Choose"]
+
+def token_fusion(name: str) -> Make | None:
+    """The fusion of that name; None: it is none of `TOKEN_FUSIONS`. ``relative:RATE`` is one with a step size.
+
+    Raises:
+        UserError: the rate is no positive number.
+
+    Example:
+        >>> token_fusion("bytes") is None, token_fusion("relative:0.1").keywords
+        (True, {'rate': 0.1})
+    """
+    kind, _, rate = name.partition(":")
+    if kind != "relative" or not rate:
+        return TOKEN_FUSIONS.get(name)
+    try:
+        value = float(rate)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < float("inf"):
+        raise UserError(f"--fusion {name}: the rate is a step of the search; give a number above 0, as in relative:0.1")
+    return partial(RelativeRepresentations, rate=value)
+
+
+__all__ = ["TOKEN_FUSIONS", "Choose", "token_fusion"]

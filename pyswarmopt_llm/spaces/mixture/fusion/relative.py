@@ -1,11 +1,13 @@
 """Fusion by relative representations (DeePEn: Huang et al. 2024, arXiv 2404.12715).
 
 Vocabularies share some tokens: the anchors. A token is described by how alike its embedding is to the anchors', which
-means the same in every model (Moschella et al. 2023, arXiv 2209.15430): row t of R is the softmax over anchors of the
-cosine similarities. A distribution p becomes p R; those are added up; and the sum is brought back into the vocabulary
-of the member with the greatest weight by a search for the distribution q with least KL(sum || q R), starting from the
-member's own. The paper's search steps along the gradient; here the steps are exponentiated (Kivinen and Warmuth 1997),
-which keeps q a distribution.
+means the same in every model (Moschella et al. 2023, arXiv 2209.15430). Row t of R is the softmax over anchors of the
+cosine similarities, normalised to length 1, over the temperature. A distribution p becomes p R; those are added up; and
+the sum is brought back into the vocabulary of the member with the greatest weight by a search for the distribution
+q = softmax(z) with least KL(sum || q R), from the member's own logits, by AdamW (Loshchilov & Hutter 2019).
+
+The paper takes all shared tokens as anchors. R then has as many columns as rows, 9 GiB for 49,152 tokens; where it
+would be larger than `MEMORY`, as many anchors as fit are drawn.
 """
 
 from __future__ import annotations
@@ -14,15 +16,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.spaces.mixture.incremental import IncrementalDecoder, TextModel
 
-ANCHORS = 512
+RATE = 0.15
+RATES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)  # of which one is chosen on dev
 STEPS = 5
-RATE = 0.5
-TEMPERATURE = 0.1  # of the softmax over similarities, which differ little from token to token
+TEMPERATURE = 0.01
+MEMORY = 2**30  # bytes of R for one member
 
 
 class RelativeRepresentations:
@@ -31,58 +34,86 @@ class RelativeRepresentations:
     Args:
         text_models: the members.
         weights: of each.
+        rate: step size of the search, in logits; `RATES` are those to choose from on dev.
 
     Raises:
         UserError: the vocabularies have no token in common.
     """
 
-    def __init__(self, text_models: Sequence[TextModel], weights: Sequence[float]) -> None:
-        self._weights = np.asarray(weights)
+    def __init__(self, text_models: Sequence[TextModel], weights: Sequence[float], rate: float = RATE) -> None:
+        self._weights, self._rate = np.asarray(weights), rate
         self._main = int(self._weights.argmax())
-        shared = set.intersection(*(set(text_model.vocabulary.texts) for text_model in text_models))
-        if not shared:
-            raise UserError("--fusion relative: the members' vocabularies share no token; use --fusion bytes")
-        anchors = sorted(shared, key=lambda text: (-len(text), text))[:ANCHORS]  # the longest say most
-        self._relative = [relative_representations(text_model, anchors) for text_model in text_models]
+        anchors = shared_tokens(text_models)
+        # Adapters of one base share their embeddings.
+        keys = [(_embedding(text_model).data_ptr(), id(text_model.vocabulary)) for text_model in text_models]
+        different = dict(zip(keys, text_models, strict=True))
+        made = {key: relative_representations(text_model, anchors) for key, text_model in different.items()}
+        self._relative = [made[key] for key in keys]
         self._texts = text_models[self._main].vocabulary.texts
 
     def __call__(self, decoders: Sequence[IncrementalDecoder]) -> bytes | None:
         """The most probable token of the main vocabulary; None for the end, which needs no translation."""
         end = sum(weight * decoder.end for weight, decoder in zip(self._weights, decoders, strict=True))
-        aim = sum(w * (r.texts @ m) for w, r, m in zip(self._weights, decoders, self._relative, strict=True))
-        start = decoders[self._main].texts
-        found = search(start / start.sum(), aim / aim.sum(), self._relative[self._main])
+        pairs = zip(self._weights, decoders, self._relative, strict=True)
+        aim = sum((weight * (as_row(decoder) @ r) for weight, decoder, r in pairs), torch.zeros(()))
+        start = as_row(decoders[self._main])
+        found = search(start / start.sum(), aim / aim.sum(), self._relative[self._main], self._rate)
         best = int(found.argmax())
-        return self._texts[best] if (1.0 - end) * found[best] > end else None
+        return self._texts[best] if (1.0 - end) * float(found[best]) > end else None
 
 
-def relative_representations(text_model: TextModel, anchors: Sequence[bytes]) -> NDArray[np.float32]:
-    """R: (M, anchors) float32, rows summing to 1, of the tokens in the order of the vocabulary."""
-    vocabulary = text_model.vocabulary
-    weight = text_model.engine.model.get_output_embeddings().weight.detach()
-    rows = torch.nn.functional.normalize(weight[torch.from_numpy(vocabulary.ids).to(weight.device)].float(), dim=-1)
+def as_row(decoder: IncrementalDecoder) -> Tensor:
+    """The probabilities of its text tokens, (M,) float32."""
+    return torch.from_numpy(decoder.texts).float()
+
+
+def shared_tokens(text_models: Sequence[TextModel], memory: int = MEMORY) -> list[bytes]:
+    """The tokens that all vocabularies have, sorted; drawn evenly where the largest R would exceed `memory` bytes."""
+    shared = sorted(set.intersection(*(set(text_model.vocabulary.texts) for text_model in text_models)))
+    if not shared:
+        raise UserError("--fusion relative: the members' vocabularies share no token; use --fusion bytes")
+    most = max(1, memory // (4 * max(len(text_model.vocabulary.texts) for text_model in text_models)))
+    if len(shared) <= most:
+        return shared
+    return [shared[i] for i in sorted(np.random.default_rng(0).choice(len(shared), most, replace=False))]
+
+
+def relative_representations(text_model: TextModel, anchors: Sequence[bytes]) -> Tensor:
+    """R: (M, anchors) float32 on the CPU, rows summing to 1, of the tokens in the order of the vocabulary."""
+    vocabulary, weight = text_model.vocabulary, _embedding(text_model)
+    normalize = torch.nn.functional.normalize
+    rows = normalize(weight[torch.from_numpy(vocabulary.ids).to(weight.device)].float(), dim=-1)
     place = {text: k for k, text in reversed(list(enumerate(vocabulary.texts)))}
-    similar = rows @ rows[[place[text] for text in anchors]].T
-    return (similar / TEMPERATURE).softmax(-1).cpu().numpy()
+    similar = normalize(rows @ rows[[place[text] for text in anchors]].T, dim=-1)
+    return similar.div_(TEMPERATURE).softmax(-1).cpu()
 
 
-def search(
-    start: NDArray[np.float64], aim: NDArray[np.float64], relative: NDArray[np.float32], steps: int = STEPS
-) -> NDArray[np.float64]:
-    """A distribution q, near `start`, whose q R is nearer to `aim`: exponentiated gradient on KL(aim || q R).
+def _embedding(text_model: TextModel) -> Tensor:
+    weight: Tensor = text_model.engine.model.get_input_embeddings().weight
+    return weight.detach()
 
-    The gradient with respect to q is -R (aim / q R).
+
+def search(start: Tensor, aim: Tensor, relative: Tensor, rate: float = RATE, steps: int = STEPS) -> Tensor:
+    """A distribution q, near `start`, whose q R is nearer to `aim`: AdamW on the logits of q, loss KL(aim || q R).
+
+    Where `start` is right already it stays: AdamW would make full steps of what rounding leaves of the gradient.
 
     Args:
-        start: (M,) summing to 1.
-        aim: (anchors,) summing to 1.
+        start: (..., M), each summing to 1.
+        aim: (..., anchors), each summing to 1.
         relative: R, (M, anchors), rows summing to 1.
+        rate: about how far a step moves a logit.
         steps: how many.
     """
-    q = start
-    for _ in range(steps):
-        gradient = -(relative @ (aim / np.maximum(q @ relative, np.finfo(float).tiny)))
-        log_q = np.log(np.maximum(q, np.finfo(float).tiny)) - RATE * gradient
-        q = np.exp(log_q - log_q.max())
-        q = q / q.sum()
-    return q
+    if torch.allclose(start @ relative, aim, rtol=1e-5, atol=0.0):
+        return start
+    tiny = torch.finfo(start.dtype).tiny
+    with torch.enable_grad():
+        logits = start.clamp(min=tiny).log().requires_grad_()
+        optimizer = torch.optim.AdamW([logits], lr=rate)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            reached = (logits.softmax(-1) @ relative).clamp(min=tiny)
+            (-(aim * reached.log()).sum()).backward()  # KL but for a constant
+            optimizer.step()
+    return logits.detach().softmax(-1)

@@ -61,6 +61,7 @@ def patches(tiny_experts: list[Path]) -> list[Patch]:
         Patch(low_rank={Q0: LowRank(b=noise((32, 1), 1), a=noise((1, 32), 2))}),
         Patch(dense={Q0: noise((32, 32), 3), EMBEDDING: noise((258, 32), 4).bfloat16()}),
         Patch(low_rank={K1: LowRank(b=noise((16, 3), 5), a=noise((3, 32), 6))}, dense={Q0: noise((32, 32), 7)}),
+        Patch(full_rank={K1: noise((16, 32), 8)}, dense={Q0: noise((32, 32), 7)}),
     ]
 
 
@@ -77,6 +78,7 @@ def alone(tiny_base: Path, patches: list[Patch]) -> list[dict[str, Tensor]]:
     for patch in patches:
         made = dict(base)
         made |= {n: (base[n].float() + c.b @ c.a).to(torch.bfloat16) for n, c in patch.low_rank.items()}
+        made |= {n: (base[n].float() + change).to(torch.bfloat16) for n, change in patch.full_rank.items()}
         made |= {n: value.to(torch.bfloat16) for n, value in patch.dense.items()}
         found.append(made)
     return found
@@ -165,7 +167,17 @@ def test_a_tied_embedding_changes_input_and_output_together(tiny_base: Path) -> 
         (
             Patch(low_rank={K1: LowRank(b=torch.zeros(16, 2), a=torch.zeros(2, 32))}, dense={K1: torch.zeros(16, 32)}),
             ValueError,
-            rf"{K1}: .* both",
+            rf"{K1}: .* two values or changes",
+        ),
+        (
+            Patch(low_rank={K1: LowRank(b=noise((16, 2), 0), a=noise((2, 32), 0))}, full_rank={K1: noise((16, 32), 0)}),
+            ValueError,
+            rf"{K1}: .* two values or changes",
+        ),
+        (
+            Patch(full_rank={K1: torch.zeros(16, 16)}),
+            ValueError,
+            rf"{K1}: .*\(16, 16\) for \(16, 32\)",
         ),
     ],
 )
@@ -179,7 +191,7 @@ def test_a_patch_that_does_not_fit_changes_nothing(
 ) -> None:
     engine = TransformersEngine(*tiny)
     engine.load(patches[3])
-    half_good = Patch(low_rank={**patches[4].low_rank, **patch.low_rank}, dense=patch.dense)
+    half_good = Patch(low_rank={**patches[4].low_rank, **patch.low_rank}, dense=patch.dense, full_rank=patch.full_rank)
     with pytest.raises(error, match=message):
         engine.load(half_good)
     assert_same_bits(weights(tiny[0]), alone[3])

@@ -8,14 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokens_helpers import MERGES, byte_level, member, sentence_piece
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.spaces.mixture.fusion import TOKEN_FUSIONS
+from pyswarmopt_llm.spaces.mixture.fusion import TOKEN_FUSIONS, token_fusion
 from pyswarmopt_llm.spaces.mixture.fusion.edit_distance import Aligner, EditDistance
-from pyswarmopt_llm.spaces.mixture.fusion.relative import RelativeRepresentations, relative_representations, search
+from pyswarmopt_llm.spaces.mixture.fusion.relative import (
+    RelativeRepresentations,
+    relative_representations,
+    search,
+    shared_tokens,
+)
 from pyswarmopt_llm.spaces.mixture.fusion.top_k import TopKUnion
 from pyswarmopt_llm.spaces.mixture.fusion.union import Union
 from pyswarmopt_llm.spaces.mixture.incremental import IncrementalDecoder, TextModel
@@ -97,41 +103,105 @@ def test_distances_and_the_nearest_text(texts: list[bytes], text: bytes) -> None
 # Relative representations
 
 
+def representations(embeddings: Any, anchors: list[int]) -> Any:
+    """R by its definition, entry by entry: cosines, each row over its length, over the temperature, softmax."""
+    rows = []
+    for e in embeddings:
+        cosines = [e @ embeddings[k] / (np.linalg.norm(e) * np.linalg.norm(embeddings[k])) for k in anchors]
+        length = sum(c * c for c in cosines) ** 0.5
+        powers = [np.exp(100 * c / length) for c in cosines]
+        rows.append([power / sum(powers) for power in powers])
+    return np.array(rows)
+
+
+def adamw(start: Any, aim: Any, relative: Any, rate: float, steps: int) -> Any:
+    """The search with AdamW as its paper writes it (algorithm 2), torch's defaults; the gradient by differences."""
+
+    def probabilities(z: Any) -> Any:
+        return np.exp(z - z.max()) / np.exp(z - z.max()).sum()
+
+    def loss(z: Any) -> float:
+        return float((aim * np.log(aim / (probabilities(z) @ relative))).sum())
+
+    z = np.log(start)
+    m = v = np.zeros(len(z))
+    for step in range(1, steps + 1):
+        nudges = 1e-5 * np.eye(len(z))
+        g = np.array([(loss(z + nudge) - loss(z - nudge)) / 2e-5 for nudge in nudges])
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        z = (1 - rate * 0.01) * z - rate * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.999**step)) + 1e-8)
+    return probabilities(z)
+
+
 @settings(deadline=None)
-@given(st.integers(0, 10_000))
-def test_the_search_comes_nearer_step_by_step(seed: int) -> None:
+@given(st.integers(0, 10_000), st.sampled_from([0.05, 0.15, 0.3]))
+def test_the_search_is_adamw_on_the_logits(seed: int, rate: float) -> None:
     rng = np.random.default_rng(seed)
-    relative = rng.dirichlet(np.full(6, 0.3), size=9).astype(np.float32)
-    start, aim = rng.dirichlet(np.ones(9)), rng.dirichlet(np.ones(9)) @ relative
+    relative, start, other = rng.dirichlet(np.ones(6), size=9), rng.dirichlet(np.ones(9)), rng.dirichlet(np.ones(9))
+    aim = (start + other) / 2 @ relative
+    found = search(*map(torch.from_numpy, (start, aim, relative)), rate=rate, steps=4)
+    assert found.numpy() == pytest.approx(adamw(start, aim, relative, rate, 4), rel=1e-3)
 
-    def divergence(q: Any) -> float:
-        return float((aim * np.log(aim / (q @ relative))).sum())
 
-    found = [divergence(search(start, aim, relative, steps=steps)) for steps in (0, 3, 30, 300)]
-    assert found == sorted(found, reverse=True)
-    assert search(start, aim, relative).sum() == pytest.approx(1.0)
+def test_the_search_comes_nearer_and_treats_rows_alike() -> None:
+    generator = torch.Generator().manual_seed(0)
+    relative = torch.rand(9, 6, generator=generator).softmax(-1)
+    start, other = torch.rand(2, 2, 9, generator=generator).softmax(-1)
+    aim = other @ relative
+    found = [search(start, aim, relative, steps=steps) for steps in (0, 3, 30, 300)]
+    divergences = [float((aim * (aim / (q @ relative)).log()).sum()) for q in found]
+    assert divergences == sorted(divergences, reverse=True) and divergences[-1] < divergences[0] / 10
+    torch.testing.assert_close(found[1][0], search(start[0], aim[0], relative, steps=3))
 
 
 def test_the_search_stays_where_it_is_right() -> None:
-    rng = np.random.default_rng(0)
-    relative = rng.dirichlet(np.ones(6), size=9)
-    start = rng.dirichlet(np.ones(9))
-    assert search(start, start @ relative, relative, steps=50) == pytest.approx(start, abs=1e-9)
+    """What rounding leaves of the gradient would be whole steps of AdamW."""
+    relative = torch.rand(900, 60, generator=torch.Generator().manual_seed(0)).softmax(-1)
+    start = torch.rand(900, generator=torch.Generator().manual_seed(1)).softmax(-1)
+    aim = 0.3 * (start @ relative) + 0.7 * (start @ relative)
+    assert torch.equal(search(start, aim, relative), start)
 
 
-def test_relative_representations_by_hand() -> None:
-    """Softmax over anchors of the cosine similarities divided by the temperature, row by row."""
+def test_relative_representations_are_those_of_the_equations() -> None:
     text_model = TextModel.of(member(byte_level(), "gpt2"))
-    anchors = [b"the", b"a"]
-    found = relative_representations(text_model, anchors)
-    weight = text_model.engine.model.get_output_embeddings().weight.detach().double().numpy()
-    ids = text_model.vocabulary.ids
-    rows = {
-        text: weight[i] / np.linalg.norm(weight[i]) for text, i in zip(text_model.vocabulary.texts, ids, strict=True)
-    }
-    for text in (b"on", b"x", b"the"):
-        e = np.exp(np.array([rows[text] @ rows[anchor] for anchor in anchors]) / 0.1)
-        assert found[text_model.vocabulary.texts.index(text)] == pytest.approx(e / e.sum(), abs=1e-5)
+    texts = text_model.vocabulary.texts
+    weight = text_model.engine.model.get_input_embeddings().weight.detach().double().numpy()
+    anchors = [texts.index(text) for text in (b"the", b"a", b"on", b"x")]
+    found = relative_representations(text_model, [texts[k] for k in anchors])
+    assert found.numpy() == pytest.approx(representations(weight[text_model.vocabulary.ids], anchors), abs=1e-5)
+
+
+@pytest.mark.parametrize(("rate", "changes"), [(0.15, False), (0.3, True)])
+def test_a_choice_follows_the_equations_from_the_members_to_the_token(rate: float, changes: bool) -> None:
+    """Two members of other vocabularies and embeddings; the greater step leaves the main member's own choice."""
+    models = [TextModel.of(member(byte_level(), "llama")), TextModel.of(member(byte_level(MERGES[:2]), "gpt2", 1))]
+    reads = [model.begin("he said") for model in models]
+    shared = sorted(set(models[0].vocabulary.texts) & set(models[1].vocabulary.texts))
+    assert shared_tokens(models) == shared  # all of them: R is small here
+    aims = []
+    for weight, model, read in zip((0.6, 0.4), models, reads, strict=True):
+        embeddings = model.engine.model.get_input_embeddings().weight.detach().double().numpy()[model.vocabulary.ids]
+        relative = representations(embeddings, [model.vocabulary.texts.index(text) for text in shared])
+        aims.append((weight * read.texts @ relative, relative))
+    aim = aims[0][0] + aims[1][0]
+    start = reads[0].texts / reads[0].texts.sum()
+    q = adamw(start, aim / aim.sum(), aims[0][1], rate, 5)
+    assert (q.argmax() != start.argmax()) == changes
+    fusion = RelativeRepresentations(models, [0.6, 0.4], rate=rate)
+    assert fusion(reads) == models[0].vocabulary.texts[q.argmax()]
+
+
+def test_anchors_are_drawn_where_all_would_not_fit() -> None:
+    model = TextModel.of(member(byte_level(), "gpt2"))
+    drawn = shared_tokens([model, model], memory=4 * 10 * len(model.vocabulary.texts))
+    assert len(drawn) == 10 and set(drawn) <= set(model.vocabulary.texts)
+    assert shared_tokens([model, model], memory=4 * 10 * len(model.vocabulary.texts)) == drawn
+
+
+@pytest.mark.parametrize("name", ["relative:x", "relative:0", "relative:-1", "relative:nan", "relative:inf"])
+def test_a_rate_that_is_no_step_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match=f"--fusion {name}: the rate"):
+        token_fusion(name)
 
 
 def test_no_token_in_common_is_nothing_to_relate_to() -> None:
