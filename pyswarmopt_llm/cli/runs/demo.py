@@ -69,7 +69,7 @@ def command(
         scoring="likelihood",
         seed=seed,
     )
-    from pyswarmopt_llm.jobs.demo import demo
+    from pyswarmopt_llm.jobs.search.demo import demo
 
     shown = {"quiet": quiet, "as_json": as_json, "as_lines": as_lines}
     run_job(lambda on_event: demo(config, on_event), run, track=track, **shown)
