@@ -6,7 +6,7 @@ import json
 import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -51,7 +51,7 @@ def command(
 
     done = export_model(source, given.out, given.form, base=given.base, kind=given.kind, rank=given.rank)
     if as_json:
-        record = {"source": source, "out": given.out, "format": given.form, "files": dict(done.files)}
+        record: dict[str, Any] = {"source": source, "out": given.out, "format": given.form, "files": dict(done.files)}
         record |= {"rank": given.rank, "relative_error": done.lost, "scores": [asdict(one) for one in done.scores]}
         typer.echo(json.dumps(record))
         return
