@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.groups.voting.rules.voting import vote
     from pyswarmopt_llm.jobs.compare.config import CompareConfig
     from pyswarmopt_llm.jobs.compare.contest import compare
-    from pyswarmopt_llm.jobs.evaluate import evaluate_model as evaluate
+    from pyswarmopt_llm.jobs.evaluate.model import evaluate_model as evaluate
     from pyswarmopt_llm.jobs.generate import generate_text as generate
     from pyswarmopt_llm.jobs.merge import merge_experts as merge
     from pyswarmopt_llm.jobs.search.loop import resume, search
@@ -56,7 +56,7 @@ _HOME = {
     "compare": "jobs.compare.contest",
     "controllability": "metrics.classifiers.reward",
     "ensemble": "groups.run:decide_task",
-    "evaluate": "jobs.evaluate:evaluate_model",
+    "evaluate": "jobs.evaluate.model:evaluate_model",
     "generate": "jobs.generate:generate_text",
     "inspect_experts": "models.adapters.compatibility",
     "interval": "common.statistics",

@@ -1,4 +1,4 @@
-"""Draw the pictures of the explanation with the library's own plots: python docs/tools/pictures.py"""
+"""Draw the pictures of README and explanation, the latter by the library's own plots: python docs/tools/pictures.py"""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import showcase
 from matplotlib.figure import Figure
 
 import pyswarmopt as pso
@@ -68,6 +69,7 @@ def main() -> None:
     for draw in (forces, paths, diversity, experts):
         # No date and no version in the file: drawn again, it is the same file.
         draw().savefig(OUT / f"{draw.__name__}.png", dpi=100, metadata={"Software": None})
+    showcase.draw(OUT)
 
 
 if __name__ == "__main__":

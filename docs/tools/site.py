@@ -5,10 +5,12 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import typer
+from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -16,12 +18,17 @@ from mkdocs.structure.pages import Page
 import pyswarmopt
 import pyswarmopt_llm
 from pyswarmopt.cli.app import app as pyswarmopt_app
+from pyswarmopt.cli.help import default_of, grouped
 from pyswarmopt_llm.cli import app as swarm_llm_app
-from pyswarmopt_llm.cli.help import default_of, grouped
 
 ROOT = Path(__file__).resolve().parents[2]
 # Files of the top folder that are pages of the site.
 INCLUDED = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
+FIRST = ("minimize", "Swarm", "Result")  # what readers of the reference look for
+# What pymdownx.arithmatex makes of $...$ and $$...$$.
+EQUATION = re.compile(
+    r'<(?P<tag>span|div) class="arithmatex">\s*\\[(\[](?P<tex>.*?)\\[)\]]\s*</(?P=tag)>', flags=re.DOTALL
+)
 LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 
 
@@ -65,6 +72,17 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return "".join(part if fenced else LINK.sub(rewrite, part) for fenced, part in split_fences(markdown))
 
 
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Equations become MathML, which browsers draw by themselves: no script, no fonts, nothing from the network."""
+
+    def rendered(match: re.Match[str]) -> str:
+        if match["tag"] == "span":
+            return str(convert(unescape(match["tex"])))
+        return f'<div class="equation">{convert(unescape(match["tex"]), display="block")}</div>'
+
+    return EQUATION.sub(rendered, html)
+
+
 def split_fences(markdown: str) -> Iterator[tuple[bool, str]]:
     """(whether it is a fenced block, text) in order."""
     for k, part in enumerate(re.split(r"(^```.*?^```$)", markdown, flags=re.MULTILINE | re.DOTALL)):
@@ -77,7 +95,7 @@ def command_line() -> str:
         "# Command line",
         "",
         "Both programs exit with 0 when they are done, with 2 when the input is wrong (one line on stderr; nothing is "
-        "written) and with 130 when they are interrupted. `--install-completion` teaches the shell their words.",
+        "written) and with 130 when they are interrupted. `--install-completion` installs shell completion.",
     ]
     for app, intro in (
         (swarm_llm_app, "Options of a command can also stand in a file, see `swarm-llm init` and `--config`."),
@@ -127,14 +145,19 @@ def reference() -> Iterator[tuple[str, str]]:
     names = [name for name in pyswarmopt.__all__ if not name.startswith("_")]
     parts = [name for name in names if isinstance(getattr(pyswarmopt, name), type(pyswarmopt))]
     lines = ["# pyswarmopt", "", "`import pyswarmopt as pso`. What is public is listed in `pyswarmopt.__all__`.", ""]
-    own = sorted(set(names) - set(parts), key=lambda name: (isinstance(getattr(pyswarmopt, name), type), name.lower()))
-    lines += [f"::: pyswarmopt.{name}\n" for name in own]  # functions, then classes
+    own = sorted(set(names) - set(parts) - set(FIRST), key=lambda name: (_is_class(name), name.lower()))
+    lines += [f"::: pyswarmopt.{name}\n" for name in (*FIRST, *own)]
     yield "reference/pyswarmopt.md", "\n".join(lines)
     for package in (pyswarmopt, pyswarmopt_llm):
         top = Path(str(package.__file__)).parent
         for folder in [top, *sorted(path for path in top.iterdir() if (path / "__init__.py").is_file())]:
             if folder.name != "cli":
                 yield room(folder, top)
+
+
+def _is_class(name: str) -> bool:
+    """Whether a public name of `pyswarmopt` is a class: these come after the functions."""
+    return isinstance(getattr(pyswarmopt, name), type)
 
 
 def room(folder: Path, top: Path) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pyswarmopt.cli import compare, lesson, run_function, show
-from pyswarmopt.cli.limits import BoundedCommand
+from pyswarmopt.cli.help import HelpCommand, HelpGroup
 from pyswarmopt.cli.start import INTERRUPTED
 from pyswarmopt.cli.terminal import complain, echo, tame_warnings, unreadable
 
@@ -21,13 +21,16 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 app = typer.Typer(
     name="pyswarmopt",
+    cls=HelpGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Example: pyswarmopt run rastrigin --dim 2 --recipe constriction --seed 1 --animate swarm.gif",
+    epilog="""
+Example: pyswarmopt run rastrigin --dim 2 --recipe constriction --seed 1 --animate swarm.gif
+Exit codes: 0 done, 2 wrong input (one line on stderr, nothing written), 130 interrupted.""",
 )
 for _name, _function in COMMANDS.items():
-    app.command(_name, cls=BoundedCommand)(_function)
+    app.command(_name, cls=HelpCommand)(_function)
 
 
 def _version(wanted: bool) -> None:
@@ -48,7 +51,7 @@ def pyswarmopt(
 
 
 def run(arguments: list[str]) -> int:
-    """Run a command line; the exit code. Bad input, which the library tells by a ValueError, is one line on stderr."""
+    """Run a command line; the exit code. Bad input, for which the library raises ValueError, is one line on stderr."""
     tame_warnings()
     if problem := unreadable(arguments):
         return complain(problem)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pyswarmopt.cli.help import OUTPUT
 from pyswarmopt.cli.options import Dim, Json, Particles, known_recipe
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt.cli.words import counted
@@ -29,7 +30,10 @@ def command(
     particles: Particles = None,
     max_evals: Annotated[int, typer.Option(min=1, metavar="E", help="Evaluation budget of each search.")] = 5000,
     seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Searches of each pair, with seeds 0 to N-1.")] = 15,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Plot the convergence: .png, .pdf or .svg.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Plot the convergence: .png, .pdf or .svg.", rich_help_panel=OUTPUT),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare recipes: median result over seeds with its 95% interval; best medians are marked.

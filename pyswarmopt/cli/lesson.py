@@ -8,13 +8,18 @@ from typing import Annotated
 
 import typer
 
+from pyswarmopt.cli.help import OUTPUT
 from pyswarmopt.cli.options import Json
 from pyswarmopt.cli.terminal import echo
 
 
 def command(
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Output file.")] = Path("pso-lesson.html"),
-    open_it: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Output file.", rich_help_panel=OUTPUT)] = Path(
+        "pso-lesson.html"
+    ),
+    open_it: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open it in the browser.", rich_help_panel=OUTPUT)
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Write the step-by-step lesson, one page that works offline, and open it.

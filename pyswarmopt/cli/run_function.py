@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pyswarmopt.cli.help import OUTPUT
 from pyswarmopt.cli.options import DEFAULT, Dim, Json, Particles, known_recipe
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt.cli.words import counted
@@ -21,7 +22,10 @@ def command(
     max_evals: Annotated[int | None, typer.Option(min=1, metavar="E", help="Evaluation budget (1000 D).")] = None,
     seed: Annotated[int, typer.Option(metavar="S", help="Random seed.")] = 0,
     animate: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write an animation: .gif, .mp4 or .html; needs --dim 2.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write an animation: .gif, .mp4 or .html; needs --dim 2.", rich_help_panel=OUTPUT
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pyswarmopt.cli.help import OUTPUT
 from pyswarmopt.cli.options import Json
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt.cli.words import counted
@@ -24,7 +25,10 @@ def command(
         str, typer.Argument(metavar="[functions|recipes|NAME]", help="All, one kind, or one entry.")
     ] = "all",
     pictures: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Plot each two-dimensional function into this folder.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Plot each two-dimensional function into this folder.", rich_help_panel=OUTPUT
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -12,11 +12,11 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from pyswarmopt.cli.help import HelpGroup
 from pyswarmopt.cli.start import INTERRUPTED
 from pyswarmopt.cli.terminal import complain, echo, tame_warnings, unreadable
 from pyswarmopt_llm.cli.build import as_command, flag, options_in
 from pyswarmopt_llm.cli.groups import distill, ensemble, negotiate
-from pyswarmopt_llm.cli.help import SwarmGroup
 from pyswarmopt_llm.cli.models import doctor, evaluate, export, generate, inspect, merge, train_expert
 from pyswarmopt_llm.cli.options import SwarmCommand
 from pyswarmopt_llm.cli.runs import advise, analyse, compare, demo, init, report, resume, search, watch
@@ -46,7 +46,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 app = typer.Typer(
     name="swarm-llm",
-    cls=SwarmGroup,
+    cls=HelpGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -13,12 +13,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperOption
 
-from pyswarmopt.cli.limits import BoundedCommand
-from pyswarmopt_llm.cli.help import print_help
+from pyswarmopt.cli.help import HelpCommand
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_text import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
-from pyswarmopt_llm.common.options import MACHINE, OUTPUT, TASK, Option
+from pyswarmopt_llm.common.options import GROUPS, MACHINE, OUTPUT, TASK, Option
 from pyswarmopt_llm.common.registry import unknown
 
 
@@ -46,17 +45,15 @@ def spread(args: Sequence[str], variadic: Sequence[str]) -> list[str]:
     return out
 
 
-class SwarmCommand(BoundedCommand):
+class SwarmCommand(HelpCommand):
     """A command whose options with dots behind their value take several."""
+
+    headings = GROUPS
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Spread the variadic options, then parse as usual."""
         several = [name for param in self.params if (param.metavar or "").endswith("...") for name in param.opts]
         return super().parse_args(ctx, spread(args, several))
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Print the help of `_help.py`; nothing is left for the parser's own formatter."""
-        print_help(self, ctx)
 
 
 def names_block(heading: str, names: Iterable[str], width: int = 92) -> list[str]:

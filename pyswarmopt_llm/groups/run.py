@@ -29,8 +29,8 @@ from pyswarmopt_llm.tasks import Item, Scoring, Task
 
 FORMAT = 1
 # What may differ between two calls that fill one directory.
-_FREE = ("strategies", "skip", "out", "device", "threads")
-_WHAT = "an ensemble"
+FREE = ("strategies", "skip", "out", "device", "threads")
+WHAT = "an ensemble"
 
 OnStep = Callable[[int, int, str, Mapping[str, Any] | None], None]  # done, total, strategy, its row when finished
 
@@ -80,7 +80,7 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
     task = config.load()
     out = None if config.out is None else user_path(config.out)
     if out is not None:
-        check_place(out, config.flat(), _FREE, FORMAT, _WHAT)
+        check_place(out, config.flat(), FREE, FORMAT, WHAT)
     named = [load_strategy(name) for name in config.strategies]
     check_task(config, task)
     group = open_group(config)
@@ -94,7 +94,7 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
         "fingerprints": {"members": members, "task": task.fingerprint, "prompt": task.prompt},
         "versions": versions(),
     }
-    with nullcontext() if out is None else opened_place(out, about, _WHAT):
+    with nullcontext() if out is None else opened_place(out, about, WHAT):
         cache = ResponseCache(None if out is None else out / "said.jsonl")
         context = group.context(config, task, cache, tolerant)
         return _report(context, task, strategies, left_out, out, on_step or (lambda *step: None))

@@ -14,7 +14,7 @@ from pyswarmopt_llm.groups.members.local import LocalMember
 from pyswarmopt_llm.groups.members.protocol import Member
 from pyswarmopt_llm.groups.registry import Need, Strategy
 from pyswarmopt_llm.groups.voting.neighbours import embedding_member
-from pyswarmopt_llm.metrics.questions.context_window import check_askable
+from pyswarmopt_llm.metrics.questions.context_window import check_window
 from pyswarmopt_llm.tasks import Item, Task
 
 _PROBE = "Reply with the word: ready"
@@ -66,7 +66,7 @@ def check_members(members: Sequence[Member], task: Task | None, scoring: str, to
         for member in local:
             first.setdefault(id(member.base), member)
         for member in first.values():
-            check_askable(task, scoring, member.base.engine, asked=member.name)
+            check_window(task, scoring, member.base.engine, model=member.name)
 
 
 def usable(

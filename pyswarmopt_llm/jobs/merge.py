@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial, task_scoring
 from pyswarmopt_llm.jobs.compare.store import Store
 from pyswarmopt_llm.metrics.objectives import find_metrics
-from pyswarmopt_llm.metrics.questions.context_window import check_askable
+from pyswarmopt_llm.metrics.questions.context_window import check_window
 from pyswarmopt_llm.models.adapters.adapter import Adapter, AdapterInfo, load_adapter
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.adapters.write import write_adapter
@@ -82,19 +82,8 @@ def merge_experts(
     Raises:
         UserError: an unknown method, an option that does not fit, experts that do not fit, or `out` exists.
     """
-    rule = load_method(method)
-    need_extra(rule.module, f"--method {method}")
-    if method == "data-merge":
-        raise UserError(
-            "--method data-merge: trains on all experts' data; use swarm-llm train-expert with several --data"
-        )
-    if rule.needs - {"seed"} and task is None:
-        raise UserError(f"--method {method}: looks at dev items; give --task")
-    if task is not None and not rule.needs - {"seed"}:
-        raise UserError(f"--task {task}: {method} is a fixed rule and looks at no task; remove it")
-    settings = rule.settings(len(experts), space, options)
     folder = user_path(out)
-    check_free(folder)
+    rule, settings = checked(method, experts, space, folder, options, task)
     how = {"columns": columns, "template": template, "split_seed": split_seed}
     loaded = None if task is None else load_task(task, **how)  # type: ignore[arg-type]
     found = resolve_base(base)
@@ -115,13 +104,36 @@ def merge_experts(
     return result
 
 
+def checked(
+    method: str, experts: Sequence[str], space: str | None, out: Path, options: Options | None, task: str | None
+) -> tuple[Method, Settings]:
+    """The method and its settings, before anything is loaded.
+
+    Raises:
+        UserError: an unknown method, an option that does not fit, or `out` exists.
+    """
+    rule = load_method(method)
+    need_extra(rule.module, f"--method {method}")
+    if method == "data-merge":
+        raise UserError(
+            "--method data-merge: trains on all experts' data; use swarm-llm train-expert with several --data"
+        )
+    if rule.needs - {"seed"} and task is None:
+        raise UserError(f"--method {method}: looks at dev items; give --task")
+    if task is not None and not rule.needs - {"seed"}:
+        raise UserError(f"--task {task}: {method} is a fixed rule and looks at no task; remove it")
+    settings = rule.settings(len(experts), space, options)
+    check_free(out)
+    return rule, settings
+
+
 def _trial(base: BaseModel, experts: Sequence[Adapter], task: Task, budget_items: int) -> BudgetedTrial:
     """The task's dev items, scored as in a search."""
     if len(task.dev) > budget_items:
         raise UserError(f"--budget-items {budget_items}: below the {len(task.dev)} dev items of {task.name}; raise it")
     engine = load_engine(base, "auto", "auto", None)
     metric = find_metrics({task.name: task})[task.name]
-    check_askable(task, "auto", engine, ("dev",), metric)
+    check_window(task, "auto", engine, ("dev",), metric)
     store = Store()
     scoring = task_scoring(task, "auto", engine, experts, store, metric)
     return BudgetedTrial(Bench(base, engine, experts, task, scoring, store, metric=metric), budget_items)

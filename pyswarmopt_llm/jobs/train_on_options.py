@@ -10,13 +10,15 @@ from pathlib import Path
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.adapters.write import write_adapter
-from pyswarmopt_llm.models.base import resolve_base
+from pyswarmopt_llm.models.base import BaseModel, resolve_base
+from pyswarmopt_llm.models.choices import Choices
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.files import check_free
 from pyswarmopt_llm.models.training.examples import BUILTIN
 from pyswarmopt_llm.models.training.fit import ITEMS_PER_STEP, Trained, fit
 from pyswarmopt_llm.models.training.gradients import Gradients
 from pyswarmopt_llm.models.training.lora import Lora
-from pyswarmopt_llm.models.training.train import OnStep, TrainingOptions, TrainingResult, expert_card
+from pyswarmopt_llm.models.training.train import OnStep, TrainingCost, TrainingOptions, TrainingResult, expert_card
 from pyswarmopt_llm.spaces.load import load_engine
 from pyswarmopt_llm.tasks import Item, load_task
 from pyswarmopt_llm.tasks.builtin import builtin_training_items
@@ -64,11 +66,7 @@ def train_on_options(
     """
     out, model, epochs = Path(out), resolve_base(base), math.ceil(options.epochs)
     check_free(out)
-    engine = load_engine(model, dtype, device, options.threads)
-    choices = Accuracy(items, "likelihood", engine.chat).choices()
-    if not choices:
-        raise UserError("--loss options: no item has a right answer; give a task with answers")
-    lora = Lora.of_targets(engine.model, options.targets, options.rank, options.alpha / options.rank, options.seed)
+    engine, choices, lora = _prepare(model, items, options, dtype, device)
     fed, start = engine.tokens_fed, time.perf_counter()
 
     def after_epoch(epoch: int, loss: float) -> None:
@@ -76,9 +74,7 @@ def train_on_options(
             on_step(epoch, epochs, loss)
 
     trained = [Trained(lora.tensors, options.lr)]
-    losses = fit(
-        Gradients(engine), choices, lora.additions(), trained, epochs, options.seed, after_epoch=after_epoch
-    )
+    losses = fit(Gradients(engine), choices, lora.additions(), trained, epochs, options.seed, after_epoch=after_epoch)
     result = TrainingResult(
         name=out.resolve().name,
         examples=len(choices),
@@ -102,4 +98,35 @@ def train_on_options(
     return result
 
 
-__all__ = ["train_on_options", "training_items"]
+def options_training_cost(
+    base: str, items: Sequence[Item], options: TrainingOptions, *, dtype: str = "auto", device: str = "auto"
+) -> TrainingCost:
+    """The cost of `train_on_options` with these arguments, from one step that is taken twice.
+
+    Raises:
+        UserError: as `train_on_options`.
+    """
+    engine, choices, lora = _prepare(resolve_base(base), items, options, dtype, device)
+    sample, epochs = choices[:ITEMS_PER_STEP], math.ceil(options.epochs)
+    trained = [Trained(lora.tensors, options.lr)]
+    for _ in range(2):  # the first one warms up
+        fed, start = engine.tokens_fed, time.perf_counter()
+        fit(Gradients(engine), sample, lora.additions(), trained, 1, options.seed)
+        seconds, tokens = time.perf_counter() - start, engine.tokens_fed - fed
+    rounds = epochs * len(choices) / len(sample)
+    return TrainingCost(epochs * math.ceil(len(choices) / ITEMS_PER_STEP), round(rounds * tokens), rounds * seconds)
+
+
+def _prepare(
+    base: BaseModel, items: Sequence[Item], options: TrainingOptions, dtype: str, device: str
+) -> tuple[TransformersEngine, list[Choices], Lora]:
+    """The resident base, the items for training, and a new adapter."""
+    engine = load_engine(base, dtype, device, options.threads)
+    choices = Accuracy(items, "likelihood", engine.chat).choices()
+    if not choices:
+        raise UserError("--loss options: no item has a right answer; give a task with answers")
+    scale = options.alpha / options.rank
+    return engine, choices, Lora.of_targets(engine.model, options.targets, options.rank, scale, options.seed)
+
+
+__all__ = ["options_training_cost", "train_on_options", "training_items"]

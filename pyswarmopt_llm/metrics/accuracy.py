@@ -97,17 +97,23 @@ class Accuracy:
 
     def score_batches(self, engine: BatchedEngine, items: Collection[int] | None = None) -> Iterator[dict[int, float]]:
         """Item -> value, batch by batch; with `items`, only the batches that contain any of them."""
+        for found in self.answer_batches(engine, items):
+            yield {i: self._value(self.items[i], answer) for i, answer in found.items()}
+
+    def answer_batches(self, engine: BatchedEngine, items: Collection[int] | None = None) -> Iterator[dict[int, str]]:
+        """Item -> answer, batch by batch, as `score_batches`."""
         if self.scoring == "generate":
             for batch in engine.generation_batches(self.prompts, MAX_NEW_TOKENS):
                 if items is None or not set(items).isdisjoint(batch):
-                    yield {i: found.value for i, found in zip(batch, self.score_items(engine, batch), strict=True)}
+                    written = engine.generate([self.prompts[i] for i in batch], max_new_tokens=MAX_NEW_TOKENS)
+                    yield dict(zip(batch, written, strict=True))
             return
         owner = {k: i for i, pairs in enumerate(self._spans) for k in pairs}
         only = None if items is None else {k for i in items for k in self._spans[i]}
         for indices, sums in engine.loglikelihood_by_batch(self._pairs, only):
             found = dict(zip(indices, sums, strict=True))
             there = dict.fromkeys(owner[k] for k in indices)
-            yield {i: self._value(self.items[i], _best(self._scores(i, found))) for i in there}
+            yield {i: _best(self._scores(i, found)) for i in there}
 
     def score_items(self, engine: Engine, indices: Sequence[int]) -> list[ItemScore]:
         """The results on these items, with margins between options unless text is generated."""

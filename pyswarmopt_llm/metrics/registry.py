@@ -12,7 +12,6 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.registry import unknown
-from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS, Accuracy
 from pyswarmopt_llm.metrics.questions.written import Chat, ItemsUtility, ScoreTexts, Written
 from pyswarmopt_llm.tasks import Item, Scoring
@@ -37,7 +36,7 @@ class Metric:
         scoring: its own scoring; None: the one of ``--scoring``.
         needs: what every item must have.
         signed: whether values may be zero or negative, so that a harmonic mean is undefined.
-        compare: items and two models' texts -> win rate of the first; None if no texts are generated.
+        compare: items and two models' texts -> win rate of the first; None: the two are scored one by one.
         usage: what it has spent, for ``result.json``; None if it costs nothing but time.
         module: that it needs of an extra (`common.extras`).
     """
@@ -75,16 +74,12 @@ def written(
     signed: bool = False,
     compare: Compare | None = None,
 ) -> Metric:
-    """A metric of generated answers; by default the answer with the higher score wins."""
+    """A metric of generated answers."""
 
     def build(items: Sequence[Item], _: Scoring, chat: Chat, template: str | None) -> ItemsUtility:
         return Written(items, score, chat, template, new)
 
-    def by_score(items: Sequence[Item], ours: Sequence[str], theirs: Sequence[str]) -> Score:
-        pairs = zip(score(items, ours), score(items, theirs), strict=True)
-        return score_of([1.0 if a > b else 0.5 if a == b else 0.0 for a, b in pairs])
-
-    return Metric(name, build, "generate", needs, signed, compare or by_score)
+    return Metric(name, build, "generate", needs, signed, compare)
 
 
 def continued(name: str, score: ScoreTexts) -> Metric:

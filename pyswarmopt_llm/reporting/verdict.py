@@ -216,6 +216,41 @@ def _needed(result: Json, dev: Difference | None) -> str | None:
     return f"{few} too few for a difference of {tests[0]['difference']:.3f}: about {needed} show it with 80% power."
 
 
+def between(names: tuple[str, str], scores: tuple[float, float], found: Json, split: str) -> Verdict:
+    """The verdict on two models on the same items.
+
+    Args:
+        names: of the models.
+        scores: of each.
+        found: the fields of `statistics.Comparison`, the first minus the second.
+        split: that of the items, dev or test.
+
+    Example:
+        >>> found = {"difference": 0.1, "interval": [0.02, 0.18], "p_value": 0.014, "n": 90, "gained": 15, "lost": 6}
+        >>> print(between(("the base", "x"), (0.7, 0.6), found, "test").sentence)
+        The base is better than x, by 0.100 (95% interval 0.020 to 0.180) on 90 test items: 0.700 against 0.600.
+    """
+    ours, theirs = names
+    low, high = found["interval"]
+    paired = Difference(found["difference"], low, high, found["p_value"], found["n"])
+    items, seen = counted(paired.items, f"{split} item"), f"{scores[0]:.3f} against {scores[1]:.3f}"
+    reasons: tuple[str, ...] = ()
+    if split == "dev":
+        reasons = ("Dev items guide searches and training: compare on test, too.",)
+    if not (found["gained"] or found["lost"]):
+        alike = f"No difference between {ours} and {theirs}: the same score on each of {items} ({scores[0]:.3f})."
+        return Verdict("same", alike, reasons)
+    if paired.sign:
+        kind = "better" if paired.sign > 0 else "worse"
+        first = ours[0].upper() + ours[1:] if ours.startswith("the ") else ours
+        by = f"by {abs(paired.mean):.3f} ({paired.interval()}) on {items}"
+        return Verdict(kind, f"{first} is {kind} than {theirs}, {by}: {seen}.", reasons)
+    few = _needed({"paired": {"": {"test": {**found, "difference": abs(paired.mean)}}}}, None)
+    reasons += (few,) if few is not None and split == "test" else ()
+    where = f"on {items}: {seen}, {paired.mean:+.3f} ({paired.interval(signed=True)})"
+    return Verdict("level", f"No measurable difference between {ours} and {theirs}, {where}.", reasons)
+
+
 def compared(result: Json) -> str:
     """The verdict on a comparison: which method is first, and whether it is better than the best single expert.
 
@@ -258,4 +293,4 @@ def _over_tasks(result: Json, first: str, scores: str) -> str:
     )
 
 
-__all__ = ["SINGLE", "Difference", "Verdict", "compared", "difference", "verdict"]
+__all__ = ["SINGLE", "Difference", "Verdict", "between", "compared", "difference", "verdict"]

@@ -58,13 +58,16 @@ def _read_json(path: Path, reading: Reading) -> RawTask:
         return _from_rows(path, [(f"{path}: item {i}", row) for i, row in enumerate(content, 1)], reading)
     if not isinstance(content, dict):
         raise UserError(f'{path}: the file must be an object {{"dev": [...], "test": [...]}}, or a list of items')
+    if not content.keys() & set(SPLITS):
+        found = ", ".join(map(str, content)) or "nothing"
+        raise UserError(f'{path}: no "dev" and "test" (found: {found}); give these lists, or one list of all items')
     require_columns(content, SPLITS, str(path))
     records = {split: _records(content[split], split, path) for split in SPLITS}
     dataset = content.get("dataset")
     name = dataset if isinstance(dataset, str) and dataset else path.stem
     check_unicode(name, "the name of the task", str(path))
-    prompt, metric = _prompt(content, path), _optional_text(content, "metric", path)
-    if not reading.columns:
+    prompt, metric = _prompt(content, path, records), _optional_text(content, "metric", path)
+    if not reading.given:
         splits = {split: list(_located(split, rows)) for split, rows in records.items()}
         return RawTask(name, prompt, splits, metric)
     rows = [(where, {**_row(row, where), "split": split}) for split in SPLITS for where, row in records[split]]
@@ -78,7 +81,9 @@ def _records(content: object, split: str, path: Path) -> list[tuple[str, object]
     return [(f"{path}: {split} item {i}", record) for i, record in enumerate(content, 1)]
 
 
-def _prompt(content: dict[str, object], path: Path) -> str | None:
+def _prompt(
+    content: dict[str, object], path: Path, records: Mapping[str, Sequence[tuple[str, object]]]
+) -> str | None:
     """The file's template; ``icl_prompt`` of the reference, a worked example, precedes the default one."""
     example = _optional_text(content, "icl_prompt", path)
     prompt = _optional_text(content, "prompt", path)
@@ -86,7 +91,8 @@ def _prompt(content: dict[str, object], path: Path) -> str | None:
         escaped = example.replace("{", "{{").replace("}", "}}")
         return f"{escaped}\nQuestion: {{question}}\n{{choices}}\nThe answer is"
     if prompt is not None:
-        check_template(prompt, str(path))
+        keys = [set(row) if isinstance(row, dict) else set() for rows in records.values() for _, row in rows]
+        check_template(prompt, str(path), sorted(set.intersection(*keys)) if keys else ())
     return prompt
 
 
@@ -108,7 +114,7 @@ def _read_csv(path: Path, reading: Reading) -> RawTask:
     top = f"{path}: line 1"
     check_names(reading.columns, header, top)
     header = list(renamed(dict.fromkeys(header), reading.columns))
-    own = header and ("split" not in header or reading.columns)
+    own = header and ("split" not in header or reading.given)
     if not own:
         plain = "prompt" in header and "question" not in header
         require_columns(header, ("prompt", "split") if plain else ("question", "answer", "split"), top)
@@ -144,7 +150,7 @@ def _from_rows(path: Path, rows: Sequence[tuple[str, object]], reading: Reading)
     """The task of records that each name their split, or none of which does."""
     table = [(where, _row(record, where)) for where, record in rows]
     names = columns_of(row for _, row in table)
-    if table and ("split" not in names or reading.columns):
+    if table and ("split" not in names or reading.given):
         check_names(reading.columns, names, str(path))
         from pyswarmopt_llm.tasks.tables.own import read_table
 

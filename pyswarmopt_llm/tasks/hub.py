@@ -7,13 +7,10 @@ from itertools import islice
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tasks.rows import DEV, TEST, download, shuffled_items
+from pyswarmopt_llm.tasks.rows import DEV, SPLIT_ORDER, TEST, download, shuffled_items
 from pyswarmopt_llm.tasks.tables.columns import Columns, answer_column
 from pyswarmopt_llm.tasks.tables.names import check_names
 from pyswarmopt_llm.tasks.types import RawTask
-
-# Of the splits with answers, the first in this order is the test set and the second is dev.
-_SPLIT_ORDER = ("test", "validation", "valid", "dev", "train")
 
 
 def read_hub(name: str, dev: int | None, test: int | None, columns: Mapping[str, str]) -> RawTask:
@@ -26,10 +23,10 @@ def read_hub(name: str, dev: int | None, test: int | None, columns: Mapping[str,
         split: _named(rows, columns, f"hub:{name}: {split}")
         for split, rows in download(dataset, config or None).items()
     }
-    labelled = [split for split in _SPLIT_ORDER if split in splits and _has_answers(splits[split])]
+    labelled = [split for split in SPLIT_ORDER if split in splits and _has_answers(splits[split])]
     if len(labelled) < 2:
         raise UserError(
-            f"hub:{name}: needs two splits with answers among {', '.join(_SPLIT_ORDER)} "
+            f"hub:{name}: needs two splits with answers among {', '.join(SPLIT_ORDER)} "
             f"(found: {', '.join(splits)}); export what you need to a JSON file"
         )
 

@@ -11,13 +11,14 @@ from pathlib import Path
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.tasks.formats import read_file
 from pyswarmopt_llm.tasks.items import content, unordered
-from pyswarmopt_llm.tasks.prompts import check_template
+from pyswarmopt_llm.tasks.prompts import check_template, fillers, placeholders
 from pyswarmopt_llm.tasks.rows import DEV, TEST
-from pyswarmopt_llm.tasks.tables.names import SPLITS, Reading, parse_columns
+from pyswarmopt_llm.tasks.tables.names import SPLITS, Reading, parse_reading
 from pyswarmopt_llm.tasks.types import Item, RawTask, Task
 
 log = logging.getLogger(__name__)
 
+_WORDS = 4  # of a text that a prompt may need
 _TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
 
 
@@ -39,8 +40,8 @@ def load_task(
         dev: number of dev items, the first of the split (a generated task has exactly so many).
         test: number of test items.
         allow_overlap: accept questions that are both in dev and in test.
-        columns: other names of a file's columns: ``"question=text"``, ``"answer=label"``.
-        template: the user turn, with ``{question}`` and perhaps ``{choices}``; see `with_templates`.
+        columns: other names of a file's columns: ``"question=text"``, ``"answer=label"``; ``"0=bad"`` names a label.
+        template: the user turn, with ``{question}`` and perhaps ``{choices}`` or other columns; see `with_templates`.
         split_seed: draws dev (a third) and test of a file that has no splits; 200 and 1,000 of them are used unless
             `dev` and `test` say otherwise.
 
@@ -55,7 +56,7 @@ def load_task(
     for option, n in (("--dev", dev), ("--test", test)):
         if n is not None and n < 1:
             raise UserError(f"{option} {n}: at least one item is needed")
-    task = _load(spec, dev, test, allow_overlap, Reading(parse_columns(columns), split_seed))
+    task = _load(spec, dev, test, allow_overlap, parse_reading(columns, split_seed))
     templates = (template,) if isinstance(template, str) else template
     return with_templates({task.name: task}, templates)[task.name]
 
@@ -76,16 +77,35 @@ def with_templates(tasks: Mapping[str, Task], templates: Sequence[str]) -> dict[
             raise UserError(f"--template {template}: a second one for all tasks; write TASK={template}")
         if name is not None and name not in tasks:
             raise UserError(f"--template {template}: no task is called {name}; choose one of: {', '.join(tasks)}")
-        check_template(text, "--template")
         texts[name] = text
-    general = texts.get(None)
-    return {name: replace(task, prompt=texts.get(name, general) or task.prompt) for name, task in tasks.items()}
+    return {name: _with_prompt(task, texts.get(name, texts.get(None))) for name, task in tasks.items()}
+
+
+def _with_prompt(task: Task, template: str | None) -> Task:
+    """The task with its prompt, and a note on columns of text that the prompt leaves out."""
+    items = (*task.dev, *task.test)
+    columns = set.intersection(*(set(fillers(item)) for item in items)) if items else set()
+    if template is not None:
+        check_template(template, "--template", sorted(columns))
+    prompt = template if template is not None else task.prompt
+    left = [name for name in sorted(columns - set(placeholders(prompt or ""))) if _is_text(name, items)]
+    note = task.note
+    if note and left:
+        note += f"; not in the prompt: {', '.join(left)} (add {{{left[0]}}} to --template)"
+    return replace(task, prompt=prompt, note=note)
+
+
+def _is_text(column: str, items: Sequence[Item]) -> bool:
+    """Whether a column that is not question, answer or options holds sentences, not codes."""
+    return column not in ("question", "choices") and any(len(item.meta[column].split()) >= _WORDS for item in items)
 
 
 def _load(spec: str, dev: int | None, test: int | None, allow_overlap: bool, reading: Reading) -> Task:
     kind, _, rest = spec.partition(":")
-    if reading.columns and kind in ("builtin", "published", "lm-eval"):
+    if reading.given and kind in ("builtin", "published", "lm-eval"):
         raise UserError(f"--columns: {spec} has no columns to name; remove it")
+    if reading.labels and kind == "hub":
+        raise UserError(f"--columns {next(iter(reading.labels))}=...: names the labels of a file only; remove it")
     if kind == "builtin":
         from pyswarmopt_llm.tasks.builtin import builtin_task
 

@@ -7,6 +7,7 @@ let a template reach attributes, and a second pass would expand braces in a ques
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from pyswarmopt_llm.common.errors import UserError
@@ -18,6 +19,7 @@ INSTRUCTION = "Answer the question with the letter of the right option."
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _KNOWN = ("question", "choices")
+_ANSWERS = ("answers", "right")  # columns that would give the answer away
 
 
 def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> str:
@@ -28,8 +30,8 @@ def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> 
         scoring: ``letter`` shows the lettered options and ends with ``The answer is``; ``likelihood`` shows the
             question alone, since each option's text is scored as the reply; ``generate`` is ``letter`` if there are
             choices, else ``likelihood``. A plain prompt is used verbatim.
-        template: a user turn with ``{question}`` and optionally ``{choices}`` (one ``A: ...`` line each) that replaces
-            the default of every scoring. Literal braces are doubled.
+        template: a user turn with ``{question}`` and optionally ``{choices}`` (one ``A: ...`` line each) or further
+            columns of the item by name; it replaces the default of every scoring. Literal braces are doubled.
 
     Raises:
         UserError: ``letter`` or ``likelihood`` for an item without choices, or a bad template.
@@ -49,35 +51,65 @@ def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> 
     """
     if item.choices is None and scoring != "generate":
         raise UserError(f"item {item.id}: no choices, which {scoring} scoring needs; use --scoring generate")
-    choices = "" if item.choices is None else "\n".join(f"{k}: {v}" for k, v in item.choices.items())
     if template is not None:
-        return _fill(template, {"question": item.question, "choices": choices})
+        return _fill(template, fillers(item))
     if item.plain and item.choices is None:
         return item.question
     if scoring == "likelihood" or item.choices is None:
         return f"Question: {item.question}"
-    return f"{INSTRUCTION}\nQuestion: {item.question}\n{choices}\nThe answer is"
+    return f"{INSTRUCTION}\nQuestion: {item.question}\n{_lettered(item)}\nThe answer is"
 
 
-def check_template(template: str, where: str) -> None:
-    """Refuse a template with unknown placeholders or without ``{question}``; `where` begins the message.
+def fillers(item: Item) -> dict[str, str]:
+    """Placeholder -> text: question and options, and what else the item holds (a passage, a hypothesis).
 
     Example:
-        >>> check_template("{question} Answer in one word.", "mine.json")
+        >>> fillers(Item("1", "Is it raining?", None, "yes", {"passage": "All is wet."}))
+        {'passage': 'All is wet.', 'question': 'Is it raining?', 'choices': ''}
     """
-    names = [m.group(1) for m in _PLACEHOLDER.finditer(template) if m.group(1) is not None]
+    more = {name: text for name, text in item.meta.items() if name not in _ANSWERS}
+    return {**more, "question": item.question, "choices": _lettered(item)}
+
+
+def _lettered(item: Item) -> str:
+    return "\n".join(f"{letter}: {text}" for letter, text in (item.choices or {}).items())
+
+
+def placeholders(template: str) -> list[str]:
+    """The names in braces.
+
+    Example:
+        >>> placeholders("{passage}\\n{question} {{literal}}")
+        ['passage', 'question']
+    """
+    return [m.group(1) for m in _PLACEHOLDER.finditer(template) if m.group(1) is not None]
+
+
+def check_template(template: str, where: str, columns: Collection[str] = ()) -> None:
+    """Refuse a template with unknown placeholders or without ``{question}``; `where` begins the message.
+
+    Args:
+        template: the text.
+        where: the option or file that it comes from.
+        columns: further names that all items have.
+
+    Example:
+        >>> check_template("{passage} {question} Answer in one word.", "mine.json", ["passage"])
+    """
+    names, known = placeholders(template), list(dict.fromkeys((*_KNOWN, *columns)))
     for name in names:
-        if name not in _KNOWN:
+        if name not in known:
+            *others, last = (f"{{{one}}}" for one in known)
             raise UserError(
                 f"{where}: unknown placeholder {{{name}}} in the prompt; "
-                "there are {question} and {choices}, and literal braces are doubled: {{ }}"
+                f"there are {', '.join(others)} and {last}, and literal braces are doubled: {{{{ }}}}"
             )
     if "question" not in names:
         raise UserError(f"{where}: the prompt has no {{question}}; add it where the question belongs")
 
 
-def _fill(template: str, values: dict[str, str]) -> str:
-    check_template(template, "prompt template")
+def _fill(template: str, values: Mapping[str, str]) -> str:
+    check_template(template, "prompt template", values)
 
     def replacement(match: re.Match[str]) -> str:
         name = match.group(1)

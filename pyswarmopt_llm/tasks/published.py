@@ -15,11 +15,9 @@ from pathlib import Path
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import lookup
 from pyswarmopt_llm.tasks.answers import normalise
-from pyswarmopt_llm.tasks.rows import DEV, TEST, Record, Row, download, read_rows, shuffled_items
+from pyswarmopt_llm.tasks.rows import DEV, SPLIT_ORDER, TEST, Record, Row, download, read_rows, shuffled_items
 from pyswarmopt_llm.tasks.types import Item, RawTask
 
-# Of the splits with answers, the first in this order is the test set and the second is dev.
-_SPLIT_ORDER = ("test", "validation", "val", "valid", "dev", "train")
 _OPTIONS = 4  # of a knowledge crossword, as in the reference's file
 
 
@@ -71,7 +69,7 @@ def _draw(
         rows = splits.get(split, ())
         return len(rows) > 0 and source.record(rows[0], f"{where}: {split} row 0") is not None
 
-    first, *others = list(filter(has_answers, _SPLIT_ORDER)) or list(splits)[:1]
+    first, *others = list(filter(has_answers, SPLIT_ORDER)) or list(splits)[:1]
     if others:
         held_out, candidates = list(islice(items(first), test)), items(others[0])
     else:

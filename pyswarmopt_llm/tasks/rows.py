@@ -22,6 +22,8 @@ ToRecord = Callable[[Row, str], Record | None]
 
 # Default sizes, those of the Model Swarms reference.
 DEV, TEST = 200, 1000
+# Of the splits with answers, the first in this order is the test set and the second is dev.
+SPLIT_ORDER = ("test", "validation", "val", "valid", "dev", "train")
 
 _SPLIT = re.compile(r"(?<![a-z])(test|validation|valid|val|dev|train)(?![a-z])")
 _SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")

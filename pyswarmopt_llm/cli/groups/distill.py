@@ -9,15 +9,21 @@ import typer
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.cli.models.train_expert import step_display
-from pyswarmopt_llm.cli.options import Json, Quiet
+from pyswarmopt_llm.cli.options import DryRun, Json, Quiet
+from pyswarmopt_llm.cli.runs.planning import print_plan
 from pyswarmopt_llm.groups.config import DistillConfig
 
 
-def command(config: DistillConfig, *, quiet: Quiet = False, as_json: Json = False) -> None:
+def command(config: DistillConfig, *, dry_run: DryRun = False, quiet: Quiet = False, as_json: Json = False) -> None:
     """Train one adapter on a group's answers to dev questions, so that one model does what the group did.
 
     Example: swarm-llm distill --base B --members adapters/* --task questions.json --strategy weighted --out student
     """
+    if dry_run:
+        from pyswarmopt_llm.jobs.dry_run.groups import dry_run_distill
+
+        print_plan(dry_run_distill(config), as_json)
+        return
     from pyswarmopt_llm.groups.distillation import distill
 
     with step_display(quiet) as on_step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from pyswarmopt_llm.cli.groups.options import Prompt, run_council, with_strategies
-from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
+from pyswarmopt_llm.cli.options import Config, DryRun, Json, Quiet, names_block
 from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.groups.config import CouncilConfig, NegotiationSettings
 from pyswarmopt_llm.groups.registry import NEGOTIATIONS
@@ -18,10 +18,11 @@ def command(
     prompt: Prompt = None,
     strategy: Annotated[str, Option("all, or some of the names above.", "S,S")] = "refine",
     config: Config = None,
+    dry_run: DryRun = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    run_council(with_strategies(council, settings, strategy, NEGOTIATIONS), prompt, quiet, as_json)
+    run_council(with_strategies(council, settings, strategy, NEGOTIATIONS), prompt, dry_run, quiet, as_json)
 
 
 command.__doc__ = """Let models argue, agree by quorum, play games or divide the work, on a task or a question.

@@ -17,7 +17,8 @@ from rich.table import Table
 
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.cli.runs.planning import print_plan
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.groups.config import CouncilConfig, NegotiationSettings, StrategySettings, VoteSettings
 from pyswarmopt_llm.groups.registry import find_names
 
@@ -37,12 +38,19 @@ def with_strategies(
     return replace(council, strategies=tuple(names), skip="all" in wanted, settings=settings)
 
 
-def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json: bool) -> None:
-    """Answer the prompt, or decide the task and show the table."""
+def run_council(config: CouncilConfig, prompt: str | None, dry_run: bool, quiet: bool, as_json: bool) -> None:
+    """Answer the prompt, or decide the task and show the table; or say what the latter would cost."""
     if (prompt is None) == (not config.task):
         raise UserError("give one of both: --task T, or a PROMPT (after an option other than --members)")
     if prompt is not None:
+        if dry_run:
+            raise InvalidOption("dry_run", True, "plans the work on a task; a prompt costs one answer a member")
         _answer(config, prompt, as_json)
+        return
+    if dry_run:
+        from pyswarmopt_llm.jobs.dry_run.groups import dry_run_group
+
+        print_plan(dry_run_group(config), as_json)
         return
     from pyswarmopt_llm.groups.run import decide_task
 

@@ -1,85 +1,130 @@
-"""`swarm-llm eval`: the score of a base model or an adapter on a task."""
+"""`swarm-llm eval`: the score of a model on a task, or of two models side by side."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.progress import Progress
 
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.common import options as opt
-from pyswarmopt_llm.common.options import Option
+from pyswarmopt_llm.cli.options import DryRun, Json, Quiet
+from pyswarmopt_llm.cli.runs.planning import print_plan
+from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.jobs.evaluate.against import Against, Changed
+    from pyswarmopt_llm.jobs.evaluate.model import EvalResult
+
+SHOWN = 3  # items gained, and items lost
+_LONGEST = 160  # characters of a question or an answer
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """The options of `swarm-llm eval`, as `evaluate_model` calls them."""
-
-    base: opt.Base
-    task: opt.TaskFile
-    adapter: Annotated[str | None, Option("LoRA adapter, such as RUN/best (the bare base).", "A", opt.TASK)] = None
-    split: Annotated[str, Option("dev or test.", "S", opt.TASK, choices=("dev", "test"))] = "test"
-    limit: Annotated[int | None, Option("Use the first N items of `split`.", "N", opt.TASK, least=1)] = None
-    dev: opt.Dev = None
-    test: opt.Test = None
-    columns: opt.Columns = ()
-    template: opt.Template = ()
-    split_seed: opt.SplitSeed = 0
-    scoring: opt.Scoring = "auto"
-    metric: Annotated[
-        str | None, Option("accuracy, f1, bleu, reward:MODEL, judge, ... (the task's own).", "M", opt.TASK)
-    ] = None
-    against: Annotated[
-        str | None, Option("Second adapter: print the win rate of A against it (judge).", "A2", opt.TASK)
-    ] = None
-    allow_overlap: opt.Overlap = False
-    dtype: opt.Dtype = "auto"
-    device: opt.Device = "auto"
-    threads: opt.Threads = None
-
-
-def command(given: Evaluation, quiet: Quiet = False, as_json: Json = False) -> None:
-    """Score a base model, or an adapter on it, with a 95% interval.
+def command(given: EvalConfig, dry_run: DryRun = False, quiet: Quiet = False, as_json: Json = False) -> None:
+    """Score a base model, or an adapter on it, with a 95% interval; or compare two models item by item.
 
     Example: swarm-llm eval --base B --adapter runs/first/best --task questions.json --split test
     """
-    options = dict(vars(given))
-    if given.against is not None:
-        from pyswarmopt_llm.jobs.evaluate import win_rate
+    from pyswarmopt_llm.jobs.evaluate.names import with_run
 
-        del options["scoring"], options["allow_overlap"]
-        found = win_rate(**{**options, "metric": given.metric or "judge"})
-    else:
-        from pyswarmopt_llm.jobs.evaluate import evaluate_model
+    config = with_run(given)
+    if dry_run:
+        from pyswarmopt_llm.jobs.dry_run.evaluate import dry_run_eval
 
-        del options["against"]
-        with _items(quiet or as_json) as on_items:
-            found = evaluate_model(**options, on_items=on_items)
-    if found.note and not quiet:
-        echo(found.note, err=True)
-    low, high = found.interval
-    if as_json:
-        record: dict[str, Any] = {"base": given.base, "adapter": given.adapter, "task": found.task}
-        record |= {"split": given.split, "value": found.score.value, "interval": [low, high]}
-        record |= {"stderr": found.score.stderr, "n": found.n}
-        record |= {"scoring": found.scoring, "metric": found.metric} | ({"note": found.note} if found.note else {})
-        typer.echo(json.dumps(record))
+        print_plan(dry_run_eval(config), as_json)
         return
-    echo(
-        f"{found.task} {given.split}: {found.metric} {found.score.value:.3f} (95% interval {low:.3f} to {high:.3f}, "
+    with _items(quiet or as_json) as on_items:
+        lines, record, note = (_two if config.against is not None else _one)(config, on_items)
+    if note and not quiet:
+        echo(note, err=True)
+    if as_json:
+        typer.echo(json.dumps(record | ({"note": note} if note else {})))
+        return
+    for line in lines:
+        echo(line)
+
+
+Shown = tuple[Sequence[str], dict[str, Any], str]  # lines, JSON, note
+OnItems = Callable[[int, int], None]
+
+
+def _one(config: EvalConfig, on_items: OnItems) -> Shown:
+    from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
+
+    options = {name: value for name, value in vars(config).items() if name not in ("against", "run")}
+    found: EvalResult = evaluate_model(**options, on_items=on_items)
+    low, high = found.interval
+    line = (
+        f"{found.task} {config.split}: {found.metric} {found.score.value:.3f} (95% interval {low:.3f} to {high:.3f}, "
         f"{counted(found.n, 'item')}, {found.scoring} scoring)"
     )
+    record: dict[str, Any] = {"base": config.base, "adapter": config.adapter, "task": found.task}
+    record |= {"split": config.split, "value": found.score.value, "interval": [low, high]}
+    record |= {"stderr": found.score.stderr, "n": found.n, "scoring": found.scoring, "metric": found.metric}
+    return [line], record, found.note
+
+
+def _two(config: EvalConfig, on_items: OnItems) -> Shown:
+    from pyswarmopt_llm.jobs.evaluate.against import evaluate_against
+
+    found = evaluate_against(config, on_items)
+    ours, theirs = (_model_record(found, k) for k in range(2))
+    record = {
+        **ours,
+        **{"task": found.task, "split": config.split, "n": found.paired.n},
+        **{"scoring": found.scoring, "metric": found.metric, "against": theirs, "paired": found.paired.record()},
+        "verdict": {"kind": found.verdict.kind, "sentence": found.verdict.sentence},
+        "gained": [one.record() for one in found.gained],
+        "lost": [one.record() for one in found.lost],
+    }
+    return list(_lines(found)), record, found.note
+
+
+def _model_record(found: Against, k: int) -> dict[str, Any]:
+    (base, adapter), score = found.models[k], found.scores[k]
+    values = {"value": score.value, "interval": list(found.intervals[k]), "stderr": score.stderr}
+    return {"base": base, "adapter": adapter, **values}
+
+
+def _lines(found: Against) -> Iterator[str]:
+    """The verdict, the scores, the test, and the first items on which the models differ."""
+    from pyswarmopt_llm.reporting.summary import score_text
+
+    yield from (found.verdict.sentence, *found.verdict.reasons)
+    width = max(map(len, found.names))
+    for name, score, limits in zip(found.names, found.scores, found.intervals, strict=True):
+        yield f"  {name:{width}}  {found.metric} {score_text(score.value, limits)}"
+    gained, lost, n = len(found.gained), len(found.lost), counted(found.paired.n, "item")
+    test = f"p = {found.paired.p_value:.2g} (paired permutation test), {found.scoring} scoring"
+    yield f"Of {n} {gained} are gained and {lost} lost; {test}."
+    for heading, items in (("Gained", found.gained), ("Lost", found.lost)):
+        if items:
+            yield f"{heading} ({min(SHOWN, len(items))} of {len(items)}; all of them with --json):"
+        for one in items[:SHOWN]:
+            yield from _item_lines(one, found.names)
+
+
+def _item_lines(one: Changed, names: Sequence[str]) -> Iterator[str]:
+    yield f"  {_short(one.item.question)}"
+    if one.item.references:
+        yield f"    right: {_short(one.item.answer_text)}"
+    answers = one.answers or tuple(f"{value:.3f}" for value in one.values)
+    for name, answer in zip(names, answers, strict=True):
+        yield f"    {name}: {_short(answer) or '(no answer)'}"
+
+
+def _short(text: str) -> str:
+    """A text on one line, cut off where it is long."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
 
 
 @contextmanager
-def _items(quiet: bool) -> Iterator[Callable[[int, int], None]]:
+def _items(quiet: bool) -> Iterator[OnItems]:
     """A progress bar of items on stderr, for a terminal."""
     console = open_console(stderr=True)
     with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.baselines import METHODS, SEARCHING
-from pyswarmopt_llm.cli.options import Json, names_block
+from pyswarmopt_llm.cli.options import DryRun, Json, names_block
+from pyswarmopt_llm.cli.runs.planning import print_plan
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Base, Columns, Experts, Option, SplitSeed, Template
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.baselines.method import Options
+    from pyswarmopt_llm.jobs.dry_run.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -37,11 +42,15 @@ class Merge:
     budget_items: Annotated[int, Option("Dev-item budget.", "N", least=1)] = 8000
 
 
-def command(given: Merge, as_json: Json = False) -> None:
+def command(given: Merge, dry_run: DryRun = False, as_json: Json = False) -> None:
     from pyswarmopt_llm.baselines.method import Options
-    from pyswarmopt_llm.jobs.merge import merge_experts
 
     options = Options(_numbers(given.weights), given.density, given.t, given.rank, given.seed)
+    if dry_run:
+        print_plan(_plan(given, options), as_json)
+        return
+    from pyswarmopt_llm.jobs.merge import merge_experts
+
     done = merge_experts(
         *(given.base, given.experts, given.method, given.space, given.out, options),
         *(given.task, given.budget_items, given.columns, given.template, given.split_seed),
@@ -57,6 +66,16 @@ def command(given: Merge, as_json: Json = False) -> None:
     ranks = ", ".join(map(str, done.ranks))
     of = counted(len(given.experts), "expert")
     echo(f"wrote {given.out}: {given.method} of {of} ({done.space} space), rank {ranks}; {done.loss()}")
+
+
+def _plan(given: Merge, options: Options) -> Plan:
+    from pyswarmopt_llm.jobs.dry_run.merge import dry_run_merge
+    from pyswarmopt_llm.tasks import load_task
+
+    how: dict[str, Any] = {"columns": given.columns, "template": given.template, "split_seed": given.split_seed}
+    task = None if given.task is None else load_task(given.task, **how)
+    places = (given.base, given.experts, given.method, given.space, given.out)
+    return dry_run_merge(*places, options, task, given.budget_items)
 
 
 def _numbers(text: str | None) -> tuple[float, ...] | None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.progress import Progress
 
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.cli.options import Json, Quiet
+from pyswarmopt_llm.cli.options import DryRun, Json, Quiet
+from pyswarmopt_llm.cli.runs.planning import print_plan
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Base, Device, Dtype, Option, Threads
 
 if TYPE_CHECKING:
@@ -63,11 +64,18 @@ class Training:
     threads: Threads = None
 
 
-def command(given: Training, quiet: Quiet = False, as_json: Json = False) -> None:
+def command(given: Training, dry_run: DryRun = False, quiet: Quiet = False, as_json: Json = False) -> None:
     """Train a LoRA expert: on answers, or to choose among options.
 
     Example: swarm-llm train-expert --base B --data builtin:dates --out experts/dates --rank 4
     """
+    if dry_run:
+        from pyswarmopt_llm.jobs.dry_run.training import dry_run_training
+
+        examples = [one for found in _sources(given).values() for one in found]
+        where = {"dtype": given.dtype, "device": given.device}
+        print_plan(dry_run_training(given.base, examples, given.out, _recipe(given), **where), as_json)
+        return
     with step_display(quiet) as on_step:
         done = _on_options(given, on_step) if given.loss == "options" else _on_answers(given, on_step)
     if as_json:
@@ -84,11 +92,10 @@ def command(given: Training, quiet: Quiet = False, as_json: Json = False) -> Non
 def _on_answers(given: Training, on_step: OnStep | None) -> TrainingResult:
     from pyswarmopt_llm.models.base import resolve_base
     from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
-    from pyswarmopt_llm.models.training.examples import load_examples
     from pyswarmopt_llm.models.training.train import train_expert
 
     where = pick_device(given.device)
-    sources = {spec: load_examples(spec, given.examples, given.seed) for spec in given.data}
+    sources = _sources(given)
     return train_expert(
         resolve_base(given.base),
         [chat for chats in sources.values() for chat in chats],
@@ -102,9 +109,9 @@ def _on_answers(given: Training, on_step: OnStep | None) -> TrainingResult:
 
 
 def _on_options(given: Training, on_step: OnStep | None) -> TrainingResult:
-    from pyswarmopt_llm.jobs.train_on_options import train_on_options, training_items
+    from pyswarmopt_llm.jobs.train_on_options import train_on_options
 
-    sources = {spec: training_items(spec, given.examples, given.seed) for spec in given.data}
+    sources = _sources(given)
     return train_on_options(
         given.base,
         [item for items in sources.values() for item in items],
@@ -115,6 +122,17 @@ def _on_options(given: Training, on_step: OnStep | None) -> TrainingResult:
         data=_described(sources),
         on_step=on_step,
     )
+
+
+def _sources(given: Training) -> dict[str, Sequence[Any]]:
+    """Each D and its examples: items, or chats."""
+    if given.loss == "options":
+        from pyswarmopt_llm.jobs.train_on_options import training_items
+
+        return {spec: training_items(spec, given.examples, given.seed) for spec in given.data}
+    from pyswarmopt_llm.models.training.examples import load_examples
+
+    return {spec: load_examples(spec, given.examples, given.seed) for spec in given.data}
 
 
 def _recipe(given: Training) -> TrainingOptions:

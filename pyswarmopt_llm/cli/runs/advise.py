@@ -57,7 +57,7 @@ def command(
     from pyswarmopt_llm.jobs.advise import advise, trial
 
     if dry_run:
-        from pyswarmopt_llm.jobs.dry_run import dry_run_search
+        from pyswarmopt_llm.jobs.dry_run.search import dry_run_search
 
         print_plan(dry_run_search(trial(settings.search)), as_json)
         return

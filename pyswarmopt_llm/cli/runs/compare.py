@@ -33,7 +33,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     if dry_run:
-        from pyswarmopt_llm.jobs.dry_run import dry_run_compare
+        from pyswarmopt_llm.jobs.dry_run.compare import dry_run_compare
 
         print_plan(dry_run_compare(settings), as_json)
         return

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 import pyswarmopt_llm
-from pyswarmopt_llm.cli.options import Json, JsonLines, Quiet, Track
+from pyswarmopt_llm.cli.options import DryRun, Json, JsonLines, Quiet, Track
+from pyswarmopt_llm.cli.runs.planning import print_plan
 from pyswarmopt_llm.cli.runs.running import run_job
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
@@ -47,6 +48,7 @@ def free_directory(parent: Path, name: str) -> Path:
 def command(
     out: Annotated[Path | None, Option("Run directory to create (runs/demo).", "RUN", OUTPUT)] = None,
     seed: Annotated[int, Option("Random seed, of the questions too.", "S", least=0)] = 0,
+    dry_run: DryRun = False,
     track: Track = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -69,6 +71,11 @@ def command(
         scoring="likelihood",
         seed=seed,
     )
+    if dry_run:
+        from pyswarmopt_llm.jobs.dry_run.search import dry_run_search
+
+        print_plan(dry_run_search(config), as_json or as_lines)
+        return
     from pyswarmopt_llm.jobs.search.demo import demo
 
     shown = {"quiet": quiet, "as_json": as_json, "as_lines": as_lines}

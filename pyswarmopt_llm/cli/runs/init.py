@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pyswarmopt.cli.help import default_of, grouped
 from pyswarmopt.cli.terminal import echo
-from pyswarmopt_llm.cli.help import default_of, grouped
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.common.registry import unknown

@@ -1,4 +1,4 @@
-"""`--dry-run` of search and compare: the cost in a few lines."""
+"""`--dry-run`: the cost of a command in a few lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyswarmopt.cli.terminal import echo
 from pyswarmopt.cli.words import counted
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.jobs.dry_run import Plan, Timed
+    from pyswarmopt_llm.jobs.dry_run.plan import Plan, Timed
 
 
 def print_plan(plan: Plan, as_json: bool) -> None:
@@ -28,13 +28,26 @@ def print_plan(plan: Plan, as_json: bool) -> None:
 def plan_lines(plan: Plan) -> Iterator[str]:
     """What would be scored, how long it takes here, in how much memory, and what would be written."""
     yield from map(_task_line, plan.tasks)
-    yield f"at most {plan.evaluations:,} evaluations: {plan.passes:,} forward passes of an item"
+    yield from _work(plan)
     where = f"{plan.device}, {plan.dtype}, {counted(plan.threads, 'thread')}"
-    yield f"at most {duration(plan.seconds)} on this machine ({where}), from one timed batch"
+    if plan.passes or plan.steps:
+        yield f"at most {duration(plan.seconds)} on this machine ({where}), from one timed batch"
     free = "" if plan.free_bytes is None else f", {plan.free_bytes / 2**30:.1f} GiB more are free"
     yield f"memory: {plan.memory_bytes / 2**30:.1f} GiB{free}"
     yield from plan.notes
-    yield f"would write {plan.out}: {', '.join(plan.writes)}; nothing was written"
+    files = f"would write {plan.out}: {', '.join(plan.writes)}" if plan.writes else "would write no file"
+    yield f"{files}; nothing was written"
+
+
+def _work(plan: Plan) -> Iterator[str]:
+    """What is computed at most: items, texts, training."""
+    if plan.passes:
+        evaluations = f"{plan.evaluations:,} evaluations: " if plan.evaluations else ""
+        yield f"at most {evaluations}{plan.passes:,} forward passes of an item"
+    if plan.texts:
+        yield f"at most {plan.texts:,} texts beside these"
+    if plan.steps:
+        yield f"training: {plan.steps:,} steps on {plan.tokens:,} tokens"
 
 
 def duration(seconds: float) -> str:
@@ -54,4 +67,5 @@ def _task_line(task: Timed) -> str:
     sizes = f"{task.name}: {counted(task.dev, 'dev item')}, {counted(task.test, 'test item')}, {task.scoring} scoring"
     if task.seconds_per_item is None:
         return sizes
-    return f"{sizes}, {1000 * task.seconds_per_item:.1f} ms an item, {1000 * task.seconds_per_load:.0f} ms a candidate"
+    load = f", {1000 * task.seconds_per_load:.0f} ms a candidate" if task.seconds_per_load else ""
+    return f"{sizes}, {1000 * task.seconds_per_item:.1f} ms an item{load}"

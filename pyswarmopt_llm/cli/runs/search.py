@@ -16,7 +16,7 @@ def command(settings: SearchConfig, *, config: Config = None, dry_run: DryRun = 
     Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
     """
     if dry_run:
-        from pyswarmopt_llm.jobs.dry_run import dry_run_search
+        from pyswarmopt_llm.jobs.dry_run.search import dry_run_search
 
         print_plan(dry_run_search(settings), shown.as_json or shown.as_lines)
         return

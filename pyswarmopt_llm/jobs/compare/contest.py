@@ -33,7 +33,7 @@ from pyswarmopt_llm.jobs.compare.store import Store, check_place, opened
 from pyswarmopt_llm.jobs.compare.summary import summarise
 from pyswarmopt_llm.jobs.compare.table import markdown
 from pyswarmopt_llm.metrics.objectives import find_metrics, load_tasks
-from pyswarmopt_llm.metrics.questions.context_window import check_askable
+from pyswarmopt_llm.metrics.questions.context_window import check_window
 from pyswarmopt_llm.metrics.registry import Metric
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
@@ -80,7 +80,7 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
     contestants = ordered(config.methods, len(given.experts), given.fewest_items, config.budget_items)
     engine = load_engine(given.base, config.dtype, config.device, config.threads)
     for name, task in given.tasks.items():
-        check_askable(task, config.scoring, engine, metric=given.metrics[name])
+        check_window(task, config.scoring, engine, metric=given.metrics[name])
     with opened(config, given.fingerprints, versions()) as store:
         benches = []
         for name, task in given.tasks.items():

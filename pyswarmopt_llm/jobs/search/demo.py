@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import OnEvent
-from pyswarmopt_llm.jobs.evaluate import evaluate_model
+from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
 from pyswarmopt_llm.jobs.search.loop import SearchResult, search
 
 

@@ -17,7 +17,7 @@ from pyswarmopt_llm.jobs.search.validate import check_budget, check_dev_expert, 
 from pyswarmopt_llm.metrics.combine import harmonic
 from pyswarmopt_llm.metrics.objectives import Objectives, load_objectives, task_print
 from pyswarmopt_llm.metrics.questions.answer_format import trial_of
-from pyswarmopt_llm.metrics.questions.context_window import check_askable
+from pyswarmopt_llm.metrics.questions.context_window import check_window
 from pyswarmopt_llm.spaces import SpaceKind, space_kind
 from pyswarmopt_llm.spaces.kind import Prepared
 from pyswarmopt_llm.tasks import Scoring, Task
@@ -165,5 +165,5 @@ def prepare(config: SearchConfig) -> Job:
     job = Job(found, objectives, kind)
     check_screen(job.config, objectives, job.space.size)
     for name, task in objectives.tasks.items():
-        check_askable(task, config.scoring, job.engine, metric=objectives.metrics[name])
+        check_window(task, config.scoring, job.engine, metric=objectives.metrics[name])
     return job

@@ -11,13 +11,13 @@ from pyswarmopt_llm.metrics.registry import METRICS, Metric
 from pyswarmopt_llm.tasks import Task
 
 
-def check_askable(
+def check_window(
     task: Task,
     scoring: str,
     engine: Engine,
     splits: Sequence[str] = ("dev", "test"),
     metric: Metric = METRICS["accuracy"],
-    asked: str = "the base",
+    model: str = "the base",
     room: int = 0,
 ) -> None:
     """Refuse items that do not fit this model (or its members); `room`: tokens of the messages that it also writes.
@@ -26,7 +26,7 @@ def check_askable(
         UserError: names the task's source, the item and the model whose context window is too short.
     """
     for name, member in engine.members.items():
-        check_askable(task, scoring, member, splits, metric, name, engine.message_tokens)
+        check_window(task, scoring, member, splits, metric, name, engine.message_tokens)
     if engine.members:
         return
     window = engine.window
@@ -47,6 +47,6 @@ def check_askable(
                 needed = engine.count_tokens(text) + new
                 if needed > window:
                     raise UserError(
-                        f"{task.source}: {split} item {item.id}: {how} scoring needs {needed} tokens, {asked}'s "
+                        f"{task.source}: {split} item {item.id}: {how} scoring needs {needed} tokens, {model}'s "
                         f"context window holds {window}; shorten the item or remove it"
                     )

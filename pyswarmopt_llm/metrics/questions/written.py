@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
@@ -24,6 +24,17 @@ class ItemsUtility(Protocol):
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
         """Item, text, and the maximum number of tokens that the model adds to it."""
+
+
+@runtime_checkable
+class Answering(Protocol):
+    """A utility whose values are of answers that can be shown: a letter or a text for each item."""
+
+    def answers(self, engine: Engine) -> list[str]:
+        """The model's answers."""
+
+    def judge(self, answers: Sequence[str]) -> Sequence[float]:
+        """The value of each answer."""
 
 
 class Written:
@@ -60,4 +71,8 @@ class Written:
 
     def __call__(self, engine: Engine) -> Score:
         """Evaluate all items; one value per item."""
-        return score_of(self._score(self.items, self.answers(engine)))
+        return score_of(self.judge(self.answers(engine)))
+
+    def judge(self, answers: Sequence[str]) -> Sequence[float]:
+        """The value of each answer."""
+        return self._score(self.items, answers)

@@ -123,44 +123,106 @@ def train_expert(
     """
     out = Path(out)
     check_free(out)
-    rng = random.Random(options.seed)
     with _cpu_threads(options.threads):
-        model, tokenizer = load_model(base, dtype)
-        chats = encode_chat(tokenizer, examples, options.max_len)
-        rng.shuffle(chats)
-        kept = min(options.heldout, len(chats) // 5)
-        held, train = chats[:kept], chats[kept:]
-        if not train:
-            raise UserError("no training example is left; give more examples, or a larger max_len")
-        # On CPU the backward pass of plain matrix products beats that of the fused attention kernel.
-        model.set_attn_implementation("eager")
-        model, pad = _with_lora(model, options).to(device), tokenizer.pad_token_id
-        before = mean_loss(model, held, pad)
-        batches = _batches(train, options, rng)
+        ready = _prepare(base, examples, options, dtype, device)
+        before = mean_loss(ready.model, ready.held, ready.pad)
         start = time.perf_counter()
-        losses = _fit(model, batches, pad, options.lr, on_step)
+        losses = _fit(ready.model, ready.batches, ready.pad, options.lr, on_step)
         seconds = time.perf_counter() - start
         result = TrainingResult(
             name=out.resolve().name,
-            examples=len(train),
-            heldout=len(held),
-            steps=len(batches),
-            tokens=sum(len(chat.ids) for batch in batches for chat in batch),
+            examples=ready.examples,
+            heldout=len(ready.held),
+            steps=len(ready.batches),
+            tokens=ready.tokens,
             seconds=seconds,
             train_loss_first=fmean(losses[:20]),
             train_loss_last=fmean(losses[-20:]),
             heldout_loss_base=before,
-            heldout_loss_expert=mean_loss(model, held, pad),
+            heldout_loss_expert=mean_loss(ready.model, ready.held, ready.pad),
         )
     write_adapter(
         out,
-        _factors(model),
+        _factors(ready.model),
         base_model_name=base.name,
         target_modules=options.targets,
         alpha=options.alpha,
         card=expert_card(result, base.name, data, options, "loss on the answers only"),
     )
     return result
+
+
+@dataclass(frozen=True)
+class TrainingCost:
+    """What a training would take: optimiser steps, tokens without padding, and seconds from one timed step."""
+
+    steps: int
+    tokens: int
+    seconds: float
+
+
+def training_cost(
+    base: BaseModel,
+    examples: Sequence[Mapping[str, Any]],
+    options: TrainingOptions = TrainingOptions(),
+    *,
+    dtype: torch.dtype = torch.bfloat16,
+    device: torch.device | str = "cpu",
+) -> TrainingCost:
+    """The cost of `train_expert` with these arguments, from a batch of middle length that is trained on twice.
+
+    Raises:
+        UserError: as `train_expert`.
+    """
+    with _cpu_threads(options.threads):
+        ready = _prepare(base, examples, options, dtype, device)
+        sample = sorted(ready.batches, key=lambda batch: sum(len(chat.ids) for chat in batch))[len(ready.batches) // 2]
+        _fit(ready.model, [sample], ready.pad, options.lr, None)  # warms up
+        start = time.perf_counter()
+        _fit(ready.model, [sample], ready.pad, options.lr, None)
+        trained = time.perf_counter()
+        mean_loss(ready.model, sample, ready.pad)
+        scored = time.perf_counter()
+    tokens, held = sum(len(chat.ids) for chat in sample), sum(len(chat.ids) for chat in ready.held)
+    seconds = (ready.tokens * (trained - start) + 2 * held * (scored - trained)) / tokens
+    return TrainingCost(len(ready.batches), ready.tokens, seconds)
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """What training works with: the model with its new adapter, held-out chats, and the batches in their order."""
+
+    model: Any
+    pad: int
+    examples: int
+    held: Sequence[ChatTokens]
+    batches: Sequence[Sequence[ChatTokens]]
+
+    @property
+    def tokens(self) -> int:
+        """Trained on, without padding."""
+        return sum(len(chat.ids) for batch in self.batches for chat in batch)
+
+
+def _prepare(
+    base: BaseModel,
+    examples: Sequence[Mapping[str, Any]],
+    options: TrainingOptions,
+    dtype: torch.dtype,
+    device: torch.device | str,
+) -> _Ready:
+    rng = random.Random(options.seed)
+    model, tokenizer = load_model(base, dtype)
+    chats = encode_chat(tokenizer, examples, options.max_len)
+    rng.shuffle(chats)
+    kept = min(options.heldout, len(chats) // 5)
+    held, train = chats[:kept], chats[kept:]
+    if not train:
+        raise UserError("no training example is left; give more examples, or a larger max_len")
+    # On CPU the backward pass of plain matrix products beats that of the fused attention kernel.
+    model.set_attn_implementation("eager")
+    model = _with_lora(model, options).to(device)
+    return _Ready(model, tokenizer.pad_token_id, len(train), held, _batches(train, options, rng))
 
 
 def _fit(

@@ -13,9 +13,10 @@ from rich.live import Live
 from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.reporting.terminal.live import LiveView, facts, pace, stop_words
-from pyswarmopt_llm.reporting.terminal.state import SearchState
+from pyswarmopt_llm.reporting.terminal.state import SearchState, phase_words
 
 _PER_SECOND = 4  # redraws of the live view
+_BRIEF = ("letter", "confirm")  # phases of a trial for each expert or leader: one line in all
 
 
 def headline(data: Mapping[str, Any]) -> str:
@@ -44,6 +45,7 @@ class Lines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._state = SearchState()
+        self._trial = ""  # the phase whose trials have been announced
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
@@ -54,6 +56,10 @@ class Lines:
             say(self._console, str(event.data["text"]))
         elif event.kind == "start":
             say(self._console, headline(event.data))
+        elif event.kind == "trial" and event.data["phase"] in _BRIEF:
+            if event.data["phase"] != self._trial:
+                self._trial = event.data["phase"]
+                say(self._console, phase_words(self._trial))
         elif event.kind in ("trial", "closing"):
             say(self._console, self._state.phase)
         elif event.kind == "iteration" and not known:

@@ -19,6 +19,16 @@ _PHASES = {
 }
 
 
+def phase_words(phase: str) -> str:
+    """What a search does in a phase of trials, in words.
+
+    Example:
+        >>> phase_words("letter")
+        'trying option letters'
+    """
+    return _PHASES.get(phase, phase)
+
+
 class SearchState:
     """What is known of a search from its events so far.
 
@@ -86,7 +96,7 @@ class SearchState:
             self.phase = f"training one more expert: {data['share']:.0%}, about {duration(left)} left"
         elif event.kind == "trial":
             self._trials[data["phase"]] += 1
-            self.phase = f"{_PHASES.get(data['phase'], data['phase'])}: {self._trials[data['phase']]} scored"
+            self.phase = f"{phase_words(data['phase'])}: {self._trials[data['phase']]} scored"
         elif event.kind == "closing":
             self.phase, self.over = "scoring the result", True
         elif event.kind == "done":
@@ -146,4 +156,4 @@ class SearchState:
         return [(name, used[name], limit) for name, limit in self.limits.items()]
 
 
-__all__ = ["WINDOW", "SearchState"]
+__all__ = ["WINDOW", "SearchState", "phase_words"]

@@ -13,10 +13,19 @@ Row = Mapping[str, Any]
 
 LABEL = ("label", "intent", "category", "class", "sentiment")  # columns whose values are the choices
 _QUESTION = ("question", "query", "ctx", "goal", "problem", "sentence", "text", "utterance", "message", "input")
-_ANSWER = ("answer", "answerKey", "answer_idx", "label", "cop", "target", *LABEL[1:])
+_ANSWER = (
+    *("answer", "answerKey", "answer_idx", "correct_answer", "correct_option", "label", "cop", "target"),
+    *LABEL[1:],
+    *("gold", "answers"),
+)
 _OPTIONS = ("choices", "options", "endings")
+_HEADED = (".csv", ".tsv")  # files whose first line names the columns
 _OPTION_COLUMNS = (
     ("opa", "opb", "opc", "opd"),
+    ("option_a", "option_b", "option_c", "option_d"),
+    ("option_a", "option_b", "option_c"),
+    ("ending0", "ending1", "ending2", "ending3"),
+    ("choice1", "choice2"),
     ("answerA", "answerB", "answerC", "answerD"),
     ("answerA", "answerB", "answerC"),
     ("option1", "option2", "option3", "option4"),
@@ -40,10 +49,13 @@ class Columns:
     def __init__(self, names: Sequence[str], where: str, class_names: Sequence[str] | None = None) -> None:
         question, answer = _first(names, _QUESTION), answer_column(names)
         if question is None or answer is None:
-            missing = "question" if question is None else "answer"
+            missing = [name for name, column in (("question", question), ("answer", answer)) if column is None]
+            found = ", ".join(map(str, names)) or "nothing"
+            named = ",".join(f"{name}=COLUMN" for name in missing)
+            first = " (or add a first line with their names)" if len(missing) > 1 and where.endswith(_HEADED) else ""
             raise UserError(
-                f"{where}: no column looks like the {missing} (found: {', '.join(map(str, names)) or 'nothing'}); "
-                f"name it: --columns {missing}=COLUMN"
+                f"{where}: no column looks like the {' or the '.join(missing)} (found: {found}); name "
+                f"{'it' if len(missing) == 1 else 'them'}: --columns {named}{first}"
             )
         self.question, self.answer = question, answer
         self.options_column = _first(names, _OPTIONS)
@@ -73,13 +85,13 @@ class Columns:
 
     def record(self, row: Row, where: str) -> dict[str, Any]:
         """A row as a record for `parse_item`."""
-        options, answer = self.options(row, where), row.get(self.answer)
+        options, (answer, *others) = self.options(row, where), _right_answers(row.get(self.answer))
         return {
             "question": row.get(self.question),
             "choices": None if options is None else list(options.values()),
             "answer": answer if options is None else self._right(answer, options),
             "id": row.get("id"),
-        }
+        } | ({"answers": others} if others else {})
 
     def options(self, row: Row, where: str) -> dict[str, str] | None:
         """Label -> text of the options of a row, in order; None for an open question."""
@@ -129,6 +141,17 @@ def _listed(value: object, where: str) -> dict[str, str]:
     if not isinstance(value, list):
         raise UserError(f"{where}: the options are no list; give a list, or columns A, B, C, ...")
     return _lettered(value)
+
+
+def _right_answers(value: object) -> list[Any]:
+    """The answers of a row: of a list all, of SQuAD's ``{"text": [...]}`` its texts, true and false as words."""
+    if isinstance(value, bool):
+        return ["true" if value else "false"]
+    if isinstance(value, Mapping) and isinstance(value.get("text"), list):
+        value = value["text"]
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+        return list(dict.fromkeys(value))
+    return [value]
 
 
 def _index(value: object) -> int | None:

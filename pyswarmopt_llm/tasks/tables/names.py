@@ -1,10 +1,10 @@
-"""Names of a user's columns (``--columns question=text,answer=label``), and how a file is read."""
+"""Names of a user's columns and labels (``--columns question=text,label=mood,0=bad``), and how a file is read."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
@@ -12,6 +12,7 @@ from pyswarmopt_llm.common.registry import closest, unknown
 
 OWN = ("question", "prompt", "answer", "label", "choices", "id", "domain", "split")
 _LETTER = re.compile("[A-Z]")
+_NUMBER = re.compile("-?[0-9]{1,6}")
 Rows = Sequence[tuple[str, Mapping[str, Any]]]  # place and row
 SPLITS = ("dev", "test")
 
@@ -22,33 +23,45 @@ class Reading:
 
     columns: Mapping[str, str]  # our name of a column -> the file's
     seed: int  # of the draw of dev and test, where the file has none
+    labels: Mapping[str, str] = field(default_factory=dict)  # a number in the file -> what the label is called
+
+    @property
+    def given(self) -> bool:
+        """Whether the user says anything about the columns."""
+        return bool(self.columns or self.labels)
 
 
 def checked_split(split: object, where: str) -> str:
     """``dev`` or ``test``; anything else is refused."""
     if split not in SPLITS:
-        raise UserError(f'{where}: split must be "dev" or "test", not {split!r}')
+        raise UserError(f'{where}: split must be "dev" or "test", not {split!r}; rename it')
     return str(split)
 
 
-def parse_columns(specs: Sequence[str]) -> dict[str, str]:
-    """Our name of a column -> the file's.
+def parse_reading(specs: Sequence[str], seed: int = 0) -> Reading:
+    """What ``--columns`` says: ``ours=theirs`` names a column, ``NUMBER=NAME`` a label.
+
+    Raises:
+        UserError: not of this form, an unknown name, or one that is given twice.
 
     Example:
-        >>> parse_columns(["question=text", "A=first option"])
+        >>> parse_reading(["question=text", "A=first option"]).columns
         {'question': 'text', 'A': 'first option'}
+        >>> parse_reading(["0=negative", "1=positive"]).labels
+        {'0': 'negative', '1': 'positive'}
     """
     found: dict[str, str] = {}
     for spec in specs:
         own, _, theirs = (part.strip() for part in spec.partition("="))
         if not (own and theirs):
             raise UserError(f"--columns {spec}: write question=COLUMN,answer=COLUMN")
-        if own not in OWN and not _LETTER.fullmatch(own):
+        if own not in OWN and not _LETTER.fullmatch(own) and not _NUMBER.fullmatch(own):
             raise unknown("--columns", own, (*OWN, "A", "B", "C"))
         if own in found:
             raise UserError(f"--columns {spec}: {own} is given twice; give it once")
         found[own] = theirs
-    return found
+    labels = {own: name for own, name in found.items() if _NUMBER.fullmatch(own)}
+    return Reading({own: theirs for own, theirs in found.items() if own not in labels}, seed, labels)
 
 
 def check_names(given: Mapping[str, str], names: Sequence[str], where: str) -> None:

@@ -54,10 +54,25 @@ def _items(rows: Rows, names: Sequence[str], where: str, reading: Reading) -> tu
         rest = {name: value for name, value in row.items() if name and name not in columns.used}
         items.append((place, parse_item(rest | columns.record(row, place), place, f"row-{i}")))
     if any(item.choices for _, item in items):
+        if reading.labels:
+            raise UserError(f"--columns {_spec(reading)}: names labels, but {where} has options; remove it")
         return items, ""
     theirs = reading.columns.get(columns.answer, columns.answer)
-    named = bool({columns.answer.casefold(), theirs.casefold()} & set(LABEL))
+    named = bool({columns.answer.casefold(), theirs.casefold()} & set(LABEL)) or bool(reading.labels)
+    if reading.labels:
+        items = [(place, replace(item, answer=_named(item.answer, place, reading))) for place, item in items]
     return with_label_choices(items, f'{where}: column "{theirs}"', named)
+
+
+def _named(label: str, where: str, reading: Reading) -> str:
+    """What a numbered label is called."""
+    if label not in reading.labels:
+        raise UserError(f"{where}: the label {label!r} has no name in --columns {_spec(reading)}; add {label}=NAME")
+    return reading.labels[label]
+
+
+def _spec(reading: Reading) -> str:
+    return ",".join(f"{number}={name}" for number, name in reading.labels.items())
 
 
 def _whole(row: Mapping[str, Any], columns: Columns, where: str, reading: Reading) -> dict[str, Any]:
@@ -100,7 +115,8 @@ def with_label_choices(items: Sequence[Located], where: str, named: bool = False
     letters = {label: letter for letter, label in choices.items()}
     note = f"its {len(labels)} labels are the choices"
     if all(label.lstrip("-").isdigit() for label in labels):
-        note += "; they are numbers, which tell a model nothing: words work better"
+        names = ",".join(f"{label}=NAME" for label in labels[:2]) + (",..." if len(labels) > 2 else "")
+        note += f"; they are numbers, which tell a model nothing: name them with --columns {names}"
     return [(place, replace(item, choices=choices, answer=letters[item.answer])) for place, item in items], note
 
 

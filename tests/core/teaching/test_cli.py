@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +12,15 @@ import pytest
 pytest.importorskip("typer", reason="the command needs typer and rich (extra: toy)")
 pytest.importorskip("matplotlib", reason="pictures need matplotlib (extra: toy)")
 
+import typer
+
 import pyswarmopt as pso
 from pyswarmopt.cli import main
-from pyswarmopt.cli.app import COMMANDS
+from pyswarmopt.cli.app import COMMANDS, app
 from pyswarmopt.inspect.plot.animation import _ffmpeg
 from pyswarmopt.teaching.functions.problems import problem
+
+GROUPS = ("Experts and task", "Settings", "Machine", "Output")  # of the help of swarm-llm
 
 
 def run(*argv: str) -> int:
@@ -36,6 +41,22 @@ def test_help_fits_a_screen_and_has_an_example(command: list[str], capsys: pytes
     assert run(*command, "--help") == 0
     out = capsys.readouterr().out
     assert "Example: pyswarmopt" in out and len(out.splitlines()) <= 40
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_one_row_for_each_option_under_the_headings_of_the_other_program(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    assert run(name, "--help") == 0
+    lines = capsys.readouterr().out.splitlines()
+    headings = [line.strip() for line in lines if line.strip() in ("Arguments", *GROUPS)]
+    assert headings[-1] == "Output" and headings == [each for each in ("Arguments", *GROUPS) if each in headings]
+    rows = [line.split() for line in lines if line.startswith("  ")]
+    group: Any = typer.main.get_command(app)
+    for param in group.commands[name].params:
+        typed = param.opts[0] if param.param_type_name == "option" else param.metavar
+        assert sum(typed in row[0] for row in rows) == 1
 
 
 def test_run_is_minimize(capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,7 +63,7 @@ EVALUATED = types.SimpleNamespace(
 
 
 def test_eval_prints_score_and_interval(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    calls = fake("pyswarmopt_llm.jobs.evaluate", "evaluate_model", EVALUATED)
+    calls = fake("pyswarmopt_llm.jobs.evaluate.model", "evaluate_model", EVALUATED)
     assert (
         run(
             *[
@@ -93,7 +93,7 @@ def test_eval_prints_score_and_interval(fake: Any, capsys: pytest.CaptureFixture
 
 
 def test_eval_json(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    fake("pyswarmopt_llm.jobs.evaluate", "evaluate_model", EVALUATED)
+    fake("pyswarmopt_llm.jobs.evaluate.model", "evaluate_model", EVALUATED)
     assert run(*"eval --base B --task T --json".split()) == 0
     assert json.loads(capsys.readouterr().out) == {
         "base": "B",

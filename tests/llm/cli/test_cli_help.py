@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from pyswarmopt_llm.cli import COMMANDS, app, main
-from pyswarmopt_llm.cli.help import GROUPS
+from pyswarmopt_llm.common.options import GROUPS
 
 WITHOUT_JSON = {"init", "report"}  # they write a file that is none
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from search_helpers import louder, questions, small, swarm_llm, write_task
 
-import pyswarmopt_llm.jobs.evaluate as evaluation
+import pyswarmopt_llm.jobs.evaluate.model as evaluation
 from pyswarmopt_llm.common.events import Event
-from pyswarmopt_llm.jobs.evaluate import evaluate_model
+from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
 from pyswarmopt_llm.jobs.search.loop import search
 
 

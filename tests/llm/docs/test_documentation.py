@@ -21,7 +21,7 @@ from pyswarmopt.cli.app import app as pyswarmopt_app
 from pyswarmopt_llm import spaces
 from pyswarmopt_llm.cli import app as swarm_llm_app
 
-PROGRAMS = ("swarm-llm", "pyswarmopt", "python", "make", "pip", "cat", "head", "ls", "git")
+PROGRAMS = ("swarm-llm", "pyswarmopt", "python", "make", "pip", "uv", "cat", "head", "ls", "git")
 # So that a documented command costs a second; the command line takes the last of two values.
 CHEAPER = {
     ("swarm-llm", "search"): "--particles 4 --max-iter 1 --dev 4 --test 4 --threads 1 --quiet",
@@ -115,10 +115,10 @@ def check_script(words: list[str], where: str) -> None:
 
 
 def check_install(words: list[str], where: str) -> None:
-    """`pip install` asks for extras and packages that the project knows."""
+    """`pip install`, or uv's, asks for extras and packages that the project knows."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     pinned = (ROOT / "constraints.txt").read_text()
-    for word in [word for word in words[1:] if not word.startswith("-") and word != "constraints.txt"]:
+    for word in [word for word in words[1:] if not word.startswith("-") and word not in ("constraints.txt", "cpu")]:
         name, _, extras = word.rstrip("]").partition("[")
         assert set(filter(None, extras.split(","))) <= set(project["optional-dependencies"]), f"{where}: {word}"
         assert name in (".", project["name"]) or f"{name}==" in pinned, f"{where}: {word} is not pinned"
@@ -135,8 +135,8 @@ def follow(command: Command, world: Path) -> None:
         run_program(command, swarm_llm if program == "swarm-llm" else pyswarmopt)
     elif program == "python":
         check_script(words, where)
-    elif program == "pip":
-        check_install(words, where)
+    elif program in ("pip", "uv"):
+        check_install(words[1:] if program == "uv" else words, where)
     elif program == "make":
         targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
         assert set(words) <= targets, f"{where}: make {words}"
@@ -199,7 +199,7 @@ def options_of(app: typer.Typer) -> dict[str, set[str]]:
 
 
 OPTIONS = {"swarm-llm": options_of(swarm_llm_app), "pyswarmopt": options_of(pyswarmopt_app)}
-OTHERS = {"--no-deps", "--quick"}  # pip's
+OTHERS = {"--no-deps", "--quick", "--torch-backend"}  # pip's, uv's
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))

@@ -22,6 +22,7 @@ import pyswarmopt
 from pyswarmopt_llm.cli import COMMANDS
 
 pytest.importorskip("mkdocs", reason="the site is built with mkdocs (extra: docs)")
+pytest.importorskip("latex2mathml", reason="equations are made by latex2mathml (extra: docs)")
 pytest.importorskip("mkdocstrings", reason="the reference is made by mkdocstrings (extra: docs)")
 
 ROOT = Path(__file__).parents[3]
@@ -56,6 +57,20 @@ def test_the_reference_has_every_public_name_and_every_command(site: Path) -> No
     for name in COMMANDS:
         assert f'id="swarm-llm-{name}"' in commands
     assert "--screen" in commands and "--drop-n" in commands  # what the help only names is explained here
+
+
+def test_the_reference_begins_with_what_most_readers_look_for(site: Path) -> None:
+    page = (site / "reference" / "pyswarmopt.html").read_text(encoding="utf-8")
+    headings = re.findall(r'<h2 id="pyswarmopt\.(\w+)"', page)
+    assert headings[:3] == ["minimize", "Swarm", "Result"] and len(set(headings)) == len(headings) > 20
+
+
+def test_equations_are_drawn_by_the_browser_itself(site: Path) -> None:
+    pages = {path: path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
+    assert not [path for path, text in pages.items() if "arithmatex" in text]  # an equation that was left as LaTeX
+    algorithm = pages[site / "explanation" / "algorithm.html"]
+    (move, *_) = re.findall(r'<div class="equation">(.*?)</div>', algorithm, flags=re.DOTALL)
+    assert re.sub(r"<[^>]+>|\s", "", html.unescape(move)) == "vi←wvi+c1r1(pi−xi)+c2r2(g−xi)"
 
 
 def test_no_page_asks_the_network_for_anything(site: Path) -> None:
@@ -100,11 +115,11 @@ def address(site: Path) -> Iterator[str]:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
 @pytest.mark.parametrize("width", [500, 1280])
-@pytest.mark.parametrize("page", ["index.html", "reference/command-line.html", "results.html"])
+@pytest.mark.parametrize("page", ["index", "reference/command-line", "results", "explanation/algorithm"])
 def test_a_page_is_drawn_without_errors_and_fits(
     page: str, width: int, site: Path, address: str, tmp_path: Path
 ) -> None:
-    path = site / page
+    path = site / f"{page}.html"
     own = path.with_name(f"seen-{path.name}")  # beside the page, so that its links hold
     own.write_text(path.read_text(encoding="utf-8").replace("<head>", "<head>" + READER, 1), encoding="utf-8")
     command = [

@@ -21,7 +21,7 @@ from engine_reference import ARCHITECTURES, load_tiny, naive_logprobs, random_mo
 from search_helpers import files, louder, questions, search_words, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.jobs.evaluate import evaluate_model, score_task
+from pyswarmopt_llm.jobs.evaluate.model import evaluate_model, score_task
 from pyswarmopt_llm.jobs.export.export import export_model
 from pyswarmopt_llm.jobs.export.gguf_metadata import split_name
 from pyswarmopt_llm.jobs.export.modelfile import ChatFormat, chat_format, modelfile

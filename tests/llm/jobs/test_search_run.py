@@ -17,7 +17,7 @@ from search_helpers import files, history, lasting, louder, questions, small, wr
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.jobs.evaluate import evaluate_model
+from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
 from pyswarmopt_llm.jobs.merge import merge_experts
 from pyswarmopt_llm.jobs.search.loop import SearchResult, search
 from pyswarmopt_llm.metrics import Accuracy
@@ -490,7 +490,7 @@ def test_eval_asks_a_runs_adapter_as_the_run_did(
     tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By itself the adapter might look better than chance at letters: then eval would contradict result.json."""
-    from pyswarmopt_llm.jobs import evaluate
+    from pyswarmopt_llm.jobs.evaluate.names import run_scoring
     from pyswarmopt_llm.jobs.search.loop import search
     from pyswarmopt_llm.metrics.questions import answer_format
 
@@ -499,14 +499,14 @@ def test_eval_asks_a_runs_adapter_as_the_run_did(
     config = small(tiny_base, louder(tiny_experts, tmp_path / "experts"), [task], run, scoring="likelihood")
     result = search(config).result
     monkeypatch.setattr(answer_format, "beats_chance", lambda items, scores: True)
-    found = evaluate.evaluate_model(str(tiny_base), str(run / "best"), str(task), threads=1)
+    found = evaluate_model(str(tiny_base), str(run / "best"), str(task), threads=1)
     assert found.scoring == "likelihood" and found.score.value == result["best_test"]
     copied = tmp_path / "elsewhere"
     copied.mkdir()
     for file in (run / "best").iterdir():
         (copied / file.name).write_bytes(file.read_bytes())
-    assert evaluate.evaluate_model(str(tiny_base), str(copied), str(task), threads=1).scoring == "letter"
+    assert evaluate_model(str(tiny_base), str(copied), str(task), threads=1).scoring == "letter"
     other = write_task(tmp_path / "other.json", questions(12, 3), questions(12, 4))
-    assert evaluate.evaluate_model(str(tiny_base), str(run / "best"), str(other), threads=1).scoring == "letter"
+    assert evaluate_model(str(tiny_base), str(run / "best"), str(other), threads=1).scoring == "letter"
     (run / "run.json").write_text("{}")
-    assert evaluate.run_scoring(run / "best", "words") is None
+    assert run_scoring(run / "best", "words") is None

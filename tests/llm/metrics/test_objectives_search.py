@@ -15,7 +15,7 @@ from search_helpers import Json, ends_as, history, louder, questions, search_wor
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.jobs.analyse import analyse
-from pyswarmopt_llm.jobs.evaluate import evaluate_model
+from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.metrics.registry import Metric, written
 from pyswarmopt_llm.tasks import Item
@@ -151,9 +151,7 @@ def test_a_metric_that_fails_midway_keeps_what_was_scored(
             raise UserError("the judge did not answer")
         return words(items, texts)
 
-    monkeypatch.setattr(
-        "pyswarmopt_llm.metrics.registry.METRICS", {"flaky": written("flaky", flaky, "nothing", new=8)}
-    )
+    monkeypatch.setattr("pyswarmopt_llm.metrics.registry.METRICS", {"flaky": written("flaky", flaky, "nothing", new=8)})
     prompts: list[Json] = [{"prompt": f"Tell {i}"} for i in range(3)]
     task = str(write_task(tmp_path / "p.json", prompts, [{"prompt": "x"}], metric="flaky"))
     config = replace(setting, tasks=(task,), max_iter=1)
@@ -234,34 +232,3 @@ def test_metrics_check_their_items() -> None:
     metric.check([Item("1", "?", None, "x")], "f: dev")
     with pytest.raises(UserError, match="f: dev item 1: no answer"):
         metric.check([Item("1", "?", None, "")], "f: dev")
-
-
-def test_win_rate_of_two_adapters(setting: SearchConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    items = [{"question": f"Word {i}?", "answer": "x"} for i in range(4)]
-    task = write_task(tmp_path / "open.json", items, [{"question": f"Other {i}?", "answer": "y"} for i in range(4)])
-    ours, theirs = setting.experts[:2]
-
-    def rate(one: str, other: str, metric: str = "chrf") -> float:
-        words = [
-            "eval",
-            "--base",
-            setting.base,
-            "--adapter",
-            one,
-            "--against",
-            other,
-            "--task",
-            task,
-            "--metric",
-            metric,
-        ]
-        code, out, err = swarm_llm(capsys, *words, "--threads", "1", "--json")
-        assert code == 0, err
-        return float(json.loads(out)["value"])
-
-    assert rate(ours, ours) == 0.5
-    assert rate(ours, theirs) + rate(theirs, ours) == pytest.approx(1.0)
-    code, _, err = swarm_llm(
-        capsys, "eval", "--base", setting.base, "--against", theirs, "--task", task, "--metric", "accuracy"
-    )
-    assert code == 2 and "compares no written answers" in err

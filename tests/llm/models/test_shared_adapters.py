@@ -13,7 +13,7 @@ import torch
 from search_helpers import history, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.jobs.evaluate import evaluate_model
+from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
 from pyswarmopt_llm.jobs.search.loop import SearchResult, search
 from pyswarmopt_llm.metrics import Accuracy
 from pyswarmopt_llm.models.base import load_tokenizer, resolve_base

@@ -14,7 +14,7 @@ from tokens_helpers import byte_level, member, save_member, sentence_piece
 
 from pyswarmopt_llm.common.interfaces import Node, Patch
 from pyswarmopt_llm.evaluation.run_directory import Run
-from pyswarmopt_llm.jobs.evaluate import evaluate_model
+from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.spaces.graph import engine
 from pyswarmopt_llm.spaces.graph.engine import GraphEngine

@@ -183,6 +183,64 @@ def test_a_template_replaces_the_prompt(tmp_path: Path) -> None:
             load_task(path, template=template)
 
 
+def test_numbered_labels_get_names(tmp_path: Path) -> None:
+    rows = [{"sentence": f"film {i}", "label": i % 3 - 1} for i in range(30)]
+    path = lines(tmp_path / "film.jsonl", rows)
+    assert "name them with --columns -1=NAME,0=NAME,..." in load_task(path).note
+    task = load_task(path, columns=["-1=bad", "0=so so", "1=good"])
+    assert answers(task) == {row["sentence"]: ("bad", "so so", "good")[i % 3] for i, row in enumerate(rows)}
+    assert task.note.endswith("its 3 labels are the choices") and "stratified by answer" in task.note
+    halves = [{**row, "split": "dev" if i < 9 else "test"} for i, row in enumerate(rows)]
+    split = lines(tmp_path / "split.jsonl", halves)
+    assert load_task(split, columns=["-1=bad", "0=so so", "1=good"]).dev[0].answer_text == "bad"
+    with pytest.raises(UserError, match="line 3: the label '1' has no name in --columns -1=bad,0=so so; add 1=NAME"):
+        load_task(path, columns=["-1=bad", "0=so so"])
+    options = table(tmp_path / "o.csv", ["question", "A", "B", "answer"], [["q", "u", "v", "A"], ["r", "u", "v", "B"]])
+    with pytest.raises(UserError, match=r"--columns 0=bad: names labels, but .* has options; remove it"):
+        load_task(options, columns=["0=bad"])
+
+
+def test_a_template_takes_other_columns_by_name(tmp_path: Path) -> None:
+    rows = [
+        {"premise": f"It rains on {i} days.", "hypothesis": f"Day {i} is wet, I say.", "label": "yn"[i % 2]}
+        for i in range(12)
+    ]
+    path = lines(tmp_path / "nli.jsonl", rows)
+    plain = load_task(path, columns=["question=premise"])
+    assert plain.note.endswith("; not in the prompt: hypothesis (add {hypothesis} to --template)")
+    task = load_task(path, columns=["question=premise"], template="{question}\nSo: {hypothesis}")
+    assert "not in the prompt" not in task.note
+    texts = {render_prompt(item, "likelihood", task.prompt) for item in task.dev + task.test}
+    assert texts == {f"{row['premise']}\nSo: {row['hypothesis']}" for row in rows}
+    with pytest.raises(UserError, match=r"unknown placeholder \{premise\}.* \{choices\} and \{hypothesis\}"):
+        load_task(path, columns=["question=premise"], template="{question} {premise}")
+    content = {split: [{"question": "q" + split, "answer": "x", "fact": "f"}] for split in ("dev", "test")}
+    own = tmp_path / "own.json"
+    own.write_text(json.dumps({**content, "prompt": "{fact}: {question}"}))
+    assert render_prompt(load_task(str(own)).dev[0], "generate", load_task(str(own)).prompt) == "f: qdev"
+
+
+def test_further_right_answers_cannot_be_shown_by_a_template(tmp_path: Path) -> None:
+    texts = [[f"a {i}", f"b {i}", f"a {i}"] for i in range(9)]
+    rows = [{"id": f"{i}", "question": f"who {i}?", "answers": {"text": text}} for i, text in enumerate(texts)]
+    path = lines(tmp_path / "squad.jsonl", rows)  # as SQuAD's rows on the hub
+    task = load_task(path)
+    found = {item.question: item.references for item in task.dev + task.test}
+    assert found == {f"who {i}?": text[:2] for i, text in enumerate(texts)}
+    with pytest.raises(UserError, match="unknown placeholder"):
+        load_task(path, template="{question} {answers}")
+
+
+def test_yes_no_answers_and_options_under_common_names(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"question": f"is it {i}?", "answer": i % 2 == 0} for i in range(20)]
+    task = load_task(lines(tmp_path / "boolq.jsonl", rows))
+    assert answers(task) == {row["question"]: str(row["answer"]).lower() for row in rows}
+    header = ["question", "option_a", "option_b", "option_c", "option_d", "correct_answer"]
+    options = [[f"q{i}", *(f"{letter} {i}" for letter in "uvwx"), "ABCD"[i % 4]] for i in range(12)]
+    found = answers(load_task(table(tmp_path / "o.csv", header, options)))
+    assert found == {f"q{i}": f"{'uvwx'[i % 4]} {i}" for i in range(12)}
+
+
 # ---------------------------------------------------------------- the draw
 
 
@@ -266,6 +324,8 @@ def test_the_test_set_depends_on_the_split_seed_and_on_nothing_else(tmp_path: Pa
         ("a.csv", "text,label\na,x\nb,\n", r'a.csv: line 3: nothing in column "label"; fill it in or remove the row'),
         ("a.csv", "text,label\n,x\nb,y\n", 'line 2: nothing in column "text"'),
         ("a.csv", "body,label\na,x\n", r"no column looks like the question \(found: body, label\); name it: --columns"),
+        ("a.csv", "Hi,x\na,y\n", "the question or the answer .*question=COLUMN,answer=COLUMN .or add a first line"),
+        ("a.json", '{"train": [], "x": []}', 'no "dev" and "test" .found: train, x.; give these lists, or one list'),
         ("a.csv", "text,mood\na,x\n", r"no column looks like the answer .*--columns answer=COLUMN"),
         ("a.csv", "text;label\na;x;y\n", "line 2: more values than columns; put values that contain a semicolon in"),
         ("a.csv", "text,label\na,x\nb,x\n", 'column "label": 1 label; at least two'),

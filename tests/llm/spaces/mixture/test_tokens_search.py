@@ -14,7 +14,7 @@ from search_helpers import ends_as, history, louder, questions, search_words, sm
 from tokens_helpers import MERGES, byte_level, letters, model_for, save_member, sentence_piece
 
 from pyswarmopt_llm.evaluation.run_directory import Run
-from pyswarmopt_llm.jobs.evaluate import evaluate_model
+from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
 from pyswarmopt_llm.jobs.search.loop import resume, search
 
 

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from typer.core import TyperArgument, TyperGroup, TyperOption
 
-from pyswarmopt_llm.common.options import GROUPS, OUTPUT, SETTINGS
+from pyswarmopt.cli.limits import BoundedCommand
 
+SETTINGS, OUTPUT = "Settings", "Output"
 WIDE = 100  # the help is not spread over more columns, however wide the terminal is
 
 
-class SwarmGroup(TyperGroup):
+class HelpCommand(BoundedCommand):
+    """A command whose help lists its options by group."""
+
+    headings: ClassVar[tuple[str, ...]] = (SETTINGS, OUTPUT)  # of the groups, in order; arguments come first
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help; nothing is left for the parser's own formatter."""
+        print_help(self, ctx)
+
+
+class HelpGroup(TyperGroup):
     """The list of commands, printed like the help of each."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -44,7 +55,7 @@ def print_help(command: Any, ctx: Any) -> None:
     hidden = [param.opts[0] for param in command.params if getattr(param, "hidden", False)]
     if hidden:
         explained = any(param.name == "config" for param in command.params)
-        more = "More (swarm-llm init explains them): " if explained else "More: "
+        more = f"More ({ctx.find_root().info_name} init explains them): " if explained else "More: "
         console.print(Text(more).append(" ".join(hidden), style="cyan"))
 
 
@@ -56,7 +67,8 @@ def grouped(command: Any, ctx: Any, hidden: bool = False) -> list[tuple[str, lis
         ctx: its context.
         hidden: whether options that the help only names are among them.
     """
-    groups: dict[str, list[Any]] = {name: [] for name in ("Arguments", *GROUPS)}
+    headings = ("Arguments", *getattr(command, "headings", HelpCommand.headings))
+    groups: dict[str, list[Any]] = {name: [] for name in headings}
     for param in command.get_params(ctx):
         if isinstance(param, TyperArgument):
             groups["Arguments"].append(param)

@@ -1,26 +1,24 @@
-"""Score one model on one task, or two models against each other."""
+"""Score one model on one task."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Batched, BatchedEngine, Engine, Score, Utility
 from pyswarmopt_llm.common.registry import unknown
-from pyswarmopt_llm.common.statistics import bootstrap_interval, interval, score_of
-from pyswarmopt_llm.evaluation.run_files import read_about, read_result
+from pyswarmopt_llm.common.statistics import interval, score_of
+from pyswarmopt_llm.jobs.evaluate.names import model_of, run_scoring
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
 from pyswarmopt_llm.metrics.objectives import scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import choose_scoring, possible_scorings, trial_of
-from pyswarmopt_llm.metrics.questions.context_window import check_askable
-from pyswarmopt_llm.metrics.questions.written import Written
+from pyswarmopt_llm.metrics.questions.context_window import check_window
 from pyswarmopt_llm.metrics.registry import METRICS, Metric, find_metric
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.spaces import saved_kind
-from pyswarmopt_llm.spaces.load import adapter_patch, open_model
+from pyswarmopt_llm.spaces.load import open_model
 from pyswarmopt_llm.tasks import Task, load_task
 
 OnItems = Callable[[int, int], None]  # items scored, of how many
@@ -28,7 +26,7 @@ OnItems = Callable[[int, int], None]  # items scored, of how many
 
 @dataclass(frozen=True)
 class EvalResult:
-    """The result of `evaluate_model` or `win_rate`."""
+    """The result of `evaluate_model`."""
 
     task: str  # its name
     score: Score  # value, per item, standard error
@@ -65,6 +63,7 @@ def evaluate_model(
 ) -> EvalResult:
     """Score `adapter` (or the bare base) on a split of a task, merged as a search merges its candidates.
 
+    `adapter` may also be a finished run or a whole model, which needs no `base`.
     `metric` is a name of `pyswarmopt_llm.metrics.registry`; None takes the task's own, else accuracy. `dev` and `test`
     use the first items of these splits, as in a search; `limit` is the size of `split`. `columns`, `template` and
     `split_seed` are those of `load_task`. `on_items` receives the number of items scored so far, and of all.
@@ -72,6 +71,7 @@ def evaluate_model(
     Raises:
         UserError: whatever is wrong with the input, in one line.
     """
+    base, adapter = model_of(base, adapter)
     sizes = split_sizes(split, limit, dev, test)
     possible_scorings(scoring, ())  # a wrong name is found before the model is loaded
     if task.startswith(LM_EVAL):
@@ -87,11 +87,11 @@ def evaluate_model(
         template=template,
         split_seed=split_seed,
     )
-    how = _metric(metric or metric_of(loaded), loaded, split, device)
+    how = metric_for(metric or metric_of(loaded), loaded, split, device)
     engine = open_model(base, adapter, dtype, device, threads)
     if scoring == "auto" and metric is None:
         scoring = run_scoring(user_path(adapter or base), loaded.name) or scoring
-    check_askable(loaded, scoring, engine, (split,), how)
+    check_window(loaded, scoring, engine, (split,), how)
     return score_task(engine, loaded, split, scoring, how, on_items)
 
 
@@ -112,76 +112,11 @@ def split_sizes(split: str, limit: int | None, dev: int | None, test: int | None
     return sizes
 
 
-def win_rate(
-    base: str,
-    adapter: str | None,
-    against: str,
-    task: str,
-    split: str = "test",
-    *,
-    metric: str = "judge",
-    dtype: str = "auto",
-    device: str = "auto",
-    threads: int | None = None,
-    limit: int | None = None,
-    dev: int | None = None,
-    test: int | None = None,
-    columns: Sequence[str] = (),
-    template: Sequence[str] = (),
-    split_seed: int = 0,
-) -> EvalResult:
-    """How often the texts of `adapter` (or the bare base) are better than those of `against`; 0.5 is a draw.
-
-    A judge sees both answers, in both orders (`Judge.win_rate`); with any other metric of written answers the higher
-    score wins.
-
-    Raises:
-        UserError: bad input, or a metric of answers that are not written.
-    """
-    sizes = split_sizes(split, limit, dev, test)
-    loaded = load_task(
-        task, dev=sizes["dev"], test=sizes["test"], columns=columns, template=template, split_seed=split_seed
-    )
-    how = _metric(metric, loaded, split, device)
-    if how.compare is None:
-        raise UserError(f"--metric {metric}: compares no written answers; use judge, reward:MODEL, f1, ...")
-    engine = open_model(base, adapter, dtype, device, threads)
-    check_askable(loaded, "generate", engine, (split,), how)
-    items = loaded.split(split)
-    texts = how.build(items, "generate", engine.chat, loaded.prompt)
-    if not isinstance(texts, Written):  # a metric that compares scores texts
-        raise TypeError(f"{metric} has a comparison but does not score texts")
-    ours = texts.answers(engine)
-    engine.load(adapter_patch(base, against))
-    score = how.compare(items, ours, texts.answers(engine))
-    limits = bootstrap_interval(score.per_item)
-    return EvalResult(loaded.name, score, limits, "generate", f"wins by {metric}", loaded.note)
-
-
-def _metric(name: str, task: Task, split: str, device: str) -> Metric:
+def metric_for(name: str, task: Task, split: str, device: str) -> Metric:
     """The metric, checked against the items that it is to score."""
     found = find_metric(name, device=str(pick_device(device)))
     found.check(task.split(split), f"{task.source}: {split}")
     return found
-
-
-def run_scoring(best: Path, task: str) -> str | None:
-    """The scoring that the search which wrote ``RUN/best`` used for a task; None if there is no such run or task.
-
-    A search tries letters on all experts. The adapter alone may decide otherwise by chance, and its score would not be
-    that of ``result.json``.
-    """
-    run = best.resolve().parent
-    if best.name != "best" or not (run / "run.json").is_file():
-        return None
-    try:
-        about, result = read_about(run), read_result(run)
-    except UserError:  # not a run, or damaged: the trial decides
-        return None
-    if result is None or task not in about["fingerprints"].get("tasks", {}):
-        return None
-    found = result.get("tasks", {}).get(task, result).get("scoring")
-    return found if found in ("letter", "likelihood", "generate") else None
 
 
 def _evaluate_harness(engine: Engine, task: str, split: str, limit: int | None) -> EvalResult:
@@ -203,11 +138,11 @@ def score_task(
     """Score the loaded model; ``auto`` uses letters if it beats chance with them on dev."""
     possible = scorings_of(metric, scoring, task)
     how = choose_scoring(possible, task.dev, lambda: [trial_of(task, engine.chat)(engine)])
-    score = _score(metric.build(task.split(split), how, engine.chat, task.prompt), engine, on_items)
-    return EvalResult(task.name, score, interval(score.per_item), how, metric.name, task.note)
+    found = score(metric.build(task.split(split), how, engine.chat, task.prompt), engine, on_items)
+    return EvalResult(task.name, found, interval(found.per_item), how, metric.name, task.note)
 
 
-def _score(utility: Utility, engine: Engine, on_items: OnItems | None) -> Score:
+def score(utility: Utility, engine: Engine, on_items: OnItems | None) -> Score:
     """The score; batch by batch, with the same bits, if somebody follows the progress."""
     if on_items is None or not (isinstance(utility, Batched) and isinstance(engine, BatchedEngine)):
         return utility(engine)

@@ -1,0 +1,62 @@
+"""``--dry-run`` of compare."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from pyswarmopt_llm.baselines.changes import as_patch
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.jobs.compare.bench import Bench
+from pyswarmopt_llm.jobs.compare.config import CompareConfig
+from pyswarmopt_llm.jobs.compare.contest import check_settings, load_given, planned_entries
+from pyswarmopt_llm.jobs.compare.contestants import ordered
+from pyswarmopt_llm.jobs.compare.store import Store, check_place
+from pyswarmopt_llm.jobs.dry_run.plan import Plan, plan, time_items
+from pyswarmopt_llm.metrics.objectives import scorings_of
+from pyswarmopt_llm.metrics.questions.context_window import check_window
+from pyswarmopt_llm.spaces.load import load_engine
+
+COMPARE_FILES = ("about.json", "scores.jsonl", "outcomes.jsonl", "compare.json", "compare.md", "compare.html")
+
+
+def dry_run_compare(config: CompareConfig) -> Plan:
+    """The cost of `compare` with this configuration."""
+    check_settings(config)
+    check_place(config)
+    given = load_given(config)
+    contestants = ordered(config.methods, len(given.experts), given.fewest_items, config.budget_items)
+    engine = load_engine(given.base, config.dtype, config.device, config.threads)
+    candidates = [partial(as_patch, expert) for expert in given.experts[:2]]
+    benches, timed = [], {}
+    for name, task in given.tasks.items():
+        metric = given.metrics[name]
+        check_window(task, config.scoring, engine, metric=metric)
+        possible = scorings_of(metric, config.scoring, task)
+        timed[name] = time_items(engine, task, metric, possible, candidates)
+        benches.append(Bench(given.base, engine, given.experts, task, possible[-1], Store(), given.chats, metric))
+    entries = list(planned_entries(config, contestants, benches))
+    if not entries:
+        raise UserError(f"--methods {','.join(config.methods)}: none can take part here; choose others")
+    passes, seconds, evaluations = 0, 0.0, 0
+    for entry in entries:
+        task, models = entry.bench.task, len(given.experts) if entry.who.kind == "ensemble" else 1
+        spent = entry.who.cost(len(given.experts), len(task.dev), entry.budget)
+        own = spent + models * (len(task.dev) + len(task.test))
+        rounds = own // max(len(task.dev), 1)
+        passes, evaluations = passes + own, evaluations + rounds
+        seconds += timed[task.name].seconds(own, rounds)
+    notes = [f"{len(entries)} runs of {len(contestants)} methods", *(t.note for t in given.tasks.values() if t.note)]
+    return plan(
+        tuple(timed.values()),
+        passes,
+        seconds,
+        dtype=engine.dtype,
+        device=config.device,
+        evaluations=evaluations,
+        notes=notes,
+        out=config.out,
+        writes=COMPARE_FILES,
+    )
+
+
+__all__ = ["dry_run_compare"]

@@ -1,0 +1,81 @@
+"""``--dry-run`` of search, advise and demo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.optimizers import optimizer, released
+from pyswarmopt_llm.evaluation.run_directory import check_new
+from pyswarmopt_llm.evaluation.workers.spec import parse_workers, with_threads
+from pyswarmopt_llm.jobs.dry_run.plan import Plan, Timed, plan, time_items
+from pyswarmopt_llm.jobs.search.loop import starts
+from pyswarmopt_llm.jobs.search.prepare import Job, prepare
+from pyswarmopt_llm.jobs.search.preset import with_space
+from pyswarmopt_llm.metrics.questions.answer_format import TRIAL
+from pyswarmopt_llm.models.choices import cross_fitting_passes
+
+RUN_FILES = ("run.json", "history.jsonl", "checkpoint/", "best/", "result.json", "report.html")
+
+
+def dry_run_search(config: SearchConfig) -> Plan:
+    """The cost of `search` with this configuration."""
+    check_new(user_path(config.out))
+    job = prepare(with_threads(with_space(config)))
+    with released(optimizer(job.config, starts(job))):
+        pass
+    vertices = job.space.vertices()
+    candidates = [partial(job.space.realise, vertex) for vertex in vertices[:2]]
+    possible = {name: job.objectives.scorings(name, job.config.scoring) for name in job.tasks}
+    timed = tuple(
+        time_items(job.engine, task, job.objectives.metrics[name], possible[name], candidates)
+        for name, task in job.tasks.items()
+    )
+    on_test = 3 + (job.config.dev_expert == "on")
+    evaluations, closing = _evaluations(job), sum(2 * one.dev + on_test * one.test for one in timed)
+    tried = sum(min(one.dev, TRIAL) for one in timed if len(possible[one.name]) > 1)
+    trained = cross_fitting_passes(job.dev_items) if job.config.dev_expert == "on" else 0
+    passes = trained + evaluations * job.dev_items + closing + tried * len(job.config.experts)
+    workers = max(parse_workers(job.config.workers).count, 1)
+    seconds = sum(one.seconds(one.dev * evaluations, evaluations) for one in timed) / workers
+    seconds += sum(one.seconds(2 * one.dev + on_test * one.test, 2 + on_test) for one in timed)
+    seconds += trained / max(job.dev_items, 1) * sum(one.seconds(one.dev, 0) for one in timed)
+    if config.budget_minutes is not None:
+        seconds = min(seconds, 60 * config.budget_minutes)
+    found = plan(
+        timed,
+        passes,
+        seconds,
+        dtype=job.engine.dtype,
+        device=config.device,
+        evaluations=evaluations,
+        notes=_notes(job, timed),
+        out=config.out,
+        writes=(*RUN_FILES, "dev-expert/") if trained else RUN_FILES,
+    )
+    return replace(found, memory_bytes=found.memory_bytes * workers)
+
+
+def _evaluations(job: Job) -> int:
+    """Candidates that a search scores at most."""
+    budget = job.config.budget_items
+    planned = job.config.planned
+    return planned if budget is None else min(planned, max(budget // max(job.dev_items, 1), 1))
+
+
+def _notes(job: Job, timed: Iterable[Timed]) -> list[str]:
+    notes = list(job.task_notes.values())
+    notes += [f"{name} has no items and is not in the time" for name in job.objectives.externals]
+    paid = [one.name for one in timed if one.seconds_per_item is None]
+    notes += [f"{name} is paid for by the request and is not in the time" for name in paid]
+    if job.config.screen is not None:
+        notes.append("screening skips items; how many depends on the experts")
+    if job.config.patience < job.config.max_iter:
+        notes.append(f"the search stops early after {job.config.patience} iterations without a new best")
+    return notes
+
+
+__all__ = ["dry_run_search"]

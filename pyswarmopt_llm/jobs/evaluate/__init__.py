@@ -1,0 +1,1 @@
+"""Score one model on a task, or compare two on the same items."""

@@ -1,0 +1,268 @@
+"""Two models on the same items: the score of each, the paired difference, and the items that one of them wins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.interfaces import BatchedEngine, Engine, Patch, Score
+from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
+from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
+from pyswarmopt_llm.jobs.evaluate.model import OnItems, metric_for, score, split_sizes
+from pyswarmopt_llm.jobs.evaluate.names import Model, model_of, run_scoring
+from pyswarmopt_llm.metrics.accuracy import Accuracy
+from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
+from pyswarmopt_llm.metrics.objectives import scorings_of
+from pyswarmopt_llm.metrics.questions.answer_format import choose_scoring, possible_scorings, trial_of
+from pyswarmopt_llm.metrics.questions.context_window import check_window
+from pyswarmopt_llm.metrics.questions.written import Answering, ItemsUtility
+from pyswarmopt_llm.metrics.registry import Metric
+from pyswarmopt_llm.models.adapters.compatibility import unique_names
+from pyswarmopt_llm.reporting.verdict import Verdict, between
+from pyswarmopt_llm.spaces.load import adapter_patch, open_model
+from pyswarmopt_llm.tasks import Item, Scoring, Task, load_task
+
+Two = tuple[Score, Score]
+
+
+@dataclass(frozen=True)
+class Changed:
+    """An item on which two models differ.
+
+    Attributes:
+        item: the question.
+        values: of both.
+        answers: what both answered, in words; empty for metrics without answers.
+    """
+
+    item: Item
+    values: tuple[float, float]
+    answers: tuple[str, ...]
+
+    def record(self) -> dict[str, Any]:
+        """As JSON values."""
+        found = {"id": self.item.id, "question": self.item.question, "right": self.item.answer_text or None}
+        return {**found, "values": list(self.values), "answers": list(self.answers) or None}
+
+
+@dataclass(frozen=True)
+class Against:
+    """What `evaluate_against` found of two models, "ours" and "theirs".
+
+    Attributes:
+        task: its name.
+        names: of the models, in words.
+        models: base and adapter of each.
+        scores, intervals: of each.
+        paired: ours minus theirs, item by item.
+        gained, lost: items on which ours is better or worse, the largest differences first.
+        scoring, metric, note: as in `EvalResult`.
+        verdict: in words.
+    """
+
+    task: str
+    names: tuple[str, str]
+    models: tuple[Model, Model]
+    scores: Two
+    intervals: tuple[tuple[float, float], tuple[float, float]]
+    paired: Comparison
+    gained: tuple[Changed, ...]
+    lost: tuple[Changed, ...]
+    scoring: str
+    metric: str
+    note: str
+    verdict: Verdict
+
+
+def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Against:
+    """Score two models on the same items in the same answer format.
+
+    A judge is shown both answers, in both orders: the score of each is then its share of wins. `on_items` receives the
+    number of items scored so far, by both models together, and of all.
+
+    Raises:
+        UserError: whatever is wrong with the input, in one line.
+    """
+    models = two_models(config)
+    task, metric = load_items(config), config.metric
+    how = metric_for(metric or metric_of(task), task, config.split, config.device)
+    opened = Turns(config, models)
+    scoring = _scoring(config, models, task, how, opened)
+    items, found = task.split(config.split), []
+    for turn, model in enumerate(models):
+        engine = opened.engine(model)
+        check_window(task, scoring, engine, (config.split,), how)
+        utility = how.build(items, scoring, engine.chat, task.prompt)
+        found.append(_answered(utility, engine, how, _half(on_items, turn)))
+    (ours, one), (theirs, other) = found
+    scores = _wins(how, items, one, other) if how.compare is not None else (_known(ours), _known(theirs))
+    return _result(config, models, task, how, scoring, scores, _in_words(items, one, other))
+
+
+def two_models(config: EvalConfig) -> tuple[Model, Model]:
+    """The model that is scored, and the one that it is compared with.
+
+    Raises:
+        UserError: one cannot be found, or both are the same.
+    """
+    ours, theirs = model_of(config.base, config.adapter), model_of(config.base, config.against)
+    if ours == theirs:
+        raise InvalidOption("against", config.against, "is the model that is scored itself; name another")
+    return ours, theirs
+
+
+def load_items(config: EvalConfig) -> Task:
+    """The task, read as the configuration says.
+
+    Raises:
+        UserError: it cannot be read, or has no items of its own.
+    """
+    if config.task.startswith(LM_EVAL):
+        raise UserError(f"--task {config.task}: only the harness knows its items; use a task file")
+    sizes = split_sizes(config.split, config.limit, config.dev, config.test)
+    possible_scorings(config.scoring, ())
+    return load_task(
+        config.task,
+        dev=sizes["dev"],
+        test=sizes["test"],
+        allow_overlap=config.allow_overlap,
+        columns=config.columns,
+        template=config.template,
+        split_seed=config.split_seed,
+    )
+
+
+class Turns:
+    """Models that take turns on one engine, which is opened anew where their bases differ."""
+
+    def __init__(self, config: EvalConfig, models: Sequence[Model]) -> None:
+        self._how = (config.dtype, config.device, config.threads)
+        self._engine: Engine | None = None
+        self._base = ""
+        # Before a base is loaded: an adapter that does not fit is found at once.
+        self._patches = {
+            (base, adapter): Patch() if adapter is None else adapter_patch(base, adapter) for base, adapter in models
+        }
+
+    def engine(self, model: Model) -> Engine:
+        """The engine with this model loaded."""
+        base, adapter = model
+        if self._engine is not None and self._base == base:
+            self._engine.load(self._patches[model])
+            return self._engine
+        self._engine = None  # two bases need not fit into memory together
+        self._engine, self._base = open_model(base, None, *self._how), base
+        if adapter is not None:
+            self._engine.load(self._patches[model])
+        return self._engine
+
+
+def _scoring(config: EvalConfig, models: Sequence[Model], task: Task, metric: Metric, opened: Turns) -> Scoring:
+    """One answer format for both: that of the run whose result one of them is, else what a trial of both chooses."""
+    known = [run_scoring(user_path(adapter or base), task.name) for base, adapter in models]
+    wanted = next(filter(None, known), "auto") if config.scoring == "auto" else config.scoring
+
+    def letters() -> list[Score]:
+        found = []
+        for model in reversed(models):  # the first one goes on
+            engine = opened.engine(model)
+            found.append(trial_of(task, engine.chat)(engine))
+        return found
+
+    return choose_scoring(scorings_of(metric, wanted, task), task.dev, letters)
+
+
+def _answered(
+    utility: ItemsUtility, engine: Engine, metric: Metric, on_items: OnItems | None
+) -> tuple[Score | None, list[str]]:
+    """The score, unless both models are judged together, and the answers, if the metric has any."""
+    if not isinstance(utility, Answering):
+        return score(utility, engine, on_items), []
+    answers = _answers(utility, engine, on_items)
+    return None if metric.compare is not None else score_of(utility.judge(answers)), answers
+
+
+def _answers(utility: Answering, engine: Engine, on_items: OnItems | None) -> list[str]:
+    """The answers; batch by batch, with the same bits, if somebody follows the progress."""
+    if on_items is None or not (isinstance(utility, Accuracy) and isinstance(engine, BatchedEngine)):
+        return utility.answers(engine)
+    found: dict[int, str] = {}
+    for batch in utility.answer_batches(engine):
+        found |= batch
+        on_items(len(found), utility.n)
+    return [found[i] for i in range(utility.n)]
+
+
+def _half(on_items: OnItems | None, turn: int) -> OnItems | None:
+    """Progress of the first or the second of two models."""
+    return None if on_items is None else lambda done, total: on_items(turn * total + done, 2 * total)
+
+
+def _wins(metric: Metric, items: Sequence[Item], ours: Sequence[str], theirs: Sequence[str]) -> Two:
+    """The share of wins of each; a tie is half a win."""
+    if metric.compare is None:
+        raise TypeError(f"{metric.name} compares no answers")
+    rate = metric.compare(items, ours, theirs)
+    return rate, score_of([1.0 - value for value in rate.per_item])
+
+
+def _known(found: Score | None) -> Score:
+    if found is None:
+        raise TypeError("a metric without a comparison scores each model")
+    return found
+
+
+def _in_words(items: Sequence[Item], *answers: Sequence[str]) -> list[tuple[str, ...]]:
+    """What each model answered to each item: the text of an option in place of its letter."""
+    if not all(answers):
+        return [()] * len(items)
+    rows = zip(items, *answers, strict=True)
+    return [tuple((item.choices or {}).get(text, text).strip() for text in row) for item, *row in rows]
+
+
+def _result(
+    config: EvalConfig,
+    models: tuple[Model, Model],
+    task: Task,
+    metric: Metric,
+    scoring: Scoring,
+    scores: Two,
+    answers: Sequence[tuple[str, ...]],
+) -> Against:
+    ours, theirs = (one.per_item for one in scores)
+    paired = compare_paired(ours, theirs)
+    rows = zip(task.split(config.split), zip(ours, theirs, strict=True), answers, strict=True)
+    changed = [Changed(item, values, said) for item, values, said in rows if values[0] != values[1]]
+    changed.sort(key=lambda one: -abs(one.values[0] - one.values[1]))  # stable: else in the order of the file
+    names = _names(config)
+    return Against(
+        task.name,
+        names,
+        models,
+        scores,
+        (interval(ours), interval(theirs)),
+        paired,
+        tuple(one for one in changed if one.values[0] > one.values[1]),
+        tuple(one for one in changed if one.values[0] < one.values[1]),
+        scoring,
+        f"wins by {metric.name}" if metric.compare is not None else metric.name,
+        task.note,
+        between(names, (scores[0].value, scores[1].value), paired.record(), config.split),
+    )
+
+
+def _names(config: EvalConfig) -> tuple[str, str]:
+    """What the models are called in sentences: the last part of a path that tells them apart, or the base."""
+    given = (config.adapter, config.against)
+    own = [name for name in given if name is not None and model_of(config.base, name) != (config.base, None)]
+    folders = [Path(name).parent if Path(name).name == "best" else name for name in own]
+    short = dict(zip(own, unique_names(folders), strict=True))
+    ours, theirs = (short.get(name or "", "the base") for name in given)
+    return ours, theirs
+
+
+__all__ = ["Against", "Changed", "Turns", "evaluate_against", "load_items", "two_models"]

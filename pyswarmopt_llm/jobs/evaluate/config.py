@@ -1,0 +1,45 @@
+"""The configuration of `swarm-llm eval`; imports no model code, so that ``--help`` can show the defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from pyswarmopt_llm.common import options as opt
+from pyswarmopt_llm.common.options import Option, documented
+
+BARE = "base"  # as an adapter: none
+
+
+@documented
+@dataclass(frozen=True)
+class EvalConfig:
+    """What is scored on which items, and what it is compared with."""
+
+    base: Annotated[str, replace(opt.BASE, required=False)] = ""
+    task: Annotated[str, Option("File, builtin:, hub: or published:NAME.", "T", opt.TASK, required=False)] = ""
+    adapter: Annotated[str | None, Option("LoRA adapter, run or model (the bare base).", "A", opt.TASK)] = None
+    against: Annotated[
+        str | None, Option("Compare with this adapter, run or model, or with `base` itself: base.", "B", opt.TASK)
+    ] = None
+    run: Annotated[
+        str | None, Option("Finished run; provides base, task and adapter where not given.", "RUN", opt.TASK)
+    ] = None
+    split: Annotated[str, Option("dev or test.", "S", opt.TASK, choices=("dev", "test"))] = "test"
+    limit: Annotated[int | None, Option("Use the first N items of `split`.", "N", opt.TASK, least=1)] = None
+    dev: opt.Dev = None
+    test: opt.Test = None
+    columns: opt.Columns = ()
+    template: opt.Template = ()
+    split_seed: opt.SplitSeed = 0
+    scoring: opt.Scoring = "auto"
+    metric: Annotated[
+        str | None, Option("accuracy, f1, bleu, reward:MODEL, judge, ... (the task's own).", "M", opt.TASK)
+    ] = None
+    allow_overlap: opt.Overlap = False
+    dtype: opt.Dtype = "auto"
+    device: opt.Device = "auto"
+    threads: opt.Threads = None
+
+
+__all__ = ["BARE", "EvalConfig"]

@@ -1,0 +1,118 @@
+"""From what a user names to what is loaded: runs, adapters, whole models, the bare base."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.evaluation.run_files import read_about, read_result, result_of, stored_config
+from pyswarmopt_llm.jobs.evaluate.config import BARE, EvalConfig
+from pyswarmopt_llm.metrics.external.permission import require
+from pyswarmopt_llm.spaces import saved_kind
+
+Model = tuple[str, str | None]  # a base and an adapter of it; a whole model and None
+
+
+def model_of(base: str, name: str | None) -> Model:
+    """The base and the adapter that `name` stands for: an adapter, a run, a whole model, or None, the bare base.
+
+    Raises:
+        UserError: a run that has not ended, or no base.
+    """
+    base, adapter = _model_of(base, name)
+    if not base:
+        raise InvalidOption("base", None, "missing; name the model that is scored, or a finished run with `run`")
+    return base, adapter
+
+
+def _model_of(base: str, name: str | None) -> Model:
+    if name is None or name in (BARE, base):
+        return base, None
+    folder = user_path(name)
+    if (folder / "run.json").is_file():
+        own, adapter = result_of(folder)
+        return (own, None) if adapter is None else (base or own, adapter)
+    whole = saved_kind(folder) is not None or (folder / "config.json").is_file()
+    return (name, None) if whole and not (folder / "adapter_config.json").is_file() else (base, name)
+
+
+def with_run(config: EvalConfig) -> EvalConfig:
+    """The configuration with what it takes from its run: model, task, and how the task is read.
+
+    Raises:
+        UserError: not a finished run, it has several tasks, or its configuration names code to run.
+    """
+    if config.run is None:
+        if not config.task:
+            raise InvalidOption("task", None, "missing; name a file or builtin:NAME, or a finished run with `run`")
+        return config
+    run = user_path(config.run)
+    stored = stored_config(run, read_about(run))
+    base, _ = result_of(run)
+    task = config.task or _only_task(stored, run)
+    known = replace(config, base=config.base or stored.base or base, task=task, adapter=config.adapter or str(run))
+    if task not in stored.tasks:
+        return known
+    metric = config.metric or _metric(stored, task)
+    named = () if metric == config.metric or metric is None else (metric,)
+    tasks = () if task == config.task else (task,)
+    require(replace(stored, tasks=tasks, metrics=named, utilities=(), workers="1"), (), run)
+    return replace(
+        known,
+        metric=metric,
+        columns=config.columns or stored.columns,
+        template=config.template or _templates(stored, task),
+        split_seed=config.split_seed or stored.split_seed,
+        dev=config.dev or (stored.dev if config.limit is None or config.split != "dev" else None),
+        test=config.test or (stored.test or None if config.limit is None or config.split != "test" else None),
+        scoring=stored.scoring if config.scoring == "auto" else config.scoring,
+        dtype=stored.dtype if config.dtype == "auto" else config.dtype,
+        allow_overlap=config.allow_overlap or stored.allow_overlap,
+    )
+
+
+def _only_task(stored: SearchConfig, run: Path) -> str:
+    if len(stored.tasks) != 1:
+        which = ", ".join(stored.tasks) or "none"
+        raise UserError(f"{run}: has {len(stored.tasks)} tasks ({which}); choose one with --task")
+    return stored.tasks[0]
+
+
+def _metric(stored: SearchConfig, task: str) -> str | None:
+    """The metric that the run was given for a task; None: the task's own."""
+    general = next((spec for spec in stored.metrics if "=" not in spec), None)
+    named = [spec.partition("=") for spec in stored.metrics if "=" in spec]
+    return next((metric for name, _, metric in named if name == Path(task).stem), general)
+
+
+def _templates(stored: SearchConfig, task: str) -> tuple[str, ...]:
+    """The run's templates, without those for its other tasks."""
+    if len(stored.tasks) == 1:
+        return stored.template
+    others = [f"{Path(one).stem}=" for one in stored.tasks if one != task]
+    return tuple(text for text in stored.template if not text.startswith(tuple(others)))
+
+
+def run_scoring(best: Path, task: str) -> str | None:
+    """The scoring that the search which wrote ``RUN/best`` used for a task; None if there is no such run or task.
+
+    A search tries letters on all experts. The adapter alone may decide otherwise by chance, and its score would not be
+    that of ``result.json``.
+    """
+    run = best.resolve().parent
+    if best.name != "best" or not (run / "run.json").is_file():
+        return None
+    try:
+        about, result = read_about(run), read_result(run)
+    except UserError:  # not a run, or damaged: the trial decides
+        return None
+    if result is None or task not in about["fingerprints"].get("tasks", {}):
+        return None
+    found = result.get("tasks", {}).get(task, result).get("scoring")
+    return found if found in ("letter", "likelihood", "generate") else None
+
+
+__all__ = ["Model", "model_of", "run_scoring", "with_run"]
