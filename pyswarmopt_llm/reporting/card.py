@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.common.config import DEV_EXPERT
 from pyswarmopt_llm.reporting.commands import command_line
-from pyswarmopt_llm.reporting.front_matter import ADAPTER, MODEL, Form, Parent, front_matter, licence_remarks
 from pyswarmopt_llm.reporting.summary import SMALL, WEIGHTS, folded, remarks, score_rows, score_text
 from pyswarmopt_llm.reporting.verdict import verdict
 from pyswarmopt_llm.spaces import SpaceKind, space_kind
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.reporting.front_matter import Form, Parent
 
 # Markup inside a line of text; what is markup only at the start of a line is not here.
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
@@ -82,6 +84,9 @@ def model_card(
     Returns:
         Markdown with YAML front matter; every name from outside is escaped.
     """
+    # Texts of merges and reports use `plain` and `code`, and have no header.
+    from pyswarmopt_llm.reporting.front_matter import ADAPTER, MODEL, front_matter, licence_remarks
+
     config = run["config"]
     base = str(run.get("base_name") or config["base"])
     space = config.get("space", "factor")
