@@ -67,7 +67,9 @@ def test_a_group_asks_each_member_for_every_item(
     assert plan("negotiate", *words, "--strategy", "refine", "--rounds", 2)["texts"] == 3 * (1 + 2) * TEST
 
 
-@pytest.mark.parametrize("name", [*(set(VOTES) - {"reward"}), *(set(NEGOTIATIONS) - {"societies"}), "society:cce:ddr"])
+@pytest.mark.parametrize(
+    "name", [*sorted(set(VOTES) - {"reward"}), *sorted(set(NEGOTIATIONS) - {"societies"}), "society:cce:ddr"]
+)
 def test_no_strategy_asks_for_more_than_its_bound(
     name: str,
     tiny_base: Path,
