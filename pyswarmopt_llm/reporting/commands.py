@@ -88,6 +88,9 @@ def next_steps(kind: str, result: Json, config: Json) -> Iterator[tuple[str, str
     elif kind == "better":
         if config["tasks"] and config.get("test") is not None:
             yield "score it on all test items", evaluation(_base(config), f"{run}/best", config["tasks"][0])
+        elif _library(config):
+            words = ["swarm-llm", "export", run, "--format", "gguf", "--out", f"{run}-gguf"]
+            yield "run it in llama.cpp or Ollama", shlex.join(words)
         yield "publish it", shlex.join(["hf", "upload", "YOUR-NAME/YOUR-MODEL", f"{run}/best"])
         return
     yield _again(config)

@@ -7,13 +7,9 @@ and that weight, however many experts there are. Each candidate reads all expert
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections import defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -23,13 +19,10 @@ from pyswarmopt_llm.common.interfaces import Computed, Engine, Patch, Space
 from pyswarmopt_llm.models.adapters.safetensors_file import StoredTensors
 from pyswarmopt_llm.models.base import BaseModel
 from pyswarmopt_llm.models.files import atomic_directory
-from pyswarmopt_llm.models.full_model import ModelInfo, inspect_models
+from pyswarmopt_llm.models.full_model import ModelInfo, inspect_models, write_model
 from pyswarmopt_llm.spaces import register
 from pyswarmopt_llm.spaces.coefficients import CoefficientSpace
 from pyswarmopt_llm.spaces.one_base import OneBaseKind
-
-# What lies beside the weights and makes them a model that others can load.
-_COMPANIONS = ("*.json", "*.jinja", "*.model", "*.txt")
 
 
 class FullSpace(CoefficientSpace):
@@ -79,30 +72,13 @@ class FullSpace(CoefficientSpace):
         return Patch(dense=Computed(self._shapes, value))
 
     def save(self, position: Tensor, out: Path) -> None:
-        """Write a model directory with the base's configuration and tokenizer, one shard in memory at a time.
+        """Write a model directory with the base's configuration and tokenizer, one weight in memory at a time.
 
         Raises:
             UserError: `out` exists already.
         """
-        values = self.realise(position).dense
-        shards: dict[str, list[str]] = defaultdict(list)
-        for parameter in self._shapes:
-            shards[self._stored.file_of(parameter).name].append(parameter)
         with atomic_directory(Path(out)) as folder:
-            for pattern in _COMPANIONS:
-                for file in self._base.path.glob(pattern):
-                    if not file.name.endswith(".index.json"):
-                        shutil.copyfile(file, folder / file.name)
-            total = 0
-            for shard, parameters in shards.items():
-                tensors = {parameter: values[parameter] for parameter in parameters}
-                total += sum(tensor.nbytes for tensor in tensors.values())
-                safetensors.torch.save_file(tensors, folder / shard, metadata={"format": "pt"})
-                del tensors
-            if len(shards) > 1:
-                places = {parameter: shard for shard, parameters in shards.items() for parameter in parameters}
-                index = {"metadata": {"total_size": total}, "weight_map": places}
-                (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2), encoding="utf-8")
+            write_model(self._base, self.realise(position).dense, folder)
 
     def read(self, folder: Path) -> Patch:
         """The patch of a saved model."""

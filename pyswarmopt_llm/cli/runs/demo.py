@@ -76,7 +76,7 @@ def command(
 
         print_plan(dry_run_search(config), as_json or as_lines)
         return
-    from pyswarmopt_llm.jobs.demo import demo
+    from pyswarmopt_llm.jobs.search.demo import demo
 
     shown = {"quiet": quiet, "as_json": as_json, "as_lines": as_lines}
     run_job(lambda on_event: demo(config, on_event), run, track=track, **shown)

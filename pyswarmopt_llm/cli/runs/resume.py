@@ -24,7 +24,7 @@ def command(
     """
     path = user_path(run)
     if (path / GRID).is_file():
-        from pyswarmopt_llm.jobs.search.grid import resume_grid
+        from pyswarmopt_llm.jobs.search.grid.draws import resume_grid
 
         run_job(lambda on_event: resume_grid(path, on_event, allowed.values), run, **vars(shown))
         return

@@ -78,7 +78,7 @@ def run_job(
 
 
 def _print_draws(run: Path) -> None:
-    from pyswarmopt_llm.jobs.search.grid_file import read_grid, table
+    from pyswarmopt_llm.jobs.search.grid.file import read_grid, table
 
     headings, *rows = table(read_grid(run))
     shown = Table(title="Draws from the grid (*: handed over)", title_justify="left")

@@ -34,7 +34,7 @@ def command(
 
 def _search(settings: SearchConfig, grid: GridOptions | None, on_event: OnEvent | None) -> SearchResult:
     if grid is not None:
-        from pyswarmopt_llm.jobs.search.grid import grid_search
+        from pyswarmopt_llm.jobs.search.grid.draws import grid_search
 
         return grid_search(settings, grid, on_event)
     from pyswarmopt_llm.jobs.search.loop import search

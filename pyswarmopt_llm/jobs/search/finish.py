@@ -97,11 +97,16 @@ def finish(
 
 def publish(job: Job, run: Run, result: RunResult) -> dict[str, Any]:
     """Write card and report first, ``result.json`` last: where it is, everything is. Returns its content."""
+    from pyswarmopt_llm.jobs.export.parents import parents_of
     from pyswarmopt_llm.reporting.card import model_card
+    from pyswarmopt_llm.reporting.front_matter import licence_conflict
     from pyswarmopt_llm.reporting.report.report import render_report
 
     found = result.to_json()
-    write_text(run.path / "best" / "README.md", model_card(run.about, found))
+    parents = parents_of(job.config) if job.kind.library else []
+    if conflict := licence_conflict(parents):
+        log.warning(conflict)
+    write_text(run.path / "best" / "README.md", model_card(run.about, found, parents))
     write_text(run.path / "report.html", render_report(run.about, found, run.rows, job.tasks))
     run.finish(found)
     return found

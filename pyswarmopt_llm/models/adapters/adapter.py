@@ -147,7 +147,7 @@ def read_adapter(spec: str | Path, name: str | None = None) -> AdapterInfo:
     Raises:
         UserError: missing, corrupt, or of a kind that cannot be mixed.
     """
-    path = local_directory(spec, ("adapter_config.json", _WEIGHTS, "tokenizer*.json"))
+    path = local_directory(spec, ("adapter_config.json", _WEIGHTS, "tokenizer*.json", "README.md"))
     weights = path / _WEIGHTS
     if not weights.is_file() and (path / "adapter_model.bin").is_file():
         raise UserError(

@@ -24,7 +24,8 @@ _BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "U16": 16, "I16": 16, "F16": 16, "BF16": 16,
     "U32": 32, "I32": 32, "F32": 32, "U64": 64, "I64": 64, "F64": 64,
 }  # fmt: skip
-_DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+# As the format spells them, in the order in which the library stores tensors.
+DTYPES = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 _LONGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library itself
 
 
@@ -137,7 +138,7 @@ class StoredTensors(Mapping[str, Tensor]):
         self.headers: dict[str, TensorHeader] = {}
         for file in files:
             for name, header in read_header(file).items():
-                if header.dtype in _DTYPES:
+                if header.dtype in DTYPES:
                     self._files[name], self.headers[name] = file, header
 
     def __getitem__(self, name: str) -> Tensor:
@@ -159,7 +160,7 @@ class StoredTensors(Mapping[str, Tensor]):
 
     def dtype(self, name: str) -> torch.dtype:
         """The dtype of one tensor."""
-        return _DTYPES[self.headers[name].dtype]
+        return DTYPES[self.headers[name].dtype]
 
     def file_of(self, name: str) -> Path:
         """The file that holds one tensor."""

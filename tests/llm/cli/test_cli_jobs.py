@@ -158,9 +158,9 @@ def test_demo_searches_over_the_experts_of_the_checkout(tmp_path: Path, monkeypa
         (tmp_path / "examples" / "experts" / name / "adapter_config.json").write_text("{}")
     monkeypatch.setattr("pyswarmopt_llm.__file__", str(tmp_path / "pyswarmopt_llm" / "__init__.py"))
     configs: list[Any] = []
-    module = types.ModuleType("pyswarmopt_llm.jobs.demo")
+    module = types.ModuleType("pyswarmopt_llm.jobs.search.demo")
     vars(module).update(demo=lambda config, on_event: configs.append(config) or finished(config.out))
-    monkeypatch.setitem(sys.modules, "pyswarmopt_llm.jobs.demo", module)
+    monkeypatch.setitem(sys.modules, "pyswarmopt_llm.jobs.search.demo", module)
     assert run("demo", "--out", str(tmp_path / "run"), "--seed", "3") == 0
     (config,) = configs
     assert [Path(expert).name for expert in config.experts] == ["a", "b"]

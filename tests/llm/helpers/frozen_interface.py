@@ -43,6 +43,7 @@ COMMANDS = [
     "swarm-llm inspect experts/ant experts/bee --base base --json",
     "swarm-llm generate --base base --adapter run/best --max-new-tokens 3 --dtype float32 --threads 1 --json Hello",
     "swarm-llm merge --base base --experts experts/ant experts/bee --method ties --out merged --json",
+    "swarm-llm export run --format peft --rank 2 --out smaller --json",
     "swarm-llm analyse run --json",
     f"swarm-llm compare {MODELS} --methods best-single,uniform-soup,model-swarms --seeds 2 --budget-items 400"
     f" --scoring likelihood {QUICK} --out compared --json",

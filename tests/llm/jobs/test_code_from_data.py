@@ -268,9 +268,10 @@ ALLOWED = {
     ("pyswarmopt_llm/models/adapters/write.py", "write_text"): "a new directory",
     ("pyswarmopt_llm/spaces/members.py", "write_text"): "a new directory",
     ("pyswarmopt_llm/models/adapters/write.py", "write_bytes"): "a new directory",
-    ("pyswarmopt_llm/spaces/full.py", "copyfile"): "a new directory; which files: tokenizer and config of --base",
-    ("pyswarmopt_llm/spaces/full.py", "save_file"): "a new directory",
-    ("pyswarmopt_llm/spaces/full.py", "write_text"): "a new directory",
+    ("pyswarmopt_llm/jobs/export/export.py", "write_text"): "a new directory",
+    ("pyswarmopt_llm/models/full_model.py", "copyfile"): "a new directory; which files: tokenizer, config of --base",
+    ("pyswarmopt_llm/models/full_model.py", "write_text"): "a new directory",
+    ("pyswarmopt_llm/models/full_model.py", "open"): "a new directory",
     # In a run: links are refused before (`Run.locked`), and rmtree does not follow them
     ("pyswarmopt_llm/jobs/search/selection.py", "rmtree"): "front/ of the run",
     ("pyswarmopt_llm/jobs/search/finish.py", "rmtree"): "best/ of the run",

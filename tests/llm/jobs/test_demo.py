@@ -8,7 +8,7 @@ import pytest
 from search_helpers import louder, questions, small, write_task
 
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.jobs.demo import demo
+from pyswarmopt_llm.jobs.search.demo import demo
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.reporting.summary import score_rows
 

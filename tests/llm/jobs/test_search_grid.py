@@ -14,8 +14,8 @@ from search_helpers import files, history, lasting, louder, questions, search_wo
 from pyswarmopt_llm.common.config import GridOptions, SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
-from pyswarmopt_llm.jobs.search.grid import grid_search, make_grid, resume_grid
-from pyswarmopt_llm.jobs.search.grid_file import read_grid
+from pyswarmopt_llm.jobs.search.grid.draws import grid_search, make_grid, resume_grid
+from pyswarmopt_llm.jobs.search.grid.file import read_grid
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.reporting.follow import Follower
 
@@ -217,7 +217,7 @@ def test_bad_input_is_refused_before_anything_is_written(
 def test_test_items_may_not_decide_which_items_are_dev(
     setting: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import pyswarmopt_llm.jobs.search.grid as grid
+    import pyswarmopt_llm.jobs.search.grid.draws as grid
 
     load = grid.load_split
 

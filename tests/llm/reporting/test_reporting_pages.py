@@ -20,6 +20,7 @@ from sklearn.decomposition import PCA
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.reporting.card import code, model_card, plain
 from pyswarmopt_llm.reporting.commands import command_line, usage
+from pyswarmopt_llm.reporting.front_matter import Parent
 from pyswarmopt_llm.reporting.report.figures import HEIGHT, WIDTH, best_so_far, curve, paths
 from pyswarmopt_llm.reporting.report.projection import Projection
 from pyswarmopt_llm.reporting.report.report import render_report
@@ -123,13 +124,58 @@ def test_code_renders_as_the_very_text(text: str) -> None:
 def test_the_front_matter_is_yaml_that_gives_the_base_back(base: str) -> None:
     header = front_matter(model_card(run_json(base=base), result_json()))
     assert header["base_model"] == " ".join(base.split())
-    assert set(header) == {"base_model", "library_name", "tags"}
-    assert header["library_name"] == "peft"
+    assert set(header) == {
+        *("base_model", "base_model_relation", "library_name", "pipeline_tag", "tags", "model-index")
+    }
+    assert (header["library_name"], header["base_model_relation"]) == ("peft", "adapter")
+    assert {"lora", "merge"} <= set(header["tags"])
 
 
 def test_the_base_goes_by_its_public_name_where_it_has_one() -> None:
     run = {**run_json(base="embedded:b"), "base_name": "org/public"}
     assert front_matter(model_card(run, result_json()))["base_model"] == "org/public"
+
+
+def test_the_hub_reads_the_held_out_scores_of_the_card() -> None:
+    from huggingface_hub import ModelCard
+
+    tasks = {"a": {"best_dev": 0.9, "best_test": 0.5}, "b": {"best_dev": 0.9, "best_test": 0.25}, "c": {"best_dev": 1}}
+    for result, expected in (
+        (result_json(), [("t.json", "accuracy", 0.62)]),
+        (result_json(tasks=tasks, metrics={"a": "f1"}), [("a", "f1", 0.5), ("b", "accuracy", 0.25)]),
+    ):
+        scores = ModelCard(model_card(run_json(), result)).data.eval_results
+        assert [(one.dataset_name, one.metric_type, one.metric_value) for one in scores] == expected
+        assert {one.dataset_split for one in scores} == {"test"}
+    assert "model-index" not in front_matter(model_card(run_json(), result_json(best_test=None)))
+
+
+@pytest.mark.parametrize(
+    ("licences", "joint", "conflict"),
+    [
+        (["apache-2.0", "mit", None], "apache-2.0", False),
+        (["mit", "llama3.1", "llama3.1"], "llama3.1", False),
+        (["llama3.1", "gemma", "mit"], None, True),
+        ([None, None], None, False),
+    ],
+)
+def test_the_licence_of_the_card_is_that_of_base_and_experts(
+    licences: list[str | None], joint: str | None, conflict: bool
+) -> None:
+    parents = [Parent(f"org/{i}", licence, on_hub=i == 1) for i, licence in enumerate(licences)]
+    card = model_card(run_json(), result_json(), parents)
+    assert front_matter(card).get("license") == joint
+    assert ("Licences conflict (" in card) == conflict
+    assert ("No licence is stated by" in card) == (None in licences)
+    assert front_matter(card)["parents"] == ["org/1"]
+
+
+def test_a_mixture_of_whole_models_is_a_merge_of_all_of_them() -> None:
+    parents = [Parent("org/base", "mit"), Parent("org/a", "mit", on_hub=True), Parent("dir/b", "mit")]
+    header = front_matter(model_card(run_json(space="full"), result_json(), parents))
+    assert header["base_model"] == ["org/base", "org/a"] and header["base_model_relation"] == "merge"
+    assert (header["library_name"], header["license"]) == ("transformers", "mit")
+    assert "lora" not in header["tags"]
 
 
 def test_the_card_states_scores_weights_data_and_command() -> None:

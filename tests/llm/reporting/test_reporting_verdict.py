@@ -172,7 +172,7 @@ WITH_TRAINED = {
 @pytest.mark.parametrize(
     ("test", "more", "config", "words"),
     [
-        (paired(0.1, 0.08, 0.01), {}, {}, ["hf upload YOUR-NAME/YOUR-MODEL 'runs/a b/best'"]),
+        (paired(0.1, 0.08, 0.01), {}, {}, ["hf upload YOUR-NAME/YOUR-MODEL 'runs/a b/best'", "export 'runs/a b' --f"]),
         (paired(0.1, 0.08, 0.01), {}, {"test": 50}, ["eval --base org/base --adapter 'runs/a b/best'", "hf upload"]),
         (paired(0.0, 0.08, 1.0), {}, {}, ["--seed 1", "--out 'runs/a b-seed1'"]),
         (paired(0.0, 0.08, 1.0), {}, {"dev": 40}, ["--dev 80", "--out 'runs/a b-more'"]),

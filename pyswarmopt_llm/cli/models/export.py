@@ -1,0 +1,78 @@
+"""`swarm-llm export`: a result in the format of the program that is to run it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pyswarmopt.cli.terminal import echo
+from pyswarmopt_llm.cli.options import Json
+from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.jobs.export.export import Exported
+
+
+@dataclass(frozen=True)
+class Export:
+    """The options of `swarm-llm export`, as `export_model` calls them."""
+
+    out: Annotated[str, Option("Directory to create.", "DIR", OUTPUT)]
+    base: Annotated[str | None, Option("Base model, where SOURCE is an adapter.", "B", TASK)] = None
+    form: Annotated[
+        str,
+        Option("merged, gguf, gguf-lora or peft.", "F", name="format", choices=("merged", "gguf", "gguf-lora", "peft")),
+    ] = "merged"
+    kind: Annotated[str, Option("Of a merged GGUF file: f16 or q8_0.", "T", name="type", choices=("f16", "q8_0"))] = (
+        "f16"
+    )
+    rank: Annotated[
+        int | None, Option("Truncate the adapter to rank R (peft, gguf-lora); a run's is scored again.", "R", least=1)
+    ] = None
+
+
+def command(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Finished run, adapter, or model directory.")],
+    given: Export,
+    as_json: Json = False,
+) -> None:
+    """Write a result as one merged model, as GGUF, or with a smaller rank.
+
+    Formats: merged (transformers, vLLM), gguf (llama.cpp, Ollama), gguf-lora and peft (the adapter).
+
+    Example: swarm-llm export runs/first --format gguf --out first-gguf
+    """
+    from pyswarmopt_llm.jobs.export.export import export_model
+
+    done = export_model(source, given.out, given.form, base=given.base, kind=given.kind, rank=given.rank)
+    if as_json:
+        record: dict[str, Any] = {"source": source, "out": given.out, "format": given.form, "files": dict(done.files)}
+        record |= {"rank": given.rank, "relative_error": done.lost, "scores": [asdict(one) for one in done.scores]}
+        typer.echo(json.dumps(record))
+        return
+    for line in _lines(given, done):
+        echo(line)
+
+
+def _lines(given: Export, done: Exported) -> Iterator[str]:
+    size = sum(done.files.values()) / 2**20
+    yield f"wrote {given.out}: {', '.join(done.files)} ({size:,.1f} MiB)"
+    if done.lost is not None:
+        yield f"rank {given.rank}: {done.lost:.1%} of the weights lost in the Frobenius norm"
+    for score in done.scores:
+        before = "" if score.before is None else f", before {score.before:.3f}"
+        low, high = score.interval
+        yield f"{score.task}: test {score.value:.3f} [{low:.3f}, {high:.3f}]{before}"
+    yield from done.notes
+    out = shlex.quote(given.out)
+    if given.form == "gguf":
+        yield f"run it: llama-cli -m {out}/model-{given.kind}.gguf, or ollama create NAME -f {out}/Modelfile"
+    elif given.form == "gguf-lora":
+        yield f"run it: llama-cli -m BASE.gguf --lora {out}/adapter.gguf"
+    elif given.form == "merged":
+        yield f'run it: swarm-llm generate --base {out} "..." or vllm serve {out}'

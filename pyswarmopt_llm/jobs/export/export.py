@@ -1,0 +1,193 @@
+"""A run's result, an adapter or a model, written in the format of the program that is to run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyswarmopt_llm.models.embedded as embedded
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.extras import need_extra
+from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.evaluation.run_files import read_about, read_result, stored_config
+from pyswarmopt_llm.jobs.export.gguf_file import Layout, write_lora
+from pyswarmopt_llm.jobs.export.gguf_file import write_model as write_gguf
+from pyswarmopt_llm.jobs.export.gguf_metadata import lora_metadata, model_metadata
+from pyswarmopt_llm.jobs.export.modelfile import chat_format, modelfile
+from pyswarmopt_llm.jobs.export.parents import parents_of
+from pyswarmopt_llm.jobs.export.rank import Rescored, in_words, rescored, truncated
+from pyswarmopt_llm.jobs.export.source import Source, find_source
+from pyswarmopt_llm.models.adapters.write import write_adapter
+from pyswarmopt_llm.models.base import load_tokenizer
+from pyswarmopt_llm.models.engines.tokenizing import leading_specials
+from pyswarmopt_llm.models.files import atomic_directory, check_free
+from pyswarmopt_llm.models.full_model import write_model
+from pyswarmopt_llm.reporting.card import model_card
+from pyswarmopt_llm.reporting.front_matter import Form
+
+MODELFILE = "Modelfile"
+BASE_FILE = "./base.gguf"  # beside the Modelfile of an adapter; its user puts the base there
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format to export to.
+
+    Attributes:
+        write: writes a source into an empty directory; the last argument is the `kind` of `export_model`.
+        card: what its model card says.
+        adapter: whether it holds an adapter and not a whole model.
+        gguf: whether it needs the package `gguf`.
+    """
+
+    write: Callable[[Source, Path, str], None]
+    card: Form
+    adapter: bool = False
+    gguf: bool = False
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What `export_model` wrote.
+
+    Attributes:
+        files: name -> size in bytes.
+        lost: relative Frobenius error of the truncation to a rank; None if nothing was truncated.
+        scores: of a truncated adapter, task by task.
+        notes: what was not done, and what to do instead.
+    """
+
+    files: Mapping[str, int]
+    lost: float | None = None
+    scores: tuple[Rescored, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def export_model(
+    source: str,
+    out: str | Path,
+    form: str = "merged",
+    *,
+    base: str | None = None,
+    kind: str = "f16",
+    rank: int | None = None,
+) -> Exported:
+    """Write a model in another format; memory holds one weight at a time.
+
+    Args:
+        source: a finished run, whose result is exported, an adapter, or a model directory.
+        out: the directory to create.
+        form: one of `FORMATS`: a merged model for transformers and vLLM, a merged GGUF file with a Modelfile for
+            Ollama, the adapter as GGUF, or a PEFT adapter of smaller rank.
+        base: the model that an adapter is for.
+        kind: of the matrices of a merged GGUF file, ``f16`` or ``q8_0``.
+        rank: truncate the adapter to the nearest one of this rank; that of a run is scored again.
+
+    Raises:
+        UserError: whatever is wrong with the input, in one line; nothing is written then.
+    """
+    chosen = FORMATS[form]
+    _check(form, kind, rank)
+    folder = user_path(out)
+    check_free(folder)
+    found = find_source(source, base)
+    if chosen.adapter and found.adapter is None:
+        raise UserError(f"{source}: is a whole model, not an adapter; use --format merged or gguf")
+    result = Exported({})
+    if rank is not None:
+        found, lost = truncated(found, rank)
+        scores, notes = rescored(found)
+        result = replace(result, lost=lost, scores=scores, notes=notes)
+    with _writing(folder) as part:
+        chosen.write(found, part, kind)
+        if found.run is not None:
+            card = _card(found.run, found.adapter is not None, chosen.card, in_words(rank, result.lost, result.scores))
+            (part / "README.md").write_text(card, encoding="utf-8")
+    return replace(result, files={file.name: file.stat().st_size for file in sorted(folder.iterdir())})
+
+
+def _check(form: str, kind: str, rank: int | None) -> None:
+    """Refuse options that do not go with the format."""
+    chosen = FORMATS[form]
+    if chosen.gguf:
+        need_extra("gguf", f"--format {form}")
+    if kind != "f16" and form != "gguf":
+        raise InvalidOption("kind", kind, "goes with `form` gguf only; remove it")
+    if rank is not None and not chosen.adapter:
+        raise InvalidOption("rank", rank, "goes with `form` peft or gguf-lora; a merged model takes the whole adapter")
+    if rank is None and form == "peft":
+        raise InvalidOption("form", form, "is what a search and train-expert write already; add `rank` to truncate it")
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[Path]:
+    """A directory that becomes `folder` if all goes well; a full disk is an error in one line."""
+    try:
+        with atomic_directory(folder) as part:
+            yield part
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror}); nothing was kept") from error
+
+
+def _card(run: Path, adapter: bool, form: Form, truncation: str) -> str:
+    """The run's model card, for these files."""
+    result = read_result(run)
+    if result is None:
+        raise UserError(f"{run}: is not finished; finish it with: swarm-llm resume {run}")
+    about = read_about(run)
+    if adapter:
+        form = replace(form, sentence=" ".join(part for part in (form.sentence, truncation) if part))
+    else:  # a mixture of whole models
+        form = replace(form, tags=tuple(tag for tag in form.tags if tag != "lora"), sentence="")
+    return model_card(about, result, parents_of(stored_config(run, about)), form)
+
+
+# Formats
+
+
+def _merged(source: Source, folder: Path, kind: str) -> None:
+    write_model(source.base, source.weights, folder)
+
+
+def _gguf(source: Source, folder: Path, kind: str) -> None:
+    layout, file = Layout.of(source), f"model-{kind}.gguf"
+    write_gguf(source, layout, folder / file, kind, model_metadata(source, layout, kind))
+    _write_modelfile(source, folder, file, None)
+
+
+def _gguf_lora(source: Source, folder: Path, kind: str) -> None:
+    file, spec = "adapter.gguf", source.base.spec
+    write_lora(source, Layout.of(source), folder / file, lora_metadata(source))
+    own = spec.startswith(embedded.PREFIX)
+    _write_modelfile(source, folder, file, str(embedded.gguf_file(embedded.embedded_model(spec))) if own else BASE_FILE)
+
+
+def _peft(source: Source, folder: Path, kind: str) -> None:
+    if source.adapter is None:
+        raise TypeError("a PEFT adapter needs an adapter")
+    factors = {name.removesuffix(".weight"): (change.b, change.a) for name, change in source.changes.items()}
+    name, targets = source.adapter.base_model_name or source.base.name, source.adapter.target_modules
+    write_adapter(folder, factors, base_model_name=name, target_modules=targets)
+
+
+def _write_modelfile(source: Source, folder: Path, file: str, base: str | None) -> None:
+    tokenizer = load_tokenizer(source.base)
+    adds_bos = leading_specials(tokenizer) == [tokenizer.bos_token_id]
+    text = modelfile(file, tokenizer, chat_format(tokenizer), adds_bos, base)
+    (folder / MODELFILE).write_text(text, encoding="utf-8")
+
+
+_MERGED = "The adapter is merged into the base"
+FORMATS = {
+    "merged": Format(_merged, Form("transformers", "merge", ("lora",), f"{_MERGED}.")),
+    "gguf": Format(_gguf, Form("gguf", "quantized", ("gguf", "lora"), f"{_MERGED}, written as GGUF."), gguf=True),
+    "gguf-lora": Format(
+        _gguf_lora,
+        Form("gguf", "adapter", ("gguf", "lora"), "The adapter is written as GGUF."),
+        adapter=True,
+        gguf=True,
+    ),
+    "peft": Format(_peft, Form("peft", "adapter", ("lora",)), adapter=True),
+}

@@ -1,0 +1,106 @@
+"""An adapter cut to a smaller rank, and what that costs: the weights that are lost, and the score on the run's test."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pyswarmopt_llm.baselines.truncate import truncate_low_rank
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.statistics import interval
+from pyswarmopt_llm.evaluation.run_files import read_about, read_result, stored_config
+from pyswarmopt_llm.jobs.export.source import Source
+from pyswarmopt_llm.metrics.external.permission import runs_code
+from pyswarmopt_llm.metrics.objectives import find_metrics, load_split, task_print
+from pyswarmopt_llm.spaces.load import load_engine
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """The score of a truncated adapter on test.
+
+    Attributes:
+        task: its name.
+        value, interval: the score and its 95% interval.
+        before: of the whole adapter, from ``result.json``.
+        n: number of items.
+    """
+
+    task: str
+    value: float
+    interval: tuple[float, float]
+    before: float | None
+    n: int
+
+
+def truncated(source: Source, rank: int) -> tuple[Source, float]:
+    """The nearest adapter of that rank (Eckart & Young 1936), and its relative Frobenius error.
+
+    Modules whose rank is not above it stay as they are.
+    """
+    cut = {name: truncate_low_rank(change, rank) for name, change in source.changes.items() if change.a.shape[0] > rank}
+    whole = sum(_squared(change.b, change.a) for change in source.changes.values())
+    lost = sum(part.lost for part in cut.values())
+    changes = {**source.changes, **{name: part.change for name, part in cut.items()}}
+    return replace(source, changes=changes), math.sqrt(lost / whole) if whole else 0.0
+
+
+def _squared(b: Any, a: Any) -> float:
+    """The squared Frobenius norm of b @ a, without forming it."""
+    return float(((b.T @ b).double() * (a @ a.T).double()).sum())
+
+
+def rescored(source: Source) -> tuple[tuple[Rescored, ...], tuple[str, ...]]:
+    """The scores on the test items of the run's tasks, and what was not scored.
+
+    A ``run.json`` is data: tasks and metrics that are code are not run.
+    """
+    if source.run is None:
+        return (), ()
+    about, result = read_about(source.run), read_result(source.run) or {}
+    config = stored_config(source.run, about)
+    again = "not scored again; use swarm-llm eval"
+    if code := [value for option, value in runs_code(config) if option != "--workers"]:
+        return (), (f"{code[0]} is code: {again}",)
+    try:
+        tasks = {name: task for name, task in load_split(config)[0].items() if task.test}
+    except UserError as error:  # its file was moved since
+        return (), (f"{error}: {again}",)
+    stored = about["fingerprints"].get("tasks", {})
+    tasks = {name: task for name, task in tasks.items() if task_print(task) == stored.get(name)}
+    if not tasks:
+        return (), (f"no test items, or not those of the run any more: {again}",)
+    return tuple(_scores(source, config, tasks, result)), ()
+
+
+def _scores(
+    source: Source, config: SearchConfig, tasks: Mapping[str, Any], result: Mapping[str, Any]
+) -> list[Rescored]:
+    metrics = find_metrics(tasks, config.metrics, device=config.device)
+    engine = load_engine(source.base, config.dtype, config.device, config.threads, config.batch_tokens)
+    engine.load(Patch(low_rank=source.changes))
+    found = []
+    for name, task in tasks.items():
+        known = result.get("tasks", {}).get(name, result)
+        utility = metrics[name].build(task.test, known["scoring"], engine.chat, task.prompt)
+        score = utility(engine)
+        found.append(Rescored(name, score.value, interval(score.per_item), known.get("best_test"), score.n))
+    return found
+
+
+def in_words(rank: int | None, lost: float | None, scores: tuple[Rescored, ...]) -> str:
+    """What a model card says of a truncation; "" if there was none."""
+    if rank is None or lost is None:
+        return ""
+    parts = [f"It is truncated to rank {rank}, which changes its weights by {lost:.1%} in the Frobenius norm."]
+    for score in scores:
+        before = "" if score.before is None else f", {score.before:.3f} before"
+        low, high = score.interval
+        parts.append(f"Its score on test of {score.task} is {score.value:.3f} [{low:.3f}, {high:.3f}]{before}.")
+    if scores:
+        parts.append("The scores below are those of the whole adapter.")
+    return " ".join(parts)

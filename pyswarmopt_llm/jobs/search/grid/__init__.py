@@ -1,0 +1,1 @@
+"""A search for each of several draws from a grid of coefficients."""

