@@ -16,6 +16,15 @@ from pyswarmopt.parts.stopping import MaxIter, Patience
 from pyswarmopt.parts.topology import Global
 from pyswarmopt.parts.velocity import Randomness
 
+# What the paper searches over, with the values that its released scripts list. It reports the best of random draws.
+GRID: dict[str, tuple[float, ...]] = {
+    "inertia": (0.1, 0.2, 0.3),
+    "cognitive": (0.1, 0.2, 0.3, 0.4, 0.5),
+    "social": (0.2, 0.3, 0.4, 0.5, 0.6),
+    "repel": (0.01, 0.05, 0.1),
+    "step": (0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+}
+
 
 @keeps_options
 def model_swarms(
@@ -39,11 +48,11 @@ def model_swarms(
     at the wall.
 
     Args:
-        inertia: phi_v (paper's grid: 0.1 to 0.3).
-        cognitive: phi_p (0.1 to 0.5).
-        social: phi_g (0.2 to 0.6).
-        repel: phi_w (0.01, 0.05, 0.1).
-        step: lambda (0.5 to 1.0).
+        inertia: phi_v; the values that the paper tries of this and the next four are in `GRID`.
+        cognitive: phi_p.
+        social: phi_g.
+        repel: phi_w.
+        step: lambda.
         step_decay: phi_lambda, by which lambda is multiplied after each iteration.
         restart_patience: c_r, iterations without a new personal best after which a particle goes back to it.
         patience: c, iterations without a new global best after which the search stops.

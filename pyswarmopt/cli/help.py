@@ -55,7 +55,7 @@ def print_help(command: Any, ctx: Any) -> None:
     hidden = [param.opts[0] for param in command.params if getattr(param, "hidden", False)]
     if hidden:
         explained = any(param.name == "config" for param in command.params)
-        more = f"More ({ctx.find_root().info_name} init explains them): " if explained else "More: "
+        more = f"More (see {ctx.find_root().info_name} init): " if explained else "More: "
         console.print(Text(more).append(" ".join(hidden), style="cyan"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Annotated
 
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import (
     BASE,
     MACHINE,
@@ -25,6 +26,7 @@ from pyswarmopt_llm.common.options import (
     documented,
 )
 
+MODEL_SWARMS = "model-swarms"
 NEVERGRAD = "nevergrad:"
 PYCMA = "pycma"
 PROPOSALS = 10  # of the model of the items that a screened search asks when its optimizer has stopped
@@ -97,7 +99,12 @@ class SearchConfig:
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
     compat: Annotated[
         str,
-        Option("paper, or reference (the authors' code).", "C", hidden=True, choices=("paper", "reference")),
+        Option(
+            "paper, or reference (the authors' code); a run that is neither says none.",
+            "C",
+            hidden=True,
+            choices=("paper", "reference", "none"),
+        ),
     ] = "paper"
     exact_flat: Annotated[
         bool, Option("Search over the LoRA factors themselves, not over coefficients.", hidden=True)
@@ -192,3 +199,43 @@ class SearchConfig:
         rounds: dict[str, float] = {"max_iter": self.max_iter, "patience": self.patience}
         budgets = {"budget_items": self.budget_items, "budget_minutes": self.budget_minutes}
         return (rounds if swarm else {"max_evals": self.rounds}) | {k: v for k, v in budgets.items() if v is not None}
+
+
+@documented
+@dataclass(frozen=True)
+class GridOptions:
+    """Options of `swarm-llm search` that make it a search over a grid, with values of `SearchConfig.settings`.
+
+    Example:
+        >>> GridOptions(grid="paper").draws is None
+        True
+    """
+
+    grid: Annotated[
+        str,
+        Option(
+            "paper: draw from its grid of coefficients; given: from the values in `settings`.",
+            "G",
+            hidden=True,
+            choices=("given", "paper"),
+        ),
+    ] = "given"
+    draws: Annotated[
+        int | None, Option("Random draws from a grid; the best on dev is taken (10).", "N", hidden=True, least=1)
+    ] = None
+
+
+def is_grid(config: SearchConfig, options: GridOptions) -> bool:
+    """Whether a search is one over a grid.
+
+    Raises:
+        InvalidOption: draws of no grid.
+
+    Example:
+        >>> is_grid(SearchConfig("b", ("x", "y"), ("t",), "r", settings=("repel=0,.1",)), GridOptions())
+        True
+    """
+    found = options.grid == "paper" or any("," in setting for setting in config.settings)
+    if options.draws is not None and not found:
+        raise InvalidOption("draws", options.draws, "nothing to draw from; add `grid` paper, or several values")
+    return found

@@ -13,12 +13,11 @@ from torch import Tensor
 import pyswarmopt as pso
 from pyswarmopt.parts.restart import RestartSwarm
 from pyswarmopt.parts.stopping import MaxIter, Patience
-from pyswarmopt_llm.common.config import NEVERGRAD, PYCMA, SearchConfig
+from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD, PYCMA, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.registry import unknown
 
-MODEL_SWARMS = "model-swarms"
 OWN = "pso"  # the library's choice without bounds, which the default for functions needs
 _OWN_RECIPE = "constriction"
 _OTHER_OPTIONS = ("patience", "max_iter", "compat")  # parameters of the recipe with an option of their own

@@ -20,6 +20,7 @@ from pyswarmopt_llm.common.files.regular import read_json, read_text
 from pyswarmopt_llm.evaluation.record import RunResult
 
 FORMAT = 1  # of run.json and history.jsonl
+GRID = "grid.json"  # in the directory of a search over a grid of coefficients, from its beginning on
 OWNER = ".owner"  # names the process that holds the lock
 
 _ABOUT: dict[str, Any] = {
@@ -93,13 +94,13 @@ def read_about(path: Path) -> dict[str, Any]:
     return about
 
 
-def stored_config(path: Path, about: Mapping[str, Any]) -> SearchConfig:
-    """The configuration that the run at `path` was begun with.
+def stored_config(path: Path, about: Mapping[str, Any], name: str = "run.json") -> SearchConfig:
+    """The configuration that the run at `path` was begun with, of what its file `name` holds.
 
     Raises:
         UserError: it is damaged, or a later version's.
     """
-    file = path / "run.json"
+    file = path / name
     config = {name: value for name, value in about["config"].items() if name not in RETIRED}
     unknown = sorted(config.keys() - _CONFIG.keys())
     if unknown:

@@ -29,7 +29,8 @@ from pyswarmopt_llm.spaces import space_kind
 
 LEAST = 8  # dev items from which on anything can be said
 MORE = 8  # particles of the trial beside two for each expert
-HERE = ("out", "dtype", "device", "threads", "batch_tokens")  # settings that say where a trial runs, not what it is
+# Settings that say where a trial runs, not what it is, and what a run says of itself.
+HERE = ("out", "dtype", "device", "threads", "batch_tokens", "compat")
 
 
 @dataclass(frozen=True)

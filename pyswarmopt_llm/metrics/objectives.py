@@ -46,6 +46,7 @@ class Objectives:
         externals: name -> objective without items.
         fresh: task name -> dev items reserved for ``--confirm``.
         combine: combination of the scores.
+        tested: whether externals are scored on test.
     """
 
     tasks: Mapping[str, Task]
@@ -53,6 +54,7 @@ class Objectives:
     externals: Mapping[str, External]
     fresh: Mapping[str, tuple[Item, ...]]
     combine: Combine
+    tested: bool = True
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -67,7 +69,7 @@ class Objectives:
             if items:
                 found[name] = self.metrics[name].build(items, scorings[name], chat, task.prompt)
         for name, external in self.externals.items():
-            if split == "dev" or (split == "test" and external.has_test):
+            if split == "dev" or (split == "test" and external.has_test and self.tested):
                 found[name] = partial(external, split=split)
         return found
 
@@ -93,7 +95,8 @@ def load_objectives(config: SearchConfig) -> Objectives:
         raise UserError(
             f"--metric {signed}: may be negative, and a harmonic mean is undefined then; add --combine arithmetic"
         )
-    return Objectives(tasks, metrics, externals, fresh, find_combine(config.combine, len(tasks) + len(externals)))
+    combine = find_combine(config.combine, len(tasks) + len(externals))
+    return Objectives(tasks, metrics, externals, fresh, combine, tested=config.test != 0)
 
 
 def load_tasks(
@@ -167,7 +170,7 @@ def _load_externals(config: SearchConfig) -> dict[str, External]:
         if spec in harness:
             from pyswarmopt_llm.metrics.external.lm_eval import LmEvalTask
 
-            external = LmEvalTask(spec.removeprefix(LM_EVAL), config.dev, config.test)
+            external = LmEvalTask(spec.removeprefix(LM_EVAL), config.dev, config.test or None)
         else:
             from pyswarmopt_llm.metrics.external.callables import CallableUtility
 

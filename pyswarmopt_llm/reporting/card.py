@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.common.config import DEV_EXPERT
+from pyswarmopt_llm.common.config import DEV_EXPERT, MODEL_SWARMS, SearchConfig
 from pyswarmopt_llm.reporting.commands import command_line
 from pyswarmopt_llm.reporting.summary import SMALL, WEIGHTS, folded, remarks, score_rows, score_text
 from pyswarmopt_llm.reporting.verdict import verdict
@@ -73,6 +73,31 @@ def _experts(weights: Mapping[str, float]) -> str:
     return "\n".join([*lines, *([f"| {len(rest)} more | below {SMALL} |"] if rest else [])])
 
 
+def method_text(config: Mapping[str, Any]) -> str:
+    """What searched, and in what it is not Model Swarms as published.
+
+    Args:
+        config: of ``run.json``.
+
+    Example:
+        >>> method_text({"particles": 10, "space": "factor"})
+        'Model Swarms as published (10 particles, at most 50 iterations)'
+        >>> method_text({"space": "delta", "start": "sums", "screen": 0.05})
+        'Model Swarms, not as published (space delta, starts on sums, items screened at 0.05)'
+    """
+    optimizer, space = config.get("optimizer", MODEL_SWARMS), config.get("space", "factor")
+    if optimizer != MODEL_SWARMS:
+        return f"{optimizer}, space {space}"
+    released = config.get("compat") == "reference"
+    source = "as in the authors' code" if released else "as published"
+    departures = space_kind(space).departures(config)
+    if departures:
+        return f"Model Swarms, not {source} ({', '.join(departures)})"
+    particles, most = (config.get(name, getattr(SearchConfig, name)) for name in ("particles", "max_iter"))
+    size = max(particles, len(config.get("experts", ())))
+    return f"Model Swarms {source} ({counted(size, 'particle')}, at most {counted(most, 'iteration')})"
+
+
 def model_card(run: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     """The README.md of ``best/``, a pure function of the run's files.
 
@@ -91,9 +116,10 @@ def model_card(run: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items())
     judged, weights = verdict(result), result["coefficients"]
     trained = "One of them was trained on the dev items." if DEV_EXPERT in weights else "Nothing was trained."
+    cited = "; Feng et al., 2024, arXiv:2410.11163" if config.get("optimizer", MODEL_SWARMS) == MODEL_SWARMS else ""
     found = (
-        f"{counted(len(weights), 'expert')}, found by a search with Model Swarms (Feng et al., 2024, "
-        f"arXiv:2410.11163) in {counted(result['evaluations'], 'evaluation')}. {trained}"
+        f"{counted(len(weights), 'expert')}, found by a search in {counted(result['evaluations'], 'evaluation')} with "
+        f"{plain(method_text(config))}{cited}. {trained}"
     )
     parts = [
         *_beginning(space_kind(space), base, judged.sentence, found),

@@ -12,7 +12,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.evaluation.record import Row, journal
 from pyswarmopt_llm.evaluation.run_events import RunEvents
-from pyswarmopt_llm.evaluation.run_files import at_work, read_about, read_result, stored_config
+from pyswarmopt_llm.evaluation.run_files import GRID, at_work, read_about, read_result, stored_config
 
 
 class Status(Enum):
@@ -40,6 +40,8 @@ class Follower:
         self._events: RunEvents | None = None
         self._journal = journal(path / "history.jsonl")
         if not (path / "run.json").exists() and path.exists() and (not path.is_dir() or any(path.iterdir())):
+            if (path / GRID).exists():
+                raise UserError(f"{path}: draws from a grid, none is chosen yet; watch one: {path / 'draw-01'}")
             raise UserError(f"{path}: not a run directory (it has no run.json); check the path")
 
     @property

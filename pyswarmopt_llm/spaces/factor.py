@@ -148,6 +148,7 @@ class Factor(AdapterKind):
     """Averages of LoRA factors; with `exact_flat` their flat weights."""
 
     name = "factor"
+    published = True
     options = frozenset({"granularity", "exact_flat"})
     requires = "factor"
 

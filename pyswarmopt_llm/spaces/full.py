@@ -114,6 +114,7 @@ class Full(OneBaseKind):
     """Averages of whole fine-tuned models."""
 
     name = "full"
+    published = True
     whole_models = True
     library = "transformers"
     title = "A model found by a swarm of experts"

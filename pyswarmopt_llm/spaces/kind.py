@@ -23,6 +23,17 @@ _OPTIONS = {
     "output_rank": "`space` delta",
 }
 
+# Settings of a search -> the values that leave it the paper's, and any other in words.
+_DEPARTURES: dict[str, tuple[tuple[object, ...], str]] = {
+    "granularity": (("model",), "coefficients per {}"),
+    "start": (("auto", "segments"), "starts on {}"),
+    "screen": ((None,), "items screened at {}"),
+    "dev_expert": (("auto", "off"), "one more expert trained on the dev items"),
+    "confirm": ((None,), "leaders scored again on {} fresh items"),
+    "one_by_one": ((False,), "particles that move one at a time"),
+    "contrast": ((False,), "negative weights that count against a token"),
+}
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -57,6 +68,7 @@ class SpaceKind(ABC):
         takes_workers: whether other processes can score candidates (``--workers``).
         takes_dev_expert: whether an expert that is trained on dev can be added (``--dev-expert``), which then mixes as
             in ``delta``. Not inherited: a kind that is made from another may mix otherwise.
+        published: whether a candidate is what the paper of Model Swarms makes of coefficients. Not inherited, either.
         averages: whether the mean of positions is a candidate worth scoring.
         adapters: whether candidates are LoRA adapters.
         library: what loads ``best/``: ``peft``, ``transformers``, or "" where only this package does.
@@ -69,6 +81,7 @@ class SpaceKind(ABC):
     several_models: ClassVar[bool] = False
     takes_workers: ClassVar[bool] = True
     takes_dev_expert: ClassVar[bool] = False
+    published: ClassVar[bool] = False
     averages: ClassVar[bool] = True
     adapters: ClassVar[bool] = False
     library: ClassVar[str] = ""
@@ -79,6 +92,7 @@ class SpaceKind(ABC):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls.takes_dev_expert = vars(cls).get("takes_dev_expert", False)
+        cls.published = vars(cls).get("published", False)
 
     @abstractmethod
     def prepare(self, config: SearchConfig) -> Prepared:
@@ -109,6 +123,16 @@ class SpaceKind(ABC):
         for name, value in values.items():
             if name not in self.options and value != getattr(SearchConfig, name):
                 raise InvalidOption(name, value, f"goes with {_OPTIONS[name]} only, not with {self.name}; remove it")
+
+    def departures(self, config: Mapping[str, Any]) -> list[str]:
+        """In what a search over this space is not Model Swarms, neither as published nor as released.
+
+        Args:
+            config: a `SearchConfig` as a dict; what it does not say is at its default.
+        """
+        given = {name: config.get(name, getattr(SearchConfig, name)) for name in _DEPARTURES}
+        told = [text.format(given[name]) for name, (plain, text) in _DEPARTURES.items() if given[name] not in plain]
+        return told if self.published else [f"space {self.name}", *told]
 
     def over_adapters(self, experts: Sequence[Expert], exact_flat: bool = False, granularity: str = "model") -> Space:
         """The space over these adapters.

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from rich.markup import escape
+from rich.table import Table
 
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.evaluation.run_files import read_about
+from pyswarmopt_llm.evaluation.run_files import GRID, read_about
 from pyswarmopt_llm.reporting.summary import print_result
 from pyswarmopt_llm.reporting.terminal.progress import json_lines, progress
 from pyswarmopt_llm.reporting.verdict import verdict
@@ -29,7 +31,7 @@ def resumable(run: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        if (run / "run.json").is_file():
+        if any((run / name).is_file() for name in ("run.json", GRID)):
             advice = f"resume with: swarm-llm resume {shlex.quote(str(run))}"
         else:
             advice = "nothing has been written"
@@ -71,3 +73,17 @@ def run_job(
         config = {**read_about(found.run)["config"], "out": str(found.run)}
         steps = next_steps(verdict(found.result).kind, found.result, config)
         print_result(open_console(), found.run, found.result, steps)
+        if (found.run / GRID).is_file():
+            _print_draws(found.run)
+
+
+def _print_draws(run: Path) -> None:
+    from pyswarmopt_llm.jobs.search.grid_file import read_grid, table
+
+    headings, *rows = table(read_grid(run))
+    shown = Table(title="Draws from the grid (*: handed over)", title_justify="left")
+    for heading in headings:
+        shown.add_column(heading, justify="left" if heading == "draw" else "right")
+    for row in rows:
+        shown.add_row(*map(escape, row))
+    open_console().print(shown)

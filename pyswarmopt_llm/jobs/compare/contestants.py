@@ -31,7 +31,9 @@ from pyswarmopt_llm.spaces.starts import starting_points
 
 Kind = Literal["rule", "searching", "ensemble", "optimizer"]
 
-PAPER = ":paper"  # a swarm as published: every item evaluated, as many particles as experts, starting from these alone
+# A swarm with every item evaluated, as many particles as experts, which are all it starts from. Of the paper it has the
+# update and the rules to restart and stop, not the size (20 from 10 experts), the space, or the grid.
+PAPER = ":paper"
 WITH_DEV = "+dev"  # a swarm over one more expert, which is trained on dev; see `spaces.cross_fitted`
 ADAPTER = ":adapter"  # what a fixed rule makes, cut to the LoRA that `merge` writes of it
 RANDOM = "random-adapters"  # model-swarms on adapters of random factors

@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import GridOptions, SearchConfig
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.evaluation.run_directory import check_new
+from pyswarmopt_llm.evaluation.run_files import GRID
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers, with_threads
 from pyswarmopt_llm.jobs.dry_run.plan import Plan, Timed, plan, time_items
+from pyswarmopt_llm.jobs.search.grid import make_grid
 from pyswarmopt_llm.jobs.search.loop import starts
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.jobs.search.preset import with_space
@@ -59,6 +61,31 @@ def dry_run_search(config: SearchConfig) -> Plan:
     return replace(found, memory_bytes=found.memory_bytes * workers)
 
 
+def dry_run_grid(config: SearchConfig, options: GridOptions) -> Plan:
+    """The cost of `grid_search`: of all draws together, of which only the first scores the starting swarm."""
+    grid = make_grid(config, options)
+    count = len(grid.draws)
+    one = dry_run_search(replace(config, settings=grid.draws[0]))
+    dev = sum(task.dev for task in one.tasks)
+    start = len(config.experts) if config.preset == "auto" else config.population  # which auto chooses
+    evaluations = one.evaluations + (count - 1) * max(one.evaluations - start, 0)
+    if config.budget_items is not None:
+        evaluations = min(evaluations, max(config.budget_items // max(dev, 1), 1))
+    # Each draw scores its best and the average once more, and the one that is handed over does so again.
+    passes = one.passes + dev * (evaluations - one.evaluations + 2 * count)
+    seconds = one.seconds * passes / max(one.passes, 1)
+    if config.budget_minutes is not None:
+        seconds = min(seconds, 60 * config.budget_minutes)
+    return replace(
+        one,
+        evaluations=evaluations,
+        passes=passes,
+        seconds=round(seconds, 1),
+        notes=(f"{count} searches, draws from {grid.size:,} combinations of coefficients", *one.notes),
+        writes=(GRID, *(f"draw-{number:02d}/" for number in range(1, count + 1)), *one.writes),
+    )
+
+
 def _evaluations(job: Job) -> int:
     """Candidates that a search scores at most."""
     budget = job.config.budget_items
@@ -78,4 +105,4 @@ def _notes(job: Job, timed: Iterable[Timed]) -> list[str]:
     return notes
 
 
-__all__ = ["dry_run_search"]
+__all__ = ["dry_run_grid", "dry_run_search"]

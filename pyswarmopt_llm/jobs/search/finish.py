@@ -89,7 +89,7 @@ def finish(
         confirm=chosen.confirm,
         tasks=_by_task(job, scores, scorings),
     )
-    result = replace(result, notes=list(job.task_notes.values()))
+    result = replace(result, notes=list({**job.task_notes, **run.about.get("notes", {})}.values()))
     if not cut and result.best_dev != chosen.value:
         log.warning("best/ scores %s, the search saw %s", result.best_dev, chosen.value)
     return result

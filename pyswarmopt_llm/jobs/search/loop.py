@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +63,19 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
     """
     path = user_path(config.out)
     check_new(path)
+    return begin(config, partial(Run.create, path), on_event)
+
+
+def begin(config: SearchConfig, create: Callable[[dict[str, Any]], Run], on_event: OnEvent | None) -> SearchResult:
+    """As `search`, in the run that `create` makes of what ``run.json`` is to hold; it may hold rows already."""
     job = prepare(with_threads(with_space(config)))
+    job = replace(job, prepared=replace(job.prepared, config=replace(job.config, start=start_of(job))))
     more: dict[str, Any] = {"calibration": dict(job.prepared.trial)} if job.prepared.trial else {}
     more |= {"notes": job.task_notes} if job.task_notes else {}
     about = about_run(job.config, job.fingerprints, base_name=job.prepared.base_name, versions=versions(), **more)
     # Made before anything is written, since some of nevergrad's refuse this number of coefficients.
     with released(optimizer(job.config, starts(job))) as swarm:
-        return _work(job, Run.create(path, about), swarm, on_event)
+        return _work(job, create(about), swarm, on_event)
 
 
 def resume(run: str | Path, on_event: OnEvent | None = None, allowed: Collection[str] = ()) -> SearchResult:
@@ -157,14 +164,21 @@ def _notes(job: Job) -> list[str]:
 
 def starts(job: Job) -> Tensor:
     """Starting positions. Sums of experts are for swarms; rivals, and the authors' code, begin with the experts."""
-    config = job.config
-    plain = config.start == "auto" and (config.compat != "paper" or not is_swarm(config.optimizer))
-    space = job.space
+    config, space = job.config, job.space
     if config.dev_expert == "on":
         from pyswarmopt_llm.jobs.search.dev_expert import untrained_space
 
         space = untrained_space(job)
-    return starting_points(space, "segments" if plain else config.start, config.population, config.seed)
+    return starting_points(space, start_of(job), config.population, config.seed)
+
+
+def start_of(job: Job) -> str:
+    """The kind of start that ``auto`` stands for, or the one that was given."""
+    config = job.config
+    if config.start != "auto":
+        return config.start
+    linear = job.space.linear and config.compat != "reference" and is_swarm(config.optimizer)
+    return "sums" if linear else "segments"
 
 
 def _score_experts(job: Job, scorer: Scorer, policy: Policy) -> list[Row]:

@@ -9,14 +9,15 @@ as it is given. Settings that are given win.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.jobs.search.validate import check_dev_expert, check_screen
 from pyswarmopt_llm.metrics.objectives import Objectives
 from pyswarmopt_llm.models.choices import cross_fitting_passes
+from pyswarmopt_llm.spaces import space_kind
 
 SCREEN = 0.05
 LEAST_DEV = 40  # items from which on an expert is trained on them
@@ -48,7 +49,18 @@ def _space(config: SearchConfig) -> str:
 
 
 def with_policy(config: SearchConfig, objectives: Objectives) -> SearchConfig:
-    """The configuration with all else that depends on the tasks; `with_space` comes first."""
+    """The configuration with all else that depends on the tasks; `with_space` comes first.
+
+    Its `compat` is ``paper`` only if what runs is the published algorithm, and ``none`` if that is another one.
+    """
+    config = _with_policy(config, objectives)
+    if config.compat == "reference":
+        return config
+    departs = config.optimizer != MODEL_SWARMS or space_kind(config.space).departures(asdict(config))
+    return replace(config, compat="none" if departs else "paper")
+
+
+def _with_policy(config: SearchConfig, objectives: Objectives) -> SearchConfig:
     chooses = config.preset == "auto"
     if chooses and config.screen is None and not config.one_by_one and _few_coefficients(config):
         screened = replace(config, screen=SCREEN)

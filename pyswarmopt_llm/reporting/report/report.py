@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.reporting.card import method_text
 from pyswarmopt_llm.reporting.commands import command_line, next_steps, usage
 from pyswarmopt_llm.reporting.reading import best_row, origin, searched
 from pyswarmopt_llm.reporting.report import lines
@@ -100,7 +101,7 @@ def _provenance(run: Json, base: str) -> dict[str, str]:
         "Base": base,
         "Experts": ", ".join(f"{name} ({mark[:8]})" for name, mark in experts.items()) or ", ".join(config["experts"]),
         "Tasks": ", ".join([*config["tasks"], *config.get("utilities", ())]),
-        "Optimizer": f"{config.get('optimizer', 'model-swarms')}, space {config.get('space', 'factor')}",
+        "Optimizer": method_text(config),
         "Seed": str(config.get("seed", 0)),
         "Versions": ", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items()),
     }

@@ -61,6 +61,9 @@ class SearchState:
     """
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         self.run = ""
         self.tasks: tuple[str, ...] = ()
         self.experts: tuple[str, ...] = ()
@@ -83,6 +86,7 @@ class SearchState:
         """Update the state by one event."""
         data = event.data
         if event.kind == "start":
+            self._begin()  # a grid has one search after the other
             self.run, self.tasks, self.experts = data["run"], tuple(data["tasks"]), tuple(data["experts"])
             self.particles, self.limits, self.left = data["particles"], data["limits"], data["evaluations_planned"]
         elif event.kind in ("evaluation", "replayed"):

@@ -60,6 +60,8 @@ def tracked(name: str) -> Iterator[OnEvent]:
         if event.kind == "start":
             path = Path(data["run"])
             with redirect_stdout(sys.stderr):  # trackers print greetings, and stdout is for results
+                if tracker is not None:  # a grid has one search after the other
+                    tracker.finish()
                 tracker = open_tracker(path, run_name(path), read_about(path)["config"])
         elif tracker is not None and event.kind == "evaluation":
             step = data["evaluations"]

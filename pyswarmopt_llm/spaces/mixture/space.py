@@ -135,6 +135,7 @@ class Token(MembersKind):
     """Averages of next-token distributions."""
 
     name = "token"
+    published = True
     options = frozenset({"contrast"})
     saved_as = FILE
     title = "A mixture of models found by a swarm"

@@ -30,7 +30,7 @@ def chosen(config: SearchConfig) -> tuple[Any, ...]:
 
 
 def test_auto_mixes_weight_changes_screens_and_trains_one_more_expert(config: SearchConfig) -> None:
-    assert chosen(config) == ("delta", 0.05, "on", "auto", "paper")
+    assert chosen(config) == ("delta", 0.05, "on", "auto", "none")
 
 
 def test_paper_and_reference_are_the_published_algorithm_and_the_authors_code(config: SearchConfig) -> None:
@@ -87,6 +87,43 @@ def test_a_run_says_and_stores_what_was_chosen(config: SearchConfig) -> None:
     assert words in [event.data.get("text") for event in events if event.kind == "note"]
     stored = json.loads((Path(config.out) / "run.json").read_text())["config"]
     assert (stored["preset"], stored["space"], stored["screen"], stored["dev_expert"]) == ("auto", "delta", 0.05, "on")
+    assert (stored["start"], stored["compat"]) == ("sums", "none")
+
+
+@pytest.mark.parametrize(
+    ("given", "compat"),
+    [
+        ({"preset": "paper"}, "paper"),
+        ({"preset": "none", "settings": ("inertia=0.1",), "particles": 9}, "paper"),
+        ({"preset": "paper", "exact_flat": True}, "paper"),
+        ({"preset": "none", "compat": "none"}, "paper"),
+        ({"preset": "reference"}, "reference"),
+        ({"preset": "paper", "space": "delta"}, "none"),
+        ({"preset": "paper", "start": "sums"}, "none"),
+        ({"preset": "paper", "screen": 0.05}, "none"),
+        ({"preset": "paper", "confirm": 5}, "none"),
+        ({"preset": "paper", "granularity": "block"}, "none"),
+        ({"preset": "paper", "one_by_one": True}, "none"),
+        ({"preset": "paper", "optimizer": "pycma"}, "none"),
+    ],
+)
+def test_a_run_is_said_to_be_the_papers_only_if_all_of_it_is(
+    config: SearchConfig, given: dict[str, Any], compat: str
+) -> None:
+    assert chosen(replace(config, **given))[-1] == compat
+
+
+def test_the_card_says_what_ran(config: SearchConfig) -> None:
+    said = {}
+    for preset in ("auto", "paper", "reference"):
+        out = f"{config.out}-{preset}"
+        search(replace(config, preset=preset, out=out))
+        said[preset] = " ".join((Path(out) / "best" / "README.md").read_text().split())
+        assert "compat" not in json.loads((Path(out) / "result.json").read_text())
+    departures = "space delta, starts on sums, items screened at 0.05, one more expert trained on the dev items"
+    assert f"Model Swarms, not as published ({departures})" in said["auto"]
+    assert "Model Swarms as published (5 particles, at most 1 iteration)" in said["paper"]
+    assert "Model Swarms as in the authors' code (5 particles, at most 1 iteration)" in said["reference"]
 
 
 def test_resuming_takes_what_is_stored_not_what_the_preset_would_choose(config: SearchConfig) -> None:
