@@ -56,14 +56,14 @@ def results_table() -> list[tuple[str, list[float]]]:
 def results(theme: Theme) -> Figure:
     """Three bars for each task, with their figures."""
     rows = results_table()
-    figure = Figure(figsize=(8, 2.9), layout="constrained")
+    figure = Figure(figsize=(8.6, 2.9), layout="constrained")
     ax = figure.subplots()
     names = ("best single expert", "fine-tuned on the dev items", "swarm-llm search (default)")
     for k, (name, colour) in enumerate(zip(names, (theme.faint, theme.accent, theme.best), strict=True)):
         at = np.arange(len(rows)) + (k - 1) * 0.27
         bars = ax.bar(at, [values[k] for _, values in rows], 0.25, color=colour, label=name)
-        ax.bar_label(bars, fmt="%.3f", fontsize=7, color=theme.ink, padding=1)
-    ax.set_xticks(range(len(rows)), [task for task, _ in rows])
+        ax.bar_label(bars, fmt="%.2f", fontsize=6, color=theme.ink, padding=1)
+    ax.set_xticks(range(len(rows)), [task.replace("_", "\n") for task, _ in rows], fontsize=7)
     ax.set(ylim=(0, 1), yticks=(0, 0.25, 0.5, 0.75, 1), ylabel="accuracy, 500 held-out items")
     _bare(ax, theme)
     ax.tick_params(axis="x", length=0)
