@@ -140,7 +140,7 @@ TEST = Option("Use the first N test items.", "N", TASK, least=1)
 Test = Annotated[int | None, TEST]
 Columns = Annotated[
     tuple[str, ...],
-    Option("Your file's columns: question=text,answer=label; labels: 0=bad.", "C,C", TASK, commas=True),
+    Option("Your file's columns: question=text,answer=label,0=bad.", "C,C", TASK, commas=True),
 ]
 Template = Annotated[tuple[str, ...], Option("Prompt with {question}, {choices}.", "TEXT", TASK, hidden=True)]
 SplitSeed = Annotated[int, Option("Draws dev and test if a file has no split.", "S", TASK, hidden=True, least=0)]

@@ -87,7 +87,7 @@ command.__doc__ = """Compare ways to combine experts: same items, seeds and budg
 Example: swarm-llm compare --base B --experts adapters/* --task questions.json --out comparison
 """ + "\n".join(
     [
-        *names_block("Fixed rules (RULE:adapter is cut to the LoRA that merge writes)", METHODS),
+        *names_block("Fixed rules (RULE:adapter: cut to a LoRA)", METHODS),
         *names_block("Searching", SEARCHING),
         *names_block("Ensembles", [*ENSEMBLES, "vote:NAME", "vote:*", "negotiate:NAME", "negotiate:*"]),
         "Optimizers: model-swarms, constriction, fips, ..., pycma, nevergrad:NAME, random-adapters",

@@ -275,6 +275,9 @@ ALLOWED = {
     # In a run: links are refused before (`Run.locked`), and rmtree does not follow them
     ("pyswarmopt_llm/jobs/search/selection.py", "rmtree"): "front/ of the run",
     ("pyswarmopt_llm/jobs/search/finish.py", "rmtree"): "best/ of the run",
+    ("pyswarmopt_llm/jobs/search/grid/draws.py", "rmtree"): "a directory that it has just made; parts of a run",
+    ("pyswarmopt_llm/jobs/search/grid/draws.py", "copytree"): "from one draw's run to the next (`refuse_links` before)",
+    ("pyswarmopt_llm/jobs/search/grid/draws.py", "copyfile"): "from one draw's run to the next (`refuse_links` before)",
     ("pyswarmopt_llm/evaluation/run_directory.py", "unlink"): "the run's own files; of a link the link itself",
     ("pyswarmopt_llm/reporting/plots.py", "savefig"): "into `safe_files.replacing`",
     ("pyswarmopt_llm/reporting/report/figures.py", "savefig"): "into memory",
