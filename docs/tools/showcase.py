@@ -118,7 +118,7 @@ class Film:
 
     def _draw_axes(self) -> None:
         ax, expert = self.curve, self.about["best_single_dev"]
-        ax.set(xlim=(0, len(self.rows) + 1), ylim=(0.33, 0.6), xlabel="candidates scored", ylabel="best dev score")
+        ax.set(xlim=(0, len(self.rows) + 1), ylim=(0.33, 0.65), xlabel="candidates scored", ylabel="best dev score")
         ax.axhline(expert, color=self.theme.faint, linestyle="--", linewidth=1)
         name = f"best single expert: {self.about['best_single']}"
         ax.text(len(self.rows), expert - 0.006, name, ha="right", va="top", fontsize=8.5, color=self.theme.ink)
