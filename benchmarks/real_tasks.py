@@ -50,17 +50,15 @@ def run_one(args: argparse.Namespace, name: str, seed: int) -> None:
     """One search, unless it has finished; the scoring found by the first seed holds for the others."""
     from pyswarmopt_llm.common.config import GridOptions, SearchConfig
     from pyswarmopt_llm.evaluation.run_files import GRID
-    from pyswarmopt_llm.jobs.search.grid.draws import grid_search, resume_grid
-    from pyswarmopt_llm.jobs.search.loop import resume, search
+    from pyswarmopt_llm.jobs.search.grid import resume_any
+    from pyswarmopt_llm.jobs.search.grid.draws import grid_search
+    from pyswarmopt_llm.jobs.search.loop import search
 
     out = args.out / f"{name}-{seed}"
     if (out / "result.json").exists():
         return
-    if (out / GRID).exists():
-        resume_grid(out)
-        return
-    if (out / "run.json").exists():
-        resume(out)
+    if any((out / name).exists() for name in (GRID, "run.json")):
+        resume_any(out)
         return
     first = args.out / f"{name}-{args.seeds[0]}" / "result.json"
     scoring = json.loads(first.read_text())["scoring"] if first.exists() else "auto"

@@ -41,15 +41,13 @@ def run_one(args: argparse.Namespace, kind: str, task: str, seed: int) -> None:
     """One search, or one search over the grid, unless it has finished."""
     from pyswarmopt_llm.common.config import GridOptions, SearchConfig
     from pyswarmopt_llm.evaluation.run_files import GRID
-    from pyswarmopt_llm.jobs.search.grid.draws import grid_search, resume_grid
-    from pyswarmopt_llm.jobs.search.loop import resume, search
+    from pyswarmopt_llm.jobs.search.grid import resume_any
+    from pyswarmopt_llm.jobs.search.grid.draws import grid_search
+    from pyswarmopt_llm.jobs.search.loop import search
 
     out = args.out / f"{kind}-{task}-{seed}"
-    if (out / GRID).exists():
-        resume_grid(out)
-        return
-    if (out / "run.json").exists():
-        resume(out)
+    if any((out / name).exists() for name in (GRID, "run.json")):
+        resume_any(out)
         return
     config = SearchConfig(
         base=str(args.lab / "base"),

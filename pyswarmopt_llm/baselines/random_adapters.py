@@ -13,6 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.baselines.truncate import squared_norm
 from pyswarmopt_llm.models.adapters.adapter import Adapter, Factors
 
 
@@ -34,11 +35,10 @@ def random_factors(own: Factors, generator: torch.Generator) -> Factors:
 
 
 def product_norm(b: Tensor, a: Tensor) -> Tensor:
-    """The Frobenius norm of b @ a, float64, from the Gram matrices of the factors.
+    """The Frobenius norm of b @ a, float64.
 
     Example:
         >>> product_norm(torch.tensor([[3.0], [0.0]]), torch.tensor([[0.0, 4.0]])).item()
         12.0
     """
-    b, a = b.to(torch.float64), a.to(torch.float64)
-    return ((b.T @ b) * (a @ a.T)).sum().clamp(min=0).sqrt()
+    return squared_norm(b, a).clamp(min=0).sqrt()

@@ -37,12 +37,22 @@ def truncate_dense(change: Tensor, rank: int) -> Truncated:
 def truncate_low_rank(change: LowRank, rank: int | None) -> Truncated:
     """The nearest LoRA of that rank to a change given as b @ a; no dense matrix is formed. None: the change itself."""
     if rank is None or rank >= len(change.a):
-        b, a = change.b.to(torch.float64), change.a.to(torch.float64)
-        return Truncated(change, 0.0, float(((b.T @ b) * (a @ a.T)).sum()))
+        return Truncated(change, 0.0, float(squared_norm(change.b, change.a)))
     left, inner_left = torch.linalg.qr(change.b)
     right, inner_right = torch.linalg.qr(change.a.T)
     u, values, v = torch.linalg.svd(inner_left @ inner_right.T, full_matrices=False)
     return _cut(left @ u, values, v @ right.T, rank)
+
+
+def squared_norm(b: Tensor, a: Tensor) -> Tensor:
+    """The squared Frobenius norm of b @ a, float64, from the Gram matrices of the factors.
+
+    Example:
+        >>> squared_norm(torch.tensor([[3.0], [0.0]]), torch.tensor([[0.0, 4.0]])).item()
+        144.0
+    """
+    b, a = b.to(torch.float64), a.to(torch.float64)
+    return ((b.T @ b) * (a @ a.T)).sum()
 
 
 def _cut(left: Tensor, values: Tensor, right: Tensor, rank: int) -> Truncated:

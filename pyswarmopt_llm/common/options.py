@@ -144,7 +144,8 @@ Columns = Annotated[
 ]
 Template = Annotated[tuple[str, ...], Option("Prompt with {question}, {choices}.", "TEXT", TASK, hidden=True)]
 SplitSeed = Annotated[int, Option("Draws dev and test if a file has no split.", "S", TASK, hidden=True, least=0)]
-TaskFile = Annotated[str, Option("File, builtin:, hub: or published:NAME.", "T", TASK)]
+TASK_FILE = Option("File, builtin:, hub: or published:NAME.", "T", TASK)
+TaskFile = Annotated[str, TASK_FILE]
 Scoring = Annotated[str, Option("auto, letter, likelihood or generate.", "S", TASK, choices=SCORINGS)]
 Overlap = Annotated[bool, Option("Allow items that are in both dev and test.", group=TASK)]
 Dtype = Annotated[str, Option("auto, bfloat16, float16 or float32.", "D", MACHINE, choices=DTYPES)]

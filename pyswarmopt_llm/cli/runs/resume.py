@@ -10,7 +10,6 @@ import typer
 from pyswarmopt_llm.cli.options import Allowed, Shown
 from pyswarmopt_llm.cli.runs.running import run_job
 from pyswarmopt_llm.common.files.paths import user_path
-from pyswarmopt_llm.evaluation.run_files import GRID
 
 
 def command(
@@ -22,12 +21,6 @@ def command(
 
     Example: swarm-llm resume runs/first
     """
-    path = user_path(run)
-    if (path / GRID).is_file():
-        from pyswarmopt_llm.jobs.search.grid.draws import resume_grid
+    from pyswarmopt_llm.jobs.search.grid import resume_any
 
-        run_job(lambda on_event: resume_grid(path, on_event, allowed.values), run, **vars(shown))
-        return
-    from pyswarmopt_llm.jobs.search.loop import resume
-
-    run_job(lambda on_event: resume(run, on_event, allowed.values), run, **vars(shown))
+    run_job(lambda on_event: resume_any(user_path(run), on_event, allowed.values), run, **vars(shown))

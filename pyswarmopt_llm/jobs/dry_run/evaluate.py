@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pyswarmopt_llm.jobs.dry_run.plan import Plan, plan, time_items
+from pyswarmopt_llm.jobs.dry_run.plan import Plan, paid_note, plan, time_items, trial_items
 from pyswarmopt_llm.jobs.evaluate.against import Turns, load_items, two_models
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import metric_for
 from pyswarmopt_llm.jobs.evaluate.names import model_of
 from pyswarmopt_llm.metrics.external.permission import metric_of
 from pyswarmopt_llm.metrics.objectives import scorings_of
-from pyswarmopt_llm.metrics.questions.answer_format import TRIAL
 from pyswarmopt_llm.metrics.questions.context_window import check_window
 
 
@@ -27,12 +26,11 @@ def dry_run_eval(config: EvalConfig) -> Plan:
             check_window(task, config.scoring, engine, (config.split,), metric)
             found = time_items(engine, task, metric, possible, (), config.split)
             timed[model[0]] = replace(found, name=f"{task.name} ({model[0]})") if len(models) > 1 else found
-    tried = min(len(task.dev), TRIAL) if len(possible) > 1 else 0
-    each = len(task.split(config.split)) + tried
+    each = len(task.split(config.split)) + trial_items(len(task.dev), possible)
     seconds = sum(timed[base].seconds(each) for base, _ in models)
     notes = [task.note] if task.note else []
     if metric.usage is not None:
-        notes.append(f"{metric.name} is paid for by the request and is not in the time")
+        notes.append(paid_note(metric.name))
     passes, tasks = each * len(models), tuple(timed.values())
     return plan(tasks, passes, seconds, dtype=engine.dtype, device=config.device, notes=notes)
 

@@ -19,9 +19,9 @@ from pyswarmopt_llm.groups.members.protocol import Member
 from pyswarmopt_llm.groups.registry import NEGOTIATIONS, SOCIETY, VOTES, Strategy, find_names, load_strategy
 from pyswarmopt_llm.groups.run import FORMAT, FREE, WHAT, Group, open_group
 from pyswarmopt_llm.groups.validate import check_members, check_task, usable
-from pyswarmopt_llm.jobs.dry_run.plan import SAMPLE, Plan, Timed, plan, seconds_of
+from pyswarmopt_llm.jobs.dry_run.plan import SAMPLE, Plan, Timed, plan, seconds_of, trial_items
 from pyswarmopt_llm.jobs.dry_run.training import ADAPTER_FILES, with_training
-from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, possible_scorings
+from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.models.files import check_free
@@ -106,8 +106,7 @@ def _planned(config: CouncilConfig, task: Task, strategies: Sequence[Strategy]) 
     local = [member for member in group.members if isinstance(member, LocalMember)]
     check_members(local, task, config.scoring)  # endpoints are not queried
     possible = possible_scorings(config.scoring, task.dev)
-    tried = min(len(task.dev), TRIAL) if len(possible) > 1 else 0
-    each = len(task.dev) + len(task.test) + tried
+    each = len(task.dev) + len(task.test) + trial_items(len(task.dev), possible)
     options = max(len(item.choices or {}) for item in (*task.dev, *task.test))
     size = Size(len(group.members), len(task.dev), len(task.test), options, config.settings)
     requests = sum(further(one, size)[0] for one in strategies)

@@ -9,11 +9,10 @@ from pyswarmopt_llm.baselines.changes import as_patch
 from pyswarmopt_llm.baselines.method import Options
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.jobs.compare.contestants import contestant
-from pyswarmopt_llm.jobs.dry_run.plan import Plan, plan, time_items
+from pyswarmopt_llm.jobs.dry_run.plan import Plan, plan, time_items, trial_items
 from pyswarmopt_llm.jobs.dry_run.training import ADAPTER_FILES
 from pyswarmopt_llm.jobs.merge import checked
 from pyswarmopt_llm.metrics.objectives import find_metrics, scorings_of
-from pyswarmopt_llm.metrics.questions.answer_format import TRIAL
 from pyswarmopt_llm.metrics.questions.context_window import check_window
 from pyswarmopt_llm.models.adapters.adapter import load_adapter
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
@@ -46,7 +45,7 @@ def dry_run_merge(
     candidates = [partial(as_patch, load_adapter(info)) for info in report.experts[:2]]
     possible = scorings_of(metric, "auto", task)
     timed = time_items(engine, task, metric, possible, candidates)
-    tried = len(experts) * min(len(task.dev), TRIAL) if len(possible) > 1 else 0
+    tried = len(experts) * trial_items(len(task.dev), possible)
     passes = contestant(method).cost(len(experts), len(task.dev), budget_items) + tried
     rounds = passes // max(len(task.dev), 1)
     notes = [f"--budget-items {budget_items} bounds the items", *([task.note] if task.note else [])]

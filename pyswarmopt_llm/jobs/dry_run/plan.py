@@ -11,6 +11,7 @@ import torch
 from pyswarmopt_llm.common.interfaces import Batched, BatchedEngine, Engine, Patch
 from pyswarmopt_llm.jobs.doctor import free_memory
 from pyswarmopt_llm.jobs.search.finish import peak_memory
+from pyswarmopt_llm.metrics.questions.answer_format import TRIAL
 from pyswarmopt_llm.metrics.registry import Metric
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.tasks import Item, Scoring, Task
@@ -91,6 +92,21 @@ def time_items(
     return replace(timed, seconds_per_item=again, first_seconds_per_item=first, seconds_per_load=load)
 
 
+def trial_items(dev: int, possible: Sequence[Scoring]) -> int:
+    """Dev items on which a trial chooses from the possible answer formats; none if there is one.
+
+    Example:
+        >>> trial_items(12, ("likelihood",)), trial_items(12, ("letter", "likelihood"))
+        (0, 12)
+    """
+    return min(dev, TRIAL) if len(possible) > 1 else 0
+
+
+def paid_note(name: str) -> str:
+    """What is said of a metric whose requests cost money."""
+    return f"{name} is paid for by the request and is not in the time"
+
+
 def seconds_of(work: Callable[[], object]) -> float:
     """The time of the second of two calls."""
     work()
@@ -128,4 +144,4 @@ def plan(
     )
 
 
-__all__ = ["SAMPLE", "Plan", "Timed", "plan", "seconds_of", "time_items"]
+__all__ = ["SAMPLE", "Plan", "Timed", "paid_note", "plan", "seconds_of", "time_items", "trial_items"]

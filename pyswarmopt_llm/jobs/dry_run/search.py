@@ -12,12 +12,11 @@ from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.evaluation.run_directory import check_new
 from pyswarmopt_llm.evaluation.run_files import GRID
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers, with_threads
-from pyswarmopt_llm.jobs.dry_run.plan import Plan, Timed, plan, time_items
+from pyswarmopt_llm.jobs.dry_run.plan import Plan, Timed, paid_note, plan, time_items, trial_items
 from pyswarmopt_llm.jobs.search.grid.draws import make_grid
 from pyswarmopt_llm.jobs.search.loop import starts
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.jobs.search.preset import with_space
-from pyswarmopt_llm.metrics.questions.answer_format import TRIAL
 from pyswarmopt_llm.models.choices import cross_fitting_passes
 
 RUN_FILES = ("run.json", "history.jsonl", "checkpoint/", "best/", "result.json", "report.html")
@@ -38,7 +37,7 @@ def dry_run_search(config: SearchConfig) -> Plan:
     )
     on_test = 3 + (job.config.dev_expert == "on")
     evaluations, closing = _evaluations(job), sum(2 * one.dev + on_test * one.test for one in timed)
-    tried = sum(min(one.dev, TRIAL) for one in timed if len(possible[one.name]) > 1)
+    tried = sum(trial_items(one.dev, possible[one.name]) for one in timed)
     trained = cross_fitting_passes(job.dev_items) if job.config.dev_expert == "on" else 0
     passes = trained + evaluations * job.dev_items + closing + tried * len(job.config.experts)
     workers = max(parse_workers(job.config.workers).count, 1)
@@ -96,8 +95,7 @@ def _evaluations(job: Job) -> int:
 def _notes(job: Job, timed: Iterable[Timed]) -> list[str]:
     notes = list(job.task_notes.values())
     notes += [f"{name} has no items and is not in the time" for name in job.objectives.externals]
-    paid = [one.name for one in timed if one.seconds_per_item is None]
-    notes += [f"{name} is paid for by the request and is not in the time" for name in paid]
+    notes += [paid_note(one.name) for one in timed if one.seconds_per_item is None]
     if job.config.screen is not None:
         notes.append("screening skips items; how many depends on the experts")
     if job.config.patience < job.config.max_iter:

@@ -17,7 +17,7 @@ class EvalConfig:
     """What is scored on which items, and what it is compared with."""
 
     base: Annotated[str, replace(opt.BASE, required=False)] = ""
-    task: Annotated[str, Option("File, builtin:, hub: or published:NAME.", "T", opt.TASK, required=False)] = ""
+    task: Annotated[str, replace(opt.TASK_FILE, required=False)] = ""
     adapter: Annotated[str | None, Option("LoRA adapter, run or model (the bare base).", "A", opt.TASK)] = None
     against: Annotated[
         str | None, Option("Compare with this adapter, run or model, or with `base` itself: base.", "B", opt.TASK)

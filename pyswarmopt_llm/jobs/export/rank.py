@@ -42,16 +42,10 @@ def truncated(source: Source, rank: int) -> tuple[Source, float]:
 
     Modules whose rank is not above it stay as they are.
     """
-    cut = {name: truncate_low_rank(change, rank) for name, change in source.changes.items() if change.a.shape[0] > rank}
-    whole = sum(_squared(change.b, change.a) for change in source.changes.values())
-    lost = sum(part.lost for part in cut.values())
-    changes = {**source.changes, **{name: part.change for name, part in cut.items()}}
+    cut = {name: truncate_low_rank(change, rank) for name, change in source.changes.items()}
+    lost, whole = sum(part.lost for part in cut.values()), sum(part.whole for part in cut.values())
+    changes = {name: part.change for name, part in cut.items()}
     return replace(source, changes=changes), math.sqrt(lost / whole) if whole else 0.0
-
-
-def _squared(b: Any, a: Any) -> float:
-    """The squared Frobenius norm of b @ a, without forming it."""
-    return float(((b.T @ b).double() * (a @ a.T).double()).sum())
 
 
 def rescored(source: Source) -> tuple[tuple[Rescored, ...], tuple[str, ...]]:
