@@ -123,14 +123,17 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
         archive = Archive(job.objectives.names)
         with Scorers(job, run, on_row) as scorers:
             scorings = choose_scorings(job, scorers, notify)
-            if job.config.dev_expert == "on":
-                from pyswarmopt_llm.jobs.search.dev_expert import with_dev_expert
+            trains = job.config.dev_expert == "on"
+            if trains:
+                from pyswarmopt_llm.jobs.search.dev_expert import in_space, train_dev_expert, untrained_space
 
-                job = scorers.job = with_dev_expert(job, run, scorings, notify)
+                job = scorers.job = in_space(job, space := untrained_space(job))
             scorer = scorers.scorer(Questions("dev", tuple(scorings.items())))
             for row in scorer.rows:
                 notify(events.row(row, "replayed"))
             policy = make_policy(job.config, {name: len(task.dev) for name, task in job.tasks.items()})
+            if trains:
+                train_dev_expert(job, space, run, scorer, policy, scorings, notify)
             experts = _score_experts(job, scorer, policy)
             singles = [{name: row.score(name) for name in job.objectives.names} for row in experts]
             warn_if_chance(job, singles, scorings, notify)
