@@ -238,7 +238,7 @@ def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
         screened = ScreenedTrial(trial, space, _kind(entry))
         if trained is not None:
             _train_dev_expert(entry, trial, trained, screened.by_prompt(trained.tried()))
-        return screened_best(optimizer, screened, entry.seed)
+        return screened_best(optimizer, screened, candidates, entry.seed)
     return best_found(optimizer, trial, space.realise)
 
 

@@ -6,7 +6,6 @@ import hashlib
 import math
 from dataclasses import asdict, fields
 
-import torch
 from torch import Tensor
 
 import pyswarmopt as pso
@@ -113,18 +112,24 @@ def _key(position: Tensor, screen: Screen) -> str:
     return f"{position_key(position)}:{digest.hexdigest()}"
 
 
-def screened_best(swarm: pso.Optimizer, screened: ScreenedTrial, seed: int) -> Patch:
+def screened_best(swarm: pso.Optimizer, screened: ScreenedTrial, candidates: int, seed: int) -> Patch:
     """Let a swarm that begins with the experts search, then evaluate the proposals of the item model.
 
-    The starting swarm is evaluated in parts of as many candidates as there are experts, the experts first, so that the
-    later parts are screened by the earlier ones. The swarm ends when another round like its latest would leave too
-    little for the proposals.
+    The experts are evaluated in full, the rest of the starting swarm in parts of as many candidates, so that the later
+    parts are screened by the earlier ones. The swarm ends when another round like its latest would leave too little
+    for the proposals. `candidates` is what the budget pays for in full, the experts included.
     """
-    trial, space = screened.trial, screened.space
-    kept, latest = proposal_count(trial.left) * trial.bench.dev_items, 0
+    trial, space, items = screened.trial, screened.space, screened.trial.bench.dev_items
+    kept = proposal_count(candidates) * items
     with released(swarm):
-        parts = swarm.ask().split(len(trial.bench.experts))
-        swarm.tell(torch.cat(parts), [value for part in parts for value in screened.values(part)])
+        vertices, positions = space.vertices(), swarm.ask()
+        values = screened.values(vertices, in_full=True)
+        before = trial.spent
+        for part in positions[len(vertices) :].split(len(vertices)):
+            values += screened.values(part)
+        swarm.tell(positions, values)
+        # A swarm of experts alone does not tell what the next round costs.
+        latest = trial.spent - before or len(positions) * items
         while trial.left and trial.items_left - latest >= kept and not swarm.stop():
             before, positions = trial.spent, swarm.ask()
             swarm.tell(positions, screened.values(positions))

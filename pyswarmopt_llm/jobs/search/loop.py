@@ -209,8 +209,10 @@ def _loop(
     checkpoint = Checkpoint(run.path / "checkpoint" / "swarm.npz")
     if job.config.one_by_one and isinstance(swarm, ParticleOptimizer):
         return AsyncLoop(job, swarm, scorer, archive, checkpoint, notify).run()
-    # If the experts are charged separately, the starting round costs as much as any other without them.
-    items = [0 if policy.starts_in_full else scorer.item_evaluations]
+    # If the experts are charged separately, the starting round costs as much as any other without them, where it has
+    # more than them.
+    more = job.config.population > len(job.space.expert_names)
+    items = [0 if policy.starts_in_full or not more else scorer.item_evaluations]
     reasons: dict[str, float] = {}
     while not reasons:
         iteration = len(items) - 1
