@@ -124,9 +124,9 @@ def screened_best(swarm: pso.Optimizer, screened: ScreenedTrial, candidates: int
     with released(swarm):
         vertices, positions = space.vertices(), swarm.ask()
         values = screened.values(vertices, in_full=True)
-        before = trial.spent
-        for part in positions[len(vertices) :].split(len(vertices)):
-            values += screened.values(part)
+        before, size = trial.spent, len(vertices)
+        for start in range(size, len(positions), size):
+            values += screened.values(positions[start : start + size])
         swarm.tell(positions, values)
         # A swarm of experts alone does not tell what the next round costs.
         latest = trial.spent - before or len(positions) * items
