@@ -136,11 +136,10 @@ def train_on_dev(
         after_epoch: called with the share of the training that is done, in 0..1.
 
     Raises:
-        UserError: the folder lacks the mixtures, as one of an earlier version does.
+        UserError: see `complete_from`.
     """
-    found, pattern = folds(choices, seed), space.experts[0].info
-    places = [folder / name for name in (*(f"without-{k + 1}" for k in range(len(found))), "all")]
     if not (folder / WHOLE).exists():  # which is written last
+        pattern, places = space.experts[0].info, _places(folder, len(folds(choices, seed)))
         tried = space.tried()
         chosen: list[Tensor] = []
 
@@ -153,11 +152,21 @@ def train_on_dev(
             _write(place, share, pattern, base_name)
         weights = zip(places, map(space.weights, chosen), strict=True)
         write_json(folder / MIXTURES, {place.name: one for place, one in weights})
-    mixtures = _read(folder / MIXTURES)
-    trained = [AdapterFile(read_adapter(place, f"dev-{place.name}")) for place in places]
-    space.complete(trained, [mixtures[place.name] for place in places], found)
+    complete_from(space, folder, choices, seed)
     if not (folder / WHOLE).exists():
         space.save(space.vertices()[-1], folder / WHOLE)
+
+
+def complete_from(space: CrossFittedSpace, folder: Path, choices: Sequence[Choices], seed: int) -> None:
+    """Complete the space with what `train_on_dev` wrote for these items and this seed.
+
+    Raises:
+        UserError: the folder lacks the mixtures, as one of an earlier version does, or an adapter.
+    """
+    found = folds(choices, seed)
+    places, mixtures = _places(folder, len(found)), _read(folder / MIXTURES)
+    trained = [AdapterFile(read_adapter(place, f"dev-{place.name}")) for place in places]
+    space.complete(trained, [mixtures[place.name] for place in places], found)
 
 
 def best_of(values: Sequence[Mapping[str, float]], contexts: frozenset[str]) -> int:
@@ -169,6 +178,11 @@ def best_of(values: Sequence[Mapping[str, float]], contexts: frozenset[str]) -> 
     """
     means = [fmean(value for prompt, value in one.items() if prompt in contexts) for one in values]
     return means.index(max(means))
+
+
+def _places(folder: Path, count: int) -> list[Path]:
+    """Where the LoRAs are, those without a fold first."""
+    return [folder / name for name in (*(f"without-{k + 1}" for k in range(count)), "all")]
 
 
 def _read(file: Path) -> dict[str, dict[str, float]]:
@@ -189,4 +203,4 @@ def _write(place: Path, share: Share, pattern: AdapterInfo, base_name: str) -> N
         )
 
 
-__all__ = ["CrossFittedSpace", "best_of", "train_on_dev"]
+__all__ = ["CrossFittedSpace", "best_of", "complete_from", "train_on_dev"]

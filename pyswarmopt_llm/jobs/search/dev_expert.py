@@ -17,7 +17,8 @@ from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.adapters.adapter import AdapterFile
-from pyswarmopt_llm.spaces.cross_fitted import MIXTURES, CrossFittedSpace, train_on_dev
+from pyswarmopt_llm.models.choices import Choices
+from pyswarmopt_llm.spaces.cross_fitted import MIXTURES, CrossFittedSpace, complete_from, train_on_dev
 from pyswarmopt_llm.tasks import Scoring
 
 FOLDER = "dev-expert"  # in the run directory
@@ -58,8 +59,7 @@ def train_dev_expert(
     rows = scorer.in_full(tried[:experts], 0, plans[:experts])
     rows += scorer.in_full(tried[experts:], 0, plans[experts:], beyond)
     policy.learn(tried, rows)
-    utilities = {name: one for name, one in job.utilities("dev", scorings).items() if isinstance(one, Accuracy)}
-    choices = [item for utility in utilities.values() for item in utility.choices()]
+    utilities, choices = _dev(job, scorings)
     values = [
         {prompt: value for name, one in utilities.items() for prompt, value in _values(one, row.item_values(name))}
         for row in rows
@@ -74,14 +74,31 @@ def train_dev_expert(
     train_on_dev(space, job.engine, choices, values, folder, place, job.config.seed, after_epoch)
 
 
+def completed(job: Job, run: Run, scorings: Mapping[str, Scoring]) -> Job:
+    """The job in the space of a run's search, whose new expert is read from the run directory.
+
+    Raises:
+        UserError: it is not there.
+    """
+    space = untrained_space(job)
+    complete_from(space, run.path / FOLDER, _dev(job, scorings)[1], job.config.seed)
+    return in_space(job, space)
+
+
 def trained_from(run: Path) -> dict[str, float]:
     """The mixture on top of which the new expert of a run was trained: expert -> coefficient, those that are not 0."""
     found: dict[str, float] = read_json(run / FOLDER / MIXTURES)["all"]
     return found
 
 
+def _dev(job: Job, scorings: Mapping[str, Scoring]) -> tuple[dict[str, Accuracy], list[Choices]]:
+    """The tasks' dev items as they are scored, and all of them as they are trained on."""
+    utilities = {name: one for name, one in job.utilities("dev", scorings).items() if isinstance(one, Accuracy)}
+    return utilities, [item for utility in utilities.values() for item in utility.choices()]
+
+
 def _values(utility: Accuracy, values: Sequence[float]) -> Iterator[tuple[str, float]]:
     return zip(utility.prompts, values, strict=True)
 
 
-__all__ = ["FOLDER", "in_space", "train_dev_expert", "trained_from", "untrained_space"]
+__all__ = ["FOLDER", "completed", "in_space", "train_dev_expert", "trained_from", "untrained_space"]
