@@ -1,4 +1,4 @@
-"""`swarm-llm inspect`: whether experts fit together and on their base, and the remedy where they do not."""
+"""`swarm-llm inspect`: whether experts fit together and on their base, which stand out, and what to do about it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.models.adapters.compatibility import PreflightReport
 
 DEFAULT = "delta"  # the space of `--preset auto`
-HEADINGS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype", "parameters", "MB")
+HEADINGS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype", "parameters", "MB", "norm", "top share")
+NUMBERS = ("parameters", "MB", "norm", "top share")
 
 
 def report_table(report: PreflightReport) -> tuple[str, Table]:
     """What all experts have in common, as one line, and a table of what differs, a line per expert."""
     cells = [
         (r.expert, r.base, r.rank, r.alpha, r.kind, r.targets, r.dtype, f"{r.parameters:,}", f"{r.bytes / 1e6:.1f}")
+        + tuple("-" if value is None else f"{value:.2f}" for value in (r.norm, r.top_share))
         for r in report.rows
     ]
     columns = dict(zip(HEADINGS, zip(*cells, strict=True), strict=True))
@@ -34,7 +36,7 @@ def report_table(report: PreflightReport) -> tuple[str, Table]:
     table = Table()
     for heading in HEADINGS:
         if heading not in common:
-            table.add_column(heading, overflow="fold", justify="right" if heading in ("parameters", "MB") else "left")
+            table.add_column(heading, overflow="fold", justify="right" if heading in NUMBERS else "left")
     for row in zip(*(columns[name] for name in HEADINGS if name not in common), strict=True):
         table.add_row(*map(escape, row))
     shared = ", ".join(f"{name} {value}" for name, value in common.items())
@@ -69,14 +71,15 @@ def command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check whether experts can be mixed; exit code 2 if they cannot in any space.
+    """Check whether experts can be mixed, and warn of outliers; exit code 2 if they cannot be mixed in any space.
 
     Example: swarm-llm inspect adapters/* --base embedded:smollm2-135m
     """
     from pyswarmopt_llm.models.adapters.compatibility import SPACES, inspect_experts
+    from pyswarmopt_llm.models.adapters.outliers import inspect_weights
     from pyswarmopt_llm.models.base import resolve_base
 
-    report = inspect_experts(experts, resolve_base(base) if base else None)
+    report = inspect_weights(inspect_experts(experts, resolve_base(base) if base else None), base)
     errors = {space: len(report.errors(space)) for space in sorted(SPACES, reverse=True)}
     if as_json:
         typer.echo(json.dumps(as_record(report, errors)))
