@@ -27,8 +27,11 @@ NUMBERS = ("parameters", "MB", "norm", "top share")
 def report_table(report: PreflightReport) -> tuple[str, Table]:
     """What all experts have in common, as one line, and a table of what differs, a line per expert."""
     cells = [
-        (r.expert, r.base, r.rank, r.alpha, r.kind, r.targets, r.dtype, f"{r.parameters:,}", f"{r.bytes / 1e6:.1f}")
-        + tuple("-" if value is None else f"{value:.2f}" for value in (r.norm, r.top_share))
+        (
+            *(r.expert, r.base, r.rank, r.alpha, r.kind, r.targets, r.dtype),
+            *(f"{r.parameters:,}", f"{r.bytes / 1e6:.1f}"),
+            *("-" if value is None else f"{value:.2f}" for value in (r.norm, r.top_share)),
+        )
         for r in report.rows
     ]
     columns = dict(zip(HEADINGS, zip(*cells, strict=True), strict=True))
