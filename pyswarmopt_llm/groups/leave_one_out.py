@@ -22,7 +22,7 @@ from pyswarmopt_llm.groups.members.cache import CachedMember, ResponseCache
 from pyswarmopt_llm.groups.members.protocol import Answer, Likelihood, Pair, Texts
 from pyswarmopt_llm.groups.registry import Strategy, load_strategy
 from pyswarmopt_llm.groups.responses import is_right
-from pyswarmopt_llm.groups.run import FORMAT
+from pyswarmopt_llm.groups.run import FORMAT, voters
 from pyswarmopt_llm.groups.validate import check_settings
 from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS
 from pyswarmopt_llm.tasks import Item, Scoring, Task
@@ -103,8 +103,8 @@ def without_members(path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
     cache = ResponseCache(path / RESPONSES)
 
     def context(without: str | None = None) -> GroupContext:
-        left = [CachedMember(Recorded(*pair), cache) for pair in members.items() if pair[0] != without]
-        return GroupContext(left, task, scoring, config.settings)
+        own = voters([CachedMember(Recorded(*pair), cache) for pair in members.items()], config.settings, task)
+        return GroupContext([one for one in own if one.name != without], task, scoring, config.settings)
 
     contexts = {name: context(name) for name in members}  # what they fit on dev serves all strategies
     whole, found, left_out = context(), {}, {}
