@@ -153,7 +153,7 @@ def _read(file: Path) -> dict[str, Any]:
 def _stored(file: Path, about: Mapping[str, Any]) -> tuple[CouncilConfig, dict[str, str]]:
     """The configuration, and the members' names with their fingerprints, in their order."""
     values, prints = about.get("config"), about.get("fingerprints")
-    if about.get("format") != FORMAT or not fits(prints, dict[str, Any]) or not isinstance(values, dict):
+    if about.get("format") != FORMAT or not isinstance(prints, dict) or not isinstance(values, dict):
         raise UserError(f"{file}: format {str(about.get('format'))[:40]}, not {FORMAT}, or damaged; restore the file")
     hints = {**get_type_hints(CouncilConfig), **get_type_hints(StrategySettings)}
     del hints["settings"]  # stored flat
@@ -161,14 +161,16 @@ def _stored(file: Path, about: Mapping[str, Any]) -> tuple[CouncilConfig, dict[s
     wrong = [name for name, value in values.items() if not fits(value, hints[name])]
     if wrong or not fits(prints.get("members"), dict[str, str]) or not {"members", "task"} <= values.keys():
         raise UserError(f"{file}: {wrong[0] if wrong else 'members'} is missing or of a wrong type; restore the file")
-    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    own, settings = (
-        {one.name: plain[one.name] for one in fields(kind) if one.name in plain}
-        for kind in (CouncilConfig, StrategySettings)
-    )
-    config = CouncilConfig(**own, settings=StrategySettings(**settings))
+    plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    settings = StrategySettings(**_of(StrategySettings, plain))
+    config = CouncilConfig(**_of(CouncilConfig, plain), settings=settings)
     check_settings(config)
     return config, prints["members"]
+
+
+def _of(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those values that are fields of a configuration."""
+    return {one.name: values[one.name] for one in fields(kind) if one.name in values}
 
 
 __all__ = ["holds_group", "without_members"]

@@ -25,7 +25,7 @@ _LONGEST = 160  # characters of a question or an answer
 
 
 def command(given: EvalConfig, dry_run: DryRun = False, quiet: Quiet = False, as_json: Json = False) -> None:
-    """Score a model with a 95% interval; compare it with another item by item, or with itself on perturbed items.
+    """Score a model with a 95% interval; compare it with another, or with itself on perturbed items.
 
     Example: swarm-llm eval --base B --adapter runs/first/best --task questions.json --split test
     """

@@ -74,7 +74,7 @@ def command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check whether experts can be mixed, and warn of outliers; exit code 2 if they cannot be mixed in any space.
+    """Check whether experts can be mixed, and which stand out; exit code 2 if no space can mix them.
 
     Example: swarm-llm inspect adapters/* --base embedded:smollm2-135m
     """

@@ -26,7 +26,7 @@ def command(
     allowed: Allowed,
     as_json: Json = False,
 ) -> None:
-    """Correctness emergence and where the best particle started; ablations, diversity, leave-one-out on request.
+    """Correctness emergence and where the best started; ablations, diversity, leave-one-out on request.
 
     Example: swarm-llm analyse runs/first --leave-one-out
     """

@@ -44,7 +44,7 @@ def _features(context: GroupContext, responses: Responses) -> tuple[Array, NDArr
     The mean changes no choice. Past an item's last option the value is 0.
     """
     p = np.moveaxis(context.probabilities(responses), 0, -1)
-    there = (p > 0).any(axis=-1)
+    there: NDArray[np.bool_] = np.any(p > 0, axis=-1)
     logs = np.log(np.where(there[..., None], p, 1.0))
     means = logs.sum(axis=1) / there.sum(axis=1)[:, None]
     return np.where(there[..., None], logs - means[:, None], 0.0), there
