@@ -84,18 +84,15 @@ class PrivateMember:
         self, prompts: Sequence[str], n: int = 1, temperature: float = 0.0, seed: int = 0, max_new_tokens: int = 128
     ) -> list[Texts]:
         """See `Member`; raises `InvalidOption`, as the others, if anything is requested."""
-        return self._nothing(prompts)
+        return [self._refuse() for _ in prompts]
 
     def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
         """See `Member`."""
-        return self._nothing(pairs)
+        return [self._refuse() for _ in pairs]
 
     def count(self, text: str) -> int:
         """See `Member`."""
         self._refuse()
-
-    def _nothing(self, requests: Sequence[object]) -> list[NoReturn]:
-        return [self._refuse() for _ in requests]
 
     def _refuse(self) -> NoReturn:
         raise InvalidOption("epsilon", self._epsilon, f"{self.name} shares nothing but votes; choose another strategy")
