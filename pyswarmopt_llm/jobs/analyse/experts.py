@@ -15,7 +15,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score, Utility
 from pyswarmopt_llm.common.statistics import paired
 from pyswarmopt_llm.evaluation.run_directory import Run
-from pyswarmopt_llm.jobs.search.dev_expert import FOLDER, with_dev_expert
+from pyswarmopt_llm.jobs.search.dev_expert import completed
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.metrics.external.permission import require
 from pyswarmopt_llm.tasks import Scoring
@@ -82,11 +82,7 @@ def _opened(run: Run, result: Mapping[str, Any], allowed: Collection[str]) -> tu
         if kind not in _SCORINGS:
             raise UserError(f"{run.path / 'result.json'}: {name} has no scoring; restore the file")
         scorings[name] = _SCORINGS[kind]
-    if config.dev_expert == "on":
-        if not (run.path / FOLDER / "whole").is_dir():
-            raise UserError(f"{run.path / FOLDER}: the expert that was trained on dev is gone; restore it")
-        job = with_dev_expert(job, run, scorings, lambda event: None)
-    return job, scorings
+    return completed(job, run, scorings) if config.dev_expert == "on" else job, scorings
 
 
 def _position(job: Job, run: Path, result: Mapping[str, Any]) -> Tensor:

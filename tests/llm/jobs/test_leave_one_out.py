@@ -87,7 +87,7 @@ def test_an_expert_that_was_trained_on_dev_is_left_out_as_the_others_are(
     assert set(found["experts"]) == {name for name, weight in result["coefficients"].items() if weight}
     shutil.rmtree(tmp_path / "run" / "dev-expert")
     code, _, err = swarm_llm(capsys, "analyse", tmp_path / "run", "--leave-one-out")
-    assert code == 2 and "dev-expert: the expert that was trained on dev is gone" in err.splitlines()[-1]
+    assert code == 2 and "dev-expert" in err and err.splitlines()[-1].startswith("error: ")
 
 
 def test_a_mixture_of_distributions_is_scaled_to_sum_to_1_again(
