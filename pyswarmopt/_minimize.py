@@ -8,11 +8,10 @@ import inspect
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from typing import Any, Literal, ParamSpec
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 import numpy.typing as npt
 
-from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.driver.asynchronous import AsynchronousSearch
 from pyswarmopt.driver.evaluation import Objective, OnError
 from pyswarmopt.driver.history import Granularity
@@ -20,6 +19,9 @@ from pyswarmopt.driver.options import Callback, Options, Start
 from pyswarmopt.driver.result import Result
 from pyswarmopt.driver.search import Search
 from pyswarmopt.driver.workers import MapLike
+
+if TYPE_CHECKING:
+    from pyswarmopt.algorithms.recipe import Recipe
 
 P = ParamSpec("P")
 
