@@ -164,7 +164,7 @@ def check(saved: Mapping[str, Any], wanted: Mapping[str, Any], sizes: dict[str, 
             raise ValueError(f"{name} is missing")
         value = saved[name]
         if isinstance(kind, tuple) and not isinstance(kind[0], type):
-            _check_array(name, value, *kind, sizes)
+            _check_array(name, value, kind[0], kind[1], sizes)
         else:
             kinds = kind if isinstance(kind, tuple) else (kind,)
             if type(value) not in (*kinds, int if float in kinds else kinds[0]):

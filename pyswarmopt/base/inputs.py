@@ -72,7 +72,7 @@ def as_values(given: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
 
 
 def _refuse_complex(name: str, given: Tensor | np.ndarray) -> None:
-    if given.is_complex() if is_tensor(given) else given.dtype.kind == "c":
+    if given.dtype.kind == "c" if isinstance(given, np.ndarray) else given.is_complex():
         raise ValueError(f"{name} are complex: a swarm takes real numbers, such as abs(value)")
 
 
