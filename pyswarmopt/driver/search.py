@@ -357,12 +357,13 @@ def _algorithm(options: Options, problem: Problem) -> Recipe | None:
     chosen = algorithm(options, problem)
     if options.checkpoint is None or not os.path.lexists(options.checkpoint):
         return chosen
-    former = former_algorithm(options, problem)
-    if name_of(chosen) == name_of(former):
-        return chosen
     saved = checkpoints.read(options.checkpoint)
     with checkpoints.taking_over(options.checkpoint):
-        return former if json.loads(saved.get("problem", "{}")).get("recipe") == name_of(former) else chosen
+        wrote = json.loads(saved.get("problem", "{}")).get("recipe")
+    if wrote == name_of(chosen):
+        return chosen
+    former = former_algorithm(options, problem)
+    return former if wrote == name_of(former) else chosen
 
 
 def _bar(share: float, elapsed: float) -> str:

@@ -35,11 +35,12 @@ def digest(found) -> str:
 
 
 def resumed(folder: Path) -> dict[str, str]:
-    box, path = [(-5, 4)] * 3, folder / "c.npz"
-    pso.minimize(waves, box, max_iter=9, seed=4, checkpoint=path, history="particles")
-    whole = pso.minimize(waves, box, max_evals=400, seed=4, history="particles")
-    back = pso.minimize(waves, box, max_evals=400, seed=4, checkpoint=path, history="particles")
-    start = pso.minimize(waves, box, max_evals=100, seed=4, x0=path)
+    path = folder / "c.npz"
+    options = {"bounds": [(-5, 4)] * 3, "seed": 4, "history": "particles", "population": 12}
+    pso.minimize(waves, max_iter=9, checkpoint=path, **options)
+    whole = pso.minimize(waves, max_evals=400, **options)
+    back = pso.minimize(waves, max_evals=400, checkpoint=path, **options)
+    start = pso.minimize(waves, [(-5, 4)] * 3, max_evals=100, seed=4, x0=path)
     return {"whole": digest(whole), "resumed": digest(back), "from a checkpoint": digest(start)}
 
 
