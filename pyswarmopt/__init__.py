@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from pyswarmopt.driver.multi.multiobjective import MultiResult, minimize_multi
     from pyswarmopt.driver.problem.space import Space, fixed, integer, log, when
     from pyswarmopt.driver.result import Result
-    from pyswarmopt.hybrid.memetic import MemeticSwarm
+    from pyswarmopt.hybrid.memetic_swarm import MemeticSwarm
     from pyswarmopt.inspect import diagnostics, plot
     from pyswarmopt.inspect.diagnostics import Diagnosis, diagnose
-    from pyswarmopt.inspect.recorder import Step, record
+    from pyswarmopt.inspect.recorder import record
+    from pyswarmopt.inspect.step import Step
     from pyswarmopt.parts import boundary, initialise, restart, schedule, stopping, topology, velocity
     from pyswarmopt.parts.boundary import Box
     from pyswarmopt.parts.velocity import Snapshot, Term, cognitive, inertia, repel, social
@@ -40,7 +41,7 @@ _HOME = {
     "Diagnosis": "inspect.diagnostics",
     "FlatView": "base.flat_view",
     "History": "driver.history",
-    "MemeticSwarm": "hybrid.memetic",
+    "MemeticSwarm": "hybrid.memetic_swarm",
     "MultiResult": "driver.multi.multiobjective",
     "Optimizer": "base.optimizer",
     "ParticleRecord": "driver.history",
@@ -50,7 +51,7 @@ _HOME = {
     "Result": "driver.result",
     "Snapshot": "parts.velocity",
     "Space": "driver.problem.space",
-    "Step": "inspect.recorder",
+    "Step": "inspect.step",
     "Swarm": "swarm",
     "Term": "parts.velocity",
     "Ticket": "swarm",
@@ -90,8 +91,11 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from pyswarmopt.base.arrays import needing_torch
+
     module, is_module, _ = _HOME[name].partition(":")
-    found = import_module(f"{__name__}.{module}")
+    with needing_torch(f"pyswarmopt.{name}"):
+        found = import_module(f"{__name__}.{module}")
     return found if is_module else getattr(found, name)
 
 

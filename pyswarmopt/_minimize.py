@@ -8,11 +8,10 @@ import inspect
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from typing import Any, Literal, ParamSpec
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 import numpy.typing as npt
 
-from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.driver.asynchronous import AsynchronousSearch
 from pyswarmopt.driver.evaluation import Objective, OnError
 from pyswarmopt.driver.history import Granularity
@@ -20,6 +19,9 @@ from pyswarmopt.driver.options import Callback, Options, Start
 from pyswarmopt.driver.result import Result
 from pyswarmopt.driver.search import Search
 from pyswarmopt.driver.workers import MapLike
+
+if TYPE_CHECKING:
+    from pyswarmopt.algorithms.recipe import Recipe
 
 P = ParamSpec("P")
 
@@ -85,15 +87,15 @@ def minimize(
 
     Args:
         fun: ``(D,) float64 array -> float``, or ``(m, D) -> (m,)``; it gets copies. One that raises TypeError or
-            AttributeError on arrays is tried with torch tensors (CPU, float64). A value that is not finite counts
-            as the worst possible.
+            AttributeError on arrays is tried with torch tensors (CPU, float64) where torch is installed. A value that
+            is not finite counts as the worst possible.
         bounds: D pairs (low, high) of finite numbers as in SciPy, or its `Bounds`, or two NumPy arrays (low, high); see
             `pyswarmopt.boundary.make_box`. Either this or `space`.
         recipe: a name, a `Recipe`, or None: what does best in docs/evidence.md. That is `MemeticSwarm` (descents by
             differences beside a swarm that adapts its covariance) for a deterministic function of real coordinates,
             however many; `recipes.covariant` with integers, categories or constraints; `recipes.surrogate` with noise
             or in an asynchronous search. In place of these two it is `recipes.constriction` above 100 coordinates.
-            `Result.algorithm` says what ran.
+            `Result.algorithm` says what ran: "memetic" needs NumPy alone, a recipe torch as well.
         population: particles; it does not change the algorithm. Default: the recipe's; `MemeticSwarm` chooses its
             own, and an asynchronous search has at least as many as workers.
         max_evals: the most calls of `fun`, never exceeded. Default: 1000 * D if neither `max_iter` nor `timeout` is
@@ -147,6 +149,7 @@ def minimize(
     Raises:
         TypeError: an argument of another name; that of another library is answered by ours.
         ValueError: arguments that do not make sense or do not fit the checkpoint.
+        ImportError: a recipe is to run and torch is not installed.
         Exception: whatever `fun` raises, if `on_error` says so, and what a constraint raises.
 
     Example:

@@ -17,10 +17,11 @@ from torch import Tensor
 from pyswarmopt.algorithms import registry as recipes
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base import checkpoint
+from pyswarmopt.base.arrays import Bools, Floats, as_tensors
 from pyswarmopt.base.in_flight import InFlight
 from pyswarmopt.base.inputs import as_mask, as_values, matrix, take_over
 from pyswarmopt.base.optimizer import Point
-from pyswarmopt.base.state import Bools, Floats, State
+from pyswarmopt.base.state import State
 from pyswarmopt.base.storage import Storage
 from pyswarmopt.engine import reference
 from pyswarmopt.engine.asynchronous import remember_one
@@ -436,7 +437,7 @@ class Swarm:
         """
         self._check_recipe(saved)
         device = self._state.positions.device
-        self._go_to(saved, own=lambda tensor: self._storage.copy(tensor, device))
+        self._go_to(as_tensors(saved), own=lambda tensor: self._storage.copy(tensor, device))
 
     def _check_recipe(self, saved: Mapping[str, Any]) -> None:
         saved_as = saved.get("recipe"), saved.get("options")
@@ -492,7 +493,7 @@ class Swarm:
             ValueError: the file is not a checkpoint, or holds a swarm whose recipe must be given.
             StorageError: the folder cannot hold the swarm.
         """
-        saved = checkpoint.read(path, Storage(offload_folder))
+        saved = checkpoint.read_tensors(path, Storage(offload_folder))
         if recipe is None:
             if saved.get("options") is None:
                 raise ValueError(f"{path}: the recipe {saved.get('recipe')!r} is your own; load it with recipe=...")

@@ -37,7 +37,7 @@ Pair = tuple[str, str]
 
 def ends(project: dict[str, Any]) -> list[Pair]:
     """What to ask pip for at the lower and at the upper end: the oldest versions, the newest in range."""
-    listed = [*project["dependencies"], *project["optional-dependencies"]["llm"]]
+    listed = [line for extra in ("torch", "llm") for line in project["optional-dependencies"][extra]]
     ranges = {one.name: one.specifier for one in map(Requirement, listed)}
     oldest, newest = [], []
     for name in ("torch", "transformers"):

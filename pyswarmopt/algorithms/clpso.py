@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
-from pyswarmopt.base.state import Floats, Ints, State
+from pyswarmopt.base.arrays import Floats, Ints
+from pyswarmopt.base.state import State
 from pyswarmopt.parts.schedule import Linear
 from pyswarmopt.parts.velocity import Clamped, SumOfTerms, VelocityRule, inertia, social
 

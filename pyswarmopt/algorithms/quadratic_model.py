@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyswarmopt.base.state import Floats
+from pyswarmopt.base.arrays import Floats
 
 SPARE = 1.1  # points per unknown of a model with all products, at least
 FULL_UP_TO = 32  # coordinates; beyond, only the model without mixed terms is fitted

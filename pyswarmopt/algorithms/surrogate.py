@@ -12,7 +12,8 @@ from torch import Tensor
 from pyswarmopt.algorithms.covariant import covariant
 from pyswarmopt.algorithms.quadratic_model import FULL_UP_TO, fit, unknowns
 from pyswarmopt.algorithms.recipe import Recipe, keeps_options
-from pyswarmopt.base.state import Floats, State
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.state import State
 from pyswarmopt.parts.topology import Topology
 from pyswarmopt.parts.velocity import Snapshot, VelocityRule
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 BLOCK = 2**16  # numbers in a block; it and its temporaries fit a cache of 1 or 2 MiB
 EVERY = slice(None)
@@ -35,6 +34,8 @@ def blocks(n: int, dim: int) -> Iterator[tuple[slice, slice]]:
 def copy_rows(source: Any, target: Any, rows: npt.NDArray[np.bool_]) -> None:
     """Copy some rows, (N,) mask, or `ZERO` to them, in NumPy without a temporary."""
     if not isinstance(target, np.ndarray):
+        import torch
+
         chosen = torch.from_numpy(np.flatnonzero(rows)).to(target.device)
         target[chosen] = 0.0 if source is ZERO else source[chosen]
     elif target.shape[1] < FEW_COLUMNS:

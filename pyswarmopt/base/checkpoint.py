@@ -1,6 +1,7 @@
-"""A checkpoint file: tensors and plain values, without pickle, written all or nothing.
+"""A checkpoint file: arrays or tensors and plain values, without pickle, written all or nothing.
 
-The format is NumPy's npz, whose entries carry checksums; whatever is not a tensor is one entry of JSON.
+The format is NumPy's npz, whose entries carry checksums; whatever is neither array nor tensor is one entry of JSON.
+torch is needed for tensors only.
 """
 
 from __future__ import annotations
@@ -14,14 +15,13 @@ import stat
 import sys
 import tokenize
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from pyswarmopt.base.arrays import is_tensor
 from pyswarmopt.base.storage import IN_MEMORY, Storage, StorageError
 
 FORMAT = 1
@@ -36,19 +36,21 @@ DAMAGE = (
     TypeError, tokenize.TokenError, zipfile.BadZipFile,
 )  # fmt: skip
 
+Empty = Callable[[tuple[int, ...], np.dtype], np.ndarray]  # (shape, dtype) -> an array to be filled
+
 
 def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
-    """Write `state`, which maps names to tensors and JSON values, in place of what is at `path`.
+    """Write `state`, which maps names to arrays, tensors and JSON values, in place of what is at `path`.
 
     A reader, and a crash at any moment, sees the old file or the new one.
     """
-    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    large = {name: value for name, value in state.items() if isinstance(value, np.ndarray) or is_tensor(value)}
     header = {
         "format": FORMAT,
-        "values": {name: value for name, value in state.items() if name not in tensors},
-        "bfloat16": [name for name, value in tensors.items() if value.dtype == torch.bfloat16],
+        "values": {name: value for name, value in state.items() if name not in large},
+        "bfloat16": [name for name, value in large.items() if _dtype(value) == "bfloat16"],
     }
-    arrays = {name: _to_numpy(value) for name, value in tensors.items()}
+    arrays = {name: _to_numpy(value) for name, value in large.items()}
     arrays[HEADER] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -69,29 +71,59 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     _sync_directory(path.parent)
 
 
-def read(path: str | os.PathLike[str], storage: Storage = IN_MEMORY) -> dict[str, Any]:
-    """What `write` wrote, bit for bit, with large tensors in `storage`.
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What `write` wrote, tensors and arrays as arrays, bit for bit; NumPy has no bfloat16, so that is float32.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a checkpoint of this package, damaged, or of another format.
+    """
+    with _entries(path, np.empty) as (values, arrays, bfloat16):
+        return {**values, **arrays, **{name: _widened(arrays[name]) for name in bfloat16}}
+
+
+def read_tensors(path: str | os.PathLike[str], storage: Storage = IN_MEMORY) -> dict[str, Any]:
+    """What `write` wrote, bit for bit, as tensors, the large ones in `storage`.
 
     Raises:
         FileNotFoundError: no such file.
         StorageError: they find no room there.
         ValueError: not a checkpoint of this package, damaged, or of another format.
     """
+    import torch
+
+    def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        return storage.empty(shape, torch.from_numpy(np.empty(0, dtype)).dtype).numpy()
+
+    with _entries(path, empty) as (values, arrays, bfloat16):
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return {**values, **tensors, **{name: tensors[name].view(torch.bfloat16) for name in bfloat16}}
+
+
+@contextlib.contextmanager
+def _entries(
+    path: str | os.PathLike[str], empty: Empty
+) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray], set[str]]]:
+    """The JSON values, the arrays, and which of these are the bits of a bfloat16 tensor."""
     with _open(path) as opened:
         try:
             with zipfile.ZipFile(opened) as file:
                 entries = _checked(file, os.fstat(opened.fileno()).st_size)
-                header = json.loads(_entry(file, entries.pop(HEADER), IN_MEMORY).numpy().tobytes())
+                header = json.loads(_entry(file, entries.pop(HEADER), np.empty).tobytes())
                 version, values, bfloat16 = header["format"], header["values"], set(header["bfloat16"])
                 if version == FORMAT:
-                    tensors = {name: _entry(file, entry, storage) for name, entry in entries.items()}
-                    tensors |= {name: tensors[name].view(torch.bfloat16) for name in bfloat16}
-                    return {**values, **tensors}
+                    yield values, {name: _entry(file, entry, empty) for name, entry in entries.items()}, bfloat16
+                    return
         except StorageError:
             raise
         except (*DAMAGE, ValueError) as error:
             raise _damaged(path, error) from error
     raise ValueError(f"{path}: has checkpoint format {_brief(version)}, this version reads format {FORMAT}")
+
+
+def _widened(bits: np.ndarray) -> np.ndarray:
+    """The numbers, float32, of bfloat16's bits, int16: the upper half of theirs."""
+    return (bits.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
 
 
 @contextlib.contextmanager
@@ -111,17 +143,18 @@ def check(saved: Mapping[str, Any], wanted: Mapping[str, Any], sizes: dict[str, 
     """Compare what was read with what it must be.
 
     Args:
-        saved: names to tensors and JSON values.
-        wanted: names to a type (or a tuple of types) of JSON values, or to (dtype, axes) of a tensor: a letter for each
-            axis, the same letter for the same length. A float may come as an int.
+        saved: names to arrays, tensors and JSON values.
+        wanted: names to a type (or a tuple of types) of JSON values, or to (dtype, axes) of an array or a tensor: the
+            dtype's name, or torch's dtype, and a letter for each axis, the same letter for the same length. A float may
+            come as an int.
         sizes: lengths that are known; those that are found are added.
 
     Raises:
         ValueError: an entry is missing, or another one.
 
     Example:
-        >>> check({"x": torch.ones(2, 3), "w": torch.ones(3), "n": 1}, {"x": (torch.float32, "ND"), "n": int})
-        >>> check({"x": torch.ones(2, 3), "w": torch.ones(2)}, {"x": (torch.float32, "ND"), "w": (torch.float32, "D")})
+        >>> check({"x": np.ones((2, 3)), "w": np.ones(3), "n": 1}, {"x": ("float64", "ND"), "n": int})
+        >>> check({"x": np.ones((2, 3)), "w": np.ones(2)}, {"x": ("float64", "ND"), "w": ("float64", "D")})
         Traceback (most recent call last):
         ValueError: w has shape (2,), not (3,)
     """
@@ -130,8 +163,8 @@ def check(saved: Mapping[str, Any], wanted: Mapping[str, Any], sizes: dict[str, 
         if name not in saved:
             raise ValueError(f"{name} is missing")
         value = saved[name]
-        if isinstance(kind, tuple) and isinstance(kind[0], torch.dtype):
-            _check_tensor(name, value, kind[0], kind[1], sizes)
+        if isinstance(kind, tuple) and not isinstance(kind[0], type):
+            _check_array(name, value, kind[0], kind[1], sizes)
         else:
             kinds = kind if isinstance(kind, tuple) else (kind,)
             if type(value) not in (*kinds, int if float in kinds else kinds[0]):
@@ -140,16 +173,21 @@ def check(saved: Mapping[str, Any], wanted: Mapping[str, Any], sizes: dict[str, 
                 raise ValueError(f"{name} has more than 64 bits")
 
 
-def _check_tensor(name: str, value: Any, dtype: torch.dtype, axes: str, sizes: dict[str, int]) -> None:
-    if not isinstance(value, Tensor) or value.dtype != dtype:
-        found = value.dtype if isinstance(value, Tensor) else type(value).__name__
-        raise ValueError(f"{name} is {found}, not {dtype}")
+def _check_array(name: str, value: Any, dtype: Any, axes: str, sizes: dict[str, int]) -> None:
+    found, wanted = _dtype(value), str(dtype).removeprefix("torch.")
+    if found != wanted:
+        raise ValueError(f"{name} is {found or type(value).__name__}, not {wanted}")
     shape = tuple(value.shape)
     if len(shape) != len(axes):
         raise ValueError(f"{name} has shape {shape}, not {len(axes)} dimensions")
     expected = tuple(sizes.setdefault(axis, size) for axis, size in zip(axes, shape, strict=True))
     if shape != expected:
         raise ValueError(f"{name} has shape {shape}, not {expected}")
+
+
+def _dtype(value: Any) -> str:
+    """The name of an array's or a tensor's dtype; empty for anything else."""
+    return str(getattr(value, "dtype", "")).removeprefix("torch.")
 
 
 def _open(path: str | os.PathLike[str]) -> BinaryIO:
@@ -198,8 +236,8 @@ def _add_entry(file: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
             target.write(data[start : start + CHUNK])
 
 
-def _entry(file: zipfile.ZipFile, entry: zipfile.ZipInfo, storage: Storage) -> Tensor:
-    """An entry as `_add_entry` writes it, as a tensor, read piece by piece to where it stays."""
+def _entry(file: zipfile.ZipFile, entry: zipfile.ZipInfo, empty: Empty) -> np.ndarray:
+    """An entry as `_add_entry` writes it, read piece by piece to where it stays."""
     with file.open(entry) as source:
         if np.lib.format.read_magic(source) != (1, 0):
             raise ValueError(f"entry {entry.filename} has another version of NumPy's format")
@@ -207,14 +245,16 @@ def _entry(file: zipfile.ZipFile, entry: zipfile.ZipInfo, storage: Storage) -> T
         size = math.prod(shape) * dtype.itemsize
         if by_columns or min(shape, default=0) < 0 or source.tell() + size != entry.file_size:
             raise ValueError(f"entry {entry.filename} is not laid out as its header says")
-        tensor = storage.empty(shape, torch.from_numpy(np.empty(0, dtype)).dtype)
-        into = tensor.numpy().reshape(-1).view(np.uint8).data
+        if dtype.kind not in "biuf" or dtype.itemsize > 8 or not dtype.isnative:  # objects would be addresses
+            raise ValueError(f"entry {entry.filename} holds {dtype}, which are no numbers of this machine")
+        array = empty(shape, dtype)
+        into = array.reshape(-1).view(np.uint8).data
         for start in range(0, size, CHUNK):
             chunk = source.read(min(CHUNK, size - start))
             if start + len(chunk) < min(start + CHUNK, size):
                 raise EOFError(f"entry {entry.filename} ends early")
             into[start : start + len(chunk)] = chunk
-        return tensor
+        return array
 
 
 def read_search(path: str | os.PathLike[str], problem: Mapping[str, Any]) -> dict[str, Any]:
@@ -236,8 +276,12 @@ def read_search(path: str | os.PathLike[str], problem: Mapping[str, Any]) -> dic
     return saved
 
 
-def _to_numpy(tensor: Tensor) -> np.ndarray:
-    tensor = tensor.detach().cpu().contiguous()
+def _to_numpy(large: Any) -> np.ndarray:
+    if isinstance(large, np.ndarray):
+        return np.asarray(large, order="C")
+    import torch
+
+    tensor = large.detach().cpu().contiguous()
     # NumPy has no bfloat16: its bits travel as integers.
     return (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
 

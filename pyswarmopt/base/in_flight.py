@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from torch import Tensor
 
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
+from pyswarmopt.base.arrays import Bools, Ints, as_arrays
 
 IDLE = -1  # instead of a ticket number
 NEVER = -1  # instead of the time of the latest completion
@@ -77,5 +75,5 @@ class InFlight:
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> InFlight:
         """The inverse of `to_dict`; arrays may come as tensors."""
-        plain: dict[str, Any] = {k: v.cpu().numpy().copy() if isinstance(v, Tensor) else v for k, v in saved.items()}
+        plain: dict[str, Any] = copy.deepcopy(as_arrays(saved))
         return cls(**{field.name: plain[SAVED_AS.get(field.name, field.name)] for field in fields(cls)})

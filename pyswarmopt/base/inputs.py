@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
+from pyswarmopt.base.arrays import Bools, Floats, is_tensor
 from pyswarmopt.base.blocks import blocks
-from pyswarmopt.base.state import Bools, Floats
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-def as_matrix(
-    name: str,
-    given: npt.ArrayLike | Tensor,
-    dtype: torch.dtype,
-    device: torch.device,
-    shape: tuple[int, ...] | None = None,
-) -> Tensor:
-    """A finite (n, D) tensor, a copy of what was given."""
-    source = matrix(name, given, shape)
-    return take_over(name, source, torch.empty(tuple(source.shape), dtype=dtype, device=device))
+def as_points(name: str, given: npt.ArrayLike | Tensor) -> Floats:
+    """A finite (n, D) array, a copy of what was given."""
+    source = matrix(name, given)
+    points = np.array(source.double().cpu().numpy() if is_tensor(source) else source, dtype=np.float64)
+    finite = np.isfinite(points).all(axis=1)
+    if not finite.all():
+        raise _not_finite(name, int(finite.argmin()))
+    return points
 
 
 def matrix(name: str, given: npt.ArrayLike | Tensor, shape: tuple[int, ...] | None = None) -> Tensor | np.ndarray:
     """What was given as a real tensor or array of shape (n, D), not copied if it is one already."""
-    if isinstance(given, Tensor):
+    if is_tensor(given):
         given = given.detach()
     elif not isinstance(given, np.ndarray):
         given = np.asarray(given)
@@ -41,6 +42,8 @@ def matrix(name: str, given: npt.ArrayLike | Tensor, shape: tuple[int, ...] | No
 
 def take_over(name: str, source: Tensor | np.ndarray, out: Tensor) -> Tensor:
     """`out`, (n, D), filled block by block with a `matrix` of its shape, whose values must be finite."""
+    import torch
+
     for rows, columns in blocks(*out.shape):
         part = source[rows, columns]
         if isinstance(part, np.ndarray):
@@ -49,31 +52,33 @@ def take_over(name: str, source: Tensor | np.ndarray, out: Tensor) -> Tensor:
         finite = torch.isfinite(copied)
         if not finite.all():
             row = rows.start + int((~finite).any(1).nonzero()[0])
-            raise ValueError(f"{name}[{row}] holds a value that is not finite")
+            raise _not_finite(name, row)
     return out
+
+
+def _not_finite(name: str, row: int) -> ValueError:
+    return ValueError(f"{name}[{row}] holds a value that is not finite")
 
 
 def as_values(given: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
     """A real float64 array of exactly that shape (nothing is broadcast), a copy."""
-    if isinstance(given, Tensor):
-        given = (given.double() if given.dtype == torch.bfloat16 else given).numpy(force=True)
-    if not isinstance(given, np.ndarray):
+    if not (isinstance(given, np.ndarray) or is_tensor(given)):
         given = np.asarray(given)
     _refuse_complex("values", given)
-    values = np.array(given, dtype=np.float64)
+    values = np.array(given.double().numpy(force=True) if is_tensor(given) else given, dtype=np.float64)
     if values.shape != shape:
         raise ValueError(f"values must have shape {shape}, one for each position; got {values.shape}")
     return values
 
 
 def _refuse_complex(name: str, given: Tensor | np.ndarray) -> None:
-    if given.is_complex() if isinstance(given, Tensor) else given.dtype.kind == "c":
+    if given.dtype.kind == "c" if isinstance(given, np.ndarray) else given.is_complex():
         raise ValueError(f"{name} are complex: a swarm takes real numbers, such as abs(value)")
 
 
 def as_mask(given: npt.ArrayLike | Tensor, count: int) -> Bools:
     """A boolean array of shape (count,)."""
-    mask = np.asarray(given.cpu() if isinstance(given, Tensor) else given)
+    mask = np.asarray(given.cpu() if is_tensor(given) else given)
     if mask.shape != (count,) or mask.dtype != np.bool_:
         raise ValueError(f"dropped must be {count} booleans, got shape {mask.shape} of {mask.dtype}")
     return mask

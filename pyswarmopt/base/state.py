@@ -13,17 +13,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pyswarmopt.base.arrays import Bools, Floats, Ints, as_tensors
 from pyswarmopt.base.checkpoint import check
 from pyswarmopt.base.in_flight import SAVED_AS, InFlight
 from pyswarmopt.base.storage import IN_MEMORY, Storage
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 OPTIONAL = ("memory", "in_flight")  # fields that a saved state need not have
 MEMORY = "memory."  # prefix of the entries of `State.memory` in a saved state
@@ -113,7 +109,7 @@ class State:
         if self.in_flight is not None:
             values |= {IN_FLIGHT + name: value for name, value in self.in_flight.to_dict().items()}
         values |= {MEMORY + name: value for name, value in self.memory.items()}
-        return {name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for name, v in values.items()}
+        return as_tensors(values)
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any], own: Callable[[Tensor], Tensor]) -> State:

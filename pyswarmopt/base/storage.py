@@ -10,9 +10,11 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 MAPPED_FROM = 2**20  # bytes; smaller tensors are in memory in any case
 ZEROS = bytes(2**20)
@@ -36,7 +38,7 @@ class Storage:
         StorageError: no file can be written there.
 
     Example:
-        >>> import tempfile
+        >>> import tempfile, torch
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     x = Storage(folder).empty((3, 100_000), torch.float32).fill_(2.0)
         ...     x.shape, os.listdir(folder), float(x.sum())
@@ -50,6 +52,8 @@ class Storage:
 
     def empty(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device | str = "cpu") -> Tensor:
         """A tensor of that shape whose numbers are still to be set; a ValueError says that there is no such memory."""
+        import torch
+
         size = math.prod(shape) * dtype.itemsize
         if size > sys.maxsize:
             raise too_large(shape, size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,9 @@ from pyswarmopt.driver.evaluation import Floats, Outcome
 from pyswarmopt.driver.options import Options
 from pyswarmopt.driver.problem.constraints import ranked
 from pyswarmopt.driver.search import Search
-from pyswarmopt.swarm import Swarm, Ticket
+
+if TYPE_CHECKING:
+    from pyswarmopt.swarm import Swarm, Ticket
 
 
 class _Call(NamedTuple):
@@ -78,7 +80,7 @@ class AsynchronousSearch(Search):
     # ---- one evaluation ----
 
     def _send(self, ticket: Ticket) -> None:
-        points = self._coding.decode(ticket.x.numpy()[None])
+        points = self._coding.decode(np.asarray(ticket.x)[None])
         violation = self._constraints.excess(points).sum(axis=1)
         if violation[0] > 0:
             self._evaluator.skipped += 1

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import torch
 
+from pyswarmopt.base.arrays import Bools, Floats, is_tensor, torch_is_installed
 from pyswarmopt.base.checkpoint import check
-from pyswarmopt.base.state import Bools, Floats
 from pyswarmopt.driver.workers import MapLike, Workers
 
 Objective = Callable[[Any], Any]
@@ -42,10 +41,16 @@ class _Call:
     def __call__(self, x: Floats) -> Outcome:
         try:
             with _at_most(self.seconds):
-                value = self.fun(torch.tensor(x) if self.tensors else x.copy())
+                value = self.fun(_tensor(x) if self.tensors else x.copy())
         except Exception as error:  # whatever a user's objective raises is the business of on_error
             return Outcome(None, error)
-        return Outcome(value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value, None)
+        return Outcome(value.detach().cpu().numpy() if is_tensor(value) else value, None)
+
+
+def _tensor(x: Floats) -> Any:
+    import torch
+
+    return torch.tensor(x)
 
 
 @contextmanager
@@ -227,7 +232,7 @@ class Evaluator:
         asked = self.vectorized
         self.tensors = False
         failure = self._try_form(points, asked, outcomes)
-        if failure is not None and isinstance(failure.error, TypeError | AttributeError):
+        if failure is not None and isinstance(failure.error, TypeError | AttributeError) and torch_is_installed():
             self.tensors = True  # these are what torch's functions raise on arrays
             second = self._try_form(points, asked, outcomes)
             if second is None:

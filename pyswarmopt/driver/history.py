@@ -10,7 +10,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from pyswarmopt.base.checkpoint import check
 
@@ -177,11 +176,11 @@ class History:
         return header, [[r.iteration, r.particle, r.value, *r.x.tolist()] for r in self._records]
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain values from which `load_state_dict` restores the history."""
+        """Arrays and plain values from which `load_state_dict` restores the history."""
         saved: dict[str, Any] = {"history.granularity": self.granularity, "history.stride": self._stride}
         if self.granularity == "particles":
             _, rows = self._table()
-            saved["history.rows"] = torch.tensor(rows, dtype=torch.float64)
+            saved["history.rows"] = np.array(rows, dtype=np.float64)
         else:
             saved["history.rows"] = [list(r) for r in self._records]
         return saved
@@ -201,8 +200,8 @@ class History:
         rows = saved["history.rows"]
         if self.granularity == "particles":
             if len(rows):
-                check(saved, {"history.rows": (torch.float64, "nc")})
-            self._records = [ParticleRecord(int(r[0]), int(r[1]), float(r[2]), r[3:].copy()) for r in rows.numpy()]
+                check(saved, {"history.rows": ("float64", "nc")})
+            self._records = [ParticleRecord(int(r[0]), int(r[1]), float(r[2]), r[3:].copy()) for r in rows]
         else:
             self._records = [_record(row) for row in rows]
 

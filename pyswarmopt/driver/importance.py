@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pyswarmopt.base.state import Bools, Floats
+from pyswarmopt.base.arrays import Bools, Floats
 
 BINS = 10  # of a real parameter, and of an integer with more values
 PRIOR = 1.0  # evaluations without an effect, added to each bin: the penalty of the ridge regression

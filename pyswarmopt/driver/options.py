@@ -7,13 +7,12 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.algorithms import registry as recipes
-from pyswarmopt.algorithms.recipe import Recipe
+from pyswarmopt.base.arrays import needing_torch
 from pyswarmopt.driver.evaluation import Objective, OnError
 from pyswarmopt.driver.history import Granularity
 from pyswarmopt.driver.problem.constraints import listed
@@ -21,6 +20,9 @@ from pyswarmopt.driver.problem.space import Space
 from pyswarmopt.driver.result import Result
 from pyswarmopt.driver.workers import MapLike, Workers
 from pyswarmopt.hybrid.memetic import MATRIX_DIM
+
+if TYPE_CHECKING:
+    from pyswarmopt.algorithms.recipe import Recipe
 
 Callback = Callable[[Result], bool | None]
 Start = npt.ArrayLike | Result | str | os.PathLike[str] | Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -78,7 +80,7 @@ class Options:
     @property
     def given(self) -> Recipe | None:
         """The recipe that was given, by name or not."""
-        return recipes.get(self.recipe) if isinstance(self.recipe, str) else self.recipe
+        return _recipes(f"recipe={self.recipe!r}").get(self.recipe) if isinstance(self.recipe, str) else self.recipe
 
 
 def in_coordinates(options: Options) -> tuple[Options, Space | None]:
@@ -160,6 +162,7 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
         return options.given
     if not (options.noisy or options.asynchronous or problem.constrained or problem.discrete):
         return None
+    recipes = _recipes()
     if problem.dim > MATRIX_DIM:
         return _constriction(options.population, options.max_evals)
     if not (problem.constrained or problem.discrete):
@@ -185,7 +188,14 @@ def former_algorithm(options: Options, problem: Problem) -> Recipe | None:
     no_descents = options.population is not None or options.noisy or options.asynchronous or problem.constrained
     if no_descents or problem.dim > MATRIX_DIM:
         return _constriction(options.population, options.max_evals)
-    return recipes.covariant() if problem.discrete else None
+    return _recipes().covariant() if problem.discrete else None
+
+
+def _recipes(what: str = "a search with integers, categories, constraints, noise or asynchronous=True") -> Any:
+    """The named recipes: swarms of tensors, so that torch is imported here and not before `what` needs one."""
+    with needing_torch(what):
+        from pyswarmopt.algorithms import registry
+    return registry
 
 
 def name_of(recipe: Recipe | None) -> str:
@@ -204,7 +214,7 @@ def useful_starts(options: Options) -> int:
 
 
 def _constriction(population: int | None, max_evals: int | None) -> Recipe:
-    return recipes.constriction(population=_affordable(40, max_evals) if population is None else population)
+    return _recipes().constriction(population=_affordable(40, max_evals) if population is None else population)
 
 
 def _affordable(population: int, max_evals: int | None) -> int:

@@ -12,14 +12,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
+from pyswarmopt.base.arrays import Bools, Floats, Ints
 from pyswarmopt.base.checkpoint import check
-from pyswarmopt.base.state import Bools, Floats, Ints
-from pyswarmopt.swarm import Swarm
+
+if TYPE_CHECKING:
+    from pyswarmopt.swarm import Swarm
 
 # (n, D) points -> their costs, (n,), and which were evaluated, (n,)
 Draw = Callable[[Floats], tuple[Floats, Bools]]
@@ -141,7 +142,7 @@ class Resampler:
         Returns:
             (N,) mean costs of the points.
         """
-        bests = self._decode(swarm.personal_bests.numpy())
+        bests = self._decode(np.asarray(swarm.personal_bests))
         known = [self._points[key] for key in self._samples]  # the bests of the last round
         self._take(points[candidates], costs[candidates])
         self._spend({x.tobytes(): x for x in [*known, *points[candidates]]}, draw, math.ceil(SHARE_AGAIN * len(points)))
@@ -154,7 +155,7 @@ class Resampler:
         stage = max(math.ceil(budget / STAGES), 1)
         for left in range(budget, 0, -stage):
             self._spend(dict(self._points), draw, min(stage, left))
-        self._revise(swarm, self._decode(swarm.personal_bests.numpy()))
+        self._revise(swarm, self._decode(np.asarray(swarm.personal_bests)))
 
     def insist(self, swarm: Swarm, draw: Draw, x: Floats, draws: int) -> None:
         """Draw one of the swarm's bests, (D,), until there are so many draws of it."""
@@ -162,12 +163,12 @@ class Resampler:
         if len(again):
             costs, evaluated = draw(again)
             self._take(again[evaluated], costs[evaluated])
-            self._revise(swarm, self._decode(swarm.personal_bests.numpy()))
+            self._revise(swarm, self._decode(np.asarray(swarm.personal_bests)))
 
     def forget(self, swarm: Swarm) -> None:
         """Keep the samples of the swarm's present bests only."""
-        kept = {x.tobytes() for x in self._decode(swarm.personal_bests.numpy())}
-        kept.add(self._decode(swarm.best.x.numpy()[None])[0].tobytes())
+        kept = {x.tobytes() for x in self._decode(np.asarray(swarm.personal_bests))}
+        kept.add(self._decode(np.asarray(swarm.best.x)[None])[0].tobytes())
         self._samples = {key: sample for key, sample in self._samples.items() if key in kept}
         self._points = {key: self._points[key] for key in self._samples}
 
@@ -203,23 +204,23 @@ class Resampler:
         for i, x in enumerate(bests):
             if x.tobytes() in self._samples:
                 values[i] = self._sign * self.sample(x).mean
-        best = self._decode(swarm.best.x.numpy()[None])[0]
+        best = self._decode(np.asarray(swarm.best.x)[None])[0]
         swarm.revalue(values, self._sign * self.sample(best).mean if best.tobytes() in self._samples else None)
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors from which `load_state_dict` restores the samples."""
+        """Arrays from which `load_state_dict` restores the samples."""
         numbers = [[sample.n, sample.mean, sample.square_sum] for sample in self._samples.values()]
         return {
-            "noise.points": torch.from_numpy(np.array(list(self._points.values()))),
-            "noise.samples": torch.tensor(numbers, dtype=torch.float64),
+            "noise.points": np.array(list(self._points.values())),
+            "noise.samples": np.array(numbers, dtype=np.float64),
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored."""
-        if saved["noise.samples"].numel():
+        if saved["noise.samples"].size:
             sizes = {"c": 3}
-            check(saved, {"noise.points": (torch.float64, "nD"), "noise.samples": (torch.float64, "nc")}, sizes)
-        points = saved["noise.points"].numpy()
+            check(saved, {"noise.points": ("float64", "nD"), "noise.samples": ("float64", "nc")}, sizes)
+        points = saved["noise.points"]
         self._points = {x.tobytes(): x.copy() for x in points}
         self._samples = {
             x.tobytes(): Sample(int(n), mean, square_sum)

@@ -11,12 +11,10 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base import checkpoint as checkpoints
 from pyswarmopt.driver.evaluation import Bools, Evaluator, Floats
 from pyswarmopt.driver.history import History
@@ -35,10 +33,13 @@ from pyswarmopt.driver.problem.encoding import Coding, check_inside, make_coding
 from pyswarmopt.driver.resampling import Resampler, Sample
 from pyswarmopt.driver.result import INTERRUPTED, Result, message, wants_to_stop
 from pyswarmopt.driver.same_objective import check_mean, check_value, source_digest, warn_of_source
-from pyswarmopt.hybrid.memetic import MemeticSwarm
-from pyswarmopt.parts.boundary import Box, make_box
+from pyswarmopt.hybrid.memetic import MemeticSearch
+from pyswarmopt.parts.bounds import read_bounds
 from pyswarmopt.parts.stopping import MaxIter, MaxTime, Patience, Spread, StopRule, Target
-from pyswarmopt.swarm import Swarm
+
+if TYPE_CHECKING:
+    from pyswarmopt.algorithms.recipe import Recipe
+    from pyswarmopt.swarm import Swarm
 
 LOGGER = logging.getLogger("pyswarmopt")
 FINAL_DRAWS = 100  # the most evaluations with which a noisy search chooses its result, and with which it reports it
@@ -55,17 +56,17 @@ class Search:
         ValueError: options that do not make sense.
     """
 
-    _swarm: Swarm | MemeticSwarm
+    _swarm: Swarm | MemeticSearch
 
     def __init__(self, given: Options) -> None:
         options, self._space = in_coordinates(given)
         start = None if options.x0 is None else _start(options.x0, useful_starts(options))
-        box = make_box(options.bounds, None if start is None else start.shape[1], torch.float64, torch.device("cpu"))
-        dim = len(box.low)
+        bounds = read_bounds(options.bounds, None if start is None else start.shape[1])
+        dim = len(bounds[0])
         if start is not None:
-            check_inside(start, box.low.numpy(), box.high.numpy())
+            check_inside(start, *bounds)
         self._constraints = Constraints(options.constraints, dim)
-        self._coding = make_coding(box, options.integrality, options.categorical)
+        self._coding = make_coding(bounds, options.integrality, options.categorical)
         discrete = bool(self._coding.integers.any() or self._coding.categories.any())
         discrete = discrete or (self._space is not None and self._space.discrete)
         recipe = _algorithm(options, Problem(dim, bool(self._constraints), discrete))
@@ -94,15 +95,17 @@ class Search:
         self._checkpoint = None if options.checkpoint is None else Path(options.checkpoint)
         self._source = None if options.checkpoint is None else source_digest(given.fun)
         self._look()
-        self._problem = self._describe(options, recipe, box, start)
+        self._problem = self._describe(options, recipe, bounds, start)
 
-    def _make_swarm(self, options: Options, recipe: Recipe | None, start: Floats | None) -> Swarm | MemeticSwarm:
+    def _make_swarm(self, options: Options, recipe: Recipe | None, start: Floats | None) -> Swarm | MemeticSearch:
         # A single lucky draw must not count as the target, so a noisy search looks at means itself.
         target = None if options.noisy else options.target
         bounds, encoded = self._coding.bounds(), None if start is None else self._coding.encode(start)
         if recipe is None:
             limits = self._max_evals, options.max_iter, target
-            return MemeticSwarm(bounds, encoded, options.maximize, options.seed, *limits, options.population)
+            return MemeticSearch(bounds, encoded, options.maximize, options.seed, *limits, options.population)
+        from pyswarmopt.swarm import Swarm
+
         population = options.population
         if start is not None and population is None:
             population = max(recipe.population, len(start))
@@ -115,12 +118,14 @@ class Search:
             seed=options.seed,
         )
 
-    def _describe(self, options: Options, recipe: Recipe | None, box: Box, start: Floats | None) -> dict[str, Any]:
+    def _describe(
+        self, options: Options, recipe: Recipe | None, bounds: tuple[Floats, Floats], start: Floats | None
+    ) -> dict[str, Any]:
         """What a checkpoint must have been written for, so that the search can go on from it."""
         return {
-            "bounds": [box.low.tolist(), box.high.tolist()],
+            "bounds": [side.tolist() for side in bounds],
             "recipe": name_of(recipe),
-            "population": len(self._swarm.positions) if isinstance(self._swarm, Swarm) else options.population,
+            "population": options.population if isinstance(self._swarm, MemeticSearch) else len(self._swarm.positions),
             "maximize": options.maximize,
             "seed": None if options.seed is None else int(options.seed),
             "x0": None if start is None else start.tolist(),
@@ -164,12 +169,12 @@ class Search:
     def _iterate(self) -> None:
         swarm = self._swarm
         x = swarm.ask()
-        points = self._coding.decode(x.numpy())
+        points = self._coding.decode(np.asarray(x))
         costs, evaluated, feasible = self._costs(points)
-        if self._resampler is not None and isinstance(swarm, Swarm):
+        if self._resampler is not None and not isinstance(swarm, MemeticSearch):
             costs = self._resampler.judge(swarm, points, costs, self._draw, evaluated & feasible)
         swarm.tell(x, self._sign * costs, dropped=~evaluated)
-        if self._resampler is not None and isinstance(swarm, Swarm):
+        if self._resampler is not None and not isinstance(swarm, MemeticSearch):
             self._make_sure_of_target(swarm, self._resampler)
             self._resampler.forget(swarm)
         self._look()
@@ -181,7 +186,7 @@ class Search:
         """Draw a best that seems to reach the target until that is decided: a small swarm draws none so often."""
         if self._target is None or self._algorithm == "constriction":  # the ring as in 0.1.0, whose files go on
             return
-        x = self._coding.decode(swarm.best.x.numpy()[None])[0]
+        x = self._coding.decode(np.asarray(swarm.best.x)[None])[0]
         sample = resampler.sample(x)
         if sample.n and sample.mean <= self._sign * self._target:
             resampler.insist(swarm, self._draw, x, SURE_DRAWS)
@@ -250,7 +255,7 @@ class Search:
         self._best, self._counted = self._swarm.best, self._evaluator.calls
 
     def _best_point(self) -> Floats:
-        return self._coding.decode(self._best.x.numpy()[None])[0]
+        return self._coding.decode(np.asarray(self._best.x)[None])[0]
 
     def _best_value(self) -> float:
         """The best value of a feasible point, infinitely bad if there is none."""
@@ -297,7 +302,7 @@ class Search:
         """Choose among the bests by some more draws: the last round's may be lucky ones."""
         count = self._final_draws()
         self._evaluator.max_evals += self._reserve
-        if isinstance(self._swarm, Swarm):
+        if not isinstance(self._swarm, MemeticSearch):
             resampler.settle(self._swarm, self._draw, count)
         self._look()
 
@@ -349,12 +354,16 @@ class Search:
 
 def _algorithm(options: Options, problem: Problem) -> Recipe | None:
     """What runs; where the search goes on from a file of 0.1.0, what ran by default then."""
-    chosen, former = algorithm(options, problem), former_algorithm(options, problem)
-    if options.checkpoint is None or name_of(chosen) == name_of(former) or not os.path.lexists(options.checkpoint):
+    chosen = algorithm(options, problem)
+    if options.checkpoint is None or not os.path.lexists(options.checkpoint):
         return chosen
     saved = checkpoints.read(options.checkpoint)
     with checkpoints.taking_over(options.checkpoint):
-        return former if json.loads(saved.get("problem", "{}")).get("recipe") == name_of(former) else chosen
+        wrote = json.loads(saved.get("problem", "{}")).get("recipe")
+    if wrote == name_of(chosen):
+        return chosen
+    former = former_algorithm(options, problem)
+    return former if wrote == name_of(former) else chosen
 
 
 def _bar(share: float, elapsed: float) -> str:
@@ -397,18 +406,18 @@ def _bests_of(saved: dict[str, Any]) -> Floats:
     """The personal bests that a checkpoint holds, the best first."""
     if getattr(saved.get("best_positions"), "ndim", 0) != 2:
         raise ValueError("holds no points to start from")
-    checkpoints.check(saved, {"best_costs": (torch.float64, "N")}, {"N": len(saved["best_positions"])})
-    costs = saved["best_costs"].numpy()
+    checkpoints.check(saved, {"best_costs": ("float64", "N")}, {"N": len(saved["best_positions"])})
+    costs = saved["best_costs"]
     order = np.argsort(costs, kind="stable")
-    positions = saved["best_positions"].double().numpy()[order][np.isfinite(costs[order])]
+    positions = saved["best_positions"].astype(np.float64)[order][np.isfinite(costs[order])]
     if "problem" not in saved:
         return positions
     return _coding_of(json.loads(saved["problem"])).decode(positions)
 
 
 def _coding_of(problem: dict[str, Any]) -> Coding:
-    low, high = (torch.tensor(side, dtype=torch.float64) for side in problem["bounds"])
-    return make_coding(Box(low, high), problem["integrality"], problem["categorical"])
+    low, high = (np.array(side, dtype=np.float64) for side in problem["bounds"])
+    return make_coding((low, high), problem["integrality"], problem["categorical"])
 
 
 __all__ = ["Search"]

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from pyswarmopt.algorithms.recipe import Recipe
-from pyswarmopt.base.state import Bools, Floats, State, entries_under
+from pyswarmopt.base.arrays import Bools, Floats
+from pyswarmopt.base.state import State, entries_under
 from pyswarmopt.base.storage import IN_MEMORY, Storage
 from pyswarmopt.engine import chunked, compiled, reference
 from pyswarmopt.engine.buffers import Buffers

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pyswarmopt.base.arrays import Ints
 from pyswarmopt.base.blocks import BLOCK as BLOCK  # re-exported: `choose` reads it here
 from pyswarmopt.base.blocks import EVERY
-from pyswarmopt.base.state import Ints
 from pyswarmopt.engine.random_factors import FEW_COORDINATES, Factors
 from pyswarmopt.parts.boundary import Boundary, Box
 from pyswarmopt.parts.velocity import BlockRule, Snapshot

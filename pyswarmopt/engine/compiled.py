@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.state import Ints
+from pyswarmopt.base.arrays import Ints
 from pyswarmopt.engine.chunked import Block, Move, contain
 from pyswarmopt.engine.numba import kernels
 from pyswarmopt.engine.numba.loader import Loops

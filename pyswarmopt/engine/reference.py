@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from pyswarmopt.algorithms.recipe import Recipe
+from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt.base.blocks import EVERY, ZERO, copy_rows
-from pyswarmopt.base.state import Bools, Floats, State
+from pyswarmopt.base.state import State
 from pyswarmopt.engine.random_factors import Factors
 from pyswarmopt.parts import stopping
 from pyswarmopt.parts.boundary import Box

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt.hybrid.descent import (
     EPS,
     FIRST_DIFFERENCE,
@@ -26,7 +27,7 @@ from pyswarmopt.hybrid.descent import (
     SMALLEST_DIFFERENCE,
     Descent,
 )  # fmt: skip
-from pyswarmopt.hybrid.phase import NONE, Floats
+from pyswarmopt.hybrid.phase import NONE
 
 
 @dataclass

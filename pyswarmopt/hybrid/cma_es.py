@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pyswarmopt.hybrid.phase import NONE, Floats, Phase
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt.hybrid.phase import NONE, Phase
 
 EPS = float(np.finfo(np.float64).eps)
 LARGEST_CONDITION = 1e14

@@ -15,7 +15,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.hybrid.phase import NONE, Floats, Phase
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt.hybrid.phase import NONE, Phase
 
 EPS = float(np.finfo(np.float64).eps)
 FIRST_DIFFERENCE = 1e-4  # of the side of the box, while no curvature is known

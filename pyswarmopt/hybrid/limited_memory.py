@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt.hybrid.descent import (
     EPS,
     FIRST_DIFFERENCE,
@@ -22,7 +23,7 @@ from pyswarmopt.hybrid.descent import (
     SMALLEST_DIFFERENCE,
     Descent,
 )  # fmt: skip
-from pyswarmopt.hybrid.phase import BATCH, NONE, Floats
+from pyswarmopt.hybrid.phase import BATCH, NONE
 
 PAIRS = 50  # of moves and changes of the gradient that are kept
 FLATTEST = 1e-10  # the smallest curvature that is believed, as a share of the largest

@@ -19,26 +19,23 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from pyswarmopt.base import checkpoint
-from pyswarmopt.base.inputs import as_mask, as_matrix, as_values
-from pyswarmopt.base.optimizer import Point
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.inputs import as_mask, as_points, as_values
 from pyswarmopt.hybrid.axis_search import AxisSearch, CheckedAxisSearch, SeparabilityTest
 from pyswarmopt.hybrid.bfgs import QuasiNewton
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm, SeparableSwarm, default_population
 from pyswarmopt.hybrid.descent import Descent
 from pyswarmopt.hybrid.limited_memory import LimitedMemory
-from pyswarmopt.hybrid.phase import Floats, Phase
+from pyswarmopt.hybrid.phase import Phase
 from pyswarmopt.hybrid.unit_box import UnitBox
-from pyswarmopt.parts.boundary import make_box
+from pyswarmopt.parts.bounds import read_bounds
 
 FIRST_DESCENT = 100  # evaluations per dimension that the first descent has for itself
 SHARE_AHEAD, SHARE_BEHIND = 0.5, 0.125  # evaluations of later descents for each one of the swarm
@@ -70,40 +67,23 @@ PLAIN = (
 FORMERLY = {"slots": FORMER, "first_population": None, "test_first": False}
 
 
-class MemeticSwarm:
-    """An `Optimizer` for a smooth or rugged function.
+class Best(NamedTuple):
+    """The best point evaluated so far, (D,), and its value in the user's sense."""
 
-    It works in the unit box, so units and offsets of x make no difference. Up to 100 coordinates it keeps matrices of
-    D x D numbers, above that vectors.
+    x: Floats
+    value: float
 
-    Args:
-        bounds: the box; see `pyswarmopt.boundary.make_box`.
-        positions: points to start from, (n, D), evaluated first.
-        maximize: whether larger values are better.
-        seed: None takes one from the operating system.
-        max_evals: how many evaluations there are, if that is known; only saves a search that is short measuring
-            Hessians.
-        max_iter: stop after so many rounds; the first one counts 0.
-        target: stop when the best value is at least as good.
-        population: particles of the first swarm, which doubles at restarts: 4 if it is less, by default 4 + 3 ln D.
 
-    Raises:
-        ValueError: arguments that do not fit each other.
+class MemeticSearch:
+    """The search on NumPy arrays, without torch; `pyswarmopt.hybrid.memetic_swarm.MemeticSwarm` is it on tensors.
 
-    Example:
-        >>> import pyswarmopt as pso
-        >>> search = pso.MemeticSwarm([(-5, 5)] * 4, seed=0, target=1e-8)
-        >>> while not search.stop():
-        ...     x = search.ask()  # (m, 4) float64, m from 1 to some tens
-        ...     search.tell(x, pso.functions.rosenbrock(x))
-        >>> search.evaluations < 400
-        True
+    Its arguments are described there.
     """
 
     def __init__(
         self,
         bounds: Any,
-        positions: npt.ArrayLike | Tensor | None = None,
+        positions: npt.ArrayLike | None = None,
         maximize: bool = False,
         seed: int | None = None,
         max_evals: int | None = None,
@@ -111,10 +91,9 @@ class MemeticSwarm:
         target: float | None = None,
         population: int | None = None,
     ) -> None:
-        cpu = torch.device("cpu")
-        start = None if positions is None else as_matrix("positions", positions, torch.float64, cpu)
-        box = make_box(bounds, None if start is None else start.shape[1], torch.float64, cpu)
-        self._box = UnitBox(box.low.numpy(), box.high.numpy())
+        start = None if positions is None else as_points("positions", positions)
+        self._box = UnitBox(*read_bounds(bounds, None if start is None else start.shape[1]))
+        low, high = self._box.low, self._box.high
         self._slots = SMALL if self._box.dim <= MATRIX_DIM else LARGE
         self._test_first = self._box.dim >= TEST_FIRST and not self._hessian_is_affordable(max_evals)
         self._random = np.random.default_rng(seed)
@@ -122,9 +101,9 @@ class MemeticSwarm:
         self._max_evals, self._max_iter, self._target = max_evals, max_iter, target
         self._phases: dict[str, Phase] = {}
         self._turn = "start"
-        self._asked: Tensor | None = None
-        self._start = np.empty((0, len(box.low))) if start is None else start.numpy().copy()
-        self._best_x = start[0].clone() if start is not None else (box.low + box.high) / 2
+        self._asked: Floats | None = None
+        self._start = np.empty((0, len(low))) if start is None else start
+        self._best_x = start[0].copy() if start is not None else (low + high) / 2
         self._best_cost, self._best_by = math.inf, ""
         self._rounds = self._evaluations = 0
         self._spent = {"descent": 0, "swarm": 0}
@@ -136,19 +115,14 @@ class MemeticSwarm:
 
     # ---- the loop ----
 
-    def ask(self) -> Tensor:
+    def ask(self) -> Floats:
         """Positions to evaluate, (m, D) float64; the same ones until `tell`."""
         if self._asked is None:
             x = self._start if self._turn == "start" and len(self._start) else self._box.decode(self._propose())
-            self._asked = torch.from_numpy(x.copy())
-        return self._asked.clone()
+            self._asked = x.copy()
+        return self._asked.copy()
 
-    def tell(
-        self,
-        positions: Tensor | npt.ArrayLike,
-        values: npt.ArrayLike | Tensor,
-        dropped: npt.ArrayLike | Tensor | None = None,
-    ) -> None:
+    def tell(self, positions: npt.ArrayLike, values: npt.ArrayLike, dropped: npt.ArrayLike | None = None) -> None:
         """Take in the values, (m,), of the positions that `ask` returned; `dropped`, (m,), are those not evaluated.
 
         A value that is not finite counts as the worst possible.
@@ -159,15 +133,14 @@ class MemeticSwarm:
         if self._asked is None:
             raise ValueError("tell() without ask(): each round of positions can be told once")
         asked = self._asked
-        told = as_matrix("positions", positions, torch.float64, asked.device)
-        if told.shape != asked.shape or not torch.equal(told, asked):
+        if not np.array_equal(as_points("positions", positions), asked):
             raise ValueError("tell() must be given the positions that ask() returned")
         costs = self._sign * as_values(values, (len(asked),))
         evaluated = np.ones(len(costs), np.bool_) if dropped is None else ~as_mask(dropped, len(costs))
         costs = np.where(evaluated & np.isfinite(costs), costs, math.inf)
         i = int(costs.argmin())
         if costs[i] < self._best_cost:
-            self._best_cost, self._best_x, self._best_by = float(costs[i]), asked[i].clone(), self._turn
+            self._best_cost, self._best_x, self._best_by = float(costs[i]), asked[i].copy(), self._turn
         self._rounds += 1
         self._evaluations += int(evaluated.sum())
         self._asked = None
@@ -247,14 +220,14 @@ class MemeticSwarm:
             return self._begin_descent()
         if name == "swarm":
             return self._begin_swarm()
-        return KINDS[self._slots[name]](self._box.encode(self._best_x.numpy()), self._best_cost)  # type: ignore[call-arg]
+        return KINDS[self._slots[name]](self._box.encode(self._best_x), self._best_cost)  # type: ignore[call-arg]
 
     def _begin_descent(self) -> Phase:
         """From the first point, then from random ones, or with dear gradients from the best if it is the swarm's."""
         known, x = math.inf, self._random.random(self._box.dim) if "descent" in self._phases else self._first_point()
         if "descent" not in self._phases or (self._test_first and self._best_by == "swarm"):
             known = self._best_cost
-            x = self._box.encode(self._best_x.numpy()) if math.isfinite(known) else x
+            x = self._box.encode(self._best_x) if math.isfinite(known) else x
         if self._slots["descent"] == "LimitedMemory":
             return LimitedMemory(x, known)
         return QuasiNewton(x, known, self._hessian_is_affordable(self._max_evals))
@@ -274,15 +247,15 @@ class MemeticSwarm:
 
     def _first_point(self) -> Floats:
         if math.isfinite(self._best_cost) or len(self._start):
-            return self._box.encode(self._best_x.numpy())
+            return self._box.encode(self._best_x)
         return 0.5 + OFF_CENTRE * self._random.uniform(-1, 1, self._box.dim)
 
     # ---- results ----
 
     @property
-    def best(self) -> Point:
+    def best(self) -> Best:
         """The best point evaluated so far, its value in the user's sense."""
-        return Point(self._best_x.clone(), self._sign * self._best_cost)
+        return Best(self._best_x.copy(), self._sign * self._best_cost)
 
     @property
     def iteration(self) -> int:
@@ -297,21 +270,21 @@ class MemeticSwarm:
     # ---- saving ----
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resume needs: tensors (copies), numbers and strings."""
+        """All that a resume needs: arrays (copies), numbers and strings."""
         saved: dict[str, Any] = {
             **copy.deepcopy({name: getattr(self, f"_{name}") for name in PLAIN}),
-            "low": torch.from_numpy(self._box.low.copy()),
-            "high": torch.from_numpy(self._box.high.copy()),
+            "low": self._box.low.copy(),
+            "high": self._box.high.copy(),
             "random": self._random.bit_generator.state,
-            "start": torch.from_numpy(self._start.copy()),
-            "best_position": self._best_x.clone(),
-            "best_positions": self._best_x[None].clone(),
-            "best_costs": torch.tensor([self._best_cost], dtype=torch.float64),
+            "start": self._start.copy(),
+            "best_position": self._best_x.copy(),
+            "best_positions": self._best_x[None].copy(),
+            "best_costs": np.array([self._best_cost]),
             "limits": [self._max_evals, self._max_iter, self._target],
             "phases": sorted(self._phases),
         }
         if self._asked is not None:
-            saved["asked"] = self._asked.clone()
+            saved["asked"] = self._asked.copy()
         for name, phase in self._phases.items():
             saved |= phase.state_dict(f"{name}.")
         return saved
@@ -345,9 +318,9 @@ class MemeticSwarm:
 
     def _take_over(self, saved: Mapping[str, Any]) -> None:
         sizes: dict[str, int] = {}
-        one = torch.float64, "D"
-        checkpoint.check(saved, {"low": one, "high": one, "best_position": one, "start": (torch.float64, "nD")}, sizes)
-        checkpoint.check(saved, {"best_costs": (torch.float64, "c")}, {"c": 1})
+        one = "float64", "D"
+        checkpoint.check(saved, {"low": one, "high": one, "best_position": one, "start": ("float64", "nD")}, sizes)
+        checkpoint.check(saved, {"best_costs": ("float64", "c")}, {"c": 1})
         kinds = {"sign": float, "random": dict, "turn": str, "best_by": str, "phases": list, "spent": dict}
         if saved["turn"] not in ("start", *FORMER):
             raise ValueError(f"turn is {saved['turn']!r}")
@@ -357,34 +330,14 @@ class MemeticSwarm:
             setattr(self, f"_{name}", copy.deepcopy(plain[name]))
         if self._slots not in (FORMER, SMALL, LARGE):
             raise ValueError(f"slots are {self._slots!r}")
-        self._box = UnitBox(saved["low"].cpu().numpy().copy(), saved["high"].cpu().numpy().copy())
+        self._box = UnitBox(saved["low"].copy(), saved["high"].copy())
         self._random = np.random.default_rng(0)
         self._random.bit_generator.state = saved["random"]
-        self._start = saved["start"].cpu().numpy().copy()
-        self._best_x, self._best_cost = saved["best_position"].cpu().clone(), float(saved["best_costs"][0])
-        self._asked = saved["asked"].cpu().clone() if "asked" in saved else None
+        self._start = saved["start"].copy()
+        self._best_x, self._best_cost = saved["best_position"].copy(), float(saved["best_costs"][0])
+        self._asked = saved["asked"].copy() if "asked" in saved else None
         classes = {name: KINDS[self._slots[name]] for name in saved["phases"]}
         self._phases = {name: phase.from_state(dict(saved), f"{name}.") for name, phase in classes.items()}
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the state to one file, atomically and without pickle."""
-        checkpoint.write(path, self.state_dict())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> MemeticSwarm:
-        """The search that `save` wrote.
-
-        Raises:
-            ValueError: the file is not a checkpoint of a memetic swarm.
-        """
-        saved = checkpoint.read(path)
-        if "low" not in saved:
-            raise ValueError(f"{path}: not the checkpoint of a memetic swarm")
-        with checkpoint.taking_over(path):
-            max_evals, max_iter, target = saved["limits"]
-            search = cls((saved["low"], saved["high"]), max_evals=max_evals, max_iter=max_iter, target=target)
-            search.load_state_dict(saved)
-        return search
 
 
 def _ended(descent: Phase) -> bool:

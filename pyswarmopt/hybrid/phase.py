@@ -11,10 +11,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
-Floats = npt.NDArray[np.float64]
+from pyswarmopt.base.arrays import Floats
+
 NONE = np.empty(0)
 BATCH = 2**18  # numbers in a batch of differences, at most, unless a single point has more
 
@@ -47,12 +46,9 @@ class Phase(ABC):
         """What `tell` does."""
 
     def state_dict(self, prefix: str) -> dict[str, Any]:
-        """Every field, arrays as tensors (copies), under `prefix` + its name."""
-        saved = {}
-        for f in fields(self):
-            value = getattr(self, f.name)
-            saved[prefix + f.name] = torch.from_numpy(value.copy()) if isinstance(value, np.ndarray) else value
-        return saved
+        """Every field, arrays copied, under `prefix` + its name."""
+        saved = {prefix + f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in saved.items()}
 
     @classmethod
     def from_state(cls, saved: dict[str, Any], prefix: str) -> Self:
@@ -60,5 +56,5 @@ class Phase(ABC):
         phase = cls.__new__(cls)
         for f in fields(cls):
             value = saved[prefix + f.name]
-            setattr(phase, f.name, value.cpu().numpy().copy() if isinstance(value, torch.Tensor) else value)
+            setattr(phase, f.name, value.copy() if isinstance(value, np.ndarray) else value)
         return phase

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.hybrid.phase import Floats
+from pyswarmopt.base.arrays import Floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from pyswarmopt.algorithms.recipe import Recipe
-from pyswarmopt.base.state import Floats, State
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.state import State
 from pyswarmopt.engine.choose import Update
 from pyswarmopt.parts.boundary import Box
 from pyswarmopt.parts.schedule import as_schedule

@@ -15,14 +15,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from pyswarmopt.base.inputs import as_matrix
+from pyswarmopt.base.arrays import needing_torch
+
+with needing_torch("pyswarmopt.interop.nevergrad"):
+    from torch import Tensor
+
+from pyswarmopt.base.inputs import as_points
 from pyswarmopt.interop._nevergrad import TellNotAskedNotSupportedError, ng
 from pyswarmopt.interop.nevergrad_swarm import SwarmOptimizer, register
 from pyswarmopt.interop.replay import Floats, Replayed
-from pyswarmopt.parts.boundary import make_box
+from pyswarmopt.parts.bounds import read_bounds
 
 WORST = 1e20  # told to nevergrad for a value that is not finite; it cuts off at 5e20
 
@@ -81,11 +84,9 @@ class NevergradOptimizer(Replayed):
         if one_at_a_time(name) and population > 1:
             raise ValueError(f"{name} takes one point at a time: population must be 1, not {population}")
         super().__init__(population, budget, maximize)
-        device = torch.device("cpu")
-        start = None if positions is None else as_matrix("positions", positions, torch.float64, device)
-        self._positions = None if start is None else start.numpy()
+        self._positions = None if positions is None else as_points("positions", positions)
         dim = None if self._positions is None else self._positions.shape[1]
-        self._box = None if bounds is None else make_box(bounds, dim, torch.float64, device)
+        self._box = None if bounds is None else read_bounds(bounds, dim)
         if self._box is None and self._positions is None:
             raise ValueError("nevergrad needs to know where to start: give bounds or positions")
         self._name = name
@@ -103,7 +104,7 @@ class NevergradOptimizer(Replayed):
 
     def _space(self) -> Any:
         if self._box is not None:
-            low, high = self._box.low.numpy(), self._box.high.numpy()
+            low, high = self._box
             if (low == high).any():
                 i = int(np.flatnonzero(low == high)[0])
                 raise ValueError(f"bounds of coordinate {i} are equal, {low[i]}; nevergrad needs low < high")

@@ -10,7 +10,7 @@ import torch
 
 from pyswarmopt.algorithms import registry as recipes
 from pyswarmopt.algorithms.recipe import Recipe
-from pyswarmopt.base.state import Floats
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt.interop._nevergrad import Normalizer, base, ng
 from pyswarmopt.parts import boundary
 from pyswarmopt.swarm import Swarm

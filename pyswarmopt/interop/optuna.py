@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
 try:
     from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
     from optuna.samplers import BaseSampler, RandomSampler
@@ -17,11 +15,14 @@ try:
 except ImportError as error:
     raise ImportError("pyswarmopt.interop.optuna needs optuna: pip install optuna") from error
 
-from pyswarmopt.algorithms.recipe import Recipe
+from pyswarmopt.base.arrays import needing_torch
 from pyswarmopt.driver.problem.encoding import Coding, make_coding
 from pyswarmopt.driver.problem.space import Choice, Integer, Parameter, Real, Space
-from pyswarmopt.parts.boundary import make_box
-from pyswarmopt.swarm import Swarm, Ticket
+from pyswarmopt.parts.bounds import read_bounds
+
+with needing_torch("pyswarmopt.interop.optuna"):
+    from pyswarmopt.algorithms.recipe import Recipe
+    from pyswarmopt.swarm import Swarm, Ticket
 
 
 class SwarmSampler(BaseSampler):
@@ -99,8 +100,7 @@ class SwarmSampler(BaseSampler):
 
 
 def _coding(space: Space) -> Coding:
-    box = make_box(space.bounds, None, torch.float64, torch.device("cpu"))
-    return make_coding(box, space.integrality, space.categorical)
+    return make_coding(read_bounds(space.bounds), space.integrality, space.categorical)
 
 
 def _parameter(distribution: BaseDistribution) -> Parameter:

@@ -6,15 +6,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
+
+from pyswarmopt.base.arrays import needing_torch
 
 try:
     import cma
 except ImportError as error:
     raise ImportError("pyswarmopt.interop.pycma needs pycma: pip install cma") from error
 
-from pyswarmopt.base.inputs import as_matrix
+with needing_torch("pyswarmopt.interop.pycma"):
+    from torch import Tensor
+
+from pyswarmopt.base.inputs import as_points
 from pyswarmopt.interop.replay import Floats, Replayed
 
 # A share of right answers has plateaus: equal values are no reason to stop.
@@ -58,7 +61,7 @@ class PycmaOptimizer(Replayed):
         seed: int | None = None,
         maximize: bool = False,
     ) -> None:
-        start = as_matrix("positions", positions, torch.float64, torch.device("cpu")).numpy()
+        start = as_points("positions", positions)
         sigma = float(start.std(axis=0).mean())
         if not sigma > 0:
             raise ValueError("pycma takes its first step size from the positions: give at least two that differ")

@@ -15,9 +15,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_values
 from pyswarmopt.base.optimizer import Point
-from pyswarmopt.base.state import Floats
 
 
 class Replayed(ABC):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,9 @@ except ImportError as error:
     raise ImportError("pyswarmopt.interop.sklearn needs scikit-learn: pip install scikit-learn") from error
 
 from pyswarmopt._minimize import maximize
-from pyswarmopt.algorithms.recipe import Recipe
+
+if TYPE_CHECKING:
+    from pyswarmopt.algorithms.recipe import Recipe
 
 
 class SwarmSearchCV(BaseSearchCV):

@@ -8,17 +8,17 @@ the velocity by the size of the box. Except for `none`, the returned positions l
 from __future__ import annotations
 
 import functools
-import textwrap
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pyswarmopt.base.blocks import blocks
 from pyswarmopt.base.storage import IN_MEMORY, Storage
+from pyswarmopt.parts.bounds import check_widths, sides
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,12 +50,6 @@ class Box:
             part.copy_((low + u * (high - low)).clamp(low, high))
         return out
 
-
-FORMS = (
-    "use one pair of finite numbers (low, high) for each coordinate, SciPy's Bounds, two NumPy arrays (low, high), or "
-    "two numbers for all coordinates"
-)
-WIDTHS = 4  # times the width of the box whose square must be finite: velocities are as long, and so are their squares
 
 Boundary = Callable[[Tensor, Tensor, Box, torch.Generator], tuple[Tensor, Tensor]]
 
@@ -124,70 +118,14 @@ def make_box(
         >>> make_box([(-1, 1), (0, 5)], None, torch.float64, torch.device("cpu")).high.tolist()
         [1.0, 5.0]
     """
-    low, high = _low_high(bounds)
-    if low.ndim == 0 and high.ndim == 0 and dim is None:
-        raise ValueError(f"bounds={bounds!r} do not tell the dimension; give one (low, high) pair per coordinate")
-    size = dim if dim is not None else max(low.size, high.size)
-    try:
-        lows, highs = np.broadcast_to(low, (size,)), np.broadcast_to(high, (size,))
-    except ValueError:
-        given = max(low.size, high.size)
-        raise ValueError(
-            f"bounds for {given} coordinates, but the dimension is {size} (that of dim, positions or x0)"
-        ) from None
-    wrong = np.flatnonzero(~(np.isfinite(low) & np.isfinite(high) & (low <= high)))
-    if wrong.size:
-        i = int(wrong[0])
-        raise ValueError(f"bounds of coordinate {i} are ({lows[i]}, {highs[i]}); they must be finite, low <= high")
-    if not (low < high).any():
-        raise ValueError(f"bounds={_brief(bounds)}: low == high in every coordinate, so there is nothing to search")
+    low, high, size = sides(bounds, dim)
     # A number for all coordinates becomes as many only where they are stored.
-    sides = [torch.tensor(side.reshape(-1), dtype=dtype) for side in (low, high)]
-    widths = WIDTHS * (sides[1] - sides[0])
-    measurable = torch.isfinite(widths) & torch.isfinite(widths.to(torch.promote_types(dtype, torch.float32)) ** 2)
-    if not measurable.all():
-        i = int((~measurable).nonzero()[0])
-        raise ValueError(f"bounds of coordinate {i} are ({lows[i]}, {highs[i]}): wider than {dtype} can measure")
-    return Box(*(storage.copy(side.expand(size), device) for side in sides))
-
-
-def _low_high(bounds: Any) -> tuple[np.ndarray, np.ndarray]:
-    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
-        return np.asarray(bounds.lb, dtype=np.float64), np.asarray(bounds.ub, dtype=np.float64)
-    if not isinstance(bounds, Sequence | np.ndarray | Tensor) or isinstance(bounds, str) or len(bounds) == 0:
-        raise ValueError(f"bounds={_brief(bounds)}: {FORMS}")
-    two = isinstance(bounds, tuple) and len(bounds) == 2
-    try:
-        if two and any(isinstance(side, np.ndarray | Tensor) and side.ndim == 1 for side in bounds):
-            sides = [np.asarray(side, dtype=np.float64) for side in bounds]
-            if all(side.ndim <= 1 for side in sides):
-                return sides[0], sides[1]
-        pairs = np.asarray(bounds, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"bounds={_brief(bounds)}: {FORMS}") from None
-    if pairs.shape == (2,):
-        return pairs[0], pairs[1]
-    if pairs.ndim != 2 or pairs.shape[1] != 2:
-        raise ValueError(f"bounds have shape {pairs.shape}: {FORMS}")
-    fixed = not (pairs[:, 0] < pairs[:, 1]).any()
-    if pairs.shape == (2, 2) and ((two and all(isinstance(side, list) for side in bounds)) or fixed):
-        _refuse_two_readings(bounds, pairs)
-    return pairs[:, 0], pairs[:, 1]
-
-
-def _refuse_two_readings(bounds: Any, pairs: np.ndarray) -> None:
-    """Refuse what may be two pairs or the lows and the highs."""
-    if not (pairs[0] <= pairs[1]).all() or (pairs[0] == pairs[1]).all():
-        return
-    as_pairs, as_sides = [tuple(pair) for pair in pairs.tolist()], [tuple(pair) for pair in pairs.T.tolist()]
-    raise ValueError(
-        f"bounds={_brief(bounds)}: these may be the pairs {as_pairs} or, as (low, high), the pairs {as_sides}; write "
-        "the pairs as a list of tuples, or low and high as two NumPy arrays"
-    )
-
-
-def _brief(bounds: Any) -> str:
-    return textwrap.shorten(repr(bounds), 120, placeholder=" ...")
+    stored = [torch.tensor(side, dtype=dtype) for side in (low, high)]
+    square = torch.finfo(torch.promote_types(dtype, torch.float32)).max
+    largest = min(torch.finfo(dtype).max, math.sqrt(square))
+    name = str(dtype).removeprefix("torch.")
+    check_widths((low, high), (stored[0].double().numpy(), stored[1].double().numpy()), largest, name)
+    return Box(*(storage.copy(side.expand(size), device) for side in stored))
 
 
 __all__ = ["Boundary", "Box", "clip", "confine", "make_box", "none", "periodic", "reflect", "resample"]

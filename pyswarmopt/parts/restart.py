@@ -13,7 +13,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from pyswarmopt.base.state import Bools, State
+from pyswarmopt.base.arrays import Bools
+from pyswarmopt.base.state import State
 from pyswarmopt.parts.stopping import extent
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pyswarmopt.base.blocks import BLOCK
-from pyswarmopt.base.state import State
+
+if TYPE_CHECKING:
+    from pyswarmopt.base.state import State
 
 
 class StopRule(Protocol):

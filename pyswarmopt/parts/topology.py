@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyswarmopt.base.state import Ints, State
+from pyswarmopt.base.arrays import Ints
+from pyswarmopt.base.state import State
 
 Topology = Callable[[State, torch.Generator], Tensor]
 

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from pyswarmopt.base import checkpoint as checkpoints
 from pyswarmopt.driver.evaluation import Evaluator, Objective, OnError
@@ -22,7 +21,7 @@ from pyswarmopt.driver.problem.encoding import make_coding
 from pyswarmopt.driver.result import INTERRUPTED, MESSAGES, wants_to_stop
 from pyswarmopt.driver.same_objective import check_value, source_digest, warn_of_source
 from pyswarmopt.driver.workers import MapLike
-from pyswarmopt.parts.boundary import make_box
+from pyswarmopt.parts.bounds import read_bounds
 
 
 def minimize_multi(
@@ -82,15 +81,15 @@ def minimize_multi(
     if archive < 2:
         raise ValueError(f"archive={archive}: a front has at least 2 points")
     start = None if x0 is None else np.atleast_2d(np.asarray(x0, dtype=np.float64))
-    box = make_box(bounds, None if start is None else start.shape[1], torch.float64, torch.device("cpu"))
-    coding = make_coding(box, integrality, categorical)
+    low, high = read_bounds(bounds, None if start is None else start.shape[1])
+    coding = make_coding((low, high), integrality, categorical)
     evaluator = Evaluator(fun, vectorized, workers, on_error, max_evals, outputs=n_objectives)
-    swarm = MultiSwarm(coding, Constraints(constraints, len(box.low)), evaluator, population, archive, seed)
+    swarm = MultiSwarm(coding, Constraints(constraints, len(low)), evaluator, population, archive, seed)
     if start is not None:
         swarm.place(start)
     path = None if checkpoint is None else Path(checkpoint)
     problem = {
-        "bounds": [box.low.tolist(), box.high.tolist()],
+        "bounds": [low.tolist(), high.tolist()],
         "objectives": n_objectives,
         "population": population,
         "archive": archive,

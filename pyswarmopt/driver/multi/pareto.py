@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.state import Bools, Floats
+from pyswarmopt.base.arrays import Bools, Floats
 
 
 def non_dominated(values: npt.ArrayLike) -> Bools:

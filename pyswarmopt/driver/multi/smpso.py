@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from pyswarmopt.base.checkpoint import check
 from pyswarmopt.base.storage import too_large
@@ -213,7 +212,7 @@ class MultiSwarm:
     def state_dict(self) -> dict[str, Any]:
         """All that a resume needs, the evaluator's counts included."""
         return {
-            **{name: torch.from_numpy(getattr(self, f"_{name}").copy()) for name in SAVED},
+            **{name: getattr(self, f"_{name}").copy() for name in SAVED},
             "violation": self._violation,
             "iteration": self.iteration,
             "random": self._random.bit_generator.state,
@@ -228,11 +227,11 @@ class MultiSwarm:
         """
         sizes = dict(zip("PMK", (*self._x.shape, *self._evaluator.shape), strict=True))
         axes = {"x": "PM", "v": "PM", "p": "PM", "p_values": "PK", "p_violations": "P", "archive": "AM"}
-        axes["archive_values"] = "AK" if saved["archive"].numel() else "B"  # empty before a point is known
-        check(saved, {name: (torch.float64, kind) for name, kind in axes.items()}, sizes)
+        axes["archive_values"] = "AK" if saved["archive"].size else "B"  # empty before a point is known
+        check(saved, {name: ("float64", kind) for name, kind in axes.items()}, sizes)
         check(saved, {"violation": float, "iteration": int, "random": dict})
         for name in SAVED:
-            setattr(self, f"_{name}", saved[name].numpy())
+            setattr(self, f"_{name}", saved[name])
         self._violation, self.iteration = saved["violation"], saved["iteration"]
         self._random.bit_generator.state = saved["random"]
         self._evaluator.load_state_dict(saved)

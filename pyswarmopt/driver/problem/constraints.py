@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt.base.state import Floats
+from pyswarmopt.base.arrays import Floats
 
 EQUALITY_TOLERANCE = 1e-4  # that of the CEC 2006 problems (Liang et al. 2006)
 

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.state import Bools, Floats
-from pyswarmopt.parts.boundary import Box
+from pyswarmopt.base.arrays import Bools, Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,11 +72,13 @@ class Coding:
         return slice(first, first + int(self.high[i] - self.low[i]) + 1)
 
 
-def make_coding(box: Box, integrality: npt.ArrayLike | None, categorical: npt.ArrayLike | None) -> Coding:
+def make_coding(
+    bounds: tuple[Floats, Floats], integrality: npt.ArrayLike | None, categorical: npt.ArrayLike | None
+) -> Coding:
     """Check the two masks against the bounds.
 
     Args:
-        box: the user's bounds.
+        bounds: the user's, low and high, (D,) each.
         integrality: (D,) mask of the integers, or one truth value (no list) for all; None for none.
         categorical: the same for categories.
 
@@ -85,13 +86,12 @@ def make_coding(box: Box, integrality: npt.ArrayLike | None, categorical: npt.Ar
         ValueError: masks of another shape, a coordinate in both, or one without a whole number in its bounds.
 
     Example:
-        >>> import torch
-        >>> box = Box(torch.tensor([-2.5, 1.0]).double(), torch.tensor([2.5, 3.0]).double())
-        >>> coding = make_coding(box, [True, False], [False, True])
+        >>> bounds = np.array([-2.5, 1.0]), np.array([2.5, 3.0])
+        >>> coding = make_coding(bounds, [True, False], [False, True])
         >>> coding.decode(np.array([[0.7, 0.1, 0.9, 0.2]])).tolist()  # the second label of 1, 2, 3
         [[1.0, 2.0]]
     """
-    low, high = box.low.numpy().copy(), box.high.numpy().copy()
+    low, high = bounds
     integers, categories = _mask("integrality", integrality, len(low)), _mask("categorical", categorical, len(low))
     if (integers & categories).any():
         i = int(np.flatnonzero(integers & categories)[0])

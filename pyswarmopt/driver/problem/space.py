@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt.base.state import Floats
+from pyswarmopt.base.arrays import Floats
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.state import Floats
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt.driver.result import Result
 from pyswarmopt.inspect.plot.trace import Trace, trace
 
@@ -102,7 +102,7 @@ def _table(sources: Any, heights: Callable[[Trace], Floats]) -> tuple[npt.NDArra
 
 def _traces(sources: Any) -> list[Trace]:
     """One search, or a list of searches."""
-    from pyswarmopt.inspect.recorder import Step
+    from pyswarmopt.inspect.step import Step
 
     several = isinstance(sources, list | tuple) and not (sources and isinstance(sources[0], Step))
     if several and not sources:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyswarmopt.base.state import Floats
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt.inspect.plot.curves import axes_or_new
 from pyswarmopt.inspect.plot.trace import trace
-from pyswarmopt.inspect.recorder import Step
-from pyswarmopt.parts.boundary import make_box
+from pyswarmopt.inspect.step import Step
+from pyswarmopt.parts.bounds import read_bounds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,16 +36,14 @@ def landscape(
     Raises:
         ValueError: no bounds, or bounds of another dimension.
     """
-    import torch
-
     if bounds is None:
         if not hasattr(function, "bounds"):
             raise ValueError("a landscape needs bounds, such as [(-5, 5), (-5, 5)]")
         bounds = function.bounds(2)
-    box = make_box(bounds, None, torch.float64, torch.device("cpu"))
-    if len(box.low) != 2:
-        raise ValueError(f"a landscape has two coordinates; the bounds have {len(box.low)}")
-    (left, bottom), (right, top) = box.walls
+    low, high = read_bounds(bounds)
+    if len(low) != 2:
+        raise ValueError(f"a landscape has two coordinates; the bounds have {len(low)}")
+    (left, bottom), (right, top) = low, high
     x, y = np.linspace(left, right, points), np.linspace(bottom, top, points)
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     z = np.asarray(function(grid), dtype=np.float64).reshape(points, points)

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt.base.state import Floats, Ints
+from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.driver.history import History, ParticleRecord, Record
 from pyswarmopt.driver.result import Result
-from pyswarmopt.inspect.recorder import Step
+from pyswarmopt.inspect.step import Step
 
 
 @dataclass(frozen=True, eq=False)

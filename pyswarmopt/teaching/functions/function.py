@@ -11,11 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor
 
-Floats = npt.NDArray[np.float64]
+from pyswarmopt.base.arrays import Floats, is_tensor
 
 
 def zero(i: int, dim: int) -> float:
@@ -65,7 +62,7 @@ class ToyFunction:
         Raises:
             ValueError: no coordinates, fewer than `min_dim` or more than `max_dim`.
         """
-        x = x if isinstance(x, Tensor) else np.asarray(x, dtype=np.float64)
+        x = x if is_tensor(x) else np.asarray(x, dtype=np.float64)
         if x.ndim == 0 or not self.defined_in(x.shape[-1]):
             raise ValueError(f"{self.name} needs points of {self.dimensions()} coordinates, got {tuple(x.shape)}")
         return self.evaluate(x)
@@ -95,13 +92,17 @@ class ToyFunction:
 
 def lib_of(x: Any) -> Any:
     """torch for a tensor, else NumPy."""
-    return torch if isinstance(x, Tensor) else np
+    if not is_tensor(x):
+        return np
+    import torch
+
+    return torch
 
 
 def index(x: Any) -> Any:
     """1..D, of the kind of x."""
     d = x.shape[-1]
-    return torch.arange(1, d + 1, dtype=x.dtype, device=x.device) if isinstance(x, Tensor) else np.arange(1.0, d + 1)
+    return lib_of(x).arange(1, d + 1, dtype=x.dtype, device=x.device) if is_tensor(x) else np.arange(1.0, d + 1)
 
 
 def exponents(x: Any) -> Any:

@@ -8,12 +8,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from pyswarmopt.teaching.functions.function import ToyFunction
-
-Floats = npt.NDArray[np.float64]
+from pyswarmopt.base.arrays import Floats, is_tensor
+from pyswarmopt.teaching.functions.function import ToyFunction, lib_of
 
 
 def shifted(function: ToyFunction, shift: npt.ArrayLike) -> ToyFunction:
@@ -92,7 +89,7 @@ def noisy(function: ToyFunction, sigma: float, seed: int) -> ToyFunction:
 
 
 def _like(array: npt.ArrayLike, x: Any) -> Any:
-    return torch.as_tensor(array, dtype=x.dtype, device=x.device) if isinstance(x, Tensor) else array
+    return lib_of(x).as_tensor(array, dtype=x.dtype, device=x.device) if is_tensor(x) else array
 
 
 def _rotation(dim: int, seed: int) -> Floats:

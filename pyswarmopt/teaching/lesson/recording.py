@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.inspect.recorder import Step, record
+from pyswarmopt.inspect.recorder import record
+from pyswarmopt.inspect.step import Step
 from pyswarmopt.teaching.lesson.settings import Settings
 
 DIGITS = 8  # significant digits in the page

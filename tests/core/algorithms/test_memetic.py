@@ -360,7 +360,7 @@ def test_a_population_is_that_of_the_first_swarm():
     sizes = []
     for _ in range(600):
         x = search.ask()
-        sizes += [len(x)] if search._turn == "swarm" else []
+        sizes += [len(x)] if search._search._turn == "swarm" else []
         search.tell(x, coupled(x))
     assert sizes[0] == 17 and set(sizes) <= {17, 34, 68}
     assert pso.minimize(bowl, [(-5, 5)] * 5, population=20, max_evals=1000, seed=0).fun < 1e-20

@@ -134,6 +134,7 @@ ARRAYS = {
     "another version of npy": b"\x93NUMPY\x02\x00" + array_header("{}")[8:],
     "objects": array_header("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}", b"\0" * 8),
     "text": array_header("{'descr': '<U2', 'fortran_order': False, 'shape': (1,)}", b"\0" * 8),
+    "of the other byte order": array_header("{'descr': '>f8', 'fortran_order': False, 'shape': (1,)}", b"\0" * 8),
     "by columns": array_header("{'descr': '<f8', 'fortran_order': True, 'shape': (1, 1)}", b"\0" * 8),
     "10^12 numbers": array_header("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,)}", b"\0" * 8),
     "negative lengths": array_header("{'descr': '<f8', 'fortran_order': False, 'shape': (-1, -1)}", b"\0" * 8),
@@ -151,7 +152,8 @@ def test_headers(tmp_path, name):
 @pytest.mark.parametrize("name", ARRAYS)
 def test_arrays(tmp_path, name):
     archive(tmp_path / "c", json.dumps(PLAIN).encode(), x=ARRAYS[name])
-    refused("swarm", tmp_path / "c")
+    for kind in ("swarm", "memetic"):  # read as tensors and as arrays
+        assert "damaged" in refused(kind, tmp_path / "c")
 
 
 def test_what_would_grow_when_it_is_read_is_refused_before(tmp_path):

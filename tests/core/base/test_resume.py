@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -115,8 +117,8 @@ def test_a_composition_of_ones_own_is_loaded_with_its_recipe(tmp_path):
 )
 def test_a_checkpoint_reads_back_to_the_bit(tmp_path, state):
     checkpoint.write(tmp_path / "c", state)
-    back = checkpoint.read(tmp_path / "c")
-    assert back.keys() == state.keys()
+    back = checkpoint.read_tensors(tmp_path / "c")
+    assert back.keys() == state.keys() == checkpoint.read(tmp_path / "c").keys()
     for name, value in state.items():
         if isinstance(value, torch.Tensor):
             assert back[name].dtype == value.dtype and back[name].shape == value.shape
@@ -124,6 +126,24 @@ def test_a_checkpoint_reads_back_to_the_bit(tmp_path, state):
             assert as_bytes[0] == as_bytes[1]
         else:
             assert back[name] == value
+
+
+def test_tensors_and_arrays_are_the_same_file_and_read_back_as_arrays(tmp_path):
+    arrays = {"x": np.array([[1.5, -0.0], [math.nan, math.inf]]), "n": np.array(3), "b": np.array([True])}
+    checkpoint.write(tmp_path / "arrays", arrays)
+    checkpoint.write(tmp_path / "tensors", {name: torch.from_numpy(array) for name, array in arrays.items()})
+    back = checkpoint.read(tmp_path / "tensors")
+    assert all(back[k].dtype == v.dtype and back[k].tobytes() == v.tobytes() for k, v in arrays.items())
+    files = [{i.filename: i.CRC for i in zipfile.ZipFile(tmp_path / k).infolist()} for k in ("arrays", "tensors")]
+    assert files[0] == files[1]
+
+
+@given(st.lists(st.floats(width=32), min_size=1, max_size=9))
+def test_numbers_of_16_bits_read_back_as_arrays_of_the_same_numbers(tmp_path_factory, numbers):
+    half = torch.tensor(numbers, dtype=torch.bfloat16)
+    path = tmp_path_factory.mktemp("half") / "c"
+    checkpoint.write(path, {"x": half})
+    assert np.array_equal(checkpoint.read(path)["x"], half.float().numpy(), equal_nan=True)
 
 
 def test_damaged_foreign_and_missing_files_are_refused_by_name(tmp_path):

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 import pyswarmopt as pso
 from pyswarmopt.driver.problem.encoding import make_coding
-from pyswarmopt.parts.boundary import Box
 from pyswarmopt.teaching.functions.wrappers import noisy, rotated, shifted
 
 BOX = [(-5.0, 5.0)] * 3
@@ -20,10 +19,6 @@ BOX = [(-5.0, 5.0)] * 3
 
 def bowl(x):
     return float(np.sum((x - 1.0) ** 2))
-
-
-def box(low, high):
-    return Box(torch.tensor(low, dtype=torch.float64), torch.tensor(high, dtype=torch.float64))
 
 
 # --- integers and categories ---
@@ -35,7 +30,7 @@ def test_points_survive_the_coding(data, dim, n, seed):
     random = np.random.default_rng(seed)
     low = random.uniform(-4, 4, dim)
     high = low + random.uniform(1, 5, dim)
-    coding = make_coding(box(low, high), [k == "integer" for k in kinds], [k == "category" for k in kinds])
+    coding = make_coding((low, high), [k == "integer" for k in kinds], [k == "category" for k in kinds])
     x = random.uniform(low, high, (n, dim))
     for i, kind in enumerate(kinds):
         if kind != "real":
@@ -50,7 +45,7 @@ def test_points_survive_the_coding(data, dim, n, seed):
 
 @pytest.mark.parametrize("kind", ["integrality", "categorical"])
 def test_all_labels_are_equally_likely_at_first(kind):
-    coding = make_coding(box([2.0], [5.0]), **{"integrality": None, "categorical": None, kind: True})
+    coding = make_coding((np.array([2.0]), np.array([5.0])), **{"integrality": None, "categorical": None, kind: True})
     low, high = coding.bounds()
     labels = coding.decode(np.random.default_rng(0).uniform(low, high, (4000, coding.size)))[:, 0]
     found, counts = np.unique(labels, return_counts=True)

@@ -18,7 +18,8 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
-from pyswarmopt.inspect.recorder import Step, record
+from pyswarmopt.inspect.recorder import record
+from pyswarmopt.inspect.step import Step
 from pyswarmopt.teaching import lesson
 from pyswarmopt.teaching.lesson.settings import BOUNDARIES, LANDSCAPES, TOPOLOGIES, Settings
 

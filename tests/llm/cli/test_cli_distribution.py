@@ -32,6 +32,8 @@ def test_every_dependency_is_bounded_on_both_sides_and_pinned_within(project: di
     listed = [*project["dependencies"], *(line for name in extras if name != "all" for line in extras[name])]
     known = pins()
     for requirement in map(Requirement, listed):
+        if requirement.name == project["name"]:  # another extra
+            continue
         signs = {spec.operator for spec in requirement.specifier}
         assert signs == {">=", "<"}, requirement
         name = canonicalize_name(requirement.name)
@@ -43,6 +45,14 @@ def test_all_means_all_extras_but_those_that_are_large_or_not_installed(project:
     (everything,) = map(Requirement, extras["all"])
     assert everything.name == project["name"]
     assert everything.extras == set(extras) - {"all", "ray"} - NOT_INSTALLED
+
+
+def test_the_core_needs_numpy_alone_and_what_uses_tensors_brings_torch(project: dict[str, Any]) -> None:
+    extras = project["optional-dependencies"]
+    assert [Requirement(line).name for line in project["dependencies"]] == ["numpy"]
+    assert [Requirement(line).name for line in extras["torch"]] == ["torch"]
+    brings = {name for name, lines in extras.items() if any("torch" in Requirement(line).extras for line in lines)}
+    assert brings == {"all", "bench", "cma", "fast", "llm", "nevergrad", "toy"}
 
 
 def test_scripts_point_at_functions(project: dict[str, Any]) -> None:

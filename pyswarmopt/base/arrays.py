@@ -1,0 +1,65 @@
+"""NumPy's arrays beside torch's tensors: which is which, and the entries of a saved state as one or the other.
+
+Nothing here imports torch before there is a tensor: a search of NumPy arrays runs without it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+def is_tensor(thing: Any) -> TypeGuard[Tensor]:
+    """Whether it is a tensor of torch; where nobody has imported torch, nothing is.
+
+    Example:
+        >>> is_tensor(np.zeros(3))
+        False
+    """
+    return isinstance(thing, getattr(sys.modules.get("torch"), "Tensor", ()))
+
+
+def torch_is_installed() -> bool:
+    """Whether torch could be imported; it is not, here."""
+    return find_spec("torch") is not None
+
+
+@contextmanager
+def needing_torch(what: str) -> Iterator[None]:
+    """Have an import that fails for want of torch say what needs it, and how to install it: ImportError, one line."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ImportError(f"{what} needs torch, which is not installed: pip install 'pyswarmopt[torch]'") from None
+
+
+def as_arrays(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries, tensors as arrays, on the same memory where that is the CPU's; bfloat16 as float32."""
+    return {name: _as_array(value) if is_tensor(value) else value for name, value in saved.items()}
+
+
+def _as_array(tensor: Tensor) -> npt.NDArray[Any]:
+    wide = tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
+    return wide.detach().cpu().numpy()
+
+
+def as_tensors(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries, arrays as tensors on the same memory."""
+    import torch
+
+    return {name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for name, v in saved.items()}

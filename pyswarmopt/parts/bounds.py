@@ -1,0 +1,123 @@
+"""The bounds of a search in any of the usual forms, as two arrays."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pyswarmopt.base.arrays import Floats, is_tensor
+
+FORMS = (
+    "use one pair of finite numbers (low, high) for each coordinate, SciPy's Bounds, two NumPy arrays (low, high), or "
+    "two numbers for all coordinates"
+)
+WIDTHS = 4  # times the width of the box whose square must be finite: velocities are as long, and so are their squares
+LARGEST = float(np.sqrt(np.finfo(np.float64).max))  # float64 whose square is finite
+
+
+def read_bounds(bounds: Any, dim: int | None = None) -> tuple[Floats, Floats]:
+    """Lower and upper bounds, (D,) float64 each, copies.
+
+    Args:
+        bounds: a sequence of D pairs (low, high) as in SciPy; an object with `lb` and `ub`, as
+            `scipy.optimize.Bounds`; a tuple of two NumPy arrays or tensors (low, high), (D,) each, of which one may be
+            a number; or a pair of numbers (low, high) for every coordinate.
+        dim: D, needed where `bounds` does not tell it.
+
+    Raises:
+        ValueError: bounds that are not finite (None counts as such), crossed, wider than can be squared, the same
+            for every coordinate's low and high, or that do not fit `dim`; a tuple of two lists of two numbers, which
+            may be pairs or (low, high).
+
+    Example:
+        >>> read_bounds([(-1, 1), (0, 5)])[1].tolist()
+        [1.0, 5.0]
+    """
+    low, high, size = sides(bounds, dim)
+    check_widths((low, high), (low, high), LARGEST, "float64")
+    return np.array(np.broadcast_to(low, size)), np.array(np.broadcast_to(high, size))
+
+
+def sides(bounds: Any, dim: int | None) -> tuple[Floats, Floats, int]:
+    """Lower and upper bounds of any width, (D,) or (1,) where one number is that of all coordinates; and D."""
+    low, high = _low_high(bounds)
+    if low.ndim == 0 and high.ndim == 0 and dim is None:
+        raise ValueError(f"bounds={bounds!r} do not tell the dimension; give one (low, high) pair per coordinate")
+    size = dim if dim is not None else max(low.size, high.size)
+    try:
+        lows, highs = np.broadcast_to(low, (size,)), np.broadcast_to(high, (size,))
+    except ValueError:
+        given = max(low.size, high.size)
+        raise ValueError(
+            f"bounds for {given} coordinates, but the dimension is {size} (that of dim, positions or x0)"
+        ) from None
+    wrong = np.flatnonzero(~(np.isfinite(low) & np.isfinite(high) & (low <= high)))
+    if wrong.size:
+        i = int(wrong[0])
+        raise ValueError(f"bounds of coordinate {i} are ({lows[i]}, {highs[i]}); they must be finite, low <= high")
+    if not (low < high).any():
+        raise ValueError(f"bounds={_brief(bounds)}: low == high in every coordinate, so there is nothing to search")
+    return low.reshape(-1), high.reshape(-1), size
+
+
+def check_widths(given: tuple[Floats, Floats], stored: tuple[Floats, Floats], largest: float, dtype: str) -> None:
+    """Refuse a box in which velocities could overflow.
+
+    Args:
+        given: lower and upper bounds, for the message.
+        stored: the same in the precision of the search.
+        largest: the longest velocity that can be measured.
+        dtype: name of that precision.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        measurable = WIDTHS * (stored[1] - stored[0]) <= largest
+    if not measurable.all():
+        i = int(measurable.argmin())
+        low, high = (float(np.broadcast_to(side, len(measurable))[i]) for side in given)
+        raise ValueError(f"bounds of coordinate {i} are ({low}, {high}): wider than {dtype} can measure")
+
+
+def _low_high(bounds: Any) -> tuple[np.ndarray, np.ndarray]:
+    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
+        return np.asarray(bounds.lb, dtype=np.float64), np.asarray(bounds.ub, dtype=np.float64)
+    known = isinstance(bounds, Sequence | np.ndarray) or is_tensor(bounds)
+    if not known or isinstance(bounds, str) or len(bounds) == 0:
+        raise ValueError(f"bounds={_brief(bounds)}: {FORMS}")
+    two = isinstance(bounds, tuple) and len(bounds) == 2
+    try:
+        if two and any(getattr(side, "ndim", 0) == 1 for side in bounds):
+            sides = [np.asarray(side, dtype=np.float64) for side in bounds]
+            if all(side.ndim <= 1 for side in sides):
+                return sides[0], sides[1]
+        pairs = np.asarray(bounds, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"bounds={_brief(bounds)}: {FORMS}") from None
+    if pairs.shape == (2,):
+        return pairs[0], pairs[1]
+    if pairs.ndim != 2 or pairs.shape[1] != 2:
+        raise ValueError(f"bounds have shape {pairs.shape}: {FORMS}")
+    fixed = not (pairs[:, 0] < pairs[:, 1]).any()
+    if pairs.shape == (2, 2) and ((two and all(isinstance(side, list) for side in bounds)) or fixed):
+        _refuse_two_readings(bounds, pairs)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _refuse_two_readings(bounds: Any, pairs: np.ndarray) -> None:
+    """Refuse what may be two pairs or the lows and the highs."""
+    if not (pairs[0] <= pairs[1]).all() or (pairs[0] == pairs[1]).all():
+        return
+    as_pairs, as_sides = [tuple(pair) for pair in pairs.tolist()], [tuple(pair) for pair in pairs.T.tolist()]
+    raise ValueError(
+        f"bounds={_brief(bounds)}: these may be the pairs {as_pairs} or, as (low, high), the pairs {as_sides}; write "
+        "the pairs as a list of tuples, or low and high as two NumPy arrays"
+    )
+
+
+def _brief(bounds: Any) -> str:
+    return textwrap.shorten(repr(bounds), 120, placeholder=" ...")
+
+
+__all__ = ["check_widths", "read_bounds", "sides"]

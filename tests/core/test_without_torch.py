@@ -1,0 +1,61 @@
+"""Where no tensor, device or recipe is given, a search needs NumPy alone, and finds the same to the last bit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from light_searches import searches
+
+SCRIPT = Path(__file__).parent / "helpers" / "light_searches.py"
+BLOCK = "import sys; sys.modules['torch'] = None; import pyswarmopt as pso; f = lambda x: float((x**2).sum()); "
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+
+
+def test_searches_without_torch_find_what_they_find_beside_it():
+    import torch
+
+    assert torch is not None
+    done = run(str(SCRIPT))
+    assert done.returncode == 0, done.stderr
+    alone = json.loads(done.stdout)
+    assert alone == searches()
+    assert alone["resumed"] == alone["whole"]
+
+
+def test_the_default_imports_numpy_alone():
+    code = (
+        "import sys, numpy.random, concurrent.futures.process; before = set(sys.modules); import pyswarmopt as pso; "
+        "r = pso.minimize(pso.functions.sphere, [(-5, 5)] * 10, max_evals=300, seed=1); str(r); "
+        "print(*{m.split('.')[0] for m in set(sys.modules) - before} - set(sys.stdlib_module_names))"
+    )
+    assert set(run("-c", code).stdout.split()) <= {"pyswarmopt", "numpy"}
+
+
+@pytest.mark.parametrize(
+    ("use", "what"),
+    [
+        ("pso.Swarm(bounds=[(0, 1)])", "pyswarmopt.Swarm"),
+        ("pso.recipes.fips()", "pyswarmopt.recipes"),
+        ("pso.minimize(f, [(0, 1)] * 2, recipe='fips')", "recipe='fips'"),
+        ("pso.minimize(f, [(0, 9)] * 2, integrality=True)", "a search with integers"),
+        ("pso.minimize(f, [(0, 9)] * 2, asynchronous=True)", "a search with integers"),
+        ("from pyswarmopt.interop import nevergrad", "pyswarmopt.interop.nevergrad"),
+    ],
+)
+def test_what_needs_torch_says_so_in_one_line(use, what):
+    done = run("-c", BLOCK + use)
+    last = done.stderr.rstrip().split("\n")[-1]
+    assert done.returncode == 1 and last.startswith(f"ImportError: {what}")
+    assert last.endswith("needs torch, which is not installed: pip install 'pyswarmopt[torch]'")
+
+
+def test_an_error_of_the_objective_is_raised_as_it_is_where_no_tensor_can_be_tried():
+    done = run("-c", BLOCK + "pso.minimize(lambda x: x.abs(), [(0, 1)] * 2)")
+    assert "AttributeError: 'numpy.ndarray' object has no attribute 'abs'" in done.stderr.split("\n")[-2]
