@@ -141,11 +141,15 @@ class Problem(NamedTuple):
         dim: D, the user's coordinates.
         constrained: whether there are constraints.
         discrete: whether some coordinates are integers or categories.
+        strict: whether the objective must not be called where a constraint is broken.
+        smooth: whether some coordinates are real numbers.
     """
 
     dim: int
     constrained: bool
     discrete: bool
+    strict: bool = False
+    smooth: bool = True
 
 
 def algorithm(options: Options, problem: Problem) -> Recipe | None:
@@ -158,7 +162,10 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     """
     if options.given is not None:
         return options.given
-    if not (options.noisy or options.asynchronous or problem.constrained or problem.discrete):
+    descents = not (options.noisy or options.asynchronous)
+    if descents and not (problem.constrained or problem.discrete):
+        return None
+    if descents and problem.constrained and problem.smooth and not problem.strict and problem.dim <= MATRIX_DIM:
         return None
     if problem.dim > MATRIX_DIM:
         return _constriction(options.population, options.max_evals)

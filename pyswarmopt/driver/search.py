@@ -32,9 +32,11 @@ from pyswarmopt.driver.options import (
 )  # fmt: skip
 from pyswarmopt.driver.problem.constraints import INFEASIBLE, Constraints, ranked
 from pyswarmopt.driver.problem.encoding import Coding, check_inside, make_coding
+from pyswarmopt.driver.problem.space import Real
 from pyswarmopt.driver.resampling import Resampler, Sample
 from pyswarmopt.driver.result import INTERRUPTED, Result, message, wants_to_stop
 from pyswarmopt.driver.same_objective import check_mean, check_value, source_digest, warn_of_source
+from pyswarmopt.hybrid.constrained import ConstrainedSwarm
 from pyswarmopt.hybrid.memetic import MemeticSwarm
 from pyswarmopt.parts.boundary import Box, make_box
 from pyswarmopt.parts.stopping import MaxIter, MaxTime, Patience, Spread, StopRule, Target
@@ -68,7 +70,10 @@ class Search:
         self._coding = make_coding(box, options.integrality, options.categorical)
         discrete = bool(self._coding.integers.any() or self._coding.categories.any())
         discrete = discrete or (self._space is not None and self._space.discrete)
-        recipe = _algorithm(options, Problem(dim, bool(self._constraints), discrete))
+        self._smooth = self._smooth_coordinates()
+        constrained, strict = bool(self._constraints), self._constraints.strict
+        problem = Problem(dim, constrained, discrete, strict, bool(self._smooth.any()))
+        recipe = _algorithm(options, problem)
         self._algorithm = name_of(recipe)
         max_evals = options.max_evals
         limited = options.max_iter is not None or options.timeout is not None or (recipe is not None and recipe.stop)
@@ -96,12 +101,26 @@ class Search:
         self._look()
         self._problem = self._describe(options, recipe, box, start)
 
+    def _smooth_coordinates(self) -> Bools:
+        """Mask of the swarm's coordinates, (M,), that are real numbers for the objective, too."""
+        coding = self._coding
+        real = ~(coding.integers | coding.categories)
+        if self._space is not None:
+            real &= [type(self._space.parameter(name)) is Real for name in self._space.names]
+        smooth = np.zeros(coding.size, dtype=np.bool_)
+        smooth[coding.first[real]] = True
+        return smooth
+
     def _make_swarm(self, options: Options, recipe: Recipe | None, start: Floats | None) -> Swarm | MemeticSwarm:
         # A single lucky draw must not count as the target, so a noisy search looks at means itself.
         target = None if options.noisy else options.target
         bounds, encoded = self._coding.bounds(), None if start is None else self._coding.encode(start)
         if recipe is None:
             limits = self._max_evals, options.max_iter, target
+            if self._constraints:
+                return ConstrainedSwarm(
+                    bounds, self._smooth, encoded, options.maximize, options.seed, *limits, options.population
+                )
             return MemeticSwarm(bounds, encoded, options.maximize, options.seed, *limits, options.population)
         population = options.population
         if start is not None and population is None:
@@ -168,7 +187,10 @@ class Search:
         costs, evaluated, feasible = self._costs(points)
         if self._resampler is not None and isinstance(swarm, Swarm):
             costs = self._resampler.judge(swarm, points, costs, self._draw, evaluated & feasible)
-        swarm.tell(x, self._sign * costs, dropped=~evaluated)
+        if isinstance(swarm, ConstrainedSwarm):
+            swarm.tell(x, self._sign * costs, ~evaluated, self._rows)
+        else:
+            swarm.tell(x, self._sign * costs, dropped=~evaluated)
         if self._resampler is not None and isinstance(swarm, Swarm):
             self._make_sure_of_target(swarm, self._resampler)
             self._resampler.forget(swarm)
@@ -214,12 +236,30 @@ class Search:
         Points that break a constraint are not evaluated, but use up budget: a search that finds no feasible point
         must end too.
         """
+        if isinstance(self._swarm, ConstrainedSwarm):
+            return self._costs_everywhere(points)
         violations = self._constraints.excess(points).sum(axis=1)
         feasible = violations == 0
         costs, evaluated = np.zeros(len(points)), ~feasible
         costs[feasible], evaluated[feasible] = self._draw(points[feasible])
         self._evaluator.skipped += int((~feasible).sum())
         return (ranked(costs, violations) if self._constraints else costs), evaluated, feasible
+
+    def _costs_everywhere(self, points: Floats) -> tuple[Floats, Bools, Bools]:
+        """As `_costs`, where points that break a constraint are evaluated too."""
+        sides = self._constraints.sides(points)
+        violations = np.maximum(sides, 0.0).sum(axis=1)
+        try:
+            costs, evaluated = self._draw(points)
+        except Exception as error:
+            if (violations > 0).any():
+                error.add_note(
+                    "fun may have been called where a constraint is broken; NonlinearConstraint(g, -inf, 0, "
+                    "keep_feasible=True) keeps it from there"
+                )
+            raise
+        self._rows = np.column_stack([np.where(evaluated, costs, math.inf), sides])
+        return ranked(costs, violations), evaluated, violations == 0
 
     def _draw(self, points: Floats) -> tuple[Floats, Bools]:
         values, evaluated = self._evaluator(points)

@@ -173,10 +173,14 @@ class MemeticSwarm:
         self._asked = None
         phase = self._phases.get(self._turn)
         if phase is not None:
-            phase.tell(costs)
+            self._teach(phase, costs)
             if self._turn in self._spent:
                 self._spent[self._turn] += len(costs)
         self._turn = self._next_turn()
+
+    def _teach(self, phase: Phase, costs: Floats) -> None:
+        """Tell the phase whose turn it was what its points cost."""
+        phase.tell(costs)
 
     def stop(self) -> dict[str, float]:
         """Reasons to stop with the values that gave them; empty to continue."""
