@@ -118,9 +118,8 @@ class Search:
         if recipe is None:
             limits = self._max_evals, options.max_iter, target
             if self._constraints:
-                return ConstrainedSwarm(
-                    bounds, self._smooth, encoded, options.maximize, options.seed, *limits, options.population
-                )
+                more = {"population": options.population, "smooth": self._smooth}
+                return ConstrainedSwarm(bounds, encoded, options.maximize, options.seed, *limits, **more)
             return MemeticSwarm(bounds, encoded, options.maximize, options.seed, *limits, options.population)
         population = options.population
         if start is not None and population is None:
@@ -306,7 +305,10 @@ class Search:
             sample = self._final_sample(x, self._resampler) if final else self._resampler.sample(x)
             fun, stderr, n = self._sign * sample.mean if sample.n else fun, sample.stderr, sample.n
         elif final:
-            fun = self._evaluator.confirm(x, fun, known=maxcv == 0)
+            known = maxcv == 0
+            if not known and isinstance(self._swarm, ConstrainedSwarm):
+                fun, known = self._sign * self._swarm.cost, True
+            fun = self._evaluator.confirm(x, fun, known)
         return Result(
             x=x,
             fun=fun,

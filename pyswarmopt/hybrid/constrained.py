@@ -25,13 +25,13 @@ import torch
 from torch import Tensor
 
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm
-from pyswarmopt.hybrid.memetic import MemeticSwarm
+from pyswarmopt.hybrid.memetic import KINDS, MemeticSwarm
 from pyswarmopt.hybrid.phase import NONE, Floats, Phase
 from pyswarmopt.hybrid.sqp import ConstrainedDescent
 
 SLOTS = {"descent": "ConstrainedDescent", "swarm": "CovarianceSwarm"}
 HARDER = 1.5  # factor of the weights of constraints that the swarm's best breaks
-HEAVIEST = 1e150  # weight
+HEAVIEST = 1e30  # weight
 NEAR = 0.5  # how often a whole number moves to the next one
 
 
@@ -39,17 +39,24 @@ class ConstrainedSwarm(MemeticSwarm):
     """An `Optimizer` for a function with constraints; `tell` takes their values, too.
 
     Args:
-        bounds: the box, as `MemeticSwarm` and all other arguments.
-        smooth: mask of the coordinates, (D,), in which cost and constraints have slopes.
+        bounds: the box; this and all other arguments as for `MemeticSwarm`.
+        smooth: mask of the coordinates, (D,), in which cost and constraints have slopes; None for all.
+
+    Attributes:
+        cost: at the best point, lower for better, also where that breaks a constraint; infinite if there is none.
     """
 
-    def __init__(self, bounds: Any, smooth: npt.ArrayLike, *args: Any, **kwargs: Any) -> None:
+    _kinds, _tables = KINDS | {"ConstrainedDescent": ConstrainedDescent}, (SLOTS,)
+
+    def __init__(self, bounds: Any, *args: Any, smooth: npt.ArrayLike | None = None, **kwargs: Any) -> None:
         super().__init__(bounds, *args, **kwargs)
         self._slots = SLOTS
-        self._smooth = np.asarray(smooth, dtype=np.bool_)[self._box.free]
+        mask = np.ones(len(self._box.low)) if smooth is None else np.asarray(smooth)
+        self._smooth = mask.astype(np.bool_)[self._box.free]
+        self.cost = math.inf
         self._weights = NONE  # of the violations, (J,)
         self._rows = NONE  # cost and constraints of the points told last, (m, 1 + J)
-        self._tried = math.inf  # best cost when the latest descent from the best began
+        self._tried, self._from_best = math.inf, False  # best cost when the latest descent began, and where
 
     def tell(
         self,
@@ -62,13 +69,20 @@ class ConstrainedSwarm(MemeticSwarm):
 
         The cost is lower for better, a constraint at most 0 where the point is allowed.
         """
-        count = len(np.asarray(values))
-        told = np.zeros((count, 1 + len(self._weights))) if rows is None else np.asarray(rows, dtype=np.float64)
-        self._rows = np.where(np.isfinite(told), told, math.inf)
+        if rows is not None:
+            told = np.asarray(rows, dtype=np.float64)
+            self._rows = np.where(np.isfinite(told), told, math.inf)
+            self._weights = self._weights if len(self._weights) else np.zeros(told.shape[1] - 1)
+        before = self._best_cost
         super().tell(positions, values, dropped)
+        if self._best_cost < before and rows is not None:
+            costs = self._sign * np.asarray(values, dtype=np.float64)
+            self.cost = float(self._rows[int(np.flatnonzero(costs == self._best_cost)[0]), 0])
 
     def _teach(self, phase: Phase, costs: Floats) -> None:
-        """A round: descents learn all values, swarms their merits."""
+        """Descents learn all values, swarms their merits."""
+        if len(self._rows) != len(costs):  # a state that is tried out
+            self._rows = np.zeros((len(costs), 1 + len(self._weights)))
         phase.tell(self._merits() if isinstance(phase, CovarianceSwarm) else self._rows)
 
     def _merits(self) -> Floats:
@@ -80,7 +94,8 @@ class ConstrainedSwarm(MemeticSwarm):
             spread = float(np.ptp(costs)) or 1.0
             largest = np.where(np.isfinite(broken), broken, 0.0).max(axis=0)
             self._weights = spread / np.where(largest > 0, largest, max(float(largest.max()), 1e-300))
-        merits = costs + broken @ self._weights
+        with np.errstate(over="ignore", invalid="ignore"):  # costs may be anything
+            merits = costs + broken @ self._weights
         best = int(merits.argmin())
         self._weights = np.where(broken[best] > 0, np.minimum(HARDER * self._weights, HEAVIEST), self._weights)
         return merits
@@ -103,11 +118,11 @@ class ConstrainedSwarm(MemeticSwarm):
 
     def _begin_descent(self) -> Phase:
         smooth = np.flatnonzero(self._smooth)
-        if "descent" not in self._phases or self._best_cost < self._tried:
-            x = self._first_point()
-        else:
-            x = self._box.encode(self._best_x.numpy())
-            x[smooth] = self._random.random(len(smooth))
+        self._from_best = "descent" not in self._phases or (not self._from_best and self._best_cost < self._tried)
+        x = self._first_point()
+        if not self._from_best:
+            if self._smooth.all() or self._random.random() > NEAR:
+                x[smooth] = self._random.random(len(smooth))
             self._change(x)
         self._tried = self._best_cost
         return ConstrainedDescent(x, smooth)
@@ -119,19 +134,21 @@ class ConstrainedSwarm(MemeticSwarm):
             i = int(self._random.choice(others))
             one = 1.0 / float((self._box.high - self._box.low)[self._box.free][i])
             step = one if self._random.random() < NEAR else one ** self._random.random()
-            x[i] = (x[i] + self._random.choice([-1, 1]) * min(step, 1.0)) % 1.0
+            known = one < 1  # else a key of a category
+            x[i] = (x[i] + self._random.choice([-1, 1]) * step) % 1.0 if known else self._random.random()
 
     # ---- saving ----
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resume needs: tensors (copies), numbers and strings."""
-        more = {"weights": torch.from_numpy(self._weights.copy()), "tried": self._tried}
-        return super().state_dict() | more | {"smooth": torch.from_numpy(self._smooth.copy())}
+        arrays = {"weights": torch.from_numpy(self._weights.copy()), "smooth": torch.from_numpy(self._smooth.copy())}
+        return super().state_dict() | arrays | {"tried": self._tried, "from_best": self._from_best, "cost": self.cost}
 
     def _take_over(self, saved: Mapping[str, Any]) -> None:
         super()._take_over(saved)
-        self._weights, self._tried = saved["weights"].numpy().copy(), saved["tried"]
-        self._smooth = saved["smooth"].numpy().copy()
+        self._weights, self._smooth = saved["weights"].numpy().copy(), saved["smooth"].numpy().copy()
+        self._tried, self._from_best = saved["tried"], saved["from_best"]
+        self.cost = saved["cost"]
 
 
 __all__ = ["ConstrainedSwarm"]

@@ -100,6 +100,8 @@ class MemeticSwarm:
         True
     """
 
+    _kinds, _tables = KINDS, (FORMER, SMALL, LARGE)
+
     def __init__(
         self,
         bounds: Any,
@@ -345,7 +347,7 @@ class MemeticSwarm:
         trial = copy.deepcopy(self)
         for phase in trial._phases.values():
             if not phase.done:
-                phase.tell(np.zeros(len(phase.ask(trial._random))))
+                trial._teach(phase, np.zeros(len(phase.ask(trial._random))))
 
     def _take_over(self, saved: Mapping[str, Any]) -> None:
         sizes: dict[str, int] = {}
@@ -359,7 +361,7 @@ class MemeticSwarm:
         plain = FORMERLY | dict(saved)
         for name in PLAIN:
             setattr(self, f"_{name}", copy.deepcopy(plain[name]))
-        if self._slots not in (FORMER, SMALL, LARGE):
+        if self._slots not in self._tables:
             raise ValueError(f"slots are {self._slots!r}")
         self._box = UnitBox(saved["low"].cpu().numpy().copy(), saved["high"].cpu().numpy().copy())
         self._random = np.random.default_rng(0)
@@ -367,7 +369,7 @@ class MemeticSwarm:
         self._start = saved["start"].cpu().numpy().copy()
         self._best_x, self._best_cost = saved["best_position"].cpu().clone(), float(saved["best_costs"][0])
         self._asked = saved["asked"].cpu().clone() if "asked" in saved else None
-        classes = {name: KINDS[self._slots[name]] for name in saved["phases"]}
+        classes = {name: self._kinds[self._slots[name]] for name in saved["phases"]}
         self._phases = {name: phase.from_state(dict(saved), f"{name}.") for name, phase in classes.items()}
 
     def save(self, path: str | os.PathLike[str]) -> None:
