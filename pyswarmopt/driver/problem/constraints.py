@@ -1,8 +1,9 @@
 """Constraints by feasibility rules: Deb 2000, Comput. Methods Appl. Mech. Engrg. 186, section 3.
 
 Of two points the feasible one is better; of two feasible ones that with the better value; of two that are not
-feasible that with the smaller violation. No penalty factor has to be chosen, and the objective is never called where
-a constraint is broken.
+feasible that with the smaller violation. No penalty factor has to be chosen. That order is all that swarms see,
+which then need no value of the objective where a constraint is broken; `pyswarmopt.hybrid.constrained` uses the
+amounts, too.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ class Constraints:
         given: one constraint or several: callables g, ``(D,) -> number or (J,)``, with g(x) <= 0 where x is allowed;
             SciPy's `NonlinearConstraint` and `LinearConstraint`, or anything with `lb`, `ub` and `fun` or `A`; or
             SciPy's dicts, whose sign is the other one: ``{"type": "ineq", "fun": g, "args": ()}`` for g(x) >= 0,
-            "eq" for g(x) = 0. An equality (lb == ub) holds if it is met to 1e-4.
+            "eq" for g(x) = 0. An equality (lb == ub) holds if it is met to 1e-4. With ``keep_feasible``, an attribute
+            or an entry, the objective is not called where any constraint is broken.
         dim: D.
 
     Raises:
