@@ -34,7 +34,7 @@ class Done(Exception):
 
 
 class Counted:
-    """A problem that counts its points and keeps the relative distance of the best feasible value within each budget."""
+    """A problem that counts its points and keeps the relative distance of the best feasible value for each budget."""
 
     def __init__(self, problem: Problem, budgets: Sequence[int]) -> None:
         self.problem, self.budget = problem, max(budgets)

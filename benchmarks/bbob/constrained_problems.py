@@ -35,29 +35,29 @@ class Problem:
 
 
 def _beam_rules(x: Floats) -> list[float]:
-    h, l, t, b = x
+    h, weld, t, b = x
     load, length, young, shear = 6000.0, 14.0, 30e6, 12e6
-    radius = sqrt(l**2 / 4 + ((h + t) / 2) ** 2)
-    direct = load / (sqrt(2) * h * l)
-    moment = load * (length + l / 2)
-    bending = moment * radius / (2 * (sqrt(2) * h * l * (l**2 / 12 + ((h + t) / 2) ** 2)))
-    tau = sqrt(direct**2 + direct * bending * l / radius + bending**2)
+    radius = sqrt(weld**2 / 4 + ((h + t) / 2) ** 2)
+    direct = load / (sqrt(2) * h * weld)
+    moment = load * (length + weld / 2)
+    bending = moment * radius / (2 * (sqrt(2) * h * weld * (weld**2 / 12 + ((h + t) / 2) ** 2)))
+    tau = sqrt(direct**2 + direct * bending * weld / radius + bending**2)
     buckling = 4.013 * young * sqrt(t**2 * b**6 / 36) / length**2 * (1 - t / (2 * length) * sqrt(young / (4 * shear)))
     return [
         tau - 13600, 6 * load * length / (b * t**2) - 30000, h - b,
-        0.10471 * h**2 + 0.04811 * t * b * (14 + l) - 5, 0.125 - h,
+        0.10471 * h**2 + 0.04811 * t * b * (14 + weld) - 5, 0.125 - h,
         4 * load * length**3 / (young * t**3 * b) - 0.25, load - buckling,
     ]  # fmt: skip
 
 
 def _vessel(x: Floats) -> float:
-    shell, head, r, l = 0.0625 * x[0], 0.0625 * x[1], x[2], x[3]
-    return float(0.6224 * shell * r * l + 1.7781 * head * r**2 + 3.1661 * shell**2 * l + 19.84 * shell**2 * r)
+    shell, head, r, long = 0.0625 * x[0], 0.0625 * x[1], x[2], x[3]
+    return float(0.6224 * shell * r * long + 1.7781 * head * r**2 + 3.1661 * shell**2 * long + 19.84 * shell**2 * r)
 
 
 def _vessel_rules(x: Floats) -> list[float]:
-    shell, head, r, l = 0.0625 * x[0], 0.0625 * x[1], x[2], x[3]
-    return [0.0193 * r - shell, 0.00954 * r - head, 1296000 - pi * r**2 * l - 4 / 3 * pi * r**3, l - 240]
+    shell, head, r, long = 0.0625 * x[0], 0.0625 * x[1], x[2], x[3]
+    return [0.0193 * r - shell, 0.00954 * r - head, 1296000 - pi * r**2 * long - 4 / 3 * pi * r**3, long - 240]
 
 
 def _spring_rules(x: Floats) -> list[float]:

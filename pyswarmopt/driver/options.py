@@ -155,10 +155,11 @@ class Problem(NamedTuple):
 def algorithm(options: Options, problem: Problem) -> Recipe | None:
     """The recipe given, or what runs by default; None for `pyswarmopt.hybrid.memetic.MemeticSwarm`.
 
-    Descents need a deterministic function of real coordinates and rounds that all return; with constraints one that
-    may be called where they are broken, and `ConstrainedSwarm` is the form that runs then. Where they cannot be used, it is the best swarm that can: `surrogate`, or `covariant` where costs are no quadratic; both make
-    matrices of D x D numbers, so beyond `MATRIX_DIM` it is the ring of `constriction`. docs/evidence.md says how the
-    defaults were chosen.
+    Descents need a deterministic function of real coordinates and rounds that all return; with constraints
+    (`pyswarmopt.hybrid.constrained`) one that may be called where they are broken, and some real coordinates. Where
+    they cannot be used, it is the best swarm that can: `surrogate`, or `covariant` where costs are no quadratic; both
+    make matrices of D x D numbers, so beyond `MATRIX_DIM` it is the ring of `constriction`. docs/evidence.md says how
+    the defaults were chosen.
     """
     if options.given is not None:
         return options.given

@@ -4,8 +4,8 @@ What takes turns:
 
 1. `ConstrainedDescent` from the middle of the box, or from the best given position.
 2. `CovarianceSwarm` on the cost plus a weighted sum of violations, whose weights grow as long as the best of the swarm
-   breaks a constraint; and beside it, with as many evaluations, descents: from the swarm's best if that is new, else from
-   a random point.
+   breaks a constraint; and beside it, with as many evaluations, descents: from the best point if that is new, and every
+   other one from a random point.
 
 Descents move the coordinates that are real numbers. Where there are others, whole numbers say, descents start from
 the best point with one of the others changed.

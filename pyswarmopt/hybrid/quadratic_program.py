@@ -15,7 +15,7 @@ def nonnegative_least_squares(a: Floats, b: Floats) -> Floats:
     Lawson & Hanson 1974, Solving Least Squares Problems, algorithm NNLS.
 
     Example:
-        >>> nonnegative_least_squares(np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([2.0, 1.0])).tolist()
+        >>> nonnegative_least_squares(np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([2.0, 1.0])).round(9).tolist()
         [1.5, 0.0]
     """
     n = a.shape[1]
@@ -62,7 +62,8 @@ def quadratic_program(
         LinAlgError: the Hessian is not positive definite.
 
     Example:
-        >>> d, m = quadratic_program(np.eye(2), np.array([-2.0, 0.0]), np.array([[1.0, 1.0]]), np.ones(1), np.zeros(1), 1e-12)
+        >>> g, a = np.array([-2.0, 0.0]), np.array([[1.0, 1.0]])
+        >>> d, m = quadratic_program(np.eye(2), g, a, np.ones(1), np.zeros(1), 1e-12)
         >>> d.round(6).tolist(), m.round(6).tolist()
         ([1.5, -0.5], [0.5])
     """

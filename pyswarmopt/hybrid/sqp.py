@@ -22,17 +22,17 @@ LARGEST = 1e3  # multiplier, where gradients have length 1: limits that contradi
 MARGIN = 1e-11  # of the box, from a constraint
 FARTHEST = 1.0  # of the box: a constraint that seems to be farther away is approached by this much
 SOFTNESS = 1e-8  # of contradicting constraints, where gradients have length 1
-ENOUGH_GAIN = 1e-4  # of the gain that the gradient foretells (equation 18.28)
+ENOUGH_GAIN = 1e-4  # of the gain to first order (equation 18.28)
 TRIVIAL_GAIN = 1e-12  # of the merit, thrice in a row: the end
 SMALLEST_STEP = 1e-12  # of the box
-NEW_WEIGHT = 0.5
+NEW_WEIGHT = 0.5  # share of the multipliers in the weights, where they were larger before
 
 
 @dataclass
 class ConstrainedDescent(Phase):
     """Descends in the box [0, 1]^D to a local minimum that is feasible.
 
-    It is told a row for each point: the cost, then the constraints, at most 0 where the point is allowed.
+    It learns a row for each point: the cost, then the constraints, at most 0 where the point is allowed.
     """
 
     x: Floats  # where to start, (D,); where it is
@@ -109,6 +109,19 @@ class ConstrainedDescent(Phase):
     # ---- direction ----
 
     def _head(self) -> None:
+        """Choose the direction; none, or one that does not lead downhill, is the end."""
+        try:
+            direction = self._direction()
+        except np.linalg.LinAlgError:
+            self.done = True
+            return
+        longest = float(np.abs(direction).max())
+        self.direction = direction * min(1.0, LONGEST_STEP / max(longest, 1e-300))
+        self.gain = self._predicted_gain()
+        self.t, self.tries, self.mode = 1.0, 0, "line"
+        self.done = not (longest > SMALLEST_STEP and self.gain < 0)
+
+    def _direction(self) -> Floats:
         """The quadratic program, in units in which the gradient of the cost and of each constraint has length 1."""
         lengths = np.linalg.norm(self.slopes, axis=1)
         lengths = np.where(lengths > 0, lengths, 1.0)
@@ -120,25 +133,12 @@ class ConstrainedDescent(Phase):
         distances = np.minimum(self.values[1:] / lengths[1:] + MARGIN, FARTHEST)
         limits = np.concatenate([-distances, 1 - here, here])
         scales = np.concatenate([lengths[1:], np.ones(2 * len(here))]) / lengths[0]
-        try:
-            direction, found = quadratic_program(self.hessian / lengths[0], units[0], rows, limits, self.multipliers * scales, SOFTNESS)
-        except np.linalg.LinAlgError:
-            self.done = True
-            return
+        latest = self.multipliers * scales
+        direction, found = quadratic_program(self.hessian / lengths[0], units[0], rows, limits, latest, SOFTNESS)
         self.multipliers = np.minimum(found, LARGEST) / scales
         latest = self.multipliers[: len(self.weights)]
         self.weights = np.maximum(latest, NEW_WEIGHT * (self.weights + latest))  # Powell 1978
-        direction = np.clip(here + direction, 0.0, 1.0) - here
-        longest = float(np.abs(direction).max())
-        if not longest > SMALLEST_STEP:
-            self.done = True
-            return
-        self.direction = direction * min(1.0, LONGEST_STEP / longest)
-        self.gain = self._predicted_gain()
-        if not self.gain < 0:
-            self.done = True
-            return
-        self.t, self.tries, self.mode = 1.0, 0, "line"
+        return np.clip(here + direction, 0.0, 1.0) - here
 
     def _predicted_gain(self) -> float:
         """Change of the merit to first order; the weights are raised until breaking less pays (equation 18.36)."""

@@ -1,4 +1,4 @@
-"""The default with constraints: its quadratic programs against SciPy and brute force, its results against known optima."""
+"""The default with constraints: quadratic programs against SciPy and brute force, results against known optima."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ def test_a_descent_ends_at_a_feasible_point_of_the_boundary():
     descent, random, told = ConstrainedDescent(np.array([0.2, 0.7]), np.arange(2)), np.random.default_rng(0), []
     while not descent.done:
         x = descent.ask(random)
-        rows = np.column_stack([((x - 0.9) ** 2).sum(axis=1), (x**2).sum(axis=1) - 0.5])  # nearest to (.9, .9): (.5, .5)
+        # of the disc the point nearest to (.9, .9) is (.5, .5)
+        rows = np.column_stack([((x - 0.9) ** 2).sum(axis=1), (x**2).sum(axis=1) - 0.5])
         told.extend(rows[rows[:, 1] <= 0, 0])
         descent.tell(rows)
     assert min(told) == pytest.approx(2 * 0.4**2, abs=1e-9) and descent.spent < 60
@@ -94,7 +95,7 @@ def test_an_error_where_a_constraint_is_broken_says_how_to_keep_from_there():
     def fun(x):
         return math.sqrt(x[0] - 1)
 
-    with pytest.raises(ValueError, match="math domain|expected a nonnegative") as error:
+    with pytest.raises(ValueError, match=r"math domain|expected a nonnegative") as error:
         pso.minimize(fun, [(0, 3)], constraints=lambda x: 1.9 - x[0], max_evals=500, seed=0)
     assert "keep_feasible" in error.value.__notes__[-1]
     strict = {"type": "ineq", "fun": lambda x: x[0] - 1.9, "keep_feasible": True}
