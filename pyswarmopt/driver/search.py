@@ -36,7 +36,7 @@ from pyswarmopt.driver.problem.space import Real
 from pyswarmopt.driver.resampling import Resampler, Sample
 from pyswarmopt.driver.result import INTERRUPTED, Result, message, wants_to_stop
 from pyswarmopt.driver.same_objective import check_mean, check_value, source_digest, warn_of_source
-from pyswarmopt.hybrid.constrained import ConstrainedSwarm
+from pyswarmopt.hybrid.constrained.swarm import ConstrainedSwarm
 from pyswarmopt.hybrid.memetic import MemeticSwarm
 from pyswarmopt.parts.boundary import Box, make_box
 from pyswarmopt.parts.stopping import MaxIter, MaxTime, Patience, Spread, StopRule, Target
@@ -44,6 +44,7 @@ from pyswarmopt.swarm import Swarm
 
 LOGGER = logging.getLogger("pyswarmopt")
 FINAL_DRAWS = 100  # the most evaluations with which a noisy search chooses its result, and with which it reports it
+FINAL_SHARE = 20  # of this many evaluations one
 DECISIVE_DRAWS = 10  # without these a mean does not count as reaching the target
 TOLERANCES = {Patience.reason, Spread.reason, Target.reason}  # reasons to stop that are no limit of the effort
 BAR = 20  # signs in the progress bar
@@ -89,7 +90,7 @@ class Search:
         self._sign = -1.0 if options.maximize else 1.0  # costs are lower for better
         self._history = History("iteration" if options.history is None else options.history)
         self._resampler = Resampler(self._coding.decode, options.maximize) if options.noisy else None
-        self._reserve = 2 * min(max_evals // 10, FINAL_DRAWS) if options.noisy and max_evals else 0
+        self._reserve = 2 * min(max_evals // FINAL_SHARE, FINAL_DRAWS) if options.noisy and max_evals else 0
         limit = math.inf if max_evals is None else max_evals - self._reserve
         self._evaluator = Evaluator(options.fun, options.vectorized, options.workers, options.on_error, limit)
         self._evaluator.limit_time(self._began + self._timeout, options.evaluation_timeout)

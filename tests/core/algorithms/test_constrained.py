@@ -15,8 +15,8 @@ from hypothesis.extra.numpy import arrays
 from scipy.optimize import nnls
 
 import pyswarmopt as pso
-from pyswarmopt.hybrid.quadratic_program import nonnegative_least_squares, quadratic_program
-from pyswarmopt.hybrid.sqp import ConstrainedDescent
+from pyswarmopt.hybrid.constrained.descent import ConstrainedDescent
+from pyswarmopt.hybrid.constrained.quadratic_program import nonnegative_least_squares, quadratic_program
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks" / "bbob"))
 from constrained_problems import PROBLEMS

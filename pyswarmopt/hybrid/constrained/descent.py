@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pyswarmopt.hybrid.constrained.quadratic_program import quadratic_program
 from pyswarmopt.hybrid.descent import EPS, FIRST_STEP, LONGEST_STEP, TRIES
 from pyswarmopt.hybrid.phase import NONE, Floats, Phase
-from pyswarmopt.hybrid.quadratic_program import quadratic_program
 
 DIFFERENCE = 1e-7  # of the side of the box
 LARGEST = 1e3  # multiplier, where gradients have length 1: limits that contradict each other have no end

@@ -21,13 +21,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm
+from pyswarmopt.hybrid.constrained.descent import ConstrainedDescent
 from pyswarmopt.hybrid.memetic import KINDS, MemeticSwarm
 from pyswarmopt.hybrid.phase import NONE, Floats, Phase
-from pyswarmopt.hybrid.sqp import ConstrainedDescent
 
 SLOTS = {"descent": "ConstrainedDescent", "swarm": "CovarianceSwarm"}
 HARDER = 1.5  # factor of the weights of constraints that the swarm's best breaks
@@ -60,9 +58,9 @@ class ConstrainedSwarm(MemeticSwarm):
 
     def tell(
         self,
-        positions: Tensor | npt.ArrayLike,
-        values: npt.ArrayLike | Tensor,
-        dropped: npt.ArrayLike | Tensor | None = None,
+        positions: npt.ArrayLike,
+        values: npt.ArrayLike,
+        dropped: npt.ArrayLike | None = None,
         rows: npt.ArrayLike | None = None,
     ) -> None:
         """As `MemeticSwarm.tell`; `values` are in Deb's order, `rows`, (m, 1 + J), has cost and constraints.
@@ -140,13 +138,13 @@ class ConstrainedSwarm(MemeticSwarm):
     # ---- saving ----
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resume needs: tensors (copies), numbers and strings."""
-        arrays = {"weights": torch.from_numpy(self._weights.copy()), "smooth": torch.from_numpy(self._smooth.copy())}
-        return super().state_dict() | arrays | {"tried": self._tried, "from_best": self._from_best, "cost": self.cost}
+        """All that a resume needs: copies, numbers and strings."""
+        lists = {"weights": self._weights.tolist(), "smooth": self._smooth.tolist()}
+        return super().state_dict() | lists | {"tried": self._tried, "from_best": self._from_best, "cost": self.cost}
 
     def _take_over(self, saved: Mapping[str, Any]) -> None:
         super()._take_over(saved)
-        self._weights, self._smooth = saved["weights"].numpy().copy(), saved["smooth"].numpy().copy()
+        self._weights, self._smooth = np.array(saved["weights"]), np.array(saved["smooth"], dtype=np.bool_)
         self._tried, self._from_best = saved["tried"], saved["from_best"]
         self.cost = saved["cost"]
 
