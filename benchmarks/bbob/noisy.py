@@ -2,8 +2,8 @@
 
     python benchmarks/bbob/noisy.py --budgets 200,1000 --seeds 3
 
-Six functions with their optimum at 1 in [-5, 5]^D and normal errors. The table has the true value at the point found, as
-a share of that of the best of as many random points, mean over the functions.
+Six functions with their optimum at 1 in [-5, 5]^D and normal errors. The table has the true value at the point found,
+as a share of that of the best of as many random points, mean over the functions.
 """
 
 from __future__ import annotations

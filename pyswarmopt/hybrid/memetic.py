@@ -21,7 +21,7 @@ import copy
 import math
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -100,7 +100,8 @@ class MemeticSwarm:
         True
     """
 
-    _kinds, _tables = KINDS, (FORMER, SMALL, LARGE)
+    _kinds: ClassVar = KINDS  # of phases
+    _tables: ClassVar[tuple[dict[str, str], ...]] = (FORMER, SMALL, LARGE)  # what may take the turns
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from pyswarmopt.hybrid.constrained.quadratic_program import quadratic_program
 from pyswarmopt.hybrid.descent import EPS, FIRST_STEP, LONGEST_STEP, TRIES
@@ -36,7 +37,7 @@ class ConstrainedDescent(Phase):
     """
 
     x: Floats  # where to start, (D,); where it is
-    smooth: Floats  # which coordinates move, (S,) indices
+    smooth: npt.NDArray[np.int64]  # which coordinates move, (S,)
     values: Floats = field(default_factory=lambda: NONE, init=False)  # cost and constraints at x, (1 + J,)
     slopes: Floats = field(default_factory=lambda: NONE, init=False)  # their gradients, (1 + J, S)
     hessian: Floats = field(default_factory=lambda: NONE, init=False)  # of the Lagrangian, (S, S)

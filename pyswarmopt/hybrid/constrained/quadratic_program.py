@@ -72,4 +72,5 @@ def quadratic_program(
     a = np.concatenate([np.linalg.solve(factor, rows.T), root * np.eye(len(rows))])
     b = np.concatenate([-np.linalg.solve(factor, gradient), root * multipliers - limits / root])
     found = nonnegative_least_squares(a, b)
-    return np.linalg.solve(hessian, -(gradient + rows.T @ found)), found
+    direction = np.linalg.solve(hessian, -(gradient + rows.T @ found))
+    return direction.astype(np.float64, copy=False), found

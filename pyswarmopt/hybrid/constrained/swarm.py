@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +44,8 @@ class ConstrainedSwarm(MemeticSwarm):
         cost: at the best point, lower for better, also where that breaks a constraint; infinite if there is none.
     """
 
-    _kinds, _tables = KINDS | {"ConstrainedDescent": ConstrainedDescent}, (SLOTS,)
+    _kinds: ClassVar = KINDS | {"ConstrainedDescent": ConstrainedDescent}
+    _tables: ClassVar = (SLOTS,)
 
     def __init__(self, bounds: Any, *args: Any, smooth: npt.ArrayLike | None = None, **kwargs: Any) -> None:
         super().__init__(bounds, *args, **kwargs)
