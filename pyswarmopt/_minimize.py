@@ -93,13 +93,15 @@ def minimize(
             `pyswarmopt.boundary.make_box`. Either this or `space`.
         recipe: a name, a `Recipe`, or None: what does best in docs/evidence.md. That is `MemeticSwarm` (descents by
             differences beside a swarm that adapts its covariance) for a deterministic function of real coordinates,
-            however many; `recipes.covariant` with integers, categories or constraints; `recipes.surrogate` with noise
+            however many, and its form with quadratic programs for one with constraints of up to 100 coordinates of
+            which some are real; `recipes.covariant` with integers or categories alone; `recipes.surrogate` with noise
             or in an asynchronous search. In place of these two it is `recipes.constriction` above 100 coordinates.
             `Result.algorithm` says what ran: "memetic" needs NumPy alone, a recipe torch as well.
         population: particles; it does not change the algorithm. Default: the recipe's; `MemeticSwarm` chooses its
             own, and an asynchronous search has at least as many as workers.
         max_evals: the most calls of `fun`, never exceeded. Default: 1000 * D if neither `max_iter` nor `timeout` is
-            given and the recipe has no stop rule of its own. With constraints, points that break one count too.
+            given and the recipe has no stop rule of its own. Points where `fun` is not called, since they break a
+            constraint, count too.
         max_iter: the most moves; takes the place of the recipe's own limit.
         target: stop when the best value is at least as good.
         seed: the same seed gives the same search; None takes one from the operating system.
@@ -120,13 +122,15 @@ def minimize(
             `fun` and in the result.
         constraints: one or several: callables g with g(x) <= 0 where x is allowed, SciPy's `LinearConstraint` and
             `NonlinearConstraint`, and SciPy's dicts, where "ineq" means g(x) >= 0; see
-            `pyswarmopt.driver.problem.constraints`. `fun` is not called where one is broken,
-            unless no feasible point was found at all: then once, for the result.
+            `pyswarmopt.driver.problem.constraints`. By default `fun` is called where one is broken, too; what is not
+            finite there does no harm. With ``keep_feasible=True`` in one of SciPy's, with a recipe, noise, in an
+            asynchronous search, without real coordinates and above 100 of them it is not, unless no feasible point
+            was found at all: then once, for the result.
         categorical: (D,) mask of the coordinates whose whole numbers low, low + 1, ..., high are labels without
             an order; for a list of choices, use the label as its index.
         noisy: `fun` gives another value each time. The bests are evaluated again and compared by their means (see
-            `pyswarmopt.driver.resampling`). A tenth of `max_evals`, at most 100, is kept to choose among them at the
-            end, and as many to evaluate the chosen one afresh, for `Result.fun` and `Result.fun_stderr`.
+            `pyswarmopt.driver.resampling`). A twentieth of `max_evals`, at most 100, is kept to choose among them at
+            the end, and as many to evaluate the chosen one afresh, for `Result.fun` and `Result.fun_stderr`.
             `target` then means the mean, by two standard errors.
         history: "iteration", "best" (only improvements), "particles" (every evaluation), or k: every k-th iteration.
             Default: "iteration", with `space` "particles".

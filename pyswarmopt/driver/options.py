@@ -143,24 +143,32 @@ class Problem(NamedTuple):
         dim: D, the user's coordinates.
         constrained: whether there are constraints.
         discrete: whether some coordinates are integers or categories.
+        strict: whether the objective must not be called where a constraint is broken.
+        smooth: whether some coordinates are real numbers.
     """
 
     dim: int
     constrained: bool
     discrete: bool
+    strict: bool = False
+    smooth: bool = True
 
 
 def algorithm(options: Options, problem: Problem) -> Recipe | None:
     """The recipe given, or what runs by default; None for `pyswarmopt.hybrid.memetic.MemeticSwarm`.
 
-    Descents need a deterministic function of real coordinates, no constraints and rounds that all return. Where they
-    cannot be used, it is the best swarm that can: `surrogate`, or `covariant` where costs are no quadratic; both make
-    matrices of D x D numbers, so beyond `MATRIX_DIM` it is the ring of `constriction`. docs/evidence.md says how the
-    defaults were chosen.
+    Descents need a deterministic function of real coordinates and rounds that all return; with constraints
+    (`pyswarmopt.hybrid.constrained`) one that may be called where they are broken, and some real coordinates. Where
+    they cannot be used, it is the best swarm that can: `surrogate`, or `covariant` where costs are no quadratic; both
+    make matrices of D x D numbers, so beyond `MATRIX_DIM` it is the ring of `constriction`. docs/evidence.md says how
+    the defaults were chosen.
     """
     if options.given is not None:
         return options.given
-    if not (options.noisy or options.asynchronous or problem.constrained or problem.discrete):
+    descents = not (options.noisy or options.asynchronous)
+    if descents and not (problem.constrained or problem.discrete):
+        return None
+    if descents and problem.constrained and problem.smooth and not problem.strict and problem.dim <= MATRIX_DIM:
         return None
     recipes = _recipes()
     if problem.dim > MATRIX_DIM:

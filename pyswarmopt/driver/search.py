@@ -30,9 +30,11 @@ from pyswarmopt.driver.options import (
 )  # fmt: skip
 from pyswarmopt.driver.problem.constraints import INFEASIBLE, Constraints, ranked
 from pyswarmopt.driver.problem.encoding import Coding, check_inside, make_coding
+from pyswarmopt.driver.problem.space import Real
 from pyswarmopt.driver.resampling import Resampler, Sample
 from pyswarmopt.driver.result import INTERRUPTED, Result, message, wants_to_stop
 from pyswarmopt.driver.same_objective import check_mean, check_value, source_digest, warn_of_source
+from pyswarmopt.hybrid.constrained.swarm import ConstrainedSearch
 from pyswarmopt.hybrid.memetic import MemeticSearch
 from pyswarmopt.parts.bounds import read_bounds
 from pyswarmopt.parts.stopping import MaxIter, MaxTime, Patience, Spread, StopRule, Target
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger("pyswarmopt")
 FINAL_DRAWS = 100  # the most evaluations with which a noisy search chooses its result, and with which it reports it
+FINAL_SHARE = 20  # of this many evaluations one
 DECISIVE_DRAWS = 10  # without these a mean does not count as reaching the target
 TOLERANCES = {Patience.reason, Spread.reason, Target.reason}  # reasons to stop that are no limit of the effort
 BAR = 20  # signs in the progress bar
@@ -69,7 +72,10 @@ class Search:
         self._coding = make_coding(bounds, options.integrality, options.categorical)
         discrete = bool(self._coding.integers.any() or self._coding.categories.any())
         discrete = discrete or (self._space is not None and self._space.discrete)
-        recipe = _algorithm(options, Problem(dim, bool(self._constraints), discrete))
+        self._smooth = self._smooth_coordinates()
+        constrained, strict = bool(self._constraints), self._constraints.strict
+        problem = Problem(dim, constrained, discrete, strict, bool(self._smooth.any()))
+        recipe = _algorithm(options, problem)
         self._algorithm = name_of(recipe)
         max_evals = options.max_evals
         limited = options.max_iter is not None or options.timeout is not None or (recipe is not None and recipe.stop)
@@ -85,7 +91,7 @@ class Search:
         self._sign = -1.0 if options.maximize else 1.0  # costs are lower for better
         self._history = History("iteration" if options.history is None else options.history)
         self._resampler = Resampler(self._coding.decode, options.maximize) if options.noisy else None
-        self._reserve = 2 * min(max_evals // 10, FINAL_DRAWS) if options.noisy and max_evals else 0
+        self._reserve = 2 * min(max_evals // FINAL_SHARE, FINAL_DRAWS) if options.noisy and max_evals else 0
         limit = math.inf if max_evals is None else max_evals - self._reserve
         self._evaluator = Evaluator(options.fun, options.vectorized, options.workers, options.on_error, limit)
         self._evaluator.limit_time(self._began + self._timeout, options.evaluation_timeout)
@@ -97,12 +103,25 @@ class Search:
         self._look()
         self._problem = self._describe(options, recipe, bounds, start)
 
+    def _smooth_coordinates(self) -> Bools:
+        """Mask of the swarm's coordinates, (M,), that are real numbers for the objective, too."""
+        coding = self._coding
+        real = ~(coding.integers | coding.categories)
+        if self._space is not None:
+            real &= [type(self._space.parameter(name)) is Real for name in self._space.names]
+        smooth = np.zeros(coding.size, dtype=np.bool_)
+        smooth[coding.first[real]] = True
+        return smooth
+
     def _make_swarm(self, options: Options, recipe: Recipe | None, start: Floats | None) -> Swarm | MemeticSearch:
         # A single lucky draw must not count as the target, so a noisy search looks at means itself.
         target = None if options.noisy else options.target
         bounds, encoded = self._coding.bounds(), None if start is None else self._coding.encode(start)
         if recipe is None:
             limits = self._max_evals, options.max_iter, target
+            if self._constraints:
+                more = {"population": options.population, "smooth": self._smooth}
+                return ConstrainedSearch(bounds, encoded, options.maximize, options.seed, *limits, **more)
             return MemeticSearch(bounds, encoded, options.maximize, options.seed, *limits, options.population)
         from pyswarmopt.swarm import Swarm
 
@@ -173,7 +192,10 @@ class Search:
         costs, evaluated, feasible = self._costs(points)
         if self._resampler is not None and not isinstance(swarm, MemeticSearch):
             costs = self._resampler.judge(swarm, points, costs, self._draw, evaluated & feasible)
-        swarm.tell(x, self._sign * costs, dropped=~evaluated)
+        if isinstance(swarm, ConstrainedSearch):
+            swarm.tell(x, self._sign * costs, ~evaluated, self._rows)
+        else:
+            swarm.tell(x, self._sign * costs, dropped=~evaluated)
         if self._resampler is not None and not isinstance(swarm, MemeticSearch):
             self._make_sure_of_target(swarm, self._resampler)
             self._resampler.forget(swarm)
@@ -219,12 +241,30 @@ class Search:
         Points that break a constraint are not evaluated, but use up budget: a search that finds no feasible point
         must end too.
         """
+        if isinstance(self._swarm, ConstrainedSearch):
+            return self._costs_everywhere(points)
         violations = self._constraints.excess(points).sum(axis=1)
         feasible = violations == 0
         costs, evaluated = np.zeros(len(points)), ~feasible
         costs[feasible], evaluated[feasible] = self._draw(points[feasible])
         self._evaluator.skipped += int((~feasible).sum())
         return (ranked(costs, violations) if self._constraints else costs), evaluated, feasible
+
+    def _costs_everywhere(self, points: Floats) -> tuple[Floats, Bools, Bools]:
+        """As `_costs`, where points that break a constraint are evaluated too."""
+        sides = self._constraints.sides(points)
+        violations = np.maximum(sides, 0.0).sum(axis=1)
+        try:
+            costs, evaluated = self._draw(points)
+        except Exception as error:
+            if (violations > 0).any():
+                error.add_note(
+                    "fun may have been called where a constraint is broken; NonlinearConstraint(g, -inf, 0, "
+                    "keep_feasible=True) keeps it from there"
+                )
+            raise
+        self._rows = np.column_stack([np.where(evaluated, costs, math.inf), sides])
+        return ranked(costs, violations), evaluated, violations == 0
 
     def _draw(self, points: Floats) -> tuple[Floats, Bools]:
         values, evaluated = self._evaluator(points)
@@ -271,7 +311,10 @@ class Search:
             sample = self._final_sample(x, self._resampler) if final else self._resampler.sample(x)
             fun, stderr, n = self._sign * sample.mean if sample.n else fun, sample.stderr, sample.n
         elif final:
-            fun = self._evaluator.confirm(x, fun, known=maxcv == 0)
+            known = maxcv == 0
+            if not known and isinstance(self._swarm, ConstrainedSearch):
+                fun, known = self._sign * self._swarm.cost, True
+            fun = self._evaluator.confirm(x, fun, known)
         return Result(
             x=x,
             fun=fun,

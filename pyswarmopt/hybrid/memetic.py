@@ -20,7 +20,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +79,9 @@ class MemeticSearch:
 
     Its arguments are described there.
     """
+
+    _kinds: ClassVar = KINDS  # of phases
+    _tables: ClassVar[tuple[dict[str, str], ...]] = (FORMER, SMALL, LARGE)  # what may take the turns
 
     def __init__(
         self,
@@ -146,10 +149,14 @@ class MemeticSearch:
         self._asked = None
         phase = self._phases.get(self._turn)
         if phase is not None:
-            phase.tell(costs)
+            self._teach(phase, costs)
             if self._turn in self._spent:
                 self._spent[self._turn] += len(costs)
         self._turn = self._next_turn()
+
+    def _teach(self, phase: Phase, costs: Floats) -> None:
+        """Tell the phase whose turn it was what its points cost."""
+        phase.tell(costs)
 
     def stop(self) -> dict[str, float]:
         """Reasons to stop with the values that gave them; empty to continue."""
@@ -314,7 +321,7 @@ class MemeticSearch:
         trial = copy.deepcopy(self)
         for phase in trial._phases.values():
             if not phase.done:
-                phase.tell(np.zeros(len(phase.ask(trial._random))))
+                trial._teach(phase, np.zeros(len(phase.ask(trial._random))))
 
     def _take_over(self, saved: Mapping[str, Any]) -> None:
         sizes: dict[str, int] = {}
@@ -328,7 +335,7 @@ class MemeticSearch:
         plain = FORMERLY | dict(saved)
         for name in PLAIN:
             setattr(self, f"_{name}", copy.deepcopy(plain[name]))
-        if self._slots not in (FORMER, SMALL, LARGE):
+        if self._slots not in self._tables:
             raise ValueError(f"slots are {self._slots!r}")
         self._box = UnitBox(saved["low"].copy(), saved["high"].copy())
         self._random = np.random.default_rng(0)
@@ -336,7 +343,7 @@ class MemeticSearch:
         self._start = saved["start"].copy()
         self._best_x, self._best_cost = saved["best_position"].copy(), float(saved["best_costs"][0])
         self._asked = saved["asked"].copy() if "asked" in saved else None
-        classes = {name: KINDS[self._slots[name]] for name in saved["phases"]}
+        classes = {name: self._kinds[self._slots[name]] for name in saved["phases"]}
         self._phases = {name: phase.from_state(dict(saved), f"{name}.") for name, phase in classes.items()}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pyswarmopt.base import checkpoint as checkpoints
 from pyswarmopt.driver.evaluation import Evaluator, Objective, OnError
 from pyswarmopt.driver.multi.smpso import MultiResult, MultiSwarm
+from pyswarmopt.driver.options import Options, in_coordinates
 from pyswarmopt.driver.problem.constraints import Constraints
 from pyswarmopt.driver.problem.encoding import make_coding
 from pyswarmopt.driver.result import INTERRUPTED, MESSAGES, wants_to_stop
@@ -26,8 +27,8 @@ from pyswarmopt.parts.bounds import read_bounds
 
 def minimize_multi(
     fun: Objective,
-    bounds: Any,
-    n_objectives: int,
+    bounds: Any = None,
+    n_objectives: int = 2,
     population: int = 100,
     archive: int = 100,
     max_evals: int = 10_000,
@@ -41,13 +42,14 @@ def minimize_multi(
     constraints: Any = None,
     categorical: npt.ArrayLike | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    space: Mapping[str, Any] | None = None,
 ) -> MultiResult:
     """Find points of a box that are best in several objectives, each in its own way (a Pareto front).
 
     Args:
         fun: ``(D,) -> (M,)`` or ``(m, D) -> (m, M)``, all M to be minimised: negate what should be large. A point
             with a value that is not finite is never kept.
-        bounds: as in `pyswarmopt.minimize`.
+        bounds: as in `pyswarmopt.minimize`. Either this or `space`.
         n_objectives: M.
         population: particles.
         archive: the most points of the front to keep; the most crowded ones go first.
@@ -63,8 +65,10 @@ def minimize_multi(
         constraints: see `pyswarmopt.driver.problem.constraints`.
         categorical: mask of the categories.
         checkpoint: as in `pyswarmopt.minimize`.
+        space: parameters by name, as in `pyswarmopt.minimize`; `MultiResult.params` has those of the front.
 
     Raises:
+        TypeError: see `pyswarmopt.driver.problem.space.Space`.
         ValueError: arguments that do not make sense or do not fit the checkpoint.
         Exception: whatever `fun` raises, if `on_error` says so.
 
@@ -74,17 +78,31 @@ def minimize_multi(
         >>> r = minimize_multi(lambda x: [x[0] ** 2, (x[0] - 2) ** 2], [(-9, 9)], 2, max_evals=2000, seed=1)
         >>> bool((r.x > -0.1).all() and (r.x < 2.1).all()), round(r.hypervolume([4, 4]), 1)
         (True, 13.3)
+
+        Parameters by name:
+
+        >>> space = {"rate": (0.0, 1.0), "kind": ["a", "b"]}
+        >>> r = minimize_multi(lambda rate, kind: [rate, (kind == "b") - rate], space=space, max_evals=500, seed=1)
+        >>> {params["kind"] for params in r.params}
+        {'a'}
     """
     for name, value in (("n_objectives", n_objectives), ("population", population), ("max_evals", max_evals)):
         if value < 1:
             raise ValueError(f"{name}={value}: it must be at least 1")
     if archive < 2:
         raise ValueError(f"archive={archive}: a front has at least 2 points")
-    start = None if x0 is None else np.atleast_2d(np.asarray(x0, dtype=np.float64))
-    low, high = read_bounds(bounds, None if start is None else start.shape[1])
-    coding = make_coding((low, high), integrality, categorical)
-    evaluator = Evaluator(fun, vectorized, workers, on_error, max_evals, outputs=n_objectives)
-    swarm = MultiSwarm(coding, Constraints(constraints, len(low)), evaluator, population, archive, seed)
+    given = Options(
+        fun, bounds, x0=x0, vectorized=vectorized, integrality=integrality, constraints=constraints,
+        categorical=categorical, space=space,
+    )  # fmt: skip
+    options, names = in_coordinates(given)
+    start = None if options.x0 is None else np.atleast_2d(np.asarray(options.x0, dtype=np.float64))
+    low, high = read_bounds(options.bounds, None if start is None else start.shape[1])
+    coding = make_coding((low, high), options.integrality, options.categorical)
+    evaluator = Evaluator(options.fun, options.vectorized, workers, on_error, max_evals, outputs=n_objectives)
+    if names is not None:
+        evaluator.tensors = False  # known, like vectorized: no trial is needed
+    swarm = MultiSwarm(coding, Constraints(options.constraints, len(low)), evaluator, population, archive, seed)
     if start is not None:
         swarm.place(start)
     path = None if checkpoint is None else Path(checkpoint)
@@ -98,9 +116,14 @@ def minimize_multi(
         "integrality": coding.integers.tolist(),
         "categorical": coding.categories.tolist(),
         "constraints": constraints is not None,
+        **({} if names is None else {"space": names.describe()}),
     }
     source = None if path is None else source_digest(fun)
     calls = 0
+
+    def result(message: str) -> MultiResult:
+        found = swarm.result(message)
+        return found if names is None else replace(found, params=[names.decode(x) for x in found.x])
 
     def evaluate() -> None:
         nonlocal calls
@@ -118,17 +141,17 @@ def minimize_multi(
             if not swarm.evaluated:
                 evaluate()
             while evaluator.left > 0:
-                if callback is not None and wants_to_stop(callback, swarm.result("the search goes on")):
+                if callback is not None and wants_to_stop(callback, result("the search goes on")):
                     return MESSAGES["callback"]
                 swarm.move()
                 evaluate()
         return MESSAGES["max_evals"]
 
     try:
-        return swarm.result(run())
+        return result(run())
     except KeyboardInterrupt:
         evaluator.calls = calls  # what the front rests on, and the checkpoint
-        return replace(swarm.result(MESSAGES[INTERRUPTED]), success=False)
+        return replace(result(MESSAGES[INTERRUPTED]), success=False)
 
 
 def _resume(path: Path, swarm: MultiSwarm, saved: dict[str, Any], source: str | None) -> None:

@@ -44,6 +44,7 @@ class MultiResult:
         success: a feasible point with finite objectives was found.
         message: why the search ended, in words.
         maxcv: the largest violation of a constraint; 0 if all are met.
+        params: with ``space=``, the parameters of each point by name; else None.
     """
 
     x: Floats
@@ -53,6 +54,7 @@ class MultiResult:
     success: bool
     message: str
     maxcv: float = 0.0
+    params: list[dict[str, Any]] | None = None
 
     def hypervolume(self, reference: npt.ArrayLike) -> float:
         """The volume that the front dominates, up to `reference`, (M,); see `pyswarmopt.pareto.hypervolume`."""

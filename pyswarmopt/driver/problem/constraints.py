@@ -1,8 +1,9 @@
 """Constraints by feasibility rules: Deb 2000, Comput. Methods Appl. Mech. Engrg. 186, section 3.
 
 Of two points the feasible one is better; of two feasible ones that with the better value; of two that are not
-feasible that with the smaller violation. No penalty factor has to be chosen, and the objective is never called where
-a constraint is broken.
+feasible that with the smaller violation. No penalty factor has to be chosen. That order is all that swarms see,
+which then need no value of the objective where a constraint is broken; `pyswarmopt.hybrid.constrained` uses the
+amounts, too.
 """
 
 from __future__ import annotations
@@ -28,9 +29,19 @@ class _Constraint:
     fun: Callable[[Floats], Any]
     low: Floats
     high: Floats
+    strict: bool = False
 
     def excess(self, x: Floats) -> Floats:
         """By how much each component lies outside, (J,), 0 inside; infinite where it is not a number."""
+        return np.maximum(self._outside(x).max(axis=0), 0.0)
+
+    def sides(self, x: Floats) -> Floats:
+        """How far x is outside of each bound there is, (K,), at most 0 inside."""
+        outside = self._outside(x)
+        return outside[np.isfinite([np.broadcast_to(side, outside.shape[1:]) for side in (self.low, self.high)])]
+
+    def _outside(self, x: Floats) -> Floats:
+        """How far each component is below `low` and above `high`, (2, J), an equality's tolerance off."""
         value = self.fun(x.copy())
         values = np.atleast_1d(np.asarray(value))
         if values.dtype == np.bool_ or values.ndim != 1:
@@ -40,7 +51,7 @@ class _Constraint:
             )
         values = values.astype(np.float64)
         slack = np.where(self.low == self.high, EQUALITY_TOLERANCE, 0.0)
-        outside = np.maximum(np.maximum(self.low - values, values - self.high) - slack, 0.0)
+        outside = np.stack([self.low - values - slack, values - self.high - slack])
         return np.where(np.isnan(outside), np.inf, outside)
 
 
@@ -51,7 +62,8 @@ class Constraints:
         given: one constraint or several: callables g, ``(D,) -> number or (J,)``, with g(x) <= 0 where x is allowed;
             SciPy's `NonlinearConstraint` and `LinearConstraint`, or anything with `lb`, `ub` and `fun` or `A`; or
             SciPy's dicts, whose sign is the other one: ``{"type": "ineq", "fun": g, "args": ()}`` for g(x) >= 0,
-            "eq" for g(x) = 0. An equality (lb == ub) holds if it is met to 1e-4.
+            "eq" for g(x) = 0. An equality (lb == ub) holds if it is met to 1e-4. With ``keep_feasible``, an attribute
+            or an entry, the objective is not called where any constraint is broken.
         dim: D.
 
     Raises:
@@ -70,6 +82,15 @@ class Constraints:
     def __bool__(self) -> bool:
         return bool(self._constraints)
 
+    @property
+    def strict(self) -> bool:
+        """Whether the objective must not be called where some are broken (SciPy's ``keep_feasible``)."""
+        return any(c.strict for c in self._constraints)
+
+    def sides(self, points: Floats) -> Floats:
+        """All one-sided constraints at each point, (n, D): (n, K), at most 0 where it is allowed."""
+        return np.array([np.concatenate([c.sides(x) for c in self._constraints]) for x in points])
+
     def excess(self, points: Floats) -> Floats:
         """By how much each point, (n, D), breaks each constraint: (n, J), 0 where it does not."""
         if not self._constraints:
@@ -84,9 +105,11 @@ def listed(given: Any) -> list[Any]:
 
 def _read_dict(given: dict[str, Any]) -> _Constraint:
     kind, fun, args = given.get("type"), given.get("fun"), tuple(given.get("args", ()))
-    if kind not in ("ineq", "eq") or not callable(fun) or given.keys() - {"type", "fun", "args", "jac"}:
+    known = {"type", "fun", "args", "jac", "keep_feasible"}
+    if kind not in ("ineq", "eq") or not callable(fun) or given.keys() - known:
         raise ValueError(f"constraints: {given!r}: use {{'type': 'ineq' or 'eq', 'fun': a callable}}")
-    return _Constraint(lambda x: fun(x, *args), np.asarray(0.0), np.asarray(np.inf if kind == "ineq" else 0.0))
+    high, strict = np.asarray(np.inf if kind == "ineq" else 0.0), bool(given.get("keep_feasible"))
+    return _Constraint(lambda x: fun(x, *args), np.asarray(0.0), high, strict)
 
 
 def _read(given: Any, dim: int) -> _Constraint:
@@ -94,15 +117,16 @@ def _read(given: Any, dim: int) -> _Constraint:
         return _read_dict(given)
     if hasattr(given, "lb") and hasattr(given, "ub"):
         low, high = np.asarray(given.lb, dtype=np.float64), np.asarray(given.ub, dtype=np.float64)
+        strict = bool(np.any(getattr(given, "keep_feasible", False)))
         if hasattr(given, "A"):
             # SciPy also takes sparse matrices
             dense = given.A.toarray() if hasattr(given.A, "toarray") else given.A
             matrix = np.atleast_2d(np.asarray(dense, dtype=np.float64))
             if matrix.shape[1] != dim:
                 raise ValueError(f"a linear constraint has {matrix.shape[1]} columns, the problem {dim} coordinates")
-            return _Constraint(lambda x: matrix @ x, low, high)
+            return _Constraint(lambda x: matrix @ x, low, high, strict)
         if callable(getattr(given, "fun", None)):
-            return _Constraint(given.fun, low, high)
+            return _Constraint(given.fun, low, high, strict)
     if callable(given):
         return _Constraint(given, np.asarray(-np.inf), np.asarray(0.0))
     raise TypeError(

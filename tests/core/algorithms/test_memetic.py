@@ -346,7 +346,7 @@ def bowl(x):
         ({"integrality": [True, False]}, "covariant"),
         ({"integrality": [True, False], "population": 12}, "covariant"),
         ({"categorical": [True, False]}, "covariant"),
-        ({"constraints": lambda x: 1 - x.sum()}, "covariant"),
+        ({"constraints": lambda x: 1 - x.sum()}, "memetic"),
         ({"recipe": "clpso"}, "clpso"),
     ],
 )

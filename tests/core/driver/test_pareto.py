@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import pyswarmopt as pso
 from pyswarmopt.driver.multi.multiobjective import minimize_multi
 from pyswarmopt.driver.multi.pareto import crowding_distance, hypervolume, non_dominated
 
@@ -200,3 +201,30 @@ def test_a_killed_search_goes_on_to_the_bit(tmp_path, at, how):
     assert search(fun, max_evals=240, checkpoint=path).nit > whole.nit
     with pytest.raises(ValueError, match="other population"):
         minimize_multi(fun, [(-4, 4)] * 2, 2, population=21, archive=15, seed=3, **how, checkpoint=path)
+
+
+def test_parameters_by_name_are_the_coordinates_search_with_names():
+    space = {"rate": pso.log(1e-3, 1.0), "layers": pso.integer(1, 5), "kind": ["a", "b"]}
+
+    def costs(rate, layers, kind):
+        return [rate, abs(layers - 3) + 1 - rate + (kind == "a")]
+
+    def plain(x):
+        return costs(min(max(math.exp(x[0]), 1e-3), 1.0), x[1], "ab"[int(x[2])])
+
+    options = {"max_evals": 400, "seed": 3, "constraints": None}
+    named = minimize_multi(costs, space=space, **options)
+    box = [(math.log(1e-3), 0.0), (1, 5), (0, 1)]
+    other = minimize_multi(plain, box, 2, integrality=[0, 1, 0], categorical=[0, 0, 1], **options)
+    assert np.array_equal(named.x, other.x) and np.array_equal(named.fun, other.fun) and other.params is None
+    assert [costs(**params) for params in named.params] == named.fun.tolist()
+    with pytest.raises(ValueError, match="the space says it all"):
+        minimize_multi(costs, box, space=space)
+
+
+def test_a_constraint_by_name_holds_on_the_front():
+    r = minimize_multi(
+        lambda a, b: [a, b], space={"a": (0.0, 1.0), "b": (0.0, 1.0)}, constraints=lambda a, b: 1 - a - b,
+        max_evals=600, seed=0,
+    )  # fmt: skip
+    assert r.success and all(p["a"] + p["b"] >= 1 for p in r.params)

@@ -1,0 +1,182 @@
+"""A descent with constraints, as a phase: sequential quadratic programming by differences.
+
+Nocedal & Wright 2006, Numerical Optimization, chapter 18: a quadratic program of the Lagrangian's damped BFGS Hessian
+and the linearised constraints gives the step, an exact penalty says how far to go. One batch of D points gives the
+gradients of the objective and of all constraints. Constraints are aimed at from a little inside, so that the end is
+strictly feasible.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt.hybrid.constrained.quadratic_program import quadratic_program
+from pyswarmopt.hybrid.descent import EPS, FIRST_STEP, LONGEST_STEP, TRIES
+from pyswarmopt.hybrid.phase import NONE, Phase
+
+DIFFERENCE = 1e-7  # of the side of the box
+LARGEST = 1e3  # multiplier, where gradients have length 1: limits that contradict each other have no end
+MARGIN = 1e-11  # of the box, from a constraint
+FARTHEST = 1.0  # of the box: a constraint that seems to be farther away is approached by this much
+SOFTNESS = 1e-8  # of contradicting constraints, where gradients have length 1
+ENOUGH_GAIN = 1e-4  # of the gain to first order (equation 18.28)
+TRIVIAL_GAIN = 1e-12  # of the merit, thrice in a row: the end
+SMALLEST_STEP = 1e-12  # of the box
+NEW_WEIGHT = 0.5  # share of the multipliers in the weights, where they were larger before
+
+
+@dataclass
+class ConstrainedDescent(Phase):
+    """Descends in the box [0, 1]^D to a local minimum that is feasible.
+
+    It learns a row for each point: the cost, then the constraints, at most 0 where the point is allowed.
+    """
+
+    x: Floats  # where to start, (D,); where it is
+    smooth: npt.NDArray[np.int64]  # which coordinates move, (S,)
+    values: Floats = field(default_factory=lambda: NONE, init=False)  # cost and constraints at x, (1 + J,)
+    slopes: Floats = field(default_factory=lambda: NONE, init=False)  # their gradients, (1 + J, S)
+    hessian: Floats = field(default_factory=lambda: NONE, init=False)  # of the Lagrangian, (S, S)
+    multipliers: Floats = field(default_factory=lambda: NONE, init=False)  # of constraints and walls, (J + 2 S,)
+    weights: Floats = field(default_factory=lambda: NONE, init=False)  # of the penalty, (J,)
+    scaled: bool = field(default=False, init=False)  # the Hessian knows the size of the curvature
+    mode: str = field(default="gradient", init=False)
+    direction: Floats = field(default_factory=lambda: NONE, init=False)
+    gain: float = field(default=0.0, init=False)  # of the merit per unit of t, to first order
+    t: float = field(default=1.0, init=False)
+    tries: int = field(default=0, init=False)
+    failures: int = field(default=0, init=False)
+    trivial: int = field(default=0, init=False)
+
+    def propose(self, random: np.random.Generator) -> Floats:
+        if self.mode == "line":
+            return self._moved(self.t * self.direction)[None]
+        points = np.repeat(self.x[None], len(self.smooth), axis=0)
+        here = self.x[self.smooth]
+        points[np.arange(len(here)), self.smooth] = here + self._differences()
+        return points if len(self.values) else np.concatenate([self.x[None], points])
+
+    def learn(self, costs: Floats) -> None:
+        if self.mode == "line":
+            self._learn_line(costs[0])
+        else:
+            self._learn_slopes(costs)
+
+    def _moved(self, step: Floats) -> Floats:
+        x = self.x.copy()
+        x[self.smooth] = np.clip(x[self.smooth] + step, 0.0, 1.0)
+        return x
+
+    def _differences(self) -> Floats:
+        return np.where(self.x[self.smooth] > 0.5, -DIFFERENCE, DIFFERENCE)
+
+    # ---- gradients ----
+
+    def _learn_slopes(self, costs: Floats) -> None:
+        if not len(self.values):
+            self.values, costs = costs[0], costs[1:]
+            self.weights = np.zeros(len(self.values) - 1)
+            self.multipliers = np.zeros(len(self.weights) + 2 * len(self.smooth))
+        if not (np.isfinite(costs).all() and np.isfinite(self.values).all()):
+            self.done = True
+            return
+        moves = self._differences()
+        slopes = ((costs - self.values) / moves[:, None]).T
+        if len(self.direction):
+            self._update(self.t * self.direction, slopes)
+        self.slopes = slopes
+        self._head()
+
+    def _update(self, s: Floats, slopes: Floats) -> None:
+        """Damped BFGS, procedure 18.2; the first time the scale is set before."""
+        y = (slopes - self.slopes).T @ np.concatenate([[1.0], self.multipliers[: len(self.weights)]])
+        sy, ss = float(s @ y), float(s @ s)
+        if not (np.isfinite(y).all() and ss > 0):
+            return
+        if not self.scaled and sy > 0:
+            self.hessian, self.scaled = np.eye(len(s)) * float(y @ y) / sy, True
+        bs = self.hessian @ s
+        sbs = float(s @ bs)
+        theta = 1.0 if sy >= 0.2 * sbs else 0.8 * sbs / (sbs - sy)
+        r = theta * y + (1 - theta) * bs
+        updated = self.hessian - np.outer(bs, bs) / sbs + np.outer(r, r) / float(s @ r)
+        if np.isfinite(updated).all():
+            self.hessian = updated
+
+    # ---- direction ----
+
+    def _head(self) -> None:
+        """Choose the direction; none, or one that does not lead downhill, is the end."""
+        try:
+            direction = self._direction()
+        except np.linalg.LinAlgError:
+            self.done = True
+            return
+        longest = float(np.abs(direction).max())
+        self.direction = direction * min(1.0, LONGEST_STEP / max(longest, 1e-300))
+        self.gain = self._predicted_gain()
+        self.t, self.tries, self.mode = 1.0, 0, "line"
+        self.done = not (longest > SMALLEST_STEP and self.gain < 0)
+
+    def _direction(self) -> Floats:
+        """The quadratic program, in units in which the gradient of the cost and of each constraint has length 1."""
+        lengths = np.linalg.norm(self.slopes, axis=1)
+        lengths = np.where(lengths > 0, lengths, 1.0)
+        if not len(self.hessian):
+            self.hessian = np.eye(len(self.smooth)) * (lengths[0] / FIRST_STEP)
+        units = self.slopes / lengths[:, None]
+        here, eye = self.x[self.smooth], np.eye(len(self.smooth))
+        rows = np.concatenate([units[1:], eye, -eye])
+        distances = np.minimum(self.values[1:] / lengths[1:] + MARGIN, FARTHEST)
+        limits = np.concatenate([-distances, 1 - here, here])
+        scales = np.concatenate([lengths[1:], np.ones(2 * len(here))]) / lengths[0]
+        latest = self.multipliers * scales
+        direction, found = quadratic_program(self.hessian / lengths[0], units[0], rows, limits, latest, SOFTNESS)
+        self.multipliers = np.minimum(found, LARGEST) / scales
+        latest = self.multipliers[: len(self.weights)]
+        self.weights = np.maximum(latest, NEW_WEIGHT * (self.weights + latest))  # Powell 1978
+        return np.clip(here + direction, 0.0, 1.0) - here
+
+    def _predicted_gain(self) -> float:
+        """Change of the merit to first order; the weights are raised until breaking less pays (equation 18.36)."""
+        linear = self.values + self.slopes @ self.direction
+        rise = linear[0] - self.values[0]
+        drop = self._penalty(self.values) - self._penalty(linear)
+        if not drop > 0:  # limits that contradict each other: the weights of their squares
+            self.weights = np.maximum(self.values[1:], 0.0) / np.maximum((self.slopes[1:] ** 2).sum(axis=1), 1e-300)
+            drop = self._penalty(self.values) - self._penalty(linear)
+        bend = max(0.5 * float(self.direction @ self.hessian @ self.direction), 0.0)
+        if drop > 0 and rise + bend > 0.5 * drop:
+            self.weights = self.weights * (2 * (rise + bend) / drop)
+            drop = 2 * (rise + bend)
+        return float(rise - drop)
+
+    def _penalty(self, values: Floats) -> float:
+        return float(self.weights @ np.maximum(values[1:], 0.0))
+
+    # ---- the line search ----
+
+    def _learn_line(self, values: Floats) -> None:
+        before = self.values[0] + self._penalty(self.values)
+        merit = values[0] + self._penalty(values)
+        self.tries += 1
+        if np.isfinite(values).all() and merit <= before + ENOUGH_GAIN * self.t * self.gain + 4 * EPS * abs(before):
+            small = before - merit <= TRIVIAL_GAIN * abs(before)
+            self.trivial = self.trivial + 1 if small else 0
+            self.x, self.values, self.mode = self.batch[0].copy(), values, "gradient"
+            self.failures = 0
+            self.done = self.trivial >= 3
+        elif self.tries < TRIES:
+            bend = merit - before - self.t * self.gain
+            vertex = -self.gain * self.t / (2 * bend) if bend > 0 and math.isfinite(bend) else 0.1
+            self.t *= min(max(vertex, 0.1), 0.5)
+        else:
+            self.failures += 1
+            self.done = self.failures >= 2
+            self.hessian, self.scaled, self.direction = NONE, False, NONE  # once more, as at the start
+            self.mode = "gradient"

@@ -1,0 +1,76 @@
+"""Small quadratic programs with linear constraints, by non-negative least squares on their dual."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pyswarmopt.base.arrays import Floats
+
+TOLERANCE = 1e-12  # of a gradient, relative to its terms, that counts as none
+
+
+def nonnegative_least_squares(a: Floats, b: Floats) -> Floats:
+    """The x >= 0, (N,), that makes |a x - b| least, for a (M, N) of full column rank and b (M,).
+
+    Lawson & Hanson 1974, Solving Least Squares Problems, algorithm NNLS.
+
+    Example:
+        >>> nonnegative_least_squares(np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([2.0, 1.0])).round(9).tolist()
+        [1.5, 0.0]
+    """
+    n = a.shape[1]
+    x, passive = np.zeros(n), np.zeros(n, dtype=np.bool_)
+    scale = np.abs(a).T @ np.abs(b)
+    for _ in range(3 * n):
+        gradient = np.where(passive, -np.inf, a.T @ (b - a @ x) - TOLERANCE * scale)
+        i = int(gradient.argmax()) if n else 0
+        if not n or not gradient[i] > 0:
+            break
+        passive[i] = True
+        while passive.any():
+            z = np.zeros(n)
+            z[passive] = np.linalg.lstsq(a[:, passive], b, rcond=None)[0]
+            back = passive & (z <= 0)
+            if not back.any():
+                x = z
+                break
+            share = float((x[back] / np.maximum(x[back] - z[back], 1e-300)).min())
+            x = x + share * (z - x)
+            passive &= x > 1e-14 * x.max()
+            x[~passive] = 0.0
+    return x
+
+
+def quadratic_program(
+    hessian: Floats, gradient: Floats, rows: Floats, limits: Floats, multipliers: Floats, softness: float
+) -> tuple[Floats, Floats]:
+    """The d that makes gradient d + d hessian d / 2 least where rows d <= limits, and the multipliers there.
+
+    Limits that contradict each other are broken as little as `softness` says: the dual has the term
+    softness |m - multipliers|^2 / 2 (stabilised SQP: Wright 1998, Comput. Optim. Appl. 11), so none is broken where
+    the multipliers are right already.
+
+    Args:
+        hessian: (D, D), positive definite.
+        gradient: (D,).
+        rows: (J, D).
+        limits: (J,).
+        multipliers: (J,) the latest ones, at least 0.
+        softness: above 0.
+
+    Raises:
+        LinAlgError: the Hessian is not positive definite.
+
+    Example:
+        >>> g, a = np.array([-2.0, 0.0]), np.array([[1.0, 1.0]])
+        >>> d, m = quadratic_program(np.eye(2), g, a, np.ones(1), np.zeros(1), 1e-12)
+        >>> d.round(6).tolist(), m.round(6).tolist()
+        ([1.5, -0.5], [0.5])
+    """
+    factor = np.linalg.cholesky(hessian)
+    root = np.sqrt(softness)
+    a = np.concatenate([np.linalg.solve(factor, rows.T), root * np.eye(len(rows))])
+    b = np.concatenate([-np.linalg.solve(factor, gradient), root * multipliers - limits / root])
+    found = nonnegative_least_squares(a, b)
+    direction = np.linalg.solve(hessian, -(gradient + rows.T @ found))
+    return direction.astype(np.float64, copy=False), found

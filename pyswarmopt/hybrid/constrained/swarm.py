@@ -1,0 +1,154 @@
+"""The default search with constraints: descents by quadratic programs, and a swarm on an exact penalty.
+
+What takes turns:
+
+1. `ConstrainedDescent` from the middle of the box, or from the best given position.
+2. `CovarianceSwarm` on the cost plus a weighted sum of violations, whose weights grow as long as the best of the swarm
+   breaks a constraint; and beside it, with as many evaluations, descents: from the best point if that is new, and every
+   other one from a random point.
+
+Descents move the coordinates that are real numbers. Where there are others, whole numbers say, descents start from
+the best point with one of the others changed.
+
+The best point is by Deb's rules: a feasible one is better than one that is not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt.hybrid.cma_es import CovarianceSwarm
+from pyswarmopt.hybrid.constrained.descent import ConstrainedDescent
+from pyswarmopt.hybrid.memetic import KINDS, MemeticSearch
+from pyswarmopt.hybrid.phase import NONE, Phase
+
+SLOTS = {"descent": "ConstrainedDescent", "swarm": "CovarianceSwarm"}
+HARDER = 1.5  # factor of the weights of constraints that the swarm's best breaks
+HEAVIEST = 1e30  # weight
+NEAR = 0.5  # how often a whole number moves to the next one
+
+
+class ConstrainedSearch(MemeticSearch):
+    """An `Optimizer` for a function with constraints; `tell` takes their values, too.
+
+    Args:
+        bounds: the box; this and all other arguments as for `MemeticSearch`.
+        smooth: mask of the coordinates, (D,), in which cost and constraints have slopes; None for all.
+
+    Attributes:
+        cost: at the best point, lower for better, also where that breaks a constraint; infinite if there is none.
+    """
+
+    _kinds: ClassVar = KINDS | {"ConstrainedDescent": ConstrainedDescent}
+    _tables: ClassVar = (SLOTS,)
+
+    def __init__(self, bounds: Any, *args: Any, smooth: npt.ArrayLike | None = None, **kwargs: Any) -> None:
+        super().__init__(bounds, *args, **kwargs)
+        self._slots = SLOTS
+        mask = np.ones(len(self._box.low)) if smooth is None else np.asarray(smooth)
+        self._smooth = mask.astype(np.bool_)[self._box.free]
+        self.cost = math.inf
+        self._weights = NONE  # of the violations, (J,)
+        self._rows = NONE  # cost and constraints of the points told last, (m, 1 + J)
+        self._tried, self._from_best = math.inf, False  # best cost when the latest descent began, and where
+
+    def tell(
+        self,
+        positions: npt.ArrayLike,
+        values: npt.ArrayLike,
+        dropped: npt.ArrayLike | None = None,
+        rows: npt.ArrayLike | None = None,
+    ) -> None:
+        """As `MemeticSearch.tell`; `values` are in Deb's order, `rows`, (m, 1 + J), has cost and constraints.
+
+        The cost is lower for better, a constraint at most 0 where the point is allowed.
+        """
+        if rows is not None:
+            told = np.asarray(rows, dtype=np.float64)
+            self._rows = np.where(np.isfinite(told), told, math.inf)
+            self._weights = self._weights if len(self._weights) else np.zeros(told.shape[1] - 1)
+        before = self._best_cost
+        super().tell(positions, values, dropped)
+        if self._best_cost < before and rows is not None:
+            costs = self._sign * np.asarray(values, dtype=np.float64)
+            self.cost = float(self._rows[int(np.flatnonzero(costs == self._best_cost)[0]), 0])
+
+    def _teach(self, phase: Phase, costs: Floats) -> None:
+        """Descents learn all values, swarms their merits."""
+        if len(self._rows) != len(costs):  # a state that is tried out
+            self._rows = np.zeros((len(costs), 1 + len(self._weights)))
+        phase.tell(self._merits() if isinstance(phase, CovarianceSwarm) else self._rows)
+
+    def _merits(self) -> Floats:
+        """Cost and weighted violations, (m,); a cost that is missing counts as the worst of the others."""
+        costs, broken = self._rows[:, 0], np.maximum(self._rows[:, 1:], 0.0)
+        known = np.isfinite(costs)
+        costs = np.where(known, costs, costs[known].max() if known.any() else 0.0)
+        if not self._weights.any():
+            spread = float(np.ptp(costs)) or 1.0
+            largest = np.where(np.isfinite(broken), broken, 0.0).max(axis=0)
+            self._weights = spread / np.where(largest > 0, largest, max(float(largest.max()), 1e-300))
+        with np.errstate(over="ignore", invalid="ignore"):  # costs may be anything
+            merits = costs + broken @ self._weights
+        best = int(merits.argmin())
+        self._weights = np.where(broken[best] > 0, np.minimum(HARDER * self._weights, HEAVIEST), self._weights)
+        return merits
+
+    # ---- whose turn it is ----
+
+    def _next_turn(self) -> str:
+        if not self._box.dim:
+            return "start"
+        descent = self._phases.get("descent")
+        if self._smooth.any() and (descent is None or ("swarm" not in self._phases and not descent.done)):
+            return "descent"
+        self._granted = self._granted if "swarm" in self._phases else self._spent["descent"]
+        owed = self._spent["swarm"] - (self._spent["descent"] - self._granted)
+        return "descent" if owed > 0 and self._smooth.any() else "swarm"
+
+    def _begin_swarm(self) -> Phase:
+        self._weights = np.zeros_like(self._weights)
+        return super()._begin_swarm()
+
+    def _begin_descent(self) -> Phase:
+        smooth = np.flatnonzero(self._smooth)
+        self._from_best = "descent" not in self._phases or (not self._from_best and self._best_cost < self._tried)
+        x = self._first_point()
+        if not self._from_best:
+            if self._smooth.all() or self._random.random() > NEAR:
+                x[smooth] = self._random.random(len(smooth))
+            self._change(x)
+        self._tried = self._best_cost
+        return ConstrainedDescent(x, smooth)
+
+    def _change(self, x: Floats) -> None:
+        """Move one of the coordinates without slopes, by 1 or by a step of any size."""
+        others = np.flatnonzero(~self._smooth)
+        if len(others):
+            i = int(self._random.choice(others))
+            one = 1.0 / float((self._box.high - self._box.low)[self._box.free][i])
+            step = one if self._random.random() < NEAR else one ** self._random.random()
+            known = one < 1  # else a key of a category
+            x[i] = (x[i] + self._random.choice([-1, 1]) * step) % 1.0 if known else self._random.random()
+
+    # ---- saving ----
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resume needs: copies, numbers and strings."""
+        lists = {"weights": self._weights.tolist(), "smooth": self._smooth.tolist()}
+        return super().state_dict() | lists | {"tried": self._tried, "from_best": self._from_best, "cost": self.cost}
+
+    def _take_over(self, saved: Mapping[str, Any]) -> None:
+        super()._take_over(saved)
+        self._weights, self._smooth = np.array(saved["weights"]), np.array(saved["smooth"], dtype=np.bool_)
+        self._tried, self._from_best = saved["tried"], saved["from_best"]
+        self.cost = saved["cost"]
+
+
+__all__ = ["ConstrainedSearch"]

@@ -1,0 +1,119 @@
+"""The default with constraints: quadratic programs against SciPy and brute force, results against known optima."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.optimize import nnls
+
+import pyswarmopt as pso
+from pyswarmopt.hybrid.constrained.descent import ConstrainedDescent
+from pyswarmopt.hybrid.constrained.quadratic_program import nonnegative_least_squares, quadratic_program
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks" / "bbob"))
+from constrained_problems import PROBLEMS
+
+numbers = st.integers(-8, 8).map(lambda n: n / 2)
+
+
+@given(arrays(np.float64, (6, 4), elements=numbers), arrays(np.float64, 6, elements=numbers))
+def test_nonnegative_least_squares_leaves_the_rest_that_scipys_does(a, b):
+    a = np.concatenate([a, 0.1 * np.eye(4)])
+    b = np.concatenate([b, np.zeros(4)])
+    x = nonnegative_least_squares(a, b)
+    assert (x >= 0).all() and np.linalg.norm(a @ x - b) == pytest.approx(nnls(a, b)[1], rel=1e-9, abs=1e-9)
+
+
+def enumerated(hessian, gradient, rows, limits):
+    """The minimum over all sets of constraints that hold with equality, none of which pushes outwards."""
+    best = (math.inf, gradient)
+    for size in range(len(gradient) + 1):
+        for active in itertools.combinations(range(len(rows)), size):
+            a = rows[list(active)]
+            kkt = np.block([[hessian, a.T], [a, np.zeros((size, size))]])
+            if np.linalg.matrix_rank(kkt) == len(kkt):
+                d = np.linalg.solve(kkt, np.concatenate([-gradient, limits[list(active)]]))[: len(gradient)]
+                if (rows @ d <= limits + 1e-9).all():
+                    best = min(best, (float(gradient @ d + d @ hessian @ d / 2), d), key=lambda pair: pair[0])
+    return best
+
+
+@given(
+    arrays(np.float64, (3, 3), elements=numbers),
+    arrays(np.float64, 3, elements=numbers),
+    arrays(np.float64, (4, 3), elements=numbers),
+    arrays(np.float64, 4, elements=numbers.map(abs)),
+)
+def test_a_quadratic_program_has_the_value_that_enumeration_finds(root, gradient, rows, limits):
+    hessian = root @ root.T + np.eye(3)
+    d, multipliers = quadratic_program(hessian, gradient, rows, limits, np.zeros(4), 1e-9)
+    value = float(gradient @ d + d @ hessian @ d / 2)
+    assert value == pytest.approx(enumerated(hessian, gradient, rows, limits)[0], rel=1e-5, abs=1e-5)
+    assert (multipliers >= 0).all() and (rows @ d <= limits + 1e-5).all()
+
+
+def test_a_descent_ends_at_a_feasible_point_of_the_boundary():
+    descent, random, told = ConstrainedDescent(np.array([0.2, 0.7]), np.arange(2)), np.random.default_rng(0), []
+    while not descent.done:
+        x = descent.ask(random)
+        # of the disc the point nearest to (.9, .9) is (.5, .5)
+        rows = np.column_stack([((x - 0.9) ** 2).sum(axis=1), (x**2).sum(axis=1) - 0.5])
+        told.extend(rows[rows[:, 1] <= 0, 0])
+        descent.tell(rows)
+    assert min(told) == pytest.approx(2 * 0.4**2, abs=1e-9) and descent.spent < 60
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_problems_with_known_optima_are_solved(name):
+    problem = PROBLEMS[name]
+    r = pso.minimize(
+        problem.fun, problem.bounds, seed=1, max_evals=6000, target=problem.best + 1e-6 * abs(problem.best),
+        constraints=[problem.below, {"type": "eq", "fun": problem.zero}] if problem.zero(np.ones(4)) else problem.below,
+        integrality=[i in problem.integers for i in range(len(problem.bounds))],
+    )  # fmt: skip
+    assert r.success and r.algorithm == "memetic" and (problem.rules(r.x) <= 0).all() and r.nfev <= 6000
+    assert r.fun >= problem.best - 1e-6 * abs(problem.best)
+
+
+def test_a_kink_and_values_missing_where_a_constraint_is_broken_do_no_harm():
+    def fun(x):
+        return np.sqrt(x[0] + x[1] - 1) + abs(x[2] - 0.25) if x[0] + x[1] >= 1 else math.nan
+
+    r = pso.minimize(fun, [(0, 2)] * 3, constraints=lambda x: 1.01 - x[0] - x[1], max_evals=3000, seed=0)
+    assert r.success and r.fun == pytest.approx(0.1, abs=1e-4)
+
+
+def test_an_error_where_a_constraint_is_broken_says_how_to_keep_from_there():
+    def fun(x):
+        return math.sqrt(x[0] - 1)
+
+    with pytest.raises(ValueError, match=r"math domain|expected a nonnegative") as error:
+        pso.minimize(fun, [(0, 3)], constraints=lambda x: 1.9 - x[0], max_evals=500, seed=0)
+    assert "keep_feasible" in error.value.__notes__[-1]
+    strict = {"type": "ineq", "fun": lambda x: x[0] - 1.9, "keep_feasible": True}
+    assert pso.minimize(fun, [(0, 3)], constraints=strict, max_evals=500, seed=0).fun == pytest.approx(math.sqrt(0.9))
+
+
+def test_maximize_and_minimize_take_the_same_path():
+    rule = {"type": "ineq", "fun": lambda x: 1 - x @ x}
+    low = pso.minimize(lambda x: x[0] + 2 * x[1], [(-3, 3)] * 2, constraints=rule, max_evals=800, seed=2)
+    high = pso.maximize(lambda x: -x[0] - 2 * x[1], [(-3, 3)] * 2, constraints=rule, max_evals=800, seed=2)
+    assert np.array_equal(low.x, high.x) and low.fun == -high.fun == pytest.approx(-math.sqrt(5), rel=1e-9)
+
+
+def test_an_interrupted_search_with_whole_numbers_goes_on_to_the_bit(tmp_path):
+    problem = PROBLEMS["pressure vessel"]
+    options = {"constraints": problem.below, "integrality": [1, 1, 0, 0], "seed": 3}
+    path = tmp_path / "c.npz"
+    for most in (30, 47, 90):  # in a descent, in a swarm, later
+        part = pso.minimize(problem.fun, problem.bounds, max_iter=most, checkpoint=path, **options)
+    whole = pso.minimize(problem.fun, problem.bounds, max_iter=90, **options)
+    assert np.array_equal(part.x, whole.x) and part.nfev == whole.nfev and part.fun == whole.fun
