@@ -42,6 +42,15 @@ def report_table(report: PreflightReport) -> tuple[str, Table]:
     return (f"{experts}, all with {shared}" if common else experts), table
 
 
+def examine(experts: list[str], base: str | None) -> tuple[PreflightReport, dict[str, int]]:
+    """The report on these experts, and the number of errors in each space."""
+    from pyswarmopt_llm.models.adapters.compatibility import SPACES, inspect_experts
+    from pyswarmopt_llm.models.base import resolve_base
+
+    report = inspect_experts(experts, resolve_base(base) if base else None)
+    return report, {space: len(report.errors(space)) for space in sorted(SPACES, reverse=True)}
+
+
 def as_record(report: PreflightReport, errors: dict[str, int]) -> dict[str, Any]:
     """The report as JSON values."""
     problems = [{**asdict(problem), "spaces": sorted(problem.spaces)} for problem in report.problems]
@@ -73,11 +82,7 @@ def command(
 
     Example: swarm-llm inspect adapters/* --base embedded:smollm2-135m
     """
-    from pyswarmopt_llm.models.adapters.compatibility import SPACES, inspect_experts
-    from pyswarmopt_llm.models.base import resolve_base
-
-    report = inspect_experts(experts, resolve_base(base) if base else None)
-    errors = {space: len(report.errors(space)) for space in sorted(SPACES, reverse=True)}
+    report, errors = examine(experts, base)
     if as_json:
         typer.echo(json.dumps(as_record(report, errors)))
     else:
