@@ -20,7 +20,7 @@ from pyswarmopt_llm.cli.groups import distill, ensemble, negotiate
 from pyswarmopt_llm.cli.mcp import command as mcp
 from pyswarmopt_llm.cli.models import doctor, evaluate, export, generate, inspect, merge, train_expert
 from pyswarmopt_llm.cli.options import SwarmCommand
-from pyswarmopt_llm.cli.runs import advise, analyse, compare, demo, init, report, resume, search, watch
+from pyswarmopt_llm.cli.runs import advise, analyse, bundle, compare, demo, init, report, resume, search, watch
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -29,6 +29,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "resume": resume.command,
     "watch": watch.command,
     "report": report.command,
+    "bundle": bundle.command,
     "eval": evaluate.command,
     "inspect": inspect.command,
     "generate": generate.command,
