@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.regular import read_text, refuse_link
+from pyswarmopt_llm.common.files.regular import read_text, refuse_link, write_text
 from pyswarmopt_llm.evaluation.run_files import read_about, read_result
 from pyswarmopt_llm.models.files import atomic_directory
 from pyswarmopt_llm.reporting.report.pages import render
@@ -58,7 +58,7 @@ def write_bundle(runs: Sequence[Path], out: Path) -> list[Path]:
     with atomic_directory(out) as folder:
         try:
             for name, page in pages.items():
-                (folder / f"{name}.html").write_text(page, encoding="utf-8")
+                write_text(folder / f"{name}.html", page)
         except OSError as error:
             raise UserError(f"{out}: cannot be written ({error.strerror}); choose another place") from error
     return [out / f"{name}.html" for name in pages]
