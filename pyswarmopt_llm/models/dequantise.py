@@ -61,7 +61,7 @@ def _convert(gguf: Path, target: Path, who: str) -> None:
     import torch
     import transformers
 
-    file = {"gguf_file": gguf.name, "local_files_only": True}
+    file = {"gguf_file": gguf.name}
     plain: dict[str, Any] = {"dtype": torch.bfloat16}
     if hasattr(transformers, "GgufConfig"):  # of versions that leave weights packed where they have kernels for it
         plain["quantization_config"] = transformers.GgufConfig(dequantize=True)

@@ -14,9 +14,9 @@ from pyswarmopt_llm.common.options import OUTPUT, Option
 def command(
     folder: Annotated[Path, Option("Directory that relative paths start from.", "DIR", OUTPUT)] = Path("."),
 ) -> None:
-    """Serve inspect, advise, search, status and result to an assistant (Model Context Protocol, stdio).
+    """Let an assistant search: a server of the Model Context Protocol.
 
-    Searches run in the background and survive the server.
+    Tools over stdin and stdout: inspect, advise, search, status, result. Searches run in the background and survive it.
 
     Example: swarm-llm mcp --folder my/project
     """

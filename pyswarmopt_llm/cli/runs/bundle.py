@@ -18,7 +18,9 @@ def command(
     *,
     out: Annotated[Path, Option("Directory to create.", "DIR", OUTPUT)],
 ) -> None:
-    """Write a static site: the reports of several runs, and an index of task, verdict, scores and date.
+    """Write the reports of several runs as a static site with an index.
+
+    One row per run: task, verdict, test scores, date.
 
     Example: swarm-llm bundle runs/* --out site
     """
