@@ -17,9 +17,10 @@ from pyswarmopt.cli.start import INTERRUPTED
 from pyswarmopt.cli.terminal import complain, echo, tame_warnings, unreadable
 from pyswarmopt_llm.cli.build import as_command, flag, options_in
 from pyswarmopt_llm.cli.groups import distill, ensemble, negotiate
+from pyswarmopt_llm.cli.mcp import command as mcp
 from pyswarmopt_llm.cli.models import doctor, evaluate, export, generate, inspect, merge, train_expert
 from pyswarmopt_llm.cli.options import SwarmCommand
-from pyswarmopt_llm.cli.runs import advise, analyse, compare, demo, init, report, resume, search, watch
+from pyswarmopt_llm.cli.runs import advise, analyse, bundle, compare, demo, init, report, resume, search, watch
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -28,6 +29,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "resume": resume.command,
     "watch": watch.command,
     "report": report.command,
+    "bundle": bundle.command,
     "eval": evaluate.command,
     "inspect": inspect.command,
     "generate": generate.command,
@@ -42,6 +44,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.command,
     "init": init.command,
     "doctor": doctor.command,
+    "mcp": mcp.command,
 }
 
 app = typer.Typer(

@@ -16,6 +16,7 @@ EXTRAS = {
     "gguf": "llm",
     "httpx": "judge",
     "lm_eval": "lm-eval",
+    "mcp": "mcp",
     "nevergrad": "nevergrad",
     "profanity_check": "toxicity",
     "pyarrow": "hub",

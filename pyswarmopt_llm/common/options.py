@@ -132,7 +132,7 @@ SCORINGS = ("auto", "letter", "likelihood", "generate")
 DTYPES = ("auto", "bfloat16", "float16", "float32")
 
 # Options that several configurations and commands have.
-BASE = Option("Directory, hub id or embedded:smollm2-135m.", "B", TASK)
+BASE = Option("Directory, hub id, GGUF file or embedded:NAME.", "B", TASK)
 Base = Annotated[str, BASE]
 Experts = Annotated[tuple[str, ...], Option("LoRA adapters; `space` token takes models too.", "DIR...", TASK)]
 Dev = Annotated[int | None, Option("Use the first N dev items.", "N", TASK, least=1)]

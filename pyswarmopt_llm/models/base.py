@@ -13,6 +13,7 @@ import pyswarmopt_llm.models.embedded as embedded
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import canonical, sample_digest
+from pyswarmopt_llm.models.dequantise import SUFFIX, dequantised
 from pyswarmopt_llm.models.files import local_directory, read_json
 from pyswarmopt_llm.models.pretrained import load_weights, read_tokenizer
 
@@ -45,14 +46,14 @@ class BaseModel:
 
 
 def resolve_base(spec: str) -> BaseModel:
-    """Find a base model; a hub id is downloaded, an embedded model is converted to safetensors on first use.
+    """Find a base model; a hub id is downloaded, a GGUF file is converted to safetensors on first use.
 
     Args:
-        spec: a directory, a hub id, or ``embedded:smollm2-135m`` (the same model as
+        spec: a directory, a hub id, a GGUF file, or ``embedded:smollm2-135m`` (the same model as
             ``HuggingFaceTB/SmolLM2-135M-Instruct``).
 
     Raises:
-        UserError: it is not there, not installed, or has no safetensors (pickles are never read).
+        UserError: it is not there, not installed, not readable, or has no safetensors (pickles are never read).
 
     Example:
         >>> resolve_base("no/such/directory")
@@ -62,13 +63,38 @@ def resolve_base(spec: str) -> BaseModel:
     if spec.startswith(embedded.PREFIX):
         model = embedded.embedded_model(spec)
         path, name = embedded.materialise(model), model.name
+    elif spec.endswith(SUFFIX):
+        path = dequantised(user_path(spec), spec)
+        name = str(path.resolve())
     else:
         path = local_directory(spec, _PATTERNS)
         name = str(path.resolve()) if user_path(spec).is_dir() else spec
+        _refuse_folder_of_gguf(spec, path)
     config = read_json(path / "config.json")
     if not any(path.glob("*.safetensors")):
         raise UserError(f"{spec}: has no *.safetensors (pickles are not read); save it with save_pretrained")
     return BaseModel(spec=spec, path=path, name=name, fingerprint=_fingerprint(path, config))
+
+
+def _refuse_folder_of_gguf(spec: str, path: Path) -> None:
+    files = sorted(path.glob(f"*{SUFFIX}"))
+    if files and not any(path.glob("*.safetensors")):
+        raise UserError(f"{spec}: holds GGUF files and no *.safetensors; name one of them, such as {files[0]}")
+
+
+def refuse_quantised(base: BaseModel) -> None:
+    """Refuse a base to whose weights nothing can be added.
+
+    Raises:
+        UserError: its configuration says that it is quantised (bitsandbytes, GPTQ, AWQ, ...).
+    """
+    found = read_json(base.path / "config.json").get("quantization_config")
+    if found:
+        method = found.get("quant_method") if isinstance(found, dict) else None
+        raise UserError(
+            f"{base.spec}: its weights are quantised ({method or 'quantization_config'}), and a change cannot be added "
+            "to them; give the original checkpoint in bf16, and quantise the result"
+        )
 
 
 def _fingerprint(path: Path, config: dict[str, Any]) -> str:

@@ -1,25 +1,15 @@
-"""Base models that ship as a GGUF file inside a Python package, so that a first run needs no download.
-
-transformers takes some 15 seconds to dequantise a GGUF file. This is done once; the result is kept as safetensors in
-the user's cache directory (``$XDG_CACHE_HOME`` or ``~/.cache``) and loads in a third of a second.
-"""
+"""Base models that ship as a GGUF file inside a Python package, so that a first run needs no download."""
 
 from __future__ import annotations
 
 import importlib.util
-import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.extras import need_extra
-from pyswarmopt_llm.common.fingerprint import sample_digest
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.registry import lookup
-from pyswarmopt_llm.models.files import atomic_directory
-from pyswarmopt_llm.models.pretrained import quiet_transformers
-
-logger = logging.getLogger(__name__)
+from pyswarmopt_llm.models.dequantise import SUFFIX, dequantised
 
 PREFIX = "embedded:"
 
@@ -82,30 +72,12 @@ def spec_of(name: str) -> str | None:
 
 
 def materialise(model: EmbeddedModel) -> Path:
-    """The directory with the model as bf16 safetensors; the first call creates it, under a lock.
+    """The directory with the model as bf16 safetensors, see `dequantise.dequantised`.
 
     Raises:
         UserError: the package with the GGUF file, or `gguf` that reads it, is not installed.
     """
-    gguf = gguf_file(model)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pyswarmopt" / model.directory
-    target = cache / sample_digest(gguf)[:16]
-    if (target / "config.json").is_file():
-        return target
-    need_extra("gguf", f"{model.name}: its file")
-    from filelock import FileLock
-
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"{cache}: cannot be created ({error.strerror}); set XDG_CACHE_HOME to another directory"
-        ) from error
-    with FileLock(cache / "lock"):
-        if not (target / "config.json").is_file():  # another process may have created it meanwhile
-            logger.info("Converting %s to safetensors, once (about 15 seconds)", gguf.name)
-            _convert(gguf, target)
-    return target
+    return dequantised(gguf_file(model), model.name, model.directory)
 
 
 def gguf_file(model: EmbeddedModel) -> Path:
@@ -122,18 +94,8 @@ def gguf_file(model: EmbeddedModel) -> Path:
     return files[0]
 
 
-def _convert(gguf: Path, target: Path) -> None:
-    """Dequantise to bf16 and save model and tokenizer into `target`."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    with quiet_transformers():
-        model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-        # Store plain bf16: with these attributes, transformers would quantise again on loading.
-        del model.config.quantization_config
-        model.hf_quantizer = None
-        model.is_quantized = False
-        with atomic_directory(target) as folder:
-            model.save_pretrained(folder)
-            tokenizer.save_pretrained(folder)
+def source_gguf(spec: str) -> Path | None:
+    """The GGUF file that a base was read from: an embedded model's, or the user's own; None for any other base."""
+    if spec.startswith(PREFIX):
+        return gguf_file(embedded_model(spec))
+    return user_path(spec) if spec.endswith(SUFFIX) else None

@@ -18,7 +18,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.models.adapters.compatibility import unique_names
 from pyswarmopt_llm.models.adapters.safetensors_file import DTYPES, StoredTensors
-from pyswarmopt_llm.models.base import BaseModel, resolve_base
+from pyswarmopt_llm.models.base import BaseModel, refuse_quantised, resolve_base
 from pyswarmopt_llm.models.files import read_json
 
 # What lies beside the weights and makes them a model that others can load.
@@ -50,8 +50,9 @@ def inspect_models(specs: Sequence[str], base: BaseModel) -> list[ModelInfo]:
         base: the model from which they were fine-tuned.
 
     Raises:
-        UserError: a model does not fit.
+        UserError: a model does not fit, or is quantised.
     """
+    refuse_quantised(base)
     architecture = read_json(base.path / "config.json").get("model_type")
     expected = StoredTensors(base.weight_files).shapes
     found = []
@@ -59,6 +60,7 @@ def inspect_models(specs: Sequence[str], base: BaseModel) -> list[ModelInfo]:
         if (user_path(spec) / "adapter_config.json").is_file():
             raise UserError(f"{name}: is an adapter, not a whole model; use --space factor or delta")
         model = resolve_base(spec)
+        refuse_quantised(model)
         theirs = read_json(model.path / "config.json").get("model_type")
         if theirs != architecture:
             raise UserError(f"{name}: is a {theirs} model, the base {base.spec} a {architecture}; remove it")

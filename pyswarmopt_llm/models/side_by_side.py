@@ -61,7 +61,7 @@ def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member,
     found = []
     for spec, name in zip(specs, unique_names(specs), strict=True):
         path = user_path(spec)
-        place = str(path.resolve()) if path.is_dir() else spec
+        place = str(path.resolve()) if path.exists() else spec
         if (path / "adapter_config.json").is_file():
             info = read_adapter(path, name)
             found.append(Member(name, place, given or _own_base(info), info))

@@ -75,7 +75,7 @@ def _rows(members: Sequence[Member]) -> list[dict[str, Any]]:
 def _place(member: Member) -> str:
     """The base as `find_members` takes it from any working directory."""
     path = user_path(member.base.spec)
-    return str(path.resolve()) if path.is_dir() else member.base.spec
+    return str(path.resolve()) if path.exists() else member.base.spec
 
 
 def read_members(file: Path) -> tuple[dict[str, Any], tuple[Member, ...]]:

@@ -50,6 +50,22 @@ def report_table(report: PreflightReport) -> tuple[str, Table]:
     return (f"{experts}, all with {shared}" if common else experts), table
 
 
+def examine(
+    experts: list[str], base: str | None, task: str | None = None
+) -> tuple[PreflightReport, dict[str, int]]:
+    """The report on these experts, scored on the dev items of a task if it is given; the errors in each space."""
+    from pyswarmopt_llm.models.adapters.compatibility import SPACES, inspect_experts
+    from pyswarmopt_llm.models.adapters.outliers import inspect_weights
+    from pyswarmopt_llm.models.base import resolve_base
+
+    report = inspect_weights(inspect_experts(experts, resolve_base(base) if base else None), base)
+    if task is not None and base is not None:
+        from pyswarmopt_llm.jobs.evaluate.behaviour import inspect_behaviour
+
+        report = inspect_behaviour(report, base, task)
+    return report, {space: len(report.errors(space)) for space in sorted(SPACES, reverse=True)}
+
+
 def as_record(report: PreflightReport, errors: dict[str, int]) -> dict[str, Any]:
     """The report as JSON values."""
     problems = [{**asdict(problem), "spaces": sorted(problem.spaces)} for problem in report.problems]
@@ -82,18 +98,9 @@ def command(
 
     Example: swarm-llm inspect adapters/* --base embedded:smollm2-135m
     """
-    from pyswarmopt_llm.models.adapters.compatibility import SPACES, inspect_experts
-    from pyswarmopt_llm.models.adapters.outliers import inspect_weights
-    from pyswarmopt_llm.models.base import resolve_base
-
     if task is not None and base is None:
         raise InvalidOption("task", task, "is scored against the bare base; name it with `base`")
-    report = inspect_weights(inspect_experts(experts, resolve_base(base) if base else None), base)
-    if task is not None and base is not None:
-        from pyswarmopt_llm.jobs.evaluate.behaviour import inspect_behaviour
-
-        report = inspect_behaviour(report, base, task)
-    errors = {space: len(report.errors(space)) for space in sorted(SPACES, reverse=True)}
+    report, errors = examine(experts, base, task)
     if as_json:
         typer.echo(json.dumps(as_record(report, errors)))
     else:

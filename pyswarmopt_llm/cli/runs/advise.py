@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +19,9 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common import options as opt
 from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.reporting.terminal.progress import progress
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.jobs.advise import Advised
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,12 @@ def command(
     if as_json:
         typer.echo(json.dumps(found.to_json()))
         return
-    for line in (found.verdict.sentence, *found.verdict.reasons):
+    for line in advice_lines(found):
         echo(line)
-    echo(f"Measured on {found.items} dev items, each time on those that were not used to choose; test was not used.")
-    for purpose, step in found.steps:
-        echo(f"To {purpose}: {step}")
+
+
+def advice_lines(found: Advised) -> Iterator[str]:
+    """What to do, why, and the commands."""
+    yield from (found.verdict.sentence, *found.verdict.reasons)
+    yield f"Measured on {found.items} dev items, each time on those that were not used to choose; test was not used."
+    yield from (f"To {purpose}: {step}" for purpose, step in found.steps)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -68,16 +69,20 @@ def run_job(
     if as_json and not as_lines:
         typer.echo(json.dumps(found.result))
     elif not as_lines:
-        from pyswarmopt_llm.reporting.commands import next_steps
-
-        config = {**read_about(found.run)["config"], "out": str(found.run)}
-        steps = next_steps(verdict(found.result).kind, found.result, config)
-        print_result(open_console(), found.run, found.result, steps)
-        if (found.run / GRID).is_file():
-            _print_draws(found.run)
+        show_result(open_console(), found.run, found.result)
 
 
-def _print_draws(run: Path) -> None:
+def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
+    """Print a finished run: verdict, scores, cost, what to do next, and the draws if it searched a grid."""
+    from pyswarmopt_llm.reporting.commands import next_steps
+
+    config = {**read_about(run)["config"], "out": str(run)}
+    print_result(console, run, result, next_steps(verdict(result).kind, result, config))
+    if (run / GRID).is_file():
+        _print_draws(console, run)
+
+
+def _print_draws(console: Console, run: Path) -> None:
     from pyswarmopt_llm.jobs.search.grid.file import read_grid, table
 
     headings, *rows = table(read_grid(run))
@@ -86,4 +91,4 @@ def _print_draws(run: Path) -> None:
         shown.add_column(heading, justify="left" if heading == "draw" else "right")
     for row in rows:
         shown.add_row(*map(escape, row))
-    open_console().print(shown)
+    console.print(shown)

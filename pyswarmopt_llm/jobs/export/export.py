@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pyswarmopt_llm.models.embedded as embedded
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.paths import user_path
@@ -21,6 +20,7 @@ from pyswarmopt_llm.jobs.export.rank import Rescored, in_words, rescored, trunca
 from pyswarmopt_llm.jobs.export.source import Source, find_source
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.base import load_tokenizer
+from pyswarmopt_llm.models.embedded import source_gguf
 from pyswarmopt_llm.models.engines.tokenizing import leading_specials
 from pyswarmopt_llm.models.files import atomic_directory, check_free
 from pyswarmopt_llm.models.full_model import write_model
@@ -158,10 +158,9 @@ def _gguf(source: Source, folder: Path, kind: str) -> None:
 
 
 def _gguf_lora(source: Source, folder: Path, kind: str) -> None:
-    file, spec = "adapter.gguf", source.base.spec
+    file, own = "adapter.gguf", source_gguf(source.base.spec)
     write_lora(source, Layout.of(source), folder / file, lora_metadata(source))
-    own = spec.startswith(embedded.PREFIX)
-    _write_modelfile(source, folder, file, str(embedded.gguf_file(embedded.embedded_model(spec))) if own else BASE_FILE)
+    _write_modelfile(source, folder, file, BASE_FILE if own is None else str(own.absolute()))
 
 
 def _peft(source: Source, folder: Path, kind: str) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pyswarmopt_llm.models.embedded as embedded
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.jobs.export.gguf_file import Layout, head_size, lora_alpha
 from pyswarmopt_llm.jobs.export.source import Source
 from pyswarmopt_llm.models.base import load_tokenizer
+from pyswarmopt_llm.models.embedded import source_gguf
 from pyswarmopt_llm.models.engines.tokenizing import leading_specials
 from pyswarmopt_llm.models.files import read_json
 
@@ -38,11 +38,8 @@ def model_metadata(source: Source, layout: Layout, kind: str) -> Callable[[Any],
     """
     import gguf
 
-    spec = source.base.spec
-    if spec.startswith(embedded.PREFIX):
-        parts = [_copied(embedded.gguf_file(embedded.embedded_model(spec)))]
-    else:
-        parts = [_hyperparameters(source, layout), _tokenizer(source, layout)]
+    own = source_gguf(source.base.spec)
+    parts = [_hyperparameters(source, layout), _tokenizer(source, layout)] if own is None else [_copied(own)]
     file_type = gguf.LlamaFileType.MOSTLY_Q8_0 if kind == "q8_0" else gguf.LlamaFileType.MOSTLY_F16
 
     def describe(writer: Any) -> None:

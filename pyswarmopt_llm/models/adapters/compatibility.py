@@ -12,7 +12,8 @@ from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import canonical
 from pyswarmopt_llm.models.adapters.adapter import DORA, AdapterInfo, read_adapter
 from pyswarmopt_llm.models.adapters.safetensors_file import read_header
-from pyswarmopt_llm.models.base import BaseModel, resolve_base
+from pyswarmopt_llm.models.base import BaseModel, refuse_quantised, resolve_base
+from pyswarmopt_llm.models.dequantise import SUFFIX
 from pyswarmopt_llm.models.files import read_json
 
 SPACES = frozenset({"factor", "delta"})
@@ -95,7 +96,7 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
         base: the model to merge them into; default: they are only compared with each other.
 
     Raises:
-        UserError: no experts are given, or the base's own files are corrupt.
+        UserError: no experts are given, the base is quantised, or its own files are corrupt.
     """
     if not paths:
         raise UserError("no experts given; name their directories with --experts")
@@ -111,6 +112,8 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
         else:
             rows.append(_row(info))
             experts.append(info)
+    if base is not None:
+        refuse_quantised(base)
     files = None if base is None else _BaseFiles(base)
     for i, info in enumerate(experts):
         if info.config.dora:
@@ -226,6 +229,10 @@ class _BaseFiles:
         name, base = info.base_model_name, self._base
         if name is None:
             text = "does not name its base in adapter_config.json; only shapes are checked"
+            yield Problem(info.name, text, "warning")
+            return
+        if base.spec.endswith(SUFFIX):
+            text = f"was trained on {name}; which model {base.spec} holds is not stated, so only shapes are checked"
             yield Problem(info.name, text, "warning")
             return
         local = user_path(name).is_dir()  # then compare the files, which is more reliable than any name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -95,3 +97,16 @@ def naive_greedy(model: Any, prompt: Sequence[int], max_new_tokens: int, pad: in
         pad_token_id=pad,
     )
     return out[0, len(prompt) :].tolist()
+
+
+def save_base(out: Path, tiny_base: Path, architecture: str) -> Path:
+    """A random model whose tokenizer has a merge; transformers and llama.cpp read no GGUF file without one."""
+    shutil.copytree(tiny_base, out, ignore=shutil.ignore_patterns("*.safetensors", "config.json"))
+    stored = json.loads((out / "tokenizer.json").read_text())
+    vocabulary = stored["model"]["vocab"]
+    vocabulary["ma"], stored["model"]["merges"] = len(vocabulary), [["m", "a"]]
+    for token in stored["added_tokens"]:  # they follow the vocabulary
+        token["id"] += 1
+    (out / "tokenizer.json").write_text(json.dumps(stored))
+    random_model(architecture, len(vocabulary) + len(stored["added_tokens"])).save_pretrained(out)
+    return out

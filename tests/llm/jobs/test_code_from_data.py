@@ -249,6 +249,7 @@ ALLOWED = {
     # Pickles and processes
     ("pyswarmopt_llm/evaluation/workers/local.py", "pickle.loads"): "from the search's own processes",
     ("pyswarmopt_llm/evaluation/workers/local.py", "Popen"): "this Python, a module of this package, with -P",
+    ("pyswarmopt_llm/cli/mcp/background.py", "Popen"): "this Python, the command swarm-llm, with -P",
     ("pyswarmopt_llm/evaluation/workers/local.py", "fork"): "of the same code",
     ("pyswarmopt_llm/evaluation/workers/ray.py", "ray.init"): "--workers; of a run.json only by `allow.require`",
     ("pyswarmopt/driver/workers.py", "ProcessPoolExecutor"): "`_SafeSpawn`: without the current directory",
@@ -264,7 +265,7 @@ ALLOWED = {
     ("pyswarmopt_llm/models/files.py", "os.replace"): "a new directory to a place that is free",
     ("pyswarmopt_llm/models/files.py", "rmtree"): "the directory that it has just made",
     # Into a directory that `atomic_directory` has just made
-    ("pyswarmopt_llm/models/embedded.py", "save_pretrained"): "a new directory",
+    ("pyswarmopt_llm/models/dequantise.py", "save_pretrained"): "a new directory",
     ("pyswarmopt_llm/models/adapters/write.py", "write_text"): "a new directory",
     ("pyswarmopt_llm/spaces/members.py", "write_text"): "a new directory",
     ("pyswarmopt_llm/models/adapters/write.py", "write_bytes"): "a new directory",

@@ -18,7 +18,7 @@ import peft
 import pytest
 import safetensors.torch
 import torch
-from engine_reference import ARCHITECTURES, load_tiny, naive_logprobs, random_model
+from engine_reference import ARCHITECTURES, load_tiny, naive_logprobs, random_model, save_base
 from search_helpers import files, louder, questions, search_words, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
@@ -50,19 +50,6 @@ def read_gguf(folder: Path, file: str) -> tuple[Any, Any]:
 
     model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32).eval()
     return model, AutoTokenizer.from_pretrained(folder, gguf_file=file)
-
-
-def save_base(out: Path, tiny_base: Path, architecture: str) -> Path:
-    """A random model whose tokenizer has a merge; transformers and llama.cpp read no GGUF file without one."""
-    shutil.copytree(tiny_base, out, ignore=shutil.ignore_patterns("*.safetensors", "config.json"))
-    stored = json.loads((out / "tokenizer.json").read_text())
-    vocabulary = stored["model"]["vocab"]
-    vocabulary["ma"], stored["model"]["merges"] = len(vocabulary), [["m", "a"]]
-    for token in stored["added_tokens"]:  # they follow the vocabulary
-        token["id"] += 1
-    (out / "tokenizer.json").write_text(json.dumps(stored))
-    random_model(architecture, len(vocabulary) + len(stored["added_tokens"])).save_pretrained(out)
-    return out
 
 
 # A merged model
