@@ -11,7 +11,7 @@ benchmark goes on where it was. The tables are made from whatever has finished.
 
     python benchmarks/lab/lab.py make --out runs/lab
     python benchmarks/lab/studies.py --lab runs/lab --out runs/studies.jsonl --seeds 0 1
-    python benchmarks/lab/studies.py --out runs/studies.jsonl --table
+    python benchmarks/lab/studies.py --out runs/studies.jsonl --table --runs runs/lab-paper
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from studies_table import EVERY_ITEM, FULL, tables
+from studies_table import EVERY_ITEM, FULL, analysed, outcomes_of, tables
 from torch import Tensor
 
 import pyswarmopt as pso
@@ -41,7 +41,6 @@ from pyswarmopt_llm.evaluation.run_directory import Run, position_key
 from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.evaluation.workers.messages import Questions
 from pyswarmopt_llm.jobs.search.prepare import prepare
-from pyswarmopt_llm.reporting.reading import emergence, expert_rows, origin, searched
 
 NEVER = 10**9
 SCREEN = 0.05
@@ -192,6 +191,7 @@ def search(bench: Bench, variant: Variant, seed: int) -> dict[str, Any]:
         swarm = make_swarm(bench, variant, seed, values)
         rows = loop(swarm, scorer, policy)
     expert = bench.vertices[int(bench.experts.argmax())]
+    coefficients = bench.job.space.coefficients(swarm.best.x).tolist()
     return {
         "dev": swarm.best.value,
         "test": bench.on_test(swarm.best.x),
@@ -199,7 +199,7 @@ def search(bench: Bench, variant: Variant, seed: int) -> dict[str, Any]:
         "best_expert_test": bench.on_test(expert),
         "evaluations": len(rows),
         "items": scorer.item_evaluations,
-        **analysed(bench, rows, swarm),
+        **analysed(bench.task, rows, {"coefficients": dict(enumerate(coefficients)), "best_dev": swarm.best.value}),
     }
 
 
@@ -218,29 +218,6 @@ def loop(swarm: pso.Swarm, scorer: Scorer, policy: Policy) -> list[Row]:
         found += [replace(row, iteration=iteration, particle=i) for i, row in scored]
         iteration += 1
     return found
-
-
-def analysed(bench: Bench, rows: Sequence[Row], swarm: pso.Swarm) -> dict[str, Any]:
-    """Where the best particle started and, if all items were scored, which emerged; see `reporting.reading`."""
-    coefficients = bench.job.space.coefficients(swarm.best.x).tolist()
-    result = {"coefficients": dict(enumerate(coefficients)), "best_dev": swarm.best.value}
-    started = origin(rows, result)
-    found = {"rank": started.rank, "population": started.population, "found_in": started.iteration}
-    if len(searched(rows)) < len(rows):
-        return found
-    case = emergence(rows, result)[bench.task]
-    right = np.array([row.item_values(bench.task) for row in rows]) == 1
-    unknown = ~right[: len(expert_rows(rows, result))].any(0)  # no expert gets them right
-    start = [row.iteration == 0 for row in rows]
-    return {
-        **found,
-        "known": case.kept + case.lost,
-        "lost": case.lost,
-        "unknown": int(unknown.sum()),
-        "at_start": int((right[start].any(0) & unknown).sum()),
-        "ever": int((right.any(0) & unknown).sum()),
-        "emerged": case.emerged,
-    }
 
 
 def missing(args: argparse.Namespace, done: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, str, list[str]]]:
@@ -273,11 +250,13 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=list(TASKS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--runs", type=Path, help="folder of paper.py's runs, whose searches are in the tables, too")
     parser.add_argument("--table", action="store_true", help="only print the tables of what has finished")
     args = parser.parse_args()
     if not args.table:
         run(args)
-    print(tables(AppendLog(args.out).read(), {name: list(study) for name, study in STUDIES.items()}))
+    rows = [*AppendLog(args.out).read(), *(outcomes_of(args.runs) if args.runs else ())]
+    print(tables(rows, {name: list(study) for name, study in STUDIES.items()}))
 
 
 if __name__ == "__main__":

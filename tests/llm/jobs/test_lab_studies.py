@@ -58,9 +58,13 @@ def test_the_whole_algorithm_finds_what_the_command_finds(studies: Any, bench: A
         seed=3,
     )
     theirs = search(config).result
+    (read,) = studies.outcomes_of(tmp_path)
     ours = studies.search(bench, studies.Variant(particles=6, patience=2, every_item=True), 3)
     assert [ours["dev"], ours["test"]] == [theirs["best_dev"], theirs["best_test"]]
     assert ours["items"] == theirs["item_evaluations"]
+    assert [read["variant"], read["task"], read["seed"]] == ["full, every item", "t1", 3]
+    same = ("dev", "test", "best_expert_test", "items", "rank", "found_in", "unknown", "ever", "emerged", "lost")
+    assert [read[key] for key in same] == [ours[key] for key in same]
     assert ours["best_expert_dev"] == theirs["best_single_dev"]
     assert ours["best_expert_test"] == theirs["best_single_test"]
 
@@ -118,10 +122,7 @@ def test_emergence_by_hand(studies: Any) -> None:
         Row("search", iteration, i % 3, str(i), mixtures[i], items.count("1") / 4, 4, 0.0, {"t": items})
         for i, (iteration, items) in enumerate(known)
     ]
-    space = SimpleNamespace(coefficients=lambda x: x)
-    bench = SimpleNamespace(task="t", job=SimpleNamespace(space=space))
-    swarm = SimpleNamespace(best=SimpleNamespace(x=torch.tensor(mixtures[3], dtype=torch.float64), value=0.75))
-    found = studies.analysed(bench, rows, swarm)
+    found = studies.analysed("t", rows, {"coefficients": {"a": 0.4, "b": 0.6}, "best_dev": 0.75})
     assert (found["unknown"], found["at_start"], found["ever"], found["emerged"]) == (2, 1, 2, 1)
     assert (found["known"], found["lost"], found["found_in"]) == (2, 0, 1)
 
