@@ -110,8 +110,9 @@ class RunResult:
     """The outcome of a search; ``None`` where there is nothing to say.
 
     ``best`` is the candidate that the search hands over, ``best_single`` the expert with the highest score on dev,
-    ``dev_expert`` the expert that the search trained on dev (scored on dev by cross-fitting), ``uniform`` the plain
-    average of the experts that were given. ``experts`` holds their scores on dev, the share of items on which their
+    ``dev_expert`` the expert that the search trained on dev (scored on dev by cross-fitting) on top of the mixture
+    ``trained_from`` (expert -> coefficient; of none: the base), ``uniform`` the plain average of the experts that were
+    given. ``experts`` holds their scores on dev, the share of items on which their
     outcomes differ, and the best against the second; ``paired_dev_expert`` the trained expert against the best single
     one (``single``) and the result against the trained one (``swarm``), each as ``paired``. Scores are fractions or
     whatever the metrics give; ``passes`` are forward passes of an item, training included (a backward pass counts as
@@ -128,6 +129,7 @@ class RunResult:
     dev_expert_test: float | None = None
     uniform_dev: float | None = None
     uniform_test: float | None = None
+    trained_from: dict[str, float] | None = None
     truncation: dict[str, float] | None = None
     intervals: dict[str, tuple[float, float] | None] = field(default_factory=dict)
     stderr: dict[str, float | None] = field(default_factory=dict)

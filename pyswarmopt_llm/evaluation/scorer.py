@@ -121,9 +121,11 @@ class Scorer:
         self._run.forget_aside()
         return rows
 
-    def in_full(self, positions: Sequence[Tensor], iteration: int, plans: Sequence[Plan] | None = None) -> list[Row]:
+    def in_full(
+        self, positions: Sequence[Tensor], iteration: int, plans: Sequence[Plan] | None = None, first: int = 0
+    ) -> list[Row]:
         """As `score`, where no plan is to leave a candidate out."""
-        return [row for row in self.score(positions, iteration, plans) if row is not None]
+        return [row for row in self.score(positions, iteration, plans, first) if row is not None]
 
     # Asynchronous searches (see `jobs.search.async_loop`)
 

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.reporting.verdict import verdict
+from pyswarmopt_llm.reporting.verdict import start_of_training, verdict
 
 Interval = Sequence[float]
 SMALL = 0.05  # weights below this are not listed
@@ -67,7 +67,7 @@ def score_rows(result: Mapping[str, Any]) -> list[ScoreRow]:
     if result.get("uniform_dev") is not None:
         rows.append(row("uniform average", "uniform"))
     if result.get("dev_expert_dev") is not None:
-        rows.append(row("trained on dev alone", "dev_expert"))
+        rows.append(row(f"{start_of_training(result) or 'base'}, trained on dev", "dev_expert"))
     others = [ScoreRow(one["label"], None, None, one["test"], one["test_interval"]) for one in result.get("others", ())]
     return [*others, *rows, row("swarm", "best")]
 

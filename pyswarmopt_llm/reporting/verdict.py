@@ -139,6 +139,21 @@ def _alone(result: Json) -> str | None:
     return ones[0]
 
 
+def start_of_training(result: Json) -> str | None:
+    """What the expert that was trained on dev began as; None: as the base.
+
+    Example:
+        >>> [start_of_training({"trained_from": one}) for one in ({"math": 1.0}, {"math": 0.5, "law": 0.5}, {})]
+        ['math', "the experts' average", None]
+    """
+    found = result.get("trained_from")
+    if not found:
+        return None
+    if len(found) == 1:
+        return next(iter(found))
+    return "the experts' sum" if set(found.values()) == {1.0} else "the experts' average"
+
+
 def _training_helped(result: Json) -> str | None:
     """The sentence where the expert trained on dev is better than those given, and the mixture not ahead of it."""
     gained, more = _training(result)
@@ -146,11 +161,11 @@ def _training_helped(result: Json) -> str | None:
         return None
     dev = difference(result["paired"], "dev")
     examples = "examples" if dev is None else f"{dev.items} examples"
-    mixture = "is worse than that adapter alone" if more.sign < 0 else "adds nothing measurable to it"
+    mixture = "is worse than that" if more.sign < 0 else "adds nothing measurable to it"
     return (
-        f"Training on your {examples} is what helped: the adapter trained on them scores "
+        f"Training {start_of_training(result) or 'the base'} on your {examples} is what helped: it scores "
         f"{result['dev_expert_test']:.3f} on {counted(gained.items, 'unseen item')}, your best expert, "
-        f"{result['best_single']}, {result['best_single_test']:.3f}; the mixture {mixture}."
+        f"{result['best_single']}, {result['best_single_test']:.3f}; the search {mixture}."
     )
 
 
@@ -165,18 +180,19 @@ def _reasons(kind: str, result: Json) -> Iterator[str]:
     experts, test = result.get("experts", {}), difference(result.get("paired", {}))
     dev, differ = difference(result.get("paired", {}), "dev"), experts.get("differ")
     gained, more = _training(result)
+    trained = start_of_training(result) or "the base"
     if kind == "better":
         if more is not None and more.sign > 0:
-            yield f"It is better than training on your examples alone, too, by {more.mean:.3f} ({more.interval()})."
+            yield f"It is better than {trained} trained on your examples, too, by {more.mean:.3f} ({more.interval()})."
         elif more is not None:
             alone, ahead = f"{result['dev_expert_test']:.3f}", f"{more.mean:+.3f} ({more.interval(signed=True)})"
-            yield f"Training on your examples alone scores {alone}: the mixture's {ahead} may be chance."
+            yield f"Of that, {trained} trained on your examples scores {alone}: the search's {ahead} may be chance."
         if differ is not None:
             yield f"The experts know different things: they differ on {differ:.1%} of the dev items."
         return
     if kind == "trained" and gained is not None and more is not None:
         yield f"Training gained {gained.mean:.3f} over {result['best_single']} ({gained.interval()})."
-        yield f"The mixture differs from the trained adapter by {more.mean:+.3f} ({more.interval(signed=True)})."
+        yield f"The search's result differs from that adapter by {more.mean:+.3f} ({more.interval(signed=True)})."
         return
     if dev is not None and test is not None and dev.low > max(test.mean, 0.0):
         yield (
@@ -293,4 +309,4 @@ def _over_tasks(result: Json, first: str, scores: str) -> str:
     )
 
 
-__all__ = ["SINGLE", "Difference", "Verdict", "between", "compared", "difference", "verdict"]
+__all__ = ["SINGLE", "Difference", "Verdict", "between", "compared", "difference", "start_of_training", "verdict"]

@@ -57,6 +57,16 @@ def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
     return space.starts(count, seed)
 
 
+def even_sums(vertices: Tensor) -> Tensor:
+    """The average of these experts, and their sum: (2, size) float64.
+
+    Example:
+        >>> even_sums(torch.eye(4))[:, 0].tolist()
+        [0.25, 1.0]
+    """
+    return torch.stack([vertices.mean(0), vertices.sum(0)]).to(torch.float64)
+
+
 def sums(groups: int, experts: int, count: int, seed: int) -> Tensor:
     """Weighted sums, (count, groups * experts) float64: in each group uniform on the simplex of shares, times a total
     ~ U(1/2, 1 + experts / 3) that all groups of a position have in common.

@@ -2,8 +2,8 @@
 
 A new LoRA with the rank, scale and modules of the first expert, from the base (`execute`) or from the expert that is
 best on dev (`from_best`), on the cross-entropy over each item's options: what is scored is what is trained. Learning
-rate and number of epochs are chosen by cross-validation on dev; those of `at_fixed_rate` are the ones of the expert
-that a search trains.
+rate and number of epochs are chosen by cross-validation on dev; at a fixed rate they are those of the expert that a
+search trains.
 """
 
 from __future__ import annotations
@@ -31,19 +31,33 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
 
 def from_best(experts: Sequence[Adapter], settings: Settings) -> Merged:
     """Train from the best single expert; the result is both side by side."""
-    trial = settings.need_trial()
-    patches = [as_patch(expert) for expert in experts]
-    values = [trial.score(patch).value for patch in patches]
-    best = patches[values.index(max(values))]
+    best = _best(experts, settings)
     return Merged(side_by_side(best, _trained(experts, settings, best)))
 
 
 def at_fixed_rate(experts: Sequence[Adapter], settings: Settings) -> Merged:
-    """Train from the base once, which is charged: the expert of ``model-swarms+dev`` of this seed, alone."""
+    """Train from the base once, which is charged."""
+    return Merged(_trained_once(experts, settings, Patch()))
+
+
+def from_best_at_fixed_rate(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """Train from the best single expert once: the expert of ``model-swarms+dev``, where no even sum is better."""
+    best = _best(experts, settings)
+    return Merged(side_by_side(best, _trained_once(experts, settings, best)))
+
+
+def _best(experts: Sequence[Adapter], settings: Settings) -> Patch:
+    trial = settings.need_trial()
+    patches = [as_patch(expert) for expert in experts]
+    values = [trial.score(patch).value for patch in patches]
+    return patches[values.index(max(values))]
+
+
+def _trained_once(experts: Sequence[Adapter], settings: Settings, start: Patch) -> Patch:
     trial = settings.need_trial()
     trial.spend(training_passes(len(trial.choices)))
-    trial.load(Patch())
-    return Merged(train_once(trial.engine, trial.choices, experts[0].info, settings.seed)[0])
+    trial.load(start)
+    return train_once(trial.engine, trial.choices, experts[0].info, settings.seed)[0]
 
 
 def _trained(experts: Sequence[Adapter], settings: Settings, start: Patch) -> Patch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -17,13 +17,14 @@ from pyswarmopt_llm.baselines.searching.best_found import best_found
 from pyswarmopt_llm.common.config import NEVERGRAD
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import missing_extra
-from pyswarmopt_llm.common.interfaces import Patch, Score, Space
+from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.optimizers import is_swarm, make_optimizer, module_of, optimizer_names
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.evaluation.surrogate.proposals import population_for
+from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
 from pyswarmopt_llm.jobs.compare.bench import Bench, BudgetedTrial
 from pyswarmopt_llm.jobs.compare.groups import is_group, load_group, written_out
-from pyswarmopt_llm.jobs.compare.screened import KIND, can_screen, screened_best
+from pyswarmopt_llm.jobs.compare.screened import KIND, ScreenedTrial, can_screen, screened_best
 from pyswarmopt_llm.models.choices import cross_fitting_passes, training_passes
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace, train_on_dev
@@ -48,7 +49,7 @@ OPTIMIZERS = (
     RANDOM,
 )
 # On dev items, by gradient descent.
-TRAINED = ("gradient", "gradient-module", "finetune-dev", "finetune-once", "finetune-best")
+TRAINED = ("gradient", "gradient-module", "finetune-dev", "finetune-once", "finetune-best", "finetune-best-once")
 UNENDING = 10**6  # rounds: the budget ends a search, or the optimizer itself
 PATIENCE = 10  # as in `SearchConfig`
 
@@ -123,12 +124,18 @@ def why_not(who: Contestant, bench: Bench, budget: int) -> str | None:
     unanswered = who.name == "lorahub" and not all(item.answer for item in bench.task.dev)
     if unanswered or (who.name in TRAINED and not bench.choices):
         return "needs the right answers of the dev items"
-    if who.name == "finetune-once" and budget < (needed := training_passes(len(bench.choices))):
-        return f"training takes {needed} items"
+    if who.name in ("finetune-once", "finetune-best-once"):
+        scored = 0 if who.name == "finetune-once" else len(bench.experts)
+        needed = training_passes(len(bench.choices)) + scored * bench.dev_items
+        if budget < needed:
+            return f"training takes {needed} items"
     if who.name.endswith(WITH_DEV):
         if not bench.accuracy or bench.scoring == "generate" or bench.dev_items < 2:
             return "its additional expert is trained on options"
-        needed = cross_fitting_passes(bench.dev_items) + (len(bench.experts) + 1) * bench.dev_items
+        if len(bench.experts) >= MOST_COEFFICIENTS:
+            return f"goes with fewer than {MOST_COEFFICIENTS} experts"
+        scored = len(bench.experts) + 3  # two even sums, and what was trained
+        needed = cross_fitting_passes(bench.dev_items) + scored * bench.dev_items
         if budget < needed:
             return f"training and the experts alone take {needed} items"
     if who.name == "few-shot" and bench.dev_items < 2:
@@ -212,10 +219,13 @@ def optimizer_of(name: str) -> str:
 def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
     name, bench = entry.who.name, entry.bench
     experts = random_adapters(bench.experts, entry.seed) if name == RANDOM else bench.experts
-    space = _with_dev_expert(entry, trial) if name.endswith(WITH_DEV) else build_space(entry.space, experts)
+    trained = CrossFittedSpace(experts) if name.endswith(WITH_DEV) else None
+    space = build_space(entry.space, experts) if trained is None else trained
     count, ours = len(space.expert_names), _swarm(optimizer_of(name)) and not _as_published(name)
     screens = ours and can_screen(bench, space)
-    population = max(entry.particles or (population_for(count, trial.left) if screens else 0), count)
+    training = 0 if trained is None else cross_fitting_passes(len(bench.choices))
+    candidates = (trial.items_left - training) // bench.dev_items
+    population = max(entry.particles or (population_for(count, candidates) if screens else 0), count)
     optimizer = make_optimizer(
         optimizer_of(name),
         starting_points(space, "auto" if ours else "segments", population, entry.seed),
@@ -225,20 +235,30 @@ def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
         seed=entry.seed,
     )
     if screens:
-        # The same coefficients of other experts are another candidate.
-        kind = f"{KIND} {name} {entry.seed}" if name == RANDOM or name.endswith(WITH_DEV) else KIND
-        return screened_best(optimizer, trial, space, entry.seed, kind)
+        screened = ScreenedTrial(trial, space, _kind(entry))
+        if trained is not None:
+            _train_dev_expert(entry, trial, trained, screened.by_prompt(trained.tried()))
+        return screened_best(optimizer, screened, candidates, entry.seed)
     return best_found(optimizer, trial, space.realise)
 
 
-def _with_dev_expert(entry: Entry, trial: BudgetedTrial) -> Space:
-    """The experts, and one that is trained on dev, which is charged."""
-    bench, space = entry.bench, CrossFittedSpace(entry.bench.experts)
+def _kind(entry: Entry) -> str:
+    """Of rows in the store: the same coefficients of other experts are another candidate."""
+    name = entry.who.name
+    if name.endswith(WITH_DEV):
+        return f"{KIND} {name} on-top {entry.seed}"  # in an earlier version the new expert was trained from the base
+    return f"{KIND} {name} {entry.seed}" if name == RANDOM else KIND
+
+
+def _train_dev_expert(
+    entry: Entry, trial: BudgetedTrial, space: CrossFittedSpace, values: Sequence[Mapping[str, float]]
+) -> None:
+    """Complete the space; training is charged."""
+    bench = entry.bench
     trial.spend(cross_fitting_passes(len(bench.choices)))
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "dev-expert"
-        train_on_dev(space, bench.engine, bench.choices, place, bench.base.name, entry.seed)
-    return space
+        train_on_dev(space, bench.engine, bench.choices, values, place, bench.base.name, entry.seed)
 
 
 def _run_ensemble(entry: Entry, trial: BudgetedTrial, start: float) -> Outcome:

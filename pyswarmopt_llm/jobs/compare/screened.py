@@ -6,7 +6,6 @@ import hashlib
 import math
 from dataclasses import asdict, fields
 
-import torch
 from torch import Tensor
 
 import pyswarmopt as pso
@@ -37,8 +36,8 @@ class ScreenedTrial:
 
     def __init__(self, trial: BudgetedTrial, space: Space, kind: str = KIND) -> None:
         bench = trial.bench
-        self._trial, self._store, self._task, self._kind = trial, bench.store, bench.task.name, kind
-        self._known: dict[str, float] = {}
+        self.trial, self.space, self._store, self._task, self._kind = trial, space, bench.store, bench.task.name, kind
+        self._known: dict[str, Evaluation] = {}
         self._evaluator = Evaluator(space, bench.engine, {self._task: bench.accuracy["dev"]}, harmonic)
         self._items = bench.dev_items
         self._screening = Screening(LEVEL, {self._task: self._items})
@@ -56,20 +55,27 @@ class ScreenedTrial:
         screens = [screening.everything()] * len(positions) if in_full else screening.screens(positions, best)
         for x, screen in zip(positions, screens, strict=True):
             key = position_key(x)
-            if key not in self._known and self._trial.left < 1:
+            if key not in self._known and self.trial.left < 1:
                 values.append(math.nan)
                 continue
             if key not in self._known:
                 learnt.append((x, self._score(x, screen)))
-            values.append(self._known[key])
+            values.append(self._known[key].value)
         for x, evaluation in learnt:
             screening.learn(position_key(x), x, evaluation)
         return values
 
+    def by_prompt(self, positions: Tensor) -> list[dict[str, float]]:
+        """Of each position, (N, D), prompt -> the value of its item; all items are evaluated."""
+        self.values(positions, in_full=True)
+        prompts = self.trial.bench.accuracy["dev"].prompts
+        found = (self._known[position_key(x)].items[self._task] for x in positions)
+        return [dict(zip(prompts, values, strict=True)) for values in found]
+
     def chosen(self, seed: int) -> Tensor | None:
         """Evaluate the item model's proposals; of the candidates close to the best that of widest margins."""
         for proposal in proposals(self._screening, seed):
-            if self._trial.left:
+            if self.trial.left:
                 self.values(proposal[None], in_full=True)
         return widest(self._screening)
 
@@ -78,11 +84,11 @@ class ScreenedTrial:
             found = self._evaluation(position, screen)
             return found, found.seconds, found.n
 
-        evaluation = self._trial.pay(evaluate)
+        evaluation = self.trial.pay(evaluate)
         if evaluation.n == self._items:
             self.best = max(self.best, evaluation.value)
-        self._trial.note(self.best)
-        self._known[position_key(position)] = evaluation.value
+        self.trial.note(self.best)
+        self._known[position_key(position)] = evaluation
         return evaluation
 
     def _evaluation(self, position: Tensor, screen: Screen) -> Evaluation:
@@ -106,18 +112,24 @@ def _key(position: Tensor, screen: Screen) -> str:
     return f"{position_key(position)}:{digest.hexdigest()}"
 
 
-def screened_best(swarm: pso.Optimizer, trial: BudgetedTrial, space: Space, seed: int, kind: str = KIND) -> Patch:
+def screened_best(swarm: pso.Optimizer, screened: ScreenedTrial, candidates: int, seed: int) -> Patch:
     """Let a swarm that begins with the experts search, then evaluate the proposals of the item model.
 
-    The starting swarm is evaluated in parts of as many candidates as there are experts, the experts first, so that the
-    later parts are screened by the earlier ones. The swarm ends when another round like its latest would leave too
-    little for the proposals.
+    The experts are evaluated in full, the rest of the starting swarm in parts of as many candidates, so that the later
+    parts are screened by the earlier ones. The swarm ends when another round like its latest would leave too little
+    for the proposals. `candidates` is what the budget pays for in full, the experts included.
     """
-    screened = ScreenedTrial(trial, space, kind)
-    kept, latest = proposal_count(trial.left) * trial.bench.dev_items, 0
+    trial, space, items = screened.trial, screened.space, screened.trial.bench.dev_items
+    kept = proposal_count(candidates) * items
     with released(swarm):
-        parts = swarm.ask().split(len(trial.bench.experts))
-        swarm.tell(torch.cat(parts), [value for part in parts for value in screened.values(part)])
+        vertices, positions = space.vertices(), swarm.ask()
+        values = screened.values(vertices, in_full=True)
+        before, size = trial.spent, len(vertices)
+        for start in range(size, len(positions), size):
+            values += screened.values(positions[start : start + size])
+        swarm.tell(positions, values)
+        # A swarm of experts alone does not tell what the next round costs.
+        latest = trial.spent - before or len(positions) * items
         while trial.left and trial.items_left - latest >= kept and not swarm.stop():
             before, positions = trial.spent, swarm.ask()
             swarm.tell(positions, screened.values(positions))

@@ -1,34 +1,52 @@
-"""The demonstration: a search, and the base beside it."""
+"""The demonstration: a search, and beside it the base, as it is and fine-tuned on the same examples."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.events import OnEvent
-from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
+from pyswarmopt_llm.common.events import Event, OnEvent
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.statistics import interval
+from pyswarmopt_llm.evaluation.workers.spec import with_threads
 from pyswarmopt_llm.jobs.search.loop import SearchResult, search
+from pyswarmopt_llm.jobs.search.prepare import Job, prepare
+from pyswarmopt_llm.metrics.accuracy import Accuracy
+from pyswarmopt_llm.models.training.folds import train_once
 
 
 def demo(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResult:
-    """Search on one task, then score the bare base on its test items.
+    """Search on one task, then score the base on its test items, and what training on its dev items alone gives.
 
     Returns:
-        As `search`; ``others`` in the result has the label, the score and the interval of the base.
+        As `search`; ``others`` in the result has label, score and interval of each. Fine-tuning is left out where the
+        search trains nothing, either.
     """
     found = search(config, on_event)
-    (task,) = config.tasks
-    base = evaluate_model(
-        config.base,
-        None,
-        task,
-        scoring=str(found.result["scoring"]),
-        dtype=config.dtype,
-        device=config.device,
-        threads=config.threads,
-        dev=config.dev,
-        test=config.test,
-    )
-    other = {"label": "base", "test": base.score.value, "test_interval": base.interval}
-    return SearchResult(found.run, {**found.result, "others": [other]})
+    notify = on_event or (lambda event: None)
+    job = prepare(with_threads(replace(config, scoring=str(found.result["scoring"]))))
+    others = [_on_test(job, "base", Patch())]
+    if "dev_expert_test" in found.result:
+        notify(Event("note", {"text": "fine-tuning the base on the same dev items, for comparison"}))
+        choices = [item for utility in _utilities(job, "dev") for item in utility.choices()]
+        job.engine.load(Patch())
+        patch, _ = train_once(job.engine, choices, job.prepared.experts[0], config.seed)
+        others.append(_on_test(job, "base, fine-tuned on dev", patch))
+    return SearchResult(found.run, {**found.result, "others": others})
+
+
+def _on_test(job: Job, label: str, patch: Patch) -> dict[str, Any]:
+    (utility,) = _utilities(job, "test")
+    job.engine.load(patch)
+    score = utility(job.engine)
+    return {"label": label, "test": score.value, "test_interval": interval(score.per_item)}
+
+
+def _utilities(job: Job, split: str) -> Iterator[Accuracy]:
+    scorings = {name: job.objectives.scorings(name, job.config.scoring)[0] for name in job.tasks}
+    return (one for one in job.utilities(split, scorings).values() if isinstance(one, Accuracy))
 
 
 __all__ = ["demo"]

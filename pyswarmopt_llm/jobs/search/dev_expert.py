@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.common.events import Event, OnEvent
+from pyswarmopt_llm.common.files.regular import read_json
+from pyswarmopt_llm.common.interfaces import Space
+from pyswarmopt_llm.evaluation.policy import Policy
 from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.adapters.adapter import AdapterFile
-from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace, train_on_dev
+from pyswarmopt_llm.models.choices import Choices
+from pyswarmopt_llm.spaces.cross_fitted import MIXTURES, CrossFittedSpace, complete_from, train_on_dev
 from pyswarmopt_llm.tasks import Scoring
 
 FOLDER = "dev-expert"  # in the run directory
@@ -21,20 +29,76 @@ def untrained_space(job: Job) -> CrossFittedSpace:
     return CrossFittedSpace([AdapterFile(info) for info in job.prepared.experts], job.config.granularity)
 
 
-def with_dev_expert(job: Job, run: Run, scorings: dict[str, Scoring], notify: OnEvent) -> Job:
-    """The job with a space of one more expert, which is trained here or read from the run directory."""
-    utilities = job.utilities("dev", scorings).values()
-    choices = [item for utility in utilities if isinstance(utility, Accuracy) for item in utility.choices()]
-    space, folder = untrained_space(job), run.path / FOLDER
+def in_space(job: Job, space: Space) -> Job:
+    """The same job over other candidates."""
+    return replace(job, prepared=replace(job.prepared, space=space))
+
+
+def train_dev_expert(
+    job: Job,
+    space: CrossFittedSpace,
+    run: Run,
+    scorer: Scorer,
+    policy: Policy,
+    scorings: Mapping[str, Scoring],
+    notify: OnEvent,
+) -> None:
+    """Score what can be trained further, and train the best of it, unless the run directory has the outcome.
+
+    Args:
+        job: the search.
+        space: of the job; to be completed.
+        run: where the new expert is or will be.
+        scorer: of the dev items.
+        policy: learns from the rows.
+        scorings: of the tasks.
+        notify: called with progress.
+    """
+    tried, experts = list(space.tried()), len(space.experts)
+    plans, beyond = policy.in_full(len(tried)), job.config.population  # sums are numbered after the swarm's particles
+    rows = scorer.in_full(tried[:experts], 0, plans[:experts])
+    rows += scorer.in_full(tried[experts:], 0, plans[experts:], beyond)
+    policy.learn(tried, rows)
+    utilities, choices = _dev(job, scorings)
+    values = [
+        {prompt: value for name, one in utilities.items() for prompt, value in _values(one, row.item_values(name))}
+        for row in rows
+    ]
+    start, folder, place = time.monotonic(), run.path / FOLDER, job.prepared.base_name
     if not folder.exists():
-        notify(Event("note", {"text": f"training one more expert on the {len(choices)} dev items"}))
-    start = time.monotonic()
+        notify(Event("note", {"text": f"training one more expert on the {counted(len(choices), 'dev item')}"}))
 
     def after_epoch(share: float) -> None:
         notify(Event("training", {"share": share, "seconds": time.monotonic() - start}))
 
-    train_on_dev(space, job.engine, choices, folder, job.prepared.base_name, job.config.seed, after_epoch)
-    return replace(job, prepared=replace(job.prepared, space=space))
+    train_on_dev(space, job.engine, choices, values, folder, place, job.config.seed, after_epoch)
 
 
-__all__ = ["untrained_space", "with_dev_expert"]
+def completed(job: Job, run: Run, scorings: Mapping[str, Scoring]) -> Job:
+    """The job in the space of a run's search, whose new expert is read from the run directory.
+
+    Raises:
+        UserError: it is not there.
+    """
+    space = untrained_space(job)
+    complete_from(space, run.path / FOLDER, _dev(job, scorings)[1], job.config.seed)
+    return in_space(job, space)
+
+
+def trained_from(run: Path) -> dict[str, float]:
+    """The mixture on top of which the new expert of a run was trained: expert -> coefficient, those that are not 0."""
+    found: dict[str, float] = read_json(run / FOLDER / MIXTURES)["all"]
+    return found
+
+
+def _dev(job: Job, scorings: Mapping[str, Scoring]) -> tuple[dict[str, Accuracy], list[Choices]]:
+    """The tasks' dev items as they are scored, and all of them as they are trained on."""
+    utilities = {name: one for name, one in job.utilities("dev", scorings).items() if isinstance(one, Accuracy)}
+    return utilities, [item for utility in utilities.values() for item in utility.choices()]
+
+
+def _values(utility: Accuracy, values: Sequence[float]) -> Iterator[tuple[str, float]]:
+    return zip(utility.prompts, values, strict=True)
+
+
+__all__ = ["FOLDER", "completed", "in_space", "train_dev_expert", "trained_from", "untrained_space"]

@@ -22,6 +22,7 @@ from pyswarmopt_llm.common.statistics import Paired, compare_paired, interval, p
 from pyswarmopt_llm.evaluation.record import Row, RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
+from pyswarmopt_llm.jobs.search.dev_expert import trained_from
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.selection import Choice
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
@@ -63,6 +64,7 @@ def finish(
     result = RunResult(
         best_single=job.space.expert_names[single],
         **{key: total.value for key, total in totals.items()},  # type: ignore[arg-type]
+        trained_from=trained_from(run.path) if job.config.dev_expert == "on" else None,
         truncation={**cut, "dev_before": chosen.value} if cut else None,
         intervals={
             f"{label}_{split}": _interval(totals[f"{label}_{split}"], len(found))

@@ -123,14 +123,17 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
         archive = Archive(job.objectives.names)
         with Scorers(job, run, on_row) as scorers:
             scorings = choose_scorings(job, scorers, notify)
-            if job.config.dev_expert == "on":
-                from pyswarmopt_llm.jobs.search.dev_expert import with_dev_expert
+            trains = job.config.dev_expert == "on"
+            if trains:
+                from pyswarmopt_llm.jobs.search.dev_expert import in_space, train_dev_expert, untrained_space
 
-                job = scorers.job = with_dev_expert(job, run, scorings, notify)
+                job = scorers.job = in_space(job, space := untrained_space(job))
             scorer = scorers.scorer(Questions("dev", tuple(scorings.items())))
             for row in scorer.rows:
                 notify(events.row(row, "replayed"))
             policy = make_policy(job.config, {name: len(task.dev) for name, task in job.tasks.items()})
+            if trains:
+                train_dev_expert(job, space, run, scorer, policy, scorings, notify)
             experts = _score_experts(job, scorer, policy)
             singles = [{name: row.score(name) for name in job.objectives.names} for row in experts]
             warn_if_chance(job, singles, scorings, notify)
@@ -206,8 +209,10 @@ def _loop(
     checkpoint = Checkpoint(run.path / "checkpoint" / "swarm.npz")
     if job.config.one_by_one and isinstance(swarm, ParticleOptimizer):
         return AsyncLoop(job, swarm, scorer, archive, checkpoint, notify).run()
-    # If the experts are charged separately, the starting round costs as much as any other without them.
-    items = [0 if policy.starts_in_full else scorer.item_evaluations]
+    # If the experts are charged separately, the starting round costs as much as any other without them, where it has
+    # more than them.
+    more = job.config.population > len(job.space.expert_names)
+    items = [0 if policy.starts_in_full or not more else scorer.item_evaluations]
     reasons: dict[str, float] = {}
     while not reasons:
         iteration = len(items) - 1

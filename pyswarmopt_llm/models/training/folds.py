@@ -41,15 +41,17 @@ def train_folds(
     choices: Sequence[Choices],
     pattern: AdapterInfo,
     seed: int,
+    load: Callable[[frozenset[str]], None],
     after_epoch: Callable[[float], None] | None = None,
 ) -> list[Share]:
-    """LoRAs from the same start: for each fold one that is trained without it, then one that is trained on all items.
+    """For each fold a LoRA that is trained without it, then one that is trained on all items; they begin alike.
 
     Args:
-        engine: the one on transformers, with the model to start from loaded.
+        engine: the one on transformers.
         choices: at least two items with different contexts; those with the same context are in the same fold.
         pattern: an adapter whose modules, rank and scale they have.
-        seed: of the start, the folds and the order.
+        seed: of the LoRAs' start, the folds and the order.
+        load: loads the model to start from; called before each with the contexts that it is trained on.
         after_epoch: called with the share of the training that is done, in 0..1.
 
     Raises:
@@ -69,6 +71,7 @@ def train_folds(
             if after_epoch is not None:
                 after_epoch(trained_on / total)
 
+        load(contexts)
         patch, loss = train_once(engine, own, pattern, seed, count)
         return Share(contexts, patch.low_rank, loss)
 

@@ -28,7 +28,7 @@ from pyswarmopt_llm.models.training.folds import train_folds
 from pyswarmopt_llm.spaces import build_space
 
 WORDS = ("left", "right", "upwards")
-NAMES = ("gradient", "gradient-module", "finetune-dev", "finetune-once", "finetune-best")
+NAMES = ("gradient", "gradient-module", "finetune-dev", "finetune-once", "finetune-best", "finetune-best-once")
 
 
 class Resident:
@@ -102,18 +102,25 @@ def test_what_comes_out_has_a_smaller_loss_than_what_it_started_from(
     resident = trial(tiny_base, experts, [2.0, -1.0, 0.5], 5000)
     average = build_space("delta", experts).realise(torch.full((3,), 1 / 3, dtype=torch.float64))
     best = max(map(as_patch, experts), key=lambda patch: resident.score(patch).value)
-    start = {"finetune-dev": Patch(), "finetune-once": Patch(), "finetune-best": best}.get(name, average)
+    starts = {"finetune-dev": Patch(), "finetune-once": Patch(), "finetune-best": best, "finetune-best-once": best}
+    start = starts.get(name, average)
     before = resident.mean_loss(start)
     assert resident.mean_loss(run(name, experts, resident)) < before
 
 
-def test_trained_once_it_is_the_expert_that_a_search_trains(tiny_base: Path, experts: list[Adapter]) -> None:
-    resident = trial(tiny_base, experts, [2.0, -1.0, 0.5], 320)
-    found = run("finetune-once", experts, resident, seed=3)
-    assert resident.spent == 4 * 2.5 * 32
-    resident.load(Patch())
-    *_, whole = train_folds(resident.engine, resident.choices, experts[0].info, 3)
-    assert torch.equal(flat(found), flat(Patch(low_rank=dict(whole.changes))))
+def test_trained_once_it_is_what_a_search_trains_from_there(tiny_base: Path, experts: list[Adapter]) -> None:
+    resident = trial(tiny_base, experts, [2.0, -1.0, 0.5], 320 + 96 + 320)
+    other = trial(tiny_base, experts, [2.0, -1.0, 0.5], 96)
+    best = max(map(as_patch, experts), key=lambda patch: other.score(patch).value)
+    for name, start, items in (("finetune-once", Patch(), 0), ("finetune-best-once", best, 96)):
+        spent = resident.spent
+        found = run(name, experts, resident, seed=3)
+        assert resident.spent - spent == items + 4 * 2.5 * 32
+        *_, whole = train_folds(
+            resident.engine, resident.choices, experts[0].info, 3, lambda _, start=start: resident.load(start)
+        )
+        alone = flat(Patch(low_rank=dict(whole.changes)))
+        assert torch.allclose(flat(found), alone + flat(start) if start.low_rank else alone, atol=1e-6)
 
 
 def test_items_without_answers_are_refused(tiny_base: Path, experts: list[Adapter]) -> None:

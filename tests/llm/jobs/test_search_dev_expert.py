@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from search_helpers import ends_as, history, lasting, louder, questions, small, swarm_llm, write_task
+from search_helpers import ends_as, history, louder, questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
@@ -16,7 +17,7 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.metrics.accuracy import Accuracy
-from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
+from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.models.training.folds import folds
 from pyswarmopt_llm.reporting.summary import score_rows
 
@@ -27,6 +28,15 @@ def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchC
     task = write_task(tmp_path / "words.json", questions(16, 1), questions(12, 2))
     more: dict[str, Any] = {"space": "delta", "screen": 0.05, "dev_expert": "on", "dtype": "float32"}
     return small(tiny_base, experts, [task], tmp_path / "run", **more)
+
+
+def dense(experts: list[Adapter], weights: list[float], lora: Any) -> dict[str, torch.Tensor]:
+    """The weighted sum of the experts plus a LoRA, as matrices."""
+    found = {name: change.dense() for name, change in lora.items()}
+    for expert, weight in zip(experts, weights, strict=True):
+        for module, part in expert.factors.items():
+            found[f"{module}.weight"] = found[f"{module}.weight"] + weight * part.scale * part.b @ part.a
+    return found
 
 
 def test_the_pool_has_one_more_expert_and_its_files_are_what_is_scored(config: SearchConfig) -> None:
@@ -41,8 +51,9 @@ def test_the_pool_has_one_more_expert_and_its_files_are_what_is_scored(config: S
         done += items
         assert share == done / total
     rows = history(Path(config.out))
-    first = [row for row in rows if row["phase"] == "search"][:4]
-    assert [row["coefficients"] for row in first] == torch.eye(4).tolist()
+    first = [row for row in rows if row["phase"] == "search"][:6]
+    experts, sums, trained = torch.eye(4)[:3], [[1 / 3] * 3 + [0], [1, 1, 1, 0]], [0, 0, 0, 1]
+    assert [row["coefficients"] for row in first] == [*experts.tolist(), *sums, trained]
     # The value on test is that of the files, by themselves.
     job = prepare(replace(config, out="unused"))
     job.engine.load(Patch(low_rank=load_factors(read_adapter(Path(config.out) / "best"))))
@@ -64,8 +75,11 @@ def test_the_result_has_what_training_alone_gives_and_compares_with_the_experts_
     assert utility(job.engine).value == found["dev_expert_test"]
     job.engine.load(job.space.realise(torch.full((3,), 1 / 3)))
     assert utility(job.engine).value == found["uniform_test"]
+    weights = (*found["trained_from"].values(),)
+    start = {(1.0,): "{}", (1.0, 1.0, 1.0): "the experts' sum"}.get(weights, "the experts' average")
     assert [row.label for row in score_rows(found)] == [
-        *(f"best single expert: {found['best_single']}", "uniform average", "trained on dev alone", "swarm")
+        *(f"best single expert: {found['best_single']}", "uniform average"),
+        *(f"{start.format(*found['trained_from'])}, trained on dev", "swarm"),
     ]
 
 
@@ -77,12 +91,21 @@ def test_on_dev_each_fold_is_scored_by_what_was_trained_without_it(config: Searc
     assert isinstance(utility, Accuracy)
     seen = folds(utility.choices(), config.seed)
     assert [len(fold) for fold in seen] == [4, 3, 3, 3, 3] and len(frozenset().union(*seen)) == 16
+    first = [row for row in history(run) if row["phase"] == "search"][:5]
+    contexts = [item.pairs[0][0] for item in utility.choices()]
+    mixtures, names = json.loads((run / "dev-expert" / "mixtures.json").read_text()), ("ant", "bee", "cat")
+    experts = [load_adapter(read_adapter(Path(path))) for path in config.experts]
     values = []
     for k in range(5):
-        job.engine.load(Patch(low_rank=load_factors(read_adapter(run / "dev-expert" / f"without-{k + 1}"))))
+        # What is trained further is what is best on the items of the other folds.
+        kept = [i for i, context in enumerate(contexts) if context not in seen[k]]
+        totals = [sum(row["items"]["words"][i] == "1" for i in kept) for row in first]
+        weights = first[totals.index(max(totals))]["coefficients"][:3]
+        assert mixtures[f"without-{k + 1}"] == {n: w for n, w in zip(names, weights, strict=True) if w}
+        lora = load_factors(read_adapter(run / "dev-expert" / f"without-{k + 1}"))
+        job.engine.load(Patch(full_rank=dense(experts, weights, lora)))
         values.append(utility(job.engine).per_item)
     (alone,) = [row for row in history(run) if row["phase"] == "search" and row["coefficients"] == [0, 0, 0, 1]]
-    contexts = [item.pairs[0][0] for item in utility.choices()]
     places = [next(k for k, fold in enumerate(seen) if c in fold) for c in contexts]
     expected = [values[k][i] for i, k in enumerate(places)]
     assert alone["value"] == pytest.approx(sum(expected) / 16)
@@ -119,7 +142,10 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(config: SearchConfig, t
     resume(config.out)
     assert (Path(config.out) / "dev-expert" / "without-1" / "adapter_model.safetensors").read_bytes() == before
     ends_as(Path(config.out), tmp_path / "whole")
-    assert lasting(resume(config.out).result)["coefficients"]
+    (Path(config.out) / "result.json").unlink()
+    (Path(config.out) / "dev-expert" / "mixtures.json").unlink()  # as a run of an earlier version
+    with pytest.raises(UserError, match=r"mixtures\.json: No such file .*begin a new search"):
+        resume(config.out)
 
 
 @pytest.mark.parametrize(

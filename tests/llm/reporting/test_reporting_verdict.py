@@ -81,7 +81,7 @@ def test_without_test_items_nothing_is_claimed_about_them() -> None:
 
 
 TRAINED = {
-    **{"best_single_test": 0.4, "dev_expert_test": 0.6},
+    **{"best_single_test": 0.4, "dev_expert_test": 0.6, "trained_from": {"x": 1.0}},
     "coefficients": {"x": 0.2, "y": 0.0, "trained-on-dev": 0.9},
 }
 
@@ -89,9 +89,9 @@ TRAINED = {
 @pytest.mark.parametrize(
     ("more", "gained", "kind", "words"),
     [
-        (paired(-0.01, 0.05, 0.7), paired(0.2, 0.1, 0.001), "trained", "the mixture adds nothing measurable to it."),
+        (paired(-0.01, 0.05, 0.7), paired(0.2, 0.1, 0.001), "trained", "the search adds nothing measurable to it."),
         (paired(0.02, 0.05, 0.7), paired(0.2, 0.1, 0.001), "better", "the best single expert, x, by 0.300"),
-        (paired(-0.1, 0.05, 0.01), paired(0.2, 0.1, 0.001), "trained", "the mixture is worse than that adapter alone."),
+        (paired(-0.1, 0.05, 0.01), paired(0.2, 0.1, 0.001), "trained", "the search is worse than that."),
         (paired(0.1, 0.05, 0.01), paired(0.2, 0.1, 0.001), "better", "the best single expert, x, by 0.300"),
         (paired(0.01, 0.05, 0.7), paired(0.05, 0.1, 0.3), "better", "the best single expert, x, by 0.300"),
     ],
@@ -104,13 +104,13 @@ def test_where_training_on_the_examples_did_it_that_is_said(
     found = verdict(result(swarm, dev, **TRAINED, paired_dev_expert=against))
     assert found.kind == kind and words in found.sentence
     if kind == "trained":
-        assert found.sentence.startswith("Training on your 80 examples is what helped:")
+        assert found.sentence.startswith("Training x on your 80 examples is what helped: it scores")
         assert "scores 0.600 on 200 unseen items, your best expert, x, 0.400" in found.sentence
         assert found.reasons[0] == "Training gained 0.200 over x (95% interval 0.100 to 0.300)."
-    alone = "It is better than training on your examples alone, too, by 0.100 (95% interval 0.050 to 0.150)."
+    alone = "It is better than x trained on your examples, too, by 0.100 (95% interval 0.050 to 0.150)."
     assert (alone in found.reasons) == (more["difference"] == 0.1)
-    lead = "the mixture's +0.020 (95% interval -0.030 to +0.070) may be chance."
-    chance = f"Training on your examples alone scores 0.600: {lead}"
+    lead = "the search's +0.020 (95% interval -0.030 to +0.070) may be chance."
+    chance = f"Of that, x trained on your examples scores 0.600: {lead}"
     assert (chance in found.reasons) == (more["difference"] == 0.02)
 
 
