@@ -58,8 +58,11 @@ class Policy(Protocol):
     def proposals(self, seed: int) -> Iterator[Tensor]:
         """Candidates to score in full when the optimizer has stopped; each is learnt from before the next is taken."""
 
-    def choice(self, floor: float) -> Tensor | None:
-        """The position to hand over, of a value not below `floor`; None: the optimizer's best."""
+    def choice(self, floor: float, preferred: Tensor | None = None) -> Tensor | None:
+        """The position to hand over, of a value not below `floor`; None: the optimizer's best.
+
+        `preferred` is taken where what was scored does not tell it from the best.
+        """
 
 
 class Full:
@@ -82,7 +85,7 @@ class Full:
         """None."""
         return iter(())
 
-    def choice(self, floor: float) -> None:
+    def choice(self, floor: float, preferred: Tensor | None = None) -> None:
         """The optimizer's best."""
 
 
@@ -115,11 +118,11 @@ class Screened:
 
         return proposals(self._screening, seed)
 
-    def choice(self, floor: float) -> Tensor | None:
-        """The widest margins among those about as good as the best."""
+    def choice(self, floor: float, preferred: Tensor | None = None) -> Tensor | None:
+        """The preferred, or the widest margins, among those about as good as the best."""
         from pyswarmopt_llm.evaluation.surrogate.proposals import widest
 
-        return widest(self._screening, floor)
+        return widest(self._screening, floor, preferred)
 
 
 class Dropout:

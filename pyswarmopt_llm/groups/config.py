@@ -41,7 +41,11 @@ class VoteSettings:
     neighbours: Annotated[int, Option("Dev items (nearest, route-neighbours).", "K", hidden=True, least=1)] = 15
     judge: Annotated[str | None, Option("Member that compares and fuses (the best on dev).", "M")] = None
     reward: Annotated[str | None, Option("Reward model (reward).", "R")] = None
-    seed: Annotated[int, Option("Seed of the samples.", "S", hidden=True, least=0)] = 0
+    seed: Annotated[int, Option("Seed of samples and noise.", "S", hidden=True, least=0)] = 0
+    epsilon: Annotated[
+        float | None, Option("Randomise votes: local differential privacy.", "E", least=0, below=100)
+    ] = None
+    liar: Annotated[str | None, Option("Member that answers wrong; NAME:test: on test alone.", "NAME")] = None
 
 
 @documented

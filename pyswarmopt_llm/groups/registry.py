@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict
     from pyswarmopt_llm.tasks import Item
 
-Need = Literal["reward", "samples", "dev", "choices", "likelihoods", "embeddings"]
+Need = Literal["reward", "samples", "dev", "choices", "likelihoods", "embeddings", "judge"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Strategy:
         source: author, year, arXiv number or journal.
         function: ``module:function`` within this package; imported on use.
         needs: what it cannot run without; ``samples`` that differ need a temperature above 0, ``embeddings`` a model in
-            this process.
+            this process, a ``judge`` a member that does more than vote.
         arguments: of the function, after the context.
         tolerant: whether it continues when members fail.
         measure: function for further metrics of a split; also takes `arguments`.
@@ -79,6 +79,8 @@ VOTES = _table(
              "Nitzan and Paroush 1982", "voting.votes:weighted", {"dev"}),
     Strategy("confidence", "calibrated probabilities (Taubenfeld 2025)",
              "Taubenfeld et al. 2025, arXiv 2502.06233", "voting.votes:confidence", {"dev"}),
+    Strategy("stacked", "weights of log-probabilities, learned together (Wolpert 1992)",
+             "Wolpert 1992; Ting and Witten 1999, arXiv 1105.5466", "voting.stacking:stacked", {"dev", "choices"}),
     Strategy("borda", "points by place (de Borda 1784)",
              "de Borda 1784", "voting.votes:ranked", arguments=("borda",)),
     Strategy("condorcet", "duels, completed by Schulze (2011)",
@@ -101,9 +103,9 @@ VOTES = _table(
     Strategy("repaired", "majority; unreadable answers are requested again",
              "none", "voting.cleaning:repaired"),
     Strategy("rank-pairs", "a judge compares all pairs (Jiang 2023)",
-             "Jiang, Ren and Lin 2023, arXiv 2306.02561", "voting.reranking:rank_pairs"),
+             "Jiang, Ren and Lin 2023, arXiv 2306.02561", "voting.reranking:rank_pairs", {"judge"}),
     Strategy("fuse", "the judge writes from the best three (Jiang 2023)",
-             "Jiang, Ren and Lin 2023, arXiv 2306.02561", "voting.reranking:fuse"),
+             "Jiang, Ren and Lin 2023, arXiv 2306.02561", "voting.reranking:fuse", {"judge"}),
     Strategy("self-consistency", "several samples of each member (Wang 2023)",
              "Wang et al. 2023, arXiv 2203.11171", "voting.votes:self_consistency", {"samples"}),
     Strategy("reward", "a reward model chooses (Cobbe 2021)",

@@ -16,10 +16,12 @@ from pyswarmopt_llm.common.files.regular import LINES_LIMIT, read_json, read_tex
 from pyswarmopt_llm.common.fingerprint import versions
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import interval, permutation_test, score_of
-from pyswarmopt_llm.groups.config import CouncilConfig
+from pyswarmopt_llm.groups.config import CouncilConfig, StrategySettings
 from pyswarmopt_llm.groups.context import GroupContext, Verdict
 from pyswarmopt_llm.groups.members.cache import CachedMember, ResponseCache
 from pyswarmopt_llm.groups.members.load import open_members
+from pyswarmopt_llm.groups.members.lying import with_liar
+from pyswarmopt_llm.groups.members.private import PrivateMember
 from pyswarmopt_llm.groups.members.protocol import Member
 from pyswarmopt_llm.groups.registry import Strategy, load_strategy
 from pyswarmopt_llm.groups.responses import Responses, is_right
@@ -46,10 +48,23 @@ class Group:
         self, config: CouncilConfig, task: Task | None, cache: ResponseCache, tolerant: bool = False
     ) -> GroupContext:
         """The context for strategies; requests go through the cache."""
-        members = [CachedMember(member, cache) for member in self.members]
+        cached = [CachedMember(member, cache) for member in self.members]
+        members = voters(cached, config.settings, task)
         judge = None if self.judge is None else CachedMember(self.judge, cache)
-        scoring = "generate" if task is None else _task_scoring(members, task, config.scoring)
+        scoring = "generate" if task is None else _task_scoring(cached, task, config.scoring)
         return GroupContext(members, task, scoring, config.settings, judge, tolerant)
+
+
+def voters(members: Sequence[Member], settings: StrategySettings, task: Task | None) -> list[Member]:
+    """The members as the settings have them vote: one may lie, all may randomise their votes.
+
+    Raises:
+        InvalidOption: the liar is no member.
+    """
+    found = with_liar(members, settings.liar, () if task is None else task.dev)
+    if settings.epsilon is None:
+        return found
+    return [PrivateMember(member, settings.epsilon, settings.seed) for member in found]
 
 
 def open_group(config: CouncilConfig) -> Group:
@@ -84,6 +99,7 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
     named = [load_strategy(name) for name in config.strategies]
     check_task(config, task)
     group = open_group(config)
+    voters(group.members, config.settings, task)  # a wrong name is found before anything is written
     strategies, left_out = usable(named, config, (*task.dev, *task.test), group.members)
     tolerant = _tolerant(strategies)
     check_members(group.members, task, config.scoring, tolerant)
@@ -91,7 +107,7 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
     about = {
         "format": FORMAT,
         "config": config.flat(),
-        "fingerprints": {"members": members, "task": task.fingerprint, "prompt": task.prompt},
+        "fingerprints": {"members": members, "task": task.fingerprint, "prompt": task.prompt, **_changed_votes(config)},
         "versions": versions(),
     }
     with nullcontext() if out is None else opened_place(out, about, WHAT):
@@ -114,6 +130,13 @@ def decide_prompt(config: CouncilConfig, prompt: str) -> dict[str, Verdict]:
     check_members(group.members, None, "generate", tolerant)
     context = group.context(config, None, ResponseCache(), tolerant)
     return {strategy.name: strategy.fit(context)([item])[0] for strategy in strategies}
+
+
+def _changed_votes(config: CouncilConfig) -> dict[str, Any]:
+    """What a directory of an earlier version, whose settings lack it, has to be told apart by."""
+    settings = config.settings
+    found = {"epsilon": settings.epsilon, "liar": settings.liar}
+    return {"votes": found} if any(value is not None for value in found.values()) else {}
 
 
 def _task_scoring(members: Sequence[Member], task: Task, wanted: str) -> Scoring:

@@ -30,11 +30,15 @@ def check_settings(config: CouncilConfig) -> None:
 
 
 def check_task(config: CouncilConfig, task: Task) -> None:
-    """Refuse a task without test items, or with another metric than accuracy."""
+    """Refuse a task without test items, with another metric than accuracy, or without options where votes need them."""
     if not task.test:
         raise UserError(f"{config.task}: has no test items, on which a group is reported; add some")
     if task.metric not in (None, "accuracy"):
         raise UserError(f"{config.task}: is scored by {task.metric}; groups are scored by accuracy only")
+    settings, items = config.settings, (*task.dev, *task.test)
+    for name, value in (("epsilon", settings.epsilon), ("liar", settings.liar)):
+        if value is not None and any(item.choices is None for item in items):
+            raise InvalidOption(name, value, f"goes with options, which not all items of {config.task} have; remove it")
 
 
 def check_members(members: Sequence[Member], task: Task | None, scoring: str, tolerant: bool = False) -> None:
@@ -95,6 +99,8 @@ def _why_not(need: Need, config: CouncilConfig, items: Sequence[Item], members: 
     """Why a need is not met, and what to do; None if it is."""
     if need == "reward" and config.settings.reward is None:
         return "needs --reward; give it, or remove the strategy"
+    if need in ("samples", "likelihoods", "embeddings", "judge") and config.settings.epsilon is not None:
+        return f"needs more of its members than votes, which are all that --epsilon {config.settings.epsilon:g} shares"
     if need == "samples" and config.settings.temperature == 0 and config.settings.samples > 1:
         return f"its {config.settings.samples} samples would be one at --temperature 0; give 0.7, say"
     if need == "dev" and not config.task:

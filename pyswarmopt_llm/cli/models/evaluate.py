@@ -25,7 +25,7 @@ _LONGEST = 160  # characters of a question or an answer
 
 
 def command(given: EvalConfig, dry_run: DryRun = False, quiet: Quiet = False, as_json: Json = False) -> None:
-    """Score a base model, or an adapter on it, with a 95% interval; or compare two models item by item.
+    """Score a model with a 95% interval; compare it with another, or with itself on perturbed items.
 
     Example: swarm-llm eval --base B --adapter runs/first/best --task questions.json --split test
     """
@@ -38,7 +38,8 @@ def command(given: EvalConfig, dry_run: DryRun = False, quiet: Quiet = False, as
         print_plan(dry_run_eval(config), as_json)
         return
     with _items(quiet or as_json) as on_items:
-        lines, record, note = (_two if config.against is not None else _one)(config, on_items)
+        how = _perturbed if config.perturb else _one if config.against is None else _two
+        lines, record, note = how(config, on_items)
     if note and not quiet:
         echo(note, err=True)
     if as_json:
@@ -55,8 +56,11 @@ OnItems = Callable[[int, int], None]
 def _one(config: EvalConfig, on_items: OnItems) -> Shown:
     from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
 
-    options = {name: value for name, value in vars(config).items() if name not in ("against", "run")}
-    found: EvalResult = evaluate_model(**options, on_items=on_items)
+    options = {name: value for name, value in vars(config).items() if name not in ("against", "run", "perturb", "seed")}
+    return _score(config, evaluate_model(**options, on_items=on_items))
+
+
+def _score(config: EvalConfig, found: EvalResult) -> Shown:
     low, high = found.interval
     line = (
         f"{found.task} {config.split}: {found.metric} {found.score.value:.3f} (95% interval {low:.3f} to {high:.3f}, "
@@ -66,6 +70,24 @@ def _one(config: EvalConfig, on_items: OnItems) -> Shown:
     record |= {"split": config.split, "value": found.score.value, "interval": [low, high]}
     record |= {"stderr": found.score.stderr, "n": found.n, "scoring": found.scoring, "metric": found.metric}
     return [line], record, found.note
+
+
+def _perturbed(config: EvalConfig, on_items: OnItems) -> Shown:
+    from pyswarmopt_llm.jobs.evaluate.perturbed import evaluate_perturbed
+    from pyswarmopt_llm.reporting.summary import score_text
+
+    plain, found = evaluate_perturbed(config, on_items)
+    lines, record, note = _score(config, plain)
+    shown, rows = list(lines), {}
+    for spec, one in found.items():
+        score, paired = one.result.score, one.paired
+        low, high = paired.interval
+        shown.append(
+            f"  {spec}: {score_text(score.value, one.result.interval)}, difference {paired.difference:+.3f} "
+            f"[{low:+.3f}, {high:+.3f}], {paired.gained} gained and {paired.lost} lost, p = {paired.p_value:.2g}"
+        )
+        rows[spec] = {"value": score.value, "interval": list(one.result.interval), "paired": paired.record()}
+    return shown, {**record, "seed": config.seed, "perturbed": rows}, note
 
 
 def _two(config: EvalConfig, on_items: OnItems) -> Shown:

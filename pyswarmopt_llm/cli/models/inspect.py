@@ -1,4 +1,4 @@
-"""`swarm-llm inspect`: whether experts fit together and on their base, and the remedy where they do not."""
+"""`swarm-llm inspect`: whether experts fit together and on their base, which stand out, and what to do about it."""
 
 from __future__ import annotations
 
@@ -14,28 +14,36 @@ from rich.table import Table
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.cli.options import Json
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import TASK, Option
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.models.adapters.compatibility import PreflightReport
 
 DEFAULT = "delta"  # the space of `--preset auto`
-HEADINGS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype", "parameters", "MB")
+NUMBERS = ("parameters", "MB", "norm", "top share", "score")
+HEADINGS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype", *NUMBERS)
 
 
 def report_table(report: PreflightReport) -> tuple[str, Table]:
     """What all experts have in common, as one line, and a table of what differs, a line per expert."""
     cells = [
-        (r.expert, r.base, r.rank, r.alpha, r.kind, r.targets, r.dtype, f"{r.parameters:,}", f"{r.bytes / 1e6:.1f}")
+        (
+            *(r.expert, r.base, r.rank, r.alpha, r.kind, r.targets, r.dtype),
+            *(f"{r.parameters:,}", f"{r.bytes / 1e6:.1f}"),
+            *("-" if value is None else f"{value:.2f}" for value in (r.norm, r.top_share, r.score)),
+        )
         for r in report.rows
     ]
     columns = dict(zip(HEADINGS, zip(*cells, strict=True), strict=True))
+    if all(row.score is None for row in report.rows):
+        del columns["score"]  # no task was given
     common = {name: values[0] for name, values in columns.items() if len(cells) > 1 and len(set(values)) == 1}
     table = Table()
-    for heading in HEADINGS:
+    for heading in columns:
         if heading not in common:
-            table.add_column(heading, overflow="fold", justify="right" if heading in ("parameters", "MB") else "left")
-    for row in zip(*(columns[name] for name in HEADINGS if name not in common), strict=True):
+            table.add_column(heading, overflow="fold", justify="right" if heading in NUMBERS else "left")
+    for row in zip(*(values for name, values in columns.items() if name not in common), strict=True):
         table.add_row(*map(escape, row))
     shared = ", ".join(f"{name} {value}" for name, value in common.items())
     experts = counted(len(cells), "expert")
@@ -67,16 +75,24 @@ def command(
     base: Annotated[
         str | None, Option("Also check against this base: directory, hub id, embedded:...", "B", TASK)
     ] = None,
+    task: Annotated[str | None, Option("Also score base and experts on its dev items.", "T", TASK)] = None,
     as_json: Json = False,
 ) -> None:
-    """Check whether experts can be mixed; exit code 2 if they cannot in any space.
+    """Check whether experts can be mixed, and which stand out; exit code 2 if no space can mix them.
 
     Example: swarm-llm inspect adapters/* --base embedded:smollm2-135m
     """
     from pyswarmopt_llm.models.adapters.compatibility import SPACES, inspect_experts
+    from pyswarmopt_llm.models.adapters.outliers import inspect_weights
     from pyswarmopt_llm.models.base import resolve_base
 
-    report = inspect_experts(experts, resolve_base(base) if base else None)
+    if task is not None and base is None:
+        raise InvalidOption("task", task, "is scored against the bare base; name it with `base`")
+    report = inspect_weights(inspect_experts(experts, resolve_base(base) if base else None), base)
+    if task is not None and base is not None:
+        from pyswarmopt_llm.jobs.evaluate.behaviour import inspect_behaviour
+
+        report = inspect_behaviour(report, base, task)
     errors = {space: len(report.errors(space)) for space in sorted(SPACES, reverse=True)}
     if as_json:
         typer.echo(json.dumps(as_record(report, errors)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,19 +17,20 @@ from pyswarmopt_llm.reporting.summary import score_text
 
 
 def command(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Finished run directories.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Finished runs, or a group's directory.")],
     *,
     out: Annotated[Path | None, Option("Output directory (RUN/analysis).", "DIR", OUTPUT)] = None,
     ablations: Annotated[bool, Option("Rerun without each part.")] = False,
     diversity: Annotated[bool, Option("Rerun with fewer experts.")] = False,
+    leave_one_out: Annotated[bool, Option("Score without each expert, or decide without each member.")] = False,
     allowed: Allowed,
     as_json: Json = False,
 ) -> None:
-    """Correctness emergence and where the best particle started; ablations and diversity on request; with plots.
+    """Correctness emergence and where the best started; ablations, diversity, leave-one-out on request.
 
-    Example: swarm-llm analyse runs/first --ablations
+    Example: swarm-llm analyse runs/first --leave-one-out
     """
-    from pyswarmopt_llm.jobs.analyse import analyse
+    from pyswarmopt_llm.jobs.analyse.analyse import analyse
 
     folder = out or runs[0] / "analysis"
     found = analyse(
@@ -36,6 +38,7 @@ def command(
         folder,
         with_ablations=ablations,
         with_diversity=diversity,
+        with_leave_one_out=leave_one_out,
         allowed=allowed.values,
         tell=lambda text: echo(text, err=True),
     )
@@ -43,6 +46,14 @@ def command(
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
+    """What was found, in sentences."""
+    alone = found.get("leave_one_out", {})
+    if "strategies" in alone:
+        return list(_members(alone))
+    return [*_runs(found), *(_experts(alone) if alone else ())]
+
+
+def _runs(found: dict[str, Any]) -> list[str]:
     lines = []
     for run in found["runs"]:
         for task, case in run["emergence"].items():
@@ -63,6 +74,38 @@ def _lines(found: dict[str, Any]) -> list[str]:
                 f"{counted(trial['evaluations'], 'evaluation')}"
             )
     return lines
+
+
+def _experts(found: dict[str, Any]) -> Iterator[str]:
+    """Leave-one-out of a search, the expert that is missed most first; on test where there is a test split."""
+    for task, splits in found["all"].items():
+        split = "test" if "test" in splits else "dev"
+        yield f"leave one out, {task} {split}: {score_text(splits[split])} with all experts that the result contains"
+        rows = {name: row for name, row in found["experts"].items() if task in row["scores"]}
+        for name, row in sorted(rows.items(), key=lambda pair: pair[1]["scores"][task][split]):
+            start = f"  without {name} (coefficient {row['coefficient']:.2f}): {score_text(row['scores'][task][split])}"
+            paired = row["paired"].get(task, {}).get(split)
+            yield f"{start}{f', {_contribution(paired)}' if paired else ''}"
+
+
+def _members(found: dict[str, Any]) -> Iterator[str]:
+    """Leave-one-out of a group, strategy by strategy."""
+    for strategy, row in found["strategies"].items():
+        yield f"leave one out, {strategy}: test {score_text(row['test'])} with all members"
+        for name, own in sorted(row["members"].items(), key=lambda pair: pair[1]["test"]):
+            changed = f"{counted(len(own['decided']), 'answer')} changed"
+            yield f"  without {name}: {score_text(own['test'])}, {_contribution(own['paired'])}, {changed}"
+    for strategy, why in found["left_out"].items():
+        yield f"left out: {strategy}: {why}"
+
+
+def _contribution(paired: dict[str, Any]) -> str:
+    """What one of them adds to the others."""
+    low, high = paired["interval"]
+    return (
+        f"contribution {paired['difference']:+.3f} [{low:+.3f}, {high:+.3f}], {paired['gained']} gained and "
+        f"{paired['lost']} lost by it"
+    )
 
 
 def _origin(start: dict[str, Any]) -> str:

@@ -67,12 +67,17 @@ def proposal(screening: Screening, seed: int) -> Tensor | None:
     return swarm.best.x
 
 
-def widest(screening: Screening, floor: float = -np.inf) -> Tensor | None:
-    """Of the candidates scored in full that are about as good as the best, the one of the greatest width.
+def widest(screening: Screening, floor: float = -np.inf, preferred: Tensor | None = None) -> Tensor | None:
+    """Of the candidates scored in full that are about as good as the best, the preferred one or that of greatest width.
 
-    About as good is within a standard error of the best value (the rule of Breiman et al. 1984, section 3.4.3), and
-    never below `floor`. What won hundreds of comparisons on the same items owes part of that to luck on items that
-    were nearly lost; margins tell more than right and wrong.
+    About as good is within a standard error of the best value (the rule of Breiman et al. 1984, section 3.4.3). What
+    won hundreds of comparisons on the same items owes part of that to luck on items that were nearly lost; margins tell
+    more than right and wrong.
+
+    Args:
+        screening: what was learnt.
+        floor: the widest is of no lower value.
+        preferred: position of the candidate to take if it is about as good, (D,).
 
     Returns:
         Its position, (D,) float64; None where nothing of that value was scored in full.
@@ -84,6 +89,9 @@ def widest(screening: Screening, floor: float = -np.inf) -> Tensor | None:
     error = np.sqrt(max(best * (1 - best), 0.0) / sum(screening.items.values()))
     closest = screening.closest(scored)
     width = _width(closest, closest.std())
+    for seen, value in scored:
+        if preferred is not None and value >= best - error and np.array_equal(seen.position, preferred.numpy()):
+            return preferred
     near = [i for i, (_, value) in enumerate(scored) if value >= max(best - error, floor)]
     if not near:
         return None

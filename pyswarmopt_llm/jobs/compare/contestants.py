@@ -238,7 +238,8 @@ def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
         screened = ScreenedTrial(trial, space, _kind(entry))
         if trained is not None:
             _train_dev_expert(entry, trial, trained, screened.by_prompt(trained.tried()))
-        return screened_best(optimizer, screened, candidates, entry.seed)
+        preferred = None if trained is None else trained.vertices()[-1]
+        return screened_best(optimizer, screened, candidates, entry.seed, preferred)
     return best_found(optimizer, trial, space.realise)
 
 

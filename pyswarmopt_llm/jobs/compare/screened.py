@@ -72,12 +72,12 @@ class ScreenedTrial:
         found = (self._known[position_key(x)].items[self._task] for x in positions)
         return [dict(zip(prompts, values, strict=True)) for values in found]
 
-    def chosen(self, seed: int) -> Tensor | None:
-        """Evaluate the item model's proposals; of the candidates close to the best that of widest margins."""
+    def chosen(self, seed: int, preferred: Tensor | None = None) -> Tensor | None:
+        """Evaluate the item model's proposals; of the candidates close to the best the preferred, or the widest."""
         for proposal in proposals(self._screening, seed):
             if self.trial.left:
                 self.values(proposal[None], in_full=True)
-        return widest(self._screening)
+        return widest(self._screening, preferred=preferred)
 
     def _score(self, position: Tensor, screen: Screen) -> Evaluation:
         def evaluate() -> tuple[Evaluation, float, int]:
@@ -112,12 +112,15 @@ def _key(position: Tensor, screen: Screen) -> str:
     return f"{position_key(position)}:{digest.hexdigest()}"
 
 
-def screened_best(swarm: pso.Optimizer, screened: ScreenedTrial, candidates: int, seed: int) -> Patch:
+def screened_best(
+    swarm: pso.Optimizer, screened: ScreenedTrial, candidates: int, seed: int, preferred: Tensor | None = None
+) -> Patch:
     """Let a swarm that begins with the experts search, then evaluate the proposals of the item model.
 
     The experts are evaluated in full, the rest of the starting swarm in parts of as many candidates, so that the later
     parts are screened by the earlier ones. The swarm ends when another round like its latest would leave too little
-    for the proposals. `candidates` is what the budget pays for in full, the experts included.
+    for the proposals. `candidates` is what the budget pays for in full, the experts included; `preferred` is taken
+    where the dev items do not tell it from the best.
     """
     trial, space, items = screened.trial, screened.space, screened.trial.bench.dev_items
     kept = proposal_count(candidates) * items
@@ -135,5 +138,5 @@ def screened_best(swarm: pso.Optimizer, screened: ScreenedTrial, candidates: int
             swarm.tell(positions, screened.values(positions))
             latest = trial.spent - before
         best = swarm.best.x
-    chosen = screened.chosen(seed)
+    chosen = screened.chosen(seed, preferred)
     return space.realise(best if chosen is None else chosen)

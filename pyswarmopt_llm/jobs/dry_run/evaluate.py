@@ -26,7 +26,7 @@ def dry_run_eval(config: EvalConfig) -> Plan:
             check_window(task, config.scoring, engine, (config.split,), metric)
             found = time_items(engine, task, metric, possible, (), config.split)
             timed[model[0]] = replace(found, name=f"{task.name} ({model[0]})") if len(models) > 1 else found
-    each = len(task.split(config.split)) + trial_items(len(task.dev), possible)
+    each = len(task.split(config.split)) * (1 + len(config.perturb)) + trial_items(len(task.dev), possible)
     seconds = sum(timed[base].seconds(each) for base, _ in models)
     notes = [task.note] if task.note else []
     if metric.usage is not None:

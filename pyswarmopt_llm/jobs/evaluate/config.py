@@ -36,6 +36,10 @@ class EvalConfig:
     metric: Annotated[
         str | None, Option("accuracy, f1, bleu, reward:MODEL, judge, ... (the task's own).", "M", opt.TASK)
     ] = None
+    perturb: Annotated[
+        tuple[str, ...], Option("Score again with typos=RATE, or options in another order.", "P,P", commas=True)
+    ] = ()
+    seed: Annotated[int, Option("Seed of the perturbations.", "S", hidden=True, least=0)] = 0
     allow_overlap: opt.Overlap = False
     dtype: opt.Dtype = "auto"
     device: opt.Device = "auto"

@@ -138,7 +138,9 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
             singles = [{name: row.score(name) for name in job.objectives.names} for row in experts]
             warn_if_chance(job, singles, scorings, notify)
             stop = _loop(job, run, swarm, scorer, policy, archive, notify)
-            best = _best(swarm, scorer, policy, max(row.value for row in experts))
+            # On dev it is scored by what was trained on a part of the items, below what it is worth.
+            preferred = job.space.vertices()[-1] if trains else None
+            best = _best(swarm, scorer, policy.choice(max(row.value for row in experts), preferred))
             chosen = choose(job, scorers, archive, best, scorings)
         weights = None
         if isinstance(job.space, StructureSpace):
@@ -192,9 +194,8 @@ def _score_experts(job: Job, scorer: Scorer, policy: Policy) -> list[Row]:
     return rows
 
 
-def _best(swarm: pso.Optimizer, scorer: Scorer, policy: Policy, floor: float) -> Candidate:
+def _best(swarm: pso.Optimizer, scorer: Scorer, choice: Tensor | None) -> Candidate:
     """The candidate to hand over: the policy's choice, or the best on dev."""
-    choice = policy.choice(floor)
     if choice is None:
         return Candidate(swarm.best.x, swarm.best.value, {})
     position = choice.to(swarm.best.x)

@@ -41,7 +41,11 @@ class Problem:
 
 @dataclass(frozen=True)
 class ExpertRow:
-    """One row of the table of experts; dashes for an expert that cannot be read."""
+    """One row of the table of experts; dashes for an expert that cannot be read.
+
+    `norm` and `top_share` are those of its weight changes, see `outliers.inspect_weights`; `score` is that on the dev
+    items of a task. None: not computed.
+    """
 
     expert: str
     base: str = "-"
@@ -52,6 +56,9 @@ class ExpertRow:
     dtype: str = "-"
     parameters: int = 0
     bytes: int = 0
+    norm: float | None = None
+    top_share: float | None = None
+    score: float | None = None
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+from search_helpers import louder as louder_copies
+from search_helpers import questions, write_task
 
 from pyswarmopt_llm.cli import main
 from pyswarmopt_llm.cli.models.inspect import next_command, recommended
+from pyswarmopt_llm.common.statistics import permutation_test
+from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
+from pyswarmopt_llm.metrics.accuracy import Accuracy
+from pyswarmopt_llm.spaces.load import open_model
+from pyswarmopt_llm.tasks import Item
 
 
 def run(*argv: str | Path) -> int:
@@ -90,3 +97,31 @@ def test_json_says_the_same(
     assert [row["expert"] for row in record["experts"]] == ["ant", "louder"]
     assert [(p["expert"], p["spaces"]) for p in record["problems"]] == [("louder", ["factor"])]
     assert record["errors"] == {"factor": 1, "delta": 0} and record["recommended"] == "delta"
+
+
+def test_an_expert_that_is_worse_than_no_adapter_is_found_where_a_task_is_given(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The right answers are those of the bare base: who answers otherwise is worse."""
+    engine = open_model(str(tiny_base), None, "auto", "cpu", 1)
+    asked = [Item(row["id"], row["question"], row["choices"], "A") for row in questions(40, 1)]
+    right = Accuracy(asked, "likelihood", engine.chat).answers(engine)
+    items = [{**row, "answer": letter} for row, letter in zip(questions(40, 1), right, strict=True)]
+    task = write_task(tmp_path / "words.json", items, questions(4, 2))
+    (tmp_path / "loud").mkdir()
+    loud = louder_copies(tiny_experts[:2], tmp_path / "loud")
+    code = run("inspect", tiny_experts[2], *loud, "--base", tiny_base, "--task", task, "--json")
+    record = json.loads(capsys.readouterr().out)
+    scores = {row["expert"]: row["score"] for row in record["experts"]}
+    warned = {problem["expert"] for problem in record["problems"] if "worse than no adapter" in problem["text"]}
+    assert code == 0 and warned
+    for expert in (tiny_experts[2], *loud):
+        found = evaluate_model(str(tiny_base), str(expert), str(task), "dev", scoring="likelihood").score
+        assert scores[expert.name] == found.value
+        p = permutation_test([value - 1 for value in found.per_item])
+        assert (expert.name in warned) == (p * 3 < 0.05)
+
+
+def test_a_task_needs_a_base(tiny_experts: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("inspect", *tiny_experts, "--task", "words.json") == 2
+    assert "--task words.json: is scored against the bare base; name it with --base" in capsys.readouterr().err

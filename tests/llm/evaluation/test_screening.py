@@ -324,6 +324,9 @@ def test_of_those_about_as_good_as_the_best_the_widest_margins_win() -> None:
     lower = learnt(narrow, (0.55, wide[1]))  # as if two tasks had been combined
     assert widest(lower) == 1 and widest(lower, floor=0.6) == 0
     assert widest(learnt(not_asked_in_full)) is None
+    # The preferred one is taken if it is about as good, whatever its margins.
+    first, third = torch.tensor([0.0]), torch.tensor([2.0])
+    assert widest(screening, preferred=first) == first and widest(screening, preferred=third) == 1
 
 
 def test_the_widest_margins_by_a_literal_transcription() -> None:

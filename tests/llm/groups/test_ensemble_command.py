@@ -170,7 +170,7 @@ def test_all_on_open_questions_leaves_out_what_chooses(
     code, out, err = swarm_llm(capsys, "ensemble", *words)
     assert code == 0, err
     result = json.loads(out)
-    assert set(result["left_out"]) == {"cascade", "debiased", "reward"} and result["scoring"] == "generate"
+    assert set(result["left_out"]) == {"cascade", "debiased", "reward", "stacked"} and result["scoring"] == "generate"
     assert set(result["strategies"]) == set(VOTES) - set(result["left_out"])
     code, _, err = swarm_llm(capsys, "ensemble", *given, "--task", task, "--strategy", "cascade")
     assert code == 2 and "--strategy cascade: chooses among options" in err

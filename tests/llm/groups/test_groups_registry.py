@@ -50,11 +50,12 @@ def test_what_a_strategy_needs_decides_whether_it_is_skipped() -> None:
     silent = {"route-likelihood", "game"}  # no likelihoods
     elsewhere = {"nearest", "route-neighbours"}  # no model in this process, which could embed
     fitted = {name for name in ("weighted", "confidence", "debiased", "nearest", "cascade", "route-neighbours")}
-    fitted |= {"route-likelihood", "stackelberg", "coalition"}
+    fitted |= {"route-likelihood", "stackelberg", "coalition", "stacked"}
     assert set(skipped(reward="R")) == silent | elsewhere
     assert set(skipped()) == silent | elsewhere | {"reward"}
     assert set(skipped(reward="R", task="")) == silent | elsewhere | fitted
-    assert set(skipped(reward="R", options=False)) == silent | elsewhere | {"debiased", "cascade", "stackelberg"}
+    choosing = {"debiased", "cascade", "stackelberg", "stacked"}
+    assert set(skipped(reward="R", options=False)) == silent | elsewhere | choosing
     assert set(skipped(reward="R", temperature=0.0)) == silent | elsewhere | {"self-consistency"}
     assert "samples would be one" in skipped(temperature=0.0)["self-consistency"]
     with pytest.raises(UserError, match="--strategy nearest: embeddings need a model in this process"):

@@ -50,7 +50,7 @@ import pyswarmopt_llm.models.files
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.evaluation.workers.local import ForkServer
-from pyswarmopt_llm.jobs.analyse import analyse
+from pyswarmopt_llm.jobs.analyse.analyse import analyse
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
 from pyswarmopt_llm.jobs.compare.contest import compare
 from pyswarmopt_llm.jobs.search.loop import resume, search

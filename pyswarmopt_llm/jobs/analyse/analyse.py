@@ -11,6 +11,8 @@ from typing import Any
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import refuse_link, write_json
+from pyswarmopt_llm.groups.leave_one_out import holds_group, without_members
+from pyswarmopt_llm.jobs.analyse.experts import without_experts
 from pyswarmopt_llm.jobs.search.loop import SearchResult, resume, search
 from pyswarmopt_llm.metrics.external.permission import require
 from pyswarmopt_llm.reporting.plots import plot_emergence, plot_origin, plot_scores
@@ -46,32 +48,33 @@ def analyse(
     *,
     with_ablations: bool = False,
     with_diversity: bool = False,
+    with_leave_one_out: bool = False,
     tell: Callable[[str], None] = lambda text: None,
     allowed: Collection[str] = (),
 ) -> dict[str, Any]:
     """Analyse finished runs; write ``analysis.json`` and the plots.
 
     Args:
-        runs: run directories; ablations and diversity rerun the configuration of the first.
+        runs: run directories; ablations, diversity and leave-one-out are of the first. Or one directory of `ensemble`
+            or `negotiate`, for leave-one-out alone.
         out: directory to write to.
         with_ablations: rerun without each part of the algorithm.
         with_diversity: rerun with fewer experts.
+        with_leave_one_out: decide without each expert or member.
         tell: called with a line before every search.
         allowed: what of the first run's configuration may run code in those searches; see `permission.require`.
 
     Returns:
         ``runs``: per run its `Emergence` per task and its `Origin`. ``weak_to_strong``: share of runs whose best
         started in the lower half. ``ablations``, ``diversity``: lists of `Variant`, the run itself first.
+        ``leave_one_out``: see `without_experts`. Of a group only that: see `without_members`.
     """
+    if any(map(holds_group, runs)):
+        return _analyse_group(runs, out, with_leave_one_out and not (with_ablations or with_diversity), tell)
     opened = [read_run(path) for path in runs]
-    if with_ablations or with_diversity:
+    if with_ablations or with_diversity or with_leave_one_out:
         require(opened[0][0].config, allowed, runs[0])
-    try:
-        if out == runs[0] / "analysis":
-            refuse_link(out)
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{out}: cannot be created ({error.strerror}); choose another --out") from error
+    _make(out, runs[0])
     cases = [emergence(searched(run.rows), result) for run, result in opened]
     origins = [origin(run.rows, result) for run, result in opened]
     found: dict[str, Any] = {
@@ -95,8 +98,31 @@ def analyse(
             variants = [whole, *study(first.config, out / name, tell, allowed)]
             found[name] = [asdict(variant) for variant in variants]
             plot_scores(out / f"{name}.png", *zip(*((v.label, v.dev, v.test) for v in variants), strict=True))
+    if with_leave_one_out:
+        found["leave_one_out"] = without_experts(first, result, tell, allowed)
     write_json(out / "analysis.json", found)
     return found
+
+
+def _analyse_group(runs: Sequence[Path], out: Path, alone: bool, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Leave-one-out of a group; `alone`: this and nothing else is wanted."""
+    if len(runs) > 1 or not alone:
+        group = next(filter(holds_group, runs))
+        raise UserError(f"{group}: is a group, not a search; analyse it alone, with --leave-one-out and nothing else")
+    found = {"leave_one_out": without_members(runs[0], tell)}
+    _make(out, runs[0])
+    write_json(out / "analysis.json", found)
+    return found
+
+
+def _make(out: Path, run: Path) -> None:
+    """Create the output directory; in the run, which may be a stranger's, it is no link."""
+    try:
+        if out == run / "analysis":
+            refuse_link(out)
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be created ({error.strerror}); choose another --out") from error
 
 
 def ablations(

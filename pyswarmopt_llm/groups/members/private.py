@@ -1,0 +1,98 @@
+"""Members that share only randomised votes: what privacy costs a group.
+
+Each vote over K options is kept with probability q = e^epsilon / (e^epsilon + K - 1), else replaced by another option
+drawn uniformly (k-ary randomised response: Warner 1965; Kairouz, Oh and Viswanath 2014, arXiv 1407.1338). Whatever a
+member would have said, no vote is more than e^epsilon times as likely: epsilon-local differential privacy, per item.
+
+This measures the cost: the noise is drawn here, from a seed that is no secret. To be protected, a member draws its own.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from typing import NoReturn
+
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.groups.members.protocol import Answer, Likelihood, Member, Pair, Texts
+from pyswarmopt_llm.groups.responses import read_ballot
+from pyswarmopt_llm.tasks import Item, Scoring
+
+
+def kept(epsilon: float, options: int) -> float:
+    """The probability that a vote over so many options is kept.
+
+    Example:
+        >>> round(kept(math.log(3), 4), 3), kept(0.0, 4)
+        (0.5, 0.25)
+    """
+    return 1.0 / (1.0 + (options - 1) * math.exp(-epsilon))
+
+
+def randomised_accuracy(accuracy: float, epsilon: float, options: int) -> float:
+    """The accuracy of the randomised votes of a member: p q + (1 - p)(1 - q) / (K - 1).
+
+    Example:
+        >>> round(randomised_accuracy(0.8, 2.0, 4), 3), randomised_accuracy(0.8, 0.0, 4)
+        (0.588, 0.25)
+    """
+    q = kept(epsilon, options)
+    return accuracy * q + (1.0 - accuracy) * (1.0 - q) / (options - 1)
+
+
+class PrivateMember:
+    """A `Member` whose votes over options are randomised and which gives nothing else.
+
+    The same question always gets the same vote, so that asking again reveals nothing more. An abstention would tell
+    something, too: it becomes a vote for a uniformly drawn option.
+
+    Args:
+        member: answers in truth.
+        epsilon: of each vote, at least 0; 0 is uniform noise.
+        seed: of the noise.
+    """
+
+    gives_likelihoods = False
+
+    def __init__(self, member: Member, epsilon: float, seed: int = 0) -> None:
+        self._member, self._epsilon, self._seed = member, epsilon, seed
+        self.name, self.fingerprint = member.name, f"{member.fingerprint} epsilon {epsilon} {seed}"
+
+    def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
+        """See `Member`; without scores.
+
+        Raises:
+            InvalidOption: an item has no options.
+        """
+        without = next((item.id for item in items if item.choices is None), None)
+        if without is not None:
+            raise InvalidOption("epsilon", self._epsilon, f"randomises votes over options, item {without} has none")
+        truth = self._member.answer(items, scoring, template)
+        return [Answer(self._vote(item, one.text), one.tokens) for item, one in zip(items, truth, strict=True)]
+
+    def _vote(self, item: Item, text: str) -> str:
+        letters, ballot = list(item.choices or {}), read_ballot(item, text)
+        rng = random.Random(repr([self._seed, self._member.fingerprint, item.question, item.choices]))
+        if ballot is None:
+            return rng.choice(letters)
+        if rng.random() < kept(self._epsilon, len(letters)):
+            return ballot
+        return rng.choice([letter for letter in letters if letter != ballot])
+
+    def generate(
+        self, prompts: Sequence[str], n: int = 1, temperature: float = 0.0, seed: int = 0, max_new_tokens: int = 128
+    ) -> list[Texts]:
+        """See `Member`; raises `InvalidOption`, as the others, if anything is requested."""
+        return [self._refuse() for _ in prompts]
+
+    def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
+        """See `Member`."""
+        return [self._refuse() for _ in pairs]
+
+    def count(self, text: str) -> int:
+        """See `Member`."""
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise InvalidOption("epsilon", self._epsilon, f"{self.name} shares nothing but votes; choose another strategy")

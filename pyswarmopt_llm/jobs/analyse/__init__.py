@@ -1,0 +1,1 @@
+"""What `swarm-llm analyse` does."""

@@ -1,0 +1,138 @@
+"""Which experts carry the result of a search: each one's coefficient set to 0, the others as they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Score, Utility
+from pyswarmopt_llm.common.statistics import paired
+from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.jobs.search.dev_expert import completed
+from pyswarmopt_llm.jobs.search.prepare import Job, prepare
+from pyswarmopt_llm.metrics.external.permission import require
+from pyswarmopt_llm.tasks import Scoring
+
+ALL = "all"  # the contestant whose coefficients are the result's
+_SCORINGS: dict[str, Scoring] = {"letter": "letter", "likelihood": "likelihood", "generate": "generate"}
+
+
+def without_experts(
+    run: Run, result: Mapping[str, Any], tell: Callable[[str], None], allowed: Collection[str] = ()
+) -> dict[str, Any]:
+    """Score the result again, and without each expert that it contains, on dev and test, item by item.
+
+    The other coefficients stay as they are; a mixture of distributions is scaled to sum to 1 again. In a run with
+    `output_rank` the candidates are those before truncation. The journal is not written to.
+
+    Args:
+        run: a finished run.
+        result: its ``result.json``.
+        tell: called with a line before every candidate.
+        allowed: what of its configuration may run code; see `permission.require`.
+
+    Returns:
+        ``all``: task -> split -> score. ``experts``: expert -> its ``coefficient`` (with several groups of weights
+        their mean), its ``scores`` as of ``all``, and ``paired``: task -> split -> `Comparison` of all experts against
+        all but this one.
+
+    Raises:
+        UserError: base, experts or data changed since the run, or its space has no coefficient per expert.
+    """
+    job, scorings = _opened(run, result, allowed)
+    position = _position(job, run.path, result)
+    names, used = job.space.expert_names, _used(position, len(job.space.expert_names))
+    utilities = {split: job.utilities(split, scorings) for split in ("dev", "test")}
+    scores: dict[tuple[str, str], dict[str, Score]] = {}
+    for name, candidate in [(ALL, position), *_candidates(position, names, used)]:
+        tell(f"leave one out: {'all experts' if name == ALL else f'without {name}'}")
+        scores |= {(name, split): found for split, found in _scored(job, candidate, utilities).items()}
+    scored = [names[k] for k in used if (names[k], "dev") in scores]
+    return {
+        ALL: _values(scores, ALL),
+        "experts": {
+            name: {
+                "coefficient": result["coefficients"][name],
+                "scores": _values(scores, name),
+                "paired": paired(scores, ALL, name),
+            }
+            for name in scored
+        },
+    }
+
+
+def _opened(run: Run, result: Mapping[str, Any], allowed: Collection[str]) -> tuple[Job, dict[str, Scoring]]:
+    """What the search worked with, in this process, and how each task was scored."""
+    config = run.config
+    require(config, allowed, run.path)
+    job = prepare(replace(config, out=str(run.path), preset="none", workers="1"))
+    run.check_fingerprints(job.fingerprints)
+    if not job.kind.averages or config.exact_flat:
+        raise UserError(f"{run.path}: its space has no coefficient per expert that could be set to 0")
+    scorings: dict[str, Scoring] = {}
+    for name in job.tasks:
+        kind = result.get("tasks", {}).get(name, result).get("scoring")
+        if kind not in _SCORINGS:
+            raise UserError(f"{run.path / 'result.json'}: {name} has no scoring; restore the file")
+        scorings[name] = _SCORINGS[kind]
+    return completed(job, run, scorings) if config.dev_expert == "on" else job, scorings
+
+
+def _position(job: Job, run: Path, result: Mapping[str, Any]) -> Tensor:
+    """The position of the result, (G * n,) float64: one coefficient per expert, in each group of weights."""
+    names = job.space.expert_names
+    groups = result.get("coefficients_by_group") or {"": result["coefficients"]}
+    try:
+        found = torch.tensor([[row[name] for name in names] for row in groups.values()], dtype=torch.float64).flatten()
+    except KeyError as error:
+        raise UserError(f"{run / 'result.json'}: has no coefficient of {error}; restore the file") from error
+    if len(found) != job.space.size or not all(map(math.isfinite, found.tolist())):
+        raise UserError(f"{run / 'result.json'}: its coefficients are not those of this run; restore the file")
+    return found
+
+
+def _used(position: Tensor, n: int) -> list[int]:
+    """The experts with a coefficient other than 0 in any group."""
+    return [k for k in range(n) if bool((position.view(-1, n)[:, k] != 0).any())]
+
+
+def _candidates(position: Tensor, names: Sequence[str], used: Sequence[int]) -> Iterator[tuple[str, Tensor]]:
+    for k in used:
+        without = position.view(-1, len(names)).clone()
+        without[:, k] = 0.0
+        yield names[k], without.flatten()
+
+
+def _scored(
+    job: Job, position: Tensor, utilities: Mapping[str, Mapping[str, Utility]]
+) -> dict[str, dict[str, Score]]:
+    """Split -> task -> score; empty where nothing is left to mix."""
+    try:
+        patch = job.space.realise(position)
+    except ValueError:  # a mixture of distributions without positive weights
+        return {}
+    job.engine.load(patch)
+    return {
+        split: {name: utility(job.engine) for name, utility in tasks.items()}
+        for split, tasks in utilities.items()
+        if tasks
+    }
+
+
+def _values(scores: Mapping[tuple[str, str], Mapping[str, Score]], who: str) -> dict[str, dict[str, float]]:
+    """Task -> split -> score of one contestant."""
+    found: dict[str, dict[str, float]] = {}
+    for (name, split), tasks in scores.items():
+        for task, score in tasks.items() if name == who else ():
+            found.setdefault(task, {})[split] = score.value
+    return found
+
+
+__all__ = ["ALL", "without_experts"]

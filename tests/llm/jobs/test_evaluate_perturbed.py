@@ -1,0 +1,126 @@
+"""`swarm-llm eval --perturb`: one model on the same items with typos, or with their options in another order."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from search_helpers import Json, louder, questions, swarm_llm, write_task
+
+from pyswarmopt_llm.common.statistics import permutation_test
+from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
+from pyswarmopt_llm.jobs.evaluate.perturbed import with_options_shuffled, with_typos
+from pyswarmopt_llm.tasks import Item, load_task
+
+
+@given(st.text("abc12 .?", min_size=1, max_size=60).filter(str.strip), st.integers(0, 99), st.floats(0.01, 1))
+def test_typos_leave_digits_options_and_answer_alone(text: str, seed: int, rate: float) -> None:
+    item = Item("1", text, {"A": "one", "B": "two"}, "B")
+    found = with_typos(item, random.Random(seed), rate)
+    digits = [character for character in text if character.isdigit()]
+    assert [character for character in found.question if character.isdigit()] == digits
+    assert (found.choices, found.answer, found.id) == (item.choices, "B", "1") and found.question.strip()
+
+
+def test_each_kind_of_typo_is_as_frequent_as_the_rate_says() -> None:
+    n, rate = 20_000, 0.2
+    found = with_typos(Item("1", "x. " * n, None, "y"), random.Random(0), rate).question
+    words = found.split(" ")[:n]
+    seen = {
+        "swap": words.count(".x"),
+        "double": words.count("xx."),
+        "drop": words.count("."),
+        "replace": sum(len(word) == 2 and word[0] not in ".x" for word in words) * 26 / 25,  # one in 26 is x again
+    }
+    sigma = math.sqrt(n * rate / 4)
+    assert all(abs(count - n * rate / 4) < 5 * sigma for count in seen.values()), seen
+    assert words.count("x.") + sum(seen.values()) == pytest.approx(n, abs=2 * sigma)
+
+
+def test_shuffled_options_keep_their_texts_and_the_right_one_in_every_order() -> None:
+    item = Item("1", "?", {"A": "one", "B": "two", "C": "three"}, "B")
+    found = [with_options_shuffled(item, random.Random(seed)) for seed in range(200)]
+    assert {one.answer_text for one in found} == {"two"}
+    assert all(list(one.choices or {}) == ["A", "B", "C"] for one in found)
+    assert len({tuple((one.choices or {}).values()) for one in found}) == 6
+
+
+@pytest.fixture(scope="module")
+def expert(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return louder(tiny_experts, tmp_path_factory.mktemp("loud"))[0]
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_task(tmp_path_factory.mktemp("task") / "words.json", questions(10, 1), questions(40, 2))
+
+
+def record(item: Item) -> Json:
+    return {name: value for name, value in asdict(item).items() if name in ("id", "question", "choices", "answer")}
+
+
+def test_the_scores_are_those_of_files_with_the_perturbed_items(
+    tiny_base: Path, expert: Path, task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--base", tiny_base, "--adapter", expert, "--task", task, "--scoring", "letter", "--threads", 1]
+    perturb = ["--perturb", "typos=0.3,options", "--seed", 7]
+    code, out, err = swarm_llm(capsys, "eval", *words, *perturb, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    items = load_task(str(task)).test
+    changed = {
+        "typos=0.3": [with_typos(item, random.Random(f"7 {item.question}"), 0.3) for item in items],
+        "options": [with_options_shuffled(item, random.Random(f"7 {item.question}")) for item in items],
+    }
+    plain = evaluate_model(str(tiny_base), str(expert), str(task), scoring="letter", threads=1).score
+    assert (found["value"], found["seed"], set(found["perturbed"])) == (plain.value, 7, set(changed))
+    for spec, own in changed.items():
+        file = write_task(tmp_path / f"{spec.partition('=')[0]}.json", questions(10, 1), [record(item) for item in own])
+        score = evaluate_model(str(tiny_base), str(expert), str(file), scoring="letter", threads=1).score
+        row = found["perturbed"][spec]
+        differences = [a - b for a, b in zip(score.per_item, plain.per_item, strict=True)]
+        assert row["value"] == score.value
+        assert row["paired"]["difference"] == pytest.approx(sum(differences) / 40)
+        assert row["paired"]["p_value"] == permutation_test(differences)
+        assert any(differences), f"{spec} changes nothing, which proves nothing"
+    code, out, _ = swarm_llm(capsys, "eval", *words, *perturb)
+    lines = out.splitlines()
+    lost = found["perturbed"]["options"]["paired"]["lost"]
+    assert code == 0 and lines[0].startswith("words test: accuracy ") and lines[1].startswith("  typos=0.3: ")
+    assert lines[2].startswith("  options: ") and f" and {lost} lost, p = " in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--perturb typo", "--perturb typo: unknown; did you mean typos?"),
+        ("--perturb typos=2", "give the share of letters"),
+        ("--perturb typos=nan", "give the share of letters"),
+        ("--perturb typos=often", "give the share of letters"),
+        ("--perturb options=1", "has no rate"),
+        ("--perturb options --metric f1", "goes with accuracy, not with f1"),
+        ("--perturb options --scoring likelihood", "the prompt does not show the options; add --scoring letter"),
+        ("--perturb typos --against {base}", "scores one model; remove --against"),
+    ],
+)
+def test_what_cannot_be_perturbed_is_refused_in_one_line(
+    words: str, message: str, tiny_base: Path, expert: Path, task: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given_words = ["--base", tiny_base, "--adapter", expert, "--task", task, *words.format(base=tiny_base).split()]
+    code, out, err = swarm_llm(capsys, "eval", *given_words)
+    assert (code, out) == (2, "") and message in err and err.count("\n") == 1
+
+
+def test_options_of_open_questions_cannot_be_shuffled(
+    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    items = [{"question": f"Word {i}?", "answer": "amber"} for i in range(6)]
+    task = write_task(tmp_path / "open.json", items[:3], items[3:])
+    code, out, err = swarm_llm(capsys, "eval", "--base", tiny_base, "--task", task, "--perturb", "options")
+    assert (code, out) == (2, "") and "has no options with a right one" in err
