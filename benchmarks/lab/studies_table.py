@@ -1,0 +1,139 @@
+"""The outcomes of `studies.py`: what is read of a search, and their tables in Markdown."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from less_work import paired
+
+from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.reporting.reading import emergence, expert_rows, origin, read_run, searched
+
+Outcome = Mapping[str, Any]  # a line of the file
+Key = tuple[str, int]  # task and seed
+FULL, EVERY_ITEM = "full", "full, every item"
+
+
+def analysed(task: str, rows: Sequence[Row], result: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the best particle started and, if all items were scored, which emerged; see `reporting.reading`."""
+    started = origin(rows, result)
+    found = {"rank": started.rank, "population": started.population, "found_in": started.iteration}
+    if len(searched(rows)) < len(rows):
+        return found
+    case = emergence(rows, result)[task]
+    right = np.array([row.item_values(task) for row in rows]) == 1
+    unknown = ~right[[row in expert_rows(rows, result) for row in rows]].any(0)  # no expert gets them right
+    at_start = right[[row.iteration == 0 for row in rows]].any(0)
+    return {
+        **found,
+        "known": case.kept + case.lost,
+        "lost": case.lost,
+        "unknown": int(unknown.sum()),
+        "at_start": int((at_start & unknown).sum()),
+        "ever": int((right.any(0) & unknown).sum()),
+        "emerged": case.emerged,
+    }
+
+
+def outcomes_of(runs: Path) -> Iterator[dict[str, Any]]:
+    """The finished searches of `paper.py`: `full, every item`, and draws from the grid, which are called by their
+    coefficients."""
+    for file in sorted(runs.glob("**/result.json")):
+        if (file.parent / "grid.json").exists():
+            continue  # the best of draws, which are there themselves
+        run, result = read_run(file.parent)
+        task = Path(run.config.tasks[0]).stem
+        yield {
+            "variant": " ".join(run.config.settings) or EVERY_ITEM,
+            "task": task,
+            "seed": run.config.seed,
+            "dev": result["best_dev"],
+            "test": result.get("best_test"),  # of the draws the best alone is scored on test
+            "best_expert_dev": result["best_single_dev"],
+            "best_expert_test": result.get("best_single_test"),
+            "evaluations": result["evaluations"],
+            "items": result["item_evaluations"],
+            **analysed(task, [row for row in run.rows if row.phase == "search"], result),
+        }
+
+
+def by_variant(rows: Sequence[Outcome]) -> dict[str, dict[Key, Outcome]]:
+    """Variant -> task and seed -> outcome."""
+    found: dict[str, dict[Key, Outcome]] = {}
+    for row in rows:
+        found.setdefault(row["variant"], {})[row["task"], row["seed"]] = row
+    return found
+
+
+def tables(rows: Sequence[Outcome], studies: Mapping[str, Sequence[str]]) -> str:
+    """What each variant changes, where the best particles come from, and what emerges."""
+    found = by_variant(rows)
+    if FULL not in found:
+        return "nothing has finished yet"
+    names = [name for study in studies.values() for name in study]
+    others = [name for name in found if name not in names]  # draws from the grid, every item scored
+    plain = found.get(EVERY_ITEM, {})
+    parts = [changes(found, names, FULL)]
+    if plain and others:
+        parts.append(changes(found, others, EVERY_ITEM))
+    whole = {**found[FULL], **plain}
+    parts.append(origins([*whole.values(), *(run for name in others for run in found[name].values())]))
+    return "\n\n".join([*parts, emerged(list(plain.values()))] if plain else parts)
+
+
+def changes(found: Mapping[str, Mapping[Key, Outcome]], names: Sequence[str], whole: str) -> str:
+    """A row per variant: its dev and test score minus those of the whole algorithm on the same tasks and seeds, and its
+    test score minus that of the best single expert, means with 95% intervals (Student's t over tasks and seeds)."""
+    full = found[whole]
+    lines = ["| variant | pairs | dev - full | test - full | test - best expert | evaluations |", f"|{'---|' * 6}"]
+    for name in names:
+        runs = found.get(name, {})
+        keys = [key for key in runs if key in full]
+        if not keys:
+            continue
+        spent = statistics.mean(runs[k]["evaluations"] for k in keys)
+        scores = (_difference(runs, full, keys, split) if name != whole else "" for split in ("dev", "test"))
+        experts = {k: {"test": runs[k]["best_expert_test"]} for k in keys}
+        gain = _difference(runs, experts, keys, "test")
+        lines.append(f"| {name} | {len(keys)} | {' | '.join(scores)} | {gain} | {spent:.0f} |")
+    return "\n".join(lines)
+
+
+def _difference(runs: Mapping[Key, Outcome], full: Mapping[Key, Outcome], keys: Sequence[Key], split: str) -> str:
+    """Empty where nothing was scored on this split."""
+    pairs = [(runs[k][split], full[k][split]) for k in keys]
+    return "" if any(None in pair for pair in pairs) else paired([ours - theirs for ours, theirs in pairs])
+
+
+def origins(runs: Sequence[Outcome]) -> str:
+    """Where the particle that found the best model had started."""
+    weak = sum(run["rank"] > (run["population"] + 1) / 2 for run in runs)
+    top = sum(run["rank"] < 2 for run in runs)
+    start = sum(run["found_in"] == 0 for run in runs)
+    median = statistics.median(run["rank"] for run in runs)
+    return (
+        f"Searches: {len(runs)}. The particle that found the best model was the best of the starting swarm in {top}, "
+        f"in its lower half in {weak} (median rank {median:g}). The starting swarm held the best in {start}."
+    )
+
+
+def emerged(runs: Sequence[Outcome]) -> str:
+    """A row per task: dev items that no expert gets right, and how many of them somebody does; means over seeds."""
+    columns = {
+        "no expert is right": "unknown",
+        "some starting particle": "at_start",
+        "some particle, ever": "ever",
+        "the best": "emerged",
+        "some expert is right": "known",
+        "of these not the best": "lost",
+    }
+    lines = [f"| task | {' | '.join(columns)} |", f"|{'---|' * (1 + len(columns))}"]
+    for task in sorted({run["task"] for run in runs}):
+        own = [run for run in runs if run["task"] == task]
+        values = (statistics.mean(run[key] for run in own) for key in columns.values())
+        lines.append(f"| {task} | {' | '.join(f'{value:.3g}' for value in values)} |")
+    return "\n".join(lines)
