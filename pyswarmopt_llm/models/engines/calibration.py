@@ -16,7 +16,7 @@ import torch
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.models.base import BaseModel, load_model
-from pyswarmopt_llm.models.engines.hardware import out_of_memory, pick_device
+from pyswarmopt_llm.models.engines.hardware import out_of_memory, pick_device, pick_dtype
 
 _SMALLEST, _LARGEST = 128, 32_768  # tokens in a batch
 _ROW = 64  # tokens in a row of the trial: a short question
@@ -37,10 +37,11 @@ def calibrated(config: SearchConfig, base: BaseModel) -> tuple[SearchConfig, dic
     device = pick_device(config.device)
     found: dict[str, Any] = {}
     if config.dtype == "auto" and device.type == "cpu":
-        found["dtype"] = {name: _matmul_seconds(getattr(torch, name)) for name in ("bfloat16", "float32")}
+        native = {str(dtype).removeprefix("torch.") for dtype in (pick_dtype("auto", device), torch.float32)}
+        found["dtype"] = {name: _matmul_seconds(getattr(torch, name)) for name in sorted(native)}
         config = replace(config, dtype=min(found["dtype"], key=lambda name: found["dtype"][name]))
     elif config.dtype == "auto":
-        config = replace(config, dtype="bfloat16" if torch.cuda.is_bf16_supported() else "float16")
+        config = replace(config, dtype=str(pick_dtype("auto", device)).removeprefix("torch."))
     model, _ = load_model(base, getattr(torch, config.dtype), device)
     if config.threads is None and device.type == "cpu":
         found["threads"] = {n: _pass_seconds(model, _SMALLEST, n) for n in sorted({1, *_cores()})}

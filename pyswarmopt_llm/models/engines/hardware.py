@@ -50,7 +50,7 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
             raise unknown("--dtype", name, ["auto", *_DTYPES])
         return _DTYPES[name]
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if native else torch.float32
 

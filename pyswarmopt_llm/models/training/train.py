@@ -24,6 +24,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.models.adapters.write import PREFIX, write_adapter
 from pyswarmopt_llm.models.base import BaseModel, load_model
+from pyswarmopt_llm.models.engines.hardware import pick_dtype
 from pyswarmopt_llm.models.files import check_free
 from pyswarmopt_llm.models.training.chat_batches import ChatTokens, encode_chat, left_padded, length_buckets
 from pyswarmopt_llm.models.training.schedule import warmup_cosine
@@ -101,7 +102,7 @@ def train_expert(
     out: str | Path,
     options: TrainingOptions = TrainingOptions(),
     *,
-    dtype: torch.dtype = torch.bfloat16,
+    dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
     data: str = "",
     on_step: OnStep | None = None,
@@ -113,7 +114,7 @@ def train_expert(
         examples: chats ``{"messages": [{"role": ..., "content": ...}, ...]}`` that end with the assistant's turn.
         out: the directory to create.
         options: adapter, optimiser and budget.
-        dtype: dtype of the frozen base.
+        dtype: dtype of the frozen base; default: bfloat16 where the device multiplies it natively.
         device: device to train on.
         data: description of the examples, for the card.
         on_step: called as ``on_step(step, steps, loss)`` after each step, counted from 1.
@@ -166,7 +167,7 @@ def training_cost(
     examples: Sequence[Mapping[str, Any]],
     options: TrainingOptions = TrainingOptions(),
     *,
-    dtype: torch.dtype = torch.bfloat16,
+    dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
 ) -> TrainingCost:
     """The cost of `train_expert` with these arguments, from a batch of middle length that is trained on twice.
@@ -208,11 +209,11 @@ def _prepare(
     base: BaseModel,
     examples: Sequence[Mapping[str, Any]],
     options: TrainingOptions,
-    dtype: torch.dtype,
+    dtype: torch.dtype | None,
     device: torch.device | str,
 ) -> _Ready:
     rng = random.Random(options.seed)
-    model, tokenizer = load_model(base, dtype)
+    model, tokenizer = load_model(base, dtype or pick_dtype("auto", torch.device(device)))
     chats = encode_chat(tokenizer, examples, options.max_len)
     rng.shuffle(chats)
     kept = min(options.heldout, len(chats) // 5)

@@ -13,10 +13,13 @@ import torch
 from engine_reference import load_tiny, naive_loglikelihood, plain_ids
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from search_helpers import small
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import HeldOut, LowRank, Patch
+from pyswarmopt_llm.models.base import resolve_base
+from pyswarmopt_llm.models.engines.calibration import calibrated
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.models.engines.patched_weights import PatchedWeights
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
@@ -298,3 +301,12 @@ def test_of_a_cross_fitted_candidate_a_batch_alone_merges_its_share(
     pairs = [("one", " a"), ("two", " a")]
     found = dict(engine.loglikelihood_by_batch(pairs, only={1}))
     assert list(found) == [(1,)] and merged == [second]
+
+
+def test_bfloat16_is_never_chosen_where_the_cpu_emulates_it(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    assert pick_dtype("auto", torch.device("cpu")) is torch.float32
+    config = small(tiny_base, [], [], "out", device="cpu", calibrate=True, batch_tokens=512)
+    chosen, trials = calibrated(config, resolve_base(str(tiny_base)))
+    assert chosen.dtype == "float32" and trials["dtype"].keys() == {"float32"}
