@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How many single mutations of the source the tests notice.
 
-    python benchmarks/mutations.py --count 60 --seed 0 --out mutations.jsonl
+    python tests/mutations.py --count 60 --seed 0 --out mutations.jsonl
 
 Files take turns; in each, one comparison, operator, `not`, `and` / `or`, number or truth value is changed, the tests of
 its room run until the first failure, and the file is put back. Annotations are left alone. A line of the output is one
