@@ -129,7 +129,7 @@ def minimize(
         categorical: (D,) mask of the coordinates whose whole numbers low, low + 1, ..., high are labels without
             an order; for a list of choices, use the label as its index.
         noisy: `fun` gives another value each time. The bests are evaluated again and compared by their means (see
-            `pyswarmopt.driver.resampling`). A twentieth of `max_evals`, at most 100, is kept to choose among them at
+            `pyswarmopt.driver.resampling`). A tenth of `max_evals`, at most 100, is kept to choose among them at
             the end, and as many to evaluate the chosen one afresh, for `Result.fun` and `Result.fun_stderr`.
             `target` then means the mean, by two standard errors.
         history: "iteration", "best" (only improvements), "particles" (every evaluation), or k: every k-th iteration.

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger("pyswarmopt")
 FINAL_DRAWS = 100  # the most evaluations with which a noisy search chooses its result, and with which it reports it
-FINAL_SHARE = 20  # of this many evaluations one
+FINAL_SHARE = 10  # of this many evaluations one
 DECISIVE_DRAWS = 10  # without these a mean does not count as reaching the target
 TOLERANCES = {Patience.reason, Spread.reason, Target.reason}  # reasons to stop that are no limit of the effort
 BAR = 20  # signs in the progress bar

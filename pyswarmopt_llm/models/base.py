@@ -13,7 +13,6 @@ import pyswarmopt_llm.models.embedded as embedded
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import canonical, sample_digest
-from pyswarmopt_llm.models.dequantise import SUFFIX, dequantised
 from pyswarmopt_llm.models.files import local_directory, read_json
 from pyswarmopt_llm.models.pretrained import load_weights, read_tokenizer
 
@@ -63,7 +62,9 @@ def resolve_base(spec: str) -> BaseModel:
     if spec.startswith(embedded.PREFIX):
         model = embedded.embedded_model(spec)
         path, name = embedded.materialise(model), model.name
-    elif spec.endswith(SUFFIX):
+    elif spec.endswith(embedded.GGUF):
+        from pyswarmopt_llm.models.dequantise import dequantised
+
         path = dequantised(user_path(spec), spec)
         name = str(path.resolve())
     else:
@@ -77,7 +78,7 @@ def resolve_base(spec: str) -> BaseModel:
 
 
 def _refuse_folder_of_gguf(spec: str, path: Path) -> None:
-    files = sorted(path.glob(f"*{SUFFIX}"))
+    files = sorted(path.glob(f"*{embedded.GGUF}"))
     if files and not any(path.glob("*.safetensors")):
         raise UserError(f"{spec}: holds GGUF files and no *.safetensors; name one of them, such as {files[0]}")
 

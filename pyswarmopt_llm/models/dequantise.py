@@ -19,7 +19,6 @@ from pyswarmopt_llm.models.pretrained import load_weights, quiet_transformers, r
 
 logger = logging.getLogger(__name__)
 
-SUFFIX = ".gguf"
 FOLDER = "gguf"  # in the cache, of files that users name
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.registry import lookup
-from pyswarmopt_llm.models.dequantise import SUFFIX, dequantised
 
 PREFIX = "embedded:"
+GGUF = ".gguf"
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,8 @@ def materialise(model: EmbeddedModel) -> Path:
     Raises:
         UserError: the package with the GGUF file, or `gguf` that reads it, is not installed.
     """
+    from pyswarmopt_llm.models.dequantise import dequantised
+
     return dequantised(gguf_file(model), model.name, model.directory)
 
 
@@ -88,7 +90,7 @@ def gguf_file(model: EmbeddedModel) -> Path:
     """
     spec = importlib.util.find_spec(model.module)
     folders = list(spec.submodule_search_locations or []) if spec else []
-    files = sorted(file for folder in folders for file in Path(folder).rglob("*.gguf"))
+    files = sorted(file for folder in folders for file in Path(folder).rglob(f"*{GGUF}"))
     if not files:
         raise UserError(f"{model.name}: its package is not installed; install it with: {model.install}")
     return files[0]
@@ -98,4 +100,4 @@ def source_gguf(spec: str) -> Path | None:
     """The GGUF file that a base was read from: an embedded model's, or the user's own; None for any other base."""
     if spec.startswith(PREFIX):
         return gguf_file(embedded_model(spec))
-    return user_path(spec) if spec.endswith(SUFFIX) else None
+    return user_path(spec) if spec.endswith(GGUF) else None

@@ -18,7 +18,7 @@ from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.adapters.adapter import AdapterFile
 from pyswarmopt_llm.models.choices import Choices
-from pyswarmopt_llm.spaces.cross_fitted import MIXTURES, CrossFittedSpace, complete_from, train_on_dev
+from pyswarmopt_llm.spaces.cross_fitted import MIXTURES, CrossFittedSpace, best_of, complete_from, train_on_dev
 from pyswarmopt_llm.tasks import Scoring
 
 FOLDER = "dev-expert"  # in the run directory
@@ -66,7 +66,7 @@ def train_dev_expert(
     ]
     start, folder, place = time.monotonic(), run.path / FOLDER, job.prepared.base_name
     if not folder.exists():
-        notify(Event("note", {"text": f"training one more expert on the {counted(len(choices), 'dev item')}"}))
+        notify(Event("note", {"text": _note(space, values, choices)}))
 
     def after_epoch(share: float) -> None:
         notify(Event("training", {"share": share, "seconds": time.monotonic() - start}))
@@ -89,6 +89,14 @@ def trained_from(run: Path) -> dict[str, float]:
     """The mixture on top of which the new expert of a run was trained: expert -> coefficient, those that are not 0."""
     found: dict[str, float] = read_json(run / FOLDER / MIXTURES)["all"]
     return found
+
+
+def _note(space: CrossFittedSpace, values: Sequence[Mapping[str, float]], choices: Sequence[Choices]) -> str:
+    from pyswarmopt_llm.reporting.verdict import start_of_training
+
+    best = space.tried()[best_of(values, frozenset(values[0]))]
+    start = start_of_training({"trained_from": space.weights(best)})
+    return f"training one more expert on the {counted(len(choices), 'dev item')}, starting from {start}"
 
 
 def _dev(job: Job, scorings: Mapping[str, Scoring]) -> tuple[dict[str, Accuracy], list[Choices]]:

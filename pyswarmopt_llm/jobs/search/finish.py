@@ -22,7 +22,6 @@ from pyswarmopt_llm.common.statistics import Paired, compare_paired, interval, p
 from pyswarmopt_llm.evaluation.record import Row, RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
-from pyswarmopt_llm.jobs.search.dev_expert import trained_from
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.selection import Choice
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
@@ -64,7 +63,7 @@ def finish(
     result = RunResult(
         best_single=job.space.expert_names[single],
         **{key: total.value for key, total in totals.items()},  # type: ignore[arg-type]
-        trained_from=trained_from(run.path) if job.config.dev_expert == "on" else None,
+        trained_from=_trained_from(job, run),
         truncation={**cut, "dev_before": chosen.value} if cut else None,
         intervals={
             f"{label}_{split}": _interval(totals[f"{label}_{split}"], len(found))
@@ -149,6 +148,14 @@ def _closing_scores(
             if tasks and (label, split) not in found:
                 found[label, split] = {name: utility(job.engine) for name, utility in tasks.items()}
     return found
+
+
+def _trained_from(job: Job, run: Run) -> dict[str, float] | None:
+    if job.config.dev_expert != "on":
+        return None
+    from pyswarmopt_llm.jobs.search.dev_expert import trained_from
+
+    return trained_from(run.path)
 
 
 def _against_training(scores: Scores) -> dict[str, Paired] | None:

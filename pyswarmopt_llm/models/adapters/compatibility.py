@@ -13,7 +13,7 @@ from pyswarmopt_llm.common.fingerprint import canonical
 from pyswarmopt_llm.models.adapters.adapter import DORA, AdapterInfo, read_adapter
 from pyswarmopt_llm.models.adapters.safetensors_file import read_header
 from pyswarmopt_llm.models.base import BaseModel, refuse_quantised, resolve_base
-from pyswarmopt_llm.models.dequantise import SUFFIX
+from pyswarmopt_llm.models.embedded import GGUF
 from pyswarmopt_llm.models.files import read_json
 
 SPACES = frozenset({"factor", "delta"})
@@ -231,7 +231,7 @@ class _BaseFiles:
             text = "does not name its base in adapter_config.json; only shapes are checked"
             yield Problem(info.name, text, "warning")
             return
-        if base.spec.endswith(SUFFIX):
+        if base.spec.endswith(GGUF):
             text = f"was trained on {name}; which model {base.spec} holds is not stated, so only shapes are checked"
             yield Problem(info.name, text, "warning")
             return

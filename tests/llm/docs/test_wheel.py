@@ -74,7 +74,7 @@ def test_the_wheel_is_small_and_holds_what_it_should(wheel: Path) -> None:
         sizes = {entry.filename: entry.compress_size for entry in archive.infolist()}
     experts = sum(size for name, size in sizes.items() if name.startswith("pyswarmopt_llm/demo_experts/"))
     assert 0 < experts < 5_000_000  # the eight of examples/experts
-    assert wheel.stat().st_size - experts < 1_000_000  # source and the texts of builtin:requests
+    assert wheel.stat().st_size - experts < 1_050_000  # source and the texts of builtin:requests
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES
     sources = {str(p.relative_to(ROOT)) for top in PACKAGES for p in (ROOT / top).rglob("*.*")}
