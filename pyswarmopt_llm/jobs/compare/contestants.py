@@ -14,7 +14,7 @@ from pyswarmopt_llm.baselines.changes import as_adapter
 from pyswarmopt_llm.baselines.method import Ensemble, Merged, Method, Options
 from pyswarmopt_llm.baselines.random_adapters import random_adapters
 from pyswarmopt_llm.baselines.searching.best_found import best_found
-from pyswarmopt_llm.common.config import NEVERGRAD
+from pyswarmopt_llm.common.config import EVEN_SUMS, NEVERGRAD
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.common.interfaces import Patch, Score
@@ -134,7 +134,7 @@ def why_not(who: Contestant, bench: Bench, budget: int) -> str | None:
             return "its additional expert is trained on options"
         if len(bench.experts) >= MOST_COEFFICIENTS:
             return f"goes with fewer than {MOST_COEFFICIENTS} experts"
-        scored = len(bench.experts) + 3  # two even sums, and what was trained
+        scored = len(bench.experts) + EVEN_SUMS + 1
         needed = cross_fitting_passes(bench.dev_items) + scored * bench.dev_items
         if budget < needed:
             return f"training and the experts alone take {needed} items"

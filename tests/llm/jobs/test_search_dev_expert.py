@@ -44,7 +44,9 @@ def test_the_pool_has_one_more_expert_and_its_files_are_what_is_scored(config: S
     found: Any = search(config, events.append).result
     assert list(found["coefficients"]) == ["ant", "bee", "cat", "trained-on-dev"]
     assert found["passes"] == found["item_evaluations"] + 4 * 2.5 * (12 + 4 * 13 + 16)
-    assert any("one more expert on the 16 dev items" in event.data.get("text", "") for event in events)
+    (planned,) = (event.data["evaluations_planned"] for event in events if event.kind == "start")
+    assert found["evaluations"] <= planned == 5 * 4 + 10 + 2  # rounds, proposals, the experts' average and sum
+    assert any("one more expert on the 16 dev items, starting from" in event.data.get("text", "") for event in events)
     shares = [event.data["share"] for event in events if event.kind == "training"]
     done, total = 0, 4 * (12 + 4 * 13 + 16)  # four epochs without each of the five folds, and on all
     for share, items in zip(shares, [n for n in (12, 13, 13, 13, 13, 16) for _ in range(4)], strict=True):
