@@ -172,3 +172,10 @@ def test_report_and_card_describe_it(config: SearchConfig, capsys: pytest.Captur
     assert "One of them was trained on the dev items." in (Path(config.out) / "best" / "README.md").read_text()
     assert swarm_llm(capsys, "report", config.out)[0] == 0
     assert "trained-on-dev" in (Path(config.out) / "report.html").read_text()
+
+
+def test_a_budget_that_pays_for_no_round_of_the_swarm_is_left_to_the_proposals(config: SearchConfig) -> None:
+    """Nine candidates: four experts, two sums, and two are kept for proposals; a round may cost four."""
+    found: Any = search(replace(config, particles=4, max_iter=9, budget_items=9 * 16)).result
+    later = [row for row in history(Path(config.out)) if row["phase"] == "search" and row["iteration"] > 0]
+    assert len(later) == 3 and all(row["particle"] >= 4 for row in later) and found["item_evaluations"] == 9 * 16
