@@ -79,7 +79,7 @@ def test_a_dry_run_says_what_it_costs_and_writes_nothing(
     config: SearchConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, out, _ = swarm_llm(capsys, *words(config, "--dry-run"))
-    assert code == 0 and "at most 14 evaluations" in out and not Path(config.out).exists()
+    assert code == 0 and "at most 16 evaluations" in out and not Path(config.out).exists()
 
 
 @pytest.mark.parametrize(
