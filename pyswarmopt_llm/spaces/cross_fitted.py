@@ -41,7 +41,7 @@ class CrossFittedSpace(AdapterSpace, CoefficientSpace):
     experts are c + v M. Until `complete` there are only the candidates with v = 0.
 
     Args:
-        experts: the n experts; those of type `AdapterFile` are read here and by `complete`.
+        experts: the n experts; those of type `AdapterFile` are read by the first `realise`, and again after `complete`.
         granularity: see `CoefficientSpace`.
 
     Attributes:
@@ -56,7 +56,8 @@ class CrossFittedSpace(AdapterSpace, CoefficientSpace):
         super().__init__([*(expert.info.name for expert in experts), DEV_EXPERT], sorted(modules), granularity)
         self.experts, self._granularity = list(experts), granularity
         self._infos = [expert.info for expert in experts]
-        self._inner = DeltaSpace(self.experts, granularity)
+        self._trained: Sequence[Expert] = ()
+        self._mixer: DeltaSpace | None = None
         self._mixtures = torch.zeros(0, len(experts), dtype=torch.float64)
         self._contexts: Sequence[frozenset[str]] = ()
 
@@ -83,7 +84,7 @@ class CrossFittedSpace(AdapterSpace, CoefficientSpace):
             mixtures: `weights` of what each was trained on top of.
             contexts: prompts of each fold's items.
         """
-        self._inner = DeltaSpace([*self.experts, *trained], self._granularity)
+        self._trained, self._mixer = trained, None
         rows = [[one.get(name, 0.0) for name in self.expert_names[:-1]] for one in mixtures]
         self._mixtures, self._contexts = torch.tensor(rows, dtype=torch.float64), contexts
 
@@ -104,12 +105,14 @@ class CrossFittedSpace(AdapterSpace, CoefficientSpace):
 
     def _with(self, rows: Tensor, which: int | None) -> Patch:
         """The mixed change with one of those that were trained on dev, or none."""
-        n, trained = len(self.experts), len(self._mixtures)
+        if self._mixer is None:
+            self._mixer = DeltaSpace([*self.experts, *self._trained], self._granularity)
+        n, trained = len(self.experts), len(self._trained)
         given, share = rows[:, :n], rows[:, n:]
         if which is not None:
             given = given + share * self._mixtures[which]
         within = torch.cat([given, share.expand(-1, trained)], dim=1).flatten()
-        return self._inner.realise(within, [n + other for other in range(trained) if other != which])
+        return self._mixer.realise(within, [n + other for other in range(trained) if other != which])
 
 
 def train_on_dev(

@@ -68,9 +68,8 @@ class ScreenedTrial:
     def by_prompt(self, positions: Tensor) -> list[dict[str, float]]:
         """Of each position, (N, D), prompt -> the value of its item; all items are evaluated."""
         self.values(positions, in_full=True)
-        prompts = self.trial.bench.accuracy["dev"].prompts
-        found = (self._known[position_key(x)].items[self._task] for x in positions)
-        return [dict(zip(prompts, values, strict=True)) for values in found]
+        dev = self.trial.bench.accuracy["dev"]
+        return [dev.by_prompt(self._known[position_key(x)].items[self._task]) for x in positions]
 
     def chosen(self, seed: int, preferred: Tensor | None = None) -> Tensor | None:
         """Evaluate the item model's proposals; of the candidates close to the best the preferred, or the widest."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,10 +10,11 @@ from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.evaluation.workers.spec import with_threads
+from pyswarmopt_llm.jobs.search.dev_expert import training_items
 from pyswarmopt_llm.jobs.search.loop import SearchResult, search
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
-from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.training.folds import train_once
+from pyswarmopt_llm.tasks import Scoring
 
 
 def demo(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResult:
@@ -30,7 +30,7 @@ def demo(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResult:
     others = [_on_test(job, "base", Patch())]
     if "dev_expert_test" in found.result:
         notify(Event("note", {"text": "fine-tuning the base on the same dev items, for comparison"}))
-        choices = [item for utility in _utilities(job, "dev") for item in utility.choices()]
+        _, choices = training_items(job, _scorings(job))
         job.engine.load(Patch())
         patch, _ = train_once(job.engine, choices, job.prepared.experts[0], config.seed)
         others.append(_on_test(job, "base, fine-tuned on dev", patch))
@@ -38,15 +38,14 @@ def demo(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResult:
 
 
 def _on_test(job: Job, label: str, patch: Patch) -> dict[str, Any]:
-    (utility,) = _utilities(job, "test")
+    (utility,) = job.utilities("test", _scorings(job)).values()
     job.engine.load(patch)
     score = utility(job.engine)
     return {"label": label, "test": score.value, "test_interval": interval(score.per_item)}
 
 
-def _utilities(job: Job, split: str) -> Iterator[Accuracy]:
-    scorings = {name: job.objectives.scorings(name, job.config.scoring)[0] for name in job.tasks}
-    return (one for one in job.utilities(split, scorings).values() if isinstance(one, Accuracy))
+def _scorings(job: Job) -> dict[str, Scoring]:
+    return {name: job.objectives.scorings(name, job.config.scoring)[0] for name in job.tasks}
 
 
 __all__ = ["demo"]

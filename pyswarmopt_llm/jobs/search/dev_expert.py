@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,9 +59,9 @@ def train_dev_expert(
     rows = scorer.in_full(tried[:experts], 0, plans[:experts])
     rows += scorer.in_full(tried[experts:], 0, plans[experts:], beyond)
     policy.learn(tried, rows)
-    utilities, choices = _dev(job, scorings)
+    utilities, choices = training_items(job, scorings)
     values = [
-        {prompt: value for name, one in utilities.items() for prompt, value in _values(one, row.item_values(name))}
+        {p: value for name, one in utilities.items() for p, value in one.by_prompt(row.item_values(name)).items()}
         for row in rows
     ]
     start, folder, place = time.monotonic(), run.path / FOLDER, job.prepared.base_name
@@ -81,7 +81,7 @@ def completed(job: Job, run: Run, scorings: Mapping[str, Scoring]) -> Job:
         UserError: it is not there.
     """
     space = untrained_space(job)
-    complete_from(space, run.path / FOLDER, _dev(job, scorings)[1], job.config.seed)
+    complete_from(space, run.path / FOLDER, training_items(job, scorings)[1], job.config.seed)
     return in_space(job, space)
 
 
@@ -99,14 +99,10 @@ def _note(space: CrossFittedSpace, values: Sequence[Mapping[str, float]], choice
     return f"training one more expert on the {counted(len(choices), 'dev item')}, starting from {start}"
 
 
-def _dev(job: Job, scorings: Mapping[str, Scoring]) -> tuple[dict[str, Accuracy], list[Choices]]:
+def training_items(job: Job, scorings: Mapping[str, Scoring]) -> tuple[dict[str, Accuracy], list[Choices]]:
     """The tasks' dev items as they are scored, and all of them as they are trained on."""
     utilities = {name: one for name, one in job.utilities("dev", scorings).items() if isinstance(one, Accuracy)}
     return utilities, [item for utility in utilities.values() for item in utility.choices()]
 
 
-def _values(utility: Accuracy, values: Sequence[float]) -> Iterator[tuple[str, float]]:
-    return zip(utility.prompts, values, strict=True)
-
-
-__all__ = ["FOLDER", "completed", "in_space", "train_dev_expert", "trained_from", "untrained_space"]
+__all__ = ["FOLDER", "completed", "in_space", "train_dev_expert", "trained_from", "training_items", "untrained_space"]

@@ -52,7 +52,7 @@ def write_bundle(runs: Sequence[Path], out: Path) -> list[Path]:
     Raises:
         UserError: a run is not finished or has no report, or `out` exists.
     """
-    names = unique_names(path.resolve().name for path in runs)
+    names = page_names(path.resolve().name for path in runs)
     entries = [read_entry(path, name) for path, name in zip(runs, names, strict=True)]
     pages = {INDEX: render_index(entries), **{entry.name: entry.page for entry in entries}}
     with atomic_directory(out) as folder:
@@ -97,11 +97,11 @@ def _score(result: Mapping[str, Any], key: str) -> str:
     return score_text(result.get(key), result.get("intervals", {}).get(key))
 
 
-def unique_names(names: Iterable[str]) -> Iterator[str]:
+def page_names(names: Iterable[str]) -> Iterator[str]:
     """Names for files and links, all different, also where case does not count; none is the index.
 
     Example:
-        >>> list(unique_names(["first", "First", "my run?", "index", "first-2"]))
+        >>> list(page_names(["first", "First", "my run?", "index", "first-2"]))
         ['first', 'First-2', 'my-run', 'index-2', 'first-2-2']
     """
     taken = {INDEX}
@@ -114,4 +114,4 @@ def unique_names(names: Iterable[str]) -> Iterator[str]:
         yield name
 
 
-__all__ = ["Entry", "read_entry", "render_index", "unique_names", "write_bundle"]
+__all__ = ["Entry", "page_names", "read_entry", "render_index", "write_bundle"]
