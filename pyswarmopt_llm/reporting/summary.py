@@ -67,7 +67,7 @@ def score_rows(result: Mapping[str, Any]) -> list[ScoreRow]:
     if result.get("uniform_dev") is not None:
         rows.append(row("uniform average", "uniform"))
     if result.get("dev_expert_dev") is not None:
-        rows.append(row(f"{start_of_training(result) or 'base'}, trained on dev", "dev_expert"))
+        rows.append(row(f"{start_of_training(result)}, trained on dev", "dev_expert"))
     others = [ScoreRow(one["label"], None, None, one["test"], one["test_interval"]) for one in result.get("others", ())]
     return [*others, *rows, row("swarm", "best")]
 
