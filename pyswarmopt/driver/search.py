@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyswarmopt.base import checkpoint as checkpoints
-from pyswarmopt.driver.evaluation import Bools, Evaluator, Floats
+from pyswarmopt.base.arrays import Bools, Floats
+from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.history import History
 from pyswarmopt.driver.options import (
     Options,
@@ -428,6 +429,3 @@ def _bests_of(saved: dict[str, Any]) -> Floats:
 def _coding_of(problem: dict[str, Any]) -> Coding:
     low, high = (np.array(side, dtype=np.float64) for side in problem["bounds"])
     return make_coding((low, high), problem["integrality"], problem["categorical"])
-
-
-__all__ = ["Search"]

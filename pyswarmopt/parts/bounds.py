@@ -118,6 +118,3 @@ def _refuse_two_readings(bounds: Any, pairs: np.ndarray) -> None:
 
 def _brief(bounds: Any) -> str:
     return textwrap.shorten(repr(bounds), 120, placeholder=" ...")
-
-
-__all__ = ["check_widths", "read_bounds", "sides"]

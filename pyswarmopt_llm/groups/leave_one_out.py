@@ -145,6 +145,3 @@ def _stored(file: Path, about: Mapping[str, Any]) -> tuple[CouncilConfig, dict[s
 def _of(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Those values that are fields of a configuration."""
     return {one.name: values[one.name] for one in fields(kind) if one.name in values}
-
-
-__all__ = ["holds_group", "without_members"]

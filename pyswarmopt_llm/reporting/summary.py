@@ -235,22 +235,3 @@ def print_result(console: Console, run: Path, result: Mapping[str, Any], steps: 
         say(line)
     for purpose, command in steps:
         say(f"To {purpose}: {command}")
-
-
-__all__ = [
-    "SMALL",
-    "WEIGHTS",
-    "Interval",
-    "ScoreRow",
-    "by_weight",
-    "costs",
-    "duration",
-    "folded",
-    "mixture_text",
-    "print_result",
-    "remarks",
-    "result_table",
-    "score_rows",
-    "score_text",
-    "stop_text",
-]  # fmt: skip

@@ -307,6 +307,3 @@ def _over_tasks(result: Json, first: str, scores: str) -> str:
         f"{first} is first on average over {counted(tasks, 'task')}: {scores} for the best single expert{gain}; it is "
         f"first on {row['wins']} of them."
     )
-
-
-__all__ = ["SINGLE", "Difference", "Verdict", "between", "compared", "difference", "start_of_training", "verdict"]

@@ -57,6 +57,3 @@ def dry_run_compare(config: CompareConfig) -> Plan:
         out=config.out,
         writes=COMPARE_FILES,
     )
-
-
-__all__ = ["dry_run_compare"]

@@ -31,6 +31,3 @@ def dry_run_eval(config: EvalConfig) -> Plan:
         notes.append(paid_note(metric.name))
     passes, tasks = each * len(models), tuple(timed.values())
     return plan(tasks, passes, seconds, dtype=engine.dtype, device=config.device, notes=notes)
-
-
-__all__ = ["dry_run_eval"]

@@ -239,6 +239,3 @@ def _names(config: EvalConfig) -> tuple[str, str]:
     short = dict(zip(own, unique_names(folders), strict=True))
     ours, theirs = (short.get(name or "", "the base") for name in given)
     return ours, theirs
-
-
-__all__ = ["Against", "Changed", "Turns", "evaluate_against", "two_models"]

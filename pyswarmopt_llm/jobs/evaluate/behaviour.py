@@ -50,6 +50,3 @@ def inspect_behaviour(report: PreflightReport, base: str, task: str) -> Prefligh
             problems.append(Problem(info.name, text, "warning"))
     rows = tuple(replace(row, score=scores.get(row.expert)) for row in report.rows)
     return replace(report, rows=rows, problems=tuple(problems))
-
-
-__all__ = ["inspect_behaviour"]

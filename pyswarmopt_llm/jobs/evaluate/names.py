@@ -106,6 +106,3 @@ def run_scoring(best: Path, task: str) -> str | None:
         return None
     found = result.get("tasks", {}).get(task, result).get("scoring")
     return found if found in ("letter", "likelihood", "generate") else None
-
-
-__all__ = ["Model", "model_of", "run_scoring", "with_run"]

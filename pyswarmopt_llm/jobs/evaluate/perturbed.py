@@ -146,6 +146,3 @@ def _check_shown(config: EvalConfig, scoring: str, task: Task) -> None:
     hidden = "choices" not in placeholders(task.prompt) if task.prompt is not None else scoring == "likelihood"
     if OPTIONS in config.perturb and hidden:
         raise InvalidOption("perturb", OPTIONS, "the prompt does not show the options; add `scoring` letter")
-
-
-__all__ = ["Perturbed", "evaluate_perturbed", "with_options_shuffled", "with_typos"]

@@ -158,6 +158,3 @@ class SearchState:
             "budget_minutes": self.seconds / 60,
         }
         return [(name, used[name], limit) for name, limit in self.limits.items()]
-
-
-__all__ = ["WINDOW", "SearchState", "phase_words"]
