@@ -73,6 +73,19 @@ def shared_cost(likelihoods: Sequence[Likelihood]) -> int:
     return max((one.context for one in likelihoods), default=0) + sum(one.reply for one in likelihoods)
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """How texts are generated: `n` for each prompt, greedily at temperature 0."""
+
+    n: int = 1
+    temperature: float = 0.0
+    seed: int = 0
+    max_new_tokens: int = MAX_NEW_TOKENS
+
+
+GREEDY = Sampling()
+
+
 class Member(Protocol):
     """A member of a group.
 
@@ -89,15 +102,8 @@ class Member(Protocol):
     def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
         """Its answers to items; a member without likelihoods generates text, whatever the scoring."""
 
-    def generate(
-        self,
-        prompts: Sequence[str],
-        n: int = 1,
-        temperature: float = 0.0,
-        seed: int = 0,
-        max_new_tokens: int = MAX_NEW_TOKENS,
-    ) -> list[Texts]:
-        """`n` texts for each user turn; greedy at temperature 0.
+    def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
+        """Texts for each user turn.
 
         The texts depend on prompt and seed only, not on the rest of the batch (an endpoint may ignore the seed).
         """
@@ -133,14 +139,7 @@ class RefusingMember:
         """See `Member`."""
         return [self.refuse() for _ in items]
 
-    def generate(
-        self,
-        prompts: Sequence[str],
-        n: int = 1,
-        temperature: float = 0.0,
-        seed: int = 0,
-        max_new_tokens: int = MAX_NEW_TOKENS,
-    ) -> list[Texts]:
+    def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
         """See `Member`."""
         return [self.refuse() for _ in prompts]
 
