@@ -12,7 +12,7 @@ from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import BatchedEngine, Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
-from pyswarmopt_llm.jobs.evaluate.model import Exam, OnItems, score
+from pyswarmopt_llm.jobs.evaluate.model import Exam, OnItems, collected, score
 from pyswarmopt_llm.jobs.evaluate.names import Model, model_of, run_scoring
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.metrics.objectives import scorings_of
@@ -167,11 +167,7 @@ def _answers(utility: Answering, engine: Engine, on_items: OnItems | None) -> li
     """The answers; batch by batch, with the same bits, if somebody follows the progress."""
     if on_items is None or not (isinstance(utility, Accuracy) and isinstance(engine, BatchedEngine)):
         return utility.answers(engine)
-    found: dict[int, str] = {}
-    for batch in utility.answer_batches(engine):
-        found |= batch
-        on_items(len(found), utility.n)
-    return [found[i] for i in range(utility.n)]
+    return collected(utility.answer_batches(engine), utility.n, on_items)
 
 
 def _half(on_items: OnItems | None, turn: int) -> OnItems | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
@@ -21,9 +21,11 @@ from pyswarmopt_llm.metrics.registry import Metric, find_metric
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.spaces import saved_kind
 from pyswarmopt_llm.spaces.load import open_model
-from pyswarmopt_llm.tasks import Item, Task, load_task
+from pyswarmopt_llm.tasks import Item, Task
+from pyswarmopt_llm.tasks.load import load_task_of
 
 OnItems = Callable[[int, int], None]  # items scored, of how many
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -160,15 +162,7 @@ def load_items(config: EvalConfig) -> Task:
         raise UserError(f"--task {config.task}: only the harness knows its items; use a task file")
     sizes = split_sizes(config.split, config.limit, config.dev, config.test)
     possible_scorings(config.scoring, ())
-    return load_task(
-        config.task,
-        dev=sizes["dev"],
-        test=sizes["test"],
-        allow_overlap=config.allow_overlap,
-        columns=config.columns,
-        template=config.template,
-        split_seed=config.split_seed,
-    )
+    return load_task_of(config, **sizes)
 
 
 def split_sizes(split: str, limit: int | None, dev: int | None, test: int | None) -> dict[str, int | None]:
@@ -206,8 +200,13 @@ def score(utility: Utility, engine: Engine, on_items: OnItems | None) -> Score:
     """The score; batch by batch, with the same bits, if somebody follows the progress."""
     if on_items is None or not (isinstance(utility, Batched) and isinstance(engine, BatchedEngine)):
         return utility(engine)
-    values: dict[int, float] = {}
-    for found in utility.score_batches(engine):
-        values |= found
-        on_items(len(values), utility.n)
-    return score_of([values[i] for i in range(utility.n)])
+    return score_of(collected(utility.score_batches(engine), utility.n, on_items))
+
+
+def collected(batches: Iterable[Mapping[int, Found]], count: int, on_items: OnItems) -> list[Found]:
+    """What batches, index -> result, give for `count` items, in their order; `on_items` is called after each batch."""
+    found: dict[int, Found] = {}
+    for batch in batches:
+        found |= batch
+        on_items(len(found), count)
+    return [found[i] for i in range(count)]
