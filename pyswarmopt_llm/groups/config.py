@@ -106,7 +106,7 @@ class CouncilConfig:
         """
         from pyswarmopt_llm.tasks.load import load_task_of
 
-        return load_task_of(self)
+        return load_task_of(self, self.task)
 
     def flat(self) -> dict[str, object]:
         """All fields, those of `settings` included, by name."""

@@ -24,10 +24,10 @@ _WORDS = 4  # of a text that a prompt may need
 _TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
 
 
-def load_task_of(config: Any, **other: Any) -> Task:
+def load_task_of(config: Any, spec: str, **other: Any) -> Task:
     """`load_task` with the fields of a configuration that has its arguments; `other` replaces some of them."""
     names = ("dev", "test", "allow_overlap", "columns", "template", "split_seed")
-    return load_task(config.task, **{name: getattr(config, name) for name in names} | other)
+    return load_task(spec, **{name: getattr(config, name) for name in names} | other)
 
 
 def load_task(

@@ -143,8 +143,7 @@ def prepare(config: CompareConfig) -> tuple[Given, list[Contestant], Transformer
 
 def load_given(config: CompareConfig) -> Given:
     """Read all but the base's weights."""
-    reading = (config.columns, config.template, config.split_seed)
-    tasks = load_tasks(config.tasks, config.dev, config.test, config.allow_overlap, *reading)
+    tasks = load_tasks(config, config.tasks)
     if not tasks:
         raise UserError("no task; give one with --task")
     metrics = find_metrics(tasks, device=config.device)

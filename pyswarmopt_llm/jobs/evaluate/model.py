@@ -162,7 +162,7 @@ def load_items(config: EvalConfig) -> Task:
         raise UserError(f"--task {config.task}: only the harness knows its items; use a task file")
     sizes = split_sizes(config.split, config.limit, config.dev, config.test)
     possible_scorings(config.scoring, ())
-    return load_task_of(config, **sizes)
+    return load_task_of(config, config.task, **sizes)
 
 
 def split_sizes(split: str, limit: int | None, dev: int | None, test: int | None) -> dict[str, int | None]:
