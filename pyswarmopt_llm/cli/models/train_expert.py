@@ -95,8 +95,9 @@ def _train(given: Training, sources: Mapping[str, Sequence[Any]], on_step: OnSte
     if given.loss == "options":
         from pyswarmopt_llm.jobs.train_on_options import train_on_options
 
-        where = {"dtype": given.dtype, "device": given.device}
-        return train_on_options(given.base, examples, *to, **where, data=data, on_step=on_step)
+        return train_on_options(
+            given.base, examples, *to, dtype=given.dtype, device=given.device, data=data, on_step=on_step
+        )
     from pyswarmopt_llm.models.base import resolve_base
     from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
     from pyswarmopt_llm.models.training.train import train_expert
