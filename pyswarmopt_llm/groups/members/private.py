@@ -30,17 +30,6 @@ def kept(epsilon: float, options: int) -> float:
     return 1.0 / (1.0 + (options - 1) * math.exp(-epsilon))
 
 
-def randomised_accuracy(accuracy: float, epsilon: float, options: int) -> float:
-    """The accuracy of the randomised votes of a member: p q + (1 - p)(1 - q) / (K - 1).
-
-    Example:
-        >>> round(randomised_accuracy(0.8, 2.0, 4), 3), randomised_accuracy(0.8, 0.0, 4)
-        (0.588, 0.25)
-    """
-    q = kept(epsilon, options)
-    return accuracy * q + (1.0 - accuracy) * (1.0 - q) / (options - 1)
-
-
 class PrivateMember(RefusingMember):
     """A `Member` whose votes over options are randomised and which gives nothing else.
 
