@@ -45,7 +45,7 @@ def test_the_pool_has_one_more_expert_and_its_files_are_what_is_scored(config: S
     assert list(found["coefficients"]) == ["ant", "bee", "cat", "trained-on-dev"]
     assert found["passes"] == found["item_evaluations"] + 4 * 2.5 * (12 + 4 * 13 + 16)
     (planned,) = (event.data["evaluations_planned"] for event in events if event.kind == "start")
-    assert found["evaluations"] <= planned == 5 * 4 + 10 + 3  # rounds, proposals, the base, the experts' average and sum
+    assert found["evaluations"] <= planned == 5 * 4 + 10 + 3  # rounds, proposals, even sums
     assert any("one more expert on the 16 dev items, starting from" in event.data.get("text", "") for event in events)
     shares = [event.data["share"] for event in events if event.kind == "training"]
     done, total = 0, 4 * (12 + 4 * 13 + 16)  # four epochs without each of the five folds, and on all

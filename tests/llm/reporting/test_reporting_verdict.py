@@ -69,14 +69,14 @@ def test_an_expert_itself_is_called_so() -> None:
     same = paired(0.0, 0.0, 1.0, gained=0, lost=0)
     found = verdict(result(same, coefficients={"x": 1.0, "y": 0.0}))
     assert found.kind == "same" and found.sentence.startswith("This is expert x itself")
+    # Weights of a part of the layers only, or a graph, are not all that a candidate is.
+    for more in ({"coefficients_by_group": {"block 0": {"x": 1.0}}}, {"graph": "x -> y"}):
+        assert verdict(result(same, coefficients={"x": 1.0, "y": 0.0}, **more)).kind == "level"
 
 
 def test_weights_that_are_all_zero_are_the_base() -> None:
     found = verdict(result(paired(-0.1, 0.02, 0.001), coefficients={"x": 0.0, "y": 0.0}))
     assert found.kind == "same" and found.sentence.startswith("This is the base itself")
-    # Weights of a part of the layers only, or a graph, are not all that a candidate is.
-    for more in ({"coefficients_by_group": {"block 0": {"x": 1.0}}}, {"graph": "x -> y"}):
-        assert verdict(result(same, coefficients={"x": 1.0, "y": 0.0}, **more)).kind == "level"
 
 
 def test_without_test_items_nothing_is_claimed_about_them() -> None:
