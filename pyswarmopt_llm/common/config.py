@@ -16,7 +16,6 @@ from pyswarmopt_llm.common.options import (
     Dev,
     Device,
     Dtype,
-    Experts,
     Option,
     Overlap,
     Scoring,
@@ -53,7 +52,7 @@ class SearchConfig:
     """
 
     base: Annotated[str, replace(BASE, required=False)]  # "" in spaces token and graph: each expert has its own
-    experts: Experts
+    experts: Annotated[tuple[str, ...], Option("LoRA adapters; `space` token takes models too.", "DIR...", TASK)]
     tasks: Annotated[
         tuple[str, ...],
         Option("File, builtin:, hub:, published:, lm-eval:NAME.", "T", TASK, name="task", required=False),

@@ -28,7 +28,7 @@ def command_line(config: Json) -> str:
         words += ["--task", task]
     words += ["--out", config["out"]]
     own = ("base", "experts", "tasks", "out", *RETIRED)
-    return shlex.join([*words, *_options({key: value for key, value in config.items() if key not in own})])
+    return shlex.join([*words, *option_words({key: value for key, value in config.items() if key not in own})])
 
 
 def evaluation(config: Json, model: str, against: str | None = None) -> str:
@@ -49,11 +49,16 @@ def evaluation(config: Json, model: str, against: str | None = None) -> str:
     words = ["--base", model] if base is None else ["--base", base, "--adapter", model]
     words += ["--task", config["tasks"][0], *([] if against is None else ["--against", against])]
     known = _READING if len(config["tasks"]) == 1 else ()  # of several tasks each may have its own
-    return shlex.join(["swarm-llm", "eval", *words, *_options({key: config[key] for key in known if key in config})])
+    return shlex.join(["swarm-llm", "eval", *words, *option_words({key: config[key] for key in known if key in config})])
 
 
-def _options(config: Json) -> Iterator[str]:
-    """The words of those fields of a `SearchConfig` that do not have their default values."""
+def option_words(config: Json) -> Iterator[str]:
+    """The words of those fields of a `SearchConfig` that do not have their default values.
+
+    Example:
+        >>> list(option_words({"columns": ["question=body", "label=team"], "dev": 40, "test": None}))
+        ['--columns', 'question=body,label=team', '--dev', '40']
+    """
     options = options_of(SearchConfig)
     for key, value in config.items():
         if value in (getattr(SearchConfig, key), []):
@@ -176,4 +181,4 @@ def _loading(variable: str, name: str) -> list[str]:
     ]
 
 
-__all__ = ["advised_steps", "command_line", "evaluation", "next_steps", "usage"]
+__all__ = ["advised_steps", "command_line", "evaluation", "next_steps", "option_words", "usage"]
