@@ -12,7 +12,7 @@ from pyswarmopt_llm.spaces import space_kind
 
 Json = Mapping[str, Any]
 _IMPORT = "from transformers import AutoModelForCausalLM, AutoTokenizer"
-_READING = ("metrics", "columns", "template", "split_seed", "scoring", "allow_overlap")  # how a task is read and scored
+_READING = ("metrics", "columns", "template", "split_seed", "scoring", "allow_overlap")  # of a task
 
 
 def command_line(config: Json) -> str:
@@ -32,7 +32,7 @@ def command_line(config: Json) -> str:
 
 
 def evaluation(config: Json, model: str, against: str | None = None) -> str:
-    """The command that scores an adapter of a search's base, or a model, on the test items of its first task.
+    """The command that scores an adapter of a search's base, or a model, on test of its first task.
 
     Args:
         config: of the search.

@@ -104,8 +104,8 @@ def remarks(result: Mapping[str, Any]) -> list[str]:
     Example:
         >>> for line in remarks({"best_dev": 0.8, "best_test": 0.75, "evaluations": 40, "notes": ["A note."]}):
         ...     print(line)
-        The dev score is optimistic (dev minus test +0.050), since the mixture was chosen by dev from 40 evaluations: report
-        the test score.
+        The dev score is optimistic (dev minus test +0.050), since the mixture was chosen by dev from 40 evaluations:
+        report the test score.
         A note.
     """
     lines = [*_tests(result), _optimism(result)]

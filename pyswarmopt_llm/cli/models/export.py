@@ -29,9 +29,9 @@ class Export:
         str,
         Option("merged, gguf, gguf-lora or peft.", "F", name="format", choices=("merged", "gguf", "gguf-lora", "peft")),
     ] = "merged"
-    kind: Annotated[str, Option("Weights of a merged GGUF file: f16 or q8_0.", "T", name="type", choices=("f16", "q8_0"))] = (
-        "f16"
-    )
+    kind: Annotated[
+        str, Option("Weights of a merged GGUF file: f16 or q8_0.", "T", name="type", choices=("f16", "q8_0"))
+    ] = "f16"
     rank: Annotated[
         int | None, Option("Truncate the adapter to rank R (peft, gguf-lora); a run's is scored again.", "R", least=1)
     ] = None

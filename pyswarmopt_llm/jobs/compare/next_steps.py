@@ -16,7 +16,7 @@ _SEARCHING = ("base", "experts", *_READING, "scoring", "allow_overlap", "dev", "
 
 
 def next_steps(result: Json) -> Iterator[tuple[str, str]]:
-    """(purpose, command): make the adapter of the method with the highest score; nothing for an ensemble, which has none.
+    """(purpose, command): make the adapter of the best method; nothing for an ensemble, which has none.
 
     Args:
         result: ``compare.json``.

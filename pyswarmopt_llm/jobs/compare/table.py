@@ -23,14 +23,14 @@ OVER_TASKS = ("method", "dev", "test", "gain over best single", "first on", "ite
 
 
 READING = (
-    ("Intervals", "95%: Wilson's where each item is right in all seeds or wrong in all, else by a bootstrap over seeds and "
-    "items together; those over tasks follow from the tasks' (Zou & Donner 2008)."),
+    ("Intervals", "95%: Wilson's where each item is right in all seeds or wrong in all, else by a bootstrap over seeds "
+    "and items together; those over tasks follow from the tasks' (Zou & Donner 2008)."),
     ("p", "Paired permutation test over test items of the means over seeds, two-sided, not corrected for the number of "
     "methods. The best rival is the best other row on test."),
     ("Items, seconds", "What it took to find the result; scores on test are not counted."),
     ("Tokens", "Read and written for an item in use, by all models together; a context once for all its options."),
-    ("Rank", "Of the weight changes: full where no LoRA of rank sum r_i holds a method's result, which is scored as in its "
-    "paper. METHOD:adapter is the LoRA that merge writes of it, with what the cut lost in the Frobenius norm."),
+    ("Rank", "Of the weight changes: full where no LoRA of rank sum r_i holds a method's result, which is scored as in "
+    "its paper. METHOD:adapter is the LoRA that merge writes of it, with what the cut lost in the Frobenius norm."),
 )  # fmt: skip
 
 

@@ -17,8 +17,8 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
 from pyswarmopt_llm.jobs.compare.contest import Step, compare
 from pyswarmopt_llm.jobs.compare.contestants import known_methods
-from pyswarmopt_llm.jobs.compare.page import mean_curve, plot
 from pyswarmopt_llm.jobs.compare.next_steps import next_steps
+from pyswarmopt_llm.jobs.compare.page import mean_curve, plot
 from pyswarmopt_llm.jobs.compare.table import print_comparison, summary_lines
 
 SOME = ("uniform-soup", "best-single", "prediction-merge", "model-swarms", "nevergrad:RandomSearch")
@@ -426,14 +426,15 @@ def test_a_raised_population_is_said() -> None:
     [
         ("best-single", "advise --base B --experts x y --task t.csv --columns label=team --dev 40"),
         ("ties:adapter", "merge --base B --experts x y --method ties --out runs/a-ties"),
-        ("lorahub", "merge --base B --experts x y --method lorahub --task t.csv --columns label=team --out runs/a-lorahub"),
+        ("lorahub", "--method lorahub --task t.csv --columns label=team --out runs/a-lorahub"),
         ("pycma", "--columns label=team --dev 40 --dev-expert off --optimizer pycma"),
         ("model-swarms:paper", "--columns label=team --dev 40 --preset paper"),
         ("vote:majority", None),
     ],
 )
 def test_a_comparison_ends_with_the_command_that_makes_the_best_result(method: str, words: str | None) -> None:
-    config = {"base": "B", "experts": ["x", "y"], "tasks": ["t.csv"], "out": "runs/a", "columns": ["label=team"], "dev": 40}
+    config = {"base": "B", "experts": ["x", "y"], "tasks": ["t.csv"], "columns": ["label=team"], "dev": 40}
+    config["out"] = "runs/a"
     rows = {method: {"test": 0.7, "dev": 0.6}, "karcher": {"test": 0.5, "dev": 0.9}}
     steps = [command for _, command in next_steps({"methods": rows, "config": config})]
     assert len(steps) == (words is not None) and all(step.endswith(words or "") for step in steps), steps
