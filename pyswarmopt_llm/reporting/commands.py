@@ -49,7 +49,8 @@ def evaluation(config: Json, model: str, against: str | None = None) -> str:
     words = ["--base", model] if base is None else ["--base", base, "--adapter", model]
     words += ["--task", config["tasks"][0], *([] if against is None else ["--against", against])]
     known = _READING if len(config["tasks"]) == 1 else ()  # of several tasks each may have its own
-    return shlex.join(["swarm-llm", "eval", *words, *option_words({key: config[key] for key in known if key in config})])
+    words += option_words({key: config[key] for key in known if key in config})
+    return shlex.join(["swarm-llm", "eval", *words])
 
 
 def option_words(config: Json) -> Iterator[str]:
