@@ -16,7 +16,6 @@ from pyswarmopt_llm.common.options import (
     Dev,
     Device,
     Dtype,
-    Experts,
     Option,
     Overlap,
     Scoring,
@@ -32,6 +31,7 @@ PYCMA = "pycma"
 PROPOSALS = 10  # of the model of the items that a screened search asks when its optimizer has stopped
 
 DEV_EXPERT = "trained-on-dev"  # the expert that `dev_expert` adds to the pool
+LEAST_DEV = 40  # dev items from which on `auto` trains it
 EVEN_SUMS = 3  # of the experts, which are scored as well, to train on top of the best; see `spaces.starts.even_sums`
 
 # Settings of version 0.1.0 that are gone -> the values with which an unfinished run goes on all the same: such runs
@@ -52,7 +52,7 @@ class SearchConfig:
     """
 
     base: Annotated[str, replace(BASE, required=False)]  # "" in spaces token and graph: each expert has its own
-    experts: Experts
+    experts: Annotated[tuple[str, ...], Option("LoRA adapters; `space` token takes models too.", "DIR...", TASK)]
     tasks: Annotated[
         tuple[str, ...],
         Option("File, builtin:, hub:, published:, lm-eval:NAME.", "T", TASK, name="task", required=False),

@@ -134,7 +134,7 @@ DTYPES = ("auto", "bfloat16", "float16", "float32")
 # Options that several configurations and commands have.
 BASE = Option("Directory, hub id, GGUF file or embedded:NAME.", "B", TASK)
 Base = Annotated[str, BASE]
-Experts = Annotated[tuple[str, ...], Option("LoRA adapters; `space` token takes models too.", "DIR...", TASK)]
+Experts = Annotated[tuple[str, ...], Option("LoRA adapters.", "DIR...", TASK)]
 Dev = Annotated[int | None, Option("Use the first N dev items.", "N", TASK, least=1)]
 TEST = Option("Use the first N test items.", "N", TASK, least=1)
 Test = Annotated[int | None, TEST]

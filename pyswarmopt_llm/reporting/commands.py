@@ -6,12 +6,13 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pyswarmopt_llm.common.config import DEV_EXPERT, RETIRED, SearchConfig
+from pyswarmopt_llm.common.config import DEV_EXPERT, LEAST_DEV, RETIRED, SearchConfig
 from pyswarmopt_llm.common.options import option_name, options_of
 from pyswarmopt_llm.spaces import space_kind
 
 Json = Mapping[str, Any]
 _IMPORT = "from transformers import AutoModelForCausalLM, AutoTokenizer"
+_READING = ("metrics", "columns", "template", "split_seed", "scoring", "allow_overlap")  # of a task
 
 
 def command_line(config: Json) -> str:
@@ -21,32 +22,54 @@ def command_line(config: Json) -> str:
         >>> command_line({"base": "b", "experts": ["x", "y z"], "tasks": ["t.json"], "out": "r", "seed": 3})
         "swarm-llm search --base b --experts x 'y z' --task t.json --out r --seed 3"
     """
-    options = options_of(SearchConfig)
     base = ["--base", config["base"]] if config["base"] else []
     words = ["swarm-llm", "search", *base, "--experts", *config["experts"]]
     for task in config["tasks"]:
         words += ["--task", task]
     words += ["--out", config["out"]]
+    own = ("base", "experts", "tasks", "out", *RETIRED)
+    return shlex.join([*words, *option_words({key: value for key, value in config.items() if key not in own})])
+
+
+def evaluation(config: Json, model: str, against: str | None = None) -> str:
+    """The command that scores an adapter of a search's base, or a model, on test of its first task.
+
+    Args:
+        config: of the search.
+        model: what is scored.
+        against: what it is compared with.
+
+    Example:
+        >>> evaluation({"base": "b", "tasks": ["t.csv"], "columns": ["label=team"]}, "runs/a/best")
+        'swarm-llm eval --base b --adapter runs/a/best --task t.csv --columns label=team'
+        >>> evaluation({"base": None, "tasks": ["t.json"], "space": "full"}, "m", against="n")
+        'swarm-llm eval --base m --task t.json --against n'
+    """
+    base = _base(config)
+    words = ["--base", model] if base is None else ["--base", base, "--adapter", model]
+    words += ["--task", config["tasks"][0], *([] if against is None else ["--against", against])]
+    known = _READING if len(config["tasks"]) == 1 else ()  # of several tasks each may have its own
+    words += option_words({key: config[key] for key in known if key in config})
+    return shlex.join(["swarm-llm", "eval", *words])
+
+
+def option_words(config: Json) -> Iterator[str]:
+    """The words of those fields of a `SearchConfig` that do not have their default values.
+
+    Example:
+        >>> list(option_words({"columns": ["question=body", "label=team"], "dev": 40, "test": None}))
+        ['--columns', 'question=body,label=team', '--dev', '40']
+    """
+    options = options_of(SearchConfig)
     for key, value in config.items():
-        if key in ("base", "experts", "tasks", "out", *RETIRED) or value in (getattr(SearchConfig, key), []):
+        if value in (getattr(SearchConfig, key), []):
             continue
-        option = f"--{option_name(key, options.get(key))}"
         if key in options and options[key].commas:
             value = ",".join(value)
         for one in value if isinstance(value, list | tuple) else [value]:
-            words += [option] + ([] if one is True else [str(one)])
-    return shlex.join(words)
-
-
-def evaluation(base: str | None, model: str, task: str) -> str:
-    """The command that scores an adapter of a base, or without a base a model, on test.
-
-    Example:
-        >>> evaluation("b", "runs/a/best", "t.json"), evaluation(None, "m", "t.json")
-        ('swarm-llm eval --base b --adapter runs/a/best --task t.json', 'swarm-llm eval --base m --task t.json')
-    """
-    words = ["--base", model] if base is None else ["--base", base, "--adapter", model]
-    return shlex.join(["swarm-llm", "eval", *words, "--task", task])
+            yield f"--{option_name(key, options.get(key))}"
+            if one is not True:
+                yield str(one)
 
 
 def usage(config: Json, base: str) -> list[tuple[str, str]]:
@@ -66,12 +89,13 @@ def usage(config: Json, base: str) -> list[tuple[str, str]]:
         found.append(("Load it with peft", "\n".join(code)))
     run = shlex.quote(config["out"])
     found.append(("Ask a question", f'swarm-llm generate --run {run} "Which planet is the largest?"'))
-    again = [("Evaluate it again", evaluation(_base(config), best, task)) for task in config["tasks"][:1]]
-    return found + again
+    if len(config["tasks"]) == 1:
+        found.append(("Evaluate it again", f"swarm-llm eval --run {run}"))
+    return found
 
 
 def next_steps(kind: str, result: Json, config: Json) -> Iterator[tuple[str, str]]:
-    """(purpose, command): what to do after a verdict of that kind, two or three things.
+    """(purpose, command): what to do after a verdict of that kind beside reading the report, one or two things.
 
     Args:
         kind: of the `Verdict`.
@@ -79,20 +103,23 @@ def next_steps(kind: str, result: Json, config: Json) -> Iterator[tuple[str, str
         config: the configuration in ``run.json``.
     """
     run = _run(config)
-    yield "read the report", f"open {shlex.quote(f'{run}/report.html')}"
     if kind in ("worse", "same", "trained"):
         trained = kind == "trained" or result["coefficients"].get(DEV_EXPERT) == 1.0
         own = f"{run}/dev-expert/whole" if trained else _given(result["best_single"], result, config)
         if config["tasks"] and own:
-            yield "score that expert", evaluation(_base(config), own, config["tasks"][0])
+            yield "score that expert", evaluation(config, own)
     elif kind == "better":
         if config["tasks"] and config.get("test") is not None:
-            yield "score it on all test items", evaluation(_base(config), f"{run}/best", config["tasks"][0])
+            yield "score it on all test items", evaluation(config, f"{run}/best")
         elif _library(config):
             words = ["swarm-llm", "export", run, "--format", "gguf", "--out", f"{run}-gguf"]
             yield "run it in llama.cpp or Ollama", shlex.join(words)
         yield "publish it", shlex.join(["hf", "upload", "YOUR-NAME/YOUR-MODEL", f"{run}/best"])
         return
+    elif kind == "level" and config["tasks"] and config.get("test") is not None:
+        single = _given(result["best_single"], result, config)
+        if single is not None:
+            yield "compare them on all test items", evaluation(config, f"{run}/best", against=single)
     yield _again(config)
 
 
@@ -104,15 +131,15 @@ def advised_steps(kind: str, expert: str, config: Json) -> Iterator[tuple[str, s
         expert: path of the best one.
         config: of the search that the advice is about; its `out` is the trial's directory.
     """
-    out, base, task = _run(config), config["base"], config["tasks"][0]
+    out, base, known = _run(config), config["base"], {**config, "space": "delta"}  # its experts are adapters
     if kind == "take":
-        yield "score that expert", evaluation(base, expert, task)
+        yield "score that expert", evaluation(known, expert)
     elif kind == "merge":
         words = ["--base", base, "--experts", *config["experts"], "--method", "uniform-soup"]
         yield "merge them", shlex.join(["swarm-llm", "merge", *words, "--out", f"{out}-average"])
-        yield "score the average", evaluation(base, f"{out}-average", task)
+        yield "score the average", evaluation(known, f"{out}-average")
     elif kind == "train":
-        yield "score the adapter that was trained", evaluation(base, f"{out}/dev-expert/whole", task)
+        yield "score the adapter that was trained", evaluation(known, f"{out}/dev-expert/whole")
     if kind in ("train", "search", "collect"):
         yield "search all the same" if kind != "search" else "search", command_line({**config, "out": f"{out}-search"})
 
@@ -121,6 +148,10 @@ def _again(config: Json) -> tuple[str, str]:
     """A search on more dev items where ``--dev`` held some back, else with another seed."""
     if config.get("dev") is not None:
         more = {**config, "dev": 2 * config["dev"], "out": f"{_run(config)}-more"}
+        if config.get("budget_items") is not None:
+            more["budget_items"] = 2 * config["budget_items"]
+        if config.get("preset") == "auto" and config["dev"] < LEAST_DEV:
+            del more["dev_expert"]  # with so few items the preset trained none
         return "search on more dev items", command_line(more)
     seed = config.get("seed", 0) + 1
     return "search with another seed", command_line({**config, "seed": seed, "out": f"{_run(config)}-seed{seed}"})

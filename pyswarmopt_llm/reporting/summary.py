@@ -90,12 +90,12 @@ def _tests(result: Mapping[str, Any]) -> Iterator[str]:
 def _optimism(result: Mapping[str, Any]) -> str:
     """How to read the dev score."""
     among = counted(result["evaluations"], "evaluation")
+    chosen = f"the mixture was chosen by dev from {among}"
     if result.get("best_test") is None:
-        return f"The dev score is optimistic: it is the best of {among}."
+        return f"The dev score is optimistic: {chosen}."
     gap = result["best_dev"] - result["best_test"]
-    if gap <= 0:
-        return f"The dev score is the best of {among}, not an estimate: report the test score."
-    return f"The dev score is optimistic, as the best of {among} (dev minus test {gap:+.3f}): report the test score."
+    dev = "The dev score is no estimate" if gap <= 0 else f"The dev score is optimistic (dev minus test {gap:+.3f})"
+    return f"{dev}, since {chosen}: report the test score."
 
 
 def remarks(result: Mapping[str, Any]) -> list[str]:
@@ -104,7 +104,8 @@ def remarks(result: Mapping[str, Any]) -> list[str]:
     Example:
         >>> for line in remarks({"best_dev": 0.8, "best_test": 0.75, "evaluations": 40, "notes": ["A note."]}):
         ...     print(line)
-        The dev score is optimistic, as the best of 40 evaluations (dev minus test +0.050): report the test score.
+        The dev score is optimistic (dev minus test +0.050), since the mixture was chosen by dev from 40 evaluations:
+        report the test score.
         A note.
     """
     lines = [*_tests(result), _optimism(result)]
@@ -235,7 +236,8 @@ def print_result(console: Console, run: Path, result: Mapping[str, Any], steps: 
     for line in (judged.sentence, *judged.reasons):
         say(line)
     console.print(result_table(result))
-    for line in (*remarks(result), *mixture, f"Cost: {spent}", f"Files: {run / 'best'}"):
+    files = f"Files: {run / 'best'}; report: {run / 'report.html'}"
+    for line in (*remarks(result), *mixture, f"Cost: {spent}", files):
         say(line)
     for purpose, command in steps:
         say(f"To {purpose}: {command}")

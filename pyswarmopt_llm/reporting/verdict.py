@@ -197,7 +197,7 @@ def _reasons(kind: str, result: Json) -> Iterator[str]:
         return
     if dev is not None and test is not None and dev.low > max(test.mean, 0.0):
         yield (
-            f"The gain on dev, {dev.mean:+.3f}, does not hold on test: it is the best of "
+            f"The gain on dev, {dev.mean:+.3f}, does not hold on test: the mixture was chosen from "
             f"{counted(result['evaluations'], 'evaluation')} on {counted(dev.items, 'item')}."
         )
     if differ is not None and differ <= ALIKE:
@@ -230,7 +230,8 @@ def _needed(result: Json, dev: Difference | None) -> str | None:
     few = (
         f"{seen} test items are" if dev is None or dev.items >= needed else f"{dev.items} dev and {seen} test items are"
     )
-    return f"{few} too few for a difference of {tests[0]['difference']:.3f}: about {needed} show it with 80% power."
+    size = f"{tests[0]['difference']:.3f}"
+    return f"{few} too few to show a difference of {size}: it takes about {needed} test items (80% power)."
 
 
 def between(names: tuple[str, str], scores: tuple[float, float], found: Json, split: str) -> Verdict:

@@ -20,7 +20,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.paths import user_path
-from pyswarmopt_llm.reporting.commands import command_line
+from pyswarmopt_llm.reporting.commands import command_line, option_words
 from pyswarmopt_llm.reporting.follow import Follower, Status
 from pyswarmopt_llm.reporting.summary import duration
 from pyswarmopt_llm.reporting.terminal.state import SearchState
@@ -47,14 +47,23 @@ class Tools:
         """
         return json.dumps(as_record(*examine(experts, base)))
 
-    def advise(self, base: str, experts: list[str], task: str, out: str = "runs/advice", dev: int | None = None) -> str:
+    def advise(
+        self,
+        base: str,
+        experts: list[str],
+        task: str,
+        out: str = "runs/advice",
+        dev: int | None = None,
+        columns: list[str] | None = None,
+    ) -> str:
         """Say what is best here: take one expert, merge, train, search, or collect more examples.
 
         A small trial on the dev items runs in the background, in the directory out; call advise again with the same
         arguments once status says that it has finished. task: a file of questions (JSON, JSONL, CSV) or builtin:NAME.
+        columns: names of the file's columns, ["question=body", "label=team"], where they are not recognised.
         """
         run = _absolute(out)
-        trial = Trial(base, tuple(experts), task, str(run), dev)
+        trial = Trial(base, tuple(experts), task, str(run), dev, tuple(columns or ()))
         _refuse_code(trial.search)
         if (run / "result.json").exists():
             from pyswarmopt_llm.jobs.advise import advise
@@ -62,7 +71,8 @@ class Tools:
             return "\n".join(advice_lines(advise(trial.search)))
         if not self._background.running(run) and Follower(run).status is not Status.RUNNING:
             words = ["advise", "--base", base, "--experts", *experts, "--task", task, "--out", str(run)]
-            self._background.start(words if dev is None else [*words, "--dev", str(dev)], run)
+            words += option_words({"dev": dev, "columns": columns or []})
+            self._background.start(words, run)
         return self.status(str(run))
 
     def search(
@@ -78,14 +88,17 @@ class Tools:
         test: int | None = None,
         budget_minutes: float | None = None,
         seed: int = 0,
+        columns: list[str] | None = None,
     ) -> str:
         """Start a search for a better model in the background; returns its run directory at once.
 
         out: run directory to create. dev, test: use the first so many items. budget_minutes: for all evaluations.
+        columns: as for advise.
         """
         run, limits = _absolute(out), {"dev": dev, "test": test, "budget_minutes": budget_minutes}
         chosen = {"space": space, "particles": particles, "max_iter": max_iter, "seed": seed, **limits}
-        config = SearchConfig(base, tuple(experts), (task,), str(run), **chosen)  # type: ignore[arg-type]
+        named = tuple(columns or ())
+        config = SearchConfig(base, tuple(experts), (task,), str(run), columns=named, **chosen)  # type: ignore[arg-type]
         _refuse_code(config)
         from pyswarmopt_llm.evaluation.run_directory import check_new
 

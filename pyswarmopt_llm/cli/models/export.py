@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,9 +29,9 @@ class Export:
         str,
         Option("merged, gguf, gguf-lora or peft.", "F", name="format", choices=("merged", "gguf", "gguf-lora", "peft")),
     ] = "merged"
-    kind: Annotated[str, Option("Of a merged GGUF file: f16 or q8_0.", "T", name="type", choices=("f16", "q8_0"))] = (
-        "f16"
-    )
+    kind: Annotated[
+        str, Option("Weights of a merged GGUF file: f16 or q8_0.", "T", name="type", choices=("f16", "q8_0"))
+    ] = "f16"
     rank: Annotated[
         int | None, Option("Truncate the adapter to rank R (peft, gguf-lora); a run's is scored again.", "R", least=1)
     ] = None
@@ -69,10 +70,21 @@ def _lines(given: Export, done: Exported) -> Iterator[str]:
         low, high = score.interval
         yield f"{score.task}: test {score.value:.3f} [{low:.3f}, {high:.3f}]{before}"
     yield from done.notes
-    out = shlex.quote(given.out)
+    if given.form == "gguf-lora" and not done.base:
+        yield f"The base goes to {given.out}/base.gguf; swarm-llm export BASE --format gguf writes it"
+    for purpose, words in _steps(given, done):
+        yield f"To {purpose}: {shlex.join(words)}"
+
+
+def _steps(given: Export, done: Exported) -> Iterator[tuple[str, list[str]]]:
+    """(purpose, command): how to run what was written."""
+    out, name = given.out.rstrip("/"), Path(given.out).name.lower()
     if given.form == "gguf":
-        yield f"run it: llama-cli -m {out}/model-{given.kind}.gguf, or ollama create NAME -f {out}/Modelfile"
+        yield "run it in llama.cpp", ["llama-cli", "-m", f"{out}/model-{given.kind}.gguf"]
+        yield "run it in Ollama", ["ollama", "create", name, "-f", f"{out}/Modelfile"]
     elif given.form == "gguf-lora":
-        yield f"run it: llama-cli -m BASE.gguf --lora {out}/adapter.gguf"
+        base = done.base or f"{out}/base.gguf"
+        yield "run it in llama.cpp", ["llama-cli", "-m", base, "--lora", f"{out}/adapter.gguf"]
     elif given.form == "merged":
-        yield f'run it: swarm-llm generate --base {out} "..." or vllm serve {out}'
+        yield "ask it a question", ["swarm-llm", "generate", "--base", out, "Which planet is the largest?"]
+        yield "serve it with vLLM", ["vllm", "serve", out]

@@ -13,7 +13,8 @@ from rich.table import Table
 
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.cli.options import Json
+from pyswarmopt_llm.cli.options import DryRun, Json
+from pyswarmopt_llm.cli.runs.planning import print_plan
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import TASK, Option
 
@@ -78,9 +79,9 @@ def recommended(errors: dict[str, int]) -> str | None:
     return next((space for space in (DEFAULT, "factor") if not errors[space]), None)
 
 
-def next_command(space: str, experts: list[str], base: str | None) -> str:
+def next_command(space: str, experts: list[str], base: str | None, task: str | None) -> str:
     """What to do with experts that can be mixed in that space: ask for advice, or search where that takes an option."""
-    words = ["--base", base or "BASE", "--experts", *experts, "--task", "TASK.json"]
+    words = ["--base", base or "BASE", "--experts", *experts, "--task", task or "TASK.json"]
     if space == DEFAULT:
         return shlex.join(["swarm-llm", "advise", *words])
     return shlex.join(["swarm-llm", "search", *words, "--space", space, "--out", "runs/first"])
@@ -92,6 +93,7 @@ def command(
         str | None, Option("Also check against this base: directory, hub id, embedded:...", "B", TASK)
     ] = None,
     task: Annotated[str | None, Option("Also score base and experts on its dev items.", "T", TASK)] = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Check whether experts can be mixed, and which stand out; exit code 2 if no space can mix them.
@@ -100,6 +102,13 @@ def command(
     """
     if task is not None and base is None:
         raise InvalidOption("task", task, "is scored against the bare base; name it with `base`")
+    if dry_run:
+        if task is None or base is None:
+            raise InvalidOption("dry-run", None, "goes with `task`; without one no item is scored")
+        from pyswarmopt_llm.jobs.dry_run.evaluate import dry_run_inspect
+
+        print_plan(dry_run_inspect(experts, base, task), as_json)
+        return
     report, errors = examine(experts, base, task)
     if as_json:
         typer.echo(json.dumps(as_record(report, errors)))
@@ -115,6 +124,7 @@ def command(
         best = recommended(errors)
         if best is not None:
             default = " (the default)" if best == DEFAULT else ""
-            echo(f"Recommended: --space {best}{default}. Next: {next_command(best, experts, base)}")
+            echo(f"Recommended: --space {best}{default}.")
+            echo(f"Next: {next_command(best, experts, base, task)}")
     if all(errors.values()):
         raise typer.Exit(2)

@@ -11,7 +11,8 @@ import typer
 
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.cli.options import Allowed, Json
+from pyswarmopt_llm.cli.options import Allowed, DryRun, Json
+from pyswarmopt_llm.cli.runs.planning import print_plan
 from pyswarmopt_llm.common.options import OUTPUT, Option
 from pyswarmopt_llm.reporting.summary import score_text
 
@@ -20,28 +21,27 @@ def command(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Finished runs, or a group's directory.")],
     *,
     out: Annotated[Path | None, Option("Output directory (RUN/analysis).", "DIR", OUTPUT)] = None,
-    ablations: Annotated[bool, Option("Rerun without each part.")] = False,
-    diversity: Annotated[bool, Option("Rerun with fewer experts.")] = False,
+    ablations: Annotated[bool, Option("Search again without each part of the algorithm.")] = False,
+    diversity: Annotated[bool, Option("Search again with fewer experts.")] = False,
     leave_one_out: Annotated[bool, Option("Score without each expert, or decide without each member.")] = False,
     allowed: Allowed,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Correctness emergence and where the best started; ablations, diversity, leave-one-out on request.
+    """Show how a run found its result: items gained, where the best started, which experts carry it.
 
     Example: swarm-llm analyse runs/first --leave-one-out
     """
     from pyswarmopt_llm.jobs.analyse.analyse import analyse
 
     folder = out or runs[0] / "analysis"
-    found = analyse(
-        runs,
-        folder,
-        with_ablations=ablations,
-        with_diversity=diversity,
-        with_leave_one_out=leave_one_out,
-        allowed=allowed.values,
-        tell=lambda text: echo(text, err=True),
-    )
+    wanted = {"with_ablations": ablations, "with_diversity": diversity, "with_leave_one_out": leave_one_out}
+    if dry_run:
+        from pyswarmopt_llm.jobs.dry_run.analyse import dry_run_analyse
+
+        print_plan(dry_run_analyse(runs, folder, **wanted, allowed=allowed.values), as_json)
+        return
+    found = analyse(runs, folder, **wanted, allowed=allowed.values, tell=lambda text: echo(text, err=True))
     echo(json.dumps(found) if as_json else "\n".join([*_lines(found), f"Plots and figures: {folder}"]))
 
 

@@ -44,7 +44,7 @@ def command(
     else:
         terminal = sys.stdout.isatty()
         print_comparison(open_console(width=None if terminal else UNFOLDED), result)
-        echo(f"wrote {Path(settings.out) / 'compare.json'}, compare.md and compare.html")
+        echo(f"Table and notes: {Path(settings.out) / 'compare.html'}, compare.md and compare.json")
 
 
 def _line(step: Step) -> str:

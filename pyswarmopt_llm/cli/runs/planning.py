@@ -32,7 +32,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     where = f"{plan.device}, {plan.dtype}, {counted(plan.threads, 'thread')}"
     if plan.passes or plan.steps:
         yield f"at most {duration(plan.seconds)} on this machine ({where}), from one timed batch"
-    free = "" if plan.free_bytes is None else f", {plan.free_bytes / 2**30:.1f} GiB more are free"
+    free = "" if plan.free_bytes is None else f"; {plan.free_bytes / 2**30:.1f} GiB are free beside it"
     yield f"memory: {plan.memory_bytes / 2**30:.1f} GiB{free}"
     yield from plan.notes
     files = f"would write {plan.out}: {', '.join(plan.writes)}" if plan.writes else "would write no file"
@@ -67,5 +67,6 @@ def _task_line(task: Timed) -> str:
     sizes = f"{task.name}: {counted(task.dev, 'dev item')}, {counted(task.test, 'test item')}, {task.scoring} scoring"
     if task.seconds_per_item is None:
         return sizes
-    load = f", {1000 * task.seconds_per_load:.0f} ms a candidate" if task.seconds_per_load else ""
-    return f"{sizes}, {1000 * task.seconds_per_item:.1f} ms an item{load}"
+    load = f", {1000 * task.seconds_per_load:.0f} ms per candidate" if task.seconds_per_load else ""
+    item = 1000 * task.seconds_per_item
+    return f"{sizes}, {item:.{0 if item >= 10 else 1}f} ms per item{load}"

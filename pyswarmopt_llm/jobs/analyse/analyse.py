@@ -125,6 +125,22 @@ def _make(out: Path, run: Path) -> None:
         raise UserError(f"{out}: cannot be created ({error.strerror}); choose another --out") from error
 
 
+def ablated(config: SearchConfig) -> tuple[str, ...]:
+    """What `ablations` removes from a search; graphs are sampled, not crossed."""
+    crossed = space_kind(config.space).averages
+    return tuple(label for label in ABLATIONS if crossed or label != "no crossover")
+
+
+def divisors(n: int) -> tuple[int, ...]:
+    """Numbers of distinct experts that `diversity` searches from.
+
+    Example:
+        >>> divisors(12)
+        (2, 3, 4, 6)
+    """
+    return tuple(d for d in range(2, n) if n % d == 0)
+
+
 def ablations(
     config: SearchConfig, out: Path, tell: Callable[[str], None], allowed: Collection[str] = ()
 ) -> list[Variant]:
@@ -133,9 +149,8 @@ def ablations(
     Each search has a directory in `out`: finished ones are reused, others resumed.
     """
     variants = []
-    for label, settings in ABLATIONS.items():
-        if label == "no crossover" and not space_kind(config.space).averages:
-            continue  # graphs are sampled, not crossed
+    for label in ablated(config):
+        settings = ABLATIONS[label]
         particles = len(config.experts) if label == "no crossover" else config.particles
         changed = replace(config, settings=(*config.settings, *settings), particles=particles)
         variants.append(_variant(label, changed, out / label.replace(" ", "-"), tell, allowed))
@@ -153,7 +168,7 @@ def diversity(
     n = len(config.experts)
     order = random.Random(config.seed).sample(config.experts, n)
     variants = []
-    for d in (d for d in range(2, n) if n % d == 0):
+    for d in divisors(n):
         changed = replace(config, experts=tuple(sorted(order[:d], key=config.experts.index)))
         variants.append(_variant(f"{d} distinct", changed, out / f"experts-{d}", tell, allowed))
     return variants

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt_llm.jobs.compare.table import HEADINGS, OVER_TASKS, cells, over_tasks, summary_lines, tables_of
+from pyswarmopt_llm.jobs.compare.next_steps import next_steps
+from pyswarmopt_llm.jobs.compare.table import HEADINGS, OVER_TASKS, READING, cells, over_tasks, summary_lines, tables_of
 from pyswarmopt_llm.reporting.report.pages import render
 
 WIDTH, HEIGHT, PAD = 720.0, 300.0, 44.0
@@ -64,6 +65,8 @@ def render_page(result: Mapping[str, Any]) -> str:
     return render(
         "jobs/compare/compare.html.j2",
         notes=summary_lines(result),
+        steps=list(next_steps(result)),
+        reading=READING,
         headings=HEADINGS,
         tables=tables,
         all_headings=OVER_TASKS,

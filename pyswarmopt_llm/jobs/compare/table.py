@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pyswarmopt.cli.words import counted
+from pyswarmopt_llm.jobs.compare.next_steps import next_steps
 from pyswarmopt_llm.reporting.card import plain
 from pyswarmopt_llm.reporting.summary import score_text
 from pyswarmopt_llm.reporting.verdict import compared
@@ -19,6 +20,18 @@ HEADINGS = (
     *("against best single", "against best rival"),
 )
 OVER_TASKS = ("method", "dev", "test", "gain over best single", "first on", "items", "seconds", "tokens")
+
+
+READING = (
+    ("Intervals", "95%: Wilson's where each item is right in all seeds or wrong in all, else by a bootstrap over seeds "
+    "and items together; those over tasks follow from the tasks' (Zou & Donner 2008)."),
+    ("p", "Paired permutation test over test items of the means over seeds, two-sided, not corrected for the number of "
+    "methods. The best rival is the best other row on test."),
+    ("Items, seconds", "What it took to find the result; scores on test are not counted."),
+    ("Tokens", "Read and written for an item in use, by all models together; a context once for all its options."),
+    ("Rank", "Of the weight changes: full where no LoRA of rank sum r_i holds a method's result, which is scored as in "
+    "its paper. METHOD:adapter is the LoRA that merge writes of it, with what the cut lost in the Frobenius norm."),
+)  # fmt: skip
 
 
 def cells(method: str, row: Mapping[str, Any]) -> list[str]:
@@ -85,6 +98,8 @@ def markdown(result: Mapping[str, Any]) -> str:
     parts = ["# Ways to combine experts, compared", *summary_lines(result)]
     for title, headings, rows in _tables(result):
         parts += [f"## {plain(title)}", _markdown_table(headings, rows)]
+    parts += ["## Next", *(f"{purpose.capitalize()}:\n\n    {line}" for purpose, line in next_steps(result))]
+    parts += ["## How to read it", "\n".join(f"- {name}: {text}" for name, text in READING)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -100,6 +115,8 @@ def print_comparison(console: Console, result: Mapping[str, Any]) -> None:
                 break
         console.print()
         console.print(table)
+    for purpose, command in next_steps(result):
+        console.print(f"To {purpose}: {command}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _tables(result: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...], list[list[str]]]]:
@@ -131,7 +148,7 @@ def tables_of(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def summary_lines(result: Mapping[str, Any]) -> Sequence[str]:
-    """The verdict, and notes on the figures."""
+    """The verdict, and what was compared."""
     config = result["config"]
     scores = ", ".join(f"{name} by {table['metric']}" for name, table in tables_of(result).items())
     lines = [
@@ -139,14 +156,6 @@ def summary_lines(result: Mapping[str, Any]) -> Sequence[str]:
         f"{counted(result['experts'], 'expert')} of {config['base']}; at most {config['budget_items']} dev items per "
         f"method, task and seed; {counted(config['seeds'], 'seed')} for methods that draw.",
         f"Scores: {scores}.",
-        "Intervals: 95%, Wilson's where each item is right in all seeds or wrong in all, else by a bootstrap over "
-        "seeds and items together; those over tasks follow from the tasks' (Zou & Donner 2008). p: paired permutation "
-        "test over test items of the means over seeds, two-sided, not corrected for the number of methods. The best "
-        "rival is the best other row on test. Items and seconds are what it took to find the result; the test "
-        "split is not in them. Tokens are those read and written for an item in use, by all models together, a context "
-        "once for all its options. Rank is that of the weight changes: full where a method's result fits no LoRA of "
-        "rank sum r_i, as its paper scores it; METHOD:adapter is the LoRA that `merge` writes of it, with what the cut "
-        "lost in the Frobenius norm. A sum of LoRAs is exact.",
     ]
     if (config.get("particles") or result["experts"]) < result["experts"]:
         raised = f"{result['experts']} particles instead of {config['particles']}"

@@ -1,7 +1,8 @@
-"""``--dry-run`` of eval."""
+"""``--dry-run`` of eval and inspect."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pyswarmopt_llm.jobs.dry_run.plan import Plan, paid_note, plan, time_items, trial_items
@@ -31,3 +32,9 @@ def dry_run_eval(config: EvalConfig) -> Plan:
         notes.append(paid_note(metric.name))
     passes, tasks = each * len(models), tuple(timed.values())
     return plan(tasks, passes, seconds, dtype=engine.dtype, device=config.device, notes=notes)
+
+
+def dry_run_inspect(experts: Sequence[str], base: str, task: str) -> Plan:
+    """The cost of `inspect` with a task: base and experts on its dev items."""
+    one, models = dry_run_eval(EvalConfig(base=base, task=task, split="dev")), 1 + len(experts)
+    return replace(one, passes=models * one.passes, seconds=round(models * one.seconds, 1))

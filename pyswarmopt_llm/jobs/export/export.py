@@ -57,12 +57,14 @@ class Exported:
         lost: relative Frobenius error of the truncation to a rank; None if nothing was truncated.
         scores: of a truncated adapter, task by task.
         notes: what was not done, and what to do instead.
+        base: the GGUF file that an adapter in GGUF goes with; "" if none is known.
     """
 
     files: Mapping[str, int]
     lost: float | None = None
     scores: tuple[Rescored, ...] = ()
     notes: tuple[str, ...] = ()
+    base: str = ""
 
 
 def export_model(
@@ -105,7 +107,8 @@ def export_model(
         if found.run is not None:
             card = _card(found.run, found.adapter is not None, chosen.card, in_words(rank, result.lost, result.scores))
             (part / "README.md").write_text(card, encoding="utf-8")
-    return replace(result, files={file.name: file.stat().st_size for file in sorted(folder.iterdir())})
+    files = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
+    return replace(result, files=files, base=str(source_gguf(found.base.spec) or ""))
 
 
 def _check(form: str, kind: str, rank: int | None) -> None:

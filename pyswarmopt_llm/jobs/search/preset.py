@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 
 from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig
+from pyswarmopt_llm.common.config import LEAST_DEV, MODEL_SWARMS, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.jobs.search.validate import check_dev_expert, check_screen
 from pyswarmopt_llm.metrics.objectives import Objectives
@@ -20,7 +20,6 @@ from pyswarmopt_llm.models.choices import cross_fitting_passes
 from pyswarmopt_llm.spaces import space_kind
 
 SCREEN = 0.05
-LEAST_DEV = 40  # items from which on an expert is trained on them
 CANDIDATES = 40  # whose cost in passes a search has, training included, as in the tables of docs/results.md
 LEAST_MORE = 7  # candidates that it can score in full beside the experts, whatever training costs
 

@@ -55,14 +55,14 @@ def test_experts_of_one_kind_can_be_mixed_anyhow(
     assert "--space factor: these experts can be mixed" in out
     assert "--space delta: these experts can be mixed" in out
     *_, last = lines
-    assert last.startswith("Recommended: --space delta (the default). Next: swarm-llm advise --base ")
+    assert last.startswith("Next: swarm-llm advise --base ")
     assert shlex.split(last)[-2:] == ["--task", "TASK.json"] and str(tiny_experts[2]) in last
 
 
 def test_factor_is_recommended_where_weight_changes_cannot_be_mixed() -> None:
     assert recommended({"factor": 0, "delta": 0}) == recommended({"factor": 2, "delta": 0}) == "delta"
     assert recommended({"factor": 0, "delta": 1}) == "factor" and recommended({"factor": 1, "delta": 1}) is None
-    words = shlex.split(next_command("factor", ["a b", "c"], None))
+    words = shlex.split(next_command("factor", ["a b", "c"], None, None))
     assert words[:2] == ["swarm-llm", "search"] and words[words.index("--space") + 1] == "factor" and "a b" in words
 
 

@@ -13,6 +13,9 @@ import anyio
 import pytest
 from search_helpers import louder, questions, small, swarm_llm, write_task
 
+from pyswarmopt_llm.cli.mcp.background import Background
+from pyswarmopt_llm.cli.mcp.tools import Tools
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.reporting.verdict import verdict
 
@@ -105,6 +108,19 @@ def test_what_a_search_refuses_comes_back_as_the_text_of_the_error(
     text, error = call("search", **{**given, "experts": given["experts"][:1]}, out=str(tmp_path / "run"))
     assert error and "--experts: 1 given, a search mixes at least 2" in text and "\n" not in text
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("tool", ["advise", "search"])
+def test_the_columns_of_a_file_reach_the_command(
+    tool: str, given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(Background, "start", lambda self, words, run: started.append(list(words)))
+    columns = ["question=body", "label=team"]
+    with pytest.raises(UserError, match="no run there"):  # nothing was started
+        getattr(Tools(), tool)(**{**given, "task": "tickets.csv"}, out=str(tmp_path / "run"), columns=columns)
+    (words,) = started
+    assert words[0] == tool and words[words.index("--columns") + 1] == ",".join(columns)
 
 
 def test_each_user_error_of_a_tool_is_its_text(call: Call, given: dict[str, Any], tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
 from pyswarmopt_llm.jobs.compare.contest import Step, compare
 from pyswarmopt_llm.jobs.compare.contestants import known_methods
+from pyswarmopt_llm.jobs.compare.next_steps import next_steps
 from pyswarmopt_llm.jobs.compare.page import mean_curve, plot
 from pyswarmopt_llm.jobs.compare.table import print_comparison, summary_lines
 
@@ -258,7 +259,7 @@ def test_the_command_prints_the_table_and_writes_the_files(
     code, out, err = swarm_llm(capsys, *words(given))
     assert (code, err) == (0, "")
     assert "│ model-swarms" in out and "|---" not in out and "## " not in out  # a table, no Markdown
-    assert "against best rival" in out and "wrote " in out  # all columns, where there is no terminal's width
+    assert "against best rival" in out and "compare.html" in out  # all columns, where there is no terminal's width
     folder = Path(given["out"])
     assert "| model-swarms | " in (folder / "compare.md").read_text()
     stored = json.loads((folder / "compare.json").read_text())
@@ -418,3 +419,22 @@ def test_a_raised_population_is_said() -> None:
     assert "3 experts of B" in lines[1] and "1 seed for" in lines[1]
     assert "Searches start from all experts: 3 particles instead of 2." in lines
     assert not any("instead of" in line for line in summary_lines({**result, "config": {**config, "particles": None}}))
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("best-single", "advise --base B --experts x y --task t.csv --columns label=team --dev 40"),
+        ("ties:adapter", "merge --base B --experts x y --method ties --out runs/a-ties"),
+        ("lorahub", "--method lorahub --task t.csv --columns label=team --out runs/a-lorahub"),
+        ("pycma", "--columns label=team --dev 40 --dev-expert off --optimizer pycma"),
+        ("model-swarms:paper", "--columns label=team --dev 40 --preset paper"),
+        ("vote:majority", None),
+    ],
+)
+def test_a_comparison_ends_with_the_command_that_makes_the_best_result(method: str, words: str | None) -> None:
+    config = {"base": "B", "experts": ["x", "y"], "tasks": ["t.csv"], "columns": ["label=team"], "dev": 40}
+    config["out"] = "runs/a"
+    rows = {method: {"test": 0.7, "dev": 0.6}, "karcher": {"test": 0.5, "dev": 0.9}}
+    steps = [command for _, command in next_steps({"methods": rows, "config": config})]
+    assert len(steps) == (words is not None) and all(step.endswith(words or "") for step in steps), steps

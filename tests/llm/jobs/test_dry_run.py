@@ -45,6 +45,36 @@ def plan(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest
     return planned
 
 
+def test_inspect_counts_the_base_and_each_expert(
+    tiny_base: Path, experts: list[Path], task: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["inspect", *experts[:2], "--base", tiny_base, "--task", task, "--dry-run", "--json"]
+    code, out, err = swarm_llm(capsys, *words)
+    assert (code, err) == (0, "") and json.loads(out)["passes"] == 3 * (DEV + DEV)  # a trial of letters, then the score
+    code, _, err = swarm_llm(capsys, "inspect", *experts[:2], "--dry-run")
+    assert code == 2 and "--task" in err
+
+
+def test_analyse_counts_a_search_for_each_part_and_a_score_for_each_expert(
+    tiny_base: Path, experts: list[Path], task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, how = tmp_path / "run", ["--preset", "paper", "--particles", 4, "--max-iter", 2, "--scoring", "likelihood"]
+    words = ["--base", tiny_base, "--experts", *experts[:2], "--task", task, "--out", run, *how, "--quiet"]
+    assert swarm_llm(capsys, "search", *words)[0] == 0
+
+    def planned(*options: str) -> Json:
+        code, out, err = swarm_llm(capsys, "analyse", run, *options, "--dry-run", "--json")
+        assert (code, err) == (0, "") and not (run / "analysis").exists()
+        found: Json = json.loads(out)
+        return found
+
+    one = json.loads(swarm_llm(capsys, "search", *words[:-1], "--out", tmp_path / "b", "--dry-run", "--json")[1])
+    assert planned()["passes"] == 0
+    assert planned("--ablations")["passes"] == 5 * one["passes"]
+    used = sum(weight != 0 for weight in json.loads((run / "result.json").read_text())["coefficients"].values())
+    assert planned("--leave-one-out")["passes"] == (1 + used) * (DEV + TEST)
+
+
 def test_eval_counts_the_items_of_one_model_and_of_two(
     plan: Callable[..., Json], tiny_base: Path, experts: list[Path], task: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -92,7 +92,7 @@ def test_one_of_a_thing_is_in_the_singular() -> None:
     spent = {"requests": 1, "prompt_tokens": 1, "completion_tokens": 0}
     text = printed({**RESULT, **one, "judge": {"judge": spent}})
     for words in (
-        "best of 1 evaluation ",
+        "from 1 evaluation:",
         "on 1 unseen item:",
         "on 1 test item.",
         "after 1 iteration\n",

@@ -192,7 +192,7 @@ def test_few_paths_come_near_to_all() -> None:
         few.push(byte)
         full.push(byte)
         distances.append(0.5 * float(np.abs(few.next_bytes() - full.next_bytes()).sum()))
-    assert max(distances) < 0.2  # a random model spreads its weight: trained ones are nearer, see docs/tokens.md
+    assert max(distances) < 0.2  # a random model spreads its weight: trained ones are nearer: docs/mixtures-measured.md
     assert len(few._paths) <= 4 < len(full._paths)
 
 

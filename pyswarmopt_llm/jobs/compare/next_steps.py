@@ -1,0 +1,64 @@
+"""What to do after a comparison: the commands that make the best method's result."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pyswarmopt_llm.jobs.compare.contestants import ADAPTER, PAPER, RANDOM, WITH_DEV, contestant
+from pyswarmopt_llm.reporting.commands import command_line, option_words
+from pyswarmopt_llm.reporting.verdict import SINGLE
+
+Json = Mapping[str, Any]
+_READING = ("columns", "template", "split_seed")
+_SEARCHING = ("base", "experts", *_READING, "scoring", "allow_overlap", "dev", "test")
+
+
+def next_steps(result: Json) -> Iterator[tuple[str, str]]:
+    """(purpose, command): make the adapter of the best method; nothing for an ensemble, which has none.
+
+    Args:
+        result: ``compare.json``.
+    """
+    rows, config = result["methods"], result["config"]
+    if not rows or "tasks" not in config:  # nothing was compared, or by an early version
+        return
+    split = "test" if all(row["test"] is not None for row in rows.values()) else "dev"
+    first = max(rows, key=lambda name: rows[name][split])
+    if first == SINGLE:
+        given = {**_options(config, _READING), "dev": config["dev"]}
+        words = ["swarm-llm", "advise", "--base", config["base"], "--experts", *config["experts"]]
+        words += ["--task", config["tasks"][0], *option_words(given)]
+        yield "ask what could do better", shlex.join(words)
+        return
+    name, kind = first.removesuffix(ADAPTER), contestant(first).kind
+    if kind in ("rule", "searching") and name != "data-merge":
+        yield f"make the adapter of {first}", _merge(config, name, kind == "searching")
+    elif kind == "optimizer" and name != RANDOM:
+        yield f"search with {first}", _search(config, name)
+
+
+def _merge(config: Json, method: str, looks: bool) -> str:
+    words = ["swarm-llm", "merge", "--base", config["base"], "--experts", *config["experts"], "--method", method]
+    if looks:
+        words += ["--task", config["tasks"][0], *option_words(_options(config, _READING))]
+    return shlex.join([*words, "--out", f"{_out(config)}-{method}"])
+
+
+def _search(config: Json, method: str) -> str:
+    how = {**_options(config, _SEARCHING), "tasks": config["tasks"], "out": f"{_out(config)}-search"}
+    if method.endswith(PAPER):
+        how |= {"preset": "paper"}
+    elif not method.endswith(WITH_DEV):
+        how |= {"dev_expert": "off"}
+    optimizer = method.removesuffix(PAPER).removesuffix(WITH_DEV)
+    return command_line({**how, "optimizer": optimizer})
+
+
+def _options(config: Json, keys: tuple[str, ...]) -> dict[str, Any]:
+    return {key: config[key] for key in keys if key in config}
+
+
+def _out(config: Json) -> str:
+    return str(config["out"]).rstrip("/")
