@@ -123,7 +123,8 @@ class RefusingMember:
     """A `Member` without responses of its own: whatever is requested, `refuse` raises.
 
     Args:
-        name, fingerprint: see `Member`.
+        name: see `Member`.
+        fingerprint: see `Member`.
     """
 
     gives_likelihoods = False
