@@ -1,0 +1,157 @@
+"""Attention on CPUs as plain matrix products, over batches that were packed without their padding.
+
+Linear layers and norms do not care where a row ends, so a packed batch is one row of its tokens; only here it is padded
+again. Query heads that share a key head are rows of one product (grouped-query attention without repeated keys). At the
+lengths of questions both passes are several times faster than those of the fused kernel, whose scores these are up to
+rounding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.masking_utils import eager_mask
+
+from pyswarmopt_llm.models.engines.batching import Batch
+
+NAME = "packed"
+# Without soft caps, sinks or position biases in their attention; all pass keyword arguments down to it.
+_MODELS = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma3_text", "gpt2"})
+# Up to so many scores of a layer the products win; above, the fused kernel, which does not store the scores.
+_MOST_SCORES = 2**20
+
+
+class Packing:
+    """Where the N tokens of a batch are among the (B, L) places of its padded rows.
+
+    Args:
+        batch: of a plan.
+
+    Attributes:
+        shape: (B, L).
+        places: (N,) int64, place of each token, ascending.
+        tokens: (B * L,) int64, token at each place; 0 at padding.
+
+    Example:
+        >>> from pyswarmopt_llm.models.engines.batching import build_row, make_batch
+        >>> rows = [build_row(context, [(i, [9])]) for i, context in enumerate([[5, 6], [7]])]
+        >>> packing = Packing(make_batch(rows, 0, pad=0))
+        >>> packing.places.tolist(), packing.tokens.tolist()
+        ([0, 1, 2], [0, 1, 2, 0])
+    """
+
+    def __init__(self, batch: Batch) -> None:
+        self.shape = tuple(batch.input_ids.shape)
+        lengths = torch.tensor([len(row.tokens) for row in batch.rows])
+        real = (torch.arange(self.shape[1]) < lengths[:, None]).flatten()
+        self.places = real.nonzero().squeeze(1)
+        self.tokens = torch.zeros(real.numel(), dtype=torch.int64)
+        self.tokens[self.places] = torch.arange(len(self.places))
+        self._indices: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+
+    def padded(self, x: Tensor, groups: int) -> Tensor:
+        """Packed heads (1, H, N, D) as (B, groups, H / groups * L, D); padding holds the first token."""
+        gather, _ = self._index(x.shape[1], groups)
+        return F.embedding(gather, x[0].transpose(0, 1).flatten(0, 1)).flatten(2, 3)
+
+    def packed(self, x: Tensor, heads: int) -> Tensor:
+        """The inverse of `padded`, with the heads last: (1, N, heads, D)."""
+        _, scatter = self._index(heads, x.shape[1])
+        return F.embedding(scatter, x.flatten(0, 2))[None]
+
+    def _index(self, heads: int, groups: int) -> tuple[Tensor, Tensor]:
+        """Of rows of heads: (B, groups, heads / groups, L) into (N, heads), and (N, heads) into the former."""
+        if (heads, groups) not in self._indices:
+            rows, length = self.shape
+            head = torch.arange(heads).view(groups, -1, 1)
+            gather = self.tokens.view(rows, 1, 1, length) * heads + head
+            row, column = self.places[:, None] // length, self.places[:, None] % length
+            self._indices[heads, groups] = gather, (row * heads + head.flatten()) * length + column
+        return self._indices[heads, groups]
+
+
+def use_packed_attention(model: Any) -> bool:
+    """Let a model on a CPU take packed batches (`packing=` of its forward pass), if its architecture is known to.
+
+    Returns:
+        Whether it does.
+    """
+    if model.device.type != "cpu" or model.config.get_text_config().model_type not in _MODELS:
+        return False
+    AttentionInterface.register(NAME, packed_attention)
+    AttentionMaskInterface.register(NAME, eager_mask)
+    model.set_attn_implementation(NAME)
+    return True
+
+
+def packed_attention(
+    _module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    packing: Packing | None = None,
+    **_options: Any,
+) -> tuple[Tensor, None]:
+    """An attention function of transformers; dropout is not applied.
+
+    Args:
+        query: (B, H, L, D); with a packing (1, H, N, D).
+        key: (B, G, K, D), G a divisor of H; with a packing (1, G, P + N, D) after a prefix that all rows see.
+        value: as `key`.
+        attention_mask: (B, 1, L, K), or with a packing (B, 1, L, P + L), added to the scores; None: all are seen.
+        scaling: of the scores; default: 1 / sqrt(D).
+        packing: where the tokens are.
+
+    Returns:
+        (B, L, H, D), or (1, N, H, D) with a packing; and None for the weights.
+    """
+    heads, groups = query.shape[1], key.shape[1]
+    if packing is None:
+        folded = query.reshape(len(query), groups, -1, query.shape[3])
+        found = attend(folded, key, value, attention_mask, scaling)
+        return found.view(query.shape).transpose(1, 2), None
+    n_prefix = key.shape[2] - query.shape[2]
+    key, value = (_after_prefix(x, n_prefix, packing) for x in (key, value))
+    found = attend(packing.padded(query, groups), key, value, attention_mask, scaling)
+    return packing.packed(found, heads), None
+
+
+def _after_prefix(x: Tensor, n_prefix: int, packing: Packing) -> Tensor:
+    """Keys or values (1, G, P + N, D) as (B, G, P + L, D)."""
+    prefix = x[:, :, :n_prefix].expand(packing.shape[0], -1, -1, -1)
+    return torch.cat([prefix, packing.padded(x[:, :, n_prefix:], x.shape[1])], 2)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None) -> Tensor:
+    """softmax(scaling Q K^T + mask) V, the softmax in float32.
+
+    Args:
+        query: (B, G, R * L, D), for each of G heads the L queries of R heads, one after the other.
+        key: (B, G, K, D).
+        value: (B, G, K, D).
+        mask: (B, 1, L, K), or None.
+        scaling: default: 1 / sqrt(D).
+
+    Returns:
+        As `query`.
+    """
+    if not torch.is_grad_enabled() and query.shape[:3].numel() * key.shape[2] > _MOST_SCORES:
+        return _fused(query, key, value, mask, scaling)
+    scores = (query * (query.shape[3] ** -0.5 if scaling is None else scaling)) @ key.transpose(2, 3)
+    if mask is not None:
+        scores = (scores.unflatten(2, (-1, mask.shape[2])) + mask[:, :, None]).flatten(2, 3)
+    return torch.softmax(scores, -1, dtype=torch.float32).to(value.dtype) @ value
+
+
+def _fused(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None) -> Tensor:
+    """`attend` by torch's kernel."""
+    n_queries = query.shape[2] if mask is None else mask.shape[2]
+    heads = query.unflatten(2, (-1, n_queries)).flatten(1, 2)
+    key, value = (x.repeat_interleave(heads.shape[1] // x.shape[1], 1) for x in (key, value))
+    return F.scaled_dot_product_attention(heads, key, value, mask, scale=scaling).view(query.shape)

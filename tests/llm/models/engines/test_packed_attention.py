@@ -1,0 +1,81 @@
+"""Attention over packed batches, against softmax written out token by token."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from engine_reference import load_tiny, random_model
+from torch import Tensor
+
+from pyswarmopt_llm.models.engines import packed_attention as packed
+from pyswarmopt_llm.models.engines.batching import build_row, make_batch
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+
+HEADS, GROUPS, SIZE, PREFIX = 6, 2, 4, 3
+CONTEXTS = [[5, 6, 7, 8], [7], [3, 4]]
+
+
+def draw(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+def by_hand(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """(1, N, H, D): each token sees the prefix and its row up to itself."""
+    found, start = torch.zeros(1, query.shape[2], HEADS, SIZE, dtype=torch.float64), 0
+    for context in CONTEXTS:
+        for k in range(len(context)):
+            seen = [*range(PREFIX), *range(PREFIX + start, PREFIX + start + k + 1)]
+            for head in range(HEADS):
+                group = head // (HEADS // GROUPS)
+                weights = (key[0, group, seen] @ query[0, head, start + k] / SIZE**0.5).softmax(0)
+                found[0, start + k, head] = weights @ value[0, group, seen]
+        start += len(context)
+    return found
+
+
+@pytest.mark.parametrize("most", [2**20, 0])  # products, torch's kernel
+def test_each_token_attends_to_the_prefix_and_its_own_row(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "_MOST_SCORES", most)
+    batch = make_batch([build_row(c, [(i, [9])]) for i, c in enumerate(CONTEXTS)], PREFIX, pad=0)
+    n = sum(map(len, CONTEXTS))
+    query, key, value = draw(1, HEADS, n, SIZE), draw(1, GROUPS, PREFIX + n, SIZE), draw(1, GROUPS, PREFIX + n, SIZE)
+    hidden = ~torch.nn.functional.pad(batch.allowed(), (PREFIX, 0), value=True)
+    mask = torch.zeros(hidden.shape, dtype=torch.float64).masked_fill(hidden, torch.finfo(torch.float64).min)[:, None]
+    with torch.no_grad():
+        found, _ = packed.packed_attention(None, query, key, value, mask, packing=packed.Packing(batch))
+    torch.testing.assert_close(found, by_hand(query, key, value), atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("most", [2**20, 0])
+def test_padded_batches_have_the_attention_of_torch(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "_MOST_SCORES", most)
+    query, key, value = draw(2, HEADS, 5, SIZE), draw(2, GROUPS, 7, SIZE), draw(2, GROUPS, 7, SIZE)
+    mask = draw(2, 1, 5, 7)
+    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, mask, scale=0.3, enable_gqa=True)
+    with torch.no_grad():
+        found, _ = packed.packed_attention(None, query, key, value, mask, scaling=0.3)
+    torch.testing.assert_close(found, expected.transpose(1, 2), atol=1e-6, rtol=1e-6)
+
+
+def test_no_padding_goes_through_a_linear_layer(tiny_base: Path) -> None:
+    engine = TransformersEngine(*load_tiny(tiny_base), batch_tokens=1000)
+    pairs = [(context, " yes") for context in ("A", "A much longer question than the first one", "Be brief")]
+    rows = 0
+
+    def count(_module: Any, inputs: tuple[Tensor, ...]) -> None:
+        nonlocal rows
+        rows += inputs[0].shape[:-1].numel()
+
+    engine.model.model.layers[0].mlp.up_proj.register_forward_pre_hook(count)
+    engine.loglikelihood(pairs)
+    assert rows == engine.tokens_fed
+
+
+def test_attention_with_soft_caps_keeps_the_kernel_of_transformers() -> None:
+    assert packed.use_packed_attention(random_model("llama", 50))
+    capped = random_model("gemma2", 50)
+    before = capped.config._attn_implementation
+    assert not packed.use_packed_attention(capped) and capped.config._attn_implementation == before
