@@ -49,17 +49,6 @@ def test_each_token_attends_to_the_prefix_and_its_own_row(most: int, monkeypatch
     torch.testing.assert_close(found, by_hand(query, key, value), atol=1e-6, rtol=1e-6)
 
 
-@pytest.mark.parametrize("most", [2**20, 0])
-def test_padded_batches_have_the_attention_of_torch(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packed, "_MOST_SCORES", most)
-    query, key, value = draw(2, HEADS, 5, SIZE), draw(2, GROUPS, 7, SIZE), draw(2, GROUPS, 7, SIZE)
-    mask = draw(2, 1, 5, 7)
-    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, mask, scale=0.3, enable_gqa=True)
-    with torch.no_grad():
-        found, _ = packed.packed_attention(None, query, key, value, mask, scaling=0.3)
-    torch.testing.assert_close(found, expected.transpose(1, 2), atol=1e-6, rtol=1e-6)
-
-
 def test_no_padding_goes_through_a_linear_layer(tiny_base: Path) -> None:
     engine = TransformersEngine(*load_tiny(tiny_base), batch_tokens=1000)
     pairs = [(context, " yes") for context in ("A", "A much longer question than the first one", "Be brief")]
