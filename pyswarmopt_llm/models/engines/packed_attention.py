@@ -129,7 +129,7 @@ def _after_prefix(x: Tensor, n_prefix: int, packing: Packing) -> Tensor:
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None) -> Tensor:
-    """softmax(scaling Q K^T + mask) V, the softmax in float32.
+    """softmax(scaling Q K^T + mask) V.
 
     Args:
         query: (B, G, R * L, D), for each of G heads the L queries of R heads, one after the other.
@@ -145,7 +145,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: flo
         return _fused(query, key, value, mask, scaling)
     scores = (query * (query.shape[3] ** -0.5 if scaling is None else scaling)) @ key.transpose(2, 3)
     scores = (scores.unflatten(2, (-1, mask.shape[2])) + mask[:, :, None]).flatten(2, 3)
-    return torch.softmax(scores, -1, dtype=torch.float32).to(value.dtype) @ value
+    return scores.softmax(-1) @ value
 
 
 def _fused(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None) -> Tensor:

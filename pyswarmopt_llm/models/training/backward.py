@@ -48,7 +48,8 @@ class _TargetLogprobs(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
         logits, normaliser, head, token = ctx.saved_tensors
-        of_row = torch.zeros_like(normaliser).index_add_(0, head, gradient)
+        # Not `index_add_`, whose order of summation on a GPU changes from call to call.
+        of_row = torch.zeros_like(normaliser).index_put_((head,), gradient, accumulate=True)
         found = torch.empty_like(logits)
         parts = (head_rows(x) for x in (logits, found, normaliser[:, None], of_row[:, None]))
         for row, out, subtracted, factor in zip(*parts, strict=True):
@@ -59,8 +60,11 @@ class _TargetLogprobs(torch.autograd.Function):
 
 @contextmanager
 def short_norms(model: Any) -> Iterator[None]:
-    """Within this context, RMSNorm layers with frozen weights go back in one step (Zhang & Sennrich 2019, eq. 4)."""
-    layers = [layer for layer in model.modules() if type(layer).__name__ in _NORMS]
+    """Within this context, RMSNorm layers on a CPU go back in one step (Zhang & Sennrich 2019, eq. 4).
+
+    Their weights have to be frozen: they get no gradient.
+    """
+    layers = [layer for layer in model.modules() if type(layer).__name__ in _NORMS and layer.weight.is_cpu]
     try:
         for layer in layers:
             layer.forward = partial(_normed, layer)
