@@ -316,10 +316,13 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         return logits
 
     def _inputs(self, batch: Batch, n_prefix: int) -> tuple[Tensor, dict[str, Any]]:
-        """A batch's heads among the tokens that are fed, and the model's inputs; without padding where it packs."""
+        """A batch's heads among the tokens that are fed, and the model's inputs; without padding where it packs.
+
+        Packed attention has the faster backward pass, so that rows of one length are packed for gradients only.
+        """
         heads, ids, positions = batch.heads, batch.input_ids, batch.position_ids
         inputs: dict[str, Any] = {"attention_mask": self._mask(batch, n_prefix)}
-        if self._packs:
+        if self._packs and (batch.n_tokens < ids.numel() or torch.is_grad_enabled()):
             packing = inputs["packing"] = Packing(batch)
             heads = packing.tokens[heads]
             ids, positions = ids.take(packing.places)[None], positions.take(packing.places)[None]

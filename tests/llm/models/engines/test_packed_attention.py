@@ -36,17 +36,23 @@ def by_hand(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     return found
 
 
-@pytest.mark.parametrize("most", [2**20, 0])  # products, torch's kernel
-def test_each_token_attends_to_the_prefix_and_its_own_row(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packed, "_MOST_SCORES", most)
+@pytest.mark.parametrize(
+    ("dtype", "gradients", "tolerance"),
+    [(torch.float64, True, 1e-12), (torch.bfloat16, False, 0.03), (torch.float64, False, 1e-12)],  # the last: fused
+)
+def test_each_token_attends_to_the_prefix_and_its_own_row(
+    dtype: torch.dtype, gradients: bool, tolerance: float
+) -> None:
     batch = make_batch([build_row(c, [(i, [9])]) for i, c in enumerate(CONTEXTS)], PREFIX, pad=0)
     n = sum(map(len, CONTEXTS))
-    query, key, value = draw(1, HEADS, n, SIZE), draw(1, GROUPS, PREFIX + n, SIZE), draw(1, GROUPS, PREFIX + n, SIZE)
+    shapes = (1, HEADS, n, SIZE), (1, GROUPS, PREFIX + n, SIZE), (2, 1, GROUPS, PREFIX + n, SIZE)
+    query, key, value = (x.to(dtype) for x in (draw(*shapes[0]), draw(*shapes[1]), draw(*shapes[2])[0]))
     hidden = ~torch.nn.functional.pad(batch.allowed(), (PREFIX, 0), value=True)
-    mask = torch.zeros(hidden.shape, dtype=torch.float64).masked_fill(hidden, torch.finfo(torch.float64).min)[:, None]
-    with torch.no_grad():
+    mask = torch.zeros(hidden.shape, dtype=dtype).masked_fill(hidden, torch.finfo(dtype).min)[:, None]
+    with torch.set_grad_enabled(gradients):
         found, _ = packed.packed_attention(None, query, key, value, mask, packing=packed.Packing(batch))
-    torch.testing.assert_close(found, by_hand(query, key, value), atol=1e-6, rtol=1e-6)
+    expected = by_hand(query.double(), key.double(), value.double())
+    torch.testing.assert_close(found.double(), expected, atol=tolerance, rtol=0)
 
 
 def test_no_padding_goes_through_a_linear_layer(tiny_base: Path) -> None:
