@@ -21,7 +21,7 @@ from pyswarmopt_llm.models.engines.base import BaseEngine
 from pyswarmopt_llm.models.engines.batching import Batch, Plan, TokenPair, build_plan, encode_pair, make_batch
 from pyswarmopt_llm.models.engines.generation import Draw, greedy, sampled
 from pyswarmopt_llm.models.engines.hardware import out_of_memory
-from pyswarmopt_llm.models.engines.packed_attention import Packing, use_packed_attention
+from pyswarmopt_llm.models.engines.packed_attention import Packing, products_win, use_packed_attention
 from pyswarmopt_llm.models.engines.patched_weights import PatchedWeights
 from pyswarmopt_llm.models.engines.tokenizing import PromptTokenizer, window_of
 
@@ -316,18 +316,23 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         return logits
 
     def _inputs(self, batch: Batch, n_prefix: int) -> tuple[Tensor, dict[str, Any]]:
-        """A batch's heads among the tokens that are fed, and the model's inputs; without padding where it packs.
-
-        Packed attention has the faster backward pass, so that rows of one length are packed for gradients only.
-        """
+        """A batch's heads among the tokens that are fed, and the model's inputs."""
         heads, ids, positions = batch.heads, batch.input_ids, batch.position_ids
         inputs: dict[str, Any] = {"attention_mask": self._mask(batch, n_prefix)}
-        if self._packs and (batch.n_tokens < ids.numel() or torch.is_grad_enabled()):
+        if self._packed(batch, n_prefix):
             packing = inputs["packing"] = Packing(batch)
             heads = packing.tokens[heads]
             ids, positions = ids.take(packing.places)[None], positions.take(packing.places)[None]
         device = self.model.device
         return heads, {**inputs, "input_ids": ids.to(device), "position_ids": positions.to(device)}
+
+    def _packed(self, batch: Batch, n_prefix: int) -> bool:
+        """Whether a batch is fed without padding; rows of one length only for the sake of faster attention."""
+        if not self._packs:
+            return False
+        rows, length = batch.input_ids.shape
+        scores = self._model.config.get_text_config().num_attention_heads * rows * length * (n_prefix + length)
+        return batch.n_tokens < rows * length or products_win(scores, self.dtype)
 
     def _smaller_batches(self, error: RuntimeError, rows: int) -> None:
         """Handle an error of a batch: if memory ran out, halve later batches and warn once; else raise it."""

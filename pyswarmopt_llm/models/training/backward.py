@@ -46,7 +46,7 @@ class _TargetLogprobs(torch.autograd.Function):
         return logits[head, token].float() - normaliser[head]
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         logits, normaliser, head, token = ctx.saved_tensors
         # Not `index_add_`, whose order of summation on a GPU changes from call to call.
         of_row = torch.zeros_like(normaliser).index_put_((head,), gradient, accumulate=True)
@@ -91,7 +91,7 @@ class _Norm(torch.autograd.Function):
         return weight * y
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         y, scale, weight = ctx.saved_tensors
         of_y, wide = (gradient * weight).float(), y.float()
         along = (of_y * wide).mean(-1, keepdim=True)

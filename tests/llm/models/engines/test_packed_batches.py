@@ -120,7 +120,8 @@ def test_held_out_items_are_scored_with_their_own_weights(tiny: tuple[Any, Any])
 
 def gradients_of_padded_pass(tiny: tuple[Any, Any], parts: Mapping[str, Tensor], weights: Tensor) -> list[Tensor]:
     """By autograd through transformers' own pass, with B A added to a weight of the model."""
-    model, leaf = copy.deepcopy(tiny[0]).requires_grad_(False), {k: v.clone().requires_grad_() for k, v in parts.items()}
+    leaf = {name: part.clone().requires_grad_() for name, part in parts.items()}
+    model = copy.deepcopy(tiny[0]).requires_grad_(False)
     layer = model.get_submodule(NAME)
     base = layer.weight.detach()
     del layer.weight
