@@ -133,7 +133,7 @@ def advice(gains: Mapping[str, Gain], items: int, expert: str) -> Verdict:
 
 @dataclass(frozen=True)
 class Candidates:
-    """The rows of a trial by what they are.
+    """The rows of a trial by what they are; that of the base, which has no weights, is none of them.
 
     Attributes:
         singles: the experts that were given.
@@ -151,9 +151,6 @@ class Candidates:
         alone = (np.sort(coefficients, axis=1)[:, :-1] == 0).all(axis=1) & (coefficients.max(axis=1) == 1)
         merged = np.isclose(coefficients, average).all(axis=1)
         trained = alone & (coefficients[:, ~given] == 1).any(axis=1)
-        ways = {"merge": merged, "train": trained, "search": ~alone & ~merged}
+        ways = {"merge": merged, "train": trained, "search": coefficients.any(axis=1) & ~alone & ~merged}
         found = {way: np.flatnonzero(rows).tolist() for way, rows in ways.items()}
         return cls(np.flatnonzero(alone & ~trained).tolist(), {way: rows for way, rows in found.items() if rows})
-
-
-__all__ = ["WAYS", "Candidates", "Gain", "advice", "decide", "gain"]

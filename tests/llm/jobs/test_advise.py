@@ -36,11 +36,12 @@ def test_the_trial_has_every_way_and_the_gains_are_those_of_its_rows(config: Sea
     found = advise(config)
     rows = [row for row in history(Path(config.out)) if row["phase"] == "search"]
     coefficients = [row["coefficients"] for row in rows]
-    assert coefficients[:3] == np.eye(4)[:3].tolist() and coefficients[3] == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
-    assert coefficients[4:6] == [[1, 1, 1, 0], [0, 0, 0, 1]]
-    assert len(rows) == 2 * 3 + 8 + 1 and all(len(row["items"]["words"]) == 40 for row in rows)
+    assert coefficients[:4] == [*np.eye(4)[:3].tolist(), [0, 0, 0, 0]]
+    assert coefficients[4] == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
+    assert coefficients[5:7] == [[1, 1, 1, 0], [0, 0, 0, 1]]
+    assert len(rows) == 2 * 3 + 8 + 2 and all(len(row["items"]["words"]) == 40 for row in rows)
     outcomes = np.array([[float(c) for c in row["items"]["words"]] for row in rows])
-    ways: dict[str, list[int]] = {"merge": [3], "train": [5], "search": [4, *range(6, 15)]}
+    ways: dict[str, list[int]] = {"merge": [4], "train": [6], "search": [5, *range(7, 16)]}
     assert found.gains == {way: gain(outcomes, own, [0, 1, 2]) for way, own in ways.items()}
     assert found.items == 40 and found.expert == ["ant", "bee", "cat"][int(outcomes[:3].mean(1).argmax())]
     result = json.loads((Path(config.out) / "result.json").read_text())
@@ -79,7 +80,7 @@ def test_a_dry_run_says_what_it_costs_and_writes_nothing(
     config: SearchConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, out, _ = swarm_llm(capsys, *words(config, "--dry-run"))
-    assert code == 0 and "at most 16 evaluations" in out and not Path(config.out).exists()
+    assert code == 0 and "at most 17 evaluations" in out and not Path(config.out).exists()
 
 
 @pytest.mark.parametrize(
