@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How much of a search is arithmetic that has to be done: one run, all figures interleaved.
 
-Prints, for each scoring and size: tokens per second of bare forward passes with resident weights over the same padded
+Prints, for each scoring and size: tokens per second of bare forward passes with resident weights over the same
 batches; the time of a search iteration (realise, merge, score, for every particle) and its ratio to the bare passes;
 what realising and merging take; and, for likelihood, what the options cost: all options against one option per item,
 and against repeating the question for each option.
@@ -60,25 +60,16 @@ def bare_passes(engine: TransformersEngine, asked: Accuracy) -> Callable[[], Non
     """The model's forward passes over the plan's batches and nothing else: inputs made, results thrown away."""
     plan = engine._plan(tuple(asked._pairs))
     prefix = torch.tensor([plan.prefix], device=engine.model.device)
-    inputs = []
     cache = engine.prefix(plan)
-    for batch in plan.batches:
-        ids, positions = batch.input_ids.to(prefix.device), batch.position_ids.to(prefix.device)
-        inputs.append((batch.heads, ids, positions, engine._mask(batch, len(plan.prefix))))
+    inputs = [engine._inputs(batch, len(plan.prefix)) for batch in plan.batches]
 
     @torch.inference_mode()
     def work() -> None:
         if plan.prefix:
             engine.model.base_model(input_ids=prefix, use_cache=True)
-        for heads, ids, positions, mask in inputs:
+        for heads, batch_inputs in inputs:
             with engine._vocabulary_only_at(heads):
-                engine.model(
-                    input_ids=ids,
-                    position_ids=positions,
-                    attention_mask=mask,
-                    past_key_values=cache,
-                    use_cache=cache is not None,
-                )
+                engine.model(**batch_inputs, past_key_values=cache, use_cache=cache is not None)
 
     return work
 
@@ -158,7 +149,7 @@ def batched_repeats(engine: TransformersEngine, pairs: list[tuple[str, str]]) ->
     while order:
         width = len(rows[order[0]])
         now, order = order[: max(1, engine.batch_tokens // width)], order[max(1, engine.batch_tokens // width) :]
-        ids = torch.tensor([rows[i] + [engine._pad()] * (width - len(rows[i])) for i in now])
+        ids = torch.tensor([rows[i] + [engine.pad()] * (width - len(rows[i])) for i in now])
         mask = torch.tensor([[1] * len(rows[i]) + [0] * (width - len(rows[i])) for i in now])
         at = [r * width + len(rows[i]) - 1 - k for r, i in enumerate(now) for k in range(1, heads[i] + 1)]
         with torch.inference_mode(), engine._vocabulary_only_at(torch.tensor(at)):

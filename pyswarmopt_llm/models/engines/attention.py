@@ -1,4 +1,4 @@
-"""Attention masks for planned batches, and which architectures support them."""
+"""Attention over planned batches: masks, the keys and values of a shared prefix, which architectures support them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.models.engines.batching import Batch
@@ -80,3 +81,27 @@ def attention_mask(
         mask = torch.zeros(near.shape, dtype=dtype).masked_fill_(~near, torch.finfo(dtype).min)
         masks[kind] = mask.unsqueeze(1)
     return masks if len(masks) > 1 else next(iter(masks.values()))
+
+
+class _SharedLayer(DynamicLayer):
+    """The prefix of one layer, (1, heads, P, head_dim); `update` concatenates a batch without storing it."""
+
+    def __init__(self, keys: Tensor, values: Tensor) -> None:
+        super().__init__()
+        self.lazy_initialization(keys, values)
+        self.keys, self.values = keys, values
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
+        n = key_states.shape[0]
+        keys = torch.cat([self.keys.expand(n, -1, -1, -1), key_states], dim=-2)
+        values = torch.cat([self.values.expand(n, -1, -1, -1), value_states], dim=-2)
+        return keys, values
+
+
+class PrefixCache(Cache):
+    """The keys and values of `cache` (a batch of one) for batches of any size, reusable."""
+
+    def __init__(self, cache: DynamicCache) -> None:
+        super().__init__(layers=[_SharedLayer(layer.keys, layer.values) for layer in cache.layers])

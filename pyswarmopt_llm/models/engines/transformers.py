@@ -16,13 +16,13 @@ from transformers.cache_utils import DynamicCache
 
 from pyswarmopt_llm.common.errors import NoRoomError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.models.engines.attention import attention_mask, attention_windows
+from pyswarmopt_llm.models.engines.attention import PrefixCache, attention_mask, attention_windows
 from pyswarmopt_llm.models.engines.base import BaseEngine
 from pyswarmopt_llm.models.engines.batching import Batch, Plan, TokenPair, build_plan, encode_pair, make_batch
 from pyswarmopt_llm.models.engines.generation import Draw, greedy, sampled
 from pyswarmopt_llm.models.engines.hardware import out_of_memory
+from pyswarmopt_llm.models.engines.packed_attention import Packing, products_win, use_packed_attention
 from pyswarmopt_llm.models.engines.patched_weights import PatchedWeights
-from pyswarmopt_llm.models.engines.prefix_cache import PrefixCache
 from pyswarmopt_llm.models.engines.tokenizing import PromptTokenizer, window_of
 
 log = logging.getLogger(__name__)
@@ -77,6 +77,7 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         self._plans: OrderedDict[tuple[tuple[str, str], ...], Plan] = OrderedDict()
         self._short_of_memory = False
         self._windows = attention_windows(model)
+        self._packs = use_packed_attention(model)
         # A screened search scores a different subset of the same pairs every time.
         self._encoded = lru_cache(_ENCODED)(partial(encode_pair, self.encode))
 
@@ -308,16 +309,30 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
             n_prefix: length of the plan's prefix.
             prefix: its keys and values; None if it is empty.
         """
-        with self._vocabulary_only_at(batch.heads):
-            out = self.model(
-                input_ids=batch.input_ids.to(self.model.device),
-                position_ids=batch.position_ids.to(self.model.device),
-                attention_mask=self._mask(batch, n_prefix),
-                past_key_values=prefix,
-                use_cache=prefix is not None,
-            )
+        heads, inputs = self._inputs(batch, n_prefix)
+        with self._vocabulary_only_at(heads):
+            out = self.model(**inputs, past_key_values=prefix, use_cache=prefix is not None)
         logits: Tensor = out.logits[0]
         return logits
+
+    def _inputs(self, batch: Batch, n_prefix: int) -> tuple[Tensor, dict[str, Any]]:
+        """A batch's heads among the tokens that are fed, and the model's inputs."""
+        heads, ids, positions = batch.heads, batch.input_ids, batch.position_ids
+        inputs: dict[str, Any] = {"attention_mask": self._mask(batch, n_prefix)}
+        if self._packed(batch, n_prefix):
+            packing = inputs["packing"] = Packing(batch)
+            heads = packing.tokens[heads]
+            ids, positions = ids.take(packing.places)[None], positions.take(packing.places)[None]
+        device = self.model.device
+        return heads, {**inputs, "input_ids": ids.to(device), "position_ids": positions.to(device)}
+
+    def _packed(self, batch: Batch, n_prefix: int) -> bool:
+        """Whether a batch is fed without padding; rows of one length only for the sake of faster attention."""
+        if not self._packs:
+            return False
+        rows, length = batch.input_ids.shape
+        scores = self._model.config.get_text_config().num_attention_heads * rows * length * (n_prefix + length)
+        return batch.n_tokens < rows * length or products_win(scores, self.dtype)
 
     def _smaller_batches(self, error: RuntimeError, rows: int) -> None:
         """Handle an error of a batch: if memory ran out, halve later batches and warn once; else raise it."""
@@ -378,11 +393,19 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
 
 
 def target_logprobs(batch: Batch, logits: Tensor) -> Tensor:
-    """Log-probabilities of a batch's targets, (T,) float64, from the logits at its heads."""
-    chosen = logits[batch.target_head, batch.target_token].float().cpu()
-    rows = logits.split(_HEAD_ROWS[logits.device.type])
-    normaliser = torch.cat([row.float().logsumexp(-1) for row in rows]).cpu()
-    return (chosen - normaliser[batch.target_head]).double()
+    """Log-probabilities of a batch's targets, (T,) float64 on the CPU, from the logits at its heads, (M, V)."""
+    chosen = logits[batch.target_head, batch.target_token].float()
+    return (chosen.cpu() - normalisers(logits).cpu()[batch.target_head]).double()
+
+
+def normalisers(logits: Tensor) -> Tensor:
+    """log sum exp of each row: (M, V) -> (M,) float32."""
+    return torch.cat([rows.float().logsumexp(-1) for rows in head_rows(logits)])
+
+
+def head_rows(x: Tensor) -> tuple[Tensor, ...]:
+    """Rows in parts that are small enough to be computed with in float32."""
+    return x.split(_HEAD_ROWS[x.device.type])
 
 
 def _shares(patch: Patch, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[Patch, list[int]]]:

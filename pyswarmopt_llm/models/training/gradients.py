@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.models.engines.batching import Plan, build_plan
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine, target_logprobs
+from pyswarmopt_llm.models.engines.packed_attention import NAME as PACKED
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.training.backward import short_norms, target_logprobs
 
 Addition = Callable[[Tensor], Tensor]
 """Input of a linear layer, (..., in) -> what is added to its output, (..., out)."""
@@ -49,9 +51,9 @@ class Gradients:
         ]
         try:
             model.requires_grad_(False)
-            if model.device.type == "cpu":
+            if model.device.type == "cpu" and attention != PACKED:
                 model.set_attn_implementation("eager")
-            with torch.enable_grad():
+            with torch.enable_grad(), short_norms(model):
                 yield
         finally:
             for hook in hooks:

