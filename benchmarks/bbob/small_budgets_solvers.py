@@ -1,0 +1,136 @@
+"""The solvers of `small_budgets.py`, each with its package's defaults.
+
+`solver(fun, problem, budget, seed)` spends a budget and returns the values that it recommends, or None for the best
+that it saw. One that knows only boxes gets the unit box. fun raises `Spent` after its last call; a solver that ends
+earlier starts again.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from small_budgets_problems import Problem, Range
+
+Objective = Callable[[list[Any]], float]
+
+
+def on_unit_box(fun: Objective, problem: Problem) -> Callable[[Any], float]:
+    return lambda u: fun([r.at(float(share)) for r, share in zip(problem.space, np.clip(u, 0, 1), strict=True)])
+
+
+def ours(fun: Objective, problem: Problem, budget: int, seed: int, **options: Any) -> list[Any]:
+    import pyswarmopt as pso
+
+    def parameter(r: Range) -> Any:
+        if r.options:
+            return list(r.options)
+        if r.whole:
+            return pso.integer(int(r.low), int(r.high), r.log)
+        return pso.log(r.low, r.high) if r.log else (r.low, r.high)
+
+    names = [f"x{i}" for i in range(len(problem.space))]
+    space = {name: parameter(r) for name, r in zip(names, problem.space, strict=True)}
+
+    def on_dict(params: dict[str, Any]) -> float:
+        return fun([params[name] for name in names])
+
+    found = pso.minimize(on_dict, space=space, max_evals=budget, seed=seed, **options)
+    return [found.params[name] for name in names]
+
+
+def random_search(fun: Objective, problem: Problem, budget: int, seed: int) -> None:
+    random, on_box = np.random.default_rng(seed), on_unit_box(fun, problem)
+    while True:
+        on_box(random.random(len(problem.space)))
+
+
+def scipy_de(fun: Objective, problem: Problem, budget: int, seed: int) -> None:
+    from scipy.optimize import differential_evolution
+
+    differential_evolution(on_unit_box(fun, problem), [(0, 1)] * len(problem.space), rng=seed)
+
+
+def dual_annealing(fun: Objective, problem: Problem, budget: int, seed: int) -> None:
+    from scipy.optimize import dual_annealing
+
+    dual_annealing(on_unit_box(fun, problem), [(0, 1)] * len(problem.space), rng=seed)
+
+
+def lq_cma_es(fun: Objective, problem: Problem, budget: int, seed: int) -> None:
+    import cma
+
+    x0 = np.random.default_rng(seed).random(len(problem.space))
+    options = {"bounds": [0, 1], "maxfevals": budget, "seed": seed + 1, "verbose": -9, "verb_log": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cma.fmin_lq_surr2(on_unit_box(fun, problem), x0, 0.25, options=options)
+
+
+def ngopt(fun: Objective, problem: Problem, budget: int, seed: int) -> list[Any]:
+    import nevergrad as ng
+
+    def parameter(r: Range) -> Any:
+        if r.options:
+            return ng.p.Choice(list(r.options))
+        scalar = ng.p.Log(lower=r.low, upper=r.high) if r.log else ng.p.Scalar(lower=r.low, upper=r.high)
+        return scalar.set_integer_casting() if r.whole else scalar
+
+    space = ng.p.Tuple(*map(parameter, problem.space))
+    space.random_state.seed(seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        optimizer = ng.optimizers.NGOpt(parametrization=space, budget=budget)
+        for _ in range(budget):
+            candidate = optimizer.ask()
+            optimizer.tell(candidate, fun(list(candidate.value)))
+        return list(optimizer.provide_recommendation().value)
+
+
+def optuna(fun: Objective, problem: Problem, budget: int, seed: int, sampler: str = "TPESampler") -> None:
+    import optuna
+
+    def objective(trial: optuna.Trial) -> float:
+        values = []
+        for i, r in enumerate(problem.space):
+            if r.options:
+                values.append(trial.suggest_categorical(f"x{i}", r.options))
+            elif r.whole:
+                values.append(trial.suggest_int(f"x{i}", int(r.low), int(r.high), log=r.log))
+            else:
+                values.append(trial.suggest_float(f"x{i}", r.low, r.high, log=r.log))
+        return fun(values)
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        kind = getattr(optuna.samplers, sampler)
+        optuna.create_study(sampler=kind(seed=seed)).optimize(objective, n_trials=budget)
+
+
+PEERS: dict[str, Callable[..., Any]] = {
+    "random": random_search,
+    "scipy-de": scipy_de,
+    "dual-annealing": dual_annealing,
+    "lq-cma-es": lq_cma_es,
+    "optuna-tpe": optuna,
+    "ngopt": ngopt,
+    "optuna-gp": lambda *a: optuna(*a, sampler="GPSampler"),
+}
+KNOW_THEIR_BUDGET = ("ngopt", "pyswarmopt")  # the others are run once, with the largest one
+
+
+def find(name: str) -> Callable[..., Any]:
+    """A peer, `pyswarmopt` (the default) or `pyswarmopt:RECIPE`.
+
+    Raises:
+        ValueError: no such solver.
+    """
+    if name in PEERS:
+        return PEERS[name]
+    package, _, recipe = name.partition(":")
+    if package != "pyswarmopt":
+        raise ValueError(f"no solver is called {name!r}; there are {', '.join(PEERS)}, pyswarmopt[:RECIPE]")
+    return lambda *a: ours(*a, recipe=recipe or None)
