@@ -27,6 +27,7 @@ LONGEST_STEP = 0.5  # in any coordinate
 TRIES = 8  # points of a line search that finds nothing better
 NEWTON_AFTER = 3  # iterations; fewer suffice where the function is a plain bowl
 SLOW_AFTER, SLOW_GAIN = 10, 0.005  # iterations, and the share of the cost below which their gain is small
+DOUBTFUL = 0.1  # change of the cost after the first step, as a share of what the first differences predict
 TRIVIAL_GAIN = 1e-14  # of the cost, thrice in a row: the end
 
 
@@ -44,6 +45,7 @@ class Descent(Phase):
     failures: int = field(default=0, init=False)
     trivial: int = field(default=0, init=False)
     latest: list[float] = field(default_factory=list, init=False)  # costs of the last iterations
+    doubtful: bool = field(default=False, init=False)  # the first differences may be noise
     # the line search: x + t * direction
     direction: Floats = field(default_factory=lambda: NONE, init=False)
     slope: float = field(default=0.0, init=False)
@@ -88,7 +90,8 @@ class Descent(Phase):
 
     @classmethod
     def from_state(cls, saved: dict[str, Any], prefix: str) -> Self:
-        return super().from_state({f"{prefix}latest": []} | saved, prefix)  # files of 0.1.0 have none
+        later = {f"{prefix}latest": [], f"{prefix}doubtful": False}  # what files of 0.1.0 do not have
+        return super().from_state(later | saved, prefix)
 
     def _head(self, gradient: Floats) -> None:
         """Choose the direction: downhill in the coordinates that are not pushed against a wall."""
@@ -110,6 +113,8 @@ class Descent(Phase):
     def _learn_line(self, cost: float) -> None:
         t = self.t
         self.tries += 1
+        if self.iterations == 0 and self.tries == 1:
+            self.doubtful = abs(cost - self.cost) < DOUBTFUL * abs(t * self.slope)
         if cost < self.best_cost:
             self.best_t, self.best_cost, self.best_x = t, cost, self.batch[0].copy()
         bend = cost - self.cost - t * self.slope
@@ -144,3 +149,20 @@ class Descent(Phase):
         self.failures += 1
         self.done = self.failures >= 2
         self._look_around(newton=True)
+
+
+@dataclass
+class RepeatedCall(Phase):
+    """Evaluates x, (D,), again: whether differences show slopes, or noise."""
+
+    x: Floats
+    cost: float  # that it had
+    tolerance: float  # a difference that does no harm
+    noisy: bool = field(default=False, init=False)
+
+    def propose(self, random: np.random.Generator) -> Floats:
+        return self.x[None]
+
+    def learn(self, costs: Floats) -> None:
+        self.done = True
+        self.noisy = not abs(float(costs[0]) - self.cost) <= self.tolerance

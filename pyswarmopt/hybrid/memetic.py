@@ -12,6 +12,9 @@ What takes its turn, in this order:
 The first descent is cut short after 100 D evaluations and continues as if it were a restart. From 30 coordinates on,
 where no Hessian is affordable, the test comes first, and later descents start from what the swarm has found.
 
+Where the first step of the first descent changes the cost far less than differences predicted, the best point is
+evaluated again (`RepeatedCall`). If its cost is another one then, the differences were noise: only the swarm continues.
+
 Above `MATRIX_DIM` coordinates `LimitedMemory` and `SeparableSwarm` take the places of the two that keep matrices.
 """
 
@@ -31,7 +34,7 @@ from pyswarmopt.base.inputs import as_mask, as_points, as_values
 from pyswarmopt.hybrid.axis_search import AxisSearch, CheckedAxisSearch, SeparabilityTest
 from pyswarmopt.hybrid.bfgs import QuasiNewton
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm, SeparableSwarm, default_population
-from pyswarmopt.hybrid.descent import Descent
+from pyswarmopt.hybrid.descent import FIRST_DIFFERENCE, Descent, RepeatedCall
 from pyswarmopt.hybrid.limited_memory import LimitedMemory
 from pyswarmopt.hybrid.phase import Phase
 from pyswarmopt.hybrid.unit_box import UnitBox
@@ -48,16 +51,18 @@ MATRIX_DIM = 100  # the most coordinates with matrices of D x D numbers
 # Where no Hessian is affordable the test, which costs next to nothing, comes first and decides the descent's budget.
 TEST_FIRST = 30  # coordinates
 SEPARABLE_DESCENT = 10  # evaluations per dimension of the first descent where the axes can be searched next
+NOISE = 0.01  # difference of two costs of a point, as a share of the differences that the gradient comes from
 LEAST_DESCENT = 3  # evaluations per dimension without which gradients are of no use
 KINDS: dict[str, type[Phase]] = {
     kind.__name__: kind
     for kind in (
         QuasiNewton, LimitedMemory, SeparabilityTest, AxisSearch, CheckedAxisSearch, CovarianceSwarm, SeparableSwarm,
+        RepeatedCall,
     )
 }  # fmt: skip
 # What takes each turn, by the name of its class.
 FORMER = {"descent": "QuasiNewton", "test": "SeparabilityTest", "axes": "AxisSearch", "swarm": "CovarianceSwarm"}
-SMALL = FORMER | {"axes": "CheckedAxisSearch"}
+SMALL = FORMER | {"axes": "CheckedAxisSearch", "check": "RepeatedCall"}
 LARGE = SMALL | {"descent": "LimitedMemory", "swarm": "SeparableSwarm"}
 # Entries of a saved state that are attributes, and what those of them are that files of 0.1.0 do not have.
 PLAIN = (
@@ -184,6 +189,10 @@ class MemeticSearch:
     def _next_turn(self) -> str:
         if not self._box.dim:
             return "start"
+        if self._doubtful():
+            return "check"
+        if self._noisy:
+            return "swarm"
         if self._test_first:
             return self._next_turn_after_test()
         test = self._phases.get("test")
@@ -197,6 +206,16 @@ class MemeticSearch:
         if isinstance(test, SeparabilityTest) and test.separable and not (axes is not None and axes.done):
             return "axes"
         return self._shared_turn()
+
+    def _doubtful(self) -> bool:
+        """Whether the first descent's differences may be noise, which has not been checked."""
+        descent = self._phases.get("descent")
+        return "check" in self._slots.keys() - self._phases and isinstance(descent, Descent) and descent.doubtful
+
+    @property
+    def _noisy(self) -> bool:
+        check = self._phases.get("check")
+        return isinstance(check, RepeatedCall) and check.noisy
 
     def _next_turn_after_test(self) -> str:
         """As `_next_turn`, where gradients are dear."""
@@ -227,6 +246,9 @@ class MemeticSearch:
             return self._begin_descent()
         if name == "swarm":
             return self._begin_swarm()
+        if name == "check":
+            slope = math.sqrt(float(np.mean(self._phases["descent"].gradient ** 2)))  # type: ignore[attr-defined]
+            return RepeatedCall(self._box.encode(self._best_x), self._best_cost, NOISE * FIRST_DIFFERENCE * slope)
         return KINDS[self._slots[name]](self._box.encode(self._best_x), self._best_cost)  # type: ignore[call-arg]
 
     def _begin_descent(self) -> Phase:
@@ -248,7 +270,8 @@ class MemeticSearch:
     def _begin_swarm(self) -> Phase:
         dim, first = self._box.dim, self._population == 0
         self._population = (self._first_population or default_population(dim)) if first else GROWTH * self._population
-        mean = self._first_point() if first and (len(self._start) or self._test_first) else self._random.random(dim)
+        known = bool(len(self._start)) or self._test_first or self._noisy
+        mean = self._first_point() if first and known else self._random.random(dim)
         kind = SeparableSwarm if self._slots["swarm"] == "SeparableSwarm" else CovarianceSwarm
         return kind(mean, SIGMA, self._population)
 
@@ -329,14 +352,14 @@ class MemeticSearch:
         checkpoint.check(saved, {"low": one, "high": one, "best_position": one, "start": ("float64", "nD")}, sizes)
         checkpoint.check(saved, {"best_costs": ("float64", "c")}, {"c": 1})
         kinds = {"sign": float, "random": dict, "turn": str, "best_by": str, "phases": list, "spent": dict}
-        if saved["turn"] not in ("start", *FORMER):
-            raise ValueError(f"turn is {saved['turn']!r}")
         checkpoint.check(saved, kinds | dict.fromkeys(("rounds", "evaluations", "granted", "population"), int))
         plain = FORMERLY | dict(saved)
         for name in PLAIN:
             setattr(self, f"_{name}", copy.deepcopy(plain[name]))
         if self._slots not in self._tables:
             raise ValueError(f"slots are {self._slots!r}")
+        if self._turn not in ("start", *self._slots):
+            raise ValueError(f"turn is {self._turn!r}")
         self._box = UnitBox(saved["low"].copy(), saved["high"].copy())
         self._random = np.random.default_rng(0)
         self._random.bit_generator.state = saved["random"]

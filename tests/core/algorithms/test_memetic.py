@@ -102,6 +102,69 @@ def test_a_flat_or_infinite_function_ends_the_descent():
         assert phase.done and phase.spent <= 20
 
 
+# --- noise ---
+
+
+def with_noise(fun, size: float):
+    noise = np.random.default_rng(3)
+    return lambda x: fun(x) + size * noise.normal()
+
+
+def points_of(fun, dim: int, budget: int, seed: int = 0) -> np.ndarray:
+    seen = []
+    pso.minimize(lambda x: seen.append(x) or fun(x), [(-5, 5)] * dim, max_evals=budget, seed=seed, vectorized=False)
+    return np.array(seen)
+
+
+def repeats(points: np.ndarray) -> int:
+    return len(points) - len(np.unique(points.round(12), axis=0))
+
+
+@pytest.mark.parametrize("dim", [2, 5, 40, 120])
+def test_a_noisy_function_has_one_point_evaluated_twice_and_no_differences_after_it(dim):
+    points = points_of(with_noise(lambda x: float(((x - 1) ** 2).sum()), 1.0), dim, 6 * dim + 40)
+    assert repeats(points) == 1
+    rounded = points.round(12).tolist()
+    again = next(i for i, x in enumerate(rounded) if x in rounded[:i])
+    assert again <= 2 * dim + 6
+    gaps = np.abs(points[again + 1 :, None] - points[None]).max(axis=2)  # a difference is 1e-3 of this box or less
+    gaps[gaps == 0] = np.inf
+    assert gaps.min() > 2e-3
+
+
+def test_a_smooth_function_has_no_point_evaluated_twice():
+    bowls = [lambda x: float((x - 1) @ spd(4, 100.0, 1) @ (x - 1)), lambda x: float(np.cosh(x - 1).sum())]
+    for fun in bowls:
+        assert repeats(points_of(fun, 4, 20)) == 0
+
+
+@pytest.mark.parametrize("fun", [lambda x: rastrigin(3 * x), lambda x: float(np.abs(x).sum()), lambda x: x[0] // 0.3])
+def test_ruggedness_kinks_and_steps_are_no_noise(fun):
+    search = pso.MemeticSwarm([(-5, 5)] * 3, seed=1, max_evals=300)
+    while search.evaluations < 300:
+        x = search.ask()
+        search.tell(x, [fun(row) for row in x.numpy()])
+        assert not search._search._noisy
+
+
+def test_a_noisy_search_goes_on_from_every_state_it_was_saved_in():
+    def play(search, rounds, errors):
+        seen = []
+        for _ in range(rounds):
+            x = search.ask().numpy()
+            seen.append(x.tolist())
+            search.tell(x, ((x - 1) ** 2).sum(axis=1) + errors.normal(size=len(x)))
+        return seen
+
+    whole = play(pso.MemeticSwarm([(-5, 5)] * 3, seed=2, max_evals=100), 12, np.random.default_rng(8))
+    for cut in range(1, 7):
+        errors = np.random.default_rng(8)
+        first, second = (pso.MemeticSwarm([(-5, 5)] * 3, seed=s, max_evals=100) for s in (2, 7))
+        before = play(first, cut, errors)
+        second.load_state_dict(first.state_dict())
+        assert before + play(second, 12 - cut, errors) == whole
+
+
 # --- separability and axes ---
 
 
