@@ -121,10 +121,13 @@ def plain() -> Any:
 # JSON
 
 
+BY_OUTCOME = {"items_needed": "int, or NoneType where they are too many"}  # which it is depends on the last bits
+
+
 def shape(value: Any) -> Any:
     """Keys and types: objects by key, lists by the shapes that occur in them, everything else by its type's name."""
     if isinstance(value, dict):
-        return {key: shape(value[key]) for key in sorted(value)}
+        return {key: BY_OUTCOME.get(key) or shape(value[key]) for key in sorted(value)}
     if isinstance(value, list):
         kinds = {json.dumps(shape(one), sort_keys=True): shape(one) for one in value}
         return [kinds[kind] for kind in sorted(kinds)]
