@@ -100,6 +100,8 @@ VOTES = _table(
     Strategy("route-likelihood", "by the experts' likelihood of the question (Mavromatis 2024)",
              "Mavromatis et al. 2024, arXiv 2404.11531", "voting.routing:by_likelihood",
              {"dev", "likelihoods"}, module="sklearn"),
+    Strategy("condensed", "majority; repeated text counts once",
+             "none", "voting.cleaning:condensed"),
     Strategy("repaired", "majority; unreadable answers are requested again",
              "none", "voting.cleaning:repaired"),
     Strategy("rank-pairs", "a judge compares all pairs (Jiang 2023)",

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from pyswarmopt_llm.jobs.dry_run.plan import Plan, paid_note, plan, time_items, trial_items
 from pyswarmopt_llm.jobs.evaluate.against import Turns, load_items, two_models
+from pyswarmopt_llm.jobs.evaluate.blind import replies_metric
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import metric_for
 from pyswarmopt_llm.jobs.evaluate.names import model_of
@@ -18,7 +19,11 @@ def dry_run_eval(config: EvalConfig) -> Plan:
     """The cost of `eval` with this configuration: of one model, or of two."""
     models = (model_of(config.base, config.adapter),) if config.against is None else two_models(config)
     task = load_items(config)
-    metric = metric_for(config.metric or metric_of(task), task, config.split, config.device)
+    metric = (
+        metric_for(config.metric or metric_of(task), task, config.split, config.device)
+        if config.blind is None
+        else replies_metric()
+    )
     possible, opened, timed = scorings_of(metric, config.scoring, task), Turns(config, models), {}
     for model in models:
         if model[0] not in timed:  # another adapter of the same base costs the same
