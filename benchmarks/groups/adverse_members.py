@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What privacy, a member that lies, and typos cost a group of models: voting, weighting and stacking side by side.
+"""What privacy, a member that lies, and typos cost a group of models: voting, weighting, trust and stacking beside each
+other.
 
 Members answer every item once (and once more with typos); their responses are kept in --out, everything else is
 computed from them, so a stopped benchmark goes on where it was. Means over tasks:
@@ -33,8 +34,8 @@ from pyswarmopt_llm.groups.run import voters
 from pyswarmopt_llm.jobs.evaluate.perturbed import with_typos
 from pyswarmopt_llm.tasks import Task, load_task
 
-STRATEGIES = ("majority", "weighted", "confidence", "stacked")
-VOTES_ONLY = ("majority", "weighted", "stacked")  # what randomised votes leave
+STRATEGIES = ("majority", "weighted", "trust", "confidence", "stacked")
+VOTES_ONLY = ("majority", "weighted", "trust", "stacked")  # what randomised votes leave
 SINGLE = "best member"
 
 

@@ -22,8 +22,7 @@ from typing import Any
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.groups.config import DistillConfig
 from pyswarmopt_llm.groups.distillation import distill
-from pyswarmopt_llm.jobs.search.loop import search
-from pyswarmopt_llm.jobs.search.resume import resume
+from pyswarmopt_llm.jobs.search.loop import resume, search
 
 Row = Mapping[str, Any]
 

@@ -81,6 +81,8 @@ VOTES = _table(
              "Taubenfeld et al. 2025, arXiv 2502.06233", "voting.votes:confidence", {"dev"}),
     Strategy("stacked", "weights of log-probabilities, learned together (Wolpert 1992)",
              "Wolpert 1992; Ting and Witten 1999, arXiv 1105.5466", "voting.stacking:stacked", {"dev", "choices"}),
+    Strategy("trust", "weights that follow agreement (Dawid 1979)",
+             "Dawid and Skene 1979", "voting.trust:trusted", {"dev"}),
     Strategy("borda", "points by place (de Borda 1784)",
              "de Borda 1784", "voting.votes:ranked", arguments=("borda",)),
     Strategy("condorcet", "duels, completed by Schulze (2011)",
