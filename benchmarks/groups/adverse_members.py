@@ -34,6 +34,7 @@ from pyswarmopt_llm.groups.run import voters
 from pyswarmopt_llm.jobs.evaluate.perturbed import with_typos
 from pyswarmopt_llm.tasks import Task, load_task
 
+PLAIN = StrategySettings()
 STRATEGIES = ("majority", "weighted", "trust", "confidence", "stacked")
 VOTES_ONLY = ("majority", "weighted", "trust", "stacked")  # what randomised votes leave
 SINGLE = "best member"
@@ -44,22 +45,21 @@ class Setting:
     """A row of the table: its name, what is changed of the members, and the strategies that can be measured."""
 
     name: str
-    settings: StrategySettings = StrategySettings()
+    settings: StrategySettings = PLAIN
     without: str | None = None
     strategies: Sequence[str] = STRATEGIES
 
 
 def settings_of(best: str, last: str, epsilons: Sequence[float], draws: int) -> Iterator[Setting]:
     """All rows; several of one name are averaged."""
-    plain = StrategySettings()
     yield Setting("as they are")
     for epsilon in epsilons:
         for seed in range(draws):
-            private = replace(plain, epsilon=epsilon, seed=seed)
+            private = replace(PLAIN, epsilon=epsilon, seed=seed)
             yield Setting(f"epsilon {epsilon:g}", private, strategies=VOTES_ONLY)
     for who, name in (("best", best), ("last", last)):
-        yield Setting(f"the {who} lies", replace(plain, liar=name))
-        yield Setting(f"the {who} lies on test alone", replace(plain, liar=f"{name}:test"))
+        yield Setting(f"the {who} lies", replace(PLAIN, liar=name))
+        yield Setting(f"the {who} lies on test alone", replace(PLAIN, liar=f"{name}:test"))
         yield Setting(f"without the {who}", without=name)
 
 

@@ -80,7 +80,8 @@ class Talker:
     ) -> list[Texts]:
         """See `Member`; a word is a token."""
         replies = [self._reply(prompt) for prompt in prompts]
-        return [Texts((reply,) * n, self.count(p) + n * self.count(reply)) for p, reply in zip(prompts, replies, strict=True)]
+        pairs = zip(prompts, replies, strict=True)
+        return [Texts((reply,) * n, self.count(prompt) + n * self.count(reply)) for prompt, reply in pairs]
 
     def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
         """See `Member`."""
@@ -102,7 +103,9 @@ def quiz(n: int, seed: int) -> tuple[Item, ...]:
     return tuple(found)
 
 
-def group(n: int, accuracies: Sequence[float], persuasion: float, seed: int, settings: StrategySettings) -> GroupContext:
+def group(
+    n: int, accuracies: Sequence[float], persuasion: float, seed: int, settings: StrategySettings
+) -> GroupContext:
     """Simulated members before `n` test items."""
     items = quiz(n, seed)
     members = [Talker(k, p, persuasion, items, seed) for k, p in enumerate(accuracies)]
@@ -135,7 +138,8 @@ def refined(name: str, n: int, persuasion: float, seed: int) -> Row:
             stack.enter_context(mock.patch.object(refinement, function, stand_in))
         context = group(n, ACCURACIES, persuasion, seed, settings)
         verdicts = load_strategy("refine").fit(context)(context.task.test if context.task else ())
-    return score(context, verdicts), fmean(len(v.notes["rounds"]) - 1 for v in verdicts), fmean(v.tokens for v in verdicts)
+    rounds = fmean(len(one.notes["rounds"]) - 1 for one in verdicts)
+    return score(context, verdicts), rounds, fmean(one.tokens for one in verdicts)
 
 
 def score(context: GroupContext, verdicts: Sequence[Verdict]) -> float:

@@ -2,8 +2,8 @@
 """Systems of the papers that no other table has, in the laboratory: full fine-tunes as experts, two tasks at once,
 perplexity as the objective, mixtures of token probabilities with and without contrast, distillation of a group.
 
-Each row is one call of the library on a task of the laboratory (two of them for `harmonic`), seed 0. What is in --out is
-not run again, so a stopped benchmark goes on where it was.
+Each row is one call of the library on a task of the laboratory (two of them for `harmonic`), seed 0. What is in --out
+is not run again, so a stopped benchmark goes on where it was.
 
     python benchmarks/lab/lab.py make --out runs/lab
     python benchmarks/lab/systems.py --lab runs/lab --out runs/lab-systems

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SHOWN = 3  # items gained, and items lost
 _LONGEST = 160  # characters of a question or an answer
-_NOT_OF_ONE = ("against", "run", "perturb", "seed", "blind", "votes")  # options that the score of one model has no use for
+_NOT_OF_ONE = ("against", "run", "perturb", "seed", "blind", "votes")  # options
 
 
 def command(given: EvalConfig, dry_run: DryRun = False, quiet: Quiet = False, as_json: Json = False) -> None:

@@ -119,9 +119,8 @@ def write_pairs(config: EvalConfig, on_items: OnItems | None = None) -> Pairs:
         if on_items is not None:
             on_items(turn * len(items), 2 * len(items))
     rows, ours, alike = _shuffled(items, *found, seed=config.seed)
-    names = list(names_in_words(config))
-    known: Key = {"format": FORMAT, "task": task.name, "split": config.split, "names": names, "ours": ours, "alike": alike}
-    write_json(key, known)
+    about = {"format": FORMAT, "task": task.name, "split": config.split, "names": list(names_in_words(config))}
+    write_json(key, {**about, "ours": ours, "alike": alike})
     write_text(file, _as_csv(rows))
     return Pairs(file, key, len(rows), len(alike))
 

@@ -40,9 +40,9 @@ class EvalConfig:
         tuple[str, ...], Option("Score again with typos=RATE, or options in another order.", "P,P", commas=True)
     ] = ()
     seed: Annotated[int, Option("Seed of perturbations and of the order of replies.", "S", hidden=True, least=0)] = 0
-    blind: Annotated[
-        str | None, Option("Write both models' replies to this CSV file for people to judge.", "FILE")
-    ] = None
+    blind: Annotated[str | None, Option("Write both models' replies to this CSV file for people to judge.", "FILE")] = (
+        None
+    )
     votes: Annotated[
         tuple[str, ...], Option("Count the votes in copies of such a file; needs nothing else.", "F,F", commas=True)
     ] = ()

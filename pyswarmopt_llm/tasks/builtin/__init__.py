@@ -1,4 +1,4 @@
-"""Built-in tasks, each a pure function of a seed: seven generated skills and mixtures of them, harder problems, requests.
+"""Built-in tasks, each a pure function of a seed: seven generated skills and mixtures, harder problems, requests.
 
 A new skill is one file with a `make(rng) -> Draft` and one line in `SKILLS`.
 """

@@ -357,12 +357,12 @@ def test_an_unreadable_answer_is_asked_for_again() -> None:
 
 def test_repeated_text_counts_once() -> None:
     item = Item("0", "What is the capital?", None, "Paris")
-    said = {"bob": "Rome", "ann": "Paris it is. Paris it is. Paris it is.", "cid": "Paris it is", "dan": "Rome Rome Rome Rome x"}
+    said = {"bob": "Rome", "ann": "Paris it is. Paris it is. Paris it is.", "cid": "Paris it is", "dan": "Oslo Oslo x"}
     members = [Scripted(name, answers=[text]) for name, text in said.items()]
     context = GroupContext(members, None, "generate")
     (plain,), (verdict,) = (load_strategy(name).fit(context)([item]) for name in ("majority", "condensed"))
     assert plain.answer == "Rome" and verdict.answer == "Paris it is."
-    assert verdict.ballots == ("Rome", "Paris it is.", "Paris it is.", "Rome Rome Rome Rome x")
+    assert verdict.ballots == ("Rome", "Paris it is.", "Paris it is.", "Oslo Oslo x")
 
 
 @pytest.mark.parametrize(

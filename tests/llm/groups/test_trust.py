@@ -26,15 +26,11 @@ def task(dev: int, test: int, rng: random.Random) -> Task:
 
 def group(accuracies: Sequence[float], known: Task, rng: random.Random) -> list[Scripted]:
     items = [*known.dev, *known.test]
-    return [
-        Scripted(
-            f"m{k}",
-            answers=[
-                item.answer if rng.random() < p else rng.choice([x for x in LETTERS if x != item.answer]) for item in items
-            ],
-        )
-        for k, p in enumerate(accuracies)
-    ]
+
+    def answers(p: float) -> list[str]:
+        return [x.answer if rng.random() < p else rng.choice(LETTERS.replace(x.answer, "")) for x in items]
+
+    return [Scripted(f"m{k}", answers=answers(p)) for k, p in enumerate(accuracies)]
 
 
 def by_hand(dev: Sequence[float], ballots: Sequence[Sequence[str]]) -> tuple[list[str], list[float]]:

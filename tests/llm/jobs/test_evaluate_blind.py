@@ -84,8 +84,8 @@ def test_a_pair_is_what_both_models_write_in_an_order_that_the_key_knows(
     assert set(key["ours"].values()) == {"1", "2"}, "the order is drawn"
     for row in rows:
         assert row["vote"] == "" and row["prompt"] == f" {items[row['id']].question}", "no formula for a spreadsheet"
-        first, second = (row["reply 1"], row["reply 2"]) if key["ours"][row["id"]] == "1" else (row["reply 2"], row["reply 1"])
-        assert [first.strip(), second.strip()] == [said[0][row["id"]], said[1][row["id"]]]
+        shown = [row["reply 1"].strip(), row["reply 2"].strip()]
+        assert shown == [texts[row["id"]] for texts in (said if key["ours"][row["id"]] == "1" else said[::-1])]
     assert "loud" not in pairs.read_text(), "nothing in the file says who wrote a reply"
 
 

@@ -34,7 +34,8 @@ def _sequence(rng: random.Random) -> Problem:
     first, step, n = rng.randint(1, 20), rng.randint(2, 12), rng.randint(8, 40)
     terms = ", ".join(str(first + i * step) for i in range(3))
     last = first + (n - 1) * step
-    return f"What is term number {n} of the arithmetic sequence {terms}, ...?", last, (last + step, n * step, last - step)
+    text = f"What is term number {n} of the arithmetic sequence {terms}, ...?"
+    return text, last, (last + step, n * step, last - step)
 
 
 def _remainder(rng: random.Random) -> Problem:
