@@ -118,7 +118,7 @@ def write_pairs(config: EvalConfig, on_items: OnItems | None = None) -> Pairs:
         found.append([text.strip() for text in engine.generate(prompts, max(lengths, default=1))])
         if on_items is not None:
             on_items(turn * len(items), 2 * len(items))
-    rows, ours, alike = _shuffled(items, *found, seed=config.seed)
+    rows, ours, alike = _shuffled(items, found[0], found[1], config.seed)
     about = {"format": FORMAT, "task": task.name, "split": config.split, "names": list(names_in_words(config))}
     write_json(key, {**about, "ours": ours, "alike": alike})
     write_text(file, _as_csv(rows))
