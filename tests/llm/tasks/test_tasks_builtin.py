@@ -517,6 +517,7 @@ def test_every_answer_of_mathematics_is_right() -> None:
     assert len(kinds) >= 4
     for item in task.dev + task.test:
         assert int(item.answer_text) == solve_math(item.question), item
+        assert min(map(int, item.choices.values())) >= min(0, int(item.answer_text)), "no option gives itself away"
         assert len(item.choices) == 4
 
 

@@ -79,4 +79,5 @@ def make(rng: random.Random) -> Draft:
     """
     question, answer, mistakes = rng.choice(_KINDS)(rng)
     near = (answer - 2, answer - 1, answer + 1, answer + 2, answer + 10)
-    return Draft(question, str(answer), wrong_answers(rng, str(answer), map(str, (*mistakes, *near))))
+    likely = (n for n in (*mistakes, *near) if n >= min(answer, 0))  # a negative count would give itself away
+    return Draft(question, str(answer), wrong_answers(rng, str(answer), map(str, likely)))
