@@ -38,8 +38,8 @@ class Key(TypedDict):
 
     Attributes:
         names: of the models, "ours" and "theirs".
-        ours: id of a pair -> the number of our reply, 1 or 2.
-        alike: ids of the items whose replies are the same, which nobody has to judge.
+        ours: id of a pair (the place of its item in the split, from 1) -> the number of our reply, 1 or 2.
+        alike: ids of the pairs whose replies are the same, which nobody has to judge.
     """
 
     format: int
@@ -128,17 +128,18 @@ def write_pairs(config: EvalConfig, on_items: OnItems | None = None) -> Pairs:
 def _shuffled(
     items: Sequence[Item], ours: Sequence[str], theirs: Sequence[str], seed: int
 ) -> tuple[list[list[str]], dict[str, str], list[str]]:
-    """Rows of the file, the number of our reply in each, and the ids of equal replies."""
+    """Rows of the file, the number of our reply in each, and the ids of pairs of equal replies."""
     rows: list[list[str]] = []
     numbers: dict[str, str] = {}
     alike = []
-    for item, one, other in zip(items, ours, theirs, strict=True):
+    for place, (item, one, other) in enumerate(zip(items, ours, theirs, strict=True), start=1):
+        id_ = str(place)  # a task's own ids may repeat from domain to domain
         if one == other:
-            alike.append(item.id)
+            alike.append(id_)
             continue
-        first = random.Random(f"{seed} {item.id} {item.question}").random() < 0.5
-        numbers[item.id] = FIRST if first else SECOND
-        rows.append([item.id, item.question, *((one, other) if first else (other, one)), ""])
+        first = random.Random(f"{seed} {id_} {item.question}").random() < 0.5
+        numbers[id_] = FIRST if first else SECOND
+        rows.append([id_, item.question, *((one, other) if first else (other, one)), ""])
     return rows, numbers, alike
 
 

@@ -74,7 +74,7 @@ def test_a_pair_is_what_both_models_write_in_an_order_that_the_key_knows(
     config = EvalConfig(base=str(tiny_base), task=str(prompts), threads=1)
     models = [(str(tiny_base), str(expert)) for expert in experts[:2]]
     turns, said = Turns(config, models), []
-    items = {item.id: item for item in load_task(str(prompts)).test}
+    items = {str(place): item for place, item in enumerate(load_task(str(prompts)).test, start=1)}
     for model in models:
         engine = turns.engine(model)
         chats = [engine.chat(render_prompt(item, "generate")) for item in items.values()]
