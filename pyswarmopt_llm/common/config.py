@@ -32,7 +32,7 @@ PYCMA = "pycma"
 PROPOSALS = 10  # of the model of the items that a screened search asks when its optimizer has stopped
 
 DEV_EXPERT = "trained-on-dev"  # the expert that `dev_expert` adds to the pool
-EVEN_SUMS = 2  # of the experts, which are scored as well, to train on top of the best
+EVEN_SUMS = 3  # of the experts, which are scored as well, to train on top of the best; see `spaces.starts.even_sums`
 
 # Settings of version 0.1.0 that are gone -> the values with which an unfinished run goes on all the same: such runs
 # find the same positions with every item scored. The first value was the default.

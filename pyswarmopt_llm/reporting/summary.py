@@ -186,14 +186,18 @@ def folded(coefficients: Mapping[str, float]) -> tuple[list[tuple[str, float]], 
 
 
 def mixture_text(coefficients: Mapping[str, float], most: int | None = None) -> str:
-    """The mixture on one line, of at most so many experts by name.
+    """The mixture on one line, of at most so many experts by name; of weights that are all 0, the base.
 
     Example:
         >>> mixture_text({"instruct": -0.61, "banking": 0.63, "math": 0.02, "code": 0.0}), mixture_text({"math": 1.0})
         ('0.63 banking - 0.61 instruct, and 2 more below 0.05', '1.00 math')
         >>> mixture_text({"math": 0.5, "code": 0.3, "law": -0.2}, most=2)
         '0.50 math + 0.30 code + …'
+        >>> mixture_text({"math": 0.0})
+        'the base'
     """
+    if not any(coefficients.values()):
+        return "the base"
     large, rest = folded(coefficients)
     (name, weight), *others = large[:most]
     text = f"{weight:.2f} {name}"

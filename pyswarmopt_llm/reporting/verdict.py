@@ -105,8 +105,7 @@ def _outcome(result: Json) -> tuple[str, str]:
     if trained := _training_helped(result):
         return "trained", trained
     if alone is not None:
-        who = "the adapter trained on your examples" if alone == DEV_EXPERT else f"expert {alone}"
-        return "same", f"This is {who} itself: no mixture did better on dev."
+        return "same", f"This is {alone} itself: no mixture did better on dev."
     expert = f"the best single expert, {single}"
     if ours is None or theirs is None:
         dev = f"{result['best_dev']:.3f} against {result['best_single_dev']:.3f} for {expert}"
@@ -127,16 +126,18 @@ def _outcome(result: Json) -> tuple[str, str]:
 
 
 def _alone(result: Json) -> str | None:
-    """The expert that the result is, if it is one: all its weight, and no item answered otherwise."""
+    """What the result is if it is one of those that it was made of, and no item is answered otherwise."""
     if "graph" in result or result.get("coefficients_by_group") or result.get("weight_step", {}).get("taken"):
         return None
     ones = [name for name, weight in result["coefficients"].items() if abs(weight - 1) < _EXACT]
     others = [weight for weight in result["coefficients"].values() if abs(weight) >= _EXACT]
     outcomes = [one for splits in result.get("paired", {}).values() for one in splits.values()]
     changed = any(one.get("gained") or one.get("lost") for one in outcomes)
+    if not others:
+        return "the base"
     if len(ones) != 1 or len(others) != 1 or (changed and ones[0] == result["best_single"]):
         return None
-    return ones[0]
+    return "the adapter trained on your examples" if ones[0] == DEV_EXPERT else f"expert {ones[0]}"
 
 
 def start_of_training(result: Json) -> str | None:

@@ -2,7 +2,7 @@
 
 Where 200 examples do not teach a task, what experts know of related ones does, and training goes further from there
 than from the base. So the new expert is a mixture M of the others and a LoRA that was trained with M in place; M is the
-best on dev of the experts and of a few even sums (`tried`).
+best on dev of the experts and of a few even sums, the base among them (`tried`).
 
 All of it is made once on all of dev, and for each fold of dev again without it. On dev, a fold's items are scored with
 what has not seen them, choice of M included, so that a search can tell what the new expert is worth on unseen items
@@ -62,9 +62,9 @@ class CrossFittedSpace(AdapterSpace, CoefficientSpace):
         self._contexts: Sequence[frozenset[str]] = ()
 
     def tried(self) -> Tensor:
-        """The candidates for M, without the new expert: the n experts and their even sums, (n + 2, size) float64."""
+        """The candidates for M, without the new expert: `even_sums` and the n experts, (3 + n, size) float64."""
         given = self.vertices()[:-1]
-        return torch.cat([given, even_sums(given)])
+        return torch.cat([even_sums(given), given])
 
     def weights(self, position: Tensor) -> dict[str, float]:
         """Expert -> coefficient, of those that are not 0."""

@@ -58,13 +58,13 @@ def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
 
 
 def even_sums(vertices: Tensor) -> Tensor:
-    """The average of these experts, and their sum: (2, size) float64.
+    """The base without these experts, their average and their sum: (3, size) float64.
 
     Example:
         >>> even_sums(torch.eye(4))[:, 0].tolist()
-        [0.25, 1.0]
+        [0.0, 0.25, 1.0]
     """
-    return torch.stack([vertices.mean(0), vertices.sum(0)]).to(torch.float64)
+    return torch.stack([torch.zeros_like(vertices[0]), vertices.mean(0), vertices.sum(0)]).to(torch.float64)
 
 
 def sums(groups: int, experts: int, count: int, seed: int) -> Tensor:

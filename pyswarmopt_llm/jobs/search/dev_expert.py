@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pyswarmopt.cli.words import counted
+from pyswarmopt_llm.common.config import EVEN_SUMS
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.regular import read_json
 from pyswarmopt_llm.common.interfaces import Space
@@ -54,10 +55,11 @@ def train_dev_expert(
         scorings: of the tasks.
         notify: called with progress.
     """
-    tried, experts = list(space.tried()), len(space.experts)
-    plans, beyond = policy.in_full(len(tried)), job.config.population  # sums are numbered after the swarm's particles
-    rows = scorer.in_full(tried[:experts], 0, plans[:experts])
-    rows += scorer.in_full(tried[experts:], 0, plans[experts:], beyond)
+    tried = list(space.tried())
+    sums, experts = tried[:EVEN_SUMS], tried[EVEN_SUMS:]
+    of_experts = scorer.in_full(experts, 0, policy.in_full(len(experts)))
+    of_sums = scorer.in_full(sums, 0, policy.in_full(len(sums)), job.config.population)  # numbered after the particles
+    rows = [*of_sums, *of_experts]
     policy.learn(tried, rows)
     utilities, choices = training_items(job, scorings)
     values = [

@@ -45,7 +45,7 @@ def test_the_pool_has_one_more_expert_and_its_files_are_what_is_scored(config: S
     assert list(found["coefficients"]) == ["ant", "bee", "cat", "trained-on-dev"]
     assert found["passes"] == found["item_evaluations"] + 4 * 2.5 * (12 + 4 * 13 + 16)
     (planned,) = (event.data["evaluations_planned"] for event in events if event.kind == "start")
-    assert found["evaluations"] <= planned == 5 * 4 + 10 + 2  # rounds, proposals, the experts' average and sum
+    assert found["evaluations"] <= planned == 5 * 4 + 10 + 3  # rounds, proposals, even sums
     assert any("one more expert on the 16 dev items, starting from" in event.data.get("text", "") for event in events)
     shares = [event.data["share"] for event in events if event.kind == "training"]
     done, total = 0, 4 * (12 + 4 * 13 + 16)  # four epochs without each of the five folds, and on all
@@ -53,8 +53,8 @@ def test_the_pool_has_one_more_expert_and_its_files_are_what_is_scored(config: S
         done += items
         assert share == done / total
     rows = history(Path(config.out))
-    first = [row for row in rows if row["phase"] == "search"][:6]
-    experts, sums, trained = torch.eye(4)[:3], [[1 / 3] * 3 + [0], [1, 1, 1, 0]], [0, 0, 0, 1]
+    first = [row for row in rows if row["phase"] == "search"][:7]
+    experts, sums, trained = torch.eye(4)[:3], [[0] * 4, [1 / 3] * 3 + [0], [1, 1, 1, 0]], [0, 0, 0, 1]
     assert [row["coefficients"] for row in first] == [*experts.tolist(), *sums, trained]
     # The value on test is that of the files, by themselves.
     job = prepare(replace(config, out="unused"))
@@ -93,7 +93,8 @@ def test_on_dev_each_fold_is_scored_by_what_was_trained_without_it(config: Searc
     assert isinstance(utility, Accuracy)
     seen = folds(utility.choices(), config.seed)
     assert [len(fold) for fold in seen] == [4, 3, 3, 3, 3] and len(frozenset().union(*seen)) == 16
-    first = [row for row in history(run) if row["phase"] == "search"][:5]
+    first = [row for row in history(run) if row["phase"] == "search"][:6]
+    first = [*first[3:], *first[:3]]  # the base, the experts' average and sum come before an expert that is no better
     contexts = [item.pairs[0][0] for item in utility.choices()]
     mixtures, names = json.loads((run / "dev-expert" / "mixtures.json").read_text()), ("ant", "bee", "cat")
     experts = [load_adapter(read_adapter(Path(path))) for path in config.experts]
@@ -175,7 +176,7 @@ def test_report_and_card_describe_it(config: SearchConfig, capsys: pytest.Captur
 
 
 def test_a_budget_that_pays_for_no_round_of_the_swarm_is_left_to_the_proposals(config: SearchConfig) -> None:
-    """Nine candidates: four experts, two sums, and two are kept for proposals; a round may cost four."""
-    found: Any = search(replace(config, particles=4, max_iter=9, budget_items=9 * 16)).result
+    """Ten candidates: four experts, three sums, and two are kept for proposals; a round may cost four."""
+    found: Any = search(replace(config, particles=4, max_iter=9, budget_items=10 * 16)).result
     later = [row for row in history(Path(config.out)) if row["phase"] == "search" and row["iteration"] > 0]
-    assert len(later) == 3 and all(row["particle"] >= 4 for row in later) and found["item_evaluations"] == 9 * 16
+    assert len(later) == 3 and all(row["particle"] >= 4 for row in later) and found["item_evaluations"] == 10 * 16

@@ -74,6 +74,11 @@ def test_an_expert_itself_is_called_so() -> None:
         assert verdict(result(same, coefficients={"x": 1.0, "y": 0.0}, **more)).kind == "level"
 
 
+def test_weights_that_are_all_zero_are_the_base() -> None:
+    found = verdict(result(paired(-0.1, 0.02, 0.001), coefficients={"x": 0.0, "y": 0.0}))
+    assert found.kind == "same" and found.sentence.startswith("This is the base itself")
+
+
 def test_without_test_items_nothing_is_claimed_about_them() -> None:
     found = verdict(result(best_test=None, best_single_test=None))
     assert found.kind == "untested" and "there is no test split" in found.sentence and "unseen" in found.sentence

@@ -138,7 +138,8 @@ def test_follow_ends_with_the_run_and_with_its_process(finished: tuple[Path, lis
     copied(run, tmp_path / "whole")
     os.replace(tmp_path / "whole" / "history.jsonl", path / "history.jsonl")
     (path / "best").mkdir()
-    (path / "result.json").write_bytes((run / "result.json").read_bytes())
+    (tmp_path / "result.json").write_bytes((run / "result.json").read_bytes())
+    os.replace(tmp_path / "result.json", path / "result.json")  # at once, as a search writes it
     thread.join(timeout=10)
     assert not thread.is_alive() and events[-1].kind == "done"
     stopped = Follower(copied(run, tmp_path / "stopped", lines=4))

@@ -23,7 +23,7 @@ def test_every_fold_starts_from_what_is_best_without_it(
     prompts = [f"Question {i}?" for i in range(10)]
     choices = [Choices(((p, " red"), (p, " blue")), (1.0, 1.0), i % 2) for i, p in enumerate(prompts)]
     rng = random.Random(5)
-    values = [{p: float(rng.random() < 0.5) for p in prompts} for _ in range(5)]
+    values = [{p: float(rng.random() < 0.5) for p in prompts} for _ in range(6)]
     space = CrossFittedSpace([load_adapter(read_adapter(path)) for path in tiny_experts[:3]])
     with pytest.raises(ValueError, match="not there yet"):
         space.realise(space.vertices()[-1])
@@ -31,8 +31,7 @@ def test_every_fold_starts_from_what_is_best_without_it(
     train_on_dev(space, engine, choices, values, tmp_path / "dev", "base", 0)
 
     names = [path.name for path in tiny_experts[:3]]
-    starts = [{name: 1.0} for name in names]
-    starts += [dict.fromkeys(names, 1 / 3), dict.fromkeys(names, 1.0)]
+    starts = [{}, dict.fromkeys(names, 1 / 3), dict.fromkeys(names, 1.0), *({name: 1.0} for name in names)]
     found = json.loads((tmp_path / "dev" / "mixtures.json").read_text())
     for name, fold in [*((f"without-{k + 1}", fold) for k, fold in enumerate(folds(choices, 0))), ("all", frozenset())]:
         totals = [sum(value for p, value in one.items() if p not in fold) for one in values]
