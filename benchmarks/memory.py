@@ -19,12 +19,12 @@ import torch
 
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.metrics import Accuracy
-from pyswarmopt_llm.metrics.objectives import load_tasks
 from pyswarmopt_llm.models.adapters.adapter import AdapterFile
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.spaces.load import load_engine
+from pyswarmopt_llm.tasks import load_task
 
 HERE = Path(__file__).resolve().parent.parent / "examples"
 MIB = 2**20
@@ -47,7 +47,7 @@ def main() -> None:
     torch.set_num_threads(1)
     base = resolve_base(args.base)
     infos = inspect_experts([str(p) for p in sorted(args.experts.iterdir()) if p.is_dir()], base).experts
-    (task,) = load_tasks([args.task], args.items, None, True).values()
+    task = load_task(args.task, dev=args.items, allow_overlap=True)
     import transformers.models.llama.modeling_llama  # noqa: F401  # what libraries take is not ours to count
 
     stages = {"Python and libraries": peak()}

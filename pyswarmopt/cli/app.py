@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from pyswarmopt.cli import compare, lesson, run_function, show
-from pyswarmopt.cli.help import HelpCommand, HelpGroup
-from pyswarmopt.cli.start import INTERRUPTED
-from pyswarmopt.cli.terminal import complain, echo, tame_warnings, unreadable
+from pyswarmopt.cli.help import HelpCommand, HelpGroup, run_app, version_option
+from pyswarmopt.cli.terminal import complain, tame_warnings, unreadable
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "lesson": lesson.command,
@@ -33,20 +32,8 @@ for _name, _function in COMMANDS.items():
     app.command(_name, cls=HelpCommand)(_function)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        from pyswarmopt import __version__
-
-        echo(__version__)
-        raise typer.Exit
-
-
 @app.callback()
-def pyswarmopt(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
+def pyswarmopt(version: Annotated[bool, version_option("pyswarmopt")] = False) -> None:
     """Learn particle swarm optimisation, watch it, and compare its variants."""
 
 
@@ -56,11 +43,7 @@ def run(arguments: list[str]) -> int:
     if problem := unreadable(arguments):
         return complain(problem)
     try:
-        code = app(args=arguments or ["--help"], prog_name="pyswarmopt", standalone_mode=False)
-    except typer.TyperException as error:  # what the parser refuses
-        text = error.format_message() if hasattr(error, "format_message") else str(error)
-        help_of = getattr(getattr(error, "ctx", None), "command_path", "pyswarmopt")
-        return complain(f"{text} (see {help_of} --help)", arguments)
+        return run_app(app, "pyswarmopt", arguments or ["--help"])
     except (ValueError, OSError) as error:
         return complain(str(error), arguments)
     except ImportError as error:
@@ -69,6 +52,3 @@ def run(arguments: list[str]) -> int:
         if not isinstance(error, MemoryError) and "allocate memory" not in str(error):  # PyTorch's way to say it
             raise
         return complain("does not fit into memory; lower --dim or --particles")
-    except (typer.Abort, KeyboardInterrupt):
-        return INTERRUPTED
-    return code if isinstance(code, int) else 0

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any, ClassVar
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from typer.core import TyperArgument, TyperGroup, TyperOption
 
 from pyswarmopt.cli.limits import BoundedCommand
+from pyswarmopt.cli.start import INTERRUPTED
+from pyswarmopt.cli.terminal import complain, echo
 
 SETTINGS, OUTPUT = "Settings", "Output"
 WIDE = 100  # the help is not spread over more columns, however wide the terminal is
@@ -39,6 +43,31 @@ class HelpGroup(TyperGroup):
         console.print(_rows([("Commands", listed), ("Options", options)]))
         for line in (self.epilog or "").splitlines():
             console.print(Text(line), soft_wrap=True)
+
+
+def run_app(app: typer.Typer, name: str, arguments: list[str]) -> int:
+    """Run a command line of a program; the exit code. What the parser refuses is one line on stderr."""
+    try:
+        code = app(args=arguments, prog_name=name, standalone_mode=False)
+    except typer.TyperException as error:
+        # with its did-you-mean, as the parser would print it
+        text = error.format_message() if hasattr(error, "format_message") else str(error)
+        help_of = getattr(getattr(error, "ctx", None), "command_path", name)
+        return complain(f"{text} (see {help_of} --help)", arguments)
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def version_option(package: str) -> Any:
+    """The switch ``--version``, which prints that of a package and exits."""
+
+    def show(wanted: bool) -> None:
+        if wanted:
+            echo(str(import_module(package).__version__))
+            raise typer.Exit
+
+    return typer.Option("--version", callback=show, is_eager=True, help="Show the version and exit.")
 
 
 def print_help(command: Any, ctx: Any) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pyswarmopt.driver.evaluation import Floats, Outcome
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt.driver.evaluation import Outcome
 from pyswarmopt.driver.options import Options
 from pyswarmopt.driver.problem.constraints import ranked
 from pyswarmopt.driver.search import Search
@@ -131,6 +132,3 @@ class AsynchronousSearch(Search):
         super()._restore(saved)
         self._again = self._swarm.tickets()
         self._evaluator.calls -= len(self._again)  # what had begun is called again
-
-
-__all__ = ["AsynchronousSearch"]

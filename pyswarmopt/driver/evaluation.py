@@ -398,6 +398,3 @@ def _read_on_error(on_error: OnError) -> tuple[bool, int]:
     if isinstance(on_error, tuple) and len(on_error) == 2 and on_error[0] == "retry" and int(on_error[1]) >= 0:
         return False, int(on_error[1])
     raise ValueError(f"on_error={on_error!r}: use 'raise', 'worst' or ('retry', n)")
-
-
-__all__ = ["Bools", "Evaluator", "Floats", "Objective", "OnError", "Outcome", "WrongShapeError"]

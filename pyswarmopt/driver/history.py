@@ -211,6 +211,3 @@ def _record(row: Any) -> Record:
     if type(iteration) is not int or type(evaluations) is not int or not {type(v) for v in values} <= {int, float}:
         raise ValueError("history.rows holds something else than records")
     return Record(iteration, evaluations, *values)
-
-
-__all__ = ["Granularity", "History", "ParticleRecord", "Record"]

@@ -228,16 +228,3 @@ def _constriction(population: int | None, max_evals: int | None) -> Recipe:
 def _affordable(population: int, max_evals: int | None) -> int:
     """A population that is small for a small budget: at least 20 iterations, but 5 particles."""
     return population if max_evals is None else min(population, max(5, max_evals // 20))
-
-
-__all__ = [
-    "Callback",
-    "Options",
-    "Problem",
-    "Start",
-    "algorithm",
-    "former_algorithm",
-    "in_coordinates",
-    "name_of",
-    "useful_starts",
-]

@@ -226,6 +226,3 @@ class Resampler:
             x.tobytes(): Sample(int(n), mean, square_sum)
             for x, (n, mean, square_sum) in zip(points, saved["noise.samples"].tolist(), strict=True)
         }
-
-
-__all__ = ["Resampler", "Sample", "allocate"]

@@ -167,6 +167,3 @@ def wants_to_stop(callback: Callable[[R], bool | None], result: R) -> bool:
         return bool(callback(result))
     except StopIteration:
         return True
-
-
-__all__ = ["INTERRUPTED", "MESSAGES", "Result", "message", "wants_to_stop", "with_faults"]

@@ -96,6 +96,3 @@ def _differs(path: str | os.PathLike[str], how: str) -> ValueError:
         f"{path}: the checkpoint of another objective: at its best point fun gave {how}; give another path, or x0= "
         "this one to begin anew from its points"
     )
-
-
-__all__ = ["check_mean", "check_value", "source_digest", "warn_of_source"]

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyswarmopt.base import checkpoint as checkpoints
-from pyswarmopt.driver.evaluation import Bools, Evaluator, Floats
+from pyswarmopt.base.arrays import Bools, Floats
+from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.history import History
 from pyswarmopt.driver.options import (
     Options,
@@ -30,6 +31,7 @@ from pyswarmopt.driver.options import (
 )  # fmt: skip
 from pyswarmopt.driver.problem.constraints import INFEASIBLE, Constraints, ranked
 from pyswarmopt.driver.problem.encoding import Coding, check_inside, make_coding
+from pyswarmopt.driver.problem.feasibility import judge_for
 from pyswarmopt.driver.problem.space import Real
 from pyswarmopt.driver.resampling import Resampler, Sample
 from pyswarmopt.driver.result import INTERRUPTED, Result, message, wants_to_stop
@@ -98,6 +100,7 @@ class Search:
         if self._space is not None:
             self._evaluator.tensors = False  # known, like vectorized: no trial is needed
         self._swarm = self._make_swarm(options, recipe, start)
+        self._judge = judge_for(self._swarm, self._constraints, self._draw)
         self._checkpoint = None if options.checkpoint is None else Path(options.checkpoint)
         self._source = None if options.checkpoint is None else source_digest(given.fun)
         self._look()
@@ -189,13 +192,11 @@ class Search:
         swarm = self._swarm
         x = swarm.ask()
         points = self._coding.decode(np.asarray(x))
-        costs, evaluated, feasible = self._costs(points)
+        costs, evaluated, feasible, skipped = self._judge.judge(points)
+        self._evaluator.skipped += skipped
         if self._resampler is not None and not isinstance(swarm, MemeticSearch):
             costs = self._resampler.judge(swarm, points, costs, self._draw, evaluated & feasible)
-        if isinstance(swarm, ConstrainedSearch):
-            swarm.tell(x, self._sign * costs, ~evaluated, self._rows)
-        else:
-            swarm.tell(x, self._sign * costs, dropped=~evaluated)
+        self._judge.tell(x, self._sign * costs, ~evaluated)
         if self._resampler is not None and not isinstance(swarm, MemeticSearch):
             self._make_sure_of_target(swarm, self._resampler)
             self._resampler.forget(swarm)
@@ -234,37 +235,6 @@ class Search:
     def _finish(self, stop: dict[str, float]) -> dict[str, float]:
         """Wait for what is still under way; the reasons to stop as they are after that."""
         return stop
-
-    def _costs(self, points: Floats) -> tuple[Floats, Bools, Bools]:
-        """Costs in Deb's order, (N,), and masks of the points that were judged at all and that are feasible.
-
-        Points that break a constraint are not evaluated, but use up budget: a search that finds no feasible point
-        must end too.
-        """
-        if isinstance(self._swarm, ConstrainedSearch):
-            return self._costs_everywhere(points)
-        violations = self._constraints.excess(points).sum(axis=1)
-        feasible = violations == 0
-        costs, evaluated = np.zeros(len(points)), ~feasible
-        costs[feasible], evaluated[feasible] = self._draw(points[feasible])
-        self._evaluator.skipped += int((~feasible).sum())
-        return (ranked(costs, violations) if self._constraints else costs), evaluated, feasible
-
-    def _costs_everywhere(self, points: Floats) -> tuple[Floats, Bools, Bools]:
-        """As `_costs`, where points that break a constraint are evaluated too."""
-        sides = self._constraints.sides(points)
-        violations = np.maximum(sides, 0.0).sum(axis=1)
-        try:
-            costs, evaluated = self._draw(points)
-        except Exception as error:
-            if (violations > 0).any():
-                error.add_note(
-                    "fun may have been called where a constraint is broken; NonlinearConstraint(g, -inf, 0, "
-                    "keep_feasible=True) keeps it from there"
-                )
-            raise
-        self._rows = np.column_stack([np.where(evaluated, costs, math.inf), sides])
-        return ranked(costs, violations), evaluated, violations == 0
 
     def _draw(self, points: Floats) -> tuple[Floats, Bools]:
         values, evaluated = self._evaluator(points)
@@ -311,10 +281,8 @@ class Search:
             sample = self._final_sample(x, self._resampler) if final else self._resampler.sample(x)
             fun, stderr, n = self._sign * sample.mean if sample.n else fun, sample.stderr, sample.n
         elif final:
-            known = maxcv == 0
-            if not known and isinstance(self._swarm, ConstrainedSearch):
-                fun, known = self._sign * self._swarm.cost, True
-            fun = self._evaluator.confirm(x, fun, known)
+            cost = self._sign * fun if maxcv == 0 else self._judge.cost
+            fun = self._evaluator.confirm(x, fun if cost is None else self._sign * cost, cost is not None)
         return Result(
             x=x,
             fun=fun,
@@ -461,6 +429,3 @@ def _bests_of(saved: dict[str, Any]) -> Floats:
 def _coding_of(problem: dict[str, Any]) -> Coding:
     low, high = (np.array(side, dtype=np.float64) for side in problem["bounds"])
     return make_coding((low, high), problem["integrality"], problem["categorical"])
-
-
-__all__ = ["Search"]

@@ -212,6 +212,3 @@ def _begin(unset: bool) -> None:
 
 def _apply(function: Callable[[Any], Any], item: Any) -> Any:
     return function(item)
-
-
-__all__ = ["MapLike", "Workers"]

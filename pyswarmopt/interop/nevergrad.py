@@ -21,10 +21,11 @@ from pyswarmopt.base.arrays import needing_torch
 with needing_torch("pyswarmopt.interop.nevergrad"):
     from torch import Tensor
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_points
 from pyswarmopt.interop._nevergrad import TellNotAskedNotSupportedError, ng
 from pyswarmopt.interop.nevergrad_swarm import SwarmOptimizer, register
-from pyswarmopt.interop.replay import Floats, Replayed
+from pyswarmopt.interop.replay import Replayed
 from pyswarmopt.parts.bounds import read_bounds
 
 WORST = 1e20  # told to nevergrad for a value that is not finite; it cuts off at 5e20

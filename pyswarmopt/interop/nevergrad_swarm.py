@@ -163,6 +163,3 @@ class _Swarm(base.Optimizer):
         if saved is not None:
             self._swarm = Swarm(bounds=self._box(), positions=saved["positions"], recipe=self._recipe())
             self._swarm.load_state_dict(saved)
-
-
-__all__ = ["PREFIX", "SwarmOptimizer", "register"]

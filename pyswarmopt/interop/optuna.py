@@ -120,6 +120,3 @@ def _value(distribution: BaseDistribution, value: Any) -> Any:
     if step is None or getattr(distribution, "log", False):
         return value
     return distribution.low + value * step
-
-
-__all__ = ["SwarmSampler"]

@@ -17,8 +17,9 @@ except ImportError as error:
 with needing_torch("pyswarmopt.interop.pycma"):
     from torch import Tensor
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_points
-from pyswarmopt.interop.replay import Floats, Replayed
+from pyswarmopt.interop.replay import Replayed
 
 # A share of right answers has plateaus: equal values are no reason to stop.
 _ON_PLATEAUS = {"tolfun": 0, "tolfunhist": 0, "tolflatfitness": 10**9, "tolstagnation": 10**9}
@@ -100,6 +101,3 @@ class PycmaOptimizer(Replayed):
         """``{"max_evals": n}`` once the budget is spent, and pycma's own reasons."""
         reasons = {name: float(value) for name, value in super().stop().items()}
         return {**reasons, **{str(name): 1.0 for name in self._strategy.stop()}}
-
-
-__all__ = ["PycmaOptimizer"]

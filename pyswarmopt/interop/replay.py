@@ -141,6 +141,3 @@ class Replayed(ABC):
             )
         if saved["asked"]:
             self.ask()
-
-
-__all__ = ["Floats", "Replayed"]

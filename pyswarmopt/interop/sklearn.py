@@ -117,6 +117,3 @@ class SwarmSearchCV(BaseSearchCV):
         if isinstance(self.random_state, np.random.RandomState):
             return int(self.random_state.randint(2**31))
         return None if self.random_state is None else int(self.random_state)
-
-
-__all__ = ["SwarmSearchCV"]

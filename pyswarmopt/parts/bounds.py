@@ -19,18 +19,7 @@ LARGEST = float(np.sqrt(np.finfo(np.float64).max))  # float64 whose square is fi
 
 
 def read_bounds(bounds: Any, dim: int | None = None) -> tuple[Floats, Floats]:
-    """Lower and upper bounds, (D,) float64 each, copies.
-
-    Args:
-        bounds: a sequence of D pairs (low, high) as in SciPy; an object with `lb` and `ub`, as
-            `scipy.optimize.Bounds`; a tuple of two NumPy arrays or tensors (low, high), (D,) each, of which one may be
-            a number; or a pair of numbers (low, high) for every coordinate.
-        dim: D, needed where `bounds` does not tell it.
-
-    Raises:
-        ValueError: bounds that are not finite (None counts as such), crossed, wider than can be squared, the same
-            for every coordinate's low and high, or that do not fit `dim`; a tuple of two lists of two numbers, which
-            may be pairs or (low, high).
+    """Lower and upper bounds, (D,) float64 each, copies; forms and errors are those of `boundary.make_box`.
 
     Example:
         >>> read_bounds([(-1, 1), (0, 5)])[1].tolist()
@@ -118,6 +107,3 @@ def _refuse_two_readings(bounds: Any, pairs: np.ndarray) -> None:
 
 def _brief(bounds: Any) -> str:
     return textwrap.shorten(repr(bounds), 120, placeholder=" ...")
-
-
-__all__ = ["check_widths", "read_bounds", "sides"]

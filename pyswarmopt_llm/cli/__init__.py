@@ -12,9 +12,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from pyswarmopt.cli.help import HelpGroup
-from pyswarmopt.cli.start import INTERRUPTED
-from pyswarmopt.cli.terminal import complain, echo, tame_warnings, unreadable
+from pyswarmopt.cli.help import HelpGroup, run_app, version_option
+from pyswarmopt.cli.terminal import complain, tame_warnings, unreadable
 from pyswarmopt_llm.cli.build import as_command, flag, options_in
 from pyswarmopt_llm.cli.groups import distill, ensemble, negotiate
 from pyswarmopt_llm.cli.mcp import command as mcp
@@ -62,20 +61,8 @@ for _name, _function in COMMANDS.items():
 _OPTIONS = {name: option for function in COMMANDS.values() for name, option in options_in(function).items()}
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        import pyswarmopt_llm
-
-        echo(pyswarmopt_llm.__version__)
-        raise typer.Exit
-
-
 @app.callback()
-def swarm_llm(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
+def swarm_llm(version: Annotated[bool, version_option("pyswarmopt_llm")] = False) -> None:
     """Search for a better language model with a swarm of experts, without training (Model Swarms)."""
 
 
@@ -105,19 +92,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def _run(arguments: list[str]) -> int:
     """Run a command line; the exit code."""
     try:
-        code = app(args=arguments, prog_name="swarm-llm", standalone_mode=False)
+        return run_app(app, "swarm-llm", arguments)
     except InvalidOption as error:
         return complain(error.spelled(lambda field: flag(field, _OPTIONS)), arguments)
     except UserError as error:
         return complain(str(error), arguments)
-    except typer.TyperException as error:  # what the parser refuses
-        help_of = getattr(getattr(error, "ctx", None), "command_path", "swarm-llm")
-        return complain(f"{_message(error)} (see {help_of} --help)", arguments)
-    except (typer.Abort, KeyboardInterrupt):
-        return INTERRUPTED
-    return code if isinstance(code, int) else 0
-
-
-def _message(error: Exception) -> str:
-    """The parser's message with its did-you-mean, as it would print it."""
-    return error.format_message() if hasattr(error, "format_message") else str(error)

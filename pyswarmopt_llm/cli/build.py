@@ -142,6 +142,3 @@ def _pair(name: str, text: str, form: str) -> tuple[str, str]:
     if not (left and equals and right):
         raise InvalidOption(name, text, f"write {form}")
     return left, right
-
-
-__all__ = ["as_command", "flag", "options_in"]

@@ -70,6 +70,3 @@ def _is_installed(module: str) -> bool:
     if module in sys.modules:
         return sys.modules[module] is not None
     return find_spec(module) is not None
-
-
-__all__ = ["EXTRAS", "missing_extra", "need_extra", "optional"]

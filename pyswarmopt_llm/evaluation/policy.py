@@ -58,11 +58,8 @@ class Policy(Protocol):
     def proposals(self, seed: int) -> Iterator[Tensor]:
         """Candidates to score in full when the optimizer has stopped; each is learnt from before the next is taken."""
 
-    def choice(self, floor: float, preferred: Tensor | None = None) -> Tensor | None:
-        """The position to hand over, of a value not below `floor`; None: the optimizer's best.
-
-        `preferred` is taken where what was scored does not tell it from the best.
-        """
+    def choice(self, floor: float) -> Tensor | None:
+        """The position to hand over, of a value not below `floor`; None: the optimizer's best."""
 
 
 class Full:
@@ -85,7 +82,7 @@ class Full:
         """None."""
         return iter(())
 
-    def choice(self, floor: float, preferred: Tensor | None = None) -> None:
+    def choice(self, floor: float) -> None:
         """The optimizer's best."""
 
 
@@ -118,11 +115,11 @@ class Screened:
 
         return proposals(self._screening, seed)
 
-    def choice(self, floor: float, preferred: Tensor | None = None) -> Tensor | None:
+    def choice(self, floor: float) -> Tensor | None:
         """The preferred, or the widest margins, among those about as good as the best."""
         from pyswarmopt_llm.evaluation.surrogate.proposals import widest
 
-        return widest(self._screening, floor, preferred)
+        return widest(self._screening, floor)
 
 
 class Dropout:
@@ -165,13 +162,13 @@ class Dropout:
         return (self._random.random(particles) < self._single) | whole
 
 
-def make_policy(config: SearchConfig, items: Mapping[str, int]) -> Policy:
-    """The policy of a search, for tasks with these numbers of dev items."""
+def make_policy(config: SearchConfig, items: Mapping[str, int], preferred: Tensor | None = None) -> Policy:
+    """The policy of a search, for tasks with these numbers of dev items; `preferred` is that of `Screening`."""
     policy: Policy = Full()
     if config.screen is not None:
         from pyswarmopt_llm.evaluation.surrogate.screening import Screening
 
-        policy = Screened(Screening(config.screen, items))
+        policy = Screened(Screening(config.screen, items, preferred))
     if config.drop_k or config.drop_n:
         return Dropout(policy, config.drop_k, config.drop_n, config.seed)
     return policy

@@ -104,10 +104,9 @@ class CouncilConfig:
         Raises:
             UserError: it cannot be read.
         """
-        from pyswarmopt_llm.tasks import load_task
+        from pyswarmopt_llm.tasks.load import load_task_of
 
-        names = ("dev", "test", "allow_overlap", "columns", "template", "split_seed")
-        return load_task(self.task, **{name: getattr(self, name) for name in names})
+        return load_task_of(self, self.task)
 
     def flat(self) -> dict[str, object]:
         """All fields, those of `settings` included, by name."""

@@ -19,13 +19,12 @@ from pyswarmopt_llm.common.statistics import compare_paired
 from pyswarmopt_llm.groups.config import CouncilConfig, StrategySettings
 from pyswarmopt_llm.groups.context import GroupContext, Verdict
 from pyswarmopt_llm.groups.members.cache import CachedMember, ResponseCache
-from pyswarmopt_llm.groups.members.protocol import Answer, Likelihood, Pair, Texts
+from pyswarmopt_llm.groups.members.protocol import RefusingMember
 from pyswarmopt_llm.groups.registry import Strategy, load_strategy
 from pyswarmopt_llm.groups.responses import is_right
 from pyswarmopt_llm.groups.run import FORMAT, voters
 from pyswarmopt_llm.groups.validate import check_settings
-from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS
-from pyswarmopt_llm.tasks import Item, Scoring, Task
+from pyswarmopt_llm.tasks import Task
 
 RESPONSES, RESULT = "said.jsonl", "result.json"
 
@@ -34,38 +33,13 @@ class NotRecorded(UserError):
     """A response that the group was never asked for."""
 
 
-class Recorded:
+class Recorded(RefusingMember):
     """A `Member` that only its recorded responses are left of; behind a `CachedMember`, which has those."""
 
     gives_likelihoods = True  # where it gave none, none is recorded
 
-    def __init__(self, name: str, fingerprint: str) -> None:
-        self.name, self.fingerprint = name, fingerprint
-
-    def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
-        """See `Member`; raises `NotRecorded`, as all others."""
-        self._refuse()
-
-    def generate(
-        self,
-        prompts: Sequence[str],
-        n: int = 1,
-        temperature: float = 0.0,
-        seed: int = 0,
-        max_new_tokens: int = MAX_NEW_TOKENS,
-    ) -> list[Texts]:
-        """See `Member`."""
-        self._refuse()
-
-    def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
-        """See `Member`."""
-        self._refuse()
-
-    def count(self, text: str) -> int:
-        """See `Member`."""
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
+    def refuse(self) -> NoReturn:
+        """See `RefusingMember`."""
         raise NotRecorded(f"needs responses of {self.name} that are not recorded")
 
 
@@ -171,6 +145,3 @@ def _stored(file: Path, about: Mapping[str, Any]) -> tuple[CouncilConfig, dict[s
 def _of(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Those values that are fields of a configuration."""
     return {one.name: values[one.name] for one in fields(kind) if one.name in values}
-
-
-__all__ = ["holds_group", "without_members"]

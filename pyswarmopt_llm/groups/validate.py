@@ -11,7 +11,7 @@ from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.groups.config import CouncilConfig
 from pyswarmopt_llm.groups.members.endpoint import EndpointMember
 from pyswarmopt_llm.groups.members.local import LocalMember
-from pyswarmopt_llm.groups.members.protocol import Member
+from pyswarmopt_llm.groups.members.protocol import Member, Sampling
 from pyswarmopt_llm.groups.registry import Need, Strategy
 from pyswarmopt_llm.groups.voting.neighbours import embedding_member
 from pyswarmopt_llm.metrics.questions.context_window import check_window
@@ -62,7 +62,7 @@ def check_members(members: Sequence[Member], task: Task | None, scoring: str, to
         )
     for member in members:
         if isinstance(member, EndpointMember) and not tolerant:
-            (reply,) = member.generate([_PROBE], max_new_tokens=8)
+            (reply,) = member.generate([_PROBE], Sampling(max_new_tokens=8))
             if not reply.texts[0].strip():
                 raise UserError(f"{member.name}: answers nothing to {_PROBE!r}; check its model, or remove it")
     if task is not None:  # members of one base share its context window and tokenizer

@@ -132,6 +132,3 @@ def _table(rows: Sequence[Row]) -> tuple[Floats, Floats]:
     whole = [row for row in rows if row.phase == "search" and row.complete]
     outcomes = [[value for name in row.items for value in row.item_values(name)] for row in whole]
     return np.array(outcomes), np.array([row.coefficients for row in whole])
-
-
-__all__ = ["Advised", "advise", "trial"]

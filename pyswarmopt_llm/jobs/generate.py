@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS
 from pyswarmopt_llm.spaces.load import open_model
 from pyswarmopt_llm.spaces.mixture.space import holds_mixture, open_mixture
 
@@ -13,7 +14,7 @@ def generate_text(
     base: str,
     adapter: str | None,
     prompt: str,
-    max_new_tokens: int = 128,
+    max_new_tokens: int = MAX_NEW_TOKENS,
     *,
     fusion: str = "auto",
     dtype: str = "auto",

@@ -127,6 +127,3 @@ def _prepare(
         raise UserError("--loss options: no item has a right answer; give a task with answers")
     scale = options.alpha / options.rank
     return engine, choices, Lora.of_targets(engine.model, options.targets, options.rank, scale, options.seed)
-
-
-__all__ = ["options_training_cost", "train_on_options", "training_items"]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
@@ -19,7 +19,8 @@ from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
 from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
 from pyswarmopt_llm.metrics.registry import Metric, find_metric, metric_specs
 from pyswarmopt_llm.models.engines.hardware import pick_device
-from pyswarmopt_llm.tasks import Item, Scoring, Task, load_task, with_templates
+from pyswarmopt_llm.tasks import Item, Scoring, Task, with_templates
+from pyswarmopt_llm.tasks.load import load_task_of
 
 
 class External(Protocol):
@@ -99,27 +100,19 @@ def load_objectives(config: SearchConfig) -> Objectives:
     return Objectives(tasks, metrics, externals, fresh, combine, tested=config.test != 0)
 
 
-def load_tasks(
-    specs: tuple[str, ...],
-    dev: int | None,
-    test: int | None,
-    allow_overlap: bool,
-    columns: tuple[str, ...] = (),
-    template: tuple[str, ...] = (),
-    split_seed: int = 0,
-) -> dict[str, Task]:
-    """Name -> task; the arguments are those of `load_task`.
+def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Task]:
+    """Name -> task; `config` and `other` as for `load_task_of`.
 
     Raises:
         UserError: a task is wrong, or two have the same name.
     """
     tasks: dict[str, Task] = {}
     for spec in specs:
-        task = load_task(spec, dev=dev, test=test, allow_overlap=allow_overlap, columns=columns, split_seed=split_seed)
+        task = load_task_of(config, spec, template=(), **other)
         if task.name in tasks:
             raise UserError(f"--task {spec}: another task is also called {task.name}; rename the file")
         tasks[task.name] = task
-    return with_templates(tasks, template)
+    return with_templates(tasks, config.template)
 
 
 def task_print(task: Task) -> str:
@@ -143,8 +136,7 @@ def load_split(config: SearchConfig) -> tuple[dict[str, Task], dict[str, tuple[I
         raise UserError(f"--confirm {kept}: out of range; give at least 1")
     specs = tuple(spec for spec in config.tasks if not spec.startswith(LM_EVAL))
     dev = None if config.dev is None else config.dev + kept
-    reading = (config.columns, config.template, config.split_seed)
-    tasks = load_tasks(specs, dev, config.test or None, config.allow_overlap, *reading)
+    tasks = load_tasks(config, specs, dev=dev, test=config.test or None)
     if config.test == 0:
         tasks = {name: replace(task, test=(), fingerprint="") for name, task in tasks.items()}
     for name, task in tasks.items():

@@ -215,11 +215,20 @@ def metric_specs(wanted: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
     general = [spec for spec in wanted if "=" not in spec]
     if len(general) > 1:
         raise UserError(f"--metric {general[1]}: a second metric for all tasks; write TASK={general[1]}")
-    found = dict.fromkeys(tasks, general[0]) if general else {}
     for spec in wanted:
-        task, equals, name = spec.partition("=")
-        if equals:
-            if task not in tasks:
-                raise UserError(f"--metric {spec}: no task is called {task}; there is {', '.join(tasks) or 'none'}")
-            found[task] = name
-    return found
+        task, equals, _ = spec.partition("=")
+        if equals and task not in tasks:
+            raise UserError(f"--metric {spec}: no task is called {task}; there is {', '.join(tasks) or 'none'}")
+    found = {task: metric_given(wanted, task) for task in tasks}
+    return {task: metric for task, metric in found.items() if metric is not None}
+
+
+def metric_given(wanted: Sequence[str], task: str) -> str | None:
+    """The metric of one task, as in `metric_specs`; None: the task's own.
+
+    Example:
+        >>> [metric_given(["f1", "math=numeric"], task) for task in ("math", "quiz")], metric_given([], "quiz")
+        (['numeric', 'f1'], None)
+    """
+    general = next((spec for spec in wanted if "=" not in spec), None)
+    return dict(spec.split("=", 1) for spec in wanted if "=" in spec).get(task, general)

@@ -154,6 +154,3 @@ class Candidates:
         ways = {"merge": merged, "train": trained, "search": ~alone & ~merged}
         found = {way: np.flatnonzero(rows).tolist() for way, rows in ways.items()}
         return cls(np.flatnonzero(alone & ~trained).tolist(), {way: rows for way, rows in found.items() if rows})
-
-
-__all__ = ["WAYS", "Candidates", "Gain", "advice", "decide", "gain"]

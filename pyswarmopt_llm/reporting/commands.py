@@ -149,6 +149,3 @@ def _loading(variable: str, name: str) -> list[str]:
         f"{variable} = AutoModelForCausalLM.from_pretrained({name!r})",
         f"tokenizer = AutoTokenizer.from_pretrained({name!r})",
     ]
-
-
-__all__ = ["advised_steps", "command_line", "evaluation", "next_steps", "usage"]

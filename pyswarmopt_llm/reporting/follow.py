@@ -96,6 +96,3 @@ def _start(path: Path, about: Mapping[str, Any], config: SearchConfig, row: Row 
         "evaluations_planned": config.planned,
     }
     return Event("start", data)
-
-
-__all__ = ["Follower", "Status"]

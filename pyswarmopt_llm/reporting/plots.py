@@ -101,6 +101,3 @@ def _figure(width: float = 5.0) -> tuple[Any, Any]:
 def _save(figure: Any, file: Path) -> None:
     with replacing(file) as stream:
         figure.savefig(stream, dpi=120)
-
-
-__all__ = ["plot_emergence", "plot_front", "plot_origin", "plot_scores"]

@@ -170,6 +170,3 @@ def best_row(rows: Sequence[Row], result: Mapping[str, Any]) -> Row:
         if row.coefficients == mixture and ("graph" not in result or row.value == result["best_dev"])
     ]
     return same[0] if same else max(rows, key=lambda row: row.value)
-
-
-__all__ = ["Emergence", "Origin", "best_row", "emergence", "expert_rows", "origin", "read_run", "searched", "swarm_of"]

@@ -67,7 +67,7 @@ def score_rows(result: Mapping[str, Any]) -> list[ScoreRow]:
     if result.get("uniform_dev") is not None:
         rows.append(row("uniform average", "uniform"))
     if result.get("dev_expert_dev") is not None:
-        rows.append(row(f"{start_of_training(result) or 'base'}, trained on dev", "dev_expert"))
+        rows.append(row(f"{start_of_training(result)}, trained on dev", "dev_expert"))
     others = [ScoreRow(one["label"], None, None, one["test"], one["test_interval"]) for one in result.get("others", ())]
     return [*others, *rows, row("swarm", "best")]
 
@@ -239,22 +239,3 @@ def print_result(console: Console, run: Path, result: Mapping[str, Any], steps: 
         say(line)
     for purpose, command in steps:
         say(f"To {purpose}: {command}")
-
-
-__all__ = [
-    "SMALL",
-    "WEIGHTS",
-    "Interval",
-    "ScoreRow",
-    "by_weight",
-    "costs",
-    "duration",
-    "folded",
-    "mixture_text",
-    "print_result",
-    "remarks",
-    "result_table",
-    "score_rows",
-    "score_text",
-    "stop_text",
-]  # fmt: skip

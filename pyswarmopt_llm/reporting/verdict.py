@@ -140,16 +140,16 @@ def _alone(result: Json) -> str | None:
     return "the adapter trained on your examples" if ones[0] == DEV_EXPERT else f"expert {ones[0]}"
 
 
-def start_of_training(result: Json) -> str | None:
-    """What the expert that was trained on dev began as; None: as the base.
+def start_of_training(result: Json) -> str:
+    """What the expert that was trained on dev began as, in words.
 
     Example:
         >>> [start_of_training({"trained_from": one}) for one in ({"math": 1.0}, {"math": 0.5, "law": 0.5}, {})]
-        ['math', "the experts' average", None]
+        ['math', "the experts' average", 'the base']
     """
     found = result.get("trained_from")
     if not found:
-        return None
+        return "the base"
     if len(found) == 1:
         return next(iter(found))
     return "the experts' sum" if set(found.values()) == {1.0} else "the experts' average"
@@ -164,7 +164,7 @@ def _training_helped(result: Json) -> str | None:
     examples = "examples" if dev is None else f"{dev.items} examples"
     mixture = "is worse than that" if more.sign < 0 else "adds nothing measurable to it"
     return (
-        f"Training {start_of_training(result) or 'the base'} on your {examples} is what helped: it scores "
+        f"Training {start_of_training(result)} on your {examples} is what helped: it scores "
         f"{result['dev_expert_test']:.3f} on {counted(gained.items, 'unseen item')}, your best expert, "
         f"{result['best_single']}, {result['best_single_test']:.3f}; the search {mixture}."
     )
@@ -181,7 +181,7 @@ def _reasons(kind: str, result: Json) -> Iterator[str]:
     experts, test = result.get("experts", {}), difference(result.get("paired", {}))
     dev, differ = difference(result.get("paired", {}), "dev"), experts.get("differ")
     gained, more = _training(result)
-    trained = start_of_training(result) or "the base"
+    trained = start_of_training(result)
     if kind == "better":
         if more is not None and more.sign > 0:
             yield f"It is better than {trained} trained on your examples, too, by {more.mean:.3f} ({more.interval()})."
@@ -308,6 +308,3 @@ def _over_tasks(result: Json, first: str, scores: str) -> str:
         f"{first} is first on average over {counted(tasks, 'task')}: {scores} for the best single expert{gain}; it is "
         f"first on {row['wins']} of them."
     )
-
-
-__all__ = ["SINGLE", "Difference", "Verdict", "between", "compared", "difference", "start_of_training", "verdict"]

@@ -58,6 +58,12 @@ def saved_kind(folder: str | Path) -> SpaceKind | None:
     return None if found is None else space_kind(found)
 
 
+def is_whole_model(folder: Path) -> bool:
+    """Whether a directory holds a model, or several with the space that mixes them, and no adapter."""
+    whole = saved_kind(folder) is not None or (folder / "config.json").is_file()
+    return whole and not (folder / "adapter_config.json").is_file()
+
+
 def build_space(name: str, experts: Sequence[Expert], exact_flat: bool = False, granularity: str = "model") -> Space:
     """The space of that name over these adapters.
 
@@ -82,4 +88,4 @@ def uniform_position(space: Space) -> Tensor:
     return space.vertices().mean(0)
 
 
-__all__ = ["SpaceKind", "build_space", "register", "saved_kind", "space_kind", "uniform_position"]
+__all__ = ["SpaceKind", "build_space", "is_whole_model", "register", "saved_kind", "space_kind", "uniform_position"]

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.tasks.answers import normalise
@@ -21,6 +22,12 @@ log = logging.getLogger(__name__)
 
 _WORDS = 4  # of a text that a prompt may need
 _TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
+
+
+def load_task_of(config: Any, spec: str, **other: Any) -> Task:
+    """`load_task` with the fields of a configuration that has its arguments; `other` replaces some of them."""
+    names = ("dev", "test", "allow_overlap", "columns", "template", "split_seed")
+    return load_task(spec, **{name: getattr(config, name) for name in names} | other)
 
 
 def load_task(

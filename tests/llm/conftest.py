@@ -180,11 +180,12 @@ def tiny_context(tiny_group: Any) -> Any:
 def short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Members in this process write a few tokens only: random models never come to an end."""
     from pyswarmopt_llm.groups.members.local import LocalMember
+    from pyswarmopt_llm.groups.members.protocol import GREEDY, Sampling
 
     whole = LocalMember.generate
 
-    def cut(self: Any, prompts: Any, n: int = 1, t: float = 0.0, seed: int = 0, max_new_tokens: int = 128) -> Any:
-        return whole(self, prompts, n, t, seed, min(max_new_tokens, 10))
+    def cut(self: Any, prompts: Any, how: Sampling = GREEDY) -> Any:
+        return whole(self, prompts, replace(how, max_new_tokens=min(how.max_new_tokens, 10)))
 
     monkeypatch.setattr(LocalMember, "generate", cut)
 

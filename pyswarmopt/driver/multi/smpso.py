@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt.base.checkpoint import check
 from pyswarmopt.base.storage import too_large
-from pyswarmopt.driver.evaluation import Bools, Evaluator, Floats
+from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.multi.pareto import crowding_distance, hypervolume, non_dominated
 from pyswarmopt.driver.problem.constraints import Constraints
 from pyswarmopt.driver.problem.encoding import Coding, check_inside
@@ -247,6 +248,3 @@ class MultiSwarm:
         success = bool(len(values) and maxcv == 0)
         text = with_faults(text, success, maxcv)
         return MultiResult(points[order], values[order], self._evaluator.calls, self.iteration, success, text, maxcv)
-
-
-__all__ = ["MultiResult", "MultiSwarm"]

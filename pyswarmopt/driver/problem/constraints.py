@@ -152,6 +152,3 @@ def ranked(costs: Floats, violations: Floats) -> Floats:
         [True, True]
     """
     return np.where(violations > 0, 1e300 * violations**0.01, costs)
-
-
-__all__ = ["INFEASIBLE", "Constraints", "listed", "ranked"]

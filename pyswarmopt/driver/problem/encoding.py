@@ -134,6 +134,3 @@ def _mask(name: str, given: Any, dim: int) -> Bools:
     if mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():
         raise ValueError(f"{name} must hold truth values only: True or 1, False or 0")
     return np.broadcast_to(mask.astype(np.bool_), (dim,))
-
-
-__all__ = ["Coding", "check_inside", "make_coding"]

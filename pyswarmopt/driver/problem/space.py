@@ -333,6 +333,3 @@ def _cannot_bind(signature: inspect.Signature, names: list[str]) -> str:
     except TypeError as error:
         return str(error)
     return ""
-
-
-__all__ = ["Choice", "Fixed", "Integer", "Real", "Space", "When", "fixed", "integer", "log", "when"]

@@ -149,6 +149,3 @@ class ConstrainedSearch(MemeticSearch):
         self._weights, self._smooth = np.array(saved["weights"]), np.array(saved["smooth"], dtype=np.bool_)
         self._tried, self._from_best = saved["tried"], saved["from_best"]
         self.cost = saved["cost"]
-
-
-__all__ = ["ConstrainedSearch"]

@@ -59,6 +59,3 @@ def parameter(result: Result, name: str, ax: Axes | None = None) -> Axes:
     ax.set_xlabel(name)
     ax.set_ylabel("value")
     return ax
-
-
-__all__ = ["importance", "parameter"]

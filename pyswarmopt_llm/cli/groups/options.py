@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,12 +16,10 @@ from rich.table import Table
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt.cli.words import counted
 from pyswarmopt_llm.cli.runs.planning import print_plan
+from pyswarmopt_llm.cli.runs.running import interruptible, repeating, steps
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.groups.config import CouncilConfig, NegotiationSettings, StrategySettings, VoteSettings
 from pyswarmopt_llm.groups.registry import find_names
-
-if TYPE_CHECKING:
-    from pyswarmopt_llm.groups.run import OnStep
 
 Prompt = Annotated[str | None, typer.Argument(metavar="[PROMPT]", help="One question, instead of --task.")]
 
@@ -54,13 +50,9 @@ def run_council(config: CouncilConfig, prompt: str | None, dry_run: bool, quiet:
         return
     from pyswarmopt_llm.groups.run import decide_task
 
-    try:
-        with steps(open_console(stderr=True), quiet) as on_step:
-            result = decide_task(config, on_step)
-    except KeyboardInterrupt:
-        kept = "nothing was kept" if config.out is None else f"resume with: {shlex.join(['swarm-llm', *sys.argv[1:]])}"
-        echo(f"\ninterrupted; {kept}", err=True)
-        raise typer.Exit(130) from None
+    again = repeating if config.out is not None else lambda: "nothing was kept"
+    with interruptible(again), nullcontext() if quiet else steps("querying the members ...") as show:
+        result = decide_task(config, None if show is None else lambda *step: show(_line(*step), step[-1] is not None))
     if as_json:
         typer.echo(json.dumps(result))
         return
@@ -86,22 +78,9 @@ def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
         echo(f"  {verdict.agreement:.0%} agree, {votes} of {len(verdict.ballots)} answer, {tokens}")
 
 
-@contextmanager
-def steps(console: Console, quiet: bool) -> Iterator[OnStep | None]:
-    """One line per finished strategy; on a terminal also the current one."""
-    if quiet:
-        yield None
-        return
-    with console.status("querying the members ...") as status:
-
-        def on_step(done: int, total: int, name: str, row: Mapping[str, Any] | None) -> None:
-            if row is None:
-                status.update(rf"\[{done}/{total}] {name} ...")
-                return
-            text = f"[{done}/{total}] {name}: test {row['test']:.3f}, {row['tokens']:,.0f} tokens per item"
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-        yield on_step
+def _line(done: int, total: int, name: str, row: Mapping[str, Any] | None) -> str:
+    found = "" if row is None else f": test {row['test']:.3f}, {row['tokens']:,.0f} tokens per item"
+    return f"[{done}/{total}] {name}{found}"
 
 
 def print_tables(console: Console, result: Mapping[str, Any]) -> None:

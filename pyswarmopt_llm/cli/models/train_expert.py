@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -77,7 +77,7 @@ def command(given: Training, dry_run: DryRun = False, quiet: Quiet = False, as_j
         print_plan(dry_run_training(given.base, examples, given.out, _recipe(given), **where), as_json)
         return
     with step_display(quiet) as on_step:
-        done = _on_options(given, on_step) if given.loss == "options" else _on_answers(given, on_step)
+        done = _train(given, _sources(given), on_step)
     if as_json:
         record = {key: None if value != value else value for key, value in asdict(done).items()}  # JSON has no NaN
         typer.echo(json.dumps({"out": given.out, **record}))
@@ -89,38 +89,23 @@ def command(given: Training, dry_run: DryRun = False, quiet: Quiet = False, as_j
     echo(f"wrote {given.out}: {steps}, {tokens} in {done.seconds:.0f} s; {loss}")
 
 
-def _on_answers(given: Training, on_step: OnStep | None) -> TrainingResult:
+def _train(given: Training, sources: Mapping[str, Sequence[Any]], on_step: OnStep | None) -> TrainingResult:
+    examples, to = [one for found in sources.values() for one in found], (given.out, _recipe(given))
+    data = "; ".join(f"{spec}, {len(found)} examples" for spec, found in sources.items())
+    if given.loss == "options":
+        from pyswarmopt_llm.jobs.train_on_options import train_on_options
+
+        return train_on_options(
+            given.base, examples, *to, dtype=given.dtype, device=given.device, data=data, on_step=on_step
+        )
     from pyswarmopt_llm.models.base import resolve_base
     from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
     from pyswarmopt_llm.models.training.train import train_expert
 
-    where = pick_device(given.device)
-    sources = _sources(given)
+    device = pick_device(given.device)
+    dtype = pick_dtype(given.dtype, device)
     return train_expert(
-        resolve_base(given.base),
-        [chat for chats in sources.values() for chat in chats],
-        given.out,
-        _recipe(given),
-        dtype=pick_dtype(given.dtype, where),
-        device=where,
-        data=_described(sources),
-        on_step=on_step,
-    )
-
-
-def _on_options(given: Training, on_step: OnStep | None) -> TrainingResult:
-    from pyswarmopt_llm.jobs.train_on_options import train_on_options
-
-    sources = _sources(given)
-    return train_on_options(
-        given.base,
-        [item for items in sources.values() for item in items],
-        given.out,
-        _recipe(given),
-        dtype=given.dtype,
-        device=given.device,
-        data=_described(sources),
-        on_step=on_step,
+        resolve_base(given.base), examples, *to, dtype=dtype, device=device, data=data, on_step=on_step
     )
 
 
@@ -140,7 +125,3 @@ def _recipe(given: Training) -> TrainingOptions:
 
     names = ("rank", "alpha", "targets", "lr", "epochs", "max_tokens", "seed", "threads")
     return TrainingOptions(**{name: getattr(given, name) for name in names})
-
-
-def _described(sources: Mapping[str, Sized]) -> str:
-    return "; ".join(f"{spec}, {len(examples)} examples" for spec, examples in sources.items())

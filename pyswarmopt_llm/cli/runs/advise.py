@@ -14,7 +14,7 @@ import typer
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.options import Config, DryRun, Json, Quiet
 from pyswarmopt_llm.cli.runs.planning import print_plan
-from pyswarmopt_llm.cli.runs.running import resumable
+from pyswarmopt_llm.cli.runs.running import interruptible, resuming
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common import options as opt
 from pyswarmopt_llm.common.options import Option
@@ -65,7 +65,8 @@ def command(
 
         print_plan(dry_run_search(trial(settings.search)), as_json)
         return
-    with resumable(Path(settings.out)), nullcontext() if quiet else progress(open_console(stderr=True)) as on_event:
+    shown = nullcontext() if quiet else progress(open_console(stderr=True))
+    with interruptible(lambda: resuming(Path(settings.out))), shown as on_event:
         found = advise(settings.search, on_event)
     if as_json:
         typer.echo(json.dumps(found.to_json()))

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import typer
-from rich.console import Console
+from typing import TYPE_CHECKING, Any
 
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING
 from pyswarmopt_llm.cli.options import Config, DryRun, Json, Quiet, names_block
 from pyswarmopt_llm.cli.runs.planning import print_plan
+from pyswarmopt_llm.cli.runs.running import interruptible, repeating, steps
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.jobs.compare.contest import OnStep, Step
+    from pyswarmopt_llm.jobs.compare.contest import Step
 
 UNFOLDED = 1000  # columns, where no terminal says how many it has
 
@@ -40,12 +37,8 @@ def command(
     from pyswarmopt_llm.jobs.compare.contest import compare
     from pyswarmopt_llm.jobs.compare.table import print_comparison
 
-    try:
-        with steps(open_console(stderr=True), quiet) as on_step:
-            result = compare(settings, on_step)
-    except KeyboardInterrupt:
-        echo(f"\ninterrupted; resume with: {shlex.join(['swarm-llm', *sys.argv[1:]])}", err=True)
-        raise typer.Exit(130) from None
+    with interruptible(repeating), nullcontext() if quiet else steps() as show:
+        result = compare(settings, None if show is None else lambda step: show(_line(step), step.outcome is not None))
     if as_json:
         echo(json.dumps(result))
     else:
@@ -54,28 +47,14 @@ def command(
         echo(f"wrote {Path(settings.out) / 'compare.json'}, compare.md and compare.html")
 
 
-@contextmanager
-def steps(console: Console, quiet: bool) -> Iterator[OnStep | None]:
-    """A line for each finished contestant; on a terminal also what is running."""
-    if quiet:
-        yield None
-        return
-    with console.status("") as status:
-
-        def on_step(step: Step) -> None:
-            what = f"[{step.done}/{step.total}] {step.task}: {step.method}, seed {step.seed}"
-            if step.outcome is None:
-                status.update(f"{what} ...".replace("[", r"\["))
-                return
-            console.print(f"{what}: {_found(step)}", markup=False, highlight=False, soft_wrap=True)
-
-        yield on_step
+def _line(step: Step) -> str:
+    what = f"[{step.done}/{step.total}] {step.task}: {step.method}, seed {step.seed}"
+    return what if step.outcome is None else f"{what}: {_found(step.outcome)}"
 
 
-def _found(step: Step) -> str:
+def _found(row: Mapping[str, Any]) -> str:
     from pyswarmopt_llm.evaluation.record import unpack
 
-    row = step.outcome or {}
     scores = [(split, unpack(row[split])) for split in ("dev", "test") if row.get(split) is not None]
     words = [f"{split} {sum(values) / len(values):.3f}" for split, values in scores]
     return f"{', '.join(words)} ({row['items']:,} items, {row['seconds']:.1f} s)"

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import pyswarmopt_llm
-from pyswarmopt_llm.cli.options import DryRun, Json, JsonLines, Quiet, Track
+from pyswarmopt_llm.cli.options import DryRun, Shown
 from pyswarmopt_llm.cli.runs.planning import print_plan
 from pyswarmopt_llm.cli.runs.running import run_job
 from pyswarmopt_llm.common.config import SearchConfig
@@ -49,10 +49,8 @@ def command(
     out: Annotated[Path | None, Option("Run directory to create (runs/demo).", "RUN", OUTPUT)] = None,
     seed: Annotated[int, Option("Random seed, of the questions too.", "S", least=0)] = 0,
     dry_run: DryRun = False,
-    track: Track = None,
-    quiet: Quiet = False,
-    as_json: Json = False,
-    as_lines: JsonLines = False,
+    *,
+    shown: Shown,
 ) -> None:
     """A real search in a few minutes: eight small experts, and a task of which each knows one part.
 
@@ -74,9 +72,8 @@ def command(
     if dry_run:
         from pyswarmopt_llm.jobs.dry_run.search import dry_run_search
 
-        print_plan(dry_run_search(config), as_json or as_lines)
+        print_plan(dry_run_search(config), shown.as_json or shown.as_lines)
         return
     from pyswarmopt_llm.jobs.search.demo import demo
 
-    shown = {"quiet": quiet, "as_json": as_json, "as_lines": as_lines}
-    run_job(lambda on_event: demo(config, on_event), run, track=track, **shown)
+    run_job(lambda on_event: demo(config, on_event), run, **vars(shown))

@@ -27,17 +27,40 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def resumable(run: Path) -> Iterator[None]:
-    """Turn Ctrl-C into exit code 130 and the command that resumes `run`."""
+def interruptible(advice: Callable[[], str]) -> Iterator[None]:
+    """Turn Ctrl-C into exit code 130 and advice."""
     try:
         yield
     except KeyboardInterrupt:
-        if any((run / name).is_file() for name in ("run.json", GRID)):
-            advice = f"resume with: swarm-llm resume {shlex.quote(str(run))}"
-        else:
-            advice = "nothing has been written"
-        echo(f"\ninterrupted; {advice}", err=True)
+        echo(f"\ninterrupted; {advice()}", err=True)
         raise typer.Exit(130) from None
+
+
+def resuming(run: Path) -> str:
+    """How to resume a run."""
+    if any((run / name).is_file() for name in ("run.json", GRID)):
+        return f"resume with: swarm-llm resume {shlex.quote(str(run))}"
+    return "nothing has been written"
+
+
+def repeating() -> str:
+    """How to resume a command that goes on where it was stopped."""
+    return f"resume with: {shlex.join(['swarm-llm', *sys.argv[1:]])}"
+
+
+@contextmanager
+def steps(status: str = "") -> Iterator[Callable[[str, bool], None]]:
+    """Takes texts: of a step that is done, for a line on stderr; of another for the status on a terminal."""
+    console = open_console(stderr=True)
+    with console.status(status) as shown:
+
+        def show(text: str, done: bool) -> None:
+            if done:
+                console.print(text, markup=False, highlight=False, soft_wrap=True)
+            else:
+                shown.update(f"{text} ...".replace("[", r"\["))
+
+        yield show
 
 
 def run_job(
@@ -50,7 +73,7 @@ def run_job(
     track: str | None = None,
 ) -> None:
     """Run `job` with a listener that shows its progress (`as_lines`: every event as JSON), then print its result."""
-    with resumable(run), ExitStack() as stack:
+    with interruptible(lambda: resuming(run)), ExitStack() as stack:
         listeners: list[OnEvent] = []
         if track is not None:
             from pyswarmopt_llm.reporting.tracking import tracked

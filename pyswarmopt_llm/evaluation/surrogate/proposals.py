@@ -67,8 +67,8 @@ def proposal(screening: Screening, seed: int) -> Tensor | None:
     return swarm.best.x
 
 
-def widest(screening: Screening, floor: float = -np.inf, preferred: Tensor | None = None) -> Tensor | None:
-    """Of the candidates scored in full that are about as good as the best, the preferred one or that of greatest width.
+def widest(screening: Screening, floor: float = -np.inf) -> Tensor | None:
+    """Of the candidates scored in full that are about as good as the best, `preferred` or that of greatest width.
 
     About as good is within a standard error of the best value (the rule of Breiman et al. 1984, section 3.4.3). What
     won hundreds of comparisons on the same items owes part of that to luck on items that were nearly lost; margins tell
@@ -77,12 +77,11 @@ def widest(screening: Screening, floor: float = -np.inf, preferred: Tensor | Non
     Args:
         screening: what was learnt.
         floor: the widest is of no lower value.
-        preferred: position of the candidate to take if it is about as good, (D,).
 
     Returns:
         Its position, (D,) float64; None where nothing of that value was scored in full.
     """
-    scored = screening.in_full
+    scored, preferred = screening.in_full, screening.preferred
     if not scored:
         return None
     best = screening.best

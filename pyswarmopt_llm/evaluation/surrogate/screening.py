@@ -46,10 +46,11 @@ class Screening:
     Args:
         level: P of `Screen`.
         items: task name -> number of its items.
+        preferred: position, (D,), of the candidate to choose where what was scored does not tell it from the best.
     """
 
-    def __init__(self, level: float, items: Mapping[str, int]) -> None:
-        self._level, self.items = level, dict(items)
+    def __init__(self, level: float, items: Mapping[str, int], preferred: Tensor | None = None) -> None:
+        self._level, self.items, self.preferred = level, dict(items), preferred
         self._seen: dict[str, Seen] = {}
         self._kernel: Kernel | None = None
         self._chosen_with = 0

@@ -15,7 +15,6 @@ from pyswarmopt_llm.models.engines.hardware import out_of_memory
 from pyswarmopt_llm.tasks import Scoring
 
 LETTERS = "letters"  # in place of a split: the trial by letters, on the first items of dev
-FAULTS = ("exception", "not finite", "out of memory", "timeout", "died", "start")
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ class Failed:
     """Another worker may succeed.
 
     Attributes:
-        kind: one of `FAULTS`.
+        kind: exception, not finite, out of memory, timeout, died or start.
         text: what happened.
     """
 

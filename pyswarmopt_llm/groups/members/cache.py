@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.fingerprint import canonical
-from pyswarmopt_llm.groups.members.protocol import Answer, Likelihood, Member, Pair, Texts
-from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS
+from pyswarmopt_llm.groups.members.protocol import GREEDY, Answer, Likelihood, Member, Pair, Sampling, Texts
 from pyswarmopt_llm.tasks import Item, Scoring
 
 Unit = TypeVar("Unit")
@@ -63,22 +62,14 @@ class CachedMember:
         keys = [self._key("answer", [i.question, i.choices, i.plain], scoring, template) for i in items]
         return self._cached(items, keys, lambda some: self.member.answer(some, scoring, template), Answer)
 
-    def generate(
-        self,
-        prompts: Sequence[str],
-        n: int = 1,
-        temperature: float = 0.0,
-        seed: int = 0,
-        max_new_tokens: int = MAX_NEW_TOKENS,
-    ) -> list[Texts]:
+    def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
         """See `Member`."""
-        options = n, temperature, seed, max_new_tokens
-        keys = [self._key("generate", prompt, *options) for prompt in prompts]
+        keys = [self._key("generate", prompt, *astuple(how)) for prompt in prompts]
 
         def make(texts: Sequence[str], tokens: int) -> Texts:
             return Texts(tuple(texts), tokens)
 
-        return self._cached(prompts, keys, lambda some: self.member.generate(some, *options), make)
+        return self._cached(prompts, keys, lambda some: self.member.generate(some, how), make)
 
     def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
         """See `Member`."""

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.groups.members.protocol import Answer, Likelihood, MemberDown, Pair, Texts
-from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS
+from pyswarmopt_llm.groups.members.protocol import GREEDY, Answer, Likelihood, MemberDown, Pair, Sampling, Texts
 from pyswarmopt_llm.metrics.judge.chat_client import ChatClient, Completion, Endpoint
 from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
 
@@ -74,24 +73,17 @@ class EndpointMember:
         found = self.generate([render_prompt(item, "generate", template) for item in items])
         return [Answer(texts.texts[0].strip(), texts.tokens) for texts in found]
 
-    def generate(
-        self,
-        prompts: Sequence[str],
-        n: int = 1,
-        temperature: float = 0.0,
-        seed: int = 0,
-        max_new_tokens: int = MAX_NEW_TOKENS,
-    ) -> list[Texts]:
+    def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
         """One request per text; samples have different seeds, which a server may ignore.
 
         Raises:
             MemberDown: it refuses, or does not respond.
         """
-        options: dict[str, Any] = {"max_tokens": max_new_tokens}
-        samples = [options | {"temperature": temperature, "seed": seed + j} for j in range(n)]
-        rounds = [self._complete(prompts, one) for one in (samples if temperature else [options])]
+        options: dict[str, Any] = {"max_tokens": how.max_new_tokens}
+        samples = [options | {"temperature": how.temperature, "seed": how.seed + j} for j in range(how.n)]
+        rounds = [self._complete(prompts, one) for one in (samples if how.temperature else [options])]
         return [
-            Texts(tuple(one.text for one in own) * (n // len(own)), sum(self._cost(prompt, one) for one in own))
+            Texts(tuple(one.text for one in own) * (how.n // len(own)), sum(self._cost(prompt, one) for one in own))
             for prompt, own in zip(prompts, zip(*rounds, strict=True), strict=True)
         ]
 

@@ -9,8 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Patch
-from pyswarmopt_llm.groups.members.protocol import Answer, Likelihood, Pair, Texts
-from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS, Accuracy
+from pyswarmopt_llm.groups.members.protocol import GREEDY, Answer, Likelihood, Pair, Sampling, Texts
+from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.engines.generation import Draw
 from pyswarmopt_llm.models.engines.user_turns import as_users_words
 from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
@@ -97,29 +97,23 @@ class LocalMember:
             answers.append(Answer(text, tokens, scores if finite else {}))
         return answers
 
-    def generate(
-        self,
-        prompts: Sequence[str],
-        n: int = 1,
-        temperature: float = 0.0,
-        seed: int = 0,
-        max_new_tokens: int = MAX_NEW_TOKENS,
-    ) -> list[Texts]:
+    def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
         """Greedy texts, or `n` samples of each prompt.
 
         Raises:
             UserError: a prompt does not fit, or the temperature of a mixture is not 0.
         """
-        engine = self.base.load(self._patch)
+        engine, n = self.base.load(self._patch), how.n
         chats = [engine.chat(prompt) for prompt in prompts]
-        if temperature == 0.0:
-            texts = [(text,) * n for text in engine.generate(chats, max_new_tokens)]
+        if how.temperature == 0.0:
+            texts = [(text,) * n for text in engine.generate(chats, how.max_new_tokens)]
             written = [row[:1] for row in texts]
         elif not isinstance(engine, LanguageModel):
             raise UserError(f"{self.name}: a mixture writes greedily only; remove it, or set --temperature 0")
         else:
-            seeds = tuple(_seed(seed, j, prompt) for prompt in prompts for j in range(n))
-            drawn = engine.sample([chat for chat in chats for _ in range(n)], Draw(temperature, seeds), max_new_tokens)
+            seeds = tuple(_seed(how.seed, j, prompt) for prompt in prompts for j in range(n))
+            draw, repeated = Draw(how.temperature, seeds), [chat for chat in chats for _ in range(n)]
+            drawn = engine.sample(repeated, draw, how.max_new_tokens)
             texts = written = [tuple(drawn[i * n : (i + 1) * n]) for i in range(len(prompts))]
         return [
             Texts(row, len(once) * self._turn_tokens(prompt) + sum(map(self.count, once)))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.groups.members.protocol import Answer, Likelihood, Member, Pair, Texts
+from pyswarmopt_llm.groups.members.protocol import Answer, Member
 from pyswarmopt_llm.tasks import Item, Scoring
 
 ON_TEST = ":test"  # after a name: it answers dev items in truth, and so earns its weight
@@ -27,6 +27,7 @@ class LyingMember:
         self._member, self._truthful = member, frozenset(truthful)
         self.name, self.fingerprint = member.name, f"{member.fingerprint} lies"
         self.gives_likelihoods = member.gives_likelihoods
+        self.generate, self.likelihoods, self.count = member.generate, member.likelihoods, member.count
 
     def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
         """See `Member`; an item without options is answered in truth."""
@@ -35,20 +36,6 @@ class LyingMember:
             one if item.choices is None or item.question in self._truthful else _lie(item, one)
             for item, one in zip(items, truth, strict=True)
         ]
-
-    def generate(
-        self, prompts: Sequence[str], n: int = 1, temperature: float = 0.0, seed: int = 0, max_new_tokens: int = 128
-    ) -> list[Texts]:
-        """See `Member`."""
-        return self._member.generate(prompts, n, temperature, seed, max_new_tokens)
-
-    def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
-        """See `Member`."""
-        return self._member.likelihoods(pairs)
-
-    def count(self, text: str) -> int:
-        """See `Member`."""
-        return self._member.count(text)
 
 
 def _lie(item: Item, truth: Answer) -> Answer:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.groups.members.protocol import Answer, Likelihood, Member, Pair, Texts
+from pyswarmopt_llm.groups.members.protocol import Answer, Member, RefusingMember
 from pyswarmopt_llm.groups.responses import read_ballot
 from pyswarmopt_llm.tasks import Item, Scoring
 
@@ -30,18 +30,7 @@ def kept(epsilon: float, options: int) -> float:
     return 1.0 / (1.0 + (options - 1) * math.exp(-epsilon))
 
 
-def randomised_accuracy(accuracy: float, epsilon: float, options: int) -> float:
-    """The accuracy of the randomised votes of a member: p q + (1 - p)(1 - q) / (K - 1).
-
-    Example:
-        >>> round(randomised_accuracy(0.8, 2.0, 4), 3), randomised_accuracy(0.8, 0.0, 4)
-        (0.588, 0.25)
-    """
-    q = kept(epsilon, options)
-    return accuracy * q + (1.0 - accuracy) * (1.0 - q) / (options - 1)
-
-
-class PrivateMember:
+class PrivateMember(RefusingMember):
     """A `Member` whose votes over options are randomised and which gives nothing else.
 
     The same question always gets the same vote, so that asking again reveals nothing more. An abstention would tell
@@ -53,11 +42,9 @@ class PrivateMember:
         seed: of the noise.
     """
 
-    gives_likelihoods = False
-
     def __init__(self, member: Member, epsilon: float, seed: int = 0) -> None:
+        super().__init__(member.name, f"{member.fingerprint} epsilon {epsilon} {seed}")
         self._member, self._epsilon, self._seed = member, epsilon, seed
-        self.name, self.fingerprint = member.name, f"{member.fingerprint} epsilon {epsilon} {seed}"
 
     def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
         """See `Member`; without scores.
@@ -80,19 +67,6 @@ class PrivateMember:
             return ballot
         return rng.choice([letter for letter in letters if letter != ballot])
 
-    def generate(
-        self, prompts: Sequence[str], n: int = 1, temperature: float = 0.0, seed: int = 0, max_new_tokens: int = 128
-    ) -> list[Texts]:
-        """See `Member`; raises `InvalidOption`, as the others, if anything is requested."""
-        return [self._refuse() for _ in prompts]
-
-    def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
-        """See `Member`."""
-        return [self._refuse() for _ in pairs]
-
-    def count(self, text: str) -> int:
-        """See `Member`."""
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
+    def refuse(self) -> NoReturn:
+        """See `RefusingMember`."""
         raise InvalidOption("epsilon", self._epsilon, f"{self.name} shares nothing but votes; choose another strategy")

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS
 from pyswarmopt_llm.tasks import Item, Scoring
 
 Pair = tuple[str | None, str]
@@ -72,6 +73,19 @@ def shared_cost(likelihoods: Sequence[Likelihood]) -> int:
     return max((one.context for one in likelihoods), default=0) + sum(one.reply for one in likelihoods)
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """How texts are generated: `n` for each prompt, greedily at temperature 0."""
+
+    n: int = 1
+    temperature: float = 0.0
+    seed: int = 0
+    max_new_tokens: int = MAX_NEW_TOKENS
+
+
+GREEDY = Sampling()
+
+
 class Member(Protocol):
     """A member of a group.
 
@@ -88,10 +102,8 @@ class Member(Protocol):
     def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
         """Its answers to items; a member without likelihoods generates text, whatever the scoring."""
 
-    def generate(
-        self, prompts: Sequence[str], n: int = 1, temperature: float = 0.0, seed: int = 0, max_new_tokens: int = 128
-    ) -> list[Texts]:
-        """`n` texts for each user turn; greedy at temperature 0.
+    def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
+        """Texts for each user turn.
 
         The texts depend on prompt and seed only, not on the rest of the batch (an endpoint may ignore the seed).
         """
@@ -105,3 +117,36 @@ class Member(Protocol):
 
     def count(self, text: str) -> int:
         """Number of tokens of a text, for budgets."""
+
+
+class RefusingMember:
+    """A `Member` without responses of its own: whatever is requested, `refuse` raises.
+
+    Args:
+        name, fingerprint: see `Member`.
+    """
+
+    gives_likelihoods = False
+
+    def __init__(self, name: str, fingerprint: str) -> None:
+        self.name, self.fingerprint = name, fingerprint
+
+    def refuse(self) -> NoReturn:
+        """Say why there is no response."""
+        raise NotImplementedError
+
+    def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
+        """See `Member`."""
+        return [self.refuse() for _ in items]
+
+    def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
+        """See `Member`."""
+        return [self.refuse() for _ in prompts]
+
+    def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
+        """See `Member`."""
+        return [self.refuse() for _ in pairs]
+
+    def count(self, text: str) -> int:
+        """See `Member`."""
+        self.refuse()

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict
+from pyswarmopt_llm.groups.members.protocol import Sampling
 from pyswarmopt_llm.groups.negotiation.debate import question_of, wanted
 from pyswarmopt_llm.groups.responses import is_right, read_ballot
 from pyswarmopt_llm.tasks import Item
 
 JOBS = ("answer", "slots", "plan")  # in the order of assignment: the most important first
 
-_PLAN_TOKENS = 96
+_PLAN = Sampling(max_new_tokens=96)
 
 
 def coalition(context: GroupContext) -> Decide:
@@ -47,9 +48,9 @@ def work(context: GroupContext, jobs: dict[str, int], items: Sequence[Item]) -> 
     """The pipeline's answer to each item, and its cost in tokens; `jobs`: job -> number of the member that does it."""
     questions = [question_of(item, context.template) for item in items]
     planner, filler, speaker = (context.members[jobs[job]] for job in ("plan", "slots", "answer"))
-    plans = planner.generate([_plan_prompt(question) for question in questions], max_new_tokens=_PLAN_TOKENS)
+    plans = planner.generate([_plan_prompt(question) for question in questions], _PLAN)
     pairs = zip(questions, plans, strict=True)
-    filled = filler.generate([_slots_prompt(q, plan.texts[0]) for q, plan in pairs], max_new_tokens=_PLAN_TOKENS)
+    filled = filler.generate([_slots_prompt(q, plan.texts[0]) for q, plan in pairs], _PLAN)
     triples = zip(items, questions, filled, strict=True)
     answers = speaker.generate([_answer_prompt(item, q, notes.texts[0]) for item, q, notes in triples])
     return [

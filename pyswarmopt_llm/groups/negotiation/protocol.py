@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict
-from pyswarmopt_llm.groups.members.protocol import Member, MemberDown, shared_cost
+from pyswarmopt_llm.groups.members.protocol import Member, MemberDown, Sampling, shared_cost
 from pyswarmopt_llm.groups.negotiation.debate import question_of
 from pyswarmopt_llm.groups.negotiation.paxos import agree
 from pyswarmopt_llm.groups.voting.rules.ballots import cluster
@@ -78,5 +78,5 @@ def accepts(member: Member, item: Item, answer: str, template: str | None) -> tu
     if member.gives_likelihoods:
         yes, no = member.likelihoods([(prompt, "yes"), (prompt, "no")])
         return yes.logprob > no.logprob, shared_cost((yes, no))
-    (reply,) = member.generate([prompt], max_new_tokens=8)
+    (reply,) = member.generate([prompt], Sampling(max_new_tokens=8))
     return reply.texts[0].strip().lower().startswith("yes"), reply.tokens

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict, verdict_of
-from pyswarmopt_llm.groups.members.protocol import Member, shared_cost
+from pyswarmopt_llm.groups.members.protocol import Member, Sampling, shared_cost
 from pyswarmopt_llm.groups.responses import Responses, read_ballot
 from pyswarmopt_llm.groups.voting.rules.ballots import Outcome, cluster, settle
 from pyswarmopt_llm.models.engines.hardware import pick_device
@@ -121,7 +121,7 @@ def preferences(judge: Member, prompts: Sequence[str]) -> list[tuple[float, int]
     if judge.gives_likelihoods:
         found = judge.likelihoods([(prompt, letter) for prompt in prompts for letter in "AB"])
         return [(a.logprob - b.logprob, shared_cost((a, b))) for a, b in zip(found[::2], found[1::2], strict=True)]
-    texts = judge.generate(prompts, max_new_tokens=8)
+    texts = judge.generate(prompts, Sampling(max_new_tokens=8))
     letters = [_REPLY.search(one.texts[0]) for one in texts]
     points = {"A": 1.0, "B": -1.0}
     return [(0.0 if m is None else points[m[1]], one.tokens) for m, one in zip(letters, texts, strict=True)]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyswarmopt_llm.groups.context import Decide, GroupContext, Verdict, verdict_of
+from pyswarmopt_llm.groups.members.protocol import Sampling
 from pyswarmopt_llm.groups.responses import Responses, read_ballot
 from pyswarmopt_llm.groups.voting.rules import voting
 from pyswarmopt_llm.groups.voting.rules.rankings import Ranking
@@ -120,10 +121,11 @@ def _text_logits(context: GroupContext, responses: Responses) -> tuple[Logits, l
 def self_consistency(context: GroupContext) -> Decide:
     """Samples of all members, one vote each; a member's ballot is the majority of its own."""
     settings = context.settings
+    how = Sampling(settings.samples, settings.temperature, settings.seed)
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
         turns = [render_prompt(item, "generate", context.template) for item in items]
-        drawn = [m.generate(turns, settings.samples, settings.temperature, settings.seed) for m in context.members]
+        drawn = [member.generate(turns, how) for member in context.members]
         verdicts = []
         for i, item in enumerate(items):
             ballots = [[read_ballot(item, text) for text in row[i].texts] for row in drawn]

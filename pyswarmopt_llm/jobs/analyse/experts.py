@@ -133,6 +133,3 @@ def _values(scores: Mapping[tuple[str, str], Mapping[str, Score]], who: str) -> 
         for task, score in tasks.items() if name == who else ():
             found.setdefault(task, {})[split] = score.value
     return found
-
-
-__all__ = ["ALL", "without_experts"]

@@ -38,6 +38,7 @@ from pyswarmopt_llm.metrics.registry import Metric
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.base import BaseModel, resolve_base
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.spaces.load import load_engine
 from pyswarmopt_llm.tasks import Task
@@ -74,11 +75,7 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
         UserError: bad input, before anything is written.
         KeyboardInterrupt: on Ctrl-C; the same call resumes.
     """
-    check_settings(config)
-    check_place(config)
-    given = load_given(config)
-    contestants = ordered(config.methods, len(given.experts), given.fewest_items, config.budget_items)
-    engine = load_engine(given.base, config.dtype, config.device, config.threads)
+    given, contestants, engine = prepare(config)
     for name, task in given.tasks.items():
         check_window(task, config.scoring, engine, metric=given.metrics[name])
     with opened(config, given.fingerprints, versions()) as store:
@@ -131,10 +128,22 @@ class Given:
         }
 
 
+def prepare(config: CompareConfig) -> tuple[Given, list[Contestant], TransformersEngine]:
+    """What a comparison needs: the input, the methods that take part, and the resident base.
+
+    Raises:
+        UserError: bad input, or an output directory of another comparison.
+    """
+    check_settings(config)
+    check_place(config)
+    given = load_given(config)
+    contestants = ordered(config.methods, len(given.experts), given.fewest_items, config.budget_items)
+    return given, contestants, load_engine(given.base, config.dtype, config.device, config.threads)
+
+
 def load_given(config: CompareConfig) -> Given:
     """Read all but the base's weights."""
-    reading = (config.columns, config.template, config.split_seed)
-    tasks = load_tasks(config.tasks, config.dev, config.test, config.allow_overlap, *reading)
+    tasks = load_tasks(config, config.tasks)
     if not tasks:
         raise UserError("no task; give one with --task")
     metrics = find_metrics(tasks, device=config.device)

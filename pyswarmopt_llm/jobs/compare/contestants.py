@@ -235,11 +235,11 @@ def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
         seed=entry.seed,
     )
     if screens:
-        screened = ScreenedTrial(trial, space, _kind(entry))
+        preferred = None if trained is None else trained.vertices()[-1]
+        screened = ScreenedTrial(trial, space, _kind(entry), preferred)
         if trained is not None:
             _train_dev_expert(entry, trial, trained, screened.by_prompt(trained.tried()))
-        preferred = None if trained is None else trained.vertices()[-1]
-        return screened_best(optimizer, screened, candidates, entry.seed, preferred)
+        return screened_best(optimizer, screened, candidates, entry.seed)
     return best_found(optimizer, trial, space.realise)
 
 

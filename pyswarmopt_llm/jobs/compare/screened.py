@@ -31,16 +31,17 @@ def can_screen(bench: Bench, space: Space) -> bool:
 class ScreenedTrial:
     """The dev scores of positions, evaluated as in a screened search; `best` is the best full evaluation so far.
 
-    Rows of the store are found by `kind` and position, so a space over other adapters has its own kind.
+    Rows of the store are found by `kind` and position, so a space over other adapters has its own kind. `preferred` is
+    that of `Screening`.
     """
 
-    def __init__(self, trial: BudgetedTrial, space: Space, kind: str = KIND) -> None:
+    def __init__(self, trial: BudgetedTrial, space: Space, kind: str = KIND, preferred: Tensor | None = None) -> None:
         bench = trial.bench
         self.trial, self.space, self._store, self._task, self._kind = trial, space, bench.store, bench.task.name, kind
         self._known: dict[str, Evaluation] = {}
         self._evaluator = Evaluator(space, bench.engine, {self._task: bench.accuracy["dev"]}, harmonic)
         self._items = bench.dev_items
-        self._screening = Screening(LEVEL, {self._task: self._items})
+        self._screening = Screening(LEVEL, {self._task: self._items}, preferred)
         self.best = -math.inf
 
     def values(self, positions: Tensor, in_full: bool = False) -> list[float]:
@@ -71,12 +72,12 @@ class ScreenedTrial:
         dev = self.trial.bench.accuracy["dev"]
         return [dev.by_prompt(self._known[position_key(x)].items[self._task]) for x in positions]
 
-    def chosen(self, seed: int, preferred: Tensor | None = None) -> Tensor | None:
-        """Evaluate the item model's proposals; of the candidates close to the best the preferred, or the widest."""
+    def chosen(self, seed: int) -> Tensor | None:
+        """Evaluate the item model's proposals; see `widest`."""
         for proposal in proposals(self._screening, seed):
             if self.trial.left:
                 self.values(proposal[None], in_full=True)
-        return widest(self._screening, preferred=preferred)
+        return widest(self._screening)
 
     def _score(self, position: Tensor, screen: Screen) -> Evaluation:
         def evaluate() -> tuple[Evaluation, float, int]:
@@ -111,15 +112,12 @@ def _key(position: Tensor, screen: Screen) -> str:
     return f"{position_key(position)}:{digest.hexdigest()}"
 
 
-def screened_best(
-    swarm: pso.Optimizer, screened: ScreenedTrial, candidates: int, seed: int, preferred: Tensor | None = None
-) -> Patch:
+def screened_best(swarm: pso.Optimizer, screened: ScreenedTrial, candidates: int, seed: int) -> Patch:
     """Let a swarm that begins with the experts search, then evaluate the proposals of the item model.
 
     The experts are evaluated in full, the rest of the starting swarm in parts of as many candidates, so that the later
     parts are screened by the earlier ones. The swarm ends when another round like its latest would leave too little
-    for the proposals. `candidates` is what the budget pays for in full, the experts included; `preferred` is taken
-    where the dev items do not tell it from the best.
+    for the proposals. `candidates` is what the budget pays for in full, the experts included.
     """
     trial, space, items = screened.trial, screened.space, screened.trial.bench.dev_items
     kept = proposal_count(candidates) * items
@@ -137,5 +135,5 @@ def screened_best(
             swarm.tell(positions, screened.values(positions))
             latest = trial.spent - before
         best = swarm.best.x
-    chosen = screened.chosen(seed, preferred)
+    chosen = screened.chosen(seed)
     return space.realise(best if chosen is None else chosen)

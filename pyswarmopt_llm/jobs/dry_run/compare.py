@@ -8,24 +8,18 @@ from pyswarmopt_llm.baselines.changes import as_patch
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.jobs.compare.bench import Bench
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
-from pyswarmopt_llm.jobs.compare.contest import check_settings, load_given, planned_entries
-from pyswarmopt_llm.jobs.compare.contestants import ordered
-from pyswarmopt_llm.jobs.compare.store import Store, check_place
+from pyswarmopt_llm.jobs.compare.contest import planned_entries, prepare
+from pyswarmopt_llm.jobs.compare.store import Store
 from pyswarmopt_llm.jobs.dry_run.plan import Plan, plan, time_items
 from pyswarmopt_llm.metrics.objectives import scorings_of
 from pyswarmopt_llm.metrics.questions.context_window import check_window
-from pyswarmopt_llm.spaces.load import load_engine
 
 COMPARE_FILES = ("about.json", "scores.jsonl", "outcomes.jsonl", "compare.json", "compare.md", "compare.html")
 
 
 def dry_run_compare(config: CompareConfig) -> Plan:
     """The cost of `compare` with this configuration."""
-    check_settings(config)
-    check_place(config)
-    given = load_given(config)
-    contestants = ordered(config.methods, len(given.experts), given.fewest_items, config.budget_items)
-    engine = load_engine(given.base, config.dtype, config.device, config.threads)
+    given, contestants, engine = prepare(config)
     candidates = [partial(as_patch, expert) for expert in given.experts[:2]]
     benches, timed = [], {}
     for name, task in given.tasks.items():
@@ -57,6 +51,3 @@ def dry_run_compare(config: CompareConfig) -> Plan:
         out=config.out,
         writes=COMPARE_FILES,
     )
-
-
-__all__ = ["dry_run_compare"]

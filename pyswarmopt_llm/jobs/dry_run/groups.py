@@ -150,6 +150,3 @@ def _notes(task: Task, group: Group, local: Sequence[Member], texts: int) -> lis
     if group.judge is not None and not isinstance(group.judge, LocalMember):
         notes.append("the judge is an endpoint; its requests are counted as a member's")
     return notes
-
-
-__all__ = ["FURTHER", "Size", "dry_run_distill", "dry_run_group", "further"]

@@ -53,6 +53,3 @@ def dry_run_merge(
     return plan(
         (timed,), passes, seconds, dtype=dtype, device="auto", notes=notes, out=out, writes=ADAPTER_FILES
     )
-
-
-__all__ = ["dry_run_merge"]

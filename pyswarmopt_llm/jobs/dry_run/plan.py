@@ -142,6 +142,3 @@ def plan(
         out,
         writes,
     )
-
-
-__all__ = ["SAMPLE", "Plan", "Timed", "paid_note", "plan", "seconds_of", "time_items", "trial_items"]

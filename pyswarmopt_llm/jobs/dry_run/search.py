@@ -101,6 +101,3 @@ def _notes(job: Job, timed: Iterable[Timed]) -> list[str]:
     if job.config.patience < job.config.max_iter:
         notes.append(f"the search stops early after {job.config.patience} iterations without a new best")
     return notes
-
-
-__all__ = ["dry_run_grid", "dry_run_search"]

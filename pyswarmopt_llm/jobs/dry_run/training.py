@@ -43,6 +43,3 @@ def dry_run_training(
 def with_training(found: Plan, cost: TrainingCost) -> Plan:
     """A plan with the steps of a training."""
     return replace(found, steps=cost.steps, tokens=cost.tokens)
-
-
-__all__ = ["ADAPTER_FILES", "dry_run_training", "with_training"]

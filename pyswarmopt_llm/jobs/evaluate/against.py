@@ -7,24 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import BatchedEngine, Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
-from pyswarmopt_llm.jobs.evaluate.model import OnItems, metric_for, score, split_sizes
+from pyswarmopt_llm.jobs.evaluate.model import Exam, OnItems, collected, score
 from pyswarmopt_llm.jobs.evaluate.names import Model, model_of, run_scoring
 from pyswarmopt_llm.metrics.accuracy import Accuracy
-from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
 from pyswarmopt_llm.metrics.objectives import scorings_of
-from pyswarmopt_llm.metrics.questions.answer_format import choose_scoring, possible_scorings, trial_of
-from pyswarmopt_llm.metrics.questions.context_window import check_window
+from pyswarmopt_llm.metrics.questions.answer_format import choose_scoring, trial_of
 from pyswarmopt_llm.metrics.questions.written import Answering, ItemsUtility
 from pyswarmopt_llm.metrics.registry import Metric
 from pyswarmopt_llm.models.adapters.compatibility import unique_names
 from pyswarmopt_llm.reporting.verdict import Verdict, between
 from pyswarmopt_llm.spaces.load import adapter_patch, open_model
-from pyswarmopt_llm.tasks import Item, Scoring, Task, load_task
+from pyswarmopt_llm.tasks import Item, Scoring
 
 Two = tuple[Score, Score]
 
@@ -88,19 +86,18 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
         UserError: whatever is wrong with the input, in one line.
     """
     models = two_models(config)
-    task, metric = load_items(config), config.metric
-    how = metric_for(metric or metric_of(task), task, config.split, config.device)
-    opened = Turns(config, models)
-    scoring = _scoring(config, models, task, how, opened)
-    items, found = task.split(config.split), []
+    exam = Exam.of(config)
+    items, how = exam.items, exam.metric
+    opened, found = Turns(config, models), []
+    scoring = _scoring(config, models, exam, opened)
     for turn, model in enumerate(models):
         engine = opened.engine(model)
-        check_window(task, scoring, engine, (config.split,), how)
-        utility = how.build(items, scoring, engine.chat, task.prompt)
+        exam.check(engine, scoring)
+        utility = how.build(items, scoring, engine.chat, exam.task.prompt)
         found.append(_answered(utility, engine, how, _half(on_items, turn)))
     (ours, one), (theirs, other) = found
     scores = _wins(how, items, one, other) if how.compare is not None else (_known(ours), _known(theirs))
-    return _result(config, models, task, how, scoring, scores, _in_words(items, one, other))
+    return _result(config, models, exam, scoring, scores, _in_words(items, one, other))
 
 
 def two_models(config: EvalConfig) -> tuple[Model, Model]:
@@ -113,27 +110,6 @@ def two_models(config: EvalConfig) -> tuple[Model, Model]:
     if ours == theirs:
         raise InvalidOption("against", config.against, "is the model that is scored itself; name another")
     return ours, theirs
-
-
-def load_items(config: EvalConfig) -> Task:
-    """The task, read as the configuration says.
-
-    Raises:
-        UserError: it cannot be read, or has no items of its own.
-    """
-    if config.task.startswith(LM_EVAL):
-        raise UserError(f"--task {config.task}: only the harness knows its items; use a task file")
-    sizes = split_sizes(config.split, config.limit, config.dev, config.test)
-    possible_scorings(config.scoring, ())
-    return load_task(
-        config.task,
-        dev=sizes["dev"],
-        test=sizes["test"],
-        allow_overlap=config.allow_overlap,
-        columns=config.columns,
-        template=config.template,
-        split_seed=config.split_seed,
-    )
 
 
 class Turns:
@@ -161,8 +137,9 @@ class Turns:
         return self._engine
 
 
-def _scoring(config: EvalConfig, models: Sequence[Model], task: Task, metric: Metric, opened: Turns) -> Scoring:
+def _scoring(config: EvalConfig, models: Sequence[Model], exam: Exam, opened: Turns) -> Scoring:
     """One answer format for both: that of the run whose result one of them is, else what a trial of both chooses."""
+    task = exam.task
     known = [run_scoring(user_path(adapter or base), task.name) for base, adapter in models]
     wanted = next(filter(None, known), "auto") if config.scoring == "auto" else config.scoring
 
@@ -173,7 +150,7 @@ def _scoring(config: EvalConfig, models: Sequence[Model], task: Task, metric: Me
             found.append(trial_of(task, engine.chat)(engine))
         return found
 
-    return choose_scoring(scorings_of(metric, wanted, task), task.dev, letters)
+    return choose_scoring(scorings_of(exam.metric, wanted, task), task.dev, letters)
 
 
 def _answered(
@@ -190,11 +167,7 @@ def _answers(utility: Answering, engine: Engine, on_items: OnItems | None) -> li
     """The answers; batch by batch, with the same bits, if somebody follows the progress."""
     if on_items is None or not (isinstance(utility, Accuracy) and isinstance(engine, BatchedEngine)):
         return utility.answers(engine)
-    found: dict[int, str] = {}
-    for batch in utility.answer_batches(engine):
-        found |= batch
-        on_items(len(found), utility.n)
-    return [found[i] for i in range(utility.n)]
+    return collected(utility.answer_batches(engine), utility.n, on_items)
 
 
 def _half(on_items: OnItems | None, turn: int) -> OnItems | None:
@@ -227,20 +200,19 @@ def _in_words(items: Sequence[Item], *answers: Sequence[str]) -> list[tuple[str,
 def _result(
     config: EvalConfig,
     models: tuple[Model, Model],
-    task: Task,
-    metric: Metric,
+    exam: Exam,
     scoring: Scoring,
     scores: Two,
     answers: Sequence[tuple[str, ...]],
 ) -> Against:
-    ours, theirs = (one.per_item for one in scores)
+    metric, (ours, theirs) = exam.metric, (one.per_item for one in scores)
     paired = compare_paired(ours, theirs)
-    rows = zip(task.split(config.split), zip(ours, theirs, strict=True), answers, strict=True)
+    rows = zip(exam.items, zip(ours, theirs, strict=True), answers, strict=True)
     changed = [Changed(item, values, said) for item, values, said in rows if values[0] != values[1]]
     changed.sort(key=lambda one: -abs(one.values[0] - one.values[1]))  # stable: else in the order of the file
     names = names_in_words(config)
     return Against(
-        task.name,
+        exam.task.name,
         names,
         models,
         scores,
@@ -250,7 +222,7 @@ def _result(
         tuple(one for one in changed if one.values[0] < one.values[1]),
         scoring,
         f"wins by {metric.name}" if metric.compare is not None else metric.name,
-        task.note,
+        exam.task.note,
         between(names, (scores[0].value, scores[1].value), paired.record(), config.split),
     )
 
@@ -263,6 +235,3 @@ def names_in_words(config: EvalConfig) -> tuple[str, str]:
     short = dict(zip(own, unique_names(folders), strict=True))
     ours, theirs = (short.get(name or "", "the base") for name in given)
     return ours, theirs
-
-
-__all__ = ["Against", "Changed", "Turns", "evaluate_against", "load_items", "names_in_words", "two_models"]

@@ -7,11 +7,8 @@ from dataclasses import replace
 
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.statistics import LEVEL, compare_paired
-from pyswarmopt_llm.jobs.evaluate.against import load_items
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
-from pyswarmopt_llm.jobs.evaluate.model import metric_for, score_task
-from pyswarmopt_llm.metrics.external.permission import metric_of
-from pyswarmopt_llm.metrics.questions.context_window import check_window
+from pyswarmopt_llm.jobs.evaluate.model import Exam
 from pyswarmopt_llm.models.adapters.adapter import load_factors
 from pyswarmopt_llm.models.adapters.compatibility import PreflightReport, Problem
 from pyswarmopt_llm.spaces.load import open_model
@@ -33,28 +30,23 @@ def inspect_behaviour(report: PreflightReport, base: str, task: str) -> Prefligh
     Raises:
         UserError: the task or the base cannot be used.
     """
-    loaded = load_items(EvalConfig(base=base, task=task, split=SPLIT))
-    metric = metric_for(metric_of(loaded), loaded, SPLIT, "auto")
+    exam = Exam.of(EvalConfig(base=base, task=task, split=SPLIT))
     wrong = {problem.expert for problem in report.errors("delta")}
     experts = [info for info in report.experts if info.name not in wrong]
     engine = open_model(base, None, "auto", "auto", None)
-    check_window(loaded, "auto", engine, (SPLIT,), metric)
-    plain = score_task(engine, loaded, SPLIT, "auto", metric)
+    plain = exam.score(engine)
     problems, scores = list(report.problems), {}
     for info in experts:
         engine.load(Patch(low_rank=load_factors(info)))
-        found = score_task(engine, loaded, SPLIT, plain.scoring, metric).score
+        found = exam.score(engine, plain.scoring).score
         paired, scores[info.name] = compare_paired(found.per_item, plain.score.per_item), found.value
         if paired.difference < 0 and paired.p_value * len(experts) < LEVEL:
             words = ["swarm-llm", "eval", "--base", base, "--adapter", str(info.path), "--against", "base"]
             text = (
-                f"scores {found.value:.3f} on {loaded.name} {SPLIT}, the bare base {plain.score.value:.3f} "
+                f"scores {found.value:.3f} on {exam.task.name} {SPLIT}, the bare base {plain.score.value:.3f} "
                 f"(p = {paired.p_value:.2g}, paired): worse than no adapter; see its answers "
                 f"({shlex.join([*words, '--task', task])}), or remove it"
             )
             problems.append(Problem(info.name, text, "warning"))
     rows = tuple(replace(row, score=scores.get(row.expert)) for row in report.rows)
     return replace(report, rows=rows, problems=tuple(problems))
-
-
-__all__ = ["inspect_behaviour"]

@@ -20,11 +20,10 @@ from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.files.regular import read_json, read_text, write_json, write_text
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
-from pyswarmopt_llm.jobs.evaluate.against import Turns, load_items, names_in_words, two_models
+from pyswarmopt_llm.jobs.evaluate.against import Turns, names_in_words, two_models
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
-from pyswarmopt_llm.jobs.evaluate.model import OnItems
-from pyswarmopt_llm.metrics.questions.context_window import check_window
-from pyswarmopt_llm.metrics.registry import Metric, written
+from pyswarmopt_llm.jobs.evaluate.model import Exam, OnItems, load_items
+from pyswarmopt_llm.metrics.registry import written
 from pyswarmopt_llm.reporting.verdict import Verdict, between
 from pyswarmopt_llm.tasks import Item
 
@@ -85,13 +84,13 @@ class Votes:
     verdict: Verdict
 
 
-def replies_metric() -> Metric:
-    """Free replies that nothing here scores."""
+def free_replies(config: EvalConfig) -> Exam:
+    """The items of a configuration, with replies that nothing here scores."""
 
     def unscored(items: Sequence[Item], texts: Sequence[str]) -> Sequence[float]:
         raise TypeError("replies are scored by people")
 
-    return written("human votes", unscored, "nothing")
+    return Exam(load_items(config), config.split, written("human votes", unscored, "nothing"))
 
 
 def write_pairs(config: EvalConfig, on_items: OnItems | None = None) -> Pairs:
@@ -107,19 +106,19 @@ def write_pairs(config: EvalConfig, on_items: OnItems | None = None) -> Pairs:
     for path in (file, key):
         if path.exists():
             raise InvalidOption("blind", config.blind, f"{path} exists, with votes perhaps; name another file")
-    task, models = load_items(config), two_models(config)
-    items, opened, found = task.split(config.split), Turns(config, models), []
+    exam, models = free_replies(config), two_models(config)
+    items, opened, found = exam.items, Turns(config, models), []
     for turn, model in enumerate(models, start=1):
         engine = opened.engine(model)
-        check_window(task, "generate", engine, (config.split,), replies_metric())
-        utility = replies_metric().build(items, "generate", engine.chat, task.prompt)
+        exam.check(engine, "generate")
+        utility = exam.metric.build(items, "generate", engine.chat, exam.task.prompt)
         prompts = [text for _, text, _ in utility.texts()]
         lengths = [new for _, _, new in utility.texts()]
         found.append([text.strip() for text in engine.generate(prompts, max(lengths, default=1))])
         if on_items is not None:
             on_items(turn * len(items), 2 * len(items))
     rows, ours, alike = _shuffled(items, found[0], found[1], config.seed)
-    about = {"format": FORMAT, "task": task.name, "split": config.split, "names": list(names_in_words(config))}
+    about = {"format": FORMAT, "task": exam.task.name, "split": config.split, "names": list(names_in_words(config))}
     write_json(key, {**about, "ours": ours, "alike": alike})
     write_text(file, _as_csv(rows))
     return Pairs(file, key, len(rows), len(alike))
@@ -203,5 +202,3 @@ def _read_votes(file: Path, key: Key) -> dict[str, float]:
         votes[id_] = 0.5 if vote.lower() == TIE else float(vote == key["ours"][id_])
     return votes
 
-
-__all__ = ["Pairs", "Votes", "count_votes", "replies_metric", "write_pairs"]

@@ -50,6 +50,3 @@ class EvalConfig:
     dtype: opt.Dtype = "auto"
     device: opt.Device = "auto"
     threads: opt.Threads = None
-
-
-__all__ = ["BARE", "EvalConfig"]

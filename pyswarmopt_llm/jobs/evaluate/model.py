@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self, TypeVar
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Batched, BatchedEngine, Engine, Score, Utility
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.common.statistics import interval, score_of
+from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.names import model_of, run_scoring
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, metric_of
 from pyswarmopt_llm.metrics.objectives import scorings_of
 from pyswarmopt_llm.metrics.questions.answer_format import choose_scoring, possible_scorings, trial_of
 from pyswarmopt_llm.metrics.questions.context_window import check_window
-from pyswarmopt_llm.metrics.registry import METRICS, Metric, find_metric
+from pyswarmopt_llm.metrics.registry import Metric, find_metric
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.spaces import saved_kind
 from pyswarmopt_llm.spaces.load import open_model
-from pyswarmopt_llm.tasks import Task, load_task
+from pyswarmopt_llm.tasks import Item, Task
+from pyswarmopt_llm.tasks.load import load_task_of
 
 OnItems = Callable[[int, int], None]  # items scored, of how many
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -72,27 +76,93 @@ def evaluate_model(
         UserError: whatever is wrong with the input, in one line.
     """
     base, adapter = model_of(base, adapter)
-    sizes = split_sizes(split, limit, dev, test)
-    possible_scorings(scoring, ())  # a wrong name is found before the model is loaded
-    if task.startswith(LM_EVAL):
-        if saved_kind(base) is not None:
-            raise UserError(f"--task {task}: the harness scores one model, {base} holds several; use a task file")
-        return _evaluate_harness(open_model(base, adapter, dtype, device, threads), task, split, sizes[split])
-    loaded = load_task(
-        task,
-        dev=sizes["dev"],
-        test=sizes["test"],
-        allow_overlap=allow_overlap,
-        columns=columns,
-        template=template,
+    config = EvalConfig(
+        base=base,
+        task=task,
+        adapter=adapter,
+        split=split,
+        limit=limit,
+        dev=dev,
+        test=test,
+        columns=tuple(columns),
+        template=tuple(template),
         split_seed=split_seed,
+        scoring=scoring,
+        metric=metric,
+        allow_overlap=allow_overlap,
+        dtype=dtype,
+        device=device,
+        threads=threads,
     )
-    how = metric_for(metric or metric_of(loaded), loaded, split, device)
-    engine = open_model(base, adapter, dtype, device, threads)
-    if scoring == "auto" and metric is None:
-        scoring = run_scoring(user_path(adapter or base), loaded.name) or scoring
-    check_window(loaded, scoring, engine, (split,), how)
-    return score_task(engine, loaded, split, scoring, how, on_items)
+    if task.startswith(LM_EVAL):
+        return _evaluate_harness(config)
+    return open_and_score(config, Exam.of(config), on_items)[1]
+
+
+@dataclass(frozen=True)
+class Exam:
+    """The items that models are scored on, and how.
+
+    Attributes:
+        task: has the items.
+        split: of the task.
+        metric: checked against the items.
+    """
+
+    task: Task
+    split: str
+    metric: Metric
+
+    @classmethod
+    def of(cls, config: EvalConfig) -> Self:
+        """The one that a configuration describes.
+
+        Raises:
+            UserError: whatever is wrong with the task or the metric.
+        """
+        task = load_items(config)
+        metric = find_metric(config.metric or metric_of(task), device=str(pick_device(config.device)))
+        metric.check(task.split(config.split), f"{task.source}: {config.split}")
+        return cls(task, config.split, metric)
+
+    @property
+    def items(self) -> Sequence[Item]:
+        """Those of the split."""
+        return self.task.split(self.split)
+
+    def check(self, engine: Engine, scoring: str) -> None:
+        """Refuse items that do not fit the engine's context window."""
+        check_window(self.task, scoring, engine, (self.split,), self.metric)
+
+    def score(self, engine: Engine, scoring: str = "auto", on_items: OnItems | None = None) -> EvalResult:
+        """Score the loaded model; ``auto`` uses letters if it beats chance with them on dev."""
+        self.check(engine, scoring)
+        possible = scorings_of(self.metric, scoring, self.task)
+        how = choose_scoring(possible, self.task.dev, lambda: [trial_of(self.task, engine.chat)(engine)])
+        found = score(self.metric.build(self.items, how, engine.chat, self.task.prompt), engine, on_items)
+        return EvalResult(self.task.name, found, interval(found.per_item), how, self.metric.name, self.task.note)
+
+
+def open_and_score(config: EvalConfig, exam: Exam, on_items: OnItems | None) -> tuple[Engine, EvalResult]:
+    """The engine of the configuration's model, and its score in the answer format of the run that it comes from."""
+    engine = open_model(config.base, config.adapter, config.dtype, config.device, config.threads)
+    scoring = config.scoring
+    if scoring == "auto" and config.metric is None:
+        scoring = run_scoring(user_path(config.adapter or config.base), exam.task.name) or scoring
+    return engine, exam.score(engine, scoring, on_items)
+
+
+def load_items(config: EvalConfig) -> Task:
+    """The task, read as the configuration says.
+
+    Raises:
+        UserError: it cannot be read, or has no items of its own.
+    """
+    if config.task.startswith(LM_EVAL):
+        raise UserError(f"--task {config.task}: only the harness knows its items; use a task file")
+    sizes = split_sizes(config.split, config.limit, config.dev, config.test)
+    possible_scorings(config.scoring, ())
+    return load_task_of(config, config.task, **sizes)
 
 
 def split_sizes(split: str, limit: int | None, dev: int | None, test: int | None) -> dict[str, int | None]:
@@ -112,42 +182,31 @@ def split_sizes(split: str, limit: int | None, dev: int | None, test: int | None
     return sizes
 
 
-def metric_for(name: str, task: Task, split: str, device: str) -> Metric:
-    """The metric, checked against the items that it is to score."""
-    found = find_metric(name, device=str(pick_device(device)))
-    found.check(task.split(split), f"{task.source}: {split}")
-    return found
-
-
-def _evaluate_harness(engine: Engine, task: str, split: str, limit: int | None) -> EvalResult:
+def _evaluate_harness(config: EvalConfig) -> EvalResult:
     from pyswarmopt_llm.metrics.external.lm_eval import LmEvalTask
 
-    harness = LmEvalTask(task.removeprefix(LM_EVAL), limit, limit)
-    score = harness(engine, split)
-    return EvalResult(harness.name, score, interval(score.per_item), "own", "lm-eval")
-
-
-def score_task(
-    engine: Engine,
-    task: Task,
-    split: str,
-    scoring: str = "auto",
-    metric: Metric = METRICS["accuracy"],
-    on_items: OnItems | None = None,
-) -> EvalResult:
-    """Score the loaded model; ``auto`` uses letters if it beats chance with them on dev."""
-    possible = scorings_of(metric, scoring, task)
-    how = choose_scoring(possible, task.dev, lambda: [trial_of(task, engine.chat)(engine)])
-    found = score(metric.build(task.split(split), how, engine.chat, task.prompt), engine, on_items)
-    return EvalResult(task.name, found, interval(found.per_item), how, metric.name, task.note)
+    limit = split_sizes(config.split, config.limit, config.dev, config.test)[config.split]
+    possible_scorings(config.scoring, ())  # a wrong name is found before the model is loaded
+    if saved_kind(config.base) is not None:
+        several = f"the harness scores one model, {config.base} holds several"
+        raise UserError(f"--task {config.task}: {several}; use a task file")
+    engine = open_model(config.base, config.adapter, config.dtype, config.device, config.threads)
+    harness = LmEvalTask(config.task.removeprefix(LM_EVAL), limit, limit)
+    found = harness(engine, config.split)
+    return EvalResult(harness.name, found, interval(found.per_item), "own", "lm-eval")
 
 
 def score(utility: Utility, engine: Engine, on_items: OnItems | None) -> Score:
     """The score; batch by batch, with the same bits, if somebody follows the progress."""
     if on_items is None or not (isinstance(utility, Batched) and isinstance(engine, BatchedEngine)):
         return utility(engine)
-    values: dict[int, float] = {}
-    for found in utility.score_batches(engine):
-        values |= found
-        on_items(len(values), utility.n)
-    return score_of([values[i] for i in range(utility.n)])
+    return score_of(collected(utility.score_batches(engine), utility.n, on_items))
+
+
+def collected(batches: Iterable[Mapping[int, Found]], count: int, on_items: OnItems) -> list[Found]:
+    """What batches, index -> result, give for `count` items, in their order; `on_items` is called after each batch."""
+    found: dict[int, Found] = {}
+    for batch in batches:
+        found |= batch
+        on_items(len(found), count)
+    return [found[i] for i in range(count)]

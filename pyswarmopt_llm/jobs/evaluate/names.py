@@ -11,7 +11,8 @@ from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.evaluation.run_files import read_about, read_result, result_of, stored_config
 from pyswarmopt_llm.jobs.evaluate.config import BARE, EvalConfig
 from pyswarmopt_llm.metrics.external.permission import require
-from pyswarmopt_llm.spaces import saved_kind
+from pyswarmopt_llm.metrics.registry import metric_given
+from pyswarmopt_llm.spaces import is_whole_model
 
 Model = tuple[str, str | None]  # a base and an adapter of it; a whole model and None
 
@@ -35,8 +36,7 @@ def _model_of(base: str, name: str | None) -> Model:
     if (folder / "run.json").is_file():
         own, adapter = result_of(folder)
         return (own, None) if adapter is None else (base or own, adapter)
-    whole = saved_kind(folder) is not None or (folder / "config.json").is_file()
-    return (name, None) if whole and not (folder / "adapter_config.json").is_file() else (base, name)
+    return (name, None) if is_whole_model(folder) else (base, name)
 
 
 def with_run(config: EvalConfig) -> EvalConfig:
@@ -56,7 +56,7 @@ def with_run(config: EvalConfig) -> EvalConfig:
     known = replace(config, base=config.base or stored.base or base, task=task, adapter=config.adapter or str(run))
     if task not in stored.tasks:
         return known
-    metric = config.metric or _metric(stored, task)
+    metric = config.metric or metric_given(stored.metrics, Path(task).stem)
     named = () if metric == config.metric or metric is None else (metric,)
     tasks = () if task == config.task else (task,)
     require(replace(stored, tasks=tasks, metrics=named, utilities=(), workers="1"), (), run)
@@ -79,13 +79,6 @@ def _only_task(stored: SearchConfig, run: Path) -> str:
         which = ", ".join(stored.tasks) or "none"
         raise UserError(f"{run}: has {len(stored.tasks)} tasks ({which}); choose one with --task")
     return stored.tasks[0]
-
-
-def _metric(stored: SearchConfig, task: str) -> str | None:
-    """The metric that the run was given for a task; None: the task's own."""
-    general = next((spec for spec in stored.metrics if "=" not in spec), None)
-    named = [spec.partition("=") for spec in stored.metrics if "=" in spec]
-    return next((metric for name, _, metric in named if name == Path(task).stem), general)
 
 
 def _templates(stored: SearchConfig, task: str) -> tuple[str, ...]:
@@ -113,6 +106,3 @@ def run_scoring(best: Path, task: str) -> str | None:
         return None
     found = result.get("tasks", {}).get(task, result).get("scoring")
     return found if found in ("letter", "likelihood", "generate") else None
-
-
-__all__ = ["Model", "model_of", "run_scoring", "with_run"]

@@ -11,17 +11,11 @@ from dataclasses import dataclass, replace
 from string import ascii_lowercase
 
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired
-from pyswarmopt_llm.jobs.evaluate.against import load_items
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
-from pyswarmopt_llm.jobs.evaluate.model import EvalResult, OnItems, metric_for, score_task
-from pyswarmopt_llm.jobs.evaluate.names import model_of, run_scoring
-from pyswarmopt_llm.metrics.external.permission import metric_of
-from pyswarmopt_llm.metrics.questions.context_window import check_window
-from pyswarmopt_llm.metrics.registry import Metric
-from pyswarmopt_llm.spaces.load import open_model
+from pyswarmopt_llm.jobs.evaluate.model import EvalResult, Exam, OnItems, open_and_score
+from pyswarmopt_llm.jobs.evaluate.names import model_of
 from pyswarmopt_llm.tasks import Item, Task
 from pyswarmopt_llm.tasks.prompts import placeholders
 
@@ -100,20 +94,14 @@ def evaluate_perturbed(config: EvalConfig, on_items: OnItems | None = None) -> t
         raise InvalidOption("perturb", ",".join(config.perturb), "scores one model; remove `against`")
     kinds = {spec: _parse(spec) for spec in config.perturb}
     base, adapter = model_of(config.base, config.adapter)
-    task = load_items(config)
-    metric = metric_for(config.metric or metric_of(task), task, config.split, config.device)
-    _check_options(config, task, metric)
-    engine = open_model(base, adapter, config.dtype, config.device, config.threads)
-    known = run_scoring(user_path(adapter or base), task.name) if config.metric is None else None
-    scoring = known or config.scoring if config.scoring == "auto" else config.scoring
-    check_window(task, scoring, engine, (config.split,), metric)
-    plain = score_task(engine, task, config.split, scoring, metric, on_items)
-    _check_shown(config, plain.scoring, task)
+    exam = Exam.of(config)
+    _check_options(config, exam)
+    engine, plain = open_and_score(replace(config, base=base, adapter=adapter), exam, on_items)
+    _check_shown(config, plain.scoring, exam.task)
     found = {}
     for spec, kind in kinds.items():
-        changed = _changed(task, config, kind)
-        check_window(changed, plain.scoring, engine, (config.split,), metric)
-        result = score_task(engine, changed, config.split, plain.scoring, metric, on_items)
+        changed = replace(exam, task=_changed(exam, config.seed, kind))
+        result = changed.score(engine, plain.scoring, on_items)
         found[spec] = Perturbed(result, compare_paired(result.score.per_item, plain.score.per_item))
     return plain, found
 
@@ -136,19 +124,19 @@ def _parse(spec: str) -> Perturb:
     return lambda item, rng: with_typos(item, rng, rate)
 
 
-def _changed(task: Task, config: EvalConfig, kind: Perturb) -> Task:
-    items = [kind(item, random.Random(f"{config.seed} {item.question}")) for item in task.split(config.split)]
-    split: dict[str, Sequence[Item]] = {config.split: tuple(items)}
-    return replace(task, **split, fingerprint="")  # type: ignore[arg-type]
+def _changed(exam: Exam, seed: int, kind: Perturb) -> Task:
+    items = [kind(item, random.Random(f"{seed} {item.question}")) for item in exam.items]
+    split: dict[str, Sequence[Item]] = {exam.split: tuple(items)}
+    return replace(exam.task, **split, fingerprint="")  # type: ignore[arg-type]
 
 
-def _check_options(config: EvalConfig, task: Task, metric: Metric) -> None:
+def _check_options(config: EvalConfig, exam: Exam) -> None:
     """Refuse items whose options cannot be shuffled."""
     if OPTIONS not in config.perturb:
         return
-    if metric.name != "accuracy":
-        raise InvalidOption("perturb", OPTIONS, f"goes with accuracy, not with {metric.name}; remove it")
-    without = next((item.id for item in task.split(config.split) if not item.choices or not item.answer), None)
+    if exam.metric.name != "accuracy":
+        raise InvalidOption("perturb", OPTIONS, f"goes with accuracy, not with {exam.metric.name}; remove it")
+    without = next((item.id for item in exam.items if not item.choices or not item.answer), None)
     if without is not None:
         raise InvalidOption("perturb", OPTIONS, f"item {without} has no options with a right one; remove it")
 
@@ -158,6 +146,3 @@ def _check_shown(config: EvalConfig, scoring: str, task: Task) -> None:
     hidden = "choices" not in placeholders(task.prompt) if task.prompt is not None else scoring == "likelihood"
     if OPTIONS in config.perturb and hidden:
         raise InvalidOption("perturb", OPTIONS, "the prompt does not show the options; add `scoring` letter")
-
-
-__all__ = ["Perturbed", "evaluate_perturbed", "with_options_shuffled", "with_typos"]

@@ -19,7 +19,7 @@ from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.adapters.safetensors_file import StoredTensors
 from pyswarmopt_llm.models.base import BaseModel, refuse_quantised, resolve_base
 from pyswarmopt_llm.models.files import read_json
-from pyswarmopt_llm.spaces import saved_kind
+from pyswarmopt_llm.spaces import is_whole_model, saved_kind
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def find_source(source: str, base: str | None) -> Source:
             raise InvalidOption("base", base, f"{source} is a run, which names its own base; remove it")
         run = folder
         model, adapter = result_of(folder)
-    elif saved_kind(folder) is not None or _is_model(folder):
+    elif is_whole_model(folder):
         if base is not None:
             raise InvalidOption("base", base, f"{source} is a whole model, no adapter; remove it")
         model = source
@@ -85,10 +85,6 @@ def find_source(source: str, base: str | None) -> Source:
     if model is None:
         raise InvalidOption("base", None, f"missing; name the model that {source} is an adapter of")
     return _checked(source, resolve_base(model), adapter, run)
-
-
-def _is_model(folder: Path) -> bool:
-    return (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file()
 
 
 def _checked(source: str, base: BaseModel, adapter: str | None, run: Path | None) -> Source:

@@ -46,6 +46,3 @@ def _on_test(job: Job, label: str, patch: Patch) -> dict[str, Any]:
 
 def _scorings(job: Job) -> dict[str, Scoring]:
     return {name: job.objectives.scorings(name, job.config.scoring)[0] for name in job.tasks}
-
-
-__all__ = ["demo"]

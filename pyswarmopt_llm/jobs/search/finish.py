@@ -249,6 +249,3 @@ def _items_saved(rows: Iterable[Row], items: int) -> float:
     searched = [row for row in rows if row.phase == "search"]
     whole = len({row.key for row in searched}) * items
     return round(1 - sum(row.n for row in searched) / whole, 4)
-
-
-__all__ = ["finish", "peak_memory", "publish"]

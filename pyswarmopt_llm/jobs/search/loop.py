@@ -131,16 +131,16 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
             scorer = scorers.scorer(Questions("dev", tuple(scorings.items())))
             for row in scorer.rows:
                 notify(events.row(row, "replayed"))
-            policy = make_policy(job.config, {name: len(task.dev) for name, task in job.tasks.items()})
+            # On dev the new expert is scored by what was trained on a part of the items, below what it is worth.
+            preferred = job.space.vertices()[-1] if trains else None
+            policy = make_policy(job.config, {name: len(task.dev) for name, task in job.tasks.items()}, preferred)
             if trains:
                 train_dev_expert(job, space, run, scorer, policy, scorings, notify)
             experts = _score_experts(job, scorer, policy)
             singles = [{name: row.score(name) for name in job.objectives.names} for row in experts]
             warn_if_chance(job, singles, scorings, notify)
             stop = _loop(job, run, swarm, scorer, policy, archive, notify)
-            # On dev it is scored by what was trained on a part of the items, below what it is worth.
-            preferred = job.space.vertices()[-1] if trains else None
-            best = _best(swarm, scorer, policy.choice(max(row.value for row in experts), preferred))
+            best = _best(swarm, scorer, policy.choice(max(row.value for row in experts)))
             chosen = choose(job, scorers, archive, best, scorings)
         weights = None
         if isinstance(job.space, StructureSpace):

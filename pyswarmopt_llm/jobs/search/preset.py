@@ -115,6 +115,3 @@ def _goes(check: Callable[[], None]) -> bool:
     except InvalidOption:
         return False
     return True
-
-
-__all__ = ["in_words", "with_policy", "with_space"]

@@ -112,6 +112,3 @@ def page_names(names: Iterable[str]) -> Iterator[str]:
             name, number = f"{plain}-{number}", number + 1
         taken.add(name.casefold())
         yield name
-
-
-__all__ = ["Entry", "page_names", "read_entry", "render_index", "write_bundle"]

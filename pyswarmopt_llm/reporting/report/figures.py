@@ -256,6 +256,3 @@ def _label(picture: Picture, experts: Floats, weights: Mapping[str, float], best
 def _overlap(a: Sequence[float], b: Sequence[float]) -> bool:
     """Whether two boxes (left, bottom, right, top) touch."""
     return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
-
-
-__all__ = ["HEIGHT", "WIDTH", "best_so_far", "curve", "described", "paths"]

@@ -102,6 +102,3 @@ def emerged(rows: Sequence[Row], result: Mapping[str, Any]) -> list[Emerged]:
             left += count
         found.append(Emerged(name, cases, parts))
     return found
-
-
-__all__ = ["CASES", "Changes", "Emerged", "changes", "emerged"]

@@ -141,6 +141,3 @@ def _start(coefficients: Sequence[float], names: Sequence[str]) -> str:
     """A starting point: an expert's name, or a mixture."""
     mixture = {name: weight for name, weight in zip(names, coefficients, strict=True) if weight}
     return next(iter(mixture)) if list(mixture.values()) == [1.0] else mixture_text(mixture, most=2)
-
-
-__all__ = ["WIDTH", "Dot", "Line", "Span", "models", "particles", "scale", "weights"]

@@ -24,6 +24,3 @@ def render(template: str, **content: Any) -> str:
     )
     source, _, _ = environment.loader.get_source(environment, "reporting/report/page.css")  # type: ignore[union-attr]
     return environment.get_template(template).render(stylesheet=Markup(source), **content)
-
-
-__all__ = ["render"]

@@ -59,6 +59,3 @@ def _principal(weights: Floats) -> Projection:
     axes = axes * np.where(axes[np.arange(2), np.abs(axes).argmax(1)] < 0, -1.0, 1.0)[:, None]
     caption = f"The first two principal components of the positions, with {share:.0%} of the variance."
     return Projection((weights - centre) @ axes.T, (np.eye(n) - centre) @ axes.T, caption)
-
-
-__all__ = ["Floats", "Projection"]

@@ -105,6 +105,3 @@ def _provenance(run: Json, base: str) -> dict[str, str]:
         "Seed": str(config.get("seed", 0)),
         "Versions": ", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items()),
     }
-
-
-__all__ = ["render_report"]

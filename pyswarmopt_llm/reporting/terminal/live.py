@@ -141,6 +141,3 @@ def _mark(value: float | None, low: float, high: float, marks: Sequence[str], no
         return Text(none, style="dim")
     level = min(len(marks) - 1, int((value - low) / (high - low) * len(marks))) if high > low else len(marks) - 1
     return Text(marks[level], style=_COLOURS[level])
-
-
-__all__ = ["LiveView", "facts", "pace", "stop_words"]

@@ -111,6 +111,3 @@ def progress(console: Console) -> Iterator[OnEvent]:
             yield on_event
     else:
         yield Lines(console)
-
-
-__all__ = ["Lines", "headline", "json_lines", "progress", "say"]

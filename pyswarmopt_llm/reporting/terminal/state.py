@@ -42,7 +42,6 @@ class SearchState:
         iteration: of the swarm's latest evaluation, 0 for the starting swarm.
         completed: the latest completed iteration, -1 before the first.
         best: best value on dev, None before the first evaluation.
-        best_at: iteration and particle that found it.
         single: the best expert so far and its value.
         proposed: proposals of a screened search's item model evaluated after the last iteration; the journal
             counts them as one more iteration, with particle numbers after those of the swarm.
@@ -56,8 +55,8 @@ class SearchState:
         ...                           "limits": {"max_iter": 1}, "evaluations_planned": 4}))
         >>> state.add(Event("evaluation", {"iteration": 0, "particle": 0, "value": 0.5, "n": 8, "seconds": 2.0,
         ...                                "best": 0.5, "evaluations": 1, "evaluations_left": 3}))
-        >>> state.items_per_second, state.seconds_left, state.best_at
-        (4.0, 6.0, (0, 0))
+        >>> state.items_per_second, state.seconds_left, state.best
+        (4.0, 6.0, 0.5)
     """
 
     def __init__(self) -> None:
@@ -72,7 +71,6 @@ class SearchState:
         self.phase, self.over = "getting ready", False
         self.iteration, self.completed = 0, -1
         self.best: float | None = None
-        self.best_at: tuple[int, int] | None = None
         self.single: tuple[str, float] | None = None
         self.proposed = 0
         self.values: dict[int, dict[int, float]] = {}
@@ -116,7 +114,7 @@ class SearchState:
         else:
             self.iteration = max(self.iteration, iteration)
         if self.best is None or value > self.best:
-            self.best, self.best_at = value, (iteration, particle)
+            self.best = value
             self._improved = self._improved if proposed else iteration
         if iteration == 0 and particle < len(self.experts) and (self.single is None or value > self.single[1]):
             self.single = self.experts[particle], value
@@ -158,6 +156,3 @@ class SearchState:
             "budget_minutes": self.seconds / 60,
         }
         return [(name, used[name], limit) for name, limit in self.limits.items()]
-
-
-__all__ = ["WINDOW", "SearchState", "phase_words"]

@@ -60,14 +60,14 @@ def test_eval_takes_the_sizes_that_search_takes(
     tiny_base: Path, task: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded: list[tuple[int, int]] = []
-    load = evaluation.load_task
+    load = evaluation.load_task_of
 
     def noting(*args: object, **more: object) -> object:
         found = load(*args, **more)  # type: ignore[arg-type]
         loaded.append((len(found.dev), len(found.test)))
         return found
 
-    monkeypatch.setattr(evaluation, "load_task", noting)
+    monkeypatch.setattr(evaluation, "load_task_of", noting)
     words = ["eval", "--base", tiny_base, "--task", task, "--scoring", "likelihood", "--threads", 1]
     for more, sizes in (("--dev 5 --test 7", (5, 7)), ("--dev 5 --limit 1", (5, 1)), ("--split dev --test 3", (12, 3))):
         code, out, _ = swarm_llm(capsys, *words, *more.split())

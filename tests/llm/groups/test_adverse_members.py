@@ -16,7 +16,7 @@ from search_helpers import Json, questions, swarm_llm, write_task
 import pyswarmopt_llm.groups.run as group_run
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.groups.members.lying import with_liar
-from pyswarmopt_llm.groups.members.private import PrivateMember, kept, randomised_accuracy
+from pyswarmopt_llm.groups.members.private import PrivateMember, kept
 from pyswarmopt_llm.groups.voting.rules import voting
 from pyswarmopt_llm.tasks import Item
 
@@ -68,7 +68,8 @@ def test_nothing_but_votes_is_shared() -> None:
 def test_the_majority_of_randomised_votes_is_as_accurate_as_its_closed_form() -> None:
     """Five independent members, right on .8, four options: every profile of votes, weighted by its probability."""
     p, epsilon, members = 0.8, 1.5, 5
-    noisy = randomised_accuracy(p, epsilon, 4)
+    q = kept(epsilon, 4)
+    noisy = p * q + (1 - p) * (1 - q) / 3
     chance = {"A": noisy, **dict.fromkeys("BCD", (1 - noisy) / 3)}
     expected = 0.0
     for profile in itertools.product("ABCD", repeat=members):

@@ -19,7 +19,7 @@ from pyswarmopt_llm.groups.members.cache import CachedMember, ResponseCache
 from pyswarmopt_llm.groups.members.endpoint import KEY, EndpointMember, EndpointSpec
 from pyswarmopt_llm.groups.members.load import open_members
 from pyswarmopt_llm.groups.members.local import LocalMember
-from pyswarmopt_llm.groups.members.protocol import MemberDown
+from pyswarmopt_llm.groups.members.protocol import MemberDown, Sampling
 from pyswarmopt_llm.groups.validate import check_members
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.metrics.accuracy import Accuracy
@@ -82,10 +82,10 @@ def test_costs_are_tokens_read_and_written(members: list[Any], plain: Transforme
     options = sum(len(ids(plain, text)) for text in (item.choices or {}).values())
     assert member.answer([item], "likelihood")[0].tokens == turn + options
     assert member.answer([item], "letter")[0].tokens == len(ids(plain, plain.chat(render_prompt(item, "letter"))))
-    (said,) = member.generate(["Hello"], max_new_tokens=5)
+    (said,) = member.generate(["Hello"], Sampling(max_new_tokens=5))
     head = len(ids(plain, plain.chat("Hello")))
     assert said.tokens == head + len(ids(plain, said.texts[0]))
-    (drawn,) = member.generate(["Hello"], n=3, temperature=1.0, max_new_tokens=5)
+    (drawn,) = member.generate(["Hello"], Sampling(n=3, temperature=1.0, max_new_tokens=5))
     assert drawn.tokens == 3 * head + sum(len(ids(plain, text)) for text in drawn.texts)
 
 
@@ -109,14 +109,15 @@ def test_likelihoods_of_replies_and_of_a_users_words(
 
 def test_samples_depend_on_their_seed_and_on_nothing_else(members: list[Any]) -> None:
     prompts = ["Hello", "Tell me a long story about the sea", "b"]
-    together = members[0].generate(prompts, n=2, temperature=1.5, seed=3, max_new_tokens=8)
-    alone = [members[0].generate([p], n=2, temperature=1.5, seed=3, max_new_tokens=8)[0] for p in reversed(prompts)]
+    how = Sampling(n=2, temperature=1.5, seed=3, max_new_tokens=8)
+    together = members[0].generate(prompts, how)
+    alone = [members[0].generate([p], how)[0] for p in reversed(prompts)]
     assert together == alone[::-1]
     assert together[0].texts[0] != together[0].texts[1]
-    other = members[0].generate(prompts, n=2, temperature=1.5, seed=4, max_new_tokens=8)
+    other = members[0].generate(prompts, Sampling(n=2, temperature=1.5, seed=4, max_new_tokens=8))
     assert other != together
-    greedy = members[0].generate(prompts, max_new_tokens=8)
-    cold = members[0].generate(prompts, temperature=1e-4, seed=9, max_new_tokens=8)
+    greedy = members[0].generate(prompts, Sampling(max_new_tokens=8))
+    cold = members[0].generate(prompts, Sampling(temperature=1e-4, seed=9, max_new_tokens=8))
     assert [one.texts for one in cold] == [one.texts for one in greedy]
 
 
@@ -162,7 +163,7 @@ def test_a_finished_run_and_a_mixture_are_members(
         right = sum(a.text == item.answer for a, item in zip(found, test, strict=True)) / 4
         assert right == json.loads((tmp_path / folder / "result.json").read_text())["best_test"]
     with pytest.raises(UserError, match="tokens: a mixture writes greedily only"):
-        mixture.generate(["Hello"], temperature=1.0)
+        mixture.generate(["Hello"], Sampling(temperature=1.0))
 
 
 # Endpoints
@@ -181,7 +182,7 @@ def test_an_endpoint_writes_and_counts(serve: Callable[..., Server], monkeypatch
     sent = server.requests[0]
     assert sent["key"] == "Bearer secret" and sent["model"] == "m" and sent["temperature"] == 0
     assert "\nA: " in sent["messages"][0]["content"], "it sees the options, whatever the scoring"
-    drawn = member.generate(["x"], n=2, temperature=0.7, seed=5)
+    drawn = member.generate(["x"], Sampling(n=2, temperature=0.7, seed=5))
     assert drawn[0].tokens == 30
     assert sorted((r["seed"], r["temperature"]) for r in server.requests if "seed" in r) == [(5, 0.7), (6, 0.7)]
     with pytest.raises(UserError, match="far: an endpoint gives no likelihoods"):

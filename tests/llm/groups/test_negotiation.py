@@ -14,7 +14,7 @@ from member_helpers import ANSWER, CONTEXT, REPLY, TEXT, Scripted, context_of, q
 
 from pyswarmopt_llm.groups.config import StrategySettings
 from pyswarmopt_llm.groups.context import GroupContext
-from pyswarmopt_llm.groups.members.protocol import Answer, MemberDown, Texts
+from pyswarmopt_llm.groups.members.protocol import GREEDY, Answer, MemberDown, Sampling, Texts
 from pyswarmopt_llm.groups.negotiation import coalition, consensus_game, matrix_games, protocol, refinement
 from pyswarmopt_llm.groups.negotiation.consensus_game import equilibrium_ranking
 from pyswarmopt_llm.tasks import Item, Task
@@ -137,9 +137,9 @@ class Failing(Scripted):
         self._tick()
         return super().answer(items, scoring, template)
 
-    def generate(self, prompts: Sequence[str], *more: object, **options: object) -> list[Texts]:
+    def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
         self._tick()
-        return super().generate(prompts)
+        return super().generate(prompts, how)
 
 
 def yes_man(name: str, letter: str) -> Scripted:

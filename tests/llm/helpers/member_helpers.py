@@ -9,7 +9,7 @@ from typing import Any
 
 from pyswarmopt_llm.groups.config import StrategySettings
 from pyswarmopt_llm.groups.context import GroupContext
-from pyswarmopt_llm.groups.members.protocol import Answer, Likelihood, Member, Texts
+from pyswarmopt_llm.groups.members.protocol import GREEDY, Answer, Likelihood, Member, Sampling, Texts
 from pyswarmopt_llm.tasks import Item, Task
 
 COLOURS = "red blue green".split()
@@ -70,14 +70,12 @@ class Scripted:
         best = max(scores, key=lambda letter: scores[letter])
         return Answer(best, ANSWER, scores if self._gives_scores else {})
 
-    def generate(
-        self, prompts: Sequence[str], n: int = 1, temperature: float = 0.0, seed: int = 0, max_new_tokens: int = 128
-    ) -> list[Texts]:
+    def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
         self.prompts += prompts
         if self._samples:
-            return [Texts(tuple(self._samples[:n]), n * TEXT) for _ in prompts]
+            return [Texts(tuple(self._samples[: how.n]), how.n * TEXT) for _ in prompts]
         assert self._writes is not None or not prompts, "nothing to write"
-        return [Texts((self._writes(prompt),) * n, TEXT) for prompt in prompts]  # type: ignore[misc]
+        return [Texts((self._writes(prompt),) * how.n, TEXT) for prompt in prompts]  # type: ignore[misc]
 
     def likelihoods(self, pairs: Sequence[tuple[str | None, str]]) -> list[Likelihood]:
         self.asked += pairs

@@ -22,11 +22,12 @@ from engine_reference import ARCHITECTURES, load_tiny, naive_logprobs, random_mo
 from search_helpers import files, louder, questions, search_words, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.jobs.evaluate.model import evaluate_model, score_task
+from pyswarmopt_llm.jobs.evaluate.model import Exam, evaluate_model
 from pyswarmopt_llm.jobs.export.export import export_model
 from pyswarmopt_llm.jobs.export.gguf_metadata import split_name
 from pyswarmopt_llm.jobs.export.modelfile import ChatFormat, chat_format, modelfile
 from pyswarmopt_llm.jobs.search.loop import search
+from pyswarmopt_llm.metrics.registry import METRICS
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.full_model import write_tensors
 from pyswarmopt_llm.tasks import load_task
@@ -115,7 +116,7 @@ def test_a_gguf_file_answers_as_base_and_adapter_do(
 
     task = load_task(str(write_task(tmp_path / "words.json", questions(4, 1), questions(200, 2))))
     one, other = (
-        score_task(TransformersEngine(m, tokenizer), task, "test", "likelihood").score.per_item
+        Exam(task, "test", METRICS["accuracy"]).score(TransformersEngine(m, tokenizer), "likelihood").score.per_item
         for m in (found, expected.eval())
     )
     assert sum(x != y for x, y in zip(one, other, strict=True)) <= 1

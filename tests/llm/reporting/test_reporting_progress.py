@@ -91,7 +91,7 @@ def test_stop_rules_by_hand() -> None:
     # Iterations 0 to 2 are over, the best was found in 1; 6 x 48 items and 90 s are spent.
     used = {"max_iter": (2, 9), "patience": (1, 4), "budget_items": (288, 960), "budget_minutes": (1.5, 3)}
     assert {name: pair for name, *pair in state.stops} == {name: list(pair) for name, pair in used.items()}
-    assert (state.best, state.best_at, state.single) == (0.6, (1, 0), ("x", 0.5))
+    assert (state.best, state.single) == (0.6, ("x", 0.5))
     state.add(Event("iteration", {"iteration": 3, "best": 0.6, "evaluations": 6, "evaluations_left": 6}))
     assert state.stops[:2] == [("max_iter", 3, 9), ("patience", 2, 4)]
 
@@ -101,7 +101,7 @@ def test_what_the_item_model_proposes_is_no_iteration() -> None:
     state = state_after(*swarm, row(12, 3, 4, 0.6), row(13, 3, 5, 0.4), planned=22, max_iter=2, patience=2)
     state.add(Event("iteration", {"iteration": 3, "best": 0.6, "evaluations": 14, "evaluations_left": 8}))
     assert (state.iteration, state.completed, state.proposed) == (2, 2, 2)
-    assert state.best_at == (3, 4)
+    assert state.best == 0.6
     assert state.stops == [("max_iter", 2, 2), ("patience", 2, 2)]  # the swarm itself found nothing new
     text = "\n".join(drawn(state, 100))
     assert "iteration 2/2  2 proposed by the item model" in text and "2 of 2 iterations" in text

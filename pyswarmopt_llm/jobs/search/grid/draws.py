@@ -243,6 +243,3 @@ def _carry(source: Path, target: Path, names: Sequence[str]) -> None:
             shutil.copytree(source / name, target / name, symlinks=True)
         elif (source / name).exists():
             shutil.copyfile(source / name, target / name)
-
-
-__all__ = ["grid_search", "make_grid", "resume_grid"]

@@ -133,6 +133,3 @@ def table(found: Mapping[str, Any]) -> Iterator[list[str]]:
         chosen = " *" if draw["folder"] == found.get("chosen") else ""
         coefficients = [setting.partition("=")[2] for setting in draw["settings"]]
         yield [f"{draw['folder']}{chosen}", *coefficients, f"{draw['best_dev']:.3f}", f"{draw['item_evaluations']:,}"]
-
-
-__all__ = ["Draw", "Grid", "read_grid", "stored_grid", "table", "write_grid"]

@@ -45,6 +45,3 @@ def _partition(place: int) -> Partition:
 def _texts() -> dict[str, dict[str, list[str]]]:
     texts: dict[str, dict[str, list[str]]] = json.loads(files(__package__).joinpath("requests.json").read_text("utf-8"))
     return texts
-
-
-__all__ = ["BUSINESSES", "maker"]
