@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--base", default="embedded:smollm2-135m")
     parser.add_argument("--experts", type=Path, required=True, help="folder with one adapter directory per expert")
     parser.add_argument("--tasks", type=Path, required=True, help="folder with NAME.json")
+    parser.add_argument("--data", type=Path, help="folder with EXPERT.jsonl, which data-merge, regmean and fisher need")
     parser.add_argument("--names", nargs="+", default=list(NAMES))
     parser.add_argument("--methods", default=METHODS, help="names with commas between them, or all")
     parser.add_argument("--out", required=True)
@@ -51,6 +52,8 @@ def main() -> None:
     words += ["--experts", *(str(path) for path in sorted(args.experts.iterdir()) if path.is_dir())]
     for name in args.names:
         words += ["--task", str(args.tasks / f"{name}.json")]
+    for path in sorted(args.data.glob("*.jsonl")) if args.data is not None else ():
+        words += ["--data", f"{path.stem}={path}"]
     for option in ("seeds", "budget_items", "dev", "test", "threads", "device"):
         value = getattr(args, option)
         if value is not None:

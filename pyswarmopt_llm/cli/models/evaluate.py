@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SHOWN = 3  # items gained, and items lost
 _LONGEST = 160  # characters of a question or an answer
+_NOT_OF_ONE = ("against", "run", "perturb", "seed", "blind", "votes")  # options
 
 
 def command(given: EvalConfig, dry_run: DryRun = False, quiet: Quiet = False, as_json: Json = False) -> None:
@@ -31,15 +32,14 @@ def command(given: EvalConfig, dry_run: DryRun = False, quiet: Quiet = False, as
     """
     from pyswarmopt_llm.jobs.evaluate.names import with_run
 
-    config = with_run(given)
-    if dry_run:
+    config = given if given.votes else with_run(given)
+    if dry_run and not config.votes:
         from pyswarmopt_llm.jobs.dry_run.evaluate import dry_run_eval
 
         print_plan(dry_run_eval(config), as_json)
         return
     with _items(quiet or as_json) as on_items:
-        how = _perturbed if config.perturb else _one if config.against is None else _two
-        lines, record, note = how(config, on_items)
+        lines, record, note = _way(config)(config, on_items)
     if note and not quiet:
         echo(note, err=True)
     if as_json:
@@ -53,10 +53,18 @@ Shown = tuple[Sequence[str], dict[str, Any], str]  # lines, JSON, note
 OnItems = Callable[[int, int], None]
 
 
+def _way(config: EvalConfig) -> Callable[[EvalConfig, OnItems], Shown]:
+    if config.votes:
+        return _votes
+    if config.blind is not None:
+        return _blind
+    return _perturbed if config.perturb else _one if config.against is None else _two
+
+
 def _one(config: EvalConfig, on_items: OnItems) -> Shown:
     from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
 
-    options = {name: value for name, value in vars(config).items() if name not in ("against", "run", "perturb", "seed")}
+    options = {name: value for name, value in vars(config).items() if name not in _NOT_OF_ONE}
     return _score(config, evaluate_model(**options, on_items=on_items))
 
 
@@ -88,6 +96,39 @@ def _perturbed(config: EvalConfig, on_items: OnItems) -> Shown:
         )
         rows[spec] = {"value": score.value, "interval": list(one.result.interval), "paired": paired.record()}
     return shown, {**record, "seed": config.seed, "perturbed": rows}, note
+
+
+def _blind(config: EvalConfig, on_items: OnItems) -> Shown:
+    from pyswarmopt_llm.jobs.evaluate.blind import write_pairs
+
+    found = write_pairs(config, on_items)
+    lines = [
+        f"{counted(found.n, 'pair')} of replies in {found.file}, in random order; vote 1, 2 or tie in the last column.",
+        f"Which is whose: {found.key} (keep it from those who vote).",
+        f"Then: swarm-llm eval --votes {found.file}",
+    ]
+    note = f"{counted(found.alike, 'pair')} of equal replies, half a win for each" if found.alike else ""
+    record = {"pairs": found.n, "alike": found.alike, "file": str(found.file), "key": str(found.key)}
+    return lines, record, note
+
+
+def _votes(config: EvalConfig, on_items: OnItems) -> Shown:
+    from pyswarmopt_llm.jobs.evaluate.blind import count_votes
+    from pyswarmopt_llm.reporting.summary import score_text
+
+    found = count_votes(config.votes)
+    ours, theirs = found.names
+    lines = [found.verdict.sentence, *found.verdict.reasons]
+    lines.append(f"{ours} wins {score_text(found.rate.value, found.interval)} against {theirs}, a tie being half a win")
+    alike = "" if found.agreement is None else f"; voters agree on {found.agreement:.0%} of what two of them judged"
+    lines.append(
+        f"Of {counted(found.paired.n, 'pair')} {found.paired.gained} won, {found.paired.lost} lost, {found.ties} tied; "
+        f"p = {found.paired.p_value:.2g} (paired permutation test){alike}."
+    )
+    record = {"task": found.task, "names": list(found.names), "value": found.rate.value, "agreement": found.agreement}
+    record |= {"interval": list(found.interval), "ties": found.ties, "paired": found.paired.record()}
+    record |= {"verdict": {"kind": found.verdict.kind, "sentence": found.verdict.sentence}}
+    return lines, record, ""
 
 
 def _two(config: EvalConfig, on_items: OnItems) -> Shown:

@@ -1,7 +1,8 @@
-"""Votes over corrected answers: without position bias, or with unreadable answers requested again."""
+"""Votes over corrected answers: without position bias or repetitions, or with unreadable answers requested again."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,8 @@ from pyswarmopt_llm.groups.responses import Array, Responses, read_ballot
 from pyswarmopt_llm.groups.voting.rules import voting
 from pyswarmopt_llm.groups.voting.votes import deciding
 from pyswarmopt_llm.tasks import Item, render_prompt
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\s*\n\s*")
 
 
 def debiased(context: GroupContext) -> Decide:
@@ -46,6 +49,41 @@ def position_bias(scores: Array) -> Array:
     there = np.isfinite(scores)
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(p.sum(axis=0) / np.maximum(there.sum(axis=0), 1)))
+
+
+def condensed(context: GroupContext) -> Decide:
+    """A majority vote over the answers without what they repeat: see `without_repetition`."""
+
+    def vote(responses: Responses, i: int) -> voting.Outcome[str | None]:
+        texts = [without_repetition(row[i].text) for row in responses.answers]
+        return voting.majority([read_ballot(responses.items[i], text) for text in texts])
+
+    return deciding(context, vote)
+
+
+def without_repetition(text: str) -> str:
+    """A text with each sentence or line once, where it first stands, and without a loop at its end.
+
+    Small models that decode greedily fall into loops; what they said before is their answer. Words at the end are a
+    loop if they stand there three times in a row, or twice if there are four of them or more.
+
+    Example:
+        >>> without_repetition("Paris. It is old. Paris.")
+        'Paris. It is old.'
+        >>> without_repetition("the red car the red car the red car"), without_repetition("bye bye")
+        ('the red car', 'bye bye')
+    """
+    once: dict[str, str] = {}
+    for sentence in _SENTENCE_END.split(text.strip()):
+        once.setdefault(sentence.casefold(), sentence)
+    words = " ".join(once.values()).split()
+    for size in range(1, len(words) // 2 + 1):
+        times = 1
+        while words[-size:] == words[-(times + 1) * size : -times * size]:
+            times += 1
+        if times >= (2 if size >= 4 else 3):
+            return " ".join(words[: len(words) - (times - 1) * size])
+    return text if words == text.split() else " ".join(words)
 
 
 def repaired(context: GroupContext) -> Decide:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from pyswarmopt_llm.jobs.dry_run.plan import Plan, paid_note, plan, time_items, trial_items
 from pyswarmopt_llm.jobs.evaluate.against import Turns, two_models
+from pyswarmopt_llm.jobs.evaluate.blind import free_replies
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
 from pyswarmopt_llm.jobs.evaluate.model import Exam
 from pyswarmopt_llm.jobs.evaluate.names import model_of
@@ -16,7 +17,7 @@ from pyswarmopt_llm.metrics.objectives import scorings_of
 def dry_run_eval(config: EvalConfig) -> Plan:
     """The cost of `eval` with this configuration: of one model, or of two."""
     models = (model_of(config.base, config.adapter),) if config.against is None else two_models(config)
-    exam = Exam.of(config)
+    exam = Exam.of(config) if config.blind is None else free_replies(config)
     task, metric = exam.task, exam.metric
     possible, opened, timed = scorings_of(metric, config.scoring, task), Turns(config, models), {}
     for model in models:

@@ -210,7 +210,7 @@ def _result(
     rows = zip(exam.items, zip(ours, theirs, strict=True), answers, strict=True)
     changed = [Changed(item, values, said) for item, values, said in rows if values[0] != values[1]]
     changed.sort(key=lambda one: -abs(one.values[0] - one.values[1]))  # stable: else in the order of the file
-    names = _names(config)
+    names = names_in_words(config)
     return Against(
         exam.task.name,
         names,
@@ -227,7 +227,7 @@ def _result(
     )
 
 
-def _names(config: EvalConfig) -> tuple[str, str]:
+def names_in_words(config: EvalConfig) -> tuple[str, str]:
     """What the models are called in sentences: the last part of a path that tells them apart, or the base."""
     given = (config.adapter, config.against)
     own = [name for name in given if name is not None and model_of(config.base, name) != (config.base, None)]

@@ -39,7 +39,13 @@ class EvalConfig:
     perturb: Annotated[
         tuple[str, ...], Option("Score again with typos=RATE, or options in another order.", "P,P", commas=True)
     ] = ()
-    seed: Annotated[int, Option("Seed of the perturbations.", "S", hidden=True, least=0)] = 0
+    seed: Annotated[int, Option("Seed of perturbations and of the order of replies.", "S", hidden=True, least=0)] = 0
+    blind: Annotated[str | None, Option("Write both models' replies to this CSV file for people to judge.", "FILE")] = (
+        None
+    )
+    votes: Annotated[
+        tuple[str, ...], Option("Count the votes in copies of such a file; needs nothing else.", "F,F", commas=True)
+    ] = ()
     allow_overlap: opt.Overlap = False
     dtype: opt.Dtype = "auto"
     device: opt.Device = "auto"

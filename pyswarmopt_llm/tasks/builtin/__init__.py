@@ -1,4 +1,4 @@
-"""Built-in tasks, each a pure function of a seed: seven generated skills and mixtures of them; requests to eight desks.
+"""Built-in tasks, each a pure function of a seed: seven generated skills and mixtures, harder problems, requests.
 
 A new skill is one file with a `make(rng) -> Draft` and one line in `SKILLS`.
 """
@@ -12,6 +12,7 @@ from itertools import chain, cycle
 from pyswarmopt_llm.common.registry import lookup
 from pyswarmopt_llm.tasks.builtin import arithmetic, dates, graph, kinship, requests, sentiment, strings, tables
 from pyswarmopt_llm.tasks.builtin.composite import COMPOSITES
+from pyswarmopt_llm.tasks.builtin.problems import chess, mathematics
 from pyswarmopt_llm.tasks.builtin.sampling import Maker, Partition, interleaved, partition_of, to_item
 from pyswarmopt_llm.tasks.types import Item, Task
 
@@ -53,6 +54,8 @@ _BUILTINS: dict[str, _Builtin] = {
     **{name: _Builtin(((name, make),)) for name, make in SKILLS.items()},
     "mixture": _Builtin(tuple(SKILLS.items())),
     "demo": _Builtin(_skills_and_pairs(), dev=120, test=400),
+    "math": _Builtin((("math", mathematics.make),)),
+    "chess": _Builtin((("chess", chess.make),)),
     **{name: _Builtin(((name, make),), dev=16, test=32) for name, make in DESKS.items()},
     "requests": _Builtin(tuple(DESKS.items()), dev=128, test=256),
 }

@@ -355,6 +355,31 @@ def test_an_unreadable_answer_is_asked_for_again() -> None:
     assert "You wrote: Hmm, colours." in muddled.prompts[0] and not clear.prompts
 
 
+def test_repeated_text_counts_once() -> None:
+    item = Item("0", "What is the capital?", None, "Paris")
+    said = {"bob": "Rome", "ann": "Paris it is. Paris it is. Paris it is.", "cid": "Paris it is", "dan": "Oslo Oslo x"}
+    members = [Scripted(name, answers=[text]) for name, text in said.items()]
+    context = GroupContext(members, None, "generate")
+    (plain,), (verdict,) = (load_strategy(name).fit(context)([item]) for name in ("majority", "condensed"))
+    assert plain.answer == "Rome" and verdict.answer == "Paris it is."
+    assert verdict.ballots == ("Rome", "Paris it is.", "Paris it is.", "Oslo Oslo x")
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("It is 4.\nIt is 5.\nIt is 4.\n", "It is 4. It is 5."),
+        ("one two three four one two three four", "one two three four"),
+        ("so so so", "so"),
+        ("bye bye", "bye bye"),
+        ("two  spaces,\nand a line", "two  spaces,\nand a line"),
+        ("", ""),
+    ],
+)
+def test_what_is_a_repetition(text: str, left: str) -> None:
+    assert cleaning.without_repetition(text) == left
+
+
 def test_self_consistency_counts_every_sample() -> None:
     samples = {"ann": ["A", "B", "B"], "bob": ["A", "A", "mist"]}
     members = [Scripted(name, samples=rows) for name, rows in samples.items()]

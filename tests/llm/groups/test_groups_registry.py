@@ -50,7 +50,7 @@ def test_what_a_strategy_needs_decides_whether_it_is_skipped() -> None:
     silent = {"route-likelihood", "game"}  # no likelihoods
     elsewhere = {"nearest", "route-neighbours"}  # no model in this process, which could embed
     fitted = {name for name in ("weighted", "confidence", "debiased", "nearest", "cascade", "route-neighbours")}
-    fitted |= {"route-likelihood", "stackelberg", "coalition", "stacked"}
+    fitted |= {"route-likelihood", "stackelberg", "coalition", "stacked", "trust"}
     assert set(skipped(reward="R")) == silent | elsewhere
     assert set(skipped()) == silent | elsewhere | {"reward"}
     assert set(skipped(reward="R", task="")) == silent | elsewhere | fitted

@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""Systems of the papers that no other table has, in the laboratory: full fine-tunes as experts, two tasks at once,
+perplexity as the objective, mixtures of token probabilities with and without contrast, distillation of a group.
+
+Each row is one call of the library on a task of the laboratory (two of them for `harmonic`), seed 0. What is in --out
+is not run again, so a stopped benchmark goes on where it was.
+
+    python benchmarks/lab/lab.py make --out runs/lab
+    python benchmarks/lab/systems.py --lab runs/lab --out runs/lab-systems
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.groups.config import DistillConfig
+from pyswarmopt_llm.groups.distillation import distill
+from pyswarmopt_llm.jobs.search.loop import resume, search
+
+Row = Mapping[str, Any]
+
+
+def config_of(lab: Path, out: Path, task: str, experts: str = "experts", **more: Any) -> SearchConfig:
+    """A search as the laboratory does it: 20 particles, patience 10, items screened."""
+    plain = SearchConfig(
+        base=str(lab / "base"),
+        experts=tuple(map(str, sorted((lab / experts).iterdir()))),
+        tasks=(str(lab / "tasks" / f"{task}.json"),),
+        out=str(out),
+        preset="none",
+        space="delta",
+        screen=0.05,
+        scoring="likelihood",
+        dtype="float32",
+        threads=1,
+    )
+    return replace(plain, **more)
+
+
+def searched(config: SearchConfig) -> Row:
+    """The result of a search, begun, resumed or read."""
+    out = Path(config.out)
+    finished = out / "result.json"
+    if not finished.exists():
+        resume(out) if (out / "run.json").exists() else search(config)
+    found: Row = json.loads(finished.read_text(encoding="utf-8"))
+    return found
+
+
+def scores(result: Row) -> dict[str, float]:
+    """Test and dev of what was found and of the best single expert."""
+    return {name: result[name] for name in ("best_single_dev", "best_single_test", "best_dev", "best_test")}
+
+
+def full(lab: Path, out: Path, task: str) -> dict[str, float]:
+    """Three full fine-tunes as experts."""
+    return scores(searched(config_of(lab, out, task, "full", space="full")))
+
+
+def perplexity(lab: Path, out: Path, task: str) -> dict[str, float]:
+    """1 / perplexity per byte of the right answer."""
+    how = {"metrics": ("perplexity",), "screen": None, "particles": 12, "max_iter": 10}
+    return scores(searched(config_of(lab, out, task, **how)))
+
+
+def token(lab: Path, out: Path, task: str) -> dict[str, float]:
+    """Next-token probabilities of the ten experts, mixed."""
+    return scores(searched(config_of(lab, out, task, space="token", screen=None)))
+
+
+def contrast(lab: Path, out: Path, task: str) -> dict[str, float]:
+    """The same, with weights that may be negative."""
+    return scores(searched(config_of(lab, out, task, space="token", screen=None, contrast=True)))
+
+
+def harmonic(lab: Path, out: Path, task: str) -> dict[str, float]:
+    """Two tasks, this one and t6, by the harmonic mean of their accuracies; and how many points are on the front."""
+    tasks = tuple(str(lab / "tasks" / f"{name}.json") for name in (task, "t6"))
+    found = searched(config_of(lab, out, task, tasks=tasks, screen=None, max_iter=12))
+    return {**scores(found), "points on the front": len(found["front"]["points"])}
+
+
+def student(lab: Path, out: Path, task: str) -> dict[str, float]:
+    """An adapter taught by a weighted vote of the ten experts."""
+    known = out / "scores.json"
+    if not known.exists():
+        plain = config_of(lab, out / "adapter", task)
+        config = DistillConfig(
+            members=plain.experts,
+            base=plain.base or "",
+            task=plain.tasks[0],
+            out=plain.out,
+            scoring="likelihood",
+            dtype="float32",
+            threads=1,
+            lr=3e-3,
+            epochs=10,
+        )
+        out.mkdir(parents=True)
+        found = distill(config)
+        known.write_text(json.dumps({name: found[name]["test"] for name in ("base", "group", "student")}))
+    kept: dict[str, float] = json.loads(known.read_text())
+    return kept
+
+
+ROWS: dict[str, Callable[[Path, Path, str], dict[str, float]]] = {
+    "token": token,
+    "contrast": contrast,
+    "full": full,
+    "student": student,
+    "perplexity": perplexity,
+    "harmonic": harmonic,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lab", type=Path, required=True, help="folder that lab.py made")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS)
+    parser.add_argument("--tasks", nargs="+", default=["t4", "t5"])
+    args = parser.parse_args()
+    found = defaultdict(list)
+    for task in args.tasks:
+        for name in args.rows:
+            found[name].append(ROWS[name](args.lab, args.out / f"{name}-{task}", task))
+            print(name, task, found[name][-1], flush=True)
+    for name, rows in found.items():
+        print(name, "mean", {key: round(fmean(row[key] for row in rows), 3) for key in rows[0]})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""Human votes on the replies of two models: pairs to judge blind in a CSV file, and what the votes say.
+
+A voter sees a prompt and two replies in an order that is drawn for each prompt, and writes 1, 2 or tie into the last
+column. Which reply is whose stands in a key beside the file, which voters do not get.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict, cast
+
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import read_json, read_text, write_json, write_text
+from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
+from pyswarmopt_llm.jobs.evaluate.against import Turns, names_in_words, two_models
+from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
+from pyswarmopt_llm.jobs.evaluate.model import Exam, OnItems, load_items
+from pyswarmopt_llm.metrics.registry import written
+from pyswarmopt_llm.reporting.verdict import Verdict, between
+from pyswarmopt_llm.tasks import Item
+
+COLUMNS = ("id", "prompt", "reply 1", "reply 2", "vote")
+FIRST, SECOND, TIE = "1", "2", "tie"
+FORMAT = 1
+
+
+class Key(TypedDict):
+    """Which reply is whose.
+
+    Attributes:
+        names: of the models, "ours" and "theirs".
+        ours: id of a pair (the place of its item in the split, from 1) -> the number of our reply, 1 or 2.
+        alike: ids of the pairs whose replies are the same, which nobody has to judge.
+    """
+
+    format: int
+    task: str
+    split: str
+    names: list[str]
+    ours: dict[str, str]
+    alike: list[str]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What `write_pairs` wrote: the file for voters, its key, the number of pairs, and that of equal replies."""
+
+    file: Path
+    key: Path
+    n: int
+    alike: int
+
+
+@dataclass(frozen=True)
+class Votes:
+    """What `count_votes` found.
+
+    Attributes:
+        task: its name.
+        names: of the models, "ours" and "theirs".
+        rate: our share of wins; a tie is half a win, and so are equal replies.
+        interval: of that share.
+        paired: ours minus theirs, item by item.
+        ties: items that are a tie in the mean of their voters, equal replies among them.
+        agreement: the share of pairs of voters of one item who vote alike; None with one voter.
+        verdict: in words.
+    """
+
+    task: str
+    names: tuple[str, str]
+    rate: Score
+    interval: tuple[float, float]
+    paired: Comparison
+    ties: int
+    agreement: float | None
+    verdict: Verdict
+
+
+def free_replies(config: EvalConfig) -> Exam:
+    """The items of a configuration, with replies that nothing here scores."""
+
+    def unscored(items: Sequence[Item], texts: Sequence[str]) -> Sequence[float]:
+        raise TypeError("replies are scored by people")
+
+    return Exam(load_items(config), config.split, written("human votes", unscored, "nothing"))
+
+
+def write_pairs(config: EvalConfig, on_items: OnItems | None = None) -> Pairs:
+    """Let both models reply to all items, and write the pairs to the CSV file `config.blind` and its key.
+
+    Raises:
+        UserError: whatever is wrong with the input, in one line; a file that is there is not overwritten.
+    """
+    if config.against is None:
+        raise InvalidOption("blind", config.blind, "pairs the replies of two models; name the other with `against`")
+    file = user_path(config.blind or "")
+    key = _key_of(file)
+    for path in (file, key):
+        if path.exists():
+            raise InvalidOption("blind", config.blind, f"{path} exists, with votes perhaps; name another file")
+    exam, models = free_replies(config), two_models(config)
+    items, opened, found = exam.items, Turns(config, models), []
+    for turn, model in enumerate(models, start=1):
+        engine = opened.engine(model)
+        exam.check(engine, "generate")
+        utility = exam.metric.build(items, "generate", engine.chat, exam.task.prompt)
+        prompts = [text for _, text, _ in utility.texts()]
+        lengths = [new for _, _, new in utility.texts()]
+        found.append([text.strip() for text in engine.generate(prompts, max(lengths, default=1))])
+        if on_items is not None:
+            on_items(turn * len(items), 2 * len(items))
+    rows, ours, alike = _shuffled(items, found[0], found[1], config.seed)
+    about = {"format": FORMAT, "task": exam.task.name, "split": config.split, "names": list(names_in_words(config))}
+    write_json(key, {**about, "ours": ours, "alike": alike})
+    write_text(file, _as_csv(rows))
+    return Pairs(file, key, len(rows), len(alike))
+
+
+def _shuffled(
+    items: Sequence[Item], ours: Sequence[str], theirs: Sequence[str], seed: int
+) -> tuple[list[list[str]], dict[str, str], list[str]]:
+    """Rows of the file, the number of our reply in each, and the ids of pairs of equal replies."""
+    rows: list[list[str]] = []
+    numbers: dict[str, str] = {}
+    alike = []
+    for place, (item, one, other) in enumerate(zip(items, ours, theirs, strict=True), start=1):
+        id_ = str(place)  # a task's own ids may repeat from domain to domain
+        if one == other:
+            alike.append(id_)
+            continue
+        first = random.Random(f"{seed} {id_} {item.question}").random() < 0.5
+        numbers[id_] = FIRST if first else SECOND
+        rows.append([id_, item.question, *((one, other) if first else (other, one)), ""])
+    return rows, numbers, alike
+
+
+def _as_csv(rows: Sequence[Sequence[str]]) -> str:
+    text = io.StringIO(newline="")
+    # A spreadsheet would compute what begins like a formula.
+    safe = [[f" {cell}" if cell[:1] in tuple("=+-@") else cell for cell in row] for row in rows]
+    csv.writer(text).writerows([COLUMNS, *safe])
+    return text.getvalue()
+
+
+def _key_of(file: Path) -> Path:
+    return file.with_name(f"{file.name}.key.json")
+
+
+def count_votes(files: Sequence[str]) -> Votes:
+    """The win rate by the votes in copies of one file of `write_pairs`, one copy for each voter.
+
+    A pair without a vote is left out, one with several votes counts their mean.
+
+    Raises:
+        UserError: no votes, a file without its key, a vote that is none, or copies of different files.
+    """
+    key = _read_key(user_path(files[0]))
+    voters = [_read_votes(user_path(name), key) for name in files]
+    cast_for = {id_: [own[id_] for own in voters if id_ in own] for id_ in key["ours"]}
+    values = [sum(some) / len(some) for some in cast_for.values() if some]
+    if not values:
+        raise UserError(f"{files[0]}: no votes yet; write 1, 2 or tie into the column vote")
+    values += [0.5] * len(key["alike"])
+    rate, paired = score_of(values), compare_paired(values, [1.0 - value for value in values])
+    names = (key["names"][0], key["names"][1])
+    verdict = between(names, (rate.value, 1.0 - rate.value), paired.record(), key["split"])
+    pairs = [a == b for some in cast_for.values() for a, b in itertools.combinations(some, 2)]
+    agreement = sum(pairs) / len(pairs) if pairs else None
+    return Votes(key["task"], names, rate, interval(values), paired, values.count(0.5), agreement, verdict)
+
+
+def _read_key(file: Path) -> Key:
+    path = _key_of(file)
+    if not path.is_file():
+        raise UserError(f"{path}: missing; put the key beside the votes, under the name of the first file")
+    found = read_json(path)
+    if not isinstance(found, dict) or found.get("format") != FORMAT or set(found) != set(Key.__annotations__):
+        raise UserError(f"{path}: not a key of swarm-llm eval --blind; restore the file")
+    return cast(Key, found)
+
+
+def _read_votes(file: Path, key: Key) -> dict[str, float]:
+    """Id -> 1 for a vote for our reply, 0 for theirs, 0.5 for a tie."""
+    rows: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(read_text(file), newline="")))
+    votes = {}
+    for number, row in enumerate(rows, start=1):
+        id_, vote = (str(row.get(column) or "").strip() for column in ("id", "vote"))
+        if id_ not in key["ours"]:
+            raise UserError(f"{file}: pair {number}: {id_ or 'no id'} is not in the key; use copies of one file")
+        if not vote:
+            continue
+        if vote.lower() not in (FIRST, SECOND, TIE):
+            raise UserError(f"{file}: pair {number} ({id_}): the vote {vote} is none; write 1, 2 or tie")
+        votes[id_] = 0.5 if vote.lower() == TIE else float(vote == key["ours"][id_])
+    return votes
+

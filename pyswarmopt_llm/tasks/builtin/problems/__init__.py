@@ -1,0 +1,1 @@
+"""Problems that models find hard: competition-like mathematics and moves of chess."""

@@ -1,0 +1,150 @@
+"""Human votes: `swarm-llm eval --blind` and `--votes`."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from search_helpers import Json, louder, swarm_llm
+
+from pyswarmopt_llm.jobs.evaluate.against import Turns
+from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
+from pyswarmopt_llm.tasks import load_task, render_prompt
+
+N = 12
+
+
+@pytest.fixture(scope="module")
+def experts(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return louder(tiny_experts, tmp_path_factory.mktemp("loud"))
+
+
+@pytest.fixture(scope="module")
+def prompts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("task") / "prompts.json"
+    rows = [{"id": f"p{i}", "prompt": f"=Tell me about number {i}."} for i in range(N)]
+    path.write_text(json.dumps({"dev": [{"prompt": "Hello."}], "test": rows}))
+    return path
+
+
+@pytest.fixture
+def pairs(
+    tiny_base: Path, experts: list[Path], prompts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Path:
+    file = tmp_path / "pairs.csv"
+    words = ["--base", tiny_base, "--adapter", experts[0], "--against", experts[1], "--task", prompts, "--blind", file]
+    code, out, err = swarm_llm(capsys, "eval", *words, "--threads", "1")
+    assert code == 0 and f"eval --votes {file}" in out, err
+    return file
+
+
+def rows_of(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="") as text:
+        return list(csv.DictReader(text))
+
+
+def key_of(file: Path) -> Json:
+    found: Json = json.loads(file.with_name(f"{file.name}.key.json").read_text())
+    return found
+
+
+def vote(file: Path, copy: Path, how: Callable[[str, str], str]) -> Path:
+    """A copy of the file with `how(id, number of our reply)` in the last column."""
+    rows, ours = rows_of(file), key_of(file)["ours"]
+    with copy.open("w", newline="") as text:
+        writer = csv.DictWriter(text, list(rows[0]))
+        writer.writeheader()
+        writer.writerows({**row, "vote": how(row["id"], ours[row["id"]])} for row in rows)
+    return copy
+
+
+def counted(capsys: pytest.CaptureFixture[str], *files: Path) -> Json:
+    code, out, err = swarm_llm(capsys, "eval", "--votes", ",".join(map(str, files)), "--json")
+    assert code == 0, err
+    found: Json = json.loads(out)
+    return found
+
+
+def test_a_pair_is_what_both_models_write_in_an_order_that_the_key_knows(
+    pairs: Path, tiny_base: Path, experts: list[Path], prompts: Path
+) -> None:
+    config = EvalConfig(base=str(tiny_base), task=str(prompts), threads=1)
+    models = [(str(tiny_base), str(expert)) for expert in experts[:2]]
+    turns, said = Turns(config, models), []
+    items = {str(place): item for place, item in enumerate(load_task(str(prompts)).test, start=1)}
+    for model in models:
+        engine = turns.engine(model)
+        chats = [engine.chat(render_prompt(item, "generate")) for item in items.values()]
+        said.append(dict(zip(items, (text.strip() for text in engine.generate(chats, 128)), strict=True)))
+    key, rows = key_of(pairs), rows_of(pairs)
+    assert {*key["ours"], *key["alike"]} == set(items) and len(rows) == len(key["ours"]) > 3
+    assert set(key["ours"].values()) == {"1", "2"}, "the order is drawn"
+    for row in rows:
+        assert row["vote"] == "" and row["prompt"] == f" {items[row['id']].question}", "no formula for a spreadsheet"
+        shown = [row["reply 1"].strip(), row["reply 2"].strip()]
+        assert shown == [texts[row["id"]] for texts in (said if key["ours"][row["id"]] == "1" else said[::-1])]
+    assert "loud" not in pairs.read_text(), "nothing in the file says who wrote a reply"
+
+
+def test_votes_for_ours_are_wins_whichever_number_it_has(
+    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    n = len(rows_of(pairs))
+    alike = N - n
+    won = counted(capsys, vote(pairs, pairs, lambda _, ours: ours))
+    assert won["value"] == pytest.approx((n + alike / 2) / N) and won["paired"]["gained"] == n
+    lost = counted(capsys, vote(pairs, pairs, lambda _, ours: "2" if ours == "1" else "1"))
+    assert lost["value"] == pytest.approx(alike / 2 / N) and lost["paired"]["lost"] == n
+    low, high = won["interval"]
+    assert low <= won["value"] <= high and won["verdict"]["kind"] == "better" and lost["verdict"]["kind"] == "worse"
+
+
+def test_pairs_without_a_vote_are_left_out_and_voters_of_one_pair_are_averaged(
+    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = [row["id"] for row in rows_of(pairs)][:3]
+    first = {ids[0]: "ours", ids[1]: "ours", ids[2]: "tie"}
+    second = {ids[0]: "ours", ids[1]: "theirs"}
+
+    def by(votes: dict[str, str]) -> Callable[[str, str], str]:
+        other = {"1": "2", "2": "1"}
+        return lambda id_, ours: {"ours": ours, "theirs": other[ours]}.get(votes.get(id_, ""), votes.get(id_, ""))
+
+    copy = vote(pairs, tmp_path / "second.csv", by(second))
+    found = counted(capsys, vote(pairs, pairs, by(first)), copy)
+    alike = len(key_of(pairs)["alike"])
+    # 1 (both), a half (one each), a half (a tie), and a half for each pair of equal replies.
+    assert found["value"] == pytest.approx((1 + 0.5 + 0.5 + 0.5 * alike) / (3 + alike))
+    assert found["agreement"] == 0.5 and found["ties"] == 2 + alike
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda file: vote(file, file, lambda *_: "left"), "the vote left is none; write 1, 2 or tie"),
+        (lambda file: file, "no votes yet"),
+        (lambda file: file.with_name(f"{file.name}.key.json").unlink(), "key.json: missing"),
+        (lambda file: file.write_text("id,vote\nstranger,1\n"), "stranger is not in the key"),
+        (lambda file: file.with_name(f"{file.name}.key.json").write_text("{}"), "not a key"),
+    ],
+)
+def test_what_cannot_be_counted_is_one_line(
+    damage: Callable[[Path], object], message: str, pairs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damage(pairs)
+    code, _, err = swarm_llm(capsys, "eval", "--votes", pairs)
+    assert code == 2 and message in err and len(err.strip().splitlines()) == 1
+
+
+def test_votes_are_not_overwritten_and_a_second_model_is_needed(
+    pairs: Path, tiny_base: Path, experts: list[Path], prompts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = pairs.read_bytes()
+    words = ["--base", tiny_base, "--adapter", experts[0], "--task", prompts, "--blind", pairs]
+    code, _, err = swarm_llm(capsys, "eval", *words, "--against", experts[1])
+    assert code == 2 and "exists" in err and pairs.read_bytes() == before
+    code, _, err = swarm_llm(capsys, "eval", *words)
+    assert code == 2 and "--against" in err
