@@ -28,7 +28,7 @@ def command(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Show how a run found its result: items gained, where the best started, which experts carry it.
+    """Show how a run found its result, and which experts carry it.
 
     Example: swarm-llm analyse runs/first --leave-one-out
     """

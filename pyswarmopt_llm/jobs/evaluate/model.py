@@ -135,7 +135,7 @@ class Exam:
         check_window(self.task, scoring, engine, (self.split,), self.metric)
 
     def score(self, engine: Engine, scoring: str = "auto", on_items: OnItems | None = None) -> EvalResult:
-        """Score the loaded model; ``auto`` uses letters if it beats chance with them on dev."""
+        """Score the loaded model; ``auto`` uses letters if it knows them (`knows_letters`)."""
         self.check(engine, scoring)
         possible = scorings_of(self.metric, scoring, self.task)
         how = choose_scoring(possible, self.task.dev, lambda: [trial_of(self.task, engine.chat)(engine)])

@@ -14,7 +14,13 @@ from pyswarmopt_llm.evaluation.scorer import OnRow, Scorer
 from pyswarmopt_llm.evaluation.workers.messages import LETTERS, Failed, Questions
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
-from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, beats_chance, choose_scoring, option_counts
+from pyswarmopt_llm.metrics.questions.answer_format import (
+    TRIAL,
+    beats_chance,
+    choose_scoring,
+    one_letter,
+    option_counts,
+)
 from pyswarmopt_llm.models.engines.hardware import pick_device
 from pyswarmopt_llm.tasks import Scoring
 
@@ -115,10 +121,9 @@ def choose_scorings(job: Job, scorers: Scorers, notify: OnEvent) -> dict[str, Sc
 def _trial_text(job: Job, name: str, scores: Sequence[Score], scoring: Scoring) -> str:
     items = job.tasks[name].dev[:TRIAL]
     best = max(score.value for score in scores)
-    chance = sum(1 / n for n in option_counts(items)) / len(items)
     return (
-        f"{name}: with option letters the best expert reaches {best:.3f} on {len(items)} dev items, "
-        f"guessing {chance:.3f}: {'above' if scoring == 'letter' else 'within'} chance, so scoring is {scoring}"
+        f"{name}: with option letters the best expert reaches {best:.3f} on {len(items)} dev items, one letter for all "
+        f"{one_letter(items):.3f}: {'above' if scoring == 'letter' else 'within'} chance, so scoring is {scoring}"
     )
 
 

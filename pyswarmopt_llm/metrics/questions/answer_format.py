@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+
+from scipy import stats
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
@@ -41,10 +44,27 @@ def beats_chance(items: Sequence[Item], scores: Sequence[Score]) -> bool:
     return max(score.value for score in scores) > chance_bound(option_counts(items), LEVEL / len(scores))
 
 
+def one_letter(items: Sequence[Item]) -> float:
+    """Accuracy of naming always the letter that is right most often, which experts without a clue may seem to do.
+
+    Example:
+        >>> one_letter([Item(str(i), "?", {"A": "x", "B": "y"}, answer) for i, answer in enumerate("ABBB")])
+        0.75
+    """
+    right = Counter(list(item.choices).index(item.answer) for item in items if item.choices and item.answer)
+    return max(right.values(), default=0) / len(items)
+
+
+def knows_letters(items: Sequence[Item], scores: Sequence[Score]) -> bool:
+    """Whether the best of several experts is significantly better than guessing, and than one letter for all items."""
+    constant = float(stats.binom.isf(LEVEL / len(scores), len(items), one_letter(items))) / len(items)
+    return beats_chance(items, scores) and max(score.value for score in scores) > constant
+
+
 def choose_scoring(
     possible: Sequence[Scoring], items: Sequence[Item], letters: Callable[[], Sequence[Score]]
 ) -> Scoring:
-    """The one scoring that is possible; where ``auto`` leaves two, letters if they beat chance, else likelihood.
+    """The one scoring that is possible; where ``auto`` leaves two, letters if the experts know them, else likelihood.
 
     Args:
         possible: see `possible_scorings`.
@@ -53,7 +73,7 @@ def choose_scoring(
             likelihoods, so that answers can only be generated. Called only where there is a choice.
 
     Example:
-        >>> items = [Item(str(i), "?", {"A": "x", "B": "y"}, "A") for i in range(50)]
+        >>> items = [Item(str(i), "?", {"A": "x", "B": "y"}, "AB"[i % 2]) for i in range(50)]
         >>> [choose_scoring(("letter", "likelihood"), items, lambda: scores)
         ...  for scores in ([Score(0.9, (), 50, 0.0)], [Score(0.5, (), 50, 0.0)], [])]
         ['letter', 'likelihood', 'generate']
@@ -63,7 +83,7 @@ def choose_scoring(
     scores = letters()
     if not scores:
         return "generate"
-    return "letter" if beats_chance(items[:TRIAL], scores) else "likelihood"
+    return "letter" if knows_letters(items[:TRIAL], scores) else "likelihood"
 
 
 def possible_scorings(wanted: str, items: Sequence[Item]) -> tuple[Scoring, ...]:

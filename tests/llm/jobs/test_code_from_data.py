@@ -235,6 +235,7 @@ _WRITES |= {"os.replace", "os.open", "shutil.copy", "copytree", "copyfile", "ext
 ALLOWED = {
     # Imports
     ("pyswarmopt/__init__.py", "import_module"): "a module of this package, by a name in its list",
+    ("pyswarmopt/cli/help.py", "import_module"): "the two packages, by constants",
     ("pyswarmopt/cli/start.py", "import_module"): "the two commands, by constants",
     ("pyswarmopt/interop/__init__.py", "import_module"): "a module of this package, by name",
     ("pyswarmopt_llm/common/extras.py", "import_module"): "a package of an extra, by a name in its table",

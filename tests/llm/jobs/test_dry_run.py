@@ -12,6 +12,7 @@ from search_helpers import Json, louder, questions, swarm_llm, write_task
 
 from pyswarmopt_llm.groups.config import StrategySettings
 from pyswarmopt_llm.groups.members.local import LocalMember
+from pyswarmopt_llm.groups.members.protocol import GREEDY, Sampling
 from pyswarmopt_llm.groups.registry import NEGOTIATIONS, VOTES, load_strategy
 from pyswarmopt_llm.jobs.dry_run.groups import Size, further
 
@@ -118,9 +119,9 @@ def test_no_strategy_asks_for_more_than_its_bound(
         finally:
             inside.pop()
 
-    def generating(self: LocalMember, prompts: Any, n: int = 1, *rest: Any, **more: Any) -> Any:
-        texts.append(0 if inside else n * len(prompts))
-        return generate(self, prompts, n, *rest, **more)
+    def generating(self: LocalMember, prompts: Any, how: Sampling = GREEDY) -> Any:
+        texts.append(0 if inside else how.n * len(prompts))
+        return generate(self, prompts, how)
 
     def scoring(self: LocalMember, pairs: Any) -> Any:
         requests.update((self.name, user or text) for user, text in pairs)

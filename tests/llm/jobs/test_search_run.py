@@ -498,7 +498,7 @@ def test_eval_asks_a_runs_adapter_as_the_run_did(
     run = tmp_path / "run"
     config = small(tiny_base, louder(tiny_experts, tmp_path / "experts"), [task], run, scoring="likelihood")
     result = search(config).result
-    monkeypatch.setattr(answer_format, "beats_chance", lambda items, scores: True)
+    monkeypatch.setattr(answer_format, "knows_letters", lambda items, scores: True)
     found = evaluate_model(str(tiny_base), str(run / "best"), str(task), threads=1)
     assert found.scoring == "likelihood" and found.score.value == result["best_test"]
     copied = tmp_path / "elsewhere"

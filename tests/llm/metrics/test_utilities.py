@@ -27,7 +27,13 @@ from pyswarmopt_llm.evaluation.run_directory import Run, about_run
 from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.metrics import Accuracy, interval, score_of
 from pyswarmopt_llm.metrics.combine import harmonic
-from pyswarmopt_llm.metrics.questions.answer_format import beats_chance, option_counts, possible_scorings
+from pyswarmopt_llm.metrics.questions.answer_format import (
+    beats_chance,
+    knows_letters,
+    one_letter,
+    option_counts,
+    possible_scorings,
+)
 from pyswarmopt_llm.tasks import Item
 
 Z = 1.959963984540054  # of the normal distribution at 97.5%
@@ -163,6 +169,22 @@ def test_guessers_rarely_beat_chance_and_those_who_know_do() -> None:
     assert beaten / 2000 > 0.005  # a bound that never lets anyone through would be no test
     knows = score_of([1.0] * 60 + [0.0] * 40)
     assert beats_chance(items, [score_of([0.0] * 100)] * 7 + [knows])
+
+
+def test_experts_that_name_the_same_letter_for_all_items_do_not_pass_for_knowing_them() -> None:
+    """One of four letters each, 50 items: the luckiest letter may look better than guessing."""
+    rng = np.random.default_rng(1)
+    fooled = guessers = 0
+    for _ in range(500):
+        key = rng.integers(0, 4, 50)
+        items = [replace(item(A="x", B="y", C="z", D="u"), answer="ABCD"[right]) for right in key]
+        scores = [score_of((key == letter).astype(float).tolist()) for letter in (0, 1, 2, 3)] * 3
+        fooled += knows_letters(items, scores)
+        guessers += beats_chance(items, scores)
+    assert guessers > 5 and fooled == 0
+    most = one_letter(items)
+    assert most == np.bincount(key).max() / 50
+    assert knows_letters(items, [score_of([1.0] * 35 + [0.0] * 15)])
 
 
 @given(counts=st.lists(st.integers(2, 5), min_size=1, max_size=9), percent=st.sampled_from([1, 5, 10, 25, 50]))

@@ -380,8 +380,8 @@ def test_each_particle_has_its_start_and_its_best() -> None:
     [
         ({}, ["PeftModel.from_pretrained(base, 'r/best')", "AutoTokenizer.from_pretrained('org/base')"]),
         ({"space": "full"}, ["AutoModelForCausalLM.from_pretrained('r/best')"]),
-        ({"space": "token"}, ["swarm-llm eval --base r/best --task t.json"]),
-        ({"space": "graph"}, ["swarm-llm eval --base r/best --task t.json"]),
+        ({"space": "token"}, ["swarm-llm eval --run r"]),
+        ({"space": "graph"}, ["swarm-llm eval --run r"]),
         ({"out": "my 'run"}, ["swarm-llm generate --run 'my '\"'\"'run'", '"my \'run/best"']),
     ],
 )

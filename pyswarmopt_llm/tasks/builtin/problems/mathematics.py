@@ -75,7 +75,7 @@ def make(rng: random.Random) -> Draft:
     Example:
         >>> draft = make(random.Random(2))
         >>> draft.question, draft.answer
-        ('What is the larger root of x^2 - 17x + 60 = 0?', '12')
+        ('Solve 3x + 3 = 9 for x.', '2')
     """
     question, answer, mistakes = rng.choice(_KINDS)(rng)
     near = (answer - 2, answer - 1, answer + 1, answer + 2, answer + 10)
