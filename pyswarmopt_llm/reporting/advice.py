@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt_llm.common.config import DEV_EXPERT
+from pyswarmopt_llm.common.config import DEV_EXPERT, LEAST_DEV
 from pyswarmopt_llm.reporting.verdict import Verdict
 
 Floats = npt.NDArray[np.float64]
@@ -81,8 +81,8 @@ def decide(gains: Mapping[str, Gain], items: int) -> tuple[str, int | None]:
     """What to do: ``take``, a key of `WAYS`, or ``collect`` and how many items in all.
 
     Of the ways whose interval lies above 0 it is the one of the least effort within `WORTH` of the largest gain. If
-    there is none, more items are worth it where at most `AT_MOST` times as many would show the gain seen, an interval
-    being as wide as the root of the number of items is small.
+    there is none, `LEAST_DEV` items are the least to decide on; beyond, more are worth it where at most `AT_MOST` times
+    as many would show the gain seen, an interval being as wide as the root of the number of items is small.
 
     Args:
         gains: of the ways that were tried.
@@ -93,11 +93,15 @@ def decide(gains: Mapping[str, Gain], items: int) -> tuple[str, int | None]:
         ('merge', None)
         >>> decide({"search": Gain(0.05, -0.05, 0.15)}, 100)  # twice as wide as it may be: four times the items
         ('collect', 400)
+        >>> decide({"search": Gain(0.0, 0.0, 0.0)}, 10)
+        ('collect', 40)
     """
     shown = {way: found for way, found in gains.items() if found.low > 0}
     if shown:
         enough = max(found.difference for found in shown.values()) - WORTH
         return next(way for way in WAYS if way in shown and shown[way].difference >= enough), None
+    if items < LEAST_DEV:
+        return "collect", LEAST_DEV
     best = max(gains.values(), key=lambda found: found.difference)
     if best.difference > WORTH:
         needed = math.ceil(round(items * ((best.difference - best.low) / best.difference) ** 2, 6))
@@ -120,10 +124,9 @@ def advice(gains: Mapping[str, Gain], items: int, expert: str) -> Verdict:
     if kind == "take":
         sentence = f"Take {expert} as it is: nothing that was tried is measurably better."
     elif kind == "collect":
-        sentence = (
-            f"Collect more examples: {WAYS[best]} may gain {gains[best]} {over}, which {items} items cannot tell; "
-            f"about {needed} can."
-        )
+        enough = f"{needed} are the least to decide on" if items < LEAST_DEV else f"about {needed} can"
+        may = f"{WAYS[best]} may gain {gains[best]} {over}"
+        sentence = f"Collect more examples: {may}, which {items} items cannot tell; {enough}."
     else:
         lead = {"merge": "Merge", "train": "Train on your examples", "search": "Search"}[kind]
         sentence = f"{lead}: {WAYS[kind]} is expected to gain {gains[kind]} {over}."

@@ -87,9 +87,17 @@ def test_the_rule_by_hand(gains: dict[str, Gain], kind: str, needed: int | None)
     assert needed is None or f"about {needed} can" in found.sentence
 
 
+def test_few_items_are_too_few_to_decide_on_unless_they_show_a_gain() -> None:
+    same = {"merge": Gain(0.0, 0.0, 0.0)}
+    assert decide(same, 39) == ("collect", 40) and decide(same, 40) == ("take", None)
+    assert "39 items cannot tell; 40 are the least" in advice(same, 39, "banking").sentence
+    assert decide({"merge": SURE}, 10) == ("merge", None)
+
+
 def test_candidates_are_told_apart_by_their_coefficients() -> None:
     names = ["a", "b", "trained-on-dev"]
-    rows = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.5, 0], [0.7, 0.9, 0.2], [2, 0, 0], [1, 0, 1]]
+    base = [0, 0, 0]
+    rows = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.5, 0], [0.7, 0.9, 0.2], [2, 0, 0], [1, 0, 1], base]
     found = Candidates.of(np.array(rows, dtype=float), names)
     assert found.singles == [0, 1] and found.ways == {"merge": [3], "train": [2], "search": [4, 5, 6]}
     alone = Candidates.of(np.array([[1, 0], [0, 1], [0.5, 0.5]]), names[:2])
