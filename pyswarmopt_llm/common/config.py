@@ -28,7 +28,8 @@ from pyswarmopt_llm.common.options import (
 MODEL_SWARMS = "model-swarms"
 NEVERGRAD = "nevergrad:"
 PYCMA = "pycma"
-PROPOSALS = 10  # of the model of the items that a screened search asks when its optimizer has stopped
+MAX_ITER = 50
+AFTER_ITERATIONS, ALONE = 10, 6  # candidates that the model of the items proposes at the end of a screened search
 
 DEV_EXPERT = "trained-on-dev"  # the expert that `dev_expert` adds to the pool
 LEAST_DEV = 40  # dev items from which on `auto` trains it
@@ -88,9 +89,9 @@ class SearchConfig:
     particles: Annotated[int, Option("Particles.", "N", least=1)] = 20
     start: Annotated[
         str,
-        Option("Starting points besides the experts: segments (the paper's), sums, trial or auto.", "W", hidden=True),
+        Option("Starting points besides the experts: segments (the paper's), sums, even, auto.", "W", hidden=True),
     ] = "auto"
-    max_iter: Annotated[int, Option("Maximum number of iterations.", "K", least=0)] = 50
+    max_iter: Annotated[int | None, Option("Maximum number of iterations (0 for auto, else 50).", "K", least=0)] = None
     patience: Annotated[int, Option("Stop after C iterations without a new best.", "C", hidden=True, least=1)] = 10
     dev: Dev = None
     test: Annotated[int | None, replace(TEST, least=0)] = None  # 0: nothing is scored on test
@@ -181,13 +182,24 @@ class SearchConfig:
     @property
     def planned(self) -> int:
         """Evaluations if nothing stops the search early."""
-        proposed = 0 if self.screen is None else PROPOSALS
-        return self.rounds + proposed + EVEN_SUMS * (self.dev_expert == "on")
+        return self.rounds + self.proposals + EVEN_SUMS * (self.dev_expert == "on")
+
+    @property
+    def proposals(self) -> int:
+        """Those that the model of the items proposes at the end."""
+        if self.screen is None:
+            return 0
+        return AFTER_ITERATIONS if self.iterations else ALONE
+
+    @property
+    def iterations(self) -> int:
+        """At most so many."""
+        return MAX_ITER if self.max_iter is None else self.max_iter
 
     @property
     def rounds(self) -> int:
         """Those that the optimizer asks for."""
-        return self.population * (self.max_iter + 1)
+        return self.population * (self.iterations + 1)
 
     @property
     def limits(self) -> dict[str, float]:
@@ -198,7 +210,9 @@ class SearchConfig:
             {'max_iter': 9, 'patience': 10, 'budget_items': 500}
         """
         swarm = self.optimizer != PYCMA and not self.optimizer.startswith(NEVERGRAD)
-        rounds: dict[str, float] = {"max_iter": self.max_iter, "patience": self.patience}
+        rounds: dict[str, float] = {"max_iter": self.iterations, "patience": self.patience}
+        if self.screen is not None and not self.iterations:
+            rounds = {"proposals": self.proposals}
         budgets = {"budget_items": self.budget_items, "budget_minutes": self.budget_minutes}
         return (rounds if swarm else {"max_evals": self.rounds}) | {k: v for k, v in budgets.items() if v is not None}
 

@@ -132,7 +132,7 @@ def optimizer(config: SearchConfig, vertices: Tensor) -> pso.Optimizer:
         config.optimizer,
         vertices,
         population=max(config.particles, len(vertices)),
-        max_iter=config.max_iter,
+        max_iter=config.iterations,
         patience=config.patience,
         seed=config.seed,
         compat=config.compat,

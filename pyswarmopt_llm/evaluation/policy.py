@@ -91,8 +91,8 @@ class Screened:
 
     starts_in_full = False
 
-    def __init__(self, screening: Screening) -> None:
-        self._screening = screening
+    def __init__(self, screening: Screening, proposals: int) -> None:
+        self._screening, self._proposals = screening, proposals
 
     def plan(self, round: Round) -> list[Plan]:
         """A screen for each candidate."""
@@ -113,7 +113,7 @@ class Screened:
         """Those of the item model."""
         from pyswarmopt_llm.evaluation.surrogate.proposals import proposals
 
-        return proposals(self._screening, seed)
+        return proposals(self._screening, seed, self._proposals)
 
     def choice(self, floor: float) -> Tensor | None:
         """The preferred, or the widest margins, among those about as good as the best."""
@@ -168,7 +168,7 @@ def make_policy(config: SearchConfig, items: Mapping[str, int], preferred: Tenso
     if config.screen is not None:
         from pyswarmopt_llm.evaluation.surrogate.screening import Screening
 
-        policy = Screened(Screening(config.screen, items, preferred))
+        policy = Screened(Screening(config.screen, items, preferred), config.proposals)
     if config.drop_k or config.drop_n:
         return Dropout(policy, config.drop_k, config.drop_n, config.seed)
     return policy

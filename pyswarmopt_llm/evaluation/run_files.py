@@ -70,7 +70,7 @@ _PARTS: dict[str, dict[str, Any]] = {
     "front": {"points": list[Any]},
 }
 BEFORE_PRESETS = {"preset": "none", "space": "factor", "dev_expert": "off"}  # of runs that say nothing of them
-_LIMITS = dict.fromkeys(("max_iter", "patience", "max_evals", "budget_items", "budget_minutes"), float)
+_LIMITS = dict.fromkeys(("max_iter", "patience", "max_evals", "proposals", "budget_items", "budget_minutes"), float)
 
 
 def read_about(path: Path) -> dict[str, Any]:

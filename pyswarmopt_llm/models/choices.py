@@ -34,23 +34,23 @@ def training_passes(items: int) -> int:
 
 
 def fold_count(items: int) -> int:
-    """Number of folds of cross-fitting: 2 from 134 items on, up to 5 where there are fewer, at about the same cost.
+    """Number of folds of cross-fitting: 2 from 67 items on, up to 5 where there are fewer.
 
     Half of a small set teaches much less than all of it, so that what is trained on all would be underrated.
 
     Example:
-        >>> [fold_count(items) for items in (50, 96, 133, 134, 200)]
+        >>> [fold_count(items) for items in (40, 50, 66, 67, 200)]
         [5, 4, 3, 2, 2]
     """
-    return max(2, min(5, 400 // items))
+    return max(2, min(5, 200 // items))
 
 
 def cross_fitting_passes(items: int) -> int:
     """Forward passes for training without each fold, and on all items.
 
     Example:
-        >>> cross_fitting_passes(200), cross_fitting_passes(96)
-        (4000, 3840)
+        >>> cross_fitting_passes(200), cross_fitting_passes(50)
+        (4000, 2000)
     """
     return fold_count(items) * training_passes(items)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.common.config import DEV_EXPERT, MODEL_SWARMS, SearchConfig
+from pyswarmopt_llm.common.config import DEV_EXPERT, MAX_ITER, MODEL_SWARMS, SearchConfig
 from pyswarmopt_llm.reporting.commands import command_line
 from pyswarmopt_llm.reporting.summary import SMALL, WEIGHTS, folded, remarks, score_rows, score_text
 from pyswarmopt_llm.reporting.verdict import verdict
@@ -77,8 +77,8 @@ def method_text(config: Mapping[str, Any]) -> str:
     Example:
         >>> method_text({"particles": 10, "space": "factor"})
         'Model Swarms as published (10 particles, at most 50 iterations)'
-        >>> method_text({"space": "delta", "start": "sums", "screen": 0.05})
-        'Model Swarms, not as published (space delta, starts on sums, items screened at 0.05)'
+        >>> method_text({"space": "delta", "start": "sums"})
+        'Model Swarms, not as published (space delta, starts: sums)'
     """
     optimizer, space = config.get("optimizer", MODEL_SWARMS), config.get("space", "factor")
     if optimizer != MODEL_SWARMS:
@@ -88,7 +88,7 @@ def method_text(config: Mapping[str, Any]) -> str:
     departures = space_kind(space).departures(config)
     if departures:
         return f"Model Swarms, not {source} ({', '.join(departures)})"
-    particles, most = (config.get(name, getattr(SearchConfig, name)) for name in ("particles", "max_iter"))
+    particles, most = config.get("particles", SearchConfig.particles), config.get("max_iter", MAX_ITER)
     size = max(particles, len(config.get("experts", ())))
     return f"Model Swarms {source} ({counted(size, 'particle')}, at most {counted(most, 'iteration')})"
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from pyswarmopt_llm.common.config import DEV_EXPERT, LEAST_DEV, RETIRED, SearchConfig
+from pyswarmopt_llm.common.config import DEV_EXPERT, RETIRED, SearchConfig
 from pyswarmopt_llm.common.options import option_name, options_of
 from pyswarmopt_llm.spaces import space_kind
 
@@ -94,13 +94,14 @@ def usage(config: Json, base: str) -> list[tuple[str, str]]:
     return found
 
 
-def next_steps(kind: str, result: Json, config: Json) -> Iterator[tuple[str, str]]:
+def next_steps(kind: str, result: Json, config: Json, chosen: Collection[str] = ()) -> Iterator[tuple[str, str]]:
     """(purpose, command): what to do after a verdict of that kind beside reading the report, one or two things.
 
     Args:
         kind: of the `Verdict`.
         result: ``result.json``.
         config: the configuration in ``run.json``.
+        chosen: those of its settings that a preset chose.
     """
     run = _run(config)
     if kind in ("worse", "same", "trained"):
@@ -120,7 +121,7 @@ def next_steps(kind: str, result: Json, config: Json) -> Iterator[tuple[str, str
         single = _given(result["best_single"], result, config)
         if single is not None:
             yield "compare them on all test items", evaluation(config, f"{run}/best", against=single)
-    yield _again(config)
+    yield _again({key: value for key, value in config.items() if key not in chosen})
 
 
 def advised_steps(kind: str, expert: str, config: Json) -> Iterator[tuple[str, str]]:
@@ -150,8 +151,6 @@ def _again(config: Json) -> tuple[str, str]:
         more = {**config, "dev": 2 * config["dev"], "out": f"{_run(config)}-more"}
         if config.get("budget_items") is not None:
             more["budget_items"] = 2 * config["budget_items"]
-        if config.get("preset") == "auto" and config["dev"] < LEAST_DEV:
-            del more["dev_expert"]  # with so few items the preset trained none
         return "search on more dev items", command_line(more)
     seed = config.get("seed", 0) + 1
     return "search with another seed", command_line({**config, "seed": seed, "out": f"{_run(config)}-seed{seed}"})

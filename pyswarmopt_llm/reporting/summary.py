@@ -162,8 +162,8 @@ def stop_text(result: Mapping[str, Any]) -> str:
 def _stop_reason(name: str, value: Any) -> str:
     if name in ("max_iter", "patience"):
         return f"after {counted(int(value), 'iteration')}{' without a new best' * (name == 'patience')}"
-    if name == "max_evals":
-        return f"after {counted(int(value), 'evaluation')}"
+    if name in ("max_evals", "proposals"):
+        return f"after {counted(int(value), {'max_evals': 'evaluation', 'proposals': 'proposal'}[name])}"
     if name == "budget_items":
         return f"by the budget of {counted(int(value), 'item')}"
     return f"by the budget of {value:g} minutes" if name == "budget_minutes" else f"{name} {value}"
@@ -191,7 +191,7 @@ def mixture_text(coefficients: Mapping[str, float], most: int | None = None) -> 
 
     Example:
         >>> mixture_text({"instruct": -0.61, "banking": 0.63, "math": 0.02, "code": 0.0}), mixture_text({"math": 1.0})
-        ('0.63 banking - 0.61 instruct, and 2 more below 0.05', '1.00 math')
+        ('0.63 banking - 0.61 instruct, and 1 more below 0.05', '1.00 math')
         >>> mixture_text({"math": 0.5, "code": 0.3, "law": -0.2}, most=2)
         '0.50 math + 0.30 code + …'
         >>> mixture_text({"math": 0.0})
@@ -199,7 +199,7 @@ def mixture_text(coefficients: Mapping[str, float], most: int | None = None) -> 
     """
     if not any(coefficients.values()):
         return "the base"
-    large, rest = folded(coefficients)
+    large, rest = folded({name: weight for name, weight in coefficients.items() if weight})
     (name, weight), *others = large[:most]
     text = f"{weight:.2f} {name}"
     for name, weight in others:

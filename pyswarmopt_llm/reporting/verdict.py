@@ -17,6 +17,7 @@ LEVEL = 0.05  # of significance
 ALIKE = 0.1  # share of dev items on which experts that are alike differ at most
 MOST_NEEDED = 10  # a power statement may ask for so many times the items that there are
 SINGLE = "best-single"  # the method of a comparison that the others are compared with
+TRAINED = "the adapter trained on your examples"
 _EXACT = 5e-4  # a weight this close to 0 or 1 is 0 or 1
 
 
@@ -104,7 +105,7 @@ def _outcome(result: Json) -> tuple[str, str]:
     alone, paired = _alone(result), difference(result.get("paired", {}))
     if trained := _training_helped(result):
         return "trained", trained
-    if alone is not None:
+    if alone is not None and (alone != TRAINED or paired is None):
         return "same", f"This is {alone} itself: no mixture did better on dev."
     expert = f"the best single expert, {single}"
     if ours is None or theirs is None:
@@ -137,7 +138,7 @@ def _alone(result: Json) -> str | None:
         return "the base"
     if len(ones) != 1 or len(others) != 1 or (changed and ones[0] == result["best_single"]):
         return None
-    return "the adapter trained on your examples" if ones[0] == DEV_EXPERT else f"expert {ones[0]}"
+    return TRAINED if ones[0] == DEV_EXPERT else f"expert {ones[0]}"
 
 
 def start_of_training(result: Json) -> str:
@@ -158,16 +159,19 @@ def start_of_training(result: Json) -> str:
 def _training_helped(result: Json) -> str | None:
     """The sentence where the expert trained on dev is better than those given, and the mixture not ahead of it."""
     gained, more = _training(result)
-    if gained is None or more is None or gained.sign <= 0 or more.mean > 0:
+    if gained is None or more is None or gained.sign <= 0 or more.mean > 0 or _alone(result) == TRAINED:
         return None
-    dev = difference(result["paired"], "dev")
-    examples = "examples" if dev is None else f"{dev.items} examples"
     mixture = "is worse than that" if more.sign < 0 else "adds nothing measurable to it"
     return (
-        f"Training {start_of_training(result)} on your {examples} is what helped: it scores "
+        f"Training {start_of_training(result)} on your {_examples(result)} is what helped: it scores "
         f"{result['dev_expert_test']:.3f} on {counted(gained.items, 'unseen item')}, your best expert, "
         f"{result['best_single']}, {result['best_single_test']:.3f}; the search {mixture}."
     )
+
+
+def _examples(result: Json) -> str:
+    dev = difference(result["paired"], "dev")
+    return "examples" if dev is None else f"{dev.items} examples"
 
 
 def _training(result: Json) -> tuple[Difference | None, Difference | None]:
@@ -182,7 +186,9 @@ def _reasons(kind: str, result: Json) -> Iterator[str]:
     dev, differ = difference(result.get("paired", {}), "dev"), experts.get("differ")
     gained, more = _training(result)
     trained = start_of_training(result)
-    if kind == "better":
+    if _alone(result) == TRAINED and kind in ("better", "level", "worse"):
+        yield f"It is {trained}, trained on your {_examples(result)}; no mixture was better on dev by more than chance."
+    if kind == "better" and _alone(result) != TRAINED:
         if more is not None and more.sign > 0:
             yield f"It is better than {trained} trained on your examples, too, by {more.mean:.3f} ({more.interval()})."
         elif more is not None:
@@ -190,6 +196,7 @@ def _reasons(kind: str, result: Json) -> Iterator[str]:
             yield f"Of that, {trained} trained on your examples scores {alone}: the search's {ahead} may be chance."
         if differ is not None:
             yield f"The experts know different things: they differ on {differ:.1%} of the dev items."
+    if kind == "better":
         return
     if kind == "trained" and gained is not None and more is not None:
         yield f"Training gained {gained.mean:.3f} over {result['best_single']} ({gained.interval()})."

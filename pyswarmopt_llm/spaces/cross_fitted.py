@@ -164,10 +164,13 @@ def complete_from(space: CrossFittedSpace, folder: Path, choices: Sequence[Choic
     """Complete the space with what `train_on_dev` wrote for these items and this seed.
 
     Raises:
-        UserError: the folder lacks the mixtures, as one of an earlier version does, or an adapter.
+        UserError: the folder lacks the mixtures, as one of an earlier version does, or an adapter; or it is of other
+            folds, which that version had.
     """
     found = folds(choices, seed)
     places, mixtures = _places(folder, len(found)), _read(folder / MIXTURES)
+    if mixtures.keys() != {place.name for place in places}:
+        raise UserError(f"{folder}: trained without other folds by another version; begin a new search")
     trained = [AdapterFile(read_adapter(place, f"dev-{place.name}")) for place in places]
     space.complete(trained, [mixtures[place.name] for place in places], found)
 

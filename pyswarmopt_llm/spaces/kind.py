@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,13 +24,14 @@ _OPTIONS = {
     "output_rank": "`space` delta",
 }
 
-# Settings of a search -> the values that leave it the paper's, and any other in words.
-_DEPARTURES: dict[str, tuple[tuple[object, ...], str]] = {
+# Settings of a search -> the values besides None that leave it the paper's, and any other in words.
+_DEPARTURES: dict[str, tuple[Container[Any], str]] = {
     "granularity": (("model",), "coefficients per {}"),
-    "start": (("auto", "segments"), "starts on {}"),
-    "screen": ((None,), "items screened at {}"),
+    "start": (("auto", "segments"), "starts: {}"),
+    "max_iter": (range(1, sys.maxsize), "no iterations"),
+    "screen": ((), "items screened at {} by a model that proposes candidates"),
     "dev_expert": (("auto", "off"), "one more expert trained on the dev items"),
-    "confirm": ((None,), "leaders scored again on {} fresh items"),
+    "confirm": ((), "leaders scored again on {} fresh items"),
     "one_by_one": ((False,), "particles that move one at a time"),
     "contrast": ((False,), "negative weights that count against a token"),
 }
@@ -131,7 +133,11 @@ class SpaceKind(ABC):
             config: a `SearchConfig` as a dict; what it does not say is at its default.
         """
         given = {name: config.get(name, getattr(SearchConfig, name)) for name in _DEPARTURES}
-        told = [text.format(given[name]) for name, (plain, text) in _DEPARTURES.items() if given[name] not in plain]
+        told = [
+            text.format(given[name])
+            for name, (plain, text) in _DEPARTURES.items()
+            if given[name] is not None and given[name] not in plain
+        ]
         return told if self.published else [f"space {self.name}", *told]
 
     def over_adapters(self, experts: Sequence[Expert], exact_flat: bool = False, granularity: str = "model") -> Space:

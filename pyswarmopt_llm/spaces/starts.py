@@ -3,8 +3,9 @@
 ``segments`` is the paper's way: points between two experts, whose coefficients sum to 1. ``sums`` adds weighted sums of
 all experts whose coefficients sum to anything from 1/2 to a few. Where experts know different things, a sum that keeps
 more than a share of each is better than any average (task arithmetic, Ilharco et al. 2023, arXiv 2212.04089), and a
-swarm that starts on averages finds its way there late or never. ``trial`` is for `advise`: the average of the experts
-that were given, then sums, none of which depends on an item.
+swarm that starts on averages finds its way there late or never. ``even`` begins these sums with the base, the average
+and the sum of the experts. ``trial`` is for `advise`: the average of the experts that were given, then sums, none of
+which depends on an item.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.spaces import space_kind
 
-STARTS = ("auto", "segments", "sums", "trial")
+STARTS = ("auto", "segments", "sums", "even", "trial")
+_SUMS = ("sums", "even", "trial")
 LEAST_SUM = 0.5
 
 
@@ -30,7 +32,7 @@ def check_start(start: str, space: str, exact_flat: bool) -> None:
     """
     if start not in STARTS:
         raise UserError(f"--start {start}: no such start; use {', '.join(STARTS)}")
-    if start in ("sums", "trial") and (exact_flat or not space_kind(space).adapters):
+    if start in _SUMS and (exact_flat or not space_kind(space).adapters):
         where = "--exact-flat" if exact_flat else f"--space {space}"
         raise UserError(f"--start {start}: sums weight changes by coefficients, which {where} does not have; remove it")
 
@@ -47,12 +49,14 @@ def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
     Returns:
         (at least n, size).
     """
-    if start in ("sums", "trial") or (start == "auto" and space.linear):
+    if start in _SUMS or (start == "auto" and space.linear):
         vertices = space.vertices()
         n = len(vertices)
         if start == "trial":
             given = [number for number, name in enumerate(space.expert_names) if name != DEV_EXPERT]
             vertices = torch.cat([vertices, vertices[given].mean(0, keepdim=True)])
+        if start == "even":
+            vertices = torch.cat([vertices, even_sums(vertices)])
         return torch.cat([vertices, sums(space.size // n, n, max(0, count - len(vertices)), seed)])
     return space.starts(count, seed)
 

@@ -83,7 +83,7 @@ class Tools:
         out: str,
         space: str = "auto",
         particles: int = 20,
-        max_iter: int = 50,
+        max_iter: int | None = None,
         dev: int | None = None,
         test: int | None = None,
         budget_minutes: float | None = None,

@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.options import OUTPUT, Option
 EMBEDDED = "embedded:smollm2-135m"
 TASK = "builtin:requests"
 # The budget of a demonstration: under five minutes on two slow cores.
-PARTICLES, MAX_ITER, DEV, TEST = 12, 6, 96, 240
+DEV, TEST = 96, 240
 
 
 def demo_experts(package: Path) -> tuple[str, ...]:
@@ -62,8 +62,6 @@ def command(
         experts=demo_experts(Path(pyswarmopt_llm.__file__).resolve().parent),
         tasks=(f"{TASK}:{seed}",),
         out=str(run),
-        particles=PARTICLES,
-        max_iter=MAX_ITER,
         dev=DEV,
         test=TEST,
         scoring="likelihood",

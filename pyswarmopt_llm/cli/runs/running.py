@@ -99,8 +99,9 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
     """Print a finished run: verdict, scores, cost, what to do next, and the draws if it searched a grid."""
     from pyswarmopt_llm.reporting.commands import next_steps
 
-    config = {**read_about(run)["config"], "out": str(run)}
-    print_result(console, run, result, next_steps(verdict(result).kind, result, config))
+    about = read_about(run)
+    config, chosen = {**about["config"], "out": str(run)}, about.get("chosen", ())
+    print_result(console, run, result, next_steps(verdict(result).kind, result, config, chosen))
     if (run / GRID).is_file():
         _print_draws(console, run)
 

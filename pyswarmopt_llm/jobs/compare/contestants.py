@@ -14,7 +14,7 @@ from pyswarmopt_llm.baselines.changes import as_adapter
 from pyswarmopt_llm.baselines.method import Ensemble, Merged, Method, Options
 from pyswarmopt_llm.baselines.random_adapters import random_adapters
 from pyswarmopt_llm.baselines.searching.best_found import best_found
-from pyswarmopt_llm.common.config import EVEN_SUMS, NEVERGRAD
+from pyswarmopt_llm.common.config import AFTER_ITERATIONS, ALONE, EVEN_SUMS, MODEL_SWARMS, NEVERGRAD
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.common.interfaces import Patch, Score
@@ -226,11 +226,17 @@ def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
     training = 0 if trained is None else cross_fitting_passes(len(bench.choices))
     candidates = (trial.items_left - training) // bench.dev_items
     population = max(entry.particles or (population_for(count, candidates) if screens else 0), count)
+    start, rounds = "auto" if ours else "segments", UNENDING
+    if name.startswith(NEVERGRAD):
+        rounds = max(trial.left // population - 1, 0)
+    elif screens and optimizer_of(name) == MODEL_SWARMS and entry.particles is None:  # as `search` by default
+        start, rounds = ("auto", 0) if trained else ("even", 0)
+        population = count if trained else count + EVEN_SUMS
     optimizer = make_optimizer(
         optimizer_of(name),
-        starting_points(space, "auto" if ours else "segments", population, entry.seed),
+        starting_points(space, start, population, entry.seed),
         population=population,
-        max_iter=max(trial.left // population - 1, 0) if name.startswith(NEVERGRAD) else UNENDING,
+        max_iter=rounds,
         patience=PATIENCE,
         seed=entry.seed,
     )
@@ -239,7 +245,7 @@ def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
         screened = ScreenedTrial(trial, space, _kind(entry), preferred)
         if trained is not None:
             _train_dev_expert(entry, trial, trained, screened.by_prompt(trained.tried()))
-        return screened_best(optimizer, screened, candidates, entry.seed)
+        return screened_best(optimizer, screened, candidates, entry.seed, AFTER_ITERATIONS if rounds else ALONE)
     return best_found(optimizer, trial, space.realise)
 
 

@@ -72,9 +72,9 @@ class ScreenedTrial:
         dev = self.trial.bench.accuracy["dev"]
         return [dev.by_prompt(self._known[position_key(x)].items[self._task]) for x in positions]
 
-    def chosen(self, seed: int) -> Tensor | None:
-        """Evaluate the item model's proposals; see `widest`."""
-        for proposal in proposals(self._screening, seed):
+    def chosen(self, seed: int, count: int) -> Tensor | None:
+        """Evaluate so many of the item model's proposals; see `widest`."""
+        for proposal in proposals(self._screening, seed, count):
             if self.trial.left:
                 self.values(proposal[None], in_full=True)
         return widest(self._screening)
@@ -112,8 +112,8 @@ def _key(position: Tensor, screen: Screen) -> str:
     return f"{position_key(position)}:{digest.hexdigest()}"
 
 
-def screened_best(swarm: pso.Optimizer, screened: ScreenedTrial, candidates: int, seed: int) -> Patch:
-    """Let a swarm that begins with the experts search, then evaluate the proposals of the item model.
+def screened_best(swarm: pso.Optimizer, screened: ScreenedTrial, candidates: int, seed: int, proposed: int) -> Patch:
+    """Let a swarm that begins with the experts search, then evaluate so many proposals of the item model.
 
     The experts are evaluated in full, the rest of the starting swarm in parts of as many candidates, so that the later
     parts are screened by the earlier ones. The swarm ends when another round like its latest would leave too little
@@ -135,5 +135,5 @@ def screened_best(swarm: pso.Optimizer, screened: ScreenedTrial, candidates: int
             swarm.tell(positions, screened.values(positions))
             latest = trial.spent - before
         best = swarm.best.x
-    chosen = screened.chosen(seed)
+    chosen = screened.chosen(seed, proposed)
     return space.realise(best if chosen is None else chosen)

@@ -98,6 +98,6 @@ def _notes(job: Job, timed: Iterable[Timed]) -> list[str]:
     notes += [paid_note(one.name) for one in timed if one.seconds_per_item is None]
     if job.config.screen is not None:
         notes.append("screening skips items; how many depends on the experts")
-    if job.config.patience < job.config.max_iter:
+    if job.config.patience < job.config.iterations:
         notes.append(f"the search stops early after {job.config.patience} iterations without a new best")
     return notes

@@ -32,7 +32,7 @@ from pyswarmopt_llm.evaluation.workers.spec import parse_workers, with_threads
 from pyswarmopt_llm.jobs.search.async_loop import AsyncLoop, progress
 from pyswarmopt_llm.jobs.search.finish import finish, publish
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
-from pyswarmopt_llm.jobs.search.preset import in_words, with_space
+from pyswarmopt_llm.jobs.search.preset import chosen_by_preset, in_words, with_space
 from pyswarmopt_llm.jobs.search.scorers import Scorers, choose_scorings, warn_if_chance
 from pyswarmopt_llm.jobs.search.selection import Archive, Candidate, choose, save_front
 from pyswarmopt_llm.metrics.external.permission import require
@@ -72,6 +72,7 @@ def begin(config: SearchConfig, create: Callable[[dict[str, Any]], Run], on_even
     job = replace(job, prepared=replace(job.prepared, config=replace(job.config, start=start_of(job))))
     more: dict[str, Any] = {"calibration": dict(job.prepared.trial)} if job.prepared.trial else {}
     more |= {"notes": job.task_notes} if job.task_notes else {}
+    more |= {"chosen": chosen} if (chosen := chosen_by_preset(config, job.config)) else {}
     about = about_run(job.config, job.fingerprints, base_name=job.prepared.base_name, versions=versions(), **more)
     # Made before anything is written, since some of nevergrad's refuse this number of coefficients.
     with released(optimizer(job.config, starts(job))) as swarm:
@@ -183,6 +184,8 @@ def start_of(job: Job) -> str:
     if config.start != "auto":
         return config.start
     linear = job.space.linear and config.compat != "reference" and is_swarm(config.optimizer)
+    if linear and not config.iterations and config.dev_expert != "on":
+        return "even"  # with that expert they are scored before
     return "sums" if linear else "segments"
 
 
@@ -226,8 +229,8 @@ def _loop(
         notify(Event("iteration", {"iteration": iteration, "best": swarm.best.value, **progress(job, scorer)}))
         items.append(scorer.item_evaluations)
         reasons = {**swarm.stop(), **job.budget.spent(items, scorer.seconds)}
-    _score_proposals(job, scorer, policy, archive, iteration + 1, notify)
-    return reasons
+    proposed = _score_proposals(job, scorer, policy, archive, iteration + 1, notify)
+    return {"proposals": proposed} if "proposals" in job.config.limits else reasons
 
 
 def _learn(archive: Archive, policy: Policy, positions: Iterable[Tensor], rows: Sequence[Row | None]) -> None:
@@ -245,8 +248,8 @@ def _tell(swarm: pso.Optimizer, positions: Tensor, rows: Sequence[Row | None]) -
 
 def _score_proposals(
     job: Job, scorer: Scorer, policy: Policy, archive: Archive, iteration: int, notify: OnEvent
-) -> None:
-    """Score the policy's proposals in full, as far as the budget goes.
+) -> int:
+    """Score the policy's proposals in full, as far as the budget goes; returns how many.
 
     In the journal the proposals are one more iteration, of particles numbered after those of the swarm; views of a
     search do not count it.
@@ -254,12 +257,13 @@ def _score_proposals(
     values = []
     for number, position in enumerate(policy.proposals(job.config.seed), start=job.config.population):
         if not job.budget.pays(scorer.item_evaluations, scorer.seconds, job.dev_items):
-            return
+            break
         rows = scorer.score([position], iteration, policy.in_full(1), first=number)
         _learn(archive, policy, [position], rows)
         values += [row.value for row in rows if row is not None]
     if values:
         notify(Event("iteration", {"iteration": iteration, "best": max(values), **progress(job, scorer)}))
+    return len(values)
 
 
 def _start(job: Job, run: Run) -> Event:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyswarmopt_llm.common.config import PROPOSALS, SearchConfig
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Space, Utility
 from pyswarmopt_llm.evaluation.evaluator import Evaluator
@@ -142,7 +142,9 @@ class Job:
             from pyswarmopt_llm.evaluation.surrogate.proposals import proposal_count
 
             items = self.config.budget_items
-            kept = self.dev_items * (PROPOSALS if items is None else proposal_count(items // self.dev_items))
+            kept = self.dev_items * (
+                self.config.proposals if items is None else proposal_count(items // self.dev_items)
+            )
         return Budget(None if minutes is None else 60 * minutes, self.config.budget_items, closing, kept)
 
 

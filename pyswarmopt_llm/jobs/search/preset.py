@@ -1,8 +1,8 @@
 """What a search chooses by itself: ``--preset``.
 
-``auto`` is the best that this project's tables know for a task: weight changes (``delta``) from sums of experts, items
-screened by a model of their margins, one more expert that is trained on the dev items, and a budget, without which a
-search takes hours. ``paper`` is the published algorithm, ``reference`` the authors' code, ``none`` leaves every setting
+``auto`` is the best that this project's tables know for a task: weight changes (``delta``), one more expert that is
+trained on the dev items, and in place of iterations the proposals of a model of the items' margins, in which a swarm
+searches. ``paper`` is the published algorithm, ``reference`` the authors' code, ``none`` leaves every setting
 as it is given. Settings that are given win.
 """
 
@@ -11,17 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
-from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.common.config import LEAST_DEV, MODEL_SWARMS, SearchConfig
+from pyswarmopt_llm.common.config import EVEN_SUMS, LEAST_DEV, MODEL_SWARMS, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.jobs.search.validate import check_dev_expert, check_screen
 from pyswarmopt_llm.metrics.objectives import Objectives
-from pyswarmopt_llm.models.choices import cross_fitting_passes
 from pyswarmopt_llm.spaces import space_kind
 
 SCREEN = 0.05
-CANDIDATES = 40  # whose cost in passes a search has, training included, as in the tables of docs/results.md
-LEAST_MORE = 7  # candidates that it can score in full beside the experts, whatever training costs
+_OF_ROUNDS = ("optimizer", "max_iter", "patience", "particles", "settings", "drop_k", "drop_n")  # of iterations
+_CHOSEN = ("compat", "dev_expert", "max_iter", "particles", "screen", "space", "start")  # by ``auto``
 
 
 def with_space(config: SearchConfig) -> SearchConfig:
@@ -53,6 +51,7 @@ def with_policy(config: SearchConfig, objectives: Objectives) -> SearchConfig:
     Its `compat` is ``paper`` only if what runs is the published algorithm, and ``none`` if that is another one.
     """
     config = _with_policy(config, objectives)
+    config = replace(config, max_iter=config.iterations)
     if config.compat == "reference":
         return config
     departs = config.optimizer != MODEL_SWARMS or space_kind(config.space).departures(asdict(config))
@@ -70,21 +69,31 @@ def _with_policy(config: SearchConfig, objectives: Objectives) -> SearchConfig:
         trained = replace(config, dev_expert="on")
         trains = chooses and items >= LEAST_DEV and _goes(lambda: check_dev_expert(trained, objectives))
         config = trained if trains else replace(config, dev_expert="off")
-    return _with_budget(config, items) if chooses and config.screen is not None else config
+    return _without_rounds(config) if chooses and config.screen is not None else config
 
 
-def _with_budget(config: SearchConfig, items: int) -> SearchConfig:
-    """With a budget of evaluations, and particles to suit it, unless something else ends the search."""
-    if config.budget_items is not None or config.budget_minutes is not None or config.max_iter != SearchConfig.max_iter:
+def _without_rounds(config: SearchConfig) -> SearchConfig:
+    """Without iterations, unless a setting of theirs is given: the item model's proposals do better for fewer passes.
+
+    What is scored: the experts, the base, their average and sum, one trained on dev, and the proposals.
+    """
+    if any(getattr(config, name) != getattr(SearchConfig, name) for name in _OF_ROUNDS):
         return config
-    from pyswarmopt_llm.evaluation.surrogate.proposals import population_for
+    more = 1 if config.dev_expert == "on" else EVEN_SUMS
+    return replace(config, max_iter=0, particles=len(config.experts) + more)
 
-    trained = config.dev_expert == "on"
-    experts = len(config.experts) + trained
-    candidates = max(CANDIDATES - trained * cross_fitting_passes(items) // items, experts + LEAST_MORE)
-    if config.particles == SearchConfig.particles:
-        config = replace(config, particles=population_for(experts, candidates))
-    return replace(config, budget_items=max(candidates, config.population) * items)
+
+def chosen_by_preset(given: SearchConfig, config: SearchConfig) -> list[str]:
+    """The settings that ``auto`` chose, for ``run.json``.
+
+    Example:
+        >>> given = SearchConfig("b", ("x", "y"), ("t",), "r", seed=3)
+        >>> chosen_by_preset(given, replace(given, space="delta", max_iter=0, dtype="bfloat16"))
+        ['max_iter', 'space']
+    """
+    if config.preset != "auto":
+        return []
+    return [name for name in _CHOSEN if getattr(given, name) != getattr(config, name)]
 
 
 def _few_coefficients(config: SearchConfig) -> bool:
@@ -99,13 +108,20 @@ def in_words(config: SearchConfig, items: int) -> str:
         items: on dev.
 
     Example:
-        >>> in_words(SearchConfig("b", ("x", "y"), ("t",), "r", space="delta", screen=0.05, dev_expert="on"), 200)
+        >>> auto = SearchConfig("b", ("x", "y"), ("t",), "r", space="delta", screen=0.05, dev_expert="on")
+        >>> in_words(auto, 200)
         'preset auto: space delta, items screened at 0.05, one more expert trained on the 200 dev items'
+        >>> in_words(replace(auto, max_iter=0, dev_expert="off"), 200)
+        'preset auto: space delta, 6 candidates proposed by a model of the items (--max-iter N: iterations first)'
     """
-    budget = f", at most {counted(config.budget_items, 'item')} scored" if config.budget_items is not None else ""
-    screened = f", items screened at {config.screen:g}" if config.screen is not None else ""
-    trained = f", one more expert trained on the {items} dev items" if config.dev_expert == "on" else ""
-    return f"preset auto: space {config.space}{screened}{trained}{budget}"
+    parts = [f"space {config.space}"]
+    if config.screen is not None and config.iterations:
+        parts.append(f"items screened at {config.screen:g}")
+    if config.dev_expert == "on":
+        parts.append(f"one more expert trained on the {items} dev items")
+    if config.screen is not None and not config.iterations:
+        parts.append(f"{config.proposals} candidates proposed by a model of the items (--max-iter N: iterations first)")
+    return f"preset auto: {', '.join(parts)}"
 
 
 def _goes(check: Callable[[], None]) -> bool:

@@ -42,7 +42,7 @@ def render_report(run: Json, result: Json, history: Iterable[Row], tasks: Mappin
         tasks=list(run.get("fingerprints", {}).get("tasks", config["tasks"])),
         experts=len(config["experts"]),
         verdict=judged,
-        steps=list(next_steps(judged.kind, result, config)),
+        steps=list(next_steps(judged.kind, result, config, run.get("chosen", ()))),
         remarks=remarks(result),
         models=lines.models(result, whole),
         by_task=_by_task(result),

@@ -19,6 +19,7 @@ _RULES = {
     "max_iter": "iterations",
     "patience": "without a new best",
     "max_evals": "evaluations",
+    "proposals": "proposals",
     "budget_items": "items",
     "budget_minutes": "minutes",
 }
@@ -29,7 +30,7 @@ _OTHER_LINES = 13  # what is shown beside the heat map, at most
 def facts(state: SearchState) -> list[str]:
     """Iteration and best scores, a few words each."""
     limit = f"/{state.limits['max_iter']:g}" if "max_iter" in state.limits else ""
-    words = [f"iteration {state.iteration}{limit}"]
+    words = [] if "proposals" in state.limits else [f"iteration {state.iteration}{limit}"]
     if state.proposed:
         words.append(f"{state.proposed} proposed by the item model")
     words.append(f"best dev {score_text(state.best)}")

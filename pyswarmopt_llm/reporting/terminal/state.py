@@ -152,6 +152,7 @@ class SearchState:
             "max_iter": max(0, self.completed),
             "patience": max(0, self.completed - self._improved),
             "max_evals": self.done,
+            "proposals": self.proposed,
             "budget_items": self.items,
             "budget_minutes": self.seconds / 60,
         }

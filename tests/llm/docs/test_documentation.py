@@ -82,7 +82,7 @@ def world(stage: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.setattr(embedded, "materialise", lambda model: tiny_base)
     monkeypatch.setattr(demo, "demo_experts", lambda root: tuple(map(str, (folder / "examples/experts").iterdir())))
-    for name, value in {"PARTICLES": 3, "MAX_ITER": 1, "DEV": 4, "TEST": 4}.items():
+    for name, value in {"DEV": 4, "TEST": 4}.items():
         monkeypatch.setattr(demo, name, value)
     draw = show._draw
     monkeypatch.setattr(show, "_draw", lambda names, where: draw(names[:1], where))

@@ -318,18 +318,17 @@ def test_of_those_about_as_good_as_the_best_the_widest_margins_win() -> None:
     narrow = (0.75, [[0.1, 9.0], [0.1, 0.3], [0.1, 0.2], [-0.1, 0.5]])
     wide = (0.75, [[2.0, 9.0], [3.0, 4.0], [2.0, 2.5], [-0.1, 0.5]])
     widest_but_half = (0.5, [[9.0, 9.0], [9.0, 9.0], [-0.1, 9.0], [-0.1, 9.0]])
+    too_low = (0.25, [[9.0, 9.0], [-0.1, 9.0], [-0.1, 9.0], [-0.1, 9.0]])
     not_asked_in_full = (0.75, [[9.0, 9.0], [9.0, 9.0], [9.0, 9.0], None])
-    screening = learnt(narrow, wide, widest_but_half, not_asked_in_full)
+    screening = learnt(narrow, wide, widest_but_half, too_low, not_asked_in_full)
     assert widest(screening) == torch.tensor([1.0], dtype=torch.float64)
     lower = learnt(narrow, (0.55, wide[1]))  # as if two tasks had been combined
     assert widest(lower) == 1 and widest(lower, floor=0.6) == 0
     assert widest(learnt(not_asked_in_full)) is None
-    # The preferred one is taken if it is about as good, whatever its margins.
-    first, third = torch.tensor([0.0]), torch.tensor([2.0])
-    screening.preferred = first
-    assert widest(screening) == first
-    screening.preferred = third
-    assert widest(screening) == 1
+    # The preferred one is taken unless it is two standard errors worse (.317), whatever its margins.
+    for preferred, chosen in ((0.0, 0), (2.0, 2), (3.0, 1), (4.0, 1)):
+        screening.preferred = torch.tensor([preferred])
+        assert widest(screening) == chosen
 
 
 def test_the_widest_margins_by_a_literal_transcription() -> None:
@@ -347,7 +346,7 @@ def test_the_widest_margins_by_a_literal_transcription() -> None:
     assert chosen is not None and int(chosen) == max(wide, key=lambda i: wide[i])
 
 
-def test_what_is_promised_is_where_margins_are_widest() -> None:
+def test_a_proposal_is_where_margins_are_widest() -> None:
     """Three items whose margins are paraboloids with known tops: the best place by a fine grid."""
     tops = np.array([[0.2, 0.6], [0.5, 0.4], [0.4, 0.8]])
     heights = np.array([0.1, 0.3, 0.2])

@@ -70,8 +70,8 @@ def test_what_the_model_promises_is_asked_in_full(bench: Bench, monkeypatch: pyt
         return asked[-1]
 
     monkeypatch.setattr("pyswarmopt_llm.evaluation.surrogate.proposals.proposal", propose)
-    outcome = run(Entry(contestant("model-swarms"), bench, 5, 400))  # 20 candidates in full: 5 are set aside
-    assert len(asked) == 10 and outcome.items <= 400
+    outcome = run(Entry(contestant("model-swarms"), bench, 5, 400))
+    assert len(asked) == 6 and outcome.items <= 400
     complete = [key for (_, kind, key), row in bench.store.scores.items() if kind == "screened" and row["n"] == 20]
     assert sum(any(key.startswith(position_key(x)) for key in complete) for x in asked) >= 5
 

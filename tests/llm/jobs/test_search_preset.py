@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from search_helpers import history, louder, questions, small, swarm_llm, write_task
 
@@ -61,23 +62,34 @@ def test_what_is_given_wins_and_the_rest_goes_with_it(
     assert chosen(replace(config, **given))[:3] == expected
 
 
-def budgeted(config: SearchConfig) -> tuple[int | None, int]:
+def rounds(config: SearchConfig) -> tuple[int | None, int]:
     config = with_space(config)
     config = with_policy(config, load_objectives(config))
-    return config.budget_items, config.particles
+    return config.max_iter, config.particles
 
 
-def test_a_search_without_limits_has_the_budget_of_the_tables(config: SearchConfig) -> None:
-    """40 candidates of 40 dev items, of which training in five folds takes 5 x 10 x 40 passes; at least the four
-    experts, the trained one among them, and seven more candidates."""
-    free = replace(config, max_iter=SearchConfig.max_iter, particles=SearchConfig.particles)
-    assert budgeted(free) == ((3 + 1 + 7) * 40, 6)  # six of eleven begin: .6 of them
-    assert budgeted(replace(free, dev_expert="off")) == (40 * 40, 6)  # twice as many as experts
-    assert budgeted(replace(free, particles=8))[1] == 8
-    # Something else ends the search, or nothing is screened.
-    assert budgeted(replace(free, max_iter=3)) == budgeted(replace(free, preset="paper")) == (None, 20)
-    assert budgeted(replace(free, budget_minutes=3.0)) == (None, 20)
-    assert budgeted(replace(free, budget_items=900)) == (900, 20)
+def test_without_a_setting_of_iterations_there_are_none(config: SearchConfig) -> None:
+    """Three experts, and either the one that is trained on dev or the base, their average and their sum."""
+    free = replace(config, max_iter=None, particles=SearchConfig.particles)
+    assert rounds(free) == (0, 4) and rounds(replace(free, dev_expert="off")) == (0, 6)
+    assert rounds(replace(free, budget_items=900, budget_minutes=3.0))[0] == 0
+    for given in ({"particles": 8}, {"patience": 3}, {"settings": ("inertia=0.1",)}, {"optimizer": "pycma"}):
+        assert rounds(replace(free, **given))[0] == 50  # type: ignore[arg-type]
+    assert rounds(replace(free, max_iter=3))[0] == 3 and rounds(replace(free, max_iter=50))[0] == 50
+    assert rounds(replace(free, preset="paper")) == (50, 20)
+    assert rounds(replace(free, metrics=("f1",))) == (50, 20)  # nothing to model
+
+
+def test_a_search_without_iterations_scores_experts_sums_and_proposals(config: SearchConfig) -> None:
+    free = replace(config, max_iter=None, particles=SearchConfig.particles, dev_expert="off")
+    result = search(free).result
+    rows = history(Path(config.out))
+    starts = [row["coefficients"] for row in rows if row["iteration"] == 0]
+    assert starts == [*np.eye(3).tolist(), [0.0] * 3, pytest.approx([1 / 3] * 3), [1.0] * 3]
+    assert result["stop"] == {"proposals": 6}
+    proposed = [row for row in rows if row["iteration"] == 1]
+    assert 1 <= len(proposed) <= 6 and all(row["n"] == 40 and "bounds" not in row for row in proposed)
+    assert result["evaluations"] == len(rows)
 
 
 def test_a_run_says_and_stores_what_was_chosen(config: SearchConfig) -> None:
@@ -120,7 +132,8 @@ def test_the_card_says_what_ran(config: SearchConfig) -> None:
         search(replace(config, preset=preset, out=out))
         said[preset] = " ".join((Path(out) / "best" / "README.md").read_text().split())
         assert "compat" not in json.loads((Path(out) / "result.json").read_text())
-    departures = "space delta, starts on sums, items screened at 0.05, one more expert trained on the dev items"
+    screened = "items screened at 0.05 by a model that proposes candidates"
+    departures = f"space delta, starts: sums, {screened}, one more expert trained on the dev items"
     assert f"Model Swarms, not as published ({departures})" in said["auto"]
     assert "Model Swarms as published (5 particles, at most 1 iteration)" in said["paper"]
     assert "Model Swarms as in the authors' code (5 particles, at most 1 iteration)" in said["reference"]

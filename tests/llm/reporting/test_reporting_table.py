@@ -127,7 +127,7 @@ def test_it_begins_with_the_verdict_and_ends_with_what_to_do() -> None:
 
 def test_small_weights_are_counted_not_listed() -> None:
     weights = {"a": 0.63, "b": -0.61, "c": 0.049, "d": -0.001, "e": 0.0}
-    assert mixture_text(weights) == "0.63 a - 0.61 b, and 3 more below 0.05"
+    assert mixture_text(weights) == "0.63 a - 0.61 b, and 2 more below 0.05"
     assert mixture_text({"a": 0.01, "b": -0.02}) == "-0.02 b + 0.01 a"  # all are small: all are shown
 
 

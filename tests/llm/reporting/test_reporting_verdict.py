@@ -201,12 +201,20 @@ def test_the_next_steps_are_commands_with_the_paths_of_the_run(
 
 
 def test_more_dev_items_get_what_so_many_are_worth() -> None:
-    # With 20 items `auto` trains nothing, and its budget is that of 20; with 40 both are others.
-    level, auto = result(paired(0.0, 0.08, 1.0)), {"preset": "auto", "dev": 20, "budget_items": 800}
-    *_, (_, line) = next_steps("level", level, {**CONFIG, **auto, "dev_expert": "off"})
+    # With 20 items `auto` trains nothing, with 40 it does; what it chose it is left to choose again.
+    level, config = result(paired(0.0, 0.08, 1.0)), {**CONFIG, "dev": 20, "budget_items": 800, "dev_expert": "off"}
+    *_, (_, line) = next_steps("level", level, config, chosen=["dev_expert"])
     assert "--dev 40" in line and "--budget-items 1600" in line and "--dev-expert" not in line
-    *_, (_, line) = next_steps("level", level, {**CONFIG, **auto, "dev": 60, "dev_expert": "off"})
-    assert "--dev 120" in line and "--dev-expert off" in line  # that was the user's own choice
+    *_, (_, line) = next_steps("level", level, config)
+    assert "--dev 40" in line and "--dev-expert off" in line  # that was the user's own choice
+
+
+def test_a_result_that_is_what_was_trained_on_dev_is_compared_like_any_other() -> None:
+    alone = {**WITH_TRAINED, "coefficients": {"x": 0.0, "y": 0.0, "trained-on-dev": 1.0}}
+    found = verdict(result(paired(0.2, 0.1, 0.001), **alone))
+    assert found.kind == "better" and found.sentence.startswith("Better than the best single expert, x, by 0.200")
+    assert "trained on your examples; no mixture was better on dev by more than chance" in found.reasons[0]
+    assert verdict(result(paired(-0.2, 0.1, 0.001), **alone)).kind == "worse"
 
 
 def row(test: float | None, p: float | None = None, dev: float = 0.5) -> dict[str, Any]:

@@ -68,9 +68,9 @@ def test_a_search_imports_at_most_9500_lines_of_the_layer() -> None:
     assert sum(closure(LOOP).values()) <= 9_500
 
 
-def test_with_its_space_engine_and_report_a_factor_search_imports_at_most_12900() -> None:
+def test_with_its_space_engine_and_report_a_factor_search_imports_at_most_12950() -> None:
     lines = closure(LOOP, f"{LAYER}.spaces.factor", f"{LAYER}.reporting.card", f"{LAYER}.reporting.report.report")
-    assert sum(lines.values()) <= 12_900
+    assert sum(lines.values()) <= 12_950
 
 
 def test_a_whole_factor_search_loads_nothing_that_it_has_not_chosen(
