@@ -100,6 +100,8 @@ class Search:
         if self._space is not None:
             self._evaluator.tensors = False  # known, like vectorized: no trial is needed
         self._swarm = self._make_swarm(options, recipe, start)
+        # What draws its particles again under noise; a memetic search sees to noise itself.
+        self._particles = None if isinstance(self._swarm, MemeticSearch) else self._swarm
         self._judge = judge_for(self._swarm, self._constraints, self._draw)
         self._checkpoint = None if options.checkpoint is None else Path(options.checkpoint)
         self._source = None if options.checkpoint is None else source_digest(given.fun)
@@ -147,7 +149,7 @@ class Search:
         return {
             "bounds": [side.tolist() for side in bounds],
             "recipe": name_of(recipe),
-            "population": options.population if isinstance(self._swarm, MemeticSearch) else len(self._swarm.positions),
+            "population": options.population if self._particles is None else len(self._particles.positions),
             "maximize": options.maximize,
             "seed": None if options.seed is None else int(options.seed),
             "x0": None if start is None else start.tolist(),
@@ -194,12 +196,12 @@ class Search:
         points = self._coding.decode(np.asarray(x))
         costs, evaluated, feasible, skipped = self._judge.judge(points)
         self._evaluator.skipped += skipped
-        if self._resampler is not None and not isinstance(swarm, MemeticSearch):
-            costs = self._resampler.judge(swarm, points, costs, self._draw, evaluated & feasible)
+        if self._resampler is not None and self._particles is not None:
+            costs = self._resampler.judge(self._particles, points, costs, self._draw, evaluated & feasible)
         self._judge.tell(x, self._sign * costs, ~evaluated)
-        if self._resampler is not None and not isinstance(swarm, MemeticSearch):
-            self._make_sure_of_target(swarm, self._resampler)
-            self._resampler.forget(swarm)
+        if self._resampler is not None and self._particles is not None:
+            self._make_sure_of_target(self._particles, self._resampler)
+            self._resampler.forget(self._particles)
         self._look()
         values = np.where(evaluated & feasible, self._sign * costs, math.nan)
         self._history.add(swarm.iteration, self._evaluator.calls, self._best_value(), values, points, evaluated)
@@ -313,8 +315,8 @@ class Search:
         """Choose among the bests by some more draws: the last round's may be lucky ones."""
         count = self._final_draws()
         self._evaluator.max_evals += self._reserve
-        if not isinstance(self._swarm, MemeticSearch):
-            resampler.settle(self._swarm, self._draw, count)
+        if self._particles is not None:
+            resampler.settle(self._particles, self._draw, count)
         self._look()
 
     def _final_sample(self, x: Floats, resampler: Resampler) -> Sample:

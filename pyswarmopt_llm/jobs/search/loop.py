@@ -15,7 +15,7 @@ from torch import Tensor
 
 import pyswarmopt as pso
 from pyswarmopt.base.optimizer import ParticleOptimizer
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import EVEN_SUMS, SearchConfig
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import versions
@@ -254,8 +254,8 @@ def _score_proposals(
     In the journal the proposals are one more iteration, of particles numbered after those of the swarm; views of a
     search do not count it.
     """
-    values = []
-    for number, position in enumerate(policy.proposals(job.config.seed), start=job.config.population):
+    values, first = [], job.config.population + EVEN_SUMS * (job.config.dev_expert == "on")
+    for number, position in enumerate(policy.proposals(job.config.seed), start=first):
         if not job.budget.pays(scorer.item_evaluations, scorer.seconds, job.dev_items):
             break
         rows = scorer.score([position], iteration, policy.in_full(1), first=number)

@@ -8,7 +8,7 @@ from typing import Any
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.reporting.card import method_text
 from pyswarmopt_llm.reporting.commands import command_line, next_steps, usage
-from pyswarmopt_llm.reporting.reading import best_row, origin, searched
+from pyswarmopt_llm.reporting.reading import best_row, origin, searched, swarm_of
 from pyswarmopt_llm.reporting.report import lines
 from pyswarmopt_llm.reporting.report.figures import curve, paths
 from pyswarmopt_llm.reporting.report.items import CASES, changes, emerged
@@ -72,12 +72,13 @@ def _of_the_search(
     if not whole:
         return {"emerged": [], "changes": [], "paths": None, "particles": [], "origin": None}
     # After a weight step the result is none of the search's candidates: nothing is known of its items.
-    moved = result.get("weight_step", {}).get("taken", False)
+    moved, swarm = result.get("weight_step", {}).get("taken", False), swarm_of(rows)
     return {
         "emerged": [] if moved else emerged(whole, result),
         "changes": [] if moved else changes(whole, result, tasks),
         "paths": paths(rows, result["coefficients"], best_row(whole, result)),
         "particles": lines.particles(rows, result),
+        "iterated": any(row.iteration and row.particle in swarm for row in rows),
         "origin": origin(rows, result),
     }
 
