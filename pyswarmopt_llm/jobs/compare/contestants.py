@@ -229,9 +229,9 @@ def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
     start, rounds = "auto" if ours else "segments", UNENDING
     if name.startswith(NEVERGRAD):
         rounds = max(trial.left // population - 1, 0)
-    elif screens and optimizer_of(name) == MODEL_SWARMS and entry.particles is None:  # as `search` by default
+    elif screens and optimizer_of(name) == MODEL_SWARMS:  # as `search` by default
         start, rounds = ("auto", 0) if trained else ("even", 0)
-        population = count if trained else count + EVEN_SUMS
+        population = max(entry.particles or 0, count if trained else count + EVEN_SUMS)
     optimizer = make_optimizer(
         optimizer_of(name),
         starting_points(space, start, population, entry.seed),

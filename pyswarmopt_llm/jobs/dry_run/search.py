@@ -96,7 +96,7 @@ def _notes(job: Job, timed: Iterable[Timed]) -> list[str]:
     notes = list(job.task_notes.values())
     notes += [f"{name} has no items and is not in the time" for name in job.objectives.externals]
     notes += [paid_note(one.name) for one in timed if one.seconds_per_item is None]
-    if job.config.screen is not None:
+    if job.config.screen is not None and job.config.iterations:
         notes.append("screening skips items; how many depends on the experts")
     if job.config.patience < job.config.iterations:
         notes.append(f"the search stops early after {job.config.patience} iterations without a new best")

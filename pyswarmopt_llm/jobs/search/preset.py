@@ -18,8 +18,9 @@ from pyswarmopt_llm.metrics.objectives import Objectives
 from pyswarmopt_llm.spaces import space_kind
 
 SCREEN = 0.05
-_OF_ROUNDS = ("optimizer", "max_iter", "patience", "particles", "settings", "drop_k", "drop_n")  # of iterations
-_CHOSEN = ("compat", "dev_expert", "max_iter", "particles", "screen", "space", "start")  # by ``auto``
+CANDIDATES = 40  # of which iterations without another limit may score as many items
+_OF_ITERATIONS = ("optimizer", "max_iter", "patience", "settings", "drop_k", "drop_n")
+_CHOSEN = ("budget_items", "compat", "dev_expert", "max_iter", "particles", "screen", "space", "start")  # by ``auto``
 
 
 def with_space(config: SearchConfig) -> SearchConfig:
@@ -69,18 +70,22 @@ def _with_policy(config: SearchConfig, objectives: Objectives) -> SearchConfig:
         trained = replace(config, dev_expert="on")
         trains = chooses and items >= LEAST_DEV and _goes(lambda: check_dev_expert(trained, objectives))
         config = trained if trains else replace(config, dev_expert="off")
-    return _without_rounds(config) if chooses and config.screen is not None else config
+    return _with_iterations(config, items) if chooses and config.screen is not None else config
 
 
-def _without_rounds(config: SearchConfig) -> SearchConfig:
-    """Without iterations, unless a setting of theirs is given: the item model's proposals do better for fewer passes.
+def _with_iterations(config: SearchConfig, items: int) -> SearchConfig:
+    """With none, unless a setting of theirs is given: the item model's proposals do better for fewer passes.
 
-    What is scored: the experts, the base, their average and sum, one trained on dev, and the proposals.
+    What is scored: the experts, the base, their average and sum, one trained on dev, and the proposals. Iterations
+    that nothing ends have a budget, without which they may take hours.
     """
-    if any(getattr(config, name) != getattr(SearchConfig, name) for name in _OF_ROUNDS):
+    if any(getattr(config, name) != getattr(SearchConfig, name) for name in _OF_ITERATIONS):
+        if all(limit is None for limit in (config.max_iter, config.budget_items, config.budget_minutes)):
+            return replace(config, budget_items=max(CANDIDATES, config.population) * items)
         return config
     more = 1 if config.dev_expert == "on" else EVEN_SUMS
-    return replace(config, max_iter=0, particles=len(config.experts) + more)
+    given = config.particles != SearchConfig.particles
+    return replace(config, max_iter=0, particles=config.particles if given else len(config.experts) + more)
 
 
 def chosen_by_preset(given: SearchConfig, config: SearchConfig) -> list[str]:

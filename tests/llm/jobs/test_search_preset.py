@@ -73,11 +73,24 @@ def test_without_a_setting_of_iterations_there_are_none(config: SearchConfig) ->
     free = replace(config, max_iter=None, particles=SearchConfig.particles)
     assert rounds(free) == (0, 4) and rounds(replace(free, dev_expert="off")) == (0, 6)
     assert rounds(replace(free, budget_items=900, budget_minutes=3.0))[0] == 0
-    for given in ({"particles": 8}, {"patience": 3}, {"settings": ("inertia=0.1",)}, {"optimizer": "pycma"}):
+    assert rounds(replace(free, particles=9)) == (0, 9)
+    for given in ({"patience": 3}, {"settings": ("inertia=0.1",)}, {"optimizer": "pycma"}):
         assert rounds(replace(free, **given))[0] == 50  # type: ignore[arg-type]
     assert rounds(replace(free, max_iter=3))[0] == 3 and rounds(replace(free, max_iter=50))[0] == 50
     assert rounds(replace(free, preset="paper")) == (50, 20)
     assert rounds(replace(free, metrics=("f1",))) == (50, 20)  # nothing to model
+
+
+def test_iterations_that_nothing_ends_have_a_budget(config: SearchConfig) -> None:
+    """40 candidates of 40 items."""
+
+    def budget(**given: Any) -> int | None:
+        found = with_space(replace(config, **{"max_iter": None, "patience": 3, **given}))
+        return with_policy(found, load_objectives(found)).budget_items
+
+    assert budget() == 40 * 40 and budget(particles=50) == 50 * 40
+    assert budget(budget_items=900) == 900 and budget(budget_minutes=2.0) is None
+    assert budget(max_iter=9) is None and budget(preset="paper") is None and budget(patience=10) is None
 
 
 def test_a_search_without_iterations_scores_experts_sums_and_proposals(config: SearchConfig) -> None:
