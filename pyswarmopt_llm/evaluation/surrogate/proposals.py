@@ -22,14 +22,17 @@ from pyswarmopt_llm.evaluation.surrogate.screening import Floats, Screening
 SOFTNESS = 0.4
 STARTING_SHARE = 0.6  # of the candidates that a budget pays for in full, at most so many begin
 MOST_PER_EXPERT = 2
-PREFERRED_ERRORS = 2
 _PARTICLES, _ITERATIONS, _PATIENCE = 40, 100, 10  # of the swarm that maximises the width
 
 
 def proposals(screening: Screening, seed: int, count: int) -> Iterator[Tensor]:
-    """`proposal`, `count` times with one seed after the other; learn from each before the next is taken."""
+    """`proposal`, `count` times with one seed after the other; learn from each before the next is taken.
+
+    Where one candidate is preferred, an expert trained on these very items, they are mixtures of the others, found in a
+    model of such mixtures alone: its margins are many times as large as theirs, and would hide what they differ in.
+    """
     for number in range(count):
-        position = proposal(screening, seed + number)
+        position = proposal(screening.without_preferred(), seed + number)
         if position is None:
             return
         yield position
@@ -71,9 +74,9 @@ def proposal(screening: Screening, seed: int) -> Tensor | None:
 def widest(screening: Screening, floor: float = -np.inf) -> Tensor | None:
     """Of the candidates scored in full that are about as good as the best, `preferred` or that of greatest width.
 
-    About as good is within a standard error of the best value (the rule of Breiman et al. 1984, section 3.4.3), for
-    `preferred` within two. What won many comparisons on the same items owes part of that to luck on items that were
-    nearly lost; margins tell more than right and wrong.
+    About as good is within a standard error of the best value (the rule of Breiman et al. 1984, section 3.4.3). What
+    won many comparisons on the same items owes part of that to luck on items that were nearly lost; margins tell more
+    than right and wrong.
 
     Args:
         screening: what was learnt.
@@ -89,9 +92,8 @@ def widest(screening: Screening, floor: float = -np.inf) -> Tensor | None:
     error = np.sqrt(max(best * (1 - best), 0.0) / sum(screening.items.values()))
     closest = screening.closest(scored)
     width = _width(closest, closest.std())
-    least = best - PREFERRED_ERRORS * error
     for seen, value in scored:
-        if preferred is not None and value >= least and np.array_equal(seen.position, preferred.numpy()):
+        if preferred is not None and value >= best - error and np.array_equal(seen.position, preferred.numpy()):
             return preferred
     near = [i for i, (_, value) in enumerate(scored) if value >= max(best - error, floor)]
     if not near:

@@ -68,6 +68,14 @@ class Screening:
             value = found.value if all(known) and found.bounds is None else None
             self._seen[key] = Seen(position.detach().cpu().double().numpy().copy(), found.margins, value)
 
+    def without_preferred(self) -> Screening:
+        """One that has learnt from the candidates alone that have no share of `preferred`."""
+        if self.preferred is None:
+            return self
+        found, axis = Screening(self._level, self.items), self.preferred.numpy()
+        found._seen = {key: one for key, one in self._seen.items() if not one.position @ axis}
+        return found
+
     @property
     def positions(self) -> Floats:
         """(N, D) of all candidates that were learnt from."""
