@@ -55,6 +55,9 @@ class Policy(Protocol):
     def learn(self, positions: Sequence[Tensor], rows: Sequence[Row | None]) -> None:
         """Take in a round's rows; None: not evaluated."""
 
+    def learn_uncertain(self, positions: Sequence[Tensor], rows: Sequence[Row]) -> None:
+        """Take in of rows that were scored in full what `plan` would have had scored."""
+
     def proposals(self, seed: int) -> Iterator[Tensor]:
         """Candidates to score in full when the optimizer has stopped; each is learnt from before the next is taken."""
 
@@ -76,6 +79,9 @@ class Full:
         return [Items.ALL] * count
 
     def learn(self, positions: Sequence[Tensor], rows: Sequence[Row | None]) -> None:
+        """Nothing."""
+
+    def learn_uncertain(self, positions: Sequence[Tensor], rows: Sequence[Row]) -> None:
         """Nothing."""
 
     def proposals(self, seed: int) -> Iterator[Tensor]:
@@ -108,6 +114,11 @@ class Screened:
         for position, row in zip(positions, rows, strict=True):
             if row is not None:
                 self._screening.learn(row.key, position, row)
+
+    def learn_uncertain(self, positions: Sequence[Tensor], rows: Sequence[Row]) -> None:
+        """Take in the margins of uncertain items."""
+        for position, row in zip(positions, rows, strict=True):
+            self._screening.learn_uncertain(row.key, position, row)
 
     def proposals(self, seed: int) -> Iterator[Tensor]:
         """Those of the item model."""
@@ -145,7 +156,7 @@ class Dropout:
         self._policy, self._whole, self._single = policy, drop_k, drop_n
         self._random = np.random.default_rng([seed, 1])
         self.starts_in_full = policy.starts_in_full
-        self.in_full, self.learn = policy.in_full, policy.learn
+        self.in_full, self.learn, self.learn_uncertain = policy.in_full, policy.learn, policy.learn_uncertain
         self.proposals, self.choice = policy.proposals, policy.choice
 
     def plan(self, round: Round) -> list[Plan]:

@@ -8,7 +8,7 @@ that would so become the best of all is scored in full, so that the best is neve
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +67,21 @@ class Screening:
         if any(known):
             value = found.value if all(known) and found.bounds is None else None
             self._seen[key] = Seen(position.detach().cpu().double().numpy().copy(), found.margins, value)
+
+    def learn_uncertain(self, key: str, position: Tensor, found: Row | Evaluation) -> None:
+        """Take in the margins that a screen would have had scored; those of a new best all.
+
+        A candidate far from all others tells little of what is between them, and items that it gets wrong against all
+        expectation would spoil the model there.
+        """
+        if found.value <= self.best:
+            (screen,) = self.screens([position])
+            kept = {
+                name: [one if i in screen.first[name] else None for i, one in enumerate(margins)]
+                for name, margins in found.margins.items()
+            }
+            found = replace(found, margins=kept)
+        self.learn(key, position, found)
 
     def without_preferred(self) -> Screening:
         """One that has learnt from the candidates alone that have no share of `preferred`."""

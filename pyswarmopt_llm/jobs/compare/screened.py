@@ -9,6 +9,7 @@ from dataclasses import asdict, fields
 from torch import Tensor
 
 import pyswarmopt as pso
+from pyswarmopt_llm.common.config import EVEN_SUMS
 from pyswarmopt_llm.common.interfaces import Patch, Space
 from pyswarmopt_llm.common.optimizers import released
 from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request
@@ -44,10 +45,10 @@ class ScreenedTrial:
         self._screening = Screening(LEVEL, {self._task: self._items}, preferred)
         self.best = -math.inf
 
-    def values(self, positions: Tensor, in_full: bool = False) -> list[float]:
+    def values(self, positions: Tensor, in_full: bool = False, uncertain: bool = False) -> list[float]:
         """The values of these positions, (N, D); NaN once the budget is spent. The screen learns from them afterwards.
 
-        `in_full` skips no item.
+        `in_full` skips no item; with `uncertain` the screen learns of them what it would not have skipped.
         """
         values = []
         learnt: list[tuple[Tensor, Evaluation]] = []
@@ -63,12 +64,13 @@ class ScreenedTrial:
                 learnt.append((x, self._score(x, screen)))
             values.append(self._known[key].value)
         for x, evaluation in learnt:
-            screening.learn(position_key(x), x, evaluation)
+            (screening.learn_uncertain if uncertain else screening.learn)(position_key(x), x, evaluation)
         return values
 
     def by_prompt(self, positions: Tensor) -> list[dict[str, float]]:
-        """Of each position, (N, D), prompt -> the value of its item; all items are evaluated."""
-        self.values(positions, in_full=True)
+        """Of the even sums and the experts, (N, D), prompt -> the value of its item; all items are evaluated."""
+        self.values(positions[EVEN_SUMS:], in_full=True)
+        self.values(positions[:EVEN_SUMS], in_full=True, uncertain=True)
         dev = self.trial.bench.accuracy["dev"]
         return [dev.by_prompt(self._known[position_key(x)].items[self._task]) for x in positions]
 

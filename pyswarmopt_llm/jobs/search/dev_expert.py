@@ -60,7 +60,8 @@ def train_dev_expert(
     of_experts = scorer.in_full(experts, 0, policy.in_full(len(experts)))
     of_sums = scorer.in_full(sums, 0, policy.in_full(len(sums)), job.config.population)  # numbered after the particles
     rows = [*of_sums, *of_experts]
-    policy.learn(tried, rows)
+    policy.learn(experts, of_experts)
+    policy.learn_uncertain(sums, of_sums)
     utilities, choices = training_items(job, scorings)
     values = [
         {p: value for name, one in utilities.items() for p, value in one.by_prompt(row.item_values(name)).items()}

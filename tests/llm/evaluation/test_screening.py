@@ -346,6 +346,28 @@ def test_the_widest_margins_by_a_literal_transcription() -> None:
     assert chosen is not None and int(chosen) == max(wide, key=lambda i: wide[i])
 
 
+def test_of_a_far_candidate_the_model_learns_what_it_could_not_predict() -> None:
+    """Against a search that scored these items alone; of a new best it learns everything."""
+    rng = np.random.default_rng(2)
+    whole, part = Screening(0.2, {"t": 6}), Screening(0.2, {"t": 6})
+    for i in range(5):
+        x = rng.normal(size=2)
+        margins = [[3.0 + x[0]], [-3.0 + x[1]], [x[0]], [x[1] - x[0]], [4.0], [-4.0]]
+        for screening in (whole, part):
+            screening.learn(str(i), torch.from_numpy(x), Evaluation(0.5, 6, {}, 0.0, None, margins={"t": margins}))
+    far, surprise = torch.tensor([4.0, 4.0], dtype=torch.float64), [[-9.0]] * 6
+    (screen,) = part.screens([far])
+    assert 0 < len(screen.first["t"]) < 6
+    seen = [margin if i in screen.first["t"] else None for i, margin in enumerate(surprise)]
+    whole.learn_uncertain("far", far, Evaluation(0.0, 6, {}, 0.0, None, margins={"t": surprise}))
+    part.learn("far", far, Evaluation(0.0, len(screen.first["t"]), {}, 0.0, (0.0, 0.5), margins={"t": seen}))
+    places = rng.normal(size=(4, 2))
+    assert np.array_equal(whole.model().margins(places), part.model().margins(places))
+    assert len(whole.in_full) == 5
+    whole.learn_uncertain("best", -far, Evaluation(0.9, 6, {}, 0.0, None, margins={"t": [[1.0]] * 6}))
+    assert len(whole.in_full) == 6 and whole.best == 0.9
+
+
 def test_proposals_are_mixtures_of_the_given_experts_in_a_model_of_such_mixtures() -> None:
     """As those of a search that knows nothing of the preferred candidate, however large its margins."""
     rng = np.random.default_rng(1)
