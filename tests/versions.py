@@ -29,7 +29,7 @@ FILES = (
     "tests/llm/models/test_experts_adapter.py",
     "tests/llm/models/test_experts_train.py",
     "tests/llm/jobs/test_search_run.py",
-    "tests/llm/jobs/test_search_dev_expert.py",
+    "tests/llm/jobs/test_search_train.py",
     "tests/llm/spaces/test_spaces_save.py",
 )
 Pair = tuple[str, str]

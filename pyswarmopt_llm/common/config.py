@@ -31,9 +31,8 @@ PYCMA = "pycma"
 MAX_ITER = 50
 AFTER_ITERATIONS, ALONE = 10, 6  # candidates that the model of the items proposes at the end of a screened search
 
-DEV_EXPERT = "trained-on-dev"  # the expert that `dev_expert` adds to the pool
 LEAST_DEV = 40  # dev items from which on `auto` trains it
-EVEN_SUMS = 3  # of the experts, which are scored as well, to train on top of the best; see `spaces.starts.even_sums`
+EVEN_SUMS = 3  # see `spaces.starts.even_sums`
 
 # Settings of version 0.1.0 that are gone -> the values with which an unfinished run goes on all the same: such runs
 # find the same positions with every item scored. The first value was the default.
@@ -112,10 +111,10 @@ class SearchConfig:
         bool, Option("Search over the LoRA factors themselves, not over coefficients.", hidden=True)
     ] = False
     granularity: Annotated[str, Option("Coefficients per model, block or module.", "G", hidden=True)] = "model"
-    dev_expert: Annotated[
+    train: Annotated[
         str,
         Option(
-            "Train one more expert on the dev items: on, off or auto.",
+            "Train the mixture that was found on the dev items: on, off or auto.",
             "D",
             hidden=True,
             choices=("auto", "on", "off"),
@@ -177,12 +176,12 @@ class SearchConfig:
     @property
     def population(self) -> int:
         """Particles of the swarm: never fewer than the experts."""
-        return max(self.particles, len(self.experts) + (self.dev_expert == "on"))
+        return max(self.particles, len(self.experts))
 
     @property
     def planned(self) -> int:
         """Evaluations if nothing stops the search early."""
-        return self.rounds + self.proposals + EVEN_SUMS * (self.dev_expert == "on")
+        return self.rounds + self.proposals
 
     @property
     def proposals(self) -> int:

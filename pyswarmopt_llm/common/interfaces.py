@@ -35,6 +35,17 @@ class LowRank:
         """
         return self.b @ self.a
 
+    def plus(self, other: LowRank, weight: float = 1.0) -> LowRank:
+        """The sum of this change and a multiple of another: their factors side by side, of the ranks' sum.
+
+        Example:
+            >>> import torch
+            >>> one = LowRank(b=torch.ones(2, 1), a=torch.tensor([[1.0, 2.0]]))
+            >>> one.plus(one, weight=0.5).dense().tolist()
+            [[1.5, 3.0], [1.5, 3.0]]
+        """
+        return LowRank(b=torch.cat([self.b, weight * other.b], dim=1), a=torch.cat([self.a, other.a]))
+
 
 class Computed(Mapping[str, T]):
     """A mapping whose values are computed on access and not kept: one weight at a time in memory.

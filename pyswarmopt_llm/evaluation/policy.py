@@ -55,9 +55,6 @@ class Policy(Protocol):
     def learn(self, positions: Sequence[Tensor], rows: Sequence[Row | None]) -> None:
         """Take in a round's rows; None: not evaluated."""
 
-    def learn_uncertain(self, positions: Sequence[Tensor], rows: Sequence[Row]) -> None:
-        """Take in of rows that were scored in full what `plan` would have had scored."""
-
     def proposals(self, seed: int) -> Iterator[Tensor]:
         """Candidates to score in full when the optimizer has stopped; each is learnt from before the next is taken."""
 
@@ -79,9 +76,6 @@ class Full:
         return [Items.ALL] * count
 
     def learn(self, positions: Sequence[Tensor], rows: Sequence[Row | None]) -> None:
-        """Nothing."""
-
-    def learn_uncertain(self, positions: Sequence[Tensor], rows: Sequence[Row]) -> None:
         """Nothing."""
 
     def proposals(self, seed: int) -> Iterator[Tensor]:
@@ -115,11 +109,6 @@ class Screened:
             if row is not None:
                 self._screening.learn(row.key, position, row)
 
-    def learn_uncertain(self, positions: Sequence[Tensor], rows: Sequence[Row]) -> None:
-        """Take in the margins of uncertain items."""
-        for position, row in zip(positions, rows, strict=True):
-            self._screening.learn_uncertain(row.key, position, row)
-
     def proposals(self, seed: int) -> Iterator[Tensor]:
         """Those of the item model."""
         from pyswarmopt_llm.evaluation.surrogate.proposals import proposals
@@ -127,7 +116,7 @@ class Screened:
         return proposals(self._screening, seed, self._proposals)
 
     def choice(self, floor: float) -> Tensor | None:
-        """The preferred, or the widest margins, among those about as good as the best."""
+        """That of the widest margins among those about as good as the best."""
         from pyswarmopt_llm.evaluation.surrogate.proposals import widest
 
         return widest(self._screening, floor)
@@ -156,7 +145,7 @@ class Dropout:
         self._policy, self._whole, self._single = policy, drop_k, drop_n
         self._random = np.random.default_rng([seed, 1])
         self.starts_in_full = policy.starts_in_full
-        self.in_full, self.learn, self.learn_uncertain = policy.in_full, policy.learn, policy.learn_uncertain
+        self.in_full, self.learn = policy.in_full, policy.learn
         self.proposals, self.choice = policy.proposals, policy.choice
 
     def plan(self, round: Round) -> list[Plan]:
@@ -173,13 +162,13 @@ class Dropout:
         return (self._random.random(particles) < self._single) | whole
 
 
-def make_policy(config: SearchConfig, items: Mapping[str, int], preferred: Tensor | None = None) -> Policy:
-    """The policy of a search, for tasks with these numbers of dev items; `preferred` is that of `Screening`."""
+def make_policy(config: SearchConfig, items: Mapping[str, int]) -> Policy:
+    """The policy of a search, for tasks with these numbers of dev items."""
     policy: Policy = Full()
     if config.screen is not None:
         from pyswarmopt_llm.evaluation.surrogate.screening import Screening
 
-        policy = Screened(Screening(config.screen, items, preferred), config.proposals)
+        policy = Screened(Screening(config.screen, items), config.proposals)
     if config.drop_k or config.drop_n:
         return Dropout(policy, config.drop_k, config.drop_n, config.seed)
     return policy

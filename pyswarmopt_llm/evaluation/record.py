@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # For each item the scores of the right option minus those of the others; None where the item was not scored.
 Margins = list[list[float] | None]
 Packed = str | list[float | None]  # values of a task's items, see `pack`
+TRAINED = "trained"  # phase of the row of what was trained on dev
 _COLUMNS = ("phase", "iteration", "particle", "key", "coefficients", "value")
 _SOMETIMES = ("bounds", "values", "margins")  # columns that not every row has
 _LAST = ("n", "seconds", "items")
@@ -30,7 +31,7 @@ class Row:
     """One evaluation of a candidate.
 
     Attributes:
-        phase: ``search``, ``letter``, ``confirm`` or ``weights``.
+        phase: ``search``, ``letter``, ``confirm``, ``trained`` or ``weights``.
         iteration: of the search.
         particle: its number in the swarm.
         key: name of the exact position, see `position_key`.
@@ -110,13 +111,12 @@ class RunResult:
     """The outcome of a search; ``None`` where there is nothing to say.
 
     ``best`` is the candidate that the search hands over, ``best_single`` the expert with the highest score on dev,
-    ``dev_expert`` the expert that the search trained on dev (scored on dev by cross-fitting) on top of the mixture
-    ``trained_from`` (expert -> coefficient; of none: the base), ``uniform`` the plain average of the experts that were
-    given. ``experts`` holds their scores on dev, the share of items on which their
-    outcomes differ, and the best against the second; ``paired_dev_expert`` the trained expert against the best single
-    one (``single``) and the result against the trained one (``swarm``), each as ``paired``. Scores are fractions or
-    whatever the metrics give; ``passes`` are forward passes of an item, training included (a backward pass counts as
-    1.5); memory is in bytes.
+    ``uniform`` the plain average of the experts. Where the search trains, ``mixture`` is what it found and ``trained``
+    the same after training on dev (scored on dev by cross-fitting), which is ``best`` if `trained`; ``paired_training``
+    compares the second with the first as ``paired`` does the best with the best single expert. ``experts`` holds their
+    scores on dev, the share of items on which their outcomes differ, and the best against the second. Scores are
+    fractions or whatever the metrics give; ``passes`` are forward passes of an item, training included (a backward pass
+    counts as 1.5); memory is in bytes.
     The types are those of the file, which is checked against them when it is read (`run_files.read_result`).
     """
 
@@ -125,17 +125,19 @@ class RunResult:
     best_test: float | None = None
     best_single_dev: float = math.nan
     best_single_test: float | None = None
-    dev_expert_dev: float | None = None
-    dev_expert_test: float | None = None
+    mixture_dev: float | None = None
+    mixture_test: float | None = None
+    trained_dev: float | None = None
+    trained_test: float | None = None
     uniform_dev: float | None = None
     uniform_test: float | None = None
-    trained_from: dict[str, float] | None = None
     truncation: dict[str, float] | None = None
     intervals: dict[str, tuple[float, float] | None] = field(default_factory=dict)
     stderr: dict[str, float | None] = field(default_factory=dict)
     metrics: dict[str, str] = field(default_factory=dict)
+    trained: bool | None = None
     paired: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
-    paired_dev_expert: dict[str, dict[str, dict[str, dict[str, Any]]]] | None = None
+    paired_training: dict[str, dict[str, dict[str, Any]]] | None = None
     experts: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
     coefficients: dict[str, float] = field(default_factory=dict)

@@ -44,7 +44,7 @@ def _given(hint: Any) -> Any:
 
 
 _SPLITS = ("dev", "test")
-_MODELS = ("best", "best_single", "dev_expert", "uniform")
+_MODELS = ("best", "best_single", "mixture", "trained", "uniform")
 _SCORES = {f"{who}_{split}": float | None for who in _MODELS for split in _SPLITS}
 _DEV = {"best_dev": float, "best_single_dev": float}
 # A key that may be missing is never null, but for scores.
@@ -60,7 +60,7 @@ _PAIRED: dict[str, Any] = {
 # Parts of it, by their place; `*` stands for any name.
 _PARTS: dict[str, dict[str, Any]] = {
     "paired/*/*": _PAIRED,
-    "paired_dev_expert/*/*/*": _PAIRED,
+    "paired_training/*/*": _PAIRED,
     "experts": {"dev": dict[str, float], "differ": float | None, "second": str},
     "experts/ahead": _PAIRED,
     "tasks/*": {**_SCORES, "scoring": str | None},
@@ -69,7 +69,7 @@ _PARTS: dict[str, dict[str, Any]] = {
     "confirm": {"items": int, "candidates": list[dict[str, float]], "chosen": int},
     "front": {"points": list[Any]},
 }
-BEFORE_PRESETS = {"preset": "none", "space": "factor", "dev_expert": "off"}  # of runs that say nothing of them
+BEFORE_PRESETS = {"preset": "none", "space": "factor", "train": "off"}  # of runs that say nothing of them
 _LIMITS = dict.fromkeys(("max_iter", "patience", "max_evals", "proposals", "budget_items", "budget_minutes"), float)
 
 

@@ -1,7 +1,7 @@
 """Advice from a small trial: is it worth merging, training or searching, or is the best expert enough?
 
-The trial is a search without iterations (``--start trial``): every expert on the dev items, one more that is trained on
-them and scored on what it has not seen, the plain average, and sums of all that depend on no item.
+The trial is a search without iterations (``--start trial``): every expert on the dev items, the plain average, sums of
+all that depend on no item, and the best of these trained on the items and scored on what it has not seen.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.events import OnEvent
 from pyswarmopt_llm.common.files.paths import user_path
-from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.evaluation.record import TRAINED, Row
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.preset import with_policy, with_space
 from pyswarmopt_llm.metrics.objectives import load_objectives
-from pyswarmopt_llm.reporting.advice import Candidates, Floats, Gain, advice, gain
+from pyswarmopt_llm.reporting.advice import WAYS, Candidates, Floats, Gain, advice, gain, trained
 from pyswarmopt_llm.reporting.commands import advised_steps
 from pyswarmopt_llm.reporting.verdict import Verdict
 from pyswarmopt_llm.spaces import space_kind
@@ -86,9 +86,16 @@ def advise(config: SearchConfig, on_event: OnEvent | None = None) -> Advised:
     else:
         found = search(trial(config), on_event)
     names = list(found.result["coefficients"])
-    outcomes, coefficients = _table(Run.open(found.run).rows)
-    candidates, items = Candidates.of(coefficients, names), outcomes.shape[1]
-    gains = {way: gain(outcomes, rows, candidates.singles, config.seed) for way, rows in candidates.ways.items()}
+    rows = Run.open(found.run).rows
+    outcomes, coefficients = _table([row for row in rows if row.phase == "search" and row.complete])
+    candidates, (count, items) = Candidates.of(coefficients), outcomes.shape
+    ways = dict(candidates.ways)
+    if after := [row for row in rows if row.phase == TRAINED]:
+        (scores,), (weights,) = _table(after)
+        before = int(np.abs(coefficients - weights[:-1]).sum(axis=1).argmin())
+        outcomes = np.vstack([outcomes, trained(outcomes, before, scores)])
+        ways["train"] = range(count, 2 * count)
+    gains = {way: gain(outcomes, ways[way], candidates.singles, config.seed) for way in WAYS if way in ways}
     best = max(candidates.singles, key=lambda row: float(outcomes[row].mean()))
     number = int(coefficients[best].argmax())
     verdict = advice(gains, items, names[number])
@@ -109,7 +116,7 @@ def trial(config: SearchConfig) -> SearchConfig:
     items = sum(len(task.dev) for task in objectives.tasks.values())
     if items < LEAST:
         raise UserError(f"{', '.join(config.tasks)}: {items} dev items tell nothing; give at least {LEAST}")
-    # Decides whether an expert can be trained on dev; without iterations there is no budget to set.
+    # Decides whether anything can be trained on dev; without iterations there is no budget to set.
     settled = with_policy(replace(plain, max_iter=0), objectives)
     particles = 2 * len(config.experts) + MORE
     return replace(settled, preset="none", screen=None, start="trial", particles=particles, test=0)
@@ -128,7 +135,6 @@ def _check_same(run: Run, wanted: SearchConfig) -> None:
 
 
 def _table(rows: Sequence[Row]) -> tuple[Floats, Floats]:
-    """Outcomes (rows, items) and coefficients (rows, experts) of all that was scored in full."""
-    whole = [row for row in rows if row.phase == "search" and row.complete]
-    outcomes = [[value for name in row.items for value in row.item_values(name)] for row in whole]
-    return np.array(outcomes), np.array([row.coefficients for row in whole])
+    """Outcomes (rows, items) and coefficients (rows, experts)."""
+    outcomes = [[value for name in row.items for value in row.item_values(name)] for row in rows]
+    return np.array(outcomes), np.array([row.coefficients for row in rows])

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt_llm.common.config import DEV_EXPERT, LEAST_DEV
+from pyswarmopt_llm.common.config import LEAST_DEV
 from pyswarmopt_llm.reporting.verdict import Verdict
 
 Floats = npt.NDArray[np.float64]
@@ -147,13 +147,29 @@ class Candidates:
     ways: Mapping[str, Sequence[int]]
 
     @classmethod
-    def of(cls, coefficients: Floats, names: Sequence[str]) -> Candidates:
-        """From the coefficients (rows, experts) and the experts' names."""
-        given = np.array([name != DEV_EXPERT for name in names])
-        average = given / given.sum()
+    def of(cls, coefficients: Floats) -> Candidates:
+        """From the coefficients (rows, experts)."""
+        average = np.full(coefficients.shape[1], 1 / coefficients.shape[1])
         alone = (np.sort(coefficients, axis=1)[:, :-1] == 0).all(axis=1) & (coefficients.max(axis=1) == 1)
         merged = np.isclose(coefficients, average).all(axis=1)
-        trained = alone & (coefficients[:, ~given] == 1).any(axis=1)
-        ways = {"merge": merged, "train": trained, "search": coefficients.any(axis=1) & ~alone & ~merged}
+        ways = {"merge": merged, "search": coefficients.any(axis=1) & ~alone & ~merged}
         found = {way: np.flatnonzero(rows).tolist() for way, rows in ways.items()}
-        return cls(np.flatnonzero(alone & ~trained).tolist(), {way: rows for way, rows in found.items() if rows})
+        return cls(np.flatnonzero(alone).tolist(), {way: rows for way, rows in found.items() if rows})
+
+
+def trained(outcomes: Floats, before: int, after: Floats) -> Floats:
+    """(rows, items): each candidate with what training added to one of them.
+
+    The one that was trained had been chosen by these items, and owes part of its score to that. So the choice is made
+    again in `gain`, and training is taken to add to any candidate what it added there.
+
+    Args:
+        outcomes: (rows, items), the score of each item.
+        before: row of the candidate that was trained.
+        after: (items,), its scores after training, by what has not seen the item.
+
+    Example:
+        >>> trained(np.array([[0.0, 1.0], [1.0, 1.0]]), 0, np.array([1.0, 1.0])).tolist()
+        [[1.0, 1.0], [2.0, 1.0]]
+    """
+    return outcomes + (after - outcomes[before])

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.common.config import DEV_EXPERT, MAX_ITER, MODEL_SWARMS, SearchConfig
+from pyswarmopt_llm.common.config import MAX_ITER, MODEL_SWARMS, SearchConfig
 from pyswarmopt_llm.reporting.commands import command_line
 from pyswarmopt_llm.reporting.summary import SMALL, WEIGHTS, folded, remarks, score_rows, score_text
 from pyswarmopt_llm.reporting.verdict import verdict
@@ -117,7 +117,7 @@ def model_card(
     space = config.get("space", "factor")
     versions = ", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items())
     judged, weights = verdict(result), result["coefficients"]
-    trained = "One of them was trained on the dev items." if DEV_EXPERT in weights else "Nothing was trained."
+    trained = "What it found was trained on the dev items." if result.get("trained") else "Nothing was trained."
     cited = "; Feng et al., 2024, arXiv:2410.11163" if config.get("optimizer", MODEL_SWARMS) == MODEL_SWARMS else ""
     found = (
         f"{counted(len(weights), 'expert')}, found by a search in {counted(result['evaluations'], 'evaluation')} with "

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from pyswarmopt_llm.common.config import DEV_EXPERT, RETIRED, SearchConfig
+from pyswarmopt_llm.common.config import RETIRED, SearchConfig
 from pyswarmopt_llm.common.options import option_name, options_of
 from pyswarmopt_llm.spaces import space_kind
 
@@ -104,9 +104,8 @@ def next_steps(kind: str, result: Json, config: Json, chosen: Collection[str] = 
         chosen: those of its settings that a preset chose.
     """
     run = _run(config)
-    if kind in ("worse", "same", "trained"):
-        trained = kind == "trained" or result["coefficients"].get(DEV_EXPERT) == 1.0
-        own = f"{run}/dev-expert/whole" if trained else _given(result["best_single"], result, config)
+    if kind in ("worse", "same"):
+        own = _given(result["best_single"], result, config)
         if config["tasks"] and own:
             yield "score that expert", evaluation(config, own)
     elif kind == "better":

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.evaluation.record import TRAINED, Row
 from pyswarmopt_llm.evaluation.run_directory import Run
 
 
@@ -121,10 +121,10 @@ def emergence(rows: Sequence[Row], result: Mapping[str, Any]) -> dict[str, Emerg
     """Task -> its four cases, for tasks whose items are right or wrong.
 
     Args:
-        rows: those of `searched`, at least one.
+        rows: of the journal.
         result: ``result.json``.
     """
-    experts, best = expert_rows(rows, result), best_row(rows, result)
+    experts, best = expert_rows(searched(rows), result), final_row(rows, result)
     found = {}
     for name in best.items:
         final = np.array(best.item_values(name))
@@ -158,8 +158,14 @@ def origin(rows: Sequence[Row], result: Mapping[str, Any]) -> Origin:
     return Origin(best.particle, own, rank, len(values), best.value, best.iteration, proposed)
 
 
+def final_row(rows: Sequence[Row], result: Mapping[str, Any]) -> Row:
+    """The row of what the run hands over, among those of its journal: of the best candidate, or of that trained."""
+    trained = [row for row in rows if row.phase == TRAINED] if result.get("trained") else []
+    return trained[0] if trained else best_row(searched(rows), result)
+
+
 def best_row(rows: Sequence[Row], result: Mapping[str, Any]) -> Row:
-    """The row of the run's result: by its mixture, else by its value.
+    """The row of the best candidate of a search: by its mixture, else by its value.
 
     Different graphs may use the same experts; of these, the one with the result's value.
     """

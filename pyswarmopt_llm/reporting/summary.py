@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.reporting.verdict import start_of_training, verdict
+from pyswarmopt_llm.reporting.verdict import verdict
 
 Interval = Sequence[float]
 SMALL = 0.05  # weights below this are not listed
@@ -66,8 +66,9 @@ def score_rows(result: Mapping[str, Any]) -> list[ScoreRow]:
     rows = [row(f"best single expert: {result['best_single']}", "best_single")]
     if result.get("uniform_dev") is not None:
         rows.append(row("uniform average", "uniform"))
-    if result.get("dev_expert_dev") is not None:
-        rows.append(row(f"{start_of_training(result)}, trained on dev", "dev_expert"))
+    if result.get("trained_dev") is not None:
+        before = row("swarm before training", "mixture")
+        rows.append(before if result.get("trained") else row("swarm after training", "trained"))
     others = [ScoreRow(one["label"], None, None, one["test"], one["test_interval"]) for one in result.get("others", ())]
     return [*others, *rows, row("swarm", "best")]
 
@@ -232,7 +233,8 @@ def print_result(console: Console, run: Path, result: Mapping[str, Any], steps: 
     say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     judged = verdict(result)
     spent = "; ".join(f"{name.lower()} {text}" for name, text in costs(result).items())
-    mixture = (f"Mixture: {mixture_text(result['coefficients'])}", WEIGHTS) if len(result["coefficients"]) > 1 else ()
+    weights = f"Mixture: {mixture_text(result['coefficients'])}{', trained on dev' if result.get('trained') else ''}"
+    mixture = (weights, WEIGHTS) if len(result["coefficients"]) > 1 else ()
     for line in (judged.sentence, *judged.reasons):
         say(line)
     console.print(result_table(result))

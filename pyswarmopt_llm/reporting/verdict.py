@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.common.config import DEV_EXPERT
 
 Json = Mapping[str, Any]
 LEVEL = 0.05  # of significance
 ALIKE = 0.1  # share of dev items on which experts that are alike differ at most
 MOST_NEEDED = 10  # a power statement may ask for so many times the items that there are
 SINGLE = "best-single"  # the method of a comparison that the others are compared with
-TRAINED = "the adapter trained on your examples"
 _EXACT = 5e-4  # a weight this close to 0 or 1 is 0 or 1
 
 
@@ -26,8 +24,8 @@ class Verdict:
     """What a result means.
 
     Attributes:
-        kind: ``better``, ``level``, ``worse``, ``same`` (it is an expert itself), ``trained`` (the expert trained on
-            dev does it alone), ``untested`` (no test split) or ``unpaired`` (no outcomes item by item).
+        kind: ``better``, ``level``, ``worse``, ``same`` (it is an expert itself), ``untested`` (no test split) or
+            ``unpaired`` (no outcomes item by item).
         sentence: the result in words.
         reasons: why, the most telling first.
     """
@@ -103,9 +101,7 @@ def _outcome(result: Json) -> tuple[str, str]:
     """Kind and sentence."""
     single, ours, theirs = result["best_single"], result.get("best_test"), result.get("best_single_test")
     alone, paired = _alone(result), difference(result.get("paired", {}))
-    if trained := _training_helped(result):
-        return "trained", trained
-    if alone is not None and (alone != TRAINED or paired is None):
+    if alone is not None:
         return "same", f"This is {alone} itself: no mixture did better on dev."
     expert = f"the best single expert, {single}"
     if ours is None or theirs is None:
@@ -128,7 +124,8 @@ def _outcome(result: Json) -> tuple[str, str]:
 
 def _alone(result: Json) -> str | None:
     """What the result is if it is one of those that it was made of, and no item is answered otherwise."""
-    if "graph" in result or result.get("coefficients_by_group") or result.get("weight_step", {}).get("taken"):
+    grouped, moved = result.get("coefficients_by_group"), result.get("weight_step", {}).get("taken")
+    if result.get("trained") or "graph" in result or grouped or moved:
         return None
     ones = [name for name, weight in result["coefficients"].items() if abs(weight - 1) < _EXACT]
     others = [weight for weight in result["coefficients"].values() if abs(weight) >= _EXACT]
@@ -138,35 +135,15 @@ def _alone(result: Json) -> str | None:
         return "the base"
     if len(ones) != 1 or len(others) != 1 or (changed and ones[0] == result["best_single"]):
         return None
-    return TRAINED if ones[0] == DEV_EXPERT else f"expert {ones[0]}"
+    return f"expert {ones[0]}"
 
 
-def start_of_training(result: Json) -> str:
-    """What the expert that was trained on dev began as, in words.
-
-    Example:
-        >>> [start_of_training({"trained_from": one}) for one in ({"math": 1.0}, {"math": 0.5, "law": 0.5}, {})]
-        ['math', "the experts' average", 'the base']
-    """
-    found = result.get("trained_from")
+def _start_of_training(result: Json) -> str:
+    """What was trained on dev, in words."""
+    found = {name: weight for name, weight in result["coefficients"].items() if weight}
     if not found:
         return "the base"
-    if len(found) == 1:
-        return next(iter(found))
-    return "the experts' sum" if set(found.values()) == {1.0} else "the experts' average"
-
-
-def _training_helped(result: Json) -> str | None:
-    """The sentence where the expert trained on dev is better than those given, and the mixture not ahead of it."""
-    gained, more = _training(result)
-    if gained is None or more is None or gained.sign <= 0 or more.mean > 0 or _alone(result) == TRAINED:
-        return None
-    mixture = "is worse than that" if more.sign < 0 else "adds nothing measurable to it"
-    return (
-        f"Training {start_of_training(result)} on your {_examples(result)} is what helped: it scores "
-        f"{result['dev_expert_test']:.3f} on {counted(gained.items, 'unseen item')}, your best expert, "
-        f"{result['best_single']}, {result['best_single_test']:.3f}; the search {mixture}."
-    )
+    return next(iter(found)) if {*found.values()} == {1.0} and len(found) == 1 else "a mixture of your experts"
 
 
 def _examples(result: Json) -> str:
@@ -174,33 +151,15 @@ def _examples(result: Json) -> str:
     return "examples" if dev is None else f"{dev.items} examples"
 
 
-def _training(result: Json) -> tuple[Difference | None, Difference | None]:
-    """On test: the expert trained on dev minus the best single one, and the mixture minus it."""
-    found = result.get("paired_dev_expert", {})
-    return difference(found.get("single", {})), difference(found.get("swarm", {}))
-
-
 def _reasons(kind: str, result: Json) -> Iterator[str]:
     """Why it came out so, as far as the figures show it."""
     experts, test = result.get("experts", {}), difference(result.get("paired", {}))
     dev, differ = difference(result.get("paired", {}), "dev"), experts.get("differ")
-    gained, more = _training(result)
-    trained = start_of_training(result)
-    if _alone(result) == TRAINED and kind in ("better", "level", "worse"):
-        yield f"It is {trained}, trained on your {_examples(result)}; no mixture was better on dev by more than chance."
-    if kind == "better" and _alone(result) != TRAINED:
-        if more is not None and more.sign > 0:
-            yield f"It is better than {trained} trained on your examples, too, by {more.mean:.3f} ({more.interval()})."
-        elif more is not None:
-            alone, ahead = f"{result['dev_expert_test']:.3f}", f"{more.mean:+.3f} ({more.interval(signed=True)})"
-            yield f"Of that, {trained} trained on your examples scores {alone}: the search's {ahead} may be chance."
+    if (trained := _training(result)) is not None:
+        yield trained
+    if kind == "better":
         if differ is not None:
             yield f"The experts know different things: they differ on {differ:.1%} of the dev items."
-    if kind == "better":
-        return
-    if kind == "trained" and gained is not None and more is not None:
-        yield f"Training gained {gained.mean:.3f} over {result['best_single']} ({gained.interval()})."
-        yield f"The search's result differs from that adapter by {more.mean:+.3f} ({more.interval(signed=True)})."
         return
     if dev is not None and test is not None and dev.low > max(test.mean, 0.0):
         yield (
@@ -213,6 +172,21 @@ def _reasons(kind: str, result: Json) -> Iterator[str]:
         yield made
     if kind == "level" and (needed := _needed(result, dev)) is not None:
         yield needed
+
+
+def _training(result: Json) -> str | None:
+    """What training on dev did, where the search tried it."""
+    if "trained_dev" not in result:
+        return None
+    start, examples = _start_of_training(result), _examples(result)
+    found = difference(result.get("paired_training", {}))
+    if not result.get("trained"):
+        test = "" if found is None else f"; it scores {result['trained_test']:.3f} on test"
+        return f"Training {start} on your {examples} made it worse on dev{test}."
+    made = f"It is {start}, trained on your {examples}"
+    if found is None:
+        return f"{made}."
+    return f"{made}; without training {result['mixture_test']:.3f} ({found.mean:+.3f}, {found.interval(signed=True)})."
 
 
 def _made_for_it(result: Json) -> str | None:

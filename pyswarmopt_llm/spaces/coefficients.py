@@ -45,6 +45,9 @@ class CoefficientSpace(BaseSpace):
         parameters: names of the weights that are mixed, which the granularity puts into groups.
         granularity: a key of `GRANULARITIES`.
 
+    Attributes:
+        granularity: as given.
+
     Raises:
         UserError: no such granularity.
     """
@@ -53,7 +56,7 @@ class CoefficientSpace(BaseSpace):
 
     def __init__(self, expert_names: Sequence[str], parameters: Iterable[str], granularity: str = "model") -> None:
         check_granularity(granularity)
-        self.expert_names = tuple(expert_names)
+        self.expert_names, self.granularity = tuple(expert_names), granularity
         labels = {parameter: GRANULARITIES[granularity](parameter) for parameter in parameters}
         self.group_names = tuple(dict.fromkeys(labels.values()))
         places = {label: k for k, label in enumerate(self.group_names)}

@@ -6,7 +6,7 @@ are a LoRA of rank sum r_i. This is adding task vectors (Ilharco et al. 2023, ar
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -25,34 +25,33 @@ class DeltaSpace(AdapterSpace, CoefficientSpace):
         experts: adapters of one base, read one after another. A module that one does not adapt counts as unchanged
             by it.
         granularity: see `CoefficientSpace`.
+
+    Attributes:
+        infos: the experts.
+        shapes: parameter name -> shape of its change.
     """
 
     name = "delta"
     linear = True
 
     def __init__(self, experts: Sequence[Expert], granularity: str = "model") -> None:
-        self._infos = [expert.info for expert in experts]
+        self.infos = self._infos = [expert.info for expert in experts]
         shapes = {f"{m}.weight": s.weight_shape for info in self._infos for m, s in info.modules.items()}
-        self._shapes = dict(sorted(shapes.items()))
-        super().__init__([info.name for info in self._infos], self._shapes, granularity)
-        self._modules = {name: _Concatenated(self._infos, name.removesuffix(".weight")) for name in self._shapes}
+        self.shapes = dict(sorted(shapes.items()))
+        super().__init__([info.name for info in self._infos], self.shapes, granularity)
+        self._modules = {name: _Concatenated(self._infos, name.removesuffix(".weight")) for name in self.shapes}
         for i, expert in enumerate(experts):
             for module, factors in expert.factors.items():
                 self._modules[f"{module}.weight"].fill(i, factors.b * factors.scale, factors.a)
 
-    def realise(self, position: Tensor, without: Collection[int] = ()) -> Patch:
-        """The mixed change, float32, of rank sum r_i; the patches share their `a`.
-
-        Args:
-            position: see `interfaces.Space`.
-            without: experts that are left out, and with them their share of the rank.
-        """
+    def realise(self, position: Tensor) -> Patch:
+        """The mixed change, float32, of rank sum r_i; the patches share their `a`."""
         weights = self._weights(position)
 
         def change(parameter: str) -> LowRank:
-            return self._modules[parameter].low_rank(weights(parameter), without)
+            return self._modules[parameter].low_rank(weights(parameter))
 
-        return Patch(low_rank=Computed(self._shapes, change))
+        return Patch(low_rank=Computed(self.shapes, change))
 
 
 class _Concatenated:
@@ -70,11 +69,8 @@ class _Concatenated:
         columns = self._owner == expert
         self._b[:, columns], self._a[columns] = b, a
 
-    def low_rank(self, weights: Tensor, without: Collection[int]) -> LowRank:
-        """The change at the given weights of the experts, (n,) float32, but for some experts."""
-        if without:
-            kept = ~torch.isin(self._owner, torch.tensor([*without]))
-            return LowRank(b=(self._b * weights[self._owner])[:, kept], a=self._a[kept])
+    def low_rank(self, weights: Tensor) -> LowRank:
+        """The change at the given weights of the experts, (n,) float32."""
         return LowRank(b=self._b * weights[self._owner], a=self._a)
 
 
@@ -83,7 +79,7 @@ class Delta(AdapterKind):
 
     name = "delta"
     options = frozenset({"granularity", "output_rank"})
-    takes_dev_expert = True
+    trains = True
 
     def over_adapters(self, experts: Sequence[Expert], exact_flat: bool = False, granularity: str = "model") -> Space:
         return DeltaSpace(experts, granularity)

@@ -30,7 +30,7 @@ _DEPARTURES: dict[str, tuple[Container[Any], str]] = {
     "start": (("auto", "segments"), "starts: {}"),
     "max_iter": (range(1, sys.maxsize), "no iterations"),
     "screen": ((), "items screened at {} by a model that proposes candidates"),
-    "dev_expert": (("auto", "off"), "one more expert trained on the dev items"),
+    "train": (("auto", "off"), "training on the dev items"),
     "confirm": ((), "leaders scored again on {} fresh items"),
     "one_by_one": ((False,), "particles that move one at a time"),
     "contrast": ((False,), "negative weights that count against a token"),
@@ -68,8 +68,8 @@ class SpaceKind(ABC):
         options: which of the settings granularity, exact_flat, contrast and output_rank it takes.
         several_models: whether a candidate is several models side by side, which need no common base.
         takes_workers: whether other processes can score candidates (``--workers``).
-        takes_dev_expert: whether an expert that is trained on dev can be added (``--dev-expert``), which then mixes as
-            in ``delta``. Not inherited: a kind that is made from another may mix otherwise.
+        trains: whether the mixture that was found can be trained on dev (``--train``), as in ``delta``. Not inherited:
+            a kind that is made from another may mix otherwise.
         published: whether a candidate is what the paper of Model Swarms makes of coefficients. Not inherited, either.
         averages: whether the mean of positions is a candidate worth scoring.
         adapters: whether candidates are LoRA adapters.
@@ -82,7 +82,7 @@ class SpaceKind(ABC):
     options: ClassVar[frozenset[str]] = frozenset()
     several_models: ClassVar[bool] = False
     takes_workers: ClassVar[bool] = True
-    takes_dev_expert: ClassVar[bool] = False
+    trains: ClassVar[bool] = False
     published: ClassVar[bool] = False
     averages: ClassVar[bool] = True
     adapters: ClassVar[bool] = False
@@ -93,7 +93,7 @@ class SpaceKind(ABC):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        cls.takes_dev_expert = vars(cls).get("takes_dev_expert", False)
+        cls.trains = vars(cls).get("trains", False)
         cls.published = vars(cls).get("published", False)
 
     @abstractmethod

@@ -4,7 +4,7 @@
 all experts whose coefficients sum to anything from 1/2 to a few. Where experts know different things, a sum that keeps
 more than a share of each is better than any average (task arithmetic, Ilharco et al. 2023, arXiv 2212.04089), and a
 swarm that starts on averages finds its way there late or never. ``even`` begins these sums with the base, the average
-and the sum of the experts. ``trial`` is for `advise`: the average of the experts that were given, then sums, none of
+and the sum of the experts. ``trial`` is for `advise`: the average of the experts, then sums, none of
 which depends on an item.
 """
 
@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.config import DEV_EXPERT
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.spaces import space_kind
@@ -53,8 +52,7 @@ def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
         vertices = space.vertices()
         n = len(vertices)
         if start == "trial":
-            given = [number for number, name in enumerate(space.expert_names) if name != DEV_EXPERT]
-            vertices = torch.cat([vertices, vertices[given].mean(0, keepdim=True)])
+            vertices = torch.cat([vertices, vertices.mean(0, keepdim=True)])
         if start == "even":
             vertices = torch.cat([vertices, even_sums(vertices)])
         return torch.cat([vertices, sums(space.size // n, n, max(0, count - len(vertices)), seed)])

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
 from pyswarmopt_llm.baselines.changes import as_patch
 from pyswarmopt_llm.baselines.method import Merged, Settings
 from pyswarmopt_llm.baselines.training.on_dev import train_on_dev
-from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 from pyswarmopt_llm.models.choices import training_passes
 from pyswarmopt_llm.models.training.folds import train_once
@@ -81,6 +79,5 @@ def side_by_side(one: Patch, other: Patch) -> Patch:
     """
     found = {**one.low_rank, **other.low_rank}
     for name in one.low_rank.keys() & other.low_rank.keys():
-        first, second = one.low_rank[name], other.low_rank[name]
-        found[name] = LowRank(b=torch.cat([first.b, second.b], 1), a=torch.cat([first.a, second.a], 0))
+        found[name] = one.low_rank[name].plus(other.low_rank[name])
     return Patch(low_rank=found)

@@ -26,13 +26,9 @@ _PARTICLES, _ITERATIONS, _PATIENCE = 40, 100, 10  # of the swarm that maximises 
 
 
 def proposals(screening: Screening, seed: int, count: int) -> Iterator[Tensor]:
-    """`proposal`, `count` times with one seed after the other; learn from each before the next is taken.
-
-    Where one candidate is preferred, an expert trained on these very items, they are mixtures of the others, found in a
-    model of such mixtures alone: its margins are many times as large as theirs, and would hide what they differ in.
-    """
+    """`proposal`, `count` times with one seed after the other; learn from each before the next is taken."""
     for number in range(count):
-        position = proposal(screening.without_preferred(), seed + number)
+        position = proposal(screening, seed + number)
         if position is None:
             return
         yield position
@@ -72,7 +68,7 @@ def proposal(screening: Screening, seed: int) -> Tensor | None:
 
 
 def widest(screening: Screening, floor: float = -np.inf) -> Tensor | None:
-    """Of the candidates scored in full that are about as good as the best, `preferred` or that of greatest width.
+    """Of the candidates scored in full that are about as good as the best, that of greatest width.
 
     About as good is within a standard error of the best value (the rule of Breiman et al. 1984, section 3.4.3). What
     won many comparisons on the same items owes part of that to luck on items that were nearly lost; margins tell more
@@ -85,16 +81,13 @@ def widest(screening: Screening, floor: float = -np.inf) -> Tensor | None:
     Returns:
         Its position, (D,) float64; None where nothing of that value was scored in full.
     """
-    scored, preferred = screening.in_full, screening.preferred
+    scored = screening.in_full
     if not scored:
         return None
     best = screening.best
     error = np.sqrt(max(best * (1 - best), 0.0) / sum(screening.items.values()))
     closest = screening.closest(scored)
     width = _width(closest, closest.std())
-    for seen, value in scored:
-        if preferred is not None and value >= best - error and np.array_equal(seen.position, preferred.numpy()):
-            return preferred
     near = [i for i, (_, value) in enumerate(scored) if value >= max(best - error, floor)]
     if not near:
         return None

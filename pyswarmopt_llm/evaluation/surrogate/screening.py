@@ -8,7 +8,7 @@ that would so become the best of all is scored in full, so that the best is neve
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -46,11 +46,10 @@ class Screening:
     Args:
         level: P of `Screen`.
         items: task name -> number of its items.
-        preferred: position, (D,), of the candidate to choose where what was scored does not tell it from the best.
     """
 
-    def __init__(self, level: float, items: Mapping[str, int], preferred: Tensor | None = None) -> None:
-        self._level, self.items, self.preferred = level, dict(items), preferred
+    def __init__(self, level: float, items: Mapping[str, int]) -> None:
+        self._level, self.items = level, dict(items)
         self._seen: dict[str, Seen] = {}
         self._kernel: Kernel | None = None
         self._chosen_with = 0
@@ -67,29 +66,6 @@ class Screening:
         if any(known):
             value = found.value if all(known) and found.bounds is None else None
             self._seen[key] = Seen(position.detach().cpu().double().numpy().copy(), found.margins, value)
-
-    def learn_uncertain(self, key: str, position: Tensor, found: Row | Evaluation) -> None:
-        """Take in the margins that a screen would have had scored; those of a new best all.
-
-        A candidate far from all others tells little of what is between them, and items that it gets wrong against all
-        expectation would spoil the model there.
-        """
-        if found.value <= self.best:
-            (screen,) = self.screens([position])
-            kept = {
-                name: [one if i in screen.first[name] else None for i, one in enumerate(margins)]
-                for name, margins in found.margins.items()
-            }
-            found = replace(found, margins=kept)
-        self.learn(key, position, found)
-
-    def without_preferred(self) -> Screening:
-        """One that has learnt from the candidates alone that have no share of `preferred`."""
-        if self.preferred is None:
-            return self
-        found, axis = Screening(self._level, self.items), self.preferred.numpy()
-        found._seen = {key: one for key, one in self._seen.items() if not one.position @ axis}
-        return found
 
     @property
     def positions(self) -> Floats:

@@ -16,7 +16,7 @@ from pyswarmopt_llm.jobs.analyse.experts import without_experts
 from pyswarmopt_llm.jobs.search.loop import SearchResult, resume, search
 from pyswarmopt_llm.metrics.external.permission import require
 from pyswarmopt_llm.reporting.plots import plot_emergence, plot_origin, plot_scores
-from pyswarmopt_llm.reporting.reading import emergence, origin, read_run, searched
+from pyswarmopt_llm.reporting.reading import emergence, origin, read_run
 from pyswarmopt_llm.spaces import space_kind
 
 _NEVER = 10**9
@@ -75,7 +75,7 @@ def analyse(
     if with_ablations or with_diversity or with_leave_one_out:
         require(opened[0][0].config, allowed, runs[0])
     _make(out, runs[0])
-    cases = [emergence(searched(run.rows), result) for run, result in opened]
+    cases = [emergence(run.rows, result) for run, result in opened]
     origins = [origin(run.rows, result) for run, result in opened]
     found: dict[str, Any] = {
         "runs": [

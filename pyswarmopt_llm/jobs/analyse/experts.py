@@ -15,8 +15,8 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score, Utility
 from pyswarmopt_llm.common.statistics import paired
 from pyswarmopt_llm.evaluation.run_directory import Run
-from pyswarmopt_llm.jobs.search.dev_expert import completed
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
+from pyswarmopt_llm.jobs.search.train import trained_space
 from pyswarmopt_llm.metrics.external.permission import require
 from pyswarmopt_llm.tasks import Scoring
 
@@ -48,6 +48,10 @@ def without_experts(
     """
     job, scorings = _opened(run, result, allowed)
     position = _position(job, run.path, result)
+    if result.get("trained"):
+        space = trained_space(job, run, scorings)
+        job, position = replace(job, prepared=replace(job.prepared, space=space)), space.on_top_of(position)
+    coefficients = dict(zip(job.space.expert_names, job.space.coefficients(position).tolist(), strict=True))
     names, used = job.space.expert_names, _used(position, len(job.space.expert_names))
     utilities = {split: job.utilities(split, scorings) for split in ("dev", "test")}
     scores: dict[tuple[str, str], dict[str, Score]] = {}
@@ -59,7 +63,7 @@ def without_experts(
         ALL: _values(scores, ALL),
         "experts": {
             name: {
-                "coefficient": result["coefficients"][name],
+                "coefficient": coefficients[name],
                 "scores": _values(scores, name),
                 "paired": paired(scores, ALL, name),
             }
@@ -82,7 +86,7 @@ def _opened(run: Run, result: Mapping[str, Any], allowed: Collection[str]) -> tu
         if kind not in _SCORINGS:
             raise UserError(f"{run.path / 'result.json'}: {name} has no scoring; restore the file")
         scorings[name] = _SCORINGS[kind]
-    return completed(job, run, scorings) if config.dev_expert == "on" else job, scorings
+    return job, scorings
 
 
 def _position(job: Job, run: Path, result: Mapping[str, Any]) -> Tensor:

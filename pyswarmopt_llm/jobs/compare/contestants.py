@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
+
+from torch import Tensor
 
 from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING, load_method
 from pyswarmopt_llm.baselines.changes import as_adapter
@@ -27,7 +29,8 @@ from pyswarmopt_llm.jobs.compare.groups import is_group, load_group, written_out
 from pyswarmopt_llm.jobs.compare.screened import KIND, ScreenedTrial, can_screen, screened_best
 from pyswarmopt_llm.models.choices import cross_fitting_passes, training_passes
 from pyswarmopt_llm.spaces import build_space
-from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace, train_on_dev
+from pyswarmopt_llm.spaces.cross_fitted import not_worse, read_trained, train_on_dev
+from pyswarmopt_llm.spaces.delta import DeltaSpace
 from pyswarmopt_llm.spaces.starts import starting_points
 
 Kind = Literal["rule", "searching", "ensemble", "optimizer"]
@@ -35,7 +38,7 @@ Kind = Literal["rule", "searching", "ensemble", "optimizer"]
 # A swarm with every item evaluated, as many particles as experts, which are all it starts from. Of the paper it has the
 # update and the rules to restart and stop, not the size (20 from 10 experts), the space, or the grid.
 PAPER = ":paper"
-WITH_DEV = "+dev"  # a swarm over one more expert, which is trained on dev; see `spaces.cross_fitted`
+WITH_DEV = "+dev"  # a swarm whose result is trained on dev; see `spaces.cross_fitted`
 ADAPTER = ":adapter"  # what a fixed rule makes, cut to the LoRA that `merge` writes of it
 RANDOM = "random-adapters"  # model-swarms on adapters of random factors
 # The optimizers in ``all``; any other name of `optimizer_names` and any nevergrad:NAME is known, too.
@@ -131,11 +134,10 @@ def why_not(who: Contestant, bench: Bench, budget: int) -> str | None:
             return f"training takes {needed} items"
     if who.name.endswith(WITH_DEV):
         if not bench.accuracy or bench.scoring == "generate" or bench.dev_items < 2:
-            return "its additional expert is trained on options"
-        if len(bench.experts) >= MOST_COEFFICIENTS:
-            return f"goes with fewer than {MOST_COEFFICIENTS} experts"
-        scored = len(bench.experts) + EVEN_SUMS + 1
-        needed = cross_fitting_passes(bench.dev_items) + scored * bench.dev_items
+            return "its result is trained on options"
+        if len(bench.experts) > MOST_COEFFICIENTS:
+            return f"goes with at most {MOST_COEFFICIENTS} experts"
+        needed = _training(bench) + (len(bench.experts) + EVEN_SUMS) * bench.dev_items
         if budget < needed:
             return f"training and the experts alone take {needed} items"
     if who.name == "few-shot" and bench.dev_items < 2:
@@ -219,19 +221,18 @@ def optimizer_of(name: str) -> str:
 def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
     name, bench = entry.who.name, entry.bench
     experts = random_adapters(bench.experts, entry.seed) if name == RANDOM else bench.experts
-    trained = CrossFittedSpace(experts) if name.endswith(WITH_DEV) else None
-    space = build_space(entry.space, experts) if trained is None else trained
+    space = build_space(entry.space, experts)
     count, ours = len(space.expert_names), _swarm(optimizer_of(name)) and not _as_published(name)
     screens = ours and can_screen(bench, space)
-    training = 0 if trained is None else cross_fitting_passes(len(bench.choices))
-    candidates = (trial.items_left - training) // bench.dev_items
+    if name.endswith(WITH_DEV):
+        trial.spend(_training(bench))
+    candidates = trial.left
     population = max(entry.particles or (population_for(count, candidates) if screens else 0), count)
     start, rounds = "auto" if ours else "segments", UNENDING
     if name.startswith(NEVERGRAD):
         rounds = max(trial.left // population - 1, 0)
     elif screens and optimizer_of(name) == MODEL_SWARMS:  # as `search` by default
-        start, rounds = ("auto", 0) if trained else ("even", 0)
-        population = max(entry.particles or 0, count if trained else count + EVEN_SUMS)
+        start, rounds, population = "even", 0, max(entry.particles or 0, count + EVEN_SUMS)
     optimizer = make_optimizer(
         optimizer_of(name),
         starting_points(space, start, population, entry.seed),
@@ -240,32 +241,28 @@ def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
         patience=PATIENCE,
         seed=entry.seed,
     )
-    if screens:
-        preferred = None if trained is None else trained.vertices()[-1]
-        screened = ScreenedTrial(trial, space, _kind(entry), preferred)
-        if trained is not None:
-            _train_dev_expert(entry, trial, trained, screened.by_prompt(trained.tried()))
-        return screened_best(optimizer, screened, candidates, entry.seed, AFTER_ITERATIONS if rounds else ALONE)
-    return best_found(optimizer, trial, space.realise)
+    if not screens:
+        return best_found(optimizer, trial, space.realise)
+    screened = ScreenedTrial(trial, space, f"{KIND} {name} {entry.seed}" if name == RANDOM else KIND)
+    proposed = AFTER_ITERATIONS if rounds else ALONE
+    found = screened_best(optimizer, screened, candidates, entry.seed, proposed)
+    return _trained(entry, DeltaSpace(experts), found) if name.endswith(WITH_DEV) else space.realise(found)
 
 
-def _kind(entry: Entry) -> str:
-    """Of rows in the store: the same coefficients of other experts are another candidate."""
-    name = entry.who.name
-    if name.endswith(WITH_DEV):
-        return f"{KIND} {name} on-top {entry.seed}"  # in an earlier version the new expert was trained from the base
-    return f"{KIND} {name} {entry.seed}" if name == RANDOM else KIND
+def _training(bench: Bench) -> int:
+    """Items that the training of a mixture on dev takes, and its scoring."""
+    return cross_fitting_passes(len(bench.choices)) + bench.dev_items
 
 
-def _train_dev_expert(
-    entry: Entry, trial: BudgetedTrial, space: CrossFittedSpace, values: Sequence[Mapping[str, float]]
-) -> None:
-    """Complete the space; training is charged."""
-    bench = entry.bench
-    trial.spend(cross_fitting_passes(len(bench.choices)))
+def _trained(entry: Entry, space: DeltaSpace, position: Tensor) -> Patch:
+    """A mixture after training on dev, or as it is, as `search` chooses; what that takes has been charged."""
+    bench, before = entry.bench, space.realise(position)
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / "dev-expert"
-        train_on_dev(space, bench.engine, bench.choices, values, place, bench.base.name, entry.seed)
+        train_on_dev(bench.engine, before, bench.choices, bench.experts[0].info, Path(folder), entry.seed)
+        trained = read_trained(space, Path(folder), bench.choices, entry.seed)
+    after = trained.realise(trained.on_top_of(position))
+    values = [bench.score(patch, "dev")[0].value for patch in (before, after)]
+    return after if not_worse(values[1], values[0], bench.dev_items) else before
 
 
 def _run_ensemble(entry: Entry, trial: BudgetedTrial, start: float) -> Outcome:

@@ -51,7 +51,7 @@ def _search(config: Json, method: str) -> str:
     if method.endswith(PAPER):
         how |= {"preset": "paper"}
     elif not method.endswith(WITH_DEV):
-        how |= {"dev_expert": "off"}
+        how |= {"train": "off"}
     optimizer = method.removesuffix(PAPER).removesuffix(WITH_DEV)
     return command_line({**how, "optimizer": optimizer})
 

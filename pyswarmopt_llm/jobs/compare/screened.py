@@ -9,8 +9,7 @@ from dataclasses import asdict, fields
 from torch import Tensor
 
 import pyswarmopt as pso
-from pyswarmopt_llm.common.config import EVEN_SUMS
-from pyswarmopt_llm.common.interfaces import Patch, Space
+from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.common.optimizers import released
 from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request
 from pyswarmopt_llm.evaluation.plan import Screen
@@ -32,23 +31,22 @@ def can_screen(bench: Bench, space: Space) -> bool:
 class ScreenedTrial:
     """The dev scores of positions, evaluated as in a screened search; `best` is the best full evaluation so far.
 
-    Rows of the store are found by `kind` and position, so a space over other adapters has its own kind. `preferred` is
-    that of `Screening`.
+    Rows of the store are found by `kind` and position, so a space over other adapters has its own kind.
     """
 
-    def __init__(self, trial: BudgetedTrial, space: Space, kind: str = KIND, preferred: Tensor | None = None) -> None:
+    def __init__(self, trial: BudgetedTrial, space: Space, kind: str = KIND) -> None:
         bench = trial.bench
         self.trial, self.space, self._store, self._task, self._kind = trial, space, bench.store, bench.task.name, kind
         self._known: dict[str, Evaluation] = {}
         self._evaluator = Evaluator(space, bench.engine, {self._task: bench.accuracy["dev"]}, harmonic)
         self._items = bench.dev_items
-        self._screening = Screening(LEVEL, {self._task: self._items}, preferred)
+        self._screening = Screening(LEVEL, {self._task: self._items})
         self.best = -math.inf
 
-    def values(self, positions: Tensor, in_full: bool = False, uncertain: bool = False) -> list[float]:
+    def values(self, positions: Tensor, in_full: bool = False) -> list[float]:
         """The values of these positions, (N, D); NaN once the budget is spent. The screen learns from them afterwards.
 
-        `in_full` skips no item; with `uncertain` the screen learns of them what it would not have skipped.
+        `in_full` skips no item.
         """
         values = []
         learnt: list[tuple[Tensor, Evaluation]] = []
@@ -64,15 +62,8 @@ class ScreenedTrial:
                 learnt.append((x, self._score(x, screen)))
             values.append(self._known[key].value)
         for x, evaluation in learnt:
-            (screening.learn_uncertain if uncertain else screening.learn)(position_key(x), x, evaluation)
+            screening.learn(position_key(x), x, evaluation)
         return values
-
-    def by_prompt(self, positions: Tensor) -> list[dict[str, float]]:
-        """Of the even sums and the experts, (N, D), prompt -> the value of its item; all items are evaluated."""
-        self.values(positions[EVEN_SUMS:], in_full=True)
-        self.values(positions[:EVEN_SUMS], in_full=True, uncertain=True)
-        dev = self.trial.bench.accuracy["dev"]
-        return [dev.by_prompt(self._known[position_key(x)].items[self._task]) for x in positions]
 
     def chosen(self, seed: int, count: int) -> Tensor | None:
         """Evaluate so many of the item model's proposals; see `widest`."""
@@ -114,12 +105,15 @@ def _key(position: Tensor, screen: Screen) -> str:
     return f"{position_key(position)}:{digest.hexdigest()}"
 
 
-def screened_best(swarm: pso.Optimizer, screened: ScreenedTrial, candidates: int, seed: int, proposed: int) -> Patch:
+def screened_best(swarm: pso.Optimizer, screened: ScreenedTrial, candidates: int, seed: int, proposed: int) -> Tensor:
     """Let a swarm that begins with the experts search, then evaluate so many proposals of the item model.
 
     The experts are evaluated in full, the rest of the starting swarm in parts of as many candidates, so that the later
     parts are screened by the earlier ones. The swarm ends when another round like its latest would leave too little
     for the proposals. `candidates` is what the budget pays for in full, the experts included.
+
+    Returns:
+        What it hands over, (D,).
     """
     trial, space, items = screened.trial, screened.space, screened.trial.bench.dev_items
     kept = proposal_count(candidates) * items
@@ -138,4 +132,4 @@ def screened_best(swarm: pso.Optimizer, screened: ScreenedTrial, candidates: int
             latest = trial.spent - before
         best = swarm.best.x
     chosen = screened.chosen(seed, proposed)
-    return space.realise(best if chosen is None else chosen)
+    return best if chosen is None else chosen

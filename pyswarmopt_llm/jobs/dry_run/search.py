@@ -35,14 +35,15 @@ def dry_run_search(config: SearchConfig) -> Plan:
         time_items(job.engine, task, job.objectives.metrics[name], possible[name], candidates)
         for name, task in job.tasks.items()
     )
-    on_test = 3 + (job.config.dev_expert == "on")
-    evaluations, closing = _evaluations(job), sum(2 * one.dev + on_test * one.test for one in timed)
+    trains = job.config.train == "on"  # and scores the outcome on dev and test
+    on_dev, on_test = 2 + trains, 3 + trains
+    evaluations, closing = _evaluations(job), sum(on_dev * one.dev + on_test * one.test for one in timed)
     tried = sum(trial_items(one.dev, possible[one.name]) for one in timed)
-    trained = cross_fitting_passes(job.dev_items) if job.config.dev_expert == "on" else 0
+    trained = cross_fitting_passes(job.dev_items) if trains else 0
     passes = trained + evaluations * job.dev_items + closing + tried * len(job.config.experts)
     workers = max(parse_workers(job.config.workers).count, 1)
     seconds = sum(one.seconds(one.dev * evaluations, evaluations) for one in timed) / workers
-    seconds += sum(one.seconds(2 * one.dev + on_test * one.test, 2 + on_test) for one in timed)
+    seconds += sum(one.seconds(on_dev * one.dev + on_test * one.test, on_dev + on_test) for one in timed)
     seconds += trained / max(job.dev_items, 1) * sum(one.seconds(one.dev, 0) for one in timed)
     if config.budget_minutes is not None:
         seconds = min(seconds, 60 * config.budget_minutes)
@@ -55,7 +56,7 @@ def dry_run_search(config: SearchConfig) -> Plan:
         evaluations=evaluations,
         notes=_notes(job, timed),
         out=config.out,
-        writes=(*RUN_FILES, "dev-expert/") if trained else RUN_FILES,
+        writes=(*RUN_FILES, "trained/") if trained else RUN_FILES,
     )
     return replace(found, memory_bytes=found.memory_bytes * workers)
 

@@ -10,9 +10,9 @@ from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.evaluation.workers.spec import with_threads
-from pyswarmopt_llm.jobs.search.dev_expert import training_items
 from pyswarmopt_llm.jobs.search.loop import SearchResult, search
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
+from pyswarmopt_llm.jobs.search.train import training_items
 from pyswarmopt_llm.models.training.folds import train_once
 from pyswarmopt_llm.tasks import Scoring
 
@@ -28,7 +28,7 @@ def demo(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResult:
     notify = on_event or (lambda event: None)
     job = prepare(with_threads(replace(config, scoring=str(found.result["scoring"]))))
     others = [_on_test(job, "base", Patch())]
-    if "dev_expert_test" in found.result:
+    if "trained_test" in found.result:
         notify(Event("note", {"text": "fine-tuning the base on the same dev items, for comparison"}))
         _, choices = training_items(job, _scorings(job))
         job.engine.load(Patch())

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.files.regular import write_text
 from pyswarmopt_llm.common.interfaces import Patch, Score, Space
-from pyswarmopt_llm.common.statistics import Paired, compare_paired, interval, paired
+from pyswarmopt_llm.common.statistics import compare_paired, interval, paired
 from pyswarmopt_llm.evaluation.record import Row, RunResult
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
@@ -28,6 +28,9 @@ from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.models.choices import cross_fitting_passes
 from pyswarmopt_llm.tasks import Scoring
 
+if TYPE_CHECKING:
+    from pyswarmopt_llm.jobs.search.train import Training
+
 log = logging.getLogger(__name__)
 Scores = dict[tuple[str, str], Mapping[str, Score]]  # (contestant, split) -> task -> score
 
@@ -36,6 +39,7 @@ def finish(
     job: Job,
     run: Run,
     chosen: Choice,
+    training: Training | None,
     singles: Sequence[Mapping[str, Score]],
     scorings: Mapping[str, Scoring],
     workers_memory: int,
@@ -46,24 +50,25 @@ def finish(
         job: what the search worked with.
         run: its directory.
         chosen: what is handed over.
-        singles: of each expert, task name -> score on dev; the one that the search trained comes last.
+        training: what the search found before and after training; None if it does not train.
+        singles: of each expert, task name -> score on dev.
         scorings: how each task is scored.
         workers_memory: bytes that the workers took.
     """
     space, combine = chosen.space or job.space, job.objectives.combine
+    mixture = chosen if training is None else training.before
+    own = mixture.space or job.space
     files, cut = _write_best(job, run, chosen)
-    trained = cross_fitting_passes(job.dev_items) if job.config.dev_expert == "on" else 0
-    given = singles[:-1] if job.config.dev_expert == "on" else singles
-    values = [combine(list(scores.values())).value for scores in given]
+    trained = 0 if training is None else cross_fitting_passes(job.dev_items)
+    values = [combine(list(scores.values())).value for scores in singles]
     single, second = sorted(range(len(values)), key=lambda number: -values[number])[:2]
     # As files, on new questions; what was trained on dev stays out of the scores on dev.
     best = replace(files, held_out=space.realise(chosen.position).held_out)
-    scores = _closing_scores(job, best, single, singles, scorings)
+    scores = _closing_scores(job, best, chosen, training, (single, singles[single]), scorings)
     totals = {f"{label}_{split}": combine(list(found.values())) for (label, split), found in scores.items()}
     result = RunResult(
         best_single=job.space.expert_names[single],
         **{key: total.value for key, total in totals.items()},  # type: ignore[arg-type]
-        trained_from=_trained_from(job, run),
         truncation={**cut, "dev_before": chosen.value} if cut else None,
         intervals={
             f"{label}_{split}": _interval(totals[f"{label}_{split}"], len(found))
@@ -72,11 +77,12 @@ def finish(
         stderr={key: None if math.isnan(total.stderr) else total.stderr for key, total in totals.items()},
         metrics={name: metric.name for name, metric in job.objectives.metrics.items()},
         paired=paired(scores),
-        paired_dev_expert=_against_training(scores),
-        experts=_experts(job.space.expert_names, values, given, single, second),
-        coefficients=dict(zip(space.expert_names, space.coefficients(chosen.position).tolist(), strict=True)),
+        paired_training=None if training is None else paired(scores, "trained", "mixture"),
+        experts=_experts(job.space.expert_names, values, singles, single, second),
+        trained=None if training is None else chosen is training.after,
+        coefficients=dict(zip(own.expert_names, own.coefficients(mixture.position).tolist(), strict=True)),
         graph=job.kind.in_words(files, space.expert_names),
-        coefficients_by_group=space.coefficients_by_group(chosen.position) or None,
+        coefficients_by_group=own.coefficients_by_group(mixture.position) or None,
         evaluations=len(run.rows),
         passes=sum(row.n for row in run.rows) + trained,
         item_evaluations=sum(row.n for row in run.rows),
@@ -122,22 +128,29 @@ def _write_best(job: Job, run: Run, chosen: Choice) -> tuple[Patch, dict[str, fl
     if job.config.output_rank is None:
         space.save(chosen.position, folder)
     else:
-        cut = _save_truncated(job.space, chosen.position, job.config.output_rank, job.prepared.experts, folder)
+        cut = _save_truncated(space, chosen.position, job.config.output_rank, job.prepared.experts, folder)
     return space.read(folder), cut
 
 
 def _closing_scores(
-    job: Job, best: Patch, single: int, singles: Sequence[Mapping[str, Score]], scorings: Mapping[str, Scoring]
+    job: Job,
+    best: Patch,
+    chosen: Choice,
+    training: Training | None,
+    single: tuple[int, Mapping[str, Score]],
+    scorings: Mapping[str, Scoring],
 ) -> Scores:
-    """Best, best single expert, the one that was trained on dev, and the experts' average, on dev and test."""
-    vertices = given = job.space.vertices()
-    contestants = {"best": best, "best_single": job.space.realise(vertices[single])}
-    known = {"best_single": singles[single]}
-    if job.config.dev_expert == "on":
-        given = vertices[:-1]
-        contestants["dev_expert"], known["dev_expert"] = job.space.realise(vertices[-1]), singles[-1]
+    """Best, best single expert, the mixture before or after training, and the experts' average, on dev and test."""
+    vertices, (number, of_single) = job.space.vertices(), single
+    contestants, known = {"best": best, "best_single": job.space.realise(vertices[number])}, {"best_single": of_single}
+    if training is not None:
+        trained = chosen is training.after
+        other = training.before if trained else training.after
+        label, row = ("mixture", training.rows[0]) if trained else ("trained", training.rows[1])
+        contestants[label] = (other.space or job.space).realise(other.position)
+        known[label] = {name: row.score(name) for name in job.objectives.names}
     if job.kind.averages:
-        contestants["uniform"] = job.space.realise(given.mean(0))
+        contestants["uniform"] = job.space.realise(vertices.mean(0))
     utilities = {split: job.utilities(split, scorings) for split in ("dev", "test")}
     found: Scores = {}
     for label, patch in contestants.items():
@@ -147,22 +160,10 @@ def _closing_scores(
         for split, tasks in utilities.items():
             if tasks and (label, split) not in found:
                 found[label, split] = {name: utility(job.engine) for name, utility in tasks.items()}
+    if training is not None:
+        same = "trained" if trained else "mixture"  # as the best
+        found |= {(same, split): scores for (label, split), scores in found.items() if label == "best"}
     return found
-
-
-def _trained_from(job: Job, run: Run) -> dict[str, float] | None:
-    if job.config.dev_expert != "on":
-        return None
-    from pyswarmopt_llm.jobs.search.dev_expert import trained_from
-
-    return trained_from(run.path)
-
-
-def _against_training(scores: Scores) -> dict[str, Paired] | None:
-    """The expert trained on dev against the best single one, and the result against it."""
-    if not any(label == "dev_expert" for label, _ in scores):
-        return None
-    return {"single": paired(scores, "dev_expert", "best_single"), "swarm": paired(scores, "best", "dev_expert")}
 
 
 def _experts(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 import pyswarmopt as pso
 from pyswarmopt.base.optimizer import ParticleOptimizer
-from pyswarmopt_llm.common.config import EVEN_SUMS, SearchConfig
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import versions
@@ -124,32 +124,28 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
         archive = Archive(job.objectives.names)
         with Scorers(job, run, on_row) as scorers:
             scorings = choose_scorings(job, scorers, notify)
-            trains = job.config.dev_expert == "on"
-            if trains:
-                from pyswarmopt_llm.jobs.search.dev_expert import in_space, train_dev_expert, untrained_space
-
-                job = scorers.job = in_space(job, space := untrained_space(job))
             scorer = scorers.scorer(Questions("dev", tuple(scorings.items())))
             for row in scorer.rows:
                 notify(events.row(row, "replayed"))
-            # On dev the new expert is scored by what was trained on a part of the items, below what it is worth.
-            preferred = job.space.vertices()[-1] if trains else None
-            policy = make_policy(job.config, {name: len(task.dev) for name, task in job.tasks.items()}, preferred)
-            if trains:
-                train_dev_expert(job, space, run, scorer, policy, scorings, notify)
+            policy = make_policy(job.config, {name: len(task.dev) for name, task in job.tasks.items()})
             experts = _score_experts(job, scorer, policy)
             singles = [{name: row.score(name) for name in job.objectives.names} for row in experts]
             warn_if_chance(job, singles, scorings, notify)
             stop = _loop(job, run, swarm, scorer, policy, archive, notify)
             best = _best(swarm, scorer, policy.choice(max(row.value for row in experts)))
             chosen = choose(job, scorers, archive, best, scorings)
-        weights = None
+        training = weights = None
+        if job.config.train == "on":
+            from pyswarmopt_llm.jobs.search.train import train_further
+
+            training = train_further(job, run, chosen, scorer, scorings, notify, on_row)
+            chosen = training.chosen
         if isinstance(job.space, StructureSpace):
             from pyswarmopt_llm.jobs.search.weight_step import weight_step
 
             chosen, weights = weight_step(job, job.space, run, chosen, scorer, scorings, notify, on_row)
         notify(Event("closing"))
-        result = finish(job, run, chosen, singles, scorings, scorers.memory)
+        result = finish(job, run, chosen, training, singles, scorings, scorers.memory)
         front = save_front(job, run, archive, chosen.position) if len(job.objectives.names) > 1 else None
         seconds = round(earlier + time.perf_counter() - start, 3)
         written = publish(job, run, replace(result, stop=stop, weight_step=weights, front=front, seconds=seconds))
@@ -170,12 +166,7 @@ def _notes(job: Job) -> list[str]:
 
 def starts(job: Job) -> Tensor:
     """Starting positions. Sums of experts are for swarms; rivals, and the authors' code, begin with the experts."""
-    config, space = job.config, job.space
-    if config.dev_expert == "on":
-        from pyswarmopt_llm.jobs.search.dev_expert import untrained_space
-
-        space = untrained_space(job)
-    return starting_points(space, start_of(job), config.population, config.seed)
+    return starting_points(job.space, start_of(job), job.config.population, job.config.seed)
 
 
 def start_of(job: Job) -> str:
@@ -184,9 +175,9 @@ def start_of(job: Job) -> str:
     if config.start != "auto":
         return config.start
     linear = job.space.linear and config.compat != "reference" and is_swarm(config.optimizer)
-    if linear and not config.iterations and config.dev_expert != "on":
-        return "even"  # with that expert they are scored before
-    return "sums" if linear else "segments"
+    if linear:
+        return "sums" if config.iterations else "even"
+    return "segments"
 
 
 def _score_experts(job: Job, scorer: Scorer, policy: Policy) -> list[Row]:
@@ -254,14 +245,14 @@ def _score_proposals(
     In the journal the proposals are one more iteration, of particles numbered after those of the swarm; views of a
     search do not count it.
     """
-    values, first = [], job.config.population + EVEN_SUMS * (job.config.dev_expert == "on")
-    for number, position in enumerate(policy.proposals(job.config.seed), start=first):
+    values, spent = [], scorer.item_evaluations
+    for number, position in enumerate(policy.proposals(job.config.seed), start=job.config.population):
         if not job.budget.pays(scorer.item_evaluations, scorer.seconds, job.dev_items):
             break
         rows = scorer.score([position], iteration, policy.in_full(1), first=number)
         _learn(archive, policy, [position], rows)
         values += [row.value for row in rows if row is not None]
-    if values:
+    if scorer.item_evaluations > spent:
         notify(Event("iteration", {"iteration": iteration, "best": max(values), **progress(job, scorer)}))
     return len(values)
 

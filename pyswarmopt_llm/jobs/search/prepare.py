@@ -13,7 +13,7 @@ from pyswarmopt_llm.evaluation.evaluator import Evaluator
 from pyswarmopt_llm.evaluation.workers.messages import LETTERS, Questions
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
 from pyswarmopt_llm.jobs.search.preset import with_policy, with_space
-from pyswarmopt_llm.jobs.search.validate import check_budget, check_dev_expert, check_screen, check_settings
+from pyswarmopt_llm.jobs.search.validate import check_budget, check_screen, check_settings, check_train
 from pyswarmopt_llm.metrics.combine import harmonic
 from pyswarmopt_llm.metrics.objectives import Objectives, load_objectives, task_print
 from pyswarmopt_llm.metrics.questions.answer_format import trial_of
@@ -134,8 +134,8 @@ class Job:
     def budget(self) -> Budget:
         """What the search may spend."""
         minutes = self.config.budget_minutes
-        # The end scores best and average on dev, and those, the best single expert and one trained on dev on test.
-        on_test = 3 + (self.config.dev_expert == "on")
+        # The end scores best and average on dev, and on test those, the best single expert, and what was trained.
+        on_test = 3 + (self.config.train == "on")
         closing = 2 * self.dev_items + on_test * sum(len(task.test) for task in self.tasks.values())
         kept = 0
         if self.config.screen is not None:
@@ -162,7 +162,7 @@ def prepare(config: SearchConfig) -> Job:
         name = next(iter(objectives.externals))
         raise UserError(f"--space {config.space}: {name} scores one model, not several; give task files")
     config = with_policy(config, objectives)
-    check_dev_expert(config, objectives)
+    check_train(config, objectives)
     found = kind.prepare(config)
     job = Job(found, objectives, kind)
     check_screen(job.config, objectives, job.space.size)

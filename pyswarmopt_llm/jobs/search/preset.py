@@ -13,14 +13,14 @@ from dataclasses import asdict, replace
 
 from pyswarmopt_llm.common.config import EVEN_SUMS, LEAST_DEV, MODEL_SWARMS, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.jobs.search.validate import check_dev_expert, check_screen
+from pyswarmopt_llm.jobs.search.validate import check_screen, check_train
 from pyswarmopt_llm.metrics.objectives import Objectives
 from pyswarmopt_llm.spaces import space_kind
 
 SCREEN = 0.05
 CANDIDATES = 40  # of which iterations without another limit may score as many items
 _OF_ITERATIONS = ("optimizer", "max_iter", "patience", "settings", "drop_k", "drop_n")
-_CHOSEN = ("budget_items", "compat", "dev_expert", "max_iter", "particles", "screen", "space", "start")  # by ``auto``
+_CHOSEN = ("budget_items", "compat", "max_iter", "particles", "screen", "space", "start", "train")  # by ``auto``
 
 
 def with_space(config: SearchConfig) -> SearchConfig:
@@ -63,29 +63,28 @@ def _with_policy(config: SearchConfig, objectives: Objectives) -> SearchConfig:
     chooses = config.preset == "auto"
     if chooses and config.screen is None and not config.one_by_one and _few_coefficients(config):
         screened = replace(config, screen=SCREEN)
-        if _goes(lambda: check_screen(screened, objectives, len(config.experts) + 1)):
+        if _goes(lambda: check_screen(screened, objectives, len(config.experts))):
             config = screened
     items = sum(len(task.dev) for task in objectives.tasks.values())
-    if config.dev_expert == "auto":
-        trained = replace(config, dev_expert="on")
-        trains = chooses and items >= LEAST_DEV and _goes(lambda: check_dev_expert(trained, objectives))
-        config = trained if trains else replace(config, dev_expert="off")
+    if config.train == "auto":
+        trained = replace(config, train="on")
+        trains = chooses and items >= LEAST_DEV and _goes(lambda: check_train(trained, objectives))
+        config = trained if trains else replace(config, train="off")
     return _with_iterations(config, items) if chooses and config.screen is not None else config
 
 
 def _with_iterations(config: SearchConfig, items: int) -> SearchConfig:
     """With none, unless a setting of theirs is given: the item model's proposals do better for fewer passes.
 
-    What is scored: the experts, the base, their average and sum, one trained on dev, and the proposals. Iterations
+    What is scored: the experts, the base, their average and sum, and the proposals. Iterations
     that nothing ends have a budget, without which they may take hours.
     """
     if any(getattr(config, name) != getattr(SearchConfig, name) for name in _OF_ITERATIONS):
         if all(limit is None for limit in (config.max_iter, config.budget_items, config.budget_minutes)):
             return replace(config, budget_items=max(CANDIDATES, config.population) * items)
         return config
-    more = 1 if config.dev_expert == "on" else EVEN_SUMS
     given = config.particles != SearchConfig.particles
-    return replace(config, max_iter=0, particles=config.particles if given else len(config.experts) + more)
+    return replace(config, max_iter=0, particles=config.particles if given else len(config.experts) + EVEN_SUMS)
 
 
 def chosen_by_preset(given: SearchConfig, config: SearchConfig) -> list[str]:
@@ -113,19 +112,19 @@ def in_words(config: SearchConfig, items: int) -> str:
         items: on dev.
 
     Example:
-        >>> auto = SearchConfig("b", ("x", "y"), ("t",), "r", space="delta", screen=0.05, dev_expert="on")
+        >>> auto = SearchConfig("b", ("x", "y"), ("t",), "r", space="delta", screen=0.05, train="on")
         >>> in_words(auto, 200)
-        'preset auto: space delta, items screened at 0.05, one more expert trained on the 200 dev items'
-        >>> in_words(replace(auto, max_iter=0, dev_expert="off"), 200)
+        'preset auto: space delta, items screened at 0.05, then training on the 200 dev items'
+        >>> in_words(replace(auto, max_iter=0, train="off"), 200)
         'preset auto: space delta, 6 candidates proposed by a model of the items (--max-iter N: iterations first)'
     """
     parts = [f"space {config.space}"]
     if config.screen is not None and config.iterations:
         parts.append(f"items screened at {config.screen:g}")
-    if config.dev_expert == "on":
-        parts.append(f"one more expert trained on the {items} dev items")
     if config.screen is not None and not config.iterations:
         parts.append(f"{config.proposals} candidates proposed by a model of the items (--max-iter N: iterations first)")
+    if config.train == "on":
+        parts.append(f"then training on the {items} dev items")
     return f"preset auto: {', '.join(parts)}"
 
 

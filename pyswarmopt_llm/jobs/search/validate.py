@@ -74,20 +74,20 @@ def check_screen(config: SearchConfig, objectives: Objectives, size: int) -> Non
         raise InvalidOption("screen", None, f"{why}; use `granularity` model, or remove it")
 
 
-def check_dev_expert(config: SearchConfig, objectives: Objectives) -> None:
-    """Refuse tasks and settings with which no expert can be trained on the dev items."""
-    if config.dev_expert != "on":
+def check_train(config: SearchConfig, objectives: Objectives) -> None:
+    """Refuse tasks and settings with which nothing can be trained on the dev items."""
+    if config.train != "on":
         return
-    if not space_kind(config.space).takes_dev_expert:
-        raise InvalidOption("dev_expert", "on", f"goes with `space` delta only, not with {config.space}; remove it")
+    if not space_kind(config.space).trains:
+        raise InvalidOption("train", "on", f"goes with `space` delta only, not with {config.space}; remove it")
     if config.engine != TRANSFORMERS or not parse_workers(config.workers).alone:
         why = f"goes with one worker and `engine` {TRANSFORMERS}; remove it, or change those"
-        raise InvalidOption("dev_expert", "on", why)
+        raise InvalidOption("train", "on", why)
     for why in _without_option_scores(config, objectives):
-        raise InvalidOption("dev_expert", "on", f"is trained on the scores of options, {why}; remove it")
+        raise InvalidOption("train", "on", f"learns from the scores of options, {why}; remove it")
     items = sum(len(task.dev) for task in objectives.tasks.values())
     if items < LEAST_TRAINED:
-        raise InvalidOption("dev_expert", "on", f"{items} dev items are too few to train on; remove it")
+        raise InvalidOption("train", "on", f"{items} dev items are too few to train on; remove it")
 
 
 def _without_option_scores(config: SearchConfig, objectives: Objectives) -> Iterator[str]:

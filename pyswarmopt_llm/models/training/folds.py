@@ -38,20 +38,20 @@ class Share:
 
 def train_folds(
     engine: Engine,
+    start: Patch,
     choices: Sequence[Choices],
     pattern: AdapterInfo,
     seed: int,
-    load: Callable[[frozenset[str]], None],
     after_epoch: Callable[[float], None] | None = None,
 ) -> list[Share]:
     """For each fold a LoRA that is trained without it, then one that is trained on all items; they begin alike.
 
     Args:
         engine: the one on transformers.
+        start: what they are trained on top of.
         choices: at least two items with different contexts; those with the same context are in the same fold.
         pattern: an adapter whose modules, rank and scale they have.
         seed: of the LoRAs' start, the folds and the order.
-        load: loads the model to start from; called before each with the contexts that it is trained on.
         after_epoch: called with the share of the training that is done, in 0..1.
 
     Raises:
@@ -71,7 +71,7 @@ def train_folds(
             if after_epoch is not None:
                 after_epoch(trained_on / total)
 
-        load(contexts)
+        engine.load(start)
         patch, loss = train_once(engine, own, pattern, seed, count)
         return Share(contexts, patch.low_rank, loss)
 

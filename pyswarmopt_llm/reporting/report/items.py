@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyswarmopt_llm.evaluation.record import Row
-from pyswarmopt_llm.reporting.reading import Emergence, best_row, emergence, expert_rows
+from pyswarmopt_llm.reporting.reading import Emergence, emergence, expert_rows, final_row, searched
 from pyswarmopt_llm.reporting.report.lines import Span, scale
 from pyswarmopt_llm.tasks import Item, Task
 
@@ -57,13 +57,13 @@ def changes(rows: Sequence[Row], result: Mapping[str, Any], tasks: Mapping[str, 
     """What changed on dev from the best single expert to the result, for each task.
 
     Args:
-        rows: of complete evaluations, the experts' among them.
+        rows: of the journal.
         result: ``result.json``.
         tasks: those whose questions are available.
     """
-    ours = best_row(rows, result)
+    ours = final_row(rows, result)
     number = list(result["coefficients"]).index(result["best_single"])
-    theirs = next((row for row in expert_rows(rows, result) if row.particle == number), None)
+    theirs = next((row for row in expert_rows(searched(rows), result) if row.particle == number), None)
     if theirs is None:
         return []
     found = []
@@ -87,7 +87,7 @@ def emerged(rows: Sequence[Row], result: Mapping[str, Any]) -> list[Emerged]:
     """Correctness emergence of each task whose items are right or wrong (Feng et al. 2024, section 5).
 
     Args:
-        rows: of complete evaluations, the experts' among them.
+        rows: of the journal.
         result: ``result.json``.
     """
     found = []

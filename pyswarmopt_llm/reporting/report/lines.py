@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyswarmopt_llm.common.config import DEV_EXPERT
 from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.reporting.reading import best_row, expert_rows, searched, swarm_of
@@ -72,7 +71,7 @@ def models(result: Json, whole: Sequence[Row]) -> list[Line]:
     """The swarm, the average, and every expert by its dev score; of these only the best have a test score."""
     *rivals, swarm = score_rows(result)
     rows = [swarm, *reversed(rivals)]
-    names, scored = list(result["coefficients"]), {result["best_single"], DEV_EXPERT}
+    names, scored = list(result["coefficients"]), {result["best_single"]}
     for row in sorted(expert_rows(whole, result), key=lambda row: -row.value):
         if names[row.particle] not in scored:
             rows.append(ScoreRow(names[row.particle], row.value, _dev_interval(row)))

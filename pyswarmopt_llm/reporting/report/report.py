@@ -32,7 +32,8 @@ def render_report(run: Json, result: Json, history: Iterable[Row], tasks: Mappin
     Returns:
         HTML without scripts and without a link to anything outside; every value is escaped.
     """
-    rows = [row for row in history if row.phase == "search"]
+    journal = list(history)
+    rows = [row for row in journal if row.phase == "search"]
     whole, config = searched(rows), run["config"]
     base = run.get("base_name") or config["base"]
     bars, zero, small = lines.weights(result["coefficients"])
@@ -61,21 +62,21 @@ def render_report(run: Json, result: Json, history: Iterable[Row], tasks: Mappin
         command=command_line(config),
         cases=CASES,
         width=lines.WIDTH,
-        **_of_the_search(rows, whole, result, tasks or {}),
+        **_of_the_search(journal, result, tasks or {}),
     )
 
 
-def _of_the_search(
-    rows: Sequence[Row], whole: Sequence[Row], result: Json, tasks: Mapping[str, Task]
-) -> dict[str, Any]:
+def _of_the_search(journal: Sequence[Row], result: Json, tasks: Mapping[str, Task]) -> dict[str, Any]:
     """What takes complete evaluations; nothing where there are none."""
+    rows = [row for row in journal if row.phase == "search"]
+    whole = searched(rows)
     if not whole:
         return {"emerged": [], "changes": [], "paths": None, "particles": [], "origin": None}
     # After a weight step the result is none of the search's candidates: nothing is known of its items.
     moved, swarm = result.get("weight_step", {}).get("taken", False), swarm_of(rows)
     return {
-        "emerged": [] if moved else emerged(whole, result),
-        "changes": [] if moved else changes(whole, result, tasks),
+        "emerged": [] if moved else emerged(journal, result),
+        "changes": [] if moved else changes(journal, result, tasks),
         "paths": paths(rows, result["coefficients"], best_row(whole, result)),
         "particles": lines.particles(rows, result),
         "iterated": any(row.iteration and row.particle in swarm for row in rows),

@@ -16,7 +16,7 @@ from pyswarmopt_llm.reporting.terminal.live import LiveView, facts, pace, stop_w
 from pyswarmopt_llm.reporting.terminal.state import SearchState, phase_words
 
 _PER_SECOND = 4  # redraws of the live view
-_BRIEF = ("letter", "confirm")  # phases of a trial for each expert or leader: one line in all
+_BRIEF = ("letter", "confirm", "trained")  # phases that are announced once
 
 
 def headline(data: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ WINDOW = 20
 _PHASES = {
     "letter": "trying option letters",
     "confirm": "scoring the leaders again",
+    "trained": "scoring what was trained",
     "weights": "optimizing the weights of the models",
 }
 
@@ -95,7 +96,7 @@ class SearchState:
             self.done, self.left = data["evaluations"], data["evaluations_left"]
         elif event.kind == "training":
             left = data["seconds"] * (1 / data["share"] - 1)
-            self.phase = f"training one more expert: {data['share']:.0%}, about {duration(left)} left"
+            self.phase = f"training: {data['share']:.0%}, about {duration(left)} left"
         elif event.kind == "trial":
             self._trials[data["phase"]] += 1
             self.phase = f"{phase_words(data['phase'])}: {self._trials[data['phase']]} scored"

@@ -106,7 +106,8 @@ def scores(result: Mapping[str, Any]) -> dict[str, float]:
         >>> scores({"best_dev": 0.7, "best_test": None, "best_single": "x", "evaluations": 9})
         {'result/best_dev': 0.7}
     """
-    keys = [f"{who}_{split}" for who in ("best", "best_single", "dev_expert", "uniform") for split in ("dev", "test")]
+    models = ("best", "best_single", "mixture", "trained", "uniform")
+    keys = [f"{who}_{split}" for who in models for split in ("dev", "test")]
     return {f"result/{key}": result[key] for key in keys if result.get(key) is not None}
 
 

@@ -38,7 +38,7 @@ from pyswarmopt_llm.evaluation.policy import Round, make_policy
 from pyswarmopt_llm.evaluation.record import is_row
 from pyswarmopt_llm.evaluation.run_directory import Run, about_run
 from pyswarmopt_llm.evaluation.scorer import Scorer
-from pyswarmopt_llm.evaluation.surrogate.proposals import proposal, proposals, widest
+from pyswarmopt_llm.evaluation.surrogate.proposals import proposal, widest
 from pyswarmopt_llm.evaluation.surrogate.screening import Screening
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.metrics.accuracy import Accuracy
@@ -325,10 +325,6 @@ def test_of_those_about_as_good_as_the_best_the_widest_margins_win() -> None:
     lower = learnt(narrow, (0.55, wide[1]))  # as if two tasks had been combined
     assert widest(lower) == 1 and widest(lower, floor=0.6) == 0
     assert widest(learnt(not_asked_in_full)) is None
-    # The preferred one is taken if it is about as good, whatever its margins.
-    for preferred, chosen in ((0.0, 0), (2.0, 1), (3.0, 1), (4.0, 1)):
-        screening.preferred = torch.tensor([preferred])
-        assert widest(screening) == chosen
 
 
 def test_the_widest_margins_by_a_literal_transcription() -> None:
@@ -344,43 +340,6 @@ def test_the_widest_margins_by_a_literal_transcription() -> None:
             wide[i] = sum(1 / (1 + math.exp(-min(m) / (0.4 * spread))) for m in margins[i]) / 9
     chosen = widest(screening)
     assert chosen is not None and int(chosen) == max(wide, key=lambda i: wide[i])
-
-
-def test_of_a_far_candidate_the_model_learns_what_it_could_not_predict() -> None:
-    """Against a search that scored these items alone; of a new best it learns everything."""
-    rng = np.random.default_rng(2)
-    whole, part = Screening(0.2, {"t": 6}), Screening(0.2, {"t": 6})
-    for i in range(5):
-        x = rng.normal(size=2)
-        margins = [[3.0 + x[0]], [-3.0 + x[1]], [x[0]], [x[1] - x[0]], [4.0], [-4.0]]
-        for screening in (whole, part):
-            screening.learn(str(i), torch.from_numpy(x), Evaluation(0.5, 6, {}, 0.0, None, margins={"t": margins}))
-    far, surprise = torch.tensor([4.0, 4.0], dtype=torch.float64), [[-9.0]] * 6
-    (screen,) = part.screens([far])
-    assert 0 < len(screen.first["t"]) < 6
-    seen = [margin if i in screen.first["t"] else None for i, margin in enumerate(surprise)]
-    whole.learn_uncertain("far", far, Evaluation(0.0, 6, {}, 0.0, None, margins={"t": surprise}))
-    part.learn("far", far, Evaluation(0.0, len(screen.first["t"]), {}, 0.0, (0.0, 0.5), margins={"t": seen}))
-    places = rng.normal(size=(4, 2))
-    assert np.array_equal(whole.model().margins(places), part.model().margins(places))
-    assert len(whole.in_full) == 5
-    whole.learn_uncertain("best", -far, Evaluation(0.9, 6, {}, 0.0, None, margins={"t": [[1.0]] * 6}))
-    assert len(whole.in_full) == 6 and whole.best == 0.9
-
-
-def test_proposals_are_mixtures_of_the_given_experts_in_a_model_of_such_mixtures() -> None:
-    """As those of a search that knows nothing of the preferred candidate, however large its margins."""
-    rng = np.random.default_rng(1)
-    positions, given = rng.normal(size=(9, 3)), Screening(0.05, {"t": 5})
-    both = Screening(0.05, {"t": 5}, torch.tensor([0.0, 0.0, 1.0]))
-    positions[:7, 2], margins = 0.0, rng.normal(size=(9, 5, 2))
-    margins[7:] *= 50
-    for i, x in enumerate(positions):
-        found = Evaluation(0.5, 5, {}, 0.0, None, margins={"t": margins[i].tolist()})
-        for screening in (both, given)[: 2 if i < 7 else 1]:
-            screening.learn(str(i), torch.from_numpy(x), found)
-    found, expected = (list(proposals(one, seed=3, count=2)) for one in (both, given))
-    assert len(found) == 2 and all(torch.equal(a, b) and a[2] == 0 for a, b in zip(found, expected, strict=True))
 
 
 def test_a_proposal_is_where_margins_are_widest() -> None:

@@ -122,7 +122,7 @@ def loaded(settings: str) -> Callable[[], object]:
     job = prepare(config)
 
     def prepared(config: SearchConfig) -> Job:
-        chosen = {name: getattr(job.config, name) for name in ("space", "screen", "dev_expert")}  # by the preset
+        chosen = {name: getattr(job.config, name) for name in ("space", "screen", "train")}  # by the preset
         return replace(job, prepared=replace(job.prepared, config=replace(config, **chosen)))
 
     if kind == "analyse":

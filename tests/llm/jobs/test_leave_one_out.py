@@ -81,13 +81,17 @@ def test_each_score_is_that_of_an_adapter_averaged_by_hand_without_the_expert(
 def test_an_expert_that_was_trained_on_dev_is_left_out_as_the_others_are(
     setting: SearchConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result = search(replace(setting, space="delta", dev_expert="on", max_iter=1)).result
+    result = search(replace(setting, space="delta", train="on", max_iter=1)).result
     found = left_out(capsys, tmp_path / "run")
     assert found["all"]["words"] == {"dev": result["best_dev"], "test": result["best_test"]}
-    assert set(found["experts"]) == {name for name, weight in result["coefficients"].items() if weight}
-    shutil.rmtree(tmp_path / "run" / "dev-expert")
+    used = {name for name, weight in result["coefficients"].items() if weight}
+    assert result["trained"] and set(found["experts"]) == {*used, "trained-on-dev"}
+    own = found["experts"]["trained-on-dev"]
+    assert own["coefficient"] == 1.0
+    assert own["scores"]["words"] == {"dev": result["mixture_dev"], "test": result["mixture_test"]}
+    shutil.rmtree(tmp_path / "run" / "trained")
     code, _, err = swarm_llm(capsys, "analyse", tmp_path / "run", "--leave-one-out")
-    assert code == 2 and "dev-expert" in err and err.splitlines()[-1].startswith("error: ")
+    assert code == 2 and "trained" in err and err.splitlines()[-1].startswith("error: ")
 
 
 def test_a_mixture_of_distributions_is_scaled_to_sum_to_1_again(

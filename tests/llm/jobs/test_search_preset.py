@@ -27,10 +27,10 @@ def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchC
 def chosen(config: SearchConfig) -> tuple[Any, ...]:
     config = with_space(config)
     config = with_policy(config, load_objectives(config))
-    return config.space, config.screen, config.dev_expert, config.start, config.compat
+    return config.space, config.screen, config.train, config.start, config.compat
 
 
-def test_auto_mixes_weight_changes_screens_and_trains_one_more_expert(config: SearchConfig) -> None:
+def test_auto_mixes_weight_changes_screens_and_trains(config: SearchConfig) -> None:
     assert chosen(config) == ("delta", 0.05, "on", "auto", "none")
 
 
@@ -45,7 +45,7 @@ def test_paper_and_reference_are_the_published_algorithm_and_the_authors_code(co
     ("given", "expected"),
     [
         ({"space": "factor"}, ("factor", 0.05, "off")),
-        ({"dev_expert": "off", "screen": 0.1}, ("delta", 0.1, "off")),
+        ({"train": "off", "screen": 0.1}, ("delta", 0.1, "off")),
         ({"dev": 39}, ("delta", 0.05, "off")),
         ({"workers": "2"}, ("delta", 0.05, "off")),
         ({"one_by_one": True}, ("delta", None, "on")),
@@ -69,9 +69,9 @@ def rounds(config: SearchConfig) -> tuple[int | None, int]:
 
 
 def test_without_a_setting_of_iterations_there_are_none(config: SearchConfig) -> None:
-    """Three experts, and either the one that is trained on dev or the base, their average and their sum."""
+    """Three experts, the base, their average and their sum."""
     free = replace(config, max_iter=None, particles=SearchConfig.particles)
-    assert rounds(free) == (0, 4) and rounds(replace(free, dev_expert="off")) == (0, 6)
+    assert rounds(free) == rounds(replace(free, train="off")) == (0, 6)
     assert rounds(replace(free, budget_items=900, budget_minutes=3.0))[0] == 0
     assert rounds(replace(free, particles=9)) == (0, 9)
     for given in ({"patience": 3}, {"settings": ("inertia=0.1",)}, {"optimizer": "pycma"}):
@@ -94,7 +94,7 @@ def test_iterations_that_nothing_ends_have_a_budget(config: SearchConfig) -> Non
 
 
 def test_a_search_without_iterations_scores_experts_sums_and_proposals(config: SearchConfig) -> None:
-    free = replace(config, max_iter=None, particles=SearchConfig.particles, dev_expert="off")
+    free = replace(config, max_iter=None, particles=SearchConfig.particles, train="off")
     result = search(free).result
     rows = history(Path(config.out))
     starts = [row["coefficients"] for row in rows if row["iteration"] == 0]
@@ -108,10 +108,10 @@ def test_a_search_without_iterations_scores_experts_sums_and_proposals(config: S
 def test_a_run_says_and_stores_what_was_chosen(config: SearchConfig) -> None:
     events: list[Any] = []
     search(config, events.append)
-    words = "preset auto: space delta, items screened at 0.05, one more expert trained on the 40 dev items"
+    words = "preset auto: space delta, items screened at 0.05, then training on the 40 dev items"
     assert words in [event.data.get("text") for event in events if event.kind == "note"]
     stored = json.loads((Path(config.out) / "run.json").read_text())["config"]
-    assert (stored["preset"], stored["space"], stored["screen"], stored["dev_expert"]) == ("auto", "delta", 0.05, "on")
+    assert (stored["preset"], stored["space"], stored["screen"], stored["train"]) == ("auto", "delta", 0.05, "on")
     assert (stored["start"], stored["compat"]) == ("sums", "none")
 
 
@@ -146,7 +146,7 @@ def test_the_card_says_what_ran(config: SearchConfig) -> None:
         said[preset] = " ".join((Path(out) / "best" / "README.md").read_text().split())
         assert "compat" not in json.loads((Path(out) / "result.json").read_text())
     screened = "items screened at 0.05 by a model that proposes candidates"
-    departures = f"space delta, starts: sums, {screened}, one more expert trained on the dev items"
+    departures = f"space delta, starts: sums, {screened}, training on the dev items"
     assert f"Model Swarms, not as published ({departures})" in said["auto"]
     assert "Model Swarms as published (5 particles, at most 1 iteration)" in said["paper"]
     assert "Model Swarms as in the authors' code (5 particles, at most 1 iteration)" in said["reference"]
@@ -154,10 +154,10 @@ def test_the_card_says_what_ran(config: SearchConfig) -> None:
 
 def test_resuming_takes_what_is_stored_not_what_the_preset_would_choose(config: SearchConfig) -> None:
     """As if another version had chosen otherwise, and as in runs from before there were presets."""
-    search(replace(config, preset="none", dev_expert="off"))
+    search(replace(config, preset="none", train="off"))
     run = Path(config.out)
     rows, about = history(run), json.loads((run / "run.json").read_text())
-    for change in ({"preset": "auto"}, {"preset": None, "dev_expert": None}):
+    for change in ({"preset": "auto"}, {"preset": None, "train": None}):
         kept = {key: value for key, value in {**about["config"], **change}.items() if value is not None}
         screen = {"screen": None} if "screen" in about["config"] else {}
         (run / "run.json").write_text(json.dumps({**about, "config": {**kept, **screen}}))

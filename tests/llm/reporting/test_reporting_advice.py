@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from pyswarmopt_llm.reporting.advice import Candidates, Gain, advice, decide, gain
+from pyswarmopt_llm.reporting.advice import Candidates, Gain, advice, decide, gain, trained
 
 
 def draw(rng: np.random.Generator, items: int, accuracies: list[float]) -> Any:
@@ -95,10 +95,28 @@ def test_few_items_are_too_few_to_decide_on_unless_they_show_a_gain() -> None:
 
 
 def test_candidates_are_told_apart_by_their_coefficients() -> None:
-    names = ["a", "b", "trained-on-dev"]
-    base = [0, 0, 0]
-    rows = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.5, 0], [0.7, 0.9, 0.2], [2, 0, 0], [1, 0, 1], base]
-    found = Candidates.of(np.array(rows, dtype=float), names)
-    assert found.singles == [0, 1] and found.ways == {"merge": [3], "train": [2], "search": [4, 5, 6]}
-    alone = Candidates.of(np.array([[1, 0], [0, 1], [0.5, 0.5]]), names[:2])
+    rows = [[1, 0], [0, 1], [0.5, 0.5], [0.7, 0.9], [2, 0], [1, 1], [0, 0]]
+    found = Candidates.of(np.array(rows, dtype=float))
+    assert found.singles == [0, 1] and found.ways == {"merge": [2], "search": [3, 4, 5]}
+    alone = Candidates.of(np.array([[1, 0], [0, 1], [0.5, 0.5]]))
     assert alone.singles == [0, 1] and alone.ways == {"merge": [2]}
+
+
+def test_the_gain_of_training_is_free_of_the_luck_of_what_was_trained() -> None:
+    """Fifty equal candidates, of which the luckiest was trained in vain: on dev it stays ahead, on new items not."""
+    naive, honest = [], []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        outcomes = (rng.random((50, 60)) < 0.5).astype(float)
+        best = int(outcomes.mean(1).argmax())
+        after = outcomes[best]
+        singles = [0, 1]
+        naive.append(gain(np.vstack([outcomes, after]), [50], singles, seed).difference)
+        more = trained(outcomes, best, after)
+        honest.append(gain(np.vstack([outcomes, more]), range(50, 100), singles, seed).difference)
+    assert np.mean(naive) > 0.1 and abs(np.mean(honest)) < 0.02
+
+
+def test_what_training_adds_is_added_to_every_candidate() -> None:
+    outcomes = np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
+    assert trained(outcomes, 1, np.array([1.0, 1.0, 0.0])).tolist() == [[0.0, 2.0, 1.0], [1.0, 1.0, 0.0]]

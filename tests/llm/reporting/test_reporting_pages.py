@@ -192,8 +192,8 @@ def test_the_card_states_scores_weights_data_and_command() -> None:
     title, sentence, *_ = card.split("---\n", 2)[2].strip().split("\n\n")
     assert title.startswith("# ") and sentence == plain(verdict(result_json()).sentence)
     assert "Nothing was trained." in card
-    trained = model_card(run_json(), result_json(coefficients={"x": 1.25, "trained-on-dev": 0.5}))
-    assert "One of them was trained on the dev items." in trained and "Nothing" not in trained
+    trained = model_card(run_json(), result_json(trained=True))
+    assert "What it found was trained on the dev items." in trained and "Nothing" not in trained
     assert "torch 2.13.0" in card
 
 

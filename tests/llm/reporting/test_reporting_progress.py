@@ -189,7 +189,7 @@ def test_training_shows_its_share_and_the_time_left_until_the_first_evaluation()
     state = SearchState()
     state.add(START)
     state.add(Event("training", {"share": 0.25, "seconds": 20.0}))
-    assert state.phase == "training one more expert: 25%, about 1:00 left"
+    assert state.phase == "training: 25%, about 1:00 left"
     state.add(RunEvents(12).row(row(0, 0, 0, 0.25, seconds=2.0)))
     assert state.phase == ""
 

@@ -1,56 +1,105 @@
-"""The expert that is trained on dev: what each of its parts is trained on top of."""
+"""A mixture and the LoRA that was trained on top of it."""
 
 from __future__ import annotations
 
-import json
-import random
 from pathlib import Path
 
 import pytest
 import torch
 from engine_reference import load_tiny
 
-from pyswarmopt_llm.models.adapters.adapter import load_adapter, load_factors, read_adapter
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.models.training.folds import folds
-from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace, complete_from, train_on_dev
+from pyswarmopt_llm.models.training.folds import folds, train_once
+from pyswarmopt_llm.spaces.cross_fitted import not_worse, read_trained, train_on_dev
+from pyswarmopt_llm.spaces.delta import DeltaSpace
+
+CHOICES = [Choices(((f"Question {i}?", " red"), (f"Question {i}?", " blue")), (1.0, 1.0), i % 2) for i in range(10)]
 
 
-def test_every_fold_starts_from_what_is_best_without_it(
+def dense(experts: list[Adapter], weights: list[float], lora: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weighted sum of the experts plus a change, as matrices."""
+    found = {
+        f"{module}.weight": torch.zeros(shape.weight_shape)
+        for expert in experts
+        for module, shape in expert.info.modules.items()
+    }
+    for expert, weight in zip(experts, weights, strict=True):
+        for module, part in expert.factors.items():
+            found[f"{module}.weight"] += weight * part.scale * part.b @ part.a
+    return {name: change + lora.get(name, 0.0) for name, change in found.items()}
+
+
+def test_the_loras_are_trained_on_top_of_the_mixture_and_added_to_it(
     tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
 ) -> None:
-    prompts = [f"Question {i}?" for i in range(10)]
-    choices = [Choices(((p, " red"), (p, " blue")), (1.0, 1.0), i % 2) for i, p in enumerate(prompts)]
-    rng = random.Random(5)
-    values = [{p: float(rng.random() < 0.5) for p in prompts} for _ in range(6)]
-    space = CrossFittedSpace([load_adapter(read_adapter(path)) for path in tiny_experts[:3]])
-    with pytest.raises(ValueError, match="not there yet"):
-        space.realise(space.vertices()[-1])
-    engine = TransformersEngine(*load_tiny(tiny_base))
-    train_on_dev(space, engine, choices, values, tmp_path / "dev", "base", 0)
+    experts = [load_adapter(read_adapter(path)) for path in tiny_experts[:3]]
+    space, engine = DeltaSpace(experts), TransformersEngine(*load_tiny(tiny_base))
+    mixture = torch.tensor([0.5, -0.2, 0.7], dtype=torch.float64)
+    train_on_dev(engine, space.realise(mixture), CHOICES, experts[0].info, tmp_path / "dev", 3)
+    trained = read_trained(space, tmp_path / "dev", CHOICES, 3)
+    position = trained.on_top_of(mixture)
+    assert position.tolist() == [0.5, -0.2, 0.7, 1.0]
+    patch, contexts = trained.realise(position), folds(CHOICES, 3)
+    assert [held.contexts for held in patch.held_out] == contexts
+    everything = frozenset().union(*contexts)
+    parts = [(patch, everything), *((held.patch, everything - held.contexts) for held in patch.held_out)]
+    for part, trained_on in parts:
+        engine.load(Patch(full_rank=dense(experts, mixture.tolist(), {})))
+        own = [item for item in CHOICES if item.pairs[0][0] in trained_on]
+        lora = {name: one.dense() for name, one in train_once(engine, own, experts[0].info, 3)[0].low_rank.items()}
+        expected = dense(experts, mixture.tolist(), lora)
+        assert part.low_rank.keys() == expected.keys()
+        for name, change in part.low_rank.items():
+            assert torch.allclose(change.dense(), expected[name], atol=2e-5), name
+    without = trained.realise(torch.tensor([0.5, -0.2, 0.7, 0.0], dtype=torch.float64))
+    assert not without.held_out
+    half = trained.realise(torch.tensor([0.0, 0.0, 0.0, 0.5], dtype=torch.float64))
+    whole = load_factors(read_adapter(tmp_path / "dev" / "all"))
+    for name, change in half.low_rank.items():
+        lora_alone = 0.5 * whole[name].dense() if name in whole else torch.zeros(())
+        assert torch.allclose(change.dense(), lora_alone, atol=1e-6)
 
-    names = [path.name for path in tiny_experts[:3]]
-    starts = [{}, dict.fromkeys(names, 1 / 3), dict.fromkeys(names, 1.0), *({name: 1.0} for name in names)]
-    found = json.loads((tmp_path / "dev" / "mixtures.json").read_text())
-    for name, fold in [*((f"without-{k + 1}", fold) for k, fold in enumerate(folds(choices, 0))), ("all", frozenset())]:
-        totals = [sum(value for p, value in one.items() if p not in fold) for one in values]
-        assert found[name] == pytest.approx(starts[totals.index(max(totals))]), name
-    assert len({str(one) for one in found.values()}) > 1
 
-    # The new expert by itself, as it was written, is its mixture and its LoRA.
-    whole = load_factors(read_adapter(tmp_path / "dev" / "whole"))
+def test_each_group_of_weights_has_a_coefficient_of_the_lora(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    experts = [load_adapter(read_adapter(path)) for path in tiny_experts[:2]]
+    space, engine = DeltaSpace(experts, "module"), TransformersEngine(*load_tiny(tiny_base))
+    mixture = torch.arange(space.size, dtype=torch.float64) / 10
+    train_on_dev(engine, space.realise(mixture), CHOICES, experts[0].info, tmp_path / "dev", 0)
+    trained = read_trained(space, tmp_path / "dev", CHOICES, 0)
+    position = trained.on_top_of(mixture)
+    assert trained.by_group(position)[:, :2].equal(space.by_group(mixture))
+    assert trained.by_group(position)[:, 2].tolist() == [1.0] * len(space.group_names)
     lora = load_factors(read_adapter(tmp_path / "dev" / "all"))
-    for name, change in space.realise(space.vertices()[-1]).low_rank.items():
-        dense = lora[name].dense()
-        for path in tiny_experts[:3]:
-            factors = load_adapter(read_adapter(path)).factors.get(name.removesuffix(".weight"))
-            if factors is not None and path.name in found["all"]:
-                dense = dense + found["all"][path.name] * factors.scale * factors.b @ factors.a
-        assert torch.allclose(change.dense(), dense, atol=1e-5)
-        assert torch.allclose(whole[name].dense(), dense, atol=1e-5)
-    again = CrossFittedSpace([load_adapter(read_adapter(path)) for path in tiny_experts[:3]])
-    complete_from(again, tmp_path / "dev", choices, 0)
-    position = torch.tensor([0.5, -0.2, 0.0, 0.7], dtype=torch.float64)
-    first, second = (one.realise(position).low_rank for one in (space, again))
-    assert all(torch.equal(first[name].b, second[name].b) for name in first)
+    for name, change in space.realise(mixture).low_rank.items():
+        expected = change.dense() + (lora[name].dense() if name in lora else 0.0)
+        assert torch.allclose(trained.realise(position).low_rank[name].dense(), expected, atol=1e-6)
+
+
+def test_what_is_there_is_not_trained_again_and_what_is_missing_is_named(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    space = DeltaSpace([load_adapter(read_adapter(path)) for path in tiny_experts[:2]])
+    engine, epochs = TransformersEngine(*load_tiny(tiny_base)), list[float]()
+    pattern = read_adapter(tiny_experts[0])
+    for _ in range(2):
+        train_on_dev(engine, Patch(), CHOICES, pattern, tmp_path / "dev", 0, epochs.append)
+    assert epochs[-1] == 1.0 and epochs.count(1.0) == 1 and len(epochs) == 4 * (len(folds(CHOICES, 0)) + 1)
+    (tmp_path / "dev" / "without-2").rename(tmp_path / "moved")
+    with pytest.raises(UserError, match=r"without-2: not there; restore it, or begin a new search"):
+        read_trained(space, tmp_path / "dev", CHOICES, 0)
+
+
+@pytest.mark.parametrize(
+    ("trained", "mixture", "items", "kept"),
+    [(0.5, 0.54, 100, True), (0.5, 0.56, 100, False), (0.9, 0.5, 10, True), (0.99, 1.0, 10, False), (0, 0, 5, True)],
+)
+def test_training_is_kept_unless_the_mixture_is_a_standard_error_ahead(
+    trained: float, mixture: float, items: int, kept: bool
+) -> None:
+    assert not_worse(trained, mixture, items) is kept  # at .54 and 100 items the standard error is .050

@@ -78,7 +78,7 @@ def test_the_default_preset_mixes_as_it_does(tiny_base: Path, tiny_experts: list
     task = write_task(tmp_path / "t.json", questions(40, 1), questions(4, 2))
     more = {"space": "convex", "preset": "auto", "max_iter": 1}
     result: Any = search(small(tiny_base, tiny_experts, [task], tmp_path / "run", **more)).result
-    assert len(result["coefficients"]) == 3 and not (tmp_path / "run" / "dev-expert").exists()
+    assert len(result["coefficients"]) == 3 and not (tmp_path / "run" / "trained").exists()
 
 
 def test_without_its_import_there_is_no_such_space() -> None:

@@ -26,14 +26,13 @@ from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_directory import Run, check_new
 from pyswarmopt_llm.evaluation.run_files import FORMAT, GRID
-from pyswarmopt_llm.jobs.search.dev_expert import FOLDER
 from pyswarmopt_llm.jobs.search.grid.file import Draw, Grid, stored_grid, write_grid
 from pyswarmopt_llm.jobs.search.loop import SearchResult, begin, resume
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, require
 from pyswarmopt_llm.metrics.objectives import load_split
 
 DRAWS = 10
-_CARRIED = (FOLDER, "judge.jsonl")  # of a draw, for the next
+_CARRIED = ("judge.jsonl",)  # of a draw, for the next
 
 
 def make_grid(config: SearchConfig, options: GridOptions) -> Grid:
@@ -158,7 +157,7 @@ def _search_all(
         f"The coefficients {' '.join(best.settings)} are those of {best.folder}, the best on dev of {len(done)} draws "
         f"from {grid.size:,} combinations ({GRID}); all draws took {items:,} items."
     )
-    return _hand_over(path, config.test, best, note, on_event)
+    return _hand_over(path, config, best, note, on_event)
 
 
 def _next(
@@ -169,7 +168,7 @@ def _next(
     What the first draw chose by preset or calibration holds for all.
     """
     if latest is None:
-        return replace(config, settings=settings, out=str(out), test=0)
+        return replace(config, settings=settings, out=str(out), test=0, train="off")
     start, items, minutes = _start(latest), latest.config.budget_items, latest.config.budget_minutes
     if config.budget_items is not None:
         items = config.budget_items - sum(draw.item_evaluations for draw in done)
@@ -221,8 +220,9 @@ def _drawn(run: Run, settings: tuple[str, ...], first: bool) -> Draw:
     return Draw(run.path.name, settings, result["best_dev"], len(rows), items, round(seconds, 3))
 
 
-def _hand_over(path: Path, test: int | None, best: Draw, note: str, on_event: OnEvent | None) -> SearchResult:
-    """Make the output directory the run of the chosen draw: its journal is replayed, its result scored on test."""
+def _hand_over(path: Path, given: SearchConfig, best: Draw, note: str, on_event: OnEvent | None) -> SearchResult:
+    """Make the output directory the run of the chosen draw: its journal is replayed, its result trained on dev, unless
+    that is off, and scored on test."""
     chosen = Run.open(path / best.folder)
 
     def create(about: dict[str, Any]) -> Run:
@@ -231,7 +231,7 @@ def _hand_over(path: Path, test: int | None, best: Draw, note: str, on_event: On
         write_json(path / "run.json", written)  # last: now the directory is a run
         return Run(path, written)
 
-    return begin(replace(chosen.config, out=str(path), test=test), create, on_event)
+    return begin(replace(chosen.config, out=str(path), test=given.test, train=given.train), create, on_event)
 
 
 def _carry(source: Path, target: Path, names: Sequence[str]) -> None:
