@@ -31,7 +31,7 @@ PYCMA = "pycma"
 MAX_ITER = 50
 AFTER_ITERATIONS, ALONE = 10, 6  # candidates that the model of the items proposes at the end of a screened search
 
-LEAST_DEV = 40  # dev items from which on `auto` trains it
+LEAST_DEV = 40  # dev items from which on `auto` trains on them
 EVEN_SUMS = 3  # see `spaces.starts.even_sums`
 
 # Settings of version 0.1.0 that are gone -> the values with which an unfinished run goes on all the same: such runs
@@ -74,6 +74,10 @@ class SearchConfig:
     ] = ()
     confirm: Annotated[
         int | None, Option("Hold out N dev items to rescore the best candidates.", "N", hidden=True, least=1)
+    ] = None
+    half: Annotated[
+        int | None,
+        Option("Search on half K of the dev items, and test on the other half.", "K", hidden=True, least=1, below=3),
     ] = None
     preset: Annotated[
         str,

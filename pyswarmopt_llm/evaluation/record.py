@@ -114,9 +114,9 @@ class RunResult:
     ``uniform`` the plain average of the experts. Where the search trains, ``mixture`` is what it found and ``trained``
     the same after training on dev (scored on dev by cross-fitting), which is ``best`` if `trained`; ``paired_training``
     compares the second with the first as ``paired`` does the best with the best single expert. ``experts`` holds their
-    scores on dev, the share of items on which their outcomes differ, and the best against the second. Scores are
-    fractions or whatever the metrics give; ``passes`` are forward passes of an item, training included (a backward pass
-    counts as 1.5); memory is in bytes.
+    scores on dev, the share of items on which their outcomes differ, and the best against the second; ``outcomes`` the
+    packed scores of the test items, by model and task. Scores are fractions or whatever the metrics give; ``passes``
+    are forward passes of an item, training included (a backward pass counts as 1.5); memory is in bytes.
     The types are those of the file, which is checked against them when it is read (`run_files.read_result`).
     """
 
@@ -136,6 +136,7 @@ class RunResult:
     stderr: dict[str, float | None] = field(default_factory=dict)
     metrics: dict[str, str] = field(default_factory=dict)
     trained: bool | None = None
+    outcomes: dict[str, dict[str, Packed]] | None = None
     paired: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     paired_training: dict[str, dict[str, dict[str, Any]]] | None = None
     experts: dict[str, Any] | None = None

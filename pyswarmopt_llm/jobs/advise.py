@@ -1,36 +1,42 @@
 """Advice from a small trial: is it worth merging, training or searching, or is the best expert enough?
 
-The trial is a search without iterations (``--start trial``): every expert on the dev items, the plain average, sums of
-all that depend on no item, and the best of these trained on the items and scored on what it has not seen.
+The trial is a cross-validation: two searches, each on one half of the dev items (``--half``), and each scored on the
+other half. So whatever is chosen or trained is measured on items that it has not seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import LEAST_DEV, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.events import OnEvent
+from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.paths import user_path
-from pyswarmopt_llm.evaluation.record import TRAINED, Row
+from pyswarmopt_llm.common.files.regular import read_json, write_json
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.evaluation.record import pack, unpack
 from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.evaluation.workers.spec import with_threads
 from pyswarmopt_llm.jobs.search.loop import resume, search
+from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.jobs.search.preset import with_policy, with_space
+from pyswarmopt_llm.jobs.search.train import training_items
 from pyswarmopt_llm.metrics.objectives import load_objectives
-from pyswarmopt_llm.reporting.advice import WAYS, Candidates, Floats, Gain, advice, gain, trained
+from pyswarmopt_llm.models.training.folds import train_once
+from pyswarmopt_llm.reporting.advice import WAYS, Gain, advice, gain
 from pyswarmopt_llm.reporting.commands import advised_steps
 from pyswarmopt_llm.reporting.verdict import Verdict
 from pyswarmopt_llm.spaces import space_kind
 
 LEAST = 8  # dev items from which on anything can be said
-MORE = 8  # particles of the trial beside two for each expert
+RECORD = "advice.json"
 # Settings that say where a trial runs, not what it is, and what a run says of itself.
 HERE = ("out", "dtype", "device", "threads", "batch_tokens", "compat")
+_MODELS = {"single": "best_single", "merge": "uniform", "search": "best"}  # in ``result.json``
+Outcomes = Mapping[str, Sequence[float]]  # model -> the scores of its items
 
 
 @dataclass(frozen=True)
@@ -79,32 +85,28 @@ def advise(config: SearchConfig, on_event: OnEvent | None = None) -> Advised:
     Raises:
         UserError: bad input, before anything is written, or `config.out` holds another run.
     """
-    path = user_path(config.out)
-    if (path / "run.json").exists():
-        _check_same(Run.open(path), trial(config))
-        found = resume(path, on_event)
-    else:
-        found = search(trial(config), on_event)
-    names = list(found.result["coefficients"])
-    rows = Run.open(found.run).rows
-    outcomes, coefficients = _table([row for row in rows if row.phase == "search" and row.complete])
-    candidates, (count, items) = Candidates.of(coefficients), outcomes.shape
-    ways = dict(candidates.ways)
-    if after := [row for row in rows if row.phase == TRAINED]:
-        (scores,), (weights,) = _table(after)
-        before = int(np.abs(coefficients - weights[:-1]).sum(axis=1).argmin())
-        outcomes = np.vstack([outcomes, trained(outcomes, before, scores)])
-        ways["train"] = range(count, 2 * count)
-    gains = {way: gain(outcomes, ways[way], candidates.singles, config.seed) for way in WAYS if way in ways}
-    best = max(candidates.singles, key=lambda row: float(outcomes[row].mean()))
-    number = int(coefficients[best].argmax())
-    verdict = advice(gains, items, names[number])
-    steps = advised_steps(verdict.kind, config.experts[number], asdict(config))
-    return Advised(verdict, names[number], items, gains, tuple(steps), found.run)
+    path, found = user_path(config.out), list[Outcomes]()
+    on_dev = dict[str, float]()
+    trials = halves(config)
+    for one in trials:
+        _check_same(one)
+    for one in trials:
+        outcomes, values = _tried(one, on_event)
+        found.append(outcomes)
+        on_dev = {name: on_dev.get(name, 0.0) + value for name, value in values.items()}
+    pooled = {who: [*found[0][who], *found[1][who]] for who in found[0]}
+    single = pooled.pop("single")
+    gains = {way: gain(pooled[way], single) for way in WAYS if way in pooled}
+    expert, items = max(on_dev, key=on_dev.__getitem__), len(single)
+    verdict = advice(gains, items, expert)
+    steps = advised_steps(verdict.kind, config.experts[list(on_dev).index(expert)], asdict(config))
+    advised = Advised(verdict, expert, items, gains, tuple(steps), path)
+    write_json(path / RECORD, advised.to_json())
+    return advised
 
 
-def trial(config: SearchConfig) -> SearchConfig:
-    """The search that is the trial.
+def halves(config: SearchConfig) -> list[SearchConfig]:
+    """The two searches that are the trial.
 
     Raises:
         UserError: experts of no common base, or too few items.
@@ -116,25 +118,56 @@ def trial(config: SearchConfig) -> SearchConfig:
     items = sum(len(task.dev) for task in objectives.tasks.values())
     if items < LEAST:
         raise UserError(f"{', '.join(config.tasks)}: {items} dev items tell nothing; give at least {LEAST}")
-    # Decides whether anything can be trained on dev; without iterations there is no budget to set.
-    settled = with_policy(replace(plain, max_iter=0), objectives)
-    particles = 2 * len(config.experts) + MORE
-    return replace(settled, preset="none", screen=None, start="trial", particles=particles, test=0)
+    # Half of the items is trained on where all of them would be.
+    train = with_policy(plain, objectives).train if items >= LEAST_DEV else "off"
+    path = user_path(config.out)
+    return [replace(config, half=half, train=train, out=str(path / f"half-{half}")) for half in (1, 2)]
 
 
-def _check_same(run: Run, wanted: SearchConfig) -> None:
+def _tried(config: SearchConfig, on_event: OnEvent | None) -> tuple[Outcomes, Mapping[str, float]]:
+    """Scores of the other half's items: of ``single``, the best expert, and of each way; the experts' own on this."""
+    notify, path = on_event or (lambda event: None), Path(config.out)
+    notify(Event("note", {"text": f"half {config.half} of 2: searching on it, then scoring on the other"}))
+    result = (resume(path, on_event) if (path / "run.json").exists() else search(config, on_event)).result
+
+    def scores(packed: Mapping[str, Any]) -> list[float]:
+        return [value for items in packed.values() for value in unpack(items)]
+
+    outcomes = result["outcomes"]
+    found = {way: scores(outcomes[who]) for way, who in _MODELS.items() if who in outcomes}
+    if "trained_dev" in result:
+        notify(Event("note", {"text": "training the base on the same half, for comparison"}))
+        found["train"] = scores(_trained_alone(config, str(result["scoring"])))
+    return found, result["experts"]["dev"]
+
+
+def _trained_alone(config: SearchConfig, scoring: str) -> dict[str, Any]:
+    """Task -> packed scores of the other half's items after training the base on this one; kept beside the run."""
+    file = Path(config.out) / "trained-alone.json"
+    if not file.exists():
+        job = prepare(with_threads(replace(config, scoring=scoring)))
+        scorings = {name: job.objectives.scorings(name, job.config.scoring)[0] for name in job.tasks}
+        job.engine.load(Patch())
+        patch, _ = train_once(job.engine, training_items(job, scorings)[1], job.prepared.experts[0], config.seed)
+        job.engine.load(patch)
+        utilities = job.utilities("test", scorings)
+        write_json(file, {name: pack(utility(job.engine).per_item) for name, utility in utilities.items()})
+    found: dict[str, Any] = read_json(file)
+    return found
+
+
+def _check_same(wanted: SearchConfig) -> None:
     """Refuse a directory that holds something else.
 
     Raises:
         UserError: names the setting that differs.
     """
-    stored = asdict(run.config)
-    differs = [name for name, value in asdict(wanted).items() if name not in HERE and stored[name] != value]
+    path = Path(wanted.out)
+    if not (path / "run.json").exists():
+        return
+    run = Run.open(path)
+    stored, chosen = asdict(run.config), run.about.get("chosen", ())
+    given = {name: value for name, value in asdict(wanted).items() if name not in (*HERE, *chosen)}
+    differs = [name for name, value in given.items() if stored[name] != value]
     if differs:
-        raise UserError(f"{run.path}: holds another run ({differs[0]} differs); give another --out")
-
-
-def _table(rows: Sequence[Row]) -> tuple[Floats, Floats]:
-    """Outcomes (rows, items) and coefficients (rows, experts)."""
-    outcomes = [[value for name in row.items for value in row.item_values(name)] for row in rows]
-    return np.array(outcomes), np.array([row.coefficients for row in rows])
+        raise UserError(f"{path.parent}: holds another run ({differs[0]} differs); give another --out")

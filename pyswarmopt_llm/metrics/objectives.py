@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -144,19 +145,31 @@ def load_split(config: SearchConfig) -> tuple[dict[str, Task], dict[str, tuple[I
             raise UserError(
                 f"--confirm {kept}: {name} has {len(task.dev)} dev items; none would be left for the search"
             )
+    if config.half is not None:
+        tasks = {name: _halved(task, config.half, config.split_seed) for name, task in tasks.items()}
     if not kept:
         return tasks, {}
     fresh = {name: task.dev[-kept:] for name, task in tasks.items()}
     return {name: replace(task, dev=task.dev[:-kept], fingerprint="") for name, task in tasks.items()}, fresh
 
 
+def _halved(task: Task, half: int, seed: int) -> Task:
+    """With one half of the dev items for dev and the other for test; each has half of the items of every answer."""
+    numbers = list(range(len(task.dev)))
+    random.Random(seed).shuffle(numbers)
+    numbers.sort(key=lambda number: task.dev[number].answer_text)
+    dev, test = (tuple(task.dev[number] for number in sorted(numbers[k::2])) for k in (half - 1, 2 - half))
+    if not dev or not test:
+        raise UserError(f"--half {half}: {task.name} has {len(task.dev)} dev items; give at least 2")
+    return replace(task, dev=dev, test=test, fingerprint="")
+
+
 def _load_externals(config: SearchConfig) -> dict[str, External]:
     found: dict[str, External] = {}
     harness = [spec for spec in config.tasks if spec.startswith(LM_EVAL)]
-    if config.confirm is not None and (harness or config.utilities):
-        raise UserError(
-            f"--confirm {config.confirm}: needs tasks with items; {[*config.utilities, *harness][0]} has none"
-        )
+    for name, value in (("--confirm", config.confirm), ("--half", config.half)):
+        if value is not None and (harness or config.utilities):
+            raise UserError(f"{name} {value}: needs tasks with items; {[*config.utilities, *harness][0]} has none")
     for spec in [*harness, *config.utilities]:
         external: External
         if spec in harness:

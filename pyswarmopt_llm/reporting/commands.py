@@ -138,8 +138,9 @@ def advised_steps(kind: str, expert: str, config: Json) -> Iterator[tuple[str, s
         words = ["--base", base, "--experts", *config["experts"], "--method", "uniform-soup"]
         yield "merge them", shlex.join(["swarm-llm", "merge", *words, "--out", f"{out}-average"])
         yield "score the average", evaluation(known, f"{out}-average")
-    elif kind == "train":
-        yield "score the adapter that was trained", evaluation(known, f"{out}/dev-expert/whole")
+    elif kind == "train" and not config.get("columns"):
+        words = ["--base", base, "--loss", "options", "--data", *config["tasks"], "--out", f"{out}-trained"]
+        yield "train on them alone", shlex.join(["swarm-llm", "train-expert", *words])
     if kind in ("train", "search", "collect"):
         yield "search all the same" if kind != "search" else "search", command_line({**config, "out": f"{out}-search"})
 

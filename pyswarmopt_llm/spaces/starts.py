@@ -4,8 +4,7 @@
 all experts whose coefficients sum to anything from 1/2 to a few. Where experts know different things, a sum that keeps
 more than a share of each is better than any average (task arithmetic, Ilharco et al. 2023, arXiv 2212.04089), and a
 swarm that starts on averages finds its way there late or never. ``even`` begins these sums with the base, the average
-and the sum of the experts. ``trial`` is for `advise`: the average of the experts, then sums, none of
-which depends on an item.
+and the sum of the experts.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.spaces import space_kind
 
-STARTS = ("auto", "segments", "sums", "even", "trial")
-_SUMS = ("sums", "even", "trial")
+STARTS = ("auto", "segments", "sums", "even")
+_SUMS = ("sums", "even")
 LEAST_SUM = 0.5
 
 
@@ -41,7 +40,7 @@ def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
 
     Args:
         space: what positions mean.
-        start: ``segments``, ``sums``, ``trial``, or ``auto``: sums where weight changes are linear in the coefficients.
+        start: ``segments``, ``sums``, ``even``, or ``auto``: sums where weight changes are linear in the coefficients.
         count: population.
         seed: of the draws.
 
@@ -51,8 +50,6 @@ def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
     if start in _SUMS or (start == "auto" and space.linear):
         vertices = space.vertices()
         n = len(vertices)
-        if start == "trial":
-            vertices = torch.cat([vertices, vertices.mean(0, keepdim=True)])
         if start == "even":
             vertices = torch.cat([vertices, even_sums(vertices)])
         return torch.cat([vertices, sums(space.size // n, n, max(0, count - len(vertices)), seed)])

@@ -19,8 +19,10 @@ class Background:
     def __init__(self) -> None:
         self._started: dict[Path, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
 
-    def start(self, words: list[str], run: Path, patience: float = 20.0) -> None:
-        """Start ``swarm-llm WORDS``; returns once `run` exists, the process has ended, or `patience` seconds are over.
+    def start(self, words: list[str], run: Path, patience: float = 20.0, begun: str = "run.json") -> None:
+        """Start ``swarm-llm WORDS``.
+
+        Returns once `run` has the file `begun`, the process has ended, or `patience` seconds are over.
 
         Bad input ends the process within that time as a rule: it is refused before a model is loaded.
         """
@@ -31,7 +33,7 @@ class Background:
         )
         self._started[run] = process, said
         end = time.monotonic() + patience
-        while process.poll() is None and not (run / "run.json").exists() and time.monotonic() < end:
+        while process.poll() is None and not (run / begun).exists() and time.monotonic() < end:
             time.sleep(_PAUSE)
 
     def running(self, run: Path) -> bool:

@@ -65,15 +65,16 @@ class Tools:
         run = _absolute(out)
         trial = Trial(base, tuple(experts), task, str(run), dev, tuple(columns or ()))
         _refuse_code(trial.search)
-        if (run / "result.json").exists():
+        if (run / "advice.json").exists():
             from pyswarmopt_llm.jobs.advise import advise
 
             return "\n".join(advice_lines(advise(trial.search)))
-        if not self._background.running(run) and Follower(run).status is not Status.RUNNING:
+        halves = [half for half in (run / "half-2", run / "half-1") if half.exists()]
+        if not self._background.running(run) and all(Follower(half).status is not Status.RUNNING for half in halves):
             words = ["advise", "--base", base, "--experts", *experts, "--task", task, "--out", str(run)]
             words += option_words({"dev": dev, "columns": columns or []})
-            self._background.start(words, run)
-        return self.status(str(run))
+            self._background.start(words, run, begun="half-1/run.json")
+        return self.status(str(next((half for half in (run / "half-2", run / "half-1") if half.exists()), run)))
 
     def search(
         self,

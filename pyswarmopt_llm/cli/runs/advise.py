@@ -14,7 +14,7 @@ import typer
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.options import Config, DryRun, Json, Quiet
 from pyswarmopt_llm.cli.runs.planning import print_plan
-from pyswarmopt_llm.cli.runs.running import interruptible, resuming
+from pyswarmopt_llm.cli.runs.running import interruptible, repeating
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common import options as opt
 from pyswarmopt_llm.common.options import Option
@@ -31,7 +31,7 @@ class Trial:
     base: opt.Base
     experts: opt.Experts
     task: opt.TaskFile
-    out: Annotated[str, Option("Run directory of the trial.", "RUN", opt.OUTPUT)] = "runs/advice"
+    out: Annotated[str, Option("Directory of the trial.", "DIR", opt.OUTPUT)] = "runs/advice"
     dev: opt.Dev = None
     columns: opt.Columns = ()
     template: opt.Template = ()
@@ -54,19 +54,19 @@ def command(
 ) -> None:
     """Say what is best: one expert, a merge, training, a search, or more examples.
 
-    A small trial on the dev items estimates what each would gain on new ones.
+    A small trial on the dev items estimates what each would gain on new ones: two searches on halves of them.
 
     Example: swarm-llm advise --base B --experts adapters/* --task questions.json
     """
-    from pyswarmopt_llm.jobs.advise import advise, trial
-
     if dry_run:
-        from pyswarmopt_llm.jobs.dry_run.search import dry_run_search
+        from pyswarmopt_llm.jobs.dry_run.search import dry_run_advise
 
-        print_plan(dry_run_search(trial(settings.search)), as_json)
+        print_plan(dry_run_advise(settings.search), as_json)
         return
+    from pyswarmopt_llm.jobs.advise import advise
+
     shown = nullcontext() if quiet else progress(open_console(stderr=True))
-    with interruptible(lambda: resuming(Path(settings.out))), shown as on_event:
+    with interruptible(repeating), shown as on_event:
         found = advise(settings.search, on_event)
     if as_json:
         typer.echo(json.dumps(found.to_json()))
@@ -78,5 +78,5 @@ def command(
 def advice_lines(found: Advised) -> Iterator[str]:
     """What to do, why, and the commands."""
     yield from (found.verdict.sentence, *found.verdict.reasons)
-    yield f"Measured on {found.items} dev items, each time on those that were not used to choose; test was not used."
+    yield f"Measured on {found.items} dev items, each half by what was found on the other; test was not used."
     yield from (f"To {purpose}: {step}" for purpose, step in found.steps)

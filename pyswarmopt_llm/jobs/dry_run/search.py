@@ -12,12 +12,13 @@ from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.evaluation.run_directory import check_new
 from pyswarmopt_llm.evaluation.run_files import GRID
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers, with_threads
+from pyswarmopt_llm.jobs.advise import RECORD, halves
 from pyswarmopt_llm.jobs.dry_run.plan import Plan, Timed, paid_note, plan, time_items, trial_items
 from pyswarmopt_llm.jobs.search.grid.draws import make_grid
 from pyswarmopt_llm.jobs.search.loop import starts
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.jobs.search.preset import with_space
-from pyswarmopt_llm.models.choices import cross_fitting_passes
+from pyswarmopt_llm.models.choices import cross_fitting_passes, training_passes
 
 RUN_FILES = ("run.json", "history.jsonl", "checkpoint/", "best/", "result.json", "report.html")
 
@@ -59,6 +60,23 @@ def dry_run_search(config: SearchConfig) -> Plan:
         writes=(*RUN_FILES, "trained/") if trained else RUN_FILES,
     )
     return replace(found, memory_bytes=found.memory_bytes * workers)
+
+
+def dry_run_advise(config: SearchConfig) -> Plan:
+    """The cost of `advise`: of a search on each half of the dev items, and of training on it alone."""
+    trials = halves(config)
+    one = dry_run_search(trials[0])
+    items = sum(task.dev for task in one.tasks)
+    alone = training_passes(items) + items if trials[0].train == "on" else 0
+    seconds = 2 * one.seconds * (one.passes + alone) / one.passes
+    return replace(
+        one,
+        evaluations=2 * one.evaluations,
+        passes=2 * (one.passes + alone),
+        seconds=round(seconds, 1),
+        writes=(RECORD, *(f"half-{number}/" for number in (1, 2))),
+        out=config.out,
+    )
 
 
 def dry_run_grid(config: SearchConfig, options: GridOptions) -> Plan:

@@ -19,7 +19,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.files.regular import write_text
 from pyswarmopt_llm.common.interfaces import Patch, Score, Space
 from pyswarmopt_llm.common.statistics import compare_paired, interval, paired
-from pyswarmopt_llm.evaluation.record import Row, RunResult
+from pyswarmopt_llm.evaluation.record import Packed, Row, RunResult, pack
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
 from pyswarmopt_llm.jobs.search.prepare import Job
@@ -76,6 +76,7 @@ def finish(
         },
         stderr={key: None if math.isnan(total.stderr) else total.stderr for key, total in totals.items()},
         metrics={name: metric.name for name, metric in job.objectives.metrics.items()},
+        outcomes=_outcomes(scores) or None,
         paired=paired(scores),
         paired_training=None if training is None else paired(scores, "trained", "mixture"),
         experts=_experts(job.space.expert_names, values, singles, single, second),
@@ -176,6 +177,15 @@ def _experts(
         return found
     differ = float(np.mean(np.ptp(np.array(items), axis=0) > 0))
     return {**found, "differ": differ, "ahead": compare_paired(items[best], items[second]).record()}
+
+
+def _outcomes(scores: Scores) -> dict[str, dict[str, Packed]]:
+    """Model -> task -> the scores of its test items."""
+    return {
+        label: {name: pack(score.per_item) for name, score in found.items()}
+        for (label, split), found in scores.items()
+        if split == "test"
+    }
 
 
 def _by_task(job: Job, scores: Scores, scorings: Mapping[str, Scoring]) -> dict[str, dict[str, Any]] | None:

@@ -95,9 +95,13 @@ def test_advise_starts_a_trial_and_when_called_again_says_what_is_best(
     run = tmp_path / "advice"
     _, error = call("advise", **given, out=str(run))
     assert not error
-    finished(call, run)
-    words, error = call("advise", **given, out=str(run))
-    assert not error and "Measured on 12 dev items" in words
+    for _ in range(600):
+        words, error = call("advise", **given, out=str(run))
+        assert not error, words
+        if "Measured" in words:
+            break
+        time.sleep(0.1)
+    assert "Measured on 12 dev items" in words
     assert words.splitlines()[0].split()[0].rstrip(":") in ("Take", "Merge", "Train", "Search", "Collect")
 
 

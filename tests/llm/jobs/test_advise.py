@@ -1,4 +1,4 @@
-"""`swarm-llm advise`: a trial that is a run, advice that follows from its rows, and the test split left alone."""
+"""`swarm-llm advise`: two searches on halves of dev, each scored on the other; the test split is left alone."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from search_helpers import files, history, louder, questions, swarm_llm, write_task
+import torch
+from search_helpers import files, louder, questions, swarm_llm, write_task
 
 from pyswarmopt_llm.cli import COMMANDS
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.jobs.advise import advise
+from pyswarmopt_llm.jobs.search.prepare import prepare
+from pyswarmopt_llm.jobs.search.train import training_items
+from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
+from pyswarmopt_llm.models.training.folds import train_once
 from pyswarmopt_llm.reporting.advice import gain
+from pyswarmopt_llm.tasks import Item, load_task
 
 
 @pytest.fixture
@@ -32,37 +38,71 @@ def words(config: SearchConfig, *more: str) -> list[str]:
     return [*given, "--out", config.out, "--scoring", "likelihood", "--dtype", "float32", "--threads", "1", *more]
 
 
-def test_the_trial_has_every_way_and_the_gains_are_those_of_its_rows(config: SearchConfig) -> None:
+def test_the_gains_are_those_of_two_searches_each_on_half_of_the_items(config: SearchConfig, tmp_path: Path) -> None:
     found = advise(config)
-    *rows, last = history(Path(config.out))
-    coefficients = [row["coefficients"] for row in rows]
-    assert coefficients[:3] == np.eye(3).tolist() and coefficients[3] == pytest.approx([1 / 3, 1 / 3, 1 / 3])
-    assert len(rows) == 2 * 3 + 8 and all(row["phase"] == "search" for row in rows)
-    outcomes = np.array([[float(c) for c in row["items"]["words"]] for row in rows])
-    # What training added to the best of all, added to all.
-    after = np.array([float(c) for c in last["items"]["words"]])
-    before = coefficients.index(last["coefficients"][:3])
-    assert last["phase"] == "trained" and outcomes[before].sum() == outcomes.sum(1).max()
-    outcomes = np.vstack([outcomes, outcomes + (after - outcomes[before])])
-    ways: dict[str, list[int]] = {"merge": [3], "train": [*range(14, 28)], "search": [*range(4, 14)]}
-    assert found.gains == {way: gain(outcomes, own, [0, 1, 2]) for way, own in ways.items()}
-    assert found.items == 40 and found.expert == ["ant", "bee", "cat"][int(outcomes[:3].mean(1).argmax())]
-    result = json.loads((Path(config.out) / "result.json").read_text())
-    assert "best_test" not in result and "paired" in result  # test was not looked at
+    items = load_task(config.tasks[0]).dev
+    halves: list[list[Item]] = []
+    values: dict[str, list[float]] = {"merge": [], "train": [], "search": [], "single": []}
+    for number in (1, 2):
+        run = Path(config.out) / f"half-{number}"
+        stored, result = (json.loads((run / name).read_text()) for name in ("run.json", "result.json"))
+        assert stored["config"]["train"] == "on" and result["trained_dev"] >= 0
+        job = prepare(replace(config, half=number, train="on", out=str(tmp_path / "unused")))
+        task = job.tasks["words"]
+        halves.append(list(task.dev))
+        assert sorted(map(repr, [*task.dev, *task.test])) == sorted(map(repr, items))
+        (utility,) = job.utilities("test", {"words": "likelihood"}).values()
+        dev = result["experts"]["dev"]
+        single = max(dev, key=dev.__getitem__)
+        for way, position in (("single", torch.eye(3)[list(dev).index(single)]), ("merge", torch.full((3,), 1 / 3))):
+            job.engine.load(job.space.realise(position.double()))
+            values[way] += utility(job.engine).per_item
+        job.engine.load(Patch(low_rank=load_factors(read_adapter(run / "best"))))
+        values["search"] += utility(job.engine).per_item
+        job.engine.load(Patch())
+        _, choices = training_items(job, {"words": "likelihood"})
+        assert len(choices) == 20
+        job.engine.load(train_once(job.engine, choices, job.prepared.experts[0], 0)[0])
+        values["train"] += utility(job.engine).per_item
+    assert not {item.question for item in halves[0]} & {item.question for item in halves[1]}
+    answers = [sorted(item.answer_text for item in half) for half in halves]
+    assert all(abs(answers[0].count(one) - answers[1].count(one)) <= 1 for one in {*answers[0], *answers[1]})
+    single_values = values.pop("single")
+    assert found.gains == {way: gain(own, single_values) for way, own in values.items()}
+    assert found.items == 40 and found.expert in ("ant", "bee", "cat")
+
+
+def test_the_expert_is_the_best_of_both_halves(config: SearchConfig) -> None:
+    found, totals = advise(config), dict.fromkeys(("ant", "bee", "cat"), 0.0)
+    for number in (1, 2):
+        result = json.loads((Path(config.out) / f"half-{number}" / "result.json").read_text())
+        totals = {name: total + result["experts"]["dev"][name] for name, total in totals.items()}
+    assert found.expert == max(totals, key=totals.__getitem__)
 
 
 def test_it_goes_on_where_it_was_stopped_and_reads_what_is_done(config: SearchConfig, tmp_path: Path) -> None:
+    seen: list[Any] = []
+
     def stop(event: Any) -> None:
-        if event.kind == "evaluation" and event.data["evaluations"] == 6:
+        seen.append(event)
+        if len(seen) == stop_at:
             raise KeyboardInterrupt
 
-    whole = advise(replace(config, out=str(tmp_path / "whole")))
-    with pytest.raises(KeyboardInterrupt):
-        advise(config, stop)
-    found = advise(config)
-    assert found.gains == whole.gains and history(Path(config.out)) == history(tmp_path / "whole")
-    before = files(Path(config.out))
-    assert advise(config).verdict == found.verdict and files(Path(config.out)) == before
+    whole = advise(replace(config, out=str(tmp_path / "whole")), seen.append)
+    total = len(seen)
+    for share in (0.3, 0.7, 0.95):
+        stop_at = int(share * total)
+        seen.clear()
+        out = str(tmp_path / f"stopped-{share}")
+        with pytest.raises(KeyboardInterrupt):
+            advise(replace(config, out=out), stop)
+        found = advise(replace(config, out=out))
+        assert found.gains == whole.gains and found.verdict == whole.verdict
+    before = files(tmp_path / "whole")
+    assert advise(replace(config, out=str(tmp_path / "whole"))).verdict == whole.verdict
+    assert files(tmp_path / "whole") == before
+    with pytest.raises(UserError, match=r"whole: holds another run \(seed differs\); give another --out"):
+        advise(replace(config, out=str(tmp_path / "whole"), seed=1))
 
 
 def test_the_command_prints_the_advice_and_json_says_the_same(
@@ -83,7 +123,7 @@ def test_a_dry_run_says_what_it_costs_and_writes_nothing(
     config: SearchConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, out, _ = swarm_llm(capsys, *words(config, "--dry-run"))
-    assert code == 0 and "at most 14 evaluations" in out and not Path(config.out).exists()
+    assert code == 0 and "at most 24 evaluations" in out and not Path(config.out).exists()
 
 
 @pytest.mark.parametrize(
@@ -100,9 +140,3 @@ def test_what_it_cannot_judge_is_refused_before_anything_is_written(
     with pytest.raises(UserError, match=message):
         advise(replace(config, **change))
     assert not Path(config.out).exists()
-
-
-def test_another_run_in_its_place_is_refused(config: SearchConfig) -> None:
-    advise(config)
-    with pytest.raises(UserError, match=r"holds another run \(seed differs\); give another --out"):
-        advise(replace(config, seed=1))
