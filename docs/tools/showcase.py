@@ -168,7 +168,7 @@ class Film:
             seen = np.concatenate([before, proposed[:n]])
             yield self._frame(done + n, self.places[seen], values[seen], "The item model proposes, dev decides"), 320
         test, expert = self.about["best_test"], self.about["best_single_test"]
-        title = f"The result on 240 held-out items: {test:.3f} (best single expert: {expert:.3f})"
+        title = f"Trained on dev, on 240 held-out items: {test:.3f} (best single expert: {expert:.3f})"
         yield self._frame(len(self.rows), self.places[seen], values[seen], title, self.about["result"]), 5000
 
 

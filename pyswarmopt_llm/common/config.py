@@ -75,10 +75,7 @@ class SearchConfig:
     confirm: Annotated[
         int | None, Option("Hold out N dev items to rescore the best candidates.", "N", hidden=True, least=1)
     ] = None
-    half: Annotated[
-        int | None,
-        Option("Search on half K of the dev items, and test on the other half.", "K", hidden=True, least=1, below=3),
-    ] = None
+    half: int | None = None  # 1 or 2: of the dev items this half is for dev, the other for test; set by `advise`
     preset: Annotated[
         str,
         Option(

@@ -1,7 +1,7 @@
 """Advice from a small trial: is it worth merging, training or searching, or is the best expert enough?
 
-The trial is a cross-validation: two searches, each on one half of the dev items (``--half``), and each scored on the
-other half. So whatever is chosen or trained is measured on items that it has not seen.
+The trial is a cross-validation: two searches, each on one half of the dev items (`SearchConfig.half`), and each scored
+on the other half. So whatever is chosen or trained is measured on items that it has not seen.
 """
 
 from __future__ import annotations
@@ -115,6 +115,8 @@ def halves(config: SearchConfig) -> list[SearchConfig]:
     if not space_kind(plain.space).adapters:
         raise InvalidOption("base", config.base, "the advice is about LoRA experts of one base; name it")
     objectives = load_objectives(plain)
+    if objectives.externals:
+        raise UserError(f"{next(iter(objectives.externals))}: has no items to tell from; give a task file")
     items = sum(len(task.dev) for task in objectives.tasks.values())
     if items < LEAST:
         raise UserError(f"{', '.join(config.tasks)}: {items} dev items tell nothing; give at least {LEAST}")

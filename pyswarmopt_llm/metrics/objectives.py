@@ -159,17 +159,16 @@ def _halved(task: Task, half: int, seed: int) -> Task:
     random.Random(seed).shuffle(numbers)
     numbers.sort(key=lambda number: task.dev[number].answer_text)
     dev, test = (tuple(task.dev[number] for number in sorted(numbers[k::2])) for k in (half - 1, 2 - half))
-    if not dev or not test:
-        raise UserError(f"--half {half}: {task.name} has {len(task.dev)} dev items; give at least 2")
     return replace(task, dev=dev, test=test, fingerprint="")
 
 
 def _load_externals(config: SearchConfig) -> dict[str, External]:
     found: dict[str, External] = {}
     harness = [spec for spec in config.tasks if spec.startswith(LM_EVAL)]
-    for name, value in (("--confirm", config.confirm), ("--half", config.half)):
-        if value is not None and (harness or config.utilities):
-            raise UserError(f"{name} {value}: needs tasks with items; {[*config.utilities, *harness][0]} has none")
+    if config.confirm is not None and (harness or config.utilities):
+        raise UserError(
+            f"--confirm {config.confirm}: needs tasks with items; {[*config.utilities, *harness][0]} has none"
+        )
     for spec in [*harness, *config.utilities]:
         external: External
         if spec in harness:

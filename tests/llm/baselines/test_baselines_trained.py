@@ -116,9 +116,7 @@ def test_trained_once_it_is_what_a_search_trains_from_there(tiny_base: Path, exp
         spent = resident.spent
         found = run(name, experts, resident, seed=3)
         assert resident.spent - spent == items + 4 * 2.5 * 32
-        *_, whole = train_folds(
-            resident.engine, resident.choices, experts[0].info, 3, lambda _, start=start: resident.load(start)
-        )
+        *_, whole = train_folds(resident.engine, start, resident.choices, experts[0].info, 3)
         alone = flat(Patch(low_rank=dict(whole.changes)))
         assert torch.allclose(flat(found), alone + flat(start) if start.low_rank else alone, atol=1e-6)
 

@@ -119,7 +119,7 @@ def test_the_columns_of_a_file_reach_the_command(
     tool: str, given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[list[str]] = []
-    monkeypatch.setattr(Background, "start", lambda self, words, run: started.append(list(words)))
+    monkeypatch.setattr(Background, "start", lambda self, words, run, begun="": started.append(list(words)))
     columns = ["question=body", "label=team"]
     with pytest.raises(UserError, match="no run there"):  # nothing was started
         getattr(Tools(), tool)(**{**given, "task": "tickets.csv"}, out=str(tmp_path / "run"), columns=columns)

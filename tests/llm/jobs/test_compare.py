@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,8 @@ def test_a_swarm_whose_result_is_trained_on_dev_is_charged_for_that(given: dict[
     # Four epochs without each fold and on all, the scoring of what was trained, and three experts.
     assert 4 * 2.5 * (2 * 7 + 3 * 6 + 8) + 8 + 3 * 8 <= spent <= budget
     values = [result["methods"][name]["dev"] for name in names]
-    assert values[1] >= values[0] and values[2] >= values[0]
+    error = math.sqrt(values[1] * (1 - values[1]) / 8)  # by so much what is trained may be behind on dev
+    assert values[1] >= values[0] and values[2] >= values[1] - error
 
 
 def test_a_comparison_that_is_stopped_goes_on_to_the_same_end(

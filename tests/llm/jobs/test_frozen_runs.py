@@ -22,7 +22,7 @@ from pyswarmopt_llm.cli import main
 FROZEN = Path(__file__).parents[2] / "frozen"
 RUNS = ("factor", "delta-screened", "token", "two-tasks", "async")
 PASSING = ("seconds", "seconds_scoring", "peak_memory_bytes", "workers", "notes")  # of result.json
-SINCE = ("passes", "experts")  # keys that were added later
+SINCE = ("passes", "experts", "outcomes")  # keys that were added later
 ON_SURROGATE = {"delta-screened": 7}  # run -> the iteration of the swarms on the surrogate
 COUNTS = ("evaluations", "item_evaluations", "items_saved")  # which that iteration adds to
 
