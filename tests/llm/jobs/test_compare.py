@@ -15,6 +15,7 @@ from rich.console import Console
 from search_helpers import files, louder, questions, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.jobs.compare import contestants
 from pyswarmopt_llm.jobs.compare.config import CompareConfig
 from pyswarmopt_llm.jobs.compare.contest import Step, compare
 from pyswarmopt_llm.jobs.compare.contestants import known_methods
@@ -83,6 +84,18 @@ def test_a_swarm_whose_result_is_trained_on_dev_is_charged_for_that(given: dict[
     values = [result["methods"][name]["dev"] for name in names]
     error = math.sqrt(values[1] * (1 - values[1]) / 8)  # by so much what is trained may be behind on dev
     assert values[1] >= values[0] and values[2] >= values[1] - error
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_a_swarm_found_is_kept_as_it_was_if_training_makes_it_worse(
+    given: dict[str, Any], kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contestants, "not_worse", lambda trained, mixture, items: kept)
+    names = ("model-swarms", "model-swarms+dev")
+    rows = compare(CompareConfig(**{**given, "methods": names, "seeds": 1, "budget_items": 2000}))["methods"]
+    found, trained = (rows[name] for name in names)
+    assert trained["rank"] - found["rank"] == (4 if kept else 0)  # the LoRA's own
+    assert kept or (trained["dev"], trained["test"]) == (found["dev"], found["test"])
 
 
 def test_a_comparison_that_is_stopped_goes_on_to_the_same_end(

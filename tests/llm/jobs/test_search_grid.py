@@ -40,6 +40,16 @@ def grid_of(run: Path) -> dict[str, Any]:
     return json.loads((run / "grid.json").read_text())
 
 
+def test_only_what_the_chosen_draw_found_is_trained(setting: SearchConfig, tmp_path: Path) -> None:
+    given = replace(setting, space="delta", train="on", scoring="likelihood", max_iter=1, out=str(tmp_path / "grid"))
+    result = grid_search(replace(given, settings=("inertia=0.1,0.9",)), GridOptions()).result
+    for number in (1, 2):
+        draw = json.loads((tmp_path / "grid" / f"draw-{number:02d}" / "result.json").read_text())
+        assert "trained_dev" not in draw and not (tmp_path / "grid" / f"draw-{number:02d}" / "trained").exists()
+    assert result["trained_dev"] >= 0 and (tmp_path / "grid" / "trained" / "all").exists()
+    assert result["mixture_dev"] == max(one["best_dev"] for one in grid_of(tmp_path / "grid")["draws"])
+
+
 # The grid
 
 

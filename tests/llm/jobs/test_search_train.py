@@ -19,7 +19,7 @@ from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, load_factors, read_adapter
-from pyswarmopt_llm.models.training.folds import folds
+from pyswarmopt_llm.models.training.folds import folds, train_once
 from pyswarmopt_llm.reporting.report.items import changes
 from pyswarmopt_llm.reporting.summary import score_rows
 
@@ -88,8 +88,15 @@ def test_the_result_has_what_was_found_before_and_after_training(
     weights = [found["coefficients"][name] for name in ("ant", "bee", "cat")]
     job = prepare(replace(config, out="unused"))
     (utility,) = job.utilities("test", {"words": "likelihood"}).values()
-    job.engine.load(Patch(full_rank=dense(experts, weights, load_factors(read_adapter(run_of(config) / "all")))))
+    lora = load_factors(read_adapter(run_of(config) / "all"))
+    job.engine.load(Patch(full_rank=dense(experts, weights, lora)))
     assert utility(job.engine).value == found["trained_test"]
+    # The LoRA was trained with the mixture in place.
+    nothing = {name: replace(change, b=torch.zeros_like(change.b)) for name, change in lora.items()}
+    job.engine.load(Patch(full_rank=dense(experts, weights, nothing)))
+    _, choices = train.training_items(job, {"words": "likelihood"})
+    again = train_once(job.engine, choices, experts[0].info, config.seed)[0].low_rank
+    assert all(torch.allclose(again[name].dense(), change.dense(), atol=1e-4) for name, change in lora.items())
     other = "swarm before training" if kept else "swarm after training"
     labels = [f"best single expert: {found['best_single']}", "uniform average", other, "swarm"]
     assert [row.label for row in score_rows(found)] == labels
