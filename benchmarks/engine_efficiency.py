@@ -74,6 +74,22 @@ def bare_passes(engine: TransformersEngine, asked: Accuracy) -> Callable[[], Non
     return work
 
 
+def products(engine: TransformersEngine) -> Callable[[], None]:
+    """The matrix products of the linear layers for a batch, one after the other, without anything between them."""
+    layers = [one for one in engine.model.base_model.modules() if isinstance(one, torch.nn.Linear)]
+    inputs = {
+        n: torch.randn(engine.batch_tokens, n, dtype=engine.model.dtype, device=engine.model.device)
+        for n in {layer.in_features for layer in layers}
+    }
+
+    @torch.inference_mode()
+    def work() -> None:
+        for layer in layers:
+            torch.nn.functional.linear(inputs[layer.in_features], layer.weight)
+
+    return work
+
+
 def one_option(item: Item) -> Item:
     """The item with its right option only: what an item costs without the others."""
     return replace(item, choices={item.answer: (item.choices or {})[item.answer]})
@@ -118,6 +134,7 @@ def report(engine, space, items, scoring: Scoring, n_particles: int, rounds: int
             bare()
 
     works: dict[str, Callable[[], object]] = {"bare": forwards, "iteration": iteration, "merging": merging}
+    works["products"] = products(engine)
     if scoring == "likelihood":
         single = Accuracy([one_option(item) for item in items], scoring, engine.chat)
         repeated = list(asked._pairs)
@@ -132,6 +149,9 @@ def report(engine, space, items, scoring: Scoring, n_particles: int, rounds: int
     print(f"\n{scoring}, {n_particles} x {len(items)} items, {tokens / n_particles / len(items):.1f} tokens an item")
     print(f"  bare forward passes   {times['bare']:8.3f} s  {tokens / times['bare']:8.0f} tokens/s")
     print(f"  search iteration      {times['iteration']:8.3f} s  {tokens / times['iteration']:8.0f} tokens/s")
+    possible = engine.batch_tokens / times["products"]
+    print(f"  products alone        {'':8}    {possible:8.0f} tokens/s")
+    print(f"  bare / products       {tokens / times['bare'] / possible:8.1%} of their speed")
     print(f"  iteration / bare      {times['iteration'] / times['bare']:8.3f}")
     print(f"  realise and merge     {times['merging'] / times['iteration']:8.1%} of the iteration")
     if scoring == "likelihood":
