@@ -73,6 +73,7 @@ def side_by_side(one: Patch, other: Patch) -> Patch:
 
     Example:
         >>> import torch
+        >>> from pyswarmopt_llm.common.interfaces import LowRank
         >>> change = {"w": LowRank(b=torch.ones(2, 1), a=torch.ones(1, 2))}
         >>> both = side_by_side(Patch({**change, "v": change["w"]}), Patch(change)).low_rank
         >>> {name: one.dense()[0, 0].item() for name, one in both.items()}
