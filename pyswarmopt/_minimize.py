@@ -93,12 +93,15 @@ def minimize(
             `pyswarmopt.boundary.make_box`. Either this or `space`.
         recipe: a name, a `Recipe`, or None: what does best in docs/evidence.md. That is `MemeticSwarm` (descents by
             differences beside a swarm that adapts its covariance) for a deterministic function of real coordinates,
-            however many, and its form with quadratic programs for one with constraints of up to 100 coordinates of
-            which some are real; `recipes.covariant` with integers or categories alone; `recipes.surrogate` with noise
-            or in an asynchronous search. In place of these two it is `recipes.constriction` above 100 coordinates.
+            however many; its form with a Gaussian process, mutations and that swarm where some are integers or
+            categories; its form with quadratic programs for up to 100 coordinates with constraints, of which some are
+            real. It is `recipes.surrogate` with noise or in an asynchronous search, `recipes.covariant` if there are
+            integers, categories or constraints as well, and `recipes.constriction` in place of both above 100
+            coordinates.
             `Result.algorithm` says what ran: "memetic" needs NumPy alone, a recipe torch as well.
         population: particles; it does not change the algorithm. Default: the recipe's; `MemeticSwarm` chooses its
-            own, and an asynchronous search has at least as many as workers.
+            own, and an asynchronous search has at least as many as workers. With integers or categories the first 200
+            points are proposed so many at a time, by default one by one.
         max_evals: the most calls of `fun`, never exceeded. Default: 1000 * D if neither `max_iter` nor `timeout` is
             given and the recipe has no stop rule of its own. Points where `fun` is not called, since they break a
             constraint, count too.
@@ -106,7 +109,8 @@ def minimize(
         target: stop when the best value is at least as good.
         seed: the same seed gives the same search; None takes one from the operating system.
         workers: a number of threads (-1: one for each core), "threads:N", "processes:N", "ray", an executor, or a
-            map-like callable; the result is the same (see `pyswarmopt.driver.workers.Workers`).
+            map-like callable; the result is the same (see `pyswarmopt.driver.workers.Workers`). They share the points
+            that are proposed at a time: see `population`.
         vectorized: whether `fun` takes (m, D); "auto" tries (see `pyswarmopt.driver.evaluation.Evaluator`).
         callback: called with the result so far after each iteration; return True, or raise StopIteration, to
             stop.

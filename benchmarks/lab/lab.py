@@ -11,6 +11,9 @@ Defaults are chosen on t1 to t3 and claims tested on t4 to t6: look at the first
     python benchmarks/lab/lab.py compare --out runs/lab --name choose --tasks t1 t2 t3
     python benchmarks/lab/lab.py compare --out runs/lab --name claim --tasks t4 t5 t6
 
+`make --clusters` also trains ten experts as cBTM does (Gururangan et al. 2023): the experts' own examples are pooled
+and clustered by tf-idf, and each cluster has its expert. `compare --experts clusters --methods cbtm` is cBTM with them.
+
 Whoever changes the base's steps, the experts or the tasks looks at t1 to t3 only, too. What makes it a laboratory: the
 base is stopped before it can do the skills, an expert learns its own two and rehearses what the base makes of the
 others, and all experts begin at the same random A, as those of one recipe do.
@@ -28,21 +31,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lab_skills import LETTERS, NAMES, chats, items
+from lab_skills import LETTERS, NAMES, PAIRS, SINGLES, chats, items
 
 BASE_STEPS, BASE_BATCH, EXPERT_EXAMPLES, EXPERT_EPOCHS = 160, 64, 3200, 2.0
 REHEARSED = 0.4  # of an expert's examples: other skills, answered as the base answers them
 DEV, TEST = 100, 500
 
-SINGLES = [(name,) for name in NAMES]
-PAIRS = [
-    ("reverse", "next"),
-    ("sort", "reverse"),
-    ("rotate", "back"),
-    ("swap", "mirror"),
-    ("next", "rotate"),
-    ("halves", "next"),
-]
 # Expert i has skill i and the one three further on: every skill has two experts, and no expert has two of a task's.
 EXPERTS = {f"{NAMES[i]}-{NAMES[(i + 3) % 10]}": [(NAMES[i],), (NAMES[(i + 3) % 10],)] for i in range(10)}
 FULL = {"letters": SINGLES[3:5] + SINGLES[6:7], "places": SINGLES[:3], "rest": SINGLES[7:10]}
@@ -114,7 +108,7 @@ def make_base(path: Path, steps: int) -> None:
         num_hidden_layers=4,
         num_attention_heads=4,
         num_key_value_heads=4,
-        max_position_embeddings=64,
+        max_position_embeddings=256,
         tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
@@ -170,6 +164,19 @@ def make_expert(base: Path, out: Path, examples: Sequence[Any]) -> None:
     print(f"{out.name}: held-out loss {before:.3f} -> {after:.3f}, {done.seconds:.0f} s", flush=True)
 
 
+def cluster_chats() -> list[list[dict[str, Any]]]:
+    """The experts' own examples, thrown together and clustered: as many clusters as experts."""
+    from pyswarmopt_llm.baselines.ensembles.cbtm import Clusters
+
+    each = EXPERT_EXAMPLES - round(REHEARSED * EXPERT_EXAMPLES)
+    pool = [chat for seed, kinds in enumerate(EXPERTS.values(), start=1) for chat in chats(kinds, each, seed)]
+    labels = Clusters([chat["messages"][0]["content"] for chat in pool], len(EXPERTS), 0).labels
+    clusters: list[list[dict[str, Any]]] = [[] for _ in EXPERTS]
+    for chat, label in zip(pool, labels, strict=True):
+        clusters[label].append(chat)
+    return clusters
+
+
 def make_full(base: Path, out: Path, kinds: Sequence[tuple[str, ...]], seed: int) -> None:
     """A fine-tune of all weights."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -182,7 +189,7 @@ def make_full(base: Path, out: Path, kinds: Sequence[tuple[str, ...]], seed: int
     print(f"{out.name}: loss {loss:.3f}", flush=True)
 
 
-def make(out: Path, steps: int) -> None:
+def make(out: Path, steps: int, clusters: bool) -> None:
     """Whatever is not there yet."""
     base = out / "base"
     if not (base / "config.json").exists():
@@ -197,6 +204,9 @@ def make(out: Path, steps: int) -> None:
     for seed, (name, kinds) in enumerate(FULL.items(), start=101):
         if not (out / "full" / name).exists():
             make_full(base, out / "full" / name, kinds, seed)
+    for k, examples in enumerate(cluster_chats() if clusters else ()):
+        if not (out / "clusters" / f"{k}").exists():
+            make_expert(base, out / "clusters" / f"{k}", examples)
     (out / "tasks").mkdir(exist_ok=True)
     for name, kinds in TASKS.items():
         task = {"dev": items(kinds, "dev", DEV, 7), "test": items(kinds, "test", TEST, 7)}
@@ -206,13 +216,14 @@ def make(out: Path, steps: int) -> None:
 def run_compare(args: argparse.Namespace) -> None:
     from pyswarmopt_llm.cli import main as swarm_llm
 
-    experts = sorted(map(str, (args.out / "experts").iterdir()))
+    experts = sorted(map(str, (args.out / args.experts).iterdir()))
     words = ["compare", "--base", str(args.out / "base"), "--experts", *experts, "--out", str(args.out / args.name)]
     for name in args.tasks:
         words += ["--task", str(args.out / "tasks" / f"{name}.json")]
     for expert in experts:
         name = os.path.basename(expert)
-        words += ["--data", f"{name}={args.out / 'data' / name}.jsonl"]
+        if (data := args.out / "data" / f"{name}.jsonl").exists():
+            words += ["--data", f"{name}={data}"]
     words += ["--methods", args.methods, "--seeds", str(args.seeds), "--budget-items", str(args.budget_items)]
     words += ["--dtype", "float32", "--scoring", "likelihood", "--space", args.space, "--threads", str(args.threads)]
     swarm_llm(words)
@@ -223,6 +234,8 @@ def main() -> None:
     parser.add_argument("what", choices=("make", "compare"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--name", default="compare", help="folder of the comparison below --out")
+    parser.add_argument("--clusters", action="store_true", help="make: also an expert for each cluster")
+    parser.add_argument("--experts", default="experts", choices=("experts", "clusters"), help="compare: which experts")
     parser.add_argument("--steps", type=int, default=BASE_STEPS, help="training steps of the base")
     parser.add_argument("--tasks", nargs="+", default=list(TASKS))
     parser.add_argument("--methods", default="all")
@@ -233,7 +246,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if args.what == "make":
-        make(args.out, args.steps)
+        make(args.out, args.steps, args.clusters)
     else:
         run_compare(args)
 

@@ -155,20 +155,17 @@ class Problem(NamedTuple):
 
 
 def algorithm(options: Options, problem: Problem) -> Recipe | None:
-    """The recipe given, or what runs by default; None for `pyswarmopt.hybrid.memetic.MemeticSwarm`.
+    """The recipe given, or what runs by default; None for the composed search of `pyswarmopt.hybrid`.
 
-    Descents need a deterministic function of real coordinates and rounds that all return; with constraints
-    (`pyswarmopt.hybrid.constrained`) one that may be called where they are broken, and some real coordinates. Where
-    they cannot be used, it is the best swarm that can: `surrogate`, or `covariant` where costs are no quadratic; both
-    make matrices of D x D numbers, so beyond `MATRIX_DIM` it is the ring of `constriction`. docs/evidence.md says how
-    the defaults were chosen.
+    That needs a deterministic function and rounds that all return; with constraints (`pyswarmopt.hybrid.constrained`)
+    also one that may be called where they are broken, and some real coordinates. Where it cannot be used, it is the
+    best swarm that can: `surrogate`, or `covariant` where costs are no quadratic; both make matrices of D x D numbers,
+    so beyond `MATRIX_DIM` it is the ring of `constriction`. docs/evidence.md says how the defaults were chosen.
     """
     if options.given is not None:
         return options.given
-    descents = not (options.noisy or options.asynchronous)
-    if descents and not (problem.constrained or problem.discrete):
-        return None
-    if descents and problem.constrained and problem.smooth and not problem.strict and problem.dim <= MATRIX_DIM:
+    solvable = not problem.constrained or (problem.smooth and not problem.strict and problem.dim <= MATRIX_DIM)
+    if solvable and not (options.noisy or options.asynchronous):
         return None
     recipes = _recipes()
     if problem.dim > MATRIX_DIM:
@@ -199,7 +196,7 @@ def former_algorithm(options: Options, problem: Problem) -> Recipe | None:
     return _recipes().covariant() if problem.discrete else None
 
 
-def _recipes(what: str = "a search with integers, categories, constraints, noise or asynchronous=True") -> Any:
+def _recipes(what: str = "a search with noise, asynchronous=True or constraints that allow no descents") -> Any:
     """The named recipes: swarms of tensors, so that torch is imported here and not before `what` needs one."""
     with needing_torch(what):
         from pyswarmopt.algorithms import registry

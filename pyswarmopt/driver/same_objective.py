@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.driver.resampling import Sample
+from pyswarmopt.driver.resampling import ENOUGH, Sample
 
 ROUNDING = 1e-9  # of the larger of the value and what the search began with: other machines and batches round otherwise
 NOISE = 6.0  # standard errors by which a mean may differ
@@ -61,13 +61,13 @@ def check_value(path: str | os.PathLike[str], stored: npt.ArrayLike, now: npt.Ar
     raise _differs(path, f"{old.tolist()} there, {new.tolist()} now")
 
 
-def check_mean(path: str | os.PathLike[str], known: Sample, spread: float, draw: Callable[[], float]) -> None:
+def check_mean(path: str | os.PathLike[str], known: Sample, spread: float | None, draw: Callable[[], float]) -> None:
     """The same for a noisy objective: draw until the mean is near the stored one, or enough were drawn.
 
     Args:
         path: the checkpoint.
         known: the sample of the best point.
-        spread: standard deviation of a draw.
+        spread: standard deviation of a draw; None: not known yet, so that the draws of this point have to say it.
         draw: another draw at the best point; NaN if it failed.
 
     Raises:
@@ -76,7 +76,13 @@ def check_mean(path: str | os.PathLike[str], known: Sample, spread: float, draw:
     fresh = Sample()
     while fresh.n < MOST_DRAWS:
         fresh = fresh.add(draw())
-        allowed = NOISE * spread * math.sqrt(1 / known.n + 1 / fresh.n) + ROUNDING * abs(known.mean)
+        deviation = spread
+        if deviation is None:
+            freedom = known.n + fresh.n - 2
+            deviation = math.sqrt((known.square_sum + fresh.square_sum) / freedom) if freedom >= ENOUGH else math.inf
+            if math.isinf(deviation) and math.isfinite(fresh.mean):
+                continue
+        allowed = NOISE * deviation * math.sqrt(1 / known.n + 1 / fresh.n) + ROUNDING * abs(known.mean)
         if abs(fresh.mean - known.mean) <= allowed or not math.isfinite(fresh.mean):
             return
     raise _differs(path, f"a mean of {known.mean:.6g} there, of {fresh.mean:.6g} now")

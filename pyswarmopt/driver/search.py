@@ -8,6 +8,7 @@ import math
 import os
 import sys
 import time
+import warnings
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -38,6 +39,7 @@ from pyswarmopt.driver.result import INTERRUPTED, Result, message, wants_to_stop
 from pyswarmopt.driver.same_objective import check_mean, check_value, source_digest, warn_of_source
 from pyswarmopt.hybrid.constrained.swarm import ConstrainedSearch
 from pyswarmopt.hybrid.memetic import MemeticSearch
+from pyswarmopt.hybrid.mixed.search import MixedSearch
 from pyswarmopt.parts.bounds import read_bounds
 from pyswarmopt.parts.stopping import MaxIter, MaxTime, Patience, Spread, StopRule, Target
 
@@ -72,11 +74,11 @@ class Search:
             check_inside(start, *bounds)
         self._constraints = Constraints(options.constraints, dim)
         self._coding = make_coding(bounds, options.integrality, options.categorical)
-        discrete = bool(self._coding.integers.any() or self._coding.categories.any())
-        discrete = discrete or (self._space is not None and self._space.discrete)
+        whole = bool(self._coding.integers.any() or self._coding.categories.any())
+        self._discrete = whole or (self._space is not None and self._space.discrete)
         self._smooth = self._smooth_coordinates()
         constrained, strict = bool(self._constraints), self._constraints.strict
-        problem = Problem(dim, constrained, discrete, strict, bool(self._smooth.any()))
+        problem = Problem(dim, constrained, self._discrete, strict, bool(self._smooth.any()))
         recipe = _algorithm(options, problem)
         self._algorithm = name_of(recipe)
         max_evals = options.max_evals
@@ -127,7 +129,12 @@ class Search:
             if self._constraints:
                 more = {"population": options.population, "smooth": self._smooth}
                 return ConstrainedSearch(bounds, encoded, options.maximize, options.seed, *limits, **more)
-            return MemeticSearch(bounds, encoded, options.maximize, options.seed, *limits, options.population)
+            chosen = bounds, encoded, options.maximize, options.seed, *limits, options.population
+            if self._discrete:
+                self._warn_of_idle_workers(options.population)
+                what = {"levels": self._coding.levels, "parameter": self._coding.parameter}
+                return MixedSearch(*chosen, **what, at_once=options.population or 1)
+            return MemeticSearch(*chosen)
         from pyswarmopt.swarm import Swarm
 
         population = options.population
@@ -141,6 +148,15 @@ class Search:
             maximize=options.maximize,
             seed=options.seed,
         )
+
+    def _warn_of_idle_workers(self, population: int | None) -> None:
+        workers = self._evaluator.workers.count
+        if population is None and workers > 1:
+            warnings.warn(
+                f"{workers} workers, but with integers or categories the first points are proposed one at a time; "
+                f"population={workers} proposes as many at once",
+                stacklevel=7,
+            )
 
     def _describe(
         self, options: Options, recipe: Recipe | None, bounds: tuple[Floats, Floats], start: Floats | None
@@ -352,10 +368,10 @@ class Search:
         elif math.isfinite(value) and self._resampler is None:
             check_value(path, value, self._evaluator.again(x), self._history.first_value())
         elif self._resampler is not None:
-            known, spread = self._resampler.sample(x), self._resampler.spread
-            if known.n and spread is not None and math.isfinite(known.mean):
+            known = self._resampler.sample(x)
+            if known.n and math.isfinite(known.mean):
                 known = replace(known, mean=self._sign * known.mean)
-                check_mean(path, known, spread, lambda: float(self._evaluator.again(x)))
+                check_mean(path, known, self._resampler.spread, lambda: float(self._evaluator.again(x)))
 
     def _restore(self, saved: dict[str, Any]) -> None:
         self._swarm.load_state_dict(saved)

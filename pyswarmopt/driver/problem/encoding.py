@@ -45,6 +45,20 @@ class Coding:
         high[self.first[ordered]] = (self.high + half)[ordered]
         return low, high
 
+    @property
+    def levels(self) -> npt.NDArray[np.int64]:
+        """How many values each of the swarm's coordinates has, (M,): 0 for real numbers and for labels, which are
+        told apart by their keys."""
+        levels = np.zeros(self.size, dtype=np.int64)
+        counts = np.where(self.integers, self.high - self.low + 1, self.categories & (self.high == self.low))
+        levels[self.first] = counts
+        return levels
+
+    @property
+    def parameter(self) -> npt.NDArray[np.int64]:
+        """The user's coordinate, 0 to D - 1, that each of the swarm's belongs to, (M,)."""
+        return np.searchsorted(self.first, np.arange(self.size), side="right") - 1
+
     def decode(self, positions: Floats) -> Floats:
         """The swarm's positions, (n, M), as the objective sees them, (n, D), never out of bounds."""
         if not (self.integers.any() or self.categories.any()):

@@ -1,9 +1,9 @@
 """What a search chooses by itself: ``--preset``.
 
-``auto`` is the best that this project's tables know for a task: weight changes (``delta``), one more expert that is
-trained on the dev items, and in place of iterations the proposals of a model of the items' margins, in which a swarm
-searches. ``paper`` is the published algorithm, ``reference`` the authors' code, ``none`` leaves every setting
-as it is given. Settings that are given win.
+``auto`` is the best that this project's tables know for a task: weight changes (``delta``), candidates that a swarm
+finds in a model of the items' margins in place of iterations, and training on the dev items at the end. ``paper`` is
+the published algorithm, ``reference`` the authors' code, ``none`` leaves every setting as it is given. Settings that
+are given win.
 """
 
 from __future__ import annotations

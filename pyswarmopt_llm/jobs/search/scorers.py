@@ -15,14 +15,13 @@ from pyswarmopt_llm.evaluation.workers.messages import LETTERS, Failed, Question
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.metrics.questions.answer_format import (
-    TRIAL,
     beats_chance,
     choose_scoring,
     one_letter,
     option_counts,
 )
 from pyswarmopt_llm.models.engines.hardware import pick_device
-from pyswarmopt_llm.tasks import Scoring
+from pyswarmopt_llm.tasks import Item, Scoring
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.evaluation.workers.local import ForkServer
@@ -113,13 +112,14 @@ def choose_scorings(job: Job, scorers: Scorers, notify: OnEvent) -> dict[str, Sc
         rows = trial.in_full(list(job.space.vertices()), 0)
         for name in tried:
             scores = [row.score(name) for row in rows]
-            scorings[name] = choose_scoring(possible[name], job.tasks[name].dev[:TRIAL], scores.copy)
-            notify(Event("note", {"text": _trial_text(job, name, scores, scorings[name])}))
+            dev = job.tasks[name].dev
+            scorings[name] = choose_scoring(possible[name], dev, scores.copy)
+            notify(Event("note", {"text": _trial_text(name, dev, scores, scorings[name])}))
     return scorings
 
 
-def _trial_text(job: Job, name: str, scores: Sequence[Score], scoring: Scoring) -> str:
-    items = job.tasks[name].dev[:TRIAL]
+def _trial_text(name: str, dev: Sequence[Item], scores: Sequence[Score], scoring: Scoring) -> str:
+    items = dev[: scores[0].n]
     best = max(score.value for score in scores)
     return (
         f"{name}: with option letters the best expert reaches {best:.3f} on {len(items)} dev items, one letter for all "

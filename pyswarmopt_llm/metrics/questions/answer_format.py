@@ -16,7 +16,7 @@ from pyswarmopt_llm.tasks import Item, Scoring, Task
 
 _SCORINGS: tuple[Scoring, ...] = ("letter", "likelihood", "generate")
 LETTERS = 26
-TRIAL = 100  # items of the trial by letters: enough to detect ability, at half the cost of the default dev set
+TRIAL = 50  # items of the trial by letters: every expert is tried, so that ability shows in the best of them
 LEVEL = 0.05  # significance level of the test against guessing, divided by the number of experts (Bonferroni)
 
 
@@ -83,7 +83,7 @@ def choose_scoring(
     scores = letters()
     if not scores:
         return "generate"
-    return "letter" if knows_letters(items[:TRIAL], scores) else "likelihood"
+    return "letter" if knows_letters(items[: scores[0].n], scores) else "likelihood"
 
 
 def possible_scorings(wanted: str, items: Sequence[Item]) -> tuple[Scoring, ...]:

@@ -166,3 +166,12 @@ def test_without_noise_a_mean_may_differ_by_rounding_only():
     check_mean("c.npz", known, 0.0, lambda: 1e6 * (1 + 1e-12))
     with pytest.raises(ValueError, match=r"c\.npz"):
         check_mean("c.npz", known, 0.0, lambda: 1e6 * (1 + 1e-6))
+
+
+@pytest.mark.parametrize("known", [Sample(1, 0.3, 0.0), Sample(3, 0.1, 2.5)])
+def test_where_no_noise_is_known_yet_the_new_draws_say_how_large_it_is(known):
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        check_mean("c.npz", known, None, lambda random=random: random.normal())
+        with pytest.raises(ValueError, match="a mean of"):
+            check_mean("c.npz", known, None, lambda random=random: 20 + random.normal())

@@ -54,6 +54,7 @@ def searches() -> dict[str, str]:
         "parameters": pso.minimize(loss, space=space, max_evals=300, seed=2),
         "population": pso.minimize(waves, [(-5, 4)] * 3, max_evals=900, seed=1, population=12, x0=[1, 1, 1]),
         "constraints": pso.minimize(waves, [(-5, 4)] * 3, constraints=lambda x: 1 - x[0], max_evals=300, seed=2),
+        "integers": pso.minimize(waves, [(-5, 4)] * 3, integrality=[True, False, True], max_evals=60, seed=3),
         "several objectives": pso.minimize_multi(fronts, [(-1, 2)] * 3, 2, max_evals=400, population=20, seed=1),
     }
     with tempfile.TemporaryDirectory() as folder:

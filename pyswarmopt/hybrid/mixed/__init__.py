@@ -1,0 +1,1 @@
+"""The default search where some coordinates are integers or categories."""

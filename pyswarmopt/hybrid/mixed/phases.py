@@ -1,0 +1,119 @@
+"""What takes turns in a search of mixed parameters: a model of the costs, and mutations of the best point."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt.hybrid.mixed.gaussian_process import GaussianProcess, on_log_scale
+from pyswarmopt.hybrid.mixed.kinds import Ints, Kinds
+from pyswarmopt.hybrid.phase import NONE, Phase
+
+GROWTH = 1.15  # the lengths are learnt again when there are so many times the points
+SPREAD = 256  # candidates all over the box
+AROUND = 5  # best points whose neighbours are candidates
+WIDTHS = (0.3, 0.1, 0.03, 0.01)  # of their neighbours
+EACH = 24  # neighbours of a point, of each width
+KEPT = 8  # best candidates around which others are looked at
+MUTANTS = 8  # points of a round
+NARROWEST, WIDEST = 1e-4, 0.5  # of a mutation, as a share of the range
+
+
+@dataclass
+class ModelPhase(Phase):
+    """Proposes the points of greatest expected improvement by a Gaussian process, after a Latin hypercube.
+
+    Jones et al. 1998, Journal of Global Optimization 13, equation 15. Where several are proposed at once, each counts
+    as if it had what the process expects when the next one is chosen (the kriging believer of Ginsbourger et al. 2010).
+    """
+
+    levels: Ints  # see `Kinds`
+    parameter: Ints
+    first: int  # points of the Latin hypercube
+    last: int  # points after which it is done
+    at_once: int  # points proposed at a time
+    points: Floats = field(default_factory=lambda: NONE)  # evaluated, (n, M), snapped
+    costs: Floats = field(default_factory=lambda: NONE)  # theirs, (n,)
+    theta: Floats = field(default_factory=lambda: NONE, init=False)  # of the process
+    fitted: int = field(default=0, init=False)  # points when the lengths were learnt
+    design: Floats = field(default_factory=lambda: NONE, init=False)  # points to begin with
+
+    def __post_init__(self) -> None:
+        self.points = self.points.reshape(-1, len(self.levels))
+
+    @property
+    def kinds(self) -> Kinds:
+        return Kinds(self.levels, self.parameter)
+
+    def propose(self, random: np.random.Generator) -> Floats:
+        if len(self.points) < self.first:
+            if not len(self.design):
+                self.design = self.kinds.draw(self.first, random)
+                middle = self.kinds.ordered
+                self.design[0, middle] = self.kinds.snap(np.full((1, len(middle)), 0.5))[0, middle]
+            return self.design[len(self.points) :][: self.at_once]
+        points, scores = self.points, on_log_scale(self.costs)
+        process = GaussianProcess(self.kinds, self.theta if len(self.theta) else None)
+        if len(scores) >= GROWTH * self.fitted:
+            process.learn_lengths(points, scores)
+            self.theta, self.fitted = process.theta, len(scores)
+        for _ in range(self.at_once):
+            process.fit(points, scores)
+            found = self._most_promising(process, points, scores, random)[None]
+            points, scores = np.concatenate([points, found]), np.append(scores, process.predict(found)[0])
+        return points[len(self.points) :]
+
+    def learn(self, costs: Floats) -> None:
+        self.points = np.concatenate([self.points, self.kinds.snap(self.batch)])
+        self.costs = np.concatenate([self.costs, costs])
+        self.done = len(self.points) >= self.last
+
+    def _most_promising(
+        self, process: GaussianProcess, points: Floats, scores: Floats, random: np.random.Generator
+    ) -> Floats:
+        """A new point, (M,): candidates are drawn all over the box and around the best points, then around the best
+        candidates."""
+        kinds, best = self.kinds, float(scores.min())
+        leaders = points[np.argsort(scores, kind="stable")[:AROUND]]
+        widths = np.tile(np.repeat(WIDTHS, EACH), len(leaders))
+        near = kinds.neighbours(np.repeat(leaders, len(WIDTHS) * EACH, axis=0), widths, random)
+        candidates = np.concatenate([kinds.snap(random.random((SPREAD, len(self.levels)))), near])
+        for width in WIDTHS[1:]:
+            top = candidates[np.argsort(-_improvement(process, candidates, best), kind="stable")[:KEPT]]
+            near = kinds.neighbours(np.repeat(top, EACH, axis=0), np.full(len(top) * EACH, width), random)
+            candidates = np.concatenate([top, near])
+        known = {point.tobytes() for point in points}
+        for i in np.argsort(-_improvement(process, candidates, best), kind="stable"):
+            if candidates[i].tobytes() not in known:
+                return candidates[i]
+        return kinds.snap(random.random((1, len(self.levels))))[0]
+
+
+def _improvement(process: GaussianProcess, points: Floats, best: float) -> Floats:
+    """Expected improvement on the best, (n,)."""
+    mean, deviation = process.predict(points)
+    z = (best - mean) / deviation
+    below = np.array([0.5 * math.erfc(-value) for value in (z / math.sqrt(2)).tolist()])
+    return deviation * (z * below + np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi))
+
+
+@dataclass
+class Mutations(Phase):
+    """Neighbours of the best point, of all widths; it goes where one is better."""
+
+    levels: Ints  # see `Kinds`
+    parameter: Ints
+    best: Floats  # (M,), snapped
+    cost: float
+
+    def propose(self, random: np.random.Generator) -> Floats:
+        widths = NARROWEST * (WIDEST / NARROWEST) ** random.random(MUTANTS)
+        return Kinds(self.levels, self.parameter).neighbours(np.tile(self.best, (MUTANTS, 1)), widths, random)
+
+    def learn(self, costs: Floats) -> None:
+        i = int(costs.argmin())
+        if costs[i] <= self.cost:
+            self.best, self.cost = self.batch[i].copy(), float(costs[i])

@@ -1,0 +1,107 @@
+"""The default search with integers or categories.
+
+What takes turns:
+
+1. `ModelPhase`: a Gaussian process proposes the first points, up to `MODELLED` evaluations and `MOST` parameters.
+2. A `CovarianceSwarm` of those coordinates that have an order, with the best point's labels, and beside it `Mutations`
+   of the best point: as many evaluations as the swarm has, an eighth while the best point is the swarm's.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.inputs import as_mask, as_values
+from pyswarmopt.hybrid.cma_es import CovarianceSwarm, SeparableSwarm, default_population
+from pyswarmopt.hybrid.memetic import GROWTH, KINDS, LEAST_POPULATION, MATRIX_DIM, SIGMA, MemeticSearch
+from pyswarmopt.hybrid.mixed.kinds import Ints, Kinds
+from pyswarmopt.hybrid.mixed.phases import ModelPhase, Mutations
+from pyswarmopt.hybrid.phase import NONE, Phase
+
+SMALL = {"model": "ModelPhase", "mutations": "Mutations", "swarm": "CovarianceSwarm"}
+LARGE = SMALL | {"swarm": "SeparableSwarm"}
+MODELLED = 200  # evaluations
+MOST = 20  # parameters
+SHARE_AHEAD, SHARE_BEHIND = 1.0, 0.125  # evaluations of mutations for each one of the swarm
+
+
+class MixedSearch(MemeticSearch):
+    """An `Optimizer` for real numbers, integers and categories together.
+
+    Args:
+        bounds: the box; this and all others not named here as for `MemeticSearch`.
+        levels: of the M coordinates, see `Kinds`.
+        parameter: to which parameter each of them belongs.
+        at_once: points that the model proposes at a time.
+    """
+
+    _kinds: ClassVar = KINDS | {"ModelPhase": ModelPhase, "Mutations": Mutations}
+    _tables: ClassVar = (SMALL, LARGE)
+
+    def __init__(self, bounds: Any, *args: Any, levels: Ints, parameter: Ints, at_once: int = 1, **kwargs: Any) -> None:
+        super().__init__(bounds, *args, **kwargs)
+        self._slots = SMALL if self._box.dim <= MATRIX_DIM else LARGE
+        free = self._box.free
+        self._axes = Kinds(levels[free], np.unique(parameter[free], return_inverse=True)[1])
+        self._at_once = at_once
+        self._spent = {"swarm": 0, "mutations": 0}
+
+    def tell(self, positions: npt.ArrayLike, values: npt.ArrayLike, dropped: npt.ArrayLike | None = None) -> None:
+        """As `MemeticSearch.tell`."""
+        started = self._turn == "start"
+        super().tell(positions, values, dropped)
+        if started and len(self._start) and self._turn == "model":
+            costs = self._sign * as_values(values, (len(self._start),))
+            evaluated = np.ones(len(costs), np.bool_) if dropped is None else ~as_mask(dropped, len(costs))
+            points = np.array([self._box.encode(x) for x in self._start])
+            costs = np.where(evaluated & np.isfinite(costs), costs, np.inf)
+            self._phases["model"] = self._model(self._axes.snap(points), costs)
+
+    def _next_turn(self) -> str:
+        if not self._box.dim:
+            return "start"
+        model = self._phases.get("model")
+        if self._axes.count <= MOST and not (model is not None and model.done):
+            return "model"
+        if not self._axes.ordered.any():
+            return "mutations"
+        share = SHARE_BEHIND if self._best_by == "swarm" else SHARE_AHEAD
+        return "mutations" if share * self._spent["swarm"] >= self._spent["mutations"] else "swarm"
+
+    def _propose(self) -> Floats:
+        found = super()._propose()
+        if self._turn != "swarm" or not self._box.dim:
+            return found
+        points = np.tile(self._axes.snap(self._box.encode(self._best_x)[None]), (len(found), 1))
+        points[:, self._axes.ordered] = found
+        return points
+
+    def _begin(self, name: str) -> Phase:
+        if name == "model":
+            return self._model(NONE, NONE)
+        best = self._axes.snap(self._box.encode(self._best_x)[None])[0]
+        if name == "mutations":
+            return Mutations(self._axes.levels, self._axes.parameter, best, self._best_cost)
+        dim, first = int(self._axes.ordered.sum()), self._population == 0
+        least = self._first_population or max(default_population(dim), LEAST_POPULATION)
+        self._population = least if first else GROWTH * self._population
+        mean = best[self._axes.ordered] if first else self._random.random(dim)
+        kind = SeparableSwarm if self._slots == LARGE else CovarianceSwarm
+        return kind(mean, SIGMA, self._population)
+
+    def _teach(self, phase: Phase, costs: Floats) -> None:
+        super()._teach(phase, costs)
+        mutations = self._phases.get("mutations")
+        if isinstance(mutations, Mutations) and self._best_cost < mutations.cost:
+            mutations.best = self._axes.snap(self._box.encode(self._best_x)[None])[0]
+            mutations.cost = self._best_cost
+
+    def _model(self, points: Floats, costs: Floats) -> ModelPhase:
+        count = self._axes.count
+        budget = MODELLED if self._max_evals is None else min(self._max_evals, MODELLED)
+        first = min(max(4, count + 1), max(3, budget // 4))
+        return ModelPhase(self._axes.levels, self._axes.parameter, first, MODELLED, self._at_once, points, costs)

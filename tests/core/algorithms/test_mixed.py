@@ -1,0 +1,255 @@
+"""The default search with integers and categories, part by part and as a whole."""
+
+import itertools
+import math
+import warnings
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.optimize import approx_fprime
+
+import pyswarmopt as pso
+from pyswarmopt.driver.problem.encoding import make_coding
+from pyswarmopt.hybrid.mixed.gaussian_process import GaussianProcess, on_log_scale
+from pyswarmopt.hybrid.mixed.kinds import Kinds
+from pyswarmopt.hybrid.mixed.phases import Mutations, _improvement
+from pyswarmopt.hybrid.mixed.search import MODELLED, MixedSearch
+
+# A real number, an integer from -1 to 3, a category of three labels.
+CODING = make_coding((np.array([-2.0, -1.0, 0.0]), np.array([2.0, 3.0, 2.0])), [0, 1, 0], [0, 0, 1])
+KINDS = Kinds(CODING.levels, CODING.parameter)
+
+
+def some_points(n, seed=0):
+    return KINDS.snap(np.random.default_rng(seed).random((n, 5)))
+
+
+def decoded(unit):
+    low, high = CODING.bounds()
+    return CODING.decode(low + unit * (high - low))
+
+
+def test_the_coding_says_what_its_coordinates_are():
+    assert CODING.levels.tolist() == [0, 5, 0, 0, 0]
+    assert CODING.parameter.tolist() == [0, 1, 2, 2, 2]
+    assert KINDS.count == 3
+    assert KINDS.ordered.tolist() == [True, True, False, False, False]
+
+
+def test_snapping_changes_nothing_that_the_objective_sees():
+    unit = np.random.default_rng(1).random((500, 5))
+    snapped = KINDS.snap(unit)
+    np.testing.assert_array_equal(decoded(snapped), decoded(unit))
+    np.testing.assert_array_equal(KINDS.snap(snapped), snapped)
+    # One place for each value of what is no real number.
+    assert len(np.unique(snapped[:, 1:], axis=0)) == len(np.unique(decoded(unit)[:, 1:], axis=0)) == 15
+
+
+def test_a_drawn_design_spreads_every_parameter_evenly():
+    x = decoded(KINDS.draw(15, np.random.default_rng(2)))
+    assert np.histogram(x[:, 0], bins=15, range=(-2, 2))[0].tolist() == [1] * 15
+    assert np.bincount(x[:, 1].astype(int) + 1).tolist() == [3] * 5
+    assert np.bincount(x[:, 2].astype(int)).tolist() == [5] * 3
+
+
+@pytest.mark.parametrize("width", [1e-3, 0.1, 2.0])
+def test_a_neighbour_differs_in_some_parameter_and_stays_in_the_box(width):
+    points = some_points(2000)
+    near = KINDS.neighbours(points, np.full(len(points), width), np.random.default_rng(3))
+    assert ((near >= 0) & (near <= 1)).all()
+    changed = decoded(near) != decoded(points)
+    assert changed.any(axis=1).all()
+    assert 1.2 < changed.sum(axis=1).mean() < 1.8
+    if width == 1e-3:  # integers go to the next one, reals hardly move
+        steps = np.abs(decoded(near) - decoded(points))
+        assert set(steps[:, 1]) == {0.0, 1.0}
+        assert steps[:, 0].max() < 0.05
+
+
+def test_the_process_is_the_textbooks():
+    """Rasmussen & Williams, equations 2.25 and 2.26, entry by entry, with Matern's kernel, 4.17."""
+    points, new = some_points(12, 4), some_points(5, 5)
+    y = np.random.default_rng(6).standard_normal(12)
+    theta = np.log(np.array([0.4, 0.7, 1.3, 0.05]))
+    process = GaussianProcess(KINDS, theta)
+    process.fit(points, y)
+    mean, deviation = process.predict(new)
+
+    def kernel(a, b):
+        squares = ((a[0] - b[0]) / 0.4) ** 2 + ((a[1] - b[1]) / 0.7) ** 2
+        squares += (1 / 1.3) ** 2 if a[2:].argmax() != b[2:].argmax() else 0.0
+        r = math.sqrt(5 * squares)
+        return (1 + r + r * r / 3) * math.exp(-r)
+
+    covariance = np.array([[kernel(a, b) for b in points] for a in points]) + 0.05 * np.eye(12)
+    for i, x in enumerate(new):
+        k = np.array([kernel(x, b) for b in points])
+        expected = y.mean() + k @ np.linalg.solve(covariance, y - y.mean())
+        variance = (y - y.mean()) @ np.linalg.solve(covariance, y - y.mean()) / 12
+        assert mean[i] == pytest.approx(expected, abs=1e-6)
+        assert deviation[i] ** 2 == pytest.approx(variance * (1 - k @ np.linalg.solve(covariance, k)), abs=1e-6)
+
+
+def test_the_slope_of_its_loss_is_that_of_differences():
+    points, theta = some_points(15, 7), np.array([-0.5, 0.3, 0.1, -3.0])
+    y = np.random.default_rng(8).standard_normal(15)
+    process = GaussianProcess(KINDS)
+    squares = process._squares(points)
+    _, slope = process._loss(theta, squares, y)
+    by_differences = approx_fprime(theta, lambda t: process._loss(t, squares, y)[0], 1e-6)
+    np.testing.assert_allclose(slope, by_differences, rtol=1e-3, atol=1e-3)
+
+
+def test_it_learns_which_parameter_matters():
+    points = some_points(60, 9)
+    process = GaussianProcess(KINDS)
+    process.learn_lengths(points, on_log_scale(np.sin(6 * points[:, 0]) + points[:, 3]))
+    lengths = np.exp(process.theta)
+    assert lengths[1] > 3 * lengths[0]
+    assert lengths[1] > 2 * lengths[2]
+
+
+def test_the_expected_improvement_is_the_integral():
+    points, y = some_points(10, 10), np.random.default_rng(11).standard_normal(10)
+    process = GaussianProcess(KINDS)
+    process.fit(points, y)
+    new = some_points(20, 12)
+    for mean, deviation, found in zip(*process.predict(new), _improvement(process, new, -0.5), strict=True):
+        better = stats.norm(mean, deviation).expect(lambda v: -0.5 - v, ub=-0.5)
+        assert found == pytest.approx(better, abs=1e-6)
+
+
+@pytest.mark.parametrize("costs", [[3.0, 3.0, 3.0], [math.inf, math.inf], [1.0, math.inf], [0.0, 0.0, 0.0, 1e300]])
+def test_costs_of_any_kind_have_finite_scores(costs):
+    scores = on_log_scale(np.array(costs))
+    assert np.isfinite(scores).all()
+    order = np.argsort(costs, kind="stable")
+    assert (np.diff(scores[order])[np.array(costs)[order][1:] > np.array(costs)[order][:-1]] > 0).all()
+
+
+def mixed_bowl(x):
+    """Least, 0, at (0.7, 2, label 1)."""
+    return (x[0] - 0.7) ** 2 + (x[1] - 2) ** 2 + (2.0, 0.0, 1.0)[int(x[2])]
+
+
+BOX = [(-2, 2), (-1, 3), (0, 2)]
+MIXED = {"bounds": BOX, "integrality": [0, 1, 0], "categorical": [0, 0, 1]}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_bowl_is_found_in_forty_calls(seed):
+    found = pso.minimize(mixed_bowl, **MIXED, max_evals=40, seed=seed)
+    assert found.x[1:].tolist() == [2.0, 1.0]
+    assert found.fun < 1e-2
+    assert found.nfev <= 40
+    assert found.algorithm == "memetic"
+
+
+def test_the_best_of_all_combinations_is_found():
+    """Five parameters of three labels each: 243 combinations, of which brute force knows the best."""
+    random, calls = np.random.default_rng(13), []
+    alone, pairs = random.random((5, 3)), random.random((5, 5, 3, 3))
+
+    def cost(x):
+        labels = [int(value) for value in x]
+        calls.append(tuple(labels))
+        both = sum(pairs[i, j, labels[i], labels[j]] for i, j in itertools.combinations(range(5), 2))
+        return 3 * sum(alone[i, label] for i, label in enumerate(labels)) + both
+
+    least = min(cost(x) for x in itertools.product(range(3), repeat=5))
+    calls.clear()
+    found = pso.minimize(cost, bounds=[(0, 2)] * 5, categorical=True, max_evals=100, seed=0)
+    assert len(calls) == len(set(calls)) == 100  # none twice, though the model is sure of the best before
+    assert found.fun == pytest.approx(least)
+
+
+def test_after_the_model_the_swarm_finds_all_digits():
+    found = pso.minimize(mixed_bowl, **MIXED, max_evals=1500, seed=0)
+    assert found.nfev > MODELLED
+    assert found.fun < 1e-15
+
+
+def test_a_population_is_proposed_at_once():
+    search = MixedSearch(CODING.bounds(), seed=0, at_once=6, levels=CODING.levels, parameter=CODING.parameter)
+    sizes = []
+    while search.evaluations < 40:
+        x = search.ask()
+        assert len(np.unique(x, axis=0)) == len(x)
+        search.tell(x, [mixed_bowl(point) for point in CODING.decode(x)])
+        sizes.append(len(x))
+    assert set(sizes[2:]) == {6}
+    assert search.best.value < 0.1
+
+
+def test_starting_points_are_known_to_the_model():
+    start = [[0.7, 2, 1], [-1.0, 0, 2]]
+    search = MixedSearch(
+        CODING.bounds(), CODING.encode(np.array(start)), seed=0, levels=CODING.levels, parameter=CODING.parameter
+    )
+    x = search.ask()
+    np.testing.assert_array_equal(CODING.decode(x), start)
+    search.tell(x, [0.0, math.nan], dropped=[False, True])
+    model = search._phases["model"]
+    np.testing.assert_allclose(decoded(model.points), start, atol=1e-12)
+    assert model.costs.tolist() == [0.0, math.inf]
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 3, 30, 205, 230])
+def test_a_saved_search_goes_on_as_if_nothing_had_happened(rounds):
+    def made():
+        return MixedSearch(CODING.bounds(), seed=5, levels=CODING.levels, parameter=CODING.parameter)
+
+    def step(search):
+        x = search.ask()
+        search.tell(x, [mixed_bowl(point) for point in CODING.decode(x)])
+
+    first, second = made(), made()
+    for _ in range(rounds):
+        step(first)
+    second.load_state_dict(first.state_dict())
+    for _ in range(12):
+        np.testing.assert_array_equal(first.ask(), second.ask())
+        step(first)
+        step(second)
+
+
+def test_mutations_follow_the_best():
+    random = np.random.default_rng(0)
+    phase = Mutations(CODING.levels, CODING.parameter, some_points(1)[0], 10.0)
+    points = phase.ask(random)
+    phase.tell(np.where(np.arange(len(points)) == 3, 1.0, 20.0))
+    np.testing.assert_array_equal(phase.best, points[3])
+    phase.ask(random)
+    phase.tell(np.full(len(points), 2.0))
+    np.testing.assert_array_equal(phase.best, points[3])
+
+
+def test_more_than_a_hundred_coordinates_have_no_matrix():
+    found = pso.minimize(
+        lambda x: float((x**2).sum()), bounds=[(-9, 9)] * 120, integrality=[True] * 60 + [False] * 60, max_evals=6000,
+        seed=0,
+    )  # fmt: skip
+    assert found.algorithm == "memetic"
+    assert found.fun < 300  # random search has 2,300
+
+
+def test_workers_that_would_wait_are_told_of():
+    with pytest.warns(UserWarning, match="population=3 proposes as many at once"):
+        alone = pso.minimize(mixed_bowl, **MIXED, max_evals=12, seed=0, workers=3)
+    assert alone.fun == pso.minimize(mixed_bowl, **MIXED, max_evals=12, seed=0).fun
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pso.minimize(mixed_bowl, **MIXED, max_evals=12, seed=0, workers=3, population=3)
+
+
+def test_mutations_are_always_those_of_the_best_of_all():
+    search = MixedSearch(CODING.bounds(), seed=1, levels=CODING.levels, parameter=CODING.parameter)
+    while search.evaluations < 600:
+        x = search.ask()
+        search.tell(x, [mixed_bowl(point) for point in CODING.decode(x)])
+        if "mutations" in search._phases:
+            mutations = search._phases["mutations"]
+            assert mutations.cost == search.best.value
+            np.testing.assert_allclose(decoded(mutations.best[None])[0], CODING.decode(search.best.x[None])[0])
+    assert {"mutations", "swarm"} <= search._phases.keys()
