@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Systems of the papers that no other table has, in the laboratory: full fine-tunes as experts, two tasks at once,
-perplexity and a reward model as the objective, mixtures of token probabilities with and without contrast, distillation
-of a group, votes of members that write.
+perplexity as the objective, mixtures of token probabilities with and without contrast, distillation of a group, votes
+of members that write.
 
 Each row is one call of the library on a task of the laboratory (two of them for `harmonic`), seed 0. What is in --out
 is not run again, so a stopped benchmark goes on where it was.
@@ -21,13 +21,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from verifier import make_verifier
-
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.groups.config import CouncilConfig, DistillConfig, StrategySettings
+from pyswarmopt_llm.groups.config import CouncilConfig, DistillConfig
 from pyswarmopt_llm.groups.distillation import distill
 from pyswarmopt_llm.groups.run import decide_task
-from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
 from pyswarmopt_llm.jobs.search.loop import resume, search
 
 Row = Mapping[str, Any]
@@ -93,31 +90,23 @@ def harmonic(lab: Path, out: Path, task: str) -> dict[str, float]:
     return {**scores(found), "points on the front": len(found["front"]["points"])}
 
 
-def reward(lab: Path, out: Path, task: str) -> dict[str, float]:
-    """The logit of a reward model for what the model writes; and how often that is right."""
-    verifier = make_verifier(lab / "base", lab / "verifier")
-    how = {"metrics": (f"reward:{verifier}",), "scoring": "generate", "screen": None}
-    config = config_of(lab, out, task, combine="arithmetic", particles=12, max_iter=10, **how)
-    result = searched(config)
-    single = str(lab / "experts" / result["best_single"])
-    right = {
-        name: evaluate_model(config.base or "", adapter, config.tasks[0], scoring="generate", dtype="float32").score
-        for name, adapter in (("best_single_right", single), ("best_right", str(out / "best")))
-    }
-    return {**scores(result), **{name: score.value for name, score in right.items()}}
-
-
 def writers(lab: Path, out: Path, task: str) -> dict[str, float]:
-    """Ten experts that write: the best one, votes, votes of several samples of each, the reply of most reward."""
+    """Ten experts that write the four letters, without options: the best one, and votes, also of five samples each."""
+    asked = json.loads((lab / "tasks" / f"{task}.json").read_text())
+    for item in (*asked["dev"], *asked["test"]):
+        item["answer"] = item.pop("choices")[item["answer"]]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    written = out.parent / f"{task}-written.json"
+    written.write_text(json.dumps(asked))
     plain = config_of(lab, out, task)
-    strategies = ("majority", "weighted", "self-consistency", "reward")
+    strategies = ("majority", "weighted", "self-consistency")
     config = CouncilConfig(
         members=plain.experts,
         strategies=strategies,
-        task=plain.tasks[0],
+        task=str(written),
         out=plain.out,
         base=plain.base,
-        settings=StrategySettings(reward=str(make_verifier(lab / "base", lab / "verifier"))),
+        template=("Question: {question}",),
         scoring="generate",
         dtype="float32",
         threads=1,
@@ -158,7 +147,6 @@ ROWS: dict[str, Callable[[Path, Path, str], dict[str, float]]] = {
     "student": student,
     "perplexity": perplexity,
     "harmonic": harmonic,
-    "reward": reward,
     "writers": writers,
 }
 
