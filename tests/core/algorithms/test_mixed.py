@@ -13,7 +13,7 @@ import pyswarmopt as pso
 from pyswarmopt.driver.problem.encoding import make_coding
 from pyswarmopt.hybrid.mixed.gaussian_process import GaussianProcess, on_log_scale
 from pyswarmopt.hybrid.mixed.kinds import Kinds
-from pyswarmopt.hybrid.mixed.phases import Mutations, _improvement
+from pyswarmopt.hybrid.mixed.phases import ModelPhase, Mutations, _improvement
 from pyswarmopt.hybrid.mixed.search import MODELLED, MixedSearch
 
 # A real number, an integer from -1 to 3, a category of three labels.
@@ -253,3 +253,22 @@ def test_mutations_are_always_those_of_the_best_of_all():
             assert mutations.cost == search.best.value
             np.testing.assert_allclose(decoded(mutations.best[None])[0], CODING.decode(search.best.x[None])[0])
     assert {"mutations", "swarm"} <= search._phases.keys()
+
+
+def test_a_point_proposed_beside_others_counts_as_what_is_expected_there():
+    seen = []
+
+    class Watched(ModelPhase):
+        def _most_promising(self, process, points, scores, random):
+            found = super()._most_promising(process, points, scores, random)
+            seen.append((points, scores, found, float(process.predict(found[None])[0][0])))
+            return found
+
+    points = some_points(20)
+    costs = np.array([mixed_bowl(x) for x in decoded(points)])
+    phase = Watched(CODING.levels, CODING.parameter, first=5, last=99, at_once=3, points=points, costs=costs)
+    proposed = phase.ask(np.random.default_rng(0))
+    assert len(proposed) == 3
+    for (_, _, found, expected), (points, scores, _, _) in itertools.pairwise(seen):
+        np.testing.assert_array_equal(points[-1], found)
+        assert scores[-1] == pytest.approx(expected)
