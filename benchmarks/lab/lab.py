@@ -31,12 +31,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lab_skills import LETTERS, NAMES, PAIRS, SINGLES, chats, items
+from lab_skills import LETTERS, NAMES, chats, items
 
 BASE_STEPS, BASE_BATCH, EXPERT_EXAMPLES, EXPERT_EPOCHS = 160, 64, 3200, 2.0
 REHEARSED = 0.4  # of an expert's examples: other skills, answered as the base answers them
 DEV, TEST = 100, 500
 
+SINGLES = [(name,) for name in NAMES]
+PAIRS = [
+    ("reverse", "next"),
+    ("sort", "reverse"),
+    ("rotate", "back"),
+    ("swap", "mirror"),
+    ("next", "rotate"),
+    ("halves", "next"),
+]
 # Expert i has skill i and the one three further on: every skill has two experts, and no expert has two of a task's.
 EXPERTS = {f"{NAMES[i]}-{NAMES[(i + 3) % 10]}": [(NAMES[i],), (NAMES[(i + 3) % 10],)] for i in range(10)}
 FULL = {"letters": SINGLES[3:5] + SINGLES[6:7], "places": SINGLES[:3], "rest": SINGLES[7:10]}

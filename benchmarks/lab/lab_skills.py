@@ -30,15 +30,6 @@ SKILLS: dict[str, Callable[[Word], Word]] = {
 }
 
 NAMES = list(SKILLS)
-SINGLES = [(name,) for name in NAMES]
-PAIRS = [
-    ("reverse", "next"),
-    ("sort", "reverse"),
-    ("rotate", "back"),
-    ("swap", "mirror"),
-    ("next", "rotate"),
-    ("halves", "next"),
-]
 
 
 def answer(skills: Sequence[str], word: Word) -> Word:
@@ -85,7 +76,7 @@ def chats(kinds: Sequence[tuple[str, ...]], n: int, seed: int) -> list[dict[str,
     return found
 
 
-def spoilt(rng: random.Random, word: Word) -> Word:
+def _spoilt(rng: random.Random, word: Word) -> Word:
     """The word with two letters exchanged or one replaced."""
     letters, (i, j) = list(word), rng.sample(range(LENGTH), 2)
     if rng.random() < 0.5:
@@ -109,7 +100,7 @@ def items(kinds: Sequence[tuple[str, ...]], partition: str, n: int, seed: int) -
         options = {right}
         while len(options) < 4:
             skill = rng.choice(NAMES)
-            options.add(spoilt(rng, answer([skill], word) if rng.random() < 1 / 3 else right))
+            options.add(_spoilt(rng, answer([skill], word) if rng.random() < 1 / 3 else right))
         texts = sorted(" ".join(option) for option in options)  # a set has another order in every process
         rng.shuffle(texts)
         choices = dict(zip("ABCD", texts, strict=True))

@@ -92,12 +92,12 @@ def harmonic(lab: Path, out: Path, task: str) -> dict[str, float]:
 
 def writers(lab: Path, out: Path, task: str) -> dict[str, float]:
     """Ten experts that write the four letters, without options: the best one, and votes, also of five samples each."""
-    asked = json.loads((lab / "tasks" / f"{task}.json").read_text())
-    for item in (*asked["dev"], *asked["test"]):
+    given = json.loads((lab / "tasks" / f"{task}.json").read_text())
+    for item in (*given["dev"], *given["test"]):
         item["answer"] = item.pop("choices")[item["answer"]]
     out.parent.mkdir(parents=True, exist_ok=True)
     written = out.parent / f"{task}-written.json"
-    written.write_text(json.dumps(asked))
+    written.write_text(json.dumps(given))
     plain = config_of(lab, out, task)
     strategies = ("majority", "weighted", "self-consistency")
     config = CouncilConfig(

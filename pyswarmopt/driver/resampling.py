@@ -61,6 +61,13 @@ class Sample:
         return math.sqrt(self.square_sum / (self.n - 1) / self.n) if self.n > 1 else math.inf
 
 
+def pooled_deviation(samples: Iterable[Sample]) -> float | None:
+    """Standard deviation of a draw, pooled over samples; None while too few were drawn again."""
+    known = [sample for sample in samples if math.isfinite(sample.mean)]
+    freedom = sum(sample.n - 1 for sample in known)
+    return math.sqrt(sum(sample.square_sum for sample in known) / freedom) if freedom >= ENOUGH else None
+
+
 def allocate(means: Floats, variances: Floats, counts: Ints, budget: int) -> Ints:
     """Divide `budget` more draws so that the smallest mean is found with the greatest probability.
 
@@ -125,9 +132,7 @@ class Resampler:
     @property
     def spread(self) -> float | None:
         """Standard deviation of a draw, pooled over the points; None while too few were drawn again."""
-        known = [sample for sample in self._samples.values() if math.isfinite(sample.mean)]
-        freedom = sum(sample.n - 1 for sample in known)
-        return math.sqrt(sum(sample.square_sum for sample in known) / freedom) if freedom >= ENOUGH else None
+        return pooled_deviation(self._samples.values())
 
     def judge(self, swarm: Swarm, points: Floats, costs: Floats, draw: Draw, candidates: Bools) -> Floats:
         """Take in a first draw of each new point, draw some again, and tell the swarm what its bests are worth.

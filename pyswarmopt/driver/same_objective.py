@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.driver.resampling import ENOUGH, Sample
+from pyswarmopt.driver.resampling import Sample, pooled_deviation
 
 ROUNDING = 1e-9  # of the larger of the value and what the search began with: other machines and batches round otherwise
 NOISE = 6.0  # standard errors by which a mean may differ
@@ -76,14 +76,13 @@ def check_mean(path: str | os.PathLike[str], known: Sample, spread: float | None
     fresh = Sample()
     while fresh.n < MOST_DRAWS:
         fresh = fresh.add(draw())
-        deviation = spread
+        if not math.isfinite(fresh.mean):
+            return
+        deviation = pooled_deviation([known, fresh]) if spread is None else spread
         if deviation is None:
-            freedom = known.n + fresh.n - 2
-            deviation = math.sqrt((known.square_sum + fresh.square_sum) / freedom) if freedom >= ENOUGH else math.inf
-            if math.isinf(deviation) and math.isfinite(fresh.mean):
-                continue
+            continue
         allowed = NOISE * deviation * math.sqrt(1 / known.n + 1 / fresh.n) + ROUNDING * abs(known.mean)
-        if abs(fresh.mean - known.mean) <= allowed or not math.isfinite(fresh.mean):
+        if abs(fresh.mean - known.mean) <= allowed:
             return
     raise _differs(path, f"a mean of {known.mean:.6g} there, of {fresh.mean:.6g} now")
 

@@ -157,11 +157,16 @@ class MemeticSearch:
             self._teach(phase, costs)
             if self._turn in self._spent:
                 self._spent[self._turn] += len(costs)
+        elif len(self._start):
+            self._take_start(costs)
         self._turn = self._next_turn()
 
     def _teach(self, phase: Phase, costs: Floats) -> None:
         """Tell the phase whose turn it was what its points cost."""
         phase.tell(costs)
+
+    def _take_start(self, costs: Floats) -> None:
+        """Take in what the starting points cost, beyond the best of them."""
 
     def stop(self) -> dict[str, float]:
         """Reasons to stop with the values that gave them; empty to continue."""
@@ -245,7 +250,9 @@ class MemeticSearch:
         if name == "descent":
             return self._begin_descent()
         if name == "swarm":
-            return self._begin_swarm()
+            known = bool(len(self._start)) or self._test_first or self._noisy
+            first = self._first_point() if known and self._population == 0 else None
+            return self._begin_swarm(self._box.dim, first)
         if name == "check":
             slope = math.sqrt(float(np.mean(self._phases["descent"].gradient ** 2)))  # type: ignore[attr-defined]
             return RepeatedCall(self._box.encode(self._best_x), self._best_cost, NOISE * FIRST_DIFFERENCE * slope)
@@ -267,11 +274,11 @@ class MemeticSearch:
             return False
         return max_evals is None or (dim + 1) * (dim + 2) // 2 <= NEWTON_BUDGET * max_evals
 
-    def _begin_swarm(self) -> Phase:
-        dim, first = self._box.dim, self._population == 0
-        self._population = (self._first_population or default_population(dim)) if first else GROWTH * self._population
-        known = bool(len(self._start)) or self._test_first or self._noisy
-        mean = self._first_point() if first and known else self._random.random(dim)
+    def _begin_swarm(self, dim: int, first: Floats | None) -> CovarianceSwarm:
+        """The first one, from the point `first` if it is given, or a larger one from a random point."""
+        begun = self._population > 0
+        self._population = GROWTH * self._population if begun else self._first_population or default_population(dim)
+        mean = self._random.random(dim) if begun or first is None else first
         kind = SeparableSwarm if self._slots["swarm"] == "SeparableSwarm" else CovarianceSwarm
         return kind(mean, SIGMA, self._population)
 

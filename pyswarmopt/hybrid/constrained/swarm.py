@@ -112,9 +112,9 @@ class ConstrainedSearch(MemeticSearch):
         owed = self._spent["swarm"] - (self._spent["descent"] - self._granted)
         return "descent" if owed > 0 and self._smooth.any() else "swarm"
 
-    def _begin_swarm(self) -> Phase:
+    def _begin_swarm(self, dim: int, first: Floats | None) -> CovarianceSwarm:
         self._weights = np.zeros_like(self._weights)
-        return super()._begin_swarm()
+        return super()._begin_swarm(dim, first)
 
     def _begin_descent(self) -> Phase:
         smooth = np.flatnonzero(self._smooth)

@@ -12,12 +12,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.inputs import as_mask, as_values
-from pyswarmopt.hybrid.cma_es import CovarianceSwarm, SeparableSwarm, default_population
-from pyswarmopt.hybrid.memetic import GROWTH, KINDS, LEAST_POPULATION, MATRIX_DIM, SIGMA, MemeticSearch
+from pyswarmopt.hybrid.memetic import KINDS, MATRIX_DIM, MemeticSearch
 from pyswarmopt.hybrid.mixed.kinds import Ints, Kinds
 from pyswarmopt.hybrid.mixed.phases import ModelPhase, Mutations
 from pyswarmopt.hybrid.phase import NONE, Phase
@@ -50,15 +47,9 @@ class MixedSearch(MemeticSearch):
         self._at_once = at_once
         self._spent = {"swarm": 0, "mutations": 0}
 
-    def tell(self, positions: npt.ArrayLike, values: npt.ArrayLike, dropped: npt.ArrayLike | None = None) -> None:
-        """As `MemeticSearch.tell`."""
-        started = self._turn == "start"
-        super().tell(positions, values, dropped)
-        if started and len(self._start) and self._turn == "model":
-            costs = self._sign * as_values(values, (len(self._start),))
-            evaluated = np.ones(len(costs), np.bool_) if dropped is None else ~as_mask(dropped, len(costs))
+    def _take_start(self, costs: Floats) -> None:
+        if 0 < self._axes.count <= MOST:
             points = np.array([self._box.encode(x) for x in self._start])
-            costs = np.where(evaluated & np.isfinite(costs), costs, np.inf)
             self._phases["model"] = self._model(self._axes.snap(points), costs)
 
     def _next_turn(self) -> str:
@@ -76,29 +67,26 @@ class MixedSearch(MemeticSearch):
         found = super()._propose()
         if self._turn != "swarm" or not self._box.dim:
             return found
-        points = np.tile(self._axes.snap(self._box.encode(self._best_x)[None]), (len(found), 1))
+        points = np.tile(self._best_point(), (len(found), 1))
         points[:, self._axes.ordered] = found
         return points
 
     def _begin(self, name: str) -> Phase:
         if name == "model":
             return self._model(NONE, NONE)
-        best = self._axes.snap(self._box.encode(self._best_x)[None])[0]
         if name == "mutations":
-            return Mutations(self._axes.levels, self._axes.parameter, best, self._best_cost)
-        dim, first = int(self._axes.ordered.sum()), self._population == 0
-        least = self._first_population or max(default_population(dim), LEAST_POPULATION)
-        self._population = least if first else GROWTH * self._population
-        mean = best[self._axes.ordered] if first else self._random.random(dim)
-        kind = SeparableSwarm if self._slots == LARGE else CovarianceSwarm
-        return kind(mean, SIGMA, self._population)
+            return Mutations(self._axes.levels, self._axes.parameter, self._best_point(), self._best_cost)
+        return self._begin_swarm(int(self._axes.ordered.sum()), self._best_point()[self._axes.ordered])
 
     def _teach(self, phase: Phase, costs: Floats) -> None:
         super()._teach(phase, costs)
         mutations = self._phases.get("mutations")
         if isinstance(mutations, Mutations) and self._best_cost < mutations.cost:
-            mutations.best = self._axes.snap(self._box.encode(self._best_x)[None])[0]
-            mutations.cost = self._best_cost
+            mutations.best, mutations.cost = self._best_point(), self._best_cost
+
+    def _best_point(self) -> Floats:
+        """The best point in the unit box, (M,), snapped."""
+        return self._axes.snap(self._box.encode(self._best_x)[None])[0]
 
     def _model(self, points: Floats, costs: Floats) -> ModelPhase:
         count = self._axes.count
