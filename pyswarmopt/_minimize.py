@@ -91,17 +91,18 @@ def minimize(
             is not finite counts as the worst possible.
         bounds: D pairs (low, high) of finite numbers as in SciPy, or its `Bounds`, or two NumPy arrays (low, high); see
             `pyswarmopt.boundary.make_box`. Either this or `space`.
-        recipe: a name, a `Recipe`, or None: what does best in docs/evidence.md. That is `MemeticSwarm` (descents by
-            differences beside a swarm that adapts its covariance) for a deterministic function of real coordinates,
-            however many; its form with a Gaussian process, mutations and that swarm where some are integers or
-            categories; its form with quadratic programs for up to 100 coordinates with constraints, of which some are
-            real. It is `recipes.surrogate` with noise or in an asynchronous search, `recipes.covariant` if there are
-            integers, categories or constraints as well, and `recipes.constriction` in place of both above 100
-            coordinates.
+        recipe: a name, a `Recipe`, or None: what does best in docs/evidence.md. That is `MemeticSwarm` (points that a
+            Gaussian process proposes, then descents by differences beside a swarm that adapts its covariance) for a
+            deterministic function of real coordinates, however many; its form with mutations in place of descents where
+            some are integers or categories; its form with quadratic programs for up to 100 coordinates with
+            constraints, of which some are real. It is `recipes.surrogate` with noise or in an asynchronous search,
+            `recipes.covariant` if there are integers, categories or constraints as well, and `recipes.constriction` in
+            place of both above 100 coordinates.
             `Result.algorithm` says what ran: "memetic" needs NumPy alone, a recipe torch as well.
         population: particles; it does not change the algorithm. Default: the recipe's; `MemeticSwarm` chooses its
-            own, and an asynchronous search has at least as many as workers. With integers or categories the first 200
-            points are proposed so many at a time, by default one by one.
+            own, and an asynchronous search has at least as many as workers. What the Gaussian process proposes, up to
+            20 parameters the first 5 * D points and with integers or categories the first 200, it proposes so many
+            at a time, by default one by one.
         max_evals: the most calls of `fun`, never exceeded. Default: 1000 * D if neither `max_iter` nor `timeout` is
             given and the recipe has no stop rule of its own. Points where `fun` is not called, since they break a
             constraint, count too.

@@ -46,6 +46,15 @@ def pycma_bipop(fun: Objective, dim: int, budget: int, seed: int) -> None:
     cma.fmin2(fun, lambda: random.uniform(LOW, HIGH, dim), 2.0, restarts=30, bipop=True, options=options)
 
 
+def pycma_lq(fun: Objective, dim: int, budget: int, seed: int) -> None:
+    """CMA-ES with a model of second order that decides how many points are evaluated."""
+    import cma
+
+    x0 = np.random.default_rng(seed).uniform(LOW, HIGH, dim)
+    options = {"bounds": [LOW, HIGH], "maxfevals": budget, "seed": seed + 1, "verbose": -9, "verb_log": 0}
+    cma.fmin_lq_surr2(fun, x0, 2.0, options=options)
+
+
 def nevergrad(fun: Objective, dim: int, budget: int, seed: int, kind: str = "PSO", bounds: str = "arctan") -> None:
     """With its own default, bouncing bounds, its swarms are no better than random search at 20-D."""
     import nevergrad as ng
@@ -81,13 +90,37 @@ def scipy_de(fun: Objective, dim: int, budget: int, seed: int) -> None:
     differential_evolution(fun, [(LOW, HIGH)] * dim, rng=seed)
 
 
+def dual_annealing(fun: Objective, dim: int, budget: int, seed: int) -> None:
+    from scipy.optimize import dual_annealing
+
+    dual_annealing(fun, [(LOW, HIGH)] * dim, rng=seed)
+
+
+def shgo(fun: Objective, dim: int, budget: int, seed: int) -> None:
+    from scipy.optimize import shgo
+
+    shgo(fun, [(LOW, HIGH)] * dim, n=64 * (1 + seed // 1000), sampling_method="sobol")
+
+
+def l_bfgs_b(fun: Objective, dim: int, budget: int, seed: int) -> None:
+    """From a random point, with differences."""
+    from scipy.optimize import minimize
+
+    x0 = np.random.default_rng(seed).uniform(LOW, HIGH, dim)
+    minimize(fun, x0, bounds=[(LOW, HIGH)] * dim, method="L-BFGS-B")
+
+
 PEERS: dict[str, Solver] = {
     "random": random_search,
     "pycma-bipop": pycma_bipop,
+    "pycma-lq": pycma_lq,
     "nevergrad-pso": nevergrad,
     "nevergrad-sqopso": lambda *a: nevergrad(*a, kind="SQOPSO"),
     "pagmo-pso": pagmo_pso,
     "scipy-de": scipy_de,
+    "dual-annealing": dual_annealing,
+    "shgo": shgo,
+    "l-bfgs-b": l_bfgs_b,
 }
 
 

@@ -3,6 +3,8 @@
     python benchmarks/bbob/small_budgets.py --out small_budgets.jsonl --scipy SCIPY/benchmarks/benchmarks
     python benchmarks/bbob/small_budgets.py --out small_budgets.jsonl --table
 
+With `--per-dimension` it is 20 D, 50 D and 200 D calls (in a file of their own).
+
 A line of the file is one run; what is there is not run again. Kinds of problems: bbob, SciPy's own benchmark (with its
 source), hyperparameters, mixtures of models, steps and noise. What counts is the true value at the point that a solver
 recommends, the best of those that it saw if it recommends none; solvers are ranked on each problem and seed, equal
@@ -37,8 +39,9 @@ class Spent(Exception):
 class Counted:
     """The objective as a solver sees it, and the true value at the best point seen after each budget."""
 
-    def __init__(self, problem: Problem, budget: int, seed: int) -> None:
-        self._problem, self._budget, self._noise = problem, budget, np.random.default_rng([7, seed])
+    def __init__(self, problem: Problem, budget: int, seed: int, unit: int) -> None:
+        self._problem, self._budget, self._noise = problem, unit * budget, np.random.default_rng([7, seed])
+        self._unit = unit
         self._best, self._true, self.calls = math.inf, math.inf, 0
         self.after: dict[int, float] = {}
 
@@ -51,17 +54,17 @@ class Counted:
         self.calls += 1
         if observed < self._best:
             self._best, self._true = observed, true
-        self.after |= {budget: self._true for budget in BUDGETS if self.calls <= budget}
+        self.after |= {budget: self._true for budget in BUDGETS if self.calls <= self._unit * budget}
         return observed
 
 
-def run(name: str, problem: Problem, budget: int, seed: int) -> dict[int, float]:
-    """True values at the recommended points, by budget."""
-    fun, solver, recommended = Counted(problem, budget, seed), find(name), None
+def run(name: str, problem: Problem, budget: int, seed: int, unit: int = 1) -> dict[int, float]:
+    """True values at the recommended points, by budget, which is in units of so many calls."""
+    fun, solver, recommended = Counted(problem, budget, seed, unit), find(name), None
     try:
         for start in range(STARTS):
-            recommended = solver(fun, problem, budget, seed + 1000 * start)
-            if fun.calls >= budget or recommended is not None:
+            recommended = solver(fun, problem, unit * budget, seed + 1000 * start)
+            if fun.calls >= unit * budget or recommended is not None:
                 break
     except Spent:
         pass
@@ -85,7 +88,8 @@ def measure(names: list[str], arguments: argparse.Namespace) -> None:
             for problem in selected:
                 if (problem.name, name, budget, seed) in done:
                     continue
-                for spent, value in run(name, problem, budget, seed).items():
+                unit = len(problem.space) if arguments.per_dimension else 1
+                for spent, value in run(name, problem, budget, seed, unit).items():
                     if spent <= budget:
                         row = {"group": problem.group, "problem": problem.name, "half": problem.number % 2,
                                "solver": name, "budget": spent, "seed": seed, "value": value}  # fmt: skip
@@ -129,6 +133,7 @@ def main() -> None:
     parser.add_argument("--solvers", default=f"pyswarmopt,{','.join(PEERS)}")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--budgets", default=",".join(map(str, BUDGETS)))
+    parser.add_argument("--per-dimension", action="store_true", help="budgets are times the number of parameters")
     parser.add_argument("--half", choices=("odd", "even", "both"), default="both")
     parser.add_argument("--table", action="store_true", help="show what was measured")
     arguments = parser.parse_args()

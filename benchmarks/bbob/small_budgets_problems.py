@@ -5,24 +5,20 @@ Half of each group, those with an odd number, was there to choose by; results ar
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import inspect
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from bbob_problems import HIGH, LOW, Floats, bbob
+from scipy_problems import box, centred, functions
 from small_budgets_sklearn import HYPERPARAMETERS, MIXTURES
 
 BBOB = (1, 2, 7, 8, 13, 14, 21, 20)  # by turns for choosing and for the report
 DIMS = (3, 3, 5, 5, 10, 10, 5, 5)
-CENTRED = 0.01  # of the box: as near to the middle the optimum counts as centred
+SCIPY = 32  # of SciPy's functions
 
 
 @dataclass(frozen=True)
@@ -89,25 +85,14 @@ def _bbob() -> Iterator[Problem]:
 
 
 def _scipy(folder: Path) -> Iterator[Problem]:
-    """Eight drawn from those whose optimum is not in the middle of their box."""
-    package, common = ModuleType("scipy_benchmarks"), ModuleType("scipy_benchmarks.common")
-    package.__path__ = [str(folder)]
-    common.safe_import = contextlib.nullcontext  # type: ignore[attr-defined] # the real one needs asv
-    sys.modules |= {module.__name__: module for module in (package, common)}
-    suite = importlib.import_module("scipy_benchmarks.go_benchmark_functions")
-    kinds = [kind for _, kind in sorted(inspect.getmembers(suite, inspect.isclass)) if kind.__name__ != "Benchmark"]
+    """Some drawn from those whose optimum is not in the middle of their box."""
+    kinds = functions(folder)
     drawn = (kinds[i]() for i in np.random.default_rng(23).permutation(len(kinds)))
-    usable = (b for b in drawn if not _centred(b))
-    for i, b in zip(range(1, len(BBOB) + 1), usable, strict=False):
-        low, high = np.array(b.bounds, dtype=np.float64).T
+    usable = (b for b in drawn if hasattr(b, "bounds") and not centred(b))
+    for i, b in zip(range(1, SCIPY + 1), usable, strict=False):
+        low, high = box(b)
         name = f"{type(b).__name__}-{b.N}d"
         yield Problem("SciPy", i, name, _box(low, high), lambda x, b=b: float(b.fun(np.array(x))))
-
-
-def _centred(benchmark: Any) -> bool:
-    low, high = np.array(benchmark.bounds, dtype=np.float64).T
-    optima = np.atleast_2d(np.array(benchmark.global_optimum, dtype=np.float64))
-    return bool((np.abs(optima - (low + high) / 2) <= CENTRED * (high - low)).all(axis=1).any())
 
 
 def steps(z: Floats) -> float:

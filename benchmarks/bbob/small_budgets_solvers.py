@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,34 @@ def optuna(fun: Objective, problem: Problem, budget: int, seed: int, sampler: st
         optuna.create_study(sampler=kind(seed=seed)).optimize(objective, n_trials=budget)
 
 
+def smac(fun: Objective, problem: Problem, budget: int, seed: int) -> None:
+    """With a Gaussian process where all parameters are real numbers, else with its random forest."""
+    import tempfile
+
+    from ConfigSpace import Categorical, ConfigurationSpace, Float, Integer
+    from smac import BlackBoxFacade, HyperparameterOptimizationFacade, Scenario
+
+    def parameter(name: str, r: Range) -> Any:
+        if r.options:
+            return Categorical(name, list(range(len(r.options))))
+        return (Integer if r.whole else Float)(name, (r.low, r.high), log=r.log)
+
+    names = [f"x{i}" for i in range(len(problem.space))]
+    space = ConfigurationSpace(seed=seed)
+    space.add([parameter(name, r) for name, r in zip(names, problem.space, strict=True)])
+
+    def on_configuration(config: Any, seed: int = 0) -> float:
+        chosen = zip((config[name] for name in names), problem.space, strict=True)
+        return fun([r.options[int(value)] if r.options else value for value, r in chosen])
+
+    whole = any(r.options or r.whole for r in problem.space)
+    facade = HyperparameterOptimizationFacade if whole else BlackBoxFacade
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scenario = Scenario(space, deterministic=True, n_trials=budget, seed=seed, output_directory=Path(folder))
+        facade(scenario, on_configuration, overwrite=True, logging_level=False).optimize()
+
+
 PEERS: dict[str, Callable[..., Any]] = {
     "random": random_search,
     "scipy-de": scipy_de,
@@ -118,8 +147,9 @@ PEERS: dict[str, Callable[..., Any]] = {
     "optuna-tpe": optuna,
     "ngopt": ngopt,
     "optuna-gp": lambda *a: optuna(*a, sampler="GPSampler"),
+    "smac": smac,
 }
-KNOW_THEIR_BUDGET = ("ngopt", "pyswarmopt")  # the others are run once, with the largest one
+KNOW_THEIR_BUDGET = ("ngopt", "pyswarmopt", "smac")  # the others are run once, with the largest one
 
 
 def find(name: str) -> Callable[..., Any]:

@@ -39,7 +39,7 @@ from pyswarmopt.driver.result import INTERRUPTED, Result, message, wants_to_stop
 from pyswarmopt.driver.same_objective import check_mean, check_value, source_digest, warn_of_source
 from pyswarmopt.hybrid.constrained.swarm import ConstrainedSearch
 from pyswarmopt.hybrid.memetic import MemeticSearch
-from pyswarmopt.hybrid.mixed.search import MixedSearch
+from pyswarmopt.hybrid.mixed import MixedSearch
 from pyswarmopt.parts.bounds import read_bounds
 from pyswarmopt.parts.stopping import MaxIter, MaxTime, Patience, Spread, StopRule, Target
 
@@ -130,11 +130,11 @@ class Search:
                 more = {"population": options.population, "smooth": self._smooth}
                 return ConstrainedSearch(bounds, encoded, options.maximize, options.seed, *limits, **more)
             chosen = bounds, encoded, options.maximize, options.seed, *limits, options.population
-            if self._discrete:
-                self._warn_of_idle_workers(options.population)
-                what = {"levels": self._coding.levels, "parameter": self._coding.parameter}
-                return MixedSearch(*chosen, **what, at_once=options.population or 1)
-            return MemeticSearch(*chosen)
+            axes = {"levels": self._coding.levels, "parameter": self._coding.parameter}
+            search = MixedSearch(*chosen, **axes) if self._discrete else MemeticSearch(*chosen)
+            if options.population is None:
+                self._warn_of_idle_workers(search)
+            return search
         from pyswarmopt.swarm import Swarm
 
         population = options.population
@@ -149,11 +149,12 @@ class Search:
             seed=options.seed,
         )
 
-    def _warn_of_idle_workers(self, population: int | None) -> None:
+    def _warn_of_idle_workers(self, search: MemeticSearch) -> None:
         workers = self._evaluator.workers.count
-        if population is None and workers > 1:
+        half = search.modelling and 2 * search.modelled >= (self._max_evals or math.inf)
+        if workers > 1 and half:
             warnings.warn(
-                f"{workers} workers, but with integers or categories the first points are proposed one at a time; "
+                f"{workers} workers, but the first points are proposed one at a time, by a model; "
                 f"population={workers} proposes as many at once",
                 stacklevel=7,
             )

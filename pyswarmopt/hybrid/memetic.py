@@ -2,18 +2,22 @@
 
 What takes its turn, in this order:
 
-1. `QuasiNewton` from the middle of the box, or from the best given position: smooth functions of one basin, however
-   ill-conditioned, are solved here, in a few tens of evaluations per dimension.
-2. `SeparabilityTest`, five evaluations, and only if it says so `AxisSearch`.
-3. `CovarianceSwarm` with a population that doubles at each restart (IPOP: Auger & Hansen 2005, IEEE CEC), beside
+1. Up to `MODELLED_DIM` coordinates: `ModelPhase`, a Gaussian process that proposes the first `MODELLED` evaluations per
+   dimension.
+2. `QuasiNewton` from the best of them, else from the middle of the box or the best given position: smooth functions of
+   one basin, however ill-conditioned, are solved here, in a few tens of evaluations per dimension.
+3. `SeparabilityTest`, five evaluations, and only if it says so `AxisSearch`.
+4. `CovarianceSwarm` with a population that doubles at each restart (IPOP: Auger & Hansen 2005, IEEE CEC), beside
    quasi-Newton restarts from random points, which take the place of the many small runs of BIPOP (Hansen 2009, GECCO
    workshop): half as many evaluations as the swarm while the best point is theirs, else an eighth.
 
 The first descent is cut short after 100 D evaluations and continues as if it were a restart. From 30 coordinates on,
 where no Hessian is affordable, the test comes first, and later descents start from what the swarm has found.
 
-Where the first step of the first descent changes the cost far less than differences predicted, the best point is
-evaluated again (`RepeatedCall`). If its cost is another one then, the differences were noise: only the swarm continues.
+Where the first step of the first descent changes the cost far less than differences predicted, or four steps ever
+shorter find nothing better, the best point is evaluated again (`RepeatedCall`), and the model proposes as many points
+once more. If the cost was another one, the differences were noise: only the swarm continues. Else a descent starts from
+the best point then.
 
 Above `MATRIX_DIM` coordinates `LimitedMemory` and `SeparableSwarm` take the places of the two that keep matrices.
 """
@@ -31,15 +35,20 @@ import numpy.typing as npt
 from pyswarmopt.base import checkpoint
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_mask, as_points, as_values
-from pyswarmopt.hybrid.axis_search import AxisSearch, CheckedAxisSearch, SeparabilityTest
-from pyswarmopt.hybrid.bfgs import QuasiNewton
-from pyswarmopt.hybrid.cma_es import CovarianceSwarm, SeparableSwarm, default_population
-from pyswarmopt.hybrid.descent import FIRST_DIFFERENCE, Descent, RepeatedCall
-from pyswarmopt.hybrid.limited_memory import LimitedMemory
-from pyswarmopt.hybrid.phase import Phase
+from pyswarmopt.hybrid.model.kinds import Kinds
+from pyswarmopt.hybrid.phases.axis_search import AxisSearch, CheckedAxisSearch, SeparabilityTest
+from pyswarmopt.hybrid.phases.bfgs import QuasiNewton
+from pyswarmopt.hybrid.phases.cma_es import CovarianceSwarm, SeparableSwarm, default_population
+from pyswarmopt.hybrid.phases.descent import FIRST_DIFFERENCE, Descent, RepeatedCall
+from pyswarmopt.hybrid.phases.limited_memory import LimitedMemory
+from pyswarmopt.hybrid.phases.phase import NONE, Phase
+from pyswarmopt.hybrid.phases.proposals import ModelPhase
 from pyswarmopt.hybrid.unit_box import UnitBox
 from pyswarmopt.parts.bounds import read_bounds
 
+MODELLED = 5  # evaluations per dimension that the model proposes
+ROUGH = 10  # in all, where the first descent's differences are no slopes
+MODELLED_DIM = 20  # the most parameters that it is for
 FIRST_DESCENT = 100  # evaluations per dimension that the first descent has for itself
 SHARE_AHEAD, SHARE_BEHIND = 0.5, 0.125  # evaluations of later descents for each one of the swarm
 SIGMA = 0.2  # first step size of the swarm, as a share of the box
@@ -57,13 +66,14 @@ KINDS: dict[str, type[Phase]] = {
     kind.__name__: kind
     for kind in (
         QuasiNewton, LimitedMemory, SeparabilityTest, AxisSearch, CheckedAxisSearch, CovarianceSwarm, SeparableSwarm,
-        RepeatedCall,
+        RepeatedCall, ModelPhase,
     )
 }  # fmt: skip
 # What takes each turn, by the name of its class.
 FORMER = {"descent": "QuasiNewton", "test": "SeparabilityTest", "axes": "AxisSearch", "swarm": "CovarianceSwarm"}
-SMALL = FORMER | {"axes": "CheckedAxisSearch", "check": "RepeatedCall"}
-LARGE = SMALL | {"descent": "LimitedMemory", "swarm": "SeparableSwarm"}
+MIDDLE = FORMER | {"axes": "CheckedAxisSearch", "check": "RepeatedCall"}
+SMALL = MIDDLE | {"model": "ModelPhase"}
+LARGE = MIDDLE | {"descent": "LimitedMemory", "swarm": "SeparableSwarm"}
 # Entries of a saved state that are attributes, and what those of them are that files of 0.1.0 do not have.
 PLAIN = (
     "sign", "turn", "best_by", "rounds", "evaluations", "spent", "granted", "population", "first_population", "slots",
@@ -86,7 +96,7 @@ class MemeticSearch:
     """
 
     _kinds: ClassVar = KINDS  # of phases
-    _tables: ClassVar[tuple[dict[str, str], ...]] = (FORMER, SMALL, LARGE)  # what may take the turns
+    _tables: ClassVar[tuple[dict[str, str], ...]] = (FORMER, SMALL, MIDDLE, LARGE)  # what may take the turns
 
     def __init__(
         self,
@@ -102,8 +112,9 @@ class MemeticSearch:
         start = None if positions is None else as_points("positions", positions)
         self._box = UnitBox(*read_bounds(bounds, None if start is None else start.shape[1]))
         low, high = self._box.low, self._box.high
-        self._slots = SMALL if self._box.dim <= MATRIX_DIM else LARGE
-        self._test_first = self._box.dim >= TEST_FIRST and not self._hessian_is_affordable(max_evals)
+        dim = self._box.dim
+        self._slots = SMALL if dim <= MODELLED_DIM else MIDDLE if dim <= MATRIX_DIM else LARGE
+        self._test_first = dim >= TEST_FIRST and not self._hessian_is_affordable(max_evals)
         self._random = np.random.default_rng(seed)
         self._sign = -1.0 if maximize else 1.0
         self._max_evals, self._max_iter, self._target = max_evals, max_iter, target
@@ -120,6 +131,7 @@ class MemeticSearch:
             raise ValueError(f"population={population}: it must be at least 1")
         self._first_population = None if population is None else max(population, LEAST_POPULATION)
         self._population = 0  # of the present swarm
+        self._at_once = population or 1  # points that the model proposes at a time
 
     # ---- the loop ----
 
@@ -167,6 +179,9 @@ class MemeticSearch:
 
     def _take_start(self, costs: Floats) -> None:
         """Take in what the starting points cost, beyond the best of them."""
+        if self.modelling:
+            points = np.array([self._box.encode(x) for x in self._start])
+            self._phases["model"] = self._model(self._axes.snap(points), costs)
 
     def stop(self) -> dict[str, float]:
         """Reasons to stop with the values that gave them; empty to continue."""
@@ -194,8 +209,12 @@ class MemeticSearch:
     def _next_turn(self) -> str:
         if not self._box.dim:
             return "start"
+        if self.modelling:
+            return "model"
         if self._doubtful():
             return "check"
+        if self._look_again():
+            return "model"
         if self._noisy:
             return "swarm"
         if self._test_first:
@@ -211,6 +230,27 @@ class MemeticSearch:
         if isinstance(test, SeparabilityTest) and test.separable and not (axes is not None and axes.done):
             return "axes"
         return self._shared_turn()
+
+    @property
+    def _axes(self) -> Kinds:
+        """What the free coordinates are."""
+        return Kinds(np.zeros(self._box.dim, dtype=np.int64), np.arange(self._box.dim))
+
+    @property
+    def modelling(self) -> bool:
+        """Whether the next points are the model's."""
+        if "model" not in self._slots or not 0 < self._axes.count <= MODELLED_DIM:
+            return False
+        return "model" not in self._phases or not self._phases["model"].done
+
+    def _look_again(self) -> bool:
+        """Let the model propose more where the first descent's differences led nowhere; once."""
+        model = self._phases.get("model")
+        if "check" not in self._phases or not isinstance(model, ModelPhase) or model.last > self.modelled:
+            return False
+        model.last, model.done = ROUGH * self._box.dim, False
+        self._phases.pop("descent", None)  # the next one starts at the best point
+        return True
 
     def _doubtful(self) -> bool:
         """Whether the first descent's differences may be noise, which has not been checked."""
@@ -247,6 +287,8 @@ class MemeticSearch:
         return "descent" if owed > 0 else "swarm"
 
     def _begin(self, name: str) -> Phase:
+        if name == "model":
+            return self._model(NONE, NONE)
         if name == "descent":
             return self._begin_descent()
         if name == "swarm":
@@ -257,6 +299,17 @@ class MemeticSearch:
             slope = math.sqrt(float(np.mean(self._phases["descent"].gradient ** 2)))  # type: ignore[attr-defined]
             return RepeatedCall(self._box.encode(self._best_x), self._best_cost, NOISE * FIRST_DIFFERENCE * slope)
         return KINDS[self._slots[name]](self._box.encode(self._best_x), self._best_cost)  # type: ignore[call-arg]
+
+    @property
+    def modelled(self) -> int:
+        """How many evaluations the model proposes, where there is one."""
+        return MODELLED * self._box.dim
+
+    def _model(self, points: Floats, costs: Floats) -> ModelPhase:
+        budget = self.modelled if self._max_evals is None else min(self._max_evals, self.modelled)
+        first = min(max(4, self._axes.count + 1), max(3, budget // 4))
+        axes = self._axes.levels, self._axes.parameter
+        return ModelPhase(*axes, first, self.modelled, self._at_once, points, costs)
 
     def _begin_descent(self) -> Phase:
         """From the first point, then from random ones, or with dear gradients from the best if it is the swarm's."""

@@ -19,7 +19,8 @@ from pyswarmopt.hybrid.memetic import MemeticSearch
 class MemeticSwarm:
     """An `Optimizer` for a smooth or rugged function.
 
-    It works in the unit box, so units and offsets of x make no difference. Up to 100 coordinates it keeps matrices of
+    Up to 20 coordinates a Gaussian process proposes the first 5 D points; then descents and a swarm take turns. It
+    works in the unit box, so units and offsets of x make no difference. Up to 100 coordinates it keeps matrices of
     D x D numbers, above that vectors.
 
     Args:
@@ -31,7 +32,8 @@ class MemeticSwarm:
             Hessians.
         max_iter: stop after so many rounds; the first one counts 0.
         target: stop when the best value is at least as good.
-        population: particles of the first swarm, which doubles at restarts: 4 if it is less, by default 4 + 3 ln D.
+        population: particles of the first swarm, which doubles at restarts: 4 if it is less, by default 4 + 3 ln D; and
+            how many points the Gaussian process proposes at a time, by default one.
 
     Raises:
         ValueError: arguments that do not fit each other.

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.hybrid.constrained.quadratic_program import quadratic_program
-from pyswarmopt.hybrid.descent import EPS, FIRST_STEP, LONGEST_STEP, TRIES
-from pyswarmopt.hybrid.phase import NONE, Phase
+from pyswarmopt.hybrid.phases.descent import EPS, FIRST_STEP, LONGEST_STEP, TRIES
+from pyswarmopt.hybrid.phases.phase import NONE, Phase
 
 DIFFERENCE = 1e-7  # of the side of the box
 LARGEST = 1e3  # multiplier, where gradients have length 1: limits that contradict each other have no end

@@ -18,7 +18,7 @@ import pyswarmopt as pso
 from pyswarmopt.hybrid.constrained.descent import ConstrainedDescent
 from pyswarmopt.hybrid.constrained.quadratic_program import nonnegative_least_squares, quadratic_program
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks" / "bbob"))
+sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks" / "functions"))
 from constrained_problems import PROBLEMS
 
 numbers = st.integers(-8, 8).map(lambda n: n / 2)

@@ -11,10 +11,11 @@ from scipy.optimize import approx_fprime
 
 import pyswarmopt as pso
 from pyswarmopt.driver.problem.encoding import make_coding
-from pyswarmopt.hybrid.mixed.gaussian_process import GaussianProcess, on_log_scale
-from pyswarmopt.hybrid.mixed.kinds import Kinds
-from pyswarmopt.hybrid.mixed.phases import ModelPhase, Mutations, _improvement
-from pyswarmopt.hybrid.mixed.search import MODELLED, MixedSearch
+from pyswarmopt.hybrid.mixed import MODELLED, MixedSearch
+from pyswarmopt.hybrid.model.gaussian_process import GaussianProcess, on_log_scale
+from pyswarmopt.hybrid.model.kinds import Kinds
+from pyswarmopt.hybrid.phases.mutations import Mutations
+from pyswarmopt.hybrid.phases.proposals import ModelPhase, _improvement
 
 # A real number, an integer from -1 to 3, a category of three labels.
 CODING = make_coding((np.array([-2.0, -1.0, 0.0]), np.array([2.0, 3.0, 2.0])), [0, 1, 0], [0, 0, 1])
@@ -171,7 +172,7 @@ def test_after_the_model_the_swarm_finds_all_digits():
 
 
 def test_a_population_is_proposed_at_once():
-    search = MixedSearch(CODING.bounds(), seed=0, at_once=6, levels=CODING.levels, parameter=CODING.parameter)
+    search = MixedSearch(CODING.bounds(), seed=0, population=6, levels=CODING.levels, parameter=CODING.parameter)
     sizes = []
     while search.evaluations < 40:
         x = search.ask()

@@ -204,7 +204,7 @@ def test_an_error_is_raised_or_counts_as_the_worst_or_is_tried_again():
         return bowl(x)
 
     steady = pso.minimize(bowl, BOX, max_iter=5, seed=0)
-    r = pso.minimize(fails_twice, BOX, max_iter=5, seed=0, on_error=("retry", 2))
+    r = pso.minimize(fails_twice, BOX, max_iter=5, seed=0, on_error=("retry", 2), vectorized=False)
     assert np.array_equal(r.x, steady.x) and r.nfev == 3 * steady.nfev
     tries.clear()
     with pytest.raises(OSError, match="try again"):

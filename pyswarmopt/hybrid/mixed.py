@@ -15,14 +15,13 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.hybrid.memetic import KINDS, MATRIX_DIM, MemeticSearch
-from pyswarmopt.hybrid.mixed.kinds import Ints, Kinds
-from pyswarmopt.hybrid.mixed.phases import ModelPhase, Mutations
-from pyswarmopt.hybrid.phase import NONE, Phase
+from pyswarmopt.hybrid.model.kinds import Ints, Kinds
+from pyswarmopt.hybrid.phases.mutations import Mutations
+from pyswarmopt.hybrid.phases.phase import Phase
 
 SMALL = {"model": "ModelPhase", "mutations": "Mutations", "swarm": "CovarianceSwarm"}
 LARGE = SMALL | {"swarm": "SeparableSwarm"}
 MODELLED = 200  # evaluations
-MOST = 20  # parameters
 SHARE_AHEAD, SHARE_BEHIND = 1.0, 0.125  # evaluations of mutations for each one of the swarm
 
 
@@ -33,30 +32,30 @@ class MixedSearch(MemeticSearch):
         bounds: the box; this and all others not named here as for `MemeticSearch`.
         levels: of the M coordinates, see `Kinds`.
         parameter: to which parameter each of them belongs.
-        at_once: points that the model proposes at a time.
     """
 
-    _kinds: ClassVar = KINDS | {"ModelPhase": ModelPhase, "Mutations": Mutations}
+    _kinds: ClassVar = KINDS | {"Mutations": Mutations}
     _tables: ClassVar = (SMALL, LARGE)
 
-    def __init__(self, bounds: Any, *args: Any, levels: Ints, parameter: Ints, at_once: int = 1, **kwargs: Any) -> None:
+    def __init__(self, bounds: Any, *args: Any, levels: Ints, parameter: Ints, **kwargs: Any) -> None:
         super().__init__(bounds, *args, **kwargs)
         self._slots = SMALL if self._box.dim <= MATRIX_DIM else LARGE
         free = self._box.free
-        self._axes = Kinds(levels[free], np.unique(parameter[free], return_inverse=True)[1])
-        self._at_once = at_once
+        self._own_axes = Kinds(levels[free], np.unique(parameter[free], return_inverse=True)[1])
         self._spent = {"swarm": 0, "mutations": 0}
 
-    def _take_start(self, costs: Floats) -> None:
-        if 0 < self._axes.count <= MOST:
-            points = np.array([self._box.encode(x) for x in self._start])
-            self._phases["model"] = self._model(self._axes.snap(points), costs)
+    @property
+    def _axes(self) -> Kinds:
+        return self._own_axes
+
+    @property
+    def modelled(self) -> int:
+        return MODELLED
 
     def _next_turn(self) -> str:
         if not self._box.dim:
             return "start"
-        model = self._phases.get("model")
-        if self._axes.count <= MOST and not (model is not None and model.done):
+        if self.modelling:
             return "model"
         if not self._axes.ordered.any():
             return "mutations"
@@ -73,7 +72,7 @@ class MixedSearch(MemeticSearch):
 
     def _begin(self, name: str) -> Phase:
         if name == "model":
-            return self._model(NONE, NONE)
+            return super()._begin(name)
         if name == "mutations":
             return Mutations(self._axes.levels, self._axes.parameter, self._best_point(), self._best_cost)
         return self._begin_swarm(int(self._axes.ordered.sum()), self._best_point()[self._axes.ordered])
@@ -87,9 +86,3 @@ class MixedSearch(MemeticSearch):
     def _best_point(self) -> Floats:
         """The best point in the unit box, (M,), snapped."""
         return self._axes.snap(self._box.encode(self._best_x)[None])[0]
-
-    def _model(self, points: Floats, costs: Floats) -> ModelPhase:
-        count = self._axes.count
-        budget = MODELLED if self._max_evals is None else min(self._max_evals, MODELLED)
-        first = min(max(4, count + 1), max(3, budget // 4))
-        return ModelPhase(self._axes.levels, self._axes.parameter, first, MODELLED, self._at_once, points, costs)

@@ -1,6 +1,6 @@
 """Functions of six coordinates, some of them integers or categories: the default beside a recipe.
 
-    python benchmarks/bbob/mixed.py --recipe covariant
+    python benchmarks/functions/mixed.py --recipe covariant
 
 The table of docs/evidence.md: median and worst of the seeds, after each budget in a search of its own.
 """

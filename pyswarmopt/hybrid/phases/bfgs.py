@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.descent import (
+from pyswarmopt.hybrid.phases.descent import (
     EPS,
     FIRST_DIFFERENCE,
     FIRST_STEP,
@@ -27,7 +27,7 @@ from pyswarmopt.hybrid.descent import (
     SMALLEST_DIFFERENCE,
     Descent,
 )  # fmt: skip
-from pyswarmopt.hybrid.phase import NONE
+from pyswarmopt.hybrid.phases.phase import NONE
 
 
 @dataclass

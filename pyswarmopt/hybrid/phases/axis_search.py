@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.phase import BATCH, NONE, Phase
+from pyswarmopt.hybrid.phases.phase import BATCH, NONE, Phase
 
 EXCHANGES = 2  # a function that is not separable may pass one by chance
 AGREEMENT = 1e-9  # of the differences between the costs; rounding comes on top

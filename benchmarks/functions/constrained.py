@@ -1,6 +1,6 @@
 """The default search with constraints beside SciPy, pycma and a penalty term: how far from the best known value.
 
-    python benchmarks/bbob/constrained.py --budgets 5000,20000 --seeds 5
+    python benchmarks/functions/constrained.py --budgets 5000,20000 --seeds 5
 
 A point counts once, whether the objective, the constraints or both are called there. A run ends when the largest budget
 is used or a feasible point is within 1e-8 of the best known value; a solver that returns earlier starts again with

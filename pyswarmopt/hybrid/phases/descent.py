@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.phase import NONE, Phase
+from pyswarmopt.hybrid.phases.phase import NONE, Phase
 
 EPS = float(np.finfo(np.float64).eps)
 FIRST_DIFFERENCE = 1e-4  # of the side of the box, while no curvature is known
@@ -27,7 +27,8 @@ LONGEST_STEP = 0.5  # in any coordinate
 TRIES = 8  # points of a line search that finds nothing better
 NEWTON_AFTER = 3  # iterations; fewer suffice where the function is a plain bowl
 SLOW_AFTER, SLOW_GAIN = 10, 0.005  # iterations, and the share of the cost below which their gain is small
-DOUBTFUL = 0.1  # change of the cost after the first step, as a share of what the first differences predict
+WITHOUT_GAIN = 4  # points of the first line search, none of them better
+DOUBTFUL = 0.1  # or a change of the cost after the first step, as a share of what the first differences predict
 TRIVIAL_GAIN = 1e-14  # of the cost, thrice in a row: the end
 
 
@@ -45,7 +46,7 @@ class Descent(Phase):
     failures: int = field(default=0, init=False)
     trivial: int = field(default=0, init=False)
     latest: list[float] = field(default_factory=list, init=False)  # costs of the last iterations
-    doubtful: bool = field(default=False, init=False)  # the first differences may be noise
+    doubtful: bool = field(default=False, init=False)  # the first differences may be no slopes
     # the line search: x + t * direction
     direction: Floats = field(default_factory=lambda: NONE, init=False)
     slope: float = field(default=0.0, init=False)
@@ -113,8 +114,9 @@ class Descent(Phase):
     def _learn_line(self, cost: float) -> None:
         t = self.t
         self.tries += 1
-        if self.iterations == 0 and self.tries == 1:
-            self.doubtful = abs(cost - self.cost) < DOUBTFUL * abs(t * self.slope)
+        if self.iterations == 0:
+            little = self.tries == 1 and abs(cost - self.cost) < DOUBTFUL * abs(t * self.slope)
+            self.doubtful |= little or (self.tries >= WITHOUT_GAIN and self.best_t == 0 and not cost < self.cost)
         if cost < self.best_cost:
             self.best_t, self.best_cost, self.best_x = t, cost, self.batch[0].copy()
         bend = cost - self.cost - t * self.slope

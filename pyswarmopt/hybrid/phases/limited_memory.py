@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.descent import (
+from pyswarmopt.hybrid.phases.descent import (
     EPS,
     FIRST_DIFFERENCE,
     FIRST_STEP,
@@ -23,7 +23,7 @@ from pyswarmopt.hybrid.descent import (
     SMALLEST_DIFFERENCE,
     Descent,
 )  # fmt: skip
-from pyswarmopt.hybrid.phase import BATCH, NONE
+from pyswarmopt.hybrid.phases.phase import BATCH, NONE
 
 PAIRS = 50  # of moves and changes of the gradient that are kept
 FLATTEST = 1e-10  # the smallest curvature that is believed, as a share of the largest

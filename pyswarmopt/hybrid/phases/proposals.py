@@ -1,4 +1,4 @@
-"""What takes turns in a search of mixed parameters: a model of the costs, and mutations of the best point."""
+"""The points that a model of the costs proposes, as a phase."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.mixed.gaussian_process import GaussianProcess, on_log_scale
-from pyswarmopt.hybrid.mixed.kinds import Ints, Kinds
-from pyswarmopt.hybrid.phase import NONE, Phase
+from pyswarmopt.hybrid.model.gaussian_process import GaussianProcess, on_log_scale
+from pyswarmopt.hybrid.model.kinds import Ints, Kinds
+from pyswarmopt.hybrid.phases.phase import NONE, Phase
 
+OFF_CENTRE = 0.1  # how far the first point may be from the middle, which no function should be solved by
 GROWTH = 1.15  # the lengths are learnt again when there are so many times the points
 SPREAD = 256  # candidates all over the box
 AROUND = 5  # best points whose neighbours are candidates
 WIDTHS = (0.3, 0.1, 0.03, 0.01)  # of their neighbours
 EACH = 24  # neighbours of a point, of each width
 KEPT = 8  # best candidates around which others are looked at
-MUTANTS = 8  # points of a round
-NARROWEST, WIDEST = 1e-4, 0.5  # of a mutation, as a share of the range
 
 
 @dataclass
@@ -43,6 +42,7 @@ class ModelPhase(Phase):
 
     def __post_init__(self) -> None:
         self.points = self.points.reshape(-1, len(self.levels))
+        self.done = len(self.points) >= self.last
 
     @property
     def kinds(self) -> Kinds:
@@ -52,8 +52,9 @@ class ModelPhase(Phase):
         if len(self.points) < self.first:
             if not len(self.design):
                 self.design = self.kinds.draw(self.first, random)
-                middle = self.kinds.ordered
-                self.design[0, middle] = self.kinds.snap(np.full((1, len(middle)), 0.5))[0, middle]
+                ordered = self.kinds.ordered
+                near = 0.5 + OFF_CENTRE * random.uniform(-1, 1, (1, len(ordered)))
+                self.design[0, ordered] = self.kinds.snap(near)[0, ordered]
             return self.design[len(self.points) :][: self.at_once]
         points, scores = self.points, on_log_scale(self.costs)
         process = GaussianProcess(self.kinds, self.theta if len(self.theta) else None)
@@ -98,22 +99,3 @@ def _improvement(process: GaussianProcess, points: Floats, best: float) -> Float
     z = (best - mean) / deviation
     below = np.array([0.5 * math.erfc(-value) for value in (z / math.sqrt(2)).tolist()])
     return deviation * (z * below + np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi))
-
-
-@dataclass
-class Mutations(Phase):
-    """Neighbours of the best point, of all widths; it goes where one is better."""
-
-    levels: Ints  # see `Kinds`
-    parameter: Ints
-    best: Floats  # (M,), snapped
-    cost: float
-
-    def propose(self, random: np.random.Generator) -> Floats:
-        widths = NARROWEST * (WIDEST / NARROWEST) ** random.random(MUTANTS)
-        return Kinds(self.levels, self.parameter).neighbours(np.tile(self.best, (MUTANTS, 1)), widths, random)
-
-    def learn(self, costs: Floats) -> None:
-        i = int(costs.argmin())
-        if costs[i] <= self.cost:
-            self.best, self.cost = self.batch[i].copy(), float(costs[i])

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.phase import NONE, Phase
+from pyswarmopt.hybrid.phases.phase import NONE, Phase
 
 EPS = float(np.finfo(np.float64).eps)
 LARGEST_CONDITION = 1e14

@@ -1,1 +1,0 @@
-"""The default search where some coordinates are integers or categories."""
