@@ -96,12 +96,6 @@ def dual_annealing(fun: Objective, dim: int, budget: int, seed: int) -> None:
     dual_annealing(fun, [(LOW, HIGH)] * dim, rng=seed)
 
 
-def shgo(fun: Objective, dim: int, budget: int, seed: int) -> None:
-    from scipy.optimize import shgo
-
-    shgo(fun, [(LOW, HIGH)] * dim, n=64 * (1 + seed // 1000), sampling_method="sobol")
-
-
 def l_bfgs_b(fun: Objective, dim: int, budget: int, seed: int) -> None:
     """From a random point, with differences."""
     from scipy.optimize import minimize
@@ -119,7 +113,6 @@ PEERS: dict[str, Solver] = {
     "pagmo-pso": pagmo_pso,
     "scipy-de": scipy_de,
     "dual-annealing": dual_annealing,
-    "shgo": shgo,
     "l-bfgs-b": l_bfgs_b,
 }
 

@@ -27,7 +27,7 @@ from scipy_problems import box, centred, cut, functions
 AFTER = (50, 100, 200, 500, 1000, 2000)
 CLOSE = 1e-4
 RANDOM = ("Stochastic", "XinSheYang01")
-SOLVERS = "pyswarmopt,pyswarmopt:covariant,pycma-bipop,dual-annealing,shgo,l-bfgs-b,scipy-de,pagmo-pso,random"
+SOLVERS = "pyswarmopt,dual-annealing,l-bfgs-b,pycma-bipop,scipy-de,pagmo-pso,random"
 STARTS = 100
 
 

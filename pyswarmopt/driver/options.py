@@ -19,7 +19,7 @@ from pyswarmopt.driver.problem.constraints import listed
 from pyswarmopt.driver.problem.space import Space
 from pyswarmopt.driver.result import Result
 from pyswarmopt.driver.workers import MapLike, Workers
-from pyswarmopt.hybrid.memetic import MATRIX_DIM
+from pyswarmopt.hybrid.slots import MATRIX_DIM
 
 if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe

@@ -19,36 +19,31 @@ shorter find nothing better, the best point is evaluated again (`RepeatedCall`),
 once more. If the cost was another one, the differences were noise: only the swarm continues. Else a descent starts from
 the best point then.
 
-Above `MATRIX_DIM` coordinates `LimitedMemory` and `SeparableSwarm` take the places of the two that keep matrices.
+Above 100 coordinates `LimitedMemory` and `SeparableSwarm` take the places of the two that keep matrices (`slots.py`).
 """
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base import checkpoint
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.inputs import as_mask, as_points, as_values
 from pyswarmopt.hybrid.model.kinds import Kinds
-from pyswarmopt.hybrid.phases.axis_search import AxisSearch, CheckedAxisSearch, SeparabilityTest
+from pyswarmopt.hybrid.phased_search import PhasedSearch
+from pyswarmopt.hybrid.phases.axis_search import SeparabilityTest
 from pyswarmopt.hybrid.phases.bfgs import QuasiNewton
 from pyswarmopt.hybrid.phases.cma_es import CovarianceSwarm, SeparableSwarm, default_population
 from pyswarmopt.hybrid.phases.descent import FIRST_DIFFERENCE, Descent, RepeatedCall
 from pyswarmopt.hybrid.phases.limited_memory import LimitedMemory
 from pyswarmopt.hybrid.phases.phase import NONE, Phase
 from pyswarmopt.hybrid.phases.proposals import ModelPhase
-from pyswarmopt.hybrid.unit_box import UnitBox
-from pyswarmopt.parts.bounds import read_bounds
+from pyswarmopt.hybrid.slots import FORMER, KINDS, LARGE, MIDDLE, MODELLED_DIM, SMALL, slots_for
 
 MODELLED = 5  # evaluations per dimension that the model proposes
 ROUGH = 10  # in all, where the first descent's differences are no slopes
-MODELLED_DIM = 20  # the most parameters that it is for
 FIRST_DESCENT = 100  # evaluations per dimension that the first descent has for itself
 SHARE_AHEAD, SHARE_BEHIND = 0.5, 0.125  # evaluations of later descents for each one of the swarm
 SIGMA = 0.2  # first step size of the swarm, as a share of the box
@@ -56,47 +51,25 @@ LEAST_POPULATION = 4
 GROWTH = 2  # of its population at a restart
 OFF_CENTRE = 0.01  # of the box: in the very middle a symmetrical function has no slope
 NEWTON_BUDGET = 0.25  # the most of all evaluations that measuring one Hessian may take
-MATRIX_DIM = 100  # the most coordinates with matrices of D x D numbers
 # Where no Hessian is affordable the test, which costs next to nothing, comes first and decides the descent's budget.
 TEST_FIRST = 30  # coordinates
 SEPARABLE_DESCENT = 10  # evaluations per dimension of the first descent where the axes can be searched next
 NOISE = 0.01  # difference of two costs of a point, as a share of the differences that the gradient comes from
 LEAST_DESCENT = 3  # evaluations per dimension without which gradients are of no use
-KINDS: dict[str, type[Phase]] = {
-    kind.__name__: kind
-    for kind in (
-        QuasiNewton, LimitedMemory, SeparabilityTest, AxisSearch, CheckedAxisSearch, CovarianceSwarm, SeparableSwarm,
-        RepeatedCall, ModelPhase,
-    )
-}  # fmt: skip
-# What takes each turn, by the name of its class.
-FORMER = {"descent": "QuasiNewton", "test": "SeparabilityTest", "axes": "AxisSearch", "swarm": "CovarianceSwarm"}
-MIDDLE = FORMER | {"axes": "CheckedAxisSearch", "check": "RepeatedCall"}
-SMALL = MIDDLE | {"model": "ModelPhase"}
-LARGE = MIDDLE | {"descent": "LimitedMemory", "swarm": "SeparableSwarm"}
-# Entries of a saved state that are attributes, and what those of them are that files of 0.1.0 do not have.
-PLAIN = (
-    "sign", "turn", "best_by", "rounds", "evaluations", "spent", "granted", "population", "first_population", "slots",
-    "test_first",
-)  # fmt: skip
-FORMERLY = {"slots": FORMER, "first_population": None, "test_first": False}
 
 
-class Best(NamedTuple):
-    """The best point evaluated so far, (D,), and its value in the user's sense."""
-
-    x: Floats
-    value: float
-
-
-class MemeticSearch:
+class MemeticSearch(PhasedSearch):
     """The search on NumPy arrays, without torch; `pyswarmopt.hybrid.memetic_swarm.MemeticSwarm` is it on tensors.
 
     Its arguments are described there.
     """
 
-    _kinds: ClassVar = KINDS  # of phases
-    _tables: ClassVar[tuple[dict[str, str], ...]] = (FORMER, SMALL, MIDDLE, LARGE)  # what may take the turns
+    _kinds: ClassVar = KINDS
+    _tables: ClassVar[tuple[dict[str, str], ...]] = (FORMER, SMALL, MIDDLE, LARGE)
+    _plain: ClassVar = PhasedSearch._plain | {
+        "granted": int, "population": int, "first_population": int, "test_first": bool,
+    }  # fmt: skip
+    _formerly: ClassVar = {"slots": FORMER, "first_population": None, "test_first": False}  # in files of 0.1.0
 
     def __init__(
         self,
@@ -109,22 +82,9 @@ class MemeticSearch:
         target: float | None = None,
         population: int | None = None,
     ) -> None:
-        start = None if positions is None else as_points("positions", positions)
-        self._box = UnitBox(*read_bounds(bounds, None if start is None else start.shape[1]))
-        low, high = self._box.low, self._box.high
-        dim = self._box.dim
-        self._slots = SMALL if dim <= MODELLED_DIM else MIDDLE if dim <= MATRIX_DIM else LARGE
-        self._test_first = dim >= TEST_FIRST and not self._hessian_is_affordable(max_evals)
-        self._random = np.random.default_rng(seed)
-        self._sign = -1.0 if maximize else 1.0
-        self._max_evals, self._max_iter, self._target = max_evals, max_iter, target
-        self._phases: dict[str, Phase] = {}
-        self._turn = "start"
-        self._asked: Floats | None = None
-        self._start = np.empty((0, len(low))) if start is None else start
-        self._best_x = start[0].copy() if start is not None else (low + high) / 2
-        self._best_cost, self._best_by = math.inf, ""
-        self._rounds = self._evaluations = 0
+        super().__init__(bounds, positions, maximize, seed, max_evals, max_iter, target)
+        self._slots = slots_for(self._box.dim)
+        self._test_first = self._box.dim >= TEST_FIRST and not self._hessian_is_affordable(max_evals)
         self._spent = {"descent": 0, "swarm": 0}
         self._granted = 0  # evaluations of the first descent
         if population is not None and population < 1:
@@ -133,49 +93,7 @@ class MemeticSearch:
         self._population = 0  # of the present swarm
         self._at_once = population or 1  # points that the model proposes at a time
 
-    # ---- the loop ----
-
-    def ask(self) -> Floats:
-        """Positions to evaluate, (m, D) float64; the same ones until `tell`."""
-        if self._asked is None:
-            x = self._start if self._turn == "start" and len(self._start) else self._box.decode(self._propose())
-            self._asked = x.copy()
-        return self._asked.copy()
-
-    def tell(self, positions: npt.ArrayLike, values: npt.ArrayLike, dropped: npt.ArrayLike | None = None) -> None:
-        """Take in the values, (m,), of the positions that `ask` returned; `dropped`, (m,), are those not evaluated.
-
-        A value that is not finite counts as the worst possible.
-
-        Raises:
-            ValueError: no `ask` before, other positions, or not one value for each.
-        """
-        if self._asked is None:
-            raise ValueError("tell() without ask(): each round of positions can be told once")
-        asked = self._asked
-        if not np.array_equal(as_points("positions", positions), asked):
-            raise ValueError("tell() must be given the positions that ask() returned")
-        costs = self._sign * as_values(values, (len(asked),))
-        evaluated = np.ones(len(costs), np.bool_) if dropped is None else ~as_mask(dropped, len(costs))
-        costs = np.where(evaluated & np.isfinite(costs), costs, math.inf)
-        i = int(costs.argmin())
-        if costs[i] < self._best_cost:
-            self._best_cost, self._best_x, self._best_by = float(costs[i]), asked[i].copy(), self._turn
-        self._rounds += 1
-        self._evaluations += int(evaluated.sum())
-        self._asked = None
-        phase = self._phases.get(self._turn)
-        if phase is not None:
-            self._teach(phase, costs)
-            if self._turn in self._spent:
-                self._spent[self._turn] += len(costs)
-        elif len(self._start):
-            self._take_start(costs)
-        self._turn = self._next_turn()
-
-    def _teach(self, phase: Phase, costs: Floats) -> None:
-        """Tell the phase whose turn it was what its points cost."""
-        phase.tell(costs)
+    # ---- whose turn it is ----
 
     def _take_start(self, costs: Floats) -> None:
         """Take in what the starting points cost, beyond the best of them."""
@@ -183,28 +101,8 @@ class MemeticSearch:
             points = np.array([self._box.encode(x) for x in self._start])
             self._phases["model"] = self._model(self._axes.snap(points), costs)
 
-    def stop(self) -> dict[str, float]:
-        """Reasons to stop with the values that gave them; empty to continue."""
-        reasons: dict[str, float] = {}
-        if self._max_iter is not None and self._rounds > 0 and self.iteration >= self._max_iter:
-            reasons["max_iter"] = self.iteration
-        if self._target is not None and self._best_cost <= self._sign * self._target:
-            reasons["target"] = self.best.value
-        return reasons
-
-    # ---- whose turn it is ----
-
-    def _propose(self) -> Floats:
-        """Points of the unit box from the phase whose turn it is, (m, free coordinates)."""
-        if not self._box.dim:
-            return np.empty((1, 0))
-        if self._turn == "start":
-            self._turn = self._next_turn()
-        phase = self._phases.get(self._turn)
-        outdone = self._test_first and self._turn == "descent" and self._best_by == "swarm"
-        if phase is None or phase.done or (outdone and _ended(phase)):
-            phase = self._phases[self._turn] = self._begin(self._turn)
-        return phase.ask(self._random)
+    def _outdone(self, phase: Phase) -> bool:
+        return self._test_first and self._turn == "descent" and self._best_by == "swarm" and _ended(phase)
 
     def _next_turn(self) -> str:
         if not self._box.dim:
@@ -339,95 +237,6 @@ class MemeticSearch:
         if math.isfinite(self._best_cost) or len(self._start):
             return self._box.encode(self._best_x)
         return 0.5 + OFF_CENTRE * self._random.uniform(-1, 1, self._box.dim)
-
-    # ---- results ----
-
-    @property
-    def best(self) -> Best:
-        """The best point evaluated so far, its value in the user's sense."""
-        return Best(self._best_x.copy(), self._sign * self._best_cost)
-
-    @property
-    def iteration(self) -> int:
-        """Completed rounds after the first one."""
-        return max(self._rounds - 1, 0)
-
-    @property
-    def evaluations(self) -> int:
-        """Completed evaluations, not counting dropped positions."""
-        return self._evaluations
-
-    # ---- saving ----
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that a resume needs: arrays (copies), numbers and strings."""
-        saved: dict[str, Any] = {
-            **copy.deepcopy({name: getattr(self, f"_{name}") for name in PLAIN}),
-            "low": self._box.low.copy(),
-            "high": self._box.high.copy(),
-            "random": self._random.bit_generator.state,
-            "start": self._start.copy(),
-            "best_position": self._best_x.copy(),
-            "best_positions": self._best_x[None].copy(),
-            "best_costs": np.array([self._best_cost]),
-            "limits": [self._max_evals, self._max_iter, self._target],
-            "phases": sorted(self._phases),
-        }
-        if self._asked is not None:
-            saved["asked"] = self._asked.copy()
-        for name, phase in self._phases.items():
-            saved |= phase.state_dict(f"{name}.")
-        return saved
-
-    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Restore a saved state, bit for bit; the limits stay those given.
-
-        Raises:
-            ValueError: not the state of a memetic swarm, or one that cannot be continued.
-        """
-        missing = sorted({"turn", "phases", "granted"} - saved.keys())
-        if missing:
-            raise ValueError(f"not a memetic swarm's state: {', '.join(missing)} missing; use what state_dict() gave")
-        before = dict(vars(self))
-        try:
-            self._take_over(saved)
-            self._try_out()
-        except (*checkpoint.DAMAGE, ValueError) as error:
-            vars(self).update(before)
-            raise ValueError(f"the state of a memetic swarm that cannot be continued ({error})") from error
-
-    def _try_out(self) -> None:
-        """Make a round, and one of each phase, on copies: whether numbers of so many kinds fit shows in their use."""
-        trial = copy.deepcopy(self)
-        x = trial.ask()
-        trial.tell(x, np.zeros(len(x)))
-        trial = copy.deepcopy(self)
-        for phase in trial._phases.values():
-            if not phase.done:
-                trial._teach(phase, np.zeros(len(phase.ask(trial._random))))
-
-    def _take_over(self, saved: Mapping[str, Any]) -> None:
-        sizes: dict[str, int] = {}
-        one = "float64", "D"
-        checkpoint.check(saved, {"low": one, "high": one, "best_position": one, "start": ("float64", "nD")}, sizes)
-        checkpoint.check(saved, {"best_costs": ("float64", "c")}, {"c": 1})
-        kinds = {"sign": float, "random": dict, "turn": str, "best_by": str, "phases": list, "spent": dict}
-        checkpoint.check(saved, kinds | dict.fromkeys(("rounds", "evaluations", "granted", "population"), int))
-        plain = FORMERLY | dict(saved)
-        for name in PLAIN:
-            setattr(self, f"_{name}", copy.deepcopy(plain[name]))
-        if self._slots not in self._tables:
-            raise ValueError(f"slots are {self._slots!r}")
-        if self._turn not in ("start", *self._slots):
-            raise ValueError(f"turn is {self._turn!r}")
-        self._box = UnitBox(saved["low"].copy(), saved["high"].copy())
-        self._random = np.random.default_rng(0)
-        self._random.bit_generator.state = saved["random"]
-        self._start = saved["start"].copy()
-        self._best_x, self._best_cost = saved["best_position"].copy(), float(saved["best_costs"][0])
-        self._asked = saved["asked"].copy() if "asked" in saved else None
-        classes = {name: self._kinds[self._slots[name]] for name in saved["phases"]}
-        self._phases = {name: phase.from_state(dict(saved), f"{name}.") for name, phase in classes.items()}
 
 
 def _ended(descent: Phase) -> bool:

@@ -2,7 +2,7 @@
 
 What takes turns:
 
-1. `ModelPhase`: a Gaussian process proposes the first points, up to `MODELLED` evaluations and `MOST` parameters.
+1. `ModelPhase`: a Gaussian process proposes the first points, up to `MODELLED` evaluations and 20 parameters.
 2. A `CovarianceSwarm` of those coordinates that have an order, with the best point's labels, and beside it `Mutations`
    of the best point: as many evaluations as the swarm has, an eighth while the best point is the swarm's.
 """
@@ -14,10 +14,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.memetic import KINDS, MATRIX_DIM, MemeticSearch
+from pyswarmopt.hybrid.memetic import MemeticSearch
 from pyswarmopt.hybrid.model.kinds import Ints, Kinds
 from pyswarmopt.hybrid.phases.mutations import Mutations
 from pyswarmopt.hybrid.phases.phase import Phase
+from pyswarmopt.hybrid.slots import KINDS, MATRIX_DIM
 
 SMALL = {"model": "ModelPhase", "mutations": "Mutations", "swarm": "CovarianceSwarm"}
 LARGE = SMALL | {"swarm": "SeparableSwarm"}

@@ -24,9 +24,10 @@ import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.hybrid.constrained.descent import ConstrainedDescent
-from pyswarmopt.hybrid.memetic import KINDS, MemeticSearch
+from pyswarmopt.hybrid.memetic import MemeticSearch
 from pyswarmopt.hybrid.phases.cma_es import CovarianceSwarm
 from pyswarmopt.hybrid.phases.phase import NONE, Phase
+from pyswarmopt.hybrid.slots import KINDS
 
 SLOTS = {"descent": "ConstrainedDescent", "swarm": "CovarianceSwarm"}
 HARDER = 1.5  # factor of the weights of constraints that the swarm's best breaks

@@ -66,6 +66,14 @@ def test_given_points_come_first_and_the_model_knows_them():
     assert len(search.ask()) == 1
 
 
+def test_more_given_points_than_the_model_would_propose_take_its_place():
+    x0 = np.random.default_rng(0).uniform(*BOX, (12, 2))
+    search = pso.MemeticSwarm([BOX] * 2, positions=x0, seed=0)
+    search.tell(search.ask(), [bowl(x) for x in x0])
+    search.ask()
+    assert search._search._turn == "descent"
+
+
 def test_a_population_is_proposed_at_once():
     assert [len(batch) for batch in rounds(bowl, 3, 15, max_evals=100, population=4)] == [3, 4, 4, 4]  # 3 to begin with
 
@@ -119,8 +127,8 @@ def turns(fun, dim: int, n: int) -> list[str]:
     search, seen = pso.MemeticSwarm([BOX] * dim, seed=0), []
     while len(seen) < n:
         x = search.ask().numpy()
+        seen.append(search._search._turn)
         search.tell(x, [fun(row) for row in x])
-        seen += [search._search._turn]
     return seen
 
 
@@ -128,5 +136,9 @@ def test_where_differences_are_no_slopes_the_model_proposes_as_many_points_again
     seen = turns(jagged, 2, 40)
     check = seen.index("check")
     assert seen[check + 1 : check + 11] == ["model"] * 10 and seen[check + 11] == "descent"
+    points = rounds(jagged, 2, 40)
+    known = np.concatenate(points[: check + 11])
+    best = known[np.argmin([jagged(10 * u - 5) for u in known])]
+    assert np.abs(points[check + 11] - best).max() <= 1e-3  # differences at the best point, no step of the former one
     assert pso.minimize(jagged, [BOX] * 2, max_evals=40, seed=0).fun < -0.98
     assert "check" not in turns(bowl, 2, 40)

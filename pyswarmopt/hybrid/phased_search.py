@@ -1,0 +1,241 @@
+"""A search whose phases take turns: the loop of ask and tell, the best point, limits, and saved states.
+
+Which phases there are, and whose turn it is, is for subclasses to say: `pyswarmopt.hybrid.memetic`.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pyswarmopt.base import checkpoint
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.inputs import as_mask, as_points, as_values
+from pyswarmopt.hybrid.phases.phase import Phase
+from pyswarmopt.hybrid.unit_box import UnitBox
+from pyswarmopt.parts.bounds import read_bounds
+
+
+class Best(NamedTuple):
+    """The best point evaluated so far, (D,), and its value in the user's sense."""
+
+    x: Floats
+    value: float
+
+
+class PhasedSearch(ABC):
+    """The loop of a search by phases, in the unit box.
+
+    The arguments are those of `pyswarmopt.hybrid.memetic_swarm.MemeticSwarm`.
+    """
+
+    _kinds: ClassVar[dict[str, type[Phase]]]  # of phases, by name
+    _tables: ClassVar[tuple[dict[str, str], ...]]  # what may take the turns, by the name of its kind
+    # Entries of a saved state that are attributes, with their types.
+    _plain: ClassVar[dict[str, type]] = {
+        "sign": float, "turn": str, "best_by": str, "rounds": int, "evaluations": int, "spent": dict, "slots": dict,
+    }  # fmt: skip
+    _formerly: ClassVar[dict[str, Any]] = {}  # what those are that older files do not have
+
+    def __init__(
+        self,
+        bounds: Any,
+        positions: npt.ArrayLike | None = None,
+        maximize: bool = False,
+        seed: int | None = None,
+        max_evals: int | None = None,
+        max_iter: int | None = None,
+        target: float | None = None,
+    ) -> None:
+        start = None if positions is None else as_points("positions", positions)
+        self._box = UnitBox(*read_bounds(bounds, None if start is None else start.shape[1]))
+        low, high = self._box.low, self._box.high
+        self._slots: dict[str, str] = {}
+        self._random = np.random.default_rng(seed)
+        self._sign = -1.0 if maximize else 1.0
+        self._max_evals, self._max_iter, self._target = max_evals, max_iter, target
+        self._phases: dict[str, Phase] = {}
+        self._turn = "start"
+        self._asked: Floats | None = None
+        self._start = np.empty((0, len(low))) if start is None else start
+        self._best_x = start[0].copy() if start is not None else (low + high) / 2
+        self._best_cost, self._best_by = math.inf, ""
+        self._rounds = self._evaluations = 0
+        self._spent: dict[str, int] = {}  # evaluations of some of the phases
+
+    # ---- the loop ----
+
+    def ask(self) -> Floats:
+        """Positions to evaluate, (m, D) float64; the same ones until `tell`."""
+        if self._asked is None:
+            x = self._start if self._turn == "start" and len(self._start) else self._box.decode(self._propose())
+            self._asked = x.copy()
+        return self._asked.copy()
+
+    def tell(self, positions: npt.ArrayLike, values: npt.ArrayLike, dropped: npt.ArrayLike | None = None) -> None:
+        """Take in the values, (m,), of the positions that `ask` returned; `dropped`, (m,), are those not evaluated.
+
+        A value that is not finite counts as the worst possible.
+
+        Raises:
+            ValueError: no `ask` before, other positions, or not one value for each.
+        """
+        if self._asked is None:
+            raise ValueError("tell() without ask(): each round of positions can be told once")
+        asked = self._asked
+        if not np.array_equal(as_points("positions", positions), asked):
+            raise ValueError("tell() must be given the positions that ask() returned")
+        costs = self._sign * as_values(values, (len(asked),))
+        evaluated = np.ones(len(costs), np.bool_) if dropped is None else ~as_mask(dropped, len(costs))
+        costs = np.where(evaluated & np.isfinite(costs), costs, math.inf)
+        i = int(costs.argmin())
+        if costs[i] < self._best_cost:
+            self._best_cost, self._best_x, self._best_by = float(costs[i]), asked[i].copy(), self._turn
+        self._rounds += 1
+        self._evaluations += int(evaluated.sum())
+        self._asked = None
+        phase = self._phases.get(self._turn)
+        if phase is not None:
+            self._teach(phase, costs)
+            if self._turn in self._spent:
+                self._spent[self._turn] += len(costs)
+        elif len(self._start):
+            self._take_start(costs)
+        self._turn = self._next_turn()
+
+    def _teach(self, phase: Phase, costs: Floats) -> None:
+        """Tell the phase whose turn it was what its points cost."""
+        phase.tell(costs)
+
+    @abstractmethod
+    def _take_start(self, costs: Floats) -> None:
+        """Take in what the starting points cost, beyond the best of them."""
+
+    def stop(self) -> dict[str, float]:
+        """Reasons to stop with the values that gave them; empty to continue."""
+        reasons: dict[str, float] = {}
+        if self._max_iter is not None and self._rounds > 0 and self.iteration >= self._max_iter:
+            reasons["max_iter"] = self.iteration
+        if self._target is not None and self._best_cost <= self._sign * self._target:
+            reasons["target"] = self.best.value
+        return reasons
+
+    # ---- whose turn it is ----
+
+    def _propose(self) -> Floats:
+        """Points of the unit box from the phase whose turn it is, (m, free coordinates)."""
+        if not self._box.dim:
+            return np.empty((1, 0))
+        if self._turn == "start":
+            self._turn = self._next_turn()
+        phase = self._phases.get(self._turn)
+        if phase is None or phase.done or self._outdone(phase):
+            phase = self._phases[self._turn] = self._begin(self._turn)
+        return phase.ask(self._random)
+
+    def _outdone(self, phase: Phase) -> bool:
+        """Whether another one should take its place before it is done."""
+        return False
+
+    @abstractmethod
+    def _next_turn(self) -> str:
+        """The name of the phase whose turn it is next."""
+
+    @abstractmethod
+    def _begin(self, name: str) -> Phase:
+        """A new phase of this name."""
+
+    # ---- results ----
+
+    @property
+    def best(self) -> Best:
+        """The best point evaluated so far, its value in the user's sense."""
+        return Best(self._best_x.copy(), self._sign * self._best_cost)
+
+    @property
+    def iteration(self) -> int:
+        """Completed rounds after the first one."""
+        return max(self._rounds - 1, 0)
+
+    @property
+    def evaluations(self) -> int:
+        """Completed evaluations, not counting dropped positions."""
+        return self._evaluations
+
+    # ---- saving ----
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resume needs: arrays (copies), numbers and strings."""
+        saved: dict[str, Any] = {
+            **copy.deepcopy({name: getattr(self, f"_{name}") for name in self._plain}),
+            "low": self._box.low.copy(),
+            "high": self._box.high.copy(),
+            "random": self._random.bit_generator.state,
+            "start": self._start.copy(),
+            "best_position": self._best_x.copy(),
+            "best_positions": self._best_x[None].copy(),
+            "best_costs": np.array([self._best_cost]),
+            "limits": [self._max_evals, self._max_iter, self._target],
+            "phases": sorted(self._phases),
+        }
+        if self._asked is not None:
+            saved["asked"] = self._asked.copy()
+        for name, phase in self._phases.items():
+            saved |= phase.state_dict(f"{name}.")
+        return saved
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Restore a saved state, bit for bit; the limits stay those given.
+
+        Raises:
+            ValueError: not the state of a memetic swarm, or one that cannot be continued.
+        """
+        missing = sorted({"turn", "phases", "granted"} - saved.keys())
+        if missing:
+            raise ValueError(f"not a memetic swarm's state: {', '.join(missing)} missing; use what state_dict() gave")
+        before = dict(vars(self))
+        try:
+            self._take_over(saved)
+            self._try_out()
+        except (*checkpoint.DAMAGE, ValueError) as error:
+            vars(self).update(before)
+            raise ValueError(f"the state of a memetic swarm that cannot be continued ({error})") from error
+
+    def _try_out(self) -> None:
+        """Make a round, and one of each phase, on copies: whether numbers of so many kinds fit shows in their use."""
+        trial = copy.deepcopy(self)
+        x = trial.ask()
+        trial.tell(x, np.zeros(len(x)))
+        trial = copy.deepcopy(self)
+        for phase in trial._phases.values():
+            if not phase.done:
+                trial._teach(phase, np.zeros(len(phase.ask(trial._random))))
+
+    def _take_over(self, saved: Mapping[str, Any]) -> None:
+        sizes: dict[str, int] = {}
+        one = "float64", "D"
+        checkpoint.check(saved, {"low": one, "high": one, "best_position": one, "start": ("float64", "nD")}, sizes)
+        checkpoint.check(saved, {"best_costs": ("float64", "c")}, {"c": 1})
+        types = {name: kind for name, kind in self._plain.items() if name not in self._formerly}
+        checkpoint.check(saved, types | {"random": dict, "phases": list})
+        plain = self._formerly | dict(saved)
+        for name in self._plain:
+            setattr(self, f"_{name}", copy.deepcopy(plain[name]))
+        if self._slots not in self._tables:
+            raise ValueError(f"slots are {self._slots!r}")
+        if self._turn not in ("start", *self._slots):
+            raise ValueError(f"turn is {self._turn!r}")
+        self._box = UnitBox(saved["low"].copy(), saved["high"].copy())
+        self._random = np.random.default_rng(0)
+        self._random.bit_generator.state = saved["random"]
+        self._start = saved["start"].copy()
+        self._best_x, self._best_cost = saved["best_position"].copy(), float(saved["best_costs"][0])
+        self._asked = saved["asked"].copy() if "asked" in saved else None
+        classes = {name: self._kinds[self._slots[name]] for name in saved["phases"]}
+        self._phases = {name: phase.from_state(dict(saved), f"{name}.") for name, phase in classes.items()}
