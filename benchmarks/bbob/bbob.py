@@ -26,14 +26,10 @@ from typing import Any
 import numpy as np
 from bbob_problems import Floats, Problem, bbob, control
 from bbob_report import TARGETS, area, report, solved
-from bbob_solvers import PEERS, Solver, find
+from bbob_solvers import PEERS, Done, Solver, find, restarted
 
 RECIPES = ("", ":anywhere", ":surrogate", ":covariant", ":constriction", ":spso2011")
 DEFAULT = [f"pyswarmopt{recipe}" for recipe in RECIPES] + list(PEERS)
-
-
-class Done(Exception):
-    """The budget is used, or the last target is hit."""
 
 
 class Recorder:
@@ -44,8 +40,12 @@ class Recorder:
         self.evaluations = 0
         self.hits: list[int] = []
 
+    def left(self) -> int:
+        """Evaluations, 0 when the last target was hit."""
+        return 0 if len(self.hits) == len(TARGETS) else self.budget - self.evaluations
+
     def __call__(self, x: Floats) -> float:
-        if self.evaluations >= self.budget or len(self.hits) == len(TARGETS):
+        if not self.left():
             raise Done
         self.evaluations += 1
         value = float(self.problem.fun(np.asarray(x, dtype=float)))
@@ -58,19 +58,9 @@ class Recorder:
 
 def run(solver: Solver, problem: Problem, budget: int) -> dict[str, Any]:
     """One run: the evaluations at which the targets were hit, in their order, as far as they were."""
-    recorder, starts, began = Recorder(problem, budget), 0, time.process_time()
-    while True:
-        seed = 1000 * problem.instance + 7919 * starts + zlib.crc32(problem.name.encode()) % 1000
-        before = recorder.evaluations
-        starts += 1
-        try:
-            solver(recorder, problem.dim, budget - before, seed)
-        except Done:
-            break
-        if recorder.evaluations >= budget:
-            break
-        if recorder.evaluations == before:
-            raise RuntimeError(f"returned without an evaluation on {problem.name}")
+    recorder, began = Recorder(problem, budget), time.process_time()
+    seed = 1000 * problem.instance + zlib.crc32(problem.name.encode()) % 1000
+    starts = restarted(solver, recorder, problem.dim, recorder.left, seed)
     seconds = round(time.process_time() - began, 3)
     return {
         "f": problem.name, "i": problem.instance, "D": problem.dim, "budget": budget, "hits": recorder.hits,

@@ -1,11 +1,12 @@
 """The solvers of `bbob.py`: `solver(fun, dim, budget, seed)` minimises fun on [-5, 5]^D with its package's defaults.
 
-fun takes a (D,) float array, returns a float, and raises once the budget is used or the last target is hit. A solver
-that returns earlier is started again with another seed.
+fun takes a (D,) float array, returns a float, and raises `Done` once the budget is used or the last target is hit. A
+solver that returns earlier is started again with another seed.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,30 @@ from bbob_problems import HIGH, LOW, Floats
 Objective = Callable[[Floats], float]
 Solver = Callable[[Objective, int, int, int], None]
 
+APART = 7919  # of the seeds of two starts
 SWARM = 40  # particles, where the package has no default of its own
+
+
+class Done(Exception):
+    """Nothing is left to find, or no evaluation is left."""
+
+
+def restarted(solver: Solver, fun: Objective, dim: int, left: Callable[[], int], seed: int, apart: int = APART) -> int:
+    """Run a solver, and again with another seed where it returns early; the number of starts.
+
+    `left()` is how many evaluations it still has, 0 when nothing is left to find. fun raises `Done` then.
+
+    Raises:
+        RuntimeError: it returned without an evaluation.
+    """
+    starts = 0
+    while before := left():
+        with contextlib.suppress(Done):
+            solver(fun, dim, before, seed + apart * starts)
+        starts += 1
+        if left() == before:
+            raise RuntimeError("a solver returned without an evaluation")
+    return starts
 
 
 def ours(fun: Objective, dim: int, budget: int, seed: int, recipe: str | None = None) -> None:

@@ -13,7 +13,6 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import argparse
-import contextlib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -21,29 +20,21 @@ from typing import Any
 import numpy as np
 from bbob import numbers
 from bbob_problems import Floats
-from bbob_solvers import Solver, find
-
-STARTS = 10_000
-
-
-class Done(Exception):
-    """The problem is solved, or the budget is used."""
+from bbob_solvers import Done, Solver, find, restarted
 
 
 def solve(solver: Solver, problem: Any, budget: int) -> bool:
     """Whether the last target was hit."""
 
+    def left() -> int:
+        return 0 if problem.final_target_hit else budget - problem.evaluations
+
     def fun(x: Floats) -> float:
-        if problem.final_target_hit or problem.evaluations >= budget:
+        if not left():
             raise Done
         return float(problem(np.asarray(x, dtype=np.float64)))
 
-    for start in range(STARTS):
-        seed = 1000 * problem.id_instance + 7919 * start + problem.id_function
-        with contextlib.suppress(Done):
-            solver(fun, problem.dimension, max(budget - problem.evaluations, 1), seed)
-        if problem.final_target_hit or problem.evaluations >= budget:
-            break
+    restarted(solver, fun, problem.dimension, left, 1000 * problem.id_instance + problem.id_function)
     return bool(problem.final_target_hit)
 
 

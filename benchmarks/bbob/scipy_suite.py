@@ -13,7 +13,6 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import argparse
-import contextlib
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,18 +20,14 @@ from typing import Any
 
 import numpy as np
 from bbob_problems import HIGH, LOW, Floats
-from bbob_solvers import Solver, find
+from bbob_solvers import Done, Solver, find, restarted
 from scipy_problems import box, centred, cut, functions
 
 AFTER = (50, 100, 200, 500, 1000, 2000)
 CLOSE = 1e-4
 RANDOM = ("Stochastic", "XinSheYang01")
 SOLVERS = "pyswarmopt,dual-annealing,l-bfgs-b,pycma-bipop,scipy-de,pagmo-pso,random"
-STARTS = 100
-
-
-class Done(Exception):
-    """The function is solved, or the budget is used."""
+APART = 1000  # of the seeds of two starts
 
 
 class Counted:
@@ -43,8 +38,12 @@ class Counted:
         self.enough = benchmark.fglob + CLOSE * max(1.0, abs(benchmark.fglob))
         self.calls, self.solved = 0, False
 
+    def left(self) -> int:
+        """Calls, 0 when it is solved."""
+        return 0 if self.solved else self.budget - self.calls
+
     def __call__(self, x: Floats) -> float:
-        if self.solved or self.calls >= self.budget:
+        if not self.left():
             raise Done
         self.calls += 1
         unit = (np.asarray(x, dtype=np.float64) - LOW) / (HIGH - LOW)
@@ -57,11 +56,7 @@ class Counted:
 
 def run(solver: Solver, fun: Counted, seed: int) -> float:
     """Calls until the function was solved, or infinity."""
-    for start in range(STARTS):
-        with contextlib.suppress(Done):
-            solver(fun, fun.benchmark.N, fun.budget - fun.calls, seed + 1000 * start)
-        if fun.solved or fun.calls >= fun.budget:
-            break
+    restarted(solver, fun, fun.benchmark.N, fun.left, seed, APART)
     return fun.calls if fun.solved else np.inf
 
 

@@ -124,20 +124,23 @@ class Search:
         # A single lucky draw must not count as the target, so a noisy search looks at means itself.
         target = None if options.noisy else options.target
         bounds, encoded = self._coding.bounds(), None if start is None else self._coding.encode(start)
+        population = options.population
         if recipe is None:
             limits = self._max_evals, options.max_iter, target
+            chosen = bounds, encoded, options.maximize, options.seed, *limits
             if self._constraints:
-                more = {"population": options.population, "smooth": self._smooth}
-                return ConstrainedSearch(bounds, encoded, options.maximize, options.seed, *limits, **more)
-            chosen = bounds, encoded, options.maximize, options.seed, *limits, options.population
-            axes = {"levels": self._coding.levels, "parameter": self._coding.parameter}
-            search = MixedSearch(*chosen, **axes) if self._discrete else MemeticSearch(*chosen)
-            if options.population is None:
+                return ConstrainedSearch(*chosen, population=population, smooth=self._smooth)
+            search: MemeticSearch
+            if self._discrete:
+                levels, parameter = self._coding.levels, self._coding.parameter
+                search = MixedSearch(*chosen, population=population, levels=levels, parameter=parameter)
+            else:
+                search = MemeticSearch(*chosen, population=population)
+            if population is None:
                 self._warn_of_idle_workers(search)
             return search
         from pyswarmopt.swarm import Swarm
 
-        population = options.population
         if start is not None and population is None:
             population = max(recipe.population, len(start))
         return Swarm(

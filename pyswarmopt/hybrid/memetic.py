@@ -28,7 +28,6 @@ import math
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.hybrid.model.kinds import Kinds
@@ -71,20 +70,10 @@ class MemeticSearch(PhasedSearch):
     }  # fmt: skip
     _formerly: ClassVar = {"slots": FORMER, "first_population": None, "test_first": False}  # in files of 0.1.0
 
-    def __init__(
-        self,
-        bounds: Any,
-        positions: npt.ArrayLike | None = None,
-        maximize: bool = False,
-        seed: int | None = None,
-        max_evals: int | None = None,
-        max_iter: int | None = None,
-        target: float | None = None,
-        population: int | None = None,
-    ) -> None:
-        super().__init__(bounds, positions, maximize, seed, max_evals, max_iter, target)
+    def __init__(self, bounds: Any, *args: Any, population: int | None = None, **kwargs: Any) -> None:
+        super().__init__(bounds, *args, **kwargs)
         self._slots = slots_for(self._box.dim)
-        self._test_first = self._box.dim >= TEST_FIRST and not self._hessian_is_affordable(max_evals)
+        self._test_first = self._box.dim >= TEST_FIRST and not self._hessian_is_affordable()
         self._spent = {"descent": 0, "swarm": 0}
         self._granted = 0  # evaluations of the first descent
         if population is not None and population < 1:
@@ -137,9 +126,10 @@ class MemeticSearch(PhasedSearch):
     @property
     def modelling(self) -> bool:
         """Whether the next points are the model's."""
-        if "model" not in self._slots or not 0 < self._axes.count <= MODELLED_DIM:
-            return False
-        return "model" not in self._phases or not self._phases["model"].done
+        model = self._phases.get("model")
+        if model is not None:
+            return not model.done
+        return "model" in self._slots and 0 < self._axes.count <= MODELLED_DIM
 
     def _look_again(self) -> bool:
         """Let the model propose more where the first descent's differences led nowhere; once."""
@@ -217,13 +207,13 @@ class MemeticSearch(PhasedSearch):
             x = self._box.encode(self._best_x) if math.isfinite(known) else x
         if self._slots["descent"] == "LimitedMemory":
             return LimitedMemory(x, known)
-        return QuasiNewton(x, known, self._hessian_is_affordable(self._max_evals))
+        return QuasiNewton(x, known, self._hessian_is_affordable())
 
-    def _hessian_is_affordable(self, max_evals: int | None) -> bool:
+    def _hessian_is_affordable(self) -> bool:
         dim = self._box.dim
         if self._slots["descent"] == "LimitedMemory":
             return False
-        return max_evals is None or (dim + 1) * (dim + 2) // 2 <= NEWTON_BUDGET * max_evals
+        return self._max_evals is None or (dim + 1) * (dim + 2) // 2 <= NEWTON_BUDGET * self._max_evals
 
     def _begin_swarm(self, dim: int, first: Floats | None) -> CovarianceSwarm:
         """The first one, from the point `first` if it is given, or a larger one from a random point."""

@@ -59,7 +59,8 @@ class MemeticSwarm:
         target: float | None = None,
         population: int | None = None,
     ) -> None:
-        self._search = MemeticSearch(bounds, positions, maximize, seed, max_evals, max_iter, target, population)
+        limits = max_evals, max_iter, target
+        self._search = MemeticSearch(bounds, positions, maximize, seed, *limits, population=population)
 
     def ask(self) -> Tensor:
         """Positions to evaluate, (m, D) float64; the same ones until `tell`."""

@@ -33,8 +33,8 @@ class SwarmSearchCV(BaseSearchCV):
         random_state: seed of the search; a `numpy.random.RandomState` gives one.
         scoring: as in `sklearn.model_selection.RandomizedSearchCV`, like all that follow. With several metrics the
             one that `refit` names is maximised.
-        n_jobs: processes; with integers or categories no more of them have work than there are folds, since the first
-            200 candidates come one at a time.
+        n_jobs: processes; at first no more of them have work than there are folds, since up to 20 parameters the first
+            candidates come one at a time: 5 for each parameter, with integers or categories 200.
         refit: fit the best candidate on all data; with several metrics the name of one.
         cv: folds.
         verbose: how much is printed.

@@ -114,11 +114,11 @@ class Descent(Phase):
     def _learn_line(self, cost: float) -> None:
         t = self.t
         self.tries += 1
-        if self.iterations == 0:
-            little = self.tries == 1 and abs(cost - self.cost) < DOUBTFUL * abs(t * self.slope)
-            self.doubtful |= little or (self.tries >= WITHOUT_GAIN and self.best_t == 0 and not cost < self.cost)
         if cost < self.best_cost:
             self.best_t, self.best_cost, self.best_x = t, cost, self.batch[0].copy()
+        if self.iterations == 0:
+            little = self.tries == 1 and abs(cost - self.cost) < DOUBTFUL * abs(t * self.slope)
+            self.doubtful |= little or (self.tries >= WITHOUT_GAIN and self.best_t == 0)
         bend = cost - self.cost - t * self.slope
         vertex = -self.slope * t * t / (2 * bend) if bend > 0 else 10 * t  # of the parabola, equation 3.58
         if self.best_t == 0:
