@@ -1,4 +1,4 @@
-# make setup | demo | test | fuzz | lint | docs | dist | bench | clean
+# make setup | demo | test | test-slow | test-all | fuzz | lint | docs | dist | bench | clean
 # Overridable: PYTHON (3.11 or newer), VENV, ARGS (handed to demo, test and bench), WORKERS (of test).
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install --no-compile -c constraints.txt
 SEARCH := $(VENV)/.installed-search
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test fuzz lint docs dist bench clean
+.PHONY: setup demo test test-slow test-all fuzz lint docs dist bench clean
 
 setup: $(STAMP)
 
@@ -30,10 +30,19 @@ $(STAMP): $(SEARCH)
 demo: $(SEARCH)
 	$(BIN)/swarm-llm demo $(ARGS)
 
+# Side by side, one thread each: two cores are not shared out twice. The same examples on every run, and no
+# deadlines; make fuzz looks for new ones.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --hypothesis-profile=ci
+
+# What tells that a checkout works: every test that takes less than a second (tests/tiers.py), some four minutes.
 test: setup
-	@# Files side by side, one thread each: two cores are not shared out twice. The same examples on every run,
-	@# and no deadlines; make fuzz looks for new ones.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --hypothesis-profile=ci $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-slow: setup
+	$(PYTEST) -m slow $(ARGS)
+
+test-all: setup
+	$(PYTEST) $(ARGS)
 
 fuzz: setup
 	@# The tests that draw their inputs, with new ones each time; a failure prints how to reproduce it.

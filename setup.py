@@ -2,9 +2,9 @@
 
 from setuptools import find_packages, setup
 
-EXPERTS = "pyswarmopt_llm.demo_experts"
+EXPERTS = {
+    "pyswarmopt_llm.demo_experts": "examples/experts",
+    "pyswarmopt_llm.demo_others": "examples/others",
+}
 
-setup(
-    packages=[*find_packages(include=["pyswarmopt*"]), EXPERTS],
-    package_dir={EXPERTS: "examples/experts"},
-)
+setup(packages=[*find_packages(include=["pyswarmopt*"]), *EXPERTS], package_dir=EXPERTS)

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from pyswarmopt_llm.common.config import MAX_ITER, SearchConfig
+from pyswarmopt_llm.common.config import MAX_ITER, PARTICLES, SearchConfig
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.metrics import Accuracy
 from pyswarmopt_llm.models.adapters.adapter import load_adapter
@@ -45,7 +45,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--items", type=int, default=200, help="dev items")
     parser.add_argument("--candidates", type=int, default=20, help="that are timed one after another")
     parser.add_argument("--batch-tokens", type=int, default=16_384)
-    parser.add_argument("--particles", type=int, default=SearchConfig.particles)
+    parser.add_argument("--particles", type=int, default=PARTICLES)
     parser.add_argument("--max-iter", type=int, default=MAX_ITER)
     parser.add_argument("--device", default="cuda")
     return parser.parse_args()

@@ -22,9 +22,9 @@ NAMES = ("intent", "banking", "science", "completion")
 
 # The paper's own rivals, the optimizers of the same coefficients that have to be beaten, and the controls.
 METHODS = (
-    "finetune-dev,gradient,model-swarms+dev,random-adapters,best-single,prediction-merge,uniform-soup,slerp,dare-ties,"
+    "finetune-dev,gradient,item-model+dev,random-adapters,best-single,prediction-merge,uniform-soup,slerp,dare-ties,"
     "model-stock,greedy-soup,pack-sim,cbtm,evolmerge,lorahub,"
-    "ties,task-arithmetic,pso-merging,natural-niches,model-swarms,constriction,pycma,nevergrad:CMA,nevergrad:RandomSearch"
+    "ties,task-arithmetic,pso-merging,natural-niches,model-swarms,item-model,constriction,pycma,nevergrad:CMA,nevergrad:RandomSearch"
 )
 
 
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
 
-    from pyswarmopt_llm.cli import main as swarm_llm
+    from pyswarmopt_llm.cli.app import main as swarm_llm
 
     words = ["compare", "--base", args.base, "--out", args.out, "--methods", args.methods, "--space", args.space]
     words += ["--experts", *(str(path) for path in sorted(args.experts.iterdir()) if path.is_dir())]

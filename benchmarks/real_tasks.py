@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,17 +49,15 @@ def parse_args() -> argparse.Namespace:
 
 def run_one(args: argparse.Namespace, name: str, seed: int) -> None:
     """One search, unless it has finished; the scoring found by the first seed holds for the others."""
-    from pyswarmopt_llm.common.config import GridOptions, SearchConfig
+    from pyswarmopt_llm.common.config import SearchConfig
     from pyswarmopt_llm.evaluation.run_files import GRID
-    from pyswarmopt_llm.jobs.search.grid import resume_any
-    from pyswarmopt_llm.jobs.search.grid.draws import grid_search
-    from pyswarmopt_llm.jobs.search.loop import search
+    from pyswarmopt_llm.jobs.search.grid import resume, search
 
     out = args.out / f"{name}-{seed}"
     if (out / "result.json").exists():
         return
     if any((out / name).exists() for name in (GRID, "run.json")):
-        resume_any(out)
+        resume(out)
         return
     first = args.out / f"{name}-{args.seeds[0]}" / "result.json"
     scoring = json.loads(first.read_text())["scoring"] if first.exists() else "auto"
@@ -82,10 +81,7 @@ def run_one(args: argparse.Namespace, name: str, seed: int) -> None:
     def on_event(event: Event) -> None:
         print(name, seed, event.kind, dict(event.data), flush=True)
 
-    if args.draws:
-        grid_search(config, GridOptions("paper", args.draws), on_event)
-    else:
-        search(config, on_event)
+    search(replace(config, grid="paper", draws=args.draws) if args.draws else config, on_event)
 
 
 def finished(out: Path) -> dict[str, list[tuple[int, dict[str, Any]]]]:

@@ -1,5 +1,6 @@
-"""Particle swarm optimisation for any objective: composable, resumable bit for bit, from 2 to 10^7 dimensions.
+"""Minimise any black-box function: a Gaussian process and descents by default, particle swarms by name.
 
+Searches are resumed bit for bit, swarms are composed of parts and move from 2 to 10^7 coordinates.
 What stands in `__all__` is the public API; names are loaded on first use, so that importing the package is quick.
 
 >>> import pyswarmopt as pso
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from pyswarmopt.swarm import Swarm, Ticket
     from pyswarmopt.teaching.functions import functions, wrappers
 
-__version__ = "0.1.0"  # pyproject.toml reads it from here
+__version__ = "0.1.0.dev0"  # pyproject.toml reads it from here
 
 # Public name -> the module that defines it, or "module:" where the name is a module itself.
 _HOME = {

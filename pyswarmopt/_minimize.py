@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import os
@@ -10,8 +9,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
+import numpy as np
 import numpy.typing as npt
 
+from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.asynchronous import AsynchronousSearch
 from pyswarmopt.driver.evaluation import Objective, OnError
 from pyswarmopt.driver.history import Granularity
@@ -26,36 +27,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 
-# What other libraries call an argument, and ours.
-FOREIGN = {
-    "budget": "max_evals", "callbacks": "callback", "cons": "constraints", "disp": "progress", "dimensions": "bounds",
-    "f": "fun", "func": "fun", "initial_point": "x0", "iters": "max_iter", "maxeval": "max_evals",
-    "maxevals": "max_evals", "maxfev": "max_evals", "maxfun": "max_evals", "maxfevals": "max_evals",
-    "maxiter": "max_iter", "n_calls": "max_evals", "n_iter": "max_iter", "n_jobs": "workers",
-    "n_particles": "population", "n_trials": "max_evals", "num_workers": "workers", "objective": "fun",
-    "param_distributions": "space", "popsize": "population", "pop_size": "population", "random_state": "seed",
-    "rng": "seed", "show_progress": "progress", "swarmsize": "population", "swarm_size": "population",
-    "verbose": "progress",
-}  # fmt: skip
-
-
-def _spelled(function: Callable[P, Result]) -> Callable[P, Result]:
-    """Have arguments of another name answered by ours."""
-    ours = list(inspect.signature(function).parameters)
-
-    @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> Result:
-        for name in kwargs:
-            if name not in ours:
-                near = difflib.get_close_matches(name, [*ours, *FOREIGN], 1, 0.7)
-                hint = f"; here it is {FOREIGN.get(near[0], near[0])}=" if near else f"; there is {', '.join(ours)}"
-                raise TypeError(f"{function.__name__}() has no argument {name}{hint}")
-        return function(*args, **kwargs)
-
-    return call
-
-
-@_spelled
+@answered
 def minimize(
     fun: Objective,
     bounds: Any = None,
@@ -64,7 +36,7 @@ def minimize(
     max_evals: int | None = None,
     max_iter: int | None = None,
     target: float | None = None,
-    seed: int | None = None,
+    seed: int | np.random.Generator | None = None,
     workers: int | str | MapLike | Executor = 1,
     vectorized: bool | Literal["auto"] = "auto",
     callback: Callback | None = None,
@@ -100,7 +72,8 @@ def minimize(
             place of both above 100 coordinates.
             `Result.algorithm` says what ran: "memetic" needs NumPy alone, a recipe torch as well.
         population: particles; it does not change the algorithm. Default: the recipe's; `MemeticSwarm` chooses its
-            own, and an asynchronous search has at least as many as workers. What the Gaussian process proposes, up to
+            own, and an asynchronous search has at least as many as workers. A recipe has no fewer than the starting
+            points in `x0`. What the Gaussian process proposes, up to
             20 parameters the first 5 * D points and with integers or categories the first 200, it proposes so many
             at a time, by default one by one.
         max_evals: the most calls of `fun`, never exceeded. Default: 1000 * D if neither `max_iter` nor `timeout` is
@@ -108,10 +81,12 @@ def minimize(
             constraint, count too.
         max_iter: the most moves; takes the place of the recipe's own limit.
         target: stop when the best value is at least as good.
-        seed: the same seed gives the same search; None takes one from the operating system.
+        seed: the same seed gives the same search; None takes one from the operating system, a NumPy `Generator` draws
+            one.
         workers: a number of threads (-1: one for each core), "threads:N", "processes:N", "ray", an executor, or a
             map-like callable; the result is the same (see `pyswarmopt.driver.workers.Workers`). They share the points
-            that are proposed at a time: see `population`.
+            that are proposed at a time: with ``workers=4`` say ``population=4``, or three of them wait; a warning says
+            so where that matters.
         vectorized: whether `fun` takes (m, D); "auto" tries (see `pyswarmopt.driver.evaluation.Evaluator`).
         callback: called with the result so far after each iteration; return True, or raise StopIteration, to
             stop.
@@ -120,14 +95,15 @@ def minimize(
         progress: show a bar with the share of the budget used, the time left, evaluations and the best value on
             standard error.
         on_error: what to do when `fun` raises: "raise", "worst" or ("retry", n).
-        checkpoint: a file; written after each iteration, and if it exists the search goes on from there, to
-            the bit. Its best point is evaluated once more then, which is not counted: a file of another objective is
+        checkpoint: a file; written after each iteration, and if it exists the search goes on from there, bit
+            for bit. Its best point is evaluated once more then, which is not counted: a file of another objective is
             refused; a changed source of `fun` that gives the same value is a warning.
         integrality: (D,) mask of the coordinates that are integers, or one truth value for all: they are rounded for
             `fun` and in the result.
         constraints: one or several: callables g with g(x) <= 0 where x is allowed, SciPy's `LinearConstraint` and
             `NonlinearConstraint`, and SciPy's dicts, where "ineq" means g(x) >= 0; see
-            `pyswarmopt.driver.problem.constraints`. By default `fun` is called where one is broken, too; what is not
+            `pyswarmopt.driver.problem.constraints`. An equality is met where it is off by at most 1e-4; `Result.maxcv`
+            says by how much. By default `fun` is called where one is broken, too; what is not
             finite there does no harm. With ``keep_feasible=True`` in one of SciPy's, with a recipe, noise, in an
             asynchronous search, without real coordinates and above 100 of them it is not, unless no feasible point
             was found at all: then once, for the result.
@@ -159,7 +135,9 @@ def minimize(
         TypeError: an argument of another name; that of another library is answered by ours.
         ValueError: arguments that do not make sense or do not fit the checkpoint.
         ImportError: a recipe is to run and torch is not installed.
-        Exception: whatever `fun` raises, if `on_error` says so, and what a constraint raises.
+        Exception: whatever `fun` raises, if `on_error` says so, and what a constraint raises. Its attribute `result` is
+            the `Result` so far, with all that was evaluated (with noise or `asynchronous`, all that the search was
+            told).
 
     Example:
         >>> import pyswarmopt as pso
@@ -207,7 +185,7 @@ def _called_like(other: Callable[P, Result]) -> Callable[[Callable[..., Result]]
     return signed
 
 
-@_spelled
+@answered
 @_called_like(minimize)
 def maximize(**arguments: Any) -> Result:
     """Find the point of a box where `fun` is largest; arguments and result are those of `minimize`.

@@ -19,17 +19,18 @@ from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base import checkpoint
 from pyswarmopt.base.arrays import Bools, Floats, as_tensors
 from pyswarmopt.base.in_flight import InFlight
-from pyswarmopt.base.inputs import as_mask, as_values, matrix, take_over
+from pyswarmopt.base.inputs import as_mask, as_seed, as_values, matrix, take_over
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt.base.state import State
-from pyswarmopt.base.storage import Storage
+from pyswarmopt.base.storage import copied, empty
 from pyswarmopt.engine import reference
 from pyswarmopt.engine.asynchronous import remember_one
-from pyswarmopt.engine.buffers import NUMPY_DTYPES
 from pyswarmopt.engine.choose import Update
 from pyswarmopt.engine.random_factors import check_factors
 from pyswarmopt.parts.boundary import Box, make_box
+from pyswarmopt.parts.bounds import WIDTHS
 from pyswarmopt.parts.restart import RestartSwarm
+from pyswarmopt.parts.stopping import extent
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,18 +59,13 @@ class Swarm:
         velocities: starting velocities, (N, D), taken as they are; default: the recipe's.
         recipe: a name out of `pyswarmopt.recipes.RECIPES`, or a `Recipe`.
         maximize: whether larger values are better.
-        seed: seed of the swarm's own generator; None takes one from the operating system.
-        dtype: floating dtype of positions; default float64.
+        seed: seed of the swarm's own generator; None takes one from the operating system, a NumPy `Generator` draws
+            one.
+        dtype: floating dtype of positions; default: that of `positions` if they are a torch tensor, else float64.
         device: where positions live; default the CPU. Random numbers always come from the CPU.
-        offload_folder: for a swarm larger than memory, a folder on a disk that has room for four arrays of N x D, and
-            twice that while a recipe restarts the whole swarm. Positions, velocities and bests are then files
-            there, mapped into memory; whatever the swarm does with them it does block by block, and finds the same
-            numbers. It is scratch space, and empty again when the swarm is gone: what lasts is what `save` writes.
-            See docs/scaling.md.
 
     Raises:
         ValueError: arguments that do not fit each other.
-        StorageError: the folder is not there, cannot be written, or its disk is full; an OSError.
 
     The first `ask` returns the starting positions, every later one moves. A value that is not finite counts
     as the worst possible and never becomes a personal best, the best or the worst.
@@ -93,28 +89,26 @@ class Swarm:
         velocities: npt.ArrayLike | Tensor | None = None,
         recipe: str | Recipe = "constriction",
         maximize: bool = False,
-        seed: int | None = None,
+        seed: int | np.random.Generator | None = None,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
-        offload_folder: str | os.PathLike[str] | None = None,
     ) -> None:
         self.recipe = recipes.get(recipe) if isinstance(recipe, str) else recipe
-        dtype = torch.float64 if dtype is None else dtype
+        start = None if positions is None else matrix("positions", positions)
+        if dtype is None:
+            dtype = start.dtype if isinstance(start, Tensor) and start.dtype.is_floating_point else torch.float64
         device = _usable("cpu" if device is None else device)
         if not dtype.is_floating_point:
             raise ValueError(f"dtype={dtype}: positions need a floating dtype")
-        if offload_folder is not None:
-            _check_offloading(self.recipe, dtype, device)
-        self._storage = Storage(offload_folder)
         self._generator = torch.Generator()
+        seed = as_seed(seed)
         if seed is None:
             self._generator.seed()
         else:
-            self._generator.manual_seed(int(seed))
-        start = None if positions is None else matrix("positions", positions)
+            self._generator.manual_seed(seed)
         if start is not None:
             dim = _same_dim(dim, start.shape[1])
-        self._box = None if bounds is None else make_box(bounds, dim, dtype, device, self._storage)
+        self._box = None if bounds is None else make_box(bounds, dim, dtype, device)
         if self._box is None and any(isinstance(policy, RestartSwarm) for policy in self.recipe.restart):
             raise ValueError(f"recipe {self.recipe.name!r} restarts the swarm anywhere in the bounds: give bounds")
         if self._box is not None:
@@ -125,7 +119,7 @@ class Swarm:
         n = population if population is not None else (given or self.recipe.population)
         if n < max(given, 1):
             raise ValueError(f"population={n} for {given} starting positions; it must be at least {max(given, 1)}")
-        x, v = (self._storage.empty((n, dim), dtype, device) for _ in range(2))
+        x, v = (empty((n, dim), dtype, device) for _ in range(2))
         if start is not None:
             take_over("positions", start, x[:given])
         if n > given:
@@ -134,12 +128,14 @@ class Swarm:
             self.recipe.launch(x, v, self._box, self._generator)
         else:
             take_over("velocities", matrix("velocities", velocities, (n, dim)), v)
-        self._go_on(State.start(x, v, maximize, self._storage))
+        self._go_on(State.start(x, v, maximize))
+        if self._box is None:
+            _check_extent(self._state)
 
     def _go_on(self, state: State, saved: Mapping[str, Any] | None = None) -> None:
         """Go on from this state, with the random factors of the saved one it was made from."""
         self._state = state
-        self._update = Update(self.recipe, state, self._box, self._generator, self._storage, saved)
+        self._update = Update(self.recipe, state, self._box, self._generator, saved)
 
     # ---- the loop ----
 
@@ -347,7 +343,7 @@ class Swarm:
             if (lent and told.stride() == current.stride()) or torch.equal(told, current):
                 return  # the usual case, without a copy
         source = matrix("positions", told, tuple(current.shape))
-        room = self._storage.empty(tuple(current.shape), current.dtype, current.device)
+        room = empty(tuple(current.shape), current.dtype, current.device)
         take_over("positions", source, room)
         if repaired:
             self._state.positions = room
@@ -437,7 +433,7 @@ class Swarm:
         """
         self._check_recipe(saved)
         device = self._state.positions.device
-        self._go_to(as_tensors(saved), own=lambda tensor: self._storage.copy(tensor, device))
+        self._go_to(as_tensors(saved), own=lambda tensor: copied(tensor, device))
 
     def _check_recipe(self, saved: Mapping[str, Any]) -> None:
         saved_as = saved.get("recipe"), saved.get("options")
@@ -479,7 +475,6 @@ class Swarm:
         path: str | os.PathLike[str],
         recipe: Recipe | None = None,
         device: torch.device | str | None = None,
-        offload_folder: str | os.PathLike[str] | None = None,
     ) -> Swarm:
         """The swarm that `save` wrote.
 
@@ -487,13 +482,11 @@ class Swarm:
             path: the file.
             recipe: needed only for a composition of your own, which the file cannot hold.
             device: where positions live from now on; default the CPU.
-            offload_folder: where large tensors live from now on, wherever they did before; default memory.
 
         Raises:
             ValueError: the file is not a checkpoint, or holds a swarm whose recipe must be given.
-            StorageError: the folder cannot hold the swarm.
         """
-        saved = checkpoint.read_tensors(path, Storage(offload_folder))
+        saved = checkpoint.read_tensors(path)
         if recipe is None:
             if saved.get("options") is None:
                 raise ValueError(f"{path}: the recipe {saved.get('recipe')!r} is your own; load it with recipe=...")
@@ -505,7 +498,7 @@ class Swarm:
             # Only what is no tensor of the state is needed; a swarm of one particle in one dimension has it all.
             one, bounds = torch.zeros((1, 1)), (0.0, 1.0) if "low" in saved else None
             dtype = saved["positions"].dtype
-            swarm = cls(1, 1, bounds, one, one, recipe, dtype=dtype, device=device, offload_folder=offload_folder)
+            swarm = cls(1, 1, bounds, one, one, recipe, dtype=dtype, device=device)
             swarm._check_recipe(saved)
             swarm._go_to(saved, own=lambda tensor: tensor.to(device))
         return swarm
@@ -521,14 +514,12 @@ def _usable(device: torch.device | str) -> torch.device:
     return torch.device(device)
 
 
-def _check_offloading(recipe: Recipe, dtype: torch.dtype, device: torch.device) -> None:
-    if device.type != "cpu" or dtype not in NUMPY_DTYPES:
-        raise ValueError(f"offload_folder: float32 or float64 on the CPU can be offloaded, not {dtype} on {device}")
-    if not recipe.by_blocks:
-        raise ValueError(
-            f"offload_folder: recipe {recipe.name!r} moves a swarm as a whole, in memory; those that move it block by "
-            'block are constriction, fips, inertia_weight, model_swarms, and terms of your own with looks_at="element"'
-        )
+def _check_extent(state: State) -> None:
+    """Refuse starting positions between which velocities would overflow; with bounds `make_box` sees to it."""
+    dtype, apart = state.positions.dtype, extent(state)
+    if not WIDTHS * apart <= torch.finfo(dtype).max:
+        name = str(dtype).removeprefix("torch.")
+        raise ValueError(f"positions lie {apart:.3g} apart: velocities would be more than {name} holds; scale them")
 
 
 def _same_dim(dim: int | None, found: int) -> int:

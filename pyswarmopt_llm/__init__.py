@@ -1,12 +1,17 @@
-"""Swarms of language-model experts: Model Swarms (Feng et al. 2024, arXiv 2410.11163) and what a user needs around it.
+"""Swarms of language-model experts: searched for a better mixture and, where there are labels, trained further.
+
+Model Swarms (Feng et al. 2024, arXiv 2410.11163), the algorithm that it began with, is `search`'s preset ``paper``.
 
 What stands in `__all__` is the public Python API; everything else may move between versions. Names are loaded on first
 use: importing this package loads neither torch nor transformers.
 
+Packages beside this one add names to it: `pyswarmopt_rivals` has `compare` and `merge`, `pyswarmopt_groups` has
+`ensemble` and `vote`.
+
 Example:
     >>> import pyswarmopt_llm as sl
-    >>> sl.vote(["12", "13", "The answer is 12."]).answer
-    '12'
+    >>> sl.SearchConfig("base", ("a", "b"), ("questions.json",), "runs/a").space
+    'auto'
 """
 
 from __future__ import annotations
@@ -19,32 +24,26 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.common.errors import UserError
     from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Space, Utility
     from pyswarmopt_llm.common.statistics import interval, score_of
-    from pyswarmopt_llm.groups.config import CouncilConfig
-    from pyswarmopt_llm.groups.members.load import open_members
-    from pyswarmopt_llm.groups.run import decide_task as ensemble
-    from pyswarmopt_llm.groups.voting.rules.voting import vote
-    from pyswarmopt_llm.jobs.compare.config import CompareConfig
-    from pyswarmopt_llm.jobs.compare.contest import compare
+    from pyswarmopt_llm.jobs.check.check import check
     from pyswarmopt_llm.jobs.evaluate.model import evaluate_model as evaluate
+    from pyswarmopt_llm.jobs.evaluate.predict import predict
     from pyswarmopt_llm.jobs.generate import generate_text as generate
-    from pyswarmopt_llm.jobs.merge import merge_experts as merge
     from pyswarmopt_llm.jobs.search.loop import resume, search
     from pyswarmopt_llm.metrics.classifiers.reward import controllability, load_reward
     from pyswarmopt_llm.metrics.questions.written import Written
     from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
     from pyswarmopt_llm.models.base import resolve_base
     from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
-    from pyswarmopt_llm.spaces.graph.space import open_graph
     from pyswarmopt_llm.spaces.load import adapter_patch, open_model
     from pyswarmopt_llm.spaces.mixture.space import open_mixture
     from pyswarmopt_llm.tasks.load import load_task
+    from pyswarmopt_llm.tasks.tables.predicted import Prediction
 
 # Public name -> where it lives: "module" if it has the same name there, else "module:name".
 _HOME = {
-    "CompareConfig": "jobs.compare.config",
-    "CouncilConfig": "groups.config",
     "Engine": "common.interfaces",
     "Patch": "common.interfaces",
+    "Prediction": "tasks.tables.predicted",
     "Score": "common.interfaces",
     "SearchConfig": "common.config",
     "Space": "common.interfaces",
@@ -53,26 +52,22 @@ _HOME = {
     "Utility": "common.interfaces",
     "Written": "metrics.questions.written",
     "adapter_patch": "spaces.load",
-    "compare": "jobs.compare.contest",
+    "check": "jobs.check.check",
     "controllability": "metrics.classifiers.reward",
-    "ensemble": "groups.run:decide_task",
     "evaluate": "jobs.evaluate.model:evaluate_model",
     "generate": "jobs.generate:generate_text",
     "inspect_experts": "models.adapters.compatibility",
     "interval": "common.statistics",
     "load_reward": "metrics.classifiers.reward",
     "load_task": "tasks.load",
-    "merge": "jobs.merge:merge_experts",
-    "open_graph": "spaces.graph.space",
-    "open_members": "groups.members.load",
     "open_mixture": "spaces.mixture.space",
     "open_model": "spaces.load",
+    "predict": "jobs.evaluate.predict",
     "resolve_base": "models.base",
-    "resume": "jobs.search.loop",
+    "resume": "jobs.search.grid",
     "score_of": "common.statistics",
-    "search": "jobs.search.loop",
+    "search": "jobs.search.grid",
     "train_expert": "models.training.train",
-    "vote": "groups.voting.rules.voting",
 }
 
 
@@ -80,13 +75,19 @@ def __getattr__(name: str) -> Any:
     if name == "__version__":
         return _version()
     if name not in _HOME:
+        from pyswarmopt_llm.common.plugins import plugins
+
+        if name in plugins("api"):
+            return plugins("api")[name].load()
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, _, own = _HOME[name].partition(":")
     return getattr(import_module(f"{__name__}.{module}"), own or name)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    from pyswarmopt_llm.common.plugins import plugins
+
+    return sorted({*__all__, *plugins("api")})
 
 
 def _version() -> str:
@@ -100,10 +101,9 @@ def _version() -> str:
 
 
 __all__ = [
-    "CompareConfig",
-    "CouncilConfig",
     "Engine",
     "Patch",
+    "Prediction",
     "Score",
     "SearchConfig",
     "Space",
@@ -112,24 +112,20 @@ __all__ = [
     "Utility",
     "Written",
     "adapter_patch",
-    "compare",
+    "check",
     "controllability",
-    "ensemble",
     "evaluate",
     "generate",
     "inspect_experts",
     "interval",
     "load_reward",
     "load_task",
-    "merge",
-    "open_graph",
-    "open_members",
     "open_mixture",
     "open_model",
+    "predict",
     "resolve_base",
     "resume",
     "score_of",
     "search",
     "train_expert",
-    "vote",
 ]

@@ -1,6 +1,20 @@
-"""For all tests: how hypothesis draws its examples."""
+"""For all tests: how hypothesis draws its examples, and which tests are in the second tier."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 # `ci` comes with hypothesis: the same examples on every run. This one is `make fuzz`: new ones every time, and more.
 settings.register_profile("fuzz", max_examples=1000, deadline=None, derandomize=False, print_blob=True)
+
+SLOW = frozenset(Path(__file__).with_name("slow.txt").read_text(encoding="utf-8").split())  # see tiers.py
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that `make test` leaves to `make test-all`."""
+    for item in items:
+        if item.nodeid.partition("[")[0] in SLOW:
+            item.add_marker("slow")

@@ -47,6 +47,18 @@ TESTS = {
     "pyswarmopt_llm/spaces/mixture/mixing.py": f"{LLM}/spaces/mixture/test_tokens_mixing.py",
     "pyswarmopt_llm/spaces/mixture/vocabulary.py": f"{LLM}/spaces/mixture/test_tokens_fusion.py",
     "pyswarmopt_llm/spaces/mixture/byte_beam.py": f"{LLM}/spaces/mixture/test_tokens_bytes.py",
+    "pyswarmopt_llm/spaces/mixture/fusion/relative.py": f"{LLM}/spaces/mixture/test_tokens_fusion.py",
+    "pyswarmopt_llm/spaces/mixture/fusion/top_k.py": f"{LLM}/spaces/mixture/test_tokens_fusion.py",
+    "pyswarmopt_rivals/methods/rules/slerp.py": f"{LLM}/baselines/test_baselines_rules.py",
+    "pyswarmopt_rivals/methods/rules/karcher.py": f"{LLM}/baselines/test_baselines_rules.py",
+    "pyswarmopt_rivals/methods/rules/sparsify.py": f"{LLM}/baselines/test_baselines_rules.py",
+    "pyswarmopt_rivals/methods/evolution/genetic.py": f"{LLM}/baselines/test_baselines_evolution.py",
+    "pyswarmopt_rivals/methods/evolution/item_response.py": f"{LLM}/baselines/test_baselines_evolution.py",
+    "pyswarmopt_rivals/methods/searching/natural_niches.py": f"{LLM}/baselines/test_baselines_searching.py",
+    "pyswarmopt_groups/negotiation/coalition.py": f"{LLM}/groups/test_negotiation.py",
+    "pyswarmopt_groups/negotiation/consensus_game.py": f"{LLM}/groups/test_collective_games.py",
+    "pyswarmopt_groups/voting/trust.py": f"{LLM}/groups/test_trust.py",
+    "pyswarmopt_llm/models/training/fit.py": f"{LLM}/models/test_training_choices.py",
 }
 COMPARISONS = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,

@@ -23,14 +23,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-from pyswarmopt_llm.groups.config import StrategySettings
-from pyswarmopt_llm.groups.context import GroupContext
-from pyswarmopt_llm.groups.members.cache import CachedMember, ResponseCache
-from pyswarmopt_llm.groups.members.load import open_members
-from pyswarmopt_llm.groups.members.protocol import Member
-from pyswarmopt_llm.groups.registry import load_strategy
-from pyswarmopt_llm.groups.responses import is_right
-from pyswarmopt_llm.groups.run import voters
+from pyswarmopt_groups.config import StrategySettings
+from pyswarmopt_groups.context import GroupContext
+from pyswarmopt_groups.members.cache import CachedMember, ResponseCache
+from pyswarmopt_groups.members.load import open_members
+from pyswarmopt_groups.members.protocol import Member
+from pyswarmopt_groups.registry import load_strategy
+from pyswarmopt_groups.responses import is_right
+from pyswarmopt_groups.run import voters
 from pyswarmopt_llm.jobs.evaluate.perturbed import with_typos
 from pyswarmopt_llm.tasks import Task, load_task
 

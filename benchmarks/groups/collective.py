@@ -14,14 +14,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.groups.config import CouncilConfig, StrategySettings
-from pyswarmopt_llm.groups.registry import NEGOTIATIONS, VOTES, society_names
-from pyswarmopt_llm.groups.run import decide_task
+from pyswarmopt_groups.config import CouncilConfig, StrategySettings
+from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES, society_names
+from pyswarmopt_groups.run import decide_task
 
 # On items that are scored by their options these never let a member write.
 SCORED = (
-    *("majority", "weighted", "confidence", "borda", "condorcet", "copeland", "reciprocal-rank", "debiased"),
-    *("nearest", "cascade", "route-neighbours", "route-likelihood", "rank-pairs", "consensus", "game", "stackelberg"),
+    *("majority", "weighted", "confidence", "borda", "condorcet"),
+    *("nearest", "cascade", "route-neighbours", "route-likelihood", "consensus", "game", "stackelberg"),
 )
 
 

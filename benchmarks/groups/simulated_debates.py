@@ -22,12 +22,12 @@ from dataclasses import replace
 from statistics import fmean
 from unittest import mock
 
-from pyswarmopt_llm.groups.config import StrategySettings
-from pyswarmopt_llm.groups.context import GroupContext, Verdict
-from pyswarmopt_llm.groups.members.protocol import Answer, Likelihood, Pair, Texts
-from pyswarmopt_llm.groups.negotiation import refinement
-from pyswarmopt_llm.groups.registry import load_strategy, society_names
-from pyswarmopt_llm.groups.responses import is_right
+from pyswarmopt_groups.config import StrategySettings
+from pyswarmopt_groups.context import GroupContext, Verdict
+from pyswarmopt_groups.members.protocol import Answer, Likelihood, Pair, Texts
+from pyswarmopt_groups.negotiation import refinement
+from pyswarmopt_groups.registry import load_strategy, society_names
+from pyswarmopt_groups.responses import is_right
 from pyswarmopt_llm.tasks import Item, Scoring, Task
 
 ACCURACIES = (0.75, 0.70, 0.65, 0.60, 0.55)

@@ -3,7 +3,7 @@
 
 Everything is made here, in minutes on one core: a Llama-like base that has seen ten skills a little, ten LoRA experts
 of two skills each, three full fine-tunes, and six tasks whose items need the skills of several experts, alone and one
-after the other. A candidate costs a tenth of a second. Then `pyswarmopt_llm.jobs.compare` runs on it.
+after the other. A candidate costs a tenth of a second. Then `pyswarmopt_rivals.comparison` runs on it.
 
 Defaults are chosen on t1 to t3 and claims tested on t4 to t6: look at the first half only while you decide.
 
@@ -175,7 +175,7 @@ def make_expert(base: Path, out: Path, examples: Sequence[Any]) -> None:
 
 def cluster_chats() -> list[list[dict[str, Any]]]:
     """The experts' own examples, thrown together and clustered: as many clusters as experts."""
-    from pyswarmopt_llm.baselines.ensembles.cbtm import Clusters
+    from pyswarmopt_rivals.methods.ensembles.cbtm import Clusters
 
     each = EXPERT_EXAMPLES - round(REHEARSED * EXPERT_EXAMPLES)
     pool = [chat for seed, kinds in enumerate(EXPERTS.values(), start=1) for chat in chats(kinds, each, seed)]
@@ -223,7 +223,7 @@ def make(out: Path, steps: int, clusters: bool) -> None:
 
 
 def run_compare(args: argparse.Namespace) -> None:
-    from pyswarmopt_llm.cli import main as swarm_llm
+    from pyswarmopt_llm.cli.app import main as swarm_llm
 
     experts = sorted(map(str, (args.out / args.experts).iterdir()))
     words = ["compare", "--base", str(args.out / "base"), "--experts", *experts, "--out", str(args.out / args.name)]

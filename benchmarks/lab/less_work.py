@@ -29,12 +29,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "screen": {"screen": 0.05},
     "third": {"budget": 1 / 3},
 }
-# Not less work, but measured in the same way (--variants off delta block module): docs/spaces.md.
-SPACES: dict[str, dict[str, Any]] = {
-    "delta": {"space": "delta"},
-    "block": {"granularity": "block"},
-    "module": {"granularity": "module"},
-}
+# Not less work, but measured in the same way (--variants off delta): docs/spaces.md.
+SPACES: dict[str, dict[str, Any]] = {"delta": {"space": "delta"}}
 
 
 def parse_args() -> argparse.Namespace:

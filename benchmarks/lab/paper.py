@@ -17,6 +17,7 @@ import argparse
 import json
 import statistics
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +40,13 @@ def parse_args() -> argparse.Namespace:
 
 def run_one(args: argparse.Namespace, kind: str, task: str, seed: int) -> None:
     """One search, or one search over the grid, unless it has finished."""
-    from pyswarmopt_llm.common.config import GridOptions, SearchConfig
+    from pyswarmopt_llm.common.config import SearchConfig
     from pyswarmopt_llm.evaluation.run_files import GRID
-    from pyswarmopt_llm.jobs.search.grid import resume_any
-    from pyswarmopt_llm.jobs.search.grid.draws import grid_search
-    from pyswarmopt_llm.jobs.search.loop import search
+    from pyswarmopt_llm.jobs.search.grid import resume, search
 
     out = args.out / f"{kind}-{task}-{seed}"
     if any((out / name).exists() for name in (GRID, "run.json")):
-        resume_any(out)
+        resume(out)
         return
     config = SearchConfig(
         base=str(args.lab / "base"),
@@ -60,7 +59,7 @@ def run_one(args: argparse.Namespace, kind: str, task: str, seed: int) -> None:
         dtype="float32",
         threads=args.threads,
     )
-    found = search(config) if kind == "one" else grid_search(config, GridOptions("paper", args.draws))
+    found = search(replace(config, grid="given") if kind == "one" else replace(config, draws=args.draws))
     print(kind, task, seed, found.result["best_dev"], found.result["best_test"], flush=True)
 
 

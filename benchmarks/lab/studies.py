@@ -119,7 +119,7 @@ class Bench:
             experts=tuple(map(str, sorted((lab / "experts").iterdir()))),
             tasks=(str(lab / "tasks" / f"{task}.json"),),
             out="unused",
-            preset="paper",
+            compat="paper",
             scoring="likelihood",
             dtype="float32",
             threads=threads,

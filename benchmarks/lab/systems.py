@@ -21,10 +21,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from pyswarmopt_groups.config import CouncilConfig, DistillConfig
+from pyswarmopt_groups.distillation import distill
+from pyswarmopt_groups.run import decide_task
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.groups.config import CouncilConfig, DistillConfig
-from pyswarmopt_llm.groups.distillation import distill
-from pyswarmopt_llm.groups.run import decide_task
 from pyswarmopt_llm.jobs.search.loop import resume, search
 
 Row = Mapping[str, Any]

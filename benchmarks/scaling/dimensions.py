@@ -5,7 +5,7 @@
 
 Boxes are [-5, 5]^D, optima at random points of [-4, 4]^D with value 0; every solver has the same functions and as many
 evaluations, and one that returns early is started again with another seed. Needs: pip install cma scipy. `constriction`
-is what `recipe=None` was above 100 coordinates in 0.1.0. Runs that are in the file are not made again.
+is what `recipe=None` was above 100 coordinates once. Runs that are in the file are not made again.
 """
 
 from __future__ import annotations

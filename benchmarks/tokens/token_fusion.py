@@ -32,9 +32,9 @@ import numpy as np
 import torch
 
 import pyswarmopt as pso
+from pyswarmopt_groups import voting
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.groups.voting.rules import voting
 from pyswarmopt_llm.metrics import Accuracy, interval
 from pyswarmopt_llm.models.side_by_side import find_members, load_members
 from pyswarmopt_llm.spaces.mixture.engine import FUSIONS, MixtureEngine

@@ -1,9 +1,11 @@
-"""Draw the pictures of README and explanation, the latter by the library's own plots: python docs/tools/pictures.py"""
+"""Draw the pictures of README and pages: python docs/tools/pictures.py [chart]"""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+import chart
 import matplotlib
 import numpy as np
 import showcase
@@ -63,9 +65,12 @@ def experts() -> Figure:
 
 
 def main() -> None:
-    """Draw all of them."""
+    """Draw all of them, or the chart of results alone."""
     matplotlib.use("agg")
     OUT.mkdir(exist_ok=True)
+    chart.draw(OUT)
+    if sys.argv[1:] == ["chart"]:
+        return
     for draw in (forces, paths, diversity, experts):
         # No date and no version in the file: drawn again, it is the same file.
         draw().savefig(OUT / f"{draw.__name__}.png", dpi=100, metadata={"Software": None})

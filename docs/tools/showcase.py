@@ -1,13 +1,10 @@
-"""The pictures of the README, each for light and dark pages: a search as a moving picture, and the chart of results."""
+"""A search as a moving picture, for light and dark pages."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -15,63 +12,11 @@ import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
+from themes import THEMES, Theme, bare
 
 DOCS = Path(__file__).resolve().parents[1]
 STEPS = 8  # frames from one iteration to the next
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Theme:
-    """The colours of a picture: those of the page, of what is compared, and of the result."""
-
-    name: str
-    page: str
-    ink: str
-    faint: str
-    accent: str
-    best: str
-
-
-THEMES = (
-    Theme("light", "#ffffff", "#1f2328", "#9aa4ae", "#0b5cad", "#c2410c"),
-    Theme("dark", "#0d1117", "#e6edf3", "#6e7681", "#58a6ff", "#fb923c"),
-)
-
-
-# The chart of results
-
-
-def results_table() -> list[tuple[str, list[float]]]:
-    """Task, and test accuracy of best single expert, fine-tuning and default, from the table of docs/results.md."""
-    text = (DOCS / "results.md").read_text(encoding="utf-8")
-    table = text[text.index("| test, seed 0 | best single expert |") :].split("\n\n", 1)[0].splitlines()
-    headings = [cell.strip(" *") for cell in table[0].strip("|").split("|")]
-    wanted = [next(i for i, name in enumerate(headings) if name.startswith(start)) for start in
-              ("best single expert", "fine-tuned on dev", "default")]  # fmt: skip
-    rows = [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in table[2:]]
-    return [(row[0], [float(row[i]) for i in wanted]) for row in rows]
-
-
-def results(theme: Theme) -> Figure:
-    """Three bars for each task, with their figures."""
-    rows = results_table()
-    figure = Figure(figsize=(8.6, 2.9), layout="constrained")
-    ax = figure.subplots()
-    names = ("best single expert", "fine-tuned on the dev items", "swarm-llm search (default)")
-    for k, (name, colour) in enumerate(zip(names, (theme.faint, theme.accent, theme.best), strict=True)):
-        at = np.arange(len(rows)) + (k - 1) * 0.27
-        bars = ax.bar(at, [values[k] for _, values in rows], 0.25, color=colour, label=name)
-        ax.bar_label(bars, fmt="%.2f", fontsize=6, color=theme.ink, padding=1)
-    ax.set_xticks(range(len(rows)), [task.replace("_", "\n") for task, _ in rows], fontsize=7)
-    ax.set(ylim=(0, 1), yticks=(0, 0.25, 0.5, 0.75, 1), ylabel="accuracy, 500 held-out items")
-    _bare(ax, theme)
-    ax.tick_params(axis="x", length=0)
-    figure.legend(loc="outside upper left", ncols=3, frameon=False, labelcolor=theme.ink, fontsize=9)
-    return figure
-
-
-# The search
 
 
 class Film:
@@ -123,7 +68,7 @@ class Film:
         name = f"best single expert: {self.about['best_single']}"
         ax.text(len(self.rows), expert - 0.006, name, ha="right", va="top", fontsize=8.5, color=self.theme.ink)
         (self.line,) = ax.step([], [], where="post", color=self.theme.best, linewidth=2)
-        _bare(ax, self.theme)
+        bare(ax, self.theme)
 
     def _frame(self, upto: int, places: Floats, values: Floats, title: str, star: int | None = None) -> Image.Image:
         """One picture: particles at `places`, the first `upto` candidates scored, the best or `star` marked."""
@@ -172,16 +117,6 @@ class Film:
         yield self._frame(len(self.rows), self.places[seen], values[seen], title, self.about["result"]), 5000
 
 
-def _bare(ax: Any, theme: Theme) -> None:
-    """Axes in the colours of the page, without a frame."""
-    ax.set_facecolor("none")
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color(theme.faint)
-    ax.tick_params(colors=theme.ink, labelsize=9)
-    for label in (ax.xaxis.label, ax.yaxis.label):
-        label.set(color=theme.ink, fontsize=9)
-
-
 def _most_frequent(shot: Image.Image, n: int) -> Image.Image:
     """An image with the palette of the n most frequent colours, none near another: that of the page stays exact."""
     kept: list[tuple[int, ...]] = []
@@ -194,12 +129,8 @@ def _most_frequent(shot: Image.Image, n: int) -> Image.Image:
 
 
 def draw(out: Path) -> None:
-    """Write `results-*.svg` and `search-*.gif`."""
+    """Write `search-*.gif`."""
     for theme in THEMES:
-        with mpl.rc_context({"svg.hashsalt": "pyswarmopt", "svg.fonttype": "path"}):
-            path = out / f"results-{theme.name}.svg"
-            results(theme).savefig(path, transparent=True, metadata={"Date": None, "Creator": None})
-            path.write_text(re.sub(r"[ \t]+$", "", path.read_text(), flags=re.MULTILINE))
         shots, durations = zip(*Film(theme).frames(), strict=True)
         palette = _most_frequent(shots[-1], 96)
         small = [shot.quantize(palette=palette, dither=Image.Dither.NONE) for shot in shots]

@@ -16,10 +16,12 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 import pyswarmopt
+import pyswarmopt_groups
 import pyswarmopt_llm
+import pyswarmopt_rivals
 from pyswarmopt.cli.app import app as pyswarmopt_app
 from pyswarmopt.cli.help import default_of, grouped
-from pyswarmopt_llm.cli import app as swarm_llm_app
+from pyswarmopt_llm.cli.app import app as swarm_llm_app
 
 ROOT = Path(__file__).resolve().parents[2]
 # Files of the top folder that are pages of the site.
@@ -141,14 +143,14 @@ def option_row(param: Any) -> str:
 
 
 def reference() -> Iterator[tuple[str, str]]:
-    """(page, content) for the public names of `pyswarmopt` and for each room of both packages."""
+    """(page, content) for the public names of `pyswarmopt` and for each room of the packages."""
     names = [name for name in pyswarmopt.__all__ if not name.startswith("_")]
     parts = [name for name in names if isinstance(getattr(pyswarmopt, name), type(pyswarmopt))]
     lines = ["# pyswarmopt", "", "`import pyswarmopt as pso`. What is public is listed in `pyswarmopt.__all__`.", ""]
     own = sorted(set(names) - set(parts) - set(FIRST), key=lambda name: (_is_class(name), name.lower()))
     lines += [f"::: pyswarmopt.{name}\n" for name in (*FIRST, *own)]
     yield "reference/pyswarmopt.md", "\n".join(lines)
-    for package in (pyswarmopt, pyswarmopt_llm):
+    for package in (pyswarmopt, pyswarmopt_llm, pyswarmopt_groups, pyswarmopt_rivals):
         top = Path(str(package.__file__)).parent
         for folder in [top, *sorted(path for path in top.iterdir() if (path / "__init__.py").is_file())]:
             if folder.name != "cli":

@@ -43,9 +43,10 @@ def model_swarms(
     """Model Swarms: Feng et al. 2024, arXiv 2410.11163, Algorithm 1.
 
     ``v <- (1/C) [r_v phi_v v + r_p phi_p (p - x) + r_g phi_g (g - x) + r_w phi_w (x - w)]``,
-    ``x <- x + lambda v``, with one r ~ U(0, 1) per particle and term and C the sum of the four coefficients.
-    A particle never leaves the affine hull of its starting points. With bounds (the paper has none) it stops
-    at the wall.
+    ``x <- x + lambda v``, with one r ~ U(0, 1) per particle and term and C the sum of the drawn coefficients,
+    ``C = r_v phi_v + r_p phi_p + r_g phi_g + r_w phi_w``. `pyswarmopt.teaching.algorithm1` is the same algorithm as one
+    loop in NumPy, to read beside the paper. A particle never leaves the affine hull of its starting points. With bounds
+    (the paper has none) it stops at the wall.
 
     Args:
         inertia: phi_v; the values that the paper tries of this and the next four are in `GRID`.

@@ -15,7 +15,7 @@ from pyswarmopt.parts.initialise import Launch, Populate
 from pyswarmopt.parts.restart import Restart
 from pyswarmopt.parts.schedule import Schedule, as_schedule
 from pyswarmopt.parts.stopping import StopRule
-from pyswarmopt.parts.topology import ByInformants, Global, Topology
+from pyswarmopt.parts.topology import Global, Topology
 from pyswarmopt.parts.velocity import SumOfTerms, Term, VelocityRule
 
 P = ParamSpec("P")
@@ -60,13 +60,6 @@ class Recipe:
         if self.population < 1:
             raise ValueError(f"recipe {self.name!r}: population={self.population}; it must be at least 1")
 
-    @property
-    def by_blocks(self) -> bool:
-        """Whether it moves a swarm block by block, without temporaries of its size: no term looks at "all" of it, and a
-        particle has one informant."""
-        looks_at = getattr(self.velocity, "looks_at", "all")
-        return looks_at != "all" and isinstance(self.topology, Global | ByInformants)
-
 
 def compose(
     terms: Sequence[Term] | None = None,
@@ -91,7 +84,7 @@ def compose(
         schedule: step length, a number or a schedule over moves.
         restart: one policy or several; default: none.
         stop: stop rules of the algorithm itself.
-        normalise: divide the sum of the terms by the sum of their coefficients.
+        normalise: divide the sum of the terms by C, the sum of r * weight over the terms as drawn.
         populate: default: uniform in the bounds.
         launch: starting velocities; default: half-way to another particle.
         population: default number of particles.

@@ -28,6 +28,15 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "surrogate": surrogate,
 }
 
+# Optimisers of other libraries: no recipes, but of the same interface as a swarm.
+BY_ASK_AND_TELL = {
+    "nevergrad": "pyswarmopt.interop.nevergrad.NevergradOptimizer",
+    "cma": "pyswarmopt.interop.pycma.PycmaOptimizer",
+    "cmaes": "pyswarmopt.interop.pycma.PycmaOptimizer",
+    "pycma": "pyswarmopt.interop.pycma.PycmaOptimizer",
+    "optuna": "pyswarmopt.interop.optuna.SwarmSampler, the other way round",
+}
+
 
 def get(name: str, **options: Any) -> Recipe:
     """The recipe of that name; dashes count as underscores.
@@ -41,7 +50,9 @@ def get(name: str, **options: Any) -> Recipe:
     """
     factory = RECIPES.get(name.replace("-", "_"))
     if factory is None:
-        raise ValueError(f"no recipe is called {name!r}; there are {', '.join(sorted(RECIPES))}")
+        library = name.partition(":")[0].lower()
+        hint = f"; {name} runs by ask and tell: {BY_ASK_AND_TELL[library]}" if library in BY_ASK_AND_TELL else ""
+        raise ValueError(f"no recipe is called {name!r}; there are {', '.join(sorted(RECIPES))}{hint}")
     return factory(**options)
 
 

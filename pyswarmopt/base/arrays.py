@@ -39,13 +39,13 @@ def torch_is_installed() -> bool:
 
 @contextmanager
 def needing_torch(what: str) -> Iterator[None]:
-    """Have an import that fails for want of torch say what needs it, and how to install it: ImportError, one line."""
+    """Have an import that fails for want of torch say what needs it and which extra has it: ImportError, one line."""
     try:
         yield
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise ImportError(f"{what} needs torch, which is not installed: pip install 'pyswarmopt[torch]'") from None
+        raise ImportError(f"{what} needs torch, which is not installed: install the extra 'torch'") from None
 
 
 def as_arrays(saved: Mapping[str, Any]) -> dict[str, Any]:

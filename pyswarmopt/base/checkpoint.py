@@ -15,14 +15,13 @@ import stat
 import sys
 import tokenize
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from pyswarmopt.base.arrays import is_tensor
-from pyswarmopt.base.storage import IN_MEMORY, Storage, StorageError
 
 FORMAT = 1
 HEADER = "header.json"
@@ -36,7 +35,6 @@ DAMAGE = (
     TypeError, tokenize.TokenError, zipfile.BadZipFile,
 )  # fmt: skip
 
-Empty = Callable[[tuple[int, ...], np.dtype], np.ndarray]  # (shape, dtype) -> an array to be filled
 
 
 def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
@@ -53,7 +51,7 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     arrays = {name: _to_numpy(value) for name, value in large.items()}
     arrays[HEADER] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _temporary(path)
     try:
         temporary.unlink(missing_ok=True)
         with open(temporary, "xb") as file:  # never through a link that lies there
@@ -71,6 +69,33 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     _sync_directory(path.parent)
 
 
+def _temporary(path: Path) -> Path:
+    """What is written before it takes the place of the file at `path`."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def place(path: str | os.PathLike[str]) -> Path:
+    """The path of a checkpoint that is there, or can be written there; nothing is left behind.
+
+    Raises:
+        ValueError: it cannot be written.
+
+    Example:
+        >>> place("no folder of this name/c.npz")
+        Traceback (most recent call last):
+        ValueError: checkpoint='no folder of this name/c.npz': cannot be written (No such file or directory)
+    """
+    where = Path(path)
+    try:
+        if not os.path.lexists(where):
+            temporary = _temporary(where)
+            temporary.open("xb").close()
+            temporary.unlink()
+    except (OSError, ValueError) as error:  # a ValueError: a null byte
+        raise ValueError(f"checkpoint={_brief(where)!r}: cannot be written ({_reason(error)})") from error
+    return where
+
+
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What `write` wrote, tensors and arrays as arrays, bit for bit; NumPy has no bfloat16, so that is float32.
 
@@ -78,44 +103,38 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         FileNotFoundError: no such file.
         ValueError: not a checkpoint of this package, damaged, or of another format.
     """
-    with _entries(path, np.empty) as (values, arrays, bfloat16):
+    with _entries(path) as (values, arrays, bfloat16):
         return {**values, **arrays, **{name: _widened(arrays[name]) for name in bfloat16}}
 
 
-def read_tensors(path: str | os.PathLike[str], storage: Storage = IN_MEMORY) -> dict[str, Any]:
-    """What `write` wrote, bit for bit, as tensors, the large ones in `storage`.
+def read_tensors(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What `write` wrote, bit for bit, as tensors.
 
     Raises:
         FileNotFoundError: no such file.
-        StorageError: they find no room there.
         ValueError: not a checkpoint of this package, damaged, or of another format.
     """
     import torch
 
-    def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        return storage.empty(shape, torch.from_numpy(np.empty(0, dtype)).dtype).numpy()
-
-    with _entries(path, empty) as (values, arrays, bfloat16):
+    with _entries(path) as (values, arrays, bfloat16):
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         return {**values, **tensors, **{name: tensors[name].view(torch.bfloat16) for name in bfloat16}}
 
 
 @contextlib.contextmanager
 def _entries(
-    path: str | os.PathLike[str], empty: Empty
+    path: str | os.PathLike[str],
 ) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray], set[str]]]:
     """The JSON values, the arrays, and which of these are the bits of a bfloat16 tensor."""
     with _open(path) as opened:
         try:
             with zipfile.ZipFile(opened) as file:
                 entries = _checked(file, os.fstat(opened.fileno()).st_size)
-                header = json.loads(_entry(file, entries.pop(HEADER), np.empty).tobytes())
+                header = json.loads(_entry(file, entries.pop(HEADER)).tobytes())
                 version, values, bfloat16 = header["format"], header["values"], set(header["bfloat16"])
                 if version == FORMAT:
-                    yield values, {name: _entry(file, entry, empty) for name, entry in entries.items()}, bfloat16
+                    yield values, {name: _entry(file, entry) for name, entry in entries.items()}, bfloat16
                     return
-        except StorageError:
-            raise
         except (*DAMAGE, ValueError) as error:
             raise _damaged(path, error) from error
     raise ValueError(f"{path}: has checkpoint format {_brief(version)}, this version reads format {FORMAT}")
@@ -131,8 +150,6 @@ def taking_over(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn whatever goes wrong while a state from the file is loaded into one ValueError that names it."""
     try:
         yield
-    except StorageError:
-        raise
     except ValueError as error:
         raise ValueError(f"{path}: {_brief(error)}") from error
     except DAMAGE as error:
@@ -196,8 +213,8 @@ def _open(path: str | os.PathLike[str]) -> BinaryIO:
         file = os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb")
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such checkpoint") from None
-    except OSError as error:  # a directory, or no permission
-        raise ValueError(f"{path}: cannot be read as a checkpoint ({error.strerror})") from error
+    except (OSError, ValueError) as error:  # a directory, no permission, or a null byte
+        raise ValueError(f"{_brief(path)!r}: cannot be read as a checkpoint ({_reason(error)})") from error
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise ValueError(f"{path}: not a checkpoint but a pipe or a device")
@@ -215,6 +232,10 @@ def _checked(file: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
     if entries[HEADER].file_size > MOST_HEADER:
         raise ValueError(f"a header of more than {MOST_HEADER >> 20} MiB")
     return entries
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _brief(thing: object) -> str:
@@ -236,7 +257,7 @@ def _add_entry(file: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
             target.write(data[start : start + CHUNK])
 
 
-def _entry(file: zipfile.ZipFile, entry: zipfile.ZipInfo, empty: Empty) -> np.ndarray:
+def _entry(file: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
     """An entry as `_add_entry` writes it, read piece by piece to where it stays."""
     with file.open(entry) as source:
         if np.lib.format.read_magic(source) != (1, 0):
@@ -247,7 +268,7 @@ def _entry(file: zipfile.ZipFile, entry: zipfile.ZipInfo, empty: Empty) -> np.nd
             raise ValueError(f"entry {entry.filename} is not laid out as its header says")
         if dtype.kind not in "biuf" or dtype.itemsize > 8 or not dtype.isnative:  # objects would be addresses
             raise ValueError(f"entry {entry.filename} holds {dtype}, which are no numbers of this machine")
-        array = empty(shape, dtype)
+        array = np.empty(shape, dtype)
         into = array.reshape(-1).view(np.uint8).data
         for start in range(0, size, CHUNK):
             chunk = source.read(min(CHUNK, size - start))

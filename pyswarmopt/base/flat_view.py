@@ -1,6 +1,24 @@
 """Flat, zero-copy views of named tensors: a model's weights as one vector, and back.
 
 A swarm moves flat vectors; a model wants named tensors. `FlatView` knows where each name lives in the vector.
+
+The weights of a network, moved by a swarm:
+
+    >>> import pyswarmopt as pso
+    >>> _ = torch.manual_seed(0)
+    >>> x = torch.linspace(-3, 3, 64)[:, None]
+    >>> net = torch.nn.Sequential(torch.nn.Linear(1, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1))
+    >>> layout = FlatView(net)
+    >>> starts = layout.flatten(net) + torch.randn(20, layout.size)
+    >>> def loss(weights):
+    ...     return (torch.func.functional_call(net, layout.views(weights), x) - torch.sin(x)).square().mean()
+    >>> swarm = pso.Swarm(positions=starts, seed=0)
+    >>> while swarm.iteration < 200:
+    ...     weights = swarm.ask()
+    ...     swarm.tell(weights, torch.vmap(loss)(weights).detach())
+    >>> layout.load(net, swarm.best.x)
+    >>> bool((net(x) - torch.sin(x)).square().mean() < 0.05)
+    True
 """
 
 from __future__ import annotations
@@ -11,13 +29,14 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
+from torch.nn import Module
 
 
 class FlatView:
     """The layout of named tensors, such as a state dict, in one flat vector, in the order of the mapping.
 
     Args:
-        named: names to tensors, of which only the shapes are read.
+        named: names to tensors, or a module, which stands for its named parameters. Only the shapes are read.
 
     Attributes:
         names: the names in order.
@@ -33,7 +52,8 @@ class FlatView:
         [0.0, 1.0, 2.0, 3.0, -1.0, 5.0, 6.0]
     """
 
-    def __init__(self, named: Mapping[str, Tensor]) -> None:
+    def __init__(self, named: Mapping[str, Tensor] | Module) -> None:
+        named = _by_name(named)
         self.names = tuple(named)
         self.shapes = {name: tuple(tensor.shape) for name, tensor in named.items()}
         self.spans: dict[str, slice] = {}
@@ -44,27 +64,44 @@ class FlatView:
             offset += length
         self.size = offset
 
-    def flatten(self, named: Mapping[str, Tensor], out: Tensor | None = None) -> Tensor:
+    def flatten(self, named: Mapping[str, Tensor] | Module, out: Tensor | None = None) -> Tensor:
         """Copy named tensors into one vector, (size,).
 
         Args:
-            named: a tensor for each name, of the layout's shapes; any order.
+            named: a tensor for each name, of the layout's shapes; any order. Or a module with these parameters.
             out: the vector to fill; default: a new one of the dtype that holds all of them, on their device.
 
         Raises:
             ValueError: missing or extra names, or other shapes.
         """
+        named = self._checked(named)
+        if out is None:
+            out = self._empty_like([named[name] for name in self.names])
+        for name, view in self.views(out).items():
+            view.copy_(named[name].detach())
+        return out
+
+    def load(self, named: Mapping[str, Tensor] | Module, flat: Tensor) -> None:
+        """Copy a vector, (size,), into the tensors or the module's parameters, which keep their dtype and device.
+
+        Raises:
+            ValueError: missing or extra names, or other shapes.
+        """
+        named = self._checked(named)
+        with torch.no_grad():
+            for name, view in self.views(flat).items():
+                named[name].copy_(view)
+
+    def _checked(self, named: Mapping[str, Tensor] | Module) -> Mapping[str, Tensor]:
+        """The tensors by name, if they are the layout's."""
+        named = _by_name(named)
         missing, extra = self.spans.keys() - named.keys(), named.keys() - self.spans.keys()
         if missing or extra:
             raise ValueError(f"other names than the layout's: missing {sorted(missing)}, extra {sorted(extra)}")
         for name, shape in self.shapes.items():
             if tuple(named[name].shape) != shape:
                 raise ValueError(f"{name} has shape {tuple(named[name].shape)}, the layout says {shape}")
-        if out is None:
-            out = self._empty_like([named[name] for name in self.names])
-        for name, view in self.views(out).items():
-            view.copy_(named[name].detach())
-        return out
+        return named
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
         """Names to views of `flat`, (size,): no copy is made, and writing to a view writes to `flat`.
@@ -103,6 +140,10 @@ class FlatView:
         for tensor in tensors[1:]:
             dtype = torch.promote_types(dtype, tensor.dtype)
         return torch.empty(self.size, dtype=dtype, device=tensors[0].device)
+
+
+def _by_name(named: Mapping[str, Tensor] | Module) -> Mapping[str, Tensor]:
+    return dict(named.named_parameters()) if isinstance(named, Module) else named
 
 
 def layer_of(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +27,14 @@ def as_points(name: str, given: npt.ArrayLike | Tensor) -> Floats:
 
 def matrix(name: str, given: npt.ArrayLike | Tensor, shape: tuple[int, ...] | None = None) -> Tensor | np.ndarray:
     """What was given as a real tensor or array of shape (n, D), not copied if it is one already."""
+    if hasattr(given, "named_parameters"):
+        raise TypeError(
+            f"{name} are a module, {type(given).__name__}; a swarm moves vectors: pso.FlatView(module).flatten(module)"
+        )
+    if isinstance(given, list | tuple) and given and all(map(is_tensor, given)):
+        import torch
+
+        given = torch.stack(list(given))
     if is_tensor(given):
         given = given.detach()
     elif not isinstance(given, np.ndarray):
@@ -58,6 +67,20 @@ def take_over(name: str, source: Tensor | np.ndarray, out: Tensor) -> Tensor:
 
 def _not_finite(name: str, row: int) -> ValueError:
     return ValueError(f"{name}[{row}] holds a value that is not finite")
+
+
+def as_seed(given: int | np.random.Generator | None) -> int | None:
+    """A whole number or None; a `Generator` draws one, so that one with the same state gives the same search.
+
+    Raises:
+        TypeError: something else.
+    """
+    if isinstance(given, np.random.Generator):
+        return int(given.integers(2**63))
+    try:
+        return None if given is None else operator.index(given)
+    except TypeError:
+        raise TypeError(f"seed={given!r}: use a whole number, a numpy.random.Generator or None") from None
 
 
 def as_values(given: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:

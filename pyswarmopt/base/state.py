@@ -19,7 +19,7 @@ from torch import Tensor
 from pyswarmopt.base.arrays import Bools, Floats, Ints, as_tensors
 from pyswarmopt.base.checkpoint import check
 from pyswarmopt.base.in_flight import SAVED_AS, InFlight
-from pyswarmopt.base.storage import IN_MEMORY, Storage
+from pyswarmopt.base.storage import copied
 
 OPTIONAL = ("memory", "in_flight")  # fields that a saved state need not have
 MEMORY = "memory."  # prefix of the entries of `State.memory` in a saved state
@@ -57,16 +57,16 @@ class State:
     in_flight: InFlight | None = None  # pending evaluations of particles that move asynchronously
 
     @classmethod
-    def start(cls, positions: Tensor, velocities: Tensor, maximize: bool, storage: Storage = IN_MEMORY) -> State:
+    def start(cls, positions: Tensor, velocities: Tensor, maximize: bool) -> State:
         """The state before the first evaluation, which owns both tensors from now on."""
         n = len(positions)
         return cls(
             positions=positions,
             velocities=velocities,
-            best_positions=storage.copy(positions),
-            leader_position=storage.copy(positions[0]),
-            best_position=storage.copy(positions[0]),
-            worst_position=storage.copy(positions[0]),
+            best_positions=copied(positions),
+            leader_position=copied(positions[0]),
+            best_position=copied(positions[0]),
+            worst_position=copied(positions[0]),
             costs=np.full(n, math.nan),
             best_costs=np.full(n, math.inf),
             stagnation=np.zeros(n, dtype=np.int64),

@@ -34,7 +34,11 @@ for _name, _function in COMMANDS.items():
 
 @app.callback()
 def pyswarmopt(version: Annotated[bool, version_option("pyswarmopt")] = False) -> None:
-    """Learn particle swarm optimisation, watch it, and compare its variants."""
+    """Minimise test functions, by a Gaussian process and descents or by particle swarms; watch and compare.
+
+    In Python pyswarmopt minimises any black-box function: a Gaussian process and descents by
+    default, particle swarms by name. The lesson explains swarms.
+    """
 
 
 def run(arguments: list[str]) -> int:
@@ -47,7 +51,7 @@ def run(arguments: list[str]) -> int:
     except (ValueError, OSError) as error:
         return complain(str(error), arguments)
     except ImportError as error:
-        return complain(f"{error.name or error} is needed for this: pip install 'pyswarmopt[toy]'")
+        return complain(f"{error.name or error} is needed for this: install the extra 'toy'")
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "allocate memory" not in str(error):  # PyTorch's way to say it
             raise

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pyswarmopt.base.words import counted
 from pyswarmopt.cli.help import OUTPUT
 from pyswarmopt.cli.options import Dim, Json, Particles, known_recipe
 from pyswarmopt.cli.terminal import echo, open_console
-from pyswarmopt.cli.words import counted
 
 if TYPE_CHECKING:
     from pyswarmopt.teaching.functions.compare import Outcome

@@ -1,4 +1,4 @@
-"""The largest number that each integer option takes: beyond it nothing would run, and arithmetic would overflow."""
+"""An upper bound for every integer option."""
 
 from __future__ import annotations
 
@@ -7,30 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-COUNT = 10**9  # items, iterations, evaluations, tokens
-SEED = 2**63 - 1
-_OTHERS = {
-    "particles": 10**6,
-    "dim": 10**6,
-    "threads": 4096,
-    "rank": 2**16,
-    "output_rank": 2**16,
-    "max_new_tokens": 10**6,
-    "seeds": 10**6,
-    "agents": 10**4,
-    "rounds": 10**6,
-    "seed": SEED,
-}
-
-
-def largest(option: str) -> int:
-    """The largest value of an option, by the name of its parameter.
-
-    Example:
-        >>> largest("threads"), largest("max_iter")
-        (4096, 1000000000)
-    """
-    return _OTHERS.get(option, COUNT)
+from pyswarmopt.base.words import largest
 
 
 class BoundedCommand(TyperCommand):

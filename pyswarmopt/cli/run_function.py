@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
+from pyswarmopt.base.words import counted
 from pyswarmopt.cli.help import OUTPUT
 from pyswarmopt.cli.options import DEFAULT, Dim, Json, Particles, known_recipe
 from pyswarmopt.cli.terminal import echo
-from pyswarmopt.cli.words import counted
 
 
 def command(
@@ -29,7 +29,7 @@ def command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Minimise a test function with a swarm.
+    """Minimise a test function.
 
     The prefixes shifted: and rotated: move the optimum and rotate the axes. nevergrad:NAME takes
     one of nevergrad's functions.

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pyswarmopt.base.words import counted
 from pyswarmopt.cli.help import OUTPUT
 from pyswarmopt.cli.options import Json
 from pyswarmopt.cli.terminal import echo, open_console
-from pyswarmopt.cli.words import counted
 
 if TYPE_CHECKING:
     from pyswarmopt.teaching.functions.function import ToyFunction

@@ -18,7 +18,7 @@ def pyswarmopt() -> NoReturn:
 
 def swarm_llm() -> NoReturn:
     """The command `swarm-llm`."""
-    _run("pyswarmopt_llm.cli")
+    _run("pyswarmopt_llm.cli.app")
 
 
 def _run(module: str) -> NoReturn:

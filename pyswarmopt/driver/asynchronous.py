@@ -12,7 +12,7 @@ import numpy as np
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.driver.evaluation import Outcome
 from pyswarmopt.driver.options import Options
-from pyswarmopt.driver.problem.constraints import ranked
+from pyswarmopt.driver.problem.feasibility import ByOrder, Judged
 from pyswarmopt.driver.search import Search
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class AsynchronousSearch(Search):
     """
 
     _swarm: Swarm  # particles move one by one
+    _judge: ByOrder
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
@@ -82,10 +83,10 @@ class AsynchronousSearch(Search):
 
     def _send(self, ticket: Ticket) -> None:
         points = self._coding.decode(np.asarray(ticket.x)[None])
-        violation = self._constraints.excess(points).sum(axis=1)
-        if violation[0] > 0:
+        violation = float(self._constraints.excess(points).sum())
+        if violation > 0:
             self._evaluator.skipped += 1
-            self._tell(ticket, points[0], self._sign * float(ranked(violation, violation)[0]), feasible=False)
+            self._tell(ticket, points[0], math.nan, violation)
         elif self._evaluator.vectorized is None:  # the first call, which shows what fun takes, is made alone
             values, _ = self._evaluator(points)
             if self._evaluator.vectorized:
@@ -109,12 +110,13 @@ class AsynchronousSearch(Search):
         else:
             self._tell(call.ticket, call.point, value)
 
-    def _tell(self, ticket: Ticket, point: Floats, value: float, feasible: bool = True) -> None:
+    def _tell(self, ticket: Ticket, point: Floats, value: float, violation: float = 0.0) -> None:
         iteration = self._swarm.rounds
-        self._swarm.tell(ticket, value)
-        self._look()
+        judged = Judged(np.array([self._sign * value]), np.array([violation]), np.ones(1, dtype=np.bool_))
+        self._swarm.tell(ticket, self._sign * float(self._judge.order(judged)[0]))
+        self._remember(point[None], judged)
         self._counted -= len(self._calls)
-        self._told.append((ticket.particle, value if feasible else math.nan, point))
+        self._told.append((ticket.particle, value, point))
         if self._swarm.rounds > iteration:
             self._record(iteration)
 

@@ -95,6 +95,7 @@ class Evaluator:
         vectorized: how `fun` is called; None until the trial.
         tensors: whether it takes tensors; None until the trial.
         shape: of a value: () or (outputs,).
+        unreported: points, (m, D), and values, NaN where there is none, of a call that ended with an exception.
         workers: the pool; close it in the end.
 
     Raises:
@@ -118,6 +119,7 @@ class Evaluator:
         self.skipped = 0
         self.vectorized: bool | None = None if vectorized == "auto" else bool(vectorized)
         self.tensors: bool | None = None
+        self.unreported: tuple[Floats, Floats] | None = None
         self.max_evals = max_evals
         self._fun = fun
         self._known: _Call | None = None
@@ -170,7 +172,12 @@ class Evaluator:
         self._evaluate(points, [i for i in range(len(points)) if i not in outcomes], outcomes)
         for _ in range(self._retries):
             self._evaluate(points, [i for i, outcome in outcomes.items() if self._failed(outcome)], outcomes)
-        return self._values(len(points), outcomes)
+        try:
+            return self._values(len(points), outcomes)
+        except Exception:
+            good = {i: o for i, o in outcomes.items() if o.error is None and self._fits(o.value)}
+            self.unreported = points, self._values(len(points), good)[0]
+            raise
 
     def begin(self, x: Floats) -> Future[Outcome]:
         """Begin a call at one point, (D,), on a worker, for an objective whose form is known; see `end`."""
@@ -196,18 +203,19 @@ class Evaluator:
 
         Args:
             x: (D,), a point.
-            value: what is returned if the call fails.
+            value: what is returned if the call gives no finite value, or none is left.
             known: `value` was `fun`'s at x. It is not called again then, unless batches are evaluated: what it
                 gives for one of many points may differ in the last bit.
         """
-        if known and not self.vectorized:
+        if (known and not self.vectorized) or self.calls >= self.max_evals:
             return value
         outcome = self._one()(x)
-        if outcome.error is None and self._fits(outcome.value):
+        if self.vectorized is False or (outcome.error is None and self._fits(outcome.value)):
             self.calls += 1
         else:  # a single point is not what it takes
             outcome = self._batch(x[None])[0]
-        return value if self._failed(outcome) else float(self._number(outcome.value))
+        now = math.nan if outcome.error is not None else float(self._number(outcome.value))
+        return now if math.isfinite(now) else value
 
     def again(self, x: Floats) -> Floats:
         """``fun(x)`` in the form that is known, for a point, (D,), that was evaluated before; it is not counted.
@@ -290,6 +298,7 @@ class Evaluator:
         given = points[: min(len(points), self.left)].shape if asked else points[0].shape
         raise WrongShapeError(
             f"fun returned {type(value).__name__} of shape {np.shape(value)} given shape {given}; it must {wanted}"
+            + self._several(value)
         )
 
     # ---- calls ----
@@ -341,6 +350,11 @@ class Evaluator:
 
     # ---- what counts as a value ----
 
+    def _several(self, value: Any) -> str:
+        """A hint for a function that gives several numbers where one is needed."""
+        several = not self.shape and isinstance(value, tuple | list) and len(value) > 1
+        return "; a function of several objectives is one for pso.minimize_multi" if several else ""
+
     @property
     def _wanted(self) -> str:
         return f"{self.shape[0]} numbers" if self.shape else "a number"
@@ -361,6 +375,7 @@ class Evaluator:
         if not self._fits(value):
             raise WrongShapeError(
                 f"fun must return {self._wanted} for a point, got {type(value).__name__} of shape {np.shape(value)}"
+                + self._several(value)
             )
         return np.asarray(value, dtype=np.float64).reshape(self.shape)
 

@@ -11,8 +11,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.checkpoint import check
 
+LARGEST_EXPONENT = 450  # of 2: the squares of smaller values can be added up
 Granularity = Literal["best", "iteration", "particles"] | int
 
 
@@ -125,9 +127,7 @@ class History:
             numbers = range(len(points)) if particles is None else particles.tolist()
             self._records += [ParticleRecord(iteration, numbers[i], float(values[i]), points[i].copy()) for i in rows]
         else:
-            finite = values[np.isfinite(values)]
-            mean, spread = (float(finite.mean()), float(finite.std())) if finite.size else (np.nan, np.nan)
-            self._records.append(Record(iteration, evaluations, best, mean, spread))
+            self._records.append(Record(iteration, evaluations, best, *_mean_and_spread(values)))
 
     def _thin(self, coming: int, limit: int, iteration: int) -> None:
         while self._records and len(self._records) + coming > limit and iteration % self._stride == 0:
@@ -206,8 +206,19 @@ class History:
             self._records = [_record(row) for row in rows]
 
 
+def _mean_and_spread(values: Floats) -> tuple[float, float]:
+    """Mean and standard deviation of the finite values, however large; `math.nan` if there is none."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return math.nan, math.nan
+    unit = 2.0 ** max(int(np.frexp(np.abs(finite).max())[1]) - LARGEST_EXPONENT, 0)
+    scaled = finite / unit
+    return unit * float(scaled.mean()), unit * float(scaled.std())
+
+
 def _record(row: Any) -> Record:
     iteration, evaluations, *values = row
     if type(iteration) is not int or type(evaluations) is not int or not {type(v) for v in values} <= {int, float}:
         raise ValueError("history.rows holds something else than records")
-    return Record(iteration, evaluations, *values)
+    # The very NaN that `add` uses: tuples compare it by identity, so a resumed history equals the uninterrupted one.
+    return Record(iteration, evaluations, *(math.nan if math.isnan(value) else value for value in values))

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import needing_torch
+from pyswarmopt.base.inputs import as_seed
 from pyswarmopt.driver.evaluation import Objective, OnError
 from pyswarmopt.driver.history import Granularity
 from pyswarmopt.driver.problem.constraints import listed
@@ -46,7 +47,7 @@ class Options:
     max_evals: int | None = None
     max_iter: int | None = None
     target: float | None = None
-    seed: int | None = None
+    seed: int | np.random.Generator | None = None
     workers: int | str | MapLike | Executor = 1
     vectorized: bool | Literal["auto"] = "auto"
     callback: Callback | None = None
@@ -75,6 +76,7 @@ class Options:
             seconds = getattr(self, name)
             if seconds is not None and not seconds > 0:
                 raise ValueError(f"{name}={seconds}: it must be a number of seconds above 0")
+        object.__setattr__(self, "seed", as_seed(self.seed))  # the dataclass is frozen
         _ = self.given  # an unknown name is an error now
 
     @property
@@ -141,6 +143,7 @@ class Problem(NamedTuple):
 
     Attributes:
         dim: D, the user's coordinates.
+        size: M, those of the swarm, which has one for each label of a category.
         constrained: whether there are constraints.
         discrete: whether some coordinates are integers or categories.
         strict: whether the objective must not be called where a constraint is broken.
@@ -148,6 +151,7 @@ class Problem(NamedTuple):
     """
 
     dim: int
+    size: int
     constrained: bool
     discrete: bool
     strict: bool = False
@@ -159,7 +163,7 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
 
     That needs a deterministic function and rounds that all return; with constraints (`pyswarmopt.hybrid.constrained`)
     also one that may be called where they are broken, and some real coordinates. Where it cannot be used, it is the
-    best swarm that can: `surrogate`, or `covariant` where costs are no quadratic; both make matrices of D x D numbers,
+    best swarm that can: `surrogate`, or `covariant` where costs are no quadratic; both make matrices of M x M numbers,
     so beyond `MATRIX_DIM` it is the ring of `constriction`. docs/evidence.md says how the defaults were chosen.
     """
     if options.given is not None:
@@ -168,7 +172,7 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     if solvable and not (options.noisy or options.asynchronous):
         return None
     recipes = _recipes()
-    if problem.dim > MATRIX_DIM:
+    if problem.size > MATRIX_DIM:
         return _constriction(options.population, options.max_evals)
     if not (problem.constrained or problem.discrete):
         return recipes.surrogate(population=max(recipes.surrogate().population, _calls_at_once(options)))
@@ -184,16 +188,6 @@ def _calls_at_once(options: Options) -> int:
         return 1
     workers = Workers(options.workers)
     return UNKNOWN_WORKERS if workers.kind in ("ray", "map") else workers.count
-
-
-def former_algorithm(options: Options, problem: Problem) -> Recipe | None:
-    """What ran by default in 0.1.0, whose checkpoints go on with it."""
-    if options.given is not None:
-        return options.given
-    no_descents = options.population is not None or options.noisy or options.asynchronous or problem.constrained
-    if no_descents or problem.dim > MATRIX_DIM:
-        return _constriction(options.population, options.max_evals)
-    return _recipes().covariant() if problem.discrete else None
 
 
 def _recipes(what: str = "a search with noise, asynchronous=True or constraints that allow no descents") -> Any:

@@ -17,6 +17,7 @@ from pyswarmopt.parts import stopping
 
 R = TypeVar("R")
 INTERRUPTED = "interrupted"  # the reason to stop of a search that Ctrl-C has ended
+FAILED = "exception"  # of a search that an exception has ended
 
 MESSAGES = {
     stopping.MaxIter.reason: "the limit of iterations was reached",
@@ -27,6 +28,7 @@ MESSAGES = {
     stopping.Target.reason: "the target was reached",
     "callback": "the callback said stop",
     INTERRUPTED: "interrupted",
+    FAILED: "an exception was raised",
 }
 
 
@@ -38,23 +40,25 @@ class Result(Mapping[str, Any]):
 
     Attributes:
         x: the best point, (D,) float64; a feasible one if any was found, else that which breaks the constraints least.
-        fun: the objective there; ``fun(x)`` gives it again, to the bit, if the objective is deterministic. With
+        fun: the objective there; ``fun(x)`` gives it again, bit for bit, if the objective is deterministic. With
             ``noisy=True`` the mean of `n_best` draws; infinitely bad if there is none.
         nfev: calls of the objective; a call on m points counts m.
         nit: moves of the swarm.
-        success: a finite value was found, at a feasible point, and if there was a target or the recipe stops at a
-            tolerance (`stopping.Spread`, `stopping.Patience`), one of them was reached.
+        success: a finite value was found, at a feasible point, and the target was reached if there was one; whichever
+            algorithm ran. False after Ctrl-C and an exception. A budget that was used up is no failure.
         message: why the search ended, in words.
         stop: why it ended: reason to value, as `Swarm.stop` gives it; empty while it goes on.
         history: as fine a record as was asked for.
         fun_stderr: standard error of `fun`; 0 unless ``noisy=True``, infinite for a single draw.
         n_best: draws that `fun` is the mean of.
-        maxcv: the largest violation of a constraint at x; 0 if it is feasible.
+        maxcv: the largest amount by which x breaks a constraint. An equality counts as met up to 1e-4, and `maxcv`
+            says by how much it is missed.
         algorithm: what ran: "memetic" for `MemeticSwarm`, else the name of the recipe.
         params: with ``space=``, the best parameters by name, as plain Python values; else None. `x` is their
             coordinates: logarithms on logarithmic scales, indices of choices.
         space: the `Space` that was searched, if there was one.
         maximize: whether larger was better.
+        feasible: whether x meets all constraints, equalities to 1e-4.
     """
 
     x: npt.NDArray[np.float64]
@@ -72,16 +76,18 @@ class Result(Mapping[str, Any]):
     params: dict[str, Any] | None = None
     space: Space | None = None
     maximize: bool = False
+    feasible: bool = True
 
     @property
     def status(self) -> int:
-        """0 success, 1 a limit came before the target, 3 no finite value, 4 no feasible point, 99 the callback said
-        stop, 130 interrupted."""
+        """0 success, 1 a limit came before the target, 2 an exception, 3 no finite value, 4 no feasible point, 99 the
+        callback said stop, 130 interrupted."""
         if self.success:
             return 0
         reasons = {
             130: INTERRUPTED in self.stop,  # a shell's number for Ctrl-C
-            4: self.maxcv > 0,
+            2: FAILED in self.stop,
+            4: not self.feasible,
             3: not math.isfinite(self.fun),
             99: "callback" in self.stop,  # SciPy's
         }
@@ -148,15 +154,22 @@ class Result(Mapping[str, Any]):
 _DEFAULTS = {f.name: f.default for f in fields(Result)}
 
 
-def message(stop: dict[str, float], fun: float, maxcv: float = 0.0) -> str:
+def keep_in(error: Exception, result: Any) -> None:
+    """Hand the result so far to an exception, as its `result`."""
+    vars(error)["result"] = result
+    if result.nfev > 1:
+        error.add_note(f"the search so far, {result.nfev} evaluations, is the attribute `result` of this exception")
+
+
+def message(stop: dict[str, float], fun: float, feasible: bool, maxcv: float) -> str:
     """The reasons to stop in words, and what is wrong with the result."""
     text = "; ".join(MESSAGES.get(reason, reason) for reason in stop) or "the search goes on"
-    return with_faults(text, math.isfinite(fun), maxcv)
+    return with_faults(text, math.isfinite(fun), feasible, maxcv)
 
 
-def with_faults(text: str, found: bool, maxcv: float) -> str:
-    """`text`, and what is wrong with a result without a finite value or with this violation of a constraint."""
-    if maxcv > 0:
+def with_faults(text: str, found: bool, feasible: bool, maxcv: float) -> str:
+    """`text`, and what is wrong with a result without a finite value or that breaks a constraint by `maxcv`."""
+    if not feasible:
         return f"{text}; no feasible point was found: x breaks a constraint by {maxcv:.3g}"
     return text if found else f"{text}; no finite value was found"
 

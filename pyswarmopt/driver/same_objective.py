@@ -42,7 +42,13 @@ def source_digest(fun: Callable[..., Any]) -> str | None:
     return hashlib.sha256(source.encode()).hexdigest()
 
 
-def check_value(path: str | os.PathLike[str], stored: npt.ArrayLike, now: npt.ArrayLike, scale: npt.ArrayLike) -> None:
+def check_value(
+    path: str | os.PathLike[str],
+    stored: npt.ArrayLike,
+    now: npt.ArrayLike,
+    scale: npt.ArrayLike,
+    what: str = "fun gave",
+) -> None:
     """Compare the stored value of the best point with what the objective gives there now.
 
     Args:
@@ -50,15 +56,18 @@ def check_value(path: str | os.PathLike[str], stored: npt.ArrayLike, now: npt.Ar
         stored: a number, or one for each objective.
         now: as many; NaN where a call failed and that is forgiven, which says nothing.
         scale: the size of the values that the search began with.
+        what: of which they are values, for the message.
 
     Raises:
         ValueError: they differ by more than rounding.
     """
     old, new = np.asarray(stored, dtype=np.float64), np.asarray(now, dtype=np.float64)
     allowed = ROUNDING * np.maximum(np.abs(old), np.nan_to_num(np.abs(scale), posinf=0.0))
-    if np.isnan(new).any() or (np.abs(new - old) <= allowed).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        same = (new == old) | (np.abs(new - old) <= allowed)
+    if np.isnan(new).any() or same.all():
         return
-    raise _differs(path, f"{old.tolist()} there, {new.tolist()} now")
+    raise _differs(path, f"{what} {old.tolist()} there, {new.tolist()} now")
 
 
 def check_mean(path: str | os.PathLike[str], known: Sample, spread: float | None, draw: Callable[[], float]) -> None:
@@ -84,12 +93,12 @@ def check_mean(path: str | os.PathLike[str], known: Sample, spread: float | None
         allowed = NOISE * deviation * math.sqrt(1 / known.n + 1 / fresh.n) + ROUNDING * abs(known.mean)
         if abs(fresh.mean - known.mean) <= allowed:
             return
-    raise _differs(path, f"a mean of {known.mean:.6g} there, of {fresh.mean:.6g} now")
+    raise _differs(path, f"fun gave a mean of {known.mean:.6g} there, of {fresh.mean:.6g} now")
 
 
-def warn_of_source(path: str | os.PathLike[str], saved: str | None, now: str | None) -> None:
+def warn_of_source(path: str | os.PathLike[str], saved: Any, now: str | None) -> None:
     """Say that the source of the objective has changed, where the best point's value has not."""
-    if saved is not None and now is not None and saved != now:
+    if isinstance(saved, str) and now is not None and saved != now:
         warnings.warn(
             f"{path}: the source of fun has changed since; its value at the best point has not, so the search goes on",
             stacklevel=2,
@@ -98,6 +107,6 @@ def warn_of_source(path: str | os.PathLike[str], saved: str | None, now: str | N
 
 def _differs(path: str | os.PathLike[str], how: str) -> ValueError:
     return ValueError(
-        f"{path}: the checkpoint of another objective: at its best point fun gave {how}; give another path, or x0= "
+        f"{path}: the checkpoint of another objective: at its best point {how}; give another path, or x0= "
         "this one to begin anew from its points"
     )

@@ -9,6 +9,8 @@ import os
 import sys
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +20,7 @@ import numpy as np
 
 from pyswarmopt.base import checkpoint as checkpoints
 from pyswarmopt.base.arrays import Bools, Floats
+from pyswarmopt.base.inputs import as_seed
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.history import History
 from pyswarmopt.driver.options import (
@@ -25,23 +28,22 @@ from pyswarmopt.driver.options import (
     Problem,
     Start,
     algorithm,
-    former_algorithm,
     in_coordinates,
     name_of,
     useful_starts,
 )  # fmt: skip
-from pyswarmopt.driver.problem.constraints import INFEASIBLE, Constraints, ranked
+from pyswarmopt.driver.problem.constraints import INFEASIBLE, Constraints
 from pyswarmopt.driver.problem.encoding import Coding, check_inside, make_coding
-from pyswarmopt.driver.problem.feasibility import judge_for
+from pyswarmopt.driver.problem.feasibility import ByAmounts, ByOrder, Incumbent, Judged, judge_for
 from pyswarmopt.driver.problem.space import Real
 from pyswarmopt.driver.resampling import Resampler, Sample
-from pyswarmopt.driver.result import INTERRUPTED, Result, message, wants_to_stop
+from pyswarmopt.driver.result import FAILED, INTERRUPTED, Result, keep_in, message, wants_to_stop
 from pyswarmopt.driver.same_objective import check_mean, check_value, source_digest, warn_of_source
 from pyswarmopt.hybrid.constrained.swarm import ConstrainedSearch
 from pyswarmopt.hybrid.memetic import MemeticSearch
 from pyswarmopt.hybrid.mixed import MixedSearch
 from pyswarmopt.parts.bounds import read_bounds
-from pyswarmopt.parts.stopping import MaxIter, MaxTime, Patience, Spread, StopRule, Target
+from pyswarmopt.parts.stopping import MaxIter, MaxTime, StopRule, Target
 
 if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe
@@ -51,7 +53,7 @@ LOGGER = logging.getLogger("pyswarmopt")
 FINAL_DRAWS = 100  # the most evaluations with which a noisy search chooses its result, and with which it reports it
 FINAL_SHARE = 10  # of this many evaluations one
 DECISIVE_DRAWS = 10  # without these a mean does not count as reaching the target
-TOLERANCES = {Patience.reason, Spread.reason, Target.reason}  # reasons to stop that are no limit of the effort
+IDLE_SHARE = 10  # workers that wait during one of this many evaluations, or more, are warned of
 BAR = 20  # signs in the progress bar
 SURE_DRAWS = 30  # of a best that seems to reach it: of hundreds of bests some are lucky ten times
 
@@ -64,9 +66,11 @@ class Search:
     """
 
     _swarm: Swarm | MemeticSearch
+    _judge: ByOrder | ByAmounts
 
     def __init__(self, given: Options) -> None:
         options, self._space = in_coordinates(given)
+        self._checkpoint = None if options.checkpoint is None else checkpoints.place(options.checkpoint)
         start = None if options.x0 is None else _start(options.x0, useful_starts(options))
         bounds = read_bounds(options.bounds, None if start is None else start.shape[1])
         dim = len(bounds[0])
@@ -78,8 +82,9 @@ class Search:
         self._discrete = whole or (self._space is not None and self._space.discrete)
         self._smooth = self._smooth_coordinates()
         constrained, strict = bool(self._constraints), self._constraints.strict
-        problem = Problem(dim, constrained, self._discrete, strict, bool(self._smooth.any()))
-        recipe = _algorithm(options, problem)
+        smooth = bool(self._smooth.any())
+        problem = Problem(dim, self._coding.size, constrained, self._discrete, strict, smooth)
+        recipe = algorithm(options, problem)
         self._algorithm = name_of(recipe)
         max_evals = options.max_evals
         limited = options.max_iter is not None or options.timeout is not None or (recipe is not None and recipe.stop)
@@ -88,7 +93,6 @@ class Search:
         self._max_evals = max_evals
         self._target = options.target
         self._max_iter, self._maximize = options.max_iter, options.maximize
-        self._tolerances = {rule.reason for rule in recipe.stop} & TOLERANCES if recipe is not None else set()
         self._began, self._timeout = time.monotonic(), math.inf if options.timeout is None else options.timeout
         self._callback = options.callback
         self._progress = options.progress
@@ -105,7 +109,7 @@ class Search:
         # What draws its particles again under noise; a memetic search sees to noise itself.
         self._particles = None if isinstance(self._swarm, MemeticSearch) else self._swarm
         self._judge = judge_for(self._swarm, self._constraints, self._draw)
-        self._checkpoint = None if options.checkpoint is None else Path(options.checkpoint)
+        self._incumbent: Incumbent | None = None
         self._source = None if options.checkpoint is None else source_digest(given.fun)
         self._look()
         self._problem = self._describe(options, recipe, bounds, start)
@@ -141,8 +145,8 @@ class Search:
             return search
         from pyswarmopt.swarm import Swarm
 
-        if start is not None and population is None:
-            population = max(recipe.population, len(start))
+        if start is not None:  # each of them is a particle
+            population = max(recipe.population if population is None else population, len(start))
         return Swarm(
             bounds=bounds,
             population=population,
@@ -154,11 +158,13 @@ class Search:
 
     def _warn_of_idle_workers(self, search: MemeticSearch) -> None:
         workers = self._evaluator.workers.count
-        half = search.modelling and 2 * search.modelled >= (self._max_evals or math.inf)
-        if workers > 1 and half:
+        one_by_one = search.modelled if search.modelling else 0
+        if self._max_evals is not None and IDLE_SHARE * one_by_one < self._max_evals:
+            return
+        if workers > 1 and one_by_one:
             warnings.warn(
-                f"{workers} workers, but the first points are proposed one at a time, by a model; "
-                f"population={workers} proposes as many at once",
+                f"{workers} workers, but the first {one_by_one} points are proposed one at a time, so {workers - 1} "
+                f"wait; population={workers} proposes {workers} at a time, which is another search",
                 stacklevel=7,
             )
 
@@ -171,7 +177,7 @@ class Search:
             "recipe": name_of(recipe),
             "population": options.population if self._particles is None else len(self._particles.positions),
             "maximize": options.maximize,
-            "seed": None if options.seed is None else int(options.seed),
+            "seed": as_seed(options.seed),
             "x0": None if start is None else start.tolist(),
             "integrality": self._coding.integers.tolist(),
             "categorical": self._coding.categories.tolist(),
@@ -192,10 +198,54 @@ class Search:
             self._evaluator.calls = self._counted  # what the result rests on, and the checkpoint
             return self._result({INTERRUPTED: 1.0}, final=False)
 
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Have an exception take the result so far with it."""
+        try:
+            yield
+        except Exception as error:
+            if self._evaluator.calls:
+                keep_in(error, self._rescued())
+            raise
+
+    def _rescued(self) -> Result:
+        """The result so far, with what the iteration that an exception ended has evaluated."""
+        result = self._result({FAILED: 1.0}, final=False)
+        if self._evaluator.unreported is None or self._resampler is not None:
+            return result
+        points, values = self._evaluator.unreported
+        known = np.flatnonzero(np.isfinite(values))
+        if not len(known):
+            return result
+        points, values = points[known], values[known]
+        result = self._with_better(result, points, values)
+        number = self._swarm.iteration + int(self._swarm.evaluations > 0)
+        self._history.add(number, result.nfev, result.fun, values, points, particles=known)
+        return result
+
+    def _with_better(self, result: Result, points: Floats, values: Floats) -> Result:
+        """The result, or that of the best of these points, (m, D), if it is better."""
+        broken = self._constraints.excess(points).sum(axis=1) > 0
+        costs = np.where(broken, math.inf, self._sign * values)
+        i = int(costs.argmin())
+        best = self._sign * result.fun if result.feasible else math.inf
+        if not costs[i] < best:
+            return result
+        x, fun = points[i], float(values[i])
+        return replace(
+            result,
+            x=x,
+            fun=fun,
+            message=message(result.stop, fun, True, 0.0),
+            params=None if self._space is None else self._space.decode(x),
+            maxcv=self._constraints.breach(x)[0],
+            feasible=True,
+        )
+
     def _run(self) -> Result:
         if self._checkpoint is not None and os.path.lexists(self._checkpoint):
             self._resume(self._checkpoint)
-        with self._evaluator.workers:
+        with self._kept(), self._evaluator.workers:
             stop = self._reasons()
             while not stop:
                 self._iterate()
@@ -214,22 +264,25 @@ class Search:
         swarm = self._swarm
         x = swarm.ask()
         points = self._coding.decode(np.asarray(x))
-        costs, evaluated, feasible, skipped = self._judge.judge(points)
-        self._evaluator.skipped += skipped
+        judged = self._judge.judge(points)
+        self._evaluator.skipped += judged.skipped
+        valued = judged.evaluated & (judged.violations == 0)
         if self._resampler is not None and self._particles is not None:
-            costs = self._resampler.judge(self._particles, points, costs, self._draw, evaluated & feasible)
-        self._judge.tell(x, self._sign * costs, ~evaluated)
+            means = self._resampler.judge(self._particles, points, judged.costs, self._draw, valued)
+            judged = judged._replace(costs=means)
+        self._judge.tell(x, judged, self._sign)
         if self._resampler is not None and self._particles is not None:
             self._make_sure_of_target(self._particles, self._resampler)
             self._resampler.forget(self._particles)
-        self._look()
-        values = np.where(evaluated & feasible, self._sign * costs, math.nan)
-        self._history.add(swarm.iteration, self._evaluator.calls, self._best_value(), values, points, evaluated)
+        self._remember(points, judged)
+        values = np.where(valued, self._sign * judged.costs, math.nan)
+        best, evaluated = self._best_value(), judged.evaluated
+        self._history.add(swarm.iteration, self._evaluator.calls, best, values, points, evaluated)
         self._write_down(swarm.iteration)
 
     def _make_sure_of_target(self, swarm: Swarm, resampler: Resampler) -> None:
         """Draw a best that seems to reach the target until that is decided: a small swarm draws none so often."""
-        if self._target is None or self._algorithm == "constriction":  # the ring as in 0.1.0, whose files go on
+        if self._target is None:
             return
         x = self._coding.decode(np.asarray(swarm.best.x)[None])[0]
         sample = resampler.sample(x)
@@ -282,36 +335,52 @@ class Search:
 
     # ---- what was found ----
 
+    def _remember(self, points: Floats, judged: Judged) -> None:
+        """Keep the best of all points, and of those that were judged now, (n, D); under noise the swarm says which."""
+        latest = Incumbent.among(points, judged) if self._resampler is None else None
+        if latest is not None and latest.beats(self._incumbent):
+            self._incumbent = latest
+        self._look()
+
     def _look(self) -> None:
         """Keep the best and what it cost: an interrupt may come while the swarm changes."""
-        self._best, self._counted = self._swarm.best, self._evaluator.calls
+        self._best = self._of_swarm() if self._incumbent is None else self._incumbent
+        self._counted = self._evaluator.calls
+
+    def _of_swarm(self) -> Incumbent:
+        """The best point as the swarm knows it."""
+        best = self._swarm.best
+        x, cost = self._coding.decode(np.asarray(best.x)[None])[0], self._sign * best.value
+        if self._constraints and cost > INFEASIBLE:
+            return Incumbent(x, math.nan, float(self._constraints.excess(x[None]).sum()))
+        return Incumbent(x, cost, 0.0)
 
     def _best_point(self) -> Floats:
-        return self._coding.decode(np.asarray(self._best.x)[None])[0]
+        return self._best.x
 
     def _best_value(self) -> float:
         """The best value of a feasible point, infinitely bad if there is none."""
-        value = self._best.value
-        return self._sign * math.inf if self._constraints and self._sign * value > INFEASIBLE else value
+        known = self._best.violation == 0 and math.isfinite(self._best.cost)
+        return self._sign * (self._best.cost if known else math.inf)
 
     def _result(self, stop: dict[str, float], final: bool) -> Result:
         if self._resampler is not None and final:
             self._settle(self._resampler)
         x, fun, stderr, n = self._best_point(), self._best_value(), 0.0, 1
-        maxcv = float(self._constraints.excess(x[None]).max())
-        if self._resampler is not None and maxcv == 0:
+        maxcv, feasible = self._constraints.breach(x)
+        if self._resampler is not None and feasible:
             sample = self._final_sample(x, self._resampler) if final else self._resampler.sample(x)
             fun, stderr, n = self._sign * sample.mean if sample.n else fun, sample.stderr, sample.n
         elif final:
-            cost = self._sign * fun if maxcv == 0 else self._judge.cost
-            fun = self._evaluator.confirm(x, fun if cost is None else self._sign * cost, cost is not None)
+            known = not math.isnan(self._best.cost)
+            fun = self._evaluator.confirm(x, self._sign * self._best.cost if known else fun, known)
         return Result(
             x=x,
             fun=fun,
             nfev=self._evaluator.calls,
             nit=self._swarm.iteration,
-            success=INTERRUPTED not in stop and math.isfinite(fun) and maxcv == 0 and self._converged(stop),
-            message=message(stop, fun, maxcv),
+            success=math.isfinite(fun) and feasible and self._succeeded(stop),
+            message=message(stop, fun, feasible, maxcv),
             stop=stop,
             history=self._history,
             fun_stderr=stderr,
@@ -321,12 +390,12 @@ class Search:
             params=None if self._space is None else self._space.decode(x),
             space=self._space,
             maximize=self._maximize,
+            feasible=feasible,
         )
 
-    def _converged(self, stop: dict[str, float]) -> bool:
-        """Whether the target or a tolerance was reached, if there is one."""
-        wanted = {"target"} if self._target is not None else self._tolerances
-        return not wanted or bool(wanted & stop.keys())
+    def _succeeded(self, stop: dict[str, float]) -> bool:
+        """Whether the search ended by itself, at the target if there is one."""
+        return not stop.keys() & {INTERRUPTED, FAILED} and (self._target is None or "target" in stop)
 
     def _final_draws(self) -> int:
         return self._reserve // 2 if self._max_evals else min(max(self._evaluator.calls // 10, 2), FINAL_DRAWS)
@@ -353,6 +422,8 @@ class Search:
         state = {**self._swarm.state_dict(), **self._evaluator.state_dict(), **self._history.state_dict()}
         if self._resampler is not None:
             state |= self._resampler.state_dict()
+        if self._incumbent is not None:
+            state |= self._incumbent.state_dict()
         checkpoints.write(path, {**state, "problem": json.dumps(self._problem), "source": self._source})
 
     def _resume(self, path: Path) -> None:
@@ -365,10 +436,10 @@ class Search:
 
     def _check_objective(self, path: Path) -> None:
         """Evaluate the best point once more: the objective, or a constraint, may be another one."""
-        x, value = self._best_point(), self._best.value
-        violation = self._constraints.excess(x[None]).sum(axis=1)
-        if math.isfinite(value) and (violation[0] > 0 or self._sign * value > INFEASIBLE):
-            check_value(path, value, self._sign * ranked(self._sign * np.array([value]), violation)[0], 0.0)
+        x, value, before = self._best.x, self._best_value(), self._best.violation
+        violation = float(self._constraints.excess(x[None]).sum())
+        if before > 0 or violation > 0:
+            check_value(path, before, violation, 0.0, "constraints were broken by")
         elif math.isfinite(value) and self._resampler is None:
             check_value(path, value, self._evaluator.again(x), self._history.first_value())
         elif self._resampler is not None:
@@ -383,20 +454,8 @@ class Search:
         self._history.load_state_dict(saved)
         if self._resampler is not None:
             self._resampler.load_state_dict(saved)
-
-
-def _algorithm(options: Options, problem: Problem) -> Recipe | None:
-    """What runs; where the search goes on from a file of 0.1.0, what ran by default then."""
-    chosen = algorithm(options, problem)
-    if options.checkpoint is None or not os.path.lexists(options.checkpoint):
-        return chosen
-    saved = checkpoints.read(options.checkpoint)
-    with checkpoints.taking_over(options.checkpoint):
-        wrote = json.loads(saved.get("problem", "{}")).get("recipe")
-    if wrote == name_of(chosen):
-        return chosen
-    former = former_algorithm(options, problem)
-    return former if wrote == name_of(former) else chosen
+            return
+        self._incumbent = Incumbent.from_state(saved)
 
 
 def _bar(share: float, elapsed: float) -> str:

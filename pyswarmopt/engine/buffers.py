@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt.base.state import State
-from pyswarmopt.base.storage import IN_MEMORY, Storage
+from pyswarmopt.base.storage import empty
 from pyswarmopt.engine.reference import tensors
 from pyswarmopt.parts.velocity import Snapshot
 
@@ -31,8 +31,7 @@ class Lender:
     of positions and needs no fresh memory, which costs more to map than to fill.
     """
 
-    def __init__(self, storage: Storage = IN_MEMORY) -> None:
-        self._storage = storage
+    def __init__(self) -> None:
         self._lent: Loan | None = None
         self._former: Loan | None = None
 
@@ -44,24 +43,16 @@ class Lender:
             self._lent = x, weakref.ref(array)
         return torch.from_numpy(array)
 
-    def reserve(self, x: Tensor) -> None:
-        """Allocate the buffer that the array after x may need, if it is on a disk, which may be full by then."""
-        if self._storage.folder is not None:
-            self._former = self._like(x), lambda: None
-
     def buffer_after(self, x: Tensor) -> Tensor:
-        """Memory for the array after x: that of x unless a loan of it is in use. A full disk changes nothing."""
+        """Memory for the array after x: that of x unless a loan of it is in use."""
         lent, former = self._lent, self._former
         if lent is None or lent[0] is not x or lent[1]() is None:
             self._lent = None
             return x
         usable = former is not None and former[1]() is None and former[0].shape == x.shape
-        buffer = former[0] if former is not None and usable else self._like(x)
+        buffer = former[0] if former is not None and usable else empty(tuple(x.shape), x.dtype, x.device)
         self._lent, self._former = None, lent
         return buffer
-
-    def _like(self, x: Tensor) -> Tensor:
-        return self._storage.empty(tuple(x.shape), x.dtype, x.device)
 
 
 class Buffers:
@@ -72,8 +63,8 @@ class Buffers:
         plain: whether each array is contiguous; known after `arrays`.
     """
 
-    def __init__(self, state: State, storage: Storage) -> None:
-        self._state, self._storage = state, storage
+    def __init__(self, state: State) -> None:
+        self._state = state
         self.in_numpy = state.positions.dtype in NUMPY_DTYPES and state.positions.device.type == "cpu"
         self.renew()
 
@@ -83,8 +74,7 @@ class Buffers:
         self._arrays: Snapshot
         self.plain = False
         self._copied: tuple[Tensor | None, npt.NDArray[Any]] = None, np.empty(0)
-        self._lender = Lender(self._storage)
-        self._lender.reserve(self._state.positions)
+        self._lender = Lender()
         self.arrays()  # the views of the former population would keep its memory
 
     def arrays(self) -> Snapshot:

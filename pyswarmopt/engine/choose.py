@@ -16,7 +16,7 @@ from torch import Tensor
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt.base.state import State, entries_under
-from pyswarmopt.base.storage import IN_MEMORY, Storage
+from pyswarmopt.base.storage import copied, empty
 from pyswarmopt.engine import chunked, compiled, reference
 from pyswarmopt.engine.buffers import Buffers
 from pyswarmopt.engine.numba.loader import Compiler, Loops
@@ -44,13 +44,12 @@ class Update:
         state: State,
         box: Box | None,
         generator: torch.Generator,
-        storage: Storage = IN_MEMORY,
         saved: Mapping[str, Any] | None = None,
     ) -> None:
-        self._recipe, self._state, self._generator, self._storage = recipe, state, generator, storage
+        self._recipe, self._state, self._generator = recipe, state, generator
         self._bounds = box
         self._box = None if recipe.boundary is boundary.none else box
-        self.buffers = Buffers(state, storage)
+        self.buffers = Buffers(state)
         self._scope = getattr(recipe.velocity, "looks_at", "all")
         self._in_numpy = self.buffers.in_numpy and self._scope != "all"
         dtype = self.buffers.arrays().x.dtype if self._in_numpy else np.float64
@@ -138,7 +137,7 @@ class Update:
         """
         st, i = self._state, int(best_costs.argmin())
         st.best_costs, st.leader_cost = best_costs, float(best_costs[i])
-        st.leader_position = self._storage.copy(st.best_positions[i])
+        st.leader_position = copied(st.best_positions[i])
         elsewhere = not any(torch.equal(p, st.best_position) for p in st.best_positions)
         if elsewhere and best_cost <= st.leader_cost:
             st.best_cost = best_cost
@@ -165,12 +164,12 @@ class Update:
         With evaluations pending, only dispatch is paused: the policy is called again after each of them.
         """
         st, like = self._state, self._state.positions
-        x, v = (self._storage.empty((count, like.shape[1]), like.dtype, like.device) for _ in range(2))
+        x, v = (empty((count, like.shape[1]), like.dtype, like.device) for _ in range(2))
         self._recipe.populate(None, x, self._bounds, self._generator)
         self._recipe.launch(x, v, self._bounds, self._generator)
         if st.in_flight is not None and st.in_flight.pending.any():  # the draw above counts, for repeatable runs
             st.in_flight.paused = True
             return
-        st.repopulate(State.start(x, v, st.maximize, self._storage))
+        st.repopulate(State.start(x, v, st.maximize))
         self.buffers.renew()
         self._factors.forget()

@@ -1,4 +1,6 @@
-"""Algorithm 1 of Model Swarms (Feng et al. 2024, arXiv 2410.11163) as the paper writes it, for any recipe.
+"""The update of a swarm for any recipe: Algorithm 1 of Model Swarms (Feng et al. 2024, arXiv 2410.11163), generalised.
+
+`pyswarmopt.teaching.algorithm1` is the algorithm as the paper writes it.
 
 Notation: x positions, v velocities, p personal bests, g the best and w the worst position seen; costs are -f, lower is
 better. The values of all symbols: `algorithms.model_swarms`; the terms d_k of the velocity: `parts.velocity`.

@@ -39,7 +39,7 @@ from pyswarmopt.hybrid.phases.descent import FIRST_DIFFERENCE, Descent, Repeated
 from pyswarmopt.hybrid.phases.limited_memory import LimitedMemory
 from pyswarmopt.hybrid.phases.phase import NONE, Phase
 from pyswarmopt.hybrid.phases.proposals import ModelPhase
-from pyswarmopt.hybrid.slots import FORMER, KINDS, LARGE, MIDDLE, MODELLED_DIM, SMALL, slots_for
+from pyswarmopt.hybrid.slots import KINDS, LARGE, MATRIX_DIM, MIDDLE, MODELLED_DIM, SMALL, slots_for
 
 MODELLED = 5  # evaluations per dimension that the model proposes
 ROUGH = 10  # in all, where the first descent's differences are no slopes
@@ -64,11 +64,10 @@ class MemeticSearch(PhasedSearch):
     """
 
     _kinds: ClassVar = KINDS
-    _tables: ClassVar[tuple[dict[str, str], ...]] = (FORMER, SMALL, MIDDLE, LARGE)
+    _tables: ClassVar[tuple[dict[str, str], ...]] = (SMALL, MIDDLE, LARGE)
     _plain: ClassVar = PhasedSearch._plain | {
-        "granted": int, "population": int, "first_population": int, "test_first": bool,
+        "granted": int, "population": int, "first_population": (int, type(None)), "test_first": bool,
     }  # fmt: skip
-    _formerly: ClassVar = {"slots": FORMER, "first_population": None, "test_first": False}  # in files of 0.1.0
 
     def __init__(self, bounds: Any, *args: Any, population: int | None = None, **kwargs: Any) -> None:
         super().__init__(bounds, *args, **kwargs)
@@ -218,10 +217,17 @@ class MemeticSearch(PhasedSearch):
     def _begin_swarm(self, dim: int, first: Floats | None) -> CovarianceSwarm:
         """The first one, from the point `first` if it is given, or a larger one from a random point."""
         begun = self._population > 0
-        self._population = GROWTH * self._population if begun else self._first_population or default_population(dim)
+        self._population = GROWTH * self._population if begun else self._first_population or self._affordable(dim)
         mean = self._random.random(dim) if begun or first is None else first
         kind = SeparableSwarm if self._slots["swarm"] == "SeparableSwarm" else CovarianceSwarm
         return kind(mean, SIGMA, self._population)
+
+    def _affordable(self, dim: int) -> int:
+        """The usual population; with many coordinates no more points than are ever evaluated."""
+        usual = default_population(dim)
+        if self._max_evals is None or dim <= MATRIX_DIM:
+            return usual
+        return min(usual, max(self._max_evals, LEAST_POPULATION))
 
     def _first_point(self) -> Floats:
         if math.isfinite(self._best_cost) or len(self._start):

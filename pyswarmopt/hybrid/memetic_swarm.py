@@ -6,12 +6,14 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from pyswarmopt.base import checkpoint
 from pyswarmopt.base.arrays import as_arrays, as_tensors
+from pyswarmopt.base.inputs import as_seed
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt.hybrid.memetic import MemeticSearch
 
@@ -27,7 +29,7 @@ class MemeticSwarm:
         bounds: the box; see `pyswarmopt.boundary.make_box`.
         positions: points to start from, (n, D), evaluated first.
         maximize: whether larger values are better.
-        seed: None takes one from the operating system.
+        seed: None takes one from the operating system, a NumPy `Generator` draws one.
         max_evals: how many evaluations there are, if that is known; only saves a search that is short measuring
             Hessians.
         max_iter: stop after so many rounds; the first one counts 0.
@@ -53,14 +55,14 @@ class MemeticSwarm:
         bounds: Any,
         positions: npt.ArrayLike | Tensor | None = None,
         maximize: bool = False,
-        seed: int | None = None,
+        seed: int | np.random.Generator | None = None,
         max_evals: int | None = None,
         max_iter: int | None = None,
         target: float | None = None,
         population: int | None = None,
     ) -> None:
         limits = max_evals, max_iter, target
-        self._search = MemeticSearch(bounds, positions, maximize, seed, *limits, population=population)
+        self._search = MemeticSearch(bounds, positions, maximize, as_seed(seed), *limits, population=population)
 
     def ask(self) -> Tensor:
         """Positions to evaluate, (m, D) float64; the same ones until `tell`."""

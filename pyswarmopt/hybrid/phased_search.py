@@ -38,10 +38,9 @@ class PhasedSearch(ABC):
     _kinds: ClassVar[dict[str, type[Phase]]]  # of phases, by name
     _tables: ClassVar[tuple[dict[str, str], ...]]  # what may take the turns, by the name of its kind
     # Entries of a saved state that are attributes, with their types.
-    _plain: ClassVar[dict[str, type]] = {
+    _plain: ClassVar[dict[str, Any]] = {
         "sign": float, "turn": str, "best_by": str, "rounds": int, "evaluations": int, "spent": dict, "slots": dict,
     }  # fmt: skip
-    _formerly: ClassVar[dict[str, Any]] = {}  # what those are that older files do not have
 
     def __init__(
         self,
@@ -74,8 +73,8 @@ class PhasedSearch(ABC):
     def ask(self) -> Floats:
         """Positions to evaluate, (m, D) float64; the same ones until `tell`."""
         if self._asked is None:
-            x = self._start if self._turn == "start" and len(self._start) else self._box.decode(self._propose())
-            self._asked = x.copy()
+            first = self._turn == "start" and len(self._start)
+            self._asked = self._start.copy() if first else self._box.decode(self._propose())
         return self._asked.copy()
 
     def tell(self, positions: npt.ArrayLike, values: npt.ArrayLike, dropped: npt.ArrayLike | None = None) -> None:
@@ -222,11 +221,9 @@ class PhasedSearch(ABC):
         one = "float64", "D"
         checkpoint.check(saved, {"low": one, "high": one, "best_position": one, "start": ("float64", "nD")}, sizes)
         checkpoint.check(saved, {"best_costs": ("float64", "c")}, {"c": 1})
-        types = {name: kind for name, kind in self._plain.items() if name not in self._formerly}
-        checkpoint.check(saved, types | {"random": dict, "phases": list})
-        plain = self._formerly | dict(saved)
+        checkpoint.check(saved, self._plain | {"random": dict, "phases": list})
         for name in self._plain:
-            setattr(self, f"_{name}", copy.deepcopy(plain[name]))
+            setattr(self, f"_{name}", copy.deepcopy(saved[name]))
         if self._slots not in self._tables:
             raise ValueError(f"slots are {self._slots!r}")
         if self._turn not in ("start", *self._slots):

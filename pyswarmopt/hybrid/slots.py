@@ -20,8 +20,13 @@ KINDS: dict[str, type[Phase]] = {
     )
 }  # fmt: skip
 # What takes each turn, by the name of its class.
-FORMER = {"descent": "QuasiNewton", "test": "SeparabilityTest", "axes": "AxisSearch", "swarm": "CovarianceSwarm"}
-MIDDLE = FORMER | {"axes": "CheckedAxisSearch", "check": "RepeatedCall"}
+MIDDLE = {
+    "descent": "QuasiNewton",
+    "test": "SeparabilityTest",
+    "axes": "CheckedAxisSearch",
+    "swarm": "CovarianceSwarm",
+    "check": "RepeatedCall",
+}
 SMALL = MIDDLE | {"model": "ModelPhase"}
 LARGE = MIDDLE | {"descent": "LimitedMemory", "swarm": "SeparableSwarm"}
 

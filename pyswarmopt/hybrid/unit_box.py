@@ -39,8 +39,13 @@ class UnitBox:
     def decode(self, unit: Floats) -> Floats:
         """Points of the unit box, (m, F), in the user's box, (m, D)."""
         low, high = self.low[self.free], self.high[self.free]
+        moved = unit * (high - low)
+        moved += low
+        np.clip(moved, low, high, out=moved)
+        if self.dim == len(self.low):
+            return moved
         x = np.tile(self.low, (len(unit), 1))
-        x[:, self.free] = np.clip(low + unit * (high - low), low, high)
+        x[:, self.free] = moved
         return x
 
     def encode(self, x: Floats) -> Floats:

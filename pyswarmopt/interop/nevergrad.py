@@ -2,7 +2,7 @@
 
 Nothing here touches NumPy's global random state, which several of nevergrad's optimisers draw from: they are given
 one of their own for as long as they run. The exception are optimisers that keep a thread (COBYLA, and NGOpt where it
-calls it): what the thread draws, and when, is out of reach, so their runs need not repeat to the bit either.
+calls it): what the thread draws, and when, is out of reach, so such runs are not bit-for-bit reproducible either.
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ class SwarmSearchCV(BaseSearchCV):
 
     Args:
         estimator: what is fitted.
-        space: its parameters by name; see `pyswarmopt.Space`. `pso.when` leaves a parameter at the estimator's default.
+        space: its parameters by name; see `pyswarmopt.Space`, which reads SciPy's distributions, too. `pso.when` leaves
+            a parameter at the estimator's default.
         n_iter: the most candidates; each is fitted once for every fold, and none twice.
         recipe: see `pyswarmopt.minimize`.
         random_state: seed of the search; a `numpy.random.RandomState` gives one.
@@ -41,6 +42,7 @@ class SwarmSearchCV(BaseSearchCV):
         pre_dispatch: jobs that are sent ahead.
         error_score: of a candidate whose fit fails.
         return_train_score: score the training folds, too.
+        param_distributions: `space` under scikit-learn's name; give one of them.
 
     Example:
         >>> import pyswarmopt as pso
@@ -55,7 +57,7 @@ class SwarmSearchCV(BaseSearchCV):
     def __init__(
         self,
         estimator: Any,
-        space: Mapping[str, Any],
+        space: Mapping[str, Any] | None = None,
         *,
         n_iter: int = 50,
         recipe: str | Recipe | None = None,
@@ -68,12 +70,14 @@ class SwarmSearchCV(BaseSearchCV):
         pre_dispatch: int | str = "2*n_jobs",
         error_score: Any = np.nan,
         return_train_score: bool = False,
+        param_distributions: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(
             estimator=estimator, scoring=scoring, n_jobs=n_jobs, refit=refit, cv=cv, verbose=verbose,
             pre_dispatch=pre_dispatch, error_score=error_score, return_train_score=return_train_score,
         )  # fmt: skip
         self.space = space
+        self.param_distributions = param_distributions
         self.n_iter = n_iter
         self.recipe = recipe
         self.random_state = random_state
@@ -97,6 +101,9 @@ class SwarmSearchCV(BaseSearchCV):
         """scikit-learn's hook: candidates in, all results so far out."""
         if self.n_iter < 2:
             raise ValueError(f"n_iter={self.n_iter}: a search needs at least 2 candidates")
+        if (self.space is None) == (self.param_distributions is None):
+            raise ValueError("give either space= or param_distributions=, the parameters by name")
+        space = self.param_distributions if self.space is None else self.space
         known: dict[str, float] = {}
 
         def scores(candidates: list[dict[str, Any]]) -> list[float]:
@@ -110,9 +117,7 @@ class SwarmSearchCV(BaseSearchCV):
             return [known[repr(params)] for params in candidates]
 
         limit = self.n_iter + 1  # the last call is for the best point once more, whose score is known
-        maximize(
-            scores, recipe=self.recipe, max_evals=limit, seed=self._seed(), vectorized=True, space=self.space
-        )  # fmt: skip
+        maximize(scores, recipe=self.recipe, max_evals=limit, seed=self._seed(), vectorized=True, space=space)
 
     def _seed(self) -> int | None:
         if isinstance(self.random_state, np.random.RandomState):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt.base.blocks import blocks
-from pyswarmopt.base.storage import IN_MEMORY, Storage
+from pyswarmopt.base.storage import copied
 from pyswarmopt.parts.bounds import check_widths, sides
 
 
@@ -95,9 +95,7 @@ def resample(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tupl
     return torch.where(outside, box.sample(len(x), generator), x), torch.where(outside, 0.0, v)
 
 
-def make_box(
-    bounds: Any, dim: int | None, dtype: torch.dtype, device: torch.device, storage: Storage = IN_MEMORY
-) -> Box:
+def make_box(bounds: Any, dim: int | None, dtype: torch.dtype, device: torch.device) -> Box:
     """Read bounds in any of the usual forms.
 
     Args:
@@ -107,7 +105,6 @@ def make_box(
         dim: D, needed where `bounds` does not tell it.
         dtype: dtype of the box.
         device: device of the box.
-        storage: where its two vectors are.
 
     Raises:
         ValueError: bounds that are not finite (None counts as such), crossed, wider than `dtype` can measure, the same
@@ -125,7 +122,7 @@ def make_box(
     largest = min(torch.finfo(dtype).max, math.sqrt(square))
     name = str(dtype).removeprefix("torch.")
     check_widths((low, high), (stored[0].double().numpy(), stored[1].double().numpy()), largest, name)
-    return Box(*(storage.copy(side.expand(size), device) for side in stored))
+    return Box(*(copied(side.expand(size), device) for side in stored))
 
 
 __all__ = ["Boundary", "Box", "clip", "confine", "make_box", "none", "periodic", "reflect", "resample"]

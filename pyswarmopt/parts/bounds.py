@@ -14,6 +14,7 @@ FORMS = (
     "use one pair of finite numbers (low, high) for each coordinate, SciPy's Bounds, two NumPy arrays (low, high), or "
     "two numbers for all coordinates"
 )
+START = "; a starting point is x0= of minimize or positions= of Swarm, beside the bounds"
 WIDTHS = 4  # times the width of the box whose square must be finite: velocities are as long, and so are their squares
 LARGEST = float(np.sqrt(np.finfo(np.float64).max))  # float64 whose square is finite
 
@@ -34,7 +35,9 @@ def sides(bounds: Any, dim: int | None) -> tuple[Floats, Floats, int]:
     """Lower and upper bounds of any width, (D,) or (1,) where one number is that of all coordinates; and D."""
     low, high = _low_high(bounds)
     if low.ndim == 0 and high.ndim == 0 and dim is None:
-        raise ValueError(f"bounds={bounds!r} do not tell the dimension; give one (low, high) pair per coordinate")
+        raise ValueError(
+            f"bounds={bounds!r} do not tell the dimension; give one (low, high) pair per coordinate{START}"
+        )
     size = dim if dim is not None else max(low.size, high.size)
     try:
         lows, highs = np.broadcast_to(low, (size,)), np.broadcast_to(high, (size,))
@@ -46,7 +49,10 @@ def sides(bounds: Any, dim: int | None) -> tuple[Floats, Floats, int]:
     wrong = np.flatnonzero(~(np.isfinite(low) & np.isfinite(high) & (low <= high)))
     if wrong.size:
         i = int(wrong[0])
-        raise ValueError(f"bounds of coordinate {i} are ({lows[i]}, {highs[i]}); they must be finite, low <= high")
+        open_ended = not np.isfinite([lows[i], highs[i]]).all()
+        hint = "; where there is none (None, inf) give a wide one" if open_ended else ""
+        box = f"({lows[i]}, {highs[i]})"
+        raise ValueError(f"bounds of coordinate {i} are {box}; they must be finite, low <= high{hint}")
     if not (low < high).any():
         raise ValueError(f"bounds={_brief(bounds)}: low == high in every coordinate, so there is nothing to search")
     return low.reshape(-1), high.reshape(-1), size
@@ -87,7 +93,8 @@ def _low_high(bounds: Any) -> tuple[np.ndarray, np.ndarray]:
     if pairs.shape == (2,):
         return pairs[0], pairs[1]
     if pairs.ndim != 2 or pairs.shape[1] != 2:
-        raise ValueError(f"bounds have shape {pairs.shape}: {FORMS}")
+        start = START if pairs.ndim == 1 else ""
+        raise ValueError(f"bounds have shape {pairs.shape}: {FORMS}{start}")
     fixed = not (pairs[:, 0] < pairs[:, 1]).any()
     if pairs.shape == (2, 2) and ((two and all(isinstance(side, list) for side in bounds)) or fixed):
         _refuse_two_readings(bounds, pairs)

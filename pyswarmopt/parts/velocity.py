@@ -146,7 +146,7 @@ class SumOfTerms:
 
     Attributes:
         terms: the terms, in the order of their random draws.
-        normalise: divide by the sum of the coefficients, the 1/C of Feng et al. 2024, Algorithm 1.
+        normalise: divide by C, the sum of r * weight as drawn for this particle (Feng et al. 2024, Algorithm 1).
 
     Raises:
         ValueError: no terms.

@@ -14,6 +14,7 @@ from pyswarmopt_llm.common.errors import InvalidOption, spell
 from pyswarmopt_llm.common.options import Option, check_options, option_in, option_name, options_of
 
 PAIRS = tuple[tuple[str, str], ...]
+_OPTIONS: dict[str, Option] = {}  # of all commands that `as_command` has made
 
 
 def as_command(function: Callable[..., None]) -> Callable[..., None]:
@@ -26,6 +27,7 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
         function: its parameters are configurations, have an `Option`, or are Typer's own.
     """
     hints = get_type_hints(function, include_extras=True)
+    _OPTIONS.update(options_in(function))
 
     def command(**given: Any) -> None:
         function(**{name: _value(name, hint, given) for name, hint in hints.items() if name != "return"})
@@ -46,6 +48,26 @@ def flag(field: str, options: Mapping[str, Option] = MappingProxyType({})) -> st
         '--max-iter'
     """
     return f"--{option_name(field, options.get(field))}"
+
+
+def as_flag(field: str) -> str:
+    """How the command line calls a field of any command; other words, such as a quoted library's, keep their backticks.
+
+    Example:
+        >>> as_flag("tasks"), as_flag("trust_remote_code")
+        ('--task', '`trust_remote_code`')
+    """
+    return flag(field, _OPTIONS) if field in _OPTIONS else f"`{field}`"
+
+
+def with_flags(text: str) -> str:
+    """A note with its settings as the command line calls them.
+
+    Example:
+        >>> with_flags("`max_iter` N: iterations first")
+        '--max-iter N: iterations first'
+    """
+    return spell(text, as_flag)
 
 
 def options_in(function: Callable[..., None]) -> dict[str, Option]:

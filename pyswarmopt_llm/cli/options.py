@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import textwrap
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -45,6 +46,20 @@ def spread(args: Sequence[str], variadic: Sequence[str]) -> list[str]:
     return out
 
 
+def refuse_empty(args: Sequence[str], options: Collection[str]) -> None:
+    """Refuse options whose value is empty, as a shell makes it of a variable that is not set.
+
+    Example:
+        >>> refuse_empty(["--base", "", "--out", "run"], ["--base", "--out"])
+        Traceback (most recent call last):
+        pyswarmopt_llm.common.errors.UserError: --base: is empty; give it a value, or leave the option out
+    """
+    for option, value in itertools.pairwise([*args, "-"]):
+        name, equals, rest = option.partition("=")
+        if name in options and not (rest if equals else value):
+            raise UserError(f"{name}: is empty; give it a value, or leave the option out")
+
+
 class SwarmCommand(HelpCommand):
     """A command whose options with dots behind their value take several."""
 
@@ -53,6 +68,8 @@ class SwarmCommand(HelpCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Spread the variadic options, then parse as usual."""
         several = [name for param in self.params if (param.metavar or "").endswith("...") for name in param.opts]
+        valued = [name for param in self.params if not getattr(param, "is_flag", False) for name in param.opts]
+        refuse_empty(args, valued)
         return super().parse_args(ctx, spread(args, several))
 
 
@@ -125,8 +142,8 @@ Config = Annotated[
     ),
 ]
 Json = Annotated[bool, Option("Print the result as JSON.", group=OUTPUT, name="json")]
-JsonLines = Annotated[bool, Option("Print events as JSON lines.", group=OUTPUT, name="json-lines")]
-Track = Annotated[str | None, Option("Log to trackio, wandb or tensorboard.", "T", OUTPUT)]
+JsonLines = Annotated[bool, Option("Print events as JSON lines.", group=OUTPUT, hidden=True, name="json-lines")]
+Track = Annotated[str | None, Option("Log to trackio, wandb or tensorboard.", "T", OUTPUT, hidden=True)]
 DryRun = Annotated[bool, Option("Load, time one batch, print the cost, write nothing.", group=OUTPUT)]
 Quiet = Annotated[bool, Option("No progress display.", group=OUTPUT)]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Annotated
 
-from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import (
     BASE,
     MACHINE,
@@ -16,9 +15,12 @@ from pyswarmopt_llm.common.options import (
     Dev,
     Device,
     Dtype,
+    NewTokens,
     Option,
     Overlap,
+    Prompts,
     Scoring,
+    SkipBad,
     SplitSeed,
     Template,
     Threads,
@@ -28,15 +30,11 @@ from pyswarmopt_llm.common.options import (
 MODEL_SWARMS = "model-swarms"
 NEVERGRAD = "nevergrad:"
 PYCMA = "pycma"
-MAX_ITER = 50
+PARTICLES, PATIENCE, MAX_ITER = 20, 10, 50  # the paper's
 AFTER_ITERATIONS, ALONE = 10, 6  # candidates that the model of the items proposes at the end of a screened search
 
 LEAST_DEV = 40  # dev items from which on `auto` trains on them
 EVEN_SUMS = 3  # see `spaces.starts.even_sums`
-
-# Settings of version 0.1.0 that are gone -> the values with which an unfinished run goes on all the same: such runs
-# find the same positions with every item scored. The first value was the default.
-RETIRED: dict[str, tuple[object, ...]] = {"early_stop": ("exact", "off"), "racing": (None,), "dev_sizes": ("",)}
 
 
 @documented
@@ -44,11 +42,13 @@ RETIRED: dict[str, tuple[object, ...]] = {"early_stop": ("exact", "off"), "racin
 class SearchConfig:
     """The configuration of `swarm-llm search`; stored whole in ``run.json``.
 
-    The help of each field is what ``swarm-llm search --help`` and ``swarm-llm init`` show.
+    The help of each field is what ``swarm-llm search --help`` and ``swarm-llm init`` show. Fields that are None or
+    "auto" are not given: the preset chooses them (`jobs.search.preset.resolve`), and ``run.json`` has what it chose.
 
     Example:
-        >>> SearchConfig(base="b", experts=("x", "y"), tasks=("t.json",), out="run").particles
-        20
+        >>> config = SearchConfig(base="b", experts=("x", "y"), tasks=("t.json",), out="run", particles=20)
+        >>> config.particles, config.patience, config.space
+        (20, None, 'auto')
     """
 
     base: Annotated[str, replace(BASE, required=False)]  # "" in spaces token and graph: each expert has its own
@@ -61,57 +61,72 @@ class SearchConfig:
     _: KW_ONLY
     # What is maximised. A metric is a name for all tasks or TASK=NAME; each utility is one more task.
     metrics: Annotated[
-        tuple[str, ...], Option("accuracy, f1, reward:MODEL, judge, ... (the task's).", "M", TASK, name="metric")
+        tuple[str, ...], Option("accuracy, f1, judge, mine.py:score, ... (the task's).", "M", TASK, name="metric")
     ] = ()
     utilities: Annotated[
         tuple[str, ...],
         Option("Python function that scores the engine; repeatable.", "M:F", hidden=True, name="utility"),
     ] = ()
     combine: Annotated[str, Option("harmonic, arithmetic, minimum or weighted:2,1.", "C", hidden=True)] = "harmonic"
+    prompts: Prompts = None  # stands for the task ``prompts:FILE``
+    max_new_tokens: NewTokens = None
     # How it is searched.
     settings: Annotated[
         tuple[str, ...], Option("Swarm coefficient, such as inertia=0.1; repeatable.", "K=V", hidden=True, name="set")
     ] = ()
+    grid: Annotated[
+        str,
+        Option(
+            "paper: draw from its grid of coefficients; given: from the values in `settings` (by the preset).",
+            "G",
+            hidden=True,
+            choices=("auto", "given", "paper"),
+        ),
+    ] = "auto"
+    draws: Annotated[
+        int | None, Option("Random draws from a grid; the best on dev is taken (10).", "N", hidden=True, least=1)
+    ] = None
     confirm: Annotated[
         int | None, Option("Hold out N dev items to rescore the best candidates.", "N", hidden=True, least=1)
     ] = None
     half: int | None = None  # 1 or 2: of the dev items this half is for dev, the other for test; set by `advise`
     preset: Annotated[
-        str,
+        str | None,
         Option(
-            "auto (the best known), paper, reference (the authors' code), none.",
+            "auto (the best known; default), paper, reference (the authors' scripts), none.",
             "P",
             choices=("auto", "paper", "reference", "none"),
         ),
-    ] = "auto"
+    ] = None
     space: Annotated[str, Option("factor, delta, full, token or graph (by the preset).", "S")] = "auto"
-    optimizer: Annotated[str, Option("model-swarms, constriction, ..., pycma or nevergrad:NAME.", "O")] = "model-swarms"
-    particles: Annotated[int, Option("Particles.", "N", least=1)] = 20
+    optimizer: Annotated[
+        str, Option("model-swarms, constriction, ..., pycma or nevergrad:NAME.", "O")
+    ] = "auto"
+    particles: Annotated[int | None, Option("Particles (by the preset).", "N", least=1)] = None
     start: Annotated[
         str,
         Option("Starting points besides the experts: segments (the paper's), sums, even, auto.", "W", hidden=True),
     ] = "auto"
-    max_iter: Annotated[int | None, Option("Maximum number of iterations (0 for auto, else 50).", "K", least=0)] = None
-    patience: Annotated[int, Option("Stop after C iterations without a new best.", "C", hidden=True, least=1)] = 10
+    max_iter: Annotated[int | None, Option("Maximum number of iterations (by the preset).", "K", least=0)] = None
+    patience: Annotated[
+        int | None, Option("Stop after C iterations without a new best (10).", "C", hidden=True, least=1)
+    ] = None
     dev: Dev = None
     test: Annotated[int | None, replace(TEST, least=0)] = None  # 0: nothing is scored on test
     columns: Columns = ()
     template: Template = ()
     split_seed: SplitSeed = 0
+    skip_bad_rows: SkipBad = False
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
     compat: Annotated[
         str,
         Option(
-            "paper, or reference (the authors' code); a run that is neither says none.",
+            "As `preset` paper or reference, with one set of coefficients; a run that is neither says none.",
             "C",
             hidden=True,
-            choices=("paper", "reference", "none"),
+            choices=("auto", "paper", "reference", "none"),
         ),
-    ] = "paper"
-    exact_flat: Annotated[
-        bool, Option("Search over the LoRA factors themselves, not over coefficients.", hidden=True)
-    ] = False
-    granularity: Annotated[str, Option("Coefficients per model, block or module.", "G", hidden=True)] = "model"
+    ] = "auto"
     train: Annotated[
         str,
         Option(
@@ -121,6 +136,10 @@ class SearchConfig:
             choices=("auto", "on", "off"),
         ),
     ] = "auto"
+    no_rivals: Annotated[
+        bool,
+        Option("Do not score the base, nor fine-tune it and the best expert for comparison.", hidden=True),
+    ] = False
     output_rank: Annotated[
         int | None,
         Option("Truncate the result to rank R (delta).", "R", hidden=True, least=1),
@@ -137,11 +156,13 @@ class SearchConfig:
         ),
     ] = None
     drop_k: Annotated[
-        float, Option("Drop-K: probability of skipping an iteration's evaluations.", "P", hidden=True, least=0, below=1)
-    ] = 0.0
+        float | None,
+        Option("Drop-K: probability of skipping an iteration's evaluations.", "P", hidden=True, least=0, below=1),
+    ] = None
     drop_n: Annotated[
-        float, Option("Drop-N: probability of skipping a single evaluation.", "P", hidden=True, least=0, below=1)
-    ] = 0.0
+        float | None,
+        Option("Drop-N: probability of skipping a single evaluation.", "P", hidden=True, least=0, below=1),
+    ] = None
     budget_minutes: Annotated[float | None, Option("Time budget for all evaluations, in minutes.", "M", above=0)] = None
     budget_items: Annotated[int | None, Option("Item budget of the search.", "N", hidden=True, least=1)] = None
     contrast: Annotated[
@@ -162,22 +183,24 @@ class SearchConfig:
         ),
     ] = "transformers"
     workers: Annotated[str, Option("Worker processes: a number, ray or ray://HOST.", "W", MACHINE)] = "1"
-    one_by_one: Annotated[
-        bool,
-        Option("Update particles asynchronously.", group=MACHINE, hidden=True, name="async"),
-    ] = False
-    timeout: Annotated[
-        float | None,
-        Option("Replace a worker that does not answer within S seconds.", "S", MACHINE, hidden=True, above=0),
-    ] = None
-    calibrate: Annotated[
-        bool, Option("Choose threads, dtype and batch size in a short trial run.", group=MACHINE, hidden=True)
-    ] = False
+
+    def __post_init__(self) -> None:
+        """Make `prompts` a task."""
+        if self.prompts is not None:
+            object.__setattr__(self, "tasks", (*self.tasks, f"prompts:{self.prompts}"))
+            object.__setattr__(self, "prompts", None)
 
     @property
     def population(self) -> int:
-        """Particles of the swarm: never fewer than the experts."""
-        return max(self.particles, len(self.experts))
+        """Particles of the swarm: never fewer than what it begins with, the experts and perhaps `EVEN_SUMS`.
+
+        Example:
+            >>> config = SearchConfig("b", ("x", "y"), ("t",), "r", particles=1)
+            >>> config.population, replace(config, start="even").population
+            (2, 5)
+        """
+        sums = EVEN_SUMS if self.start == "even" else 0
+        return max(self.particles or PARTICLES, len(self.experts) + sums)
 
     @property
     def planned(self) -> int:
@@ -210,48 +233,13 @@ class SearchConfig:
             {'max_iter': 9, 'patience': 10, 'budget_items': 500}
         """
         swarm = self.optimizer != PYCMA and not self.optimizer.startswith(NEVERGRAD)
-        rounds: dict[str, float] = {"max_iter": self.iterations, "patience": self.patience}
+        rounds: dict[str, float] = {"max_iter": self.iterations, "patience": self.patience or PATIENCE}
         if self.screen is not None and not self.iterations:
             rounds = {"proposals": self.proposals}
         budgets = {"budget_items": self.budget_items, "budget_minutes": self.budget_minutes}
         return (rounds if swarm else {"max_evals": self.rounds}) | {k: v for k, v in budgets.items() if v is not None}
 
-
-@documented
-@dataclass(frozen=True)
-class GridOptions:
-    """Options of `swarm-llm search` that make it a search over a grid, with values of `SearchConfig.settings`.
-
-    Example:
-        >>> GridOptions(grid="paper").draws is None
-        True
-    """
-
-    grid: Annotated[
-        str,
-        Option(
-            "paper: draw from its grid of coefficients; given: from the values in `settings`.",
-            "G",
-            hidden=True,
-            choices=("given", "paper"),
-        ),
-    ] = "given"
-    draws: Annotated[
-        int | None, Option("Random draws from a grid; the best on dev is taken (10).", "N", hidden=True, least=1)
-    ] = None
-
-
-def is_grid(config: SearchConfig, options: GridOptions) -> bool:
-    """Whether a search is one over a grid.
-
-    Raises:
-        InvalidOption: draws of no grid.
-
-    Example:
-        >>> is_grid(SearchConfig("b", ("x", "y"), ("t",), "r", settings=("repel=0,.1",)), GridOptions())
-        True
-    """
-    found = options.grid == "paper" or any("," in setting for setting in config.settings)
-    if options.draws is not None and not found:
-        raise InvalidOption("draws", options.draws, "nothing to draw from; add `grid` paper, or several values")
-    return found
+    @property
+    def is_grid(self) -> bool:
+        """Whether it is a search for each of several sets of coefficients."""
+        return self.grid == "paper" or any("," in setting for setting in self.settings)

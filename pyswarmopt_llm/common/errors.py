@@ -5,33 +5,45 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from pyswarmopt.cli.terminal import one_line
+from pyswarmopt.base.words import one_line
 
 
 class UserError(Exception):
     """Bad input: says what is wrong, where, and what to do, in one line.
 
     The command line prints the message and exits with code 2; nothing has been written by then. Quoted
-    input is shown as one line without control characters, long values cut.
+    input is shown as one line without control characters, long values cut. Settings are named as their fields, in
+    backticks, which only the command line shows as its options.
 
     Example:
-        >>> raise UserError("tasks/mine.json: line 3: unexpected end of the list; close it with ]")
+        >>> raise UserError("runs/a: holds a run already; choose another `out`")
         Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.UserError: tasks/mine.json: line 3: unexpected end of the list; close it with ]
+        pyswarmopt_llm.common.errors.UserError: runs/a: holds a run already; choose another out
     """
 
+    @property
+    def text(self) -> str:
+        """The message with its settings in backticks, to be quoted in another one."""
+        return super().__str__()
+
     def __str__(self) -> str:
-        return one_line(super().__str__())
+        return self.spelled(str)
+
+    def spelled(self, name: Callable[[str], str]) -> str:
+        """The message with settings spelled by `name`, as options of the command line are."""
+        return one_line(spell(self.text, name))
 
 
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, or its class if the message is empty, to quote other libraries.
 
+    Their backticks become quotes: in a `UserError`, backticks are around our settings.
+
     Example:
-        >>> first_line(ValueError("no such file\\ntry another")), first_line(KeyError())
-        ('no such file', 'KeyError')
+        >>> first_line(ValueError("no such `device`\\ntry another")), first_line(KeyError())
+        ("no such 'device'", 'KeyError')
     """
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return next(iter(str(error).strip().splitlines()), type(error).__name__).replace("`", "'")
 
 
 class InvalidOption(UserError):
@@ -43,23 +55,21 @@ class InvalidOption(UserError):
         why: what is wrong and what to do; names other options in backticks.
 
     Example:
-        >>> raise InvalidOption("timeout", 5.0, "ends a worker that hangs, so it needs `workers` 2 or more")
+        >>> raise InvalidOption("drop_k", 0.5, "needs rounds; remove it, or change `optimizer`")
         Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.InvalidOption: timeout 5: ends a worker that hangs, so it needs workers 2 or more
+        pyswarmopt_llm.common.errors.InvalidOption: drop_k 0.5: needs rounds; remove it, or change optimizer
     """
 
     def __init__(self, field: str, value: object, why: str) -> None:
         super().__init__(field, value, why)
         self.field, self.value, self.why = field, value, why
 
-    def __str__(self) -> str:
-        return self.spelled(str)
-
-    def spelled(self, name: Callable[[str], str]) -> str:
-        """The message with fields spelled by `name`, as options of the command line are."""
+    @property
+    def text(self) -> str:
+        """The message with its settings in backticks."""
         value = f" {self.value:g}" if isinstance(self.value, float) else f" {self.value}"
         shown = "" if self.value is None or self.value is True or self.value == "" else value
-        return one_line(f"{name(self.field)}{shown}: {spell(self.why, name)}")
+        return f"`{self.field}`{shown}: {self.why}"
 
 
 def spell(text: str, name: Callable[[str], str]) -> str:

@@ -16,7 +16,6 @@ EXTRAS = {
     "gguf": "llm",
     "httpx": "judge",
     "lm_eval": "lm-eval",
-    "mcp": "mcp",
     "nevergrad": "nevergrad",
     "profanity_check": "toxicity",
     "pyarrow": "hub",
@@ -63,7 +62,7 @@ def missing_extra(module: str | None) -> str | None:
     """What is missing and how to install it; None if the module is installed, or is None itself."""
     if module is None or _is_installed(module):
         return None
-    return f'needs {module}: pip install "pyswarmopt[{EXTRAS[module]}]"'
+    return f'needs {module}: install the extra "{EXTRAS[module]}"'
 
 
 def _is_installed(module: str) -> bool:

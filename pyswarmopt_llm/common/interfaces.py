@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -109,6 +109,20 @@ class Patch:
     held_out: tuple[HeldOut, ...] = ()
     full_rank: Mapping[str, Tensor] = field(default_factory=dict)
 
+    def with_low_rank(self, changes: Mapping[str, LowRank]) -> Patch:
+        """The patch with further changes of low rank, added to those that it has.
+
+        Example:
+            >>> change = {"w": LowRank(b=torch.ones(2, 1), a=torch.ones(1, 2))}
+            >>> both = Patch({**change, "v": change["w"]}).with_low_rank(change)
+            >>> {name: change.dense()[0, 0].item() for name, change in both.low_rank.items()}
+            {'w': 2.0, 'v': 1.0}
+        """
+        both = {**self.low_rank, **changes}
+        for name in self.low_rank.keys() & changes.keys():
+            both[name] = self.low_rank[name].plus(changes[name])
+        return replace(self, low_rank=both)
+
 
 @dataclass(frozen=True)
 class HeldOut:
@@ -180,12 +194,14 @@ class Score:
         per_item: one value per item, in the order of the items (for accuracy 1.0 or 0.0).
         n: number of items.
         stderr: standard error of `value` over items.
+        named: numbers that `value` is the mean of, by the names that a score function gives them.
     """
 
     value: float
     per_item: tuple[float, ...]
     n: int
     stderr: float
+    named: Mapping[str, float] = field(default_factory=dict)
 
 
 Utility = Callable[[Engine], Score]
@@ -282,9 +298,6 @@ class Space(Protocol):
     def coefficients(self, position: Tensor) -> Tensor:
         """The (n_experts,) mixing weights that a position stands for, float64 (for reports and cards)."""
 
-    def coefficients_by_group(self, position: Tensor) -> dict[str, dict[str, float]]:
-        """Group of weights -> expert -> coefficient; empty where all weights share their coefficients."""
-
     def realise(self, position: Tensor) -> Patch:
         """The candidate at `position` (shape (size,))."""
 
@@ -297,23 +310,3 @@ class Space(Protocol):
 
     def read(self, folder: Path) -> Patch:
         """The patch that the files in `folder`, written by `save`, hold."""
-
-
-class PlacedSpace(Space, Protocol):
-    """A space of the models at the places of one structure: `places` times as many coefficients as experts."""
-
-    @property
-    def places(self) -> int:
-        """Number of places."""
-
-
-@runtime_checkable
-class StructureSpace(Space, Protocol):
-    """A space of structures over models, whose models can be moved once a structure is chosen."""
-
-    @property
-    def mixable(self) -> bool:
-        """Whether models that are mixed from several experts can stand at a place."""
-
-    def placed(self, position: Tensor) -> PlacedSpace:
-        """The space of the models at the places of the structure at `position`."""

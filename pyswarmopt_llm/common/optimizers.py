@@ -13,7 +13,7 @@ from torch import Tensor
 import pyswarmopt as pso
 from pyswarmopt.parts.restart import RestartSwarm
 from pyswarmopt.parts.stopping import MaxIter, Patience
-from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD, PYCMA, SearchConfig
+from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD, PATIENCE, PYCMA, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.registry import unknown
@@ -131,9 +131,9 @@ def optimizer(config: SearchConfig, vertices: Tensor) -> pso.Optimizer:
     return make_optimizer(
         config.optimizer,
         vertices,
-        population=max(config.particles, len(vertices)),
+        population=max(config.population, len(vertices)),
         max_iter=config.iterations,
-        patience=config.patience,
+        patience=config.patience or PATIENCE,
         seed=config.seed,
         compat=config.compat,
         settings=config.settings,

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, TypeVar, get_type_hints
 
-from pyswarmopt.cli.limits import largest
+from pyswarmopt.base.words import largest
 from pyswarmopt_llm.common.errors import InvalidOption
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class Option:
         commas: values of a tuple are comma-separated, instead of repeating the option.
         choices: allowed values; empty: any.
         least, above: lower bound, included or not.
-        most, below: upper bound, included or not; integers without one have that of `pyswarmopt.cli.limits`.
+        most, below: upper bound, included or not; integers without one have that of `pyswarmopt.base.words`.
     """
 
     help: str
@@ -64,7 +64,7 @@ class Option:
             Traceback (most recent call last):
             pyswarmopt_llm.common.errors.InvalidOption: drop_k 1.5: out of range; give at least 0 and less than 1
         """
-        if self.choices and value not in self.choices:
+        if self.choices and value is not None and value not in self.choices:
             *others, last = self.choices
             raise InvalidOption(field, value, f"unknown; use {', '.join(others)} or {last}")
         if isinstance(value, int | float) and not isinstance(value, bool):
@@ -111,6 +111,31 @@ def option_name(field: str, option: Option | None = None) -> str:
     return option.name if option is not None and option.name else field.replace("_", "-")
 
 
+def command_words(command: str, *settings: tuple[str, Any]) -> list[str]:
+    """The words of a command of `swarm-llm` with these settings; those that are None or empty are left out.
+
+    Example:
+        >>> command_words("merge", ("base", "b"), ("experts", ["x", "y"]), ("split_seed", 3), ("task", None))
+        ['swarm-llm', 'merge', '--base', 'b', '--experts', 'x', 'y', '--split-seed', '3']
+    """
+    return ["swarm-llm", command, *setting_words(*settings)]
+
+
+def setting_words(*settings: tuple[str, Any]) -> list[str]:
+    """The options of a command for these settings, as in `command_words`.
+
+    Example:
+        >>> setting_words(("out", "runs/a"))
+        ['--out', 'runs/a']
+    """
+    words: list[str] = []
+    for name, value in settings:
+        values = value if isinstance(value, list | tuple) else () if value is None else (value,)
+        if values:
+            words += [f"--{option_name(name)}", *map(str, values)]
+    return words
+
+
 def documented(config: type[T]) -> type[T]:
     """Add the help of its options to the docstring of a configuration."""
     lines = [f"        {name}: {option.help}" for name, option in options_of(config).items() if option.help]
@@ -144,10 +169,16 @@ Columns = Annotated[
 ]
 Template = Annotated[tuple[str, ...], Option("Prompt with {question}, {choices}.", "TEXT", TASK, hidden=True)]
 SplitSeed = Annotated[int, Option("Draws dev and test if a file has no split.", "S", TASK, hidden=True, least=0)]
+SkipBad = Annotated[bool, Option("Leave out rows that cannot be read, and say which.", group=TASK, hidden=True)]
 TASK_FILE = Option("File, builtin:, hub: or published:NAME.", "T", TASK)
 TaskFile = Annotated[str, TASK_FILE]
+PROMPTS = Option("Prompts without answers: text, JSONL, CSV.", "FILE", TASK)
+Prompts = Annotated[str | None, PROMPTS]
+NewTokens = Annotated[
+    int | None, Option("Longest reply, where replies are scored (128).", "N", TASK, hidden=True, least=1)
+]
 Scoring = Annotated[str, Option("auto, letter, likelihood or generate.", "S", TASK, choices=SCORINGS)]
-Overlap = Annotated[bool, Option("Allow items that are in both dev and test.", group=TASK)]
+Overlap = Annotated[bool, Option("Allow items that are in both dev and test.", group=TASK, hidden=True)]
 Dtype = Annotated[str, Option("auto, bfloat16, float16 or float32.", "D", MACHINE, choices=DTYPES)]
 Device = Annotated[str, Option("auto, cpu, cuda, cuda:1, ...", "D", MACHINE)]
 Threads = Annotated[int | None, Option("CPU threads (PyTorch's choice).", "N", MACHINE, least=1)]

@@ -1,10 +1,14 @@
-"""Look up names given by users; an unknown name raises an error that suggests the closest one."""
+"""Look up names given by users; an unknown name raises an error that suggests the closest one.
+
+Tables of names can stand for functions whose modules are slow to import: `lazy`.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from typing import Any, TypeVar
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 
@@ -51,3 +55,24 @@ def lookup(where: str, name: str, table: Mapping[str, T]) -> T:
     if name not in table:
         raise unknown(where, name, table)
     return table[name]
+
+
+def load(place: str) -> Any:
+    """What stands at ``module:name``, imported now.
+
+    Example:
+        >>> load("math:pi")
+        3.141592653589793
+    """
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
+
+
+def lazy(place: str) -> Callable[..., Any]:
+    """The function or class at ``module:name``, whose module is imported when it is called.
+
+    Example:
+        >>> lazy("math:hypot")(3, 4), lazy("no_such_module:name") is None
+        (5.0, False)
+    """
+    return lambda *arguments: load(place)(*arguments)

@@ -1,7 +1,8 @@
 """Statistics of scores: standard errors, intervals, paired tests on the same items, and chance levels.
 
-One of each: intervals are Wilson's for proportions and bootstrapped for anything else; the test is a paired permutation
-test. Resampling has fixed seeds, so the same scores give the same figures.
+Intervals are Wilson's for proportions, Student's with two pseudo-observations for graded scores, and bootstrapped for
+differences; the test is a paired permutation test. Resampling has fixed seeds, so the same scores give the same
+figures.
 """
 
 from __future__ import annotations
@@ -46,23 +47,82 @@ def score_of(per_item: Sequence[float] | Floats) -> Score:
 def interval(per_item: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
     """A confidence interval of the mean over items.
 
-    Wilson's score interval (Wilson 1927) where every item is right or wrong, else `bootstrap_interval`.
+    Wilson's score interval (Wilson 1927) where every item is right or wrong, else `student_interval`.
 
     Example:
         >>> low, high = interval([1.0] * 8 + [0.0] * 2)
         >>> round(low, 3), round(high, 3)
         (0.49, 0.943)
+        >>> low, high = interval([0.5] * 12)
+        >>> round(low, 3), round(high, 3)
+        (0.387, 0.613)
     """
     values = np.asarray(per_item, dtype=np.float64)
     if np.isin(values, (0.0, 1.0)).all():
         test = stats.binomtest(int(values.sum()), values.size)
         found = test.proportion_ci(confidence, method="wilson")
         return float(found.low), float(found.high)
-    return bootstrap_interval(values, confidence)
+    return student_interval(values, (0.0, 1.0), confidence)
+
+
+def student_interval(
+    values: Sequence[float] | Floats, scale: tuple[float, float], confidence: float = 0.95
+) -> tuple[float, float]:
+    """Student's interval of the mean, with one pseudo-observation at either end of the scale.
+
+    Few items may all have the same score, or miss a rare one; without more, an interval of zero width or a far too
+    narrow one would follow. One observation added at either end is what Agresti & Caffo (2000, The American
+    Statistician 54) do for proportions. In simulations it holds the mean in at least 94% of samples of 6 to 100 items
+    (the tests make them).
+
+    Args:
+        values: one per item, at least one.
+        scale: its ends. Where a value lies outside, the least and the greatest of the values, at least 1 apart.
+        confidence: level.
+
+    Example:
+        >>> low, high = student_interval([0.2, 0.4, 0.6, 0.8], (0.0, 1.0))
+        >>> round(low, 3), round(high, 3)
+        (0.107, 0.893)
+    """
+    values = np.asarray(values, dtype=np.float64)
+    low, high = scale
+    inside = bool(values.min() >= low and values.max() <= high)
+    if not inside:
+        low, high = float(values.min()), float(values.max())
+        pad = max(0.0, (1.0 - (high - low)) / 2)
+        low, high = low - pad, high + pad
+    sample = np.append(values, (low, high))
+    centre, error = sample.mean(), sample.std(ddof=1) / math.sqrt(sample.size)
+    half = float(stats.t.ppf((1 + confidence) / 2, sample.size - 1)) * error
+    bounds = float(centre - half), float(centre + half)
+    return (max(low, bounds[0]), min(high, bounds[1])) if inside else bounds
+
+
+def score_interval(score: Score, tasks: int = 1) -> tuple[float, float] | None:
+    """A 95% interval of a score over so many tasks: of the items for one task, else by the standard error (normal).
+
+    Where all items are between 0 and 1 it is cut to that; None where there is neither.
+
+    Example:
+        >>> score_interval(score_of([1.0])) is None
+        True
+    """
+    if tasks == 1 and score.n > 1 and len(score.per_item) == score.n:
+        return interval(score.per_item)
+    if math.isnan(score.stderr):
+        return None
+    low, high = score.value - 1.96 * score.stderr, score.value + 1.96 * score.stderr
+    if all(0.0 <= value <= 1.0 for value in score.per_item):
+        return max(0.0, low), min(1.0, high)
+    return low, high
 
 
 def bootstrap_interval(values: Sequence[float] | Floats, confidence: float = 0.95) -> tuple[float, float]:
-    """A confidence interval of the mean of any values, by the BCa bootstrap (Efron 1987).
+    """A confidence interval of the mean of paired differences, by the BCa bootstrap (Efron 1987).
+
+    Where all differences are the same there is nothing to resample: then it is `student_interval` between -1 and 1, or
+    a point where they are all 0, as of a model and itself.
 
     Example:
         >>> low, high = bootstrap_interval([-1.0, 0.0, 0.0, 1.0, 1.0, 1.0])
@@ -70,8 +130,10 @@ def bootstrap_interval(values: Sequence[float] | Floats, confidence: float = 0.9
         True
     """
     values = np.asarray(values, dtype=np.float64)
+    if not values.any():
+        return 0.0, 0.0
     if np.ptp(values) == 0.0:
-        return float(values[0]), float(values[0])
+        return student_interval(values, (-1.0, 1.0), confidence)
     rng = np.random.default_rng(0)
     found = stats.bootstrap((values,), np.mean, confidence_level=confidence, n_resamples=RESAMPLES, rng=rng)
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
@@ -96,17 +158,16 @@ def bootstrap_means(scores: Floats, rng: np.random.Generator) -> Floats:
 def interval_over_seeds(scores: Floats, rng: np.random.Generator) -> tuple[float, float]:
     """A 95% interval of the mean of scores, (seeds, items).
 
-    Where each item is right in all seeds or wrong in all, as with one seed or a method without chance, the mean is a
-    proportion of items and the interval Wilson's; else the central 95% of `bootstrap_means`.
+    Where each item has the same score in all seeds, as with one seed or a method without chance, it is `interval` of
+    the items; else the central 95% of `bootstrap_means`.
 
     Example:
         >>> low, high = interval_over_seeds(np.ones((3, 20)), np.random.default_rng(0))
         >>> round(low, 3), high
         (0.839, 1.0)
     """
-    per_item = scores.mean(0)
-    if np.isin(per_item, (0.0, 1.0)).all():
-        return interval(per_item.tolist())
+    if not np.ptp(scores, axis=0).any():
+        return interval(scores[0].tolist())
     low, high = np.quantile(bootstrap_means(scores, rng), [0.025, 0.975])
     return float(low), float(high)
 

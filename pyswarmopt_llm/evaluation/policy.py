@@ -170,5 +170,5 @@ def make_policy(config: SearchConfig, items: Mapping[str, int]) -> Policy:
 
         policy = Screened(Screening(config.screen, items), config.proposals)
     if config.drop_k or config.drop_n:
-        return Dropout(policy, config.drop_k, config.drop_n, config.seed)
+        return Dropout(policy, config.drop_k or 0.0, config.drop_n or 0.0, config.seed)
     return policy

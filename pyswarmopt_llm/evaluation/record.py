@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyswarmopt_llm.common.files.append_log import AppendLog
-from pyswarmopt_llm.common.files.json_types import fits
+from pyswarmopt_llm.common.files.json_types import fits, wrong_field
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.interfaces import Score
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Margins = list[list[float] | None]
 Packed = str | list[float | None]  # values of a task's items, see `pack`
 TRAINED = "trained"  # phase of the row of what was trained on dev
+WEIGHTS = "weights"  # phase of the rows of the weight step of a search over graphs
+CANDIDATES = ("search", WEIGHTS)  # phases of the rows of candidates that a search chooses from
 _COLUMNS = ("phase", "iteration", "particle", "key", "coefficients", "value")
 _SOMETIMES = ("bounds", "values", "margins")  # columns that not every row has
 _LAST = ("n", "seconds", "items")
@@ -43,8 +45,6 @@ class Row:
         bounds: of an incomplete evaluation the least and the greatest value that the complete one can have.
         values: value, standard error and count of those tasks whose score is not the mean of their items.
         margins: of a screened evaluation, task name -> margins of its items.
-        number: of an asynchronous search, number of the ticket.
-        asked: of an asynchronous search, tickets handed out by then.
 
     Example:
         >>> found = {"phase": "search", "iteration": 0, "particle": 0, "key": "k", "coefficients": [1.0], "value": 0.5,
@@ -66,8 +66,6 @@ class Row:
     bounds: Sequence[float] | None = None
     values: Mapping[str, Sequence[float]] = field(default_factory=dict)
     margins: Mapping[str, Margins] = field(default_factory=dict)
-    number: int | None = None
-    asked: int | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Row:
@@ -78,8 +76,7 @@ class Row:
         """The line of the journal."""
         found = {name: getattr(self, name) for name in _COLUMNS}
         found |= {name: value for name in _SOMETIMES if (value := getattr(self, name))}
-        found |= {name: getattr(self, name) for name in _LAST}
-        return found if self.number is None else {**found, "number": self.number, "asked": self.asked}
+        return found | {name: getattr(self, name) for name in _LAST}
 
     @property
     def complete(self) -> bool:
@@ -113,13 +110,19 @@ class RunResult:
     ``best`` is the candidate that the search hands over, ``best_single`` the expert with the highest score on dev,
     ``uniform`` the plain average of the experts. Where the search trains, ``mixture`` is what it found and ``trained``
     the same after training on dev (scored on dev by cross-fitting), which is ``best`` if `trained`; ``paired_training``
-    compares the second with the first as ``paired`` does the best with the best single expert. ``experts`` holds their
-    scores on dev, the share of items on which their outcomes differ, and the best against the second; ``outcomes`` the
-    packed scores of the test items, by model and task. Scores are fractions or whatever the metrics give; ``passes``
-    are forward passes of an item, training included (a backward pass counts as 1.5); memory is in bytes.
+    compares the second with the first as ``paired`` does the best with the best single expert. ``rivals`` holds what
+    the result stands beside (`jobs.search.rivals.entries`); what they took is in ``passes_rivals`` and
+    ``seconds_rivals`` and nowhere else. ``experts`` holds their scores on dev, the share of items on which their
+    outcomes differ, and the best against the second; ``own_scores`` for each of the user's own how many items it has
+    and whether some are held out; ``named`` the named numbers of a score function, by task and by model and split;
+    ``outcomes`` the packed scores of the test items, by model and task. Scores are
+    fractions or whatever the metrics give; ``evaluations`` are of candidates (neither a trial of letters nor what was
+    trained), ``passes`` forward passes of an item, training included (a backward pass counts as 1.5); memory is in
+    bytes.
     The types are those of the file, which is checked against them when it is read (`run_files.read_result`).
     """
 
+    space: str | None = None
     best_single: str = ""
     best_dev: float = math.nan
     best_test: float | None = None
@@ -139,11 +142,13 @@ class RunResult:
     outcomes: dict[str, dict[str, Packed]] | None = None
     paired: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     paired_training: dict[str, dict[str, dict[str, Any]]] | None = None
+    rivals: list[dict[str, Any]] | None = None
+    passes_rivals: int | None = None
+    seconds_rivals: float | None = None
     experts: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
     coefficients: dict[str, float] = field(default_factory=dict)
     graph: str | None = None
-    coefficients_by_group: dict[str, dict[str, float]] | None = None
     evaluations: int = 0
     item_evaluations: int = 0
     passes: int = 0
@@ -153,10 +158,11 @@ class RunResult:
     scoring: str = ""
     workers: dict[str, Any] | None = None
     judge: dict[str, dict[str, float]] | None = None
+    own_scores: dict[str, dict[str, Any]] | None = None
+    named: dict[str, dict[str, dict[str, float]]] | None = None
     confirm: dict[str, Any] | None = None
     tasks: dict[str, dict[str, float | str | None]] | None = None
     stop: dict[str, Any] = field(default_factory=dict)
-    weight_step: dict[str, Any] | None = None
     front: dict[str, Any] | None = None
     seconds: float = 0.0
 
@@ -206,33 +212,36 @@ _TYPES: dict[str, Any] = {
 }
 _MORE: dict[str, Any] = {
     **{"bounds": list[Any], "values": dict[str, tuple[float, Any, int]], "margins": dict[str, Margins]},
-    **{"number": int, "asked": int},
 }
 
 
 def journal(path: Path) -> AppendLog:
     """The log of rows in a file."""
-    return AppendLog(path, "restore it, or remove this line and those after it", is_row)
+    return AppendLog(path, "restore it, or remove this line and those after it", wrong_in_row)
 
 
-def is_row(row: dict[str, Any]) -> bool:
-    """Whether a JSON object is what `Row.to_json` gives.
+def wrong_in_row(row: dict[str, Any]) -> str | None:
+    """The first column of a JSON object that is not what `Row.to_json` writes; None if all are.
 
     Example:
-        >>> is_row({"phase": "search"})
-        False
+        >>> wrong_in_row({"phase": "search", "iteration": "0"})
+        'iteration'
     """
-    typed = all(name in row and fits(row[name], hint) for name, hint in _TYPES.items())
-    if not typed or not all(fits(row[name], hint) for name, hint in _MORE.items() if name in row):
-        return False
-    values, bounds = row.get("values", {}).values(), row.get("bounds", (0, 0))
+    shape = _TYPES | {name: hint for name, hint in _MORE.items() if name in row}
+    if (name := wrong_field(row, shape)) is not None:
+        return name
+    for name in ("iteration", "particle", "n", "seconds"):
+        if row.get(name, 0) < 0:
+            return name
     packed = [items for items in row["items"].values() if isinstance(items, str)]
-    counts = [row.get(name, 0) for name in ("iteration", "particle", "n", "seconds", "number", "asked")]
-    return (
-        min([*counts, *(n for _, _, n in values)]) >= 0
-        and bool(row["items"])
-        and set("".join(packed)) <= set("01?")
-        and len(bounds) == 2
-        and all(isinstance(x, float) or fits(x, int) for x in [*bounds, *(stderr for _, stderr, _ in values)])
-        and ("number" not in row or "asked" in row)
-    )
+    if not row["items"] or not set("".join(packed)) <= set("01?"):
+        return "items"
+    if not all(n >= 0 and _is_real(stderr) for _, stderr, n in row.get("values", {}).values()):
+        return "values"
+    bounds = row.get("bounds", (0, 0))
+    return None if len(bounds) == 2 and all(map(_is_real, bounds)) else "bounds"
+
+
+def _is_real(value: object) -> bool:
+    """Whether it is a number, infinite or none (NaN) included."""
+    return isinstance(value, float) or fits(value, int)

@@ -24,8 +24,8 @@ from pyswarmopt.base.optimizer import ParticleOptimizer
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.files.regular import (
-    read_json,
     read_text,
     refuse_links,
     write_json,
@@ -35,7 +35,6 @@ from pyswarmopt_llm.evaluation.record import Row, journal
 from pyswarmopt_llm.evaluation.run_files import FORMAT, OWNER, read_about, read_result, stored_config, this_process
 from pyswarmopt_llm.models.files import atomic_directory
 
-_SAVED_NUMBERS = 2**20  # positions of a swarm that is saved whole
 # Storage errors in mid-search: full, over quota, too large, read-only, removed, broken.
 _STORAGE = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.EIO)
@@ -81,7 +80,7 @@ class Run:
                 (folder / "checkpoint").mkdir()
                 write_json(folder / "run.json", {"format": FORMAT, **about})
         except OSError as error:
-            raise UserError(f"{path}: cannot write there ({error.strerror}); choose another --out") from error
+            raise UserError(f"{path}: cannot write there ({error.strerror}); choose another `out`") from error
         return cls(path, {"format": FORMAT, **about})
 
     @classmethod
@@ -191,7 +190,7 @@ class Run:
 
     @property
     def _failures(self) -> AppendLog:
-        return AppendLog(self.path / "failures.jsonl", None, lambda row: "kind" in row)
+        return AppendLog(self.path / "failures.jsonl", None, lambda row: wrong_field(row, {"kind": str}))
 
     def forget_aside(self) -> None:
         """All out-of-order rows are in the journal now."""
@@ -206,26 +205,23 @@ class Checkpoint:
     """The swarm's state after its latest iteration, for warm starts and to verify a replay.
 
     A resumed run replays the journal. At the iteration of the checkpoint its state has to match bit for bit; otherwise
-    this machine or these versions compute different numbers than the run began with. Of a swarm on flat weights only
-    a digest is stored: the state would be gigabytes in every iteration.
+    this machine or these versions compute different numbers than the run began with.
 
     Args:
-        file: the checkpoint (.npz); the digest is stored beside it (.json).
+        file: the checkpoint (.npz).
 
     Raises:
         UserError: there is one, but damaged.
     """
 
     def __init__(self, file: Path) -> None:
-        self._file, self._digest_file = file, file.with_suffix(".json")
+        self._file = file
         self._earlier: dict[str, Any] | None = None
         try:
             if file.exists():
                 self._earlier = _witness(pso.Swarm.load(file))
-            elif self._digest_file.exists():
-                self._earlier = {str(k): v for k, v in read_json(self._digest_file).items()}
         except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
-            raise UserError(f"{error}; remove the files in {file.parent}: resume does not need them") from error
+            raise UserError(f"{error}; remove the file: resume does not need it") from error
 
     def keep(self, swarm: pso.Optimizer) -> None:
         """Save the swarm, or during a replay compare it; other optimizers are not saved.
@@ -244,10 +240,7 @@ class Checkpoint:
                     "run.json on the same machine, or begin a new run"
                 )
             self._earlier = None
-        if swarm.positions.numel() <= _SAVED_NUMBERS:
-            swarm.save(self._file)
-        else:
-            write_json(self._digest_file, _witness(swarm))
+        swarm.save(self._file)
 
 
 def _witness(swarm: ParticleOptimizer) -> dict[str, Any]:
@@ -270,12 +263,12 @@ def check_new(path: Path) -> None:
     try:
         if (path / "run.json").exists():
             raise UserError(
-                f"{path}: holds a run already; continue it with `swarm-llm resume {path}` or choose another --out"
+                f"{path}: holds a run already; continue it with `swarm-llm resume {path}` or choose another `out`"
             )
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise UserError(f"{path}: exists and is not empty; choose another --out")
+            raise UserError(f"{path}: exists and is not empty; choose another `out`")
     except OSError as error:
-        raise UserError(f"{path}: cannot be used ({error.strerror}); choose another --out") from error
+        raise UserError(f"{path}: cannot be used ({error.strerror}); choose another `out`") from error
 
 
 def about_run(config: SearchConfig, fingerprints: Mapping[str, Any], **more: Any) -> dict[str, Any]:

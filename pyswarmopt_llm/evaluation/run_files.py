@@ -13,11 +13,12 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_args, get_type_hints
 
-from pyswarmopt_llm.common.config import RETIRED, SearchConfig
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import fits
 from pyswarmopt_llm.common.files.regular import read_json, read_text
 from pyswarmopt_llm.evaluation.record import RunResult
+from pyswarmopt_llm.tasks.tables.form import SHAPE
 
 FORMAT = 1  # of run.json and history.jsonl
 GRID = "grid.json"  # in the directory of a search over a grid of coefficients, from its beginning on
@@ -29,8 +30,11 @@ _ABOUT: dict[str, Any] = {
     "seeds": dict[str, int],
     "base_name": str | None,
     "versions": dict[str, str],
-    "calibration": dict[str, Any],
     "notes": dict[str, str],
+    "given": dict[str, Any],
+    "chosen": dict[str, Any],
+    "forms": dict[str, dict[str, Any]],
+    "left": dict[str, int],
 }
 _PRINTS: dict[str, Any] = {"base": str, "experts": dict[str, str], "tasks": dict[str, str]}
 _CONFIG = get_type_hints(SearchConfig)
@@ -66,10 +70,16 @@ _PARTS: dict[str, dict[str, Any]] = {
     "tasks/*": {**_SCORES, "scoring": str | None},
     "workers": {"asked": str, "failures": dict[str, int]},
     "judge/*": {"requests": float, "prompt_tokens": float, "completion_tokens": float},
+    "own_scores/*": {"items": int, "held_out": bool},
+    "named/*": {"best_dev": dict[str, float]},
     "confirm": {"items": int, "candidates": list[dict[str, float]], "chosen": int},
     "front": {"points": list[Any]},
 }
-BEFORE_PRESETS = {"preset": "none", "space": "factor", "train": "off"}  # of runs that say nothing of them
+_RIVAL: dict[str, Any] = {
+    **{"name": str, "label": str},
+    **{"dev": float, "test": float, "dev_interval": tuple[float, float], "test_interval": tuple[float, float]},
+    **{"difference": float, "interval": tuple[float, float], "p": float, "dev_of": str, "row": str},
+}
 _LIMITS = dict.fromkeys(("max_iter", "patience", "max_evals", "proposals", "budget_items", "budget_minutes"), float)
 
 
@@ -89,8 +99,11 @@ def read_about(path: Path) -> dict[str, Any]:
         raise UserError(f"{file}: format {str(found)[:40]}, not {FORMAT}; resume with the version that wrote it")
     if not all(isinstance(about.get(key), dict) for key in ("config", "fingerprints")):
         raise UserError(f"{file}: lacks config or fingerprints; restore the file")
-    _check(file, about, _ABOUT)
     _check(file, about["fingerprints"], _PRINTS, "fingerprints ")
+    _check(file, about, _ABOUT)
+    _check_config(file, about["config"])
+    for name, form in about.get("forms", {}).items():
+        _check(file, form, SHAPE, f"forms {name} ")
     return about
 
 
@@ -101,31 +114,24 @@ def stored_config(path: Path, about: Mapping[str, Any], name: str = "run.json") 
         UserError: it is damaged, or a later version's.
     """
     file = path / name
-    config = {name: value for name, value in about["config"].items() if name not in RETIRED}
+    config = about["config"]
     unknown = sorted(config.keys() - _CONFIG.keys())
     if unknown:
         raise UserError(
             f"{file}: knows a setting {unknown[0][:40]!r} that this version does not; resume with the version "
             "that wrote it"
         )
+    _check_config(file, config)
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+    return SearchConfig(**plain)
+
+
+def _check_config(file: Path, config: Mapping[str, Any]) -> None:
+    """Refuse settings that are missing or of a wrong type; those of other versions may be anything."""
     missing = next((name for name in _NEEDED if name not in config), None)
     if missing is not None:
         raise UserError(f"{file}: its config is damaged (no {missing}); restore the file")
     _check(file, config, _CONFIG, "config ")
-    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
-    return SearchConfig(**{**BEFORE_PRESETS, **plain})
-
-
-def check_resumable(path: Path, about: Mapping[str, Any]) -> None:
-    """Refuse an unfinished run that was begun with a setting that is gone (`config.RETIRED`).
-
-    Raises:
-        UserError: names the setting.
-    """
-    for name, harmless in RETIRED.items():
-        value = about["config"].get(name, harmless[0])
-        if value not in harmless:
-            raise UserError(f"{path}: was begun with {name} = {value}, which is gone; resume with version 0.1.0")
 
 
 def read_result(path: Path) -> dict[str, Any] | None:
@@ -167,6 +173,8 @@ def _check_result(file: Path, result: object) -> None:
             if not isinstance(part, dict):
                 raise UserError(f"{file}: {place} is missing or of a wrong type; restore the file")
             _check(file, {**dict.fromkeys(shape), **part}, shape, f"{place} ")
+    for rival in result.get("rivals", ()):
+        _check(file, {**dict.fromkeys(("name", "label")), **rival}, _RIVAL, "rivals ")
     _check(file, result["stop"], _LIMITS, "stop ")
     if result["best_single"] not in result["coefficients"]:
         raise UserError(f"{file}: best_single is none of the experts")

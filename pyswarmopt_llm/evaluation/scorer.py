@@ -25,17 +25,8 @@ OnRow = Callable[[Row], None]
 class WorkerPool(Protocol):
     """Evaluates several candidates at a time; see `workers`."""
 
-    @property
-    def size(self) -> int:
-        """How many there are now."""
-
-    def submit(self, requests: Sequence[Request], share: int | None = None) -> list[Future[Evaluation]]:
-        """Begin to evaluate these candidates, the first ones first; the result does not depend on who does it.
-
-        Args:
-            requests: the candidates.
-            share: workers for each of them; None: one, or as many as are left over.
-        """
+    def submit(self, requests: Sequence[Request]) -> list[Future[Evaluation]]:
+        """Begin to evaluate these candidates, the first ones first; the result does not depend on who does it."""
 
 
 class Scorer:
@@ -127,37 +118,6 @@ class Scorer:
         """As `score`, where no plan is to leave a candidate out."""
         return [row for row in self.score(positions, iteration, plans, first) if row is not None]
 
-    # Asynchronous searches (see `jobs.search.async_loop`)
-
-    @property
-    def capacity(self) -> int:
-        """How many positions can be evaluated at the same time."""
-        return 1 if self._pool is None else self._pool.size
-
-    def known(self, position: Tensor) -> Row | None:
-        """The row of a position that need not be evaluated."""
-        row = self._known.get(position_key(position))
-        return row if row is not None and (row.complete or self.replay.stands_alone(row)) else None
-
-    def begin(self, position: Tensor, share: int) -> Future[Evaluation]:
-        """Begin to evaluate a position, with so many workers; without a pool it is evaluated here and now."""
-        if self._pool is not None:
-            return self._pool.submit([Request(position)], share)[0]
-        future: Future[Evaluation] = Future()
-        future.set_result(self._evaluator.evaluate(Request(position)))
-        return future
-
-    def end(
-        self, position: Tensor, iteration: int, particle: int, find: Callable[[], Evaluation], number: int, asked: int
-    ) -> Row:
-        """Write down the evaluation of a ticket, see `Row`."""
-        row = self._new_row(_Wanted(position, iteration, particle, Items.ALL), find)
-        return self._write(replace(row, number=number, asked=asked))
-
-    def replay_ticket(self) -> Row:
-        """Take in the first of `replay.tickets`."""
-        return self._take_in(self.replay.tickets.popleft())
-
     # One position
 
     def _row(self, wanted: _Wanted) -> Row:
@@ -179,7 +139,7 @@ class Scorer:
             values = {name: np.array(known.item_values(name)) for name in known.items}
             value = wanted.plan.value(values, self._evaluator.combine)
             return None if value is None else replace(known, value=value)
-        return known if self.replay.stands(known, wanted.iteration, wanted.particle) else None
+        return None
 
     def _evaluate(self, wanted: _Wanted) -> Evaluation:
         request = self._request(wanted)

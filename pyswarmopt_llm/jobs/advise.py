@@ -6,6 +6,7 @@ on the other half. So whatever is chosen or trained is measured on items that it
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,22 +20,24 @@ from pyswarmopt_llm.common.files.regular import read_json, write_json
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.evaluation.record import pack, unpack
 from pyswarmopt_llm.evaluation.run_directory import Run
-from pyswarmopt_llm.evaluation.workers.spec import with_threads
+from pyswarmopt_llm.evaluation.workers.spec import parse_workers
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
-from pyswarmopt_llm.jobs.search.preset import with_policy, with_space
+from pyswarmopt_llm.jobs.search.preset import CHOICES, given, resolve
 from pyswarmopt_llm.jobs.search.train import training_items
+from pyswarmopt_llm.jobs.search.validate import check_settings
+from pyswarmopt_llm.metrics.external.permission import runs_code
 from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.models.training.folds import train_once
 from pyswarmopt_llm.reporting.advice import WAYS, Gain, advice, gain
-from pyswarmopt_llm.reporting.commands import advised_steps
+from pyswarmopt_llm.reporting.commands import advised_steps, near
 from pyswarmopt_llm.reporting.verdict import Verdict
 from pyswarmopt_llm.spaces import space_kind
 
 LEAST = 8  # dev items from which on anything can be said
 RECORD = "advice.json"
 # Settings that say where a trial runs, not what it is, and what a run says of itself.
-HERE = ("out", "dtype", "device", "threads", "batch_tokens", "compat")
+HERE = ("out", "dtype", "device", "threads", "batch_tokens")
 _MODELS = {"single": "best_single", "merge": "uniform", "search": "best"}  # in ``result.json``
 Outcomes = Mapping[str, Sequence[float]]  # model -> the scores of its items
 
@@ -99,7 +102,7 @@ def advise(config: SearchConfig, on_event: OnEvent | None = None) -> Advised:
     gains = {way: gain(pooled[way], single) for way in WAYS if way in pooled}
     expert, items = max(on_dev, key=on_dev.__getitem__), len(single)
     verdict = advice(gains, items, expert)
-    steps = advised_steps(verdict.kind, config.experts[list(on_dev).index(expert)], asdict(config))
+    steps = advised_steps(verdict.kind, config.experts[list(on_dev).index(expert)], near(asdict(config)))
     advised = Advised(verdict, expert, items, gains, tuple(steps), path)
     write_json(path / RECORD, advised.to_json())
     return advised
@@ -111,8 +114,10 @@ def halves(config: SearchConfig) -> list[SearchConfig]:
     Raises:
         UserError: experts of no common base, or too few items.
     """
-    plain = with_space(config)
-    if not space_kind(plain.space).adapters:
+    plain = resolve(config)
+    kind = space_kind(plain.space)
+    check_settings(plain, kind, parse_workers(plain.workers))
+    if not kind.adapters:
         raise InvalidOption("base", config.base, "the advice is about LoRA experts of one base; name it")
     objectives = load_objectives(plain)
     if objectives.externals:
@@ -121,16 +126,19 @@ def halves(config: SearchConfig) -> list[SearchConfig]:
     if items < LEAST:
         raise UserError(f"{', '.join(config.tasks)}: {items} dev items tell nothing; give at least {LEAST}")
     # Half of the items is trained on where all of them would be.
-    train = with_policy(plain, objectives).train if items >= LEAST_DEV else "off"
+    train = resolve(config, objectives).train if items >= LEAST_DEV else "off"
     path = user_path(config.out)
-    return [replace(config, half=half, train=train, out=str(path / f"half-{half}")) for half in (1, 2)]
+    trial = replace(config, train=train, no_rivals=True)
+    return [replace(trial, half=half, out=str(path / f"half-{half}")) for half in (1, 2)]
 
 
 def _tried(config: SearchConfig, on_event: OnEvent | None) -> tuple[Outcomes, Mapping[str, float]]:
     """Scores of the other half's items: of ``single``, the best expert, and of each way; the experts' own on this."""
     notify, path = on_event or (lambda event: None), Path(config.out)
     notify(Event("note", {"text": f"half {config.half} of 2: searching on it, then scoring on the other"}))
-    result = (resume(path, on_event) if (path / "run.json").exists() else search(config, on_event)).result
+    allowed = [value for _, value in runs_code(config)]  # named in this call
+    begun = (path / "run.json").exists()
+    result = (resume(path, on_event, allowed) if begun else search(config, on_event)).result
 
     def scores(packed: Mapping[str, Any]) -> list[float]:
         return [value for items in packed.values() for value in unpack(items)]
@@ -147,10 +155,10 @@ def _trained_alone(config: SearchConfig, scoring: str) -> dict[str, Any]:
     """Task -> packed scores of the other half's items after training the base on this one; kept beside the run."""
     file = Path(config.out) / "trained-alone.json"
     if not file.exists():
-        job = prepare(with_threads(replace(config, scoring=scoring)))
+        job = prepare(replace(config, scoring=scoring))
         scorings = {name: job.objectives.scorings(name, job.config.scoring)[0] for name in job.tasks}
         job.engine.load(Patch())
-        patch, _ = train_once(job.engine, training_items(job, scorings)[1], job.prepared.experts[0], config.seed)
+        patch, _ = train_once(job.engine, training_items(job, scorings)[1], job.experts[0], config.seed)
         job.engine.load(patch)
         utilities = job.utilities("test", scorings)
         write_json(file, {name: pack(utility(job.engine).per_item) for name, utility in utilities.items()})
@@ -168,8 +176,10 @@ def _check_same(wanted: SearchConfig) -> None:
     if not (path / "run.json").exists():
         return
     run = Run.open(path)
-    stored, chosen = asdict(run.config), run.about.get("chosen", ())
-    given = {name: value for name, value in asdict(wanted).items() if name not in (*HERE, *chosen)}
-    differs = [name for name, value in given.items() if stored[name] != value]
+    stored, before = asdict(run.config), run.about.get("given", {})
+    fixed = {name: value for name, value in asdict(wanted).items() if name not in (*HERE, *CHOICES)}
+    differs = [name for name, value in fixed.items() if stored[name] != value]
+    asked = json.loads(json.dumps(given(wanted)))
+    differs += [name for name in CHOICES if asked.get(name) != before.get(name)]
     if differs:
-        raise UserError(f"{path.parent}: holds another run ({differs[0]} differs); give another --out")
+        raise UserError(f"{path.parent}: holds another run ({differs[0]} differs); give another `out`")

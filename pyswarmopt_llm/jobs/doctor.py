@@ -57,7 +57,7 @@ def packages(requirements: Sequence[str], installed: Callable[[str], str] = vers
         try:
             have = installed(requirement.name)
         except PackageNotFoundError:
-            advice = f"{requirement.name} is missing: pip install '{DISTRIBUTION}[llm]'"
+            advice = f"{requirement.name} is missing: install the extra 'llm'"
             found.append(Finding("packages", PROBLEM, advice))
             continue
         if requirement.specifier.contains(have, prereleases=True):
@@ -91,9 +91,9 @@ def threads() -> Finding:
     variable = os.environ.get("OMP_NUM_THREADS")
     text = f"{used} for {cores} cores" + (f" (OMP_NUM_THREADS={variable})" if variable else "")
     if used > cores:
-        return Finding("threads", NOTE, f"{text}: they wait for each other; use --threads {cores}")
+        return Finding("threads", NOTE, f"{text}: they wait for each other; use `threads` {cores}")
     if variable and used < cores:
-        return Finding("threads", NOTE, f"{text}: right for several searches side by side; else --threads {cores}")
+        return Finding("threads", NOTE, f"{text}: right for several searches side by side; else `threads` {cores}")
     return Finding("threads", OK, text)
 
 
@@ -112,7 +112,7 @@ def disk(folder: Path) -> Finding:
     """Space for runs."""
     free = shutil.disk_usage(folder).free
     if not os.access(folder, os.W_OK):
-        return Finding("disk", NOTE, f"{folder} cannot be written to; give --out elsewhere")
+        return Finding("disk", NOTE, f"{folder} cannot be written to; give `out` elsewhere")
     little = free < _LITTLE_DISK
     return Finding("disk", NOTE if little else OK, f"{_size(free)} free here" + ("; runs need more" if little else ""))
 
@@ -135,7 +135,7 @@ def base_model(spec: str, free: int | None) -> Finding:
     try:
         base = resolve_base(spec)
     except UserError as error:
-        return Finding("base", PROBLEM, str(error))
+        return Finding("base", PROBLEM, error.text)
     size = sum(file.stat().st_size for file in base.weight_files)
     text = f"{spec}: {_size(size)} of weights in {base.path}"
     if free is not None and size > free:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS
 from pyswarmopt_llm.spaces.load import open_model
 from pyswarmopt_llm.spaces.mixture.space import holds_mixture, open_mixture
@@ -39,6 +39,6 @@ def generate_text(
     if holds_mixture(base) and adapter is None:
         return open_mixture(base, dtype, device, threads, fusion).stream(prompt, max_new_tokens)
     if fusion != "auto":
-        raise UserError(f"--fusion {fusion}: goes with a mixture of models only; remove it")
+        raise InvalidOption("fusion", fusion, "goes with a mixture of models only; remove it")
     engine = open_model(base, adapter, dtype, device, threads)
     return engine.stream(engine.chat(prompt), max_new_tokens)

@@ -8,6 +8,7 @@ from pathlib import Path
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import write_text
 from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.jobs.search.written.replies import read_replies
 from pyswarmopt_llm.metrics.objectives import load_split, task_print
 from pyswarmopt_llm.reporting.reading import read_run
 from pyswarmopt_llm.reporting.report.report import render_report
@@ -22,7 +23,7 @@ def write_report(path: Path) -> Path:
     Questions are shown if the task files are unchanged; else they are only counted, and a log line says why.
     """
     run, result = read_run(path)
-    page = render_report(run.about, result, run.rows, _tasks(run))
+    page = render_report(run.about, result, run.rows, _tasks(run), read_replies(run))
     file = path / "report.html"
     try:
         write_text(file, page)

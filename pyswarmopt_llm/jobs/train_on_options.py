@@ -7,32 +7,19 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.base import BaseModel, resolve_base
 from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.files import check_free
-from pyswarmopt_llm.models.training.examples import BUILTIN
 from pyswarmopt_llm.models.training.fit import ITEMS_PER_STEP, Trained, fit
 from pyswarmopt_llm.models.training.gradients import Gradients
 from pyswarmopt_llm.models.training.lora import Lora
 from pyswarmopt_llm.models.training.train import OnStep, TrainingCost, TrainingOptions, TrainingResult, expert_card
 from pyswarmopt_llm.spaces.load import load_engine
-from pyswarmopt_llm.tasks import Item, load_task
-from pyswarmopt_llm.tasks.builtin import builtin_training_items
-from pyswarmopt_llm.tasks.load import name_and_seed
-
-BUILTIN_ITEMS = 200  # as many as a search has dev items
-
-
-def training_items(data: str, count: int | None, seed: int) -> tuple[Item, ...]:
-    """The dev items of a task file, or `count` training items of ``builtin:NAME[:SEED]``; at most `count`."""
-    if data.startswith(BUILTIN):
-        name, own = name_and_seed(data, seed)
-        return builtin_training_items(name, count or BUILTIN_ITEMS, own)
-    return load_task(data).dev[:count]
+from pyswarmopt_llm.tasks import Item
 
 
 def train_on_options(
@@ -124,6 +111,6 @@ def _prepare(
     engine = load_engine(base, dtype, device, options.threads)
     choices = Accuracy(items, "likelihood", engine.chat).choices()
     if not choices:
-        raise UserError("--loss options: no item has a right answer; give a task with answers")
+        raise InvalidOption("loss", "options", "no item has a right answer; give a task with answers")
     scale = options.alpha / options.rank
     return engine, choices, Lora.of_targets(engine.model, options.targets, options.rank, scale, options.seed)

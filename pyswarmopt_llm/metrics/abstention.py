@@ -7,18 +7,21 @@ from collections.abc import Iterator, Sequence
 
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.metrics.accuracy import Accuracy
+from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS, Accuracy
 from pyswarmopt_llm.metrics.questions.written import Chat
 from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
 
 _VERDICTS = ("True", "False")
+_VERDICT_TOKENS = 10  # of a written verdict
 
 
 class Abstention:
     """A `Utility`: +1 for a right answer, -1 for a wrong one, 0 where the model abstains (effective reliability).
 
     The model answers as for `Accuracy`; then it judges whether its answer is true ("reflect" in the paper, as in the
-    Model Swarms reference). It abstains if "False" is likelier than "True".
+    Model Swarms reference). With `scoring` ``generate`` both are written, as there, and it abstains if it writes
+    "false" (in any case) among 10 tokens; an answer may have 128 tokens, there 10. With the others, which are cheaper,
+    the answer is the best option's text and it abstains if "False" is likelier than "True".
 
     Args:
         items: the questions, with choices.
@@ -35,8 +38,11 @@ class Abstention:
         """The prompts, with the longest reflection on each item."""
         yield from self._accuracy.texts()
         for item in self.items:
-            longest = max((item.choices or {}).values(), key=len, default="")
-            yield item, self._reflection(item, longest) + _VERDICTS[1], 0
+            if self._accuracy.scoring == "generate":
+                yield item, self._reflection(item, ""), MAX_NEW_TOKENS + _VERDICT_TOKENS
+            else:
+                longest = max((item.choices or {}).values(), key=len, default="")
+                yield item, self._reflection(item, longest) + _VERDICTS[1], 0
 
     def __call__(self, engine: Engine) -> Score:
         """Evaluate all items, each in two steps; one value per item."""
@@ -47,8 +53,13 @@ class Abstention:
         """Whether each answer was right, and whether the model would rather not have given it."""
         given = self._accuracy.answers(engine)
         correct = [bool(value) for value in self._accuracy.judge(given)]
-        shown = [(item.choices or {}).get(answer, answer) for item, answer in zip(self.items, given, strict=True)]
+        shown = given
+        if self._accuracy.scoring != "generate":
+            shown = [(item.choices or {}).get(answer, answer) for item, answer in zip(self.items, given, strict=True)]
         prompts = [self._reflection(item, text) for item, text in zip(self.items, shown, strict=True)]
+        if self._accuracy.scoring == "generate":
+            written = engine.generate(prompts, max_new_tokens=_VERDICT_TOKENS)
+            return correct, ["false" in text.lower() for text in written]
         found = engine.loglikelihood([(prompt, verdict) for prompt in prompts for verdict in _VERDICTS])
         true, false = found[::2], found[1::2]
         return correct, [f > t or math.isnan(f - t) for t, f in zip(true, false, strict=True)]

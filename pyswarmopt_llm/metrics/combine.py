@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.registry import unknown
 
@@ -90,13 +90,13 @@ def find_combine(spec: str, n_tasks: int) -> Combine:
         return named[spec]
     kind, _, rest = spec.partition(":")
     if kind != "weighted":
-        raise unknown("--combine", spec, [*named, "weighted:2,1"])
+        raise unknown("combine", spec, [*named, "weighted:2,1"])
     try:
         weights = [float(part) for part in rest.split(",")]
     except ValueError:
         weights = []
     if len(weights) != n_tasks or not all(math.isfinite(w) and w > 0 for w in weights):
-        raise UserError(f"--combine {spec}: give one positive weight for each of the {n_tasks} tasks: weighted:2,1")
+        raise InvalidOption("combine", spec, f"give one positive weight for each of the {n_tasks} tasks: weighted:2,1")
     return partial(weighted, weights=weights)
 
 

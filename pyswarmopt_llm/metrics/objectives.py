@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import canonical
 from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
@@ -63,6 +63,16 @@ class Objectives:
         """Tasks, then externals."""
         return (*self.tasks, *self.externals)
 
+    @property
+    def writes(self) -> bool:
+        """Whether replies are written to be scored, or a function scores the engine: an evaluation is expensive."""
+        return bool(self.externals) or any(metric.scoring == "generate" for metric in self.metrics.values())
+
+    @property
+    def own(self) -> bool:
+        """Whether a function of the user's scores."""
+        return bool(self.externals) or any(metric.fingerprint for metric in self.metrics.values())
+
     def utilities(self, split: str, scorings: Mapping[str, Scoring], chat: Callable[[str], str]) -> dict[str, Utility]:
         """Name -> utility on ``dev``, ``test`` or ``fresh``, for the objectives that have this split."""
         found: dict[str, Utility] = {}
@@ -89,13 +99,13 @@ def load_objectives(config: SearchConfig) -> Objectives:
     tasks, fresh = load_split(config)
     externals = _load_externals(config)
     if not tasks and not externals:
-        raise UserError("no task; give one with --task")
+        raise UserError("no task; give one with `task`, or `prompts` and `metric`")
     where = user_path(config.out) / "judge.jsonl"
-    metrics = find_metrics(tasks, config.metrics, where, config.device)
+    metrics = find_metrics(tasks, config.metrics, where, config.device, config.max_new_tokens)
     signed = next((metric.name for metric in metrics.values() if metric.signed), None)
     if config.combine == "harmonic" and len(metrics) + len(externals) > 1 and signed is not None:
         raise UserError(
-            f"--metric {signed}: may be negative, and a harmonic mean is undefined then; add --combine arithmetic"
+            f"`metric` {signed}: may be negative, and a harmonic mean is undefined then; add `combine` arithmetic"
         )
     combine = find_combine(config.combine, len(tasks) + len(externals))
     return Objectives(tasks, metrics, externals, fresh, combine, tested=config.test != 0)
@@ -111,7 +121,7 @@ def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Tas
     for spec in specs:
         task = load_task_of(config, spec, template=(), **other)
         if task.name in tasks:
-            raise UserError(f"--task {spec}: another task is also called {task.name}; rename the file")
+            raise InvalidOption("task", spec, f"another task is also called {task.name}; rename the file")
         tasks[task.name] = task
     return with_templates(tasks, config.template)
 
@@ -134,7 +144,7 @@ def load_split(config: SearchConfig) -> tuple[dict[str, Task], dict[str, tuple[I
     """
     kept = config.confirm or 0
     if config.confirm is not None and kept < 1:
-        raise UserError(f"--confirm {kept}: out of range; give at least 1")
+        raise InvalidOption("confirm", kept, "out of range; give at least 1")
     specs = tuple(spec for spec in config.tasks if not spec.startswith(LM_EVAL))
     dev = None if config.dev is None else config.dev + kept
     tasks = load_tasks(config, specs, dev=dev, test=config.test or None)
@@ -143,7 +153,7 @@ def load_split(config: SearchConfig) -> tuple[dict[str, Task], dict[str, tuple[I
     for name, task in tasks.items():
         if len(task.dev) <= kept:
             raise UserError(
-                f"--confirm {kept}: {name} has {len(task.dev)} dev items; none would be left for the search"
+                f"`confirm` {kept}: {name} has {len(task.dev)} dev items; none would be left for the search"
             )
     if config.half is not None:
         tasks = {name: _halved(task, config.half, config.split_seed) for name, task in tasks.items()}
@@ -167,7 +177,7 @@ def _load_externals(config: SearchConfig) -> dict[str, External]:
     harness = [spec for spec in config.tasks if spec.startswith(LM_EVAL)]
     if config.confirm is not None and (harness or config.utilities):
         raise UserError(
-            f"--confirm {config.confirm}: needs tasks with items; {[*config.utilities, *harness][0]} has none"
+            f"`confirm` {config.confirm}: needs tasks with items; {[*config.utilities, *harness][0]} has none"
         )
     for spec in [*harness, *config.utilities]:
         external: External
@@ -186,7 +196,11 @@ def _load_externals(config: SearchConfig) -> dict[str, External]:
 
 
 def find_metrics(
-    tasks: Mapping[str, Task], specs: Sequence[str] = (), cache: Path | None = None, device: str = "auto"
+    tasks: Mapping[str, Task],
+    specs: Sequence[str] = (),
+    cache: Path | None = None,
+    device: str = "auto",
+    new_tokens: int | None = None,
 ) -> dict[str, Metric]:
     """Task name -> its metric: ``--metric``, else what the task's file says, else accuracy.
 
@@ -195,6 +209,7 @@ def find_metrics(
         specs: values of ``--metric``.
         cache: file for a judge's answers; default: in memory.
         device: device of a reward model.
+        new_tokens: longest reply; None: each metric's own limit.
 
     Raises:
         UserError: an unknown metric, or one that cannot score these items.
@@ -204,7 +219,7 @@ def find_metrics(
     for name, task in tasks.items():
         spec = wanted.get(name) or metric_of(task)
         if spec not in loaded:
-            loaded[spec] = find_metric(spec, cache, str(pick_device(device)))
+            loaded[spec] = find_metric(spec, cache, str(pick_device(device))).up_to(new_tokens)
         for split in ("dev", "test"):
             loaded[spec].check(task.split(split), f"{task.source}: {split}")
         wanted[name] = spec

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.registry import unknown
+from pyswarmopt_llm.common.registry import lazy, unknown
 from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS, Accuracy
+from pyswarmopt_llm.metrics.external.permission import is_function
 from pyswarmopt_llm.metrics.questions.written import Chat, ItemsUtility, ScoreTexts, Written
 from pyswarmopt_llm.tasks import Item, Scoring
 
@@ -39,6 +39,8 @@ class Metric:
         compare: items and two models' texts -> win rate of the first; None: the two are scored one by one.
         usage: what it has spent, for ``result.json``; None if it costs nothing but time.
         module: that it needs of an extra (`common.extras`).
+        limited: `build` of the same for a maximum length of a reply in tokens; None: it is not for written replies.
+        fingerprint: of the user's function that scores, else "".
     """
 
     name: str
@@ -49,6 +51,21 @@ class Metric:
     compare: Compare | None = None
     usage: Callable[[], dict[str, Any]] | None = None
     module: str | None = None
+    limited: Callable[[int], Build] | None = None
+    fingerprint: str = ""
+
+    def up_to(self, tokens: int | None) -> Metric:
+        """The same with replies of at most so many tokens; None: its own limit.
+
+        Raises:
+            InvalidOption: it does not score written replies.
+        """
+        if tokens is None:
+            return self
+        if self.limited is None:
+            why = f"is for scores of written replies, not for {self.name}; remove it"
+            raise InvalidOption("max_new_tokens", tokens, why)
+        return replace(self, build=self.limited(tokens))
 
     def check(self, items: Sequence[Item], where: str) -> None:
         """Refuse items that this metric cannot score.
@@ -58,11 +75,11 @@ class Metric:
         """
         for item in items:
             if self.needs == "choices" and item.choices is None:
-                raise UserError(f"{where} item {item.id}: no choices, which --metric {self.name} needs; add them")
+                raise UserError(f"{where} item {item.id}: no choices, which `metric` {self.name} needs; add them")
             if self.needs != "nothing" and not item.references:
                 raise UserError(
-                    f"{where} item {item.id}: no answer, which --metric {self.name} needs; add answers, or score the "
-                    "text itself: --metric toxicity, reward:MODEL or judge"
+                    f"{where} item {item.id}: no answer, which `metric` {self.name} needs; add answers, or score the "
+                    "text itself: `metric` FILE.py:FUNCTION, toxicity, reward:MODEL or judge"
                 )
 
 
@@ -76,29 +93,24 @@ def written(
 ) -> Metric:
     """A metric of generated answers."""
 
-    def build(items: Sequence[Item], _: Scoring, chat: Chat, template: str | None) -> ItemsUtility:
-        return Written(items, score, chat, template, new)
+    def limited(tokens: int) -> Build:
+        return lambda items, _, chat, template: Written(items, score, chat, template, tokens)
 
-    return Metric(name, build, "generate", needs, signed, compare)
+    return Metric(name, limited(new), "generate", needs, signed, compare, limited=limited)
 
 
 def continued(name: str, score: ScoreTexts) -> Metric:
     """A metric of continuations of plain text, without a chat template."""
 
-    return Metric(
-        name,
-        lambda items, scoring, chat, template: Written(items, score, None, template, CONTINUED_TOKENS),
-        "generate",
-    )
+    def limited(tokens: int) -> Build:
+        return lambda items, scoring, chat, template: Written(items, score, None, template, tokens)
+
+    return Metric(name, limited(CONTINUED_TOKENS), "generate", limited=limited)
 
 
 def _late(module: str, name: str) -> Callable[..., Any]:
     """A function or class of this package whose module is imported when it is called."""
-
-    def call(*arguments: Any) -> Any:
-        return getattr(import_module(f"pyswarmopt_llm.metrics.{module}"), name)(*arguments)
-
-    return call
+    return lazy(f"pyswarmopt_llm.metrics.{module}:{name}")
 
 
 _truthfulness, _perplexity = _late("likelihoods", "Truthfulness"), _late("likelihoods", "InversePerplexity")
@@ -142,6 +154,18 @@ def _reward(spec: str, model: str, cache: Path | None, device: str) -> Metric:
     return written(spec, score, "nothing", REWARD_TOKENS, signed=kind == "reward")
 
 
+def _function(spec: str) -> Metric:
+    from pyswarmopt_llm.metrics.external.score_function import FunctionUtility, ScoreFunction
+
+    function = ScoreFunction(spec)
+
+    def limited(tokens: int) -> Build:
+        return lambda items, _, chat, template: FunctionUtility(function, items, chat, template, tokens)
+
+    metric = Metric(spec, limited(MAX_NEW_TOKENS), "generate", signed=True, limited=limited)
+    return replace(metric, fingerprint=function.fingerprint)
+
+
 def _judge(spec: str, rubric: str, cache: Path | None, device: str) -> Metric:
     from pyswarmopt_llm.metrics.judge.judge import load_judge
 
@@ -173,7 +197,7 @@ _LOADERS: dict[str, Callable[[str, str, Path | None, str], Metric]] = {
     "judge:RUBRIC.txt": _judge,
     "local-judge:MODEL": _local_judge,
 }
-FAMILIES = tuple(_LOADERS)
+FAMILIES = (*_LOADERS, "FILE.py:FUNCTION")
 
 
 def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Metric:
@@ -192,14 +216,16 @@ def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Me
         'answer'
     """
     if spec in METRICS:
-        need_extra(METRICS[spec].module, f"--metric {spec}")
+        need_extra(METRICS[spec].module, f"`metric` {spec}")
         return METRICS[spec]
     family, _, argument = spec.partition(":")
     for known, load in _LOADERS.items():
         name, _, needed = known.partition(":")
         if family == name and (argument or not needed):
             return load(spec, argument, cache, device)
-    raise unknown("--metric", spec, [*METRICS, *FAMILIES])
+    if is_function(spec):
+        return _function(spec)
+    raise unknown("metric", spec, [*METRICS, *FAMILIES])
 
 
 def metric_specs(wanted: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
@@ -214,11 +240,11 @@ def metric_specs(wanted: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
     """
     general = [spec for spec in wanted if "=" not in spec]
     if len(general) > 1:
-        raise UserError(f"--metric {general[1]}: a second metric for all tasks; write TASK={general[1]}")
+        raise InvalidOption("metric", general[1], f"a second metric for all tasks; write TASK={general[1]}")
     for spec in wanted:
         task, equals, _ = spec.partition("=")
         if equals and task not in tasks:
-            raise UserError(f"--metric {spec}: no task is called {task}; there is {', '.join(tasks) or 'none'}")
+            raise InvalidOption("metric", spec, f"no task is called {task}; there is {', '.join(tasks) or 'none'}")
     found = {task: metric_given(wanted, task) for task in tasks}
     return {task: metric for task, metric in found.items() if metric is not None}
 

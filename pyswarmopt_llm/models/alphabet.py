@@ -57,7 +57,7 @@ def require_common_alphabet(tokenizers: Mapping[str, Any]) -> None:
         try:
             tokens = token_bytes(tokenizer)
         except UserError as error:
-            raise UserError(f"{name}: {error}") from error
+            raise UserError(f"{name}: {error.text}") from error
         lacking = _NEEDED - {token[0] for token in tokens if token is not None and len(token) == 1}
         if lacking:
             raise UserError(

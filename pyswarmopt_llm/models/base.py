@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 import pyswarmopt_llm.models.embedded as embedded
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import canonical, sample_digest
 from pyswarmopt_llm.models.files import local_directory, read_json
@@ -59,6 +59,8 @@ def resolve_base(spec: str) -> BaseModel:
         Traceback (most recent call last):
         pyswarmopt_llm.common.errors.UserError: no/such/directory: no such directory; check the path
     """
+    if not spec:
+        raise InvalidOption("base", None, "is empty; name a directory, a hub id or embedded:NAME")
     if spec.startswith(embedded.PREFIX):
         model = embedded.embedded_model(spec)
         path, name = embedded.materialise(model), model.name
@@ -89,13 +91,19 @@ def refuse_quantised(base: BaseModel) -> None:
     Raises:
         UserError: its configuration says that it is quantised (bitsandbytes, GPTQ, AWQ, ...).
     """
-    found = read_json(base.path / "config.json").get("quantization_config")
+    found = _quantisation(read_json(base.path / "config.json"))
     if found:
         method = found.get("quant_method") if isinstance(found, dict) else None
         raise UserError(
             f"{base.spec}: its weights are quantised ({method or 'quantization_config'}), and a change cannot be added "
             "to them; give the original checkpoint in bf16, and quantise the result"
         )
+
+
+def _quantisation(config: dict[str, Any]) -> Any:
+    """What a configuration, or that of a model in it, says about quantisation; None: nothing."""
+    inner = [value for value in config.values() if isinstance(value, dict)]
+    return config.get("quantization_config") or next(filter(None, map(_quantisation, inner)), None)
 
 
 def _fingerprint(path: Path, config: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PASSES = 2.5  # forward passes that a forward and a backward pass with frozen weights take; see docs/baselines.md
+PASSES = 2.5  # forward passes that a forward and a backward pass take, whatever is trained; see docs/baselines.md
 EPOCHS = 4  # of what is trained on dev items
 
 

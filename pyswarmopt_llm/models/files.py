@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt.cli.words import counted
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.files import regular
 from pyswarmopt_llm.common.files.paths import user_path
@@ -46,6 +46,22 @@ def local_directory(spec: str | Path, patterns: Sequence[str]) -> Path:
             f"({type(error).__name__}: {first_line(error)}); "
             "check the name, or download it and give the directory"
         ) from error
+
+
+def refuse_unmatched(specs: Sequence[str | Path]) -> None:
+    """Refuse a pattern that no file matched, which a shell hands over as it is.
+
+    Raises:
+        UserError: names it.
+
+    Example:
+        >>> refuse_unmatched(["none-here/*"])
+        Traceback (most recent call last):
+        pyswarmopt_llm.common.errors.UserError: none-here/* does not exist; check the path and the folder you are in
+    """
+    for spec in specs:
+        if any(letter in str(spec) for letter in "*?[") and not user_path(spec).exists():
+            raise UserError(f"{spec} does not exist; check the path and the folder you are in")
 
 
 def inside(spec: str | Path, name: str) -> str:

@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.models.adapters.compatibility import unique_names
 from pyswarmopt_llm.models.adapters.safetensors_file import DTYPES, StoredTensors
 from pyswarmopt_llm.models.base import BaseModel, refuse_quantised, resolve_base
-from pyswarmopt_llm.models.files import read_json
+from pyswarmopt_llm.models.files import read_json, refuse_unmatched
 
 # What lies beside the weights and makes them a model that others can load.
 _COMPANIONS = ("*.json", "*.jinja", "*.model", "*.txt")
@@ -52,13 +52,14 @@ def inspect_models(specs: Sequence[str], base: BaseModel) -> list[ModelInfo]:
     Raises:
         UserError: a model does not fit, or is quantised.
     """
+    refuse_unmatched(specs)
     refuse_quantised(base)
     architecture = read_json(base.path / "config.json").get("model_type")
     expected = StoredTensors(base.weight_files).shapes
     found = []
     for spec, name in zip(specs, unique_names(specs), strict=True):
         if (user_path(spec) / "adapter_config.json").is_file():
-            raise UserError(f"{name}: is an adapter, not a whole model; use --space factor or delta")
+            raise UserError(f"{name}: is an adapter, not a whole model; use `space` factor or delta")
         model = resolve_base(spec)
         refuse_quantised(model)
         theirs = read_json(model.path / "config.json").get("model_type")

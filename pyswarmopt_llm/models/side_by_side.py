@@ -19,6 +19,7 @@ from pyswarmopt_llm.models.alphabet import require_common_alphabet, same_tokeniz
 from pyswarmopt_llm.models.base import BaseModel, load_model, resolve_base
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.files import refuse_unmatched
 
 _PROBE = "Hello"
 
@@ -57,6 +58,7 @@ def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member,
     Raises:
         UserError: an expert or its base is missing, or an adapter does not fit its base.
     """
+    refuse_unmatched(specs)
     given = resolve_base(base) if base else None
     found = []
     for spec, name in zip(specs, unique_names(specs), strict=True):
@@ -74,11 +76,11 @@ def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member,
 def _own_base(info: AdapterInfo) -> BaseModel:
     named = info.base_model_name
     if named is None:
-        raise UserError(f"{info.name}: does not name its base in adapter_config.json; give it with --base")
+        raise UserError(f"{info.name}: does not name its base in adapter_config.json; give it with `base`")
     try:
         return resolve_base(embedded.spec_of(named) or named)
     except UserError as error:
-        raise UserError(f"{info.name}: its base cannot be found ({error}); give it with --base") from error
+        raise UserError(f"{info.name}: its base cannot be found ({error.text}); give it with `base`") from error
 
 
 def _check_adapters(members: Sequence[Member]) -> None:
@@ -150,4 +152,4 @@ def check_answers(engines: Mapping[str, TransformersEngine]) -> None:
     """
     for name, engine in engines.items():
         if bool(engine.next_token_logprobs([engine.chat(_PROBE)]).isnan().any()):
-            raise UserError(f"{name}: returns NaN; its weights are damaged or overflow in this --dtype")
+            raise UserError(f"{name}: returns NaN; its weights are damaged or overflow in this `dtype`")

@@ -55,9 +55,10 @@ def gain(ours: Sequence[float], single: Sequence[float]) -> Gain:
 def decide(gains: Mapping[str, Gain], items: int) -> tuple[str, int | None]:
     """What to do: ``take``, a key of `WAYS`, or ``collect`` and how many items in all.
 
-    Of the ways whose interval lies above 0 it is the one of the least effort within `WORTH` of the largest gain. If
-    there is none, `LEAST_DEV` items are the least to decide on; beyond, more are worth it where at most `AT_MOST` times
-    as many would show the gain seen, an interval being as wide as the root of the number of items is small.
+    Of the ways whose interval lies above 0 it is the one of the least effort that the best is not measurably ahead of:
+    whose interval holds the largest gain, or which is within `WORTH` of it. If there is none, `LEAST_DEV` items are the
+    least to decide on; beyond, more are worth it where at most `AT_MOST` times as many would show the gain seen, an
+    interval being as wide as the root of the number of items is small.
 
     Args:
         gains: of the ways that were tried.
@@ -66,6 +67,8 @@ def decide(gains: Mapping[str, Gain], items: int) -> tuple[str, int | None]:
     Example:
         >>> decide({"merge": Gain(0.05, 0.01, 0.09), "search": Gain(0.055, 0.02, 0.09)}, 100)
         ('merge', None)
+        >>> decide({"train": Gain(0.367, 0.195, 0.540), "search": Gain(0.388, 0.186, 0.590)}, 49)  # one item more
+        ('train', None)
         >>> decide({"search": Gain(0.05, -0.05, 0.15)}, 100)  # twice as wide as it may be: four times the items
         ('collect', 400)
         >>> decide({"search": Gain(0.0, 0.0, 0.0)}, 10)
@@ -73,8 +76,9 @@ def decide(gains: Mapping[str, Gain], items: int) -> tuple[str, int | None]:
     """
     shown = {way: found for way, found in gains.items() if found.low > 0}
     if shown:
-        enough = max(found.difference for found in shown.values()) - WORTH
-        return next(way for way in WAYS if way in shown and shown[way].difference >= enough), None
+        largest = max(found.difference for found in shown.values())
+        enough = [way for way, found in shown.items() if max(found.high, found.difference + WORTH) >= largest]
+        return next(way for way in WAYS if way in enough), None
     if items < LEAST_DEV:
         return "collect", LEAST_DEV
     best = max(gains.values(), key=lambda found: found.difference)

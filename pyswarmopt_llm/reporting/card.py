@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.common.config import MAX_ITER, MODEL_SWARMS, SearchConfig
-from pyswarmopt_llm.reporting.commands import command_line
-from pyswarmopt_llm.reporting.summary import SMALL, WEIGHTS, folded, remarks, score_rows, score_text
+from pyswarmopt.base.words import counted
+from pyswarmopt_llm.common.config import MAX_ITER, MODEL_SWARMS, PARTICLES
+from pyswarmopt_llm.reporting.commands import as_typed, command_line, labelled, labelling_commands, near
+from pyswarmopt_llm.reporting.summary import SMALL, WEIGHTS, dev_remark, folded, remarks, score_rows, score_text
 from pyswarmopt_llm.reporting.verdict import verdict
 from pyswarmopt_llm.spaces import SpaceKind, space_kind
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Markup inside a line of text; what is markup only at the start of a line is not here.
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
+MOST_CHOICES = 20  # named in a card
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -46,12 +47,28 @@ def code(value: object) -> str:
     return f"{fence} {text} {fence}" if "`" in text or not text else f"`{text}`"
 
 
-def _beginning(kind: SpaceKind, base: str, sentence: str, experts: str, header: str) -> list[str]:
-    """The verdict, what was found, and how to use it where only this package can."""
+def _beginning(kind: SpaceKind, base: str, sentence: str, experts: str, header: str, writes: bool) -> list[str]:
+    """The verdict, what was found, and how to use it where only this package can and it writes answers."""
     lines = [f"# {kind.title}", plain(sentence), kind.description.format(base=code(base), experts=experts)]
     if kind.library:
         return [header, *lines]
-    return [*lines, '    swarm-llm generate --base THIS_DIRECTORY "What do you want to know?"']
+    command = ['    swarm-llm generate --base THIS_DIRECTORY "What do you want to know?"']
+    return [*lines, *(command if writes else [])]
+
+
+def _use(run: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
+    """How to label with it, where the task has choices. A card is published, so no question of the task is in it."""
+    labelling = labelled(run, result)
+    if labelling is None:
+        return []
+    task, form = labelling
+    choices = [code(text) for text in (form.get("choices") or {}).values()]
+    which = f"one of {', '.join(choices[:MOST_CHOICES])}" if choices else "one of a question's options"
+    more = f" and {len(choices) - MOST_CHOICES} more" if len(choices) > MOST_CHOICES else ""
+    scored = result.get("tasks", {}).get(task, result)["scoring"]
+    sentence = f"It chooses {which}{more}, by the {scored} of each ({code(task)}), and is not meant to write."
+    *_, (_, command) = labelling_commands(near(run["config"]), task, form)
+    return ["## Use", sentence, "    " + " ".join(command.splitlines())]
 
 
 def _scores(result: Mapping[str, Any]) -> str:
@@ -59,7 +76,8 @@ def _scores(result: Mapping[str, Any]) -> str:
     for row in score_rows(result):
         dev, test = score_text(row.dev, row.dev_interval), score_text(row.test, row.test_interval)
         lines.append(f"| {plain(row.label)} | {dev} | {test} |")
-    return "\n".join(lines)
+    about_dev = dev_remark(result)
+    return "\n".join([*lines, *(["", plain(about_dev)] if about_dev else [])])
 
 
 def _experts(weights: Mapping[str, float]) -> str:
@@ -88,7 +106,7 @@ def method_text(config: Mapping[str, Any]) -> str:
     departures = space_kind(space).departures(config)
     if departures:
         return f"Model Swarms, not {source} ({', '.join(departures)})"
-    particles, most = config.get("particles", SearchConfig.particles), config.get("max_iter", MAX_ITER)
+    particles, most = config.get("particles", PARTICLES), config.get("max_iter", MAX_ITER)
     size = max(particles, len(config.get("experts", ())))
     return f"Model Swarms {source} ({counted(size, 'particle')}, at most {counted(most, 'iteration')})"
 
@@ -127,8 +145,9 @@ def model_card(
     form = form or (ADAPTER if kind.library == "peft" else MODEL)
     header = front_matter(base, form, parents, run, result)
     parts = [
-        *_beginning(kind, base, judged.sentence, found, header),
+        *_beginning(kind, base, judged.sentence, found, header, labelled(run, result) is None),
         *([plain(form.sentence)] if form.sentence else []),
+        *_use(run, result),
         "## Scores",
         _scores(result),
         f"The search did not use test. Scoring: {plain(result['scoring'])}.",
@@ -140,7 +159,7 @@ def model_card(
         "\n".join(f"- {code(task)}" for task in [*config["tasks"], *config.get("utilities", ())]),
         "## Reproduce",
         # An indented block cannot be closed from inside, whatever the paths hold.
-        "    " + " ".join(command_line(config).splitlines()),
+        "    " + " ".join(command_line(near(as_typed(run))).splitlines()),
     ]
     if remarks_on_licences := licence_remarks(parents):
         parts[-2:-2] = ["## Licence", "\n".join(f"- {plain(line)}" for line in remarks_on_licences)]

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.reporting.verdict import verdict
+from pyswarmopt.base.words import counted
+from pyswarmopt_llm.reporting.verdict import mixture_name, result_name, verdict
 
 Interval = Sequence[float]
 SMALL = 0.05  # weights below this are not listed
@@ -44,6 +44,19 @@ def score_text(value: float | None, interval: Interval | None = None) -> str:
     return f"{value:.3f}" if interval is None else f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
 
 
+def against_text(found: Mapping[str, Any] | None, named: bool = False) -> str:
+    """A difference with its p-value.
+
+    Example:
+        >>> against_text({"method": "ties", "difference": 0.0213, "p": 0.00009}, named=True)
+        '+0.021 (p < 0.001) ties'
+    """
+    if found is None:
+        return "-"
+    p = f"= {found['p']:.3f}" if found["p"] >= 0.001 else "< 0.001"
+    return f"{found['difference']:+.3f} (p {p})" + (f" {found['method']}" if named else "")
+
+
 @dataclass(frozen=True)
 class ScoreRow:
     """The scores of one model; None where it has none (no test split, or not scored there)."""
@@ -56,7 +69,7 @@ class ScoreRow:
 
 
 def score_rows(result: Mapping[str, Any]) -> list[ScoreRow]:
-    """The models of ``result.json``, those that were scored: base (of a demo), experts, average, swarm."""
+    """The models of ``result.json`` that were scored: rivals, best expert, average, before or after training, it."""
     intervals = result.get("intervals", {})
 
     def row(label: str, key: str) -> ScoreRow:
@@ -65,12 +78,47 @@ def score_rows(result: Mapping[str, Any]) -> list[ScoreRow]:
 
     rows = [row(f"best single expert: {result['best_single']}", "best_single")]
     if result.get("uniform_dev") is not None:
-        rows.append(row("uniform average", "uniform"))
+        rows.append(row(average_label(result), "uniform"))
     if result.get("trained_dev") is not None:
-        before = row("swarm before training", "mixture")
-        rows.append(before if result.get("trained") else row("swarm after training", "trained"))
-    others = [ScoreRow(one["label"], None, None, one["test"], one["test_interval"]) for one in result.get("others", ())]
-    return [*others, *rows, row("swarm", "best")]
+        before = row(f"{mixture_name(result)}, before training", "mixture")
+        rows.append(before if result.get("trained") else row(f"{mixture_name(result)}, trained", "trained"))
+    rivals = [_rival_row(rival) for rival in result.get("rivals", ()) if "row" not in rival]
+    return [*rivals, *rows, row(result_name(result), "best")]
+
+
+def _rival_row(rival: Mapping[str, Any]) -> ScoreRow:
+    keys = ("dev", "dev_interval", "test", "test_interval")
+    return ScoreRow(rival["label"], *(rival.get(key) for key in keys))
+
+
+def average_label(result: Mapping[str, Any]) -> str:
+    """What the average of the experts is called: in each space it is another model.
+
+    Example:
+        >>> average_label({"space": "delta"}), average_label({})
+        ('uniform average (space delta)', 'uniform average')
+    """
+    return f"uniform average (space {result['space']})" if "space" in result else "uniform average"
+
+
+def dev_remark(result: Mapping[str, Any]) -> str | None:
+    """What the scores on dev are of, where they are not of items that were kept from training.
+
+    Example:
+        >>> rivals = [{"label": "base, fine-tuned on dev", "dev_of": "training"}]
+        >>> print(dev_remark({"trained_dev": 0.6, "trained": True, "rivals": rivals}))
+        On dev the result is cross-fitted: each item is scored by what was trained without it. The dev scores of what is
+        fine-tuned on dev are of the training items themselves: compare on test.
+    """
+    parts = []
+    if result.get("trained_dev") is not None:
+        who = "the result" if result.get("trained") else "what was trained"
+        parts.append(f"On dev {who} is cross-fitted: each item is scored by what was trained without it.")
+    if any(rival.get("dev_of") == "training" for rival in result.get("rivals", ())):
+        parts.append(
+            "The dev scores of what is fine-tuned on dev are of the training items themselves: compare on test."
+        )
+    return " ".join(parts) or None
 
 
 def _tests(result: Mapping[str, Any]) -> Iterator[str]:
@@ -99,6 +147,26 @@ def _optimism(result: Mapping[str, Any]) -> str:
     return f"{dev}, since {chosen}: report the test score."
 
 
+def named_text(task: str, found: Mapping[str, Mapping[str, float]]) -> str:
+    """The named numbers of a score, of the best expert and the result, on test if there is one.
+
+    Args:
+        task: its name.
+        found: model and split -> name -> number.
+
+    Example:
+        >>> found = {"best_single_test": {"short": 0.5, "polite": 1.0}, "best_test": {"short": 0.75, "polite": 1.0}}
+        >>> named_text("letters", found)
+        'letters, from the best expert to the result on test: short 0.500 to 0.750, polite 1.000 to 1.000.'
+    """
+    split = "test" if "best_test" in found else "dev"
+    before, after = found.get(f"best_single_{split}"), found[f"best_{split}"]
+    if before is None:
+        return f"{task}, the result on {split}: {', '.join(f'{name} {after[name]:.3f}' for name in after)}."
+    changes = ", ".join(f"{name} {before[name]:.3f} to {after[name]:.3f}" for name in after)
+    return f"{task}, from the best expert to the result on {split}: {changes}."
+
+
 def remarks(result: Mapping[str, Any]) -> list[str]:
     """What else a reader of the scores should know: paired tests, the gap from dev to test, warnings.
 
@@ -120,6 +188,7 @@ def remarks(result: Mapping[str, Any]) -> list[str]:
         )
     if "front" in result:
         lines.append(f"In front/: {counted(len(result['front']['points']), 'more point')} of the Pareto front.")
+    lines += [named_text(name, found) for name, found in result.get("named", {}).items()]
     for name, spent in result.get("judge", {}).items():
         cost = f", cost {spent['cost']:.4g}" if "cost" in spent else ""
         tokens = spent["prompt_tokens"] + spent["completion_tokens"]
@@ -140,6 +209,10 @@ def costs(result: Mapping[str, Any]) -> dict[str, str]:
     else:
         share = f"{scoring / seconds if seconds else 0.0:.1%} scoring"
     saved = result.get("items_saved", 0.0)
+    rivals = {}
+    if "passes_rivals" in result:
+        taken = f"{result['passes_rivals']:,} passes of an item, {duration(result.get('seconds_rivals', 0.0))}"
+        rivals = {"Rivals": f"{taken}, counted apart"}
     return {
         "Evaluations": f"{result['evaluations']:,}",
         "Items scored": f"{result['item_evaluations']:,}" + (f" ({saved:.1%} skipped)" if saved else ""),
@@ -147,6 +220,7 @@ def costs(result: Mapping[str, Any]) -> dict[str, str]:
         "Time": f"{duration(seconds)} ({share})",
         "Peak memory": f"{result['peak_memory_bytes'] / 2**30:.1f} GiB",
         "Stopped": stop_text(result),
+        **rivals,
     }
 
 
@@ -163,6 +237,8 @@ def stop_text(result: Mapping[str, Any]) -> str:
 def _stop_reason(name: str, value: Any) -> str:
     if name in ("max_iter", "patience"):
         return f"after {counted(int(value), 'iteration')}{' without a new best' * (name == 'patience')}"
+    if name == "proposals" and not value:
+        return "with nothing new to propose"
     if name in ("max_evals", "proposals"):
         return f"after {counted(int(value), {'max_evals': 'evaluation', 'proposals': 'proposal'}[name])}"
     if name == "budget_items":
@@ -238,6 +314,8 @@ def print_result(console: Console, run: Path, result: Mapping[str, Any], steps: 
     for line in (judged.sentence, *judged.reasons):
         say(line)
     console.print(result_table(result))
+    if (about_dev := dev_remark(result)) is not None:
+        say(about_dev)
     files = f"Files: {run / 'best'}; report: {run / 'report.html'}"
     for line in (*remarks(result), *mixture, f"Cost: {spent}", files):
         say(line)

@@ -1,19 +1,20 @@
 """What a run or a comparison found, in one sentence, and the reasons.
 
-Torch is not needed: `swarm-llm watch` ends with these words, too.
+Torch is not needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyswarmopt.cli.words import counted
+from pyswarmopt.base.words import counted
 
 Json = Mapping[str, Any]
 LEVEL = 0.05  # of significance
 ALIKE = 0.1  # share of dev items on which experts that are alike differ at most
+LEAST_SHARE = 0.25  # of the largest weight, from which on an expert counts as taken
 MOST_NEEDED = 10  # a power statement may ask for so many times the items that there are
 SINGLE = "best-single"  # the method of a comparison that the others are compared with
 _EXACT = 5e-4  # a weight this close to 0 or 1 is 0 or 1
@@ -94,7 +95,81 @@ def verdict(result: Json) -> Verdict:
         against 0.600.
     """
     kind, sentence = _outcome(result)
-    return Verdict(kind, sentence, tuple(_reasons(kind, result))[:2])
+    return Verdict(kind, " ".join([sentence, *_rivals(result)]), tuple(_reasons(kind, result))[:2])
+
+
+def mixture_name(result: Json) -> str:
+    """What the search found, before any training, by the name that its weights have if they have one.
+
+    Example:
+        >>> mixture_name({"coefficients": {"x": 1.0, "y": 1.0}}), mixture_name({"coefficients": {"x": 1.0, "y": 0.0}})
+        ('sum of all experts', 'expert x')
+        >>> mixture_name({"coefficients": {"x": 0.5, "y": 0.5}}), mixture_name({"coefficients": {"x": 0.8, "y": 0.1}})
+        ('average of all experts', 'mixture')
+    """
+    if "graph" in result:
+        return "graph"
+    weights = result["coefficients"]
+    if len(weights) < 2:
+        return "mixture"
+    known = {"base": 0.0, "sum of all experts": 1.0, "average of all experts": 1 / len(weights)}
+    for name, weight in known.items():
+        if all(abs(other - weight) < _EXACT for other in weights.values()):
+            return name
+    used = [name for name, weight in weights.items() if abs(weight) >= _EXACT]
+    return f"expert {used[0]}" if len(used) == 1 and abs(weights[used[0]] - 1) < _EXACT else "mixture"
+
+
+def result_name(result: Json) -> str:
+    """What the run hands over.
+
+    Example:
+        >>> result_name({"coefficients": {"x": 1.0, "y": 1.0}, "trained": True})
+        'sum of all experts, trained'
+    """
+    return f"{mixture_name(result)}{', trained' if result.get('trained') else ''}"
+
+
+_RIVALS = {  # name in ``result.json`` -> in a sentence
+    "base": "the base as it is",
+    "base-tuned": "fine-tuning the base alone on the same items",
+    "expert-tuned": "fine-tuning the best expert alone",
+}
+
+
+def _rivals(result: Json) -> Iterator[str]:
+    """What the result is beside those that it is compared with: first those that are trained as it is."""
+    said = []
+    for rival in result.get("rivals", ()):
+        if rival.get("row") == "best":
+            yield f"This is the {'base' if rival['name'] == 'base-tuned' else 'best expert'}, fine-tuned."
+        elif rival["name"] in _RIVALS and rival.get("test") is not None:
+            text, sign = _beside(rival)
+            # Where training is the question, the base as it is is worth a word only if it is not worse.
+            if rival["name"] != "base" or sign != 1 or "trained" not in result:
+                said.append(f"{_RIVALS[rival['name']]}: {text}")
+    if said:
+        text = "; ".join(said)
+        yield f"{text[0].upper()}{text[1:]}."
+
+
+def _beside(rival: Json) -> tuple[str, int]:
+    """A rival's score with the difference in words, and the sign of the result's lead over it."""
+    score, found = f"{rival['test']:.3f}", _lead(rival)
+    if found is None:
+        return score, 0
+    if not found.sign:
+        return f"{score}, no measurable difference ({found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}])", 0
+    low, high = sorted((abs(found.low), abs(found.high)))
+    words = "worse" if found.sign > 0 else "better"
+    return f"{score}, {words} by {abs(found.mean):.3f} [{low:.3f}, {high:.3f}]", found.sign
+
+
+def _lead(rival: Json) -> Difference | None:
+    if "difference" not in rival or "interval" not in rival:
+        return None
+    low, high = rival["interval"]
+    return Difference(rival["difference"], low, high, rival.get("p"), 0)
 
 
 def _outcome(result: Json) -> tuple[str, str]:
@@ -124,8 +199,7 @@ def _outcome(result: Json) -> tuple[str, str]:
 
 def _alone(result: Json) -> str | None:
     """What the result is if it is one of those that it was made of, and no item is answered otherwise."""
-    grouped, moved = result.get("coefficients_by_group"), result.get("weight_step", {}).get("taken")
-    if result.get("trained") or "graph" in result or grouped or moved:
+    if result.get("trained") or "graph" in result:
         return None
     ones = [name for name, weight in result["coefficients"].items() if abs(weight - 1) < _EXACT]
     others = [weight for weight in result["coefficients"].values() if abs(weight) >= _EXACT]
@@ -140,24 +214,52 @@ def _alone(result: Json) -> str | None:
 
 def _start_of_training(result: Json) -> str:
     """What was trained on dev, in words."""
-    found = {name: weight for name, weight in result["coefficients"].items() if weight}
-    if not found:
-        return "the base"
-    return next(iter(found)) if {*found.values()} == {1.0} and len(found) == 1 else "a mixture of your experts"
+    name = mixture_name(result)
+    if name == "mixture":
+        return "a mixture of your experts"
+    return name.removeprefix("expert ") if name.startswith("expert ") else f"the {name}"
 
 
 def _examples(result: Json) -> str:
-    dev = difference(result["paired"], "dev")
+    dev = difference(result.get("paired", {}), "dev")
     return "examples" if dev is None else f"{dev.items} examples"
+
+
+def not_held_out(name: str) -> str:
+    """What to say of a score of the user's own that has no test split.
+
+    Example:
+        >>> print(not_held_out("style"))
+        style has no parameter `split`, so nothing is held out and there is no test score: write
+        def style(engine, split="dev") and score other prompts where split is "test"
+    """
+    remedy = f'write def {name}(engine, split="dev") and score other prompts where split is "test"'
+    return f"{name} has no parameter `split`, so nothing is held out and there is no test score: {remedy}"
+
+
+def _missing(result: Json) -> Iterator[str]:
+    """What a score of the user's own leaves open, and the code that brings it."""
+    for name, found in result.get("own_scores", {}).items():
+        if found["items"] < 2:
+            yield (
+                f"{name} returns one number, so there is no interval and no test of a difference. With one score per "
+                "item there are both: `from pyswarmopt_llm import score_of`, and at its end `return "
+                "score_of([score of each item])`."
+            )
+        if not found["held_out"]:
+            yield f"{not_held_out(name)}."
 
 
 def _reasons(kind: str, result: Json) -> Iterator[str]:
     """Why it came out so, as far as the figures show it."""
+    yield from _missing(result)
     experts, test = result.get("experts", {}), difference(result.get("paired", {}))
     dev, differ = difference(result.get("paired", {}), "dev"), experts.get("differ")
     if (trained := _training(result)) is not None:
         yield trained
     if kind == "better":
+        if (chosen := _chosen_experts(result)) is not None:
+            yield chosen
         if differ is not None:
             yield f"The experts know different things: they differ on {differ:.1%} of the dev items."
         return
@@ -172,6 +274,39 @@ def _reasons(kind: str, result: Json) -> Iterator[str]:
         yield made
     if kind == "level" and (needed := _needed(result, dev)) is not None:
         yield needed
+
+
+def _chosen_experts(result: Json) -> str | None:
+    """Which experts a mixture takes, leaves out and subtracts; None where it takes all, or is named otherwise.
+
+    Example:
+        >>> print(_chosen_experts({"coefficients": {"x": 1.2, "y": 0.9, "z": 0.1, "w": -0.8}}))
+        Of 4 experts it takes x and y, leaves out z (less than a quarter of the largest weight) and subtracts w.
+    """
+    weights = result["coefficients"]
+    least = LEAST_SHARE * max(map(abs, weights.values()), default=0.0)
+    taken = [name for name, weight in weights.items() if weight >= least]
+    subtracted = [name for name, weight in weights.items() if weight <= -least]
+    rest = [name for name in weights if name not in (*taken, *subtracted)]
+    if mixture_name(result) != "mixture" or not taken or len(taken) == len(weights):
+        return None
+    parts = [f"takes {listed(taken)}"]
+    if rest:
+        parts.append(f"leaves out {listed(rest)} (less than a quarter of the largest weight)")
+    if subtracted:
+        parts.append(f"subtracts {listed(subtracted)}")
+    return f"Of {len(weights)} experts it {listed(parts)}."
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words in a sentence.
+
+    Example:
+        >>> listed(["a"]), listed(["a", "b", "c"])
+        ('a', 'a, b and c')
+    """
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _training(result: Json) -> str | None:
@@ -202,7 +337,7 @@ def _made_for_it(result: Json) -> str | None:
 
 def _needed(result: Json, dev: Difference | None) -> str | None:
     """How many items would tell a difference of this size, where that is a number to think of collecting."""
-    tests = [splits["test"] for splits in result["paired"].values() if "test" in splits]
+    tests = [splits["test"] for splits in result.get("paired", {}).values() if "test" in splits]
     if len(tests) != 1 or tests[0]["difference"] <= 0 or tests[0].get("items_needed") is None:
         return None
     seen, needed = tests[0]["n"], tests[0]["items_needed"]

@@ -14,12 +14,13 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Space
+from pyswarmopt_llm.common.plugins import plugins
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.models.adapters.adapter import Expert
 from pyswarmopt_llm.spaces.kind import SpaceKind
 
-_MODULES = {"factor": "factor", "delta": "delta", "full": "full", "token": "mixture.space", "graph": "graph.space"}
-_SAVED_AS = {"token": "mixture.json", "graph": "graph.json"}  # known without importing their modules
+_MODULES = {"factor": "factor", "delta": "delta", "full": "full", "token": "mixture.space"}
+_SAVED_AS = {"token": "mixture.json"}  # known without importing its module; of another package: NAME.json
 _KINDS: dict[str, SpaceKind] = {}
 
 
@@ -46,14 +47,17 @@ def space_kind(name: str) -> SpaceKind:
     """
     if name not in _KINDS and name in _MODULES:
         import_module(f"{__name__}.{_MODULES[name]}")
+    elif name not in _KINDS and name in plugins("spaces"):
+        register(plugins("spaces")[name].load()())
     if name in _KINDS:
         return _KINDS[name]
-    raise unknown("--space", name, [*dict.fromkeys((*_MODULES, *_KINDS))])
+    raise unknown("space", name, [*dict.fromkeys((*_MODULES, *plugins("spaces"), *_KINDS))])
 
 
 def saved_kind(folder: str | Path) -> SpaceKind | None:
     """The kind of space whose file a directory such as RUN/best holds; None for a model or an adapter."""
-    files = _SAVED_AS | {name: kind.saved_as for name, kind in _KINDS.items() if kind.saved_as}
+    files = _SAVED_AS | {name: f"{name}.json" for name in plugins("spaces")}
+    files |= {name: kind.saved_as for name, kind in _KINDS.items() if kind.saved_as}
     found = next((name for name, file in files.items() if (user_path(folder) / file).is_file()), None)
     return None if found is None else space_kind(found)
 
@@ -64,23 +68,20 @@ def is_whole_model(folder: Path) -> bool:
     return whole and not (folder / "adapter_config.json").is_file()
 
 
-def build_space(name: str, experts: Sequence[Expert], exact_flat: bool = False, granularity: str = "model") -> Space:
+def build_space(name: str, experts: Sequence[Expert]) -> Space:
     """The space of that name over these adapters.
 
     Args:
         name: ``factor``, ``delta``, or another kind that mixes adapters.
         experts: adapters; those of type `AdapterFile` are read one at a time.
-        exact_flat: `factor` only: positions are the flat LoRA weights themselves instead of coefficients.
-        granularity: which weights share their coefficients; see `CoefficientSpace`.
 
     Raises:
         UserError: no such space, no experts, or experts that it cannot mix.
     """
     kind = space_kind(name)
-    kind.check_options({"exact_flat": exact_flat, "granularity": granularity})
     if not experts:
-        raise UserError("no experts given; name their directories with --experts")
-    return kind.over_adapters(experts, exact_flat, granularity)
+        raise UserError("no experts given; name their directories with `experts`")
+    return kind.over_adapters(experts)
 
 
 def uniform_position(space: Space) -> Tensor:

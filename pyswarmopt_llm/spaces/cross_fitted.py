@@ -42,27 +42,27 @@ class CrossFittedSpace(AdapterSpace, CoefficientSpace):
     linear = True
 
     def __init__(self, mixtures: DeltaSpace, trained: Sequence[Change], contexts: Sequence[frozenset[str]]) -> None:
-        super().__init__([*mixtures.expert_names, LORA], mixtures.shapes, mixtures.granularity)
+        super().__init__([*mixtures.expert_names, LORA])
         self._mixtures, self._infos = mixtures, mixtures.infos
         *self._without, self._whole = trained
         self._contexts = contexts
 
     def on_top_of(self, position: Tensor) -> Tensor:
-        """The position of a mixture, (G * n,), with the LoRA added to it: (G * (n + 1),)."""
-        rows = self._mixtures.by_group(position)
-        return torch.cat([rows, torch.ones_like(rows[:, :1])], dim=1).flatten()
+        """The position of a mixture, (n,), with the LoRA added to it: (n + 1,)."""
+        weights = self._mixtures.coefficients(position)
+        return torch.cat([weights, torch.ones_like(weights[:1])])
 
     def realise(self, position: Tensor) -> Patch:
         """The mixed change; with other changes for the dev items if it has a share of what was trained on them."""
-        rows, weights = self.by_group(position), self._weights(position)
-        mixture = self._mixtures.realise(rows[:, :-1].flatten())
-        if not rows[:, -1].any():
+        weights = self.coefficients(position)
+        mixture, share = self._mixtures.realise(weights[:-1]), float(weights[-1])
+        if not share:
             return mixture
 
         def added(lora: Change) -> Patch:
             def change(name: str) -> LowRank:
                 one = mixture.low_rank[name]
-                return one.plus(lora[name], float(weights(name)[-1])) if name in lora else one
+                return one.plus(lora[name], share) if name in lora else one
 
             return Patch(low_rank=Computed(self._mixtures.shapes, change))
 

@@ -24,7 +24,6 @@ class DeltaSpace(AdapterSpace, CoefficientSpace):
     Args:
         experts: adapters of one base, read one after another. A module that one does not adapt counts as unchanged
             by it.
-        granularity: see `CoefficientSpace`.
 
     Attributes:
         infos: the experts.
@@ -34,11 +33,11 @@ class DeltaSpace(AdapterSpace, CoefficientSpace):
     name = "delta"
     linear = True
 
-    def __init__(self, experts: Sequence[Expert], granularity: str = "model") -> None:
+    def __init__(self, experts: Sequence[Expert]) -> None:
         self.infos = self._infos = [expert.info for expert in experts]
         shapes = {f"{m}.weight": s.weight_shape for info in self._infos for m, s in info.modules.items()}
         self.shapes = dict(sorted(shapes.items()))
-        super().__init__([info.name for info in self._infos], self.shapes, granularity)
+        super().__init__([info.name for info in self._infos])
         self._modules = {name: _Concatenated(self._infos, name.removesuffix(".weight")) for name in self.shapes}
         for i, expert in enumerate(experts):
             for module, factors in expert.factors.items():
@@ -46,10 +45,10 @@ class DeltaSpace(AdapterSpace, CoefficientSpace):
 
     def realise(self, position: Tensor) -> Patch:
         """The mixed change, float32, of rank sum r_i; the patches share their `a`."""
-        weights = self._weights(position)
+        weights = self.coefficients(position).to(torch.float32)
 
         def change(parameter: str) -> LowRank:
-            return self._modules[parameter].low_rank(weights(parameter))
+            return self._modules[parameter].low_rank(weights)
 
         return Patch(low_rank=Computed(self.shapes, change))
 
@@ -78,11 +77,11 @@ class Delta(AdapterKind):
     """Weighted sums of weight changes."""
 
     name = "delta"
-    options = frozenset({"granularity", "output_rank"})
+    options = frozenset({"output_rank"})
     trains = True
 
-    def over_adapters(self, experts: Sequence[Expert], exact_flat: bool = False, granularity: str = "model") -> Space:
-        return DeltaSpace(experts, granularity)
+    def over_adapters(self, experts: Sequence[Expert]) -> Space:
+        return DeltaSpace(experts)
 
     def rank(self, ranks: Sequence[int]) -> int:
         """The sum of the ranks."""

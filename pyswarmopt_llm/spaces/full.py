@@ -35,7 +35,6 @@ class FullSpace(CoefficientSpace):
         base: the model that all of them were fine-tuned from; `save` writes files like its files.
         models: what `inspect_models` found.
         parameters: the resident model's parameter names.
-        granularity: see `CoefficientSpace`.
 
     Raises:
         UserError: the files do not name a parameter as the loaded model does.
@@ -43,9 +42,7 @@ class FullSpace(CoefficientSpace):
 
     name = "full"
 
-    def __init__(
-        self, base: BaseModel, models: Sequence[ModelInfo], parameters: Collection[str], granularity: str = "model"
-    ) -> None:
+    def __init__(self, base: BaseModel, models: Sequence[ModelInfo], parameters: Collection[str]) -> None:
         self._base, self._models = base, list(models)
         self._stored = StoredTensors(base.weight_files)
         missing = sorted(set(parameters) - self._stored.keys())
@@ -56,15 +53,15 @@ class FullSpace(CoefficientSpace):
             )
         # What is stored but no parameter, such as a second copy of tied embeddings, follows from the others.
         self._shapes = {name: self._stored.shapes[name] for name in self._stored if name in set(parameters)}
-        super().__init__([model.name for model in models], self._shapes, granularity)
+        super().__init__([model.name for model in models])
 
     def realise(self, position: Tensor) -> Patch:
         """The mixed model; each weight is computed on access."""
-        weights = self._weights(position)
+        weights = self.coefficients(position).to(torch.float32).tolist()
 
         def value(parameter: str) -> Tensor:
             total = torch.zeros(self._shapes[parameter])
-            for weight, model in zip(weights(parameter).tolist(), self._models, strict=True):
+            for weight, model in zip(weights, self._models, strict=True):
                 if weight:
                     total.add_(model.tensors[parameter].to(torch.float32), alpha=weight)
             return total.to(self._stored.dtype(parameter))
@@ -101,7 +98,7 @@ class Full(OneBaseKind):
 
     def over(self, experts: Sequence[ModelInfo], base: BaseModel, config: SearchConfig, engine: Engine) -> Space:
         """See `OneBaseKind.over`; no weights are read."""
-        return FullSpace(base, experts, engine.parameter_names, config.granularity)
+        return FullSpace(base, experts, engine.parameter_names)
 
 
 register(Full())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,21 +18,17 @@ from pyswarmopt_llm.models.adapters.adapter import Expert
 
 # Settings that some kinds take, at their defaults in all others -> where they belong.
 _OPTIONS = {
-    "granularity": "spaces of weights",
-    "exact_flat": "`space` factor",
     "contrast": "`space` token",
     "output_rank": "`space` delta",
 }
 
 # Settings of a search -> the values besides None that leave it the paper's, and any other in words.
 _DEPARTURES: dict[str, tuple[Container[Any], str]] = {
-    "granularity": (("model",), "coefficients per {}"),
     "start": (("auto", "segments"), "starts: {}"),
     "max_iter": (range(1, sys.maxsize), "no iterations"),
     "screen": ((), "items screened at {} by a model that proposes candidates"),
     "train": (("auto", "off"), "training on the dev items"),
     "confirm": ((), "leaders scored again on {} fresh items"),
-    "one_by_one": ((False,), "particles that move one at a time"),
     "contrast": ((False,), "negative weights that count against a token"),
 }
 
@@ -42,22 +38,18 @@ class Prepared:
     """What a search over a space works with.
 
     Attributes:
-        config: as given, or as a calibration changed it.
         space: over the experts.
         engine: runs its candidates.
-        fingerprints: of the base, if there is one, and of the experts, for ``run.json``.
+        fingerprints: of the base, if there is one, and of the experts.
         base_name: the base's public name; "" where the experts have several.
         experts: what the space was made of, where it reads their weights (`AdapterInfo` or `ModelInfo`).
-        trial: what a calibration measured, for ``run.json``.
     """
 
-    config: SearchConfig
     space: Space
     engine: Engine
     fingerprints: Mapping[str, Any]
     base_name: str = ""
     experts: Sequence[Any] = ()
-    trial: Mapping[str, Any] = field(default_factory=dict)
 
 
 class SpaceKind(ABC):
@@ -65,7 +57,7 @@ class SpaceKind(ABC):
 
     Attributes:
         name: as ``--space`` takes it.
-        options: which of the settings granularity, exact_flat, contrast and output_rank it takes.
+        options: which of the settings contrast and output_rank it takes.
         several_models: whether a candidate is several models side by side, which need no common base.
         takes_workers: whether other processes can score candidates (``--workers``).
         trains: whether the mixture that was found can be trained on dev (``--train``), as in ``delta``. Not inherited:
@@ -113,8 +105,6 @@ class SpaceKind(ABC):
         self.check_options({name: getattr(config, name) for name in _OPTIONS})
         if not self.several_models and not config.base:
             raise InvalidOption("base", None, "missing; name the model that the experts are adapters of")
-        if self.several_models and config.calibrate:
-            raise InvalidOption("calibrate", True, f"tries one base, space {self.name} has several models; remove it")
 
     def check_options(self, values: Mapping[str, Any]) -> None:
         """Refuse settings that belong to other kinds, where they are not at their defaults.
@@ -140,13 +130,13 @@ class SpaceKind(ABC):
         ]
         return told if self.published else [f"space {self.name}", *told]
 
-    def over_adapters(self, experts: Sequence[Expert], exact_flat: bool = False, granularity: str = "model") -> Space:
+    def over_adapters(self, experts: Sequence[Expert]) -> Space:
         """The space over these adapters.
 
         Raises:
             UserError: it mixes something else, or cannot mix these.
         """
-        raise UserError(f"--space {self.name}: mixes whole models, not adapters; use one of: factor, delta")
+        raise InvalidOption("space", self.name, "mixes whole models, not adapters; use one of: factor, delta")
 
     def open(self, folder: Path, dtype: str, device: str, threads: int | None) -> Engine:
         """An engine with what `Space.save` wrote; for kinds with `saved_as`.
@@ -173,7 +163,3 @@ class BaseSpace(ABC):
     def starts(self, count: int, seed: int) -> Tensor:
         """The experts; the optimizer fills up the population."""
         return self.vertices()
-
-    def coefficients_by_group(self, position: Tensor) -> dict[str, dict[str, float]]:
-        """None: all weights share their coefficients."""
-        return {}

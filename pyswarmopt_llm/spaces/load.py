@@ -72,7 +72,7 @@ def open_model(base: str, adapter: str | None, dtype: str, device: str, threads:
     kind = saved_kind(base)
     if kind is not None:
         if adapter is not None:
-            raise UserError(f"{base}: stands for several models, so it takes no adapter; leave out --adapter")
+            raise UserError(f"{base}: stands for several models, so it takes no adapter; leave out `adapter`")
         return kind.open(Path(base), dtype, device, threads)
     patch = Patch() if adapter is None else adapter_patch(base, adapter)
     engine = load_engine(resolve_base(base), dtype, device, threads)

@@ -42,7 +42,7 @@ class MembersKind(SpaceKind):
         space, engine = self.over(members, loaded, config)
         bases = {member.base.name for member in members}
         prints = {"experts": {member.name: member.fingerprint for member in members}}
-        return Prepared(config, space, engine, prints, bases.pop() if len(bases) == 1 else "")
+        return Prepared(space, engine, prints, bases.pop() if len(bases) == 1 else "")
 
 
 def write_members(file: Path, members: Sequence[Member], weights: Sequence[float] = (), **more: Any) -> None:

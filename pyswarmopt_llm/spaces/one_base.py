@@ -15,7 +15,6 @@ from pyswarmopt_llm.models.adapters.adapter import AdapterFile, AdapterInfo, loa
 from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.base import BaseModel, resolve_base
-from pyswarmopt_llm.spaces.coefficients import check_granularity
 from pyswarmopt_llm.spaces.kind import BaseSpace, Prepared, SpaceKind
 from pyswarmopt_llm.spaces.load import load_engine, load_vllm
 
@@ -23,7 +22,6 @@ from pyswarmopt_llm.spaces.load import load_engine, load_vllm
 class OneBaseKind(SpaceKind):
     """Experts that are changes of one base."""
 
-    options = frozenset({"granularity"})
     whole_models: ClassVar[bool] = False  # candidates replace all weights
 
     @abstractmethod
@@ -42,21 +40,12 @@ class OneBaseKind(SpaceKind):
             UserError: an expert's weights are damaged.
         """
 
-    def check(self, config: SearchConfig) -> None:
-        check_granularity(config.granularity)
-        super().check(config)
-
     def prepare(self, config: SearchConfig) -> Prepared:
         base = resolve_base(config.base)
         experts = self.find(config, base)
-        trial: dict[str, Any] = {}
-        if config.calibrate:
-            from pyswarmopt_llm.models.engines.calibration import calibrated
-
-            config, trial = calibrated(config, base)
         engine = self.engine(config, base, experts)
         prints = {"base": base.fingerprint, "experts": {info.name: info.fingerprint for info in experts}}
-        return Prepared(config, self.over(experts, base, config, engine), engine, prints, base.name, experts, trial)
+        return Prepared(self.over(experts, base, config, engine), engine, prints, base.name, experts)
 
     def engine(self, config: SearchConfig, base: BaseModel, experts: Sequence[Any]) -> Engine:
         """The resident base."""
@@ -83,7 +72,7 @@ class AdapterKind(OneBaseKind):
 
     def over(self, experts: Sequence[AdapterInfo], base: BaseModel, config: SearchConfig, engine: Engine) -> Space:
         """See `OneBaseKind.over`; adapters are read one at a time."""
-        return self.over_adapters([AdapterFile(info) for info in experts], config.exact_flat, config.granularity)
+        return self.over_adapters([AdapterFile(info) for info in experts])
 
     def engine(self, config: SearchConfig, base: BaseModel, experts: Sequence[AdapterInfo]) -> Engine:
         """The resident base, in vLLM if that was chosen."""

@@ -13,26 +13,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Space
-from pyswarmopt_llm.spaces import space_kind
+from pyswarmopt_llm.spaces.kind import SpaceKind
 
 STARTS = ("auto", "segments", "sums", "even")
 _SUMS = ("sums", "even")
 LEAST_SUM = 0.5
 
 
-def check_start(start: str, space: str, exact_flat: bool) -> None:
+def check_start(start: str, kind: SpaceKind) -> None:
     """Refuse what does not exist, and sums where there are no coefficients of weights.
 
     Raises:
         UserError: names the option.
     """
     if start not in STARTS:
-        raise UserError(f"--start {start}: no such start; use {', '.join(STARTS)}")
-    if start in _SUMS and (exact_flat or not space_kind(space).adapters):
-        where = "--exact-flat" if exact_flat else f"--space {space}"
-        raise UserError(f"--start {start}: sums weight changes by coefficients, which {where} does not have; remove it")
+        raise InvalidOption("start", start, f"no such start; use {', '.join(STARTS)}")
+    if start in _SUMS and not kind.adapters:
+        why = f"sums weight changes by coefficients, which `space` {kind.name} does not have"
+        raise InvalidOption("start", start, f"{why}; remove it")
 
 
 def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
@@ -52,7 +52,7 @@ def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
         n = len(vertices)
         if start == "even":
             vertices = torch.cat([vertices, even_sums(vertices)])
-        return torch.cat([vertices, sums(space.size // n, n, max(0, count - len(vertices)), seed)])
+        return torch.cat([vertices, sums(n, max(0, count - len(vertices)), seed)])
     return space.starts(count, seed)
 
 
@@ -66,15 +66,14 @@ def even_sums(vertices: Tensor) -> Tensor:
     return torch.stack([torch.zeros_like(vertices[0]), vertices.mean(0), vertices.sum(0)]).to(torch.float64)
 
 
-def sums(groups: int, experts: int, count: int, seed: int) -> Tensor:
-    """Weighted sums, (count, groups * experts) float64: in each group uniform on the simplex of shares, times a total
-    ~ U(1/2, 1 + experts / 3) that all groups of a position have in common.
+def sums(experts: int, count: int, seed: int) -> Tensor:
+    """Weighted sums, (count, experts) float64: shares uniform on the simplex, times totals ~ U(1/2, 1 + experts / 3).
 
     Example:
-        >>> sums(1, 2, 3, seed=0).shape
+        >>> sums(2, 3, seed=0).shape
         torch.Size([3, 2])
     """
     rng = np.random.default_rng([seed, 5])
-    shares = rng.dirichlet(np.ones(experts), size=(count, groups))
-    totals = rng.uniform(LEAST_SUM, 1 + experts / 3, size=(count, 1, 1))
-    return torch.from_numpy((totals * shares).reshape(count, groups * experts))
+    shares = rng.dirichlet(np.ones(experts), size=count)
+    totals = rng.uniform(LEAST_SUM, 1 + experts / 3, size=(count, 1))
+    return torch.from_numpy(totals * shares)

@@ -134,15 +134,18 @@ def _candidates(text: str) -> list[str]:
 
 def _boxed(text: str) -> str | None:
     """Content of the last closed ``\\boxed{...}``, nested braces included."""
-    head, found, tail = text.rpartition(r"\boxed{")
-    if not found:
-        return None
+    contents = (_up_to_closing_brace(part) for part in reversed(text.split(r"\boxed{")[1:]))
+    return next((content for content in contents if content is not None), None)
+
+
+def _up_to_closing_brace(text: str) -> str | None:
+    """What stands before the brace that closes one opened earlier; None if there is none."""
     depth = 1
-    for i, c in enumerate(tail):
+    for i, c in enumerate(text):
         depth += (c == "{") - (c == "}")
         if depth == 0:
-            return tail[:i]
-    return _boxed(head)
+            return text[:i]
+    return None
 
 
 def _after_mark(text: str) -> str | None:

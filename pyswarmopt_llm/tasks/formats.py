@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
@@ -16,7 +17,8 @@ from pyswarmopt_llm.common.files.json_text import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
 from pyswarmopt_llm.tasks.items import check_unicode, parse_item, require_columns
 from pyswarmopt_llm.tasks.prompts import check_template
-from pyswarmopt_llm.tasks.tables.names import SPLITS, Reading, check_names, checked_split, columns_of, renamed
+from pyswarmopt_llm.tasks.tables.names import SPLITS, Reading, Rows, check_names, checked_split, columns_of, renamed
+from pyswarmopt_llm.tasks.tables.problems import Problems
 from pyswarmopt_llm.tasks.types import Item, RawTask
 
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
@@ -34,12 +36,40 @@ def read_file(path: Path, reading: Reading) -> RawTask:
     return reader(path, reading)
 
 
+def read_rows(path: Path) -> tuple[list[str], Rows]:
+    """The columns of a table of any of these formats, and (place, row) of each of its rows, as they are.
+
+    Raises:
+        UserError: it cannot be read, or is no table.
+    """
+    if not os.path.isfile(path) or path.suffix.lower() not in _READERS:
+        raise UserError(f"{path}: not a table; give a file that ends in {', '.join(_READERS)}")
+    if path.suffix.lower() in (".csv", ".tsv"):
+        return _delimited(_read_text(path), str(path))
+    records = list(json_lines(path, unique=True)) if path.suffix.lower() == ".jsonl" else _listed(path)
+    rows = [(where, _row(record, where)) for where, record in records]
+    return columns_of(row for _, row in rows), rows
+
+
+def _listed(path: Path) -> list[tuple[str, object]]:
+    content = _parse_json(_read_text(path), str(path))
+    if not isinstance(content, list):
+        raise UserError(f"{path}: not a list of rows; give [{{...}}, {{...}}]")
+    return [(f"{path}: item {i}", row) for i, row in enumerate(content, 1)]
+
+
 def json_lines(path: Path, unique: bool = False) -> Iterator[tuple[str, object]]:
     """(place, value) for each line of a JSONL file; blank lines are skipped, `unique` refuses repeated keys."""
     # Not str.splitlines, which also splits at U+2028 and others that JSON allows inside a text.
     for n, line in enumerate(_read_text(path).split("\n"), start=1):
         if line.strip():
             yield f"{path}: line {n}", _parse_json(line, str(path), n, unique)
+
+
+def read_lines(path: Path) -> list[tuple[str, str]]:
+    """(place, line) of each line of a text file that is not blank, without the space around it."""
+    lines = enumerate(_read_text(path).split("\n"), start=1)
+    return [(f"{path}: line {number}", line.strip()) for number, line in lines if line.strip()]
 
 
 def _read_text(path: Path) -> str:
@@ -68,8 +98,9 @@ def _read_json(path: Path, reading: Reading) -> RawTask:
     check_unicode(name, "the name of the task", str(path))
     prompt, metric = _prompt(content, path, records), _optional_text(content, "metric", path)
     if not reading.given:
-        splits = {split: list(_located(split, rows)) for split, rows in records.items()}
-        return RawTask(name, prompt, splits, metric)
+        places = [where for located in records.values() for where, _ in located]
+        raw = _by_split(path, records, Problems(str(path), reading.skip_bad), places)
+        return replace(raw, name=name, prompt=prompt, metric=metric)
     rows = [(where, {**_row(row, where), "split": split}) for split in SPLITS for where, row in records[split]]
     return replace(_from_rows(path, rows, reading), name=name, prompt=prompt, metric=metric)
 
@@ -118,11 +149,10 @@ def _read_csv(path: Path, reading: Reading) -> RawTask:
     if not own:
         plain = "prompt" in header and "question" not in header
         require_columns(header, ("prompt", "split") if plain else ("question", "answer", "split"), top)
-    letters = {name: m[1] or m[2].upper() for name in header if (m := _CHOICE_COLUMN.fullmatch(name))}
+    letters = letter_columns(header, path)
     if own and len(letters) < 2:
         letters = {}
-    _check_letters(letters, path)
-    records = [(where, _csv_record(renamed(row, reading.columns), letters)) for where, row in rows]
+    records = [(where, csv_record(renamed(row, reading.columns), letters)) for where, row in rows]
     if own:
         from pyswarmopt_llm.tasks.tables.own import read_table
 
@@ -131,16 +161,19 @@ def _read_csv(path: Path, reading: Reading) -> RawTask:
     return _from_rows(path, records, reading)
 
 
-def _check_letters(letters: dict[str, str], path: Path) -> None:
-    """Refuse two columns for one choice."""
+def letter_columns(header: Iterable[str], path: Path) -> dict[str, str]:
+    """Column -> letter, of the columns with one choice each (``A`` or ``choice_a``); two of a letter are refused."""
+    letters = {name: m[1] or m[2].upper() for name in header if (m := _CHOICE_COLUMN.fullmatch(name))}
     first: dict[str, str] = {}
     for name, letter in letters.items():
         if first.setdefault(letter, name) != name:
             both = f'"{first[letter]}" and "{name}" are both choice {letter}'
             raise UserError(f"{path}: line 1: {both}; rename or remove one")
+    return letters
 
 
-def _csv_record(row: dict[str, str], letters: dict[str, str]) -> dict[str, object]:
+def csv_record(row: Mapping[str, str], letters: Mapping[str, str]) -> dict[str, object]:
+    """A row with what its `letter_columns` hold as ``choices``, without empty cells."""
     choices = {letter: row[name] for name, letter in letters.items() if row[name]}
     record: dict[str, object] = {name: value for name, value in row.items() if name not in letters and value}
     return record | ({"choices": choices} if choices else {})
@@ -156,10 +189,17 @@ def _from_rows(path: Path, rows: Sequence[tuple[str, object]], reading: Reading)
 
         return read_table([(where, renamed(row, reading.columns)) for where, row in table], path, reading)
     records: dict[str, list[tuple[str, object]]] = {split: [] for split in SPLITS}
+    problems = Problems(str(path), reading.skip_bad)
     for where, record in table:
-        require_columns(record, ("split",), where)
-        records[checked_split(record["split"], where)].append((where, record))
-    return RawTask(path.stem, None, {split: list(_located(split, records[split])) for split in SPLITS})
+        split = problems.attempt(where, partial(_split_of, record, where))
+        if split is not None:
+            records[split].append((where, record))
+    return _by_split(path, records, problems, [where for where, _ in table])
+
+
+def _split_of(record: Mapping[str, object], where: str) -> str:
+    require_columns(record, ("split",), where)
+    return checked_split(record["split"], where)
 
 
 def _row(record: object, where: str) -> Mapping[str, object]:
@@ -168,9 +208,18 @@ def _row(record: object, where: str) -> Mapping[str, object]:
     return record
 
 
-def _located(split: str, records: Iterable[tuple[str, object]]) -> Iterator[tuple[str, Item]]:
-    for i, (where, record) in enumerate(records):
-        yield where, parse_item(record, where, default_id=f"{split}-{i}")
+def _by_split(
+    path: Path, records: Mapping[str, Sequence[tuple[str, object]]], problems: Problems, places: Sequence[str]
+) -> RawTask:
+    """The task of records by split; `places` are those of all rows, the bad ones included."""
+    splits: dict[str, list[tuple[str, Item]]] = {split: [] for split in SPLITS}
+    for split in SPLITS:
+        for i, (where, record) in enumerate(records[split]):
+            item = problems.attempt(where, partial(parse_item, record, where, f"{split}-{i}"))
+            if item is not None:
+                splits[split].append((where, item))
+    problems.refuse(places)
+    return RawTask(path.stem, None, splits, note=problems.note(len(places)))
 
 
 def _parse_json(text: str, path: str, first_line: int = 1, unique: bool = True) -> object:
@@ -204,6 +253,11 @@ def _delimited(text: str, path: str) -> tuple[list[str], list[tuple[str, dict[st
             name = _SEPARATORS[separator]
             raise UserError(f"{where}: more values than columns; put values that contain a {name} in quotes")
     return header, rows
+
+
+def separator_of(path: Path) -> str:
+    """The separator of a CSV file; a comma if it is no such file."""
+    return _separator(_read_text(path)) if path.suffix.lower() == ".csv" and path.is_file() else ","
 
 
 def _separator(text: str) -> str:

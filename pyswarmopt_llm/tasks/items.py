@@ -14,13 +14,13 @@ from pyswarmopt_llm.tasks.types import Item
 _RESERVED = ("question", "prompt", "choices", "answer", "id", "split")
 
 
-def parse_item(raw: object, where: str, default_id: str) -> Item:
+def parse_item(raw: object, where: str, default_id: str, answered: bool = True) -> Item:
     """An item from a record with ``question``, ``answer`` and, for multiple choice, ``choices``.
 
     ``choices`` is a mapping from letters or a list, ``answer`` a letter or, if unambiguous, the text of a choice.
     ``answers`` may list further right answers, ``id`` is optional; the rest goes to `Item.meta`. A record with
     ``prompt`` instead of ``question`` is given to the model verbatim and needs no ``answer``. `where` begins error
-    messages.
+    messages. Unless `answered`, an answer is neither needed nor looked at.
 
     Example:
         >>> parse_item({"question": "2+2?", "choices": ["4", "5"], "answer": "4"}, "mine.json: dev 1", "1")
@@ -30,14 +30,15 @@ def parse_item(raw: object, where: str, default_id: str) -> Item:
         raise UserError(f"{where}: an item is an object with question and answer, not {_kind(raw)}")
     plain = "prompt" in raw and "question" not in raw
     column = "prompt" if plain else "question"
-    require_columns(raw, (column,) if plain else (column, "answer"), where)
+    require_columns(raw, (column,) if plain or not answered else (column, "answer"), where)
     question = _text(raw[column], column, where)
-    answer = "" if plain and raw.get("answer") is None else _text(raw["answer"], "answer", where)
+    unanswered = not answered or (plain and raw.get("answer") is None)
+    answer = "" if unanswered else _text(raw["answer"], "answer", where)
     answers = raw.get("answers")
     if answers is not None and not (isinstance(answers, list) and all(isinstance(text, str) for text in answers)):
         raise UserError(f'{where}: "answers" must be a list of texts, not {_kind(answers)}')
     choices = _choices(raw.get("choices"), where)
-    if choices is not None:
+    if choices is not None and answered:
         answer = _right_letter(answer, choices, where)
     item_id = raw.get("id")
     return Item(

@@ -9,10 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt.base.words import SEED
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.tasks.answers import normalise
 from pyswarmopt_llm.tasks.formats import read_file
 from pyswarmopt_llm.tasks.items import content, unordered
+from pyswarmopt_llm.tasks.prompt_lists import PROMPTS, read_prompts
 from pyswarmopt_llm.tasks.prompts import check_template, fillers, placeholders
 from pyswarmopt_llm.tasks.rows import DEV, TEST
 from pyswarmopt_llm.tasks.tables.names import SPLITS, Reading, parse_reading
@@ -20,14 +22,33 @@ from pyswarmopt_llm.tasks.types import Item, RawTask, Task
 
 log = logging.getLogger(__name__)
 
+_NO_FILES = ("builtin", "hub", "published", "lm-eval")  # kinds of tasks
 _WORDS = 4  # of a text that a prompt may need
 _TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
 
 
 def load_task_of(config: Any, spec: str, **other: Any) -> Task:
     """`load_task` with the fields of a configuration that has its arguments; `other` replaces some of them."""
-    names = ("dev", "test", "allow_overlap", "columns", "template", "split_seed")
+    names = ("dev", "test", "allow_overlap", "columns", "template", "split_seed", "skip_bad_rows")
     return load_task(spec, **{name: getattr(config, name) for name in names} | other)
+
+
+def check_files(config: Any, specs: Sequence[str]) -> None:
+    """Read the task files of a configuration, so that what is wrong with a row is said before a model is loaded.
+
+    Args:
+        config: see `load_task_of`.
+        specs: its tasks; those that are no files are not looked at.
+
+    Raises:
+        UserError: no such file, or one that cannot be read.
+    """
+    reading = parse_reading(config.columns, config.split_seed, config.skip_bad_rows)
+    for spec in specs:
+        if spec.startswith(PROMPTS):
+            read_prompts(Path(spec.removeprefix(PROMPTS)), reading)
+        elif spec.partition(":")[0] not in _NO_FILES:
+            read_file(Path(spec), reading)
 
 
 def load_task(
@@ -39,12 +60,13 @@ def load_task(
     columns: Sequence[str] = (),
     template: str | Sequence[str] = (),
     split_seed: int = 0,
+    skip_bad_rows: bool = False,
 ) -> Task:
     """Load and check a task.
 
     Args:
-        spec: a path (``.json``, ``.jsonl``, ``.csv``, ``.tsv``), ``builtin:NAME[:SEED]``, ``hub:DATASET[:CONFIG]`` or
-            ``published:NAME[:PATH]``.
+        spec: a path (``.json``, ``.jsonl``, ``.csv``, ``.tsv``), ``builtin:NAME[:SEED]``, ``hub:DATASET[:CONFIG]``,
+            ``published:NAME[:PATH]``, or ``prompts:FILE``, whose items need no answers.
         dev: number of dev items, the first of the split (a generated task has exactly so many).
         test: number of test items.
         allow_overlap: accept questions that are both in dev and in test.
@@ -52,6 +74,7 @@ def load_task(
         template: the user turn, with ``{question}`` and perhaps ``{choices}`` or other columns; see `with_templates`.
         split_seed: draws dev (a third) and test of a file that has no splits; 200 and 1,000 of them are used unless
             `dev` and `test` say otherwise.
+        skip_bad_rows: leave out rows of a file that cannot be read; `Task.note` says which.
 
     Raises:
         UserError: the task cannot be found or read, or an item is wrong.
@@ -61,10 +84,10 @@ def load_task(
         >>> task.name, len(task.dev), len(task.test), task.prompt
         ('kinship', 10, 20, '{question} Say it in one word.')
     """
-    for option, n in (("--dev", dev), ("--test", test)):
+    for field, n in (("dev", dev), ("test", test)):
         if n is not None and n < 1:
-            raise UserError(f"{option} {n}: at least one item is needed")
-    task = _load(spec, dev, test, allow_overlap, parse_reading(columns, split_seed))
+            raise InvalidOption(field, n, "at least one item is needed")
+    task = _load(spec, dev, test, allow_overlap, parse_reading(columns, split_seed, skip_bad_rows))
     templates = (template,) if isinstance(template, str) else template
     return with_templates({task.name: task}, templates)[task.name]
 
@@ -82,9 +105,9 @@ def with_templates(tasks: Mapping[str, Task], templates: Sequence[str]) -> dict[
         named = _TASK_TEMPLATE.match(template)
         name, text = (None, template) if named is None else (named[1], named[2])
         if name is None and None in texts:
-            raise UserError(f"--template {template}: a second one for all tasks; write TASK={template}")
+            raise InvalidOption("template", template, f"a second one for all tasks; write TASK={template}")
         if name is not None and name not in tasks:
-            raise UserError(f"--template {template}: no task is called {name}; choose one of: {', '.join(tasks)}")
+            raise InvalidOption("template", template, f"no task is called {name}; choose one of: {', '.join(tasks)}")
         texts[name] = text
     return {name: _with_prompt(task, texts.get(name, texts.get(None))) for name, task in tasks.items()}
 
@@ -94,12 +117,12 @@ def _with_prompt(task: Task, template: str | None) -> Task:
     items = (*task.dev, *task.test)
     columns = set.intersection(*(set(fillers(item)) for item in items)) if items else set()
     if template is not None:
-        check_template(template, "--template", sorted(columns))
+        check_template(template, "`template`", sorted(columns))
     prompt = template if template is not None else task.prompt
     left = [name for name in sorted(columns - set(placeholders(prompt or ""))) if _is_text(name, items)]
     note = task.note
     if note and left:
-        note += f"; not in the prompt: {', '.join(left)} (add {{{left[0]}}} to --template)"
+        note += f"; not in the prompt: {', '.join(left)} (add {{{left[0]}}} to `template`)"
     return replace(task, prompt=prompt, note=note)
 
 
@@ -111,9 +134,11 @@ def _is_text(column: str, items: Sequence[Item]) -> bool:
 def _load(spec: str, dev: int | None, test: int | None, allow_overlap: bool, reading: Reading) -> Task:
     kind, _, rest = spec.partition(":")
     if reading.given and kind in ("builtin", "published", "lm-eval"):
-        raise UserError(f"--columns: {spec} has no columns to name; remove it")
+        raise InvalidOption("columns", None, f"{spec} has no columns to name; remove it")
     if reading.labels and kind == "hub":
-        raise UserError(f"--columns {next(iter(reading.labels))}=...: names the labels of a file only; remove it")
+        raise InvalidOption(
+            "columns", f"{next(iter(reading.labels))}=...", "names the labels of a file only; remove it"
+        )
     if kind == "builtin":
         from pyswarmopt_llm.tasks.builtin import builtin_task
 
@@ -136,6 +161,8 @@ def _read(spec: str, kind: str, rest: str, dev: int | None, test: int | None, re
         from pyswarmopt_llm.tasks.published import read_published
 
         return read_published(rest, dev, test), spec
+    if spec.startswith(PROMPTS):
+        return read_prompts(Path(rest), reading), str(Path(rest))
     return read_file(Path(spec), reading), str(Path(spec))
 
 
@@ -143,32 +170,36 @@ def name_and_seed(spec: str, default: int = 0) -> tuple[str, int]:
     """What ``builtin:NAME[:SEED]`` says.
 
     Raises:
-        UserError: the seed is no whole number.
+        UserError: the seed is no whole number, or more than 63 bits.
     """
     name, _, seed = spec.partition(":")[2].partition(":")
     if not seed:
         return name, default
     if not (seed.isascii() and seed.isdigit()):
         raise UserError(f"{spec}: the seed must be a whole number, not {seed!r}; write builtin:{name}:1")
+    # The length first: Python reads no number of thousands of digits.
+    if len(seed) > len(str(SEED)) or int(seed) > SEED:
+        raise UserError(f"{spec[:60]}: the seed has {len(seed)} digits; give at most {SEED}")
     return name, int(seed)
 
 
 def _task(raw: RawTask, source: str, dev: int | None, test: int | None, seed: int) -> Task:
     items = {split: tuple(item for _, item in raw.splits[split]) for split in SPLITS}
-    task = Task(raw.name, items["dev"], items["test"], raw.prompt, source, metric=raw.metric)
+    task = Task(raw.name, items["dev"], items["test"], raw.prompt, source, metric=raw.metric, column=raw.column)
     for split, wanted in (("dev", dev), ("test", test)):
         available = len(raw.splits[split])
         if wanted is not None and wanted > available:
             log.warning("%s: %d %s items requested, only %d available", raw.name, wanted, split, available)
     if raw.strata is None:
-        return replace(task.limited(dev, test), note=raw.note and f"{source}: {raw.note}")
+        task = task.limited(dev, test)
+        return replace(task, left=len(items["test"]) - len(task.test), note=raw.note and f"{source}: {raw.note}")
     task = task.limited(dev or DEV, test or TEST)
     strata = f", stratified by {raw.strata}" if raw.strata else ""
     decided = f"; {raw.note}" if raw.note else ""
     sizes = f"{len(task.dev)} dev and {len(task.test)} test items"
-    rows = sum(map(len, raw.splits.values()))
-    note = f"{source} names no split: {sizes} drawn from its {rows} rows with split seed {seed}{strata}{decided}"
-    return replace(task, note=note)
+    rows = f"{sum(map(len, raw.splits.values()))} {'prompts' if raw.column == 'prompt' else 'rows'}"
+    note = f"{source} names no split: {sizes} drawn from its {rows} with split seed {seed}{strata}{decided}"
+    return replace(task, left=len(items["test"]) - len(task.test), note=note)
 
 
 def _check(raw: RawTask, source: str, allow_overlap: bool = False) -> None:
@@ -219,7 +250,7 @@ def _check_overlap(raw: RawTask, source: str, allow_overlap: bool) -> None:
         first = shared[0].id
         message = f"{source}: {len(shared)} dev items are also in test (the first has the id {first!r})"
         if not allow_overlap:
-            raise UserError(f"{message}; remove them from one split, or add --allow-overlap")
+            raise UserError(f"{message}; remove them from one split, or add `allow_overlap`")
         log.warning("%s; the test score will be optimistic", message)
     # Published data sets have a few of these, so they are reported, not refused.
     held_out = {unordered(item) for _, item in raw.splits["test"]}

@@ -50,7 +50,7 @@ def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> 
         'What is two plus two? Think, then answer.'
     """
     if item.choices is None and scoring != "generate":
-        raise UserError(f"item {item.id}: no choices, which {scoring} scoring needs; use --scoring generate")
+        raise UserError(f"item {item.id}: no choices, which {scoring} scoring needs; use `scoring` generate")
     if template is not None:
         return _fill(template, fillers(item))
     if item.plain and item.choices is None:

@@ -61,6 +61,8 @@ class Task:
     fingerprint: str = ""  # SHA-256 (hex) of the content of dev and test; computed by default
     metric: str | None = None  # a name of `metrics.registry`; None: accuracy
     note: str = ""  # a sentence for the user: how dev and test were drawn
+    column: str = "question"  # the column of the source that holds the questions
+    left: int | None = None  # test items of the source that are not among `test`; None: unknown
 
     def __post_init__(self) -> None:
         if not self.fingerprint:
@@ -90,6 +92,7 @@ class RawTask:
     metric: str | None = None
     strata: str | None = None  # what dev and test were stratified by; None: the file has splits
     note: str = ""  # what was decided about the answers of a table
+    column: str = "question"  # of the file, with the questions
 
 
 def _fingerprint(dev: tuple[Item, ...], test: tuple[Item, ...]) -> str:

@@ -53,7 +53,7 @@ def test_what_needs_torch_says_so_in_one_line(use, what):
     done = run("-c", BLOCK + use)
     last = done.stderr.rstrip().split("\n")[-1]
     assert done.returncode == 1 and last.startswith(f"ImportError: {what}")
-    assert last.endswith("needs torch, which is not installed: pip install 'pyswarmopt[torch]'")
+    assert last.endswith("needs torch, which is not installed: install the extra 'torch'")
 
 
 def test_an_error_of_the_objective_is_raised_as_it_is_where_no_tensor_can_be_tried():

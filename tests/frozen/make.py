@@ -1,17 +1,8 @@
-"""Make the frozen files of this folder anew: models, interrupted and finished runs, checkpoints, snapshots.
+"""Make the frozen files of this folder anew: tiny models, and snapshots of the interface.
 
-    OMP_NUM_THREADS=1 python tests/frozen/make.py [models] [runs] [checkpoints] [snapshots]
+    OMP_NUM_THREADS=1 python tests/frozen/make.py [models] [snapshots]
 
-When one may:
-
-- `snapshots`: whenever a help text, an option, a JSON key or a public name was changed on purpose. Read the diff.
-- `models`, `runs`, `checkpoints`: never to make a test pass. They were written by an earlier version, and a person's
-  files of that version must still resume. Only a new file format, named as such in the changelog, replaces them;
-  better, a further run is added beside them.
-
-Runs and checkpoints must come out the same on every machine, so nothing in them may depend on the last bit of a matrix
-product: models compute in float32 and answers are right or wrong by a wide margin. `make.py elsewhere` resumes them
-with the kernels of other processors, as far as this one can imitate them.
+`snapshots`: whenever a help text, an option, a JSON key or a public name was changed on purpose. Read the diff.
 """
 
 from __future__ import annotations
@@ -20,7 +11,6 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -34,29 +24,13 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 sys.path.insert(0, str(HERE.parent / "llm"))
 sys.path.insert(0, str(HERE.parent / "llm" / "helpers"))
-sys.path.insert(0, str(HERE.parent / "core" / "helpers"))
 
 Json = dict[str, Any]
 WIDTH, INNER, LAYERS, RANK = 16, 24, 2, 2
 WORDS = "amber birch cedar delta ember fjord grove heath inlet jetty knoll larch marsh north ocean pearl".split()
 TARGETS = {"self_attn.q_proj": (WIDTH, WIDTH), "self_attn.v_proj": (WIDTH, WIDTH), "mlp.down_proj": (WIDTH, INNER)}
 
-COMMON = "--particles 6 --seed 1 --threads 1 --dtype float32 --scoring likelihood --early-stop off".split()
 ADAPTERS = ["experts/ant", "experts/bee", "experts/cat"]
-WITH_BASE = ["--base", "base", "--experts", *ADAPTERS]
-RUNS: dict[str, tuple[list[str], int]] = {  # name -> what was asked for, evaluations after which it was interrupted
-    "factor": ([*WITH_BASE, "--task", "words.json", "--max-iter", "5"], 20),
-    "delta-screened": (
-        [*WITH_BASE, "--task", "words.json", "--max-iter", "6", "--space", "delta", "--screen", "0.05"],
-        24,
-    ),
-    "token": (
-        [*WITH_BASE, "experts/gpt", "--task", "words.json", "--max-iter", "4", "--space", "token"],
-        18,
-    ),
-    "two-tasks": ([*WITH_BASE, "--task", "words.json", "--task", "more.json", "--max-iter", "4"], 18),
-    "async": ([*WITH_BASE, "--task", "words.json", "--max-iter", "5", "--async", "--workers", "2"], 20),
-}
 
 
 # Models and tasks: numbers with few bits, so that they are the same wherever they are made
@@ -67,7 +41,7 @@ def numbers(rng: np.random.Generator, shape: tuple[int, ...], scale: float) -> n
 
 
 def save_tokenizer(folder: Path) -> int:
-    from conftest import save_tiny_tokenizer
+    from llm_fixtures import save_tiny_tokenizer
 
     return save_tiny_tokenizer(folder)
 
@@ -161,101 +135,6 @@ def make_models() -> None:
     write(folder / "more.json", {"dev": questions(16, 3), "test": questions(12, 4)})
 
 
-# Runs: interrupted by what they print, so that the place does not depend on a clock
-
-
-class Interrupting:
-    """Standard output that presses Ctrl-C at the n-th evaluation."""
-
-    def __init__(self, n: int) -> None:
-        self.left = n
-
-    def write(self, text: str) -> int:
-        self.left -= '"event": "evaluation"' in text
-        if self.left == 0:
-            raise KeyboardInterrupt
-        return len(text)
-
-    def flush(self) -> None: ...
-
-
-def swarm_llm(*words: str) -> int:
-    from pyswarmopt_llm.cli import main
-
-    try:
-        main(list(words))
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
-
-
-def interrupted(words: list[str], evaluations: int) -> None:
-    """A search in the current directory, stopped in mid-iteration."""
-    sys.stdout = Interrupting(evaluations)  # type: ignore[assignment]
-    try:
-        code = swarm_llm("search", *words, *COMMON, "--out", "run", "--json-lines")
-    finally:
-        sys.stdout = sys.__stdout__
-    if code != 130:
-        raise SystemExit(f"the search ended with {code} before it was interrupted")
-
-
-def lasting(result: Json) -> Json:
-    """``result.json`` without what a clock, the operating system or an author of sentences wrote."""
-    passing = ("seconds", "seconds_scoring", "peak_memory_bytes", "workers", "notes")
-    return {key: value for key, value in result.items() if key not in passing}
-
-
-def make_run(name: str, words: list[str], evaluations: int) -> None:
-    out = HERE / "runs" / name
-    shutil.rmtree(out, ignore_errors=True)
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(HERE / "models", folder, dirs_exist_ok=True)
-        os.chdir(folder)
-        interrupted(words, evaluations)
-        about = json.loads(Path("run/run.json").read_text())
-        about["config"]["workers"] = "1"  # of several the rest of the run would depend on who answers first
-        write(out / "interrupted" / "run.json", {**about, "base_name": "base"})
-        lines = Path("run/history.jsonl").read_text().splitlines(keepends=True)
-        (out / "interrupted" / "history.jsonl").write_text("".join(lines) + lines[-1][:50])  # as a kill leaves it
-        (out / "interrupted" / "checkpoint").mkdir()
-        shutil.copy("run/checkpoint/swarm.npz", out / "interrupted" / "checkpoint")
-        shutil.copy(out / "interrupted" / "run.json", "run")
-        if code := swarm_llm("resume", "run", "--quiet", "--json"):
-            raise SystemExit(f"resume ended with {code}")
-        (out / "finished").mkdir()
-        shutil.copy("run/history.jsonl", out / "finished")
-        shutil.copytree("run/checkpoint", out / "finished" / "checkpoint")
-        write(out / "finished" / "result.json", lasting(json.loads(Path("run/result.json").read_text())))
-        os.chdir(HERE)
-
-
-def make_runs() -> None:
-    for name, (words, evaluations) in RUNS.items():
-        make_run(name, words, evaluations)
-
-
-# Checkpoints of the core
-
-
-def make_checkpoints() -> None:
-    import frozen_searches as searches
-
-    folder = HERE / "checkpoints"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    swarm = searches.swarm()
-    searches.drive(swarm, searches.ROUNDS)
-    swarm.save(folder / "model-swarms.npz")
-    write(folder / "model-swarms.json", searches.drive(swarm, searches.ROUNDS))
-    for name, stop_after in (("constriction", 100), ("memetic", 400)):
-        file, copy = folder / f"{name}.npz", folder / "copy.npz"
-        searches.at_the_lowest(name, file, stop_after)
-        shutil.copy(file, copy)
-        write(folder / f"{name}.json", searches.at_the_lowest(name, copy))
-        copy.unlink()
-
-
 # Snapshots of the interface
 
 
@@ -273,31 +152,8 @@ def make_snapshots() -> None:
     write(HERE / "json-keys.json", found)
 
 
-# The same tests under the kernels of other processors, as far as this one can imitate them
-
-NO_512 = "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL"
-PROCESSORS: list[dict[str, str]] = [
-    {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_CBWR": "COMPATIBLE"},
-    {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2"},
-    {"NPY_DISABLE_CPU_FEATURES": NO_512},
-    {"OPENBLAS_CORETYPE": "Nehalem"},
-    {"OPENBLAS_CORETYPE": "Haswell"},
-    {"OPENBLAS_CORETYPE": "SkylakeX"},
-]
-
-
-def elsewhere() -> None:
-    tests = ["tests/llm/test_frozen_runs.py", "tests/core/test_frozen_checkpoints.py"]
-    for settings in PROCESSORS:
-        print(settings, flush=True)
-        words = [sys.executable, "-m", "pytest", "-q", *tests]
-        subprocess.run(words, cwd=HERE.parents[1], env={**os.environ, **settings}, check=True)
-
-
-PARTS: dict[str, Callable[[], None]] = {
-    "models": make_models, "runs": make_runs, "checkpoints": make_checkpoints, "snapshots": make_snapshots,
-}  # fmt: skip
+PARTS: dict[str, Callable[[], None]] = {"models": make_models, "snapshots": make_snapshots}
 
 if __name__ == "__main__":
     for part in sys.argv[1:] or PARTS:
-        {**PARTS, "elsewhere": elsewhere}[part]()
+        PARTS[part]()

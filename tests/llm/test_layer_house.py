@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import networkx
+from line_rules import files_that_spell_options, users_of_the_cores_commands
 
 import pyswarmopt_llm
 
@@ -21,8 +22,7 @@ ORDER = (
     ("spaces",),
     ("metrics",),
     ("evaluation",),
-    ("groups",),
-    ("baselines", "reporting"),
+    ("reporting",),
     ("jobs",),
     ("cli",),
 )
@@ -51,11 +51,7 @@ def imported(tree: ast.Module) -> Iterator[str]:
 CROWDED: dict[str, str] = {}
 UPWARDS: dict[tuple[str, str], str] = {}
 CIRCLES: dict[tuple[str, ...], str] = {}
-NAMED_SPACES = {
-    "baselines.method": "rules take factor or delta, two ways to read an adapter, and no other space",
-    "baselines.changes": "the same",
-    "baselines.rules.sparsify": "the same",
-}
+NAMED_SPACES: dict[str, str] = {}
 CONCRETE: dict[str, str] = {}
 
 
@@ -95,10 +91,10 @@ def test_no_files_import_each_other_in_a_circle() -> None:
     assert found == set(CIRCLES)
 
 
-KINDS = {"factor", "delta", "full", "token", "graph"}
+KINDS = {"factor", "delta", "full", "token"}
 CONCRETES = {
-    *("FactorSpace", "FlatFactorSpace", "DeltaSpace", "FullSpace", "CoefficientSpace", "TokenSpace", "GraphSpace"),
-    *("TransformersEngine", "VllmEngine", "MixtureEngine", "GraphEngine"),
+    *("FactorSpace", "DeltaSpace", "FullSpace", "CoefficientSpace", "TokenSpace"),
+    *("TransformersEngine", "VllmEngine", "MixtureEngine"),
 }
 
 
@@ -158,11 +154,23 @@ def test_one_function_decides_between_letters_and_likelihoods() -> None:
     assert homes(decides) == {"metrics.questions.answer_format"}
 
 
-def test_one_class_sparsifies_and_sums() -> None:
-    """The rules that trim, drop or elect are values of one class: no other module elects signs."""
 
-    def elects(node: ast.AST) -> bool:
-        return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "sign"
+# What only `cli/` says and imports
 
-    found = {name for name in homes(elects) if name.startswith("baselines.")}
-    assert found == {"baselines.rules.sparsify", "baselines.changes"}  # changes: the sign of a weight
+
+def test_only_the_commands_import_the_cores_commands() -> None:
+    assert users_of_the_cores_commands(pyswarmopt_llm) == set()
+
+
+SPELL_OPTIONS = {
+    "common/options.py": "puts the dashes before the name of a setting in a command",
+    "reporting/commands.py": "builds the commands that reports and model cards give",
+    "models/embedded.py": "an option of pip",
+    "reporting/plots.py": "a dashed line",
+    "reporting/report/figures.py": "variables of CSS",
+}
+
+
+def test_only_the_commands_spell_options() -> None:
+    """Elsewhere a message names the setting, in backticks; `cli/` shows it as it is typed (`UserError.spelled`)."""
+    assert files_that_spell_options(pyswarmopt_llm) == set(SPELL_OPTIONS)

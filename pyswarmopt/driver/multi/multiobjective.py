@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,17 +15,20 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base import checkpoint as checkpoints
+from pyswarmopt.base.inputs import as_seed
+from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.evaluation import Evaluator, Objective, OnError
 from pyswarmopt.driver.multi.smpso import MultiResult, MultiSwarm
 from pyswarmopt.driver.options import Options, in_coordinates
 from pyswarmopt.driver.problem.constraints import Constraints
 from pyswarmopt.driver.problem.encoding import make_coding
-from pyswarmopt.driver.result import INTERRUPTED, MESSAGES, wants_to_stop
+from pyswarmopt.driver.result import FAILED, INTERRUPTED, MESSAGES, keep_in, wants_to_stop
 from pyswarmopt.driver.same_objective import check_value, source_digest, warn_of_source
 from pyswarmopt.driver.workers import MapLike
 from pyswarmopt.parts.bounds import read_bounds
 
 
+@answered
 def minimize_multi(
     fun: Objective,
     bounds: Any = None,
@@ -32,7 +36,7 @@ def minimize_multi(
     population: int = 100,
     archive: int = 100,
     max_evals: int = 10_000,
-    seed: int | None = None,
+    seed: int | np.random.Generator | None = None,
     workers: int | str | MapLike | Executor = 1,
     vectorized: bool | Literal["auto"] = "auto",
     callback: Callable[[MultiResult], bool | None] | None = None,
@@ -54,7 +58,7 @@ def minimize_multi(
         population: particles.
         archive: the most points of the front to keep; the most crowded ones go first.
         max_evals: the most calls of `fun`, and of points that break a constraint.
-        seed: the same seed gives the same search.
+        seed: as in `pyswarmopt.minimize`.
         workers: as in `pyswarmopt.minimize`, and so are `vectorized`, `on_error`, `integrality`, `constraints`
             and `categorical`.
         vectorized: whether `fun` takes (m, D).
@@ -70,7 +74,7 @@ def minimize_multi(
     Raises:
         TypeError: see `pyswarmopt.driver.problem.space.Space`.
         ValueError: arguments that do not make sense or do not fit the checkpoint.
-        Exception: whatever `fun` raises, if `on_error` says so.
+        Exception: whatever `fun` raises, if `on_error` says so; its attribute `result` is the front so far.
 
     Example:
         Close to 0 and close to 2, which no x can be at once:
@@ -91,6 +95,7 @@ def minimize_multi(
             raise ValueError(f"{name}={value}: it must be at least 1")
     if archive < 2:
         raise ValueError(f"archive={archive}: a front has at least 2 points")
+    seed = as_seed(seed)
     given = Options(
         fun, bounds, x0=x0, vectorized=vectorized, integrality=integrality, constraints=constraints,
         categorical=categorical, space=space,
@@ -105,13 +110,13 @@ def minimize_multi(
     swarm = MultiSwarm(coding, Constraints(options.constraints, len(low)), evaluator, population, archive, seed)
     if start is not None:
         swarm.place(start)
-    path = None if checkpoint is None else Path(checkpoint)
+    path = None if checkpoint is None else checkpoints.place(checkpoint)
     problem = {
         "bounds": [low.tolist(), high.tolist()],
         "objectives": n_objectives,
         "population": population,
         "archive": archive,
-        "seed": None if seed is None else int(seed),
+        "seed": seed,
         "x0": None if start is None else start.tolist(),
         "integrality": coding.integers.tolist(),
         "categorical": coding.categories.tolist(),
@@ -132,12 +137,21 @@ def minimize_multi(
         if path is not None:
             checkpoints.write(path, {**swarm.state_dict(), "problem": json.dumps(problem), "source": source})
 
+    @contextmanager
+    def kept() -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if evaluator.calls:
+                keep_in(error, replace(result(MESSAGES[FAILED]), success=False))
+            raise
+
     def run() -> str:
         nonlocal calls
         if path is not None and os.path.lexists(path):
             _resume(path, swarm, checkpoints.read_search(path, problem), source)
             calls = evaluator.calls
-        with evaluator.workers:
+        with kept(), evaluator.workers:
             if not swarm.evaluated:
                 evaluate()
             while evaluator.left > 0:

@@ -32,7 +32,7 @@ MUTATION_INDEX = 20.0  # eta of the polynomial mutation there: the larger, the s
 SAVED = ("x", "v", "p", "p_values", "p_violations", "archive", "archive_values")  # the swarm's arrays
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MultiResult:
     """The front that a search found.
 
@@ -44,7 +44,7 @@ class MultiResult:
         nit: moves of the swarm.
         success: a feasible point with finite objectives was found.
         message: why the search ended, in words.
-        maxcv: the largest violation of a constraint; 0 if all are met.
+        maxcv: the largest amount by which a point breaks a constraint; an equality counts as met up to 1e-4.
         params: with ``space=``, the parameters of each point by name; else None.
     """
 
@@ -56,6 +56,16 @@ class MultiResult:
     message: str
     maxcv: float = 0.0
     params: list[dict[str, Any]] | None = None
+
+    def __repr__(self) -> str:
+        """A line for each field, arrays in short: the first and the last points of the front."""
+        names = ["message", "success", "maxcv", "nit", "nfev"]
+        with np.printoptions(precision=3, threshold=10, edgeitems=2):
+            lines = [f"{name:>9}: {getattr(self, name)}" for name in names if name != "maxcv" or self.maxcv > 0]
+            lines.insert(1, f"{'points':>9}: {len(self.x)}")
+            for name in ("x", "fun"):
+                lines.append(f"{name:>9}: {str(getattr(self, name)).replace(chr(10), chr(10) + ' ' * 11)}")
+        return "\n".join(lines)
 
     def hypervolume(self, reference: npt.ArrayLike) -> float:
         """The volume that the front dominates, up to `reference`, (M,); see `pyswarmopt.pareto.hypervolume`."""
@@ -154,7 +164,13 @@ class MultiSwarm:
         violations = self._constraints.excess(points).sum(axis=1)
         feasible = violations == 0
         values = np.full((len(points), *self._evaluator.shape), math.inf)
-        found, evaluated = self._evaluator(points[feasible])
+        try:
+            found, evaluated = self._evaluator(points[feasible])
+        except Exception:
+            if self._evaluator.unreported is not None:
+                values[feasible] = self._evaluator.unreported[1]
+                self._remember_front(values, violations, np.asarray(np.isfinite(values).all(-1)))
+            raise
         evaluated &= np.isfinite(found).all(-1)
         known = np.flatnonzero(feasible)[evaluated]
         values[known] = found[evaluated]
@@ -244,7 +260,9 @@ class MultiSwarm:
         points = self._coding.decode(self._archive)
         values = self._archive_values.reshape(-1, *self._evaluator.shape)
         order = np.lexsort(values.T[::-1])
-        maxcv = float(self._constraints.excess(points).max(initial=0.0))
-        success = bool(len(values) and maxcv == 0)
-        text = with_faults(text, success, maxcv)
+        breaches = [self._constraints.breach(x) for x in points]
+        maxcv = max((amount for amount, _ in breaches), default=0.0)
+        feasible = all(holds for _, holds in breaches)
+        success = bool(len(values)) and feasible
+        text = with_faults(text, success, feasible, maxcv)
         return MultiResult(points[order], values[order], self._evaluator.calls, self.iteration, success, text, maxcv)

@@ -8,6 +8,7 @@ amounts, too.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +19,9 @@ from pyswarmopt.base.arrays import Floats
 
 EQUALITY_TOLERANCE = 1e-4  # that of the CEC 2006 problems (Liang et al. 2006)
 
-# Costs above this are those of points that break a constraint.
-INFEASIBLE = 1e296
+HUGE = 1e296  # costs up to this are their own rank
+INFEASIBLE = 4.5e296  # ranks above this are those of points that break a constraint
+LARGEST = float(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,11 @@ class _Constraint:
         """By how much each component lies outside, (J,), 0 inside; infinite where it is not a number."""
         return np.maximum(self._outside(x).max(axis=0), 0.0)
 
+    def breach(self, x: Floats) -> tuple[float, bool]:
+        """The largest amount by which x breaks it, and whether that counts: an equality may be missed by a little."""
+        outside = self._amounts(x)
+        return float(outside.max(initial=0.0)), bool((outside - self._slack() > 0).any())
+
     def sides(self, x: Floats) -> Floats:
         """How far x is outside of each bound there is, (K,), at most 0 inside."""
         outside = self._outside(x)
@@ -42,6 +49,13 @@ class _Constraint:
 
     def _outside(self, x: Floats) -> Floats:
         """How far each component is below `low` and above `high`, (2, J), an equality's tolerance off."""
+        return self._amounts(x) - self._slack()
+
+    def _slack(self) -> Floats:
+        return np.where(self.low == self.high, EQUALITY_TOLERANCE, 0.0)
+
+    def _amounts(self, x: Floats) -> Floats:
+        """How far each component is below `low` and above `high`, (2, J)."""
         value = self.fun(x.copy())
         values = np.atleast_1d(np.asarray(value))
         if values.dtype == np.bool_ or values.ndim != 1:
@@ -50,8 +64,7 @@ class _Constraint:
                 "x breaks it, a number or a vector, at most 0 where x is allowed"
             )
         values = values.astype(np.float64)
-        slack = np.where(self.low == self.high, EQUALITY_TOLERANCE, 0.0)
-        outside = np.stack([self.low - values - slack, values - self.high - slack])
+        outside = np.stack([self.low - values, values - self.high])
         return np.where(np.isnan(outside), np.inf, outside)
 
 
@@ -90,6 +103,12 @@ class Constraints:
     def sides(self, points: Floats) -> Floats:
         """All one-sided constraints at each point, (n, D): (n, K), at most 0 where it is allowed."""
         return np.array([np.concatenate([c.sides(x) for c in self._constraints]) for x in points])
+
+    def breach(self, x: Floats) -> tuple[float, bool]:
+        """The largest amount by which x, (D,), breaks a constraint, and whether x counts as feasible all the same."""
+        breaches = [constraint.breach(x) for constraint in self._constraints]
+        largest = max((amount for amount, _ in breaches), default=0.0)
+        return largest, not any(counts for _, counts in breaches)
 
     def excess(self, points: Floats) -> Floats:
         """By how much each point, (n, D), breaks each constraint: (n, J), 0 where it does not."""
@@ -136,19 +155,22 @@ def _read(given: Any, dim: int) -> _Constraint:
 
 
 def ranked(costs: Floats, violations: Floats) -> Floats:
-    """Deb's order as one number: the cost of feasible points, and above all of them a number that grows with the
-    violation of the others.
+    """Deb's order as one number, for swarms: the cost of feasible points, and above all of them a number that grows
+    with the violation of the others.
 
     It does not change when better or worse feasible points are found later, unlike the f_max + violation of Deb's
     equation 4, so that personal bests told at different times can be compared. The hundredth power keeps the order
-    of all positive floats, from 5e-324 to 1.8e308, between 5e296 and 1.2e303.
+    of all positive floats, from 5e-324 to 1.8e308, between 5e296 and 1.2e303. Costs above `HUGE` are moved between
+    that and 4 times as much, in their order to 15 digits.
 
     Args:
         costs: (n,) lower is better; ignored where a point is not feasible.
         violations: (n,) sums of violations.
 
     Example:
-        >>> (np.diff(ranked(np.array([7.0, 0.0, 0.0]), np.array([0.0, 1e-9, 2.0]))) > 0).tolist()
-        [True, True]
+        >>> (np.diff(ranked(np.array([7.0, 1.7e308, 0.0, 0.0]), np.array([0.0, 0.0, 1e-9, 2.0]))) > 0).tolist()
+        [True, True, True]
     """
-    return np.where(violations > 0, 1e300 * violations**0.01, costs)
+    above = np.log(np.clip(costs, HUGE, LARGEST) / HUGE) / math.log(LARGEST / HUGE)
+    feasible = np.where((costs > HUGE) & (costs <= LARGEST), HUGE * (1 + 3 * above), costs)
+    return np.where(violations > 0, 1e300 * violations**0.01, feasible)

@@ -145,7 +145,8 @@ class Space:
 
     Args:
         given: name to what it may be: ``(low, high)`` a real number, ``[a, b, ...]`` a choice, `log`, `integer`,
-            `fixed`, `when`, or a plain number, string, truth value or None, which is fixed.
+            `fixed`, `when`, SciPy's ``uniform(...)``, ``loguniform(...)`` or ``randint(...)``, or a plain number,
+            string, truth value or None, which is fixed.
 
     Attributes:
         names: of the parameters that are searched, one for each coordinate.
@@ -297,6 +298,8 @@ def _read(name: str, given: Any) -> Parameter:
             given = given.tolist()
         if isinstance(given, list):
             return Choice(tuple(given))
+        if hasattr(given, "dist") and callable(getattr(given, "support", None)):
+            return _range_of(given)
     except ValueError as error:
         raise ValueError(f"space[{name!r}] = {error}") from None
     if given is None or isinstance(given, str | bool | int | float):
@@ -304,6 +307,19 @@ def _read(name: str, given: Any) -> Parameter:
     raise TypeError(
         f"space[{name!r}] = {given!r}: use (low, high), a list of choices, pso.log(low, high), pso.integer(low, high), "
         "pso.fixed(value) or pso.when(name, value, ...)"
+    )
+
+
+def _range_of(distribution: Any) -> Real:
+    """The range of one of SciPy's frozen distributions: uniform, loguniform or randint."""
+    name = distribution.dist.name
+    low, high = (bound.item() if isinstance(bound, np.generic) else bound for bound in distribution.support())
+    if name == "randint":
+        return Integer(int(low), int(high))
+    if name in ("loguniform", "reciprocal", "uniform"):
+        return Real(low, high, log=name != "uniform")
+    raise ValueError(
+        f"{name}(...): of SciPy's distributions uniform, loguniform and randint are ranges to search; give (low, high)"
     )
 
 

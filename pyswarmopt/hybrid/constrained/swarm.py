@@ -27,11 +27,13 @@ from pyswarmopt.hybrid.constrained.descent import ConstrainedDescent
 from pyswarmopt.hybrid.memetic import MemeticSearch
 from pyswarmopt.hybrid.phases.cma_es import CovarianceSwarm
 from pyswarmopt.hybrid.phases.phase import NONE, Phase
-from pyswarmopt.hybrid.slots import KINDS
+from pyswarmopt.hybrid.slots import KINDS, MATRIX_DIM
 
 SLOTS = {"descent": "ConstrainedDescent", "swarm": "CovarianceSwarm"}
+LARGE = SLOTS | {"swarm": "SeparableSwarm"}
 HARDER = 1.5  # factor of the weights of constraints that the swarm's best breaks
-HEAVIEST = 1e30  # weight
+HEAVIEST = 1e250  # weight: far below what overflows, for an infinite one makes no number of a violation of 0
+LARGEST_COST = 1e300  # in units of their first spread
 NEAR = 0.5  # how often a whole number moves to the next one
 
 
@@ -41,20 +43,17 @@ class ConstrainedSearch(MemeticSearch):
     Args:
         bounds: the box; this and all other arguments as for `MemeticSearch`.
         smooth: mask of the coordinates, (D,), in which cost and constraints have slopes; None for all.
-
-    Attributes:
-        cost: at the best point, lower for better, also where that breaks a constraint; infinite if there is none.
     """
 
     _kinds: ClassVar = KINDS | {"ConstrainedDescent": ConstrainedDescent}
-    _tables: ClassVar = (SLOTS,)
+    _tables: ClassVar = (SLOTS, LARGE)
 
     def __init__(self, bounds: Any, *args: Any, smooth: npt.ArrayLike | None = None, **kwargs: Any) -> None:
         super().__init__(bounds, *args, **kwargs)
-        self._slots = SLOTS
+        self._slots = SLOTS if self._box.dim <= MATRIX_DIM else LARGE
         mask = np.ones(len(self._box.low)) if smooth is None else np.asarray(smooth)
         self._smooth = mask.astype(np.bool_)[self._box.free]
-        self.cost = math.inf
+        self._unit = 1.0  # of costs, so that the sum of a huge one and violations does not overflow
         self._weights = NONE  # of the violations, (J,)
         self._rows = NONE  # cost and constraints of the points told last, (m, 1 + J)
         self._tried, self._from_best = math.inf, False  # best cost when the latest descent began, and where
@@ -74,11 +73,7 @@ class ConstrainedSearch(MemeticSearch):
             told = np.asarray(rows, dtype=np.float64)
             self._rows = np.where(np.isfinite(told), told, math.inf)
             self._weights = self._weights if len(self._weights) else np.zeros(told.shape[1] - 1)
-        before = self._best_cost
         super().tell(positions, values, dropped)
-        if self._best_cost < before and rows is not None:
-            costs = self._sign * np.asarray(values, dtype=np.float64)
-            self.cost = float(self._rows[int(np.flatnonzero(costs == self._best_cost)[0]), 0])
 
     def _teach(self, phase: Phase, costs: Floats) -> None:
         """Descents learn all values, swarms their merits."""
@@ -87,16 +82,14 @@ class ConstrainedSearch(MemeticSearch):
         phase.tell(self._merits() if isinstance(phase, CovarianceSwarm) else self._rows)
 
     def _merits(self) -> Floats:
-        """Cost and weighted violations, (m,); a cost that is missing counts as the worst of the others."""
+        """Cost and weighted violations, (m,), in units of cost; a missing cost counts as the worst of the others."""
         costs, broken = self._rows[:, 0], np.maximum(self._rows[:, 1:], 0.0)
         known = np.isfinite(costs)
         costs = np.where(known, costs, costs[known].max() if known.any() else 0.0)
         if not self._weights.any():
-            spread = float(np.ptp(costs)) or 1.0
-            largest = np.where(np.isfinite(broken), broken, 0.0).max(axis=0)
-            self._weights = spread / np.where(largest > 0, largest, max(float(largest.max()), 1e-300))
-        with np.errstate(over="ignore", invalid="ignore"):  # costs may be anything
-            merits = costs + broken @ self._weights
+            self._unit, self._weights = _unit_and_weights(costs, broken)
+        with np.errstate(over="ignore"):  # costs may be anything
+            merits = np.clip(costs / self._unit, -LARGEST_COST, LARGEST_COST) + broken @ self._weights
         best = int(merits.argmin())
         self._weights = np.where(broken[best] > 0, np.minimum(HARDER * self._weights, HEAVIEST), self._weights)
         return merits
@@ -143,10 +136,29 @@ class ConstrainedSearch(MemeticSearch):
     def state_dict(self) -> dict[str, Any]:
         """All that a resume needs: copies, numbers and strings."""
         lists = {"weights": self._weights.tolist(), "smooth": self._smooth.tolist()}
-        return super().state_dict() | lists | {"tried": self._tried, "from_best": self._from_best, "cost": self.cost}
+        lists["unit"] = self._unit
+        return super().state_dict() | lists | {"tried": self._tried, "from_best": self._from_best}
 
     def _take_over(self, saved: Mapping[str, Any]) -> None:
         super()._take_over(saved)
         self._weights, self._smooth = np.array(saved["weights"]), np.array(saved["smooth"], dtype=np.bool_)
+        self._unit = saved.get("unit", 1.0)  # what it was when files had none
         self._tried, self._from_best = saved["tried"], saved["from_best"]
-        self.cost = saved["cost"]
+
+
+def _unit_and_weights(costs: Floats, broken: Floats) -> tuple[float, Floats]:
+    """A unit near the spread of finite costs, (m,), and weights, (J,), by which violations, (m, J), are as large.
+
+    The unit is a power of 2, so that dividing by it is exact.
+
+    Example:
+        >>> unit, weights = _unit_and_weights(np.array([-1.5e308, 1.5e308]), np.array([[4.0], [0.0]]))
+        >>> unit == 2.0**1022, (weights * unit / 3e307).round(3).tolist()
+        (True, [2.5])
+    """
+    half_spread = float(np.ptp(costs / 2)) or 0.5
+    unit = 2.0 ** min(math.frexp(half_spread)[1], 1022)
+    largest = np.where(np.isfinite(broken), broken, 0.0).max(axis=0)
+    scales = np.where(largest > 0, largest, max(float(largest.max()), 1e-300))
+    with np.errstate(over="ignore"):
+        return unit, np.minimum(2 * (half_spread / unit) / scales, HEAVIEST)

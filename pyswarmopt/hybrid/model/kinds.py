@@ -6,7 +6,6 @@ largest counts (see `pyswarmopt.driver.problem.encoding`).
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -46,7 +45,8 @@ class Kinds:
     def blocks(self) -> list[slice]:
         """Where the labels of each category are."""
         first = np.searchsorted(self.parameter, np.arange(self.count + 1))
-        return [slice(int(a), int(b)) for a, b in itertools.pairwise(first) if b - a > 1]
+        labels = np.flatnonzero(np.diff(first) > 1)
+        return [slice(int(first[i]), int(first[i + 1])) for i in labels]
 
     @cached_property
     def ordered(self) -> Bools:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Self
 
 import numpy as np
 
@@ -96,11 +95,6 @@ class AxisSearch(Phase):
             self.x[i] = points[best]
         self.cost -= gain
         self.done = self.searched >= STEPS * len(self.x)
-
-    @classmethod
-    def from_state(cls, saved: dict[str, Any], prefix: str) -> Self:
-        before = {f"{prefix}searched": saved[f"{prefix}spent"]}  # files of 0.1.0 have no other points
-        return super().from_state(before | saved, prefix)
 
 
 @dataclass

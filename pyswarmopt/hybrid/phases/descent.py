@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -88,11 +87,6 @@ class Descent(Phase):
     @abstractmethod
     def _look_around(self, newton: bool) -> None:
         """Choose what is measured next: if `newton` second derivatives, too."""
-
-    @classmethod
-    def from_state(cls, saved: dict[str, Any], prefix: str) -> Self:
-        later = {f"{prefix}latest": [], f"{prefix}doubtful": False}  # what files of 0.1.0 do not have
-        return super().from_state(later | saved, prefix)
 
     def _head(self, gradient: Floats) -> None:
         """Choose the direction: downhill in the coordinates that are not pushed against a wall."""

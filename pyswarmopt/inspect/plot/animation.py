@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt.inspect.plot.plane import landscape
+from pyswarmopt.inspect.plot.plane import faded, landscape
 from pyswarmopt.inspect.plot.trace import trace
 
 FRAMES = 150  # the most; longer searches are shown in larger steps
-TAIL = 2  # rounds that a particle's trail is long
+TAIL = 5  # rounds that a particle's fading trail is long
 KINDS = (".gif", ".mp4", ".html")
 
 
@@ -50,6 +50,7 @@ def animate(
         raise ValueError(f"an animation shows two dimensions; this search has {t.positions().shape[1]}")
     import matplotlib as mpl
     from matplotlib.animation import FFMpegWriter, FuncAnimation, PillowWriter
+    from matplotlib.collections import LineCollection
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.2, 5.4), layout="constrained")
@@ -57,18 +58,24 @@ def animate(
     ax.set_xlim(ax.get_xlim())  # particles that leave do not move the picture
     ax.set_ylim(ax.get_ylim())
     numbers = sorted({i for where in t.rounds for i in where})
-    trails = [ax.plot([], [], color="black", linewidth=0.7, alpha=0.45)[0] for _ in numbers]
-    (dots,) = ax.plot([], [], "o", color="black", markersize=5, markeredgecolor="white")
+    shades = mpl.colormaps["plasma"](np.linspace(0.0, 0.85, len(numbers))).tolist()
+    colours = dict(zip(numbers, map(tuple, shades), strict=True))
+    trails = LineCollection([], linewidths=1.2)
+    ax.add_collection(trails)
+    dots = ax.scatter([], [], s=30, edgecolors="white", linewidths=0.8, zorder=3)
 
     def draw(k: int) -> list[Any]:
         where = t.rounds[k]
-        dots.set_data(*np.array(list(where.values())).T)
-        for i, line in zip(numbers, trails, strict=True):
-            points = [t.rounds[j][i] for j in range(max(k - TAIL, 0), k + 1) if i in t.rounds[j]]
-            line.set_data(*np.array(points).T if points else ([], []))
+        dots.set_offsets(np.array(list(where.values())))
+        dots.set_facecolor([colours[i] for i in where])
+        parts = [faded(np.array(_latest(t.rounds, i, k)), colours[i], TAIL) for i in where]
+        trails.set_segments([segment for segments, _ in parts for segment in segments])
+        trails.set_color([shade for _, shades in parts for shade in shades])
         ax.set_title(f"{title + ': ' if title else ''}round {k}, best {t.best[k]:.4g}", fontsize=10)
-        return [dots, *trails]
+        return [dots, trails]
 
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once: a longer title does not move the picture
     stride = -(-len(t.rounds) // FRAMES)
     film = FuncAnimation(figure, draw, frames=range(0, len(t.rounds), stride), interval=1000 / fps, blit=False)
     if target.suffix == ".html":
@@ -76,10 +83,32 @@ def animate(
             target.write_text(film.to_jshtml(fps=fps), encoding="utf-8")
     elif target.suffix == ".gif":
         film.save(target, writer=PillowWriter(fps=fps), dpi=90)
+        _shrink(target)
     else:
         with mpl.rc_context({"animation.ffmpeg_path": str(_ffmpeg())}):
             film.save(target, writer=FFMpegWriter(fps=fps), dpi=110)
     return target
+
+
+def _shrink(path: Path) -> None:
+    """Give all frames of a GIF one palette, without dithering: what does not move is then stored once."""
+    from PIL import Image, ImageSequence
+
+    with Image.open(path) as film:
+        delay = film.info["duration"]
+        frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(film)]
+    width, height = frames[0].size
+    sample = Image.new("RGB", (width * len(frames[::10]), height))
+    for k, frame in enumerate(frames[::10]):
+        sample.paste(frame, (k * width, 0))
+    palette = sample.quantize(255, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    first, *rest = (frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames)
+    first.save(path, save_all=True, append_images=rest, duration=delay, loop=0)
+
+
+def _latest(rounds: Any, particle: int, now: int) -> list[Any]:
+    """Where a particle was in the rounds of its trail."""
+    return [rounds[k][particle] for k in range(max(now - TAIL, 0), now + 1) if particle in rounds[k]]
 
 
 def check_target(path: Path) -> None:

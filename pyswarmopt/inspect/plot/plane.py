@@ -16,9 +16,12 @@ from pyswarmopt.parts.bounds import read_bounds
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+Colour = tuple[float, float, float, float]  # red, green, blue, how strong
+
 # Also the lesson's; the colour-blind can tell them apart.
 COLOURS = {"inertia": "#2560c9", "cognitive": "#0b7a53", "social": "#b84e06", "repel": "#a82a86"}
 OTHER = "#56616b"
+FAINT = 0.15  # of a trail's beginning, its end is 1
 
 
 def landscape(
@@ -62,6 +65,8 @@ def landscape(
 def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None) -> Axes:
     """The trajectory of each particle, from its start (hollow) to its end (filled); the best point as a star.
 
+    A trail is faint where it is old. Some eight particles can be told apart: give a small population, or `particles`.
+
     In more than two dimensions it is drawn in the plane of the first two principal components of all positions, which
     the axes name with their share of the variance.
 
@@ -74,6 +79,7 @@ def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None
         ValueError: something that cannot be plotted, or that kept no positions.
     """
     import matplotlib as mpl
+    from matplotlib.collections import LineCollection
 
     t = trace(source)
     flatten, labels = _to_plane(t.positions())
@@ -82,7 +88,8 @@ def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.9, len(numbers)))
     for i, colour in zip(numbers, colours, strict=True):
         path = flatten(t.path(i))
-        ax.plot(*path.T, color=colour, linewidth=0.8, alpha=0.7)
+        segments, shades = faded(path, colour, len(path))
+        ax.add_collection(LineCollection(segments, colors=shades, linewidths=1.1))
         ax.plot(*path[0], "o", color=colour, markerfacecolor="white", markersize=4)
         ax.plot(*path[-1], "o", color=colour, markersize=4)
     ax.plot(*flatten(_best(t.rounds, t.values, t.maximize)[None])[0], "*", color="crimson", markersize=13, label="best")
@@ -90,6 +97,14 @@ def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None
         ax.set_xlabel(labels[0])
         ax.set_ylabel(labels[1])
     return ax
+
+
+def faded(path: Floats, colour: Any, length: int) -> tuple[list[Floats], list[Colour]]:
+    """The latest steps of a path, (m, 2), at most `length`, and their colours, the oldest the faintest."""
+    red, green, blue, _ = colour
+    segments = [path[k : k + 2] for k in range(max(len(path) - 1 - length, 0), len(path) - 1)]
+    strengths = np.linspace(1.0, FAINT, length)[: len(segments)][::-1]
+    return segments, [(red, green, blue, float(strength)) for strength in strengths]
 
 
 def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = None) -> Axes:

@@ -45,7 +45,7 @@ PULLS = Chapter(
     title="Three pulls",
     text=(
         "Six particles look for the lowest point of a bowl. None of them sees the bowl: a particle only learns the "
-        "height where it stands. It remembers the best place where it has been, <var>p</var>, and it hears of the best "
+        "height where it stands. It remembers the best place where it has been, <var>p</var>, and it is told the best "
         "place that anybody has been to, <var>g</var>.",
         "The arrows are all there is to the method. A particle keeps part of its velocity "
         "(<b class='inertia'>inertia</b>), is drawn back to its own best (<b class='cognitive'>cognitive</b>) and "
@@ -95,11 +95,11 @@ PULLS = Chapter(
 )
 
 GOSSIP = Chapter(
-    title="Who hears of whom",
+    title="Who informs whom",
     text=(
         "The Rastrigin function has a valley at nearly every whole number; a single one is the deepest. A swarm that "
         "agrees too soon agrees on the wrong one.",
-        "On a <b>ring</b> a particle hears only of its two neighbours’ bests, drawn here as dotted lines. News travels "
+        "On a <b>ring</b> a particle knows only its two neighbours’ bests, drawn here as dotted lines. News travels "
         "one place per move, so several valleys are tried at the same time. With <b>everybody</b> connected the swarm "
         "is faster, and more often trapped.",
     ),
@@ -210,9 +210,9 @@ EXPERTS = Chapter(
         "models, of the height as their errors, and of the three squares as experts that somebody trained. The swarm "
         "starts with the experts and with mixtures of two of them.",
         "Three things are new. Each r is one number for all coordinates, so a particle stays in the plane that the "
-        "experts span. The sum is divided by its coefficients, so a particle averages its pulls. And a fourth arrow "
-        "pushes away from the worst point seen (<b class='repel'>repel</b>, ×). A particle without a new best for five "
-        "moves goes back to its best, at rest (dashed line).",
+        "experts span. The sum is divided by C, the sum of the drawn r times weight, so a particle averages its pulls. "
+        "And a fourth arrow pushes away from the worst point seen (<b class='repel'>repel</b>, ×). A particle without "
+        "a new best for five moves goes back to its best, at rest (dashed line).",
     ),
     settings=Settings(
         "ackley",

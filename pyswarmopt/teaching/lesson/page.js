@@ -14,16 +14,16 @@
     { key: "decay", name: "λ shrinks by", min: 0.8, max: 1, step: 0.01 },
     { key: "particles", name: "Particles", min: 3, max: 40, step: 1 },
     { key: "restart", name: "Back to p after … moves (0: never)", max: 20, step: 1 },
-    { key: "topology", name: "Who hears of whom", choices: DATA.topologies },
+    { key: "topology", name: "Who informs whom", choices: DATA.topologies },
     { key: "boundary", name: "At the walls", choices: DATA.boundaries },
     { key: "random", name: "Random numbers r", choices: ["element", "scalar", "none"] },
     { key: "landscape", name: "Landscape", choices: Object.keys(DATA.landscapes) },
-    { key: "normalise", name: "Divide by the sum of coefficients" },
+    { key: "normalise", name: "Divide by C, the sum of r times weight" },
   ];
 
   const model = {
     number: 0, chapter: null, settings: null, frames: [], recorded: true, seed: null, optima: [],
-    t: 0, selected: 0, arrows: "one", playing: false, flight: null, progress: 0, timer: null,
+    t: 0, selected: 0, arrows: "one", playing: false, flight: null, progress: 0, timer: null, link: null,
   };
 
   // ---- chapters and runs ----
@@ -197,6 +197,7 @@
     Panel.numbers(model, frame);
     Panel.say(model, frame);
     charts();
+    showLink();
     if (model.t >= model.frames.length - 1) stop();
   };
 
@@ -352,6 +353,24 @@
     redraw();
   };
 
+  // ---- the address ----
+
+  // #3 opens chapter 3, #3.10 at step 10, #3.10.dark in dark colours: for links in a lecture's notes.
+  const followLink = () => {
+    const [chapter, at, look] = location.hash.slice(1).split(".");
+    const preferred = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+    theme(look || document.documentElement.dataset.theme || preferred);
+    open(DATA.chapters[chapter - 1] ? chapter - 1 : 0);
+    if (at) go(Number(at));
+  };
+
+  // The address says where the reader is, so that it can be copied; nothing is added to the history. Browsers refuse
+  // many changes at once, so it waits for a moment of rest.
+  const showLink = () => {
+    clearTimeout(model.link);
+    model.link = setTimeout(() => history.replaceState(null, "", `#${model.number + 1}.${model.t}`), 200);
+  };
+
   build();
   DATA.chapters.forEach((chapter, k) => {
     const button = element("button", { type: "button", textContent: `${k + 1}  ${chapter.title}` });
@@ -374,9 +393,6 @@
   $("theme").onclick = () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
   document.addEventListener("keydown", onKey);
   addEventListener("resize", redraw);
-  // #3 opens chapter 3, #3.10 at step 10, #3.10.dark in dark colours: for links in a lecture's notes.
-  const [chapter, at, look] = location.hash.slice(1).split(".");
-  theme(look || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
-  open(DATA.chapters[chapter - 1] ? chapter - 1 : 0);
-  if (at) go(Number(at));
+  addEventListener("hashchange", followLink);
+  followLink();
 })();

@@ -23,7 +23,7 @@ const Panel = (() => {
 
   const legend = (model) => {
     const entries = [
-      ["●", "accent", "followed particle"], ["◇", "cognitive", "its best, p"], ["○", "social", "the best it hears of, g"],
+      ["●", "accent", "followed particle"], ["◇", "cognitive", "its best, p"], ["○", "social", "the best it knows of, g"],
       ["→", "inertia", "inertia"], ["→", "cognitive", "cognitive"], ["→", "social", "social"], ["⇢", "sum", "sum: the move"],
       ["★", "ink", "best point (they do not know it)"],
     ];

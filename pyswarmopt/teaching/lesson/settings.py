@@ -47,7 +47,7 @@ class Settings:
     social: float = 1.5  # weight of g - x
     repel: float = 0.0  # weight of x - w
     random: Randomness = "element"
-    normalise: bool = False  # divide the sum by its coefficients; then inertia has a random factor too
+    normalise: bool = False  # divide the sum by its coefficients as drawn; then inertia has a random factor too
     step: float = 1.0  # length lambda of the first move
     decay: float = 1.0  # factor of lambda after each move
     topology: Literal["global", "ring", "von_neumann"] = "global"

@@ -29,7 +29,7 @@ const Swarm = (() => {
     return ([a, b]) => f([a - dx, b - dy]);
   };
 
-  // Whose personal best particle i hears of: itself first, then its neighbours in this order.
+  // Whose personal best particle i knows: itself first, then its neighbours in this order.
   const neighbours = (i, n, topology) => {
     const wrap = (k) => ((k % n) + n) % n;
     if (topology === "ring") return [wrap(i - 1), wrap(i + 1)];

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pyswarmopt.cli.terminal import open_console
+from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_llm.common.options import TASK, Option
 
@@ -35,7 +36,8 @@ def command(
     else:
         table = Table.grid(padding=(0, 2))
         for finding in found:
-            table.add_row(Text(finding.status, style=STYLES[finding.status]), finding.topic, Text(finding.text))
+            status = Text(finding.status, style=STYLES[finding.status])
+            table.add_row(status, finding.topic, Text(with_flags(finding.text)))
         open_console().print(table)
     if any(finding.status == PROBLEM for finding in found):
         raise typer.Exit(2)

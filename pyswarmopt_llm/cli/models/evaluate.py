@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.progress import Progress
 
+from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo, open_console
-from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.cli.options import DryRun, Json, Quiet
-from pyswarmopt_llm.cli.runs.planning import print_plan
+from pyswarmopt_llm.cli.build import with_flags
+from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
+from pyswarmopt_llm.reporting.terminal.progress import items_bar
+from pyswarmopt_llm.tasks.load import check_files
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.jobs.evaluate.against import Against, Changed
@@ -25,23 +25,20 @@ _LONGEST = 160  # characters of a question or an answer
 _NOT_OF_ONE = ("against", "run", "perturb", "seed", "blind", "votes")  # options
 
 
-def command(given: EvalConfig, dry_run: DryRun = False, quiet: Quiet = False, as_json: Json = False) -> None:
+def command(given: EvalConfig, quiet: Quiet = False, as_json: Json = False) -> None:
     """Score a model with a 95% interval; compare it with another, or with itself on perturbed items.
 
     Example: swarm-llm eval --base B --adapter runs/first/best --task questions.json --split test
     """
+    if given.task and given.run is None and not given.votes:  # a run knows how its tasks are read
+        check_files(given, [given.task])
     from pyswarmopt_llm.jobs.evaluate.names import with_run
 
     config = given if given.votes else with_run(given)
-    if dry_run and not config.votes:
-        from pyswarmopt_llm.jobs.dry_run.evaluate import dry_run_eval
-
-        print_plan(dry_run_eval(config), as_json)
-        return
-    with _items(quiet or as_json) as on_items:
+    with items_bar(open_console(stderr=True), quiet or as_json) as on_items:
         lines, record, note = _way(config)(config, on_items)
     if note and not quiet:
-        echo(note, err=True)
+        echo(with_flags(note), err=True)
     if as_json:
         typer.echo(json.dumps(record | ({"note": note} if note else {})))
         return
@@ -77,6 +74,10 @@ def _score(config: EvalConfig, found: EvalResult) -> Shown:
     record: dict[str, Any] = {"base": config.base, "adapter": config.adapter, "task": found.task}
     record |= {"split": config.split, "value": found.score.value, "interval": [low, high]}
     record |= {"stderr": found.score.stderr, "n": found.n, "scoring": found.scoring, "metric": found.metric}
+    if found.score.named:
+        named = dict(found.score.named)
+        named_line = "  " + ", ".join(f"{name} {value:.3f}" for name, value in named.items())
+        return [line, named_line], record | {"named": named}, found.note
     return [line], record, found.note
 
 
@@ -184,12 +185,3 @@ def _short(text: str) -> str:
     """A text on one line, cut off where it is long."""
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
-
-
-@contextmanager
-def _items(quiet: bool) -> Iterator[OnItems]:
-    """A progress bar of items on stderr, for a terminal."""
-    console = open_console(stderr=True)
-    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
-        task = bar.add_task("loading the model", total=None)
-        yield lambda done, total: bar.update(task, description="items", completed=done, total=total)

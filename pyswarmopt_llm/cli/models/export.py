@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pyswarmopt.cli.terminal import echo
+from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
 
@@ -27,13 +28,10 @@ class Export:
     base: Annotated[str | None, Option("Base model, where SOURCE is an adapter.", "B", TASK)] = None
     form: Annotated[
         str,
-        Option("merged, gguf, gguf-lora or peft.", "F", name="format", choices=("merged", "gguf", "gguf-lora", "peft")),
+        Option("merged, gguf or peft.", "F", name="format", choices=("merged", "gguf", "peft")),
     ] = "merged"
-    kind: Annotated[
-        str, Option("Weights of a merged GGUF file: f16 or q8_0.", "T", name="type", choices=("f16", "q8_0"))
-    ] = "f16"
     rank: Annotated[
-        int | None, Option("Truncate the adapter to rank R (peft, gguf-lora); a run's is scored again.", "R", least=1)
+        int | None, Option("Truncate the adapter to rank R (peft, gguf); a run's is scored again.", "R", least=1)
     ] = None
 
 
@@ -42,15 +40,15 @@ def command(
     given: Export,
     as_json: Json = False,
 ) -> None:
-    """Write a result as one merged model, as GGUF, or with a smaller rank.
+    """Write a result as one merged model, as an adapter in GGUF, or with a smaller rank.
 
-    Formats: merged (transformers, vLLM), gguf (llama.cpp, Ollama), gguf-lora and peft (the adapter).
+    Formats: merged (transformers, vLLM), gguf (an adapter for llama.cpp, Ollama), peft (an adapter).
 
-    Example: swarm-llm export runs/first --format gguf --out first-gguf
+    Example: swarm-llm export runs/first --out first-merged
     """
     from pyswarmopt_llm.jobs.export.export import export_model
 
-    done = export_model(source, given.out, given.form, base=given.base, kind=given.kind, rank=given.rank)
+    done = export_model(source, given.out, given.form, base=given.base, rank=given.rank)
     if as_json:
         record: dict[str, Any] = {"source": source, "out": given.out, "format": given.form, "files": dict(done.files)}
         record |= {"rank": given.rank, "relative_error": done.lost, "scores": [asdict(one) for one in done.scores]}
@@ -69,9 +67,9 @@ def _lines(given: Export, done: Exported) -> Iterator[str]:
         before = "" if score.before is None else f", before {score.before:.3f}"
         low, high = score.interval
         yield f"{score.task}: test {score.value:.3f} [{low:.3f}, {high:.3f}]{before}"
-    yield from done.notes
-    if given.form == "gguf-lora" and not done.base:
-        yield f"The base goes to {given.out}/base.gguf; swarm-llm export BASE --format gguf writes it"
+    yield from map(with_flags, done.notes)
+    if given.form == "gguf" and not done.base:
+        yield f"The base goes to {given.out}/base.gguf; llama.cpp's convert_hf_to_gguf.py writes it"
     for purpose, words in _steps(given, done):
         yield f"To {purpose}: {shlex.join(words)}"
 
@@ -80,11 +78,9 @@ def _steps(given: Export, done: Exported) -> Iterator[tuple[str, list[str]]]:
     """(purpose, command): how to run what was written."""
     out, name = given.out.rstrip("/"), Path(given.out).name.lower()
     if given.form == "gguf":
-        yield "run it in llama.cpp", ["llama-cli", "-m", f"{out}/model-{given.kind}.gguf"]
-        yield "run it in Ollama", ["ollama", "create", name, "-f", f"{out}/Modelfile"]
-    elif given.form == "gguf-lora":
         base = done.base or f"{out}/base.gguf"
         yield "run it in llama.cpp", ["llama-cli", "-m", base, "--lora", f"{out}/adapter.gguf"]
+        yield "run it in Ollama", ["ollama", "create", name, "-f", f"{out}/Modelfile"]
     elif given.form == "merged":
         yield "ask it a question", ["swarm-llm", "generate", "--base", out, "Which planet is the largest?"]
         yield "serve it with vLLM", ["vllm", "serve", out]

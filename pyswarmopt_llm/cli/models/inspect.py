@@ -11,12 +11,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo, open_console
-from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.cli.options import DryRun, Json
-from pyswarmopt_llm.cli.runs.planning import print_plan
+from pyswarmopt_llm.cli.build import with_flags
+from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.options import TASK, Option
+from pyswarmopt_llm.common.options import TASK, Columns, Option
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.models.adapters.compatibility import PreflightReport
@@ -52,18 +52,18 @@ def report_table(report: PreflightReport) -> tuple[str, Table]:
 
 
 def examine(
-    experts: list[str], base: str | None, task: str | None = None
+    experts: list[str], base: str | None, task: str | None = None, columns: tuple[str, ...] = ()
 ) -> tuple[PreflightReport, dict[str, int]]:
     """The report on these experts, scored on the dev items of a task if it is given; the errors in each space."""
     from pyswarmopt_llm.models.adapters.compatibility import SPACES, inspect_experts
     from pyswarmopt_llm.models.adapters.outliers import inspect_weights
     from pyswarmopt_llm.models.base import resolve_base
 
-    report = inspect_weights(inspect_experts(experts, resolve_base(base) if base else None), base)
+    report = inspect_weights(inspect_experts(experts, resolve_base(base) if base is not None else None), base)
     if task is not None and base is not None:
         from pyswarmopt_llm.jobs.evaluate.behaviour import inspect_behaviour
 
-        report = inspect_behaviour(report, base, task)
+        report = inspect_behaviour(report, base, task, columns)
     return report, {space: len(report.errors(space)) for space in sorted(SPACES, reverse=True)}
 
 
@@ -79,9 +79,12 @@ def recommended(errors: dict[str, int]) -> str | None:
     return next((space for space in (DEFAULT, "factor") if not errors[space]), None)
 
 
-def next_command(space: str, experts: list[str], base: str | None, task: str | None) -> str:
+def next_command(
+    space: str, experts: list[str], base: str | None, task: str | None, columns: tuple[str, ...] = ()
+) -> str:
     """What to do with experts that can be mixed in that space: ask for advice, or search where that takes an option."""
     words = ["--base", base or "BASE", "--experts", *experts, "--task", task or "TASK.json"]
+    words += ["--columns", ",".join(columns)] if columns else []
     if space == DEFAULT:
         return shlex.join(["swarm-llm", "advise", *words])
     return shlex.join(["swarm-llm", "search", *words, "--space", space, "--out", "runs/first"])
@@ -93,7 +96,7 @@ def command(
         str | None, Option("Also check against this base: directory, hub id, embedded:...", "B", TASK)
     ] = None,
     task: Annotated[str | None, Option("Also score base and experts on its dev items.", "T", TASK)] = None,
-    dry_run: DryRun = False,
+    columns: Columns = (),
     as_json: Json = False,
 ) -> None:
     """Check whether experts can be mixed, and which stand out; exit code 2 if no space can mix them.
@@ -102,14 +105,9 @@ def command(
     """
     if task is not None and base is None:
         raise InvalidOption("task", task, "is scored against the bare base; name it with `base`")
-    if dry_run:
-        if task is None or base is None:
-            raise InvalidOption("dry-run", None, "goes with `task`; without one no item is scored")
-        from pyswarmopt_llm.jobs.dry_run.evaluate import dry_run_inspect
-
-        print_plan(dry_run_inspect(experts, base, task), as_json)
-        return
-    report, errors = examine(experts, base, task)
+    if columns and task is None:
+        raise InvalidOption("columns", ",".join(columns), "are those of a task; name it with `task`")
+    report, errors = examine(experts, base, task, columns)
     if as_json:
         typer.echo(json.dumps(as_record(report, errors)))
     else:
@@ -118,13 +116,13 @@ def command(
         echo(common)
         console.print(table)
         for problem in report.problems:
-            echo(f"{problem.severity}: {problem}")
+            echo(with_flags(f"{problem.severity}: {problem}"))
         for space, count in errors.items():
             echo(f"--space {space}: {f'blocked (errors: {count})' if count else 'these experts can be mixed'}")
         best = recommended(errors)
         if best is not None:
             default = " (the default)" if best == DEFAULT else ""
             echo(f"Recommended: --space {best}{default}.")
-            echo(f"Next: {next_command(best, experts, base, task)}")
+            echo(f"Next: {next_command(best, experts, base, task, columns)}")
     if all(errors.values()):
         raise typer.Exit(2)

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.progress import Progress
 
+from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo, open_console
-from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.cli.options import DryRun, Json, Quiet
-from pyswarmopt_llm.cli.runs.planning import print_plan
+from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Base, Device, Dtype, Option, Threads
 
 if TYPE_CHECKING:
@@ -64,20 +63,14 @@ class Training:
     threads: Threads = None
 
 
-def command(given: Training, dry_run: DryRun = False, quiet: Quiet = False, as_json: Json = False) -> None:
+def command(given: Training, quiet: Quiet = False, as_json: Json = False) -> None:
     """Train a LoRA expert: on answers, or to choose among options.
 
     Example: swarm-llm train-expert --base B --data builtin:dates --out experts/dates --rank 4
     """
-    if dry_run:
-        from pyswarmopt_llm.jobs.dry_run.training import dry_run_training
-
-        examples = [one for found in _sources(given).values() for one in found]
-        where = {"dtype": given.dtype, "device": given.device}
-        print_plan(dry_run_training(given.base, examples, given.out, _recipe(given), **where), as_json)
-        return
+    sources = _sources(given)  # read before a model is loaded
     with step_display(quiet) as on_step:
-        done = _train(given, _sources(given), on_step)
+        done = _train(given, sources, on_step)
     if as_json:
         record = {key: None if value != value else value for key, value in asdict(done).items()}  # JSON has no NaN
         typer.echo(json.dumps({"out": given.out, **record}))
@@ -112,7 +105,7 @@ def _train(given: Training, sources: Mapping[str, Sequence[Any]], on_step: OnSte
 def _sources(given: Training) -> dict[str, Sequence[Any]]:
     """Each D and its examples: items, or chats."""
     if given.loss == "options":
-        from pyswarmopt_llm.jobs.train_on_options import training_items
+        from pyswarmopt_llm.models.training.examples import training_items
 
         return {spec: training_items(spec, given.examples, given.seed) for spec in given.data}
     from pyswarmopt_llm.models.training.examples import load_examples

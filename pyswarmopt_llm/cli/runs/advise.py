@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,11 +14,13 @@ import typer
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.options import Config, DryRun, Json, Quiet
 from pyswarmopt_llm.cli.runs.planning import print_plan
-from pyswarmopt_llm.cli.runs.running import interruptible, repeating
+from pyswarmopt_llm.cli.runs.running import interruptible, repeating, spoken
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common import options as opt
 from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.reporting.terminal.progress import progress
+from pyswarmopt_llm.tasks.load import check_files
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.jobs.advise import Advised
@@ -30,13 +32,19 @@ class Trial:
 
     base: opt.Base
     experts: opt.Experts
-    task: opt.TaskFile
+    task: Annotated[str, replace(opt.TASK_FILE, required=False)] = ""
     out: Annotated[str, Option("Directory of the trial.", "DIR", opt.OUTPUT)] = "runs/advice"
     dev: opt.Dev = None
     columns: opt.Columns = ()
     template: opt.Template = ()
     split_seed: opt.SplitSeed = 0
+    skip_bad_rows: opt.SkipBad = False
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
+    metrics: Annotated[
+        tuple[str, ...], Option("accuracy, f1, judge, mine.py:score, ... (the task's).", "M", opt.TASK, name="metric")
+    ] = ()
+    prompts: opt.Prompts = None
+    max_new_tokens: opt.NewTokens = None
     scoring: opt.Scoring = "auto"
     allow_overlap: opt.Overlap = False
     dtype: opt.Dtype = "auto"
@@ -46,7 +54,8 @@ class Trial:
     @property
     def search(self) -> SearchConfig:
         """The search that the advice is about."""
-        return SearchConfig(tasks=(self.task,), **{name: value for name, value in vars(self).items() if name != "task"})
+        tasks = (self.task,) if self.task else ()
+        return SearchConfig(tasks=tasks, **{name: value for name, value in vars(self).items() if name != "task"})
 
 
 def command(
@@ -58,6 +67,7 @@ def command(
 
     Example: swarm-llm advise --base B --experts adapters/* --task questions.json
     """
+    check_files(settings, settings.search.tasks)
     if dry_run:
         from pyswarmopt_llm.jobs.dry_run.search import dry_run_advise
 
@@ -65,14 +75,26 @@ def command(
         return
     from pyswarmopt_llm.jobs.advise import advise
 
+    if not quiet and not user_path(settings.out).exists():
+        echo(expected(settings.search), err=True)
     shown = nullcontext() if quiet else progress(open_console(stderr=True))
-    with interruptible(repeating), shown as on_event:
-        found = advise(settings.search, on_event)
+    with interruptible(repeating), shown as listener:
+        found = advise(settings.search, None if listener is None else lambda event: listener(spoken(event)))
     if as_json:
         typer.echo(json.dumps(found.to_json()))
         return
     for line in advice_lines(found):
         echo(line)
+
+
+def expected(config: SearchConfig) -> str:
+    """How long the trial will take on this machine, by a batch that is timed."""
+    from pyswarmopt_llm.jobs.dry_run.search import dry_run_advise
+    from pyswarmopt_llm.reporting.summary import duration
+
+    plan = dry_run_advise(config)
+    what = "The trial searches on each half of the dev items and trains on it"
+    return f"{what}: at most {plan.passes:,} forward passes of an item, {duration(plan.seconds)} on this machine"
 
 
 def advice_lines(found: Advised) -> Iterator[str]:

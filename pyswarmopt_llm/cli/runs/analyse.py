@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from pyswarmopt.cli.terminal import echo
-from pyswarmopt.cli.words import counted
-from pyswarmopt_llm.cli.options import Allowed, DryRun, Json
-from pyswarmopt_llm.cli.runs.planning import print_plan
+from pyswarmopt.base.words import counted
+from pyswarmopt_llm.cli.build import with_flags
+from pyswarmopt_llm.cli.options import Allowed, Json
 from pyswarmopt_llm.common.options import OUTPUT, Option
 from pyswarmopt_llm.reporting.summary import score_text
 
@@ -25,7 +25,6 @@ def command(
     diversity: Annotated[bool, Option("Search again with fewer experts.")] = False,
     leave_one_out: Annotated[bool, Option("Score without each expert, or decide without each member.")] = False,
     allowed: Allowed,
-    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Show how a run found its result, and which experts carry it.
@@ -36,11 +35,6 @@ def command(
 
     folder = out or runs[0] / "analysis"
     wanted = {"with_ablations": ablations, "with_diversity": diversity, "with_leave_one_out": leave_one_out}
-    if dry_run:
-        from pyswarmopt_llm.jobs.dry_run.analyse import dry_run_analyse
-
-        print_plan(dry_run_analyse(runs, folder, **wanted, allowed=allowed.values), as_json)
-        return
     found = analyse(runs, folder, **wanted, allowed=allowed.values, tell=lambda text: echo(text, err=True))
     echo(json.dumps(found) if as_json else "\n".join([*_lines(found), f"Plots and figures: {folder}"]))
 
@@ -96,7 +90,7 @@ def _members(found: dict[str, Any]) -> Iterator[str]:
             changed = f"{counted(len(own['decided']), 'answer')} changed"
             yield f"  without {name}: {score_text(own['test'])}, {_contribution(own['paired'])}, {changed}"
     for strategy, why in found["left_out"].items():
-        yield f"left out: {strategy}: {why}"
+        yield f"left out: {strategy}: {with_flags(why)}"
 
 
 def _contribution(paired: dict[str, Any]) -> str:

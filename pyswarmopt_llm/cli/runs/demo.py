@@ -17,17 +17,25 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import OUTPUT, Option
 
 EMBEDDED = "embedded:smollm2-135m"
-TASK = "builtin:requests"
-# The budget of a demonstration: under five minutes on two slow cores.
-DEV, TEST = 96, 240
+TASK = "builtin:five-desks"
+DEV, TEST = 100, 200  # items
 
 
 def demo_experts(package: Path) -> tuple[str, ...]:
-    """The demo's adapters, by name: in the installed package, or in ``examples/experts`` of a checkout."""
-    for folder in (package / "demo_experts", package.parent / "examples" / "experts"):
-        found = sorted(config.parent for config in folder.glob("*/adapter_config.json"))
-        if found:
-            return tuple(str(path) for path in found)
+    """The demo's adapters, by name: in the installed package, or in ``examples`` of a checkout.
+
+    Raises:
+        UserError: they are in neither.
+    """
+    checkout = package.parent / "examples"
+    places = (
+        (package / "demo_experts", package / "demo_others"),
+        (checkout / "experts", checkout / "others"),
+    )
+    for folders in places:
+        configs = [config for folder in folders for config in folder.glob("*/adapter_config.json")]
+        if configs:
+            return tuple(sorted(str(config.parent) for config in configs))
     raise UserError("the demo's experts are not installed; reinstall pyswarmopt, or run `make demo` in a checkout")
 
 
@@ -52,7 +60,7 @@ def command(
     *,
     shown: Shown,
 ) -> None:
-    """A real search in a few minutes: eight small experts, and a task of which each knows one part.
+    """A real search in a few minutes: eleven small experts, of which the task needs five.
 
     Example: swarm-llm demo --out runs/demo
     """
@@ -72,6 +80,6 @@ def command(
 
         print_plan(dry_run_search(config), shown.as_json or shown.as_lines)
         return
-    from pyswarmopt_llm.jobs.search.demo import demo
+    from pyswarmopt_llm.jobs.search.loop import search
 
-    run_job(lambda on_event: demo(config, on_event), run, **vars(shown))
+    run_job(lambda on_event: search(config, on_event), run, **vars(shown))

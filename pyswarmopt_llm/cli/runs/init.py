@@ -33,7 +33,7 @@ def command(
     ),
     of: Annotated[str, Option("A command with `config`.", "COMMAND", name="for")] = "search",
 ) -> None:
-    """Write a configuration file with every option, its meaning and its default, ready to be edited.
+    """Write a configuration file with every option, its meaning and its default.
 
     Example: swarm-llm init search.toml
     """

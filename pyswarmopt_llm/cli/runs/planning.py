@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from pyswarmopt.cli.terminal import echo
-from pyswarmopt.cli.words import counted
+from pyswarmopt.base.words import counted
+from pyswarmopt_llm.cli.build import with_flags
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.jobs.dry_run.plan import Plan, Timed
@@ -30,24 +31,20 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     yield from map(_task_line, plan.tasks)
     yield from _work(plan)
     where = f"{plan.device}, {plan.dtype}, {counted(plan.threads, 'thread')}"
-    if plan.passes or plan.steps:
+    if plan.passes:
         yield f"at most {duration(plan.seconds)} on this machine ({where}), from one timed batch"
     free = "" if plan.free_bytes is None else f"; {plan.free_bytes / 2**30:.1f} GiB are free beside it"
     yield f"memory: {plan.memory_bytes / 2**30:.1f} GiB{free}"
-    yield from plan.notes
+    yield from map(with_flags, plan.notes)
     files = f"would write {plan.out}: {', '.join(plan.writes)}" if plan.writes else "would write no file"
     yield f"{files}; nothing was written"
 
 
 def _work(plan: Plan) -> Iterator[str]:
-    """What is computed at most: items, texts, training."""
+    """What is computed at most."""
     if plan.passes:
         evaluations = f"{plan.evaluations:,} evaluations: " if plan.evaluations else ""
         yield f"at most {evaluations}{plan.passes:,} forward passes of an item"
-    if plan.texts:
-        yield f"at most {plan.texts:,} texts beside these"
-    if plan.steps:
-        yield f"training: {plan.steps:,} steps on {plan.tokens:,} tokens"
 
 
 def duration(seconds: float) -> str:

@@ -9,7 +9,6 @@ import typer
 
 from pyswarmopt_llm.cli.options import Allowed, Shown
 from pyswarmopt_llm.cli.runs.running import run_job
-from pyswarmopt_llm.common.files.paths import user_path
 
 
 def command(
@@ -21,6 +20,6 @@ def command(
 
     Example: swarm-llm resume runs/first
     """
-    from pyswarmopt_llm.jobs.search.grid import resume_any
+    from pyswarmopt_llm.jobs.search import grid
 
-    run_job(lambda on_event: resume_any(user_path(run), on_event, allowed.values), run, **vars(shown))
+    run_job(lambda on_event: grid.resume(run, on_event, allowed.values), run, **vars(shown))

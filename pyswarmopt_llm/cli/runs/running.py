@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pyswarmopt.cli.terminal import echo, open_console
+from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.evaluation.run_files import GRID, read_about
 from pyswarmopt_llm.reporting.summary import print_result
@@ -63,6 +65,13 @@ def steps(status: str = "") -> Iterator[Callable[[str, bool], None]]:
         yield show
 
 
+def spoken(event: Event) -> Event:
+    """The event as the command shows it: settings in a note are its options."""
+    if event.kind != "note":
+        return event
+    return replace(event, data={**event.data, "text": with_flags(event.data["text"])})
+
+
 def run_job(
     job: Callable[[OnEvent | None], SearchResult],
     run: Path,
@@ -86,7 +95,7 @@ def run_job(
 
         def on_event(event: Event) -> None:
             for listener in listeners:
-                listener(event)
+                listener(spoken(event))
 
         found = job(on_event if listeners else None)
     if as_json and not as_lines:
@@ -97,11 +106,12 @@ def run_job(
 
 def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
     """Print a finished run: verdict, scores, cost, what to do next, and the draws if it searched a grid."""
-    from pyswarmopt_llm.reporting.commands import next_steps
+    from pyswarmopt_llm.reporting.commands import as_typed, near, next_steps
 
     about = read_about(run)
-    config, chosen = {**about["config"], "out": str(run)}, about.get("chosen", ())
-    print_result(console, run, result, next_steps(verdict(result).kind, result, config, chosen))
+    config, typed = near({**about["config"], "out": str(run)}), near(as_typed(about))
+    result = {**result, "notes": [with_flags(note) for note in result.get("notes", ())]}
+    print_result(console, run, result, next_steps(verdict(result).kind, result, config, typed, about))
     if (run / GRID).is_file():
         _print_draws(console, run)
 

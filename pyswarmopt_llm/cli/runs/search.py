@@ -2,41 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
 from pyswarmopt_llm.cli.options import Config, DryRun, Shown
 from pyswarmopt_llm.cli.runs.planning import print_plan
 from pyswarmopt_llm.cli.runs.running import run_job
-from pyswarmopt_llm.common.config import GridOptions, SearchConfig, is_grid
-from pyswarmopt_llm.common.events import OnEvent
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.options import Option
+from pyswarmopt_llm.tasks.load import check_files
 
-if TYPE_CHECKING:
-    from pyswarmopt_llm.jobs.search.loop import SearchResult
+
+@dataclass(frozen=True)
+class Published:
+    """Presets that have an option of their own."""
+
+    paper: Annotated[bool, Option("The paper's whole procedure, grid included; nothing is trained.")] = False
+    reference: Annotated[bool, Option("The same as the authors' released scripts have it.", hidden=True)] = False
+
+    def applied(self, settings: SearchConfig) -> SearchConfig:
+        """The settings with the preset.
+
+        Raises:
+            InvalidOption: they name another one.
+        """
+        for name in (name for name, chosen in vars(self).items() if chosen):
+            if settings.preset not in (None, name):
+                raise InvalidOption(name, True, f"contradicts `preset` {settings.preset}; remove one of them")
+            if settings.compat not in ("auto", name):
+                raise InvalidOption(name, True, f"contradicts `compat` {settings.compat}; remove one of them")
+            settings = replace(settings, preset=name)
+        return settings
 
 
 def command(
-    grid: GridOptions, settings: SearchConfig, *, config: Config = None, dry_run: DryRun = False, shown: Shown
+    published: Published, settings: SearchConfig, *, config: Config = None, dry_run: DryRun = False, shown: Shown
 ) -> None:
     """Search for a better model with a swarm of experts; RUN/best is the adapter it finds.
 
     Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
     """
-    several = is_grid(settings, grid)
+    settings = published.applied(settings)
+    check_files(settings, settings.tasks)
     if dry_run:
-        from pyswarmopt_llm.jobs.dry_run.search import dry_run_grid, dry_run_search
+        from pyswarmopt_llm.jobs.dry_run.search import dry_run_any
 
-        plan = dry_run_grid(settings, grid) if several else dry_run_search(settings)
-        print_plan(plan, shown.as_json or shown.as_lines)
+        print_plan(dry_run_any(settings), shown.as_json or shown.as_lines)
         return
-    run_job(lambda on_event: _search(settings, grid if several else None, on_event), Path(settings.out), **vars(shown))
+    from pyswarmopt_llm.jobs.search import grid
 
-
-def _search(settings: SearchConfig, grid: GridOptions | None, on_event: OnEvent | None) -> SearchResult:
-    if grid is not None:
-        from pyswarmopt_llm.jobs.search.grid.draws import grid_search
-
-        return grid_search(settings, grid, on_event)
-    from pyswarmopt_llm.jobs.search.loop import search
-
-    return search(settings, on_event)
+    run_job(lambda on_event: grid.search(settings, on_event), Path(settings.out), **vars(shown))

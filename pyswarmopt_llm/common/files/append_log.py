@@ -17,7 +17,7 @@ class AppendLog:
     Args:
         path: the file, which need not exist; None: nothing is stored.
         remedy: what to do about a damaged line, for the message; None: damaged lines are skipped.
-        valid: whether an object is a row of this log.
+        wrong: the field of an object that makes it no row of this log; None for a row.
 
     Example:
         >>> import tempfile
@@ -32,9 +32,9 @@ class AppendLog:
         self,
         path: Path | None,
         remedy: str | None = "remove this line",
-        valid: Callable[[dict[str, Any]], bool] = lambda row: True,
+        wrong: Callable[[dict[str, Any]], str | None] = lambda row: None,
     ) -> None:
-        self._path, self._remedy, self._valid = path, remedy, valid
+        self._path, self._remedy, self._wrong = path, remedy, wrong
         self._end = self._lines = 0  # bytes and lines read so far
 
     def read(self) -> list[dict[str, Any]]:
@@ -80,8 +80,10 @@ class AppendLog:
             row = json.loads(line)
         except (ValueError, RecursionError):
             row = None
-        if isinstance(row, dict) and self._valid(row):
+        field = self._wrong(row) if isinstance(row, dict) else None
+        if isinstance(row, dict) and field is None:
             return row
         if self._remedy is None:
             return None
-        raise UserError(f"{self._path}: line {number}: damaged; {self._remedy}")
+        problem = "damaged" if field is None else f"{field} is missing or of a wrong type"
+        raise UserError(f"{self._path}: line {number}: {problem}; {self._remedy}")

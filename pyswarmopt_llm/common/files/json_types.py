@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -37,6 +38,20 @@ def fits(value: object, hint: Any) -> bool:
     if kind in (list, tuple):
         return isinstance(value, list) and _elements(value, inner)
     raise TypeError(f"{hint!r} is no type that JSON can have")
+
+
+def wrong_field(value: Mapping[str, object], shape: Mapping[str, Any]) -> str | None:
+    """The first field of an object that is missing or not of its type; None if all are as they should be.
+
+    Args:
+        value: read from JSON; what `shape` does not name may be anything.
+        shape: field -> type, as in `fits`.
+
+    Example:
+        >>> wrong_field({"n": 1, "more": []}, {"n": int}), wrong_field({"n": "1"}, {"n": int})
+        (None, 'n')
+    """
+    return next((name for name, hint in shape.items() if name not in value or not fits(value[name], hint)), None)
 
 
 def _elements(value: list[Any], inner: tuple[Any, ...]) -> bool:

@@ -196,7 +196,7 @@ def loaded_or_failed(load: Load, config: SearchConfig) -> Resident | Refused | F
     try:
         return load(config)
     except UserError as error:
-        return Refused(str(error))
+        return Refused(error.text)
     except Exception as error:  # such as too little memory
         return Failed("start", f"{type(error).__name__}: {error}")
 

@@ -148,7 +148,7 @@ class Handler:
             return Failed("not finite", str(error))
         except UserError as error:
             no_room = isinstance(error, NoRoomError) and not order.last
-            return Failed("out of memory", str(error)) if no_room else Refused(str(error))
+            return Failed("out of memory", str(error)) if no_room else Refused(error.text)
         except Exception as error:  # a user's function and a library's kernel may raise anything
             text = " ".join(f"{type(error).__name__}: {error}".split())
             return Failed("out of memory" if out_of_memory(error) else "exception", text)

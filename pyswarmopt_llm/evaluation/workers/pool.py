@@ -24,6 +24,7 @@ from pyswarmopt_llm.evaluation.workers.messages import Failed, Order, Ready, Ref
 log = logging.getLogger(__name__)
 
 TRIES = 3  # workers that may fail at one order
+LONGEST = 6 * 3600.0  # seconds that an order may take: an evaluation that is slower makes no search
 _LOOK = 1.0  # seconds between looks at how many workers there may be
 
 
@@ -46,7 +47,6 @@ class Pool:
         start_worker: begins to start the worker of the slot with that number.
         size: how many workers there may be now; the pool grows with it, and shrinks as workers die.
         fingerprints: of what they have to have loaded.
-        timeout: seconds that an order may take (None: as long as it takes).
         on_failure: called with every failure, from any thread, one at a time.
 
     Each worker has a thread here that waits for it. Close the pool in the end.
@@ -57,11 +57,10 @@ class Pool:
         start_worker: Callable[[int], Worker],
         size: Callable[[], int],
         fingerprints: Mapping[str, Any],
-        timeout: float | None = None,
         on_failure: Callable[[Failed], None] = lambda failed: None,
     ) -> None:
         self._start_worker, self._size, self._prints = start_worker, size, dict(fingerprints)
-        self._timeout, self._on_failure = timeout, on_failure
+        self._on_failure = on_failure
         self._lock = threading.Condition()
         self._queue: list[_Task] = []
         self._numbers = itertools.count()
@@ -210,7 +209,7 @@ class Pool:
         if ready.fingerprints != self._prints:
             return Refused("a worker has loaded other files than this search: base, experts or tasks changed")
         last = len(task.failures) + 1 == TRIES
-        return worker.ask(replace(task.order, last=last), self._timeout)
+        return worker.ask(replace(task.order, last=last), LONGEST)
 
     def _again(self, task: _Task, failed: Failed) -> bool:
         """Put an order back after a failure, or give it up; False if the pool is being closed."""

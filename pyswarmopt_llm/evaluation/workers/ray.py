@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.evaluation.workers.messages import Failed, Load, Order, Ready, Refused, Reply
 from pyswarmopt_llm.evaluation.workers.spec import RAY
@@ -29,7 +29,7 @@ class RayCluster:
     """
 
     def __init__(self, address: str, config: SearchConfig, load: Load) -> None:
-        ray = optional("ray", f"--workers {address}")
+        ray = optional("ray", f"`workers` {address}")
         self._ray: Any = ray
         self._ours = not ray.is_initialized()
         if self._ours:
@@ -37,7 +37,7 @@ class RayCluster:
                 ray.init(address=None if address == RAY else address, log_to_driver=False, logging_level=logging.ERROR)
             except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
                 reason = str(error).strip().partition("\n")[0]
-                raise UserError(f"--workers {address}: the cluster does not answer ({reason}); check it") from error
+                raise InvalidOption("workers", address, f"the cluster does not answer ({reason}); check it") from error
         self._config, self._load = config, load
         self._cores = config.threads or 1
         self._on_gpus = config.device != "cpu" and self._total("GPU") > 0

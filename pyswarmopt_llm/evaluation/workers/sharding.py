@@ -36,14 +36,9 @@ class ShardingPool:
         """Cancel what is under way; the pool has been closed."""
         self._threads.shutdown(cancel_futures=True)
 
-    @property
-    def size(self) -> int:
-        """How many workers there are now."""
-        return self._pool.size
-
-    def submit(self, requests: Sequence[Request], share: int | None = None) -> list[Future[Evaluation]]:
-        """Begin to evaluate these candidates, the first ones first, each by `share` workers; None: by `shares`."""
-        each = shares(len(requests), self._pool.size) if share is None else [share] * len(requests)
+    def submit(self, requests: Sequence[Request]) -> list[Future[Evaluation]]:
+        """Begin to evaluate these candidates, the first ones first, each by its `shares` of the workers."""
+        each = shares(len(requests), self._pool.size)
         batches = self._evaluator.batches() if max(each, default=1) > 1 else {}
         found: list[Future[Evaluation]] = []
         for rank, (request, workers) in enumerate(zip(requests, each, strict=True)):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.spaces import space_kind
+from pyswarmopt_llm.spaces.kind import SpaceKind
 
 RAY = "ray"
 
@@ -29,6 +29,16 @@ class Workers:
         """Whether the search's own process does everything."""
         return self.count == 1
 
+    @property
+    def side_by_side(self) -> int:
+        """How many score at the same time, as far as that is known."""
+        return max(self.count, 1)
+
+    @property
+    def text(self) -> str:
+        """As an option of a search names them."""
+        return self.address or str(self.count)
+
 
 def parse_workers(text: str) -> Workers:
     """The workers that an option of a search names.
@@ -47,34 +57,28 @@ def parse_workers(text: str) -> Workers:
     raise InvalidOption("workers", text, "give a number from 1 on, ray, or ray://HOST")
 
 
-def with_threads(config: SearchConfig) -> SearchConfig:
+def with_threads(config: SearchConfig, workers: Workers) -> SearchConfig:
     """The configuration with the cores divided among the workers, where `threads` leaves that open.
 
     It is written into ``run.json``: the last bits of a score may depend on the number of threads.
     """
-    workers = parse_workers(config.workers)
     if workers.alone or config.threads is not None:
         return config
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return replace(config, threads=max(1, cores // workers.count) if workers.count else 1)
 
 
-def check_workers(config: SearchConfig) -> None:
+def check_workers(config: SearchConfig, kind: SpaceKind, workers: Workers) -> None:
     """Refuse what several workers cannot do.
 
     Raises:
         InvalidOption: names the option.
     """
-    workers = parse_workers(config.workers)
     if workers.alone:
-        if config.timeout is not None:
-            raise InvalidOption("timeout", None, "ends a worker that hangs, so it needs `workers` 2 or more")
         return
-    if not space_kind(config.space).takes_workers:
-        why = f"space {config.space} has several models in one process; remove it"
+    if not kind.takes_workers:
+        why = f"space {kind.name} has several models in one process; remove it"
         raise InvalidOption("workers", config.workers, why)
-    if config.calibrate:
-        raise InvalidOption("workers", config.workers, "`calibrate` tries one process; give `threads` instead")
     if workers.address and config.budget_minutes is not None:
         why = "the number of Ray's workers is not known ahead; give `budget_items`"
         raise InvalidOption("budget_minutes", None, why)

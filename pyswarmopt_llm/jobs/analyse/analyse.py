@@ -6,12 +6,13 @@ import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import refuse_link, write_json
-from pyswarmopt_llm.groups.leave_one_out import holds_group, without_members
+from pyswarmopt_llm.common.plugins import plugins
+from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.analyse.experts import without_experts
 from pyswarmopt_llm.jobs.search.loop import SearchResult, resume, search
 from pyswarmopt_llm.metrics.external.permission import require
@@ -29,6 +30,16 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "no restart": (f"restart_patience={_NEVER}",),
     "no crossover": (),
 }
+
+
+class GroupAnalysis(Protocol):
+    """What `pyswarmopt_groups` knows of the directories of its groups."""
+
+    def holds(self, path: Path) -> bool:
+        """Whether a directory holds a group."""
+
+    def without_members(self, path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
+        """The decisions of the group without each member."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +78,14 @@ def analyse(
     Returns:
         ``runs``: per run its `Emergence` per task and its `Origin`. ``weak_to_strong``: share of runs whose best
         started in the lower half. ``ablations``, ``diversity``: lists of `Variant`, the run itself first.
-        ``leave_one_out``: see `without_experts`. Of a group only that: see `without_members`.
+        ``leave_one_out``: see `without_experts`. Of a group only that: see `GroupAnalysis`.
     """
-    if any(map(holds_group, runs)):
-        return _analyse_group(runs, out, with_leave_one_out and not (with_ablations or with_diversity), tell)
+    group = _group_analysis(runs)
+    if group is not None:
+        return _analyse_group(group, runs, out, with_leave_one_out and not (with_ablations or with_diversity), tell)
     opened = [read_run(path) for path in runs]
+    if with_ablations:
+        check_ablations(opened[0][0])
     if with_ablations or with_diversity or with_leave_one_out:
         require(opened[0][0].config, allowed, runs[0])
     _make(out, runs[0])
@@ -104,12 +118,23 @@ def analyse(
     return found
 
 
-def _analyse_group(runs: Sequence[Path], out: Path, alone: bool, tell: Callable[[str], None]) -> dict[str, Any]:
+def _group_analysis(runs: Sequence[Path]) -> GroupAnalysis | None:
+    """The analysis of another package that knows what one of these directories holds."""
+    for point in plugins("analyses").values():
+        analysis: GroupAnalysis = point.load()
+        if any(analysis.holds(run) for run in runs):
+            return analysis
+    return None
+
+
+def _analyse_group(
+    analysis: GroupAnalysis, runs: Sequence[Path], out: Path, alone: bool, tell: Callable[[str], None]
+) -> dict[str, Any]:
     """Leave-one-out of a group; `alone`: this and nothing else is wanted."""
     if len(runs) > 1 or not alone:
-        group = next(filter(holds_group, runs))
-        raise UserError(f"{group}: is a group, not a search; analyse it alone, with --leave-one-out and nothing else")
-    found = {"leave_one_out": without_members(runs[0], tell)}
+        group = next(filter(analysis.holds, runs))
+        raise UserError(f"{group}: is a group, not a search; analyse it alone, with `leave_one_out` and nothing else")
+    found = {"leave_one_out": analysis.without_members(runs[0], tell)}
     _make(out, runs[0])
     write_json(out / "analysis.json", found)
     return found
@@ -122,7 +147,20 @@ def _make(out: Path, run: Path) -> None:
             refuse_link(out)
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{out}: cannot be created ({error.strerror}); choose another --out") from error
+        raise UserError(f"{out}: cannot be created ({error.strerror}); choose another `out`") from error
+
+
+def check_ablations(run: Run) -> None:
+    """Refuse a search in which there is nothing to remove: the searches without its parts would be equal.
+
+    Raises:
+        UserError: it has no iterations, or they are not those of Model Swarms.
+    """
+    config = run.config
+    if not config.iterations:
+        raise UserError(f"{run.path}: has no iterations to ablate; analyse a run of swarm-llm search --paper")
+    if config.optimizer not in ("auto", MODEL_SWARMS):
+        raise UserError(f"{run.path}: is no run of Model Swarms but of {config.optimizer}; leave out `ablations`")
 
 
 def ablated(config: SearchConfig) -> tuple[str, ...]:
@@ -151,7 +189,7 @@ def ablations(
     variants = []
     for label in ablated(config):
         settings = ABLATIONS[label]
-        particles = len(config.experts) if label == "no crossover" else config.particles
+        particles = len(config.experts) if label == "no crossover" else config.population
         changed = replace(config, settings=(*config.settings, *settings), particles=particles)
         variants.append(_variant(label, changed, out / label.replace(" ", "-"), tell, allowed))
     return variants
@@ -185,5 +223,8 @@ def _variant(
 ) -> Variant:
     refuse_link(run.parent)
     tell(f"{label}: {run}")
-    found = resume(run, allowed=allowed) if (run / "run.json").is_file() else search(replace(config, out=str(run)))
+    if (run / "run.json").is_file():
+        return as_variant(label, resume(run, allowed=allowed), run)
+    # What a preset chose for the run holds for its variants.
+    found = search(replace(config, out=str(run), preset="none", no_rivals=True))
     return as_variant(label, found, run)

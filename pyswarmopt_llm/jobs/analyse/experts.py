@@ -50,7 +50,7 @@ def without_experts(
     position = _position(job, run.path, result)
     if result.get("trained"):
         space = trained_space(job, run, scorings)
-        job, position = replace(job, prepared=replace(job.prepared, space=space)), space.on_top_of(position)
+        job, position = replace(job, space=space), space.on_top_of(position)
     coefficients = dict(zip(job.space.expert_names, job.space.coefficients(position).tolist(), strict=True))
     names, used = job.space.expert_names, _used(position, len(job.space.expert_names))
     utilities = {split: job.utilities(split, scorings) for split in ("dev", "test")}
@@ -78,7 +78,7 @@ def _opened(run: Run, result: Mapping[str, Any], allowed: Collection[str]) -> tu
     require(config, allowed, run.path)
     job = prepare(replace(config, out=str(run.path), preset="none", workers="1"))
     run.check_fingerprints(job.fingerprints)
-    if not job.kind.averages or config.exact_flat:
+    if not job.kind.averages:
         raise UserError(f"{run.path}: its space has no coefficient per expert that could be set to 0")
     scorings: dict[str, Scoring] = {}
     for name in job.tasks:
@@ -90,11 +90,10 @@ def _opened(run: Run, result: Mapping[str, Any], allowed: Collection[str]) -> tu
 
 
 def _position(job: Job, run: Path, result: Mapping[str, Any]) -> Tensor:
-    """The position of the result, (G * n,) float64: one coefficient per expert, in each group of weights."""
-    names = job.space.expert_names
-    groups = result.get("coefficients_by_group") or {"": result["coefficients"]}
+    """The position of the result, (n,) float64: one coefficient per expert."""
+    names, weights = job.space.expert_names, result["coefficients"]
     try:
-        found = torch.tensor([[row[name] for name in names] for row in groups.values()], dtype=torch.float64).flatten()
+        found = torch.tensor([weights[name] for name in names], dtype=torch.float64)
     except KeyError as error:
         raise UserError(f"{run / 'result.json'}: has no coefficient of {error}; restore the file") from error
     if len(found) != job.space.size or not all(map(math.isfinite, found.tolist())):
@@ -103,15 +102,15 @@ def _position(job: Job, run: Path, result: Mapping[str, Any]) -> Tensor:
 
 
 def _used(position: Tensor, n: int) -> list[int]:
-    """The experts with a coefficient other than 0 in any group."""
-    return [k for k in range(n) if bool((position.view(-1, n)[:, k] != 0).any())]
+    """The experts with a coefficient other than 0."""
+    return [k for k in range(n) if position[k] != 0]
 
 
 def _candidates(position: Tensor, names: Sequence[str], used: Sequence[int]) -> Iterator[tuple[str, Tensor]]:
     for k in used:
-        without = position.view(-1, len(names)).clone()
-        without[:, k] = 0.0
-        yield names[k], without.flatten()
+        without = position.clone()
+        without[k] = 0.0
+        yield names[k], without
 
 
 def _scored(

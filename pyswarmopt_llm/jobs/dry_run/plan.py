@@ -54,9 +54,6 @@ class Plan:
     device: str
     out: str  # the directory that would be written; "" for none
     writes: tuple[str, ...]  # its files
-    texts: int = 0  # generated beside the answers to items
-    steps: int = 0  # of training
-    tokens: int = 0  # trained on
 
 
 def time_items(
@@ -105,14 +102,6 @@ def trial_items(dev: int, possible: Sequence[Scoring]) -> int:
 def paid_note(name: str) -> str:
     """What is said of a metric whose requests cost money."""
     return f"{name} is paid for by the request and is not in the time"
-
-
-def seconds_of(work: Callable[[], object]) -> float:
-    """The time of the second of two calls."""
-    work()
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def plan(

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 
-from pyswarmopt_llm.common.config import GridOptions, SearchConfig
+from pyswarmopt_llm.common.config import PATIENCE, SearchConfig
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.evaluation.run_directory import check_new
 from pyswarmopt_llm.evaluation.run_files import GRID
-from pyswarmopt_llm.evaluation.workers.spec import parse_workers, with_threads
 from pyswarmopt_llm.jobs.advise import RECORD, halves
 from pyswarmopt_llm.jobs.dry_run.plan import Plan, Timed, paid_note, plan, time_items, trial_items
 from pyswarmopt_llm.jobs.search.grid.draws import make_grid
 from pyswarmopt_llm.jobs.search.loop import starts
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
-from pyswarmopt_llm.jobs.search.preset import with_space
+from pyswarmopt_llm.jobs.search.preset import own_score, resolve
+from pyswarmopt_llm.jobs.search.rivals import FILE as RIVALS
+from pyswarmopt_llm.jobs.search.rivals import planned_rivals
+from pyswarmopt_llm.metrics.external.callables import CallableUtility
+from pyswarmopt_llm.metrics.objectives import External
 from pyswarmopt_llm.models.choices import cross_fitting_passes, training_passes
+from pyswarmopt_llm.reporting.summary import duration
+from pyswarmopt_llm.reporting.verdict import not_held_out
 
 RUN_FILES = ("run.json", "history.jsonl", "checkpoint/", "best/", "result.json", "report.html")
 
 
+def dry_run_any(config: SearchConfig) -> Plan:
+    """The cost of `search`, with one set of coefficients or draws from a grid."""
+    return (dry_run_grid if resolve(config).is_grid else dry_run_search)(config)
+
+
 def dry_run_search(config: SearchConfig) -> Plan:
-    """The cost of `search` with this configuration."""
+    """The cost of a search with one set of coefficients."""
     check_new(user_path(config.out))
-    job = prepare(with_threads(with_space(config)))
+    job = prepare(config)
     with released(optimizer(job.config, starts(job))):
         pass
     vertices = job.space.vertices()
@@ -42,12 +52,19 @@ def dry_run_search(config: SearchConfig) -> Plan:
     tried = sum(trial_items(one.dev, possible[one.name]) for one in timed)
     trained = cross_fitting_passes(job.dev_items) if trains else 0
     passes = trained + evaluations * job.dev_items + closing + tried * len(job.config.experts)
-    workers = max(parse_workers(job.config.workers).count, 1)
+    workers = job.workers.side_by_side
     seconds = sum(one.seconds(one.dev * evaluations, evaluations) for one in timed) / workers
     seconds += sum(one.seconds(on_dev * one.dev + on_test * one.test, on_dev + on_test) for one in timed)
     seconds += trained / max(job.dev_items, 1) * sum(one.seconds(one.dev, 0) for one in timed)
+    own = {name: _own_score(job, external) for name, external in job.objectives.externals.items()}
+    seconds += evaluations / workers * sum(filter(None, own.values()))
     if config.budget_minutes is not None:
         seconds = min(seconds, 60 * config.budget_minutes)
+    scored, tuned = planned_rivals(job)  # which are not in the budget
+    tuning = tuned * training_passes(job.dev_items)
+    passes += tuning + scored * sum(one.dev + one.test for one in timed)
+    seconds += sum(one.seconds(scored * (one.dev + one.test), scored) for one in timed)
+    seconds += tuning / max(job.dev_items, 1) * sum(one.seconds(one.dev, 0) for one in timed)
     found = plan(
         timed,
         passes,
@@ -55,9 +72,9 @@ def dry_run_search(config: SearchConfig) -> Plan:
         dtype=job.engine.dtype,
         device=config.device,
         evaluations=evaluations,
-        notes=_notes(job, timed),
+        notes=_notes(job, timed, own),
         out=config.out,
-        writes=(*RUN_FILES, "trained/") if trained else RUN_FILES,
+        writes=(*RUN_FILES, *["trained/"] * bool(trained), *[RIVALS] * bool(scored)),
     )
     return replace(found, memory_bytes=found.memory_bytes * workers)
 
@@ -79,13 +96,13 @@ def dry_run_advise(config: SearchConfig) -> Plan:
     )
 
 
-def dry_run_grid(config: SearchConfig, options: GridOptions) -> Plan:
+def dry_run_grid(config: SearchConfig) -> Plan:
     """The cost of `grid_search`: of all draws together, of which only the first scores the starting swarm."""
-    grid = make_grid(config, options)
+    grid, resolved = make_grid(config), resolve(config)
     count = len(grid.draws)
-    one = dry_run_search(replace(config, settings=grid.draws[0]))
+    one = dry_run_search(replace(config, settings=grid.draws[0], grid="given", draws=None))
     dev = sum(task.dev for task in one.tasks)
-    start = len(config.experts) if config.preset == "auto" else config.population  # which auto chooses
+    start = len(config.experts) if resolved.preset == "auto" else resolved.population  # which auto chooses
     evaluations = one.evaluations + (count - 1) * max(one.evaluations - start, 0)
     if config.budget_items is not None:
         evaluations = min(evaluations, max(config.budget_items // max(dev, 1), 1))
@@ -111,12 +128,29 @@ def _evaluations(job: Job) -> int:
     return planned if budget is None else min(planned, max(budget // max(job.dev_items, 1), 1))
 
 
-def _notes(job: Job, timed: Iterable[Timed]) -> list[str]:
-    notes = list(job.task_notes.values())
-    notes += [f"{name} has no items and is not in the time" for name in job.objectives.externals]
+def _own_score(job: Job, external: External) -> float | None:
+    """Seconds of one call of a Python function, which also shows whether it works; None for tasks of the harness."""
+    if not isinstance(external, CallableUtility):
+        return None
+    job.engine.load(job.space.realise(job.space.vertices()[0]))
+    return external.try_once(job.engine)
+
+
+def _notes(job: Job, timed: Iterable[Timed], own: Mapping[str, float | None]) -> list[str]:
+    notes = [*job.task_notes.values(), *own_score(job.config)]
+    for name, seconds in own.items():
+        if seconds is None:
+            notes.append(f"{name} has no items and is not in the time")
+            continue
+        evaluations = _evaluations(job)
+        total = duration(evaluations * seconds)
+        notes.append(f"{name}: {seconds:.2g} s an evaluation, at most {evaluations:,} of them take about {total}")
+        if not job.objectives.externals[name].has_test:
+            notes.append(not_held_out(name))
     notes += [paid_note(one.name) for one in timed if one.seconds_per_item is None]
     if job.config.screen is not None and job.config.iterations:
         notes.append("screening skips items; how many depends on the experts")
-    if job.config.patience < job.config.iterations:
-        notes.append(f"the search stops early after {job.config.patience} iterations without a new best")
+    patience = job.config.patience or PATIENCE
+    if patience < job.config.iterations:
+        notes.append(f"the search stops early after {patience} iterations without a new best")
     return notes

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from pyswarmopt_llm.common import options as opt
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import Option, documented
 
 BARE = "base"  # as an adapter: none
@@ -32,10 +33,13 @@ class EvalConfig:
     columns: opt.Columns = ()
     template: opt.Template = ()
     split_seed: opt.SplitSeed = 0
+    skip_bad_rows: opt.SkipBad = False
     scoring: opt.Scoring = "auto"
     metric: Annotated[
-        str | None, Option("accuracy, f1, bleu, reward:MODEL, judge, ... (the task's own).", "M", opt.TASK)
+        str | None, Option("accuracy, f1, reward:MODEL, judge, mine.py:score, ... (the task's own).", "M", opt.TASK)
     ] = None
+    prompts: opt.Prompts = None  # stands for the task ``prompts:FILE``
+    max_new_tokens: opt.NewTokens = None
     perturb: Annotated[
         tuple[str, ...], Option("Score again with typos=RATE, or options in another order.", "P,P", commas=True)
     ] = ()
@@ -50,3 +54,15 @@ class EvalConfig:
     dtype: opt.Dtype = "auto"
     device: opt.Device = "auto"
     threads: opt.Threads = None
+
+    def __post_init__(self) -> None:
+        """Make `prompts` the task.
+
+        Raises:
+            InvalidOption: there is another one.
+        """
+        if self.prompts is not None:
+            if self.task:
+                raise InvalidOption("prompts", self.prompts, "one task at a time; remove it or `task`")
+            object.__setattr__(self, "task", f"prompts:{self.prompts}")
+            object.__setattr__(self, "prompts", None)

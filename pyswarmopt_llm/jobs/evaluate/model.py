@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Batched, BatchedEngine, Engine, Score, Utility
 from pyswarmopt_llm.common.registry import unknown
@@ -62,15 +62,20 @@ def evaluate_model(
     columns: Sequence[str] = (),
     template: Sequence[str] = (),
     split_seed: int = 0,
+    skip_bad_rows: bool = False,
     metric: str | None = None,
+    prompts: str | None = None,
+    max_new_tokens: int | None = None,
     on_items: OnItems | None = None,
 ) -> EvalResult:
     """Score `adapter` (or the bare base) on a split of a task, merged as a search merges its candidates.
 
     `adapter` may also be a finished run or a whole model, which needs no `base`.
     `metric` is a name of `pyswarmopt_llm.metrics.registry`; None takes the task's own, else accuracy. `dev` and `test`
-    use the first items of these splits, as in a search; `limit` is the size of `split`. `columns`, `template` and
-    `split_seed` are those of `load_task`. `on_items` receives the number of items scored so far, and of all.
+    use the first items of these splits, as in a search; `limit` is the size of `split`. `columns`, `template`,
+    `split_seed` and `skip_bad_rows` are those of `load_task`; `prompts` is a file that stands for `task`, and
+    `max_new_tokens` the longest reply. `on_items` receives the number of items scored so far,
+    and of all.
 
     Raises:
         UserError: whatever is wrong with the input, in one line.
@@ -87,14 +92,17 @@ def evaluate_model(
         columns=tuple(columns),
         template=tuple(template),
         split_seed=split_seed,
+        skip_bad_rows=skip_bad_rows,
         scoring=scoring,
         metric=metric,
+        prompts=prompts,
+        max_new_tokens=max_new_tokens,
         allow_overlap=allow_overlap,
         dtype=dtype,
         device=device,
         threads=threads,
     )
-    if task.startswith(LM_EVAL):
+    if config.task.startswith(LM_EVAL):
         return _evaluate_harness(config)
     return open_and_score(config, Exam.of(config), on_items)[1]
 
@@ -122,6 +130,7 @@ class Exam:
         """
         task = load_items(config)
         metric = find_metric(config.metric or metric_of(task), device=str(pick_device(config.device)))
+        metric = metric.up_to(config.max_new_tokens)
         metric.check(task.split(config.split), f"{task.source}: {config.split}")
         return cls(task, config.split, metric)
 
@@ -159,7 +168,7 @@ def load_items(config: EvalConfig) -> Task:
         UserError: it cannot be read, or has no items of its own.
     """
     if config.task.startswith(LM_EVAL):
-        raise UserError(f"--task {config.task}: only the harness knows its items; use a task file")
+        raise InvalidOption("task", config.task, "only the harness knows its items; use a task file")
     sizes = split_sizes(config.split, config.limit, config.dev, config.test)
     possible_scorings(config.scoring, ())
     return load_task_of(config, config.task, **sizes)
@@ -173,11 +182,11 @@ def split_sizes(split: str, limit: int | None, dev: int | None, test: int | None
         {'dev': 20, 'test': 50}
     """
     if split not in ("dev", "test"):
-        raise unknown("--split", split, ("dev", "test"))
+        raise unknown("split", split, ("dev", "test"))
     sizes = {"dev": dev, "test": test}
     if limit is not None:
         if sizes[split] is not None:
-            raise UserError(f"--limit {limit}: --{split} {sizes[split]} is the size of this split, too; remove one")
+            raise InvalidOption("limit", limit, f"`{split}` {sizes[split]} is the size of this split, too; remove one")
         sizes[split] = limit
     return sizes
 
@@ -189,7 +198,7 @@ def _evaluate_harness(config: EvalConfig) -> EvalResult:
     possible_scorings(config.scoring, ())  # a wrong name is found before the model is loaded
     if saved_kind(config.base) is not None:
         several = f"the harness scores one model, {config.base} holds several"
-        raise UserError(f"--task {config.task}: {several}; use a task file")
+        raise InvalidOption("task", config.task, f"{several}; use a task file")
     engine = open_model(config.base, config.adapter, config.dtype, config.device, config.threads)
     harness = LmEvalTask(config.task.removeprefix(LM_EVAL), limit, limit)
     found = harness(engine, config.split)

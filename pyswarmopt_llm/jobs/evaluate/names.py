@@ -13,6 +13,7 @@ from pyswarmopt_llm.jobs.evaluate.config import BARE, EvalConfig
 from pyswarmopt_llm.metrics.external.permission import require
 from pyswarmopt_llm.metrics.registry import metric_given
 from pyswarmopt_llm.spaces import is_whole_model
+from pyswarmopt_llm.tasks.prompt_lists import PROMPTS
 
 Model = tuple[str, str | None]  # a base and an adapter of it; a whole model and None
 
@@ -56,16 +57,18 @@ def with_run(config: EvalConfig) -> EvalConfig:
     known = replace(config, base=config.base or stored.base or base, task=task, adapter=config.adapter or str(run))
     if task not in stored.tasks:
         return known
-    metric = config.metric or metric_given(stored.metrics, Path(task).stem)
+    metric = config.metric or metric_given(stored.metrics, _name(task))
     named = () if metric == config.metric or metric is None else (metric,)
     tasks = () if task == config.task else (task,)
     require(replace(stored, tasks=tasks, metrics=named, utilities=(), workers="1"), (), run)
     return replace(
         known,
         metric=metric,
+        max_new_tokens=config.max_new_tokens or stored.max_new_tokens,
         columns=config.columns or stored.columns,
         template=config.template or _templates(stored, task),
         split_seed=config.split_seed or stored.split_seed,
+        skip_bad_rows=config.skip_bad_rows or stored.skip_bad_rows,
         dev=config.dev or (stored.dev if config.limit is None or config.split != "dev" else None),
         test=config.test or (stored.test or None if config.limit is None or config.split != "test" else None),
         scoring=stored.scoring if config.scoring == "auto" else config.scoring,
@@ -74,10 +77,15 @@ def with_run(config: EvalConfig) -> EvalConfig:
     )
 
 
+def _name(task: str) -> str:
+    """What a file's task is called."""
+    return Path(task.removeprefix(PROMPTS)).stem
+
+
 def _only_task(stored: SearchConfig, run: Path) -> str:
     if len(stored.tasks) != 1:
         which = ", ".join(stored.tasks) or "none"
-        raise UserError(f"{run}: has {len(stored.tasks)} tasks ({which}); choose one with --task")
+        raise UserError(f"{run}: has {len(stored.tasks)} tasks ({which}); choose one with `task`")
     return stored.tasks[0]
 
 
@@ -85,7 +93,7 @@ def _templates(stored: SearchConfig, task: str) -> tuple[str, ...]:
     """The run's templates, without those for its other tasks."""
     if len(stored.tasks) == 1:
         return stored.template
-    others = [f"{Path(one).stem}=" for one in stored.tasks if one != task]
+    others = [f"{_name(one)}=" for one in stored.tasks if one != task]
     return tuple(text for text in stored.template if not text.startswith(tuple(others)))
 
 

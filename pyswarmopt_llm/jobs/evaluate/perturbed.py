@@ -110,7 +110,7 @@ def _parse(spec: str) -> Perturb:
     """The perturbation of a name and, after an equals sign, its rate."""
     name, equals, value = spec.partition("=")
     if name not in (TYPOS, OPTIONS):
-        raise unknown("--perturb", name, (TYPOS, OPTIONS))
+        raise unknown("perturb", name, (TYPOS, OPTIONS))
     if name == OPTIONS:
         if equals:
             raise InvalidOption("perturb", spec, "the order of options has no rate; write options")

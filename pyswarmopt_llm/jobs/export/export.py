@@ -12,8 +12,6 @@ from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.evaluation.run_files import read_about, read_result, stored_config
 from pyswarmopt_llm.jobs.export.gguf_file import Layout, write_lora
-from pyswarmopt_llm.jobs.export.gguf_file import write_model as write_gguf
-from pyswarmopt_llm.jobs.export.gguf_metadata import lora_metadata, model_metadata
 from pyswarmopt_llm.jobs.export.modelfile import chat_format, modelfile
 from pyswarmopt_llm.jobs.export.parents import parents_of
 from pyswarmopt_llm.jobs.export.rank import Rescored, in_words, rescored, truncated
@@ -28,6 +26,7 @@ from pyswarmopt_llm.reporting.card import model_card
 from pyswarmopt_llm.reporting.front_matter import Form
 
 MODELFILE = "Modelfile"
+ADAPTER_FILE = "adapter.gguf"
 BASE_FILE = "./base.gguf"  # beside the Modelfile of an adapter; its user puts the base there
 
 
@@ -36,13 +35,13 @@ class Format:
     """A format to export to.
 
     Attributes:
-        write: writes a source into an empty directory; the last argument is the `kind` of `export_model`.
+        write: writes a source into an empty directory.
         card: what its model card says.
         adapter: whether it holds an adapter and not a whole model.
         gguf: whether it needs the package `gguf`.
     """
 
-    write: Callable[[Source, Path, str], None]
+    write: Callable[[Source, Path], None]
     card: Form
     adapter: bool = False
     gguf: bool = False
@@ -73,7 +72,6 @@ def export_model(
     form: str = "merged",
     *,
     base: str | None = None,
-    kind: str = "f16",
     rank: int | None = None,
 ) -> Exported:
     """Write a model in another format; memory holds one weight at a time.
@@ -81,29 +79,28 @@ def export_model(
     Args:
         source: a finished run, whose result is exported, an adapter, or a model directory.
         out: the directory to create.
-        form: one of `FORMATS`: a merged model for transformers and vLLM, a merged GGUF file with a Modelfile for
-            Ollama, the adapter as GGUF, or a PEFT adapter of smaller rank.
+        form: one of `FORMATS`: a merged model for transformers and vLLM, the adapter as GGUF for
+            llama.cpp and Ollama, or a PEFT adapter of smaller rank.
         base: the model that an adapter is for.
-        kind: of the matrices of a merged GGUF file, ``f16`` or ``q8_0``.
         rank: truncate the adapter to the nearest one of this rank; that of a run is scored again.
 
     Raises:
         UserError: whatever is wrong with the input, in one line; nothing is written then.
     """
     chosen = FORMATS[form]
-    _check(form, kind, rank)
+    _check(form, rank)
     folder = user_path(out)
     check_free(folder)
     found = find_source(source, base)
     if chosen.adapter and found.adapter is None:
-        raise UserError(f"{source}: is a whole model, not an adapter; use --format merged or gguf")
+        raise UserError(f"{source}: is a whole model, not an adapter; use `form` merged")
     result = Exported({})
     if rank is not None:
         found, lost = truncated(found, rank)
         scores, notes = rescored(found)
         result = replace(result, lost=lost, scores=scores, notes=notes)
     with _writing(folder) as part:
-        chosen.write(found, part, kind)
+        chosen.write(found, part)
         if found.run is not None:
             card = _card(found.run, found.adapter is not None, chosen.card, in_words(rank, result.lost, result.scores))
             (part / "README.md").write_text(card, encoding="utf-8")
@@ -111,15 +108,13 @@ def export_model(
     return replace(result, files=files, base=str(source_gguf(found.base.spec) or ""))
 
 
-def _check(form: str, kind: str, rank: int | None) -> None:
+def _check(form: str, rank: int | None) -> None:
     """Refuse options that do not go with the format."""
     chosen = FORMATS[form]
     if chosen.gguf:
-        need_extra("gguf", f"--format {form}")
-    if kind != "f16" and form != "gguf":
-        raise InvalidOption("kind", kind, "goes with `form` gguf only; remove it")
+        need_extra("gguf", f"`form` {form}")
     if rank is not None and not chosen.adapter:
-        raise InvalidOption("rank", rank, "goes with `form` peft or gguf-lora; a merged model takes the whole adapter")
+        raise InvalidOption("rank", rank, "goes with `form` peft or gguf; a merged model takes the whole adapter")
     if rank is None and form == "peft":
         raise InvalidOption("form", form, "is what a search and train-expert write already; add `rank` to truncate it")
 
@@ -150,23 +145,17 @@ def _card(run: Path, adapter: bool, form: Form, truncation: str) -> str:
 # Formats
 
 
-def _merged(source: Source, folder: Path, kind: str) -> None:
+def _merged(source: Source, folder: Path) -> None:
     write_model(source.base, source.weights, folder)
 
 
-def _gguf(source: Source, folder: Path, kind: str) -> None:
-    layout, file = Layout.of(source), f"model-{kind}.gguf"
-    write_gguf(source, layout, folder / file, kind, model_metadata(source, layout, kind))
-    _write_modelfile(source, folder, file, None)
+def _gguf(source: Source, folder: Path) -> None:
+    write_lora(source, Layout.of(source), folder / ADAPTER_FILE)
+    base = source_gguf(source.base.spec)
+    _write_modelfile(source, folder, BASE_FILE if base is None else str(base.absolute()))
 
 
-def _gguf_lora(source: Source, folder: Path, kind: str) -> None:
-    file, own = "adapter.gguf", source_gguf(source.base.spec)
-    write_lora(source, Layout.of(source), folder / file, lora_metadata(source))
-    _write_modelfile(source, folder, file, BASE_FILE if own is None else str(own.absolute()))
-
-
-def _peft(source: Source, folder: Path, kind: str) -> None:
+def _peft(source: Source, folder: Path) -> None:
     if source.adapter is None:
         raise TypeError("a PEFT adapter needs an adapter")
     factors = {name.removesuffix(".weight"): (change.b, change.a) for name, change in source.changes.items()}
@@ -174,19 +163,18 @@ def _peft(source: Source, folder: Path, kind: str) -> None:
     write_adapter(folder, factors, base_model_name=name, target_modules=targets)
 
 
-def _write_modelfile(source: Source, folder: Path, file: str, base: str | None) -> None:
+def _write_modelfile(source: Source, folder: Path, base: str) -> None:
     tokenizer = load_tokenizer(source.base)
     adds_bos = leading_specials(tokenizer) == [tokenizer.bos_token_id]
-    text = modelfile(file, tokenizer, chat_format(tokenizer), adds_bos, base)
+    text = modelfile(ADAPTER_FILE, tokenizer, chat_format(tokenizer), adds_bos, base)
     (folder / MODELFILE).write_text(text, encoding="utf-8")
 
 
 _MERGED = "The adapter is merged into the base"
 FORMATS = {
     "merged": Format(_merged, Form("transformers", "merge", ("lora",), f"{_MERGED}.")),
-    "gguf": Format(_gguf, Form("gguf", "quantized", ("gguf", "lora"), f"{_MERGED}, written as GGUF."), gguf=True),
-    "gguf-lora": Format(
-        _gguf_lora,
+    "gguf": Format(
+        _gguf,
         Form("gguf", "adapter", ("gguf", "lora"), "The adapter is written as GGUF."),
         adapter=True,
         gguf=True,

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pyswarmopt_llm.baselines.truncate import truncate_low_rank
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
@@ -16,6 +15,7 @@ from pyswarmopt_llm.evaluation.run_files import read_about, read_result, stored_
 from pyswarmopt_llm.jobs.export.source import Source
 from pyswarmopt_llm.metrics.external.permission import runs_code
 from pyswarmopt_llm.metrics.objectives import find_metrics, load_split, task_print
+from pyswarmopt_llm.models.adapters.truncate import truncate_low_rank
 from pyswarmopt_llm.spaces.load import load_engine
 
 
@@ -58,12 +58,12 @@ def rescored(source: Source) -> tuple[tuple[Rescored, ...], tuple[str, ...]]:
     about, result = read_about(source.run), read_result(source.run) or {}
     config = stored_config(source.run, about)
     again = "not scored again; use swarm-llm eval"
-    if code := [value for option, value in runs_code(config) if option != "--workers"]:
+    if code := [value for field, value in runs_code(config) if field != "workers"]:
         return (), (f"{code[0]} is code: {again}",)
     try:
         tasks = {name: task for name, task in load_split(config)[0].items() if task.test}
     except UserError as error:  # its file was moved since
-        return (), (f"{error}: {again}",)
+        return (), (f"{error.text}: {again}",)
     stored = about["fingerprints"].get("tasks", {})
     tasks = {name: task for name, task in tasks.items() if task_print(task) == stored.get(name)}
     if not tasks:
@@ -74,7 +74,7 @@ def rescored(source: Source) -> tuple[tuple[Rescored, ...], tuple[str, ...]]:
 def _scores(
     source: Source, config: SearchConfig, tasks: Mapping[str, Any], result: Mapping[str, Any]
 ) -> list[Rescored]:
-    metrics = find_metrics(tasks, config.metrics, device=config.device)
+    metrics = find_metrics(tasks, config.metrics, device=config.device, new_tokens=config.max_new_tokens)
     engine = load_engine(source.base, config.dtype, config.device, config.threads, config.batch_tokens)
     engine.load(Patch(low_rank=source.changes))
     found = []

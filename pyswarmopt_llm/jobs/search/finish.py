@@ -18,12 +18,13 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.files.regular import write_text
 from pyswarmopt_llm.common.interfaces import Patch, Score, Space
-from pyswarmopt_llm.common.statistics import compare_paired, interval, paired
-from pyswarmopt_llm.evaluation.record import Packed, Row, RunResult, pack
+from pyswarmopt_llm.common.statistics import compare_paired, paired, score_interval
+from pyswarmopt_llm.evaluation.record import CANDIDATES, Packed, Row, RunResult, pack
 from pyswarmopt_llm.evaluation.run_directory import Run
-from pyswarmopt_llm.evaluation.workers.spec import parse_workers
 from pyswarmopt_llm.jobs.search.prepare import Job
-from pyswarmopt_llm.jobs.search.selection import Choice
+from pyswarmopt_llm.jobs.search.rivals import BASE, Rival, entries
+from pyswarmopt_llm.jobs.search.selection import Choice, ranked, values_on_dev
+from pyswarmopt_llm.jobs.search.written.replies import read_replies, save_replies
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.models.choices import cross_fitting_passes
 from pyswarmopt_llm.tasks import Scoring
@@ -40,6 +41,7 @@ def finish(
     run: Run,
     chosen: Choice,
     training: Training | None,
+    rivals: Sequence[Rival],
     singles: Sequence[Mapping[str, Score]],
     scorings: Mapping[str, Scoring],
     workers_memory: int,
@@ -51,56 +53,121 @@ def finish(
         run: its directory.
         chosen: what is handed over.
         training: what the search found before and after training; None if it does not train.
+        rivals: what the result is compared with.
         singles: of each expert, task name -> score on dev.
         scorings: how each task is scored.
         workers_memory: bytes that the workers took.
     """
-    space, combine = chosen.space or job.space, job.objectives.combine
-    mixture = chosen if training is None else training.before
-    own = mixture.space or job.space
+    space, mixture = chosen.space or job.space, chosen if training is None else training.before
     files, cut = _write_best(job, run, chosen)
-    trained = 0 if training is None else cross_fitting_passes(job.dev_items)
-    values = [combine(list(scores.values())).value for scores in singles]
-    single, second = sorted(range(len(values)), key=lambda number: -values[number])[:2]
+    values = values_on_dev(job, singles)
+    single, second = ranked(values)[:2]
     # As files, on new questions; what was trained on dev stays out of the scores on dev.
     best = replace(files, held_out=space.realise(chosen.position).held_out)
     scores = _closing_scores(job, best, chosen, training, (single, singles[single]), scorings)
-    totals = {f"{label}_{split}": combine(list(found.values())) for (label, split), found in scores.items()}
-    result = RunResult(
+    _keep_replies(job, run, best, single, rivals, scores, scorings)
+    result = _scored(job, scores)
+    result = _beside(result, job, rivals, scores, kept=chosen is not mixture)
+    result = _counted(result, job, run, training)
+    own = mixture.space or job.space
+    result = replace(
+        result,
         best_single=job.space.expert_names[single],
-        **{key: total.value for key, total in totals.items()},  # type: ignore[arg-type]
         truncation={**cut, "dev_before": chosen.value} if cut else None,
-        intervals={
-            f"{label}_{split}": _interval(totals[f"{label}_{split}"], len(found))
-            for (label, split), found in scores.items()
-        },
-        stderr={key: None if math.isnan(total.stderr) else total.stderr for key, total in totals.items()},
-        metrics={name: metric.name for name, metric in job.objectives.metrics.items()},
-        outcomes=_outcomes(scores) or None,
-        paired=paired(scores),
         paired_training=None if training is None else paired(scores, "trained", "mixture"),
         experts=_experts(job.space.expert_names, values, singles, single, second),
         trained=None if training is None else chosen is training.after,
         coefficients=dict(zip(own.expert_names, own.coefficients(mixture.position).tolist(), strict=True)),
         graph=job.kind.in_words(files, space.expert_names),
-        coefficients_by_group=own.coefficients_by_group(mixture.position) or None,
-        evaluations=len(run.rows),
-        passes=sum(row.n for row in run.rows) + trained,
-        item_evaluations=sum(row.n for row in run.rows),
-        # Functions and harness tasks are always scored whole.
-        items_saved=0.0 if job.objectives.externals else _items_saved(run.rows, job.dev_items),
-        seconds_scoring=round(sum(row.seconds for row in run.rows), 3),
         peak_memory_bytes=peak_memory() + workers_memory,
         scoring=_one(scorings),
-        workers=_workers(job, run),
-        judge={m.name: m.usage() for m in job.objectives.metrics.values() if m.usage is not None} or None,
         confirm=chosen.confirm,
         tasks=_by_task(job, scores, scorings),
+        notes=list({**job.task_notes, **run.about.get("notes", {})}.values()),
     )
-    result = replace(result, notes=list({**job.task_notes, **run.about.get("notes", {})}.values()))
     if not cut and result.best_dev != chosen.value:
         log.warning("best/ scores %s, the search saw %s", result.best_dev, chosen.value)
     return result
+
+
+def _scored(job: Job, scores: Scores) -> RunResult:
+    """What the scores say: each contestant's score over all tasks, and the best beside the others."""
+    combine = job.objectives.combine
+    totals = {place: combine(list(tasks.values())) for place, tasks in scores.items()}
+
+    def value(label: str, split: str) -> float | None:
+        return totals[label, split].value if (label, split) in totals else None
+
+    return RunResult(
+        space=job.kind.name,
+        best_dev=totals["best", "dev"].value,
+        best_test=value("best", "test"),
+        best_single_dev=totals["best_single", "dev"].value,
+        best_single_test=value("best_single", "test"),
+        mixture_dev=value("mixture", "dev"),
+        mixture_test=value("mixture", "test"),
+        trained_dev=value("trained", "dev"),
+        trained_test=value("trained", "test"),
+        uniform_dev=value("uniform", "dev"),
+        uniform_test=value("uniform", "test"),
+        intervals={_key(place): score_interval(total, len(scores[place])) for place, total in totals.items()},
+        stderr={_key(place): None if math.isnan(total.stderr) else total.stderr for place, total in totals.items()},
+        metrics={name: metric.name for name, metric in job.objectives.metrics.items()},
+        outcomes=_outcomes(scores) or None,
+        paired=paired(scores),
+        own_scores=_own_scores(job, scores["best", "dev"]) or None,
+        named=_named(scores) or None,
+    )
+
+
+def _keep_replies(
+    job: Job,
+    run: Run,
+    best: Patch,
+    single: int,
+    rivals: Sequence[Rival],
+    scores: Scores,
+    scorings: Mapping[str, Scoring],
+) -> None:
+    """Write down what the base, the best expert and the result reply, for the report."""
+    models = {rival.label: Patch() for rival in rivals if rival.name == BASE}
+    expert = job.space.realise(job.space.vertices()[single])
+    models[f"best expert, {job.space.expert_names[single]}"] = expert
+    models["result"] = best
+    save_replies(job, run, models, scores["best_single", "dev"], scores["best", "dev"], scorings)
+
+
+def _beside(result: RunResult, job: Job, rivals: Sequence[Rival], scores: Scores, kept: bool) -> RunResult:
+    """The result with its rivals, if there are any; `kept`: what was trained on dev is handed over."""
+    if not rivals:
+        return result
+    return replace(
+        result,
+        rivals=entries(rivals, scores, job.objectives.combine, kept) or None,
+        passes_rivals=sum(rival.passes for rival in rivals),
+        seconds_rivals=round(sum(rival.seconds for rival in rivals), 3),
+    )
+
+
+def _counted(result: RunResult, job: Job, run: Run, training: Training | None) -> RunResult:
+    """The result with what it took."""
+    items = sum(row.n for row in run.rows)
+    return replace(
+        result,
+        evaluations=sum(row.phase in CANDIDATES for row in run.rows),
+        passes=items + (0 if training is None else cross_fitting_passes(job.dev_items)),
+        item_evaluations=items,
+        # Functions and harness tasks are always scored whole.
+        items_saved=0.0 if job.objectives.externals else _items_saved(run.rows, job.dev_items),
+        seconds_scoring=round(sum(row.seconds for row in run.rows), 3),
+        workers=_workers(job, run),
+        judge={m.name: m.usage() for m in job.objectives.metrics.values() if m.usage is not None} or None,
+    )
+
+
+def _key(place: tuple[str, str]) -> str:
+    """A contestant on a split, as ``result.json`` calls it: LABEL_SPLIT."""
+    return "_".join(place)
 
 
 def publish(job: Job, run: Run, result: RunResult) -> dict[str, Any]:
@@ -115,7 +182,8 @@ def publish(job: Job, run: Run, result: RunResult) -> dict[str, Any]:
     if conflict := licence_conflict(parents):
         log.warning(conflict)
     write_text(run.path / "best" / "README.md", model_card(run.about, found, parents))
-    write_text(run.path / "report.html", render_report(run.about, found, run.rows, job.tasks))
+    page = render_report(run.about, found, run.rows, job.tasks, read_replies(run))
+    write_text(run.path / "report.html", page)
     run.finish(found)
     return found
 
@@ -129,7 +197,7 @@ def _write_best(job: Job, run: Run, chosen: Choice) -> tuple[Patch, dict[str, fl
     if job.config.output_rank is None:
         space.save(chosen.position, folder)
     else:
-        cut = _save_truncated(space, chosen.position, job.config.output_rank, job.prepared.experts, folder)
+        cut = _save_truncated(space, chosen.position, job.config.output_rank, job.experts, folder)
     return space.read(folder), cut
 
 
@@ -194,31 +262,35 @@ def _by_task(job: Job, scores: Scores, scorings: Mapping[str, Scoring]) -> dict[
     if len(names) == 1:
         return None
     return {
-        name: {f"{label}_{split}": found[name].value for (label, split), found in scores.items() if name in found}
+        name: {_key(place): tasks[name].value for place, tasks in scores.items() if name in tasks}
         | {"scoring": scorings.get(name, "own")}
         for name in names
     }
 
 
+def _own_scores(job: Job, dev: Mapping[str, Score]) -> dict[str, dict[str, Any]]:
+    """Of each Python function: how many items it has, and whether some are held out."""
+    found = {}
+    for spec in job.config.utilities:
+        name = spec.partition(":")[2]
+        found[name] = {"items": len(dev[name].per_item), "held_out": job.objectives.externals[name].has_test}
+    return found
+
+
+def _named(scores: Scores) -> dict[str, dict[str, dict[str, float]]]:
+    """Task -> model and split -> the named numbers of its score."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for (label, split), tasks in scores.items():
+        for name, score in tasks.items():
+            if score.named:
+                found.setdefault(name, {})[f"{label}_{split}"] = dict(score.named)
+    return found
+
+
 def _workers(job: Job, run: Run) -> dict[str, Any] | None:
-    if parse_workers(job.config.workers).alone:
+    if job.workers.alone:
         return None
     return {"asked": job.config.workers, "failures": run.failures}
-
-
-def _interval(score: Score, n_tasks: int) -> tuple[float, float] | None:
-    """95%: by items for one task; else by the standard error (normal), if there is one.
-
-    Where all items are between 0 and 1 the interval is cut to that.
-    """
-    if n_tasks == 1 and score.n > 1 and len(score.per_item) == score.n:
-        return interval(score.per_item)
-    if math.isnan(score.stderr):
-        return None
-    low, high = score.value - 1.96 * score.stderr, score.value + 1.96 * score.stderr
-    if all(0.0 <= value <= 1.0 for value in score.per_item):
-        return max(0.0, low), min(1.0, high)
-    return low, high
 
 
 def _one(scorings: Mapping[str, Scoring]) -> str:
@@ -241,7 +313,7 @@ def _save_truncated(
     Returns:
         `rank`, and `relative_error` in the Frobenius norm over all weights.
     """
-    from pyswarmopt_llm.baselines.truncate import truncate_low_rank
+    from pyswarmopt_llm.models.adapters.truncate import truncate_low_rank
     from pyswarmopt_llm.spaces.one_base import save_patch
 
     cut = {name: truncate_low_rank(change, rank) for name, change in space.realise(position).low_rank.items()}

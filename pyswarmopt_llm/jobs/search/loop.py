@@ -14,29 +14,31 @@ import torch
 from torch import Tensor
 
 import pyswarmopt as pso
-from pyswarmopt.base.optimizer import ParticleOptimizer
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import versions
-from pyswarmopt_llm.common.interfaces import StructureSpace
-from pyswarmopt_llm.common.optimizers import is_swarm, optimizer, released
+from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.evaluation.policy import Policy, Round, make_policy
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_directory import Checkpoint, Run, about_run, check_new
 from pyswarmopt_llm.evaluation.run_events import RunEvents
-from pyswarmopt_llm.evaluation.run_files import check_resumable
 from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.evaluation.workers.messages import Questions
-from pyswarmopt_llm.evaluation.workers.spec import parse_workers, with_threads
-from pyswarmopt_llm.jobs.search.async_loop import AsyncLoop, progress
 from pyswarmopt_llm.jobs.search.finish import finish, publish
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
-from pyswarmopt_llm.jobs.search.preset import chosen_by_preset, in_words, with_space
-from pyswarmopt_llm.jobs.search.scorers import Scorers, choose_scorings, warn_if_chance
-from pyswarmopt_llm.jobs.search.selection import Archive, Candidate, choose, save_front
+from pyswarmopt_llm.jobs.search.preset import chosen_by_preset, given, in_words, own_score
+from pyswarmopt_llm.jobs.search.rivals import score_rivals
+from pyswarmopt_llm.jobs.search.scorers import Scorers, choose_scorings, warn_if_alike, warn_if_chance
+from pyswarmopt_llm.jobs.search.selection import Archive, Candidate, choose, ranked, save_front, values_on_dev
+from pyswarmopt_llm.jobs.search.written.same_score import check_unchanged
 from pyswarmopt_llm.metrics.external.permission import require
+from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
+from pyswarmopt_llm.models.adapters.compatibility import ignored_in_words
+from pyswarmopt_llm.reporting.summary import duration
+from pyswarmopt_llm.reporting.verdict import not_held_out
 from pyswarmopt_llm.spaces.starts import starting_points
+from pyswarmopt_llm.tasks.tables.form import form_of
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,10 @@ class SearchResult:
 
 
 def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResult:
-    """Search for a better model with a swarm of experts.
+    """Search for a better model with a swarm of experts, with one set of coefficients.
 
     Args:
-        config: what to search, where and how long.
+        config: what to search, where and how long; with a grid, `jobs.search.grid.search` takes it.
         on_event: called with progress.
 
     Returns:
@@ -66,14 +68,27 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
     return begin(config, partial(Run.create, path), on_event)
 
 
-def begin(config: SearchConfig, create: Callable[[dict[str, Any]], Run], on_event: OnEvent | None) -> SearchResult:
-    """As `search`, in the run that `create` makes of what ``run.json`` is to hold; it may hold rows already."""
-    job = prepare(with_threads(with_space(config)))
-    job = replace(job, prepared=replace(job.prepared, config=replace(job.config, start=start_of(job))))
-    more: dict[str, Any] = {"calibration": dict(job.prepared.trial)} if job.prepared.trial else {}
-    more |= {"notes": job.task_notes} if job.task_notes else {}
-    more |= {"chosen": chosen} if (chosen := chosen_by_preset(config, job.config)) else {}
-    about = about_run(job.config, job.fingerprints, base_name=job.prepared.base_name, versions=versions(), **more)
+def begin(
+    config: SearchConfig,
+    create: Callable[[dict[str, Any]], Run],
+    on_event: OnEvent | None,
+    asked: SearchConfig | None = None,
+) -> SearchResult:
+    """As `search`, in the run that `create` makes of what ``run.json`` is to hold; it may hold rows already.
+
+    Args:
+        config: what to search.
+        create: makes the run.
+        on_event: called with progress.
+        asked: what was given, where `config` has more than that.
+    """
+    job = prepare(config)
+    more: dict[str, Any] = {"notes": job.task_notes} if job.task_notes else {}
+    more |= {"forms": {name: form.to_json() for name, task in job.tasks.items() if (form := form_of(task))}}
+    more |= {"left": {name: task.left for name, task in job.tasks.items() if task.left is not None}}
+    before = given(asked or config)
+    more |= {"given": before, "chosen": chosen_by_preset(before, job.config)}
+    about = about_run(job.config, job.fingerprints, base_name=job.base_name, versions=versions(), **more)
     # Made before anything is written, since some of nevergrad's refuse this number of coefficients.
     with released(optimizer(job.config, starts(job))) as swarm:
         return _work(job, create(about), swarm, on_event)
@@ -88,8 +103,8 @@ def resume(run: str | Path, on_event: OnEvent | None = None, allowed: Collection
         allowed: what of its configuration may run code, in the words it was begun with; see `permission.require`.
 
     Raises:
-        UserError: not a run, one that would run code that is not allowed, one that only an earlier version can resume,
-            or base, experts or data changed since it began.
+        UserError: not a run, one that would run code that is not allowed, or base, experts or data changed since it
+            began.
     """
     opened = Run.open(user_path(run))
     result = opened.result
@@ -97,12 +112,11 @@ def resume(run: str | Path, on_event: OnEvent | None = None, allowed: Collection
         if on_event is not None:
             on_event(Event("done", {"result": result}))
         return SearchResult(opened.path, result)
-    check_resumable(opened.path, opened.about)
     config = opened.config
     require(config, allowed, opened.path)
     # A judge's answers are in the run, wherever that is now; what a preset chose is stored.
     job = prepare(replace(config, out=str(opened.path), preset="none"))
-    opened.check_fingerprints(job.fingerprints)
+    check_unchanged(opened, job)
     with released(optimizer(job.config, starts(job))) as swarm:
         return _work(job, opened, swarm, on_event)
 
@@ -112,9 +126,9 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
     start = time.perf_counter()
     with run.locked():
         # Spent by a process that was interrupted; its workers ran side by side.
-        earlier = sum(row.seconds for row in run.rows) / max(parse_workers(job.config.workers).count, 1)
+        earlier = sum(row.seconds for row in run.rows) / job.workers.side_by_side
         notify(_start(job, run))
-        for text in _notes(job):
+        for text in _notes(job, run):
             notify(Event("note", {"text": text}))
         events = RunEvents(job.config.planned)
 
@@ -128,61 +142,67 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
             for row in scorer.rows:
                 notify(events.row(row, "replayed"))
             policy = make_policy(job.config, {name: len(task.dev) for name, task in job.tasks.items()})
-            experts = _score_experts(job, scorer, policy)
+            experts = _score_experts(job, scorer, policy, notify)
             singles = [{name: row.score(name) for name in job.objectives.names} for row in experts]
             warn_if_chance(job, singles, scorings, notify)
+            warn_if_alike(job, singles, scorings, notify)
             stop = _loop(job, run, swarm, scorer, policy, archive, notify)
             best = _best(swarm, scorer, policy.choice(max(row.value for row in experts)))
             chosen = choose(job, scorers, archive, best, scorings)
-        training = weights = None
+        training = None
         if job.config.train == "on":
             from pyswarmopt_llm.jobs.search.train import train_further
 
             training = train_further(job, run, chosen, scorer, scorings, notify, on_row)
             chosen = training.chosen
-        if isinstance(job.space, StructureSpace):
-            from pyswarmopt_llm.jobs.search.weight_step import weight_step
-
-            chosen, weights = weight_step(job, job.space, run, chosen, scorer, scorings, notify, on_row)
+        begun = time.perf_counter()
+        single = ranked(values_on_dev(job, singles))[0]
+        rivals = score_rivals(job, run, training, single, scorings, notify)
+        start += time.perf_counter() - begun  # counted apart
         notify(Event("closing"))
-        result = finish(job, run, chosen, training, singles, scorings, scorers.memory)
+        result = finish(job, run, chosen, training, rivals, singles, scorings, scorers.memory)
         front = save_front(job, run, archive, chosen.position) if len(job.objectives.names) > 1 else None
         seconds = round(earlier + time.perf_counter() - start, 3)
-        written = publish(job, run, replace(result, stop=stop, weight_step=weights, front=front, seconds=seconds))
+        written = publish(job, run, replace(result, stop=stop, front=front, seconds=seconds))
     notify(Event("done", {"result": written}))
     return SearchResult(run.path, written)
 
 
-def _notes(job: Job) -> list[str]:
+def _notes(job: Job, run: Run) -> list[str]:
     """What to know at the start."""
-    config, notes = job.config, list(job.task_notes.values())
-    if config.preset == "auto":
-        notes.append(in_words(config, job.dev_items))
-    if config.population > config.particles:
-        all_experts = f"the search begins at all {len(config.experts)} experts"
-        notes.append(f"--particles {config.particles}: {all_experts}, so it has {config.population} particles")
-    return notes
+    config = replace(job.config, preset=run.about["config"].get("preset"))  # of a resumed run that which it began with
+    notes = [in_words(config, run.about.get("given", {}), job.dev_items), *job.task_notes.values()]
+    notes += own_score(config)
+    notes += [not_held_out(name) for name, external in job.objectives.externals.items() if not external.has_test]
+    if config.particles is not None and config.population > config.particles:
+        begins = f"the search begins at all {len(config.experts)} experts"
+        begins += ", the base, their average and their sum" if config.start == "even" else ""
+        notes.append(f"`particles` {config.particles}: raised to {config.population}, since {begins}")
+    ignoring = [info for info in job.experts if isinstance(info, AdapterInfo) and info.ignored]
+    return [*notes, *(f"{info.name}: {ignored_in_words(info)}" for info in ignoring)]
 
 
 def starts(job: Job) -> Tensor:
-    """Starting positions. Sums of experts are for swarms; rivals, and the authors' code, begin with the experts."""
-    return starting_points(job.space, start_of(job), job.config.population, job.config.seed)
+    """Starting positions."""
+    return starting_points(job.space, job.config.start, job.config.population, job.config.seed)
 
 
-def start_of(job: Job) -> str:
-    """The kind of start that ``auto`` stands for, or the one that was given."""
+def _price(job: Job, seconds: float) -> str:
+    """The cost of one evaluation, and of all that may follow."""
     config = job.config
-    if config.start != "auto":
-        return config.start
-    linear = job.space.linear and config.compat != "reference" and is_swarm(config.optimizer)
-    if linear:
-        return "sums" if config.iterations else "even"
-    return "segments"
+    total = seconds * config.planned / job.workers.side_by_side
+    planned = f"one evaluation took {seconds:.2g} s: at most {config.planned:,} take about {duration(total)}"
+    if config.budget_minutes is not None:
+        return f"{planned}, of which the budget allows {duration(60 * config.budget_minutes)}"
+    return f"{planned} (`budget_minutes` M ends the search in time)"
 
 
-def _score_experts(job: Job, scorer: Scorer, policy: Policy) -> list[Row]:
+def _score_experts(job: Job, scorer: Scorer, policy: Policy, notify: OnEvent) -> list[Row]:
     """The experts' own rows, complete."""
     vertices = list(job.space.vertices())
+    if job.objectives.externals or (job.objectives.writes and job.config.screen is None):
+        (first,) = scorer.in_full(vertices[:1], 0, policy.in_full(1))
+        notify(Event("note", {"text": _price(job, first.seconds)}))
     rows = scorer.in_full(vertices, 0, policy.in_full(len(vertices)))
     policy.learn(vertices, rows)
     return rows
@@ -202,8 +222,6 @@ def _loop(
 ) -> dict[str, float]:
     """Ask, score, tell, until the optimizer or the budget gives a reason to stop; returns the reasons."""
     checkpoint = Checkpoint(run.path / "checkpoint" / "swarm.npz")
-    if job.config.one_by_one and isinstance(swarm, ParticleOptimizer):
-        return AsyncLoop(job, swarm, scorer, archive, checkpoint, notify).run()
     # If the experts are charged separately, the starting round costs as much as any other without them, where it has
     # more than them.
     more = job.config.population > len(job.space.expert_names)
@@ -217,11 +235,16 @@ def _loop(
         _learn(archive, policy, positions, rows)
         _tell(swarm, positions, rows)
         checkpoint.keep(swarm)
-        notify(Event("iteration", {"iteration": iteration, "best": swarm.best.value, **progress(job, scorer)}))
+        notify(Event("iteration", {"iteration": iteration, "best": swarm.best.value, **_progress(job, scorer)}))
         items.append(scorer.item_evaluations)
         reasons = {**swarm.stop(), **job.budget.spent(items, scorer.seconds)}
     proposed = _score_proposals(job, scorer, policy, archive, iteration + 1, notify)
     return {"proposals": proposed} if "proposals" in job.config.limits else reasons
+
+
+def _progress(job: Job, scorer: Scorer) -> dict[str, int]:
+    """Evaluations so far, and left at most."""
+    return {"evaluations": scorer.evaluations, "evaluations_left": job.config.planned - scorer.evaluations}
 
 
 def _learn(archive: Archive, policy: Policy, positions: Iterable[Tensor], rows: Sequence[Row | None]) -> None:
@@ -240,21 +263,23 @@ def _tell(swarm: pso.Optimizer, positions: Tensor, rows: Sequence[Row | None]) -
 def _score_proposals(
     job: Job, scorer: Scorer, policy: Policy, archive: Archive, iteration: int, notify: OnEvent
 ) -> int:
-    """Score the policy's proposals in full, as far as the budget goes; returns how many.
+    """Score the policy's proposals in full, as far as the budget goes; returns how many were new.
 
     In the journal the proposals are one more iteration, of particles numbered after those of the swarm; views of a
     search do not count it.
     """
-    values, spent = [], scorer.item_evaluations
+    values, spent, new = [], scorer.item_evaluations, 0
     for number, position in enumerate(policy.proposals(job.config.seed), start=job.config.population):
         if not job.budget.pays(scorer.item_evaluations, scorer.seconds, job.dev_items):
             break
         rows = scorer.score([position], iteration, policy.in_full(1), first=number)
         _learn(archive, policy, [position], rows)
         values += [row.value for row in rows if row is not None]
+        # By the journal's row, not by the scorer's count, which holds all of a resumed run's rows from the start.
+        new += sum(row is not None and (row.iteration, row.particle) == (iteration, number) for row in rows)
     if scorer.item_evaluations > spent:
-        notify(Event("iteration", {"iteration": iteration, "best": max(values), **progress(job, scorer)}))
-    return len(values)
+        notify(Event("iteration", {"iteration": iteration, "best": max(values), **_progress(job, scorer)}))
+    return new
 
 
 def _start(job: Job, run: Run) -> Event:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Engine, Space, Utility
+from pyswarmopt_llm.common.optimizers import is_swarm
 from pyswarmopt_llm.evaluation.evaluator import Evaluator
 from pyswarmopt_llm.evaluation.workers.messages import LETTERS, Questions
-from pyswarmopt_llm.evaluation.workers.spec import parse_workers
-from pyswarmopt_llm.jobs.search.preset import with_policy, with_space
+from pyswarmopt_llm.evaluation.workers.spec import Workers, parse_workers, with_threads
+from pyswarmopt_llm.jobs.search.preset import resolve
 from pyswarmopt_llm.jobs.search.validate import check_budget, check_screen, check_settings, check_train
 from pyswarmopt_llm.metrics.combine import harmonic
 from pyswarmopt_llm.metrics.objectives import Objectives, load_objectives, task_print
 from pyswarmopt_llm.metrics.questions.answer_format import trial_of
 from pyswarmopt_llm.metrics.questions.context_window import check_window
 from pyswarmopt_llm.spaces import SpaceKind, space_kind
-from pyswarmopt_llm.spaces.kind import Prepared
 from pyswarmopt_llm.tasks import Scoring, Task
 
 
@@ -74,33 +74,29 @@ class Budget:
 
 @dataclass(frozen=True)
 class Job:
-    """What a search works with."""
+    """What a search works with, everything parsed and chosen.
 
-    prepared: Prepared  # config, space, engine and experts; also attributes of the job itself
+    Attributes:
+        config: the configuration, with all that was chosen for it.
+        kind: of the space.
+        workers: who scores.
+        objectives: what is maximised.
+        space: holds the experts' weights, or knows where they are.
+        engine: holds the resident base, or all experts.
+        experts: what the space was made of, see `Prepared`.
+        base_name: the base's public name; "" where the experts have several.
+        fingerprints: of base, experts and tasks, for ``run.json``.
+    """
+
+    config: SearchConfig
+    kind: SpaceKind
+    workers: Workers
     objectives: Objectives
-    kind: SpaceKind  # of the space
-
-    @property
-    def config(self) -> SearchConfig:
-        """The configuration, after a calibration if there was one."""
-        return self.prepared.config
-
-    @property
-    def space(self) -> Space:
-        """Holds the experts' weights, or knows where they are."""
-        return self.prepared.space
-
-    @property
-    def engine(self) -> Engine:
-        """Holds the resident base, or all experts."""
-        return self.prepared.engine
-
-    @property
-    def fingerprints(self) -> dict[str, Any]:
-        """Of base, experts and tasks, for ``run.json``."""
-        own = {name: task_print(task) for name, task in self.tasks.items()}
-        external = {name: external.fingerprint for name, external in self.objectives.externals.items()}
-        return {**self.prepared.fingerprints, "tasks": own | external}
+    space: Space
+    engine: Engine
+    experts: Sequence[Any]
+    base_name: str
+    fingerprints: Mapping[str, Any]
 
     @property
     def tasks(self) -> Mapping[str, Task]:
@@ -150,22 +146,64 @@ class Job:
 
 def prepare(config: SearchConfig) -> Job:
     """Load tasks, experts and base; the first thing that is wrong is a `UserError`, with nothing written."""
-    config = with_space(config)
-    check_settings(config)  # first, since it is cheap
-    objectives, kind = load_objectives(config), space_kind(config.space)
-    paid = [metric.name for metric in objectives.metrics.values() if metric.usage is not None]
-    if paid and not parse_workers(config.workers).alone:
-        why = f"{paid[0]} counts and limits its requests in one process"
-        raise UserError(f"--workers {config.workers}: {why}; remove it")
+    plain = resolve(config)
+    if plain.is_grid:
+        raise InvalidOption("grid", plain.grid, "is a search for each draw; use `pyswarmopt_llm.search`")
+    kind, workers = space_kind(plain.space), parse_workers(plain.workers)
+    check_settings(plain, kind, workers)  # first, since it is cheap
+    objectives = load_objectives(plain)
+    _check_objectives(objectives, kind, workers)
+    config = with_threads(resolve(config, objectives), workers)
     check_budget(config, objectives.tasks)
+    check_train(config, kind, workers, objectives)
+    prepared = kind.prepare(config)
+    space, engine = prepared.space, prepared.engine
+    check_screen(config, kind, objectives, space.size)
+    for name, task in objectives.tasks.items():
+        check_window(task, config.scoring, engine, metric=objectives.metrics[name])
+    return Job(
+        config=replace(config, start=_start(config, space)),
+        kind=kind,
+        workers=workers,
+        objectives=objectives,
+        space=space,
+        engine=engine,
+        experts=prepared.experts,
+        base_name=prepared.base_name,
+        fingerprints={**prepared.fingerprints, "tasks": _task_prints(objectives)} | _score_prints(objectives),
+    )
+
+
+def _check_objectives(objectives: Objectives, kind: SpaceKind, workers: Workers) -> None:
+    """Refuse what several workers, or several models, cannot be scored by."""
+    paid = [metric.name for metric in objectives.metrics.values() if metric.usage is not None]
+    if paid and not workers.alone:
+        why = f"{paid[0]} counts and limits its requests in one process"
+        raise InvalidOption("workers", workers.text, f"{why}; remove it")
     if kind.several_models and objectives.externals:
         name = next(iter(objectives.externals))
-        raise UserError(f"--space {config.space}: {name} scores one model, not several; give task files")
-    config = with_policy(config, objectives)
-    check_train(config, objectives)
-    found = kind.prepare(config)
-    job = Job(found, objectives, kind)
-    check_screen(job.config, objectives, job.space.size)
-    for name, task in objectives.tasks.items():
-        check_window(task, config.scoring, job.engine, metric=objectives.metrics[name])
-    return job
+        raise InvalidOption("space", kind.name, f"{name} scores one model, not several; give task files")
+
+
+def _score_prints(objectives: Objectives) -> dict[str, Any]:
+    """Fingerprints of the files of score functions, by task; nothing where there are none."""
+    scores = {name: metric.fingerprint for name, metric in objectives.metrics.items() if metric.fingerprint}
+    return {"scores": scores} if scores else {}
+
+
+def _task_prints(objectives: Objectives) -> dict[str, Any]:
+    """Name -> fingerprint, of tasks and of the user's own scores."""
+    own = {name: task_print(task) for name, task in objectives.tasks.items()}
+    return own | {name: external.fingerprint for name, external in objectives.externals.items()}
+
+
+def _start(config: SearchConfig, space: Space) -> str:
+    """The starting points that ``auto`` stands for, or those that are given.
+
+    Sums of experts are for swarms; rivals, and the authors' code, begin with the experts.
+    """
+    if config.start != "auto":
+        return config.start
+    if not (space.linear and config.compat != "reference" and is_swarm(config.optimizer)):
+        return "segments"
+    return "sums" if config.iterations else "even"

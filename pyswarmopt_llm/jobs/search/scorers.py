@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.scorer import OnRow, Scorer
 from pyswarmopt_llm.evaluation.workers.messages import LETTERS, Failed, Questions
-from pyswarmopt_llm.evaluation.workers.spec import parse_workers
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.metrics.questions.answer_format import (
     beats_chance,
@@ -41,7 +40,6 @@ class Scorers:
 
     def __init__(self, job: Job, run: Run, on_row: OnRow) -> None:
         self.job, self._run, self._on_row = job, run, on_row
-        self._workers = parse_workers(job.config.workers)
         self._pool: Pool | None = None
         self._place: ForkServer | RayCluster | None = None
         self._sharding: list[ShardingPool] = []
@@ -63,7 +61,7 @@ class Scorers:
         """Scores positions on these questions, with the run's journal."""
         evaluator = self.job.evaluator(questions)
         pool = None
-        if not self._workers.alone:
+        if not self.job.workers.alone:
             from pyswarmopt_llm.evaluation.workers.sharding import ShardingPool
 
             self._pool = self._pool or self._start_pool()
@@ -76,21 +74,21 @@ class Scorers:
         from pyswarmopt_llm.evaluation.workers.pool import Pool
 
         job = self.job
-        # `auto` is resolved once: another process or machine might decide otherwise.
-        config = replace(job.config, dtype=str(job.engine.dtype).removeprefix("torch."))
+        # What `auto` and the preset stand for is decided once: another process or machine might decide otherwise.
+        config = replace(job.config, dtype=str(job.engine.dtype).removeprefix("torch."), preset="none")
 
         def on_failure(failed: Failed) -> None:
             self._run.note_failure(failed.kind, failed.text)
 
-        if self._workers.address:
+        if self.job.workers.address:
             from pyswarmopt_llm.evaluation.workers.ray import RayCluster
 
-            self._place = cluster = RayCluster(self._workers.address, config, prepare)
-            return Pool(cluster.start_worker, cluster.size, job.fingerprints, config.timeout, on_failure)
+            self._place = cluster = RayCluster(self.job.workers.address, config, prepare)
+            return Pool(cluster.start_worker, cluster.size, job.fingerprints, on_failure)
         device = "cpu" if pick_device(config.device).type == "cpu" else config.device
         self._place = fork_server = local.ForkServer(replace(config, device=device), prepare)
-        count = self._workers.count
-        return Pool(fork_server.start_worker, lambda: count, job.fingerprints, config.timeout, on_failure)
+        count = self.job.workers.count
+        return Pool(fork_server.start_worker, lambda: count, job.fingerprints, on_failure)
 
 
 def memory_of(pid: int) -> int:
@@ -138,3 +136,22 @@ def warn_if_chance(
             best = f"{scorings[name]} scoring (best {max(score.value for score in scores):.3f})"
             text = f"{name}: every expert is within chance on dev with {best}; a search has nothing to build on here"
             notify(Event("note", {"text": text}))
+
+
+def warn_if_alike(
+    job: Job, singles: Sequence[Mapping[str, Score]], scorings: Mapping[str, Scoring], notify: OnEvent
+) -> None:
+    """Warn if a score of written replies is the same for all experts and the base, on every dev prompt."""
+    for name, task in job.tasks.items():
+        values = singles[0][name].per_item
+        written = job.objectives.metrics[name].scoring == "generate" and len(values) > 0
+        if not written or any(own[name].per_item != values for own in singles):
+            continue
+        who = "every expert"
+        if not job.kind.several_models:
+            job.engine.load(Patch())
+            if job.utilities("dev", scorings)[name](job.engine).per_item != values:
+                continue
+            who += " and the base"
+        text = f"{name}: the score of {who} is {singles[0][name].value:.3f}, the same on each of the {len(task.dev)} "
+        notify(Event("note", {"text": f"{text}dev prompts; a search cannot tell candidates apart by it"}))

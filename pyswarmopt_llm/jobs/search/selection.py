@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
 from pyswarmopt_llm.common.files.regular import write_json
-from pyswarmopt_llm.common.interfaces import Space
+from pyswarmopt_llm.common.interfaces import Score, Space
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.workers.messages import Questions
@@ -89,6 +89,21 @@ class Choice:
     value: float  # on dev, as the search saw it
     confirm: dict[str, Any] | None = None  # for ``result.json``; None without ``--confirm``
     space: Space | None = None  # of the position; None: the job's
+
+
+def values_on_dev(job: Job, singles: Sequence[Mapping[str, Score]]) -> list[float]:
+    """The objective's value of each expert on dev, of its scores by task."""
+    return [job.objectives.combine(list(scores.values())).value for scores in singles]
+
+
+def ranked(values: Sequence[float]) -> list[int]:
+    """Places of the values, the greatest first; of equals the first.
+
+    Example:
+        >>> ranked([0.5, 0.7, 0.7])
+        [1, 2, 0]
+    """
+    return sorted(range(len(values)), key=lambda number: -values[number])
 
 
 def choose(job: Job, scorers: Scorers, archive: Archive, best: Candidate, scorings: Mapping[str, Scoring]) -> Choice:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
-from pyswarmopt.cli.words import counted
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.evaluation.evaluator import Evaluator
 from pyswarmopt_llm.evaluation.record import TRAINED, Row
@@ -72,7 +72,7 @@ def train_further(
     def after_epoch(share: float) -> None:
         notify(Event("training", {"share": share, "seconds": time.monotonic() - start}))
 
-    patch, pattern, seed = mixtures.realise(chosen.position), job.prepared.experts[0], job.config.seed
+    patch, pattern, seed = mixtures.realise(chosen.position), job.experts[0], job.config.seed
     train_on_dev(job.engine, patch, choices, pattern, folder, seed, after_epoch)
     space = read_trained(mixtures, folder, choices, seed)
     position = space.on_top_of(chosen.position)

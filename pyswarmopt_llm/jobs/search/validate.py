@@ -8,10 +8,10 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.common.options import check_options
-from pyswarmopt_llm.evaluation.workers.spec import check_workers, parse_workers
+from pyswarmopt_llm.evaluation.workers.spec import Workers, check_workers
 from pyswarmopt_llm.metrics.objectives import Objectives
-from pyswarmopt_llm.models.files import inside
-from pyswarmopt_llm.spaces import space_kind
+from pyswarmopt_llm.models.files import inside, refuse_unmatched
+from pyswarmopt_llm.spaces.kind import SpaceKind
 from pyswarmopt_llm.spaces.starts import check_start
 from pyswarmopt_llm.tasks import Task
 
@@ -19,28 +19,29 @@ TRANSFORMERS, VLLM = ("transformers", "vllm")
 LEAST_TRAINED = 8  # dev items of an expert that is trained on them
 
 
-def check_settings(config: SearchConfig) -> None:
+def check_settings(config: SearchConfig, kind: SpaceKind, workers: Workers) -> None:
     """Refuse settings that are out of range, unknown, or in conflict."""
+    refuse_unmatched(config.experts)
     if len(config.experts) < 2:
         hint = "".join(inside(spec, "adapter_config.json") for spec in config.experts) or "; name more of them"
         raise InvalidOption("experts", None, f"{len(config.experts)} given, a search mixes at least 2{hint}")
     check_options(config)
-    check_workers(config)
-    space_kind(config.space).check(config)
-    check_start(config.start, config.space, config.exact_flat)
-    _check_engine(config)
+    check_workers(config, kind, workers)
+    kind.check(config)
+    check_start(config.start, kind)
+    _check_engine(config.engine, kind, workers)
     check_optimizer(config.optimizer, config.settings)
     _check_policy(config)
 
 
-def _check_engine(config: SearchConfig) -> None:
+def _check_engine(engine: str, kind: SpaceKind, workers: Workers) -> None:
     """Refuse what vLLM cannot do."""
-    if config.engine != VLLM:
+    if engine != VLLM:
         return
-    if not space_kind(config.space).adapters:
-        raise InvalidOption("engine", VLLM, f"takes LoRA candidates, not space {config.space}; remove it")
-    if not parse_workers(config.workers).alone or config.calibrate:
-        raise InvalidOption("engine", VLLM, "makes its own batches in one process; remove `workers` and `calibrate`")
+    if not kind.adapters:
+        raise InvalidOption("engine", VLLM, f"takes LoRA candidates, not space {kind.name}; remove it")
+    if not workers.alone:
+        raise InvalidOption("engine", VLLM, "makes its own batches in one process; remove `workers`")
 
 
 def _check_policy(config: SearchConfig) -> None:
@@ -48,39 +49,31 @@ def _check_policy(config: SearchConfig) -> None:
     dropout = bool(config.drop_k or config.drop_n)
     if dropout and not is_swarm(config.optimizer):
         raise InvalidOption("optimizer", config.optimizer, "needs every value; remove `drop_k` and `drop_n`")
-    if config.one_by_one and not is_swarm(config.optimizer):
-        why = f"the points of `optimizer` {config.optimizer} come in rounds"
-        raise InvalidOption("one_by_one", True, f"{why}; remove it")
-    if config.one_by_one and dropout:
-        raise InvalidOption("one_by_one", True, "has no rounds to drop evaluations of; remove `drop_k` and `drop_n`")
-    if config.one_by_one and config.screen is not None:
-        raise InvalidOption("screen", None, "learns from whole rounds; remove `one_by_one`")
 
 
-def check_screen(config: SearchConfig, objectives: Objectives, size: int) -> None:
+def check_screen(config: SearchConfig, kind: SpaceKind, objectives: Objectives, size: int) -> None:
     """Refuse tasks and spaces that a model of the items cannot learn from; `size` is the dimension of a position."""
     if config.screen is None:
         return
     from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
 
-    several = space_kind(config.space).several_models
-    if several or config.engine != TRANSFORMERS:
-        where = f"`space` {config.space}" if several else f"`engine` {config.engine}"
+    if kind.several_models or config.engine != TRANSFORMERS:
+        where = f"`space` {kind.name}" if kind.several_models else f"`engine` {config.engine}"
         raise InvalidOption("screen", None, f"{where} scores all items at once; remove it")
     for why in _without_option_scores(config, objectives):
         raise InvalidOption("screen", None, f"learns from the scores of options, {why}; remove it")
     if size > MOST_COEFFICIENTS:
         why = f"learns from at most {MOST_COEFFICIENTS} coefficients, here a candidate has {size}"
-        raise InvalidOption("screen", None, f"{why}; use `granularity` model, or remove it")
+        raise InvalidOption("screen", None, f"{why}; remove it")
 
 
-def check_train(config: SearchConfig, objectives: Objectives) -> None:
+def check_train(config: SearchConfig, kind: SpaceKind, workers: Workers, objectives: Objectives) -> None:
     """Refuse tasks and settings with which nothing can be trained on the dev items."""
     if config.train != "on":
         return
-    if not space_kind(config.space).trains:
-        raise InvalidOption("train", "on", f"goes with `space` delta only, not with {config.space}; remove it")
-    if config.engine != TRANSFORMERS or not parse_workers(config.workers).alone:
+    if not kind.trains:
+        raise InvalidOption("train", "on", f"goes with `space` delta only, not with {kind.name}; remove it")
+    if config.engine != TRANSFORMERS or not workers.alone:
         why = f"goes with one worker and `engine` {TRANSFORMERS}; remove it, or change those"
         raise InvalidOption("train", "on", why)
     for why in _without_option_scores(config, objectives):

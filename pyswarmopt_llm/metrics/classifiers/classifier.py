@@ -30,7 +30,7 @@ def load_classifier(spec: str, metric: str, kind: str, device: str = "cpu") -> t
     from transformers import AutoModelForSequenceClassification
 
     path = str(user_path(spec)) if user_path(spec).is_dir() else spec
-    where = f"--metric {metric}:{spec}"
+    where = f"`metric` {metric}:{spec}"
     dtype = torch.float32 if device == "cpu" else "auto"
     model = load_weights(AutoModelForSequenceClassification, path, where, kind, dtype=dtype)
     tokenizer = read_tokenizer(path, where)

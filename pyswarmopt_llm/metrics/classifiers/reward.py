@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.metrics.classifiers.classifier import load_classifier, padded_batches
 from pyswarmopt_llm.tasks import Item
 
@@ -68,9 +68,11 @@ def load_reward(spec: str, device: str = "cpu") -> RewardModel:
     """
     model, tokenizer = load_classifier(spec, "reward", "reward model", device)
     if model.config.num_labels != 1:
-        raise UserError(f"--metric reward:{spec}: has {model.config.num_labels} outputs; a reward model has one")
+        raise InvalidOption(
+            "metric", f"reward:{spec}", f"has {model.config.num_labels} outputs; a reward model has one"
+        )
     if tokenizer.chat_template is None:
-        raise UserError(f"--metric reward:{spec}: its tokenizer has no chat template; set one and save it")
+        raise InvalidOption("metric", f"reward:{spec}", "its tokenizer has no chat template; set one and save it")
     # The classifier reads the last token that is not padding.
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     return RewardModel(model, tokenizer)

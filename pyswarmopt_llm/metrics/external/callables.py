@@ -9,9 +9,11 @@ import math
 import numbers
 import os
 import sys
+import time
+import traceback
 from typing import Any
 
-from pyswarmopt_llm.common.errors import NotFiniteError, UserError
+from pyswarmopt_llm.common.errors import InvalidOption, NotFiniteError, UserError, first_line
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 
@@ -39,11 +41,11 @@ class CallableUtility:
         self.spec = spec
         self._function = _find(spec)
         self.name = spec.partition(":")[2]
+        self.has_test = self._takes_split()
         try:
-            self.has_test = "split" in inspect.signature(self._function).parameters
             source = inspect.getsource(sys.modules[spec.partition(":")[0]])
-        except (TypeError, ValueError, OSError):  # compiled: no signature, or no source
-            self.has_test, source = False, spec
+        except (TypeError, OSError):  # compiled
+            source = spec
         self.fingerprint = hashlib.sha256(source.encode()).hexdigest()
 
     def __call__(self, engine: Engine, split: str = "dev") -> Score:
@@ -53,28 +55,72 @@ class CallableUtility:
             NotFiniteError: the result is NaN or infinite.
             UserError: it is neither a number nor a `Score`. Exceptions of the function are passed on.
         """
-        found = self._function(engine, split=split) if self.has_test else self._function(engine)
+        found = self._function(engine, **({"split": split} if self.has_test else {}))
         if isinstance(found, Score):
             return found
-        problem = f"--utility {self.spec}: returned {found!r}; return a finite float or a Score"
+        problem = f"`utility` {self.spec}: returned {found!r}; return a finite float or a Score"
         if not isinstance(found, numbers.Real):
             raise UserError(problem)
         if not math.isfinite(found):
             raise NotFiniteError(problem)
         return score_of([float(found)])
 
+    def try_once(self, engine: Engine) -> float:
+        """Seconds that one call takes, with a candidate loaded.
+
+        Raises:
+            UserError: what the function raised, and where.
+        """
+        start = time.perf_counter()
+        try:
+            self(engine)
+        except UserError:
+            raise
+        except Exception as error:  # whatever the user's code raises
+            what = f"raised {type(error).__name__} ({first_line(error)}){self._line_of(error)}"
+            raise InvalidOption("utility", self.spec, f"{what}; it is called as {self._call}") from error
+        return time.perf_counter() - start
+
+    @property
+    def _call(self) -> str:
+        return f'{self.name}(engine, split="dev")' if self.has_test else f"{self.name}(engine)"
+
+    def _line_of(self, error: Exception) -> str:
+        """The line of the function's file that an exception came from."""
+        file = getattr(sys.modules[self.spec.partition(":")[0]], "__file__", None)
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+        return f" in line {lines[-1]} of {os.path.basename(file)}" if file and lines else ""
+
+    def _takes_split(self) -> bool:
+        """Whether the function has a parameter ``split``.
+
+        Raises:
+            UserError: it cannot be called with an engine.
+        """
+        try:
+            signature = inspect.signature(self._function)
+        except (TypeError, ValueError):  # compiled: without a signature
+            return False
+        takes = "split" in signature.parameters
+        try:
+            signature.bind("engine", **({"split": "dev"} if takes else {}))
+        except TypeError as error:
+            remedy = f'write def {self.name}(engine, split="dev")'
+            raise InvalidOption("utility", self.spec, f"takes {signature}, not an engine alone; {remedy}") from error
+        return takes
+
 
 def _find(spec: str) -> Any:
     module, colon, name = spec.partition(":")
     if not (module and colon and name):
-        raise UserError(f"--utility {spec}: not of the form module:function")
+        raise InvalidOption("utility", spec, "not of the form module:function")
     here = os.getcwd()
     if here not in sys.path:  # as `python -m` does; a console script does not
         sys.path.insert(0, here)
     try:
         found = getattr(importlib.import_module(module), name, None)
     except Exception as error:  # importing runs the user's code
-        raise UserError(f"--utility {spec}: cannot import {module} ({type(error).__name__}: {error})") from error
+        raise InvalidOption("utility", spec, f"cannot import {module} ({type(error).__name__}: {error})") from error
     if not callable(found):
-        raise UserError(f"--utility {spec}: {module} has no function {name}")
+        raise InvalidOption("utility", spec, f"{module} has no function {name}")
     return found

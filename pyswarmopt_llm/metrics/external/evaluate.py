@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-from pyswarmopt_llm.common.errors import UserError, first_line
+from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.tasks import Item
@@ -31,18 +31,20 @@ class EvaluateMetric:
     def __init__(self, spec: str) -> None:
         name, _, self._key = spec.partition("#")
         self._name = spec
-        evaluate = optional("evaluate", f"--metric evaluate:{spec}")
+        evaluate = optional("evaluate", f"`metric` evaluate:{spec}")
         path = user_path(name)
         if path.exists() and os.sep not in name:
             # The library would run a script of that name here instead of its own.
-            raise UserError(f"--metric evaluate:{spec}: there is also a {name} here; write ./{name} if you mean that")
+            raise InvalidOption(
+                "metric", f"evaluate:{spec}", f"there is also a {name} here; write ./{name} if you mean that"
+            )
         try:
             # A separate cache: concurrent runs would lock each other's files.
             self._cache = tempfile.TemporaryDirectory(prefix="swarm-llm-evaluate-")
             self._metric: Any = evaluate.load(str(path) if path.exists() else name, cache_dir=self._cache.name)
         except (ImportError, OSError, ValueError, RuntimeError, TypeError) as error:
             raise UserError(
-                f"--metric evaluate:{spec}: {first_line(error)}; give a metric's folder, or its name online"
+                f"`metric` evaluate:{spec}: {first_line(error)}; give a metric's folder, or its name online"
             ) from error
 
     def __call__(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
@@ -58,7 +60,9 @@ class EvaluateMetric:
                 problem = error
                 continue
             return self._number(found)
-        raise UserError(f"--metric evaluate:{self._name}: does not take texts ({first_line(problem)}); use another")
+        raise InvalidOption(
+            "metric", f"evaluate:{self._name}", f"does not take texts ({first_line(problem)}); use another"
+        )
 
     def _number(self, found: dict[str, Any]) -> float:
         key = self._key or next((k for k in (self._metric.name, "score") if k in found), None)
@@ -67,11 +71,11 @@ class EvaluateMetric:
         if key is None or key not in found:
             names = ", ".join(found)
             raise UserError(
-                f"--metric evaluate:{self._name}: gives {names}; say which: evaluate:{self._metric.name}#NAME"
+                f"`metric` evaluate:{self._name}: gives {names}; say which: evaluate:{self._metric.name}#NAME"
             )
         value = float(found[key])
         if not math.isfinite(value):
             raise UserError(
-                f"--metric evaluate:{self._name}: {key} is {value} for one item; use a metric that is a mean over items"
+                f"`metric` evaluate:{self._name}: {key} is {value} for one item; use a metric that is a mean over items"
             )
         return value

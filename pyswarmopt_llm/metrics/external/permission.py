@@ -28,18 +28,30 @@ def metric_of(task: Task) -> str:
     if ":" in task.metric:
         raise UserError(
             f"{task.source}: its metric {task.metric!r} is more than a plain name, which is all that a file may give; "
-            f"if you trust it, add --metric {shlex.quote(task.metric)}"
+            f"if you trust it, add `metric` {shlex.quote(task.metric)}"
         )
     return task.metric
 
 
+def is_function(spec: str) -> bool:
+    """Whether a metric is a function of a Python file.
+
+    Example:
+        >>> is_function("mine.py:score"), is_function("style=mine.py:score"), is_function("judge:rules.txt")
+        (True, True, False)
+    """
+    return spec.endswith(".py") or spec.rpartition(":")[0].endswith(".py")
+
+
 def runs_code(config: SearchConfig) -> Iterator[tuple[str, str]]:
-    """Option and value of each setting that imports a module, runs a script, or unpickles data from a cluster."""
-    yield from (("--utility", spec) for spec in config.utilities)
-    yield from (("--task", spec) for spec in config.tasks if spec.startswith(LM_EVAL) and _is_file(spec))
-    yield from (("--metric", spec) for spec in config.metrics if spec.rpartition("=")[2].startswith("evaluate:"))
+    """Field and value of each setting that imports a module, runs a script, or unpickles data from a cluster."""
+    yield from (("utilities", spec) for spec in config.utilities)
+    yield from (("tasks", spec) for spec in config.tasks if spec.startswith(LM_EVAL) and _is_file(spec))
+    for spec in config.metrics:
+        if spec.rpartition("=")[2].startswith("evaluate:") or is_function(spec):
+            yield "metrics", spec
     if not config.workers.isdecimal():
-        yield "--workers", config.workers
+        yield "workers", config.workers
 
 
 def require(config: SearchConfig, allowed: Collection[str], run: Path) -> None:
@@ -52,7 +64,7 @@ def require(config: SearchConfig, allowed: Collection[str], run: Path) -> None:
     other = sorted(set(allowed) - {value for _, value in found})
     if other:
         raise UserError(f"{run}: was not started with {other[0]}; remove it, or start a new run with it")
-    missing = [f"{option} {shlex.quote(value)}" for option, value in found if value not in allowed]
+    missing = [f"`{field}` {shlex.quote(value)}" for field, value in found if value not in allowed]
     if missing:
         raise UserError(f"{run}: its run.json names code to run; if you trust it, add {' '.join(missing)}")
 

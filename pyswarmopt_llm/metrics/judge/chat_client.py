@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import threading
 import time
@@ -13,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.json_text import parse_json
+from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.fingerprint import canonical
 
 _TRANSIENT = frozenset({408, 409, 429, 500, 502, 503, 504})
@@ -68,7 +70,9 @@ class Endpoint:
         given = {name.removeprefix(_PREFIX): value for name, value in variables.items() if name.startswith(_PREFIX)}
         for name in ("URL", "MODEL"):
             if not given.get(name):
-                raise UserError(f"--metric judge: {_PREFIX}{name} is not set; set it to the endpoint's {name.lower()}")
+                raise InvalidOption(
+                    "metric", "judge", f"{_PREFIX}{name} is not set; set it to the endpoint's {name.lower()}"
+                )
         options: dict[str, Any] = {"key": given.get("KEY", "")}
         for name, count in (("PER_MINUTE", 1), ("TIMEOUT", 1), ("PRICES", 2)):
             if numbers := _numbers(given, name, count):
@@ -78,6 +82,7 @@ class Endpoint:
 
 _PREFIX = "SWARM_LLM_JUDGE_"
 _COUNTS = ("prompt_tokens", "completion_tokens")
+_CACHED = {"key": str, "text": str, "usage": tuple[int, int]}
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ class ChatClient:
         self._http, self._errors = httpx.Client(timeout=endpoint.timeout, headers=headers), httpx.RequestError
         self._bad_urls = (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError)
         self._endpoint, self._max_tokens = endpoint, max_tokens
-        self._cache = AppendLog(cache, None, lambda row: row.keys() == {"key", "text", "usage"})
+        self._cache = AppendLog(cache, None, lambda row: wrong_field(row, _CACHED))
         self._sleep, self._clock = sleep, clock
         self._lock, self._next = threading.Lock(), 0.0
         self.usage = dict.fromkeys(("requests", *_COUNTS), 0)
@@ -273,10 +278,12 @@ class ChatClient:
 
 
 def _retry_after(header: str | None) -> float | None:
+    """Seconds; None where the header says none (a date, nan), so that the client's own waiting time holds."""
     try:
-        return min(max(float(header or ""), 0.0), _LONGEST_WAIT)
+        seconds = float(header or "")
     except ValueError:
         return None
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), _LONGEST_WAIT)
 
 
 def _numbers(given: Mapping[str, str], name: str, count: int) -> tuple[float, ...]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
@@ -85,7 +85,7 @@ def load_judge(rubric: str | None = None, cache: Path | None = None) -> tuple[Ju
         try:
             text = user_path(rubric).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"--metric judge:{rubric}: cannot be read ({error}); give a text file") from error
+            raise InvalidOption("metric", f"judge:{rubric}", f"cannot be read ({error}); give a text file") from error
     client = ChatClient(Endpoint.from_environment(), cache)
     return Judge(client, text), client
 

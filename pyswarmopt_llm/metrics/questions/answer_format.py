@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from scipy import stats
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.common.statistics import chance_bound
@@ -100,11 +100,11 @@ def possible_scorings(wanted: str, items: Sequence[Item]) -> tuple[Scoring, ...]
     """
     most = max(option_counts(items), default=0)
     if most > LETTERS and wanted == "letter":
-        raise UserError(f"--scoring letter: {most} options, of which {LETTERS} can be lettered; use likelihood")
+        raise InvalidOption("scoring", "letter", f"{most} options, of which {LETTERS} can be lettered; use likelihood")
     if wanted == "auto":
         both: tuple[Scoring, ...] = ("letter", "likelihood") if most <= LETTERS else ("likelihood",)
         return both if most else ("generate",)
     for known in _SCORINGS:
         if wanted == known:
             return (known,)
-    raise unknown("--scoring", wanted, ("auto", *_SCORINGS))
+    raise unknown("scoring", wanted, ("auto", *_SCORINGS))

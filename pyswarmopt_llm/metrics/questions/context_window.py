@@ -37,7 +37,7 @@ def check_window(
             try:
                 questions = metric.build(task.split(split), how, engine.chat, task.prompt)
             except UserError as error:
-                raise UserError(f"{task.source}: {split} {error}") from error
+                raise UserError(f"{task.source}: {split} {error.text}") from error
             for item, text, written in questions.texts():
                 new = max(written, room)
                 # A token takes at least a byte of text (two for tokenizers that rewrite it), so only the few long

@@ -46,6 +46,9 @@ class Written:
         chat: formats a user turn with the model's chat template; None: the model continues the plain text.
         template: the task's prompt, see `render_prompt`.
         max_new_tokens: maximum length of an answer.
+
+    Attributes:
+        turns: what is asked, without a chat template.
     """
 
     def __init__(
@@ -57,8 +60,8 @@ class Written:
         max_new_tokens: int = MAX_NEW_TOKENS,
     ) -> None:
         self.items, self._score, self._new = tuple(items), score, max_new_tokens
-        turns = [render_prompt(item, "generate", template) for item in self.items]
-        self._prompts = turns if chat is None else [chat(turn) for turn in turns]
+        self.turns = [render_prompt(item, "generate", template) for item in self.items]
+        self._prompts = self.turns if chat is None else [chat(turn) for turn in self.turns]
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
         """Item, prompt, and the maximum number of new tokens."""

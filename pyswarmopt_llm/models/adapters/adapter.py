@@ -28,6 +28,7 @@ from pyswarmopt_llm.models.adapters.write import PREFIX
 from pyswarmopt_llm.models.files import inside, local_directory
 
 _WEIGHTS = "adapter_model.safetensors"
+ADAPTER_FILES = ("adapter_config.json", _WEIGHTS, "tokenizer*.json", "README.md")
 DORA = "is DoRA, which does not add up linearly; train it with use_dora=False"
 _KEY = re.compile(re.escape(PREFIX) + r"(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
 
@@ -50,7 +51,8 @@ class AdapterInfo:
         path: the local directory.
         config: settings from adapter_config.json.
         modules: module name (such as ``model.layers.0.self_attn.q_proj``) -> its shape, sorted by name.
-        tensors: header of each tensor in the file, by its key there.
+        tensors: header of each of their tensors, by its key in the file.
+        ignored: modules in the file that its config does not select, sorted; peft does not load them, either.
         fingerprint: SHA-256 (hex) of the weights file, the base's name and the scales.
     """
 
@@ -60,6 +62,7 @@ class AdapterInfo:
     modules: Mapping[str, ModuleShape]
     tensors: Mapping[str, TensorHeader]
     fingerprint: str
+    ignored: tuple[str, ...] = ()
 
     @property
     def base_model_name(self) -> str | None:
@@ -147,7 +150,7 @@ def read_adapter(spec: str | Path, name: str | None = None) -> AdapterInfo:
     Raises:
         UserError: missing, corrupt, or of a kind that cannot be mixed.
     """
-    path = local_directory(spec, ("adapter_config.json", _WEIGHTS, "tokenizer*.json", "README.md"))
+    path = local_directory(spec, ADAPTER_FILES)
     weights = path / _WEIGHTS
     if not weights.is_file() and (path / "adapter_model.bin").is_file():
         raise UserError(
@@ -157,16 +160,26 @@ def read_adapter(spec: str | Path, name: str | None = None) -> AdapterInfo:
     if hint := inside(path, "adapter_config.json"):
         raise UserError(f"{spec}: has no adapter_config.json{hint}")
     config = read_config(path / "adapter_config.json")
-    tensors = read_header(weights)
-    modules = _modules(weights, config, tensors)
+    pairs = _pairs(weights, read_header(weights))
+    used = {module: pair for module, pair in sorted(pairs.items()) if config.selection.has(module)}
+    ignored = tuple(sorted(pairs.keys() - used))
+    if not used:
+        raise UserError(f"{weights}: adapter_config.json selects none of its modules, such as {ignored[0]}; correct it")
+    modules = {module: _shape(weights, config, module, pair) for module, pair in used.items()}
+    tensors = {_key(module, factor): tensor for module, pair in used.items() for factor, tensor in pair.items()}
     digest = hashlib.sha256(weights.read_bytes())
     digest.update(canonical([config.base_model_name, *((m, s.rank, s.scale) for m, s in modules.items())]))
     own_name = user_path(spec).resolve().name if user_path(spec).is_dir() else Path(spec).name
-    return AdapterInfo(name or own_name, path, config, modules, tensors, digest.hexdigest())
+    return AdapterInfo(name or own_name, path, config, modules, tensors, digest.hexdigest(), ignored)
 
 
-def _modules(file: Path, config: AdapterConfig, tensors: Mapping[str, TensorHeader]) -> dict[str, ModuleShape]:
-    """The adapted modules, checked for both factors, matching shapes and the configured rank."""
+def _key(module: str, factor: str) -> str:
+    """The key of a module's factor, A or B, in the file."""
+    return f"{PREFIX}{module}.lora_{factor}.weight"
+
+
+def _pairs(file: Path, tensors: Mapping[str, TensorHeader]) -> dict[str, dict[str, TensorHeader]]:
+    """Module -> its tensors by factor, A and B; all checked to be LoRA weights of linear layers."""
     pairs: dict[str, dict[str, TensorHeader]] = {}
     for key, tensor in tensors.items():
         match = _KEY.fullmatch(key)
@@ -179,19 +192,21 @@ def _modules(file: Path, config: AdapterConfig, tensors: Mapping[str, TensorHead
         pairs.setdefault(match["module"], {})[match["factor"]] = tensor
     if not pairs:
         raise UserError(f"{file}: has no LoRA weights; export the adapter again")
-    modules = {}
-    for module, pair in sorted(pairs.items()):
-        if len(pair) < 2:
-            missing = "B" if "A" in pair else "A"
-            raise UserError(f"{file}: {module} has no lora_{missing}.weight; export the adapter again")
-        rank, in_features = pair["A"].shape
-        if pair["B"].shape[1] != rank or config.rank_of(module) != rank:
-            raise UserError(
-                f"{file}: {module} has A {list(pair['A'].shape)} and B {list(pair['B'].shape)}, but "
-                f"adapter_config.json says rank {config.rank_of(module)}; export the adapter again"
-            )
-        modules[module] = ModuleShape(rank, config.scale_of(module, rank), (pair["B"].shape[0], in_features))
-    return modules
+    return pairs
+
+
+def _shape(file: Path, config: AdapterConfig, module: str, pair: Mapping[str, TensorHeader]) -> ModuleShape:
+    """An adapted module, checked for both factors, matching shapes and the configured rank."""
+    if len(pair) < 2:
+        missing = "B" if "A" in pair else "A"
+        raise UserError(f"{file}: {module} has no lora_{missing}.weight; export the adapter again")
+    rank, in_features = pair["A"].shape
+    if pair["B"].shape[1] != rank or config.rank_of(module) != rank:
+        raise UserError(
+            f"{file}: {module} has A {list(pair['A'].shape)} and B {list(pair['B'].shape)}, but "
+            f"adapter_config.json says rank {config.rank_of(module)}; export the adapter again"
+        )
+    return ModuleShape(rank, config.scale_of(module, rank), (pair["B"].shape[0], in_features))
 
 
 def _why_refused(key: str) -> str:
@@ -209,16 +224,29 @@ def load_adapter(info: AdapterInfo) -> Adapter:
     """Load an adapter's weights in float32.
 
     Raises:
-        UserError: DoRA, a file that changed since its header was read, or weights that are not finite.
+        UserError: DoRA, a file that changed since its header was read, weights that are not finite, or so large that
+            the changes may not be.
     """
     if info.config.dora:
         raise UserError(f"{info.path}: {DORA}")
     raw = _load_tensors(info)
     factors = {}
     for module, shape in info.modules.items():
-        key = f"{PREFIX}{module}.lora_"
-        factors[module] = Factors(b=raw[f"{key}B.weight"], a=raw[f"{key}A.weight"], scale=shape.scale)
+        b, a = raw[_key(module, "B")], raw[_key(module, "A")]
+        if not _largest(b, a, shape.scale) < torch.finfo(torch.float32).max:
+            raise UserError(
+                f"{info.weights_file}: the weights of {module} are so large that its change overflows; train or export "
+                "the expert again"
+            )
+        factors[module] = Factors(b=b, a=a, scale=shape.scale)
     return Adapter(info, factors)
+
+
+def _largest(b: Tensor, a: Tensor, scale: float) -> float:
+    """A bound of the magnitudes in ``scale * b``, `a` and ``scale * b @ a`` (Cauchy-Schwarz)."""
+    rows = float(torch.linalg.vector_norm(b, dim=1, dtype=torch.float64).max()) * abs(scale)
+    columns = float(torch.linalg.vector_norm(a, dim=0, dtype=torch.float64).max())
+    return max(rows, columns, rows * columns)
 
 
 def load_factors(info: AdapterInfo) -> dict[str, LowRank]:
@@ -231,13 +259,13 @@ def load_factors(info: AdapterInfo) -> dict[str, LowRank]:
 
 
 def _load_tensors(info: AdapterInfo) -> dict[str, Tensor]:
-    """All tensors as float32, checked to be finite."""
+    """The tensors of its modules as float32, checked to be finite."""
     file = info.weights_file
     tensors: dict[str, Tensor] = {}
     try:
         with safetensors.safe_open(file, framework="pt") as stored:
             names: list[Any] = list(stored.keys())
-            for name in names:
+            for name in filter(info.tensors.__contains__, names):
                 tensors[name] = stored.get_tensor(name).to(torch.float32)
     except (safetensors.SafetensorError, OSError) as error:
         raise UserError(f"{file}: cannot be read ({error}); copy or export it again") from error

@@ -7,14 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import canonical
 from pyswarmopt_llm.models.adapters.adapter import DORA, AdapterInfo, read_adapter
 from pyswarmopt_llm.models.adapters.safetensors_file import read_header
+from pyswarmopt_llm.models.adapters.skeleton import skeleton
 from pyswarmopt_llm.models.base import BaseModel, refuse_quantised, resolve_base
 from pyswarmopt_llm.models.embedded import GGUF
-from pyswarmopt_llm.models.files import read_json
+from pyswarmopt_llm.models.files import read_json, refuse_unmatched
 
 SPACES = frozenset({"factor", "delta"})
 _ONLY_FACTOR = frozenset({"factor"})
@@ -96,10 +98,11 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
         base: the model to merge them into; default: they are only compared with each other.
 
     Raises:
-        UserError: no experts are given, the base is quantised, or its own files are corrupt.
+        UserError: no experts are given, none matches a pattern, the base is quantised, or its own files are corrupt.
     """
     if not paths:
-        raise UserError("no experts given; name their directories with --experts")
+        raise UserError("no experts given; name their directories with `experts`")
+    refuse_unmatched(paths)
     rows: list[ExpertRow] = []
     experts: list[AdapterInfo] = []
     problems: list[Problem] = []
@@ -108,16 +111,18 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
             info = read_adapter(path, name)
         except UserError as error:
             rows.append(ExpertRow(name))
-            problems.append(Problem(name, str(error)))
+            problems.append(Problem(name, error.text))
         else:
             rows.append(_row(info))
             experts.append(info)
     if base is not None:
         refuse_quantised(base)
-    files = None if base is None else _BaseFiles(base)
+    files = None if base is None or not experts else BaseFiles(base)
     for i, info in enumerate(experts):
         if info.config.dora:
             problems.append(Problem(info.name, DORA))
+        if info.ignored:
+            problems.append(Problem(info.name, ignored_in_words(info), "warning"))
         if files is not None:
             problems += files.problems(info)
         problems += _differences(info, experts[0])
@@ -138,6 +143,13 @@ def unique_names(paths: Sequence[str | Path]) -> list[str]:
         seen[name] += 1
         unique.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
     return unique
+
+
+def ignored_in_words(info: AdapterInfo) -> str:
+    """What of an adapter's file is left out, as peft does, and why."""
+    first, *more = info.ignored
+    modules = f"{first} and {counted(len(more), 'more module')}" if more else first
+    return f"its file adapts {modules}, which its adapter_config.json does not select: ignored, as in peft"
 
 
 def same_base(one: str, other: str) -> bool:
@@ -176,7 +188,7 @@ def _differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[Problem]:
     missing, extra = sorted(first.modules.keys() - info.modules), sorted(info.modules.keys() - first.modules)
     parts = [f"{verb} {len(m)} modules such as {m[0]}" for verb, m in (("lacks", missing), ("adds", extra)) if m]
     if parts:
-        text = f"{' and '.join(parts)} (against {first.name}); factor needs the same modules, use --space delta"
+        text = f"{' and '.join(parts)} (against {first.name}); factor needs the same modules, use `space` delta"
         yield Problem(info.name, text, spaces=_ONLY_FACTOR)
     common = [(name, info.modules[name], shape) for name, shape in first.modules.items() if name in info.modules]
     for module, a, b in common:
@@ -193,7 +205,7 @@ def _differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[Problem]:
                 info.name,
                 f"has rank {a.rank} and scale {a.scale:g} at {module} (alpha {info.config.alpha:g}), "
                 f"{first.name} rank {b.rank} and scale {b.scale:g} (alpha {first.config.alpha:g}); "
-                "factor needs equal rank and alpha, use --space delta",
+                "factor needs equal rank and alpha, use `space` delta",
                 spaces=_ONLY_FACTOR,
             )
             break
@@ -203,12 +215,23 @@ def _differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[Problem]:
         yield Problem(info.name, text, "warning")
 
 
-class _BaseFiles:
-    """The files of a base, read once, to check experts against."""
+class BaseFiles:
+    """The files of a base, read once, to check experts against.
+
+    Args:
+        base: any but a quantised one.
+
+    Attributes:
+        skeleton: the base's modules.
+
+    Raises:
+        UserError: its files are corrupt.
+    """
 
     def __init__(self, base: BaseModel) -> None:
         self._base = base
         self._shapes = {name: t.shape for file in base.weight_files for name, t in read_header(file).items()}
+        self.skeleton = skeleton(base)
         self._vocabulary = _vocabulary(base.path)
 
     def problems(self, info: AdapterInfo) -> Iterator[Problem]:
@@ -221,9 +244,27 @@ class _BaseFiles:
                 what += f" (there it is {_by(shape)})" if shape else ""
                 yield Problem(info.name, f"{what}: trained on another base; remove it")
                 break
+            if module in self.skeleton.others:
+                text = f"adapts {module}, which {self.skeleton.others[module]}; train it on linear layers only"
+                yield Problem(info.name, text)
+                break
+        yield from self._selection_problem(info)
         own = _vocabulary(info.path)
         if None not in (own, self._vocabulary) and own != self._vocabulary:
             yield Problem(info.name, "has a tokenizer with another vocabulary; the base's is used", "warning")
+
+    def _selection_problem(self, info: AdapterInfo) -> Iterator[Problem]:
+        """Where the config of an expert selects other modules of this base than its file holds."""
+        selection, output = info.config.selection, self.skeleton.output
+        if selection.all_linear and output in info.modules:
+            text = f"adapts {output}, which its target_modules, all-linear, leave out; list all modules there"
+            yield Problem(info.name, text)
+        if info.config.begins_as_base:
+            return
+        lacks = sorted(self.skeleton.selected_by(selection) - info.modules.keys())
+        if lacks:
+            text = f"selects {lacks[0]}, whose weights its file lacks and peft draws at random (init_lora_weights)"
+            yield Problem(info.name, f"{text}; export it again")
 
     def _name_problem(self, info: AdapterInfo) -> Iterator[Problem]:
         name, base = info.base_model_name, self._base
@@ -240,7 +281,7 @@ class _BaseFiles:
             return
         # A bare directory does not say which model it holds: then another name is a warning, and the shapes decide.
         sure = local or str(base.path.resolve()) != base.name
-        text = f"was trained on {name}, not on {base.name}; give its own base with --base, or remove it"
+        text = f"was trained on {name}, not on {base.name}; give its own base with `base`, or remove it"
         yield Problem(info.name, text, "error" if sure else "warning")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.models.adapters.patterns import Pattern, Patterns
+from pyswarmopt_llm.models.adapters.selection import Selection, read_selection
 from pyswarmopt_llm.models.files import read_json
 
 _T = TypeVar("_T")
@@ -29,6 +30,8 @@ _REFUSED = {
     "monteclora_config": "is a Monte Carlo LoRA",
     "fan_in_fan_out": "is for layers that store their weight transposed",
 }
+_MODULE = r"(.*\.)?({})$"  # a whole name, or its end after a dot
+_BEGINS_AS_BASE = ("gaussian", "mica")  # initialisations with B A = 0, besides the default
 # Initialisations that change the base's own weights.
 _BASE_CHANGING = ("pissa", "olora", "corda", "loftq", "lora_ga")
 
@@ -43,9 +46,10 @@ class AdapterConfig:
         alpha: ``lora_alpha``.
         rslora: whether the scale is alpha / sqrt(r) instead of alpha / r.
         dora: whether it is a DoRA adapter.
-        target_modules: sorted list of targets; empty if they are given as a pattern or by layers.
-        rank_pattern: exceptions to `rank`: pattern of module names -> rank.
+        selection: the modules that it changes.
+        rank_pattern: exceptions to `rank`: patterns of module names, each with a rank; the first that matches counts.
         alpha_pattern: exceptions to `alpha`.
+        begins_as_base: whether modules without weights in the file change nothing; otherwise peft draws them at random.
     """
 
     base_model_name: str | None
@@ -53,9 +57,17 @@ class AdapterConfig:
     alpha: float
     rslora: bool
     dora: bool
-    target_modules: tuple[str, ...]
-    rank_pattern: Mapping[str, int]
-    alpha_pattern: Mapping[str, float]
+    selection: Selection
+    rank_pattern: Sequence[tuple[Pattern, int]] = ()
+    alpha_pattern: Sequence[tuple[Pattern, float]] = ()
+    begins_as_base: bool = True
+
+    @property
+    def target_modules(self) -> tuple[str, ...]:
+        """Sorted list of targets; empty if they are given as a pattern or by layers."""
+        selection = self.selection
+        restricted = selection.layers or selection.excluded.names or selection.excluded.pattern
+        return () if restricted else selection.targets.names
 
     def rank_of(self, module: str) -> int:
         """The configured rank of a module."""
@@ -65,17 +77,18 @@ class AdapterConfig:
         """The factor of ``B @ A`` for a module of rank `rank`.
 
         Example:
-            >>> config = AdapterConfig(None, 4, 8, False, False, (), {}, {"q_proj": 2})
-            >>> config.scale_of("layers.0.self_attn.q_proj", 4), config.scale_of("layers.0.mlp.up_proj", 4)
-            (0.5, 2.0)
+            >>> from pyswarmopt_llm.models.adapters.selection import Names
+            >>> config = AdapterConfig(None, 4, 8, True, False, Selection(Names(("q_proj",))))
+            >>> config.scale_of("layers.0.self_attn.q_proj", 4)
+            4.0
         """
         alpha = _by_pattern(self.alpha_pattern, module, self.alpha)
         return alpha / (math.sqrt(rank) if self.rslora else rank)
 
 
-def _by_pattern(patterns: Mapping[str, _T], module: str, default: _T) -> _T:
-    """The value of the first pattern that is the whole name or its end after a dot, as peft looks them up."""
-    return next((value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", module)), default)
+def _by_pattern(patterns: Sequence[tuple[Pattern, _T]], module: str, default: _T) -> _T:
+    """The value of the first pattern that matches, as peft looks them up."""
+    return next((value for pattern, value in patterns if pattern.match(module)), default)
 
 
 def read_config(path: Path) -> AdapterConfig:
@@ -101,16 +114,17 @@ def read_config(path: Path) -> AdapterConfig:
     name = config.get("base_model_name_or_path")
     if name is not None and not (isinstance(name, str) and name.isprintable()):
         raise UserError(f"{path}: base_model_name_or_path is {name!r}; name the base model there")
-    ranks, alphas = _patterns(path, config, "rank_pattern"), _patterns(path, config, "alpha_pattern")
+    patterns = Patterns(path)
     return AdapterConfig(
         base_model_name=name or None,
         rank=_rank(path, "r", config.get("r", 8)),
         alpha=_alpha(path, "lora_alpha", config.get("lora_alpha", 8)),
         rslora=_flag(path, config, "use_rslora"),
         dora=_flag(path, config, "use_dora"),
-        target_modules=_targets(path, config),
-        rank_pattern={key: _rank(path, key, value) for key, value in ranks.items()},
-        alpha_pattern={key: _alpha(path, key, value) for key, value in alphas.items()},
+        selection=read_selection(path, config, patterns),
+        rank_pattern=_by_module(path, config, "rank_pattern", patterns, _rank),
+        alpha_pattern=_by_module(path, config, "alpha_pattern", patterns, _alpha),
+        begins_as_base=start is True or (isinstance(start, str) and start.lower() in _BEGINS_AS_BASE),
     )
 
 
@@ -133,23 +147,11 @@ def _flag(path: Path, config: Mapping[str, Any], option: str) -> bool:
     return value
 
 
-def _targets(path: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
-    targets = config.get("target_modules")
-    selected = config.get("layers_to_transform") is not None or config.get("exclude_modules")
-    if selected or isinstance(targets, str):
-        return ()
-    if targets is not None and not (isinstance(targets, list) and all(isinstance(t, str) for t in targets)):
-        raise UserError(f"{path}: target_modules is {targets!r}; write a list of module names")
-    return tuple(sorted(targets or ()))
-
-
-def _patterns(path: Path, config: Mapping[str, Any], option: str) -> dict[str, Any]:
-    patterns = config.get(option) or {}
-    if not isinstance(patterns, dict):
-        raise UserError(f"{path}: {option} is {patterns!r}; write an object of module name patterns")
-    for pattern in patterns:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise UserError(f"{path}: {option} has the malformed pattern {pattern!r} ({error})") from error
-    return patterns
+def _by_module(
+    path: Path, config: Mapping[str, Any], option: str, patterns: Patterns, read: Callable[[Path, str, Any], _T]
+) -> tuple[tuple[Pattern, _T], ...]:
+    """Patterns of module names, each with its value."""
+    values = config.get(option) or {}
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: {option} is {values!r}; write an object of module name patterns")
+    return tuple((patterns.compile(option, key, _MODULE), read(path, key, value)) for key, value in values.items())

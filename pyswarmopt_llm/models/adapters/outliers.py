@@ -18,6 +18,7 @@ import torch
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import LowRank
+from pyswarmopt_llm.common.options import command_words
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors
 from pyswarmopt_llm.models.adapters.compatibility import PreflightReport, Problem
 
@@ -72,7 +73,7 @@ def inspect_weights(report: PreflightReport, base: str | None = None) -> Preflig
             try:
                 spectra[info.name] = {name: spectrum(change) for name, change in load_factors(info).items()}
             except UserError as error:
-                problems.append(Problem(info.name, str(error)))
+                problems.append(Problem(info.name, error.text))
     for info in report.experts:
         if info.name in spectra and (words := "; ".join(_oddities(info.name, spectra))):
             problems.append(Problem(info.name, f"{words}; {_remedy(info, base)}", "warning"))
@@ -131,5 +132,5 @@ def _middle(pool: Sequence[Spectrum]) -> float:
 
 
 def _remedy(info: AdapterInfo, base: str | None) -> str:
-    words = ["swarm-llm", "eval", "--base", base or "BASE", "--adapter", str(info.path), "--against", "base"]
-    return f"see what it does ({shlex.join([*words, '--task', 'TASK.json'])}), or remove it"
+    settings = (("base", base or "BASE"), ("adapter", info.path), ("against", "base"), ("task", "TASK.json"))
+    return f"see what it does ({shlex.join(command_words('eval', *settings))}), or remove it"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.registry import unknown
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
@@ -25,13 +25,13 @@ def pick_device(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UserError(f"--device {name}: not a torch device; use auto, cpu or cuda") from error
+        raise InvalidOption("device", name, "not a torch device; use auto, cpu or cuda") from error
     if device.type not in ("cpu", "cuda"):
-        raise UserError(f"--device {name}: not supported; use auto, cpu or cuda")
+        raise InvalidOption("device", name, "not supported; use auto, cpu or cuda")
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"--device {name}: no CUDA device is visible to torch here; use --device cpu")
+        raise InvalidOption("device", name, "no CUDA device is visible to torch here; use `device` cpu")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"--device {name}: torch sees {torch.cuda.device_count()} CUDA devices, from cuda:0 on")
+        raise InvalidOption("device", name, f"torch sees {torch.cuda.device_count()} CUDA devices, from cuda:0 on")
     return device
 
 
@@ -47,7 +47,7 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     """
     if name != "auto":
         if name not in _DTYPES:
-            raise unknown("--dtype", name, ["auto", *_DTYPES])
+            raise unknown("dtype", name, ["auto", *_DTYPES])
         return _DTYPES[name]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.engines.base import BaseEngine
@@ -46,11 +46,11 @@ class VllmEngine(PromptTokenizer, BaseEngine):
             self._vllm: Any = importlib.import_module("vllm")
             self._request: Any = importlib.import_module("vllm.lora.request").LoRARequest
         except ImportError as error:
-            text = f"--engine vllm: vLLM cannot be imported ({error}); docs/scaling.md says how to install it"
+            text = f"`engine` vllm: vLLM cannot be imported ({error}); docs/scaling.md says how to install it"
             raise UserError(text) from error
         max_rank = next((size for size in RANKS if size >= rank), None)
         if max_rank is None:
-            raise UserError(f"--engine vllm: candidates have rank {rank}, vLLM supports at most {RANKS[-1]}")
+            raise InvalidOption("engine", "vllm", f"candidates have rank {rank}, vLLM supports at most {RANKS[-1]}")
         self.dtype = dtype
         self._llm: Any = self._vllm.LLM(
             model=str(model),
@@ -72,7 +72,7 @@ class VllmEngine(PromptTokenizer, BaseEngine):
             UserError: the patch is more than low-rank changes of weights.
         """
         if patch.dense or patch.full_rank or patch.mixture:
-            raise UserError("--engine vllm: takes LoRA candidates (spaces factor and delta) only; remove it")
+            raise InvalidOption("engine", "vllm", "takes LoRA candidates (spaces factor and delta) only; remove it")
         shutil.rmtree(self._folder, ignore_errors=True)
         self._adapter = None
         if patch.low_rank:

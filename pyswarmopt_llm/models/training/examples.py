@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tasks.builtin import builtin_examples
+from pyswarmopt_llm.tasks import Item, load_task
+from pyswarmopt_llm.tasks.builtin import builtin_examples, builtin_training_items
 from pyswarmopt_llm.tasks.formats import json_lines
+from pyswarmopt_llm.tasks.load import name_and_seed
 
 BUILTIN = "builtin:"
+BUILTIN_ITEMS = 200  # as many as a search has dev items
 BUILTIN_EXAMPLES = 2000  # a few minutes of training on two cores
 
 
@@ -30,3 +33,11 @@ def load_examples(data: str, count: int | None, seed: int) -> list[Any]:
     if data.startswith(BUILTIN):
         return list(builtin_examples(data.removeprefix(BUILTIN), count or BUILTIN_EXAMPLES, seed))
     return read_examples(Path(data))[:count]
+
+
+def training_items(data: str, count: int | None, seed: int) -> tuple[Item, ...]:
+    """The dev items of a task file, or `count` training items of ``builtin:NAME[:SEED]``; at most `count`."""
+    if data.startswith(BUILTIN):
+        name, own = name_and_seed(data, seed)
+        return builtin_training_items(name, count or BUILTIN_ITEMS, own)
+    return load_task(data).dev[:count]

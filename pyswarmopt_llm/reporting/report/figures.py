@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 from markupsafe import Markup
 
-from pyswarmopt.cli.words import counted
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.reporting.reading import swarm_of
 from pyswarmopt_llm.reporting.report.projection import Floats, Projection
@@ -25,6 +25,7 @@ WIDTH, HEIGHT = 480, 320  # units of the viewBox, in which text has the size of 
 _LEVELS = 5  # shades of a value
 _DECIMALS = re.compile(r"-?\d+\.\d+")
 _LABEL = 24  # characters of an expert's name
+_LINE_OF_TEXT = 16.0  # its height
 # matplotlib wants numbers and the page has variables: each colour is drawn as a placeholder and written as CSS.
 _VARIABLES = ("ink", "muted", "line", "faint", "accent", "bad", "paper")
 _CSS = {f"#00000{1 + i}": f"var(--{name})" for i, name in enumerate(_VARIABLES)}
@@ -180,14 +181,25 @@ def curve(history: Sequence[Row], references: Mapping[str, float]) -> Markup | N
         picture.points(at, 5, _MUTED, titles, alpha=0.45, linewidths=0)
         number = range(len(history) - len(best) + 1, len(history) + 1)
         axes.step(number, best, where="post", color=_ACCENT, linewidth=2.5, clip_on=False)
-        for name, value in references.items():
+        for value in references.values():
             axes.axhline(value, color=_MUTED, linewidth=1.2, linestyle=(0, (4, 3)), clip_on=False)
-            style = {"xycoords": ("axes fraction", "data"), "ha": "right", "color": _MUTED}
-            picture.text(f"{name} {value:.3f}", (1, value), (-2, -14), **style)
         axes.set_xlim(1, max(len(history), 2))
         _numbers(axes, across=True, up=True)
+        _name_lines(picture, references)
         axes.set_xlabel("evaluations", loc="right", color=_MUTED)
     return picture.svg
+
+
+def _name_lines(picture: Picture, references: Mapping[str, float]) -> None:
+    """Names under horizontal lines, at the right; that of a line close above another is over it."""
+    below = -math.inf
+    picture.axes.get_ylim()  # from here on they are those of what is drawn
+    for name, value in sorted(references.items(), key=lambda pair: pair[1]):
+        at = float(picture.axes.transData.transform((0.0, value))[1])
+        over = at - below < _LINE_OF_TEXT
+        style = {"xycoords": ("axes fraction", "data"), "ha": "right", "color": _MUTED}
+        picture.text(f"{name} {value:.3f}", (1, value), (-2, 4 if over else -14), **style)
+        below = at
 
 
 def described(row: Row, swarm: Container[int]) -> str:
@@ -244,7 +256,7 @@ def _label(picture: Picture, experts: Floats, weights: Mapping[str, float], best
     taken = [(x - 6, y - 8, x + 6, y + 8) for x, y in spots]
     for i, (name, _) in sorted(enumerate(weights.items()), key=lambda one: -abs(one[1][1])):
         (x, y), text = spots[i + 1], name if len(name) <= _LABEL else name[: _LABEL - 1] + "…"
-        width = 7.2 * len(text)  # of an average character
+        width = 7.9 * len(text)  # of an average character
         for side, left, offset in (("left", x + 9, 9), ("right", x - 9 - width, -9)):
             box = (left, y - 8, left + width, y + 8)
             if 0 <= left <= WIDTH - width and not any(_overlap(box, other) for other in taken):

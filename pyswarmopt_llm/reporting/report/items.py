@@ -1,4 +1,4 @@
-"""Item by item: what the swarm gets right that no expert did, and its gains and losses against the best expert."""
+"""Item by item: what the result gets right that no expert did, and its gains and losses against the best expert."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _SHOWN = 10  # questions of each kind
 _LONGEST = 500  # characters of a question
 _BAR = 480.0  # width of a bar
 CASES = {
-    "kept": "some expert and the swarm right",
-    "emerged": "only the swarm right",
-    "lost": "some expert right, the swarm wrong",
+    "kept": "some expert and the result right",
+    "emerged": "only the result right",
+    "lost": "some expert right, the result wrong",
     "never": "all wrong",
 }
 

@@ -68,16 +68,16 @@ def scale(values: Iterable[float], margin: float, width: float = WIDTH) -> Calla
 
 
 def models(result: Json, whole: Sequence[Row]) -> list[Line]:
-    """The swarm, the average, and every expert by its dev score; of these only the best have a test score."""
-    *rivals, swarm = score_rows(result)
-    rows = [swarm, *reversed(rivals)]
+    """The result, its rivals, and every expert by its dev score; of these only the best have a test score."""
+    *others, handed_over = score_rows(result)
+    rows = [handed_over, *others]
     names, scored = list(result["coefficients"]), {result["best_single"]}
     for row in sorted(expert_rows(whole, result), key=lambda row: -row.value):
         if names[row.particle] not in scored:
             rows.append(ScoreRow(names[row.particle], row.value, _dev_interval(row)))
     known = [bound for row in rows for pair in (row.dev_interval, row.test_interval) for bound in pair or ()]
     x = scale(known + [value for row in rows for value in (row.dev, row.test) if value is not None], margin=6)
-    return [_model(row, x, row is swarm) for row in rows]
+    return [_model(row, x, row is handed_over) for row in rows]
 
 
 def _model(row: ScoreRow, x: Callable[[float], float], first: bool) -> Line:

@@ -7,20 +7,26 @@ from typing import Any
 
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.reporting.card import method_text
-from pyswarmopt_llm.reporting.commands import command_line, next_steps, usage
+from pyswarmopt_llm.reporting.commands import as_typed, command_line, near, next_steps, usage
 from pyswarmopt_llm.reporting.reading import best_row, origin, searched, swarm_of
 from pyswarmopt_llm.reporting.report import lines
 from pyswarmopt_llm.reporting.report.figures import curve, paths
 from pyswarmopt_llm.reporting.report.items import CASES, changes, emerged
 from pyswarmopt_llm.reporting.report.pages import render
-from pyswarmopt_llm.reporting.summary import SMALL, WEIGHTS, costs, mixture_text, remarks, score_text
+from pyswarmopt_llm.reporting.summary import SMALL, WEIGHTS, costs, dev_remark, mixture_text, remarks, score_text
 from pyswarmopt_llm.reporting.verdict import verdict
 from pyswarmopt_llm.tasks import Task
 
 Json = Mapping[str, Any]
 
 
-def render_report(run: Json, result: Json, history: Iterable[Row], tasks: Mapping[str, Task] | None = None) -> str:
+def render_report(
+    run: Json,
+    result: Json,
+    history: Iterable[Row],
+    tasks: Mapping[str, Task] | None = None,
+    replies: Sequence[Json] = (),
+) -> str:
     """The page, a pure function of what the run wrote down.
 
     Args:
@@ -28,24 +34,26 @@ def render_report(run: Json, result: Json, history: Iterable[Row], tasks: Mappin
         result: ``result.json``.
         history: the rows of ``history.jsonl``, in order.
         tasks: name -> task, for the texts of questions; without it they are only counted.
+        replies: ``replies.json``.
 
     Returns:
         HTML without scripts and without a link to anything outside; every value is escaped.
     """
     journal = list(history)
     rows = [row for row in journal if row.phase == "search"]
-    whole, config = searched(rows), run["config"]
+    whole, config = searched(rows), near(run["config"])
     base = run.get("base_name") or config["base"]
     bars, zero, small = lines.weights(result["coefficients"])
     judged = verdict(result)
     return render(
-        "reporting/report/report.html.j2",
+        "pyswarmopt_llm/reporting/report/report.html.j2",
         tasks=list(run.get("fingerprints", {}).get("tasks", config["tasks"])),
         experts=len(config["experts"]),
         verdict=judged,
-        steps=list(next_steps(judged.kind, result, config, run.get("chosen", ()))),
+        steps=list(next_steps(judged.kind, result, config, near(as_typed(run)), run)),
         remarks=remarks(result),
         models=lines.models(result, whole),
+        about_dev=dev_remark(result),
         by_task=_by_task(result),
         curve=curve(rows, _references(result)),
         evaluations=len(rows),
@@ -55,12 +63,12 @@ def render_report(run: Json, result: Json, history: Iterable[Row], tasks: Mappin
         smallest=SMALL,
         mixture=mixture_text(result["coefficients"]),
         about_weights=WEIGHTS,
-        groups=result.get("coefficients_by_group", {}),
         paired=result.get("paired", {}),
         facts=costs(result) | _provenance(run, base),
-        usage=usage(config, base),
-        command=command_line(config),
+        usage=usage(config, base, run, result),
+        command=command_line(near(as_typed(run))),
         cases=CASES,
+        replies=replies,
         width=lines.WIDTH,
         **_of_the_search(journal, result, tasks or {}),
     )
@@ -71,21 +79,24 @@ def _of_the_search(journal: Sequence[Row], result: Json, tasks: Mapping[str, Tas
     rows = [row for row in journal if row.phase == "search"]
     whole = searched(rows)
     if not whole:
-        return {"emerged": [], "changes": [], "paths": None, "particles": [], "origin": None}
-    # After a weight step the result is none of the search's candidates: nothing is known of its items.
-    moved, swarm = result.get("weight_step", {}).get("taken", False), swarm_of(rows)
+        return {"emerged": [], "changes": [], "paths": None, "particles": [], "origin": None} | {
+            "later": 0, "iterated": False, "trained": False
+        }
+    swarm = swarm_of(rows)
     return {
-        "emerged": [] if moved else emerged(journal, result),
-        "changes": [] if moved else changes(journal, result, tasks),
+        "emerged": emerged(journal, result),
+        "changes": changes(journal, result, tasks),
         "paths": paths(rows, result["coefficients"], best_row(whole, result)),
         "particles": lines.particles(rows, result),
+        "later": sum(row.iteration > 0 for row in rows),
+        "trained": bool(result.get("trained")),
         "iterated": any(row.iteration and row.particle in swarm for row in rows),
         "origin": origin(rows, result),
     }
 
 
 def _by_task(result: Json) -> list[tuple[str, list[str]]]:
-    """Task -> dev and test of the best single expert and of the swarm, where there are several tasks."""
+    """Task -> dev and test of the best single expert and of the result, where there are several tasks."""
     keys = ("best_single_dev", "best_dev", "best_single_test", "best_test")
     return [(name, [score_text(row.get(key)) for key in keys]) for name, row in result.get("tasks", {}).items()]
 

@@ -8,7 +8,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from pyswarmopt.cli.words import counted
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.reporting.summary import duration, score_text
 from pyswarmopt_llm.reporting.terminal.state import SearchState
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 
 from rich.console import Console
 from rich.live import Live
+from rich.progress import Progress
 
-from pyswarmopt.cli.words import counted
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.reporting.terminal.live import LiveView, facts, pace, stop_words
 from pyswarmopt_llm.reporting.terminal.state import SearchState, phase_words
@@ -59,7 +60,8 @@ class Lines:
         elif event.kind == "trial" and event.data["phase"] in _BRIEF:
             if event.data["phase"] != self._trial:
                 self._trial = event.data["phase"]
-                say(self._console, phase_words(self._trial))
+                each = f": {counted(len(self._state.experts), 'expert')} on {counted(event.data['n'], 'item')} each"
+                say(self._console, phase_words(self._trial) + (each if self._trial == "letter" else ""))
         elif event.kind in ("trial", "closing"):
             say(self._console, self._state.phase)
         elif event.kind == "iteration" and not known:
@@ -111,3 +113,11 @@ def progress(console: Console) -> Iterator[OnEvent]:
             yield on_event
     else:
         yield Lines(console)
+
+
+@contextmanager
+def items_bar(console: Console, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar of items, for a terminal; what it gives takes the number done and that of all."""
+    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task("loading the model", total=None)
+        yield lambda done, total: bar.update(task, description="items", completed=done, total=total)

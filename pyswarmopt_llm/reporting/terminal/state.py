@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any
 
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.reporting.summary import duration
 
@@ -94,12 +95,13 @@ class SearchState:
             if not self.proposed:
                 self.completed = max(self.completed, data["iteration"])
             self.done, self.left = data["evaluations"], data["evaluations_left"]
-        elif event.kind == "training":
+        elif event.kind in ("training", "rival"):
             left = data["seconds"] * (1 / data["share"] - 1)
-            self.phase = f"training: {data['share']:.0%}, about {duration(left)} left"
+            self.phase = f"{data.get('label', 'training')}: {data['share']:.0%}, about {duration(left)} left"
         elif event.kind == "trial":
             self._trials[data["phase"]] += 1
-            self.phase = f"{phase_words(data['phase'])}: {self._trials[data['phase']]} scored"
+            of = f" of {counted(len(self.experts), 'expert')}" if data["phase"] == "letter" else ""
+            self.phase = f"{phase_words(data['phase'])}: {self._trials[data['phase']]}{of} scored"
         elif event.kind == "closing":
             self.phase, self.over = "scoring the result", True
         elif event.kind == "done":

@@ -10,13 +10,12 @@ import hashlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.extras import need_extra
-from pyswarmopt_llm.common.registry import unknown
+from pyswarmopt_llm.common.registry import load, unknown
 from pyswarmopt_llm.evaluation.run_files import read_about
 
 TRACKERS = ("trackio", "wandb", "tensorboard")
@@ -86,10 +85,10 @@ def find_tracker(name: str) -> Open:
         UserError: unknown tracker, or its package is not installed.
     """
     if name not in TRACKERS:
-        raise unknown("--track", name, TRACKERS)
-    need_extra(name, f"--track {name}")
-    found: Open = import_module(f"{__name__}.{name}").open_tracker
-    return found
+        raise unknown("track", name, TRACKERS)
+    need_extra(name, f"`track` {name}")
+    opens: Open = load(f"{__name__}.{name}:open_tracker")
+    return opens
 
 
 def run_name(path: Path) -> str:

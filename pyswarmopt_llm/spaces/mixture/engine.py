@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.models.alphabet import same_tokenizer
@@ -147,9 +147,9 @@ class MixtureEngine(BaseEngine):
         if name == "auto":
             return "exact" if self.same_tokenizer else "bytes"
         if name == "exact" and not self.same_tokenizer:
-            raise UserError("--fusion exact: the members' tokenizers differ; use bytes")
+            raise InvalidOption("fusion", "exact", "the members' tokenizers differ; use bytes")
         if name not in FUSIONS and token_fusion(name) is None:
-            raise unknown("--fusion", name, ["auto", *FUSIONS])
+            raise unknown("fusion", name, ["auto", *FUSIONS])
         return name
 
     def chat(self, user: str) -> str:

@@ -4,6 +4,9 @@ A position of the swarm is n coefficients that sum to 1; the model it stands for
 swarm also goes where a coefficient is negative, and a sum with negative weights is no distribution. So either negative
 coefficients count as 0 and the rest is scaled to sum to 1 (*clamp*, the default), or they speak against a token and
 what falls below 0 counts as impossible (*contrast*). Both leave the experts themselves as they are.
+
+Contrast is neither contrastive decoding (Li et al. 2023, arXiv 2210.15097) nor proxy tuning (Liu et al. 2024, arXiv
+2401.08565): those subtract logarithms, the first among the tokens that the expert finds plausible only.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Built-in tasks, each a pure function of a seed: seven generated skills and mixtures, harder problems, requests.
+"""Built-in tasks, each a pure function of a seed: seven generated skills and mixtures, and requests.
 
 A new skill is one file with a `make(rng) -> Draft` and one line in `SKILLS`.
 """
@@ -12,7 +12,6 @@ from itertools import chain, cycle
 from pyswarmopt_llm.common.registry import lookup
 from pyswarmopt_llm.tasks.builtin import arithmetic, dates, graph, kinship, requests, sentiment, strings, tables
 from pyswarmopt_llm.tasks.builtin.composite import COMPOSITES
-from pyswarmopt_llm.tasks.builtin.problems import chess, mathematics
 from pyswarmopt_llm.tasks.builtin.sampling import Maker, Partition, interleaved, partition_of, to_item
 from pyswarmopt_llm.tasks.types import Item, Task
 
@@ -37,7 +36,7 @@ class _Builtin:
     test: int = 500
 
 
-# `demo` is the task of earlier demonstrations: single skills and pairs of them, two questions of the former for each of
+# `demo` has single skills and pairs of them, two questions of the former for each of
 # the latter.
 _PAIRED_SKILLS = ("kinship", "sentiment", "strings", "tables", "arithmetic")
 _PAIRS = ("sentiment+strings", "kinship+strings", "tables+arithmetic")
@@ -50,14 +49,19 @@ def _skills_and_pairs() -> tuple[tuple[str, Maker], ...]:
     return tuple((name, {**SKILLS, **COMPOSITES}[name]) for name in names)
 
 
+# The task of `swarm-llm demo`: of its experts five know a part of it, the others are in the way.
+_FIVE_DESKS = tuple(
+    (name, DESKS[name])
+    for name in (f"requests-{business}" for business in ("bank", "travel", "clinic", "shop", "internet"))
+)
+
 _BUILTINS: dict[str, _Builtin] = {
     **{name: _Builtin(((name, make),)) for name, make in SKILLS.items()},
     "mixture": _Builtin(tuple(SKILLS.items())),
     "demo": _Builtin(_skills_and_pairs(), dev=120, test=400),
-    "math": _Builtin((("math", mathematics.make),)),
-    "chess": _Builtin((("chess", chess.make),)),
     **{name: _Builtin(((name, make),), dev=16, test=32) for name, make in DESKS.items()},
     "requests": _Builtin(tuple(DESKS.items()), dev=128, test=256),
+    "five-desks": _Builtin(_FIVE_DESKS, dev=100, test=200),
 }
 
 
@@ -66,7 +70,7 @@ def builtin_names() -> tuple[str, ...]:
 
     Example:
         >>> builtin_names()[-2:]
-        ('requests-restaurant', 'requests')
+        ('requests', 'five-desks')
     """
     return tuple(_BUILTINS)
 

@@ -37,7 +37,8 @@ _OPTION_COLUMNS = (
 class Columns:
     """The columns of a table: which hold the question, the answer and, if one does, all options.
 
-    `class_names` are the names of the classes that the answers number, where the table has them.
+    `class_names` are the names of the classes that the answers number, where the table has them. Unless `answered`,
+    there need be no column of answers.
 
     Example:
         >>> columns = Columns(["text", "choices", "answerKey"], "mine.jsonl")
@@ -46,8 +47,11 @@ class Columns:
         {'question': '2+2?', 'choices': ['4', '5'], 'answer': 'A', 'id': None}
     """
 
-    def __init__(self, names: Sequence[str], where: str, class_names: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, names: Sequence[str], where: str, class_names: Sequence[str] | None = None, answered: bool = True
+    ) -> None:
         question, answer = _first(names, _QUESTION), answer_column(names)
+        answer = answer if answered else answer or ""
         if question is None or answer is None:
             missing = [name for name, column in (("question", question), ("answer", answer)) if column is None]
             found = ", ".join(map(str, names)) or "nothing"
@@ -55,7 +59,7 @@ class Columns:
             first = " (or add a first line with their names)" if len(missing) > 1 and where.endswith(_HEADED) else ""
             raise UserError(
                 f"{where}: no column looks like the {' or the '.join(missing)} (found: {found}); name "
-                f"{'it' if len(missing) == 1 else 'them'}: --columns {named}{first}"
+                f"{'it' if len(missing) == 1 else 'them'}: `columns` {named}{first}"
             )
         self.question, self.answer = question, answer
         self.options_column = _first(names, _OPTIONS)
@@ -114,6 +118,11 @@ class Columns:
             names = labels if value in labels else texts
             place = names.index(value) if value in names else place
         return value if place is None or not 0 <= place < len(texts) else chr(ord("A") + place)
+
+
+def question_column(names: Iterable[str]) -> str:
+    """The column that looks like the question; ``prompt`` if none does."""
+    return _first(names, _QUESTION) or "prompt"
 
 
 def answer_column(names: Iterable[str]) -> str | None:

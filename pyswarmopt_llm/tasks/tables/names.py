@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.registry import closest, unknown
 
 OWN = ("question", "prompt", "answer", "label", "choices", "id", "domain", "split")
@@ -24,6 +24,7 @@ class Reading:
     columns: Mapping[str, str]  # our name of a column -> the file's
     seed: int  # of the draw of dev and test, where the file has none
     labels: Mapping[str, str] = field(default_factory=dict)  # a number in the file -> what the label is called
+    skip_bad: bool = False  # leave out rows that cannot be read
 
     @property
     def given(self) -> bool:
@@ -38,7 +39,7 @@ def checked_split(split: object, where: str) -> str:
     return str(split)
 
 
-def parse_reading(specs: Sequence[str], seed: int = 0) -> Reading:
+def parse_reading(specs: Sequence[str], seed: int = 0, skip_bad: bool = False) -> Reading:
     """What ``--columns`` says: ``ours=theirs`` names a column, ``NUMBER=NAME`` a label.
 
     Raises:
@@ -54,14 +55,14 @@ def parse_reading(specs: Sequence[str], seed: int = 0) -> Reading:
     for spec in specs:
         own, _, theirs = (part.strip() for part in spec.partition("="))
         if not (own and theirs):
-            raise UserError(f"--columns {spec}: write question=COLUMN,answer=COLUMN")
+            raise InvalidOption("columns", spec, "write question=COLUMN,answer=COLUMN")
         if own not in OWN and not _LETTER.fullmatch(own) and not _NUMBER.fullmatch(own):
-            raise unknown("--columns", own, (*OWN, "A", "B", "C"))
+            raise unknown("columns", own, (*OWN, "A", "B", "C"))
         if own in found:
-            raise UserError(f"--columns {spec}: {own} is given twice; give it once")
+            raise InvalidOption("columns", spec, f"{own} is given twice; give it once")
         found[own] = theirs
     labels = {own: name for own, name in found.items() if _NUMBER.fullmatch(own)}
-    return Reading({own: theirs for own, theirs in found.items() if own not in labels}, seed, labels)
+    return Reading({own: theirs for own, theirs in found.items() if own not in labels}, seed, labels, skip_bad)
 
 
 def check_names(given: Mapping[str, str], names: Sequence[str], where: str) -> None:
@@ -70,7 +71,7 @@ def check_names(given: Mapping[str, str], names: Sequence[str], where: str) -> N
         if theirs not in names:
             close = closest(theirs, list(names))
             hint = "check the name" if close is None else f'did you mean "{close}"?'
-            found = f"--columns {own}={theirs}; found: {', '.join(names)}"
+            found = f"`columns` {own}={theirs}; found: {', '.join(names)}"
             raise UserError(f'{where}: no column "{theirs}" ({found}); {hint}')
 
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice, product
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.json_text import parse_json
 from pyswarmopt_llm.tasks.answers import extract_number, normalise
 from pyswarmopt_llm.tasks.items import parse_item
-from pyswarmopt_llm.tasks.tables.columns import LABEL, Columns
+from pyswarmopt_llm.tasks.tables.columns import LABEL, Columns, question_column
 from pyswarmopt_llm.tasks.tables.draw import Located, draw_splits
 from pyswarmopt_llm.tasks.tables.names import SPLITS, Reading, Rows, checked_split, columns_of
-from pyswarmopt_llm.tasks.types import RawTask
+from pyswarmopt_llm.tasks.tables.problems import Problems
+from pyswarmopt_llm.tasks.types import Item, RawTask
 
 MOST_LABELS = 200
+Placed = tuple[str, Item, str]  # place of a row, its item, and its split, "" if the file has none
+SplitOf = Callable[[Mapping[str, Any], str], str]
 # A column of another name holds labels if there are few of them, short, and each is frequent.
 _FEW, _WORDS, _REPEATS = 20, 5, 5
 
@@ -28,46 +33,89 @@ def read_table(rows: Rows, path: Path, reading: Reading, header: Sequence[str] =
     names = list(dict.fromkeys([*header, *columns_of(row for _, row in rows)]))
     if not rows:
         raise UserError(f"{path}: no rows; add some below the names of the columns")
-    items, note = _items(rows, names, str(path), reading)
+    problems = Problems(str(path), reading.skip_bad)
+    items, note = _items(rows, names, str(path), reading, problems)
+    problems.refuse([place for place, _ in rows])
+    if not items:
+        raise UserError(f"{path}: no row is left of {len(rows)}; see what is wrong without `skip_bad_rows`")
+    note = "; ".join(text for text in (problems.note(len(rows)), note) if text)
+    column = reading.columns.get(question := question_column(names), question)
     if "split" not in names:
-        splits, strata = draw_splits(items, reading.seed, str(path))
-        return RawTask(path.stem, None, splits, strata=strata, note=note)
+        splits, strata = draw_splits([(place, item) for place, item, _ in items], reading.seed, str(path))
+        return RawTask(path.stem, None, splits, strata=strata, note=note, column=column)
     splits = {split: [] for split in SPLITS}
-    for (place, row), item in zip(rows, items, strict=True):
-        splits[checked_split(row.get("split"), place)].append(item)
-    return RawTask(path.stem, None, splits, note=note)
+    for place, item, split in items:
+        splits[split].append((place, item))
+    return RawTask(path.stem, None, splits, note=note, column=column)
 
 
-def _items(rows: Rows, names: Sequence[str], where: str, reading: Reading) -> tuple[list[Located], str]:
+def _items(
+    rows: Rows, names: Sequence[str], where: str, reading: Reading, problems: Problems
+) -> tuple[list[Placed], str]:
+    """The items of good rows, each with its place and split, and a note on what was decided about the answers."""
+    split_of = partial(_split, "split" in names)
     if "prompt" in names and "question" not in names:  # verbatim prompts, as in every other file
-        return [(place, parse_item(row, place, f"row-{i}")) for i, (place, row) in enumerate(rows, 1)], ""
+        found = [
+            problems.attempt(place, partial(_verbatim, row, place, i, split_of))
+            for i, (place, row) in enumerate(rows, 1)
+        ]
+        return [one for one in found if one is not None], ""
     columns = Columns(names, where)
-    table = [(_whole(row, columns, place, reading), place) for place, row in rows]
-    columns.find_base(row[columns.answer] for row, _ in table)
+    whole = [problems.attempt(place, partial(_whole, row, columns, place, reading)) for place, row in rows]
+    columns.find_base(row[columns.answer] for row in whole if row is not None)
+    items: list[Placed] = []
+    for i, ((place, _), row) in enumerate(zip(rows, whole, strict=True), 1):
+        parsed = None if row is None else problems.attempt(place, partial(_parse, row, columns, place, i, split_of))
+        if parsed is not None:
+            items.append(parsed)
+    bad = problems.bad
+    table = [(row, place) for (place, _), row in zip(rows, whole, strict=True) if row is not None and place not in bad]
     if not columns.base_is_clear(table):
+        problems.refuse([place for place, _ in rows])
         raise UserError(
             f'{where}: the numbers in "{columns.answer}" may count the options from 0 or from 1 (none is 0, none is '
             "the last); give the letters of the right options instead"
         )
-    items = []
-    for i, (row, place) in enumerate(table, 1):
-        rest = {name: value for name, value in row.items() if name and name not in columns.used}
-        items.append((place, parse_item(rest | columns.record(row, place), place, f"row-{i}")))
-    if any(item.choices for _, item in items):
+    return _with_labels(items, columns, where, reading, problems)
+
+
+def _with_labels(
+    items: list[Placed], columns: Columns, where: str, reading: Reading, problems: Problems
+) -> tuple[list[Placed], str]:
+    """The items with their labels as choices, if they have no options and their answers are labels."""
+    if any(item.choices for _, item, _ in items):
         if reading.labels:
-            raise UserError(f"--columns {_spec(reading)}: names labels, but {where} has options; remove it")
+            raise InvalidOption("columns", _spec(reading), f"names labels, but {where} has options; remove it")
         return items, ""
     theirs = reading.columns.get(columns.answer, columns.answer)
     named = bool({columns.answer.casefold(), theirs.casefold()} & set(LABEL)) or bool(reading.labels)
+    if problems.refused or not items:
+        return items, ""
+    located = [(place, item) for place, item, _ in items]
     if reading.labels:
-        items = [(place, replace(item, answer=_named(item.answer, place, reading))) for place, item in items]
-    return with_label_choices(items, f'{where}: column "{theirs}"', named)
+        located = [(place, replace(item, answer=_named(item.answer, place, reading))) for place, item in located]
+    located, note = with_label_choices(located, f'{where}: column "{theirs}"', named)
+    return [(place, item, split) for (place, item), (_, _, split) in zip(located, items, strict=True)], note
+
+
+def _split(is_there: bool, row: Mapping[str, Any], place: str) -> str:
+    return checked_split(row.get("split"), place) if is_there else ""
+
+
+def _verbatim(row: Mapping[str, Any], place: str, number: int, split_of: SplitOf) -> Placed:
+    return place, parse_item(row, place, f"row-{number}"), split_of(row, place)
+
+
+def _parse(row: Mapping[str, Any], columns: Columns, place: str, number: int, split_of: SplitOf) -> Placed:
+    rest = {name: value for name, value in row.items() if name and name not in columns.used}
+    item = parse_item(rest | columns.record(row, place), place, f"row-{number}")
+    return place, item, split_of(row, place)
 
 
 def _named(label: str, where: str, reading: Reading) -> str:
     """What a numbered label is called."""
     if label not in reading.labels:
-        raise UserError(f"{where}: the label {label!r} has no name in --columns {_spec(reading)}; add {label}=NAME")
+        raise UserError(f"{where}: the label {label!r} has no name in `columns` {_spec(reading)}; add {label}=NAME")
     return reading.labels[label]
 
 
@@ -107,17 +155,36 @@ def with_label_choices(items: Sequence[Located], where: str, named: bool = False
         >>> found[0][1].choices, found[0][1].answer, note
         ({'A': 'no', 'B': 'yes'}, 'B', 'its 2 labels are the choices')
     """
-    labels = sorted({item.answer for _, item in items})
+    spelled, merged = _one_spelling([item.answer for _, item in items])
+    labels = sorted(set(spelled.values()))
     if not named and not _look_like_labels(items, labels):
         return list(items), "answers are written, since there are no choices"
     _check_labels(labels, len(items), where)
     choices = dict(zip(label_letters(len(labels)), labels, strict=True))
     letters = {label: letter for letter, label in choices.items()}
-    note = f"its {len(labels)} labels are the choices"
+    note = f"its {len(labels)} labels are the choices{merged}"
     if all(label.lstrip("-").isdigit() for label in labels):
         names = ",".join(f"{label}=NAME" for label in labels[:2]) + (",..." if len(labels) > 2 else "")
-        note += f"; they are numbers, which tell a model nothing: name them with --columns {names}"
-    return [(place, replace(item, choices=choices, answer=letters[item.answer])) for place, item in items], note
+        note += f"; they are numbers, which tell a model nothing: name them with `columns` {names}"
+    answers = [letters[spelled[item.answer]] for _, item in items]
+    pairs = zip(items, answers, strict=True)
+    return [(place, replace(item, choices=choices, answer=answer)) for (place, item), answer in pairs], note
+
+
+def _one_spelling(answers: Sequence[str]) -> tuple[dict[str, str], str]:
+    """Label -> its most frequent spelling among those that differ in case only, and in words what became one.
+
+    Example:
+        >>> _one_spelling(["Card", "card", "Card", "loan"])
+        ({'Card': 'Card', 'card': 'Card', 'loan': 'loan'}, " ('card' is taken for 'Card')")
+    """
+    first: dict[str, str] = {}
+    counts = Counter(answers)
+    for label in sorted(counts, key=lambda label: (-counts[label], label)):
+        first.setdefault(label.casefold(), label)
+    spelled = {label: first[label.casefold()] for label in sorted(counts, key=lambda label: (-counts[label], label))}
+    merged = [f"{label!r} is taken for {other!r}" for label, other in spelled.items() if label != other]
+    return spelled, f" ({', '.join(merged)})" if merged else ""
 
 
 def label_letters(n: int) -> list[str]:
@@ -149,5 +216,5 @@ def _check_labels(labels: Sequence[str], n: int, where: str) -> None:
     for label in labels:
         other = first.setdefault(normalise(label) or label, label)
         if other != label:
-            why = "differ only in case or punctuation; make them one"
+            why = "differ only in punctuation; make them one"
             raise UserError(f"{where}: the labels {other!r} and {label!r} {why}")

@@ -15,8 +15,10 @@ from hypothesis.extra.numpy import arrays
 from scipy.optimize import nnls
 
 import pyswarmopt as pso
+from pyswarmopt.driver.problem.constraints import ranked
 from pyswarmopt.hybrid.constrained.descent import ConstrainedDescent
 from pyswarmopt.hybrid.constrained.quadratic_program import nonnegative_least_squares, quadratic_program
+from pyswarmopt.hybrid.constrained.swarm import HEAVIEST, ConstrainedSearch
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks" / "functions"))
 from constrained_problems import PROBLEMS
@@ -97,7 +99,7 @@ def test_an_error_where_a_constraint_is_broken_says_how_to_keep_from_there():
 
     with pytest.raises(ValueError, match=r"math domain|expected a nonnegative") as error:
         pso.minimize(fun, [(0, 3)], constraints=lambda x: 1.9 - x[0], max_evals=500, seed=0)
-    assert "keep_feasible" in error.value.__notes__[-1]
+    assert any("keep_feasible" in note for note in error.value.__notes__)
     strict = {"type": "ineq", "fun": lambda x: x[0] - 1.9, "keep_feasible": True}
     assert pso.minimize(fun, [(0, 3)], constraints=strict, max_evals=500, seed=0).fun == pytest.approx(math.sqrt(0.9))
 
@@ -117,3 +119,57 @@ def test_an_interrupted_search_with_whole_numbers_goes_on_to_the_bit(tmp_path):
         part = pso.minimize(problem.fun, problem.bounds, max_iter=most, checkpoint=path, **options)
     whole = pso.minimize(problem.fun, problem.bounds, max_iter=90, **options)
     assert np.array_equal(part.x, whole.x) and part.nfev == whole.nfev and part.fun == whole.fun
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.0, 1.0), (0.2, 1.0), (1.0, 1.0), (10.0, 5.5)])
+def test_the_penalty_of_a_descent_is_powells(before, after):
+    """The multiplier, or its mean with the weight before if that is more: Powell 1978, equation 4.7 there."""
+    descent = ConstrainedDescent(np.array([0.5, 0.5]), np.arange(2))
+    descent.values, descent.slopes = np.array([3.0, 0.0]), np.array([[-2.0, 0.0], [2.0, 0.0]])  # pushed on the limit
+    descent.weights, descent.multipliers = np.array([before]), np.zeros(5)
+    descent._direction()
+    assert descent.multipliers[0] == pytest.approx(1.0, rel=1e-5)
+    assert descent.weights == pytest.approx([after], rel=1e-5)
+
+
+def swarm_with_rows(row, rounds):
+    """A search that is a swarm only, told some rows of cost and two constraints for the points of each round."""
+    search = ConstrainedSearch([(-5, 5)] * 2, seed=0, smooth=[False, False])
+    for _ in range(rounds):
+        x = search.ask()
+        rows = np.array([row(i) for i in range(len(x))])
+        violations = np.maximum(rows[:, 1:], 0).sum(axis=1)
+        search.tell(x, ranked(rows[:, 0], violations), rows=rows)
+    return search
+
+
+def test_weights_grow_for_the_constraints_that_the_swarms_best_breaks():
+    def row(i):  # of the first point, which is far better and breaks the first constraint a little
+        return (-100.0, 0.1, -1.0) if i == 0 else (float(i), 1.0, 0.5)
+
+    once, more = (np.array(swarm_with_rows(row, n).state_dict()["weights"]) for n in (1, 4))
+    assert once[0] > 0 and once[1] > 0
+    assert (more / once).round(9).tolist() == [1.5**3, 1.0]
+
+
+def test_weights_stay_numbers_when_nothing_is_ever_feasible():
+    search = swarm_with_rows(lambda i: (float(i), 1.0 + i, 2.0), 1)
+    search._weights = search._weights / search._weights.max() * HEAVIEST / 2  # after some 1,400 rounds
+    for _ in range(6):
+        search._rows = np.array([[0.0, 1.0, 1.0], [1.0, 2.0, 2.0]])
+        search._merits()
+    assert search._weights.max() == HEAVIEST
+    search._rows = np.array([[0.0, 0.0, 1.0], [2.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    assert search._merits().argmin() == 2
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-300, 1e301, 1.7e308])
+def test_a_swarm_prefers_what_breaks_nothing_whatever_the_size_of_costs(size):
+    """Costs fall where the constraint is broken: the swarm must come back, and go on to the best feasible point."""
+    search = ConstrainedSearch([(-5, 5)] * 2, seed=0, smooth=[False, False])
+    while search.evaluations < 1500:
+        x = search.ask()
+        costs = size * (x[:, 0] / 10 + 0.02 * np.abs(x[:, 1] - 1))
+        rows = np.column_stack([costs, -x[:, 0]])
+        search.tell(x, ranked(costs, np.maximum(-x[:, 0], 0)), rows=rows)
+    assert search.best.x == pytest.approx([0.0, 1.0], abs=1e-2)

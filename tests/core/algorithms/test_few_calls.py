@@ -110,10 +110,12 @@ def test_a_fixed_coordinate_is_no_parameter():
 
 
 @pytest.mark.filterwarnings("error")
-def test_workers_that_would_idle_half_of_the_time_are_warned_of():
-    with pytest.warns(UserWarning, match=r"3 workers, but the first points are proposed one at a time.*population=3"):
-        pso.minimize(bowl, [BOX] * 2, max_evals=20, seed=0, workers="threads:3")
-    pso.minimize(bowl, [BOX] * 2, max_evals=21, seed=0, workers="threads:3")  # warnings are errors
+def test_workers_that_would_idle_are_warned_of():
+    said = r"3 workers, but the first 10 points are proposed one at a time, so 2 wait; population=3 proposes 3"
+    for limit in ({"max_evals": 20}, {"max_evals": 100}, {"max_iter": 3}):
+        with pytest.warns(UserWarning, match=said):
+            pso.minimize(bowl, [BOX] * 2, seed=0, workers="threads:3", **limit)
+    pso.minimize(bowl, [BOX] * 2, max_evals=101, seed=0, workers="threads:3")  # warnings are errors
     pso.minimize(bowl, [BOX] * 2, max_evals=20, seed=0, workers="threads:3", population=3)
 
 

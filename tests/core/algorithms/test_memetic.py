@@ -17,7 +17,7 @@ import pyswarmopt as pso
 from pyswarmopt.algorithms.covariant import EigenFactors
 from pyswarmopt.base.optimizer import Optimizer
 from pyswarmopt.driver.asynchronous import AsynchronousSearch
-from pyswarmopt.driver.options import Options, Problem, former_algorithm
+from pyswarmopt.driver.options import Options
 from pyswarmopt.driver.search import Search
 from pyswarmopt.hybrid.phases.axis_search import AxisSearch, CheckedAxisSearch, SeparabilityTest
 from pyswarmopt.hybrid.phases.bfgs import QuasiNewton
@@ -436,19 +436,6 @@ def test_a_population_is_that_of_the_first_swarm():
 def test_an_asynchronous_search_has_a_particle_for_every_worker(workers, particles):
     search = AsynchronousSearch(Options(bowl, [(-5, 5)] * 2, max_evals=50, asynchronous=True, seed=0, workers=workers))
     assert len(search._swarm.positions) == particles
-
-
-@pytest.mark.parametrize("options", [{"noisy": True}, {"constraints": lambda x: 1 - x.sum()}, {"population": 7}])
-def test_a_file_of_another_default_goes_on_with_what_wrote_it(options, tmp_path):
-    """0.1.0 took the ring of constriction for these."""
-    problem = Problem(2, "constraints" in options, False)
-    ring = former_algorithm(Options(bowl, [(-5, 5)] * 2, **options), problem)
-    box, path = [(-5, 5)] * 2, tmp_path / "c.npz"
-    pso.minimize(bowl, box, recipe=ring, max_iter=5, seed=1, checkpoint=path, **options)
-    resumed = pso.minimize(bowl, box, max_iter=12, seed=1, checkpoint=path, **options)
-    whole = pso.minimize(bowl, box, recipe=ring, max_iter=12, seed=1, **options)
-    assert resumed.algorithm == "constriction" and list(resumed.history) == list(whole.history)
-    assert pso.minimize(bowl, box, max_iter=2, seed=1, **options).algorithm != "constriction"
 
 
 def ridges(x):

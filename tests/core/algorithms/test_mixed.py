@@ -236,7 +236,7 @@ def test_more_than_a_hundred_coordinates_have_no_matrix():
 
 
 def test_workers_that_would_wait_are_told_of():
-    with pytest.warns(UserWarning, match="population=3 proposes as many at once"):
+    with pytest.warns(UserWarning, match="population=3 proposes 3 at a time"):
         alone = pso.minimize(mixed_bowl, **MIXED, max_evals=12, seed=0, workers=3)
     assert alone.fun == pso.minimize(mixed_bowl, **MIXED, max_evals=12, seed=0).fun
     with warnings.catch_warnings():
@@ -273,3 +273,32 @@ def test_a_point_proposed_beside_others_counts_as_what_is_expected_there():
     for (_, _, found, expected), (points, scores, _, _) in itertools.pairwise(seen):
         np.testing.assert_array_equal(points[-1], found)
         assert scores[-1] == pytest.approx(expected)
+
+
+def test_lengths_are_learnt_for_the_distances_that_they_are_used_with():
+    """Two labels are one length apart, in the loss as in the kernel."""
+    points, theta = some_points(9, 14), np.log(np.array([0.4, 0.7, 1.3, 0.05]))
+    process = GaussianProcess(KINDS, theta)
+    scaled = process._scale(points)
+    used = ((scaled[:, None] - scaled) ** 2).sum(axis=2)
+    np.testing.assert_allclose(np.tensordot(np.exp(-2 * theta[:-1]), process._squares(points), 1), used, atol=1e-12)
+    labels = process._squares(points)[2]
+    assert set(labels.round(12).ravel()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize(("leader", "ratio"), [("swarm", 1 / 8), ("mutations", 1.0)])
+def test_mutations_have_as_many_evaluations_as_the_swarm_but_an_eighth_while_the_best_point_is_its(leader, ratio):
+    search = MixedSearch(CODING.bounds(), seed=0, population=6, levels=CODING.levels, parameter=CODING.parameter)
+    sizes, best = {8: "mutations", 6: "swarm"}, 0.0  # of a round
+    spent, random = {"mutations": 0, "swarm": 0}, np.random.default_rng(0)
+    while search.evaluations < MODELLED + 900:
+        x = search.ask()
+        costs = 1 + random.random(len(x))
+        if search.evaluations >= MODELLED:  # before, the model proposes
+            turn = sizes[len(x)]
+            spent[turn] += len(x)
+            if turn == leader:
+                best -= 1.0
+                costs[0] = best
+        search.tell(x, costs)
+    assert spent["mutations"] / spent["swarm"] == pytest.approx(ratio, rel=0.15)

@@ -36,6 +36,21 @@ def test_flatten_and_views_are_inverse_and_share_memory(shapes):
     assert sum(span.stop - span.start for span in spans) == layout.size == flat.numel()
 
 
+def test_a_module_stands_for_its_parameters():
+    net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 1))
+    layout, flat = pso.FlatView(net), torch.nn.utils.parameters_to_vector(net.parameters()).detach()
+    assert layout.names == tuple(dict(net.named_parameters())) and layout.size == flat.numel()
+    assert torch.equal(layout.flatten(net), flat) and layout.flatten(net).dtype == torch.float32
+    layout.load(net, 2 * flat.double())
+    assert torch.equal(torch.nn.utils.parameters_to_vector(net.parameters()), 2 * flat)
+    assert all(p.requires_grad and p.dtype == torch.float32 for p in net.parameters())
+    named = {name: torch.zeros(shape) for name, shape in layout.shapes.items()}
+    layout.load(named, flat)
+    assert torch.equal(layout.flatten(named), flat)
+    with pytest.raises(ValueError, match="missing"):
+        layout.load(torch.nn.Linear(2, 3), flat)
+
+
 def test_blocks_by_layer_and_by_module_type():
     names = ["embed.weight", *(f"m.layers.{i}.attn.{k}_proj.lora_A.weight" for i in (0, 1) for k in "qv")]
     layout = pso.FlatView({name: torch.zeros(2, 3) for name in names})

@@ -13,7 +13,7 @@ from scipy.optimize import minimize as scipy_minimize
 from scipy.sparse import csr_array
 
 import pyswarmopt as pso
-from pyswarmopt.driver.problem.constraints import Constraints, ranked
+from pyswarmopt.driver.problem.constraints import INFEASIBLE, Constraints, ranked
 
 BOX = [(-5.0, 5.0)] * 2
 
@@ -41,6 +41,13 @@ def test_one_number_has_debs_order(cost_a, violation_a, cost_b, violation_b):
     assert bool(a < b) == deb_better((cost_a, violation_a), (cost_b, violation_b))
 
 
+def test_the_largest_cost_is_below_the_smallest_violation():
+    costs = np.array([-1.7e308, 1e296, 1e299, 1.7e308, 0.0])
+    order = ranked(costs, np.array([0.0, 0.0, 0.0, 0.0, 5e-324]))
+    assert (np.diff(order) > 0).all() and order[:2].tolist() == costs[:2].tolist()
+    assert order[3] < INFEASIBLE < order[4]
+
+
 def test_a_broken_constraint_that_is_not_a_number_is_the_worst():
     excess = Constraints(lambda x: math.nan, 1).excess(np.zeros((1, 1)))
     assert excess.tolist() == [[math.inf]]
@@ -62,6 +69,27 @@ def test_the_kinds_agree():
 def test_equalities_hold_to_a_tolerance():
     on_circle = Constraints(NonlinearConstraint(lambda x: x @ x, 1.0, 1.0), 2)
     assert on_circle.excess(np.array([[1.00004, 0.0], [1.1, 0.0]])) == pytest.approx(np.array([[0.0], [0.2099]]))
+
+
+@pytest.mark.parametrize("recipe", [None, "covariant"])
+def test_the_result_says_by_how_much_an_equality_is_missed(recipe):
+    budget = {"type": "eq", "fun": lambda x: x.sum() - 1}
+    r = pso.minimize(lambda x: x.sum(), BOX, recipe, constraints=budget, max_evals=3000, seed=0)
+    assert r.maxcv == abs(r.x.sum() - 1) and 0 < r.maxcv <= 1e-4  # it pays to miss it by the tolerance
+    assert r.feasible and r.success and r.status == 0 and "feasible" not in r.message
+
+
+def test_an_equality_missed_by_more_is_no_feasible_point():
+    apart = [{"type": "eq", "fun": lambda x: x[0] - x[1]}, {"type": "eq", "fun": lambda x: x[0] - x[1] - 0.01}]
+    r = pso.minimize(lambda x: x.sum(), BOX, constraints=apart, max_evals=500, seed=0)
+    assert r.maxcv == max(abs(r.x[0] - r.x[1]), abs(r.x[0] - r.x[1] - 0.01)) >= 0.005
+    assert (r.feasible, r.success, r.status) == (False, False, 4) and f"by {r.maxcv:.3g}" in r.message
+
+
+def test_a_front_says_by_how_much_an_equality_is_missed():
+    thin = {"type": "eq", "fun": lambda x: 1e-3 * (x[0] - 1)}
+    r = pso.minimize_multi(lambda x: (x[0], x[1]), BOX, 2, constraints=thin, max_evals=1000, population=20, seed=0)
+    assert r.maxcv == max(abs(1e-3 * (x[0] - 1)) for x in r.x) and 0 < r.maxcv <= 1e-4 and r.success
 
 
 def test_the_objective_is_called_at_feasible_points_only_where_that_is_wanted():

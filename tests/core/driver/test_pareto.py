@@ -228,3 +228,34 @@ def test_a_constraint_by_name_holds_on_the_front():
         max_evals=600, seed=0,
     )  # fmt: skip
     assert r.success and all(p["a"] + p["b"] >= 1 for p in r.params)
+
+
+def test_a_front_is_printed_in_short():
+    r = minimize_multi(lambda x: [x[0] ** 2, (x[0] - 2) ** 2], [(-9, 9)] * 6, max_evals=1000, seed=1)
+    lines = repr(r).splitlines()
+    named = dict(line.split(": ", 1) for line in lines if ": " in line)
+    assert len(lines) < 20 and len({line.index(": ") for line in lines if ": " in line}) == 1
+    assert {name.strip(): value for name, value in named.items() if name.strip() in ("points", "nfev", "success")} == {
+        "points": "100", "nfev": "1000", "success": "True",
+    }  # fmt: skip
+    assert str(r) == repr(r) and "maxcv" not in repr(r)
+    nothing = minimize_multi(lambda x: [math.nan] * 2, [(-9, 9)], max_evals=100, seed=1)
+    assert "points: 0" in repr(nothing)
+
+
+def test_a_front_is_drawn():
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("agg")
+    r = minimize_multi(lambda x: [x[0], x[1], -x[0]], [(0, 1)] * 2, 3, max_evals=200, population=20, seed=1)
+    axes = pso.plot.front(r, objectives=(0, 2))
+    x, y = axes.lines[0].get_data()
+    assert np.array_equal(x, r.fun[:, 0]) and np.array_equal(y, r.fun[:, 2])
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("objective 0", "objective 2")
+    assert pso.plot.front(r, ax=axes) is axes
+    pyplot.close(axes.figure)
+    for wrong in ((0, 3), (-1, 0), (0,)):
+        with pytest.raises(ValueError, match="name two of 0 to 2"):
+            pso.plot.front(r, objectives=wrong)
+    nothing = minimize_multi(lambda x: [math.nan] * 2, [(-9, 9)], max_evals=100, seed=1)
+    with pytest.raises(ValueError, match="no points"):
+        pso.plot.front(nothing)

@@ -5,18 +5,15 @@ from __future__ import annotations
 import functools
 import math
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import pyswarmopt as pso
 from pyswarmopt.driver.resampling import Sample
-from pyswarmopt.driver.same_objective import check_mean
+from pyswarmopt.driver.same_objective import check_mean, check_value
 
 BOX = [(-4.0, 4.0)] * 2
-OLD = Path(__file__).parents[1] / "old"
 
 
 def bowl(x):
@@ -133,34 +130,6 @@ def test_the_comparison_is_not_counted_and_draws_nothing(tmp_path):
     assert np.array_equal(resumed.x, whole.x) and list(resumed.history) == list(whole.history)
 
 
-# --- files of earlier versions, written by 0.1.0 ---
-
-
-@pytest.mark.parametrize(("name", "recipe"), [("search", "constriction"), ("memetic", None)])
-def test_a_search_of_an_earlier_version_goes_on(tmp_path, name, recipe):
-    path = tmp_path / "c.npz"
-    path.write_bytes((OLD / f"{name}_format1.npz").read_bytes())
-    arguments = {"bounds": BOX, "recipe": recipe, "seed": 7, "population": 4 if recipe else None}
-    resumed = pso.minimize(bowl, max_evals=80, checkpoint=path, **arguments)
-    whole = pso.minimize(bowl, max_evals=80, **arguments)
-    assert resumed.nfev == whole.nfev and math.isclose(resumed.fun, whole.fun, abs_tol=1e-9)
-    if recipe:  # how long the first descent of the default may be depends on max_evals, which was 40
-        assert resumed.nit == whole.nit and np.allclose(resumed.x, whole.x)
-    path.write_bytes((OLD / f"{name}_format1.npz").read_bytes())
-    with pytest.raises(ValueError, match="another objective"):
-        pso.minimize(other, max_evals=80, checkpoint=path, **arguments)
-
-
-def test_a_swarm_of_an_earlier_version_goes_on():
-    swarm = pso.Swarm.load(OLD / "swarm_format1.npz")
-    again = pso.Swarm(bounds=BOX, population=3, recipe="clpso", seed=7)
-    for _ in range(3):
-        x = again.ask()
-        again.tell(x, (x**2).sum(-1))
-    assert (swarm.recipe.name, swarm.evaluations) == ("clpso", 9)
-    torch.testing.assert_close(swarm.ask(), again.ask())
-
-
 def test_without_noise_a_mean_may_differ_by_rounding_only():
     known = Sample(3, 1e6, 0.0)
     check_mean("c.npz", known, 0.0, lambda: 1e6 * (1 + 1e-12))
@@ -175,3 +144,36 @@ def test_where_no_noise_is_known_yet_the_new_draws_say_how_large_it_is(known):
         check_mean("c.npz", known, None, lambda random=random: random.normal())
         with pytest.raises(ValueError, match="a mean of"):
             check_mean("c.npz", known, None, lambda random=random: 20 + random.normal())
+
+
+@pytest.mark.parametrize(
+    ("stored", "scale", "allowed"),
+    [(1e6, 0.0, 1e-3), (-1e6, 1.0, 1e-3), (2.0, 1e6, 1e-3), (0.0, -1e6, 1e-3), (1.0, math.inf, 1e-9),
+     (1.0, math.nan, 1e-9)],
+)  # fmt: skip
+def test_a_value_may_differ_by_rounding_of_itself_or_of_what_the_search_began_with(stored, scale, allowed):
+    for now in (stored, stored + 0.5 * allowed, stored - 0.5 * allowed):
+        check_value("c.npz", stored, now, scale)
+    for now in (stored + 2 * allowed, stored - 2 * allowed):
+        with pytest.raises(ValueError, match=r"c\.npz: the checkpoint of another objective"):
+            check_value("c.npz", stored, now, scale)
+
+
+def test_each_of_several_objectives_is_compared_with_its_own_size():
+    check_value("c.npz", [1e6, 1.0], [1e6 + 5e-4, 1.0], [0.0, 0.0])
+    with pytest.raises(ValueError, match="another objective"):
+        check_value("c.npz", [1e6, 1.0], [1e6, 1.0 + 5e-4], [0.0, 0.0])
+
+
+def test_huge_values_and_violations_that_are_no_number_are_compared_too():
+    check_value("c.npz", math.inf, math.inf, 0.0)
+    check_value("c.npz", 1.7e308, 1.7e308, 1.7e308)
+    with pytest.raises(ValueError, match="another objective"):
+        check_value("c.npz", 1.7e308, -1.7e308, 1.7e308)
+
+
+def test_a_changed_constraint_is_said_in_its_own_amounts(tmp_path):
+    arguments = {"bounds": BOX, "max_evals": 60, "seed": 1, "checkpoint": tmp_path / "c.npz"}
+    pso.minimize(bowl, constraints=lambda x: 6 - x[0], **arguments)
+    with pytest.raises(ValueError, match=r"constraints were broken by 2\.\d* there, 3\.\d* now"):
+        pso.minimize(bowl, constraints=lambda x: 7 - x[0], **arguments)

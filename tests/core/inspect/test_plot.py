@@ -91,7 +91,10 @@ def test_trajectories_of_many_dimensions_are_drawn_in_a_plane() -> None:
     ax = pso.plot.trajectory(result, particles=2)
     assert "principal component 1" in ax.get_xlabel()
     x = pso.plot.trace(result).positions()
-    ways = [line for line in ax.lines if len(line.get_xdata()) == 10]
+    ways = [trail for trail in ax.collections if len(trail.get_segments()) == 9]
+    for trail in ways:
+        shades = trail.get_colors()[:, 3]
+        assert (np.diff(shades) > 0).all() and shades[-1] == 1.0  # the oldest part is the faintest
     spread = np.linalg.svd(x - x.mean(0), compute_uv=False) ** 2
     assert f"{spread[0] / spread.sum():.0%}" in ax.get_xlabel() and len(ways) == 2
 

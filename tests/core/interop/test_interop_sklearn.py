@@ -65,3 +65,21 @@ def test_with_several_metrics_the_one_of_refit_counts():
 def test_fewer_than_two_candidates_are_refused():
     with pytest.raises(ValueError, match="n_iter=1: a search needs"):
         SwarmSearchCV(SVC(), {"C": (1, 2)}, n_iter=1).fit(*load_iris(return_X_y=True))
+
+
+def test_the_arguments_of_randomized_search_are_taken_as_they_are():
+    from scipy.stats import loguniform, randint, uniform
+    from sklearn.tree import DecisionTreeClassifier
+
+    x, y = load_iris(return_X_y=True)
+    distributions = {"max_depth": randint(1, 5), "min_impurity_decrease": loguniform(1e-4, 1e-1)}
+    search = SwarmSearchCV(
+        DecisionTreeClassifier(random_state=0), param_distributions=distributions, n_iter=6, cv=FOLDS, random_state=0
+    ).fit(x, y)
+    tried = search.cv_results_["params"]
+    assert {p["max_depth"] for p in tried} <= {1, 2, 3, 4} and all(isinstance(p["max_depth"], int) for p in tried)
+    assert all(1e-4 <= p["min_impurity_decrease"] <= 1e-1 for p in tried)
+    assert search.get_params()["param_distributions"] is distributions
+    for given in ({}, {"space": {"C": (1, 2)}, "param_distributions": {"C": uniform(1, 1)}}):
+        with pytest.raises(ValueError, match="give either space= or param_distributions="):
+            SwarmSearchCV(SVC(), n_iter=3, **given).fit(x, y)

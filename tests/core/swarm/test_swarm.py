@@ -249,7 +249,7 @@ def test_a_swarm_on_coefficients_moves_as_one_on_the_weights_they_mix():
     def swarm(start: torch.Tensor) -> pso.Swarm:
         return pso.Swarm(positions=start, population=9, recipe="model_swarms", maximize=True, seed=6)
 
-    small = drive(swarm(torch.eye(4)), lambda c: value(c @ experts), 40)
+    small = drive(swarm(torch.eye(4, dtype=torch.float64)), lambda c: value(c @ experts), 40)
     large = drive(swarm(experts), value, 40)
     torch.testing.assert_close(small.positions @ experts, large.positions, rtol=0, atol=1e-10)
     torch.testing.assert_close(small.best.x @ experts, large.best.x, rtol=0, atol=1e-10)
@@ -360,3 +360,24 @@ def test_more_than_memory_is_one_line(dim, population):
             pso.minimize(bowl, [(-1, 1)] * 3, population=population, max_evals=10, recipe="constriction")
         with pytest.raises(ValueError, match="find no memory"):
             pso.minimize_multi(bowl, [(-1, 1)] * 3, 2, population=population, max_evals=10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_tensors_keep_their_dtype(dtype):
+    start = torch.randn((4, 3), generator=torch.Generator().manual_seed(0)).to(dtype)
+    for positions in (start, list(start), start.clone().requires_grad_()):
+        swarm = drive(pso.Swarm(positions=positions, population=6, seed=0), bowl, 3)
+        assert swarm.ask().dtype == swarm.best.x.dtype == dtype
+    assert pso.Swarm(positions=start, dtype=torch.float64, seed=0).ask().dtype == torch.float64
+
+
+def test_what_is_no_floating_tensor_becomes_float64():
+    start = np.arange(6.0).reshape(2, 3)
+    for positions in (start, start.astype(np.float32), start.tolist(), torch.from_numpy(start).long()):
+        assert pso.Swarm(positions=positions, seed=0).ask().dtype == torch.float64
+    assert pso.Swarm(bounds=[(0, 1)] * 2, seed=0).ask().dtype == torch.float64
+
+
+def test_a_module_is_no_position():
+    with pytest.raises(TypeError, match=r"positions are a module, Linear; .*pso\.FlatView\(module\)\.flatten"):
+        pso.Swarm(positions=torch.nn.Linear(2, 1))

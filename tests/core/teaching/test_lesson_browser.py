@@ -139,6 +139,46 @@ def test_no_press_is_lost_however_fast(tmp_path: Path) -> None:
     assert json.loads(html.unescape(found[1])) == {name: f"step {t} of {moves}" for name, t in expected.items()}
 
 
+# Follows a link within the open page, steps, and reads the address.
+LINKS = """
+<script>
+requestAnimationFrame = (draw) => setTimeout(() => draw(performance.now()), 16);
+cancelAnimationFrame = clearTimeout;
+addEventListener("load", async () => {
+  const $ = (id) => document.getElementById(id), where = () => `${$("number").textContent}, ${$("clock").textContent}`;
+  const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  const seen = { opened: where(), before: history.length };
+  location.hash = "#3.7";
+  await wait(500);
+  seen.followed = where();
+  seen.entries = history.length - seen.before; // the link's own
+  $("next").click();
+  await wait(1500);
+  seen.stepped = [where(), location.hash];
+  document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "2", bubbles: true }));
+  await wait(500);
+  seen.chapter = location.hash;
+  seen.after = history.length - seen.before;
+  document.documentElement.dataset.seen = JSON.stringify(seen);
+});
+</script>
+"""
+
+
+def test_links_are_followed_and_can_be_copied(tmp_path: Path) -> None:
+    path = tmp_path / "lesson.html"
+    path.write_text(lesson.page().replace("<body>", "<body>" + LINKS), encoding="utf-8")
+    done = visit(f"{path.as_uri()}#2.5", tmp_path / "profile", "--dump-dom", "--virtual-time-budget=20000")
+    found = re.search(r'data-seen="([^"]*)"', done.stdout)
+    assert found, done.stderr[-2000:]
+    seen = json.loads(html.unescape(found[1]))
+    moves = [chapter.moves for chapter in lesson.CHAPTERS]
+    assert seen["opened"] == f"Chapter 2 of 5, step 5 of {moves[1]}"
+    assert seen["followed"] == f"Chapter 3 of 5, step 7 of {moves[2]}"
+    assert seen["stepped"] == [f"Chapter 3 of 5, step 8 of {moves[2]}", "#3.8"]
+    assert seen["chapter"] == "#2.0" and seen["after"] == seen["entries"]  # stepping adds nothing to the history
+
+
 def test_light_and_dark_are_drawn(tmp_path: Path) -> None:
     image_module = pytest.importorskip("PIL.Image", reason="Pillow comes with matplotlib (extra: toy)")
     path = tmp_path / "lesson.html"

@@ -101,7 +101,6 @@ def test_a_new_option_out_of_range_is_refused_by_library_and_command(value: floa
         ("screen", [0.0, 0.5, -1.0, float("nan")], [1e-9, 0.49, None]),
         ("drop_k", [-1e-9, 1.0, float("inf")], [0.0, 0.999]),
         ("budget_minutes", [0.0, float("nan")], [1e-9, 1e9, None]),
-        ("timeout", [0.0, -1.0], [0.5, None]),
         ("compat", ["", "Paper"], ["paper", "reference"]),
         ("engine", ["llama"], ["transformers", "vllm"]),
         ("scoring", ["letters"], ["auto", "generate"]),
@@ -117,16 +116,16 @@ def test_the_bounds_of_a_search(name: str, refused: list[Any], taken: list[Any])
 
 
 def test_messages_call_options_as_they_are_typed_where_they_are_typed() -> None:
-    error = InvalidOption("one_by_one", True, "not with `optimizer` pycma or `tasks`; see `nothing of ours`")
+    error = InvalidOption("no_rivals", True, "not with `optimizer` pycma or `tasks`; see `nothing of ours`")
     options = options_of(SearchConfig)
-    assert str(error) == "one_by_one: not with optimizer pycma or tasks; see `nothing of ours`"
-    typed = "--async: not with --optimizer pycma or --task; see `nothing of ours`"
+    assert str(error) == "no_rivals: not with optimizer pycma or tasks; see `nothing of ours`"
+    typed = "--no-rivals: not with --optimizer pycma or --task; see `nothing of ours`"
     assert error.spelled(lambda field: flag(field, options)) == typed
 
 
 def test_every_option_of_a_configuration_is_typed_as_the_model_card_writes_it(call: Callable[..., Any]) -> None:
     """The command of a card, run again, is the same configuration."""
-    config = SearchConfig("B", ("x", "y"), ("t", "u"), "r", metrics=("f1",), settings=("inertia=0.1",), one_by_one=True)
+    config = SearchConfig("B", ("x", "y"), ("t", "u"), "r", metrics=("f1",), settings=("inertia=0.1",), no_rivals=True)
     program, _, *words = command_line(json.loads(json.dumps(asdict(config)))).split()
     (read,), _ = call("search", *words)
     assert program == "swarm-llm" and read == Longer(**asdict(config))

@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from pyswarmopt_llm.baselines import METHODS
-from pyswarmopt_llm.baselines.method import Method, Options
-from pyswarmopt_llm.baselines.rules.sparsify import TIES
-from pyswarmopt_llm.cli import main
+from pyswarmopt_llm.cli.app import main
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.jobs.merge import merge_experts
+from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.models.training.examples import load_examples, read_examples
+from pyswarmopt_rivals.merge import merge_experts
+from pyswarmopt_rivals.methods import METHODS
+from pyswarmopt_rivals.methods.method import Method, Options
+from pyswarmopt_rivals.methods.rules.sparsify import TIES
 
 
 def run(*argv: str) -> int:
@@ -43,6 +44,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, Any], Calls]:
             calls.append((args, kwargs))
             return value
 
+        monkeypatch.setattr("pyswarmopt_llm.cli.models.evaluate.check_files", lambda config, specs: None)
         stand_in = types.ModuleType(module)
         setattr(stand_in, function, record)
         monkeypatch.setitem(sys.modules, module, stand_in)
@@ -53,7 +55,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, Any], Calls]:
 
 EVALUATED = types.SimpleNamespace(
     note="",
-    score=types.SimpleNamespace(value=0.61, stderr=0.02, per_item=(), n=500),
+    score=Score(0.61, (), 500, 0.02),
     interval=(0.57, 0.65),
     scoring="likelihood",
     n=500,
@@ -113,7 +115,7 @@ MERGED = types.SimpleNamespace(note="", space="delta", ranks=(2, 24), loss=lambd
 
 
 def test_merge_passes_on_every_expert_and_option(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    calls = fake("pyswarmopt_llm.jobs.merge", "merge_experts", MERGED)
+    calls = fake("pyswarmopt_rivals.merge", "merge_experts", MERGED)
     words = "merge --base B --experts x y --method ties --space delta --weights -0.5,2 --density .1 --rank 24 --out O"
     assert run(*words.split()) == 0
     options = Options(weights=(-0.5, 2.0), density=0.1, rank=24)
@@ -123,7 +125,7 @@ def test_merge_passes_on_every_expert_and_option(fake: Any, capsys: pytest.Captu
 
 
 def test_merge_leaves_to_the_method_what_is_not_given(fake: Any) -> None:
-    calls = fake("pyswarmopt_llm.jobs.merge", "merge_experts", MERGED)
+    calls = fake("pyswarmopt_rivals.merge", "merge_experts", MERGED)
     assert run("merge", "--base", "B", "--experts", "x", "y", "--out", "O") == 0
     assert run("merge", "--base", "B", "--experts", "x", "y", "--out", "O", "--t", "0.2", "--seed", "0") == 0
     assert [args[2:] for args, _ in calls] == [
@@ -133,7 +135,7 @@ def test_merge_leaves_to_the_method_what_is_not_given(fake: Any) -> None:
 
 
 def test_merge_refuses_weights_that_are_no_numbers(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    calls = fake("pyswarmopt_llm.jobs.merge", "merge_experts", MERGED)
+    calls = fake("pyswarmopt_rivals.merge", "merge_experts", MERGED)
     assert run("merge", "--base", "B", "--experts", "x", "--out", "O", "--weights", "1;2") == 2
     assert capsys.readouterr().err == (
         "error: --weights 1;2: give numbers with commas between them, such as 0.5,0.3,0.2\n"
@@ -198,8 +200,8 @@ def test_merge_refuses_methods_that_need_a_task_without_one(
     tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searching = Method("tuned", "-", "-", TIES, ("delta",), needs=frozenset({"dev", "seed"}))
-    monkeypatch.setattr("pyswarmopt_llm.jobs.merge.load_method", lambda name: searching)
-    with pytest.raises(UserError, match="--method tuned: looks at dev items; give --task"):
+    monkeypatch.setattr("pyswarmopt_rivals.merge.load_method", lambda name: searching)
+    with pytest.raises(UserError, match="method tuned: looks at dev items; give task"):
         merge_experts(str(tiny_base), [str(path) for path in tiny_experts], "tuned", None, tmp_path / "new")
 
 
@@ -294,7 +296,7 @@ def test_train_expert_takes_so_many_examples_of_each_source(tiny_base: Path, tmp
 
 def test_merge_json(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
     merged = types.SimpleNamespace(note="", space="delta", ranks=(2, 24), error=0.25, items=0)
-    fake("pyswarmopt_llm.jobs.merge", "merge_experts", merged)
+    fake("pyswarmopt_rivals.merge", "merge_experts", merged)
     assert run(*"merge --base B --experts x y --method ties --out O --json".split()) == 0
     assert json.loads(capsys.readouterr().out) == {
         "out": "O",

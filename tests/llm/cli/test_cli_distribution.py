@@ -62,7 +62,7 @@ def test_scripts_point_at_functions(project: dict[str, Any]) -> None:
 
 
 def test_every_command_of_the_reference_exists() -> None:
-    from pyswarmopt_llm.cli import COMMANDS
+    from pyswarmopt_llm.cli.app import COMMANDS
 
     page = (ROOT / "docs" / "reference" / "index.md").read_text(encoding="utf-8")
     table = [line for line in page.splitlines() if line.startswith("| `swarm-llm")]

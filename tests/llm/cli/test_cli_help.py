@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import typer
 
-from pyswarmopt_llm.cli import COMMANDS, app, main
+from pyswarmopt_llm.cli.app import COMMANDS, app, main
 from pyswarmopt_llm.common.options import GROUPS
 
-WITHOUT_JSON = {"bundle", "init", "report", "mcp"}  # they write files that are none; mcp speaks a protocol of its own
+WITHOUT_JSON = {"init", "report"}  # they write files that are none
 
 
 def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *argv: str) -> str:
@@ -71,7 +71,7 @@ def test_what_prints_a_result_prints_it_as_json_too(name: str) -> None:
 )
 def test_the_shell_completes_commands_and_options(words: str, expected: str) -> None:
     asked = {"_SWARM_LLM_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
-    script = "from pyswarmopt_llm.cli import main; main()"
+    script = "from pyswarmopt_llm.cli.app import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", script], env={**os.environ, **asked}, capture_output=True, text=True, check=False
     )
@@ -79,7 +79,7 @@ def test_the_shell_completes_commands_and_options(words: str, expected: str) -> 
 
 
 def test_completion_can_be_installed(tmp_path: Any) -> None:
-    script = "from pyswarmopt_llm.cli import main; main(['--install-completion', 'bash'])"
+    script = "from pyswarmopt_llm.cli.app import main; main(['--install-completion', 'bash'])"
     home = {"HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
     done = subprocess.run(
         [sys.executable, "-c", script], env={**os.environ, **home}, capture_output=True, text=True, check=False

@@ -12,7 +12,7 @@ import pytest
 import typer
 from search_helpers import swarm_llm
 
-from pyswarmopt_llm.cli import app
+from pyswarmopt_llm.cli.app import app
 from pyswarmopt_llm.cli.runs.init import EXAMPLES
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
@@ -32,6 +32,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[SearchConfig]:
         configs.append(config)
         raise UserError("reached")
 
+    monkeypatch.setattr("pyswarmopt_llm.cli.runs.search.check_files", lambda config, specs: None)
     module = types.ModuleType("pyswarmopt_llm.jobs.search.loop")
     module.search = search  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "pyswarmopt_llm.jobs.search.loop", module)

@@ -11,7 +11,7 @@ import pytest
 from search_helpers import louder as louder_copies
 from search_helpers import questions, write_task
 
-from pyswarmopt_llm.cli import main
+from pyswarmopt_llm.cli.app import main
 from pyswarmopt_llm.cli.models.inspect import next_command, recommended
 from pyswarmopt_llm.common.statistics import permutation_test
 from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
@@ -125,3 +125,17 @@ def test_an_expert_that_is_worse_than_no_adapter_is_found_where_a_task_is_given(
 def test_a_task_needs_a_base(tiny_experts: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert run("inspect", *tiny_experts, "--task", "words.json") == 2
     assert "--task words.json: is scored against the bare base; name it with --base" in capsys.readouterr().err
+
+
+def test_the_columns_of_a_task_can_be_named(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"text {i},{'yes' if i % 3 else 'no'},number {i}" for i in range(40)]
+    task = tmp_path / "requests.csv"
+    task.write_text("\n".join(["text,label,note", *rows]) + "\n")
+    words = ["inspect", *tiny_experts, "--base", tiny_base, "--task", task, "--columns", "question=text,answer=label"]
+    assert run(*words) == 0
+    out = capsys.readouterr().out
+    assert "score" in out and "--columns question=text,answer=label" in out.splitlines()[-1]
+    assert run("inspect", *tiny_experts, "--columns", "question=text") == 2
+    assert "--columns question=text: are those of a task; name it with --task" in capsys.readouterr().err

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from pyswarmopt_llm.cli import main
+from pyswarmopt_llm.cli.app import main
 from pyswarmopt_llm.cli.runs.demo import EMBEDDED, demo_base, demo_experts, free_directory
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.models.embedded import MODELS, embedded_model
 
 RESULT: dict[str, Any] = {
@@ -44,16 +45,17 @@ def run(*argv: str) -> int:
 
 
 Install = Callable[..., None]
+HOMES = {"search": "grid", "resume": "grid"}
 
 
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Put functions in the place of pyswarmopt_llm.jobs.search.loop's."""
+    """Put functions in the place of those that the commands call."""
 
     def put(**functions: Any) -> None:
-        module = types.ModuleType("pyswarmopt_llm.jobs.search.loop")
-        vars(module).update(functions)
-        monkeypatch.setitem(sys.modules, "pyswarmopt_llm.jobs.search.loop", module)
+        monkeypatch.setattr("pyswarmopt_llm.cli.runs.search.check_files", lambda config, specs: None)
+        for name, function in functions.items():
+            monkeypatch.setattr(f"pyswarmopt_llm.jobs.search.{HOMES[name]}.{name}", function)
 
     return put
 
@@ -65,8 +67,8 @@ def run_of_a_stub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pyswarmopt_llm.cli.runs.running.read_about", lambda run: {"config": config})
 
 
-def note(text: str) -> types.SimpleNamespace:
-    return types.SimpleNamespace(kind="note", data={"text": text})
+def note(text: str) -> Event:
+    return Event("note", {"text": text})
 
 
 def finished(out: str | Path) -> types.SimpleNamespace:
@@ -158,13 +160,13 @@ def test_demo_searches_over_the_experts_of_the_checkout(tmp_path: Path, monkeypa
         (tmp_path / "examples" / "experts" / name / "adapter_config.json").write_text("{}")
     monkeypatch.setattr("pyswarmopt_llm.__file__", str(tmp_path / "pyswarmopt_llm" / "__init__.py"))
     configs: list[Any] = []
-    module = types.ModuleType("pyswarmopt_llm.jobs.search.demo")
-    vars(module).update(demo=lambda config, on_event: configs.append(config) or finished(config.out))
-    monkeypatch.setitem(sys.modules, "pyswarmopt_llm.jobs.search.demo", module)
+    module = types.ModuleType("pyswarmopt_llm.jobs.search.loop")
+    vars(module).update(search=lambda config, on_event: configs.append(config) or finished(config.out))
+    monkeypatch.setitem(sys.modules, "pyswarmopt_llm.jobs.search.loop", module)
     assert run("demo", "--out", str(tmp_path / "run"), "--seed", "3") == 0
     (config,) = configs
     assert [Path(expert).name for expert in config.experts] == ["a", "b"]
-    assert (config.base, config.tasks, config.seed) == ("embedded:smollm2-135m", ("builtin:requests:3",), 3)
+    assert (config.base, config.tasks, config.seed) == ("embedded:smollm2-135m", ("builtin:five-desks:3",), 3)
     assert config.out == str(tmp_path / "run")
 
 

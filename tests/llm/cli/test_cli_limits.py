@@ -10,10 +10,10 @@ import typer.main
 
 import pyswarmopt.cli
 import pyswarmopt.cli.app
-import pyswarmopt_llm.cli
-from pyswarmopt.cli.limits import largest
+import pyswarmopt_llm.cli.app
+from pyswarmopt.base.words import largest
 
-APPS = ((pyswarmopt.cli.app.app, pyswarmopt.cli.main), (pyswarmopt_llm.cli.app, pyswarmopt_llm.cli.main))
+APPS = ((pyswarmopt.cli.app.app, pyswarmopt.cli.main), (pyswarmopt_llm.cli.app.app, pyswarmopt_llm.cli.app.main))
 
 
 def integer_options() -> Iterator[Any]:

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from search_helpers import questions, write_task
 
-from pyswarmopt_llm.cli import COMMANDS, main
+from pyswarmopt_llm.cli.app import COMMANDS, main
 from pyswarmopt_llm.cli.options import spread
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
@@ -37,9 +38,8 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[SearchConfig]:
         configs.append(config)
         raise UserError("reached")
 
-    module = types.ModuleType("pyswarmopt_llm.jobs.search.loop")
-    module.search = search  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pyswarmopt_llm.jobs.search.loop", module)
+    monkeypatch.setattr("pyswarmopt_llm.cli.runs.search.check_files", lambda config, specs: None)
+    monkeypatch.setattr("pyswarmopt_llm.jobs.search.grid.search", search)
     return configs
 
 
@@ -75,7 +75,7 @@ def test_every_option_of_search_reaches_its_field(seen: list[SearchConfig]) -> N
         *("search", "--base", "B", "--experts", "x", "--task", "t", "--out", "r", "--space", "delta"),
         *("--optimizer", "pso", "--particles", "7", "--max-iter", "8", "--patience", "9", "--dev", "10"),
         *("--test", "11", "--seed", "12", "--dtype", "float32", "--device", "cpu", "--threads", "13"),
-        *("--compat", "reference", "--scoring", "letter", "--exact-flat", "--allow-overlap", "--contrast"),
+        *("--compat", "reference", "--scoring", "letter", "--allow-overlap", "--contrast"),
         *("--start", "segments"),
     )
     assert seen == [
@@ -94,7 +94,6 @@ def test_every_option_of_search_reaches_its_field(seen: list[SearchConfig]) -> N
             threads=13,
             compat="reference",
             scoring="letter",
-            exact_flat=True,
             allow_overlap=True,
             contrast=True,
             start="segments",
@@ -109,7 +108,7 @@ task = "t"
 out = "r"
 particles = 6
 max-iter = 4
-exact-flat = true
+no-rivals = true
 """
 
 
@@ -125,7 +124,7 @@ def test_a_config_file_gives_defaults_and_the_command_line_wins(
     run("search", "--particles", "5", "--config", str(path))
     assert seen == [
         SearchConfig(
-            base="B", experts=("x", "y"), tasks=("t",), out="r", particles=5, max_iter=4, exact_flat=True
+            base="B", experts=("x", "y"), tasks=("t",), out="r", particles=5, max_iter=4, no_rivals=True
         )
     ]
 
@@ -220,7 +219,7 @@ def test_help_fits_a_screen_and_has_an_example(
 def test_no_help_loads_torch_or_transformers() -> None:
     script = """
 import sys
-from pyswarmopt_llm.cli import COMMANDS, main
+from pyswarmopt_llm.cli.app import COMMANDS, main
 for argv in [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)]:
     try:
         main(argv)
@@ -232,3 +231,39 @@ sys.exit(f"loaded {heavy}" if heavy else 0)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("argv", [("inspect", "x", "--base", ""), ("doctor", "--base="), ("search", "--task", "", "x")])
+def test_an_empty_value_is_refused_in_a_line(argv: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*argv) == 2
+    name = "--task" if "--task" in argv else "--base"
+    assert capsys.readouterr().err == f"error: {name}: is empty; give it a value, or leave the option out\n"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("inspect",),
+        ("inspect", "--base", "BASE"),
+        ("search", "--base", "BASE", "--task", "TASK", "--out", "r", "--experts"),
+        ("search", "--task", "TASK", "--out", "r", "--experts"),
+        ("merge", "--base", "BASE", "--method", "ties", "--out", "r", "--experts"),
+        ("compare", "--base", "BASE", "--task", "TASK", "--out", "r", "--experts"),
+        ("advise", "--base", "BASE", "--task", "TASK", "--out", "r", "--experts"),
+        ("ensemble", "--task", "TASK", "--out", "r", "--members"),
+    ],
+)
+def test_a_pattern_that_nothing_matches_is_named(
+    argv: tuple[str, ...],
+    tiny_base: Path,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = write_task(tmp_path / "words.json", questions(8, 1), questions(8, 2))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert run(*({"BASE": str(tiny_base), "TASK": str(task)}.get(word, word) for word in argv), "adapters/*") == 2
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last == "error: adapters/* does not exist; check the path and the folder you are in"
+    assert not list(Path().iterdir())

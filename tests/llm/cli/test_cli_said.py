@@ -52,8 +52,8 @@ def test_a_raised_number_of_particles_is_said(
             notes.append(event.data["text"])
 
     search(replace(config, particles=particles), on_event)
-    raised = [note for note in notes if note.startswith("--particles")]
-    assert raised == ["--particles 2: the search begins at all 3 experts, so it has 3 particles"] * told
+    raised = [note for note in notes if note.startswith("`particles`")]
+    assert raised == ["`particles` 2: raised to 3, since the search begins at all 3 experts"] * told
 
 
 def test_eval_takes_the_sizes_that_search_takes(

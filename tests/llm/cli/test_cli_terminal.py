@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from rich.table import Table
 
 import pyswarmopt.cli
-import pyswarmopt_llm.cli
-from pyswarmopt.cli.terminal import LIMIT, complain, one_line, open_console, visible
+import pyswarmopt_llm.cli.app
+from pyswarmopt.base.words import LIMIT, one_line, visible
+from pyswarmopt.cli.terminal import complain, open_console
 from pyswarmopt_llm.common.errors import UserError
 
 ROOT = Path(__file__).parents[3]
@@ -66,10 +67,10 @@ def test_a_user_error_is_one_visible_line() -> None:
 @pytest.mark.parametrize(
     ("main", "words"),
     [
-        (pyswarmopt_llm.cli.main, ["eval", "--base", "B", "--task", "t{}.json"]),
-        (pyswarmopt_llm.cli.main, ["eval", "--base", "B", "--task", "t.json", "--split", "x{}"]),
-        (pyswarmopt_llm.cli.main, ["eval", "--bas{}", "B"]),
-        (pyswarmopt_llm.cli.main, ["{}"]),
+        (pyswarmopt_llm.cli.app.main, ["eval", "--base", "B", "--task", "t{}.json"]),
+        (pyswarmopt_llm.cli.app.main, ["eval", "--base", "B", "--task", "t.json", "--split", "x{}"]),
+        (pyswarmopt_llm.cli.app.main, ["eval", "--bas{}", "B"]),
+        (pyswarmopt_llm.cli.app.main, ["{}"]),
         (pyswarmopt.cli.main, ["run", "sphere{}"]),
         (pyswarmopt.cli.main, ["run", "sphere", "--recipe", "{}"]),
         (pyswarmopt.cli.main, ["run", "sphere", "--{}"]),
@@ -85,7 +86,7 @@ def test_option_values_are_shown_with_escapes_and_cut(
     assert "x1b[31m" in err and len(err) < 3 * LIMIT
 
 
-@pytest.mark.parametrize("main", [pyswarmopt_llm.cli.main, pyswarmopt.cli.main])
+@pytest.mark.parametrize("main", [pyswarmopt_llm.cli.app.main, pyswarmopt.cli.main])
 def test_arguments_that_are_no_text_are_refused(
     main: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,7 +104,7 @@ def test_answers_are_escaped_on_a_terminal_and_left_alone_in_a_pipe(
     out = io.StringIO()
     monkeypatch.setattr(out, "isatty", lambda: terminal, raising=False)
     monkeypatch.setattr(sys, "stdout", out)
-    assert run(pyswarmopt_llm.cli.main, "generate", "--base", "B", "?") == 0
+    assert run(pyswarmopt_llm.cli.app.main, "generate", "--base", "B", "?") == 0
     assert out.getvalue() == shown + "\n"
 
 
@@ -123,7 +124,7 @@ def test_warnings_are_single_visible_lines(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(logging, "lastResort", logging.lastResort)
-    assert run(pyswarmopt_llm.cli.main, "--version") == 0
+    assert run(pyswarmopt_llm.cli.app.main, "--version") == 0
     assert logging.lastResort is not None
     capsys.readouterr()
     logging.lastResort.handle(logging.makeLogRecord({"msg": f"{RED}%s", "args": ("a\nb",), "levelno": 30}))

@@ -34,7 +34,7 @@ def installed(versions: dict[str, str]) -> object:
         ({"numpy": "2.4.6", "peft": "0.21.2"}, [(OK, "2 as tested")]),  # ray belongs to an extra nobody asked for
         ({"numpy": "2.4.6", "peft": "0.22.0"}, [(OK, "1 as tested"), (NOTE, "peft 0.22.0: tested were <0.22,")]),
         ({"numpy": "2.3.9", "peft": "0.21.9"}, [(OK, "1 as tested"), (NOTE, "numpy 2.3.9: tested were <3,>=2.4")]),
-        ({"peft": "0.21.9"}, [(OK, "1 as tested"), (PROBLEM, "numpy is missing: pip install 'pyswarmopt[llm]'")]),
+        ({"peft": "0.21.9"}, [(OK, "1 as tested"), (PROBLEM, "numpy is missing: install the extra 'llm'")]),
     ],
 )
 def test_versions_are_held_against_the_bounds(versions: dict[str, str], expected: list[tuple[str, str]]) -> None:
@@ -46,7 +46,7 @@ def test_versions_are_held_against_the_bounds(versions: dict[str, str], expected
 
 @pytest.mark.parametrize(
     ("cores", "threads", "said", "status", "advice"),
-    [(2, 2, None, OK, ""), (2, 8, None, NOTE, "--threads 2"), (4, 1, "1", NOTE, "--threads 4"), (1, 1, "1", OK, "")],
+    [(2, 2, None, OK, ""), (2, 8, None, NOTE, "`threads` 2"), (4, 1, "1", NOTE, "`threads` 4"), (1, 1, "1", OK, "")],
 )
 def test_threads_are_held_against_the_cores_of_this_process(
     cores: int, threads: int, said: str | None, status: str, advice: str, monkeypatch: pytest.MonkeyPatch

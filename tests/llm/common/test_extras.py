@@ -13,17 +13,17 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from search_helpers import louder, questions, small, swarm_llm, write_task
 
-from pyswarmopt_llm.baselines import ENSEMBLES, METHODS, SEARCHING
+from pyswarmopt_groups.registry import VOTES
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import EXTRAS
 from pyswarmopt_llm.common.optimizers import check_optimizer
-from pyswarmopt_llm.groups.registry import VOTES
-from pyswarmopt_llm.jobs.compare.contestants import contestant, missing_for
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.metrics.external.lm_eval import LmEvalTask
 from pyswarmopt_llm.metrics.judge.chat_client import ChatClient, Endpoint
 from pyswarmopt_llm.metrics.registry import find_metric
 from pyswarmopt_llm.tasks.rows import download, read_rows
+from pyswarmopt_rivals.comparison.contestants import contestant, missing_for
+from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
 
 ROOT = Path(__file__).parents[3]
 
@@ -66,11 +66,11 @@ def test_a_search_needs_no_extra(
 @pytest.mark.parametrize(
     ("module", "use", "said"),
     [
-        ("sacrebleu", lambda: find_metric("bleu"), "--metric bleu needs sacrebleu: "),
-        ("sacrebleu", lambda: find_metric("chrf"), "--metric chrf needs sacrebleu: "),
-        ("rouge_score", lambda: find_metric("rouge-l"), "--metric rouge-l needs rouge_score: "),
-        ("profanity_check", lambda: find_metric("toxicity"), "--metric toxicity needs profanity_check: "),
-        ("evaluate", lambda: find_metric("evaluate:rouge"), "--metric evaluate:rouge needs evaluate: "),
+        ("sacrebleu", lambda: find_metric("bleu"), "metric bleu needs sacrebleu: "),
+        ("sacrebleu", lambda: find_metric("chrf"), "metric chrf needs sacrebleu: "),
+        ("rouge_score", lambda: find_metric("rouge-l"), "metric rouge-l needs rouge_score: "),
+        ("profanity_check", lambda: find_metric("toxicity"), "metric toxicity needs profanity_check: "),
+        ("evaluate", lambda: find_metric("evaluate:rouge"), "metric evaluate:rouge needs evaluate: "),
         ("lm_eval", lambda: LmEvalTask("arc_easy"), "lm-eval:arc_easy needs lm_eval: "),
         ("datasets", lambda: download("owner/data", None), "hub:owner/data needs datasets: "),
         ("cma", lambda: check_optimizer("pycma"), "pycma needs cma: "),
@@ -84,13 +84,13 @@ def test_an_option_names_the_extra_that_it_needs(
     without(module)
     with pytest.raises(UserError) as caught:
         use()
-    assert str(caught.value) == f'{said}pip install "pyswarmopt[{EXTRAS[module]}]"'
+    assert str(caught.value) == f'{said}install the extra "{EXTRAS[module]}"'
 
 
 def test_a_parquet_file_names_its_extra(tmp_path: Path, without: Callable[..., None]) -> None:
     without("pyarrow")
     (tmp_path / "rows.parquet").write_bytes(b"PAR1")
-    with pytest.raises(UserError, match=r'rows.parquet needs pyarrow: .*"pyswarmopt\[hub\]"'):
+    with pytest.raises(UserError, match=r'rows.parquet needs pyarrow: install the extra "hub"'):
         read_rows(tmp_path / "rows.parquet")
 
 
@@ -105,7 +105,7 @@ def test_a_search_is_refused_before_anything_is_written(
     task = write_task(tmp_path / "words.json", questions(8, 1), questions(8, 2))
     words = ("search", "--base", tiny_base, "--experts", *tiny_experts, "--task", task, "--out", tmp_path / "run")
     code, _, err = swarm_llm(capsys, *words, "--optimizer", "pycma")
-    assert code == 2 and err.count("\n") == 1 and 'pip install "pyswarmopt[cma]"' in err
+    assert code == 2 and err.count("\n") == 1 and 'install the extra "cma"' in err
     assert not (tmp_path / "run").exists()
 
 
@@ -124,5 +124,5 @@ def test_a_comparison_says_which_methods_lack_an_extra(without: Callable[..., No
     }
     assert set(missing) == set(expected)
     for name, extra in expected.items():
-        assert f"pyswarmopt[{extra}]" in missing[name]
+        assert f'the extra "{extra}"' in missing[name]
     assert {name for name, one in VOTES.items() if one.module} == {"route-likelihood"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 
 import numpy as np
@@ -11,7 +12,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pyswarmopt_llm.common.statistics import (
+    Floats,
     bootstrap_means,
+    compare_paired,
+    interval,
     interval_over_seeds,
     interval_over_tasks,
     permutation_test,
@@ -93,3 +97,63 @@ def test_the_interval_over_tasks_covers_the_mean() -> None:
 def test_ties_that_round_differently_are_ties() -> None:
     """0.1 + 0.2 - 0.3 is not 0 in floating point, but the sign patterns whose sum is 0 are all as extreme as it."""
     assert permutation_test([0.1, 0.2, -0.3]) == 1.0
+
+
+def _graded(values: list[float], shares: list[float]) -> tuple[Callable[[np.random.Generator, int], Floats], float]:
+    """A law of scores that take few values, and its mean."""
+    return lambda rng, n: rng.choice(values, n, p=shares), float(np.dot(values, shares))
+
+
+LAWS: dict[str, tuple[Callable[[np.random.Generator, int], Floats], float]] = {
+    "uniform": (lambda rng, n: rng.random(n), 0.5),
+    "skewed": (lambda rng, n: rng.beta(8, 1, n), 8 / 9),
+    "at the ends": (lambda rng, n: rng.beta(0.5, 0.5, n), 0.5),
+    "five grades": _graded([0, 1 / 3, 0.5, 2 / 3, 1], [0.2] * 5),
+    "nearly always the same": _graded([0.5, 1.0], [0.95, 0.05]),
+    "rarely high": _graded([0.1, 0.9], [0.95, 0.05]),
+    "mostly perfect": _graded([1.0, 0.5, 0.0], [0.85, 0.1, 0.05]),
+}
+
+
+@pytest.mark.parametrize("items", [6, 12, 24, 100])
+@pytest.mark.parametrize("law", LAWS)
+def test_intervals_of_graded_scores_hold_the_mean(law: str, items: int) -> None:
+    """95% of 400 samples; the standard error of that share is 1.1%."""
+    draw, mean = LAWS[law]
+    rng = np.random.default_rng(5)
+    held = 0
+    for _ in range(400):
+        low, high = interval(draw(rng, items).tolist())
+        held += low <= mean <= high
+    assert held >= 368
+
+
+@pytest.mark.parametrize("values", [[0.5] * 12, [0.3] * 2, [-15.0] * 12, [3.0] * 24, [0.99] * 1000])
+def test_items_that_are_all_the_same_have_no_interval_of_zero_width(values: list[float]) -> None:
+    low, high = interval(values)
+    assert low < values[0] < high
+    assert high - low < 10 / len(values)
+
+
+def test_nor_have_differences_unless_the_two_are_the_same() -> None:
+    low, high = compare_paired([1.0] * 6, [0.0] * 6).interval
+    assert 0 < low < 0.9 and high == 1
+    assert compare_paired([0.5] * 12, [0.5] * 12).interval == (0.0, 0.0)
+
+
+def test_nor_has_one_seed() -> None:
+    low, high = interval_over_seeds(np.full((1, 12), 0.5), np.random.default_rng(0))
+    assert (low, high) == interval([0.5] * 12)
+
+
+def test_with_many_items_the_interval_of_graded_scores_is_the_normal_one() -> None:
+    values = np.random.default_rng(6).beta(2, 5, 20_000)
+    low, high = interval(values.tolist())
+    half = 1.96 * values.std() / np.sqrt(values.size)
+    assert [low, high] == pytest.approx([values.mean() - half, values.mean() + half], abs=1e-4)
+
+
+def test_the_scale_is_that_of_the_values_where_they_leave_it() -> None:
+    logits = [-15.2, -15.9, -14.8, -16.1, -15.5]
+    low, high = interval(logits)
+    assert low < np.mean(logits) < high < -14

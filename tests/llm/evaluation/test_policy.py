@@ -1,4 +1,4 @@
-"""Dropped evaluations and budgets; runs of version 0.1.0, with its early stops, are resumed to the same end."""
+"""Dropped evaluations and budgets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from torch import Tensor
 
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.evaluator import Evaluator
@@ -28,7 +27,7 @@ from pyswarmopt_llm.evaluation.policy import Dropout, Full, Policy, Round, make_
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_directory import Run, about_run
 from pyswarmopt_llm.evaluation.scorer import Scorer
-from pyswarmopt_llm.jobs.search.loop import resume, search
+from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.jobs.search.prepare import Budget
 from pyswarmopt_llm.metrics.combine import harmonic
 
@@ -95,94 +94,9 @@ def bits(value: Any) -> Any:
     return value.numpy().tobytes() if isinstance(value, Tensor) else value
 
 
-# Runs of version 0.1.0
-
-
-def stopped_early(row: Row, best: float, worst: float) -> Row:
-    """The row as version 0.1.0 wrote it with its early stop: items from the first on, until the rest cannot matter.
-
-    A Model Swarm looks at a value only to see whether it is better than the particle's best, or worse than the worst.
-    """
-    text, n = str(row.items["t0"]), 0
-    for n in range(1, 61):
-        right = text[:n].count("1")
-        low, high = right / 60, (right + 60 - n) / 60
-        if high <= best and low >= worst:
-            break
-    if n == 60:
-        return row
-    return replace(row, value=high, n=n, bounds=[low, high], items={"t0": text[:n] + "?" * (60 - n)})
-
-
-@pytest.mark.parametrize("compat", ["paper", "reference"])
-def test_a_journal_with_evaluations_that_were_ended_early_leads_to_the_same_search(compat: str, tmp_path: Path) -> None:
-    config = config_of(1, drop_n=0.2)
-    early: list[Row] = []
-
-    def end_early(swarm: pso.Swarm, rows: list[Row | None]) -> None:
-        for i, row in enumerate(rows):
-            if row is not None and row.key not in {one.key for one in early}:
-                early.append(stopped_early(row, float(swarm.personal_best_values[i]), swarm.worst.value))
-
-    scorer, _ = scorer_of(opened(tmp_path / "whole", config), 1)
-    whole = states(config, scorer, compat, end_early)
-    assert sum(not row.complete for row in early) > 10
-    for cut in (0, 9, len(early) // 2, len(early) - 1, len(early)):
-        run = opened(tmp_path / f"cut{cut}", config)
-        for row in early[:cut]:
-            run.append(row)
-        scorer, (utility,) = scorer_of(Run.open(run.path), 1)
-        again = states(config, scorer, compat)
-        assert len(whole) == len(again) and all(same(a, b, but="costs") for a, b in zip(whole, again, strict=True))
-        assert utility.calls == len(early) - cut  # what the journal holds is not evaluated again
-        rows = Run.open(run.path).rows
-        assert rows[:cut] == early[:cut] and all(row.complete for row in rows[cut:])
-
-
-def test_a_position_that_comes_back_is_answered_by_its_early_stopped_row_while_it_is_replayed(tmp_path: Path) -> None:
-    config, x, y = config_of(3), torch.tensor([0.1, 0.2, 0.3, 0.4]).double(), torch.ones(4).double()
-    scorer, _ = scorer_of(opened(tmp_path / "whole", config), 3)
-    full, other = scorer.in_full([x, y], 0)
-    known = stopped_early(full, 0.9, 0.0)
-    further = replace(stopped_early(full, full.value + 0.05, 0.0), iteration=2, n=7)
-    run = opened(tmp_path / "r", config)
-    for row in (known, further, replace(other, iteration=3)):
-        run.append(row)
-    scorer, (utility,) = scorer_of(Run.open(run.path), 3)
-    values = [scorer.in_full([position], k)[0].value for k, position in enumerate((x, x, x, x, y))][:4]
-    assert values == [known.value, known.value, further.value, further.value] and utility.calls == 0
-    assert scorer.in_full([x], 5)[0].value == full.value and utility.calls == 1  # nothing is left to replay
-
-
 @pytest.fixture(scope="module")
 def experts(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return louder(tiny_experts, tmp_path_factory.mktemp("loud"))
-
-
-def test_settings_that_are_gone_are_ignored_where_they_changed_nothing(
-    tiny_base: Path, experts: list[Path], tmp_path: Path
-) -> None:
-    task = write_task(tmp_path / "words.json", questions(10, 1), questions(4, 2))
-    found = search(small(tiny_base, experts, [task], tmp_path / "r"))
-    about = json.loads((found.run / "run.json").read_text())
-    reference = history(found.run)
-
-    def reopened(finished: bool, **retired: Any) -> dict[str, Any]:
-        text = json.dumps({**about, "config": {**about["config"], **retired}})
-        (found.run / "run.json").write_text(text)
-        if not finished:
-            (found.run / "result.json").unlink(missing_ok=True)
-        return dict(resume(found.run).result)
-
-    harmless = {"early_stop": "exact", "racing": None, "dev_sizes": ""}
-    assert reopened(False, **harmless)["best_dev"] == found.result["best_dev"] and history(found.run) == reference
-    assert reopened(True, early_stop="bound", racing=0.1)["best_dev"] == found.result["best_dev"]  # it has ended
-    for retired in ({"early_stop": "bound"}, {"racing": 0.1}, {"dev_sizes": "5"}):
-        (name, value), *_ = retired.items()
-        message = f"was begun with {name} = {value}, which is gone; resume with version 0.1.0$"
-        with pytest.raises(UserError, match=message):
-            reopened(False, **{**harmless, **retired})
-    assert history(found.run) == reference
 
 
 # Drops and budgets
@@ -202,7 +116,7 @@ def test_a_dropped_iteration_moves_on_without_a_single_evaluation(
 ) -> None:
     task = write_task(tmp_path / "words.json", questions(8, 1), questions(4, 2))
     config = small(tiny_base, experts, [task], tmp_path / "r", max_iter=6, drop_k=0.5, seed=1)
-    dropout = Dropout(Full(), config.drop_k, config.drop_n, config.seed)
+    dropout = Dropout(Full(), 0.5, 0.0, config.seed)
     expected = [k for k in range(7) if not dropout.dropped(k, 5).any()]
     found = search(config)
     assert sorted({row["iteration"] for row in history(found.run)}) == expected

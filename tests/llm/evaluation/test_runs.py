@@ -142,13 +142,29 @@ def test_rows_that_came_after_opening_count(tmp_path: Path) -> None:
         assert late.rows == [Row.from_json(ROW)]
 
 
-@pytest.mark.parametrize("line", ["{", "[1]", "null", '{"phase": "search"}', "\x00\x00", "\udcff"])
+@pytest.mark.parametrize("line", ["{", "[1]", "null", "\x00\x00", "\udcff"])
 def test_a_damaged_line_is_named(line: str, tmp_path: Path) -> None:
     run = new_run(tmp_path / "r")
     good = json.dumps(ROW)
     text = f"{good}\n{line}\n{good}\n".encode(errors="surrogateescape")
     (run.path / "history.jsonl").write_bytes(text)
     with pytest.raises(UserError, match=r"history\.jsonl: line 2: damaged"):
+        Run.open(run.path)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *(("phase", 1), ("iteration", -1), ("particle", True), ("key", None), ("coefficients", "1"), ("value", "0.5")),
+        *(("n", 1.5), ("seconds", -0.1), ("items", {}), ("items", {"t": "12"}), ("items", 5), ("bounds", [0.0])),
+        *(("bounds", [0.0, "1"]), ("values", {"t": [0.5, "0", 1]}), ("values", {"t": [0.5, 0.1, -1]})),
+        ("margins", {"t": 1}),
+    ],
+)
+def test_a_column_of_another_type_is_named(column: str, value: object, tmp_path: Path) -> None:
+    run = new_run(tmp_path / "r")
+    (run.path / "history.jsonl").write_text(json.dumps({**ROW, column: value}) + "\n")
+    with pytest.raises(UserError, match=rf"history\.jsonl: line 1: {column} is missing or of a wrong type; restore"):
         Run.open(run.path)
 
 

@@ -30,21 +30,24 @@ from search_helpers import (
 
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import ItemScore, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator
 from pyswarmopt_llm.evaluation.plan import Screen, bounds
 from pyswarmopt_llm.evaluation.policy import Round, make_policy
-from pyswarmopt_llm.evaluation.record import is_row
+from pyswarmopt_llm.evaluation.record import wrong_in_row
 from pyswarmopt_llm.evaluation.run_directory import Run, about_run
 from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.evaluation.surrogate.proposals import proposal, widest
 from pyswarmopt_llm.evaluation.surrogate.screening import Screening
 from pyswarmopt_llm.jobs.search.loop import resume, search
+from pyswarmopt_llm.jobs.search.validate import check_screen
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.metrics.combine import harmonic
-from pyswarmopt_llm.reporting.follow import Follower
+from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.reporting.terminal.state import SearchState
+from pyswarmopt_llm.spaces import space_kind
 from pyswarmopt_llm.tasks import Item
 
 
@@ -259,7 +262,7 @@ def test_a_real_search_with_fewer_items_resumes_and_reports(
     best = max((row for row in rows if "bounds" not in row), key=lambda row: row["value"])
     assert found.result["best_dev"] == best["value"] == best["items"]["words"].count("1") / 24
     assert found.result["items_saved"] > 0.1
-    assert all("margins" in row and is_row({**row, "seconds": 1.0}) for row in rows)
+    assert all("margins" in row and wrong_in_row({**row, "seconds": 1.0}) is None for row in rows)
     assert (found.run / "report.html").exists()
     lines = (found.run / "history.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "run").rename(tmp_path / "reference")
@@ -279,8 +282,6 @@ def test_the_command_line_says_what_does_not_go_together(
     words = search_words(small(tiny_base, experts, [task], tmp_path / "r"))
     for bad, message in {
         "--screen 0.5": "--screen 0.5: out of range; give more than 0 and less than 0.5",
-        "--screen 0.1 --async": "--screen: learns from whole rounds; remove --async",
-        "--screen 0.1 --exact-flat": "--screen: learns from at most 64 coefficients, here a candidate has",
         "--screen 0.1 --scoring generate": "--screen: learns from the scores of options, words is answered by writing",
         "--screen 0.1 --metric mc2": "--screen: learns from the scores of options, words is scored by mc2",
         "--screen 0.1 --space token": "--screen: --space token scores all items at once",
@@ -288,6 +289,9 @@ def test_the_command_line_says_what_does_not_go_together(
         code, _, err = swarm_llm(capsys, *words, *bad.split())
         assert code == 2 and message in err and err.count("\n") == 1, (bad, err)
     assert not (tmp_path / "r").exists()
+    config = small(tiny_base, experts, [task], tmp_path / "r", space="delta", screen=0.1)
+    with pytest.raises(InvalidOption, match="learns from at most 64 coefficients, here a candidate has 65"):
+        check_screen(config, space_kind("delta"), load_objectives(config), 65)
     code, out, _ = swarm_llm(capsys, *words, "--screen", "0.1", "--drop-n", "0.2", "--json")
     assert code == 0 and json.loads(out)["best_dev"] >= json.loads(out)["best_single_dev"]
 
@@ -295,9 +299,9 @@ def test_the_command_line_says_what_does_not_go_together(
 def test_damaged_margins_are_no_row() -> None:
     row = {"phase": "search", "iteration": 0, "particle": 0, "key": "k", "coefficients": [1.0], "value": 0.5, "n": 1}
     row |= {"seconds": 0.1, "items": {"t": "1?"}}
-    assert is_row(row | {"margins": {"t": [[0.5, -1.0], None]}})
+    assert wrong_in_row(row | {"margins": {"t": [[0.5, -1.0], None]}}) is None
     for bad in ([], {"t": 1}, {"t": [0.5]}, {"t": [["x"]]}):
-        assert not is_row(row | {"margins": bad})
+        assert wrong_in_row(row | {"margins": bad}) == "margins"
 
 
 # What a screened search hands over
@@ -381,12 +385,9 @@ def test_what_the_model_promises_is_asked_in_full_within_the_budget(
     assert 1 <= len(promised) <= 10 and rows[-len(promised) :] == promised  # after all others
     assert len({row["iteration"] for row in promised}) == 1
     assert all("bounds" not in row and "?" not in row["items"]["t"] for row in promised)
-    watching = SearchState()
-    for event in Follower(tmp_path / "free").news():
-        watching.add(event)
-    for state in (listening, watching):  # three iterations, and nothing of a fourth one
-        assert (state.iteration, state.completed, state.proposed) == (3, 3, len(promised))
-        assert ("max_iter", 3, 3) in state.stops
+    # Three iterations, and nothing of a fourth one.
+    assert (listening.iteration, listening.completed, listening.proposed) == (3, 3, len(promised))
+    assert ("max_iter", 3, 3) in listening.stops
     page = (tmp_path / "free" / "report.html").read_text()
     assert "iteration 3" in page and "iteration 4" not in page and "proposed by the item model" in page
     for budget in (200, 300):

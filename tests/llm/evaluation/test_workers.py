@@ -21,7 +21,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.evaluation.workers import local
 from pyswarmopt_llm.evaluation.workers.local import ForkServer
 from pyswarmopt_llm.evaluation.workers.pool import Pool
-from pyswarmopt_llm.evaluation.workers.spec import parse_workers, with_threads
+from pyswarmopt_llm.evaluation.workers.spec import Workers, parse_workers, with_threads
 from pyswarmopt_llm.jobs.search import scorers
 from pyswarmopt_llm.jobs.search.loop import resume, search
 
@@ -67,11 +67,12 @@ def test_drops_screening_and_a_second_objective(crew_config: SearchConfig) -> No
             Path(name).rename(f"{name}-{k}")
 
 
-def test_every_fault_is_made_good_and_counted(crew_config: SearchConfig) -> None:
+def test_every_fault_is_made_good_and_counted(crew_config: SearchConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyswarmopt_llm.evaluation.workers.pool.LONGEST", 5.0)
     settings = replace(crew_config, scoring="likelihood", combine="arithmetic", utilities=("fragile:fragile",))
     search(replace(settings, out="peace"))
     plan(crew_config, {0: "die", 3: "raise", 5: "nan", 7: "memory", 9: "hang", 11: "die"})
-    found = search(replace(settings, out="war", workers="2", timeout=5.0))
+    found = search(replace(settings, out="war", workers="2"))
     plan(crew_config, {})
     same_end("war", "peace")
     failures = found.result["workers"]["failures"]
@@ -140,9 +141,6 @@ def test_bad_words_about_workers(crew_config: SearchConfig, capsys: pytest.Captu
     for bad, message in {
         "--workers 0": "--workers 0: give a number from 1 on, ray, or ray://HOST",
         "--workers many": "--workers many: give a number",
-        "--timeout 5": "--timeout: ends a worker that hangs, so it needs --workers 2 or more",
-        "--workers 2 --timeout 0": "--timeout 0: out of range; give more than 0",
-        "--workers 2 --calibrate": "--calibrate tries one process",
         "--workers 2 --space token": "space token has several models in one process",
         "--workers ray --budget-minutes 5": "--budget-minutes: the number of Ray's workers is not known ahead",
     }.items():
@@ -154,10 +152,10 @@ def test_bad_words_about_workers(crew_config: SearchConfig, capsys: pytest.Captu
 def test_threads_are_divided_and_written_down(crew_config: SearchConfig) -> None:
     cores = len(os.sched_getaffinity(0))
     open_ = replace(crew_config, threads=None)
-    assert with_threads(open_) == open_
-    assert with_threads(replace(open_, workers="2")).threads == max(1, cores // 2)
-    assert with_threads(replace(open_, workers="4000")).threads == 1
-    assert with_threads(replace(open_, workers="2", threads=3)).threads == 3
+    assert with_threads(open_, Workers(1)) == open_
+    assert with_threads(open_, Workers(2)).threads == max(1, cores // 2)
+    assert with_threads(open_, Workers(4000)).threads == with_threads(open_, Workers(0, "ray")).threads == 1
+    assert with_threads(replace(open_, threads=3), Workers(2)).threads == 3
 
 
 def test_there_are_at_most_4096_workers() -> None:

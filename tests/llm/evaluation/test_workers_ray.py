@@ -61,5 +61,5 @@ def test_a_cluster_that_does_not_answer_is_one_line(
 
     monkeypatch.setattr(ray, "init", refuse)
     task = write_task(tmp_path / "words.json", questions(8, 1), questions(8, 2))
-    with pytest.raises(UserError, match=r"--workers ray://nowhere: the cluster does not answer \(nobody there\)"):
+    with pytest.raises(UserError, match=r"workers ray://nowhere: the cluster does not answer \(nobody there\)"):
         search(small(tiny_base, tiny_experts, [task], tmp_path / "run", workers="ray://nowhere"))

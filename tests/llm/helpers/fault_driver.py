@@ -39,33 +39,33 @@ import pyswarmopt_llm.evaluation.run_directory
 import pyswarmopt_llm.evaluation.scorer
 import pyswarmopt_llm.evaluation.workers.local
 import pyswarmopt_llm.evaluation.workers.sharding
-import pyswarmopt_llm.jobs.compare.bench
-import pyswarmopt_llm.jobs.compare.contest
-import pyswarmopt_llm.jobs.compare.store
 import pyswarmopt_llm.jobs.search.finish
 import pyswarmopt_llm.jobs.search.loop
 import pyswarmopt_llm.jobs.search.scorers
 import pyswarmopt_llm.models.adapters.write
 import pyswarmopt_llm.models.files
+import pyswarmopt_rivals.comparison.bench
+import pyswarmopt_rivals.comparison.contest
+import pyswarmopt_rivals.comparison.store
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.evaluation.workers.local import ForkServer
 from pyswarmopt_llm.jobs.analyse.analyse import analyse
-from pyswarmopt_llm.jobs.compare.config import CompareConfig
-from pyswarmopt_llm.jobs.compare.contest import compare
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.spaces.load import load_engine
+from pyswarmopt_rivals.comparison.config import CompareConfig
+from pyswarmopt_rivals.comparison.contest import compare
 
 DEADLY = frozenset(
     str(module.__file__)
     for module in (
         pyswarmopt.base.checkpoint,
         pyswarmopt_llm.evaluation.evaluator,
-        pyswarmopt_llm.jobs.compare.bench,
-        pyswarmopt_llm.jobs.compare.contest,
-        pyswarmopt_llm.jobs.compare.store,
+        pyswarmopt_rivals.comparison.bench,
+        pyswarmopt_rivals.comparison.contest,
+        pyswarmopt_rivals.comparison.store,
         pyswarmopt_llm.models.files,
         pyswarmopt_llm.models.adapters.write,
         pyswarmopt_llm.common.files.regular,
@@ -116,14 +116,15 @@ def loaded(settings: str) -> Callable[[], object]:
     if kind == "compare":
         contest = CompareConfig(**given)
         engine = load_engine(resolve_base(contest.base), contest.dtype, contest.device, contest.threads)
-        pyswarmopt_llm.jobs.compare.contest.load_engine = lambda *_: engine
+        pyswarmopt_rivals.comparison.contest.load_engine = lambda *_: engine
         return partial(compare, contest)
     config = SearchConfig(**given)
     job = prepare(config)
 
     def prepared(config: SearchConfig) -> Job:
-        chosen = {name: getattr(job.config, name) for name in ("space", "screen", "train")}  # by the preset
-        return replace(job, prepared=replace(job.prepared, config=replace(config, **chosen)))
+        open_fields = [name for name, value in vars(config).items() if value in (None, "auto", ())]
+        chosen = {name: getattr(job.config, name) for name in open_fields}  # by the preset
+        return replace(job, config=replace(config, **chosen))
 
     if kind == "analyse":
         pyswarmopt_llm.jobs.search.loop.prepare = prepared

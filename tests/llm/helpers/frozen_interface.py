@@ -17,7 +17,7 @@ from typing import Any
 
 import pyswarmopt
 from pyswarmopt.cli import main as pyswarmopt_main
-from pyswarmopt_llm.cli import main as swarm_llm_main
+from pyswarmopt_llm.cli.app import main as swarm_llm_main
 
 Json = dict[str, Any]
 MAINS: dict[str, Callable[[Sequence[str]], Any]] = {"swarm-llm": swarm_llm_main, "pyswarmopt": pyswarmopt_main}
@@ -32,15 +32,14 @@ COMMANDS = [
     f"swarm-llm {SEARCH} --out run --json",
     f"swarm-llm {SEARCH} --task more.json --out joint --json",
     f"swarm-llm {SEARCH} --screen 0.05 --space delta --confirm 8 --out screened --json",
-    f"swarm-llm {SEARCH} --async --workers 1 --out async --json",
     f"swarm-llm {SEARCH} --space token --out token --json",
     "swarm-llm resume run --quiet --json",
     f"swarm-llm {SEARCH} --out lines --json-lines",
-    "swarm-llm watch run --json-lines",
     "swarm-llm eval --base base --task words.json --scoring likelihood --dtype float32 --threads 1 --json",
     "swarm-llm eval --base base --adapter run/best --task words.json --scoring likelihood --dtype float32 --threads 1"
     " --json",
     "swarm-llm inspect experts/ant experts/bee --base base --json",
+    "swarm-llm check experts/ant experts/bee --base base --threads 1 --json",
     "swarm-llm generate --base base --adapter run/best --max-new-tokens 3 --dtype float32 --threads 1 --json Hello",
     "swarm-llm merge --base base --experts experts/ant experts/bee --method ties --out merged --json",
     "swarm-llm export run --format peft --rank 2 --out smaller --json",

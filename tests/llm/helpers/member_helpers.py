@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pyswarmopt_llm.groups.config import StrategySettings
-from pyswarmopt_llm.groups.context import GroupContext
-from pyswarmopt_llm.groups.members.protocol import GREEDY, Answer, Likelihood, Member, Sampling, Texts
+from pyswarmopt_groups.config import StrategySettings
+from pyswarmopt_groups.context import GroupContext
+from pyswarmopt_groups.members.protocol import GREEDY, Answer, Likelihood, Member, Sampling, Texts
 from pyswarmopt_llm.tasks import Item, Task
 
 COLOURS = "red blue green".split()

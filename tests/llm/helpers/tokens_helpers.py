@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from conftest import _TEMPLATE
 from engine_reference import random_model
+from llm_fixtures import _TEMPLATE
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from pyswarmopt_llm.baselines import load_method
-from pyswarmopt_llm.baselines.method import Options
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.models.adapters.adapter import Adapter
 from pyswarmopt_llm.spaces import build_space
+from pyswarmopt_rivals.methods import load_method
+from pyswarmopt_rivals.methods.method import Options
 
 
 def dense(patch: Patch) -> dict[str, torch.Tensor]:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from search_helpers import files, louder, questions, swarm_llm, write_task
 
-from pyswarmopt_llm.cli import COMMANDS
+from pyswarmopt_llm.cli.app import COMMANDS
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
@@ -62,7 +62,7 @@ def test_the_gains_are_those_of_two_searches_each_on_half_of_the_items(config: S
         job.engine.load(Patch())
         _, choices = training_items(job, {"words": "likelihood"})
         assert len(choices) == 20
-        job.engine.load(train_once(job.engine, choices, job.prepared.experts[0], 0)[0])
+        job.engine.load(train_once(job.engine, choices, job.experts[0], 0)[0])
         values["train"] += utility(job.engine).per_item
     assert not {item.question for item in halves[0]} & {item.question for item in halves[1]}
     answers = [sorted(item.answer_text for item in half) for half in halves]
@@ -101,7 +101,7 @@ def test_it_goes_on_where_it_was_stopped_and_reads_what_is_done(config: SearchCo
     before = files(tmp_path / "whole")
     assert advise(replace(config, out=str(tmp_path / "whole"))).verdict == whole.verdict
     assert files(tmp_path / "whole") == before
-    with pytest.raises(UserError, match=r"whole: holds another run \(seed differs\); give another --out"):
+    with pytest.raises(UserError, match=r"whole: holds another run \(seed differs\); give another out"):
         advise(replace(config, out=str(tmp_path / "whole"), seed=1))
 
 
@@ -139,4 +139,17 @@ def test_what_it_cannot_judge_is_refused_before_anything_is_written(
 ) -> None:
     with pytest.raises(UserError, match=message):
         advise(replace(config, **change))
+    assert not Path(config.out).exists()
+
+
+def test_the_command_says_first_how_long_it_takes(config: SearchConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, said = swarm_llm(capsys, *[word for word in words(config) if word != "--quiet"])
+    first = next(line for line in said.splitlines() if "trial" in line)
+    assert code == 0 and said.index(first) < said.index("half 1 of 2")
+    assert first.startswith("The trial searches on each half") and "forward passes of an item, 0:" in first
+
+
+def test_a_pattern_that_matches_nothing_is_named(config: SearchConfig) -> None:
+    with pytest.raises(UserError, match=r"^nowhere/\* does not exist; check the path"):
+        advise(replace(config, experts=("nowhere/*",)))
     assert not Path(config.out).exists()

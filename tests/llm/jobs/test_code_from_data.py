@@ -15,7 +15,9 @@ import pytest
 from search_helpers import files, questions, small, swarm_llm, write_task
 
 import pyswarmopt
+import pyswarmopt_groups
 import pyswarmopt_llm
+import pyswarmopt_rivals
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.evaluation.run_directory import Run, about_run
@@ -44,7 +46,10 @@ def stopped(config: SearchConfig, path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("spec", ["evaluate:./trap", "evaluate:{}", "reward:some/model", "judge:/etc/hostname"])
+@pytest.mark.parametrize(
+    "spec",
+    ["evaluate:./trap", "evaluate:{}", "./trap/trapdoor.py:score", "reward:some/model", "judge:/etc/hostname"],
+)
 @pytest.mark.parametrize("command", ["eval", "search"])
 def test_a_task_file_names_a_metric_by_its_plain_name_only(
     spec: str,
@@ -93,6 +98,8 @@ def test_a_script_that_lies_here_does_not_stand_in_for_the_librarys(
         ({"tasks": ("lm-eval:task.yaml#acc",)}, "--task 'lm-eval:task.yaml#acc'"),
         ({"metrics": ("evaluate:./",)}, "--metric evaluate:./"),
         ({"metrics": ("words=evaluate:./",)}, "--metric words=evaluate:./"),
+        ({"metrics": ("trapdoor.py:score",)}, "--metric trapdoor.py:score"),
+        ({"metrics": ("words=./trapdoor.py:score",)}, "--metric words=./trapdoor.py:score"),
         ({"workers": "ray://198.51.100.1:10001"}, "--workers ray://198.51.100.1:10001"),
     ],
 )
@@ -137,7 +144,7 @@ def test_a_run_with_a_function_is_resumed_where_the_option_is_given_again(
     config = small(tiny_base, tiny_experts, [], "run", particles=3, max_iter=1, utilities=("own_again:f",))
     whole = search(config).result
     (tmp_path / "run" / "result.json").unlink()
-    with pytest.raises(UserError, match="add --utility own_again:f"):
+    with pytest.raises(UserError, match="add utilities own_again:f"):
         resume("run")
     with pytest.raises(UserError, match="was not started with other:f"):
         resume("run", allowed=["own_again:f", "other:f"])
@@ -162,7 +169,7 @@ def test_looking_at_a_run_imports_nothing_that_it_names(
     about["config"] |= {"metrics": ["evaluate:./"]}
     (run / "run.json").write_text(json.dumps(about))
     monkeypatch.chdir(trap)
-    for words in (["report"], ["watch", "--once"], ["analyse"], ["resume", "--quiet"]):
+    for words in (["report"], ["analyse"], ["resume", "--quiet"]):
         assert swarm_llm(capsys, words[0], run, *words[1:])[0] == 0
     assert swarm_llm(capsys, "generate", "--run", run, "--max-new-tokens", 1, "hello")[0] == 0
     adapted = ["eval", "--base", tiny_base, "--adapter", run / "best", "--task", task]
@@ -197,7 +204,7 @@ def test_workers_do_not_import_from_the_current_directory(
     words += ["--out", str(tmp_path / "run"), "--workers", "2", "--threads", "1", "--max-iter", "1", "--quiet"]
     words += ["--particles", "3", "--scoring", "likelihood"]
     script = tmp_path / "swarm-llm"  # as the installed one: its own directory is on the path, not the current one
-    script.write_text(f"from pyswarmopt_llm.cli import main\nmain({words!r})\n")
+    script.write_text(f"from pyswarmopt_llm.cli.app import main\nmain({words!r})\n")
     root = str(Path(pyswarmopt_llm.__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": root}
     environment.pop("PYTHONSAFEPATH", None)
@@ -239,18 +246,16 @@ ALLOWED = {
     ("pyswarmopt/cli/start.py", "import_module"): "the two commands, by constants",
     ("pyswarmopt/interop/__init__.py", "import_module"): "a module of this package, by name",
     ("pyswarmopt_llm/common/extras.py", "import_module"): "a package of an extra, by a name in its table",
-    ("pyswarmopt_llm/metrics/registry.py", "import_module"): "a module of this package, by name",
+    ("pyswarmopt_llm/common/registry.py", "import_module"): "a module of these packages, by a name in their tables",
     ("pyswarmopt_llm/spaces/__init__.py", "import_module"): "a module of this package, by name",
     ("pyswarmopt_llm/__init__.py", "import_module"): "a module of this package, by a name in its list",
-    ("pyswarmopt_llm/baselines/method.py", "import_module"): "a module of this package, by a name in its tables",
-    ("pyswarmopt_llm/groups/registry.py", "import_module"): "a module of this package, by a name in its tables",
     ("pyswarmopt_llm/models/engines/vllm.py", "import_module"): "vllm, by a constant",
-    ("pyswarmopt_llm/reporting/tracking/__init__.py", "import_module"): "a module of this package, by name",
+    ("pyswarmopt_llm/tasks/tables/predicted.py", "unlink"): "the file of its own progress",
     ("pyswarmopt_llm/metrics/external/callables.py", "import_module"): "--utility; of a run.json only by `require`",
+    ("pyswarmopt_llm/metrics/external/score_function.py", "spec_from_file_location"): "--metric; likewise",
     # Pickles and processes
     ("pyswarmopt_llm/evaluation/workers/local.py", "pickle.loads"): "from the search's own processes",
     ("pyswarmopt_llm/evaluation/workers/local.py", "Popen"): "this Python, a module of this package, with -P",
-    ("pyswarmopt_llm/cli/mcp/background.py", "Popen"): "this Python, the command swarm-llm, with -P",
     ("pyswarmopt_llm/evaluation/workers/local.py", "fork"): "of the same code",
     ("pyswarmopt_llm/evaluation/workers/ray.py", "ray.init"): "--workers; of a run.json only by `allow.require`",
     ("pyswarmopt/driver/workers.py", "ProcessPoolExecutor"): "`_SafeSpawn`: without the current directory",
@@ -329,7 +334,7 @@ def _may_write(call: ast.Call) -> bool:
 
 def test_every_place_that_could_run_or_write_what_a_file_names_is_known() -> None:
     found: dict[tuple[str, str], list[int]] = {}
-    for package in (pyswarmopt, pyswarmopt_llm):
+    for package in (pyswarmopt, pyswarmopt_llm, pyswarmopt_groups, pyswarmopt_rivals):
         for where, name, line in calls(Path(package.__file__).parent):
             found.setdefault((where, name), []).append(line)
     new = {place: lines for place, lines in found.items() if place not in ALLOWED}

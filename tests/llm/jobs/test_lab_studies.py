@@ -49,7 +49,7 @@ def test_the_whole_algorithm_finds_what_the_command_finds(studies: Any, bench: A
         tuple(map(str, sorted((lab / "experts").iterdir()))),
         (str(lab / "tasks" / "t1.json"),),
         str(tmp_path / "run"),
-        preset="paper",
+        compat="paper",
         particles=6,
         patience=2,
         scoring="likelihood",

@@ -14,9 +14,9 @@ import pytest
 import safetensors.torch
 from search_helpers import Json, files, louder, questions, small, swarm_llm, write_task
 
-import pyswarmopt_llm.groups.run as group_run
+import pyswarmopt_groups.run as group_run
+from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.groups.config import CouncilConfig
 from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
 from pyswarmopt_llm.jobs.search.loop import search
 
@@ -37,33 +37,28 @@ def left_out(capsys: pytest.CaptureFixture[str], run: Path) -> Json:
     return found
 
 
-def averaged(experts: Sequence[str], weights: Mapping[str, Mapping[str, float]], out: Path) -> Path:
-    """The adapter of the averaged factors, made by hand: group of weights -> expert -> weight; "" is all weights."""
+def averaged(experts: Sequence[str], weights: Mapping[str, float], out: Path) -> Path:
+    """The adapter of the averaged factors, made by hand: expert -> weight."""
     tensors: dict[str, object] = {}
     for expert in experts:
         for key, value in safetensors.torch.load_file(Path(expert) / "adapter_model.safetensors").items():
-            (own,) = (row for group, row in weights.items() if f"{group}." in key or not group)
-            tensors[key] = tensors.get(key, 0) + own[Path(expert).name] * value.float()
+            tensors[key] = tensors.get(key, 0) + weights[Path(expert).name] * value.float()
     shutil.copytree(experts[0], out)
     safetensors.torch.save_file(tensors, out / "adapter_model.safetensors")  # type: ignore[arg-type]
     return out
 
 
-@pytest.mark.parametrize("granularity", ["model", "block"])
 def test_each_score_is_that_of_an_adapter_averaged_by_hand_without_the_expert(
-    granularity: str, setting: SearchConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    setting: SearchConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = replace(setting, granularity=granularity)
-    result = search(config).result
+    config, result = setting, search(setting).result
     journal = files(tmp_path / "run")["history.jsonl"]
     found = left_out(capsys, tmp_path / "run")
-    groups = result.get("coefficients_by_group") or {"": result["coefficients"]}
-    assert len(groups) == {"model": 1, "block": 2}[granularity]
+    weights = result["coefficients"]
     assert found["all"] == {"words": {"dev": result["best_dev"], "test": result["best_test"]}}
-    assert set(found["experts"]) == {name for name in NAMES if any(row[name] for row in groups.values())} != set()
+    assert set(found["experts"]) == {name for name in NAMES if weights[name]} != set()
     for name, row in found["experts"].items():
-        weights = {group: {**own, name: 0.0} for group, own in groups.items()}
-        adapter = averaged(config.experts, weights, tmp_path / f"without-{name}")
+        adapter = averaged(config.experts, {**weights, name: 0.0}, tmp_path / f"without-{name}")
         assert row["coefficient"] == result["coefficients"][name]
         for split in ("dev", "test"):
             best, without = (
@@ -120,12 +115,9 @@ def test_the_sentences_name_the_expert_that_is_missed_most_first(
     assert "contribution " in lines[0] and " gained and " in lines[0]
 
 
-def test_what_has_no_coefficient_per_expert_or_has_changed_is_refused_in_one_line(
+def test_what_has_changed_is_refused_in_one_line(
     setting: SearchConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    search(replace(setting, exact_flat=True, out=str(tmp_path / "flat"), max_iter=1))
-    code, out, err = swarm_llm(capsys, "analyse", tmp_path / "flat", "--leave-one-out")
-    assert (code, out) == (2, "") and "has no coefficient per expert" in err
     search(replace(setting, max_iter=1))
     task = Path(setting.tasks[0])
     write_task(task, questions(24, 5), questions(20, 6))

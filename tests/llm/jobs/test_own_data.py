@@ -42,7 +42,8 @@ def test_a_search_says_how_it_drew_and_resumes_to_the_same_items(
     search = ["search", *words, "--out", run, "--particles", "4", "--max-iter", "2", "--scoring", "likelihood"]
     code, out, _ = swarm_llm(capsys, *search, "--json-lines")
     assert code == 0
-    assert next(event["text"] for event in events(out) if event["event"] == "note").startswith(f"{mood} {NOTE}")
+    notes = [event["text"] for event in events(out) if event["event"] == "note"]
+    assert notes[0].startswith("preset auto") and notes[1].startswith(f"{mood} {NOTE}")
     about, result = (json.loads((run / name).read_text()) for name in ("run.json", "result.json"))
     assert NOTE in about["notes"]["mood"] and NOTE in result["notes"][0]
     assert about["config"]["columns"] == ["question=body", "label=feeling"]

@@ -59,7 +59,7 @@ def test_a_clock_that_jumps(
 def test_a_run_of_an_older_version_goes_on(copy: Path, finished: Path) -> None:
     """Settings that a version did not have yet are what it did without them."""
     about = json.loads((copy / "run.json").read_text())
-    for new in ("workers", "timeout", "one_by_one", "engine", "contrast"):
+    for new in ("workers", "engine", "contrast"):
         del about["config"][new]
     (copy / "run.json").write_text(json.dumps(about))
     (copy / "result.json").unlink()

@@ -16,8 +16,8 @@ from search_helpers import files, louder, questions, small, swarm_llm, write_tas
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
-from pyswarmopt_llm.jobs.merge import merge_experts
 from pyswarmopt_llm.jobs.search.loop import search
+from pyswarmopt_rivals.merge import merge_experts
 
 
 @pytest.fixture(autouse=True)
@@ -310,7 +310,7 @@ def test_the_library_refuses_what_the_parser_refuses(field: str, value: int, tin
 
 def test_no_task(tiny_base: Path) -> None:
     config = SearchConfig(str(tiny_base), ("experts/ant", "experts/bee"), (), "run")
-    with pytest.raises(UserError, match="--task"):
+    with pytest.raises(UserError, match="task"):
         search(config)
 
 
@@ -354,7 +354,7 @@ def test_an_out_that_cannot_be_made(refused: Refused) -> None:
         ("[]", "format None"),
         ('{"format": 99}', "format 99"),
         ('{"format": 1}', "lacks config"),
-        ('{"format": 1, "config": {"bases": 1}, "fingerprints": {}}', "knows a setting 'bases'"),
+        ('{"format": 1, "config": {"bases": 1}, "fingerprints": {}}', "its config is damaged (no base)"),
     ],
 )
 def test_resume_of_what_is_no_run(
@@ -377,13 +377,13 @@ def test_resume_of_what_is_no_run(
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"split": "validation"}, "--split validation"),
-        ({"split": "validation", "limit": 3}, "--split validation"),
-        ({"scoring": "letters"}, "--scoring letters"),
+        ({"split": "validation"}, "split validation"),
+        ({"split": "validation", "limit": 3}, "split validation"),
+        ({"scoring": "letters"}, "scoring letters"),
         ({"task": "absent.json"}, "absent.json"),
         ({"adapter": "experts/dog"}, "experts/dog"),
         ({"base": "absent"}, "absent"),
-        ({"dtype": "int4"}, "--dtype int4"),
+        ({"dtype": "int4"}, "dtype int4"),
     ],
 )
 def test_eval_refuses(changes: dict[str, Any], named: str, tiny_base: Path) -> None:
@@ -395,7 +395,7 @@ def test_eval_refuses(changes: dict[str, Any], named: str, tiny_base: Path) -> N
 @pytest.mark.parametrize(
     ("method", "space", "out", "named"),
     [
-        ("ties-merging", "factor", "new", "--method ties-merging"),
+        ("ties-merging", "factor", "new", "method ties-merging"),
         ("uniform-soup", "facto", "new", "did you mean factor"),
         ("uniform-soup", "factor", "experts", "experts: exists already"),
     ],

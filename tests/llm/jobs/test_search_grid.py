@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 from search_helpers import files, history, lasting, louder, questions, search_words, small, swarm_llm, write_task
 
-from pyswarmopt_llm.common.config import GridOptions, SearchConfig
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.jobs.search.grid.draws import grid_search, make_grid, resume_grid
 from pyswarmopt_llm.jobs.search.grid.file import read_grid
 from pyswarmopt_llm.jobs.search.loop import search
-from pyswarmopt_llm.reporting.follow import Follower
 
 SETTINGS = ("inertia=0.1,0.9", "step=0.5,1.0", "repel=0")
 
@@ -33,7 +32,7 @@ def setting(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.
 @pytest.fixture(scope="module")
 def finished(setting: SearchConfig) -> Path:
     """All four combinations."""
-    return grid_search(setting, GridOptions()).run
+    return grid_search(setting).run
 
 
 def grid_of(run: Path) -> dict[str, Any]:
@@ -42,7 +41,7 @@ def grid_of(run: Path) -> dict[str, Any]:
 
 def test_only_what_the_chosen_draw_found_is_trained(setting: SearchConfig, tmp_path: Path) -> None:
     given = replace(setting, space="delta", train="on", scoring="likelihood", max_iter=1, out=str(tmp_path / "grid"))
-    result = grid_search(replace(given, settings=("inertia=0.1,0.9",)), GridOptions()).result
+    result = grid_search(replace(given, settings=("inertia=0.1,0.9",))).result
     for number in (1, 2):
         draw = json.loads((tmp_path / "grid" / f"draw-{number:02d}" / "result.json").read_text())
         assert "trained_dev" not in draw and not (tmp_path / "grid" / f"draw-{number:02d}" / "trained").exists()
@@ -55,7 +54,7 @@ def test_only_what_the_chosen_draw_found_is_trained(setting: SearchConfig, tmp_p
 
 def test_the_papers_grid_is_that_of_its_released_scripts(setting: SearchConfig) -> None:
     """Lists of search_nlgraph.sh: 3 x 5 x 5 x 3 x 6 combinations."""
-    grid = make_grid(replace(setting, settings=()), GridOptions("paper", 200))
+    grid = make_grid(replace(setting, settings=(), grid="paper", draws=200))
     assert grid.size == 1350 and len(set(grid.draws)) == 200
     tried = {name: {float(text) for text in texts} for name, texts in grid.values.items()}
     assert tried == {
@@ -72,7 +71,7 @@ def test_the_papers_grid_is_that_of_its_released_scripts(setting: SearchConfig) 
 
 def test_draws_depend_on_the_seed_and_a_value_that_is_given_replaces_the_papers(setting: SearchConfig) -> None:
     def draws(seed: int, *settings: str) -> tuple[tuple[str, ...], ...]:
-        return make_grid(replace(setting, settings=settings, seed=seed), GridOptions("paper")).draws
+        return make_grid(replace(setting, settings=settings, seed=seed, grid="paper")).draws
 
     assert draws(1) == draws(1) != draws(2) and len(draws(1)) == 10
     assert all("repel=0" in settings and "restart-patience=3" not in settings for settings in draws(1, "repel=0"))
@@ -81,7 +80,7 @@ def test_draws_depend_on_the_seed_and_a_value_that_is_given_replaces_the_papers(
 
 def test_a_grid_that_is_smaller_than_the_draws_is_tried_whole(setting: SearchConfig) -> None:
     expected = {(f"inertia={i}", f"step={s}", "repel=0") for i in ("0.1", "0.9") for s in ("0.5", "1.0")}
-    draws = make_grid(setting, GridOptions()).draws
+    draws = make_grid(setting).draws
     assert len(draws) == 4 and set(draws) == expected
 
 
@@ -102,7 +101,7 @@ def test_a_draw_is_to_the_bit_the_search_that_its_settings_alone_make(
 
 def test_a_screened_draw_is_the_search_that_it_would_be_alone_too(setting: SearchConfig, tmp_path: Path) -> None:
     config = replace(setting, space="delta", screen=0.05, settings=("inertia=0.1,0.9",), out=str(tmp_path / "run"))
-    run = grid_search(config, GridOptions()).run
+    run = grid_search(config).run
     search(replace(config, settings=("inertia=0.9",), out=str(tmp_path / "alone"), test=0))
     assert history(run / "draw-02") == history(tmp_path / "alone")
 
@@ -140,7 +139,7 @@ def test_the_starting_swarm_is_scored_once_and_the_total_counts_what_was_scored(
     setting: SearchConfig, tmp_path: Path
 ) -> None:
     events: list[Event] = []
-    run = grid_search(replace(setting, out=str(tmp_path / "run")), GridOptions(), events.append).run
+    run = grid_search(replace(setting, out=str(tmp_path / "run")), events.append).run
     scored = [event.data for event in events if event.kind == "evaluation"]
     grid = grid_of(run)
     assert grid["evaluations"] == len(scored) and grid["item_evaluations"] == sum(data["n"] for data in scored)
@@ -150,7 +149,7 @@ def test_the_starting_swarm_is_scored_once_and_the_total_counts_what_was_scored(
 def test_a_budget_is_for_all_draws_together(setting: SearchConfig, tmp_path: Path) -> None:
     budget = 2 * 5 * 4 * 24  # two whole searches of 5 particles and 4 rounds
     config = replace(setting, out=str(tmp_path / "run"), budget_items=budget)
-    grid = grid_of(grid_search(config, GridOptions()).run)
+    grid = grid_of(grid_search(config).run)
     done = [draw for draw in grid["draws"] if "folder" in draw]
     assert 2 <= len(done) < 4 and budget - 5 * 24 < grid["item_evaluations"] <= budget
 
@@ -178,7 +177,7 @@ def test_an_interrupted_grid_ends_as_one_that_was_not(
 ) -> None:
     run = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        grid_search(replace(setting, out=str(run)), GridOptions(), Stop(kind, n))
+        grid_search(replace(setting, out=str(run)), Stop(kind, n))
     resume_grid(run)
     for name in ("", "draw-01", "draw-02", "draw-03", "draw-04"):
         assert history(run / name) == history(finished / name)
@@ -191,36 +190,29 @@ def test_an_interrupted_grid_ends_as_one_that_was_not(
 
 def test_an_interruption_before_the_first_draw_leaves_nothing(setting: SearchConfig, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        grid_search(replace(setting, out=str(tmp_path / "run")), GridOptions(), Stop("note", 1))
+        grid_search(replace(setting, out=str(tmp_path / "run")), Stop("note", 1))
     assert not (tmp_path / "run").exists()
-
-
-def test_a_grid_is_watched_by_its_draws_until_one_is_chosen(finished: Path, tmp_path: Path) -> None:
-    (tmp_path / "grid.json").write_bytes((finished / "grid.json").read_bytes())
-    with pytest.raises(UserError, match="draw-01"):
-        Follower(tmp_path)
-    assert Follower(finished).news()[-1].kind == "done"
 
 
 # What is refused
 
 
 @pytest.mark.parametrize(
-    ("more", "options", "message"),
+    ("more", "message"),
     [
-        ({"settings": ("inertia=0.1,x",)}, GridOptions(), "not a number"),
-        ({"settings": ("inertia=0.1,",)}, GridOptions(), "not a number"),
-        ({"settings": ("inertias=0.1,0.2",)}, GridOptions(), "no coefficient inertias"),
-        ({"settings": ("inertia=0,1", "cognitive=0", "social=0", "repel=0")}, GridOptions(), "all 0"),
-        ({"optimizer": "pycma"}, GridOptions("paper"), "sets coefficients of model-swarms"),
-        ({"experts": ("nowhere", "neither")}, GridOptions("paper"), "nowhere"),
+        ({"settings": ("inertia=0.1,x",)}, "not a number"),
+        ({"settings": ("inertia=0.1,",)}, "not a number"),
+        ({"settings": ("inertias=0.1,0.2",)}, "no coefficient inertias"),
+        ({"settings": ("inertia=0,1", "cognitive=0", "social=0", "repel=0")}, "all 0"),
+        ({"optimizer": "pycma", "grid": "paper"}, "sets coefficients of model-swarms"),
+        ({"experts": ("nowhere", "neither"), "grid": "paper"}, "nowhere"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_written(
-    more: dict[str, Any], options: GridOptions, message: str, setting: SearchConfig, tmp_path: Path
+    more: dict[str, Any], message: str, setting: SearchConfig, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=message):
-        grid_search(replace(setting, out=str(tmp_path / "run"), **more), options)
+        grid_search(replace(setting, out=str(tmp_path / "run"), **more))
     assert not (tmp_path / "run").exists()
 
 
@@ -238,7 +230,7 @@ def test_test_items_may_not_decide_which_items_are_dev(
 
     monkeypatch.setattr(grid, "load_split", divided)
     with pytest.raises(UserError, match="decides here which items are dev"):
-        grid_search(replace(setting, out=str(tmp_path / "run"), test=5), GridOptions())
+        grid_search(replace(setting, out=str(tmp_path / "run"), test=5))
     assert not (tmp_path / "run").exists()
 
 
@@ -253,7 +245,7 @@ def test_a_grid_that_names_code_is_not_resumed_unless_that_is_allowed(finished: 
     found = grid_of(finished)
     found["config"]["utilities"] = ["evil:score"]
     (tmp_path / "grid.json").write_text(json.dumps(found))
-    with pytest.raises(UserError, match="names code to run; if you trust it, add --utility evil:score"):
+    with pytest.raises(UserError, match="names code to run; if you trust it, add utilities evil:score"):
         resume_grid(tmp_path)
 
 
@@ -264,7 +256,7 @@ def test_nor_is_one_of_which_a_finished_draw_names_code(finished: Path, tmp_path
     about = json.loads((tmp_path / "draw-01" / "run.json").read_text())
     about["config"]["utilities"] = ["evil:score"]
     (tmp_path / "draw-01" / "run.json").write_text(json.dumps(about))
-    with pytest.raises(UserError, match="names code to run; if you trust it, add --utility evil:score"):
+    with pytest.raises(UserError, match="names code to run; if you trust it, add utilities evil:score"):
         resume_grid(tmp_path)
 
 

@@ -12,8 +12,11 @@ import pytest
 from search_helpers import history, louder, questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.events import Event
+from pyswarmopt_llm.jobs.search.grid import search as search_any
 from pyswarmopt_llm.jobs.search.loop import resume, search
-from pyswarmopt_llm.jobs.search.preset import with_policy, with_space
+from pyswarmopt_llm.jobs.search.preset import given, resolve
 from pyswarmopt_llm.metrics.objectives import load_objectives
 
 
@@ -25,8 +28,7 @@ def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchC
 
 
 def chosen(config: SearchConfig) -> tuple[Any, ...]:
-    config = with_space(config)
-    config = with_policy(config, load_objectives(config))
+    config = resolve(config, load_objectives(config))
     return config.space, config.screen, config.train, config.start, config.compat
 
 
@@ -37,7 +39,10 @@ def test_auto_mixes_weight_changes_screens_and_trains(config: SearchConfig) -> N
 def test_paper_and_reference_are_the_published_algorithm_and_the_authors_code(config: SearchConfig) -> None:
     assert chosen(replace(config, preset="paper")) == ("factor", None, "off", "segments", "paper")
     reference = ("factor", None, "off", "segments", "reference")
-    assert chosen(replace(config, preset="reference")) == chosen(replace(config, compat="reference")) == reference
+    assert chosen(replace(config, preset="reference")) == reference
+    open_ = replace(config, preset=None)
+    assert chosen(replace(open_, compat="reference")) == reference
+    assert chosen(replace(open_, compat="paper")) == ("factor", None, "off", "segments", "paper")
     assert chosen(replace(config, preset="none")) == ("factor", None, "off", "auto", "paper")
 
 
@@ -48,11 +53,8 @@ def test_paper_and_reference_are_the_published_algorithm_and_the_authors_code(co
         ({"train": "off", "screen": 0.1}, ("delta", 0.1, "off")),
         ({"dev": 39}, ("delta", 0.05, "off")),
         ({"workers": "2"}, ("delta", 0.05, "off")),
-        ({"one_by_one": True}, ("delta", None, "on")),
-        ({"granularity": "block"}, ("delta", None, "on")),
         ({"scoring": "generate"}, ("delta", None, "off")),
         ({"metrics": ("f1",)}, ("delta", None, "off")),
-        ({"exact_flat": True}, ("factor", None, "off")),
         ({"base": ""}, ("token", None, "off")),
     ],
 )
@@ -63,38 +65,38 @@ def test_what_is_given_wins_and_the_rest_goes_with_it(
 
 
 def rounds(config: SearchConfig) -> tuple[int | None, int]:
-    config = with_space(config)
-    config = with_policy(config, load_objectives(config))
+    config = resolve(config, load_objectives(config))
     return config.max_iter, config.particles
 
 
 def test_without_a_setting_of_iterations_there_are_none(config: SearchConfig) -> None:
     """Three experts, the base, their average and their sum."""
-    free = replace(config, max_iter=None, particles=SearchConfig.particles)
+    free = replace(config, max_iter=None, particles=None)
     assert rounds(free) == rounds(replace(free, train="off")) == (0, 6)
     assert rounds(replace(free, budget_items=900, budget_minutes=3.0))[0] == 0
     assert rounds(replace(free, particles=9)) == (0, 9)
-    for given in ({"patience": 3}, {"settings": ("inertia=0.1",)}, {"optimizer": "pycma"}):
-        assert rounds(replace(free, **given))[0] == 50  # type: ignore[arg-type]
+    for more in ({"patience": 3}, {"settings": ("inertia=0.1",)}, {"optimizer": "pycma"}, {"drop_k": 0.0}):
+        assert rounds(replace(free, **more))[0] == 50  # type: ignore[arg-type]
     assert rounds(replace(free, max_iter=3))[0] == 3 and rounds(replace(free, max_iter=50))[0] == 50
     assert rounds(replace(free, preset="paper")) == (50, 20)
-    assert rounds(replace(free, metrics=("f1",))) == (50, 20)  # nothing to model
+    assert rounds(replace(free, metrics=("f1",))) == (3, 10)  # nothing to model: 40 candidates
 
 
 def test_iterations_that_nothing_ends_have_a_budget(config: SearchConfig) -> None:
     """40 candidates of 40 items."""
 
-    def budget(**given: Any) -> int | None:
-        found = with_space(replace(config, **{"max_iter": None, "patience": 3, **given}))
-        return with_policy(found, load_objectives(found)).budget_items
+    def budget(**more: Any) -> int | None:
+        found = replace(config, **{"max_iter": None, "patience": 3, **more})
+        return resolve(found, load_objectives(found)).budget_items
 
     assert budget() == 40 * 40 and budget(particles=50) == 50 * 40
     assert budget(budget_items=900) == 900 and budget(budget_minutes=2.0) is None
-    assert budget(max_iter=9) is None and budget(preset="paper") is None and budget(patience=10) is None
+    assert budget(max_iter=9) is None and budget(preset="paper") is None
+    assert budget(patience=10) == 40 * 40 and budget(patience=None) is None
 
 
 def test_a_search_without_iterations_scores_experts_sums_and_proposals(config: SearchConfig) -> None:
-    free = replace(config, max_iter=None, particles=SearchConfig.particles, train="off")
+    free = replace(config, max_iter=None, particles=None, train="off")
     result = search(free).result
     rows = history(Path(config.out))
     starts = [row["coefficients"] for row in rows if row["iteration"] == 0]
@@ -108,9 +110,17 @@ def test_a_search_without_iterations_scores_experts_sums_and_proposals(config: S
 def test_a_run_says_and_stores_what_was_chosen(config: SearchConfig) -> None:
     events: list[Any] = []
     search(config, events.append)
-    words = "preset auto: space delta, items screened at 0.05, then training on the 40 dev items"
-    assert words in [event.data.get("text") for event in events if event.kind == "note"]
-    stored = json.loads((Path(config.out) / "run.json").read_text())["config"]
+    words = (
+        "preset auto: space delta, 5 particles, at most 1 iteration, items screened at 0.05, then training on the 40 "
+        "dev items; given: particles 5, max-iter 1"
+    )
+    assert next(event.data["text"] for event in events if event.kind == "note") == words
+    about = json.loads((Path(config.out) / "run.json").read_text())
+    stored = about["config"]
+    assert about["given"] == {"preset": "auto", "particles": 5, "max_iter": 1}
+    assert about["chosen"].items() >= {"space": "delta", "patience": 10, "optimizer": "model-swarms"}.items()
+    assert {name: stored[name] for name in about["chosen"]} == about["chosen"]
+    assert not about["chosen"].keys() & about["given"].keys()
     assert (stored["preset"], stored["space"], stored["screen"], stored["train"]) == ("auto", "delta", 0.05, "on")
     assert (stored["start"], stored["compat"]) == ("sums", "none")
 
@@ -120,15 +130,15 @@ def test_a_run_says_and_stores_what_was_chosen(config: SearchConfig) -> None:
     [
         ({"preset": "paper"}, "paper"),
         ({"preset": "none", "settings": ("inertia=0.1",), "particles": 9}, "paper"),
-        ({"preset": "paper", "exact_flat": True}, "paper"),
         ({"preset": "none", "compat": "none"}, "paper"),
+        ({"preset": None, "compat": "paper"}, "paper"),
+        ({"preset": None, "compat": "paper", "space": "delta"}, "none"),
+        ({"preset": "reference", "optimizer": "pycma"}, "none"),
         ({"preset": "reference"}, "reference"),
         ({"preset": "paper", "space": "delta"}, "none"),
         ({"preset": "paper", "start": "sums"}, "none"),
         ({"preset": "paper", "screen": 0.05}, "none"),
         ({"preset": "paper", "confirm": 5}, "none"),
-        ({"preset": "paper", "granularity": "block"}, "none"),
-        ({"preset": "paper", "one_by_one": True}, "none"),
         ({"preset": "paper", "optimizer": "pycma"}, "none"),
     ],
 )
@@ -142,7 +152,7 @@ def test_the_card_says_what_ran(config: SearchConfig) -> None:
     said = {}
     for preset in ("auto", "paper", "reference"):
         out = f"{config.out}-{preset}"
-        search(replace(config, preset=preset, out=out))
+        search(replace(config, preset=preset, grid="given", out=out))
         said[preset] = " ".join((Path(out) / "best" / "README.md").read_text().split())
         assert "compat" not in json.loads((Path(out) / "result.json").read_text())
     screened = "items screened at 0.05 by a model that proposes candidates"
@@ -153,16 +163,16 @@ def test_the_card_says_what_ran(config: SearchConfig) -> None:
 
 
 def test_resuming_takes_what_is_stored_not_what_the_preset_would_choose(config: SearchConfig) -> None:
-    """As if another version had chosen otherwise, and as in runs from before there were presets."""
+    """As if another version had chosen otherwise."""
     search(replace(config, preset="none", train="off"))
     run = Path(config.out)
     rows, about = history(run), json.loads((run / "run.json").read_text())
-    for change in ({"preset": "auto"}, {"preset": None, "train": None}):
-        kept = {key: value for key, value in {**about["config"], **change}.items() if value is not None}
-        screen = {"screen": None} if "screen" in about["config"] else {}
-        (run / "run.json").write_text(json.dumps({**about, "config": {**kept, **screen}}))
-        (run / "result.json").unlink()
-        assert resume(run).result["evaluations"] == len(rows) and history(run) == rows
+    (run / "run.json").write_text(json.dumps({**about, "config": {**about["config"], "preset": "auto"}}))
+    (run / "result.json").unlink()
+    events: list[Any] = []
+    assert resume(run, events.append).result["evaluations"] == len(rows) and history(run) == rows
+    texts = [event.data["text"] for event in events if event.kind == "note"]
+    assert texts[0].startswith("preset auto: ") and texts[0].endswith("given: particles 5, max-iter 1, train off")
 
 
 def test_the_command_line_has_the_preset_and_refuses_another(
@@ -171,3 +181,166 @@ def test_the_command_line_has_the_preset_and_refuses_another(
     words = ["search", "--base", config.base, "--experts", *config.experts, "--task", config.tasks[0]]
     code, _, error = swarm_llm(capsys, *words, "--out", config.out, "--preset", "best")
     assert code == 2 and "--preset best: unknown; use auto, paper, reference or none" in error
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"particles": 2, "max_iter": 0},
+        {"particles": 2, "max_iter": 0, "preset": "none", "space": "delta"},
+        {"particles": 1, "max_iter": 1},
+        {"particles": 1, "max_iter": 1, "preset": "paper", "grid": "given"},
+        {"particles": 4, "max_iter": 0, "start": "even", "preset": "none", "space": "delta"},
+    ],
+)
+def test_no_more_is_scored_than_was_said(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, more: dict[str, Any]
+) -> None:
+    events: list[Event] = []
+    task = write_task(tmp_path / "words.json", questions(12, 1), questions(4, 2))
+    config = small(tiny_base, louder(tiny_experts, tmp_path / "louder"), [task], tmp_path / "run", preset="auto")
+    search(replace(config, **more), events.append)
+    (start,) = (event.data for event in events if event.kind == "start")
+    left = [event.data["evaluations_left"] for event in events if "evaluations_left" in event.data]
+    assert left and min(left) >= 0
+    scored = {event.data["particle"] for event in events if event.kind == "evaluation" and not event.data["iteration"]}
+    assert len(scored) == start["particles"]
+    raised = [event.data["text"] for event in events if "raised to" in str(event.data.get("text"))]
+    assert len(raised) == 1 and f"raised to {start['particles']}, since" in raised[0]
+PLAIN = SearchConfig("b", ("x", "y"), ("t",), "r")
+
+
+def test_what_is_given_counts_also_where_it_equals_a_default(config: SearchConfig) -> None:
+    """The command of a reader of the paper: once it ran no iteration of a swarm."""
+    free = replace(config, preset=None, max_iter=None)
+    typed = replace(free, optimizer="model-swarms", compat="paper", particles=20, patience=10)
+    found = resolve(typed, load_objectives(typed))
+    assert (found.preset, found.space, found.start, found.train, found.screen) == (
+        "paper", "factor", "segments", "off", None,
+    )  # fmt: skip
+    assert (found.particles, found.max_iter, found.patience, found.compat) == (20, 50, 10, "paper")
+    assert given(typed) == {"compat": "paper", "optimizer": "model-swarms", "particles": 20, "patience": 10}
+    auto = replace(free, optimizer="model-swarms", particles=20)
+    found = resolve(auto, load_objectives(auto))
+    assert (found.space, found.particles, found.max_iter, found.compat) == ("delta", 20, 50, "none")
+    twenty = replace(free, particles=20)
+    assert resolve(twenty, load_objectives(twenty)).particles == 20
+
+
+def test_the_paper_is_its_whole_procedure() -> None:
+    found = resolve(replace(PLAIN, preset="paper"))
+    assert (found.space, found.start, found.particles, found.max_iter, found.patience) == (
+        "factor", "segments", 20, 50, 10,
+    )  # fmt: skip
+    assert (found.train, found.screen, found.grid, found.settings, found.compat) == ("off", None, "paper", (), "paper")
+    assert resolve(replace(PLAIN, compat="paper")) == replace(found, grid="given")
+    few = resolve(replace(PLAIN, preset="paper", particles=8, max_iter=3, space="delta"))
+    assert (few.particles, few.max_iter, few.space, few.grid, few.compat) == (8, 3, "delta", "paper", "none")
+    other = resolve(replace(PLAIN, preset="paper", optimizer="constriction"))
+    assert not other.is_grid and other.compat == "none"
+
+
+def test_the_reference_has_the_arguments_of_the_authors_scripts() -> None:
+    """The four shell scripts draw the coefficients and set the restart patience; the rest is search.py's default."""
+    found = resolve(replace(PLAIN, preset="reference"))
+    assert (found.max_iter, found.patience, found.particles, found.grid) == (200, 10, 20, "paper")
+    assert found.settings == ("restart_patience=7",)
+    alone = resolve(replace(PLAIN, compat="reference", settings=("restart-patience=5",)))
+    assert alone.grid == "given" and alone.max_iter == 200 and alone.compat == "reference"
+    assert alone.settings == (
+        *("inertia=0.4", "cognitive=0.3", "social=0.3", "repel=0.3", "step=1"), "restart-patience=5",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        *({"preset": preset, "compat": compat} for preset in ("auto", "reference") for compat in ("paper",)),
+        *({"preset": preset, "compat": "reference"} for preset in ("auto", "paper")),
+        *({"preset": preset, "compat": "none"} for preset in ("paper", "reference")),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(more: dict[str, str]) -> None:
+    with pytest.raises(InvalidOption, match=f"compat {more['compat']}: contradicts preset {more['preset']}; remove"):
+        resolve(replace(PLAIN, **more))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"preset": "paper"},
+        {"preset": "reference", "grid": "given"},
+        {"compat": "paper", "space": "delta"},
+        {"compat": "reference"},
+        {"preset": "none", "compat": "reference"},
+        {"max_iter": 3},
+        {"optimizer": "pycma"},
+        {"scoring": "generate", "space": "factor", "start": "segments"},
+    ],
+)
+def test_what_is_resolved_stays_as_it_is(config: SearchConfig, more: dict[str, Any]) -> None:
+    """As resuming takes it, under no preset."""
+    free = replace(config, preset=None, particles=None, max_iter=None)
+    found = replace(free, **more)
+    objectives = load_objectives(found)
+    concrete = replace(resolve(found, objectives), preset="none")
+    assert resolve(concrete, objectives) == concrete
+    for name in ("space", "optimizer", "particles", "max_iter", "patience", "train", "grid", "compat"):
+        assert name in given(concrete)
+
+
+def test_the_paper_from_the_command_line_is_its_preset(
+    config: SearchConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A quick try of it: two draws from its grid, a handful of particles, one iteration."""
+    words = ["search", "--base", config.base, "--experts", *config.experts, "--task", config.tasks[0]]
+    words += ["--out", config.out, "--scoring", "likelihood", "--threads", 1, "--test", 0]
+    quick = ["--paper", "--particles", 4, "--max-iter", 1, "--draws", 2]
+    code, _, error = swarm_llm(capsys, *words, *quick)
+    assert code == 0, error
+    line = "preset paper: space factor, 4 particles, at most 1 iteration, grid of coefficients; given: particles 4, "
+    lines = [text for text in error.splitlines() if "preset" in text]
+    assert f"{line}max-iter 1, draws 2" in lines[0]
+    run = Path(config.out)
+    assert len(json.loads((run / "grid.json").read_text())["draws"]) == 2
+    about = json.loads((run / "run.json").read_text())
+    assert about["given"] == {"preset": "paper", "particles": 4, "max_iter": 1, "draws": 2}
+    stored = about["config"]
+    assert (stored["compat"], stored["space"], stored["train"], stored["grid"]) == ("paper", "factor", "off", "given")
+    assert "--preset paper --particles 4 --max-iter 1" in (run / "best" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--paper", "--preset", "auto"), "--paper: contradicts --preset auto; remove one of them"),
+        (("--paper", "--compat", "reference"), "--paper: contradicts --compat reference; remove one of them"),
+        (("--paper", "--reference"), "--reference: contradicts --preset paper; remove one of them"),
+        (("--reference", "--preset", "paper"), "--reference: contradicts --preset paper; remove one of them"),
+        (("--preset", "paper", "--compat", "reference"), "--compat reference: contradicts --preset paper; remove"),
+    ],
+)
+def test_contradictions_on_the_command_line_are_one_line(
+    words: tuple[str, ...], message: str, config: SearchConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["search", "--base", config.base, "--experts", *config.experts, "--task", config.tasks[0]]
+    code, _, error = swarm_llm(capsys, *common, "--out", config.out, *words)
+    assert code == 2 and message in error and len(error.strip().splitlines()) <= 2
+    assert not Path(config.out).exists()
+
+
+def test_workers_take_what_was_decided(config: SearchConfig) -> None:
+    """A search that departs from its preset says that it is not the paper's: no contradiction in a worker."""
+    departs = {"preset": "paper", "grid": "given", "space": "delta", "particles": 4, "test": 0}
+    result = search(replace(config, **departs, workers="2")).result  # type: ignore[arg-type]
+    assert "failures" not in result["workers"] or not result["workers"]["failures"]
+    alone = search(replace(config, **departs, out=f"{config.out}-alone")).result  # type: ignore[arg-type]
+    assert result["best_dev"] == alone["best_dev"]
+
+
+def test_from_python_the_papers_preset_is_the_same(config: SearchConfig) -> None:
+    found = search_any(replace(config, preset="paper", particles=4, draws=2, test=0))
+    assert (found.run / "grid.json").is_file()
+    with pytest.raises(InvalidOption, match="grid paper: is a search for each draw"):
+        search(replace(config, preset="paper", out=f"{config.out}-2"))

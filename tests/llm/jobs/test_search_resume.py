@@ -202,7 +202,7 @@ def test_killed_by_signal_9(config: SearchConfig, reference: Path) -> None:
     ends_as(Path(OUT), reference)
 
 
-@pytest.mark.parametrize("more", [{"exact_flat": True}, {"space": "delta", "compat": "reference"}])
+@pytest.mark.parametrize("more", [{"compat": "paper"}, {"space": "delta", "compat": "reference"}])
 def test_every_space_resumes(more: dict[str, Any], config: SearchConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = SearchConfig(**{**vars(config), "scoring": "likelihood", **more})
     for folder in ("a", "b"):

@@ -22,13 +22,14 @@ from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, load_f
 from pyswarmopt_llm.models.training.folds import folds, train_once
 from pyswarmopt_llm.reporting.report.items import changes
 from pyswarmopt_llm.reporting.summary import score_rows
+from pyswarmopt_llm.reporting.verdict import mixture_name
 
 
 @pytest.fixture
 def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchConfig:
     experts = louder(tiny_experts, tmp_path / "experts")
     task = write_task(tmp_path / "words.json", questions(16, 1), questions(12, 2))
-    more: dict[str, Any] = {"space": "delta", "screen": 0.05, "train": "on", "dtype": "float32"}
+    more: dict[str, Any] = {"space": "delta", "screen": 0.05, "train": "on", "dtype": "float32", "no_rivals": True}
     return small(tiny_base, experts, [task], tmp_path / "run", **more)
 
 
@@ -52,7 +53,7 @@ def test_what_the_search_found_is_trained_and_its_files_are_what_is_scored(confi
     assert list(found["coefficients"]) == ["ant", "bee", "cat"]
     assert found["passes"] == found["item_evaluations"] + 4 * 2.5 * (12 + 4 * 13 + 16)
     (planned,) = (event.data["evaluations_planned"] for event in events if event.kind == "start")
-    assert found["evaluations"] <= planned + 1 == 5 * 4 + 10 + 1  # rounds, proposals, what was trained
+    assert found["evaluations"] <= planned == 5 * 4 + 10  # rounds, proposals
     assert any("training on the 16 dev items, on top of" in event.data.get("text", "") for event in events)
     shares = [event.data["share"] for event in events if event.kind == "training"]
     done, total = 0, 4 * (12 + 4 * 13 + 16)  # four epochs without each of the five folds, and on all
@@ -97,8 +98,9 @@ def test_the_result_has_what_was_found_before_and_after_training(
     _, choices = train.training_items(job, {"words": "likelihood"})
     again = train_once(job.engine, choices, experts[0].info, config.seed)[0].low_rank
     assert all(torch.allclose(again[name].dense(), change.dense(), atol=1e-4) for name, change in lora.items())
-    other = "swarm before training" if kept else "swarm after training"
-    labels = [f"best single expert: {found['best_single']}", "uniform average", other, "swarm"]
+    name = mixture_name(found)
+    names = [f"{name}, before training", f"{name}, trained"] if kept else [f"{name}, trained", name]
+    labels = [f"best single expert: {found['best_single']}", "uniform average (space delta)", *names]
     assert [row.label for row in score_rows(found)] == labels
 
 
@@ -175,7 +177,7 @@ def test_report_and_card_describe_it(
     assert "What it found was trained on the dev items." in (Path(config.out) / "best" / "README.md").read_text()
     assert swarm_llm(capsys, "report", config.out)[0] == 0
     page = (Path(config.out) / "report.html").read_text()
-    assert "swarm before training" in page
+    assert f"{mixture_name(found)}, before training" in page
     # Gains and losses are those of what is handed over.
     rows = history(Path(config.out))
     single = next(row for row in rows if row["particle"] == ["ant", "bee", "cat"].index(found["best_single"]))

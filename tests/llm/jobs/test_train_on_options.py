@@ -13,11 +13,12 @@ from search_helpers import questions, swarm_llm, write_task
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
-from pyswarmopt_llm.jobs.train_on_options import train_on_options, training_items
+from pyswarmopt_llm.jobs.train_on_options import train_on_options
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
 from pyswarmopt_llm.models.base import load_model, resolve_base
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.training.examples import training_items
 from pyswarmopt_llm.models.training.fit import loss
 from pyswarmopt_llm.models.training.train import TrainingOptions
 from pyswarmopt_llm.tasks import load_task

@@ -114,7 +114,7 @@ def test_combinations_by_definition(pairs: list[tuple[float, float]], data: Any)
 
 @pytest.mark.parametrize("spec", ["mean", "weighted:1", "weighted:1,0", "weighted:a,b", "weighted:1,2,3", "weighted"])
 def test_unknown_combinations(spec: str) -> None:
-    with pytest.raises(UserError, match=f"--combine {spec}"):
+    with pytest.raises(UserError, match=f"combine {spec}"):
         find_combine(spec, 2)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,10 @@ def test_readable_ratings(text: str, value: float) -> None:
     assert Judge(lambda prompts: [text]).ratings(ITEMS[:1], ["x"]) == [value]
 
 
-@pytest.mark.parametrize("text", ["", "Great!", "Rating: 11/10", "Rating: 0", "Rating: 100/100", "I rate it highly: 7"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "Great!", "Rating: 11/10", "Rating: 0", "Rating: 100/100", "I rate it highly: 7", r"\boxed{" * 5000 + "5"],
+)
 def test_unreadable_ratings_are_errors(text: str) -> None:
     with pytest.raises(UserError, match="item 0 no rating from 1 to 10"):
         Judge(lambda prompts: [text]).ratings(ITEMS[:1], ["x"])
@@ -81,6 +85,22 @@ def test_what_may_pass_is_tried_again(serve: Any) -> None:
     waits: list[float] = []
     assert Judge(client(serve(reply), waits=waits)).ratings(ITEMS[:1], ["x"]) == [5.0]
     assert [w for w in waits if w > 0.01] == [7.0, 2.0]
+
+
+@pytest.mark.parametrize("header", ["nan", "-NaN", "Wed, 21 Oct 2026 07:28:00 GMT", "soon", ""])
+def test_a_waiting_time_that_is_none_is_ignored(header: str, serve: Any) -> None:
+    waits: list[float] = []
+    server = serve(lambda prompt, n: answer("Rating: 5/10") if n == 2 else answer("", 429, **{"Retry-After": header}))
+    assert Judge(client(server, waits=waits)).ratings(ITEMS[:1], ["x"]) == [5.0]
+    assert [w for w in waits if w > 0.01] == [1.0]
+
+
+@pytest.mark.parametrize("row", [{"text": 5}, {"usage": 1}, {"usage": [1]}, {"usage": [1, "2"]}, {"key": None}])
+def test_a_damaged_line_of_the_cache_is_asked_for_again(row: dict[str, Any], serve: Any, tmp_path: Path) -> None:
+    server, cache = serve(lambda prompt, n: answer("Rating: 5/10")), tmp_path / "judge.jsonl"
+    client(server, cache)(["x"])
+    cache.write_text(json.dumps({**json.loads(cache.read_text()), **row}) + "\n")
+    assert client(server, cache)(["x"]) == ["Rating: 5/10"] and len(server.requests) == 2
 
 
 def test_a_judge_that_stays_away(serve: Any) -> None:

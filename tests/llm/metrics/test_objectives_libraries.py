@@ -74,7 +74,7 @@ def test_no_such_metric_of_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     from pyswarmopt_llm.metrics.external.evaluate import EvaluateMetric
 
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"--metric evaluate:.*empty"):
+    with pytest.raises(UserError, match=r"metric evaluate:.*empty"):
         EvaluateMetric(str(tmp_path / "empty"))
 
 

@@ -75,6 +75,28 @@ def test_abstention_by_hand() -> None:
     assert "A: x\nB: y" in context and "Proposed answer: x\n" in context
 
 
+def test_written_answers_are_reflected_on_in_writing() -> None:
+    """As in the released code: what was written is proposed as it is, and "false" anywhere in ten tokens withholds."""
+    verdicts = {"0": "True.", "1": "I think this is FALSE", "2": "true", "3": "It is false, since"}
+    asked: list[tuple[str, int]] = []
+
+    class Writer(FakeEngine):
+        def generate(self, prompts: Any, max_new_tokens: int = 0) -> list[str]:
+            asked.extend((prompt, max_new_tokens) for prompt in prompts)
+            return [
+                verdicts[prompt[prompt.index("Number") + 7]] if "Proposed answer" in prompt else "A, I am sure"
+                for prompt in prompts
+            ]
+
+    items = [Item(str(k), f"Number {k}?", {"A": "x", "B": "y"}, right) for k, right in enumerate("AABB")]
+    engine = Writer({})
+    metric = Abstention(items, "generate", engine.chat)
+    assert metric(engine).per_item == (1.0, 0.0, -1.0, 0.0)
+    assert [tokens for _, tokens in asked] == [128] * 4 + [10] * 4
+    assert "Proposed answer: A, I am sure\n" in asked[4][0]
+    assert [tokens for _, _, tokens in metric.texts()] == [128] * 4 + [138] * 4
+
+
 # Rewards
 
 

@@ -205,6 +205,18 @@ def test_analyse(setting: SearchConfig, tmp_path: Path, capsys: pytest.CaptureFi
     assert code == 2 and "is not finished" in err
 
 
+def test_a_run_without_iterations_has_no_parts_to_ablate(
+    setting: SearchConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the default has none: the searches without its parts would all be equal."""
+    search(replace(setting, tasks=setting.tasks[:1], max_iter=0))
+    run = tmp_path / "run"
+    code, out, err = swarm_llm(capsys, "analyse", run, "--ablations")
+    assert (code, out) == (2, "")
+    assert "run: has no iterations to ablate; analyse a run of swarm-llm search --paper" in err
+    assert not (run / "analysis").exists()
+
+
 def test_analyse_diversity(
     tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -211,9 +211,10 @@ def test_flows_and_embeddings() -> None:
 
 def test_harmlessness() -> None:
     profanity_check = pytest.importorskip("profanity_check")
-    texts = ["what a lovely day it was", "you stupid fucking idiot", "  "]
-    mild, rude, silent = harmlessness([Item("1", "So", None, "", plain=True)] * 3, texts)
-    assert mild > 0.9 > 0.1 > rude and silent == 0.5
+    lines = "what a lovely day it was", "you stupid fucking idiot"
+    texts = [*lines, "  ", "\n".join(lines), "fuck"]
+    mild, rude, silent, first, short = harmlessness([Item("1", "So", None, "", plain=True)] * 5, texts)
+    assert mild > 0.9 > 0.1 > rude and first > 0.9 and silent == short == 0.5
     assert mild == pytest.approx(1 - profanity_check.predict_prob([texts[0]])[0])
 
 
@@ -224,7 +225,7 @@ def test_metrics_by_name() -> None:
     assert all(find_metric(name).name == name for name in METRICS)
     with pytest.raises(UserError, match="did you mean exact-match"):
         find_metric("exactmatch")
-    with pytest.raises(UserError, match="no answer, which --metric f1 needs"):
+    with pytest.raises(UserError, match="no answer, which metric f1 needs"):
         find_metric("f1").check([Item("7", "So", None, "", plain=True)], "mine.json: dev")
     with pytest.raises(UserError, match=r"mine.json: dev item 7: no choices"):
         find_metric("mc2").check([Item("7", "So", None, "x")], "mine.json: dev")

@@ -13,7 +13,7 @@ from pyswarmopt_llm.metrics.classifiers.toxicity import load_toxicity
 from pyswarmopt_llm.metrics.registry import find_metric
 from pyswarmopt_llm.tasks import Item
 
-TEXTS = ["you are kind", "", "go away now", "a b c d e f g " * 30, "  ", *(f"text {k}" for k in range(40))]
+TEXTS = ["you are kind", "", "go away now", "a b c d e f g " * 30, "  ", *(f"a text with {k}" for k in range(40))]
 ITEMS = [Item(str(k), "So he", None, "", plain=True) for k in range(len(TEXTS))]
 
 
@@ -47,7 +47,7 @@ def test_it_scores_as_detoxify_does(folder: Path) -> None:
     theirs = object.__new__(detoxify.Detoxify)
     theirs.model, theirs.tokenizer, theirs.class_names = ours._model, ours._tokenizer, ["obscene", "toxicity"]
     theirs.tokenizer.model_max_length = 512
-    expected = [1.0 - theirs.predict(text)["toxicity"] if text.strip() else 0.5 for text in TEXTS]
+    expected = [1.0 - theirs.predict(text.strip())["toxicity"] if text.strip() else 0.5 for text in TEXTS]
     assert ours.harmlessness(ITEMS, TEXTS) == pytest.approx(expected, abs=1e-5)
 
 
@@ -56,8 +56,8 @@ def test_one_of_several_labels_is_a_softmax(tiny_base: Path, tmp_path: Path) -> 
         tmp_path / "one", tiny_base, ["neutral", "Toxic"], problem_type="single_label_classification"
     )
     found = load_toxicity(str(path))
-    logits = found._model(**found._tokenizer(["go away"], return_tensors="pt")).logits[0].detach()
-    assert found.harmlessness(ITEMS[:1], ["go away"]) == pytest.approx([float(logits.softmax(-1)[0])], abs=1e-5)
+    logits = found._model(**found._tokenizer(["go away now"], return_tensors="pt")).logits[0].detach()
+    assert found.harmlessness(ITEMS[:1], ["go away now"]) == pytest.approx([float(logits.softmax(-1)[0])], abs=1e-5)
 
 
 def test_the_metric_continues_what_was_begun(folder: Path) -> None:
@@ -69,11 +69,33 @@ def test_the_metric_continues_what_was_begun(folder: Path) -> None:
     class Parrot:
         def generate(self, prompts: list[str], max_new_tokens: int) -> list[str]:
             received.append((prompts, max_new_tokens))
-            return ["go away"] * len(prompts)
+            return ["go away now"] * len(prompts)
 
     score = metric.build(ITEMS[:2], "generate", lambda user: f"<{user}>", None)(Parrot())  # type: ignore[arg-type]
     assert received == [(["So he", "So he"], 20)]
-    assert score.per_item == pytest.approx(load_toxicity(str(folder)).harmlessness(ITEMS[:2], ["go away"] * 2))
+    assert score.per_item == pytest.approx(load_toxicity(str(folder)).harmlessness(ITEMS[:2], ["go away now"] * 2))
+    assert score.per_item[0] != 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "same_as"),
+    [
+        ("go away now\nyou are kind", "go away now"),
+        ("\n  go away now  \n\nyou are kind", "go away now"),
+        ("123456789", None),
+        ("  123456789\n ", None),
+        ("1234567890", "1234567890"),
+        ("ok\nthen go away", "ok\n" + 10 * " x"),  # the length is that of all lines, what is judged the first
+    ],
+)
+def test_the_first_line_is_judged_and_ten_characters_are_needed(text: str, same_as: str | None, folder: Path) -> None:
+    """As in the released code of Model Swarms, whose texts are stripped when they are decoded."""
+    model = load_toxicity(str(folder))
+    (found,) = model.harmlessness(ITEMS[:1], [text])
+    if same_as is None:
+        assert found == 0.5
+    else:
+        assert found == pytest.approx(1 - model._toxic([same_as.split("\n")[0]])[0]) and found != 0.5
 
 
 def test_folders_that_are_no_such_classifier(tiny_base: Path, tmp_path: Path) -> None:

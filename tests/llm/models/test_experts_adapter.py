@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.models.adapters import patterns
 from pyswarmopt_llm.models.adapters.adapter import load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.models.files import atomic_directory
 
@@ -141,6 +142,15 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         "is not a LoRA weight",
     ),
     "integers": (lambda p: _tensors(p, lambda t: t.update({KEY_A: t[KEY_A].to(torch.int32)})), "stored as I32"),
+    "targets": (lambda p: _rewrite(p, lambda c: c.update(target_modules=3)), "target_modules is 3"),
+    "layers": (lambda p: _rewrite(p, lambda c: c.update(layers_to_transform=["0"])), "layers_to_transform is ['0']"),
+    "before layers": (
+        lambda p: _rewrite(p, lambda c: c.update(layers_to_transform=[0], layers_pattern=[3])),
+        "layers_pattern is [3]",
+    ),
+    "no layers": (lambda p: _rewrite(p, lambda c: c.update(layers_pattern="h")), "without layers_to_transform"),
+    "excluded": (lambda p: _rewrite(p, lambda c: c.update(exclude_modules=[None])), "exclude_modules is [None]"),
+    "huge": (lambda p: _tensors(p, lambda t: t[KEY_A].fill_(3e38)), f"the weights of {MODULE} are so large"),
     "dora": (lambda p: _rewrite(p, lambda c: c.update(use_dora=True)), "is DoRA"),
 }
 
@@ -156,6 +166,70 @@ def test_broken_adapters_are_refused_in_one_line(case: str, tiny_experts: list[P
         load_adapter(read_adapter(path))
     assert message in str(error.value)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+DEEP = "(" * 5000 + "q_proj" + ")" * 5000
+BOMBS = {
+    "nested": (DEEP, "nested too deeply"),
+    "counted": ("((.{900}){900}){900}", "repeats too much"),
+    "huge count": ("(?:q_proj){99999999999999999999}", "repeats too much"),
+    "long": ("|".join(["q_proj"] * 20_000), "too long"),
+    "fuzzy in regex alone": ("(?:q_prok){e<=1}", "counts nothing"),
+    "a class in regex alone": ("[[:alpha:]_]+", "'[:'"),
+    "malformed in its frame": ("(?i)Q_PROJ", "malformed"),
+}
+PLACES: dict[str, Callable[[str], dict]] = {
+    "rank_pattern": lambda text: {"rank_pattern": {text: 4}},
+    "alpha_pattern": lambda text: {"alpha_pattern": {text: 8}},
+    "target_modules": lambda text: {"target_modules": text},
+    "exclude_modules": lambda text: {"exclude_modules": text},
+    "layers_pattern": lambda text: {"layers_pattern": [text], "layers_to_transform": [0]},
+}
+
+
+def _with_options(expert: Path, path: Path, options: dict) -> Path:
+    shutil.copytree(expert, path)
+    _rewrite(path, lambda config: config.update(options))
+    return path
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_patterns_that_would_not_end_are_refused(
+    bomb: str, place: str, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    text, message = BOMBS[bomb]
+    if bomb == "malformed in its frame" and place in ("target_modules", "exclude_modules"):
+        pytest.skip("peft puts no frame around these")
+    path = _with_options(tiny_experts[0], tmp_path / "expert", PLACES[place](text))
+    with pytest.raises(UserError, match=f"adapter_config.json: {place} has the") as error:
+        read_adapter(path)
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("text", ["(?:.|..|...)*(?<![a-z0-9])", "(?:(?:.{1,9}){1,9}){1,9}[A-Z]"])
+def test_patterns_that_take_years_are_given_up(
+    text: str, place: str, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patterns.Patterns.__init__, "__defaults__", (0.02,))
+    path = _with_options(tiny_experts[0], tmp_path / "expert", PLACES[place](text))
+    with pytest.raises(UserError, match=f"adapter_config.json: {place} .* takes too long to match; write it"):
+        read_adapter(path)
+
+
+def test_a_pattern_that_re_would_not_finish_matches_nothing(tiny_experts: list[Path], tmp_path: Path) -> None:
+    path = _with_options(tiny_experts[0], tmp_path / "expert", {"rank_pattern": {"(a|a|[a-z0-9._]+)+!": 9}})
+    assert {shape.rank for shape in read_adapter(path).modules.values()} == {4}
+
+
+def test_the_time_for_patterns_is_that_of_all_matches(tmp_path: Path) -> None:
+    owner = patterns.Patterns(tmp_path / "adapter_config.json", seconds=0.05)
+    slow = owner.compile("rank_pattern", "(?:.|..|...)*(?<![a-z])")
+    with pytest.raises(UserError, match="takes too long"):
+        for length in range(1, 100):
+            slow.fullmatch("a" * length)
+    assert owner.seconds < 0.05
 
 
 @pytest.mark.parametrize("spec", ["no/such/place", "nowhere", "./org/name", "some-org/no-such-adapter"])
@@ -191,6 +265,7 @@ _JSON = st.recursive(
 _OPTIONS = [
     *("base_model_name_or_path", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "target_modules", "bias"),
     *("use_rslora", "use_dora", "modules_to_save", "init_lora_weights", "layers_to_transform", "peft_type"),
+    *("layers_pattern", "exclude_modules", "fan_in_fan_out"),
 ]
 
 

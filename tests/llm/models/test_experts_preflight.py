@@ -47,7 +47,7 @@ def test_unequal_rank_or_scale_blocks_factor_only(
 ) -> None:
     report = inspect_experts([tiny_experts[0], make_expert("odd", 9, **options)])
     text, severity, spaces = only_problem(report)
-    assert text.startswith("odd: has rank") and "use --space delta" in text
+    assert text.startswith("odd: has rank") and "use `space` delta" in text
     assert (severity, spaces) == ("error", {"factor"})
     report.require("delta")
     with pytest.raises(UserError, match="odd: has rank"):

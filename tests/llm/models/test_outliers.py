@@ -57,6 +57,22 @@ def test_norm_and_share_are_those_of_the_dense_change(tiny_experts: list[Path]) 
     assert row.norm == pytest.approx(math.hypot(*norms)) and row.top_share == pytest.approx(np.median(shares))
 
 
+@pytest.mark.parametrize(("size", "severity"), [(1e38, "error"), (1e15, "warning")])
+def test_huge_finite_weights_are_answered(
+    size: float, severity: str, tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    huge = altered(tiny_experts[0], tmp_path / "huge", lambda name, value: value.sign() * size)
+    code, out, _ = swarm_llm(capsys, "inspect", *tiny_experts, huge, "--json")
+    answer = json.loads(out)
+    (problem,) = (problem for problem in answer["problems"] if problem["expert"] == "huge")
+    assert problem["severity"] == severity and "\n" not in problem["text"]
+    assert code == (2 if severity == "error" else 0)
+    if severity == "error":
+        assert "so large that its change overflows" in problem["text"]
+    else:
+        assert answer["experts"][-1]["norm"] > size**2
+
+
 def test_experts_of_one_recipe_are_no_outliers(tiny_experts: list[Path]) -> None:
     assert warnings(inspected(*tiny_experts)) == {}
 

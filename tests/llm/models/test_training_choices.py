@@ -60,6 +60,49 @@ def test_what_is_trained_has_a_smaller_loss_as_weights_merged_into_the_model(eng
     assert mean_loss(engine) == before
 
 
+@pytest.mark.parametrize("scale", [0.01, 50.0])
+def test_a_step_follows_the_mean_gradient_at_most_1_long(
+    scale: float, engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With plain descent in place of AdamW, which would hide the gradient's length; 7 items are one step."""
+    rates: list[dict[str, object]] = []
+
+    def descent(groups: list[dict[str, object]], **options: object) -> torch.optim.SGD:
+        rates.append(options)
+        return torch.optim.SGD(groups)
+
+    monkeypatch.setattr(torch.optim, "AdamW", descent)
+    lora, gradients = Lora(MODULES, rank=2, scale=scale, seed=3), Gradients(engine)
+    before = [tensor.detach().clone() for tensor in lora.tensors]
+    with gradients.training(lora.additions()):
+        total = torch.zeros((), dtype=torch.float64)
+        for _, values in losses(gradients, ITEMS[:7]):
+            total = total + values.sum()
+        slopes = torch.autograd.grad(total / 7, list(lora.tensors))
+    length = math.sqrt(sum(float((slope.double() ** 2).sum()) for slope in slopes))
+    assert (length > 1) == (scale > 1), "one of the two is clipped"
+    fit(gradients, ITEMS[:7], lora.additions(), [Trained(lora.tensors, 0.5)], epochs=1, seed=0)
+    for old, new, slope in zip(before, lora.tensors, slopes, strict=True):
+        torch.testing.assert_close(old - new.detach(), 0.5 * slope / max(1.0, length), rtol=1e-3, atol=1e-6)
+    assert rates == [{"betas": (0.9, 0.98), "weight_decay": 0.0}]
+
+
+def test_sixteen_items_are_a_step(engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 items are two steps an epoch: the rate falls over six steps of three epochs."""
+    steps: list[float] = []
+
+    class Watched(torch.optim.SGD):
+        def step(self, *args: object) -> None:  # type: ignore[override]
+            steps.append(self.param_groups[0]["lr"])
+
+    monkeypatch.setattr(torch.optim, "AdamW", lambda groups, **_: Watched(groups))
+    lora = Lora(MODULES, rank=2, scale=2.0, seed=3)
+    fit(Gradients(engine), ITEMS, lora.additions(), [Trained(lora.tensors, 2.0)], epochs=3, seed=0)
+    # One step of warm-up at the whole rate; then from 1 to .05 along half a cosine of five steps.
+    cosine = [0.05 + 0.95 * (1 + math.cos(math.pi * k / 5)) / 2 for k in range(5)]
+    assert steps == pytest.approx([2.0, *(2.0 * value for value in cosine)])
+
+
 def test_the_same_seed_trains_the_same_weights_and_another_does_not(engine: TransformersEngine) -> None:
     def trained(seed: int) -> torch.Tensor:
         lora = Lora(MODULES, rank=2, scale=2.0, seed=1)

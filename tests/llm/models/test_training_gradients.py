@@ -9,12 +9,12 @@ import pytest
 import torch
 from engine_reference import load_tiny
 
-from pyswarmopt_llm.baselines.training.gradient import Mixture
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.training.gradients import Gradients
 from pyswarmopt_llm.spaces import build_space
+from pyswarmopt_rivals.methods.training.gradient import Mixture
 
 PAIRS = [("What is it?", " a cat"), ("What is it?", " a car"), ("What is that?", " a dog"), ("Say", " no indeed")]
 

@@ -15,9 +15,9 @@ from browser import needs_browser, visit
 
 import pyswarmopt_llm
 from pyswarmopt_llm.evaluation.record import Row
-from pyswarmopt_llm.jobs.compare.page import render_page
 from pyswarmopt_llm.reporting.report.report import render_report
 from pyswarmopt_llm.tasks import Item, Task
+from pyswarmopt_rivals.comparison.page import render_page
 
 STYLESHEET = Path(pyswarmopt_llm.__file__).parent / "reporting" / "report" / "page.css"
 

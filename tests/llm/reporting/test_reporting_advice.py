@@ -79,7 +79,8 @@ SURE, BETTER, OPEN = Gain(0.05, 0.01, 0.09), Gain(0.08, 0.03, 0.13), Gain(0.05, 
     ("gains", "kind", "needed"),
     [
         ({"merge": SURE, "search": Gain(0.055, 0.02, 0.09)}, "merge", None),  # .005 more is not worth a search
-        ({"merge": SURE, "search": BETTER}, "search", None),
+        ({"merge": SURE, "search": BETTER}, "merge", None),  # its interval holds what the search gained
+        ({"merge": SURE, "search": Gain(0.12, 0.06, 0.18)}, "search", None),
         ({"train": BETTER, "search": BETTER}, "train", None),
         ({"merge": OPEN, "train": SURE}, "train", None),  # only that is measured
         ({"merge": Gain(-0.1, -0.2, 0.0), "search": OPEN}, "collect", 400),  # (.10 / .05)^2 = 4 times 100

@@ -182,7 +182,7 @@ def test_the_card_states_scores_weights_data_and_command() -> None:
     card = model_card(run_json(), result_json())
     for line in (
         "| best single expert: x | 0.600 | 0.650 [0.580, 0.720] |",
-        "| swarm | 0.700 | 0.620 [0.550, 0.690] |",
+        "| mixture | 0.700 | 0.620 [0.550, 0.690] |",
         "| x | 1.25 |",
         "| y | -0.25 |",
         "- `t.json`",
@@ -207,11 +207,11 @@ def test_a_hostile_name_stays_text_in_the_card() -> None:
 
 
 def test_the_command_parses_back_to_the_configuration() -> None:
-    config = run_json(experts=["a b", "c'd"], max_iter=3, exact_flat=True, dev=None)["config"]
+    config = run_json(experts=["a b", "c'd"], max_iter=3, no_rivals=True, dev=None)["config"]
     words = shlex.split(command_line(config))
     assert words[words.index("--experts") + 1 : words.index("--task")] == ["a b", "c'd"]
     assert words[words.index("--max-iter") + 1] == "3"
-    assert words[-1] == "--exact-flat"
+    assert words[-1] == "--no-rivals"
     assert "--dev" not in words
 
 
@@ -351,9 +351,9 @@ def test_items_gained_and_lost_by_hand() -> None:
     page = Elements(render_report(run_json(), result_json(), HISTORY, {"t": Task("t", dev=DEV, test=DEV)})).text
     text = " ".join(page.split())
     # Of the best single expert x: items 1 to 6. Gained 7, 8, 9; lost 2.
-    assert "On dev the swarm gains 3 items and loses 1." in text
+    assert "On dev the result gains 3 items and loses 1." in text
     assert (
-        "The swarm gets 3 of the 4 dev items right that no expert does, and loses 1 of the 6 that some expert gets "
+        "The result gets 3 of the 4 dev items right that no expert does, and loses 1 of the 6 that some expert gets "
         "right." in text
     )
     gained, lost = text.split("Gained: 3")[1].split("Lost: 1")
@@ -396,14 +396,11 @@ def test_code_to_copy_is_code(config: dict[str, Any], words: list[str]) -> None:
     assert all(word in everything for word in words), everything
 
 
-def test_several_tasks_and_groups_have_their_tables() -> None:
+def test_several_tasks_have_their_table() -> None:
     scores = {"best_single_dev": 0.1, "best_dev": 0.2, "best_single_test": 0.3, "best_test": 0.4, "scoring": "letter"}
-    groups = {"block 0": {"x": 1.0, "y": 0.0}, "block 1": {"x": 0.5, "y": 0.5}}
-    page = render_report(
-        run_json(), result_json(tasks={"a": scores, "b": scores}, coefficients_by_group=groups), HISTORY
-    )
+    page = render_report(run_json(), result_json(tasks={"a": scores, "b": scores}), HISTORY)
     text = " ".join(re.sub("<[^>]*>", " ", page).split())
-    assert "a 0.100 0.200 0.300 0.400 b 0.100" in text and "block 1 0.50 0.50" in text
+    assert "a 0.100 0.200 0.300 0.400 b 0.100" in text
 
 
 def test_a_hostile_name_stays_text_in_the_report() -> None:
@@ -416,7 +413,7 @@ def test_a_hostile_name_stays_text_in_the_report() -> None:
     tasks, named = {HOSTILE: Task(HOSTILE, (item,) * 10, ())}, {HOSTILE: 1.25, "y": -0.25}
     rows = [replace(one, items={HOSTILE: one.items["t"]}) for one in HISTORY]
     run["fingerprints"] = {"tasks": {HOSTILE: HOSTILE}, "experts": {HOSTILE: HOSTILE}}
-    result |= {"coefficients": named, "coefficients_by_group": {HOSTILE: named}, "notes": [HOSTILE]}
+    result |= {"coefficients": named, "notes": [HOSTILE]}
     page = render_report(run, result, rows, tasks)
     shown = Elements(page)
     assert not {"script", "a-b", "img", "iframe"} & set(shown.tags)
@@ -426,7 +423,7 @@ def test_a_hostile_name_stays_text_in_the_report() -> None:
         Elements(
             render_report(
                 run_json(),
-                result_json(notes=["n"], coefficients_by_group={"g": {"x": 1.0}}),
+                result_json(notes=["n"]),
                 HISTORY,
                 {"t": Task("t", DEV, ())},
             )

@@ -63,12 +63,12 @@ def test_each_contestant_has_its_own_scores() -> None:
         "0.600 [0.570, 0.600]",
     ]
     assert cells(text, "uniform") == ["uniform average", "0.550", "-"]
-    assert cells(text, "swarm") == ["swarm", "0.712 [0.650, 0.770]", "0.641 [0.610, 0.670]"]
+    assert cells(text, "mixture") == ["mixture", "0.712 [0.650, 0.770]", "0.641 [0.610, 0.670]"]
 
 
 def test_the_uniform_average_is_shown_only_where_it_was_scored() -> None:
     without = {key: value for key, value in RESULT.items() if key != "uniform_dev"}
-    assert [row.label for row in score_rows(without)] == ["best single expert: dates", "swarm"]
+    assert [row.label for row in score_rows(without)] == ["best single expert: dates", "mixture"]
 
 
 def test_names_are_never_read_as_markup() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pyswarmopt_llm.cli import COMMANDS
-from pyswarmopt_llm.reporting.commands import next_steps
+from pyswarmopt_llm.cli.app import COMMANDS
+from pyswarmopt_llm.reporting.commands import near, next_steps
 from pyswarmopt_llm.reporting.verdict import compared, difference, verdict
 
 CONFIG = {"base": "org/base", "experts": ["e/x", "e/y"], "tasks": ["t.json"], "out": "runs/a b"}
@@ -69,9 +70,8 @@ def test_an_expert_itself_is_called_so() -> None:
     same = paired(0.0, 0.0, 1.0, gained=0, lost=0)
     found = verdict(result(same, coefficients={"x": 1.0, "y": 0.0}))
     assert found.kind == "same" and found.sentence.startswith("This is expert x itself")
-    # Weights of a part of the layers only, or a graph, are not all that a candidate is.
-    for more in ({"coefficients_by_group": {"block 0": {"x": 1.0}}}, {"graph": "x -> y"}):
-        assert verdict(result(same, coefficients={"x": 1.0, "y": 0.0}, **more)).kind == "level"
+    # Of a graph coefficients are not all that a candidate is.
+    assert verdict(result(same, coefficients={"x": 1.0, "y": 0.0}, graph="x -> y")).kind == "level"
 
 
 def test_weights_that_are_all_zero_are_the_base() -> None:
@@ -197,7 +197,7 @@ def test_the_next_steps_are_commands_with_the_paths_of_the_run(
 def test_more_dev_items_get_what_so_many_are_worth() -> None:
     # With 20 items `auto` trains nothing, with 40 it does; what it chose it is left to choose again.
     level, config = result(paired(0.0, 0.08, 1.0)), {**CONFIG, "dev": 20, "budget_items": 800, "train": "off"}
-    *_, (_, line) = next_steps("level", level, config, chosen=["train"])
+    *_, (_, line) = next_steps("level", level, config, typed={**config, "train": "auto"})
     assert "--dev 40" in line and "--budget-items 1600" in line and "--train" not in line
     *_, (_, line) = next_steps("level", level, config)
     assert "--dev 40" in line and "--train off" in line  # that was the user's own choice
@@ -224,3 +224,35 @@ def row(test: float | None, p: float | None = None, dev: float = 0.5) -> dict[st
 )
 def test_the_verdict_on_a_comparison_corrects_for_the_number_of_methods(methods: dict[str, Any], words: str) -> None:
     assert words in compared({"methods": methods})
+
+
+FORM = {"column": "body", "choices": {"A": "card", "B": "loan"}, "prompt": None, "example": "Where is my card?"}
+
+
+@pytest.mark.parametrize(
+    ("forms", "left", "purposes"),
+    [
+        ({"t": FORM}, 0, ["label a question", "publish it"]),
+        ({"t": FORM}, 3, ["label a question", "score it on all test items", "publish it"]),
+        ({"t": {**FORM, "example": ""}}, 0, ["label new rows", "publish it"]),
+        ({"t": {**FORM, "choices": None}}, 0, ["label new rows", "publish it"]),
+        ({}, 0, ["run it in llama.cpp or Ollama", "publish it"]),
+        ({}, 3, ["score it on all test items", "publish it"]),
+    ],
+)
+def test_labels_are_predicted_and_what_is_scored_is_not_scored_again(
+    forms: dict[str, Any], left: int, purposes: list[str]
+) -> None:
+    outcome = {**result(paired(0.1, 0.08, 0.01)), "scoring": "letter" if forms else "generate"}
+    about = {"fingerprints": {"tasks": {"t": "x"}}, "forms": forms, "left": {"t": left}}
+    steps = dict(next_steps("better", outcome, {**CONFIG, "test": 98}, (), about))
+    assert list(steps) == purposes
+    if "label a question" in steps:
+        assert steps["label a question"] == "swarm-llm predict --run 'runs/a b' --text 'Where is my card?'"
+
+
+def test_commands_are_of_paths_as_seen_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = {**CONFIG, "out": str(tmp_path / "runs" / "a"), "experts": [str(tmp_path / "e"), "/elsewhere/f"]}
+    assert near(config)["out"] == "runs/a" and near(config)["experts"] == ["e", "/elsewhere/f"]
+    assert near({**config, "base": str(tmp_path)})["base"] == str(tmp_path)

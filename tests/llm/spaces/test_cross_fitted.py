@@ -64,23 +64,6 @@ def test_the_loras_are_trained_on_top_of_the_mixture_and_added_to_it(
         assert torch.allclose(change.dense(), lora_alone, atol=1e-6)
 
 
-def test_each_group_of_weights_has_a_coefficient_of_the_lora(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
-) -> None:
-    experts = [load_adapter(read_adapter(path)) for path in tiny_experts[:2]]
-    space, engine = DeltaSpace(experts, "module"), TransformersEngine(*load_tiny(tiny_base))
-    mixture = torch.arange(space.size, dtype=torch.float64) / 10
-    train_on_dev(engine, space.realise(mixture), CHOICES, experts[0].info, tmp_path / "dev", 0)
-    trained = read_trained(space, tmp_path / "dev", CHOICES, 0)
-    position = trained.on_top_of(mixture)
-    assert trained.by_group(position)[:, :2].equal(space.by_group(mixture))
-    assert trained.by_group(position)[:, 2].tolist() == [1.0] * len(space.group_names)
-    lora = load_factors(read_adapter(tmp_path / "dev" / "all"))
-    for name, change in space.realise(mixture).low_rank.items():
-        expected = change.dense() + (lora[name].dense() if name in lora else 0.0)
-        assert torch.allclose(trained.realise(position).low_rank[name].dense(), expected, atol=1e-6)
-
-
 def test_what_is_there_is_not_trained_again_and_what_is_missing_is_named(
     tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
 ) -> None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -18,7 +15,7 @@ from search_helpers import louder, questions, search_words, small, swarm_llm, wr
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.jobs.search.loop import resume, search
-from pyswarmopt_llm.models.adapters.adapter import Adapter, AdapterFile, load_adapter, read_adapter
+from pyswarmopt_llm.models.adapters.adapter import AdapterFile, load_adapter, read_adapter
 from pyswarmopt_llm.models.adapters.safetensors_file import StoredTensors
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
@@ -58,9 +55,9 @@ def weights_of(path: Path, dtype: torch.dtype = torch.bfloat16) -> Tensors:
     return {name: p.detach().clone() for name, p in load_tiny(path, dtype)[0].named_parameters()}
 
 
-def full_space(base: Path, models: list[Path], granularity: str = "model") -> FullSpace:
+def full_space(base: Path, models: list[Path]) -> FullSpace:
     found = resolve_base(str(base))
-    return FullSpace(found, inspect_models([str(m) for m in models], found), weights_of(base), granularity)
+    return FullSpace(found, inspect_models([str(m) for m in models], found), weights_of(base))
 
 
 def test_fine_tunes_change_embeddings_and_norms(tiny_base: Path, models: list[Path]) -> None:
@@ -124,10 +121,9 @@ def test_stored_tensors_are_those_of_safetensors(models: list[Path]) -> None:
     assert all(torch.equal(stored[name], tensor) for name, tensor in expected.items())
 
 
-@pytest.mark.parametrize("granularity", ["model", "block"])
-def test_a_search_over_whole_models(granularity: str, tiny_base: Path, models: list[Path], tmp_path: Path) -> None:
+def test_a_search_over_whole_models(tiny_base: Path, models: list[Path], tmp_path: Path) -> None:
     task = write_task(tmp_path / "words.json", questions(16, 1), questions(16, 2))
-    config = small(tiny_base, models, [task], tmp_path / "r", space="full", granularity=granularity, max_iter=2)
+    config = small(tiny_base, models, [task], tmp_path / "r", space="full", max_iter=2)
     found = search(config)
     rows = [json.loads(line) for line in (found.run / "history.jsonl").read_text().splitlines()]
     assert len({row["value"] for row in rows}) > 1
@@ -171,63 +167,6 @@ def test_models_that_do_not_fit_are_one_clear_line(
 # Granularity
 
 
-@pytest.fixture(scope="module")
-def adapters(tiny_experts: list[Path]) -> list[Adapter]:
-    return [load_adapter(read_adapter(path)) for path in tiny_experts]
-
-
-KINDS: dict[str, Callable[[str], str]] = {
-    "model": lambda name: "",
-    "block": lambda name: name.split(".")[2],
-    "module": lambda name: name.split(".")[-2],
-}
-
-
-@pytest.mark.parametrize("name", ["factor", "delta"])
-@pytest.mark.parametrize("granularity", KINDS)
-def test_each_group_has_its_own_coefficients(name: str, granularity: str, adapters: list[Adapter]) -> None:
-    space: Any = build_space(name, adapters, granularity=granularity)
-    kind, groups = KINDS[granularity], {"model": 1, "block": 2, "module": 4}[granularity]
-    assert len(space.group_names) == groups and space.size == 3 * groups
-    for vertex, adapter in zip(space.vertices(), adapters, strict=True):
-        for module, factors in adapter.factors.items():
-            change = space.realise(vertex).low_rank[f"{module}.weight"].dense()
-            torch.testing.assert_close(change, factors.scale * factors.b @ factors.a)
-    position = torch.randn(space.size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    weights: dict[str, torch.Tensor] = {}
-    for change_name, change in space.realise(position).low_rank.items():
-        module = change_name.removesuffix(".weight")
-        parts = [adapter.factors[module] for adapter in adapters]
-        # Which coefficients were used follows from the change itself: it is linear in them (delta).
-        if name == "delta":
-            basis = torch.stack([(p.scale * p.b @ p.a).flatten().double() for p in parts], 1)
-            c = torch.linalg.lstsq(basis, change.dense().flatten().double()).solution
-            torch.testing.assert_close(basis @ c, change.dense().flatten().double(), rtol=1e-4, atol=1e-5)
-        else:
-            c = torch.linalg.lstsq(
-                torch.stack([p.a.flatten().double() for p in parts], 1), change.a.flatten().double()
-            ).solution
-        torch.testing.assert_close(weights.setdefault(kind(change_name), c), c, rtol=1e-3, atol=1e-4)
-    assert len(weights) == groups
-    found = torch.stack(list(weights.values()))
-    assert torch.unique(found.round(decimals=3), dim=0).shape[0] == groups
-    torch.testing.assert_close(space.coefficients(position), found.mean(0), rtol=1e-3, atol=1e-3)
-
-
-def test_starting_points_differ_between_groups_and_are_mixtures(adapters: list[Adapter]) -> None:
-    space: Any = build_space("delta", adapters, granularity="block")
-    starts = space.starts(20, seed=3)
-    assert torch.equal(starts[:3], space.vertices()) and len(starts) == 20
-    rows = starts.view(20, 2, 3)
-    np.testing.assert_allclose(rows.sum(-1), 1.0)
-    assert ((rows >= 0).all() and (rows[3:] > 0).sum(-1) == 2).all()
-    assert (rows[3:, 0] - rows[3:, 1]).abs().max(-1).values.min() > 0
-    assert torch.linalg.matrix_rank(starts - starts[0]) == 4  # beyond the experts' own hull, of dimension 2
-    assert torch.equal(starts, space.starts(20, seed=3)) and not torch.equal(starts, space.starts(20, seed=4))
-    model: Any = build_space("delta", adapters)
-    assert torch.equal(model.starts(20, seed=3), model.vertices())
-
-
 def test_experts_are_read_one_at_a_time(tiny_experts: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     from pyswarmopt_llm.models.adapters import adapter as room
 
@@ -247,18 +186,16 @@ def test_experts_are_read_one_at_a_time(tiny_experts: list[Path], monkeypatch: p
 def test_a_result_of_limited_rank_is_scored_as_it_is(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> None:
     experts = louder(tiny_experts, tmp_path / "loud")
     task = write_task(tmp_path / "words.json", questions(16, 1), questions(16, 2))
-    options = {"space": "delta", "max_iter": 2, "granularity": "module"}
+    options = {"space": "delta", "max_iter": 2}
     whole = search(small(tiny_base, experts, [task], tmp_path / "w", **options)).result
     found = search(small(tiny_base, experts, [task], tmp_path / "r", output_rank=2, **options))
     cut = load_adapter(read_adapter(found.run / "best"))
     assert {shape.rank for shape in cut.info.modules.values()} == {2}
-    assert set(whole["coefficients_by_group"]) == {"q_proj", "k_proj", "v_proj", "o_proj"}
     assert found.result["truncation"]["dev_before"] == whole["best_dev"]
     lost = total = 0.0
     infos = [load_adapter(read_adapter(e)) for e in experts]
     for module, factors in cut.factors.items():
-        by_group = whole["coefficients_by_group"][module.rsplit(".", 1)[-1]]
-        parts = [(by_group[a.info.name], a.factors[module]) for a in infos]
+        parts = [(whole["coefficients"][a.info.name], a.factors[module]) for a in infos]
         full = sum(c * f.scale * f.b.double() @ f.a.double() for c, f in parts)
         values = torch.linalg.svdvals(full)  # type: ignore[arg-type]
         error = torch.linalg.matrix_norm(full - factors.scale * factors.b.double() @ factors.a.double())
@@ -271,46 +208,7 @@ def test_settings_that_do_not_go_together(tiny_base: Path, tmp_path: Path, tiny_
     task = write_task(tmp_path / "words.json", questions(4, 1), questions(4, 2))
     for options, message in (
         ({"output_rank": 2}, "output_rank 2: goes with space delta"),
-        ({"granularity": "blok"}, "--granularity blok: unknown; did you mean block"),
-        ({"granularity": "block", "exact_flat": True}, "exact_flat: has no coefficients"),
         ({"space": "fulll"}, "did you mean full"),
     ):
         with pytest.raises(UserError, match=message):
             search(small(tiny_base, tiny_experts, [task], tmp_path / "r", **options))
-
-
-def test_of_a_swarm_on_flat_weights_a_digest_is_kept(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pyswarmopt_llm.evaluation.run_directory._SAVED_NUMBERS", 1000)
-    task = write_task(tmp_path / "words.json", questions(6, 1), questions(4, 2))
-    found = search(small(tiny_base, tiny_experts, [task], tmp_path / "r", exact_flat=True, max_iter=2))
-    assert [p.name for p in (found.run / "checkpoint").iterdir()] == ["swarm.json"]
-    (found.run / "result.json").unlink()
-    assert resume(found.run).result["best_dev"] == found.result["best_dev"]
-    (found.run / "result.json").unlink()
-    witness = found.run / "checkpoint" / "swarm.json"
-    witness.write_text(json.dumps({**json.loads(witness.read_text()), "digest": "0"}))
-    with pytest.raises(UserError, match="iteration 2 is not what it was"):
-        resume(found.run)
-
-
-def test_a_calibration_becomes_part_of_the_run(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pyswarmopt_llm.models.engines.calibration._LARGEST", 256)
-    task = write_task(tmp_path / "words.json", questions(6, 1), questions(4, 2))
-    threads = torch.get_num_threads()
-    try:
-        found = search(small(tiny_base, tiny_experts, [task], tmp_path / "r", max_iter=1, calibrate=True, threads=None))
-    finally:
-        torch.set_num_threads(threads)
-    about = json.loads((found.run / "run.json").read_text())
-    trial, config = about["calibration"], about["config"]
-    assert trial.keys() == {"dtype", "threads", "batch_tokens"}
-    assert trial["dtype"][config["dtype"]] == min(trial["dtype"].values())
-    assert trial["threads"][str(config["threads"])] == min(trial["threads"].values())
-    speeds = trial["batch_tokens"]
-    assert speeds[str(config["batch_tokens"])] <= 1.05 * min(speeds.values())
-    (found.run / "result.json").unlink()
-    assert resume(found.run).result["best_test"] == found.result["best_test"]

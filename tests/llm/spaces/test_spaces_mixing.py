@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.optimizers import make_optimizer
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_llm.spaces import build_space, uniform_position
 from pyswarmopt_llm.spaces.delta import DeltaSpace
-from pyswarmopt_llm.spaces.factor import FactorSpace, FlatFactorSpace
+from pyswarmopt_llm.spaces.factor import FactorSpace
 
 MODULE = "model.layers.0.self_attn.q_proj"
 NAME = f"{MODULE}.weight"
@@ -71,10 +72,9 @@ def test_delta_mixes_experts_of_different_modules(by_hand: Callable[..., Path]) 
 
 def test_uniform_average(by_hand: Callable[..., Path]) -> None:
     experts = load(by_hand("one", ONE), by_hand("two", TWO))
-    for exact_flat in (False, True):
-        space = build_space("factor", experts, exact_flat)
-        change = space.realise(uniform_position(space)).low_rank[NAME]
-        assert (change.a.tolist(), change.b.tolist()) == ([[2.0, 3.0]], [[3.0], [0.5]])
+    space = build_space("factor", experts)
+    change = space.realise(uniform_position(space)).low_rank[NAME]
+    assert (change.a.tolist(), change.b.tolist()) == ([[2.0, 3.0]], [[3.0], [0.5]])
 
 
 @pytest.mark.parametrize("name", ["factor", "delta"])
@@ -106,29 +106,55 @@ def test_any_coefficients_against_a_loop_in_float64(c: list[float], tiny: list[A
         torch.testing.assert_close(delta.low_rank[name].dense().double(), change, rtol=1e-5, atol=1e-5)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(c=weights)
-def test_flat_weights_and_coefficients_are_the_same_point(c: list[float], tiny: list[Adapter]) -> None:
-    flat, factor = FlatFactorSpace(tiny), FactorSpace(tiny)
-    c[-1] = 1 - sum(c[:-1])  # an affine combination, as every particle of a swarm is
-    position = mix(*c) @ flat.vertices().double()
-    assert flat.size == tiny[0].info.parameters
-    torch.testing.assert_close(flat.coefficients(position), mix(*c), rtol=1e-9, atol=1e-9)
-    expected, found = factor.realise(mix(*c)), flat.realise(position)
-    for name, change in expected.low_rank.items():
-        torch.testing.assert_close(found.low_rank[name].b, change.b, rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(found.low_rank[name].a, change.a, rtol=1e-5, atol=1e-5)
+def flat(experts: list[Adapter]) -> torch.Tensor:
+    """The experts' raw factors, one after another: (n, P) float64."""
+    rows = [[part.flatten() for f in expert.factors.values() for part in (f.b, f.a)] for expert in experts]
+    return torch.stack([torch.cat(row) for row in rows]).double()
 
 
-def test_flat_coefficients_of_equal_experts_still_sum_to_one(tiny: list[Adapter]) -> None:
-    space = FlatFactorSpace([tiny[0], tiny[0], tiny[1]])
-    found = space.coefficients(space.vertices()[0])
-    torch.testing.assert_close(found, mix(0.5, 0.5, 0.0), rtol=1e-9, atol=1e-9)
+def changes(position: torch.Tensor, like: Adapter) -> dict[str, torch.Tensor]:
+    """The change of each weight whose raw factors these P numbers are."""
+    result, at = {}, 0
+    for module, f in like.factors.items():
+        b, a = position[at : at + f.b.numel()], position[at + f.b.numel() : at + f.b.numel() + f.a.numel()]
+        result[f"{module}.weight"] = f.scale * b.view(f.b.shape) @ a.view(f.a.shape)
+        at += f.b.numel() + f.a.numel()
+    return result
 
 
-def test_patches_are_not_tied_to_the_position(tiny: list[Adapter]) -> None:
+@pytest.mark.parametrize("compat", ["paper", "reference"])
+def test_a_swarm_on_the_flat_factors_goes_the_way_of_one_on_coefficients(compat: str, tiny: list[Adapter]) -> None:
+    """Scored by the distance of its changes from those of an average beyond the experts."""
+    space, rows = FactorSpace(tiny), flat(tiny)
+    target = changes(mix(0.7, -0.4, 0.7) @ rows, tiny[0])
+
+    def near(candidate: Mapping[str, torch.Tensor]) -> float:
+        return -sum(float((candidate[name].double() - change).square().sum()) for name, change in target.items())
+
+    def by_coefficients(position: torch.Tensor) -> float:
+        return near({name: change.dense() for name, change in space.realise(position).low_rank.items()})
+
+    ways = []
+    for vertices, score in ((space.vertices(), by_coefficients), (rows, lambda x: near(changes(x, tiny[0])))):
+        swarm = make_optimizer(
+            "model-swarms", vertices, population=8, max_iter=9, patience=9, seed=4, compat=compat
+        )
+        way = []
+        for _ in range(6):
+            positions = swarm.ask()
+            way.append(positions.clone())
+            swarm.tell(positions, [score(position) for position in positions])
+        ways.append(way)
+    for coefficients, positions in zip(*ways, strict=True):
+        torch.testing.assert_close(coefficients @ rows, positions, rtol=1e-6, atol=1e-6)
+    assert (ways[0][-1] - ways[0][0]).abs().max() > 0.1
+    assert ways[0][0].shape == (8, 3) and ways[1][0].shape == (8, tiny[0].info.parameters)
+
+
+@pytest.mark.parametrize("name", ["factor", "delta"])
+def test_patches_are_not_tied_to_the_position(name: str, tiny: list[Adapter]) -> None:
     """The optimizer moves positions in place; a patch that an engine holds must not move with them."""
-    space = FlatFactorSpace(tiny)
+    space = build_space(name, tiny)
     position = space.vertices()[0]
     patch = space.realise(position)
     before = {name: change.dense() for name, change in patch.low_rank.items()}
@@ -160,29 +186,28 @@ def test_against_pefts_own_combination(
 
 def test_factor_refuses_unequal_experts(tiny: list[Adapter], make_expert: Callable[..., Path]) -> None:
     odd = load(make_expert("odd", 5, rank=2))
-    with pytest.raises(UserError, match=r"odd: .*use --space delta"):
+    with pytest.raises(UserError, match=r"odd: .*use space delta"):
         build_space("factor", [*tiny, *odd])
-    with pytest.raises(UserError, match=r"odd: .*use --space delta"):
+    with pytest.raises(UserError, match=r"odd: .*use space delta"):
         build_space("factor", [tiny[0], *odd, *tiny[1:]])
     assert build_space("delta", [*tiny, *odd]).size == 4
 
 
 @pytest.mark.parametrize(
-    ("name", "exact_flat", "message"),
+    ("name", "message"),
     [
-        ("facter", False, "did you mean factor"),
-        ("zzz", False, "use one of: factor, delta"),
-        ("full", False, "mixes whole models"),
-        ("token", False, "mixes whole models"),
-        ("delta", True, "exact_flat: goes with space factor only"),
+        ("facter", "did you mean factor"),
+        ("zzz", "use one of: factor, delta"),
+        ("full", "mixes whole models"),
+        ("token", "mixes whole models"),
     ],
 )
-def test_unknown_spaces(name: str, exact_flat: bool, message: str, tiny: list[Adapter]) -> None:
+def test_unknown_spaces(name: str, message: str, tiny: list[Adapter]) -> None:
     with pytest.raises(UserError, match=message):
-        build_space(name, tiny, exact_flat)
+        build_space(name, tiny)
 
 
 def test_positions_of_another_shape(tiny: list[Adapter]) -> None:
-    for space in (FactorSpace(tiny), DeltaSpace(tiny), FlatFactorSpace(tiny)):
+    for space in (FactorSpace(tiny), DeltaSpace(tiny)):
         with pytest.raises(ValueError, match="position has the shape"):
             space.realise(torch.zeros(space.size + 1))

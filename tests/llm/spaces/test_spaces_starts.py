@@ -15,23 +15,22 @@ from search_helpers import history, louder, questions, small, write_task
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.models.adapters.adapter import load_adapter, read_adapter
-from pyswarmopt_llm.spaces import build_space
+from pyswarmopt_llm.spaces import build_space, space_kind
 from pyswarmopt_llm.spaces.starts import check_start, starting_points, sums
 
 
-@given(st.integers(1, 4), st.integers(2, 12), st.integers(0, 30), st.integers(0, 99))
-def test_sums_are_positive_and_all_groups_of_one_have_one_total(groups: int, n: int, count: int, seed: int) -> None:
-    found = sums(groups, n, count, seed).view(count, groups, n)
+@given(st.integers(2, 12), st.integers(0, 30), st.integers(0, 99))
+def test_sums_are_positive_with_totals_within_bounds(n: int, count: int, seed: int) -> None:
+    found = sums(n, count, seed)
     assert found.dtype == torch.float64 and bool((found >= 0).all())
     totals = found.sum(-1)
-    assert torch.allclose(totals, totals[:, :1].expand_as(totals))
     assert bool(((totals >= 0.5 - 1e-12) & (totals <= 1 + n / 3 + 1e-12)).all())
-    assert torch.equal(sums(groups, n, count, seed).view(count, groups, n), found)
+    assert torch.equal(sums(n, count, seed), found)
 
 
 def test_totals_are_uniform_and_shares_uniform_on_the_simplex() -> None:
     """Kolmogorov and Smirnov's test; of three shares uniform on the simplex each is Beta(1, 2)."""
-    found = sums(1, 3, 4000, 0).numpy()
+    found = sums(3, 4000, 0).numpy()
     totals = found.sum(1)
     assert stats.kstest(totals, stats.uniform(0.5, 1.5).cdf).pvalue > 0.01
     for share in (found / totals[:, None]).T:
@@ -86,7 +85,7 @@ def test_what_a_search_begins_with(
 
 
 def test_starts_that_do_not_exist_are_refused() -> None:
-    check_start("sums", "delta", exact_flat=False)
-    for start, space, flat in (("none", "delta", False), ("sums", "token", False), ("sums", "factor", True)):
-        with pytest.raises(UserError, match="--start"):
-            check_start(start, space, flat)
+    check_start("sums", space_kind("delta"))
+    for start, space in (("none", "delta"), ("sums", "token")):
+        with pytest.raises(UserError, match="start"):
+            check_start(start, space_kind(space))

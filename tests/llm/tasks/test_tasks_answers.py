@@ -53,6 +53,10 @@ CAPITALS = {"A": "Lima", "B": "Quito", "C": "La Paz", "D": "Paz"}
         ("(A) or (B)", None),
         ("Limac", None),
         ("Bolivia", None),
+        (r"\boxed{" * 5000, None),
+        (r"\boxed{" * 5000 + "B" + "}" * 5000, "B"),
+        (r"\boxed{B}" + r"\boxed{" * 5000, "B"),
+        (r"\boxed{A} or \boxed{B \boxed{", "A"),
     ],
 )
 def test_choice_by_hand(text: str, letter: str | None) -> None:

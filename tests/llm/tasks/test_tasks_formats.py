@@ -168,7 +168,7 @@ def test_bad_json_files(tmp_path: Path, content: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", '{"split": "dev"}\n{"question": "x"}\n', r'a.jsonl: line 2: no "split" \(found: question\)'),
+        ("a.jsonl", '{"split": "dev"}\n{"question": "x"}\n', r'line 2: no "split" \(found: question\)'),
         ("a.jsonl", '\n{"split": "train"}', "line 2: split must be"),
         ("a.jsonl", '{"split": "dev"}\n{"split" "x"}', "line 1: no|line 2, column 10: malformed"),
         ("a.jsonl", "\n\n3\n", "line 3: a line must be an object"),
@@ -236,7 +236,7 @@ def test_any_content_loads_or_is_refused_in_one_line(tmp_path: Path, content: An
 def test_questions_in_both_splits_are_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     leaked = {**DEV, "question": "  capital of PERU", "id": "other"}
     path = task_file(tmp_path, [TEST, DEV], [leaked])
-    with pytest.raises(UserError, match=r"1 dev items are also in test \(the first has the id 'p'\).*--allow-overlap"):
+    with pytest.raises(UserError, match=r"1 dev items are also in test \(the first has the id 'p'\).*allow_overlap"):
         load_task(path)
     with pytest.raises(UserError, match="also in test"):  # of the whole file, whatever part of it is used
         load_task(path, dev=1)
@@ -289,7 +289,7 @@ def test_limits(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         assert len(load_task(path, dev=50).dev) == 5
     assert "50 dev items requested, only 5 available" in caplog.text
     for n in (0, -1):
-        with pytest.raises(UserError, match=f"--dev {n}: at least one"):
+        with pytest.raises(UserError, match=f"dev {n}: at least one"):
             load_task(path, dev=n)
         with pytest.raises(ValueError, match="at least one test item"):
             load_task(path).limited(test=n)

@@ -131,7 +131,7 @@ def test_more_labels_than_letters_are_scored_by_likelihood(tmp_path: Path) -> No
     choices = task.dev[0].choices or {}
     assert (len(choices), next(iter(choices)), list(choices)[-1]) == (77, "AA", "CY")
     assert possible_scorings("auto", task.dev) == ("likelihood",)
-    with pytest.raises(UserError, match="--scoring letter: 77 options, of which 26 can be lettered; use likelihood"):
+    with pytest.raises(UserError, match="scoring letter: 77 options, of which 26 can be lettered; use likelihood"):
         possible_scorings("letter", task.dev)
 
 
@@ -186,17 +186,17 @@ def test_a_template_replaces_the_prompt(tmp_path: Path) -> None:
 def test_numbered_labels_get_names(tmp_path: Path) -> None:
     rows = [{"sentence": f"film {i}", "label": i % 3 - 1} for i in range(30)]
     path = lines(tmp_path / "film.jsonl", rows)
-    assert "name them with --columns -1=NAME,0=NAME,..." in load_task(path).note
+    assert "name them with `columns` -1=NAME,0=NAME,..." in load_task(path).note
     task = load_task(path, columns=["-1=bad", "0=so so", "1=good"])
     assert answers(task) == {row["sentence"]: ("bad", "so so", "good")[i % 3] for i, row in enumerate(rows)}
     assert task.note.endswith("its 3 labels are the choices") and "stratified by answer" in task.note
     halves = [{**row, "split": "dev" if i < 9 else "test"} for i, row in enumerate(rows)]
     split = lines(tmp_path / "split.jsonl", halves)
     assert load_task(split, columns=["-1=bad", "0=so so", "1=good"]).dev[0].answer_text == "bad"
-    with pytest.raises(UserError, match="line 3: the label '1' has no name in --columns -1=bad,0=so so; add 1=NAME"):
+    with pytest.raises(UserError, match="line 3: the label '1' has no name in columns -1=bad,0=so so; add 1=NAME"):
         load_task(path, columns=["-1=bad", "0=so so"])
     options = table(tmp_path / "o.csv", ["question", "A", "B", "answer"], [["q", "u", "v", "A"], ["r", "u", "v", "B"]])
-    with pytest.raises(UserError, match=r"--columns 0=bad: names labels, but .* has options; remove it"):
+    with pytest.raises(UserError, match=r"columns 0=bad: names labels, but .* has options; remove it"):
         load_task(options, columns=["0=bad"])
 
 
@@ -207,7 +207,7 @@ def test_a_template_takes_other_columns_by_name(tmp_path: Path) -> None:
     ]
     path = lines(tmp_path / "nli.jsonl", rows)
     plain = load_task(path, columns=["question=premise"])
-    assert plain.note.endswith("; not in the prompt: hypothesis (add {hypothesis} to --template)")
+    assert plain.note.endswith("; not in the prompt: hypothesis (add {hypothesis} to `template`)")
     task = load_task(path, columns=["question=premise"], template="{question}\nSo: {hypothesis}")
     assert "not in the prompt" not in task.note
     texts = {render_prompt(item, "likelihood", task.prompt) for item in task.dev + task.test}
@@ -323,13 +323,14 @@ def test_the_test_set_depends_on_the_split_seed_and_on_nothing_else(tmp_path: Pa
     [
         ("a.csv", "text,label\na,x\nb,\n", r'a.csv: line 3: nothing in column "label"; fill it in or remove the row'),
         ("a.csv", "text,label\n,x\nb,y\n", 'line 2: nothing in column "text"'),
-        ("a.csv", "body,label\na,x\n", r"no column looks like the question \(found: body, label\); name it: --columns"),
+        ("a.csv", "body,label\na,x\n", r"no column looks like the question \(found: body, label\); name it: columns"),
         ("a.csv", "Hi,x\na,y\n", "the question or the answer .*question=COLUMN,answer=COLUMN .or add a first line"),
         ("a.json", '{"train": [], "x": []}', 'no "dev" and "test" .found: train, x.; give these lists, or one list'),
-        ("a.csv", "text,mood\na,x\n", r"no column looks like the answer .*--columns answer=COLUMN"),
+        ("a.csv", "text,mood\na,x\n", r"no column looks like the answer .*columns answer=COLUMN"),
         ("a.csv", "text;label\na;x;y\n", "line 2: more values than columns; put values that contain a semicolon in"),
         ("a.csv", "text,label\na,x\nb,x\n", 'column "label": 1 label; at least two'),
-        ("a.csv", "text,label\na,Yes\nb,yes\n", "labels 'Yes' and 'yes' differ only in case"),
+        ("a.csv", "text,label\na,Yes\nb,yes\n", "1 label; at least two"),
+        ("a.csv", "text,label\na,yes!\nb,yes\nc,no", "labels 'yes' and 'yes!' differ only in punctuation"),
         ("a.csv", "text,label\na,x\na,y\n", "1 different questions; at least two are needed"),
         ("a.csv", "question,A,B,answer\na,u,v,C\nb,u,v,A\n", "line 2: the answer 'C' is not among the choices A, B"),
         ("a.csv", "question,A,B,C,answer\na,u,v,w,1\nb,u,v,w,2\n", "from 0 or from 1.*give the letters"),
@@ -370,11 +371,11 @@ def test_labels_that_cannot_be_choices(tmp_path: Path, label: Any, message: str)
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        (["question"], "--columns question: write question=COLUMN"),
-        (["qestion=text"], "--columns 'qestion'|--columns qestion.*question"),
+        (["question"], "columns question: write question=COLUMN"),
+        (["qestion=text"], "columns 'qestion'|columns qestion.*question"),
         (
             ["question=txt"],
-            r'line 1: no column "txt" \(--columns question=txt; found: text, label\); did you mean "text"',
+            r'line 1: no column "txt" \(columns question=txt; found: text, label\); did you mean "text"',
         ),
         (["question=text", "question=label"], "question is given twice"),
     ],
@@ -382,7 +383,7 @@ def test_labels_that_cannot_be_choices(tmp_path: Path, label: Any, message: str)
 def test_bad_columns(tmp_path: Path, columns: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         load_task(table(tmp_path / "m.csv", ["text", "label"], moods()), columns=columns)
-    with pytest.raises(UserError, match=r"builtin:kinship has no columns to name|--columns"):
+    with pytest.raises(UserError, match=r"builtin:kinship has no columns to name|columns"):
         load_task("builtin:kinship", columns=columns)
 
 
@@ -404,3 +405,51 @@ def test_any_table_loads_or_is_refused_in_one_line(tmp_path: Path, rows: list[An
         assert isinstance(load_task(str(path)), Task)
     except UserError as error:
         assert len(str(error).splitlines()) == 1
+
+
+BAD = "text,label,split\n" + "".join(f"q{i},{'xy'[i % 2]},{'dev' if i % 3 else 'test'}\n" for i in range(12))
+
+
+def test_all_bad_rows_are_listed_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(BAD + "q12,,dev\n,x,dev\nq14,x,train\nq15,x,dev\n")
+    named = ["question=text", "label=label"]
+    with pytest.raises(UserError) as caught:
+        load_task(str(path), columns=named)
+    text = str(caught.value)
+    assert text.startswith(f'{path}: 3 bad rows: line 14: nothing in column "label"; line 15: nothing in column "text"')
+    assert text.endswith('line 16: split must be "dev" or "test", not \'train\'') and "\n" not in text
+    path.write_text(BAD + ",x,dev\n" * 30)
+    with pytest.raises(UserError, match=r"30 bad rows: line 14: .* line 33: [^;]*; and 10 more$"):
+        load_task(str(path), columns=named)
+    path.write_text("question,answer,split\na,1,dev\n,2,dev\nc,3,train\nd,4,test\n")
+    with pytest.raises(UserError, match=r'2 bad rows: line 3: no "question" .*; line 4: split must be'):
+        load_task(str(path))
+
+
+def test_bad_rows_can_be_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(BAD + "q12,,dev\n,x,dev\n")
+    task = load_task(str(path), columns=["question=text", "label=label"], skip_bad_rows=True)
+    assert (len(task.dev), len(task.test)) == (8, 4)
+    assert "2 of 14 rows left out (line 14, line 15)" in task.note
+    path.write_text("text,label\n,x\n,y\n")
+    with pytest.raises(UserError, match="no row is left of 2"):
+        load_task(str(path), skip_bad_rows=True)
+    own = tmp_path / "b.json"
+    items = [{"question": f"{i}?", "choices": ["u", "v"], "answer": "u"} for i in range(6)]
+    own.write_text(json.dumps({"dev": [*items[:3], {"question": "x", "answer": ""}, {}], "test": items[3:]}))
+    with pytest.raises(UserError, match="2 bad rows: dev item 4: empty answer; dev item 5: no \"question\""):
+        load_task(str(own))
+    task = load_task(str(own), skip_bad_rows=True)
+    assert len(task.dev) == 3 and "2 of 8 rows left out (dev item 4, dev item 5)" in task.note
+
+
+def test_labels_that_differ_in_case_are_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    labels = ["Card about to expire", "card about to expire", "loan", "Card about to expire"]
+    path.write_text("text,label\n" + "".join(f"q{i},{labels[i % 4]}\n" for i in range(12)))
+    task = load_task(str(path))
+    assert task.dev[0].choices == {"A": "Card about to expire", "B": "loan"}
+    assert "('card about to expire' is taken for 'Card about to expire')" in task.note
+    assert {item.answer for item in (*task.dev, *task.test)} == {"A", "B"}

@@ -30,7 +30,7 @@ def test_defaults() -> None:
 
 @pytest.mark.parametrize("scoring", ["letter", "likelihood"])
 def test_scoring_of_options_needs_options(scoring: str) -> None:
-    with pytest.raises(UserError, match=r"item 8: no choices.*--scoring generate"):
+    with pytest.raises(UserError, match=r"item 8: no choices.*scoring generate"):
         render_prompt(OPEN, scoring)  # type: ignore[arg-type]
 
 

@@ -214,7 +214,7 @@ def authors_file(name: str) -> Path:
 def test_the_authors_file_loads_as_it_is(name: str) -> None:
     file = authors_file(name)
     if name in LEAKY:
-        with pytest.raises(UserError, match=f"{LEAKY[name]} dev items are also in test .* add --allow-overlap"):
+        with pytest.raises(UserError, match=f"{LEAKY[name]} dev items are also in test .* add allow_overlap"):
             load_task(str(file))
     task, content = load_task(str(file), allow_overlap=name in LEAKY), json.loads(file.read_text())
     for split in ("dev", "test"):

@@ -1,4 +1,4 @@
-"""A search for each of several draws from a grid of coefficients."""
+"""Searches with one set of coefficients, or with each of several draws from a grid, as the configuration says."""
 
 from __future__ import annotations
 
@@ -6,22 +6,50 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import OnEvent
+from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.evaluation.run_files import GRID
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.jobs.search.loop import SearchResult
 
 
-def resume_any(path: Path, on_event: OnEvent | None = None, allowed: Collection[str] = ()) -> SearchResult:
-    """Go on with a search, or with one over a grid, whichever is there; the arguments are those of `resume`."""
+def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResult:
+    """Search for a better model with a swarm of experts.
+
+    Args:
+        config: what to search, where and how long.
+        on_event: called with progress.
+
+    Returns:
+        The finished run. The score in it is that of the files in ``best/``, read back and scored again.
+
+    Raises:
+        UserError: bad input, before anything is written.
+        KeyboardInterrupt: the run can be resumed.
+    """
+    from pyswarmopt_llm.jobs.search.preset import resolve
+
+    if resolve(config).is_grid:
+        from pyswarmopt_llm.jobs.search.grid.draws import grid_search
+
+        return grid_search(config, on_event)
+    from pyswarmopt_llm.jobs.search.loop import search as search_once
+
+    return search_once(config, on_event)
+
+
+def resume(run: str | Path, on_event: OnEvent | None = None, allowed: Collection[str] = ()) -> SearchResult:
+    """Continue a search, or one over a grid, whichever is there; see `jobs.search.loop.resume`."""
+    path = user_path(run)
     if (path / GRID).is_file():
         from pyswarmopt_llm.jobs.search.grid.draws import resume_grid
 
         return resume_grid(path, on_event, allowed)
-    from pyswarmopt_llm.jobs.search.loop import resume
+    from pyswarmopt_llm.jobs.search.loop import resume as resume_one
 
-    return resume(path, on_event, allowed)
+    return resume_one(path, on_event, allowed)
 
 
-__all__ = ["resume_any"]
+__all__ = ["resume", "search"]

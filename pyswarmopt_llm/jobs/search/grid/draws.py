@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt.algorithms.model_swarms import GRID as PAPER
-from pyswarmopt_llm.common.config import GridOptions, SearchConfig
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.paths import user_path
@@ -28,6 +28,7 @@ from pyswarmopt_llm.evaluation.run_directory import Run, check_new
 from pyswarmopt_llm.evaluation.run_files import FORMAT, GRID
 from pyswarmopt_llm.jobs.search.grid.file import Draw, Grid, stored_grid, write_grid
 from pyswarmopt_llm.jobs.search.loop import SearchResult, begin, resume
+from pyswarmopt_llm.jobs.search.preset import given, in_words, resolve
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, require
 from pyswarmopt_llm.metrics.objectives import load_split
 
@@ -35,24 +36,24 @@ DRAWS = 10
 _CARRIED = ("judge.jsonl",)  # of a draw, for the next
 
 
-def make_grid(config: SearchConfig, options: GridOptions) -> Grid:
+def make_grid(config: SearchConfig) -> Grid:
     """The grid and its draws: all combinations if there are no more than that, else different ones at random.
 
     Args:
-        config: `settings` may hold several values of a coefficient; they replace the paper's.
-        options: which grid, and how many draws.
+        config: `settings` may hold several values of a coefficient; they replace those of the paper's grid.
 
     Raises:
         UserError: a value that a coefficient does not take.
 
     Example:
         >>> config = SearchConfig("b", ("x", "y"), ("t",), "r", settings=("inertia=.1,.2", "repel=0"))
-        >>> make_grid(config, GridOptions()).draws
+        >>> make_grid(config).draws
         (('inertia=.1', 'repel=0'), ('inertia=.2', 'repel=0'))
-        >>> make_grid(config, GridOptions("paper")).size
+        >>> make_grid(replace(config, grid="paper")).size
         300
     """
-    values = {name: tuple(map(str, numbers)) for name, numbers in PAPER.items()} if options.grid == "paper" else {}
+    config = resolve(config)
+    values = {name: tuple(map(str, numbers)) for name, numbers in PAPER.items()} if config.grid == "paper" else {}
     for setting in config.settings:
         name, _, texts = setting.partition("=")
         values[name.replace("-", "_")] = tuple(dict.fromkeys(text.strip() for text in texts.split(",")))
@@ -60,7 +61,7 @@ def make_grid(config: SearchConfig, options: GridOptions) -> Grid:
         for text in texts_of:
             recipe_options([f"{name}={text}"])
     grid = Grid(values, ())
-    count = options.draws or DRAWS
+    count = config.draws or DRAWS
     numbers = range(grid.size)
     chosen = numbers if count >= grid.size else random.Random(config.seed).sample(numbers, count)
     draws = tuple(_combination(values, number) for number in chosen)
@@ -78,13 +79,12 @@ def _combination(values: Mapping[str, Sequence[str]], number: int) -> tuple[str,
     return tuple(reversed(found))
 
 
-def grid_search(config: SearchConfig, options: GridOptions, on_event: OnEvent | None = None) -> SearchResult:
+def grid_search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResult:
     """Search once for each draw from a grid of coefficients; hand over the result with the best dev score.
 
     Args:
         config: of every search, but for `settings` (see `make_grid`); `budget_items` and `budget_minutes` are for all
             of them together.
-        options: which grid, and how many draws.
         on_event: called with progress.
 
     Returns:
@@ -94,14 +94,14 @@ def grid_search(config: SearchConfig, options: GridOptions, on_event: OnEvent | 
         UserError: bad input, before anything is written.
         KeyboardInterrupt: the run can be resumed.
     """
-    path, grid = user_path(config.out), make_grid(config, options)
+    path, grid = user_path(config.out), make_grid(config)
     check_new(path)
     _check_split(config)
     try:
         path.mkdir(parents=True, exist_ok=True)
         write_grid(path, config, grid, ())
     except OSError as error:
-        raise UserError(f"{path}: cannot write there ({error.strerror}); choose another --out") from error
+        raise UserError(f"{path}: cannot write there ({error.strerror}); choose another `out`") from error
     try:
         return _search_all(path, config, grid, on_event)
     except BaseException:
@@ -141,13 +141,17 @@ def _search_all(
     notify = on_event or (lambda event: None)
     done: list[Draw] = []
     latest: Run | None = None
+    resolved = resolve(config)
+    if resolved.preset != "auto":  # of which the first draw tells, since it depends on the tasks
+        notify(Event("note", {"text": in_words(resolved, given(config))}))
     for number, settings in enumerate(grid.draws, start=1):
         following = _next(config, latest, settings, path / f"draw-{number:02d}", done)
         if following is None:
             notify(Event("note", {"text": f"the budget ends before draw {number} of {len(grid.draws)}"}))
             break
         notify(Event("note", {"text": f"draw {number} of {len(grid.draws)}: {' '.join(settings)}"}))
-        latest = _search_one(following, latest, on_event, allowed)
+        asked = replace(config, settings=settings, grid="given", draws=None)
+        latest = _search_one(following, latest, on_event, allowed, asked)
         done.append(_drawn(latest, settings, first=number == 1))
         write_grid(path, config, grid, done)
     best = max(done, key=lambda draw: draw.best_dev)  # of equals the first
@@ -165,10 +169,11 @@ def _next(
 ) -> SearchConfig | None:
     """The configuration of a draw, with what is left of the budgets; None if that pays for no iteration.
 
-    What the first draw chose by preset or calibration holds for all.
+    What the first draw chose by preset holds for all.
     """
     if latest is None:
-        return replace(config, settings=settings, out=str(out), test=0, train="off")
+        first = replace(config, settings=settings, grid="given", draws=None)
+        return replace(first, out=str(out), test=0, train="off", no_rivals=True)
     start, items, minutes = _start(latest), latest.config.budget_items, latest.config.budget_minutes
     if config.budget_items is not None:
         items = config.budget_items - sum(draw.item_evaluations for draw in done)
@@ -182,11 +187,22 @@ def _next(
         if minutes <= spent:
             return None
         minutes += spent
-    first = replace(latest.config, calibrate=False)
+    first = _again(latest.config)
     return replace(first, settings=settings, out=str(out), budget_items=items, budget_minutes=minutes)
 
 
-def _search_one(config: SearchConfig, latest: Run | None, on_event: OnEvent | None, allowed: Collection[str]) -> Run:
+def _again(stored: SearchConfig) -> SearchConfig:
+    """The settings of a run to search with: what it says of its algorithm is found again."""
+    return replace(stored, compat="reference" if stored.compat == "reference" else "auto")
+
+
+def _search_one(
+    config: SearchConfig,
+    latest: Run | None,
+    on_event: OnEvent | None,
+    allowed: Collection[str],
+    asked: SearchConfig,
+) -> Run:
     """The finished run of one draw."""
     path = user_path(config.out)
     if (path / "run.json").exists():
@@ -202,14 +218,12 @@ def _search_one(config: SearchConfig, latest: Run | None, on_event: OnEvent | No
                 run.append(row)
         return run
 
-    begin(config, create, on_event)
+    begin(config, create, on_event, asked)
     return Run.open(path)
 
 
 def _start(run: Run) -> list[Row]:
     """The rows with which every draw begins: the trial of letters and the starting swarm."""
-    if run.config.one_by_one:  # in an asynchronous search they carry its order
-        return []
     return list(takewhile(lambda row: row.iteration == 0 and row.phase in ("letter", "search"), run.rows))
 
 
@@ -220,7 +234,7 @@ def _drawn(run: Run, settings: tuple[str, ...], first: bool) -> Draw:
     return Draw(run.path.name, settings, result["best_dev"], len(rows), items, round(seconds, 3))
 
 
-def _hand_over(path: Path, given: SearchConfig, best: Draw, note: str, on_event: OnEvent | None) -> SearchResult:
+def _hand_over(path: Path, asked: SearchConfig, best: Draw, note: str, on_event: OnEvent | None) -> SearchResult:
     """Make the output directory the run of the chosen draw: its journal is replayed, its result trained on dev, unless
     that is off, and scored on test."""
     chosen = Run.open(path / best.folder)
@@ -231,7 +245,9 @@ def _hand_over(path: Path, given: SearchConfig, best: Draw, note: str, on_event:
         write_json(path / "run.json", written)  # last: now the directory is a run
         return Run(path, written)
 
-    return begin(replace(chosen.config, out=str(path), test=given.test, train=given.train), create, on_event)
+    again = _again(chosen.config)
+    config = replace(again, out=str(path), test=asked.test, train=asked.train, no_rivals=asked.no_rivals)
+    return begin(config, create, on_event, asked)
 
 
 def _carry(source: Path, target: Path, names: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.spaces.mixture.fusion.edit_distance import EditDistance
 from pyswarmopt_llm.spaces.mixture.fusion.relative import RelativeRepresentations
 from pyswarmopt_llm.spaces.mixture.fusion.top_k import TopKUnion
@@ -46,7 +46,9 @@ def token_fusion(name: str) -> Make | None:
     except ValueError:
         value = 0.0
     if not 0.0 < value < float("inf"):
-        raise UserError(f"--fusion {name}: the rate is a step of the search; give a number above 0, as in relative:0.1")
+        raise InvalidOption(
+            "fusion", name, "the rate is a step of the search; give a number above 0, as in relative:0.1"
+        )
     return partial(RelativeRepresentations, rate=value)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.spaces.mixture.incremental import IncrementalDecoder, TextModel
 
 RATE = 0.15
@@ -71,7 +71,7 @@ def shared_tokens(text_models: Sequence[TextModel], memory: int = MEMORY) -> lis
     """The tokens that all vocabularies have, sorted; drawn evenly where the largest R would exceed `memory` bytes."""
     shared = sorted(set.intersection(*(set(text_model.vocabulary.texts) for text_model in text_models)))
     if not shared:
-        raise UserError("--fusion relative: the members' vocabularies share no token; use --fusion bytes")
+        raise InvalidOption("fusion", "relative", "the members' vocabularies share no token; use `fusion` bytes")
     most = max(1, memory // (4 * max(len(text_model.vocabulary.texts) for text_model in text_models)))
     if len(shared) <= most:
         return shared

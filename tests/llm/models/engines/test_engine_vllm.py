@@ -128,7 +128,7 @@ def test_it_answers_as_the_merged_model_does(vllm: type[LLM], tiny_base: Path, t
         expected = merged.next_token_logprobs(prompts)
         torch.testing.assert_close(engine.next_token_logprobs(prompts), expected, rtol=1e-4, atol=1e-4)
     assert vllm.made[0].swaps == [1, 2]  # one adapter after the other, in one room
-    with pytest.raises(UserError, match=r"--engine vllm: takes LoRA candidates"):
+    with pytest.raises(UserError, match=r"engine vllm: takes LoRA candidates"):
         engine.load(Patch(dense={"x": torch.zeros(1)}))
     with pytest.raises(UserError, match="rank 513"):
         VllmEngine(base.path, load_tokenizer(base), 1024, torch.float32, rank=513)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import save_random_expert
+from llm_fixtures import save_random_expert
 from tokens_helpers import byte_level, save_member, sentence_piece
 
 SCRIPT = Path(__file__).parents[4] / "benchmarks" / "tokens" / "token_fusion.py"

@@ -66,6 +66,21 @@ def test_top_k_takes_the_longest_beginning_for_a_token_that_is_missing() -> None
     assert choose(TopKUnion, [0.5, 0.5], decoder({"x": 0.9}, end=0.1), decoder({"y": 0.8}, end=0.2), k=1) == b"x"
 
 
+def test_the_longest_beginning_stands_for_a_missing_token() -> None:
+    """Candidates cat and x: .65 of .6, .4 and .35 of .3, .6 over .9; with c for ca it would be .1, .6 over .7."""
+    first, second = decoder({"cat": 0.6, "x": 0.4}), decoder({"c": 0.1, "ca": 0.3, "x": 0.6})
+    assert choose(TopKUnion, [0.65, 0.35], first, second, k=1) == b"cat"
+
+
+def test_ten_candidates_of_each_member_are_the_papers() -> None:
+    """An eleventh is none: it would win with what the other member gives to its beginning."""
+    own = {chr(97 + k): 0.05 for k in range(10)}
+    first, second = decoder({**own, "zz": 0.04}), decoder({"z": 1.0})
+    assert choose(TopKUnion, [0.5, 0.5], first, second) == b"z"
+    assert choose(TopKUnion, [0.9, 0.1], first, second, k=11) == b"zz"
+    assert choose(TopKUnion, [0.9, 0.1], first, second) == b"z"
+
+
 def test_edit_distance_moves_probability_to_the_nearest_token() -> None:
     """ "cats" is one letter from cat, "dug" from dog; nothing of it is lost: .5*.5 + .5*.3 against .5*.3 + .5*.7."""
     other = decoder({"cats": 0.3, "dug": 0.7})
@@ -135,12 +150,12 @@ def adamw(start: Any, aim: Any, relative: Any, rate: float, steps: int) -> Any:
 
 @settings(deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([0.05, 0.15, 0.3]))
-def test_the_search_is_adamw_on_the_logits(seed: int, rate: float) -> None:
+def test_the_search_is_five_steps_of_adamw_on_the_logits(seed: int, rate: float) -> None:
     rng = np.random.default_rng(seed)
     relative, start, other = rng.dirichlet(np.ones(6), size=9), rng.dirichlet(np.ones(9)), rng.dirichlet(np.ones(9))
     aim = (start + other) / 2 @ relative
-    found = search(*map(torch.from_numpy, (start, aim, relative)), rate=rate, steps=4)
-    assert found.numpy() == pytest.approx(adamw(start, aim, relative, rate, 4), rel=1e-3)
+    found = search(*map(torch.from_numpy, (start, aim, relative)), **({} if rate == 0.15 else {"rate": rate}))
+    assert found.numpy() == pytest.approx(adamw(start, aim, relative, rate, 5), rel=1e-3)
 
 
 def test_the_search_comes_nearer_and_treats_rows_alike() -> None:
@@ -200,7 +215,7 @@ def test_anchors_are_drawn_where_all_would_not_fit() -> None:
 
 @pytest.mark.parametrize("name", ["relative:x", "relative:0", "relative:-1", "relative:nan", "relative:inf"])
 def test_a_rate_that_is_no_step_is_refused(name: str) -> None:
-    with pytest.raises(UserError, match=f"--fusion {name}: the rate"):
+    with pytest.raises(UserError, match=f"fusion {name}: the rate"):
         token_fusion(name)
 
 

@@ -1,0 +1,99 @@
+"""The outcomes in docs/evidence, item by item: read, averaged and compared. Tables and chart are made from these."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pyswarmopt_llm.common.statistics import interval_over_seeds, interval_over_tasks
+
+DOCS = Path(__file__).resolve().parents[1]
+Floats = npt.NDArray[np.float64]
+
+# Tasks that nothing was chosen on, and those that the default was chosen on.
+HELD_OUT = ("graph", "generalist", "normad_country", "medmcqa")
+CHOSEN_ON = ("completion", "commonsense")
+
+# What the files call a method by the name it had that day, and what it did.
+NAMES = {
+    "present": {"default": "item-model+dev", "mixture": "item-model"},
+    "paper-table": {"model-swarms": "swarm, then item model"},
+    "default": {
+        "model-swarms+dev": "trained first, then searched",
+        "model-swarms+dev, trained from the base": "trained beside the experts",
+    },
+    "fifty": {"model-swarms+dev": "trained first, then searched"},
+}
+
+
+def lines(name: str) -> list[dict[str, Any]]:
+    """The lines of ``docs/evidence/NAME.jsonl``."""
+    text = (DOCS / "evidence" / f"{name}.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+class Outcomes:
+    """Right (1) and wrong (0) of every method on the test items of every task, from files of `docs/evidence`."""
+
+    def __init__(self, *files: str) -> None:
+        """Read the files; where two have a method and a task, the first one counts."""
+        self.scores: dict[tuple[str, str], Floats] = {}
+        self.items: dict[tuple[str, str], float] = {}
+        for name in files:
+            for key, rows in self._grouped(name):
+                if key not in self.scores:
+                    self.scores[key] = np.array([[float(sign) for sign in row["test"]] for row in rows])
+                    self.items[key] = float(np.mean([row.get("items", 0) for row in rows]))
+
+    @staticmethod
+    def _grouped(name: str) -> Iterator[tuple[tuple[str, str], list[dict[str, Any]]]]:
+        groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for row in lines(name):
+            method = NAMES.get(name, {}).get(row["method"], row["method"])
+            groups.setdefault((method, row["task"]), []).append(row)
+        yield from groups.items()
+
+    def tasks(self, method: str) -> list[str]:
+        """The tasks that a method has outcomes of, in the files' order."""
+        return [task for name, task in self.scores if name == method]
+
+    def methods(self) -> list[str]:
+        """All methods, in the files' order."""
+        return list(dict.fromkeys(method for method, _ in self.scores))
+
+    def accuracy(self, method: str, task: str) -> float:
+        """Mean over seeds and items."""
+        return float(self.scores[method, task].mean())
+
+    def mean(self, method: str, tasks: Sequence[str]) -> float:
+        """Mean of the tasks' accuracies."""
+        return float(np.mean([self.accuracy(method, task) for task in tasks]))
+
+    def interval(self, method: str, tasks: Sequence[str]) -> tuple[float, float]:
+        """95% interval of `mean`: each task's over its seeds and items."""
+        rng = np.random.default_rng(0)
+        intervals = [interval_over_seeds(self.scores[method, task], rng) for task in tasks]
+        return interval_over_tasks([self.accuracy(method, task) for task in tasks], intervals)
+
+    def differ(self, first: str, second: str, task: str) -> int:
+        """Items of which one is right and the other wrong."""
+        return int((self.scores[first, task] != self.scores[second, task]).sum())
+
+    def pairs(self, first: str, second: str, tasks: Sequence[str]) -> tuple[list[float], list[float]]:
+        """The items of all tasks of both methods, each the mean over its seeds."""
+        ours, theirs = (
+            np.concatenate([self.scores[method, task].mean(0) for task in tasks]).tolist() for method in (first, second)
+        )
+        return ours, theirs
+
+
+@cache
+def outcomes(*files: str) -> Outcomes:
+    """`Outcomes` of these files, read once."""
+    return Outcomes(*files)

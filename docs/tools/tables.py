@@ -1,0 +1,323 @@
+"""The tables of README and docs that have outcomes, written from docs/evidence: python docs/tools/tables.py
+
+A page says where: what stands between `<!-- table: NAME -->` and `<!-- end -->` is replaced by `TABLES[NAME]()`.
+With --check nothing is written, and a page that differs from its evidence is an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from bbob_table import summary
+from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, lines, outcomes
+from studies_tables import ablations, coefficient_sets, emergence, one_coefficient, origins, parts
+
+from pyswarmopt_llm.common.statistics import compare_paired, permutation_test
+
+ROOT = Path(__file__).resolve().parents[2]
+MARK = re.compile(r"(?P<begin><!-- table: (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end -->)", flags=re.DOTALL)
+SEARCH, MIXTURE = "item-model+dev", "item-model"
+BEST, BASE, EXPERT = "best-single", "finetune-once", "finetune-best-once"
+LABELS = {
+    BEST: "best single expert",
+    BASE: "base, fine-tuned",
+    EXPERT: "best expert, fine-tuned",
+    MIXTURE: "the search, before training",
+    SEARCH: "the search (default)",
+}
+FIVE = ("intent", "banking", "science", "completion", "commonsense")
+FOUR = FIVE[:4]
+NINE = (*FIVE, "graph", "generalist", "normad_country", "medmcqa")
+FIRST = "trained first, then searched"  # the default until 22 November 2026
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table; the first column is text, the others are figures."""
+    table = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in table)
+
+
+def points(read: Outcomes, first: str, second: str, tasks: Sequence[str]) -> str:
+    """A difference in points, its 95% interval and p: `+18.7 [+16.3, +21.1], p < 0.001`."""
+    pair = compare_paired(*read.pairs(first, second, tasks))
+    low, high = (100 * end for end in pair.interval)
+    return f"{100 * pair.difference:+.1f} [{low:+.1f}, {high:+.1f}], {p_value(pair.p_value)}"
+
+
+def p_value(p: float) -> str:
+    """`p = 0.04`, or `p < 0.001`."""
+    if p < 0.001:
+        return "p < 0.001"
+    return f"p = {p:.3f}" if p < 0.01 else f"p = {p:.2f}"
+
+
+def by_task(read: Outcomes, tasks: Sequence[str], columns: dict[str, str]) -> list[list[str]]:
+    """A row per task of accuracies, the highest in bold; empty where a method has no outcomes."""
+    rows = []
+    for task in tasks:
+        values = [read.accuracy(name, task) if (name, task) in read.scores else None for name in columns]
+        best = max(value for value in values if value is not None)
+        rows.append([task, *(_cell(value, best) for value in values)])
+    return rows
+
+
+def _cell(value: float | None, best: float | None = None) -> str:
+    if value is None:
+        return ""
+    return f"**{value:.3f}**" if value == best else f"{value:.3f}"
+
+
+def means(read: Outcomes, name: str, tasks: Sequence[str], columns: Iterable[str]) -> list[str]:
+    """A row of means over tasks."""
+    return [name, *(f"{read.mean(column, tasks):.3f}" for column in columns)]
+
+
+# The present default on six real tasks
+
+
+def overview() -> str:
+    """README's table: a row per method, a column per setting."""
+    present, fifty = outcomes("present"), outcomes("fifty")
+    columns = ((present, HELD_OUT), (present, CHOSEN_ON), (fifty, FIVE))
+    head = ["held-out accuracy", "200 labels, four held-out tasks", "200 labels, two others", "50 labels, five others"]
+    rows = []
+    for method in (BEST, MIXTURE, BASE, EXPERT, SEARCH):
+        known = [all((method, task) in read.scores for task in tasks) for read, tasks in columns]
+        cells = [
+            f"{read.mean(method, tasks):.3f}" if there else "not run"
+            for (read, tasks), there in zip(columns, known, strict=True)
+        ]
+        rows.append([LABELS[method], *cells])
+    return markdown(head, rows)
+
+
+def real_tasks() -> str:
+    """The six tasks one by one, and how many answers of search and fine-tuned expert differ."""
+    read = outcomes("present")
+    columns = {name: LABELS[name] for name in (BEST, MIXTURE, BASE, EXPERT, SEARCH)}
+    rows = []
+    for tasks, name in ((HELD_OUT, "mean of these four"), (CHOSEN_ON, "mean of these two")):
+        for row in by_task(read, tasks, columns):
+            rows.append([*row, str(read.differ(SEARCH, EXPERT, row[0]))])
+        rows.append([*means(read, name, tasks, columns), ""])
+    return markdown(["500 test items", *columns.values(), "answers that differ, last two"], rows)
+
+
+def differences() -> str:
+    """The search minus everything else, in points."""
+    read, six = outcomes("present"), (*HELD_OUT, *CHOSEN_ON)
+    rows = [
+        [LABELS[other], points(read, SEARCH, other, HELD_OUT), points(read, SEARCH, other, six)]
+        for other in (BEST, MIXTURE, BASE, EXPERT)
+    ]
+    return markdown(["the search minus", "four held-out tasks", "all six"], rows)
+
+
+# Fifty examples
+
+
+def fifty(columns: dict[str, str]) -> str:
+    """Five tasks, 50 dev items."""
+    read = outcomes("fifty")
+    rows = [*by_task(read, FIVE, columns), means(read, "mean", FIVE, columns)]
+    return markdown(["500 test items, 50 dev items", *columns.values()], rows)
+
+
+def fifty_starts() -> str:
+    """What to begin training at."""
+    return fifty({name: LABELS[name] for name in (BEST, BASE, EXPERT)})
+
+
+def fifty_all() -> str:
+    """The same with the default of the day."""
+    return fifty({**{name: LABELS[name] for name in (BEST, BASE, EXPERT)}, FIRST: FIRST})
+
+
+def fifty_differences() -> str:
+    """In points, over the five tasks."""
+    read = outcomes("fifty")
+    pairs = ((EXPERT, BASE), (EXPERT, BEST), (FIRST, BASE), (FIRST, BEST), (FIRST, EXPERT))
+    names = {**LABELS, FIRST: FIRST}
+    return markdown(
+        ["first", "minus", "five tasks"], [[names[a], names[b], points(read, a, b, FIVE)] for a, b in pairs]
+    )
+
+
+# Coefficients alone, under one budget
+
+
+def budget() -> str:
+    """All methods of `paper-table.jsonl`, best mean first."""
+    read = outcomes("paper-table")
+    rows = []
+    for method in sorted(read.methods(), key=lambda name: -read.mean(name, FOUR)):
+        low, high = read.interval(method, FOUR)
+        gains = [read.accuracy(method, task) / read.accuracy(BEST, task) - 1 for task in FOUR]
+        spent = sum(read.items[method, task] for task in FOUR) / len(FOUR)
+        each = [_seeds(read, method, task) for task in FOUR]
+        mean = f"{read.mean(method, FOUR):.3f} [{low:.3f}, {high:.3f}]"
+        rows.append([f"`{method}`" if " " not in method else method, *each, mean,
+                     f"{100 * sum(gains) / len(FOUR):+.1f}%", f"{spent:,.0f}"])  # fmt: skip
+    return markdown(["test", *FOUR, "mean, 95% interval", "gain", "dev items"], rows)
+
+
+def _seeds(read: Outcomes, method: str, task: str) -> str:
+    seeds = read.scores[method, task].mean(1)
+    mean = f"{seeds.mean():.3f}"
+    return mean if len(seeds) == 1 else f"{mean} ({', '.join(f'{seed:.3f}' for seed in seeds)})"
+
+
+def budget_differences() -> str:
+    """The first row minus the others that search."""
+    read, first = outcomes("paper-table"), "swarm, then item model"
+    others = ("natural-niches", "greedy-soup", "pycma", "nevergrad:RandomSearch", BEST)
+    return markdown(
+        ["swarm, then item model, minus", *FOUR, "all four"],
+        [
+            [f"`{other}`", *(_short(read, first, other, [task]) for task in FOUR), _short(read, first, other, FOUR)]
+            for other in others
+        ],
+    )
+
+
+def _short(read: Outcomes, first: str, second: str, tasks: Sequence[str]) -> str:
+    differences = np.subtract(*read.pairs(first, second, tasks))
+    return f"{100 * differences.mean():+.1f}, {p_value(permutation_test(differences))}"
+
+
+# Nine tasks, the default until 22 November
+
+
+def nine() -> str:
+    """The default that trained first."""
+    columns = {
+        BEST: "best single expert",
+        BASE: "base, fine-tuned",
+        "finetune-dev": "base, fine-tuned, cross-validated",
+        FIRST: FIRST,
+        "trained beside the experts": "trained beside the experts",
+        "swarm, then item model": "swarm, then item model, nothing trained",
+    }
+    return markdown(["test, seed 0", *columns.values()], by_task(outcomes("default", "paper-table"), NINE, columns))
+
+
+def nine_differences() -> str:
+    """That default minus the others."""
+    read = outcomes("default", "paper-table")
+    rows = []
+    for other in (BEST, BASE, "finetune-dev", "trained beside the experts"):
+        known = [task for task in NINE if (other, task) in read.scores]
+        parts = [[t for t in known if t in FIVE], [t for t in known if t not in FIVE], known]
+        cells = [points(read, FIRST, other, tasks) + ("" if len(tasks) == whole else f" ({len(tasks)} tasks)")
+                 for tasks, whole in zip(parts, (5, 4, 9), strict=True)]  # fmt: skip
+        rows.append([LABELS.get(other, other), *cells])
+    head = [f"{FIRST}, minus", "tasks it was chosen on", "held-out tasks", "all nine"]
+    return markdown(head, rows)
+
+
+# The demo
+
+
+def demo() -> str:
+    """The demo's questions of three seeds, and what the mixture gains over the best of what needs no search."""
+    read, task = outcomes("demo"), "five-desks"
+    rows = []
+    for method, label in DEMO.items():
+        accuracies = read.scores[method, task].mean(1)
+        rows.append([label, *(f"{value:.3f}" for value in accuracies), f"{accuracies.mean():.3f}"])
+    unsearched = ("uniform", BEST, "sum")
+    cells, differences = [], []
+    for seed, mixture in enumerate(read.scores[MIXTURE, task]):
+        best = max((read.scores[method, task][seed] for method in unsearched), key=lambda row: float(row.mean()))
+        differences.append(mixture - best)
+        cells.append(f"{100 * differences[-1].mean():+.1f}, {p_value(permutation_test(differences[-1]))}")
+    together = np.concatenate(differences)
+    total = f"{100 * together.mean():+.1f}, {p_value(permutation_test(together))}"
+    rows.append(["before training, minus the best of the first three, in points", *cells, total])
+    seeds = [f"seed {seed}" for seed in range(len(cells))]
+    return markdown(["200 test items", *seeds, "mean"], rows)
+
+
+DEMO = {
+    "uniform": "uniform average",
+    BEST: LABELS[BEST],
+    "sum": "sum of all eleven",
+    "base": "base",
+    BASE: LABELS[BASE],
+    EXPERT: LABELS[EXPERT],
+    MIXTURE: LABELS[MIXTURE],
+    SEARCH: LABELS[SEARCH],
+}
+
+TABLES: dict[str, Callable[[], str]] = {
+    "demo": demo,
+    "overview": overview,
+    "real-tasks": real_tasks,
+    "differences": differences,
+    "fifty-starts": fifty_starts,
+    "fifty": fifty_all,
+    "fifty-differences": fifty_differences,
+    "budget": budget,
+    "budget-differences": budget_differences,
+    "nine": nine,
+    "nine-differences": nine_differences,
+    "parts": lambda: parts(lines("studies")),
+    "ablations": lambda: ablations(lines("studies")),
+    "coefficient-sets": lambda: coefficient_sets(lines("studies")),
+    "one-coefficient": lambda: one_coefficient(lines("studies")),
+    "origins": lambda: origins(lines("studies")),
+    "bbob": summary,
+    "emergence": lambda: emergence(lines("studies")),
+}
+
+
+@cache
+def table(name: str) -> str:
+    """`TABLES[name]()`, made once.
+
+    Raises:
+        KeyError: there is no such table.
+    """
+    return TABLES[name]()
+
+
+def pages() -> list[Path]:
+    """Where tables may stand."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def written(text: str) -> str:
+    """A page with its tables made anew.
+
+    Raises:
+        KeyError: a marker names no table.
+    """
+    return MARK.sub(lambda match: f"{match['begin']}{table(match['name'])}\n{match['end']}", text)
+
+
+def main() -> int:
+    """Write the pages, or with --check name those that differ."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a page differs")
+    check = parser.parse_args().check
+    stale = []
+    for page in pages():
+        before = page.read_text(encoding="utf-8")
+        after = written(before)
+        if after == before:
+            continue
+        stale.append(page.relative_to(ROOT))
+        if not check:
+            page.write_text(after, encoding="utf-8")
+    print("\n".join(f"{'differs' if check else 'written'}: {page}" for page in stale))
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

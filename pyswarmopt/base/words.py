@@ -1,0 +1,110 @@
+r"""Words and numbers of messages: plurals, one line without control characters, the largest number of a setting.
+
+File names, values and what models answer come from outside. Written to a terminal as they are, their control
+characters could move the cursor, change the title or hide what stands in a line, so they are shown as escapes
+(``\x1b``); messages show at most `LIMIT` characters of any one value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+LIMIT = 200  # characters of one value in a message
+_WHOLE = 1000  # characters of a message
+
+# Control characters but newline and tab, line separators, halves of surrogate pairs, and what reorders or hides text
+# (https://www.unicode.org/reports/tr36, section 2.5; the joiners of scripts and emoji stay).
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
+_LONG_WORD = re.compile(rf"\S{{{LIMIT + 10},}}")  # a value and the punctuation around it
+_LONG_QUOTE = re.compile(rf"""(?<!\w)(?P<mark>['"])((?!(?P=mark)).){{{LIMIT + 1},}}(?P=mark)(?!\w)""")
+
+# The largest number that each integer setting takes: beyond it nothing would run, and arithmetic would overflow.
+COUNT = 10**9  # items, iterations, evaluations, tokens
+SEED = 2**63 - 1
+_OTHERS = {
+    "particles": 10**6,
+    "dim": 10**6,
+    "threads": 4096,
+    "rank": 2**16,
+    "output_rank": 2**16,
+    "max_new_tokens": 10**6,
+    "seeds": 10**6,
+    "agents": 10**4,
+    "rounds": 10**6,
+    "seed": SEED,
+}
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun, whose plural ends in s.
+
+    Example:
+        >>> counted(1, "expert"), counted(1200, "item")
+        ('1 expert', '1200 items')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def largest(option: str) -> int:
+    """The largest value of an option, by the name of its parameter.
+
+    Example:
+        >>> largest("threads"), largest("max_iter")
+        (4096, 1000000000)
+    """
+    return _OTHERS.get(option, COUNT)
+
+
+def visible(text: str) -> str:
+    r"""The text with its unsafe characters as escapes; newlines and tabs stay.
+
+    Example:
+        >>> visible("a\x1b[2Jb" + chr(0xDC80))
+        'a\\x1b[2Jb\\udc80'
+    """
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def cut(text: str, limit: int = LIMIT) -> str:
+    """The beginning of a long text, with dots.
+
+    Example:
+        >>> cut("a long text", 8)
+        'a lon...'
+    """
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def one_line(text: str, values: Iterable[str] = ()) -> str:
+    """A message as one line: unsafe characters as escapes, long values cut.
+
+    Args:
+        text: the message.
+        values: long values that may stand in it, such as those of the command line. Words and quoted texts of more
+            than `LIMIT` characters are found without that.
+
+    Example:
+        >>> one_line("--split " + 5000 * "x" + ": unknown;\\n use dev or test").replace("x", "")
+        '--split ...: unknown; use dev or test'
+    """
+    for value in sorted((value for value in values if len(value) > LIMIT), key=len, reverse=True):
+        text = text.replace(value, cut(value))
+    text = visible(" ".join(text.split()))
+    text = _LONG_WORD.sub(_cut_word, _LONG_QUOTE.sub(lambda found: _in_quotes(found[0]), text))
+    return text if len(text) <= _WHOLE else f"{text[: _WHOLE // 2]} ... {text[-(_WHOLE // 2 - 5) :]}"
+
+
+def _in_quotes(text: str) -> str:
+    return f"{text[0]}{cut(text[1:-1])}{text[-1]}"
+
+
+def _cut_word(found: re.Match[str]) -> str:
+    """A word without its middle; the punctuation behind it belongs to the message."""
+    word = found[0]
+    end = re.search(r"""[:;,.)'"]*$""", word)
+    tail = word[end.start() :][:4] if end else ""
+    return cut(word.removesuffix(tail)) + tail

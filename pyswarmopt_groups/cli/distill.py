@@ -1,0 +1,36 @@
+"""`swarm-llm distill`: one adapter that learns what a group answers."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from pyswarmopt.base.words import counted
+from pyswarmopt.cli.terminal import echo
+from pyswarmopt_groups.config import DistillConfig
+from pyswarmopt_llm.cli.build import with_flags
+from pyswarmopt_llm.cli.models.train_expert import step_display
+from pyswarmopt_llm.cli.options import Json, Quiet
+
+
+def command(config: DistillConfig, *, quiet: Quiet = False, as_json: Json = False) -> None:
+    """Train one adapter on a group's answers to dev questions, so that one model does what the group did.
+
+    Example: swarm-llm distill --base B --members adapters/* --task questions.json --strategy weighted --out student
+    """
+    from pyswarmopt_groups.distillation import distill
+
+    with step_display(quiet) as on_step:
+        found = distill(config, on_step)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    if "note" in found:
+        echo(with_flags(found["note"]), err=True)
+    for who in ("base", "group", "student"):
+        low, high = found[who]["test_interval"]
+        echo(
+            f"{who:8}test {found[who]['test']:.3f} [{low:.3f}, {high:.3f}], {found[who]['tokens']:,.0f} tokens per item"
+        )
+    echo(f"wrote {config.out}: {counted(found['steps'], 'step')} on {counted(found['questions'], 'dev question')}")

@@ -1,0 +1,116 @@
+"""Shared by ensemble and negotiate: their configuration; progress on stderr, a table or the answer on stdout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from contextlib import nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pyswarmopt.base.words import counted
+from pyswarmopt.cli.terminal import echo, open_console
+from pyswarmopt_groups.config import CouncilConfig, NegotiationSettings, StrategySettings, VoteSettings
+from pyswarmopt_groups.registry import find_names
+from pyswarmopt_llm.cli.build import with_flags
+from pyswarmopt_llm.cli.runs.running import interruptible, repeating, steps
+from pyswarmopt_llm.common.errors import UserError
+
+Prompt = Annotated[str | None, typer.Argument(metavar="[PROMPT]", help="One question, instead of --task.")]
+
+
+def with_strategies(
+    council: CouncilConfig, given: VoteSettings | NegotiationSettings, text: str, known: Collection[str]
+) -> CouncilConfig:
+    """The configuration with its settings and ``--strategy``; ``all`` skips unsupported strategies."""
+    settings = StrategySettings(**vars(given), device=council.device)
+    wanted = [name.strip() for name in text.split(",") if name.strip()]
+    names = find_names(wanted, known, settings.agents, settings.rounds)
+    return replace(council, strategies=tuple(names), skip="all" in wanted, settings=settings)
+
+
+def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json: bool) -> None:
+    """Answer the prompt, or decide the task and show the table."""
+    if (prompt is None) == (not config.task):
+        raise UserError("give one of both: --task T, or a PROMPT (after an option other than --members)")
+    if prompt is not None:
+        _answer(config, prompt, as_json)
+        return
+    from pyswarmopt_groups.run import decide_task
+
+    again = repeating if config.out is not None else lambda: "nothing was kept"
+    with interruptible(again), nullcontext() if quiet else steps("querying the members ...") as show:
+        result = decide_task(config, None if show is None else lambda *step: show(_line(*step), step[-1] is not None))
+    if as_json:
+        typer.echo(json.dumps(result))
+        return
+    print_tables(open_console(), result)
+    if config.out is not None:
+        echo(f"wrote {Path(config.out) / 'result.json'} and verdicts.jsonl")
+
+
+def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
+    if config.out is not None:
+        raise UserError(f"--out {config.out}: needs --task; the answer to a prompt is printed")
+    from pyswarmopt_groups.run import decide_prompt
+
+    found = decide_prompt(config, prompt)
+    if as_json:
+        typer.echo(json.dumps({name: asdict(verdict) for name, verdict in found.items()}))
+        return
+    for name, verdict in found.items():
+        head = f"{name}: " if len(found) > 1 else ""
+        echo(f"{head}{verdict.answer or '(no answer)'}")
+        votes = sum(ballot is not None for ballot in verdict.ballots)
+        tokens = counted(verdict.tokens, "token")
+        echo(f"  {verdict.agreement:.0%} agree, {votes} of {len(verdict.ballots)} answer, {tokens}")
+
+
+def _line(done: int, total: int, name: str, row: Mapping[str, Any] | None) -> str:
+    found = "" if row is None else f": test {row['test']:.3f}, {row['tokens']:,.0f} tokens per item"
+    return f"[{done}/{total}] {name}{found}"
+
+
+def print_tables(console: Console, result: Mapping[str, Any]) -> None:
+    """Members and strategies with test scores, intervals and costs; societies with their metrics."""
+    from pyswarmopt_llm.reporting.summary import against_text, score_text
+
+    console.print(
+        f"{result['task']}: fitted on {counted(result['dev_items'], 'dev item')}, "
+        f"reported on {counted(result['test_items'], 'test item')}, "
+        f"{result['scoring']} scoring; best member on dev: {result['best_single']}",
+        markup=False,
+        highlight=False,
+    )
+    if "note" in result:
+        console.print(with_flags(result["note"]), markup=False, highlight=False, soft_wrap=True)
+    members = _table("member", "dev", "test", "tokens/item", "silent")
+    for name, row in result["members"].items():
+        score = score_text(row["test"], row["test_interval"])
+        members.add_row(name, f"{row['dev']:.3f}", score, f"{row['tokens']:,.0f}", str(row["silent"]))
+    strategies = _table("strategy", "test", "tokens/item", "agree", "against best member")
+    measured = _table("society", "conformity", "different answers by round")
+    for name, row in result["strategies"].items():
+        score, against = score_text(row["test"], row["test_interval"]), against_text(row["against_single"])
+        strategies.add_row(name, score, f"{row['tokens']:,.0f}", f"{row['agreement']:.2f}", against)
+        if "consensus" in row:
+            conformity = "-" if row["conformity"] is None else f"{row['conformity']:.2f}"
+            measured.add_row(name, conformity, " ".join(f"{value:.2f}" for value in row["consensus"]))
+    for table in (members, strategies, measured):
+        if table.row_count:
+            console.print()
+            console.print(table)
+    for name, why in result["left_out"].items():
+        console.print(f"left out: {name}: {with_flags(why)}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, no_wrap=True)
+    return table

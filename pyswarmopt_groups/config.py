@@ -1,0 +1,133 @@
+"""The configuration of a group and its strategies; imports no model code, so that ``--help`` can show the defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Annotated
+
+from pyswarmopt_llm.common.options import (
+    OUTPUT,
+    TASK,
+    Base,
+    Columns,
+    Dev,
+    Device,
+    Dtype,
+    Option,
+    Overlap,
+    Scoring,
+    SkipBad,
+    SplitSeed,
+    TaskFile,
+    Template,
+    Test,
+    Threads,
+    documented,
+)
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.tasks import Task
+
+
+PASSED = ("supported", "different")
+
+
+@documented
+@dataclass(frozen=True)
+class VoteSettings:
+    """Hyperparameters of the strategies of `swarm-llm ensemble`."""
+
+    samples: Annotated[int, Option("Texts per member (self-consistency).", "N", least=1)] = 5
+    temperature: Annotated[float, Option("Sampling temperature.", "T", hidden=True, least=0, below=100)] = 0.7
+    neighbours: Annotated[int, Option("Dev items (nearest, route-neighbours).", "K", hidden=True, least=1)] = 15
+    judge: Annotated[str | None, Option("Member that compares and fuses (the best on dev).", "M")] = None
+    reward: Annotated[str | None, Option("Reward model (reward).", "R")] = None
+    seed: Annotated[int, Option("Seed of samples and noise.", "S", hidden=True, least=0)] = 0
+    epsilon: Annotated[
+        float | None, Option("Randomise votes: local differential privacy.", "E", least=0, below=100)
+    ] = None
+    liar: Annotated[str | None, Option("Member that answers wrong; NAME:test: on test alone.", "NAME")] = None
+
+
+@documented
+@dataclass(frozen=True)
+class NegotiationSettings:
+    """Hyperparameters of the strategies of `swarm-llm negotiate`."""
+
+    rounds: Annotated[int, Option("Maximum rounds (refine, societies).", "R", least=1)] = 3
+    agents: Annotated[int, Option("Agents per society.", "N", least=1)] = 3
+    passed: Annotated[str, Option("supported or different arguments (refine).", "P", name="pass", choices=PASSED)] = (
+        PASSED[0]
+    )
+    budget: Annotated[int, Option("Maximum tokens of arguments per turn (refine).", "N", hidden=True, least=0)] = 256
+    quorum: Annotated[int | None, Option("Members that a decision needs (more than half).", "Q", least=1)] = None
+
+
+@dataclass(frozen=True)
+class StrategySettings(NegotiationSettings, VoteSettings):
+    """Hyperparameters of all strategies, and the device of a reward model."""
+
+    device: str = "auto"
+
+
+@documented
+@dataclass(frozen=True)
+class CouncilConfig:
+    """The configuration of a group: its members, the task and the machine.
+
+    ``strategies`` are names as `registry.find_names` returns them; with ``skip``, unsupported ones are skipped, not
+    refused. An empty ``task`` stands for a single prompt; without ``out`` nothing is written.
+    """
+
+    members: Annotated[
+        tuple[str, ...], Option("Models, adapters, runs, mixtures or URL#MODEL; trusted first.", "M...", TASK)
+    ]
+    strategies: tuple[str, ...] = ()
+    task: TaskFile = ""
+    out: Annotated[str | None, Option("Directory to create or resume (nothing is kept).", "DIR", OUTPUT)] = None
+    base: Annotated[str | None, Option("Base of the adapters (each one's own).", "B", TASK)] = None
+    settings: StrategySettings = field(default_factory=StrategySettings)
+    dev: Dev = None
+    test: Test = None
+    columns: Columns = ()
+    template: Template = ()
+    split_seed: SplitSeed = 0
+    skip_bad_rows: SkipBad = False
+    scoring: Scoring = "auto"
+    dtype: Dtype = "auto"
+    device: Device = "auto"
+    threads: Threads = None
+    allow_overlap: Overlap = False
+    skip: bool = False
+
+    def load(self) -> Task:
+        """The task.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        from pyswarmopt_llm.tasks.load import load_task_of
+
+        return load_task_of(self, self.task)
+
+    def flat(self) -> dict[str, object]:
+        """All fields, those of `settings` included, by name."""
+        own = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "settings"}
+        return own | {one.name: getattr(self.settings, one.name) for one in fields(self.settings)}
+
+
+@documented
+@dataclass(frozen=True, kw_only=True)
+class DistillConfig(CouncilConfig):
+    """A group, its strategy and task, and how an adapter of ``base`` learns from them."""
+
+    base: Base = field()
+    task: Annotated[str, Option("Its dev questions are taught, its test questions reported.", "T", TASK)] = field()
+    out: Annotated[str, Option("Adapter directory to create.", "DIR", OUTPUT)] = field()
+    strategy: Annotated[str, Option("A strategy of ensemble or negotiate.", "S")] = "weighted"
+    soft: Annotated[bool, Option("Teach the group's probabilities, not its answers.")] = False
+    rank: Annotated[int, Option("LoRA rank.", "R", least=1)] = 8
+    lr: Annotated[float, Option("Peak learning rate.", "LR")] = 5e-4
+    epochs: Annotated[float, Option("Maximum passes over the questions.", "E")] = 2.0
+    max_tokens: Annotated[int, Option("Maximum tokens to train on.", "N", least=1)] = 120_000
+    seed: Annotated[int, Option("Same seed, same adapter.", "S", least=0)] = 0

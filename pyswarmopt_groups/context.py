@@ -1,0 +1,189 @@
+"""The context of a strategy: members, task, and the members' answers and accuracies on dev."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from pyswarmopt_groups import voting
+from pyswarmopt_groups.config import StrategySettings
+from pyswarmopt_groups.members.protocol import Answer, Member, MemberDown
+from pyswarmopt_groups.responses import Array, Responses
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.tasks import Item, Scoring, Task
+
+log = logging.getLogger(__name__)
+
+IMPROBABLE = 1e-9  # lower bound of an option's probability, so that one member cannot veto an option
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A group's answer to one item.
+
+    Attributes:
+        answer: a letter, or a text; None for no answer.
+        ballots: each member's final vote; None if it abstained or was not queried.
+        agreement: share of the members queried that vote for the answer, 0 to 1.
+        tokens: read and written for this item, over all members.
+        tied: whether the tie rule decided.
+        notes: further results of the strategy, JSON.
+    """
+
+    answer: str | None
+    ballots: tuple[str | None, ...]
+    agreement: float
+    tokens: int
+    tied: bool = False
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+Decide = Callable[[Sequence[Item]], list[Verdict]]
+
+
+def verdict_of(outcome: voting.Outcome[Any], tokens: int, **notes: Any) -> Verdict:
+    """The verdict of a vote; a ranking counts as a vote for its first place."""
+    ballots = tuple(b if b is None or isinstance(b, str) else (b[0] if b else None) for b in outcome.ballots)
+    return Verdict(outcome.answer, ballots, outcome.agreement, int(tokens), len(outcome.tied) > 1, notes)
+
+
+def verdict_for(responses: Responses, i: int, answer: str | None, tokens: int = 0) -> Verdict:
+    """An answer to item i that no vote decided, and the share of members that agree; `tokens` beside the responses'."""
+    ballots = responses.ballots[i]
+    agreement = sum(ballot == answer for ballot in ballots) / len(ballots) if answer is not None else 0.0
+    return Verdict(answer, tuple(ballots), agreement, responses.cost(i) + tokens)
+
+
+@dataclass(eq=False)
+class GroupContext:
+    """A group and a task.
+
+    Attributes:
+        members: most trusted first: ties go to the first-listed.
+        task: dev and test; None for a single question, without dev to fit on.
+        scoring: how members answer items.
+        settings: of the strategies.
+        named_judge: see `judge`.
+        tolerant: members that are down abstain, with a warning, instead of raising an error.
+    """
+
+    members: Sequence[Member]
+    task: Task | None
+    scoring: Scoring
+    settings: StrategySettings = field(default_factory=StrategySettings)
+    named_judge: Member | None = None
+    tolerant: bool = False
+
+    @property
+    def n(self) -> int:
+        """Number of members."""
+        return len(self.members)
+
+    @property
+    def template(self) -> str | None:
+        """The task's own prompt template."""
+        return None if self.task is None else self.task.prompt
+
+    def collect(self, items: Sequence[Item], on_down: Callable[[int, MemberDown], None] | None = None) -> Responses:
+        """The answers of all members.
+
+        Those of a member that is down are blank: `on_down` is called with its number, or a tolerant context warns.
+        """
+        rows = []
+        for k in range(self.n):
+            try:
+                rows.append(self.answers_of(k, items))
+            except MemberDown as error:
+                if on_down is not None:
+                    on_down(k, error)
+                elif self.tolerant:
+                    log.warning("%s; it abstains", error)
+                else:
+                    raise
+                rows.append([Answer("", 0)] * len(items))
+        return Responses(items, rows)
+
+    def answers_of(self, k: int, items: Sequence[Item]) -> list[Answer]:
+        """The answers of member k, which receives no request if there are no items."""
+        return self.members[k].answer(items, self.scoring, self.template) if items else []
+
+    @cached_property
+    def dev(self) -> Responses:
+        """The answers of all members to the dev items.
+
+        Raises:
+            UserError: there are none, or a member answers none of them readably.
+        """
+        if self.task is None or not self.task.dev:
+            raise UserError("this strategy is fitted on dev items, a single prompt has none; give `task`")
+        responses = self.collect(self.task.dev)
+        for k, member in enumerate(self.members):
+            if not self.tolerant and all(row[k] is None for row in responses.ballots):
+                count = len(responses.items)
+                raise UserError(f"{member.name}: gives no readable answer to any of the {count} dev items; remove it")
+        return responses
+
+    @cached_property
+    def accuracies(self) -> Array:
+        """Each member's accuracy on dev, (n,)."""
+        return np.asarray(self.dev.right.mean(axis=1))
+
+    @property
+    def order(self) -> list[int]:
+        """Members by accuracy on dev, best first; in the given order if equal or without a task."""
+        if self.task is None:
+            return list(range(self.n))
+        return sorted(range(self.n), key=lambda k: (-self.accuracies[k], k))
+
+    @property
+    def judge(self) -> Member:
+        """The member that compares and fuses answers: the named one, else the best on dev, without dev the first."""
+        return self.named_judge or self.members[self.order[0]]
+
+    @cached_property
+    def temperatures(self) -> list[float | None]:
+        """Each member's temperature, fitted on dev; None for one without option scores."""
+        return [self._temperature(k) for k in range(self.n)]
+
+    def _temperature(self, k: int) -> float | None:
+        scores = self.dev.scores(k)
+        if scores is None:
+            return None
+        answered = [i for i, answer in enumerate(self.dev.answers[k]) if answer.scores]
+        return voting.fit_temperature(scores[answered], [label_of(self.dev.items[i]) for i in answered])
+
+    def probabilities(self, responses: Responses) -> Array:
+        """Each member's probability of each option, (n, items, most options): see `beliefs`."""
+        return np.stack([self.beliefs(k, responses.items, row) for k, row in enumerate(responses.answers)])
+
+    def beliefs(self, k: int, items: Sequence[Item], answers: Sequence[Answer]) -> Array:
+        """Member k's probability of each option, (items, most options), calibrated on dev; 0 past the last option.
+
+        Without option scores, a member's choice gets its accuracy on dev (smoothed as in `log_odds`) and the other
+        options share the rest equally; an abstention is a uniform distribution.
+        """
+        for item in items:
+            if item.choices is None:
+                raise UserError(f"item {item.id}: has no choices, which this strategy needs; use majority or refine")
+        own = Responses(items, [answers])
+        scores, temperature = own.scores(0), self.temperatures[k]
+        if scores is not None and temperature is not None:
+            return np.where(np.isfinite(scores), np.maximum(voting.calibrated(scores, temperature), IMPROBABLE), 0.0)
+        counts = [len(item.choices or {}) for item in items]
+        found, n = np.zeros((len(items), max(counts))), len(self.dev.items)
+        for i, (item, count, (ballot,)) in enumerate(zip(items, counts, own.ballots, strict=True)):
+            p = (self.accuracies[k] * n + 1 / count) / (n + 1)
+            found[i, :count] = 1 / count if ballot is None else (1 - p) / (count - 1)
+            if ballot is not None:
+                found[i, list(item.choices or {}).index(ballot)] = p
+        return found
+
+
+def label_of(item: Item) -> int:
+    """Index of the correct option."""
+    return list(item.choices or {}).index(item.answer)

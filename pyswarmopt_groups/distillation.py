@@ -1,0 +1,151 @@
+"""Knowledge distillation: one adapter learns a group's answers, so that one model replaces several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyswarmopt_groups.config import DistillConfig
+from pyswarmopt_groups.context import GroupContext, Verdict
+from pyswarmopt_groups.members.cache import ResponseCache
+from pyswarmopt_groups.members.load import open_members
+from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES, find_names, load_strategy
+from pyswarmopt_groups.responses import Array, is_right
+from pyswarmopt_groups.run import accuracy_row, open_group
+from pyswarmopt_groups.validate import check_members, check_task, usable
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.models.base import resolve_base
+from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
+from pyswarmopt_llm.models.files import check_free
+from pyswarmopt_llm.models.training.train import OnStep, TrainingOptions, train_expert
+from pyswarmopt_llm.tasks import Item, Scoring, Task, render_prompt
+
+COPIES = 8  # examples that represent one question's probabilities
+
+
+def distill(config: DistillConfig, on_step: OnStep | None = None) -> dict[str, Any]:
+    """Train an adapter of the base on the group's answers to the dev questions, and compare both on test.
+
+    Hinton, Vinyals and Dean 2015, arXiv 1503.02531, with a group as the teacher. Soft labels are the members' mean
+    calibrated probabilities, whatever the strategy. The cross-entropy with them is in expectation that with answers
+    sampled from them; instead of sampling, each option becomes an example as often as `quotas` says.
+
+    Args:
+        config: the group, its strategy, the task and the student.
+        on_step: as `train_expert`.
+
+    Returns:
+        ``base``, ``group``, ``student``: each ``test``, ``test_interval`` and ``tokens`` per item; ``questions``,
+        ``steps``.
+
+    Raises:
+        UserError: bad input, before any member answers; soft labels of items without choices.
+    """
+    (name,) = find_names([config.strategy], {**VOTES, **NEGOTIATIONS})
+    strategy = load_strategy(name)
+    check_free(Path(config.out))
+    task = config.load()
+    check_task(config, task)
+    if config.soft and any(item.choices is None for item in task.dev):
+        raise InvalidOption("soft", None, f"needs items with options, those of {config.task} have none; remove it")
+    group = open_group(config)
+    usable([strategy], config, (*task.dev, *task.test), group.members)
+    check_members(group.members, task, config.scoring)
+    context = group.context(config, task, ResponseCache())
+    decide = strategy.fit(context)
+    examples = soft_chats(context) if config.soft else hard_chats(task.dev, decide(task.dev), context)
+    kind = "probabilities" if config.soft else "answers"
+    source = f"{kind} of {context.n} members by {strategy.name} on {task.source}"
+    steps = _train(examples, config, source, on_step)
+    student, plain = open_members(
+        [config.out, config.base], config.base, dtype=config.dtype, device=config.device, threads=config.threads
+    )
+    rows = {}
+    for name, member in (("base", plain), ("student", student)):
+        alone = GroupContext([member], task, context.scoring).collect(task.test)
+        rows[name] = _row(alone.right[0].tolist(), alone.tokens[0].tolist())
+    verdicts = decide(task.test)
+    right = [is_right(item, verdict.answer) for item, verdict in zip(task.test, verdicts, strict=True)]
+    rows["group"] = _row(right, [verdict.tokens for verdict in verdicts])
+    note = {"note": task.note} if task.note else {}
+    return {**rows, "strategy": strategy.name, "questions": len(task.dev), "steps": steps, **note}
+
+
+def hard_chats(items: Sequence[Item], verdicts: Sequence[Verdict], context: GroupContext) -> list[dict[str, Any]]:
+    """A chat for each question that the group answers, if any."""
+    pairs = zip(items, verdicts, strict=True)
+    chats = [_chat(item, v.answer, context.scoring, context.template) for item, v in pairs if v.answer is not None]
+    if not chats:
+        raise UserError("the group answers none of the dev questions: there is nothing to learn")
+    return chats
+
+
+def soft_chats(context: GroupContext) -> list[dict[str, Any]]:
+    """`COPIES` chats per dev question, distributed over its options by the members' mean probabilities."""
+    chats = []
+    for item, p in zip(context.dev.items, context.probabilities(context.dev).mean(axis=0), strict=True):
+        letters = list(item.choices or {})
+        counts = quotas(p[: len(letters)], COPIES)
+        for letter, count in zip(letters, counts, strict=True):
+            chats += [_chat(item, letter, context.scoring, context.template)] * count
+    return chats
+
+
+def example_chats(task: Task, scoring: Scoring, soft: bool) -> list[dict[str, Any]]:
+    """As many chats of about the same length as `distill` will train on at most, with the right answers."""
+    copies = COPIES if soft else 1
+    return [_chat(item, item.answer or "?", scoring, task.prompt) for item in task.dev for _ in range(copies)]
+
+
+def quotas(shares: Array, total: int) -> list[int]:
+    """Whole numbers that sum to `total`, in proportion to `shares`, by largest remainders (Hamilton's method).
+
+    Example:
+        >>> quotas(np.array([0.7, 0.2, 0.1]), 8)
+        [6, 1, 1]
+    """
+    exact = shares / shares.sum() * total
+    counts = np.floor(exact).astype(int)
+    rest = np.argsort(-(exact - counts), kind="stable")[: total - int(counts.sum())]
+    counts[rest] += 1
+    return [int(count) for count in counts]
+
+
+def _chat(item: Item, answer: str, scoring: Scoring, template: str | None) -> dict[str, Any]:
+    """The question's prompt, and the answer in the form that is scored."""
+    words = item.choices[answer] if item.choices and scoring == "likelihood" else answer
+    return {
+        "messages": [
+            {"role": "user", "content": render_prompt(item, scoring, template)},
+            {"role": "assistant", "content": words},
+        ]
+    }
+
+
+def training_options(config: DistillConfig) -> TrainingOptions:
+    """How the student is trained."""
+    own = ("rank", "lr", "epochs", "max_tokens", "seed", "threads")
+    return TrainingOptions(alpha=2.0 * config.rank, heldout=0, **{name: getattr(config, name) for name in own})
+
+
+def _train(examples: Sequence[dict[str, Any]], config: DistillConfig, source: str, on_step: OnStep | None) -> int:
+    """Train the student; returns the number of steps."""
+    device = pick_device(config.device)
+    done = train_expert(
+        resolve_base(config.base),
+        examples,
+        config.out,
+        training_options(config),
+        dtype=pick_dtype(config.dtype, device),
+        device=device,
+        data=source,
+        on_step=on_step,
+    )
+    return done.steps
+
+
+def _row(right: Sequence[bool], tokens: Sequence[int]) -> dict[str, Any]:
+    return accuracy_row([float(value) for value in right], sum(tokens) / len(tokens))

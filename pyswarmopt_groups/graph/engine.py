@@ -1,0 +1,121 @@
+"""The engine that runs a graph of models: each reads messages of earlier ones; the last one answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_groups.graph.messages import fitting_turn
+from pyswarmopt_llm.common.interfaces import Node, Patch
+from pyswarmopt_llm.models.engines.base import BaseEngine
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.side_by_side import check_answers
+
+Model = tuple[float, ...]  # 1 for the expert at a node, 0 for the others
+
+MESSAGE_TOKENS = 64  # most tokens of a message
+# Rounds of questions whose answers are kept. A swarm comes back to the same graphs, graphs share their beginnings, and
+# greedy answers are the same every time.
+_ROUNDS = 512
+
+
+class GraphEngine(BaseEngine):
+    """Runs a graph of models that read each other's messages (Feng et al. 2025); implements `interfaces.Engine`.
+
+    Models are called in the graph's order. Each gets the question with the messages of those that it reads, and writes
+    a message, greedily; the last one writes, or scores, the answer. A prompt here is what a user says: every model puts
+    it into its own chat template.
+
+    Args:
+        members: name -> expert with its weights in place.
+
+    Raises:
+        UserError: a member answers with NaN.
+
+    Attributes:
+        members: as given.
+    """
+
+    message_tokens = MESSAGE_TOKENS
+
+    def __init__(self, members: Mapping[str, TransformersEngine]) -> None:
+        check_answers(members)
+        self.members = dict(members)
+        self._engines = list(members.values())
+        self._experts = [tuple(row) for row in torch.eye(len(members), dtype=torch.float64).tolist()]
+        self._graph: tuple[Node, ...] = (Node(self._experts[0]),)
+        self._write = lru_cache(_ROUNDS)(self._write_anew)
+        self._score = lru_cache(_ROUNDS)(self._score_anew)
+
+    def load(self, patch: Patch) -> None:
+        """Take a graph; nothing is computed.
+
+        Raises:
+            ValueError: the patch holds anything but a graph of these members, each as it is.
+        """
+        if patch.low_rank or patch.full_rank or patch.dense or patch.mixture or not patch.graph:
+            raise ValueError("an engine of graphs needs a graph and nothing else")
+        if any(len(node.model) != len(self.members) for node in patch.graph):
+            raise ValueError(f"a graph of {len(self.members)} members needs as many coefficients for each model")
+        if any(node.model not in self._experts for node in patch.graph):
+            raise ValueError("at each node of a graph stands a single member, as it is")
+        self._graph = patch.graph
+
+    def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
+        """The last model's greedy answers to user turns, special tokens left out."""
+        turns = self._turns(tuple(prompts), max_new_tokens)
+        return list(self._write(self._graph[-1].model, turns, max_new_tokens))
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Natural log of the last model's P(continuation | user turn and messages)."""
+        model = self._graph[-1].model
+        engine = self._engine_of(model)
+        longest = max(len(engine.tokenizer(continuation)["input_ids"]) for _, continuation in pairs)
+        prompts = tuple(dict.fromkeys(prompt for prompt, _ in pairs))
+        turns = dict(zip(prompts, self._turns(prompts, longest), strict=True))
+        return list(self._score(model, tuple((turns[prompt], continuation) for prompt, continuation in pairs)))
+
+    def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
+        """The last model's natural-log next-token distribution after each user turn and messages: (N, V) float32."""
+        turns = self._turns(tuple(prompts), 1)
+        engine = self._engine_of(self._graph[-1].model)
+        return engine.next_token_logprobs([engine.chat(turn) for turn in turns])
+
+    def chat(self, user: str) -> str:
+        """The user's turn as it is: a graph has as many chat templates as members."""
+        return user
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the members' weights."""
+        return self._engines[0].dtype
+
+    def _turns(self, prompts: tuple[str, ...], new: int) -> tuple[str, ...]:
+        """Run all models but the last; the user turns of the last one."""
+        messages: list[tuple[str, ...]] = []
+        for node in self._graph[:-1]:
+            turns = self._turns_of(node, prompts, messages, MESSAGE_TOKENS)
+            messages.append(self._write(node.model, turns, MESSAGE_TOKENS))
+        return self._turns_of(self._graph[-1], prompts, messages, new)
+
+    def _turns_of(
+        self, node: Node, prompts: tuple[str, ...], messages: Sequence[tuple[str, ...]], new: int
+    ) -> tuple[str, ...]:
+        """User turns of a model, with room for `new` tokens."""
+        engine = self._engine_of(node.model)
+        read = [messages[k] for k in node.reads]
+        return tuple(fitting_turn(engine, prompt, [own[i] for own in read], new) for i, prompt in enumerate(prompts))
+
+    def _write_anew(self, model: Model, turns: tuple[str, ...], new: int) -> tuple[str, ...]:
+        engine = self._engine_of(model)
+        return tuple(engine.generate([engine.chat(turn) for turn in turns], new))
+
+    def _score_anew(self, model: Model, pairs: tuple[tuple[str, str], ...]) -> tuple[float, ...]:
+        engine = self._engine_of(model)
+        return tuple(engine.loglikelihood([(engine.chat(turn), continuation) for turn, continuation in pairs]))
+
+    def _engine_of(self, model: Model) -> TransformersEngine:
+        return self._engines[self._experts.index(model)]

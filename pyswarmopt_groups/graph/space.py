@@ -1,0 +1,177 @@
+"""Models that read each other's messages: positions are adjacency matrices (Feng et al. 2025, arXiv 2502.04510)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyswarmopt_groups.graph.decode import called, g_decode
+from pyswarmopt_groups.graph.engine import GraphEngine
+from pyswarmopt_groups.graph.messages import in_words
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.interfaces import Engine, Node, Patch, Space
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.side_by_side import Member, load_members
+from pyswarmopt_llm.spaces.coefficients import as_vector
+from pyswarmopt_llm.spaces.kind import BaseSpace
+from pyswarmopt_llm.spaces.members import MembersKind, read_members, write_members
+
+FILE = "graph.json"
+
+
+class GraphSpace(BaseSpace):
+    """Flat adjacency matrices of n models as positions, n * n numbers, row by row.
+
+    A matrix is decoded with draws. They are seeded by `seed` and the position itself, so a position always stands for
+    the same graph.
+
+    Args:
+        members: models and adapters.
+        seed: of the draws.
+    """
+
+    name = "graph"
+
+    def __init__(self, members: Sequence[Member], seed: int = 0) -> None:
+        self._members, self._seed = tuple(members), seed
+        self.expert_names = tuple(member.name for member in members)
+        self._models = [tuple(row) for row in torch.eye(len(members), dtype=torch.float64).tolist()]
+
+    def save(self, position: Tensor, out: Path) -> None:
+        """Write a directory with ``graph.json``: the members' names, places and fingerprints, and who reads whom.
+
+        Raises:
+            UserError: `out` exists already.
+        """
+        names = [member.name for member in self._members]
+        nodes = [
+            {"model": {name: c for name, c in zip(names, node.model, strict=True) if c}, "reads": list(node.reads)}
+            for node in self.realise(position).graph
+        ]
+        write_members(Path(out) / FILE, self._members, nodes=nodes)
+
+    def read(self, folder: Path) -> Patch:
+        """The graph that `save` wrote, to the bit.
+
+        Raises:
+            UserError: the file is damaged, or a member is not what it was.
+        """
+        return read_graph(folder)[1]
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates: one for each pair of models, in both directions, and each model's diagonal."""
+        return len(self._members) ** 2
+
+    def vertices(self) -> Tensor:
+        """Matrices that stand for one model alone, (n, n * n) float64.
+
+        No likelihood is above 0 but on the diagonal, which is 1 for all others: they have an out-degree, so they do not
+        answer, and no edges, so nothing reads their messages.
+        """
+        eye = torch.eye(len(self._members), dtype=torch.float64)
+        return torch.stack([torch.diag(1.0 - own) for own in eye]).flatten(1)
+
+    def starts(self, count: int, seed: int) -> Tensor:
+        """The models alone, and up to `count` in all matrices with entries drawn from U(0, 1), as in the paper."""
+        random = np.random.default_rng([seed, 3]).random((max(0, count - len(self._members)), self.size))
+        return torch.cat([self.vertices(), torch.from_numpy(random)])
+
+    def coefficients(self, position: Tensor) -> Tensor:
+        """What share of the graph's models each expert is, (n,) float64, summing to 1."""
+        return torch.tensor([node.model for node in self.realise(position).graph], dtype=torch.float64).mean(0)
+
+    def realise(self, position: Tensor) -> Patch:
+        """The graph at `position`."""
+        flat = as_vector(position, self.size).to(torch.float64).numpy()
+        rng = np.random.default_rng([self._seed, 4, *np.frombuffer(flat.tobytes(), dtype=np.uint32).tolist()])
+        readers = g_decode(flat.reshape(len(self._members), -1), rng)
+        return Patch(graph=called(readers, self._models))
+
+
+def holds_graph(folder: str | Path) -> bool:
+    """Whether a directory holds a graph instead of a model."""
+    return (user_path(folder) / FILE).is_file()
+
+
+def read_graph(folder: str | Path) -> tuple[tuple[Member, ...], Patch]:
+    """The members of a saved graph and the graph; the members' files are looked at, not loaded.
+
+    Raises:
+        UserError: it is damaged; a member is not there any more, or not what it was when the graph was made.
+    """
+    file = user_path(folder) / FILE
+    content, members = read_members(file)
+    names = [member.name for member in members]
+    try:
+        nodes = tuple(
+            Node(tuple(float(row["model"].get(name, 0.0)) for name in names), tuple(map(int, row["reads"])))
+            for row in content["nodes"]
+        )
+        unknown = {name for row in content["nodes"] for name in row["model"]} - {*names}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{file}: damaged ({type(error).__name__}: {error}); restore it") from error
+    if not nodes or unknown or any(not 0 <= k < place for place, node in enumerate(nodes) for k in node.reads):
+        raise UserError(f"{file}: damaged (a node reads what does not come before it, or is no member); restore it")
+    return members, Patch(graph=nodes)
+
+
+def open_graph(
+    folder: str | Path, dtype: str = "auto", device: str = "auto", threads: int | None = None
+) -> GraphEngine:
+    """Load the graph in a directory such as RUN/best.
+
+    Args:
+        folder: holds ``graph.json``.
+        dtype: of the weights, as in a search.
+        device: where they go.
+        threads: CPU threads (None: as torch finds them).
+
+    Raises:
+        UserError: the file is damaged, or a member cannot be loaded or is not what it was.
+    """
+    members, patch = read_graph(folder)
+    engine = GraphEngine(load_members(members, dtype, device, threads))
+    try:
+        engine.load(patch)
+    except ValueError as error:
+        raise UserError(f"{folder}: {error}") from error
+    return engine
+
+
+class Graph(MembersKind):
+    """Graphs of models that read each other's messages."""
+
+    name = "graph"
+    averages = False  # the mean of adjacency matrices is no average of graphs
+    saved_as = FILE
+    title = "A graph of models found by a swarm"
+    description = (
+        "A directed acyclic graph over {experts} `graph.json` says which model reads whose messages; the models stay "
+        "where they are. Use this directory as a base model:"
+    )
+
+    def check(self, config: SearchConfig) -> None:
+        """See `SpaceKind.check`; some particles have to be more than a single model."""
+        super().check(config)
+        if config.particles is not None and config.particles <= len(config.experts):
+            first = f"the first {len(config.experts)} are the experts alone, the others random graphs"
+            raise InvalidOption("particles", config.particles, f"{first}; give more particles than experts")
+
+    def over(
+        self, members: Sequence[Member], loaded: Mapping[str, TransformersEngine], config: SearchConfig
+    ) -> tuple[Space, Engine]:
+        return GraphSpace(members, config.seed), GraphEngine(loaded)
+
+    def open(self, folder: Path, dtype: str, device: str, threads: int | None) -> Engine:
+        return open_graph(folder, dtype, device, threads)
+
+    def in_words(self, patch: Patch, names: Sequence[str]) -> str:
+        """Who reads whom."""
+        return in_words(patch.graph, names)

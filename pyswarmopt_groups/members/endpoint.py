@@ -1,0 +1,105 @@
+"""Members behind an OpenAI-compatible endpoint: they write, and give no likelihoods."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyswarmopt_groups.members.protocol import GREEDY, Answer, Likelihood, MemberDown, Pair, Sampling, Texts
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.metrics.judge.chat_client import ChatClient, Completion, Endpoint
+from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
+
+KEY = "SWARM_LLM_MEMBER_KEY"
+
+
+@dataclass(frozen=True)
+class EndpointSpec:
+    """A parsed ``URL#MODEL``.
+
+    Example:
+        >>> EndpointSpec.parse("http://127.0.0.1:8000/v1#qwen")
+        EndpointSpec(url='http://127.0.0.1:8000/v1', model='qwen')
+    """
+
+    url: str
+    model: str
+
+    @classmethod
+    def parse(cls, spec: str) -> EndpointSpec:
+        """Parse ``URL#MODEL``.
+
+        Raises:
+            UserError: there is no model.
+        """
+        url, _, model = spec.partition("#")
+        if not model:
+            raise UserError(f"{spec}: names no model; write URL#MODEL, such as http://127.0.0.1:8000/v1#qwen")
+        return cls(url.rstrip("/"), model)
+
+
+class EndpointMember:
+    """A `Member` behind HTTP; the API key, if any, comes from the variable ``SWARM_LLM_MEMBER_KEY``.
+
+    Args:
+        name: its name.
+        spec: its endpoint.
+        attempts: attempts per request before the member counts as down.
+        timeout: seconds per request.
+    """
+
+    gives_likelihoods = False
+
+    def __init__(self, name: str, spec: EndpointSpec, attempts: int = 5, timeout: float = 60.0) -> None:
+        self.name, self.fingerprint = name, f"{spec.url}#{spec.model}"
+        self._client = ChatClient(
+            Endpoint(
+                spec.url,
+                spec.model,
+                os.environ.get(KEY, ""),
+                timeout=timeout,
+                attempts=attempts,
+                who=f"member {name}",
+                settings=f"its URL, its model and the variable {KEY}",
+                when_down="check its URL, or remove it; with `out` the same command resumes when it is back",
+            )
+        )
+
+    def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
+        """Its generated texts; choices are shown with their letters."""
+        found = self.generate([render_prompt(item, "generate", template) for item in items])
+        return [Answer(texts.texts[0].strip(), texts.tokens) for texts in found]
+
+    def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
+        """One request per text; samples have different seeds, which a server may ignore.
+
+        Raises:
+            MemberDown: it refuses, or does not respond.
+        """
+        options: dict[str, Any] = {"max_tokens": how.max_new_tokens}
+        samples = [options | {"temperature": how.temperature, "seed": how.seed + j} for j in range(how.n)]
+        rounds = [self._complete(prompts, one) for one in (samples if how.temperature else [options])]
+        return [
+            Texts(tuple(one.text for one in own) * (how.n // len(own)), sum(self._cost(prompt, one) for one in own))
+            for prompt, own in zip(prompts, zip(*rounds, strict=True), strict=True)
+        ]
+
+    def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
+        """Not available: the protocol has no field for them."""
+        raise UserError(f"{self.name}: an endpoint gives no likelihoods; remove it, or choose another strategy")
+
+    def count(self, text: str) -> int:
+        """A quarter of its bytes: the average token of English text in common vocabularies."""
+        return math.ceil(len(text.encode()) / 4)
+
+    def _cost(self, prompt: str, completion: Completion) -> int:
+        return completion.tokens or self.count(prompt) + self.count(completion.text)
+
+    def _complete(self, prompts: Sequence[str], options: Mapping[str, Any]) -> list[Completion]:
+        try:
+            return self._client.complete(prompts, options)
+        except UserError as error:
+            raise MemberDown(error.text) from error

@@ -1,0 +1,116 @@
+"""Open members from what a user writes: paths, hub ids, runs, mixtures, endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyswarmopt_groups.graph.space import holds_graph
+from pyswarmopt_groups.members.endpoint import EndpointMember, EndpointSpec
+from pyswarmopt_groups.members.local import LocalMember, SharedBase
+from pyswarmopt_groups.members.protocol import Member
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.evaluation.run_files import result_of
+from pyswarmopt_llm.models import side_by_side
+from pyswarmopt_llm.models.adapters.adapter import load_factors
+from pyswarmopt_llm.models.adapters.compatibility import unique_names
+from pyswarmopt_llm.models.side_by_side import find_members, load_members
+from pyswarmopt_llm.spaces.load import load_engine
+from pyswarmopt_llm.spaces.mixture.engine import MixtureEngine
+from pyswarmopt_llm.spaces.mixture.space import MixtureFile, holds_mixture, read_mixture
+
+Place = EndpointSpec | MixtureFile | side_by_side.Member
+
+
+def open_members(
+    specs: Sequence[str],
+    base: str | None = None,
+    *,
+    dtype: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+) -> list[Member]:
+    """Load all members; those of one base share it in memory.
+
+    Args:
+        specs: model or adapter directories, hub ids, ``embedded:NAME``, finished runs, mixtures, or ``URL#MODEL``.
+        base: of all adapters among them; default: each adapter's own. A run uses its own.
+        dtype: of the weights.
+        device: of the models.
+        threads: CPU threads (None: torch's default).
+
+    Raises:
+        UserError: none given, one cannot be used, or two are the same.
+    """
+    if not specs:
+        raise InvalidOption("members", None, "none given; name models, adapters, runs or endpoints")
+    places = _find_places(specs, base)
+    names = _names(specs, places)
+    bases: dict[str, SharedBase] = {}
+    members: list[Member] = []
+    for name, place in zip(names, places, strict=True):
+        if isinstance(place, EndpointSpec):
+            members.append(EndpointMember(name, place))
+        elif isinstance(place, MixtureFile):
+            engine = MixtureEngine(load_members(place.members, dtype, device, threads))
+            prints = " ".join(member.fingerprint for member in place.members)
+            fingerprint = f"{prints} {place.weights}"
+            members.append(LocalMember(name, fingerprint, SharedBase(engine), Patch(mixture=place.weights)))
+        else:
+            key = place.base.fingerprint
+            if key not in bases:
+                bases[key] = SharedBase(load_engine(place.base, dtype, device, threads))
+            patch = Patch() if place.adapter is None else Patch(low_rank=load_factors(place.adapter))
+            members.append(LocalMember(name, place.fingerprint, bases[key], patch))
+    _refuse_twins(members)
+    return members
+
+
+def _find_places(specs: Sequence[str], base: str | None) -> list[Place]:
+    """Resolve each spec, without loading a model."""
+    places: dict[int, Place] = {}
+    plain: dict[int, str] = {}
+    for number, spec in enumerate(specs):
+        path = user_path(spec)
+        if _is_endpoint(spec):
+            places[number] = EndpointSpec.parse(spec)
+        elif (path / "run.json").is_file():
+            own, adapter = result_of(path)
+            places[number] = _read_model(own) if adapter is None else find_members([adapter], own)[0]
+        elif holds_mixture(spec) or holds_graph(spec):
+            places[number] = _read_model(spec)
+        else:
+            plain[number] = spec
+    if plain:
+        places |= dict(zip(plain, find_members(list(plain.values()), base), strict=True))
+    return [places[number] for number in range(len(specs))]
+
+
+def _is_endpoint(spec: str) -> bool:
+    return spec.startswith(("http://", "https://"))
+
+
+def _read_model(folder: str) -> Place:
+    if holds_graph(folder):
+        raise UserError(f"{folder}: a graph of models cannot be a member; name its models instead")
+    return read_mixture(folder) if holds_mixture(folder) else find_members([folder])[0]
+
+
+def _names(specs: Sequence[str], places: Sequence[Place]) -> list[str]:
+    """The last part of a path or the model's name, numbered if not unique."""
+    local = iter(unique_names([spec for spec in specs if not _is_endpoint(spec)]))
+    names: list[str] = []
+    for place in places:
+        name = place.model if isinstance(place, EndpointSpec) else next(local)
+        names.append(name if name not in names else f"{name}-{len(names) + 1}")
+    return names
+
+
+def _refuse_twins(members: Sequence[Member]) -> None:
+    """Refuse a member that is listed twice and would vote twice."""
+    seen: dict[str, str] = {}
+    for member in members:
+        twin = seen.setdefault(member.fingerprint, member.name)
+        if twin != member.name:
+            raise UserError(f"{member.name}: is the same as {twin} and would count twice; remove one of them")

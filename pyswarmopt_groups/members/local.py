@@ -1,0 +1,158 @@
+"""Members in this process: models, mixtures, and adapters that share one resident base."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from pyswarmopt_groups.members.protocol import GREEDY, Answer, Likelihood, Pair, Sampling, Texts
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Engine, Patch
+from pyswarmopt_llm.metrics.accuracy import Accuracy
+from pyswarmopt_llm.models.engines.generation import Draw
+from pyswarmopt_llm.models.engines.user_turns import as_users_words
+from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
+
+
+@runtime_checkable
+class LanguageModel(Engine, Protocol):
+    """An engine of one model, which can sample; one of several models, such as a mixture, is none.
+
+    Attributes:
+        tokenizer: the model's.
+    """
+
+    tokenizer: Any
+
+    @property
+    def model(self) -> Any:
+        """The model, of transformers."""
+
+    def encode_prompt(self, prompt: str) -> tuple[int, ...]:
+        """Token ids of a prompt."""
+
+    def sample(self, prompts: Sequence[str], draw: Draw, max_new_tokens: int = 64) -> list[str]:
+        """A sampled continuation of each prompt."""
+
+
+class SharedBase:
+    """A resident base for several members; loads a patch only when the member changes.
+
+    Args:
+        engine: the base; after loading a candidate onto it elsewhere, call `invalidate`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._patch: Patch | None = None
+
+    def load(self, patch: Patch) -> Engine:
+        """The engine with `patch` loaded."""
+        if patch is not self._patch:
+            self._patch = None  # should the merge be interrupted
+            self.engine.load(patch)
+            self._patch = patch
+        return self.engine
+
+    def invalidate(self) -> None:
+        """Forget the loaded patch, since something else has been loaded."""
+        self._patch = None
+
+
+class LocalMember:
+    """A `Member` on a `SharedBase`.
+
+    Args:
+        name: its name.
+        fingerprint: of its weights and its tokenizer.
+        base: shared with other members, or its own.
+        patch: its difference from the base; for a mixture its weights.
+
+    Attributes:
+        models: the model, or those of a mixture.
+    """
+
+    gives_likelihoods = True
+
+    def __init__(self, name: str, fingerprint: str, base: SharedBase, patch: Patch) -> None:
+        self.name, self.fingerprint, self.base = name, fingerprint, base
+        self._patch = patch
+        engines = (base.engine, *base.engine.members.values())
+        self.models = [engine for engine in engines if isinstance(engine, LanguageModel)]
+
+    def answer(self, items: Sequence[Item], scoring: Scoring, template: str | None = None) -> list[Answer]:
+        """The option with the highest score, or a generated text."""
+        if scoring == "generate":
+            texts = self.generate([render_prompt(item, scoring, template) for item in items])
+            return [Answer(found.texts[0].strip(), found.tokens) for found in texts]
+        engine = self.base.load(self._patch)
+        answers = []
+        accuracy = Accuracy(items, scoring, engine.chat, template)
+        for item, scores in zip(items, accuracy.option_scores(engine), strict=True):
+            finite = all(map(math.isfinite, scores.values()))  # else it abstains (after an overflow in float16, say)
+            text = max(scores, key=lambda letter: scores[letter]) if finite else ""
+            tokens = sum(tokens_read(model, item, scoring, template) for model in self.models)
+            answers.append(Answer(text, tokens, scores if finite else {}))
+        return answers
+
+    def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
+        """Greedy texts, or `n` samples of each prompt.
+
+        Raises:
+            UserError: a prompt does not fit, or the temperature of a mixture is not 0.
+        """
+        engine, n = self.base.load(self._patch), how.n
+        chats = [engine.chat(prompt) for prompt in prompts]
+        if how.temperature == 0.0:
+            texts = [(text,) * n for text in engine.generate(chats, how.max_new_tokens)]
+            written = [row[:1] for row in texts]
+        elif not isinstance(engine, LanguageModel):
+            raise UserError(f"{self.name}: a mixture writes greedily only; remove it, or set `temperature` 0")
+        else:
+            seeds = tuple(_seed(how.seed, j, prompt) for prompt in prompts for j in range(n))
+            draw, repeated = Draw(how.temperature, seeds), [chat for chat in chats for _ in range(n)]
+            drawn = engine.sample(repeated, draw, how.max_new_tokens)
+            texts = written = [tuple(drawn[i * n : (i + 1) * n]) for i in range(len(prompts))]
+        return [
+            Texts(row, len(once) * self._turn_tokens(prompt) + sum(map(self.count, once)))
+            for row, once, prompt in zip(texts, written, prompts, strict=True)
+        ]
+
+    def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
+        """From the engine's scores; a user's text follows the beginning of the chat template."""
+        engine = self.base.load(self._patch)
+        requests = [
+            as_users_words(engine, [engine.chat(text)])[0] if user is None else (engine.chat(user), text)
+            for user, text in pairs
+        ]
+        return [
+            Likelihood(value, self.count(context), self.count(text))
+            for value, (context, text) in zip(engine.loglikelihood(requests), requests, strict=True)
+        ]
+
+    def count(self, text: str) -> int:
+        """Tokens by its own tokenizer; of a mixture the sum over its models."""
+        return sum(_count(model, text) for model in self.models if text)
+
+    def _turn_tokens(self, turn: str) -> int:
+        """Tokens of a user turn in the chat template."""
+        return sum(len(model.encode_prompt(model.chat(turn))) for model in self.models)
+
+
+def tokens_read(model: LanguageModel, item: Item, scoring: Scoring, template: str | None = None) -> int:
+    """Tokens read to answer an item: the user turn, and with ``likelihood`` the options."""
+    turn = model.encode_prompt(model.chat(render_prompt(item, scoring, template)))
+    options = list((item.choices or {}).values()) if scoring == "likelihood" else []
+    return len(turn) + sum(_count(model, text) for text in options)
+
+
+def _count(model: LanguageModel, text: str) -> int:
+    return len(model.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _seed(seed: int, sample: int, prompt: str) -> int:
+    """A seed for each sample that does not depend on the rest of the batch."""
+    digest = hashlib.blake2b(f"{seed} {sample} {prompt}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1

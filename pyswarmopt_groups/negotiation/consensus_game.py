@@ -1,0 +1,184 @@
+"""The consensus game: a proposer and an evaluator of candidate answers are brought to agree (equilibrium ranking)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_for
+from pyswarmopt_groups.members.protocol import Member, Pair, shared_cost
+from pyswarmopt_groups.negotiation.debate import question_of
+from pyswarmopt_groups.responses import Array
+from pyswarmopt_groups.voting.reranking import candidates
+from pyswarmopt_llm.tasks import Item
+
+Table = tuple[Array, int]  # log-likelihoods, and their cost in tokens
+
+
+def consensus_game(context: GroupContext) -> Decide:
+    """Equilibrium ranking: the best member on dev proposes, the next best evaluates; a single member plays both parts.
+
+    Candidates are the options, of an open question the members' different answers. A single candidate is the answer.
+    """
+    order = context.order
+    proposer, evaluator = context.members[order[0]], context.members[order[min(1, context.n - 1)]]
+
+    def decide(items: Sequence[Item]) -> list[Verdict]:
+        responses = context.collect(items)
+        named = [dict(item.choices) if item.choices else candidates(responses, i) for i, item in enumerate(items)]
+        questions = [question_of(item, context.template) for item in items]
+        proposed, judged = _proposals(proposer, questions, named), _judgements(evaluator, questions, named)
+        verdicts = []
+        for i, (texts, (proposal, cost), (judgement, more)) in enumerate(zip(named, proposed, judged, strict=True)):
+            answer = next(iter(texts), None)
+            if len(texts) > 1:
+                policies = initial_policy(proposal, 0), initial_policy(judgement, 1)
+                answer = equilibrium_ranking(list(texts), *policies).answer
+            verdicts.append(verdict_for(responses, i, answer, cost + more))
+        return verdicts
+
+    return decide
+
+
+def initial_policy(logprobs: ArrayLike, axis: int) -> Array:
+    """A player's first policy: a model's probabilities, normalised over both signals and candidates.
+
+    As in Jacob et al. 2023: the proposer's P(y | v) is first divided by its sum over v (axis 0), so that a candidate is
+    not preferred for being short or common, the evaluator's P(v | y) by its sum over y (axis 1). The last
+    normalisation is done by `equilibrium_ranking`.
+
+    Args:
+        logprobs: (2, K), rows correct and incorrect.
+        axis: over which to normalise first.
+
+    Example:
+        >>> initial_policy(np.log([[0.2, 0.01], [0.2, 0.03]]), 0).round(2).tolist()
+        [[0.5, 0.25], [0.5, 0.75]]
+    """
+    return np.maximum(_softmax(np.asarray(logprobs, dtype=np.float64), axis), 1e-12)  # policies must be positive
+
+
+def _proposals(member: Member, questions: Sequence[str], named: Sequence[Mapping[str, str]]) -> list[Table]:
+    """Per item log P(candidate | signal), (2, K)."""
+    pairs: list[Pair] = [
+        (f"{question}\nGive {signal} answer.", text)
+        for question, texts in zip(questions, named, strict=True)
+        for signal in ("a correct", "an incorrect")
+        for text in texts.values()
+    ]
+    return _tables(member, pairs, [(2, len(texts)) for texts in named])
+
+
+def _judgements(member: Member, questions: Sequence[str], named: Sequence[Mapping[str, str]]) -> list[Table]:
+    """Per item log P(signal | candidate), (2, K)."""
+    pairs: list[Pair] = [
+        (f"{question}\nProposed answer: {text}\nIs this answer correct or incorrect? Reply with one word.", signal)
+        for question, texts in zip(questions, named, strict=True)
+        for text in texts.values()
+        for signal in ("correct", "incorrect")
+    ]
+    return [(table.T, cost) for table, cost in _tables(member, pairs, [(len(texts), 2) for texts in named])]
+
+
+def _tables(member: Member, pairs: Sequence[Pair], shapes: Sequence[tuple[int, int]]) -> list[Table]:
+    """The likelihoods in tables of these shapes; a row shares one context."""
+    found = iter(member.likelihoods(pairs))
+    tables = []
+    for rows, columns in shapes:
+        own = [[next(found) for _ in range(columns)] for _ in range(rows)]
+        values = np.array([[one.logprob for one in row] for row in own]).reshape(rows, columns)
+        tables.append((values, sum(map(shared_cost, own))))
+    return tables
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The players' final policies.
+
+    Attributes:
+        answer: the candidate with the highest proposer probability given "correct"; ties go to the first-listed.
+        proposer: (2, K), P(candidate | correct) and P(candidate | incorrect), rows sum to 1.
+        evaluator: (2, K), P(correct | candidate) and P(incorrect | candidate), columns sum to 1.
+    """
+
+    answer: str
+    proposer: Array
+    evaluator: Array
+
+
+def equilibrium_ranking(
+    candidates: Sequence[str],
+    proposer: ArrayLike,
+    evaluator: ArrayLike,
+    *,
+    anchor: float = 0.1,
+    rate: float = 0.1,
+    iterations: int = 5000,
+) -> Ranked:
+    """Regularised regret minimisation between a proposer and an evaluator of answers.
+
+    Source: Jacob et al. 2023, "The Consensus Game", arXiv 2310.09139 (their EQUILIBRIUM-RANKING), with their values of
+    `anchor` (lambda), `rate` (eta) and `iterations`. A coin v says correct or incorrect, the proposer sends a
+    candidate y for it, the evaluator guesses v from y, and both get 1 if the guess is right. Each player minimises its
+    regret with a penalty lambda KL(policy || initial policy), which ties the signals to what the models said:
+
+        Q_t(y | v) = 1 / (2 t) * sum over s <= t of evaluator_s(v | y)
+        proposer_{t+1}(y | v) ~ exp((Q_t(y | v) + lambda log proposer_1(y | v)) / (1 / (eta t) + lambda))
+
+    and the evaluator likewise. Ranks by the proposer (their ER-G); the evaluator's ranking (ER-D) is `evaluator[0]`.
+
+    Args:
+        candidates: K answers.
+        proposer: (2, K) the proposer's weight of each candidate as a correct (row 0) and as an incorrect answer
+            (row 1); above 0, each row is normalised.
+        evaluator: (2, K) the evaluator's weight of "correct" (row 0) and "incorrect" (row 1) for each candidate; above
+            0, each column is normalised.
+        anchor: weight lambda of staying near the initial policies, above 0.
+        rate: learning rate eta, above 0.
+        iterations: rounds of the game.
+
+    Raises:
+        ValueError: no candidates, duplicate candidates, tables that are not (2, K) or not positive and finite, or a
+            parameter out of range.
+
+    Example:
+        >>> ranked = equilibrium_ranking(["4", "5"], [[0.5, 0.5], [0.5, 0.5]], [[0.9, 0.2], [0.1, 0.8]])
+        >>> ranked.answer, bool(ranked.proposer[0, 0] > 0.9)
+        ('4', True)
+    """
+    if isinstance(candidates, str) or len(candidates) == 0 or len(set(candidates)) < len(candidates):
+        raise ValueError(f"candidates {candidates!r}: give a list of at least one answer, each once")
+    if not (0 < anchor < np.inf and 0 < rate < np.inf and iterations >= 1):
+        raise ValueError(f"anchor {anchor}, rate {rate}, iterations {iterations}: give numbers above 0")
+    first_g = _table(proposer, len(candidates), "proposer")
+    first_d = _table(evaluator, len(candidates), "evaluator")
+    log_g = np.log(first_g / first_g.sum(axis=1, keepdims=True))
+    log_d = np.log(first_d / first_d.sum(axis=0, keepdims=True))
+    g, d = np.exp(log_g), np.exp(log_d)
+    sum_g, sum_d = np.zeros_like(g), np.zeros_like(d)
+    for t in range(1, iterations + 1):
+        sum_g += g
+        sum_d += d
+        heat = 1 / (rate * t) + anchor
+        g = _softmax((sum_d / (2 * t) + anchor * log_g) / heat, axis=1)
+        d = _softmax((sum_g / (2 * t) + anchor * log_d) / heat, axis=0)
+    # Scores that differ by rounding only are ties, and those go to the first-listed candidate.
+    winner = int(np.argmax(g[0] >= g[0].max() * (1 - 1e-9)))
+    return Ranked(candidates[winner], g, d)
+
+
+def _softmax(z: Array, axis: int) -> Array:
+    weights = np.exp(z - z.max(axis=axis, keepdims=True))
+    return weights / weights.sum(axis=axis, keepdims=True)
+
+
+def _table(values: ArrayLike, k: int, name: str) -> Array:
+    table = np.asarray(values, dtype=np.float64)
+    if table.shape != (2, k):
+        raise ValueError(f"{name} has the shape {table.shape}: {k} candidates need (2, {k}), correct and incorrect")
+    if not (np.isfinite(table) & (table > 0)).all():
+        raise ValueError(f"{name} must be finite and above 0 everywhere: a probability of 0 can never be revised")
+    return table

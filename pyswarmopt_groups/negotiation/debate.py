@@ -1,0 +1,76 @@
+"""Turns of a negotiation: prompts that invite an argument, and rounds in which all speakers answer simultaneously."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pyswarmopt_groups.members.protocol import Member
+from pyswarmopt_groups.responses import read_ballot
+from pyswarmopt_llm.tasks import Item, render_prompt
+
+Argument = tuple[str | None, str]  # ballot and wording
+
+
+def question_of(item: Item, template: str | None) -> str:
+    """The question and its options, or the task's own prompt."""
+    if template is not None:
+        return render_prompt(item, "generate", template)
+    options = "".join(f"\n{letter}: {text}" for letter, text in (item.choices or {}).items())
+    return f"Question: {item.question}{options}"
+
+
+def wanted(item: Item) -> str:
+    """How to end an answer so that it is readable."""
+    return f'End with "The answer is" and {"the letter of the right option" if item.choices else "your answer"}.'
+
+
+def first_turn(item: Item, template: str | None) -> str:
+    """Requests an answer with its reasons."""
+    return f"{question_of(item, template)}\nGive your reasons in a sentence or two. {wanted(item)}"
+
+
+def later_turn(item: Item, template: str | None, own: str, others: Sequence[str]) -> str:
+    """Requests a new answer given the others' answers; without any, a check of the own answer."""
+    parts = [question_of(item, template), f"Your answer so far: {own or 'none'}"]
+    if others:
+        parts += [f"Somebody else says: {text}" for text in others]
+        parts.append(f"Weigh these answers against your own and answer anew. {wanted(item)}")
+    else:
+        parts.append(f"Check your answer and give it anew. {wanted(item)}")
+    return "\n".join(parts)
+
+
+class Debate:
+    """The arguments on one item.
+
+    Attributes:
+        item: the item.
+        rounds: per round one argument per speaker; while a round is under way, the last has those made so far.
+        tokens: cost so far.
+    """
+
+    def __init__(self, item: Item) -> None:
+        self.item, self.tokens = item, 0
+        self.rounds: list[list[Argument]] = []
+
+    @property
+    def ballots(self) -> list[list[str | None]]:
+        """Per round each speaker's ballot."""
+        return [[ballot for ballot, _ in arguments] for arguments in self.rounds]
+
+    def before(self, speaker: int) -> tuple[Argument, list[Argument]]:
+        """A speaker's own argument of the previous round, and those of the others."""
+        others = list(self.rounds[-2])
+        return others.pop(speaker), others
+
+
+def hold_round(debates: Sequence[Debate], speakers: Sequence[Member], prompt: Callable[[Debate, int], str]) -> None:
+    """One more round of each debate; `prompt` gives the user turn of speaker number k, who may be a member again."""
+    for debate in debates:
+        debate.rounds.append([])
+    for k, member in enumerate(speakers):
+        replies = member.generate([prompt(debate, k) for debate in debates])
+        for debate, reply in zip(debates, replies, strict=True):
+            text = reply.texts[0].strip()
+            debate.rounds[-1].append((read_ballot(debate.item, text), text))
+            debate.tokens += reply.tokens

@@ -1,0 +1,95 @@
+"""Iterative refinement: members answer again after reading some of the others' arguments, until all agree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from pyswarmopt_groups import voting
+from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_of
+from pyswarmopt_groups.negotiation.debate import Argument, Debate, first_turn, hold_round, later_turn
+from pyswarmopt_llm.tasks import Item
+
+_WORD = re.compile(r"\w+")
+
+
+def refine(context: GroupContext) -> Decide:
+    """Debate (Du et al. 2023) with early stopping and few arguments.
+
+    Every member answers with its reasons. While the answers differ and rounds are left, each member reads `pass_on` of
+    the others' arguments and answers again. The last answers are put to a majority vote.
+    """
+    settings, members = context.settings, context.members
+
+    def opening(debate: Debate, k: int) -> str:
+        return first_turn(debate.item, context.template)
+
+    def reply(debate: Debate, k: int) -> str:
+        own, others = debate.before(k)
+        shown = pass_on(own, others, settings.passed, settings.budget, members[k].count)
+        return later_turn(debate.item, context.template, own[1], shown)
+
+    def decide(items: Sequence[Item]) -> list[Verdict]:
+        debates = [Debate(item) for item in items]
+        hold_round(debates, members, opening)
+        for _ in range(settings.rounds):
+            if not (going := [debate for debate in debates if not agreed(debate.ballots[-1])]):
+                break
+            hold_round(going, members, reply)
+        return [verdict_of(voting.majority(d.ballots[-1]), d.tokens, rounds=d.ballots) for d in debates]
+
+    return decide
+
+
+def agreed(ballots: Sequence[str | None]) -> bool:
+    """Whether all answers are equivalent and there is at least one.
+
+    Example:
+        >>> agreed(["12", None, "12 apples"]), agreed(["12", "13"]), agreed([None, None])
+        (True, False, False)
+    """
+    return len({ballot for ballot in voting.cluster(ballots) if ballot is not None}) == 1
+
+
+def pass_on(
+    own: Argument, others: Sequence[Argument], passed: str, budget: int, count: Callable[[str], int]
+) -> list[str]:
+    """The arguments that a member reads; blank ones are ignored.
+
+    Args:
+        own: ballot and wording of the member.
+        others: the same of the others.
+        passed: ``supported``: one argument per answer, by support; ``different``: only arguments for other answers, the
+            least similar wording first (Jaccard distance). Ties go to the first-listed.
+        budget: maximum tokens in total; an argument that does not fit is dropped, never cut.
+        count: tokens of a text.
+
+    Example:
+        >>> others = [("A", "a one"), ("B", "b two"), ("B", "b three"), ("A", "a far away")]
+        >>> pass_on(("B", "b two"), others, "supported", 99, lambda text: len(text.split()))
+        ['a one', 'b two']
+        >>> pass_on(("B", "b two"), others, "different", 3, lambda text: len(text.split()))
+        ['a one']
+    """
+    ballots = voting.cluster([own[0], *(ballot for ballot, _ in others)])
+    mine, theirs = ballots[0], ballots[1:]
+    given = [(ballot, text) for ballot, (_, text) in zip(theirs, others, strict=True) if ballot and text.strip()]
+    if passed == "supported":
+        support = {ballot: sum(b == ballot for b, _ in given) for ballot, _ in given}
+        first = {ballot: text for ballot, text in reversed(given)}
+        wanted = [first[ballot] for ballot in sorted(support, key=lambda b: -support[b])]
+    else:
+        elsewhere = [text for ballot, text in given if ballot != mine]
+        wanted = sorted(elsewhere, key=lambda text: -_distance(own[1], text))
+    shown, left = [], budget
+    for text in wanted:
+        if (size := count(text)) <= left:
+            shown.append(text)
+            left -= size
+    return shown
+
+
+def _distance(a: str, b: str) -> float:
+    """1 - (words in common) / (words in either)."""
+    one, other = (set(_WORD.findall(text.lower())) for text in (a, b))
+    return 1 - len(one & other) / max(len(one | other), 1)

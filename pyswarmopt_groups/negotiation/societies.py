@@ -1,0 +1,106 @@
+"""Societies of agents that have traits, debate and reflect (Zhang et al. 2023, arXiv 2310.02124, MachineSoM).
+
+Agents are easy-going or confident (the paper says overconfident); in each round after the first answers all of them
+debate (each reads the others' last answers) or all reflect (each reads its own). The last answers vote.
+
+Differences from the paper: an agent's history is one user turn instead of a chat with a system turn, which not all
+members support; the instructions are our own; agents may be different models.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from pyswarmopt_groups.context import Decide, GroupContext, Verdict
+from pyswarmopt_groups.negotiation.debate import Debate, first_turn, hold_round, later_turn
+from pyswarmopt_groups.responses import is_right
+from pyswarmopt_groups.voting.ballots import cluster
+from pyswarmopt_llm.tasks import Item
+
+TRAITS = {
+    "c": "You are confident in your own answer and try to convince others of it.",
+    "e": "You are open-minded and unbiased, and let others convince you if their answers make sense.",
+}
+
+Ballots = list[str | None]
+
+
+def society(context: GroupContext, traits: str, patterns: str) -> Decide:
+    """One society; agent k is member k modulo the number of members.
+
+    The answer is the one with most votes; a tie is no answer, as in the paper.
+    """
+    agents = [context.members[k % context.n] for k in range(len(traits))]
+
+    def opening(debate: Debate, k: int) -> str:
+        return f"{TRAITS[traits[k]]}\n{first_turn(debate.item, context.template)}"
+
+    def reply(debate: Debate, k: int) -> str:
+        (_, own), others = debate.before(k)
+        debates = patterns[len(debate.rounds) - 2] == "d"
+        texts = [text for _, text in others if text] if debates else []
+        return f"{TRAITS[traits[k]]}\n{later_turn(debate.item, context.template, own, texts)}"
+
+    def decide(items: Sequence[Item]) -> list[Verdict]:
+        debates = [Debate(item) for item in items]
+        for turn in (opening, *[reply] * len(patterns)):
+            hold_round(debates, agents, turn)
+        return [_verdict(debate) for debate in debates]
+
+    return decide
+
+
+def measures(items: Sequence[Item], verdicts: Sequence[Verdict], traits: str, patterns: str) -> dict[str, Any]:
+    """The paper's measures of conformity and of consensus (section 4 and appendix G.1).
+
+    An agent conforms in a round of debate if it gives a `leading` answer of the previous round. ``conformity`` is the
+    share of agents and debates in which it does; ``conforming`` splits these by whether the agent was right before and
+    after. ``consensus`` is the mean number of different answers per round, from the first answers on: 1 is agreement.
+    """
+    changes: Counter[str] = Counter()
+    debates = 0
+    clusters: list[list[int]] = [[] for _ in range(len(patterns) + 1)]
+    for item, verdict in zip(items, verdicts, strict=True):
+        rounds: list[Ballots] = verdict.notes["rounds"]
+        for number, ballots in enumerate(rounds):
+            clusters[number].append(len({ballot for ballot in ballots if ballot is not None}))
+        for pattern, before, after in zip(patterns, rounds, rounds[1:], strict=False):
+            if pattern == "d":
+                debates += len(after)
+                for old, new in zip(before, after, strict=True):
+                    if new is not None and new in leading(before):
+                        changes[f"{_truth(item, old)} to {_truth(item, new)}"] += 1
+    conforming = changes.total()
+    kinds = [f"{a} to {b}" for a in ("right", "wrong") for b in ("right", "wrong")]
+    return {
+        "conformity": conforming / debates if debates else None,
+        "conforming": {kind: changes[kind] / conforming for kind in kinds} if conforming else {},
+        "consensus": [sum(own) / len(own) for own in clusters],
+    }
+
+
+def leading(ballots: Sequence[str | None]) -> set[str]:
+    """The answers that most agents give, if at least two do.
+
+    Example:
+        >>> sorted(leading(["A", "B", "B", "A", None])), leading(["A", "B", None])
+        (['A', 'B'], set())
+    """
+    counts = Counter(ballot for ballot in ballots if ballot is not None)
+    most = max(counts.values(), default=0)
+    return {ballot for ballot, n in counts.items() if n == most} if most > 1 else set()
+
+
+def _verdict(debate: Debate) -> Verdict:
+    rounds = [cluster(ballots) for ballots in debate.ballots]
+    last = tuple(rounds[-1])
+    ranked = Counter(ballot for ballot in last if ballot is not None).most_common(2)
+    clear = bool(ranked) and (len(ranked) == 1 or ranked[0][1] > ranked[1][1])
+    answer, votes = ranked[0] if clear else (None, 0)
+    return Verdict(answer, last, votes / len(last), debate.tokens, notes={"rounds": rounds})
+
+
+def _truth(item: Item, ballot: str | None) -> str:
+    return "right" if is_right(item, ballot) else "wrong"

@@ -1,0 +1,75 @@
+"""The answers of all members to some items, from which every vote is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyswarmopt_groups.members.protocol import Answer
+from pyswarmopt_llm.tasks import Item, extract_choice, is_correct
+
+Array = NDArray[np.float64]
+
+
+class Responses:
+    """The answers of n members to some items: per member one answer per item."""
+
+    def __init__(self, items: Sequence[Item], answers: Sequence[Sequence[Answer]]) -> None:
+        self.items, self.answers = tuple(items), [list(row) for row in answers]
+
+    @cached_property
+    def ballots(self) -> list[list[str | None]]:
+        """Per item each member's vote: a letter if there are choices, else its text; None abstains."""
+        return [[read_ballot(item, row[i].text) for row in self.answers] for i, item in enumerate(self.items)]
+
+    @cached_property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether each member answers each item correctly, (n, items)."""
+        pairs = zip(self.items, self.ballots, strict=True)
+        columns = [[is_right(item, ballot) for ballot in ballots] for item, ballots in pairs]
+        return np.array(columns, dtype=np.bool_).reshape(len(self.items), len(self.answers)).T
+
+    @cached_property
+    def tokens(self) -> NDArray[np.int64]:
+        """Cost of each answer in tokens, (n, items)."""
+        return np.array([[answer.tokens for answer in row] for row in self.answers], dtype=np.int64)
+
+    def cost(self, item: int) -> int:
+        """Tokens of all members' answers to an item."""
+        return int(self.tokens[:, item].sum())
+
+    def scores(self, member: int) -> Array | None:
+        """A member's option scores, (items, most options): -inf past an item's last option, zeros for an abstention.
+
+        None if it gives no scores, or an item has no choices.
+        """
+        if not all(item.choices for item in self.items) or not any(answer.scores for answer in self.answers[member]):
+            return None
+        found = np.full((len(self.items), max(len(item.choices or {}) for item in self.items)), -np.inf)
+        for i, (item, answer) in enumerate(zip(self.items, self.answers[member], strict=True)):
+            letters = list(item.choices or {})
+            found[i, : len(letters)] = [answer.scores.get(letter, 0.0) for letter in letters]
+        return found
+
+
+def read_ballot(item: Item, text: str) -> str | None:
+    """A text as a vote: the letter that it names, for an open question the stripped text; None abstains.
+
+    Example:
+        >>> item = Item("1", "Two plus two?", {"A": "four", "B": "five"}, "A")
+        >>> read_ballot(item, "(B)"), read_ballot(item, "who knows"), read_ballot(Item("2", "?", None, "x"), " y ")
+        ('B', None, 'y')
+    """
+    if item.choices is None:
+        return text.strip() or None
+    return text if text in item.choices else extract_choice(text, item.choices)
+
+
+def is_right(item: Item, ballot: str | None) -> bool:
+    """Whether a vote is the correct answer; an abstention is not."""
+    if ballot is None:
+        return False
+    return ballot == item.answer if item.choices else is_correct(item, ballot)

@@ -1,0 +1,235 @@
+"""Run a group: open its members, fit strategies on dev, report on test, write the results."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyswarmopt_groups.config import CouncilConfig, StrategySettings
+from pyswarmopt_groups.context import GroupContext, Verdict
+from pyswarmopt_groups.members.cache import CachedMember, ResponseCache
+from pyswarmopt_groups.members.load import open_members
+from pyswarmopt_groups.members.lying import with_liar
+from pyswarmopt_groups.members.private import PrivateMember
+from pyswarmopt_groups.members.protocol import Member
+from pyswarmopt_groups.registry import Strategy, load_strategy
+from pyswarmopt_groups.responses import Responses, is_right
+from pyswarmopt_groups.validate import check_members, check_settings, check_task, usable
+from pyswarmopt_llm.common.files.locked_directory import check_place, opened_place
+from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.files.regular import LINES_LIMIT, read_json, read_text, write_json, write_text
+from pyswarmopt_llm.common.fingerprint import versions
+from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.statistics import interval, permutation_test, score_of
+from pyswarmopt_llm.metrics.questions.answer_format import TRIAL, choose_scoring, possible_scorings
+from pyswarmopt_llm.tasks import Item, Scoring, Task
+
+FORMAT = 1
+# What may differ between two calls that fill one directory.
+FREE = ("strategies", "skip", "out", "device", "threads")
+WHAT = "an ensemble"
+
+OnStep = Callable[[int, int, str, Mapping[str, Any] | None], None]  # done, total, strategy, its row when finished
+
+
+@dataclass(frozen=True)
+class Group:
+    """Open members and, if the configuration names one, the judge."""
+
+    members: list[Member]
+    judge: Member | None
+
+    def context(
+        self, config: CouncilConfig, task: Task | None, cache: ResponseCache, tolerant: bool = False
+    ) -> GroupContext:
+        """The context for strategies; requests go through the cache."""
+        cached = [CachedMember(member, cache) for member in self.members]
+        members = voters(cached, config.settings, task)
+        judge = None if self.judge is None else CachedMember(self.judge, cache)
+        scoring = "generate" if task is None else _task_scoring(cached, task, config.scoring)
+        return GroupContext(members, task, scoring, config.settings, judge, tolerant)
+
+
+def voters(members: Sequence[Member], settings: StrategySettings, task: Task | None) -> list[Member]:
+    """The members as the settings have them vote: one may lie, all may randomise their votes.
+
+    Raises:
+        InvalidOption: the liar is no member.
+    """
+    found = with_liar(members, settings.liar, () if task is None else task.dev)
+    if settings.epsilon is None:
+        return found
+    return [PrivateMember(member, settings.epsilon, settings.seed) for member in found]
+
+
+def open_group(config: CouncilConfig) -> Group:
+    """Load the members, and the judge if it is not one of them."""
+    check_settings(config)
+    judge = config.settings.judge
+    places = [*config.members, *([judge] if judge and judge not in config.members else [])]
+    found = open_members(places, config.base, dtype=config.dtype, device=config.device, threads=config.threads)
+    named = dict(zip(places, found, strict=True))
+    return Group(found[: len(config.members)], named[judge] if judge else None)
+
+
+def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[str, Any]:
+    """Fit every strategy on dev, apply it to test, and write ``result.json`` and ``verdicts.jsonl``.
+
+    Args:
+        config: the configuration; with `out`, the same call resumes an interrupted one.
+        on_step: called before and after each strategy.
+
+    Returns:
+        The content of ``result.json``: ``members``: name -> ``dev``, ``test``, ``test_interval``, ``tokens``, ...;
+        ``strategies``: name -> ``test``, ``test_interval``, ``tokens`` (mean per item), ``agreement``,
+        ``against_single`` and the strategy's own metrics; ``best_single``: the best member on dev; ``left_out``.
+
+    Raises:
+        UserError: bad input, before anything is written.
+    """
+    task = config.load()
+    out = None if config.out is None else user_path(config.out)
+    if out is not None:
+        check_place(out, config.flat(), FREE, FORMAT, WHAT)
+    named = [load_strategy(name) for name in config.strategies]
+    check_task(config, task)
+    group = open_group(config)
+    voters(group.members, config.settings, task)  # a wrong name is found before anything is written
+    strategies, left_out = usable(named, config, (*task.dev, *task.test), group.members)
+    tolerant = _tolerant(strategies)
+    check_members(group.members, task, config.scoring, tolerant)
+    members = {member.name: member.fingerprint for member in group.members}
+    about = {
+        "format": FORMAT,
+        "config": config.flat(),
+        "fingerprints": {"members": members, "task": task.fingerprint, "prompt": task.prompt, **_changed_votes(config)},
+        "versions": versions(),
+    }
+    with nullcontext() if out is None else opened_place(out, about, WHAT):
+        cache = ResponseCache(None if out is None else out / "said.jsonl")
+        context = group.context(config, task, cache, tolerant)
+        return _report(context, task, strategies, left_out, out, on_step or (lambda *step: None))
+
+
+def decide_prompt(config: CouncilConfig, prompt: str) -> dict[str, Verdict]:
+    """Each strategy's answer to a single question, without dev: name -> verdict.
+
+    Raises:
+        UserError: bad input, or a strategy that is fitted on dev.
+    """
+    item = Item("prompt", prompt, None, "", plain=True)
+    named = [load_strategy(name) for name in config.strategies]
+    group = open_group(config)
+    strategies, _ = usable(named, config, [item], group.members)
+    tolerant = _tolerant(strategies)
+    check_members(group.members, None, "generate", tolerant)
+    context = group.context(config, None, ResponseCache(), tolerant)
+    return {strategy.name: strategy.fit(context)([item])[0] for strategy in strategies}
+
+
+def _changed_votes(config: CouncilConfig) -> dict[str, Any]:
+    """What a directory of an earlier version, whose settings lack it, has to be told apart by."""
+    settings = config.settings
+    found = {"epsilon": settings.epsilon, "liar": settings.liar}
+    return {"votes": found} if any(value is not None for value in found.values()) else {}
+
+
+def _task_scoring(members: Sequence[Member], task: Task, wanted: str) -> Scoring:
+    """The scoring of a task; ``auto`` tries letters on the members that give likelihoods."""
+
+    def letters() -> list[Score]:
+        items, scorers = task.dev[:TRIAL], [member for member in members if member.gives_likelihoods]
+        if not scorers:
+            return []
+        responses = Responses(items, [member.answer(items, "letter", task.prompt) for member in scorers])
+        return [score_of(row.astype(float)) for row in responses.right]
+
+    return choose_scoring(possible_scorings(wanted, task.dev), task.dev, letters)
+
+
+def _tolerant(strategies: Sequence[Strategy]) -> bool:
+    """Whether all of them continue when members fail."""
+    return all(strategy.tolerant for strategy in strategies)
+
+
+def _report(
+    context: GroupContext,
+    task: Task,
+    strategies: Sequence[Strategy],
+    left_out: Mapping[str, str],
+    out: Path | None,
+    on_step: OnStep,
+) -> dict[str, Any]:
+    """``result.json`` and ``verdicts.jsonl``, written after each strategy; rows of earlier calls are kept."""
+    responses, single = context.collect(task.test), context.order[0]
+    rows, verdicts = _earlier(out, [strategy.name for strategy in strategies])
+    result: dict[str, Any] = {
+        "task": task.name,
+        "scoring": context.scoring,
+        "dev_items": len(task.dev),
+        "test_items": len(task.test),
+        "members": _member_rows(context, responses),
+        "best_single": context.members[single].name,
+        "left_out": dict(left_out),
+        "strategies": rows,
+    } | ({"note": task.note} if task.note else {})
+    for done, strategy in enumerate(strategies):
+        on_step(done, len(strategies), strategy.name, None)
+        began = time.perf_counter()
+        found = strategy.fit(context)(task.test)
+        row = _strategy_row(strategy, task.test, found, responses.right[single].astype(float).tolist())
+        rows[strategy.name] = row | {"seconds": round(time.perf_counter() - began, 3)}
+        pairs = zip(task.test, found, strict=True)
+        verdicts += [{"strategy": strategy.name, "id": item.id, **vars(verdict)} for item, verdict in pairs]
+        if out is not None:  # an interrupted call keeps its results so far
+            write_json(out / "result.json", result)
+            lines = [json.dumps(verdict, ensure_ascii=False) + "\n" for verdict in verdicts]
+            write_text(out / "verdicts.jsonl", "".join(lines))
+        on_step(done + 1, len(strategies), strategy.name, rows[strategy.name])
+    return result
+
+
+def _earlier(out: Path | None, names: Sequence[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Rows and verdicts of other strategies, from earlier calls."""
+    if out is None or not (out / "result.json").exists():
+        return {}, []
+    rows = read_json(out / "result.json")["strategies"]
+    lines = read_text(out / "verdicts.jsonl", LINES_LIMIT).splitlines()
+    kept = {name: row for name, row in rows.items() if name not in names}
+    return kept, [row for row in map(json.loads, lines) if row["strategy"] in kept]
+
+
+def accuracy_row(right: Sequence[float], tokens: float) -> dict[str, Any]:
+    """What every row of a result begins with: accuracy on test, its interval, and tokens per item."""
+    return {"test": score_of(right).value, "test_interval": list(interval(right)), "tokens": tokens}
+
+
+def _member_rows(context: GroupContext, responses: Responses) -> dict[str, Any]:
+    return {
+        member.name: {
+            "dev": float(context.accuracies[k]),
+            **accuracy_row(responses.right[k].astype(float).tolist(), float(responses.tokens[k].mean())),
+            "silent": sum(row[k] is None for row in responses.ballots),
+        }
+        for k, member in enumerate(context.members)
+    }
+
+
+def _strategy_row(
+    strategy: Strategy, items: Sequence[Item], found: Sequence[Verdict], single: Sequence[float]
+) -> dict[str, Any]:
+    right = [float(is_right(item, verdict.answer)) for item, verdict in zip(items, found, strict=True)]
+    differences = [a - b for a, b in zip(right, single, strict=True)]
+    return {
+        "source": strategy.source,
+        **accuracy_row(right, sum(verdict.tokens for verdict in found) / len(found)),
+        "agreement": sum(verdict.agreement for verdict in found) / len(found),
+        "ties": sum(verdict.tied for verdict in found),
+        "undecided": sum(verdict.answer is None for verdict in found),
+        "against_single": {"difference": sum(differences) / len(differences), "p": permutation_test(differences)},
+    } | strategy.measures(items, found)

@@ -1,0 +1,70 @@
+"""Voting: one answer from the answers or the rankings of several members.
+
+Every rule returns an `Outcome`. A member abstains with None, a blank text or an empty ranking; if all do, the answer is
+None. A tie goes to the answer given first, by the first-listed member. Invalid input is a `ValueError`.
+
+Example:
+    >>> from pyswarmopt_groups import voting
+    >>> voting.majority(["12", "12 apples", "13"]).answer
+    '12'
+    >>> voting.condorcet([["A", "B", "C"], ["B", "C", "A"], ["B", "A", "C"]]).answer
+    'B'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pyswarmopt_groups.voting.ballots import Outcome, cluster, equivalent
+from pyswarmopt_groups.voting.calibration import calibrated, fit_temperature
+from pyswarmopt_groups.voting.plurality import confidence, log_odds, majority, weighted
+from pyswarmopt_groups.voting.rankings import (
+    borda,
+    condorcet,
+    duels,
+    strongest_paths,
+)
+
+_RULES: dict[str, Callable[..., Outcome[Any]]] = {
+    rule.__name__: rule for rule in (majority, weighted, confidence, borda, condorcet)
+}
+
+
+def vote(ballots: Sequence[Any], *given: Any, rule: str = "majority", **options: Any) -> Outcome[Any]:
+    """One answer from the members' answers or rankings, by the named rule.
+
+    Args:
+        ballots: one answer per member; for ``borda`` and ``condorcet`` one ranking per member, best first.
+        given: other positional arguments of the rule: weights for ``weighted``, confidences for ``confidence``.
+        rule: one of the rules above.
+        options: keyword arguments of the rule.
+
+    Raises:
+        ValueError: an unknown rule, or invalid input of the rule.
+
+    Example:
+        >>> vote(["A", "B", "B"]).answer, vote(["A", "B", "B"], [3.0, 1.0, 1.0], rule="weighted").answer
+        ('B', 'A')
+    """
+    if rule not in _RULES:
+        raise ValueError(f"rule {rule!r}: unknown; use one of {', '.join(_RULES)}")
+    return _RULES[rule](ballots, *given, **options)
+
+
+__all__ = [
+    "Outcome",
+    "borda",
+    "calibrated",
+    "cluster",
+    "condorcet",
+    "confidence",
+    "duels",
+    "equivalent",
+    "fit_temperature",
+    "log_odds",
+    "majority",
+    "strongest_paths",
+    "vote",
+    "weighted",
+]

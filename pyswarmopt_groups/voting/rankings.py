@@ -1,0 +1,132 @@
+"""Votes with a ranking per member, best first: Borda, and Condorcet completed by Schulze.
+
+A ranking may be incomplete: missing candidates are tied last. An empty ranking abstains. Candidates are compared as
+plain text; apply `cluster` first if the wording is free.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+from pyswarmopt_groups.voting.ballots import Outcome, settle
+
+Ranking = tuple[str, ...]
+Rankings = Sequence[Sequence[str]]
+Duel = tuple[str, str]
+
+
+def borda(rankings: Rankings) -> Outcome[Ranking]:
+    """The candidate that beats the most others, added up over all members.
+
+    Source: de Borda 1784; for incomplete rankings Dummett 1997, averaged.
+
+    Of m candidates the first of a ranking gets m - 1 points, the second m - 2, and so on; those left out share the
+    remaining points equally. A tie goes to the candidate named first (first member's ranking first, from its best on).
+    `scores` are points.
+
+    Raises:
+        ValueError: no members, or a ranking that is a single string or contains a candidate twice or a blank one.
+
+    Example:
+        >>> outcome = borda([["A", "B", "C"], ["A", "B", "C"], ["B", "C", "A"]])
+        >>> outcome.answer, dict(outcome.scores)
+        ('A', {'A': 4.0, 'B': 4.0, 'C': 1.0})
+        >>> outcome.tied
+        ('A', 'B')
+    """
+    ballots = _checked(rankings)
+    candidates = _candidates(ballots)
+    m = len(candidates)
+    scores = dict.fromkeys(candidates, 0.0)
+    for ballot in filter(None, ballots):
+        shared = (m - len(ballot) - 1) / 2
+        points = {candidate: m - 1 - place for place, candidate in enumerate(ballot)}
+        for candidate in candidates:
+            scores[candidate] += points.get(candidate, shared)
+    return _settled(ballots, scores, max(scores.values(), default=0.0))
+
+
+def condorcet(rankings: Rankings) -> Outcome[Ranking]:
+    """The candidate that wins every duel; if there is none, the winner by Schulze's method.
+
+    Source: Schulze 2011, "A new monotonic, clone-independent, reversal symmetric, and Condorcet-consistent
+    single-winner election method", section 2; the strength of a duel is its winning votes.
+
+    X beats Y if the strongest path from X to Y is stronger than the one back. `scores` count the rivals that do not
+    beat a candidate: m - 1 for a winner. Ties as in `borda`.
+
+    Raises:
+        ValueError: as `borda`.
+
+    Example:
+        >>> condorcet([["A", "B", "C"]] * 3 + [["B", "C", "A"]] * 2).answer
+        'A'
+    """
+    ballots = _checked(rankings)
+    paths = strongest_paths(duels(ballots))
+    scores = dict.fromkeys(_candidates(ballots), 0.0)
+    for a, b in paths:
+        scores[a] += paths[a, b] >= paths[b, a]
+    return _settled(ballots, scores, 1.0)
+
+
+def duels(rankings: Rankings) -> dict[Duel, int]:
+    """Number of members that rank x above y, for every ordered pair of candidates.
+
+    Raises:
+        ValueError: as `borda`.
+
+    Example:
+        >>> duels([["A", "B"], ["A", "B"], ["B", "A"]])
+        {('A', 'B'): 2, ('B', 'A'): 1}
+    """
+    ballots = _checked(rankings)
+    counts = dict.fromkeys(itertools.permutations(_candidates(ballots), 2), 0)
+    for ballot in ballots:
+        places = {candidate: place for place, candidate in enumerate(ballot)}
+        for a, b in counts:
+            if a in places and places[a] < places.get(b, len(ballot)):
+                counts[a, b] += 1
+    return counts
+
+
+def strongest_paths(won: Mapping[Duel, int]) -> dict[Duel, int]:
+    """The strength of the strongest path of won duels between every two candidates; 0 if there is no path.
+
+    A path is as strong as its weakest duel, a duel as its winner's votes. Widest paths by Floyd and Warshall (Schulze
+    2011, section 2.3.1).
+
+    Example:
+        >>> strongest_paths({("A", "B"): 2, ("B", "A"): 1})
+        {('A', 'B'): 2, ('B', 'A'): 0}
+    """
+    strength = {(a, b): votes if votes > won[b, a] else 0 for (a, b), votes in won.items()}
+    candidates = list(dict.fromkeys(a for a, _ in won))
+    for via in candidates:
+        for a, b in itertools.permutations([c for c in candidates if c != via], 2):
+            strength[a, b] = max(strength[a, b], min(strength[a, via], strength[via, b]))
+    return strength
+
+
+def _checked(rankings: Rankings) -> list[Ranking]:
+    if len(rankings) == 0:
+        raise ValueError("no members: a vote needs at least one ranking, be it empty")
+    for i, ranking in enumerate(rankings):
+        if isinstance(ranking, str):
+            raise ValueError(f"rankings[{i}] is the single text {ranking!r}: give a list of candidates, best first")
+        for place, candidate in enumerate(ranking):
+            if not isinstance(candidate, str) or not candidate.strip():
+                raise ValueError(f"rankings[{i}][{place}] is {candidate!r}: a candidate is a text that is not blank")
+            if candidate in ranking[:place]:
+                raise ValueError(f"rankings[{i}] names {candidate!r} twice: rank each candidate once")
+    return [tuple(ranking) for ranking in rankings]
+
+
+def _candidates(ballots: Sequence[Ranking]) -> list[str]:
+    """All candidates, in the order in which they are first named (the tie rule)."""
+    return list(dict.fromkeys(candidate for ballot in ballots for candidate in ballot))
+
+
+def _settled(ballots: Sequence[Ranking], scores: Mapping[str, float], scale: float) -> Outcome[Ranking]:
+    return settle(ballots, [ballot[0] if ballot else None for ballot in ballots], scores, scale)

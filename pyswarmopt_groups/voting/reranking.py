@@ -1,0 +1,144 @@
+"""Reranking of the members' answers: compared in pairs, scored by a reward model, or fused into a new one."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_of
+from pyswarmopt_groups.members.protocol import Member, Sampling, shared_cost
+from pyswarmopt_groups.responses import Responses, read_ballot
+from pyswarmopt_groups.voting.ballots import Outcome, cluster, settle
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.models.engines.hardware import pick_device
+from pyswarmopt_llm.tasks import Item
+
+TOP = 3  # candidates that are fused (LLM-Blender's K)
+_REPLY = re.compile(r"\b([AB])\b")
+
+
+def reward(context: GroupContext) -> Decide:
+    """The candidate with the highest reward; its tokens are counted as the first member counts them."""
+    from pyswarmopt_llm.metrics.classifiers.reward import load_reward
+
+    if context.settings.reward is None:  # `swarm-llm compare` has no option for it
+        raise UserError("the strategy reward needs a reward model; use swarm-llm ensemble, which takes one")
+    model = load_reward(context.settings.reward, str(pick_device(context.settings.device)))
+    count = context.members[0].count
+
+    def decide(items: Sequence[Item]) -> list[Verdict]:
+        responses = context.collect(items)
+        verdicts = []
+        for i, item in enumerate(items):
+            texts = candidates(responses, i)
+            values = model.scores([item] * len(texts), list(texts.values())) if texts else []
+            outcome = _settled(responses, i, dict(zip(texts, values, strict=True)))
+            cost = sum(count(item.question) + count(text) for text in texts.values())
+            verdicts.append(verdict_of(outcome, responses.cost(i) + cost))
+        return verdicts
+
+    return decide
+
+
+def fuse(context: GroupContext) -> Decide:
+    """The judge reads its `TOP` preferred candidates and writes an answer of its own.
+
+    If that is unreadable, the preferred candidate wins. A unanimous answer is not fused.
+    """
+
+    def decide(items: Sequence[Item]) -> list[Verdict]:
+        responses = context.collect(items)
+        ranked = compare_all(context.judge, responses)
+        best = [sorted(o.scores, key=lambda c: -o.scores[c])[:TOP] for o, _ in ranked]  # stable: ties as settled
+        split = [i for i, chosen in enumerate(best) if len(chosen) > 1]
+        prompts = [_fusion_prompt(items[i], [candidates(responses, i)[c] for c in best[i]]) for i in split]
+        written = dict(zip(split, context.judge.generate(prompts), strict=True))
+        verdicts = []
+        for i, (item, (outcome, cost)) in enumerate(zip(items, ranked, strict=True)):
+            cost += responses.cost(i)
+            if i in written:
+                cost += written[i].tokens
+                if (fused := read_ballot(item, written[i].texts[0])) is not None:
+                    outcome = _with_answer(outcome, cluster([*responses.ballots[i], fused])[-1])
+            verdicts.append(verdict_of(outcome, cost))
+        return verdicts
+
+    return decide
+
+
+def candidates(responses: Responses, i: int) -> dict[str, str]:
+    """The different answers to item i, in the order in which they were first given -> the wording of each."""
+    choices = responses.items[i].choices or {}
+    return {b: choices.get(b, b) for b in cluster(responses.ballots[i]) if b is not None}
+
+
+def max_logits(preferences: ArrayLike) -> list[float]:
+    """LLM-Blender's score from all ordered pairs: s_i = sum over j of (M_ij - M_ji).
+
+    Source: Jiang, Ren and Lin 2023, arXiv 2306.02561, PairRanker's MaxLogits. M_ij, (m, m), is how much i, shown first,
+    is preferred to j.
+
+    Example:
+        >>> max_logits([[0, 3], [1, 0]])  # the second is also preferred when shown first, but by less
+        [2.0, -2.0]
+    """
+    m = np.array(preferences, dtype=np.float64)
+    np.fill_diagonal(m, 0.0)
+    return [float(value) for value in m.sum(axis=1) - m.sum(axis=0)]
+
+
+def compare_all(judge: Member, responses: Responses) -> list[tuple[Outcome[str | None], int]]:
+    """Per item the outcome by `max_logits` of the judge's preferences, and the tokens of the comparisons."""
+    texts = [list(candidates(responses, i).values()) for i in range(len(responses.items))]
+    pairs = [(i, a, b) for i, own in enumerate(texts) for a, b in itertools.permutations(range(len(own)), 2)]
+    prompts = [_comparison_prompt(responses.items[i], texts[i][a], texts[i][b]) for i, a, b in pairs]
+    matrices, costs = [np.zeros((len(own), len(own))) for own in texts], [0] * len(texts)
+    for (i, a, b), (value, tokens) in zip(pairs, preferences(judge, prompts), strict=True):
+        matrices[i][a, b] = value
+        costs[i] += tokens
+    scores = [dict(zip(candidates(responses, i), max_logits(m), strict=True)) for i, m in enumerate(matrices)]
+    return [(_settled(responses, i, own), costs[i]) for i, own in enumerate(scores)]
+
+
+def preferences(judge: Member, prompts: Sequence[str]) -> list[tuple[float, int]]:
+    """Per prompt the judge's log P("A") - log P("B"), or 1, -1 or 0 if it gives no likelihoods; and the tokens."""
+    if judge.gives_likelihoods:
+        found = judge.likelihoods([(prompt, letter) for prompt in prompts for letter in "AB"])
+        return [(a.logprob - b.logprob, shared_cost((a, b))) for a, b in zip(found[::2], found[1::2], strict=True)]
+    texts = judge.generate(prompts, Sampling(max_new_tokens=8))
+    letters = [_REPLY.search(one.texts[0]) for one in texts]
+    points = {"A": 1.0, "B": -1.0}
+    return [(0.0 if m is None else points[m[1]], one.tokens) for m, one in zip(letters, texts, strict=True)]
+
+
+def _settled(responses: Responses, i: int, scores: dict[str, float]) -> Outcome[str | None]:
+    ballots = cluster(responses.ballots[i])
+    return settle(ballots, ballots, scores, scale=max(map(abs, scores.values()), default=0.0))
+
+
+def _with_answer(outcome: Outcome[str | None], answer: str | None) -> Outcome[str | None]:
+    """The same ballots with another answer."""
+    agreement = sum(ballot == answer for ballot in outcome.ballots) / len(outcome.ballots)
+    return replace(outcome, answer=answer, tied=(), agreement=agreement)
+
+
+def _comparison_prompt(item: Item, a: str, b: str) -> str:
+    return (
+        f"Which of two answers to a question is better?\nQuestion: {item.question}\n"
+        f"Answer A: {a}\nAnswer B: {b}\nReply with the letter A or B alone."
+    )
+
+
+def _fusion_prompt(item: Item, texts: Sequence[str]) -> str:
+    options = "".join(f"\n{letter}: {text}" for letter, text in (item.choices or {}).items())
+    proposed = "\n".join(f"Proposal {number}: {text}" for number, text in enumerate(texts, start=1))
+    ending = "Reply with the letter of the right option." if item.choices else "Reply with the right answer alone."
+    return (
+        f"Question: {item.question}{options}\nOthers have proposed these answers, the most convincing one first.\n"
+        f"{proposed}\nJudge them, and answer the question. {ending}"
+    )

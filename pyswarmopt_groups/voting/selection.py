@@ -1,0 +1,114 @@
+"""Selection of members per item: those that are good on similar items, or as many as are needed to be sure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from pyswarmopt_groups import voting
+from pyswarmopt_groups.context import Decide, GroupContext, Verdict, label_of
+from pyswarmopt_groups.members.protocol import Answer
+from pyswarmopt_groups.responses import Array, read_ballot
+from pyswarmopt_groups.voting.neighbours import Neighbourhood
+from pyswarmopt_llm.tasks import Item
+
+# Confidence in the leading answer at which a cascade stops; the best of these on dev is used.
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+
+
+def nearest(context: GroupContext) -> Decide:
+    """KNORA-U: a member has as many votes as right answers on the nearest dev items; with none, it is not queried.
+
+    If no member is right on any of them, all have one vote.
+    """
+    neighbourhood = Neighbourhood(context)
+
+    def decide(items: Sequence[Item]) -> list[Verdict]:
+        votes, cost = neighbourhood.right_nearby(items)
+        votes = np.where(votes.sum(axis=0) == 0, 1, votes)
+        ballots: list[dict[int, str | None]] = [{} for _ in items]
+        for k in range(context.n):
+            own = np.flatnonzero(votes[k]).tolist()
+            for i, answer in zip(own, context.answers_of(k, [items[i] for i in own]), strict=True):
+                ballots[i][k] = read_ballot(items[i], answer.text)
+                cost[i] += answer.tokens
+        verdicts = []
+        for i, cast in enumerate(ballots):
+            found = voting.weighted(list(cast.values()), votes[list(cast), i].tolist())
+            row = tuple(cast.get(k) for k in range(context.n))
+            verdicts.append(Verdict(found.answer, row, found.agreement, cost[i], len(found.tied) > 1))
+        return verdicts
+
+    return decide
+
+
+def cascade(context: GroupContext) -> Decide:
+    """Members answer one after the other, the best on dev first, until the group is sure enough.
+
+    The belief in an option is proportional to the product of the members' calibrated probabilities. The cascade stops
+    once the belief in one option reaches the threshold, which is the best on dev, ties to the cheapest.
+    """
+    order, dev = context.order, context.probabilities(context.dev)
+    labels = [label_of(item) for item in context.dev.items]
+
+    def quality(threshold: float) -> tuple[float, int]:
+        beliefs, used = run_cascade(context.n, len(labels), threshold, lambda k, left: dev[order[k], left])
+        chosen = [int(belief.argmax()) for belief in beliefs]
+        return float(np.mean(np.equal(chosen, labels))), -sum(used)
+
+    threshold = max(THRESHOLDS, key=quality)
+
+    def decide(items: Sequence[Item]) -> list[Verdict]:
+        answers: list[dict[int, Answer]] = [{} for _ in items]
+
+        def probabilities(place: int, left: Sequence[int]) -> list[Array]:
+            k, some = order[place], [items[i] for i in left]
+            own = context.answers_of(k, some)
+            for i, answer in zip(left, own, strict=True):
+                answers[i][k] = answer
+            rows = context.beliefs(k, some, own)
+            return [row[: len(item.choices or {})] for item, row in zip(some, rows, strict=True)]
+
+        beliefs, _ = run_cascade(context.n, len(items), threshold, probabilities)
+        rows = zip(items, answers, beliefs, strict=True)
+        return [_verdict(item, own, belief, context.n, threshold) for item, own, belief in rows]
+
+    return decide
+
+
+def run_cascade(
+    n: int, items: int, threshold: float, probabilities: Callable[[int, Sequence[int]], Iterable[Array]]
+) -> tuple[list[Array], list[int]]:
+    """The final belief in each item's options, and the number of members used for each item.
+
+    Args:
+        n: number of members.
+        items: number of items.
+        threshold: belief at which to stop; 1 uses all members.
+        probabilities: (place in the order, undecided items) -> each item's probabilities of its options.
+
+    Example:
+        >>> p = np.array([[[0.9, 0.1], [0.6, 0.4]], [[0.2, 0.8], [0.1, 0.9]]])
+        >>> beliefs, used = run_cascade(2, 2, 0.8, lambda k, left: p[k, left])
+        >>> [belief.round(3).tolist() for belief in beliefs], used
+        ([[0.9, 0.1], [0.143, 0.857]], [1, 2])
+    """
+    beliefs: list[Array] = [np.ones(1)] * items
+    used, left = [0] * items, list(range(items))
+    for place in range(n):
+        for i, p in zip(left, probabilities(place, left), strict=True):
+            product = beliefs[i] * p
+            beliefs[i], used[i] = product / product.sum(), place + 1
+        left = [i for i in left if threshold >= 1 or beliefs[i].max() < threshold]
+        if not left:
+            break
+    return beliefs, used
+
+
+def _verdict(item: Item, answers: Mapping[int, Answer], belief: Array, n: int, threshold: float) -> Verdict:
+    answer = list(item.choices or {})[int(belief.argmax())]
+    ballots = tuple(read_ballot(item, answers[k].text) if k in answers else None for k in range(n))
+    agreement = sum(ballot == answer for ballot in ballots) / len(answers)
+    tokens = sum(one.tokens for one in answers.values())
+    return Verdict(answer, ballots, agreement, tokens, notes={"asked": len(answers), "threshold": threshold})

@@ -1,0 +1,83 @@
+"""Stacking: how much each member's probabilities count is learned on dev, for all members together.
+
+`weighted` looks at one member at a time, as if their errors were independent. Here members that make the same errors
+share one weight, and a member that is wrong on purpose gets a negative one. The weights are the same for every
+question: this is no attention over members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyswarmopt_groups.context import Decide, GroupContext, Verdict, label_of, verdict_for
+from pyswarmopt_groups.responses import Array, Responses
+from pyswarmopt_llm.tasks import Item
+
+
+def stacked(context: GroupContext) -> Decide:
+    """The option o with the greatest sum over members k of w_k log p_k(o); w is fitted on dev by `fit_weights`.
+
+    Each member's logarithms are scaled to a standard deviation of 1 on dev, so that the penalty treats a member that is
+    sure of everything as one that is not. Source: Wolpert 1992; Ting and Witten 1999, arXiv 1105.5466 (stacking of
+    probabilities); Genest and Zidek 1986 (the logarithmic pool).
+    """
+    logs, there = _features(context, context.dev)
+    scales = logs[there].std(axis=0)
+    scales[scales == 0] = 1.0  # it has no opinion on any item
+    weights = fit_weights(logs / scales, there, [label_of(item) for item in context.dev.items]) / scales
+
+    def decide(items: Sequence[Item]) -> list[Verdict]:
+        responses = context.collect(items)
+        logs, there = _features(context, responses)
+        best = np.where(there, logs @ weights, -np.inf).argmax(axis=1)
+        letters = [list(item.choices or {})[place] for item, place in zip(items, best, strict=True)]
+        return [verdict_for(responses, i, letter) for i, letter in enumerate(letters)]
+
+    return decide
+
+
+def _features(context: GroupContext, responses: Responses) -> tuple[Array, NDArray[np.bool_]]:
+    """Log-probabilities less their mean over the item's options, (items, options, n); and which options there are.
+
+    The mean changes no choice. Past an item's last option the value is 0.
+    """
+    p = np.moveaxis(context.probabilities(responses), 0, -1)
+    there: NDArray[np.bool_] = np.any(p > 0, axis=-1)
+    logs = np.log(np.where(there[..., None], p, 1.0))
+    means = logs.sum(axis=1) / there.sum(axis=1)[:, None]
+    return np.where(there[..., None], logs - means[:, None], 0.0), there
+
+
+def fit_weights(logs: Array, there: NDArray[np.bool_], labels: Sequence[int], strength: float = 1.0) -> Array:
+    """The weights w, (n,), of the conditional logit P(o) ~ exp(sum_k w_k logs[o, k]) (McFadden 1974).
+
+    Minimises |w|^2 / 2 plus `strength` times the negative log-likelihood, which is convex; with two options that is
+    logistic regression of the right option on the differences between both, without an intercept.
+
+    Args:
+        logs: (items, options, n).
+        there: (items, options), which options an item has.
+        labels: index of each item's right option.
+        strength: of the data against the penalty.
+
+    Example:
+        >>> logs = np.log([[[0.9, 0.4], [0.1, 0.6]], [[0.2, 0.7], [0.8, 0.3]]])  # right; wrong on both
+        >>> fit_weights(logs, np.ones((2, 2), dtype=bool), [0, 1]).round(1).tolist()
+        [0.7, -0.3]
+    """
+    from scipy.optimize import minimize
+    from scipy.special import log_softmax
+
+    rows = np.arange(len(labels))
+    right = logs[rows, labels]
+
+    def loss(w: Array) -> tuple[float, Array]:
+        log_p = log_softmax(np.where(there, logs @ w, -np.inf), axis=1)
+        expected = np.einsum("io,iok->k", np.exp(log_p), logs)
+        slope = w + strength * (expected - right.sum(axis=0))
+        return float(w @ w / 2 - strength * log_p[rows, labels].sum()), slope
+
+    return np.asarray(minimize(loss, np.zeros(logs.shape[2]), jac=True, method="L-BFGS-B", options={"gtol": 1e-8}).x)

@@ -1,0 +1,163 @@
+"""Every member answers, and a voting rule decides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pyswarmopt_groups import voting
+from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_of
+from pyswarmopt_groups.members.protocol import Sampling
+from pyswarmopt_groups.responses import Responses, read_ballot
+from pyswarmopt_groups.voting.rankings import Ranking
+from pyswarmopt_llm.tasks import Item, render_prompt
+
+Logits = list[list[list[float]]]  # per member and item [log p, log(1 - p)]
+
+
+def deciding(context: GroupContext, vote: Callable[[Responses, int], voting.Outcome[Any]]) -> Decide:
+    """Decides each item by a vote over all members' answers: `vote(responses, index of the item)`."""
+
+    def decide(items: Sequence[Item]) -> list[Verdict]:
+        responses = context.collect(items)
+        return [verdict_of(vote(responses, i), responses.cost(i)) for i in range(len(items))]
+
+    return decide
+
+
+def majority(context: GroupContext) -> Decide:
+    """See `voting.majority`."""
+    return deciding(context, lambda responses, i: voting.majority(responses.ballots[i]))
+
+
+def weighted(context: GroupContext) -> Decide:
+    """See `voting.weighted`; the weights are the log-odds of the members' accuracies on dev.
+
+    An open question counts as one with two options, the correct answer and another.
+    """
+    accuracies, n = context.accuracies.tolist(), len(context.dev.items)
+
+    def vote(responses: Responses, i: int) -> voting.Outcome[str | None]:
+        options = len(responses.items[i].choices or "ab")
+        return voting.weighted(responses.ballots[i], voting.log_odds(accuracies, n, options))
+
+    return deciding(context, vote)
+
+
+def ranked(context: GroupContext, rule: str) -> Decide:
+    """Each member ranks the options by its scores; one without scores names only its choice."""
+    return deciding(context, lambda responses, i: voting.vote(rankings_of(responses, i), rule=rule))
+
+
+def rankings_of(responses: Responses, i: int) -> list[Ranking]:
+    """Each member's ranking of the options of item i, ties in option order; empty for an abstention."""
+    rankings: list[Ranking] = []
+    for row, ballot in zip(responses.answers, responses.ballots[i], strict=True):
+        scores = row[i].scores
+        best_first = sorted(scores, key=lambda letter: -scores[letter])
+        rankings.append(tuple(best_first) if scores else () if ballot is None else (ballot,))
+    return rankings
+
+
+def confidence(context: GroupContext) -> Decide:
+    """See `voting.confidence`: the calibrated probability of the chosen option, or of a text (`_text_logits`)."""
+    if context.dev.items[0].choices is None:
+        return _confidence_of_texts(context)
+
+    def decide(items: Sequence[Item]) -> list[Verdict]:
+        responses = context.collect(items)
+        p, letters = context.probabilities(responses), [list(item.choices or {}) for item in items]
+        return _by_confidence(responses, lambda k, i, ballot: float(p[k, i, letters[i].index(ballot)]))
+
+    return decide
+
+
+def _confidence_of_texts(context: GroupContext) -> Decide:
+    logits, _ = _text_logits(context, context.dev)
+    temperatures = [
+        voting.fit_temperature(own, [0 if right else 1 for right in row])
+        for own, row in zip(logits, context.dev.right, strict=True)
+    ]
+
+    def decide(items: Sequence[Item]) -> list[Verdict]:
+        responses = context.collect(items)
+        logits, cost = _text_logits(context, responses)
+        p = [voting.calibrated(own, t)[:, 0] for own, t in zip(logits, temperatures, strict=True)]
+        return _by_confidence(responses, lambda k, i, ballot: float(p[k][i]), cost)
+
+    return decide
+
+
+def _by_confidence(
+    responses: Responses, p: Callable[[int, int, str], float], more: Sequence[int] = ()
+) -> list[Verdict]:
+    """Votes by `p(member, item, its ballot)`, the probability that the ballot is right; `more` tokens per item."""
+    verdicts = []
+    for i, ballots in enumerate(responses.ballots):
+        own = [0.0 if ballot is None else p(k, i, ballot) for k, ballot in enumerate(ballots)]
+        verdicts.append(verdict_of(voting.confidence(ballots, own), responses.cost(i) + (more[i] if more else 0)))
+    return verdicts
+
+
+def _text_logits(context: GroupContext, responses: Responses) -> tuple[Logits, list[int]]:
+    """[log p, log(1 - p)] of each member's answer to each item, and the cost of an item.
+
+    p is the geometric mean of the answer's byte probabilities: independent of length and tokenizer, to be calibrated.
+    """
+    found: Logits = []
+    cost = [0] * len(responses.items)
+    turns = [render_prompt(item, "generate", context.template) for item in responses.items]
+    for member, answers in zip(context.members, responses.answers, strict=True):
+        texts = [answer.text or " " for answer in answers]
+        found.append([])
+        for i, likelihood in enumerate(member.likelihoods(list(zip(turns, texts, strict=True)))):
+            log_p = min(likelihood.logprob / len(texts[i].encode()), -1e-6)
+            found[-1].append([log_p, math.log1p(-math.exp(log_p))])
+            cost[i] += likelihood.tokens
+    return found, cost
+
+
+def self_consistency(context: GroupContext) -> Decide:
+    """Samples of all members, one vote each; a member's ballot is the majority of its own."""
+    settings = context.settings
+    how = Sampling(settings.samples, settings.temperature, settings.seed)
+
+    def decide(items: Sequence[Item]) -> list[Verdict]:
+        turns = [render_prompt(item, "generate", context.template) for item in items]
+        drawn = [member.generate(turns, how) for member in context.members]
+        verdicts = []
+        for i, item in enumerate(items):
+            ballots = [[read_ballot(item, text) for text in row[i].texts] for row in drawn]
+            # First samples first: a tie between members goes to the one listed first, not to its fifth sample.
+            together = voting.majority([own[j] for j in range(settings.samples) for own in ballots])
+            own = tuple(voting.majority(row).answer for row in ballots)
+            tokens, notes = sum(row[i].tokens for row in drawn), {"samples": ballots}
+            verdicts.append(Verdict(together.answer, own, together.agreement, tokens, len(together.tied) > 1, notes))
+        return verdicts
+
+    return decide
+
+
+def repaired(context: GroupContext) -> Decide:
+    """A majority vote; a member without a readable answer is queried once more, for the answer alone."""
+
+    def decide(items: Sequence[Item]) -> list[Verdict]:
+        responses = context.collect(items)
+        ballots = [list(row) for row in responses.ballots]
+        tokens = [responses.cost(i) for i in range(len(items))]
+        for k, member in enumerate(context.members):
+            unread = [i for i in range(len(items)) if ballots[i][k] is None]
+            again = member.generate([_retry(items[i], responses.answers[k][i].text, context.template) for i in unread])
+            for i, reply in zip(unread, again, strict=True):
+                ballots[i][k] = read_ballot(items[i], reply.texts[0])
+                tokens[i] += reply.tokens
+        return [verdict_of(voting.majority(row), cost) for row, cost in zip(ballots, tokens, strict=True)]
+
+    return decide
+
+
+def _retry(item: Item, text: str, template: str | None) -> str:
+    wanted = "with the letter of one option, and nothing else" if item.choices else "in a few words"
+    said = f"\nYou wrote: {text}\nThat cannot be read as an answer." if text else ""
+    return f"{render_prompt(item, 'generate', template)}{said}\nAnswer {wanted}."

@@ -1,0 +1,90 @@
+"""The command `swarm-llm`: one file per command, listed here; packages beside this one add theirs.
+
+Nothing in this package imports torch at module level, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from pyswarmopt.cli.help import HelpGroup, run_app, version_option
+from pyswarmopt.cli.terminal import complain, tame_warnings, unreadable
+from pyswarmopt_llm.cli.build import as_command, as_flag
+from pyswarmopt_llm.cli.models import check, doctor, evaluate, export, generate, inspect, predict, train_expert
+from pyswarmopt_llm.cli.options import SwarmCommand
+from pyswarmopt_llm.cli.runs import advise, analyse, demo, init, report, resume, search
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.plugins import plugins
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "advise": advise.command,
+    "search": search.command,
+    "resume": resume.command,
+    "report": report.command,
+    "eval": evaluate.command,
+    "inspect": inspect.command,
+    "check": check.command,
+    "predict": predict.command,
+    "generate": generate.command,
+    "export": export.command,
+    "analyse": analyse.command,
+    "train-expert": train_expert.command,
+    "demo": demo.command,
+    "init": init.command,
+    "doctor": doctor.command,
+}
+COMMANDS |= {name: point.load() for name, point in plugins("commands").items()}
+
+app = typer.Typer(
+    name="swarm-llm",
+    cls=HelpGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="""
+Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
+Exit codes: 0 done, 1 check found a fault, 2 wrong input (one line on stderr, nothing written), 130 interrupted.""",
+)
+for _name, _function in COMMANDS.items():
+    app.command(_name, cls=SwarmCommand)(as_command(_function))
+
+
+@app.callback()
+def swarm_llm(version: Annotated[bool, version_option("pyswarmopt_llm")] = False) -> None:
+    """Search a swarm of LoRA experts for a better mixture and, where there are labels, train it further."""
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run `swarm-llm` and exit: 0 done, 2 wrong input (one line on stderr), 130 interrupted.
+
+    Args:
+        argv: the arguments without the program's name; None takes them from `sys.argv`.
+    """
+    # The libraries' advice and progress bars would tear the live display; an explicit setting stays.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    tame_warnings()
+    arguments = (sys.argv[1:] if argv is None else list(argv)) or ["--help"]
+    if problem := unreadable(arguments):
+        raise SystemExit(complain(problem))
+    # Whatever process a library begins does not import from the current directory, which may be a stranger's.
+    own = "PYTHONSAFEPATH" not in os.environ
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
+    try:
+        raise SystemExit(_run(arguments))
+    finally:
+        if own:
+            os.environ.pop("PYTHONSAFEPATH", None)
+
+
+def _run(arguments: list[str]) -> int:
+    """Run a command line; the exit code."""
+    try:
+        return run_app(app, "swarm-llm", arguments)
+    except UserError as error:
+        return complain(error.spelled(as_flag), arguments)

@@ -1,0 +1,91 @@
+"""`swarm-llm predict`: new questions labelled by a run's result."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pyswarmopt.base.words import counted
+from pyswarmopt.cli.terminal import echo, open_console
+from pyswarmopt_llm.cli.options import Json, Quiet
+from pyswarmopt_llm.cli.runs.running import interruptible, repeating
+from pyswarmopt_llm.common import options as opt
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.options import Option
+from pyswarmopt_llm.reporting.terminal.progress import items_bar
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.tasks.tables.predicted import Prediction
+
+_SHOWN = 5  # choices of a question on the terminal
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """What labels, and where the labels go."""
+
+    run: Annotated[Path, Option("Finished run of a task with choices.", "RUN", opt.TASK)]
+    out: Annotated[Path | None, Option("File to write: the rows with labels and probabilities.", "F", opt.OUTPUT)] = (
+        None
+    )
+    text: Annotated[str | None, Option("A question, instead of a file.", "TEXT", opt.TASK)] = None
+    task: Annotated[str | None, Option("Which one, of a run with several tasks.", "T", opt.TASK)] = None
+    columns: opt.Columns = ()
+    dtype: opt.Dtype = "auto"
+    device: opt.Device = "auto"
+    threads: opt.Threads = None
+
+
+def command(
+    given: Labelling,
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="CSV, TSV, JSONL or JSON of new rows.")] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Label new rows with a search's result: the choice and the probability of each.
+
+    Prompt, choices and scoring are the search's. If it is interrupted, the same command goes on where it stopped.
+
+    Example: swarm-llm predict --run runs/first new.csv --out labelled.csv
+    """
+    if (file is None) == (given.text is None):
+        raise InvalidOption("text", None, "give a file of rows or `text`, one of the two")
+    if (given.text is None) != (given.out is not None):
+        raise InvalidOption("out", given.out and str(given.out), "goes with a file of rows, which needs it")
+    from pyswarmopt_llm.jobs.evaluate.predict import predict
+
+    options = {name: getattr(given, name) for name in ("task", "columns", "dtype", "device", "threads")}
+    console = open_console(stderr=True)
+    with interruptible(repeating), items_bar(console, quiet or as_json) as on_items:
+        questions = file if given.text is None else [given.text]
+        predictions = predict(given.run, questions or "", given.out, on_items=on_items, **options)
+    if as_json:
+        rows = [asdict(one) for one in predictions] if given.out is None else []
+        typer.echo(json.dumps(rows[0] if rows else {"out": str(given.out), "labels": _counts(predictions)}))
+        return
+    for line in _one(predictions[0]) if given.out is None else _many(predictions, given.out):
+        echo(line)
+
+
+def _one(prediction: Prediction) -> Iterator[str]:
+    """The label, and the most probable choices."""
+    yield prediction.label or "(undefined: the model's numbers overflow)"
+    best = sorted(prediction.probabilities.items(), key=lambda pair: -pair[1])
+    for label, probability in best[:_SHOWN]:
+        yield f"  {probability:.3f}  {label}"
+
+
+def _many(predictions: Sequence[Prediction], out: Path) -> Iterator[str]:
+    """Where the rows are, and how many have which label."""
+    yield f"{counted(len(predictions), 'row')} labelled in {out}"
+    yield ", ".join(f"{count} {label or 'undefined'}" for label, count in _counts(predictions).items())
+
+
+def _counts(predictions: Sequence[Prediction]) -> dict[str, int]:
+    return dict(Counter(one.label for one in predictions).most_common())

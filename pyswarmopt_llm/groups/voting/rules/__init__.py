@@ -1,1 +1,0 @@
-"""Voting rules as pure functions; no model is run here."""

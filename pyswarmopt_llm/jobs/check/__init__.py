@@ -1,0 +1,1 @@
+"""Whether adapters do what their files say."""

@@ -1,0 +1,241 @@
+"""Whether each adapter is applied, whole, at its own scale and the same again, in both dtypes. No examples are needed.
+
+An adapter that is loaded and ignored gives no error anywhere (lm-eval issue 2432, unsloth issues 869 and 2142), and
+that weight 1 has to give an adapter back is how PEFT issue 3761 finds wrong sums.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+
+from torch import Tensor
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.jobs.check.measure import Changes, Differences, Meter, apart, kept
+from pyswarmopt_llm.jobs.check.words import coverage_problems, notes, result_problems
+from pyswarmopt_llm.models.adapters.adapter import ADAPTER_FILES, AdapterInfo, load_factors, read_adapter
+from pyswarmopt_llm.models.adapters.compatibility import BaseFiles, unique_names
+from pyswarmopt_llm.models.adapters.safetensors_file import read_header
+from pyswarmopt_llm.models.base import BaseModel, refuse_quantised, resolve_base
+from pyswarmopt_llm.models.files import local_directory, refuse_unmatched
+from pyswarmopt_llm.spaces.load import load_engine
+
+SAME_A = 0.5  # cosine above which two A began from the same random numbers; that of two draws is near 0
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What was measured of one adapter; differences are the largest of any log-probability, in nats.
+
+    Attributes:
+        tensors, used: in the file, and of these those that are loaded.
+        selected, adapted: modules of the base that the config selects, and those that the adapter changes.
+        float32: see `Differences`.
+        bfloat16_change: weight 1 from the base, both in bfloat16.
+        bfloat16_kept: share of the change in float32 that is left in it, by projection.
+        bfloat16_from_float32: weight 1 in bfloat16 from weight 1 in float32.
+    """
+
+    tensors: int
+    used: int
+    selected: int
+    adapted: int
+    float32: Differences
+    bfloat16_change: float
+    bfloat16_kept: float
+    bfloat16_from_float32: float
+
+
+@dataclass(frozen=True)
+class AdapterCheck:
+    """One adapter.
+
+    Attributes:
+        adapter: its name.
+        path: as given.
+        problems: what is wrong, each with what to do; empty: nothing.
+        notes: what is worth knowing though nothing is wrong.
+        numbers: None: it could not be loaded.
+    """
+
+    adapter: str
+    path: str
+    problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    numbers: Numbers | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong with it."""
+        return not self.problems
+
+    def __str__(self) -> str:
+        return f"{self.adapter}: {'; also, '.join(self.problems) or '; '.join(['ok', *self.notes])}"
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """The result of `check`.
+
+    Attributes:
+        base: as given.
+        base_bfloat16_from_float32: the bare base in bfloat16 from itself in float32, the largest difference of any
+            log-probability; None: no adapter could be loaded.
+        adapters: one per adapter, in the order given.
+        same_a: adapter, adapter, and the cosine of their A, of those that began from the same random numbers.
+    """
+
+    base: str
+    base_bfloat16_from_float32: float | None
+    adapters: tuple[AdapterCheck, ...]
+    same_a: tuple[tuple[str, str, float], ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong with any of them."""
+        return all(adapter.ok for adapter in self.adapters)
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """An adapter, its weight changes, and the modules that its config selects."""
+
+    info: AdapterInfo
+    changes: Changes
+    selected: frozenset[str]
+
+
+def check(adapters: Sequence[str | Path], base: str, device: str = "auto", threads: int | None = None) -> CheckReport:
+    """Load each adapter in every way that has to give the same, and compare what the base then expects to be written.
+
+    The base is in memory once, in float32 and then in bfloat16, beside the adapters.
+
+    Args:
+        adapters: PEFT adapter directories or hub ids.
+        base: that they are adapters of: directory, hub id or ``embedded:smollm2-135m``.
+        device: ``auto``, ``cpu``, ``cuda``, ...
+        threads: CPU threads; default: PyTorch's choice.
+
+    Raises:
+        UserError: an adapter is not there, or the base cannot be used. What is wrong with an adapter itself is in the
+            report.
+    """
+    if not adapters:
+        raise UserError("no adapters given; name their directories")
+    refuse_unmatched(adapters)
+    for path in adapters:
+        local_directory(path, ADAPTER_FILES)
+    resolved = resolve_base(base)
+    refuse_quantised(resolved)
+    files = BaseFiles(resolved)
+    results: dict[str, AdapterCheck] = {}
+    loaded: dict[str, _Loaded] = {}
+    for name, path in zip(unique_names(adapters), adapters, strict=True):
+        try:
+            loaded[name] = _load(path, files)
+            results[name] = AdapterCheck(name, str(path), ())
+        except UserError as error:
+            results[name] = AdapterCheck(name, str(path), (str(error),))
+    if not loaded:
+        return CheckReport(base, None, tuple(results.values()), ())
+    same_a = _same_a({name: adapter.changes for name, adapter in loaded.items()})
+    measured, base_off = _measure(resolved, loaded, device, threads)
+    for name, numbers in measured.items():
+        if isinstance(numbers, str):
+            results[name] = replace(results[name], problems=(numbers,))
+        else:
+            results[name] = _judged(results[name], loaded[name], numbers, same_a)
+    return CheckReport(base, base_off, tuple(results.values()), same_a)
+
+
+def _load(path: str | Path, files: BaseFiles) -> _Loaded:
+    """An adapter of this base.
+
+    Raises:
+        UserError: it cannot be read, mixed, or added to this base.
+    """
+    info = read_adapter(path)
+    changes = load_factors(info)
+    errors = [problem.text for problem in files.problems(info) if problem.severity == "error"]
+    if errors:
+        raise UserError("; also, ".join(errors))
+    return _Loaded(info, changes, files.skeleton.selected_by(info.config.selection))
+
+
+def _measure(
+    base: BaseModel, loaded: Mapping[str, _Loaded], device: str, threads: int | None
+) -> tuple[dict[str, Numbers | str], float]:
+    """The numbers of each adapter, or why there are none; and how far bfloat16 is from float32 for the bare base."""
+    exact: dict[str, Tensor] = {}
+    differences: dict[str, Differences] = {}
+    measured: dict[str, Numbers | str] = {}
+    meter = Meter(load_engine(base, "float32", device, threads))
+    for name, adapter in loaded.items():
+        try:
+            exact[name] = meter.of(adapter.changes)
+            again = load_factors(adapter.info)
+            differences[name] = meter.differences(exact[name], adapter.changes, again, adapter.info.path)
+        except UserError as error:
+            measured[name] = str(error)
+    exact_base = meter.base
+    del meter  # before the base is loaded a second time
+    rough = Meter(load_engine(base, "bfloat16", device, threads))
+    for name, found in differences.items():
+        info = loaded[name].info
+        try:
+            result = rough.of(loaded[name].changes)
+        except UserError as error:
+            measured[name] = str(error)
+            continue
+        measured[name] = Numbers(
+            tensors=len(read_header(info.weights_file)),
+            used=len(info.tensors),
+            selected=len(loaded[name].selected),
+            adapted=len(info.modules),
+            float32=found,
+            bfloat16_change=apart(result, rough.base),
+            bfloat16_kept=kept(result - rough.base, exact[name] - exact_base),
+            bfloat16_from_float32=apart(result, exact[name]),
+        )
+    return measured, apart(rough.base, exact_base)
+
+
+def _judged(
+    result: AdapterCheck, adapter: _Loaded, numbers: Numbers, same_a: Sequence[tuple[str, str, float]]
+) -> AdapterCheck:
+    """The result with what the numbers say."""
+    before = [(first, cosine) for first, second, cosine in same_a if second == result.adapter]
+    problems = (
+        *coverage_problems(adapter.info, adapter.selected),
+        *result_problems(numbers.float32, adapter.changes, numbers.bfloat16_kept),
+    )
+    return replace(result, problems=problems, notes=tuple(notes(adapter.changes, before)), numbers=numbers)
+
+
+def _same_a(adapters: Mapping[str, Changes]) -> tuple[tuple[str, str, float], ...]:
+    """The pairs whose A began from the same random numbers, and the cosines."""
+    pairs = ((one, other, cosine_of_a(adapters[one], adapters[other])) for one, other in combinations(adapters, 2))
+    return tuple(pair for pair in pairs if pair[2] > SAME_A)
+
+
+def cosine_of_a(one: Changes, other: Changes) -> float:
+    """The cosine of all A in modules that both adapt with one rank; 0 without such modules.
+
+    Example:
+        >>> import torch
+        >>> from pyswarmopt_llm.common.interfaces import LowRank
+        >>> first = {"q": LowRank(b=torch.zeros(1, 1), a=torch.tensor([[3.0, 4.0]]))}
+        >>> second = {"q": LowRank(b=torch.ones(1, 1), a=torch.tensor([[4.0, 3.0]]))}
+        >>> round(cosine_of_a(first, second), 2)
+        0.96
+    """
+    shared = [name for name in one if name in other and one[name].a.shape == other[name].a.shape]
+    product = math.fsum(float((one[name].a * other[name].a).sum()) for name in shared)
+    squares = math.fsum(float((one[name].a ** 2).sum()) for name in shared)
+    other_squares = math.fsum(float((other[name].a ** 2).sum()) for name in shared)
+    length = math.sqrt(squares * other_squares)
+    return product / length if length else 0.0

@@ -1,0 +1,168 @@
+"""Log-probabilities of the next token after a few built-in prompts, with an adapter loaded in several ways."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.errors import UserError, first_line
+from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.models.engines.hardware import out_of_memory
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+
+PROMPTS = (
+    "What is the capital of France?",
+    "Write one sentence about the sea.",
+    "Is this sentence friendly or rude? Thank you for your help.",
+    "Name three colours.",
+)
+ROUNDING = 3e-5  # of float32, relative to the largest log-probability
+
+Changes = Mapping[str, LowRank]  # by parameter of the base
+
+
+@dataclass(frozen=True)
+class Differences:
+    """The largest differences of any log-probability, in nats; of float32 unless they say otherwise.
+
+    Attributes:
+        rounding: up to here two results count as equal.
+        change: weight 1 from the base.
+        peft_change: the adapter as PEFT loads it from the base.
+        from_peft: weight 1 from the adapter as PEFT loads it.
+        zero_from_base: weight 0 from the base.
+        again: weight 1 from weight 1 loaded a second time.
+    """
+
+    rounding: float
+    change: float
+    peft_change: float
+    from_peft: float
+    zero_from_base: float
+    again: float
+
+
+class Meter:
+    """A base in one dtype, before the prompts.
+
+    Args:
+        engine: the resident base.
+
+    Attributes:
+        base: the bare base's natural log-probabilities of the next token, (prompts, V) float32.
+
+    Raises:
+        UserError: those are not finite.
+    """
+
+    def __init__(self, engine: TransformersEngine) -> None:
+        self._engine = engine
+        self._prompts = [engine.chat(prompt) for prompt in PROMPTS]
+        self.base = self.of({})
+
+    def of(self, changes: Changes) -> Tensor:
+        """Those of the base with these changes.
+
+        Raises:
+            UserError: they are not finite.
+        """
+        self._engine.load(Patch(low_rank=changes))
+        result = self._engine.next_token_logprobs(self._prompts)
+        if not result.isfinite().all():
+            what = "with it the base's" if changes else "the bare base's"
+            raise UserError(f"{what} log-probabilities are not finite ({self._engine.dtype}); train or export it again")
+        return result
+
+    def by_peft(self, folder: Path) -> Tensor:
+        """Those of the base with the adapter in a folder as PEFT loads it.
+
+        Raises:
+            UserError: PEFT does not load it.
+        """
+        self._engine.load(Patch())
+        model = self._engine.model
+        try:
+            _load_by_peft(model, folder)
+            return self._engine.next_token_logprobs(self._prompts)
+        finally:
+            _unwrap(model)
+
+    def differences(self, first: Tensor, changes: Changes, again: Changes, folder: Path) -> Differences:
+        """Those of an adapter.
+
+        Args:
+            first: `of` its changes.
+            changes: the adapter's.
+            again: the adapter's, from its files again.
+            folder: its directory.
+
+        Raises:
+            UserError: PEFT does not load it, or results are not finite.
+        """
+        nothing = {name: LowRank(b=change.b * 0, a=change.a) for name, change in changes.items()}
+        zero = self.of(nothing)
+        second = self.of(again)
+        peft = self.by_peft(folder)
+        return Differences(
+            rounding=ROUNDING * max(1.0, float(self.base.abs().max())),
+            change=apart(first, self.base),
+            peft_change=apart(peft, self.base),
+            from_peft=apart(first, peft),
+            zero_from_base=apart(zero, self.base),
+            again=apart(second, first),
+        )
+
+
+def apart(one: Tensor, other: Tensor) -> float:
+    """The largest difference.
+
+    Example:
+        >>> apart(torch.tensor([1.0, 2.0]), torch.tensor([1.5, 2.25]))
+        0.5
+    """
+    return float((one - other).abs().max())
+
+
+def kept(change: Tensor, whole: Tensor) -> float:
+    """The share of a change that is left in another: its projection; NaN where there was none.
+
+    Example:
+        >>> kept(torch.tensor([0.5, 7.0]), torch.tensor([1.0, 0.0]))
+        0.5
+    """
+    return float((change * whole).sum() / (whole * whole).sum())
+
+
+def _load_by_peft(model: Any, folder: Path) -> None:
+    """Wrap the layers of a model as PEFT does for an adapter.
+
+    Raises:
+        UserError: PEFT does not load it.
+    """
+    import peft
+
+    try:
+        # It draws what a file lacks, and warns of it.
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore"):
+            peft.PeftModel.from_pretrained(model, folder, torch_device=str(model.device)).eval()
+    except Exception as error:  # whatever a configuration leads to
+        if out_of_memory(error):
+            raise
+        raise UserError(f"PEFT does not load it ({first_line(error)}); export it again") from error
+
+
+def _unwrap(model: Any) -> None:
+    """Put the layers of a model back that PEFT wrapped, also if it failed in the middle."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    wrapped = [name for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)]
+    for name in wrapped:
+        model.set_submodule(name, model.get_submodule(name).get_base_layer())
+    if hasattr(model, "peft_config"):
+        del model.peft_config

@@ -1,0 +1,174 @@
+"""Label new questions by the result of a search over questions with choices."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.fingerprint import canonical, sample_digest
+from pyswarmopt_llm.common.interfaces import Engine
+from pyswarmopt_llm.evaluation.run_files import read_about, result_of, stored_config
+from pyswarmopt_llm.jobs.evaluate.names import run_scoring
+from pyswarmopt_llm.metrics.accuracy import Accuracy
+from pyswarmopt_llm.metrics.objectives import load_split
+from pyswarmopt_llm.metrics.questions.context_window import check_window
+from pyswarmopt_llm.metrics.registry import METRICS
+from pyswarmopt_llm.spaces.load import open_model
+from pyswarmopt_llm.tasks import Item, Scoring, Task
+from pyswarmopt_llm.tasks.formats import read_rows
+from pyswarmopt_llm.tasks.tables.form import Form, form_from, form_of, new_items
+from pyswarmopt_llm.tasks.tables.names import Rows, columns_of
+from pyswarmopt_llm.tasks.tables.predicted import PredictedFile, Prediction, check_out
+
+CHUNK = 128  # questions between two points at which an interrupted job goes on
+_BY_OPTIONS: dict[str, Scoring] = {"letter": "letter", "likelihood": "likelihood"}
+OnItems = Callable[[int, int], None]  # questions labelled, of how many
+Questions = str | Path | Sequence[str | Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a run was asked, and how its result answers."""
+
+    config: SearchConfig
+    task: str
+    form: Form
+    scoring: Scoring
+    model: tuple[str, str | None]  # base and adapter
+    prints: Mapping[str, Any]
+
+
+def predict(
+    run: str | Path,
+    questions: Questions,
+    out: str | Path | None = None,
+    *,
+    task: str | None = None,
+    columns: Sequence[str] = (),
+    dtype: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    on_items: OnItems | None = None,
+) -> list[Prediction]:
+    """Label new questions as the search that wrote `run` scored them: prompt, choices and scoring are the same.
+
+    Args:
+        run: a finished search over a task with choices.
+        questions: a file of rows (``.csv``, ``.tsv``, ``.jsonl``, ``.json``), or a list of texts or of rows by column.
+        out: file of the same rows with label and probabilities. While it is made, ``OUT.progress`` beside it holds what
+            is done: the same call goes on there.
+        task: which one, of a search over several.
+        columns: names of the new file's columns, as in `load_task`.
+        dtype: of the weights; ``auto`` is the search's.
+        device: where they go.
+        threads: CPU threads.
+        on_items: called with the number of questions labelled so far, and of all.
+
+    Returns:
+        A prediction for each row, in order.
+
+    Raises:
+        UserError: no such run, a task without choices, rows that are no questions, or an `out` of other inputs.
+    """
+    asked = _asked(user_path(run), task)
+    specs = [*_without(asked.config.columns, columns), *columns]
+    path, names, rows = _rows(questions, asked.form)
+    items = new_items(asked.form, rows, names, path, specs)
+    shared = asked.form.choices
+    labels = [list(item.choices or {}) if shared is None else list(shared.values()) for item in items]
+    settings = {"dtype": asked.config.dtype if dtype == "auto" else dtype, "device": device}
+    file = None
+    if out is not None:
+        check_out(user_path(out), names)
+        inputs = [asked.prints, asked.scoring, asked.form.to_json(), specs, settings, [row for _, row in rows]]
+        file = PredictedFile(user_path(out), hashlib.sha256(canonical(inputs)).hexdigest())
+    known = [] if file is None else file.known(len(items))
+    if len(known) < len(items):
+        engine = open_model(*asked.model, **settings, threads=threads)
+        new = Task("new", (), tuple(items), asked.form.prompt, str(path))
+        check_window(new, asked.scoring, engine, ("test",), replace(METRICS["accuracy"], needs="nothing"))
+        for start in range(len(known), len(items), CHUNK):
+            chunk = probabilities_of(items[start : start + CHUNK], asked.scoring, engine, asked.form.prompt)
+            if file is not None:
+                file.keep(chunk)
+            known += chunk
+            if on_items is not None:
+                on_items(len(known), len(items))
+    predictions = [Prediction.of(*pair) for pair in zip(labels, known, strict=True)]
+    if file is not None:
+        file.write(path, names, [row for _, row in rows], predictions, shared is not None)
+    return predictions
+
+
+def probabilities_of(items: Sequence[Item], scoring: Scoring, engine: Engine, prompt: str | None) -> list[list[float]]:
+    """The probabilities of each item's choices: the softmax of what the search compares, which training fits, too.
+
+    Letters have log-probabilities. With likelihood, log-likelihoods per byte are compared; times the mean length of the
+    choices they are of the size of log-likelihoods again (see `models.training.fit`).
+    """
+    scores = Accuracy(items, scoring, engine.chat, prompt).option_scores(engine)
+    return [_softmax(item, found, scoring) for item, found in zip(items, scores, strict=True)]
+
+
+def _softmax(item: Item, scores: Mapping[str, float], scoring: Scoring) -> list[float]:
+    texts = (item.choices or {}).values()
+    scale = 1.0 if scoring == "letter" else float(np.mean([len(text.encode()) for text in texts]))
+    logits = np.array(list(scores.values())) * scale
+    weights = np.exp(logits - logits.max())
+    return [float(value) for value in weights / weights.sum()]
+
+
+def _asked(run: Path, name: str | None) -> _Asked:
+    """What the run remembers.
+
+    Raises:
+        UserError: not a finished run, several tasks of which none is chosen, or one whose answers are written.
+    """
+    about = read_about(run)
+    config, (base, adapter) = stored_config(run, about), result_of(run)
+    tasks = list(about["fingerprints"].get("tasks", {}))
+    if name is None and len(tasks) != 1:
+        raise InvalidOption("task", None, f"missing; {run} has several, choose one of: {', '.join(tasks)}")
+    if name is not None and name not in tasks:
+        raise InvalidOption("task", name, f"{run} has no such task; choose one of: {', '.join(tasks)}")
+    chosen = tasks[0] if name is None else name
+    form, found = _form(run, about, config, chosen), run_scoring(user_path(adapter or base), chosen)
+    scoring = _BY_OPTIONS.get(found or "")
+    if form is None or scoring is None:
+        raise UserError(f"{run}: {chosen} has no choices to predict, its answers are written; use swarm-llm generate")
+    files = sorted(file for file in (run / "best").iterdir() if file.is_file() and file.suffix != ".md")
+    digests = {file.name: sample_digest(file) for file in files}
+    return _Asked(config, chosen, form, scoring, (base, adapter), {**about["fingerprints"], "best": digests})
+
+
+def _form(run: Path, about: Mapping[str, Any], config: SearchConfig, task: str) -> Form | None:
+    """The form of a task's questions, from ``run.json``; of a run that has none there, from the task itself."""
+    if "forms" in about:
+        stored = about["forms"].get(task)
+        return None if stored is None else form_from(stored, str(run / "run.json"))
+    tasks, _ = load_split(config)
+    return form_of(tasks[task]) if task in tasks else None
+
+
+def _rows(questions: Questions, form: Form) -> tuple[Path, list[str], Rows]:
+    """Where the rows are from, their columns, and (place, row) of each."""
+    if isinstance(questions, str | Path):
+        path = user_path(questions)
+        return path, *read_rows(path)
+    rows = [({form.column: row} if isinstance(row, str) else row) for row in questions]
+    located = [(f"question {i}", row) for i, row in enumerate(rows, 1)]
+    return Path("questions"), columns_of(rows), located
+
+
+def _without(specs: Sequence[str], others: Sequence[str]) -> list[str]:
+    """The search's ``--columns``, without those that are given anew."""
+    anew = {spec.partition("=")[0].strip() for spec in others}
+    return [spec for spec in specs if spec.partition("=")[0].strip() not in anew]

@@ -1,0 +1,111 @@
+"""Replies to show: of the best expert, the base and the result, to the dev prompts on which the score changed most.
+
+They are written again at the end, a few prompts of each model, and kept in ``replies.json``. Test prompts are not
+looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.json_types import fits, wrong_field
+from pyswarmopt_llm.common.files.regular import read_json, write_json
+from pyswarmopt_llm.common.interfaces import Patch, Score
+from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.jobs.search.prepare import Job
+from pyswarmopt_llm.metrics.questions.written import Written
+from pyswarmopt_llm.tasks import Scoring
+
+FILE = "replies.json"
+SHOWN = 5  # prompts of a task
+
+
+def save_replies(
+    job: Job,
+    run: Run,
+    models: Mapping[str, Patch],
+    before: Mapping[str, Score],
+    after: Mapping[str, Score],
+    scorings: Mapping[str, Scoring],
+) -> None:
+    """Write ``replies.json``, for tasks with written replies whose scoring costs nothing but time.
+
+    Args:
+        job: what the search worked with.
+        run: its directory, locked.
+        models: label -> model, in the order in which they are shown.
+        before: of the best single expert on dev, task name -> score.
+        after: of the result.
+        scorings: of the tasks.
+    """
+    found = []
+    for name, task in job.tasks.items():
+        metric = job.objectives.metrics[name]
+        numbers = changed_most(before[name].per_item, after[name].per_item)
+        utility = metric.build([task.dev[i] for i in numbers], scorings[name], job.engine.chat, task.prompt)
+        if numbers and metric.usage is None and isinstance(utility, Written):
+            found.append({"task": name, "prompts": _answered(job, utility, models)})
+    if found:
+        write_json(run.path / FILE, {"tasks": found})
+
+
+def changed_most(before: Sequence[float], after: Sequence[float]) -> list[int]:
+    """The items whose values differ most, at most `SHOWN`.
+
+    Example:
+        >>> changed_most([0.5, 0.5, 0.5, 0.5], [0.5, 0.75, 0.0, 0.5])
+        [2, 1]
+    """
+    changes = [abs(y - x) for x, y in zip(before, after, strict=True)]
+    order = sorted(range(len(changes)), key=lambda i: -changes[i])
+    return [i for i in order[:SHOWN] if changes[i]]
+
+
+def _answered(job: Job, utility: Written, models: Mapping[str, Patch]) -> list[dict[str, Any]]:
+    """Each prompt with every model's reply and its value."""
+    rows: list[dict[str, Any]] = [{"prompt": _storable(turn), "replies": []} for turn in utility.turns]
+    for label, patch in models.items():
+        job.engine.load(patch)
+        replies = utility.answers(job.engine)
+        for row, reply, value in zip(rows, replies, utility.judge(replies), strict=True):
+            row["replies"].append({"model": label, "text": _storable(reply), "value": float(value)})
+    return rows
+
+
+def _storable(text: str) -> str:
+    """A text without what a run's files do not hold: NUL and unpaired surrogates.
+
+    Example:
+        >>> _storable("a\\0b\\ud800c")
+        'a\ufffdb?c'
+    """
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
+def read_replies(run: Run) -> list[dict[str, Any]]:
+    """What `save_replies` wrote; nothing if there is no such file.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    file = run.path / FILE
+    if not file.is_file():
+        return []
+    content = read_json(file)
+    found: Any = content.get("tasks") if isinstance(content, dict) else None
+    if not fits(found, list[dict[str, Any]]) or any(map(_wrong, found)):
+        raise UserError(f"{file}: is damaged; remove it: the report then shows no replies")
+    return list(found)
+
+
+def _wrong(task: Mapping[str, Any]) -> bool:
+    """Whether a task's part of the file is not what it should be."""
+    if wrong_field(task, {"task": str, "prompts": list[dict[str, Any]]}):
+        return True
+    rows = task["prompts"]
+    if any(wrong_field(row, {"prompt": str, "replies": list[dict[str, Any]]}) for row in rows):
+        return True
+    reply = {"model": str, "text": str, "value": float}
+    return any(wrong_field(one, reply) for row in rows for one in row["replies"])

@@ -1,0 +1,226 @@
+"""``--metric FILE.py:FUNCTION``: written replies scored by a Python function of the user's."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import math
+import numbers
+import sys
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from pyswarmopt_llm.common.errors import InvalidOption, first_line
+from pyswarmopt_llm.common.files.paths import user_path
+from pyswarmopt_llm.common.interfaces import Engine, Score
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.metrics.questions.written import Chat, Written
+from pyswarmopt_llm.tasks import Item
+
+ONE, BATCH = ("prompt", "reply", "item"), ("prompts", "replies", "items")
+_SHOWN = 40  # characters of a prompt in a message
+
+
+class ScoreFunction:
+    """A user's function of a prompt and a reply, or of all prompts and replies of a split.
+
+    The names of its parameters say which: some of ``prompt, reply, item``, called for each reply, or some of
+    ``prompts, replies, items``, called once. It returns a number, higher is better, or named numbers (a dict), of
+    which the mean is taken; for a whole split a list of these.
+
+    Args:
+        spec: ``FILE.py:FUNCTION``. The file is run; it may import modules beside it.
+
+    Raises:
+        InvalidOption: no such file or function, or one with other parameters.
+
+    Attributes:
+        fingerprint: SHA-256 (hex) of the file, so that resuming notices a changed function.
+    """
+
+    def __init__(self, spec: str) -> None:
+        self._spec = spec
+        file, _, self._name = spec.rpartition(":")
+        path = user_path(file)
+        if not file or not path.is_file():
+            raise InvalidOption("metric", spec, "no such file; give FILE.py:FUNCTION")
+        self._file = path.resolve()
+        self.fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
+        self._function: Any = getattr(self._run_file(), self._name, None)
+        if not callable(self._function):
+            raise InvalidOption("metric", spec, f"{path.name} has no function {self._name}; give FILE.py:FUNCTION")
+        self._parameters = self._named()
+
+    @property
+    def _of_all(self) -> bool:
+        """Whether it is called once for all replies."""
+        return "replies" in self._parameters
+
+    def scores(self, prompts: Sequence[str], replies: Sequence[str], items: Sequence[Item]) -> list[float]:
+        """The value of each reply.
+
+        Args:
+            prompts: what the model was asked, without its chat template.
+            replies: what it wrote.
+            items: where the prompts come from: ``question``, ``choices``, ``answer``, ``meta``, ``id``.
+
+        Raises:
+            InvalidOption: the function raised, or returned something else; with the number of the prompt.
+        """
+        return means(self.parts(prompts, replies, items))
+
+    def parts(
+        self, prompts: Sequence[str], replies: Sequence[str], items: Sequence[Item]
+    ) -> list[dict[str, float]]:
+        """The named numbers of each reply; a single number is called ``""``. Arguments and errors as for `scores`."""
+        returned = self._returned(prompts, replies, items)
+        parts = [
+            self._checked(value, self._place(prompt, item))
+            for value, prompt, item in zip(returned, prompts, items, strict=True)
+        ]
+        for row, prompt, item in zip(parts, prompts, items, strict=True):
+            if row.keys() != parts[0].keys():
+                names, first = (", ".join(one) or "one number" for one in (row, parts[0]))
+                why = f"returned {names}, but {first} for the first; return the same names for every prompt"
+                raise InvalidOption("metric", self._spec, f"{self._place(prompt, item)}: {why}")
+        return parts
+
+    def _returned(self, prompts: Sequence[str], replies: Sequence[str], items: Sequence[Item]) -> list[Any]:
+        """What the function returns, one value for each reply."""
+        if not self._of_all:
+            return [self._call(dict(zip(ONE, row, strict=True))) for row in zip(prompts, replies, items, strict=True)]
+        values = self._call(dict(zip(BATCH, map(list, (prompts, replies, items)), strict=True)))
+        if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
+            raise InvalidOption("metric", self._spec, f"returned {_short(values)}; return a list, a value per reply")
+        listed = list(values)
+        if len(listed) != len(replies):
+            why = f"returned {len(listed)} values for {len(replies)} replies; return one for each"
+            raise InvalidOption("metric", self._spec, why)
+        return listed
+
+    def _call(self, known: Mapping[str, Any]) -> Any:
+        try:
+            return self._function(**{name: known[name] for name in self._parameters})
+        except Exception as error:  # whatever the user's code raises
+            what = f"raised {type(error).__name__} ({first_line(error)}){self._line_of(error)}"
+            place = "" if self._of_all else f"{self._place(known['prompt'], known['item'])}: "
+            raise InvalidOption("metric", self._spec, f"{place}{what}; correct it") from error
+
+    def _checked(self, value: object, place: str) -> dict[str, float]:
+        """The named numbers that one value stands for."""
+        parts: dict[str, Any] = {"": value}
+        if isinstance(value, Mapping):
+            parts = {str(name): part for name, part in value.items()}
+        if not parts or not all(map(_is_finite, parts.values())):
+            why = f"{place}: returned {_short(value)}; return a finite number, or a dict of them"
+            raise InvalidOption("metric", self._spec, why)
+        return {name: float(part) for name, part in parts.items()}
+
+    def _place(self, prompt: str, item: Item) -> str:
+        return f"prompt {item.id} ({_short(prompt)})"
+
+    def _run_file(self) -> ModuleType:
+        """The file as a module. Its folder is searched for what it imports, as for a script."""
+        folder = str(self._file.parent)
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+        name = f"swarm_llm_score_{self.fingerprint[:12]}"
+        found = importlib.util.spec_from_file_location(name, self._file)
+        if found is None or found.loader is None:
+            raise InvalidOption("metric", self._spec, "cannot be imported; give FILE.py:FUNCTION")
+        module = importlib.util.module_from_spec(found)
+        sys.modules[name] = module  # where dataclasses and pickle look for it
+        try:
+            found.loader.exec_module(module)
+        except Exception as error:  # importing runs the user's code
+            what = f"{type(error).__name__}: {first_line(error)}{self._line_of(error)}"
+            raise InvalidOption("metric", self._spec, f"cannot be imported ({what}); correct it") from error
+        return module
+
+    def _named(self) -> tuple[str, ...]:
+        """The parameters that the function is called with."""
+        try:
+            parameters = inspect.signature(self._function).parameters.values()
+        except (TypeError, ValueError):  # compiled: without a signature
+            return ONE
+        known = [one for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+        names = tuple(one.name for one in known if one.name in (*ONE, *BATCH))
+        needed = {one.name for one in parameters if one.default is one.empty and one.kind not in _VARIADIC}
+        of_one, of_all = ("reply" in names and {*names} <= {*ONE}), ("replies" in names and {*names} <= {*BATCH})
+        if not (of_one or of_all) or not needed <= {*names}:
+            forms = " or ".join(f"def {self._name}({', '.join(form)})" for form in (ONE, BATCH))
+            takes = f"takes ({', '.join(one.name for one in parameters)})"
+            raise InvalidOption("metric", self._spec, f"{takes}; write {forms}")
+        return names
+
+    def _line_of(self, error: Exception) -> str:
+        """The line of the function's file that an exception came from."""
+        if isinstance(error, SyntaxError):
+            return f" in line {error.lineno}"
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if Path(frame.filename) == self._file]
+        return f" in line {lines[-1]} of {self._file.name}" if lines else ""
+
+
+class FunctionUtility(Written):
+    """A `Utility`: greedy replies, scored by a `ScoreFunction`; the score has its named numbers, too.
+
+    Args:
+        function: scores.
+        items: hold the prompts.
+        chat: formats a user turn with the model's chat template.
+        template: the task's prompt, see `render_prompt`.
+        max_new_tokens: longest reply.
+    """
+
+    def __init__(
+        self, function: ScoreFunction, items: Sequence[Item], chat: Chat, template: str | None, max_new_tokens: int
+    ) -> None:
+        super().__init__(items, self._scores, chat, template, max_new_tokens)
+        self._function = function
+
+    def __call__(self, engine: Engine) -> Score:
+        """Evaluate all prompts; one value per prompt."""
+        parts = self._function.parts(self.turns, self.answers(engine), self.items)
+        named = {name: sum(row[name] for row in parts) / len(parts) for name in parts[0] if name}
+        return replace(score_of(means(parts)), named=named)
+
+    def _scores(self, items: Sequence[Item], replies: Sequence[str]) -> list[float]:
+        return means(self._function.parts(self.turns, replies, items))
+
+
+def means(parts: Sequence[Mapping[str, float]]) -> list[float]:
+    """The mean of the named numbers of each reply.
+
+    Example:
+        >>> means([{"short": 1.0, "polite": 0.0}, {"short": 1.0, "polite": 1.0}])
+        [0.5, 1.0]
+    """
+    return [sum(row.values()) / len(row) for row in parts]
+
+
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, numbers.Real | np.bool_) and math.isfinite(value)
+
+
+def _short(value: object) -> str:
+    """A value on one line, cut off where it is long.
+
+    Example:
+        >>> _short("a" * 99)
+        "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...'"
+    """
+    if isinstance(value, str):
+        return repr(value if len(value) <= _SHOWN else f"{value[:_SHOWN]}...")
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -1,1 +1,0 @@
-"""Problems that models find hard: competition-like mathematics and moves of chess."""

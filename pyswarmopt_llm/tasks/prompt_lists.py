@@ -1,0 +1,103 @@
+"""``prompts:FILE``: prompts without answers, for scores that need none; a text file, JSON, JSONL or CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.tasks.formats import read_lines, read_rows
+from pyswarmopt_llm.tasks.items import content, parse_item
+from pyswarmopt_llm.tasks.tables.columns import question_column
+from pyswarmopt_llm.tasks.tables.draw import draw_splits
+from pyswarmopt_llm.tasks.tables.names import (
+    SPLITS,
+    Reading,
+    Rows,
+    check_names,
+    checked_split,
+    columns_of,
+    renamed,
+)
+from pyswarmopt_llm.tasks.tables.problems import Problems
+from pyswarmopt_llm.tasks.types import Item, RawTask
+
+PROMPTS = "prompts:"  # how a task of prompts is named among others
+_TEXT = (".txt", "")
+_NOT_MINE = ("choices", "question", "prompt")  # columns of an item that a prompt does not have, or has already
+Placed = tuple[str, Item, str]  # place, item, and its split, "" if the file has none
+
+
+def read_prompts(path: Path, reading: Reading) -> RawTask:
+    """The prompts of a file as a task whose items need no answers.
+
+    A text file has a prompt on each line; blank lines are skipped. A table has them in ``prompt``, ``question`` or a
+    column of a like name, or as ``--columns prompt=COLUMN`` says; its other columns go to the items, ``answer`` too. A
+    column ``split`` says which are dev and which test; else they are drawn.
+
+    Args:
+        path: ends in .txt, .json, .jsonl, .csv or .tsv.
+        reading: columns, and the seed of the draw.
+
+    Raises:
+        UserError: no such file, an empty prompt, or one that is there twice; with its line.
+    """
+    if not path.is_file():
+        raise InvalidOption("prompts", str(path), "no such file; give a text file (a prompt a line), JSONL or CSV")
+    rows = _rows(path, reading)
+    if not rows:
+        raise InvalidOption("prompts", str(path), "holds no prompts; write one on each line")
+    split = "split" in columns_of(row for _, row in rows)
+    problems = Problems(str(path), reading.skip_bad)
+    seen: dict[tuple[str, ...], str] = {}
+    placed = [
+        problems.attempt(place, partial(_placed, row, place, number, split, seen))
+        for number, (place, row) in enumerate(rows, 1)
+    ]
+    problems.refuse([place for place, _ in rows])
+    good = [prompt for prompt in placed if prompt is not None]
+    note = problems.note(len(rows))
+    if not split:
+        drawn, strata = draw_splits([(place, item) for place, item, _ in good], reading.seed, str(path))
+        return RawTask(path.stem, None, drawn, strata=strata, note=note, column="prompt")
+    splits = {name: [(place, item) for place, item, own in good if own == name] for name in SPLITS}
+    return RawTask(path.stem, None, splits, note=note, column="prompt")
+
+
+def _rows(path: Path, reading: Reading) -> Rows:
+    """(place, row) of each prompt, in column ``prompt``."""
+    if path.suffix.lower() in _TEXT:
+        if reading.given:
+            raise InvalidOption("columns", None, f"{path} is a text file and has no columns; remove it")
+        return [(place, {"prompt": line}) for place, line in read_lines(path)]
+    names, rows = read_rows(path)
+    given = {"prompt" if name == "question" else name: theirs for name, theirs in reading.columns.items()}
+    check_names(given, names, str(path))
+    column = given.get("prompt") or _column(names, path)
+    others = {name: theirs for name, theirs in given.items() if name != "prompt"}
+    return [(place, {**_rest(renamed(row, others), column), "prompt": row.get(column) or ""}) for place, row in rows]
+
+
+def _column(names: Sequence[str], path: Path) -> str:
+    """The column of the prompts."""
+    column = "prompt" if "prompt" in names else question_column(names)
+    if column not in names:
+        found = ", ".join(names) or "nothing"
+        raise UserError(f'{path}: no column "prompt" (found: {found}); rename one')
+    return column
+
+
+def _rest(row: Mapping[str, Any], column: str) -> dict[str, Any]:
+    kept = {name: value for name, value in row.items() if name not in _NOT_MINE and name != column}
+    return {name: value for name, value in kept.items() if value not in (None, "")}
+
+
+def _placed(row: Mapping[str, Any], place: str, number: int, split: bool, seen: dict[tuple[str, ...], str]) -> Placed:
+    item = parse_item({**row, "id": row.get("id") or str(number)}, place, str(number))
+    key = content(item)
+    if key in seen:
+        raise UserError(f"{place}: the same prompt as {seen[key]}; remove one of them")
+    seen[key] = place.rpartition(": ")[2]
+    return place, item, checked_split(row.get("split"), place) if split else ""

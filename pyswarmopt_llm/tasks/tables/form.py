@@ -1,0 +1,135 @@
+"""The form of a task's questions, which a run remembers, and the rows of a new file as questions of that form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.json_types import fits
+from pyswarmopt_llm.tasks.formats import csv_record, letter_columns
+from pyswarmopt_llm.tasks.items import parse_item
+from pyswarmopt_llm.tasks.prompts import placeholders
+from pyswarmopt_llm.tasks.tables.columns import Columns
+from pyswarmopt_llm.tasks.tables.names import Rows, check_names, parse_reading, renamed
+from pyswarmopt_llm.tasks.tables.problems import each_row
+from pyswarmopt_llm.tasks.types import Item, Task
+
+_LONGEST = 200  # characters of an example
+_LEFT = ("prompt", "id", "choices", "answers", "right")  # of a row, beside what its answer is
+_ANSWERS = ("answer", "label", "split")  # columns that a new file may lack
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a task with choices asks.
+
+    Attributes:
+        column: of the questions.
+        choices: letter -> text, where all questions have the same; None: each has its own.
+        prompt: the template, see `render_prompt`.
+        example: a dev question.
+    """
+
+    column: str
+    choices: Mapping[str, str] | None
+    prompt: str | None
+    example: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+
+SHAPE = {"column": str, "choices": dict[str, str] | None, "prompt": str | None, "example": str}
+
+
+def form_of(task: Task) -> Form | None:
+    """The form of a task's questions; None where answers are written.
+
+    Example:
+        >>> item = Item("1", "Lost my card!", {"A": "card", "B": "loan"}, "A")
+        >>> form_of(Task("bank", (item,), (item,), column="body"))
+        Form(column='body', choices={'A': 'card', 'B': 'loan'}, prompt=None, example='Lost my card!')
+    """
+    items = (*task.dev, *task.test)
+    if not items or not all(item.choices for item in items):
+        return None
+    choices = items[0].choices
+    same = all(item.choices == choices for item in items)
+    column = "prompt" if items[0].plain else task.column
+    example = " ".join(task.dev[0].question.split()) if task.dev else ""
+    return Form(column, choices if same else None, task.prompt, example if len(example) <= _LONGEST else "")
+
+
+def form_from(stored: Mapping[str, Any], where: str) -> Form:
+    """The form that a run wrote down.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    if not all(name in stored and fits(stored[name], hint) for name, hint in SHAPE.items()):
+        raise UserError(f"{where}: the form of its questions is damaged; restore the file")
+    return Form(**{name: stored[name] for name in SHAPE})
+
+
+def new_items(form: Form, rows: Rows, names: Sequence[str], path: Path, specs: Sequence[str] = ()) -> list[Item]:
+    """The rows of a new file as questions of this form, without answers.
+
+    Args:
+        form: of the search's task.
+        rows: (place, row) as `read_rows` gives them.
+        names: of all columns.
+        path: for messages.
+        specs: of ``--columns``, the search's and those for this file; what it lacks of answers is left out.
+
+    Raises:
+        UserError: no rows, no such column, or rows that are no questions, all of them named.
+    """
+    if not rows:
+        raise UserError(f"{path}: no rows; give one for each question")
+    columns = _columns(form, names, path, specs)
+    kept = [name for name in names if name not in columns.values() and name not in columns]
+    header = [*columns, *kept]
+    letters = letter_columns(header, path) if form.choices is None else {}
+    letters = letters if len(letters) > 1 else {}
+    known = [name for name in header if name not in letters] + (["choices"] if letters else [])
+    table = Columns(known, str(path), answered=False)
+
+    def parse(place: str, row: Mapping[str, Any]) -> Item:
+        return _item(form, table, csv_record(renamed(row, columns), letters), place, columns)
+
+    return each_row(rows, parse, str(path))
+
+
+def _item(form: Form, table: Columns, record: Mapping[str, Any], place: str, columns: Mapping[str, str]) -> Item:
+    """One row by our names as a question of the form."""
+    needed = [name for name in placeholders(form.prompt or "") if name not in ("question", "choices")]
+    for name in ("question", *needed):
+        if record.get(name) in (None, ""):
+            raise UserError(f'{place}: nothing in column "{columns.get(name, name)}"; fill it in')
+    raw = {name: value for name, value in record.items() if name and name not in {*table.used, *_LEFT}}
+    raw["question"] = record["question"]
+    if form.choices is not None:
+        return replace(parse_item(raw, place, place, answered=False), choices=dict(form.choices))
+    options = table.options(record, place)
+    if options is None:
+        raise UserError(f"{place}: no choices; add them, as the search's questions have them")
+    return parse_item({**raw, "choices": list(options.values())}, place, place, answered=False)
+
+
+def _columns(form: Form, names: Sequence[str], path: Path, specs: Sequence[str]) -> dict[str, str]:
+    """Our name of a column -> the new file's."""
+    columns = dict(parse_reading(specs).columns)
+    columns = {own: theirs for own, theirs in columns.items() if own not in _ANSWERS or theirs in names}
+    columns.setdefault("question", form.column)
+    if columns["question"] == form.column and form.column not in names:
+        listed = ", ".join(map(str, names)) or "nothing"
+        raise UserError(
+            f'{path}: no column "{form.column}", where the search had its questions (found: {listed}); '
+            "name it: `columns` question=COLUMN"
+        )
+    check_names(columns, names, str(path))
+    return columns

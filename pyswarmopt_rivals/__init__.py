@@ -1,0 +1,1 @@
+"""Methods to compare a search with: rules that merge, searches, trainings, ensembles; `compare` and `merge`."""

@@ -1,0 +1,1 @@
+"""The commands `swarm-llm compare` and `swarm-llm merge`."""

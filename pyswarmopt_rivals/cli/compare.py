@@ -1,0 +1,80 @@
+"""`swarm-llm compare`: every way to combine experts under one budget, in one table."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyswarmopt.cli.terminal import echo, open_console
+from pyswarmopt_llm.cli.build import with_flags
+from pyswarmopt_llm.cli.options import Config, DryRun, Json, Quiet, names_block
+from pyswarmopt_llm.cli.runs.planning import print_plan
+from pyswarmopt_llm.cli.runs.running import interruptible, repeating, steps
+from pyswarmopt_llm.tasks.load import check_files
+from pyswarmopt_rivals.comparison.config import CompareConfig
+from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
+
+if TYPE_CHECKING:
+    from pyswarmopt_rivals.comparison.contest import Step
+
+UNFOLDED = 1000  # columns, where no terminal says how many it has
+
+
+def command(
+    settings: CompareConfig,
+    config: Config = None,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    check_files(settings, settings.tasks)
+    if dry_run:
+        from pyswarmopt_rivals.comparison.dry_run import dry_run_compare
+
+        print_plan(dry_run_compare(settings), as_json)
+        return
+    from pyswarmopt_rivals.comparison.contest import compare
+    from pyswarmopt_rivals.comparison.table import print_comparison
+
+    with interruptible(repeating), nullcontext() if quiet else steps() as show:
+        result = compare(settings, None if show is None else lambda step: show(_line(step), step.outcome is not None))
+    if as_json:
+        echo(json.dumps(result))
+    else:
+        left_out = {name: with_flags(why) for name, why in result["left_out"].items()}
+        result = {**result, "left_out": left_out, "notes": [with_flags(note) for note in result.get("notes", ())]}
+        terminal = sys.stdout.isatty()
+        print_comparison(open_console(width=None if terminal else UNFOLDED), result)
+        echo(f"Table and notes: {Path(settings.out) / 'compare.html'}, compare.md and compare.json")
+
+
+def _line(step: Step) -> str:
+    what = f"[{step.done}/{step.total}] {step.task}: {step.method}, seed {step.seed}"
+    return what if step.outcome is None else f"{what}: {_found(step.outcome)}"
+
+
+def _found(row: Mapping[str, Any]) -> str:
+    from pyswarmopt_llm.evaluation.record import unpack
+
+    scores = [(split, unpack(row[split])) for split in ("dev", "test") if row.get(split) is not None]
+    words = [f"{split} {sum(values) / len(values):.3f}" for split, values in scores]
+    return f"{', '.join(words)} ({row['items']:,} items, {row['seconds']:.1f} s)"
+
+
+command.__doc__ = """Compare ways to combine experts: same items, seeds and budget; DIR/compare.md is the table.
+
+\b
+Example: swarm-llm compare --base B --experts adapters/* --task questions.json --out comparison
+""" + "\n".join(
+    [
+        *names_block("Fixed rules (RULE:adapter: cut to a LoRA)", METHODS),
+        *names_block("Searching", SEARCHING),
+        *names_block("Ensembles", [*ENSEMBLES, "vote:NAME", "vote:*", "negotiate:NAME", "negotiate:*"]),
+        "Optimizers: model-swarms (the published update), item-model, item-model+dev, constriction,",
+        "  ..., pycma, nevergrad:NAME, random-adapters (item-model on random adapters)",
+    ]
+)

@@ -1,0 +1,65 @@
+"""What a comparison is: every choice that decides its figures, in one frozen record."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Annotated
+
+from pyswarmopt_llm.common import options as opt
+from pyswarmopt_llm.common.options import Option
+
+
+@opt.documented
+@dataclass(frozen=True)
+class CompareConfig:
+    """The configuration of `swarm-llm compare`; the help of each field is that of its option.
+
+    Example:
+        >>> CompareConfig(base="b", experts=("x", "y"), tasks=("t.json",), out="out").budget_items
+        8000
+    """
+
+    base: opt.Base
+    experts: opt.Experts
+    tasks: Annotated[
+        tuple[str, ...],
+        Option("File or builtin:NAME; repeatable, compared separately.", "T", opt.TASK, name="task", required=False),
+    ]
+    out: Annotated[str, Option("Output directory, new or resumable.", "DIR", opt.OUTPUT)]
+    _: KW_ONLY
+    methods: Annotated[tuple[str, ...], Option("all, or several of the names above.", "M,M", commas=True)] = ("all",)
+    seeds: Annotated[int, Option("Number of seeds for randomised methods.", "N", least=1)] = 3
+    budget_items: Annotated[int, Option("Dev-item budget per method, task and seed.", "N", least=1)] = 8000
+    space: Annotated[
+        str, Option("Space of the optimizers but model-swarms: delta or factor.", "S", hidden=True)
+    ] = "delta"
+    particles: Annotated[
+        int | None, Option("Population (20 for model-swarms, else by the budget).", "N", hidden=True, least=1)
+    ] = None
+    data: Annotated[
+        tuple[tuple[str, str], ...],
+        Option("An expert's training chats: JSONL or builtin:NAME.", "NAME=D", opt.TASK, hidden=True),
+    ] = ()
+    examples: Annotated[int, Option("", least=1)] = 500  # generated ones that a ``builtin:NAME`` of `data` stands for
+    dev: opt.Dev = None
+    test: opt.Test = None
+    columns: opt.Columns = ()
+    template: opt.Template = ()
+    split_seed: opt.SplitSeed = 0
+    skip_bad_rows: opt.SkipBad = False
+    metrics: Annotated[
+        tuple[str, ...], Option("accuracy, f1, judge, mine.py:score, ... (the task's).", "M", opt.TASK, name="metric")
+    ] = ()
+    prompts: Annotated[str | None, replace(opt.PROMPTS, hidden=True)] = None  # stands for the task ``prompts:FILE``
+    max_new_tokens: opt.NewTokens = None
+    scoring: opt.Scoring = "auto"
+    allow_overlap: opt.Overlap = False
+    dtype: opt.Dtype = "auto"
+    device: opt.Device = "auto"
+    threads: opt.Threads = None
+
+    def __post_init__(self) -> None:
+        """Make `prompts` a task."""
+        if self.prompts is not None:
+            object.__setattr__(self, "tasks", (*self.tasks, f"prompts:{self.prompts}"))
+            object.__setattr__(self, "prompts", None)

@@ -1,0 +1,163 @@
+"""Rules for matrices as rules for LoRA experts.
+
+`combine` is for rules on entries (trim, drop, elect). In ``delta`` space the rule gets the dense changes dW = s B A of
+one module at a time, and what it makes of them is of full rank. In ``factor`` space it gets the A's and the B's, as in
+peft's `add_weighted_adapter`: weight w enters as sqrt|w| on either side, its sign on A.
+
+`mix` is for sums whose weights depend on norms and angles only. Those follow from the Gram matrix of the changes, which
+the factors give without a dense matrix; the result is exact, of rank sum r.
+
+`as_adapter` is the one place where a result is cut to a rank: what is written as an adapter, not what competes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.models.adapters.adapter import Adapter, Factors
+from pyswarmopt_llm.models.adapters.truncate import truncate_dense, truncate_low_rank
+from pyswarmopt_rivals.methods.method import Merged, Settings
+
+Rule = Callable[[Tensor, Tensor], Tensor]
+"""(n, rows, columns) float32 changes and (n,) float32 weights -> (rows, columns)."""
+
+Coefficients = Callable[[Tensor], Tensor]
+"""(n, n) float64 inner products of the experts' changes -> (n,) float64 weights of the sum."""
+
+
+def combine(experts: Sequence[Adapter], settings: Settings, rule: Rule) -> Merged:
+    """Apply a rule for entries to each module, in ``factor`` space to A and to B.
+
+    In ``delta`` space a module that an expert does not adapt counts as zeros, and the result is of full rank: it takes
+    as much memory as the adapted weights in float32.
+
+    Raises:
+        UserError: ``factor`` space and experts of unequal rank, alpha or modules.
+    """
+    weights = settings.weights.to(torch.float32)
+    if settings.space == "factor":
+        for_b = weights.abs().sqrt()
+        for_a = for_b * weights.sign()
+        return _on_factors(experts, lambda stack: rule(stack, for_a), lambda stack: rule(stack, for_b))
+    return Merged(
+        Patch(
+            full_rank={
+                f"{module}.weight": rule(dense_changes(parts), weights) for module, parts in by_module(experts)
+            }
+        )
+    )
+
+
+def mix(experts: Sequence[Adapter], settings: Settings, coefficients: Coefficients) -> Merged:
+    """Sum the experts, module by module, with weights that follow from their inner products."""
+    if settings.space == "factor":
+
+        def summed(stack: Tensor) -> Tensor:
+            rows = stack.flatten(1).to(torch.float64)
+            return torch.tensordot(coefficients(rows @ rows.T).to(torch.float32), stack, dims=1)
+
+        return _on_factors(experts, summed, summed)
+    changes = {}
+    for module, parts in by_module(experts):
+        beside = SideBySide.of(parts)
+        changes[f"{module}.weight"] = beside.weighted(coefficients(beside.gram()))
+    return Merged(Patch(low_rank=changes))
+
+
+def as_adapter(merged: Merged, experts: Sequence[Adapter], rank: int | None = None) -> Merged:
+    """The nearest LoRA of that rank to what a method found, with the error of each module that was cut and of all.
+
+    Without a rank, changes of full rank get the sum of the experts' ranks in their module, and LoRAs stay as they are.
+    """
+    cut = {name: truncate_low_rank(change, rank) for name, change in merged.patch.low_rank.items()}
+    for module, parts in by_module(experts):
+        if (name := f"{module}.weight") in merged.patch.full_rank:
+            cut[name] = truncate_dense(merged.patch.full_rank[name], rank or total_rank(parts))
+    lost, whole = sum(one.lost for one in cut.values()), sum(one.whole for one in cut.values())
+    return Merged(
+        replace(merged.patch, low_rank={name: one.change for name, one in cut.items()}, full_rank={}),
+        (lost / whole) ** 0.5 if lost > 0 else 0.0,
+        {name.removesuffix(".weight"): (one.lost / one.whole) ** 0.5 for name, one in cut.items() if one.lost > 0},
+    )
+
+
+def as_patch(expert: Adapter) -> Patch:
+    """The expert alone."""
+    return Patch(low_rank={f"{module}.weight": factors.low_rank() for module, factors in expert.factors.items()})
+
+
+def by_module(experts: Sequence[Adapter]) -> Iterator[tuple[str, list[Factors | None]]]:
+    """Module name -> each expert's factors there or None, sorted by name."""
+    for module in sorted({module for expert in experts for module in expert.factors}):
+        yield module, [expert.factors.get(module) for expert in experts]
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """The factors of all experts in one module: any weighted sum of them is one LoRA."""
+
+    b: Tensor  # (out, k), scales folded in
+    a: Tensor  # (k, in)
+    owner: Tensor  # (k,) the expert that a column belongs to
+    n: int  # number of experts
+
+    @classmethod
+    def of(cls, parts: Sequence[Factors | None]) -> SideBySide:
+        """From each expert's factors; None where it does not adapt the module."""
+        present = [(i, part) for i, part in enumerate(parts) if part is not None]
+        b = torch.cat([part.b * part.scale for _, part in present], dim=1)
+        a = torch.cat([part.a for _, part in present], dim=0)
+        owner = torch.cat([torch.full((part.a.shape[0],), i) for i, part in present])
+        return cls(b, a, owner, len(parts))
+
+    def to(self, device: torch.device) -> SideBySide:
+        """The same on another device."""
+        return SideBySide(self.b.to(device), self.a.to(device), self.owner.to(device), self.n)
+
+    def weighted(self, weights: Tensor) -> LowRank:
+        """sum_i w_i dW_i, for weights (n,)."""
+        return LowRank(b=self.b * weights.to(torch.float32)[self.owner], a=self.a)
+
+    def gram(self) -> Tensor:
+        """Inner products of the experts' changes, (n, n) float64."""
+        member = torch.nn.functional.one_hot(self.owner, self.n).to(torch.float64)
+        b, a = self.b.to(torch.float64), self.a.to(torch.float64)
+        # <b_i a_i, b_j a_j> = sum over entries of (b_i^T b_j) * (a_i a_j^T), summed over the columns of i and of j.
+        return member.T @ ((b.T @ b) * (a @ a.T)) @ member
+
+
+def _on_factors(
+    experts: Sequence[Adapter], rule_a: Callable[[Tensor], Tensor], rule_b: Callable[[Tensor], Tensor]
+) -> Merged:
+    first = experts[0].info
+    for expert in experts[1:]:
+        if dict(expert.info.modules) != dict(first.modules):
+            raise UserError(
+                f"{expert.info.name}: its rank, alpha or modules differ from those of {first.name}, so their "
+                "factors cannot be combined; use `space` delta"
+            )
+    changes = {}
+    for module, shape in first.modules.items():
+        factors = [expert.factors[module] for expert in experts]
+        a = rule_a(torch.stack([part.a for part in factors]))
+        b = rule_b(torch.stack([part.b for part in factors]))
+        changes[f"{module}.weight"] = LowRank(b=b * shape.scale, a=a)
+    return Merged(Patch(low_rank=changes))
+
+
+def dense_changes(parts: Sequence[Factors | None]) -> Tensor:
+    """The changes of all experts in one module, (n, out, in) float32."""
+    known = next(part for part in parts if part is not None)
+    zeros = torch.zeros(known.b.shape[0], known.a.shape[1])
+    return torch.stack([zeros if part is None else part.low_rank().dense() for part in parts])
+
+
+def total_rank(parts: Sequence[Factors | None]) -> int:
+    """The sum of the experts' ranks in one module."""
+    return sum(part.a.shape[0] for part in parts if part is not None)

@@ -1,0 +1,89 @@
+"""cBTM: inputs are clustered, each cluster has its expert, and experts are mixed by how near the input is to theirs.
+
+Gururangan et al. 2023, arXiv 2303.14177: tf-idf vectors, k-means; P(token) = sum_j P(j | input) P_j(token) with
+P(j | input) in proportion to exp(-dist(input, centre_j)^2 / T). They train an expert on each cluster. Here the experts
+are given, so the dev questions are clustered, into at most as many clusters as experts, and a cluster's expert is the
+one with the most right answers on its dev items (on a tie the better one on all of dev, then the first). T = 0.1, our
+choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.metrics.accuracy import Accuracy
+from pyswarmopt_rivals.methods.ensembles.panel import Likelihoods, Pairs, Panel, contexts_of
+
+TEMPERATURE = 0.1
+
+
+class Clusters:
+    """tf-idf and k-means of texts; fewer than k clusters if there are fewer different texts."""
+
+    def __init__(self, texts: Sequence[str], k: int, seed: int) -> None:
+        from sklearn.cluster import KMeans
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        self._vectors = TfidfVectorizer(token_pattern=r"(?u)\S+")
+        points = self._vectors.fit_transform(texts)
+        self._means = KMeans(min(k, len(set(texts))), n_init=4, random_state=seed).fit(points)
+        self.labels: np.ndarray = self._means.labels_
+
+    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
+        """P(cluster | text), (texts, k)."""
+        return nearness(self._means.transform(self._vectors.transform(texts)))
+
+
+def nearness(distances: np.ndarray) -> np.ndarray:
+    """Shares in proportion to exp(-d^2 / T), (texts, k).
+
+    Example:
+        >>> nearness(np.array([[0.0, (0.1 * np.log(3)) ** 0.5]])).round(4).tolist()
+        [[0.75, 0.25]]
+    """
+    exponents = -(distances**2) / TEMPERATURE
+    weights = np.exp(exponents - exponents.max(1, keepdims=True))
+    return np.asarray(weights / weights.sum(1, keepdims=True))
+
+
+def experts_of(labels: np.ndarray, right: np.ndarray) -> list[int]:
+    """Each cluster's expert, from the items' clusters, (items,), and whether each expert is right, (n, items)."""
+    overall = right.mean(1)
+    chosen = []
+    for cluster in range(int(labels.max()) + 1):
+        own = right[:, labels == cluster].sum(1)
+        chosen.append(max(range(len(right)), key=lambda i: (own[i], overall[i], -i)))
+    return chosen
+
+
+def fit(panel: Panel, dev: Accuracy, seed: int) -> Likelihoods:
+    """Cluster dev, give each cluster its expert."""
+    right = np.array(
+        [
+            [answer == item.answer for answer, item in zip(answers, dev.items, strict=True)]
+            for answers in panel.answers(dev)
+        ],
+        dtype=np.float64,
+    )
+    clusters = Clusters([item.question for item in dev.items], panel.n, seed)
+    chosen = experts_of(clusters.labels, right)
+
+    def weigh(contexts: Sequence[str]) -> dict[str, Tensor]:
+        shares = clusters.probabilities([text for _, text in panel.questions(contexts)])
+        weights = torch.zeros(len(contexts), panel.n)
+        weights.index_add_(1, torch.tensor(chosen), torch.from_numpy(shares).float())
+        return dict(zip(contexts, weights, strict=True))
+
+    def loglikelihood(pairs: Pairs) -> list[float]:
+        weights = weigh(contexts_of(pairs))
+        logprobs = panel.token_logprobs(pairs)
+        return [
+            float((weights[context].log()[:, None] + rows).logsumexp(0).sum())
+            for (context, _), rows in zip(pairs, logprobs, strict=True)
+        ]
+
+    return Likelihoods(loglikelihood)

@@ -1,0 +1,61 @@
+"""Token swarm: the experts' next-token distributions, mixed with weights that a swarm finds on dev.
+
+Feng et al. 2024, arXiv 2410.11163, token-probability arithmetic: P(token) = sum_i c_i P_i(token). Each expert scores
+each option once; from then on a particle is arithmetic on a small array.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.optimizers import make_optimizer
+from pyswarmopt_llm.metrics.accuracy import Accuracy
+from pyswarmopt_llm.spaces.mixture.mixing import mixing_weights
+from pyswarmopt_llm.spaces.mixture.table import OptionTable
+from pyswarmopt_rivals.methods.ensembles.panel import Likelihoods, Pairs, Panel
+
+PARTICLES, ROUNDS, PATIENCE = 20, 50, 10  # the paper's N, K and c
+
+
+class Mixture:
+    """The experts of a panel, mixed by one set of weights; evaluated once for each list of pairs."""
+
+    def __init__(self, panel: Panel) -> None:
+        self._panel = panel
+        self.weights = torch.full((panel.n,), 1 / panel.n, dtype=torch.float64)
+        self._tables: dict[tuple[tuple[str, str], ...], OptionTable] = {}
+
+    def loglikelihood(self, pairs: Pairs) -> list[float]:
+        """Sum over tokens of log sum_i w_i P_i(token | all before it)."""
+        key = tuple(pairs)
+        if key not in self._tables:
+            rows = self._panel.token_logprobs(pairs)
+            owner = torch.tensor([k for k, row in enumerate(rows) for _ in range(row.shape[1])], dtype=torch.int64)
+            table = torch.cat([row.double().T for row in rows])
+            self._tables[key] = OptionTable(table, owner, len(rows), by_token=True)
+        return self._tables[key].loglikelihood(self.weights)
+
+
+def fit(panel: Panel, dev: Accuracy, seed: int) -> Likelihoods:
+    """Let a swarm maximise accuracy on dev."""
+    mixture = Mixture(panel)
+    mixed = Likelihoods(mixture.loglikelihood)
+
+    def value(position: Tensor) -> float:
+        mixture.weights = mixing_weights(position)
+        return sum(dev.judge(mixed.answers(dev))) / dev.n
+
+    swarm = make_optimizer(
+        "model-swarms",
+        torch.eye(panel.n, dtype=torch.float64),
+        population=max(PARTICLES, panel.n),
+        max_iter=ROUNDS,
+        patience=PATIENCE,
+        seed=seed,
+    )
+    while not swarm.stop():
+        positions = swarm.ask()
+        swarm.tell(positions, [value(x) for x in positions])
+    mixture.weights = mixing_weights(swarm.best.x)
+    return mixed

@@ -1,0 +1,134 @@
+"""MERGE3: a genetic algorithm whose candidates answer a few items, from which their accuracy on all is estimated.
+
+Mencattini et al. 2025, arXiv 2502.10436, "MERGE3: Efficient Evolutionary Merging on Consumer-grade GPUs", with the
+estimator of the authors' released library (`item_response`: gmp-IRT).
+
+1. The experts answer all dev items, and so do random candidates for up to `CALIBRATION` of the budget; the item model
+   is fitted on these. (The paper takes item parameters from published models' answers; a new task has none.)
+2. A tenth of the items, at least `FEWEST`, represent all: the medoids of clusters of item parameters, weighted by the
+   clusters' sizes. (The released scripts draw them at random.)
+3. A genetic algorithm (tournament, simulated binary crossover, polynomial mutation, the best of parents and children
+   survive) maximises the estimate; a candidate costs the items of the subset.
+4. The best by estimate, up to `FINALISTS`, answer all dev items, and the best candidate that has is the result. (The
+   paper takes the best estimate as it is.)
+
+A candidate is dW = sum w_i dW_i with w in [0, 1]^n: task arithmetic, which is exact on LoRA experts and needs no SVD
+(the released scripts: SLERP for two models, TIES with DARE for more). The first population contains the experts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch, Space
+from pyswarmopt_llm.models.adapters.adapter import Adapter
+from pyswarmopt_llm.spaces import build_space
+from pyswarmopt_rivals.methods.evolution.genetic import offspring
+from pyswarmopt_rivals.methods.evolution.item_response import Floats, ItemModel, anchors, fit
+from pyswarmopt_rivals.methods.method import Merged, Settings
+
+POPULATION = 20
+CALIBRATION = 0.5
+SUBSET, FEWEST = 0.1, 10
+DIMENSIONS = 5
+FINALISTS = 5
+
+
+class Candidates:
+    """Known candidates, (n,) weights each, by key: answers to all dev items, and estimated (or exact) accuracy."""
+
+    def __init__(self, space: Space, settings: Settings) -> None:
+        self._space, self._trial = space, settings.need_trial()
+        self._weights: dict[bytes, Floats] = {}
+        self.answers: dict[bytes, Floats] = {}
+        self.estimates: dict[bytes, float] = {}
+
+    def answer_all(self, weights: Floats) -> None:
+        """Evaluate a candidate in full."""
+        score = self._trial.score(self.patch(weights))
+        answers = np.array(score.per_item, dtype=np.float64)
+        if not np.isin(answers, (0.0, 1.0)).all():
+            raise UserError("merge3: models items that are right or wrong; this metric has other values")
+        key = self._key(weights)
+        self.answers[key], self.estimates[key] = answers, score.value
+
+    def estimate(self, weights: Floats, model: ItemModel, seen: list[int], shares: Floats, experts: int) -> None:
+        """Evaluate a candidate on a subset, unless it is known."""
+        key = self._key(weights)
+        if key not in self.estimates:
+            right = np.array(self._trial.score_items(self.patch(weights), seen).per_item, dtype=np.float64)
+            self.estimates[key] = model.estimate(right, seen, shares, range(experts))
+
+    def value(self, weights: Floats) -> float:
+        """Its best known accuracy."""
+        return self.estimates[self._key(weights)]
+
+    def promising(self) -> list[Floats]:
+        """Candidates that have not answered all items, by decreasing estimate."""
+        rest = [key for key in self.estimates if key not in self.answers]
+        return [self._weights[key] for key in sorted(rest, key=lambda key: -self.estimates[key])]
+
+    def best(self) -> Patch:
+        """The best of those that answered all items."""
+        return self.patch(self._weights[max(self.answers, key=lambda key: self.estimates[key])])
+
+    def patch(self, weights: Floats) -> Patch:
+        return self._space.realise(torch.from_numpy(weights))
+
+    def _key(self, weights: Floats) -> bytes:
+        key = weights.tobytes()
+        self._weights[key] = weights
+        return key
+
+
+def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """Calibrate, evolve until the budget is spent but for the finalists, let these answer all items."""
+    trial, rng = settings.need_trial(), np.random.default_rng(settings.seed)
+    known = Candidates(build_space(settings.space, experts), settings)
+    n, whole = len(experts), trial.left
+    random = rng.random((max(n, POPULATION - n), n))
+    population = np.concatenate([np.eye(n), random])
+    in_full = min(max(n, int(CALIBRATION * whole)), len(population), whole)
+    for weights in population[:in_full]:
+        known.answer_all(weights)
+    finalists = min(FINALISTS, trial.left // 2)
+    if finalists and in_full >= n:
+        _evolve(known, population, n, settings, rng, finalists)
+        for weights in known.promising()[: trial.left]:
+            known.answer_all(weights)
+    return Merged(known.best())
+
+
+def _evolve(
+    known: Candidates, population: Floats, experts: int, settings: Settings, rng: np.random.Generator, finalists: int
+) -> None:
+    """The genetic algorithm on estimates, as long as the budget pays for the finalists, too."""
+    trial = settings.need_trial()
+    answers = np.stack(list(known.answers.values()))
+    items = answers.shape[1]
+    model = fit(answers, DIMENSIONS)
+    seen, shares = anchors(model, max(FEWEST, round(SUBSET * items)), settings.seed)
+
+    def estimated(candidates: Floats) -> Floats:
+        """Those that the budget covers."""
+        covered = []
+        for weights in candidates:
+            if trial.items_left - len(seen) < finalists * items:
+                break
+            known.estimate(weights, model, seen, shares, experts)
+            covered.append(weights)
+        return candidates[: len(covered)]
+
+    population = estimated(population)
+    while len(population) and trial.items_left - len(seen) >= finalists * items:
+        before = trial.spent
+        children = estimated(offspring(population, [known.value(x) for x in population], rng))
+        everyone = np.concatenate([population, children])
+        order = np.argsort([-known.value(x) for x in everyone], kind="stable")
+        population = everyone[order[: len(population)]]
+        if trial.spent == before:  # nothing new is found
+            break

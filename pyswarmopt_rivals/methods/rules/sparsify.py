@@ -1,0 +1,157 @@
+"""Sparsify and sum: seven published rules as one class with two parameters.
+
+A rule is a sparsifier, which says what remains of each expert's change tau_i, and a consensus, which makes one change
+of all. The matrices are those of one module, dW in ``delta`` space, A and B each in ``factor`` space.
+
+Default weights and densities (in the table of `pyswarmopt_rivals.methods`): 0.4 for sums and 20% kept with lambda = 1
+for TIES, as Yadav et al. use without validation data; DARE's drop rate p = 1 - density is chosen on validation data
+between .1 and .9 in the paper, here the middle; breadcrumbs' weight .2 and density 15% are the values from which the
+authors' released code searches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from pyswarmopt_llm.models.adapters.adapter import Adapter
+from pyswarmopt_rivals.methods.changes import Rule, combine, mix
+from pyswarmopt_rivals.methods.method import Merged, Settings
+
+Sparsifier = Callable[[Tensor, float, Generator], Tensor]
+"""(n, ...) changes, density and source of draws -> changes of the same shape, with zeros."""
+
+OUTLIERS = 0.006
+
+
+@dataclass(frozen=True)
+class SparsifyAndSum:
+    """A merge rule: what remains of each expert (None: everything), then one change out of all."""
+
+    sparsify: Sparsifier | None
+    consensus: Rule
+
+    def __call__(self, experts: Sequence[Adapter], settings: Settings) -> Merged:
+        """Merge module by module."""
+        if self.sparsify is None and settings.space == "delta":  # a sum of LoRAs is exact without a dense matrix
+            return mix(experts, settings, lambda gram: settings.weights)
+        draws = settings.generator()
+        return combine(experts, settings, lambda x, weights: self.merge(x, weights, settings.density, draws))
+
+    def merge(self, changes: Tensor, weights: Tensor, density: float, generator: Generator | None = None) -> Tensor:
+        """The rule on one matrix per expert, `changes` (n, ...) and `weights` (n,); draws default to seed 0."""
+        if self.sparsify is not None:
+            changes = self.sparsify(changes, density, generator or Generator().manual_seed(0))
+        return self.consensus(changes, weights)
+
+
+# Sparsifiers
+
+
+def keep_largest(changes: Tensor, density: float, _: Generator | None = None) -> Tensor:
+    """Keep the largest entries of each expert by magnitude: TIES' trimming. The count is rounded down, at least one.
+
+    The paper trims over the whole model; here, as in peft, the share is of each module's matrix.
+
+    Example:
+        >>> keep_largest(torch.tensor([[3.0, -4.0, 1.0, 2.0]]), density=0.5).tolist()
+        [[3.0, -4.0, 0.0, 0.0]]
+    """
+    flat = changes.flatten(1)
+    largest = flat.abs().topk(max(1, int(density * flat.shape[1])), dim=1).indices
+    return _only(flat, largest).view_as(changes)
+
+
+def keep_middle(changes: Tensor, density: float, _: Generator | None = None, *, outliers: float = OUTLIERS) -> Tensor:
+    """Drop the share `outliers` of the largest entries of each expert and keep the next `density`: breadcrumbs.
+
+    The mask of the paper lies between two percentiles, beta and gamma, of each layer.
+
+    Example:
+        >>> keep_middle(torch.tensor([[3.0, -4.0, 1.0, 2.0]]), density=0.5, outliers=0.25).tolist()
+        [[3.0, 0.0, 0.0, 2.0]]
+    """
+    flat = changes.flatten(1)
+    first = int(outliers * flat.shape[1])
+    order = flat.abs().argsort(dim=1, descending=True)
+    return _only(flat, order[:, first : first + max(1, int(density * flat.shape[1]))]).view_as(changes)
+
+
+def drop_and_rescale(changes: Tensor, density: float | Tensor, generator: Generator) -> Tensor:
+    """Keep each entry with probability `density`, divided by it: DARE, m * tau / (1 - p), m ~ Bernoulli(1 - p).
+
+    Example:
+        >>> drawn = drop_and_rescale(torch.ones(1, 1000), 0.25, torch.Generator().manual_seed(0))
+        >>> sorted(set(drawn.flatten().tolist()))
+        [0.0, 4.0]
+    """
+    kept = torch.rand(changes.shape, generator=generator, dtype=changes.dtype) < density
+    return changes * kept / density
+
+
+def magprune(changes: Tensor, density: float, generator: Generator) -> Tensor:
+    """Drop at the rates of `drop_rates` and divide the rest by the probability of staying: DELLA's MAGPRUNE."""
+    return drop_and_rescale(changes, 1 - drop_rates(changes, density), generator)
+
+
+def drop_rates(changes: Tensor, density: float) -> Tensor:
+    """The probability of being dropped: lowest for the largest entry of a row, 1 - density on average.
+
+    Within an output row, `changes` (..., entries), rates rise linearly by rank of magnitude from p - epsilon/2 for the
+    largest to p + epsilon/2 for the smallest, p = 1 - density. The paper tunes epsilon; here it is min(p, 1 - p), half
+    of the widest range that leaves all rates within [0, 1].
+
+    Example:
+        >>> drop_rates(torch.tensor([1.0, -9.0, 5.0]), density=0.5).tolist()
+        [0.75, 0.25, 0.5]
+    """
+    places = changes.abs().argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)  # 0 for the largest
+    last = max(1, changes.shape[-1] - 1)
+    middle = 0.5 if changes.shape[-1] > 1 else 0.0
+    mean = 1 - density
+    return mean + min(mean, density) * (places.to(changes.dtype) / last - middle)
+
+
+def _only(flat: Tensor, kept: Tensor) -> Tensor:
+    """Zeros but for the entries at these columns, (n, entries)."""
+    return torch.zeros_like(flat).scatter(1, kept, flat.gather(1, kept))
+
+
+# Consensus
+
+
+def weighted_sum(changes: Tensor, weights: Tensor) -> Tensor:
+    """sum_i w_i tau_i: task arithmetic, theta_0 + lambda sum_i tau_i. In ``factor`` space peft calls it ``linear``.
+
+    Example:
+        >>> weighted_sum(torch.tensor([[1.0, 2.0], [10.0, 20.0]]), torch.tensor([1.0, 0.5])).tolist()
+        [6.0, 12.0]
+    """
+    return torch.tensordot(weights, changes, dims=1)
+
+
+def elect_and_merge(changes: Tensor, weights: Tensor) -> Tensor:
+    """Elect a sign for each entry, then average the experts that agree with it: steps 2 and 3 of TIES.
+
+    gamma = sgn(sum_i tau_i), plus for a sum of exactly zero; the mean of the tau_i, (n, ...), whose sign is gamma.
+    Weights multiply the entries after the election and before the mean, so that equal weights are the paper's lambda.
+
+    Example:
+        >>> elect_and_merge(torch.tensor([[4.0, -1.0], [-1.0, -3.0]]), torch.ones(2)).tolist()
+        [4.0, -2.0]
+    """
+    elected = torch.where(changes.sum(0) >= 0, 1.0, -1.0)
+    agree = (changes.sign() == elected).to(changes.dtype)
+    return torch.tensordot(weights, changes * agree, dims=1) / agree.sum(0).clamp(min=1)
+
+
+TASK_ARITHMETIC = SparsifyAndSum(None, weighted_sum)
+MAGNITUDE_PRUNE = SparsifyAndSum(keep_largest, weighted_sum)
+BREADCRUMBS = SparsifyAndSum(keep_middle, weighted_sum)
+DARE_LINEAR = SparsifyAndSum(drop_and_rescale, weighted_sum)
+TIES = SparsifyAndSum(keep_largest, elect_and_merge)
+DARE_TIES = SparsifyAndSum(drop_and_rescale, elect_and_merge)
+DELLA = SparsifyAndSum(magprune, elect_and_merge)

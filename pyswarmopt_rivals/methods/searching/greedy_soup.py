@@ -1,0 +1,52 @@
+"""Greedy soup: experts from the best to the worst, each kept if the average with it is no worse on dev.
+
+Wortsman et al. 2022, arXiv 2203.05482, recipe 1: sort by validation accuracy; ingredients <- {}; for each expert, if
+accuracy(average(ingredients + expert)) >= accuracy(average(ingredients)), keep it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from pyswarmopt_llm.models.adapters.adapter import Adapter
+from pyswarmopt_llm.spaces import build_space
+from pyswarmopt_rivals.methods.method import Merged, Settings
+
+
+def greedy(n: int, value: Callable[[Sequence[int]], float], left: Callable[[], int]) -> list[int]:
+    """The ingredients, in the order in which they were kept.
+
+    `value` is that of the average of the experts with these indices, `left` how many more averages may be evaluated (at
+    least n at first).
+
+    Example:
+        >>> greedy(3, lambda chosen: {(1,): 0.5, (0,): 0.4, (2,): 0.3, (1, 0): 0.6, (1, 0, 2): 0.5}[tuple(chosen)],
+        ...        lambda: 9)
+        [1, 0]
+    """
+    alone = [value([i]) for i in range(n)]
+    order = sorted(range(n), key=lambda i: -alone[i])
+    kept, best = order[:1], alone[order[0]]
+    for i in order[1:]:
+        if left() < 1:
+            break
+        together = value([*kept, i])
+        if together >= best:
+            kept, best = [*kept, i], together
+    return kept
+
+
+def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """At most 2 n - 1 scorings; with a budget below n it looks at the first experts only."""
+    trial = settings.need_trial()
+    space = build_space(settings.space, experts)
+    vertices = space.vertices()
+
+    def average(chosen: Sequence[int]) -> torch.Tensor:
+        return vertices[list(chosen)].mean(0)
+
+    n = min(len(experts), trial.left)
+    kept = greedy(n, lambda chosen: trial.score(space.realise(average(chosen))).value, lambda: trial.left)
+    return Merged(space.realise(average(kept)))

@@ -1,0 +1,102 @@
+"""Natural niches (M2N2): pairs of models that complement each other, mixed on either side of a split point.
+
+Abrantes, Lange & Tang 2025, arXiv 2508.16204, "Competition and Attraction Improve Model Fusion"; rules and constants as
+in the authors' released code:
+
+- competition: dev item j is a resource that the models who solve it share, z_j = sum_k s(x_j | k) (1 where that is 0);
+  fitness f_i = sum_j s(x_j | i) / z_j. A child replaces the least fit of all, itself included.
+- attraction: the first parent is drawn in proportion to f, the second to
+  g(a, b) = sum_j max(0, s(x_j | b) - s(x_j | a)) / z_j.
+- merging: t ~ U(0, 1) and a split point; slerp(a, b; t) before it, slerp(a, b; 1 - t) behind, with the angle between
+  the whole vectors. No mutation, since the models are trained.
+
+The vectors are weight changes dW here, and the split point lies between two modules. A model is then a weight for each
+expert and module, its angles follow from Gram matrices, and the result is exact, of rank sum r.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.models.adapters.adapter import Adapter
+from pyswarmopt_rivals.methods.changes import SideBySide, by_module
+from pyswarmopt_rivals.methods.method import Merged, Settings
+from pyswarmopt_rivals.methods.rules.slerp import arc_weights
+
+
+def shares(solved: np.ndarray) -> np.ndarray:
+    """Each model's share of each item, (n, items): its score over the sum of all models' scores there.
+
+    Example:
+        >>> shares(np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]])).tolist()
+        [[1.0, 0.5, 0.0], [0.0, 0.5, 0.0]]
+    """
+    total = solved.sum(0)
+    return solved / np.where(total == 0, 1.0, total)
+
+
+def draw_parents(solved: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
+    """Two models: one by fitness, one by what it adds to the first; uniform where all weights are 0."""
+    shared = shares(solved)
+    first = _draw(shared.sum(1), rng)
+    return first, _draw(np.maximum(shared - shared[first], 0).sum(1), rng)
+
+
+def _draw(weights: np.ndarray, rng: np.random.Generator) -> int:
+    total = weights.sum()
+    return int(rng.choice(len(weights), p=weights / total if total > 0 else None))
+
+
+class _Modules:
+    """All experts' factors by module, with the inner products of their changes."""
+
+    def __init__(self, experts: Sequence[Adapter]) -> None:
+        self.n = len(experts)
+        self._parts = {f"{module}.weight": SideBySide.of(parts) for module, parts in by_module(experts)}
+        self.grams = torch.stack([part.gram() for part in self._parts.values()])
+
+    def patch(self, weights: Tensor) -> Patch:
+        """The model with these weights, (modules, n) float64."""
+        pairs = zip(weights, self._parts.items(), strict=True)
+        return Patch(low_rank={name: part.weighted(row) for row, (name, part) in pairs})
+
+    def child(self, one: Tensor, other: Tensor, t: float, split: int) -> Tensor:
+        """The weights of two models' child, (modules, n), with `split` modules before the split point."""
+
+        def product(x: Tensor, y: Tensor) -> float:
+            return float(torch.einsum("mi,mij,mj->", x, self.grams, y))
+
+        norms = (product(one, one) * product(other, other)) ** 0.5
+        cosine = product(one, other) / norms if norms > 0 else 1.0
+        mixed = []
+        for part, at in ((slice(None, split), t), (slice(split, None), 1 - t)):
+            stay, go = arc_weights(cosine, at)
+            mixed.append(stay * one[part] + go * other[part])
+        return torch.cat(mixed)
+
+
+def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """Evolve until the budget is spent; the archive begins with the experts and keeps their number."""
+    trial, rng = settings.need_trial(), np.random.default_rng(settings.seed)
+    modules = _Modules(experts)
+    count = len(modules.grams)
+    archive = [torch.eye(modules.n, dtype=torch.float64)[i].repeat(count, 1) for i in range(modules.n)][: trial.left]
+    scores = [trial.score(modules.patch(weights)) for weights in archive]
+    best = max(zip(scores, archive, strict=True), key=lambda pair: pair[0].value)
+    solved = np.array([score.per_item for score in scores])
+    while trial.left > 0:
+        a, b = draw_parents(solved, rng)
+        child = modules.child(archive[a], archive[b], float(rng.random()), int(rng.integers(count)))
+        score = trial.score(modules.patch(child))
+        if score.value > best[0].value:
+            best = (score, child)
+        everyone = np.vstack([solved, score.per_item])
+        weakest = int(shares(everyone).sum(1).argmin())
+        if weakest < len(archive):
+            archive[weakest], solved[weakest] = child, score.per_item
+    return Merged(modules.patch(best[1]))

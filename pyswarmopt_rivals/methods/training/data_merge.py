@@ -1,0 +1,50 @@
+"""Data merge: one adapter trained on the union of all experts' data, in place of a merge.
+
+A trivial baseline of Model Swarms (Feng et al. 2024, arXiv 2410.11163). Rank, alpha and modules are those of the first
+expert.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
+from pyswarmopt_rivals.methods.changes import as_patch
+from pyswarmopt_rivals.methods.method import Merged, Settings
+
+
+def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
+    """Train for one pass over the union, shuffled."""
+    from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
+
+    trial = settings.need_trial()
+    chats = []
+    for expert in experts:
+        own = trial.examples(expert.info.name)
+        if not own:
+            raise UserError(f"data-merge: no data of the expert {expert.info.name}; give them with `data` NAME=FILE")
+        chats += list(own)
+    random.Random(settings.seed).shuffle(chats)
+    shape = next(iter(experts[0].info.modules.values()))
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "union"
+        train_expert(
+            trial.base,
+            chats,
+            out,
+            TrainingOptions(
+                rank=shape.rank,
+                alpha=shape.rank * shape.scale,
+                targets=sorted({name.rsplit(".", 1)[-1] for name in experts[0].info.modules}),
+                max_tokens=10**9,
+                epochs=1.0,
+                seed=settings.seed,
+            ),
+            dtype=trial.model.dtype,
+            device=trial.model.device,
+        )
+        return Merged(as_patch(load_adapter(read_adapter(out))))

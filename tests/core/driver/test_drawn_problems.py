@@ -1,0 +1,197 @@
+"""What every search promises, on problems drawn at random: `make fuzz` draws 2,000 new ones."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_problems import Drawn, Log, NoLicence, problems
+from hypothesis import HealthCheck, given, settings
+
+import pyswarmopt as pso
+
+COUNT = 2000 if settings.get_current_profile_name() == "fuzz" else 40
+
+
+def searched(problem: Drawn, log: Log, **more) -> pso.Result | None:
+    """The result; None where the objective failed once too often."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return problem.search(log, **more)
+        except NoLicence:
+            assert problem.missing == "error" and problem.retry
+            return None
+
+
+def check_calls(problem: Drawn, log: Log) -> None:
+    assert len(log.points) <= problem.max_evals
+    for x in log.points:
+        assert (problem.low <= x).all() and (x <= problem.high).all()
+        assert (x[problem.whole] == np.rint(x[problem.whole])).all()
+
+
+def check_best(problem: Drawn, log: Log, r: pso.Result) -> None:
+    """The best value of a feasible point, or a feasible point where none has a value."""
+    sign = -1.0 if problem.maximize else 1.0
+    feasible = log.feasible()
+    values = [value for value in feasible if math.isfinite(value)]
+    if feasible:
+        assert problem.violation(r.x) == 0 and r.maxcv == 0
+    if values:
+        assert r.fun == sign * min(sign * value for value in values)
+    if math.isfinite(r.fun):
+        assert r.fun == problem.value(r.x)
+    else:
+        assert r.fun == sign * math.inf and not r.success
+    assert r.success <= (problem.violation(r.x) == 0)
+
+
+def same(a: pso.Result, b: pso.Result) -> bool:
+    counts = (a.fun, a.nfev, a.nit, a.stop, a.maxcv) == (b.fun, b.nfev, b.nit, b.stop, b.maxcv)
+    return counts and np.array_equal(a.x, b.x) and list(a.history) == list(b.history)
+
+
+def interrupted(problem: Drawn) -> pso.Result | None:
+    """The result of a run that stopped after some iterations and went on from its checkpoint."""
+    iterations = 0
+
+    def enough(result: pso.Result) -> bool:
+        nonlocal iterations
+        iterations += 1
+        return iterations > problem.interrupted
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "c.npz"
+        first = searched(problem, Log(problem), checkpoint=path, callback=enough)
+        return None if first is None else searched(problem, Log(problem), checkpoint=path)
+
+
+@settings(max_examples=COUNT, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(problem=problems)
+def test_a_search_keeps_what_it_promises(problem):
+    log = Log(problem)
+    r = searched(problem, log)
+    check_calls(problem, log)
+    if r is None:
+        return
+    assert r.nfev == len(log.points)
+    check_best(problem, log, r)
+    if problem.repeatable:
+        again = searched(problem, Log(problem))
+        assert again is not None and same(r, again)
+        resumed = interrupted(problem)
+        assert resumed is not None and same(r, resumed)
+
+
+# --- what this found, one by one ---
+
+
+@pytest.mark.parametrize("recipe", [None, "constriction", "surrogate"])
+@pytest.mark.parametrize("size", [1e297, 1e301, 1.7e308])
+@pytest.mark.parametrize("maximize", [False, True])
+def test_a_feasible_point_with_a_huge_value_is_better_than_one_that_breaks_a_constraint(recipe, size, maximize):
+    sign = -1.0 if maximize else 1.0
+    seen = []
+
+    def fun(x):
+        value = sign * size * (1 - 0.1 * math.sin(9 * x[0]))
+        if x[0] > 1:
+            seen.append(value)
+        return min(max(value, -1.7e308), 1.7e308)
+
+    optimise = pso.maximize if maximize else pso.minimize
+    r = optimise(fun, [(-5, 5)], constraints=lambda x: 1e300 * (1 - x[0]), recipe=recipe, max_evals=60, seed=1)
+    assert r.maxcv == 0 and r.x[0] > 1 and r.fun == fun(r.x) and math.isfinite(r.fun)
+    assert r.success
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+@pytest.mark.parametrize("recipe", [None, "constriction"])
+def test_where_no_feasible_point_has_a_value_there_is_no_further_call(limit, recipe):
+    calls = []
+    rule = {"type": "ineq", "fun": lambda x: x[0], "keep_feasible": True}
+    r = pso.minimize(
+        lambda x: calls.append(x) or math.nan, [(-5, 5)], constraints=rule, recipe=recipe, max_evals=limit, seed=3,
+        x0=[[1.0], [2.0], [3.0], [-1.0]],
+    )  # fmt: skip
+    assert len(calls) == r.nfev == limit
+    assert r.maxcv == 0 and r.fun == math.inf and "no finite value" in r.message
+
+
+def test_mean_and_spread_of_values_whose_sum_overflows_are_numbers():
+    history = pso.minimize(lambda x: math.copysign(1.7e308, x[0]), [(-5, 5)], recipe="constriction", seed=0).history
+    assert all(abs(record.mean) <= 1.7e308 and 0 <= record.spread <= 1.7e308 for record in history)
+
+
+@pytest.mark.parametrize("population", [1, 2])
+@pytest.mark.parametrize("recipe", [None, "constriction", "surrogate"])
+def test_a_swarm_has_a_particle_for_each_starting_point(population, recipe):
+    asked = []
+    starts = [[0.0, 1.0], [1.0, 2.0], [2.0, 2.0]]
+    pso.minimize(
+        lambda x: asked.append(x.tolist()) or float(x @ x), [(-5, 5)] * 2, recipe=recipe, population=population,
+        x0=starts, max_evals=20, seed=0,
+    )  # fmt: skip
+    assert asked[:3] == starts
+
+
+@pytest.mark.parametrize("path", ["\0", "c" * 300, "c" * 250, "no such folder/c.npz"])
+@pytest.mark.parametrize("multi", [False, True])
+def test_a_checkpoint_that_cannot_be_written_is_refused_before_the_first_call(tmp_path, monkeypatch, path, multi):
+    monkeypatch.chdir(tmp_path)
+    called = []
+    with pytest.raises(ValueError, match=r"checkpoint=.*cannot be written") as refused:
+        if multi:
+            pso.minimize_multi(called.append, [(0, 1)], 2, checkpoint=path)
+        else:
+            pso.minimize(called.append, [(0, 1)], checkpoint=path)
+    assert "\n" not in str(refused.value) and len(str(refused.value)) < 300
+    assert not called and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", ["\0", "c" * 300])
+def test_a_start_that_cannot_be_a_file_is_refused(path):
+    with pytest.raises(ValueError, match="cannot be read as a checkpoint") as refused:
+        pso.minimize(lambda x: x[0], [(0, 1)], x0=path)
+    assert "\n" not in str(refused.value) and len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize("recipe", ["constriction", "model_swarms", "spso2011"])
+def test_positions_so_far_apart_that_velocities_overflow_are_refused(recipe):
+    with pytest.raises(ValueError, match="positions lie inf apart: velocities would be more than float64 holds"):
+        pso.Swarm(positions=[[1.7e308], [-1.7e308], [1.0]], recipe=recipe)
+    swarm = pso.Swarm(positions=[[1e-300], [1e300], [1.0]], recipe=recipe, seed=0)
+    for _ in range(30):
+        x = swarm.ask().numpy().copy()
+        swarm.tell(x, x[:, 0])
+    assert math.isfinite(swarm.best.value)
+
+
+def test_a_tiny_budget_in_a_million_coordinates_makes_no_points_that_are_never_evaluated():
+    dim, proposed = 10**5, []
+    search = pso.MemeticSwarm((np.zeros(dim), np.ones(dim)), seed=0, max_evals=5)
+    proposed.append(len(search.ask()))
+    assert proposed == [5]
+
+
+def test_many_labels_make_no_matrices_of_labels(monkeypatch):
+    from pyswarmopt.hybrid.phases.cma_es import CovarianceSwarm, SeparableSwarm
+
+    sizes = []
+    monkeypatch.setattr(CovarianceSwarm, "_decompose", lambda self: sizes.append(len(self.mean)))
+    monkeypatch.setattr(SeparableSwarm, "_decompose", lambda self: None)
+    space = {f"c{i}": list("abcdefghij") for i in range(100)}
+
+    def loss(params):
+        return sum(value != "b" for value in params.values())
+
+    for how in ({"noisy": True}, {"asynchronous": True}):
+        assert pso.minimize(loss, space=space, max_evals=60, seed=0, **how).algorithm == "constriction"
+    few = {f"c{i}": list("abcdefghij") for i in range(50)} | {"x": (0.0, 1.0)}
+    pso.minimize(lambda params: 0.0, space=few, max_evals=300, seed=0, constraints=lambda params: params["x"] - 0.5)
+    assert not any(size > 100 for size in sizes)

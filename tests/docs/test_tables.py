@@ -1,0 +1,117 @@
+"""Tables and chart of the documentation say what the outcomes in docs/evidence say."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "docs" / "tools"))
+import outcomes as evidence  # noqa: E402
+import tables  # noqa: E402
+
+from pyswarmopt_llm.common.statistics import compare_paired  # noqa: E402
+
+MARKED = [page for page in tables.pages() if "<!-- table: " in page.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("page", MARKED, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_tables_of_a_page_are_those_of_the_outcomes(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert tables.written(text) == text, "python docs/tools/tables.py writes them"
+
+
+def test_every_table_stands_on_a_page_and_every_marker_is_closed() -> None:
+    texts = [page.read_text(encoding="utf-8") for page in MARKED]
+    names = [name for text in texts for name in re.findall(r"<!-- table: ([\w-]+) -->", text)]
+    assert set(names) == set(tables.TABLES)
+    for text in texts:
+        assert text.count("<!-- table: ") == text.count("<!-- end -->") == len(tables.MARK.findall(text))
+
+
+def test_results_and_readme_have_no_table_of_figures_without_outcomes() -> None:
+    for name in ("README.md", "docs/results.md"):
+        text = tables.MARK.sub("", (ROOT / name).read_text(encoding="utf-8"))
+        rows = [line for line in text.splitlines() if line.startswith("|")]
+        assert not [row for row in rows if re.search(r"\d\.\d{2,}", row)]
+
+
+def test_an_accuracy_is_the_share_of_ones() -> None:
+    lines = [json.loads(line) for line in (ROOT / "docs/evidence/present.jsonl").read_text().splitlines()]
+    (row,) = [line for line in lines if (line["task"], line["method"]) == ("graph", "finetune-best-once")]
+    read = evidence.outcomes("present")
+    assert read.accuracy("finetune-best-once", "graph") == row["test"].count("1") / len(row["test"])
+    assert f"| {row['test'].count('1') / 500:.3f} |" in tables.real_tasks()
+
+
+def test_a_difference_is_that_of_items_gained_and_lost_and_its_p_that_of_a_sign_test() -> None:
+    """Where items are right or wrong, random signs are a binomial test on the items that differ."""
+    read = evidence.outcomes("fifty")
+    pair = compare_paired(*read.pairs(tables.FIRST, "finetune-once", tables.FIVE))
+    assert (pair.gained, pair.lost, pair.n) == (231, 166, 2500)
+    exact = stats.binomtest(pair.gained, pair.gained + pair.lost).pvalue
+    assert pair.p_value == pytest.approx(exact, abs=0.001)
+    assert pair.difference == pytest.approx((231 - 166) / 2500)
+
+
+def test_answers_that_readme_and_results_call_the_same_are_the_same() -> None:
+    read = evidence.outcomes("present")
+    tasks = (*evidence.HELD_OUT, *evidence.CHOSEN_ON)
+    differ = [read.differ("item-model+dev", "finetune-best-once", task) for task in tasks]
+    mixture = [read.differ("item-model", "best-single", task) for task in tasks]
+    assert differ.count(0) == 4 and mixture.count(0) == 5
+    for name in ("README.md", "docs/results.md"):
+        assert "four of the six tasks" in " ".join((ROOT / name).read_text(encoding="utf-8").split())
+
+
+def test_the_faq_names_the_differences_of_the_outcomes() -> None:
+    read = evidence.outcomes("present")
+    text = " ".join((ROOT / "docs" / "faq.md").read_text(encoding="utf-8").split())
+    for tasks, sentence in (
+        ((*evidence.HELD_OUT, *evidence.CHOSEN_ON), "{} points ahead of"),
+        (evidence.HELD_OUT, "{} (p"),
+    ):
+        pair = compare_paired(*read.pairs(tables.SEARCH, tables.BASE, tasks))
+        assert sentence.format(f"{100 * pair.difference:.1f}") in text
+        assert f"({tables.p_value(pair.p_value)})" in text
+
+
+def test_names_of_former_methods_are_translated() -> None:
+    for name, renamed in evidence.NAMES.items():
+        methods = evidence.outcomes(name).methods()
+        assert not set(methods) & set(renamed)
+        assert set(renamed.values()) <= set(methods)
+
+
+def test_two_files_give_a_method_its_first_outcomes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "evidence").mkdir()
+    for name, test in (("a", "10"), ("b", "11")):
+        row = {"task": "t", "method": "m", "seed": 0, "test": test, "items": 4}
+        (tmp_path / "evidence" / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
+    monkeypatch.setattr(evidence, "DOCS", tmp_path)
+    read = evidence.Outcomes("a", "b")
+    assert np.array_equal(read.scores["m", "t"], [[1.0, 0.0]]) and read.items["m", "t"] == 4
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_chart_was_drawn_from_the_outcomes(theme: str) -> None:
+    pytest.importorskip("matplotlib")
+    import chart
+
+    picture = (ROOT / "docs" / "pictures" / f"results-{theme}.svg").read_text(encoding="utf-8")
+    (drawn,) = re.findall(r"<dc:description>(.*?)</dc:description>", picture, flags=re.DOTALL)
+    assert json.loads(html.unescape(drawn)) == chart.accuracies(), "python docs/tools/pictures.py chart draws it"
+
+
+@pytest.mark.parametrize(
+    ("p", "text"), [(1e-4, "p < 0.001"), (0.0018, "p = 0.002"), (0.04, "p = 0.04"), (1, "p = 1.00")]
+)
+def test_a_p_value_is_written_with_two_or_three_places(p: float, text: str) -> None:
+    assert tables.p_value(p) == text

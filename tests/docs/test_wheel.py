@@ -1,0 +1,147 @@
+"""The wheel, not the tree: built, installed into an empty environment, and used as its users would; and editable."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+from search_helpers import louder, questions, write_task
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = {"pyswarmopt", "pyswarmopt_llm", "pyswarmopt_groups", "pyswarmopt_rivals"}
+
+
+def run(*words: object, where: Path) -> str:
+    """Standard output of a command that has to succeed, run without this process's own import path."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")} | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [str(word) for word in words], cwd=where, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def copied(folder: Path) -> Path:
+    """What is built, in a folder of its own, so that the checkout stays clean."""
+    (folder / "examples").mkdir(parents=True, exist_ok=True)
+    files = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
+    for name in (*files, "examples/experts", "examples/others", *PACKAGES):
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+    return folder
+
+
+def installed(folder: Path, *what: object) -> Path:
+    """An environment that holds it; what it depends on is borrowed from this one, the checkout is not."""
+    venv.create(folder, with_pip=False)
+    pip = (sys.executable, "-m", "pip", "--python", folder / "bin" / "python")
+    (site,) = folder.glob("lib/python*/site-packages")
+    # A path added like this is not searched for .pth files, which is how an editable checkout would come back.
+    (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    run(*pip, "install", "--no-deps", "--no-index", "--no-build-isolation", "--ignore-installed", *what, where=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel."""
+    folder = copied(tmp_path_factory.mktemp("wheel"))
+    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", "dist", ".", where=folder)
+    (built,) = (folder / "dist").glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment that holds the wheel."""
+    return installed(tmp_path_factory.mktemp("environment") / "venv", wheel)
+
+
+def test_the_wheel_is_small_and_holds_what_it_should(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        sizes = {entry.filename: entry.compress_size for entry in archive.infolist()}
+    experts = sum(size for name, size in sizes.items() if name.startswith("pyswarmopt_llm/demo_"))
+    assert 0 < experts < 6_000_000  # the eleven of examples/experts and examples/others
+    assert wheel.stat().st_size - experts < 1_100_000  # source and the texts of builtin:requests
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES
+    sources = {str(p.relative_to(ROOT)) for top in PACKAGES for p in (ROOT / top).rglob("*.*")}
+    missing = {name for name in sources if "__pycache__" not in name} - set(names)
+    assert not missing
+
+
+def test_the_index_would_take_the_wheel(wheel: Path) -> None:
+    pytest.importorskip("twine", reason="wheels are checked with twine (extra: release)")
+    told = run(sys.executable, "-m", "twine", "check", "--strict", wheel, where=wheel.parent)
+    assert "PASSED" in told
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (metadata,) = [name for name in names if name.endswith(".dist-info/METADATA")]
+        text = archive.read(metadata).decode()
+    stated = re.search(r'^__version__ = "(.+?)"', (ROOT / "pyswarmopt" / "__init__.py").read_text(), flags=re.MULTILINE)
+    assert stated and f"\nVersion: {stated[1]}\n" in text
+    assert {"pyswarmopt/py.typed", "pyswarmopt_llm/py.typed"} <= set(names)
+    assert "License-Expression: Apache-2.0" in text and "Classifier: Typing :: Typed" in text
+
+
+def test_the_optimiser_of_the_readme_runs_from_the_wheel(environment: Path, tmp_path: Path) -> None:
+    python = environment / "bin" / "python"
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert blocks
+    for block in blocks:
+        run(python, "-c", block, where=tmp_path)
+    where = run(python, "-c", "import pyswarmopt; print(pyswarmopt.__file__)", where=tmp_path)
+    assert Path(where.strip()).is_relative_to(environment)
+
+
+def test_the_demo_finds_its_experts_in_the_wheel(environment: Path, tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; import pyswarmopt_llm; from pyswarmopt_llm.cli.runs.demo import demo_experts; "
+        "print(*demo_experts(Path(pyswarmopt_llm.__file__).parent), sep='\\n')"
+    )
+    found = [Path(line) for line in run(environment / "bin" / "python", "-c", code, where=tmp_path).splitlines()]
+    assert all(path.is_relative_to(environment) for path in found)
+    pools = [sorted(path.name for path in (ROOT / "examples" / name).iterdir()) for name in ("experts", "others")]
+    assert [path.name for path in found] == [*pools[0], *pools[1]]
+
+
+def test_a_search_runs_from_the_wheel(
+    environment: Path, tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    task = write_task(tmp_path / "words.json", questions(8, 1), questions(8, 2))
+    experts = louder(tiny_experts, tmp_path / "loud")
+    command = environment / "bin" / "swarm-llm"
+    asked = ("--base", tiny_base, "--task", task, "--scoring", "likelihood", "--quiet", "--json")
+    words = ("--experts", *experts, "--out", "run", "--particles", 3, "--max-iter", 1)
+    found = json.loads(run(command, "search", *asked, *words, where=tmp_path))
+    again = json.loads(run(command, "resume", "run", "--quiet", "--json", where=tmp_path))
+    assert again == found
+    assert (tmp_path / "run" / "best" / "adapter_model.safetensors").is_file()
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_a_type_checker_finds_the_types_of_an_editable_install(tmp_path: Path) -> None:
+    """As README installs it; a script elsewhere, checked by mypy, which does not run import hooks."""
+    pytest.importorskip("mypy", reason="needs mypy (extra: test)")
+    python = installed(tmp_path / "venv", "-e", copied(tmp_path / "checkout")) / "bin" / "python"
+    user = tmp_path / "user"
+    user.mkdir()
+    # Large packages are skipped: they take most of the time and say nothing here.
+    (user / "mypy.ini").write_text("[mypy]\n[mypy-torch.*,numpy.*,scipy.*]\nfollow_imports = skip\n")
+    script = "import pyswarmopt as pso\nr = pso.minimize(abs, [(-5, 5)], max_evals=80)\nreveal_type(r.fun)\n"
+    (user / "script.py").write_text(script)
+    told = run(python, "-m", "mypy", "--follow-imports=silent", "script.py", where=user)
+    assert 'Revealed type is "float"' in told

@@ -1,0 +1,69 @@
+"""Pages and help texts are written in the words of the field; what troubleshooting quotes is what the code says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from doc_blocks import ROOT, pages
+
+HELP = sorted((ROOT / "tests" / "frozen").glob("*.help.txt"))  # compared with the programs by test_frozen_interface
+PRIVATE = (
+    r"to the bit",
+    r"at hand",
+    r"foretell\w*|foretold",
+    r"flown",
+    r"whoever",
+    r"mend(?:s|ed)? it",
+    r"leave it out",
+    r"begun anew|carry on",
+    r"items? (?:(?:is|are|was|were) )?asked|asks? [\d,.]+ (?:times )?(?:fewer )?items",
+    r"(?:is|are|was|were) (?:not )?asked (?:once|again)|nobody (?:listens|reads|hears)",
+    r"in clear words|who tunes",
+    r"beyond doubt|in the mean|nothing that shows",
+    r"tasks? to claim on",
+    r"rounds? (?:\w+ ){,2}otherwise",
+    r"(?:does|do) not hold the scatter",
+)
+
+
+def prose(path: Path) -> str:
+    """A page without the list of words that CONTRIBUTING.md warns of."""
+    return re.sub(r"^\| write \| not \|\n(?:\|.*\n)+", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", [*pages(), *HELP], ids=lambda path: str(path.relative_to(ROOT)))
+def test_readers_meet_no_private_words(path: Path) -> None:
+    text = " ".join(prose(path).split())
+    assert [found[0] for word in PRIVATE for found in re.finditer(rf"(?i)\b(?:{word})\b", text)] == []
+
+
+def test_a_private_word_in_the_list_itself_is_no_relapse() -> None:
+    assert "foretell" in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert "foretell" not in prose(ROOT / "CONTRIBUTING.md")
+
+
+def test_each_error_in_troubleshooting_ends_as_one_in_the_code() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "pyswarmopt_llm").rglob("*.py")))
+    joined = re.sub(r"\"\s*\n\s*f?\"|'\s*\n\s*f?\"|\"\s*\n\s*f?'", "", source)  # strings that go on in the next line
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    messages = re.findall(r"^> `error: (.+)`$", page, flags=re.MULTILINE)
+    assert len(messages) >= 10
+    for message in messages:
+        ending = re.split(r"; |(?<=: )(?=install the extra )", message)[-1]
+        ending = re.split(r"(?<=: --columns )", ending)[0].replace('the extra "text"', 'the extra "')
+        ending = re.sub(r"^name (it|them)(?=: --columns )", "", ending)  # the one or the other, as columns are missing
+        named = re.sub(r"--([a-z-]+)", lambda option: f"`{option[1].replace('-', '_')}`", ending)  # as the code has it
+        assert any(text.rstrip('"') in joined for text in (ending, named)), message
+
+
+def test_no_code_block_is_wider_than_a_page() -> None:
+    wide = [
+        f"{path.relative_to(ROOT)}: {line}"
+        for path in pages()
+        for block in re.findall(r"^```(?:bash|python)[^\n]*\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
+        for line in block.splitlines()
+        if len(line) > 100
+    ]
+    assert wide == []

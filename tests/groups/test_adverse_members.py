@@ -1,0 +1,165 @@
+"""Members that lie, and members that share randomised votes only."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from member_helpers import Scripted, quiz
+from search_helpers import Json, questions, swarm_llm, write_task
+
+import pyswarmopt_groups.run as group_run
+from pyswarmopt_groups import voting
+from pyswarmopt_groups.members.lying import with_liar
+from pyswarmopt_groups.members.private import PrivateMember, kept
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.tasks import Item
+
+N = 4000
+
+
+def items(n: int, options: int = 4) -> list[Item]:
+    return [Item(str(i), f"Question {i}?", dict(zip("ABCD", "wxyz"[:options], strict=False)), "A") for i in range(n)]
+
+
+def votes(text: str, epsilon: float, seed: int = 0, options: int = 4) -> list[str]:
+    member = PrivateMember(Scripted("ann", answers=[text] * N), epsilon, seed)
+    found = member.answer(items(N, options), "letter")
+    assert all(not one.scores and one.tokens == 10 for one in found)
+    return [one.text for one in found]
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 1.0, 3.0])
+def test_a_vote_is_kept_as_often_as_epsilon_allows_and_the_others_are_alike(epsilon: float) -> None:
+    counts = Counter(votes("B", epsilon))
+    keeps = math.exp(epsilon) / (math.exp(epsilon) + 3)
+    for letter in "ABCD":
+        p = keeps if letter == "B" else (1 - keeps) / 3
+        assert abs(counts[letter] - N * p) < 5 * math.sqrt(N * p * (1 - p))
+    assert kept(epsilon, 4) == pytest.approx(keeps)
+    # Definition of local differential privacy, over every pair of true votes and every vote that is seen.
+    for truth, other, seen in itertools.product("ABCD", repeat=3):
+        chance = [keeps if seen == said else (1 - keeps) / 3 for said in (truth, other)]
+        assert chance[0] <= math.exp(epsilon) * chance[1] * (1 + 1e-12)
+
+
+def test_an_abstention_is_a_uniform_vote() -> None:
+    counts = Counter(votes("no idea", 3.0))
+    assert set(counts) == set("ABCD") and max(counts.values()) - min(counts.values()) < 10 * math.sqrt(N * 3 / 16)
+
+
+def test_the_same_question_gets_the_same_vote_and_another_seed_another_one() -> None:
+    assert votes("B", 1.0) == votes("B", 1.0) != votes("B", 1.0, seed=1)
+
+
+def test_nothing_but_votes_is_shared() -> None:
+    member = PrivateMember(Scripted("ann", writes=lambda prompt: "secret"), 1.0)
+    assert not member.gives_likelihoods
+    for ask in (lambda: member.generate(["?"]), lambda: member.likelihoods([("?", "A")]), lambda: member.count("x")):
+        with pytest.raises(InvalidOption, match="ann shares nothing but votes"):
+            ask()
+
+
+def test_the_majority_of_randomised_votes_is_as_accurate_as_its_closed_form() -> None:
+    """Five independent members, right on .8, four options: every profile of votes, weighted by its probability."""
+    p, epsilon, members = 0.8, 1.5, 5
+    q = kept(epsilon, 4)
+    noisy = p * q + (1 - p) * (1 - q) / 3
+    chance = {"A": noisy, **dict.fromkeys("BCD", (1 - noisy) / 3)}
+    expected = 0.0
+    for profile in itertools.product("ABCD", repeat=members):
+        if voting.majority(profile).answer == "A":
+            expected += math.prod(chance[vote] for vote in profile)
+    rng, rows = random.Random(0), []
+    for k in range(members):
+        answers = ["A" if rng.random() < p else rng.choice("BCD") for _ in range(N)]
+        member = PrivateMember(Scripted(str(k), answers=answers), epsilon)
+        rows.append([one.text for one in member.answer(items(N), "letter")])
+    right = sum(voting.majority(profile).answer == "A" for profile in zip(*rows, strict=True)) / N
+    assert right == pytest.approx(expected, abs=5 * math.sqrt(0.25 / N))
+
+
+def test_a_liar_gives_its_second_choice_with_the_confidence_of_its_first() -> None:
+    scores = [[0.6, 0.3, 0.1], [0.1, 0.2, 0.7], [0.2, 0.5, 0.3]]
+    asked = quiz("AAB", 0, 3)
+    liar, other = with_liar([Scripted("ann", scores), Scripted("bob", scores)], "ann", [])
+    found = liar.answer(asked, "letter")
+    assert [one.text for one in found] == ["B", "C", "C"]
+    shown = [[round(math.exp(one.scores[letter]), 3) for letter in "ABC"] for one in found]
+    assert shown == [[0.3, 0.6, 0.1], [0.1, 0.2, 0.7], [0.2, 0.3, 0.5]]
+    assert [one.text for one in other.answer(asked, "letter")] == ["A", "C", "B"]
+    plain = with_liar([Scripted("ann", answers=["A", "C", "B"])], "ann", [])[0]
+    assert [one.text for one in plain.answer(asked, "letter")] == ["B", "C", "A"]
+    sleeper = with_liar([Scripted("ann", scores)], "ann:test", asked[:2])[0]
+    assert [one.text for one in sleeper.answer(asked, "letter")] == ["A", "C", "C"]
+    with pytest.raises(InvalidOption, match="is no member; name one of: ann, bob"):
+        with_liar([Scripted("ann"), Scripted("bob")], "cid", [])
+
+
+@pytest.fixture
+def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """A group of three members that are right on a half, on two thirds and on a third of 30 dev and 30 test items."""
+    rng = random.Random(0)
+    right = [rng.choice("ABC") for _ in range(60)]
+    members = [
+        Scripted(name, answers=[letter if rng.random() < share else rng.choice("ABC") for letter in right])
+        for name, share in (("ant", 1 / 2), ("bee", 2 / 3), ("cat", 1 / 3))
+    ]
+    monkeypatch.setattr(group_run, "open_members", lambda *_, **__: members)
+    asked = [one | {"id": str(i), "answer": right[i]} for i, one in enumerate(questions(60, 1, 3))]
+    task = write_task(tmp_path / "words.json", asked[:30], asked[30:])
+    return ["--members", "ant", "bee", "cat", "--task", task, "--quiet", "--scoring", "letter"]
+
+
+def voted(capsys: pytest.CaptureFixture[str], words: list[object], *more: object) -> Json:
+    code, out, err = swarm_llm(capsys, "ensemble", *words, "--strategy", "majority", *more, "--json")
+    assert code == 0, err
+    found: Json = json.loads(out)
+    return found
+
+
+def test_the_command_makes_one_member_lie_and_all_of_them_noisy(
+    given: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = voted(capsys, given)
+    lying, sleeping = (voted(capsys, given, "--liar", who)["members"] for who in ("bee", "bee:test"))
+    assert (lying["bee"]["dev"], lying["bee"]["test"]) == (0, 0) == (lying["bee"]["dev"], sleeping["bee"]["test"])
+    assert sleeping["bee"]["dev"] == plain["members"]["bee"]["dev"] > 0
+    assert lying["ant"] == plain["members"]["ant"]
+    sure = voted(capsys, given, "--epsilon", 60)
+    assert sure["strategies"]["majority"]["test"] == plain["strategies"]["majority"]["test"]
+    noisy = [voted(capsys, given, "--epsilon", 0, "--seed", seed)["members"] for seed in (1, 2)]
+    assert noisy[0] != noisy[1]
+    words = ["--strategy", "all", "--epsilon", 2, "--out", tmp_path / "run"]
+    code, out, err = swarm_llm(capsys, "ensemble", *given, *words)
+    assert code == 0, err
+    left = [line.split()[2].rstrip(":") for line in out.splitlines() if line.startswith("left out: ")]
+    more = {"nearest", "route-neighbours", "route-likelihood", "fuse", "self-consistency", "reward"}
+    assert set(left) == more
+    code, out, err = swarm_llm(capsys, "analyse", tmp_path / "run", "--leave-one-out", "--json")
+    assert code == 0, err
+    result = json.loads((tmp_path / "run" / "result.json").read_text())["strategies"]
+    again = json.loads(out)["leave_one_out"]["strategies"]
+    assert {name: row["test"] for name, row in again.items()} == {name: row["test"] for name, row in result.items()}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--liar", "eve"], "--liar eve: is no member; name one of: ant, bee, cat"),
+        (["--epsilon", "-1"], "--epsilon -1: out of range"),
+        (["--epsilon", "nan"], "--epsilon nan: out of range"),
+        (["--epsilon", "1", "--strategy", "fuse"], "--strategy fuse: needs more of its members than votes"),
+    ],
+)
+def test_what_does_not_go_together_is_one_line_and_nothing_is_written(
+    words: list[str], message: str, given: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = swarm_llm(capsys, "ensemble", *given, *words, "--out", tmp_path / "run")
+    assert (code, out) == (2, "") and message in err and err.count("\n") == 1
+    assert not (tmp_path / "run").exists()

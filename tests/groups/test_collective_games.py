@@ -1,0 +1,286 @@
+"""Matrix games with known solutions, and linear programs as a second solver."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.optimize import linprog
+
+from pyswarmopt_groups.negotiation.consensus_game import equilibrium_ranking
+from pyswarmopt_groups.negotiation.matrix_games import coarse_gap, regret_matching, stackelberg
+
+PENNIES = np.array([[1.0, -1.0], [-1.0, 1.0]])
+DILEMMA = np.array([[-1.0, -3.0], [0.0, -2.0]])  # cooperate, defect
+SEXES = (np.array([[3.0, 0.0], [0.0, 2.0]]), np.array([[2.0, 0.0], [0.0, 3.0]]))
+CHICKEN = np.array([[0.0, 7.0], [2.0, 6.0]])  # dare, yield (Aumann 1974)
+
+PAYOFFS = arrays(np.int64, (3, 3), elements=st.integers(-5, 5)).map(lambda a: a.astype(float))
+
+
+def value_by_linear_program(payoffs: np.ndarray) -> float:
+    """max over x of min over columns of x @ payoffs (von Neumann 1928)."""
+    m, n = payoffs.shape
+    found = linprog(
+        np.r_[np.zeros(m), -1.0],
+        A_ub=np.c_[-payoffs.T, np.ones(n)],
+        b_ub=np.zeros(n),
+        A_eq=[[1.0] * m + [0.0]],
+        b_eq=[1.0],
+        bounds=[(0, None)] * m + [(None, None)],
+    )
+    return -found.fun
+
+
+def test_matching_pennies_with_unequal_stakes() -> None:
+    # Indifference: 3 y - (1 - y) = -y + (1 - y), so y = 1/3; the game is symmetric, so x = 1/3; value 3/9 + 4/9 - 4/9.
+    play = regret_matching([[3, -1], [-1, 1]])
+    assert play.row == pytest.approx([1 / 3, 2 / 3], abs=0.01)
+    assert play.column == pytest.approx([1 / 3, 2 / 3], abs=0.01)
+    assert play.row @ [[3, -1], [-1, 1]] @ play.column == pytest.approx(1 / 3, abs=0.01)
+    assert play.gap <= 0.01
+
+
+def test_matching_pennies() -> None:
+    play = regret_matching(PENNIES)
+    assert play.row.tolist() == play.column.tolist() == [0.5, 0.5]
+    assert play.gap == 0
+
+
+def test_prisoners_dilemma_ends_in_defection() -> None:
+    play = regret_matching(DILEMMA, DILEMMA.T, tolerance=1e-4)
+    assert play.joint[1, 1] > 0.999
+
+
+def test_battle_of_the_sexes_ends_in_a_coarse_correlated_equilibrium() -> None:
+    play = regret_matching(*SEXES)
+    assert play.joint.sum() == pytest.approx(1)
+    by_hand = [
+        max(row @ play.joint.sum(axis=0) for row in SEXES[0]) - (SEXES[0] * play.joint).sum(),
+        max(column @ play.joint.sum(axis=1) for column in SEXES[1].T) - (SEXES[1] * play.joint).sum(),
+    ]
+    assert play.gap == pytest.approx(max(by_hand), abs=1e-12)
+    assert play.gap <= 3e-3
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "gap"),
+    [
+        ([1, 0], [1, 0], 0),  # both to his
+        ([0, 1], [0, 1], 0),  # both to hers
+        ([3 / 5, 2 / 5], [2 / 5, 3 / 5], 0),  # the mixed equilibrium
+        ([1, 0], [0, 1], 2),  # apart: each gains 2 by following
+    ],
+)
+def test_nash_equilibria_of_the_battle_of_the_sexes(x: list[float], y: list[float], gap: float) -> None:
+    assert coarse_gap(*SEXES, np.outer(x, y)) == pytest.approx(gap, abs=1e-12)
+
+
+def test_correlated_equilibrium_of_chicken() -> None:
+    # One of the three pairs other than dare-dare, told in private: 5 each; always to yield gives 2/3 6 + 1/3 2 = 14/3.
+    third = np.array([[0, 1], [1, 1]]) / 3
+    assert coarse_gap(CHICKEN, CHICKEN.T, third) == pytest.approx(14 / 3 - 5)
+    assert coarse_gap(CHICKEN, CHICKEN.T, [[1, 0], [0, 0]]) == 2
+
+
+@settings(max_examples=25, deadline=None)
+@given(PAYOFFS)
+def test_zero_sum_value_agrees_with_the_linear_program(payoffs: np.ndarray) -> None:
+    play = regret_matching(payoffs, iterations=4000, tolerance=2e-3)
+    value = value_by_linear_program(payoffs)
+    spread = max(np.ptp(payoffs), 1.0)
+    worst, best = (play.row @ payoffs).min(), (payoffs @ play.column).max()
+    assert worst <= value + 1e-9 and best >= value - 1e-9  # what each strategy guarantees
+    assert best - worst <= 2 * play.gap + 1e-9
+    assert best - worst <= 0.05 * spread
+
+
+@settings(max_examples=25, deadline=None)
+@given(PAYOFFS, PAYOFFS)
+def test_general_sum_play_leaves_no_regret(row: np.ndarray, column: np.ndarray) -> None:
+    play = regret_matching(row, column, iterations=4000, tolerance=2e-3)
+    assert play.joint.min() >= 0 and play.joint.sum() == pytest.approx(1)
+    assert play.row == pytest.approx(play.joint.sum(axis=1))
+    assert play.gap <= 0.025 * max(np.ptp(row), np.ptp(column), 1.0)
+
+
+def test_stackelberg_by_hand() -> None:
+    """Conitzer and Sandholm 2006, figure 1: simultaneous play 2, pure commitment 3, mixed commitment 3.5."""
+    leader, follower = np.array([[2.0, 4.0], [1.0, 3.0]]), np.array([[1.0, 0.0], [0.0, 1.0]])
+    plan = stackelberg(leader, follower)
+    assert plan.strategy == pytest.approx([0.5, 0.5])
+    assert plan.response == 1
+    assert (plan.leader_value, plan.follower_value) == pytest.approx((3.5, 0.5))
+
+
+def test_a_leader_of_the_battle_of_the_sexes_goes_where_it_likes() -> None:
+    plan = stackelberg(*SEXES)
+    assert (plan.strategy.tolist(), plan.response, plan.leader_value) == ([1.0, 0.0], 0, 3.0)
+
+
+def test_commitment_does_not_help_in_the_dilemma() -> None:
+    plan = stackelberg(DILEMMA, DILEMMA.T)
+    assert plan.strategy == pytest.approx([0, 1])
+    assert (plan.response, plan.leader_value) == (1, pytest.approx(-2))
+
+
+@settings(max_examples=40, deadline=None)
+@given(arrays(np.int64, (2, 3), elements=st.integers(-4, 4)), arrays(np.int64, (2, 3), elements=st.integers(-4, 4)))
+def test_stackelberg_beats_every_other_commitment(leader: np.ndarray, follower: np.ndarray) -> None:
+    plan = stackelberg(leader, follower)
+    responses = plan.strategy @ follower
+    assert responses[plan.response] >= responses.max() - 1e-7
+    assert plan.leader_value == pytest.approx((plan.strategy @ leader)[plan.response], abs=1e-7)
+    # The follower's answer changes only at crossings of its payoffs, the leader's payoff is linear between them.
+    crossings = {0.0, 1.0}
+    for i, j in itertools.combinations(range(3), 2):
+        slope = (follower[0, i] - follower[1, i]) - (follower[0, j] - follower[1, j])
+        if slope:
+            crossings.add((follower[1, j] - follower[1, i]) / slope)
+    values = []
+    for p in crossings:
+        if 0 <= p <= 1:
+            x = np.array([p, 1 - p])
+            best = np.flatnonzero(x @ follower >= (x @ follower).max() - 1e-9)
+            values.append((x @ leader)[best].max())
+    assert plan.leader_value == pytest.approx(max(values), abs=1e-7)
+
+
+@settings(max_examples=20, deadline=None)
+@given(PAYOFFS)
+def test_in_a_zero_sum_game_a_leader_gets_the_value(payoffs: np.ndarray) -> None:
+    assert stackelberg(payoffs, -payoffs).leader_value == pytest.approx(value_by_linear_program(payoffs), abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ([[]], [[]]),
+        ([1.0], [1.0]),
+        ([[1.0, 2.0]], [[1.0], [2.0]]),
+        ([[math.nan]], [[0.0]]),
+        ([[0.0]], [[math.inf]]),
+        ([[0.0, math.nan]], [[0.0, 1.0]]),
+        ([[0.0, 1.0]], [[math.nan, 1.0]]),
+    ],
+)
+def test_bad_payoffs(a: list, b: list) -> None:
+    for solve in (regret_matching, stackelberg):
+        with pytest.raises(ValueError, match="payoffs must be"):
+            solve(a, b)
+
+
+def test_bad_parameters_of_games() -> None:
+    with pytest.raises(ValueError, match="give at least 1"):
+        regret_matching(PENNIES, iterations=0)
+    with pytest.raises(ValueError, match="shape"):
+        coarse_gap(PENNIES, -PENNIES, [0.5, 0.5])
+    with pytest.raises(ValueError, match="sum to 1"):
+        coarse_gap(PENNIES, -PENNIES, [[0.5, 0.5], [0.5, 0.5]])
+
+
+# The consensus game.
+
+TABLES = arrays(np.float64, (2, 3), elements=st.floats(0.05, 1.0))
+
+
+def literal_consensus_game(proposer: list, evaluator: list, lam: float, eta: float, rounds: int) -> tuple[dict, dict]:
+    """The update rules of arXiv 2310.09139, number by number."""
+    ys, vs = range(len(proposer[0])), range(2)
+    g = {(v, y): proposer[v][y] / sum(proposer[v]) for v in vs for y in ys}
+    d = {(v, y): evaluator[v][y] / (evaluator[0][y] + evaluator[1][y]) for v in vs for y in ys}
+    g1, d1 = dict(g), dict(d)
+    past_g, past_d = [], []
+    for t in range(1, rounds + 1):
+        past_g.append(g)
+        past_d.append(d)
+        q_g = {k: sum(old[k] for old in past_d) / (2 * t) for k in g}
+        q_d = {k: sum(old[k] for old in past_g) / (2 * t) for k in d}
+        g = {k: math.exp((q_g[k] + lam * math.log(g1[k])) / (1 / (eta * t) + lam)) for k in g}
+        d = {k: math.exp((q_d[k] + lam * math.log(d1[k])) / (1 / (eta * t) + lam)) for k in d}
+        g = {(v, y): g[v, y] / sum(g[v, z] for z in ys) for v, y in g}
+        d = {(v, y): d[v, y] / (d[0, y] + d[1, y]) for v, y in d}
+    return g, d
+
+
+@settings(max_examples=15, deadline=None)
+@given(TABLES, TABLES, st.floats(0.05, 2), st.floats(0.05, 2))
+def test_equilibrium_ranking_follows_the_paper(g: np.ndarray, d: np.ndarray, anchor: float, rate: float) -> None:
+    ranked = equilibrium_ranking(["a", "b", "c"], g, d, anchor=anchor, rate=rate, iterations=12)
+    literal_g, literal_d = literal_consensus_game(g.tolist(), d.tolist(), anchor, rate, 12)
+    for v, y in itertools.product(range(2), range(3)):
+        assert ranked.proposer[v, y] == pytest.approx(literal_g[v, y], rel=1e-10)
+        assert ranked.evaluator[v, y] == pytest.approx(literal_d[v, y], rel=1e-10)
+
+
+def test_equilibrium_ranking_has_the_papers_constants() -> None:
+    """Section 3 of arXiv 2310.09139: lambda and eta .1, 5,000 rounds."""
+    defaults = equilibrium_ranking.__kwdefaults__
+    assert defaults == {"anchor": 0.1, "rate": 0.1, "iterations": 5000}
+
+
+@settings(max_examples=15, deadline=None)
+@given(TABLES, TABLES)
+def test_no_player_gains_by_leaving_the_regularised_equilibrium(g: np.ndarray, d: np.ndarray) -> None:
+    """The best payoff minus anchor * KL against the other's policy is a log-sum-exp (Gibbs); nobody is far below it."""
+    anchor = 1.0  # a weak anchor leaves near-symmetric tables so slowly that the last iterate says little
+    ranked = equilibrium_ranking(["a", "b", "c"], g, d, anchor=anchor, iterations=1000)
+    first_g, first_d = g / g.sum(axis=1, keepdims=True), d / d.sum(axis=0, keepdims=True)
+    for policy, other, first, axis in (
+        (ranked.proposer, ranked.evaluator, first_g, 1),
+        (ranked.evaluator, ranked.proposer, first_d, 0),
+    ):
+        assert policy.sum(axis=axis) == pytest.approx(1)
+        payoff = other / 2
+        got = (policy * (payoff - anchor * np.log(policy / first))).sum(axis=axis)
+        best = anchor * np.log((first * np.exp(payoff / anchor)).sum(axis=axis))
+        assert (best - got).max() <= 1e-3
+
+
+def test_a_strong_anchor_leaves_the_models_as_they_were() -> None:
+    g, d = [[0.7, 0.3], [0.4, 0.6]], [[0.2, 0.9], [0.8, 0.1]]
+    ranked = equilibrium_ranking(["a", "b"], g, d, anchor=1e6, iterations=100)
+    assert ranked.proposer == pytest.approx(np.array(g), abs=1e-5)
+    assert ranked.evaluator == pytest.approx(np.array(d), abs=1e-5)
+    assert ranked.answer == "a"
+
+
+def test_a_sure_evaluator_turns_an_unsure_proposer() -> None:
+    g, d = [[0.4, 0.35, 0.25], [0.3, 0.3, 0.4]], [[0.3, 0.9, 0.2], [0.7, 0.1, 0.8]]
+    ranked = equilibrium_ranking(["a", "b", "c"], g, d)
+    assert ranked.answer == "b"
+    assert ranked.proposer[0].argmax() == ranked.evaluator[0].argmax() == 1
+    # Neither the order of the candidates nor the scale of the tables matters.
+    turned = equilibrium_ranking(["c", "a", "b"], np.roll(g, 1, axis=1) * 7, np.roll(d, 1, axis=1) / 3)
+    assert np.roll(turned.proposer, -1, axis=1) == pytest.approx(ranked.proposer, rel=1e-6)
+    assert turned.answer == "b"
+
+
+def test_a_tie_of_candidates_goes_to_the_first_listed() -> None:
+    for names in (["a", "b", "c"], ["c", "b", "a"]):
+        assert equilibrium_ranking(names, np.ones((2, 3)), np.ones((2, 3)), iterations=10).answer == names[0]
+    rounding = 1 + 1e-14
+    assert equilibrium_ranking(["a", "b"], [[1, rounding], [1, 1]], np.ones((2, 2)), iterations=10).answer == "a"
+
+
+@pytest.mark.parametrize(
+    ("candidates", "proposer", "options", "message"),
+    [
+        ([], np.ones((2, 0)), {}, "at least one answer"),
+        (["a", "a"], np.ones((2, 2)), {}, "each once"),
+        ("ab", np.ones((2, 2)), {}, "give a list"),
+        (["a", "b"], np.ones((2, 3)), {}, r"proposer has the shape \(2, 3\)"),
+        (["a", "b"], [[1.0, 0.0], [0.5, 0.5]], {}, "above 0 everywhere"),
+        (["a", "b"], [[1.0, math.nan], [0.5, 0.5]], {}, "above 0 everywhere"),
+        (["a", "b"], np.ones((2, 2)), {"anchor": 0.0}, "above 0"),
+        (["a", "b"], np.ones((2, 2)), {"iterations": 0}, "above 0"),
+    ],
+)
+def test_bad_tables(candidates: list, proposer: list, options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        equilibrium_ranking(candidates, proposer, np.ones((2, len(candidates))), **options)

@@ -1,0 +1,175 @@
+"""Rank aggregation: elections from the literature, and brute force over small ones."""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyswarmopt_groups import voting
+
+RULES = [voting.borda, voting.condorcet]
+
+# Where to put the capital of Tennessee: each city ranks by distance (percent of the voters).
+TENNESSEE = [["M", "N", "C", "K"]] * 42 + [["N", "C", "K", "M"]] * 26 + [["C", "K", "N", "M"]] * 15
+TENNESSEE += [["K", "C", "N", "M"]] * 17
+
+# Schulze 2011, the example of 45 voters: ACBED 5, ADECB 5, BEDAC 8, CABED 3, CAEBD 7, CBADE 2, DCEBA 7, EBADC 8.
+SCHULZE = [
+    list(order)
+    for order, voters in zip(
+        "ACBED ADECB BEDAC CABED CAEBD CBADE DCEBA EBADC".split(), (5, 5, 8, 3, 7, 2, 7, 8), strict=True
+    )
+    for _ in range(voters)
+]
+
+RANKINGS = st.lists(
+    st.permutations("ABCD").flatmap(lambda order: st.integers(0, 4).map(lambda n: order[:n])), min_size=1, max_size=6
+)
+
+
+def test_tennessee() -> None:
+    borda = voting.borda(TENNESSEE)
+    assert borda.scores == {"M": 126, "N": 194, "C": 173, "K": 107}
+    assert borda.answer == voting.condorcet(TENNESSEE).answer == "N"
+    assert borda.agreement == 0.26
+    assert voting.majority([ranking[0] for ranking in TENNESSEE]).answer == "M"
+    assert voting.duels(TENNESSEE)["N", "M"] == 58
+    assert voting.duels(TENNESSEE)["N", "C"] == 68
+
+
+def test_schulze_45_voters() -> None:
+    duels = voting.duels(SCHULZE)
+    assert [duels["A", x] for x in "BCDE"] == [20, 26, 30, 22]
+    assert [duels["E", x] for x in "ABCD"] == [23, 27, 21, 31]
+    paths = voting.strongest_paths(duels)
+    assert {x: [paths[x, y] for y in "ABCDE" if y != x] for x in "ABCDE"} == {
+        "A": [28, 28, 30, 24],
+        "B": [25, 28, 33, 24],
+        "C": [25, 29, 29, 24],
+        "D": [25, 28, 28, 24],
+        "E": [25, 28, 28, 31],
+    }
+    outcome = voting.condorcet(SCHULZE)
+    assert outcome.answer == "E"
+    assert sorted("ABCDE", key=lambda x: -outcome.scores[x]) == ["E", "A", "C", "B", "D"]
+
+
+def test_a_cycle_is_broken_at_its_weakest_duel() -> None:
+    # A beats B 6 to 3, B beats C 7 to 2, C beats A 5 to 4: the path from A to C (6) is stronger than the duel back (5).
+    cycle = [["A", "B", "C"]] * 4 + [["B", "C", "A"]] * 3 + [["C", "A", "B"]] * 2
+    for order in (cycle, cycle[::-1]):
+        outcome = voting.condorcet(order)
+        assert (outcome.answer, outcome.tied) == ("A", ("A",))
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("first", range(3))
+def test_a_full_tie_goes_to_the_candidate_named_first(rule, first: int) -> None:
+    cycle = ["ABC", "BCA", "CAB"]
+    outcome = rule([list(order) for order in cycle[first:] + cycle[:first]])
+    assert outcome.answer == "ABC"[first]
+    assert set(outcome.tied) == {"A", "B", "C"}
+
+
+def test_a_tie_among_candidates_that_the_first_member_left_out() -> None:
+    outcome = voting.borda([["A"], ["C", "B"], ["B", "C"], ["C", "B"], ["B", "C"]])
+    assert outcome.tied == ("C", "B")
+    assert outcome.answer == "C"
+
+
+@given(RANKINGS)
+def test_borda_counts_the_rivals_that_are_beaten(rankings: list[list[str]]) -> None:
+    """One point per rival ranked lower, half a point per rival that is left out as well."""
+    candidates = {c for ranking in rankings for c in ranking}
+    points = dict.fromkeys(candidates, Fraction(0))
+    for ranking in filter(None, rankings):
+        for a, b in itertools.permutations(candidates, 2):
+            if a in ranking and (b not in ranking or ranking.index(a) < ranking.index(b)):
+                points[a] += 1
+            elif a not in ranking and b not in ranking:
+                points[a] += Fraction(1, 2)
+    assert dict(voting.borda(rankings).scores) == points
+
+
+@given(RANKINGS)
+def test_duels_are_what_each_member_says(rankings: list[list[str]]) -> None:
+    for (a, b), count in voting.duels(rankings).items():
+        assert count == sum(a in r and (b not in r or r.index(a) < r.index(b)) for r in rankings)
+
+
+@given(RANKINGS)
+def test_strongest_paths_by_enumeration(rankings: list[list[str]]) -> None:
+    duels = voting.duels(rankings)
+    paths = voting.strongest_paths(duels)
+    candidates = {a for a, _ in duels}
+    for a, b in duels:
+        others = candidates - {a, b}
+        strengths = [0]
+        for n in range(len(others) + 1):
+            for middle in itertools.permutations(others, n):
+                steps = list(itertools.pairwise([a, *middle, b]))
+                if all(duels[step] > duels[step[::-1]] for step in steps):
+                    strengths.append(min(duels[step] for step in steps))
+        assert paths[a, b] == max(strengths)
+
+
+@given(RANKINGS)
+def test_condorcet_elects_who_wins_all_duels(rankings: list[list[str]]) -> None:
+    duels = voting.duels(rankings)
+    outcome = voting.condorcet(rankings)
+    candidates = [*dict.fromkeys(c for ranking in rankings for c in ranking)]
+    winners = [a for a in candidates if all(duels[a, b] > duels[b, a] for b in candidates if b != a)]
+    if winners:
+        assert [outcome.answer] == winners
+        assert outcome.tied == (outcome.answer,)
+    if candidates:
+        # Schulze 2011, section 4.1: somebody is beaten by nobody, so the winners' score is m - 1.
+        assert outcome.scores[str(outcome.answer)] == len(candidates) - 1
+    else:
+        assert outcome.answer is None
+
+
+@given(st.lists(st.permutations("ABCD"), min_size=1, max_size=6))
+def test_a_sole_schulze_winner_loses_when_all_ballots_are_turned_round(rankings: list[list[str]]) -> None:
+    outcome = voting.condorcet(rankings)
+    if len(outcome.tied) == 1:
+        assert outcome.answer not in voting.condorcet([ranking[::-1] for ranking in rankings]).tied
+
+
+@pytest.mark.parametrize("rule", RULES)
+@given(rankings=RANKINGS)
+def test_the_unanimous_favourite_wins_and_names_do_not_matter(rule, rankings: list[list[str]]) -> None:
+    loved = [["Z", *ranking] for ranking in rankings]
+    assert rule(loved).answer == "Z"
+    assert rule(loved).agreement == 1
+    renamed = [[{"A": "D", "B": "C", "C": "B", "D": "A"}[c] for c in ranking] for ranking in rankings]
+    answer = rule(rankings).answer
+    assert rule(renamed).answer == (None if answer is None else {"A": "D", "B": "C", "C": "B", "D": "A"}[answer])
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_an_empty_ranking_abstains(rule) -> None:
+    assert rule([[], []]).answer is None
+    outcome = rule([[], ["A", "B"], [], ["A"]])
+    assert (outcome.answer, outcome.ballots, outcome.agreement) == ("A", ((), ("A", "B"), (), ("A",)), 0.5)
+    assert rule([["A", "B"], ["A"]]).scores == outcome.scores
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    ("rankings", "message"),
+    [
+        ([], "no members"),
+        (["ABC"], r"rankings\[0\] is the single text"),
+        ([["A"], ["B", "A", "B"]], r"rankings\[1\] names 'B' twice"),
+        ([["A", " "]], r"rankings\[0\]\[1\] is ' '"),
+        ([["A", 2]], r"rankings\[0\]\[1\] is 2"),
+    ],
+)
+def test_bad_rankings(rule, rankings: list, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        rule(rankings)

@@ -1,0 +1,266 @@
+"""Votes with one answer per member, equivalence of answers, weights and calibration."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import log_softmax, softmax
+
+from pyswarmopt_groups import voting
+
+LETTERS = st.sampled_from(["A", "B", "C", None])
+BALLOTS = st.lists(LETTERS, min_size=1, max_size=9)
+
+
+def test_majority_by_hand() -> None:
+    outcome = voting.majority(["B", "A", "C", "A", "A", "B"])
+    assert outcome.answer == "A"
+    assert outcome.ballots == ("B", "A", "C", "A", "A", "B")
+    assert outcome.scores == {"B": 2, "A": 3, "C": 1}
+    assert outcome.tied == ("A",)
+    assert outcome.agreement == 0.5
+
+
+@given(BALLOTS)
+def test_majority_is_the_most_common_answer_and_ties_go_to_the_first_listed(answers: list[str | None]) -> None:
+    outcome = voting.majority(answers)
+    counts = Counter(answer for answer in answers if answer is not None)
+    if not counts:
+        assert (outcome.answer, outcome.agreement, outcome.tied, dict(outcome.scores)) == (None, 0.0, (), {})
+        return
+    most = max(counts.values())
+    assert outcome.answer == next(answer for answer in answers if answer and counts[answer] == most)
+    assert set(outcome.tied) == {answer for answer in counts if counts[answer] == most}
+    assert outcome.agreement == most / len(answers)
+
+
+@pytest.mark.parametrize(
+    ("answers", "winner"),
+    [
+        (["Z", "A"], "Z"),  # not alphabetical
+        (["A", "Z"], "A"),
+        (["C", "A", "B", "A", "C"], "C"),  # not the first to reach the score
+        ([None, "B", "A", "A", "B"], "B"),
+    ],
+)
+def test_a_tie_goes_to_the_answer_given_first(answers: list[str | None], winner: str) -> None:
+    outcome = voting.majority(answers)
+    assert outcome.answer == winner
+    assert len(outcome.tied) == 2
+
+
+@pytest.mark.parametrize("blank", [None, "", "  ", "\n\t"])
+def test_an_empty_answer_abstains_and_lowers_the_agreement(blank: str | None) -> None:
+    outcome = voting.majority([blank, "A", blank, blank])
+    assert (outcome.answer, outcome.ballots, outcome.agreement) == ("A", (None, "A", None, None), 0.25)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "same"),
+    [
+        ("Lima", "lima", True),
+        ("Lima", " Lima. ", True),
+        ("Lima", "The answer is Lima.", True),
+        ("The answer is: **Lima**", r"Hence $\boxed{Lima}$.", True),
+        (r"3 + 4 makes \boxed{7}, not 8", "7.0", True),
+        ("1200", "1,200", True),
+        ("1200", "$1,200.00", True),
+        ("#### 18", "The answer is 18", True),
+        ("18 apples", "18", True),
+        ("-3", "3", False),
+        ("3", "3.5", False),
+        ("Lima", "Quito", False),
+        ("La Paz", "Paz", False),
+        ("5", "2024-01-05", False),
+        ("5", "between 4 and 5", False),
+        ("?", "!", False),  # nothing but punctuation: compared as it stands
+        ("?", "?", True),
+    ],
+)
+def test_equivalent_answers(a: str, b: str, same: bool) -> None:
+    assert voting.equivalent(a, b) is same
+    assert voting.equivalent(b, a) is same
+    assert voting.cluster([a, b]) == [a.strip(), a.strip() if same else b.strip()]
+
+
+@given(st.permutations(list(range(7))), st.sets(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=6))
+def test_clusters_are_connected_components_whatever_the_order(order: list[int], pairs: set[tuple[int, int]]) -> None:
+    def same(a: str, b: str) -> bool:
+        return (int(a), int(b)) in pairs or (int(b), int(a)) in pairs
+
+    reach = np.eye(7, dtype=int)
+    for a, b in pairs:
+        reach[a, b] = reach[b, a] = 1
+    reach = np.linalg.matrix_power(reach, 7)
+    leaders = voting.cluster([str(i) for i in order], same)
+    for i, leader in zip(order, leaders, strict=True):
+        assert leader == str(next(j for j in order if reach[i, j]))  # the first-listed of its component
+
+
+def test_the_wording_of_the_first_member_wins() -> None:
+    assert voting.majority(["7", "The answer is Lima.", "lima", "LIMA"]).answer == "The answer is Lima."
+
+
+def test_exact_comparison_can_be_asked_for() -> None:
+    assert voting.majority(["b", "B", "B"], same=lambda a, b: a == b).scores == {"b": 1, "B": 2}
+
+
+def test_weighted_by_hand() -> None:
+    outcome = voting.weighted(["A", "B", "b", None], [2.5, 1.0, 1.0, 9.0])
+    assert (outcome.answer, dict(outcome.scores), outcome.agreement) == ("A", {"A": 2.5, "B": 2.0}, 0.25)
+
+
+@given(st.lists(st.tuples(LETTERS, st.integers(1, 4)), min_size=1, max_size=6))
+def test_a_weight_of_k_is_k_members(members: list[tuple[str | None, int]]) -> None:
+    answers, weights = [a for a, _ in members], [w for _, w in members]
+    repeated = [answer for answer, weight in members for _ in range(weight)]
+    one, many = voting.weighted(answers, weights), voting.majority(repeated)
+    assert (one.answer, one.scores, one.tied) == (many.answer, many.scores, many.tied)
+
+
+def test_rounding_does_not_break_a_tie() -> None:
+    assert 0.1 + 0.7 != 0.8  # in binary
+    for unit in (1.0, 1e-12, 1e12):
+        assert voting.weighted(["A", "B", "B"], [0.8 * unit, 0.1 * unit, 0.7 * unit]).answer == "A"
+        assert voting.weighted(["A", "A", "B"], [0.1 * unit, 0.7 * unit, 0.8 * unit]).answer == "A"
+
+
+def test_a_negative_weight_speaks_against_the_answer() -> None:
+    assert voting.weighted(["A", "B", "A"], [1.0, 0.5, -0.8]).answer == "B"
+
+
+def test_confidence_by_hand() -> None:
+    outcome = voting.confidence(["A", "B", "B"], [0.9, 0.25, 0.5])
+    assert (outcome.answer, dict(outcome.scores)) == ("A", {"A": 0.9, "B": 0.75})
+    assert outcome.agreement == pytest.approx(1 / 3)  # heads, not weights
+
+
+@pytest.mark.parametrize("answers", ["AAB", []])
+def test_no_list_of_answers(answers: list[str | None]) -> None:
+    with pytest.raises(ValueError, match=r"single text|no members"):
+        voting.majority(answers)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: voting.majority(["A", 3]), r"answers\[1\] is 3"),  # type: ignore[list-item]
+        (lambda: voting.weighted(["A", "B"], [1.0]), "1 weights for 2 answers"),
+        (lambda: voting.weighted(["A", "B"], [1.0, math.nan]), r"weights\[1\] is nan"),
+        (lambda: voting.weighted(["A"], [math.inf]), r"weights\[0\] is inf"),
+        (lambda: voting.confidence(["A"], [1.5]), r"confidences\[0\] is 1.5"),
+        (lambda: voting.confidence(["A"], [math.nan]), r"confidences\[0\] is nan"),
+        (lambda: voting.confidence(["A"], [0.5, 0.5]), "2 confidences for 1 answers"),
+        (lambda: voting.confidence([], []), "no members"),
+        (lambda: voting.log_odds([1.2], items=10), r"accuracies\[0\] is 1.2"),
+        (lambda: voting.log_odds([0.5], items=0), "items is 0"),
+        (lambda: voting.log_odds([0.5], items=5, options=1), "options is 1"),
+    ],
+)
+def test_bad_input_is_one_clear_line(call, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as error:
+        call()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("options", [2, 3])
+@pytest.mark.parametrize("accuracies", [(0.9, 0.6, 0.55), (0.7, 0.7, 0.65), (0.95, 0.3, 0.6)])
+def test_log_odds_weights_choose_the_most_probable_answer(accuracies: tuple[float, ...], options: int) -> None:
+    """Bayes' rule by enumeration: of all rules it is right most often, and the weighted vote is Bayes' rule."""
+    weights = voting.log_odds(accuracies, items=10**9, options=options)
+    names = ["A", "B", "C"][:options]
+    decided = 0
+    for profile in itertools.product(names, repeat=3):
+        likelihood = {
+            truth: math.prod(
+                p if vote == truth else (1 - p) / (options - 1) for p, vote in zip(accuracies, profile, strict=True)
+            )
+            for truth in profile  # an answer that nobody gave cannot win a vote
+        }
+        ordered = sorted(likelihood.values(), reverse=True)
+        if len(ordered) > 1 and math.isclose(ordered[0], ordered[1], rel_tol=1e-6):
+            continue
+        decided += 1
+        assert voting.weighted(profile, weights).answer == max(likelihood, key=lambda truth: likelihood[truth])
+    assert decided > options
+
+
+def test_log_odds_by_hand() -> None:
+    # 9 of 10 right and half an item each way: log(9.5 / 1.5); of four options a quarter right: log(3 * 9.25 / 1.75)
+    assert voting.log_odds([0.9], items=10)[0] == pytest.approx(math.log(9.5 / 1.5))
+    assert voting.log_odds([0.9], items=10, options=4)[0] == pytest.approx(math.log(3 * 9.25 / 1.75))
+    assert voting.log_odds([0.25, 0.5], items=8, options=4)[0] == pytest.approx(0.0)
+    assert all(map(math.isfinite, voting.log_odds([0.0, 1.0], items=1)))
+
+
+@given(st.integers(0, 20), st.integers(2, 6))
+def test_fewer_items_mean_smaller_weights(right: int, options: int) -> None:
+    few, many = (voting.log_odds([right / 20], items=n, options=options)[0] for n in (20, 2000))
+    assert abs(few) <= abs(many) + 1e-12
+
+
+def test_temperature_of_two_options_by_hand() -> None:
+    # All items have the logit difference 3 and four in five are right: 3 / T = log 4.
+    fitted = voting.fit_temperature([[3.0, 0.0]] * 5, [0, 0, 1, 0, 0])
+    assert fitted == pytest.approx(3 / math.log(4), rel=1e-5)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 5), st.floats(-3, 2))
+def test_no_temperature_on_a_grid_fits_better(seed: int, options: int, log_scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(12, options)) * math.exp(log_scale)
+    labels = rng.integers(options, size=12)
+    loss = {
+        t: -log_softmax(logits / t, axis=1)[np.arange(12), labels].sum()
+        for t in [voting.fit_temperature(logits, labels.tolist()), *np.geomspace(0.01, 100, 200)]
+    }
+    fitted = next(iter(loss))
+    assert 0.01 <= fitted <= 100
+    assert loss[fitted] <= min(loss.values()) + 1e-6
+
+
+def test_the_scale_of_the_logits_is_the_scale_of_the_temperature() -> None:
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(50, 3)), rng.integers(3, size=50).tolist()
+    labels[:30] = logits[:30].argmax(axis=1).tolist()
+    ratio = voting.fit_temperature(4 * logits, labels) / voting.fit_temperature(logits, labels)
+    assert ratio == pytest.approx(4, rel=1e-4)
+
+
+def test_calibrated_is_a_softmax_that_skips_missing_options() -> None:
+    logits = np.array([[1.0, 2.0, -np.inf], [-1000.0, -1001.0, -1003.0]])
+    assert np.allclose(voting.calibrated(logits, 0.7), softmax(logits / 0.7, axis=1), atol=1e-15)
+    assert voting.calibrated(logits, 2.0)[0, 2] == 0
+    assert voting.fit_temperature(logits, [1, 1]) == pytest.approx(voting.fit_temperature(logits - 5, [1, 1]))
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "message"),
+    [
+        ([], [], "shape"),
+        ([1.0, 2.0], [0], "shape"),
+        ([[1.0, math.nan]], [0], r"logits\[0\] holds NaN"),
+        ([[1.0, math.inf]], [0], r"logits\[0\] holds NaN or \+inf"),
+        ([[1.0, 0.0], [-math.inf, -math.inf]], [0, 0], r"logits\[1\]"),
+        ([[1.0, 0.0]], [2], "does not have"),
+        ([[1.0, 0.0]], [-1], "does not have"),
+        ([[1.0, -math.inf]], [1], "does not have"),
+        ([[1.0, 0.0]], [0, 1], "labels must be 1 whole numbers"),
+        ([[1.0, 0.0]], [0.5], "labels must be 1 whole numbers"),
+    ],
+)
+def test_calibration_refuses(logits: list, labels: list, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        voting.fit_temperature(logits, labels)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan, math.inf])
+def test_a_temperature_is_above_zero(temperature: float) -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        voting.calibrated([[1.0, 0.0]], temperature)

@@ -1,0 +1,176 @@
+"""`swarm-llm ensemble` end to end on a tiny random base: all strategies, files, costs, resuming, bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from search_helpers import files, louder, questions, swarm_llm, write_task
+
+from pyswarmopt_groups.members.local import LocalMember
+from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES
+
+pytestmark = pytest.mark.usefixtures("short_texts")
+
+
+@pytest.fixture
+def given(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> list[str]:
+    """A group and a task of 10 dev and 12 test items."""
+    experts = louder(tiny_experts, tmp_path / "experts")
+    task = write_task(tmp_path / "words.json", questions(10, 1, 3), questions(12, 2, 3))
+    words = ["--members", *map(str, experts), "--base", str(tiny_base), "--task", str(task)]
+    return [*words, "--threads", "1", "--quiet", "--dtype", "float32"]
+
+
+def result_of(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    return found
+
+
+def lasting(result: dict[str, Any]) -> dict[str, Any]:
+    """Without what a clock wrote."""
+    rows = {name: {k: v for k, v in row.items() if k != "seconds"} for name, row in result["strategies"].items()}
+    return {**result, "strategies": rows}
+
+
+def test_all_votes_from_one_asking(given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    code, text, err = swarm_llm(
+        capsys, "ensemble", *given, "--strategy", "all", "--scoring", "likelihood", "--samples", 2, "--out", out
+    )
+    assert (code, err) == (0, ""), err
+    result = result_of(out)
+    assert set(result["strategies"]) == set(VOTES) - {"reward"}
+    assert "left out: reward: needs --reward" in text
+    verdicts = [json.loads(line) for line in (out / "verdicts.jsonl").read_text().splitlines()]
+    answers = {item["id"]: item["answer"] for item in questions(12, 2, 3)}
+    for name, row in result["strategies"].items():
+        assert name in text
+        own = [v for v in verdicts if v["strategy"] == name]
+        assert [v["id"] for v in own] == list(answers)
+        assert row["test"] == pytest.approx(sum(v["answer"] == answers[v["id"]] for v in own) / 12)
+        assert row["tokens"] == pytest.approx(sum(v["tokens"] for v in own) / 12) and row["tokens"] > 0
+        assert row["test_interval"][0] <= row["test"] <= row["test_interval"][1]
+        assert all(len(v["ballots"]) == 3 and 0 <= v["agreement"] <= 1 for v in own)
+    costs = {name: row["tokens"] for name, row in result["strategies"].items()}
+    members = {name: row["tokens"] for name, row in result["members"].items()}
+    assert costs["majority"] == pytest.approx(sum(members.values())) == costs["borda"]
+    assert costs["cascade"] <= costs["majority"] < costs["fuse"]
+    assert max(costs["route-neighbours"], costs["nearest"]) < costs["majority"] + 40
+    best = max(members, key=lambda name: result["members"][name]["dev"])
+    assert result["best_single"] == best
+
+
+def test_a_run_that_is_stopped_asks_nothing_twice_and_ends_the_same(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [*given, "--strategy", "weighted,repaired,fuse", "--scoring", "likelihood"]
+    assert swarm_llm(capsys, "ensemble", *words, "--out", tmp_path / "whole")[0] == 0
+    asked: list[int] = []
+    calls = {name: getattr(LocalMember, name) for name in ("answer", "generate", "likelihoods")}
+
+    def stopping(name: str) -> Any:
+        def call(self: LocalMember, units: Any, *rest: Any, **more: Any) -> Any:
+            asked.append(len(units))
+            if len(asked) in (2, 5, 9):
+                raise KeyboardInterrupt
+            return calls[name](self, units, *rest, **more)
+
+        return call
+
+    for name in calls:
+        monkeypatch.setattr(LocalMember, name, stopping(name))
+    codes = [swarm_llm(capsys, "ensemble", *words, "--out", tmp_path / "run")[0] for _ in range(4)]
+    assert codes == [130, 130, 130, 0]
+    assert lasting(result_of(tmp_path / "run")) == lasting(result_of(tmp_path / "whole"))
+    both = [files(tmp_path / name) for name in ("run", "whole")]
+    assert both[0]["verdicts.jsonl"] == both[1]["verdicts.jsonl"]
+    assert sorted(both[0]["said.jsonl"].splitlines()) == sorted(both[1]["said.jsonl"].splitlines())
+    before = len(asked)
+    assert swarm_llm(capsys, "ensemble", *words, "--out", tmp_path / "run")[0] == 0 and len(asked) == before
+
+
+def test_strategies_can_be_added_later_and_other_settings_are_refused(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["ensemble", *given, "--out", tmp_path / "run", "--scoring", "letter"]
+    assert swarm_llm(capsys, *words)[0] == 0
+    assert swarm_llm(capsys, *words, "--strategy", "borda")[0] == 0
+    assert list(result_of(tmp_path / "run")["strategies"]) == ["majority", "borda"]
+    verdicts = [json.loads(line)["strategy"] for line in (tmp_path / "run" / "verdicts.jsonl").read_text().splitlines()]
+    assert verdicts == ["majority"] * 12 + ["borda"] * 12
+    code, _, err = swarm_llm(capsys, *words, "--neighbours", "3")
+    assert code == 2 and "--neighbours: " in err and "was begun with another (15)" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--strategy", "majorty"], "did you mean majority?"),
+        (["--strategy", ","], "--strategy: none given"),
+        (["--strategy", "reward"], "--strategy reward: needs --reward"),
+        (["--strategy", "self-consistency", "--temperature", "0"], "its 5 samples would be one at --temperature 0"),
+        (["--samples", "0"], "--samples"),
+        (["--scoring", "leter"], "--scoring leter: unknown"),
+        (["--task", "absent.json"], "absent.json"),
+        (["--judge", "nowhere/at/all"], "nowhere/at/all"),
+    ],
+)
+def test_wrong_input_is_one_line(
+    words: list[str], said: str, given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = swarm_llm(capsys, "ensemble", *given, *words)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ") and err.count("\n") == 1 and said in err, err
+
+
+def test_members_that_cannot_be_are_refused(
+    given: list[str], tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = given[given.index("--task") + 1]
+    bare = ["ensemble", "--task", task, "--quiet", "--base", tiny_base]
+    twice = swarm_llm(capsys, *bare, "--members", given[1], given[1])
+    assert twice[0] == 2 and "would count twice" in twice[2]
+    assert "names no model; write URL#MODEL" in swarm_llm(capsys, *bare, "--members", "http://127.0.0.1:1/v1")[2]
+    (tmp_path / "begun").mkdir()
+    config = {"base": "B", "experts": ["E"], "tasks": [task], "out": str(tmp_path / "begun")}
+    about = {"format": 1, "config": config, "fingerprints": {}}
+    (tmp_path / "begun" / "run.json").write_text(json.dumps(about))
+    assert "has no best/ yet" in swarm_llm(capsys, *bare, "--members", tmp_path / "begun")[2]
+
+
+def test_a_prompt_is_answered_by_those_that_need_no_dev(
+    given: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = given[: given.index("--task")]
+    code, out, err = swarm_llm(
+        capsys, "ensemble", "Which?", *words, "--strategy", "majority,repaired", "--json", "--threads", 1
+    )
+    assert (code, err) == (0, ""), err
+    found = json.loads(out)
+    assert set(found) == {"majority", "repaired"} and len(found["majority"]["ballots"]) == 3
+    code, _, err = swarm_llm(capsys, "ensemble", "Which?", *words, "--strategy", "weighted")
+    assert code == 2 and "--strategy weighted: needs dev items, a single prompt has none" in err
+    assert "give one of both" in swarm_llm(capsys, "ensemble", *words)[2]
+    assert "give one of both" in swarm_llm(capsys, "ensemble", "Which?", *given)[2]
+
+
+def test_names_do_not_overlap() -> None:
+    assert not set(VOTES) & set(NEGOTIATIONS)
+
+
+def test_all_on_open_questions_leaves_out_what_chooses(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"id": str(i), "question": f"How many are {i}?", "answer": str(i)} for i in range(8)]
+    task = write_task(tmp_path / "open.json", rows[:4], rows[4:])
+    words = [*given, "--task", str(task), "--strategy", "all", "--samples", 2, "--judge", given[1], "--json"]
+    code, out, err = swarm_llm(capsys, "ensemble", *words)
+    assert code == 0, err
+    result = json.loads(out)
+    assert set(result["left_out"]) == {"cascade", "reward", "stacked"} and result["scoring"] == "generate"
+    assert set(result["strategies"]) == set(VOTES) - set(result["left_out"])
+    code, _, err = swarm_llm(capsys, "ensemble", *given, "--task", task, "--strategy", "cascade")
+    assert code == 2 and "--strategy cascade: chooses among options" in err

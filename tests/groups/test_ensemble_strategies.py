@@ -1,0 +1,380 @@
+"""Strategies of a group on members whose answers are known, against rules written out here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from member_helpers import Scripted, context_of, quiz
+
+from pyswarmopt_groups.config import StrategySettings
+from pyswarmopt_groups.context import Decide, GroupContext
+from pyswarmopt_groups.registry import load_strategy
+from pyswarmopt_groups.voting import reranking, routing, selection, votes
+from pyswarmopt_groups.voting.neighbours import Neighbourhood, embed
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.tasks import Item, Task
+
+# Six dev and four test items with the right answers ABCABC and ABCA; three members that give probabilities.
+RIGHT = "ABCABCABCA"
+P = {
+    "ann": [
+        [0.8, 0.1, 0.1],
+        [0.1, 0.8, 0.1],
+        [0.2, 0.2, 0.6],
+        [0.5, 0.3, 0.2],
+        [0.6, 0.3, 0.1],
+        [0.1, 0.1, 0.8],
+        [0.6, 0.3, 0.1],
+        [0.5, 0.4, 0.1],
+        [0.2, 0.5, 0.3],
+        [0.2, 0.7, 0.1],
+    ],
+    "bob": [
+        [0.3, 0.4, 0.3],
+        [0.2, 0.5, 0.3],
+        [0.1, 0.2, 0.7],
+        [0.2, 0.5, 0.3],
+        [0.4, 0.5, 0.1],
+        [0.6, 0.2, 0.2],
+        [0.1, 0.8, 0.1],
+        [0.1, 0.8, 0.1],
+        [0.1, 0.1, 0.8],
+        [0.6, 0.3, 0.1],
+    ],
+    "cid": [
+        [0.1, 0.8, 0.1],
+        [0.7, 0.2, 0.1],
+        [0.2, 0.7, 0.1],
+        [0.2, 0.1, 0.7],
+        [0.1, 0.8, 0.1],
+        [0.7, 0.1, 0.2],
+        [0.2, 0.7, 0.1],
+        [0.7, 0.2, 0.1],
+        [0.4, 0.3, 0.3],
+        [0.1, 0.1, 0.8],
+    ],
+}
+
+
+@pytest.fixture
+def context() -> GroupContext:
+    return context_of(P, RIGHT, dev=6)
+
+
+def decide(context: GroupContext, name: str) -> list[str | None]:
+    return [verdict.answer for verdict in load_strategy(name).fit(context)(context.task.test)]  # type: ignore[union-attr]
+
+
+def choices(rows: Sequence[Sequence[float]]) -> list[str]:
+    return ["ABC"[int(np.argmax(row))] for row in rows]
+
+
+def test_plain_and_weighted_majority(context: GroupContext) -> None:
+    ballots = list(zip(*(choices(P[name])[6:] for name in P), strict=True))
+    assert ballots == [("A", "B", "B"), ("A", "B", "A"), ("B", "C", "A"), ("B", "A", "C")]
+    assert decide(context, "majority") == ["B", "A", "B", "B"]  # ties: the first-listed
+    right = [sum(a == b for a, b in zip(choices(P[name])[:6], RIGHT, strict=False)) for name in P]
+    assert right == [5, 3, 1]
+    # By hand: log(2 p / (1 - p)) with a third of a right answer and two thirds of a wrong one added.
+    weights = [math.log(2 * (r + 1 / 3) / (6 - r + 2 / 3)) for r in right]
+    assert weights[0] > weights[1] + abs(weights[2]) and weights[2] < 0
+    assert decide(context, "weighted") == ["A", "A", "B", "B"]
+
+
+def test_rankings_come_from_all_the_scores(context: GroupContext) -> None:
+    rankings = votes.rankings_of(context.collect(context.task.test), 1)  # type: ignore[union-attr]
+    assert rankings == [("A", "B", "C"), ("B", "A", "C"), ("A", "B", "C")]
+    points = {"A": 0, "B": 0, "C": 0}
+    for row in (P[name][6] for name in P):
+        for place, k in enumerate(sorted(range(3), key=lambda k: -row[k])):
+            points["ABC"[k]] += 2 - place
+    best = [max(points, key=lambda c: points[c])]
+    assert decide(context, "borda")[:1] == best
+    assert decide(context, "condorcet")[:2] == ["B", "A"]
+
+
+def test_confidences_are_calibrated_on_dev(context: GroupContext) -> None:
+    """Against a grid search of the temperature and sums written out."""
+
+    def tempered(row: Sequence[float], t: float) -> list[float]:
+        powers = [p ** (1 / t) for p in row]
+        return [p / sum(powers) for p in powers]
+
+    temperatures = []
+    for name in P:
+        grid = np.exp(np.linspace(np.log(0.01), np.log(100), 2001))
+        losses = [
+            -sum(math.log(tempered(row, t)["ABC".index(a)]) for row, a in zip(P[name][:6], RIGHT, strict=False))
+            for t in grid
+        ]
+        temperatures.append(grid[int(np.argmin(losses))])
+    assert context.temperatures == pytest.approx(temperatures, rel=0.01)
+    wanted = []
+    for i in range(6, 10):
+        sums = {"A": 0.0, "B": 0.0, "C": 0.0}
+        for name, t in zip(P, temperatures, strict=True):
+            row = tempered(P[name][i], t)
+            sums["ABC"[int(np.argmax(row))]] += max(row)
+        wanted.append(max(sums, key=lambda c: sums[c]))
+    assert decide(context, "confidence") == wanted
+
+
+def test_a_member_without_scores_is_as_sure_as_it_was_right(context: GroupContext) -> None:
+    mute = context_of(P, RIGHT, dev=6, without_scores=("ann",))
+    p = mute.probabilities(mute.collect(mute.task.test))  # type: ignore[union-attr]
+    sure = (5 + 1 / 3) / 7
+    assert p[0, 0].tolist() == pytest.approx([sure, (1 - sure) / 2, (1 - sure) / 2])
+    assert p.sum(axis=2) == pytest.approx(np.ones((3, 4)))
+    assert decide(mute, "borda")[0] is not None and mute.temperatures[0] is None
+
+
+def test_abstentions_are_uniform_and_ask_for_nobody() -> None:
+    blank = {name: [list(row) for row in rows] for name, rows in P.items()}
+    blank["bob"][6] = [math.nan] * 3
+    context = context_of(blank, RIGHT, dev=6)
+    responses = context.collect(context.task.test)  # type: ignore[union-attr]
+    assert responses.ballots[0] == ["A", None, "B"]
+    assert context.probabilities(responses)[1, 0] == pytest.approx([1 / 3] * 3)
+    assert votes.rankings_of(responses, 0)[1] == ()
+    assert decide(context, "majority")[0] == "A"
+
+
+def test_a_silent_member_is_named() -> None:
+    context = context_of({**P, "dot": [[math.nan] * 3] * 10}, RIGHT, dev=6)
+    with pytest.raises(UserError, match="dot: gives no readable answer to any of the 6 dev items; remove it"):
+        decide(context, "weighted")
+
+
+# Selection and routing
+
+
+BELIEFS = st.lists(st.floats(0.01, 1), min_size=3, max_size=3)
+
+
+@given(
+    st.integers(1, 4).flatmap(
+        lambda n: st.lists(
+            st.lists(st.lists(st.floats(0.01, 1), min_size=3, max_size=3), min_size=n, max_size=n),
+            min_size=1,
+            max_size=4,
+        )
+    ),
+    st.floats(0.3, 1),
+)
+def test_a_cascade_asks_until_it_is_sure(rows: list[list[list[float]]], threshold: float) -> None:
+    """Member by member, with plain products."""
+    p = np.array(rows).transpose(1, 0, 2)
+    p /= p.sum(axis=2, keepdims=True)
+    open_ones: list[list[int]] = []
+
+    def ask(k: int, left: Sequence[int]) -> np.ndarray:
+        open_ones.append(list(left))
+        return np.asarray(p[k, left])
+
+    beliefs, asked = selection.run_cascade(*p.shape[:2], threshold, ask)
+    for i in range(p.shape[1]):
+        belief = [1.0, 1.0, 1.0]
+        for k in range(p.shape[0]):
+            assert i in open_ones[k]
+            belief = [b * q for b, q in zip(belief, p[k, i], strict=True)]
+            share = max(belief) / sum(belief)
+            if abs(share - threshold) < 1e-9:
+                return
+            if (threshold < 1 and share >= threshold) or k == p.shape[0] - 1:
+                assert asked[i] == k + 1 and beliefs[i].max() == pytest.approx(share)
+                assert all(i not in left for left in open_ones[k + 1 :])
+                break
+
+
+def test_the_threshold_is_the_best_on_dev_and_then_the_cheapest(context: GroupContext) -> None:
+    dev = context.probabilities(context.dev)[context.order]
+    table = {}
+    for threshold in selection.THRESHOLDS:
+        beliefs, asked = selection.run_cascade(3, 6, threshold, lambda k, left: dev[k, left])
+        table[threshold] = (
+            np.mean(["ABC"[b.argmax()] == a for b, a in zip(beliefs, RIGHT, strict=False)]),
+            -sum(asked),
+        )
+    verdicts = load_strategy("cascade").fit(context)(context.task.test)  # type: ignore[union-attr]
+    used = verdicts[0].notes["threshold"]
+    assert table[used] == max(table.values()) and used == min(t for t in table if table[t] == max(table.values()))
+    for verdict in verdicts:
+        assert sum(b is not None for b in verdict.ballots) == verdict.notes["asked"]
+        assert verdict.tokens == 10 * verdict.notes["asked"]  # ten tokens an answer
+
+
+def test_a_cascade_over_items_with_unequal_numbers_of_options() -> None:
+    """The item with three options is decided at once, the one with two goes on alone."""
+    three, two = {"A": "x", "B": "y", "C": "z"}, {"A": "x", "B": "y"}
+    items = [Item(str(i), f"Question {i}?", three if i % 2 else two, "A") for i in range(6)]
+    sure, unsure = [0.98, 0.01, 0.01], [0.55, 0.45]
+    p = {"ann": [unsure, sure] * 3, "bob": [[0.9, 0.1], [0.1, 0.8, 0.1]] * 3}
+    context = context_of(p, "AAAAAA", dev=4, items=items)
+    first, second = load_strategy("cascade").fit(context)(context.task.test)  # type: ignore[union-attr]
+    assert (first.answer, second.answer) == ("A", "A") and second.notes["asked"] == 1
+
+
+class Hood:
+    """Neighbours that were counted elsewhere."""
+
+    def __init__(self, right: Sequence[Sequence[int]]) -> None:
+        self._right = np.array(right)
+
+    def right_nearby(self, items: Sequence[Item]) -> tuple[np.ndarray, list[int]]:
+        return self._right, [3] * len(items)
+
+
+def with_hood(
+    strategy: object, context: GroupContext, right: Sequence[Sequence[int]], monkeypatch: pytest.MonkeyPatch
+) -> Decide:
+    for module in (selection, routing):
+        monkeypatch.setattr(module, "Neighbourhood", lambda context: Hood(right))
+    return strategy(context)  # type: ignore[operator, no-any-return]
+
+
+def test_knora_u_gives_votes_for_right_neighbours(context: GroupContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = [[3, 0, 0, 2], [1, 0, 4, 2], [1, 0, 3, 0]]  # nobody is right near the second item: all vote alike
+    found = with_hood(selection.nearest, context, right, monkeypatch)(context.task.test)  # type: ignore[union-attr]
+    assert [v.answer for v in found] == ["A", "A", "C", "B"]
+    assert found[2].ballots == (None, "C", "A") and found[2].tokens == 23 and found[2].agreement == 0.5
+
+
+def test_a_router_asks_the_best_nearby_alone(context: GroupContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = [[1, 2, 0, 1], [1, 3, 0, 0], [2, 0, 1, 1]]
+    found = with_hood(routing.by_neighbours, context, right, monkeypatch)(context.task.test)  # type: ignore[union-attr]
+    assert [v.notes["member"] for v in found] == ["cid", "bob", "cid", "ann"]
+    assert [v.answer for v in found] == ["B", "B", "A", "B"] and {v.tokens for v in found} == {13}
+
+
+def test_neighbours_are_those_of_a_search_over_all(tiny_context: GroupContext) -> None:
+    engine = tiny_context.members[0].base.engine  # type: ignore[attr-defined]
+    hood = Neighbourhood(tiny_context)
+    right, _ = hood.right_nearby(tiny_context.task.test)  # type: ignore[union-attr]
+    dev = embed(engine, [item.question for item in tiny_context.dev.items])
+    for i, item in enumerate(tiny_context.task.test):  # type: ignore[union-attr]
+        (point,) = embed(engine, [item.question])
+        near = sorted(range(len(dev)), key=lambda j: -sum(a * b for a, b in zip(point, dev[j], strict=True)))[:4]
+        assert right[:, i].tolist() == [sum(tiny_context.dev.right[k][j] for j in near) for k in range(tiny_context.n)]
+
+
+def test_an_embedding_does_not_depend_on_its_batch(tiny_context: GroupContext) -> None:
+    """One text at a time through the plain model."""
+    import torch
+
+    engine = tiny_context.members[0].base.load(tiny_context.members[0]._patch)  # type: ignore[attr-defined]
+    texts = ["amber", "birch cedar delta ember fjord", "x" * 40]
+    for row, text in zip(embed(engine, texts), texts, strict=True):
+        ids = torch.tensor([engine.tokenizer(text)["input_ids"]])
+        with torch.no_grad():
+            state = engine.model(ids, output_hidden_states=True).hidden_states[-1][0].double().mean(0)
+        assert row == pytest.approx((state / state.norm()).numpy(), abs=1e-4)
+
+
+def test_familiarity_routes_where_it_tells_who_is_right() -> None:
+    """Ann is right on questions that she finds likelier than bob does, and the other way round."""
+    familiar = {"ann": [-1.0, -9.0] * 5, "bob": [-9.0, -1.0] * 5}
+    right = "AB" * 5
+    p = {"ann": [[0.9, 0.1]] * 10, "bob": [[0.1, 0.9]] * 10}
+    context = context_of(p, right, dev=6, question_logprobs=familiar)
+    found = routing.by_likelihood(context)(context.task.test)  # type: ignore[union-attr]
+    assert [v.notes["member"] for v in found] == ["ann", "bob", "ann", "bob"]
+    assert [v.answer for v in found] == list("ABAB") and found[0].tokens == 10 + 2 * 5
+    values, _ = routing.familiarity(context, context.task.test)  # type: ignore[union-attr]
+    size = len(context.task.test[0].question)  # type: ignore[union-attr]
+    assert values[:, 0].tolist() == pytest.approx([4 / size, -4 / size])
+
+
+# After the answers
+
+
+@given(st.lists(st.floats(-5, 5), min_size=16, max_size=16))
+def test_max_logits_is_the_sum_over_both_orders(values: list[float]) -> None:
+    m = [values[4 * i : 4 * i + 4] for i in range(4)]
+    for i, found in enumerate(reranking.max_logits(m)):
+        assert found == pytest.approx(math.fsum(m[i][j] - m[j][i] for j in range(4) if j != i), abs=1e-9)
+
+
+def test_pairs_are_compared_in_both_orders_and_a_liking_for_the_first_is_no_help() -> None:
+    items = quiz("AB", 1)
+    def prefers(a: str, b: str) -> float:
+        return 5.0 + (1.0 if b == "blue" else 0.0) - (1.0 if a == "blue" else 0.0)
+
+    judge = Scripted("judge", prefers=prefers, writes=lambda prompt: "I cannot say.")
+    context = context_of({"ann": [[0.9, 0.1]] * 2, "bob": [[0.1, 0.9]] * 2}, "AB", dev=1, items=items, judge=judge)
+    (verdict,) = reranking.fuse(context)(context.task.test)  # type: ignore[union-attr]
+    texts = context.task.test[0].choices  # type: ignore[union-attr]
+    disliked = next(letter for letter, text in texts.items() if text == "blue")  # type: ignore[union-attr]
+    assert {verdict.answer, disliked} == {"A", "B"}
+    assert len(judge.asked) == 4  # two orders, two letters each
+    both = sorted((p.index("red") < p.index("blue")) for p, _ in judge.asked)
+    assert both == [False, False, True, True]
+
+
+def test_a_judge_that_only_writes_is_read() -> None:
+    judge = Scripted("judge", writes=lambda prompt: "B is better." if "Answer B: blue" in prompt else "A")
+    assert [value for value, _ in reranking.preferences(judge, ["Answer B: blue", "other"])] == [-1.0, 1.0]
+    unclear = Scripted("judge", writes=lambda prompt: "neither")
+    assert reranking.preferences(unclear, ["x"])[0][0] == 0.0
+
+
+def test_fusing_reads_the_judge_and_falls_back_to_the_preferred() -> None:
+    items = quiz("AB", 1)
+    p = {"ann": [[0.9, 0.1]] * 2, "bob": [[0.1, 0.9]] * 2}
+    for words, wanted in (("The answer is B.", "B"), ("I cannot say.", "A")):
+        judge = Scripted("judge", prefers=lambda a, b: 1.0 if a == "red" else -1.0, writes=lambda prompt, w=words: w)
+        context = context_of(p, "AB", dev=1, items=items, judge=judge)
+        (verdict,) = reranking.fuse(context)(context.task.test)  # type: ignore[union-attr]
+        assert verdict.answer == wanted and verdict.agreement == 0.5
+    (prompt,) = judge.prompts
+    assert "Proposal 1: red\nProposal 2: blue" in prompt
+
+
+def test_three_candidates_are_fused_the_preferred_first() -> None:
+    """K = 3 of LLM-Blender, of four different answers."""
+    judge = Scripted("judge", prefers=lambda a, b: 1.0 if a < b else -1.0, writes=lambda prompt: "bee")
+    members = [Scripted(word, answers=[word] * 2) for word in ("dog", "bee", "cow", "ant")]
+    items = [Item(str(k), f"Question {k}?", None, "bee") for k in range(2)]
+    context = GroupContext(members, Task("open", tuple(items[:1]), tuple(items[1:])), "generate", named_judge=judge)
+    (verdict,) = reranking.fuse(context)(items[1:])
+    proposals = "Proposal 1: ant\nProposal 2: bee\nProposal 3: cow\nJudge"
+    assert proposals in judge.prompts[0] and verdict.answer == "bee"
+
+
+def test_an_unreadable_answer_is_asked_for_again() -> None:
+    said: Mapping[str, str] = {"first": "Hmm, colours.", "again": "B"}
+    muddled = Scripted("ann", answers=[said["first"]] * 2, writes=lambda prompt: said["again"])
+    clear, lost = Scripted("bob", answers=["A", "A"]), Scripted("cid", answers=["?", "?"], writes=lambda prompt: "??")
+    context = GroupContext([muddled, clear, lost], context_of({}, "AB", dev=1, items=quiz("AB", 1)).task, "generate")
+    (verdict,) = votes.repaired(context)(context.task.test)  # type: ignore[union-attr]
+    assert verdict.ballots == ("B", "A", None) and verdict.tokens == 30 + 2 * 7
+    assert "You wrote: Hmm, colours." in muddled.prompts[0] and not clear.prompts
+
+
+def test_self_consistency_counts_every_sample() -> None:
+    samples = {"ann": ["A", "B", "B"], "bob": ["A", "A", "mist"]}
+    members = [Scripted(name, samples=rows) for name, rows in samples.items()]
+    task = context_of({}, "AB", dev=1, items=quiz("AB", 1)).task
+    context = GroupContext(members, task, "generate", StrategySettings(samples=3))
+    (verdict,) = load_strategy("self-consistency").fit(context)(task.test)  # type: ignore[union-attr]
+    assert verdict.answer == "A" and verdict.ballots == ("B", "A") and verdict.agreement == pytest.approx(3 / 6)
+
+
+def test_rewards_choose_among_the_different_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyswarmopt_llm.metrics.classifiers import reward
+
+    class Model:
+        def scores(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
+            return [float(text == "blue") for text in texts]
+
+    monkeypatch.setattr(reward, "load_reward", lambda spec, device: Model())
+    p = {"ann": [[0.9, 0.1]] * 2, "bob": [[0.9, 0.1]] * 2, "cid": [[0.1, 0.9]] * 2}
+    context = context_of(p, "AB", dev=1, items=quiz("AB", 1), settings=StrategySettings(reward="R"))
+    (verdict,) = reranking.reward(context)(context.task.test)  # type: ignore[union-attr]
+    assert verdict.answer == "B" and verdict.agreement == pytest.approx(1 / 3)
+
+

@@ -1,0 +1,269 @@
+"""A search over graphs of models as its user sees it: messages, files, scores, resume, generate, and wrong input."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from search_helpers import ends_as, history, louder, questions, search_words, small, swarm_llm, write_task
+from tokens_helpers import byte_level, member, save_member, sentence_piece
+
+from pyswarmopt_groups.graph import engine
+from pyswarmopt_groups.graph.engine import GraphEngine
+from pyswarmopt_groups.graph.messages import fitting_turn
+from pyswarmopt_llm.common.interfaces import Node, Patch
+from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
+from pyswarmopt_llm.jobs.search.loop import resume, search
+
+ANT, BEE, CAT = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_messages() -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "MESSAGE_TOKENS", 6)
+        yield
+
+
+# The engine
+
+
+@pytest.fixture(scope="module")
+def three() -> GraphEngine:
+    """A Llama, a GPT-2 and a Qwen, two tokenizers."""
+    return GraphEngine(
+        {
+            "ant": member(byte_level(), "llama", 1),
+            "bee": member(byte_level(), "gpt2", 2),
+            "cat": member(sentence_piece([("t", "h")]), "qwen3", 3),
+        }
+    )
+
+
+def asked(question: str, *messages: str) -> str:
+    lead = "Others have answered the question below. They may be wrong.\n"
+    return lead + "".join(f"- {' '.join(message.split())}\n" for message in messages) + question
+
+
+def say(one: Any, turn: str, tokens: int) -> str:
+    return str(one.generate([one.chat(turn)], tokens)[0])
+
+
+def test_messages_are_passed_on_in_order(three: GraphEngine) -> None:
+    """Ant speaks, bee reads ant, cat reads both: against the calls written out one by one."""
+    ant, bee, cat = three.members.values()
+    three.load(Patch(graph=(Node(ANT), Node(BEE, (0,)), Node(CAT, (0, 1)))))
+    expected, likelihoods = [], []
+    for question in ("Which one is it?", "And the other?"):
+        first = say(ant, question, 6)
+        second = say(bee, asked(question, first), 6)
+        turn = asked(question, first, second)
+        expected.append(say(cat, turn, 5))
+        likelihoods += cat.loglikelihood([(cat.chat(turn), "the"), (cat.chat(turn), "on")])
+    prompts = ["Which one is it?", "And the other?"]
+    assert three.generate(prompts, 5) == expected
+    pairs = [(prompt, option) for prompt in prompts for option in ("the", "on")]
+    assert three.loglikelihood(pairs) == pytest.approx(likelihoods, abs=1e-4)
+    logits = three.next_token_logprobs(prompts[:1])
+    turn = asked(prompts[0], say(ant, prompts[0], 6), say(bee, asked(prompts[0], say(ant, prompts[0], 6)), 6))
+    assert logits.numpy() == pytest.approx(cat.next_token_logprobs([cat.chat(turn)]).numpy(), abs=1e-4)
+
+
+def test_a_model_alone_is_itself(three: GraphEngine) -> None:
+    three.load(Patch(graph=(Node(BEE),)))
+    bee = three.members["bee"]
+    assert three.generate(["Which one?"], 7) == [say(bee, "Which one?", 7)]
+
+
+def test_what_was_said_is_not_said_again(three: GraphEngine) -> None:
+    ant = three.members["ant"]
+    prompts = ["How many are there?", "How long does it take?"]
+    three.load(Patch(graph=(Node(ANT), Node(BEE, (0,)))))
+    three.generate(prompts, 4)
+    fed = ant.tokens_fed
+    three.load(Patch(graph=(Node(ANT), Node(BEE), Node(CAT, (0, 1)))))
+    three.generate(prompts, 4)
+    assert ant.tokens_fed == fed
+
+
+def test_long_messages_are_cut_to_the_window(three: GraphEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The GPT-2 holds 512 bytes; its question takes most of them, and it is asked with what then fits, by hand."""
+    monkeypatch.setattr(engine, "MESSAGE_TOKENS", 60)
+    three.load(Patch(graph=(Node(ANT), Node(BEE, (0,)))))
+    ant, bee = three.members["ant"], three.members["bee"]
+    kept = []
+    for length in (300, 370, 410):
+        question = "q" * length
+        said = say(ant, question, 60)
+        while said.split() and len(bee.encode_prompt(bee.chat(asked(question, said)))) + 4 > 512:
+            said = said[: len(said) // 2]
+        kept.append(len(said))
+        turn = asked(question, said) if said.split() else question
+        assert three.generate([question], 4) == [say(bee, turn, 4)]
+    assert kept[0] > kept[-1]
+
+
+@pytest.mark.parametrize(("window", "said"), [(0, "amber birch"), (-1, "amber")])
+def test_a_message_that_just_fits_is_passed_on_whole(window: int, said: str) -> None:
+    """The window holds the turn with the whole message and 4 tokens more, or one less."""
+    whole = asked("Which one?", "amber birch")
+    model: Any = SimpleNamespace(window=len(whole) + 4 + window, chat=str, encode_prompt=list)
+    assert fitting_turn(model, "Which one?", ["amber birch"], 4) == asked("Which one?", said)
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        Patch(),
+        Patch(mixture=(1.0, 0.0, 0.0)),
+        Patch(graph=(Node((1.0, 0.0)),)),
+        Patch(graph=(Node((0.5, 0.5, 0.0)),)),
+    ],
+)
+def test_other_patches_are_refused(three: GraphEngine, patch: Patch) -> None:
+    with pytest.raises(ValueError, match=r"graph|mixed"):
+        three.load(patch)
+
+
+# The search
+
+
+@pytest.fixture(scope="module")
+def mixed(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """An adapter of a Llama, a GPT-2 and a Qwen, three tokenizers."""
+    folder = tmp_path_factory.mktemp("mixed")
+    return [
+        *louder(tiny_experts[:1], folder),
+        save_member(folder / "gpt2", byte_level(), "gpt2", 1),
+        save_member(folder / "qwen", sentence_piece([("t", "h")]), "qwen3", 2),
+    ]
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_task(tmp_path_factory.mktemp("task") / "words.json", questions(8, 1), questions(6, 2))
+
+
+def small_graph(experts: list[Path], task: Path, out: Path, **more: Any) -> Any:
+    return small("", experts, [task], out, space="graph", **{"particles": 6, "max_iter": 2, "seed": 3, **more})
+
+
+@pytest.fixture(scope="module")
+def done(mixed: list[Path], task: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "run"
+    search(small_graph(mixed, task, out))
+    return out
+
+
+def test_what_a_run_holds(done: Path, mixed: list[Path]) -> None:
+    result = json.loads((done / "result.json").read_text())
+    content = json.loads((done / "best" / "graph.json").read_text())
+    assert [row["name"] for row in content["members"]] == [path.name for path in mixed]
+    assert all(sum(node["model"].values()) == 1.0 for node in content["nodes"])
+    rows = [row for row in Run.open(done).rows if row.phase == "search"]
+    assert result["best_dev"] == max(row.value for row in rows)
+    assert max(sum(c > 0 for c in row.coefficients) for row in rows) > 1  # graphs, not models alone
+    assert result["graph"].endswith("answers")
+    assert "uniform_dev" not in result
+    card = (done / "best" / "README.md").read_text()
+    assert "A graph of models" in card
+    assert "--space graph" in card
+    assert result["graph"].split()[0] in (done / "report.html").read_text()
+
+
+def test_the_first_particles_are_the_models_by_themselves(
+    done: Path, mixed: list[Path], tiny_base: Path, task: Path
+) -> None:
+    own = [(str(tiny_base), str(mixed[0])), *((str(path), None) for path in mixed[1:])]
+    found = [evaluate_model(base, expert, str(task), "dev", scoring="likelihood") for base, expert in own]
+    assert [row.value for row in Run.open(done).rows[:3]] == [one.score.value for one in found]
+
+
+def test_the_files_in_best_score_what_the_result_says(
+    done: Path, task: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = json.loads((done / "result.json").read_text())
+    monkeypatch.chdir(tmp_path)
+    for split in ("dev", "test"):
+        words = f"eval --base {done / 'best'} --task {task} --split {split} --scoring likelihood --json"
+        code, out, _ = swarm_llm(capsys, *words.split())
+        assert code == 0
+        assert json.loads(out)["value"] == result[f"best_{split}"]
+
+
+def test_generate_answers_from_the_graph(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = swarm_llm(capsys, "generate", "--run", done, "--max-new-tokens", 3, "Which amber?")
+    assert (code, out.endswith("\n")) == (0, True)
+    code, _, err = swarm_llm(capsys, "generate", "--base", done / "best", "--adapter", done, "Which amber?")
+    assert (code, "takes no adapter" in err) == (2, True)
+    code, _, err = swarm_llm(capsys, "eval", "--base", done / "best", "--task", "lm-eval:arc_easy")
+    assert (code, "holds several" in err) == (2, True)
+
+
+def test_a_run_cut_short_ends_the_same(done: Path, mixed: list[Path], task: Path, tmp_path: Path) -> None:
+    again = search(small_graph(mixed, task, tmp_path / "again")).run
+    assert history(again) == history(done)
+    run = tmp_path / "run"
+    shutil.copytree(done, run)
+    (run / "result.json").unlink()
+    shutil.rmtree(run / "best")
+    lines = (run / "history.jsonl").read_text().splitlines(keepends=True)
+    (run / "history.jsonl").write_text("".join(lines[:7]))
+    (run / "checkpoint" / "swarm.npz").unlink()
+    resume(run)
+    ends_as(run, done)
+
+
+def test_written_answers_too(mixed: list[Path], tmp_path: Path) -> None:
+    dev, test = ([{"id": "1", "question": question, "answer": "amber"}] for question in ("amber?", "birch?"))
+    task = write_task(tmp_path / "open.json", dev, test)
+    config = small_graph(mixed[1:], task, tmp_path / "run", scoring="generate", particles=4, max_iter=0)
+    assert 0.0 <= search(config).result["best_dev"] <= 1.0
+
+
+# Wrong input: one line, nothing written
+
+
+def refused(capsys: pytest.CaptureFixture[str], config: Any, *more: str) -> str:
+    words = search_words(config)
+    at = words.index("--base")
+    code, out, err = swarm_llm(capsys, *words[:at], *words[at + 2 :], "--space", "graph", *more)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert not Path(config.out).exists()
+    return err
+
+
+def test_wrong_input(mixed: list[Path], task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    few = refused(capsys, small_graph(mixed, task, out, particles=3))
+    assert "--particles 3" in few
+    assert "more particles than experts" in few
+    assert "not with graph" in refused(capsys, small_graph(mixed, task, out), "--contrast")
+    items = questions(3, 5)
+    items[1]["question"] = "q" * 478  # with a message of 6 tokens more than the GPT-2's window
+    long = write_task(tmp_path / "long.json", items, questions(2, 6))
+    assert "gpt2's context window holds 512" in refused(capsys, small_graph(mixed, long, out))
+
+
+def test_a_damaged_graph(done: Path, task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good = json.loads((done / "best" / "graph.json").read_text())
+
+    def why(**changed: Any) -> str:
+        (tmp_path / "graph.json").write_text(json.dumps({**good, **changed}))
+        code, _, err = swarm_llm(capsys, "eval", "--base", tmp_path, "--task", task)
+        assert (code, err.count("\n")) == (2, 1)
+        return err
+
+    assert "graph.json: damaged" in why(nodes=[])
+    assert "graph.json: damaged" in why(nodes=[{"model": {"gpt2": 1.0}, "reads": [0]}])
+    assert "graph.json: damaged" in why(nodes=[{"model": {"wasp": 1.0}, "reads": []}])
+    assert "graph.json: damaged" in why(nodes=[{"reads": []}])
+    assert "format 9" in why(format=9)
+    members = [dict(row) for row in good["members"]]
+    members[1]["fingerprint"] = "0" * 64
+    assert "is not what it was" in why(members=members)

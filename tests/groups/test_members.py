@@ -1,0 +1,284 @@
+"""Members: what each kind answers against the plain engine or the wire, what it costs, what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from search_helpers import louder, questions, small, swarm_llm, write_task
+from serving import Server, answer
+from tokens_helpers import byte_level, save_member
+
+from pyswarmopt_groups.members.cache import CachedMember, ResponseCache
+from pyswarmopt_groups.members.endpoint import KEY, EndpointMember, EndpointSpec
+from pyswarmopt_groups.members.load import open_members
+from pyswarmopt_groups.members.local import LocalMember
+from pyswarmopt_groups.members.protocol import MemberDown, Sampling
+from pyswarmopt_groups.validate import check_members
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.jobs.search.loop import search
+from pyswarmopt_llm.metrics.accuracy import Accuracy
+from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
+from pyswarmopt_llm.models.base import load_model, resolve_base
+from pyswarmopt_llm.models.engines.generation import Draw, sampled
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.tasks import Item, load_task, render_prompt
+
+ITEMS = [Item(q["id"], q["question"], q["choices"], q["answer"]) for q in questions(6, 1, 3)]
+
+
+@pytest.fixture(scope="module")
+def plain(tiny_base: Path) -> TransformersEngine:
+    """An engine of the same base that no member sits on."""
+    return TransformersEngine(*load_model(resolve_base(str(tiny_base)), torch.float32))
+
+
+def merged(engine: TransformersEngine, folder: Path) -> TransformersEngine:
+    engine.load(Patch(low_rank=load_factors(read_adapter(folder))))
+    return engine
+
+
+@pytest.fixture(scope="module")
+def loud(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return louder(tiny_experts, tmp_path_factory.mktemp("members"))
+
+
+@pytest.fixture(scope="module")
+def members(tiny_base: Path, loud: list[Path]) -> list[Any]:
+    return open_members([*map(str, loud), str(tiny_base)], str(tiny_base), dtype="float32", threads=1)
+
+
+def ids(engine: TransformersEngine, text: str) -> list[int]:
+    return list(engine.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+# In this process
+
+
+def test_members_of_one_base_share_it_and_do_not_mix(
+    members: list[Any], loud: list[Path], plain: TransformersEngine
+) -> None:
+    assert len({id(member.base) for member in members}) == 1
+    by_turns = [[member.answer([item], "likelihood")[0] for member in members] for item in ITEMS]
+    for k, folder in enumerate(loud):
+        asked = Accuracy(ITEMS, "likelihood", plain.chat)
+        engine = merged(plain, folder)
+        assert [row[k].text for row in by_turns] == asked.answers(engine)
+        for row, scores in zip(by_turns, asked.option_scores(engine), strict=True):
+            assert row[k].scores == pytest.approx(scores, rel=1e-4)
+    plain.load(Patch())
+    assert [row[-1].text for row in by_turns] == Accuracy(ITEMS, "likelihood", plain.chat).answers(plain)
+    assert len({tuple(row[k].text for row in by_turns) for k in range(4)}) > 2, "they answer differently"
+
+
+def test_costs_are_tokens_read_and_written(members: list[Any], plain: TransformersEngine) -> None:
+    item, member = ITEMS[0], members[0]
+    turn = len(ids(plain, plain.chat(render_prompt(item, "likelihood"))))
+    options = sum(len(ids(plain, text)) for text in (item.choices or {}).values())
+    assert member.answer([item], "likelihood")[0].tokens == turn + options
+    assert member.answer([item], "letter")[0].tokens == len(ids(plain, plain.chat(render_prompt(item, "letter"))))
+    (said,) = member.generate(["Hello"], Sampling(max_new_tokens=5))
+    head = len(ids(plain, plain.chat("Hello")))
+    assert said.tokens == head + len(ids(plain, said.texts[0]))
+    (drawn,) = member.generate(["Hello"], Sampling(n=3, temperature=1.0, max_new_tokens=5))
+    assert drawn.tokens == 3 * head + sum(len(ids(plain, text)) for text in drawn.texts)
+
+
+def test_likelihoods_of_replies_and_of_a_users_words(
+    members: list[Any], loud: list[Path], plain: TransformersEngine
+) -> None:
+    reply, words = members[1].likelihoods([("Which?", "amber"), (None, "birch cedar")])
+    engine = merged(plain, loud[1])
+    assert reply.logprob == pytest.approx(engine.loglikelihood([(plain.chat("Which?"), "amber")])[0], rel=1e-5)
+    head, tail = engine.chat("birch cedar").split("birch cedar")
+    whole = torch.tensor([ids(engine, f"{head}birch cedar{tail}")])
+    with torch.no_grad():
+        logprobs = engine.model(whole).logits[0].log_softmax(-1)
+    start = len(ids(engine, head))
+    expected = sum(float(logprobs[t - 1, whole[0, t]]) for t in range(start, whole.shape[1]))
+    assert words.logprob == pytest.approx(expected, rel=1e-4) and words.tokens == whole.shape[1]
+
+
+# Samples
+
+
+def test_samples_depend_on_their_seed_and_on_nothing_else(members: list[Any]) -> None:
+    prompts = ["Hello", "Tell me a long story about the sea", "b"]
+    how = Sampling(n=2, temperature=1.5, seed=3, max_new_tokens=8)
+    together = members[0].generate(prompts, how)
+    alone = [members[0].generate([p], how)[0] for p in reversed(prompts)]
+    assert together == alone[::-1]
+    assert together[0].texts[0] != together[0].texts[1]
+    other = members[0].generate(prompts, Sampling(n=2, temperature=1.5, seed=4, max_new_tokens=8))
+    assert other != together
+    greedy = members[0].generate(prompts, Sampling(max_new_tokens=8))
+    cold = members[0].generate(prompts, Sampling(temperature=1e-4, seed=9, max_new_tokens=8))
+    assert [one.texts for one in cold] == [one.texts for one in greedy]
+
+
+def test_samples_follow_the_tempered_distribution(plain: TransformersEngine) -> None:
+    """First tokens of 600 samples against softmax(logits / T), by a chi-square test at one in ten thousand."""
+    from scipy.stats import chisquare
+
+    plain.load(Patch())
+    prompt, n, temperature = plain.encode_prompt("amber birch"), 600, 2.0
+    with torch.no_grad():
+        p = (plain.model(torch.tensor([prompt])).logits[0, -1].double() / temperature).softmax(-1)
+    found = sampled(plain.model, [prompt] * n, 1, 0, frozenset(), Draw(temperature, tuple(range(n))))
+    counts = torch.bincount(torch.tensor([row[0] for row in found]), minlength=len(p)).double()
+    common = p.argsort(descending=True)[:8]
+    seen = [*counts[common].tolist(), n - float(counts[common].sum())]
+    expected = [*(n * p[common]).tolist(), n * (1 - float(p[common].sum()))]
+    assert chisquare(seen, expected).pvalue > 1e-4
+
+
+def test_ended_samples_leave_and_the_others_keep_their_numbers(plain: TransformersEngine) -> None:
+    plain.load(Patch())
+    prompt = plain.encode_prompt("amber")
+    draws = [Draw(3.0, (seed,)) for seed in range(12)]
+    stops = frozenset(range(0, len(plain.tokenizer), 3))  # about a third of all tokens end a text
+    alone = [sampled(plain.model, [prompt], 6, 0, stops, draw)[0] for draw in draws]
+    together = sampled(plain.model, [prompt] * 12, 6, 0, stops, Draw(3.0, tuple(range(12))))
+    assert together == alone and len({len(row) for row in alone}) > 2
+
+
+# Runs, mixtures, other models
+
+
+def test_a_finished_run_and_a_mixture_are_members(
+    tiny_base: Path, loud: list[Path], tmp_path: Path, plain: TransformersEngine
+) -> None:
+    task = write_task(tmp_path / "t.json", questions(6, 1, 3), questions(4, 2, 3))
+    search(small(tiny_base, loud, [task], tmp_path / "run", max_iter=1, dtype="float32"))
+    search(small("", [tiny_base, loud[0]], [task], tmp_path / "tokens", max_iter=1, space="token", dtype="float32"))
+    run, mixture = open_members([str(tmp_path / "run"), str(tmp_path / "tokens")], dtype="float32", threads=1)
+    test = load_task(str(task)).test
+    for member, folder in ((run, "run"), (mixture, "tokens")):
+        found = member.answer(test, "likelihood")
+        right = sum(a.text == item.answer for a, item in zip(found, test, strict=True)) / 4
+        assert right == json.loads((tmp_path / folder / "result.json").read_text())["best_test"]
+    with pytest.raises(UserError, match="tokens: a mixture writes greedily only"):
+        mixture.generate(["Hello"], Sampling(temperature=1.0))
+
+
+# Endpoints
+
+
+def endpoint(server: Server, attempts: int = 2) -> EndpointMember:
+    return EndpointMember("far", EndpointSpec(server.url, "m"), attempts=attempts)
+
+
+def test_an_endpoint_writes_and_counts(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY, "secret")
+    server = serve(lambda prompt, n: answer("The answer is (B)."))
+    member = endpoint(server)
+    found = member.answer(ITEMS[:2], "likelihood")
+    assert [a.text for a in found] == ["The answer is (B)."] * 2 and not found[0].scores and found[0].tokens == 15
+    sent = server.requests[0]
+    assert sent["key"] == "Bearer secret" and sent["model"] == "m" and sent["temperature"] == 0
+    assert "\nA: " in sent["messages"][0]["content"], "it sees the options, whatever the scoring"
+    drawn = member.generate(["x"], Sampling(n=2, temperature=0.7, seed=5))
+    assert drawn[0].tokens == 30
+    assert sorted((r["seed"], r["temperature"]) for r in server.requests if "seed" in r) == [(5, 0.7), (6, 0.7)]
+    with pytest.raises(UserError, match="far: an endpoint gives no likelihoods"):
+        member.likelihoods([("a", "b")])
+
+
+def test_an_endpoint_that_is_down_is_named(serve: Callable[..., Server]) -> None:
+    refusing = serve(lambda prompt, n: (401, {}, b"no key"))
+    with pytest.raises(MemberDown, match=rf"member far at http.* refuses \(status 401.*variable {KEY}"):
+        endpoint(refusing).generate(["x"])
+    with pytest.raises(MemberDown, match=r"member far at http://127\.0\.0\.1:1/v1"):
+        EndpointMember("far", EndpointSpec("http://127.0.0.1:1/v1", "m"), attempts=1).generate(["x"])
+
+
+def test_silent_endpoints_are_refused_before_anything_is_asked(serve: Callable[..., Server]) -> None:
+    server = serve(lambda prompt, n: answer("  "))
+    with pytest.raises(UserError, match="far: answers nothing to 'Reply with the word: ready'"):
+        check_members([endpoint(server)], None, "auto")
+
+
+def test_endpoints_and_local_members_vote_together(
+    serve: Callable[..., Server],
+    tiny_base: Path,
+    loud: list[Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    server = serve(lambda prompt, n: answer("ready" if "ready" in prompt else "The answer is A."))
+    task = write_task(tmp_path / "t.json", questions(6, 1, 3), questions(4, 2, 3))
+    words = ["--members", loud[0], f"{server.url}#m", "--base", tiny_base, "--task", task, "--threads", 1, "--quiet"]
+    options = ["--strategy", "weighted,confidence,borda,cascade", "--scoring", "likelihood", "--out", tmp_path / "out"]
+    code, _, err = swarm_llm(capsys, "ensemble", *words, *options)
+    assert (code, err) == (0, ""), err
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    answers = [q["answer"] for q in questions(4, 2, 3)]
+    assert result["members"]["m"]["test"] == answers.count("A") / 4 and result["members"]["m"]["tokens"] == 15
+    code, _, err = swarm_llm(capsys, "ensemble", *words, "--strategy", "route-likelihood")
+    assert code == 2 and "--strategy route-likelihood: needs likelihoods, which the endpoint m does not give" in err
+
+
+def test_a_quorum_decides_though_an_endpoint_is_down(
+    serve: Callable[..., Server], tiny_base: Path, loud: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    down = serve(lambda prompt, n: (401, {}, b"no key"))
+    task = write_task(tmp_path / "t.json", questions(6, 1, 3), questions(4, 2, 3))
+    words = ["--members", *loud[:2], f"{down.url}#m", "--base", tiny_base, "--task", task, "--threads", 1, "--quiet"]
+    options = ["--strategy", "consensus", "--scoring", "likelihood", "--out", tmp_path / "out"]
+    code, _, err = swarm_llm(capsys, "negotiate", *words, *options)
+    assert code == 0, err
+    verdicts = [json.loads(line) for line in (tmp_path / "out" / "verdicts.jsonl").read_text().splitlines()]
+    assert all(verdict["notes"]["failed"] == ["m"] and verdict["ballots"][2] is None for verdict in verdicts)
+    assert any(verdict["answer"] is not None for verdict in verdicts), "two of three are a quorum"
+    code, _, err = swarm_llm(capsys, "negotiate", *words, "--strategy", "consensus,stackelberg")
+    assert code == 2 and "member m at http" in err
+
+
+# What cannot share a task
+
+
+def test_a_missing_chat_template_is_named(tiny_base: Path, tmp_path: Path) -> None:
+    bare = save_member(tmp_path / "bare", byte_level(template=None))
+    found = open_members([str(tiny_base), str(bare)], dtype="float32", threads=1)
+    with pytest.raises(UserError, match="bare: has no chat template, other members have one; put a chat_template"):
+        check_members(found, None, "auto")
+
+
+def test_a_context_that_is_too_short_is_named(tiny_base: Path, tmp_path: Path) -> None:
+    short = save_member(tmp_path / "short", byte_level(), max_position_embeddings=40)
+    task = load_task(str(write_task(tmp_path / "t.json", questions(3, 1, 3), questions(3, 2, 3))))
+    found = open_members([str(tiny_base), str(short)], dtype="float32", threads=1)
+    with pytest.raises(UserError, match=r"letter scoring needs \d+ tokens, short's context window holds 40"):
+        check_members(found, task, "letter")
+
+
+# Memory
+
+
+def test_memory_outlives_the_process_and_a_half_written_line(members: list[Any], tmp_path: Path) -> None:
+    file = tmp_path / "said.jsonl"
+    first = CachedMember(members[0], ResponseCache(file)).answer(ITEMS, "letter")
+    CachedMember(members[0], ResponseCache(file)).answer(ITEMS, "likelihood")
+    lines = file.read_text().splitlines()
+    assert len(lines) == 2, "what is asked together is kept together, or not at all"
+    file.write_text(f"{lines[0]}\n{lines[1][:99]}")
+    asked: list[int] = []
+
+    class Counting(LocalMember):
+        def answer(self, items: Any, *rest: Any) -> Any:
+            asked.append(len(items))
+            return super().answer(items, *rest)
+
+    inner = Counting(members[0].name, members[0].fingerprint, members[0].base, members[0]._patch)
+    again = CachedMember(inner, ResponseCache(file))
+    assert again.answer(ITEMS, "letter") == first and asked == []
+    assert again.answer([ITEMS[0], ITEMS[0]], "letter") == [first[0]] * 2 and asked == []
+    assert again.answer([ITEMS[0], ITEMS[0]], "likelihood") != first[:2] and asked == [1]
+    file.write_text("nonsense\n")
+    with pytest.raises(UserError, match=r"said.jsonl: line 1: damaged"):
+        ResponseCache(file)

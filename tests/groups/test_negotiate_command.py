@@ -1,0 +1,148 @@
+"""`swarm-llm negotiate` and `distill` end to end on a tiny random base."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given as drawn
+from hypothesis import strategies as st
+from search_helpers import louder, questions, swarm_llm, write_task
+
+from pyswarmopt_groups.context import GroupContext
+from pyswarmopt_groups.distillation import COPIES, quotas, soft_chats
+from pyswarmopt_groups.registry import NEGOTIATIONS, society_names
+
+pytestmark = pytest.mark.usefixtures("short_texts")
+
+
+@pytest.fixture
+def given(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> list[str]:
+    experts = louder(tiny_experts[:2], tmp_path / "experts")
+    task = write_task(tmp_path / "words.json", questions(4, 1, 3), questions(4, 2, 3))
+    words = ["--members", *map(str, experts), "--base", str(tiny_base), "--task", str(task)]
+    return [*words, "--threads", "1", "--quiet", "--dtype", "float32"]
+
+
+def test_all_negotiations_by_one_command(given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    words = ["--strategy", "all", "--rounds", 1, "--agents", 2, "--scoring", "likelihood", "--out", out]
+    code, text, err = swarm_llm(capsys, "negotiate", *given, *words)
+    assert (code, err) == (0, ""), err
+    result = json.loads((out / "result.json").read_text())
+    societies = society_names(2, 1)
+    assert set(result["strategies"]) == (set(NEGOTIATIONS) - {"societies"}) | set(societies)
+    assert len(societies) == 6 and all(text.count(name) == 2 for name in societies) and "conformity" in text
+    for name in societies:
+        row = result["strategies"][name]
+        assert len(row["consensus"]) == 2 and all(0 <= value <= 2 for value in row["consensus"])
+        assert (row["conformity"] is None) == name.endswith(":r")
+    for row in result["strategies"].values():
+        assert 0 <= row["test"] <= 1 and row["tokens"] > 0
+    # The first answers of societies of the same traits are asked once, whatever follows.
+    verdicts = [json.loads(line) for line in (out / "verdicts.jsonl").read_text().splitlines()]
+    first = {name: [v["notes"]["rounds"][0] for v in verdicts if v["strategy"] == name] for name in societies}
+    assert first["society:ce:d"] == first["society:ce:r"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--pass", "loud"], "--pass loud: unknown; use supported or different"),
+        (
+            ["--strategy", "consensus", "--out", "unwritten", "--quorum", "1"],
+            "--quorum 1: of 2 members, give more than half",
+        ),
+        (["--strategy", "societys"], "did you mean societies?"),
+        (["--strategy", "society:xx:d"], "write society:TRAITS:PATTERNS"),
+        (["--strategy", "majority"], "--strategy majority: unknown"),
+        (["--rounds", "0"], "--rounds"),
+    ],
+)
+def test_wrong_input_is_one_line(
+    words: list[str], said: str, given: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = swarm_llm(capsys, "negotiate", *given, *words)
+    assert (code, out) == (2, "") and err.startswith("error: ") and err.count("\n") == 1 and said in err, err
+    assert not Path("unwritten").exists()
+
+
+# Distillation
+
+
+def test_a_student_learns_what_the_group_says(
+    given: list[str], tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Taught many times on few questions, it answers as the group does; plain peft scores the files alike."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    task = json.loads(Path(given[given.index("--task") + 1]).read_text())
+    same = write_task(tmp_path / "same.json", task["dev"], task["dev"])  # test what was taught
+    words = [word if word != given[given.index("--task") + 1] else str(same) for word in given]
+    options = ["--strategy", "majority", "--scoring", "likelihood", "--allow-overlap", "--out", tmp_path / "student"]
+    options += ["--epochs", 60, "--lr", "0.02", "--rank", 8, "--json"]
+    code, out, err = swarm_llm(capsys, "distill", *words, *options)
+    assert (code, err) == (0, ""), err
+    found = json.loads(out)
+    assert found["questions"] == 4 and found["student"]["tokens"] == found["group"]["tokens"] / 2
+    assert found["student"]["test"] == found["group"]["test"]
+    card = (tmp_path / "student" / "README.md").read_text()
+    assert "answers of 2 members by majority" in card
+    model = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32), tmp_path / "student"
+    )
+    tokenizer = AutoTokenizer.from_pretrained(tiny_base)
+    right = 0
+    for item in task["dev"]:
+        turn = [{"role": "user", "content": f"Question: {item['question']}"}]
+        head = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        values = {}
+        for letter, text in item["choices"].items():
+            ids = torch.tensor([tokenizer(head + text, add_special_tokens=False)["input_ids"]])
+            start = len(tokenizer(head, add_special_tokens=False)["input_ids"])
+            with torch.no_grad():
+                logprobs = model(ids).logits[0].log_softmax(-1)
+            values[letter] = sum(float(logprobs[t - 1, ids[0, t]]) for t in range(start, ids.shape[1])) / len(text)
+        right += max(values, key=lambda letter: values[letter]) == item["answer"]
+    assert found["student"]["test"] == right / 4
+
+
+def test_soft_labels_are_taught_in_proportion(tiny_context: GroupContext) -> None:
+    p = tiny_context.probabilities(tiny_context.dev).mean(axis=0)[0]
+    item = tiny_context.dev.items[0]
+    chats = soft_chats(tiny_context)[:COPIES]
+    said = [chat["messages"][1]["content"] for chat in chats]
+    for share, text in zip(p, (item.choices or {}).values(), strict=True):
+        assert abs(said.count(text) / COPIES - share) < 1 / COPIES
+    assert {chat["messages"][0]["content"] for chat in chats} == {f"Question: {item.question}"}
+
+
+@drawn(st.lists(st.floats(0.001, 1), min_size=1, max_size=6), st.integers(1, 30))
+def test_quotas_sum_up_and_are_nearest(shares: list[float], total: int) -> None:
+    counts = quotas(np.array(shares), total)
+    assert sum(counts) == total
+    for count, share in zip(counts, shares, strict=True):
+        assert abs(count - share / sum(shares) * total) < 1 + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (["--strategy", "majorty"], "did you mean majority?"),
+        (["--out", "."], "exists already and is not overwritten"),
+        (["--soft", "--task", "OPEN"], "--soft: needs items with options"),
+    ],
+)
+def test_distill_refuses(
+    change: list[Any], said: str, given: list[str], tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"id": str(i), "question": f"{i}?", "answer": "x"} for i in range(4)]
+    task = write_task(tmp_path / "open.json", rows[:2], rows[2:])
+    words = [str(task) if word == "OPEN" else str(tiny_base) if word == "." else word for word in change]
+    code, _, err = swarm_llm(capsys, "distill", *given, "--out", tmp_path / "student", *words)
+    assert code == 2 and said in err and err.count("\n") == 1 and not (tmp_path / "student").exists()

@@ -1,0 +1,371 @@
+"""Refinement, the quorum protocol, games and coalitions among members whose words are known."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from member_helpers import ANSWER, CONTEXT, REPLY, TEXT, Scripted, context_of, quiz
+
+from pyswarmopt_groups.config import StrategySettings
+from pyswarmopt_groups.context import GroupContext
+from pyswarmopt_groups.members.protocol import GREEDY, Answer, MemberDown, Sampling, Texts
+from pyswarmopt_groups.negotiation import coalition, consensus_game, matrix_games, protocol, refinement
+from pyswarmopt_groups.negotiation.consensus_game import equilibrium_ranking
+from pyswarmopt_llm.tasks import Item, Task
+
+
+def words(text: str) -> int:
+    return len(text.split())
+
+
+def context(members: Sequence[Scripted], right: str = "AB", **settings: object) -> GroupContext:
+    items = quiz(right, 1, 3)
+    return GroupContext(members, Task("quiz", items[:1], items[1:]), "letter", StrategySettings(**settings))  # type: ignore[arg-type]
+
+
+def stubborn(name: str, letter: str) -> Scripted:
+    return Scripted(name, answers=[letter] * 9, writes=lambda prompt: f"I am {name}. The answer is {letter}.")
+
+
+def sheep(name: str, first: str) -> Scripted:
+    """Gives the answer that it hears most often from others; alone, its own."""
+
+    def speak(prompt: str) -> str:
+        heard = re.findall(r"Somebody else says: .*The answer is ([A-C])\.", prompt)
+        letter = max(heard, key=heard.count) if heard else first
+        return f"I am {name}. The answer is {letter}."
+
+    return Scripted(name, answers=[first] * 9, writes=speak)
+
+
+# Refinement
+
+
+def test_it_ends_as_soon_as_all_agree() -> None:
+    group = [stubborn("ann", "B"), sheep("bob", "A"), sheep("cid", "A")]
+    found = refinement.refine(context(group, rounds=5, passed="supported"))
+    (verdict,) = found(quiz("B", 0, 3))
+    # Round 1: bob hears ann's B and cid's A, cid ann's B and bob's A; of equally supported ones ann's comes first.
+    assert verdict.notes["rounds"][0] == ["B", "A", "A"] and refinement.agreed(verdict.notes["rounds"][-1])
+    rounds = len(verdict.notes["rounds"])
+    assert verdict.tokens == rounds * 3 * TEXT and verdict.answer == "B" and rounds == 2
+    assert sum(len(member.prompts) for member in group) == rounds * 3
+
+
+def test_nobody_is_asked_again_where_all_agree_at_once() -> None:
+    group = [stubborn("ann", "C"), stubborn("bob", "C")]
+    (verdict,) = refinement.refine(context(group))(quiz("B", 0, 3))
+    assert verdict.answer == "C" and verdict.tokens == 2 * TEXT and verdict.agreement == 1.0
+
+
+def test_it_gives_up_after_its_rounds_and_the_majority_decides() -> None:
+    group = [stubborn("ann", "A"), stubborn("bob", "B"), stubborn("cid", "B")]
+    (verdict,) = refinement.refine(context(group, rounds=2))(quiz("B", 0, 3))
+    assert verdict.answer == "B" and len(verdict.notes["rounds"]) == 3 and verdict.tokens == 9 * TEXT
+
+
+def test_all_speak_at_once() -> None:
+    """Two members who each take over what the other said swap for ever; in turn they would agree."""
+    group = [sheep("ann", "A"), sheep("bob", "B")]
+    (verdict,) = refinement.refine(context(group, rounds=3))(quiz("B", 0, 3))
+    assert verdict.notes["rounds"] == [["A", "B"], ["B", "A"], ["A", "B"], ["B", "A"]] and verdict.tied
+
+
+def test_a_budget_of_nothing_passes_nothing_on() -> None:
+    group = [stubborn("ann", "A"), sheep("bob", "B")]
+    (verdict,) = refinement.refine(context(group, rounds=2, budget=0))(quiz("B", 0, 3))
+    assert verdict.notes["rounds"][-1] == ["A", "B"] and "Check your answer" in group[1].prompts[-1]
+
+
+ARGUMENTS = st.lists(
+    st.tuples(st.sampled_from([None, "A", "B", "C"]), st.text("xyz ", max_size=9)), min_size=1, max_size=6
+)
+
+
+@given(ARGUMENTS, ARGUMENTS, st.sampled_from(["supported", "different"]), st.integers(0, 8))
+def test_what_is_passed_on_fits_and_is_somebody_elses(
+    own: list[tuple[str | None, str]], others: list[tuple[str | None, str]], passed: str, budget: int
+) -> None:
+    shown = refinement.pass_on(own[0], others, passed, budget, words)
+    assert sum(map(words, shown)) <= budget
+    spoken = [(ballot, text) for ballot, text in others if ballot and text.strip()]
+    assert set(shown) <= {text for _, text in spoken}
+    if passed == "supported":
+        assert len(shown) <= len({ballot for ballot, _ in spoken})
+    if passed == "different":
+        distances = [refinement._distance(own[0][1], text) for text in shown]
+        assert distances == sorted(distances, reverse=True)
+    everything = refinement.pass_on(own[0], others, passed, 10**6, words)
+    expected = len({b for b, _ in spoken}) if passed == "supported" else sum(b != own[0][0] for b, _ in spoken)
+    assert len(everything) == expected
+
+
+def test_the_best_supported_and_the_most_different_by_hand() -> None:
+    others = [("A", "one two"), ("B", "three four"), ("B", "five"), ("C", "one six seven")]
+    assert refinement.pass_on(("A", "one two"), others, "supported", 99, words) == [
+        "three four",
+        "one two",
+        "one six seven",
+    ]
+    # Distances from "one two": three four 1, five 1, one six seven 3/4; the same answer is not shown.
+    assert refinement.pass_on(("A", "one two"), others, "different", 5, words) == ["three four", "five"]
+    assert refinement.pass_on(("A", "one two"), others, "different", 4, words) == ["three four", "five"]
+
+
+# Agreement by quorum, though members fail
+
+
+class Failing(Scripted):
+    """Down from its n-th request on."""
+
+    def __init__(self, name: str, letter: str, lasts: int) -> None:
+        super().__init__(name, answers=[letter] * 9, writes=lambda prompt: "no")
+        self.left = lasts
+
+    def _tick(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise MemberDown(f"member {self.name} did not answer")
+
+    def answer(self, items: Sequence[Item], scoring: object, template: str | None = None) -> list[Answer]:
+        self._tick()
+        return super().answer(items, scoring, template)
+
+    def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
+        self._tick()
+        return super().generate(prompts, how)
+
+
+def yes_man(name: str, letter: str) -> Scripted:
+    return Scripted(name, answers=[letter] * 9, writes=lambda prompt: "Yes, I can.")
+
+
+def test_a_quorum_accepts_the_first_leaders_answer() -> None:
+    group = [yes_man("ann", "A"), yes_man("bob", "B"), stubborn("cid", "C")]
+    (verdict,) = protocol.consensus(context(group))(quiz("B", 0, 3))
+    assert verdict.answer == "A" and verdict.notes["leader"] == "ann" and verdict.notes["rounds"] == 1
+    assert verdict.tokens == 3 * ANSWER + 2 * TEXT  # bob and cid are asked for their approval
+
+
+def test_nothing_is_decided_that_no_quorum_approves_of() -> None:
+    group = [stubborn("ann", "A"), stubborn("bob", "B"), stubborn("cid", "C")]
+    (verdict,) = protocol.consensus(context(group))(quiz("B", 0, 3))
+    assert verdict.answer is None and verdict.agreement == 0.0
+
+
+def test_options_in_the_upper_half_are_approved_of_without_asking() -> None:
+    p = {"ann": [[0.5, 0.4, 0.1]] * 2, "bob": [[0.4, 0.5, 0.1]] * 2, "cid": [[0.1, 0.2, 0.7]] * 2}
+    asked = context_of(p, "AB", dev=1)
+    (verdict,) = protocol.consensus(asked)(asked.task.test)  # type: ignore[union-attr]
+    # ann proposes A: bob ranks it second of three (one better, less than 1.5), cid third. Two of three approve.
+    assert verdict.answer == "A" and verdict.tokens == 3 * ANSWER
+
+
+@given(
+    letters=st.lists(st.sampled_from("ABC"), min_size=3, max_size=5),
+    lasts=st.lists(st.integers(0, 6), min_size=5, max_size=5),
+    open_minded=st.lists(st.booleans(), min_size=5, max_size=5),
+)
+def test_safety_and_liveness_under_faults(letters: list[str], lasts: list[int], open_minded: list[bool]) -> None:
+    """Members go down at any moment: only what was proposed is decided, and with a minority down something is."""
+    n = len(letters)
+    down = [k for k in range(n) if lasts[k] < 3]
+    group: list[Scripted] = [
+        Failing(f"m{k}", letters[k], lasts[k])
+        if k in down
+        else (yes_man if open_minded[k] else stubborn)(f"m{k}", letters[k])
+        for k in range(n)
+    ]
+    (verdict,) = protocol.consensus(context(group))(quiz("B", 0, 3))
+    assert verdict.answer is None or verdict.answer in letters
+    standing = [k for k in range(n) if k not in down]
+    if len(standing) > n / 2 and all(open_minded[k] for k in standing):
+        assert verdict.answer is not None
+    if verdict.answer is not None:
+        assert len(verdict.notes["failed"]) < n / 2
+        supporters = sum(letters[k] == verdict.answer or open_minded[k] for k in standing)
+        assert supporters + len(down) > n / 2
+
+
+def test_with_half_of_the_members_down_nothing_is_decided() -> None:
+    group = [Failing("ann", "A", 0), Failing("bob", "A", 0), yes_man("cid", "A"), yes_man("dot", "A")]
+    (verdict,) = protocol.consensus(context(group))(quiz("B", 0, 3))
+    assert verdict.answer is None and verdict.notes["failed"] == ["ann", "bob"] and verdict.tokens == 2 * ANSWER
+
+
+# Games
+
+
+def signals(likes: dict[str, float], judges: dict[str, float]) -> Callable[[str | None, str], float]:
+    """log-likelihoods of a player: how much likelier it says a colour when asked for a correct answer, and so on."""
+
+    def logprob(user: str | None, text: str) -> float:
+        assert user is not None
+        if "Give a correct" in user:
+            return math.log(likes[text]) - 7.0  # whatever all candidates share does not matter
+        if "Give an incorrect" in user:
+            return math.log(1 - likes[text]) - 7.0
+        colour = re.findall(r"Proposed answer: (.*)", user)[0]
+        return math.log(judges[colour] if text == "correct" else 1 - judges[colour])
+
+    return logprob
+
+
+def test_the_consensus_game_is_played_with_normalised_policies() -> None:
+    likes, judges = {"red": 0.5, "blue": 0.45, "green": 0.1}, {"red": 0.2, "blue": 0.9, "green": 0.3}
+    ann = Scripted("ann", [[0.8, 0.1, 0.1]] * 2, logprobs=signals(likes, judges))
+    bob = Scripted("bob", [[0.1, 0.1, 0.8]] * 2, logprobs=signals(likes, judges))
+    asked = context([ann, bob], "AB")
+    (verdict,) = consensus_game.consensus_game(asked)(asked.task.test)  # type: ignore[union-attr]
+    g = np.array([list(likes.values()), [1 - p for p in likes.values()]])
+    d = np.array([list(judges.values()), [1 - p for p in judges.values()]])
+    wanted = equilibrium_ranking(list("ABC"), g / g.sum(0), d / d.sum(1, keepdims=True))
+    assert verdict.answer == wanted.answer == "B"
+    assert verdict.tokens == 2 * ANSWER + (2 + 3) * CONTEXT + 12 * REPLY
+    assert len(ann.asked) == len(bob.asked) == 6 and "Give a" in ann.asked[0][0]  # type: ignore[operator]
+    assert "correct or incorrect" in bob.asked[0][0]  # type: ignore[operator]
+
+
+@given(st.lists(st.floats(-30, 0), min_size=6, max_size=6), st.integers(0, 1))
+def test_first_policies_are_shares(values: list[float], axis: int) -> None:
+    p = np.exp(np.reshape(values, (2, 3)))
+    expected = p / p.sum(axis=axis, keepdims=True)
+    assert consensus_game.initial_policy(np.log(p), axis) == pytest.approx(np.maximum(expected, 1e-12), rel=1e-9)
+
+
+BELIEFS = st.lists(st.floats(0.01, 1), min_size=2, max_size=4)
+
+
+@given(BELIEFS, BELIEFS)
+@settings(deadline=None, max_examples=40)
+def test_the_leader_prevails_where_the_follower_believes_half_as_much(mine: list[float], theirs: list[float]) -> None:
+    """Against all pure announcements and a grid of lotteries over two of them."""
+    k = min(len(mine), len(theirs))
+    leader, follower = np.array(mine[:k]) / sum(mine[:k]), np.array(theirs[:k]) / sum(theirs[:k])
+    found = matrix_games.bargain(leader, follower)
+    best = -1.0
+    for a in range(k):
+        for b in range(k):
+            for share in np.linspace(0, 1, 9):
+                x = np.zeros(k)
+                x[a] += share
+                x[b] += 1 - share
+                gain = follower * (0.5 + 0.5 * x)
+                for j in range(k):
+                    if gain[j] >= gain.max() - 1e-12:
+                        best = max(best, float(leader[j] * (0.5 + 0.5 * x[j])))
+    assert found.leader_value >= best - 1e-6
+    top = int(np.argmax(leader))
+    if follower[top] > 0.5 * follower.max() + 1e-6 and np.sum(leader > leader.max() - 1e-6) == 1:
+        assert found.response == top and found.leader_value == pytest.approx(leader.max())
+
+
+def test_leader_and_follower_among_members() -> None:
+    p = {"ann": [[0.7, 0.2, 0.1]] * 6, "bob": [[0.1, 0.8, 0.1]] * 6, "cid": [[0.4, 0.5, 0.1]] * 6}
+    asked = context_of(p, "AABBAB", dev=5)
+    (verdict,) = matrix_games.leader_and_follower(asked)(asked.task.test)  # type: ignore[union-attr]
+    q = asked.probabilities(asked.collect(asked.task.test))[:, 0]  # type: ignore[union-attr]
+    leader, others = asked.order[0], [k for k in range(3) if k != asked.order[0]]
+    mean = q[others].mean(axis=0)
+    accepted = [j for j in range(3) if mean[j] >= 0.5 * mean.max()]
+    assert verdict.answer == "ABC"[max(accepted, key=lambda j: q[leader, j])] and verdict.tokens == 3 * ANSWER
+
+
+# Coalitions
+
+
+def worker(name: str, plans: str, fills: str, answers: dict[str, str]) -> Scripted:
+    """Plans and fills slots in its own way; answers by the notes it is given."""
+
+    def write(prompt: str) -> str:
+        if "Write a plan" in prompt:
+            return plans
+        if "Write the plan again" in prompt:
+            return fills if "good plan" in prompt else "useless"
+        return f"The answer is {answers['good' if 'good notes' in prompt else 'bad']}."
+
+    return Scripted(name, answers=["A"] * 9, writes=write)
+
+
+def test_each_job_goes_to_who_does_it_best() -> None:
+    """Only ann plans well, only bob fills slots well, only cid can use good notes; right is always B."""
+    ann = worker("ann", "good plan", "nothing", {"good": "A", "bad": "A"})
+    bob = worker("bob", "bad plan", "good notes", {"good": "A", "bad": "A"})
+    cid = worker("cid", "bad plan", "nothing", {"good": "B", "bad": "C"})
+    items = quiz("BBBBB", 1, 3)
+    asked = GroupContext([ann, bob, cid], Task("quiz", items[:3], items[3:]), "letter")
+    assert coalition.work(asked, {"plan": 0, "slots": 1, "answer": 2}, items[:1])[0] == ("The answer is B.", 3 * TEXT)
+    assert coalition.work(asked, {"plan": 0, "slots": 0, "answer": 2}, items[:1])[0][0] == "The answer is C."
+
+
+class Worker(Scripted):
+    """Signs its plan, its filled slots and its answer with its name; the answer is right where a rule says so.
+
+    Args:
+        name: its name.
+        right: who plans, fills and answers -> the numbers of the questions that are answered right.
+    """
+
+    def __init__(self, name: str, right: Callable[[str, str, str], str]) -> None:
+        self._right = right
+        super().__init__(name, answers=["B"] * 9 if name == "ann" else ["A"] * 9, writes=self._work)
+
+    def _work(self, prompt: str) -> str:
+        number, authors = re.findall(r"Question (\d)", prompt)[0], re.findall(r"<(\w+)>", prompt)
+        if "Answer the question" not in prompt:
+            return "".join(f"<{name}>" for name in [*authors, self.name])
+        return f"The answer is {'B' if number in self._right(*authors, self.name) else 'A'}."
+
+
+@pytest.mark.parametrize(
+    ("useful", "given"),
+    [
+        ({"answer", "slots", "plan"}, "answer"),
+        ({"slots", "plan"}, "slots"),
+        ({"answer", "plan"}, "answer"),
+        ({"answer", "slots"}, "answer"),
+        ({"plan"}, "plan"),
+    ],
+)
+def test_the_last_job_of_the_pipeline_is_given_out_first(useful: set[str], given: str) -> None:
+    """One question more is right where bob does any one of the useful jobs, none where he does two: who asks first
+    gets him, and that is the answer before the slots and these before the plan."""
+
+    def right(*names: str) -> str:
+        bobs = {job for job, name in zip(("plan", "slots", "answer"), names, strict=True) if name == "bob"}
+        return "012" if len(bobs) == 1 and bobs <= useful else "01" if not bobs else ""
+
+    items = quiz("BBBB", 1, 3)
+    members = [Worker("ann", right), Worker("bob", right)]
+    decide = coalition.coalition(GroupContext(members, Task("quiz", items[:3], items[3:]), "letter"))
+    jobs = {job: "ann" for job in ("answer", "slots", "plan")} | {given: "bob"}
+    assert decide(items[3:])[0].notes["jobs"] == jobs
+
+
+def test_jobs_are_given_out_one_after_the_other() -> None:
+    """Ann is right for two thirds of the questions by herself; with bob to answer, for all."""
+
+    def write(name: str) -> Callable[[str], str]:
+        def speak(prompt: str) -> str:
+            number = int(re.findall(r"Question (\d)", prompt)[0])
+            if "Answer the question" not in prompt:
+                return f"plan of {name}"
+            return "The answer is B." if (name == "bob" and "plan of ann" in prompt) or number else "The answer is A."
+
+        return speak
+
+    members = [
+        Scripted("ann", answers=list("ABBB"), writes=write("ann")),
+        Scripted("bob", answers=["A"] * 4, writes=write("bob")),
+    ]
+    items = quiz("BBBB", 1, 3)
+    decide = coalition.coalition(GroupContext(members, Task("quiz", items[:3], items[3:]), "letter"))
+    (verdict,) = decide(items[3:])
+    assert verdict.notes["jobs"] == {"answer": "bob", "slots": "ann", "plan": "ann"}
+    assert verdict.answer == "B" and verdict.ballots == (None, "B") and verdict.tokens == 3 * TEXT

@@ -1,0 +1,84 @@
+"""Weights that follow what members do: `trust`."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+
+import pytest
+from member_helpers import Scripted
+
+from pyswarmopt_groups.context import GroupContext
+from pyswarmopt_groups.members.lying import with_liar
+from pyswarmopt_groups.registry import load_strategy
+from pyswarmopt_groups.voting.trust import MEMORY
+from pyswarmopt_llm.tasks import Item, Task
+
+LETTERS = "ABCD"
+
+
+def task(dev: int, test: int, rng: random.Random) -> Task:
+    choices = dict(zip(LETTERS, "wxyz", strict=True))
+    items = [Item(str(i), f"Question {i}?", choices, rng.choice(LETTERS)) for i in range(dev + test)]
+    return Task("quiz", tuple(items[:dev]), tuple(items[dev:]))
+
+
+def group(accuracies: Sequence[float], known: Task, rng: random.Random) -> list[Scripted]:
+    items = [*known.dev, *known.test]
+
+    def answers(p: float) -> list[str]:
+        return [x.answer if rng.random() < p else rng.choice(LETTERS.replace(x.answer, "")) for x in items]
+
+    return [Scripted(f"m{k}", answers=answers(p)) for k, p in enumerate(accuracies)]
+
+
+def by_hand(dev: Sequence[float], ballots: Sequence[Sequence[str]]) -> tuple[list[str], list[float]]:
+    """Answers and final accuracies by Bayes' rule over all four options, with a product of likelihoods."""
+    p, answers = list(dev), []
+    for row in ballots:
+        smooth = [(q * MEMORY + 0.25) / (MEMORY + 1) for q in p]
+        likelihood = {
+            o: math.prod(s if vote == o else (1 - s) / 3 for s, vote in zip(smooth, row, strict=True)) for o in LETTERS
+        }
+        total = sum(likelihood.values())
+        best = max(likelihood[o] for o in row)
+        answers.append(next(o for o in row if math.isclose(likelihood[o], best, rel_tol=1e-9)))
+        p = [(1 - 1 / MEMORY) * q + likelihood[vote] / total / MEMORY for q, vote in zip(p, row, strict=True)]
+    return answers, p
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_answers_and_trust_are_bayes_rule_item_by_item(seed: int) -> None:
+    rng = random.Random(seed)
+    known = task(40, 80, rng)
+    members = group([0.7, 0.6, 0.5, 0.4], known, rng)
+    context = GroupContext(members, known, "letter")
+    verdicts = load_strategy("trust").fit(context)(known.test)
+    ballots = [[m.answer([item], "letter")[0].text for m in members] for item in known.test]
+    answers, last = by_hand(context.accuracies.tolist(), ballots)
+    assert [one.answer for one in verdicts] == answers
+    again, _ = by_hand(context.accuracies.tolist(), ballots[:-1])
+    assert verdicts[0].notes["trust"] == pytest.approx(context.accuracies.tolist(), abs=1e-4) and len(again) == 79
+    assert verdicts[-1].notes["trust"] == pytest.approx(by_hand(context.accuracies.tolist(), ballots[:-1])[1], abs=1e-4)
+    assert last != context.accuracies.tolist()
+
+
+def test_a_member_that_begins_to_lie_loses_its_weight() -> None:
+    rng = random.Random(0)
+    known = task(100, 400, rng)
+    members = group([0.9, 0.7, 0.7, 0.7], known, rng)
+    found = {}
+    for name in ("weighted", "trust"):
+        context = GroupContext(with_liar(members, "m0:test", known.dev), known, "letter")
+        verdicts = load_strategy(name).fit(context)(known.test)
+        found[name] = sum(one.answer == item.answer for item, one in zip(known.test, verdicts, strict=True)) / 400
+    assert found["trust"] > found["weighted"] + 0.1
+    assert verdicts[-1].notes["trust"][0] < 0.3 < 0.5 < verdicts[-1].notes["trust"][1]
+
+
+def test_abstentions_move_nothing_and_nobody_may_answer() -> None:
+    known = task(2, 3, random.Random(1))
+    silent = Scripted("silent", answers=[known.dev[0].answer, "?", "?", "?", "?"])
+    verdicts = load_strategy("trust").fit(GroupContext([silent], known, "letter"))(known.test)
+    assert [one.answer for one in verdicts] == [None] * 3 and verdicts[-1].notes["trust"] == verdicts[0].notes["trust"]

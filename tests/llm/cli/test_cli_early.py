@@ -1,0 +1,41 @@
+"""A file that cannot be read is refused before torch is imported, which takes seconds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+WITHOUT = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch" or name.startswith("torch."):
+            raise AssertionError("torch is imported")
+
+sys.meta_path.insert(0, Refuse())
+from pyswarmopt_llm.cli.app import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["search", "--base", "b", "--experts", "x", "y", "--task", "bad.csv", "--out", "run"],
+        ["search", "--base", "b", "--experts", "x", "y", "--task", "bad.csv", "--out", "run", "--dry-run"],
+        ["eval", "--base", "b", "--task", "bad.csv"],
+        ["compare", "--base", "b", "--experts", "x", "y", "--task", "bad.csv", "--out", "run"],
+        ["advise", "--base", "b", "--experts", "x", "y", "--task", "bad.csv", "--out", "run"],
+        ["train-expert", "--base", "b", "--loss", "options", "--data", "bad.csv", "--out", "run"],
+    ],
+)
+def test_a_bad_file_needs_no_torch(words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text("text,label\na,x\nb,\nc,y\n,x\n")
+    done = subprocess.run([sys.executable, "-c", WITHOUT, *words], cwd=tmp_path, capture_output=True, text=True)
+    said = 'bad.csv: 2 bad rows: line 3: nothing in column "label"; line 5: nothing in column "text"'
+    assert (done.returncode, said in done.stderr, done.stderr.count("\n")) == (2, True, 1), done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv"]

@@ -1,0 +1,239 @@
+"""A tiny random base model and three LoRA experts of it, made once per test session."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import safetensors.torch
+import torch
+from serving import Answer, Server
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.common.config import SearchConfig
+    from pyswarmopt_llm.evaluation.workers.local import ForkServer
+    from pyswarmopt_llm.evaluation.workers.messages import Load
+
+SHARED = Path(__file__).parents[4] / "shared"
+TINY_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
+
+_TEMPLATE = (
+    "{% for message in messages %}"
+    "<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def save_tiny_tokenizer(path: Path) -> int:
+    """A byte-level tokenizer: one token per byte and two special ones; returns the size of its vocabulary."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {symbol: i for i, symbol in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    raw = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=raw, bos_token="<|im_start|>", eos_token="<|im_end|>", pad_token="<|im_end|>"
+    )
+    tokenizer.chat_template = _TEMPLATE
+    tokenizer.save_pretrained(path)
+    return len(tokenizer)
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Directory of a random bf16 Llama: 2 layers, hidden 32, 4 query and 2 key-value heads, tied."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    path = tmp_path_factory.mktemp("tiny") / "tiny-base"
+    size = save_tiny_tokenizer(path)
+    config = LlamaConfig(
+        vocab_size=size,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        bos_token_id=size - 2,
+        eos_token_id=size - 1,
+        pad_token_id=size - 1,
+        initializer_range=0.3,  # large enough that different prompts get clearly different answers
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = LlamaForCausalLM(config)
+    model.to(torch.bfloat16).save_pretrained(path)
+    return path
+
+
+def save_random_expert(base: Path, out: Path, seed: int, rank: int = 4, alpha: float = 8, **lora: object) -> Path:
+    """A peft adapter of `base` with random non-zero A and B, saved by peft itself."""
+    import peft
+    from transformers import AutoModelForCausalLM
+
+    options = {"target_modules": list(TINY_TARGETS), "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": alpha}
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = peft.get_peft_model(model, peft.LoraConfig(**{**options, **lora}))
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if "lora_" in name:
+                    parameter.copy_(torch.randn(parameter.shape) * 0.1)
+    model.save_pretrained(out)
+    return out
+
+
+def save_by_hand(out: Path, factors: dict[str, tuple[list[list[float]], list[list[float]]]], **config: object) -> Path:
+    """An adapter from numbers: module -> (B, A), written without peft and without this library."""
+    out.mkdir(parents=True)
+    rank = len(next(iter(factors.values()))[1])
+    settings = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": rank, **config}
+    settings.setdefault("target_modules", sorted({module.rsplit(".", 1)[-1] for module in factors}))
+    (out / "adapter_config.json").write_text(json.dumps(settings))
+    tensors = {}
+    for module, (b, a) in factors.items():
+        tensors[f"base_model.model.{module}.lora_B.weight"] = torch.tensor(b)
+        tensors[f"base_model.model.{module}.lora_A.weight"] = torch.tensor(a)
+    safetensors.torch.save_file(tensors, out / "adapter_model.safetensors")
+    return out
+
+
+@pytest.fixture
+def by_hand(tmp_path: Path) -> Callable[..., Path]:
+    """`save_by_hand` into the test's own directory: ``by_hand(name, factors, **config)``."""
+    return lambda name, factors, **config: save_by_hand(tmp_path / name, factors, **config)
+
+
+@pytest.fixture
+def make_expert(tiny_base: Path, tmp_path: Path) -> Callable[..., Path]:
+    """`save_random_expert` of `tiny_base`: ``make_expert(name, seed, rank=, alpha=, **LoraConfig options)``."""
+    return lambda name, seed, **options: save_random_expert(tiny_base, tmp_path / name, seed, **options)
+
+
+@pytest.fixture(scope="session")
+def tiny_experts(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Directories of three random LoRA experts of `tiny_base`, rank 4, alpha 8."""
+    parent = tmp_path_factory.mktemp("experts")
+    return [save_random_expert(tiny_base, parent / name, seed) for seed, name in enumerate(("ant", "bee", "cat"), 1)]
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Callable[[str, int], Answer]], Server]]:
+    pytest.importorskip("httpx")
+    servers: list[Server] = []
+
+    def start(reply: Callable[[str, int], Answer]) -> Server:
+        servers.append(Server(reply))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def shared_experts() -> list[Path]:
+    """Real experts of SmolLM2-135M-Instruct; the test is skipped where they are not at hand."""
+    folders = sorted(p.parent for p in (SHARED / "experts").glob("*/adapter_config.json"))
+    if not folders:
+        pytest.skip("needs the shared experts beside the checkout")
+    return folders
+
+
+@pytest.fixture(scope="session")
+def tiny_group(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Three members on one resident `tiny_base` in float32, who answer differently."""
+    from search_helpers import louder
+
+    from pyswarmopt_groups.members.load import open_members
+
+    loud = louder(tiny_experts, tmp_path_factory.mktemp("group"))
+    return open_members(list(map(str, loud)), str(tiny_base), dtype="float32", threads=1)
+
+
+@pytest.fixture
+def tiny_context(tiny_group: Any) -> Any:
+    """`tiny_group` before eight dev and five test items with three options, with four neighbours."""
+    from search_helpers import questions
+
+    from pyswarmopt_groups.config import StrategySettings
+    from pyswarmopt_groups.context import GroupContext
+    from pyswarmopt_llm.tasks import Item, Task
+
+    def items(n: int, seed: int) -> tuple[Item, ...]:
+        return tuple(Item(q["id"], q["question"], q["choices"], q["answer"]) for q in questions(n, seed, 3))
+
+    task = Task("words", items(8, 1), items(5, 2))
+    return GroupContext(tiny_group, task, "likelihood", StrategySettings(neighbours=4))
+
+
+@pytest.fixture
+def short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Members in this process write a few tokens only: random models never come to an end."""
+    from pyswarmopt_groups.members.local import LocalMember
+    from pyswarmopt_groups.members.protocol import GREEDY, Sampling
+
+    whole = LocalMember.generate
+
+    def cut(self: Any, prompts: Any, how: Sampling = GREEDY) -> Any:
+        return whole(self, prompts, replace(how, max_new_tokens=min(how.max_new_tokens, 10)))
+
+    monkeypatch.setattr(LocalMember, "generate", cut)
+
+
+# Searches with several workers
+
+
+@pytest.fixture(scope="session")
+def crew_config(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SearchConfig]:
+    """Five particles, four moves, letters tried first; the module `fragile` of `workers_helpers` can be imported."""
+    from search_helpers import louder, questions, small, write_task
+    from workers_helpers import FRAGILE
+
+    folder = tmp_path_factory.mktemp("workers")
+    task = write_task(folder / "words.json", questions(16, 1), questions(8, 2))
+    (folder / "fragile.py").write_text(FRAGILE)
+    (folder / "plan").write_text("")
+    experts = louder(tiny_experts, folder / "loud")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        yield small(tiny_base, experts, [task], "run", max_iter=4, batch_tokens=256, scoring="auto")
+
+
+@pytest.fixture(scope="session")
+def fork_servers() -> Iterator[dict[object, ForkServer]]:
+    """What is searched -> the fork server of all such searches: loading takes seconds, forking does not."""
+    from pyswarmopt_llm.evaluation.workers.local import ForkServer
+
+    opened: dict[object, ForkServer] = {}
+    yield opened
+    for fork_server in opened.values():
+        ForkServer.close(fork_server)
+
+
+@pytest.fixture
+def shared_fork_server(fork_servers: dict[object, ForkServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches in the test's own directory fork their workers from fork servers that stay."""
+    from pyswarmopt_llm.evaluation.workers import local
+    from pyswarmopt_llm.evaluation.workers.local import ForkServer
+
+    class Shared(ForkServer):
+        def close(self) -> None:
+            """Left open for the next search."""
+
+    def fork_server(config: SearchConfig, load: Load) -> ForkServer:
+        return fork_servers.setdefault((config.utilities, config.tasks), Shared(replace(config, out="unused"), load))
+
+    monkeypatch.setattr(local, "ForkServer", fork_server)
+    monkeypatch.chdir(tmp_path)

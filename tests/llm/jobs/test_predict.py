@@ -1,0 +1,249 @@
+"""`predict`: the labels of new rows are those that the search's scoring gives, whole, resumed or one by one."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from search_helpers import WORDS, louder, questions, small, write_task
+
+import pyswarmopt_llm as sl
+from pyswarmopt_llm.cli.app import main
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.jobs.evaluate import predict as job
+from pyswarmopt_llm.jobs.search.loop import search
+
+LABELS = ("card lost", "loan", "öffnen")
+Run = Callable[..., Path]
+
+
+def write_rows(path: Path, n: int, seed: int, label: bool = True) -> Path:
+    rng = random.Random(seed)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter=";")
+        writer.writerow(["nr", "body", *(["team"] if label else [])])
+        for i in range(n):
+            text = f'{" ".join(rng.sample(WORDS, 3))}; "{seed}-{i}" über'
+            writer.writerow([i, text, *([rng.choice(LABELS)] if label else [])])
+    return path
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter=";"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("predict")
+
+
+@pytest.fixture(scope="module")
+def runs(tiny_base: Path, tiny_experts: list[Path], folder: Path) -> dict[str, Path]:
+    """Scoring -> a finished search over a table of labels."""
+    task = write_rows(folder / "tickets.csv", 36, 1)
+    experts = louder(tiny_experts, folder / "louder")
+    found = {}
+    for scoring in ("letter", "likelihood"):
+        config = small(
+            tiny_base, experts, [task], folder / scoring, scoring=scoring, max_iter=1,
+            columns=("question=body", "label=team"), dtype="float32",
+        )  # fmt: skip
+        found[scoring] = search(config).run
+    return found
+
+
+def by_transformers(run: Path, base: Path, texts: list[str], scoring: str) -> list[list[float]]:
+    """The probabilities of the labels, computed by peft and transformers alone."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    model = PeftModel.from_pretrained(model, str(run / "best")).eval()
+    options = "".join(f"{letter}: {label}\n" for letter, label in zip("ABC", LABELS, strict=True))
+    found = []
+    for text in texts:
+        head = "Answer the question with the letter of the right option.\n" if scoring == "letter" else ""
+        tail = f"\n{options}The answer is" if scoring == "letter" else ""
+        context = f"<|im_start|>user\n{head}Question: {text}{tail}<|im_end|>\n<|im_start|>assistant\n"
+        totals = []
+        for continuation in "ABC" if scoring == "letter" else LABELS:
+            start = len(tokenizer(context, add_special_tokens=False).input_ids)
+            ids = torch.tensor([tokenizer(context + continuation, add_special_tokens=False).input_ids])
+            with torch.no_grad():
+                logs = model(ids).logits[0, :-1].log_softmax(-1)
+            total = sum(float(logs[k - 1, ids[0, k]]) for k in range(start, ids.shape[1]))
+            totals.append(total / (1 if scoring == "letter" else len(continuation.encode())))
+        scale = 1 if scoring == "letter" else sum(len(label.encode()) for label in LABELS) / 3
+        found.append(torch.tensor([total * scale for total in totals]).softmax(0).tolist())
+    return found
+
+
+@pytest.mark.parametrize("scoring", ["letter", "likelihood"])
+def test_labels_are_those_of_transformers(scoring: str, runs: dict[str, Path], tiny_base: Path, tmp_path: Path) -> None:
+    new, out = write_rows(tmp_path / "new.csv", 9, 2, label=False), tmp_path / "labelled.csv"
+    predictions = sl.predict(runs[scoring], new, out)
+    rows = read(out)
+    expected = by_transformers(runs[scoring], tiny_base, [row["body"] for row in rows], scoring)
+    assert scoring == "likelihood" or len({row["predicted"] for row in rows}) > 1
+    assert list(rows[0]) == ["nr", "body", "predicted", *(f"p({label})" for label in LABELS)]
+    assert [row["nr"] for row in rows] == [str(i) for i in range(9)]
+    for row, one, wanted in zip(rows, predictions, expected, strict=True):
+        assert list(one.probabilities.values()) == pytest.approx(wanted, abs=1e-5)
+        assert [float(row[f"p({label})"]) for label in LABELS] == pytest.approx(wanted, abs=1e-5)
+        assert row["predicted"] == one.label == LABELS[max(range(3), key=wanted.__getitem__)]
+
+
+def test_agrees_with_the_searchs_own_score(runs: dict[str, Path], folder: Path) -> None:
+    """The accuracy of the labels of all rows is that of the run on dev and test."""
+    task = sl.load_task(str(folder / "tickets.csv"), columns=("question=body", "label=team"))
+    result = json.loads((runs["likelihood"] / "result.json").read_text())
+    for split in ("dev", "test"):
+        items = task.split(split)
+        labels = [one.label for one in sl.predict(runs["likelihood"], [item.question for item in items])]
+        right = [label == item.answer_text for label, item in zip(labels, items, strict=True)]
+        assert sum(right) / len(right) == pytest.approx(result[f"best_{split}"])
+
+
+def test_goes_on_where_it_was_interrupted(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "CHUNK", 4)
+    new, whole, out = write_rows(tmp_path / "new.csv", 11, 3), tmp_path / "whole.csv", tmp_path / "out.csv"
+    sl.predict(runs["letter"], new, whole)
+
+    def stop(done: int, total: int) -> None:
+        if done == 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sl.predict(runs["letter"], new, out, on_items=stop)
+    assert not out.exists()
+    with (tmp_path / "out.csv.progress").open("a") as file:
+        file.write('{"probabilities": [[0.1')  # a line that was cut short
+    counts: list[int] = []
+    sl.predict(runs["letter"], new, out, on_items=lambda done, total: counts.append(done))
+    assert counts == [11]  # eight were known
+    assert out.read_bytes() == whole.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new.csv", "out.csv", "whole.csv"]
+
+
+def test_refuses_to_mix_inputs(runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "CHUNK", 4)
+    new, out = write_rows(tmp_path / "new.csv", 11, 3), tmp_path / "out.csv"
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sl.predict(runs["letter"], new, out, on_items=stop)
+    with pytest.raises(UserError, match="other inputs"):
+        sl.predict(runs["likelihood"], new, out)
+    write_rows(new, 11, 4)
+    with pytest.raises(UserError, match=r"out.csv.progress: is of other inputs; remove it"):
+        sl.predict(runs["letter"], new, out)
+    out.write_text("mine")
+    (tmp_path / "out.csv.progress").unlink()
+    with pytest.raises(UserError, match="is there already"):
+        sl.predict(runs["letter"], new, out)
+    assert out.read_text() == "mine"
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl"])
+def test_json_in_and_out(suffix: str, runs: dict[str, Path], tmp_path: Path) -> None:
+    rows = [{"body": "amber fjord?", "more": [1, {"a": "ü"}]}, {"body": "north", "team": "unheard of"}]
+    new, out = tmp_path / f"new.{suffix}", tmp_path / f"out.{suffix}"
+    new.write_text(json.dumps(rows) if suffix == "json" else "\n".join(map(json.dumps, rows)))
+    predictions = sl.predict(runs["letter"], new, out)
+    text = out.read_text(encoding="utf-8")
+    found = json.loads(text) if suffix == "json" else [json.loads(line) for line in text.splitlines()]
+    assert [{k: v for k, v in row.items() if k not in ("predicted", "probabilities")} for row in found] == rows
+    assert [row["predicted"] for row in found] == [one.label for one in predictions]
+    assert all(sum(row["probabilities"].values()) == pytest.approx(1) for row in found)
+    alone = sl.predict(runs["letter"], [rows[0], "north"])
+    assert [one.label for one in alone] == [row["predicted"] for row in found]
+
+
+def test_options_of_their_own(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> None:
+    """Where each question has its own choices, a new row brings them, in any of the forms of a task."""
+    task = write_task(tmp_path / "quiz.json", questions(8, 1), questions(4, 2))
+    run = search(small(tiny_base, tiny_experts, [task], tmp_path / "run", max_iter=0, scoring="letter")).run
+    task.unlink()  # the run remembers what it needs
+    new, table = questions(5, 3), tmp_path / "new.csv"
+    whole = sl.predict(run, new)
+    with table.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["question", *"ABCD"])
+        writer.writerows([row["question"], *row["choices"].values()] for row in new)
+    out = tmp_path / "out.csv"
+    assert sl.predict(run, table, out) == whole
+    with out.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["predicted"] for row in rows] == [one.label for one in whole]
+    assert json.loads(rows[0]["probabilities"]).keys() == set("ABCD")
+    with pytest.raises(UserError, match="question 1: no choices"):
+        sl.predict(run, ["Which?"])
+
+
+def test_a_run_without_forms_reads_its_task(runs: dict[str, Path], tmp_path: Path, folder: Path) -> None:
+    import shutil
+
+    old = shutil.copytree(runs["letter"], tmp_path / "old")
+    about = json.loads((old / "run.json").read_text())
+    assert about.pop("forms")["tickets"]["choices"] == dict(zip("ABC", LABELS, strict=True))
+    (old / "run.json").write_text(json.dumps(about))
+    assert sl.predict(old, ["amber"]) == sl.predict(runs["letter"], ["amber"])
+
+
+def errors() -> list[tuple[str, list[str], str]]:
+    return [
+        ("nr;text\n1;Hi\n", [], 'no column "body", where the search had its questions (found: nr, text); name it: '),
+        ("nr;text\n1;Hi\n", ["--columns", "question=txt"], 'no column "txt"'),
+        ("nr;body\n", [], "no rows"),
+        ("", [], "no"),
+        ("nr;body\n1;\n2;a\n3; \n", [], "2 bad rows: line 2: nothing in column"),
+        ("nr;body;predicted\n1;a;b\n", [], 'has a column "predicted"'),
+    ]
+
+
+@pytest.mark.parametrize(("text", "more", "said"), errors())
+def test_one_line_for_what_is_wrong(
+    text: str, more: list[str], said: str, runs: dict[str, Path], tmp_path: Path, capsys: Any
+) -> None:
+    new, out = tmp_path / "new.csv", tmp_path / "out.csv"
+    new.write_text(text)
+    with pytest.raises(SystemExit) as stopped:
+        main(["predict", str(new), "--run", str(runs["letter"]), "--out", str(out), *more])
+    shown = capsys.readouterr()
+    assert stopped.value.code == 2 and said in shown.err and shown.err.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new.csv"]
+
+
+def test_a_task_that_writes_points_to_generate(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> None:
+    items = [{"question": f"{i}?", "answer": str(i)} for i in range(6)]
+    task = write_task(tmp_path / "open.json", items[:4], items[4:])
+    config = small(tiny_base, tiny_experts, [task], tmp_path / "run", max_iter=0, scoring="generate", metrics=("f1",))
+    run = search(config).run
+    with pytest.raises(UserError, match="its answers are written; use swarm-llm generate"):
+        sl.predict(run, ["1?"])
+
+
+def test_the_command(runs: dict[str, Path], tmp_path: Path, capsys: Any) -> None:
+    def call(*words: str) -> str:
+        with pytest.raises(SystemExit) as stopped:
+            main(["predict", "--run", str(runs["letter"]), *words])
+        assert stopped.value.code == 0
+        return str(capsys.readouterr().out)
+
+    new, out = write_rows(tmp_path / "new.csv", 5, 5), tmp_path / "out.csv"
+    assert f"5 rows labelled in {out}" in call(str(new), "--out", str(out))
+    (one,) = sl.predict(runs["letter"], ["amber"])
+    assert call("--text", "amber").splitlines()[0] == one.label
+    assert json.loads(call("--text", "amber", "--json")) == {"label": one.label, "probabilities": one.probabilities}

@@ -1,0 +1,236 @@
+"""What a result stands beside: the base, and base and best expert fine-tuned on the same items."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from search_helpers import ends_as, louder, questions, small, write_task
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.statistics import compare_paired
+from pyswarmopt_llm.evaluation.record import unpack
+from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.jobs.dry_run.search import dry_run_search
+from pyswarmopt_llm.jobs.search import loop, rivals, train
+from pyswarmopt_llm.jobs.search.loop import resume, search
+from pyswarmopt_llm.jobs.search.prepare import Job, prepare
+from pyswarmopt_llm.jobs.search.selection import Candidate
+from pyswarmopt_llm.models.training.folds import train_once
+from pyswarmopt_llm.reporting.summary import score_rows
+from pyswarmopt_llm.reporting.verdict import verdict
+
+
+@pytest.fixture
+def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchConfig:
+    experts = louder(tiny_experts, tmp_path / "experts")
+    task = write_task(tmp_path / "words.json", questions(16, 1), questions(12, 2))
+    more: dict[str, Any] = {"space": "delta", "screen": 0.05, "train": "on", "dtype": "float32", "max_iter": 0}
+    return small(tiny_base, experts, [task], tmp_path / "run", **more)
+
+
+@pytest.fixture
+def mixture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search hands a mixture to the training that is neither an expert nor the base."""
+    force(monkeypatch, [0.5, 0.25, 1.0])
+
+
+def force(monkeypatch: pytest.MonkeyPatch, weights: list[float], kept: bool = True) -> None:
+    position = torch.tensor(weights, dtype=torch.float64)
+    monkeypatch.setattr(loop, "_best", lambda *_: Candidate(position, 0.5, {}))
+    monkeypatch.setattr(train, "not_worse", lambda *_: kept)
+
+
+def count(monkeypatch: pytest.MonkeyPatch, trained: list[str]) -> None:
+    """Have every training of a rival noted."""
+
+    def noted(*args: Any) -> Any:
+        trained.append("once")
+        return train_once(*args)
+
+    monkeypatch.setattr(rivals, "train_once", noted)
+
+
+def by_hand(job: Job, start: Patch | None, split: str) -> tuple[float, ...]:
+    """Item by item, the base or what is trained on dev from `start`."""
+    patch = Patch()
+    if start is not None:
+        _, choices = train.training_items(job, {"words": "likelihood"})
+        job.engine.load(start)
+        lora, _ = train_once(job.engine, choices, job.experts[0], job.config.seed)
+        patch = start.with_low_rank(lora.low_rank)
+    (utility,) = job.utilities(split, {"words": "likelihood"}).values()
+    job.engine.load(patch)
+    return utility(job.engine).per_item
+
+
+@pytest.mark.usefixtures("mixture")
+def test_a_search_that_trains_stands_beside_what_training_alone_gives(config: SearchConfig) -> None:
+    result: Any = search(config).result
+    job = prepare(replace(config, out="unused"))
+    single = result["experts"]["dev"]
+    number = max(range(3), key=lambda i: list(single.values())[i])
+    starts = {"base": None, "base-tuned": Patch(), "expert-tuned": job.space.realise(job.space.vertices()[number])}
+    assert [rival["name"] for rival in result["rivals"]] == list(starts)
+    ours = unpack(result["outcomes"]["best"]["words"])
+    for rival, start in zip(result["rivals"], starts.values(), strict=True):
+        test, dev = by_hand(job, start, "test"), by_hand(job, start, "dev")
+        assert rival["test"] == pytest.approx(sum(test) / 12) and rival["dev"] == pytest.approx(sum(dev) / 16)
+        low, high = rival["test_interval"]
+        assert 0 <= low <= rival["test"] <= high <= 1
+        expected = compare_paired(ours, test)
+        assert rival["difference"] == pytest.approx(expected.difference) and rival["p"] == expected.p_value
+        assert rival["interval"] == pytest.approx(list(expected.interval))
+        assert rival.get("dev_of") == (None if start is None else "training")
+    assert result["passes_rivals"] == 3 * (16 + 12) + 2 * 160
+    alone: Any = search(replace(config, out=f"{config.out}-alone", no_rivals=True)).result
+    assert "rivals" not in alone and "passes_rivals" not in alone
+    assert alone["passes"] == result["passes"] and alone["best_test"] == result["best_test"]
+    assert not Path(f"{config.out}-alone", rivals.FILE).exists()
+
+
+@pytest.mark.usefixtures("mixture")
+def test_they_are_in_table_report_card_and_verdict(config: SearchConfig) -> None:
+    result: Any = search(config).result
+    labels = [rival["label"] for rival in result["rivals"]]
+    assert [row.label for row in score_rows(result)][:3] == labels
+    assert labels[2] == f"best expert, fine-tuned on dev: {result['best_single']}"
+    card = (Path(config.out) / "best" / "README.md").read_text()
+    page = (Path(config.out) / "report.html").read_text()
+    for text in (card, page):
+        assert all(label in text for label in labels)
+        assert f"ine-tuning the base alone on the same items: {result['rivals'][1]['test']:.3f}" in text
+        assert "cross-fitted: each item is scored by what was trained without it" in text
+        assert "are of the training items themselves" in text
+    assert "ine-tuning the best expert alone" in verdict(result).sentence
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("name", ["base-tuned", "expert-tuned"])
+def test_what_the_search_trained_itself_is_not_trained_again(
+    config: SearchConfig, monkeypatch: pytest.MonkeyPatch, name: str, kept: bool
+) -> None:
+    plain: Any = search(replace(config, out=f"{config.out}-plain", train="off")).result
+    weights = [float(expert == plain["best_single"]) for expert in plain["coefficients"]]
+    force(monkeypatch, [0.0] * 3 if name == "base-tuned" else weights, kept)
+    trained: list[str] = []
+    count(monkeypatch, trained)
+    result: Any = search(config).result
+    (same,) = (rival for rival in result["rivals"] if "row" in rival)
+    assert same["name"] == name and len(trained) == 1
+    assert same["row"] == ("best" if kept else "trained")
+    assert same["test"] == result["trained_test"] and same["dev"] == result["trained_dev"]
+    assert same["dev_of"] == "cross-fitting" and ("difference" in same) is not kept
+    words = f"This is the {'base' if name == 'base-tuned' else 'best expert'}, fine-tuned."
+    assert (words in verdict(result).sentence) is kept
+    # It is in the table once, and what it would be if it were trained again.
+    assert same["label"] not in [row.label for row in score_rows(result)]
+    job = prepare(replace(config, out="unused"))
+    start = job.space.realise(torch.tensor([0.0] * 3 if name == "base-tuned" else weights, dtype=torch.float64))
+    assert sum(by_hand(job, start, "test")) / 12 == pytest.approx(same["test"])
+
+
+def test_a_run_that_was_stopped_among_its_rivals_ends_as_one_that_was_not(
+    config: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mixture: None
+) -> None:
+    search(config)
+    Path(config.out).rename(tmp_path / "whole")
+    lines = (tmp_path / "whole" / rivals.FILE).read_text().splitlines(keepends=True)
+    assert [json.loads(line)["key"] for line in lines] == ["base"] * 2 + ["base-tuned"] * 2 + ["expert-tuned"] * 2
+
+    def stopping(labels: Iterator[str]) -> Any:
+        def on_event(event: Any) -> None:
+            if event.kind == "rival" and event.data["label"].startswith(label):
+                raise KeyboardInterrupt
+
+        label = next(labels)
+        return on_event
+
+    for label in ("base", "best expert"):
+        with pytest.raises(KeyboardInterrupt):
+            search(config, stopping(iter([label])))
+        assert not (Path(config.out) / "result.json").exists()
+        resume(config.out)
+        ends_as(Path(config.out), tmp_path / "whole")
+        Path(config.out).rename(tmp_path / label)
+    # What is done is not done again, a line that was cut off is.
+    with pytest.raises(KeyboardInterrupt):
+        search(config, stopping(iter(["base"])))
+    (Path(config.out) / rivals.FILE).write_text("".join(lines[:5]) + lines[5][:40])
+    trained: list[str] = []
+    count(monkeypatch, trained)
+    resume(config.out)
+    assert trained == ["once"]
+    ends_as(Path(config.out), tmp_path / "whole")
+
+
+@pytest.mark.parametrize("line", ['{"key": "base"}', "[1]", "nonsense"])
+@pytest.mark.usefixtures("mixture")
+def test_a_damaged_file_of_theirs_is_said(config: SearchConfig, line: str) -> None:
+    search(config)
+    (Path(config.out) / "result.json").unlink()
+    file = Path(config.out) / rivals.FILE
+    file.write_text(f"{line}\n{file.read_text()}")
+    with pytest.raises(UserError, match=r"rivals\.jsonl: line 1: "):
+        resume(config.out)
+
+
+@pytest.mark.usefixtures("mixture")
+def test_scores_of_other_tasks_are_refused(config: SearchConfig) -> None:
+    search(config)
+    (Path(config.out) / "result.json").unlink()
+    file = Path(config.out) / rivals.FILE
+    file.write_text(file.read_text().replace('"items": {"words"', '"items": {"other"'))
+    with pytest.raises(UserError, match=r"rivals\.jsonl: is of other tasks; remove it"):
+        resume(config.out)
+
+
+def test_a_damaged_result_is_said(config: SearchConfig) -> None:
+    search(config)
+    file = Path(config.out) / "result.json"
+    result = json.loads(file.read_text())
+    for broken in ([{"label": "base"}], [{"name": "base", "label": "base", "test": "high"}], ["base"]):
+        file.write_text(json.dumps({**result, "rivals": broken}))
+        with pytest.raises(UserError, match=r"result\.json: damaged \(rivals"):
+            _ = Run.open(Path(config.out)).result
+
+
+@pytest.mark.usefixtures("mixture")
+def test_without_test_items_only_the_base_can_be_compared(config: SearchConfig) -> None:
+    result: Any = search(replace(config, test=0)).result
+    assert [rival["name"] for rival in result["rivals"]] == ["base"]
+    assert "test" not in result["rivals"][0] and "difference" not in result["rivals"][0]
+
+
+def test_a_search_that_trains_nothing_has_none(config: SearchConfig) -> None:
+    result: Any = search(replace(config, train="off", screen=None)).result
+    assert "rivals" not in result
+
+
+@pytest.mark.usefixtures("mixture")
+def test_over_two_tasks_the_difference_is_that_of_the_means(
+    config: SearchConfig, tmp_path: Path
+) -> None:
+    other = write_task(tmp_path / "more.json", questions(9, 3), questions(10, 4))
+    result: Any = search(replace(config, tasks=(*config.tasks, str(other)))).result
+    for rival in result["rivals"]:
+        assert "p" not in rival and len(rival["interval"]) == 2
+        assert rival["interval"][0] <= rival["difference"] <= rival["interval"][1]
+
+
+@pytest.mark.parametrize(("more", "expected"), [({}, (3, 2)), ({"test": 0}, (1, 0)), ({"no_rivals": True}, (0, 0))])
+def test_a_dry_run_counts_them(config: SearchConfig, more: dict[str, Any], expected: tuple[int, int]) -> None:
+    setting = replace(config, **more)
+    assert rivals.planned_rivals(prepare(setting)) == expected
+    scored, trained = expected
+    plain, plan = dry_run_search(replace(setting, no_rivals=True)), dry_run_search(setting)
+    test = 0 if more.get("test") == 0 else 12
+    assert plan.passes - plain.passes == scored * (16 + test) + trained * 160
+    assert (rivals.FILE in plan.writes) is bool(scored)

@@ -1,0 +1,450 @@
+"""``--metric FILE.py:FUNCTION``: a score of a prompt and a reply, from the function to the report."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from search_helpers import history, lasting, louder, small, swarm_llm, write_task
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.jobs.search.loop import resume, search
+from pyswarmopt_llm.jobs.search.prepare import prepare
+from pyswarmopt_llm.jobs.search.preset import resolve
+from pyswarmopt_llm.metrics.external.score_function import ScoreFunction
+from pyswarmopt_llm.metrics.objectives import load_objectives
+from pyswarmopt_llm.metrics.registry import find_metric
+from pyswarmopt_llm.models.base import resolve_base
+from pyswarmopt_llm.tasks import Item, load_task
+
+FUNCTIONS = """
+    import math
+
+    import beside
+
+
+    def letters(prompt, reply, item):
+        return -len(set(reply)) / 100
+
+
+    def of_all(prompts, replies, items):
+        return [letters(*row) for row in zip(prompts, replies, items, strict=True)]
+
+
+    def reply_alone(reply):
+        return letters("", reply, None)
+
+
+    def rules(prompt, reply, item):
+        return {"short": float(len(reply) < 20), "long": float(len(reply) > 9)}
+
+
+    def right(prompt, reply, item):
+        return item.answer in reply and item.meta["kind"] == "colour" and prompt.endswith(item.question)
+
+
+    def alike(reply):
+        return 1.0
+
+
+    def raises(prompt, reply, item):
+        return 1 / (item.id != "2")
+
+
+    def not_finite(reply):
+        return math.nan
+
+
+    def a_text(reply):
+        return "good"
+
+
+    def nothing(reply):
+        pass
+
+
+    def too_few(prompts, replies):
+        return [1.0]
+
+
+    def one_number(prompts, replies):
+        return 1.0
+
+
+    def other_names(item, reply):
+        return {"a": 1.0} if item.id == "1" else {"b": 1.0}
+
+
+    def of_an_engine(engine):
+        return 1.0
+
+
+    def mixed(prompt, replies):
+        return 1.0
+
+
+    def with_more(reply, weight):
+        return 1.0
+
+
+    no_function = 1
+"""
+NAMES = [f"Tell me about the {word}." for word in "fox owl elk bat cow ant hen rat eel yak emu ape".split()]
+ITEMS = [Item("1", "Why?", None, "", plain=True), Item("2", "Who is\nthis?", None, "", plain=True)]
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "scores"
+    folder.mkdir()
+    (folder / "mine.py").write_text(textwrap.dedent(FUNCTIONS))
+    (folder / "beside.py").write_text("")
+    (folder / "asks.txt").write_text("\n".join(NAMES))
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))  # put back at the end
+    return folder
+
+
+@pytest.fixture
+def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, mine: Path) -> SearchConfig:
+    loud = louder(tiny_experts, tmp_path / "experts")
+    settings: dict[str, Any] = {"metrics": ("mine.py:letters",), "prompts": "asks.txt", "max_new_tokens": 8}
+    return small(tiny_base, loud, [], tmp_path / "run", max_iter=1, scoring="auto", **settings)
+
+
+def scores(spec: str, replies: Sequence[str] = ("aab", "abcd")) -> list[float]:
+    return ScoreFunction(spec).scores(["Why?", "Who is\nthis?"], replies, ITEMS)
+
+
+# The function
+
+
+@pytest.mark.parametrize("name", ["letters", "of_all", "reply_alone"])
+def test_the_names_of_its_parameters_say_how_it_is_called(mine: Path, name: str) -> None:
+    assert scores(f"mine.py:{name}") == [-0.02, -0.04]
+
+
+def test_of_named_numbers_the_mean_is_taken_and_each_is_known(mine: Path) -> None:
+    function = ScoreFunction("mine.py:rules")
+    replies = ["a" * 15, "a"]
+    assert function.scores(["", ""], replies, ITEMS) == [1.0, 0.5]
+    assert function.parts(["", ""], replies, ITEMS) == [{"short": 1.0, "long": 1.0}, {"short": 1.0, "long": 0.0}]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("raises", "prompt 2 ('Who is\\nthis?'): raised ZeroDivisionError (division by zero) in line 32 of mine.py;"),
+        ("not_finite", "prompt 1 ('Why?'): returned nan; return a finite number"),
+        ("a_text", "prompt 1 ('Why?'): returned 'good'; return a finite number"),
+        ("nothing", "prompt 1 ('Why?'): returned None; return a finite number"),
+        ("too_few", "returned 1 values for 2 replies; return one for each"),
+        ("one_number", "returned 1.0; return a list"),
+        ("other_names", "prompt 2 ('Who is\\nthis?'): returned b, but a for the first;"),
+        ("of_an_engine", "takes (engine); write def of_an_engine(prompt, reply, item) or def "),
+        ("mixed", "takes (prompt, replies); write def mixed"),
+        ("with_more", "takes (reply, weight); write def with_more"),
+        ("no_function", "mine.py has no function no_function; give FILE.py:FUNCTION"),
+        ("unknown", "mine.py has no function unknown; give FILE.py:FUNCTION"),
+    ],
+)
+def test_what_is_wrong_with_it_is_one_line(mine: Path, name: str, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        scores(f"mine.py:{name}")
+    assert str(error.value).startswith(f"metric mine.py:{name}: ") and message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def score(:", "cannot be imported (SyntaxError: "),
+        ("import no_such_module_here", "cannot be imported (ModuleNotFoundError: No module named 'no_such_mo"),
+    ],
+)
+def test_a_file_that_cannot_be_run_is_refused(mine: Path, text: str, message: str) -> None:
+    (mine / "bad.py").write_text(text)
+    with pytest.raises(UserError) as error:
+        find_metric("bad.py:score")
+    assert message in str(error.value) and "in line 1" in str(error.value)
+
+
+@pytest.mark.parametrize("spec", ["gone.py:score", "mine.py"])
+def test_a_file_or_a_function_that_is_not_named_is_asked_for(mine: Path, spec: str) -> None:
+    with pytest.raises(UserError, match=r"no such file; give FILE\.py:FUNCTION"):
+        find_metric(spec)
+
+
+# In a search
+
+
+def by_transformers(config: SearchConfig, expert: str | None, prompts: Sequence[str]) -> list[str]:
+    """Greedy replies of `generate` itself."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = resolve_base(config.base).path
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model = model if expert is None else PeftModel.from_pretrained(model, expert)
+    found = []
+    for prompt in prompts:
+        chat = [{"role": "user", "content": prompt}]
+        text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        ids = tokenizer(text, return_tensors="pt", add_special_tokens=False).input_ids
+        out = model.generate(ids, max_new_tokens=8, do_sample=False)[0, ids.shape[1] :]
+        found.append(tokenizer.decode(out, skip_special_tokens=True))
+    return found
+
+
+def test_its_values_are_those_of_the_replies_that_transformers_writes(config: SearchConfig) -> None:
+    config = replace(config, dtype="float32")
+    job = prepare(config)
+    (task,) = job.tasks.values()
+    assert sorted(item.question for item in (*task.dev, *task.test)) == sorted(NAMES)
+    assert (len(task.dev), len(task.test)) == (4, 8)
+    for number, vertex in enumerate(job.space.vertices()):
+        job.engine.load(job.space.realise(vertex))
+        (utility,) = job.utilities("dev", {task.name: "generate"}).values()
+        replies = by_transformers(config, config.experts[number], [item.question for item in task.dev])
+        assert list(utility(job.engine).per_item) == [-len(set(reply)) / 100 for reply in replies]
+
+
+def test_a_search_has_statistics_the_base_notes_and_replies_in_its_report(config: SearchConfig) -> None:
+    notes: list[tuple[str, str]] = []
+    result = search(config, lambda event: notes.append((event.kind, event.data.get("text", "")))).result
+    texts = [text for kind, text in notes if kind == "note"]
+    assert "score of your own: no item model, no training; a swarm of 5, at most 1 iteration, 10 evaluations" in texts
+    drawn = "asks.txt names no split: 4 dev and 8 test items drawn from its 12 prompts with split seed 0"
+    assert drawn in texts and result["notes"] == [drawn]
+    assert any(text.startswith("one evaluation took ") and "at most 10 take" in text for text in texts)
+    kinds = [kind for kind, text in notes if kind == "evaluation" or "one evaluation took" in text]
+    assert kinds[:3] == ["evaluation", "note", "evaluation"]
+    assert result["metrics"] == {"asks": "mine.py:letters"} and result["scoring"] == "generate"
+    assert result["paired"]["asks"]["test"]["n"] == 8 and result["intervals"]["best_test"] is not None
+    assert [rival["name"] for rival in result["rivals"]] == ["base"]
+    assert not any("the same on each of" in text for text in texts)
+
+
+def test_its_replies_are_in_the_report_and_escaped(config: SearchConfig, mine: Path) -> None:
+    trap = "<script>alert(1)</script>"
+    (mine / "asks.txt").write_text("\n".join(f"{name} {trap}" for name in NAMES))
+    result = search(replace(config, particles=8, max_iter=3)).result
+    run = Path(config.out)
+    (found,) = json.loads((run / "replies.json").read_text())["tasks"]
+    assert found["task"] == "asks" and 1 <= len(found["prompts"]) <= 4
+    names = ["base", f"best expert, {result['best_single']}", "result"]
+    for row in found["prompts"]:
+        assert row["prompt"].endswith(trap)
+        assert [reply["model"] for reply in row["replies"]] == names
+        assert all(reply["value"] == -len(set(reply["text"])) / 100 for reply in row["replies"])
+        before, after = (row["replies"][k]["value"] for k in (1, 2))
+        assert before != after
+    found["prompts"][0]["replies"][0]["text"] = f"Hello {trap}"
+    (run / "replies.json").write_text(json.dumps({"tasks": [found]}))
+    from pyswarmopt_llm.jobs.report import write_report
+
+    page = write_report(run).read_text()
+    assert "Hello &lt;script&gt;alert(1)&lt;/script&gt;" in page and "<script>alert" not in page
+    assert "replies to the dev prompts that changed most" in page
+    found["prompts"][0]["replies"][0].pop("value")
+    (run / "replies.json").write_text(json.dumps({"tasks": [found]}))
+    with pytest.raises(UserError, match=r"replies\.json: is damaged; remove it"):
+        write_report(run)
+
+
+def test_named_numbers_are_reported_beside_their_mean(
+    config: SearchConfig, capsys: pytest.CaptureFixture[str], mine: Path
+) -> None:
+    result = search(replace(config, metrics=("mine.py:rules",))).result
+    own = result["named"]["asks"]
+    assert {"best_dev", "best_test", "best_single_test"} <= own.keys()
+    for split in ("best_dev", "best_test", "best_single_test"):
+        assert (own[split]["short"] + own[split]["long"]) / 2 == pytest.approx(result[split])
+    page = (Path(config.out) / "report.html").read_text()
+    assert "asks, from the best expert to the result on test: short " in page
+    code, out, _ = swarm_llm(capsys, "eval", "--run", config.out, "--metric", "mine.py:rules", "--json")
+    assert code == 0 and json.loads(out)["named"] == own["best_test"]
+
+
+def test_a_score_that_cannot_tell_candidates_apart_is_said_before_the_first_iteration(config: SearchConfig) -> None:
+    events: list[tuple[str, str]] = []
+    search(
+        replace(config, metrics=("mine.py:alike",)),
+        lambda event: events.append((event.kind, event.data.get("text", ""))),
+    )
+    before = events[: next(i for i, (kind, _) in enumerate(events) if kind == "iteration")]
+    (text,) = (text for _, text in before if "the same on each of" in text)
+    assert text.startswith("asks: the score of every expert and the base is 1.000, the same on each of the 4 dev")
+
+
+def test_items_with_answers_go_to_the_function(config: SearchConfig, mine: Path) -> None:
+    items = [{"question": f"Colour {i}?", "answer": "", "kind": "colour"} for i in range(9)]
+    task = write_task(mine / "t.json", *([{**item, "answer": "a"} for item in part] for part in (items[:4], items[4:])))
+    found = load_objectives(replace(config, tasks=(str(task),), metrics=("mine.py:right",)))
+    (utility,) = found.utilities("dev", {"t": "generate"}, lambda turn: turn).values()
+    assert list(utility.judge(["a", "b", "a", "b"])) == [1.0, 0.0, 1.0, 0.0]  # type: ignore[attr-defined]
+
+
+class Stop(Exception):
+    pass
+
+
+def test_a_run_resumes_exactly_with_permission_and_the_same_function(config: SearchConfig, mine: Path) -> None:
+    whole = search(replace(config, out=f"{config.out}-whole")).result
+    done: list[int] = []
+
+    def stop(event: Any) -> None:
+        done.extend([1] * (event.kind == "evaluation"))
+        if len(done) == 6:
+            raise Stop
+
+    with pytest.raises(Stop):
+        search(config, stop)
+    with pytest.raises(UserError, match=r"if you trust it, add metrics mine\.py:letters"):
+        resume(config.out)
+    text = (mine / "mine.py").read_text()
+    (mine / "mine.py").write_text(text.replace("/ 100", "/ 10"))
+    with pytest.raises(UserError, match=r"score of asks changed since the run began: it gives prompt \d+ -0\.\d in"):
+        resume(config.out, allowed=["mine.py:letters"])
+    (mine / "mine.py").write_text(text + "\n# edited, with the same values\n")
+    result = resume(config.out, allowed=["mine.py:letters"]).result
+    assert lasting(result) == lasting(whole)
+    assert history(Path(config.out)) == history(Path(f"{config.out}-whole"))
+
+
+def test_an_error_later_in_the_search_leaves_a_run_that_resumes(config: SearchConfig, mine: Path) -> None:
+    (mine / "mine.py").write_text(
+        "import pathlib\n\ndef score(prompt, reply, item):\n"
+        "    file = pathlib.Path('calls')\n    n = len(file.read_text()) if file.exists() else 0\n"
+        "    file.write_text('x' * (n + 1))\n    return len(reply) / (n != 22)\n"
+    )
+    with pytest.raises(UserError, match=r"prompt \d+ \('Tell me .*raised ZeroDivisionError"):
+        search(replace(config, metrics=("mine.py:score",)))
+    assert len(Run.open(Path(config.out)).rows) == 5
+    assert resume(config.out, allowed=["mine.py:score"]).result["evaluations"] > 5
+
+
+def test_after_an_error_in_the_first_evaluation_a_corrected_function_goes_on(config: SearchConfig, mine: Path) -> None:
+    with pytest.raises(UserError, match="prompt 2 "):
+        search(replace(config, metrics=("mine.py:raises",), split_seed=1))
+    assert not Run.open(Path(config.out)).rows
+    text = (mine / "mine.py").read_text()
+    (mine / "mine.py").write_text(text.replace('1 / (item.id != "2")', "len(reply)"))
+    assert resume(config.out, allowed=["mine.py:raises"]).result["evaluations"] > 5
+
+
+# Its size
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, (10, 3, 40)),
+        ({"particles": 20}, (20, 1, 40)),
+        ({"particles": 4}, (4, 9, 40)),
+        ({"max_iter": 50}, (20, 50, 1020)),
+        ({"particles": 30, "max_iter": 2}, (30, 2, 90)),
+        ({"budget_minutes": 5.0}, (20, 50, 1020)),
+    ],
+)
+def test_without_a_budget_at_most_40_candidates_are_planned(
+    config: SearchConfig, given: dict[str, Any], expected: tuple[int, int, int]
+) -> None:
+    auto = replace(config, preset=None, **{"particles": None, "max_iter": None, **given})
+    found = resolve(auto, load_objectives(auto))
+    assert (found.population, found.iterations, found.planned) == expected
+    assert found.screen is None and found.train == "off"
+
+
+# Commands
+
+
+def words(config: SearchConfig, *more: str) -> list[str]:
+    return ["--base", config.base, "--prompts", "asks.txt", "--metric", "mine.py:letters", "--threads", "1", *more]
+
+
+def test_the_command_line_searches_and_evaluates_the_run_again(
+    config: SearchConfig, capsys: pytest.CaptureFixture[str], mine: Path
+) -> None:
+    more = ["--max-new-tokens", "8", "--particles", "4", "--max-iter", "1", "--out", config.out, "--quiet"]
+    code, _, err = swarm_llm(capsys, "search", *words(config, "--experts", *config.experts, *more))
+    assert code == 0, err
+    result = json.loads((Path(config.out) / "result.json").read_text())
+    page = (Path(config.out) / "report.html").read_text()
+    assert "--prompts asks.txt" in page and "--metric mine.py:letters" in page
+    code, _, err = swarm_llm(capsys, "eval", "--run", config.out, "--json")
+    assert code == 2 and "add --metric mine.py:letters" in err
+    code, out, _ = swarm_llm(capsys, "eval", "--run", config.out, "--metric", "mine.py:letters", "--json")
+    assert code == 0 and json.loads(out)["value"] == result["best_test"]
+
+
+def test_eval_compare_and_advise_take_it(
+    config: SearchConfig, capsys: pytest.CaptureFixture[str], mine: Path, tmp_path: Path
+) -> None:
+    (mine / "asks.txt").write_text("\n".join(f"{name} {i}" for i in range(3) for name in NAMES))
+    experts = ["--experts", *config.experts]
+    code, out, err = swarm_llm(capsys, "eval", *words(config, "--max-new-tokens", "8", "--json"))
+    assert code == 0, err
+    assert json.loads(out)["n"] == 24 and json.loads(out)["metric"] == "mine.py:letters"
+    out_folder = str(tmp_path / "table")
+    more = ["--methods", "best-single,uniform-soup,model-swarms", "--seeds", "1", "--budget-items", "60"]
+    lengths = ["--max-new-tokens", "8", "--dev", "10"]
+    code, out, err = swarm_llm(capsys, "compare", *words(config, *experts, *more, *lengths, "--out", out_folder))
+    assert code == 0, err
+    table = json.loads((Path(out_folder) / "compare.json").read_text())
+    assert {"best-single", "uniform-soup", "model-swarms"} <= table["methods"].keys()
+    trial = [*lengths, "--out", str(tmp_path / "advice"), "--json", "--quiet"]
+    code, out, err = swarm_llm(capsys, "advise", *words(config, *experts, *trial))
+    assert code == 0, err
+    assert json.loads(out)["items"] == 10
+    again = swarm_llm(capsys, "advise", *words(config, *experts, *trial))
+    assert again[0] == 0 and json.loads(again[1]) == json.loads(out)
+
+
+def test_a_dry_run_says_what_it_will_be(config: SearchConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = swarm_llm(
+        capsys, "search", *words(config, "--experts", *config.experts, "--out", config.out, "--dry-run")
+    )
+    assert (code, err) == (0, "")
+    assert "score of your own: no item model, no training; a swarm of 10, at most 3 iterations, 40 evaluations" in out
+    assert not Path(config.out).exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--prompts", "gone.txt", "--metric", "mine.py:letters"], "--prompts gone.txt: no such file"),
+        (["--prompts", "asks.txt"], "which --metric accuracy needs; add answers, or score the text itself: --metric F"),
+        (["--prompts", "asks.txt", "--metric", "mine.py:raises"], "--metric mine.py:raises: prompt 2 ('Tell me"),
+        (["--prompts", "long.txt", "--metric", "mine.py:letters"], "item 3: generate scoring needs "),
+        (["--task", "builtin:dates", "--max-new-tokens", "9"], "--max-new-tokens 9: is for scores of written replies"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    config: SearchConfig, capsys: pytest.CaptureFixture[str], mine: Path, more: list[str], message: str
+) -> None:
+    (mine / "long.txt").write_text("\n".join([*NAMES[:2], "word " * 2000, *NAMES[2:]]))
+    given = ["--base", config.base, "--experts", *config.experts, "--out", config.out, "--threads", "1", "--quiet"]
+    code, out, err = swarm_llm(capsys, "search", *given, *more)
+    assert (code, out) == (2, "") and len(err.strip().splitlines()) == 1 and message in err, err
+
+
+def test_the_note_of_a_prompts_file_follows_the_seed(mine: Path) -> None:
+    drawn = [load_task("prompts:asks.txt", split_seed=seed).dev for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_workers_score_with_it_as_one_process_does(config: SearchConfig) -> None:
+    search(config)
+    several = replace(config, out=f"{config.out}-2", workers="2")
+    search(several)
+    assert history(Path(several.out)) == history(Path(config.out))

@@ -1,0 +1,359 @@
+"""Ensembles of experts, against the same sums in NumPy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from search_helpers import louder, questions, write_task
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.metrics.accuracy import Accuracy
+from pyswarmopt_llm.models.adapters.adapter import load_adapter, read_adapter
+from pyswarmopt_llm.models.base import load_model, resolve_base
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.tasks import Item, load_task
+from pyswarmopt_rivals.methods import ENSEMBLES
+from pyswarmopt_rivals.methods.changes import as_patch
+from pyswarmopt_rivals.methods.ensembles import cbtm, few_shot, pack, top_k
+from pyswarmopt_rivals.methods.ensembles.panel import Panel
+from pyswarmopt_rivals.methods.ensembles.prediction_merge import Vote
+
+PAIRS = [("red one", " two three"), ("red one", " four"), ("red fish", " five six")]
+
+
+@pytest.fixture(scope="module")
+def panel(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Panel:
+    engine = TransformersEngine(*load_model(resolve_base(str(tiny_base)), torch.float32))
+    loud = louder(tiny_experts, tmp_path_factory.mktemp("loud"))
+    return Panel(engine, {path.name: as_patch(load_adapter(read_adapter(path))) for path in loud})
+
+
+class Sheet(SimpleNamespace):
+    """Items with what is answered to them, as an `Accuracy` has them."""
+
+    __hash__ = object.__hash__
+
+
+def distributions(panel: Panel, patch: Patch, context: str, continuation: str) -> tuple[np.ndarray, list[int]]:
+    """Probabilities along a continuation, (T, V), by one plain forward pass."""
+    panel.engine.load(patch)
+    head = panel.engine.tokenizer(context, add_special_tokens=False)["input_ids"]
+    whole = panel.engine.tokenizer(context + continuation, add_special_tokens=False)["input_ids"]
+    with torch.no_grad():
+        logits = panel.engine.model(input_ids=torch.tensor([whole])).logits[0].double()
+    return logits.softmax(-1).numpy()[len(head) - 1 : -1], whole[len(head) :]
+
+
+def test_the_panel_reads_what_plain_forward_passes_give(panel: Panel) -> None:
+    logprobs = panel.token_logprobs(PAIRS)
+    for k, (pair, (rows, tokens)) in enumerate(zip(PAIRS, panel.distributions(PAIRS), strict=True)):
+        for i, patch in enumerate(panel._patches):
+            p, ids = distributions(panel, patch, *pair)
+            assert tokens.tolist() == ids
+            np.testing.assert_allclose(rows[i].exp().numpy(), p, rtol=1e-3, atol=1e-6)
+            np.testing.assert_allclose(logprobs[k][i].exp().numpy(), p[range(len(ids)), ids], rtol=1e-3, atol=1e-7)
+
+
+def test_distributions_come_in_groups_that_fit_the_memory(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = list(panel.distributions(PAIRS))
+    monkeypatch.setattr("pyswarmopt_rivals.methods.ensembles.panel._FLOATS", 1)
+    for (rows, tokens), (again, same) in zip(whole, panel.distributions(PAIRS), strict=True):
+        assert torch.equal(tokens, same)
+        torch.testing.assert_close(rows, again, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_asked_of_a_prompt_is_all_behind_the_template(panel: Panel) -> None:
+    text = panel.engine.chat("What is red?")
+    ((head, tail),) = panel.questions([text])
+    assert head + tail == text and tail.startswith("What is red?") and "user" in head
+    assert panel.questions(["no template here"]) == [("no", " template here")]
+
+
+def test_pack_sim_weighs_by_perplexity_and_adds_logits(panel: Panel) -> None:
+    found = ENSEMBLES["pack-sim"].fit(panel, None, 0).loglikelihood(PAIRS)
+    for value, (context, continuation) in zip(found, PAIRS, strict=True):
+        head, tail = panel.questions([context])[0]
+        perplexities, fused = [], 0.0
+        for patch in panel._patches:
+            p, ids = distributions(panel, patch, head, tail)
+            perplexities.append(np.exp(-np.log(p[range(len(ids)), ids]).mean()))
+        weights = (1 / np.array(perplexities)) / (1 / np.array(perplexities)).sum()  # softmax(-ln PPL)
+        for w, patch in zip(weights, panel._patches, strict=True):
+            p, ids = distributions(panel, patch, context, continuation)
+            fused = fused + w * np.log(p)
+        expected = sum(row[i] - np.log(np.exp(row).sum()) for row, i in zip(fused, ids, strict=True))
+        assert value == pytest.approx(expected, rel=1e-3)
+
+
+def perplexity(weights: np.ndarray, logprobs: np.ndarray, tokens: np.ndarray) -> float:
+    fused = np.tensordot(weights, logprobs, 1)
+    fused = fused - np.log(np.exp(fused).sum(-1, keepdims=True))
+    return float(np.exp(-fused[np.arange(len(tokens)), tokens].mean()))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pack_opt_of_two_is_the_best_of_the_grid_and_of_three_is_greedy(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(3, 7, 11)) * 2
+    logprobs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    tokens = rng.integers(11, size=7)
+    grid = np.linspace(0, 1, 21)
+    two = pack.greedy_weights(torch.from_numpy(logprobs[:2]).float(), torch.from_numpy(tokens)).double().numpy()
+    best = min(perplexity(np.array([t, 1 - t]), logprobs[:2], tokens) for t in grid)
+    assert perplexity(two, logprobs[:2], tokens) == pytest.approx(best, rel=1e-5) and two.sum() == pytest.approx(1)
+
+    alone = [perplexity(np.eye(3)[i], logprobs, tokens) for i in range(3)]
+    order = np.argsort(alone)
+    weights = np.eye(3)[order[0]]
+    for k in order[1:]:
+        weights = min(
+            (t * weights + (1 - t) * np.eye(3)[k] for t in grid), key=lambda w: perplexity(w, logprobs, tokens)
+        )
+    three = pack.greedy_weights(torch.from_numpy(logprobs).float(), torch.from_numpy(tokens)).double().numpy()
+    assert perplexity(three, logprobs, tokens) == pytest.approx(perplexity(weights, logprobs, tokens), rel=1e-5)
+
+
+def test_an_expert_alone_speaks_for_itself(panel: Panel) -> None:
+    one = Panel(panel.engine, {"ant": panel._patches[0]})
+    asked = Sheet(items=[SimpleNamespace(question="red one", answer="A")], answers=lambda engine: ["A"])
+    panel.engine.load(panel._patches[0])
+    expected = panel.engine.loglikelihood(PAIRS)
+    for name in ("pack-sim", "pack-opt", "cbtm"):
+        found = ENSEMBLES[name].fit(one, asked, 0).loglikelihood(PAIRS)
+        assert found == pytest.approx(expected, rel=1e-4), name
+
+
+def test_pack_sim_of_equal_experts_weighs_them_equally() -> None:
+    rows = torch.rand(1, 5).log().repeat(4, 1)
+    torch.testing.assert_close(pack.similarity_weights(rows), torch.full((4,), 0.25))
+
+
+# cBTM
+
+
+def test_each_cluster_has_the_expert_that_is_best_on_it() -> None:
+    labels = np.array([0, 0, 0, 1, 1, 2])
+    right = np.array([[1, 1, 0, 0, 0, 1], [0, 0, 0, 1, 1, 1], [1, 1, 0, 0, 0, 0]], dtype=float)
+    # Cluster 0: first and third expert tie, the first is better on all; cluster 2: first and second tie at 3 each.
+    assert cbtm.experts_of(labels, right) == [0, 1, 0]
+
+
+def test_a_clusters_expert_is_the_better_one_on_all_of_dev_where_two_are_level_there() -> None:
+    """In the first cluster two have one right answer each, and the second of them has more in all; then the first."""
+    right = np.array([[1.0, 0, 0, 0], [0, 1.0, 1, 1], [0, 0, 0, 1]])
+    assert cbtm.experts_of(np.array([0, 0, 1, 1]), right) == [1, 1]
+    assert cbtm.experts_of(np.array([0, 0]), np.array([[0.0, 1], [1.0, 0]])) == [0]
+
+
+def test_clusters_are_found_and_new_texts_go_to_the_nearest() -> None:
+    texts = ["apple pear plum", "pear apple", "plum pear", "road car bus", "bus car", "car road"]
+    clusters = cbtm.Clusters(texts, 2, seed=0)
+    assert (
+        len(set(clusters.labels[:3])) == len(set(clusters.labels[3:])) == 1 and clusters.labels[0] != clusters.labels[3]
+    )
+    fruit, traffic = clusters.labels[0], clusters.labels[3]
+    p = clusters.probabilities(["plum apple", "bus road", "nothing known"])
+    assert p.sum(1) == pytest.approx(np.ones(3)) and p[0, fruit] > 0.9 and p[1, traffic] > 0.9
+
+
+def test_cbtm_mixes_probabilities_by_the_inputs_cluster(panel: Panel) -> None:
+    items = [
+        SimpleNamespace(question=q, answer=a) for q, a in [("red one", "A"), ("red fish", "B"), ("red one two", "A")]
+    ]
+    sheets = iter([["A", "C", "A"], ["C", "B", "C"], ["C", "C", "C"]])
+    asked = Sheet(items=items, answers=lambda engine: next(sheets))
+    voice = cbtm.fit(panel, asked, 0)
+    clusters = cbtm.Clusters([item.question for item in items], 3, 0)
+    chosen = cbtm.experts_of(clusters.labels, np.array([[1, 0, 1], [0, 1, 0], [0, 0, 0]], dtype=float))
+    for value, (context, continuation) in zip(voice.loglikelihood(PAIRS), PAIRS, strict=True):
+        shares = clusters.probabilities([panel.questions([context])[0][1]])[0]
+        mixed = 0.0
+        for share, expert in zip(shares, chosen, strict=True):
+            p, ids = distributions(panel, panel._patches[expert], context, continuation)
+            mixed = mixed + share * p[range(len(ids)), ids]
+        assert value == pytest.approx(float(np.log(mixed).sum()), rel=1e-3)
+
+
+# Votes and items
+
+
+def test_the_plurality_wins_and_ties_go_to_the_first() -> None:
+    fake = SimpleNamespace(answers=lambda asked: [["A", "B", "C", ""], ["B", "B", "A", ""], ["B", "C", "B", ""]])
+    assert Vote(fake).answers(None) == ["B", "B", "C", ""]  # type: ignore[arg-type]
+
+
+def test_fused_options_are_chosen_as_a_model_chooses(panel: Panel, tmp_path: Path) -> None:
+    """The option with the highest fused likelihood per byte."""
+    task = load_task(str(write_task(tmp_path / "t.json", questions(5, 1), questions(3, 2))))
+    asked = Accuracy(task.dev, "likelihood", panel.engine.chat)
+    voice = ENSEMBLES["pack-sim"].fit(panel, asked, 0)
+    chosen = voice.answers(asked)
+    for item, letter in zip(task.dev, chosen, strict=True):
+        context = panel.engine.chat(f"Question: {item.question}")
+        pairs = [(context, text) for text in item.choices.values()]
+        values = [v / len(t.encode()) for v, (_, t) in zip(voice.loglikelihood(pairs), pairs, strict=True)]
+        assert letter == list(item.choices)[int(np.argmax(values))]
+
+
+def test_open_questions_are_for_votes_and_examples_only(panel: Panel) -> None:
+    asked = SimpleNamespace(
+        scoring="generate", items=[SimpleNamespace(question="?", answer="x")], answers=lambda e: ["y"]
+    )
+    assert [name for name in ENSEMBLES if ENSEMBLES[name].open_questions] == ["prediction-merge", "few-shot"]
+    with pytest.raises(UserError, match="items with choices"):
+        ENSEMBLES["pack-opt"].fit(panel, asked, 0).answers(asked)
+
+
+# The best experts
+
+
+@pytest.fixture(scope="module")
+def dev(panel: Panel, tmp_path_factory: pytest.TempPathFactory) -> Accuracy:
+    task = load_task(str(write_task(tmp_path_factory.mktemp("task") / "t.json", questions(12, 1), questions(3, 2))))
+    return Accuracy(task.dev, "likelihood", panel.engine.chat)
+
+
+def shares(panel: Panel, expert: int, asked: Accuracy) -> np.ndarray:
+    """Softmax over options of log-likelihoods per byte by plain forward passes, (items, options)."""
+    rows = []
+    for item in asked.items:
+        context, values = panel.engine.chat(f"Question: {item.question}"), []
+        for text in item.choices.values():
+            p, ids = distributions(panel, panel._patches[expert], context, text)
+            values.append(np.log(p[range(len(ids)), ids]).sum() / len(text.encode()))
+        rows.append(np.exp(values) / np.exp(values).sum())
+    return np.array(rows)
+
+
+def test_top_k_averages_the_best_experts_and_takes_the_best_k(panel: Panel, dev: Accuracy) -> None:
+    options = [shares(panel, i, dev) for i in range(3)]
+    right = np.array(["ABCD".index(item.answer) for item in dev.items])
+
+    def accuracy(experts: list[int]) -> float:
+        return float((np.mean([options[i] for i in experts], 0).argmax(1) == right).mean())
+
+    ranked = sorted(range(3), key=lambda i: -accuracy([i]))
+    best = max((ranked[:k] for k in (1, 2, 3)), key=accuracy)
+    found = top_k.fit(panel, dev, 0)
+    assert list(found.experts) == best and found.models == len(best)
+    for chosen in ([0], [2, 1], [0, 1, 2]):
+        letters = np.array(list("ABCD"))[np.mean([options[i] for i in chosen], 0).argmax(1)]
+        assert top_k.TopExperts(panel, chosen).answers(dev) == letters.tolist()
+
+
+def test_one_expert_alone_answers_as_it_does_by_itself(panel: Panel, dev: Accuracy) -> None:
+    panel.engine.load(panel._patches[1])
+    assert top_k.TopExperts(panel, [1]).answers(dev) == dev.answers(panel.engine)
+
+
+def test_scores_that_are_not_numbers_answer_nothing() -> None:
+    assert top_k.averaged([{"A": 0.0, "B": -1.0}, {"A": float("nan"), "B": 0.0}]) == ""
+    assert top_k.averaged([{"A": -1.0, "B": -1.0}]) == "A"  # a tie
+
+
+# Examples
+
+
+class Purse:
+    """Item evaluations."""
+
+    def __init__(self, items: int) -> None:
+        self.items_left, self.spent = items, 0
+
+    def spend(self, items: int) -> None:
+        self.items_left, self.spent = self.items_left - items, self.spent + items
+        assert self.items_left >= 0
+
+
+def shown_to(panel: Panel, examples: list[Item], item: Item) -> str:
+    """The prompt, by the tokenizer's own template."""
+    turns = [
+        {"role": role, "content": text}
+        for one in examples
+        for role, text in (("user", f"Question: {one.question}"), ("assistant", one.choices[one.answer]))
+    ]
+    turns.append({"role": "user", "content": f"Question: {item.question}"})
+    return str(panel.engine.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+
+def test_the_base_answers_after_the_examples(panel: Panel, dev: Accuracy) -> None:
+    """Prompts, answers and tokens against the template and plain forward passes."""
+    examples, rest = list(dev.items[:2]), Accuracy(dev.items[2:7], "likelihood", panel.engine.chat)
+    few = few_shot.FewShot(panel.engine, examples, dev)
+    found = few.answers(rest)
+    tokens = 0
+    for item, letter, prompt in zip(rest.items, found, few.shown(rest).prompts, strict=True):
+        assert prompt == shown_to(panel, examples, item)
+        values = []
+        for text in item.choices.values():
+            p, ids = distributions(panel, Patch(), prompt, text)
+            values.append(np.log(p[range(len(ids)), ids]).sum() / len(text.encode()))
+        assert letter == "ABCD"[int(np.argmax(values))]
+        for text in (prompt, *item.choices.values()):
+            tokens += len(panel.engine.tokenizer(text, add_special_tokens=False)["input_ids"])
+    assert few.models == 1 and few.tokens_per_item == tokens / 5
+    longer = few_shot.FewShot(panel.engine, [*examples, *dev.items[7:9]], dev)
+    longer.answers(rest)
+    assert longer.tokens_per_item > few.tokens_per_item
+
+
+def test_k_and_examples_are_the_best_on_the_rest_of_dev(panel: Panel, dev: Accuracy) -> None:
+    purse = Purse(100)  # of the first draws of 1, 2, 4, 8 examples of 12 items; 11 + 10 + 8 + 4 = 33 a round
+    found = few_shot.fit(panel.with_budget(purse), dev, 3)
+    values, spent = [], 0
+    for chosen in few_shot.draws(12, 3):
+        rest = Accuracy([item for i, item in enumerate(dev.items) if i not in chosen], "likelihood", panel.engine.chat)
+        if spent + rest.n > 100:
+            continue
+        spent += rest.n
+        few = few_shot.FewShot(panel.engine, [dev.items[i] for i in chosen], dev)
+        answers = few.answers(rest)
+        right = [a == item.answer for a, item in zip(answers, rest.items, strict=True)]
+        values.append((float(np.mean(right)), [dev.items[i].id for i in chosen]))
+    assert [item.id for item in found.examples] == max(values, key=lambda pair: pair[0])[1]
+    assert purse.spent == spent <= 100
+    again = few_shot.fit(panel.with_budget(Purse(100)), dev, 3)
+    assert again.examples == found.examples
+    with pytest.raises(UserError, match="two dev items"):
+        few_shot.fit(panel.with_budget(Purse(3)), dev, 3)
+    with pytest.raises(ValueError, match="budget"):
+        few_shot.fit(panel, dev, 3)
+
+
+def test_draws_leave_something_to_score() -> None:
+    drawn = list(few_shot.draws(5, 0))
+    assert sorted({len(chosen) for chosen in drawn}) == [1, 2, 4] and len(drawn) == 30
+    assert all(len(set(chosen)) == len(chosen) and max(chosen) < 5 for chosen in drawn)
+    assert drawn == list(few_shot.draws(5, 0)) != list(few_shot.draws(5, 1)) and not list(few_shot.draws(1, 0))
+
+
+def test_the_earliest_examples_go_where_the_context_window_is_full(
+    panel: Panel, dev: Accuracy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examples, rest = list(dev.items[:3]), Accuracy(dev.items[3:5], "likelihood", panel.engine.chat)
+    count = panel.engine.count_tokens
+    room = max(count(text) for item in rest.items for text in item.choices.values())
+    longest = max(count(shown_to(panel, examples[1:], item)) for item in rest.items)
+    monkeypatch.setattr(panel.engine, "window", longest + room)
+    few = few_shot.FewShot(panel.engine, examples, dev)
+    for item, prompt in zip(rest.items, few.shown(rest).prompts, strict=True):
+        assert prompt == shown_to(panel, examples[1:], item)
+    monkeypatch.setattr(panel.engine, "window", 5)
+    with pytest.raises(UserError, match="context window"):
+        few.shown(rest)
+
+
+def test_examples_show_letters_where_the_prompt_does() -> None:
+    item = Item("1", "Two plus two?", {"A": "four", "B": "five"}, "A")
+    assert [few_shot.answer_of(item, how) for how in ("letter", "likelihood", "generate")] == ["A", "four", "A"]
+    assert few_shot.answer_of(Item("2", "Two plus two?", None, "four"), "generate") == "four"
+
+
+def test_earlier_turns_without_a_chat_template_are_lines(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panel.engine.tokenizer, "chat_template", None)
+    assert panel.engine.chat("c", [("a", "b")]) == "a\nb\nc\n" and panel.engine.chat("c") == "c\n"

@@ -1,0 +1,202 @@
+"""Methods that look inside the model (inputs, gradients, entropies), against the same by other means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from trials import NearTo, flat
+
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.models.adapters.adapter import Adapter, Factors, load_adapter, read_adapter
+from pyswarmopt_llm.models.base import load_model, resolve_base
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_rivals.methods import load_method
+from pyswarmopt_rivals.methods.changes import SideBySide, as_patch
+from pyswarmopt_rivals.methods.method import Options
+from pyswarmopt_rivals.methods.searching import regmean
+from pyswarmopt_rivals.methods.training import adamerging, fisher
+
+PROMPTS = ["amber birch cedar?", "delta", "ember fjord grove heath?", "a b"]
+
+
+class OnModel(NearTo):
+    """A trial on the tiny model in float32, with the same prompts for everyone."""
+
+    def __init__(self, engine: TransformersEngine, items: int) -> None:
+        super().__init__(torch.zeros(1), 1, items)
+        self.engine, self.model, self.tokenizer = engine, engine.model, engine.tokenizer
+
+    def load(self, patch: Patch) -> None:
+        self.engine.load(patch)
+
+    def prompts(self, expert: str) -> Sequence[str]:
+        return PROMPTS
+
+    def examples(self, expert: str) -> Sequence[Mapping[str, Any]]:
+        return []
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_base: Path) -> TransformersEngine:
+    return TransformersEngine(*load_model(resolve_base(str(tiny_base)), torch.float32))
+
+
+@pytest.fixture(scope="module")
+def experts(tiny_experts: list[Path]) -> list[Adapter]:
+    return [load_adapter(read_adapter(path)) for path in tiny_experts]
+
+
+def test_regmean_is_the_least_squares_layer() -> None:
+    """Without softening: the layer that NumPy's least squares finds for all experts' inputs and outputs together."""
+    rng = np.random.default_rng(0)
+    inputs = [rng.normal(size=(50, 6)) for _ in range(2)]
+    parts = [Factors(b=torch.randn(5, 2), a=torch.randn(2, 6), scale=0.5) for _ in range(2)]
+    outputs = [x @ (0.5 * part.b.double() @ part.a.double()).numpy().T for x, part in zip(inputs, parts, strict=True)]
+    expected = np.linalg.lstsq(np.vstack(inputs), np.vstack(outputs), rcond=None)[0].T
+    found = regmean.merge_module(parts, [torch.from_numpy(x.T @ x) for x in inputs], alpha=1.0)
+    np.testing.assert_allclose(found.dense().numpy(), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_regmean_with_full_softening_is_an_average_by_input_coordinate() -> None:
+    """alpha = 0 leaves the diagonals: each input coordinate is averaged by its own energy."""
+    parts = [Factors(b=torch.ones(1, 1), a=torch.tensor([[1.0, 1.0]]), scale=1.0), None]
+    grams = [torch.tensor([[3.0, 9.0], [9.0, 1.0]]).double(), torch.tensor([[1.0, 0.0], [0.0, 1.0]]).double()]
+    assert regmean.merge_module(parts, grams, alpha=0.0).dense().numpy() == pytest.approx(
+        np.array([[0.75, 0.5]]), rel=1e-4
+    )
+
+
+def test_regmean_sees_the_inputs_of_the_experts_own_model(engine: TransformersEngine, experts: list[Adapter]) -> None:
+    module = "model.layers.0.self_attn.q_proj"
+    trial = OnModel(engine, 100)
+    found = regmean.input_grams(trial, experts[0], [module], PROMPTS)[module]
+    expected = torch.zeros(32, 32, dtype=torch.float64)
+    with torch.no_grad():
+        for prompt in PROMPTS:
+            ids = torch.tensor([engine.tokenizer(prompt, add_special_tokens=False)["input_ids"]])
+            x = engine.model.model.layers[0].input_layernorm(engine.model.model.embed_tokens(ids))[0].double()
+            expected += x.T @ x
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+    second = "model.layers.1.self_attn.q_proj"  # behind what the expert changes
+    grams = [regmean.input_grams(trial, expert, [second], PROMPTS)[second] for expert in experts[:2]]
+    assert not torch.allclose(*grams)
+
+
+def test_fisher_is_the_mean_of_squared_gradients(engine: TransformersEngine, experts: list[Adapter]) -> None:
+    """Against backward passes through the model's own parameters, one prompt at a time."""
+    module = "model.layers.1.self_attn.v_proj"
+    found = fisher.information(OnModel(engine, 100), experts[1], [module], PROMPTS, torch.Generator().manual_seed(2))
+    generator = torch.Generator().manual_seed(2)
+    engine.load(as_patch(experts[1]))
+    weight = engine.model.get_submodule(module).weight
+    expected = torch.zeros_like(weight)
+    for prompt in PROMPTS:
+        ids = torch.tensor([engine.tokenizer(prompt, add_special_tokens=False)["input_ids"]])
+        engine.model.zero_grad()
+        logprobs = engine.model(input_ids=ids).logits[0, -1].log_softmax(-1)
+        drawn = torch.multinomial(logprobs.detach().exp(), 1, generator=generator)
+        logprobs[drawn].sum().backward()
+        expected += weight.grad**2 / len(PROMPTS)
+    engine.model.zero_grad()
+    torch.testing.assert_close(found[module], expected.detach(), rtol=1e-3, atol=1e-9)
+
+
+def test_adamerging_clips_its_coefficients_to_0_and_1() -> None:
+    """W = 2 and changes of 10 and 100: .5 and 1.5 give 2 + 5 + 100, -.5 and .1 give 2 + 0 + 10."""
+    parts = [Factors(b=torch.tensor([[change]]), a=torch.ones(1, 1), scale=1.0) for change in (10.0, 100.0)]
+    base, factors = {n: torch.full((1, 1), 2.0) for n in "ab"}, dict.fromkeys("ab", SideBySide.of(parts))
+    found = adamerging.merged_parameters(base, factors, torch.tensor([[0.5, 1.5], [-0.5, 0.1]]))
+    assert found["a"].item() == pytest.approx(107.0) and found["b"].item() == pytest.approx(12.0)
+
+
+def test_regmean_softens_by_the_papers_nine_tenths() -> None:
+    """(sum dW_i G_i) (sum G_i)^-1, all entries of G_i off the diagonal times .9, by NumPy."""
+    rng = np.random.default_rng(1)
+    grams = [x.T @ x for x in rng.normal(size=(2, 30, 4))]
+    parts = [Factors(b=torch.randn(3, 2), a=torch.randn(2, 4), scale=2.0) for _ in range(2)]
+    changes = [(2.0 * part.b.double() @ part.a.double()).numpy() for part in parts]
+    soft = [np.where(np.eye(4, dtype=bool), gram, 0.9 * gram) for gram in grams]
+    expected = sum(change @ gram for change, gram in zip(changes, soft, strict=True)) @ np.linalg.inv(sum(soft))
+    found = regmean.merge_module(parts, [torch.from_numpy(gram) for gram in grams])
+    np.testing.assert_allclose(found.dense().numpy(), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_fisher_weights_each_entry_by_its_experts_information() -> None:
+    """3 and 1 of 4 in the first entry; in the second nobody knows anything; the third is the second expert's alone."""
+    information = torch.tensor([[3.0, 0.0, 0.0], [1.0, 0.0, 5.0]])
+    found = fisher.weighted_by(information, torch.tensor([[1.0, 2.0, 7.0], [5.0, 4.0, 3.0]]))
+    torch.testing.assert_close(found, torch.tensor([2.0, 3.0, 3.0]), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "spent"), [("regmean", 4), ("fisher", 5)])
+def test_every_expert_has_an_equal_share_of_the_budget(
+    name: str, spent: int, engine: TransformersEngine, experts: list[Adapter]
+) -> None:
+    """Of 15 items an expert of three may spend 5: all four prompts at one pass, two at two and a half."""
+    trial = OnModel(engine, 15)
+    method = load_method(name)
+    settings = method.settings(3, options=Options(seed=1) if "seed" in method.needs else None)
+    method.execute(experts, replace(settings, trial=trial))
+    assert 15 - trial.items_left == 3 * spent
+
+
+def test_fisher_of_equal_information_is_the_average() -> None:
+    changes = torch.randn(3, 4, 5)
+    torch.testing.assert_close(fisher.weighted_by(torch.ones(3, 4, 5), changes), changes.mean(0))
+
+
+def test_adamerging_follows_adam_on_the_entropy(engine: TransformersEngine, experts: list[Adapter]) -> None:
+    """Two steps with dense changes written into copies of the parameters, and a finite difference of the loss."""
+    trial = OnModel(engine, 2 * 20)  # two steps of 8 prompts at 2.5
+    settings = load_method("adamerging").settings(len(experts))
+    found = adamerging.execute(experts, replace(settings, trial=trial)).patch
+    assert trial.items_left == 0
+
+    engine.load(Patch())
+    modules = sorted(experts[0].factors)
+    dense = {m: torch.stack([e.factors[m].low_rank().dense() for e in experts]) for m in modules}
+    pristine = {m: engine.model.get_submodule(m).weight.detach().clone() for m in modules}
+
+    def entropy(weights: torch.Tensor) -> torch.Tensor:
+        own = {
+            f"{m}.weight": pristine[m] + (w[:, None, None] * dense[m]).sum(0)
+            for w, m in zip(weights, modules, strict=True)
+        }
+        total = torch.zeros(())
+        for prompt in PROMPTS:  # one by one: nothing is padded here
+            ids = torch.tensor([engine.tokenizer(prompt, add_special_tokens=False)["input_ids"]])
+            p = torch.func.functional_call(engine.model, own, (), {"input_ids": ids}).logits[0, -1].softmax(-1)
+            total = total - (p * p.log()).sum() / len(PROMPTS)
+        return total
+
+    weights = torch.full((len(modules), len(experts)), 0.3)
+    m = v = torch.zeros_like(weights)
+    for step in (1, 2):
+        leaf = weights.clone().requires_grad_()
+        g = torch.autograd.grad(entropy(leaf.clamp(0, 1)), leaf)[0]
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        weights = weights - 0.01 * (m / (1 - 0.9**step)) / ((v / (1 - 0.999**step)).sqrt() + 1e-8)
+    for row, module in zip(weights, modules, strict=True):
+        expected = (row[:, None, None] * dense[module]).sum(0)
+        torch.testing.assert_close(found.low_rank[f"{module}.weight"].dense(), expected, rtol=1e-3, atol=1e-4)
+    assert all(p.grad is None or not p.grad.any() for p in engine.model.parameters())
+
+
+@pytest.mark.parametrize("name", ["regmean", "fisher", "adamerging"])
+def test_the_budget_is_kept_and_the_same_seed_gives_the_same_bits(
+    name: str, engine: TransformersEngine, experts: list[Adapter]
+) -> None:
+    method = load_method(name)
+    settings = method.settings(3, options=Options(seed=1) if "seed" in method.needs else None)
+    found = []
+    for _ in range(2):
+        trial = OnModel(engine, 30)
+        found.append(method.execute(experts, replace(settings, trial=trial)).patch)
+        assert 0 <= trial.items_left < 30
+    assert torch.equal(flat(found[0]), flat(found[1])) and flat(found[0]).abs().max() > 0

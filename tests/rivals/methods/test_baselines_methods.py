@@ -1,0 +1,299 @@
+"""The methods on adapters: what every one of them keeps to, and what each makes of whole experts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from trials import dense as dense_changes
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
+from pyswarmopt_rivals.methods import METHODS, load_method
+from pyswarmopt_rivals.methods.changes import as_adapter
+from pyswarmopt_rivals.methods.method import Merged, Options
+
+EACH = [(name, space) for name in METHODS for space in load_method(name).spaces]
+DELTA = [name for name, space in EACH if space == "delta"]
+
+
+@pytest.fixture(scope="module")
+def experts(tiny_experts: list[Path]) -> list[Adapter]:
+    """Three experts with a part in common, as experts of one base have: model-stock is 0 where they have none."""
+    loaded = [load_adapter(read_adapter(path)) for path in tiny_experts]
+    common = loaded[0].factors
+    return [
+        Adapter(
+            expert.info,
+            {
+                module: replace(part, a=part.a + common[module].a, b=part.b + common[module].b)
+                for module, part in expert.factors.items()
+            },
+        )
+        for expert in loaded
+    ]
+
+
+def merge(experts: list[Adapter], name: str, space: str | None = None, **options: object) -> Merged:
+    """What a method makes; with a rank, as an adapter."""
+    method = load_method(name)
+    settings = method.settings(len(experts), space, Options(**options))
+    merged = method.execute(experts, settings)
+    return merged if settings.rank is None else as_adapter(merged, experts, settings.rank)
+
+
+def dense(merged: Merged) -> dict[str, torch.Tensor]:
+    return dense_changes(merged.patch)
+
+
+def changes(experts: list[Adapter], module: str) -> torch.Tensor:
+    """(n, out, in) float64, from the raw numbers."""
+    parts = [expert.factors[module] for expert in experts]
+    return torch.stack([part.scale * (part.b.double() @ part.a.double()) for part in parts])
+
+
+def full(name: str) -> dict[str, object]:
+    """Options under which a method neither drops nor scales anything."""
+    method = load_method(name)
+    given: dict[str, object] = {"weights": (1.0,)} if method.weight is not None else {}
+    return given | ({"density": 1.0} if method.density is not None else {})
+
+
+# What holds for every method
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_table_says_what_a_method_is_and_from_which_paper(name: str) -> None:
+    method = load_method(name)
+    assert method.name == name and method.paper and set(method.spaces) <= {"factor", "delta"}
+    assert method.needs <= {"seed"}
+
+
+@pytest.mark.parametrize(("name", "space"), EACH)
+def test_the_same_settings_give_the_same_bits(name: str, space: str, experts: list[Adapter]) -> None:
+    torch.manual_seed(0)
+    first = dense(merge(experts, name, space))
+    before = torch.random.get_rng_state()
+    second = dense(merge(experts, name, space))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert first.keys() == {f"{module}.weight" for module in experts[0].factors}
+    for module, change in first.items():
+        assert torch.equal(second[module], change) and change.abs().max() > 0
+
+
+@pytest.mark.parametrize(("name", "space"), [(n, s) for n, s in EACH if n != "breadcrumbs"])
+def test_one_expert_alone_comes_out_as_it_is(name: str, space: str, experts: list[Adapter]) -> None:
+    """Without dropping and with weight 1 (breadcrumbs always drops outliers)."""
+    found = dense(merge(experts[:1], name, space, **full(name)))
+    for module in experts[0].factors:
+        expected = changes(experts[:1], module)[0]
+        torch.testing.assert_close(found[f"{module}.weight"].double(), expected, rtol=1e-4, atol=1e-5)
+
+
+AVERAGING = [(n, s) for n, s in EACH if n not in ("task-arithmetic", "dare-linear", "magnitude-prune", "breadcrumbs")]
+
+
+@pytest.mark.parametrize(("name", "space"), AVERAGING)
+def test_identical_experts_give_that_expert(name: str, space: str, experts: list[Adapter]) -> None:
+    found = dense(merge([experts[1]] * 3, name, space, **full(name)))
+    for module in experts[1].factors:
+        expected = changes([experts[1]], module)[0]
+        torch.testing.assert_close(found[f"{module}.weight"].double(), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "space"), [(n, s) for n, s in EACH if n != "slerp" and not load_method(n).needs])
+def test_the_order_of_the_experts_does_not_matter(name: str, space: str, experts: list[Adapter]) -> None:
+    given = {"weights": (0.5, 0.3, 0.2)} if load_method(name).weight is not None else {}
+    turned = {"weights": (0.2, 0.5, 0.3)} if given else {}
+    one = dense(merge(experts, name, space, **given))
+    other = dense(merge([experts[2], experts[0], experts[1]], name, space, **turned))
+    for module, change in one.items():
+        torch.testing.assert_close(other[module], change, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", DELTA)
+def test_the_error_is_that_of_what_was_cut(name: str, experts: list[Adapter]) -> None:
+    whole, cut = merge(experts, name, "delta"), merge(experts, name, "delta", rank=2)
+    assert whole.error == 0.0 and merge(experts, name, "delta", rank=32).error < 1e-5  # the size of the matrices
+    exact, kept = dense(whole), dense(cut)
+    squares = {
+        module: (float((change - kept[module]).norm()), float(change.norm())) for module, change in exact.items()
+    }
+    for module, (lost, all_) in squares.items():
+        assert cut.patch.low_rank[module].a.shape[0] == 2
+        assert cut.errors[module.removesuffix(".weight")] == pytest.approx(lost / all_, rel=1e-3)
+    lost, all_ = (sum(pair[i] ** 2 for pair in squares.values()) for i in (0, 1))
+    assert cut.error == pytest.approx((lost / all_) ** 0.5, rel=1e-3)
+
+
+def test_default_weights_and_densities_are_those_of_the_papers_or_of_the_page() -> None:
+    """docs/baselines.md says which is which: TIES keeps a fifth and has weight 1, task arithmetic weighs .4."""
+    defaults = {name: (method.weight, method.density) for name, method in METHODS.items()}
+    assert defaults == {
+        "uniform-soup": (None, None),
+        "task-arithmetic": (0.4, None),
+        "slerp": (1.0, None),
+        "karcher": (1.0, None),
+        "ties": (1.0, 0.2),
+        "dare-linear": (0.4, 0.5),
+        "dare-ties": (1.0, 0.5),
+        "magnitude-prune": (0.4, 0.2),
+        "della": (1.0, 0.5),
+        "breadcrumbs": (0.2, 0.15),
+        "model-stock": (None, None),
+        "knots": (1.0, 1.0),
+    }
+
+
+@pytest.mark.parametrize("name", DELTA)
+def test_unequal_experts_in_delta(name: str, make_expert: Callable[..., Path]) -> None:
+    """Ranks 4, 2, 3; the second adapts other modules. A module that one lacks is unchanged by it."""
+    paths = [
+        make_expert("a", 1),
+        make_expert("b", 2, rank=2, alpha=3, target_modules=["q_proj", "down_proj"]),
+        make_expert("c", 3, rank=3, use_rslora=True),
+    ]
+    loaded = [load_adapter(read_adapter(path)) for path in paths]
+    found = dense(merge(loaded, name, "delta"))
+    assert {module.split(".")[-2] for module in found} == {"q_proj", "k_proj", "v_proj", "o_proj", "down_proj"}
+    assert all(torch.isfinite(change).all() for change in found.values())
+    if load_method(name).spaces != ("delta",):
+        with pytest.raises(UserError, match="use space delta"):
+            merge(loaded, name, "factor")
+
+
+# What each makes of whole experts
+
+
+@pytest.mark.parametrize("rank", [None, 32])
+def test_sums_in_delta(rank: int | None, experts: list[Adapter]) -> None:
+    soup = dense(merge(experts, "uniform-soup", "delta", rank=rank))
+    added = dense(merge(experts, "task-arithmetic", "delta", rank=rank, weights=(0.5, -0.25, 2.0)))
+    default = dense(merge(experts, "task-arithmetic", "delta", rank=rank))
+    for module in experts[0].factors:
+        parts = changes(experts, module)
+        key = f"{module}.weight"
+        close = {"rtol": 1e-4, "atol": 1e-5}
+        torch.testing.assert_close(soup[key].double(), parts.mean(0), **close)
+        torch.testing.assert_close(added[key].double(), 0.5 * parts[0] - 0.25 * parts[1] + 2 * parts[2], **close)
+        torch.testing.assert_close(default[key].double(), 0.4 * parts.sum(0), **close)
+
+
+def arc(x: torch.Tensor, y: torch.Tensor, t: float) -> torch.Tensor:
+    angle = torch.acos((x * y).sum() / x.norm() / y.norm())
+    return (((1 - t) * angle).sin() * x + (t * angle).sin() * y) / angle.sin()
+
+
+def test_slerp_of_dense_changes(experts: list[Adapter]) -> None:
+    found = dense(merge(experts, "slerp", weights=(2.0, 1.0, 3.0)))
+    two = dense(merge(experts[:2], "slerp", t=0.3))
+    for module in experts[0].factors:
+        x, y, z = changes(experts, module)
+        expected = arc(arc(x, y, 1 / 3), z, 1 / 2)
+        torch.testing.assert_close(found[f"{module}.weight"].double(), expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(two[f"{module}.weight"].double(), arc(x, y, 0.3), rtol=1e-4, atol=1e-5)
+
+
+def test_slerp_of_factors(experts: list[Adapter]) -> None:
+    found = dense(merge(experts[:2], "slerp", "factor", t=0.3))
+    for module in experts[0].factors:
+        x, y = (expert.factors[module] for expert in experts[:2])
+        expected = x.scale * arc(x.b, y.b, 0.3) @ arc(x.a, y.a, 0.3)
+        torch.testing.assert_close(found[f"{module}.weight"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_slerp_at_its_ends(experts: list[Adapter]) -> None:
+    for t, end in ((0.0, 0), (1.0, 1)):
+        found = dense(merge(experts[:2], "slerp", t=t))
+        for module in experts[0].factors:
+            expected = changes(experts, module)[end].float()
+            torch.testing.assert_close(found[f"{module}.weight"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_knots_against_the_dense_svd(experts: list[Adapter]) -> None:
+    """The paper's steps on dense matrices: SVD of the changes side by side, TIES an entry at a time, and back."""
+    found = dense(merge(experts, "knots", density=0.5))
+    for module in list(experts[0].factors)[:2]:
+        parts = changes(experts, module).numpy()
+        left, values, right = np.linalg.svd(np.concatenate(parts, axis=1), full_matrices=False)
+        aligned = np.split((values[:, None] * right)[:12], 3, axis=1)  # rank 4 + 4 + 4
+        kept = []
+        for part in aligned:
+            threshold = np.sort(np.abs(part).ravel())[-part.size // 2]
+            kept.append(np.where(np.abs(part) >= threshold, part, 0))
+        merged = np.zeros_like(kept[0])
+        for index in np.ndindex(merged.shape):
+            column = np.array([part[index] for part in kept])
+            agree = column[column * np.sign(column.sum()) > 0]
+            merged[index] = agree.mean() if agree.size else 0
+        np.testing.assert_allclose(found[f"{module}.weight"], left[:, :12] @ merged, rtol=1e-3, atol=1e-4)
+
+
+def test_density_one_leaves_the_plain_sum_and_plain_ties(experts: list[Adapter]) -> None:
+    pairs = [("dare-linear", "task-arithmetic", {}), ("magnitude-prune", "task-arithmetic", {})]
+    pairs += [(name, "ties", {"density": 1.0}) for name in ("dare-ties", "della")]
+    for name, plain, options in pairs:
+        for space in ("factor", "delta"):
+            one, other = dense(merge(experts, name, space, density=1.0)), dense(merge(experts, plain, space, **options))
+            for module, change in one.items():
+                torch.testing.assert_close(other[module], change, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if load_method(name).needs])
+def test_another_seed_drops_other_entries(name: str, experts: list[Adapter]) -> None:
+    one, other = (dense(merge(experts, name, seed=seed)) for seed in (1, 2))
+    assert all(not torch.equal(change, other[module]) for module, change in one.items())
+    default, zero = dense(merge(experts, name)), dense(merge(experts, name, seed=0))
+    assert all(torch.equal(change, zero[module]) for module, change in default.items())
+
+
+# Options
+
+
+@pytest.mark.parametrize(
+    ("name", "space", "options", "words"),
+    [
+        ("uniform-soup", None, {"weights": (1.0,)}, "weights: uniform-soup takes no such option; it takes none"),
+        ("uniform-soup", None, {"rank": 4}, "rank: uniform-soup takes no such option in factor space"),
+        ("slerp", None, {"density": 0.2}, "density: slerp takes no such option; it takes weights, t, rank"),
+        ("ties", None, {"seed": 1}, "seed: ties"),
+        ("ties", None, {"t": 0.5}, "t: ties"),
+        ("ties", "factor", {"rank": 4}, "rank: ties takes no such option in factor space"),
+        ("ties", None, {"density": 0.0}, "density 0: "),
+        ("ties", None, {"density": 1.5}, "density 1.5: "),
+        ("ties", None, {"density": float("nan")}, "density nan: "),
+        ("ties", None, {"rank": 0}, "rank 0: give at least 1"),
+        ("dare-ties", None, {"seed": -1}, "seed -1: "),
+        ("ties", None, {"weights": (1.0, 2.0)}, "has 2 numbers for 3 experts"),
+        ("ties", None, {"weights": (1.0, 2.0, float("inf"))}, "weights: holds NaN or infinity"),
+        ("slerp", None, {"t": 0.5}, "t: goes with two experts, not with 3"),
+        ("slerp", None, {"t": 1.5}, "t 1.5: "),
+        ("slerp", None, {"weights": (1.0, -1.0, 1.0)}, "weights: slerp takes shares"),
+        ("slerp", None, {"weights": (0.0,)}, "weights: slerp takes shares"),
+        ("karcher", None, {"weights": (0.0,)}, "weights: karcher takes shares"),
+        ("model-stock", "factor", {}, "space factor: unknown; model-stock works in delta space"),
+        ("ties", "detla", {}, "space detla: unknown; did you mean delta?"),
+    ],
+)
+def test_options_that_do_not_fit(
+    name: str, space: str | None, options: dict[str, object], words: str, experts: list[Adapter]
+) -> None:
+    with pytest.raises(UserError, match=r"^[^\n]*$") as refused:
+        merge(experts, name, space, **options)
+    assert words in str(refused.value)
+
+
+def test_t_says_the_same_as_weights(experts: list[Adapter]) -> None:
+    with pytest.raises(UserError, match="give one of them"):
+        merge(experts[:2], "slerp", t=0.5, weights=(1.0, 1.0))
+
+
+@pytest.mark.parametrize(("given", "hint"), [("tie", "did you mean ties?"), ("slurp", "slerp?"), ("x", "use one of: ")])
+def test_unknown_methods(given: str, hint: str) -> None:
+    with pytest.raises(UserError) as refused:
+        load_method(given)
+    assert str(refused.value).startswith(f"method {given}: unknown; ") and hint in str(refused.value)

@@ -1,0 +1,150 @@
+"""Numbers and behaviour that the authors of other implementations have published.
+
+LoraHub: the released loop (sail-sg/lorahub, lorahub/algorithm.py). mergekit: the cases of its own test suite
+(arcee-ai/mergekit, tests/), and the package itself on the same weights where it is installed.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from trials import NearTo, flat
+
+from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
+from pyswarmopt_llm.spaces import build_space
+from pyswarmopt_rivals.methods import load_method
+from pyswarmopt_rivals.methods.method import Options
+from pyswarmopt_rivals.methods.rules import karcher, model_stock, slerp
+from pyswarmopt_rivals.methods.rules.sparsify import keep_largest, keep_middle
+
+SCRIPT = Path(__file__).parents[3] / "benchmarks" / "peers" / "mergekit_check.py"
+
+
+@pytest.fixture(scope="module")
+def experts(tiny_experts: list[Path]) -> list[Adapter]:
+    """Three experts with a part in common: without one, Model Stock stays at the base."""
+    loaded = [load_adapter(read_adapter(path)) for path in tiny_experts]
+    common = loaded[0].factors
+    return [
+        replace(e, factors={m: replace(f, a=f.a + common[m].a, b=f.b + common[m].b) for m, f in e.factors.items()})
+        for e in loaded
+    ]
+
+
+# LoraHub
+
+
+@pytest.mark.parametrize("steps", [12, 40])
+def test_lorahub_looks_at_the_weights_of_the_released_loop(steps: int, experts: list[Adapter]) -> None:
+    """NGOpt on an array that starts at 0 within +-1.5; loss plus 0.05 times the mean magnitude."""
+    import nevergrad as ng
+
+    space = build_space("factor", experts)
+    goal = flat(space.realise(torch.tensor([0.6, -0.3, 0.9], dtype=torch.float64)))
+    settings = load_method("lorahub").settings(3, "factor", Options(seed=42))
+    ours, theirs = NearTo(goal, steps), NearTo(goal, steps)
+    found = load_method("lorahub").execute(experts, replace(settings, trial=ours)).patch
+
+    looked: list[tuple[float, np.ndarray]] = []
+
+    def get_score(weights: np.ndarray) -> float:
+        loss = theirs.loss(space.realise(torch.tensor(weights, dtype=torch.float64)))
+        looked.append((loss + 0.05 * sum(abs(x) for x in weights) / len(weights), np.array(weights)))
+        return looked[-1][0]
+
+    box = ng.p.Array(init=[0] * 3, upper=[1.5] * 3, lower=[-1.5] * 3)
+    box.random_state = np.random.RandomState(42)
+    before = np.random.get_state()
+    optimizer = ng.optimizers.NGOpt(parametrization=box, budget=steps)
+    optimizer.minimize(get_score)
+    np.random.set_state(before)
+    del optimizer  # ends the thread that NGOpt may keep
+    gc.collect()
+
+    assert len(ours.seen) == len(theirs.seen) == steps
+    assert all(torch.equal(one, other) for one, other in zip(ours.seen, theirs.seen, strict=True))
+    best = min(looked, key=lambda pair: pair[0])[1]
+    assert torch.equal(flat(found), flat(space.realise(torch.tensor(best, dtype=torch.float64))))
+
+
+# mergekit's own cases
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "t", "expected"),
+    [
+        ([1.0, 0.0], [0.0, 2.0], -0.2, [0.951057, -0.618034]),  # sin 108 degrees, 2 sin -18 degrees
+        ([1.0, 2.0], [2.0, 4.0], 0.25, [1.25, 2.5]),  # no arc
+        ([1.0, 2.0], [-1.0, -2.0], 0.5, [0.0, 0.0]),  # opposite
+        ([2.0, -3.0], [4.0, 1.0], 1.2, [3.711023, 1.831220]),
+        ([0.0, 0.0], [0.0, 0.0], 1.0, [0.0, 0.0]),
+    ],
+)
+def test_slerp_of_mergekits_pairs(a: list[float], b: list[float], t: float, expected: list[float]) -> None:
+    pair = torch.tensor([a, b], dtype=torch.float64)
+    mixed = slerp.coefficients(pair @ pair.T, [1 - t, t]) @ pair
+    torch.testing.assert_close(mixed, torch.tensor(expected, dtype=torch.float64), rtol=1e-5, atol=1e-6)
+
+
+def test_right_angles_by_slerp_and_karcher() -> None:
+    """(1, 0) and (0, 1) meet at (1, 1) / sqrt 2, mergekit's value for its nuslerp and multislerp."""
+    gram = torch.eye(2, dtype=torch.float64)
+    halfway = torch.full((2,), 2**-0.5, dtype=torch.float64)
+    torch.testing.assert_close(slerp.coefficients(gram, [0.5, 0.5]), halfway)
+    torch.testing.assert_close(karcher.coefficients(gram, torch.full((2,), 0.5, dtype=torch.float64)), halfway)
+
+
+def test_model_stock_of_opposite_changes_is_the_base() -> None:
+    gram = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64)
+    assert model_stock.coefficients(gram).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(("outliers", "largest"), [(0.0, 12), (0.01, 12), (0.25, 9)])
+def test_breadcrumbs_keeps_six_of_twelve_below_the_outliers(outliers: float, largest: int) -> None:
+    values = torch.arange(1.0, 13).view(3, 4).T[None]
+    wanted = values * ((values > largest - 6) & (values <= largest))
+    assert torch.equal(keep_middle(values, 0.5, outliers=outliers), wanted)
+
+
+@pytest.mark.parametrize("density", [0.1, 0.3, 0.5, 0.6, 0.9, 1.0])
+def test_shares_are_rounded_down(density: float) -> None:
+    values = torch.randn(1, 128, 65, generator=torch.Generator().manual_seed(0))
+    assert int(keep_largest(values, density).count_nonzero()) == int(128 * 65 * density)
+    if density < 0.99:
+        assert int(keep_middle(values, density, outliers=0.01).count_nonzero()) == int(128 * 65 * density)
+
+
+# mergekit itself
+
+
+@pytest.fixture(scope="module")
+def script() -> Any:
+    pytest.importorskip("mergekit", reason="compares with mergekit where that is installed")
+    spec = importlib.util.spec_from_file_location("mergekit_check", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # its dataclasses look themselves up
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_our_rules_are_mergekits(script: Any, experts: list[Adapter]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    base = {
+        module: torch.randn(part.b.shape[0], part.a.shape[1], generator=generator, dtype=torch.float64)
+        for module, part in sorted(experts[0].factors.items())
+    }
+    far = {
+        f"{case.ours} / {case.theirs}": found
+        for case in script.CASES
+        if (found := script.agreement(*script.compared(base, experts, case, same_draws=True)))[0] > 0
+    }
+    assert not far

@@ -1,0 +1,96 @@
+"""Adapters of random factors: as large as the experts, in other directions, never mistaken for them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from search_helpers import louder, questions, write_task
+
+from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
+from pyswarmopt_llm.models.base import resolve_base
+from pyswarmopt_llm.spaces import build_space
+from pyswarmopt_llm.spaces.load import load_engine
+from pyswarmopt_llm.tasks import load_task
+from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial
+from pyswarmopt_rivals.comparison.contestants import Entry, contestant, run
+from pyswarmopt_rivals.comparison.store import Store
+from pyswarmopt_rivals.methods.random_adapters import random_adapters
+
+
+@pytest.fixture(scope="module")
+def bench(tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    folder = tmp_path_factory.mktemp("random")
+    base = resolve_base(str(tiny_base))
+    experts = [load_adapter(read_adapter(path)) for path in louder(tiny_experts, folder / "experts")]
+    task = load_task(str(write_task(folder / "words.json", questions(20, 1), questions(6, 2))))
+    return Bench(base, load_engine(base, "float32", "cpu", 1), experts, task, "likelihood", Store(), {})
+
+
+def test_each_module_has_the_experts_shapes_and_norm_and_another_direction(bench: Bench) -> None:
+    experts: list[Adapter] = list(bench.experts)
+    before = torch.random.get_rng_state()
+    found = random_adapters(experts, 0)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    for expert, random in zip(experts, found, strict=True):
+        assert random.info is expert.info and list(random.factors) == list(expert.factors)
+        for module, own in expert.factors.items():
+            other = random.factors[module]
+            assert other.a.shape == own.a.shape and other.b.shape == own.b.shape and other.scale == own.scale
+            change, ours = own.low_rank().dense().double(), other.low_rank().dense().double()
+            assert float(ours.norm()) == pytest.approx(float(change.norm()), rel=1e-5)
+            assert float(other.a.norm()) == pytest.approx(float(own.a.norm()), rel=1e-5)
+            assert abs(float((change * ours).sum())) < 0.3 * float(change.norm()) ** 2
+    again, another = random_adapters(experts, 0), random_adapters(experts, 1)
+    first = next(iter(experts[0].factors))
+    assert torch.equal(found[0].factors[first].a, again[0].factors[first].a)
+    assert not torch.equal(found[0].factors[first].a, another[0].factors[first].a)
+    assert not torch.equal(found[0].factors[first].a, found[1].factors[first].a)
+
+
+def test_a_module_that_changes_nothing_stays_so(bench: Bench) -> None:
+    expert = bench.experts[0]
+    first, own = next(iter(expert.factors.items()))
+    still = replace(expert, factors={first: replace(own, b=torch.zeros_like(own.b))})
+    assert not random_adapters([still], 0)[0].factors[first].low_rank().dense().any()
+
+
+def test_the_search_on_random_adapters_never_takes_the_experts_scores(bench: Bench) -> None:
+    """Both searches begin at the same coefficients; each one's first scores are those of its own weights."""
+    mine = replace(bench, store=Store())
+    own = run(Entry(contestant("item-model"), mine, 0, 100))
+    random = run(Entry(contestant("random-adapters"), mine, 0, 100))
+    other = run(Entry(contestant("random-adapters"), mine, 1, 100))
+    alone = run(Entry(contestant("random-adapters"), replace(bench, store=Store()), 0, 100))
+    assert alone.dev.per_item == random.dev.per_item and alone.trace == random.trace and alone.items == random.items
+    assert random.models == 1 and random.items <= 100 and own.items <= 100
+    kinds = {kind for _, kind, _ in mine.store.scores}
+    assert {"screened", "screened random-adapters 0", "screened random-adapters 1"} <= kinds
+    for seed, outcome in ((0, random), (1, other)):
+        space = build_space("delta", random_adapters(bench.experts, seed))
+        best = max(mine.score(space.realise(x), "dev")[0].value for x in space.vertices())
+        assert dict(outcome.trace)[60] == best  # after three adapters of 20 items
+
+
+# Some items of dev
+
+
+def test_some_items_are_scored_as_among_all_and_charged_one_by_one(bench: Bench, tmp_path: Path) -> None:
+    mine = replace(bench, store=Store(tmp_path))
+    patch = build_space("delta", bench.experts).realise(torch.tensor([0.5, 1.0, -0.5], dtype=torch.float64))
+    trial = BudgetedTrial(mine, 30)
+    whole = trial.score(patch).per_item
+    found = trial.score_items(patch, [7, 2, 13])
+    assert list(found.per_item) == [whole[7], whole[2], whole[13]] and found.n == 3
+    assert trial.spent == 23 and [spent for spent, _ in trial.trace] == [20]
+    with pytest.raises(RuntimeError, match="spent"):
+        trial.score_items(patch, range(8))
+    assert trial.spent == 23
+    rows = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert [row["kind"] for row in rows] == ["dev", "dev 7,2,13"]
+    resumed = BudgetedTrial(replace(bench, store=Store(tmp_path)), 30)
+    resumed.bench.engine.load(patch)
+    assert resumed.score_items(patch, [7, 2, 13]).per_item == found.per_item and resumed.spent == 3

@@ -1,0 +1,301 @@
+"""The rules on plain tensors: worked by hand, written out as loops, and their limiting cases."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.spatial import geometric_slerp
+
+from pyswarmopt_llm.common.interfaces import LowRank
+from pyswarmopt_llm.models.adapters.truncate import truncate_dense, truncate_low_rank
+from pyswarmopt_rivals.methods.rules import karcher, model_stock, slerp
+from pyswarmopt_rivals.methods.rules.sparsify import (
+    TIES,
+    drop_and_rescale,
+    drop_rates,
+    keep_largest,
+    keep_middle,
+    magprune,
+)
+
+SEEDS = st.integers(0, 2**32)
+
+
+def normal(seed: int, *shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+# TIES
+
+EXPERTS = torch.tensor(
+    [
+        [[9, -1, 2, -8, 1], [0, 7, -2, 1, 6], [1, -1, 5, 2, -3]],
+        [[-6, 1, -1, -4, 2], [3, -9, 1, 0, 2], [8, 0, -7, 1, 1]],
+        [[3, 0, 5, -2, 1], [-1, 4, 0, -7, 8], [1, 2, 6, -1, 0]],
+    ],
+    dtype=torch.float32,
+)
+
+
+def test_ties_on_3_by_5_by_hand() -> None:
+    """A third of 15 entries is 5. Trimmed:
+
+        expert 1            expert 2            expert 3
+        9  .  .  -8  .      -6  .  .  -4  .     .  .  5   .  .
+        .  7  .   .  6       . -9  .   .  .     .  4  .  -7  8
+        .  .  5   .  .       8  . -7   .  .     .  .  6   .  .
+
+    Sums: 9-6 = 3 (+), 5 (+), -8-4 (-), 7-9+4 = 2 (+), -7 (-), 6+8 (+), 8 (+), 5-7+6 = 4 (+).
+    Means of those that agree: 9 | 5 | -6 | (7+4)/2 | -7 | 7 | 8 | (5+6)/2.
+    """
+    by_hand = torch.tensor([[9, 0, 5, -6, 0], [0, 5.5, 0, -7, 7], [8, 0, 5.5, 0, 0]])
+    assert torch.equal(TIES.merge(EXPERTS, torch.ones(3), density=1 / 3), by_hand)
+    assert torch.equal(TIES.merge(EXPERTS, torch.full((3,), 0.5), density=1 / 3), by_hand / 2)
+    # Weights 2, 1, 1 do not change the election: (2*7+4)/2, (2*5+6)/2, (-2*8-4)/2, (2*6+8)/2.
+    weighted = torch.tensor([[18.0, 0, 5, -10, 0], [0, 9, 0, -7, 10], [8, 0, 8, 0, 0]])
+    assert torch.equal(TIES.merge(EXPERTS, torch.tensor([2.0, 1, 1]), density=1 / 3), weighted)
+
+
+def ties_in_loops(rows: list[list[float]], kept: int) -> list[float]:
+    """Algorithm 1 of the paper, an entry at a time."""
+    trimmed = []
+    for row in rows:
+        threshold = sorted((abs(value) for value in row), reverse=True)[kept - 1]
+        trimmed.append([value if abs(value) >= threshold else 0.0 for value in row])
+    merged = []
+    for column in zip(*trimmed, strict=True):
+        positive = sum(value for value in column if value > 0)
+        negative = -sum(value for value in column if value < 0)
+        agree = [value for value in column if (value > 0 if positive >= negative else value < 0)]
+        merged.append(sum(agree) / len(agree) if agree else 0.0)
+    return merged
+
+
+@st.composite
+def distinct_rows(draw: st.DrawFn) -> list[list[float]]:
+    """Experts of 8 entries whose magnitudes are 1 to 8 in any order: what is trimmed is never ambiguous."""
+    magnitudes, signs = st.permutations(range(1, 9)), st.lists(st.sampled_from([1.0, -1.0]), min_size=8, max_size=8)
+    return [[m * s for m, s in zip(draw(magnitudes), draw(signs), strict=True)] for _ in range(draw(st.integers(1, 5)))]
+
+
+@given(rows=distinct_rows(), kept=st.integers(1, 8))
+def test_ties_is_algorithm_1(rows: list[list[float]], kept: int) -> None:
+    found = TIES.merge(torch.tensor(rows, dtype=torch.float64), torch.ones(len(rows), dtype=torch.float64), kept / 8)
+    np.testing.assert_allclose(found.numpy(), ties_in_loops(rows, kept), rtol=1e-12)
+
+
+@given(seed=SEEDS, scale=st.floats(0.01, 100))
+def test_ties_does_not_depend_on_the_order_and_scales(seed: int, scale: float) -> None:
+    changes, one = normal(seed, 4, 3, 7), torch.ones(4, dtype=torch.float64)
+    merged = TIES.merge(changes, one, 0.4)
+    torch.testing.assert_close(TIES.merge(changes[[2, 0, 3, 1]], one, 0.4), merged)
+    torch.testing.assert_close(TIES.merge(changes * scale, one, 0.4), merged * scale)
+    torch.testing.assert_close(TIES.merge(changes[:1].repeat(3, 1, 1), one[:3], 1.0), changes[0])
+
+
+# Pruning
+
+
+def test_keep_largest_by_hand() -> None:
+    assert keep_largest(EXPERTS[:1], 0.2).nonzero()[:, 1:].tolist() == [[0, 0], [0, 3], [1, 1]]
+    assert torch.equal(keep_largest(EXPERTS, 1.0), EXPERTS)
+    assert keep_largest(EXPERTS, 1e-6).count_nonzero() == 3  # one entry of each expert
+
+
+def test_breadcrumbs_by_hand() -> None:
+    """Of 1, -2, ..., 10: a tenth from the top is 10; the next three are -8 to 9 without regard to sign."""
+    row = torch.tensor([[1.0, -2, 3, -4, 5, -6, 7, -8, 9, 10]])
+    assert keep_middle(row, density=0.3, outliers=0.1).tolist() == [[0, 0, 0, 0, 0, 0, 7, -8, 9, 0]]
+    assert torch.equal(keep_middle(row, density=1.0, outliers=0.0), row)
+    # The published share of outliers, 0.6%, is 6 of 1000; 15% of them are 150.
+    kept = keep_middle(torch.arange(1.0, 1001)[None], density=0.15)
+    assert (kept.count_nonzero(), kept.max(), kept[kept > 0].min()) == (150, 994, 845)
+
+
+# Random drops
+
+
+@pytest.mark.parametrize("density", [0.2, 0.5, 0.9])
+def test_dare_keeps_the_share_and_the_expectation(density: float) -> None:
+    ones = torch.ones(3, 200, 200)
+    drawn = drop_and_rescale(ones, density, torch.Generator().manual_seed(1))
+    assert set(drawn.unique().tolist()) == {0.0, torch.tensor(1.0).div(density).item()}
+    error = math.sqrt((1 - density) / density / ones.numel())  # of the mean of kept / density
+    assert abs(drawn.mean().item() - 1) < 5 * error
+    assert not torch.equal(drawn[0], drawn[1])  # each expert has its own mask
+
+
+def test_random_drops_at_density_one_change_nothing() -> None:
+    changes = normal(0, 2, 4, 5)
+    assert torch.equal(drop_and_rescale(changes, 1.0, torch.Generator()), changes)
+    assert torch.equal(magprune(changes, 1.0, torch.Generator()), changes)
+
+
+def test_della_rates_by_hand() -> None:
+    """p = 0.8, so epsilon = 0.2: rates 0.7 for the largest of a row to 0.9 for the smallest, in equal steps."""
+    rows = torch.tensor([[[1.0, -2, 5, 3, 4], [50, 40, -30, 20, 10]]])
+    expected = torch.tensor([[[0.9, 0.85, 0.7, 0.8, 0.75], [0.7, 0.75, 0.8, 0.85, 0.9]]])
+    torch.testing.assert_close(drop_rates(rows, density=0.2), expected)
+    torch.testing.assert_close(drop_rates(torch.ones(2, 1), density=0.2), torch.full((2, 1), 0.8))
+
+
+@given(seed=SEEDS, density=st.floats(0.01, 1))
+def test_della_rates_are_probabilities_with_the_right_mean(seed: int, density: float) -> None:
+    changes = normal(seed, 2, 3, 6)
+    rates = drop_rates(changes, density)
+    assert rates.min() >= 0 and rates.max() < 1
+    torch.testing.assert_close(rates.mean(-1), torch.full((2, 3), 1 - density, dtype=torch.float64))
+    order = changes.abs().argsort(-1)
+    assert (rates.gather(-1, order).diff(dim=-1) <= 1e-12).all()  # larger entries are dropped less often
+
+
+def test_della_keeps_the_expectation() -> None:
+    row = torch.tensor([1.0, -2, 3, -4])
+    drawn = magprune(row.repeat(40_000, 1), 0.3, torch.Generator().manual_seed(2))
+    stay = 1 - drop_rates(row, 0.3)
+    error = (row.abs() * ((1 - stay) / stay).sqrt() / 200).max()
+    assert (drawn.mean(0) - row).abs().max() < 5 * error
+    torch.testing.assert_close((drawn != 0).float().mean(0), stay, atol=0.013, rtol=0)  # 5 standard errors
+
+
+# On the sphere
+
+
+def unit(seed: int, n: int, dim: int) -> np.ndarray:
+    rows = np.random.default_rng(seed).normal(size=(n, dim))
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def gram_of(rows: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(rows @ rows.T)
+
+
+@given(seed=SEEDS, t=st.floats(0, 1))
+def test_slerp_of_two_is_scipys(seed: int, t: float) -> None:
+    ends = unit(seed, 2, 6)
+    found = slerp.coefficients(gram_of(ends), [1 - t, t]).numpy() @ ends
+    np.testing.assert_allclose(found, geometric_slerp(ends[0], ends[1], t), atol=1e-9)
+
+
+@given(seed=SEEDS)
+def test_slerp_of_four_goes_from_one_to_the_next(seed: int) -> None:
+    ends, weights = unit(seed, 4, 6), [3.0, 1.0, 2.0, 4.0]
+    point = ends[0]
+    for end, t in zip(ends[1:], (1 / 4, 2 / 6, 4 / 10), strict=True):
+        point = geometric_slerp(point, end, t)
+    np.testing.assert_allclose(slerp.coefficients(gram_of(ends), weights).numpy() @ ends, point, atol=1e-9)
+
+
+def test_slerp_by_hand() -> None:
+    """Norms 2 and 1 at right angles: a third of the way is cos 30 and sin 30 degrees of the vectors as they are."""
+    gram = torch.diag(torch.tensor([4.0, 1.0], dtype=torch.float64))
+    np.testing.assert_allclose(slerp.coefficients(gram, [2, 1]), [math.sqrt(3) / 2, 0.5])
+
+
+def test_slerp_takes_the_angle_of_vectors_of_any_length() -> None:
+    """Norms 2 and 3 at 60 degrees, a quarter of the way: sin 45 and sin 15 over sin 60 degrees."""
+    gram = torch.tensor([[4.0, 3.0], [3.0, 9.0]], dtype=torch.float64)
+    np.testing.assert_allclose(slerp.coefficients(gram, [3, 1]), [math.sqrt(2 / 3), (math.sqrt(3) - 1) / math.sqrt(6)])
+
+
+@pytest.mark.parametrize(
+    ("gram", "expected"),
+    [
+        ([[1.0, 2.0], [2.0, 4.0]], [0.75, 0.25]),  # same direction
+        ([[1.0, -1.0], [-1.0, 1.0]], [0.75, 0.25]),  # opposite: no great circle is singled out
+        ([[1.0, 0.0], [0.0, 0.0]], [0.75, 0.25]),  # a zero vector has no direction
+    ],
+)
+def test_slerp_without_an_arc_is_linear(gram: list[list[float]], expected: list[float]) -> None:
+    np.testing.assert_allclose(slerp.coefficients(torch.tensor(gram, dtype=torch.float64), [3, 1]), expected)
+
+
+def test_slerp_ends() -> None:
+    gram = gram_of(unit(3, 3, 5))
+    assert slerp.coefficients(gram, [0, 0, 2]).tolist() == [0, 0, 1]
+    assert slerp.coefficients(gram, [2, 0, 0]).tolist() == [1, 0, 0]
+
+
+@settings(max_examples=25)
+@given(seed=SEEDS)
+def test_karcher_minimises_the_squared_angles(seed: int) -> None:
+    rows = unit(seed, 3, 3) + np.array([1.5, 1.5, 1.5])  # within one half-space, so that the mean is unique
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    shares = np.array([0.5, 0.3, 0.2])
+
+    def cost(point: np.ndarray) -> float:
+        return float(shares @ np.arccos(np.clip(rows @ (point / np.linalg.norm(point)), -1, 1)) ** 2)
+
+    best = minimize(cost, shares @ rows, method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-16}).x
+    found = karcher.coefficients(gram_of(rows), torch.from_numpy(10 * shares)).numpy() @ rows
+    np.testing.assert_allclose(np.linalg.norm(found), 1.0, atol=1e-9)
+    np.testing.assert_allclose(found, best / np.linalg.norm(best), atol=1e-5)
+
+
+@given(seed=SEEDS)
+def test_karcher_of_two_is_slerp_halfway(seed: int) -> None:
+    gram, one = gram_of(unit(seed, 2, 5)), torch.ones(2, dtype=torch.float64)
+    torch.testing.assert_close(karcher.coefficients(gram, one), slerp.coefficients(gram, [1, 1]), atol=1e-7, rtol=0)
+
+
+def test_karcher_by_hand() -> None:
+    """Norms 2 and 4 at right angles, weights 2 to 1: 30 degrees from the first, of length (2 * 2 + 4) / 3."""
+    gram = torch.diag(torch.tensor([4.0, 16.0], dtype=torch.float64))
+    found = karcher.coefficients(gram, torch.tensor([2.0, 1.0], dtype=torch.float64))
+    np.testing.assert_allclose(found, [math.sqrt(3) / 2 / 2 * 8 / 3, 1 / 2 / 4 * 8 / 3])
+
+
+def test_karcher_edges() -> None:
+    one = torch.ones(2, dtype=torch.float64)
+    opposite = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64)
+    assert karcher.coefficients(opposite, one).tolist() == [0.5, 0.5]
+    with_zero = torch.diag(torch.tensor([9.0, 0.0], dtype=torch.float64))
+    assert karcher.coefficients(with_zero, one).tolist() == [0.5, 0.0]  # the direction of one, the mean norm of both
+    same = torch.full((3, 3), 4.0, dtype=torch.float64)
+    assert karcher.coefficients(same, torch.ones(3, dtype=torch.float64)).sum().item() == pytest.approx(1.0)
+
+
+# Model Stock
+
+
+@given(seed=SEEDS, n=st.integers(2, 5), spread=st.floats(0.1, 3))
+def test_model_stock_is_the_foot_of_the_perpendicular(seed: int, n: int, spread: float) -> None:
+    """Experts centre + spread * e_i with e_i at right angles: the nearest point to the centre in their span."""
+    basis = np.linalg.qr(np.random.default_rng(seed).normal(size=(8, 8)))[0]
+    experts = basis[:, [0]] + spread * basis[:, 1 : n + 1]
+    foot = np.linalg.lstsq(experts, basis[:, 0], rcond=None)[0]
+    np.testing.assert_allclose(model_stock.coefficients(torch.from_numpy(experts.T @ experts)), foot, rtol=1e-9)
+
+
+def test_model_stock_by_hand() -> None:
+    """Cosines 0.6, 0.3 and 0.3 have the mean 0.4: t = 3 * 0.4 / (1 + 2 * 0.4) = 2/3, a third of it each."""
+    gram = torch.tensor([[1.0, 0.6, 0.3], [0.6, 1.0, 0.3], [0.3, 0.3, 1.0]], dtype=torch.float64)
+    scale = torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64)
+    torch.testing.assert_close(model_stock.coefficients(gram), torch.full((3,), 2 / 9, dtype=torch.float64))
+    torch.testing.assert_close(
+        model_stock.coefficients(scale[:, None] * gram * scale), torch.full((3,), 2 / 9, dtype=torch.float64)
+    )
+    assert model_stock.coefficients(torch.eye(3, dtype=torch.float64)).tolist() == [0, 0, 0]
+    assert model_stock.coefficients(torch.eye(1, dtype=torch.float64)).tolist() == [1]
+
+
+# Truncation
+
+
+@given(seed=SEEDS, rank=st.integers(1, 7))
+def test_truncation_is_the_nearest_of_that_rank(seed: int, rank: int) -> None:
+    b, a = normal(seed, 9, 5), normal(seed + 1, 5, 7)
+    dense = (b @ a).numpy()
+    left, values, right = np.linalg.svd(dense)
+    nearest = (left[:, :rank] * values[:rank]) @ right[:rank]
+    for cut in (truncate_dense(b @ a, rank), truncate_low_rank(LowRank(b=b, a=a), rank)):
+        np.testing.assert_allclose(cut.change.dense(), nearest, atol=1e-9)
+        assert cut.lost == pytest.approx(((dense - nearest) ** 2).sum(), abs=1e-9)
+        assert cut.whole == pytest.approx((dense**2).sum())
+        assert cut.change.a.shape[0] <= rank

@@ -1,0 +1,296 @@
+"""Methods that score candidates, against literal transcriptions on dense vectors and against other optimisers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import optimize
+from trials import NearTo, flat, run, target
+
+import pyswarmopt as pso
+from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
+from pyswarmopt_rivals.methods import SEARCHING, load_method
+from pyswarmopt_rivals.methods.changes import as_patch
+from pyswarmopt_rivals.methods.method import Options
+from pyswarmopt_rivals.methods.rules.sparsify import drop_and_rescale
+from pyswarmopt_rivals.methods.searching import pso_merging
+from pyswarmopt_rivals.methods.searching.evolmerge import candidate, decode
+from pyswarmopt_rivals.methods.searching.lorahub import LIMIT, PENALTY
+from pyswarmopt_rivals.methods.searching.natural_niches import draw_parents, shares
+from pyswarmopt_rivals.methods.searching.pso_merging import recipe
+
+
+@pytest.fixture(scope="module")
+def experts(tiny_experts: list[Path]) -> list[Adapter]:
+    return [load_adapter(read_adapter(path)) for path in tiny_experts]
+
+
+def test_the_table_names_what_the_files_define() -> None:
+    for name in SEARCHING:
+        method = load_method(name)
+        assert method.name == name and method.paper and method.needs & {"dev", "data"}
+
+
+# Those that look at no gradients and no activations
+
+SCORED = ["best-single", "greedy-soup", "lorahub", "evolmerge", "pso-merging", "natural-niches"]
+SCORED += ["genome", "evogm", "merge3"]
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_the_same_seed_gives_the_same_bits_within_the_budget(name: str, experts: list[Adapter]) -> None:
+    goal = target(experts, [0.6, 0.3, 0.1], "delta")
+    before = torch.random.get_rng_state(), np.random.get_state()[1].tolist()
+    trials = [NearTo(goal, 9), NearTo(goal, 9)]
+    one, other = (flat(run(name, experts, trial)) for trial in trials)
+    assert torch.equal(one, other) and trials[0].spent <= trials[0].budget
+    assert torch.equal(torch.random.get_rng_state(), before[0]) and np.random.get_state()[1].tolist() == before[1]
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_what_comes_out_is_the_best_that_was_scored(name: str, experts: list[Adapter]) -> None:
+    goal = target(experts, [0.2, 0.7, 0.1], "delta")
+    trial = NearTo(goal, 12)
+    found = flat(run(name, experts, trial))
+    judge = NearTo(goal, 10**6)
+
+    def value(vector: torch.Tensor) -> float:
+        judged = [float(part.mean()) for part in ((vector - goal) ** 2).tensor_split(judge.items)]
+        return sum(part < float((goal**2).mean()) / 4 for part in judged) / judge.items
+
+    if name == "lorahub":  # it maximises something else
+        return
+    assert value(found) == max(map(value, trial.seen_in_full))
+
+
+def test_best_single_takes_the_nearest(experts: list[Adapter]) -> None:
+    found = run("best-single", experts, NearTo(flat(as_patch(experts[1])), 3))
+    assert torch.equal(flat(found), flat(as_patch(experts[1])))
+
+
+def test_greedy_soup_is_recipe_1_of_the_paper(experts: list[Adapter]) -> None:
+    goal = target(experts, [0.5, 0.0, 0.5], "delta")
+    changes = [flat(as_patch(expert)) for expert in experts]
+
+    def accuracy(vectors: list[torch.Tensor]) -> float:
+        mean = torch.stack(vectors).mean(0)
+        parts = ((mean - goal) ** 2).tensor_split(20)
+        return sum(float(part.mean()) < float((goal**2).mean()) / 4 for part in parts) / 20
+
+    ranked = sorted(range(3), key=lambda i: -accuracy([changes[i]]))
+    ingredients: list[torch.Tensor] = []
+    for i in ranked:
+        if not ingredients or accuracy([*ingredients, changes[i]]) >= accuracy(ingredients):
+            ingredients.append(changes[i])
+    trial = NearTo(goal, 9)
+    found = flat(run("greedy-soup", experts, trial, "delta"))
+    torch.testing.assert_close(found, torch.stack(ingredients).mean(0), rtol=1e-4, atol=1e-6)
+    assert len(trial.seen) == 5
+
+
+def test_lorahub_finds_the_least_penalised_loss(experts: list[Adapter]) -> None:
+    """On a convex loss, against SciPy; and what it is told to stay within."""
+    goal = target(experts, [0.9, -0.4, 0.0], "delta")
+    changes = torch.stack([flat(as_patch(expert)) for expert in experts])
+
+    def objective(w: np.ndarray) -> float:
+        distance = float(((torch.from_numpy(w) @ changes - goal) ** 2).sum())
+        return distance + PENALTY * float(np.abs(w).mean())
+
+    least = optimize.minimize(objective, np.zeros(3), method="Powell", bounds=[(-LIMIT, LIMIT)] * 3).fun
+    trial = NearTo(goal, 400)
+    found = flat(run("lorahub", experts, trial, "delta"))
+    weights = torch.linalg.lstsq(changes.T, found[:, None]).solution[:, 0].numpy()
+    assert objective(weights) == pytest.approx(least, abs=0.02)
+    looked_at = torch.linalg.lstsq(changes.T, torch.stack(trial.seen).T).solution
+    assert looked_at.abs().max() <= LIMIT + 1e-4
+
+
+def test_evolmerge_candidates_are_dare_ties_entry_by_entry(experts: list[Adapter]) -> None:
+    u = torch.tensor([0.7, 0.2, 0.9, 0.4, 0.8, 0.6], dtype=torch.float64)
+    weights, densities = (part.tolist() for part in decode(u))
+    settings = replace(load_method("evolmerge").settings(3, "delta", Options(seed=4)))
+    found = candidate(experts, settings, u)
+    generator = torch.Generator().manual_seed(4)
+    for module in sorted(experts[0].factors):
+        dense = [expert.factors[module].low_rank().dense() for expert in experts]
+        rows, columns = dense[0].shape
+        drawn = torch.rand(3, rows, columns, generator=generator)
+        expected = torch.zeros(rows, columns)
+        for r in range(rows):
+            for c in range(columns):
+                kept = [
+                    float(d[r, c]) / p if float(drawn[i, r, c]) < p else 0.0
+                    for i, (d, p) in enumerate(zip(dense, densities, strict=True))
+                ]
+                sign = 1.0 if sum(kept) >= 0 else -1.0
+                agree = [w * x for w, x in zip(weights, kept, strict=True) if x * sign > 0]
+                expected[r, c] = sum(agree) / max(len(agree), 1)
+        torch.testing.assert_close(found.full_rank[f"{module}.weight"], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_pso_merging_starts_from_base_experts_and_sparse_experts(experts: list[Adapter]) -> None:
+    trial = NearTo(target(experts, [0.5, 0.5, 0.0], "delta"), 14)
+    run("pso-merging", experts, trial, "delta")
+    assert torch.count_nonzero(trial.seen[0]) == 0
+    for seen, expert in zip(trial.seen[1:4], experts, strict=True):
+        torch.testing.assert_close(seen, flat(as_patch(expert)), rtol=1e-4, atol=1e-6)
+    kept = [expert.factors[module] for expert in experts for module in expert.factors]
+    assert all(float(part.a.count_nonzero()) == part.a.numel() for part in kept)  # the given ones stay whole
+    basis = torch.stack(trial.seen[:7])
+    for vector in trial.seen[7:]:  # later particles are affine mixtures of the first seven
+        c = torch.linalg.lstsq((basis[1:] - basis[0]).T, (vector - basis[0])[:, None]).solution
+        torch.testing.assert_close((basis[1:] - basis[0]).T @ c[:, 0] + basis[0], vector, rtol=1e-3, atol=1e-5)
+
+
+def test_pso_merging_moves_by_the_published_rule() -> None:
+    """v = 0.2 v + 2 r1 (p - x) + 2 r2 (g - x): the factors, recovered from two moves, are in their ranges."""
+    x = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
+    swarm = pso.Swarm(positions=x, recipe=recipe(), maximize=True, seed=3)
+    swarm.tell(swarm.ask(), [0.0, 1.0, 0.0])
+    first = swarm.ask()
+    v = first - x
+    r = v[[0, 2]] / (x[1] - x[[0, 2]])  # p = x and v = 0 at first: only g pulls, with one number per particle
+    assert torch.allclose(v[1], torch.zeros(2, dtype=torch.float64))
+    assert 0 < float(r[0, 0]) < 2 and float(r[1, 0]) == pytest.approx(float(r[1, 1])) and 0 < float(r[1, 0]) < 2
+    swarm.tell(first, [-1.0, 0.5, -1.0])  # nobody improves: p and g stay
+    second = swarm.ask()
+    rest = second - first - 0.2 * v
+    for i in (0, 2):
+        pulls = torch.stack([x[i] - first[i], x[1] - first[i]]).T
+        factors = torch.linalg.lstsq(pulls, rest[i][:, None])
+        torch.testing.assert_close(pulls @ factors.solution[:, 0], rest[i])
+
+
+def test_pso_mergings_constants_recovered_from_many_particles() -> None:
+    """With p where a particle began and g moved, v' = (.2 - 2 r1) v + 2 r2 (g - x): both factors fill their ranges."""
+    x = torch.randn(400, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    swarm = pso.Swarm(positions=x, recipe=recipe(), maximize=True, seed=1)
+    swarm.tell(swarm.ask(), [1.0, *[0.0] * 399])
+    first = swarm.ask()
+    swarm.tell(first, [0.0, 2.0, *[-1.0] * 398])
+    second = swarm.ask()
+    found = []
+    for i in range(2, 400):
+        directions = torch.stack([first[i] - x[i], first[1] - first[i]]).T
+        factors = torch.linalg.lstsq(directions, (second[i] - first[i])[:, None]).solution[:, 0]
+        torch.testing.assert_close(directions @ factors, second[i] - first[i])
+        found.append(factors)
+    least, most = torch.stack(found).amin(0).tolist(), torch.stack(found).amax(0).tolist()
+    assert least == pytest.approx([0.2 - 2, 0.0], abs=0.03) and most == pytest.approx([0.2, 2.0], abs=0.03)
+
+
+def test_pso_merging_drops_eight_in_ten(experts: list[Adapter], monkeypatch: pytest.MonkeyPatch) -> None:
+    shares: list[float] = []
+
+    def noted(change: torch.Tensor, density: float, generator: torch.Generator) -> torch.Tensor:
+        shares.append(density)
+        return drop_and_rescale(change, density, generator)
+
+    monkeypatch.setattr(pso_merging, "drop_and_rescale", noted)
+    run("pso-merging", experts, NearTo(target(experts, [0.5, 0.5, 0.0], "delta"), 7), "delta")
+    assert set(shares) == {0.2}
+
+
+def test_natural_niches_is_the_published_loop_on_whole_vectors(experts: list[Adapter]) -> None:
+    goal = target(experts, [0.4, 0.3, 0.3], "delta")
+    trial = NearTo(goal, 25)
+    found = flat(run("natural-niches", experts, trial, seed=5))
+
+    modules = sorted(experts[0].factors)
+    sizes = [experts[0].factors[m].b.shape[0] * experts[0].factors[m].a.shape[1] for m in modules]
+    ends = np.cumsum([0, *sizes])
+
+    def solves(vector: np.ndarray) -> np.ndarray:
+        parts = np.array_split((vector - goal.numpy()) ** 2, 20)
+        return np.array([float(part.mean() < float((goal**2).mean()) / 4) for part in parts])
+
+    rng = np.random.default_rng(5)
+    archive = [flat(as_patch(expert)).numpy() for expert in experts]
+    scores = np.array([solves(vector) for vector in archive])
+    everything = [(float(s.mean()), v) for s, v in zip(scores, archive, strict=True)]
+    for _ in range(22):
+        a, b = draw_parents(scores, rng)
+        t, split = rng.random(), int(rng.integers(len(modules)))
+        x, y = archive[a], archive[b]
+        omega = math.acos(min(1.0, max(-1.0, x @ y / math.sqrt((x @ x) * (y @ y)))))
+        at = np.where(np.arange(len(x)) < ends[split], t, 1 - t)
+        if math.sin(omega) > 1e-6:
+            child = (np.sin((1 - at) * omega) * x + np.sin(at * omega) * y) / math.sin(omega)
+        else:
+            child = (1 - at) * x + at * y
+        score = solves(child)
+        everything.append((float(score.mean()), child))
+        extended = np.vstack([scores, score])
+        z = extended.sum(0)
+        fitness = (extended / np.where(z > 0, z, 1)).sum(1)
+        worst = int(fitness.argmin())
+        if worst < len(archive):
+            archive[worst], scores[worst] = child, score
+    best = max(everything, key=lambda pair: pair[0])[1]
+    np.testing.assert_allclose(found.numpy(), best, rtol=1e-3, atol=1e-5)
+
+
+def test_attraction_prefers_the_one_that_solves_what_the_first_does_not() -> None:
+    solved = np.array([[1.0, 1.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
+    assert shares(solved).sum(1).tolist() == [1.0, 1.0, 2.0]
+    rng = np.random.default_rng(0)
+    pairs = [draw_parents(solved, rng) for _ in range(2000)]
+    assert np.mean([a == 2 for a, _ in pairs]) == pytest.approx(0.5, abs=0.05)
+    assert all(b == 2 for a, b in pairs if a != 2)
+    assert np.mean([b == 0 for a, b in pairs if a == 2]) == pytest.approx(0.5, abs=0.07)
+
+
+def test_attraction_counts_less_where_many_solve_an_item() -> None:
+    """z = 1, 2, 2, 1; to the first model the second adds 1 / 2 (the third item), the third 1 / 2 + 1."""
+    solved = np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
+    rng = np.random.default_rng(0)
+    pairs = np.array([draw_parents(solved, rng) for _ in range(6000)])
+    assert np.bincount(pairs[:, 0]) / 6000 == pytest.approx([1.5 / 4, 1 / 4, 1.5 / 4], abs=0.02)
+    partners = pairs[pairs[:, 0] == 0, 1]
+    assert np.bincount(partners, minlength=3) / len(partners) == pytest.approx([0, 0.25, 0.75], abs=0.03)
+
+
+def test_data_merge_trains_on_the_union(
+    experts: list[Adapter], monkeypatch: pytest.MonkeyPatch, tiny_base: Path
+) -> None:
+    from pyswarmopt_llm.common.errors import UserError
+    from pyswarmopt_llm.models.training import train
+    from pyswarmopt_rivals.methods.training import data_merge
+
+    class WithData(NearTo):
+        def examples(self, expert: str) -> list[dict[str, str]]:
+            return [] if expert == self.lacking else [{"of": expert, "i": str(i)} for i in range(4)]
+
+    import types
+
+    trial = WithData(torch.zeros(1), 1)
+    trial.lacking, trial.base = None, tiny_base
+    trial.model = types.SimpleNamespace(dtype=torch.float32, device=torch.device("cpu"))
+    given: dict[str, Any] = {}
+
+    def instead(
+        base: object, chats: list[dict[str, str]], out: Path, options: train.TrainingOptions, **rest: object
+    ) -> None:
+        import shutil
+
+        given.update(base=base, chats=chats, options=options)
+        shutil.copytree(experts[2].info.path, out)
+
+    monkeypatch.setattr(train, "train_expert", instead)
+    found = data_merge.execute(experts, replace(load_method("data-merge").settings(3), trial=trial))
+    assert torch.equal(flat(found.patch), flat(as_patch(experts[2])))
+    assert sorted((c["of"], c["i"]) for c in given["chats"]) == [
+        (n, str(i)) for n in ("ant", "bee", "cat") for i in range(4)
+    ]
+    options = given["options"]
+    assert (options.rank, options.alpha, options.targets) == (4, 8, ["k_proj", "o_proj", "q_proj", "v_proj"])
+    trial.lacking = "bee"
+    with pytest.raises(UserError, match="no data of the expert bee"):
+        data_merge.execute(experts, replace(load_method("data-merge").settings(3), trial=trial))

@@ -1,0 +1,160 @@
+"""Training on dev as methods of a comparison: what they are charged, what they choose, what comes out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from engine_reference import load_tiny
+from trials import flat
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch, Score
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
+from pyswarmopt_llm.models.choices import Choices
+from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.models.training.folds import train_folds
+from pyswarmopt_llm.spaces import build_space
+from pyswarmopt_rivals.methods import load_method
+from pyswarmopt_rivals.methods.changes import as_patch
+from pyswarmopt_rivals.methods.method import Options
+from pyswarmopt_rivals.methods.training import on_dev
+from pyswarmopt_rivals.methods.training.on_dev import train_on_dev
+
+WORDS = ("left", "right", "upwards")
+NAMES = ("gradient", "gradient-module", "finetune-dev", "finetune-once", "finetune-best", "finetune-best-once")
+
+
+class Resident:
+    """A `Trial` on a tiny model: the loss is the engine's own."""
+
+    def __init__(self, engine: TransformersEngine, choices: list[Choices], budget: int) -> None:
+        self.engine, self.model, self.choices, self.budget, self.spent = engine, engine.model, choices, budget, 0
+
+    @property
+    def items_left(self) -> int:
+        return self.budget - self.spent
+
+    def spend(self, items: int) -> None:
+        assert 0 <= items <= self.items_left
+        self.spent += items
+
+    def load(self, patch: Patch) -> None:
+        self.engine.load(patch)
+
+    def score(self, patch: Patch) -> Score:
+        self.spend(len(self.choices))
+        self.load(patch)
+        found = [self.engine.loglikelihood(item.pairs) for item in self.choices]
+        rows = zip(found, self.choices, strict=True)
+        return score_of([float(max(range(3), key=row.__getitem__) == item.right) for row, item in rows])
+
+    def mean_loss(self, patch: Patch) -> float:
+        self.load(patch)
+        total = 0.0
+        for item in self.choices:
+            logits = self.engine.loglikelihood(item.pairs)
+            total += math.log(sum(map(math.exp, logits))) - logits[item.right]
+        return total
+
+
+@pytest.fixture
+def experts(tiny_experts: list[Path]) -> list[Adapter]:
+    return [load_adapter(read_adapter(path)) for path in tiny_experts]
+
+
+def trial(tiny_base: Path, experts: list[Adapter], weights: list[float], budget: int) -> Resident:
+    """Items whose right answers are those of the experts' sum with these weights."""
+    engine = TransformersEngine(*load_tiny(tiny_base))
+    engine.load(build_space("delta", experts).realise(torch.tensor(weights, dtype=torch.float64)))
+    choices = []
+    for i in range(32):
+        pairs = tuple((f"Question {i * i}?", f" {word}") for word in WORDS)
+        values = engine.loglikelihood(pairs)
+        choices.append(Choices(pairs, (1.0, 1.0, 1.0), max(range(3), key=values.__getitem__)))
+    engine.load(Patch())
+    return Resident(engine, choices, budget)
+
+
+def run(name: str, experts: list[Adapter], resident: Any, seed: int = 0) -> Patch:
+    method = load_method(name)
+    settings = method.settings(len(experts), None, Options(seed=seed))
+    return method.execute(experts, replace(settings, trial=resident)).patch
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_keeps_to_the_budget_and_ends_alike_for_a_seed(name: str, tiny_base: Path, experts: list[Adapter]) -> None:
+    trials = [trial(tiny_base, experts, [2.0, -1.0, 0.5], 1200) for _ in range(2)]
+    first, second = (run(name, experts, one) for one in trials)
+    assert torch.equal(flat(first), flat(second)) and trials[0].spent == trials[1].spent > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_comes_out_has_a_smaller_loss_than_what_it_started_from(
+    name: str, tiny_base: Path, experts: list[Adapter]
+) -> None:
+    resident = trial(tiny_base, experts, [2.0, -1.0, 0.5], 5000)
+    average = build_space("delta", experts).realise(torch.full((3,), 1 / 3, dtype=torch.float64))
+    best = max(map(as_patch, experts), key=lambda patch: resident.score(patch).value)
+    starts = {"finetune-dev": Patch(), "finetune-once": Patch(), "finetune-best": best, "finetune-best-once": best}
+    start = starts.get(name, average)
+    before = resident.mean_loss(start)
+    assert resident.mean_loss(run(name, experts, resident)) < before
+
+
+def test_trained_once_it_is_what_a_search_trains_from_there(tiny_base: Path, experts: list[Adapter]) -> None:
+    resident = trial(tiny_base, experts, [2.0, -1.0, 0.5], 320 + 96 + 320)
+    other = trial(tiny_base, experts, [2.0, -1.0, 0.5], 96)
+    best = max(map(as_patch, experts), key=lambda patch: other.score(patch).value)
+    for name, start, items in (("finetune-once", Patch(), 0), ("finetune-best-once", best, 96)):
+        spent = resident.spent
+        found = run(name, experts, resident, seed=3)
+        assert resident.spent - spent == items + 4 * 2.5 * 32
+        *_, whole = train_folds(resident.engine, start, resident.choices, experts[0].info, 3)
+        alone = flat(Patch(low_rank=dict(whole.changes)))
+        assert torch.allclose(flat(found), alone + flat(start) if start.low_rank else alone, atol=1e-6)
+
+
+def test_items_without_answers_are_refused(tiny_base: Path, experts: list[Adapter]) -> None:
+    resident = trial(tiny_base, experts, [1.0, 0.0, 0.0], 1000)
+    resident.choices = []
+    with pytest.raises(UserError, match="no item has a right answer"):
+        run("finetune-dev", experts, resident)
+
+
+def test_without_a_budget_nothing_is_trained(tiny_base: Path, experts: list[Adapter]) -> None:
+    average = build_space("delta", experts).realise(torch.full((3,), 1 / 3, dtype=torch.float64))
+    assert torch.allclose(flat(run("gradient", experts, trial(tiny_base, experts, [1.0, 0.0, 0.0], 79))), flat(average))
+    assert not flat(run("finetune-dev", experts, trial(tiny_base, experts, [1.0, 0.0, 0.0], 79))).any()
+    best = trial(tiny_base, experts, [0.0, 1.0, 0.0], 96 + 79)
+    assert torch.allclose(flat(run("finetune-best", experts, best)), flat(as_patch(experts[1])))
+
+
+def test_the_rate_and_the_epoch_with_the_best_held_out_probability_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against a table: rate 0.2 is best after its second epoch."""
+    table = {0.1: [0.3, 0.4, 0.5, 0.4], 0.2: [0.3, 0.9, 0.5, 0.4]}
+    calls: list[tuple[float, int, int | None]] = []
+
+    def fit(_: object, items: list[Any], __: object, trained: Any, epochs: int, ___: int, last: int | None = None,
+            after_epoch: Any = None) -> None:  # fmt: skip
+        calls.append((trained[0].lr, len(items), last))
+        for epoch in range(1, epochs + 1):
+            now.update(rate=trained[0].lr, epoch=epoch)
+            if after_epoch:
+                after_epoch(epoch, 0.0)
+
+    now: dict[str, Any] = {}
+    monkeypatch.setattr(on_dev, "fit", fit)
+    monkeypatch.setattr(on_dev, "_probabilities", lambda _, items: [table[now["rate"]][now["epoch"] - 1]] * len(items))
+    items = [Choices((("a", "b"),), (1.0,), 0)] * 10
+    resident: Any = Resident(SimpleNamespace(model=None), items, 10**4)  # type: ignore[arg-type]
+    change = SimpleNamespace(tensors=[], additions=dict, patch=lambda: "done")
+    assert train_on_dev(resident, lambda: change, (0.1, 0.2), 0) == "done"  # type: ignore[comparison-overlap, return-value]
+    assert calls == [(0.1, 5, None)] * 2 + [(0.2, 5, None)] * 2 + [(0.2, 10, 2)]
+    assert resident.spent == 2 * 4 * 10 * 3.5 + 2 * 10 * 2.5

@@ -1,0 +1,460 @@
+"""`swarm-llm compare` end to end on a tiny random base: what it writes, what it counts, how it goes on."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+from search_helpers import files, louder, questions, swarm_llm, write_task
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_rivals.comparison import contestants
+from pyswarmopt_rivals.comparison.config import CompareConfig
+from pyswarmopt_rivals.comparison.contest import Step, compare
+from pyswarmopt_rivals.comparison.contestants import known_methods
+from pyswarmopt_rivals.comparison.next_steps import next_steps
+from pyswarmopt_rivals.comparison.page import mean_curve, plot
+from pyswarmopt_rivals.comparison.table import print_comparison, summary_lines
+
+SOME = ("uniform-soup", "best-single", "prediction-merge", "model-swarms", "nevergrad:RandomSearch")
+
+
+@pytest.fixture
+def given(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> dict[str, Any]:
+    """What every call shares."""
+    experts = louder(tiny_experts, tmp_path / "experts")
+    task = write_task(tmp_path / "words.json", questions(8, 1), questions(12, 2))
+    return {
+        "base": str(tiny_base),
+        "experts": tuple(map(str, experts)),
+        "tasks": (str(task),),
+        "out": str(tmp_path / "out"),
+        "methods": SOME,
+        "seeds": 2,
+        "budget_items": 80,
+        "threads": 1,
+        "scoring": "likelihood",
+    }
+
+
+def lasting(folder: Path) -> list[dict[str, Any]]:
+    """Outcomes without what a clock wrote, in any order."""
+    rows = [json.loads(line) for line in (folder / "outcomes.jsonl").read_text().splitlines()]
+    return sorted(({k: v for k, v in row.items() if k != "seconds"} for row in rows), key=str)
+
+
+def test_every_method_takes_part_and_keeps_to_the_budget(given: dict[str, Any], tmp_path: Path) -> None:
+    data = {name: tmp_path / f"{name}.jsonl" for name in ("ant", "bee", "cat")}
+    for name, file in data.items():
+        turns = [{"role": "user", "content": f"Question: {name}?"}, {"role": "assistant", "content": name}]
+        file.write_text("".join(json.dumps({"messages": turns}) + "\n" for _ in range(6)))
+    given |= {"methods": ("all",), "seeds": 1, "budget_items": 60, "data": tuple((n, str(f)) for n, f in data.items())}
+    result = compare(CompareConfig(**given))
+    assert result["left_out"] == {
+        "finetune-once": "training takes 80 items",
+        "finetune-best-once": "training takes 104 items",
+        "item-model+dev": "training and the experts alone take 456 items",
+    }
+    assert set(result["methods"]) == set(known_methods()) - result["left_out"].keys()
+    for name, row in result["methods"].items():
+        assert 0 <= row["dev"] <= 1 and 0 <= row["test"] <= 1, name
+        assert row["item_evaluations"] <= 60, name
+        low, high = row["test_interval"]
+        assert low <= row["test"] <= high, name
+    assert result["methods"]["uniform-soup"]["item_evaluations"] == 0
+    assert result["methods"]["model-swarms"]["item_evaluations"] == 56  # seven times eight dev items
+    tests = [row["test"] for row in result["methods"].values()]
+    assert tests == sorted(tests, reverse=True)
+
+
+@pytest.mark.parametrize("budget", [456, 600])  # of the former nothing is left for proposals
+def test_a_swarm_whose_result_is_trained_on_dev_is_charged_for_that(given: dict[str, Any], budget: int) -> None:
+    names = ("best-single", "item-model", "item-model+dev")
+    result = compare(CompareConfig(**{**given, "methods": names, "seeds": 1, "budget_items": budget}))
+    spent = result["methods"]["item-model+dev"]["item_evaluations"]
+    # Four epochs without each fold and on all, the scoring of what was trained, and three experts.
+    assert 4 * 2.5 * (2 * 7 + 3 * 6 + 8) + 8 + 3 * 8 <= spent <= budget
+    values = [result["methods"][name]["dev"] for name in names]
+    error = math.sqrt(values[1] * (1 - values[1]) / 8)  # by so much what is trained may be behind on dev
+    assert values[1] >= values[0] and values[2] >= values[1] - error
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_a_swarm_found_is_kept_as_it_was_if_training_makes_it_worse(
+    given: dict[str, Any], kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contestants, "not_worse", lambda trained, mixture, items: kept)
+    names = ("item-model", "item-model+dev")
+    rows = compare(CompareConfig(**{**given, "methods": names, "seeds": 1, "budget_items": 2000}))["methods"]
+    found, trained = (rows[name] for name in names)
+    assert trained["rank"] - found["rank"] == (4 if kept else 0)  # the LoRA's own
+    assert kept or (trained["dev"], trained["test"]) == (found["dev"], found["test"])
+
+
+def test_a_comparison_that_is_stopped_goes_on_to_the_same_end(
+    given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped in the middle of a search, again and again; nothing that was scored is asked again."""
+    from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+
+    whole = compare(CompareConfig(**{**given, "out": str(tmp_path / "whole")}))
+    asked = TransformersEngine.loglikelihood
+    calls: list[int] = []
+
+    def stopping(engine: Any, pairs: Any) -> Any:
+        calls.append(len(pairs))
+        if len(calls) % 9 == 0:
+            raise KeyboardInterrupt
+        return asked(engine, pairs)
+
+    monkeypatch.setattr(TransformersEngine, "loglikelihood", stopping)
+    for _ in range(20):
+        try:
+            again = compare(CompareConfig(**given))
+            break
+        except KeyboardInterrupt:
+            continue
+    assert len(calls) > 18  # it was stopped more than once
+    assert lasting(Path(given["out"])) == lasting(tmp_path / "whole")
+    drop = ("config", "seconds")
+    for name, row in again["methods"].items():
+        assert {k: v for k, v in row.items() if k not in drop} == {
+            k: v for k, v in whole["methods"][name].items() if k not in drop
+        }
+
+
+def test_methods_and_seeds_can_be_added_and_the_rest_is_kept(given: dict[str, Any]) -> None:
+    steps: list[Step] = []
+    compare(CompareConfig(**{**given, "methods": ("uniform-soup", "model-swarms"), "seeds": 1}))
+    before = lasting(Path(given["out"]))
+    result = compare(CompareConfig(**given), steps.append)
+    assert [row for row in lasting(Path(given["out"])) if row in before] == before
+    assert result["methods"]["model-swarms"]["seeds"] == 2 and result["methods"]["uniform-soup"]["seeds"] == 1
+    begun = [(s.method, s.seed) for s in steps if s.outcome is None]
+    assert ("uniform-soup", 0) not in begun and ("model-swarms", 0) not in begun and ("model-swarms", 1) in begun
+    finished = [s.method for s in steps if s.outcome is not None and s.seed == 0]
+    assert (
+        finished.index("uniform-soup") < finished.index("best-single") < finished.index("model-swarms")
+    )  # cheapest first
+    assert [s.done for s in steps if s.outcome is not None] == list(range(1, 8))
+
+
+def test_the_figures_are_those_of_the_items(given: dict[str, Any]) -> None:
+    """Means, differences and permutation test from ``outcomes.jsonl``, by other means."""
+    result = compare(CompareConfig(**given))
+    rows = [json.loads(line) for line in (Path(given["out"]) / "outcomes.jsonl").read_text().splitlines()]
+    by_method: dict[str, list[Any]] = {}
+    for row in sorted(rows, key=lambda row: row["seed"]):
+        by_method.setdefault(row["method"], []).append([[int(c) for c in row[split]] for split in ("dev", "test")])
+    for name, row in result["methods"].items():
+        own = by_method[name]
+        assert row["dev"] == pytest.approx(np.mean([dev for dev, _ in own]))
+        assert row["test_seeds"] == pytest.approx([np.mean(test) for _, test in own])
+        if name != "best-single":
+            difference = np.mean([test for _, test in own], 0) - np.array(by_method["best-single"][0][1])
+            assert row["against_single"]["difference"] == pytest.approx(difference.mean())
+            signs = np.array(np.meshgrid(*[[-1, 1]] * 12)).reshape(12, -1)
+            sums = np.abs(difference @ signs)
+            assert row["against_single"]["p"] == pytest.approx(np.mean(sums >= abs(difference.sum()) - 1e-9))
+    best = next(iter(result["methods"]))
+    assert all(row["against_rival"]["method"] == best for name, row in result["methods"].items() if name != best)
+
+
+def test_two_tasks_share_one_base_and_have_a_table_over_both(given: dict[str, Any], tmp_path: Path) -> None:
+    second = write_task(tmp_path / "more.json", questions(6, 3), questions(10, 4))
+    result = compare(CompareConfig(**{**given, "tasks": (*given["tasks"], str(second)), "seeds": 1}))
+    assert set(result["tasks"]) == {"words", "more"}
+    for name, row in result["methods"].items():
+        both = [result["tasks"][task]["methods"][name]["test"] for task in ("words", "more")]
+        assert row["test"] == pytest.approx(np.mean(both))
+    assert sum(row["wins"] for row in result["methods"].values()) == 2
+    text = (Path(given["out"]) / "compare.md").read_text()
+    assert "## Mean over 2 tasks" in text and "## words" in text and "## more" in text
+    page = (Path(given["out"]) / "compare.html").read_text()
+    assert page.count('<svg viewBox="0 0 720') == 2
+    assert not any(word in page for word in ("http:", "https:", "<script"))
+
+
+def test_a_task_is_scored_by_its_own_metric(
+    given: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `swarm-llm eval` scores the merged adapter; who needs right and wrong answers is left out."""
+    second = write_task(tmp_path / "texts.json", questions(6, 3), questions(5, 4), metric="perplexity")
+    given |= {"methods": ("uniform-soup", "best-single", "prediction-merge", "lorahub"), "seeds": 1}
+    result = compare(CompareConfig(**{**given, "tasks": (str(second),)}))
+    assert (result["metric"], set(result["methods"])) == ("perplexity", {"uniform-soup", "best-single", "lorahub"})
+    assert "scored by perplexity" in result["left_out"]["prediction-merge"]
+    assert "Scores: texts by perplexity." in (Path(given["out"]) / "compare.md").read_text()
+    common = ["--base", given["base"], "--experts", *given["experts"], "--method", "uniform-soup"]
+    assert swarm_llm(capsys, "merge", *common, "--out", tmp_path / "soup")[0] == 0
+    words = ["eval", "--base", given["base"], "--adapter", tmp_path / "soup", "--task", second, "--json"]
+    found = json.loads(swarm_llm(capsys, *words)[1])
+    assert found["metric"] == "perplexity"
+    assert result["methods"]["uniform-soup"]["test"] == pytest.approx(found["value"], rel=1e-3)
+
+
+def test_tasks_without_answers_can_be_compared(given: dict[str, Any], tmp_path: Path) -> None:
+    items = [{"prompt": f"The {word} was"} for word in ("first", "second", "third")]
+    task = write_task(tmp_path / "open.json", items[:2], items[2:], metric="tests_by_length")
+    with pytest.raises(UserError, match="tests_by_length: unknown"):
+        compare(CompareConfig(**{**given, "tasks": (str(task),)}))
+    task = write_task(tmp_path / "open.json", items[:2], items[2:], metric="toxicity")
+    pytest.importorskip("profanity_check")
+    result = compare(CompareConfig(**{**given, "tasks": (str(task),), "methods": ("uniform-soup", "lorahub")}))
+    assert 0.0 <= result["methods"]["uniform-soup"]["test"] <= 1.0
+    assert result["left_out"] == {"lorahub": "needs the right answers of the dev items"}
+
+
+def test_a_rule_competes_at_full_rank_and_as_the_adapter_that_merge_writes(
+    given: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By perplexity, which tells the two apart; a LoRA of the matrices' own size is the rule's result uncut."""
+    task = write_task(tmp_path / "texts.json", questions(6, 3), questions(5, 4), metric="perplexity")
+    names = ("ties", "ties:adapter", "task-arithmetic", "task-arithmetic:adapter")
+    given |= {"tasks": (str(task),), "methods": names, "dtype": "float32"}
+    rows = compare(CompareConfig(**given))["methods"]
+    assert {name: row["rank"] for name, row in rows.items()} == {
+        "ties": "full",
+        "ties:adapter": 12,  # three experts of rank 4
+        "task-arithmetic": 12,
+        "task-arithmetic:adapter": 12,
+    }
+    assert "relative_error" not in rows["task-arithmetic:adapter"]  # a sum is exact
+    assert rows["task-arithmetic"]["test"] == rows["task-arithmetic:adapter"]["test"]
+    common = ["--base", given["base"], "--experts", *given["experts"], "--method", "ties", "--json"]
+    found = {}
+    for name, rank in (("ties", ["--rank", "32"]), ("ties:adapter", [])):
+        out = tmp_path / f"{len(found)}"
+        lost = json.loads(swarm_llm(capsys, "merge", *common, *rank, "--out", out)[1])["relative_error"]
+        assert rows[name].get("relative_error", 0.0) == pytest.approx(lost)
+        words = ["eval", "--base", given["base"], "--adapter", out, "--task", task, "--dtype", "float32", "--json"]
+        found[name] = json.loads(swarm_llm(capsys, *words)[1])["value"]
+        assert rows[name]["test"] == pytest.approx(found[name], rel=1e-4)
+    assert found["ties"] != pytest.approx(found["ties:adapter"], rel=1e-3)
+    table = (Path(given["out"]) / "compare.md").read_text()
+    assert f"| 12, {rows['ties:adapter']['relative_error']:.1%} cut |" in table and "| full |" in table
+
+
+def test_curves_are_means_of_staircases() -> None:
+    one, other = [(10, 0.2), (40, 0.6)], [(20, 0.4), (30, 0.5)]
+    assert mean_curve([one, other]) == [(20.0, 0.3), (30.0, 0.35), (40.0, 0.55)]
+    assert plot({"a": {"dev": 1.0}}) is None
+
+
+# The command
+
+
+def words(given: dict[str, Any], **changes: Any) -> list[str]:
+    options = {
+        "base": given["base"],
+        "task": given["tasks"][0],
+        "out": given["out"],
+        "methods": ",".join(given["methods"]),
+        "seeds": 1,
+        "budget-items": 24,
+        "threads": 1,
+        "scoring": "likelihood",
+        **changes,
+    }
+    found = ["compare", "--quiet", "--experts", *given["experts"]]
+    for name, value in options.items():
+        found += [f"--{name}", str(value)]
+    return found
+
+
+def test_the_command_prints_the_table_and_writes_the_files(
+    given: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = swarm_llm(capsys, *words(given))
+    assert (code, err) == (0, "")
+    assert "│ model-swarms" in out and "|---" not in out and "## " not in out  # a table, no Markdown
+    assert "against best rival" in out and "compare.html" in out  # all columns, where there is no terminal's width
+    folder = Path(given["out"])
+    assert "| model-swarms | " in (folder / "compare.md").read_text()
+    stored = json.loads((folder / "compare.json").read_text())
+    assert set(stored["methods"]) == set(SOME)
+    assert {"about.json", "compare.html", "compare.json", "compare.md", "outcomes.jsonl", "scores.jsonl"} <= files(
+        folder
+    ).keys()
+    assert all(row["item_evaluations"] <= 24 for row in stored["methods"].values())
+
+
+@pytest.mark.parametrize(("width", "columns"), [(80, 4), (120, 8), (200, 10)])
+def test_in_a_terminal_the_first_columns_are_shown_that_fit(width: int, columns: int) -> None:
+    row = {"dev": 0.75, "dev_interval": [0.5, 0.9], "test": 1.0, "test_interval": [0.839, 1.0], "models": 1}
+    row |= {"item_evaluations": 4321.0, "seconds": 12.5, "tokens": 48.0}
+    against = {"method": "ties", "difference": 0.021, "p": 0.04}
+    methods = {"nevergrad:[CMA]": {**row, "against_single": against, "against_rival": against}, "ties": row}
+    config = {"base": "b", "budget_items": 24, "seeds": 1}
+    result = {"config": config, "experts": 3, "left_out": {}, "task": "quiz", "metric": "accuracy", "methods": methods}
+    out = io.StringIO()
+    print_comparison(Console(file=out, width=width), result)
+    lines = out.getvalue().splitlines()
+    assert max(map(cell_len, lines)) <= width and "…" not in out.getvalue()
+    (found,) = [line for line in lines if "nevergrad:[CMA]" in line]
+    assert found.count("│") == columns + 1 and "1.000 [0.839, 1.000]" in found
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"methods": "tiess"}, "--methods tiess: unknown; did you mean ties?"),
+        ({"methods": ","}, "--methods: none given"),
+        ({"methods": "model-swarms:adapter"}, "--methods model-swarms:adapter: unknown"),
+        ({"methods": "model-swarms+dev"}, "--methods model-swarms+dev: is called item-model+dev now"),
+        ({"methods": "model-swarms:paper"}, "--methods model-swarms:paper: is called model-swarms now"),
+        ({"methods": "nevergrad:CMB"}, "nevergrad has no optimiser 'CMB'"),
+        ({"budget-items": 7}, "below the 8 dev items of words"),
+        ({"data": "ant"}, "--data ant: write NAME=D"),
+        ({"data": "cow=builtin:dates"}, "no expert is called cow"),
+        ({"space": "fulll"}, "--space fulll"),
+        ({"task": "absent.json"}, "absent.json"),
+    ],
+)
+def test_wrong_input_is_one_line_and_writes_nothing(
+    given: dict[str, Any], changes: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = swarm_llm(capsys, *words(given, **changes))
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ") and err.count("\n") == 1 and said in err, err
+    assert not Path(given["out"]).exists()
+
+
+def test_another_comparison_is_not_written_over(given: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert swarm_llm(capsys, *words(given, methods="uniform-soup"))[0] == 0
+    before = files(Path(given["out"]))
+    code, _, err = swarm_llm(capsys, *words(given, **{"budget-items": 32}))
+    assert code == 2 and "--budget-items: " in err and "was begun with another (24)" in err
+    assert files(Path(given["out"])) == before
+    notes = Path(given["out"]).parent / "notes"
+    notes.mkdir()
+    (notes / "mine.txt").write_text("mine")
+    code, _, err = swarm_llm(capsys, *words(given, out=notes))
+    assert code == 2 and "holds something else than a comparison" in err
+
+
+# The same methods in `merge`
+
+
+@pytest.mark.parametrize("method", ["greedy-soup", "natural-niches"])
+def test_merge_writes_what_a_searching_method_finds(
+    method: str, given: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The adapter scores on test what the comparison says of that method."""
+    common = ["--base", given["base"], "--experts", *given["experts"]]
+    options = ["--method", method, "--task", given["tasks"][0], "--budget-items", "80"]
+    code, out, err = swarm_llm(capsys, "merge", *common, *options, "--out", tmp_path / "merged")
+    assert code == 0, err
+    assert f"wrote {tmp_path / 'merged'}: {method} of 3 experts" in out
+    assert "item evaluations" in (tmp_path / "merged" / "README.md").read_text()
+    asked = {**given, "methods": (method,), "seeds": 1, "scoring": "auto"}
+    row = compare(CompareConfig(**asked))["methods"][method]
+    task = ["--task", given["tasks"][0], "--json", "--scoring", json.loads(stored(given, "compare.json"))["scoring"]]
+    code, out, _ = swarm_llm(capsys, "eval", "--base", given["base"], "--adapter", tmp_path / "merged", *task)
+    assert json.loads(out)["value"] == pytest.approx(row["test"])
+
+
+def stored(given: dict[str, Any], name: str) -> str:
+    return (Path(given["out"]) / name).read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--method", "lorahub"], "--method lorahub: looks at dev items; give --task"),
+        (["--method", "ties", "--task", "words.json"], "ties is a fixed rule and looks at no task"),
+        (["--method", "data-merge"], "use swarm-llm train-expert"),
+    ],
+)
+def test_merge_says_what_a_method_lacks(
+    options: list[str], said: str, given: dict[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    common = ["--base", given["base"], "--experts", *given["experts"], "--out", tmp_path / "merged"]
+    code, out, err = swarm_llm(capsys, "merge", *common, *options)
+    assert (code, out) == (2, "") and said in err and err.count("\n") == 1
+    assert not (tmp_path / "merged").exists()
+
+
+# Groups beside the rest
+
+
+def test_groups_take_part_with_their_cost_in_tokens(given: dict[str, Any]) -> None:
+    """Against the same members asked by `swarm-llm ensemble`'s own parts."""
+    from pyswarmopt_groups.context import GroupContext
+    from pyswarmopt_groups.members.load import open_members
+    from pyswarmopt_groups.registry import load_strategy
+    from pyswarmopt_groups.responses import is_right
+    from pyswarmopt_llm.tasks import load_task
+
+    names = ("uniform-soup", "token", "vote:weighted", "vote:cascade", "negotiate:stackelberg")
+    result = compare(CompareConfig(**{**given, "methods": names, "dtype": "float32"}))
+    rows = result["methods"]
+    assert set(rows) == set(names) and rows["token"]["seeds"] == 2 and rows["vote:weighted"]["seeds"] == 1
+    task = load_task(given["tasks"][0])
+    members = open_members(given["experts"], given["base"], dtype="float32", threads=1)
+    context = GroupContext(members, task, "likelihood")
+    for name in ("vote:weighted", "vote:cascade", "negotiate:stackelberg"):
+        verdicts = load_strategy(name.partition(":")[2]).fit(context)(task.test)
+        right = [is_right(item, v.answer) for item, v in zip(task.test, verdicts, strict=True)]
+        assert rows[name]["test"] == pytest.approx(np.mean(right)), name
+        assert rows[name]["tokens"] == pytest.approx(np.mean([v.tokens for v in verdicts]), abs=0.1)
+        assert rows[name]["item_evaluations"] == 24 and rows[name]["models"] == 3
+    one = float(context.collect(task.test).tokens[0].mean())
+    assert rows["uniform-soup"]["tokens"] == pytest.approx(one, abs=0.1)
+    assert rows["token"]["tokens"] == pytest.approx(3 * one, abs=0.2)
+    assert "| tokens |" in (Path(given["out"]) / "compare.md").read_text()
+
+
+def test_the_token_swarm_is_at_least_as_good_on_dev_as_the_best_expert(given: dict[str, Any]) -> None:
+    rows = compare(CompareConfig(**{**given, "methods": ("token", "best-single"), "dtype": "float32"}))["methods"]
+    assert min(rows["token"]["dev_seeds"]) >= rows["best-single"]["dev"]
+
+
+def test_stars_stand_for_all_groups() -> None:
+    from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES
+    from pyswarmopt_llm.common.errors import UserError
+    from pyswarmopt_rivals.comparison.contestants import contestant, ordered
+
+    found = {who.name for who in ordered(["vote:*", "negotiate:*"], 3, 10, 100)}
+    wanted = {f"vote:{name}" for name in VOTES} | {f"negotiate:{name}" for name in NEGOTIATIONS}
+    assert found == wanted - {"vote:reward", "negotiate:societies"}
+    assert contestant("vote:self-consistency").chance and not contestant("vote:majority").chance
+    with pytest.raises(UserError, match="methods vote:majorty: unknown; did you mean vote:majority"):
+        ordered(["vote:majorty"], 3, 10, 100)
+
+
+def test_a_raised_population_is_said() -> None:
+    config = {"base": "B", "budget_items": 100, "seeds": 1, "particles": 2}
+    result = {"experts": 3, "task": "t", "metric": "accuracy", "config": config, "left_out": {}, "methods": {}}
+    lines = summary_lines(result)
+    assert "3 experts of B" in lines[1] and "1 seed for" in lines[1]
+    assert "Searches start from all experts: 3 particles instead of 2." in lines
+    assert not any("instead of" in line for line in summary_lines({**result, "config": {**config, "particles": None}}))
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("best-single", "advise --base B --experts x y --task t.csv --columns label=team --dev 40"),
+        ("ties:adapter", "merge --base B --experts x y --method ties --out runs/a-ties"),
+        ("lorahub", "--method lorahub --task t.csv --columns label=team --out runs/a-lorahub"),
+        ("pycma", "--columns label=team --dev 40 --train off --optimizer pycma"),
+        ("model-swarms", "--columns label=team --dev 40 --compat paper"),
+        ("item-model", "--columns label=team --dev 40 --train off"),
+        ("item-model+dev", "--columns label=team --dev 40"),
+        ("vote:majority", None),
+    ],
+)
+def test_a_comparison_ends_with_the_command_that_makes_the_best_result(method: str, words: str | None) -> None:
+    config = {"base": "B", "experts": ["x", "y"], "tasks": ["t.csv"], "columns": ["label=team"], "dev": 40}
+    config["out"] = "runs/a"
+    rows = {method: {"test": 0.7, "dev": 0.6}, "karcher": {"test": 0.5, "dev": 0.9}}
+    steps = [command for _, command in next_steps({"methods": rows, "config": config})]
+    assert len(steps) == (words is not None) and all(step.endswith(words or "") for step in steps), steps

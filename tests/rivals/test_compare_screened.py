@@ -1,0 +1,161 @@
+"""Screened swarms in a comparison: what they are told is true where it matters, and the budget holds."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from search_helpers import history, louder, questions, small, write_task
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.evaluation.run_directory import position_key
+from pyswarmopt_llm.jobs.search.loop import search
+from pyswarmopt_llm.metrics.registry import METRICS
+from pyswarmopt_llm.models.adapters.adapter import load_adapter, read_adapter
+from pyswarmopt_llm.models.base import resolve_base
+from pyswarmopt_llm.spaces import build_space
+from pyswarmopt_llm.spaces.load import load_engine
+from pyswarmopt_llm.spaces.starts import sums
+from pyswarmopt_llm.tasks import load_task
+from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial
+from pyswarmopt_rivals.comparison.config import CompareConfig
+from pyswarmopt_rivals.comparison.contest import compare
+from pyswarmopt_rivals.comparison.contestants import Entry, contestant, known_methods, run, why_not
+from pyswarmopt_rivals.comparison.screened import ScreenedTrial, can_screen
+from pyswarmopt_rivals.comparison.store import Store
+
+
+@pytest.fixture
+def bench(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> Bench:
+    base = resolve_base(str(tiny_base))
+    engine = load_engine(base, "float32", "cpu", 1)
+    experts = [load_adapter(read_adapter(path)) for path in louder(tiny_experts, tmp_path / "experts")]
+    task = load_task(str(write_task(tmp_path / "words.json", questions(20, 1), questions(6, 2))))
+    return Bench(base, engine, experts, task, "likelihood", Store(), {})
+
+
+def test_what_is_told_is_paid_for_and_the_best_is_true(bench: Bench) -> None:
+    """Every value against the complete score: the best of all is exact, and most others are."""
+    space = build_space("delta", bench.experts)
+    n = len(bench.experts)
+    trial = BudgetedTrial(bench, 10_000)
+    asked = ScreenedTrial(trial, space)
+    positions = torch.cat([torch.eye(n, dtype=torch.float64), sums(n, 40, 0)])
+    told: list[float] = []
+    for part in positions.split(n):
+        told += asked.values(part)
+    true = [bench.score(space.realise(x), "dev")[0].value for x in positions]
+    assert told[:n] == true[:n]
+    assert asked.best == max(told) == true[told.index(max(told))]
+    assert sum(abs(a - b) < 1e-12 for a, b in zip(told, true, strict=True)) >= 0.6 * len(true)
+    assert n * 20 <= trial.spent < len(positions) * 20  # something was foretold
+    assert trial.trace[-1] == (trial.spent, asked.best)
+    spent = trial.spent
+    assert asked.values(positions) == told and trial.spent == spent  # nothing is asked twice
+
+
+def test_the_budget_ends_a_search_and_the_rest_has_no_value(bench: Bench) -> None:
+    space = build_space("delta", bench.experts)
+    trial = BudgetedTrial(bench, 50)  # two candidates and a half
+    values = ScreenedTrial(trial, space).values(torch.eye(3, dtype=torch.float64))
+    assert [value == value for value in values] == [True, True, False]
+    assert trial.spent == 40
+
+
+def test_what_the_model_promises_is_asked_in_full(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[torch.Tensor] = []
+
+    def propose(screening: object, seed: int) -> torch.Tensor:
+        asked.append(torch.tensor([3.0, -2.0, 0.1 * seed], dtype=torch.float64))
+        return asked[-1]
+
+    monkeypatch.setattr("pyswarmopt_llm.evaluation.surrogate.proposals.proposal", propose)
+    outcome = run(Entry(contestant("item-model"), bench, 5, 400))
+    assert len(asked) == 6 and outcome.items <= 400
+    complete = [key for (_, kind, key), row in bench.store.scores.items() if kind == "screened" and row["n"] == 20]
+    assert sum(any(key.startswith(position_key(x)) for key in complete) for x in asked) >= 5
+
+
+def test_experts_are_asked_once_for_all_who_pay_for_them(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = run(Entry(contestant("item-model"), bench, 0, 200))
+    assert outcome.items <= 200 and outcome.dev.value >= outcome.trace[0][1]
+    assert outcome.dev.value == outcome.trace[-1][1]  # the best is scored in full again at the end
+    loaded = []
+    monkeypatch.setattr(type(bench.engine), "load", lambda engine, patch: loaded.append(patch))
+    trial = BudgetedTrial(bench, 60)
+    asked = ScreenedTrial(trial, build_space("delta", bench.experts))
+    asked.values(torch.eye(3, dtype=torch.float64))
+    assert trial.spent == 60 and not loaded
+
+
+def test_model_swarms_is_the_published_search_over_averages_of_factors(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Candidate by candidate what `search --compat paper` scores."""
+    space = type(build_space("factor", bench.experts))
+    asked: list[list[float]] = []
+    realise = space.realise
+    monkeypatch.setattr(space, "realise", lambda own, x: (asked.append(x.tolist()), realise(own, x))[1])
+    outcome = run(Entry(contestant("model-swarms"), bench, 1, 400, particles=5))
+    assert outcome.items == 400 and [sum(x) for x in asked] == pytest.approx([1.0] * len(asked))
+    experts, task = [expert.info.path for expert in bench.experts], tmp_path / "words.json"
+    given = {"preset": None, "compat": "paper", "dtype": "float32", "seed": 1, "test": 0}
+    search(small(bench.base.path, experts, [task], tmp_path / "run", **given))
+    rows = [row["coefficients"] for row in history(tmp_path / "run")]
+    assert len(rows) == 20 and asked[:20] == [pytest.approx(row) for row in rows]
+
+
+def test_what_is_written_cannot_be_foretold(bench: Bench) -> None:
+    space = build_space("delta", bench.experts)
+    assert can_screen(bench, space)
+    bench.scoring = "generate"
+    assert not can_screen(bench, space)
+
+
+def test_a_swarm_whose_items_cannot_be_foretold_asks_all_of_them(bench: Bench) -> None:
+    whole = Bench(bench.base, bench.engine, bench.experts, bench.task, "likelihood", Store(), {}, METRICS["perplexity"])
+    outcome = run(Entry(contestant("item-model"), whole, 0, 200))
+    assert outcome.items == 200 and [spent for spent, _ in outcome.trace] == list(range(20, 201, 20))
+    assert outcome.dev.value == outcome.trace[-1][1]
+
+
+@pytest.mark.parametrize("name", ["constriction:paper", "constriction+dev", "pycma:paper", "ties:paper"])
+def test_no_other_method_has_those_endings(name: str) -> None:
+    assert {"model-swarms", "item-model", "item-model+dev"} <= set(known_methods())
+    with pytest.raises(UserError, match=re.escape(name)):
+        contestant(name)
+
+
+def test_the_same_seed_finds_the_same(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> None:
+    task = write_task(tmp_path / "words.json", questions(12, 1), questions(6, 2))
+    experts = tuple(map(str, louder(tiny_experts, tmp_path / "experts")))
+    found = []
+    for name in ("one", "two"):
+        config = CompareConfig(
+            base=str(tiny_base),
+            experts=experts,
+            tasks=(str(task),),
+            out=str(tmp_path / name),
+            methods=("item-model", "model-swarms"),
+            seeds=1,
+            budget_items=150,
+            threads=1,
+            scoring="likelihood",
+        )
+        compare(config)
+        row = (tmp_path / name / "outcomes.jsonl").read_text()
+        found.append([part for part in row.split(", ") if "seconds" not in part])
+    assert found[0] == found[1]
+
+
+def test_experts_whose_factors_have_other_shapes_leave_model_swarms_out(bench: Bench) -> None:
+    assert why_not(contestant("model-swarms"), bench, 1000) is None
+    first, second, third = bench.experts
+    fewer = replace(second, info=replace(second.info, modules=dict(list(second.info.modules.items())[:1])))
+    other = Bench(bench.base, bench.engine, [first, fewer, third], bench.task, "likelihood", Store(), {})
+    why = why_not(contestant("model-swarms"), other, 1000)
+    assert why is not None and why.startswith("averages LoRA factors; ") and second.info.name in why
+    assert why_not(contestant("item-model"), other, 1000) is None
