@@ -102,6 +102,9 @@ def read_about(path: Path) -> dict[str, Any]:
     _check(file, about["fingerprints"], _PRINTS, "fingerprints ")
     _check(file, about, _ABOUT)
     _check_config(file, about["config"])
+    for part in ("given", "chosen"):
+        _check_known(file, about.get(part, {}))
+        _check(file, about.get(part, {}), _CONFIG, f"{part} ")
     for name, form in about.get("forms", {}).items():
         _check(file, form, SHAPE, f"forms {name} ")
     return about
@@ -115,15 +118,20 @@ def stored_config(path: Path, about: Mapping[str, Any], name: str = "run.json") 
     """
     file = path / name
     config = about["config"]
-    unknown = sorted(config.keys() - _CONFIG.keys())
+    _check_known(file, config)
+    _check_config(file, config)
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+    return SearchConfig(**plain)
+
+
+def _check_known(file: Path, settings: Mapping[str, Any]) -> None:
+    """Refuse settings that are none of a `SearchConfig`'s."""
+    unknown = sorted(settings.keys() - _CONFIG.keys())
     if unknown:
         raise UserError(
             f"{file}: knows a setting {unknown[0][:40]!r} that this version does not; resume with the version "
             "that wrote it"
         )
-    _check_config(file, config)
-    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
-    return SearchConfig(**plain)
 
 
 def _check_config(file: Path, config: Mapping[str, Any]) -> None:
