@@ -14,8 +14,11 @@ from scipy import stats
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "docs" / "tools"))
+import chart  # noqa: E402
 import outcomes as evidence  # noqa: E402
 import tables  # noqa: E402
+
+sys.path.pop(0)  # its site.py and others would be imported in place of what later tests mean
 
 from pyswarmopt_llm.common.statistics import compare_paired  # noqa: E402
 
@@ -103,8 +106,6 @@ def test_two_files_give_a_method_its_first_outcomes(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_chart_was_drawn_from_the_outcomes(theme: str) -> None:
     pytest.importorskip("matplotlib")
-    import chart
-
     picture = (ROOT / "docs" / "pictures" / f"results-{theme}.svg").read_text(encoding="utf-8")
     (drawn,) = re.findall(r"<dc:description>(.*?)</dc:description>", picture, flags=re.DOTALL)
     assert json.loads(html.unescape(drawn)) == chart.accuracies(), "python docs/tools/pictures.py chart draws it"
