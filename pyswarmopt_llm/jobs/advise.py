@@ -20,10 +20,10 @@ from pyswarmopt_llm.common.files.regular import read_json, write_json
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.evaluation.record import pack, unpack
 from pyswarmopt_llm.evaluation.run_directory import Run
-from pyswarmopt_llm.evaluation.workers.spec import parse_workers
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
-from pyswarmopt_llm.jobs.search.preset import CHOICES, given, resolve
+from pyswarmopt_llm.jobs.search.preset import resolve
+from pyswarmopt_llm.jobs.search.resolved import CHOICES, given
 from pyswarmopt_llm.jobs.search.train import training_items
 from pyswarmopt_llm.jobs.search.validate import check_settings
 from pyswarmopt_llm.metrics.external.permission import runs_code
@@ -32,7 +32,6 @@ from pyswarmopt_llm.models.training.folds import train_once
 from pyswarmopt_llm.reporting.advice import WAYS, Gain, advice, gain
 from pyswarmopt_llm.reporting.commands import advised_steps, near
 from pyswarmopt_llm.reporting.verdict import Verdict
-from pyswarmopt_llm.spaces import space_kind
 
 LEAST = 8  # dev items from which on anything can be said
 RECORD = "advice.json"
@@ -115,18 +114,17 @@ def halves(config: SearchConfig) -> list[SearchConfig]:
         UserError: experts of no common base, or too few items.
     """
     plain = resolve(config)
-    kind = space_kind(plain.space)
-    check_settings(plain, kind, parse_workers(plain.workers))
-    if not kind.adapters:
+    check_settings(plain)
+    if not plain.kind.adapters:
         raise InvalidOption("base", config.base, "the advice is about LoRA experts of one base; name it")
-    objectives = load_objectives(plain)
+    objectives = load_objectives(plain.config)
     if objectives.externals:
         raise UserError(f"{next(iter(objectives.externals))}: has no items to tell from; give a task file")
     items = sum(len(task.dev) for task in objectives.tasks.values())
     if items < LEAST:
         raise UserError(f"{', '.join(config.tasks)}: {items} dev items tell nothing; give at least {LEAST}")
     # Half of the items is trained on where all of them would be.
-    train = resolve(config, objectives).train if items >= LEAST_DEV else "off"
+    train = resolve(config, objectives).config.train if items >= LEAST_DEV else "off"
     path = user_path(config.out)
     trial = replace(config, train=train, no_rivals=True)
     return [replace(trial, half=half, out=str(path / f"half-{half}")) for half in (1, 2)]

@@ -14,9 +14,9 @@ from pyswarmopt_llm.evaluation.run_files import GRID
 from pyswarmopt_llm.jobs.advise import RECORD, halves
 from pyswarmopt_llm.jobs.dry_run.plan import Plan, Timed, paid_note, plan, time_items, trial_items
 from pyswarmopt_llm.jobs.search.grid.draws import make_grid
-from pyswarmopt_llm.jobs.search.loop import starts
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
-from pyswarmopt_llm.jobs.search.preset import own_score, resolve
+from pyswarmopt_llm.jobs.search.preset import resolve
+from pyswarmopt_llm.jobs.search.resolved import own_score
 from pyswarmopt_llm.jobs.search.rivals import FILE as RIVALS
 from pyswarmopt_llm.jobs.search.rivals import planned_rivals
 from pyswarmopt_llm.metrics.external.callables import CallableUtility
@@ -30,14 +30,14 @@ RUN_FILES = ("run.json", "history.jsonl", "checkpoint/", "best/", "result.json",
 
 def dry_run_any(config: SearchConfig) -> Plan:
     """The cost of `search`, with one set of coefficients or draws from a grid."""
-    return (dry_run_grid if resolve(config).is_grid else dry_run_search)(config)
+    return (dry_run_grid if resolve(config).config.is_grid else dry_run_search)(config)
 
 
 def dry_run_search(config: SearchConfig) -> Plan:
     """The cost of a search with one set of coefficients."""
     check_new(user_path(config.out))
     job = prepare(config)
-    with released(optimizer(job.config, starts(job))):
+    with released(optimizer(job.config, job.starts)):
         pass
     vertices = job.space.vertices()
     candidates = [partial(job.space.realise, vertex) for vertex in vertices[:2]]
@@ -98,7 +98,7 @@ def dry_run_advise(config: SearchConfig) -> Plan:
 
 def dry_run_grid(config: SearchConfig) -> Plan:
     """The cost of `grid_search`: of all draws together, of which only the first scores the starting swarm."""
-    grid, resolved = make_grid(config), resolve(config)
+    grid, resolved = make_grid(config), resolve(config).config
     count = len(grid.draws)
     one = dry_run_search(replace(config, settings=grid.draws[0], grid="given", draws=None))
     dev = sum(task.dev for task in one.tasks)

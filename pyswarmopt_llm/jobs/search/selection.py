@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from pyswarmopt.base.optimizer import Point
 from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
 from pyswarmopt_llm.common.files.regular import write_json
 from pyswarmopt_llm.common.interfaces import Score, Space
@@ -106,14 +107,14 @@ def ranked(values: Sequence[float]) -> list[int]:
     return sorted(range(len(values)), key=lambda number: -values[number])
 
 
-def choose(job: Job, scorers: Scorers, archive: Archive, best: Candidate, scorings: Mapping[str, Scoring]) -> Choice:
+def choose(job: Job, scorers: Scorers, archive: Archive, best: Point, scorings: Mapping[str, Scoring]) -> Choice:
     """The best on dev; with ``--confirm`` the best of the leaders on dev items that the search has not seen.
 
     The best of hundreds of noisy scores is partly the luckiest. On fresh items the leaders lose their luck, and the
     value there is biased only by the choice among few. On a tie the better on dev.
     """
     if not job.objectives.fresh:
-        return Choice(best.position, best.value)
+        return Choice(best.x, best.value)
     again = scorers.scorer(Questions("fresh", tuple(scorings.items())))
     candidates = archive.top
     values = [row.value for row in again.in_full([candidate.position for candidate in candidates], 0)]

@@ -9,6 +9,7 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.evaluation.workers.spec import Workers, check_workers
+from pyswarmopt_llm.jobs.search.resolved import ResolvedSearch
 from pyswarmopt_llm.metrics.objectives import Objectives
 from pyswarmopt_llm.models.files import inside, refuse_unmatched
 from pyswarmopt_llm.spaces.kind import SpaceKind
@@ -19,8 +20,9 @@ TRANSFORMERS, VLLM = ("transformers", "vllm")
 LEAST_TRAINED = 8  # dev items of an expert that is trained on them
 
 
-def check_settings(config: SearchConfig, kind: SpaceKind, workers: Workers) -> None:
+def check_settings(search: ResolvedSearch) -> None:
     """Refuse settings that are out of range, unknown, or in conflict."""
+    config, kind, workers = search.config, search.kind, search.workers
     refuse_unmatched(config.experts)
     if len(config.experts) < 2:
         hint = "".join(inside(spec, "adapter_config.json") for spec in config.experts) or "; name more of them"
@@ -51,8 +53,20 @@ def _check_policy(config: SearchConfig) -> None:
         raise InvalidOption("optimizer", config.optimizer, "needs every value; remove `drop_k` and `drop_n`")
 
 
-def check_screen(config: SearchConfig, kind: SpaceKind, objectives: Objectives, size: int) -> None:
+def check_objectives(search: ResolvedSearch, objectives: Objectives) -> None:
+    """Refuse what several workers, or several models, cannot be scored by."""
+    paid = [metric.name for metric in objectives.metrics.values() if metric.usage is not None]
+    if paid and not search.workers.alone:
+        why = f"{paid[0]} counts and limits its requests in one process"
+        raise InvalidOption("workers", search.workers.text, f"{why}; remove it")
+    if search.kind.several_models and objectives.externals:
+        name = next(iter(objectives.externals))
+        raise InvalidOption("space", search.kind.name, f"{name} scores one model, not several; give task files")
+
+
+def check_screen(search: ResolvedSearch, objectives: Objectives, size: int) -> None:
     """Refuse tasks and spaces that a model of the items cannot learn from; `size` is the dimension of a position."""
+    config, kind = search.config, search.kind
     if config.screen is None:
         return
     from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
@@ -67,13 +81,14 @@ def check_screen(config: SearchConfig, kind: SpaceKind, objectives: Objectives, 
         raise InvalidOption("screen", None, f"{why}; remove it")
 
 
-def check_train(config: SearchConfig, kind: SpaceKind, workers: Workers, objectives: Objectives) -> None:
+def check_train(search: ResolvedSearch, objectives: Objectives) -> None:
     """Refuse tasks and settings with which nothing can be trained on the dev items."""
+    config, kind = search.config, search.kind
     if config.train != "on":
         return
     if not kind.trains:
         raise InvalidOption("train", "on", f"goes with `space` delta only, not with {kind.name}; remove it")
-    if config.engine != TRANSFORMERS or not workers.alone:
+    if config.engine != TRANSFORMERS or not search.workers.alone:
         why = f"goes with one worker and `engine` {TRANSFORMERS}; remove it, or change those"
         raise InvalidOption("train", "on", why)
     for why in _without_option_scores(config, objectives):

@@ -27,8 +27,8 @@ from pyswarmopt_llm.evaluation.policy import Dropout, Full, Policy, Round, make_
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_directory import Run, about_run
 from pyswarmopt_llm.evaluation.scorer import Scorer
+from pyswarmopt_llm.evaluation.search import Budget
 from pyswarmopt_llm.jobs.search.loop import search
-from pyswarmopt_llm.jobs.search.prepare import Budget
 from pyswarmopt_llm.metrics.combine import harmonic
 
 

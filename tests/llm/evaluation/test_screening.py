@@ -42,12 +42,12 @@ from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.evaluation.surrogate.proposals import proposal, widest
 from pyswarmopt_llm.evaluation.surrogate.screening import Screening
 from pyswarmopt_llm.jobs.search.loop import resume, search
+from pyswarmopt_llm.jobs.search.preset import resolve
 from pyswarmopt_llm.jobs.search.validate import check_screen
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.metrics.combine import harmonic
 from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.reporting.terminal.state import SearchState
-from pyswarmopt_llm.spaces import space_kind
 from pyswarmopt_llm.tasks import Item
 
 
@@ -291,7 +291,7 @@ def test_the_command_line_says_what_does_not_go_together(
     assert not (tmp_path / "r").exists()
     config = small(tiny_base, experts, [task], tmp_path / "r", space="delta", screen=0.1)
     with pytest.raises(InvalidOption, match="learns from at most 64 coefficients, here a candidate has 65"):
-        check_screen(config, space_kind("delta"), load_objectives(config), 65)
+        check_screen(resolve(config), load_objectives(config), 65)
     code, out, _ = swarm_llm(capsys, *words, "--screen", "0.1", "--drop-n", "0.2", "--json")
     assert code == 0 and json.loads(out)["best_dev"] >= json.loads(out)["best_single_dev"]
 

@@ -37,6 +37,7 @@ import pyswarmopt_llm.evaluation.evaluator
 import pyswarmopt_llm.evaluation.replay
 import pyswarmopt_llm.evaluation.run_directory
 import pyswarmopt_llm.evaluation.scorer
+import pyswarmopt_llm.evaluation.search
 import pyswarmopt_llm.evaluation.workers.local
 import pyswarmopt_llm.evaluation.workers.sharding
 import pyswarmopt_llm.jobs.search.finish
@@ -71,6 +72,7 @@ DEADLY = frozenset(
         pyswarmopt_llm.common.files.regular,
         pyswarmopt_llm.evaluation.replay,
         pyswarmopt_llm.evaluation.scorer,
+        pyswarmopt_llm.evaluation.search,
         pyswarmopt_llm.evaluation.run_directory,
         pyswarmopt_llm.jobs.search.finish,
         pyswarmopt_llm.jobs.search.loop,

@@ -28,7 +28,8 @@ from pyswarmopt_llm.evaluation.run_directory import Run, check_new
 from pyswarmopt_llm.evaluation.run_files import FORMAT, GRID
 from pyswarmopt_llm.jobs.search.grid.file import Draw, Grid, stored_grid, write_grid
 from pyswarmopt_llm.jobs.search.loop import SearchResult, begin, resume
-from pyswarmopt_llm.jobs.search.preset import given, in_words, resolve
+from pyswarmopt_llm.jobs.search.preset import resolve
+from pyswarmopt_llm.jobs.search.resolved import given, in_words
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, require
 from pyswarmopt_llm.metrics.objectives import load_split
 
@@ -52,7 +53,7 @@ def make_grid(config: SearchConfig) -> Grid:
         >>> make_grid(replace(config, grid="paper")).size
         300
     """
-    config = resolve(config)
+    config = resolve(config).config
     values = {name: tuple(map(str, numbers)) for name, numbers in PAPER.items()} if config.grid == "paper" else {}
     for setting in config.settings:
         name, _, texts = setting.partition("=")
@@ -141,7 +142,7 @@ def _search_all(
     notify = on_event or (lambda event: None)
     done: list[Draw] = []
     latest: Run | None = None
-    resolved = resolve(config)
+    resolved = resolve(config).config
     if resolved.preset != "auto":  # of which the first draw tells, since it depends on the tasks
         notify(Event("note", {"text": in_words(resolved, given(config))}))
     for number, settings in enumerate(grid.draws, start=1):
