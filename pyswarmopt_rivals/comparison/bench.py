@@ -165,6 +165,10 @@ def task_scoring(
     return scoring
 
 
+class BudgetSpentError(RuntimeError):
+    """The budget of item evaluations does not cover an evaluation."""
+
+
 class BudgetedTrial:
     """A `baselines.method.Trial` on a bench with a budget of dev items; `trace` is its best-so-far curve."""
 
@@ -216,7 +220,7 @@ class BudgetedTrial:
 
     def _check(self, items: int) -> None:
         if items > self.items_left:
-            raise RuntimeError("the budget of item evaluations is spent")
+            raise BudgetSpentError("the budget of item evaluations is spent")
 
     def note(self, value: float) -> None:
         """Add a dev score to the best-so-far curve."""

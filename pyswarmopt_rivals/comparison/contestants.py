@@ -26,7 +26,6 @@ from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.optimizers import is_swarm, make_optimizer, module_of, optimizer_names
 from pyswarmopt_llm.common.registry import unknown
-from pyswarmopt_llm.evaluation.surrogate.proposals import population_for
 from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
 from pyswarmopt_llm.models.choices import cross_fitting_passes, training_passes
 from pyswarmopt_llm.spaces import build_space
@@ -36,7 +35,7 @@ from pyswarmopt_llm.spaces.factor import require_equal_modules
 from pyswarmopt_llm.spaces.starts import starting_points
 from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial
 from pyswarmopt_rivals.comparison.groups import is_group, load_group, written_out
-from pyswarmopt_rivals.comparison.screened import KIND, ScreenedTrial, can_screen, screened_best
+from pyswarmopt_rivals.comparison.screened import KIND, can_screen, screened_best
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING, load_method
 from pyswarmopt_rivals.methods.changes import as_adapter
 from pyswarmopt_rivals.methods.method import Ensemble, Merged, Method, Options
@@ -66,6 +65,8 @@ OPTIMIZERS = (
 )
 # On dev items, by gradient descent.
 TRAINED = ("gradient", "gradient-module", "finetune-dev", "finetune-once", "finetune-best", "finetune-best-once")
+STARTING_SHARE = 0.6  # of the candidates that a budget pays for in full, at most so many begin
+MOST_PER_EXPERT = 2
 UNENDING = 10**6  # rounds: the budget ends a search, or the optimizer itself
 
 
@@ -246,8 +247,7 @@ def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
     screens = ours and can_screen(bench, space)
     if name == WITH_DEV:
         trial.spend(_training(bench))
-    candidates = trial.left
-    population = max(entry.particles or (population_for(count, candidates) if screens else 0), count)
+    population = max(entry.particles or (population_for(count, trial.left) if screens else 0), count)
     start, rounds = "auto" if ours else "segments", UNENDING
     if name.startswith(NEVERGRAD):
         rounds = max(trial.left // population - 1, 0)
@@ -263,10 +263,26 @@ def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
     )
     if not screens:
         return best_found(optimizer, trial, space.realise)
-    screened = ScreenedTrial(trial, space, f"{KIND} {name} {entry.seed}" if name == RANDOM else KIND)
-    proposed = AFTER_ITERATIONS if rounds else ALONE
-    found = screened_best(optimizer, screened, candidates, entry.seed, proposed)
-    return _trained(entry, DeltaSpace(experts), found) if name == WITH_DEV else space.realise(found)
+    position = screened_best(
+        optimizer,
+        trial,
+        space,
+        kind=f"{KIND} {name} {entry.seed}" if name == RANDOM else KIND,
+        population=population,
+        proposed=AFTER_ITERATIONS if rounds else ALONE,
+        seed=entry.seed,
+    )
+    return _trained(entry, DeltaSpace(experts), position) if name == WITH_DEV else space.realise(position)
+
+
+def population_for(experts: int, candidates: int) -> int:
+    """Particles for a budget of so many full evaluations: the more the longer it lasts, never fewer than experts.
+
+    Example:
+        >>> population_for(10, 100), population_for(12, 40), population_for(10, 5)
+        (20, 24, 10)
+    """
+    return max(experts, min(MOST_PER_EXPERT * experts, int(STARTING_SHARE * candidates)))
 
 
 def _as_published(entry: Entry, trial: BudgetedTrial) -> Patch:
