@@ -17,30 +17,9 @@ from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request
 from pyswarmopt_llm.evaluation.plan import Items, Plan, Screen
 from pyswarmopt_llm.evaluation.record import Margins, Row, pack
 from pyswarmopt_llm.evaluation.replay import Replay
-from pyswarmopt_llm.evaluation.run_directory import position_key
+from pyswarmopt_llm.evaluation.run_directory import Journal, position_key
 
 OnRow = Callable[[Row], None]
-
-
-class Journal(Protocol):
-    """Keeps a search's rows; `run_directory.Run` does.
-
-    Attributes:
-        rows: in the order in which they were written.
-        aside: those that workers finished out of order.
-    """
-
-    rows: list[Row]
-    aside: list[Row]
-
-    def append(self, row: Row) -> None:
-        """Keep a row."""
-
-    def set_aside(self, row: Row) -> None:
-        """Keep a row before its turn."""
-
-    def forget_aside(self) -> None:
-        """Forget rows before their turn: all are in the journal."""
 
 
 class WorkerPool(Protocol):

@@ -52,7 +52,6 @@ NOTES = {
     MODEL_SWARMS: "the published update and sizes in space factor, with one set of coefficients and every item scored",
     RANDOM: f"the search of {ITEM_MODEL}, over adapters of random factors in place of the experts",
 }
-_RENAMED = {"model-swarms+dev": WITH_DEV, "model-swarms:paper": MODEL_SWARMS}
 # The optimizers in ``all``; any other name of `optimizer_names` and any nevergrad:NAME is known, too.
 OPTIMIZERS = (
     MODEL_SWARMS,
@@ -124,8 +123,6 @@ def contestant(name: str) -> Contestant:
         return Contestant(name, "ensemble", "seed" in _ensemble(name).needs)
     if name.startswith(NEVERGRAD) or name in (ITEM_MODEL, WITH_DEV, RANDOM, *optimizer_names()):
         return Contestant(name, "optimizer", True)
-    if name in _RENAMED:
-        raise InvalidOption("methods", name, f"is called {_RENAMED[name]} now; use that name")
     raise unknown("methods", name, known_methods(), f"use all or some of: {', '.join(known_methods())}")
 
 
@@ -238,21 +235,29 @@ def optimizer_of(name: str) -> str:
 
 
 def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
+    """What an optimizer of coefficients finds: with screened items by the search of users, else by all items.
+
+    Model Swarms runs with update, starting points, sizes and rules to stop of the paper, the others until the budget is
+    spent; a swarm for the item model has no rounds but the first, as `search` by default.
+    """
     name, bench = entry.who.name, entry.bench
-    if name == MODEL_SWARMS:
-        return _as_published(entry, trial)
+    published, swarm = name == MODEL_SWARMS, is_swarm(optimizer_of(name))
     experts = random_adapters(bench.experts, entry.seed) if name == RANDOM else bench.experts
-    space = build_space(entry.space, experts)
-    count, ours = len(space.expert_names), is_swarm(optimizer_of(name))
-    screens = ours and can_screen(bench, space)
+    space = build_space("factor" if published else entry.space, experts)
+    screens = swarm and not published and can_screen(bench, space)
     if name == WITH_DEV:
         trial.spend(_training(bench))
-    population = max(entry.particles or (population_for(count, trial.left) if screens else 0), count)
-    start, rounds = "auto" if ours else "segments", UNENDING
+    least = count = len(space.expert_names)
+    start, rounds, population = "auto" if swarm else "segments", UNENDING, count
+    if published:
+        start, rounds, population = "segments", MAX_ITER, PARTICLES
+    elif screens and optimizer_of(name) == MODEL_SWARMS:
+        start, rounds, least = "even", 0, count + EVEN_SUMS
+    elif screens:
+        population = population_for(count, trial.left)
+    population = max(entry.particles or population, least)
     if name.startswith(NEVERGRAD):
         rounds = max(trial.left // population - 1, 0)
-    elif screens and optimizer_of(name) == MODEL_SWARMS:  # as `search` by default
-        start, rounds, population = "even", 0, max(entry.particles or 0, count + EVEN_SUMS)
     optimizer = make_optimizer(
         optimizer_of(name),
         starting_points(space, start, population, entry.seed),
@@ -283,17 +288,6 @@ def population_for(experts: int, candidates: int) -> int:
         (20, 24, 10)
     """
     return max(experts, min(MOST_PER_EXPERT * experts, int(STARTING_SHARE * candidates)))
-
-
-def _as_published(entry: Entry, trial: BudgetedTrial) -> Patch:
-    """Model Swarms: update, starting points, sizes and rules to stop of the paper, until the budget is spent."""
-    space = build_space("factor", entry.bench.experts)
-    population = max(entry.particles or PARTICLES, len(space.expert_names))
-    starts = starting_points(space, "segments", population, entry.seed)
-    swarm = make_optimizer(
-        MODEL_SWARMS, starts, population=population, max_iter=MAX_ITER, patience=PATIENCE, seed=entry.seed
-    )
-    return best_found(swarm, trial, space.realise)
 
 
 def _training(bench: Bench) -> int:

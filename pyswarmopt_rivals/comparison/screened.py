@@ -13,10 +13,10 @@ import pyswarmopt as pso
 from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.common.optimizers import released
 from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request
-from pyswarmopt_llm.evaluation.plan import Items, Plan
+from pyswarmopt_llm.evaluation.plan import Items, Plan, Screen
 from pyswarmopt_llm.evaluation.policy import Screened
 from pyswarmopt_llm.evaluation.record import Row
-from pyswarmopt_llm.evaluation.run_directory import position_key
+from pyswarmopt_llm.evaluation.run_directory import Journal, position_key
 from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.evaluation.search import Budget, Search, proposal_count
 from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS, Screening
@@ -50,51 +50,30 @@ class StoredEvaluator(Evaluator):
             BudgetSpentError: the trial cannot pay for all dev items.
         """
 
-        def evaluated() -> tuple[Evaluation, float, int]:
-            evaluation = self._stored(request)
-            return evaluation, evaluation.seconds, evaluation.n
+        return self._trial.pay(lambda: self._stored(request))
 
-        return self._trial.pay(evaluated)
-
-    def _stored(self, request: Request) -> Evaluation:
+    def _stored(self, request: Request) -> tuple[Evaluation, float, int]:
         bench, key = self._trial.bench, _key(request)
         row = bench.store.scores.get((bench.task.name, self._kind, key))
         if row is not None:
-            return Evaluation(**{field.name: row[field.name] for field in fields(Evaluation)})
-        evaluation = super().evaluate(request)
-        if evaluation.n:
-            row = {"task": bench.task.name, "kind": self._kind, "key": key, **asdict(evaluation)}
-            bench.store.add_score(row)
-        return evaluation
+            evaluation = Evaluation(**{field.name: row[field.name] for field in fields(Evaluation)})
+        else:
+            evaluation = super().evaluate(request)
+            if evaluation.n:
+                row = {"task": bench.task.name, "kind": self._kind, "key": key, **asdict(evaluation)}
+                bench.store.add_score(row)
+        return evaluation, evaluation.seconds, evaluation.n
 
 
 def _key(request: Request) -> str:
     """The key of an evaluation: the position, what is predicted, if anything, and what was known."""
-    digest, screen = hashlib.blake2b(digest_size=16), request.screen
-    for name, right in () if screen is None else screen.right.items():
-        if screen is not None and len(screen.first[name]) < len(right):
+    digest, screen = hashlib.blake2b(digest_size=16), request.screen or Screen({}, 0.0, 0.0)
+    for name, right in screen.right.items():
+        if len(screen.first[name]) < len(right):
             digest.update(repr((sorted(screen.first[name]), (right > 0.5).tolist(), screen.best)).encode())
     for name, values in (request.known or {}).items():
         digest.update(repr((name, list(values))).encode())
     return f"{position_key(request.position)}:{digest.hexdigest()}"
-
-
-class Memory:
-    """The journal of a search that is not kept."""
-
-    def __init__(self) -> None:
-        self.rows: list[Row] = []
-        self.aside: list[Row] = []
-
-    def append(self, row: Row) -> None:
-        """Keep a row."""
-        self.rows.append(row)
-
-    def set_aside(self, row: Row) -> None:
-        """Keep a row before its turn."""
-
-    def forget_aside(self) -> None:
-        """Forget rows before their turn."""
 
 
 class BudgetedScorer(Scorer):
@@ -105,7 +84,7 @@ class BudgetedScorer(Scorer):
     """
 
     def __init__(self, trial: BudgetedTrial, space: Space, kind: str = KIND) -> None:
-        super().__init__(Memory(), space, StoredEvaluator(trial, space, kind), on_row=self._note)
+        super().__init__(Journal(), space, StoredEvaluator(trial, space, kind), on_row=self._note)
         self._trial = trial
         self.best = -math.inf
 

@@ -35,10 +35,11 @@ from pyswarmopt_llm.common.interfaces import ItemScore, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator
 from pyswarmopt_llm.evaluation.plan import Screen, bounds
-from pyswarmopt_llm.evaluation.policy import Round, make_policy
+from pyswarmopt_llm.evaluation.policy import make_policy
 from pyswarmopt_llm.evaluation.record import wrong_in_row
 from pyswarmopt_llm.evaluation.run_directory import Run, about_run
 from pyswarmopt_llm.evaluation.scorer import Scorer
+from pyswarmopt_llm.evaluation.search import Budget, Search
 from pyswarmopt_llm.evaluation.surrogate.proposals import proposal, widest
 from pyswarmopt_llm.evaluation.surrogate.screening import Screening
 from pyswarmopt_llm.jobs.search.loop import resume, search
@@ -164,16 +165,10 @@ def fly(run: Path, config: SearchConfig) -> tuple[pso.Swarm, Scorer, Smooth]:
     recipe = pso.recipes.model_swarms(max_iter=config.max_iter, patience=20, restart_patience=3)
     vertices = torch.eye(4, dtype=torch.float64)
     swarm = pso.Swarm(positions=vertices, population=10, recipe=recipe, maximize=True, seed=config.seed)
-    policy, iteration = make_policy(config, {"t": 60}), 0
-    policy.learn(list(vertices), scorer.score(list(vertices), 0, policy.in_full(4)))
-    while not swarm.stop():
-        positions = swarm.ask()
-        plans = policy.plan(Round(iteration, positions, swarm.best.value))
-        rows = scorer.score(list(positions), iteration, plans)
-        policy.learn(list(positions), rows)
-        values = [math.nan if row is None else row.value for row in rows]
-        swarm.tell(positions, values, [row is None for row in rows])
-        iteration += 1
+    policy = make_policy(config, {"t": 60})
+    search = Search(Hull(4), scorer, policy, swarm, Budget(None, None), population=10, items=60, seed=config.seed)
+    search.score_experts()
+    search.run()
     return swarm, scorer, utility
 
 
