@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,7 +17,6 @@ from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request
 from pyswarmopt_llm.evaluation.plan import Items, Plan, Screen
 from pyswarmopt_llm.evaluation.record import Margins, Row, pack
-from pyswarmopt_llm.evaluation.replay import Replay
 from pyswarmopt_llm.evaluation.run_directory import Journal, position_key
 
 OnRow = Callable[[Row], None]
@@ -244,3 +244,34 @@ class _Wanted:
 def _merged(before: Margins | None, now: Margins) -> Margins:
     """What is known now, and what was known before of other items."""
     return now if before is None else [old if new is None else new for old, new in zip(before, now, strict=True)]
+
+
+class Replay:
+    """Journal rows in the order in which they were written, by position.
+
+    Args:
+        rows: of the journal, of one phase.
+        aside: rows that workers finished out of order.
+    """
+
+    def __init__(self, rows: Iterable[Row], aside: Iterable[Row]) -> None:
+        self._rows: dict[str, deque[Row]] = defaultdict(deque)
+        for row in rows:
+            self._rows[row.key].append(row)
+        self._aside = {_place(row): row for row in aside}
+
+    def holds(self, iteration: int, particle: int, key: str) -> bool:
+        """Whether the evaluation of this particle is known."""
+        return bool(self._rows[key]) or (iteration, particle, key) in self._aside
+
+    def take(self, key: str) -> Row | None:
+        """The next row of a position."""
+        return self._rows[key].popleft() if self._rows[key] else None
+
+    def take_aside(self, iteration: int, particle: int, key: str) -> Row | None:
+        """The row of this evaluation that was finished out of order; it is not in the journal yet."""
+        return self._aside.pop((iteration, particle, key), None)
+
+
+def _place(row: Row) -> tuple[int, int, str]:
+    return row.iteration, row.particle, row.key

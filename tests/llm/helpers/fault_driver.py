@@ -34,7 +34,6 @@ import torch
 import pyswarmopt.base.checkpoint
 import pyswarmopt_llm.common.files.regular
 import pyswarmopt_llm.evaluation.evaluator
-import pyswarmopt_llm.evaluation.replay
 import pyswarmopt_llm.evaluation.run_directory
 import pyswarmopt_llm.evaluation.scorer
 import pyswarmopt_llm.evaluation.search
@@ -70,7 +69,6 @@ DEADLY = frozenset(
         pyswarmopt_llm.models.files,
         pyswarmopt_llm.models.adapters.write,
         pyswarmopt_llm.common.files.regular,
-        pyswarmopt_llm.evaluation.replay,
         pyswarmopt_llm.evaluation.scorer,
         pyswarmopt_llm.evaluation.search,
         pyswarmopt_llm.evaluation.run_directory,
