@@ -21,6 +21,22 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.plan import Screen, Values, bounds, complete
 from pyswarmopt_llm.evaluation.record import Margins
 from pyswarmopt_llm.metrics.combine import Combine
+from pyswarmopt_llm.tasks import Scoring
+
+LETTERS = "letters"  # in place of a split: the trial by letters, on the first items of dev
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What candidates are scored on, as another process can rebuild it.
+
+    Attributes:
+        split: ``dev``, ``fresh``, or `LETTERS`.
+        scorings: task name and how it is scored.
+    """
+
+    split: str
+    scorings: tuple[tuple[str, Scoring], ...]
 
 
 @dataclass(frozen=True)

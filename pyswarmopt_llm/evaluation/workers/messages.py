@@ -9,25 +9,16 @@ from typing import Any, Protocol
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import NoRoomError, NotFiniteError, UserError
-from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request, ShardEvaluation, ShardRequest
+from pyswarmopt_llm.evaluation.evaluator import (
+    Evaluation,
+    Evaluator,
+    Questions,
+    Request,
+    ShardEvaluation,
+    ShardRequest,
+)
 from pyswarmopt_llm.evaluation.run_directory import position_key
 from pyswarmopt_llm.models.engines.hardware import out_of_memory
-from pyswarmopt_llm.tasks import Scoring
-
-LETTERS = "letters"  # in place of a split: the trial by letters, on the first items of dev
-
-
-@dataclass(frozen=True)
-class Questions:
-    """What candidates are scored on, as another process can rebuild it.
-
-    Attributes:
-        split: ``dev``, ``fresh``, or `LETTERS`.
-        scorings: task name and how it is scored.
-    """
-
-    split: str
-    scorings: tuple[tuple[str, Scoring], ...]
 
 
 class Resident(Protocol):

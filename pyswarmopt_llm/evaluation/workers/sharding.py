@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request, ShardEvaluation, ShardRequest
-from pyswarmopt_llm.evaluation.workers.messages import Order, Questions
+from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Questions, Request, ShardEvaluation, ShardRequest
+from pyswarmopt_llm.evaluation.workers.messages import Order
 from pyswarmopt_llm.evaluation.workers.pool import Pool
 
 _THREADS = 64  # candidates that are shared at the same time; each waits in a thread of its own

@@ -18,13 +18,13 @@ from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import versions
 from pyswarmopt_llm.common.optimizers import optimizer, released
+from pyswarmopt_llm.evaluation.evaluator import Questions
 from pyswarmopt_llm.evaluation.policy import make_policy
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_directory import Checkpoint, Run, about_run, check_new
 from pyswarmopt_llm.evaluation.run_events import RunEvents
 from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.evaluation.search import Search, Watcher
-from pyswarmopt_llm.evaluation.workers.messages import Questions
 from pyswarmopt_llm.jobs.search.finish import finish, publish
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.jobs.search.resolved import chosen_by_preset, given, in_words, own_score

@@ -13,9 +13,8 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Engine, Space, Utility
 from pyswarmopt_llm.common.optimizers import is_swarm
-from pyswarmopt_llm.evaluation.evaluator import Evaluator
+from pyswarmopt_llm.evaluation.evaluator import LETTERS, Evaluator, Questions
 from pyswarmopt_llm.evaluation.search import Budget, proposal_count
-from pyswarmopt_llm.evaluation.workers.messages import LETTERS, Questions
 from pyswarmopt_llm.jobs.search.preset import resolve
 from pyswarmopt_llm.jobs.search.resolved import ResolvedSearch
 from pyswarmopt_llm.jobs.search.validate import (

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.interfaces import Patch, Score
+from pyswarmopt_llm.evaluation.evaluator import LETTERS, Questions
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.scorer import OnRow, Scorer
-from pyswarmopt_llm.evaluation.workers.messages import LETTERS, Failed, Questions
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.metrics.questions.answer_format import (
     beats_chance,
@@ -24,6 +24,7 @@ from pyswarmopt_llm.tasks import Item, Scoring
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.evaluation.workers.local import ForkServer
+    from pyswarmopt_llm.evaluation.workers.messages import Failed
     from pyswarmopt_llm.evaluation.workers.pool import Pool
     from pyswarmopt_llm.evaluation.workers.ray import RayCluster
     from pyswarmopt_llm.evaluation.workers.sharding import ShardingPool

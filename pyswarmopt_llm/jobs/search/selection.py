@@ -14,9 +14,9 @@ from pyswarmopt.base.optimizer import Point
 from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
 from pyswarmopt_llm.common.files.regular import write_json
 from pyswarmopt_llm.common.interfaces import Score, Space
+from pyswarmopt_llm.evaluation.evaluator import Questions
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_directory import Run
-from pyswarmopt_llm.evaluation.workers.messages import Questions
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.scorers import Scorers
 from pyswarmopt_llm.tasks import Scoring
