@@ -72,8 +72,8 @@ class Screen:
         return None if value > self.best else value
 
     def _uncertain(self, name: str) -> npt.NDArray[np.bool_]:
-        found: npt.NDArray[np.bool_] = np.minimum(self.right[name], 1 - self.right[name]) >= self.level
-        return found
+        mask: npt.NDArray[np.bool_] = np.minimum(self.right[name], 1 - self.right[name]) >= self.level
+        return mask
 
 
 Plan = Items | Screen

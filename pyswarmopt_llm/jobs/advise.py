@@ -23,7 +23,7 @@ from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.jobs.search.preset import resolve
-from pyswarmopt_llm.jobs.search.resolved import CHOICES, given
+from pyswarmopt_llm.jobs.search.resolved import CHOICES, given_settings
 from pyswarmopt_llm.jobs.search.train import training_items
 from pyswarmopt_llm.jobs.search.validate import check_settings
 from pyswarmopt_llm.metrics.external.permission import runs_code
@@ -69,8 +69,8 @@ class Advised:
             "expert": self.expert,
             "items": self.items,
             "gains": {
-                way: {"difference": found.difference, "interval": [found.low, found.high]}
-                for way, found in self.gains.items()
+                way: {"difference": gain.difference, "interval": [gain.low, gain.high]}
+                for way, gain in self.gains.items()
             },
             "next": [{"purpose": purpose, "command": command} for purpose, command in self.steps],
             "run": str(self.run),
@@ -87,16 +87,16 @@ def advise(config: SearchConfig, on_event: OnEvent | None = None) -> Advised:
     Raises:
         UserError: bad input, before anything is written, or `config.out` holds another run.
     """
-    path, found = user_path(config.out), list[Outcomes]()
+    path, tried = user_path(config.out), list[Outcomes]()
     on_dev = dict[str, float]()
     trials = halves(config)
-    for one in trials:
-        _check_same(one)
-    for one in trials:
-        outcomes, values = _tried(one, on_event)
-        found.append(outcomes)
+    for trial in trials:
+        _check_same(trial)
+    for trial in trials:
+        outcomes, values = _tried(trial, on_event)
+        tried.append(outcomes)
         on_dev = {name: on_dev.get(name, 0.0) + value for name, value in values.items()}
-    pooled = {who: [*found[0][who], *found[1][who]] for who in found[0]}
+    pooled = {who: [*tried[0][who], *tried[1][who]] for who in tried[0]}
     single = pooled.pop("single")
     gains = {way: gain(pooled[way], single) for way in WAYS if way in pooled}
     expert, items = max(on_dev, key=on_dev.__getitem__), len(single)
@@ -142,11 +142,11 @@ def _tried(config: SearchConfig, on_event: OnEvent | None) -> tuple[Outcomes, Ma
         return [value for items in packed.values() for value in unpack(items)]
 
     outcomes = result["outcomes"]
-    found = {way: scores(outcomes[who]) for way, who in _MODELS.items() if who in outcomes}
+    by_way = {way: scores(outcomes[who]) for way, who in _MODELS.items() if who in outcomes}
     if "trained_dev" in result:
         notify(Event("note", {"text": "training the base on the same half, for comparison"}))
-        found["train"] = scores(_trained_alone(config, str(result["scoring"])))
-    return found, result["experts"]["dev"]
+        by_way["train"] = scores(_trained_alone(config, str(result["scoring"])))
+    return by_way, result["experts"]["dev"]
 
 
 def _trained_alone(config: SearchConfig, scoring: str) -> dict[str, Any]:
@@ -160,24 +160,24 @@ def _trained_alone(config: SearchConfig, scoring: str) -> dict[str, Any]:
         job.engine.load(patch)
         utilities = job.utilities("test", scorings)
         write_json(file, {name: pack(utility(job.engine).per_item) for name, utility in utilities.items()})
-    found: dict[str, Any] = read_json(file)
-    return found
+    packed: dict[str, Any] = read_json(file)
+    return packed
 
 
-def _check_same(wanted: SearchConfig) -> None:
+def _check_same(config: SearchConfig) -> None:
     """Refuse a directory that holds something else.
 
     Raises:
         UserError: names the setting that differs.
     """
-    path = Path(wanted.out)
+    path = Path(config.out)
     if not (path / "run.json").exists():
         return
     run = Run.open(path)
     stored, before = asdict(run.config), run.about.get("given", {})
-    fixed = {name: value for name, value in asdict(wanted).items() if name not in (*HERE, *CHOICES)}
+    fixed = {name: value for name, value in asdict(config).items() if name not in (*HERE, *CHOICES)}
     differs = [name for name, value in fixed.items() if stored[name] != value]
-    asked = json.loads(json.dumps(given(wanted)))
+    asked = json.loads(json.dumps(given_settings(config)))
     differs += [name for name in CHOICES if asked.get(name) != before.get(name)]
     if differs:
         raise UserError(f"{path.parent}: holds another run ({differs[0]} differs); give another `out`")

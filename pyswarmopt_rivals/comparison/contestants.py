@@ -195,13 +195,13 @@ def run(entry: Entry) -> Outcome:
     start = time.perf_counter()
     if who.kind == "ensemble":
         return _run_ensemble(entry, trial, start)
-    found = Merged(_optimize(entry, trial)) if who.kind == "optimizer" else _merge(entry, trial)
+    merged = Merged(_optimize(entry, trial)) if who.kind == "optimizer" else _merge(entry, trial)
     seconds = time.perf_counter() - start - trial.seconds_here + trial.seconds_known
-    scores = {split: bench.score(found.patch, split)[0] for split in bench.questions}
+    scores = {split: bench.score(merged.patch, split)[0] for split in bench.questions}
     return Outcome(
         *(scores["dev"], scores.get("test"), trial.spent, seconds, tuple(trial.trace), 1, bench.tokens_per_item),
-        rank="full" if found.patch.full_rank else max((len(x.a) for x in found.patch.low_rank.values()), default=0),
-        error=found.error,
+        rank="full" if merged.patch.full_rank else max((len(x.a) for x in merged.patch.low_rank.values()), default=0),
+        error=merged.error,
     )
 
 
@@ -325,10 +325,10 @@ def _ensemble(name: str) -> Ensemble:
 
 def ordered(names: Sequence[str], experts: int, dev_items: int, budget: int) -> list[Contestant]:
     """The contestants, the cheapest first; ``all`` stands for `known_methods`."""
-    wanted: list[str] = []
+    names_in_full: list[str] = []
     for name in names:
-        wanted += known_methods() if name == "all" else written_out(name) if is_group(name) else [name]
-    if not wanted:
+        names_in_full += known_methods() if name == "all" else written_out(name) if is_group(name) else [name]
+    if not names_in_full:
         raise InvalidOption("methods", None, "none given; use all, or names with commas between them")
-    found = [contestant(name) for name in dict.fromkeys(wanted)]
-    return sorted(found, key=lambda who: who.cost(experts, dev_items, budget))
+    contestants = [contestant(name) for name in dict.fromkeys(names_in_full)]
+    return sorted(contestants, key=lambda who: who.cost(experts, dev_items, budget))

@@ -59,24 +59,24 @@ def _runs_of(store: Store, task: str) -> dict[str, Runs]:
             rows.setdefault(method, []).append(row)
     return {
         method: Runs(
-            dev=np.array([unpack(row["dev"]) for row in own]),
-            test=None if own[0]["test"] is None else np.array([unpack(row["test"]) for row in own]),
-            items=float(np.mean([row["items"] for row in own])),
-            seconds=float(np.mean([row["seconds"] for row in own])),
-            models=own[0]["models"],
-            tokens=_mean([row.get("tokens") for row in own]),
-            traces=tuple(tuple((int(n), float(v)) for n, v in row["trace"]) for row in own),
-            rank=own[0].get("rank"),
-            error=_mean([row.get("relative_error") for row in own]),
+            dev=np.array([unpack(row["dev"]) for row in seeds]),
+            test=None if seeds[0]["test"] is None else np.array([unpack(row["test"]) for row in seeds]),
+            items=float(np.mean([row["items"] for row in seeds])),
+            seconds=float(np.mean([row["seconds"] for row in seeds])),
+            models=seeds[0]["models"],
+            tokens=_mean([row.get("tokens") for row in seeds]),
+            traces=tuple(tuple((int(n), float(v)) for n, v in row["trace"]) for row in seeds),
+            rank=seeds[0].get("rank"),
+            error=_mean([row.get("relative_error") for row in seeds]),
         )
-        for method, own in rows.items()
+        for method, seeds in rows.items()
     }
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
     """The mean; None if a value is missing."""
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if len(known) == len(values) else None
+    numbers = [value for value in values if value is not None]
+    return float(np.mean(numbers)) if len(numbers) == len(values) else None
 
 
 def _task_table(runs: Mapping[str, Runs]) -> dict[str, Any]:
@@ -84,35 +84,35 @@ def _task_table(runs: Mapping[str, Runs]) -> dict[str, Any]:
     order = sorted(runs, key=lambda method: -runs[method].judged.mean())
     methods = {}
     for method in order:
-        own = runs[method]
+        method_runs = runs[method]
         # A generator per row: a row does not change because another method was added.
         rng = np.random.default_rng([*method.encode()])
-        splits = {"dev": own.dev} | ({} if own.test is None else {"test": own.test})
+        splits = {"dev": method_runs.dev} | ({} if method_runs.test is None else {"test": method_runs.test})
         row: dict[str, Any] = {
-            "dev": float(own.dev.mean()),
-            "test": None if own.test is None else float(own.test.mean()),
+            "dev": float(method_runs.dev.mean()),
+            "test": None if method_runs.test is None else float(method_runs.test.mean()),
             **{f"{split}_interval": list(interval_over_seeds(scores, rng)) for split, scores in splits.items()},
-            "seeds": len(own.dev),
-            "dev_seeds": own.dev.mean(1).tolist(),
-            "test_seeds": None if own.test is None else own.test.mean(1).tolist(),
-            "item_evaluations": own.items,
-            "seconds": own.seconds,
-            "models": own.models,
-            "tokens": own.tokens,
-            "rank": own.rank,
-            **({} if own.error is None else {"relative_error": own.error}),
+            "seeds": len(method_runs.dev),
+            "dev_seeds": method_runs.dev.mean(1).tolist(),
+            "test_seeds": None if method_runs.test is None else method_runs.test.mean(1).tolist(),
+            "item_evaluations": method_runs.items,
+            "seconds": method_runs.seconds,
+            "models": method_runs.models,
+            "tokens": method_runs.tokens,
+            "rank": method_runs.rank,
+            **({} if method_runs.error is None else {"relative_error": method_runs.error}),
         }
         rivals = {"single": SINGLE, "rival": next((other for other in order if other != method), None)}
         for label, other in rivals.items():
             if other is not None and other in runs and other != method:
-                difference = own.judged.mean(0) - runs[other].judged.mean(0)
+                difference = method_runs.judged.mean(0) - runs[other].judged.mean(0)
                 row[f"against_{label}"] = {
                     "method": other,
                     "difference": float(difference.mean()),
                     "p": permutation_test(difference),
                 }
-        if any(len(trace) > 1 for trace in own.traces):
-            row["traces"] = [list(map(list, trace)) for trace in own.traces]
+        if any(len(trace) > 1 for trace in method_runs.traces):
+            row["traces"] = [list(map(list, trace)) for trace in method_runs.traces]
         methods[method] = row
     return methods
 
@@ -125,16 +125,19 @@ def _over_tasks(tasks: Mapping[str, Any]) -> dict[str, Any]:
         rows = [table["methods"][method] for table in tasks.values()]
         row: dict[str, Any] = {}
         for split in ("dev", "test"):
-            if any(one[split] is None for one in rows):
+            if any(task_row[split] is None for task_row in rows):
                 row[split] = None
                 continue
-            means, intervals = [one[split] for one in rows], [one[f"{split}_interval"] for one in rows]
+            means, intervals = (
+                [task_row[split] for task_row in rows],
+                [task_row[f"{split}_interval"] for task_row in rows],
+            )
             row[split] = float(np.mean(means))
             row[f"{split}_interval"] = list(interval_over_tasks(means, intervals))
         for key in ("item_evaluations", "seconds"):
-            row[key] = float(np.mean([one[key] for one in rows]))
-        row["tokens"] = _mean([one.get("tokens") for one in rows])
-        row["seeds"], row["models"] = min(one["seeds"] for one in rows), rows[0]["models"]
+            row[key] = float(np.mean([task_row[key] for task_row in rows]))
+        row["tokens"] = _mean([task_row.get("tokens") for task_row in rows])
+        row["seeds"], row["models"] = min(task_row["seeds"] for task_row in rows), rows[0]["models"]
         row["gain"] = _mean_gain(method, tasks)
         row["wins"] = sum(next(iter(table["methods"])) == method for table in tasks.values())
         methods[method] = row

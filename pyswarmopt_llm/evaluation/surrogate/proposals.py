@@ -53,8 +53,8 @@ def proposal(screening: Screening, seed: int) -> Tensor | None:
     def width(positions: Tensor) -> Tensor:
         return torch.from_numpy(_width(model.margins(positions.numpy()), spread))
 
-    known = torch.from_numpy(screening.positions)
-    start = known[width(known).argsort(descending=True, stable=True)[:_PARTICLES]]
+    scored_before = torch.from_numpy(screening.positions)
+    start = scored_before[width(scored_before).argsort(descending=True, stable=True)[:_PARTICLES]]
     recipe = replace(pso.recipes.constriction(), stop=(Patience(_PATIENCE), MaxIter(_ITERATIONS)), restart=())
     swarm = pso.Swarm(
         positions=start, population=_PARTICLES, recipe=recipe, maximize=True, seed=seed, dtype=start.dtype
@@ -91,5 +91,5 @@ def widest(screening: Screening, floor: float = -np.inf) -> Tensor | None:
 
 def _width(closest: Floats, spread: float) -> Floats:
     """(N,) from the (N, I) closest rivals' margins; items of which nothing is known are left out."""
-    found: Floats = np.nanmean(expit(closest / (SOFTNESS * (spread or 1.0))), axis=1)
-    return found
+    widths: Floats = np.nanmean(expit(closest / (SOFTNESS * (spread or 1.0))), axis=1)
+    return widths

@@ -40,13 +40,13 @@ class ShardingPool:
         """Begin to evaluate these candidates, the first ones first, each by its `shares` of the workers."""
         each = shares(len(requests), self._pool.size)
         batches = self._evaluator.batches() if max(each, default=1) > 1 else {}
-        found: list[Future[Evaluation]] = []
+        futures: list[Future[Evaluation]] = []
         for rank, (request, workers) in enumerate(zip(requests, each, strict=True)):
             if workers == 1 or request.screen is not None or not batches:
-                found.append(self._pool.submit(Order(self._questions, request), rank))
+                futures.append(self._pool.submit(Order(self._questions, request), rank))
             else:
-                found.append(self._threads.submit(self._evaluate_shared, request, batches, rank, workers))
-        return found
+                futures.append(self._threads.submit(self._evaluate_shared, request, batches, rank, workers))
+        return futures
 
     def _evaluate_shared(self, request: Request, batches: Batches, rank: int, workers: int) -> Evaluation:
         """All items, in so many shards; a task that cannot be divided is one of them."""
@@ -58,9 +58,11 @@ class ShardingPool:
         scores: dict[str, Score] = {}
         for reply, shard in zip(replies, shards, strict=True):
             scores |= reply.scores
-            for name, found in reply.values.items():
-                values[name] |= zip(shard[name] or (), found, strict=True)
-        scores |= {name: score_of([found[i] for i in sorted(found)]) for name, found in values.items()}
+            for name, shard_values in reply.values.items():
+                values[name] |= zip(shard[name] or (), shard_values, strict=True)
+        scores |= {
+            name: score_of([shard_values[i] for i in sorted(shard_values)]) for name, shard_values in values.items()
+        }
         total = self._evaluator.combined({name: scores[name] for name in names})
         return replace(total, seconds=round(sum(reply.seconds for reply in replies), 4))
 

@@ -27,7 +27,7 @@ from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.evaluation.search import Search, Watcher
 from pyswarmopt_llm.jobs.search.finish import finish, publish
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
-from pyswarmopt_llm.jobs.search.resolved import chosen_by_preset, given, in_words, own_score
+from pyswarmopt_llm.jobs.search.resolved import chosen_by_preset, given_settings, in_words, own_score
 from pyswarmopt_llm.jobs.search.rivals import score_rivals
 from pyswarmopt_llm.jobs.search.scorers import Scorers, choose_scorings, warn_if_alike, warn_if_chance
 from pyswarmopt_llm.jobs.search.selection import Archive, choose, ranked, save_front, values_on_dev
@@ -85,7 +85,7 @@ def begin(
     more: dict[str, Any] = {"notes": job.task_notes} if job.task_notes else {}
     more |= {"forms": {name: form.to_json() for name, task in job.tasks.items() if (form := form_of(task))}}
     more |= {"left": {name: task.left for name, task in job.tasks.items() if task.left is not None}}
-    before = given(asked or config)
+    before = given_settings(asked or config)
     more |= {"given": before, "chosen": chosen_by_preset(before, job.config)}
     about = about_run(job.config, job.fingerprints, base_name=job.base_name, versions=versions(), **more)
     # Made before anything is written, since some of nevergrad's refuse this number of coefficients.

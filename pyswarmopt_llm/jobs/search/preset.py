@@ -23,7 +23,7 @@ from pyswarmopt_llm.common.config import (
 )
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers, threads_of
-from pyswarmopt_llm.jobs.search.resolved import ResolvedSearch, filled, given
+from pyswarmopt_llm.jobs.search.resolved import ResolvedSearch, filled, given_settings
 from pyswarmopt_llm.jobs.search.validate import check_screen, check_train
 from pyswarmopt_llm.metrics.objectives import Objectives
 from pyswarmopt_llm.spaces import space_kind
@@ -63,7 +63,7 @@ def resolve(config: SearchConfig, objectives: Objectives | None = None) -> Resol
         >>> resolve(auto).config.space, paper.space, paper.particles, paper.max_iter
         ('delta', 'factor', 8, 50)
     """
-    before, config = given(config), _with_preset(config)
+    before, config = given_settings(config), _with_preset(config)
     if config.preset in PUBLISHED:
         config = _published(config)
     auto = config.preset == "auto"
@@ -98,9 +98,9 @@ def _with_preset(config: SearchConfig) -> SearchConfig:
 
 def _published(config: SearchConfig) -> SearchConfig:
     """The configuration as the paper, or the authors' scripts, have it."""
-    own = config.optimizer in ("auto", MODEL_SWARMS)
-    choices: dict[str, Any] = {"compat": config.preset, "start": "segments", "grid": "paper" if own else "given"}
-    if config.preset == "paper" or not own:
+    published = config.optimizer in ("auto", MODEL_SWARMS)
+    choices: dict[str, Any] = {"compat": config.preset, "start": "segments", "grid": "paper" if published else "given"}
+    if config.preset == "paper" or not published:
         return filled(config, choices)
     config = filled(config, {**choices, "max_iter": _MOST_RELEASED})
     values = _OF_SCRIPTS if config.grid == "paper" else {**_OF_SEARCH_PY, **_OF_SCRIPTS}

@@ -26,7 +26,7 @@ class ResolvedSearch:
 
     Attributes:
         config: the configuration with all that was chosen for it.
-        given: the settings of `CHOICES` that were not chosen; see `given`.
+        given: the settings of `CHOICES` that were not chosen; see `given_settings`.
         kind: of the space.
         workers: who scores.
     """
@@ -45,11 +45,11 @@ class ResolvedSearch:
         return replace(self, config=filled(self.config, values))
 
 
-def given(config: SearchConfig) -> dict[str, Any]:
+def given_settings(config: SearchConfig) -> dict[str, Any]:
     """The settings of `CHOICES` that are given: neither None nor ``auto``.
 
     Example:
-        >>> given(SearchConfig("b", ("x", "y"), ("t",), "r", particles=20, seed=3))
+        >>> given_settings(SearchConfig("b", ("x", "y"), ("t",), "r", particles=20, seed=3))
         {'particles': 20}
     """
     values = {name: getattr(config, name) for name in CHOICES}
@@ -69,15 +69,15 @@ def chosen_by_preset(before: Mapping[str, Any], config: SearchConfig) -> dict[st
     """The settings that the preset chose, for ``run.json``.
 
     Args:
-        before: what was given; see `given`.
+        before: what was given; see `given_settings`.
         config: as the search runs it.
 
     Example:
         >>> auto = SearchConfig("b", ("x", "y"), ("t",), "r", seed=3)
-        >>> chosen_by_preset(given(auto), replace(auto, space="delta", max_iter=0, dtype="bfloat16"))
+        >>> chosen_by_preset(given_settings(auto), replace(auto, space="delta", max_iter=0, dtype="bfloat16"))
         {'space': 'delta', 'max_iter': 0}
     """
-    return {name: value for name, value in given(config).items() if name not in before}
+    return {name: value for name, value in given_settings(config).items() if name not in before}
 
 
 def in_words(config: SearchConfig, before: Mapping[str, Any], items: int | None = None) -> str:
@@ -85,7 +85,7 @@ def in_words(config: SearchConfig, before: Mapping[str, Any], items: int | None 
 
     Args:
         config: as the search runs it.
-        before: what was given; see `given`.
+        before: what was given; see `given_settings`.
         items: on dev.
 
     Example:

@@ -131,9 +131,9 @@ def warn_if_chance(
 ) -> None:
     """Warn if no expert is better than guessing."""
     for name, task in job.tasks.items():
-        scores = [own[name] for own in singles]
-        known = job.objectives.metrics[name].name == "accuracy" and option_counts(task.dev)
-        if known and not beats_chance(task.dev, scores):
+        scores = [single[name] for single in singles]
+        countable = job.objectives.metrics[name].name == "accuracy" and option_counts(task.dev)
+        if countable and not beats_chance(task.dev, scores):
             best = f"{scorings[name]} scoring (best {max(score.value for score in scores):.3f})"
             text = f"{name}: every expert is within chance on dev with {best}; a search has nothing to build on here"
             notify(Event("note", {"text": text}))
@@ -146,7 +146,7 @@ def warn_if_alike(
     for name, task in job.tasks.items():
         values = singles[0][name].per_item
         written = job.objectives.metrics[name].scoring == "generate" and len(values) > 0
-        if not written or any(own[name].per_item != values for own in singles):
+        if not written or any(single[name].per_item != values for single in singles):
             continue
         who = "every expert"
         if not job.kind.several_models:

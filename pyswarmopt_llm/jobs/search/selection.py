@@ -144,8 +144,8 @@ def save_front(job: Job, run: Run, archive: Archive, chosen: Tensor) -> dict[str
         coefficients = dict(zip(job.space.expert_names, values, strict=True))
         points.append({"folder": f"front/{name}", "dev": dict(candidate.tasks), "coefficients": coefficients})
     everything = [dict(candidate.tasks) for candidate in archive.front]
-    found = {"tasks": list(job.objectives.names), "points": points, "all": everything}
-    write_json(folder / "front.json", found)
+    content = {"tasks": list(job.objectives.names), "points": points, "all": everything}
+    write_json(folder / "front.json", content)
     at = archive.at(chosen)
     from pyswarmopt_llm.reporting.plots import plot_front
 

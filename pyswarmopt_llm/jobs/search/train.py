@@ -95,7 +95,9 @@ def trained_space(job: Job, run: Run, scorings: Mapping[str, Scoring]) -> CrossF
 
 def training_items(job: Job, scorings: Mapping[str, Scoring]) -> tuple[dict[str, Accuracy], list[Choices]]:
     """The tasks' dev items as they are scored, and all of them as they are trained on."""
-    utilities = {name: one for name, one in job.utilities("dev", scorings).items() if isinstance(one, Accuracy)}
+    utilities = {
+        name: scored for name, scored in job.utilities("dev", scorings).items() if isinstance(scored, Accuracy)
+    }
     return utilities, [item for utility in utilities.values() for item in utility.choices()]
 
 

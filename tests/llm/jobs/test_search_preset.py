@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.jobs.search.grid import search as search_any
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.preset import resolve
-from pyswarmopt_llm.jobs.search.resolved import given
+from pyswarmopt_llm.jobs.search.resolved import given_settings
 from pyswarmopt_llm.metrics.objectives import load_objectives
 
 
@@ -222,7 +222,7 @@ def test_what_is_given_counts_also_where_it_equals_a_default(config: SearchConfi
         "paper", "factor", "segments", "off", None,
     )  # fmt: skip
     assert (found.particles, found.max_iter, found.patience, found.compat) == (20, 50, 10, "paper")
-    assert given(typed) == {"compat": "paper", "optimizer": "model-swarms", "particles": 20, "patience": 10}
+    assert given_settings(typed) == {"compat": "paper", "optimizer": "model-swarms", "particles": 20, "patience": 10}
     auto = replace(free, optimizer="model-swarms", particles=20)
     found = resolve(auto, load_objectives(auto)).config
     assert (found.space, found.particles, found.max_iter, found.compat) == ("delta", 20, 50, "none")
@@ -290,7 +290,7 @@ def test_what_is_resolved_stays_as_it_is(config: SearchConfig, more: dict[str, A
     concrete = replace(resolve(found, objectives).config, preset="none")
     assert resolve(concrete, objectives).config == concrete
     for name in ("space", "optimizer", "particles", "max_iter", "patience", "train", "grid", "compat"):
-        assert name in given(concrete)
+        assert name in given_settings(concrete)
 
 
 def test_the_paper_from_the_command_line_is_its_preset(
