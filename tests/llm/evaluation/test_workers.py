@@ -21,9 +21,10 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.evaluation.workers import local
 from pyswarmopt_llm.evaluation.workers.local import ForkServer
 from pyswarmopt_llm.evaluation.workers.pool import Pool
-from pyswarmopt_llm.evaluation.workers.spec import Workers, parse_workers, with_threads
+from pyswarmopt_llm.evaluation.workers.spec import Workers, parse_workers, threads_of
 from pyswarmopt_llm.jobs.search import scorers
 from pyswarmopt_llm.jobs.search.loop import resume, search
+from pyswarmopt_llm.jobs.search.preset import resolve
 
 pytestmark = pytest.mark.usefixtures("shared_fork_server")
 
@@ -149,13 +150,14 @@ def test_bad_words_about_workers(crew_config: SearchConfig, capsys: pytest.Captu
     assert not Path("run").exists()
 
 
-def test_threads_are_divided_and_written_down(crew_config: SearchConfig) -> None:
+def test_threads_are_divided_unless_they_are_given(crew_config: SearchConfig) -> None:
     cores = len(os.sched_getaffinity(0))
-    open_ = replace(crew_config, threads=None)
-    assert with_threads(open_, Workers(1)) == open_
-    assert with_threads(open_, Workers(2)).threads == max(1, cores // 2)
-    assert with_threads(open_, Workers(4000)).threads == with_threads(open_, Workers(0, "ray")).threads == 1
-    assert with_threads(replace(open_, threads=3), Workers(2)).threads == 3
+    assert threads_of(Workers(1)) is None
+    assert threads_of(Workers(2)) == max(1, cores // 2)
+    assert threads_of(Workers(4000)) == threads_of(Workers(0, "ray")) == 1
+    two = replace(crew_config, threads=None, workers="2")
+    assert resolve(two).config.threads == threads_of(Workers(2))
+    assert resolve(replace(two, threads=3)).config.threads == 3
 
 
 def test_there_are_at_most_4096_workers() -> None:
