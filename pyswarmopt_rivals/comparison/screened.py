@@ -49,7 +49,6 @@ class StoredEvaluator(Evaluator):
         Raises:
             BudgetSpentError: the trial cannot pay for all dev items.
         """
-
         return self._trial.pay(lambda: self._stored(request))
 
     def _stored(self, request: Request) -> tuple[Evaluation, float, int]:

@@ -60,15 +60,15 @@ class ShardingPool:
             scores |= reply.scores
             for name, shard_values in reply.values.items():
                 values[name] |= zip(shard[name] or (), shard_values, strict=True)
-        scores |= {
-            name: score_of([shard_values[i] for i in sorted(shard_values)]) for name, shard_values in values.items()
-        }
+        for name, by_item in values.items():
+            scores[name] = score_of([by_item[i] for i in sorted(by_item)])
         total = self._evaluator.combined({name: scores[name] for name in names})
         return replace(total, seconds=round(sum(reply.seconds for reply in replies), 4))
 
     def _replies(self, request: Request, shards: Sequence[Shard], rank: int) -> list[ShardEvaluation]:
         orders = [Order(self._questions, ShardRequest(request.position, shard)) for shard in shards]
-        return [future.result() for future in [self._pool.submit(order, rank) for order in orders]]
+        futures = [self._pool.submit(order, rank) for order in orders]
+        return [future.result() for future in futures]
 
 
 def shares(candidates: int, workers: int) -> list[int]:

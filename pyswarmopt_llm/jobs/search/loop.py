@@ -17,6 +17,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import versions
+from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.evaluation.evaluator import Questions
 from pyswarmopt_llm.evaluation.policy import make_policy
@@ -152,7 +153,7 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
                 watcher=_Progress(job, run, scorer, archive, notify),
             )
             _tell_price(job, scorer, notify)
-            singles = [{name: row.score(name) for name in job.objectives.names} for row in steps.score_experts()]
+            singles = [_by_task(job, row) for row in steps.score_experts()]
             warn_if_chance(job, singles, scorings, notify)
             warn_if_alike(job, singles, scorings, notify)
             stop = steps.run()
@@ -192,21 +193,23 @@ def _notes(job: Job, run: Run) -> list[str]:
     return [*notes, *(f"{info.name}: {ignored_in_words(info)}" for info in ignoring)]
 
 
-def _price(job: Job, seconds: float) -> str:
-    """The cost of one evaluation, and of all that may follow."""
-    config = job.config
-    total = seconds * config.planned / job.workers.side_by_side
-    planned = f"one evaluation took {seconds:.2g} s: at most {config.planned:,} take about {duration(total)}"
-    if config.budget_minutes is not None:
-        return f"{planned}, of which the budget allows {duration(60 * config.budget_minutes)}"
-    return f"{planned} (`budget_minutes` M ends the search in time)"
-
-
 def _tell_price(job: Job, scorer: Scorer, notify: OnEvent) -> None:
     """Score the first expert, where that is expensive, and say what all evaluations may take."""
-    if job.objectives.externals or (job.objectives.writes and job.config.screen is None):
-        (first,) = scorer.in_full(list(job.space.vertices()[:1]), 0)
-        notify(Event("note", {"text": _price(job, first.seconds)}))
+    config = job.config
+    if not (job.objectives.externals or (job.objectives.writes and config.screen is None)):
+        return
+    (first,) = scorer.in_full(list(job.space.vertices()[:1]), 0)
+    total = duration(first.seconds * config.planned / job.workers.side_by_side)
+    price = f"one evaluation took {first.seconds:.2g} s: at most {config.planned:,} take about {total}"
+    if config.budget_minutes is None:
+        price += " (`budget_minutes` M ends the search in time)"
+    else:
+        price += f", of which the budget allows {duration(60 * config.budget_minutes)}"
+    notify(Event("note", {"text": price}))
+
+
+def _by_task(job: Job, row: Row) -> dict[str, Score]:
+    return {name: row.score(name) for name in job.objectives.names}
 
 
 class _Progress(Watcher):

@@ -122,13 +122,14 @@ class _Scoring:
     def _scored(self, rival: Rival) -> Rival:
         if any((rival.name, split) not in self._rows for split in self._utilities):
             self._score(rival)
-        rows = {split: self._row(rival.name, split) for split in self._utilities}
-        return replace(
-            rival,
-            scores={split: {name: row.score(name) for name in row.items} for split, row in rows.items()},
-            passes=sum(row.n for row in rows.values()) + (training_passes(len(self._choices)) if rival.trained else 0),
-            seconds=sum(row.seconds for row in rows.values()),
-        )
+        scores, seconds = dict[str, Mapping[str, Score]](), 0.0
+        passes = training_passes(len(self._choices)) if rival.trained else 0
+        for split in self._utilities:
+            row = self._row(rival.name, split)
+            scores[split] = {name: row.score(name) for name in row.items}
+            passes += row.n
+            seconds += row.seconds
+        return replace(rival, scores=scores, passes=passes, seconds=seconds)
 
     def _score(self, rival: Rival) -> None:
         """Train it if it is to be trained, and score it on the splits on which it is not scored yet."""

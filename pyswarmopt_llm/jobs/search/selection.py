@@ -117,7 +117,8 @@ def choose(job: Job, scorers: Scorers, archive: Archive, best: Point, scorings: 
         return Choice(best.x, best.value)
     again = scorers.scorer(Questions("fresh", tuple(scorings.items())))
     candidates = archive.top
-    values = [row.value for row in again.in_full([candidate.position for candidate in candidates], 0)]
+    rows = again.in_full([candidate.position for candidate in candidates], 0)
+    values = [row.value for row in rows]
     chosen = values.index(max(values))
     confirm = {
         "items": sum(map(len, job.objectives.fresh.values())),

@@ -101,7 +101,6 @@ def stored_grid(path: Path) -> tuple[SearchConfig, Grid]:
 def write_grid(path: Path, config: SearchConfig, grid: Grid, done: Sequence[Draw], chosen: Draw | None = None) -> None:
     """Write ``grid.json``: the draws, those that are done with their scores."""
     waiting = [{"settings": settings} for settings in grid.draws[len(done) :]]
-    totals = {name: sum(getattr(draw, name) for draw in done) for name in ("evaluations", "item_evaluations")}
     content = {
         "format": FORMAT,
         "config": asdict(config),
@@ -109,7 +108,8 @@ def write_grid(path: Path, config: SearchConfig, grid: Grid, done: Sequence[Draw
         "combinations": grid.size,
         "draws": [*map(asdict, done), *waiting],
         "chosen": None if chosen is None else chosen.folder,
-        **totals,
+        "evaluations": sum(draw.evaluations for draw in done),
+        "item_evaluations": sum(draw.item_evaluations for draw in done),
         "seconds": round(sum(draw.seconds for draw in done), 3),
     }
     write_json(path / GRID, content)
