@@ -23,9 +23,7 @@ from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 from pyswarmopt_llm.jobs.search.preset import resolve
-from pyswarmopt_llm.jobs.search.resolved import CHOICES, given_settings
-from pyswarmopt_llm.jobs.search.train import training_items
-from pyswarmopt_llm.jobs.search.validate import check_settings
+from pyswarmopt_llm.jobs.search.validate import CHOICES, check_settings, given_settings
 from pyswarmopt_llm.metrics.external.permission import runs_code
 from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.models.training.folds import train_once
@@ -156,7 +154,7 @@ def _trained_alone(config: SearchConfig, scoring: str) -> dict[str, Any]:
         job = prepare(replace(config, scoring=scoring))
         scorings = {name: job.objectives.scorings(name, job.config.scoring)[0] for name in job.tasks}
         job.engine.load(Patch())
-        patch, _ = train_once(job.engine, training_items(job, scorings)[1], job.experts[0], config.seed)
+        patch, _ = train_once(job.engine, job.training_items(scorings)[1], job.experts[0], config.seed)
         job.engine.load(patch)
         utilities = job.utilities("test", scorings)
         write_json(file, {name: pack(utility(job.engine).per_item) for name, utility in utilities.items()})

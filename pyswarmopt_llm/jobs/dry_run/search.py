@@ -15,8 +15,7 @@ from pyswarmopt_llm.jobs.advise import RECORD, halves
 from pyswarmopt_llm.jobs.dry_run.plan import Plan, Timed, paid_note, plan, time_items, trial_items
 from pyswarmopt_llm.jobs.search.grid.draws import make_grid
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
-from pyswarmopt_llm.jobs.search.preset import resolve
-from pyswarmopt_llm.jobs.search.resolved import own_score
+from pyswarmopt_llm.jobs.search.preset import own_score, resolve
 from pyswarmopt_llm.jobs.search.rivals import FILE as RIVALS
 from pyswarmopt_llm.jobs.search.rivals import planned_rivals
 from pyswarmopt_llm.metrics.external.callables import CallableUtility

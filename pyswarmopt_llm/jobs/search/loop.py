@@ -28,10 +28,11 @@ from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.evaluation.search import Search, Watcher
 from pyswarmopt_llm.jobs.search.finish import finish, publish
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
-from pyswarmopt_llm.jobs.search.resolved import chosen_by_preset, given_settings, in_words, own_score
+from pyswarmopt_llm.jobs.search.preset import chosen_by_preset, in_words, own_score
 from pyswarmopt_llm.jobs.search.rivals import score_rivals
 from pyswarmopt_llm.jobs.search.scorers import Scorers, choose_scorings, warn_if_alike, warn_if_chance
 from pyswarmopt_llm.jobs.search.selection import Archive, choose, ranked, save_front, values_on_dev
+from pyswarmopt_llm.jobs.search.validate import given_settings
 from pyswarmopt_llm.jobs.search.written.same_score import check_unchanged
 from pyswarmopt_llm.metrics.external.permission import require
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
@@ -138,7 +139,8 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
         archive = Archive(job.objectives.names)
         with Scorers(job, run, on_row) as scorers:
             scorings = choose_scorings(job, scorers, notify)
-            scorer = scorers.scorer(Questions("dev", tuple(scorings.items())))
+            asked = tuple(scorings.items())
+            scorer = scorers.scorer(Questions("dev", asked))
             for row in scorer.rows:
                 notify(events.row(row, "replayed"))
             steps = Search(
@@ -159,16 +161,16 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
             stop = steps.run()
             if "proposals" in job.config.limits:
                 stop = {"proposals": steps.proposed}
-            chosen = choose(job, scorers, archive, steps.best(), scorings)
-        training = None
+            chosen = choose(job, archive, steps.best(), lambda: scorers.scorer(Questions("fresh", asked)))
+        training = mixture = None
         if job.config.train == "on":
             from pyswarmopt_llm.jobs.search.train import train_further
 
             training = train_further(job, run, chosen, scorer, scorings, notify, on_row)
-            chosen = training.chosen
+            mixture, chosen = chosen.position, training.chosen
         begun = time.perf_counter()
         single = ranked(values_on_dev(job, singles))[0]
-        rivals = score_rivals(job, run, training, single, scorings, notify)
+        rivals = score_rivals(job, run, mixture, single, scorings, notify)
         start += time.perf_counter() - begun  # counted apart
         notify(Event("closing"))
         result = finish(job, run, chosen, training, rivals, singles, scorings, scorers.memory)

@@ -16,18 +16,20 @@ from pyswarmopt_llm.common.optimizers import is_swarm
 from pyswarmopt_llm.evaluation.evaluator import LETTERS, Evaluator, Questions
 from pyswarmopt_llm.evaluation.search import Budget, proposal_count
 from pyswarmopt_llm.jobs.search.preset import resolve
-from pyswarmopt_llm.jobs.search.resolved import ResolvedSearch
 from pyswarmopt_llm.jobs.search.validate import (
+    ResolvedSearch,
     check_budget,
     check_objectives,
     check_screen,
     check_settings,
     check_train,
 )
+from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.metrics.combine import harmonic
 from pyswarmopt_llm.metrics.objectives import Objectives, load_objectives, task_print
 from pyswarmopt_llm.metrics.questions.answer_format import trial_of
 from pyswarmopt_llm.metrics.questions.context_window import check_window
+from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.spaces.starts import starting_points
 from pyswarmopt_llm.tasks import Scoring, Task
 
@@ -74,6 +76,16 @@ class Job(ResolvedSearch):
             return Evaluator(self.space, self.engine, trials, harmonic)
         utilities = self.utilities(questions.split, dict(questions.scorings))
         return Evaluator(self.space, self.engine, utilities, self.objectives.combine)
+
+    def training_items(self, scorings: Mapping[str, Scoring]) -> tuple[dict[str, Accuracy], list[Choices]]:
+        """The tasks' dev items as they are scored, and all of them as they are trained on."""
+        utilities: dict[str, Accuracy] = {}
+        choices: list[Choices] = []
+        for name, utility in self.utilities("dev", scorings).items():
+            if isinstance(utility, Accuracy):
+                utilities[name] = utility
+                choices += utility.choices()
+        return utilities, choices
 
     @property
     def dev_items(self) -> int:

@@ -8,10 +8,11 @@ setting. Settings that are given win, also those that equal a default.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import (
     EVEN_SUMS,
     LEAST_DEV,
@@ -22,9 +23,10 @@ from pyswarmopt_llm.common.config import (
     SearchConfig,
 )
 from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.options import option_name, options_of
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers, threads_of
-from pyswarmopt_llm.jobs.search.resolved import ResolvedSearch, filled, given_settings
-from pyswarmopt_llm.jobs.search.validate import check_screen, check_train
+from pyswarmopt_llm.jobs.search.validate import ResolvedSearch, check_screen, check_train, filled, given_settings
+from pyswarmopt_llm.metrics.external.permission import is_function
 from pyswarmopt_llm.metrics.objectives import Objectives
 from pyswarmopt_llm.spaces import space_kind
 
@@ -164,3 +166,83 @@ def _goes(check: Callable[..., None], *arguments: Any) -> bool:
     except InvalidOption:
         return False
     return True
+
+
+def chosen_by_preset(before: Mapping[str, Any], config: SearchConfig) -> dict[str, Any]:
+    """The settings that the preset chose, for ``run.json``.
+
+    Args:
+        before: what was given; see `given_settings`.
+        config: as the search runs it.
+
+    Example:
+        >>> auto = SearchConfig("b", ("x", "y"), ("t",), "r", seed=3)
+        >>> chosen_by_preset(given_settings(auto), replace(auto, space="delta", max_iter=0, dtype="bfloat16"))
+        {'space': 'delta', 'max_iter': 0}
+    """
+    return {name: value for name, value in given_settings(config).items() if name not in before}
+
+
+def in_words(config: SearchConfig, before: Mapping[str, Any], items: int | None = None) -> str:
+    """What the preset chose and what was given, in a line.
+
+    Args:
+        config: as the search runs it.
+        before: what was given; see `given_settings`.
+        items: on dev.
+
+    Example:
+        >>> auto = SearchConfig("b", ("x", "y"), ("t",), "r", preset="auto", space="delta", screen=0.05, max_iter=0)
+        >>> in_words(auto, {})
+        'preset auto: space delta, 6 candidates proposed by a model of the items (`max_iter` N: iterations first)'
+        >>> in_words(replace(auto, preset="paper", screen=None, grid="paper", optimizer="model-swarms"), {"seed": 3})
+        'preset paper: space delta; given: seed 3'
+    """
+    typed = list(_as_typed({name: value for name, value in before.items() if name != "preset"}))
+    line = f"preset {config.preset}: {', '.join(_parts(config, items))}"
+    return f"{line}; given: {', '.join(typed)}" if typed else line
+
+
+def _parts(config: SearchConfig, items: int | None) -> Iterable[str]:
+    yield f"space {config.space}"
+    if config.iterations:
+        if config.optimizer != MODEL_SWARMS:
+            yield config.optimizer
+        yield counted(config.population, "particle")
+        yield f"at most {counted(config.iterations, 'iteration')}"
+        if config.budget_items is not None:
+            yield f"at most {config.budget_items:,} items"
+        if config.is_grid:
+            yield "grid of coefficients"
+        if config.screen is not None:
+            yield f"items screened at {config.screen:g}"
+    elif config.screen is not None:
+        yield f"{config.proposals} candidates proposed by a model of the items (`max_iter` N: iterations first)"
+    if config.train == "on":
+        yield "then training on the dev items" if items is None else f"then training on the {items} dev items"
+
+
+def _as_typed(values: Mapping[str, Any]) -> Iterable[str]:
+    """Settings as the command line calls them."""
+    options = options_of(SearchConfig)
+    for name, value in values.items():
+        shown = " ".join(map(str, value)) if isinstance(value, list | tuple) else value
+        yield f"{option_name(name, options.get(name))} {shown}"
+
+
+def own_score(config: SearchConfig) -> list[str]:
+    """What a search for a score of one's own does, and does not; nothing for other searches.
+
+    Args:
+        config: as the search runs it.
+
+    Example:
+        >>> auto = SearchConfig("b", ("x", "y"), (), "r", metrics=("mine.py:style",), particles=10, max_iter=3)
+        >>> own_score(auto)
+        ['score of your own: no item model, no training; a swarm of 10, at most 3 iterations, 40 evaluations']
+    """
+    if not (config.utilities or any(map(is_function, config.metrics))):
+        return []
+    size, most = config.population, counted(config.iterations, "iteration")
+    swarm = f"a swarm of {size}, at most {most}, {config.planned:,} evaluations"
+    return [f"score of your own: no item model, no training; {swarm}"]

@@ -12,7 +12,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import Tensor
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import UserError
@@ -27,9 +29,6 @@ from pyswarmopt_llm.metrics.combine import Combine
 from pyswarmopt_llm.models.choices import EPOCHS, Choices, training_passes
 from pyswarmopt_llm.reporting.verdict import difference
 from pyswarmopt_llm.tasks import Scoring
-
-if TYPE_CHECKING:
-    from pyswarmopt_llm.jobs.search.train import Training
 
 FILE = "rivals.jsonl"
 BASE, BASE_TUNED, EXPERT_TUNED = "base", "base-tuned", "expert-tuned"
@@ -61,7 +60,7 @@ class Rival:
 
 
 def score_rivals(
-    job: Job, run: Run, training: Training | None, single: int, scorings: Mapping[str, Scoring], notify: OnEvent
+    job: Job, run: Run, mixture: Tensor | None, single: int, scorings: Mapping[str, Scoring], notify: OnEvent
 ) -> list[Rival]:
     """Train and score the rivals, or read what the run directory has of them.
 
@@ -70,7 +69,7 @@ def score_rivals(
     Args:
         job: what the search worked with.
         run: its directory, locked.
-        training: what the search trained; None if it does not train.
+        mixture: position that the search trained further; None if it does not train.
         single: number of the best single expert.
         scorings: of the tasks.
         notify: called with progress.
@@ -80,7 +79,7 @@ def score_rivals(
     """
     if not planned_rivals(job)[0]:
         return []
-    return _Scoring(job, run, scorings, notify).rivals(training, single)
+    return _Scoring(job, run, scorings, notify).rivals(mixture, single)
 
 
 def planned_rivals(job: Job) -> tuple[int, int]:
@@ -106,15 +105,13 @@ class _Scoring:
         self._utilities = {split: tasks for split, tasks in splits.items() if tasks}
         self._choices: list[Choices] = []
         if job.config.train == "on":
-            from pyswarmopt_llm.jobs.search.train import training_items
-
-            self._choices = training_items(job, scorings)[1]
+            self._choices = job.training_items(scorings)[1]
         self._file = run.path / FILE
         self._log = journal(self._file)
         self._rows = {(row["key"], row["phase"]): Row.from_json(row) for row in self._log.repaired()}
 
-    def rivals(self, training: Training | None, single: int) -> list[Rival]:
-        unscored = list(_rivals(self._job, training if "test" in self._utilities else None, single))
+    def rivals(self, mixture: Tensor | None, single: int) -> list[Rival]:
+        unscored = list(_rivals(self._job, mixture if "test" in self._utilities else None, single))
         if not self._rows:
             self._notify(Event("note", {"text": _announcement(unscored, self._job.dev_items)}))
         return [rival if rival.same else self._scored(rival) for rival in unscored]
@@ -161,11 +158,11 @@ class _Scoring:
         return row
 
 
-def _rivals(job: Job, training: Training | None, single: int) -> Iterator[Rival]:
+def _rivals(job: Job, mixture: Tensor | None, single: int) -> Iterator[Rival]:
     yield Rival(BASE, "base", Patch())
-    if training is None:
+    if mixture is None:
         return
-    expert, mixture = job.space.vertices()[single], training.before.position
+    expert = job.space.vertices()[single]
     label = f"best expert, fine-tuned on dev: {job.space.expert_names[single]}"
     yield Rival(BASE_TUNED, "base, fine-tuned on dev", Patch(), True, not mixture.any())
     yield Rival(EXPERT_TUNED, label, job.space.realise(expert), True, mixture.equal(expert.to(mixture)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,10 @@ from pyswarmopt.base.optimizer import Point
 from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
 from pyswarmopt_llm.common.files.regular import write_json
 from pyswarmopt_llm.common.interfaces import Score, Space
-from pyswarmopt_llm.evaluation.evaluator import Questions
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.jobs.search.prepare import Job
-from pyswarmopt_llm.jobs.search.scorers import Scorers
-from pyswarmopt_llm.tasks import Scoring
 
 TOP = 10  # candidates that --confirm scores again
 FRONT = 5  # points of the front that are saved beside the best
@@ -107,7 +105,7 @@ def ranked(values: Sequence[float]) -> list[int]:
     return sorted(range(len(values)), key=lambda number: -values[number])
 
 
-def choose(job: Job, scorers: Scorers, archive: Archive, best: Point, scorings: Mapping[str, Scoring]) -> Choice:
+def choose(job: Job, archive: Archive, best: Point, fresh: Callable[[], Scorer]) -> Choice:
     """The best on dev; with ``--confirm`` the best of the leaders on dev items that the search has not seen.
 
     The best of hundreds of noisy scores is partly the luckiest. On fresh items the leaders lose their luck, and the
@@ -115,9 +113,8 @@ def choose(job: Job, scorers: Scorers, archive: Archive, best: Point, scorings: 
     """
     if not job.objectives.fresh:
         return Choice(best.x, best.value)
-    again = scorers.scorer(Questions("fresh", tuple(scorings.items())))
     candidates = archive.top
-    rows = again.in_full([candidate.position for candidate in candidates], 0)
+    rows = fresh().in_full([candidate.position for candidate in candidates], 0)
     values = [row.value for row in rows]
     chosen = values.index(max(values))
     confirm = {

@@ -1,15 +1,19 @@
-"""What can be refused before a model is loaded: every function here raises `InvalidOption`."""
+"""A search whose settings are parsed, and what can be refused of it before a model is loaded.
+
+Every check raises `InvalidOption`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.evaluation.workers.spec import Workers, check_workers
-from pyswarmopt_llm.jobs.search.resolved import ResolvedSearch
 from pyswarmopt_llm.metrics.objectives import Objectives
 from pyswarmopt_llm.models.files import inside, refuse_unmatched
 from pyswarmopt_llm.spaces.kind import SpaceKind
@@ -18,6 +22,56 @@ from pyswarmopt_llm.tasks import Task
 
 TRANSFORMERS, VLLM = ("transformers", "vllm")
 LEAST_TRAINED = 8  # dev items of an expert that is trained on them
+# The settings that a preset chooses, or that say how its choice is to run.
+CHOICES = (
+    *("preset", "compat", "space", "optimizer", "particles", "start", "max_iter", "patience", "settings"),
+    *("grid", "draws", "screen", "drop_k", "drop_n", "train", "budget_items", "budget_minutes"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedSearch:
+    """A search before data and models are read: every setting has a value, and what settings name is there.
+
+    Attributes:
+        config: the configuration with all that was chosen for it.
+        given: the settings of `CHOICES` that were not chosen; see `given_settings`.
+        kind: of the space.
+        workers: who scores.
+    """
+
+    config: SearchConfig
+    given: Mapping[str, Any]
+    kind: SpaceKind
+    workers: Workers
+
+    def changed(self, **values: Any) -> Self:
+        """The search with other values of these settings."""
+        return replace(self, config=replace(self.config, **values))
+
+    def filled(self, values: Mapping[str, Any]) -> Self:
+        """The search with these values where none is given."""
+        return replace(self, config=filled(self.config, values))
+
+
+def given_settings(config: SearchConfig) -> dict[str, Any]:
+    """The settings of `CHOICES` that are given: neither None nor ``auto``.
+
+    Example:
+        >>> given_settings(SearchConfig("b", ("x", "y"), ("t",), "r", particles=20, seed=3))
+        {'particles': 20}
+    """
+    values = {name: getattr(config, name) for name in CHOICES}
+    return {name: value for name, value in values.items() if (name == "preset" and value) or _is_given(value)}
+
+
+def filled(config: SearchConfig, values: Mapping[str, Any]) -> SearchConfig:
+    """The configuration with these values where none is given."""
+    return replace(config, **{name: value for name, value in values.items() if not _is_given(getattr(config, name))})
+
+
+def _is_given(value: object) -> bool:
+    return value not in (None, "auto", ())
 
 
 def check_settings(search: ResolvedSearch) -> None:

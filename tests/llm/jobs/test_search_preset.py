@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.jobs.search.grid import search as search_any
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.preset import resolve
-from pyswarmopt_llm.jobs.search.resolved import given_settings
+from pyswarmopt_llm.jobs.search.validate import given_settings
 from pyswarmopt_llm.metrics.objectives import load_objectives
 
 

@@ -63,7 +63,7 @@ def by_hand(job: Job, start: Patch | None, split: str) -> tuple[float, ...]:
     """Item by item, the base or what is trained on dev from `start`."""
     patch = Patch()
     if start is not None:
-        _, choices = train.training_items(job, {"words": "likelihood"})
+        _, choices = job.training_items({"words": "likelihood"})
         job.engine.load(start)
         lora, _ = train_once(job.engine, choices, job.experts[0], job.config.seed)
         patch = start.with_low_rank(lora.low_rank)

@@ -28,8 +28,8 @@ from pyswarmopt_llm.evaluation.run_directory import Run, check_new
 from pyswarmopt_llm.evaluation.run_files import FORMAT, GRID
 from pyswarmopt_llm.jobs.search.grid.file import Draw, Grid, stored_grid, write_grid
 from pyswarmopt_llm.jobs.search.loop import SearchResult, begin, resume
-from pyswarmopt_llm.jobs.search.preset import resolve
-from pyswarmopt_llm.jobs.search.resolved import given_settings, in_words
+from pyswarmopt_llm.jobs.search.preset import in_words, resolve
+from pyswarmopt_llm.jobs.search.validate import given_settings
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, require
 from pyswarmopt_llm.metrics.objectives import load_split
 
