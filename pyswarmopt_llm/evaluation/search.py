@@ -1,4 +1,4 @@
-"""The search: an optimizer asks for positions, a scorer scores them, the optimizer is told, until something ends it."""
+"""The search: an optimizer asks for positions, a scorer scores them, the optimizer is told."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class Watcher:
 class Budget:
     """When a search has to end so that it keeps within its budget.
 
-    Seconds are those that the journal has of every evaluation, so that a resumed run ends where the interrupted one
-    would have. The closing evaluations (best, best single expert and average, on dev and test) are reserved at the pace
-    so far.
+    Seconds are those that the journal has of every evaluation, so that a resumed run ends where the
+    interrupted one would have. The closing evaluations (best, best single expert and average, on
+    dev and test) are reserved at the pace so far.
     """
 
     seconds: float | None  # for all evaluations; None: no limit
@@ -71,7 +71,7 @@ class Budget:
     def spent(self, item_evaluations: Sequence[int], seconds: float) -> dict[str, float]:
         """Reasons to stop: another iteration like the latest would exceed the budget.
 
-        `item_evaluations` is the running total after each iteration, `seconds` the time spent on them.
+        `item_evaluations` is the running total after each iteration, `seconds` the time of these.
 
         Example:
             >>> Budget(None, 1000).spent([400, 700], 9.0), Budget(None, 999).spent([400, 700], 9.0)
@@ -159,13 +159,13 @@ class Search:
         return rows
 
     def run(self) -> dict[str, float]:
-        """Search until the optimizer or the budget gives a reason to stop, then score the policy's proposals.
+        """Search until the optimizer or the budget ends it, then score the policy's proposals.
 
         Returns:
             The reasons.
         """
-        # If the experts are charged separately, the starting round costs as much as any other without them, where it
-        # has more than them.
+        # If the experts are charged separately, the starting round costs as much as any other
+        # without them, where it has more than them.
         more = self._population > len(self._vertices)
         self._totals = [0 if self._policy.starts_in_full or not more else self._scorer.item_evaluations]
         reasons: dict[str, float] = {}
@@ -179,7 +179,7 @@ class Search:
         return reasons
 
     def best(self) -> Point:
-        """What to hand over: the policy's choice, of no lower value than the best expert, or the best that was told."""
+        """Return what to hand over: the policy's choice, never below the best expert, or the best."""
         choice = self._policy.choice(self._floor)
         if choice is None:
             return self._optimizer.best
@@ -206,8 +206,8 @@ class Search:
     def _score_proposals(self) -> None:
         """Score the policy's proposals in full, as far as the budget goes.
 
-        In the journal they are one more iteration, of particles numbered after those of the swarm; views of a search
-        do not count it.
+        In the journal they are one more iteration, of particles numbered after those of the swarm;
+        views of a search do not count it.
         """
         scorer, iteration = self._scorer, self._iteration
         values, spent = [], scorer.item_evaluations
@@ -218,7 +218,8 @@ class Search:
             self._take_in([position], rows)
             scored = [row for row in rows if row is not None]
             values += [row.value for row in scored]
-            # By the journal's row, not by the scorer's count, which holds all of a resumed run's rows from the start.
+            # By the journal's row, not by the scorer's count, which holds all of a resumed run's
+            # rows from the start.
             self.proposed += sum((row.iteration, row.particle) == (iteration, number) for row in scored)
         if scorer.item_evaluations > spent:
             self._watcher.on_round(iteration, max(values))

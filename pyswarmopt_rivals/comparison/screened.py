@@ -1,4 +1,4 @@
-"""The search that users run, under the budget of a comparison and with its store: what is predicted is not scored."""
+"""The search that users run, under the budget of a comparison and with its store."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def can_screen(bench: Bench, space: Space) -> bool:
 class StoredEvaluator(Evaluator):
     """Evaluates what the store does not have, and charges it to a trial.
 
-    Rows of the store are found by `kind` and position, so a space over other adapters has its own kind.
+    Rows of the store are found by `kind` and position: a space over other adapters has its own kind.
     """
 
     def __init__(self, trial: BudgetedTrial, space: Space, kind: str = KIND) -> None:
@@ -76,7 +76,9 @@ def _key(request: Request) -> str:
 
 
 class BudgetedScorer(Scorer):
-    """Scores positions as a search does, as far as a trial's budget goes; what it does not cover has the value NaN.
+    """Scores positions as a search does, as far as a trial's budget goes.
+
+    What the budget does not cover has the value NaN.
 
     Attributes:
         best: value of the best complete evaluation so far.
@@ -118,9 +120,9 @@ def screened_best(
     proposed: int,
     seed: int,
 ) -> Tensor:
-    """Let an optimizer that begins with the experts search, then evaluate so many proposals of the item model.
+    """Search with an optimizer that begins with the experts, then score the item model's proposals.
 
-    It ends when another round like its latest would leave too little for the proposals.
+    The optimizer ends when another round like its latest would leave too little for the proposals.
 
     Returns:
         What it hands over, (D,).
