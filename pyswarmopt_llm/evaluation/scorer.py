@@ -133,11 +133,11 @@ class Scorer:
         latest = self._known.get(call.key)
         if latest is None or latest.complete:
             return latest
-        if isinstance(call.plan, Screen):
-            values = {name: np.array(latest.item_values(name)) for name in latest.items}
-            value = call.plan.value(values, self._evaluator.combine)
-            return None if value is None else replace(latest, value=value)
-        return None
+        if not isinstance(call.plan, Screen):
+            return None
+        values = {name: np.array(latest.item_values(name)) for name in latest.items}
+        value = call.plan.value(values, self._evaluator.combine)
+        return None if value is None else replace(latest, value=value)
 
     def _evaluate(self, call: _Call) -> Evaluation:
         request = self._request(call)

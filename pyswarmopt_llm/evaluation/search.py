@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from torch import Tensor
 
@@ -14,31 +13,9 @@ from pyswarmopt.base.optimizer import Point
 from pyswarmopt_llm.common.config import AFTER_ITERATIONS
 from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.common.optimizers import play_round
-from pyswarmopt_llm.evaluation.plan import Plan
 from pyswarmopt_llm.evaluation.policy import Policy, Round
 from pyswarmopt_llm.evaluation.record import Row
-
-
-class Scores(Protocol):
-    """Scores positions; `evaluation.scorer.Scorer` does.
-
-    Attributes:
-        item_evaluations: items scored so far.
-        seconds: that this took.
-    """
-
-    item_evaluations: int
-    seconds: float
-
-    def score(
-        self, positions: Sequence[Tensor], iteration: int, plans: Sequence[Plan] | None = None, first: int = 0
-    ) -> Sequence[Row | None]:
-        """A row for each position, (D,); None where its plan is to score nothing."""
-
-    def in_full(
-        self, positions: Sequence[Tensor], iteration: int, plans: Sequence[Plan] | None = None, first: int = 0
-    ) -> Sequence[Row]:
-        """As `score`, where no plan is to leave a position out."""
+from pyswarmopt_llm.evaluation.scorer import Scorer
 
 
 class Watcher:
@@ -134,7 +111,7 @@ class Search:
     def __init__(
         self,
         space: Space,
-        scorer: Scores,
+        scorer: Scorer,
         policy: Policy,
         optimizer: pso.Optimizer,
         budget: Budget,
