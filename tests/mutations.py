@@ -36,9 +36,9 @@ TESTS = {
     "pyswarmopt/driver/evaluation.py": f"{CORE}/driver",
     "pyswarmopt/driver/search.py": f"{CORE}/driver",
     "pyswarmopt_llm/evaluation/policy.py": f"{LLM}/evaluation/test_policy.py {LLM}/evaluation/test_screening.py",
-    "pyswarmopt_llm/evaluation/replay.py": f"{LLM}/jobs/test_search_resume.py {LLM}/jobs/test_frozen_runs.py",
     "pyswarmopt_llm/evaluation/scorer.py": f"{LLM}/jobs/test_search_run.py {LLM}/jobs/test_search_resume.py "
     f"{LLM}/evaluation/test_screening.py",
+    "pyswarmopt_llm/evaluation/search.py": f"{LLM}/evaluation {LLM}/jobs/test_search_run.py",
     "pyswarmopt_llm/evaluation/surrogate/screening.py": f"{LLM}/evaluation/test_screening.py",
     "pyswarmopt_llm/evaluation/surrogate/gaussian_process.py": f"{LLM}/evaluation",
     "pyswarmopt_llm/spaces/coefficients.py": f"{LLM}/spaces/test_spaces_mixing.py {LLM}/spaces/test_spaces_starts.py",

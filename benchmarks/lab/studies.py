@@ -34,12 +34,11 @@ from pyswarmopt.parts.initialise import at_rest
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.optimizers import recipe_options
-from pyswarmopt_llm.evaluation.evaluator import Request
+from pyswarmopt_llm.evaluation.evaluator import Questions, Request
 from pyswarmopt_llm.evaluation.policy import Policy, Round, make_policy
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_directory import Run, position_key
 from pyswarmopt_llm.evaluation.scorer import Scorer
-from pyswarmopt_llm.evaluation.workers.messages import Questions
 from pyswarmopt_llm.jobs.search.prepare import prepare
 
 NEVER = 10**9

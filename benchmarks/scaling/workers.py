@@ -32,8 +32,7 @@ from search_helpers import history, louder, questions, small, write_task
 import pyswarmopt_llm.evaluation.workers.local as process
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event
-from pyswarmopt_llm.evaluation.evaluator import Request
-from pyswarmopt_llm.evaluation.workers.messages import Questions
+from pyswarmopt_llm.evaluation.evaluator import Questions, Request
 from pyswarmopt_llm.jobs.search.loop import search
 from pyswarmopt_llm.jobs.search.prepare import prepare
 

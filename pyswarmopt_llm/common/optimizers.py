@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 import pyswarmopt as pso
+from pyswarmopt.base.optimizer import Point
 from pyswarmopt.parts.restart import RestartSwarm
 from pyswarmopt.parts.stopping import MaxIter, Patience
 from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD, PATIENCE, PYCMA, SearchConfig
@@ -20,6 +22,7 @@ from pyswarmopt_llm.common.registry import unknown
 
 OWN = "pso"  # the library's choice without bounds, which the default for functions needs
 _OWN_RECIPE = "constriction"
+Values = Callable[[Tensor], Sequence[float | None]]  # of positions, (N, D); None: not evaluated, NaN: failed
 _OTHER_OPTIONS = ("patience", "max_iter", "compat")  # parameters of the recipe with an option of their own
 
 
@@ -168,6 +171,28 @@ def recipe_options(settings: Sequence[str]) -> dict[str, Any]:
     except ValueError as error:
         raise InvalidOption("settings", " ".join(settings), str(error)) from error
     return found
+
+
+def play_round(optimizer: pso.Optimizer, values: Values) -> None:
+    """Ask for positions, evaluate them, tell."""
+    positions = optimizer.ask()
+    found = values(positions)
+    dropped = [value is None for value in found]
+    told = [math.nan if value is None else value for value in found]
+    optimizer.tell(positions, told, dropped if any(dropped) else None)
+
+
+def maximise(optimizer: pso.Optimizer, values: Values, affordable: Callable[[], bool] = lambda: True) -> Point:
+    """Play rounds until the optimizer stops, or another one is not affordable; the best point.
+
+    Example:
+        >>> swarm = pso.Swarm(bounds=[(-5, 5)] * 2, recipe=pso.recipes.get("constriction"), maximize=True, seed=0)
+        >>> maximise(swarm, lambda x: (-(x**2).sum(-1)).tolist(), lambda: swarm.iteration < 50).value > -1e-3
+        True
+    """
+    while affordable() and not optimizer.stop():
+        play_round(optimizer, values)
+    return optimizer.best
 
 
 @contextmanager

@@ -21,6 +21,22 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.plan import Screen, Values, bounds, complete
 from pyswarmopt_llm.evaluation.record import Margins
 from pyswarmopt_llm.metrics.combine import Combine
+from pyswarmopt_llm.tasks import Scoring
+
+LETTERS = "letters"  # in place of a split: the trial by letters, on the first items of dev
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What candidates are scored on, as another process can rebuild it.
+
+    Attributes:
+        split: ``dev``, ``fresh``, or `LETTERS`.
+        scorings: task name and how it is scored.
+    """
+
+    split: str
+    scorings: tuple[tuple[str, Scoring], ...]
 
 
 @dataclass(frozen=True)
@@ -113,11 +129,11 @@ class Evaluator:
         """
         start = time.perf_counter()
         if request.screen is not None:
-            found = self._screened(request, request.screen)
+            evaluation = self._screened(request, request.screen)
         else:
             self.load(request.position)
-            found = self.combined({name: utility(self._engine) for name, utility in self.utilities.items()})
-        return replace(found, seconds=round(time.perf_counter() - start, 4))
+            evaluation = self.combined({name: utility(self._engine) for name, utility in self.utilities.items()})
+        return replace(evaluation, seconds=round(time.perf_counter() - start, 4))
 
     def evaluate_shard(self, request: ShardRequest, load: bool = True) -> ShardEvaluation:
         """Score a shard of a candidate's items; without `load` the candidate is in the engine already."""
@@ -131,8 +147,8 @@ class Evaluator:
             if items is None:
                 scores[name] = utility(self._engine)
             elif isinstance(utility, Batched) and isinstance(self._engine, BatchedEngine):
-                known = {i: v for found in utility.score_batches(self._engine, items) for i, v in found.items()}
-                values[name] = tuple(known[i] for i in items)
+                by_item = {i: v for batch in utility.score_batches(self._engine, items) for i, v in batch.items()}
+                values[name] = tuple(by_item[i] for i in items)
         return ShardEvaluation(values, scores, time.perf_counter() - start)
 
     def batches(self) -> dict[str, list[tuple[int, ...]]]:
@@ -140,11 +156,11 @@ class Evaluator:
         engine = self._engine
         if not isinstance(engine, BatchedEngine):
             return {}
-        found: dict[str, list[tuple[int, ...]]] = {}
+        batches: dict[str, list[tuple[int, ...]]] = {}
         for name, utility in self.utilities.items():
             if isinstance(utility, Batched):
-                found[name] = utility.batches(engine)
-        return found
+                batches[name] = utility.batches(engine)
+        return batches
 
     def combined(self, scores: Mapping[str, Score]) -> Evaluation:
         """The evaluation that the complete scores of all tasks make.
@@ -163,20 +179,20 @@ class Evaluator:
             name: np.full(len(screen.right[name]), math.nan) if request.known is None else np.array(request.known[name])
             for name in self.utilities
         }
-        margins: dict[str, Margins] = {name: [None] * len(found) for name, found in values.items()}
+        margins: dict[str, Margins] = {name: [None] * len(task_values) for name, task_values in values.items()}
         n = 0
         for uncertain in (True, False):
-            for name, found in values.items():
-                unknown = np.flatnonzero(np.isnan(found)).tolist()
-                wanted = [i for i in unknown if (i in screen.first[name]) == uncertain]
-                if wanted and screen.value(values, self.combine) is None:
+            for name, task_values in values.items():
+                unknown = np.flatnonzero(np.isnan(task_values)).tolist()
+                numbers = [i for i in unknown if (i in screen.first[name]) == uncertain]
+                if numbers and screen.value(values, self.combine) is None:
                     load()
-                    self._score_items(name, wanted, found, margins[name])
-                    n += len(wanted)
+                    self._score_items(name, numbers, task_values, margins[name])
+                    n += len(numbers)
         low, high = bounds(values, self.combine)
         imputed = screen.value(values, self.combine)
         value = high if imputed is None else imputed
-        items = {name: tuple(found.tolist()) for name, found in values.items()}
+        items = {name: tuple(task_values.tolist()) for name, task_values in values.items()}
         between = None if complete(values) else (low, high)
         return _finite(Evaluation(value, n, items, 0.0, between, margins=margins))
 
@@ -203,7 +219,7 @@ def _stored(margins: Sequence[float]) -> list[float] | None:
     return [float(f"{m:.6g}") for m in margins] if margins and all(map(math.isfinite, margins)) else None
 
 
-def _finite(found: Evaluation) -> Evaluation:
-    if not math.isfinite(found.value):
-        raise NotFiniteError(f"the score is {found.value}")
-    return found
+def _finite(evaluation: Evaluation) -> Evaluation:
+    if not math.isfinite(evaluation.value):
+        raise NotFiniteError(f"the score is {evaluation.value}")
+    return evaluation

@@ -72,8 +72,8 @@ class Screen:
         return None if value > self.best else value
 
     def _uncertain(self, name: str) -> npt.NDArray[np.bool_]:
-        found: npt.NDArray[np.bool_] = np.minimum(self.right[name], 1 - self.right[name]) >= self.level
-        return found
+        mask: npt.NDArray[np.bool_] = np.minimum(self.right[name], 1 - self.right[name]) >= self.level
+        return mask
 
 
 Plan = Items | Screen
@@ -91,10 +91,11 @@ def bounds(known: Known, combine: Combine) -> tuple[float, float]:
         >>> bounds({"t": np.array([1.0, 0.0, 0.0, np.nan])}, lambda scores: scores[0])
         (0.25, 0.5)
     """
-    low, high = (
-        combine([_mean(np.where(np.isnan(values), end, values)) for values in known.values()]) for end in (0.0, 1.0)
-    )
-    return low.value, high.value
+
+    def filled(value: float) -> float:
+        return combine([_mean(np.where(np.isnan(values), value, values)) for values in known.values()]).value
+
+    return filled(0.0), filled(1.0)
 
 
 def _mean(values: Values) -> Score:

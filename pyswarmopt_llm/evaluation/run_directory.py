@@ -53,7 +53,32 @@ def position_key(position: Tensor) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-class Run:
+class Journal:
+    """A search's rows, in memory; a `Run` keeps them in files.
+
+    Attributes:
+        rows: in the order in which they were written.
+        aside: those that workers finished out of order, before an earlier process ended.
+    """
+
+    rows: list[Row]
+    aside: list[Row]
+
+    def __init__(self) -> None:
+        self.rows, self.aside = [], []
+
+    def append(self, row: Row) -> None:
+        """Keep a row."""
+        self.rows.append(row)
+
+    def set_aside(self, row: Row) -> None:
+        """Keep a row that was finished out of order."""
+
+    def forget_aside(self) -> None:
+        """Forget those: all of them are in the journal now."""
+
+
+class Run(Journal):
     """An open run directory.
 
     Attributes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,8 +17,7 @@ from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request
 from pyswarmopt_llm.evaluation.plan import Items, Plan, Screen
 from pyswarmopt_llm.evaluation.record import Margins, Row, pack
-from pyswarmopt_llm.evaluation.replay import Replay
-from pyswarmopt_llm.evaluation.run_directory import Run, position_key
+from pyswarmopt_llm.evaluation.run_directory import Journal, position_key
 
 OnRow = Callable[[Row], None]
 
@@ -53,7 +53,7 @@ class Scorer:
 
     def __init__(
         self,
-        run: Run,
+        run: Journal,
         space: Space,
         evaluator: Evaluator,
         phase: str = "search",
@@ -94,21 +94,19 @@ class Scorer:
             in the journal, do not depend on who evaluates and who is done first.
         """
         plans = [Items.ALL] * len(positions) if plans is None else plans
-        wanted = [
-            _Wanted(x, iteration, first + i, plan) for i, (x, plan) in enumerate(zip(positions, plans, strict=True))
-        ]
-        begun = {} if self._pool is None else self._begin(wanted, self._pool)
+        calls = [_Call(x, iteration, first + i, plan) for i, (x, plan) in enumerate(zip(positions, plans, strict=True))]
+        begun = {} if self._pool is None else self._begin(calls, self._pool)
         arrivals, arrived = as_completed(begun), dict[int, Row]()
         pending = set(begun.values())
         rows: list[Row | None] = []
-        for i, one in enumerate(wanted):
-            if one.plan is Items.NONE:
+        for i, call in enumerate(calls):
+            if call.plan is Items.NONE:
                 rows.append(None)
             elif i in pending:
-                self._wait_for(i, wanted, begun, arrivals, arrived)
+                self._wait_for(i, calls, begun, arrivals, arrived)
                 rows.append(self._write(arrived[i]))
             else:
-                rows.append(self._row(one))
+                rows.append(self._row(call))
         self._run.forget_aside()
         return rows
 
@@ -120,79 +118,79 @@ class Scorer:
 
     # One position
 
-    def _row(self, wanted: _Wanted) -> Row:
-        known = self._remembered(wanted)
-        if known is not None:
-            return known
-        if (row := self.replay.take(wanted.key)) is not None:
+    def _row(self, call: _Call) -> Row:
+        remembered = self._remembered(call)
+        if remembered is not None:
+            return remembered
+        if (row := self.replay.take(call.key)) is not None:
             return self._take_in(row)
-        if (row := self.replay.take_aside(*wanted.place)) is not None:
+        if (row := self.replay.take_aside(*call.place)) is not None:
             return self._write(row)
-        return self._write(self._new_row(wanted, lambda: self._evaluate(wanted)))
+        return self._write(self._new_row(call, lambda: self._evaluate(call)))
 
-    def _remembered(self, wanted: _Wanted) -> Row | None:
+    def _remembered(self, call: _Call) -> Row | None:
         """What is known of a position, if that is all, or enough."""
-        known = self._known.get(wanted.key)
-        if known is None or known.complete:
-            return known
-        if isinstance(wanted.plan, Screen):
-            values = {name: np.array(known.item_values(name)) for name in known.items}
-            value = wanted.plan.value(values, self._evaluator.combine)
-            return None if value is None else replace(known, value=value)
-        return None
+        latest = self._known.get(call.key)
+        if latest is None or latest.complete:
+            return latest
+        if not isinstance(call.plan, Screen):
+            return None
+        values = {name: np.array(latest.item_values(name)) for name in latest.items}
+        value = call.plan.value(values, self._evaluator.combine)
+        return None if value is None else replace(latest, value=value)
 
-    def _evaluate(self, wanted: _Wanted) -> Evaluation:
-        request = self._request(wanted)
+    def _evaluate(self, call: _Call) -> Evaluation:
+        request = self._request(call)
         return self._evaluator.evaluate(request) if self._pool is None else self._pool.submit([request])[0].result()
 
-    def _request(self, wanted: _Wanted) -> Request:
-        if not isinstance(wanted.plan, Screen):
-            return Request(wanted.position)
-        known = self._known.get(wanted.key)
-        values = None if known is None else {name: known.item_values(name) for name in known.items}
-        return Request(wanted.position, wanted.plan, values)
+    def _request(self, call: _Call) -> Request:
+        if not isinstance(call.plan, Screen):
+            return Request(call.position)
+        latest = self._known.get(call.key)
+        values = None if latest is None else {name: latest.item_values(name) for name in latest.items}
+        return Request(call.position, call.plan, values)
 
-    def _new_row(self, wanted: _Wanted, find: Callable[[], Evaluation]) -> Row:
+    def _new_row(self, call: _Call, find: Callable[[], Evaluation]) -> Row:
         """The evaluation of a position as a row."""
         try:
-            found = find()
+            evaluation = find()
         except NotFiniteError as error:
-            text = f"particle {wanted.particle}, iteration {wanted.iteration}: {error}; correct it and resume"
+            text = f"particle {call.particle}, iteration {call.iteration}: {error}; correct it and resume"
             raise UserError(text) from error
-        before = self._known[wanted.key].margins if wanted.key in self._known else {}
+        before = self._known[call.key].margins if call.key in self._known else {}
         return Row(
             phase=self._phase,
-            iteration=wanted.iteration,
-            particle=wanted.particle,
-            key=wanted.key,
-            coefficients=self._space.coefficients(wanted.position).tolist(),
-            value=found.value,
-            n=found.n,
-            seconds=found.seconds,
-            items={name: pack(values) for name, values in found.items.items()},
-            bounds=None if found.bounds is None else list(found.bounds),
-            values=dict(found.own),
-            margins={name: _merged(before.get(name), margins) for name, margins in found.margins.items()},
+            iteration=call.iteration,
+            particle=call.particle,
+            key=call.key,
+            coefficients=self._space.coefficients(call.position).tolist(),
+            value=evaluation.value,
+            n=evaluation.n,
+            seconds=evaluation.seconds,
+            items={name: pack(values) for name, values in evaluation.items.items()},
+            bounds=None if evaluation.bounds is None else list(evaluation.bounds),
+            values=dict(evaluation.own),
+            margins={name: _merged(before.get(name), margins) for name, margins in evaluation.margins.items()},
         )
 
     # Many at a time
 
-    def _begin(self, wanted: Sequence[_Wanted], pool: WorkerPool) -> dict[Future[Evaluation], int]:
+    def _begin(self, calls: Sequence[_Call], pool: WorkerPool) -> dict[Future[Evaluation], int]:
         """Submit those that have to be evaluated; of several at one position the first."""
         seen: set[str] = set()
         requests: dict[int, Request] = {}
-        for i, one in enumerate(wanted):
-            if one.plan is Items.NONE or one.key in seen:
+        for i, call in enumerate(calls):
+            if call.plan is Items.NONE or call.key in seen:
                 continue
-            seen.add(one.key)
-            if not self.replay.holds(*one.place) and self._remembered(one) is None:
-                requests[i] = self._request(one)
+            seen.add(call.key)
+            if not self.replay.holds(*call.place) and self._remembered(call) is None:
+                requests[i] = self._request(call)
         return dict(zip(pool.submit(list(requests.values())), requests, strict=True))
 
     def _wait_for(
         self,
         i: int,
-        wanted: Sequence[_Wanted],
+        calls: Sequence[_Call],
         begun: Mapping[Future[Evaluation], int],
         arrivals: Iterator[Future[Evaluation]],
         arrived: dict[int, Row],
@@ -201,7 +199,7 @@ class Scorer:
         while i not in arrived:
             future = next(arrivals)
             j = begun[future]
-            arrived[j] = self._new_row(wanted[j], future.result)
+            arrived[j] = self._new_row(calls[j], future.result)
             if j != i:
                 self._run.set_aside(arrived[j])
 
@@ -224,7 +222,7 @@ class Scorer:
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class _Call:
     """An evaluation that `score` was called for."""
 
     position: Tensor
@@ -244,3 +242,34 @@ class _Wanted:
 def _merged(before: Margins | None, now: Margins) -> Margins:
     """What is known now, and what was known before of other items."""
     return now if before is None else [old if new is None else new for old, new in zip(before, now, strict=True)]
+
+
+class Replay:
+    """Journal rows in the order in which they were written, by position.
+
+    Args:
+        rows: of the journal, of one phase.
+        aside: rows that workers finished out of order.
+    """
+
+    def __init__(self, rows: Iterable[Row], aside: Iterable[Row]) -> None:
+        self._rows: dict[str, deque[Row]] = defaultdict(deque)
+        for row in rows:
+            self._rows[row.key].append(row)
+        self._aside = {_place(row): row for row in aside}
+
+    def holds(self, iteration: int, particle: int, key: str) -> bool:
+        """Whether the evaluation of this particle is known."""
+        return bool(self._rows[key]) or (iteration, particle, key) in self._aside
+
+    def take(self, key: str) -> Row | None:
+        """The next row of a position."""
+        return self._rows[key].popleft() if self._rows[key] else None
+
+    def take_aside(self, iteration: int, particle: int, key: str) -> Row | None:
+        """The row of this evaluation that was finished out of order; it is not in the journal yet."""
+        return self._aside.pop((iteration, particle, key), None)
+
+
+def _place(row: Row) -> tuple[int, int, str]:
+    return row.iteration, row.particle, row.key

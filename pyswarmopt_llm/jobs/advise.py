@@ -20,19 +20,16 @@ from pyswarmopt_llm.common.files.regular import read_json, write_json
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.evaluation.record import pack, unpack
 from pyswarmopt_llm.evaluation.run_directory import Run
-from pyswarmopt_llm.evaluation.workers.spec import parse_workers
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import prepare
-from pyswarmopt_llm.jobs.search.preset import CHOICES, given, resolve
-from pyswarmopt_llm.jobs.search.train import training_items
-from pyswarmopt_llm.jobs.search.validate import check_settings
+from pyswarmopt_llm.jobs.search.preset import resolve
+from pyswarmopt_llm.jobs.search.validate import CHOICES, check_settings, given_settings
 from pyswarmopt_llm.metrics.external.permission import runs_code
 from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.models.training.folds import train_once
 from pyswarmopt_llm.reporting.advice import WAYS, Gain, advice, gain
 from pyswarmopt_llm.reporting.commands import advised_steps, near
 from pyswarmopt_llm.reporting.verdict import Verdict
-from pyswarmopt_llm.spaces import space_kind
 
 LEAST = 8  # dev items from which on anything can be said
 RECORD = "advice.json"
@@ -70,8 +67,8 @@ class Advised:
             "expert": self.expert,
             "items": self.items,
             "gains": {
-                way: {"difference": found.difference, "interval": [found.low, found.high]}
-                for way, found in self.gains.items()
+                way: {"difference": gain.difference, "interval": [gain.low, gain.high]}
+                for way, gain in self.gains.items()
             },
             "next": [{"purpose": purpose, "command": command} for purpose, command in self.steps],
             "run": str(self.run),
@@ -88,16 +85,16 @@ def advise(config: SearchConfig, on_event: OnEvent | None = None) -> Advised:
     Raises:
         UserError: bad input, before anything is written, or `config.out` holds another run.
     """
-    path, found = user_path(config.out), list[Outcomes]()
+    path, tried = user_path(config.out), list[Outcomes]()
     on_dev = dict[str, float]()
     trials = halves(config)
-    for one in trials:
-        _check_same(one)
-    for one in trials:
-        outcomes, values = _tried(one, on_event)
-        found.append(outcomes)
+    for trial in trials:
+        _check_same(trial)
+    for trial in trials:
+        outcomes, values = _tried(trial, on_event)
+        tried.append(outcomes)
         on_dev = {name: on_dev.get(name, 0.0) + value for name, value in values.items()}
-    pooled = {who: [*found[0][who], *found[1][who]] for who in found[0]}
+    pooled = {who: [*tried[0][who], *tried[1][who]] for who in tried[0]}
     single = pooled.pop("single")
     gains = {way: gain(pooled[way], single) for way in WAYS if way in pooled}
     expert, items = max(on_dev, key=on_dev.__getitem__), len(single)
@@ -115,18 +112,17 @@ def halves(config: SearchConfig) -> list[SearchConfig]:
         UserError: experts of no common base, or too few items.
     """
     plain = resolve(config)
-    kind = space_kind(plain.space)
-    check_settings(plain, kind, parse_workers(plain.workers))
-    if not kind.adapters:
+    check_settings(plain)
+    if not plain.kind.adapters:
         raise InvalidOption("base", config.base, "the advice is about LoRA experts of one base; name it")
-    objectives = load_objectives(plain)
+    objectives = load_objectives(plain.config)
     if objectives.externals:
         raise UserError(f"{next(iter(objectives.externals))}: has no items to tell from; give a task file")
     items = sum(len(task.dev) for task in objectives.tasks.values())
     if items < LEAST:
         raise UserError(f"{', '.join(config.tasks)}: {items} dev items tell nothing; give at least {LEAST}")
     # Half of the items is trained on where all of them would be.
-    train = resolve(config, objectives).train if items >= LEAST_DEV else "off"
+    train = resolve(config, objectives).config.train if items >= LEAST_DEV else "off"
     path = user_path(config.out)
     trial = replace(config, train=train, no_rivals=True)
     return [replace(trial, half=half, out=str(path / f"half-{half}")) for half in (1, 2)]
@@ -144,11 +140,11 @@ def _tried(config: SearchConfig, on_event: OnEvent | None) -> tuple[Outcomes, Ma
         return [value for items in packed.values() for value in unpack(items)]
 
     outcomes = result["outcomes"]
-    found = {way: scores(outcomes[who]) for way, who in _MODELS.items() if who in outcomes}
+    by_way = {way: scores(outcomes[who]) for way, who in _MODELS.items() if who in outcomes}
     if "trained_dev" in result:
         notify(Event("note", {"text": "training the base on the same half, for comparison"}))
-        found["train"] = scores(_trained_alone(config, str(result["scoring"])))
-    return found, result["experts"]["dev"]
+        by_way["train"] = scores(_trained_alone(config, str(result["scoring"])))
+    return by_way, result["experts"]["dev"]
 
 
 def _trained_alone(config: SearchConfig, scoring: str) -> dict[str, Any]:
@@ -158,28 +154,28 @@ def _trained_alone(config: SearchConfig, scoring: str) -> dict[str, Any]:
         job = prepare(replace(config, scoring=scoring))
         scorings = {name: job.objectives.scorings(name, job.config.scoring)[0] for name in job.tasks}
         job.engine.load(Patch())
-        patch, _ = train_once(job.engine, training_items(job, scorings)[1], job.experts[0], config.seed)
+        patch, _ = train_once(job.engine, job.training_items(scorings)[1], job.experts[0], config.seed)
         job.engine.load(patch)
         utilities = job.utilities("test", scorings)
         write_json(file, {name: pack(utility(job.engine).per_item) for name, utility in utilities.items()})
-    found: dict[str, Any] = read_json(file)
-    return found
+    packed: dict[str, Any] = read_json(file)
+    return packed
 
 
-def _check_same(wanted: SearchConfig) -> None:
+def _check_same(config: SearchConfig) -> None:
     """Refuse a directory that holds something else.
 
     Raises:
         UserError: names the setting that differs.
     """
-    path = Path(wanted.out)
+    path = Path(config.out)
     if not (path / "run.json").exists():
         return
     run = Run.open(path)
     stored, before = asdict(run.config), run.about.get("given", {})
-    fixed = {name: value for name, value in asdict(wanted).items() if name not in (*HERE, *CHOICES)}
+    fixed = {name: value for name, value in asdict(config).items() if name not in (*HERE, *CHOICES)}
     differs = [name for name, value in fixed.items() if stored[name] != value]
-    asked = json.loads(json.dumps(given(wanted)))
+    asked = json.loads(json.dumps(given_settings(config)))
     differs += [name for name in CHOICES if asked.get(name) != before.get(name)]
     if differs:
         raise UserError(f"{path.parent}: holds another run ({differs[0]} differs); give another `out`")

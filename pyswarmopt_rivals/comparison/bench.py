@@ -58,7 +58,7 @@ class Bench:
     @property
     def accuracy(self) -> dict[str, Accuracy]:
         """The splits as ensembles answer them, right or wrong; empty if another metric scores."""
-        return {split: found for split, found in self.questions.items() if isinstance(found, Accuracy)}
+        return {split: utility for split, utility in self.questions.items() if isinstance(utility, Accuracy)}
 
     @cached_property
     def panel(self) -> Panel:
@@ -80,8 +80,8 @@ class Bench:
     @cached_property
     def choices(self) -> Sequence[Choices]:
         """The dev items that have a right answer, as they are scored; by their answers under another metric."""
-        known = self.accuracy.get("dev")
-        return (known or Accuracy(self.task.dev, "generate", self.engine.chat, self.task.prompt)).choices()
+        accuracy = self.accuracy.get("dev")
+        return (accuracy or Accuracy(self.task.dev, "generate", self.engine.chat, self.task.prompt)).choices()
 
     @cached_property
     def tokens_per_item(self) -> float | None:
@@ -114,8 +114,8 @@ class Bench:
         """Mean over dev items of -ln P(right answer | question), and the seconds."""
 
         def evaluate() -> dict[str, Any]:
-            found = self.engine.loglikelihood(self.right_dev)
-            return {"loss": -sum(found) / len(found)}
+            logs = self.engine.loglikelihood(self.right_dev)
+            return {"loss": -sum(logs) / len(logs)}
 
         row = self._known(patch, "loss", evaluate)
         return float(row["loss"]), float(row["seconds"])
@@ -137,9 +137,9 @@ class Bench:
         if (self.task.name, kind, key) not in self.store.scores:
             start = time.perf_counter()
             self.engine.load(patch)
-            found = evaluate()
+            row = evaluate()
             seconds = round(time.perf_counter() - start, 4)
-            self.store.add_score({"task": self.task.name, "kind": kind, "key": key, **found, "seconds": seconds})
+            self.store.add_score({"task": self.task.name, "kind": kind, "key": key, **row, "seconds": seconds})
         return self.store.scores[self.task.name, kind, key]
 
 
@@ -148,21 +148,25 @@ def task_scoring(
 ) -> Scoring:
     """The scoring of a task; ``auto`` tries letters on the experts as a search does, once, outside any budget."""
     possible = scorings_of(metric, wanted, task)
-    known = store.scores.get((task.name, "scoring", "auto"))
-    if len(possible) > 1 and known is not None:
-        return next(scoring for scoring in possible if scoring == known["scoring"])
+    stored = store.scores.get((task.name, "scoring", "auto"))
+    if len(possible) > 1 and stored is not None:
+        return next(scoring for scoring in possible if scoring == stored["scoring"])
 
     def letters() -> list[Score]:
-        trial, found = trial_of(task, engine.chat), []
+        trial, scores = trial_of(task, engine.chat), []
         for expert in experts:
             engine.load(as_patch(expert))
-            found.append(trial(engine))
-        return found
+            scores.append(trial(engine))
+        return scores
 
     scoring = choose_scoring(possible, task.dev, letters)
     if len(possible) > 1:
         store.add_score({"task": task.name, "kind": "scoring", "key": "auto", "scoring": scoring})
     return scoring
+
+
+class BudgetSpentError(RuntimeError):
+    """The budget of item evaluations does not cover an evaluation."""
 
 
 class BudgetedTrial:
@@ -204,11 +208,11 @@ class BudgetedTrial:
         """
         self._check(self.bench.dev_items if least is None else least)
         start = time.perf_counter()
-        found, seconds, items = evaluate()
+        answer, seconds, items = evaluate()
         self.seconds_here += time.perf_counter() - start
         self.seconds_known += seconds
         self.spend(items)
-        return found
+        return answer
 
     def spend(self, items: int) -> None:
         self._check(items)
@@ -216,7 +220,7 @@ class BudgetedTrial:
 
     def _check(self, items: int) -> None:
         if items > self.items_left:
-            raise RuntimeError("the budget of item evaluations is spent")
+            raise BudgetSpentError("the budget of item evaluations is spent")
 
     def note(self, value: float) -> None:
         """Add a dev score to the best-so-far curve."""

@@ -26,7 +26,7 @@ from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.files import refuse_unmatched
 from pyswarmopt_llm.spaces import build_space
 from pyswarmopt_llm.spaces.load import load_engine
-from pyswarmopt_llm.tasks import Task
+from pyswarmopt_llm.tasks import Scoring, Task
 from pyswarmopt_rivals.comparison.bench import Bench, Chats, task_scoring
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contestants import (
@@ -76,15 +76,12 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
         UserError: bad input, before anything is written.
         KeyboardInterrupt: on Ctrl-C; the same call resumes.
     """
-    given, contestants, engine = prepare(config)
-    for name, task in given.tasks.items():
-        check_window(task, config.scoring, engine, metric=given.metrics[name])
-    with opened(config, given.fingerprints, versions()) as store:
+    inputs, contestants, engine = prepare(config)
+    with opened(config, inputs.fingerprints, versions()) as store:
         benches = []
-        for name, task in given.tasks.items():
-            metric = given.metrics[name]
-            scoring = task_scoring(task, config.scoring, engine, given.experts, store, metric)
-            benches.append(Bench(given.base, engine, given.experts, task, scoring, store, given.chats, metric))
+        for name, task in inputs.tasks.items():
+            scoring = task_scoring(task, config.scoring, engine, inputs.experts, store, inputs.metrics[name])
+            benches.append(inputs.bench(name, engine, scoring, store))
         pairs = [(who, bench) for who in contestants for bench in benches]
         left_out = {who.name: why for who, bench in pairs if (why := why_not(who, bench, config.budget_items))}
         entries = list(planned_entries(config, contestants, benches))
@@ -96,8 +93,8 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
             begun = [b for b in benches if any(task == b.task.name for task, *_ in store.outcomes)]
             if begun:
                 scored = {b.task.name: {"scoring": b.scoring, "metric": b.metric.name} for b in begun}
-                result = summarise(config, store, scored, left_out, len(given.experts))
-                result |= {"notes": notes} if (notes := [t.note for t in given.tasks.values() if t.note]) else {}
+                result = summarise(config, store, scored, left_out, len(inputs.experts))
+                result |= {"notes": inputs.notes} if inputs.notes else {}
                 folder = user_path(config.out)
                 write_json(folder / "compare.json", result)
                 write_text(folder / "compare.md", markdown(result))
@@ -106,7 +103,7 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
 
 
 @dataclass(frozen=True)
-class Given:
+class Inputs:
     """What a configuration names, read and checked."""
 
     base: BaseModel
@@ -120,16 +117,28 @@ class Given:
         return min(len(task.dev) for task in self.tasks.values())
 
     @property
+    def notes(self) -> list[str]:
+        """How dev and test of tasks without a split were drawn."""
+        return [task.note for task in self.tasks.values() if task.note]
+
+    def bench(self, name: str, engine: TransformersEngine, scoring: Scoring, store: Store) -> Bench:
+        """A task as the methods see it."""
+        task, metric = self.tasks[name], self.metrics[name]
+        return Bench(self.base, engine, self.experts, task, scoring, store, self.chats, metric)
+
+    @property
     def fingerprints(self) -> dict[str, Any]:
         return {
             "base": self.base.fingerprint,
             "experts": {expert.info.name: expert.info.fingerprint for expert in self.experts},
             "tasks": {name: _task_print(task, self.metrics[name]) for name, task in self.tasks.items()},
-            "data": {name: hashlib.sha256(canonical(list(own))).hexdigest() for name, own in self.chats.items()},
+            "data": {
+                name: hashlib.sha256(canonical(list(examples))).hexdigest() for name, examples in self.chats.items()
+            },
         }
 
 
-def prepare(config: CompareConfig) -> tuple[Given, list[Contestant], TransformersEngine]:
+def prepare(config: CompareConfig) -> tuple[Inputs, list[Contestant], TransformersEngine]:
     """What a comparison needs: the input, the methods that take part, and the resident base.
 
     Raises:
@@ -137,12 +146,15 @@ def prepare(config: CompareConfig) -> tuple[Given, list[Contestant], Transformer
     """
     check_settings(config)
     check_place(config)
-    given = load_given(config)
-    contestants = ordered(config.methods, len(given.experts), given.fewest_items, config.budget_items)
-    return given, contestants, load_engine(given.base, config.dtype, config.device, config.threads)
+    inputs = load_inputs(config)
+    contestants = ordered(config.methods, len(inputs.experts), inputs.fewest_items, config.budget_items)
+    engine = load_engine(inputs.base, config.dtype, config.device, config.threads)
+    for name, task in inputs.tasks.items():
+        check_window(task, config.scoring, engine, metric=inputs.metrics[name])
+    return inputs, contestants, engine
 
 
-def load_given(config: CompareConfig) -> Given:
+def load_inputs(config: CompareConfig) -> Inputs:
     """Read all but the base's weights."""
     tasks = load_tasks(config, config.tasks)
     if not tasks:
@@ -158,7 +170,7 @@ def load_given(config: CompareConfig) -> Given:
         if len(task.dev) > config.budget_items:
             needed = f"below the {len(task.dev)} dev items of {task.name}, which one evaluation takes"
             raise InvalidOption("budget_items", config.budget_items, f"{needed}; raise it, or lower `dev`")
-    return Given(base, experts, tasks, metrics, chats)
+    return Inputs(base, experts, tasks, metrics, chats)
 
 
 def _task_print(task: Task, metric: Metric) -> str:
@@ -172,12 +184,12 @@ def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
     """Expert name -> training chats."""
     from pyswarmopt_llm.models.training.examples import load_examples
 
-    found = {}
+    chats = {}
     for name, spec in config.data:
         if name not in experts:
             raise InvalidOption("data", f"{name}={spec}", f"no expert is called {name}; there are {', '.join(experts)}")
-        found[name] = load_examples(spec, config.examples, 0)
-    return found
+        chats[name] = load_examples(spec, config.examples, 0)
+    return chats
 
 
 def check_settings(config: CompareConfig) -> None:

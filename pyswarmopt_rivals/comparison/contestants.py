@@ -26,7 +26,6 @@ from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.optimizers import is_swarm, make_optimizer, module_of, optimizer_names
 from pyswarmopt_llm.common.registry import unknown
-from pyswarmopt_llm.evaluation.surrogate.proposals import population_for
 from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
 from pyswarmopt_llm.models.choices import cross_fitting_passes, training_passes
 from pyswarmopt_llm.spaces import build_space
@@ -36,7 +35,7 @@ from pyswarmopt_llm.spaces.factor import require_equal_modules
 from pyswarmopt_llm.spaces.starts import starting_points
 from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial
 from pyswarmopt_rivals.comparison.groups import is_group, load_group, written_out
-from pyswarmopt_rivals.comparison.screened import KIND, ScreenedTrial, can_screen, screened_best
+from pyswarmopt_rivals.comparison.screened import KIND, can_screen, screened_best
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING, load_method
 from pyswarmopt_rivals.methods.changes import as_adapter
 from pyswarmopt_rivals.methods.method import Ensemble, Merged, Method, Options
@@ -53,7 +52,6 @@ NOTES = {
     MODEL_SWARMS: "the published update and sizes in space factor, with one set of coefficients and every item scored",
     RANDOM: f"the search of {ITEM_MODEL}, over adapters of random factors in place of the experts",
 }
-_RENAMED = {"model-swarms+dev": WITH_DEV, "model-swarms:paper": MODEL_SWARMS}
 # The optimizers in ``all``; any other name of `optimizer_names` and any nevergrad:NAME is known, too.
 OPTIMIZERS = (
     MODEL_SWARMS,
@@ -66,6 +64,8 @@ OPTIMIZERS = (
 )
 # On dev items, by gradient descent.
 TRAINED = ("gradient", "gradient-module", "finetune-dev", "finetune-once", "finetune-best", "finetune-best-once")
+STARTING_SHARE = 0.6  # of the candidates that a budget pays for in full, at most so many begin
+MOST_PER_EXPERT = 2
 UNENDING = 10**6  # rounds: the budget ends a search, or the optimizer itself
 
 
@@ -123,8 +123,6 @@ def contestant(name: str) -> Contestant:
         return Contestant(name, "ensemble", "seed" in _ensemble(name).needs)
     if name.startswith(NEVERGRAD) or name in (ITEM_MODEL, WITH_DEV, RANDOM, *optimizer_names()):
         return Contestant(name, "optimizer", True)
-    if name in _RENAMED:
-        raise InvalidOption("methods", name, f"is called {_RENAMED[name]} now; use that name")
     raise unknown("methods", name, known_methods(), f"use all or some of: {', '.join(known_methods())}")
 
 
@@ -197,13 +195,13 @@ def run(entry: Entry) -> Outcome:
     start = time.perf_counter()
     if who.kind == "ensemble":
         return _run_ensemble(entry, trial, start)
-    found = Merged(_optimize(entry, trial)) if who.kind == "optimizer" else _merge(entry, trial)
+    merged = Merged(_optimize(entry, trial)) if who.kind == "optimizer" else _merge(entry, trial)
     seconds = time.perf_counter() - start - trial.seconds_here + trial.seconds_known
-    scores = {split: bench.score(found.patch, split)[0] for split in bench.questions}
+    scores = {split: bench.score(merged.patch, split)[0] for split in bench.questions}
     return Outcome(
         *(scores["dev"], scores.get("test"), trial.spent, seconds, tuple(trial.trace), 1, bench.tokens_per_item),
-        rank="full" if found.patch.full_rank else max((len(x.a) for x in found.patch.low_rank.values()), default=0),
-        error=found.error,
+        rank="full" if merged.patch.full_rank else max((len(x.a) for x in merged.patch.low_rank.values()), default=0),
+        error=merged.error,
     )
 
 
@@ -237,22 +235,29 @@ def optimizer_of(name: str) -> str:
 
 
 def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
+    """What an optimizer of coefficients finds: with screened items by the search of users, else by all items.
+
+    Model Swarms runs with update, starting points, sizes and rules to stop of the paper, the others until the budget is
+    spent; a swarm for the item model has no rounds but the first, as `search` by default.
+    """
     name, bench = entry.who.name, entry.bench
-    if name == MODEL_SWARMS:
-        return _as_published(entry, trial)
+    published, swarm = name == MODEL_SWARMS, is_swarm(optimizer_of(name))
     experts = random_adapters(bench.experts, entry.seed) if name == RANDOM else bench.experts
-    space = build_space(entry.space, experts)
-    count, ours = len(space.expert_names), is_swarm(optimizer_of(name))
-    screens = ours and can_screen(bench, space)
+    space = build_space("factor" if published else entry.space, experts)
+    screens = swarm and not published and can_screen(bench, space)
     if name == WITH_DEV:
         trial.spend(_training(bench))
-    candidates = trial.left
-    population = max(entry.particles or (population_for(count, candidates) if screens else 0), count)
-    start, rounds = "auto" if ours else "segments", UNENDING
+    least = count = len(space.expert_names)
+    start, rounds, population = "auto" if swarm else "segments", UNENDING, count
+    if published:
+        start, rounds, population = "segments", MAX_ITER, PARTICLES
+    elif screens and optimizer_of(name) == MODEL_SWARMS:
+        start, rounds, least = "even", 0, count + EVEN_SUMS
+    elif screens:
+        population = population_for(count, trial.left)
+    population = max(entry.particles or population, least)
     if name.startswith(NEVERGRAD):
         rounds = max(trial.left // population - 1, 0)
-    elif screens and optimizer_of(name) == MODEL_SWARMS:  # as `search` by default
-        start, rounds, population = "even", 0, max(entry.particles or 0, count + EVEN_SUMS)
     optimizer = make_optimizer(
         optimizer_of(name),
         starting_points(space, start, population, entry.seed),
@@ -263,21 +268,26 @@ def _optimize(entry: Entry, trial: BudgetedTrial) -> Patch:
     )
     if not screens:
         return best_found(optimizer, trial, space.realise)
-    screened = ScreenedTrial(trial, space, f"{KIND} {name} {entry.seed}" if name == RANDOM else KIND)
-    proposed = AFTER_ITERATIONS if rounds else ALONE
-    found = screened_best(optimizer, screened, candidates, entry.seed, proposed)
-    return _trained(entry, DeltaSpace(experts), found) if name == WITH_DEV else space.realise(found)
-
-
-def _as_published(entry: Entry, trial: BudgetedTrial) -> Patch:
-    """Model Swarms: update, starting points, sizes and rules to stop of the paper, until the budget is spent."""
-    space = build_space("factor", entry.bench.experts)
-    population = max(entry.particles or PARTICLES, len(space.expert_names))
-    starts = starting_points(space, "segments", population, entry.seed)
-    swarm = make_optimizer(
-        MODEL_SWARMS, starts, population=population, max_iter=MAX_ITER, patience=PATIENCE, seed=entry.seed
+    position = screened_best(
+        optimizer,
+        trial,
+        space,
+        kind=f"{KIND} {name} {entry.seed}" if name == RANDOM else KIND,
+        population=population,
+        proposed=AFTER_ITERATIONS if rounds else ALONE,
+        seed=entry.seed,
     )
-    return best_found(swarm, trial, space.realise)
+    return _trained(entry, DeltaSpace(experts), position) if name == WITH_DEV else space.realise(position)
+
+
+def population_for(experts: int, candidates: int) -> int:
+    """Particles for a budget of so many full evaluations: the more the longer it lasts, never fewer than experts.
+
+    Example:
+        >>> population_for(10, 100), population_for(12, 40), population_for(10, 5)
+        (20, 24, 10)
+    """
+    return max(experts, min(MOST_PER_EXPERT * experts, int(STARTING_SHARE * candidates)))
 
 
 def _training(bench: Bench) -> int:
@@ -315,10 +325,10 @@ def _ensemble(name: str) -> Ensemble:
 
 def ordered(names: Sequence[str], experts: int, dev_items: int, budget: int) -> list[Contestant]:
     """The contestants, the cheapest first; ``all`` stands for `known_methods`."""
-    wanted: list[str] = []
+    names_in_full: list[str] = []
     for name in names:
-        wanted += known_methods() if name == "all" else written_out(name) if is_group(name) else [name]
-    if not wanted:
+        names_in_full += known_methods() if name == "all" else written_out(name) if is_group(name) else [name]
+    if not names_in_full:
         raise InvalidOption("methods", None, "none given; use all, or names with commas between them")
-    found = [contestant(name) for name in dict.fromkeys(wanted)]
-    return sorted(found, key=lambda who: who.cost(experts, dev_items, budget))
+    contestants = [contestant(name) for name in dict.fromkeys(names_in_full)]
+    return sorted(contestants, key=lambda who: who.cost(experts, dev_items, budget))

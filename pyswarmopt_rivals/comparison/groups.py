@@ -30,11 +30,15 @@ def written_out(name: str) -> list[str]:
         >>> written_out("vote:borda"), len(written_out("negotiate:societies"))
         (['vote:borda'], 32)
     """
-    prefix = next(one for one in STRATEGIES if name.startswith(one))
-    wanted = name.removeprefix(prefix)
-    if wanted == "*":
-        return [prefix + one for one in STRATEGIES[prefix] if one not in ("societies", "reward")]
-    return [prefix + one for one in find_names([wanted], STRATEGIES[prefix], where=f"`methods` {prefix}")]
+    prefix = next(name_prefix for name_prefix in STRATEGIES if name.startswith(name_prefix))
+    strategy = name.removeprefix(prefix)
+    if strategy == "*":
+        return [
+            prefix + name_prefix for name_prefix in STRATEGIES[prefix] if name_prefix not in ("societies", "reward")
+        ]
+    return [
+        prefix + name_prefix for name_prefix in find_names([strategy], STRATEGIES[prefix], where=f"`methods` {prefix}")
+    ]
 
 
 def load_group(name: str) -> Ensemble:

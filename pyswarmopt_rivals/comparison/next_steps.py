@@ -29,9 +29,9 @@ def next_steps(result: Json) -> Iterator[tuple[str, str]]:
     split = "test" if all(row["test"] is not None for row in rows.values()) else "dev"
     first = max(rows, key=lambda name: rows[name][split])
     if first == SINGLE:
-        given = {**_options(config, _READING), "dev": config["dev"]}
+        options = {**_options(config, _READING), "dev": config["dev"]}
         words = command_words("advise", *_models(config), ("task", config["tasks"][0]))
-        yield "ask what could do better", shlex.join([*words, *option_words(given)])
+        yield "ask what could do better", shlex.join([*words, *option_words(options)])
         return
     name, kind = first.removesuffix(ADAPTER), contestant(first).kind
     if kind in ("rule", "searching") and name != "data-merge":

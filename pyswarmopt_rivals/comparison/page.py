@@ -68,8 +68,8 @@ def render_page(result: Mapping[str, Any]) -> str:
     """``compare.html``, a pure function of ``compare.json``: no scripts, no external links."""
     methods = {task: table["methods"] for task, table in tables_of(result).items()}
     tables = [
-        {"task": task, "rows": [cells(*pair) for pair in own.items()], "plot": plot(own), "note": dev_note(own)}
-        for task, own in methods.items()
+        {"task": task, "rows": [cells(*pair) for pair in rows.items()], "plot": plot(rows), "note": dev_note(rows)}
+        for task, rows in methods.items()
     ]
     return render(
         "pyswarmopt_rivals/comparison/compare.html.j2",

@@ -1,9 +1,10 @@
-"""A screened swarm under a budget: items whose outcome is predicted are skipped, so the budget lasts longer."""
+"""The search that users run, under the budget of a comparison and with its store."""
 
 from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 
 from torch import Tensor
@@ -12,14 +13,17 @@ import pyswarmopt as pso
 from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.common.optimizers import released
 from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request
-from pyswarmopt_llm.evaluation.plan import Screen
-from pyswarmopt_llm.evaluation.run_directory import position_key
-from pyswarmopt_llm.evaluation.surrogate.proposals import proposal_count, proposals, widest
+from pyswarmopt_llm.evaluation.plan import Items, Plan, Screen
+from pyswarmopt_llm.evaluation.policy import Screened
+from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.evaluation.run_directory import Journal, position_key
+from pyswarmopt_llm.evaluation.scorer import Scorer
+from pyswarmopt_llm.evaluation.search import Budget, Search, proposal_count
 from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS, Screening
+from pyswarmopt_llm.jobs.search.preset import SCREEN
 from pyswarmopt_llm.metrics.combine import harmonic
-from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial
+from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial, BudgetSpentError
 
-LEVEL = 0.05  # as `--screen` recommends
 KIND = "screened"  # of rows in the store
 
 
@@ -28,108 +32,114 @@ def can_screen(bench: Bench, space: Space) -> bool:
     return "dev" in bench.accuracy and bench.scoring != "generate" and space.size <= MOST_COEFFICIENTS
 
 
-class ScreenedTrial:
-    """The dev scores of positions, evaluated as in a screened search; `best` is the best full evaluation so far.
+class StoredEvaluator(Evaluator):
+    """Evaluates what the store does not have, and charges it to a trial.
 
-    Rows of the store are found by `kind` and position, so a space over other adapters has its own kind.
+    Rows of the store are found by `kind` and position: a space over other adapters has its own kind.
     """
 
     def __init__(self, trial: BudgetedTrial, space: Space, kind: str = KIND) -> None:
         bench = trial.bench
-        self.trial, self.space, self._store, self._task, self._kind = trial, space, bench.store, bench.task.name, kind
-        self._known: dict[str, Evaluation] = {}
-        self._evaluator = Evaluator(space, bench.engine, {self._task: bench.accuracy["dev"]}, harmonic)
-        self._items = bench.dev_items
-        self._screening = Screening(LEVEL, {self._task: self._items})
-        self.best = -math.inf
+        super().__init__(space, bench.engine, {bench.task.name: bench.accuracy["dev"]}, harmonic)
+        self._trial, self._kind = trial, kind
 
-    def values(self, positions: Tensor, in_full: bool = False) -> list[float]:
-        """The values of these positions, (N, D); NaN once the budget is spent. The screen learns from them afterwards.
+    def evaluate(self, request: Request) -> Evaluation:
+        """As `Evaluator.evaluate`.
 
-        `in_full` skips no item.
+        Raises:
+            BudgetSpentError: the trial cannot pay for all dev items.
         """
-        values = []
-        learnt: list[tuple[Tensor, Evaluation]] = []
-        best = self.best if math.isfinite(self.best) else math.inf
-        screening = self._screening
-        screens = [screening.everything()] * len(positions) if in_full else screening.screens(positions, best)
-        for x, screen in zip(positions, screens, strict=True):
-            key = position_key(x)
-            if key not in self._known and self.trial.left < 1:
-                values.append(math.nan)
-                continue
-            if key not in self._known:
-                learnt.append((x, self._score(x, screen)))
-            values.append(self._known[key].value)
-        for x, evaluation in learnt:
-            screening.learn(position_key(x), x, evaluation)
-        return values
+        return self._trial.pay(lambda: self._stored(request))
 
-    def chosen(self, seed: int, count: int) -> Tensor | None:
-        """Evaluate so many of the item model's proposals; see `widest`."""
-        for proposal in proposals(self._screening, seed, count):
-            if self.trial.left:
-                self.values(proposal[None], in_full=True)
-        return widest(self._screening)
-
-    def _score(self, position: Tensor, screen: Screen) -> Evaluation:
-        def evaluate() -> tuple[Evaluation, float, int]:
-            found = self._evaluation(position, screen)
-            return found, found.seconds, found.n
-
-        evaluation = self.trial.pay(evaluate)
-        if evaluation.n == self._items:
-            self.best = max(self.best, evaluation.value)
-        self.trial.note(self.best)
-        self._known[position_key(position)] = evaluation
-        return evaluation
-
-    def _evaluation(self, position: Tensor, screen: Screen) -> Evaluation:
-        """The evaluation of a position; from the store if an earlier search has made it."""
-        key = _key(position, screen)
-        row = self._store.scores.get((self._task, self._kind, key))
+    def _stored(self, request: Request) -> tuple[Evaluation, float, int]:
+        bench, key = self._trial.bench, _key(request)
+        row = bench.store.scores.get((bench.task.name, self._kind, key))
         if row is not None:
-            return Evaluation(**{field.name: row[field.name] for field in fields(Evaluation)})
-        found = self._evaluator.evaluate(Request(position, screen))
-        if found.n:
-            self._store.add_score({"task": self._task, "kind": self._kind, "key": key, **asdict(found)})
-        return found
+            evaluation = Evaluation(**{field.name: row[field.name] for field in fields(Evaluation)})
+        else:
+            evaluation = super().evaluate(request)
+            if evaluation.n:
+                row = {"task": bench.task.name, "kind": self._kind, "key": key, **asdict(evaluation)}
+                bench.store.add_score(row)
+        return evaluation, evaluation.seconds, evaluation.n
 
 
-def _key(position: Tensor, screen: Screen) -> str:
-    """The key of an evaluation: the position, and what is predicted, if anything."""
-    digest = hashlib.blake2b(digest_size=16)
+def _key(request: Request) -> str:
+    """The key of an evaluation: the position, what is predicted, if anything, and what was known."""
+    digest, screen = hashlib.blake2b(digest_size=16), request.screen or Screen({}, 0.0, 0.0)
     for name, right in screen.right.items():
         if len(screen.first[name]) < len(right):
             digest.update(repr((sorted(screen.first[name]), (right > 0.5).tolist(), screen.best)).encode())
-    return f"{position_key(position)}:{digest.hexdigest()}"
+    for name, values in (request.known or {}).items():
+        digest.update(repr((name, list(values))).encode())
+    return f"{position_key(request.position)}:{digest.hexdigest()}"
 
 
-def screened_best(swarm: pso.Optimizer, screened: ScreenedTrial, candidates: int, seed: int, proposed: int) -> Tensor:
-    """Let a swarm that begins with the experts search, then evaluate so many proposals of the item model.
+class BudgetedScorer(Scorer):
+    """Scores positions as a search does, as far as a trial's budget goes.
 
-    The experts are evaluated in full, the rest of the starting swarm in parts of as many candidates, so that the later
-    parts are screened by the earlier ones. The swarm ends when another round like its latest would leave too little
-    for the proposals. `candidates` is what the budget pays for in full, the experts included.
+    What the budget does not cover has the value NaN.
+
+    Attributes:
+        best: value of the best complete evaluation so far.
+    """
+
+    def __init__(self, trial: BudgetedTrial, space: Space, kind: str = KIND) -> None:
+        super().__init__(Journal(), space, StoredEvaluator(trial, space, kind), on_row=self._note)
+        self._trial = trial
+        self.best = -math.inf
+
+    def score(
+        self, positions: Sequence[Tensor], iteration: int, plans: Sequence[Plan] | None = None, first: int = 0
+    ) -> list[Row | None]:
+        """See `Scorer.score`."""
+        plans = plans or [Items.ALL] * len(positions)
+        pairs = zip(positions, plans, strict=True)
+        return [self._score(x, iteration, plan, number) for number, (x, plan) in enumerate(pairs, start=first)]
+
+    def _score(self, position: Tensor, iteration: int, plan: Plan, number: int) -> Row | None:
+        try:
+            (row,) = super().score([position], iteration, [plan], number)
+        except BudgetSpentError:
+            return Row("search", iteration, number, position_key(position), (), math.nan, 0, 0.0, {})
+        return row
+
+    def _note(self, row: Row) -> None:
+        if row.complete:
+            self.best = max(self.best, row.value)
+        self._trial.note(self.best)
+
+
+def screened_best(
+    optimizer: pso.Optimizer,
+    trial: BudgetedTrial,
+    space: Space,
+    *,
+    kind: str,
+    population: int,
+    proposed: int,
+    seed: int,
+) -> Tensor:
+    """Search with an optimizer that begins with the experts, then score the item model's proposals.
+
+    The optimizer ends when another round like its latest would leave too little for the proposals.
 
     Returns:
         What it hands over, (D,).
     """
-    trial, space, items = screened.trial, screened.space, screened.trial.bench.dev_items
-    kept = proposal_count(candidates) * items
-    with released(swarm):
-        vertices, positions = space.vertices(), swarm.ask()
-        values = screened.values(vertices, in_full=True)
-        before, size = trial.spent, len(vertices)
-        for start in range(size, len(positions), size):
-            values += screened.values(positions[start : start + size])
-        swarm.tell(positions, values)
-        # A swarm of experts alone does not tell what the next round costs.
-        latest = trial.spent - before or len(positions) * items
-        while trial.left and trial.items_left - latest >= kept and not swarm.stop():
-            before, positions = trial.spent, swarm.ask()
-            swarm.tell(positions, screened.values(positions))
-            latest = trial.spent - before
-        best = swarm.best.x
-    chosen = screened.chosen(seed, proposed)
-    return best if chosen is None else chosen
+    bench = trial.bench
+    items = bench.dev_items
+    search = Search(
+        space,
+        BudgetedScorer(trial, space, kind),
+        Screened(Screening(SCREEN, {bench.task.name: items}), proposed),
+        optimizer,
+        Budget(None, trial.items_left, kept_items=proposal_count(trial.left) * items),
+        population=population,
+        items=items,
+        seed=seed,
+    )
+    with released(optimizer):
+        search.score_experts()
+        search.run()
+        return search.best().x

@@ -17,22 +17,26 @@ from pyswarmopt_rivals.comparison.store import Store
 
 @dataclass(frozen=True)
 class Runs:
-    """All seeds of one method on one task."""
+    """All seeds of one method on one task.
 
-    dev: Floats  # (seeds, items)
-    test: Floats | None  # the same; None without a test split
-    items: float  # mean over seeds
-    seconds: float  # the same
-    models: int  # run on each item in use
-    tokens: float | None  # for each item in use
-    traces: tuple[tuple[tuple[int, float], ...], ...]  # best-so-far curves, one per seed
-    rank: int | str | None  # of the weight changes: the largest LoRA rank or ``full``; None: not one model, or unknown
-    error: float | None  # relative Frobenius error of a cut to that rank; None: nothing was cut
+    Attributes:
+        rows: of ``outcomes.jsonl``, seeds in order.
+        dev: (seeds, items).
+        test: the same; None without a test split.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+    dev: Floats
+    test: Floats | None
 
     @property
     def judged(self) -> Floats:
         """Test, or without one, dev."""
         return self.dev if self.test is None else self.test
+
+    def mean(self, key: str) -> float | None:
+        """The mean over seeds; None if a value is missing."""
+        return _mean([row.get(key) for row in self.rows])
 
 
 def summarise(
@@ -57,26 +61,18 @@ def _runs_of(store: Store, task: str) -> dict[str, Runs]:
     for (name, method, _), row in sorted(store.outcomes.items()):
         if name == task:
             rows.setdefault(method, []).append(row)
-    return {
-        method: Runs(
-            dev=np.array([unpack(row["dev"]) for row in own]),
-            test=None if own[0]["test"] is None else np.array([unpack(row["test"]) for row in own]),
-            items=float(np.mean([row["items"] for row in own])),
-            seconds=float(np.mean([row["seconds"] for row in own])),
-            models=own[0]["models"],
-            tokens=_mean([row.get("tokens") for row in own]),
-            traces=tuple(tuple((int(n), float(v)) for n, v in row["trace"]) for row in own),
-            rank=own[0].get("rank"),
-            error=_mean([row.get("relative_error") for row in own]),
-        )
-        for method, own in rows.items()
-    }
+    runs = {}
+    for method, seeds in rows.items():
+        tested = seeds[0]["test"] is not None
+        test = np.array([unpack(row["test"]) for row in seeds]) if tested else None
+        runs[method] = Runs(seeds, np.array([unpack(row["dev"]) for row in seeds]), test)
+    return runs
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
     """The mean; None if a value is missing."""
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if len(known) == len(values) else None
+    numbers = [value for value in values if value is not None]
+    return float(np.mean(numbers)) if len(numbers) == len(values) else None
 
 
 def _task_table(runs: Mapping[str, Runs]) -> dict[str, Any]:
@@ -84,35 +80,37 @@ def _task_table(runs: Mapping[str, Runs]) -> dict[str, Any]:
     order = sorted(runs, key=lambda method: -runs[method].judged.mean())
     methods = {}
     for method in order:
-        own = runs[method]
+        seeds = runs[method]
         # A generator per row: a row does not change because another method was added.
         rng = np.random.default_rng([*method.encode()])
-        splits = {"dev": own.dev} | ({} if own.test is None else {"test": own.test})
+        splits = {"dev": seeds.dev} | ({} if seeds.test is None else {"test": seeds.test})
+        error = seeds.mean("relative_error")
         row: dict[str, Any] = {
-            "dev": float(own.dev.mean()),
-            "test": None if own.test is None else float(own.test.mean()),
+            "dev": float(seeds.dev.mean()),
+            "test": None if seeds.test is None else float(seeds.test.mean()),
             **{f"{split}_interval": list(interval_over_seeds(scores, rng)) for split, scores in splits.items()},
-            "seeds": len(own.dev),
-            "dev_seeds": own.dev.mean(1).tolist(),
-            "test_seeds": None if own.test is None else own.test.mean(1).tolist(),
-            "item_evaluations": own.items,
-            "seconds": own.seconds,
-            "models": own.models,
-            "tokens": own.tokens,
-            "rank": own.rank,
-            **({} if own.error is None else {"relative_error": own.error}),
+            "seeds": len(seeds.dev),
+            "dev_seeds": seeds.dev.mean(1).tolist(),
+            "test_seeds": None if seeds.test is None else seeds.test.mean(1).tolist(),
+            "item_evaluations": seeds.mean("items"),
+            "seconds": seeds.mean("seconds"),
+            "models": seeds.rows[0]["models"],
+            "tokens": seeds.mean("tokens"),
+            "rank": seeds.rows[0].get("rank"),
+            **({} if error is None else {"relative_error": error}),
         }
         rivals = {"single": SINGLE, "rival": next((other for other in order if other != method), None)}
         for label, other in rivals.items():
             if other is not None and other in runs and other != method:
-                difference = own.judged.mean(0) - runs[other].judged.mean(0)
+                difference = seeds.judged.mean(0) - runs[other].judged.mean(0)
                 row[f"against_{label}"] = {
                     "method": other,
                     "difference": float(difference.mean()),
                     "p": permutation_test(difference),
                 }
-        if any(len(trace) > 1 for trace in own.traces):
-            row["traces"] = [list(map(list, trace)) for trace in own.traces]
+        traces = [[list(point) for point in row["trace"]] for row in seeds.rows]
+        if any(len(trace) > 1 for trace in traces):
+            row["traces"] = traces
         methods[method] = row
     return methods
 
@@ -125,16 +123,19 @@ def _over_tasks(tasks: Mapping[str, Any]) -> dict[str, Any]:
         rows = [table["methods"][method] for table in tasks.values()]
         row: dict[str, Any] = {}
         for split in ("dev", "test"):
-            if any(one[split] is None for one in rows):
+            if any(task_row[split] is None for task_row in rows):
                 row[split] = None
                 continue
-            means, intervals = [one[split] for one in rows], [one[f"{split}_interval"] for one in rows]
+            means, intervals = (
+                [task_row[split] for task_row in rows],
+                [task_row[f"{split}_interval"] for task_row in rows],
+            )
             row[split] = float(np.mean(means))
             row[f"{split}_interval"] = list(interval_over_tasks(means, intervals))
         for key in ("item_evaluations", "seconds"):
-            row[key] = float(np.mean([one[key] for one in rows]))
-        row["tokens"] = _mean([one.get("tokens") for one in rows])
-        row["seeds"], row["models"] = min(one["seeds"] for one in rows), rows[0]["models"]
+            row[key] = float(np.mean([task_row[key] for task_row in rows]))
+        row["tokens"] = _mean([task_row.get("tokens") for task_row in rows])
+        row["seeds"], row["models"] = min(task_row["seeds"] for task_row in rows), rows[0]["models"]
         row["gain"] = _mean_gain(method, tasks)
         row["wins"] = sum(next(iter(table["methods"])) == method for table in tasks.values())
         methods[method] = row

@@ -52,13 +52,13 @@ def dev_note(methods: Iterable[str]) -> str | None:
     """
     from pyswarmopt_rivals.comparison.contestants import TRAINED, WITH_DEV
 
-    known = list(methods)
-    trained = [name for name in known if name in TRAINED]
-    crossed = [name for name in known if name.endswith(WITH_DEV)]
+    names = list(methods)
+    trained = [name for name in names if name in TRAINED]
+    crossed = [name for name in names if name.endswith(WITH_DEV)]
     parts = []
     if trained:
-        one = len(trained) == 1
-        verb, they = ("is", "it was") if one else ("are", "they were")
+        alone = len(trained) == 1
+        verb, they = ("is", "it was") if alone else ("are", "they were")
         parts.append(f"On dev {joined(trained)} {verb} scored on the items that {they} trained on: compare on test.")
     if crossed:
         verb = "is" if len(crossed) == 1 else "are"
@@ -96,8 +96,8 @@ def cells(method: str, row: Mapping[str, Any]) -> list[str]:
 
 def _tokens(row: Mapping[str, Any]) -> str:
     """Tokens an item, where they are known (older comparisons did not count them)."""
-    found = row.get("tokens")
-    return "-" if found is None else f"{found:,.0f}"
+    tokens = row.get("tokens")
+    return "-" if tokens is None else f"{tokens:,.0f}"
 
 
 def rank_text(row: Mapping[str, Any]) -> str:

@@ -308,8 +308,6 @@ def test_in_a_terminal_the_first_columns_are_shown_that_fit(width: int, columns:
         ({"methods": "tiess"}, "--methods tiess: unknown; did you mean ties?"),
         ({"methods": ","}, "--methods: none given"),
         ({"methods": "model-swarms:adapter"}, "--methods model-swarms:adapter: unknown"),
-        ({"methods": "model-swarms+dev"}, "--methods model-swarms+dev: is called item-model+dev now"),
-        ({"methods": "model-swarms:paper"}, "--methods model-swarms:paper: is called model-swarms now"),
         ({"methods": "nevergrad:CMB"}, "nevergrad has no optimiser 'CMB'"),
         ({"budget-items": 7}, "below the 8 dev items of words"),
         ({"data": "ant"}, "--data ant: write NAME=D"),

@@ -11,8 +11,11 @@ import torch
 from search_helpers import history, louder, questions, small, write_task
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.evaluation.policy import Round, Screened
 from pyswarmopt_llm.evaluation.run_directory import position_key
+from pyswarmopt_llm.evaluation.surrogate.screening import Screening
 from pyswarmopt_llm.jobs.search.loop import search
+from pyswarmopt_llm.jobs.search.preset import SCREEN
 from pyswarmopt_llm.metrics.registry import METRICS
 from pyswarmopt_llm.models.adapters.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.models.base import resolve_base
@@ -24,7 +27,7 @@ from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import compare
 from pyswarmopt_rivals.comparison.contestants import Entry, contestant, known_methods, run, why_not
-from pyswarmopt_rivals.comparison.screened import ScreenedTrial, can_screen
+from pyswarmopt_rivals.comparison.screened import BudgetedScorer, can_screen
 from pyswarmopt_rivals.comparison.store import Store
 
 
@@ -42,27 +45,43 @@ def test_what_is_told_is_paid_for_and_the_best_is_true(bench: Bench) -> None:
     space = build_space("delta", bench.experts)
     n = len(bench.experts)
     trial = BudgetedTrial(bench, 10_000)
-    asked = ScreenedTrial(trial, space)
+    scorer, policy = BudgetedScorer(trial, space), Screened(Screening(SCREEN, {bench.task.name: 20}), 0)
     positions = torch.cat([torch.eye(n, dtype=torch.float64), sums(n, 40, 0)])
     told: list[float] = []
-    for part in positions.split(n):
-        told += asked.values(part)
+    for iteration, part in enumerate(positions.split(n)):
+        rows = scorer.score(list(part), iteration, policy.plan(Round(iteration, part, scorer.best)))
+        policy.learn(list(part), rows)
+        told += [row.value for row in rows if row is not None]
     true = [bench.score(space.realise(x), "dev")[0].value for x in positions]
     assert told[:n] == true[:n]
-    assert asked.best == max(told) == true[told.index(max(told))]
+    assert scorer.best == max(told) == true[told.index(max(told))]
     assert sum(abs(a - b) < 1e-12 for a, b in zip(told, true, strict=True)) >= 0.6 * len(true)
-    assert n * 20 <= trial.spent < len(positions) * 20  # something was foretold
-    assert trial.trace[-1] == (trial.spent, asked.best)
+    assert n * 20 <= trial.spent < len(positions) * 20  # something was predicted
+    assert trial.spent == scorer.item_evaluations and trial.trace[-1] == (trial.spent, scorer.best)
     spent = trial.spent
-    assert asked.values(positions) == told and trial.spent == spent  # nothing is asked twice
+    assert [row.value for row in scorer.in_full(list(positions[:n]), 0)] == told[:n] and trial.spent == spent
 
 
 def test_the_budget_ends_a_search_and_the_rest_has_no_value(bench: Bench) -> None:
     space = build_space("delta", bench.experts)
     trial = BudgetedTrial(bench, 50)  # two candidates and a half
-    values = ScreenedTrial(trial, space).values(torch.eye(3, dtype=torch.float64))
-    assert [value == value for value in values] == [True, True, False]
+    rows = BudgetedScorer(trial, space).in_full(list(torch.eye(3, dtype=torch.float64)), 0)
+    assert [row.value == row.value for row in rows] == [True, True, False]
     assert trial.spent == 40
+
+
+@pytest.mark.parametrize("budget", [200, 400])
+def test_a_comparison_scores_candidate_by_candidate_what_a_search_does(
+    budget: int, bench: Bench, tmp_path: Path
+) -> None:
+    run(Entry(contestant("item-model"), bench, 3, budget))
+    scored = [key.partition(":")[0] for _, kind, key in bench.store.scores if kind == "screened"]
+    experts, task = [expert.info.path for expert in bench.experts], tmp_path / "words.json"
+    chosen = {"preset": "auto", "particles": None, "max_iter": None, "patience": None, "space": "delta"}
+    more = {"dtype": "float32", "seed": 3, "test": 0, "budget_items": budget}
+    search(small(bench.base.path, experts, [task], tmp_path / "run", **chosen, **more))
+    assert 6 < len(scored) <= budget / 20
+    assert scored == [row["key"] for row in history(tmp_path / "run")]
 
 
 def test_what_the_model_promises_is_asked_in_full(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,8 +105,8 @@ def test_experts_are_asked_once_for_all_who_pay_for_them(bench: Bench, monkeypat
     loaded = []
     monkeypatch.setattr(type(bench.engine), "load", lambda engine, patch: loaded.append(patch))
     trial = BudgetedTrial(bench, 60)
-    asked = ScreenedTrial(trial, build_space("delta", bench.experts))
-    asked.values(torch.eye(3, dtype=torch.float64))
+    scorer = BudgetedScorer(trial, build_space("delta", bench.experts))
+    scorer.score(list(torch.eye(3, dtype=torch.float64)), 0)
     assert trial.spent == 60 and not loaded
 
 

@@ -37,16 +37,16 @@ class Kernel:
     length: float
     noise: float
 
-    def __call__(self, one: Floats, other: Floats) -> Floats:
+    def __call__(self, points: Floats, other: Floats) -> Floats:
         """Correlations (N, M) of the smooth part between positions (N, D) and (M, D).
 
         Example:
             >>> Kernel(1.0, 0.0)(np.zeros((1, 2)), np.array([[0.0, 0.0], [1.0, 0.0]])).round(4).tolist()
             [[1.0, 0.524]]
         """
-        r = np.sqrt(5) * cdist(one, other) / self.length
-        found: Floats = (1 + r + r**2 / 3) * np.exp(-r)
-        return found
+        r = np.sqrt(5) * cdist(points, other) / self.length
+        values: Floats = (1 + r + r**2 / 3) * np.exp(-r)
+        return values
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class ItemModel:
             share = 1 + self.kernel.noise - (k**2).sum(0) + off**2 / (group.ones @ group.ones)
             error = np.sqrt(np.maximum(share, _TINY)[:, None] * group.variance)
             above[:, group.columns] = stdtr(len(group.rows) - 1, mean / error)
-        return np.where(np.isnan(found := self._closest(above)), 0.5, found)
+        return np.where(np.isnan(probabilities := self._closest(above)), 0.5, probabilities)
 
     def margins(self, positions: npt.ArrayLike) -> Floats:
         """Expected margins (M, I) of the closest rival; NaN where an item was seen at fewer than two candidates.

@@ -16,12 +16,10 @@ from torch import Tensor
 
 import pyswarmopt as pso
 from pyswarmopt.parts.stopping import MaxIter, Patience
-from pyswarmopt_llm.common.config import AFTER_ITERATIONS
+from pyswarmopt_llm.common.optimizers import maximise
 from pyswarmopt_llm.evaluation.surrogate.screening import Floats, Screening
 
 SOFTNESS = 0.4
-STARTING_SHARE = 0.6  # of the candidates that a budget pays for in full, at most so many begin
-MOST_PER_EXPERT = 2
 _PARTICLES, _ITERATIONS, _PATIENCE = 40, 100, 10  # of the swarm that maximises the width
 
 
@@ -55,16 +53,13 @@ def proposal(screening: Screening, seed: int) -> Tensor | None:
     def width(positions: Tensor) -> Tensor:
         return torch.from_numpy(_width(model.margins(positions.numpy()), spread))
 
-    known = torch.from_numpy(screening.positions)
-    start = known[width(known).argsort(descending=True, stable=True)[:_PARTICLES]]
+    scored_before = torch.from_numpy(screening.positions)
+    start = scored_before[width(scored_before).argsort(descending=True, stable=True)[:_PARTICLES]]
     recipe = replace(pso.recipes.constriction(), stop=(Patience(_PATIENCE), MaxIter(_ITERATIONS)), restart=())
     swarm = pso.Swarm(
         positions=start, population=_PARTICLES, recipe=recipe, maximize=True, seed=seed, dtype=start.dtype
     )
-    while not swarm.stop():
-        positions = swarm.ask()
-        swarm.tell(positions, width(positions))
-    return swarm.best.x
+    return maximise(swarm, lambda positions: width(positions).tolist()).x
 
 
 def widest(screening: Screening, floor: float = -np.inf) -> Tensor | None:
@@ -94,27 +89,7 @@ def widest(screening: Screening, floor: float = -np.inf) -> Tensor | None:
     return torch.from_numpy(scored[max(near, key=lambda i: width[i])][0].position.copy())
 
 
-def population_for(experts: int, candidates: int) -> int:
-    """Particles for a budget of so many full evaluations: the more the longer it lasts, never fewer than experts.
-
-    Example:
-        >>> population_for(10, 100), population_for(12, 40), population_for(10, 5)
-        (20, 24, 10)
-    """
-    return max(experts, min(MOST_PER_EXPERT * experts, int(STARTING_SHARE * candidates)))
-
-
-def proposal_count(candidates: int) -> int:
-    """How many of a budget of so many candidates are kept for proposals after iterations.
-
-    Example:
-        >>> proposal_count(100), proposal_count(20)
-        (10, 5)
-    """
-    return min(AFTER_ITERATIONS, candidates // 4)
-
-
 def _width(closest: Floats, spread: float) -> Floats:
     """(N,) from the (N, I) closest rivals' margins; items of which nothing is known are left out."""
-    found: Floats = np.nanmean(expit(closest / (SOFTNESS * (spread or 1.0))), axis=1)
-    return found
+    widths: Floats = np.nanmean(expit(closest / (SOFTNESS * (spread or 1.0))), axis=1)
+    return widths

@@ -62,20 +62,20 @@ class Screening:
             position: (D,).
             found: all that is known of it.
         """
-        known = [margins is not None for task in found.margins.values() for margins in task]
-        if any(known):
-            value = found.value if all(known) and found.bounds is None else None
+        scored = [margins is not None for task in found.margins.values() for margins in task]
+        if any(scored):
+            value = found.value if all(scored) and found.bounds is None else None
             self._seen[key] = Seen(position.detach().cpu().double().numpy().copy(), found.margins, value)
 
     @property
     def positions(self) -> Floats:
         """(N, D) of all candidates that were learnt from."""
-        return np.stack([one.position for one in self._seen.values()])
+        return np.stack([candidate.position for candidate in self._seen.values()])
 
     @property
     def in_full(self) -> list[tuple[Seen, float]]:
         """The candidates that were scored in full, with their values."""
-        return [(one, one.value) for one in self._seen.values() if one.value is not None]
+        return [(candidate, candidate.value) for candidate in self._seen.values() if candidate.value is not None]
 
     @property
     def best(self) -> float:
@@ -97,21 +97,21 @@ class Screening:
 
     def closest(self, candidates: Sequence[tuple[Seen, float]]) -> Floats:
         """(N, I) margins of the closest rivals, of candidates that were scored in full."""
-        return np.array([[min(margins or ()) for margins in self._flat(one)] for one, _ in candidates])
+        return np.array([[min(margins or ()) for margins in self._flat(candidate)] for candidate, _ in candidates])
 
     def model(self) -> ItemModel:
         """Of all margins; its kernel is chosen anew when half as many again are known."""
-        margins = as_cube([self._flat(one) for one in self._seen.values()])
-        known = int((~np.isnan(margins)).sum())
-        if known >= _GROWTH * self._chosen_with:
-            self._kernel, self._chosen_with = None, known
+        margins = as_cube([self._flat(candidate) for candidate in self._seen.values()])
+        scored = int((~np.isnan(margins)).sum())
+        if scored >= _GROWTH * self._chosen_with:
+            self._kernel, self._chosen_with = None, scored
         model = ItemModel(self.positions, margins, self._kernel)
         self._kernel = model.kernel
         return model
 
-    def _flat(self, one: Seen) -> Margins:
+    def _flat(self, candidate: Seen) -> Margins:
         """The margins of all items, task by task."""
-        return [margins for name in self.items for margins in one.margins[name]]
+        return [margins for name in self.items for margins in candidate.margins[name]]
 
 
 def as_cube(rows: Sequence[Sequence[Sequence[float] | None]]) -> Floats:

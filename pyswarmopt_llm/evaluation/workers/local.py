@@ -49,14 +49,14 @@ class ForkServer:
 
     def start_worker(self, slot: int) -> LocalWorker:
         """Begin to start the worker of a slot."""
-        ours, theirs = socket.socketpair()
-        with self._lock, theirs:
+        near_end, far_end = socket.socketpair()
+        with self._lock, far_end:
             try:
-                self._order(slot, theirs)
+                self._order(slot, far_end)
             except OSError:  # the fork server died
                 self._line = None
-                self._order(slot, theirs)
-        return LocalWorker(Connection(ours.detach()), self._output)
+                self._order(slot, far_end)
+        return LocalWorker(Connection(near_end.detach()), self._output)
 
     def close(self) -> None:
         """End the fork server; workers end when their own sockets are closed."""
@@ -68,32 +68,32 @@ class ForkServer:
                 self._line = None
             self._output.close()
 
-    def _order(self, slot: int, theirs: socket.socket) -> None:
+    def _order(self, slot: int, far_end: socket.socket) -> None:
         if self._line is None:
             self._line = self._open()
-        socket.send_fds(self._line, [slot.to_bytes(4, "big")], [theirs.fileno()])
+        socket.send_fds(self._line, [slot.to_bytes(4, "big")], [far_end.fileno()])
 
     def _open(self) -> socket.socket:
-        ours, theirs = socket.socketpair()
+        near_end, far_end = socket.socketpair()
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
             "TOKENIZERS_PARALLELISM": "false",  # its threads would not survive a fork
         }
-        with theirs:
+        with far_end:
             self._process = subprocess.Popen(
                 # -P: the current directory is not on its path, unless it is on that of this process.
-                [sys.executable, "-P", "-m", __name__, str(theirs.fileno())],
+                [sys.executable, "-P", "-m", __name__, str(far_end.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=self._output,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[far_end.fileno()],
                 env=environment,
                 process_group=0,  # Ctrl-C is for the search, which ends its workers
             )
         order = pickle.dumps((self._load, self._config))
-        ours.sendall(len(order).to_bytes(4, "big") + order)
-        return ours
+        near_end.sendall(len(order).to_bytes(4, "big") + order)
+        return near_end
 
 
 class LocalWorker:
@@ -173,12 +173,12 @@ def main(descriptor: int) -> NoReturn:
         load, config = pickle.loads(line.recv(size, socket.MSG_WAITALL))
         loaded = loaded_or_failed(load, replace(config, threads=1)) if config.device == "cpu" else None
         while True:
-            slot, (theirs, *_), _, _ = _next_worker(line)
+            slot, (far_end, *_), _, _ = _next_worker(line)
             if os.fork() == 0:
                 line.close()
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                _work(Connection(theirs), load, config, loaded, int.from_bytes(slot, "big"))
-            os.close(theirs)
+                _work(Connection(far_end), load, config, loaded, int.from_bytes(slot, "big"))
+            os.close(far_end)
 
 
 def _next_worker(line: socket.socket) -> tuple[bytes, list[int], int, Any]:

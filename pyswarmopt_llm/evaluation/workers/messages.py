@@ -9,25 +9,16 @@ from typing import Any, Protocol
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import NoRoomError, NotFiniteError, UserError
-from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request, ShardEvaluation, ShardRequest
+from pyswarmopt_llm.evaluation.evaluator import (
+    Evaluation,
+    Evaluator,
+    Questions,
+    Request,
+    ShardEvaluation,
+    ShardRequest,
+)
 from pyswarmopt_llm.evaluation.run_directory import position_key
 from pyswarmopt_llm.models.engines.hardware import out_of_memory
-from pyswarmopt_llm.tasks import Scoring
-
-LETTERS = "letters"  # in place of a split: the trial by letters, on the first items of dev
-
-
-@dataclass(frozen=True)
-class Questions:
-    """What candidates are scored on, as another process can rebuild it.
-
-    Attributes:
-        split: ``dev``, ``fresh``, or `LETTERS`.
-        scorings: task name and how it is scored.
-    """
-
-    split: str
-    scorings: tuple[tuple[str, Scoring], ...]
 
 
 class Resident(Protocol):
@@ -143,7 +134,7 @@ class Handler:
     def answer(self, order: Order) -> Reply:
         """Do it; whatever is raised becomes a reply."""
         try:
-            found = self._find(order)
+            evaluation = self._find(order)
         except NotFiniteError as error:
             return Failed("not finite", str(error))
         except UserError as error:
@@ -155,7 +146,7 @@ class Handler:
         if self._room() < self._batch_tokens and not order.last:
             # The engine went on with smaller batches, whose values may differ in the last bit.
             return Failed("out of memory", f"batches of {self._batch_tokens} tokens do not fit any more")
-        return found
+        return evaluation
 
     def _find(self, order: Order) -> Evaluation | ShardEvaluation:
         if order.questions not in self._evaluators:
@@ -164,11 +155,11 @@ class Handler:
         key, before = position_key(order.request.position), self._loaded
         self._loaded = ""
         if isinstance(order.request, Request):
-            found: Evaluation | ShardEvaluation = evaluator.evaluate(order.request)
+            evaluation: Evaluation | ShardEvaluation = evaluator.evaluate(order.request)
         else:
-            found = evaluator.evaluate_shard(order.request, load=key != before)
+            evaluation = evaluator.evaluate_shard(order.request, load=key != before)
         self._loaded = key
-        return found
+        return evaluation
 
     def _room(self) -> int:
         return int(getattr(self._resident.engine, "batch_tokens", 0))

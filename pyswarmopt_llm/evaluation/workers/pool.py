@@ -125,9 +125,9 @@ class Pool:
             if self._closed or now < self._looked + _LOOK:
                 return
             self._looked = now
-        wanted = self._size()
+        size = self._size()
         with self._lock:
-            for number in range(wanted):
+            for number in range(size):
                 if number not in self._slots:
                     slot = threading.Thread(target=self._serve, args=(number,), daemon=True)
                     self._slots[number] = slot
@@ -181,11 +181,11 @@ class Pool:
     def _keeps(self, slot: int) -> bool:
         """Whether the slot stays although its worker failed: not if there may be fewer workers by now."""
         try:
-            wanted = self._size()
+            size = self._size()
         except Exception:  # unknown: the next order will show
             return True
         with self._lock:
-            if slot < wanted or len(self._slots) == 1:
+            if slot < size or len(self._slots) == 1:
                 return True
             del self._slots[slot]
             return False

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request, ShardEvaluation, ShardRequest
-from pyswarmopt_llm.evaluation.workers.messages import Order, Questions
+from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Questions, Request, ShardEvaluation, ShardRequest
+from pyswarmopt_llm.evaluation.workers.messages import Order
 from pyswarmopt_llm.evaluation.workers.pool import Pool
 
 _THREADS = 64  # candidates that are shared at the same time; each waits in a thread of its own
@@ -40,13 +40,13 @@ class ShardingPool:
         """Begin to evaluate these candidates, the first ones first, each by its `shares` of the workers."""
         each = shares(len(requests), self._pool.size)
         batches = self._evaluator.batches() if max(each, default=1) > 1 else {}
-        found: list[Future[Evaluation]] = []
+        futures: list[Future[Evaluation]] = []
         for rank, (request, workers) in enumerate(zip(requests, each, strict=True)):
             if workers == 1 or request.screen is not None or not batches:
-                found.append(self._pool.submit(Order(self._questions, request), rank))
+                futures.append(self._pool.submit(Order(self._questions, request), rank))
             else:
-                found.append(self._threads.submit(self._evaluate_shared, request, batches, rank, workers))
-        return found
+                futures.append(self._threads.submit(self._evaluate_shared, request, batches, rank, workers))
+        return futures
 
     def _evaluate_shared(self, request: Request, batches: Batches, rank: int, workers: int) -> Evaluation:
         """All items, in so many shards; a task that cannot be divided is one of them."""
@@ -58,15 +58,17 @@ class ShardingPool:
         scores: dict[str, Score] = {}
         for reply, shard in zip(replies, shards, strict=True):
             scores |= reply.scores
-            for name, found in reply.values.items():
-                values[name] |= zip(shard[name] or (), found, strict=True)
-        scores |= {name: score_of([found[i] for i in sorted(found)]) for name, found in values.items()}
+            for name, shard_values in reply.values.items():
+                values[name] |= zip(shard[name] or (), shard_values, strict=True)
+        for name, by_item in values.items():
+            scores[name] = score_of([by_item[i] for i in sorted(by_item)])
         total = self._evaluator.combined({name: scores[name] for name in names})
         return replace(total, seconds=round(sum(reply.seconds for reply in replies), 4))
 
     def _replies(self, request: Request, shards: Sequence[Shard], rank: int) -> list[ShardEvaluation]:
         orders = [Order(self._questions, ShardRequest(request.position, shard)) for shard in shards]
-        return [future.result() for future in [self._pool.submit(order, rank) for order in orders]]
+        futures = [self._pool.submit(order, rank) for order in orders]
+        return [future.result() for future in futures]
 
 
 def shares(candidates: int, workers: int) -> list[int]:

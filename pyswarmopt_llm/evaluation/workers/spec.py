@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
@@ -57,15 +57,15 @@ def parse_workers(text: str) -> Workers:
     raise InvalidOption("workers", text, "give a number from 1 on, ray, or ray://HOST")
 
 
-def with_threads(config: SearchConfig, workers: Workers) -> SearchConfig:
-    """The configuration with the cores divided among the workers, where `threads` leaves that open.
+def threads_of(workers: Workers) -> int | None:
+    """Threads of each of several workers: the cores, divided among them; None for one.
 
     It is written into ``run.json``: the last bits of a score may depend on the number of threads.
     """
-    if workers.alone or config.threads is not None:
-        return config
+    if workers.alone:
+        return None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return replace(config, threads=max(1, cores // workers.count) if workers.count else 1)
+    return max(1, cores // workers.count) if workers.count else 1
 
 
 def check_workers(config: SearchConfig, kind: SpaceKind, workers: Workers) -> None:

@@ -14,7 +14,6 @@ from pyswarmopt_llm.evaluation.run_files import GRID
 from pyswarmopt_llm.jobs.advise import RECORD, halves
 from pyswarmopt_llm.jobs.dry_run.plan import Plan, Timed, paid_note, plan, time_items, trial_items
 from pyswarmopt_llm.jobs.search.grid.draws import make_grid
-from pyswarmopt_llm.jobs.search.loop import starts
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.jobs.search.preset import own_score, resolve
 from pyswarmopt_llm.jobs.search.rivals import FILE as RIVALS
@@ -30,14 +29,14 @@ RUN_FILES = ("run.json", "history.jsonl", "checkpoint/", "best/", "result.json",
 
 def dry_run_any(config: SearchConfig) -> Plan:
     """The cost of `search`, with one set of coefficients or draws from a grid."""
-    return (dry_run_grid if resolve(config).is_grid else dry_run_search)(config)
+    return (dry_run_grid if resolve(config).config.is_grid else dry_run_search)(config)
 
 
 def dry_run_search(config: SearchConfig) -> Plan:
     """The cost of a search with one set of coefficients."""
     check_new(user_path(config.out))
     job = prepare(config)
-    with released(optimizer(job.config, starts(job))):
+    with released(optimizer(job.config, job.starts)):
         pass
     vertices = job.space.vertices()
     candidates = [partial(job.space.realise, vertex) for vertex in vertices[:2]]
@@ -48,48 +47,48 @@ def dry_run_search(config: SearchConfig) -> Plan:
     )
     trains = job.config.train == "on"  # and scores the outcome on dev and test
     on_dev, on_test = 2 + trains, 3 + trains
-    evaluations, closing = _evaluations(job), sum(on_dev * one.dev + on_test * one.test for one in timed)
-    tried = sum(trial_items(one.dev, possible[one.name]) for one in timed)
+    evaluations, closing = _evaluations(job), sum(on_dev * timing.dev + on_test * timing.test for timing in timed)
+    tried = sum(trial_items(timing.dev, possible[timing.name]) for timing in timed)
     trained = cross_fitting_passes(job.dev_items) if trains else 0
     passes = trained + evaluations * job.dev_items + closing + tried * len(job.config.experts)
     workers = job.workers.side_by_side
-    seconds = sum(one.seconds(one.dev * evaluations, evaluations) for one in timed) / workers
-    seconds += sum(one.seconds(on_dev * one.dev + on_test * one.test, on_dev + on_test) for one in timed)
-    seconds += trained / max(job.dev_items, 1) * sum(one.seconds(one.dev, 0) for one in timed)
-    own = {name: _own_score(job, external) for name, external in job.objectives.externals.items()}
-    seconds += evaluations / workers * sum(filter(None, own.values()))
+    seconds = sum(timing.seconds(timing.dev * evaluations, evaluations) for timing in timed) / workers
+    seconds += sum(timing.seconds(on_dev * timing.dev + on_test * timing.test, on_dev + on_test) for timing in timed)
+    seconds += trained / max(job.dev_items, 1) * sum(timing.seconds(timing.dev, 0) for timing in timed)
+    external_seconds = {name: _own_score(job, external) for name, external in job.objectives.externals.items()}
+    seconds += evaluations / workers * sum(filter(None, external_seconds.values()))
     if config.budget_minutes is not None:
         seconds = min(seconds, 60 * config.budget_minutes)
     scored, tuned = planned_rivals(job)  # which are not in the budget
     tuning = tuned * training_passes(job.dev_items)
-    passes += tuning + scored * sum(one.dev + one.test for one in timed)
-    seconds += sum(one.seconds(scored * (one.dev + one.test), scored) for one in timed)
-    seconds += tuning / max(job.dev_items, 1) * sum(one.seconds(one.dev, 0) for one in timed)
-    found = plan(
+    passes += tuning + scored * sum(timing.dev + timing.test for timing in timed)
+    seconds += sum(timing.seconds(scored * (timing.dev + timing.test), scored) for timing in timed)
+    seconds += tuning / max(job.dev_items, 1) * sum(timing.seconds(timing.dev, 0) for timing in timed)
+    result = plan(
         timed,
         passes,
         seconds,
         dtype=job.engine.dtype,
         device=config.device,
         evaluations=evaluations,
-        notes=_notes(job, timed, own),
+        notes=_notes(job, timed, external_seconds),
         out=config.out,
         writes=(*RUN_FILES, *["trained/"] * bool(trained), *[RIVALS] * bool(scored)),
     )
-    return replace(found, memory_bytes=found.memory_bytes * workers)
+    return replace(result, memory_bytes=result.memory_bytes * workers)
 
 
 def dry_run_advise(config: SearchConfig) -> Plan:
     """The cost of `advise`: of a search on each half of the dev items, and of training on it alone."""
     trials = halves(config)
-    one = dry_run_search(trials[0])
-    items = sum(task.dev for task in one.tasks)
+    half = dry_run_search(trials[0])
+    items = sum(task.dev for task in half.tasks)
     alone = training_passes(items) + items if trials[0].train == "on" else 0
-    seconds = 2 * one.seconds * (one.passes + alone) / one.passes
+    seconds = 2 * half.seconds * (half.passes + alone) / half.passes
     return replace(
-        one,
-        evaluations=2 * one.evaluations,
-        passes=2 * (one.passes + alone),
+        half,
+        evaluations=2 * half.evaluations,
+        passes=2 * (half.passes + alone),
         seconds=round(seconds, 1),
         writes=(RECORD, *(f"half-{number}/" for number in (1, 2))),
         out=config.out,
@@ -98,26 +97,26 @@ def dry_run_advise(config: SearchConfig) -> Plan:
 
 def dry_run_grid(config: SearchConfig) -> Plan:
     """The cost of `grid_search`: of all draws together, of which only the first scores the starting swarm."""
-    grid, resolved = make_grid(config), resolve(config)
+    grid, resolved = make_grid(config), resolve(config).config
     count = len(grid.draws)
-    one = dry_run_search(replace(config, settings=grid.draws[0], grid="given", draws=None))
-    dev = sum(task.dev for task in one.tasks)
+    draw = dry_run_search(replace(config, settings=grid.draws[0], grid="given", draws=None))
+    dev = sum(task.dev for task in draw.tasks)
     start = len(config.experts) if resolved.preset == "auto" else resolved.population  # which auto chooses
-    evaluations = one.evaluations + (count - 1) * max(one.evaluations - start, 0)
+    evaluations = draw.evaluations + (count - 1) * max(draw.evaluations - start, 0)
     if config.budget_items is not None:
         evaluations = min(evaluations, max(config.budget_items // max(dev, 1), 1))
     # Each draw scores its best and the average once more, and the one that is handed over does so again.
-    passes = one.passes + dev * (evaluations - one.evaluations + 2 * count)
-    seconds = one.seconds * passes / max(one.passes, 1)
+    passes = draw.passes + dev * (evaluations - draw.evaluations + 2 * count)
+    seconds = draw.seconds * passes / max(draw.passes, 1)
     if config.budget_minutes is not None:
         seconds = min(seconds, 60 * config.budget_minutes)
     return replace(
-        one,
+        draw,
         evaluations=evaluations,
         passes=passes,
         seconds=round(seconds, 1),
-        notes=(f"{count} searches, draws from {grid.size:,} combinations of coefficients", *one.notes),
-        writes=(GRID, *(f"draw-{number:02d}/" for number in range(1, count + 1)), *one.writes),
+        notes=(f"{count} searches, draws from {grid.size:,} combinations of coefficients", *draw.notes),
+        writes=(GRID, *(f"draw-{number:02d}/" for number in range(1, count + 1)), *draw.writes),
     )
 
 
@@ -136,9 +135,9 @@ def _own_score(job: Job, external: External) -> float | None:
     return external.try_once(job.engine)
 
 
-def _notes(job: Job, timed: Iterable[Timed], own: Mapping[str, float | None]) -> list[str]:
+def _notes(job: Job, timed: Iterable[Timed], external_seconds: Mapping[str, float | None]) -> list[str]:
     notes = [*job.task_notes.values(), *own_score(job.config)]
-    for name, seconds in own.items():
+    for name, seconds in external_seconds.items():
         if seconds is None:
             notes.append(f"{name} has no items and is not in the time")
             continue
@@ -147,7 +146,7 @@ def _notes(job: Job, timed: Iterable[Timed], own: Mapping[str, float | None]) ->
         notes.append(f"{name}: {seconds:.2g} s an evaluation, at most {evaluations:,} of them take about {total}")
         if not job.objectives.externals[name].has_test:
             notes.append(not_held_out(name))
-    notes += [paid_note(one.name) for one in timed if one.seconds_per_item is None]
+    notes += [paid_note(task.name) for task in timed if task.seconds_per_item is None]
     if job.config.screen is not None and job.config.iterations:
         notes.append("screening skips items; how many depends on the experts")
     patience = job.config.patience or PATIENCE

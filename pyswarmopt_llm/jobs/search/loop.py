@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,26 +17,28 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.paths import user_path
 from pyswarmopt_llm.common.fingerprint import versions
+from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.optimizers import optimizer, released
-from pyswarmopt_llm.evaluation.policy import Policy, Round, make_policy
+from pyswarmopt_llm.evaluation.evaluator import Questions
+from pyswarmopt_llm.evaluation.policy import make_policy
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_directory import Checkpoint, Run, about_run, check_new
 from pyswarmopt_llm.evaluation.run_events import RunEvents
 from pyswarmopt_llm.evaluation.scorer import Scorer
-from pyswarmopt_llm.evaluation.workers.messages import Questions
+from pyswarmopt_llm.evaluation.search import Search, Watcher
 from pyswarmopt_llm.jobs.search.finish import finish, publish
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
-from pyswarmopt_llm.jobs.search.preset import chosen_by_preset, given, in_words, own_score
+from pyswarmopt_llm.jobs.search.preset import chosen_by_preset, in_words, own_score
 from pyswarmopt_llm.jobs.search.rivals import score_rivals
 from pyswarmopt_llm.jobs.search.scorers import Scorers, choose_scorings, warn_if_alike, warn_if_chance
-from pyswarmopt_llm.jobs.search.selection import Archive, Candidate, choose, ranked, save_front, values_on_dev
+from pyswarmopt_llm.jobs.search.selection import Archive, choose, ranked, save_front, values_on_dev
+from pyswarmopt_llm.jobs.search.validate import given_settings
 from pyswarmopt_llm.jobs.search.written.same_score import check_unchanged
 from pyswarmopt_llm.metrics.external.permission import require
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
 from pyswarmopt_llm.models.adapters.compatibility import ignored_in_words
 from pyswarmopt_llm.reporting.summary import duration
 from pyswarmopt_llm.reporting.verdict import not_held_out
-from pyswarmopt_llm.spaces.starts import starting_points
 from pyswarmopt_llm.tasks.tables.form import form_of
 
 
@@ -86,11 +87,11 @@ def begin(
     more: dict[str, Any] = {"notes": job.task_notes} if job.task_notes else {}
     more |= {"forms": {name: form.to_json() for name, task in job.tasks.items() if (form := form_of(task))}}
     more |= {"left": {name: task.left for name, task in job.tasks.items() if task.left is not None}}
-    before = given(asked or config)
+    before = given_settings(asked or config)
     more |= {"given": before, "chosen": chosen_by_preset(before, job.config)}
     about = about_run(job.config, job.fingerprints, base_name=job.base_name, versions=versions(), **more)
     # Made before anything is written, since some of nevergrad's refuse this number of coefficients.
-    with released(optimizer(job.config, starts(job))) as swarm:
+    with released(optimizer(job.config, job.starts)) as swarm:
         return _work(job, create(about), swarm, on_event)
 
 
@@ -117,7 +118,7 @@ def resume(run: str | Path, on_event: OnEvent | None = None, allowed: Collection
     # A judge's answers are in the run, wherever that is now; what a preset chose is stored.
     job = prepare(replace(config, out=str(opened.path), preset="none"))
     check_unchanged(opened, job)
-    with released(optimizer(job.config, starts(job))) as swarm:
+    with released(optimizer(job.config, job.starts)) as swarm:
         return _work(job, opened, swarm, on_event)
 
 
@@ -138,26 +139,38 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
         archive = Archive(job.objectives.names)
         with Scorers(job, run, on_row) as scorers:
             scorings = choose_scorings(job, scorers, notify)
-            scorer = scorers.scorer(Questions("dev", tuple(scorings.items())))
+            asked = tuple(scorings.items())
+            scorer = scorers.scorer(Questions("dev", asked))
             for row in scorer.rows:
                 notify(events.row(row, "replayed"))
-            policy = make_policy(job.config, {name: len(task.dev) for name, task in job.tasks.items()})
-            experts = _score_experts(job, scorer, policy, notify)
-            singles = [{name: row.score(name) for name in job.objectives.names} for row in experts]
+            steps = Search(
+                job.space,
+                scorer,
+                make_policy(job.config, {name: len(task.dev) for name, task in job.tasks.items()}),
+                swarm,
+                job.budget,
+                population=job.config.population,
+                items=job.dev_items,
+                seed=job.config.seed,
+                watcher=_Progress(job, run, scorer, archive, notify),
+            )
+            _tell_price(job, scorer, notify)
+            singles = [_by_task(job, row) for row in steps.score_experts()]
             warn_if_chance(job, singles, scorings, notify)
             warn_if_alike(job, singles, scorings, notify)
-            stop = _loop(job, run, swarm, scorer, policy, archive, notify)
-            best = _best(swarm, scorer, policy.choice(max(row.value for row in experts)))
-            chosen = choose(job, scorers, archive, best, scorings)
-        training = None
+            stop = steps.run()
+            if "proposals" in job.config.limits:
+                stop = {"proposals": steps.proposed}
+            chosen = choose(job, archive, steps.best(), lambda: scorers.scorer(Questions("fresh", asked)))
+        training = mixture = None
         if job.config.train == "on":
             from pyswarmopt_llm.jobs.search.train import train_further
 
             training = train_further(job, run, chosen, scorer, scorings, notify, on_row)
-            chosen = training.chosen
+            mixture, chosen = chosen.position, training.chosen
         begun = time.perf_counter()
         single = ranked(values_on_dev(job, singles))[0]
-        rivals = score_rivals(job, run, training, single, scorings, notify)
+        rivals = score_rivals(job, run, mixture, single, scorings, notify)
         start += time.perf_counter() - begun  # counted apart
         notify(Event("closing"))
         result = finish(job, run, chosen, training, rivals, singles, scorings, scorers.memory)
@@ -182,104 +195,46 @@ def _notes(job: Job, run: Run) -> list[str]:
     return [*notes, *(f"{info.name}: {ignored_in_words(info)}" for info in ignoring)]
 
 
-def starts(job: Job) -> Tensor:
-    """Starting positions."""
-    return starting_points(job.space, job.config.start, job.config.population, job.config.seed)
-
-
-def _price(job: Job, seconds: float) -> str:
-    """The cost of one evaluation, and of all that may follow."""
+def _tell_price(job: Job, scorer: Scorer, notify: OnEvent) -> None:
+    """Score the first expert, where that is expensive, and say what all evaluations may take."""
     config = job.config
-    total = seconds * config.planned / job.workers.side_by_side
-    planned = f"one evaluation took {seconds:.2g} s: at most {config.planned:,} take about {duration(total)}"
-    if config.budget_minutes is not None:
-        return f"{planned}, of which the budget allows {duration(60 * config.budget_minutes)}"
-    return f"{planned} (`budget_minutes` M ends the search in time)"
+    if not (job.objectives.externals or (job.objectives.writes and config.screen is None)):
+        return
+    (first,) = scorer.in_full(list(job.space.vertices()[:1]), 0)
+    total = duration(first.seconds * config.planned / job.workers.side_by_side)
+    price = f"one evaluation took {first.seconds:.2g} s: at most {config.planned:,} take about {total}"
+    if config.budget_minutes is None:
+        price += " (`budget_minutes` M ends the search in time)"
+    else:
+        price += f", of which the budget allows {duration(60 * config.budget_minutes)}"
+    notify(Event("note", {"text": price}))
 
 
-def _score_experts(job: Job, scorer: Scorer, policy: Policy, notify: OnEvent) -> list[Row]:
-    """The experts' own rows, complete."""
-    vertices = list(job.space.vertices())
-    if job.objectives.externals or (job.objectives.writes and job.config.screen is None):
-        (first,) = scorer.in_full(vertices[:1], 0, policy.in_full(1))
-        notify(Event("note", {"text": _price(job, first.seconds)}))
-    rows = scorer.in_full(vertices, 0, policy.in_full(len(vertices)))
-    policy.learn(vertices, rows)
-    return rows
+def _by_task(job: Job, row: Row) -> dict[str, Score]:
+    return {name: row.score(name) for name in job.objectives.names}
 
 
-def _best(swarm: pso.Optimizer, scorer: Scorer, choice: Tensor | None) -> Candidate:
-    """The candidate to hand over: the policy's choice, or the best on dev."""
-    if choice is None:
-        return Candidate(swarm.best.x, swarm.best.value, {})
-    position = choice.to(swarm.best.x)
-    (row,) = scorer.in_full([position], 0)
-    return Candidate(position, row.value, {})
+class _Progress(Watcher):
+    """Keeps the leading candidates and the swarm's state, and makes events of rounds."""
 
+    def __init__(self, job: Job, run: Run, scorer: Scorer, archive: Archive, notify: OnEvent) -> None:
+        self._planned, self._scorer, self._archive, self._notify = job.config.planned, scorer, archive, notify
+        self._checkpoint = Checkpoint(run.path / "checkpoint" / "swarm.npz")
 
-def _loop(
-    job: Job, run: Run, swarm: pso.Optimizer, scorer: Scorer, policy: Policy, archive: Archive, notify: OnEvent
-) -> dict[str, float]:
-    """Ask, score, tell, until the optimizer or the budget gives a reason to stop; returns the reasons."""
-    checkpoint = Checkpoint(run.path / "checkpoint" / "swarm.npz")
-    # If the experts are charged separately, the starting round costs as much as any other without them, where it has
-    # more than them.
-    more = job.config.population > len(job.space.expert_names)
-    items = [0 if policy.starts_in_full or not more else scorer.item_evaluations]
-    reasons: dict[str, float] = {}
-    while not reasons:
-        iteration = len(items) - 1
-        positions = swarm.ask()
-        best = swarm.best.value if iteration else -math.inf
-        rows = scorer.score(list(positions), iteration, policy.plan(Round(iteration, positions, best)))
-        _learn(archive, policy, positions, rows)
-        _tell(swarm, positions, rows)
-        checkpoint.keep(swarm)
-        notify(Event("iteration", {"iteration": iteration, "best": swarm.best.value, **_progress(job, scorer)}))
-        items.append(scorer.item_evaluations)
-        reasons = {**swarm.stop(), **job.budget.spent(items, scorer.seconds)}
-    proposed = _score_proposals(job, scorer, policy, archive, iteration + 1, notify)
-    return {"proposals": proposed} if "proposals" in job.config.limits else reasons
+    def on_scored(self, positions: Sequence[Tensor], rows: Sequence[Row | None]) -> None:
+        """Remember those that lead."""
+        for position, row in zip(positions, rows, strict=True):
+            self._archive.add(position, row)
 
+    def on_told(self, optimizer: pso.Optimizer) -> None:
+        """Save the swarm."""
+        self._checkpoint.keep(optimizer)
 
-def _progress(job: Job, scorer: Scorer) -> dict[str, int]:
-    """Evaluations so far, and left at most."""
-    return {"evaluations": scorer.evaluations, "evaluations_left": job.config.planned - scorer.evaluations}
-
-
-def _learn(archive: Archive, policy: Policy, positions: Iterable[Tensor], rows: Sequence[Row | None]) -> None:
-    candidates = list(positions)
-    for position, row in zip(candidates, rows, strict=True):
-        archive.add(position, row)
-    policy.learn(candidates, rows)
-
-
-def _tell(swarm: pso.Optimizer, positions: Tensor, rows: Sequence[Row | None]) -> None:
-    dropped = [row is None for row in rows]
-    values = [math.nan if row is None else row.value for row in rows]
-    swarm.tell(positions, values, dropped if any(dropped) else None)
-
-
-def _score_proposals(
-    job: Job, scorer: Scorer, policy: Policy, archive: Archive, iteration: int, notify: OnEvent
-) -> int:
-    """Score the policy's proposals in full, as far as the budget goes; returns how many were new.
-
-    In the journal the proposals are one more iteration, of particles numbered after those of the swarm; views of a
-    search do not count it.
-    """
-    values, spent, new = [], scorer.item_evaluations, 0
-    for number, position in enumerate(policy.proposals(job.config.seed), start=job.config.population):
-        if not job.budget.pays(scorer.item_evaluations, scorer.seconds, job.dev_items):
-            break
-        rows = scorer.score([position], iteration, policy.in_full(1), first=number)
-        _learn(archive, policy, [position], rows)
-        values += [row.value for row in rows if row is not None]
-        # By the journal's row, not by the scorer's count, which holds all of a resumed run's rows from the start.
-        new += sum(row is not None and (row.iteration, row.particle) == (iteration, number) for row in rows)
-    if scorer.item_evaluations > spent:
-        notify(Event("iteration", {"iteration": iteration, "best": max(values), **_progress(job, scorer)}))
-    return new
+    def on_round(self, iteration: int, best: float) -> None:
+        """Tell of it, with the evaluations so far and those left at most."""
+        done = self._scorer.evaluations
+        progress = {"evaluations": done, "evaluations_left": self._planned - done}
+        self._notify(Event("iteration", {"iteration": iteration, "best": best, **progress}))
 
 
 def _start(job: Job, run: Run) -> Event:

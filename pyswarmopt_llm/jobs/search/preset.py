@@ -24,11 +24,11 @@ from pyswarmopt_llm.common.config import (
 )
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import option_name, options_of
-from pyswarmopt_llm.evaluation.workers.spec import parse_workers
-from pyswarmopt_llm.jobs.search.validate import check_screen, check_train
+from pyswarmopt_llm.evaluation.workers.spec import parse_workers, threads_of
+from pyswarmopt_llm.jobs.search.validate import ResolvedSearch, check_screen, check_train, filled, given_settings
 from pyswarmopt_llm.metrics.external.permission import is_function
 from pyswarmopt_llm.metrics.objectives import Objectives
-from pyswarmopt_llm.spaces import SpaceKind, space_kind
+from pyswarmopt_llm.spaces import space_kind
 
 SCREEN = 0.05
 CANDIDATES = 40  # of which iterations without another limit may score as many items
@@ -45,30 +45,10 @@ _OF_SCRIPTS = {"restart_patience": "7"}
 _OF_SEARCH_PY = {"inertia": "0.4", "cognitive": "0.3", "social": "0.3", "repel": "0.3", "step": "1"}
 _MOST_RELEASED = 200
 _OF_ITERATIONS = ("optimizer", "max_iter", "patience", "settings", "drop_k", "drop_n")
-# The settings that a preset chooses, or that say how its choice is to run.
-CHOICES = (
-    *("preset", "compat", "space", "optimizer", "particles", "start", "max_iter", "patience", "settings"),
-    *("grid", "draws", "screen", "drop_k", "drop_n", "train", "budget_items", "budget_minutes"),
-)
 
 
-def given(config: SearchConfig) -> dict[str, Any]:
-    """The settings of `CHOICES` that are given: neither None nor ``auto``.
-
-    Example:
-        >>> given(SearchConfig("b", ("x", "y"), ("t",), "r", particles=20, seed=3))
-        {'particles': 20}
-    """
-    values = {name: getattr(config, name) for name in CHOICES}
-    return {name: value for name, value in values.items() if (name == "preset" and value) or _is_given(value)}
-
-
-def _is_given(value: object) -> bool:
-    return value not in (None, "auto", ())
-
-
-def resolve(config: SearchConfig, objectives: Objectives | None = None) -> SearchConfig:
-    """The configuration with a concrete value for every setting that a preset chooses, but for `start`.
+def resolve(config: SearchConfig, objectives: Objectives | None = None) -> ResolvedSearch:
+    """The search with a concrete value for every setting that a preset chooses, but for `start`.
 
     Its `compat` is ``paper`` only if what runs is the published algorithm, and ``none`` if that is another one.
 
@@ -81,27 +61,24 @@ def resolve(config: SearchConfig, objectives: Objectives | None = None) -> Searc
 
     Example:
         >>> auto = SearchConfig("b", ("x", "y"), ("t",), "r")
-        >>> paper = resolve(replace(auto, preset="paper", particles=8))
-        >>> resolve(auto).space, paper.space, paper.particles, paper.max_iter
+        >>> paper = resolve(replace(auto, preset="paper", particles=8)).config
+        >>> resolve(auto).config.space, paper.space, paper.particles, paper.max_iter
         ('delta', 'factor', 8, 50)
     """
-    before, config = given(config), _with_preset(config)
+    before, config = given_settings(config), _with_preset(config)
     if config.preset in PUBLISHED:
         config = _published(config)
     auto = config.preset == "auto"
-    config = _filled(config, {"space": ("delta" if config.base else "token") if auto else _PLAIN["space"]})
-    kind = space_kind(config.space)
+    config = filled(config, {"space": ("delta" if config.base else "token") if auto else _PLAIN["space"]})
+    kind, workers = space_kind(config.space), parse_workers(config.workers)
+    search = ResolvedSearch(config=config, given=before, kind=kind, workers=workers)
     if auto and objectives is not None:
-        config = _with_policy(config, kind, objectives, any(name in before for name in _OF_ITERATIONS))
-    config = _filled(config, _PLAIN)
+        search = _by_task(search, objectives)
+    search = search.filled({**_PLAIN, "threads": threads_of(workers)})
+    config = search.config
     if config.draws is not None and not config.is_grid:
         raise InvalidOption("draws", config.draws, "nothing to draw from; add `grid` paper, or several values")
-    return replace(config, compat=_compat(config, kind))
-
-
-def _filled(config: SearchConfig, values: Mapping[str, Any]) -> SearchConfig:
-    """The configuration with these values where none is given."""
-    return replace(config, **{name: value for name, value in values.items() if not _is_given(getattr(config, name))})
+    return search.changed(compat=_compat(search))
 
 
 def _with_preset(config: SearchConfig) -> SearchConfig:
@@ -113,7 +90,7 @@ def _with_preset(config: SearchConfig) -> SearchConfig:
     if config.compat == "auto":
         return replace(config, preset=config.preset or "auto")
     if config.preset is None and config.compat in PUBLISHED:
-        return _filled(replace(config, preset=config.compat), {"grid": "given"})
+        return filled(replace(config, preset=config.compat), {"grid": "given"})
     preset = config.preset or "auto"
     agrees = preset not in PUBLISHED if config.compat == "none" else preset in (config.compat, "none")
     if not agrees:
@@ -123,75 +100,87 @@ def _with_preset(config: SearchConfig) -> SearchConfig:
 
 def _published(config: SearchConfig) -> SearchConfig:
     """The configuration as the paper, or the authors' scripts, have it."""
-    own = config.optimizer in ("auto", MODEL_SWARMS)
-    choices: dict[str, Any] = {"compat": config.preset, "start": "segments", "grid": "paper" if own else "given"}
-    if config.preset == "paper" or not own:
-        return _filled(config, choices)
-    config = _filled(config, {**choices, "max_iter": _MOST_RELEASED})
+    published = config.optimizer in ("auto", MODEL_SWARMS)
+    choices: dict[str, Any] = {"compat": config.preset, "start": "segments", "grid": "paper" if published else "given"}
+    if config.preset == "paper" or not published:
+        return filled(config, choices)
+    config = filled(config, {**choices, "max_iter": _MOST_RELEASED})
     values = _OF_SCRIPTS if config.grid == "paper" else {**_OF_SEARCH_PY, **_OF_SCRIPTS}
     names = {setting.partition("=")[0].replace("-", "_") for setting in config.settings}
     added = tuple(f"{name}={value}" for name, value in values.items() if name not in names)
     return replace(config, settings=(*added, *config.settings))
 
 
-def _with_policy(config: SearchConfig, kind: SpaceKind, objectives: Objectives, iterates: bool) -> SearchConfig:
-    """The configuration with what ``auto`` chooses by task; `iterates`: a setting of iterations is given."""
-    if config.screen is None:
-        screened = replace(config, screen=SCREEN)
-        if _goes(lambda: check_screen(screened, kind, objectives, len(config.experts))):
-            config = screened
+def _by_task(search: ResolvedSearch, objectives: Objectives) -> ResolvedSearch:
+    """The search with what ``auto`` chooses by task."""
+    if search.config.screen is None:
+        screened = search.changed(screen=SCREEN)
+        if _goes(check_screen, screened, objectives, len(search.config.experts)):
+            search = screened
     items = sum(len(task.dev) for task in objectives.tasks.values())
-    trains, workers = replace(config, train="on"), parse_workers(config.workers)
-    if items >= LEAST_DEV and _goes(lambda: check_train(trains, kind, workers, objectives)):
-        config = _filled(config, {"train": "on"})
-    if config.screen is not None:
-        return _with_iterations(config, items, iterates)
-    return _with_few(config) if objectives.writes else config
+    if items >= LEAST_DEV and _goes(check_train, search.changed(train="on"), objectives):
+        search = search.filled({"train": "on"})
+    if search.config.screen is not None:
+        return _proposing(search, items)
+    return _with_few(search) if objectives.writes else search
 
 
-def _with_few(config: SearchConfig) -> SearchConfig:
+def _with_few(search: ResolvedSearch) -> ResolvedSearch:
     """With at most `CANDIDATES` evaluations, unless iterations or a budget are given: each writes all replies."""
-    if any(limit is not None for limit in (config.max_iter, config.budget_items, config.budget_minutes)):
-        return config
-    config = _filled(config, {"particles": max(WRITING, len(config.experts))})
-    return _filled(config, {"max_iter": max(1, CANDIDATES // config.population - 1)})
+    if not _unending(search.config):
+        return search
+    search = search.filled({"particles": max(WRITING, len(search.config.experts))})
+    return search.filled({"max_iter": max(1, CANDIDATES // search.config.population - 1)})
 
 
-def _with_iterations(config: SearchConfig, items: int, iterates: bool) -> SearchConfig:
-    """With none, unless a setting of theirs is given: the item model's proposals do better for fewer passes.
+def _proposing(search: ResolvedSearch, items: int) -> ResolvedSearch:
+    """Without iterations, unless a setting of theirs is given: the item model's proposals do better for fewer passes.
 
     What is scored: the experts, the base, their average and sum, and the proposals. Iterations
     that nothing ends have a budget, without which they may take hours.
     """
-    if not iterates:
-        return _filled(config, {"max_iter": 0, "particles": len(config.experts) + EVEN_SUMS})
-    if all(limit is None for limit in (config.max_iter, config.budget_items, config.budget_minutes)):
-        return replace(config, budget_items=max(CANDIDATES, config.population) * items)
-    return config
+    if not any(name in search.given for name in _OF_ITERATIONS):
+        return search.filled({"max_iter": 0, "particles": len(search.config.experts) + EVEN_SUMS})
+    if _unending(search.config):
+        return search.changed(budget_items=max(CANDIDATES, search.config.population) * items)
+    return search
 
 
-def _compat(config: SearchConfig, kind: SpaceKind) -> str:
+def _unending(config: SearchConfig) -> bool:
+    """Whether nothing that is given ends the iterations."""
+    return all(limit is None for limit in (config.max_iter, config.budget_items, config.budget_minutes))
+
+
+def _compat(search: ResolvedSearch) -> str:
     """Whose algorithm runs."""
-    if config.optimizer != MODEL_SWARMS:
+    if search.config.optimizer != MODEL_SWARMS:
         return "none"
-    if config.compat == "reference":
+    if search.config.compat == "reference":
         return "reference"
-    return "none" if kind.departures(asdict(config)) else "paper"
+    return "none" if search.kind.departures(asdict(search.config)) else "paper"
+
+
+def _goes(check: Callable[..., None], *arguments: Any) -> bool:
+    try:
+        check(*arguments)
+    except InvalidOption:
+        return False
+    return True
 
 
 def chosen_by_preset(before: Mapping[str, Any], config: SearchConfig) -> dict[str, Any]:
     """The settings that the preset chose, for ``run.json``.
 
     Args:
-        before: what was given; see `given`.
+        before: what was given; see `given_settings`.
         config: as the search runs it.
 
     Example:
         >>> auto = SearchConfig("b", ("x", "y"), ("t",), "r", seed=3)
-        >>> chosen_by_preset(given(auto), replace(auto, space="delta", max_iter=0, dtype="bfloat16"))
+        >>> chosen_by_preset(given_settings(auto), replace(auto, space="delta", max_iter=0, dtype="bfloat16"))
         {'space': 'delta', 'max_iter': 0}
     """
-    return {name: value for name, value in given(config).items() if name not in before}
+    return {name: value for name, value in given_settings(config).items() if name not in before}
 
 
 def in_words(config: SearchConfig, before: Mapping[str, Any], items: int | None = None) -> str:
@@ -199,15 +188,15 @@ def in_words(config: SearchConfig, before: Mapping[str, Any], items: int | None 
 
     Args:
         config: as the search runs it.
-        before: what was given; see `given`.
+        before: what was given; see `given_settings`.
         items: on dev.
 
     Example:
         >>> auto = SearchConfig("b", ("x", "y"), ("t",), "r", preset="auto", space="delta", screen=0.05, max_iter=0)
         >>> in_words(auto, {})
         'preset auto: space delta, 6 candidates proposed by a model of the items (`max_iter` N: iterations first)'
-        >>> in_words(resolve(replace(auto, preset="paper", screen=None, space="auto", max_iter=3)), {"max_iter": 3})
-        'preset paper: space factor, 20 particles, at most 3 iterations, grid of coefficients; given: max-iter 3'
+        >>> in_words(replace(auto, preset="paper", screen=None, grid="paper", optimizer="model-swarms"), {"seed": 3})
+        'preset paper: space delta; given: seed 3'
     """
     typed = list(_as_typed({name: value for name, value in before.items() if name != "preset"}))
     line = f"preset {config.preset}: {', '.join(_parts(config, items))}"
@@ -257,11 +246,3 @@ def own_score(config: SearchConfig) -> list[str]:
     size, most = config.population, counted(config.iterations, "iteration")
     swarm = f"a swarm of {size}, at most {most}, {config.planned:,} evaluations"
     return [f"score of your own: no item model, no training; {swarm}"]
-
-
-def _goes(check: Callable[[], None]) -> bool:
-    try:
-        check()
-    except InvalidOption:
-        return False
-    return True

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from torch import Tensor
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import UserError
@@ -28,23 +30,23 @@ from pyswarmopt_llm.models.choices import EPOCHS, Choices, training_passes
 from pyswarmopt_llm.reporting.verdict import difference
 from pyswarmopt_llm.tasks import Scoring
 
-if TYPE_CHECKING:
-    from pyswarmopt_llm.jobs.search.train import Training
-
 FILE = "rivals.jsonl"
 BASE, BASE_TUNED, EXPERT_TUNED = "base", "base-tuned", "expert-tuned"
 
 
 @dataclass(frozen=True)
-class Start:
-    """A rival before it is trained and scored.
+class Rival:
+    """What the result stands beside.
 
     Attributes:
         name: in ``rivals.jsonl`` and ``result.json``.
         label: in tables.
         patch: what it is, or what is trained further.
         trained: whether it is fine-tuned on dev.
-        same: the search has trained the very same.
+        same: the search has trained the very same, so that it is not scored again.
+        scores: split -> task -> score.
+        passes: forward passes of an item that it took, training included.
+        seconds: the same.
     """
 
     name: str
@@ -52,30 +54,13 @@ class Start:
     patch: Patch
     trained: bool = False
     same: bool = False
-
-
-@dataclass(frozen=True)
-class Rival:
-    """A rival with its scores.
-
-    Attributes:
-        name, label, trained, same: see `Start`.
-        scores: split -> task -> score; none if it is `same`.
-        passes: forward passes of an item that it took, training included.
-        seconds: the same.
-    """
-
-    name: str
-    label: str
-    trained: bool
-    same: bool
-    scores: Mapping[str, Mapping[str, Score]]
-    passes: int
-    seconds: float
+    scores: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
+    passes: int = 0
+    seconds: float = 0.0
 
 
 def score_rivals(
-    job: Job, run: Run, training: Training | None, single: int, scorings: Mapping[str, Scoring], notify: OnEvent
+    job: Job, run: Run, mixture: Tensor | None, single: int, scorings: Mapping[str, Scoring], notify: OnEvent
 ) -> list[Rival]:
     """Train and score the rivals, or read what the run directory has of them.
 
@@ -84,7 +69,7 @@ def score_rivals(
     Args:
         job: what the search worked with.
         run: its directory, locked.
-        training: what the search trained; None if it does not train.
+        mixture: position that the search trained further; None if it does not train.
         single: number of the best single expert.
         scorings: of the tasks.
         notify: called with progress.
@@ -94,7 +79,7 @@ def score_rivals(
     """
     if not planned_rivals(job)[0]:
         return []
-    return _Scoring(job, run, scorings, notify).rivals(training, single)
+    return _Scoring(job, run, scorings, notify).rivals(mixture, single)
 
 
 def planned_rivals(job: Job) -> tuple[int, int]:
@@ -120,74 +105,72 @@ class _Scoring:
         self._utilities = {split: tasks for split, tasks in splits.items() if tasks}
         self._choices: list[Choices] = []
         if job.config.train == "on":
-            from pyswarmopt_llm.jobs.search.train import training_items
-
-            self._choices = training_items(job, scorings)[1]
+            self._choices = job.training_items(scorings)[1]
         self._file = run.path / FILE
         self._log = journal(self._file)
-        self._known = {(row["key"], row["phase"]): Row.from_json(row) for row in self._log.repaired()}
+        self._rows = {(row["key"], row["phase"]): Row.from_json(row) for row in self._log.repaired()}
 
-    def rivals(self, training: Training | None, single: int) -> list[Rival]:
-        starts = list(_starts(self._job, training if "test" in self._utilities else None, single))
-        if not self._known:
-            self._notify(Event("note", {"text": _announcement(starts, self._job.dev_items)}))
-        return [self._rival(start) for start in starts]
+    def rivals(self, mixture: Tensor | None, single: int) -> list[Rival]:
+        unscored = list(_rivals(self._job, mixture if "test" in self._utilities else None, single))
+        if not self._rows:
+            self._notify(Event("note", {"text": _announcement(unscored, self._job.dev_items)}))
+        return [rival if rival.same else self._scored(rival) for rival in unscored]
 
-    def _rival(self, start: Start) -> Rival:
-        if start.same:
-            return Rival(start.name, start.label, start.trained, True, {}, 0, 0.0)
-        if any((start.name, split) not in self._known for split in self._utilities):
-            self._score(start)
-        rows = {split: self._row(start.name, split) for split in self._utilities}
-        scores = {split: {name: row.score(name) for name in row.items} for split, row in rows.items()}
-        passes = training_passes(len(self._choices)) if start.trained else 0
-        passes += sum(row.n for row in rows.values())
-        seconds = sum(row.seconds for row in rows.values())
-        return Rival(start.name, start.label, start.trained, False, scores, passes, seconds)
+    def _scored(self, rival: Rival) -> Rival:
+        if any((rival.name, split) not in self._rows for split in self._utilities):
+            self._score(rival)
+        scores, seconds = dict[str, Mapping[str, Score]](), 0.0
+        passes = training_passes(len(self._choices)) if rival.trained else 0
+        for split in self._utilities:
+            row = self._row(rival.name, split)
+            scores[split] = {name: row.score(name) for name in row.items}
+            passes += row.n
+            seconds += row.seconds
+        return replace(rival, scores=scores, passes=passes, seconds=seconds)
 
-    def _score(self, start: Start) -> None:
+    def _score(self, rival: Rival) -> None:
         """Train it if it is to be trained, and score it on the splits on which it is not scored yet."""
         begun = time.perf_counter()
-        self._job.engine.load(self._trained(start, begun) if start.trained else start.patch)
+        self._job.engine.load(self._trained(rival, begun) if rival.trained else rival.patch)
         for split, tasks in self._utilities.items():
-            if (start.name, split) in self._known:
+            if (rival.name, split) in self._rows:
                 continue
             scores = {name: utility(self._job.engine) for name, utility in tasks.items()}
             seconds, begun = round(time.perf_counter() - begun, 3), time.perf_counter()
-            row = _row(start.name, split, scores, self._job.objectives.combine(list(scores.values())), seconds)
+            row = _row(rival.name, split, scores, self._job.objectives.combine(list(scores.values())), seconds)
             self._log.append(row.to_json())
-            self._known[start.name, split] = row
+            self._rows[rival.name, split] = row
 
-    def _trained(self, start: Start, begun: float) -> Patch:
+    def _trained(self, rival: Rival, begun: float) -> Patch:
         def after_epoch(epoch: int, _loss: float) -> None:
             seconds = time.perf_counter() - begun
-            self._notify(Event("rival", {"label": start.label, "share": epoch / EPOCHS, "seconds": seconds}))
+            self._notify(Event("rival", {"label": rival.label, "share": epoch / EPOCHS, "seconds": seconds}))
 
         engine, config = self._job.engine, self._job.config
-        engine.load(start.patch)
+        engine.load(rival.patch)
         lora, _ = train_once(engine, self._choices, self._job.experts[0], config.seed, after_epoch)
-        return start.patch.with_low_rank(lora.low_rank)
+        return rival.patch.with_low_rank(lora.low_rank)
 
     def _row(self, name: str, split: str) -> Row:
-        row = self._known[name, split]
+        row = self._rows[name, split]
         if row.items.keys() != self._utilities[split].keys():
             raise UserError(f"{self._file}: is of other tasks; remove it: the rivals are scored again")
         return row
 
 
-def _starts(job: Job, training: Training | None, single: int) -> Iterator[Start]:
-    yield Start(BASE, "base", Patch())
-    if training is None:
+def _rivals(job: Job, mixture: Tensor | None, single: int) -> Iterator[Rival]:
+    yield Rival(BASE, "base", Patch())
+    if mixture is None:
         return
-    expert, found = job.space.vertices()[single], training.before.position
+    expert = job.space.vertices()[single]
     label = f"best expert, fine-tuned on dev: {job.space.expert_names[single]}"
-    yield Start(BASE_TUNED, "base, fine-tuned on dev", Patch(), True, not found.any())
-    yield Start(EXPERT_TUNED, label, job.space.realise(expert), True, found.equal(expert.to(found)))
+    yield Rival(BASE_TUNED, "base, fine-tuned on dev", Patch(), True, not mixture.any())
+    yield Rival(EXPERT_TUNED, label, job.space.realise(expert), True, mixture.equal(expert.to(mixture)))
 
 
-def _announcement(starts: Sequence[Start], items: int) -> str:
+def _announcement(rivals: Sequence[Rival], items: int) -> str:
     names = {BASE_TUNED: "the base", EXPERT_TUNED: "the best expert"}
-    tuned = [names[start.name] for start in starts if start.trained and not start.same]
+    tuned = [names[rival.name] for rival in rivals if rival.trained and not rival.same]
     then = f", and {' and '.join(tuned)} fine-tuned on the same {counted(items, 'dev item')}" if tuned else ""
     return f"for comparison the base is scored{then} (`no_rivals` leaves this out)"
 
@@ -213,11 +196,11 @@ def entries(
         interval and p. `dev_of` says what a score on dev is of where it is not of unseen items: ``training`` items or
         ``cross-fitting``. `row` names the model that it is, ``best`` or ``trained``, where the search trained the same.
     """
-    found = []
+    listed = []
     for rival in rivals:
-        own = dict(rival.scores) or {split: scores["trained", split] for split in ("dev", "test")}
+        splits = dict(rival.scores) or {split: scores["trained", split] for split in ("dev", "test")}
         entry: dict[str, Any] = {"name": rival.name, "label": rival.label}
-        for split, tasks in own.items():
+        for split, tasks in splits.items():
             total = combine(list(tasks.values()))
             bounds = score_interval(total, len(tasks))
             entry |= {split: total.value} | ({f"{split}_interval": list(bounds)} if bounds else {})
@@ -225,13 +208,13 @@ def entries(
             entry["dev_of"] = "cross-fitting" if rival.same else "training"
         if rival.same:
             entry["row"] = "best" if kept else "trained"
-        both = {("best", "test"): scores.get(("best", "test"), {}), (rival.name, "test"): own.get("test", {})}
+        both = {("best", "test"): scores.get(("best", "test"), {}), (rival.name, "test"): splits.get("test", {})}
         against = difference(paired(both, "best", rival.name))
         if against is not None and entry.get("row") != "best":
             entry |= {"difference": against.mean, "interval": [against.low, against.high]}
             entry |= {} if against.p_value is None else {"p": against.p_value}
-        found.append(entry)
-    return found
+        listed.append(entry)
+    return listed
 
 
 __all__ = ["FILE", "Rival", "entries", "planned_rivals", "score_rivals"]

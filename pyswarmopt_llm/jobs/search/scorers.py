@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.interfaces import Patch, Score
+from pyswarmopt_llm.evaluation.evaluator import LETTERS, Questions
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.scorer import OnRow, Scorer
-from pyswarmopt_llm.evaluation.workers.messages import LETTERS, Failed, Questions
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
 from pyswarmopt_llm.metrics.questions.answer_format import (
     beats_chance,
@@ -24,6 +24,7 @@ from pyswarmopt_llm.tasks import Item, Scoring
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.evaluation.workers.local import ForkServer
+    from pyswarmopt_llm.evaluation.workers.messages import Failed
     from pyswarmopt_llm.evaluation.workers.pool import Pool
     from pyswarmopt_llm.evaluation.workers.ray import RayCluster
     from pyswarmopt_llm.evaluation.workers.sharding import ShardingPool
@@ -130,9 +131,9 @@ def warn_if_chance(
 ) -> None:
     """Warn if no expert is better than guessing."""
     for name, task in job.tasks.items():
-        scores = [own[name] for own in singles]
-        known = job.objectives.metrics[name].name == "accuracy" and option_counts(task.dev)
-        if known and not beats_chance(task.dev, scores):
+        scores = [single[name] for single in singles]
+        countable = job.objectives.metrics[name].name == "accuracy" and option_counts(task.dev)
+        if countable and not beats_chance(task.dev, scores):
             best = f"{scorings[name]} scoring (best {max(score.value for score in scores):.3f})"
             text = f"{name}: every expert is within chance on dev with {best}; a search has nothing to build on here"
             notify(Event("note", {"text": text}))
@@ -145,7 +146,7 @@ def warn_if_alike(
     for name, task in job.tasks.items():
         values = singles[0][name].per_item
         written = job.objectives.metrics[name].scoring == "generate" and len(values) > 0
-        if not written or any(own[name].per_item != values for own in singles):
+        if not written or any(single[name].per_item != values for single in singles):
             continue
         who = "every expert"
         if not job.kind.several_models:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
+from pyswarmopt.base.optimizer import Point
 from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
 from pyswarmopt_llm.common.files.regular import write_json
 from pyswarmopt_llm.common.interfaces import Score, Space
 from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_directory import Run
-from pyswarmopt_llm.evaluation.workers.messages import Questions
+from pyswarmopt_llm.evaluation.scorer import Scorer
 from pyswarmopt_llm.jobs.search.prepare import Job
-from pyswarmopt_llm.jobs.search.scorers import Scorers
-from pyswarmopt_llm.tasks import Scoring
 
 TOP = 10  # candidates that --confirm scores again
 FRONT = 5  # points of the front that are saved beside the best
@@ -106,17 +105,17 @@ def ranked(values: Sequence[float]) -> list[int]:
     return sorted(range(len(values)), key=lambda number: -values[number])
 
 
-def choose(job: Job, scorers: Scorers, archive: Archive, best: Candidate, scorings: Mapping[str, Scoring]) -> Choice:
+def choose(job: Job, archive: Archive, best: Point, fresh: Callable[[], Scorer]) -> Choice:
     """The best on dev; with ``--confirm`` the best of the leaders on dev items that the search has not seen.
 
     The best of hundreds of noisy scores is partly the luckiest. On fresh items the leaders lose their luck, and the
     value there is biased only by the choice among few. On a tie the better on dev.
     """
     if not job.objectives.fresh:
-        return Choice(best.position, best.value)
-    again = scorers.scorer(Questions("fresh", tuple(scorings.items())))
+        return Choice(best.x, best.value)
     candidates = archive.top
-    values = [row.value for row in again.in_full([candidate.position for candidate in candidates], 0)]
+    rows = fresh().in_full([candidate.position for candidate in candidates], 0)
+    values = [row.value for row in rows]
     chosen = values.index(max(values))
     confirm = {
         "items": sum(map(len, job.objectives.fresh.values())),
@@ -143,8 +142,8 @@ def save_front(job: Job, run: Run, archive: Archive, chosen: Tensor) -> dict[str
         coefficients = dict(zip(job.space.expert_names, values, strict=True))
         points.append({"folder": f"front/{name}", "dev": dict(candidate.tasks), "coefficients": coefficients})
     everything = [dict(candidate.tasks) for candidate in archive.front]
-    found = {"tasks": list(job.objectives.names), "points": points, "all": everything}
-    write_json(folder / "front.json", found)
+    content = {"tasks": list(job.objectives.names), "points": points, "all": everything}
+    write_json(folder / "front.json", content)
     at = archive.at(chosen)
     from pyswarmopt_llm.reporting.plots import plot_front
 

@@ -15,8 +15,6 @@ from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.evaluation.scorer import OnRow, Scorer
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.jobs.search.selection import Choice
-from pyswarmopt_llm.metrics.accuracy import Accuracy
-from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace, not_worse, read_trained, train_on_dev
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 from pyswarmopt_llm.tasks import Scoring
@@ -59,7 +57,7 @@ def train_further(
         notify: called with progress.
         on_row: called with the new row.
     """
-    utilities, choices = training_items(job, scorings)
+    utilities, choices = job.training_items(scorings)
     mixtures = cast(DeltaSpace, job.space)
     start, folder = time.monotonic(), run.path / FOLDER
     if not folder.exists():
@@ -89,14 +87,8 @@ def trained_space(job: Job, run: Run, scorings: Mapping[str, Scoring]) -> CrossF
     Raises:
         UserError: it is not there.
     """
-    choices = training_items(job, scorings)[1]
+    choices = job.training_items(scorings)[1]
     return read_trained(cast(DeltaSpace, job.space), run.path / FOLDER, choices, job.config.seed)
 
 
-def training_items(job: Job, scorings: Mapping[str, Scoring]) -> tuple[dict[str, Accuracy], list[Choices]]:
-    """The tasks' dev items as they are scored, and all of them as they are trained on."""
-    utilities = {name: one for name, one in job.utilities("dev", scorings).items() if isinstance(one, Accuracy)}
-    return utilities, [item for utility in utilities.values() for item in utility.choices()]
-
-
-__all__ = ["FOLDER", "Training", "train_further", "trained_space", "training_items"]
+__all__ = ["FOLDER", "Training", "train_further", "trained_space"]

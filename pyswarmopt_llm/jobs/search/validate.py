@@ -1,8 +1,13 @@
-"""What can be refused before a model is loaded: every function here raises `InvalidOption`."""
+"""A search whose settings are parsed, and what can be refused of it before a model is loaded.
+
+Every check raises `InvalidOption`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
@@ -17,10 +22,61 @@ from pyswarmopt_llm.tasks import Task
 
 TRANSFORMERS, VLLM = ("transformers", "vllm")
 LEAST_TRAINED = 8  # dev items of an expert that is trained on them
+# The settings that a preset chooses, or that say how its choice is to run.
+CHOICES = (
+    *("preset", "compat", "space", "optimizer", "particles", "start", "max_iter", "patience", "settings"),
+    *("grid", "draws", "screen", "drop_k", "drop_n", "train", "budget_items", "budget_minutes"),
+)
 
 
-def check_settings(config: SearchConfig, kind: SpaceKind, workers: Workers) -> None:
+@dataclass(frozen=True, kw_only=True)
+class ResolvedSearch:
+    """A search before data and models are read: every setting has a value, and what settings name is there.
+
+    Attributes:
+        config: the configuration with all that was chosen for it.
+        given: the settings of `CHOICES` that were not chosen; see `given_settings`.
+        kind: of the space.
+        workers: who scores.
+    """
+
+    config: SearchConfig
+    given: Mapping[str, Any]
+    kind: SpaceKind
+    workers: Workers
+
+    def changed(self, **values: Any) -> Self:
+        """The search with other values of these settings."""
+        return replace(self, config=replace(self.config, **values))
+
+    def filled(self, values: Mapping[str, Any]) -> Self:
+        """The search with these values where none is given."""
+        return replace(self, config=filled(self.config, values))
+
+
+def given_settings(config: SearchConfig) -> dict[str, Any]:
+    """The settings of `CHOICES` that are given: neither None nor ``auto``.
+
+    Example:
+        >>> given_settings(SearchConfig("b", ("x", "y"), ("t",), "r", particles=20, seed=3))
+        {'particles': 20}
+    """
+    values = {name: getattr(config, name) for name in CHOICES}
+    return {name: value for name, value in values.items() if (name == "preset" and value) or _is_given(value)}
+
+
+def filled(config: SearchConfig, values: Mapping[str, Any]) -> SearchConfig:
+    """The configuration with these values where none is given."""
+    return replace(config, **{name: value for name, value in values.items() if not _is_given(getattr(config, name))})
+
+
+def _is_given(value: object) -> bool:
+    return value not in (None, "auto", ())
+
+
+def check_settings(search: ResolvedSearch) -> None:
     """Refuse settings that are out of range, unknown, or in conflict."""
+    config, kind, workers = search.config, search.kind, search.workers
     refuse_unmatched(config.experts)
     if len(config.experts) < 2:
         hint = "".join(inside(spec, "adapter_config.json") for spec in config.experts) or "; name more of them"
@@ -51,8 +107,20 @@ def _check_policy(config: SearchConfig) -> None:
         raise InvalidOption("optimizer", config.optimizer, "needs every value; remove `drop_k` and `drop_n`")
 
 
-def check_screen(config: SearchConfig, kind: SpaceKind, objectives: Objectives, size: int) -> None:
+def check_objectives(search: ResolvedSearch, objectives: Objectives) -> None:
+    """Refuse what several workers, or several models, cannot be scored by."""
+    paid = [metric.name for metric in objectives.metrics.values() if metric.usage is not None]
+    if paid and not search.workers.alone:
+        why = f"{paid[0]} counts and limits its requests in one process"
+        raise InvalidOption("workers", search.workers.text, f"{why}; remove it")
+    if search.kind.several_models and objectives.externals:
+        name = next(iter(objectives.externals))
+        raise InvalidOption("space", search.kind.name, f"{name} scores one model, not several; give task files")
+
+
+def check_screen(search: ResolvedSearch, objectives: Objectives, size: int) -> None:
     """Refuse tasks and spaces that a model of the items cannot learn from; `size` is the dimension of a position."""
+    config, kind = search.config, search.kind
     if config.screen is None:
         return
     from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
@@ -67,13 +135,14 @@ def check_screen(config: SearchConfig, kind: SpaceKind, objectives: Objectives, 
         raise InvalidOption("screen", None, f"{why}; remove it")
 
 
-def check_train(config: SearchConfig, kind: SpaceKind, workers: Workers, objectives: Objectives) -> None:
+def check_train(search: ResolvedSearch, objectives: Objectives) -> None:
     """Refuse tasks and settings with which nothing can be trained on the dev items."""
+    config, kind = search.config, search.kind
     if config.train != "on":
         return
     if not kind.trains:
         raise InvalidOption("train", "on", f"goes with `space` delta only, not with {kind.name}; remove it")
-    if config.engine != TRANSFORMERS or not workers.alone:
+    if config.engine != TRANSFORMERS or not search.workers.alone:
         why = f"goes with one worker and `engine` {TRANSFORMERS}; remove it, or change those"
         raise InvalidOption("train", "on", why)
     for why in _without_option_scores(config, objectives):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.optimizers import make_optimizer
+from pyswarmopt_llm.common.optimizers import make_optimizer, maximise
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.spaces.mixture.mixing import mixing_weights
 from pyswarmopt_llm.spaces.mixture.table import OptionTable
@@ -54,8 +54,6 @@ def fit(panel: Panel, dev: Accuracy, seed: int) -> Likelihoods:
         patience=PATIENCE,
         seed=seed,
     )
-    while not swarm.stop():
-        positions = swarm.ask()
-        swarm.tell(positions, [value(x) for x in positions])
-    mixture.weights = mixing_weights(swarm.best.x)
+    best = maximise(swarm, lambda positions: [value(x) for x in positions])
+    mixture.weights = mixing_weights(best.x)
     return mixed

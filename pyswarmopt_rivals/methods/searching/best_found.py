@@ -1,4 +1,4 @@
-"""The ask-and-tell loop that searching methods share."""
+"""The search that searching methods share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 import pyswarmopt as pso
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.common.optimizers import released
+from pyswarmopt_llm.common.optimizers import maximise, released
 from pyswarmopt_rivals.methods.method import Trial
 
 
@@ -25,8 +25,9 @@ def best_found(
     maximised, for one pass over dev; default: the dev score.
     """
     judge = value or (lambda x: trial.score(realise(x)).value)
+
+    def values(positions: Tensor) -> list[float]:
+        return [judge(x) if trial.left > 0 else math.nan for x in positions]
+
     with released(optimizer):
-        while trial.left > 0 and not optimizer.stop():
-            positions = optimizer.ask()
-            optimizer.tell(positions, [judge(x) if trial.left > 0 else math.nan for x in positions])
-        return realise(optimizer.best.x)
+        return realise(maximise(optimizer, values, lambda: trial.left > 0).x)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,11 +22,10 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.evaluator import Evaluator
 from pyswarmopt_llm.evaluation.policy import Dropout, Full, Policy, Round, make_policy
-from pyswarmopt_llm.evaluation.record import Row
 from pyswarmopt_llm.evaluation.run_directory import Run, about_run
 from pyswarmopt_llm.evaluation.scorer import Scorer
+from pyswarmopt_llm.evaluation.search import Budget, Search, Watcher
 from pyswarmopt_llm.jobs.search.loop import search
-from pyswarmopt_llm.jobs.search.prepare import Budget
 from pyswarmopt_llm.metrics.combine import harmonic
 
 
@@ -65,24 +62,25 @@ def scorer_of(run: Run, seed: int, tasks: int = 1) -> tuple[Scorer, list[Thresho
     return Scorer(run, Hull(4), Evaluator(Hull(4), Position(), named, harmonic)), utilities  # type: ignore[arg-type]
 
 
-def states(
-    config: SearchConfig, scorer: Scorer, compat: Any, seen: Callable[[pso.Swarm, list[Row | None]], None] | None = None
-) -> list[dict[str, Any]]:
-    """The swarm's state after each iteration; `seen` is called with each round before the swarm is told."""
+class States(Watcher):
+    """Keeps the swarm's state after each round."""
+
+    def __init__(self) -> None:
+        self.kept: list[dict[str, Any]] = []
+
+    def on_told(self, optimizer: pso.Optimizer) -> None:
+        self.kept.append(optimizer.state_dict())
+
+
+def states(config: SearchConfig, scorer: Scorer, compat: Any) -> list[dict[str, Any]]:
+    """The swarm's state after each iteration."""
     recipe = pso.recipes.model_swarms(max_iter=9, patience=20, compat=compat, restart_patience=3)
     vertices = torch.eye(4, dtype=torch.float64)
     swarm = pso.Swarm(positions=vertices, population=7, recipe=recipe, maximize=True, seed=config.seed)
-    policy, found = make_policy(config, {"t0": 60}), []
-    for iteration in itertools.count():
-        positions = swarm.ask()
-        rows = scorer.score(list(positions), iteration, policy.plan(Round(iteration, positions, -math.inf)))
-        if seen is not None:
-            seen(swarm, rows)
-        swarm.tell(positions, [math.nan if r is None else r.value for r in rows], [r is None for r in rows])
-        found.append(swarm.state_dict())
-        if swarm.stop():
-            return found
-    raise StopIteration
+    policy, watcher = make_policy(config, {"t0": 60}), States()
+    budget, more = Budget(None, None), {"population": 7, "items": 60, "seed": config.seed}
+    Search(Hull(4), scorer, policy, swarm, budget, **more, watcher=watcher).run()  # type: ignore[arg-type]
+    return watcher.kept
 
 
 def same(one: dict[str, Any], other: dict[str, Any], but: str = "") -> bool:

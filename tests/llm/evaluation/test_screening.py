@@ -35,19 +35,20 @@ from pyswarmopt_llm.common.interfaces import ItemScore, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator
 from pyswarmopt_llm.evaluation.plan import Screen, bounds
-from pyswarmopt_llm.evaluation.policy import Round, make_policy
+from pyswarmopt_llm.evaluation.policy import make_policy
 from pyswarmopt_llm.evaluation.record import wrong_in_row
 from pyswarmopt_llm.evaluation.run_directory import Run, about_run
 from pyswarmopt_llm.evaluation.scorer import Scorer
+from pyswarmopt_llm.evaluation.search import Budget, Search
 from pyswarmopt_llm.evaluation.surrogate.proposals import proposal, widest
 from pyswarmopt_llm.evaluation.surrogate.screening import Screening
 from pyswarmopt_llm.jobs.search.loop import resume, search
+from pyswarmopt_llm.jobs.search.preset import resolve
 from pyswarmopt_llm.jobs.search.validate import check_screen
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.metrics.combine import harmonic
 from pyswarmopt_llm.metrics.objectives import load_objectives
 from pyswarmopt_llm.reporting.terminal.state import SearchState
-from pyswarmopt_llm.spaces import space_kind
 from pyswarmopt_llm.tasks import Item
 
 
@@ -164,16 +165,10 @@ def fly(run: Path, config: SearchConfig) -> tuple[pso.Swarm, Scorer, Smooth]:
     recipe = pso.recipes.model_swarms(max_iter=config.max_iter, patience=20, restart_patience=3)
     vertices = torch.eye(4, dtype=torch.float64)
     swarm = pso.Swarm(positions=vertices, population=10, recipe=recipe, maximize=True, seed=config.seed)
-    policy, iteration = make_policy(config, {"t": 60}), 0
-    policy.learn(list(vertices), scorer.score(list(vertices), 0, policy.in_full(4)))
-    while not swarm.stop():
-        positions = swarm.ask()
-        plans = policy.plan(Round(iteration, positions, swarm.best.value))
-        rows = scorer.score(list(positions), iteration, plans)
-        policy.learn(list(positions), rows)
-        values = [math.nan if row is None else row.value for row in rows]
-        swarm.tell(positions, values, [row is None for row in rows])
-        iteration += 1
+    policy = make_policy(config, {"t": 60})
+    search = Search(Hull(4), scorer, policy, swarm, Budget(None, None), population=10, items=60, seed=config.seed)
+    search.score_experts()
+    search.run()
     return swarm, scorer, utility
 
 
@@ -291,7 +286,7 @@ def test_the_command_line_says_what_does_not_go_together(
     assert not (tmp_path / "r").exists()
     config = small(tiny_base, experts, [task], tmp_path / "r", space="delta", screen=0.1)
     with pytest.raises(InvalidOption, match="learns from at most 64 coefficients, here a candidate has 65"):
-        check_screen(config, space_kind("delta"), load_objectives(config), 65)
+        check_screen(resolve(config), load_objectives(config), 65)
     code, out, _ = swarm_llm(capsys, *words, "--screen", "0.1", "--drop-n", "0.2", "--json")
     assert code == 0 and json.loads(out)["best_dev"] >= json.loads(out)["best_single_dev"]
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -20,10 +17,10 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.evaluation.workers import local
 from pyswarmopt_llm.evaluation.workers.local import ForkServer
-from pyswarmopt_llm.evaluation.workers.pool import Pool
-from pyswarmopt_llm.evaluation.workers.spec import Workers, parse_workers, with_threads
+from pyswarmopt_llm.evaluation.workers.spec import Workers, parse_workers, threads_of
 from pyswarmopt_llm.jobs.search import scorers
 from pyswarmopt_llm.jobs.search.loop import resume, search
+from pyswarmopt_llm.jobs.search.preset import resolve
 
 pytestmark = pytest.mark.usefixtures("shared_fork_server")
 
@@ -92,35 +89,6 @@ def test_what_never_succeeds_stops_in_one_line_and_can_be_resumed(crew_config: S
     same_end("run", "peace")
 
 
-def test_a_worker_that_is_killed_from_outside(crew_config: SearchConfig) -> None:
-    search(replace(crew_config, out="one"))
-    killed = []
-
-    def kill(event: Any) -> None:
-        if event.kind == "evaluation" and len(killed) < 2:
-            for worker in pools[-1].workers:
-                if worker.pid is not None and worker.pid not in killed:
-                    os.kill(worker.pid, signal.SIGKILL)
-                    killed.append(worker.pid)
-                    return
-
-    pools: list[Pool] = []
-    start_pool = scorers.Scorers._start_pool
-
-    def remember(self: scorers.Scorers) -> Pool:
-        pools.append(start_pool(self))
-        return pools[-1]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scorers.Scorers, "_start_pool", remember)
-        found = search(replace(crew_config, out="two", workers="2"), kill)
-    same_end("two", "one")
-    assert len(killed) == 2 and found.result["workers"]["failures"] == {"died": 2}
-    time.sleep(0.1)
-    for worker in pools[-1].workers:  # nobody is left behind
-        assert not Path(f"/proc/{worker.pid}").exists()
-
-
 def test_rows_that_came_before_their_turn_are_not_asked_again(crew_config: SearchConfig) -> None:
     search(replace(crew_config, out="one"))
     search(replace(crew_config, out="two", workers="2"))
@@ -149,13 +117,14 @@ def test_bad_words_about_workers(crew_config: SearchConfig, capsys: pytest.Captu
     assert not Path("run").exists()
 
 
-def test_threads_are_divided_and_written_down(crew_config: SearchConfig) -> None:
+def test_threads_are_divided_unless_they_are_given(crew_config: SearchConfig) -> None:
     cores = len(os.sched_getaffinity(0))
-    open_ = replace(crew_config, threads=None)
-    assert with_threads(open_, Workers(1)) == open_
-    assert with_threads(open_, Workers(2)).threads == max(1, cores // 2)
-    assert with_threads(open_, Workers(4000)).threads == with_threads(open_, Workers(0, "ray")).threads == 1
-    assert with_threads(replace(open_, threads=3), Workers(2)).threads == 3
+    assert threads_of(Workers(1)) is None
+    assert threads_of(Workers(2)) == max(1, cores // 2)
+    assert threads_of(Workers(4000)) == threads_of(Workers(0, "ray")) == 1
+    two = replace(crew_config, threads=None, workers="2")
+    assert resolve(two).config.threads == threads_of(Workers(2))
+    assert resolve(replace(two, threads=3)).config.threads == 3
 
 
 def test_there_are_at_most_4096_workers() -> None:

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.evaluation.evaluator import Evaluation, Request, ShardRequest
-from pyswarmopt_llm.evaluation.workers.messages import Failed, Order, Questions, Ready, Refused, Reply
+from pyswarmopt_llm.evaluation.evaluator import Evaluation, Questions, Request, ShardRequest
+from pyswarmopt_llm.evaluation.workers.messages import Failed, Order, Ready, Refused, Reply
 from pyswarmopt_llm.evaluation.workers.pool import TRIES, Pool
 from pyswarmopt_llm.evaluation.workers.sharding import in_shards, shares
 

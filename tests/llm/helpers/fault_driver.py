@@ -34,9 +34,9 @@ import torch
 import pyswarmopt.base.checkpoint
 import pyswarmopt_llm.common.files.regular
 import pyswarmopt_llm.evaluation.evaluator
-import pyswarmopt_llm.evaluation.replay
 import pyswarmopt_llm.evaluation.run_directory
 import pyswarmopt_llm.evaluation.scorer
+import pyswarmopt_llm.evaluation.search
 import pyswarmopt_llm.evaluation.workers.local
 import pyswarmopt_llm.evaluation.workers.sharding
 import pyswarmopt_llm.jobs.search.finish
@@ -69,8 +69,8 @@ DEADLY = frozenset(
         pyswarmopt_llm.models.files,
         pyswarmopt_llm.models.adapters.write,
         pyswarmopt_llm.common.files.regular,
-        pyswarmopt_llm.evaluation.replay,
         pyswarmopt_llm.evaluation.scorer,
+        pyswarmopt_llm.evaluation.search,
         pyswarmopt_llm.evaluation.run_directory,
         pyswarmopt_llm.jobs.search.finish,
         pyswarmopt_llm.jobs.search.loop,

@@ -18,7 +18,6 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.jobs.advise import advise
 from pyswarmopt_llm.jobs.search.prepare import prepare
-from pyswarmopt_llm.jobs.search.train import training_items
 from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
 from pyswarmopt_llm.models.training.folds import train_once
 from pyswarmopt_llm.reporting.advice import gain
@@ -60,7 +59,7 @@ def test_the_gains_are_those_of_two_searches_each_on_half_of_the_items(config: S
         job.engine.load(Patch(low_rank=load_factors(read_adapter(run / "best"))))
         values["search"] += utility(job.engine).per_item
         job.engine.load(Patch())
-        _, choices = training_items(job, {"words": "likelihood"})
+        _, choices = job.training_items({"words": "likelihood"})
         assert len(choices) == 20
         job.engine.load(train_once(job.engine, choices, job.experts[0], 0)[0])
         values["train"] += utility(job.engine).per_item

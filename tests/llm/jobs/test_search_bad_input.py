@@ -262,6 +262,7 @@ def test_the_longest_item_that_fits_is_not_refused(tiny_base: Path, capsys: pyte
         ("dtype", "int4", "--dtype int4"),
         ("device", "abacus", "--device abacus"),
         ("seed", 2**63, "--seed"),
+        ("particles", 0, "--particles"),
         ("base", "absent", "absent: no such directory"),
     ],
 )
@@ -273,27 +274,6 @@ def test_an_unknown_setting(option: str, value: object, named: str, refused: Ref
 @pytest.mark.skipif(torch.cuda.is_available(), reason="only without a GPU is asking for one wrong")
 def test_a_gpu_that_is_not_there(refused: Refused) -> None:
     assert "--device cuda" in refused(device="cuda")
-
-
-@pytest.mark.parametrize(
-    ("changes", "named"),
-    [
-        ({"particles": 0}, "--particles"),
-        ({"max_iter": -1}, "--max-iter"),
-        ({"patience": 0}, "--patience"),
-        ({"threads": 0}, "--threads"),
-        ({"dev": 0}, "--dev"),
-        ({"particle": 3}, "--particle"),
-    ],
-)
-def test_an_option_that_the_parser_refuses(
-    changes: dict[str, Any], named: str, tiny_base: Path, place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    before = files(place)
-    code, _, err = swarm_llm(capsys, *words(tiny_base, **changes))
-    assert code == 2
-    assert named in err
-    assert files(place) == before
 
 
 @pytest.mark.parametrize(

@@ -169,9 +169,7 @@ class Stop:
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize(
-    ("kind", "n"), [("evaluation", 3), ("evaluation", 30), ("closing", 2), ("start", 5)]
-)
+@pytest.mark.parametrize(("kind", "n"), [("evaluation", 3), ("evaluation", 30), ("closing", 2), ("start", 5)])
 def test_an_interrupted_grid_ends_as_one_that_was_not(
     kind: str, n: int, setting: SearchConfig, finished: Path, tmp_path: Path
 ) -> None:

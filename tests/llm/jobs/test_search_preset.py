@@ -16,7 +16,8 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.jobs.search.grid import search as search_any
 from pyswarmopt_llm.jobs.search.loop import resume, search
-from pyswarmopt_llm.jobs.search.preset import given, resolve
+from pyswarmopt_llm.jobs.search.preset import resolve
+from pyswarmopt_llm.jobs.search.validate import given_settings
 from pyswarmopt_llm.metrics.objectives import load_objectives
 
 
@@ -28,7 +29,7 @@ def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchC
 
 
 def chosen(config: SearchConfig) -> tuple[Any, ...]:
-    config = resolve(config, load_objectives(config))
+    config = resolve(config, load_objectives(config)).config
     return config.space, config.screen, config.train, config.start, config.compat
 
 
@@ -65,7 +66,7 @@ def test_what_is_given_wins_and_the_rest_goes_with_it(
 
 
 def rounds(config: SearchConfig) -> tuple[int | None, int]:
-    config = resolve(config, load_objectives(config))
+    config = resolve(config, load_objectives(config)).config
     return config.max_iter, config.particles
 
 
@@ -87,7 +88,7 @@ def test_iterations_that_nothing_ends_have_a_budget(config: SearchConfig) -> Non
 
     def budget(**more: Any) -> int | None:
         found = replace(config, **{"max_iter": None, "patience": 3, **more})
-        return resolve(found, load_objectives(found)).budget_items
+        return resolve(found, load_objectives(found)).config.budget_items
 
     assert budget() == 40 * 40 and budget(particles=50) == 50 * 40
     assert budget(budget_items=900) == 900 and budget(budget_minutes=2.0) is None
@@ -207,6 +208,8 @@ def test_no_more_is_scored_than_was_said(
     assert len(scored) == start["particles"]
     raised = [event.data["text"] for event in events if "raised to" in str(event.data.get("text"))]
     assert len(raised) == 1 and f"raised to {start['particles']}, since" in raised[0]
+
+
 PLAIN = SearchConfig("b", ("x", "y"), ("t",), "r")
 
 
@@ -214,38 +217,38 @@ def test_what_is_given_counts_also_where_it_equals_a_default(config: SearchConfi
     """The command of a reader of the paper: once it ran no iteration of a swarm."""
     free = replace(config, preset=None, max_iter=None)
     typed = replace(free, optimizer="model-swarms", compat="paper", particles=20, patience=10)
-    found = resolve(typed, load_objectives(typed))
+    found = resolve(typed, load_objectives(typed)).config
     assert (found.preset, found.space, found.start, found.train, found.screen) == (
         "paper", "factor", "segments", "off", None,
     )  # fmt: skip
     assert (found.particles, found.max_iter, found.patience, found.compat) == (20, 50, 10, "paper")
-    assert given(typed) == {"compat": "paper", "optimizer": "model-swarms", "particles": 20, "patience": 10}
+    assert given_settings(typed) == {"compat": "paper", "optimizer": "model-swarms", "particles": 20, "patience": 10}
     auto = replace(free, optimizer="model-swarms", particles=20)
-    found = resolve(auto, load_objectives(auto))
+    found = resolve(auto, load_objectives(auto)).config
     assert (found.space, found.particles, found.max_iter, found.compat) == ("delta", 20, 50, "none")
     twenty = replace(free, particles=20)
-    assert resolve(twenty, load_objectives(twenty)).particles == 20
+    assert resolve(twenty, load_objectives(twenty)).config.particles == 20
 
 
 def test_the_paper_is_its_whole_procedure() -> None:
-    found = resolve(replace(PLAIN, preset="paper"))
+    found = resolve(replace(PLAIN, preset="paper")).config
     assert (found.space, found.start, found.particles, found.max_iter, found.patience) == (
         "factor", "segments", 20, 50, 10,
     )  # fmt: skip
     assert (found.train, found.screen, found.grid, found.settings, found.compat) == ("off", None, "paper", (), "paper")
-    assert resolve(replace(PLAIN, compat="paper")) == replace(found, grid="given")
-    few = resolve(replace(PLAIN, preset="paper", particles=8, max_iter=3, space="delta"))
+    assert resolve(replace(PLAIN, compat="paper")).config == replace(found, grid="given")
+    few = resolve(replace(PLAIN, preset="paper", particles=8, max_iter=3, space="delta")).config
     assert (few.particles, few.max_iter, few.space, few.grid, few.compat) == (8, 3, "delta", "paper", "none")
-    other = resolve(replace(PLAIN, preset="paper", optimizer="constriction"))
+    other = resolve(replace(PLAIN, preset="paper", optimizer="constriction")).config
     assert not other.is_grid and other.compat == "none"
 
 
 def test_the_reference_has_the_arguments_of_the_authors_scripts() -> None:
     """The four shell scripts draw the coefficients and set the restart patience; the rest is search.py's default."""
-    found = resolve(replace(PLAIN, preset="reference"))
+    found = resolve(replace(PLAIN, preset="reference")).config
     assert (found.max_iter, found.patience, found.particles, found.grid) == (200, 10, 20, "paper")
     assert found.settings == ("restart_patience=7",)
-    alone = resolve(replace(PLAIN, compat="reference", settings=("restart-patience=5",)))
+    alone = resolve(replace(PLAIN, compat="reference", settings=("restart-patience=5",))).config
     assert alone.grid == "given" and alone.max_iter == 200 and alone.compat == "reference"
     assert alone.settings == (
         *("inertia=0.4", "cognitive=0.3", "social=0.3", "repel=0.3", "step=1"), "restart-patience=5",
@@ -284,10 +287,10 @@ def test_what_is_resolved_stays_as_it_is(config: SearchConfig, more: dict[str, A
     free = replace(config, preset=None, particles=None, max_iter=None)
     found = replace(free, **more)
     objectives = load_objectives(found)
-    concrete = replace(resolve(found, objectives), preset="none")
-    assert resolve(concrete, objectives) == concrete
+    concrete = replace(resolve(found, objectives).config, preset="none")
+    assert resolve(concrete, objectives).config == concrete
     for name in ("space", "optimizer", "particles", "max_iter", "patience", "train", "grid", "compat"):
-        assert name in given(concrete)
+        assert name in given_settings(concrete)
 
 
 def test_the_paper_from_the_command_line_is_its_preset(

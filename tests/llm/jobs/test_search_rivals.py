@@ -12,17 +12,18 @@ import pytest
 import torch
 from search_helpers import ends_as, louder, questions, small, write_task
 
+from pyswarmopt.base.optimizer import Point
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.statistics import compare_paired
 from pyswarmopt_llm.evaluation.record import unpack
 from pyswarmopt_llm.evaluation.run_directory import Run
+from pyswarmopt_llm.evaluation.search import Search
 from pyswarmopt_llm.jobs.dry_run.search import dry_run_search
-from pyswarmopt_llm.jobs.search import loop, rivals, train
+from pyswarmopt_llm.jobs.search import rivals, train
 from pyswarmopt_llm.jobs.search.loop import resume, search
 from pyswarmopt_llm.jobs.search.prepare import Job, prepare
-from pyswarmopt_llm.jobs.search.selection import Candidate
 from pyswarmopt_llm.models.training.folds import train_once
 from pyswarmopt_llm.reporting.summary import score_rows
 from pyswarmopt_llm.reporting.verdict import verdict
@@ -44,7 +45,7 @@ def mixture(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def force(monkeypatch: pytest.MonkeyPatch, weights: list[float], kept: bool = True) -> None:
     position = torch.tensor(weights, dtype=torch.float64)
-    monkeypatch.setattr(loop, "_best", lambda *_: Candidate(position, 0.5, {}))
+    monkeypatch.setattr(Search, "best", lambda self: Point(position, 0.5))
     monkeypatch.setattr(train, "not_worse", lambda *_: kept)
 
 
@@ -62,7 +63,7 @@ def by_hand(job: Job, start: Patch | None, split: str) -> tuple[float, ...]:
     """Item by item, the base or what is trained on dev from `start`."""
     patch = Patch()
     if start is not None:
-        _, choices = train.training_items(job, {"words": "likelihood"})
+        _, choices = job.training_items({"words": "likelihood"})
         job.engine.load(start)
         lora, _ = train_once(job.engine, choices, job.experts[0], job.config.seed)
         patch = start.with_low_rank(lora.low_rank)
@@ -215,9 +216,7 @@ def test_a_search_that_trains_nothing_has_none(config: SearchConfig) -> None:
 
 
 @pytest.mark.usefixtures("mixture")
-def test_over_two_tasks_the_difference_is_that_of_the_means(
-    config: SearchConfig, tmp_path: Path
-) -> None:
+def test_over_two_tasks_the_difference_is_that_of_the_means(config: SearchConfig, tmp_path: Path) -> None:
     other = write_task(tmp_path / "more.json", questions(9, 3), questions(10, 4))
     result: Any = search(replace(config, tasks=(*config.tasks, str(other)))).result
     for rival in result["rivals"]:

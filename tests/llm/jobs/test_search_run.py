@@ -125,16 +125,6 @@ def test_the_result_is_the_score_of_best_as_an_unmerged_adapter(
         assert literal_accuracy(model, tokenizer_of(tiny_base), loaded.split(split)) == found.result[f"best_{split}"]
 
 
-def test_eval_says_what_the_result_says(finished: SearchResult, tiny_base: Path, task: Path) -> None:
-    result = finished.result
-    for split in ("dev", "test"):
-        again = evaluate_model(
-            str(tiny_base), str(finished.run / "best"), str(task), split, scoring=result["scoring"], threads=1
-        )
-        assert again.score.value == result[f"best_{split}"]
-        assert list(again.interval) == result["intervals"][f"best_{split}"]
-
-
 def test_the_best_single_expert_is_the_best_of_the_experts_evaluated_alone(
     finished: SearchResult, tiny_base: Path, experts: list[Path], task: Path
 ) -> None:
@@ -261,13 +251,6 @@ def test_same_seed_same_run_other_seed_other_run(
     assert not set(mine[3:]) & set(others[3:])
 
 
-def test_reference_compatibility_is_another_search(
-    tiny_base: Path, experts: list[Path], task: Path, finished: SearchResult, tmp_path: Path
-) -> None:
-    other = search(small(tiny_base, experts, [task], tmp_path / "r", compat="reference"))
-    assert history(other.run)[3:5] != history(finished.run)[3:5]
-
-
 @pytest.mark.parametrize("scoring", ["auto", "generate"])
 def test_a_search_leaves_the_global_random_states_alone(
     scoring: str, tiny_base: Path, experts: list[Path], tmp_path: Path
@@ -340,20 +323,7 @@ def test_auto_asks_for_texts_where_letters_are_at_chance_and_says_when_all_is_ch
     assert "every expert is within chance on dev with likelihood scoring" in warning
 
 
-def test_no_warning_where_an_expert_is_above_chance(tiny_base: Path, experts: list[Path], tmp_path: Path) -> None:
-    raw = write_task(tmp_path / "raw.json", questions(24, 1), questions(8, 2))
-    texts = chosen(tiny_base, experts[0], load_task(str(raw)).dev, "likelihood")
-    items = [{**item, "answer": letter} for item, letter in zip(questions(24, 1), texts, strict=True)]
-    path = write_task(tmp_path / "t.json", items, questions(8, 2))
-    events: list[Event] = []
-    found = search(small(tiny_base, experts, [path], tmp_path / "r"), events.append)
-    assert (found.result["best_single"], found.result["best_single_dev"]) == ("ant", 1.0)
-    assert note_texts(events) == []
-
-
-def test_what_is_ignored_of_an_expert_is_said(
-    tiny_base: Path, experts: list[Path], task: Path, tmp_path: Path
-) -> None:
+def test_what_is_ignored_of_an_expert_is_said(tiny_base: Path, experts: list[Path], task: Path, tmp_path: Path) -> None:
     narrow = Path(shutil.copytree(experts[0], tmp_path / "narrow"))
     file = narrow / "adapter_config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "target_modules": ["q_proj", "k_proj"]}))
@@ -364,14 +334,6 @@ def test_what_is_ignored_of_an_expert_is_said(
     assert first == (
         f"narrow: its file adapts {module}, which its adapter_config.json does not select: ignored, as in peft"
     )
-
-
-def test_auto_generates_where_there_are_no_choices(tiny_base: Path, experts: list[Path], tmp_path: Path) -> None:
-    items = [{"question": f"What is {i} and {i}?", "answer": str(2 * i)} for i in range(6)]
-    path = write_task(tmp_path / "t.json", items[:3], items[3:])
-    found = search(small(tiny_base, experts, [path], tmp_path / "r", scoring="auto", max_iter=1))
-    assert found.result["scoring"] == "generate"
-    assert found.result["stop"] == {"max_iter": 1}
 
 
 def test_a_prompt_of_the_tasks_own_is_used(

@@ -95,7 +95,7 @@ def test_the_result_has_what_was_found_before_and_after_training(
     # The LoRA was trained with the mixture in place.
     nothing = {name: replace(change, b=torch.zeros_like(change.b)) for name, change in lora.items()}
     job.engine.load(Patch(full_rank=dense(experts, weights, nothing)))
-    _, choices = train.training_items(job, {"words": "likelihood"})
+    _, choices = job.training_items({"words": "likelihood"})
     again = train_once(job.engine, choices, experts[0].info, config.seed)[0].low_rank
     assert all(torch.allclose(again[name].dense(), change.dense(), atol=1e-4) for name, change in lora.items())
     name = mixture_name(found)

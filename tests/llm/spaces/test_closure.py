@@ -1,92 +1,76 @@
-"""What a search for a `factor` adapter imports of the layer: not the rooms that it has not chosen."""
+"""What a search loads of the layer: not the rooms that it has not chosen, and how much code that is."""
 
 from __future__ import annotations
 
 import ast
+import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+import tokenize
 from pathlib import Path
+from typing import Any
 
+import pytest
 from search_helpers import questions, write_task
 
 ROOT = Path(__file__).parents[3]
 LAYER = "pyswarmopt_llm"
-LOOP = f"{LAYER}.jobs.search.loop"
-# What another choice than the default needs.
+# What only another choice than the search's needs: of any search here, of the published one.
 OTHERS = (
-    *("spaces.delta", "spaces.full", "spaces.members", "spaces.mixture", "spaces.graph", "models.side_by_side"),
-    *("models.training", "models.engines.vllm", "evaluation.surrogate"),
+    *("spaces.full", "spaces.mixture", "models.side_by_side", "models.engines.vllm"),
     *("evaluation.workers.pool", "evaluation.workers.local", "evaluation.workers.ray", "evaluation.workers.sharding"),
     *("metrics.judge", "metrics.classifiers", "metrics.external.lm_eval", "metrics.external.callables"),
     *("metrics.text", "metrics.nlgraph", "metrics.likelihoods", "metrics.abstention", "reporting.tracking"),
-    *("tasks.builtin", "tasks.published", "tasks.hub", "baselines", "groups", "jobs.compare"),
+    *("tasks.builtin", "tasks.published", "tasks.hub", "jobs.evaluate", "jobs.search.grid.draws", "jobs.dry_run"),
+)
+TRAINING = ("spaces.delta", "models.training", "evaluation.surrogate", "jobs.search.train")
+CODE = (
+    "import json, sys; from pyswarmopt_llm import SearchConfig, search; "
+    "search(SearchConfig(**json.loads(sys.argv[1]))); print('MODULES', *sys.modules)"
 )
 
 
-def file_of(module: str) -> Path | None:
-    path = ROOT.joinpath(*module.split("."))
-    return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
+def code_lines(file: Path) -> int:
+    """Lines that hold code: neither comments nor docstrings."""
+    source = file.read_text(encoding="utf-8")
+    documented: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            documented.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.string.strip() and token.type != tokenize.COMMENT:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    return len(lines - documented)
 
 
-def at_module_level(body: list[ast.stmt]) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Imports that run when the module does: not those of functions, nor those for type checkers."""
-    for node in body:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            yield node
-        elif isinstance(node, ast.If | ast.Try | ast.With | ast.ClassDef):
-            if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)):
-                yield from at_module_level(node.body)
-            yield from at_module_level(getattr(node, "orelse", []))
-
-
-def imported_by(file: Path) -> Iterator[str]:
-    for node in at_module_level(ast.parse(file.read_text(encoding="utf-8")).body):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def closure(*modules: str) -> dict[str, int]:
-    """Module of the layer -> its lines, for all that importing these modules imports."""
-    found: dict[str, int] = {}
-    waiting = list(modules)
-    while waiting:
-        parts = waiting.pop().split(".")
-        for name in (".".join(parts[: k + 1]) for k in range(len(parts))):
-            file = file_of(name) if parts[0] == LAYER and name not in found else None
-            if file is not None:
-                found[name] = len(file.read_text(encoding="utf-8").splitlines())
-                waiting += imported_by(file)
-    return found
-
-
-def test_a_search_imports_at_most_12000_lines_of_the_layer() -> None:
-    assert sum(closure(LOOP).values()) <= 12_000
-
-
-def test_with_its_space_engine_and_report_a_factor_search_imports_at_most_15100() -> None:
-    lines = closure(LOOP, f"{LAYER}.spaces.factor", f"{LAYER}.reporting.card", f"{LAYER}.reporting.report.report")
-    assert sum(lines.values()) <= 15_100
-
-
-def test_a_whole_factor_search_loads_nothing_that_it_has_not_chosen(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+@pytest.mark.parametrize(
+    ("choices", "space", "others", "most"),
+    [
+        ({"particles": 4, "max_iter": 1, "preset": "paper", "grid": "given"}, "factor", (*OTHERS, *TRAINING), 8_900),
+        ({}, "delta", OTHERS, 9_800),  # as by default: candidates of the item model, then training
+    ],
+    ids=["paper", "auto"],
+)
+def test_a_search_loads_nothing_that_it_has_not_chosen(
+    choices: dict[str, Any],
+    space: str,
+    others: tuple[str, ...],
+    most: int,
+    tiny_base: Path,
+    tiny_experts: list[Path],
+    tmp_path: Path,
 ) -> None:
-    task = write_task(tmp_path / "t.json", questions(6, 1), questions(4, 2))
+    task = write_task(tmp_path / "t.json", questions(40, 1), questions(4, 2))
     config = {"base": str(tiny_base), "experts": [*map(str, tiny_experts)], "tasks": [str(task)]}
-    config |= {"out": str(tmp_path / "run"), "particles": 4, "max_iter": 1, "threads": 1, "preset": "paper"}
-    code = (
-        "import json, sys; from pyswarmopt_llm import SearchConfig, search; "
-        "search(SearchConfig(**json.loads(sys.argv[1]))); print('MODULES', *sys.modules)"
-    )
-    found = subprocess.run(
-        [sys.executable, "-c", code, json.dumps(config)], capture_output=True, text=True, check=True
-    ).stdout
-    loaded = {name for name in found.rpartition("MODULES ")[2].split() if name.startswith(f"{LAYER}.")}
-    assert f"{LAYER}.spaces.factor" in loaded
-    prefixes = tuple(f"{LAYER}.{room}" for room in OTHERS)
-    assert sorted(name for name in loaded if any(name == p or name.startswith(f"{p}.") for p in prefixes)) == []
+    config |= {"out": str(tmp_path / "run"), "threads": 1, "no_rivals": True, **choices}
+    arguments = [sys.executable, "-c", CODE, json.dumps(config)]
+    output = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
+    loaded = [name for name in output.rpartition("MODULES ")[2].split() if f"{name}.".startswith(f"{LAYER}.")]
+    assert f"{LAYER}.spaces.{space}" in loaded
+    rooms = tuple(f"{LAYER}.{room}." for room in others)
+    assert [name for name in loaded if f"{name}.".startswith(rooms)] == []
+    paths = [ROOT.joinpath(*name.split(".")) for name in loaded]
+    files = [path.with_suffix(".py") if path.with_suffix(".py").is_file() else path / "__init__.py" for path in paths]
+    assert sum(map(code_lines, files)) <= most

@@ -31,7 +31,7 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
     """
     from pyswarmopt_llm.jobs.search.preset import resolve
 
-    if resolve(config).is_grid:
+    if resolve(config).config.is_grid:
         from pyswarmopt_llm.jobs.search.grid.draws import grid_search
 
         return grid_search(config, on_event)

@@ -28,7 +28,8 @@ from pyswarmopt_llm.evaluation.run_directory import Run, check_new
 from pyswarmopt_llm.evaluation.run_files import FORMAT, GRID
 from pyswarmopt_llm.jobs.search.grid.file import Draw, Grid, stored_grid, write_grid
 from pyswarmopt_llm.jobs.search.loop import SearchResult, begin, resume
-from pyswarmopt_llm.jobs.search.preset import given, in_words, resolve
+from pyswarmopt_llm.jobs.search.preset import in_words, resolve
+from pyswarmopt_llm.jobs.search.validate import given_settings
 from pyswarmopt_llm.metrics.external.permission import LM_EVAL, require
 from pyswarmopt_llm.metrics.objectives import load_split
 
@@ -52,7 +53,7 @@ def make_grid(config: SearchConfig) -> Grid:
         >>> make_grid(replace(config, grid="paper")).size
         300
     """
-    config = resolve(config)
+    config = resolve(config).config
     values = {name: tuple(map(str, numbers)) for name, numbers in PAPER.items()} if config.grid == "paper" else {}
     for setting in config.settings:
         name, _, texts = setting.partition("=")
@@ -72,11 +73,11 @@ def make_grid(config: SearchConfig) -> Grid:
 
 def _combination(values: Mapping[str, Sequence[str]], number: int) -> tuple[str, ...]:
     """The combination of that number; the last coefficient changes first."""
-    found = []
+    settings = []
     for name, texts in reversed(list(values.items())):
         number, place = divmod(number, len(texts))
-        found.append(f"{name}={texts[place]}")
-    return tuple(reversed(found))
+        settings.append(f"{name}={texts[place]}")
+    return tuple(reversed(settings))
 
 
 def grid_search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResult:
@@ -141,9 +142,9 @@ def _search_all(
     notify = on_event or (lambda event: None)
     done: list[Draw] = []
     latest: Run | None = None
-    resolved = resolve(config)
+    resolved = resolve(config).config
     if resolved.preset != "auto":  # of which the first draw tells, since it depends on the tasks
-        notify(Event("note", {"text": in_words(resolved, given(config))}))
+        notify(Event("note", {"text": in_words(resolved, given_settings(config))}))
     for number, settings in enumerate(grid.draws, start=1):
         following = _next(config, latest, settings, path / f"draw-{number:02d}", done)
         if following is None:

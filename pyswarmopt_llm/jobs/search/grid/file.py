@@ -68,15 +68,19 @@ def read_grid(path: Path) -> dict[str, Any]:
     """
     file = path / GRID
     try:
-        found = read_json(file)
+        content = read_json(file)
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror}); check the path") from error
-    known = isinstance(found, dict) and found.get("format") == FORMAT and isinstance(found.get("config"), dict)
-    if not known or not fits(found.get("values"), dict[str, list[str]]) or not fits(found.get("draws"), list[Any]):
+    readable = isinstance(content, dict) and content.get("format") == FORMAT and isinstance(content.get("config"), dict)
+    if (
+        not readable
+        or not fits(content.get("values"), dict[str, list[str]])
+        or not fits(content.get("draws"), list[Any])
+    ):
         raise UserError(f"{file}: damaged, or of another version; restore the file")
-    if not found["draws"] or not all(map(_is_draw, found["draws"])):
+    if not content["draws"] or not all(map(_is_draw, content["draws"])):
         raise UserError(f"{file}: damaged, one of its draws is none; restore the file")
-    return dict(found)
+    return dict(content)
 
 
 def _is_draw(draw: object) -> bool:
@@ -88,32 +92,30 @@ def _is_draw(draw: object) -> bool:
 
 def stored_grid(path: Path) -> tuple[SearchConfig, Grid]:
     """The configuration and the grid of a search that was begun; raises as `read_grid`."""
-    found = read_grid(path)
-    config = replace(stored_config(path, found, GRID), out=str(path))
-    values = {name: tuple(texts) for name, texts in found["values"].items()}
-    return config, Grid(values, tuple(tuple(draw["settings"]) for draw in found["draws"]))
+    content = read_grid(path)
+    config = replace(stored_config(path, content, GRID), out=str(path))
+    values = {name: tuple(texts) for name, texts in content["values"].items()}
+    return config, Grid(values, tuple(tuple(draw["settings"]) for draw in content["draws"]))
 
 
-def write_grid(
-    path: Path, config: SearchConfig, grid: Grid, done: Sequence[Draw], chosen: Draw | None = None
-) -> None:
+def write_grid(path: Path, config: SearchConfig, grid: Grid, done: Sequence[Draw], chosen: Draw | None = None) -> None:
     """Write ``grid.json``: the draws, those that are done with their scores."""
     waiting = [{"settings": settings} for settings in grid.draws[len(done) :]]
-    totals = {name: sum(getattr(draw, name) for draw in done) for name in ("evaluations", "item_evaluations")}
-    found = {
+    content = {
         "format": FORMAT,
         "config": asdict(config),
         "values": grid.values,
         "combinations": grid.size,
         "draws": [*map(asdict, done), *waiting],
         "chosen": None if chosen is None else chosen.folder,
-        **totals,
+        "evaluations": sum(draw.evaluations for draw in done),
+        "item_evaluations": sum(draw.item_evaluations for draw in done),
         "seconds": round(sum(draw.seconds for draw in done), 3),
     }
-    write_json(path / GRID, found)
+    write_json(path / GRID, content)
 
 
-def table(found: Mapping[str, Any]) -> Iterator[list[str]]:
+def table(content: Mapping[str, Any]) -> Iterator[list[str]]:
     """The draws that are done in rows of text, the headings first; a star marks the one that is handed over.
 
     Args:
@@ -126,10 +128,10 @@ def table(found: Mapping[str, Any]) -> Iterator[list[str]]:
         ['draw', 'inertia', 'dev', 'items']
         ['draw-01 *', '.1', '0.500', '900']
     """
-    yield ["draw", *found["values"], "dev", "items"]
-    for draw in found["draws"]:
+    yield ["draw", *content["values"], "dev", "items"]
+    for draw in content["draws"]:
         if "folder" not in draw:
             continue
-        chosen = " *" if draw["folder"] == found.get("chosen") else ""
+        chosen = " *" if draw["folder"] == content.get("chosen") else ""
         coefficients = [setting.partition("=")[2] for setting in draw["settings"]]
         yield [f"{draw['folder']}{chosen}", *coefficients, f"{draw['best_dev']:.3f}", f"{draw['item_evaluations']:,}"]

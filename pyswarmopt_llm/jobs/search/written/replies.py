@@ -40,15 +40,15 @@ def save_replies(
         after: of the result.
         scorings: of the tasks.
     """
-    found = []
+    tasks = []
     for name, task in job.tasks.items():
         metric = job.objectives.metrics[name]
         numbers = changed_most(before[name].per_item, after[name].per_item)
         utility = metric.build([task.dev[i] for i in numbers], scorings[name], job.engine.chat, task.prompt)
         if numbers and metric.usage is None and isinstance(utility, Written):
-            found.append({"task": name, "prompts": _answered(job, utility, models)})
-    if found:
-        write_json(run.path / FILE, {"tasks": found})
+            tasks.append({"task": name, "prompts": _answered(job, utility, models)})
+    if tasks:
+        write_json(run.path / FILE, {"tasks": tasks})
 
 
 def changed_most(before: Sequence[float], after: Sequence[float]) -> list[int]:
@@ -94,10 +94,10 @@ def read_replies(run: Run) -> list[dict[str, Any]]:
     if not file.is_file():
         return []
     content = read_json(file)
-    found: Any = content.get("tasks") if isinstance(content, dict) else None
-    if not fits(found, list[dict[str, Any]]) or any(map(_wrong, found)):
+    tasks: Any = content.get("tasks") if isinstance(content, dict) else None
+    if not fits(tasks, list[dict[str, Any]]) or any(map(_wrong, tasks)):
         raise UserError(f"{file}: is damaged; remove it: the report then shows no replies")
-    return list(found)
+    return list(tasks)
 
 
 def _wrong(task: Mapping[str, Any]) -> bool:
@@ -108,4 +108,4 @@ def _wrong(task: Mapping[str, Any]) -> bool:
     if any(wrong_field(row, {"prompt": str, "replies": list[dict[str, Any]]}) for row in rows):
         return True
     reply = {"model": str, "text": str, "value": float}
-    return any(wrong_field(one, reply) for row in rows for one in row["replies"])
+    return any(wrong_field(written, reply) for row in rows for written in row["replies"])

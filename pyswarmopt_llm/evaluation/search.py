@@ -1,0 +1,202 @@
+"""The search: an optimizer asks for positions, a scorer scores them, the optimizer is told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+import pyswarmopt as pso
+from pyswarmopt.base.optimizer import Point
+from pyswarmopt_llm.common.config import AFTER_ITERATIONS
+from pyswarmopt_llm.common.interfaces import Space
+from pyswarmopt_llm.common.optimizers import play_round
+from pyswarmopt_llm.evaluation.policy import Policy, Round
+from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.evaluation.scorer import Scorer
+
+
+class Watcher:
+    """Is told how a search goes on; every method does nothing here."""
+
+    def on_scored(self, positions: Sequence[Tensor], rows: Sequence[Row | None]) -> None:
+        """Take in a round's rows, or that of a proposal."""
+
+    def on_told(self, optimizer: pso.Optimizer) -> None:
+        """Take note that the optimizer knows a round's values."""
+
+    def on_round(self, iteration: int, best: float) -> None:
+        """Take note of the end of a round, or of the proposals, with the best value."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a search has to end so that it keeps within its budget.
+
+    Seconds are those that the journal has of every evaluation, so that a resumed run ends where the
+    interrupted one would have. The closing evaluations (best, best single expert and average, on
+    dev and test) are reserved at the pace so far.
+    """
+
+    seconds: float | None  # for all evaluations; None: no limit
+    items: int | None  # item evaluations of the search; None: no limit
+    closing_items: int = 0  # items of the closing evaluations, which count in `seconds` only
+    kept_items: int = 0  # reserved for proposals, which are scored when the search has ended
+
+    def spent(self, item_evaluations: Sequence[int], seconds: float) -> dict[str, float]:
+        """Reasons to stop: another iteration like the latest would exceed the budget.
+
+        `item_evaluations` is the running total after each iteration, `seconds` the time of these.
+
+        Example:
+            >>> Budget(None, 1000).spent([400, 700], 9.0), Budget(None, 999).spent([400, 700], 9.0)
+            ({}, {'budget_items': 700})
+            >>> Budget(15.0, None, closing_items=400).spent([400, 700], 9.0)
+            {'budget_minutes': 0.15}
+        """
+        total = item_evaluations[-1]
+        latest = total - item_evaluations[-2] if len(item_evaluations) > 1 else total
+        reasons: dict[str, float] = {}
+        if self.items is not None and total + latest + self.kept_items > self.items:
+            reasons["budget_items"] = total
+        if not self._time(total, seconds, latest + self.kept_items):
+            reasons["budget_minutes"] = round(seconds / 60, 3)
+        return reasons
+
+    def pays(self, total: int, seconds: float, more: int) -> bool:
+        """Whether the budget covers so many more items, its reserve for proposals included.
+
+        Example:
+            >>> Budget(None, 1000, kept_items=300).spent([400, 700], 9.0), Budget(None, 1000).pays(700, 9.0, 300)
+            ({'budget_items': 700}, True)
+        """
+        return (self.items is None or total + more <= self.items) and self._time(total, seconds, more)
+
+    def _time(self, total: int, seconds: float, more: int) -> bool:
+        """Whether there is time for so many more items and the closing ones, at the pace so far."""
+        pace = seconds / total if total else 0.0
+        return self.seconds is None or seconds + pace * (more + self.closing_items) <= self.seconds
+
+
+def proposal_count(candidates: int) -> int:
+    """How many of a budget of so many candidates are kept for proposals after iterations.
+
+    Example:
+        >>> proposal_count(100), proposal_count(20)
+        (10, 5)
+    """
+    return min(AFTER_ITERATIONS, candidates // 4)
+
+
+class Search:
+    """One search over a space of experts.
+
+    Args:
+        space: what positions mean; its vertices are the experts.
+        scorer: scores positions.
+        policy: which items of which positions are scored, and what is proposed when the optimizer has stopped.
+        optimizer: proposes positions, beginning with the experts.
+        budget: ends the search.
+        population: positions of a round at most; proposals are numbered from there.
+        items: of a complete evaluation.
+        seed: of the proposals.
+        watcher: is told how the search goes on.
+
+    Attributes:
+        proposed: how many proposals were new, once it has `run`.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        scorer: Scorer,
+        policy: Policy,
+        optimizer: pso.Optimizer,
+        budget: Budget,
+        *,
+        population: int,
+        items: int,
+        seed: int,
+        watcher: Watcher | None = None,
+    ) -> None:
+        self._vertices, self._scorer, self._policy = list(space.vertices()), scorer, policy
+        self._optimizer, self._budget, self._population = optimizer, budget, population
+        self._items, self._seed, self._watcher = items, seed, watcher or Watcher()
+        self._floor = -math.inf
+        self._totals: list[int] = []  # items after each round
+        self.proposed = 0
+
+    def score_experts(self) -> Sequence[Row]:
+        """Score the experts, complete; call it before `run`."""
+        rows = self._scorer.in_full(self._vertices, 0, self._policy.in_full(len(self._vertices)))
+        self._policy.learn(self._vertices, rows)
+        self._floor = max(row.value for row in rows)
+        return rows
+
+    def run(self) -> dict[str, float]:
+        """Search until the optimizer or the budget ends it, then score the policy's proposals.
+
+        Returns:
+            The reasons.
+        """
+        # If the experts are charged separately, the starting round costs as much as any other
+        # without them, where it has more than them.
+        more = self._population > len(self._vertices)
+        self._totals = [0 if self._policy.starts_in_full or not more else self._scorer.item_evaluations]
+        reasons: dict[str, float] = {}
+        while not reasons:
+            play_round(self._optimizer, self._scored)
+            self._watcher.on_told(self._optimizer)
+            self._watcher.on_round(self._iteration, self._optimizer.best.value)
+            self._totals.append(self._scorer.item_evaluations)
+            reasons = {**self._optimizer.stop(), **self._budget.spent(self._totals, self._scorer.seconds)}
+        self._score_proposals()
+        return reasons
+
+    def best(self) -> Point:
+        """Return what to hand over: the policy's choice, never below the best expert, or the best."""
+        choice = self._policy.choice(self._floor)
+        if choice is None:
+            return self._optimizer.best
+        position = choice.to(self._optimizer.best.x)
+        (row,) = self._scorer.in_full([position], 0)
+        return Point(position, row.value)
+
+    @property
+    def _iteration(self) -> int:
+        return len(self._totals) - 1
+
+    def _scored(self, positions: Tensor) -> list[float | None]:
+        best = self._optimizer.best.value if self._iteration else -math.inf
+        plans = self._policy.plan(Round(self._iteration, positions, best))
+        rows = self._scorer.score(list(positions), self._iteration, plans)
+        self._take_in(positions, rows)
+        return [None if row is None else row.value for row in rows]
+
+    def _take_in(self, positions: Iterable[Tensor], rows: Sequence[Row | None]) -> None:
+        candidates = list(positions)
+        self._watcher.on_scored(candidates, rows)
+        self._policy.learn(candidates, rows)
+
+    def _score_proposals(self) -> None:
+        """Score the policy's proposals in full, as far as the budget goes.
+
+        In the journal they are one more iteration, of particles numbered after those of the swarm;
+        views of a search do not count it.
+        """
+        scorer, iteration = self._scorer, self._iteration
+        values, spent = [], scorer.item_evaluations
+        for number, position in enumerate(self._policy.proposals(self._seed), start=self._population):
+            if not self._budget.pays(scorer.item_evaluations, scorer.seconds, self._items):
+                break
+            rows = scorer.score([position], iteration, self._policy.in_full(1), first=number)
+            self._take_in([position], rows)
+            scored = [row for row in rows if row is not None]
+            values += [row.value for row in scored]
+            # By the journal's row, not by the scorer's count, which holds all of a resumed run's
+            # rows from the start.
+            self.proposed += sum((row.iteration, row.particle) == (iteration, number) for row in scored)
+        if scorer.item_evaluations > spent:
+            self._watcher.on_round(iteration, max(values))
