@@ -13,6 +13,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from pyswarmopt_llm.common.config import (
+    ALONE,
     EVEN_SUMS,
     LEAST_DEV,
     MAX_ITER,
@@ -24,7 +25,7 @@ from pyswarmopt_llm.common.config import (
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers, threads_of
 from pyswarmopt_llm.jobs.search.resolved import ResolvedSearch, filled, given_settings
-from pyswarmopt_llm.jobs.search.validate import check_screen, check_train
+from pyswarmopt_llm.jobs.search.validate import check_proposals, check_screen, check_train
 from pyswarmopt_llm.metrics.objectives import Objectives
 from pyswarmopt_llm.spaces import space_kind
 
@@ -120,13 +121,21 @@ def _by_task(search: ResolvedSearch, objectives: Objectives) -> ResolvedSearch:
         search = search.filled({"train": "on"})
     if search.config.screen is not None:
         return _proposing(search, items)
-    return _with_few(search) if objectives.writes else search
+    return _few(search) if objectives.writes or objectives.own else search
 
 
-def _with_few(search: ResolvedSearch) -> ResolvedSearch:
-    """With at most `CANDIDATES` evaluations, unless iterations or a budget are given: each writes all replies."""
+def _few(search: ResolvedSearch) -> ResolvedSearch:
+    """With `CANDIDATES` evaluations, unless iterations or a budget are given: each writes all replies, or more.
+
+    A model of the scores proposes those that the experts, the base, their average and sum leave.
+    """
     if not _unending(search.config):
         return search
+    starting = len(search.config.experts) + EVEN_SUMS
+    modelled = _goes(check_proposals, search.changed(proposals=ALONE).config, len(search.config.experts))
+    if modelled and not any(name in search.given for name in _OF_ITERATIONS):
+        most = max(CANDIDATES - starting, ALONE)
+        return search.filled({"max_iter": 0, "particles": starting, "proposals": most})
     search = search.filled({"particles": max(WRITING, len(search.config.experts))})
     return search.filled({"max_iter": max(1, CANDIDATES // search.config.population - 1)})
 

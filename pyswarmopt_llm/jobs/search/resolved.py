@@ -16,7 +16,7 @@ from pyswarmopt_llm.spaces import SpaceKind
 # The settings that a preset chooses, or that say how its choice is to run.
 CHOICES = (
     *("preset", "compat", "space", "optimizer", "particles", "start", "max_iter", "patience", "settings"),
-    *("grid", "draws", "screen", "drop_k", "drop_n", "train", "budget_items", "budget_minutes"),
+    *("grid", "draws", "proposals", "screen", "drop_k", "drop_n", "train", "budget_items", "budget_minutes"),
 )
 
 
@@ -113,8 +113,9 @@ def _parts(config: SearchConfig, items: int | None) -> Iterable[str]:
             yield "grid of coefficients"
         if config.screen is not None:
             yield f"items screened at {config.screen:g}"
-    elif config.screen is not None:
-        yield f"{config.proposals} candidates proposed by a model of the items (`max_iter` N: iterations first)"
+    elif config.most_proposals:
+        model = "items" if config.screen is not None else "scores"
+        yield f"{config.most_proposals} candidates proposed by a model of the {model} (`max_iter` N: iterations first)"
     if config.train == "on":
         yield "then training on the dev items" if items is None else f"then training on the {items} dev items"
 
@@ -134,12 +135,15 @@ def own_score(config: SearchConfig) -> list[str]:
         config: as the search runs it.
 
     Example:
-        >>> auto = SearchConfig("b", ("x", "y"), (), "r", metrics=("mine.py:style",), particles=10, max_iter=3)
-        >>> own_score(auto)
-        ['score of your own: no item model, no training; a swarm of 10, at most 3 iterations, 40 evaluations']
+        >>> own_score(SearchConfig("b", ("x", "y"), (), "r", metrics=("mine.py:style",), max_iter=0, proposals=20))
+        ['score of your own: nothing is trained; 40 evaluations, 20 of them proposed by a model of the scores']
     """
     if not (config.utilities or any(map(is_function, config.metrics))):
         return []
-    size, most = config.population, counted(config.iterations, "iteration")
-    swarm = f"a swarm of {size}, at most {most}, {config.planned:,} evaluations"
-    return [f"score of your own: no item model, no training; {swarm}"]
+    cost = f"{config.planned:,} evaluations"
+    if config.iterations:
+        most = counted(config.iterations, "iteration")
+        cost = f"a swarm of {config.population}, at most {most}, {cost}"
+    if config.most_proposals:
+        cost += f", {config.most_proposals} of them proposed by a model of the scores"
+    return [f"score of your own: nothing is trained; {cost}"]

@@ -81,6 +81,17 @@ def check_screen(search: ResolvedSearch, objectives: Objectives, size: int) -> N
         raise InvalidOption("screen", None, f"{why}; remove it")
 
 
+def check_proposals(config: SearchConfig, size: int) -> None:
+    """Refuse proposals of a model that has to learn too many coefficients; `size` is the dimension of a position."""
+    if not config.most_proposals:
+        return
+    from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
+
+    if size > MOST_COEFFICIENTS:
+        why = f"a model learns from at most {MOST_COEFFICIENTS} coefficients, here a candidate has {size}"
+        raise InvalidOption("proposals", config.proposals, f"{why}; give 0")
+
+
 def check_train(search: ResolvedSearch, objectives: Objectives) -> None:
     """Refuse tasks and settings with which nothing can be trained on the dev items."""
     config, kind = search.config, search.kind
