@@ -31,7 +31,7 @@ MODEL_SWARMS = "model-swarms"
 NEVERGRAD = "nevergrad:"
 PYCMA = "pycma"
 PARTICLES, PATIENCE, MAX_ITER = 20, 10, 50  # the paper's
-AFTER_ITERATIONS, ALONE = 10, 6  # candidates that the model of the items proposes at the end of a screened search
+AFTER_ITERATIONS, ALONE = 10, 6  # candidates that the model of the items proposes, where none are asked for
 
 LEAST_DEV = 40  # dev items from which on `auto` trains on them
 EVEN_SUMS = 3  # see `spaces.starts.even_sums`
@@ -108,6 +108,9 @@ class SearchConfig:
         Option("Starting points besides the experts: segments (the paper's), sums, even, auto.", "W", hidden=True),
     ] = "auto"
     max_iter: Annotated[int | None, Option("Maximum number of iterations (by the preset).", "K", least=0)] = None
+    proposals: Annotated[
+        int | None, Option("Candidates that a model of the scores proposes (by the preset).", "N", least=0)
+    ] = None
     patience: Annotated[
         int | None, Option("Stop after C iterations without a new best (10).", "C", hidden=True, least=1)
     ] = None
@@ -205,11 +208,19 @@ class SearchConfig:
     @property
     def planned(self) -> int:
         """Evaluations if nothing stops the search early."""
-        return self.rounds + self.proposals
+        return self.rounds + self.most_proposals
 
     @property
-    def proposals(self) -> int:
-        """Those that the model of the items proposes at the end."""
+    def most_proposals(self) -> int:
+        """Those that a model of the scores proposes when the iterations have ended, at most.
+
+        Example:
+            >>> config = SearchConfig("b", ("x", "y"), ("t",), "r", max_iter=0)
+            >>> config.most_proposals, replace(config, screen=0.05).most_proposals, replace(config, proposals=9).planned
+            (0, 6, 29)
+        """
+        if self.proposals is not None:
+            return self.proposals
         if self.screen is None:
             return 0
         return AFTER_ITERATIONS if self.iterations else ALONE
@@ -234,8 +245,8 @@ class SearchConfig:
         """
         swarm = self.optimizer != PYCMA and not self.optimizer.startswith(NEVERGRAD)
         rounds: dict[str, float] = {"max_iter": self.iterations, "patience": self.patience or PATIENCE}
-        if self.screen is not None and not self.iterations:
-            rounds = {"proposals": self.proposals}
+        if self.most_proposals and not self.iterations:
+            rounds = {"proposals": self.most_proposals}
         budgets = {"budget_items": self.budget_items, "budget_minutes": self.budget_minutes}
         return (rounds if swarm else {"max_evals": self.rounds}) | {k: v for k, v in budgets.items() if v is not None}
 

@@ -1,12 +1,13 @@
 """Evaluation policies: which items of which candidates of a round are scored.
 
-A policy plans a round, and learns from what was scored. `Full` scores everything, `Screened` what a model cannot
-predict, and `Dropout` leaves out evaluations at random that another policy has planned.
+A policy plans a round, and learns from what was scored. `Full` scores everything, `Modelled` too and then proposes more
+candidates, `Screened` scores what a model cannot predict, and `Dropout` leaves out evaluations at random that another
+policy has planned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,6 +20,7 @@ from pyswarmopt_llm.evaluation.plan import Items, Plan
 from pyswarmopt_llm.evaluation.record import Row
 
 if TYPE_CHECKING:
+    from pyswarmopt_llm.evaluation.surrogate.score_model import Scored
     from pyswarmopt_llm.evaluation.surrogate.screening import Screening
 
 
@@ -122,6 +124,39 @@ class Screened:
         return widest(self._screening, floor)
 
 
+class Modelled(Full):
+    """Scores every item of every candidate, and then those that a model of their scores proposes; see `ScoreModel`."""
+
+    def __init__(self, tasks: Iterable[str], proposals: int) -> None:
+        self._tasks, self._proposals = tuple(tasks), proposals
+        self._scored: dict[str, Scored] = {}
+
+    def learn(self, positions: Sequence[Tensor], rows: Sequence[Row | None]) -> None:
+        """Take in the scores."""
+        from pyswarmopt_llm.evaluation.surrogate.score_model import Scored
+
+        for position, row in zip(positions, rows, strict=True):
+            if row is not None and row.complete:
+                items = np.concatenate([row.item_values(task) for task in self._tasks])
+                self._scored[row.key] = Scored(position.detach().cpu().double().numpy().copy(), items, row.value)
+
+    def proposals(self, seed: int) -> Iterator[Tensor]:
+        """Where the model expects the greatest improvement."""
+        from pyswarmopt_llm.evaluation.surrogate.score_model import LEAST, box_around, most_promising
+
+        if len(self._scored) < LEAST:
+            return
+        bounds = box_around([*self._scored.values()])
+        for number in range(self._proposals):
+            yield most_promising([*self._scored.values()], bounds, seed + number)
+
+    def choice(self, floor: float) -> Tensor | None:
+        """That which the model expects most of, among those about as good as the best."""
+        from pyswarmopt_llm.evaluation.surrogate.score_model import most_credible
+
+        return most_credible([*self._scored.values()], floor)
+
+
 class Dropout:
     """Leaves out evaluations: Drop-K and Drop-N of Feng et al. 2024 (arXiv 2410.11163).
 
@@ -164,11 +199,11 @@ class Dropout:
 
 def make_policy(config: SearchConfig, items: Mapping[str, int]) -> Policy:
     """The policy of a search, for tasks with these numbers of dev items."""
-    policy: Policy = Full()
+    policy: Policy = Modelled(items, config.most_proposals) if config.most_proposals else Full()
     if config.screen is not None:
         from pyswarmopt_llm.evaluation.surrogate.screening import Screening
 
-        policy = Screened(Screening(config.screen, items), config.proposals)
+        policy = Screened(Screening(config.screen, items), config.most_proposals)
     if config.drop_k or config.drop_n:
         return Dropout(policy, config.drop_k or 0.0, config.drop_n or 0.0, config.seed)
     return policy

@@ -50,8 +50,8 @@ class Kernel:
 
 
 @dataclass(frozen=True)
-class _Group:
-    """Margins that were seen at the same candidates, in what a prediction needs of them.
+class Posterior:
+    """A Gaussian process with an unknown mean and scale, given columns (margins) seen at the same candidates (rows).
 
     With the covariance K = L Lᵀ of these n candidates and the margins y: `root` is L, `level` the mean by generalised
     least squares, `rest` L⁻¹(y - level), `weights` K⁻¹(y - level), `ones` L⁻¹1, `variance` restᵀrest / (n - 1).
@@ -67,7 +67,8 @@ class _Group:
     variance: Floats
 
     @classmethod
-    def of(cls, covariance: Floats, columns: Places, rows: Places, margins: Floats) -> _Group:
+    def of(cls, covariance: Floats, columns: Places, rows: Places, margins: Floats) -> Posterior:
+        """That of these columns and rows of `margins`, (N, K), whose rows have this covariance, (N, N)."""
         root = cholesky(covariance[np.ix_(rows, rows)], lower=True)
         ones = solve_triangular(root, np.ones(len(rows)), lower=True)
         y = solve_triangular(root, margins[np.ix_(rows, columns)], lower=True)
@@ -83,6 +84,19 @@ class _Group:
         width, free = len(self.columns), len(self.rows) - 1
         volume = np.log(np.diag(self.root)).sum() + 0.5 * np.log(self.ones @ self.ones)
         return float(-0.5 * free * np.log(self.variance).sum() - width * volume)
+
+    def predict(self, between: Floats, noise: float) -> tuple[Floats, Floats]:
+        """(means (M, K), standard errors (M, K)) of Student's t with n - 1 degrees of freedom.
+
+        Args:
+            between: (N, M) covariances of all candidates and the new ones.
+            noise: variance that the new values have beside the smooth part, in units of a column's own.
+        """
+        k = solve_triangular(self.root, between[self.rows], lower=True)
+        mean = self.level + k.T @ self.rest
+        off = 1 - self.ones @ k
+        share = 1 + noise - (k**2).sum(0) + off**2 / (self.ones @ self.ones)
+        return mean, np.sqrt(np.maximum(share, _TINY)[:, None] * self.variance)
 
 
 class ItemModel:
@@ -134,11 +148,7 @@ class ItemModel:
         above = np.full((len(new), self._margins.shape[1]), np.nan)
         between = self.kernel(self._positions, new)
         for group in self._groups:
-            k = solve_triangular(group.root, between[group.rows], lower=True)
-            mean = group.level + k.T @ group.rest
-            off = 1 - group.ones @ k
-            share = 1 + self.kernel.noise - (k**2).sum(0) + off**2 / (group.ones @ group.ones)
-            error = np.sqrt(np.maximum(share, _TINY)[:, None] * group.variance)
+            mean, error = group.predict(between, self.kernel.noise)
             above[:, group.columns] = stdtr(len(group.rows) - 1, mean / error)
         return np.where(np.isnan(probabilities := self._closest(above)), 0.5, probabilities)
 
@@ -166,10 +176,10 @@ class ItemModel:
     def _evidence(self, kernel: Kernel) -> float:
         return sum(group.evidence for group in self._solved(kernel))
 
-    def _solved(self, kernel: Kernel) -> Iterator[_Group]:
+    def _solved(self, kernel: Kernel) -> Iterator[Posterior]:
         covariance = kernel(self._positions, self._positions) + kernel.noise * np.eye(len(self._positions))
         for columns, rows in self._patterns:
-            yield _Group.of(covariance, columns, rows, self._margins)
+            yield Posterior.of(covariance, columns, rows, self._margins)
 
 
 def _patterns(margins: Floats) -> Iterator[tuple[Places, Places]]:
@@ -183,5 +193,10 @@ def _patterns(margins: Floats) -> Iterator[tuple[Places, Places]]:
 
 def _kernels(positions: Floats) -> list[Kernel]:
     """What is tried."""
+    return [Kernel(length, noise) for length in lengths_for(positions) for noise in NOISES]
+
+
+def lengths_for(positions: Floats) -> list[float]:
+    """Lengths to try, from the spread of the positions, (N, D)."""
     unit = float(np.sqrt((cdist(positions, positions) ** 2).mean())) or 1.0
-    return [Kernel(unit * length, noise) for length in LENGTHS for noise in NOISES]
+    return [unit * length for length in LENGTHS]

@@ -20,6 +20,7 @@ from pyswarmopt_llm.jobs.search.validate import (
     ResolvedSearch,
     check_budget,
     check_objectives,
+    check_proposals,
     check_screen,
     check_settings,
     check_train,
@@ -105,8 +106,10 @@ class Job(ResolvedSearch):
         on_test = 3 + (self.config.train == "on")
         closing = 2 * self.dev_items + on_test * sum(len(task.test) for task in self.tasks.values())
         candidates = 0
-        if self.config.screen is not None:
-            candidates = self.config.proposals if items is None else proposal_count(items // self.dev_items)
+        if self.config.most_proposals:
+            candidates = self.config.most_proposals
+            if items is not None:
+                candidates = min(candidates, proposal_count(items // self.dev_items))
         return Budget(None if minutes is None else 60 * minutes, items, closing, candidates * self.dev_items)
 
 
@@ -123,6 +126,7 @@ def prepare(config: SearchConfig) -> Job:
     check_train(search, objectives)
     prepared = search.kind.prepare(search.config)
     check_screen(search, objectives, prepared.space.size)
+    check_proposals(search.config, prepared.space.size)
     for name, task in objectives.tasks.items():
         check_window(task, search.config.scoring, prepared.engine, metric=objectives.metrics[name])
     search = search.changed(start=_start(search.config, prepared.space))

@@ -14,6 +14,7 @@ from typing import Any
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import (
+    ALONE,
     EVEN_SUMS,
     LEAST_DEV,
     MAX_ITER,
@@ -25,7 +26,14 @@ from pyswarmopt_llm.common.config import (
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import option_name, options_of
 from pyswarmopt_llm.evaluation.workers.spec import parse_workers, threads_of
-from pyswarmopt_llm.jobs.search.validate import ResolvedSearch, check_screen, check_train, filled, given_settings
+from pyswarmopt_llm.jobs.search.validate import (
+    ResolvedSearch,
+    check_proposals,
+    check_screen,
+    check_train,
+    filled,
+    given_settings,
+)
 from pyswarmopt_llm.metrics.external.permission import is_function
 from pyswarmopt_llm.metrics.objectives import Objectives
 from pyswarmopt_llm.spaces import space_kind
@@ -122,13 +130,21 @@ def _by_task(search: ResolvedSearch, objectives: Objectives) -> ResolvedSearch:
         search = search.filled({"train": "on"})
     if search.config.screen is not None:
         return _proposing(search, items)
-    return _with_few(search) if objectives.writes else search
+    return _few(search) if objectives.writes or objectives.own else search
 
 
-def _with_few(search: ResolvedSearch) -> ResolvedSearch:
-    """With at most `CANDIDATES` evaluations, unless iterations or a budget are given: each writes all replies."""
+def _few(search: ResolvedSearch) -> ResolvedSearch:
+    """With `CANDIDATES` evaluations, unless iterations or a budget are given: each writes all replies, or more.
+
+    A model of the scores proposes those that the experts, the base, their average and sum leave.
+    """
     if not _unending(search.config):
         return search
+    starting = len(search.config.experts) + EVEN_SUMS
+    modelled = _goes(check_proposals, search.changed(proposals=ALONE).config, len(search.config.experts))
+    if modelled and not any(name in search.given for name in _OF_ITERATIONS):
+        most = max(CANDIDATES - starting, ALONE)
+        return search.filled({"max_iter": 0, "particles": starting, "proposals": most})
     search = search.filled({"particles": max(WRITING, len(search.config.experts))})
     return search.filled({"max_iter": max(1, CANDIDATES // search.config.population - 1)})
 
@@ -216,8 +232,9 @@ def _parts(config: SearchConfig, items: int | None) -> Iterable[str]:
             yield "grid of coefficients"
         if config.screen is not None:
             yield f"items screened at {config.screen:g}"
-    elif config.screen is not None:
-        yield f"{config.proposals} candidates proposed by a model of the items (`max_iter` N: iterations first)"
+    elif config.most_proposals:
+        model = "items" if config.screen is not None else "scores"
+        yield f"{config.most_proposals} candidates proposed by a model of the {model} (`max_iter` N: iterations first)"
     if config.train == "on":
         yield "then training on the dev items" if items is None else f"then training on the {items} dev items"
 
@@ -237,12 +254,15 @@ def own_score(config: SearchConfig) -> list[str]:
         config: as the search runs it.
 
     Example:
-        >>> auto = SearchConfig("b", ("x", "y"), (), "r", metrics=("mine.py:style",), particles=10, max_iter=3)
-        >>> own_score(auto)
-        ['score of your own: no item model, no training; a swarm of 10, at most 3 iterations, 40 evaluations']
+        >>> own_score(SearchConfig("b", ("x", "y"), (), "r", metrics=("mine.py:style",), max_iter=0, proposals=20))
+        ['score of your own: nothing is trained; 40 evaluations, 20 of them proposed by a model of the scores']
     """
     if not (config.utilities or any(map(is_function, config.metrics))):
         return []
-    size, most = config.population, counted(config.iterations, "iteration")
-    swarm = f"a swarm of {size}, at most {most}, {config.planned:,} evaluations"
-    return [f"score of your own: no item model, no training; {swarm}"]
+    cost = f"{config.planned:,} evaluations"
+    if config.iterations:
+        most = counted(config.iterations, "iteration")
+        cost = f"a swarm of {config.population}, at most {most}, {cost}"
+    if config.most_proposals:
+        cost += f", {config.most_proposals} of them proposed by a model of the scores"
+    return [f"score of your own: nothing is trained; {cost}"]

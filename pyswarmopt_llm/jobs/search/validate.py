@@ -25,7 +25,7 @@ LEAST_TRAINED = 8  # dev items of an expert that is trained on them
 # The settings that a preset chooses, or that say how its choice is to run.
 CHOICES = (
     *("preset", "compat", "space", "optimizer", "particles", "start", "max_iter", "patience", "settings"),
-    *("grid", "draws", "screen", "drop_k", "drop_n", "train", "budget_items", "budget_minutes"),
+    *("grid", "draws", "proposals", "screen", "drop_k", "drop_n", "train", "budget_items", "budget_minutes"),
 )
 
 
@@ -133,6 +133,17 @@ def check_screen(search: ResolvedSearch, objectives: Objectives, size: int) -> N
     if size > MOST_COEFFICIENTS:
         why = f"learns from at most {MOST_COEFFICIENTS} coefficients, here a candidate has {size}"
         raise InvalidOption("screen", None, f"{why}; remove it")
+
+
+def check_proposals(config: SearchConfig, size: int) -> None:
+    """Refuse proposals of a model that has to learn too many coefficients; `size` is the dimension of a position."""
+    if not config.most_proposals:
+        return
+    from pyswarmopt_llm.evaluation.surrogate.screening import MOST_COEFFICIENTS
+
+    if size > MOST_COEFFICIENTS:
+        why = f"a model learns from at most {MOST_COEFFICIENTS} coefficients, here a candidate has {size}"
+        raise InvalidOption("proposals", config.proposals, f"{why}; give 0")
 
 
 def check_train(search: ResolvedSearch, objectives: Objectives) -> None:

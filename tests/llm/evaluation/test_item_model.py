@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 from sklearn.gaussian_process.kernels import Matern
 
-from pyswarmopt_llm.evaluation.surrogate.gaussian_process import ItemModel, Kernel, _Group
+from pyswarmopt_llm.evaluation.surrogate.gaussian_process import ItemModel, Kernel, Posterior
 
 WIGGLY, SMOOTH = Kernel(0.4, 1e-4), Kernel(2.0, 1e-2)
 
@@ -82,7 +82,7 @@ def test_the_evidence_is_the_likelihood_integrated_over_means_and_scales() -> No
         return float(np.log(integrate.simpson(over_means, x=np.log(scales))))
 
     def ours(kernel: Kernel) -> float:
-        return _Group.of(covariance(kernel, x), np.array([0]), np.arange(4), y[:, None]).evidence
+        return Posterior.of(covariance(kernel, x), np.array([0]), np.arange(4), y[:, None]).evidence
 
     one, other = Kernel(0.5, 1e-2), Kernel(1.5, 1e-1)
     assert math.isclose(ours(one) - ours(other), integrated(one) - integrated(other), abs_tol=1e-3)

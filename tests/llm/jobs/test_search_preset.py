@@ -80,7 +80,15 @@ def test_without_a_setting_of_iterations_there_are_none(config: SearchConfig) ->
         assert rounds(replace(free, **more))[0] == 50  # type: ignore[arg-type]
     assert rounds(replace(free, max_iter=3))[0] == 3 and rounds(replace(free, max_iter=50))[0] == 50
     assert rounds(replace(free, preset="paper")) == (50, 20)
-    assert rounds(replace(free, metrics=("f1",))) == (3, 10)  # nothing to model: 40 candidates
+
+
+def test_scores_without_margins_have_a_model_of_their_own(config: SearchConfig) -> None:
+    """40 evaluations: the three experts, the base, their average and their sum, and what a model proposes."""
+    free = replace(config, max_iter=None, particles=None, metrics=("f1",))
+    resolved = resolve(free, load_objectives(free)).config
+    assert (resolved.max_iter, resolved.particles, resolved.proposals, resolved.screen) == (0, 6, 34, None)
+    assert resolve(replace(free, proposals=4), load_objectives(free)).config.proposals == 4
+    assert rounds(replace(free, patience=3)) == (3, 10)  # iterations, again of 40 candidates
 
 
 def test_iterations_that_nothing_ends_have_a_budget(config: SearchConfig) -> None:

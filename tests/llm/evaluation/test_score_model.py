@@ -1,0 +1,155 @@
+"""The model of the scores: against a literal transcription, an integral, and its own promises."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import integrate, stats
+from sklearn.gaussian_process.kernels import Matern
+
+from pyswarmopt_llm.evaluation.policy import Full, Modelled, make_policy
+from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.evaluation.surrogate.gaussian_process import Kernel, lengths_for
+from pyswarmopt_llm.evaluation.surrogate.score_model import (
+    NOISES,
+    Scored,
+    ScoreModel,
+    box_around,
+    most_credible,
+    most_promising,
+)
+
+
+def candidates(count: int, dim: int, seed: int, items: int = 30) -> list[Scored]:
+    """Items that are right where a smooth function of the coefficients is above zero; the value is their mean."""
+    positions = np.random.default_rng(seed).uniform(-0.5, 1.5, (count, dim))
+    return [scored(position, items) for position in positions]
+
+
+def scored(position: np.ndarray, items: int = 30) -> Scored:
+    rng = np.random.default_rng(7)
+    towards = rng.normal(0.3, 1.0, (items, len(position)))
+    margins = rng.normal(-0.5, 0.5, items) + towards @ position - 0.4 * (position**2).sum()
+    right = (margins > 0).astype(float)
+    return Scored(position, right, float(right.mean()))
+
+
+def literal(model: ScoreModel, seen: list[Scored], new: np.ndarray) -> tuple[float, float]:
+    """Mean and standard error at `new` by ordinary kriging as one bordered system (Santner et al. 2003, section 4.1)."""
+    x = np.stack([candidate.position for candidate in seen])
+    y = np.array([candidate.value for candidate in seen])
+    n, correlation = len(x), Matern(model.kernel.length, nu=2.5)
+    covariance = correlation(x) + model.kernel.noise * np.eye(n)
+    bordered = np.block([[covariance, np.ones((n, 1))], [np.ones((1, n)), np.zeros((1, 1))]])
+    k = np.append(correlation(x, new[None])[:, 0], 1.0)
+    weights = np.linalg.solve(bordered, k)
+    inverse = np.linalg.inv(covariance)
+    level = inverse.sum(0) @ y / inverse.sum()
+    variance = (y - level) @ inverse @ (y - level) / (n - 1)
+    return float(weights[:n] @ y), math.sqrt((1 - weights @ k) * variance)
+
+
+@pytest.mark.parametrize(("count", "dim"), [(5, 1), (9, 3), (20, 4)])
+def test_means_and_errors_are_those_of_the_literal_formulas(count: int, dim: int) -> None:
+    seen = candidates(count, dim, count)
+    model, new = ScoreModel(seen), np.full(dim, 0.3)
+    (mean,), (error,) = model.predict(new[None])
+    assert (mean, error) == pytest.approx(literal(model, seen, new))
+
+
+def test_the_expected_improvement_is_its_integral() -> None:
+    seen = candidates(8, 2, 1)
+    model, new = ScoreModel(seen), np.array([[0.4, 0.9], [-0.2, 0.1]])
+    for improvement, mean, error in zip(model.improvement(new), *model.predict(new), strict=True):
+        density = stats.t(len(seen) - 1, loc=mean, scale=error).pdf
+        integral, _ = integrate.quad(lambda y, density=density: (y - model.best) * density(y), model.best, np.inf)
+        assert improvement == pytest.approx(integral, rel=1e-6)
+
+
+def evidence(kernel: Kernel, x: np.ndarray, columns: np.ndarray) -> float:
+    """Log marginal likelihood of columns, (N, K), with flat priors on their means and log variances, but a constant."""
+    n = len(x)
+    covariance = Matern(kernel.length, nu=2.5)(x) + kernel.noise * np.eye(n)
+    inverse = np.linalg.inv(covariance)
+    total = inverse.sum()
+    logs = []
+    for y in columns.T:
+        rest = y - inverse.sum(0) @ y / total
+        logs.append(-0.5 * np.linalg.slogdet(covariance)[1] - 0.5 * math.log(total))
+        logs.append(-0.5 * (n - 1) * math.log(rest @ inverse @ rest))
+    return sum(logs)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_items_choose_the_length_and_the_values_the_noise(seed: int) -> None:
+    seen = candidates(14, 2, seed)
+    x, items = (np.stack([getattr(candidate, name) for candidate in seen]) for name in ("position", "items"))
+    values = np.array([[candidate.value] for candidate in seen])
+    varying = items[:, items.std(0) > 0]
+    grid = [Kernel(length, noise) for length in lengths_for(x) for noise in NOISES]
+    length = max(grid, key=lambda kernel: evidence(kernel, x, varying)).length
+    at_length = [kernel for kernel in grid if kernel.length == length]
+    assert ScoreModel(seen).kernel == max(at_length, key=lambda kernel: evidence(kernel, x, values))
+
+
+def test_proposals_find_what_the_same_number_of_random_candidates_does_not() -> None:
+    dim, budget = 4, 24
+    seen = [scored(row) for row in [*np.eye(dim), np.zeros(dim), np.full(dim, 1 / dim), np.ones(dim)]]
+    bounds = box_around(seen)
+    while len(seen) < budget:
+        position = most_promising(seen, bounds, seed=len(seen))
+        assert all(low <= p <= high for (low, high), p in zip(bounds, position.tolist(), strict=True))
+        seen.append(scored(position.numpy()))
+    by_chance = [max(c.value for c in candidates(budget, dim, seed)) for seed in range(20)]
+    assert max(c.value for c in seen) >= np.quantile(by_chance, 0.95)
+
+
+def test_the_most_credible_is_not_the_luckiest() -> None:
+    """Of two within a standard error, that whose neighbours are good, too; never one below the floor."""
+    x = np.linspace(0, 1, 20)
+    values = np.round(0.7 - (x - 0.4) ** 2 + 0.03 * np.cos(np.arange(20) * np.pi), 2)
+    values[-1] = 0.74  # where its neighbours have 0.4
+    right = [np.arange(50) < 50 * value for value in values]
+    seen = [Scored(np.array([p]), r.astype(float), float(v)) for p, r, v in zip(x, right, values, strict=True)]
+    chosen = most_credible(seen, 0.0)
+    assert chosen is not None and 0.3 < float(chosen) < 0.5
+    last = most_credible(seen, 0.735)
+    assert last is not None and last.tolist() == [1.0]
+    assert most_credible(seen, 0.9) is None and most_credible(seen[:2], 0.0) is None
+
+
+def test_too_few_candidates_and_all_alike() -> None:
+    with pytest.raises(ValueError, match="2 candidates: a model needs 3"):
+        ScoreModel(candidates(2, 2, 0))
+    alike = [Scored(np.array([p, 1 - p]), np.ones(4), 1.0) for p in (0.0, 0.4, 1.0)]
+    position = most_promising(alike, box_around(alike), seed=0)
+    assert torch.isfinite(position).all()
+
+
+def row(key: str, items: str, bounds: list[float] | None = None) -> Row:
+    return Row("search", 0, 0, key, [1.0], items.count("1") / len(items), 4, 0.1, {"t": items}, bounds)
+
+
+def test_the_policy_learns_what_was_scored_in_full_and_proposes_as_many_as_asked() -> None:
+    policy = Modelled(("t",), 3)
+    positions = [torch.tensor([float(i), 1.0 - i]) for i in range(5)]
+    rows = [row("a", "1100"), row("b", "1110"), None, row("c", "0100"), row("d", "0000", [0.0, 1.0])]
+    assert list(policy.proposals(0)) == [] and policy.choice(0.0) is None
+    policy.learn(positions, rows)
+    proposed = list(policy.proposals(0))
+    assert len(proposed) == 3 and all(position.shape == (2,) for position in proposed)
+    again = Modelled(("t",), 3)
+    again.learn(positions, rows)
+    assert [p.tolist() for p in again.proposals(0)] == [p.tolist() for p in proposed]
+    choice = policy.choice(0.0)
+    assert choice is not None and choice.tolist() == [1.0, 0.0]
+
+
+def test_a_search_without_proposals_scores_everything_and_nothing_else() -> None:
+    from pyswarmopt_llm.common.config import SearchConfig
+
+    plain = SearchConfig("b", ("x", "y"), ("t",), "r", max_iter=1)
+    assert type(make_policy(plain, {"t": 4})) is Full
