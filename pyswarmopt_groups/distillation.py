@@ -20,13 +20,14 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.models.files import check_free
-from pyswarmopt_llm.models.training.train import OnStep, TrainingOptions, train_expert
+from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
+from pyswarmopt_llm.models.training.trainer import OnRound
 from pyswarmopt_llm.tasks import Item, Scoring, Task, render_prompt
 
 COPIES = 8  # examples that represent one question's probabilities
 
 
-def distill(config: DistillConfig, on_step: OnStep | None = None) -> dict[str, Any]:
+def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, Any]:
     """Train an adapter of the base on the group's answers to the dev questions, and compare both on test.
 
     Hinton, Vinyals and Dean 2015, arXiv 1503.02531, with a group as the teacher. Soft labels are the members' mean
@@ -131,7 +132,7 @@ def training_options(config: DistillConfig) -> TrainingOptions:
     return TrainingOptions(alpha=2.0 * config.rank, heldout=0, **{name: getattr(config, name) for name in own})
 
 
-def _train(examples: Sequence[dict[str, Any]], config: DistillConfig, source: str, on_step: OnStep | None) -> int:
+def _train(examples: Sequence[dict[str, Any]], config: DistillConfig, source: str, on_step: OnRound | None) -> int:
     """Train the student; returns the number of steps."""
     device = pick_device(config.device)
     done = train_expert(

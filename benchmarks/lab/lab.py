@@ -85,7 +85,7 @@ def save_tokenizer(path: Path) -> Any:
 
 def train(model: Any, tokenizer: Any, examples: Sequence[Any], steps: int, lr: float, seed: int) -> float:
     """Train all weights on the answers; the mean loss of the last 20 steps."""
-    from pyswarmopt_llm.models.training.chat_batches import encode_chat, left_padded
+    from pyswarmopt_llm.models.training.chats import encode_chat, left_padded
 
     encoded = encode_chat(tokenizer, examples, 64)
     rng = random.Random(seed)

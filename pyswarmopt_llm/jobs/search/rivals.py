@@ -24,7 +24,7 @@ from pyswarmopt_llm.evaluation.record import Row, journal, pack
 from pyswarmopt_llm.evaluation.run_directory import Run
 from pyswarmopt_llm.jobs.search.prepare import Job
 from pyswarmopt_llm.metrics.combine import Combine
-from pyswarmopt_llm.models.choices import EPOCHS, Choices, training_passes
+from pyswarmopt_llm.models.choices import Choices, training_passes
 from pyswarmopt_llm.reporting.verdict import difference
 from pyswarmopt_llm.tasks import Scoring
 
@@ -159,9 +159,9 @@ class _Scoring:
             self._known[start.name, split] = row
 
     def _trained(self, start: Start, begun: float) -> Patch:
-        def after_epoch(epoch: int, _loss: float) -> None:
+        def after_epoch(epoch: int, epochs: int, _loss: float) -> None:
             seconds = time.perf_counter() - begun
-            self._notify(Event("rival", {"label": start.label, "share": epoch / EPOCHS, "seconds": seconds}))
+            self._notify(Event("rival", {"label": start.label, "share": epoch / epochs, "seconds": seconds}))
 
         engine, config = self._job.engine, self._job.config
         engine.load(start.patch)

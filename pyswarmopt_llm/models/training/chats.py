@@ -1,13 +1,15 @@
-"""Chat examples as token batches for training: encoding, length buckets, left padding."""
+"""Train on chats: encoding, steps of about equal length, and the loss, which covers the last assistant turn only."""
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
@@ -84,6 +86,31 @@ def _messages(example: Mapping[str, Any], number: int) -> Sequence[Mapping[str, 
     return messages
 
 
+def chat_steps(
+    chats: Sequence[ChatTokens], max_tokens: int, epochs: float, batch_tokens: int, draws: random.Random
+) -> list[list[ChatTokens]]:
+    """The chats of each step, epoch after epoch, until the budget of tokens or epochs is spent.
+
+    Args:
+        chats: to train on; at least one.
+        max_tokens: budget in tokens, padding excluded.
+        epochs: maximum number of passes over the chats.
+        batch_tokens: tokens per step, padding included.
+        draws: of the order.
+    """
+    lengths = [len(chat.ids) for chat in chats]
+    budget = min(max_tokens, epochs * sum(lengths))
+    steps: list[list[ChatTokens]] = []
+    tokens = 0
+    while tokens < budget:
+        for batch in length_buckets(lengths, batch_tokens, draws):
+            steps.append([chats[index] for index in batch])
+            tokens += sum(lengths[index] for index in batch)
+            if tokens >= budget:
+                break
+    return steps
+
+
 def length_buckets(lengths: Sequence[int], batch_tokens: int, rng: random.Random) -> list[list[int]]:
     """One epoch as batches of example indices, each of at most `batch_tokens` tokens with padding.
 
@@ -119,3 +146,44 @@ def left_padded(chats: Sequence[ChatTokens], pad: int) -> ChatBatch:
         attention[row, width - len(chat.ids) :] = 1
         answers[row, width - chat.answer :] = True
     return ChatBatch(ids, attention, (attention.cumsum(1) - 1).clamp(min=0), answers)
+
+
+def chat_losses(model: Any, pad: int, chats: Sequence[ChatTokens]) -> Iterator[Tensor]:
+    """Mean loss over the answer tokens of each chat, in nats, so that short answers count as much as long ones.
+
+    Args:
+        model: a transformers causal LM.
+        pad: id of the padding token.
+        chats: one batch.
+
+    Yields:
+        (N,) float32, once.
+    """
+    batch, device = left_padded(chats, pad), model.device
+    width = max(chat.answer for chat in chats)  # answers end in the last column: only these need logits
+    # As a tensor, not as a number: a slice of the hidden states is not contiguous, and on CPU the output
+    # layer would then copy its whole weight for every row of the batch.
+    columns = torch.arange(batch.ids.shape[1] - width - 1, batch.ids.shape[1], device=device)
+    logits = model(
+        input_ids=batch.ids.to(device),
+        attention_mask=batch.attention.to(device),
+        position_ids=batch.positions.to(device),
+        use_cache=False,
+        logits_to_keep=columns,
+    ).logits[:, :-1]
+    answers = batch.answers[:, -width:].to(device)
+    ids = batch.ids[:, -width:].to(device)[answers]
+    losses = torch.zeros(answers.shape, device=device)
+    losses[answers] = F.cross_entropy(logits[answers].float(), ids, reduction="none")
+    yield losses.sum(1) / answers.sum(1)
+
+
+@torch.no_grad()
+def mean_loss(model: Any, chats: Sequence[ChatTokens], pad: int) -> float:
+    """Mean loss over chats; nan if there are none."""
+    by_length = sorted(chats, key=lambda chat: len(chat.ids))
+    total = 0.0
+    for start in range(0, len(chats), 8):
+        for values in chat_losses(model, pad, by_length[start : start + 8]):
+            total += float(values.sum())
+    return total / len(chats) if chats else math.nan
