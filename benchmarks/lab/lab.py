@@ -140,7 +140,7 @@ def expert_chats(base: Path, kinds: Sequence[tuple[str, ...]], seed: int) -> lis
     1606.09282, with answers in the place of distributions).
     """
     from pyswarmopt_llm.models.base import resolve_base
-    from pyswarmopt_llm.spaces.load import load_engine
+    from pyswarmopt_llm.models.engines.load import load_engine
 
     engine = load_engine(resolve_base(str(base)), "float32", "cpu", torch.get_num_threads())
     rehearsed = chats(SINGLES + PAIRS, round(REHEARSED * EXPERT_EXAMPLES), 1000 + seed)

@@ -58,7 +58,7 @@ def lookup(where: str, name: str, table: Mapping[str, T]) -> T:
 
 
 def load(place: str) -> Any:
-    """What stands at ``module:name``, imported now.
+    """The object at ``module:name``, imported now.
 
     Example:
         >>> load("math:pi")

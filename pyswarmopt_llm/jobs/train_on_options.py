@@ -10,12 +10,12 @@ from pathlib import Path
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.metrics.accuracy import Accuracy
 from pyswarmopt_llm.models.base import resolve_base
+from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.models.files import check_free
 from pyswarmopt_llm.models.training.choice_losses import choice_trainer
 from pyswarmopt_llm.models.training.lora import Lora
 from pyswarmopt_llm.models.training.train import TrainingOptions, TrainingResult, write_expert
 from pyswarmopt_llm.models.training.trainer import OnRound
-from pyswarmopt_llm.spaces.load import load_engine
 from pyswarmopt_llm.tasks import Item
 
 

@@ -18,6 +18,7 @@ from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.interfaces import Patch, Score
+from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.common.statistics import paired, score_interval
 from pyswarmopt_llm.evaluation.evaluator import own_values
 from pyswarmopt_llm.evaluation.record import Row, journal, pack
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 FILE = "rivals.jsonl"
 BASE, BASE_TUNED, EXPERT_TUNED = "base", "base-tuned", "expert-tuned"
+train_once = lazy("pyswarmopt_llm.models.training.folds:train_once")  # not every search trains
 
 
 @dataclass(frozen=True)
@@ -104,13 +106,6 @@ def planned_rivals(job: Job) -> tuple[int, int]:
         return 0, 0
     tested = trains and any(task.test for task in job.tasks.values())
     return (3, 2) if tested else (1, 0)
-
-
-def train_once(*arguments: Any) -> Any:
-    """See `models.training.folds.train_once`, which is imported only where something is trained."""
-    from pyswarmopt_llm.models.training import folds
-
-    return folds.train_once(*arguments)
 
 
 class _Scoring:

@@ -10,11 +10,11 @@ from engine_reference import load_tiny
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.jobs.search.cross_fitting import not_worse, read_trained, train_on_dev
 from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.models.engines.transformers import TransformersEngine
 from pyswarmopt_llm.models.training.folds import folds, train_once
-from pyswarmopt_llm.spaces.cross_fitted import not_worse, read_trained, train_on_dev
 from pyswarmopt_llm.spaces.delta import DeltaSpace
 
 CHOICES = [Choices(((f"Question {i}?", " red"), (f"Question {i}?", " blue")), (1.0, 1.0), i % 2) for i in range(10)]
