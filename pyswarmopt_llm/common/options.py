@@ -11,6 +11,7 @@ are typed there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from operator import ge, gt, le, lt
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -70,7 +71,7 @@ class Option:
             raise InvalidOption(field, value, f"unknown; use {', '.join(others)} or {last}")
         if isinstance(value, int | float) and not isinstance(value, bool):
             most = largest(field) if self.most is None and isinstance(value, int) else self.most
-            rules = [
+            rules: list[tuple[str, Any, Callable[[Any, Any], bool]]] = [
                 ("at least", self.least, ge),
                 ("more than", self.above, gt),
                 ("less than", self.below, lt),

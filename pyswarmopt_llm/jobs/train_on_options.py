@@ -13,7 +13,6 @@ from pyswarmopt_llm.models.base import resolve_base
 from pyswarmopt_llm.models.engines.load import load_engine
 from pyswarmopt_llm.models.files import check_free
 from pyswarmopt_llm.models.training.choice_losses import choice_trainer
-from pyswarmopt_llm.models.training.lora import Lora
 from pyswarmopt_llm.models.training.train import TrainingOptions, TrainingResult, write_expert
 from pyswarmopt_llm.models.training.trainer import OnRound
 from pyswarmopt_llm.tasks import Item
@@ -32,7 +31,7 @@ def train_on_options(
 ) -> TrainingResult:
     """Train a LoRA adapter by the cross-entropy over each item's options, and write it.
 
-    The options are scored by likelihood, as a search scores them (see `models.training.choice_losses`). The
+    The options are scored by likelihood, as a search scores them: see `choice_losses`. The
     `TrainingOptions` of batches and of held-out examples have no effect; `epochs` is rounded up.
 
     Args:
@@ -55,8 +54,9 @@ def train_on_options(
     choices = Accuracy(items, "likelihood", engine.chat).choices()
     if not choices:
         raise InvalidOption("loss", "options", "no item has a right answer; give a task with answers")
-    lora = Lora.of_targets(engine.model, options.targets, options.rank, options.alpha / options.rank, options.seed)
-    trainer = choice_trainer(engine, choices, lora, options.lr, math.ceil(options.epochs), options.seed)
+    lora = options.lora(engine.model)
+    epochs = math.ceil(options.epochs)
+    trainer = choice_trainer(engine, choices, lora, options.lr, epochs, options.seed)
     fed, start = engine.tokens_fed, time.perf_counter()
     losses = trainer.run(on_round=on_step)
     result = TrainingResult(

@@ -1,7 +1,7 @@
-"""Mixtures of experts with one more: a LoRA that was trained on the dev items, and again without each fold of them.
+"""Mixtures of experts with one more: a LoRA that was trained on dev, and again without each fold.
 
-On dev, a fold's items are scored with the LoRA that has not seen them (cross-fitting; stacked generalisation, Wolpert
-1992, Neural Networks 5).
+On dev, a fold's items are scored with the LoRA that has not seen them (cross-fitting; stacked
+generalisation, Wolpert 1992, Neural Networks 5).
 """
 
 from __future__ import annotations

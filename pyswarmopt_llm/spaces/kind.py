@@ -1,4 +1,4 @@
-"""Kinds of spaces, as searches, reports and commands need to know them: the objects behind the names of `space`."""
+"""Kinds of spaces, as searches, reports and commands know them: the objects behind `space`."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Prepared:
 class SpaceKind(ABC):
     """A way to mix experts. A new one is a file with a subclass and `register(ItsKind())`.
 
-    Kinds that have a name are final: one that is made from another would inherit that it `trains` or is `published`.
+    Kinds that have a name are final: one made from another would inherit `trains` and `published`.
 
     Attributes:
         name: as `space` takes it.
@@ -140,5 +140,5 @@ class SpaceKind(ABC):
         raise UserError(f"{folder}: a result of space {self.name} cannot be loaded on its own")
 
     def in_words(self, patch: Patch, names: Sequence[str]) -> str | None:
-        """A candidate in words, where coefficients do not say all of it, for ``result.json``; None: they do."""
+        """A candidate in words, for ``result.json``; None: its coefficients say all of it."""
         return None

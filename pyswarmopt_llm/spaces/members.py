@@ -100,7 +100,7 @@ def read_members(file: Path) -> tuple[dict[str, Any], tuple[Member, ...]]:
 
 @contextmanager
 def undamaged(file: Path) -> Iterator[None]:
-    """Read the content of a file within this context: a value that is missing or of a wrong type is a damage.
+    """Read the content of a file: a value that is missing or of a wrong type is a damage.
 
     Raises:
         UserError: names the file.

@@ -84,7 +84,7 @@ class AdapterKind(OneBaseKind):
 
 
 class AdapterSpace(BaseSpace):
-    """A space whose candidates are LoRA adapters, which are written with the rank that `realise` gives them."""
+    """A space whose candidates are LoRA adapters, saved with the rank that `realise` gives them."""
 
     infos: Sequence[AdapterInfo]  # the experts
 

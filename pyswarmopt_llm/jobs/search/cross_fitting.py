@@ -1,4 +1,4 @@
-"""Train a mixture of experts further on the dev items, and once without each fold of them: files and verdict.
+"""Train a mixture of experts further on the dev items, and once without each fold of them.
 
 See `spaces.cross_fitted`.
 """
@@ -12,11 +12,11 @@ from pathlib import Path
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.models.adapters.adapter import AdapterInfo, load_factors, read_adapter
-from pyswarmopt_llm.models.adapters.write import write_adapter
 from pyswarmopt_llm.models.choices import Choices
 from pyswarmopt_llm.models.training.folds import folds, train_folds
 from pyswarmopt_llm.spaces.cross_fitted import CrossFittedSpace
 from pyswarmopt_llm.spaces.delta import DeltaSpace
+from pyswarmopt_llm.spaces.one_base import save_patch
 
 ALL = "all"  # the one that was trained on all of dev
 
@@ -46,12 +46,7 @@ def train_on_dev(
     shares = train_folds(engine, start, choices, pattern, seed, after_epoch)
     for place, share in zip(_places(folder, len(shares) - 1), shares, strict=True):
         if not place.exists():  # a process may have been stopped between two of them
-            write_adapter(
-                place,
-                {name.removesuffix(".weight"): (change.b, change.a) for name, change in share.changes.items()},
-                base_model_name=pattern.base_model_name or "",
-                target_modules=pattern.target_modules,
-            )
+            save_patch(Patch(low_rank=share.changes), [pattern], place)
 
 
 def read_trained(mixtures: DeltaSpace, folder: Path, choices: Sequence[Choices], seed: int) -> CrossFittedSpace:
@@ -62,16 +57,18 @@ def read_trained(mixtures: DeltaSpace, folder: Path, choices: Sequence[Choices],
     """
     contexts = folds(choices, seed)
     places = _places(folder, len(contexts))
+    changes = []
     for place in places:
         if not place.exists():
             raise UserError(f"{place}: not there; restore it, or begin a new search")
-    return CrossFittedSpace(mixtures, [load_factors(read_adapter(place)) for place in places], contexts)
+        changes.append(load_factors(read_adapter(place)))
+    return CrossFittedSpace(mixtures, changes, contexts)
 
 
 def not_worse(trained: float, mixture: float, items: int) -> bool:
     """Whether training is kept: the mixture is not ahead on dev by more than a standard error.
 
-    On dev the trained one is scored by what was trained on a part of the items, below what it is worth.
+    On dev the trained one is scored by LoRAs of a part of the items, below what it is worth.
 
     Args:
         trained: accuracy by cross-fitting.

@@ -181,7 +181,7 @@ def _row(info: AdapterInfo) -> ExpertRow:
 
 
 def _differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[Problem]:
-    """Differences of an expert from the first one; the table shows which of them is the odd one out."""
+    """Differences of an expert from the first one; the table shows which one is the odd one out."""
     base, first_base = info.base_model_name, first.base_model_name
     if base and first_base and not same_base(base, first_base):
         yield Problem(info.name, f"was trained on {base}, {first.name} on {first_base}; remove one of them")
@@ -253,7 +253,7 @@ class BaseFiles:
             yield Problem(info.name, "has a tokenizer with another vocabulary; the base's is used", "warning")
 
     def _selection_problem(self, info: AdapterInfo) -> Iterator[Problem]:
-        """Modules of this base that the config of an expert selects, but its file does not hold, or the reverse."""
+        """Modules that the config of an expert selects, but its file does not hold, or the reverse."""
         selection, output = info.config.selection, self.skeleton.output
         if selection.all_linear and output in info.modules:
             text = f"adapts {output}, which its target_modules, all-linear, leave out; list all modules there"

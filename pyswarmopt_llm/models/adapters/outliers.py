@@ -94,7 +94,7 @@ def _share(spectra: Spectra) -> float:
 
 
 def _oddities(spectra: Spectra, pool: Collection[Spectra]) -> Iterator[str]:
-    """Differences of an adapter from its pool, in words; medians are over the whole pool, itself included."""
+    """Differences of an adapter from its pool, in words; it is a part of the pool."""
     ratios: dict[str, float] = {}
     excesses: list[float] = []
     for module, spectrum in spectra.items():

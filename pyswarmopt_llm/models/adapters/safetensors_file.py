@@ -62,7 +62,7 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
     except ValueError as error:
         raise UserError(f"{path}: its header is not valid JSON ({error}); copy or export it again") from error
     try:
-        # The library checks shapes and dtypes, and that the tensors fill the file without overlaps or gaps.
+        # The library checks that the tensors fill the file as their shapes and dtypes say.
         with safetensors.safe_open(path, framework="pt"):
             pass
     except (safetensors.SafetensorError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Train on chats: encoding, steps of about equal length, and the loss, which covers the last assistant turn only."""
+"""Train on chats: encoding, steps of chats of about equal length, and the loss of the last turn."""
 
 from __future__ import annotations
 
@@ -87,7 +87,11 @@ def _messages(example: Mapping[str, Any], number: int) -> Sequence[Mapping[str, 
 
 
 def chat_steps(
-    chats: Sequence[ChatTokens], max_tokens: int, epochs: float, batch_tokens: int, draws: random.Random
+    chats: Sequence[ChatTokens],
+    max_tokens: int,
+    epochs: float,
+    batch_tokens: int,
+    draws: random.Random,
 ) -> list[list[ChatTokens]]:
     """The chats of each step, epoch after epoch, until the budget of tokens or epochs is spent.
 
@@ -149,7 +153,7 @@ def left_padded(chats: Sequence[ChatTokens], pad: int) -> ChatBatch:
 
 
 def chat_losses(model: Any, pad: int, chats: Sequence[ChatTokens]) -> Iterator[Tensor]:
-    """Mean loss over the answer tokens of each chat, in nats, so that short answers count as much as long ones.
+    """Mean loss over the answer tokens of each chat, in nats: short answers count like long ones.
 
     Args:
         model: a transformers causal LM.
@@ -160,9 +164,10 @@ def chat_losses(model: Any, pad: int, chats: Sequence[ChatTokens]) -> Iterator[T
         (N,) float32, once.
     """
     batch, device = left_padded(chats, pad), model.device
-    width = max(chat.answer for chat in chats)  # answers end in the last column: only these need logits
-    # As a tensor, not as a number: a slice of the hidden states is not contiguous, and on CPU the output
-    # layer would then copy its whole weight for every row of the batch.
+    # Answers end in the last column: only these need logits.
+    width = max(chat.answer for chat in chats)
+    # As a tensor, not as a number: a slice of the hidden states is not contiguous, and on CPU the
+    # output layer would then copy its whole weight for every row of the batch.
     columns = torch.arange(batch.ids.shape[1] - width - 1, batch.ids.shape[1], device=device)
     logits = model(
         input_ids=batch.ids.to(device),

@@ -1,9 +1,10 @@
-"""Train on labelled items as they are scored: by the cross-entropy over an item's options, or by its answer.
+"""Train on labelled items as they are scored: by cross-entropy over the options, or by the answer.
 
-The options' scores are those that decide (log-likelihood per byte, or a letter's log-probability), times the mean
-length of the item's options, so that they are of the size of log-likelihoods again; the loss is -log softmax of the
-right option. An item without options has the negative log-likelihood of its answer. Everything here is for hundreds of
-items: the change may be a handful of coefficients or a LoRA.
+The options' scores are those that decide (log-likelihood per byte, or a letter's log-probability),
+times the mean length of the item's options, so that they are of the size of log-likelihoods again;
+the loss is -log softmax of the right option. An item without options has the negative
+log-likelihood of its answer. Everything here is for hundreds of items: the change may be a handful
+of coefficients or a LoRA.
 """
 
 from __future__ import annotations
@@ -27,7 +28,12 @@ ITEMS_PER_STEP = 16
 
 
 def choice_trainer(
-    engine: TransformersEngine, items: Sequence[Choices], change: Trainable, lr: float, epochs: int, seed: int
+    engine: TransformersEngine,
+    items: Sequence[Choices],
+    change: Trainable,
+    lr: float,
+    epochs: int,
+    seed: int,
 ) -> Trainer[Choices]:
     """A trainer on items, `ITEMS_PER_STEP` a step; a round is an epoch.
 
@@ -49,7 +55,7 @@ def choice_trainer(
 
 
 def choice_losses(engine: TransformersEngine, items: Sequence[Choices]) -> Iterator[Tensor]:
-    """Losses of all items, batch by batch: (items of the batch,) float64 on the CPU, in nats, with their graph."""
+    """Losses of all items in nats, (items of a batch,) float64 on the CPU, with their graphs."""
     owners = [number for number, item in enumerate(items) for _ in item.pairs]
     pairs = [pair for item in items for pair in item.pairs]
     for indices, values in loglikelihoods(engine, pairs):
@@ -80,10 +86,10 @@ def choice_loss(item: Choices, totals: Tensor) -> Tensor:
 def loglikelihoods(
     engine: TransformersEngine, pairs: Sequence[tuple[str, str]]
 ) -> Iterator[tuple[tuple[int, ...], Tensor]]:
-    """`TransformersEngine.loglikelihood_by_batch` of the model as it is, with gradients (see `trainer.training`).
+    """`TransformersEngine.loglikelihood_by_batch` of the model as it is, with gradients.
 
-    The prefix that all contexts share is computed once per batch, and gradients flow through its keys and values. Pairs
-    with the same context are in the same batch.
+    See `trainer.training`. The prefix that all contexts share is computed once per batch, and
+    gradients flow through its keys and values. Pairs with the same context are in the same batch.
 
     Yields:
         The indices of the pairs of a batch, ascending, and their values, (P,) float64 on the CPU.
@@ -94,11 +100,12 @@ def loglikelihoods(
     encoded = [engine.encode_continuation(*pair) for pair in pairs]
     plan = build_plan(encoded, engine.batch_tokens, engine.pad())
     for batch in plan.batches:
-        # Anew for each batch: its values are differentiated, which frees the graph of the prefix, too.
+        # Anew for each batch: differentiating its values frees the graph of the prefix, too.
         prefix = engine.prefix(plan)
         values = target_logprobs(batch, engine.logits(batch, len(plan.prefix), prefix))
         engine.tokens_fed += batch.n_tokens
-        totals = torch.zeros(plan.n_pairs, dtype=torch.float64).index_add(0, batch.target_pair, values)
+        totals = torch.zeros(plan.n_pairs, dtype=torch.float64)
+        totals = totals.index_add(0, batch.target_pair, values)
         yield tuple(batch.pairs.tolist()), totals[batch.pairs]
 
 

@@ -64,7 +64,7 @@ class Lora:
 
     @classmethod
     def of_targets(cls, model: Any, targets: Sequence[str], rank: int, scale: float, seed: int) -> Lora:
-        """A new one on the linear layers with these names, or with names that end in a dot and one of these.
+        """A new one on the linear layers whose names, or their last parts, are these.
 
         Raises:
             UserError: the model has no such layer.

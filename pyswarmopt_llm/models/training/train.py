@@ -57,6 +57,14 @@ class TrainingOptions:
     heldout: int = 60
     threads: int | None = None
 
+    def lora(self, model: Any) -> Lora:
+        """A new adapter of a model.
+
+        Raises:
+            UserError: a target is not in the model.
+        """
+        return Lora.of_targets(model, self.targets, self.rank, self.alpha / self.rank, self.seed)
+
     def __str__(self) -> str:
         targets = ", ".join(self.targets)
         return f"r={self.rank}, alpha={self.alpha:g}, targets {targets}; AdamW, peak lr {self.lr:g}, seed {self.seed}"
@@ -120,7 +128,8 @@ def train_expert(
     out = Path(out)
     check_free(out)
     with _cpu_threads(options.threads):
-        model, tokenizer = load_model(base, dtype or pick_dtype("auto", torch.device(device)), device)
+        dtype = dtype or pick_dtype("auto", torch.device(device))
+        model, tokenizer = load_model(base, dtype, device)
         draws = random.Random(options.seed)
         chats = encode_chat(tokenizer, examples, options.max_len)
         draws.shuffle(chats)
@@ -128,10 +137,11 @@ def train_expert(
         heldout, chats = chats[:kept], chats[kept:]
         if not chats:
             raise UserError("no training example is left; give more examples, or a larger max_len")
-        lora = Lora.of_targets(model, options.targets, options.rank, options.alpha / options.rank, options.seed)
+        lora = options.lora(model)
         steps = chat_steps(chats, options.max_tokens, options.epochs, options.batch_tokens, draws)
         pad = tokenizer.pad_token_id
-        trainer = Trainer(model, lora, partial(chat_losses, model, pad), [[step] for step in steps], options.lr)
+        rounds = [[step] for step in steps]
+        trainer = Trainer(model, lora, partial(chat_losses, model, pad), rounds, options.lr)
         heldout_loss_base = mean_loss(model, heldout, pad)
         start = time.perf_counter()
         losses = trainer.run(on_round=on_step)
@@ -155,7 +165,13 @@ def train_expert(
 
 
 def write_expert(
-    out: Path, lora: Lora, result: TrainingResult, base_name: str, data: str, options: TrainingOptions, loss: str
+    out: Path,
+    lora: Lora,
+    result: TrainingResult,
+    base_name: str,
+    data: str,
+    options: TrainingOptions,
+    loss: str,
 ) -> None:
     """Write a trained adapter with its card, which describes the data and the loss."""
     before, after = result.heldout_loss_base, result.heldout_loss_expert

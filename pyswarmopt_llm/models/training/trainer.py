@@ -1,6 +1,7 @@
-"""The training loop: AdamW on a change of a frozen model, whatever is changed and whatever the loss is.
+"""The training loop: AdamW on a change of a frozen model, whatever the change and the loss are.
 
-A change is a function of a linear layer's input that is added to its output, so that the resident model stays as it is.
+A change is a function of a linear layer's input that is added to its output, so that the resident
+model stays as it is.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Addition = Callable[[Tensor], Tensor]
 """Input of a linear layer, (..., in) -> what is added to its output, (..., out)."""
 
 OnRound = Callable[[int, int, float], None]
-"""Called with the number of rounds done, from 1, the number of all rounds, and the mean loss of the last one."""
+"""Called with the number of rounds done, of all rounds, and the mean loss of the last one."""
 
 
 class Trainable(Protocol):
@@ -46,12 +47,13 @@ class Trainable(Protocol):
 
 @dataclass(frozen=True)
 class Trainer(Generic[Item]):
-    """Minimise the mean loss by AdamW (Loshchilov & Hutter 2019) with linear warm-up and cosine decay.
+    """Minimise the mean loss by AdamW (Loshchilov & Hutter 2019) with warm-up and cosine decay.
 
     Attributes:
         model: the model to start from, as it is loaded.
         change: what is trained.
-        losses: the items of a step -> their losses, part by part, each (items of the part,) with its graph.
+        losses: the items of a step -> their losses, part by part, each (items of the part,) with
+            its graph.
         rounds: the items of each step of each round; the learning rate is planned for all of them.
         lr: peak learning rate.
     """
@@ -108,10 +110,10 @@ def warmup_cosine(step: int, steps: int) -> float:
 
 @contextmanager
 def training(model: Any, additions: Mapping[str, Addition]) -> Iterator[None]:
-    """Add these to the outputs of linear layers, by module name, and let gradients flow; undone at the end.
+    """Add these to the outputs of linear layers, by module name, and let gradients flow.
 
-    The model's own weights are frozen. On a CPU the backward pass of plain matrix products is faster than that of the
-    fused attention kernel.
+    It is undone at the end. The weights of the model are frozen. On a CPU the backward pass of
+    plain matrix products is faster than that of the fused attention kernel.
 
     Raises:
         AttributeError: the model has no such module.

@@ -1,4 +1,4 @@
-"""A model in the middle of a text: the distribution of its next token, and cheap copies that read on differently."""
+"""A model in the middle of a text: its next token, and cheap copies that read on differently."""
 
 from __future__ import annotations
 
