@@ -94,10 +94,11 @@ def train(model: Any, tokenizer: Any, examples: Sequence[Any], steps: int, lr: f
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = lr * min(1.0, (step + 1) / 50)
-        batch = left_padded(rng.sample(encoded, min(BASE_BATCH, len(encoded))), tokenizer.pad_token_id)
-        logits = model(input_ids=batch.ids, attention_mask=batch.attention, position_ids=batch.positions).logits
-        wanted = batch.answers[:, 1:]
-        loss = torch.nn.functional.cross_entropy(logits[:, :-1][wanted], batch.ids[:, 1:][wanted])
+        sample = rng.sample(encoded, min(BASE_BATCH, len(encoded)))
+        inputs, answers = left_padded(sample, tokenizer.pad_token_id)
+        answers = answers[:, 1:]
+        logits = model(**inputs).logits[:, :-1][answers]
+        loss = torch.nn.functional.cross_entropy(logits, inputs["input_ids"][:, 1:][answers])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

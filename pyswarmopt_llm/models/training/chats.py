@@ -26,23 +26,6 @@ class ChatTokens:
     answer: int
 
 
-@dataclass(frozen=True)
-class ChatBatch:
-    """Left-padded chats: all answers end in the last column.
-
-    Attributes:
-        ids: (N, T) token ids.
-        attention: (N, T), 1 on tokens and 0 on padding.
-        positions: (N, T) position ids, 0 at each chat's first token.
-        answers: (N, T) bool, true on target tokens.
-    """
-
-    ids: Tensor
-    attention: Tensor
-    positions: Tensor
-    answers: Tensor
-
-
 def encode_chat(tokenizer: Any, examples: Sequence[Mapping[str, Any]], max_len: int) -> list[ChatTokens]:
     """Chats as tokens, truncated to `max_len` tokens; those with nothing of the answer left are dropped.
 
@@ -139,8 +122,14 @@ def length_buckets(lengths: Sequence[int], batch_tokens: int, rng: random.Random
     return batches
 
 
-def left_padded(chats: Sequence[ChatTokens], pad: int) -> ChatBatch:
-    """Chats as one batch, padded on the left so that only the last columns need logits."""
+def left_padded(chats: Sequence[ChatTokens], pad: int) -> tuple[dict[str, Tensor], Tensor]:
+    """Chats as one batch, padded on the left so that only the last columns need logits.
+
+    Returns:
+        ``input_ids``, ``attention_mask`` (0 on padding) and ``position_ids`` (0 at each chat's first
+        token), (N, T) each; and which tokens are answers, (N, T) bool. All answers end in the last
+        column.
+    """
     width = max(len(chat.ids) for chat in chats)
     ids = torch.full((len(chats), width), pad)
     attention = torch.zeros((len(chats), width), dtype=torch.long)
@@ -149,7 +138,9 @@ def left_padded(chats: Sequence[ChatTokens], pad: int) -> ChatBatch:
         ids[row, width - len(chat.ids) :] = torch.tensor(chat.ids)
         attention[row, width - len(chat.ids) :] = 1
         answers[row, width - chat.answer :] = True
-    return ChatBatch(ids, attention, (attention.cumsum(1) - 1).clamp(min=0), answers)
+    positions = (attention.cumsum(1) - 1).clamp(min=0)
+    inputs = {"input_ids": ids, "attention_mask": attention, "position_ids": positions}
+    return inputs, answers
 
 
 def chat_losses(model: Any, pad: int, chats: Sequence[ChatTokens]) -> Iterator[Tensor]:
@@ -163,21 +154,17 @@ def chat_losses(model: Any, pad: int, chats: Sequence[ChatTokens]) -> Iterator[T
     Yields:
         (N,) float32, once.
     """
-    batch, device = left_padded(chats, pad), model.device
-    # Answers end in the last column: only these need logits.
+    device = model.device
+    inputs, answers = left_padded(chats, pad)
+    inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
+    # Answers end in the last column: only these need logits, and the column before them.
     width = max(chat.answer for chat in chats)
     # As a tensor, not as a number: a slice of the hidden states is not contiguous, and on CPU the
     # output layer would then copy its whole weight for every row of the batch.
-    columns = torch.arange(batch.ids.shape[1] - width - 1, batch.ids.shape[1], device=device)
-    logits = model(
-        input_ids=batch.ids.to(device),
-        attention_mask=batch.attention.to(device),
-        position_ids=batch.positions.to(device),
-        use_cache=False,
-        logits_to_keep=columns,
-    ).logits[:, :-1]
-    answers = batch.answers[:, -width:].to(device)
-    ids = batch.ids[:, -width:].to(device)[answers]
+    columns = torch.arange(answers.shape[1] - width - 1, answers.shape[1], device=device)
+    logits = model(**inputs, use_cache=False, logits_to_keep=columns).logits[:, :-1]
+    answers = answers[:, -width:].to(device)
+    ids = inputs["input_ids"][:, -width:][answers]
     losses = torch.zeros(answers.shape, device=device)
     losses[answers] = F.cross_entropy(logits[answers].float(), ids, reduction="none")
     yield losses.sum(1) / answers.sum(1)

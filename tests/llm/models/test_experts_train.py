@@ -80,8 +80,8 @@ def test_batch_loss_is_that_of_single_unpadded_forwards(base: BaseModel) -> None
         logits = model(torch.tensor([c.ids])).logits[0]
         losses.append(F.cross_entropy(logits[-c.answer - 1 : -1], torch.tensor(c.ids[-c.answer :])).item())
     assert mean_loss(model, chats, tokenizer.pad_token_id) == pytest.approx(sum(losses) / 3, rel=1e-5)
-    batch = left_padded(chats, tokenizer.pad_token_id)
-    assert batch.positions[:, -1].tolist() == [len(c.ids) - 1 for c in chats]
+    inputs, _ = left_padded(chats, tokenizer.pad_token_id)
+    assert inputs["position_ids"][:, -1].tolist() == [len(c.ids) - 1 for c in chats]
 
 
 def test_schedule() -> None:
