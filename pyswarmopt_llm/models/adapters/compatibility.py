@@ -152,7 +152,7 @@ def ignored_in_words(info: AdapterInfo) -> str:
     return f"its file adapts {modules}, which its adapter_config.json does not select: ignored, as in peft"
 
 
-def same_base(one: str, other: str) -> bool:
+def same_base(name: str, other: str) -> bool:
     """Whether two names may mean the same base model: their last path components agree, ignoring case.
 
     Example:
@@ -161,8 +161,11 @@ def same_base(one: str, other: str) -> bool:
         >>> same_base("HuggingFaceTB/SmolLM2-135M-Instruct", "HuggingFaceTB/SmolLM2-360M-Instruct")
         False
     """
-    one, other = (name.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1].lower() for name in (one, other))
-    return one == other
+    return _last_part(name) == _last_part(other)
+
+
+def _last_part(name: str) -> str:
+    return name.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1].lower()
 
 
 def _row(info: AdapterInfo) -> ExpertRow:

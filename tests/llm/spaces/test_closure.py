@@ -52,16 +52,16 @@ def imported_by(file: Path) -> Iterator[str]:
 
 def closure(*modules: str) -> dict[str, int]:
     """Module of the layer -> its lines, for all that importing these modules imports."""
-    found: dict[str, int] = {}
+    lines: dict[str, int] = {}
     waiting = list(modules)
     while waiting:
         parts = waiting.pop().split(".")
         for name in (".".join(parts[: k + 1]) for k in range(len(parts))):
-            file = file_of(name) if parts[0] == LAYER and name not in found else None
+            file = file_of(name) if parts[0] == LAYER and name not in lines else None
             if file is not None:
-                found[name] = len(file.read_text(encoding="utf-8").splitlines())
+                lines[name] = len(file.read_text(encoding="utf-8").splitlines())
                 waiting += imported_by(file)
-    return found
+    return lines
 
 
 def test_a_search_imports_at_most_12000_lines_of_the_layer() -> None:
@@ -83,10 +83,10 @@ def test_a_whole_factor_search_loads_nothing_that_it_has_not_chosen(
         "import json, sys; from pyswarmopt_llm import SearchConfig, search; "
         "search(SearchConfig(**json.loads(sys.argv[1]))); print('MODULES', *sys.modules)"
     )
-    found = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", code, json.dumps(config)], capture_output=True, text=True, check=True
     ).stdout
-    loaded = {name for name in found.rpartition("MODULES ")[2].split() if name.startswith(f"{LAYER}.")}
+    loaded = {name for name in output.rpartition("MODULES ")[2].split() if name.startswith(f"{LAYER}.")}
     assert f"{LAYER}.spaces.factor" in loaded
     prefixes = tuple(f"{LAYER}.{room}" for room in OTHERS)
     assert sorted(name for name in loaded if any(name == p or name.startswith(f"{p}.") for p in prefixes)) == []

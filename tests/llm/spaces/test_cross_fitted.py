@@ -22,15 +22,15 @@ CHOICES = [Choices(((f"Question {i}?", " red"), (f"Question {i}?", " blue")), (1
 
 def dense(experts: list[Adapter], weights: list[float], lora: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The weighted sum of the experts plus a change, as matrices."""
-    found = {
+    changes = {
         f"{module}.weight": torch.zeros(shape.weight_shape)
         for expert in experts
         for module, shape in expert.info.modules.items()
     }
     for expert, weight in zip(experts, weights, strict=True):
         for module, part in expert.factors.items():
-            found[f"{module}.weight"] += weight * part.scale * part.b @ part.a
-    return {name: change + lora.get(name, 0.0) for name, change in found.items()}
+            changes[f"{module}.weight"] += weight * part.scale * part.b @ part.a
+    return {name: change + lora.get(name, 0.0) for name, change in changes.items()}
 
 
 def test_the_loras_are_trained_on_top_of_the_mixture_and_added_to_it(

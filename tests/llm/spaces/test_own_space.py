@@ -124,5 +124,5 @@ def test_a_kind_is_imported_when_it_is_chosen() -> None:
         "there = lambda: 'pyswarmopt_groups.graph.space' in sys.modules; "
         "space_kind('factor'); before = there(); space_kind('graph'); print(before, there())"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.split() == ["False", "True"]
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.split() == ["False", "True"]
